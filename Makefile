@@ -1,0 +1,92 @@
+# kaniwa: set-up, demo, tests. Everything is installed into .venv, nothing outside this folder.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+BOARD_STAMP := $(VENV)/.bitstream
+JOBS ?= 2
+
+# Verilator's front end calls `python` by name, so the venv comes first on PATH. It also runs make
+# itself: flags and variables of this make (-j's job server, BENCH=) must not reach that one.
+RUN := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+PYTHON_RUN := $(RUN) $(VENV)/bin/python
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-14s %s\n' "$$target" "$$text"; done
+
+.PHONY: demo
+demo: $(STAMP) ## Compile ResNet-8 and run it on the simulated accelerator, checked bit for bit
+	@$(PYTHON_RUN) examples/demo.py
+
+.PHONY: test
+test: $(BOARD_STAMP) types-tree ## Run lint and all tests, with the minutes each part takes
+	@$(PYTHON_RUN) tests/run_parts.py --jobs $(JOBS)
+
+.PHONY: sim
+sim: $(STAMP) ## RTL benches: BENCH=name (default all) SEED= LAYERS= CONFIGS=
+	@$(PYTHON_RUN) -m kaniwa.sim.run_benches $(foreach bench,$(BENCH),--bench $(bench)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(LAYERS),--layers $(LAYERS)) \
+		$(if $(CONFIGS),--configs $(CONFIGS)) --jobs $(JOBS)
+
+.PHONY: mutate
+mutate: $(STAMP) ## Share of planted faults that a bench finds: BENCH=name
+	@test -n "$(BENCH)" || { echo "make mutate: name the bench, for example BENCH=mac_array" >&2; exit 2; }
+	@$(PYTHON_RUN) -m kaniwa.sim.mutate --bench $(BENCH)
+
+.PHONY: bitstream
+bitstream: $(BOARD_STAMP) ## Build for a board from the wheels: BOARD=name TARGET= SEEDS=
+	@test -n "$(BOARD)" || { echo "make bitstream: name the board, for example BOARD=ulx3s_85f" >&2; exit 2; }
+	@$(PYTHON_RUN) -m kaniwa.cli bitstream --board $(BOARD) $(if $(TARGET),--target $(TARGET)) \
+		$(if $(SEEDS),--seeds $(SEEDS))
+
+.PHONY: docs
+docs: $(STAMP) ## Fill the generated parts of README.md and docs/ from runs and tables
+	@$(PYTHON_RUN) tools/make_docs.py
+
+.PHONY: lint
+lint: $(STAMP) types-tree ## ruff and mypy
+	@$(PYTHON_RUN) tests/run_parts.py --part lint
+
+.PHONY: setup
+setup: $(STAMP) ## Make .venv with the pinned packages, and kaniwa itself in editable form
+
+.PHONY: clean
+clean: ## Remove what was built; .venv stays
+	rm -rf build .dev *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Runs on every call (it takes 0.1 s) and never by itself makes the stamp old.
+.PHONY: preflight
+preflight:
+	@tools/preflight.sh >/dev/null
+
+# The stamp is written last: an interrupted set-up is done again. It holds the folder's path, for a
+# venv does not survive a move. A venv whose Python has gone or moved is made anew.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+$(STAMP): requirements.lock pyproject.toml tools/preflight.sh | preflight
+	@rm -f $@
+	@echo "Setting up $(VENV) (first time, or requirements changed) ..."
+	@test "$$($(VENV)/bin/python -c 'import sys; print(sys.prefix)' 2>/dev/null)" = "$(CURDIR)/$(VENV)" && $(VENV)/bin/python -m pip --version >/dev/null 2>&1 \
+		|| "$$(tools/preflight.sh)" -m venv --clear $(VENV)
+	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock setuptools
+	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
+		--no-build-isolation -e '.[sim,test,lint]'
+	@pwd >$@
+
+# The tools for boards are large, so only what needs them waits for them.
+$(BOARD_STAMP): $(STAMP)
+	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
+		--no-build-isolation -e '.[bitstream]'
+	@touch $@
+
+# mypy and pyright do not follow the package-dir map; a tree of links shows them the import names.
+.PHONY: types-tree
+types-tree:
+	@rm -rf .dev/kaniwa && mkdir -p .dev/kaniwa
+	@for path in sw/* hw sim boards; do ln -s "$(CURDIR)/$$path" .dev/kaniwa/; done

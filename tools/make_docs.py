@@ -1,0 +1,102 @@
+"""Fill the generated parts of the documentation from the tables and runs they describe.
+
+``python tools/make_docs.py`` writes README.md and docs/isa.md; ``--check`` only says whether they
+are up to date (the demo's output is compared without its times).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from kaniwa.config import PRESETS
+from kaniwa.isa_docs import isa_page
+from kaniwa.operators import operator_table
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def presets() -> str:
+    """Markdown table of the presets."""
+    rows = {
+        "M × N": lambda c: f"{c.out_lanes} × {c.dot_width}",
+        "R": lambda c: str(c.requant_rate),
+        "read / write bytes": lambda c: (f"{c.read_bytes}{' shared' if c.shared_channel else ''}"
+                                         f" / {c.write_bytes}"),
+        "weight ring": lambda c: f"{c.ring_bytes >> 10} KiB",
+        "line buffer": lambda c: f"{c.line_bytes >> 10} KiB",
+        "MUL of two tensors": lambda c: "yes" if c.elementwise_multiply else "no",
+        "device memory on chip": lambda c: f"{c.memory_bytes >> 10} KiB" if c.memory_bytes
+        else "none",
+    }
+    lines = ["| | " + " | ".join(f"`{name}`" for name in PRESETS) + " |",
+             "|---" * (len(PRESETS) + 1) + "|"]
+    lines += [f"| {title} | " + " | ".join(cell(c) for c in PRESETS.values()) + " |"
+              for title, cell in rows.items()]
+    return "\n".join(lines)
+
+
+def operators() -> str:
+    """Markdown table of the operators; `kaniwa operators` prints their limits too."""
+    lines = ["| operator | where | how | rounding rule |", "|---|---|---|---|"]
+    lines += [f"| {row['operator']} | {row['where']} | {row['mapping']} | `{row['rule']}` |"
+              for row in operator_table()]
+    return "\n".join(lines)
+
+
+def demo() -> str:
+    """The output of the demo, run here."""
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "examples" / "demo.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        module.main()
+    text = "\n".join(line.rstrip() for line in output.getvalue().splitlines())
+    return f"```\n{text}\n```"
+
+
+def timeless(text: str) -> str:
+    """The text without seconds, which differ from run to run."""
+    return re.sub(r"\d+\.\d+ s\b", "- s", text)
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """The text with the part between the markers of ``name`` replaced."""
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}{content}\n{m[2]}", text, flags=re.DOTALL)
+
+
+def pages() -> dict[Path, str]:
+    """Every page that has generated parts, as it should be."""
+    readme = (ROOT / "README.md").read_text()
+    parts: dict[str, Callable[[], str]] = {
+        "presets": presets, "operators": operators, "demo": demo}
+    for name, content in parts.items():
+        readme = fill(readme, name, content())
+    return {ROOT / "README.md": readme, ROOT / "docs" / "isa.md": isa_page()}
+
+
+def main() -> int:
+    """Write the pages, or say which are out of date."""
+    made = pages()
+    stale = [path for path, text in made.items()
+             if timeless(path.read_text()) != timeless(text)]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is out of date: run make docs")
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(made[path])
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
