@@ -1,0 +1,70 @@
+"""kaniwa: compile quantised neural networks and run them on a generated accelerator.
+
+    program = kaniwa.compile("model.tflite", target="base")
+    with kaniwa.open("sim") as device:
+        outputs = kaniwa.Session(program, device).run(inputs)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from kaniwa.errors import (
+    BuildError,
+    CompileError,
+    ConfigError,
+    DeviceError,
+    Error,
+    InputError,
+    ModelError,
+    ProgramError,
+    UnsupportedError,
+)
+
+if TYPE_CHECKING:
+    from kaniwa.compiler import compile
+    from kaniwa.config import AcceleratorConfig
+    from kaniwa.devices import open
+    from kaniwa.program import Program
+    from kaniwa.session import Session
+
+__all__ = [
+    "AcceleratorConfig",
+    "BuildError",
+    "CompileError",
+    "ConfigError",
+    "DeviceError",
+    "Error",
+    "InputError",
+    "ModelError",
+    "Program",
+    "ProgramError",
+    "Session",
+    "UnsupportedError",
+    "__version__",
+    "compile",
+    "open",
+]
+
+# A test holds this equal to pyproject.toml: reading the installed metadata costs 30 ms an import.
+__version__ = "0.1.0"
+
+# NumPy alone takes 0.1 s to import; a name is loaded when it is first used.
+_LAZY = {
+    "AcceleratorConfig": "kaniwa.config",
+    "Program": "kaniwa.program",
+    "Session": "kaniwa.session",
+    "compile": "kaniwa.compiler",
+    "open": "kaniwa.devices",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'kaniwa' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""What `kaniwa bench` measures: models, dense layers and scaling, and the page made from it."""

@@ -1,0 +1,193 @@
+"""docs/performance.md from the results of `kaniwa bench --json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+__all__ = ["compared", "lost_text", "page"]
+
+Results = dict[str, Any]
+
+INTRODUCTION = """\
+# Performance
+
+Made from `bench/results/performance.json`; don't edit. To measure again:
+
+```
+kaniwa bench --parts all --json > bench/results/performance.json
+kaniwa bench --from bench/results/performance.json --markdown docs/performance.md
+```
+
+`kaniwa bench --quick --device estimate` gives the main table in seconds, without a simulation.
+`python bench/tools.py` measures how long the tools themselves take on this machine.
+
+## What the figures mean
+
+- **cycles**: what the core's own counter reads at the end of one inference. It starts with the
+  accepted run command, with the program, weights and inputs in device memory and nothing in the
+  core, and stops when the last result is in memory. Nothing is taken off and runs repeat exactly.
+  Only a SOFTMAX at the end of a model runs on the host.
+- **utilization**: multiplications of the source model, dense, for each multiplier and cycle. Work
+  that the compiler removes still counts as work of the model, so the figure may pass 1.
+- **lost**: cycles in which the array takes no step, by what it waited for. *load*: input that is
+  still being read. *weights*: a weight that is not in the ring yet. *requantize*, *store*:
+  results before it that are not taken, by the post stage or by memory. *dependency*: an earlier
+  layer's result. *fill*: windows, start and end. Cycles with a step and lost cycles add up to
+  cycles.
+- **estimate**: the cycle model's answer from the instructions alone, as `kaniwa estimate` gives
+  it, and by how much it is off.
+- **mismatches**: output elements of the device that differ from the golden model's, which equals
+  LiteRT's reference kernels.
+- **ideal** outside memory answers a read in each cycle, as wide as the core's port.
+"""
+
+
+def page(results: Results) -> str:
+    """The whole page; sections of parts that were not run are left out."""
+    sections: list[tuple[str, Callable[[Results], str]]] = [
+        ("models", _models), ("peers", _peers), ("dense", _dense), ("scaling", _scaling),
+        ("layers", _layers), ("seconds", _seconds)]
+    parts = [INTRODUCTION, _how(results)]
+    parts += [section(results) for key, section in sections if results.get(key)]
+    return "\n".join(parts)
+
+
+def lost_text(lost: dict[str, int]) -> str:
+    """Causes of lost cycles, the largest first."""
+    return ", ".join(f"{cause} {n:,}" for cause, n in sorted(lost.items(), key=lambda i: -i[1]))
+
+
+def compared(row: Results) -> str:
+    """How many output elements differ from golden, of how many."""
+    return f"{row['mismatches']} of {row['checked']:,}" if row["checked"] else "not run"
+
+
+def _how(results: Results) -> str:
+    counted = "counted by the Verilated core (RTL)" if results["device"] == "sim" else (
+        "**estimated** by the cycle model")
+    return f"Cycles below are {counted}; kaniwa {results['kaniwa']}.\n"
+
+
+def _models(results: Results) -> str:
+    rows = results["models"]
+    text = "## Cycles of one inference\n\n" + _table(
+        ("model", "target", "MAC", "cycles", "to reach", "utilization", "MAC/cycle", "estimate",
+         "memory", "mismatches"),
+        [(row["title"], f"`{row['target']}`, {row['multipliers']}", _count(row["macs"]),
+          _range(row), _bar(row), _share(row["utilization"]), f"{row['macs_per_cycle']:.1f}",
+          _estimate(row), row["memory"], compared(row)) for row in rows])
+    text += "\nThe number behind a target is that of its multipliers.\n\n## Where cycles go\n\n"
+    return text + _table(
+        ("model", "cycles", "with a step", "lost"),
+        [(f"{row['title']} (`{row['target']}`)", _count(row["cycles"]), _count(row["issued"]),
+          lost_text(row["lost"])) for row in rows])
+
+
+def _peers(results: Results) -> str:
+    rows = []
+    for file, peers in results["peers"]["models"].items():
+        for row in results["models"]:
+            if row["model"] == file:
+                rows.append((row["title"], f"**kaniwa `{row['target']}`**",
+                             f"**{_count(row['cycles'])}**", _share(row["utilization"]), "", "",
+                             "simulated core" if results["device"] == "sim" else "cycle model"))
+        for peer in peers:
+            rows.append(("", peer["name"], _count(peer["cycles"]), _share(peer["utilization"]),
+                         _count(peer["dsps"]),
+                         f"{peer['macs_per_dsp']:.3f}" if peer["macs_per_dsp"] else "",
+                         peer["source"]))
+    version = results["peers"]["vela"]
+    text = "## Beside others\n\n" + _table(
+        ("model", "on", "cycles", "utilization", "DSPs", "MAC/DSP/cycle", "source"), rows)
+    text += "\nCycles of hardware are its published latency times its clock, memory and host as "
+    text += "its own rules have them. Vela's are estimates of a compiler, not of a simulation"
+    return text + (f"; they were made anew here with Vela {version}.\n" if version else
+                   ", as recorded; they are made anew where `vela` is installed.\n")
+
+
+def _dense(results: Results) -> str:
+    values = results["dense"]
+    text = (f"## Dense layers\n\nOne fully connected layer, 1 x n by n x n, on `{values['target']}`"
+            f"; inferences a second at {values['clock_mhz']:g} MHz.\n\n")
+    return text + _table(
+        ("n", "MAC", "cycles by the model", "cycles run", "utilization", "inferences/s", "memory",
+         "mismatches"),
+        [(row["size"], _count(row["macs"]), _count(row["estimate"]), _count(row["cycles"]),
+          _share(row["utilization"]), _count(round(row["inferences_per_second"])),
+          row["outside"] or "on chip", compared(row)) for row in values["rows"]])
+
+
+def _scaling(results: Results) -> str:
+    values = results["scaling"]
+    text = (f"## Scaling\n\nResNet-18 at {values['size']} x {values['size']} "
+            f"({_count(values['macs'])} MAC, seeded weights) by the cycle model, with ideal "
+            "outside memory. R: results requantized a cycle.\n\n")
+    return text + _table(
+        ("multipliers", "array", "R", "read / write bytes", "ring KiB", "on-chip KiB", "cycles",
+         "utilization", "speed-up", "to reach", "lost"),
+        [(_count(row["multipliers"]), row["array"], row["requantized"],
+          f"{row['read_bytes']} / {row['write_bytes']}", row["ring_bytes"] >> 10,
+          row["memory_bytes"] >> 10, _count(row["cycles"]), _share(row["utilization"]),
+          f"{row['speedup']:.2f}", row["bar"] or "", lost_text(row["lost"]))
+         for row in values["rows"]])
+
+
+def _layers(results: Results) -> str:
+    values = results["layers"]
+    text = (f"## Layers of ResNet-18\n\nEach distinct layer as a model of its own on "
+            f"`{values['target']}`, run and compared with the estimate and with golden.\n\n")
+    return text + _table(
+        ("layer", "input", "kernel, stride", "times", "MAC", "cycles", "utilization", "estimate",
+         "memory", "mismatches", "lost"),
+        [(row["op"], _shape(row["input"]), _kernel(row["kernel"]), row["times"],
+          _count(row["macs"]), _count(row["cycles"]), _share(row["utilization"]), _estimate(row),
+          row["outside"] or "on chip", compared(row), lost_text(row["lost"]))
+         for row in values["rows"]])
+
+
+def _seconds(results: Results) -> str:
+    values = results["seconds"]
+    text = "## Seconds\n\nOn the machine of this run, which did other things too.\n\n"
+    return text + _table(("what", "seconds", "to reach"), [
+        (row["what"], f"{row['seconds']:.1f}", f"<= {row['bar']}" if row["bar"] else "")
+        for row in values])
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _range(row: Results) -> str:
+    most = row["cycles_max"]
+    return _count(row["cycles"]) + (f" .. {most:,}" if most != row["cycles"] else "")
+
+
+def _bar(row: Results) -> str:
+    if row["bar"] is None:
+        return ""
+    return f"<= {row['bar']:,}: {'yes' if row['reached'] else '**no**'}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def _estimate(row: Results) -> str:
+    if row["estimate_error"] is None:
+        return _count(row["estimate"])
+    return f"{row['estimate']:,} ({row['estimate_error']:+.2f} %)"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape[1:]))
+
+
+def _kernel(kernel: Sequence[int]) -> str:
+    return f"{kernel[0]} x {kernel[1]}, {kernel[2]}"

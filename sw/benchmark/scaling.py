@@ -1,0 +1,138 @@
+"""Dense layers by size, ResNet-18 by size of the array, and its layers one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kaniwa.benchmark.models import Progress, compile_near, measure, open_device
+from kaniwa.benchmark.network import dense, resnet18
+from kaniwa.compiler import compile
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.graph import Graph, Op, check
+from kaniwa.inputs import seeded_inputs
+
+__all__ = ["ARRAYS", "DENSE_SIZES", "distinct_layers", "measure_dense", "measure_layers",
+           "measure_scaling"]
+
+DENSE_SIZES = (16, 32, 64, 128, 256, 512, 1024)
+LAYERS_TARGET = "large"
+
+# The width of the memory port grows with the array and is reported beside it.
+ARRAYS = (
+    AcceleratorConfig(name="8 x 8", out_lanes=8, dot_width=8, requant_lanes=4, read_bytes=8,
+                      write_bytes=8),
+    PRESETS["large"],
+    PRESETS["xl"],
+)
+# multipliers -> how many times faster than the smallest array, to reach
+SPEEDUPS = {256: 3.5, 1024: 11.0}
+
+
+def measure_dense(device: str, target: str, sizes: Sequence[int], run_sizes: Sequence[int],
+                  clock_mhz: float, progress: Progress) -> dict[str, Any]:
+    """Cycles of 1 x n by n x n layers by the cycle model; those of ``run_sizes`` also run."""
+    config = PRESETS[target]
+    rows = []
+    opened = open_device(device, config, progress) if run_sizes else None
+    try:
+        for size in sizes:
+            progress(f"dense {size}")
+            graph = dense(size)
+            program = compile_near(graph, config)
+            inputs = seeded_inputs(program.inputs, 1, seed=size)
+            row = measure(graph, program, None, "estimate", [])
+            run = (measure(graph, program, opened, device, inputs)
+                   if opened is not None and size in run_sizes else None)
+            rows.append({
+                "size": size, "macs": row["macs"], "estimate": row["cycles"],
+                "cycles": run["cycles"] if run else None,
+                "checked": run["checked"] if run else 0,
+                "mismatches": run["mismatches"] if run else 0,
+                "utilization": (run or row)["utilization"],
+                "outside": program.outside,
+                "inferences_per_second": clock_mhz * 1e6 / (run or row)["cycles"]})
+    finally:
+        if opened is not None:
+            opened.close()
+    return {"target": target, "clock_mhz": clock_mhz, "rows": rows}
+
+
+def measure_scaling(size: int, progress: Progress,
+                    arrays: Sequence[AcceleratorConfig] = ARRAYS) -> dict[str, Any]:
+    """ResNet-18 on arrays of growing size, by the cycle model, with ideal outside memory."""
+    graph = resnet18(size=size)
+    rows: list[dict[str, Any]] = []
+    for config in arrays:
+        progress(f"ResNet-18 on {config.name}")
+        began = time.monotonic()
+        program = compile(graph, config, outside="ideal")
+        seconds = time.monotonic() - began
+        values = measure(graph, program, None, "estimate", [])
+        rows.append({
+            "array": config.name, "multipliers": config.multipliers,
+            "read_bytes": config.read_bytes, "write_bytes": config.write_bytes,
+            "requantized": str(config.requant_rate), "ring_bytes": config.ring_bytes,
+            "memory_bytes": config.memory_bytes, "cycles": values["cycles"],
+            "issued": values["issued"], "lost": values["lost"],
+            "utilization": values["utilization"],
+            "speedup": (rows[0]["cycles"] if rows else values["cycles"]) / values["cycles"],
+            "bar": SPEEDUPS.get(config.multipliers), "compile_seconds": round(seconds, 2)})
+    return {"size": size, "macs": sum(layer["macs"] for layer in program.summary()["layers"]),
+            "rows": rows}
+
+
+def measure_layers(device: str, size: int, progress: Progress,
+                   limit: int | None = None) -> dict[str, Any]:
+    """Each distinct layer of ResNet-18 as a model of its own: run, estimate and golden."""
+    graph = resnet18(size=size)
+    config = PRESETS[LAYERS_TARGET]
+    rows = []
+    opened = open_device(device, config, progress)
+    try:
+        for op, count in distinct_layers(graph)[:limit]:
+            progress(op.name)
+            single = _single(graph, op)
+            program = compile_near(single, config)
+            inputs = seeded_inputs(program.inputs, 1, seed=0)
+            values = measure(single, program, opened, device, inputs)
+            shapes = [single.tensors[i].shape for i in (*single.inputs, *single.outputs)]
+            rows.append({"name": op.name, "op": op.kind, "times": count, "input": shapes[0],
+                         "output": shapes[1], "kernel": _kernel(graph, op),
+                         "outside": program.outside, **values})
+    finally:
+        if opened is not None:
+            opened.close()
+    return {"target": LAYERS_TARGET, "size": size, "rows": rows}
+
+
+def distinct_layers(graph: Graph) -> list[tuple[Op, int]]:
+    """An operator of each shape that the array runs as a layer, and how many there are of it."""
+    found: dict[tuple[object, ...], list[Op]] = {}
+    for op in graph.ops:
+        if op.kind in ("CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "FULLY_CONNECTED"):
+            shapes = tuple(graph.tensors[i].shape for i in (*op.inputs, *op.outputs))
+            found.setdefault((op.kind, shapes, op.attributes.get("stride")), []).append(op)
+    return [(ops[0], len(ops)) for ops in found.values()]
+
+
+def _kernel(graph: Graph, op: Op) -> tuple[int, ...]:
+    """Kernel rows and columns, and the stride."""
+    if op.kind == "FULLY_CONNECTED":
+        return (1, 1, 1)
+    window = op.attributes.get("filter") or graph.tensors[op.inputs[1]].shape[1:3]
+    stride = op.attributes["stride"]
+    assert isinstance(window, Iterable) and isinstance(stride, tuple)
+    return (*window, stride[0])
+
+
+def _single(graph: Graph, op: Op) -> Graph:
+    """A graph of one operator of ``graph``."""
+    used = [*op.inputs, *op.outputs]
+    ids = {old: new for new, old in enumerate(used)}
+    tensors = tuple(replace(graph.tensors[old], id=new) for old, new in ids.items())
+    alone = replace(op, inputs=tuple(ids[i] for i in op.inputs),
+                    outputs=tuple(ids[i] for i in op.outputs))
+    return check(Graph(op.name, tensors, (alone,), (ids[op.inputs[0]],), alone.outputs))

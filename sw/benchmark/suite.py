@@ -1,0 +1,60 @@
+"""All parts of the benchmark as one result, plain values for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import kaniwa
+from kaniwa.benchmark.cases import Case
+from kaniwa.benchmark.models import Progress, measure_models, peers
+from kaniwa.benchmark.scaling import (
+    DENSE_SIZES,
+    measure_dense,
+    measure_layers,
+    measure_scaling,
+)
+
+__all__ = ["PARTS", "RESULTS_VERSION", "mismatches", "run_suite"]
+
+PARTS = ("models", "dense", "scaling", "layers")
+RESULTS_VERSION = 1
+RESNET18_SIZE = 224
+DENSE_RUN = (16, 64, 256, 1024)
+
+
+def run_suite(device: str, parts: Sequence[str], cases: Sequence[Case], folder: Path,
+              samples: int, clock_mhz: float, progress: Progress) -> dict[str, Any]:
+    """The results of the ``parts``; an estimate runs no model and no layer."""
+    results: dict[str, Any] = {"version": RESULTS_VERSION, "kaniwa": kaniwa.__version__,
+                               "device": device}
+    seconds: list[dict[str, Any]] = []
+    if "models" in parts:
+        results["models"] = measure_models(device, cases, folder, samples, progress)
+        results["peers"] = peers(folder, results["models"], progress)
+        seconds += [_seconds(f"compile {row['title']} for `{row['target']}`",
+                             row["compile_seconds"], 3 if row["key"] == "resnet8" else None)
+                    for row in results["models"]]
+    if "dense" in parts:
+        run = () if device == "estimate" else DENSE_RUN
+        results["dense"] = measure_dense(device, "base", DENSE_SIZES, run, clock_mhz, progress)
+    if "scaling" in parts:
+        results["scaling"] = measure_scaling(RESNET18_SIZE, progress)
+        seconds += [_seconds(f"compile ResNet-18 for {row['multipliers']} multipliers",
+                             row["compile_seconds"], 60) for row in results["scaling"]["rows"]]
+    if "layers" in parts:
+        results["layers"] = measure_layers(device, RESNET18_SIZE, progress)
+    return results | {"seconds": seconds}
+
+
+def mismatches(results: dict[str, Any]) -> int:
+    """Output elements that differ from golden, over all parts."""
+    rows = [*results.get("models", ())]
+    for part in ("dense", "layers"):
+        rows += results.get(part, {"rows": ()})["rows"]
+    return sum(row["mismatches"] for row in rows)
+
+
+def _seconds(what: str, seconds: float, bar: int | None) -> dict[str, Any]:
+    return {"what": what, "seconds": seconds, "bar": bar}

@@ -1,0 +1,52 @@
+"""Arm's Vela compiler, where it is installed: its estimates are made anew."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from kaniwa.errors import DeviceError
+
+__all__ = ["vela_version", "vela_cycles"]
+
+SETTINGS = ("--config", "Arm/vela.ini", "--system-config", "Ethos_U55_High_End_Embedded",
+            "--memory-mode", "Sram_Only")
+TIMEOUT = 300
+
+
+def vela_version() -> str | None:
+    """The version of the installed Vela, None if there is none."""
+    vela = _executable()
+    if vela is None:
+        return None
+    done = subprocess.run([vela, "--version"], capture_output=True, text=True, timeout=TIMEOUT)
+    words = done.stdout.split()
+    return words[-1] if done.returncode == 0 and words else None
+
+
+def vela_cycles(model: Path, multipliers: int) -> int:
+    """Vela's estimate of one inference on an Ethos-U55 with everything in SRAM."""
+    vela = _executable()
+    if vela is None:
+        raise DeviceError("vela is not installed: pip install ethos-u-vela")
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [vela, str(model.resolve()), "--accelerator-config", f"ethos-u55-{multipliers}",
+             "--output-dir", folder, *SETTINGS],
+            capture_output=True, text=True, timeout=TIMEOUT, cwd=folder)
+        summaries = list(Path(folder).glob("*_summary_*.csv"))
+        if done.returncode or len(summaries) != 1:
+            raise DeviceError(f"vela failed on {model.name}: run `vela {model.name}` to see why")
+        with summaries[0].open(newline="") as file:
+            return int(float(next(csv.DictReader(file))["cycles_total"]))
+
+
+def _executable() -> str | None:
+    """Beside this interpreter, which need not be on the path, or on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return shutil.which("vela", path=path)

@@ -1,0 +1,1 @@
+"""The verbs of the command line, a module each or a few that belong together."""

@@ -1,0 +1,137 @@
+"""``kaniwa bench``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kaniwa.commands.options import json_option, progress, show_json, show_table
+from kaniwa.errors import InputError
+
+__all__ = ["bench_command"]
+
+
+@click.command("bench", epilog="Example: kaniwa bench --quick --device estimate")
+@click.option("--device", type=click.Choice(["sim", "emulator", "estimate"]), default="sim",
+              show_default=True, help="Only sim counts cycles; estimate runs nothing.")
+@click.option("--models", default=None, metavar="A,B",
+              help="resnet8, keywords, person-dense, person, wakeword, anomaly, speech, "
+                   "resnet8-large (default: all).")
+@click.option("--parts", default="models,dense,scaling", show_default=True, metavar="A,B",
+              help="models, dense, scaling, layers, or all.")
+@click.option("--quick", is_flag=True, help="Models at target base only, one inference each.")
+@click.option("--samples", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
+              help="Inferences a model.")
+@click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=100.0,
+              show_default=True, metavar="F", help="Clock for inferences a second.")
+@click.option("--folder", type=click.Path(path_type=Path), default=None,
+              help="Folder of the models (default: that of the sources, else models/).")
+@click.option("--from", "source", type=click.Path(path_type=Path), default=None,
+              metavar="R.json", help="Show earlier results instead of measuring.")
+@click.option("--markdown", type=click.Path(path_type=Path), default=None, metavar="FILE",
+              help="Write the results as a page.")
+@json_option
+@click.pass_context
+def bench_command(ctx: click.Context, device: str, models: str | None, parts: str, quick: bool,
+                  samples: int, clock_mhz: float, folder: Path | None, source: Path | None,
+                  markdown: Path | None, as_json: bool) -> None:
+    """Cycles of the shipped models, beside those of others; dense layers; scaling."""
+    from kaniwa.benchmark.cases import models_folder, pick
+    from kaniwa.benchmark.page import page
+    from kaniwa.benchmark.suite import PARTS, mismatches, run_suite
+    from kaniwa.files import write_atomic
+
+    if source is not None:
+        results = _load(source)
+    else:
+        chosen = list(PARTS) if parts == "all" else parts.split(",")
+        for part in chosen:
+            if part not in PARTS:
+                raise click.UsageError(f"unknown part '{part}': give some of "
+                                       f"{', '.join(PARTS)}, or all", ctx)
+        cases = pick(models)
+        if quick:
+            chosen, samples = ["models"], 1
+            cases = [case for case in cases if case.target == "base"]
+        with progress("measuring") as update:
+            results = run_suite(device, chosen, cases, models_folder(folder), samples, clock_mhz,
+                                update)
+    if markdown is not None:
+        write_atomic(markdown, page(results).encode())
+    if as_json:
+        show_json(results)
+    else:
+        _show(results)
+    if mismatches(results):
+        ctx.exit(1)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    from kaniwa.benchmark.suite import RESULTS_VERSION
+
+    try:
+        results = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(results, dict) or results.get("version") != RESULTS_VERSION:
+        raise InputError(f"{path}: not results of this version of kaniwa bench")
+    return results
+
+
+def _show(results: dict[str, Any]) -> None:
+    from kaniwa.benchmark.page import compared, lost_text
+
+    if results.get("models"):
+        show_table(
+            f"One inference; cycles by {results['device']}",
+            ("model", "target", "cycles", "to reach", "utilization", "MAC/cycle", "estimate",
+             "error %", "mismatches", "memory", "lost"),
+            [(row["key"], row["target"], row["cycles"], _bar(row), row["utilization"],
+              row["macs_per_cycle"], row["estimate"], _blank(row["estimate_error"]),
+              compared(row), row["memory"], lost_text(row["lost"]))
+             for row in results["models"]])
+        show_table("Others", ("model", "on", "cycles", "MAC/DSP/cycle", "source"), [
+            (file.removesuffix(".tflite"), peer["name"], _blank(peer["cycles"]),
+             _blank(peer["macs_per_dsp"]), peer["source"])
+            for file, peers in results["peers"]["models"].items() for peer in peers])
+        version = results["peers"]["vela"]
+        click.echo(f"Vela {version} was run here" if version else
+                   "Vela is not installed: its recorded figures are shown")
+    if "dense" in results:
+        show_table(
+            f"Dense layers on {results['dense']['target']}, {results['dense']['clock_mhz']:g} MHz",
+            ("n", "estimate", "cycles", "utilization", "inferences/s", "mismatches"),
+            [(row["size"], row["estimate"], _blank(row["cycles"]), row["utilization"],
+              round(row["inferences_per_second"]), compared(row))
+             for row in results["dense"]["rows"]])
+    if "scaling" in results:
+        show_table(
+            f"ResNet-18 at {results['scaling']['size']}, by the cycle model",
+            ("array", "multipliers", "cycles", "utilization", "speed-up", "to reach", "lost"),
+            [(row["array"], row["multipliers"], row["cycles"], row["utilization"], row["speedup"],
+              _blank(row["bar"]), lost_text(row["lost"])) for row in results["scaling"]["rows"]])
+    if "layers" in results:
+        show_table(
+            f"Layers of ResNet-18 on {results['layers']['target']}",
+            ("layer", "op", "cycles", "utilization", "estimate", "error %", "mismatches", "lost"),
+            [(row["name"], row["op"], row["cycles"], row["utilization"], row["estimate"],
+              _blank(row["estimate_error"]), compared(row),
+              lost_text(row["lost"])) for row in results["layers"]["rows"]])
+    for row in results["seconds"]:
+        bar = f" (to reach: {row['bar']} s)" if row["bar"] else ""
+        click.echo(f"{row['what']}: {row['seconds']} s{bar}")
+
+
+def _bar(row: dict[str, Any]) -> str:
+    if row["bar"] is None:
+        return ""
+    return f"{row['bar']:,} {'yes' if row['reached'] else 'NO'}"
+
+
+def _blank(value: float | None) -> float | str:
+    return "" if value is None else value

@@ -1,0 +1,81 @@
+"""``kaniwa bitstream`` and ``kaniwa program``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kaniwa.commands.options import json_option, progress, show_json, show_table
+
+__all__ = ["bitstream_command", "program_command"]
+
+
+@click.command("bitstream", epilog="Example: kaniwa bitstream --board ulx3s_85f --seeds 4")
+@click.option("--board", required=True, metavar="B",
+              help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
+@click.option("--target", default=None, metavar="T",
+              help="A preset or a TOML file (default: the board's first target).")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+              help="Place and route with seeds 1 to N; the fastest one's bitstream is kept.")
+@click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=None,
+              metavar="F", help="Another clock than the board's for this target.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
+              show_default=True, metavar="FOLDER", help="Folder for bitstream and report.")
+@json_option
+@click.pass_context
+def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds: int,
+                      clock_mhz: float | None, output: Path, as_json: bool) -> None:
+    """Build the bitstream of a board; exit status 1 if a seed does not meet the clock."""
+    from kaniwa.boards.board import load_board
+    from kaniwa.boards.build import build
+    from kaniwa.boards.report import page, summary
+    from kaniwa.files import write_atomic
+
+    with progress(f"building for {board}") as update:
+        built = build(load_board(board), target, seeds, output, update, clock_mhz)
+    report = built.path.with_suffix(".txt")
+    write_atomic(report, page(built).encode())
+    values = summary(built) | {"report": str(report)}
+    if as_json:
+        show_json(values)
+    else:
+        kinds = list(built.board.capacity)
+        show_table(f"{built.board.title}, target {built.target}", ("block", *kinds), [
+            (name, *(counts.get(kind, 0) for kind in kinds))
+            for name, counts in (*built.counts.items(), ("placed", built.totals),
+                                 ("device", built.board.capacity))])
+        clock = values["clock_mhz"]
+        click.echo(f"clock {clock['worst']:.2f} MHz worst, {clock['median']:.2f} median, "
+                   f"{clock['best']:.2f} best of {seeds} seeds, {built.target_mhz:g} MHz "
+                   f"{'met' if built.meets_timing else 'NOT met'}")
+        click.echo(f"critical path: {values['critical_path']}")
+        click.echo(f"wrote {built.path} and {report}")
+    if not built.meets_timing:
+        ctx.exit(1)
+
+
+@click.command("program", epilog="Example: kaniwa program --board icebreaker")
+@click.option("--board", required=True, metavar="B",
+              help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
+@click.option("--target", default=None, metavar="T",
+              help="The target that was built (default: the board's first one).")
+@click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
+              metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
+              show_default=True, metavar="FOLDER", help="Folder of kaniwa bitstream.")
+@json_option
+def program_command(board: str, target: str | None, path: Path | None, output: Path,
+                    as_json: bool) -> None:
+    """Load a bitstream into a connected board by openFPGALoader or the board's own tool."""
+    from kaniwa.boards.board import load_board
+    from kaniwa.boards.program import find_bitstream, load_bitstream
+
+    chosen = load_board(board)
+    path = path or find_bitstream(chosen, target, output)
+    with progress(f"programming {board}"):
+        tool = load_bitstream(chosen, path)
+    if as_json:
+        show_json({"board": board, "bitstream": str(path), "tool": tool})
+    else:
+        click.echo(f"loaded {path} with {tool}")

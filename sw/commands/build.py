@@ -1,0 +1,78 @@
+"""``kaniwa compile`` and ``kaniwa estimate``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kaniwa.commands.options import compile_options, json_option, progress, show_json, show_table
+
+__all__ = ["compile_command", "estimate_command"]
+
+
+@click.command("compile", epilog="Example: kaniwa compile resnet8.tflite -o resnet8.kaniwa")
+@click.argument("model", type=click.Path(path_type=Path))
+@compile_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
+              help="Program file to write (default: the model's name with .kaniwa).")
+@json_option
+def compile_command(model: Path, target: str, output: Path | None, as_json: bool,
+                    **options: Any) -> None:
+    """Compile MODEL (.tflite) for a target into a program file."""
+    from kaniwa.compiler import compile
+    from kaniwa.files import write_atomic
+
+    began = time.monotonic()
+    with progress("compiling") as update:
+        program = compile(model, target=target, progress=update, **options)
+    output = output or Path(model.with_suffix(".kaniwa").name)
+    data = program.to_bytes()
+    write_atomic(output, data)
+    values = program.summary() | {"program": str(output), "program_bytes": len(data),
+                                  "seconds": round(time.monotonic() - began, 3)}
+    if as_json:
+        show_json(values)
+    else:
+        _show(values)
+        click.echo(f"wrote {output} ({len(data):,} bytes)")
+
+
+@click.command("estimate", epilog="Example: kaniwa estimate resnet8.tflite --target small "
+                                  "--outside sdram")
+@click.argument("model", type=click.Path(path_type=Path))
+@compile_options
+@json_option
+def estimate_command(model: Path, target: str, as_json: bool, **options: Any) -> None:
+    """Cycles, utilization and memory of MODEL on a target, without simulating."""
+    from kaniwa.compiler import compile
+
+    with progress("compiling") as update:
+        values = compile(model, target=target, progress=update, **options).summary()
+    if as_json:
+        show_json(values)
+    else:
+        _show(values)
+
+
+def _show(values: dict[str, Any]) -> None:
+    show_table(
+        f"{values['model']} on {values['target']}",
+        ("layer", "op", "where", "MACs", "removed", "cycles", "utilization", "lost"),
+        [(layer["name"][-40:], layer["op"], layer["where"], layer["macs"], _removed(layer),
+          layer["cycles"], layer["utilization"],
+          ", ".join(f"{k} {v:,}" for k, v in layer["lost"].items()))
+         for layer in values["layers"]])
+    click.echo(f"estimated cycles {values['cycles']:,}, utilization {values['utilization']:.3f}, "
+               f"device memory {values['memory_bytes']:,} bytes, weights "
+               f"{values['weight_bytes']:,} bytes ({values['bits_per_weight']:.2f} bits a weight)")
+
+
+def _removed(layer: dict[str, Any]) -> str:
+    """What dead channels save: "16->11 ch, 82,944" (output channels and MACs)."""
+    if not layer["removed"]:
+        return ""
+    before, after = layer["removed"]["output_channels"]
+    return f"{before}->{after} ch, {layer['removed']['macs']:,}"

@@ -1,0 +1,172 @@
+"""``kaniwa run``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from kaniwa.commands.options import (
+    compile_options,
+    device_options,
+    input_options,
+    json_option,
+    load_program,
+    progress,
+    show_json,
+    show_table,
+    track,
+)
+from kaniwa.errors import InputError
+
+__all__ = ["run_command"]
+
+
+@click.command("run", epilog="Example: kaniwa run resnet8.tflite --device sim --input images.npz "
+                             "--output answers.npz --check")
+@click.argument("program", type=click.Path(path_type=Path), metavar="PROGRAM_OR_MODEL")
+@compile_options
+@device_options
+@click.option("--input", "source", default="recorded", show_default=True, metavar="X.npz",
+              help="Inputs (.npz or .npy), or 'recorded' for the model's reference samples.")
+@click.option("--output", type=click.Path(path_type=Path), default=None, metavar="Y.npz",
+              help="Where to write the outputs, keyed by output name.")
+@click.option("--check", is_flag=True, help="Compare every output with the golden model.")
+@click.option("--model", type=click.Path(path_type=Path), default=None,
+              help="The model of a program file, for --check.")
+@input_options
+@click.option("--float", "as_float", is_flag=True,
+              help="Quantize float inputs and dequantize the outputs.")
+@click.option("--stream", is_flag=True, help="Keep the state from one inference to the next.")
+@click.option("--trace", type=click.Path(path_type=Path), default=None, metavar="FILE.vcd",
+              help="sim: write a waveform of the run.")
+@json_option
+@click.pass_context
+def run_command(ctx: click.Context, program: Path, target: str, device: str, source: str,
+                output: Path | None, check: bool, model: Path | None, uint8: bool,
+                limit: int | None, as_float: bool, stream: bool, trace: Path | None,
+                stalls: float, seed: int, as_json: bool, **options: Any) -> None:
+    """Run a program file or a model on a device."""
+    from kaniwa import devices
+    from kaniwa.files import write_npz
+    from kaniwa.session import Session
+
+    began = time.monotonic()
+    devices.check_name(device)
+    given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
+    with progress("compiling"):
+        compiled, graph = load_program(program, target, options, given)
+        graph = graph or _graph_for_check(check, model, program)
+    inputs = _load(source, model or program, compiled, uint8, limit, as_float)
+    sim_options = ({"stalls": stalls, "seed": seed, "trace": trace}
+                   if device.split(":")[0] == "sim" else {})
+    results, runs = [], []
+    with progress(f"starting {device}") as update:
+        opened = devices.open(device, target=compiled.config, outside=compiled.outside,
+                              progress=update, **sim_options)
+    with opened:
+        session = Session(compiled, opened)
+        for item in track(inputs, f"running on {device}"):
+            if not stream:
+                session.reset()
+            results.append(session.run(item))
+            runs.append(session.stats)
+    values = _report(device, compiled, runs, round(time.monotonic() - began, 3))
+    if check:
+        values |= _compare(graph, inputs, results)
+    if output is not None:
+        write_npz(output, _stack(compiled, results, as_float))
+    if as_json:
+        show_json(values)
+    else:
+        _show(values)
+    if values.get("mismatches"):
+        ctx.exit(1)
+
+
+def _graph_for_check(check: bool, model: Path | None, program: Path) -> Any:
+    if not check:
+        return None
+    if model is None:
+        raise InputError(f"{program}: --check needs the model of a program file: add --model")
+    from kaniwa.importers import load_model
+
+    return load_model(model)
+
+
+def _load(source: str, model: Path, program: Any, uint8: bool, limit: int | None,
+          as_float: bool) -> list[dict[str, np.ndarray]]:
+    from kaniwa import inputs
+
+    if source == "recorded":
+        return inputs.recorded_inputs(model, program.inputs)[:limit]
+    if as_float:
+        return inputs.load_float_inputs(source, program.inputs, limit=limit)
+    return inputs.load_inputs(source, program.inputs, uint8=uint8, limit=limit)
+
+
+def _report(device: str, program: Any, runs: list[Any], seconds: float) -> dict[str, Any]:
+    cycles = [run.cycles for run in runs]
+    values: dict[str, Any] = {
+        "device": device, "target": program.config.name, "inferences": len(runs),
+        "cycles": cycles[0], "macs": runs[0].macs, "utilization": runs[0].utilization,
+        "layers": runs[0].layers, "host": [op.kind for op in program.host_ops],
+        "checked": 0, "mismatches": 0, "first_mismatch": None, "seconds": seconds}
+    if min(cycles) != max(cycles):
+        values |= {"cycles_min": min(cycles), "cycles_max": max(cycles)}
+    return values
+
+
+def _compare(graph: Any, inputs: list[dict[str, np.ndarray]],
+             results: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+    """Counts of output elements compared with the golden model and of those that differ."""
+    from kaniwa import golden
+
+    checked = mismatches = 0
+    first = None
+    for number, (item, got) in enumerate(zip(inputs, results, strict=True)):
+        values = golden.run(graph, item)
+        for tensor_id in graph.outputs:
+            tensor = graph.tensors[tensor_id]
+            expected = values[tensor_id]
+            different = np.argwhere(got[tensor.name] != expected)
+            checked += expected.size
+            mismatches += len(different)
+            if len(different) and first is None:
+                index = tuple(int(i) for i in different[0])
+                first = {"inference": number, "tensor": tensor.name, "index": list(index),
+                         "got": int(got[tensor.name][index]), "golden": int(expected[index])}
+    return {"checked": checked, "mismatches": mismatches, "first_mismatch": first}
+
+
+def _stack(program: Any, results: list[dict[str, np.ndarray]],
+           as_float: bool) -> dict[str, np.ndarray]:
+    """Outputs of all inferences; the inferences' axis replaces a leading axis of 1."""
+    stacked = {}
+    for item in program.outputs:
+        arrays = np.stack([result[item.name] for result in results])
+        if arrays.ndim > 1 and arrays.shape[1] == 1:
+            arrays = arrays[:, 0]
+        if as_float:
+            arrays = ((arrays.astype(np.float64) - item.zero_point) * item.scale).astype(np.float32)
+        stacked[item.name] = arrays
+    return stacked
+
+
+def _show(values: dict[str, Any]) -> None:
+    show_table(
+        f"{values['inferences']} inferences on {values['device']}, target {values['target']}",
+        ("layer", "cycles", "utilization", "lost"),
+        [(layer["name"][-60:], layer["cycles"], layer["utilization"],
+          ", ".join(f"{k} {v:,}" for k, v in layer["lost"].items())) for layer in values["layers"]])
+    if values["host"]:
+        click.echo(f"on the host: {', '.join(values['host'])}")
+    click.echo(f"cycles {values['cycles']:,}, utilization {values['utilization']:.3f}, "
+               f"{values['seconds']:.1f} s")
+    if values["checked"]:
+        click.echo(f"mismatches: {values['mismatches']} of {values['checked']} output elements")
+    if values["first_mismatch"]:
+        click.echo(f"first mismatch: {values['first_mismatch']}")

@@ -1,0 +1,44 @@
+"""``kaniwa verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kaniwa.commands.options import json_option, progress, show_json
+
+__all__ = ["verify_command"]
+
+
+@click.command("verify", epilog="Example: kaniwa verify resnet8.tflite --against litert --layers")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--against", type=click.Choice(["litert", "onnxruntime", "recorded"]),
+              default="recorded", show_default=True, help="The reference.")
+@click.option("--inputs", default=None, metavar="X.npz",
+              help="Inputs; by default the recorded vectors, else 16 seeded ones.")
+@click.option("--layers", is_flag=True, help="Compare every tensor, not only the outputs.")
+@click.option("--uint8", is_flag=True, help="Take uint8 data for an int8 input as x - 128.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N",
+              help="Use the first N inferences only.")
+@json_option
+@click.pass_context
+def verify_command(ctx: click.Context, model: Path, against: str, inputs: str | None,
+                   layers: bool, uint8: bool, limit: int | None, as_json: bool) -> None:
+    """Compare the golden model with the framework that MODEL comes from."""
+    from kaniwa.reference import verify
+
+    with progress("comparing") as update:
+        values = verify(model, against=against, inputs=inputs, layers=layers, uint8=uint8,
+                        limit=limit, progress=update)
+    if as_json:
+        show_json(values)
+    else:
+        click.echo(f"reference: {values['reference']}")
+        click.echo(f"inputs: {values['inputs']}")
+        click.echo(f"{values['inferences']} inferences, {values['tensors']} tensors compared, "
+                   f"mismatches: {values['mismatches']}")
+        if values["first_mismatch"]:
+            click.echo(f"first mismatch: {values['first_mismatch']}")
+    if values["mismatches"]:
+        ctx.exit(1)

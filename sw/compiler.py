@@ -1,0 +1,108 @@
+"""The compiler: a model file to a program, one pass after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
+from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.errors import CompileError
+from kaniwa.graph import Graph, check
+from kaniwa.layer import Options, Outside, Plan
+from kaniwa.passes.allocate import allocate
+from kaniwa.passes.constants import constants
+from kaniwa.passes.dead_channels import dead_channels
+from kaniwa.passes.emit import emit
+from kaniwa.passes.fuse import fuse, order
+from kaniwa.passes.legalize import legalize
+from kaniwa.passes.lower import lower
+from kaniwa.passes.mapping import choose_mapping
+from kaniwa.passes.partition import partition
+from kaniwa.passes.tile import tile
+from kaniwa.passes.widen import widen
+from kaniwa.program import Program
+from kaniwa.program import check as check_program
+
+__all__ = ["compile", "parse_outside", "PIPELINE", "plan_model"]
+
+PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
+    partition,        # a final SOFTMAX goes to the host
+    dead_channels,    # what no output depends on is removed
+    legalize,         # to the operators that the accelerator has
+    lower,            # to layers: zero points folded, scales proved
+    fuse,             # an ADD, a MUL or a table into the layer before it
+    order,            # the skip branch first
+    widen,            # longer rows
+    choose_mapping,   # depthwise by columns, shallow inputs by patches
+    tile,             # to instructions
+    constants,        # weights, parameters and tables encoded
+    allocate,         # addresses
+)
+
+SDRAM_BYTES, SDRAM_LATENCY = 4, 10
+
+
+def compile(model: str | PathLike[str] | Graph,
+            target: str | Path | AcceleratorConfig = "base", *,
+            materialize: bool = False, keep_dead_channels: bool = False,
+            require_accelerator: bool = False, outside: str | None = None,
+            progress: Callable[[str], None] | None = None) -> Program:
+    """Compile a model for a target; every result equals the model's, bit for bit.
+
+    ``target``: a preset, a TOML file or a config. ``materialize`` stores every tensor of the
+    model in full, without fusion or reuse of memory. ``keep_dead_channels`` computes also channels
+    that are the same for every input or used by nobody. ``require_accelerator`` refuses operators
+    for the host.
+    ``outside``: None, "ideal" or "sdram[,bytes=4,latency=10]". ``progress`` is called with
+    the name of each pass before it runs.
+
+    Raises ModelError, UnsupportedError or ConfigError for what it is given, CompileError where
+    the model does not fit the target or cannot be exact on it.
+    """
+    config = load_target(target)
+    options = Options(materialize, require_accelerator, parse_outside(outside),
+                      keep_dead_channels)
+    if config.compact and options.outside is not None:
+        raise CompileError(f"target '{config.name}' has no way to outside memory; leave --outside "
+                           "out, or take a target whose core is not compact")
+    if not isinstance(model, Graph):
+        from kaniwa.importers import load_model
+
+        model = load_model(Path(model))
+    plan = plan_model(check(model), config, options, progress)
+    if progress is not None:
+        progress(emit.__name__)
+    return check_program(emit(plan), model.name)
+
+
+def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
+               progress: Callable[[str], None] | None = None) -> Plan:
+    """Run all passes; the graph is checked after each."""
+    plan = Plan(graph, graph, config, options)
+    for run in PIPELINE:
+        if progress is not None:
+            progress(run.__name__)
+        plan = run(plan)
+        check(plan.graph)
+    return plan
+
+
+def parse_outside(text: str | None) -> Outside | None:
+    """The outside memory that ``text`` names; raises CompileError for an unknown kind or option."""
+    if text is None or text == "none":
+        return None
+    kind, *settings = text.split(",")
+    if kind == "ideal" and not settings:
+        return Outside("ideal")
+    values = {"bytes": SDRAM_BYTES, "latency": SDRAM_LATENCY}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if kind != "sdram" or key not in values or not value.isdecimal() or len(value) > 6:
+            break
+        values[key] = int(value)
+    else:
+        if kind == "sdram" and values["bytes"] in (1, 2, 4, 8, 16, 32, 64, 128):
+            return Outside("sdram", values["bytes"], values["latency"])
+    raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10], "
+                       f"not '{text}'")

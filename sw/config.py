@@ -1,0 +1,364 @@
+"""AcceleratorConfig: the parameters of one accelerator, their legal ranges, and the presets.
+
+Imported by the compiler, the gateware and the simulator alike, so it imports none of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from kaniwa.errors import ConfigError
+
+__all__ = ["AcceleratorConfig", "PRESETS", "LEGAL_RANGES", "load_target"]
+
+KIB = 1024
+WEIGHT_FORMATS = ("raw", "packed")
+
+# name -> (smallest, largest, must be a power of two, what it is)
+LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
+    "out_lanes": (1, 64, False, "M, output channels computed at once; a multiple of requant_lanes"),
+    "dot_width": (4, 64, True, "N, products summed for each output channel in a cycle"),
+    "product_cycles": (1, 8, False, "cycles of a product; multiplier blocks with registers need 3"),
+    "requant_lanes": (1, 64, False, "results requantized at once"),
+    "requant_cycles": (1, 64, True, "cycles a requantizer lane takes for a result (1 = pipelined)"),
+    "read_bytes": (8, 128, True, "bytes of a memory read, and of a decoded weight chunk"),
+    "write_bytes": (2, 128, True, "bytes of a write to device memory; at least requant_lanes"),
+    "ring_bytes": (256, 4096 * KIB, True, "size of the weight ring"),
+    "line_bytes": (256, 1024 * KIB, True, "size of the line buffer"),
+    "patch_bytes": (0, 1024, False, "size of the patch buffer, two patches; 0 = none"),
+    "parameter_records": (16, 65536, True, "channels whose requantization parameters fit on chip"),
+    "memory_bytes": (0, 1 << 30, False, "on-chip device memory; 0 = outside memory only"),
+    "multiplier_bits": (28, 31, False, "width of the requantizer's multiplier"),
+    "instruction_queue": (0, 16, False, "instructions a unit may be ahead of the next one"),
+    "result_slots": (1, 64, True, "accumulator sets between array and requantizer"),
+    "count_bits": (8, 16, False, "bits of rows, columns, blocks and chunks in an instruction"),
+}
+
+# What a compact core has, by field: the one value that is legal, and those of any other core.
+COMPACT: dict[str, tuple[object, str]] = {
+    "dot_width": (4, ""), "packed_multipliers": (False, ""), "requant_lanes": (1, ""),
+    "read_bytes": (8, ""), "shared_channel": (True, ""), "patch_bytes": (0, ""),
+    "instruction_queue": (0, "at least 1"), "result_slots": (1, "at least 2"),
+    "weight_formats": (("raw",), ""), "elementwise": (True, ""),
+    "elementwise_multiply": (False, ""), "max_pool": (False, ""), "depthwise": (False, ""),
+    "counters": (False, ""),
+}
+
+# Instruction fields that a compact core keeps in fewer bits: as many as this needs.
+_COUNTS = ("ifm_rows", "ofm_rows", "ofm_columns", "blocks", "chunks")
+_LINE_BYTES = ("line_pitch", "ifm_row_bytes", "pixel_step", "pad_left_bytes", "segment_step")
+_MEMORY_BYTES = ("ifm_pitch", "parameter_bytes", "weight_bytes", "operand_row_pitch",
+                 "ofm_row_pitch", "operand_pixel_pitch", "ofm_pixel_pitch", "ifm_address",
+                 "parameter_address", "weight_address", "operand_address", "ofm_address")
+_FEW_BITS = {"dilation_rows": 4, "weight_repeat": 16}
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """Parameters of one accelerator; checks itself, raising ``ConfigError`` naming the bad value.
+
+    ``LEGAL_RANGES`` lists what each number means and may be. R, the results requantized a cycle,
+    is ``requant_lanes / requant_cycles``. ``elementwise_multiply``, products of two tensors, counts
+    only with ``elementwise``.
+    """
+
+    out_lanes: int = 8
+    dot_width: int = 16
+    packed_multipliers: bool = False
+    product_cycles: int = 3
+    requant_lanes: int = 8
+    requant_cycles: int = 1
+    read_bytes: int = 16
+    write_bytes: int = 16
+    shared_channel: bool = False
+    ring_bytes: int = 64 * KIB
+    line_bytes: int = 32 * KIB
+    patch_bytes: int = 256
+    parameter_records: int = 512
+    memory_bytes: int = 256 * KIB
+    multiplier_bits: int = 31
+    instruction_queue: int = 4
+    result_slots: int = 16
+    weight_formats: tuple[str, ...] = ("raw", "packed")
+    elementwise: bool = True
+    elementwise_multiply: bool = True
+    max_pool: bool = True
+    depthwise: bool = True
+    counters: bool = True
+    compact: bool = False
+    count_bits: int = 16
+    name: str = dataclasses.field(default="custom", compare=False)
+
+    def __post_init__(self) -> None:
+        for field_name, (low, high, power, _) in LEGAL_RANGES.items():
+            value = getattr(self, field_name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise ConfigError(f"{field_name} must be {low}..{high}, not {value!r}")
+            if power and value & (value - 1):
+                raise ConfigError(f"{field_name} must be a power of two, not {value}")
+        for field_name in ("packed_multipliers", "shared_channel", "elementwise",
+                           "elementwise_multiply", "max_pool", "depthwise", "counters", "compact"):
+            if not isinstance(getattr(self, field_name), bool):
+                raise ConfigError(
+                    f"{field_name} must be true or false, not {getattr(self, field_name)!r}")
+        object.__setattr__(self, "weight_formats", tuple(self.weight_formats))
+        unknown = [f for f in self.weight_formats if f not in WEIGHT_FORMATS]
+        if unknown:
+            raise ConfigError(f"weight_formats may name {', '.join(WEIGHT_FORMATS)}, "
+                              f"not {unknown[0]!r}")
+        self._check_relations()
+        self._check_compact()
+
+    def _check_compact(self) -> None:
+        """One instruction at a time, serially: a core of few logic cells, and what that needs."""
+        for name, (value, others) in COMPACT.items():
+            if self.compact and getattr(self, name) != value:
+                raise ConfigError(f"{name} must be {value} in a compact core, "
+                                  f"not {getattr(self, name)!r}")
+            if others and not self.compact and getattr(self, name) == value:
+                raise ConfigError(f"{name} must be {others} unless the core is compact, "
+                                  f"not {value}")
+        if self.compact and self.requant_cycles < 16:
+            raise ConfigError(f"requant_cycles must be 16, 32 or 64 in a compact core, "
+                              f"not {self.requant_cycles}")
+        if not self.compact and self.requant_cycles > 32:
+            raise ConfigError(f"requant_cycles must be at most 32 unless the core is compact, "
+                              f"not {self.requant_cycles}")
+        if not self.compact and self.count_bits != 16:
+            raise ConfigError(f"count_bits must be 16 unless the core is compact, "
+                              f"not {self.count_bits}")
+        if self.compact and not 0 < self.memory_bytes <= 1 << 23:
+            raise ConfigError(f"memory_bytes must be 8..{1 << 23} in a compact core, "
+                              f"not {self.memory_bytes}")
+
+    def _check_relations(self) -> None:
+        if "raw" not in self.weight_formats:
+            raise ConfigError("weight_formats must contain 'raw', the escape of every other format")
+        if self.out_lanes % self.requant_lanes:
+            raise ConfigError(f"out_lanes must be a multiple of requant_lanes "
+                              f"({self.requant_lanes}), not {self.out_lanes}")
+        if self.out_lanes % self.multiplier_rows:
+            raise ConfigError(f"out_lanes must be even where packed_multipliers is true, "
+                              f"not {self.out_lanes}")
+        if self.requant_cycles > 1 and self.requant_lanes > 1:
+            raise ConfigError(f"requant_lanes must be 1 where requant_cycles is "
+                              f"{self.requant_cycles}, not {self.requant_lanes}")
+        if self.requant_lanes > self.write_bytes or self.requant_lanes > self.read_bytes:
+            raise ConfigError(f"requant_lanes must be at most read_bytes ({self.read_bytes}) and "
+                              f"write_bytes ({self.write_bytes}), not {self.requant_lanes}")
+        if self.tile_bytes % self.read_bytes:
+            raise ConfigError(f"out_lanes * dot_width must be a multiple of read_bytes "
+                              f"({self.read_bytes}), not {self.tile_bytes}")
+        if self.ring_words < 2:
+            raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
+                              f"not {self.ring_bytes}")
+        if self.line_bytes < 4 * self.line_width:
+            raise ConfigError(f"line_bytes must be at least {4 * self.line_width}, "
+                              f"not {self.line_bytes}")
+        if self.patch_bytes & (self.patch_bytes - 1) or 0 < self.patch_bytes < 4 * self.dot_width:
+            raise ConfigError(f"patch_bytes must be 0 or a power of two of at least "
+                              f"{4 * self.dot_width}, not {self.patch_bytes}")
+        if self.parameter_records < self.out_lanes:
+            raise ConfigError(f"parameter_records must be at least out_lanes ({self.out_lanes}), "
+                              f"not {self.parameter_records}")
+        if self.memory_bytes % max(self.read_bytes, self.write_bytes):
+            raise ConfigError(f"memory_bytes must be a multiple of "
+                              f"{max(self.read_bytes, self.write_bytes)}, not {self.memory_bytes}")
+
+    @property
+    def multipliers(self) -> int:
+        """Products a cycle."""
+        return self.out_lanes * self.dot_width
+
+    @property
+    def multiplier_rows(self) -> int:
+        """Output channels whose products come from the same multipliers, and share activations."""
+        return 2 if self.packed_multipliers else 1
+
+    @property
+    def activation_lanes(self) -> int:
+        """Lanes with activations of their own; lane m + activation_lanes has those of lane m."""
+        return self.out_lanes // self.multiplier_rows
+
+    @property
+    def dot_latency(self) -> int:
+        """Cycles from operands to a sum of dot_width products, whatever makes the products.
+
+        A cycle for each level of the adder tree, and two to tell packed products apart.
+        """
+        return (self.product_cycles + self.dot_width.bit_length() - 1
+                + 2 * self.packed_multipliers)
+
+    @property
+    def array_latency(self) -> int:
+        """Cycles from the last operands of a block to its accumulators."""
+        return self.dot_latency + 1
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of one word of the weight ring: a weight for each multiplier."""
+        return self.out_lanes * self.dot_width
+
+    @property
+    def ring_words(self) -> int:
+        """Words of the weight ring: the largest power of two that ring_bytes holds."""
+        return 1 << ((self.ring_bytes // self.tile_bytes).bit_length() - 1)
+
+    @property
+    def line_width(self) -> int:
+        """Bytes of a line of the line buffer: two dot_width reads, or one memory read."""
+        return max(2 * self.dot_width, self.read_bytes)
+
+    @property
+    def depthwise_lanes(self) -> int:
+        """Channels a depthwise (or max pool) block computes: one byte of a read each."""
+        return min(self.activation_lanes, self.dot_width)
+
+    @property
+    def lane_bytes(self) -> int:
+        """Bytes of a lane of the line buffer; each lane has an address of its own."""
+        return min(self.dot_width, 8)
+
+    @property
+    def column_lanes(self) -> int:
+        """Channels that a COLUMN block computes: a lane of the line buffer's bytes at most."""
+        return min(self.activation_lanes, self.lane_bytes)
+
+    @property
+    def column_window(self) -> tuple[int, int]:
+        """Rows and columns of the window of a depthwise channel; (1, N) always works too.
+
+        Four rows need a line buffer of four lanes at least, to be read in one cycle.
+        """
+        rows = 4 if self.dot_width >= 16 else 1
+        return rows, self.dot_width // rows
+
+    @property
+    def requant_rate(self) -> Fraction:
+        """R, results requantized a cycle."""
+        return Fraction(self.requant_lanes, self.requant_cycles)
+
+    @property
+    def parameter_words(self) -> int:
+        """Words of the parameter buffer, each of requant_lanes records (a power of two)."""
+        return 1 << ((self.parameter_records // self.requant_lanes).bit_length() - 1)
+
+    @property
+    def shared_records(self) -> int:
+        """Records with shared multiplier and shift that leave the weight decoder at once.
+
+        Also what the parameter buffer takes at once. As many as a read has biases, if they divide
+        a parameter word.
+        """
+        return math.gcd(self.requant_lanes, self.read_bytes // 4)
+
+    @property
+    def own_records(self) -> int:
+        """Records of 9 bytes that the weight decoder takes apart at once: within two reads."""
+        return math.gcd(self.requant_lanes, self.read_bytes // 8)
+
+    @property
+    def table_banks(self) -> int:
+        """Banks of tables: with two, one is loaded while an earlier instruction uses the other."""
+        return 1 if self.compact else 2
+
+    def field_limit(self, name: str, high: int) -> int:
+        """The largest value of an instruction field, given the largest that the field can hold."""
+        if not self.compact:
+            return high
+        bits = _FEW_BITS.get(name)
+        if name in _COUNTS:
+            bits = self.count_bits
+        elif name in _LINE_BYTES:
+            bits = self.line_bytes.bit_length()
+        elif name in _MEMORY_BYTES:
+            bits = (self.memory_bytes - 1).bit_length()
+        return high if bits is None else min(high, (1 << bits) - 1)
+
+    def as_dict(self) -> dict[str, object]:
+        """All fields but the name, as plain values."""
+        values = dataclasses.asdict(self)
+        del values["name"]
+        values["weight_formats"] = list(self.weight_formats)
+        return values
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that name this config; the name does not count."""
+        text = json.dumps(self.as_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+PRESETS: dict[str, AcceleratorConfig] = {
+    config.name: config for config in (
+        AcceleratorConfig(
+            name="nano", compact=True, out_lanes=4, dot_width=4, product_cycles=1,
+            requant_lanes=1, requant_cycles=16, read_bytes=8, write_bytes=2, shared_channel=True,
+            ring_bytes=4 * KIB, line_bytes=4 * KIB, patch_bytes=0, parameter_records=256,
+            memory_bytes=128 * KIB, instruction_queue=0, result_slots=1, weight_formats=("raw",),
+            elementwise_multiply=False, max_pool=False, depthwise=False, counters=False,
+            count_bits=11),
+        AcceleratorConfig(
+            name="small", out_lanes=4, dot_width=8, packed_multipliers=True, requant_lanes=2,
+            read_bytes=8, write_bytes=4, ring_bytes=16 * KIB, line_bytes=8 * KIB,
+            parameter_records=512, memory_bytes=64 * KIB, instruction_queue=2, result_slots=8),
+        AcceleratorConfig(name="base"),
+        AcceleratorConfig(
+            name="large", out_lanes=16, packed_multipliers=True, ring_bytes=128 * KIB,
+            memory_bytes=192 * KIB),
+        AcceleratorConfig(
+            name="xl", out_lanes=32, dot_width=32, requant_lanes=32, read_bytes=128,
+            write_bytes=32, ring_bytes=1024 * KIB, line_bytes=256 * KIB, patch_bytes=512,
+            parameter_records=4096,
+            memory_bytes=0),
+    )
+}
+
+
+def load_target(target: str | Path | AcceleratorConfig) -> AcceleratorConfig:
+    """The config that ``target`` names: a preset, a TOML file of fields, or a config itself.
+
+    Raises ConfigError for an unknown name, an unreadable file or an illegal field.
+    """
+    if isinstance(target, AcceleratorConfig):
+        return target
+    if str(target) in PRESETS:
+        return PRESETS[str(target)]
+    path = Path(target)
+    if path.suffix != ".toml":
+        raise ConfigError(f"unknown target '{target}': give one of {', '.join(PRESETS)} "
+                          "or a .toml file")
+    return _load_toml(path)
+
+
+def _load_toml(path: Path) -> AcceleratorConfig:
+    import tomllib
+
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file ({error})") from None
+    base = values.pop("base", None)
+    if base is not None and base not in PRESETS:
+        raise ConfigError(f"{path}: base must be one of {', '.join(PRESETS)}, not {base!r}")
+    fields = {f.name for f in dataclasses.fields(AcceleratorConfig)}
+    for key in values:
+        if key not in fields:
+            raise ConfigError(f"{path}: unknown field '{key}'; `kaniwa describe base` lists them")
+    values.setdefault("name", path.stem)
+    try:
+        if base is not None:
+            return dataclasses.replace(PRESETS[base], **values)
+        return AcceleratorConfig(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except TypeError as error:
+        raise ConfigError(f"{path}: a field has a wrong type ({error})") from None

@@ -1,0 +1,151 @@
+"""Cycle model: the registers of the post unit, which stand still where a beat cannot leave them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from kaniwa.config import AcceleratorConfig
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Beats from their start to their arrival at the store unit, in order.
+
+    The requantizer stands still as a whole while the beat at its end cannot go on; behind it, with
+    elementwise, are two registers of which each waits only for the next. The first way of a beat
+    of an ADD ends in its last one; the sum starts again in the cycle in which it is there.
+    ``entries``: of the beats on their way, the start in cycles in which the requantizer did not
+    stand still, whether it is the first way of an ADD, and whether it looks up tables.
+    ``lookups``: cycles in which beats did so, (first, last). ``sums``: starts of sums to come,
+    ``last_sum`` the last of them, ``sum_count`` how many there have been.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        cycles = config.requant_cycles
+        self._depth = 8 if cycles == 1 else cycles + 5
+        self._elastic = config.elementwise
+        self._spacing = cycles
+        self.entries: deque[tuple[int, bool, bool]] = deque()
+        self.lookups: deque[tuple[int, int]] = deque()
+        self.sums: deque[int] = deque()
+        self.last_sum, self.sum_count = -1, 0
+        self._stood = 0         # cycles for which the requantizer has stood still
+        self._stood_before = 0  # of them, before the last start
+        self._stops: deque[tuple[int, int]] = deque()   # (first, past the last) after that
+        self._next_start = 0    # in cycles in which it did not stand still
+        self._moved = 0         # when the register behind it was last left
+        self._left = 0          # when the last one was
+        self._settled: tuple[int, bool] | None = None   # when the next one leaves the requantizer
+
+    def start(self, cycle: int, adds: bool, looks_up: bool) -> int | None:
+        """A beat that is there in ``cycle`` starts; None if beats before it must arrive first."""
+        while True:
+            entries = self.entries
+            if entries and entries[0][0] + self._depth + self._stood <= cycle:
+                return None
+            if self._settled is not None and self._settled[1] and self._settled[0] + 2 <= cycle:
+                return None
+            if self.sums and self.sums[0] <= cycle:
+                cycle += self.sums[0] == cycle
+                self._start_sum()
+                continue
+            moved = self._moving(cycle)
+            if moved == cycle:
+                break
+            cycle = moved
+        self._enter(cycle, adds, looks_up)
+        return cycle
+
+    def start_sums(self, end: int) -> None:
+        """No beat starts before ``end``, so the sums before that do."""
+        while self.sums and self.sums[0] < end:
+            self._start_sum()
+
+    def _start_sum(self) -> None:
+        cycle = self.sums.popleft()
+        self._moving(cycle)
+        self._enter(cycle, False, False)
+
+    def _enter(self, cycle: int, adds: bool, looks_up: bool) -> None:
+        moment = cycle - self._stood_before
+        self.entries.append((moment, adds, looks_up))
+        self._next_start = moment + self._spacing
+
+    def _moving(self, cycle: int) -> int:
+        """The first cycle from ``cycle`` on in which the requantizer takes a beat."""
+        stops = self._stops
+        while True:
+            while stops and stops[0][1] <= cycle:
+                first, after = stops.popleft()
+                self._stood_before += after - first
+            if stops and stops[0][0] <= cycle:
+                cycle = stops[0][1]
+            elif cycle - self._stood_before < self._next_start:
+                cycle = self._next_start + self._stood_before
+            else:
+                return cycle
+
+    def no_lookup(self, cycle: int, now: int) -> int | None:
+        """The first cycle without a lookup from ``cycle`` on, None if that is not known ``now``.
+
+        Cycles come in order, and without their end beats that start from ``now`` on are not known.
+        """
+        lookups = self.lookups
+        while lookups and lookups[0][1] < cycle:
+            lookups.popleft()
+        for first, last in lookups:
+            if first > cycle:
+                break
+            cycle = last + 1
+        if self.entries and self.entries[0][0] + self._depth + self._stood <= cycle:
+            return None
+        return cycle if cycle < now + self._depth else None
+
+    def waiting(self) -> bool:
+        """Whether there is a beat that has not arrived."""
+        return bool(self.entries) or self._settled is not None
+
+    def settle(self) -> None:
+        """The first beat leaves the requantizer, if that does not hang on the one before it."""
+        if self._elastic and self._settled is None and self.entries:
+            moment, adds, looks_up = self.entries.popleft()
+            there = moment + self._depth + self._stood
+            left = max(there, self._moved)
+            if looks_up:
+                self.lookups.append((there, left))
+            self._stop(there, left)
+            self._settled = left, adds
+
+    def arrive(self) -> tuple[int, bool, int]:
+        """The first beat is at the end: since when, whether it adds, when it left the requantizer.
+
+        Without elementwise it leaves that only when it leaves the post unit.
+        """
+        self.settle()
+        if self._settled is None:
+            moment, adds, _ = self.entries[0]
+            there = moment + self._depth + self._stood
+            return there, adds, there
+        (left, adds), self._settled = self._settled, None
+        self._moved = max(left + 1, self._left)
+        there = self._moved + 1
+        if adds:
+            self._left = self.last_sum = there
+            self.sum_count += 1
+            self.sums.append(there)
+            if self._spacing > 1:   # the next beat waits for it
+                self._start_sum()
+        return there, adds, left
+
+    def leave(self, there: int, cycle: int) -> None:
+        """The beat that arrived last, ``there``, leaves the post unit."""
+        self._left = cycle
+        if not self._elastic:
+            self._stop(there, cycle)
+            self.entries.popleft()
+
+    def _stop(self, first: int, after: int) -> None:
+        if after > first:
+            self._stops.append((first, after))
+            self._stood += after - first

@@ -1,0 +1,210 @@
+"""The devices that run programs, under one protocol: golden, emulator, simulated core, boards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from kaniwa import golden
+from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.emulator import Emulator
+from kaniwa.errors import ConfigError, DeviceError
+from kaniwa.graph import Graph
+from kaniwa.statistics import RunStatistics
+
+__all__ = ["check_name", "Device", "EmulatorDevice", "GoldenDevice", "open"]
+
+CHOICES = ("golden", "emulator", "sim", "serial:PORT", "tcp:HOST:PORT")
+BOARDS = ("serial:", "tcp:")
+OUTSIDE_MEMORY = re.compile(r"none|ideal|sdram(,(bytes|latency)=[1-9][0-9]{0,3})*")
+Target = str | Path | AcceleratorConfig
+
+
+@runtime_checkable
+class Device(Protocol):
+    """What a Session needs of a device; addresses are device memory's (bit 31: outside).
+
+    ``config`` is None until a target is loaded.
+    """
+
+    name: str
+    config: AcceleratorConfig | None
+
+    def load_target(self, config: AcceleratorConfig) -> None:
+        """Become a device of ``config`` with empty memory; nothing if it is one already."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Copy ``data`` into device memory."""
+
+    def read(self, address: int, count: int) -> bytes:
+        """``count`` bytes of device memory."""
+
+    def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
+        """Run the program to its END; counters of ``tags``. Raises DeviceError if it fails."""
+
+    def close(self) -> None:
+        """Give the device up; a second call does nothing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class EmulatorDevice:
+    """The emulator as a device. ``outside`` is by default ideal where there is no on-chip memory,
+    else none."""
+
+    name = "emulator"
+
+    def __init__(self, target: Target | None = None, outside: str | None = None) -> None:
+        if outside is not None and not OUTSIDE_MEMORY.fullmatch(outside):
+            raise ConfigError("outside memory must be none, ideal or sdram[,bytes=B,latency=L], "
+                              f"not {outside!r}")
+        self.config: AcceleratorConfig | None = None
+        self._outside = outside
+        self._emulator: Emulator | None = None
+        if target is not None:
+            self.load_target(load_target(target))
+
+    def load_target(self, config: AcceleratorConfig) -> None:
+        """Become a device of ``config`` with empty memory; nothing if it is one already."""
+        if self.config == config:
+            return
+        default = None if config.memory_bytes else "ideal"
+        self._emulator = Emulator(config, self._outside or default)
+        self.config = config
+
+    def write(self, address: int, data: bytes) -> None:
+        """Copy ``data`` into device memory."""
+        self._require().write(address, data)
+
+    def read(self, address: int, count: int) -> bytes:
+        """``count`` bytes of device memory."""
+        return self._require().read(address, count)
+
+    def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
+        """Run the program to its END; the cycles are estimates, there for all tags."""
+        return self._require().run(program_address)
+
+    def close(self) -> None:
+        """Give up the memory; a second call does nothing."""
+        self.config = self._emulator = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _require(self) -> Emulator:
+        if self._emulator is None:
+            raise DeviceError("the emulator is closed or has no target yet")
+        return self._emulator
+
+
+class GoldenDevice:
+    """The reference kernels. They run the model, not the program, so there is no device memory."""
+
+    name = "golden"
+
+    def __init__(self, target: Target | None = None, outside: str | None = None) -> None:
+        self.config = None if target is None else load_target(target)
+
+    def load_target(self, config: AcceleratorConfig) -> None:
+        """The reference kernels are the same for every target."""
+        self.config = config
+
+    def run_graph(self, graph: Graph, inputs: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
+        """The value of every tensor, by id."""
+        return golden.run(graph, inputs)
+
+    def write(self, address: int, data: bytes) -> None:
+        raise self._no_memory()
+
+    def read(self, address: int, count: int) -> bytes:
+        raise self._no_memory()
+
+    def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
+        raise self._no_memory()
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @staticmethod
+    def _no_memory() -> DeviceError:
+        return DeviceError("the golden device has no device memory: use the emulator or sim")
+
+
+def check_name(name: str) -> None:
+    """Raise DeviceError unless ``name`` is of a form that names a device."""
+    if name.startswith(BOARDS):
+        from kaniwa.transports import parse_address
+
+        parse_address(name)
+    elif name not in CHOICES:
+        raise DeviceError(f"unknown device '{name}': give one of {', '.join(CHOICES)}")
+
+
+def open(name: str, target: Target | None = None, outside: str | None = None,
+         progress: Callable[[str], None] | None = None, **options: Any) -> Device:
+    """Open the device ``name``: "golden", "emulator", "sim", "serial:PORT[?baud=B]" or
+    "tcp:HOST:PORT".
+
+    ``target`` is a preset, a TOML file or a config; without it, the device takes the target of its
+    first program; a board has its own, which must be ``target``. ``outside``: none, ideal or
+    sdram[,bytes=B,latency=L]; a board must have some. ``progress`` is told what takes long.
+    ``options`` of sim: stalls, seed, trace, watchdog, cycle_limit; of a board: watchdog.
+    Raises DeviceError for an unknown device or option.
+    """
+    check_name(name)
+    if name == "sim":
+        return _open_sim(target, outside, progress, options)
+    if name.startswith(BOARDS):
+        return _open_board(name, target, outside, options)
+    _check_options(name, options, ())
+    return (GoldenDevice if name == "golden" else EmulatorDevice)(target, outside)
+
+
+def _open_board(name: str, target: Target | None, outside: str | None,
+                options: dict[str, Any]) -> Device:
+    from kaniwa.board_device import BoardDevice
+
+    _check_options(name, options, ("watchdog",))
+    device = BoardDevice(name, target, **options)
+    if outside not in (None, "none") and not device.outside:
+        device.close()
+        raise DeviceError(f"{name}: the board has no outside memory ({outside} is wanted): compile "
+                          "for on-chip memory only")
+    return device
+
+
+def _open_sim(target: Target | None, outside: str | None,
+              progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
+    try:
+        from kaniwa.sim.device import SimDevice
+    except ImportError as error:
+        raise DeviceError(f"the simulated core needs {error.name}: "
+                          "pip install 'kaniwa[sim]'") from None
+    _check_options("sim", options, ("stalls", "seed", "trace", "watchdog", "cycle_limit"))
+    def report(what: str, seconds: float) -> None:
+        if progress is not None:
+            progress(f"{what} ({seconds:.0f} s)")
+
+    return SimDevice(target, outside=outside, progress=report, **options)
+
+
+def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    for option in options:
+        if option not in known:
+            has = f": it has {', '.join(known)}" if known else ""
+            raise DeviceError(f"the device {name} has no option '{option}'{has}")

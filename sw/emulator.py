@@ -1,0 +1,147 @@
+"""The emulator: executes a program's command stream in NumPy, on the memory map of the core."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kaniwa import isa
+from kaniwa.config import AcceleratorConfig
+from kaniwa.cycle_model import Timing, model_run
+from kaniwa.emulator_checks import check_instruction
+from kaniwa.emulator_hazards import HazardCheck
+from kaniwa.emulator_layer import PreparedLayer
+from kaniwa.emulator_memory import Fault, Memory
+from kaniwa.emulator_prepare import Tables, prepare
+from kaniwa.errors import DeviceError
+from kaniwa.instruction import pixels
+from kaniwa.isa import INSTRUCTION_BYTES, Opcode
+from kaniwa.statistics import RunStatistics
+
+__all__ = ["Emulator"]
+
+Span = tuple[int, int]  # first address, one past the last
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A decoded program; ``source`` are the addresses it was decoded from."""
+
+    layers: list[PreparedLayer]
+    source: list[Span]
+    overwrites_itself: bool
+    statistics: RunStatistics
+
+
+class Emulator:
+    """A core of ``config`` with its memory.
+
+    ``outside`` names the outside memory ("ideal", "sdram,..."), None or "none" stands for no such
+    memory; its timing is in the cycles. A program is decoded at its first run and kept until one
+    of the bytes it was made of is written.
+    """
+
+    def __init__(self, config: AcceleratorConfig, outside: str | None = None) -> None:
+        self.config = config
+        self._outside = outside not in (None, "none")
+        self._timing = Timing.of(outside)
+        self._memory = Memory(config, self._outside)
+        self._programs: dict[int, _Prepared] = {}
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write ``data`` from ``address`` on. Raises DeviceError beyond the memory."""
+        span = (address, address + len(data))
+        self._programs = {start: program for start, program in self._programs.items()
+                          if not _overlap(program.source, span)}
+        try:
+            self._memory.view(address, len(data))[:] = memoryview(data)
+        except Fault as fault:
+            raise DeviceError(f"write: {fault.code.name}: {fault}") from None
+
+    def read(self, address: int, length: int) -> bytes:
+        """``length`` bytes from ``address`` on. Raises DeviceError beyond the memory."""
+        try:
+            return self._memory.view(address, length).tobytes()
+        except Fault as fault:
+            raise DeviceError(f"read: {fault.code.name}: {fault}") from None
+
+    def run(self, program_address: int) -> RunStatistics:
+        """Execute from ``program_address`` to END; the cycles are the cycle model's.
+
+        Raises DeviceError with the ErrorCode's name and the instruction's index.
+        """
+        began = time.perf_counter()
+        program = self._programs.get(program_address) or self._prepare(program_address)
+        for index, layer in enumerate(program.layers):
+            try:
+                layer.run(self._memory)
+            except Fault as fault:
+                raise _device_error(index, fault) from None
+        if program.overwrites_itself:
+            del self._programs[program_address]
+        statistics = program.statistics
+        return RunStatistics(statistics.cycles, statistics.retired, statistics.snapshots,
+                             time.perf_counter() - began)
+
+    def _prepare(self, program_address: int) -> _Prepared:
+        hazards = HazardCheck(self.config, self._outside, program_address)
+        layers: list[PreparedLayer] = []
+        tables: Tables = {}
+        while True:
+            index = len(layers)
+            address = program_address + index * INSTRUCTION_BYTES
+            try:
+                values = isa.decode(self._memory.view(address, INSTRUCTION_BYTES).tobytes())
+                if values["opcode"] == Opcode.END:
+                    hazards.finish()
+                    break
+                check_instruction(self.config, values)
+                hazards.add(values)
+                layer = prepare(self.config, self._memory, values, tables)
+                _check_table_banks(layers, layer)
+            except Fault as fault:
+                raise _device_error(index, fault) from None
+            layers.append(layer)
+        source = [(program_address, address + INSTRUCTION_BYTES)]
+        for layer in layers:
+            for which in ("parameter", "weight"):
+                start = layer.values[f"{which}_address"]
+                source.append((start, start + layer.values[f"{which}_bytes"]))
+        statistics = model_run(
+            self.config, [layer.values for layer in layers],
+            lambda address, length: self._memory.view(address, length).tobytes(), self._timing,
+            program_address)
+        program = _Prepared(layers, source, any(_overlap(source, _stored(layer))
+                                                for layer in layers), statistics)
+        self._programs[program_address] = program
+        return program
+
+
+def _check_table_banks(layers: Sequence[PreparedLayer], layer: PreparedLayer) -> None:
+    """A table may be replaced while the instruction before is still being requantized."""
+    if not layers:
+        return
+    before = layers[-1]
+    bank = before.values["table_bank"] << 1
+    used = {bank} if before.table is not None else set()
+    if before.operand_table is not None:
+        used.add(bank | 1)
+    if used & layer.loaded_tables:
+        raise Fault(isa.ErrorCode.ILLEGAL_FIELD,
+                    f"bank {bank >> 1} of the tables is loaded while the instruction before "
+                    "uses it")
+
+
+def _stored(layer: PreparedLayer) -> Span:
+    address, shape, pitches = pixels(layer.values, "ofm")
+    return address, address + 1 + sum((n - 1) * p for n, p in zip(shape, pitches, strict=True))
+
+
+def _overlap(spans: Sequence[Span], other: Span) -> bool:
+    return any(start < other[1] and other[0] < end for start, end in spans)
+
+
+def _device_error(index: int, fault: Fault) -> DeviceError:
+    return DeviceError(f"the device ended the run: {fault.code.name} at instruction {index}: "
+                       f"{fault}")

@@ -1,0 +1,73 @@
+"""Device memory of the emulator: on-chip bytes, and outside memory that grows as it is used."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import OUTSIDE, ErrorCode
+
+__all__ = ["Fault", "Memory", "strided"]
+
+PAGE = 1 << 16
+
+
+class Fault(Exception):
+    """What the core would report as ``code``; the emulator adds the instruction's index."""
+
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Memory:
+    """Byte-addressed: below ``memory_bytes`` on chip, from OUTSIDE on outside if there is any.
+
+    ``dtype`` is what is kept for each byte: uint8 for its value.
+    """
+
+    def __init__(self, config: AcceleratorConfig, outside: bool,
+                 dtype: npt.DTypeLike = np.uint8) -> None:
+        self._local = np.zeros(config.memory_bytes, dtype)
+        self._outside = np.zeros(PAGE if outside else 0, dtype)
+        self._has_outside = outside
+
+    def view(self, address: int, length: int) -> np.ndarray:
+        """The ``length`` bytes from ``address`` on, to read or write; not kept across calls.
+
+        Raises Fault (ADDRESS) where one of them does not exist.
+        """
+        if address < OUTSIDE:
+            if not 0 <= address <= address + length <= len(self._local):
+                raise Fault(ErrorCode.ADDRESS, f"{_span(address, length)} leave the on-chip memory "
+                                               f"of {len(self._local):#x} bytes")
+            return self._local[address:address + length]
+        if not self._has_outside:
+            raise Fault(ErrorCode.ADDRESS, f"{_span(address, length)} are outside memory, "
+                                           "and there is none")
+        start = address - OUTSIDE
+        if start + length > OUTSIDE:
+            raise Fault(ErrorCode.ADDRESS, f"{_span(address, length)} leave the 32-bit addresses")
+        if start + length > len(self._outside):
+            self._grow(start + length)
+        return self._outside[start:start + length]
+
+    def _grow(self, size: int) -> None:
+        # np.zeros maps pages without touching them, so a far address costs no memory.
+        grown = np.zeros(max(2 * len(self._outside), -(-size // PAGE) * PAGE), self._outside.dtype)
+        grown[:len(self._outside)] = self._outside
+        self._outside = grown
+
+
+def strided(memory: Memory, address: int, shape: tuple[int, ...],
+            pitches: tuple[int, ...]) -> np.ndarray:
+    """The bytes at ``address`` + indices * pitches, as a view of ``memory``; Raises Fault."""
+    length = 1 + sum((size - 1) * pitch for size, pitch in zip(shape, pitches, strict=True))
+    data = memory.view(address, length)
+    return as_strided(data, shape, [pitch * data.itemsize for pitch in pitches])
+
+
+def _span(address: int, length: int) -> str:
+    return f"bytes {address:#x}..{address + length - 1:#x}"

@@ -1,0 +1,44 @@
+"""Model files to graphs. A model file is untrusted: each ends in a graph or a ``kaniwa.Error``."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from kaniwa.errors import ModelError, UnsupportedError
+from kaniwa.graph import Graph
+from kaniwa.importers.operators import OPERATORS, OperatorInfo
+from kaniwa.importers.tflite import import_tflite
+
+__all__ = ["load_model", "OPERATORS", "OperatorInfo"]
+
+MAXIMUM_BYTES = 1 << 30
+
+
+def load_model(path: str | PathLike[str]) -> Graph:
+    """Read the model file at ``path``; the content decides the format, then the extension.
+
+    Raises ``ModelError`` for a file that is missing, unreadable, damaged or of no known format,
+    ``UnsupportedError`` for a sound model that uses what kaniwa does not support.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise ModelError(f"{path}: is a folder, expected a model file")
+        if not path.exists():
+            raise ModelError(f"{path}: no such file")
+        if not path.is_file() or path.stat().st_size > MAXIMUM_BYTES:
+            raise ModelError(f"{path}: not a regular file of at most {MAXIMUM_BYTES >> 20} MiB")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(f"{str(path)!r}: cannot be read: {reason}") from None
+    if not data:
+        raise ModelError(f"{path}: is empty")
+    if data[4:8] == b"TFL3" or path.suffix.lower() == ".tflite":
+        return import_tflite(data, path.name)
+    if path.suffix.lower() == ".onnx":
+        raise UnsupportedError(
+            f"{path.name}: ONNX import is not there yet; convert the model to an int8 .tflite file"
+        )
+    raise ModelError(f"{path}: not a model file that kaniwa knows, expected .tflite")

@@ -1,0 +1,338 @@
+"""int8 TFLite files to graphs.
+
+The reader of the ``tflite`` package is used only behind ``tflite_verifier``; indices, sizes and
+types are checked here, and what each operator needs in ``operators``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from kaniwa.errors import Error, ModelError, UnsupportedError
+from kaniwa.graph import Graph, Op, Quantization, Tensor, check
+from kaniwa.importers.operands import Operands
+from kaniwa.importers.operators import OPERATORS
+from kaniwa.importers.tflite_options import explicit_paddings, read_attributes
+from kaniwa.importers.tflite_verifier import verify
+
+__all__ = ["import_tflite"]
+
+DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
+MAXIMUM_RANK = 6
+MAXIMUM_ELEMENTS = 1 << 26
+MAXIMUM_NAME = 1000
+MAXIMUM_COUNT = 1 << 13  # of tensors and of operators
+
+
+def import_tflite(data: bytes, name: str) -> Graph:
+    """The graph of the TFLite file with content ``data``; ``name`` is used in messages.
+
+    Tensor ids are the file's indices. Raises ``ModelError`` or ``UnsupportedError``, one line each.
+    """
+    verify(data, name)
+    return check(_Importer(data, name).graph())
+
+
+class _Importer:
+    def __init__(self, data: bytes, name: str) -> None:
+        import tflite
+
+        self.tflite = tflite
+        self.data = data
+        self.name = name
+        self.model = tflite.Model.GetRootAs(data, 0)
+        self.kinds = _names("BuiltinOperator")
+        # Tables of a damaged file may share a long vector; in a sound one each has its own.
+        self.scales_left = len(data)
+        self.variables: set[int] = set()
+
+    def fail(self, what: str, error: type[Error] = ModelError) -> Error:
+        return error(f"{self.name}: {what}")
+
+    def graph(self) -> Graph:
+        subgraphs = self.model.SubgraphsLength()
+        if subgraphs != 1:
+            raise self.fail(f"has {subgraphs} subgraphs, must have 1", UnsupportedError)
+        subgraph = self.model.Subgraphs(0)
+        if max(subgraph.TensorsLength(), subgraph.OperatorsLength()) > MAXIMUM_COUNT:
+            raise self.fail(f"has more than {MAXIMUM_COUNT} tensors or operators", UnsupportedError)
+        tensors = [self.tensor(i, subgraph.Tensors(i)) for i in range(subgraph.TensorsLength())]
+        inputs = self.indices(subgraph.InputsLength(), subgraph.Inputs, len(tensors), "model input")
+        outputs = self.indices(
+            subgraph.OutputsLength(), subgraph.Outputs, len(tensors), "model output"
+        )
+        operators = subgraph.OperatorsLength()
+        if not inputs or not outputs or not operators:
+            raise self.fail(
+                f"has {len(inputs)} inputs, {len(outputs)} outputs and {operators} operators"
+            )
+        for which, ids in (("input", inputs), ("output", outputs)):
+            twice = [i for i, count in Counter(ids).items() if count > 1]
+            if twice:
+                raise self.fail(f"tensor '{tensors[twice[0]].name}' is listed twice as {which}")
+            constant = [i for i in ids if tensors[i].data is not None]
+            if constant:
+                raise self.fail(f"{which} '{tensors[constant[0]].name}' is a constant")
+            _make_names_unique(tensors, ids)
+        ops = tuple(self.op(i, subgraph.Operators(i), tensors) for i in range(operators))
+        return Graph(
+            self.name,
+            tuple(tensors),
+            ops,
+            tuple(inputs),
+            tuple(outputs),
+            hashlib.sha256(self.data).hexdigest(),
+        )
+
+    def indices(
+        self, length: int, read: Callable[[int], int], count: int, what: str, optional: bool = False
+    ) -> list[int]:
+        values = [int(read(i)) for i in range(length)]
+        for value in values:
+            if not (0 <= value < count or optional and value == -1):
+                raise self.fail(f"{what} is tensor {value}, but there are {count} tensors")
+        return values
+
+    def tensor(self, index: int, source: Any) -> Tensor:
+        name = _one_line(source, 10) or f"tensor_{index}"
+        where = f"tensor {index} '{name}'"
+        shape = self.shape(source, where)
+        dtype = DTYPES.get(source.Type())
+        if dtype is None:
+            names = _names("TensorType")
+            raise self.fail(
+                f"{where}: dtype {names.get(source.Type(), source.Type())} is not supported; "
+                f"quantise the model to int8",
+                UnsupportedError,
+            )
+        if source.IsVariable():
+            self.variables.add(index)
+        if source.Sparsity() is not None:
+            raise self.fail(
+                f"{where}: sparse tensors are not supported; store it densely", UnsupportedError
+            )
+        return Tensor(
+            index,
+            name,
+            shape,
+            dtype,
+            self.quantization(source, shape, where),
+            self.constant(source, shape, dtype, where),
+            index,
+        )
+
+    def shape(self, source: Any, where: str) -> tuple[int, ...]:
+        if source.ShapeLength() > MAXIMUM_RANK:
+            raise self.fail(
+                f"{where}: has {source.ShapeLength()} dimensions, at most {MAXIMUM_RANK} "
+                f"are supported",
+                UnsupportedError,
+            )
+        shape = tuple(int(source.Shape(i)) for i in range(source.ShapeLength()))
+        if any(n < 0 for n in shape):
+            raise self.fail(
+                f"{where}: shape {list(shape)} is dynamic; convert the model with fixed shapes",
+                UnsupportedError,
+            )
+        if math.prod(shape) > MAXIMUM_ELEMENTS:
+            raise self.fail(
+                f"{where}: shape {list(shape)} has more than {MAXIMUM_ELEMENTS} elements",
+                UnsupportedError,
+            )
+        return shape
+
+    def quantization(self, source: Any, shape: tuple[int, ...], where: str) -> Quantization | None:
+        q = source.Quantization()
+        count = 0 if q is None else q.ScaleLength()
+        if count == 0:
+            return None
+        if q.DetailsType():
+            raise self.fail(f"{where}: custom quantization is not supported", UnsupportedError)
+        if q.ZeroPointLength() != count:
+            raise self.fail(f"{where}: {count} scales but {q.ZeroPointLength()} zero points")
+        self.scales_left -= count
+        if self.scales_left < 0:
+            raise self.fail(f"{where}: more scales than the file can hold")
+        zero_points = q.ZeroPointAsNumpy()
+        if zero_points.min() < -(1 << 31) or zero_points.max() >= 1 << 31:
+            raise self.fail(f"{where}: a zero point does not fit int32")
+        axis = None
+        if count > 1:
+            # A bias has one dimension; some converters copy the weights' dimension to it.
+            axis = 0 if len(shape) == 1 else q.QuantizedDimension()
+            if not 0 <= axis < len(shape) or shape[axis] != count:
+                raise self.fail(
+                    f"{where}: {count} scales do not fit quantized_dimension {axis} of "
+                    f"{list(shape)}"
+                )
+        scales = q.ScaleAsNumpy()
+        if not (np.isfinite(scales) & (scales > 0)).all():
+            raise self.fail(f"{where}: scales must be positive and finite")
+        return Quantization(
+            tuple(scales.astype(np.float64).tolist()), tuple(zero_points.tolist()), axis
+        )
+
+    def constant(
+        self, source: Any, shape: tuple[int, ...], dtype: str, where: str
+    ) -> np.ndarray | None:
+        index = source.Buffer()
+        if index >= self.model.BuffersLength():
+            raise self.fail(f"{where}: buffer {index} does not exist")
+        buffer = self.model.Buffers(index)
+        if buffer.Offset() > 1:
+            raise self.fail(
+                f"{where}: data outside the flatbuffer is not supported", UnsupportedError
+            )
+        size = buffer.DataLength()
+        if size == 0:
+            return None
+        expected = math.prod(shape) * np.dtype(dtype).itemsize
+        if size != expected:
+            raise self.fail(
+                f"{where}: buffer {index} has {size} bytes, {dtype}{list(shape)} needs {expected}"
+            )
+        return buffer.DataAsNumpy().view(np.dtype(dtype)).reshape(shape)
+
+    def op(self, index: int, source: Any, tensors: list[Tensor]) -> Op:
+        kind = self.kind(index, source)
+        where = f"op {index} {kind}"
+        inputs = self.indices(
+            source.InputsLength(), source.Inputs, len(tensors), f"{where}: input", True
+        )
+        outputs = self.indices(
+            source.OutputsLength(), source.Outputs, len(tensors), f"{where}: output"
+        )
+        if not outputs:
+            raise self.fail(f"{where}: has no output")
+        name = tensors[outputs[0]].name
+        where = f"{where} '{name}'"
+        operands = [tensors[i] for i in (*inputs, *outputs) if i != -1]
+        _refuse_float(self, kind, where, operands)
+        info = OPERATORS.get(kind)
+        if info is None:
+            raise self.fail(
+                f"{where}: operator is not supported; replace it in the model by one that "
+                f"`kaniwa operators` lists, or cut the model before it",
+                UnsupportedError,
+            )
+        variable = [t for t in operands if t.id in self.variables]
+        if variable:
+            raise self.fail(
+                f"{where}: tensor '{variable[0].name}' is a variable; convert the model "
+                f"without state",
+                UnsupportedError,
+            )
+        empty = [t for t in operands if 0 in t.shape]
+        if empty:
+            raise self.fail(
+                f"{where}: tensor '{empty[0].name}' {list(empty[0].shape)} is empty",
+                UnsupportedError,
+            )
+        view = Operands(
+            kind,
+            tuple(None if i == -1 else tensors[i] for i in inputs),
+            tuple(tensors[i] for i in outputs),
+            {},
+        )
+        # The number of operands, which attributes depend on, is checked before all else.
+        self.hold(info.consistency[:1], view, where, ModelError)
+        attributes = read_attributes(
+            self.tflite, info, source, view, lambda what: self.fail(f"{where}: {what}")
+        )
+        view = Operands(kind, view.inputs, view.outputs, attributes)
+        self.hold(info.consistency, view, where, ModelError)
+        self.hold(info.limits, view, where, UnsupportedError)
+        return Op(
+            kind, name, tuple(inputs), tuple(outputs), explicit_paddings(view), info.rule, index
+        )
+
+    def hold(
+        self,
+        constraints: tuple[Callable[[Operands], str | None], ...],
+        view: Operands,
+        where: str,
+        error: type[Error],
+    ) -> None:
+        for constraint in constraints:
+            wrong = constraint(view)
+            if wrong:
+                raise self.fail(f"{where}: {wrong}", error)
+
+    def kind(self, index: int, source: Any) -> str:
+        code_index = source.OpcodeIndex()
+        if code_index >= self.model.OperatorCodesLength():
+            raise self.fail(f"op {index}: operator code {code_index} does not exist")
+        code = self.model.OperatorCodes(code_index)
+        # Files older than builtin_code have only the 8-bit field.
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        if number == self.tflite.BuiltinOperator.CUSTOM:
+            return f"CUSTOM({_one_line(code, 6)})"
+        return str(self.kinds.get(number, f"BUILTIN_{number}"))
+
+
+@cache
+def _names(enum: str) -> dict[int, str]:
+    """The numbers and names of one of the schema's enums."""
+    import tflite
+
+    members = vars(getattr(tflite, enum)).items()
+    return {number: name for name, number in members if isinstance(number, int)}
+
+
+def _refuse_float(importer: _Importer, kind: str, where: str, operands: list[Tensor]) -> None:
+    activations = [t for t in operands if t.data is None]
+    if kind in ("QUANTIZE", "DEQUANTIZE"):
+        if any(t.dtype == "float32" for t in activations):
+            raise importer.fail(
+                f"{where}: float inputs and outputs are not supported; convert the "
+                f"model with int8 input and output types",
+                UnsupportedError,
+            )
+        return
+    if any(t.dtype == "float32" for t in activations):
+        raise importer.fail(
+            f"{where}: the model is float and must be int8-quantised (weights and "
+            f"activations) first",
+            UnsupportedError,
+        )
+
+
+def _make_names_unique(tensors: list[Tensor], ids: list[int]) -> None:
+    used: set[str] = set()
+    for i in ids:
+        name = tensors[i].name
+        if name in used:
+            while name in used:
+                name = f"{name}:{i}"
+            tensors[i] = Tensor(
+                i,
+                name,
+                tensors[i].shape,
+                tensors[i].dtype,
+                tensors[i].quantization,
+                tensors[i].data,
+                i,
+            )
+        used.add(name)
+
+
+def _one_line(table: Any, slot: int) -> str:
+    """A string of the file as printable text of bounded length, so that messages stay one line.
+
+    The package's accessors copy a string in full, and tables of a damaged file may all share a
+    long one; this reads only what is kept.
+    """
+    offset = table._tab.Offset(slot)
+    if offset == 0:
+        return ""
+    start, length = table._tab.Vector(offset), table._tab.VectorLen(offset)
+    content = bytes(table._tab.Bytes[start : start + min(length, MAXIMUM_NAME)])
+    text = content.decode("utf-8", "replace")
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,51 @@
+"""What follows from the fields of a LAYER instruction: shapes, places and counts of words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Mode
+
+__all__ = ["Values", "channels", "column_window", "parameter_words_per_block", "pixels",
+           "rows_needed", "weight_words"]
+
+Values = Mapping[str, int]  # fields by name, as isa.decode gives them
+
+
+def channels(values: Values) -> int:
+    """Output channels of the instruction."""
+    return (values["blocks"] - 1) * values["block_width"] + values["last_width"]
+
+
+def pixels(values: Values, which: str) -> tuple[int, tuple[int, int, int], tuple[int, int, int]]:
+    """Address, shape and pitches of the ``which`` tensor ("ofm" or "operand"): HWC."""
+    return (values[f"{which}_address"],
+            (values["ofm_rows"], values["ofm_columns"], channels(values)),
+            (values[f"{which}_row_pitch"], values[f"{which}_pixel_pitch"], 1))
+
+
+def weight_words(values: Values) -> int:
+    """Ring words that the instruction uses: all it is given, with weights_stream for each pixel."""
+    if values["mode"] == Mode.MAX_POOL:
+        return 0
+    words = values["blocks"] * values["block_words"]
+    if values["weights_stream"]:
+        words *= values["ofm_rows"] * values["ofm_columns"]
+    return words
+
+
+def parameter_words_per_block(config: AcceleratorConfig, values: Values) -> int:
+    return -(-values["block_width"] // config.requant_lanes)
+
+
+def column_window(config: AcceleratorConfig, values: Values) -> tuple[int, int]:
+    """Rows and columns of the window in COLUMN mode."""
+    return (1, config.dot_width) if values["single_row"] else config.column_window
+
+
+def rows_needed(values: Values, output_row: int) -> int:
+    """Input rows up to the last one that ``output_row`` reads."""
+    last = (output_row * values["stride_rows"]
+            + (values["kernel_rows"] - 1) * values["dilation_rows"] - values["pad_top"])
+    return min(max(last + 1, 0), values["ifm_rows"])

@@ -1,0 +1,224 @@
+"""The schedule's representation: layers, their tiles (instructions), and the plan of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.isa import Mode
+from kaniwa.rescale import Int64, Rescale
+
+__all__ = ["Geometry", "Sum", "Layer", "Tile", "Outside", "Options", "Slice", "Constants",
+           "Memory", "Plan", "describe", "quantization", "pair", "paddings"]
+
+Pair = tuple[int, int]
+Map = tuple[int, int, int]      # rows, columns, channels
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The loops of a layer. Maps are HWC, one after the other for each image of the batch.
+
+    ``padding`` is (top, left); bottom and right follow from the sizes.
+    """
+
+    batch: int
+    ifm: Map
+    ofm: Map
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Pair
+
+    @property
+    def extent(self) -> Pair:
+        """Input rows and columns that a window spans."""
+        return ((self.kernel[0] - 1) * self.dilation[0] + 1,
+                (self.kernel[1] - 1) * self.dilation[1] + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """An ADD behind the requantizer: ``tables[0][result] + tables[1][operand]``, rescaled.
+
+    With ``multiply`` it is a MUL: the product in place of the sum.
+    """
+
+    operand: int
+    tables: npt.NDArray[np.int32]      # [2, 256], index = value + 128
+    rescale: Rescale
+    multiply: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One pass over a tensor. ``ifm``, ``ofm`` and ``add.operand`` are ids of stored tensors.
+
+    ``weights``: DENSE [OC, KH, KW, IC], DEPTHWISE and COLUMN [KH, KW, C], MAX_POOL None. ``bias``
+    contains the input's zero point. ``identity``: the result before ``add`` or ``table`` is the
+    input itself, byte by byte. ``table`` maps the int8 result, index = value + 128; not with
+    ``add``. ``patch``: DENSE with the taps of a pixel packed. ``macs`` are the model's;
+    ``removed`` says what of them is not computed (see LayerInfo).
+    """
+
+    name: str
+    op: str
+    mode: Mode
+    ifm: int
+    ofm: int
+    geometry: Geometry
+    weights: npt.NDArray[np.int8] | None
+    bias: Int64
+    pad_value: int
+    rescale: Rescale
+    macs: int
+    source: tuple[int, ...]      # operator indexes in the model file
+    add: Sum | None = None
+    identity: bool = False
+    table: npt.NDArray[np.int8] | None = None
+    removed: Mapping[str, Any] | None = None
+    patch: bool = False
+
+    @property
+    def tables(self) -> tuple[npt.NDArray[np.int32], ...]:
+        """The tables that the post unit needs, number 0 first."""
+        if self.add is not None:
+            return tuple(self.add.tables)
+        return () if self.table is None else (self.table.astype(np.int32),)
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The tensors that the layer reads."""
+        return (self.ifm,) if self.add is None else (self.ifm, self.add.operand)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One LAYER instruction: a part of the layer's output. Ranges are [first, past the last)."""
+
+    layer: int
+    image: int
+    rows: Pair
+    columns: Pair
+    blocks: Pair
+    weights_stream: bool
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Outside memory that the program may use: ``kind`` is "ideal" or "sdram"."""
+
+    kind: str
+    bytes: int = 0       # of a word, for sdram
+    latency: int = 0
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "ideal" else (
+            f"{self.kind},bytes={self.bytes},latency={self.latency}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller asked for."""
+
+    materialize: bool = False
+    require_accelerator: bool = False
+    outside: Outside | None = None
+    keep_dead_channels: bool = False
+
+
+@dataclass(frozen=True)
+class Slice:
+    """``length`` bytes from ``offset`` on of a blob; no blob where there is nothing."""
+
+    blob: int | None
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """What instructions read besides activations.
+
+    ``parameters``, ``weights`` and ``banks`` (of tables) have an entry for each tile;
+    ``tensors`` maps constant tensors to their blobs.
+    """
+
+    blobs: tuple[bytes, ...]
+    parameters: tuple[Slice, ...]
+    weights: tuple[Slice, ...]
+    banks: tuple[int, ...]
+    tensors: Mapping[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Where everything is in device memory (byte addresses, bit 31 = outside).
+
+    ``tensors`` maps stored tensors, ``blobs`` has the address of each constant. The sizes are the
+    ends of what is used on chip and outside.
+    """
+
+    program_address: int
+    tensors: Mapping[int, int]
+    blobs: tuple[int, ...]
+    local_bytes: int
+    outside_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What the compiler knows so far; each pass returns a more complete one.
+
+    ``model`` is the graph as imported, ``graph`` the device's part of it; ``host_ops`` follow on
+    the host. ``storage`` maps the id of each tensor on the device to the tensor whose memory it
+    is (RESHAPE moves no data). ``channels`` has those that are left of a tensor of the model
+    that lost some.
+    """
+
+    model: Graph
+    graph: Graph
+    config: AcceleratorConfig
+    options: Options
+    host_ops: tuple[Op, ...] = ()
+    storage: Mapping[int, int] = field(default_factory=dict)
+    channels: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    tiles: tuple[Tile, ...] = ()
+    constants: Constants | None = None
+    memory: Memory | None = None
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The stored tensors that must be there at the end."""
+        return tuple(dict.fromkeys(self.storage[i] for i in self.graph.outputs))
+
+
+def describe(graph: Graph, op: Op) -> str:
+    """How messages name an operator."""
+    return f"{graph.name}: op {op.source_index} {op.kind} '{op.name}'"
+
+
+def quantization(tensor: Tensor) -> Quantization:
+    """The tensor's quantization, which the importers guarantee for int8 activations."""
+    if tensor.quantization is None:
+        raise AssertionError(f"tensor '{tensor.name}' is not quantized")
+    return tensor.quantization
+
+
+def pair(op: Op, name: str, default: Pair | None = None) -> Pair:
+    """An attribute that is (rows, columns)."""
+    value: Any = op.attributes.get(name, default)
+    return int(value[0]), int(value[1])
+
+
+def paddings(op: Op) -> tuple[Pair, Pair]:
+    """The padding attribute: ((top, bottom), (left, right))."""
+    value: Any = op.attributes["padding"]
+    return (int(value[0][0]), int(value[0][1])), (int(value[1][0]), int(value[1][1]))

@@ -1,0 +1,180 @@
+"""Gives every tensor, constant and instruction its place in device memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from kaniwa.errors import CompileError
+from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
+from kaniwa.layer import Constants, Memory, Plan
+
+__all__ = ["allocate", "Buffer", "pack"]
+
+KIB = 1024
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that tensors share, from layer ``first`` (-1: before the run) to ``last``."""
+
+    tensors: tuple[int, ...]
+    size: int
+    first: int
+    last: int
+
+
+def allocate(plan: Plan) -> Plan:
+    """Place everything on chip if it fits; else constants, then tensors, go to outside memory.
+
+    Raises CompileError with needed and present sizes where the target and the caller give no
+    room.
+    """
+    assert plan.constants is not None
+    config = plan.config
+    align = max(config.read_bytes, config.write_bytes)
+    commands = _round(INSTRUCTION_BYTES * (len(plan.tiles) + 1), align)
+    sizes = [_round(len(blob), align) for blob in plan.constants.blobs]
+    buffers = _buffers(plan, align)
+    offsets, peak = pack(buffers, not plan.options.materialize)
+    need = commands + sum(sizes) + peak
+    if need <= config.memory_bytes:
+        return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
+                      [True] * len(buffers), True)
+    if plan.options.outside is None:
+        raise CompileError(
+            f"{plan.model.name}: needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
+            f"{_kib(sum(sizes))}, tensors {_kib(peak)}), target '{config.name}' has "
+            f"{_kib(config.memory_bytes)} KiB on chip; "
+            f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
+            f"memory")
+    return _spread(plan, buffers, sizes, commands)
+
+
+def _buffers(plan: Plan, align: int) -> list[Buffer]:
+    """The stored tensors by lifetime; the sum of an ADD takes its operand's memory if it may."""
+    tensors, constant = plan.graph.tensors, set(plan.constants.tensors if plan.constants else ())
+    last = {plan.storage[i]: -1 for i in plan.graph.inputs}
+    first = dict(last)
+    for number, layer in enumerate(plan.layers):
+        first[layer.ofm] = number
+        last.update((i, number) for i in (*layer.reads, layer.ofm))
+    last.update((i, len(plan.layers)) for i in plan.kept if i not in constant)
+
+    owner = {i: i for i in first}
+    for number, layer in enumerate(plan.layers):
+        if plan.options.materialize or layer.add is None:
+            continue
+        operand = layer.add.operand
+        # The operand's words are read before the sums are written over them; the input's are not.
+        if operand not in constant and last[operand] == number and operand != layer.ifm:
+            owner[layer.ofm] = owner[operand]
+    groups: dict[int, list[int]] = {}
+    for i in first:
+        groups.setdefault(owner[i], []).append(i)
+    return [Buffer(tuple(ids), _round(prod(tensors[ids[0]].shape), align),
+                   min(first[i] for i in ids), max(last[i] for i in ids))
+            for ids in groups.values()]
+
+
+def pack(buffers: Sequence[Buffer], reuse: bool = True) -> tuple[list[int], int]:
+    """Offsets such that buffers that live at the same time do not overlap, and the peak."""
+    orders: list[Callable[[int], tuple[int, ...]]] = [
+        lambda i: (-buffers[i].size, buffers[i].first, i),
+        lambda i: (buffers[i].first, -buffers[i].size, i),
+        lambda i: (-buffers[i].size * (buffers[i].last - buffers[i].first + 1), i),
+    ]
+    packed = [_first_fit(buffers, sorted(range(len(buffers)), key=key), reuse) for key in orders]
+    return min(packed, key=lambda result: result[1])
+
+
+def _first_fit(buffers: Sequence[Buffer], order: Sequence[int],
+               reuse: bool) -> tuple[list[int], int]:
+    offsets, placed = [0] * len(buffers), list[int]()
+    for i in order:
+        mine = buffers[i]
+        taken = sorted((offsets[j], offsets[j] + buffers[j].size) for j in placed
+                       if not reuse or (buffers[j].first <= mine.last
+                                        and mine.first <= buffers[j].last))
+        position = 0
+        for start, end in taken:
+            if start - position >= mine.size:
+                break
+            position = max(position, end)
+        offsets[i] = position
+        placed.append(i)
+    return offsets, max((offsets[i] + b.size for i, b in enumerate(buffers)), default=0)
+
+
+def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) -> Plan:
+    """On chip: commands, then the tensors but the largest, then the constants most often read."""
+    assert plan.constants is not None
+    capacity = plan.config.memory_bytes
+    commands_local = commands <= capacity
+    room = capacity - commands if commands_local else capacity
+    local = [True] * len(buffers)
+    for i in [-1, *sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, i))]:
+        if i >= 0:
+            local[i] = False
+        inside = [b for b, here in zip(buffers, local, strict=True) if here]
+        offsets, peak = pack(inside, not plan.options.materialize)
+        if peak <= room:
+            break
+    room -= peak
+    outside = [b for b, here in zip(buffers, local, strict=True) if not here]
+    outside_offsets, _ = pack(outside, not plan.options.materialize)
+    inner, outer = iter(offsets), iter(outside_offsets)
+    merged = [next(inner if here else outer) for here in local]
+    reads = _reads(plan, plan.constants)
+    near = [False] * len(sizes)
+    for i in sorted(range(len(sizes)), key=lambda i: (-reads[i], i)):
+        if sizes[i] <= room:
+            near[i] = True
+            room -= sizes[i]
+    return _place(plan, buffers, merged, sizes, commands, near, local, commands_local)
+
+
+def _reads(plan: Plan, constants: Constants) -> list[int]:
+    """How often each constant is read in a run."""
+    reads = [0] * len(constants.blobs)
+    for tile, parameters, weights in zip(plan.tiles, constants.parameters, constants.weights,
+                                         strict=True):
+        pixels = (tile.rows[1] - tile.rows[0]) * (tile.columns[1] - tile.columns[0])
+        for part, repeat in ((parameters, 1), (weights, pixels if tile.weights_stream else 1)):
+            if part.blob is not None:
+                reads[part.blob] += repeat
+    return reads
+
+
+def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[int], commands: int,
+           blobs_local: list[bool], buffers_local: list[bool], commands_local: bool) -> Plan:
+    """Commands, constants and tensors one after the other, on chip and outside."""
+    assert plan.constants is not None
+    ends = {True: 0, False: 0}
+
+    def take(local: bool, size: int) -> int:
+        address = ends[local]
+        ends[local] += size
+        return address if local else address | OUTSIDE
+
+    program_address = take(commands_local, commands)
+    blobs = tuple(take(local, size) for local, size in zip(blobs_local, sizes, strict=True))
+    base = dict(ends)
+    tensors = {i: blobs[blob] for i, blob in plan.constants.tensors.items()}
+    for buffer, offset, local in zip(buffers, offsets, buffers_local, strict=True):
+        address = base[local] + offset
+        ends[local] = max(ends[local], address + buffer.size)
+        tensors.update((i, address if local else address | OUTSIDE) for i in buffer.tensors)
+    if max(ends.values()) > OUTSIDE:
+        raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
+                           f"at most {_kib(OUTSIDE)} KiB can be addressed; use a smaller model")
+    return replace(plan, memory=Memory(program_address, tensors, blobs, ends[True], ends[False]))
+
+
+def _round(size: int, align: int) -> int:
+    return -(-size // align) * align
+
+
+def _kib(size: int) -> int:
+    return -(-size // KIB)

@@ -1,0 +1,90 @@
+"""ADD, SUB, MUL as tables: two and a rescaling for two operands, one int8 map for a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.errors import UnsupportedError
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.layer import Sum, quantization
+from kaniwa.rescale import Int64, Rule, double_rounding, prove_values
+
+__all__ = ["has_one_value", "sum_of", "table_of"]
+
+LEFT_SHIFT = 20      # fractional bits of the common scale in LiteRT's ADD and SUB
+VALUES = np.arange(-128, 128, dtype=np.int64)
+Bounds = tuple[int, int]
+
+
+def has_one_value(tensor: Tensor) -> bool:
+    """Whether the tensor is a constant with the same value everywhere."""
+    return tensor.data is not None and tensor.data.size > 0 and not np.ptp(
+        tensor.data.astype(np.int64))
+
+
+def sum_of(graph: Graph, op: Op, operand: int, bounds: Bounds, bits: int, where: str) -> Sum:
+    """ADD, SUB or MUL as two tables and a rescaling, proved over all sums or products of entries.
+
+    Table 0 belongs to the op's first input; SUB's second table is negative. Raises CompileError
+    where no rescaling is exact.
+    """
+    combine, tables, rule, zero_point = _parts(graph, op, where)
+    combined = np.unique(combine(tables[0][:, None], tables[1][None, :]))
+    rescale = prove_values(rule, combined, zero_point, bounds, bits, where)
+    return Sum(operand, tables.astype(np.int32), rescale, multiply=combine is np.multiply)
+
+
+def table_of(graph: Graph, op: Op, bounds: Bounds, where: str) -> npt.NDArray[np.int8]:
+    """The result for each value of the one operand that is not a constant; index = value + 128."""
+    constant = next(p for p, i in enumerate(op.inputs) if has_one_value(graph.tensors[i]))
+    data = graph.tensors[op.inputs[constant]].data
+    assert data is not None
+    value = int(data.flat[0])
+    combine, tables, rule, zero_point = _parts(graph, op, where)
+    combined = combine(tables[1 - constant], tables[constant][value + 128])
+    result = rule.function(combined[None])[0] + zero_point
+    return np.clip(result, *bounds).astype(np.int8)
+
+
+def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int]:
+    """What combines the operands' entries, their tables [2, 256], the rule of what it gives.
+
+    Last comes the output's zero point.
+    """
+    if op.rule == "litert_mul":
+        return np.multiply, *_product(graph, op)
+    return np.add, *_sum(graph, op, where)
+
+
+def _product(graph: Graph, op: Op) -> tuple[Int64, Rule, int]:
+    a, b, out = _quantizations(graph, op)
+    tables = np.stack([VALUES - a.zero_point, VALUES - b.zero_point])
+    # LiteRT computes this in float32.
+    real = np.float32(a.scale) * np.float32(b.scale) / np.float32(out.scale)
+    return tables, double_rounding(float(real)), out.zero_point
+
+
+def _sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
+    signs = {"litert_add": 1, "litert_sub": -1}
+    if op.rule not in signs:
+        raise UnsupportedError(f"{where}: unknown rounding rule '{op.rule}'")
+    a, b, out = _quantizations(graph, op)
+    twice = 2.0 * max(a.scale, b.scale)
+    tables = [_common(q, twice) for q in (a, b)]
+    rule = double_rounding(twice / ((1 << LEFT_SHIFT) * out.scale))
+    return np.stack([tables[0], signs[op.rule] * tables[1]]), rule, out.zero_point
+
+
+def _common(q: Quantization, twice: float) -> Int64:
+    """Every int8 value on the common scale."""
+    shifted = (VALUES - q.zero_point) << LEFT_SHIFT
+    function: Callable[[Int64], Int64] = double_rounding(q.scale / twice).function
+    return function(shifted[None])[0]
+
+
+def _quantizations(graph: Graph, op: Op) -> tuple[Quantization, Quantization, Quantization]:
+    a, b, out = (quantization(graph.tensors[i]) for i in (*op.inputs, op.outputs[0]))
+    return a, b, out

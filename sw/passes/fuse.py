@@ -1,0 +1,89 @@
+"""Gives ADDs, MULs and tables to the layers that make their inputs, and orders the layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.layer import Layer, Plan
+
+__all__ = ["fuse", "order"]
+
+Table = TypeVar("Table", npt.NDArray[np.int8], npt.NDArray[np.int32])
+
+
+def fuse(plan: Plan) -> Plan:
+    """Let the producer of an input do an ADD, MUL or table, where nothing else reads that input.
+
+    Of two possible producers the one with more work is taken, so that the other, the skip branch,
+    is complete early.
+    """
+    if plan.options.materialize:
+        return plan
+    layers = list(plan.layers)
+    readers = Counter(i for layer in layers for i in layer.reads)
+    readers.update(plan.kept)
+    position = 0
+    while position < len(layers):
+        host = _host(layers, layers[position], readers)
+        if host is not None:
+            layers[position] = _merge(host, layers[position])
+            layers.remove(host)
+        else:
+            position += 1
+    return replace(plan, layers=tuple(layers))
+
+
+def _host(layers: list[Layer], guest: Layer, readers: Counter[int]) -> Layer | None:
+    if not guest.identity:
+        return None
+    inputs = guest.reads
+    hosts = [layer for layer in layers if layer.ofm in inputs and layer.add is None
+             and readers[layer.ofm] == 1]
+    return max(hosts, key=lambda layer: layer.macs, default=None)
+
+
+def _merge(host: Layer, guest: Layer) -> Layer:
+    """``host`` with the ADD, MUL or table behind it, in the guest's place."""
+    merged = replace(host, ofm=guest.ofm, op=f"{host.op}+{guest.op}",
+                     source=host.source + guest.source)
+    add = guest.add
+    if guest.table is not None:
+        return replace(merged, table=_after(host.table, guest.table))
+    assert add is not None
+    if host.ofm != guest.ifm:      # it makes the second input
+        add = replace(add, operand=guest.ifm, tables=add.tables[::-1])
+    tables = np.stack([_after(host.table, add.tables[0]), add.tables[1]])
+    return replace(merged, add=replace(add, tables=tables), table=None)
+
+
+def _after(first: npt.NDArray[np.int8] | None, second: Table) -> Table:
+    """Both tables, one after the other, as one."""
+    return second if first is None else second[first.astype(np.int64) + 128]
+
+
+def order(plan: Plan) -> Plan:
+    """Schedule each layer right after what it needs, the second operand of an ADD or MUL first.
+
+    Layers whose results nobody reads are dropped, unless every tensor is wanted.
+    """
+    producers = {layer.ofm: layer for layer in plan.layers}
+    wanted = [layer.ofm for layer in plan.layers] if plan.options.materialize else plan.kept
+    scheduled: dict[int, Layer] = {}
+    stack = list(reversed(wanted))
+    while stack:
+        layer = producers.get(stack[-1])
+        if layer is None or layer.ofm in scheduled:
+            stack.pop()
+            continue
+        missing = [i for i in reversed(layer.reads) if i in producers and i not in scheduled]
+        if missing:
+            stack.append(missing[0])
+        else:
+            scheduled[layer.ofm] = layer
+            stack.pop()
+    return replace(plan, layers=tuple(scheduled.values()))

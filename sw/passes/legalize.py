@@ -1,0 +1,214 @@
+"""Rewrites operators to the few that the accelerator has.
+
+Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
+its rule tells) of equal shapes, TABLE (an elementwise operator with a constant of one value), and
+RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as attributes, what
+it was (``source_kind``) and the products of one result in the model (``taps``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.errors import ModelError, UnsupportedError
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.layer import Plan, describe, paddings, pair
+from kaniwa.passes.elementwise import has_one_value
+
+__all__ = ["legalize", "as_map"]
+
+UNIT = Quantization((1.0,), (0,))
+NO_PADDING = ((0, 0), (0, 0))
+
+
+def legalize(plan: Plan) -> Plan:
+    """Rewrite every operator; raises UnsupportedError naming the operator and the way out."""
+    rewriter = _Rewriter(plan.graph)
+    for op in plan.graph.ops:
+        rewriter.rewrite(op)
+    return replace(plan, graph=replace(plan.graph, tensors=tuple(rewriter.tensors),
+                                       ops=tuple(rewriter.ops)))
+
+
+def as_map(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """A shape of any rank as (batch, rows, columns, channels) with the same order of bytes."""
+    if len(shape) == 4:
+        return shape[0], shape[1], shape[2], shape[3]
+    return 1, 1, prod(shape[:-1]), shape[-1] if shape else 1
+
+
+class _Rewriter:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.tensors: list[Tensor] = list(graph.tensors)
+        self.ops: list[Op] = []
+
+    def rewrite(self, op: Op) -> None:
+        rewrites: dict[str, Callable[[Op], None]] = {
+            "CONV_2D": self._convolution, "DEPTHWISE_CONV_2D": self._depthwise,
+            "FULLY_CONNECTED": self._fully_connected, "AVERAGE_POOL_2D": self._average_pool,
+            "MAX_POOL_2D": self._max_pool, "ADD": self._elementwise,
+            "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
+            "RELU6": self._relu, "RESHAPE": self._reshape,
+        }
+        if op.kind not in rewrites:
+            raise UnsupportedError(f"{describe(self.graph, op)}: the accelerator has no such "
+                                   f"operator; it has {', '.join(rewrites)}")
+        for tensor_id in (*op.inputs[:1], *op.outputs):
+            tensor = self.tensors[tensor_id]
+            if tensor.dtype != "int8":
+                raise UnsupportedError(f"{describe(self.graph, op)}: '{tensor.name}' is "
+                                       f"{tensor.dtype}; quantize the model to int8")
+            if not prod(tensor.shape):
+                raise UnsupportedError(f"{describe(self.graph, op)}: '{tensor.name}' has no "
+                                       f"elements; fix the model's shapes")
+        rewrites[op.kind](op)
+
+    def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
+               data: np.ndarray | None = None, quantization: Quantization | None = None) -> int:
+        """A new tensor's id; dtype and quantization are those of ``like`` unless given."""
+        new = Tensor(len(self.tensors), name, shape, like.dtype if like else str(data.dtype
+                     if data is not None else "int8"),
+                     quantization or (like.quantization if like else None), data)
+        self.tensors.append(new)
+        return new.id
+
+    def emit(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
+             output: int | None = None, rule: str | None = None) -> None:
+        self.ops.append(replace(
+            op, kind=kind, inputs=inputs, outputs=op.outputs if output is None else (output,),
+            attributes={"source_kind": op.kind, **attributes},
+            rule=op.rule if rule is None else rule))
+
+    def reshaped(self, op: Op, source: int, shape: tuple[int, ...]) -> int:
+        """The id of ``source`` with another shape."""
+        tensor = self.tensors[source]
+        if tensor.shape == shape:
+            return source
+        new = self.tensor(f"{tensor.name}:{'x'.join(map(str, shape))}", shape, tensor,
+                          None if tensor.data is None else tensor.data.reshape(shape))
+        if tensor.data is None:
+            self.ops.append(Op("RESHAPE", op.name, (source,), (new,), {"shape": shape}, "exact",
+                               op.source_index))
+        return new
+
+    def _window(self, op: Op, kernel: tuple[int, ...]) -> None:
+        """Refuse padding as large as the window: some windows would see no input at all."""
+        where = describe(self.graph, op)
+        x, y = (self.tensors[i].shape for i in (op.inputs[0], op.outputs[0]))
+        sizes = []
+        for size, length, stride, dilation, pads in zip(
+                x[1:3], kernel, pair(op, "stride"), pair(op, "dilation", (1, 1)), paddings(op),
+                strict=True):
+            extent = (length - 1) * dilation + 1
+            if max(pads) >= extent:
+                raise UnsupportedError(f"{where}: padding {max(pads)} must be smaller than the "
+                                       f"kernel's extent of {extent}")
+            sizes.append((size + sum(pads) - extent) // stride + 1)
+        if y[:3] != (x[0], *sizes):
+            raise ModelError(f"{where}: output shape {list(y)} does not fit its input {list(x)}, "
+                             f"expected {[x[0], *sizes]} and channels")
+
+    def _convolution(self, op: Op) -> None:
+        _, kh, kw, channels = self.tensors[op.inputs[1]].shape
+        self._window(op, (kh, kw))
+        if channels != self.tensors[op.inputs[0]].shape[3]:
+            raise UnsupportedError(f"{describe(self.graph, op)}: grouped convolutions are not "
+                                   f"supported; use one group, or a depthwise convolution")
+        self.emit(op, "CONV_2D", op.inputs, {**op.attributes, "taps": kh * kw * channels})
+
+    def _depthwise(self, op: Op) -> None:
+        weights = self.tensors[op.inputs[1]]
+        _, kh, kw, outputs = weights.shape
+        self._window(op, (kh, kw))
+        channels = self.tensors[op.inputs[0]].shape[3]
+        attributes = {**op.attributes, "taps": kh * kw}
+        if outputs == channels and channels > 1:
+            self.emit(op, "DEPTHWISE_CONV_2D", op.inputs, attributes)
+            return
+        # A dense convolution whose output channel reads the one input channel that it belongs to.
+        assert weights.data is not None
+        dense = np.zeros((outputs, kh, kw, channels), np.int8)
+        rows = np.arange(outputs)
+        dense[rows, :, :, rows // (outputs // channels)] = weights.data[0].transpose(2, 0, 1)
+        q = weights.quantization
+        new = self.tensor(weights.name, dense.shape, weights, dense,
+                          None if q is None or q.axis is None else replace(q, axis=0))
+        self.emit(op, "CONV_2D", (op.inputs[0], new, *op.inputs[2:]), attributes)
+
+    def _fully_connected(self, op: Op) -> None:
+        weights = self.tensors[op.inputs[1]]
+        outputs, depth = weights.shape
+        rows = prod(self.tensors[op.inputs[0]].shape) // depth
+        x = self.reshaped(op, op.inputs[0], (1, 1, rows, depth))
+        w = self.reshaped(op, op.inputs[1], (outputs, 1, 1, depth))
+        y = self.tensors[op.outputs[0]]
+        wide = y.id if y.shape == (1, 1, rows, outputs) else self.tensor(
+            f"{y.name}:pixels", (1, 1, rows, outputs), y)
+        self.emit(op, "CONV_2D", (x, w, *op.inputs[2:]),
+                  {**op.attributes, "stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING,
+                   "taps": depth}, wide)
+        if wide != y.id:
+            self.ops.append(Op("RESHAPE", op.name, (wide,), (y.id,), {"shape": y.shape}, "exact",
+                               op.source_index))
+
+    def _average_pool(self, op: Op) -> None:
+        if paddings(op) != NO_PADDING:
+            raise UnsupportedError(f"{describe(self.graph, op)}: average pooling with padding is "
+                                   f"not supported; use VALID padding")
+        self._window(op, pair(op, "filter"))
+        self._unit_depthwise(op, pair(op, "filter"), op.rule)
+
+    def _relu(self, op: Op) -> None:
+        x, y = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
+        shape = as_map(x.shape)
+        attributes = {**op.attributes, "stride": (1, 1), "padding": NO_PADDING,
+                      "activation": op.kind}
+        wide = y.id if y.shape == shape else self.tensor(f"{y.name}:map", shape, y)
+        mapped = replace(op, inputs=(self.reshaped(op, x.id, shape),), outputs=(wide,),
+                         attributes=attributes)
+        self._unit_depthwise(mapped, (1, 1), "litert_activation")
+        if wide != y.id:
+            self.ops.append(Op("RESHAPE", op.name, (wide,), (y.id,), {"shape": y.shape}, "exact",
+                               op.source_index))
+
+    def _unit_depthwise(self, op: Op, kernel: tuple[int, int], rule: str) -> None:
+        """A depthwise convolution with weights of 1."""
+        shape = (1, *kernel, self.tensors[op.inputs[0]].shape[3])
+        ones = self.tensor(f"{op.name}:ones", shape, None, np.ones(shape, np.int8), UNIT)
+        self.emit(op, "DEPTHWISE_CONV_2D", (op.inputs[0], ones),
+                  {"dilation": (1, 1), **op.attributes, "taps": 0}, rule=rule)
+
+    def _max_pool(self, op: Op) -> None:
+        self._window(op, pair(op, "filter"))
+        self.emit(op, "MAX_POOL_2D", op.inputs, {"dilation": (1, 1), **op.attributes, "taps": 0})
+
+    def _elementwise(self, op: Op) -> None:
+        shape = self.tensors[op.outputs[0]].shape
+        others = [i for i in op.inputs if not has_one_value(self.tensors[i])]
+        if len(others) == 1 and prod(self.tensors[others[0]].shape) == prod(shape):
+            self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
+            return
+        inputs = tuple(self._operand(op, i, shape) for i in op.inputs)
+        self.emit(op, "MUL" if op.kind == "MUL" else "ADD", inputs, {**op.attributes, "taps": 0})
+
+    def _operand(self, op: Op, tensor_id: int, shape: tuple[int, ...]) -> int:
+        tensor = self.tensors[tensor_id]
+        if prod(tensor.shape) == prod(shape):
+            return tensor_id
+        if tensor.data is None:
+            raise UnsupportedError(f"{describe(self.graph, op)}: '{tensor.name}' is broadcast from "
+                                   f"{list(tensor.shape)} to {list(shape)}; only constants may be")
+        return self.tensor(f"{tensor.name}:broadcast", shape, tensor,
+                           np.ascontiguousarray(np.broadcast_to(tensor.data, shape)))
+
+    def _reshape(self, op: Op) -> None:
+        source, output = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
+        if source.data is None:
+            self.ops.append(replace(op, inputs=op.inputs[:1]))
+            return
+        self.tensors[output.id] = replace(output, data=source.data.reshape(output.shape))

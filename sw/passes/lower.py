@@ -1,0 +1,208 @@
+"""Operators to layers: zero points folded into biases, scales into proved multipliers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from kaniwa.errors import CompileError, UnsupportedError
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.isa import Mode
+from kaniwa.layer import Geometry, Layer, Plan, describe, paddings, pair, quantization
+from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
+from kaniwa.passes.legalize import as_map
+from kaniwa.rescale import (
+    Int64,
+    Rule,
+    average_pool,
+    double_rounding,
+    exact,
+    float_half_away,
+    prove,
+)
+
+__all__ = ["lower", "activation_bounds"]
+
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
+INT8 = (-128, 127)
+ONE_PIXEL = {"stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0))}
+
+
+def lower(plan: Plan) -> Plan:
+    """Make a layer of each operator; RESHAPE becomes another name of its input's memory.
+
+    Raises CompileError for an accumulator that may leave int32 or a rounding that the requantizer
+    cannot reproduce, and UnsupportedError for what the target lacks.
+    """
+    graph = plan.graph
+    storage = {t.id: t.id for t in graph.tensors if t.data is not None}
+    storage.update((i, i) for i in graph.inputs)
+    layers = []
+    for op in graph.ops:
+        output = op.outputs[0]
+        if op.kind == "RESHAPE":
+            storage[output] = storage[op.inputs[0]]
+            continue
+        storage[output] = output
+        stored = replace(op, inputs=tuple(i if i == -1 else storage[i] for i in op.inputs))
+        layers.append(_lower_op(plan, op, stored))
+    return replace(plan, storage=storage, layers=tuple(layers))
+
+
+def _lower_op(plan: Plan, op: Op, stored: Op) -> Layer:
+    graph, config = plan.graph, plan.config
+    where = describe(plan.model, replace(op, kind=str(op.attributes["source_kind"])))
+    if op.kind in ("ADD", "MUL", "TABLE"):
+        if not config.elementwise:
+            raise UnsupportedError(f"{where}: target '{config.name}' has no elementwise unit; use "
+                                   f"a target with elementwise = true")
+        if op.kind == "MUL" and not config.elementwise_multiply:
+            raise UnsupportedError(f"{where}: target '{config.name}' has no elementwise multiplier "
+                                   f"for the product of two tensors; use a target with "
+                                   f"elementwise_multiply = true")
+        return _lower_elementwise(graph, op, stored, config.multiplier_bits, where)
+    if op.kind == "MAX_POOL_2D":
+        if not config.max_pool:
+            raise UnsupportedError(f"{where}: target '{config.name}' has no max pooling; use a "
+                                   f"target with max_pool = true")
+        return _lower_max_pool(graph, op, stored, config.multiplier_bits, where)
+    return _lower_convolution(graph, op, stored, config.multiplier_bits, where)
+
+
+def _lower_convolution(graph: Graph, op: Op, stored: Op, bits: int, where: str) -> Layer:
+    x, w, y = (graph.tensors[i] for i in (op.inputs[0], op.inputs[1], op.outputs[0]))
+    assert w.data is not None
+    dense = op.kind == "CONV_2D"
+    weights = w.data if dense else w.data[0]
+    kernel = weights.shape[1:3] if dense else weights.shape[:2]
+    by_channel = (weights.reshape(weights.shape[0], -1) if dense
+                  else weights.reshape(-1, weights.shape[2]).T).astype(np.int64)
+    bias = np.zeros(len(by_channel), np.int64)
+    if len(op.inputs) > 2 and op.inputs[2] != -1:
+        data = graph.tensors[op.inputs[2]].data
+        assert data is not None
+        bias += data
+    pad_value = quantization(x).zero_point
+    output_zero_point = quantization(y).zero_point
+    if op.rule == "litert_average_pool":
+        output_zero_point = 0      # the mean of the stored values, zero point included
+    else:
+        bias -= pad_value * by_channel.sum(axis=1)
+    low, high = _accumulators(by_channel, bias, where)
+    rescale = prove(_rule(op, x, w, y, len(bias), where), low, high, output_zero_point,
+                    _bounds(op, y), bits, where)
+    mode = Mode.DENSE if dense else Mode.DEPTHWISE
+    geometry = _geometry(op, x, y, (kernel[0], kernel[1]))
+    return Layer(op.name, str(op.attributes["source_kind"]), mode, stored.inputs[0], op.outputs[0],
+                 geometry, np.ascontiguousarray(weights), bias, pad_value, rescale, _macs(op, y),
+                 _source(op), removed=_removed(op))
+
+
+def _accumulators(weights: Int64, bias: Int64, where: str) -> tuple[Int64, Int64]:
+    """The smallest and largest accumulator of each channel, proved to stay within int32.
+
+    Any int8 input can occur; padding is an int8 value too. Partial sums are without bias.
+    """
+    positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
+    low = bias - 128 * positive + 127 * negative
+    high = bias + 127 * positive - 128 * negative
+    reach = np.maximum.reduce([np.abs(low), np.abs(high), np.abs(bias),
+                               128 * (positive - negative)])
+    wrong = np.flatnonzero((np.minimum(low, bias) < INT32_MIN)
+                           | (np.maximum(high, bias) > INT32_MAX)
+                           | (128 * (positive - negative) > INT32_MAX))
+    if wrong.size:
+        raise CompileError(f"{where}: channel {wrong[0]}: the accumulator may reach "
+                           f"{int(reach[wrong[0]])} in magnitude, beyond int32; reduce its bias or "
+                           f"weights")
+    return low, high
+
+
+def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) -> Rule:
+    sx, sy = quantization(x).scale, quantization(y).scale
+    if op.rule in ("litert_double_rounding", "litert_float_half_away"):
+        reals = np.float64(sx) * np.array(quantization(w).scales, np.float64) / np.float64(sy)
+        reals = np.broadcast_to(reals, channels)
+        return (double_rounding if op.rule == "litert_double_rounding" else float_half_away)(reals)
+    if op.rule == "litert_activation":      # LiteRT divides these scales in float32
+        return double_rounding(np.full(channels, np.float32(sx) / np.float32(sy), np.float64))
+    if op.rule == "litert_average_pool":
+        return average_pool(prod(pair(op, "filter")), channels)
+    raise UnsupportedError(f"{where}: unknown rounding rule '{op.rule}'")
+
+
+def _lower_max_pool(graph: Graph, op: Op, stored: Op, bits: int, where: str) -> Layer:
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    channels = x.shape[3]
+    every = np.zeros(channels, np.int64)
+    rescale = prove(exact(channels), every - 128, every + 127, 0, _bounds(op, y), bits, where)
+    return Layer(op.name, op.kind, Mode.MAX_POOL, stored.inputs[0], op.outputs[0],
+                 _geometry(op, x, y, pair(op, "filter")), None, every, -128, rescale, 0,
+                 _source(op), removed=_removed(op))
+
+
+def _lower_elementwise(graph: Graph, op: Op, stored: Op, bits: int, where: str) -> Layer:
+    """A depthwise layer that passes its input on to the ADD, the MUL or the table behind it."""
+    y = graph.tensors[op.outputs[0]]
+    shape = as_map(y.shape)
+    channels = shape[3]
+    every = np.zeros(channels, np.int64)
+    rescale = prove(exact(channels), every - 128, every + 127, 0, INT8, bits, where)
+    geometry = _geometry(replace(op, attributes=ONE_PIXEL), y, y, (1, 1))
+    bounds = _bounds(op, y)
+    add, table, source = None, None, stored.inputs[0]
+    if op.kind == "TABLE":
+        table = table_of(graph, op, bounds, where)
+        source = next(stored.inputs[p] for p, i in enumerate(op.inputs)
+                      if not has_one_value(graph.tensors[i]))
+    else:
+        add = sum_of(graph, op, stored.inputs[1], bounds, bits, where)
+    return Layer(op.name, str(op.attributes["source_kind"]), Mode.DEPTHWISE, source,
+                 op.outputs[0], geometry, np.ones((1, 1, channels), np.int8), every, 0, rescale, 0,
+                 _source(op), add, identity=True, table=table, removed=_removed(op))
+
+
+def _geometry(op: Op, x: Tensor, y: Tensor, kernel: tuple[int, int]) -> Geometry:
+    ifm, ofm = as_map(x.shape), as_map(y.shape)
+    (top, _), (left, _) = paddings(op)
+    return Geometry(ifm[0], ifm[1:], ofm[1:], kernel, pair(op, "stride"), pair(op, "dilation"),
+                    (top, left))
+
+
+def _macs(op: Op, y: Tensor) -> int:
+    """The model's, with those of removed channels."""
+    removed = _removed(op)
+    return prod(y.shape) * int(str(op.attributes["taps"])) + (removed["macs"] if removed else 0)
+
+
+def _removed(op: Op) -> Mapping[str, Any] | None:
+    value = op.attributes.get("removed")
+    return value if isinstance(value, Mapping) else None
+
+
+def _source(op: Op) -> tuple[int, ...]:
+    return () if op.source_index is None else (op.source_index,)
+
+
+def _bounds(op: Op, y: Tensor) -> tuple[int, int]:
+    q = quantization(y)
+    return activation_bounds(str(op.attributes.get("activation", "NONE")), q.scale, q.zero_point)
+
+
+def activation_bounds(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
+    """The int8 range of a fused activation; LiteRT divides its bounds by the scale in float32."""
+    def quantize(bound: float) -> int:
+        with np.errstate(over="ignore"):
+            ratio = float(np.float32(bound) / np.float32(scale))
+        ratio = min(max(ratio, -1e6), 1e6)      # far beyond int8 either way
+        return zero_point + int(math.copysign(math.floor(abs(ratio) + 0.5), ratio))
+
+    low, high = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0),
+                 "RELU_N1_TO_1": (-1.0, 1.0)}[activation]
+    return (INT8[0] if low is None else max(INT8[0], quantize(low)),
+            INT8[1] if high is None else min(INT8[1], quantize(high)))

@@ -1,0 +1,159 @@
+"""Cuts layers into instructions: groups of output channels, and tiles of columns and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.isa import FIELDS, Mode
+from kaniwa.layer import Layer, Pair, Plan, Tile
+from kaniwa.passes.estimate import estimate
+from kaniwa.passes.fields import block_words, layer_blocks, parameter_words, tile_fields
+
+__all__ = ["tile", "cycles"]
+
+# Of a buffer that a whole layer does not fit: the rest lets the next group's data run ahead.
+SHARE = (3, 4)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The largest tile of a cut."""
+
+    rows: int
+    columns: int
+    blocks: int
+    weights_stream: bool
+
+
+def tile(plan: Plan) -> Plan:
+    """Cut each layer; raises CompileError naming the limit that even the smallest tile breaks."""
+    tiles: list[Tile] = []
+    for number, layer in enumerate(plan.layers):
+        where = f"{plan.model.name}: layer {number} {layer.op} '{layer.name}'"
+        tiles += _cut(number, layer, _choose(number, layer, plan.config, where),
+                      plan.config)
+    if len(tiles) > FIELDS["ifm_wait"].high:
+        raise CompileError(f"{plan.model.name}: {len(tiles)} instructions, at most "
+                           f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers")
+    return replace(plan, tiles=tuple(tiles))
+
+
+def _choose(number: int, layer: Layer, config: AcceleratorConfig, where: str) -> _Shape:
+    """The better of the fewest column tiles that work, and the fewest that let rows run ahead."""
+    columns = layer.geometry.ofm[1]
+    candidates = []
+    for ahead in (False, True):
+        for parts in range(1, columns + 1):
+            shape = _shape(layer, -(-columns // parts), config, where)
+            problem = _first_problem(number, layer, shape, config, ahead)
+            while problem is not None and shape.blocks > 1 and _separable(layer):
+                shape = replace(shape, blocks=shape.blocks - 1)
+                problem = _first_problem(number, layer, shape, config, ahead)
+            if problem is None:
+                candidates.append(shape)
+                break
+            if parts == columns and not ahead:
+                raise CompileError(f"{where}: {problem}; use a target with larger buffers or a "
+                                   f"smaller layer")
+    return min(candidates, key=lambda shape: _cycles(number, layer, shape, config))
+
+
+def _cycles(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig,
+            ahead: bool = False) -> int:
+    return sum(estimate(layer, t, config, ahead) for t in _cut(number, layer, shape, config))
+
+
+def cycles(layer: Layer, config: AcceleratorConfig) -> int | None:
+    """Estimated cycles of the layer, cut as ``tile`` would; None where it cannot be cut."""
+    try:
+        return _cycles(0, layer, _choose(0, layer, config, layer.name), config, ahead=True)
+    except CompileError:
+        return None
+
+
+def _separable(layer: Layer) -> bool:
+    """Fewer channels make shorter rows: a single pixel a row, of which only they are read."""
+    return layer.mode in (Mode.DEPTHWISE, Mode.MAX_POOL) and layer.geometry.ifm[1] == 1
+
+
+def _first_problem(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig,
+                   ahead: bool) -> str | None:
+    problems = (_problem(layer, t, config, ahead) for t in _cut(number, layer, shape, config))
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _rows(layer: Layer, config: AcceleratorConfig) -> int:
+    """Output rows that an instruction can have."""
+    g = layer.geometry
+    if g.kernel[0] > 1 and g.stride[0] > FIELDS["stride_rows"].high:
+        return 1
+    return min(g.ofm[0], max(1, (_limit(config, "ifm_rows") - g.extent[0]) // g.stride[0]))
+
+
+def _limit(config: AcceleratorConfig, name: str) -> int:
+    """The largest value of an instruction field on the target."""
+    return config.field_limit(name, FIELDS[name].high)
+
+
+def _shape(layer: Layer, columns: int, config: AcceleratorConfig, where: str) -> _Shape:
+    """Tiles of ``columns``, with all output channels or groups that leave room for the next one."""
+    rows = _rows(layer, config)
+    blocks, words = layer_blocks(layer, config), block_words(layer, config)
+    records = parameter_words(layer, config)
+    # A word that is used once is freed at once; a kernel beyond the ring comes again each pixel.
+    stream = layer.mode == Mode.DENSE and (rows * columns == 1 or words > config.ring_words)
+    limit = min(_share(blocks, records, config.parameter_words), _limit(config, "blocks"))
+    if not stream:
+        limit = min(limit, _share(blocks, words, config.ring_words))
+    if limit == 0:
+        raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
+                           f"{config.ring_words}; use a target with a larger ring_bytes")
+    groups = -(-blocks // limit)
+    return _Shape(rows, columns, -(-blocks // groups), stream)
+
+
+def _share(blocks: int, words: int, capacity: int) -> int:
+    """How many blocks of ``words`` each an instruction may have: all that fit, or a share."""
+    if blocks * words <= capacity:
+        return blocks
+    return max(capacity * SHARE[0] // SHARE[1] // words, 1 if words <= capacity else 0)
+
+
+def _problem(layer: Layer, part: Tile, config: AcceleratorConfig, ahead: bool) -> str | None:
+    """What the core cannot hold of a tile, or None; ``ahead``: of it and a stride's rows."""
+    values = tile_fields(layer, part, config)
+    for name, value in values.items():
+        field = FIELDS.get(name)
+        if field is not None and not field.low <= value <= _limit(config, name):
+            return (f"{name} ({field.meaning}) would be {value}, the limit is "
+                    f"{_limit(config, name)}")
+    passes = values["ofm_rows"] * values["ofm_columns"]
+    if part.weights_stream and passes > _limit(config, "weight_repeat"):
+        return (f"the weights would be read {passes} times, the limit is "
+                f"{_limit(config, 'weight_repeat')}")
+    if layer.mode == Mode.COLUMN and any(
+            values[name] % config.read_bytes for name in ("ifm_address", "ifm_pitch")):
+        return "rows do not begin at multiples of read_bytes"
+    extent = (values["kernel_rows"] - 1) * values["dilation_rows"] + 1
+    needed = extent + values["stride_rows"] if ahead else max(extent, values["stride_rows"])
+    if needed * values["line_pitch"] > config.line_bytes:
+        return (f"{needed} rows of {values['line_pitch']} bytes exceed the line buffer's "
+                f"{config.line_bytes} bytes")
+    return None
+
+
+def _cut(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig) -> Iterator[Tile]:
+    """The tiles in the order of their execution."""
+    rows, columns, _ = layer.geometry.ofm
+    for image in range(layer.geometry.batch):
+        for row in _ranges(rows, shape.rows):
+            for column in _ranges(columns, shape.columns):
+                for blocks in _ranges(layer_blocks(layer, config), shape.blocks):
+                    yield Tile(number, image, row, column, blocks, shape.weights_stream)
+
+
+def _ranges(size: int, step: int) -> list[Pair]:
+    return [(first, min(first + step, size)) for first in range(0, size, step)]

@@ -1,0 +1,194 @@
+"""Byte streams to a device: serial port or pseudo-terminal, and TCP."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import select
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from kaniwa.errors import DeviceError
+
+__all__ = ["Transport", "SerialTransport", "TcpTransport", "Address", "parse_address",
+           "open_transport", "DEFAULT_BAUD"]
+
+DEFAULT_BAUD = 3_000_000
+BITS_A_BYTE = 10          # with start and stop bit
+CONNECT_SECONDS = 5.0
+WRITE_SECONDS = 30.0      # a line that takes no byte for so long is broken
+CHUNK = 65536
+
+
+class Transport(Protocol):
+    """A byte stream with a clock. ``name`` is for messages; ``pace`` its bytes a second, if known.
+
+    ``read`` and ``write`` raise DeviceError once the line is gone.
+    """
+
+    name: str
+    pace: float | None
+
+    def write(self, data: bytes) -> None:
+        """Send all of ``data``."""
+
+    def read(self, seconds: float) -> bytes:
+        """What has arrived; waits up to ``seconds`` for a first byte, then gives b""."""
+
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def close(self) -> None:
+        """Give the line up; a second call does nothing."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A device's name taken apart: ``serial:PATH?baud=B&pace=P`` or ``tcp:HOST:PORT?pace=P``."""
+
+    kind: str
+    place: str
+    baud: int = DEFAULT_BAUD
+    pace: int | None = None
+
+
+def parse_address(name: str) -> Address:
+    """Raises DeviceError for a name of the wrong form."""
+    found = re.fullmatch(r"(serial|tcp):([^?]+)(?:\?(.*))?", name)
+    if found is None or (found[1] == "tcp" and not re.fullmatch(r".+:[0-9]{1,5}", found[2])):
+        raise DeviceError(f"device '{name}': expected serial:PORT[?baud=B] or tcp:HOST:PORT")
+    numbers = {}
+    known = ("baud", "pace") if found[1] == "serial" else ("pace",)
+    for key, value in parse_qsl(found[3] or "", keep_blank_values=True):
+        if key not in known or not re.fullmatch("[1-9][0-9]{0,8}", value):
+            raise DeviceError(f"device '{name}': after '?' expected {' or '.join(known)} with a "
+                              f"number, found '{key}={value}'")
+        numbers[key] = int(value)
+    return Address(found[1], found[2], **numbers)
+
+
+def open_transport(address: Address) -> Transport:
+    """Open the byte stream. Raises DeviceError, one line that says what is wrong."""
+    if address.kind == "serial":
+        return SerialTransport(address.place, address.baud)
+    host, _, port = address.place.rpartition(":")
+    return TcpTransport(host, int(port))
+
+
+class _FileTransport:
+    """What both kinds share: a file descriptor that is waited for, read and written."""
+
+    name: str
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                ready = select.select([], [self._fd()], [], WRITE_SECONDS)[1]
+                if not ready:
+                    raise DeviceError(f"{self.name}: the line takes no data: is the other side "
+                                      "stopped?")
+                left = left[os.write(self._fd(), left):]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise self._lost(error) from None
+
+    def read(self, seconds: float) -> bytes:
+        try:
+            if not select.select([self._fd()], [], [], max(0.0, seconds))[0]:
+                return b""
+            data = os.read(self._fd(), CHUNK)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise self._lost(error) from None
+        if not data:
+            raise self._lost(None)
+        return data
+
+    def _fd(self) -> int:
+        raise NotImplementedError
+
+    def _lost(self, error: OSError | None) -> DeviceError:
+        why = f" ({error.strerror})" if error is not None and error.strerror else ""
+        return DeviceError(f"{self.name}: connection lost{why}: check cable and power, "
+                           "then run again")
+
+
+class SerialTransport(_FileTransport):
+    """A serial port or pseudo-terminal, held alone."""
+
+    def __init__(self, path: str, baud: int) -> None:
+        import serial
+
+        self.name = path
+        self.pace: float | None = baud / BITS_A_BYTE
+        self._port: Any = None
+        try:
+            self._port = serial.Serial(path, baud, timeout=0, exclusive=True)
+            self._port.reset_input_buffer()
+        except (OSError, ValueError) as error:
+            raise DeviceError(_why_not_opened(path, baud, error)) from None
+        # USB adapters collect short answers for up to 16 ms otherwise; few other ports know this.
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):
+            self._port.set_low_latency_mode(True)
+
+    def close(self) -> None:
+        if self._port is not None:
+            with contextlib.suppress(OSError):
+                self._port.close()
+            self._port = None
+
+    def _fd(self) -> int:
+        if self._port is None:
+            raise OSError(errno.EBADF, "closed")
+        fd: int = self._port.fileno()
+        return fd
+
+
+class TcpTransport(_FileTransport):
+    """A TCP connection; its server talks to one client at a time."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.name = f"{host}:{port}"
+        self.pace: float | None = None
+        self._socket: socket.socket | None = None
+        try:
+            self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setblocking(False)
+        except (OSError, OverflowError) as error:
+            raise DeviceError(f"{self.name}: no connection ({error}): is the device's server "
+                              "running?") from None
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _fd(self) -> int:
+        if self._socket is None:
+            raise OSError(errno.EBADF, "closed")
+        return self._socket.fileno()
+
+
+def _why_not_opened(path: str, baud: int, error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.EWOULDBLOCK, errno.EBUSY) or "lock" in str(error).lower():
+        return f"{path}: in use by another program: end that one first"
+    if number == errno.ENOENT:
+        return f"{path}: no such port; `kaniwa devices` lists what is plugged in"
+    if number == errno.EACCES:
+        return f"{path}: no permission: add yourself to the group that owns it (often dialout)"
+    if isinstance(error, ValueError):
+        return f"{path}: the port cannot do {baud} baud"
+    return f"{path}: cannot be opened ({error})"

@@ -1,0 +1,278 @@
+"""The weight stream: ring words from weights, streams from words, and streams back to words.
+
+docs/architecture.md, "Weight stream", defines the format. The decoder shares no code with the
+encoders, so that the one checks the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import ProgramError
+from kaniwa.isa import Format
+
+__all__ = ["RECORD", "StreamBlock", "dense_words", "depthwise_words", "column_words",
+           "encode_weights", "encode_parameters", "encode_table", "decode_stream", "HEADER_BYTES",
+           "payload_bytes"]
+
+Int8 = npt.NDArray[np.int8]
+Integers = npt.ArrayLike  # of an integer type
+
+MAX_COUNT = (1 << 16) - 8  # of the count field; a multiple of 8, so a split adds no padding
+RAW_WIDTH = 8              # bits of a weight; RAW is treated as the widest packed format
+HEADER_BYTES = 8
+TABLE_ENTRIES = 256
+RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1")])
+
+
+def _pad_to(values: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """``values`` with zeros after the end of each axis, up to ``sizes``."""
+    return np.pad(values, [(0, size - n) for size, n in zip(sizes, values.shape, strict=True)])
+
+
+def dense_words(weights: Int8, config: AcceleratorConfig) -> Int8:
+    """Ring words [blocks, steps, M, N] of weights [channels, kernel rows, segments, bytes].
+
+    Channels are padded to a multiple of M, the bytes of a segment to a multiple of N.
+    """
+    channels, rows, segments, size = weights.shape
+    lanes, width = config.out_lanes, config.dot_width
+    blocks, chunks = -(-channels // lanes), -(-size // width)
+    padded = _pad_to(weights, (blocks * lanes, rows, segments, chunks * width))
+    split = padded.reshape(blocks, lanes, rows * segments * chunks, width)
+    return np.ascontiguousarray(split.transpose(0, 2, 1, 3))
+
+
+def depthwise_words(weights: Int8, config: AcceleratorConfig) -> Int8:
+    """Ring words [blocks, ceil(taps / N), M, N] of weights [kernel rows, columns, channels].
+
+    A block has depthwise_lanes channels; the rows beyond them are zero.
+    """
+    rows, columns, channels = weights.shape
+    lanes, width = config.depthwise_lanes, config.dot_width
+    blocks, words = -(-channels // lanes), -(-rows * columns // width)
+    taps = _pad_to(weights.reshape(rows * columns, channels), (words * width, blocks * lanes))
+    split = taps.reshape(words, width, blocks, lanes).transpose(2, 0, 3, 1)
+    return _pad_to(split, (blocks, words, config.out_lanes, width))
+
+
+def column_words(weights: Int8, window: tuple[int, int], config: AcceleratorConfig) -> Int8:
+    """Ring words [blocks, phases * groups, M, N] of COLUMN ``weights`` [rows, columns, channels].
+
+    A word holds the taps of ``window`` (rows, columns) of the kernel, in groups of columns that
+    end at the window's right edge; a block has column_lanes channels.
+    """
+    kernel_rows, kernel_columns, channels = weights.shape
+    rows, columns = window
+    lanes, phases, groups = (config.column_lanes, -(-kernel_rows // rows),
+                             -(-kernel_columns // columns))
+    blocks = -(-channels // lanes)
+    taps = np.zeros((phases * rows, groups, columns, blocks * lanes), np.int8)
+    for group in range(groups):
+        part = weights[:, group * columns:(group + 1) * columns]
+        taps[:kernel_rows, group, columns - part.shape[1]:, :channels] = part
+    split = taps.reshape(phases, rows, groups, columns, blocks, lanes).transpose(4, 0, 2, 5, 1, 3)
+    words = split.reshape(blocks, phases * groups, lanes, rows * columns)
+    return _pad_to(words, (blocks, phases * groups, config.out_lanes, config.dot_width))
+
+
+def encode_weights(words: Int8, config: AcceleratorConfig,
+                   formats: tuple[str, ...] | None = None) -> bytes:
+    """The shortest stream of RAW and PACKED blocks for ring words [..., M, N].
+
+    ``formats`` (default: the config's) names what may be used; never longer than RAW alone.
+    """
+    flat = np.ascontiguousarray(words, np.int8).reshape(-1, config.tile_bytes)
+    packed = "packed" in (config.weight_formats if formats is None else formats)
+    widths = _word_widths(flat) if packed else np.full(len(flat), RAW_WIDTH)
+    stream = bytearray()
+    for start, end, width in _choose_blocks(widths, config):
+        for first in range(start, end, MAX_COUNT):
+            part = flat[first:min(end, first + MAX_COUNT)]
+            if width == RAW_WIDTH:
+                stream += _block(Format.RAW, 0, len(part), part.tobytes(), config)
+            else:
+                stream += _block(Format.PACKED, width, len(part), _pack(part, width), config)
+    return bytes(stream)
+
+
+def _word_widths(flat: Int8) -> npt.NDArray[np.int64]:
+    """For each word the bits of two's complement that all its weights fit."""
+    magnitudes = (flat ^ (flat >> 7)).max(axis=1)  # v for v >= 0, -v - 1 for v < 0
+    bits = np.ceil(np.log2(magnitudes.astype(np.float64) + 1)).astype(np.int64) + 1
+    return np.where(flat.any(axis=1), bits, 0)
+
+
+def _choose_blocks(widths: npt.NDArray[np.int64],
+                   config: AcceleratorConfig) -> list[tuple[int, int, int]]:
+    """Split words into blocks (start, end, width) of the smallest total size.
+
+    Sizes count units of read_bytes / 8 bytes: a header is 8 units, and so is the padding's grain.
+    A path is judged by its size alone: what follows adds the same to each, and rounding up keeps
+    their order. Hence one path for each width of the open block is enough.
+    """
+    if not len(widths):
+        return []
+    starts = np.flatnonzero(np.diff(widths, prepend=-1))
+    ends = np.append(starts[1:], len(widths))
+    unit = config.tile_bytes // config.read_bytes
+    candidates = np.arange(RAW_WIDTH + 1)
+    sizes = np.full(len(candidates), np.inf)
+    closed, best = 0.0, 0
+    opened = np.zeros((len(starts), len(candidates)), bool)
+    previous = np.zeros(len(starts), np.int64)
+    for run, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        opened[run], previous[run] = closed + 8 < sizes, best
+        sizes = np.minimum(sizes, closed + 8) + (end - start) * unit * candidates
+        sizes[candidates < widths[start]] = np.inf
+        best = int(np.argmin(sizes))
+        closed = np.ceil(sizes[best] / 8) * 8
+    blocks, end, width = [], len(widths), best
+    for run in range(len(starts) - 1, -1, -1):
+        if opened[run, width]:
+            blocks.append((int(starts[run]), int(end), width))
+            end, width = starts[run], int(previous[run])
+    return blocks[::-1]
+
+
+def _pack(words: Int8, width: int) -> bytes:
+    """The low ``width`` bits of each weight, one after the other, LSB first."""
+    bits = np.unpackbits(words.view(np.uint8).reshape(-1, 1), axis=1, count=width,
+                         bitorder="little")
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
+def _block(block_format: Format, arg: int, count: int, payload: bytes, config: AcceleratorConfig,
+           operand: int = 0) -> bytes:
+    """Header and payload, each padded to a multiple of read_bytes."""
+    header = block_format | arg << 4 | count << 8 | operand << 24
+    size = config.read_bytes
+    return (header.to_bytes(HEADER_BYTES, "little").ljust(size, b"\0")
+            + payload.ljust(-(-len(payload) // size) * size, b"\0"))
+
+
+def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, block_width: int,
+                      blocks: int, config: AcceleratorConfig) -> bytes:
+    """Parameter words of the channels of ``blocks`` blocks, the last of which may be narrower.
+
+    ``multiplier`` and ``shift`` are one for each channel, or one for all. Lanes without a channel
+    get zeros.
+    """
+    biases = np.asarray(bias, np.int64)
+    lanes = config.requant_lanes
+    words = -(-block_width // lanes)
+    channels = np.arange(len(biases))
+    slots = channels // block_width * words * lanes + channels % block_width
+    fields = np.zeros((blocks * words * lanes, 3), np.int64)
+    fields[slots] = np.stack(np.broadcast_arrays(biases, multiplier, shift), axis=1)
+    parts = np.split(fields, range(MAX_COUNT * lanes, len(fields), MAX_COUNT * lanes))
+    records = b"".join(_records_block(part, lanes, config) for part in parts)
+    if np.ptp(fields[slots, 1]) or np.ptp(fields[slots, 2]):
+        return records
+    scale = int(fields[slots[0], 1] | fields[slots[0], 2] << 31)
+    shared = b"".join(_block(Format.PARAMETERS_SHARED, 0, len(part) // lanes,
+                             part[:, 0].astype("<i4").tobytes(), config, scale) for part in parts)
+    return min(records, shared, key=len)
+
+
+def _records_block(fields: npt.NDArray[np.int64], lanes: int, config: AcceleratorConfig) -> bytes:
+    """A PARAMETERS block of records (bias, multiplier, shift)."""
+    scale = fields[:, 1] | fields[:, 2] << 31
+    packed = np.concatenate([fields[:, 0].astype("<i4").view(np.uint8).reshape(-1, 4),
+                             scale.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :5]], axis=1)
+    return _block(Format.PARAMETERS, 0, len(fields) // lanes, packed.tobytes(), config)
+
+
+def encode_table(values: Integers, table: int, bank: int, config: AcceleratorConfig) -> bytes:
+    """A block that loads table 0 (accumulated result) or 1 (operand) of a bank; 256 int32."""
+    entries = np.asarray(values, np.int64).astype("<i4")
+    return _block(Format.TABLE, table | bank << 1, 1, entries.tobytes(), config)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamBlock:
+    """A decoded block.
+
+    ``values``: int8 [count, M, N] for RAW and PACKED, RECORD [count, R] for both kinds of
+    parameters, int32 [256] for TABLE. Not to be written to.
+    """
+
+    format: Format
+    arg: int
+    values: np.ndarray
+
+
+def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:
+    """The blocks of a stream, as the core's weight decoder understands it.
+
+    Raises ProgramError for a format or argument that the config has no hardware for, a block cut
+    short, or a length that is not a multiple of read_bytes.
+    """
+    size = config.read_bytes
+    if len(data) % size:
+        raise ProgramError(f"weight stream: length must be a multiple of {size}, not {len(data)}")
+    blocks, position = [], 0
+    while position < len(data):
+        header = int.from_bytes(data[position:position + HEADER_BYTES], "little")
+        kind, arg, count, operand = header & 15, header >> 4 & 15, header >> 8 & 65535, header >> 24
+        if not _is_known(kind, arg, count, config):
+            raise ProgramError(f"weight stream: block at byte {position} has format {kind}, "
+                               f"argument {arg}, count {count}, unknown to this target")
+        used = payload_bytes(kind, arg, count, config)
+        first = position + size
+        position = first + -(-used // size) * size
+        if position > len(data):
+            raise ProgramError(f"weight stream: block at byte {first - size} is cut short, "
+                               f"{position - len(data)} bytes are missing")
+        payload = np.frombuffer(data, np.uint8, used, first)
+        blocks.append(StreamBlock(Format(kind), arg,
+                                  _decode_payload(kind, arg, count, operand, payload, config)))
+    return blocks
+
+
+def _is_known(kind: int, arg: int, count: int, config: AcceleratorConfig) -> bool:
+    if kind == Format.PACKED:
+        return "packed" in config.weight_formats and arg <= 7
+    if kind == Format.TABLE:
+        return arg < 2 * config.table_banks and count == 1
+    return kind in (Format.RAW, Format.PARAMETERS, Format.PARAMETERS_SHARED) and arg == 0
+
+
+def payload_bytes(kind: int, arg: int, count: int, config: AcceleratorConfig) -> int:
+    return {Format.RAW: count * config.tile_bytes,
+            Format.PACKED: -(-count * config.tile_bytes * arg // 8),
+            Format.PARAMETERS: count * config.requant_lanes * 9,
+            Format.PARAMETERS_SHARED: count * config.requant_lanes * 4,
+            Format.TABLE: TABLE_ENTRIES * 4}[Format(kind)]
+
+
+def _decode_payload(kind: int, arg: int, count: int, operand: int, payload: np.ndarray,
+                    config: AcceleratorConfig) -> np.ndarray:
+    shape = (count, config.out_lanes, config.dot_width)
+    if kind == Format.RAW:
+        return payload.view(np.int8).reshape(shape)
+    if kind == Format.PACKED:
+        if arg == 0:  # no memory for what may be 65535 words of zeros
+            return np.broadcast_to(np.int8(0), shape)
+        bits = np.unpackbits(payload, count=count * config.tile_bytes * arg, bitorder="little")
+        values = np.zeros(count * config.tile_bytes, np.uint8)
+        for bit in range(8):  # the top bit is the sign, and fills the rest
+            values |= bits[min(bit, arg - 1)::arg] << bit
+        return values.view(np.int8).reshape(shape)
+    if kind == Format.TABLE:
+        return payload.view("<i4")
+    records = np.zeros(count * config.requant_lanes, RECORD)
+    if kind == Format.PARAMETERS_SHARED:
+        records["bias"] = payload.view("<i4")
+        records["multiplier"], records["shift"] = operand & 0x7FFFFFFF, operand >> 31 & 63
+    else:
+        columns = payload.reshape(-1, 9)
+        records["bias"] = np.ascontiguousarray(columns[:, :4]).view("<i4")[:, 0]
+        records["multiplier"] = (
+            np.ascontiguousarray(columns[:, 4:8]).view("<u4")[:, 0] & 0x7FFFFFFF).astype("<i4")
+        records["shift"] = columns[:, 8] << 1 & 62 | columns[:, 7] >> 7
+    return records.reshape(count, config.requant_lanes)
