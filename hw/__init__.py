@@ -1,0 +1,1 @@
+"""Gateware, one block a file. Imports only ``kaniwa.isa`` and ``kaniwa.config``."""

@@ -1,0 +1,82 @@
+"""The core with its on-chip memory and its link, for boards."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.core import make_core
+from kaniwa.hw.host_port import HostPort
+from kaniwa.hw.interfaces import read_port, write_port
+from kaniwa.hw.link import Link
+from kaniwa.hw.memory import OnChipMemory
+
+__all__ = ["Accelerator"]
+
+
+class Accelerator(Component):
+    """The core with ``config.memory_bytes`` of memory on its local side, behind a byte stream.
+
+    ``pace``: bytes a second that the line to ``rx`` and ``tx`` carries. ``memory``: what that is
+    made of, ``OnChipMemory`` or a class with its ports. ``outside``: there are ports for outside
+    memory. Other keyword arguments go to ``make_core``.
+    """
+
+    def __init__(self, config: AcceleratorConfig, *, pace: int, memory=OnChipMemory,
+                 outside: bool = False, **options):
+        self._config = config
+        self._memory = memory
+        self._pace = pace
+        self._outside = outside
+        self._options = options
+        super().__init__({
+            "rx": In(stream.Signature(8)),
+            "tx": Out(stream.Signature(8)),
+            **({"outside_read": Out(read_port(config)),
+                "outside_write": Out(write_port(config))} if outside else {}),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = make_core(self._config, **self._options)
+        m.submodules.link = link = Link(
+            self._config, pace=self._pace, outside=self._outside)
+        connect(m, flipped(self.rx), link.rx)
+        connect(m, link.tx, flipped(self.tx))
+        m.d.comb += [
+            core.csr_address.eq(link.csr_address),
+            core.csr_write.eq(link.csr_write),
+            core.csr_write_data.eq(link.csr_write_data),
+            link.csr_read_data.eq(core.csr_read_data),
+            link.busy.eq(core.busy),
+        ]
+        sides = []
+        if self._config.memory_bytes:
+            m.submodules.memory = memory = self._memory(self._config)
+            m.submodules.local_port = port = HostPort(self._config)
+            connect(m, port.read, memory.read)
+            connect(m, port.write, memory.write)
+            sides.append((port, core.local_read, core.local_write, 0))
+        if self._outside:
+            m.submodules.outside_port = port = HostPort(self._config)
+            connect(m, port.read, flipped(self.outside_read))
+            connect(m, port.write, flipped(self.outside_write))
+            sides.append((port, core.outside_read, core.outside_write, 1))
+        for port, core_read, core_write, side in sides:
+            m.d.comb += port.busy.eq(core.busy)
+            connect(m, core_read, port.core_read)
+            connect(m, core_write, port.core_write)
+            for host, wanted, bit in (
+                    (port.host_read, link.read, link.read.request.payload[31]),
+                    (port.host_write, link.write, link.write.request.payload.address[31])):
+                here = bit == side if len(sides) > 1 else C(1)
+                m.d.comb += [
+                    host.request.valid.eq(wanted.request.valid & here),
+                    host.request.payload.eq(wanted.request.payload),
+                ]
+                with m.If(here):
+                    m.d.comb += wanted.request.ready.eq(host.request.ready)
+            with m.If(port.host_read.response.valid):
+                m.d.comb += [link.read.response.valid.eq(1),
+                             link.read.response.payload.eq(port.host_read.response.payload)]
+        return m

@@ -1,0 +1,176 @@
+"""The addresses of an instruction's results, beat by beat."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from kaniwa.config import AcceleratorConfig
+
+__all__ = ["BeatWalker", "walk_layout", "address_layout"]
+
+
+def walk_layout() -> data.StructLayout:
+    """A tensor of ``rows`` x ``columns`` pixels of ``blocks`` blocks, as a beat walker takes it.
+
+    ``by_block``: a block of all pixels of a row comes before the next block.
+    """
+    return data.StructLayout({
+        "address": unsigned(32),
+        "row_pitch": unsigned(24),
+        "pixel_pitch": unsigned(16),
+        "rows": unsigned(16),
+        "columns": unsigned(16),
+        "blocks": unsigned(12),
+        "block_width": unsigned(8),
+        "last_width": unsigned(8),
+        "by_block": unsigned(1),
+    })
+
+
+def address_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Where a beat of ``count`` bytes lies; ``last``: no beat of the tensor follows.
+
+    ``ascending``: no byte of the tensor below its end comes later. ``row_first``: none below it
+    does, as it is the first one of a row.
+    """
+    return data.StructLayout({
+        "address": unsigned(32),
+        "count": range(config.requant_lanes + 1),
+        "ascending": unsigned(1),
+        "row_first": unsigned(1),
+        "last": unsigned(1),
+    })
+
+
+class BeatWalker(wiring.Component):
+    """Walk a tensor in the order row, pixel, block, beat, or with ``by_block`` row, block, pixel,
+    beat, as the array makes its results.
+
+    Throughput: one beat a cycle; one idle cycle between tensors. ``o`` is decoded from flip-flops.
+    A tensor is taken only after the last beat of the one before, so a caller may keep facts about
+    it in registers written when it is taken.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._lanes = config.requant_lanes
+        super().__init__({
+            "i": In(stream.Signature(walk_layout())),
+            "o": Out(stream.Signature(address_layout(config))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        active = Signal()
+        address = Signal(32, reset_less=True)
+        next_outer = Signal(32, reset_less=True)   # where the outer one of the two loops goes on
+        next_row = Signal(32, reset_less=True)
+        row_pitch = Signal(24, reset_less=True)
+        pixel_pitch = Signal(16, reset_less=True)
+        outer_pitch = Signal(16, reset_less=True)
+        outer = Signal(16, reset_less=True)   # rounds of the loops: pixels and blocks
+        inner = Signal(16, reset_less=True)
+        block_width = Signal(8, reset_less=True)
+        last_width = Signal(8, reset_less=True)
+        by_block = Signal(reset_less=True)
+        rows_after = Signal(16, reset_less=True)  # this and the next two: after the current one
+        outer_after = Signal(16, reset_less=True)
+        inner_after = Signal(16, reset_less=True)
+        width = Signal(8, reset_less=True)   # bytes of the block from this beat on
+        to_next = Signal(17, reset_less=True)   # bytes to the same block of the next pixel
+        row_first = Signal(reset_less=True)
+
+        # What a beat ends is looked up one beat ahead, so that only flip-flops decide.
+        block_end = Signal(reset_less=True)    # width <= lanes
+        block_narrow = Signal(reset_less=True)   # block_width <= lanes
+        last_narrow = Signal(reset_less=True)
+        inner_one = Signal(reset_less=True)    # inner == 1
+        outer_one = Signal(reset_less=True)
+        inner_last = Signal(reset_less=True)   # inner_after == 0
+        outer_last = Signal(reset_less=True)
+        rows_last = Signal(reset_less=True)
+        inner_end = Signal()
+        row_end = Signal()
+        accepted = self.o.valid & self.o.ready
+        m.d.comb += [
+            inner_end.eq(block_end & inner_last),
+            row_end.eq(inner_end & outer_last),
+            self.o.valid.eq(active),
+            self.o.payload.address.eq(address),
+            self.o.payload.count.eq(Mux(block_end, width, self._lanes)),
+            self.o.payload.ascending.eq(~by_block | outer_last),
+            self.o.payload.row_first.eq(row_first),
+            self.o.payload.last.eq(row_end & rows_last),
+            self.i.ready.eq(~active),
+        ]
+
+        # Whether the block after this one is the last one of its pixel.
+        last_next = Mux(
+            by_block,
+            Mux(row_end, outer_one, Mux(inner_end, outer_after == 1, outer_last)),
+            Mux(inner_end, inner_one, inner_after == 1))
+        with m.If(accepted):
+            m.d.sync += [
+                active.eq(~self.o.payload.last),
+                address.eq(address + Mux(block_end & by_block, to_next, self.o.payload.count)),
+                width.eq(width - self._lanes),
+                to_next.eq(to_next - self._lanes),
+                row_first.eq(row_end),
+                block_end.eq(width <= 2 * self._lanes),
+            ]
+            with m.If(block_end):
+                m.d.sync += [
+                    block_end.eq(Mux(last_next, last_narrow, block_narrow)),
+                    inner_after.eq(inner_after - 1),
+                    inner_last.eq(inner_after == 1),
+                    width.eq(Mux(last_next, last_width, block_width)),
+                    to_next.eq(pixel_pitch),
+                ]
+            with m.If(inner_end):
+                m.d.sync += [
+                    address.eq(Mux(row_end, next_row, next_outer)),
+                    next_outer.eq(Mux(row_end, next_row, next_outer) + outer_pitch),
+                    outer_after.eq(Mux(row_end, outer, outer_after) - 1),
+                    outer_last.eq(Mux(row_end, outer_one, outer_after == 1)),
+                    inner_after.eq(inner - 1),
+                    inner_last.eq(inner_one),
+                ]
+            with m.If(row_end):
+                m.d.sync += [
+                    next_row.eq(next_row + row_pitch),
+                    rows_after.eq(rows_after - 1),
+                    rows_last.eq(rows_after == 1),
+                ]
+
+        with m.If(self.i.valid & self.i.ready):
+            new = self.i.payload
+            new_pitch = Mux(new.by_block, new.block_width, new.pixel_pitch)
+            new_width = Mux(new.blocks == 1, new.last_width, new.block_width)
+            m.d.sync += [
+                active.eq(1),
+                row_pitch.eq(new.row_pitch),
+                pixel_pitch.eq(new.pixel_pitch),
+                outer_pitch.eq(new_pitch),
+                by_block.eq(new.by_block),
+                block_width.eq(new.block_width),
+                last_width.eq(new.last_width),
+                address.eq(new.address),
+                next_outer.eq(new.address + new_pitch),
+                next_row.eq(new.address + new.row_pitch),
+                rows_after.eq(new.rows - 1),
+                rows_last.eq(new.rows == 1),
+                width.eq(new_width),
+                block_end.eq(new_width <= self._lanes),
+                block_narrow.eq(new.block_width <= self._lanes),
+                last_narrow.eq(new.last_width <= self._lanes),
+                to_next.eq(new.pixel_pitch),
+                row_first.eq(1),
+            ]
+            for count, one, after, last, of_pixels in (
+                    (outer, outer_one, outer_after, outer_last, ~new.by_block),
+                    (inner, inner_one, inner_after, inner_last, new.by_block)):
+                value = Mux(of_pixels, new.columns, new.blocks)
+                m.d.sync += [count.eq(value), after.eq(value - 1),
+                             one.eq(value == 1), last.eq(value == 1)]
+
+        return m

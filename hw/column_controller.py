@@ -1,0 +1,191 @@
+"""Issues the columns and steps of COLUMN: depthwise with a window filled column by column."""
+
+from amaranth import *
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, Out
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.column_walker import ColumnWalker, column_layout
+from kaniwa.hw.interfaces import (
+    array_controller_signature,
+    line_lane_bits,
+    line_position_bits,
+)
+from kaniwa.hw.row_release import RowRelease
+from kaniwa.isa import Mode
+
+__all__ = ["ColumnController"]
+
+
+class ColumnController(Component):
+    """Reads a column a cycle unless something is missing; with some of them the array has a step.
+
+    No idle cycle between columns, pixels, blocks and rows. A column waits for ``loaded`` to pass
+    its bytes in the last of its rows that counts, one that ends a step for its ring word too, and
+    the last one of a pixel for a result slot. A column without a step is not counted as issued.
+
+    A window of one row is read by ``line_read``; one of more by ``column_read``, with the
+    positions of all rows in ``column_positions``, of which ``step.rows`` count. Other ports as in
+    ``array_controller_signature``.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        self._rows = config.column_window[0]
+        ports = dict(array_controller_signature(config).members)
+        if self._rows > 1:
+            ports |= {"column_read": Out(1), "column_positions": Out(data.ArrayLayout(
+                unsigned(line_position_bits(config)), self._rows))}
+        super().__init__(ports)
+
+    def elaborate(self, platform):
+        m = Module()
+        config, fields = self._config, self.fields
+        lane = line_lane_bits(config)
+        m.submodules.walker = walker = ColumnWalker(config)
+        walked = walker.column
+
+        walking = Signal()
+        advance = Signal()    # all columns on their way move on
+        m.d.comb += [
+            walker.start.eq(self.start),
+            walker.advance.eq(walking & advance),
+            walker.fields.eq(fields),
+            walker.products.eq(self.products),
+            walker.line_base.eq(self.line_base),
+            walker.ring_base.eq(self.ring_base),
+        ]
+        with m.If(self.start):
+            m.d.sync += walking.eq(1)
+        with m.Elif(walker.advance & walked.instruction_end):
+            m.d.sync += walking.eq(0)
+
+        # Multiples of the pitch, for the lower rows of the window.
+        pitch = fields.line_pitch[lane:]
+        triple = Signal(len(pitch) + 2, reset_less=True)
+        m.d.sync += triple.eq(pitch + (pitch << 1))
+        down = [Const(0, 1), pitch, pitch << 1, triple][:self._rows]
+
+        # Stage 1: where the top row has its bytes; which rows are real.
+        valid_1, column_1 = Signal(), Signal(column_layout(config), reset_less=True)
+        origin_1 = Signal.like(walked.row_lane, reset_less=True)
+        rows_1 = Signal(self._rows, reset_less=True)
+        in_row_1 = Signal(reset_less=True)
+        rows_left = Signal(signed(19))
+        m.d.comb += rows_left.eq(fields.ifm_rows - walked.row)
+        with m.If(advance):
+            m.d.sync += [
+                valid_1.eq(walking),
+                column_1.eq(walked),
+                origin_1.eq(walked.row_lane + walked.offset),
+                rows_1.eq(Cat((walked.row >= -row) & (rows_left > row) & (walked.kernel_left > row)
+                              & ~(fields.single_row & (row > 0)) for row in range(self._rows))),
+                in_row_1.eq((walked.offset >= 0)
+                            & ((walked.offset << lane) < fields.ifm_row_bytes)),
+            ]
+
+        # Stage 2: lane that ``loaded`` has to pass.
+        valid_2, column_2 = Signal(), Signal(column_layout(config), reset_less=True)
+        origin_2 = Signal.like(origin_1, reset_less=True)
+        rows_2 = Signal.like(rows_1, reset_less=True)
+        below_2 = Signal(reset_less=True)    # the top row is below the input
+        needed_2 = Signal.like(origin_1, reset_less=True)
+        deepest = down[0]
+        for row in range(1, self._rows):
+            deepest = Mux(rows_1[row], down[row], deepest)
+        with m.If(advance):
+            m.d.sync += [
+                valid_2.eq(valid_1),
+                column_2.eq(column_1),
+                origin_2.eq(origin_1),
+                rows_2.eq(rows_1 & in_row_1.replicate(self._rows)),
+                below_2.eq(column_1.row >= fields.ifm_rows),
+                needed_2.eq(origin_1 + deepest),
+            ]
+        m.d.comb += [
+            self.leaving.eq(valid_2 & column_2.instruction_end & advance),
+            self.ring_end.eq(walked.word),
+        ]
+
+        # Stage 3: the column waits here. What it waits for is looked up as it arrives, and again
+        # in each cycle in which it waits, so that only flip-flops decide.
+        valid_3, column_3 = Signal(), Signal(column_layout(config), reset_less=True)
+        rows_3 = Signal.like(rows_1, reset_less=True)
+        needed_3 = Signal.like(needed_2, reset_less=True)
+        positions = [Signal(line_position_bits(config), name=f"position_{row}", reset_less=True)
+                     for row in range(self._rows)]
+        step = Signal.like(self.step, reset_less=True)
+        held = Signal.like(walker.held, reset_less=True)
+        line_end = Signal.like(self.line_base, reset_less=True)
+        load_ok, weights_ok = Signal(), Signal()
+
+        def available(needed, rows, column):
+            loaded = ~(self.loaded[lane:] + ~needed)[len(needed) - 1]
+            written = ~(self.ring_written + ~column.word)[len(column.word) - 1]
+            return Cat(loaded | ~rows.any(), written | ~column.compute)
+
+        m.d.sync += Cat(load_ok, weights_ok).eq(Mux(
+            advance, available(needed_2, rows_2, column_2),
+            available(needed_3, rows_3, column_3)))
+        with m.If(advance):
+            m.d.sync += [
+                valid_3.eq(valid_2),
+                column_3.eq(column_2),
+                rows_3.eq(rows_2),
+                needed_3.eq(needed_2),
+                *(position.eq((origin_2 + distance) << lane)
+                  for position, distance in zip(positions, down, strict=True)),
+                held.eq(walker.held),
+                line_end.eq(self.line_base),
+                step.mode.eq(Mode.COLUMN),
+                step.single_row.eq(fields.single_row),
+                step.row_valid.eq(rows_2[0]),
+                step.rows.eq(rows_2),
+                step.offset.eq(column_2.offset << lane),
+                step.row_bytes.eq(fields.ifm_row_bytes),
+                step.pad_value.eq(fields.pad_value),
+                step.preset.eq(column_2.preset),
+                step.compute.eq(column_2.compute),
+                step.first.eq(column_2.first),
+                step.last.eq(column_2.last),
+            ]
+
+        waits = valid_3 & self.turn
+        one_row = step.single_row | (self._rows == 1)
+        issue = Signal()
+        m.d.comb += [
+            issue.eq(waits & load_ok & weights_ok & (self.slot_ok | ~column_3.last)),
+            advance.eq(~valid_3 | issue),
+            self.pending.eq(valid_3),
+            self.issue.eq(issue),
+            self.take_slot.eq(issue & column_3.last),
+            self.step.eq(step),
+            self.ring.read.eq(column_3.compute),
+            self.ring.word.eq(column_3.word),
+            self.ring.release.eq(column_3.instruction_end),
+            self.ring.count.eq(held),
+            self.line_read.eq(issue & one_row & step.row_valid),
+            self.line_position.eq(positions[0]),
+            self.stall_load.eq(waits & ~load_ok),
+            self.stall_weights.eq(waits & load_ok & ~weights_ok),
+            self.stall_result.eq(waits & load_ok & weights_ok & ~issue),
+        ]
+        if self._rows > 1:
+            m.d.comb += [
+                self.column_read.eq(issue & ~one_row),
+                *(self.column_positions[row].eq(positions[row]) for row in range(self._rows)),
+            ]
+        m.submodules.release = release = RowRelease(config)
+        m.d.comb += [
+            release.arrives.eq(advance & valid_2 & column_2.row_first),
+            release.above.eq(column_2.row < 0),
+            release.below.eq(below_2),
+            release.row_lane.eq(column_2.row_lane),
+            release.line_end.eq(self.line_base),
+            release.ended.eq(issue & column_3.instruction_end),
+            release.ended_line_end.eq(line_end),
+            release.turn.eq(self.turn),
+            self.free.eq(release.free),
+            self.free_lane.eq(release.free_lane),
+        ]
+        return m

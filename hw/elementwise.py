@@ -1,0 +1,144 @@
+"""Elementwise: look int8 results up in tables, alone or in pairs to be added or multiplied."""
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import FACTOR_BITS
+
+__all__ = ["Elementwise", "table_layout", "elementwise_layout", "elementwise_result_layout"]
+
+
+def table_layout() -> data.StructLayout:
+    """An entry of a table: ``index`` is the int8 value + 128.
+
+    Table 0 maps the accumulated result, 1 the operand of ADD or MUL; each has two banks.
+    """
+    return data.StructLayout({
+        "table": unsigned(1), "bank": unsigned(1), "index": unsigned(8), "value": signed(32),
+    })
+
+
+def elementwise_layout(config: AcceleratorConfig, tag=8) -> data.StructLayout:
+    """A vector of values and what to do with it: ``add`` or ``table`` or neither."""
+    return data.StructLayout({
+        "values": data.ArrayLayout(signed(8), config.requant_lanes),
+        "add": unsigned(1),
+        "table": unsigned(1),
+        "bank": unsigned(1),
+        "tag": tag,
+    })
+
+
+def elementwise_result_layout(config: AcceleratorConfig, tag=8) -> data.StructLayout:
+    """``values``: as they were, or mapped by ``table``.
+
+    Only of an ``add``: ``sums`` of two entries, and with elementwise_multiply ``factors``, the low
+    bits of both, for whoever wants their product.
+    """
+    lanes = config.requant_lanes
+    factors = data.ArrayLayout(data.ArrayLayout(signed(FACTOR_BITS), 2), lanes)
+    return data.StructLayout({
+        "values": data.ArrayLayout(signed(8), lanes),
+        "sums": data.ArrayLayout(signed(32), lanes),
+        **({"factors": factors} if config.elementwise_multiply else {}),
+        "tag": tag,
+    })
+
+
+class Elementwise(wiring.Component):
+    """Map each value by table 0, or add table 0 of it to table 1 of an operand.
+
+    Latency 2, throughput a vector a cycle; an ``add`` takes its operands from ``i_operand`` and
+    waits for them. A sum has 32 bits: whoever fills the tables keeps it within them. Factors leave
+    unmultiplied: the way from a memory through a multiplier is too long for a cycle.
+
+    Each lane has its own copy of both tables, two memories of 512 words of 32 bits: a
+    lookup keeps ``i_table`` waiting, and a bank must not be written while values that use it are
+    on their way.
+    """
+
+    def __init__(self, config: AcceleratorConfig, tag=8):
+        self._lanes = config.requant_lanes
+        self._multiply = config.elementwise_multiply
+        self._tag = tag
+        super().__init__({
+            "i": In(stream.Signature(elementwise_layout(config, tag))),
+            "i_operand": In(stream.Signature(data.ArrayLayout(signed(8), self._lanes))),
+            "i_table": In(stream.Signature(table_layout())),
+            "o": Out(stream.Signature(elementwise_result_layout(config, tag))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Cycle 1: the memories read. Cycle 2: add or select.
+        read_valid = Signal()
+        read_values = Signal.like(self.i.payload.values, reset_less=True)
+        read_table = Signal(reset_less=True)
+        read_tag = Signal(self._tag, reset_less=True)
+
+        advance_output = ~self.o.valid | self.o.ready
+        advance_read = Signal()
+        operand_ready = ~self.i.payload.add | self.i_operand.valid
+        accepted = Signal()
+        lookup = self.i.valid & (self.i.payload.add | self.i.payload.table)
+        m.d.comb += [
+            advance_read.eq(~read_valid | advance_output),
+            self.i.ready.eq(advance_read & operand_ready),
+            accepted.eq(self.i.valid & self.i.ready),
+            self.i_operand.ready.eq(self.i.valid & self.i.payload.add & advance_read),
+            self.i_table.ready.eq(~lookup),
+        ]
+
+        with m.If(advance_read):
+            m.d.sync += read_valid.eq(accepted)
+        with m.If(accepted):
+            m.d.sync += [
+                read_values.eq(self.i.payload.values),
+                read_table.eq(self.i.payload.table),
+                read_tag.eq(self.i.payload.tag),
+            ]
+        with m.If(advance_output):
+            m.d.sync += [
+                self.o.valid.eq(read_valid),
+                self.o.payload.tag.eq(read_tag),
+            ]
+
+        for lane in range(self._lanes):
+            looked_up = [
+                self._table(m, lane, table, index, lookup, accepted)
+                for table, index in enumerate((self.i.payload.values[lane],
+                                               self.i_operand.payload[lane]))
+            ]
+            with m.If(advance_output):
+                m.d.sync += [
+                    self.o.payload.values[lane].eq(
+                        Mux(read_table, looked_up[0][:8], read_values[lane])),
+                    self.o.payload.sums[lane].eq(looked_up[0] + looked_up[1]),
+                ]
+                if self._multiply:
+                    for factor, entry in zip(self.o.payload.factors[lane], looked_up, strict=True):
+                        m.d.sync += factor.eq(entry[:FACTOR_BITS].as_signed())
+        return m
+
+    def _table(self, m, lane, number, index, lookup, accepted):
+        """A lane's copy of table ``number``; what it holds for ``index``, a cycle later."""
+        m.submodules[f"table_{number}_{lane}"] = memory = Memory(
+            shape=signed(32), depth=512, init=[])
+        # A register of our own behind an unclocked port: only then does yosys see that it never
+        # loads in a cycle with a write, and spends no logic on that (180 LUTs a lane on ECP5).
+        read, write = memory.read_port(domain="comb"), memory.write_port()
+        looked_up = Signal(signed(32), reset_less=True)
+        entry = self.i_table.payload
+        m.d.comb += [
+            read.addr.eq(Cat(index[:7], ~index[7], self.i.payload.bank)),
+            write.addr.eq(Cat(entry.index, entry.bank)),
+            write.data.eq(entry.value),
+            write.en.eq(self.i_table.valid & ~lookup & (entry.table == number)),
+        ]
+        with m.If(lookup & accepted):
+            m.d.sync += looked_up.eq(read.data)
+        return looked_up

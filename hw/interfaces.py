@@ -1,0 +1,244 @@
+"""Signatures and payload layouts that blocks share."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out, Signature
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import unit_fields
+
+__all__ = ["core_ports", "read_port", "write_port", "unit_layout", "chunk_layout",
+           "parameter_layout", "step_layout", "gather_layout", "array_layout", "pool_layout",
+           "beat_layout", "result_layout", "line_position_bits", "line_lane_bits",
+           "products_layout", "ring_use_layout", "array_controller_signature"]
+
+
+def core_ports(config: AcceleratorConfig) -> dict:
+    """Ports of a core: its registers, whether it uses memory, and the two sides of that."""
+    return {
+        "csr_address": In(8),
+        "csr_write": In(1),
+        "csr_write_data": In(32),
+        "csr_read_data": Out(32),
+        "busy": Out(1),
+        "local_read": Out(read_port(config)),
+        "local_write": Out(write_port(config)),
+        "outside_read": Out(read_port(config)),
+        "outside_write": Out(write_port(config)),
+    }
+
+
+def read_port(config: AcceleratorConfig) -> Signature:
+    """A reader of device memory, seen from the reader.
+
+    ``request`` carries the byte address of an aligned word of read_bytes. ``response`` brings
+    the words in the order of the requests and cannot be held: a reader requests only what it
+    has room for.
+    """
+    return Signature({
+        "request": Out(stream.Signature(unsigned(32))),
+        "response": In(stream.Signature(unsigned(8 * config.read_bytes), always_ready=True)),
+    })
+
+
+def write_port(config: AcceleratorConfig) -> Signature:
+    """A writer of device memory, seen from the writer: aligned words with a byte mask.
+
+    An accepted write is visible to reads requested from the next cycle on.
+    """
+    return Signature({
+        "request": Out(stream.Signature(data.StructLayout({
+            "address": unsigned(32),
+            "data": unsigned(8 * config.write_bytes),
+            "mask": unsigned(config.write_bytes),
+        }))),
+    })
+
+
+def unit_layout(unit: str) -> data.StructLayout:
+    """The fields of an instruction that a unit gets, by their names in the instruction table."""
+    return data.StructLayout({
+        field.name: signed(field.width) if field.signed else unsigned(field.width)
+        for field in unit_fields(unit)
+    })
+
+
+def line_position_bits(config: AcceleratorConfig) -> int:
+    """Width of a position in the line buffer's ring.
+
+    Two bits more than its size needs, so that the difference of two positions has a sign.
+    """
+    return (config.line_bytes - 1).bit_length() + 2
+
+
+def line_lane_bits(config: AcceleratorConfig) -> int:
+    """Bits of a position below those of a lane; rows of the line buffer begin at whole lanes."""
+    return exact_log2(config.lane_bytes)
+
+
+def products_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Input rows in bytes of the line buffer and of device memory.
+
+    ``*_lanes``: rows * line_pitch in lanes of lane_bytes, modulo the positions.
+    ``*_shift``: rows * ifm_pitch modulo read_bytes.
+    """
+    low = exact_log2(config.read_bytes)
+    lanes = unsigned(line_position_bits(config) - line_lane_bits(config))
+    return data.StructLayout({
+        "dilation_lanes": lanes, "stride_lanes": lanes, "pad_lanes": lanes, "input_lanes": lanes,
+        "dilation_shift": unsigned(low), "stride_shift": unsigned(low), "pad_shift": unsigned(low),
+    })
+
+
+def ring_use_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """What a step does with the weight ring: reads ``word``; gives back ``count`` words."""
+    return data.StructLayout({
+        "read": unsigned(1), "word": range(config.ring_words),
+        "release": unsigned(1), "count": range(config.ring_words + 1),
+    })
+
+
+def array_controller_signature(config: AcceleratorConfig) -> Signature:
+    """One of the array's controllers, seen from it; ``ArraySwitch`` has the other end.
+
+    Instruction: in the cycle of ``start`` the controller begins one; from then on ``fields`` are
+    there, up to the cycle of ``leaving``. ``products``, ``ring_base`` (index of its first ring
+    word) and ``line_base`` (lane of its first input row) are there in the cycle of ``start``; from
+    the next one on ``line_base`` is the lane past its last row, until the next ``start``.
+    ``leaving`` (may be combinational) is 1 for a cycle: after it the controller looks at none of
+    these any more; ``ring_end`` is then the index past its last ring word. The next ``start``, for
+    any controller, may be in the next cycle, so what is needed later goes along with the steps.
+
+    Steps: a controller may fill its pipeline up to the step to issue, but reads the line buffer and
+    issues only while ``turn`` is 1; it becomes 1 when all steps of the instructions before have
+    been issued, and stays until another controller has been started and ``pending`` is 0.
+    ``pending``: from the cycle after ``leaving`` on, 1 while there are steps still to be issued.
+
+    All outputs below are combinational from flip-flops; the switch registers them, so that step,
+    line read and counters come out one cycle later and ``ring`` 3 cycles later. In a cycle one of
+    ``issue`` and the stalls is 1, or none if there is no step; none may be without ``turn``.
+    ``step``, ``ring`` belong to ``issue``, which counts as a step of the array where
+    ``step.compute`` is 1; without it a stall may be 1 too. ``slot_ok``: a result slot is free for a
+    step in this cycle (those taken up to the cycle before are counted); ``take_slot`` (only with
+    ``issue``) takes it. ``line_read`` is free of the steps: its bytes are at the window as those
+    of a step issued in the same cycle. ``free``: input rows below lane ``free_lane`` are used up.
+    """
+    lane = line_position_bits(config) - line_lane_bits(config)
+    return Signature({
+        "start": In(1),
+        "fields": In(unit_layout("array")),
+        "products": In(products_layout(config)),
+        "line_base": In(lane),
+        "ring_base": In(range(2 * config.ring_words)),
+        "leaving": Out(1),
+        "ring_end": Out(range(2 * config.ring_words)),
+        "turn": In(1),
+        "pending": Out(1),
+        "loaded": In(line_position_bits(config)),
+        "ring_written": In(range(2 * config.ring_words)),
+        "slot_ok": In(1),
+        "issue": Out(1),
+        "take_slot": Out(1),
+        "step": Out(step_layout(config)),
+        "ring": Out(ring_use_layout(config)),
+        "line_read": Out(1),
+        "line_position": Out(line_position_bits(config)),
+        "stall_load": Out(1),
+        "stall_weights": Out(1),
+        "stall_result": Out(1),
+        "free": Out(1),
+        "free_lane": Out(lane),
+    })
+
+
+def chunk_layout(config: AcceleratorConfig) -> Shape:
+    """read_bytes decoded weights; out_lanes*dot_width/read_bytes of them, low first, are a word."""
+    return unsigned(8 * config.read_bytes)
+
+
+def parameter_layout() -> data.StructLayout:
+    """One channel's requantization parameters, as stored (72 bits)."""
+    return data.StructLayout({
+        "bias": signed(32), "multiplier": unsigned(31), "shift": unsigned(6), "zeros": unsigned(3),
+    })
+
+
+def step_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """One cycle of the array on its way to the window: what to do with the bytes read for it.
+
+    ``offset``: byte offset of byte 0 of the read in the input row (negative: left padding).
+    Rows and their padding are at most line_bytes each, so offsets are as wide as positions.
+    ``column``: in depthwise mode the multiplier column, that is tap % dot_width.
+    COLUMN shifts a column of bytes into the window: of those ``rows`` that are real, or with
+    ``single_row`` of the row like other modes. ``preset``: all other columns read as ``pad_value``.
+    Only with ``compute`` (1 in other modes) the array takes the window.
+
+    Where there is a patch buffer: ``patch``: the array takes word ``patch_word`` of it instead of
+    what was read. ``gather``: of the bytes read, padding included, 0 to ``gather_last`` go into the
+    patch buffer, from ``gather_position`` on; a step may do both.
+    """
+    return data.StructLayout({
+        "mode": unsigned(2),
+        "row_valid": unsigned(1),
+        "offset": signed(line_position_bits(config)),
+        "row_bytes": unsigned(line_position_bits(config) - 1),
+        "pad_value": signed(8),
+        "column": range(config.dot_width),
+        "single_row": unsigned(1),
+        "rows": unsigned(config.column_window[0]),
+        "preset": unsigned(1),
+        "compute": unsigned(1),
+        "first": unsigned(1),
+        "last": unsigned(1),
+        **({"patch": unsigned(1), "patch_word": range(config.patch_bytes // config.dot_width),
+            "gather": unsigned(1), "gather_position": range(config.patch_bytes),
+            "gather_last": range(config.dot_width)} if config.patch_bytes else {}),
+    })
+
+
+def gather_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Bytes on their way into the patch buffer: 0 to ``last`` of ``data``, to ``position``."""
+    return data.StructLayout({
+        "position": range(config.patch_bytes),
+        "last": range(config.dot_width),
+        "data": data.ArrayLayout(signed(8), config.dot_width),
+    })
+
+
+def array_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """One cycle of the MAC array: the activations of each lane that has its own, all weights.
+
+    ``correction`` is added to every accumulator (for -zw * sum(x) of weights with a zero point).
+    """
+    return data.StructLayout({
+        "activations": data.ArrayLayout(
+            data.ArrayLayout(signed(8), config.dot_width), config.activation_lanes),
+        "weights": data.ArrayLayout(
+            data.ArrayLayout(signed(8), config.dot_width), config.out_lanes),
+        "correction": signed(32),
+        "first": unsigned(1),
+        "last": unsigned(1),
+    })
+
+
+def pool_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """One cycle of the max pool unit: a byte of each channel."""
+    return data.StructLayout({
+        "bytes": data.ArrayLayout(signed(8), config.depthwise_lanes),
+        "first": unsigned(1),
+        "last": unsigned(1),
+    })
+
+
+def result_layout(config: AcceleratorConfig) -> data.ArrayLayout:
+    """The accumulators of one block of output channels of one pixel."""
+    return data.ArrayLayout(signed(32), config.out_lanes)
+
+
+def beat_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Up to requant_lanes results of neighboring channels; the first ``count`` are real."""
+    return data.StructLayout({
+        "values": data.ArrayLayout(signed(8), config.requant_lanes),
+        "count": range(config.requant_lanes + 1),
+    })

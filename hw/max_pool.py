@@ -1,0 +1,47 @@
+"""Maxima of bytes over the taps of a window."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.interfaces import pool_layout, result_layout
+
+__all__ = ["MaxPool"]
+
+
+class MaxPool(Component):
+    """Lane m keeps the maximum of byte m from a step with ``first`` to one with ``last``.
+
+    Throughput: one step a cycle. ``o`` has the maxima, sign-extended, 0 in lanes from
+    depthwise_lanes on, ``config.array_latency`` cycles after ``last``: as the MAC array, so
+    that results of both keep the order of their steps.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i": In(stream.Signature(pool_layout(config), always_ready=True)),
+            "o": Out(stream.Signature(result_layout(config), always_ready=True)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes = self._config.depthwise_lanes
+        step = self.i.payload
+        maxima = Signal(data.ArrayLayout(signed(8), lanes), reset_less=True)
+        valid = Signal()
+        with m.If(self.i.valid):
+            for value, maximum in zip(step.bytes, maxima, strict=False):
+                with m.If(step.first | (value > maximum)):
+                    m.d.sync += maximum.eq(value)
+        m.d.sync += valid.eq(self.i.valid & step.last)
+
+        for stage in range(self._config.array_latency - 1):
+            next_valid = Signal(name=f"valid_{stage}")
+            next_maxima = Signal.like(maxima, name=f"maxima_{stage}", reset_less=True)
+            m.d.sync += [next_valid.eq(valid), next_maxima.eq(maxima)]
+            valid, maxima = next_valid, next_maxima
+        m.d.comb += self.o.valid.eq(valid)
+        m.d.comb += [self.o.payload[lane].eq(maxima[lane]) for lane in range(lanes)]
+        return m

@@ -1,0 +1,266 @@
+"""Device memory: the clients' way to on-chip and outside memory, and the on-chip memory itself."""
+
+from amaranth import *
+from amaranth.lib import data, fifo, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.interfaces import read_port, write_port
+
+__all__ = ["MemorySystem", "ReadArbiter", "OnChipMemory", "READERS", "READS_IN_FLIGHT"]
+
+READERS = ("commands", "operand", "activations", "weights")
+READS_IN_FLIGHT = 32  # on each side; enough for a burst of outside memory and its latency
+
+
+class ReadArbiter(wiring.Component):
+    """The reads of one memory side: choose a client, remember it, and route the response back.
+
+    Latency: 1 cycle to the memory, 1 cycle back. Throughput: one read a cycle.
+    ``requests`` are the clients (in the order of READERS) that ask now; ``granted`` is the one
+    whose request is taken in this cycle. ``blocked`` keeps a request from the memory in this
+    cycle, except one it has already seen (``stuck``). Addresses here count words, in
+    ``word_bits`` bits.
+    """
+
+    def __init__(self, config: AcceleratorConfig, word_bits: int):
+        self._config = config
+        self._word_bits = word_bits
+        clients = len(READERS)
+        super().__init__({
+            "requests": In(clients),
+            "words": In(data.ArrayLayout(unsigned(word_bits), clients)),
+            "granted": Out(clients),
+            "hold": In(1),
+            "blocked": In(1),
+            "stuck": Out(1),
+            "memory": Out(read_port(config)),
+            "responses": Out(clients),
+            "response": Out(8 * config.read_bytes),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        clients = len(READERS)
+        number = range(clients)
+
+        # A client's number waits here from the grant of its request to the delivery of its word.
+        # The word arrives two cycles after the grant at the earliest and is delivered one later,
+        # which is when the buffered FIFO's output is there.
+        m.submodules.in_flight = in_flight = fifo.SyncFIFOBuffered(
+            width=Shape.cast(number).width, depth=READS_IN_FLIGHT)
+
+        valid = Signal()
+        word = Signal(self._word_bits, reset_less=True)
+        accepted = self.memory.request.valid & self.memory.request.ready
+        m.d.comb += [
+            self.memory.request.valid.eq(valid & (~self.blocked | self.stuck)),
+            self.memory.request.payload.eq(
+                Cat(C(0, exact_log2(self._config.read_bytes)), word)),
+        ]
+        m.d.sync += self.stuck.eq(self.memory.request.valid & ~self.memory.request.ready)
+
+        commands, operand, activations, weights = self.requests
+        weights_first = Signal()
+        chosen = Signal(number)
+        with m.If(commands):
+            m.d.comb += chosen.eq(0)
+        with m.Elif(operand):
+            m.d.comb += chosen.eq(1)
+        with m.Elif(activations & ~(weights & weights_first)):
+            m.d.comb += chosen.eq(2)
+        with m.Else():
+            m.d.comb += chosen.eq(3)
+
+        room = Signal()
+        grant = self.requests.any() & room
+        m.d.comb += [
+            room.eq((~valid | accepted) & in_flight.w_rdy & ~self.hold),
+            self.granted.eq(Mux(grant, 1 << chosen, 0)),
+            in_flight.w_data.eq(chosen),
+            in_flight.w_en.eq(grant),
+        ]
+        with m.If(grant):
+            m.d.sync += [valid.eq(1), word.eq(self.words[chosen])]
+            with m.If(chosen >= 2):
+                m.d.sync += weights_first.eq(chosen == 2)
+        with m.Elif(accepted):
+            m.d.sync += valid.eq(0)
+
+        arrived = Signal()
+        response = Signal(8 * self._config.read_bytes, reset_less=True)
+        m.d.sync += [
+            arrived.eq(self.memory.response.valid),
+            response.eq(self.memory.response.payload),
+        ]
+        m.d.comb += [
+            in_flight.r_en.eq(arrived),
+            self.responses.eq(Mux(arrived, 1 << in_flight.r_data, 0)),
+            self.response.eq(response),
+            self.idle.eq(in_flight.level == 0),
+        ]
+        return m
+
+
+class MemorySystem(wiring.Component):
+    """Four readers and one writer on two memory sides, on-chip (local) and outside.
+
+    Throughput: one read and one write a cycle on each side (with ``shared_channel`` one of the two
+    on the local side). Latency: a read reaches the memory one cycle after the client gave it, and
+    its word the client one cycle after the memory gave it; writes pass through, so that an accepted
+    one is seen by every later read.
+    Addresses are aligned. A local access at or past ``memory_bytes`` is taken, not sent, and
+    reported: ``error`` for a cycle, with the client in ``error_client`` (the readers' number in
+    READERS, or 4 for the writer); a dropped read gets no response. ``hold`` keeps new requests
+    out; those the memory has seen are completed, then ``idle`` is 1.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            **{name: In(read_port(config)) for name in READERS},
+            "results": In(write_port(config)),
+            "local_read": Out(read_port(config)),
+            "local_write": Out(write_port(config)),
+            "outside_read": Out(read_port(config)),
+            "outside_write": Out(write_port(config)),
+            "hold": In(1),
+            "idle": Out(1),
+            "error": Out(1),
+            "error_client": Out(3),
+        })
+
+    def _beyond(self, address, size: int):
+        """Whether an access of ``size`` bytes at ``address`` is local and not in memory."""
+        low = exact_log2(size)
+        return ~address[31] & (address[low:31] >= self._config.memory_bytes >> low)
+
+    def elaborate(self, platform):
+        m = Module()
+
+        read_bytes = self._config.read_bytes
+        low = exact_log2(read_bytes)
+        local_words = self._config.memory_bytes // read_bytes
+        m.submodules.local = local = ReadArbiter(
+            self._config, max(local_words - 1, 1).bit_length())
+        m.submodules.outside = outside = ReadArbiter(self._config, 31 - low)
+        wiring.connect(m, local.memory, wiring.flipped(self.local_read))
+        wiring.connect(m, outside.memory, wiring.flipped(self.outside_read))
+        sides = (local, outside)
+        m.d.comb += [side.hold.eq(self.hold) for side in sides]
+
+        dropped = Signal(len(READERS) + 1)
+        for number, name in enumerate(READERS):
+            port = getattr(self, name)
+            address = port.request.payload
+            beyond = self._beyond(address, read_bytes)
+            m.d.comb += dropped[number].eq(port.request.valid & beyond & ~self.hold)
+
+            # A client has reads in flight on one side only, so its words come in order.
+            waiting = Signal(range(READS_IN_FLIGHT + 1), name=f"{name}_waiting")
+            on_outside = Signal(reset_less=True, name=f"{name}_on_outside")
+            for bit, side in enumerate(sides):
+                free = (waiting == 0) | (on_outside == bit)
+                m.d.comb += [
+                    side.requests[number].eq(port.request.valid & (address[31] == bit) & free
+                                             & ~beyond),
+                    side.words[number].eq(address[low:31]),
+                ]
+            granted = local.granted[number] | outside.granted[number]
+            m.d.comb += [
+                port.request.ready.eq(granted | dropped[number]),
+                port.response.valid.eq(local.responses[number] | outside.responses[number]),
+                port.response.payload.eq(
+                    Mux(outside.responses[number], outside.response, local.response)),
+            ]
+            m.d.sync += waiting.eq(waiting + granted - port.response.valid)
+            with m.If(granted):
+                m.d.sync += on_outside.eq(address[31])
+
+        write = self.results.request
+        to_outside = write.payload.address[31]
+        started = Signal()  # the memory has seen this write, so it may not be taken back
+        allowed = write.valid & (~self.hold | started)
+        beyond = self._beyond(write.payload.address, self._config.write_bytes)
+        local_write = allowed & ~to_outside & ~beyond
+        if self._config.shared_channel:
+            m.d.comb += local.blocked.eq(local_write)
+            local_write = local_write & ~local.stuck
+        m.d.comb += [
+            dropped[-1].eq(allowed & beyond),
+            self.local_write.request.valid.eq(local_write),
+            self.outside_write.request.valid.eq(allowed & to_outside),
+        ]
+        for port in (self.local_write, self.outside_write):
+            m.d.comb += [
+                port.request.payload.eq(write.payload),
+                port.request.payload.address.eq(write.payload.address[:31]),
+            ]
+        m.d.comb += write.ready.eq(
+            (self.local_write.request.valid & self.local_write.request.ready)
+            | (self.outside_write.request.valid & self.outside_write.request.ready) | dropped[-1])
+        m.d.sync += started.eq(
+            (self.local_write.request.valid | self.outside_write.request.valid) & ~write.ready)
+
+        m.d.comb += self.idle.eq(local.idle & outside.idle & ~started)
+        m.d.sync += self.error.eq(dropped.any())
+        for number in reversed(range(len(READERS) + 1)):
+            with m.If(dropped[number]):
+                m.d.sync += self.error_client.eq(number)
+        return m
+
+
+class OnChipMemory(wiring.Component):
+    """``memory_bytes`` of block RAM, one read and one write a cycle, always ready.
+
+    Latency: a word comes the cycle after its request. A read sees the writes accepted in earlier
+    cycles; of bytes that are written in the same cycle it gives either value, for readers use only
+    what was in memory before (*dependencies*), and block RAM that promises more takes logic. With
+    ``shared_channel`` reads and writes share one address and must not come in the same cycle.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "read": In(read_port(config)),
+            "write": In(write_port(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        read_bytes, write_bytes = self._config.read_bytes, self._config.write_bytes
+        width = max(read_bytes, write_bytes)
+        depth = self._config.memory_bytes // width
+        line = slice(exact_log2(width), exact_log2(width) + (depth - 1).bit_length())
+
+        m.submodules.memory = storage = memory.Memory(
+            shape=unsigned(8 * width), depth=depth, init=[], attrs={"no_rw_check": 1})
+        write_side = storage.write_port(granularity=8)
+        read_side = storage.read_port()
+
+        request, write = self.read.request, self.write.request
+        read_line, write_line = request.payload[line], write.payload.address[line]
+        if self._config.shared_channel:
+            read_line = write_line = Mux(write.valid, write_line, read_line)
+        part = write.payload.address[exact_log2(write_bytes):exact_log2(width)]
+        m.d.comb += [
+            request.ready.eq(1),
+            write.ready.eq(1),
+            read_side.addr.eq(read_line),
+            read_side.en.eq(request.valid),
+            write_side.addr.eq(write_line),
+            write_side.data.eq(write.payload.data.replicate(width // write_bytes)),
+            write_side.en.eq(Cat(Mux(write.valid & (part == number), write.payload.mask, 0)
+                                 for number in range(width // write_bytes))),
+        ]
+
+        read_part = Signal(range(width // read_bytes), reset_less=True)
+        m.d.sync += [
+            self.read.response.valid.eq(request.valid),
+            read_part.eq(request.payload[exact_log2(read_bytes):exact_log2(width)]),
+        ]
+        m.d.comb += self.read.response.payload.eq(
+            read_side.data.word_select(read_part, 8 * read_bytes))
+        return m

@@ -1,0 +1,195 @@
+"""The second operand of ADD from device memory."""
+
+from amaranth import *
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.beat_walker import BeatWalker
+from kaniwa.hw.interfaces import beat_layout, read_port, unit_layout
+from kaniwa.isa import Mode
+
+__all__ = ["OperandDma"]
+
+BEATS_AHEAD = 16  # of the post unit: hides the memory's latency
+
+
+class OperandDma(wiring.Component):
+    """Read an operand tensor as beats in the order in which the array makes its results.
+
+    Throughput: one beat a cycle, one cycle more for one that begins in a word not read yet and ends
+    in the next. Words that neighboring beats share are read once. Reads run up to 16 beats ahead.
+    Instructions without ``add`` are taken and dropped. A word is read only when all of it may be
+    read (``operand_wait``, ``operand_watermark``), since later beats use the rest of it.
+    ``dependency`` is 1 in the cycle after one in which a watermark held a request back.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i_instruction": In(stream.Signature(unit_layout("operand"))),
+            "memory": Out(read_port(config)),
+            "o": Out(stream.Signature(beat_layout(config))),
+            "retired": In(16),
+            "watermark": In(32),
+            "watermark_valid": In(1),
+            "dependency": Out(1),
+            "idle": Out(1),
+        })
+
+    @property
+    def _words_ahead(self) -> int:
+        # At least 3, below which the FIFO cannot take words in consecutive cycles.
+        return max(3, -(-BEATS_AHEAD * self._config.requant_lanes // self._config.read_bytes))
+
+    def _move_layout(self) -> data.StructLayout:
+        """One cycle of taking words apart.
+
+        ``take``: the next word comes, and is kept for the following moves. ``emit``: a beat leaves,
+        from ``offset`` of the kept word on, with ``cross`` up to the next word, else within it.
+        """
+        return data.StructLayout({
+            "take": unsigned(1),
+            "emit": unsigned(1),
+            "cross": unsigned(1),
+            "offset": range(self._config.read_bytes),
+            "count": range(self._config.requant_lanes + 1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        low = exact_log2(self._config.read_bytes)
+
+        m.submodules.walker = walker = BeatWalker(self._config)
+        m.submodules.moves = moves = fifo.SyncFIFOBuffered(
+            width=self._move_layout().size, depth=BEATS_AHEAD)
+        m.submodules.words = words = fifo.SyncFIFOBuffered(
+            width=8 * self._config.read_bytes, depth=self._words_ahead)
+        words_due = Signal(range(self._words_ahead + 1))  # requested and not taken apart yet
+
+        # The next move, and the word it takes.
+        pending = Signal()
+        pending_move = Signal(self._move_layout(), reset_less=True)
+        pending_word = Signal(32 - low, reset_less=True)
+        leaves = Signal()
+
+        wait = Signal(16, reset_less=True)
+        use_watermark = Signal(reset_less=True)
+        new = self.i_instruction.payload
+        # ``wait`` belongs to the pending move too, so an instruction begins when that is gone.
+        may_begin = walker.i.ready & (~pending | leaves)
+        begins = self.i_instruction.valid & may_begin & new.add
+        m.d.comb += [
+            self.i_instruction.ready.eq(may_begin),
+            walker.i.valid.eq(begins),
+            walker.i.payload.address.eq(new.operand_address),
+            walker.i.payload.row_pitch.eq(new.operand_row_pitch),
+            walker.i.payload.pixel_pitch.eq(new.operand_pixel_pitch),
+            walker.i.payload.rows.eq(new.ofm_rows),
+            walker.i.payload.columns.eq(new.ofm_columns),
+            walker.i.payload.blocks.eq(new.blocks),
+            walker.i.payload.block_width.eq(new.block_width),
+            walker.i.payload.last_width.eq(new.last_width),
+            walker.i.payload.by_block.eq(new.mode == Mode.COLUMN),
+        ]
+
+        # A beat becomes one move, or two if neither of its two words has been read.
+        known = Signal()  # the word before last_word + 1 is this instruction's
+        last_word = Signal.like(pending_word, reset_less=True)
+        beat = walker.o.payload
+        offset, first_word = beat.address[:low], beat.address[low:]
+        fresh = ~known | (first_word != last_word)
+        cross = offset + beat.count > self._config.read_bytes
+        emit = ~(fresh & cross)
+        take = fresh | cross
+        with m.If(leaves):
+            m.d.sync += pending.eq(0)
+        with m.If(walker.o.valid & (~pending | leaves)):
+            word = Mux(fresh, first_word, first_word + 1)[:32 - low]
+            m.d.sync += [
+                pending.eq(1),
+                pending_move.take.eq(take),
+                pending_move.emit.eq(emit),
+                pending_move.cross.eq(cross),
+                pending_move.offset.eq(offset),
+                pending_move.count.eq(beat.count),
+                pending_word.eq(word),
+            ]
+            m.d.comb += walker.o.ready.eq(emit)
+            with m.If(take):
+                m.d.sync += [known.eq(1), last_word.eq(word)]
+        with m.If(begins):
+            m.d.sync += [
+                wait.eq(new.operand_wait),
+                use_watermark.eq(new.operand_watermark),
+                known.eq(0),
+            ]
+
+        running = self.watermark_valid & use_watermark & (wait == self.retired + 1)
+        allowed = ((self.retired >= wait)
+                   | (running & (Cat(C((1 << low) - 1, low), pending_word) < self.watermark)))
+        request = self.memory.request
+        may_request = (allowed & (words_due != self._words_ahead)
+                       & (~request.valid | request.ready))
+        requests = leaves & pending_move.take
+        m.d.comb += [
+            leaves.eq(pending & moves.w_rdy & (~pending_move.take | may_request)),
+            moves.w_data.eq(pending_move),
+            moves.w_en.eq(leaves),
+            words.w_data.eq(self.memory.response.payload),
+            words.w_en.eq(self.memory.response.valid),
+        ]
+        m.d.sync += self.dependency.eq(pending & pending_move.take & ~allowed)
+        with m.If(requests):
+            m.d.sync += [
+                request.valid.eq(1),
+                request.payload.eq(Cat(C(0, low), pending_word)),
+            ]
+        with m.Elif(request.ready):
+            m.d.sync += request.valid.eq(0)
+
+        taken = self._take_apart(m, moves, words)
+        m.d.sync += words_due.eq(words_due + requests - taken)
+        m.d.comb += self.idle.eq(~walker.o.valid & ~pending & (moves.level == 0)
+                                 & (words_due == 0) & ~self.o.valid)
+        return m
+
+    def _take_apart(self, m, moves, words):
+        """Make beats of the words; the returned value is 1 when a word is taken."""
+        read_bytes, lanes = self._config.read_bytes, self._config.requant_lanes
+        move = Signal(self._move_layout())
+        kept = Signal(8 * read_bytes, reset_less=True)
+        go = Signal()
+        m.d.comb += [
+            move.eq(moves.r_data),
+            go.eq(moves.r_rdy & (words.r_rdy | ~move.take)
+                  & (~self.o.valid | self.o.ready | ~move.emit)),
+            moves.r_en.eq(go),
+            words.r_en.eq(go & move.take),
+        ]
+        with m.If(words.r_en):
+            m.d.sync += kept.eq(words.r_data)
+
+        # Byte k comes from the new word, unless the beat begins in the kept one at or before k. A
+        # beat that crosses begins in the last lanes - 1 bytes.
+        bytes_of = []
+        for k in range(read_bytes):
+            new = move.take
+            if k > read_bytes - lanes:
+                new = new & ~(move.cross & (move.offset <= k))
+            bytes_of.append(Mux(new, words.r_data.word_select(k, 8), kept.word_select(k, 8)))
+        # Rotate to the beat: the large distances first, since each stage then has least to carry.
+        rotated = Cat(*bytes_of, *bytes_of[:lanes - 1])
+        for bit in reversed(range(exact_log2(read_bytes))):
+            size = 8 * (lanes - 1 + (1 << bit))
+            rotated = Mux(move.offset[bit], rotated[8 << bit:][:size], rotated[:size])
+        with m.If(go & move.emit):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.payload.values.eq(rotated),
+                self.o.payload.count.eq(move.count),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        return words.r_en

@@ -1,0 +1,318 @@
+"""Post: from accumulators to the bytes that are stored: bias, requantization, tables, ADD, MUL."""
+
+from amaranth import *
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.elementwise import Elementwise, table_layout
+from kaniwa.hw.interfaces import beat_layout, parameter_layout, result_layout, unit_layout
+from kaniwa.hw.multiplier import PlainMultiplier
+from kaniwa.hw.requantizer import Requantizer, settings_layout
+from kaniwa.isa import FACTOR_BITS, Mode
+
+__all__ = ["Post"]
+
+# Beats in the pipeline at once, at most: one in each of its 8 + 2 stages, rounded up.
+IN_FLIGHT = 16
+
+
+class Post(wiring.Component):
+    """Take result slots apart into beats, requantize them, map them, add or multiply the operand.
+
+    requant_cycles = 1: a beat a cycle, from block to block and pixel to pixel, and one idle cycle
+    between instructions. A beat of an ADD passes the requantizer twice, so one in two cycles, and
+    the next instruction starts when the last sum has gone round (10 cycles). Latency from result
+    to beat: 11 cycles (9 without elementwise), 21 with ADD. MUL takes the same way as ADD: what
+    comes round is a product in place of a sum.
+    requant_cycles = C > 1: a beat in C cycles, or one ADD beat in 2C + 7.
+
+    Settings travel with the beats; those of the sum stay with the instruction, which is why it
+    waits. ``done`` counts instructions whose last beat has left ``o``. A block starts when all its
+    parameter words are written; an instruction's are released after the start of its last beat.
+    """
+
+    def __init__(self, config: AcceleratorConfig, multiplier=PlainMultiplier):
+        self.config = config
+        self._multiplier = multiplier
+        lanes, words = config.requant_lanes, config.parameter_words
+        self._tag = data.StructLayout({
+            "count": range(lanes + 1), "last": 1, "add": 1, "table": 1, "bank": 1,
+        })
+        self._beat = data.StructLayout({
+            "values": data.ArrayLayout(signed(32), lanes),
+            "settings": settings_layout(),
+            "tag": self._tag,
+        })
+        super().__init__({
+            "i_instruction": In(stream.Signature(unit_layout("post"))),
+            "i_results": In(stream.Signature(result_layout(config))),
+            "i_operand": In(stream.Signature(beat_layout(config))),
+            "i_table": In(stream.Signature(table_layout())),
+            "parameter_read": Out(1),
+            "parameter_index": Out(range(words)),
+            "parameter_data": In(data.ArrayLayout(parameter_layout(), lanes)),
+            "parameter_written": In(range(2 * words)),
+            "parameter_release": Out(1),
+            "parameter_release_count": Out(range(words + 1)),
+            "o": Out(stream.Signature(beat_layout(config))),
+            "done": Out(16),
+            "waiting_for_store": Out(1),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.requantizer = requantizer = Requantizer(
+            self.config, self._tag, self._multiplier)
+
+        now = Signal(unit_layout("post"), reset_less=True)
+        # The beat whose parameters are at parameter_data.
+        beat = Signal(self._beat, reset_less=True)
+        beat_valid = Signal()
+        beat_taken = Signal()
+        instruction_ready = Signal()
+        self._take_apart(m, now, instruction_ready, beat, beat_valid, beat_taken)
+
+        # A sum (or product) comes round: it goes before new beats. ``beat_allowed``: the beat may
+        # start.
+        sums = Signal(data.ArrayLayout(signed(32), self.config.requant_lanes))
+        sums_valid = Signal()
+        sums_tag = Signal(self._tag)
+        beat_allowed = Signal(init=1)
+        last_left = Signal()
+        if self.config.elementwise:
+            in_loop = self._elementwise(
+                m, requantizer.o, now, beat, beat_allowed, beat_taken, sums, sums_valid, sums_tag,
+                last_left)
+            m.d.comb += instruction_ready.eq(~(now.add & (beat_valid | in_loop)))
+        else:
+            m.d.comb += [
+                instruction_ready.eq(1),
+                self.i_table.ready.eq(1),
+                self.o.valid.eq(requantizer.o.valid),
+                requantizer.o.ready.eq(self.o.ready),
+                self.o.payload.values.eq(requantizer.o.payload.values),
+                self.o.payload.count.eq(requantizer.o.payload.tag.count),
+                last_left.eq(requantizer.o.payload.tag.last),
+            ]
+
+        into = requantizer.i
+        m.d.comb += [
+            into.valid.eq(sums_valid | (beat_valid & beat_allowed)),
+            beat_taken.eq(beat_valid & beat_allowed & ~sums_valid & into.ready),
+            into.payload.settings.eq(beat.settings),
+            into.payload.tag.eq(beat.tag),
+        ]
+        with m.If(sums_valid):
+            m.d.comb += [
+                into.payload.settings.rounding.eq(now.add_rounding),
+                into.payload.settings.zero_point.eq(now.add_zero_point),
+                into.payload.settings.low.eq(now.add_min),
+                into.payload.settings.high.eq(now.add_max),
+                into.payload.tag.eq(sums_tag),
+                into.payload.tag.add.eq(0),
+            ]
+        for lane, record in enumerate(self.parameter_data):
+            m.d.comb += [
+                into.payload.values[lane].eq(
+                    Mux(sums_valid, sums[lane], beat.values[lane] + record.bias)),
+                into.payload.multiplier[lane].eq(
+                    Mux(sums_valid, now.add_multiplier, record.multiplier)),
+                into.payload.shift[lane].eq(Mux(sums_valid, now.add_shift, record.shift)),
+            ]
+
+        outstanding = Signal(range(IN_FLIGHT))
+        started = self.i_instruction.valid & self.i_instruction.ready
+        finished = self.o.valid & self.o.ready & last_left
+        m.d.sync += [
+            outstanding.eq(outstanding + started - finished),
+            self.done.eq(self.done + finished),
+        ]
+        m.d.comb += [
+            self.waiting_for_store.eq(self.o.valid & ~self.o.ready),
+            self.idle.eq(outstanding == 0),
+        ]
+        return m
+
+    def _take_apart(self, m, now, instruction_ready, beat, beat_valid, beat_taken):
+        """The loops over pixels, blocks and beats: from result slots to ``beat``.
+
+        COLUMN has the blocks outside the pixels of a row.
+        """
+        lanes = self.config.requant_lanes
+        active = Signal()
+        rows_after = Signal(16, reset_less=True)  # this and the next two: after the current one
+        outer_after = Signal(16, reset_less=True)
+        inner_after = Signal(16, reset_less=True)
+        outer = Signal(16, reset_less=True)   # pixels and blocks
+        inner = Signal(16, reset_less=True)
+        by_block = Signal(reset_less=True)
+        width = Signal(8, reset_less=True)  # channels of the block from this beat on
+        part = Signal(range(self.config.out_lanes // lanes))
+
+        # Positions in the parameter ring: of the instruction, of the beat, and past the block.
+        start = Signal.like(self.parameter_written)
+        word = Signal.like(self.parameter_written)
+        limit = Signal.like(self.parameter_written)
+        block_words = Signal(range(self.config.out_lanes // lanes + 1), reset_less=True)
+
+        block_end = width <= lanes
+        inner_end = block_end & (inner_after == 0)
+        row_end = inner_end & (outer_after == 0)
+        last = row_end & (rows_after == 0)
+
+        # Less than all words apart: the highest bit of the difference is its sign.
+        behind = Signal.like(self.parameter_written)
+        may_start = Signal()
+        accepted = self.i_results.valid & may_start
+        m.d.comb += [
+            behind.eq(self.parameter_written - limit),
+            may_start.eq(active & ~behind[-1] & (~beat_valid | beat_taken)),
+            self.i_results.ready.eq(may_start & block_end),
+            self.parameter_read.eq(accepted),
+            self.parameter_index.eq(word),
+            self.i_instruction.ready.eq(~active & instruction_ready),
+        ]
+
+        m.d.sync += [
+            self.parameter_release.eq(accepted & last),
+            self.parameter_release_count.eq(limit - start),
+        ]
+        with m.If(beat_taken):
+            m.d.sync += beat_valid.eq(0)
+        with m.If(accepted):
+            m.d.sync += [
+                beat_valid.eq(1),
+                beat.settings.rounding.eq(now.rounding),
+                beat.settings.zero_point.eq(now.zero_point),
+                beat.settings.low.eq(now.act_min),
+                beat.settings.high.eq(now.act_max),
+                beat.tag.count.eq(Mux(block_end, width, lanes)),
+                beat.tag.last.eq(last),
+                beat.tag.add.eq(now.add),
+                beat.tag.table.eq(now.table),
+                beat.tag.bank.eq(now.table_bank),
+                active.eq(~last),
+                part.eq(Mux(block_end, 0, part + 1)),
+                width.eq(width - lanes),
+                word.eq(word + 1),
+            ]
+            with m.Switch(part):
+                for number in range(self.config.out_lanes // lanes):
+                    with m.Case(number):
+                        for lane in range(lanes):
+                            m.d.sync += beat.values[lane].eq(
+                                self.i_results.payload[number * lanes + lane])
+            # Whether the block after this one is the last one of its pixel.
+            last_next = Mux(
+                by_block,
+                Mux(row_end, outer == 1, outer_after == Mux(inner_end, 1, 0)),
+                Mux(inner_end, inner == 1, inner_after == 1))
+            with m.If(block_end):
+                m.d.sync += [
+                    inner_after.eq(inner_after - 1),
+                    width.eq(Mux(last_next, now.last_width, now.block_width)),
+                ]
+                with m.If(by_block & ~inner_end):
+                    m.d.sync += word.eq(limit - block_words)
+                with m.Else():
+                    m.d.sync += [word.eq(limit), limit.eq(limit + block_words)]
+            with m.If(inner_end):
+                m.d.sync += [
+                    outer_after.eq(Mux(row_end, outer, outer_after) - 1),
+                    inner_after.eq(inner - 1),
+                ]
+                with m.If(~by_block | row_end):
+                    m.d.sync += [word.eq(start), limit.eq(start + block_words)]
+            with m.If(row_end):
+                m.d.sync += rows_after.eq(rows_after - 1)
+            with m.If(last):
+                m.d.sync += start.eq(limit)
+
+        with m.If(self.i_instruction.valid & self.i_instruction.ready):
+            new = self.i_instruction.payload
+            new_words = (new.block_width + (lanes - 1)) // lanes
+            new_by_block = new.mode == Mode.COLUMN
+            for count, after, of_pixels in ((outer, outer_after, ~new_by_block),
+                                            (inner, inner_after, new_by_block)):
+                value = Mux(of_pixels, new.ofm_columns, new.blocks)
+                m.d.sync += [count.eq(value), after.eq(value - 1)]
+            m.d.sync += [
+                active.eq(1),
+                now.eq(new),
+                rows_after.eq(new.ofm_rows - 1),
+                by_block.eq(new_by_block),
+                width.eq(Mux(new.blocks == 1, new.last_width, new.block_width)),
+                word.eq(start),
+                block_words.eq(new_words),
+                limit.eq(start + new_words),
+            ]
+
+    def _elementwise(self, m, requantized, now, beat, beat_allowed, beat_taken, sums, sums_valid,
+                     sums_tag, last_left):
+        """Tables and the way back of the sums; returns whether a sum is still to come round."""
+        m.submodules.elementwise = elementwise = Elementwise(self.config, self._tag)
+        wiring.connect(m, wiring.flipped(self.i_table), elementwise.i_table)
+        given, made = elementwise.i, elementwise.o
+        m.d.comb += [
+            given.valid.eq(requantized.valid),
+            requantized.ready.eq(given.ready),
+            given.payload.values.eq(requantized.payload.values),
+            given.payload.add.eq(requantized.payload.tag.add),
+            given.payload.table.eq(requantized.payload.tag.table),
+            given.payload.bank.eq(requantized.payload.tag.bank),
+            given.payload.tag.eq(requantized.payload.tag),
+            self.o.valid.eq(made.valid & ~made.payload.tag.add),
+            self.o.payload.values.eq(made.payload.values),
+            self.o.payload.count.eq(made.payload.tag.count),
+            last_left.eq(made.payload.tag.last),
+            # A sum never waits, so the loop cannot block itself: the pipeline moves while a sum
+            # is at its end, as its operands were there before it started.
+            made.ready.eq(made.payload.tag.add | self.o.ready),
+            sums_valid.eq(made.valid & made.payload.tag.add),
+            sums_tag.eq(made.payload.tag),
+        ]
+
+        for lane, total in enumerate(sums):
+            m.d.comb += total.eq(self._combined(m, now, made.payload, lane))
+
+        in_loop = Signal(range(IN_FLIGHT))  # sums on their first way
+        claimed = beat_taken & beat.tag.add
+        m.d.sync += in_loop.eq(in_loop + claimed - sums_valid)
+        if self.config.requant_cycles > 1:
+            m.d.comb += [
+                elementwise.i_operand.payload.eq(self.i_operand.payload.values),
+                elementwise.i_operand.valid.eq(self.i_operand.valid),
+                self.i_operand.ready.eq(elementwise.i_operand.ready),
+            ]
+            operand_there = self.i_operand.valid & (in_loop == 0)
+        else:
+            operand_there = self._operand_queue(m, elementwise.i_operand, claimed)
+        m.d.comb += beat_allowed.eq(~beat.tag.add | operand_there)
+        return in_loop != 0
+
+    def _combined(self, m, now, made, lane):
+        """The lane's sum, or for a MUL its product: |product| <= 2^(2 * FACTOR_BITS - 2)."""
+        if not self.config.elementwise_multiply:
+            return made.sums[lane]
+        product = Signal(signed(2 * FACTOR_BITS), name=f"product_{lane}")
+        m.d.comb += product.eq(made.factors[lane][0] * made.factors[lane][1])
+        return Mux(now.multiply, product, made.sums[lane])
+
+    def _operand_queue(self, m, o_operand, claimed):
+        """A queue of operands; returns whether there is one that no beat has claimed yet."""
+        m.submodules.operands = operands = fifo.SyncFIFOBuffered(
+            width=8 * self.config.requant_lanes, depth=IN_FLIGHT)
+        m.d.comb += [
+            operands.w_data.eq(self.i_operand.payload.values),
+            operands.w_en.eq(self.i_operand.valid),
+            self.i_operand.ready.eq(operands.w_rdy),
+            o_operand.payload.eq(operands.r_data),
+            o_operand.valid.eq(operands.r_rdy),
+            operands.r_en.eq(o_operand.ready),
+        ]
+        unclaimed = Signal(range(IN_FLIGHT + 1))
+        m.d.sync += unclaimed.eq(
+            unclaimed + (operands.w_en & operands.w_rdy) - claimed)
+        return unclaimed != 0

@@ -1,0 +1,44 @@
+"""Two entries between two blocks, so that neither sees the other in the same cycle."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out
+
+__all__ = ["StreamBuffer"]
+
+
+class StreamBuffer(Component):
+    """FIFO of two payloads of ``shape``: ``o.valid``, ``o.payload`` and ``i.ready`` come from
+    flip-flops, which cuts the path of ``ready`` too.
+
+    Latency: 1 cycle. Throughput: one payload a cycle. ``i.ready`` is 1 while there is room for one.
+    """
+
+    def __init__(self, shape):
+        self._shape = shape
+        super().__init__({
+            "i": In(stream.Signature(shape)),
+            "o": Out(stream.Signature(shape)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        first = Signal(self._shape, reset_less=True)    # leaves next
+        second = Signal(self._shape, reset_less=True)
+        valid = Signal()     # of first
+        full = Signal()      # both are there
+        accepted = self.i.valid & ~full
+        left = valid & self.o.ready
+        m.d.comb += [self.i.ready.eq(~full), self.o.valid.eq(valid), self.o.payload.eq(first)]
+        m.d.sync += [
+            valid.eq(accepted | full | (valid & ~left)),
+            full.eq(~left & (full | (valid & accepted))),
+        ]
+        with m.If(accepted):
+            m.d.sync += second.eq(self.i.payload)
+        with m.If(full):
+            with m.If(left):
+                m.d.sync += first.eq(second)
+        with m.Elif(~valid | left):
+            m.d.sync += first.eq(self.i.payload)
+        return m

@@ -1,0 +1,197 @@
+"""From bytes of the line buffer to the operands of the array: padding, and who sees which byte."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.interfaces import array_layout, gather_layout, pool_layout, step_layout
+from kaniwa.isa import Mode
+
+__all__ = ["Window"]
+
+
+class Window(Component):
+    """Masks the padding of a read and spreads it over the array.
+
+    Latency: 4 cycles from a step to its operands. Throughput: one step a cycle, no back-pressure.
+    ``i_data`` has the bytes of a step and ``i_weights`` its ring word 3 cycles after it. Steps go
+    to ``o``, or with MAX_POOL to ``o_pool`` (only where ``config.max_pool``).
+
+    Byte j of a read is real where the row is and 0 <= offset + j < row_bytes, else ``pad_value``.
+    DENSE: all rows of ``activations`` get the N bytes. DEPTHWISE: row m < depthwise_lanes gets byte
+    m in ``column``, zeros elsewhere. COLUMN: they are the window that moves: row m < column_lanes
+    has channel m's, tap (row r, column c) of a window of C columns at r * C + c. A step shifts all
+    columns one to the left (``preset``: sets them to ``pad_value``) and brings the last one: byte m
+    of the read, or of the ``rows`` in ``i_columns``, those that are not real as ``pad_value``. Only
+    with ``compute`` the window goes to ``o``. Steps of other modes overwrite it.
+
+    Where there is a patch buffer: DENSE with ``patch`` has all rows get the N bytes of ``i_patch``
+    instead, which come with those of the read. With ``gather`` the masked bytes of the read go to
+    ``o_gather`` 4 cycles after the step, whatever goes to ``o``.
+    """
+
+    latency = 4
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        self._rows, self._columns = config.column_window
+        super().__init__({
+            "i": In(stream.Signature(step_layout(config), always_ready=True)),
+            "i_data": In(data.ArrayLayout(signed(8), config.dot_width)),
+            **({"i_columns": In(data.ArrayLayout(
+                data.ArrayLayout(signed(8), config.lane_bytes), self._rows))}
+               if config.depthwise and self._rows > 1 else {}),
+            **({"i_patch": In(data.ArrayLayout(signed(8), config.dot_width)),
+                "o_gather": Out(stream.Signature(gather_layout(config), always_ready=True))}
+               if config.patch_bytes else {}),
+            "i_weights": In(8 * config.tile_bytes),
+            "o": Out(stream.Signature(array_layout(config), always_ready=True)),
+            **({"o_pool": Out(stream.Signature(pool_layout(config), always_ready=True))}
+               if config.max_pool else {}),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        width = config.dot_width
+        step = self.i.payload
+
+        # What goes along unchanged.
+        unchanged = ("patch", "gather", "gather_position", "gather_last") * bool(config.patch_bytes)
+        tag = Signal(data.StructLayout({
+            "pool": 1, "depthwise": 1, "columns": 1, "first": 1, "last": 1,
+            "pad_value": signed(8), "column": step.column.shape(),
+            "one_row": 1, "rows": self._rows, "preset": 1, "compute": 1,
+            **{name: step[name].shape() for name in unchanged},
+        }))
+        m.d.comb += [
+            tag.pool.eq(step.mode == Mode.MAX_POOL),
+            tag.depthwise.eq(step.mode == Mode.DEPTHWISE),
+            tag.columns.eq(step.mode == Mode.COLUMN),
+            tag.one_row.eq(step.single_row | (self._rows == 1)),
+            *(tag[name].eq(step[name]) for name in (
+                "first", "last", "pad_value", "column", "rows", "preset", "compute",
+                *unchanged)),
+        ]
+        valid = self.i.valid
+        tags = [tag]
+        for stage in range(1, self.latency):
+            next_valid = Signal(name=f"valid_{stage}")
+            tags.append(Signal.like(tag, name=f"tag_{stage}", reset_less=True))
+            m.d.sync += [next_valid.eq(valid), tags[-1].eq(tags[-2])]
+            valid = next_valid
+        tag = tags[-1]
+
+        # Cycle 1: bytes of the read that are left padding, bytes that are so or in the row.
+        before = Signal(signed(len(step.offset) + 1), reset_less=True)
+        inside = Signal(signed(len(step.offset) + 1), reset_less=True)
+        row_valid = Signal(reset_less=True)
+        m.d.sync += [
+            before.eq(-step.offset),
+            inside.eq(step.row_bytes - step.offset),
+            row_valid.eq(step.row_valid),
+        ]
+
+        # Cycle 2: the same, 0 to N; no byte is in a row outside the input.
+        def up_to_width(value):
+            """The smaller of N and a value that is not negative."""
+            low = exact_log2(width)
+            return Mux(value[low:-1].any(), width, value[:low])
+
+        first = Signal(range(width + 1), reset_less=True)
+        end = Signal(range(width + 1), reset_less=True)
+        m.d.sync += [
+            first.eq(Mux(before[-1], 0, up_to_width(before))),
+            end.eq(Mux(inside[-1] | ~row_valid, 0, up_to_width(inside))),
+        ]
+
+        # Cycle 3: which bytes are real; they and the ring word arrive.
+        real = Signal(width, reset_less=True)
+        taps = Signal(width, reset_less=True)   # the column in use of DEPTHWISE
+        dense = Signal(reset_less=True)
+        tag_3 = tags[2]
+        m.d.sync += [
+            real.eq(Cat((first <= j) & (end > j) for j in range(width))),
+            taps.eq(Cat(tag_3.depthwise & (tag_3.column == j) for j in range(width))),
+            dense.eq(~(tag_3.depthwise | tag_3.columns)),
+        ]
+        masked = [Mux(real[j], self.i_data[j], tag.pad_value).as_unsigned() for j in range(width)]
+
+        dense_bytes = masked
+        if config.patch_bytes:
+            dense_bytes = self._patch(m, valid, tag, masked)
+
+        # Cycle 4: masked and spread.
+        operands = Signal(array_layout(config), reset_less=True)
+        m.d.sync += [
+            Value.cast(operands.weights).eq(self.i_weights),
+            operands.first.eq(tag.first),
+            operands.last.eq(tag.last),
+            self.o.valid.eq(valid & ~tag.pool & tag.compute),
+        ]
+        window = self._window(m, tag_3, tag, operands) if config.depthwise else {}
+        with m.If(valid):
+            for row in range(config.activation_lanes):
+                for j in range(width):
+                    byte = dense_bytes[j] & dense.replicate(8)
+                    if row < config.depthwise_lanes:
+                        byte = byte | (masked[row] & taps[j].replicate(8))
+                    m.d.sync += operands.activations[row][j].eq(byte | window.get((row, j), 0))
+        m.d.comb += self.o.payload.eq(operands)
+        if config.depthwise:
+            # The last column of a window of one row comes the way of a tap of DEPTHWISE.
+            with m.If(tag_3.columns):
+                m.d.sync += taps[-1].eq(tag_3.one_row)
+        if config.max_pool:
+            m.d.sync += self.o_pool.valid.eq(valid & tag.pool)
+            m.d.comb += [
+                self.o_pool.payload.first.eq(operands.first),
+                self.o_pool.payload.last.eq(operands.last),
+                *(byte.eq(value) for byte, value in zip(
+                    self.o_pool.payload.bytes, operands.activations[0], strict=False)),
+            ]
+        return m
+
+    def _patch(self, m, valid, tag, masked):
+        """Sends bytes to the patch buffer; returns those that DENSE uses."""
+        gathered = Signal.like(self.o_gather.payload, reset_less=True)
+        m.d.sync += [
+            self.o_gather.valid.eq(valid & tag.gather),
+            gathered.position.eq(tag.gather_position),
+            gathered.last.eq(tag.gather_last),
+            Value.cast(gathered.data).eq(Cat(masked)),
+        ]
+        m.d.comb += self.o_gather.payload.eq(gathered)
+        return [Mux(tag.patch, patch.as_unsigned(), byte)
+                for patch, byte in zip(self.i_patch, masked, strict=True)]
+
+    def _window(self, m, tag_3, tag, operands):
+        """What COLUMN adds to each byte of the operands: its right neighbor, or a new column."""
+        def of_columns(condition):
+            registered = Signal(reset_less=True)
+            m.d.sync += registered.eq(tag_3.columns & condition)
+            return registered.replicate(8)
+
+        shift = of_columns(~tag_3.preset)
+        fill = of_columns(tag_3.preset) & tag.pad_value
+        if self._rows > 1:
+            shift_row = of_columns(~tag_3.preset & tag_3.one_row)
+            fill_row = of_columns(tag_3.preset & tag_3.one_row) & tag.pad_value
+            newest = of_columns(~tag_3.one_row)
+        window = {}
+        for lane in range(self._config.column_lanes):
+            activations = operands.activations[lane]
+            for row in range(self._rows):
+                end = (row + 1) * self._columns - 1
+                for j in range(row * self._columns, end):
+                    window[lane, j] = (activations[j + 1].as_unsigned() & shift) | fill
+                byte = Const(0, 8)
+                if self._rows > 1:
+                    byte = Mux(tag.rows[row], self.i_columns[row][lane], tag.pad_value)
+                    byte = byte.as_unsigned() & newest
+                if row < self._rows - 1:
+                    byte = byte | (activations[end + 1].as_unsigned() & shift_row) | fill_row
+                window[lane, end] = byte
+        return window
