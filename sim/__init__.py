@@ -1,0 +1,1 @@
+"""Simulation: the in-process simulated device, benches, stream monitors and mutation runs."""

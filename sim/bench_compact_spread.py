@@ -1,0 +1,66 @@
+"""Bench of the operands of the compact core's array: padding, dense and depthwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cocotb
+
+from kaniwa.sim.bench import Bench, Dut, check, cover, start
+from kaniwa.sim.compact_ports import CONFIGS
+from kaniwa.sim.payload import codec
+
+
+def _duts() -> list[Dut]:
+    from kaniwa.hw.compact_spread import CompactSpread
+
+    return [Dut(name, CompactSpread(config), config) for name, config in CONFIGS.items()]
+
+
+BENCH = Bench("compact_spread", _duts, required=["dense", "depthwise", "padding", "idle"])
+
+
+@cocotb.test()
+async def operands_equal_model(dut: Any) -> None:
+    from kaniwa.hw.compact_array import tap_layout
+    from kaniwa.hw.interfaces import array_layout
+
+    env = await start(dut, BENCH)
+    assert env.config is not None
+    config, rng = env.config, env.rng
+    pack, unpack = codec(tap_layout())[0], codec(array_layout(config))[1]
+    lanes = config.out_lanes
+    pad = rng.randrange(-128, 128)
+    env.set("pad_value", pad)
+    before = None
+    for _ in range(1500):
+        tap = {"real": rng.choice([15, rng.randrange(16)]), "dense": rng.randrange(2),
+               "column": rng.randrange(4), "first": rng.randrange(2), "last": rng.randrange(2)}
+        valid = rng.random() < 0.8
+        data = [rng.randrange(-128, 128) for _ in range(4)]
+        weights = rng.getrandbits(8 * config.tile_bytes)
+        env.set("tap", pack(tap))
+        env.set("valid", int(valid))
+        env.set("bytes", sum((byte & 255) << 8 * j for j, byte in enumerate(data)))
+        env.set("weights", weights)
+        await env.cycles(1)
+        # The tap of the cycle before goes with the bytes of this one.
+        check(env.get("o__valid"), int(before is not None), "valid")
+        if before is not None:
+            got = unpack(env.get("o__payload"))
+            masked = [byte if before["real"] >> j & 1 else pad for j, byte in enumerate(data)]
+            if before["dense"]:
+                expected = [masked] * lanes
+            else:
+                expected = [[masked[lane] if lane < 4 and j == before["column"] else 0
+                             for j in range(4)] for lane in range(lanes)]
+            check(got["activations"], expected, "activations")
+            check((got["first"], got["last"]), (before["first"], before["last"]), "first, last")
+            flat = sum((byte & 255) << 8 * i
+                       for i, byte in enumerate(b for row in got["weights"] for b in row))
+            check(flat, weights, "weights")
+            cover("dense" if before["dense"] else "depthwise")
+            cover("padding" if before["real"] != 15 else "idle")
+        else:
+            cover("idle")
+        before = tap if valid else None
