@@ -1,0 +1,69 @@
+"""Board: what one FPGA board is, and the list of those that kaniwa builds for."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.errors import ConfigError
+
+__all__ = ["Board", "BOARDS", "load_board"]
+
+BOARDS = ("ulx3s_85f", "ulx3s_25f", "icebreaker", "tang_primer_20k")
+
+
+@dataclass(frozen=True)
+class Board:
+    """An FPGA board. ``load_board`` gives the one of a name.
+
+    ``platform``: class with the pins, as ``module:class``; imported only for a build.
+    ``targets``: what it is built for, by name, with the clock in MHz; the first one is the default.
+    ``files``: targets that are not presets, as TOML files beside the board's.
+    ``device``: the part as the place-and-route tool names it. ``capacity``: its resources, in the
+    units of a build's report. ``link``: how a host reaches it, by resource name of the platform.
+    ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
+    ``{file}`` is the bitstream.
+    """
+
+    name: str
+    title: str
+    family: str
+    platform: str
+    device: tuple[str, ...]
+    targets: Mapping[str, float]
+    capacity: Mapping[str, int]
+    link: str
+    memory: str
+    programmers: tuple[tuple[str, ...], ...]
+    files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+
+    @property
+    def default_target(self) -> str:
+        """Name of the target that is built if none is asked for."""
+        return next(iter(self.targets))
+
+    def config(self, target: str) -> AcceleratorConfig:
+        """The config of a target of this board, a preset or a TOML file."""
+        return load_target(self.files.get(target, target))
+
+    def clock_mhz(self, target: str) -> float:
+        """The clock for a target in MHz; that of the default target where it is not listed."""
+        return self.targets.get(target, self.targets[self.default_target])
+
+    def make_platform(self) -> Any:
+        """A new Amaranth platform, good for one build."""
+        module, name = self.platform.split(":")
+        return getattr(importlib.import_module(module), name)()
+
+
+def load_board(name: str) -> Board:
+    """The board of that name; ConfigError listing the known ones if there is none."""
+    if name not in BOARDS:
+        raise ConfigError(f"unknown board '{name}': give one of {', '.join(BOARDS)}")
+    board: Board = importlib.import_module(f"kaniwa.boards.{name}").BOARD
+    return board

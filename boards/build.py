@@ -1,0 +1,219 @@
+"""Builds bitstreams: gateware to RTLIL, synthesis, place and route for some seeds, packing.
+
+Each step keeps what it made in the cache under a hash of all that went into it. A step's folder
+appears whole or not at all. The same sources, tools and seeds give the same bitstream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kaniwa.boards import tools
+from kaniwa.boards.board import Board
+from kaniwa.boards.family import Family, load_family
+from kaniwa.boards.timing import Timing, read_timing
+from kaniwa.boards.utilization import Netlist, mark_commands
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import BuildError
+from kaniwa.sim.toolchain import cache_folder
+
+__all__ = ["Bitstream", "Progress", "build", "design_files"]
+
+TOP = "top"
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """A built bitstream. ``timings``: by seed. ``counts``: what each block takes, by kind."""
+
+    board: Board
+    target: str
+    config: AcceleratorConfig
+    target_mhz: float
+    timings: Mapping[int, Timing]
+    best_seed: int
+    counts: Mapping[str, Mapping[str, int]]
+    totals: Mapping[str, int]
+    path: Path
+    rtlil_hash: str
+    seconds: float
+
+    @property
+    def clock_mhz(self) -> dict[str, float]:
+        """Worst, median and best clock of the seeds."""
+        clocks = [timing.mhz for timing in self.timings.values()]
+        return {"worst": round(min(clocks), 2), "median": round(statistics.median(clocks), 2),
+                "best": round(max(clocks), 2)}
+
+    @property
+    def meets_timing(self) -> bool:
+        """Whether every seed reaches the target's clock."""
+        return min(timing.mhz for timing in self.timings.values()) >= self.target_mhz
+
+
+def build(board: Board, target: str | None, seeds: int, output: Path, progress: Progress,
+          clock_mhz: float | None = None) -> Bitstream:
+    """Build for seeds 1 to ``seeds``; the bitstream of the fastest one is copied to ``output``.
+
+    Raises BuildError where a tool fails or the design does not fit, ConfigError for a bad target.
+    A clock that is not met is not an error here.
+    """
+    began = time.monotonic()
+    target = target or board.default_target
+    config = board.config(target)
+    mhz = clock_mhz or board.clock_mhz(target)
+    family = load_family(board.family)
+    progress("elaborating the gateware")
+    files = design_files(board, config, mhz)
+    synthesized = _synthesize(family, config, files, progress)
+    netlist = Netlist(json.loads((synthesized / f"{TOP}.json").read_text()), TOP)
+    counts = netlist.counts(family.cells)
+    _check_fit(board, family, target, counts)
+
+    placed = {seed: _place(board, family, synthesized, files, mhz, seed, progress)
+              for seed in range(1, seeds + 1)}
+    timings = {seed: read_timing(json.loads((folder / "report.json").read_text()), netlist.block)
+               for seed, folder in placed.items()}
+    best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
+    packed = placed[best] / family.pack().output
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / f"{board.name}-{Path(target).stem}{packed.suffix}"
+    shutil.copyfile(packed, path)
+    used = timings[best].used
+    totals = {kind: used.get(family.bels.get(kind, ""),
+                             sum(block.get(kind, 0) for block in counts.values()))
+              for kind in board.capacity}
+    return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
+                     _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1))
+
+
+def design_files(board: Board, config: AcceleratorConfig, mhz: float) -> dict[str, str]:
+    """RTLIL and constraints of the board's top, by file name; the same for the same sources."""
+    from kaniwa.boards.top import BoardTop
+
+    family = load_family(board.family)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")   # the toolchain's own, for example on its version
+        plan = board.make_platform().prepare(BoardTop(board, config, mhz), TOP, emit_src=False)
+    return {name: plan.files[name] for name in (f"{TOP}.il", f"{TOP}.{family.constraints}")}
+
+
+def _synthesize(family: Family, config: AcceleratorConfig, files: Mapping[str, str],
+                progress: Progress) -> Path:
+    """The folder with the synthesized netlist."""
+    source = files[f"{TOP}.il"]
+    script = "\n".join([f"read_rtlil {TOP}.il", *mark_commands(source),
+                        *family.synthesis(TOP, config), f"write_json {TOP}.json"]) + "\n"
+    key = _digest([source, script, tools.version("yosys")])
+
+    def make(folder: Path) -> None:
+        progress("synthesis")
+        (folder / f"{TOP}.il").write_text(source)
+        (folder / "synth.ys").write_text(script)
+        _run("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json", lambda line: None)
+        (folder / f"{TOP}.il").unlink()
+
+    return _kept(f"synthesis-{key}", make)
+
+
+def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, str], mhz: float,
+           seed: int, progress: Progress) -> Path:
+    """The folder with the report and the bitstream of a seed."""
+    step, pack = family.place(board.device, mhz, seed), family.pack()
+    constraints = f"{TOP}.{family.constraints}"
+    key = _digest([synthesized.name, files[constraints], *step.arguments, *pack.arguments,
+                   tools.version(step.tool), tools.version(pack.tool)])
+
+    def make(folder: Path) -> None:
+        os.link(synthesized / f"{TOP}.json", folder / f"{TOP}.json")
+        (folder / constraints).write_text(files[constraints])
+
+        def watch(line: str) -> None:
+            stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
+            if stage:
+                progress(f"seed {seed}: {stage[0][6:].strip('. ').lower()}")
+
+        progress(f"seed {seed}: place and route")
+        _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
+             advice=f"; {_advice(family, family.bels)}")
+        progress(f"seed {seed}: bitstream")
+        _run(pack.tool, [*tools.command(pack.tool), *pack.arguments], folder, pack.output,
+             lambda line: None)
+        (folder / f"{TOP}.json").unlink()
+
+    return _kept(f"placed-{key}", make)
+
+
+def _run(tool: str, command: Sequence[str], folder: Path, output: str,
+         watch: Callable[[str], None], advice: str = "") -> None:
+    """Run a tool that makes ``output``; BuildError with its last error if it does not."""
+    log = folder / f"{tool}.log"
+    status = tools.run(command, folder, log, watch)
+    if status or not (folder / output).exists():
+        errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR")]
+        text = errors[-1] if errors else f"exit status {status}"
+        no_room = re.search(r"no (?:BELs|bels|more)|unable to place|[Ff]ailed to (?:place|expand)",
+                            text)
+        raise BuildError(f"{tool} failed: {text}{advice if no_room else ''}")
+
+
+def _check_fit(board: Board, family: Family, target: str,
+               counts: Mapping[str, Mapping[str, int]]) -> None:
+    """BuildError where a design needs more than the device has, naming what and what to reduce."""
+    over = {}
+    for kind, capacity in board.capacity.items():
+        needed = sum(block.get(kind, 0) for block in counts.values())
+        if needed > capacity:
+            over[kind] = f"{needed:,} of {capacity:,} {kind}"
+    if over:
+        raise BuildError(f"{target} does not fit {board.name}: it needs {', '.join(over.values())}"
+                         f"; {_advice(family, over)}")
+
+
+def _advice(family: Family, kinds: Iterable[str]) -> str:
+    return "; ".join(f"for {kind} reduce {family.reduce[kind]}" for kind in kinds)
+
+
+def _kept(name: str, make: Callable[[Path], None]) -> Path:
+    """The cached folder of that name, made if there is none yet."""
+    folder = cache_folder() / "bitstreams" / name
+    if not folder.exists():
+        with _building(folder.parent, name) as temporary:
+            make(temporary)
+            with contextlib.suppress(FileExistsError, OSError):   # another process made the same
+                os.replace(temporary, folder)
+        if not folder.exists():
+            raise BuildError(f"{folder}: cannot be written; nothing was left half-written")
+    return folder
+
+
+@contextlib.contextmanager
+def _building(parent: Path, name: str) -> Iterator[Path]:
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _digest(parts: Iterable[Any]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(str(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:32]

@@ -1,0 +1,24 @@
+"""Sipeed Tang Primer 20K with GW2A-18: 20.7k LUTs, 46 block RAMs, 48 multipliers 18x18.
+
+Its block RAM does not hold ``small``: the target of the same name as the board is ``small`` with
+less memory, at 40.5 MHz.
+"""
+
+from pathlib import Path
+
+from kaniwa.boards.board import Board
+from kaniwa.boards.gowin import CAPACITY_GW2A_18
+
+BOARD = Board(
+    name="tang_primer_20k",
+    title="Sipeed Tang Primer 20K with dock (Gowin GW2A-LV18PG256C8/I7)",
+    family="gowin",
+    platform="amaranth_boards.tang_primer_20k:TangPrimer20kPlatform",
+    device=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18C"),
+    targets={"tang_primer_20k": 40.5},   # 27 MHz * 3 / 2
+    capacity=CAPACITY_GW2A_18,
+    link="uart",   # BL616 of the dock
+    memory="block RAM only; the DDR3 is not used",
+    programmers=(("openFPGALoader", "-b", "tangprimer20k", "{file}"),),
+    files={"tang_primer_20k": Path(__file__).with_name("tang_primer_20k.toml")},
+)

@@ -1,0 +1,48 @@
+"""The top of every board: clock, reset, and the accelerator between its pins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.wiring import connect
+
+from kaniwa.boards.board import Board
+from kaniwa.boards.family import Pll, load_family
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.accelerator import Accelerator
+from kaniwa.hw.uart import Uart
+
+__all__ = ["BoardTop", "COUNTER_TAGS", "BAUD"]
+
+COUNTER_TAGS = 64   # layers whose counters are kept
+BAUD = 3_000_000
+
+
+class BoardTop(Elaboratable):
+    """The accelerator on a board, in one clock domain that runs at the target's clock.
+
+    The host reaches it over a UART of BAUD.
+    """
+
+    def __init__(self, board: Board, config: AcceleratorConfig, mhz: float):
+        self._board, self._config, self._mhz = board, config, mhz
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        family = load_family(self._board.family)
+        pll: Pll = family.pll(platform.default_clk_frequency, self._mhz)
+        m.domains.sync = sync = ClockDomain()
+        locked = pll.add(m, platform, sync.clk)
+        m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
+
+        m.submodules.uart = uart = Uart(pll.hz, BAUD)
+        m.submodules.accelerator = accelerator = Accelerator(
+            self._config, pace=BAUD // 10, memory=family.memory, clock_hz=pll.hz,
+            counter_tags=COUNTER_TAGS)
+        connect(m, uart.o, accelerator.rx)
+        connect(m, accelerator.tx, uart.i)
+        pins = platform.request(self._board.link)
+        m.d.comb += [uart.rx.eq(pins.rx.i), pins.tx.o.eq(uart.tx)]
+        return m

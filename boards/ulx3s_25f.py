@@ -1,0 +1,17 @@
+"""ULX3S with LFE5U-25F: 24k LUTs, 56 block RAMs, 28 multipliers 18x18."""
+
+from kaniwa.boards.board import Board
+from kaniwa.boards.ecp5 import CAPACITY_25F
+
+BOARD = Board(
+    name="ulx3s_25f",
+    title="Radiona ULX3S 25F (Lattice ECP5, LFE5U-25F-6BG381C)",
+    family="ecp5",
+    platform="amaranth_boards.ulx3s:ULX3S_25F_Platform",
+    device=("--25k", "--package", "CABGA381", "--speed", "6"),
+    targets={"small": 80.0},
+    capacity=CAPACITY_25F,
+    link="uart",   # FT231X, up to 3 Mbaud
+    memory="block RAM only; the SDRAM is not used",
+    programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),
+)

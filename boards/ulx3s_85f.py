@@ -1,0 +1,17 @@
+"""ULX3S with LFE5U-85F: 84k LUTs, 208 block RAMs, 156 multipliers 18x18."""
+
+from kaniwa.boards.board import Board
+from kaniwa.boards.ecp5 import CAPACITY_85F
+
+BOARD = Board(
+    name="ulx3s_85f",
+    title="Radiona ULX3S 85F (Lattice ECP5, LFE5U-85F-6BG381C)",
+    family="ecp5",
+    platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
+    device=("--85k", "--package", "CABGA381", "--speed", "6"),
+    targets={"base": 100.0, "large": 80.0},
+    capacity=CAPACITY_85F,
+    link="uart",   # FT231X, up to 3 Mbaud
+    memory="block RAM only; the SDRAM is not used",
+    programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),
+)
