@@ -1,0 +1,210 @@
+"""The build flow on a design of a few cells, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
+
+from kaniwa import cli
+from kaniwa.boards import build as build_module
+from kaniwa.boards import program, tools
+from kaniwa.boards.board import BOARDS, load_board
+from kaniwa.boards.build import TOP, build, design_files
+from kaniwa.boards.family import load_family
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import BuildError, ConfigError, DeviceError
+from kaniwa.sim.serial_config import SERIAL
+
+TINY = dataclasses.replace(
+    SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0, parameter_records=16,
+    memory_bytes=1024, elementwise=False, max_pool=False, depthwise=False, counters=False)
+
+
+class Blinky(Elaboratable):
+    """A counter at the PLL's clock with its top bit on the link's pin; a child block adds to it."""
+
+    def __init__(self, board: Any, config: AcceleratorConfig, mhz: float) -> None:
+        self._family, self._mhz = load_family(board.family), mhz
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        pll = self._family.pll(platform.default_clk_frequency, self._mhz)
+        m.domains.sync = sync = ClockDomain(reset_less=True)
+        pll.add(m, platform, sync.clk)
+        uart = platform.request("uart")
+        m.submodules.control = control = Module()
+        count, step = Signal(16), Signal(4)
+        control.d.sync += step.eq(Cat(uart.rx.i, step))
+        m.d.sync += count.eq(count + step)
+        m.d.comb += uart.tx.o.eq(count[-1])
+        return m
+
+
+@pytest.fixture
+def blinky(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("kaniwa.boards.top.BoardTop", Blinky)
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_small_design_becomes_a_bitstream(board: str, blinky: None, tmp_path: Path,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    seeds = 2 if board == "icebreaker" else 1   # the larger devices take their time
+    arguments = ["bitstream", "--board", board, "--seeds", str(seeds), "-o", str(tmp_path),
+                 "--json"]
+    values = _json(capsys, arguments)
+    assert values["board"] == board and values["target"] == load_board(board).default_target
+    clock = values["clock_mhz"]
+    assert values["target_mhz"] <= clock["worst"] <= clock["median"] <= clock["best"]
+    assert 16 <= values["ff"] <= 30 and 16 <= values["lut"] <= 60
+    assert values["bram"] == values["dsp"] == 0
+    assert values["blocks"]["control"]["ff"] == 4
+    bitstream = Path(values["bitstream"]).read_bytes()
+    assert len(bitstream) > 20_000
+    report = Path(values["report"]).read_text()
+    assert "control" in report and f"{values['target_mhz']:g} MHz met" in report
+
+    again = _json(capsys, arguments)
+    assert Path(again["bitstream"]).read_bytes() == bitstream
+    assert again["clock_of_seed"] == values["clock_of_seed"]
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_not_met_is_exit_status_1(blinky: None, tmp_path: Path,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["bitstream", "--board", "icebreaker", "--clock-mhz", "222", "-o", str(tmp_path),
+                  "--json"])
+    assert stopped.value.code == 1
+    values = json.loads(capsys.readouterr().out)
+    assert not values["meets_timing"] and 0 < values["clock_mhz"]["worst"] < 222
+    assert "NOT met" in Path(values["report"]).read_text()
+    assert "->" in values["critical_path"] or values["critical_path"].startswith(("top", "control"))
+
+
+@pytest.mark.slow
+def test_a_cached_build_runs_no_tool(blinky: None, tmp_path: Path,
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    board = load_board("icebreaker")
+    first = build(board, None, 1, tmp_path, lambda text: None)
+    monkeypatch.setattr(tools, "run", lambda *arguments: pytest.fail("a tool was run"))
+    second = build(board, None, 1, tmp_path, lambda text: None)
+    assert dataclasses.replace(second, seconds=first.seconds) == first
+
+
+@pytest.mark.slow
+def test_a_design_that_does_not_fit_says_what_to_reduce(blinky: None, tmp_path: Path) -> None:
+    board = dataclasses.replace(load_board("icebreaker"), capacity={"lut": 10, "ff": 5280})
+    with pytest.raises(BuildError, match=r"^nano does not fit icebreaker: it needs \d+ of 10 lut; "
+                                         "for lut reduce out_lanes, dot_width"):
+        build(board, None, 1, tmp_path, lambda text: None)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_rtlil_is_the_same_twice(board: str) -> None:
+    chosen = load_board(board)
+    once, again = (design_files(chosen, TINY, chosen.clock_mhz("")) for _ in range(2))
+    assert once == again
+    assert "/" not in "".join(line for line in once[f"{TOP}.il"].splitlines() if "src" in line)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_targets_of_a_board_are_legal_and_its_clock_can_be_made(board: str) -> None:
+    chosen = load_board(board)
+    hz = chosen.make_platform().default_clk_frequency
+    for target in chosen.targets:
+        assert isinstance(chosen.config(target), AcceleratorConfig)
+        pll = load_family(chosen.family).pll(hz, chosen.clock_mhz(target))
+        assert pll.hz == round(chosen.clock_mhz(target) * 1e6)
+
+
+def test_a_clock_that_the_pll_cannot_make_is_named() -> None:
+    for family, hz in (("ecp5", 25e6), ("ice40", 12e6), ("gowin", 27e6)):
+        with pytest.raises(ConfigError, match="PLL cannot make 31.4159 MHz"):
+            load_family(family).pll(hz, 31.4159)
+
+
+def test_an_unknown_board_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["bitstream", "--board", "no_such"])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == (
+        f"kaniwa: unknown board 'no_such': give one of {', '.join(BOARDS)}\n")
+
+
+def test_a_tool_that_fails_is_quoted(tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo Info: Placing; echo ERROR: no BELs remaining; exit 3"]
+    seen: list[str] = []
+    with pytest.raises(BuildError, match="^nextpnr failed: ERROR: no BELs remaining; reduce it$"):
+        build_module._run("nextpnr", command, tmp_path, "out", seen.append, advice="; reduce it")
+    assert seen == ["Info: Placing\n", "ERROR: no BELs remaining\n"]
+    with pytest.raises(BuildError, match="^yosys failed: exit status 0$"):
+        build_module._run("yosys", ["true"], tmp_path, "out", seen.append)
+
+
+def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path))
+
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("")
+        raise BuildError("no")
+
+    with pytest.raises(BuildError):
+        build_module._kept("step", fail)
+    assert list((tmp_path / "bitstreams").iterdir()) == []
+
+
+def test_a_tool_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools.shutil, "which", lambda name, path: None)
+    with pytest.raises(DeviceError, match=r"^nextpnr-ecp5 is not installed: pip install "):
+        tools.command("nextpnr-ecp5")
+
+
+def test_a_native_tool_comes_before_the_wheels(monkeypatch: pytest.MonkeyPatch,
+                                               tmp_path: Path) -> None:
+    native = tmp_path / "icepack"
+    native.write_text("#!/bin/sh\n")
+    native.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tools.command("icepack") == [str(native)]
+    assert tools.version("icepack").startswith(str(native))
+
+
+def test_programming_uses_the_tool_that_is_installed(monkeypatch: pytest.MonkeyPatch,
+                                                     tmp_path: Path) -> None:
+    board = load_board("ulx3s_85f")
+    bitstream = tmp_path / "ulx3s_85f-base.bit"
+    with pytest.raises(DeviceError, match="no such bitstream; kaniwa bitstream --board ulx3s_85f"):
+        program.find_bitstream(board, None, tmp_path)
+    bitstream.write_bytes(b"bits")
+    assert program.find_bitstream(board, None, tmp_path) == bitstream
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    with pytest.raises(DeviceError, match="^no tool to program ulx3s_85f: install openFPGALoader "
+                                          "or fujprog$"):
+        program.load_bitstream(board, bitstream)
+
+    tool = tmp_path / "fujprog"
+    tool.write_text("#!/bin/sh\necho no device found\ntest -s \"$1\" && exit $CODE\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("CODE", "0")
+    assert program.load_bitstream(board, bitstream) == "fujprog"
+    monkeypatch.setenv("CODE", "7")
+    with pytest.raises(DeviceError, match="^fujprog failed: no device found; is the board"):
+        program.load_bitstream(board, bitstream)
+
+
+def _json(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> dict[str, Any]:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    captured = capsys.readouterr()
+    assert not stopped.value.code, captured.err
+    values: dict[str, Any] = json.loads(captured.out)
+    return values

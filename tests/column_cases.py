@@ -1,0 +1,123 @@
+"""Random geometry of COLUMN and patch instructions, and the contract's loops over a window."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+
+Geometry = dict[str, int]
+Read = Callable[[int, int], int]     # (row, offset) -> the byte there, or padding
+
+
+def column_geometry(rng: random.Random, config: AcceleratorConfig, address: int) -> Geometry:
+    """A legal COLUMN instruction: sliding or not, over one row or several."""
+    lane, rb = config.lane_bytes, config.read_bytes
+    single = config.column_window[0] == 1 or rng.random() < 0.4
+    window_rows, window_columns = (1, config.dot_width) if single else config.column_window
+    kernel_rows = rng.randint(1, 2 if single else 7)
+    kernel_columns = rng.randint(1, window_columns + 3)
+    sliding = kernel_rows <= window_rows and kernel_columns <= window_columns
+    rows, columns, stride_rows, stride = (rng.randint(1, 3), rng.randint(1, 4),
+                                          rng.randint(1, 2), rng.randint(1, 2))
+    blocks, width = rng.randint(1, 3), config.column_lanes
+    if width < lane:
+        blocks = 1
+    last = rng.randint(1, width)
+    channels = -(-((blocks - 1) * width + last) // lane) * lane
+    pad_left = rng.randrange(kernel_columns)
+    pad_top = rng.randrange(kernel_rows)
+    last_row = (rows - 1) * stride_rows + kernel_rows
+    ifm_rows = max(1, last_row - pad_top - rng.randrange(kernel_rows))
+    row_bytes = channels * rng.randint(1, 2 * columns + kernel_columns)
+    phases = -(-kernel_rows // window_rows)
+    groups = -(-kernel_columns // window_columns)
+    return {
+        "ifm_address": address, "ifm_pitch": -(-row_bytes // rb) * rb, "kernel_rows": kernel_rows,
+        "ifm_rows": ifm_rows, "line_pitch": -(-row_bytes // rb) * rb | lane,
+        "ifm_row_bytes": row_bytes, "segments": kernel_columns, "stride_rows": stride_rows,
+        "pad_top": pad_top, "dilation_rows": 1, "pad_value": rng.randint(-128, 127), "chunks": 1,
+        "pixel_step": stride * channels, "pad_left_bytes": pad_left * channels,
+        "segment_step": channels,
+        "window_span": (kernel_columns - 1) * channels + (blocks - 1) * width + last,
+        "ofm_rows": rows, "ofm_columns": columns, "blocks": blocks, "block_width": width,
+        "last_width": last, "steps": phases * groups, "block_words": phases * groups,
+        "single_row": int(single), "sliding": int(sliding), "phases": phases,
+        "columns_first": kernel_columns - pad_left if sliding else kernel_columns,
+        "columns_next": stride if sliding else kernel_columns}
+
+
+def clear_stale(words: np.ndarray, v: Geometry, config: AcceleratorConfig) -> None:
+    """Zero the weights that would meet rows below the kernel or columns of another pixel."""
+    rows, columns = (1, config.dot_width) if v["single_row"] else config.column_window
+    below = v["phases"] * rows - v["kernel_rows"]
+    if below:
+        last = v["block_words"] // v["phases"]
+        taps = words[:, -last:].reshape(*words[:, -last:].shape[:-1], rows, columns)
+        taps[..., rows - below:, :] = 0
+        words[:, -last:] = taps.reshape(words[:, -last:].shape)
+    fresh = v["columns_next"] % columns
+    if v["sliding"] or not fresh:
+        return
+    groups = -(-v["columns_next"] // columns)
+    for word in range(groups - 1, v["block_words"], groups):
+        taps = words[:, word].reshape(len(words), -1, rows, columns)
+        taps[..., :columns - fresh] = 0
+
+
+def column_sums(config: AcceleratorConfig, v: Geometry, read: Read, words: np.ndarray, y: int,
+                b: int) -> list[list[int]]:
+    """Accumulators [pixel][lane] of an output row and block, column by column."""
+    rows, columns = (1, config.dot_width) if v["single_row"] else config.column_window
+    lanes = config.column_lanes
+    window = [[[v["pad_value"]] * columns for _ in range(rows)] for _ in range(lanes)]
+    sums, position = [], 0
+    for x in range(v["ofm_columns"]):
+        totals, word = [0] * lanes, 0
+        for phase in range(v["phases"]):
+            count = v["columns_first"] if v["sliding"] and x == 0 else v["columns_next"]
+            for j in range(count):
+                offset = position * v["segment_step"] if v["sliding"] else (
+                    x * v["pixel_step"] - v["pad_left_bytes"] + j * v["segment_step"])
+                position += 1
+                for m in range(lanes):
+                    for r in range(rows):
+                        iy = y * v["stride_rows"] - v["pad_top"] + phase * rows + r
+                        inside = 0 <= offset < v["ifm_row_bytes"] and 0 <= iy < v["ifm_rows"]
+                        window[m][r] = window[m][r][1:] + [
+                            read(iy, offset + b * v["block_width"] + m) if inside
+                            else v["pad_value"]]
+                if j == count - 1 or (not v["sliding"] and j % columns == columns - 1):
+                    for m in range(lanes):
+                        taps = [tap for row in window[m] for tap in row]
+                        totals[m] += sum(a * int(w) for a, w in zip(taps, words[word][m],
+                                                                    strict=True))
+                    word += 1
+        sums.append(totals)
+    return sums
+
+
+def patch_geometry(v: Geometry, config: AcceleratorConfig) -> Geometry | None:
+    """The same DENSE instruction with its taps packed, or None where it has no patch."""
+    size = v["window_span"]
+    if v["segments"] > 1 or v["kernel_rows"] * size > config.patch_bytes // 2:
+        return None
+    steps = -(-v["kernel_rows"] * size // config.dot_width)
+    return v | {"patch": 1, "segment_bytes": size, "steps": steps, "block_words": steps}
+
+
+def patch_sums(config: AcceleratorConfig, v: Geometry, read: Read, words: np.ndarray, y: int,
+               x: int) -> list[int]:
+    """Accumulators of a pixel and block: the useful bytes of each kernel row, one after another."""
+    patch = []
+    for ky in range(v["kernel_rows"]):
+        iy = y * v["stride_rows"] + ky * v["dilation_rows"] - v["pad_top"]
+        for j in range(v["segment_bytes"]):
+            offset = x * v["pixel_step"] - v["pad_left_bytes"] + j
+            inside = 0 <= iy < v["ifm_rows"] and 0 <= offset < v["ifm_row_bytes"]
+            patch.append(read(iy, offset) if inside else v["pad_value"])
+    flat = words.transpose(1, 0, 2).reshape(config.out_lanes, -1)
+    return [sum(a * int(w) for a, w in zip(patch, row, strict=False)) for row in flat]

@@ -1,0 +1,82 @@
+"""The cycle model against the counters of the simulated core, on layers and a model."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from kaniwa.compiler import compile
+from kaniwa.config import PRESETS
+from kaniwa.graph import Graph, Op, Quantization, Tensor, check
+from kaniwa.inputs import seeded_inputs
+from kaniwa.session import Session
+from kaniwa.sim.device import SimDevice
+from kaniwa.sim.random_graphs import KINDS, random_graph
+
+pytestmark = pytest.mark.rtl
+# That of test_device, so that it is built once.
+CONFIG = dataclasses.replace(
+    PRESETS["small"], line_bytes=2048, ring_bytes=2048, parameter_records=64,
+    memory_bytes=64 * 1024, instruction_queue=2, name="tiny")
+ALL_OUTSIDE = dataclasses.replace(CONFIG, memory_bytes=0, name="tiny_outside")
+COMPACT_BAR = 0.001
+MODELS = Path(__file__).parents[2] / "models"
+SDRAM = ("sdram,bytes=4,latency=10", "sdram,bytes=2,latency=4", "sdram,bytes=8,latency=30",
+         "sdram,bytes=16,latency=50")
+MEMORIES = [(CONFIG, "ideal"), (CONFIG, SDRAM[0]), (ALL_OUTSIDE, "ideal"),
+            *((ALL_OUTSIDE, outside) for outside in SDRAM)]
+
+
+@pytest.fixture(scope="module", params=MEMORIES, ids=lambda case: f"{case[0].name}-{case[1]}")
+def device(request):
+    config, outside = request.param
+    with SimDevice(config, outside=outside) as device:
+        yield device, outside
+
+
+def counted_and_expected(device, source):
+    """Counters of a run, and what the model says: cycles, and those of each layer."""
+    core, outside = device
+    program = compile(source, core.config, outside=outside)
+    session = Session(program, core)
+    session.write_inputs(seeded_inputs(program.inputs, 1, seed=1)[0])
+    tags = list(dict.fromkeys(layer.tag for layer in program.layers))
+    counted = core.run(program.program_address, tags)
+    expected = program.estimate()
+    return ((counted.cycles, counted.per_tag(tags)), (expected.cycles, expected.per_tag(tags)))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_random_layers(device, kind):
+    for seed in range(3):
+        counted, expected = counted_and_expected(device, random_graph(seed, kind, macs=1 << 17))
+        assert expected == counted, seed
+
+
+def test_tables_that_follow_on_tables(device):
+    """Each ADD takes the sum before; its tables come while that one still looks its own up."""
+    count = 3
+    tensors = tuple(Tensor(number, f"t{number}", (1, 5, 7, 13), "int8",
+                           Quantization((0.1 + 0.01 * number,), (number,)), None, number)
+                    for number in range(2 * count + 1))
+    ops = tuple(Op("ADD", f"add{number}", (2 * number, 2 * number + 1), (2 * number + 2,),
+                   {"activation": "NONE"}, "litert_add", number) for number in range(count))
+    inputs = (0, *range(1, 2 * count, 2))
+    graph = check(Graph("sums", tensors, ops, inputs, (2 * count,)))
+    counted, expected = counted_and_expected(device, graph)
+    assert expected == counted
+
+
+def test_a_model(device):
+    counted, expected = counted_and_expected(device, MODELS / "mlperf_sww_1d.tflite")
+    assert expected == counted
+
+
+@pytest.mark.parametrize("name", ["tflm_micro_speech", "mlperf_kws_dscnn", "mlperf_ic_resnet8"])
+def test_compact_core_and_its_model(name):
+    with SimDevice(PRESETS["nano"]) as device:
+        program = compile(MODELS / f"{name}.tflite", "nano")
+        session = Session(program, device)
+        session.write_inputs(seeded_inputs(program.inputs, 1, seed=1)[0])
+        counted = device.run(program.program_address)
+    assert program.estimate().cycles == pytest.approx(counted.cycles, rel=COMPACT_BAR)

@@ -1,0 +1,75 @@
+"""diff names the first stored value on which two devices disagree."""
+
+import numpy as np
+import pytest
+
+from kaniwa import devices
+from kaniwa.compiler import compile
+from kaniwa.devices import EmulatorDevice
+from kaniwa.diff import diff
+from kaniwa.errors import InputError
+from kaniwa.inputs import recorded_inputs
+
+MODEL = "mlperf_ic_resnet8.tflite"
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["fused", "materialized"])
+def program(request, models):
+    return compile(models / MODEL, target="base", materialize=request.param)
+
+
+@pytest.fixture
+def inputs(program, models):
+    return recorded_inputs(models / MODEL, program.inputs)[0]
+
+
+class Faulty(EmulatorDevice):
+    """Computes channel 0 of one instruction wrong, as a broken core would."""
+
+    name = "faulty"
+
+    def __init__(self, instruction):
+        super().__init__()
+        self.instruction = instruction
+
+    def run(self, program_address, tags=()):
+        emulator = self._emulator
+        prepared = (emulator._programs.get(program_address)
+                    or emulator._prepare(program_address))
+        biases = [layer.bias for layer in prepared.layers[self.instruction:][:1]]
+        for bias in biases:
+            bias[0] += 1 << 16
+        statistics = super().run(program_address)
+        for bias in biases:
+            bias[0] -= 1 << 16
+        return statistics
+
+
+def test_same_devices_agree(program, inputs):
+    result = diff(program, ["emulator", "emulator"], inputs)
+    stored = [t for t in program.tensors if t.address is not None and t.kind != "input"]
+    assert result == {"devices": ["emulator", "emulator"], "tensors": len(stored),
+                      "first_difference": None}
+
+
+@pytest.mark.parametrize("instruction", [0, 2, 5, 9])
+def test_first_difference_is_named(program, inputs, instruction):
+    with devices.open("emulator") as good, Faulty(instruction) as bad:
+        good.load_target(program.config)
+        bad.load_target(program.config)
+        result = diff(program, [good, bad], inputs)
+    found = result["first_difference"]
+    assert result["devices"] == ["emulator", "faulty"]
+    assert found["instruction"] == instruction
+    layer = next(x for x in program.layers if instruction in x.instructions)
+    assert found["layer"] == layer.name
+    tensor = next(t for t in program.tensors if t.name == found["tensor"])
+    assert tensor.ready == instruction
+    assert found["index"][-1] == 0
+    assert found["values"]["emulator"] != found["values"]["faulty"]
+    assert 0 < found["different"] <= found["elements"] == np.prod(tensor.shape)
+
+
+def test_two_devices_are_needed(program, inputs):
+    with pytest.raises(InputError, match="expected two devices, found 1"):
+        diff(program, ["emulator"], inputs)

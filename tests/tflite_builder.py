@@ -1,0 +1,222 @@
+"""Builds small TFLite files in memory, with the table writers of the ``tflite`` package.
+
+``ModelBuilder`` takes tensors and operators as plain values and writes the flatbuffer; what it
+writes need not be a sensible model, so that tests can also make the senseless ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import tflite
+
+__all__ = ["ModelBuilder", "PADDING", "ACTIVATION"]
+
+PADDING = {"SAME": tflite.Padding.SAME, "VALID": tflite.Padding.VALID}
+ACTIVATION = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3, "TANH": 4}
+TYPES = {
+    "float32": 0,
+    "int32": 2,
+    "uint8": 3,
+    "int64": 4,
+    "bool": 6,
+    "int16": 7,
+    "int8": 9,
+    "int4": 17,
+}
+# Operator → the options table that TFLite pairs with it.
+OPTIONS = {
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+    "ADD": "AddOptions",
+    "SUB": "SubOptions",
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "RESHAPE": "ReshapeOptions",
+    "SOFTMAX": "SoftmaxOptions",
+    "MUL": "MulOptions",
+    "DIV": "DivOptions",
+}
+
+
+@dataclass
+class _Tensor:
+    name: str
+    shape: Sequence[int]
+    dtype: str
+    scales: Sequence[float]
+    zero_points: Sequence[int]
+    axis: int
+    buffer: int
+    variable: bool
+
+
+@dataclass
+class _Operator:
+    kind: str
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+    options: Mapping[str, Any] | None
+    options_type: str | None
+
+
+@dataclass
+class ModelBuilder:
+    """Collects tensors and operators; ``build`` returns the file's bytes."""
+
+    tensors: list[_Tensor] = field(default_factory=list)
+    operators: list[_Operator] = field(default_factory=list)
+    buffers: list[bytes] = field(default_factory=lambda: [b""])
+
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: str = "int8",
+        *,
+        scale: float | Sequence[float] = (),
+        zero_point: int | Sequence[int] = (),
+        axis: int = 0,
+        data: np.ndarray | bytes | None = None,
+        variable: bool = False,
+    ) -> int:
+        """Add a tensor and return its index; ``data`` (array or raw bytes) makes it a constant."""
+        scales = [scale] if isinstance(scale, (float, int, np.floating)) else list(scale)
+        zero_points = (
+            [zero_point] if isinstance(zero_point, (int, np.integer)) else list(zero_point)
+        )
+        buffer = 0
+        if data is not None:
+            buffer = len(self.buffers)
+            self.buffers.append(
+                data if isinstance(data, bytes) else np.ascontiguousarray(data).tobytes()
+            )
+        self.tensors.append(
+            _Tensor(name, shape, dtype, scales, zero_points, axis, buffer, variable)
+        )
+        return len(self.tensors) - 1
+
+    def op(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options_type: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Add an operator; options are named as in the schema's table, in CamelCase."""
+        options_type = options_type or OPTIONS.get(kind)
+        self.operators.append(_Operator(kind, inputs, outputs, options, options_type))
+
+    def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+        """The TFLite file with one subgraph of these inputs and outputs."""
+        b = flatbuffers.Builder(1024)
+        kinds = list(dict.fromkeys(o.kind for o in self.operators))
+        codes = [self._code(b, kind) for kind in kinds]
+        tensors = [self._tensor(b, t) for t in self.tensors]
+        operators = [self._operator(b, o, kinds) for o in self.operators]
+        buffers = [self._buffer(b, data) for data in self.buffers]
+        vectors = [_offsets(b, v) for v in (tensors, operators, codes, buffers)]
+        ins, outs, name = _int32(b, inputs), _int32(b, outputs), b.CreateString("main")
+        tflite.SubGraphStart(b)
+        tflite.SubGraphAddTensors(b, vectors[0])
+        tflite.SubGraphAddOperators(b, vectors[1])
+        tflite.SubGraphAddInputs(b, ins)
+        tflite.SubGraphAddOutputs(b, outs)
+        tflite.SubGraphAddName(b, name)
+        graphs = _offsets(b, [tflite.SubGraphEnd(b)])
+        tflite.ModelStart(b)
+        tflite.ModelAddVersion(b, 3)
+        tflite.ModelAddOperatorCodes(b, vectors[2])
+        tflite.ModelAddSubgraphs(b, graphs)
+        tflite.ModelAddBuffers(b, vectors[3])
+        b.Finish(tflite.ModelEnd(b), b"TFL3")
+        return bytes(b.Output())
+
+    @staticmethod
+    def _code(b: flatbuffers.Builder, kind: str) -> int:
+        custom = None
+        code = getattr(tflite.BuiltinOperator, kind, None)
+        if code is None:
+            code, custom = tflite.BuiltinOperator.CUSTOM, b.CreateString(kind)
+        tflite.OperatorCodeStart(b)
+        tflite.OperatorCodeAddDeprecatedBuiltinCode(b, min(code, 127))
+        tflite.OperatorCodeAddBuiltinCode(b, code)
+        tflite.OperatorCodeAddVersion(b, 1 if kind != "FULLY_CONNECTED" else 5)
+        if custom is not None:
+            tflite.OperatorCodeAddCustomCode(b, custom)
+        return tflite.OperatorCodeEnd(b)
+
+    @staticmethod
+    def _buffer(b: flatbuffers.Builder, data: bytes) -> int:
+        # TFLite aligns buffers to 16 bytes; CreateNumpyVector does it by the element alone.
+        vector = None
+        if data:
+            b.StartVector(1, len(data), 16)
+            b.head = b.Head() - len(data)
+            b.Bytes[b.Head() : b.Head() + len(data)] = data
+            vector = b.EndVector()
+        tflite.BufferStart(b)
+        if vector is not None:
+            tflite.BufferAddData(b, vector)
+        return tflite.BufferEnd(b)
+
+    @staticmethod
+    def _tensor(b: flatbuffers.Builder, t: _Tensor) -> int:
+        shape, name, quantization = _int32(b, t.shape), b.CreateString(t.name), None
+        if t.scales:
+            scale = b.CreateNumpyVector(np.asarray(t.scales, np.float32))
+            zero_point = b.CreateNumpyVector(np.asarray(t.zero_points, np.int64))
+            tflite.QuantizationParametersStart(b)
+            tflite.QuantizationParametersAddScale(b, scale)
+            tflite.QuantizationParametersAddZeroPoint(b, zero_point)
+            tflite.QuantizationParametersAddQuantizedDimension(b, t.axis)
+            quantization = tflite.QuantizationParametersEnd(b)
+        tflite.TensorStart(b)
+        tflite.TensorAddShape(b, shape)
+        tflite.TensorAddType(b, TYPES[t.dtype])
+        tflite.TensorAddBuffer(b, t.buffer)
+        tflite.TensorAddName(b, name)
+        tflite.TensorAddIsVariable(b, t.variable)
+        if quantization is not None:
+            tflite.TensorAddQuantization(b, quantization)
+        return tflite.TensorEnd(b)
+
+    @staticmethod
+    def _operator(b: flatbuffers.Builder, o: _Operator, kinds: list[str]) -> int:
+        options, ins, outs = None, _int32(b, o.inputs), _int32(b, o.outputs)
+        if o.options_type is not None:
+            values = {
+                key: _int32(b, v) if isinstance(v, (list, tuple)) else v
+                for key, v in (o.options or {}).items()
+            }
+            getattr(tflite, f"{o.options_type}Start")(b)
+            for key, value in values.items():
+                getattr(tflite, f"{o.options_type}Add{key}")(b, value)
+            options = getattr(tflite, f"{o.options_type}End")(b)
+        tflite.OperatorStart(b)
+        tflite.OperatorAddOpcodeIndex(b, kinds.index(o.kind))
+        tflite.OperatorAddInputs(b, ins)
+        tflite.OperatorAddOutputs(b, outs)
+        if options is not None:
+            tflite.OperatorAddBuiltinOptionsType(
+                b, getattr(tflite.BuiltinOptions, o.options_type or "")
+            )
+            tflite.OperatorAddBuiltinOptions(b, options)
+        return tflite.OperatorEnd(b)
+
+
+def _int32(b: flatbuffers.Builder, values: Sequence[int]) -> int:
+    return b.CreateNumpyVector(np.asarray(values, np.int32))
+
+
+def _offsets(b: flatbuffers.Builder, offsets: Sequence[int]) -> int:
+    b.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        b.PrependUOffsetTRelative(offset)
+    return b.EndVector()
