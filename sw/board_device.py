@@ -72,6 +72,15 @@ class BoardDevice:
         """Whether the board has outside memory."""
         return self._require().outside
 
+    @property
+    def pace(self) -> float:
+        """Bytes a second that the line carries in each direction."""
+        return self._require().pace
+
+    def line_seconds(self) -> float:
+        """The line's clock: a simulated line has its own, in which it is as fast as a real one."""
+        return self._require().now()
+
     def load_target(self, config: AcceleratorConfig) -> None:
         """Nothing if the board is of ``config``; else DeviceError, for a board cannot change."""
         self._require()

@@ -27,6 +27,7 @@ VERBS = {
     "describe": ("inspect", "The parameters of a target and their legal ranges."),
     "operators": ("inspect", "Supported operators, where they run, and their limits."),
     "devices": ("devices", "What programs can run on, and the boards that are plugged in."),
+    "selftest": ("selftest", "Test a device: link, memory, array, a model's answers."),
     "doctor": ("doctor", "Check what this machine has."),
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
     "bitstream": ("bitstream", "Build the bitstream of a board."),

@@ -93,6 +93,10 @@ class Link:
         """Bytes a second that the line is taken to carry."""
         return self._pace
 
+    def now(self) -> float:
+        """Seconds of the line's clock."""
+        return self._transport.now()
+
     def open(self) -> None:
         """Begin a session and learn the device's frame size, buffer and pace.
 

@@ -19,12 +19,17 @@ from kaniwa.golden.softmax import softmax
 from kaniwa.program import HostOp, LayerInfo, Program, TensorInfo
 from kaniwa.statistics import RunStatistics
 
-__all__ = ["Session", "Statistics"]
+__all__ = ["Session", "Statistics", "forget_image"]
 
 Arrays = Mapping[str, np.ndarray] | Sequence[np.ndarray]
 
 # Whose image each device holds: a second session on a device must not run the first one's.
 _LOADED: weakref.WeakKeyDictionary[Device, weakref.ref[Session]] = weakref.WeakKeyDictionary()
+
+
+def forget_image(device: Device) -> None:
+    """Say that ``device``'s memory was overwritten: the next run of a session loads its image."""
+    _LOADED.pop(device, None)
 
 
 @dataclass(frozen=True)

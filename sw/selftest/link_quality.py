@@ -1,0 +1,75 @@
+"""How well the line to a board works: frames, retries, pace and round trip."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from kaniwa.board_device import BoardDevice
+
+__all__ = ["measure_link", "describe_link", "is_weak"]
+
+ROUND_TRIPS = 32
+BULK_BYTES, QUICK_BULK_BYTES = 64 << 10, 8 << 10
+REPEATED_SHARE = 0.01     # of the requests, from which on a line is called weak
+GOODPUT_SHARE = 0.5       # of the line's rate, below which a line is called weak
+
+
+def measure_link(device: BoardDevice, address: int, size: int, *, quick: bool = False,
+                 progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Traffic of both directions over the ``size`` bytes of memory from ``address`` on.
+
+    Times are on the line's own clock, in which a simulated board is as fast as a real one. What
+    memory gives back is not looked at: that is the memory test's.
+    """
+    tell = progress or (lambda text: None)
+    before = dataclasses.replace(device.link_statistics)
+    tell("round trips")
+    trips = [_seconds(device, lambda: device.read(address, 1)) for _ in range(ROUND_TRIPS)]
+    bulk = min(size, QUICK_BULK_BYTES if quick else BULK_BYTES)
+    data = random.Random(1).randbytes(bulk)
+    tell("bulk write")
+    writing = _seconds(device, lambda: device.write(address, data))
+    tell("bulk read")
+    reading = _seconds(device, lambda: device.read(address, bulk))
+    after = device.link_statistics
+    counts = {field.name: getattr(after, field.name) - getattr(before, field.name)
+              for field in dataclasses.fields(after)}
+    return {
+        "frames": counts["requests"] + counts["replies"], **counts,
+        "line_bytes_per_second": round(device.pace), "bulk_bytes": bulk,
+        "write_bytes_per_second": round(bulk / writing),
+        "read_bytes_per_second": round(bulk / reading),
+        "write_share": bulk / writing / device.pace, "read_share": bulk / reading / device.pace,
+        "round_trip_ms": {"min": 1e3 * min(trips), "median": 1e3 * statistics.median(trips),
+                          "max": 1e3 * max(trips)}}
+
+
+def is_weak(values: dict[str, Any]) -> bool:
+    """Whether the line works, but with more repeats or less goodput than a sound one."""
+    return bool(values["repeated"] > REPEATED_SHARE * values["requests"]
+                or min(values["write_share"], values["read_share"]) < GOODPUT_SHARE)
+
+
+def describe_link(values: dict[str, Any]) -> str:
+    """The figures in a sentence."""
+    text = (f"{values['frames']:,} frames, {values['repeated']} repeated, "
+            f"{values['damaged'] + values['refused']} damaged; "
+            f"write {values['write_bytes_per_second'] / 1e3:.1f} kB/s "
+            f"({100 * values['write_share']:.0f} % of the line), "
+            f"read {values['read_bytes_per_second'] / 1e3:.1f} kB/s "
+            f"({100 * values['read_share']:.0f} %); "
+            f"round trip {values['round_trip_ms']['median']:.2f} ms")
+    if is_weak(values):
+        text += "; answers stay exact, but slow: try another cable or port"
+    return text
+
+
+def _seconds(device: BoardDevice, work: Callable[[], object]) -> float:
+    """Time on the line that ``work`` takes; never 0."""
+    began = device.line_seconds()
+    work()
+    return max(device.line_seconds() - began, 1e-9)

@@ -1,0 +1,217 @@
+"""The self-test of a device: its parts one after the other, and the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import kaniwa
+from kaniwa.board_device import BoardDevice
+from kaniwa.config import load_target
+from kaniwa.devices import Device, GoldenDevice
+from kaniwa.errors import CompileError, DeviceError, InputError
+from kaniwa.isa import OUTSIDE
+from kaniwa.selftest.link_quality import describe_link, is_weak, measure_link
+from kaniwa.selftest.march import march
+from kaniwa.selftest.stuck_bit import StuckBit
+from kaniwa.selftest.vectors import describe_mismatch, run_layers, run_model
+from kaniwa.session import forget_image
+
+__all__ = ["MODEL", "PARTS", "Part", "Report", "selftest"]
+
+PARTS = ("link", "memory", "array", "model")
+MODEL = "tflm_micro_speech.tflite"     # the smallest that is shipped: it fits every board
+OUTSIDE_BYTES = 64 << 10               # tested of a memory whose size the device does not tell
+DEFAULT_TARGET = "base"
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part's ``result``, in a sentence and in ``values``.
+
+    pass, weak (right but slow), fail, not run, or none where the device has no such part.
+    """
+
+    name: str
+    result: str
+    text: str
+    seconds: float
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a self-test found. ``device`` describes the device, ``parts`` are in PARTS' order."""
+
+    device: dict[str, Any]
+    parts: list[Part]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether no part failed. Parts that were not run do not fail: the verdict names them."""
+        return not self._named("fail")
+
+    @property
+    def verdict(self) -> str:
+        """One line: PASS or FAIL, and which parts."""
+        failed, weak = self._named("fail"), self._named("weak")
+        left_out = self._named("not run")
+        if failed:
+            return f"FAIL: {', '.join(failed)}"
+        text = "PASS"
+        if weak:
+            text += f", but weak: {', '.join(weak)}"
+        if left_out:
+            text += f" (not run: {', '.join(left_out)})"
+        return text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as ``kaniwa selftest --json`` prints them."""
+        return {**self.device, "passed": self.passed, "verdict": self.verdict,
+                "parts": [{"part": p.name, "result": p.result, "text": p.text,
+                           "seconds": p.seconds, **p.values} for p in self.parts],
+                "seconds": self.seconds}
+
+    def page(self) -> str:
+        """The report file: everything that was found, as text."""
+        lines = [f"kaniwa self-test: {self.verdict}", ""]
+        lines += [f"{key.replace('_', ' ')}: {value}" for key, value in self.device.items()]
+        for part in self.parts:
+            lines += ["", f"{part.name}: {part.result} ({part.seconds:.1f} s)", f"  {part.text}"]
+            for key, value in part.values.items():
+                rows = value if isinstance(value, list) else [value]
+                lines += [f"  {key}: {_plain(row)}" for row in rows]
+        return "\n".join(lines) + "\n"
+
+    def _named(self, result: str) -> list[str]:
+        return [part.name for part in self.parts if part.result == result]
+
+
+def selftest(device: Device, *, model: Path | None = None, quick: bool = False, seed: int = 1,
+             stuck_bit: tuple[int, int, int] | None = None,
+             progress: Progress | None = None) -> Report:
+    """Test an open device; what its memory held is lost.
+
+    A device without a target becomes one of `base`. ``model``: file with recorded vectors beside
+    it; None leaves that part out. ``quick``: memory with 4 instead of 18 passes' traffic.
+    ``stuck_bit`` (address, bit, value) is planted in front of memory, to see it found.
+    Raises DeviceError for golden, which has no memory; what a part raises makes it fail.
+    """
+    if isinstance(device, GoldenDevice):
+        raise DeviceError("the golden device has no device memory to test: name the emulator, sim "
+                          "or a board")
+    began = time.monotonic()
+    if device.config is None:
+        device.load_target(load_target(DEFAULT_TARGET))
+    forget_image(device)
+    run = _Run(device, model, quick, seed, stuck_bit, progress or (lambda text: None))
+    parts: list[Part] = []
+    for name, work in (("link", run.link), ("memory", run.memory), ("array", run.array),
+                       ("model", run.model)):
+        lost = [p.name for p in parts if p.result == "fail" and p.name in ("link", "memory")]
+        at = time.monotonic()
+        try:
+            result, text, values = (("not run", f"needs a sound {lost[0]}", {}) if lost
+                                    else work())
+        except DeviceError as error:
+            result, text, values = "fail", str(error), {}
+        parts.append(Part(name, result, text, round(time.monotonic() - at, 3), values))
+    return Report(_describe(device), parts, round(time.monotonic() - began, 3))
+
+
+Outcome = tuple[str, str, dict[str, Any]]   # result, text, values
+
+
+@dataclass(frozen=True)
+class _Run:
+    device: Device
+    model_path: Path | None
+    quick: bool
+    seed: int
+    stuck_bit: tuple[int, int, int] | None
+    progress: Progress
+
+    def link(self) -> Outcome:
+        if not isinstance(self.device, BoardDevice):
+            return "none", "the device is in this process", {}
+        values = measure_link(self.device, *self._span, quick=self.quick,
+                              progress=lambda text: self.progress(f"link: {text}"))
+        return ("weak" if is_weak(values) else "pass"), describe_link(values), values
+
+    def memory(self) -> Outcome:
+        start, size = self._span
+        memory = (self.device if self.stuck_bit is None
+                  else StuckBit(self.device, *self.stuck_bit))
+        found = march(memory, start, size, quick=self.quick,
+                      progress=lambda share: self.progress(f"memory: {100 * share:.0f} %"))
+        values = {"start": start, "bytes": size, "moved_bytes": found.moved,
+                  "faults": [fault.as_dict() for fault in found.faults]}
+        return ("fail" if found.faults else "pass"), str(found), values
+
+    def array(self) -> Outcome:
+        rows = run_layers(self.device, self._outside, self.seed,
+                          lambda text: self.progress(f"array: {text}"))
+        values = {"layers": rows}
+        wrong = [row for row in rows if row["mismatches"]]
+        if wrong:
+            assert self.device.config is not None
+            more = f"; and {len(wrong) - 1} layers more" if len(wrong) > 1 else ""
+            return "fail", describe_mismatch(wrong[0], self.device.config) + more, values
+        return "pass", (f"{len(rows)} layers, {sum(r['checked'] for r in rows):,} values equal to "
+                        f"golden; {_cycles(rows)}"), values
+
+    def model(self) -> Outcome:
+        if self.model_path is None:
+            return "not run", "no model: name one with --model", {}
+        try:
+            row = run_model(self.device, self._outside, self.model_path,
+                            lambda text: self.progress(f"model: {text}"))
+        except (CompileError, InputError) as error:
+            return "not run", str(error), {}
+        assert self.device.config is not None
+        if row["mismatches"]:
+            return "fail", describe_mismatch(row, self.device.config), row
+        return "pass", (f"{row['name']}, {row['inferences']} samples, {row['checked']} values "
+                        f"equal to LiteRT's; {_cycles([row])}"), row
+
+    @property
+    def _span(self) -> tuple[int, int]:
+        """Start and size of the memory to test."""
+        assert self.device.config is not None
+        size = self.device.config.memory_bytes
+        return (0, size) if size else (OUTSIDE, OUTSIDE_BYTES)
+
+    @property
+    def _outside(self) -> str | None:
+        assert self.device.config is not None
+        return None if self.device.config.memory_bytes else "ideal"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {inner}" for key, inner in value.items())
+    return str(value)
+
+
+def _cycles(rows: list[dict[str, Any]]) -> str:
+    cycles = [row["cycles"] for row in rows]
+    text = f"{sum(cycles):,} cycles"
+    estimates = [row["estimate"] for row in rows]
+    return text + (" as estimated" if cycles == estimates else f", estimated {sum(estimates):,}")
+
+
+def _describe(device: Device) -> dict[str, Any]:
+    """What the report says of the device. One whose line is gone cannot be asked any more."""
+    assert device.config is not None
+    values: dict[str, Any] = {"device": device.name, "target": device.config.name,
+                              "config_hash": device.config.hash,
+                              "kaniwa": kaniwa.__version__}
+    capabilities = getattr(device, "capabilities", {})
+    if "clock_hz" in capabilities:
+        values["clock_mhz"] = capabilities["clock_hz"] / 1e6
+    return values
