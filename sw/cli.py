@@ -18,7 +18,7 @@ VERBS = {
     "compile": ("build", "Compile a model into a program file."),
     "run": ("run", "Run a program or model on a device."),
     "evaluate": ("evaluate", "Accuracy over labelled data."),
-    "estimate": ("build", "Cycles, memory and utilization without simulating."),
+    "estimate": ("estimate", "Cycles, memory and utilization without simulating."),
     "verify": ("verify", "Compare golden with the source framework."),
     "diff": ("diff", "Name the first stored value that differs between two devices."),
     "disasm": ("listing", "Program file to text."),

@@ -1,7 +1,7 @@
 """Errors that kaniwa raises: one line that says what, where and what to do."""
 
-__all__ = ["Error", "ConfigError", "ModelError", "UnsupportedError", "CompileError", "ProgramError",
-           "DeviceError", "InputError", "BuildError"]
+__all__ = ["Error", "ConfigError", "ModelError", "UnsupportedError", "CompileError",
+           "MemoryTooSmallError", "ProgramError", "DeviceError", "InputError", "BuildError"]
 
 
 class Error(Exception):
@@ -22,6 +22,14 @@ class UnsupportedError(Error):
 
 class CompileError(Error):
     """A model that cannot be compiled for this target (does not fit, is not exact, ...)."""
+
+
+class MemoryTooSmallError(CompileError):
+    """A model that needs more device memory than the target has: ``needed_bytes``."""
+
+    def __init__(self, message: str, needed_bytes: int) -> None:
+        super().__init__(message)
+        self.needed_bytes = needed_bytes
 
 
 class ProgramError(Error):

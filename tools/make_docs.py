@@ -1,7 +1,7 @@
 """Fill the generated parts of the documentation from the tables and runs they describe.
 
-``python tools/make_docs.py`` writes README.md and docs/isa.md; ``--check`` only says whether they
-are up to date (the demo's output is compared without its times).
+``python tools/make_docs.py`` writes README.md, docs/isa.md and docs/boards/README.md; ``--check``
+only says whether they are up to date (the demo's output is compared without its times).
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from kaniwa.benchmark.cases import CASES
+from kaniwa.boards.estimate import estimate_board, every_target
 from kaniwa.config import PRESETS
+from kaniwa.importers import load_model
 from kaniwa.isa_docs import isa_page
 from kaniwa.operators import operator_table
 
@@ -49,6 +53,27 @@ def operators() -> str:
     return "\n".join(lines)
 
 
+def estimates() -> str:
+    """Markdown table of `kaniwa estimate --all-boards` for the shipped models, without builds."""
+    chosen = every_target()
+    models = {case.file: case.title for case in CASES if not case.keep_dead_channels}
+    lines = ["| | " + " | ".join(f"`{board.name}`, `{target}`" if len(board.targets) > 1
+                                 else f"`{board.name}`" for board, target in chosen) + " |",
+             "|---" * (len(chosen) + 1) + "|"]
+    for file, title in models.items():
+        graph = load_model(ROOT / "models" / file)
+        rows = [estimate_board(graph, board, target) for board, target in chosen]
+        lines.append(f"| {title} | " + " | ".join(_estimate_cell(row) for row in rows) + " |")
+    return "\n".join(lines)
+
+
+def _estimate_cell(row: dict[str, Any]) -> str:
+    if not row["fits"]:
+        return row["why"]
+    return (f"{row['milliseconds']:.2f} + {row['link_milliseconds']:.1f} ms, "
+            f"{row['inferences_per_second']:.0f}/s, {row['bottleneck']}")
+
+
 def demo() -> str:
     """The output of the demo, run here."""
     spec = importlib.util.spec_from_file_location("demo", ROOT / "examples" / "demo.py")
@@ -80,7 +105,9 @@ def pages() -> dict[Path, str]:
         "presets": presets, "operators": operators, "demo": demo}
     for name, content in parts.items():
         readme = fill(readme, name, content())
-    return {ROOT / "README.md": readme, ROOT / "docs" / "isa.md": isa_page()}
+    boards = ROOT / "docs" / "boards" / "README.md"
+    return {ROOT / "README.md": readme, ROOT / "docs" / "isa.md": isa_page(),
+            boards: fill(boards.read_text(), "estimates", estimates())}
 
 
 def main() -> int:

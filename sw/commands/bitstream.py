@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -37,6 +38,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
     report = built.path.with_suffix(".txt")
     write_atomic(report, page(built).encode())
     values = summary(built) | {"report": str(report)}
+    write_atomic(built.path.with_suffix(".json"), json.dumps(values, indent=2).encode())
     if as_json:
         show_json(values)
     else:

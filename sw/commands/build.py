@@ -1,4 +1,4 @@
-"""``kaniwa compile`` and ``kaniwa estimate``."""
+"""``kaniwa compile``, and how a program's summary is shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from kaniwa.commands.options import compile_options, json_option, progress, show_json, show_table
 
-__all__ = ["compile_command", "estimate_command"]
+__all__ = ["compile_command", "show_summary"]
 
 
 @click.command("compile", epilog="Example: kaniwa compile resnet8.tflite -o resnet8.kaniwa")
@@ -36,28 +36,12 @@ def compile_command(model: Path, target: str, output: Path | None, as_json: bool
     if as_json:
         show_json(values)
     else:
-        _show(values)
+        show_summary(values)
         click.echo(f"wrote {output} ({len(data):,} bytes)")
 
 
-@click.command("estimate", epilog="Example: kaniwa estimate resnet8.tflite --target small "
-                                  "--outside sdram")
-@click.argument("model", type=click.Path(path_type=Path))
-@compile_options
-@json_option
-def estimate_command(model: Path, target: str, as_json: bool, **options: Any) -> None:
-    """Cycles, utilization and memory of MODEL on a target, without simulating."""
-    from kaniwa.compiler import compile
-
-    with progress("compiling") as update:
-        values = compile(model, target=target, progress=update, **options).summary()
-    if as_json:
-        show_json(values)
-    else:
-        _show(values)
-
-
-def _show(values: dict[str, Any]) -> None:
+def show_summary(values: dict[str, Any]) -> None:
+    """Print what ``Program.summary`` gives."""
     show_table(
         f"{values['model']} on {values['target']}",
         ("layer", "op", "where", "MACs", "removed", "cycles", "utilization", "lost"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from kaniwa.errors import CompileError
+from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
 from kaniwa.layer import Constants, Memory, Plan
 
@@ -43,12 +43,12 @@ def allocate(plan: Plan) -> Plan:
         return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
                       [True] * len(buffers), True)
     if plan.options.outside is None:
-        raise CompileError(
+        raise MemoryTooSmallError(
             f"{plan.model.name}: needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
             f"{_kib(sum(sizes))}, tensors {_kib(peak)}), target '{config.name}' has "
             f"{_kib(config.memory_bytes)} KiB on chip; "
             f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
-            f"memory")
+            f"memory", need)
     return _spread(plan, buffers, sizes, commands)
 
 

@@ -1,0 +1,100 @@
+"""``kaniwa estimate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kaniwa.commands.build import show_summary
+from kaniwa.commands.options import compile_options, json_option, progress, show_json, show_table
+from kaniwa.errors import ConfigError
+
+__all__ = ["estimate_command"]
+
+
+@click.command("estimate", epilog="Example: kaniwa estimate resnet8.tflite --all-boards")
+@click.argument("model", type=click.Path(path_type=Path))
+@compile_options
+@click.option("--board", default=None, metavar="B",
+              help="Time on this board (kaniwa bitstream --help names them), with --target or its "
+                   "default target; exit status 1 if the model does not fit.")
+@click.option("--all-boards", is_flag=True, help="A row for each target of each board.")
+@click.option("--builds", type=click.Path(path_type=Path), default=Path("build/boards"),
+              show_default=True, metavar="FOLDER",
+              help="Where kaniwa bitstream wrote: the built clock counts, if there is one.")
+@json_option
+@click.pass_context
+def estimate_command(ctx: click.Context, model: Path, target: str, board: str | None,
+                     all_boards: bool, builds: Path, as_json: bool, **options: Any) -> None:
+    """Cycles, utilization and memory of MODEL on a target, or its time on boards; runs nothing."""
+    if board is None and not all_boards:
+        from kaniwa.compiler import compile
+
+        with progress("compiling") as update:
+            values = compile(model, target=target, progress=update, **options).summary()
+        if as_json:
+            show_json(values)
+        else:
+            show_summary(values)
+        return
+    given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
+    if all_boards and (board or given):
+        raise click.UsageError("--all-boards takes neither --board nor --target", ctx)
+    rows = _rows(model, board, target if given else None, builds, options)
+    if as_json:
+        show_json({"model": rows[0]["model"], "boards": rows} if all_boards else rows[0])
+    else:
+        if not all_boards and rows[0]["fits"]:
+            show_summary(rows[0])
+        _show(rows)
+    if not all_boards and not rows[0]["fits"]:
+        ctx.exit(1)
+
+
+def _rows(model: Path, board: str | None, target: str | None, builds: Path,
+          options: dict[str, Any]) -> list[dict[str, Any]]:
+    from kaniwa.boards.board import load_board
+    from kaniwa.boards.estimate import estimate_board, every_target
+    from kaniwa.importers import load_model
+
+    if options.pop("outside") not in (None, "none"):
+        raise ConfigError("no board has outside memory yet: leave --outside out")
+    chosen = every_target()
+    if board is not None:
+        one = load_board(board)
+        chosen = [(one, target or one.default_target)]
+    graph = load_model(model)
+    rows = []
+    with progress("estimating") as update:
+        for place, name in chosen:
+            update(f"{place.name}, {name}")
+            rows.append(estimate_board(graph, place, name, builds=builds, **options))
+    return rows
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    show_table(f"{rows[0]['model']}: one inference", (
+        "board", "target", "clock", "KiB", "cycles", "compute ms", "link ms", "inferences/s",
+        "bottleneck"), [_cells(row) for row in rows])
+    for row in rows:
+        if row["clock_note"]:
+            click.echo(f"{row['board']}, {row['target']}: {row['clock_note']}")
+    if not any(row["fits"] for row in rows) and len(rows) == 1:
+        click.echo("--all-boards shows where it fits")
+    if any(row["fits"] for row in rows):
+        click.echo("inferences/s: inputs, computing and outputs one after the other, image loaded; "
+                   "a USB adapter adds its delay to each exchange")
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    clock = f"{row['clock_mhz']:g} MHz ({row['clock']})"
+    memory = f"{-(-row['memory_bytes'] // 1024)} of " if row["memory_bytes"] is not None else ""
+    memory += f"{row['available_bytes'] // 1024}"
+    if not row["fits"]:
+        return [row["board"], row["target"], clock, memory, "", "", "", "",
+                f"does not fit: {row['why']}"]
+    return [row["board"], row["target"], clock, memory, f"{row['cycles']:,}",
+            f"{row['milliseconds']:.3f}", f"{row['link_milliseconds']:.3f}",
+            f"{row['inferences_per_second']:.1f}", row["bottleneck"]]

@@ -1,0 +1,77 @@
+"""What an inference takes on the line between host and board, from its program alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kaniwa.isa import COUNTERS, Register
+from kaniwa.link_frames import PAYLOAD_BYTES, REGISTERS, Operation, Request
+from kaniwa.program import Program, TensorInfo
+
+__all__ = ["LinkTime", "link_time"]
+
+STUFFING = 2         # bytes that stuffing and the closing zero add to a frame
+REPLY_BYTES = 8      # of a reply without data, stuffed
+
+
+@dataclass(frozen=True)
+class LinkTime:
+    """Bytes of one inference by direction, frames and all, and their seconds on the line.
+
+    ``input_bytes`` and ``output_bytes`` are the tensors' own. ``exchanges``: times that the host
+    waits for an answer; host and adapter add their delay to each, which is not in ``seconds``.
+    """
+
+    input_bytes: int
+    output_bytes: int
+    to_device: int
+    from_device: int
+    exchanges: int
+    seconds: float
+
+
+def link_time(program: Program, pace: float) -> LinkTime:
+    """One inference of ``program`` over a line of ``pace`` bytes a second each way, image loaded.
+
+    As BoardDevice does it: inputs, run, one look at the status when it has ended, counters,
+    outputs. Nothing overlaps with computing.
+    """
+    wanted = {*program.output_ids, *(op.input for op in program.host_ops)}
+    inputs = [t for t in program.inputs if t.address is not None]
+    outputs = [t for t in program.tensors if t.id in wanted and t.address is not None]
+    exchanges = [_tensor(Operation.WRITE, t) for t in inputs]
+    exchanges += [[_register(r) for r in (Register.PROGRAM_ADDRESS, Register.WATCHDOG,
+                                          Register.CONTROL)],
+                  [_read(Register.STATUS, 1)], [_read(Register.CYCLES, 2)]]
+    if program.config.counters:
+        tags = dict.fromkeys(layer.tag for layer in program.layers)
+        exchanges.append([request for _ in tags for request in (
+            _register(Register.COUNTER_TAG), _read(Register.COUNTER_0, len(COUNTERS)))])
+    exchanges += [_tensor(Operation.READ, t) for t in outputs]
+
+    there = back = seconds = 0.0
+    for requests in exchanges:
+        sent = 1 + sum(request.stored_bytes + STUFFING for request in requests)   # a zero first
+        answered = sum(request.reply_bytes for request in requests)
+        there, back = there + sent, back + answered
+        # Both directions at once, but the first answer waits for its request.
+        first = requests[0].stored_bytes + STUFFING + 1
+        last = REPLY_BYTES if requests[-1].numbered else requests[-1].reply_bytes
+        seconds += max(sent + last, first + answered) / pace
+    return LinkTime(sum(t.bytes for t in inputs), sum(t.bytes for t in outputs), int(there),
+                    int(back), len(exchanges), seconds)
+
+
+def _tensor(operation: Operation, tensor: TensorInfo) -> list[Request]:
+    """The requests that move a whole tensor; what is in it does not count here."""
+    sizes = [min(PAYLOAD_BYTES, tensor.bytes - at) for at in range(0, tensor.bytes, PAYLOAD_BYTES)]
+    return [Request(operation, 0, size, bytes(size) if operation == Operation.WRITE else b"")
+            for size in sizes]
+
+
+def _register(register: Register) -> Request:
+    return Request(Operation.REGISTER, 0, register)
+
+
+def _read(first: Register, count: int) -> Request:
+    return Request(Operation.READ, REGISTERS + 4 * first, 4 * count)
