@@ -17,7 +17,7 @@ BOARD = Board(
     device=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18C"),
     targets={"tang_primer_20k": 40.5},   # 27 MHz * 3 / 2
     capacity=CAPACITY_GW2A_18,
-    link="uart",   # BL616 of the dock
+    link="uart",   # BL702 of the dock
     memory="block RAM only; the DDR3 is not used",
     programmers=(("openFPGALoader", "-b", "tangprimer20k", "{file}"),),
     files={"tang_primer_20k": Path(__file__).with_name("tang_primer_20k.toml")},

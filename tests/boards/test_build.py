@@ -68,6 +68,7 @@ def test_a_small_design_becomes_a_bitstream(board: str, blinky: None, tmp_path: 
     bitstream = Path(values["bitstream"]).read_bytes()
     assert len(bitstream) > 20_000
     report = Path(values["report"]).read_text()
+    assert json.loads(Path(values["report"]).with_suffix(".json").read_text()) == values
     assert "control" in report and f"{values['target_mhz']:g} MHz met" in report
 
     again = _json(capsys, arguments)
