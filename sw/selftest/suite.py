@@ -154,16 +154,19 @@ class _Run:
         return ("fail" if found.faults else "pass"), str(found), values
 
     def array(self) -> Outcome:
-        rows = run_layers(self.device, self._outside, self.seed,
-                          lambda text: self.progress(f"array: {text}"))
-        values = {"layers": rows}
+        rows, left_out = run_layers(self.device, self._outside, self.seed,
+                                    lambda text: self.progress(f"array: {text}"))
+        values = {"layers": rows, "left_out": left_out}
+        if not rows:
+            return "not run", f"no layer fits: {left_out[0]}", values
         wrong = [row for row in rows if row["mismatches"]]
         if wrong:
             assert self.device.config is not None
             more = f"; and {len(wrong) - 1} layers more" if len(wrong) > 1 else ""
             return "fail", describe_mismatch(wrong[0], self.device.config) + more, values
         return "pass", (f"{len(rows)} layers, {sum(r['checked'] for r in rows):,} values equal to "
-                        f"golden; {_cycles(rows)}"), values
+                        f"golden; {_cycles(rows)}"
+                        + (f"; {len(left_out)} do not fit" if left_out else "")), values
 
     def model(self) -> Outcome:
         if self.model_path is None:

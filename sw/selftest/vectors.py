@@ -12,6 +12,7 @@ from kaniwa import golden
 from kaniwa.compiler import compile
 from kaniwa.config import AcceleratorConfig
 from kaniwa.devices import Device
+from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.reference import Recorded
@@ -21,18 +22,21 @@ from kaniwa.session import Session
 __all__ = ["run_layers", "run_model", "describe_mismatch"]
 
 
-def run_layers(device: Device, outside: str | None, seed: int,
-               progress: Callable[[str], None]) -> list[dict[str, Any]]:
-    """A row a layer: what was compared, and where it first differed."""
+def run_layers(device: Device, outside: str | None, seed: int, progress: Callable[[str], None]
+               ) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row a layer: what was compared, and where it first differed; and why others cannot run."""
     config = device.config
     assert config is not None
-    rows = []
+    rows, left_out = [], []
     for number, graph in enumerate(graphs := layer_graphs(config, seed), 1):
         progress(f"layer {number} of {len(graphs)}: {graph.name}")
         inputs = layer_inputs(graph, seed)
         expected = [_outputs(graph, golden.run(graph, item)) for item in inputs]
-        rows.append(_compare(graph, device, outside, inputs, expected))
-    return rows
+        try:
+            rows.append(_compare(graph, device, outside, inputs, expected))
+        except CompileError as error:
+            left_out.append(str(error))
+    return rows, left_out
 
 
 def run_model(device: Device, outside: str | None, path: Path,

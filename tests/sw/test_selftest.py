@@ -201,6 +201,18 @@ def test_what_cannot_be_tested_is_said(models):
         selftest(devices.open("golden"))
 
 
+def test_layers_that_do_not_fit_are_left_out_and_said():
+    small, tiny = (dataclasses.replace(CONFIG, memory_bytes=kib << 10) for kib in (8, 1))
+    with devices.open("emulator", target=small) as device:
+        array = part(selftest(device), "array")
+    assert array.result == "pass" and array.text.endswith("; 3 do not fit")
+    assert all("KiB" in why for why in array.values["left_out"])
+    with devices.open("emulator", target=tiny) as device:
+        report = selftest(device)
+    assert report.verdict == "PASS (not run: array, model)"
+    assert part(report, "array").text.startswith("no layer fits: fully connected 256 to 48: needs ")
+
+
 def test_sessions_of_the_device_load_their_image_again(model_path):
     from kaniwa.inputs import recorded_inputs
 
