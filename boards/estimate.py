@@ -94,6 +94,7 @@ def _times(program: Program, mhz: float) -> dict[str, Any]:
         "total_milliseconds": compute + link,
         "inferences_per_second": 1e3 / (compute + link),
         "compute_inferences_per_second": 1e3 / compute,
+        "load_milliseconds": 1e3 * line.load_seconds,
         "input_bytes": line.input_bytes, "output_bytes": line.output_bytes,
         "link_bytes_out": line.to_device, "link_bytes_in": line.from_device,
         "link_bytes_per_second": PACE, "exchanges": line.exchanges,

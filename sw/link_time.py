@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kaniwa.isa import COUNTERS, Register
 from kaniwa.link_frames import PAYLOAD_BYTES, REGISTERS, Operation, Request
-from kaniwa.program import Program, TensorInfo
+from kaniwa.program import Program
 
 __all__ = ["LinkTime", "link_time"]
 
@@ -20,6 +21,7 @@ class LinkTime:
 
     ``input_bytes`` and ``output_bytes`` are the tensors' own. ``exchanges``: times that the host
     waits for an answer; host and adapter add their delay to each, which is not in ``seconds``.
+    ``load_seconds``: of the program's image, once before the first inference.
     """
 
     input_bytes: int
@@ -28,6 +30,7 @@ class LinkTime:
     from_device: int
     exchanges: int
     seconds: float
+    load_seconds: float
 
 
 def link_time(program: Program, pace: float) -> LinkTime:
@@ -39,7 +42,7 @@ def link_time(program: Program, pace: float) -> LinkTime:
     wanted = {*program.output_ids, *(op.input for op in program.host_ops)}
     inputs = [t for t in program.inputs if t.address is not None]
     outputs = [t for t in program.tensors if t.id in wanted and t.address is not None]
-    exchanges = [_tensor(Operation.WRITE, t) for t in inputs]
+    exchanges = [_transfer(Operation.WRITE, t.bytes) for t in inputs]
     exchanges += [[_register(r) for r in (Register.PROGRAM_ADDRESS, Register.WATCHDOG,
                                           Register.CONTROL)],
                   [_read(Register.STATUS, 1)], [_read(Register.CYCLES, 2)]]
@@ -47,24 +50,36 @@ def link_time(program: Program, pace: float) -> LinkTime:
         tags = dict.fromkeys(layer.tag for layer in program.layers)
         exchanges.append([request for _ in tags for request in (
             _register(Register.COUNTER_TAG), _read(Register.COUNTER_0, len(COUNTERS)))])
-    exchanges += [_tensor(Operation.READ, t) for t in outputs]
-
-    there = back = seconds = 0.0
-    for requests in exchanges:
-        sent = 1 + sum(request.stored_bytes + STUFFING for request in requests)   # a zero first
-        answered = sum(request.reply_bytes for request in requests)
-        there, back = there + sent, back + answered
-        # Both directions at once, but the first answer waits for its request.
-        first = requests[0].stored_bytes + STUFFING + 1
-        last = REPLY_BYTES if requests[-1].numbered else requests[-1].reply_bytes
-        seconds += max(sent + last, first + answered) / pace
-    return LinkTime(sum(t.bytes for t in inputs), sum(t.bytes for t in outputs), int(there),
-                    int(back), len(exchanges), seconds)
+    exchanges += [_transfer(Operation.READ, t.bytes) for t in outputs]
+    load = [_transfer(Operation.WRITE, len(data)) for _, data in program.images]
+    return LinkTime(
+        sum(t.bytes for t in inputs), sum(t.bytes for t in outputs),
+        sum(map(_sent, exchanges)), sum(map(_answered, exchanges)), len(exchanges),
+        sum(map(_line_bytes, exchanges)) / pace, sum(map(_line_bytes, load)) / pace)
 
 
-def _tensor(operation: Operation, tensor: TensorInfo) -> list[Request]:
-    """The requests that move a whole tensor; what is in it does not count here."""
-    sizes = [min(PAYLOAD_BYTES, tensor.bytes - at) for at in range(0, tensor.bytes, PAYLOAD_BYTES)]
+def _sent(requests: Sequence[Request]) -> int:
+    """Bytes of an exchange to the device, with the zero that goes before it."""
+    return 1 + sum(request.stored_bytes + STUFFING for request in requests)
+
+
+def _answered(requests: Sequence[Request]) -> int:
+    return sum(request.reply_bytes for request in requests)
+
+
+def _line_bytes(requests: Sequence[Request]) -> int:
+    """An exchange's time on the line, in bytes of one direction.
+
+    Both directions go at once, but the first answer waits for its request, and the last request is
+    answered.
+    """
+    last = REPLY_BYTES if requests[-1].numbered else requests[-1].reply_bytes
+    return max(_sent(requests) + last, _sent(requests[:1]) + _answered(requests))
+
+
+def _transfer(operation: Operation, count: int) -> list[Request]:
+    """The requests that move ``count`` bytes; what they are does not matter here."""
+    sizes = [min(PAYLOAD_BYTES, count - at) for at in range(0, count, PAYLOAD_BYTES)]
     return [Request(operation, 0, size, bytes(size) if operation == Operation.WRITE else b"")
             for size in sizes]
 

@@ -82,7 +82,9 @@ def test_the_link_s_bytes_are_those_of_the_driver(target: str, models: Path,
     program = compile(speech, target=target)
     with BoardDevice("board", connect=lambda: ModelTransport(
             LinkModel(EmulatedCore(PRESETS[target])))) as device:
+        began = device.line_seconds()
         session = Session(program, device)
+        loading = device.line_seconds() - began
         before = dataclasses.replace(device.link_statistics)
         began = device.line_seconds()
         session.run(recorded_inputs(models / SPEECH)[0])
@@ -93,6 +95,7 @@ def test_the_link_s_bytes_are_those_of_the_driver(target: str, models: Path,
     assert line.from_device == after.bytes_received - before.bytes_received
     # The model's line carries one direction at a time.
     assert line.seconds < seconds < 1.3 * line.seconds
+    assert line.load_seconds < loading < 1.1 * line.load_seconds
 
 
 def test_the_pace_is_that_of_the_boards_uart() -> None:

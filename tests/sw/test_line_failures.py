@@ -19,6 +19,7 @@ from wrong_baud import resample
 
 from kaniwa import cli
 from kaniwa.config import PRESETS
+from kaniwa.isa import Register
 from kaniwa.sim.link_model import EmulatedCore, LinkModel
 
 BAUD = 3_000_000
@@ -27,6 +28,23 @@ SILENT = ("no answer: is the device powered and programmed with a kaniwa bitstre
           "rate right?")
 NO_FRAME = "bytes came and no frame among them: wrong baud rate, or not a kaniwa device"
 BAUDS = {getattr(termios, f"B{rate}"): rate for rate in (115_200, 1_000_000, 2_000_000, BAUD)}
+
+
+class LongRun(EmulatedCore):
+    """A core whose next run does not end; ``what`` is called when its status is asked the third
+    time."""
+
+    def __init__(self, what):
+        super().__init__(PRESETS["small"])
+        self.hangs = True
+        self.asked, self.what = 0, what
+
+    def read_register(self, index):
+        if self.busy and index == Register.STATUS:
+            self.asked += 1
+            if self.asked == 12:      # four bytes each
+                self.what()
+        return super().read_register(index)
 
 
 class Board:
@@ -89,6 +107,8 @@ class Board:
         if rate != BAUD:
             data = resample(data, rate, BAUD)
         answer = self.model.receive(data)
+        if self.pulled.is_set():
+            return
         if self.noise is not None:
             answer = self.noise(answer)
         os.write(self.master, answer if rate == BAUD else resample(answer, BAUD, rate))
@@ -129,6 +149,32 @@ def test_a_cable_pulled_in_the_middle(board, run):
     board.unplug()
     board.program("small")           # it lost its power
     board.plug()
+    assert run() is None
+
+
+def test_a_cable_pulled_while_it_runs(board, run):
+    board.model.core = LongRun(board.pull)
+    error = run()
+    assert error is not None and error.startswith(f"{board.path}: connection lost")
+    board.unplug()
+    board.program("small")
+    board.plug()
+    assert run() is None
+
+
+def test_a_device_that_is_reset_while_it_runs(board, run):
+    board.model.core = LongRun(lambda: board.program("small"))
+    assert run() == f"{board.path}: the device was reset: run again"
+    assert run() is None
+
+
+def test_a_device_that_runs_on_after_its_host_has_gone(board, run):
+    """The cable comes back, with the power never gone: the next host ends the run."""
+    board.model.core = core = LongRun(board.pull)
+    assert "connection lost" in run()
+    assert core.busy
+    core.hangs = False
+    board.replug()
     assert run() is None
 
 
