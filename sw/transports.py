@@ -19,6 +19,7 @@ __all__ = ["Transport", "SerialTransport", "TcpTransport", "Address", "parse_add
            "open_transport", "DEFAULT_BAUD"]
 
 DEFAULT_BAUD = 3_000_000
+LEAST_BAUD = 300          # what adapters do; a device that is not there is given up in seconds
 BITS_A_BYTE = 10          # with start and stop bit
 CONNECT_SECONDS = 5.0
 WRITE_SECONDS = 30.0      # a line that takes no byte for so long is broken
@@ -69,6 +70,12 @@ def parse_address(name: str) -> Address:
             raise DeviceError(f"device '{name}': after '?' expected {' or '.join(known)} with a "
                               f"number, found '{key}={value}'")
         numbers[key] = int(value)
+    if numbers.get("baud", DEFAULT_BAUD) < LEAST_BAUD:
+        raise DeviceError(f"device '{name}': baud must be at least {LEAST_BAUD}, not "
+                          f"{numbers['baud']}")
+    port = found[2].rpartition(":")[2]
+    if found[1] == "tcp" and not 1 <= int(port) <= 65535:
+        raise DeviceError(f"device '{name}': the port must be 1..65535, not {port}")
     return Address(found[1], found[2], **numbers)
 
 
@@ -191,4 +198,8 @@ def _why_not_opened(path: str, baud: int, error: Exception) -> str:
         return f"{path}: no permission: add yourself to the group that owns it (often dialout)"
     if isinstance(error, ValueError):
         return f"{path}: the port cannot do {baud} baud"
+    if number is not None:
+        return f"{path}: cannot be opened ({os.strerror(number)})"
+    if "configure" in str(error):
+        return f"{path}: not a serial port"
     return f"{path}: cannot be opened ({error})"

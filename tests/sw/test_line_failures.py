@@ -271,3 +271,18 @@ def test_the_self_test_tells_a_pulled_cable_too(board, capsys):
     output = capsys.readouterr().out
     assert stopped.value.code == 1
     assert "connection lost" in output and output.endswith("\nFAIL: memory\n")
+
+
+@pytest.mark.parametrize("name, message", [
+    ("serial:/dev/null", "/dev/null: not a serial port"),
+    ("serial:/dev", "/dev: cannot be opened (Is a directory)"),
+    ("serial:/dev/null?baud=7", "device 'serial:/dev/null?baud=7': baud must be at least 300, "
+                                "not 7"),
+    ("tcp:127.0.0.1:99999", "device 'tcp:127.0.0.1:99999': the port must be 1..65535, not 99999"),
+    ("tcp:127.0.0.1:0", "device 'tcp:127.0.0.1:0': the port must be 1..65535, not 0"),
+])
+def test_what_is_no_line_is_named(name, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["selftest", "--device", name])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == f"kaniwa: {message}\n"
