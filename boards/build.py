@@ -21,13 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from amaranth import Elaboratable
+
 from kaniwa.boards import tools
 from kaniwa.boards.board import Board
 from kaniwa.boards.family import Family, load_family
 from kaniwa.boards.timing import Timing, read_timing
 from kaniwa.boards.utilization import Netlist, mark_commands
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import BuildError
+from kaniwa.errors import BuildError, ConfigError
 from kaniwa.sim.toolchain import cache_folder
 
 __all__ = ["Bitstream", "Progress", "build", "design_files"]
@@ -101,14 +103,23 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
                      _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1))
 
 
-def design_files(board: Board, config: AcceleratorConfig, mhz: float) -> dict[str, str]:
-    """RTLIL and constraints of the board's top, by file name; the same for the same sources."""
+def design_files(board: Board, config: AcceleratorConfig, mhz: float,
+                 **line: int) -> dict[str, str]:
+    """RTLIL and constraints of the board's top, by file name; the same for the same sources.
+
+    ``line``: baud and pace of ``BoardTop``, where they are not those of a bitstream.
+    """
     from kaniwa.boards.top import BoardTop
 
     family = load_family(board.family)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")   # the toolchain's own, for example on its version
-        plan = board.make_platform().prepare(BoardTop(board, config, mhz), TOP, emit_src=False)
+        top = BoardTop(board, config, mhz, **line)
+        try:
+            plan = board.make_platform().prepare(top, TOP, emit_src=False)
+        except ConfigError:
+            Elaboratable._MustUse__silence = True   # the blocks before the one that was refused
+            raise
     return {name: plan.files[name] for name in (f"{TOP}.il", f"{TOP}.{family.constraints}")}
 
 

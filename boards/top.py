@@ -23,11 +23,14 @@ BAUD = 3_000_000
 class BoardTop(Elaboratable):
     """The accelerator on a board, in one clock domain that runs at the target's clock.
 
-    The host reaches it over a UART of BAUD.
+    The host reaches it over a UART of ``baud``. ``pace``: bytes a second that the board tells the
+    host, by default those of the UART.
     """
 
-    def __init__(self, board: Board, config: AcceleratorConfig, mhz: float):
+    def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *, baud: int = BAUD,
+                 pace: int | None = None):
         self._board, self._config, self._mhz = board, config, mhz
+        self._baud, self._pace = baud, pace or baud // 10
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -37,9 +40,9 @@ class BoardTop(Elaboratable):
         locked = pll.add(m, platform, sync.clk)
         m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
 
-        m.submodules.uart = uart = Uart(pll.hz, BAUD)
+        m.submodules.uart = uart = Uart(pll.hz, self._baud)
         m.submodules.accelerator = accelerator = Accelerator(
-            self._config, pace=BAUD // 10, memory=family.memory, clock_hz=pll.hz,
+            self._config, pace=self._pace, memory=family.memory, clock_hz=pll.hz,
             counter_tags=COUNTER_TAGS)
         connect(m, uart.o, accelerator.rx)
         connect(m, accelerator.tx, uart.i)

@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 
 from kaniwa.config import AcceleratorConfig
 
-__all__ = ["ports", "to_verilog", "generate"]
+__all__ = ["ports", "to_verilog", "from_rtlil", "generate"]
 
 
 _ZEROED_MEMORY = re.compile(
@@ -47,6 +47,15 @@ def to_verilog(component: wiring.Component, name: str) -> str:
         warnings.simplefilter("ignore")   # the toolchain's own, for example on its version
         text = verilog.convert(component, name=name, ports=ports(component),
                                emit_src=False)
+    return _zeroed_by_loops(text)
+
+
+def from_rtlil(text: str) -> str:
+    """Verilog of a design in RTLIL, as ``to_verilog`` makes it."""
+    return _zeroed_by_loops(verilog._convert_rtlil_text(text))
+
+
+def _zeroed_by_loops(text: str) -> str:
     numbers = itertools.count()   # a block's name may come once in a module
     return _ZEROED_MEMORY.sub(lambda initial: _zero_by_loop(initial, next(numbers)), text)
 

@@ -121,6 +121,7 @@ class FaultyTransport:
         return self._inner.now()
 
     def close(self) -> None:
+        self._held, self._held_until = b"", 0.0
         self._inner.close()
 
     def _check(self, stream: FaultyStream, data: bytes) -> bytes:

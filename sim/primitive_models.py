@@ -12,5 +12,5 @@ FOLDER = Path(__file__).with_name("primitives")
 
 def primitive_models(verilog: str) -> str:
     """Verilog of the primitives that ``verilog`` has instances of, empty if there are none."""
-    words = set(re.findall(r"^  ([A-Z][A-Z0-9_]+) (?:#\(|\w)", verilog, re.MULTILINE))
+    words = set(re.findall(r"^  ([A-Za-z][A-Za-z0-9_]+) (?:#\(|\w)", verilog, re.MULTILINE))
     return "".join(path.read_text() for path in sorted(FOLDER.glob("*.v")) if path.stem in words)

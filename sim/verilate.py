@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import kaniwa.hw
@@ -28,7 +28,8 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
 from kaniwa.sim.toolchain import cache_folder, environment, require_compiler, verilator
 
-__all__ = ["Progress", "core_library", "core_verilog", "build_library"]
+__all__ = ["Progress", "core_library", "core_verilog", "kept_verilog", "source_texts",
+           "build_library"]
 
 # Called with what is being done and the seconds since the build began.
 Progress = Callable[[str, float], None]
@@ -56,14 +57,23 @@ def core_library(config: AcceleratorConfig, *, trace: bool = False,
 
 def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) -> str:
     """The core's Verilog, elaborated only if the gateware or the config are new."""
-    key = _digest([config.hash, importlib.metadata.version("amaranth"), *_gateware_sources()])
-    path = cache_folder() / "verilog" / f"{config.name}-{key}.v"
+    def elaborate() -> str:
+        from kaniwa.hw.verilog import generate
+
+        return generate(config)
+
+    return kept_verilog(config.name, [config.hash, *_gateware_sources()], elaborate, progress)
+
+
+def kept_verilog(name: str, made_from: Sequence[str], elaborate: Callable[[], str],
+                 progress: Progress | None = None) -> str:
+    """What ``elaborate`` gave for ``made_from`` the first time, kept under ``name``."""
+    key = _digest([*made_from, importlib.metadata.version("amaranth")])
+    path = cache_folder() / "verilog" / f"{name}-{key}.v"
     with _reporting(path.parent), _locked(path, progress):
         if not path.exists():
             with _stage("elaborating the gateware", progress):
-                from kaniwa.hw.verilog import generate
-
-                text = generate(config)
+                text = elaborate()
             temporary = path.with_suffix(f".{os.getpid()}")
             try:
                 temporary.write_text(text)
@@ -188,8 +198,12 @@ def _gateware_sources() -> list[str]:
     """The texts that the Verilog is made from, besides the config."""
     folder = Path(kaniwa.hw.__path__[0])
     host = Path(kaniwa.isa.__file__)
-    paths = [*sorted(folder.glob("*.py")), host, host.with_name("config.py")]
-    return [f"{path.name}\n{path.read_text()}" for path in paths]
+    return source_texts([*folder.glob("*.py"), host, host.with_name("config.py")])
+
+
+def source_texts(paths: Iterable[Path]) -> list[str]:
+    """Names and texts of files."""
+    return [f"{path.name}\n{path.read_text()}" for path in sorted(paths)]
 
 
 @functools.cache

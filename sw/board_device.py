@@ -39,7 +39,8 @@ class BoardDevice:
 
     config: the board's own. target: the config that it must have; also names one that is neither
     a preset nor a board's. watchdog: cycles without progress before the board ends a run.
-    connect: opens the byte stream, for lines that have no name.
+    connect: opens the byte stream, for lines that have no name. ``progress`` may be set to what is
+    to hear of long transfers and runs.
     After a DeviceError of the line the next call opens it again; memory is then what it may be.
     """
 
@@ -56,6 +57,7 @@ class BoardDevice:
             self._connect = connect
         self._target = None if target is None else load_target(target)
         self._watchdog = watchdog
+        self.progress: Callable[[str], None] = lambda text: None
         self._closed = False
         self._link: Link | None = None
         self.config: AcceleratorConfig | None = None
@@ -101,12 +103,12 @@ class BoardDevice:
     def write(self, address: int, data: bytes) -> None:
         """Copy ``data`` into device memory."""
         self._check_span("write", address, len(data))
-        self._exchange(writes(self._require(), address, bytes(data)))
+        self._transfer("writing", len(data), writes(self._require(), address, bytes(data)))
 
     def read(self, address: int, count: int) -> bytes:
         """``count`` bytes of device memory."""
         self._check_span("read", address, count)
-        return _joined(self._exchange(reads(self._require(), address, count)))
+        return _joined(self._transfer("reading", count, reads(self._require(), address, count)))
 
     def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
         """Run the program to its END; counters of ``tags``. Raises DeviceError if it fails."""
@@ -141,10 +143,11 @@ class BoardDevice:
         self.abort()
 
     def _wait_for_end(self) -> int:
-        pause = 0.0
+        pause, began = 0.0, time.monotonic()
         while (status := self._registers(Register.STATUS, 1)[0]) & Status.RUNNING:
-            time.sleep(pause)
+            self._pause(pause)
             pause = min(2 * pause + 0.0005, LONGEST_POLL)
+            self.progress(f"running, {time.monotonic() - began:.0f} s")
         return status
 
     def _error(self, program_address: int) -> DeviceError:
@@ -182,11 +185,26 @@ class BoardDevice:
             raise DeviceError(f"{self.name}: {what} of {count} bytes at {address:#x} is outside "
                               f"device memory of {size} bytes")
 
-    def _exchange(self, requests: Sequence[Request]) -> list[bytes | None]:
+    def _transfer(self, what: str, size: int,
+                  requests: Sequence[Request]) -> list[bytes | None]:
+        """Move ``size`` bytes of device memory."""
+        return self._exchange(requests, lambda done: self.progress(
+            f"{what}, {size * done // len(requests):,} of {size:,} bytes"))
+
+    def _pause(self, seconds: float) -> None:
+        link = self._require()
+        try:
+            link.pause(seconds)
+        except DeviceError:
+            self._drop()
+            raise
+
+    def _exchange(self, requests: Sequence[Request],
+                  report: Callable[[int], None] | None = None) -> list[bytes | None]:
         """All traffic goes through here; a failed line is dropped."""
         link = self._require()
         try:
-            return link.exchange(requests)
+            return link.exchange(requests, report)
         except DeviceError:
             self._drop()
             raise

@@ -28,6 +28,7 @@ VERBS = {
     "operators": ("inspect", "Supported operators, where they run, and their limits."),
     "devices": ("devices", "What programs can run on, and the boards that are plugged in."),
     "selftest": ("selftest", "Test a device: link, memory, array, a model's answers."),
+    "board-sim": ("board_sim", "Offer a simulated board as a pseudo-terminal."),
     "doctor": ("doctor", "Check what this machine has."),
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
     "bitstream": ("bitstream", "Build the bitstream of a board."),
@@ -48,7 +49,7 @@ class _Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"kaniwa.commands.{VERBS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

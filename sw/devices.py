@@ -16,10 +16,11 @@ from kaniwa.errors import ConfigError, DeviceError
 from kaniwa.graph import Graph
 from kaniwa.statistics import RunStatistics
 
-__all__ = ["check_name", "Device", "EmulatorDevice", "GoldenDevice", "open"]
+__all__ = ["check_name", "target_of", "Device", "EmulatorDevice", "GoldenDevice", "open"]
 
-CHOICES = ("golden", "emulator", "sim", "serial:PORT", "tcp:HOST:PORT")
+CHOICES = ("golden", "emulator", "sim", "sim:BOARD", "serial:PORT", "tcp:HOST:PORT")
 BOARDS = ("serial:", "tcp:")
+VIRTUAL = "sim:"
 OUTSIDE_MEMORY = re.compile(r"none|ideal|sdram(,(bytes|latency)=[1-9][0-9]{0,3})*")
 Target = str | Path | AcceleratorConfig
 
@@ -151,17 +152,41 @@ def check_name(name: str) -> None:
         from kaniwa.transports import parse_address
 
         parse_address(name)
+    elif name.startswith(VIRTUAL):
+        _parse_virtual(name)
     elif name not in CHOICES:
         raise DeviceError(f"unknown device '{name}': give one of {', '.join(CHOICES)}")
 
 
+def target_of(name: str) -> str | None:
+    """The target that the device ``name`` has unless another one is asked for, if it has one."""
+    if not name.startswith(VIRTUAL):
+        return None
+    from kaniwa.boards.board import load_board
+
+    board = load_board(_parse_virtual(name)[0])
+    return str(board.files.get(board.default_target, board.default_target))
+
+
+def _parse_virtual(name: str) -> tuple[str, int | None]:
+    """The board and the baud of ``sim:BOARD?baud=B``."""
+    from kaniwa.boards.board import BOARDS as boards
+
+    found = re.fullmatch(r"sim:([^?]*)(?:\?baud=([1-9][0-9]{0,8}))?", name)
+    if found is None or found[1] not in boards:
+        raise DeviceError(f"device '{name}': expected sim:BOARD[?baud=B], BOARD one of "
+                          f"{', '.join(boards)}")
+    return found[1], int(found[2]) if found[2] else None
+
+
 def open(name: str, target: Target | None = None, outside: str | None = None,
          progress: Callable[[str], None] | None = None, **options: Any) -> Device:
-    """Open the device ``name``: "golden", "emulator", "sim", "serial:PORT[?baud=B]" or
-    "tcp:HOST:PORT".
+    """Open the device ``name``: "golden", "emulator", "sim", "sim:BOARD[?baud=B]",
+    "serial:PORT[?baud=B]" or "tcp:HOST:PORT".
 
     ``target`` is a preset, a TOML file or a config; without it, the device takes the target of its
-    first program; a board has its own, which must be ``target``. ``outside``: none, ideal or
+    first program; a board has its own, which must be ``target``, and a virtual board is made for
+    ``target``, by default the board's first one. ``outside``: none, ideal or
     sdram[,bytes=B,latency=L]; a board must have some. ``progress`` is told what takes long.
     ``options`` of sim: stalls, seed, trace, watchdog, cycle_limit; of a board: watchdog.
     Raises DeviceError for an unknown device or option.
@@ -169,17 +194,19 @@ def open(name: str, target: Target | None = None, outside: str | None = None,
     check_name(name)
     if name == "sim":
         return _open_sim(target, outside, progress, options)
-    if name.startswith(BOARDS):
-        return _open_board(name, target, outside, options)
+    if name.startswith((*BOARDS, VIRTUAL)):
+        return _open_board(name, target, outside, progress, options)
     _check_options(name, options, ())
     return (GoldenDevice if name == "golden" else EmulatorDevice)(target, outside)
 
 
 def _open_board(name: str, target: Target | None, outside: str | None,
-                options: dict[str, Any]) -> Device:
+                progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
     from kaniwa.board_device import BoardDevice
 
     _check_options(name, options, ("watchdog",))
+    if name.startswith(VIRTUAL):
+        options = options | {"connect": _virtual_line(name, target, progress)}
     device = BoardDevice(name, target, **options)
     if outside not in (None, "none") and not device.outside:
         device.close()
@@ -188,19 +215,39 @@ def _open_board(name: str, target: Target | None, outside: str | None,
     return device
 
 
+def _virtual_line(name: str, target: Target | None,
+                  progress: Callable[[str], None] | None) -> Callable[[], Any]:
+    """Power a virtual board up; gives what plugs its cable in."""
+    try:
+        from kaniwa.sim.board_design import board_design
+        from kaniwa.sim.pin_transport import PinTransport
+    except ImportError as error:
+        raise _missing(error) from None
+    board, baud = _parse_virtual(name)
+    config = None if target is None else load_target(target)
+    transport = PinTransport(board_design(board, config, baud), _report(progress))
+    return lambda: transport
+
+
 def _open_sim(target: Target | None, outside: str | None,
               progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
     try:
         from kaniwa.sim.device import SimDevice
     except ImportError as error:
-        raise DeviceError(f"the simulated core needs {error.name}: "
-                          "pip install 'kaniwa[sim]'") from None
+        raise _missing(error) from None
     _check_options("sim", options, ("stalls", "seed", "trace", "watchdog", "cycle_limit"))
-    def report(what: str, seconds: float) -> None:
-        if progress is not None:
-            progress(f"{what} ({seconds:.0f} s)")
+    return SimDevice(target, outside=outside, progress=_report(progress), **options)
 
-    return SimDevice(target, outside=outside, progress=report, **options)
+
+def _missing(error: ImportError) -> DeviceError:
+    return DeviceError(f"the simulated core needs {error.name}: pip install 'kaniwa[sim]'")
+
+
+def _report(progress: Callable[[str], None] | None) -> Callable[[str, float], None]:
+    """What hears of a build, with the seconds it took."""
+    if progress is None:
+        return lambda what, seconds: None
+    return lambda what, seconds: progress(f"{what} ({seconds:.0f} s)")
 
 
 def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kaniwa.errors import DeviceError
@@ -125,18 +125,26 @@ class Link:
         """Give the line up."""
         self._transport.close()
 
-    def exchange(self, requests: Sequence[Request]) -> list[bytes | None]:
+    def pause(self, seconds: float) -> None:
+        """Let time pass on the line; replies that come now belong to no request."""
+        end = self._transport.now() + seconds
+        while (left := end - self._transport.now()) > 0:
+            self._replies(self._transport.read(left))
+
+    def exchange(self, requests: Sequence[Request],
+                 report: Callable[[int], None] | None = None) -> list[bytes | None]:
         """Have all ``requests`` done, in order, as many in flight as the device can hold.
 
         Gives the data of each READ, b"" for others. A READ that is followed by numbered requests
-        may be missed, for these are not held back: it gives None.
+        may be missed, for these are not held back: it gives None. ``report`` is told now and then
+        how many requests are done.
         """
         items = []
         number = self._executed
         for request in requests:
             items.append(_Item(request, number))
             number += request.numbered
-        _Exchange(self, items).run()
+        _Exchange(self, items, report).run()
         return [item.data if item.request.operation == Operation.READ else b"" for item in items]
 
     def _begin(self, session: int) -> None:
@@ -192,8 +200,11 @@ class _Exchange:
     numbered requests before it.
     """
 
-    def __init__(self, link: Link, items: list[_Item]) -> None:
+    def __init__(self, link: Link, items: list[_Item],
+                 report: Callable[[int], None] | None) -> None:
         self._link = link
+        self._report = report
+        self._count = len(items)
         self._first = link._executed
         self._numbered = [item for item in items if item.request.numbered]
         self._numbered_sent = 0
@@ -220,6 +231,8 @@ class _Exchange:
                 self._take(reply)
             if (link._executed, len(self._flight)) != before:
                 tries, since = 0, transport.now()
+                if self._report is not None:
+                    self._report(self._count - len(self._queue) - len(self._flight))
             elif transport.now() >= deadline:
                 link.statistics.timeouts += 1
                 tries += 1

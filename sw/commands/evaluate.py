@@ -17,6 +17,7 @@ from kaniwa.commands.options import (
     load_program,
     progress,
     show_json,
+    target_for,
     track,
 )
 from kaniwa.errors import InputError
@@ -47,7 +48,7 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     began = time.monotonic()
     devices.check_name(device)
     with progress("compiling"):
-        program, graph = load_program(model, target, options, False)
+        program, graph = load_program(model, target_for(ctx, target, device), options, False)
     if graph is None:
         raise InputError(f"{model}: evaluate needs the model, not a program file")
     inputs = load_inputs(data, program.inputs, uint8=uint8, limit=limit)
@@ -55,7 +56,7 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     if len(labels) < len(inputs):
         raise InputError(f"{data}: {len(inputs)} inferences but {len(labels)} labels")
     reference = _reference(against, model, graph)
-    sim_options = {"stalls": stalls, "seed": seed} if device.split(":")[0] == "sim" else {}
+    sim_options = {"stalls": stalls, "seed": seed} if device == "sim" else {}
     with progress(f"starting {device}") as update:
         opened = devices.open(device, target=program.config, outside=program.outside,
                               progress=update, **sim_options)
@@ -63,7 +64,7 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     answers, different, device_seconds = [], 0, 0.0
     with opened:
         session = Session(program, opened)
-        for item in track(inputs, f"running on {device}"):
+        for item in track(inputs, f"running on {device}", opened):
             session.reset()
             at = time.monotonic()
             got = session.run(item)[output]

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from kaniwa.graph import Graph
     from kaniwa.program import Program
 
-__all__ = ["compile_options", "json_option", "input_options", "device_options", "load_program",
-           "show_json", "show_table", "progress", "track"]
+__all__ = ["compile_options", "json_option", "input_options", "device_options", "target_for",
+           "load_program", "show_json", "show_table", "progress", "board_progress",
+           "track"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Item = TypeVar("Item")
@@ -55,11 +56,20 @@ input_options = _apply([
 
 device_options = _apply([
     click.option("--device", default="emulator", show_default=True, metavar="D",
-                 help="golden, emulator, sim, serial:PORT[?baud=B] or tcp:HOST:PORT."),
+                 help="golden, emulator, sim, sim:BOARD, serial:PORT[?baud=B] or tcp:HOST:PORT."),
     click.option("--stalls", type=click.FloatRange(0, 0.95), default=0.0, metavar="P",
                  help="sim: chance that memory stalls in a cycle."),
     click.option("--seed", type=int, default=0, metavar="N", help="sim: seed of the stalls."),
 ])
+
+
+def target_for(ctx: click.Context, target: str, *devices: str) -> str:
+    """``--target``; where it is not given, what one of ``devices`` has of its own."""
+    from kaniwa.devices import target_of
+
+    if ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT:
+        return target
+    return next((own for device in devices if (own := target_of(device))), target)
 
 
 def load_program(path: Path, target: str, options: dict[str, Any],
@@ -135,11 +145,38 @@ def progress(what: str) -> Iterator[Callable[..., None]]:
         yield lambda text, seconds=0.0: status.update(f"{what}: {text}")
 
 
-def track(items: Sequence[Item], what: str) -> Iterable[Item]:
-    """The items, with a progress bar on a terminal."""
+@contextmanager
+def board_progress(device: Any, what: str) -> Iterator[None]:
+    """Show ``what`` with the transfers and runs that a board tells of; other devices tell nothing.
+    """
+    from kaniwa.board_device import BoardDevice
+
+    with progress(what) as update:
+        if not isinstance(device, BoardDevice):
+            yield
+            return
+        before, device.progress = device.progress, update
+        try:
+            yield
+        finally:
+            device.progress = before
+
+
+def track(items: Sequence[Item], what: str, device: Any = None) -> Iterable[Item]:
+    """The items, with a progress bar on a terminal; on a board, what it does for each."""
+    from kaniwa.board_device import BoardDevice
+
+    if isinstance(device, BoardDevice):
+        return _track_on_board(items, what, device)
     if not sys.stderr.isatty() or len(items) < 2:
         return items
     from rich.console import Console
     from rich.progress import track as rich_track
 
     return rich_track(items, description=what, console=Console(stderr=True), transient=True)
+
+
+def _track_on_board(items: Sequence[Item], what: str, device: Any) -> Iterator[Item]:
+    for number, item in enumerate(items, 1):
+        with board_progress(device, f"{what}, inference {number} of {len(items)}"):
+            yield item

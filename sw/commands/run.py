@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 import numpy as np
 
 from kaniwa.commands.options import (
+    board_progress,
     compile_options,
     device_options,
     input_options,
@@ -18,6 +20,7 @@ from kaniwa.commands.options import (
     progress,
     show_json,
     show_table,
+    target_for,
     track,
 )
 from kaniwa.errors import InputError
@@ -51,6 +54,7 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
                 stalls: float, seed: int, as_json: bool, **options: Any) -> None:
     """Run a program file or a model on a device."""
     from kaniwa import devices
+    from kaniwa.board_device import BoardDevice
     from kaniwa.files import write_npz
     from kaniwa.session import Session
 
@@ -58,23 +62,25 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
     devices.check_name(device)
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("compiling"):
-        compiled, graph = load_program(program, target, options, given)
+        compiled, graph = load_program(program, target_for(ctx, target, device), options, given)
         graph = graph or _graph_for_check(check, model, program)
     inputs = _load(source, model or program, compiled, uint8, limit, as_float)
-    sim_options = ({"stalls": stalls, "seed": seed, "trace": trace}
-                   if device.split(":")[0] == "sim" else {})
+    sim_options = {"stalls": stalls, "seed": seed, "trace": trace} if device == "sim" else {}
     results, runs = [], []
     with progress(f"starting {device}") as update:
         opened = devices.open(device, target=compiled.config, outside=compiled.outside,
                               progress=update, **sim_options)
     with opened:
-        session = Session(compiled, opened)
-        for item in track(inputs, f"running on {device}"):
+        with board_progress(opened, f"loading {device}"):
+            session = Session(compiled, opened)
+        for item in track(inputs, f"running on {device}", opened):
             if not stream:
                 session.reset()
             results.append(session.run(item))
             runs.append(session.stats)
-    values = _report(device, compiled, runs, round(time.monotonic() - began, 3))
+        values = _report(device, compiled, runs, round(time.monotonic() - began, 3))
+        if isinstance(opened, BoardDevice):
+            values["link"] = dataclasses.asdict(opened.link_statistics)
     if check:
         values |= _compare(graph, inputs, results)
     if output is not None:
@@ -166,6 +172,10 @@ def _show(values: dict[str, Any]) -> None:
         click.echo(f"on the host: {', '.join(values['host'])}")
     click.echo(f"cycles {values['cycles']:,}, utilization {values['utilization']:.3f}, "
                f"{values['seconds']:.1f} s")
+    if "link" in values:
+        link = values["link"]
+        click.echo(f"link: {link['requests']:,} requests, {link['repeated']:,} of them sent again; "
+                   f"{link['damaged']:,} damaged replies, {link['timeouts']:,} timeouts")
     if values["checked"]:
         click.echo(f"mismatches: {values['mismatches']} of {values['checked']} output elements")
     if values["first_mismatch"]:

@@ -18,6 +18,7 @@ from kaniwa.compiler import compile
 from kaniwa.config import PRESETS
 from kaniwa.errors import DeviceError
 from kaniwa.isa import Register
+from kaniwa.link import Link
 from kaniwa.sim.line_faults import Faults, FaultyTransport
 from kaniwa.sim.link_model import EmulatedCore, LinkModel
 from kaniwa.sim.model_transport import ModelTransport
@@ -157,14 +158,14 @@ def test_a_run_left_by_another_host_is_ended(model, program):
 
 
 def test_an_interrupted_run_is_ended(model, program, monkeypatch):
-    def interrupt(seconds):
+    def interrupt(link, seconds):
         raise KeyboardInterrupt
 
     with board(model) as device:
         session = Session(program, device)
         model.core.hangs = True
         with monkeypatch.context() as patch:
-            patch.setattr("time.sleep", interrupt)
+            patch.setattr(Link, "pause", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 wrong_answers(session, 1)
         assert not model.core.busy

@@ -31,10 +31,12 @@ def test_the_simulated_core_keeps_the_protocol():
 
 
 @pytest.mark.parametrize("name, message", [
-    ("fpga", "unknown device 'fpga': give one of golden, emulator, sim, serial:PORT, "
+    ("fpga", "unknown device 'fpga': give one of golden, emulator, sim, sim:BOARD, serial:PORT, "
              "tcp:HOST:PORT"),
-    ("sim:ulx3s_85f", "unknown device 'sim:ulx3s_85f': give one of golden, emulator, sim, "
-                      "serial:PORT, tcp:HOST:PORT"),
+    ("sim:ulx4s", "device 'sim:ulx4s': expected sim:BOARD[?baud=B], BOARD one of ulx3s_85f, "
+                  "ulx3s_25f, icebreaker, tang_primer_20k"),
+    ("sim:icebreaker?pace=3", "device 'sim:icebreaker?pace=3': expected sim:BOARD[?baud=B], BOARD "
+                              "one of ulx3s_85f, ulx3s_25f, icebreaker, tang_primer_20k"),
     ("serial:", "device 'serial:': expected serial:PORT[?baud=B] or tcp:HOST:PORT"),
     ("tcp:host", "device 'tcp:host': expected serial:PORT[?baud=B] or tcp:HOST:PORT"),
     ("serial:/dev/ttyUSB0?baud=fast", "device 'serial:/dev/ttyUSB0?baud=fast': after '?' expected "
@@ -48,11 +50,19 @@ def test_other_names_are_refused_with_the_choices(name, message):
     assert str(caught.value) == message
 
 
+def test_virtual_boards_have_a_target_of_their_own():
+    assert devices.target_of("sim:ulx3s_85f") == devices.target_of("sim:ulx3s_85f?baud=9") == "base"
+    assert devices.target_of("sim:tang_primer_20k").endswith("tang_primer_20k.toml")
+    assert devices.target_of("sim") is devices.target_of("serial:x") is None
+
+
 def test_unknown_options_are_refused():
     with pytest.raises(DeviceError, match="the device emulator has no option 'stalls'"):
         devices.open("emulator", stalls=0.5)
     with pytest.raises(DeviceError, match="the device sim has no option 'speed': it has stalls"):
         devices.open("sim", speed=2)
+    with pytest.raises(DeviceError, match="sim:icebreaker has no option 'stalls': it has watchdog"):
+        devices.open("sim:icebreaker", stalls=0.5)
 
 
 def test_unknown_target_is_refused():
@@ -67,9 +77,10 @@ def test_unknown_outside_memory_is_refused(outside):
 
 
 def test_a_missing_simulator_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "kaniwa.sim.device", None)
-    with pytest.raises(DeviceError, match=r"pip install 'kaniwa\[sim\]'"):
-        devices.open("sim")
+    for module, name in (("device", "sim"), ("pin_transport", "sim:icebreaker")):
+        monkeypatch.setitem(sys.modules, f"kaniwa.sim.{module}", None)
+        with pytest.raises(DeviceError, match=r"pip install 'kaniwa\[sim\]'"):
+            devices.open(name)
 
 
 def test_emulator_runs_an_image():

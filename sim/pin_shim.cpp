@@ -1,0 +1,147 @@
+// A simulated board at its pins, with a C interface: its clock, and the host's end of its UART.
+
+#include <verilated.h>
+
+#include <cmath>
+#include <cstdint>
+#include <memory>
+
+#include "Vcore.h"
+
+namespace {
+
+constexpr unsigned FRACTION = 20;  // of a bit, in the phases below
+constexpr uint32_t HALF = 1u << (FRACTION - 1);
+constexpr uint32_t POWER_UP_CYCLES = 32;  // until the clock is stable and the reset over
+
+// One byte after the other, low bit first, behind a start bit (0) and before a stop bit (1).
+class Sender {
+public:
+    explicit Sender(double bit_cycles) : step(std::lround((1u << FRACTION) / bit_cycles)) {}
+
+    // The line's level in this cycle. Takes the next byte of `in` when it is time for it.
+    bool level(const uint8_t *&in, const uint8_t *end) {
+        if (!bits) {
+            if (in == end) return true;
+            begin(*in++);
+            phase = 0;
+        }
+        const bool now = bits >> (phase >> FRACTION) & 1;
+        phase += step;
+        if (phase >= 10u << FRACTION) {
+            phase -= 10u << FRACTION;  // what a bit is not a multiple of cycles carries over
+            bits = 0;
+            if (in != end) begin(*in++);
+        }
+        return now;
+    }
+
+private:
+    void begin(uint8_t byte) { bits = 1u << 9 | static_cast<uint32_t>(byte) << 1; }
+
+    uint32_t step, phase = 0;
+    uint32_t bits = 0;  // 0: idle
+};
+
+// Samples each bit in its middle; a byte without a stop bit is dropped.
+class Receiver {
+public:
+    explicit Receiver(double bit_cycles) : step(std::lround((1u << FRACTION) / bit_cycles)) {}
+
+    // Takes the line's level in this cycle; whether it ends a byte, which then is in `byte`.
+    bool take(bool level) {
+        if (!busy) {
+            busy = !level;
+            phase = HALF;
+            count = 0;
+            quiet += step;
+            return false;
+        }
+        quiet = 0;
+        const uint32_t before = phase >> FRACTION;
+        phase += step;
+        if (phase >> FRACTION == before) return false;
+        if (count == 0 && level) busy = false;  // no start bit
+        if (count == 9) busy = false;
+        if (count >= 1 && count <= 8) byte = byte >> 1 | level << 7;
+        return count++ == 9 && level;
+    }
+
+    // Whether nothing has come for two bits.
+    bool idle() const { return quiet >> FRACTION >= 2; }
+
+    uint8_t byte = 0;
+
+private:
+    uint32_t step, phase = 0, count = 0;
+    uint64_t quiet = 0;
+    bool busy = false;
+};
+
+class Board {
+public:
+    Board(double host_bit_cycles, double bit_cycles)
+        : sender(host_bit_cycles), receiver(bit_cycles) {
+        context.randReset(0);
+        context.fatalOnError(false);  // a failed assertion must not end the process
+        top = std::make_unique<Vcore>(&context, "core");
+        for (uint32_t i = 0; i < POWER_UP_CYCLES; i++) receiver.take(step(true));
+    }
+
+    ~Board() { top->final(); }
+
+    // Runs for at most `cycles`, with the bytes of `in` on the line to the board as fast as it
+    // goes. Ends early when bytes have come from the board and no more of them are on their way.
+    // Gives them in `out`, the number of bytes of `in` that were sent in `taken`; returns the
+    // cycles.
+    uint64_t run(const uint8_t *in, uint64_t count, uint64_t cycles, uint8_t *out, uint64_t room,
+                 uint64_t *taken, uint64_t *given) {
+        const uint8_t *next = in, *const end = in + count;
+        uint64_t cycle = 0;
+        *given = 0;
+        while (cycle < cycles && *given < room && !context.gotError()) {
+            if (*given && receiver.idle()) break;
+            if (receiver.take(step(sender.level(next, end)))) out[(*given)++] = receiver.byte;
+            cycle++;
+        }
+        *taken = next - in;
+        return cycle;
+    }
+
+    bool failed() const { return context.gotError(); }
+
+private:
+    bool step(bool rx) {
+        top->rx = rx;
+        top->clk = 0;
+        top->eval();
+        const bool tx = top->tx;
+        top->clk = 1;
+        top->eval();
+        return tx;
+    }
+
+    VerilatedContext context;
+    std::unique_ptr<Vcore> top;
+    Sender sender;
+    Receiver receiver;
+};
+
+}  // namespace
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+// A board just powered up. Its UART has a bit in `bit_cycles`, the host's one in
+// `host_bit_cycles`.
+EXPORT void *kaniwa_board_open(double host_bit_cycles, double bit_cycles) {
+    return new Board(host_bit_cycles, bit_cycles);
+}
+
+EXPORT void kaniwa_board_close(void *board) { delete static_cast<Board *>(board); }
+
+EXPORT bool kaniwa_board_failed(void *board) { return static_cast<Board *>(board)->failed(); }
+
+EXPORT uint64_t kaniwa_board_run(void *board, const uint8_t *in, uint64_t count, uint64_t cycles,
+                                 uint8_t *out, uint64_t room, uint64_t *taken, uint64_t *given) {
+    return static_cast<Board *>(board)->run(in, count, cycles, out, room, taken, given);
+}

@@ -1,0 +1,27 @@
+// ECP5's clock generator, for simulation in cycles of the clock that it makes: a cycle of the pin
+// stands for one of them. The lock comes some cycles late, as on the device.
+
+module EHXPLLL #(
+  parameter PLLRST_ENA = "DISABLED", parameter INTFB_WAKE = "DISABLED",
+  parameter STDBY_ENABLE = "DISABLED", parameter DPHASE_SOURCE = "DISABLED",
+  parameter OUTDIVIDER_MUXA = "DIVA", parameter OUTDIVIDER_MUXB = "DIVB",
+  parameter OUTDIVIDER_MUXC = "DIVC", parameter OUTDIVIDER_MUXD = "DIVD",
+  parameter CLKI_DIV = 1, parameter CLKFB_DIV = 1, parameter FEEDBK_PATH = "CLKOP",
+  parameter CLKOP_ENABLE = "ENABLED", parameter CLKOP_DIV = 8, parameter CLKOP_CPHASE = 0,
+  parameter CLKOP_FPHASE = 0
+) (
+  input CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG,
+    PLLWAKESYNC, ENCLKOP,
+  output CLKOP, LOCK
+);
+  generate
+    if (FEEDBK_PATH != "CLKOP" || CLKOP_ENABLE != "ENABLED")
+      $fatal(1, "EHXPLLL: this model knows CLKOP with feedback from itself only");
+  endgenerate
+
+  reg [3:0] count = 0;
+  assign CLKOP = CLKI;
+  assign LOCK = count[3];
+  always @(posedge CLKI)
+    if (!count[3]) count <= count + 1;
+endmodule

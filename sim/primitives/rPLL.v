@@ -1,0 +1,27 @@
+// Gowin's clock generator, for simulation in cycles of the clock that it makes: a cycle of the pin
+// stands for one of them. The lock comes some cycles late, as on the device.
+
+module rPLL #(
+  parameter FCLKIN = "", parameter IDIV_SEL = 0, parameter FBDIV_SEL = 0, parameter ODIV_SEL = 8,
+  parameter DEVICE = "", parameter DYN_IDIV_SEL = "false", parameter DYN_FBDIV_SEL = "false",
+  parameter DYN_ODIV_SEL = "false", parameter DYN_DA_EN = "false", parameter PSDA_SEL = "0000",
+  parameter DUTYDA_SEL = "1000", parameter CLKFB_SEL = "internal",
+  parameter CLKOUT_BYPASS = "false", parameter CLKOUTP_BYPASS = "false",
+  parameter CLKOUTD_BYPASS = "false"
+) (
+  input CLKIN, CLKFB, RESET, RESET_P,
+  input [5:0] FBDSEL, IDSEL, ODSEL,
+  input [3:0] PSDA, DUTYDA, FDLY,
+  output CLKOUT, LOCK
+);
+  generate
+    if (CLKFB_SEL != "internal" || CLKOUT_BYPASS != "false")
+      $fatal(1, "rPLL: this model knows internal feedback without bypass only");
+  endgenerate
+
+  reg [3:0] count = 0;
+  assign CLKOUT = CLKIN;
+  assign LOCK = count[3];
+  always @(posedge CLKIN)
+    if (!count[3]) count <= count + 1;
+endmodule

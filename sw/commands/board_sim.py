@@ -1,0 +1,108 @@
+"""``kaniwa board-sim``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kaniwa.commands.options import json_option, progress
+from kaniwa.errors import DeviceError
+
+__all__ = ["board_sim_command"]
+
+CHANCE = click.FloatRange(0, 1, max_open=True)
+
+
+@click.command("board-sim", epilog="Example: kaniwa board-sim --board ulx3s_85f --link /tmp/ulx3s, "
+                                   "and elsewhere: kaniwa run resnet8.tflite --device "
+                                   "serial:/tmp/ulx3s --check")
+@click.option("--board", required=True, metavar="B",
+              help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
+@click.option("--target", default=None, metavar="T",
+              help="A preset or a TOML file (default: the board's first target).")
+@click.option("--link", type=click.Path(path_type=Path), default=None, metavar="PATH",
+              help="A symbolic link to keep to the pseudo-terminal.")
+@click.option("--bit-errors", type=CHANCE, default=0.0, metavar="P",
+              help="Chance a bit that it arrives wrong, in both directions as all the others.")
+@click.option("--drops", type=CHANCE, default=0.0, metavar="P",
+              help="Chance a byte that it is lost.")
+@click.option("--duplicates", type=CHANCE, default=0.0, metavar="P",
+              help="Chance a byte that it arrives twice.")
+@click.option("--insertions", type=CHANCE, default=0.0, metavar="P",
+              help="Chance a byte that another one comes behind it.")
+@click.option("--stalls", type=CHANCE, default=0.0, metavar="P",
+              help="Chance a byte that the line stands still for 0.2 s of the board's time.")
+@click.option("--disconnects", type=CHANCE, default=0.0, metavar="P",
+              help="Chance a byte that the cable is pulled, and plugged in again.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Seed of these faults.")
+@json_option
+def board_sim_command(board: str, target: str | None, link: Path | None, bit_errors: float,
+                      drops: float, duplicates: float, insertions: float, stalls: float,
+                      disconnects: float, seed: int, as_json: bool) -> None:
+    """Simulate a board at its pins, for `--device serial:PATH`, until Ctrl-C.
+
+    Prints the path of the pseudo-terminal, then waits for hosts; one after the other may use the
+    board, which keeps its memory. At the end a line says what went over the link. With --json that
+    line goes to standard error.
+    """
+    try:
+        from kaniwa.sim.board_design import board_design
+        from kaniwa.sim.line_faults import Faults, FaultyTransport
+        from kaniwa.sim.pin_transport import PinTransport
+        from kaniwa.sim.pseudo_terminal import PseudoTerminal, serve
+    except ImportError as error:
+        raise DeviceError(f"virtual boards need {error.name}: pip install 'kaniwa[sim]'") from None
+    from kaniwa.config import load_target
+
+    faults = Faults(bit_error=bit_errors, drop=drops, duplicate=duplicates, insertion=insertions,
+                    stall=stalls, disconnect=disconnects)
+    design = board_design(board, None if target is None else load_target(target))
+    with _ended_by_signals():
+        with progress(f"starting {board}") as update:
+            virtual = PinTransport(design, lambda what, seconds: update(f"{what} "
+                                                                        f"({seconds:.0f} s)"))
+        line = FaultyTransport(virtual, faults, seed)
+        terminal = PseudoTerminal(link)
+
+        def tell(path: str) -> None:
+            device = f"serial:{link or path}"
+            if as_json:
+                click.echo(json.dumps({"board": board, "target": design.config.name,
+                                       "device": device, "path": path, "pace": design.pace}))
+            else:
+                click.echo(f"virtual {board}, target {design.config.name}: --device {device}")
+
+        try:
+            tell(terminal.path)
+            serve(virtual, line, terminal, tell)
+        finally:
+            terminal.close()
+            _sum_up(virtual, line.counts, as_json)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Ctrl-C or a request to terminate ends what is inside, and that is no failure."""
+    def end(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _sum_up(virtual: Any, counts: dict[str, int], as_json: bool) -> None:
+    faults = ", ".join(f"{kind} {count:,}" for kind, count in sorted(counts.items()))
+    click.echo(f"ended after {virtual.line_cycles:,} cycles, {virtual.bytes_taken:,} bytes to the "
+               f"board and {virtual.bytes_given:,} from it; faults: {faults or 'none'}",
+               err=as_json)
