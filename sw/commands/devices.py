@@ -25,8 +25,12 @@ ALWAYS = {"golden": "reference kernels on this machine",
 @json_option
 def devices_command(as_json: bool) -> None:
     """List what programs can run on, with the serial ports that may lead to a board."""
+    from kaniwa.boards.board import BOARDS, load_board
+
+    always = ALWAYS | {f"sim:{name}": f"simulated at its pins: {load_board(name).title}"
+                       for name in BOARDS}
     found = [{"device": name, "what": what, "serial_number": None}
-             for name, what in ALWAYS.items()] + plugged_in()
+             for name, what in always.items()] + plugged_in()
     if as_json:
         show_json({"devices": found})
     else:

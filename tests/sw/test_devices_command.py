@@ -22,8 +22,10 @@ def test_boards_are_named_by_their_usb_ids(monkeypatch):
     monkeypatch.setattr(list_ports, "comports", lambda: ports)
     result = CliRunner().invoke(verbs, ["devices", "--json"])
     found = json.loads(result.output)["devices"]
-    assert [d["device"] for d in found] == ["golden", "emulator", "sim", "serial:/dev/ttyUSB0",
-                                            "serial:/dev/ttyUSB1"]
-    assert [d["what"] for d in found[3:]] == ["Gadget", "ULX3S (FT231X)"]
-    assert found[4]["serial_number"] == "D00"
+    assert [d["device"] for d in found] == [
+        "golden", "emulator", "sim", "sim:ulx3s_85f", "sim:ulx3s_25f", "sim:icebreaker",
+        "sim:tang_primer_20k", "serial:/dev/ttyUSB0", "serial:/dev/ttyUSB1"]
+    assert found[5]["what"].startswith("simulated at its pins: 1BitSquared iCEBreaker")
+    assert [d["what"] for d in found[7:]] == ["Gadget", "ULX3S (FT231X)"]
+    assert found[8]["serial_number"] == "D00"
     assert "serial:/dev/ttyUSB1" in CliRunner().invoke(verbs, ["devices"]).output
