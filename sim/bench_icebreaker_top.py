@@ -1,0 +1,15 @@
+"""iCEBreaker as its bitstream is, simulated at its pins: ``nano`` with SPRAM, link and UART."""
+
+from __future__ import annotations
+
+from kaniwa.sim.bench import PythonBench
+from kaniwa.sim.board_exercise import BINS, exercise_board
+from kaniwa.sim.coverage import Tally
+
+
+def run(seed: int, options: dict[str, int]) -> Tally:
+    """Hello, load, a layer of each kind over the UART's pins."""
+    return exercise_board("icebreaker", seed, macs=1 << 16)
+
+
+BENCH = PythonBench("icebreaker_top", run, required=BINS)
