@@ -43,8 +43,6 @@ def selftest_command(ctx: click.Context, device: str, target: str | None, quick:
         with devices.open(device, target=target, progress=update) as opened:
             found = selftest(opened, model=model or _shipped_model(), quick=quick, seed=seed,
                              stuck_bit=planted, progress=update)
-    if report is not None:
-        write_atomic(report, found.page().encode())
     if as_json:
         show_json(found.as_dict())
     else:
@@ -52,9 +50,10 @@ def selftest_command(ctx: click.Context, device: str, target: str | None, quick:
                              for key, value in found.device.items()))
         show_table("", ("part", "result", "seconds", "found"),
                    [(p.name, p.result, p.seconds, p.text) for p in found.parts])
-        if report is not None:
-            click.echo(f"wrote {report}")
-        click.echo(found.verdict)
+    if report is not None:      # not before what was found is shown
+        write_atomic(report, found.page().encode())
+    if not as_json:
+        click.echo((f"wrote {report}\n" if report is not None else "") + found.verdict)
     if not found.passed:
         ctx.exit(1)
 

@@ -244,6 +244,15 @@ def test_the_command_s_exit_status_is_1_where_a_part_fails(capsys):
     assert "0x3ffff: bit 7 stuck at 1" in output and output.endswith("\nFAIL: memory\n")
 
 
+def test_a_report_that_cannot_be_written_does_not_hide_what_was_found(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["selftest", "--device", "emulator", "--report", str(tmp_path / "no" / "r.txt")])
+    captured = capsys.readouterr()
+    assert stopped.value.code == 1
+    assert "values equal to golden" in captured.out
+    assert captured.err.startswith(f"kaniwa: {tmp_path}/no/r.txt: cannot be written")
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["--device", "golden"], "the golden device has no device memory to test: name the emulator, "
                              "sim or a board"),
