@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
@@ -22,14 +23,17 @@ COUNTER_TAGS = 64
 class StreamTransport:
     """Time is the accelerator's: reading runs it until a byte comes or the time is over.
 
-    The first one of a config builds it, which takes minutes; ``progress`` hears of it.
+    The first one of a config builds it, which takes minutes; ``progress`` hears of it. ``options``
+    go to the Accelerator.
     """
 
-    def __init__(self, config: AcceleratorConfig, progress: Progress | None = None) -> None:
+    def __init__(self, config: AcceleratorConfig, progress: Progress | None = None,
+                 **options: Any) -> None:
         from kaniwa.hw.accelerator import Accelerator
         from kaniwa.hw.verilog import to_verilog
 
-        accelerator = Accelerator(config, pace=PACE, clock_hz=CLOCK_HZ, counter_tags=COUNTER_TAGS)
+        accelerator = Accelerator(config, pace=PACE, clock_hz=CLOCK_HZ,
+                                  counter_tags=COUNTER_TAGS, **options)
         path = build_library(to_verilog(accelerator, "core"), config, progress=progress,
                              sources=[SOURCE])
         self.name = f"simulated {config.name}"

@@ -13,7 +13,7 @@ __all__ = ["selftest_command"]
 
 @click.command("selftest", epilog="Example: kaniwa selftest --device serial:/dev/ttyUSB0")
 @click.option("--device", required=True, metavar="D",
-              help="emulator, sim, serial:PORT[?baud=B] or tcp:HOST:PORT.")
+              help="emulator, sim, sim:BOARD, serial:PORT[?baud=B] or tcp:HOST:PORT.")
 @click.option("--target", default=None, metavar="T",
               help="The target that a board must have, or that sim is to be (default: base).")
 @click.option("--quick", is_flag=True,

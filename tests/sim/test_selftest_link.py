@@ -1,23 +1,70 @@
 """The self-test over the link of the simulated accelerator: gateware from the first byte on."""
 
 import pytest
+from amaranth import Signal
 
 from kaniwa.board_device import BoardDevice
+from kaniwa.hw.memory import OnChipMemory
+from kaniwa.link_time import link_time
+from kaniwa.program import Program
+from kaniwa.selftest.layers import layer_graphs
 from kaniwa.selftest.suite import selftest
+from kaniwa.session import Session
 from kaniwa.sim.bench_accelerator import CONFIGS
 from kaniwa.sim.stream_device import PACE, StreamTransport
 
+pytestmark = pytest.mark.rtl
+CONFIG = CONFIGS[0]
 
-@pytest.mark.rtl
-def test_the_accelerator_behind_its_byte_stream_passes():
-    config = CONFIGS[0]
-    line = StreamTransport(config)
-    with BoardDevice("board", target=config, connect=lambda: line) as device:
+
+@pytest.fixture(scope="module")
+def line():
+    """The accelerator, built once; it goes on being there from one test to the next."""
+    return StreamTransport(CONFIG)
+
+
+def board(line):
+    return BoardDevice("board", target=CONFIG, connect=lambda: line)
+
+
+def test_the_accelerator_behind_its_byte_stream_passes(line):
+    with board(line) as device:
         report = selftest(device, quick=True)
     assert report.verdict == "PASS (not run: model)"
     link, memory, array, _ = (part.values for part in report.parts)
     assert link["repeated"] == link["damaged"] == link["refused"] == link["timeouts"] == 0
     assert link["line_bytes_per_second"] == PACE and 0.95 < link["write_share"] < 0.96
-    assert memory["bytes"] == config.memory_bytes and memory["faults"] == []
+    assert memory["bytes"] == CONFIG.memory_bytes and memory["faults"] == []
     assert len(array["layers"]) == 7 and len(array["left_out"]) == 3    # of 8 KiB
     assert all(row["cycles"] == row["estimate"] for row in array["layers"])
+
+
+class StuckMemory(OnChipMemory):
+    """Bit 3 of the byte at 0x1235 reads 1, whoever asks."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        width, here = self._config.read_bytes, Signal()
+        m.d.sync += here.eq(self.read.request.payload // width == 0x1235 // width)
+        with m.If(here):
+            m.d.comb += self.read.response.payload[0x1235 % width * 8 + 3].eq(1)
+        return m
+
+
+def test_a_stuck_bit_of_the_memory_in_the_gateware_is_named():
+    with board(StreamTransport(CONFIG, memory=StuckMemory)) as device:
+        report = selftest(device, quick=True)
+    assert report.verdict == "FAIL: memory"
+    assert report.parts[1].text == "0x1235: bit 3 stuck at 1"
+
+
+def test_loading_takes_the_estimated_time_on_the_line(line):
+    """Bytes to the device go at the line's pace here; those from it as fast as they come."""
+    from kaniwa.compiler import compile
+
+    program: Program = compile(layer_graphs(CONFIG)[2], target=CONFIG)
+    with board(line) as device:
+        began = device.line_seconds()
+        Session(program, device)
+        seconds = device.line_seconds() - began
+    assert link_time(program, PACE).load_seconds == pytest.approx(seconds, rel=0.01)
