@@ -16,8 +16,9 @@ __all__ = ["selftest_command"]
               help="emulator, sim, sim:BOARD, serial:PORT[?baud=B] or tcp:HOST:PORT.")
 @click.option("--target", default=None, metavar="T",
               help="The target that a board must have, or that sim is to be (default: base).")
-@click.option("--quick", is_flag=True,
-              help="Test memory with less traffic: for slow lines and simulated boards.")
+@click.option("--memory", type=click.Choice(["auto", "full", "quick"]), default="auto",
+              show_default=True, help="How much is moved to test memory: 18 times its size, 4 "
+                                      "times, or (auto) 18 times if that takes up to a minute.")
 @click.option("--model", type=click.Path(path_type=Path), default=None, metavar="M.tflite",
               help="A model with recorded vectors (default: tflm_micro_speech of models/).")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N",
@@ -28,7 +29,7 @@ __all__ = ["selftest_command"]
               help="Write all that was found as text.")
 @json_option
 @click.pass_context
-def selftest_command(ctx: click.Context, device: str, target: str | None, quick: bool,
+def selftest_command(ctx: click.Context, device: str, target: str | None, memory: str,
                      model: Path | None, seed: int, stuck_bit: str | None, report: Path | None,
                      as_json: bool) -> None:
     """Test a device's link, memory, array and a model's answers; exit status 1 if one fails."""
@@ -41,7 +42,7 @@ def selftest_command(ctx: click.Context, device: str, target: str | None, quick:
     devices.check_name(device)
     with progress(f"testing {device}") as update:
         with devices.open(device, target=target, progress=update) as opened:
-            found = selftest(opened, model=model or _shipped_model(), quick=quick, seed=seed,
+            found = selftest(opened, model=model or _shipped_model(), memory=memory, seed=seed,
                              stuck_bit=planted, progress=update)
     if as_json:
         show_json(found.as_dict())

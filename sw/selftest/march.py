@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["BLOCK_BYTES", "FaultyRange", "MarchResult", "march"]
+__all__ = ["BLOCK_BYTES", "FaultyRange", "MarchResult", "march", "march_passes"]
 
 BLOCK_BYTES = 4096
 NEIGHBOURS = 128    # faulty bytes at most so far apart are one range: the widest memory word
@@ -106,6 +106,12 @@ class MarchResult:
                 + (f"; and {more} ranges more" if more > 0 else ""))
 
 
+def march_passes(quick: bool) -> int:
+    """How many times the memory's size a march moves."""
+    return sum((element.read is not None) + (element.write is not None)
+               for element in (QUICK if quick else FULL))
+
+
 def march(memory: Memory, start: int, size: int, *, quick: bool = False,
           progress: Callable[[float], None] | None = None) -> MarchResult:
     """Test ``size`` bytes of ``memory`` from ``start`` on; what they held is lost.
@@ -115,7 +121,7 @@ def march(memory: Memory, start: int, size: int, *, quick: bool = False,
     """
     high, low = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     elements = QUICK if quick else FULL
-    total = size * sum((e.read is not None) + (e.write is not None) for e in elements)
+    total = size * march_passes(quick)
     moved = 0
     for element in elements:
         for at, count in _blocks(size, element.upwards):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,15 +16,17 @@ from kaniwa.devices import Device, GoldenDevice
 from kaniwa.errors import CompileError, DeviceError, InputError
 from kaniwa.isa import OUTSIDE
 from kaniwa.selftest.link_quality import describe_link, is_weak, measure_link
-from kaniwa.selftest.march import march
+from kaniwa.selftest.march import march, march_passes
 from kaniwa.selftest.stuck_bit import StuckBit
 from kaniwa.selftest.vectors import describe_mismatch, run_layers, run_model
 from kaniwa.session import forget_image
 
-__all__ = ["MODEL", "PARTS", "Part", "Report", "selftest"]
+__all__ = ["DEPTHS", "MODEL", "PARTS", "Part", "Report", "selftest"]
 
 PARTS = ("link", "memory", "array", "model")
 MODEL = "tflm_micro_speech.tflite"     # the smallest that is shipped: it fits every board
+DEPTHS = ("auto", "full", "quick")     # of the memory test
+FULL_SECONDS = 60                      # up to which it is full unless told otherwise
 OUTSIDE_BYTES = 64 << 10               # tested of a memory whose size the device does not tell
 DEFAULT_TARGET = "base"
 Progress = Callable[[str], None]
@@ -92,13 +95,14 @@ class Report:
         return [part.name for part in self.parts if part.result == result]
 
 
-def selftest(device: Device, *, model: Path | None = None, quick: bool = False, seed: int = 1,
+def selftest(device: Device, *, model: Path | None = None, memory: str = "auto", seed: int = 1,
              stuck_bit: tuple[int, int, int] | None = None,
              progress: Progress | None = None) -> Report:
     """Test an open device; what its memory held is lost.
 
     A device without a target becomes one of `base`. ``model``: file with recorded vectors beside
-    it; None leaves that part out. ``quick``: memory with 4 instead of 18 passes' traffic.
+    it; None leaves that part out. ``memory``: full moves 18 times its size, quick 4 times; auto is
+    full where that takes no more than FULL_SECONDS.
     ``stuck_bit`` (address, bit, value) is planted in front of memory, to see it found.
     Raises DeviceError for golden, which has no memory; what a part raises makes it fail.
     """
@@ -109,7 +113,7 @@ def selftest(device: Device, *, model: Path | None = None, quick: bool = False, 
     if device.config is None:
         device.load_target(load_target(DEFAULT_TARGET))
     forget_image(device)
-    run = _Run(device, model, quick, seed, stuck_bit, progress or (lambda text: None))
+    run = _Run(device, model, memory, seed, stuck_bit, progress or (lambda text: None))
     parts: list[Part] = []
     for name, work in (("link", run.link), ("memory", run.memory), ("array", run.array),
                        ("model", run.model)):
@@ -127,31 +131,40 @@ def selftest(device: Device, *, model: Path | None = None, quick: bool = False, 
 Outcome = tuple[str, str, dict[str, Any]]   # result, text, values
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
+    """The parts. ``pace``: bytes a second between this machine and the device's memory."""
+
     device: Device
     model_path: Path | None
-    quick: bool
+    depth: str
     seed: int
     stuck_bit: tuple[int, int, int] | None
     progress: Progress
+    pace: float = math.inf
 
     def link(self) -> Outcome:
         if not isinstance(self.device, BoardDevice):
             return "none", "the device is in this process", {}
-        values = measure_link(self.device, *self._span, quick=self.quick,
-                              progress=lambda text: self.progress(f"link: {text}"))
+        values = measure_link(self.device, *self._span, lambda text: self.progress(f"link: {text}"))
+        self.pace = values["host_bytes_per_second"]
         return ("weak" if is_weak(values) else "pass"), describe_link(values), values
 
     def memory(self) -> Outcome:
         start, size = self._span
         memory = (self.device if self.stuck_bit is None
                   else StuckBit(self.device, *self.stuck_bit))
-        found = march(memory, start, size, quick=self.quick,
-                      progress=lambda share: self.progress(f"memory: {100 * share:.0f} %"))
-        values = {"start": start, "bytes": size, "moved_bytes": found.moved,
-                  "faults": [fault.as_dict() for fault in found.faults]}
-        return ("fail" if found.faults else "pass"), str(found), values
+        seconds = march_passes(quick=False) * size / self.pace
+        quick = self.depth == "quick" or (self.depth == "auto" and seconds > FULL_SECONDS)
+        total = march_passes(quick) * size / self.pace
+        found = march(memory, start, size, quick=quick, progress=lambda share: self.progress(
+            f"memory: {100 * share:.0f} %, {total * (1 - share):.0f} s left"))
+        values = {"start": start, "bytes": size, "depth": "quick" if quick else "full",
+                  "moved_bytes": found.moved, "faults": [fault.as_dict() for fault in found.faults]}
+        text = str(found)
+        if quick and self.depth == "auto":
+            text += f" (quick: a full test takes {seconds / 60:.0f} minutes here)"
+        return ("fail" if found.faults else "pass"), text, values
 
     def array(self) -> Outcome:
         rows, left_out = run_layers(self.device, self._outside, self.seed,

@@ -29,7 +29,7 @@ def board(line):
 
 def test_the_accelerator_behind_its_byte_stream_passes(line):
     with board(line) as device:
-        report = selftest(device, quick=True)
+        report = selftest(device, memory="quick")
     assert report.verdict == "PASS (not run: model)"
     link, memory, array, _ = (part.values for part in report.parts)
     assert link["repeated"] == link["damaged"] == link["refused"] == link["timeouts"] == 0
@@ -53,7 +53,7 @@ class StuckMemory(OnChipMemory):
 
 def test_a_stuck_bit_of_the_memory_in_the_gateware_is_named():
     with board(StreamTransport(CONFIG, memory=StuckMemory)) as device:
-        report = selftest(device, quick=True)
+        report = selftest(device, memory="quick")
     assert report.verdict == "FAIL: memory"
     assert report.parts[1].text == "0x1235: bit 3 stuck at 1"
 

@@ -194,12 +194,12 @@ def test_a_device_that_is_reset_in_the_middle(board, run, lost):
     assert run() is None
 
 
-@pytest.mark.parametrize("rate, message", [(115_200, SILENT), (1_000_000, NO_FRAME),
-                                           (2_000_000, SILENT)])
-def test_a_wrong_baud_rate(board, run, rate, message):
-    """The board does not make out a frame, or the host none of the board's answers."""
+@pytest.mark.parametrize("rate", [115_200, 1_000_000, 2_000_000])
+def test_a_wrong_baud_rate(board, run, rate):
+    """The board makes out no frame, or the host none of the answers: it depends on the bits."""
     error = run(f"?baud={rate}")
-    assert error is not None and error.startswith(f"{board.path}: ") and error.endswith(message)
+    assert error is not None and error.startswith(f"{board.path}: ")
+    assert error.endswith((SILENT, NO_FRAME))
     assert run(f"?baud={BAUD}") is None
 
 
@@ -233,14 +233,17 @@ def test_a_second_program_that_does_not_lock_the_port(board, run):
 
 def test_garbage_between_the_answers_costs_retries_only(board, run):
     rng = random.Random(3)
-    inserted = []
+    passed, inserted = [0], []
 
     def noise(answer):
-        if not answer or rng.random() > 0.1:
+        """Some bytes of garbage for about 300 of answers, wherever that is."""
+        passed[0] += len(answer)
+        if passed[0] < 300:
             return answer
-        at = rng.randrange(len(answer))
-        inserted.append(at)
-        return answer[:at] + rng.randbytes(rng.randrange(1, 40)) + answer[at:]
+        passed[0] = 0
+        inserted.append(rng.randrange(len(answer)))
+        return (answer[:inserted[-1]] + rng.randbytes(rng.randrange(1, 40))
+                + answer[inserted[-1]:])
 
     board.noise = noise
     for _ in range(5):
@@ -267,7 +270,7 @@ def test_nothing_but_garbage(board, run):
 def test_the_self_test_tells_a_pulled_cable_too(board, capsys):
     board.when(100_000, board.pull)
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["selftest", "--device", f"serial:{board.path}", "--quick"])
+        cli.main(["selftest", "--device", f"serial:{board.path}", "--memory", "quick"])
     output = capsys.readouterr().out
     assert stopped.value.code == 1
     assert "connection lost" in output and output.endswith("\nFAIL: memory\n")

@@ -14,6 +14,7 @@ from kaniwa.config import PRESETS
 from kaniwa.devices import EmulatorDevice
 from kaniwa.errors import DeviceError
 from kaniwa.selftest.layers import layer_graphs, layer_inputs
+from kaniwa.selftest.link_quality import measure_link
 from kaniwa.selftest.suite import MODEL, selftest
 from kaniwa.sim.line_faults import Faults, FaultyTransport
 from kaniwa.sim.link_model import EmulatedCore, LinkModel
@@ -85,24 +86,40 @@ def board(core=None, faults=None, **options):
 def test_a_board_is_tested_with_its_link(model_path):
     device, model = board()
     with device:
-        report = selftest(device, model=model_path, quick=True)
+        report = selftest(device, model=model_path, memory="quick")
     assert report.verdict == "PASS"
     assert report.device["clock_mhz"] == 25
     link = part(report, "link").values
     assert link["repeated"] == link["damaged"] == link["refused"] == link["timeouts"] == 0
     assert link["frames"] == link["requests"] + link["replies"] > 100
     assert link["write_share"] > 0.9 and link["read_share"] > 0.9   # at most 244 / 256
-    assert link["line_bytes_per_second"] == 300_000 and link["bulk_bytes"] == 8 << 10
+    assert link["line_bytes_per_second"] == 300_000 and link["bulk_bytes"] in (8 << 10, 24 << 10)
     assert link["round_trip_ms"]["min"] <= link["round_trip_ms"]["median"]
 
 
 def test_a_bad_line_is_weak_but_answers_are_right(model_path):
     device, model = board(faults=Faults(bit_error=1e-4))
     with device:
-        report = selftest(device, model=model_path, quick=True)
+        report = selftest(device, model=model_path, memory="quick")
     assert report.passed and report.verdict == "PASS, but weak: link"
     link = part(report, "link")
     assert link.values["repeated"] > 0 and "answers stay exact" in link.text
+
+
+@pytest.mark.parametrize("pace, memory, depth", [
+    (1e6, "auto", "full"), (1e3, "auto", "quick"), (1e3, "full", "full"), (1e6, "quick", "quick")])
+def test_memory_is_tested_as_far_as_the_line_allows(pace, memory, depth, monkeypatch):
+    from kaniwa.selftest import suite
+
+    monkeypatch.setattr(suite, "measure_link", lambda *arguments: measure_link(*arguments) | {
+        "host_bytes_per_second": pace})
+    device, _ = board()
+    with device:
+        tested = part(selftest(device, memory=memory), "memory")
+    assert tested.values["depth"] == depth
+    assert tested.values["moved_bytes"] == CONFIG.memory_bytes * (18 if depth == "full" else 4)
+    assert tested.text.endswith(" (quick: a full test takes 7 minutes here)") == (
+        (memory, depth) == ("auto", "quick"))
 
 
 class StuckCore(EmulatedCore):
@@ -115,7 +132,7 @@ class StuckCore(EmulatedCore):
 def test_a_stuck_bit_in_a_board_s_memory_is_named(model_path):
     device, _ = board(StuckCore(CONFIG))
     with device:
-        report = selftest(device, model=model_path, quick=True)
+        report = selftest(device, model=model_path, memory="quick")
     assert report.verdict == "FAIL: memory" and not report.passed
     assert part(report, "memory").text == "0x1400: bit 6 stuck at 0"
     assert part(report, "memory").values["faults"] == [
@@ -183,7 +200,7 @@ def test_a_cable_pulled_in_a_part_is_that_part_s_failure(model_path):
 
     model.receive = lambda data, receive=model.receive: b"" if model.core is None else receive(data)
     with device:
-        report = selftest(device, model=model_path, quick=True, progress=pull)
+        report = selftest(device, model=model_path, memory="quick", progress=pull)
     assert report.verdict == "FAIL: memory"
     assert part(report, "memory").text == ("model: the device stopped answering: check cable and "
                                            "power, then run again")
@@ -220,7 +237,7 @@ def test_sessions_of_the_device_load_their_image_again(model_path):
         session = Session(compile(model_path, target="small"), device)
         (item, *_) = recorded_inputs(model_path)
         before = session.run(item)
-        selftest(device, quick=True)
+        selftest(device, memory="quick")
         again = session.run(item)
     assert all(np.array_equal(before[name], again[name]) for name in before)
 
