@@ -5,6 +5,7 @@ Needs neither the gateware nor any tool of a build.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -45,19 +46,23 @@ def board_clock(board: Board, target: str, builds: Path | None) -> Clock:
     A bitstream runs at the clock of its PLL. Where not every seed of the build reached that, the
     slowest seed's clock counts. A build of another config does not count.
     """
-    wanted = Clock(board.clock_mhz(target), "target")
+    config = board.config(target)
+    own = any(board.config(name) == config for name in board.targets)
+    wanted = Clock(board.clock_mhz(target), "target", "" if own else
+                   f"not a target of this board: the clock is that of {board.default_target}, and "
+                   "only a build tells whether it fits the FPGA")
     built = None if builds is None else _summary(builds, board, target)
     if built is None:
         return wanted
     try:
-        if built["config"] != board.config(target).hash:
-            return Clock(wanted.mhz, "target", "the build there is of another config")
+        if built["config"] != config.hash:
+            return dataclasses.replace(wanted, note="the build there is of another config")
         made, worst = float(built["target_mhz"]), float(built["clock_mhz"]["worst"])
         if built["meets_timing"]:
             return Clock(made, "built")
         return Clock(worst, "built", f"the worst seed's: {made:g} MHz is not met")
     except (KeyError, TypeError, ValueError):
-        return Clock(wanted.mhz, "target", "the build's summary there cannot be read")
+        return dataclasses.replace(wanted, note="the build's summary there cannot be read")
 
 
 def estimate_board(graph: Graph, board: Board, target: str, *, builds: Path | None = None,

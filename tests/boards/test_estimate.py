@@ -129,6 +129,16 @@ def test_a_build_that_is_of_no_use_is_said(text: str, note: str, tmp_path: Path)
     assert (clock.mhz, clock.source, clock.note) == (20.25, "target", note)
 
 
+def test_a_target_of_another_board_is_said(speech: Graph, tmp_path: Path) -> None:
+    values = estimate_board(speech, load_board("icebreaker"), "base", builds=tmp_path)
+    assert values["fits"] and values["clock_mhz"] == 20.25
+    assert values["clock_note"] == ("not a target of this board: the clock is that of nano, and "
+                                    "only a build tells whether it fits the FPGA")
+    tang = load_board("tang_primer_20k")
+    file = str(tang.files["tang_primer_20k"])
+    assert estimate_board(speech, tang, file, builds=tmp_path)["clock_note"] == ""
+
+
 def test_all_boards_are_rows_of_one_table(models: Path, tmp_path: Path,
                                           capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["estimate", str(models / "mlperf_kws_dscnn.tflite"), "--all-boards", "--builds",
