@@ -41,7 +41,10 @@ REQUIRED = [*(f"kind_{kind}" for kind in KINDS), "memory_stalls", "outside_memor
 
 
 def run(seed: int, options: dict[str, int]) -> Tally:
-    """Run the layers, two configs at a time; raises AssertionError naming the failing case."""
+    """Run the layers, two configs at a time; raises AssertionError naming the failing cases.
+
+    A config stops at its first one, the others go on.
+    """
     layers, configs = options.get("layers", LAYERS), options.get("configs", CONFIGS)
     rng = random.Random(seed)
     chosen = [_column_config(rng), random_compact_config(rng),
@@ -54,8 +57,11 @@ def run(seed: int, options: dict[str, int]) -> Tally:
             futures = [pool.submit(_run_config, config, count, seed * 1000 + number,
                                    Path(folder, f"{number}.json"))
                        for number, (config, count) in enumerate(zip(chosen, counts, strict=True))]
-            for future in futures:
-                tally.merge(Tally.load(future.result()))
+            concurrent.futures.wait(futures)
+        failures = [str(error) for error in (future.exception() for future in futures) if error]
+        assert not failures, "\n".join(failures)
+        for future in futures:
+            tally.merge(Tally.load(future.result()))
     return tally
 
 

@@ -2,26 +2,28 @@
 
 The results leave the post unit at a pace that only they decide; the array waits for a place for
 them, and for input rows and weights, which share the reads of memory. Left out is what the
-operands and the writes take of these reads, and a requantization that takes longer since its shift
-is large: a few cycles a layer.
+operands and the writes take of these reads: a few cycles a layer.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycle_events import NEVER
 from kaniwa.cycle_streams import WEIGHTS, BlockShape, Read, region_shapes
 from kaniwa.instruction import Values
-from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, Mode
+from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, Format, Mode
 from kaniwa.statistics import RunStatistics
+from kaniwa.weights import decode_stream
 
 __all__ = ["model_compact"]
 
 AGAIN = 3            # from a read to the next one of the same unit; its response is a cycle before
 OTHER = 2            # to the next one of another
 POST = 6             # from the last step of a block to the post unit
+QUOTIENT = 10        # bits of the product that a requantization waits for from its shift on
 _Unit = Generator[int | None, int, None]
 
 
@@ -51,15 +53,14 @@ class _Layer:
                  begin: int) -> None:
         self._config, self._v = config, v
         self._reads = _Reads(config, v, region_shapes(config, v, read), begin + 1)
+        self._periods = _periods(config, v, read)
         self._cycle = begin + 1      # of the next step
         self._slot = self._post = 0  # from when on there is a place for results; post is free
         self.counts = dict.fromkeys(("issued", "load", "weights", "requantize"), 0)
 
     def run(self) -> int:
         """Returns the cycle in which the sequencer sees its end."""
-        v, config, reads = self._v, self._config, self._reads
-        requantize = config.requant_cycles
-        period = 2 * requantize + 13 if v["add"] else requantize + 7 + v["table"]
+        v, reads = self._v, self._reads
         pauses = (v["kernel_rows"] - 1) * (v["dilation_rows"] - 1)
         stream = bool(v["weights_stream"])
         self.counts["issued"] = v["ofm_rows"] * v["ofm_columns"] * v["blocks"] * v["steps"]
@@ -77,10 +78,10 @@ class _Layer:
                     last = self._cycle - 1
                     issued = max(last, self._slot)
                     self.counts["requantize"] += issued - last
-                    width = v["last_width"] if block == v["blocks"] - 1 else v["block_width"]
                     begins = max(issued + POST, self._post)
-                    self._post = begins + width * period
-                    self._slot = self._post - period + 1
+                    total, last_period = self._periods[block]
+                    self._post = begins + total
+                    self._slot = self._post - last_period + 1
                     self._cycle = issued + 1
                     if stream:
                         reads.used.append(self._cycle)
@@ -115,6 +116,30 @@ class _Layer:
         if ready > self._cycle:
             self.counts[cause] += ready - self._cycle
             self._cycle = ready
+
+
+def _periods(config: AcceleratorConfig, v: Values, read: Read | None) -> list[tuple[int, int]]:
+    """For each block of channels the cycles that post takes for its results, and for the last.
+
+    Without ``read`` the shifts of the records are taken as small.
+    """
+    widths = [v["block_width"]] * (v["blocks"] - 1) + [v["last_width"]]
+    shifts: list[int] = [0] * sum(widths)
+    if read is not None:
+        stored = decode_stream(read(v["parameter_address"], v["parameter_bytes"]), config)
+        records = (block.values["shift"].ravel().tolist() for block in stored
+                   if block.format in (Format.PARAMETERS, Format.PARAMETERS_SHARED))
+        shifts[:] = itertools.islice(itertools.chain(*records, shifts), len(shifts))
+    rest = _requantization(config, v["add_shift"]) + 13 if v["add"] else 7 + v["table"]
+    periods = iter(_requantization(config, shift) + rest for shift in shifts)
+    blocks = [list(itertools.islice(periods, width)) for width in widths]
+    return [(sum(block), block[-1]) for block in blocks]
+
+
+def _requantization(config: AcceleratorConfig, shift: int) -> int:
+    """Cycles of a requantization: bits of the product leave in turn, the ones that count last."""
+    digit = 64 // config.requant_cycles
+    return max(config.requant_cycles, shift // digit + -(-(QUOTIENT + digit - 1) // digit))
 
 
 class _Reads:

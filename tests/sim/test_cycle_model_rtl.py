@@ -80,3 +80,16 @@ def test_compact_core_and_its_model(name):
         session.write_inputs(seeded_inputs(program.inputs, 1, seed=1)[0])
         counted = device.run(program.program_address)
     assert program.estimate().cycles == pytest.approx(counted.cycles, rel=COMPACT_BAR)
+
+
+def test_compact_requantizations_of_large_shifts():
+    """They take more than requant_cycles, which in such a small layer is 2 % of its cycles."""
+    nano = PRESETS["nano"]
+    program = compile(random_graph(474476800, "residual", macs=1 << 18), nano)
+    assert any(i["add"] and i["add_shift"] // 4 + 4 > nano.requant_cycles
+               for i in program.instructions)
+    with SimDevice(nano) as device:
+        session = Session(program, device)
+        session.write_inputs(seeded_inputs(program.inputs, 1, seed=1)[0])
+        counted = device.run(program.program_address)
+    assert program.estimate().cycles == pytest.approx(counted.cycles, rel=0.005)
