@@ -11,6 +11,7 @@ from kaniwa.boards.family import Step
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
+from kaniwa.hw.multiplier_ecp5 import ecp5_multiplier
 
 __all__ = ["CAPACITY_25F", "CAPACITY_85F"]
 
@@ -19,6 +20,7 @@ CAPACITY_85F = {"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156}
 
 constraints = "lpf"
 memory = OnChipMemory
+multiplier = ecp5_multiplier
 # A carry cell is two LUTs; a 16x4 RAM four, and two more for its write port.
 cells = {
     "LUT4": {"lut": 1}, "CCU2C": {"lut": 2}, "TRELLIS_DPR16X4": {"lut": 6}, "TRELLIS_FF": {"ff": 1},

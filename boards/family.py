@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from amaranth import *
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.multiplier import Multiplier
 
 __all__ = ["Family", "Pll", "Step", "load_family"]
 
@@ -39,6 +40,7 @@ class Family(Protocol):
 
     ``cells``: for each type of cell that synthesis may leave, what it takes of the device, by kind.
     ``reduce``: what to make smaller, by kind. ``constraints``: suffix of the file with the pins.
+    ``multiplier``: the strategy that makes the products of a config.
     """
 
     cells: Mapping[str, Mapping[str, int]]
@@ -46,6 +48,8 @@ class Family(Protocol):
     reduce: Mapping[str, str]
     constraints: str
     memory: Any   # what on-chip device memory is made of
+
+    def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
 
     def pll(self, input_hz: float, output_mhz: float) -> Pll: ...
 

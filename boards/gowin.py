@@ -11,6 +11,7 @@ from kaniwa.boards.family import Step
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
+from kaniwa.hw.multiplier import Multiplier, PlainMultiplier
 
 __all__ = ["CAPACITY_GW2A_18"]
 
@@ -73,6 +74,11 @@ class GowinPll:
 def pll(input_hz: float, output_mhz: float) -> GowinPll:
     """The clock generator for ``output_mhz`` MHz."""
     return GowinPll(input_hz, output_mhz)
+
+
+def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
+    """What synthesis makes of a product: it knows the multipliers of this family."""
+    return PlainMultiplier
 
 
 def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:

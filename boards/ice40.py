@@ -11,6 +11,8 @@ from kaniwa.boards.family import Step
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory_spram import SpramMemory
+from kaniwa.hw.multiplier import Multiplier
+from kaniwa.hw.multiplier_ice40 import DualMultiplierIce40
 
 __all__ = ["CAPACITY_UP5K"]
 
@@ -68,6 +70,11 @@ class Ice40Pll:
 def pll(input_hz: float, output_mhz: float) -> Ice40Pll:
     """The clock generator for ``output_mhz`` MHz."""
     return Ice40Pll(input_hz, output_mhz)
+
+
+def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
+    """Two products in a block, whatever the config."""
+    return DualMultiplierIce40
 
 
 def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:

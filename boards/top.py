@@ -43,7 +43,7 @@ class BoardTop(Elaboratable):
         m.submodules.uart = uart = Uart(pll.hz, self._baud)
         m.submodules.accelerator = accelerator = Accelerator(
             self._config, pace=self._pace, memory=family.memory, clock_hz=pll.hz,
-            counter_tags=COUNTER_TAGS)
+            counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
         connect(m, uart.o, accelerator.rx)
         connect(m, accelerator.tx, uart.i)
         pins = platform.request(self._board.link)

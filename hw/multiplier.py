@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.errors import ConfigError
+from kaniwa.hw.adders import wire
 
 __all__ = ["Multiplier", "PlainMultiplier", "WideProduct", "wide_ports", "activations_layout",
            "weights_layout", "sums_layout", "adder_tree", "delay"]
@@ -63,10 +64,16 @@ class Multiplier(Component):
     ``rows`` is 2 where the config has packed multipliers, else 1; a strategy that only works for
     one of them has it as ``only_rows``. ``product_cycles``: its cycles for a product. ``wide``:
     what makes products for the requantizer, with the ports and the latency of ``WideProduct``.
+    ``narrow``: makes those of MUL.
     """
 
     only_rows = None
     wide = WideProduct
+
+    @staticmethod
+    def narrow(m, a, b):
+        """``a * b``, signed, of up to 9 bits each, within the cycle; left to synthesis here."""
+        return wire(m, a * b)
 
     def __init__(self, width: int, rows: int, latency: int):
         least = self.least_latency(width)

@@ -3,6 +3,7 @@
 from amaranth import *
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.adders import times_signed
 from kaniwa.hw.ecp5 import Mult18x18
 from kaniwa.hw.multiplier import Multiplier, adder_tree, delay
 
@@ -48,6 +49,7 @@ class PackedMultiplierEcp5(Multiplier):
     only_rows = 2
     product_cycles = 3
     wide = Mult18x18
+    narrow = staticmethod(times_signed)   # the blocks are for the array
 
     @classmethod
     def least_latency(cls, width: int) -> int:

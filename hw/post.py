@@ -9,7 +9,7 @@ from kaniwa.hw.elementwise import Elementwise, table_layout
 from kaniwa.hw.interfaces import beat_layout, parameter_layout, result_layout, unit_layout
 from kaniwa.hw.multiplier import PlainMultiplier
 from kaniwa.hw.requantizer import Requantizer, settings_layout
-from kaniwa.isa import FACTOR_BITS, Mode
+from kaniwa.isa import Mode
 
 __all__ = ["Post"]
 
@@ -296,8 +296,7 @@ class Post(wiring.Component):
         """The lane's sum, or for a MUL its product: |product| <= 2^(2 * FACTOR_BITS - 2)."""
         if not self.config.elementwise_multiply:
             return made.sums[lane]
-        product = Signal(signed(2 * FACTOR_BITS), name=f"product_{lane}")
-        m.d.comb += product.eq(made.factors[lane][0] * made.factors[lane][1])
+        product = self._multiplier.narrow(m, *made.factors[lane])
         return Mux(now.multiply, product, made.sums[lane])
 
     def _operand_queue(self, m, o_operand, claimed):

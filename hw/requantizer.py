@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.adders import above, times, weighted, wire
 from kaniwa.hw.multiplier import PlainMultiplier
 from kaniwa.isa import Rounding
 
@@ -126,7 +127,7 @@ class Requantizer(wiring.Component):
 
         # Cycle 3: one sum for the high and one for the low bits of the multiplier. The unit of
         # the correction is that of bit 16 of the high sum.
-        corrected = _above(m, product_low, correction, LIMB - 1)
+        corrected = above(m, product_low, correction, LIMB - 1)
         high = Signal(signed(32 + LIMB), reset_less=True)
         low = Signal(signed(32 + low_bits), reset_less=True)
 
@@ -138,11 +139,11 @@ class Requantizer(wiring.Component):
                 value.eq(new_value),
                 multiplier.eq(new_multiplier),
                 correction.eq(self._correct(value, shift, rounding)),
-                high.eq(_above(m, corrected, product_high, LIMB)),
-                low.eq(_weighted(m, products)),
-                total.eq(_above(m, low, high, low_bits)),
+                high.eq(above(m, corrected, product_high, LIMB)),
+                low.eq(weighted(m, products, DIGIT)),
+                total.eq(above(m, low, high, low_bits)),
             ]
-            m.d.sync += [product.eq(_times(m, value, digit))
+            m.d.sync += [product.eq(times(m, value, digit))
                          for product, digit in zip(products, digits, strict=True)]
         return total
 
@@ -190,7 +191,7 @@ class Requantizer(wiring.Component):
         total = Signal(signed(32 + digit_bits))
         correction = Cat(C(0, bits - 1), self._correct(value, shift, rounding)).as_signed()
         m.d.comb += total.eq(
-            _times(m, value, multiplier[:digit_bits]) + Mux(first, correction, rest))
+            times(m, value, multiplier[:digit_bits]) + Mux(first, correction, rest))
         with m.If(running):
             m.d.sync += [
                 low.eq(Cat(low[digit_bits:], total[:digit_bits])),
@@ -242,7 +243,7 @@ class Requantizer(wiring.Component):
             moved = Cat(value[distance:-1], sign.replicate(width + distance - len(value)))
             sticky |= active & lost_low
             overflow |= ~active & lost_high
-            value = _wire(m, Cat(Mux(active, moved, value[:width - 1]), sign))
+            value = wire(m, Cat(Mux(active, moved, value[:width - 1]), sign))
         registers = [Signal.like(part, reset_less=True) for part in (value, sticky, overflow)]
         with m.If(advance):
             m.d.sync += Cat(registers).eq(Cat(value, sticky, overflow))
@@ -278,33 +279,3 @@ def _delay(m, advance, value, cycles, reset_less=True):
             m.d.sync += stage.eq(stages[-1])
         stages.append(stage)
     return stages
-
-
-def _wire(m, value):
-    """A signal of ``value``: an expression that is used twice is otherwise made twice."""
-    wire = Signal(value.shape(), name="wire")
-    m.d.comb += wire.eq(value)
-    return wire
-
-
-def _above(m, low, high, place):
-    """``low + high * 2^place``: the low bits of ``low`` need no adder."""
-    upper = low[place:].as_signed() if low.shape().signed else low[place:]
-    return _wire(m, Cat(low[:place], upper + high).as_signed())
-
-
-def _times(m, value, digit):
-    """The signed ``value`` times a few bits, as a balanced tree of adders."""
-    if len(digit) == 1:
-        return _wire(m, (value.as_unsigned() & digit.replicate(len(value))).as_signed())
-    half = len(digit) // 2
-    total = _above(m, _times(m, value, digit[:half]), _times(m, value, digit[half:]), half)
-    return total[:len(value) + len(digit)].as_signed()
-
-
-def _weighted(m, products):
-    """The sum of the products of all digits, low one first, as a balanced tree of adders."""
-    if len(products) == 1:
-        return products[0]
-    half = (len(products) + 1) // 2
-    return _above(m, _weighted(m, products[:half]), _weighted(m, products[half:]), half * DIGIT)

@@ -58,6 +58,7 @@ async def every_product_is_exact(dut: Any) -> None:
     await RisingEdge(env.dut.done)     # millions of cycles without a line of Python
     cover("all pairs" if rows == 1 else "all pairs of weights")
     check(env.get("cases"), expected, "cases")
+    check(env.get("narrow_mismatches"), 0, "wrong narrow products")
     wrong = codec(BENCH.duts()[0].component.wrong.shape().elem_shape)[1]
     values = [wrong(env.get("wrong") >> 16 * i) for i in range(1 + 2 * rows)]
     check(env.get("mismatches"), 0,

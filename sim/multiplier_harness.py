@@ -9,6 +9,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.hw.multiplier import activations_layout, sums_layout, weights_layout
+from kaniwa.isa import FACTOR_BITS
 
 __all__ = ["Harness"]
 
@@ -22,6 +23,8 @@ class Harness(Component):
     pairs of them, for two rows), a case a cycle each, and are compared with products by ``*``.
     When ``done``, ``cases`` is how many there were, ``mismatches`` how many of them were wrong,
     and ``wrong`` one of these: activation, weights, and what came out, low first.
+    ``narrow_mismatches``: of ``narrow`` products, whose operands are the lowest bits of the number
+    of the cycle: there are cycles enough for all of them where there are two rows.
     """
 
     def __init__(self, strategy: Any, width: int, rows: int, latency: int, own_latency: int):
@@ -35,6 +38,7 @@ class Harness(Component):
             "done": Out(1),
             "cases": Out(self.case_bits + 1),
             "mismatches": Out(self.case_bits + 1),
+            "narrow_mismatches": Out(self.case_bits + 1),
             "wrong": Out(data.ArrayLayout(signed(16), 1 + 2 * rows)),
         })
 
@@ -57,6 +61,12 @@ class Harness(Component):
         m.d.comb += self.done.eq(count == last + self._own_latency + 1)
         checked = Signal(signed(len(count) + 1))
         m.d.comb += checked.eq(count - self._own_latency)
+        a, b = (Cat(count, Const(0, 2 * FACTOR_BITS))[place:place + FACTOR_BITS].as_signed()
+                for place in (0, FACTOR_BITS))
+        expected = Signal(signed(2 * FACTOR_BITS))
+        m.d.comb += expected.eq(a * b)
+        with m.If(~self.done & (self._strategy.narrow(m, a, b) != expected)):
+            m.d.sync += self.narrow_mismatches.eq(self.narrow_mismatches + 1)
 
         wrong, results = [], []
         for number in range(COPIES):

@@ -53,4 +53,4 @@ def test_nothing_but_pins_and_primitives_is_added():
     virtual = board_design("icebreaker")
     names = re.findall(r"^module \\?([\w.$]+)", virtual._verilog(), re.MULTILINE)
     assert set(names) - modules(virtual.rtlil()).keys() == {
-        "core", "SB_IO", "SB_PLL40_PAD", "SB_SPRAM256KA"}
+        "core", "SB_IO", "SB_MAC16", "SB_PLL40_PAD", "SB_SPRAM256KA"}
