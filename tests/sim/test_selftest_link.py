@@ -4,13 +4,17 @@ import pytest
 from amaranth import Signal
 
 from kaniwa.board_device import BoardDevice
+from kaniwa.compiler import compile
 from kaniwa.hw.memory import OnChipMemory
+from kaniwa.inputs import recorded_inputs
+from kaniwa.isa import Register
+from kaniwa.link_frames import REGISTERS
 from kaniwa.link_time import link_time
-from kaniwa.program import Program
-from kaniwa.selftest.layers import layer_graphs
-from kaniwa.selftest.suite import selftest
+from kaniwa.selftest.suite import MODEL, selftest
 from kaniwa.session import Session
 from kaniwa.sim.bench_accelerator import CONFIGS
+from kaniwa.sim.board_design import board_design
+from kaniwa.sim.pin_transport import PinTransport
 from kaniwa.sim.stream_device import PACE, StreamTransport
 
 pytestmark = pytest.mark.rtl
@@ -58,13 +62,33 @@ def test_a_stuck_bit_of_the_memory_in_the_gateware_is_named():
     assert report.parts[1].text == "0x1235: bit 3 stuck at 1"
 
 
-def test_loading_takes_the_estimated_time_on_the_line(line):
-    """Bytes to the device go at the line's pace here; those from it as fast as they come."""
-    from kaniwa.compiler import compile
+class Timed(BoardDevice):
+    """``times`` are those of its exchanges on the line; of looks at the status only the last."""
 
-    program: Program = compile(layer_graphs(CONFIG)[2], target=CONFIG)
-    with board(line) as device:
-        began = device.line_seconds()
-        Session(program, device)
-        seconds = device.line_seconds() - began
-    assert link_time(program, PACE).load_seconds == pytest.approx(seconds, rel=0.01)
+    def __init__(self, *arguments, **options):
+        self.times = {}
+        super().__init__(*arguments, **options)
+
+    def _exchange(self, requests, *rest):
+        link = self._link
+        began = link.now()
+        answers = super()._exchange(requests, *rest)
+        looking = len(requests) == 1 and requests[0].word == REGISTERS + 4 * Register.STATUS
+        self.times["status" if looking else len(self.times)] = link.now() - began
+        return answers
+
+
+def test_an_inference_takes_the_estimated_time_at_the_pins(models):
+    """The UART of the simulated iCEBreaker carries both directions at its pace."""
+    program = compile(models / MODEL, target="nano")
+    sample = recorded_inputs(models / MODEL, program.inputs)[0]
+    pins = PinTransport(board_design("icebreaker"))
+    with Timed("board", connect=lambda: pins) as device:
+        estimate = link_time(program, device.pace)
+        device.times.clear()
+        session = Session(program, device)
+        assert sum(device.times.values()) == pytest.approx(estimate.load_seconds, rel=0.01)
+        device.times.clear()
+        session.run(sample)
+        assert sum(device.times.values()) == pytest.approx(estimate.seconds, rel=0.01)
+        assert len(device.times) == estimate.exchanges

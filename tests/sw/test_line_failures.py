@@ -194,7 +194,7 @@ def test_a_device_that_is_reset_in_the_middle(board, run, lost):
     assert run() is None
 
 
-@pytest.mark.parametrize("rate", [115_200, 1_000_000, 2_000_000])
+@pytest.mark.parametrize("rate", [115_200, 1_000_000])
 def test_a_wrong_baud_rate(board, run, rate):
     """The board makes out no frame, or the host none of the answers: it depends on the bits."""
     error = run(f"?baud={rate}")
