@@ -120,7 +120,7 @@ def selftest(device: Device, *, model: Path | None = None, memory: str = "auto",
         lost = [p.name for p in parts if p.result == "fail" and p.name in ("link", "memory")]
         at = time.monotonic()
         try:
-            result, text, values = (("not run", f"needs a sound {lost[0]}", {}) if lost
+            result, text, values = (("not run", f"left out, for {lost[0]} failed", {}) if lost
                                     else work())
         except DeviceError as error:
             result, text, values = "fail", str(error), {}
