@@ -8,12 +8,11 @@ from collections.abc import Callable
 from kaniwa import golden
 from kaniwa.board_device import BoardDevice
 from kaniwa.compiler import compile
-from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
 from kaniwa.graph import Graph
 from kaniwa.isa import ISA_VERSION, MAGIC
 from kaniwa.session import Session
-from kaniwa.sim.board_design import board_design
+from kaniwa.sim.board_design import BoardDesign, board_design
 from kaniwa.sim.coverage import Tally
 from kaniwa.sim.line_faults import Faults, FaultyTransport
 from kaniwa.sim.pin_transport import PinTransport
@@ -22,8 +21,10 @@ from kaniwa.sim.random_graphs import random_graph, random_input
 __all__ = ["BINS", "exercise_board"]
 
 KINDS = ("conv", "depthwise", "fully_connected")   # a layer of each
-BINS = ["hello", "memory", *KINDS, "refused", "bad_line", "power"]
+BINS = ["hello", "memory", "full_rate", *KINDS, "refused", "bad_line", "power"]
 BLOCK = 1000   # bytes at both ends of memory
+BULK = 8192
+FULL_RATE = 0.95   # of the line's bytes are data
 
 
 def exercise_board(name: str, seed: int, macs: int) -> Tally:
@@ -31,7 +32,7 @@ def exercise_board(name: str, seed: int, macs: int) -> Tally:
     tally, rng = Tally(), random.Random(seed)
     design = board_design(name)
     line = PinTransport(design)
-    _use(line, design.config, rng, tally, macs)
+    _use(line, design, rng, tally, macs)
     bad = FaultyTransport(line, Faults(bit_error=2e-4, drop=2e-4, duplicate=2e-4), seed)
     with BoardDevice(name, target=design.config, connect=lambda: bad) as device:
         while not bad.counts or not device.link_statistics.repeated:
@@ -47,18 +48,22 @@ def exercise_board(name: str, seed: int, macs: int) -> Tally:
     return tally
 
 
-def _use(line: PinTransport, config: AcceleratorConfig, rng: random.Random, tally: Tally,
+def _use(line: PinTransport, design: BoardDesign, rng: random.Random, tally: Tally,
          macs: int) -> None:
     """All that a host does with a board on a good line."""
+    config = design.config
     with BoardDevice("board", target=config, connect=lambda: line) as device:
         words = device.capabilities
         assert words["magic"] == MAGIC and words["version"] == ISA_VERSION, words
         assert words["config_hash_high"] << 32 | words["config_hash_low"] == int(config.hash, 16)
         assert words["memory_bytes"] == config.memory_bytes
+        assert words["clock_hz"] == round(design.board.clock_mhz(config.name) * 1e6)
         tally.bins["hello"] += 1
         for address in (0, config.memory_bytes - BLOCK):
             _check_memory(device, address, rng, tally)
         tally.bins["memory"] += 1
+        _check_rate(line, device, rng, tally)
+        tally.bins["full_rate"] += 1
 
         for kind in KINDS:
             _check_layer(line, device, random_graph(rng.getrandbits(30), kind, macs), rng, tally)
@@ -92,6 +97,18 @@ def _check_layer(line: PinTransport, device: BoardDevice, graph: Graph, rng: ran
     assert abs(session.stats.cycles - estimate) <= 0.01 * estimate, (session.stats, estimate)
     tally.measure("cycles of a layer", session.stats.cycles)
     tally.measure("cycles at the pins", line.line_cycles - before)
+
+
+def _check_rate(line: PinTransport, device: BoardDevice, rng: random.Random,
+                tally: Tally) -> None:
+    data = rng.randbytes(BULK)
+    for way, transfer in (("to", lambda: device.write(0, data)),
+                          ("from", lambda: device.read(0, BULK))):
+        before = line.line_cycles
+        transfer()
+        rate = BULK * line.byte_cycles / (line.line_cycles - before)
+        tally.measure(f"data of the bytes on the line, {way} the board", rate)
+        assert rate >= FULL_RATE, (way, rate)
 
 
 def _check_memory(device: BoardDevice, address: int, rng: random.Random, tally: Tally) -> None:

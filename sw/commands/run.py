@@ -60,6 +60,8 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
 
     began = time.monotonic()
     devices.check_name(device)
+    if trace is not None and device != "sim":
+        raise click.UsageError("--trace is for --device sim", ctx)
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("compiling"):
         compiled, graph = load_program(program, target_for(ctx, target, device), options, given)

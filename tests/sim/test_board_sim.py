@@ -71,7 +71,7 @@ def test_a_whole_model_runs_through_the_pseudo_terminal(models, tmp_path):
 
 @pytest.mark.rtl
 def test_answers_on_a_bad_line_are_right_and_repeats_are_counted(models, tmp_path):
-    faults = ("--bit-errors", 1e-4, "--drops", 1e-4, "--duplicates", 1e-4, "--seed", 3)
+    faults = ("--bit-errors", 3e-5, "--drops", 3e-5, "--duplicates", 3e-5, "--seed", 3)
     with board_sim(*faults, end=signal.SIGTERM) as board:
         done = subprocess.run(
             [*KANIWA, "run", models / "tflm_micro_speech.tflite", "--target", "nano", "--device",
