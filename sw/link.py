@@ -28,6 +28,8 @@ from kaniwa.transports import Transport
 __all__ = ["Link", "LinkStatistics", "reads", "writes"]
 
 WINDOW = SEQUENCES // 2      # numbered requests in flight: more than any adapter's delay holds
+LEAST_WINDOW = 2             # on a bad line, where all that is in flight behind a loss goes again
+REGROWTH = 4                 # requests done for each one more in flight, once they come through
 SMALLEST_BUFFER = 512        # of a device that has not told its size yet
 FIRST_PACE = 2000.0          # bytes a second of a device that has not told its pace yet
 LATENCY = 0.05               # seconds that host and adapter may add to an answer
@@ -84,6 +86,7 @@ class Link:
         self._splitter = Splitter()
         self._session = 0
         self._executed = 0   # numbered requests that the device has done in this session
+        self._window = float(WINDOW)
         self.payload_bytes = PAYLOAD_BYTES
         self.outside = False   # whether the device has outside memory
         self.statistics = LinkStatistics()
@@ -267,7 +270,7 @@ class _Exchange:
 
     def _room_for(self, item: _Item) -> bool:
         """READs wait in the device's buffer for their turn to answer; all else is done at once."""
-        if len(self._flight) >= WINDOW:
+        if len(self._flight) >= int(self._link._window):
             return False
         reading = not item.request.numbered or any(
             not other.request.numbered for other in self._flight)
@@ -305,6 +308,11 @@ class _Exchange:
         while self._flight and (self._flight[0].done
                                 or self._flight[0].number < self._link._executed):
             self._flight.popleft().done = True
+            self._widen()
+
+    def _widen(self) -> None:
+        """After a request has come through."""
+        self._link._window = min(WINDOW, self._link._window + 1 / REGROWTH)
 
     def _take_data(self, reply: Reply) -> None:
         """Give the data to the READ it answers; those sent before it are lost and go again."""
@@ -316,6 +324,7 @@ class _Exchange:
                 item.data, item.done = reply.data, True
                 lost = [self._flight.popleft() for _ in range(position + 1)][:-1]
                 self._queue.extendleft(reversed(lost))
+                self._widen()
                 return
 
     def _send_again(self) -> None:
@@ -323,6 +332,7 @@ class _Exchange:
         self._queue.extendleft(reversed(self._flight))
         self._flight.clear()
         self._fresh_line = True
+        self._link._window = max(LEAST_WINDOW, self._link._window / 2)
 
 
 def writes(link: Link, address: int, data: bytes) -> list[Request]:

@@ -111,6 +111,17 @@ def test_back_in_step_within_one_frame(seed):
     assert link.statistics.requests - before <= 2
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_on_a_bad_line_little_goes_again_for_each_loss(seed):
+    """Every fifth frame is lost; with all that a good line holds in flight it would be tenfold."""
+    link, model, line = model_link(Faults(bit_error=1e-4, drop=1e-4, duplicate=1e-4), seed)
+    data = random.Random(seed).randbytes(SIZE)
+    link.exchange(writes(link, 0, data))
+    assert bytes(model.core.memory) == data
+    assert line.counts.total() > 50
+    assert link.statistics.bytes_sent < 3 * SIZE
+
+
 def test_every_single_fault_in_a_short_exchange_is_harmless():
     """A run command, a write before it and a read behind: each byte of both directions damaged."""
     requests = [Request(Operation.WRITE, 5, 3, b"abc"), Request(Operation.REGISTER, 1, 8),
