@@ -13,7 +13,7 @@ from kaniwa.sim.verilate import Progress
 __all__ = ["PinTransport"]
 
 ROOM = 1024              # bytes from the board taken at once
-SLICE_CYCLES = 100_000   # between two looks for Ctrl-C
+SLICE_CYCLES = 20_000   # between two looks for Ctrl-C
 
 
 class PinTransport:

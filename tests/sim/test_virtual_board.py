@@ -74,7 +74,7 @@ def test_the_board_tells_what_was_built(board):
 
 
 def test_bulk_data_goes_at_95_percent_of_the_lines_rate(board):
-    data = random.Random(1).randbytes(64 * 1024)
+    data = random.Random(1).randbytes(16 * 1024)
     with device(board) as opened:
         for transfer in (lambda: opened.write(0, data), lambda: opened.read(0, len(data))):
             before = board.line_cycles
