@@ -38,7 +38,8 @@ class Accelerator(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.core = core = make_core(self._config, **self._options)
+        m.submodules.core = core = make_core(
+            self._config, outside=self._outside, **self._options)
         m.submodules.link = link = Link(
             self._config, pace=self._pace, outside=self._outside)
         connect(m, flipped(self.rx), link.rx)

@@ -9,6 +9,7 @@ from kaniwa.hw.array_address import OffsetWalker, RowWalker, WordWalker
 from kaniwa.hw.interfaces import array_controller_signature, line_position_bits
 from kaniwa.hw.loop_counters import LOOPS, LoopCounters
 from kaniwa.hw.row_release import RowRelease
+from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.hw.window_reach import WindowReach
 from kaniwa.isa import Mode
 
@@ -110,83 +111,83 @@ class ArrayController(Component):
             self.ring_end.eq(words.word),
         ]
 
-        # Stage 3: the step waits here. What it waits for is looked up as it arrives, and again in
+        # Stage 3: the step waits here, with room for one behind it, so that those before need not
+        # wait for what issues it. What it waits for is looked up as it comes first, and again in
         # each cycle in which it waits, so that only flip-flops decide.
-        valid_3, step_3 = Signal(), Signal(step_shape, reset_less=True)
-        needed_3 = Signal(position, reset_less=True)
-        needs_load_3 = Signal(reset_less=True)
-        line_position = Signal(position, reset_less=True)
-        settings = Signal(data.StructLayout({
+        waiting_shape = data.StructLayout({
+            "step": step_shape, "needed": position, "needs_load": 1, "line_position": position,
             "mode": 2, "weights_stream": 1, "pad_value": signed(8),
             "row_bytes": self.step.row_bytes.shape(),
-        }), reset_less=True)
-        held = Signal.like(words.held, reset_less=True)
-        line_end = Signal.like(self.line_base, reset_less=True)
+            "held": words.held.shape(), "line_end": self.line_base.shape(),
+        })
+        m.submodules.waiting = waiting = StreamBuffer(waiting_shape)
+        arriving, here, following = waiting.i.payload, waiting.o.payload, waiting.following
+        m.d.comb += [
+            advance.eq(waiting.i.ready),
+            waiting.i.valid.eq(valid_2),
+            arriving.step.eq(step_2),
+            arriving.needed.eq(reach.needed),
+            arriving.needs_load.eq(reach.needs_load),
+            arriving.line_position.eq(reach.row_start + step_2.offset),
+            arriving.mode.eq(fields.mode),
+            arriving.weights_stream.eq(fields.weights_stream),
+            arriving.pad_value.eq(fields.pad_value),
+            arriving.row_bytes.eq(fields.ifm_row_bytes),
+            arriving.held.eq(words.held),
+            arriving.line_end.eq(self.line_base),
+        ]
+        step_3 = here.step
         load_ok, weights_ok = Signal(), Signal()
-        with m.If(advance):
-            m.d.sync += [
-                valid_3.eq(valid_2),
-                step_3.eq(step_2),
-                needed_3.eq(reach.needed),
-                needs_load_3.eq(reach.needs_load),
-                line_position.eq(reach.row_start + step_2.offset),
-                settings.mode.eq(fields.mode),
-                settings.weights_stream.eq(fields.weights_stream),
-                settings.pad_value.eq(fields.pad_value),
-                settings.row_bytes.eq(fields.ifm_row_bytes),
-                held.eq(words.held),
-                line_end.eq(self.line_base),
-            ]
 
-        def available(needed, needs_load, word, mode):
-            loaded = ~needs_load | ~(self.loaded - needed)[position - 1]
+        def available(place):
+            loaded = ~place.needs_load | ~(self.loaded - place.needed)[position - 1]
             # 1 <= ring_written - word <= ring_words, for what was written is not ahead by more.
+            word = place.step.word
             written = ~(self.ring_written + ~word)[len(word) - 1]
-            return Cat(loaded, written | (mode == Mode.MAX_POOL))
+            return Cat(loaded, written | (place.mode == Mode.MAX_POOL))
 
-        m.d.sync += Cat(load_ok, weights_ok).eq(Mux(
-            advance, available(reach.needed, reach.needs_load, step_2.word, fields.mode),
-            available(needed_3, needs_load_3, step_3.word, settings.mode)))
+        m.d.sync += Cat(load_ok, weights_ok).eq(
+            Mux(waiting.moves, available(following), available(here)))
 
-        waits = valid_3 & self.turn
+        waits = waiting.o.valid & self.turn
         issue = Signal()
         m.d.comb += [
             issue.eq(waits & load_ok & weights_ok & (self.slot_ok | ~step_3.last)),
-            advance.eq(~valid_3 | issue),
-            self.pending.eq(valid_3),
+            waiting.o.ready.eq(issue),
+            self.pending.eq(waiting.o.valid),
             self.issue.eq(issue),
             self.take_slot.eq(issue & step_3.last),
             self.line_read.eq(issue & step_3.row_valid),
-            self.line_position.eq(line_position),
+            self.line_position.eq(here.line_position),
             self.stall_load.eq(waits & ~load_ok),
             self.stall_weights.eq(waits & load_ok & ~weights_ok),
             self.stall_result.eq(waits & load_ok & weights_ok & ~issue),
         ]
 
-        uses_weights = settings.mode != Mode.MAX_POOL
+        uses_weights = here.mode != Mode.MAX_POOL
         m.d.comb += [
-            self.step.mode.eq(settings.mode),
-            self.step.row_bytes.eq(settings.row_bytes),
-            self.step.pad_value.eq(settings.pad_value),
+            self.step.mode.eq(here.mode),
+            self.step.row_bytes.eq(here.row_bytes),
+            self.step.pad_value.eq(here.pad_value),
             *(self.step[name].eq(step_3[name])
               for name in ("row_valid", "offset", "column", "first", "last")),
             self.step.compute.eq(1),
             self.ring.read.eq(uses_weights),
             self.ring.word.eq(step_3.word),
             self.ring.release.eq(uses_weights & Mux(
-                settings.weights_stream, step_3.word_end, step_3.instruction_end)),
-            self.ring.count.eq(Mux(settings.weights_stream, 1, held)),
+                here.weights_stream, step_3.word_end, step_3.instruction_end)),
+            self.ring.count.eq(Mux(here.weights_stream, 1, here.held)),
         ]
 
         m.submodules.release = release = RowRelease(config)
         m.d.comb += [
-            release.arrives.eq(advance & valid_2 & step_2.row_first),
-            release.above.eq(~step_2.row_valid & ~step_2.row_below),
-            release.below.eq(step_2.row_below),
-            release.row_lane.eq(step_2.row_lane),
-            release.line_end.eq(self.line_base),
+            release.arrives.eq(waiting.moves & following.step.row_first),
+            release.above.eq(~following.step.row_valid & ~following.step.row_below),
+            release.below.eq(following.step.row_below),
+            release.row_lane.eq(following.step.row_lane),
+            release.line_end.eq(following.line_end),
             release.ended.eq(issue & step_3.instruction_end),
-            release.ended_line_end.eq(line_end),
+            release.ended_line_end.eq(here.line_end),
             release.turn.eq(self.turn),
             self.free.eq(release.free),
             self.free_lane.eq(release.free_lane),

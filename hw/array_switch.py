@@ -107,7 +107,9 @@ class ArraySwitch(Component):
                 with m.Case(index):
                     m.d.comb += [signal.eq(getattr(controller, name))
                                  for name, signal in chosen.items()]
-                    m.d.comb += controller.turn.eq(1)
+        turns = Signal(len(controllers), init=1)   # decoded ``owner``
+        m.d.comb += [controller.turn.eq(turn)
+                     for controller, turn in zip(controllers, turns, strict=True)]
         with m.Switch(current):
             for index, controller in enumerate(controllers):
                 with m.Case(index):
@@ -115,7 +117,7 @@ class ArraySwitch(Component):
                     with m.If(controller.leaving):
                         m.d.sync += ring_base.eq(controller.ring_end)
         with m.If(~chosen["pending"]):
-            m.d.sync += owner.eq(current)
+            m.d.sync += [owner.eq(current), turns.eq(1 << current)]
 
         slot_ok = self._slots(m, chosen)
         for controller in controllers:

@@ -12,6 +12,7 @@ from kaniwa.hw.interfaces import (
     line_position_bits,
 )
 from kaniwa.hw.row_release import RowRelease
+from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.isa import Mode
 
 __all__ = ["ColumnController"]
@@ -107,65 +108,68 @@ class ColumnController(Component):
             self.ring_end.eq(walked.word),
         ]
 
-        # Stage 3: the column waits here. What it waits for is looked up as it arrives, and again
-        # in each cycle in which it waits, so that only flip-flops decide.
-        valid_3, column_3 = Signal(), Signal(column_layout(config), reset_less=True)
-        rows_3 = Signal.like(rows_1, reset_less=True)
-        needed_3 = Signal.like(needed_2, reset_less=True)
-        positions = [Signal(line_position_bits(config), name=f"position_{row}", reset_less=True)
-                     for row in range(self._rows)]
-        step = Signal.like(self.step, reset_less=True)
-        held = Signal.like(walker.held, reset_less=True)
-        line_end = Signal.like(self.line_base, reset_less=True)
+        # Stage 3: the column waits here, with room for one behind it, so that those before need not
+        # wait for what issues it. What it waits for is looked up as it comes first, and again in
+        # each cycle in which it waits, so that only flip-flops decide.
+        waiting_shape = data.StructLayout({
+            "column": column_layout(config), "rows": self._rows, "below": 1,
+            "needed": needed_2.shape(),
+            "positions": data.ArrayLayout(unsigned(line_position_bits(config)), self._rows),
+            "single_row": 1, "row_bytes": self.step.row_bytes.shape(), "pad_value": signed(8),
+            "held": walker.held.shape(), "line_end": self.line_base.shape(),
+        })
+        m.submodules.waiting = waiting = StreamBuffer(waiting_shape)
+        arriving, here, following = waiting.i.payload, waiting.o.payload, waiting.following
+        m.d.comb += [
+            advance.eq(waiting.i.ready),
+            waiting.i.valid.eq(valid_2),
+            arriving.column.eq(column_2),
+            arriving.rows.eq(rows_2),
+            arriving.below.eq(below_2),
+            arriving.needed.eq(needed_2),
+            *(position.eq((origin_2 + distance) << lane)
+              for position, distance in zip(arriving.positions, down, strict=True)),
+            arriving.single_row.eq(fields.single_row),
+            arriving.row_bytes.eq(fields.ifm_row_bytes),
+            arriving.pad_value.eq(fields.pad_value),
+            arriving.held.eq(walker.held),
+            arriving.line_end.eq(self.line_base),
+        ]
+        column = here.column
         load_ok, weights_ok = Signal(), Signal()
 
-        def available(needed, rows, column):
+        def available(place):
+            word, needed = place.column.word, place.needed
             loaded = ~(self.loaded[lane:] + ~needed)[len(needed) - 1]
-            written = ~(self.ring_written + ~column.word)[len(column.word) - 1]
-            return Cat(loaded | ~rows.any(), written | ~column.compute)
+            written = ~(self.ring_written + ~word)[len(word) - 1]
+            return Cat(loaded | ~place.rows.any(), written | ~place.column.compute)
 
-        m.d.sync += Cat(load_ok, weights_ok).eq(Mux(
-            advance, available(needed_2, rows_2, column_2),
-            available(needed_3, rows_3, column_3)))
-        with m.If(advance):
-            m.d.sync += [
-                valid_3.eq(valid_2),
-                column_3.eq(column_2),
-                rows_3.eq(rows_2),
-                needed_3.eq(needed_2),
-                *(position.eq((origin_2 + distance) << lane)
-                  for position, distance in zip(positions, down, strict=True)),
-                held.eq(walker.held),
-                line_end.eq(self.line_base),
-                step.mode.eq(Mode.COLUMN),
-                step.single_row.eq(fields.single_row),
-                step.row_valid.eq(rows_2[0]),
-                step.rows.eq(rows_2),
-                step.offset.eq(column_2.offset << lane),
-                step.row_bytes.eq(fields.ifm_row_bytes),
-                step.pad_value.eq(fields.pad_value),
-                step.preset.eq(column_2.preset),
-                step.compute.eq(column_2.compute),
-                step.first.eq(column_2.first),
-                step.last.eq(column_2.last),
-            ]
+        m.d.sync += Cat(load_ok, weights_ok).eq(
+            Mux(waiting.moves, available(following), available(here)))
 
-        waits = valid_3 & self.turn
-        one_row = step.single_row | (self._rows == 1)
+        waits = waiting.o.valid & self.turn
+        one_row = here.single_row | (self._rows == 1)
         issue = Signal()
         m.d.comb += [
-            issue.eq(waits & load_ok & weights_ok & (self.slot_ok | ~column_3.last)),
-            advance.eq(~valid_3 | issue),
-            self.pending.eq(valid_3),
+            issue.eq(waits & load_ok & weights_ok & (self.slot_ok | ~column.last)),
+            waiting.o.ready.eq(issue),
+            self.pending.eq(waiting.o.valid),
             self.issue.eq(issue),
-            self.take_slot.eq(issue & column_3.last),
-            self.step.eq(step),
-            self.ring.read.eq(column_3.compute),
-            self.ring.word.eq(column_3.word),
-            self.ring.release.eq(column_3.instruction_end),
-            self.ring.count.eq(held),
-            self.line_read.eq(issue & one_row & step.row_valid),
-            self.line_position.eq(positions[0]),
+            self.take_slot.eq(issue & column.last),
+            self.step.mode.eq(Mode.COLUMN),
+            self.step.single_row.eq(here.single_row),
+            self.step.row_valid.eq(here.rows[0]),
+            self.step.rows.eq(here.rows),
+            self.step.offset.eq(column.offset << lane),
+            self.step.row_bytes.eq(here.row_bytes),
+            self.step.pad_value.eq(here.pad_value),
+            *(self.step[name].eq(column[name]) for name in ("preset", "compute", "first", "last")),
+            self.ring.read.eq(column.compute),
+            self.ring.word.eq(column.word),
+            self.ring.release.eq(column.instruction_end),
+            self.ring.count.eq(here.held),
+            self.line_read.eq(issue & one_row & here.rows[0]),
+            self.line_position.eq(here.positions[0]),
             self.stall_load.eq(waits & ~load_ok),
             self.stall_weights.eq(waits & load_ok & ~weights_ok),
             self.stall_result.eq(waits & load_ok & weights_ok & ~issue),
@@ -173,17 +177,17 @@ class ColumnController(Component):
         if self._rows > 1:
             m.d.comb += [
                 self.column_read.eq(issue & ~one_row),
-                *(self.column_positions[row].eq(positions[row]) for row in range(self._rows)),
+                self.column_positions.eq(here.positions),
             ]
         m.submodules.release = release = RowRelease(config)
         m.d.comb += [
-            release.arrives.eq(advance & valid_2 & column_2.row_first),
-            release.above.eq(column_2.row < 0),
-            release.below.eq(below_2),
-            release.row_lane.eq(column_2.row_lane),
-            release.line_end.eq(self.line_base),
-            release.ended.eq(issue & column_3.instruction_end),
-            release.ended_line_end.eq(line_end),
+            release.arrives.eq(waiting.moves & following.column.row_first),
+            release.above.eq(following.column.row < 0),
+            release.below.eq(following.below),
+            release.row_lane.eq(following.column.row_lane),
+            release.line_end.eq(following.line_end),
+            release.ended.eq(issue & column.instruction_end),
+            release.ended_line_end.eq(here.line_end),
             release.turn.eq(self.turn),
             self.free.eq(release.free),
             self.free_lane.eq(release.free_lane),

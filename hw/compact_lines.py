@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.compact_load import line_bits
+from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["CompactLines"]
 
@@ -44,7 +45,7 @@ class CompactLines(Component):
             m.submodules[f"half_{number}"] = half = Memory(
                 shape=unsigned(32), depth=1 << line_bits(self._config), init=[],
                 attrs={"no_rw_check": 1})
-            write, read = half.write_port(), half.read_port()
+            write, read = half.write_port(), UncheckedRead.of(m, half)
             m.d.comb += [
                 write.en.eq(self.write),
                 write.addr.eq(self.write_line),

@@ -11,6 +11,7 @@ from kaniwa.hw.compact_fields import address_bits, fields_layout, reader_port
 from kaniwa.hw.compact_requantizer import CompactRequantizer
 from kaniwa.hw.compact_walker import CompactWalker
 from kaniwa.hw.interfaces import parameter_layout, result_layout
+from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["CompactPost"]
 
@@ -188,7 +189,7 @@ class CompactPost(Component):
         m.submodules.records = records = Memory(
             shape=unsigned(len(Value.cast(self.record))), depth=depth, init=[],
             attrs={"no_rw_check": 1})
-        write, read = records.write_port(), records.read_port()
+        write, read = records.write_port(), UncheckedRead.of(m, records)
         m.d.comb += [
             write.addr.eq(written_index),
             write.data.eq(self.record),
@@ -222,7 +223,7 @@ class CompactPost(Component):
         """The two tables in one memory; returns the entry of a value, a cycle later."""
         m.submodules.tables = tables = Memory(
             shape=signed(32), depth=512, init=[], attrs={"no_rw_check": 1})
-        write, read = tables.write_port(), tables.read_port()
+        write, read = tables.write_port(), UncheckedRead.of(m, tables)
         index = Signal(8)
         with m.If(self.entry_valid):
             m.d.sync += index.eq(index + 1)

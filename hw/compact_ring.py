@@ -5,6 +5,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["CompactRing"]
 
@@ -46,7 +47,7 @@ class CompactRing(Component):
             m.submodules[f"chunk_{number}"] = memory = Memory(
                 shape=unsigned(len(self.chunk)), depth=config.ring_words, init=[],
                 attrs={"no_rw_check": 1})
-            write, read = memory.write_port(), memory.read_port()
+            write, read = memory.write_port(), UncheckedRead.of(m, memory)
             words.append(read.data)
             m.d.comb += [
                 write.addr.eq(self.write_index),

@@ -143,14 +143,14 @@ class Control(Component):
                     m.d.sync += [busy.eq(0), done.eq(1)]
                     m.next = "IDLE"
             with m.State("DRAIN"):
-                m.d.comb += self.hold.eq(1)
-                m.d.sync += waited.eq(waited + 1)
-                # A request of the last cycle may not show in memory_idle yet.
+                # A flip-flop, for it goes into all ways to memory. A request of the cycle before
+                # may not show in memory_idle yet.
+                m.d.sync += [self.hold.eq(1), waited.eq(waited + 1)]
                 with m.If((self.memory_idle & (waited >= 4)) | (waited == DRAIN_LIMIT)):
                     m.next = "CLEAR"
             with m.State("CLEAR"):
                 m.d.comb += self.reset.eq(1)
-                m.d.sync += busy.eq(0)
+                m.d.sync += [self.hold.eq(0), busy.eq(0)]
                 m.next = "IDLE"
 
         config_hash = int(self._config.hash, 16)

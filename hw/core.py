@@ -40,12 +40,14 @@ class Core(Component):
     ``csr_read_data`` belongs to the ``csr_address`` of the cycle before. Memory is used while
     ``busy`` (a flip-flop) only. All state but that of
     registers and counters is reset at the start and after an unusual end of each run.
-    ``counter_tags``: layers whose counters are kept, at 32 bytes of memory each.
+    ``counter_tags``: layers whose counters are kept, at 32 bytes of memory each. Without
+    ``outside`` the ports for outside memory are idle, and its addresses end a program as an error.
     """
 
     def __init__(self, config: AcceleratorConfig, *, build_id: int = 0, clock_hz: int = 0,
-                 counter_tags: int = 1024, multiplier=PlainMultiplier):
+                 counter_tags: int = 1024, multiplier=PlainMultiplier, outside: bool = True):
         self._config = config
+        self._outside = outside
         self._control = Control(config, build_id=build_id, clock_hz=clock_hz)
         self._counter_tags = counter_tags
         self._multiplier = multiplier
@@ -58,7 +60,7 @@ class Core(Component):
         m.submodules.datapath = ResetInserter({"sync": control.reset})(datapath)
         m.d.comb += control.registers_of(self)
 
-        datapath.submodules.memory = memory = MemorySystem(self._config)
+        datapath.submodules.memory = memory = MemorySystem(self._config, outside=self._outside)
         for name in MEMORY_PORTS:
             connect(datapath, getattr(memory, name), flipped(getattr(self, name)))
         datapath.submodules.sequencer = sequencer = Sequencer(self._config)
@@ -214,8 +216,9 @@ class Core(Component):
         ]
 
 
-def make_core(config: AcceleratorConfig, *, counter_tags: int = 1024, **options) -> Component:
-    """The core of ``config``: a ``Core``, or a ``CompactCore``, which has no counters."""
+def make_core(config: AcceleratorConfig, *, counter_tags: int = 1024, outside: bool = True,
+              **options) -> Component:
+    """The core of ``config``: a ``Core``, or a ``CompactCore``: no counters, nothing outside."""
     if config.compact:
         return CompactCore(config, **options)
-    return Core(config, counter_tags=counter_tags, **options)
+    return Core(config, counter_tags=counter_tags, outside=outside, **options)

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.unchecked_read import UncheckedRead
 from kaniwa.isa import FACTOR_BITS
 
 __all__ = ["Elementwise", "table_layout", "elementwise_layout", "elementwise_result_layout"]
@@ -127,18 +128,14 @@ class Elementwise(wiring.Component):
     def _table(self, m, lane, number, index, lookup, accepted):
         """A lane's copy of table ``number``; what it holds for ``index``, a cycle later."""
         m.submodules[f"table_{number}_{lane}"] = memory = Memory(
-            shape=signed(32), depth=512, init=[])
-        # A register of our own behind an unclocked port: only then does yosys see that it never
-        # loads in a cycle with a write, and spends no logic on that (180 LUTs a lane on ECP5).
-        read, write = memory.read_port(domain="comb"), memory.write_port()
-        looked_up = Signal(signed(32), reset_less=True)
+            shape=signed(32), depth=512, init=[], attrs={"no_rw_check": 1})
+        read, write = UncheckedRead.of(m, memory), memory.write_port()   # never both at once
         entry = self.i_table.payload
         m.d.comb += [
             read.addr.eq(Cat(index[:7], ~index[7], self.i.payload.bank)),
+            read.en.eq(lookup & accepted),
             write.addr.eq(Cat(entry.index, entry.bank)),
             write.data.eq(entry.value),
             write.en.eq(self.i_table.valid & ~lookup & (entry.table == number)),
         ]
-        with m.If(lookup & accepted):
-            m.d.sync += looked_up.eq(read.data)
-        return looked_up
+        return read.data

@@ -7,6 +7,7 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import line_position_bits
+from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["LineBuffer"]
 
@@ -98,7 +99,7 @@ class LineBuffer(Component):
             ram = memory.Memory(shape=unsigned(8 * lane_bytes), depth=depth, init=[],
                                 attrs={"no_rw_check": 1})
             m.submodules[f"lane_{lane}"] = ram
-            write_port, read_port = ram.write_port(), ram.read_port()
+            write_port, read_port = ram.write_port(), UncheckedRead.of(m, ram)
             place = lane % word_lanes
             word = words[place]
             m.d.comb += [

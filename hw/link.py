@@ -118,6 +118,7 @@ class Link(wiring.Component):
         word = self.read.response.payload
         last_step = step == 3
 
+        m.d.sync += self.csr_write.eq(0)   # but in the cycle after START: register and value stay
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += answering.eq(0)
@@ -159,7 +160,7 @@ class Link(wiring.Component):
                     with m.If(self.busy & (is_write | (is_read & ~registers))):
                         m.d.sync += [refused.eq(1), doing.eq(0)]
                     with m.Else():
-                        m.d.comb += self.csr_write.eq(operation == Operation.REGISTER)
+                        m.d.sync += self.csr_write.eq(operation == Operation.REGISTER)
                         m.d.sync += [expected.eq(expected + ~is_read), answering.eq(is_read),
                                      doing.eq(1)]
                 with m.Else():

@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from kaniwa.hw.unchecked_read import UncheckedRead
+
 __all__ = ["LinkReceiver", "crc_step"]
 
 CRC_POLYNOMIAL = 0xEDB8_8320
@@ -56,7 +58,7 @@ class LinkReceiver(wiring.Component):
         # What is read has been written cycles before, so what a meeting gives does not matter.
         m.submodules.buffer = buffer = Memory(shape=unsigned(8), depth=self._depth, init=[],
                                               attrs={"no_rw_check": 1})
-        write, read = buffer.write_port(), buffer.read_port()
+        write, read = buffer.write_port(), UncheckedRead.of(m, buffer)
 
         accepted, end, right = Signal(), Signal(), Signal()
         counted = Signal(8)

@@ -7,6 +7,7 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import read_port, write_port
+from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["MemorySystem", "ReadArbiter", "OnChipMemory", "READERS", "READS_IN_FLIGHT"]
 
@@ -19,9 +20,9 @@ class ReadArbiter(wiring.Component):
 
     Latency: 1 cycle to the memory, 1 cycle back. Throughput: one read a cycle.
     ``requests`` are the clients (in the order of READERS) that ask now; ``granted`` is the one
-    whose request is taken in this cycle. ``blocked`` keeps a request from the memory in this
-    cycle, except one it has already seen (``stuck``). Addresses here count words, in
-    ``word_bits`` bits.
+    whose request is taken in this cycle; one ``beyond`` memory is not sent. ``blocked`` keeps a
+    request from the memory in this cycle, except one it has already seen (``stuck``). Addresses
+    here count words, in ``word_bits`` bits.
     """
 
     def __init__(self, config: AcceleratorConfig, word_bits: int):
@@ -30,6 +31,7 @@ class ReadArbiter(wiring.Component):
         clients = len(READERS)
         super().__init__({
             "requests": In(clients),
+            "beyond": In(clients),
             "words": In(data.ArrayLayout(unsigned(word_bits), clients)),
             "granted": Out(clients),
             "hold": In(1),
@@ -76,14 +78,15 @@ class ReadArbiter(wiring.Component):
 
         room = Signal()
         grant = self.requests.any() & room
+        sends = ~self.beyond.bit_select(chosen, 1)   # not in the way of ``granted``
         m.d.comb += [
             room.eq((~valid | accepted) & in_flight.w_rdy & ~self.hold),
             self.granted.eq(Mux(grant, 1 << chosen, 0)),
             in_flight.w_data.eq(chosen),
-            in_flight.w_en.eq(grant),
+            in_flight.w_en.eq(grant & sends),
         ]
         with m.If(grant):
-            m.d.sync += [valid.eq(1), word.eq(self.words[chosen])]
+            m.d.sync += [valid.eq(sends), word.eq(self.words[chosen])]
             with m.If(chosen >= 2):
                 m.d.sync += weights_first.eq(chosen == 2)
         with m.Elif(accepted):
@@ -115,10 +118,12 @@ class MemorySystem(wiring.Component):
     reported: ``error`` for a cycle, with the client in ``error_client`` (the readers' number in
     READERS, or 4 for the writer); a dropped read gets no response. ``hold`` keeps new requests
     out; those the memory has seen are completed, then ``idle`` is 1.
+    Without ``outside`` there is no such side: its ports are idle, its addresses errors.
     """
 
-    def __init__(self, config: AcceleratorConfig):
+    def __init__(self, config: AcceleratorConfig, *, outside: bool = True):
         self._config = config
+        self._outside = outside
         super().__init__({
             **{name: In(read_port(config)) for name in READERS},
             "results": In(write_port(config)),
@@ -133,9 +138,12 @@ class MemorySystem(wiring.Component):
         })
 
     def _beyond(self, address, size: int):
-        """Whether an access of ``size`` bytes at ``address`` is local and not in memory."""
+        """Whether an access of ``size`` bytes at ``address`` is for no memory there is."""
         low = exact_log2(size)
-        return ~address[31] & (address[low:31] >= self._config.memory_bytes >> low)
+        words = self._config.memory_bytes >> low
+        if not self._outside:
+            return address[low:] >= words
+        return ~address[31] & (address[low:31] >= words)
 
     def elaborate(self, platform):
         m = Module()
@@ -145,10 +153,12 @@ class MemorySystem(wiring.Component):
         local_words = self._config.memory_bytes // read_bytes
         m.submodules.local = local = ReadArbiter(
             self._config, max(local_words - 1, 1).bit_length())
-        m.submodules.outside = outside = ReadArbiter(self._config, 31 - low)
         wiring.connect(m, local.memory, wiring.flipped(self.local_read))
-        wiring.connect(m, outside.memory, wiring.flipped(self.outside_read))
-        sides = (local, outside)
+        sides = [local]
+        if self._outside:
+            m.submodules.outside = outside = ReadArbiter(self._config, 31 - low)
+            wiring.connect(m, outside.memory, wiring.flipped(self.outside_read))
+            sides.append(outside)
         m.d.comb += [side.hold.eq(self.hold) for side in sides]
 
         dropped = Signal(len(READERS) + 1)
@@ -156,40 +166,48 @@ class MemorySystem(wiring.Component):
             port = getattr(self, name)
             address = port.request.payload
             beyond = self._beyond(address, read_bytes)
-            m.d.comb += dropped[number].eq(port.request.valid & beyond & ~self.hold)
-
+            granted = Signal(name=f"{name}_granted")
+            m.d.comb += [
+                *(side.words[number].eq(address[low:31]) for side in sides),
+                local.beyond[number].eq(beyond),
+                granted.eq(Cat(side.granted[number] for side in sides).any()),
+                dropped[number].eq(granted & beyond),
+                port.request.ready.eq(granted),
+                port.response.valid.eq(Cat(side.responses[number] for side in sides).any()),
+                port.response.payload.eq(local.response),
+            ]
+            if not self._outside:
+                m.d.comb += local.requests[number].eq(port.request.valid)
+                continue
             # A client has reads in flight on one side only, so its words come in order.
             waiting = Signal(range(READS_IN_FLIGHT + 1), name=f"{name}_waiting")
             on_outside = Signal(reset_less=True, name=f"{name}_on_outside")
-            for bit, side in enumerate(sides):
-                free = (waiting == 0) | (on_outside == bit)
-                m.d.comb += [
-                    side.requests[number].eq(port.request.valid & (address[31] == bit) & free
-                                             & ~beyond),
-                    side.words[number].eq(address[low:31]),
-                ]
-            granted = local.granted[number] | outside.granted[number]
             m.d.comb += [
-                port.request.ready.eq(granted | dropped[number]),
-                port.response.valid.eq(local.responses[number] | outside.responses[number]),
-                port.response.payload.eq(
-                    Mux(outside.responses[number], outside.response, local.response)),
-            ]
-            m.d.sync += waiting.eq(waiting + granted - port.response.valid)
+                side.requests[number].eq(
+                    port.request.valid & (address[31] == bit)
+                    & ((waiting == 0) | (on_outside == bit)))
+                for bit, side in enumerate(sides)]
+            with m.If(outside.responses[number]):
+                m.d.comb += port.response.payload.eq(outside.response)
+            m.d.sync += waiting.eq(waiting + (granted & ~beyond) - port.response.valid)
             with m.If(granted):
                 m.d.sync += on_outside.eq(address[31])
 
         write = self.results.request
-        to_outside = write.payload.address[31]
+        to_outside = write.payload.address[31] if self._outside else Const(0, 1)
         started = Signal()  # the memory has seen this write, so it may not be taken back
         allowed = write.valid & (~self.hold | started)
         beyond = self._beyond(write.payload.address, self._config.write_bytes)
         local_write = allowed & ~to_outside & ~beyond
+        local_ready = self.local_write.request.ready if self._config.memory_bytes else Const(1)
         if self._config.shared_channel:
             m.d.comb += local.blocked.eq(local_write)
-            local_write = local_write & ~local.stuck
+            local_write, local_ready = local_write & ~local.stuck, local_ready & ~local.stuck
         m.d.comb += [
-            dropped[-1].eq(allowed & beyond),
+            # One to be dropped is taken as any other: to know it takes too long for ``ready``.
+            write.ready.eq(allowed & Mux(
+                to_outside, self.outside_write.request.ready, local_ready)),
+            dropped[-1].eq(write.ready & beyond),
             self.local_write.request.valid.eq(local_write),
             self.outside_write.request.valid.eq(allowed & to_outside),
         ]
@@ -198,13 +216,10 @@ class MemorySystem(wiring.Component):
                 port.request.payload.eq(write.payload),
                 port.request.payload.address.eq(write.payload.address[:31]),
             ]
-        m.d.comb += write.ready.eq(
-            (self.local_write.request.valid & self.local_write.request.ready)
-            | (self.outside_write.request.valid & self.outside_write.request.ready) | dropped[-1])
         m.d.sync += started.eq(
             (self.local_write.request.valid | self.outside_write.request.valid) & ~write.ready)
 
-        m.d.comb += self.idle.eq(local.idle & outside.idle & ~started)
+        m.d.comb += self.idle.eq(Cat(side.idle for side in sides).all() & ~started)
         m.d.sync += self.error.eq(dropped.any())
         for number in reversed(range(len(READERS) + 1)):
             with m.If(dropped[number]):
@@ -238,7 +253,7 @@ class OnChipMemory(wiring.Component):
         m.submodules.memory = storage = memory.Memory(
             shape=unsigned(8 * width), depth=depth, init=[], attrs={"no_rw_check": 1})
         write_side = storage.write_port(granularity=8)
-        read_side = storage.read_port()
+        read_side = UncheckedRead.of(m, storage)
 
         request, write = self.read.request, self.write.request
         read_line, write_line = request.payload[line], write.payload.address[line]

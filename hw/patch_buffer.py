@@ -7,6 +7,7 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import gather_layout
+from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["PatchBuffer"]
 
@@ -62,7 +63,7 @@ class PatchBuffer(Component):
             ram = memory.Memory(shape=unsigned(8), depth=self._words, init=[],
                                 attrs={"no_rw_check": 1})
             m.submodules[f"lane_{lane}"] = ram
-            write_port, read_port = ram.write_port(), ram.read_port()
+            write_port, read_port = ram.write_port(), UncheckedRead.of(m, ram)
             m.d.comb += [
                 write_port.addr.eq(Mux(lane < first_lane, next_word, first_word)),
                 write_port.data.eq(lanes[lane][:8]),

@@ -7,6 +7,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import array_controller_signature
 from kaniwa.hw.patch_gather import SHARED, PatchGather
 from kaniwa.hw.patch_walker import PatchWalker
+from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.isa import Mode
 
 __all__ = ["PatchController"]
@@ -38,14 +39,18 @@ class PatchController(Component):
             output = name in ("line_read", "line_position", "free", "free_lane")
             m.d.comb += ours.eq(its) if output else its.eq(ours)
 
-        step = Signal.like(walker.step, reset_less=True)
-        walking, valid, advance, issue = Signal(), Signal(), Signal(), Signal()
+        m.submodules.waiting = waiting = StreamBuffer(walker.step.shape())
+        step = waiting.o.payload
+        walking, issue = Signal(), Signal()
         m.d.comb += [
             walker.start.eq(self.start),
             walker.fields.eq(self.fields),
             walker.ring_base.eq(self.ring_base),
             # The last step is held back until the reads need the fields no more.
-            walker.advance.eq(walking & advance & ~(walker.step.instruction_end & gather.active)),
+            walker.advance.eq(walking & waiting.i.ready
+                              & ~(walker.step.instruction_end & gather.active)),
+            waiting.i.valid.eq(walker.advance),
+            waiting.i.payload.eq(walker.step),
             self.leaving.eq(walker.advance & walker.step.instruction_end),
             self.ring_end.eq(walker.ring_end),
         ]
@@ -53,12 +58,11 @@ class PatchController(Component):
             m.d.sync += walking.eq(1)
         with m.Elif(self.leaving):
             m.d.sync += walking.eq(0)
-        with m.If(advance):
-            m.d.sync += [valid.eq(walker.advance), step.eq(walker.step)]
 
-        # The step waits here. What it waits for is looked up as it arrives, and again in each
-        # cycle in which it waits, so that only flip-flops decide. One cycle more, and the bytes of
-        # a complete word are in the patch buffer in time.
+        # The step waits here, with room for one behind it, so that the walker need not wait for
+        # what issues it. What it waits for is looked up as it comes first, and again in each cycle
+        # in which it waits, so that only flip-flops decide. One cycle more, and the bytes of a
+        # complete word are in the patch buffer in time.
         complete = Signal.like(gather.complete)
         m.d.sync += complete.eq(gather.complete)
         bytes_ok, weights_ok = Signal(), Signal()
@@ -69,19 +73,19 @@ class PatchController(Component):
                 (complete, step.patch_word), (self.ring_written, step.word)))
 
         m.d.sync += Cat(bytes_ok, weights_ok).eq(
-            Mux(advance, available(walker.step), available(step)))
+            Mux(waiting.moves, available(waiting.following), available(step)))
         used_word = Signal.like(gather.used_word, init=~0)
         with m.If(issue & step.uses_up):
             m.d.sync += used_word.eq(step.patch_word)
-        waits = valid & self.turn
+        waits = waiting.o.valid & self.turn
         m.d.comb += [
             gather.used_word.eq(used_word),
             issue.eq(waits & bytes_ok & weights_ok & (self.slot_ok | ~step.last)),
-            advance.eq(~valid | issue),
-            self.pending.eq(valid),
+            waiting.o.ready.eq(issue),
+            self.pending.eq(waiting.o.valid),
             self.issue.eq(gather.issue | issue),
             self.take_slot.eq(issue & step.last),
-            self.stall_load.eq(gather.lacks_load & ~(valid & bytes_ok)),
+            self.stall_load.eq(gather.lacks_load & ~(waiting.o.valid & bytes_ok)),
             self.stall_weights.eq(waits & bytes_ok & ~weights_ok),
             self.stall_result.eq(waits & bytes_ok & weights_ok & ~issue),
             self.ring.read.eq(issue),

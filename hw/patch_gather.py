@@ -1,12 +1,14 @@
 """Issues the reads that gather the bytes of patches."""
 
 from amaranth import *
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import array_controller_signature
 from kaniwa.hw.patch_walker import GatherWalker, gather_read_layout
 from kaniwa.hw.row_release import RowRelease
+from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.hw.window_reach import WindowReach
 
 __all__ = ["PatchGather"]
@@ -46,11 +48,18 @@ class PatchGather(Component):
         m.submodules.walker = walker = GatherWalker(config)
         m.submodules.reach = reach = WindowReach(config)
         walking, advance = Signal(), Signal()
-        valid = [walking, *(Signal(name=f"valid_{stage}") for stage in (1, 2, 3))]
-        reads = [walker.read, *(Signal.like(walker.read, name=f"read_{stage}", reset_less=True)
-                                for stage in (1, 2, 3))]
-        rows = [walker.row, *(Signal.like(walker.row, name=f"row_{stage}", reset_less=True)
-                              for stage in (1, 2))]
+        valid = [walking, Signal(name="valid_1"), Signal(name="valid_2")]
+        stage_shape = data.StructLayout(
+            {"read": walker.read.shape(), "row": walker.row.shape()})
+        walked = Signal(stage_shape)
+        m.d.comb += [walked.read.eq(walker.read), walked.row.eq(walker.row)]
+        stages = [walked, *(Signal(stage_shape, name=f"stage_{stage}", reset_less=True)
+                            for stage in (1, 2))]
+        waiting_shape = data.StructLayout({
+            "stage": stage_shape, "needed": reach.needed.shape(), "needs_load": 1,
+            "line_position": self.line_position.shape(),
+        })
+        m.submodules.waiting = waiting = StreamBuffer(waiting_shape)
         m.d.comb += [
             walker.start.eq(self.start),
             walker.advance.eq(walking & advance),
@@ -64,59 +73,60 @@ class PatchGather(Component):
             reach.pixel_offset.eq(walker.pixel_offset),
             reach.window_span.eq(fields.window_span),
             reach.ifm_row_bytes.eq(fields.ifm_row_bytes),
-            self.active.eq(Cat(valid).any()),
+            self.active.eq(Cat(valid, waiting.o.valid).any()),
         ]
         with m.If(self.start):
             m.d.sync += walking.eq(1)
         with m.Elif(walker.advance & walker.read.instruction_end):
             m.d.sync += walking.eq(0)
 
-        # Stage 3: the read waits here. What it waits for is looked up as it arrives, and again in
-        # each cycle in which it waits, so that only flip-flops decide.
-        read = reads[3]
-        needed = Signal.like(reach.needed, reset_less=True)
-        needs_load = Signal(reset_less=True)
-        line_position = Signal.like(self.line_position, reset_less=True)
         with m.If(advance):
-            for stage in (1, 2, 3):
-                m.d.sync += [valid[stage].eq(valid[stage - 1]), reads[stage].eq(reads[stage - 1])]
-            m.d.sync += [
-                rows[1].eq(rows[0]),
-                rows[2].eq(rows[1]),
-                needed.eq(reach.needed),
-                needs_load.eq(reach.needs_load),
-                line_position.eq(reach.row_start + reads[2].offset),
-            ]
+            for stage in (1, 2):
+                m.d.sync += [valid[stage].eq(valid[stage - 1]), stages[stage].eq(stages[stage - 1])]
+
+        # Stage 3: the read waits here, with room for one behind it, so that those before need not
+        # wait for what issues it. What it waits for is looked up as it comes first, and again in
+        # each cycle in which it waits, so that only flip-flops decide.
+        arriving, here, following = waiting.i.payload, waiting.o.payload, waiting.following
+        read = here.stage.read
+        m.d.comb += [
+            advance.eq(waiting.i.ready),
+            waiting.i.valid.eq(valid[2]),
+            arriving.stage.eq(stages[2]),
+            arriving.needed.eq(reach.needed),
+            arriving.needs_load.eq(reach.needs_load),
+            arriving.line_position.eq(reach.row_start + stages[2].read.offset),
+        ]
         load_ok, room_ok = Signal(), Signal()
 
-        def available(needed, needs_load, read):
-            loaded = ~needs_load | ~(self.loaded - needed)[len(needed) - 1]
+        def available(place):
+            loaded = ~place.needs_load | ~(self.loaded - place.needed)[len(place.needed) - 1]
             # There is room once the word before it in its place is used up.
-            return Cat(loaded, ~(read.last_word + ~self.used_word)[len(read.last_word) - 1])
+            last_word = place.stage.read.last_word
+            return Cat(loaded, ~(last_word + ~self.used_word)[len(last_word) - 1])
 
-        m.d.sync += Cat(load_ok, room_ok).eq(Mux(
-            advance, available(reach.needed, reach.needs_load, reads[2]),
-            available(needed, needs_load, read)))
-        waits = valid[3] & self.turn
+        m.d.sync += Cat(load_ok, room_ok).eq(
+            Mux(waiting.moves, available(following), available(here)))
+        waits = waiting.o.valid & self.turn
         complete = Signal.like(self.complete)
         with m.If(self.issue):
             m.d.sync += complete.eq(read.complete)
         m.d.comb += [
             self.issue.eq(waits & load_ok & room_ok),
-            advance.eq(~valid[3] | self.issue),
+            waiting.o.ready.eq(self.issue),
             self.read.eq(read),
             self.complete.eq(complete),
             self.line_read.eq(self.issue & read.row_valid),
-            self.line_position.eq(line_position),
+            self.line_position.eq(here.line_position),
             self.lacks_load.eq(waits & ~load_ok),
         ]
 
         m.submodules.release = release = RowRelease(config)
         m.d.comb += [
-            release.arrives.eq(advance & valid[2] & rows[2].first),
-            release.above.eq(rows[2].above),
-            release.below.eq(rows[2].below),
-            release.row_lane.eq(rows[2].lane),
+            release.arrives.eq(waiting.moves & following.stage.row.first),
+            release.above.eq(following.stage.row.above),
+            release.below.eq(following.stage.row.below),
+            release.row_lane.eq(following.stage.row.lane),
             release.line_end.eq(self.line_base),
             release.ended.eq(self.issue & read.instruction_end),
             release.ended_line_end.eq(self.line_base),

@@ -13,7 +13,7 @@ from kaniwa.isa import Mode
 
 __all__ = ["Post"]
 
-# Beats in the pipeline at once, at most: one in each of its 8 + 2 stages, rounded up.
+# Beats in the pipeline at once, at most: one in each of its 10 + 2 places, rounded up.
 IN_FLIGHT = 16
 
 
@@ -22,8 +22,8 @@ class Post(wiring.Component):
 
     requant_cycles = 1: a beat a cycle, from block to block and pixel to pixel, and one idle cycle
     between instructions. A beat of an ADD passes the requantizer twice, so one in two cycles, and
-    the next instruction starts when the last sum has gone round (10 cycles). Latency from result
-    to beat: 11 cycles (9 without elementwise), 21 with ADD. MUL takes the same way as ADD: what
+    the next instruction starts when the last sum has gone round (11 cycles). Latency from result
+    to beat: 12 cycles (10 without elementwise), 23 with ADD. MUL takes the same way as ADD: what
     comes round is a product in place of a sum.
     requant_cycles = C > 1: a beat in C cycles, or one ADD beat in 2C + 7.
 

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.adders import above, times, weighted, wire
 from kaniwa.hw.multiplier import PlainMultiplier
+from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.isa import Rounding
 
 __all__ = ["Requantizer", "settings_layout", "requantizer_layout", "requantized_layout"]
@@ -56,7 +57,7 @@ class Requantizer(wiring.Component):
     leaves the integer part, the bit below it (half) and whether anything is below that (sticky),
     and rounding is one increment.
 
-    requant_cycles = 1: a vector a cycle, latency 8; a lane takes two 18 x 18 products of
+    requant_cycles = 1: a vector a cycle, latency 9; a lane takes two 18 x 18 products of
     ``multiplier``, the strategy for the FPGA, for the high bits of the multiplier and a tree of
     adders for the low ones. Else a vector in
     requant_cycles, latency requant_cycles + 5, adders only. Bits of ``multiplier`` from
@@ -73,17 +74,20 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        advance = Signal()
-        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+        # Its first entry is the last register of the pipeline. What enables all registers before
+        # is a flip-flop, for it goes far.
+        m.submodules.results = results = StreamBuffer(self.o.payload.shape())
+        wiring.connect(m, results.o, wiring.flipped(self.o))
+        advance = results.i.ready
         if self.config.requant_cycles == 1:
-            self._finish(m, advance, *self._multiply(m, advance))
+            self._finish(m, advance, results.i, *self._multiply(m, advance))
         else:
-            self._finish(m, advance, *self._multiply_serially(m, advance))
+            self._finish(m, advance, results.i, *self._multiply_serially(m, advance))
         return m
 
-    def _along(self):
+    def _along(self, payload):
         """The members of the input that go along with the values."""
-        return [self.i.payload.shift, self.i.payload.settings, self.i.payload.tag]
+        return [payload.shift, payload.settings, payload.tag]
 
     def _correct(self, value, shift, rounding):
         """What Rounding.DOUBLE adds to the product beside half, in units of 2^(W-1): -1, 0, 1."""
@@ -91,27 +95,33 @@ class Requantizer(wiring.Component):
         return Cat(active, active & value[-1]).as_signed()
 
     def _multiply(self, m, advance):
-        """Cycles 1-4: valid, the total of each lane, and shift, settings and tag."""
+        """Cycles 1-5: valid, the total of each lane, and shift, settings and tag.
+
+        Cycle 1 is the input's own: what it comes from may take the rest of a cycle.
+        """
         m.d.comb += self.i.ready.eq(advance)
-        valid = _delay(m, advance, self.i.valid, 4, reset_less=False)
-        shift, settings, tag = (_delay(m, advance, member, 4) for member in self._along())
+        given = Signal.like(self.i.payload, reset_less=True)
+        with m.If(advance):
+            m.d.sync += given.eq(self.i.payload)
+        valid = _delay(m, advance, self.i.valid, 5, reset_less=False)
+        shift, settings, tag = (_delay(m, advance, member, 4) for member in self._along(given))
         totals = [
-            self._multiply_lane(m, advance, lane, shift[1][lane], settings[1].rounding)
+            self._multiply_lane(m, advance, given, lane, shift[1][lane], settings[1].rounding)
             for lane in range(self.config.requant_lanes)
         ]
-        return valid[4], totals, shift[4], settings[4], tag[4]
+        return valid[5], totals, shift[4], settings[4], tag[4]
 
-    def _multiply_lane(self, m, advance, lane, shift, rounding):
+    def _multiply_lane(self, m, advance, given, lane, shift, rounding):
         low_bits = self.config.multiplier_bits - LIMB
 
-        # Cycle 1: operands.
+        # Cycle 2: operands.
         value = Signal(signed(32), reset_less=True)
         multiplier = Signal(self.config.multiplier_bits, reset_less=True)
 
-        # Cycle 2: the high multiplier bits in two multiplier blocks, which have operand registers
+        # Cycle 3: the high multiplier bits in two multiplier blocks, which have operand registers
         # of their own, the low ones in digits.
-        new_value = self.i.payload.values[lane]
-        new_multiplier = self.i.payload.multiplier[lane][:self.config.multiplier_bits]
+        new_value = given.values[lane]
+        new_multiplier = given.multiplier[lane][:self.config.multiplier_bits]
         block_low, block_high = self._multiplier.wide(), self._multiplier.wide()
         m.submodules[f"block_{lane}_low"] = block_low
         m.submodules[f"block_{lane}_high"] = block_high
@@ -125,13 +135,13 @@ class Requantizer(wiring.Component):
         products = [Signal(signed(32 + len(digit)), name=f"product_digit_{number}",
                            reset_less=True) for number, digit in enumerate(digits)]
 
-        # Cycle 3: one sum for the high and one for the low bits of the multiplier. The unit of
+        # Cycle 4: one sum for the high and one for the low bits of the multiplier. The unit of
         # the correction is that of bit 16 of the high sum.
         corrected = above(m, product_low, correction, LIMB - 1)
         high = Signal(signed(32 + LIMB), reset_less=True)
         low = Signal(signed(32 + low_bits), reset_less=True)
 
-        # Cycle 4: the total.
+        # Cycle 5: the total.
         total = Signal(signed(TOTAL), reset_less=True)
 
         with m.If(advance):
@@ -155,7 +165,8 @@ class Requantizer(wiring.Component):
         step = Signal(range(cycles))
         last = step == cycles - 1
         accepted = self.i.valid & self.i.ready
-        along = [Signal(member.shape(), reset_less=True) for member in self._along()]
+        given = self._along(self.i.payload)
+        along = [Signal(member.shape(), reset_less=True) for member in given]
         valid = _delay(m, advance, busy & last, 1, reset_less=False)[1]
         finished = [_delay(m, advance, member, 1)[1] for member in along]
 
@@ -166,7 +177,7 @@ class Requantizer(wiring.Component):
             with m.If(accepted):
                 m.d.sync += busy.eq(1)
                 m.d.sync += [register.eq(member)
-                             for register, member in zip(along, self._along(), strict=True)]
+                             for register, member in zip(along, given, strict=True)]
             with m.Elif(last):
                 m.d.sync += busy.eq(0)
 
@@ -205,7 +216,7 @@ class Requantizer(wiring.Component):
             ]
         return Cat(low, rest)[:TOTAL].as_signed()
 
-    def _finish(self, m, advance, valid, totals, shift, settings, tag):
+    def _finish(self, m, advance, results, valid, totals, shift, settings, tag):
         """Four cycles from the total to the result: shift, shift, round, clamp."""
         rounding = _delay(m, advance, settings.rounding, 2)[2]
         zero_point = _delay(m, advance, settings.zero_point, 2)[2]
@@ -218,15 +229,12 @@ class Requantizer(wiring.Component):
             number = self._shift(m, advance, number, shift[lane][3:], (32, 16, 8))
             number = self._shift(m, advance, number, fine, (4, 2, 1))
             rounded = self._round(m, advance, number, rounding, zero_point)
-            with m.If(advance):
-                m.d.sync += self.o.payload.values[lane].eq(
-                    Mux(rounded < least, least,
-                        Mux(rounded > most, most, rounded[:8].as_signed())))
-        with m.If(advance):
-            m.d.sync += [
-                self.o.valid.eq(_delay(m, advance, valid, 3, reset_less=False)[3]),
-                self.o.payload.tag.eq(_delay(m, advance, tag, 3)[3]),
-            ]
+            m.d.comb += results.payload.values[lane].eq(
+                Mux(rounded < least, least, Mux(rounded > most, most, rounded[:8].as_signed())))
+        m.d.comb += [
+            results.valid.eq(_delay(m, advance, valid, 3, reset_less=False)[3]),
+            results.payload.tag.eq(_delay(m, advance, tag, 3)[3]),
+        ]
 
     def _shift(self, m, advance, number, amount, distances):
         """Shift right by each distance whose bit of ``amount`` is set, the last bit first; a cycle.

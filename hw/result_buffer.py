@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import result_layout
+from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["ResultBuffer"]
 
@@ -36,8 +37,9 @@ class ResultBuffer(Component):
         slots = self._config.result_slots
         m.submodules.slots = ram = memory.Memory(
             shape=self.o.payload.shape(), depth=slots, init=[], attrs={"no_rw_check": 1})
-        write, read = ram.write_port(), ram.read_port()
+        write, read = ram.write_port(), UncheckedRead.of(m, ram)
         used = Signal(range(slots + 1))
+        read_addr = Signal(range(slots))
 
         m.d.comb += [
             write.data.eq(self.i.payload),
@@ -49,12 +51,13 @@ class ResultBuffer(Component):
                 m.d.comb += write.data.eq(self.i_pool.payload)
 
         m.d.comb += [
+            read.addr.eq(read_addr),
             read.en.eq((used != 0) & (~self.o.valid | self.o.ready)),
             self.o.payload.eq(read.data),
         ]
         m.d.sync += [
             write.addr.eq(write.addr + write.en),
-            read.addr.eq(read.addr + read.en),
+            read_addr.eq(read_addr + read.en),
             used.eq(used + write.en - read.en),
             self.returned.eq(read.en),
         ]

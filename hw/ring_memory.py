@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from kaniwa.hw.unchecked_read import UncheckedRead
+
 __all__ = ["RingMemory"]
 
 
@@ -39,7 +41,7 @@ class RingMemory(wiring.Component):
         accepted = self.i.valid & self.i.ready
         completed = Signal()
         m.d.comb += [
-            self.i.ready.eq(used != self._words),
+            self.i.ready.eq(~used[-1]),   # it counts to the power of two that ``words`` is
             completed.eq(accepted & (lane == self._lanes - 1)),
         ]
         with m.If(accepted):
@@ -55,7 +57,7 @@ class RingMemory(wiring.Component):
         for n in range(self._lanes):
             m.submodules[f"lane_{n}"] = memory = Memory(
                 shape=unsigned(width), depth=self._words, init=[], attrs={"no_rw_check": 1})
-            write, read = memory.write_port(), memory.read_port()
+            write, read = memory.write_port(), UncheckedRead.of(m, memory)
             words.append(read.data)
             m.d.comb += [
                 write.addr.eq(self.written[:-1]),

@@ -82,9 +82,11 @@ class StoreDma(wiring.Component):
         placed_high = Signal(self._config.requant_lanes - 1, reset_less=True)  # mask, second word
         placed_ascending = Signal(reset_less=True)
         placed_first = Signal(reset_less=True)  # of its row
+        placed_same = Signal(reset_less=True)   # begins in the word where the one before ended
         cross = Signal(reset_less=True)
         fills = Signal(reset_less=True)  # up to the end of a word
         consumed = Signal()
+        next_word = (placed_beat.word + 1)[:32 - low]
 
         beat = walker.o.payload
         offset = beat.address[:low]
@@ -118,6 +120,7 @@ class StoreDma(wiring.Component):
                 placed_high.eq(mask[width:]),
                 placed_ascending.eq(beat.ascending),
                 placed_first.eq(beat.row_first),
+                placed_same.eq(beat.address[low:] == Mux(cross, next_word, placed_beat.word)),
                 cross.eq(end > width),
                 fills.eq(end == width),
             ]
@@ -146,7 +149,7 @@ class StoreDma(wiring.Component):
         with m.If(written):
             m.d.sync += out.eq(0)
 
-        joins = held & ~done & (held_word.word == placed_beat.word)
+        joins = held & ~done & placed_same   # the word held is that of the beat before
         joined = Signal(word_layout)
         m.d.comb += [
             joined.eq(placed_beat),
@@ -156,7 +159,6 @@ class StoreDma(wiring.Component):
             joined.mask.eq(placed_beat.mask | Mux(joins, held_word.mask, 0)),
             joined.owner.last.eq(placed_beat.owner.last & ~cross),
         ]
-        next_word = (placed_beat.word + 1)[:32 - low]
         placed_start = Cat(placed_offset, placed_beat.word)  # all below is there, if ``reaches``
         reaches = placed_ascending | placed_first
 

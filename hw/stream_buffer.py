@@ -12,6 +12,7 @@ class StreamBuffer(Component):
     flip-flops, which cuts the path of ``ready`` too.
 
     Latency: 1 cycle. Throughput: one payload a cycle. ``i.ready`` is 1 while there is room for one.
+    ``moves``: from the next cycle on ``o`` has another payload, which is ``following`` already.
     """
 
     def __init__(self, shape):
@@ -19,6 +20,8 @@ class StreamBuffer(Component):
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
+            "moves": Out(1),
+            "following": Out(shape),
         })
 
     def elaborate(self, platform):
@@ -29,16 +32,19 @@ class StreamBuffer(Component):
         full = Signal()      # both are there
         accepted = self.i.valid & ~full
         left = valid & self.o.ready
-        m.d.comb += [self.i.ready.eq(~full), self.o.valid.eq(valid), self.o.payload.eq(first)]
+        m.d.comb += [
+            self.i.ready.eq(~full),
+            self.o.valid.eq(valid),
+            self.o.payload.eq(first),
+            self.moves.eq((full | self.i.valid) & (~valid | left)),
+            self.following.eq(Mux(full, second, self.i.payload)),
+        ]
         m.d.sync += [
             valid.eq(accepted | full | (valid & ~left)),
             full.eq(~left & (full | (valid & accepted))),
         ]
-        with m.If(accepted):
+        with m.If(~full):
             m.d.sync += second.eq(self.i.payload)
-        with m.If(full):
-            with m.If(left):
-                m.d.sync += first.eq(second)
-        with m.Elif(~valid | left):
-            m.d.sync += first.eq(self.i.payload)
+        with m.If(~valid | left):
+            m.d.sync += first.eq(self.following)
         return m

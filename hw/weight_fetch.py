@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import read_port, unit_layout
+from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["WeightFetch", "fetched_layout"]
 
@@ -91,7 +92,7 @@ class WeightFetch(wiring.Component):
         # read only after it was written, so a collision's result does not matter.
         m.submodules.words = words = Memory(
             shape=unsigned(8 * self._read_bytes), depth=DEPTH, init=[], attrs={"no_rw_check": 1})
-        write, read = words.write_port(), words.read_port()
+        write, read = words.write_port(), UncheckedRead.of(m, words)
         begins = Signal(DEPTH)  # for each word: it is the first of its instruction
         request_index = Signal(range(DEPTH))
         write_index = Signal(range(2 * DEPTH))

@@ -17,6 +17,7 @@ READERS = ("commands", "operand", "activations", "weights")
 SIDES = ("local", "outside")
 OUTSIDE = 1 << 31
 ALIGNMENT, ROOM = 256, 2048
+LOCAL_ONLY = "local_only"
 
 
 def _duts() -> list[Dut]:
@@ -25,7 +26,8 @@ def _duts() -> list[Dut]:
     configs = [SERIAL, PRESETS["base"], odd(),
                odd(memory_bytes=0, name="outside_only"),
                odd(memory_bytes=3 * 4096, write_bytes=16, shared_channel=True, name="shared")]
-    return [Dut(c.name, MemorySystem(c), config=c) for c in configs]
+    return [*(Dut(c.name, MemorySystem(c), config=c) for c in configs),
+            Dut(LOCAL_ONLY, MemorySystem(PRESETS["small"], outside=False), config=PRESETS["small"])]
 
 
 BENCH = Bench("memory", _duts, required=[
@@ -46,7 +48,7 @@ class Rig:
         self.env, self.size = env, config_of(env).read_bytes
         limit = config_of(env).memory_bytes
         self._outside = env.rng.randrange(OUTSIDE, 2 * OUTSIDE - ROOM, ALIGNMENT)
-        self._local = env.rng.randrange(0, limit - ROOM, ALIGNMENT) if limit else None
+        self._local = env.rng.randrange(0, limit - ROOM, ALIGNMENT) if limit else OUTSIDE
         layout = write_port(config_of(env)).members["request"].signature.members["payload"].shape
         self.memory = {side: TestMemory(env) for side in SIDES}
         self.history: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
@@ -145,7 +147,9 @@ class Rig:
 
     def sides(self) -> list[int]:
         """An address in each memory side that this config has, with ROOM bytes to follow."""
-        return [self._outside] if self._local is None else [self._local, self._outside]
+        if self.env.dut_name == LOCAL_ONLY:
+            return [self._local]
+        return [self._local, self._outside] if self._local < OUTSIDE else [self._outside]
 
 
 def random_write(env: Env, side: int, words: int) -> dict[str, int]:
@@ -265,7 +269,8 @@ async def drops_what_is_beyond_memory(dut: Any) -> None:
         await rig.finish()
         cover("last_word")
     check(errors, [], "errors")
-    for address in (limit, limit + 4096, limit | 1 << 30):
+    outside = [OUTSIDE, OUTSIDE | limit - rig.size] if env.dut_name == LOCAL_ONLY else []
+    for address in (limit, limit + 4096, limit | 1 << 30, *outside):
         for number, name in enumerate(READERS):
             rig.requests[name].send([address])
             await env.cycles(6)
@@ -281,7 +286,7 @@ async def drops_what_is_beyond_memory(dut: Any) -> None:
     check(len(rig.writes["local"].items), int(limit > 0), "writes sent")
     check(env.get("idle"), 1, "idle")
     asked = len(rig.requests["weights"].cycles)
-    rig.read("weights", [OUTSIDE + rig.size * i for i in range(5)])
+    rig.read("weights", [rig.sides()[-1] + rig.size * i for i in range(5)])
     await rig.responses["weights"].take(5)
     check(len(rig.requests["weights"].cycles) - asked, 5, "reads after a dropped one")
 

@@ -15,8 +15,8 @@ from kaniwa.sim.bench import Bench, Driver, Dut, Env, Monitor, check, cover, sta
 from kaniwa.sim.bench_requantizer import quotient, requantize
 from kaniwa.sim.serial_config import SERIAL
 
-LATENCY = {True: 11, False: 9}  # from result to beat, with and without tables
-LOOP = 10                       # cycles of a sum from its first pass to its second
+LATENCY = {True: 12, False: 10}  # from result to beat, with and without tables
+LOOP = 11                       # cycles of a sum from its first pass to its second
 BETWEEN = 2                     # cycles from the last beat of an instruction to the next beat
 AFTER_ADD = 5
 PAIRED = ("add", "multiply")    # kinds with an operand and a second pass

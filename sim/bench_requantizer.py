@@ -17,7 +17,7 @@ from kaniwa.sim.serial_config import SERIAL
 
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 TAG_BITS = 8
-LATENCY = 8         # of the pipelined lanes
+LATENCY = 9         # of the pipelined lanes
 SERIAL_LATENCY = 5  # beside requant_cycles
 CASES = ("tie", "negative", "positive", "saturate_low", "saturate_high")
 

@@ -17,7 +17,8 @@ def _duts() -> list[Dut]:
     return [Dut("narrow", StreamBuffer(unsigned(3))), Dut("wide", StreamBuffer(unsigned(70)))]
 
 
-BENCH = Bench("stream_buffer", _duts, required=["full", "empty", "writer stalls", "reader stalls"])
+BENCH = Bench("stream_buffer", _duts, required=[
+    "full", "empty", "writer stalls", "reader stalls", "moves", "stays"])
 
 
 def _layout(env: Env) -> Any:
@@ -43,6 +44,26 @@ async def keeps_order_at_any_pace(dut: Any) -> None:
         values = _values(env, 300)
         source.send(values)
         check(await sink.take(300), values, f"payloads at stalls {load} and {stall}")
+
+
+@cocotb.test()
+async def tells_what_follows(dut: Any) -> None:
+    """``following`` is there from the next cycle on where ``moves`` is 1, nothing new elsewhere."""
+    env = await start(dut, BENCH)
+    source, sink = Driver(env, "i", _layout(env)), Monitor(env, "o", _layout(env))
+    source.stall = sink.stall = 0.5
+    source.send(_values(env, 300))
+    before: tuple[int, int, int, int] | None = None
+    while len(sink.cycles) < 300:
+        await env.cycles(1)
+        there, payload = env.get("o__valid"), env.get("o__payload")
+        if before is not None:
+            moved, followed, stays, old = before
+            check((there, payload if there else 0),
+                  (moved or stays, followed if moved else old if stays else 0), "what followed")
+            cover("moves" if moved else "stays")
+        stays = there and not env.get("o__ready")
+        before = env.get("moves"), env.get("following"), stays, payload
 
 
 @cocotb.test()

@@ -52,12 +52,14 @@ class PatchWorld:
         self.lanes = 1 << len(env.dut.free_lane)
         self.positions = self.lanes * self.lane
         self.patches = Patches(config)
-        self.reads_end: list[int] = []         # reads up to the end of each instruction
+        self.reads_end: list[int] = []         # reads and steps up to the end of each instruction
+        self.steps_end: list[int] = []
         self.base: list[tuple[int, int]] = []  # first line position and ring word of each
         for f in fields:
             self.base.append((self.patches.base, self.patches.word))
             self.patches.add(f)
             self.reads_end.append(len(self.patches.reads))
+            self.steps_end.append(len(self.patches.steps))
         self.base.append((self.patches.base, self.patches.word))
         self.cycle = 0
         self.busy = False                      # the fields of the last one started are in use
@@ -303,12 +305,17 @@ class PatchWorld:
             cover("ring wraps")
 
     def _check_leaving(self) -> None:
-        """In the cycle before the last step waits the fields are used last."""
-        step = self.step
-        leaving = bool(step and step.ends and self.busy and self.step_comes == self.cycle + 1)
+        """The fields are used last once all reads and all steps but two have been issued."""
+        number = len(self.start_cycles) - 1
+        leaving = False
+        if self.busy:
+            third = self.steps_end[number] - 2   # steps before the last two
+            end = self.reads_end[number]
+            leaving = (self.next_step >= third and self.next_read >= end and self.cycle == 1 + max(
+                [self.read_cycles[end - 1], *self.step_cycles[:max(third, 0)][-1:]]))
         check(self.env.get("leaving"), int(leaving), f"leaving in cycle {self.cycle}")
-        if leaving and step:
-            end = self.base[step.instruction + 1][1]
+        if leaving:
+            end = self.base[number + 1][1]
             check(self.env.get("ring_end"), end % (2 * self.config.ring_words), "ring_end")
             self.busy, self.left = False, self.cycle
 

@@ -17,6 +17,8 @@ __all__ = ["Array", "Idle"]
 
 START = 5            # from the acceptance of an instruction to its first step
 TURN = 2             # from the last step of a controller to the first one of another
+BEHIND = 4           # from the step before the last one to the next instruction, at the earliest
+LONG_AGO = -1 << 60
 RELEASED = 4         # from a step to the ring's room
 
 
@@ -45,10 +47,14 @@ class Array:
         memory.follow += [self.gather.poke, results.poke]
         memory.undecided = results.undecided
         self._accepted = self._leaving = -1
+        self._turn = 0           # when the controller of the instruction before had its turn
+        # The last three steps of this controller: at the step that is issued next there is room for
+        # one behind it, so one arrives 2 cycles after the step before the one before it went.
+        self._earlier = self._before = self._last = LONG_AGO
         self._first_word = self._line_base = self._ring_base = 0
         self._kind = (False, 0)
         self._slots = 0          # results so far
-        self._arrived = 0
+        self._arrived = self._arrived_before = 0   # when it came first: the last step, one before
 
     def run(self, index: int) -> None:
         """All steps of an instruction."""
@@ -56,26 +62,31 @@ class Array:
         offered = self._memory.until(events.offered["array"], index)
         bits = max(v[name].bit_length()
                    for name in ("dilation_rows", "stride_rows", "pad_top", "ifm_rows"))
-        self._accepted = max(max(offered, self._accepted + 1) + 1 + bits, self._leaving)
+        self._accepted = max(max(offered, self._accepted + 1) + 1 + bits, self._leaving, self._turn)
         events.open["array"].append(self._accepted)
         kind = (v["mode"] == Mode.COLUMN, v["patch"])   # of the controller
-        first = self._accepted + START
+        there = self._accepted + START
+        cycle = max(there, self.end + 1)
         if kind != self._kind:
-            first = max(first, self.end + TURN)
+            self._kind, self._turn = kind, self.end + TURN
+            self._earlier = self._before = self._last = LONG_AGO
+            cycle = max(there, self._turn)
         elif not v["patch"]:
-            first = max(first, self.end + TURN + 1)
-        self._kind = kind
-        cycle = max(first, self.end + 1)
+            there = max(there, self._before + BEHIND)
+            cycle = max(there, cycle)
         if cycle > self.end + 1:
             self._stall(self.end + 1, cycle, "fill")
         self._rows = InputRows(self._config, v, self._first_word)
         self._line_base += v["ifm_rows"] * v["line_pitch"]
         if v["patch"]:
-            self.gather.begin(v, self._rows, first, self._line_base)
+            self.gather.begin(v, self._rows, max(there, self._turn), self._line_base)
             self._patches(v, cycle)
         else:
+            previous = self._last
             (self._columns if v["mode"] == Mode.COLUMN else self._steps)(v, cycle)
             events.frees.append((self.end + FREED, self._line_base))
+            several = self._before != previous
+            self._leaving = max(there + several, self._earlier + 2) - 1
         self._first_word = self._rows.end
 
     def _loaded(self, row: int, end: int) -> int:
@@ -97,6 +108,16 @@ class Array:
                 cycle = self._stall(cycle, ready, "requantize")
         self._results.blocks.append((cycle, block, parameters))
         return cycle
+
+    def _issued(self, cycle: int, steps: int) -> None:
+        """The last one of a block's ``steps`` is issued; those before went as the next arrived."""
+        if steps == 1:
+            self._earlier, self._before = self._before, self._last
+        elif steps == 2:
+            self._earlier, self._before = self._last, self._arrived - 1
+        else:
+            self._earlier, self._before = self._arrived_before - 1, self._arrived - 1
+        self.end = self._last = cycle
 
     def _release(self, v: Values, words: int) -> None:
         """The instruction's weights are used up, unless they were one by one."""
@@ -131,8 +152,9 @@ class Array:
                                             stream)
                     else:
                         cycle += steps - 1
-                        self._arrived = cycle
-                    cycle = self.end = self._result(cycle, block, not (x or y))
+                        self._arrived, self._arrived_before = cycle, cycle - 1
+                    cycle = self._result(cycle, block, not (x or y))
+                    self._issued(cycle, steps)
                     if stream and uses:
                         self._events.ring_releases.append(
                             (cycle + RELEASED, base + (block + 1) * v["block_words"]))
@@ -140,8 +162,6 @@ class Array:
                 if stream:
                     base += words
             free_rows(self._events, v, y, self.end, self._line_base)
-        # When the step before the last one goes, the instruction leaves.
-        self._leaving = self._arrived - 1
         self._release(v, base - self._ring_base + (0 if stream else words))
 
     def _block(self, rows: dict[int, int], end: int, steps: int, cycle: int, per_word: int,
@@ -153,7 +173,7 @@ class Array:
         """
         ring, memory = self._events.ring_ready, self._memory
         for step in range(steps):
-            self._arrived = cycle
+            self._arrived, self._arrived_before = cycle, self._arrived
             if step in rows:
                 ready = self._loaded(rows[step], end)
                 if ready > cycle:
@@ -188,11 +208,9 @@ class Array:
                                             -1 if x or y else word + phase * words)
                     if sliding:
                         offset += count * v["segment_step"]
-                    self._arrived = cycle - 1
-                    self.end = self._result(cycle - 1, block, not (y or x))
+                    self.end = self._last = self._result(cycle - 1, block, not (y or x))
                     cycle = self.end + 1
             free_rows(self._events, v, y, self.end, self._line_base)
-        self._leaving = self._arrived - 1
         self._release(v, blocks * v["block_words"])
 
     def _lowest_rows(self, v: Values, y: int) -> list[int]:
@@ -230,6 +248,7 @@ class Array:
                 if ready > cycle:
                     cycle = self._stall(cycle, ready, "weights")
             empty += not steps
+            self._earlier, self._before, self._last = self._before, self._last, cycle
             cycle += 1
         return cycle
 
@@ -244,7 +263,6 @@ class Array:
                 fresh = stream or not (x or y)
                 for block in range(blocks):
                     for step in range(steps):
-                        self._arrived = cycle
                         if not block:
                             ready = memory.until(issued, read + gather.completes[step]) + GATHERED
                             if ready > cycle:
@@ -255,6 +273,7 @@ class Array:
                                 cycle = self._stall(cycle, ready, "weights")
                         if step == steps - 1:
                             cycle = self.end = self._result(cycle, block, not (x or y))
+                        self._earlier, self._before, self._last = self._before, self._last, cycle
                         if block == blocks - 1:
                             gather.used.append(cycle)
                         if stream:
@@ -262,5 +281,6 @@ class Array:
                         cycle += 1
                     base += steps if fresh else 0
                 read += len(gather.ends)
-        self._leaving = self._arrived - 1
+        # The last step is held back until all reads have been issued.
+        self._leaving = max(self._earlier, issued[-1]) + 1
         self._release(v, base - self._ring_base)

@@ -12,9 +12,10 @@ __all__ = ["Pipeline"]
 class Pipeline:
     """Beats from their start to their arrival at the store unit, in order.
 
-    The requantizer stands still as a whole while the beat at its end cannot go on; behind it, with
-    elementwise, are two registers of which each waits only for the next. The first way of a beat
-    of an ADD ends in its last one; the sum starts again in the cycle in which it is there.
+    The requantizer ends in a buffer of two beats and stands still as a whole while it is full;
+    behind it, with elementwise, are two registers of which each waits only for the next. The first
+    way of a beat of an ADD ends in its last one; the sum starts again in the cycle in which it is
+    there.
     ``entries``: of the beats on their way, the start in cycles in which the requantizer did not
     stand still, whether it is the first way of an ADD, and whether it looks up tables.
     ``lookups``: cycles in which beats did so, (first, last). ``sums``: starts of sums to come,
@@ -23,7 +24,7 @@ class Pipeline:
 
     def __init__(self, config: AcceleratorConfig) -> None:
         cycles = config.requant_cycles
-        self._depth = 8 if cycles == 1 else cycles + 5
+        self._depth = 9 if cycles == 1 else cycles + 5
         self._elastic = config.elementwise
         self._spacing = cycles
         self.entries: deque[tuple[int, bool, bool]] = deque()
@@ -34,17 +35,22 @@ class Pipeline:
         self._stood_before = 0  # of them, before the last start
         self._stops: deque[tuple[int, int]] = deque()   # (first, past the last) after that
         self._next_start = 0    # in cycles in which it did not stand still
+        self._gone = -1         # when the last beat left the buffer
         self._moved = 0         # when the register behind it was last left
         self._left = 0          # when the last one was
-        self._settled: tuple[int, bool] | None = None   # when the next one leaves the requantizer
+        # The beat that is next to leave the buffer, from when on, and the one whose leaving is
+        # settled, when that is.
+        self._first: tuple[int, bool, bool] | None = None
+        self._settled: tuple[int, bool] | None = None
 
     def start(self, cycle: int, adds: bool, looks_up: bool) -> int | None:
         """A beat that is there in ``cycle`` starts; None if beats before it must arrive first."""
         while True:
-            entries = self.entries
-            if entries and entries[0][0] + self._depth + self._stood <= cycle:
+            self._admit()
+            if self._arrives_by(cycle):
                 return None
-            if self._settled is not None and self._settled[1] and self._settled[0] + 2 <= cycle:
+            if any(beat is not None and beat[1] and beat[0] + 2 <= cycle
+                   for beat in (self._first, self._settled)):   # its sum may start before
                 return None
             if self.sums and self.sums[0] <= cycle:
                 cycle += self.sums[0] == cycle
@@ -98,24 +104,39 @@ class Pipeline:
             if first > cycle:
                 break
             cycle = last + 1
-        if self.entries and self.entries[0][0] + self._depth + self._stood <= cycle:
+        if self._first is not None and self._first[0] <= cycle or self._arrives_by(cycle):
             return None
         return cycle if cycle < now + self._depth else None
 
     def waiting(self) -> bool:
         """Whether there is a beat that has not arrived."""
-        return bool(self.entries) or self._settled is not None
+        return bool(self.entries) or self._first is not None or self._settled is not None
+
+    def _arrives_by(self, cycle: int) -> bool:
+        """Whether the first beat that is not next to leave the buffer is there by ``cycle``."""
+        return bool(self.entries) and self.entries[0][0] + self._depth + self._stood <= cycle
+
+    def _admit(self) -> None:
+        """The first beat on its way becomes the next one to leave the buffer."""
+        if self._first is None and self.entries:
+            moment, adds, looks_up = self.entries.popleft()
+            there = moment + self._depth + self._stood
+            if there <= self._gone:     # the buffer is full until the one before it has gone
+                after = self._gone + 1
+                self._stops.append((there, after))
+                self._stood += after - there
+                there = after
+            self._first = there, adds, looks_up
 
     def settle(self) -> None:
         """The first beat leaves the requantizer, if that does not hang on the one before it."""
-        if self._elastic and self._settled is None and self.entries:
-            moment, adds, looks_up = self.entries.popleft()
-            there = moment + self._depth + self._stood
-            left = max(there, self._moved)
+        self._admit()
+        if self._elastic and self._settled is None and self._first is not None:
+            (there, adds, looks_up), self._first = self._first, None
+            self._gone = max(there, self._moved)
             if looks_up:
-                self.lookups.append((there, left))
-            self._stop(there, left)
-            self._settled = left, adds
+                self.lookups.append((there, self._gone))
+            self._settled = self._gone, adds
 
     def arrive(self) -> tuple[int, bool, int]:
         """The first beat is at the end: since when, whether it adds, when it left the requantizer.
@@ -124,8 +145,8 @@ class Pipeline:
         """
         self.settle()
         if self._settled is None:
-            moment, adds, _ = self.entries[0]
-            there = moment + self._depth + self._stood
+            assert self._first is not None
+            there, adds, _ = self._first
             return there, adds, there
         (left, adds), self._settled = self._settled, None
         self._moved = max(left + 1, self._left)
@@ -138,14 +159,8 @@ class Pipeline:
                 self._start_sum()
         return there, adds, left
 
-    def leave(self, there: int, cycle: int) -> None:
-        """The beat that arrived last, ``there``, leaves the post unit."""
+    def leave(self, cycle: int) -> None:
+        """The beat that arrived last leaves the post unit."""
         self._left = cycle
         if not self._elastic:
-            self._stop(there, cycle)
-            self.entries.popleft()
-
-    def _stop(self, first: int, after: int) -> None:
-        if after > first:
-            self._stops.append((first, after))
-            self._stood += after - first
+            self._gone, self._first = cycle, None

@@ -74,7 +74,7 @@ class Store:
                 cycle = max(there, self._room.popleft() + 1)
                 if cycle > there:
                     self.held_back.append((there, cycle))
-                pipeline.leave(there, cycle)
+                pipeline.leave(cycle)
                 self._buffer.append(cycle)
                 self._buffered += 1
             events.post_done.append(cycle + 1)
