@@ -1,11 +1,13 @@
-"""On-chip memory against a dict of bytes, a read and a write in every cycle."""
+"""On-chip memory, of block RAM and of SPRAM, against a list of bytes, an access in every cycle."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import cocotb
 
+from kaniwa.config import PRESETS
 from kaniwa.sim.bench import Bench, Dut, check, cover, start
 from kaniwa.sim.memory_ports import config_of, odd
 from kaniwa.sim.payload import codec
@@ -13,12 +15,15 @@ from kaniwa.sim.payload import codec
 
 def _duts() -> list[Dut]:
     from kaniwa.hw.memory import OnChipMemory
+    from kaniwa.hw.memory_spram import SpramMemory
 
     configs = [odd(memory_bytes=3072, name="even"),
                odd(read_bytes=32, write_bytes=4, memory_bytes=2048, name="narrow_write"),
                odd(read_bytes=8, write_bytes=32, memory_bytes=1024, name="wide_write"),
                odd(shared_channel=True, name="shared")]
-    return [Dut(c.name, OnChipMemory(c), config=c) for c in configs]
+    spram = dataclasses.replace(PRESETS["nano"], memory_bytes=8192, name="spram")
+    return [*(Dut(c.name, OnChipMemory(c), config=c) for c in configs),
+            Dut("spram", SpramMemory(spram), config=spram)]
 
 
 BENCH = Bench("on_chip_memory", _duts, required=[
