@@ -23,10 +23,10 @@ GRAPH = random_graph(3, "conv", macs=1 << 12)
 
 
 @contextlib.contextmanager
-def board_sim(*options, end=signal.SIGINT):
-    """A virtual iCEBreaker; yields what it says of itself, and then what it says at its end."""
+def board_sim(*options, board="icebreaker", end=signal.SIGINT):
+    """A virtual board; yields what it says of itself, and then what it says at its end."""
     process = subprocess.Popen(
-        [*KANIWA, "board-sim", "--board", "icebreaker", "--json", *map(str, options)], text=True,
+        [*KANIWA, "board-sim", "--board", board, "--json", *map(str, options)], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         said = json.loads(process.stdout.readline())
@@ -49,14 +49,15 @@ def wrong_answers(session, seed):
 
 
 @pytest.mark.rtl
+@pytest.mark.slow
 def test_a_whole_model_runs_through_the_pseudo_terminal(models, tmp_path):
     path, link = models / "mlperf_kws_dscnn.tflite", tmp_path / "board"
-    program, graph = compile(path, target="nano"), load_model(path)
+    program, graph = compile(path, target="base"), load_model(path)
     inputs = recorded_inputs(path, program.inputs)[0]
-    with board_sim("--link", link) as board:
-        assert board["board"] == "icebreaker" and board["target"] == "nano"
+    with board_sim("--link", link, board="ulx3s_85f") as board:
+        assert board["board"] == "ulx3s_85f" and board["target"] == "base"
         assert os.readlink(link) == board["path"] and board["device"] == f"serial:{link}"
-        with devices.open(board["device"], target="nano") as device:
+        with devices.open(board["device"], target="base") as device:
             outputs = Session(program, device).run(inputs)
             with pytest.raises(DeviceError, match="in use by another program"):
                 devices.open(board["device"])
