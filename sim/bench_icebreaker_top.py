@@ -9,7 +9,7 @@ from kaniwa.sim.coverage import Tally
 
 def run(seed: int, options: dict[str, int]) -> Tally:
     """Hello, load, a layer of each kind over the UART's pins."""
-    return exercise_board("icebreaker", seed, macs=1 << 16)
+    return exercise_board("icebreaker", seed)
 
 
 BENCH = PythonBench("icebreaker_top", run, required=BINS)

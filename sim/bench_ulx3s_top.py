@@ -9,7 +9,7 @@ from kaniwa.sim.coverage import Tally
 
 def run(seed: int, options: dict[str, int]) -> Tally:
     """Hello, load, a layer of each kind over the UART's pins."""
-    return exercise_board("ulx3s_85f", seed, macs=1 << 14)
+    return exercise_board("ulx3s_85f", seed)
 
 
 BENCH = PythonBench("ulx3s_top", run, required=BINS)

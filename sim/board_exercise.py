@@ -8,9 +8,10 @@ from collections.abc import Callable
 from kaniwa import golden
 from kaniwa.board_device import BoardDevice
 from kaniwa.compiler import compile
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
-from kaniwa.graph import Graph
 from kaniwa.isa import ISA_VERSION, MAGIC
+from kaniwa.program import Program
 from kaniwa.session import Session
 from kaniwa.sim.board_design import BoardDesign, board_design
 from kaniwa.sim.coverage import Tally
@@ -25,14 +26,16 @@ BINS = ["hello", "memory", "full_rate", *KINDS, "refused", "bad_line", "power"]
 BLOCK = 1000   # bytes at both ends of memory
 BULK = 8192
 FULL_RATE = 0.95   # of the line's bytes are data
+MACS = 1 << 15     # of a layer, about, at most
+LARGEST_IMAGE = 6000
 
 
-def exercise_board(name: str, seed: int, macs: int) -> Tally:
-    """Use the board ``name`` as its bitstream is; a layer has up to about ``macs`` products."""
+def exercise_board(name: str, seed: int) -> Tally:
+    """Use the board ``name`` as its bitstream is."""
     tally, rng = Tally(), random.Random(seed)
     design = board_design(name)
     line = PinTransport(design)
-    _use(line, design, rng, tally, macs)
+    _use(line, design, rng, tally)
     bad = FaultyTransport(line, Faults(bit_error=2e-4, drop=2e-4, duplicate=2e-4), seed)
     with BoardDevice(name, target=design.config, connect=lambda: bad) as device:
         while not bad.counts or not device.link_statistics.repeated:
@@ -48,8 +51,7 @@ def exercise_board(name: str, seed: int, macs: int) -> Tally:
     return tally
 
 
-def _use(line: PinTransport, design: BoardDesign, rng: random.Random, tally: Tally,
-         macs: int) -> None:
+def _use(line: PinTransport, design: BoardDesign, rng: random.Random, tally: Tally) -> None:
     """All that a host does with a board on a good line."""
     config = design.config
     with BoardDevice("board", target=config, connect=lambda: line) as device:
@@ -66,7 +68,7 @@ def _use(line: PinTransport, design: BoardDesign, rng: random.Random, tally: Tal
         tally.bins["full_rate"] += 1
 
         for kind in KINDS:
-            _check_layer(line, device, random_graph(rng.getrandbits(30), kind, macs), rng, tally)
+            _check_layer(line, device, _draw_layer(kind, config, rng), rng, tally)
             tally.bins[kind] += 1
 
         device.write(0, b"\7" * config.read_bytes * 8)
@@ -76,15 +78,26 @@ def _use(line: PinTransport, design: BoardDesign, rng: random.Random, tally: Tal
         assert not (statistics.repeated or statistics.damaged), statistics
 
 
-def _check_layer(line: PinTransport, device: BoardDevice, graph: Graph, rng: random.Random,
+def _draw_layer(kind: str, config: AcceleratorConfig, rng: random.Random) -> Program:
+    while True:
+        program = compile(random_graph(rng.getrandbits(30), kind, MACS), target=config)
+        if _image_bytes(program) <= LARGEST_IMAGE:
+            return program
+
+
+def _image_bytes(program: Program) -> int:
+    return sum(len(data) for _, data in program.images)
+
+
+def _check_layer(line: PinTransport, device: BoardDevice, program: Program, rng: random.Random,
                  tally: Tally) -> None:
     """Load a layer and run it twice: the image is there, answers are golden's."""
-    assert device.config is not None
-    program = compile(graph, target=device.config)
+    graph = program.graph
+    assert graph is not None
     before = line.line_cycles
     session = Session(program, device)
     assert all(device.read(address, len(data)) == data for address, data in program.images)
-    tally.measure("bytes of an image", sum(len(data) for _, data in program.images))
+    tally.measure("bytes of an image", _image_bytes(program))
     for _ in range(2):
         inputs = random_input(graph, rng.getrandbits(30))
         outputs, values = session.run(inputs), golden.run(graph, inputs)
