@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ from kaniwa import golden
 from kaniwa.board_device import BoardDevice
 from kaniwa.compiler import compile
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import DeviceError
+from kaniwa.errors import CompileError, DeviceError
 from kaniwa.isa import ISA_VERSION, MAGIC
 from kaniwa.program import Program
 from kaniwa.session import Session
@@ -80,9 +81,10 @@ def _use(line: PinTransport, design: BoardDesign, rng: random.Random, tally: Tal
 
 def _draw_layer(kind: str, config: AcceleratorConfig, rng: random.Random) -> Program:
     while True:
-        program = compile(random_graph(rng.getrandbits(30), kind, MACS), target=config)
-        if _image_bytes(program) <= LARGEST_IMAGE:
-            return program
+        with contextlib.suppress(CompileError):   # it does not fit the board
+            program = compile(random_graph(rng.getrandbits(30), kind, MACS), target=config)
+            if _image_bytes(program) <= LARGEST_IMAGE:
+                return program
 
 
 def _image_bytes(program: Program) -> int:
