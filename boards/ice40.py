@@ -79,7 +79,8 @@ def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
 
 def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
-    return [f"synth_ice40 -device u -dsp -top {top}"]
+    # Without -dsp, whose pass takes the clock off blocks that are there already.
+    return [f"synth_ice40 -device u -top {top}"]
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
+from amaranth.back import rtlil
 
+from kaniwa.boards import tools
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.build import TOP, design_files
+from kaniwa.boards.family import load_family
+from kaniwa.config import PRESETS
+from kaniwa.hw.verilog import ports
 
 # (board, target) -> cells of the kind that the family multiplies with: of the array, of the
 # requantizer (two a lane), and of MUL (one a lane, where blocks are left for it).
@@ -33,3 +40,19 @@ def test_a_board_has_the_multipliers_of_its_family(name: str, target: str) -> No
     # What Amaranth makes of an index into words is a $mul too, but not of signed numbers.
     cells += ["product"] * len(re.findall(r"cell \$mul .*\n *parameter .A_SIGNED 1", text))
     assert {kind: cells.count(kind) for kind in EXPECTED[name, target]} == EXPECTED[name, target]
+
+
+def test_blocks_of_ice40_have_their_clock_after_synthesis(tmp_path: Path) -> None:
+    """yosys has a pass for inferred blocks that takes it off others."""
+    config, flow = PRESETS["nano"], load_family("ice40")
+    block = flow.multiplier(config)(4, 1, 3)
+    (tmp_path / f"{TOP}.il").write_text(
+        rtlil.convert(block, name=TOP, ports=ports(block), emit_src=False))
+    (tmp_path / "synth.ys").write_text("\n".join([
+        f"read_rtlil {TOP}.il", *flow.synthesis(TOP, config), f"write_json {TOP}.json"]))
+    status = tools.run(tools.yosys_command("synth.ys"), tmp_path, tmp_path / "yosys.log")
+    assert status == 0, (tmp_path / "yosys.log").read_text()[-2000:]
+    module = json.loads((tmp_path / f"{TOP}.json").read_text())["modules"][TOP]
+    blocks = [cell["connections"] for cell in module["cells"].values()
+              if cell["type"] == "SB_MAC16"]
+    assert [bits["CLK"] for bits in blocks] == 2 * [module["ports"]["clk"]["bits"]]
