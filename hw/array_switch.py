@@ -97,7 +97,7 @@ class ArraySwitch(Component):
         owner = Signal(2)     # controller whose turn it is
         leaving = Signal()
         ring_base = Signal(range(2 * config.ring_words))
-        start = self._accept(m, controllers, kind, current, owner, leaving)
+        self._accept(m, controllers, kind, current, owner, leaving)
 
         # What comes out of the controller whose turn it is.
         chosen = {name: Signal.like(getattr(controllers[0], name), name=f"chosen_{name}")
@@ -113,7 +113,7 @@ class ArraySwitch(Component):
         with m.Switch(current):
             for index, controller in enumerate(controllers):
                 with m.Case(index):
-                    m.d.comb += [leaving.eq(controller.leaving), controller.start.eq(start)]
+                    m.d.comb += leaving.eq(controller.leaving)
                     with m.If(controller.leaving):
                         m.d.sync += ring_base.eq(controller.ring_end)
         with m.If(~chosen["pending"]):
@@ -135,7 +135,7 @@ class ArraySwitch(Component):
         config = self._config
         m.submodules.setup = setup = ArraySetup(config)
         fields = Signal(unit_layout("array"), reset_less=True)
-        start = Signal()   # the instruction was accepted in the cycle before
+        starts = Signal(len(controllers))   # the one whose instruction was accepted a cycle ago
         busy = Signal()    # its controller still looks at the fields
         accepted = Signal()
         m.d.comb += [
@@ -146,24 +146,24 @@ class ArraySwitch(Component):
             accepted.eq(setup.done & (~busy | leaving) & (owner == current)),
             self.i_instruction.ready.eq(accepted),
         ]
-        m.d.sync += start.eq(accepted)
+        m.d.sync += starts.eq(Mux(accepted, 1 << kind, 0))
         with m.If(accepted):
             m.d.sync += [busy.eq(1), fields.eq(self.i_instruction.payload), current.eq(kind)]
         with m.Elif(leaving):
             m.d.sync += busy.eq(0)
 
         line_base = Signal(line_position_bits(config) - line_lane_bits(config))
-        with m.If(start):
+        with m.If(starts.any()):
             m.d.sync += line_base.eq(line_base + setup.products.input_lanes)
-        for controller in controllers:
+        for controller, start in zip(controllers, starts, strict=True):
             m.d.comb += [
+                controller.start.eq(start),
                 controller.fields.eq(fields),
                 controller.products.eq(setup.products),
                 controller.line_base.eq(line_base),
             ]
         waiting = Cat(controller.pending for controller in controllers).any()
         m.d.comb += self.idle.eq(~(busy | waiting | self.o_step.valid))
-        return start
 
     def _slots(self, m, chosen):
         """Free result slots; returns whether there is one for a step in this cycle."""

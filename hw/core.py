@@ -82,6 +82,7 @@ class Core(Component):
         idle = {unit: block.idle for unit, block in units.items()} | {"operand": operand_idle}
         datapath.d.comb += [
             load.retired.eq(store.retired),
+            load.retire.eq(store.retire),
             load.watermark.eq(store.watermark),
             load.watermark_valid.eq(store.watermark_valid),
             sequencer.retired.eq(store.retired),
@@ -191,6 +192,7 @@ class Core(Component):
         connect(m, operand.o, post.i_operand)
         m.d.comb += [
             operand.retired.eq(store.retired),
+            operand.retire.eq(store.retire),
             operand.watermark.eq(store.watermark),
             operand.watermark_valid.eq(store.watermark_valid),
         ]

@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import line_lane_bits, line_position_bits, read_port, unit_layout
 from kaniwa.hw.memory import READS_IN_FLIGHT
+from kaniwa.hw.producer_watch import ProducerWatch, progress_ports
 
 __all__ = ["LoadDma", "line_write_layout"]
 
@@ -39,9 +40,7 @@ class LoadDma(wiring.Component):
             "o": Out(stream.Signature(line_write_layout(config), always_ready=True)),
             "freed": In(position),
             "loaded": Out(position),
-            "retired": In(16),
-            "watermark": In(32),
-            "watermark_valid": In(1),
+            **progress_ports(),
             "dependency": Out(1),
             "idle": Out(1),
         })
@@ -119,8 +118,12 @@ class LoadDma(wiring.Component):
         m.submodules.in_flight = in_flight = fifo.SyncFIFOBuffered(
             width=position_bits, depth=READS_IN_FLIGHT)
 
-        running = self.watermark_valid & use_watermark & (wait == self.retired + 1)
-        allowed = ((self.retired >= wait)
+        # A request is pending two cycles after its instruction was accepted at the earliest.
+        m.submodules.producer = producer = ProducerWatch()
+        m.d.comb += [producer.wait.eq(wait), producer.retired.eq(self.retired),
+                     producer.retire.eq(self.retire)]
+        running = self.watermark_valid & use_watermark & producer.next
+        allowed = (producer.done
                    | (running & (Cat(pending_last, pending_word) < self.watermark)))
         # ``freed`` may be ahead of what is loaded, by rows that a stride skips.
         room = Signal(signed(position_bits))

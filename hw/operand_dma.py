@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.beat_walker import BeatWalker
 from kaniwa.hw.interfaces import beat_layout, read_port, unit_layout
+from kaniwa.hw.producer_watch import ProducerWatch, progress_ports
 from kaniwa.isa import Mode
 
 __all__ = ["OperandDma"]
@@ -31,9 +32,7 @@ class OperandDma(wiring.Component):
             "i_instruction": In(stream.Signature(unit_layout("operand"))),
             "memory": Out(read_port(config)),
             "o": Out(stream.Signature(beat_layout(config))),
-            "retired": In(16),
-            "watermark": In(32),
-            "watermark_valid": In(1),
+            **progress_ports(),
             "dependency": Out(1),
             "idle": Out(1),
         })
@@ -126,8 +125,12 @@ class OperandDma(wiring.Component):
                 known.eq(0),
             ]
 
-        running = self.watermark_valid & use_watermark & (wait == self.retired + 1)
-        allowed = ((self.retired >= wait)
+        # A move is pending two cycles after its instruction was accepted at the earliest.
+        m.submodules.producer = producer = ProducerWatch()
+        m.d.comb += [producer.wait.eq(wait), producer.retired.eq(self.retired),
+                     producer.retire.eq(self.retire)]
+        running = self.watermark_valid & use_watermark & producer.next
+        allowed = (producer.done
                    | (running & (Cat(C((1 << low) - 1, low), pending_word) < self.watermark)))
         request = self.memory.request
         may_request = (allowed & (words_due != self._words_ahead)

@@ -225,12 +225,14 @@ class Producer:
             self.memory[address] = self.final[address]
 
     async def _run(self) -> None:
-        env, rng = self.env, self.env.rng
+        env, rng, shown = self.env, self.env.rng, self.first
         for number, (start, end, in_order) in enumerate(self._tensors, self.first):
             at = start
             while at < end:
                 await env.cycles(1)
                 env.set("retired", number)
+                env.set("retire", number != shown)
+                shown = number
                 env.set("watermark_valid", int(in_order and at > start))
                 env.set("watermark", at if in_order and at > start else rng.getrandbits(32))
                 if rng.random() < self.pace:
@@ -239,4 +241,7 @@ class Producer:
                     at = min(at + step, end)
             await env.cycles(1)
         env.set("retired", self.first + len(self._tensors))
+        env.set("retire", 1)
         env.set("watermark_valid", 0)
+        await env.cycles(1)
+        env.set("retire", 0)
