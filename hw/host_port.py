@@ -13,9 +13,10 @@ __all__ = ["HostPort"]
 class HostPort(wiring.Component):
     """Passes the ports of the core on while ``busy`` (a flip-flop), those of the host otherwise.
 
-    Latency: none; requests pass one multiplexer, responses go to whoever has the memory. Who has
-    it not is not ready. ``busy`` changes only while no response is outstanding: the core becomes
-    busy by a request of the host itself, and idle when its memory is.
+    Latency: none; requests pass one multiplexer, responses go to whoever has the memory. The host
+    waits while it has it not; the core asks only while it has it, so ``busy`` is not in the way of
+    its ``ready``. ``busy`` changes only while no response is outstanding: the core becomes busy by
+    a request of the host itself, and idle when its memory is.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -39,7 +40,7 @@ class HostPort(wiring.Component):
                 memory.request.valid.eq(Mux(self.busy, core.request.valid, host.request.valid)),
                 Value.cast(memory.request.payload).eq(
                     Mux(self.busy, core.request.payload, host.request.payload)),
-                core.request.ready.eq(self.busy & memory.request.ready),
+                core.request.ready.eq(memory.request.ready),
                 host.request.ready.eq(~self.busy & memory.request.ready),
             ]
         response = self.read.response
