@@ -12,6 +12,7 @@ import numpy as np
 
 from kaniwa import devices, golden
 from kaniwa.benchmark.cases import PEERS, VELA, Case
+from kaniwa.benchmark.dsp_blocks import dsp_blocks
 from kaniwa.benchmark.vela import vela_cycles, vela_version
 from kaniwa.compiler import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
@@ -68,6 +69,8 @@ def _row(case: Case, opened: devices.Device | None, device: str, folder: Path,
            "outside_bytes": program.outside_bytes, "weight_bytes": program.weight_bytes,
            **measure(graph, program, opened, device, inputs),
            "bar": case.bar, "compile_seconds": round(seconds, 2)}
+    row["dsps"] = dsp_blocks(program.config)
+    row["macs_per_dsp"] = row["macs_per_cycle"] / row["dsps"]
     row["reached"] = case.bar is None or row["cycles"] <= case.bar
     return row
 

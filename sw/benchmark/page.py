@@ -90,7 +90,8 @@ def _peers(results: Results) -> str:
         for row in results["models"]:
             if row["model"] == file:
                 rows.append((row["title"], f"**kaniwa `{row['target']}`**",
-                             f"**{_count(row['cycles'])}**", _share(row["utilization"]), "", "",
+                             f"**{_count(row['cycles'])}**", _share(row["utilization"]),
+                             _count(row["dsps"]), f"{row['macs_per_dsp']:.3f}",
                              "simulated core" if results["device"] == "sim" else "cycle model"))
         for peer in peers:
             rows.append(("", peer["name"], _count(peer["cycles"]), _share(peer["utilization"]),
@@ -101,7 +102,9 @@ def _peers(results: Results) -> str:
     text = "## Beside others\n\n" + _table(
         ("model", "on", "cycles", "utilization", "DSPs", "MAC/DSP/cycle", "source"), rows)
     text += "\nCycles of hardware are its published latency times its clock, memory and host as "
-    text += "its own rules have them. Vela's are estimates of a compiler, not of a simulation"
+    text += "its own rules have them. DSPs of kaniwa are blocks MULT18X18D of an ECP5, the "
+    text += "requantizer's and MUL's included. Vela's are estimates of a compiler, not of a "
+    text += "simulation"
     return text + (f"; they were made anew here with Vela {version}.\n" if version else
                    ", as recorded; they are made anew where `vela` is installed.\n")
 

@@ -19,7 +19,7 @@ from kaniwa.benchmark.scaling import (
 __all__ = ["PARTS", "RESULTS_VERSION", "mismatches", "run_suite"]
 
 PARTS = ("models", "dense", "scaling", "layers")
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 RESNET18_SIZE = 224
 DENSE_RUN = (16, 64, 256, 1024)
 

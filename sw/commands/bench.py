@@ -89,11 +89,11 @@ def _show(results: dict[str, Any]) -> None:
     if results.get("models"):
         show_table(
             f"One inference; cycles by {results['device']}",
-            ("model", "target", "cycles", "to reach", "utilization", "MAC/cycle", "estimate",
-             "error %", "mismatches", "memory", "lost"),
+            ("model", "target", "cycles", "to reach", "utilization", "MAC/cycle",
+             "MAC/DSP/cycle", "estimate", "error %", "mismatches", "memory", "lost"),
             [(row["key"], row["target"], row["cycles"], _bar(row), row["utilization"],
-              row["macs_per_cycle"], row["estimate"], _blank(row["estimate_error"]),
-              compared(row), row["memory"], lost_text(row["lost"]))
+              row["macs_per_cycle"], row["macs_per_dsp"], row["estimate"],
+              _blank(row["estimate_error"]), compared(row), row["memory"], lost_text(row["lost"]))
              for row in results["models"]])
         show_table("Others", ("model", "on", "cycles", "MAC/DSP/cycle", "source"), [
             (file.removesuffix(".tflite"), peer["name"], _blank(peer["cycles"]),

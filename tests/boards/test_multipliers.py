@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from amaranth.back import rtlil
 
+from kaniwa.benchmark.dsp_blocks import dsp_blocks
 from kaniwa.boards import tools
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.build import TOP, design_files
@@ -56,3 +57,13 @@ def test_blocks_of_ice40_have_their_clock_after_synthesis(tmp_path: Path) -> Non
     blocks = [cell["connections"] for cell in module["cells"].values()
               if cell["type"] == "SB_MAC16"]
     assert [bits["CLK"] for bits in blocks] == 2 * [module["ports"]["clk"]["bits"]]
+
+
+@pytest.mark.parametrize(("name", "target"), [key for key in EXPECTED if "ulx3s" in key[0]])
+def test_blocks_of_a_config_are_those_of_its_top(name: str, target: str) -> None:
+    blocks = dsp_blocks(load_board(name).config(target))
+    assert blocks == sum(EXPECTED[name, target].values())
+
+
+def test_large_leaves_blocks_of_the_board() -> None:
+    assert dsp_blocks(load_board("ulx3s_85f").config("large")) <= 150
