@@ -66,8 +66,12 @@ class Model:
                 word[address + k] = data[k] & 255
                 if not ascending:
                     late.add(address + k)
-        self._close(number, word, ascending=not late)
-        lowest, ahead = min(word), []
+            if not (address + count) % self.size:   # a word that was filled takes no more bytes
+                self._close(number, word, ascending=not late)
+                word, late = {}, set()
+        if word:
+            self._close(number, word, ascending=not late)
+        lowest, ahead = 1 << 32, []
         for owner, word in reversed(self.words):
             if owner == number:
                 lowest = min(lowest, *word)
