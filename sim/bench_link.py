@@ -153,7 +153,7 @@ class Device:
 
 
 def _complete(found: list[Reply], expected: list[Reply]) -> bool:
-    """Whether all answers came, and the state and the notices of the last reply."""
+    """Whether all replies came. Of fewer, none may be missing or one that is still to come."""
     def seen(replies: list[Reply]) -> tuple[int, Flag]:
         flags = Flag(0)
         for reply in replies:
@@ -162,7 +162,8 @@ def _complete(found: list[Reply], expected: list[Reply]) -> bool:
 
     if not found or not expected:
         return not expected
-    return (seen(found) == seen(expected) and (found[-1].expected, found[-1].session)
+    return (len(found) == len(expected) and seen(found) == seen(expected)
+            and (found[-1].expected, found[-1].session)
             == (expected[-1].expected, expected[-1].session))
 
 
