@@ -22,12 +22,17 @@ KANIWA = [sys.executable, "-m", "kaniwa.cli"]
 GRAPH = random_graph(3, "conv", macs=1 << 12)
 
 
+def heed_interrupts():
+    """A shell's background job ignores SIGINT, and so does what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def board_sim(*options, board="icebreaker", end=signal.SIGINT):
     """A virtual board; yields what it says of itself, and then what it says at its end."""
     process = subprocess.Popen(
         [*KANIWA, "board-sim", "--board", board, "--json", *map(str, options)], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts)
     try:
         said = json.loads(process.stdout.readline())
         said["next"] = lambda: json.loads(process.stdout.readline())
