@@ -5,8 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Mode
 
-__all__ = ["BeatWalker", "walk_layout", "address_layout"]
+__all__ = ["BeatWalker", "address_layout", "set_walk", "walk_layout"]
 
 
 def walk_layout() -> data.StructLayout:
@@ -25,6 +26,22 @@ def walk_layout() -> data.StructLayout:
         "last_width": unsigned(8),
         "by_block": unsigned(1),
     })
+
+
+def set_walk(walk, fields, tensor):
+    """Assignments that make ``walk`` that of an instruction's "ofm", or of its "operand", which is
+    walked like the results that it is combined with."""
+    return [
+        walk.address.eq(fields[f"{tensor}_address"]),
+        walk.row_pitch.eq(fields[f"{tensor}_row_pitch"]),
+        walk.pixel_pitch.eq(fields[f"{tensor}_pixel_pitch"]),
+        walk.rows.eq(fields.ofm_rows),
+        walk.columns.eq(fields.ofm_columns),
+        walk.blocks.eq(fields.blocks),
+        walk.block_width.eq(fields.block_width),
+        walk.last_width.eq(fields.last_width),
+        walk.by_block.eq(fields.mode == Mode.COLUMN),
+    ]
 
 
 def address_layout(config: AcceleratorConfig) -> data.StructLayout:

@@ -6,10 +6,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.beat_walker import BeatWalker
+from kaniwa.hw.beat_walker import BeatWalker, set_walk
 from kaniwa.hw.interfaces import beat_layout, read_port, unit_layout
 from kaniwa.hw.producer_watch import ProducerWatch, progress_ports
-from kaniwa.isa import Mode
 
 __all__ = ["OperandDma"]
 
@@ -82,15 +81,7 @@ class OperandDma(wiring.Component):
         m.d.comb += [
             self.i_instruction.ready.eq(may_begin),
             walker.i.valid.eq(begins),
-            walker.i.payload.address.eq(new.operand_address),
-            walker.i.payload.row_pitch.eq(new.operand_row_pitch),
-            walker.i.payload.pixel_pitch.eq(new.operand_pixel_pitch),
-            walker.i.payload.rows.eq(new.ofm_rows),
-            walker.i.payload.columns.eq(new.ofm_columns),
-            walker.i.payload.blocks.eq(new.blocks),
-            walker.i.payload.block_width.eq(new.block_width),
-            walker.i.payload.last_width.eq(new.last_width),
-            walker.i.payload.by_block.eq(new.mode == Mode.COLUMN),
+            *set_walk(walker.i.payload, new, "operand"),
         ]
 
         # A beat becomes one move, or two if neither of its two words has been read.

@@ -6,9 +6,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.beat_walker import BeatWalker
+from kaniwa.hw.beat_walker import BeatWalker, set_walk
 from kaniwa.hw.interfaces import beat_layout, unit_layout, write_port
-from kaniwa.isa import Mode
 
 __all__ = ["StoreDma"]
 
@@ -62,15 +61,7 @@ class StoreDma(wiring.Component):
         m.d.comb += [
             self.i_instruction.ready.eq(walker.i.ready),
             walker.i.valid.eq(self.i_instruction.valid),
-            walker.i.payload.address.eq(new.ofm_address),
-            walker.i.payload.row_pitch.eq(new.ofm_row_pitch),
-            walker.i.payload.pixel_pitch.eq(new.ofm_pixel_pitch),
-            walker.i.payload.rows.eq(new.ofm_rows),
-            walker.i.payload.columns.eq(new.ofm_columns),
-            walker.i.payload.blocks.eq(new.blocks),
-            walker.i.payload.block_width.eq(new.block_width),
-            walker.i.payload.last_width.eq(new.last_width),
-            walker.i.payload.by_block.eq(new.mode == Mode.COLUMN),
+            *set_walk(walker.i.payload, new, "ofm"),
         ]
         with m.If(self.i_instruction.valid & self.i_instruction.ready):
             m.d.sync += [tag.eq(new.tag), in_order.eq(new.store_in_order)]

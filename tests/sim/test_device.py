@@ -214,6 +214,8 @@ def test_abort_or_reset_at_any_cycle_then_a_right_run(ending, stalls):
                 stopped = running and status != Status.DONE
                 assert status == (Status.ERROR if stopped else Status.DONE if running else 0)
                 assert device._get(Register.ERROR_CODE) == (ErrorCode.ABORTED if stopped else 0)
+                if status == Status.DONE:
+                    assert {a: device.read(a, 1)[0] for a in case.expected} == case.expected
             expect(device, case)
     assert overtaken <= 1
 

@@ -163,13 +163,13 @@ def chain(constant: int, pad: int, kernel: int = 3, depthwise: bool = False,
     x = b.tensor((1, 6, 6, 2))
     u = b.conv(x, 3, (1, 1))
     w, bias = b.ops[0].inputs[1:]
-    b.tensors[w].data[1] = 0      # type: ignore[index]
+    b.tensors[w].data[1] = 0
     # Requantized by 0.5 * 0.01 / 2.
-    b.tensors[bias].data[1] = (constant + 4) * 400      # type: ignore[index]
+    b.tensors[bias].data[1] = (constant + 4) * 400
     y = b.conv(u, 3 if depthwise else 4, (kernel, kernel), pad=pad, depthwise=int(depthwise))
-    b.tensors[b.ops[1].inputs[1]].data[..., 1] = weights      # type: ignore[index]
+    b.tensors[b.ops[1].inputs[1]].data[..., 1] = weights
     if big_bias:
-        b.tensors[b.ops[1].inputs[2]].data[:] = big_bias      # type: ignore[index]
+        b.tensors[b.ops[1].inputs[2]].data[:] = big_bias
     if depthwise:
         y = b.conv(y, 4, (1, 1))
     return b.graph((x,), (y,))
@@ -216,8 +216,8 @@ def test_channels_that_nobody_uses_go_backwards() -> None:
     x = b.tensor((1, 6, 6, 2))
     u = b.conv(b.conv(b.conv(x, 6), 6, depthwise=1), 6, (1, 1))
     y = b.conv(u, 4)
-    b.tensors[b.ops[2].inputs[1]].data[..., 2] = 0      # type: ignore[index]
-    b.tensors[b.ops[3].inputs[1]].data[..., :3] = 0      # type: ignore[index]
+    b.tensors[b.ops[2].inputs[1]].data[..., 2] = 0
+    b.tensors[b.ops[3].inputs[1]].data[..., :3] = 0
     plan = eliminated(b.graph((x,), (y,)))
     assert [plan.graph.tensors[op.outputs[0]].shape[-1] for op in plan.graph.ops] == [5, 5, 3, 4]
     assert plan.channels[u] == (3, 4, 5)
@@ -230,7 +230,7 @@ def test_operands_of_an_add_keep_the_same_channels() -> None:
     u, v = b.conv(x, 4), b.conv(x, 4)
     y = b.conv(b.add(u, v), 4, (1, 1))
     for op, dead in ((0, (0, 1)), (1, (1, 2))):
-        b.tensors[b.ops[op].inputs[1]].data[list(dead)] = 0      # type: ignore[index]
+        b.tensors[b.ops[op].inputs[1]].data[list(dead)] = 0
     plan = eliminated(b.graph((x,), (y,)))
     assert plan.channels == {u: (0, 2, 3), v: (0, 2, 3), b.ops[2].outputs[0]: (0, 2, 3)}
     assert_same(plan, range(3))
@@ -240,7 +240,7 @@ def test_always_clamped_channel_is_constant() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 6, 6, 2))
     y = b.conv(b.conv(x, 3, activation="RELU"), 4, (1, 1))
-    b.tensors[b.ops[0].inputs[2]].data[2] = -(1 << 24)      # type: ignore[index]
+    b.tensors[b.ops[0].inputs[2]].data[2] = -(1 << 24)
     plan = eliminated(b.graph((x,), (y,)))
     assert list(plan.channels.values()) == [(0, 1)]
     assert_same(plan, range(3))
@@ -250,8 +250,8 @@ def test_pool_clamps_constants() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 6, 6, 2))
     u = b.conv(x, 3)
-    b.tensors[b.ops[0].inputs[1]].data[1] = 0      # type: ignore[index]
-    b.tensors[b.ops[0].inputs[2]].data[1] = -8000      # type: ignore[index]
+    b.tensors[b.ops[0].inputs[1]].data[1] = 0
+    b.tensors[b.ops[0].inputs[2]].data[1] = -8000
     v = b.pool(u, "MAX_POOL_2D", (2, 2))
     b.ops[1] = replace(b.ops[1], attributes={**b.ops[1].attributes, "activation": "RELU"})
     ranges = channel_ranges(b.graph((x,), (b.conv(v, 2),)))
@@ -263,7 +263,7 @@ def test_sum_that_may_leave_int32_is_not_constant() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 6, 6, 2))
     u = b.conv(x, 4)
-    b.tensors[b.ops[0].inputs[2]].data[:3] = (      # type: ignore[index]
+    b.tensors[b.ops[0].inputs[2]].data[:3] = (
         1 << 30, (1 << 31) - 1, -(1 << 31))
     plan = eliminated(b.graph((x,), (b.conv(u, 2, (1, 1)),)))
     assert plan.channels[u] == (1, 2, 3)
@@ -273,7 +273,7 @@ def test_one_channel_stays() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 6, 6, 2))
     y = b.conv(b.conv(x, 5), 4, (1, 1))
-    b.tensors[b.ops[0].inputs[1]].data[:] = 0      # type: ignore[index]
+    b.tensors[b.ops[0].inputs[1]].data[:] = 0
     plan = eliminated(b.graph((x,), (y,)))
     assert plan.graph.tensors[b.ops[0].outputs[0]].shape == (1, 6, 6, 1)
     assert_same(plan, range(3))

@@ -270,7 +270,7 @@ def test_columns_become_rows_in_all_operators(batch: int) -> None:
     assert_exact(graph, SERIAL)
 
 
-def test_streaming_wakeword_is_all_rows(models) -> None:      # type: ignore[no-untyped-def]
+def test_streaming_wakeword_is_all_rows(models) -> None:
     graph = load_model(models / "mlperf_sww_1d.tflite")
     for layer in layers(graph):
         assert layer.geometry.ifm[0] == layer.geometry.kernel[0] == layer.geometry.ofm[0] == 1

@@ -23,7 +23,7 @@ SMALL_RING = replace(BASE, ring_bytes=4096, parameter_records=64)
 def one_conv(shape: tuple[int, ...], channels: int, **options: object) -> Graph:
     b = GraphBuilder()
     x = b.tensor(shape)
-    return b.graph((x,), (b.conv(x, channels, **options),))  # type: ignore[arg-type]
+    return b.graph((x,), (b.conv(x, channels, **options),))
 
 
 def planned(graph: Graph, config: AcceleratorConfig) -> Plan:
