@@ -7,16 +7,21 @@ Layouts: activations [N, H, W, C], convolution weights [OC, KH, KW, IC], depthwi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from kaniwa.golden.registry import Call, Kernel, kernel, quantization, within_int32
 from kaniwa.golden.rounding import multiply_by_quantized_multiplier, quantize_multipliers
+from kaniwa.graph import Tensor
 
 __all__ = [
     "Pair",
     "Padding",
     "conv_2d_accumulators",
     "depthwise_conv_2d_accumulators",
+    "real_multipliers",
     "requantize",
 ]
 
@@ -97,3 +102,34 @@ def _windows(
     (kh, kw), (dh, dw) = kernel, dilation
     views = sliding_window_view(centered, ((kh - 1) * dh + 1, (kw - 1) * dw + 1), axis=(1, 2))
     return views[:, :: stride[0], :: stride[1], :, ::dh, ::dw]
+
+
+def real_multipliers(x: Tensor, weights: Tensor, output: Tensor) -> np.ndarray:
+    """Input scale · weight scale / output scale in float64, one a weight scale, in this order."""
+    scales = np.array(quantization(weights).scales, np.float64)
+    return quantization(x).scale * scales / quantization(output).scale
+
+
+def _convolution(accumulate: Callable[..., np.ndarray]) -> Kernel:
+    def run(call: Call) -> np.ndarray:
+        acc = accumulate(
+            call.value(0),
+            call.value(1),
+            call.optional(2),
+            zero_point=call.quantization(0).zero_point,
+            stride=call.attribute("stride"),
+            dilation=call.attribute("dilation"),
+            padding=call.attribute("padding"),
+        )
+        return requantize(
+            within_int32(acc),
+            real_multipliers(call.tensor(0), call.tensor(1), call.output),
+            quantization(call.output).zero_point,
+            call.bounds(call.attribute("activation")),
+        )
+
+    return run
+
+
+kernel("CONV_2D")(_convolution(conv_2d_accumulators))
+kernel("DEPTHWISE_CONV_2D")(_convolution(depthwise_conv_2d_accumulators))

@@ -1,12 +1,15 @@
-"""ADD, SUB, MUL, RELU and RELU6 as LiteRT's int8 reference kernels define them."""
+"""ADD, SUB and MUL as LiteRT's int8 reference kernels define them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from kaniwa.golden.registry import Call, Kernel, kernel, quantization
 from kaniwa.golden.rounding import multiply_by_quantized_multiplier, quantize_multiplier
 
-__all__ = ["ADD_LEFT_SHIFT", "add_multipliers", "add", "mul_multiplier", "mul", "relu", "subtract"]
+__all__ = ["ADD_LEFT_SHIFT", "add_multipliers", "add", "mul_multiplier", "mul", "subtract"]
 
 ADD_LEFT_SHIFT = 20
 
@@ -92,19 +95,20 @@ def mul(
     return np.clip(scaled + zero_points[2], *bounds).astype(np.int8)
 
 
-def relu(
-    x: np.ndarray,
-    *,
-    scales: tuple[float, float],
-    zero_points: tuple[int, int],
-    bounds: tuple[int, int],
-) -> np.ndarray:
-    """A stand-alone clamp with requantization; scales and zero points are (in, out).
+def _elementwise(rule: Callable[..., np.ndarray]) -> Kernel:
+    def run(call: Call) -> np.ndarray:
+        a, b, out = call.quantization(0), call.quantization(1), quantization(call.output)
+        return rule(
+            call.value(0),
+            call.value(1),
+            scales=(a.scale, b.scale, out.scale),
+            zero_points=(a.zero_point, b.zero_point, out.zero_point),
+            bounds=call.bounds(call.attribute("activation")),
+        )
 
-    ``activations.cc`` divides the two float32 scales in float32 before it widens the quotient.
-    """
-    multiplier, shift = quantize_multiplier(float(np.float32(scales[0]) / np.float32(scales[1])))
-    scaled = multiply_by_quantized_multiplier(
-        x.astype(np.int64) - zero_points[0], multiplier, shift
-    )
-    return np.clip(scaled + zero_points[1], *bounds).astype(np.int8)
+    return run
+
+
+kernel("ADD")(_elementwise(add))
+kernel("SUB")(_elementwise(subtract))
+kernel("MUL")(_elementwise(mul))

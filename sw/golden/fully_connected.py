@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kaniwa.golden.conv import real_multipliers
+from kaniwa.golden.registry import Call, kernel, quantization, within_int32
 from kaniwa.golden.rounding import round_half_away
 
 __all__ = ["fully_connected_accumulators", "requantize_float"]
@@ -32,3 +34,19 @@ def requantize_float(
     """
     scaled = round_half_away(acc.astype(np.float64) * real_multipliers) + zero_point
     return np.clip(scaled, *bounds).astype(np.int8)
+
+
+@kernel("FULLY_CONNECTED")
+def _fully_connected(call: Call) -> np.ndarray:
+    acc = fully_connected_accumulators(
+        call.value(0),
+        call.value(1),
+        call.optional(2),
+        zero_point=call.quantization(0).zero_point,
+    )
+    return requantize_float(
+        within_int32(acc),
+        real_multipliers(call.tensor(0), call.tensor(1), call.output),
+        quantization(call.output).zero_point,
+        call.bounds(call.attribute("activation")),
+    )

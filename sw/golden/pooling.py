@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from kaniwa.golden.conv import Padding, Pair
+from kaniwa.golden.registry import Call, Kernel, kernel
 
 __all__ = ["average_pool_2d", "max_pool_2d"]
 
@@ -35,3 +38,20 @@ def max_pool_2d(
 def _windows(x: np.ndarray, fill: int, window: Pair, stride: Pair, padding: Padding) -> np.ndarray:
     padded = np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
     return sliding_window_view(padded, window, axis=(1, 2))[:, :: stride[0], :: stride[1]]
+
+
+def _pool(pool: Callable[..., np.ndarray]) -> Kernel:
+    def run(call: Call) -> np.ndarray:
+        return pool(
+            call.value(0),
+            window=call.attribute("filter"),
+            stride=call.attribute("stride"),
+            padding=call.attribute("padding"),
+            bounds=call.bounds(call.attribute("activation")),
+        )
+
+    return run
+
+
+kernel("AVERAGE_POOL_2D")(_pool(average_pool_2d))
+kernel("MAX_POOL_2D")(_pool(max_pool_2d))

@@ -96,10 +96,13 @@ def round_half_away(x: np.ndarray) -> np.ndarray:
     return (whole + np.copysign(np.abs(x - whole) >= 0.5, x)).astype(np.int64)
 
 
-def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
-    """The int8 clamp of a fused activation, as ``CalculateActivationRangeQuantized`` has it.
+def activation_range(
+    activation: str, scale: float, zero_point: int, dtype: str = "int8"
+) -> tuple[int, int]:
+    """The clamp of a fused activation, as ``CalculateActivationRangeQuantized`` has it.
 
-    ``scale`` is a float32 value; the division is done in float32, as there.
+    ``scale`` is a float32 value; the division is done in float32, as there. Without a bound it
+    is the range of ``dtype``.
     """
     bounds = {
         "NONE": (None, None),
@@ -107,10 +110,14 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
         "RELU6": (0.0, 6.0),
         "RELU_N1_TO_1": (-1.0, 1.0),
     }
+    whole = np.iinfo(dtype)
     low, high = (
         None if b is None else zero_point + _quantize(b, scale) for b in bounds[activation]
     )
-    return (-128 if low is None else max(-128, low), 127 if high is None else min(127, high))
+    return (
+        int(whole.min) if low is None else max(int(whole.min), low),
+        int(whole.max) if high is None else min(int(whole.max), high),
+    )
 
 
 def _quantize(value: float, scale: float) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kaniwa.golden.registry import Call, kernel
 from kaniwa.golden.rounding import (
     INT32_MAX,
     INT32_MIN,
@@ -89,3 +90,9 @@ def _one_over_one_plus(a: np.ndarray) -> np.ndarray:
         error = (1 << 29) - multiply(half_denominator, x)
         x = x + saturating_left_shift(multiply(x, error), 2)
     return np.clip(x << 1, INT32_MIN, INT32_MAX)
+
+
+@kernel("SOFTMAX")
+def _softmax(call: Call) -> np.ndarray:
+    scale = call.quantization(0).scale
+    return softmax(call.value(0), beta=call.attribute("beta"), scale=scale)

@@ -56,7 +56,9 @@ def channel_ranges(graph: Graph) -> dict[int, Range]:
         output = graph.tensors[op.outputs[0]]
         rule = RULES.get(op.kind)
         known = rule is not None and output.dtype == "int8" and op.inputs[0] in ranges
-        ranges[output.id] = rule(graph, op, ranges) if known and rule else _anything(output)
+        ranges |= {i: _anything(graph.tensors[i]) for i in op.outputs}
+        if known and rule:
+            ranges[output.id] = rule(graph, op, ranges)
     return ranges
 
 
@@ -156,7 +158,7 @@ def _elementwise(graph: Graph, op: Op, ranges: dict[int, Range]) -> Range:
     tensors = list(graph.tensors)
     tensors[y.id] = replace(y, shape=(count,))
     row = replace(graph, tensors=tuple(tensors))
-    results = [run_op(row, op, [np.broadcast_to(v, count).astype(np.int8) for v in values])
+    results = [run_op(row, op, [np.broadcast_to(v, count).astype(np.int8) for v in values])[0]
                for values in _combinations(ends)]
     return Range(np.min(results, axis=0).astype(np.int64), np.max(results, axis=0).astype(np.int64))
 

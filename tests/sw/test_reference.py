@@ -20,12 +20,12 @@ def off_by_one(monkeypatch: pytest.MonkeyPatch, op_index: int) -> None:
     """Make golden wrong by one in the last element of one operator."""
     sound = golden.run_op
 
-    def wrong(graph: Any, op: Any, operands: Any) -> np.ndarray:
-        value = sound(graph, op, operands)
+    def wrong(graph: Any, op: Any, operands: Any) -> tuple[np.ndarray, ...]:
+        values = sound(graph, op, operands)
         if op.source_index == op_index:
-            value = value.copy()
-            value.flat[-1] ^= 1
-        return value
+            values = tuple(value.copy() for value in values)
+            values[0].flat[-1] ^= 1
+        return values
 
     monkeypatch.setattr(golden, "run_op", wrong)
 

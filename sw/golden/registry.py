@@ -1,0 +1,95 @@
+"""The table of kernels, and what a kernel sees of the operator that it executes.
+
+A family of operators is a file of this package: it registers its kernels here, and
+``kaniwa.golden`` imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kaniwa.errors import ModelError
+from kaniwa.golden.rounding import INT32_MAX, INT32_MIN, activation_range
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+
+__all__ = ["Call", "Kernel", "KERNELS", "kernel", "quantization", "within_int32"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One execution of an operator: its operands' values, None for an absent one."""
+
+    graph: Graph
+    op: Op
+    values: Sequence[np.ndarray | None]
+
+    @property
+    def output(self) -> Tensor:
+        """The first output's tensor."""
+        return self.graph.tensors[self.op.outputs[0]]
+
+    def value(self, position: int) -> np.ndarray:
+        """The operand's value; an importer guarantees that these are there."""
+        value = self.optional(position)
+        assert value is not None
+        return value
+
+    def optional(self, position: int) -> np.ndarray | None:
+        """The operand's value, or None where the operator has fewer operands."""
+        return self.values[position] if position < len(self.values) else None
+
+    def tensor(self, position: int) -> Tensor:
+        """The operand's tensor."""
+        return self.graph.tensors[self.op.inputs[position]]
+
+    def attribute(self, name: str) -> Any:
+        """An attribute of the operator, of the type that its kind fixes."""
+        return self.op.attributes[name]
+
+    def quantization(self, position: int) -> Quantization:
+        """The operand's quantization."""
+        return quantization(self.tensor(position))
+
+    def bounds(self, activation: str) -> tuple[int, int]:
+        """The output's clamp with this activation."""
+        q = quantization(self.output)
+        return activation_range(activation, q.scale, q.zero_point, self.output.dtype)
+
+
+Kernel = Callable[[Call], np.ndarray | tuple[np.ndarray, ...]]
+KERNELS: dict[str, Kernel] = {}
+
+
+def kernel(*kinds: str) -> Callable[[Kernel], Kernel]:
+    """Register the decorated function as the kernel of these operators.
+
+    It returns the only output's value, or a tuple of all; ``OverflowError`` where the reference
+    is undefined for these values.
+    """
+
+    def register(function: Kernel) -> Kernel:
+        for kind in kinds:
+            assert kind not in KERNELS, kind
+            KERNELS[kind] = function
+        return function
+
+    return register
+
+
+def quantization(tensor: Tensor) -> Quantization:
+    """The tensor's quantization, or ``ModelError``."""
+    if tensor.quantization is None:
+        raise ModelError(f"tensor '{tensor.name}' is not quantised")
+    return tensor.quantization
+
+
+def within_int32(acc: np.ndarray) -> np.ndarray:
+    """``acc``, or ``OverflowError``: the reference's accumulator is undefined beyond int32."""
+    if acc.size and (acc.min() < INT32_MIN or acc.max() > INT32_MAX):
+        worst = max(int(acc.max()), int(acc.min()), key=abs)
+        raise OverflowError(f"an accumulator of {worst} does not fit int32")
+    return acc
