@@ -14,8 +14,10 @@ from kaniwa.golden import (  # noqa: F401
     conv,
     elementwise,
     fully_connected,
+    functions,
     movement,
     pooling,
+    roots,
     softmax,
 )
 from kaniwa.golden.conv import real_multipliers

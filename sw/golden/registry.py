@@ -54,6 +54,16 @@ class Call:
         """The operand's quantization."""
         return quantization(self.tensor(position))
 
+    @property
+    def scales(self) -> tuple[float, float]:
+        """The scales of the first operand and of the output."""
+        return self.quantization(0).scale, quantization(self.output).scale
+
+    @property
+    def zero_points(self) -> tuple[int, int]:
+        """The zero points of the first operand and of the output."""
+        return self.quantization(0).zero_point, quantization(self.output).zero_point
+
     def bounds(self, activation: str) -> tuple[int, int]:
         """The output's clamp with this activation."""
         q = quantization(self.output)
