@@ -30,6 +30,7 @@ from kaniwa.boards.timing import Timing, read_timing
 from kaniwa.boards.utilization import Netlist, mark_commands
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError
+from kaniwa.hw.unchecked_read import UNDEFINED
 from kaniwa.sim.toolchain import cache_folder
 
 __all__ = ["Bitstream", "Progress", "build", "design_files"]
@@ -128,6 +129,7 @@ def _synthesize(family: Family, config: AcceleratorConfig, files: Mapping[str, s
     """The folder with the synthesized netlist."""
     source = files[f"{TOP}.il"]
     script = "\n".join([f"read_rtlil {TOP}.il", *mark_commands(source),
+                        f"setattr -unset init a:{UNDEFINED}",
                         *family.synthesis(TOP, config), f"write_json {TOP}.json"]) + "\n"
     key = _digest([source, script, tools.version("yosys")])
 

@@ -5,7 +5,11 @@ from typing import NamedTuple
 from amaranth import *
 from amaranth.lib.memory import Memory
 
-__all__ = ["UncheckedRead"]
+__all__ = ["UncheckedRead", "UNDEFINED"]
+
+# Attribute of registers whose value at power-up is never used. Synthesis drops their initial value,
+# which block RAMs do not have: yosys would keep it up with a gate behind every bit of the port.
+UNDEFINED = "kaniwa_undefined"
 
 
 class UncheckedRead(NamedTuple):
@@ -24,7 +28,8 @@ class UncheckedRead(NamedTuple):
     def of(cls, m: Module, memory: Memory) -> "UncheckedRead":
         """A new read port of ``memory``; its register has no reset."""
         port = memory.read_port(domain="comb")
-        data = Signal(port.data.shape(), name="read_data", reset_less=True)
+        data = Signal(port.data.shape(), name="read_data", reset_less=True,
+                      attrs={UNDEFINED: 1})
         read = cls(Signal.like(port.addr, name="read_addr"), Signal(name="read_en"), data)
         m.d.comb += port.addr.eq(read.addr)
         with m.If(read.en):
