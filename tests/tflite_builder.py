@@ -28,19 +28,43 @@ TYPES = {
     "int8": 9,
     "int4": 17,
 }
+# Where LiteRT has no version 1, or our forms need a later one.
+VERSIONS = {"FULLY_CONNECTED": 5, "BROADCAST_TO": 2}
 # Operator → the options table that TFLite pairs with it.
 OPTIONS = {
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
     "ADD": "AddOptions",
     "SUB": "SubOptions",
+    "MUL": "MulOptions",
+    "DIV": "DivOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "RESHAPE": "ReshapeOptions",
+    "SQUEEZE": "SqueezeOptions",
     "SOFTMAX": "SoftmaxOptions",
-    "MUL": "MulOptions",
-    "DIV": "DivOptions",
+    "CONCATENATION": "ConcatenationOptions",
+    "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions",
+    "PACK": "PackOptions",
+    "UNPACK": "UnpackOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "GATHER": "GatherOptions",
+    "MIRROR_PAD": "MirrorPadOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions",
+    "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "ARG_MAX": "ArgMaxOptions",
+    "ARG_MIN": "ArgMinOptions",
+    "MEAN": "ReducerOptions",
+    "SUM": "ReducerOptions",
+    "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
+    "CAST": "CastOptions",
 }
 
 
@@ -147,7 +171,7 @@ class ModelBuilder:
         tflite.OperatorCodeStart(b)
         tflite.OperatorCodeAddDeprecatedBuiltinCode(b, min(code, 127))
         tflite.OperatorCodeAddBuiltinCode(b, code)
-        tflite.OperatorCodeAddVersion(b, 1 if kind != "FULLY_CONNECTED" else 5)
+        tflite.OperatorCodeAddVersion(b, VERSIONS.get(kind, 1))
         if custom is not None:
             tflite.OperatorCodeAddCustomCode(b, custom)
         return tflite.OperatorCodeEnd(b)

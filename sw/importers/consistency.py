@@ -6,10 +6,11 @@ Each constraint takes the operator and returns None, or what is wrong (a ``Model
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from kaniwa.importers.operands import Constraint, Operands, shape_of
+from kaniwa.importers.operands import Constraint, Operands, OptionError, shape_of
 from kaniwa.importers.shapes import extent, output_size
 
 __all__ = [
@@ -24,14 +25,21 @@ __all__ = [
     "bias_shape",
     "broadcast_shape",
     "same_shape",
+    "axis_in",
+    "output_is",
 ]
 
 
-def operand_count(least: int, most: int) -> Constraint:
+def operand_count(least: int, most: int, optional: int = 2, outputs: int | None = 1) -> Constraint:
+    """``least`` to ``most`` inputs, of which those from ``optional`` on may be absent (-1).
+
+    ``outputs`` is their number, None where a further constraint checks it.
+    """
+
     def check(op: Operands) -> str | None:
-        if not least <= len(op.inputs) <= most or len(op.outputs) != 1:
+        if not least <= len(op.inputs) <= most or outputs not in (None, len(op.outputs)):
             return f"has {len(op.inputs)} inputs and {len(op.outputs)} outputs"
-        absent = [i for i, t in enumerate(op.inputs) if t is None and i < 2]
+        absent = [i for i, t in enumerate(op.inputs) if t is None and i < optional]
         return f"input {absent[0]} is absent" if absent else None
 
     return check
@@ -146,3 +154,26 @@ def same_shape(op: Operands) -> str | None:
         if op.x.shape == op.output.shape
         else (f"output {shape_of(op.output)} should be {list(op.x.shape)}")
     )
+
+
+def axis_in(axis: int, rank: int) -> int:
+    """``axis`` of a tensor of ``rank`` axes, counted from the front."""
+    if not -rank <= axis < rank:
+        raise OptionError(f"axis {axis} does not exist, there are {rank}")
+    return axis % rank
+
+
+def output_is(expected: Callable[[Operands], tuple[int, ...]]) -> Constraint:
+    """Every output has the shape that ``expected`` gives; it raises OptionError where none fits."""
+
+    def check(op: Operands) -> str | None:
+        try:
+            shape = expected(op)
+        except OptionError as error:
+            return str(error)
+        for output in op.outputs:
+            if output.shape != shape:
+                return f"output {shape_of(output)} should be {list(shape)}"
+        return None
+
+    return check

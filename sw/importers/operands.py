@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from kaniwa.graph import Quantization, Tensor
 
-__all__ = ["Operands", "Constraint", "quantization_of", "shape_of"]
+__all__ = ["Operands", "OptionError", "Constraint", "quantization_of", "shape_of"]
+
+MAXIMUM_NUMBERS = 64  # in an operand that becomes an attribute
+
+
+class OptionError(Exception):
+    """An option of the file, or an operand that serves as one, makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,12 @@ class Operands:
     @property
     def x(self) -> Tensor:
         """The first input; constraints on the number of operands are checked first."""
-        return _present(self.inputs[0])
+        return self.present(0)
 
     @property
     def weights(self) -> Tensor:
         """The second input."""
-        return _present(self.inputs[1])
+        return self.present(1)
 
     @property
     def bias(self) -> Tensor | None:
@@ -39,8 +45,14 @@ class Operands:
 
     @property
     def output(self) -> Tensor:
-        """The only output."""
+        """The first output."""
         return self.outputs[0]
+
+    def present(self, position: int) -> Tensor:
+        """An input that constraints on the number of operands guarantee."""
+        tensor = self.inputs[position]
+        assert tensor is not None
+        return tensor
 
     def pair(self, name: str) -> tuple[int, int]:
         """An attribute that is a pair of integers."""
@@ -48,13 +60,31 @@ class Operands:
         assert isinstance(value, tuple)
         return value
 
+    def integer(self, name: str) -> int:
+        """An attribute that is an integer."""
+        value = self.attributes[name]
+        assert isinstance(value, int)
+        return value
+
+    def several(self, name: str) -> tuple[int, ...]:
+        """An attribute that is any number of integers."""
+        value = self.attributes[name]
+        assert isinstance(value, tuple)
+        return value
+
+    def numbers(self, position: int) -> tuple[int, ...]:
+        """The values of an operand that is a constant of a few integers."""
+        tensor = self.present(position)
+        assert tensor.data is not None
+        if tensor.dtype not in ("int32", "int64"):
+            raise OptionError(f"'{tensor.name}' is {tensor.dtype}, must be int32 or int64")
+        if tensor.data.size > MAXIMUM_NUMBERS:
+            raise OptionError(f"'{tensor.name}' has {tensor.data.size} values, at most "
+                              f"{MAXIMUM_NUMBERS} make sense")
+        return tuple(int(n) for n in tensor.data.flat)
+
 
 Constraint = Callable[[Operands], str | None]
-
-
-def _present(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None
-    return tensor
 
 
 def quantization_of(tensor: Tensor) -> Quantization:

@@ -17,9 +17,9 @@ import numpy as np
 
 from kaniwa.errors import Error, ModelError, UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
-from kaniwa.importers.operands import Operands
+from kaniwa.importers.info import OperatorInfo
+from kaniwa.importers.operands import Constraint, Operands, OptionError
 from kaniwa.importers.operators import OPERATORS
-from kaniwa.importers.tflite_options import explicit_paddings, read_attributes
 from kaniwa.importers.tflite_verifier import verify
 
 __all__ = ["import_tflite"]
@@ -214,7 +214,6 @@ class _Importer:
         name = tensors[outputs[0]].name
         where = f"{where} '{name}'"
         operands = [tensors[i] for i in (*inputs, *outputs) if i != -1]
-        _refuse_float(self, kind, where, operands)
         info = OPERATORS.get(kind)
         if info is None:
             raise self.fail(
@@ -241,21 +240,33 @@ class _Importer:
             tuple(tensors[i] for i in outputs),
             {},
         )
-        # The number of operands, which attributes depend on, is checked before all else.
+        # The number of operands, which all else depends on, is checked first.
         self.hold(info.consistency[:1], view, where, ModelError)
-        attributes = read_attributes(
-            self.tflite, info, source, view, lambda what: self.fail(f"{where}: {what}")
-        )
+        self.hold((info.dtype, info.constant), view, where, UnsupportedError)
+        try:
+            attributes = info.read(self.options(info, source), view)
+        except OptionError as error:
+            raise self.fail(f"{where}: {error}") from None
         view = Operands(kind, view.inputs, view.outputs, attributes)
         self.hold(info.consistency, view, where, ModelError)
         self.hold(info.limits, view, where, UnsupportedError)
-        return Op(
-            kind, name, tuple(inputs), tuple(outputs), explicit_paddings(view), info.rule, index
-        )
+        kept = tuple(i for position, i in enumerate(inputs) if position not in info.constants)
+        return Op(kind, name, kept, tuple(outputs), info.finish(view), info.rule(view), index)
+
+    def options(self, info: OperatorInfo, source: Any) -> Any:
+        """The options object, or None where the file has none and the operator needs none."""
+        number, table = source.BuiltinOptionsType(), source.BuiltinOptions()
+        if not info.options or (not info.options_required and (number == 0 or table is None)):
+            return None
+        if number != getattr(self.tflite.BuiltinOptions, info.options) or table is None:
+            raise OptionError(f"has no {info.options}")
+        options = getattr(self.tflite, info.options)()
+        options.Init(table.Bytes, table.Pos)
+        return options
 
     def hold(
         self,
-        constraints: tuple[Callable[[Operands], str | None], ...],
+        constraints: tuple[Constraint, ...],
         view: Operands,
         where: str,
         error: type[Error],
@@ -284,24 +295,6 @@ def _names(enum: str) -> dict[int, str]:
 
     members = vars(getattr(tflite, enum)).items()
     return {number: name for name, number in members if isinstance(number, int)}
-
-
-def _refuse_float(importer: _Importer, kind: str, where: str, operands: list[Tensor]) -> None:
-    activations = [t for t in operands if t.data is None]
-    if kind in ("QUANTIZE", "DEQUANTIZE"):
-        if any(t.dtype == "float32" for t in activations):
-            raise importer.fail(
-                f"{where}: float inputs and outputs are not supported; convert the "
-                f"model with int8 input and output types",
-                UnsupportedError,
-            )
-        return
-    if any(t.dtype == "float32" for t in activations):
-        raise importer.fail(
-            f"{where}: the model is float and must be int8-quantised (weights and "
-            f"activations) first",
-            UnsupportedError,
-        )
 
 
 def _make_names_unique(tensors: list[Tensor], ids: list[int]) -> None:

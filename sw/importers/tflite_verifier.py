@@ -1,107 +1,22 @@
 """Bounds checks for TFLite flatbuffers, so that a damaged file cannot harm the reader.
 
-``verify`` walks every table, vector and string that the importer reads, once, by the tables of
-field kinds below. After it, the accessors of the ``tflite`` package stay inside the file for
-those fields. Format: https://flatbuffers.dev/internals; schema: ``schema.fbs`` of TensorFlow.
+``verify`` walks every table, vector and string that the importer reads, once, by the field kinds
+of ``tflite_schema``. After it, the accessors of the ``tflite`` package stay inside the file for
+those fields. Format: https://flatbuffers.dev/internals.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from kaniwa.errors import ModelError
+from kaniwa.importers.tflite_schema import SCHEMA, Kind, Table, Tables, Union, Vector
 
 __all__ = ["verify"]
 
 IDENTIFIER = b"TFL3"
 MINIMUM_SIZE = 12  # root offset, identifier, and one empty table's offset
-
-
-@dataclass(frozen=True)
-class Vector:
-    """A vector of scalars of ``item_size`` bytes."""
-
-    item_size: int
-
-
-@dataclass(frozen=True)
-class Tables:
-    """A vector of offsets to tables."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """An offset to one table."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Union:
-    """An offset to a table whose name follows from the scalar in field ``type_field``."""
-
-    type_field: int
-    names: Mapping[int, str]
-
-
-STRING = Vector(1)
-Kind = int | Vector | Tables | Table | Union  # an int is a scalar of that many bytes
-
-# Field number → kind. Fields that are not listed are not read by the importer.
-SCHEMA: dict[str, dict[int, Kind]] = {
-    "Model": {
-        0: 4,
-        1: Tables("OperatorCode"),
-        2: Tables("SubGraph"),
-        3: STRING,
-        4: Tables("Buffer"),
-    },
-    "OperatorCode": {0: 1, 1: STRING, 2: 4, 3: 4},
-    "SubGraph": {0: Tables("Tensor"), 1: Vector(4), 2: Vector(4), 3: Tables("Operator"), 4: STRING},
-    "Tensor": {
-        0: Vector(4),
-        1: 1,
-        2: 4,
-        3: STRING,
-        4: Table("QuantizationParameters"),
-        5: 1,
-        6: Table("SparsityParameters"),
-        7: Vector(4),
-    },
-    "QuantizationParameters": {2: Vector(4), 3: Vector(8), 4: 1, 6: 4},
-    "SparsityParameters": {},
-    "Operator": {
-        0: 4,
-        1: Vector(4),
-        2: Vector(4),
-        3: 1,
-        4: Union(
-            3,
-            {
-                1: "Conv2DOptions",
-                2: "DepthwiseConv2DOptions",
-                5: "Pool2DOptions",
-                8: "FullyConnectedOptions",
-                9: "SoftmaxOptions",
-                11: "AddOptions",
-                17: "ReshapeOptions",
-            },
-        ),
-        5: Vector(1),
-    },
-    "Buffer": {0: Vector(1), 1: 8, 2: 8},
-    "Conv2DOptions": {0: 1, 1: 4, 2: 4, 3: 1, 4: 4, 5: 4},
-    "DepthwiseConv2DOptions": {0: 1, 1: 4, 2: 4, 3: 4, 4: 1, 5: 4, 6: 4},
-    "Pool2DOptions": {0: 1, 1: 4, 2: 4, 3: 4, 4: 4, 5: 1},
-    "FullyConnectedOptions": {0: 1, 1: 1, 2: 1, 3: 1},
-    "SoftmaxOptions": {0: 4},
-    "AddOptions": {0: 1, 1: 1},
-    "ReshapeOptions": {0: Vector(4)},
-}
 
 
 def verify(data: bytes, name: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.graph import Op
 from kaniwa.layer import Plan, describe
+from kaniwa.passes.accept import why_not
 
 __all__ = ["partition", "HOST_KINDS"]
 
@@ -16,8 +17,8 @@ HOST_KINDS = ("SOFTMAX",)
 def partition(plan: Plan) -> Plan:
     """Move a final SOFTMAX, and RESHAPEs behind it, to ``host_ops``.
 
-    Raises UnsupportedError where the device would need the host's result, and CompileError where
-    the caller wants everything on the accelerator.
+    Raises UnsupportedError where the accelerator does not take an operator or the device would
+    need the host's result, and CompileError where the caller wants everything on the accelerator.
     """
     graph = plan.graph
     device: list[Op] = []
@@ -25,10 +26,13 @@ def partition(plan: Plan) -> Plan:
     made_by_host: set[int] = set()
     for op in graph.ops:
         behind = made_by_host.intersection(op.inputs)
+        where = describe(graph, op)
         if op.kind not in HOST_KINDS and not behind:
+            reason = why_not(graph, op)
+            if reason is not None:
+                raise UnsupportedError(f"{where}: {reason}")
             device.append(op)
             continue
-        where = describe(graph, op)
         if behind and op.kind != "RESHAPE":
             raise UnsupportedError(f"{where}: reads the result of SOFTMAX, which runs on the host; "
                                    f"end the model at the SOFTMAX")

@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tflite
 import tflite_layers as layers
 from malformed import damage
+from operator_cases import DRAWS, Cases
 from tflite_builder import ModelBuilder
 
 from kaniwa.errors import Error, ModelError
 from kaniwa.graph import check
+from kaniwa.importers import OPERATORS
 from kaniwa.importers.tflite import import_tflite
+from kaniwa.importers.tflite_schema import OPTIONS
 from kaniwa.importers.tflite_verifier import verify
 
 VARIANTS = 500
@@ -30,6 +34,16 @@ def small_files() -> list[bytes]:
     ]
 
 
+def one_of_each() -> list[bytes]:
+    """A file of one small case of every operator."""
+    files = []
+    for kind in DRAWS:
+        cases = Cases()
+        DRAWS[kind](cases, np.random.default_rng(1), kind)
+        files.append(cases.builder.build(cases.inputs, cases.outputs))
+    return files
+
+
 def import_or_refuse(content: bytes) -> bool:
     """True for a clean import, False for an error in one line; within two processor seconds."""
     start = time.process_time()
@@ -43,8 +57,15 @@ def import_or_refuse(content: bytes) -> bool:
     return True
 
 
+def test_the_tables_that_the_importer_reads_are_verified() -> None:
+    for info in OPERATORS.values():
+        if info.options:
+            number = getattr(tflite.BuiltinOptions, info.options)
+            assert OPTIONS[number][0] == info.options
+
+
 def test_damaged_small_files_end_in_an_error_or_an_import() -> None:
-    files = small_files()
+    files = small_files() + one_of_each()
     refused = sum(
         not import_or_refuse(damage(files[seed % len(files)], np.random.default_rng(seed)))
         for seed in range(VARIANTS)

@@ -1,0 +1,221 @@
+"""Operators that only move data between tensors of the same quantisation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from kaniwa.importers import consistency, limits
+from kaniwa.importers.consistency import axis_in, output_is
+from kaniwa.importers.info import OperatorInfo
+from kaniwa.importers.operands import Operands, OptionError, quantization_of, shape_of
+from kaniwa.importers.options import activation
+
+__all__ = ["OPERATORS", "ANY"]
+
+ANY = dict.fromkeys(("int8", "uint8", "int16", "int32", "int64", "float32", "bool"), "exact")
+MAXIMUM_RANK = 6
+Shape = tuple[int, ...]
+
+
+def _new_shape(options: Any, op: Operands) -> dict[str, object]:
+    """The shape with -1 resolved, from the operand, else the options."""
+    if len(op.inputs) > 1:
+        shape = list(op.numbers(1))
+    elif options is not None and 0 < options.NewShapeLength() <= MAXIMUM_RANK:
+        shape = [options.NewShape(i) for i in range(options.NewShapeLength())]
+    else:
+        raise OptionError("has no new shape")
+    if shape.count(-1) == 1:
+        known = math.prod(n for n in shape if n != -1)
+        shape[shape.index(-1)] = math.prod(op.x.shape) // known if known > 0 else -1
+    return {"shape": tuple(shape)}
+
+
+def _holds_all(op: Operands) -> str | None:
+    shape = op.attributes["shape"]
+    assert isinstance(shape, tuple)
+    if math.prod(shape) != math.prod(op.x.shape) or min(shape, default=1) < 1:
+        return f"new shape {shape} does not hold the elements of {shape_of(op.x)}"
+    if op.output.shape != shape:
+        return f"output {shape_of(op.output)} should be {list(shape)}"
+    return None
+
+
+def _expanded(options: Any, op: Operands) -> dict[str, object]:
+    axes = op.numbers(1)
+    if len(axes) != 1:
+        raise OptionError(f"has {len(axes)} axes, must have 1")
+    axis = axis_in(axes[0], len(op.x.shape) + 1)
+    return {"shape": (*op.x.shape[:axis], 1, *op.x.shape[axis:])}
+
+
+def _squeezed(options: Any, op: Operands) -> dict[str, object]:
+    rank = len(op.x.shape)
+    count = 0 if options is None else options.SqueezeDimsLength()
+    if count > MAXIMUM_RANK:
+        raise OptionError(f"squeezes {count} axes")
+    axes = {axis_in(options.SqueezeDims(i), rank) for i in range(count)}
+    if not axes:
+        axes = {i for i, n in enumerate(op.x.shape) if n == 1}
+    wrong = [i for i in axes if op.x.shape[i] != 1]
+    if wrong:
+        raise OptionError(f"squeezes axis {wrong[0]} of {shape_of(op.x)}")
+    return {"shape": tuple(n for i, n in enumerate(op.x.shape) if i not in axes)}
+
+
+def _permutation(options: Any, op: Operands) -> dict[str, object]:
+    rank = len(op.x.shape)
+    permutation = tuple(axis_in(i, rank) for i in op.numbers(1))
+    if sorted(permutation) != list(range(rank)):
+        raise OptionError(f"{list(permutation)} is no permutation of {rank} axes")
+    return {"permutation": permutation}
+
+
+def _multiples(options: Any, op: Operands) -> dict[str, object]:
+    multiples = op.numbers(1)
+    if len(multiples) != len(op.x.shape) or min(multiples, default=1) < 1:
+        raise OptionError(f"multiples {list(multiples)} do not fit {shape_of(op.x)}")
+    return {"multiples": multiples}
+
+
+def _tiled(op: Operands) -> Shape:
+    return tuple(n * m for n, m in zip(op.x.shape, op.several("multiples"), strict=True))
+
+
+def _broadcast(options: Any, op: Operands) -> dict[str, object]:
+    shape = op.numbers(1)
+    own = op.x.shape[::-1]
+    if len(own) > len(shape) or any(n not in (1, m) for n, m in
+                                    zip(own, shape[::-1], strict=False)):
+        raise OptionError(f"{shape_of(op.x)} does not broadcast to {list(shape)}")
+    return {"shape": shape}
+
+
+def _block(options: Any, op: Operands) -> dict[str, object]:
+    block = options.BlockSize()
+    if block < 1 or len(op.x.shape) != 4:
+        raise OptionError(f"block of {block} does not fit {shape_of(op.x)}")
+    _, h, w, c = op.x.shape
+    whole = (h, w) if op.kind == "SPACE_TO_DEPTH" else (c,)
+    if any(n % (block if len(whole) == 2 else block * block) for n in whole):
+        raise OptionError(f"block of {block} does not fit {shape_of(op.x)}")
+    return {"block": block}
+
+
+def _deep(op: Operands) -> Shape:
+    (n, h, w, c), block = op.x.shape, op.integer("block")
+    return n, h // block, w // block, c * block * block
+
+
+def _spacious(op: Operands) -> Shape:
+    (n, h, w, c), block = op.x.shape, op.integer("block")
+    return n, h * block, w * block, c // (block * block)
+
+
+def _joined(options: Any, op: Operands) -> dict[str, object]:
+    if activation(options) != "NONE":
+        raise OptionError("has a fused activation")
+    return {"axis": axis_in(options.Axis(), len(op.x.shape))}
+
+
+def _sum_of_sizes(op: Operands) -> Shape:
+    axis, shape = op.integer("axis"), list(op.x.shape)
+    for position in range(1, len(op.inputs)):
+        other = list(op.present(position).shape)
+        if len(other) != len(shape) or any(
+                n != m for i, (n, m) in enumerate(zip(other, shape, strict=True)) if i != axis):
+            raise OptionError(f"{shape_of(op.present(position))} does not fit {shape_of(op.x)}")
+        shape[axis] += other[axis]
+    return tuple(shape)
+
+
+def _every_scale(op: Operands) -> str | None:
+    """Operands of int8 and int16 have the output's scale and zero point."""
+    if op.output.dtype not in ("int8", "int16"):
+        return None
+    out = quantization_of(op.output)
+    for position in range(len(op.inputs)):
+        q = quantization_of(op.present(position))
+        if (q.scale, q.zero_point) != (out.scale, out.zero_point):
+            return (f"'{op.present(position).name}' has scale {q.scale:g} and zero point "
+                    f"{q.zero_point}, the output {out.scale:g} and {out.zero_point}")
+    return None
+
+
+def _packed(options: Any, op: Operands) -> dict[str, object]:
+    if options.ValuesCount() != len(op.inputs):
+        raise OptionError(f"packs {options.ValuesCount()} values, has {len(op.inputs)} inputs")
+    for position in range(1, len(op.inputs)):
+        if op.present(position).shape != op.x.shape:
+            raise OptionError(f"{shape_of(op.present(position))} does not fit {shape_of(op.x)}")
+    return {"axis": axis_in(options.Axis(), len(op.x.shape) + 1)}
+
+
+def _stacked(op: Operands) -> Shape:
+    axis = op.integer("axis")
+    return (*op.x.shape[:axis], len(op.inputs), *op.x.shape[axis:])
+
+
+def _unpacked(options: Any, op: Operands) -> dict[str, object]:
+    axis = axis_in(options.Axis(), len(op.x.shape))
+    if not options.Num() == len(op.outputs) == op.x.shape[axis]:
+        raise OptionError(f"unpacks {options.Num()} values of {shape_of(op.x)} to "
+                          f"{len(op.outputs)} outputs")
+    return {"axis": axis}
+
+
+def _without_axis(op: Operands) -> Shape:
+    axis = op.integer("axis")
+    return (*op.x.shape[:axis], *op.x.shape[axis + 1:])
+
+
+def _without(*dtypes: str) -> dict[str, str]:
+    return {dtype: rule for dtype, rule in ANY.items() if dtype not in dtypes}
+
+
+def _row(kind: str, options: str, read: Any, shape: Any, *, rules: dict[str, str] = ANY,
+         required: bool = True, constants: dict[int, str] | None = None,
+         inputs: tuple[int, int] = (1, 1), outputs: int | None = 1,
+         more: tuple[Any, ...] = (limits.same_quantization,)) -> OperatorInfo:
+    return OperatorInfo(
+        kind, rules, options, required, read,
+        (consistency.operand_count(*inputs, optional=inputs[1], outputs=outputs),
+         output_is(shape)),
+        (limits.one_dtype(0), limits.quantized(0), *more),
+        constants=constants or {})
+
+
+def _asked(op: Operands) -> Shape:
+    return op.several("shape")
+
+
+_ALL = (limits.every_dtype, limits.every_quantized)
+
+OPERATORS = (
+    OperatorInfo(
+        "RESHAPE", ANY, "ReshapeOptions", False, _new_shape,
+        (consistency.operand_count(1, 2), _holds_all),
+        (limits.one_dtype(0),),
+        constants={1: "new shape"},
+    ),
+    _row("EXPAND_DIMS", "", _expanded, _asked, required=False, constants={1: "axis"},
+         inputs=(2, 2)),
+    _row("SQUEEZE", "SqueezeOptions", _squeezed, _asked, required=False),
+    _row("TRANSPOSE", "", _permutation, lambda op: tuple(
+        op.x.shape[i] for i in op.several("permutation")),
+        required=False, constants={1: "permutation"}, inputs=(2, 2)),
+    _row("TILE", "", _multiples, _tiled, required=False, constants={1: "number of copies"},
+         inputs=(2, 2)),
+    _row("BROADCAST_TO", "", _broadcast, _asked, required=False, constants={1: "new shape"},
+         inputs=(2, 2)),
+    _row("SPACE_TO_DEPTH", "SpaceToDepthOptions", _block, _deep, rules=_without("int16", "bool")),
+    _row("DEPTH_TO_SPACE", "DepthToSpaceOptions", _block, _spacious,
+         rules=_without("int16", "bool")),
+    _row("CONCATENATION", "ConcatenationOptions", _joined, _sum_of_sizes, inputs=(1, 1024),
+         more=(*_ALL, _every_scale)),
+    _row("PACK", "PackOptions", _packed, _stacked, rules=_without("bool"), inputs=(1, 1024),
+         more=(*_ALL, limits.same_quantization)),
+    _row("UNPACK", "UnpackOptions", _unpacked, _without_axis, rules=_without("int64"),
+         outputs=None),
+)

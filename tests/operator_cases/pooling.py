@@ -1,0 +1,25 @@
+"""Random pooling."""
+
+from __future__ import annotations
+
+from tflite_builder import ACTIVATION, PADDING
+
+from operator_cases.cases import FUSED, Cases, Rng, draws, scale, values, zero_point
+
+__all__: list[str] = []
+
+
+@draws("AVERAGE_POOL_2D", "MAX_POOL_2D")
+def pool(cases: Cases, rng: Rng, kind: str) -> None:
+    """Filters of 1-7 and strides of 1-3."""
+    padding = str(rng.choice(["SAME", "VALID"]))
+    filters, stride = rng.integers(1, 8, 2), rng.integers(1, 4, 2)
+    shape = rng.integers(0, 10, 2) + (filters if padding == "VALID" else 1)
+    size = -(-shape // stride) if padding == "SAME" else (shape + stride - filters) // stride
+    n, channels = (int(rng.integers(1, n)) for n in (3, 17))
+    q = {"scale": scale(rng), "zero_point": zero_point(rng)}
+    x = cases.given(values(rng, (n, *shape, channels)), **q)
+    y = cases.result((n, *size, channels), **q)
+    cases.op(kind, [x], [y], Padding=PADDING[padding], StrideH=int(stride[0]),
+             StrideW=int(stride[1]), FilterHeight=int(filters[0]), FilterWidth=int(filters[1]),
+             FusedActivationFunction=ACTIVATION[str(rng.choice(FUSED))])
