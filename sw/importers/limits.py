@@ -20,6 +20,8 @@ __all__ = [
     "known_activation",
     "activation_in_range",
     "same_quantization",
+    "same_quantization_as",
+    "QUANTIZED",
     "window_in_range",
 ]
 
@@ -102,20 +104,27 @@ def activation_in_range(op: Operands) -> str | None:
     )
 
 
-def same_quantization(op: Operands) -> str | None:
-    """Input and outputs have the same scale and zero point."""
-    if op.x.dtype not in QUANTIZED:
-        return None
-    x = quantization_of(op.x)
-    for tensor in op.outputs:
-        out = quantization_of(tensor)
-        if abs(x.scale - out.scale) > 1e-6 or x.zero_point != out.zero_point:
-            return (
-                f"output scale {out.scale:g} and zero point {out.zero_point} differ "
-                f"from the input's {x.scale:g} and {x.zero_point}"
-            )
-    return None
+def same_quantization_as(position: int) -> Constraint:
+    """This input and all outputs have the same scale and zero point."""
 
+    def check(op: Operands) -> str | None:
+        if op.present(position).dtype not in QUANTIZED:
+            return None
+        x = quantization_of(op.present(position))
+        for tensor in op.outputs:
+            out = quantization_of(tensor)
+            if abs(x.scale - out.scale) > 1e-6 or x.zero_point != out.zero_point:
+                return (
+                    f"output scale {out.scale:g} and zero point {out.zero_point} differ "
+                    f"from the input's {x.scale:g} and {x.zero_point}"
+                )
+        return None
+
+    check.__doc__ = "Input and outputs have the same scale and zero point."
+    return check
+
+
+same_quantization = same_quantization_as(0)
 
 
 def window_in_range(op: Operands) -> str | None:

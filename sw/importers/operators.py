@@ -9,12 +9,13 @@ from kaniwa.importers.families import (
     matrix,
     movement,
     pooling,
+    slices,
 )
 from kaniwa.importers.info import OperatorInfo
 
 __all__ = ["OperatorInfo", "OPERATORS"]
 
-FAMILIES = (convolution, matrix, arithmetic, pooling, activation, movement)
+FAMILIES = (convolution, matrix, arithmetic, pooling, activation, movement, slices)
 
 OPERATORS: dict[str, OperatorInfo] = {
     info.kind: info for family in FAMILIES for info in family.OPERATORS

@@ -6,10 +6,10 @@ table says how many there are. Scales are drawn so that LiteRT's C++ is defined.
 
 from __future__ import annotations
 
-from operator_cases import activation, arithmetic, convolution, matrix, movement, pooling
+from operator_cases import activation, arithmetic, convolution, matrix, movement, pooling, slices
 from operator_cases.cases import DRAWS, Cases, differences
 
 __all__ = ["DRAWS", "Cases", "differences"]
 
 assert all(family.__doc__ for family in (
-    activation, arithmetic, convolution, matrix, movement, pooling))
+    activation, arithmetic, convolution, matrix, movement, pooling, slices))

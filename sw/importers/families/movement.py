@@ -11,7 +11,7 @@ from kaniwa.importers.info import OperatorInfo
 from kaniwa.importers.operands import Operands, OptionError, quantization_of, shape_of
 from kaniwa.importers.options import activation
 
-__all__ = ["OPERATORS", "ANY"]
+__all__ = ["OPERATORS", "ANY", "without"]
 
 ANY = dict.fromkeys(("int8", "uint8", "int16", "int32", "int64", "float32", "bool"), "exact")
 MAXIMUM_RANK = 6
@@ -170,7 +170,8 @@ def _without_axis(op: Operands) -> Shape:
     return (*op.x.shape[:axis], *op.x.shape[axis + 1:])
 
 
-def _without(*dtypes: str) -> dict[str, str]:
+def without(*dtypes: str) -> dict[str, str]:
+    """All dtypes but these."""
     return {dtype: rule for dtype, rule in ANY.items() if dtype not in dtypes}
 
 
@@ -209,13 +210,13 @@ OPERATORS = (
          inputs=(2, 2)),
     _row("BROADCAST_TO", "", _broadcast, _asked, required=False, constants={1: "new shape"},
          inputs=(2, 2)),
-    _row("SPACE_TO_DEPTH", "SpaceToDepthOptions", _block, _deep, rules=_without("int16", "bool")),
+    _row("SPACE_TO_DEPTH", "SpaceToDepthOptions", _block, _deep, rules=without("int16", "bool")),
     _row("DEPTH_TO_SPACE", "DepthToSpaceOptions", _block, _spacious,
-         rules=_without("int16", "bool")),
+         rules=without("int16", "bool")),
     _row("CONCATENATION", "ConcatenationOptions", _joined, _sum_of_sizes, inputs=(1, 1024),
          more=(*_ALL, _every_scale)),
-    _row("PACK", "PackOptions", _packed, _stacked, rules=_without("bool"), inputs=(1, 1024),
+    _row("PACK", "PackOptions", _packed, _stacked, rules=without("bool"), inputs=(1, 1024),
          more=(*_ALL, limits.same_quantization)),
-    _row("UNPACK", "UnpackOptions", _unpacked, _without_axis, rules=_without("int64"),
+    _row("UNPACK", "UnpackOptions", _unpacked, _without_axis, rules=without("int64"),
          outputs=None),
 )
