@@ -23,12 +23,16 @@ __all__ = ["LiteRT", "Recorded", "verify"]
 
 SEEDED = 16
 RECORDED = "recorded vectors"
+# Operators that BUILTIN_REF lacks, with the only kernel that LiteRT has for them.
+WITHOUT_REFERENCE = ("ELU",)
 Progress = Callable[[str], None]
 
 
 class LiteRT:
     """LiteRT's interpreter with its reference kernels (BUILTIN_REF), one thread, all tensors kept.
 
+    A model with an operator that has no reference kernel runs on LiteRT's usual ones instead, as
+    ``description`` says.
     ``model`` is a path or the content of a file, ``graph`` what the importer made of it (left out
     with a path: it is imported). The importer goes first, for LiteRT can crash on a damaged file.
     Raises ``UnsupportedError`` where LiteRT is not installed or refuses the model.
@@ -47,15 +51,18 @@ class LiteRT:
                 "against recorded vectors"
             ) from None
         self.graph = graph
+        kernels = OpResolverType.BUILTIN_REF
+        if any(op.kind in WITHOUT_REFERENCE for op in graph.ops):
+            kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.description = (
-            f"LiteRT {metadata.version('ai-edge-litert')}, BUILTIN_REF, one thread, "
+            f"LiteRT {metadata.version('ai-edge-litert')}, {kernels.name}, one thread, "
             f"all tensors kept"
         )
         try:
             self.interpreter = Interpreter(
                 model_content=model,
                 num_threads=1,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+                experimental_op_resolver_type=kernels,
                 experimental_preserve_all_tensors=True,
             )
             self.interpreter.allocate_tensors()

@@ -65,6 +65,11 @@ OPTIONS = {
     "REDUCE_MAX": "ReducerOptions",
     "REDUCE_MIN": "ReducerOptions",
     "CAST": "CastOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
+    "GELU": "GeluOptions",
+    "L2_NORMALIZATION": "L2NormOptions",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
+    "SVDF": "SVDFOptions",
 }
 
 
@@ -87,6 +92,7 @@ class _Operator:
     outputs: Sequence[int]
     options: Mapping[str, Any] | None
     options_type: str | None
+    intermediates: Sequence[int]
 
 
 @dataclass
@@ -131,11 +137,14 @@ class ModelBuilder:
         inputs: Sequence[int],
         outputs: Sequence[int],
         options_type: str | None = None,
+        intermediates: Sequence[int] = (),
         **options: Any,
     ) -> None:
         """Add an operator; options are named as in the schema's table, in CamelCase."""
         options_type = options_type or OPTIONS.get(kind)
-        self.operators.append(_Operator(kind, inputs, outputs, options, options_type))
+        self.operators.append(
+            _Operator(kind, inputs, outputs, options, options_type, intermediates)
+        )
 
     def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         """The TFLite file with one subgraph of these inputs and outputs."""
@@ -214,6 +223,7 @@ class ModelBuilder:
     @staticmethod
     def _operator(b: flatbuffers.Builder, o: _Operator, kinds: list[str]) -> int:
         options, ins, outs = None, _int32(b, o.inputs), _int32(b, o.outputs)
+        between = _int32(b, o.intermediates) if o.intermediates else None
         if o.options_type is not None:
             values = {
                 key: _int32(b, v) if isinstance(v, (list, tuple)) else v
@@ -227,6 +237,8 @@ class ModelBuilder:
         tflite.OperatorAddOpcodeIndex(b, kinds.index(o.kind))
         tflite.OperatorAddInputs(b, ins)
         tflite.OperatorAddOutputs(b, outs)
+        if between is not None:
+            tflite.OperatorAddIntermediates(b, between)
         if options is not None:
             tflite.OperatorAddBuiltinOptionsType(
                 b, getattr(tflite.BuiltinOptions, o.options_type or "")

@@ -7,11 +7,12 @@ their results up; int16 interpolates; float32 calls the C library (``kaniwa.gold
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from kaniwa.golden import libm
-from kaniwa.golden.registry import Call, kernel, quantization
+from kaniwa.golden.registry import Call, kernel
 from kaniwa.golden.sigmoid import logistic_int16, tanh_int16
 from kaniwa.golden.tables import (
     Function,
@@ -21,7 +22,16 @@ from kaniwa.golden.tables import (
     look_up_int16,
 )
 
-__all__ = ["logistic", "logistic_float", "elu", "gelu", "gelu_by_tanh", "log_from"]
+__all__ = [
+    "logistic",
+    "logistic_float",
+    "elu",
+    "gelu",
+    "gelu_by_tanh",
+    "log_from",
+    "function_of",
+    "table",
+]
 
 ONE, HALF = np.float32(1), np.float32(0.5)
 SQRT_TWO_OVER_PI = np.float32(math.sqrt(2 / math.pi))
@@ -67,59 +77,50 @@ def log_from(lowest: np.float32) -> Function:
     return function
 
 
-def _tabulated(call: Call, function: Function) -> np.ndarray:
-    """The operand's values looked up in the table of ``function`` for their dtype."""
-    x, scales, zero_points = call.value(0), call.scales, call.zero_points
-    if x.dtype == np.int16:
-        return look_up_int16(int16_table(function, scales=scales, zero_points=zero_points), x)
-    dtype = call.output.dtype
-    return look_up_bytes(
-        byte_table(function, dtype=dtype, scales=scales, zero_points=zero_points), x
-    )
+def function_of(
+    kind: str, attributes: Mapping[str, object], dtype: str, scale: float, zero_point: int
+) -> Function:
+    """The float32 function that fills the tables of operator ``kind`` with this output."""
+    if kind == "GELU":
+        return gelu_by_tanh if attributes["approximate"] else gelu
+    if kind == "LOG":
+        return log_from(np.float32(np.iinfo(dtype).min - zero_point) * np.float32(scale))
+    return {"LOGISTIC": logistic, "TANH": libm.tanh, "ELU": elu, "EXP": libm.exp}[kind]
 
 
-@kernel("LOGISTIC")
-def _logistic(call: Call) -> np.ndarray:
-    x = call.value(0)
+def table(
+    kind: str,
+    attributes: Mapping[str, object],
+    dtype: str,
+    scales: tuple[float, float],
+    zero_points: tuple[int, int],
+) -> np.ndarray:
+    """The table of operator ``kind`` for int8, uint8 or int16; pairs are (input, output).
+
+    Raises ``OverflowError`` where a result does not fit an integer.
+    """
+    function = function_of(kind, attributes, dtype, scales[1], zero_points[1])
+    if dtype == "int16":
+        return int16_table(function, scales=scales, zero_points=zero_points)
+    return byte_table(function, dtype=dtype, scales=scales, zero_points=zero_points)
+
+
+FLOAT_FUNCTIONS = {
+    "LOGISTIC": logistic_float,
+    "TANH": libm.tanh,
+    "ELU": elu,
+    "EXP": libm.exp,
+    "LOG": libm.log,
+}
+INT16_FUNCTIONS = {"LOGISTIC": logistic_int16, "TANH": tanh_int16}
+
+
+@kernel("LOGISTIC", "TANH", "ELU", "GELU", "EXP", "LOG")
+def _function(call: Call) -> np.ndarray:
+    kind, x = call.op.kind, call.value(0)
     if x.dtype == np.float32:
-        return logistic_float(x)
-    if x.dtype == np.int16:
-        return logistic_int16(x, scale=call.quantization(0).scale)
-    return _tabulated(call, logistic)
-
-
-@kernel("TANH")
-def _tanh(call: Call) -> np.ndarray:
-    x = call.value(0)
-    if x.dtype == np.float32:
-        return libm.tanh(x)
-    if x.dtype == np.int16:
-        return tanh_int16(x, scale=call.quantization(0).scale)
-    return _tabulated(call, libm.tanh)
-
-
-@kernel("ELU")
-def _elu(call: Call) -> np.ndarray:
-    x = call.value(0)
-    return elu(x) if x.dtype == np.float32 else _tabulated(call, elu)
-
-
-@kernel("GELU")
-def _gelu(call: Call) -> np.ndarray:
-    return _tabulated(call, gelu_by_tanh if call.attribute("approximate") else gelu)
-
-
-@kernel("EXP")
-def _exp(call: Call) -> np.ndarray:
-    x = call.value(0)
-    return libm.exp(x) if x.dtype == np.float32 else _tabulated(call, libm.exp)
-
-
-@kernel("LOG")
-def _log(call: Call) -> np.ndarray:
-    x = call.value(0)
-    if x.dtype == np.float32:
-        return libm.log(x)
-    out = quantization(call.output)
-    smallest = np.iinfo(call.output.dtype).min - out.zero_point
-    return _tabulated(call, log_from(np.float32(smallest) * np.float32(out.scale)))
+        return FLOAT_FUNCTIONS[kind](x)
+    if x.dtype == np.int16 and kind in INT16_FUNCTIONS:
+        return INT16_FUNCTIONS[kind](x, scale=call.quantization(0).scale)
+    entries = table(kind, call.op.attributes, str(x.dtype), call.scales, call.zero_points)
+    return (look_up_int16 if x.dtype == np.int16 else look_up_bytes)(entries, x)

@@ -44,12 +44,12 @@ def erfc(x: np.ndarray) -> np.ndarray:
 
 
 def _apply(name: str, x: np.ndarray) -> np.ndarray:
-    x = np.asarray(x, np.float32)
-    # A tensor that came from a quantised one has few different values.
-    values, positions = np.unique(x, return_inverse=True, equal_nan=False)
+    bits = np.ascontiguousarray(x, np.float32).view(np.int32)
+    # A tensor that came from a quantised one has few different values. 0 and -0 are two.
+    values, positions = np.unique(bits, return_inverse=True)
     function = _function(name)
-    results = np.array([function(value) for value in values.tolist()], np.float32)
-    return results[positions].reshape(x.shape)
+    results = [function(value) for value in values.view(np.float32).tolist()]
+    return np.array(results, np.float32)[positions].reshape(np.shape(x))
 
 
 @cache

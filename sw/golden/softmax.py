@@ -26,6 +26,7 @@ from kaniwa.golden.tables import int16_table, look_up_int16
 __all__ = [
     "INPUT_INTEGER_BITS",
     "input_multiplier",
+    "int16_input_multiplier",
     "softmax",
     "softmax_int16",
     "softmax_float",
@@ -80,6 +81,11 @@ def _radius(left_shift: int) -> int:
     return (((1 << INPUT_INTEGER_BITS) - 1) << (31 - INPUT_INTEGER_BITS)) >> left_shift
 
 
+def int16_input_multiplier(beta: float, scale: float) -> float:
+    """The real multiplier that takes a difference of int16 inputs to steps of 10 / 65535."""
+    return float(np.float32(scale) * np.float32(beta)) / (10.0 / INT16_RANGE)
+
+
 def softmax_int16(x: np.ndarray, *, beta: float, scale: float) -> np.ndarray:
     """int16 [..., C] to int16 with scale 1/32768; ``scale`` is the input's.
 
@@ -87,7 +93,7 @@ def softmax_int16(x: np.ndarray, *, beta: float, scale: float) -> np.ndarray:
     interpolated tables.
     """
     exp_table, reciprocal_table = _int16_tables()
-    real = float(np.float32(scale) * np.float32(beta)) / (10.0 / INT16_RANGE)
+    real = int16_input_multiplier(beta, scale)
     wide = x.astype(np.int64)
     difference = wide - wide.max(axis=-1, keepdims=True)
     scaled = multiply_by_quantized_multiplier(difference, *quantize_multiplier(real))

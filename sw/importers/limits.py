@@ -17,6 +17,7 @@ __all__ = [
     "every_dtype",
     "quantized",
     "every_quantized",
+    "input_quantized",
     "known_activation",
     "activation_in_range",
     "same_quantization",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 QUANTIZED = ("int8", "uint8", "int16")
+MAXIMUM_LENGTH = 1 << 26  # of an axis, where nothing else limits it
 
 
 def one_dtype(*positions: int) -> Constraint:
@@ -56,26 +58,34 @@ def quantized(*positions: int) -> Constraint:
     """These inputs and all outputs are quantised, where they are integers of 8 or 16 bits."""
 
     def check(op: Operands) -> str | None:
-        for tensor in _activations(op, positions):
-            if tensor.dtype not in QUANTIZED:
-                continue
-            if tensor.quantization is None or len(tensor.quantization.scales) != 1:
-                return f"activation '{tensor.name}' needs one scale and zero point"
-            zero_point, limits = tensor.quantization.zero_point, np.iinfo(tensor.dtype)
-            if tensor.dtype == "int16":
-                if zero_point != 0:
-                    return f"int16 activation '{tensor.name}' needs zero point 0, not {zero_point}"
-            elif not limits.min <= zero_point <= limits.max:
-                return (
-                    f"activation '{tensor.name}' needs a zero point in "
-                    f"{limits.min}..{limits.max}, not {zero_point}"
-                )
-        return None
+        wrong = (_quantized(tensor) for tensor in _activations(op, positions))
+        return next((what for what in wrong if what), None)
 
     check.__doc__ = (
         "Activations of 8 and 16 bits have one scale and a zero point in their range; int16's is 0."
     )
     return check
+
+
+def input_quantized(op: Operands) -> str | None:
+    """The input, if of 8 or 16 bits, has one scale and a zero point in its range; int16's is 0."""
+    return _quantized(op.x)
+
+
+def _quantized(tensor: Tensor) -> str | None:
+    if tensor.dtype not in QUANTIZED:
+        return None
+    if tensor.quantization is None or len(tensor.quantization.scales) != 1:
+        return f"activation '{tensor.name}' needs one scale and zero point"
+    zero_point, limits = tensor.quantization.zero_point, np.iinfo(tensor.dtype)
+    if tensor.dtype == "int16":
+        good = zero_point == 0
+        return None if good else (
+            f"int16 activation '{tensor.name}' needs zero point 0, not {zero_point}")
+    if limits.min <= zero_point <= limits.max:
+        return None
+    return (f"activation '{tensor.name}' needs a zero point in {limits.min}..{limits.max}, "
+            f"not {zero_point}")
 
 
 def _activations(op: Operands, positions: tuple[int, ...]) -> list[Tensor]:

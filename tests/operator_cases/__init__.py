@@ -6,10 +6,30 @@ table says how many there are. Scales are drawn so that LiteRT's C++ is defined.
 
 from __future__ import annotations
 
-from operator_cases import activation, arithmetic, convolution, matrix, movement, pooling, slices
+from operator_cases import (
+    activation,
+    arithmetic,
+    convolution,
+    functions,
+    matrix,
+    movement,
+    pooling,
+    slices,
+    softmax,
+)
 from operator_cases.cases import DRAWS, Cases, differences
 
 __all__ = ["DRAWS", "Cases", "differences"]
 
-assert all(family.__doc__ for family in (
-    activation, arithmetic, convolution, matrix, movement, pooling, slices))
+FAMILIES = (
+    activation,
+    arithmetic,
+    convolution,
+    functions,
+    matrix,
+    movement,
+    pooling,
+    slices,
+    softmax,
+)
+assert all(family.__doc__ for family in FAMILIES)
