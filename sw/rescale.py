@@ -18,8 +18,9 @@ import numpy.typing as npt
 from kaniwa.errors import CompileError
 from kaniwa.isa import Rounding
 
-__all__ = ["Int64", "Rule", "Rescale", "double_rounding", "float_half_away", "average_pool",
-           "exact", "affine", "prove", "prove_values", "quantize_multiplier"]
+__all__ = ["Int64", "Rule", "Rescale", "double_rounding", "float_half_away",
+           "float_half_even", "listed", "average_pool", "exact", "affine", "prove", "prove_values",
+           "quantize_multiplier"]
 
 Int64 = npt.NDArray[np.int64]
 MAX_SHIFT = 62        # (acc * m + b) with |acc| <= 2^31, m < 2^31, b < 1.5 * 2^61 fits int64
@@ -110,6 +111,29 @@ def float_half_away(reals: npt.ArrayLike) -> Rule:
         return (whole + np.where(away, np.sign(product), 0.0)).astype(np.int64)
 
     return Rule(function, slopes, Rounding.AWAY)
+
+
+def float_half_even(reals: npt.ArrayLike) -> Rule:
+    """The float64 product rounded to the nearest integer, ties to even: rule ``qdq``."""
+    slopes = np.atleast_1d(np.asarray(reals, np.float64))
+
+    def function(acc: Int64) -> Int64:
+        with np.errstate(over="ignore"):
+            product = np.clip(acc.astype(np.float64) * slopes[:, None], -2.0**31, 2.0**31 - 1)
+        whole = np.floor(product)
+        above = product - whole      # exact
+        odd = np.mod(whole, 2.0) == 1.0
+        return (whole + ((above > 0.5) | ((above == 0.5) & odd))).astype(np.int64)
+
+    return Rule(function, slopes, Rounding.EVEN)
+
+
+def listed(values: Int64, results: Int64, slope: float, rounding: Rounding) -> Rule:
+    """A function given by its ``results`` at the sorted ``values``, which are all that occur."""
+    def function(acc: Int64) -> Int64:
+        return results[np.searchsorted(values, acc)]
+
+    return Rule(function, np.array([slope]), rounding)
 
 
 def average_pool(count: int, channels: int) -> Rule:

@@ -16,12 +16,14 @@ from kaniwa.golden import (  # noqa: F401
     fully_connected,
     functions,
     movement,
+    onnx_float,
     pooling,
+    qdq,
     roots,
     softmax,
 )
 from kaniwa.golden.conv import real_multipliers
-from kaniwa.golden.registry import KERNELS, Call
+from kaniwa.golden.registry import Call, kernel_of
 from kaniwa.graph import Graph, Op
 
 __all__ = ["run", "run_op", "real_multipliers"]
@@ -57,7 +59,7 @@ def run_op(
     ``UnsupportedError`` for an operator without a kernel.
     """
     where = f"{graph.name}: op {op.source_index} {op.kind} '{op.name}'"
-    kernel = KERNELS.get(op.kind)
+    kernel = kernel_of(op)
     if kernel is None:
         raise UnsupportedError(f"{where}: golden has no kernel for it")
     try:

@@ -16,7 +16,8 @@ from kaniwa.errors import ModelError
 from kaniwa.golden.rounding import INT32_MAX, INT32_MIN, activation_range
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["Call", "Kernel", "KERNELS", "kernel", "quantization", "within_int32"]
+__all__ = ["Call", "Kernel", "KERNELS", "RULE_KERNELS", "kernel", "kernel_of",
+           "quantization", "within_int32"]
 
 
 @dataclass(frozen=True)
@@ -72,22 +73,30 @@ class Call:
 
 Kernel = Callable[[Call], np.ndarray | tuple[np.ndarray, ...]]
 KERNELS: dict[str, Kernel] = {}
+# Rules that have kernels of their own, for they come from another framework than the others.
+RULE_KERNELS: dict[str, dict[str, Kernel]] = {}
 
 
-def kernel(*kinds: str) -> Callable[[Kernel], Kernel]:
-    """Register the decorated function as the kernel of these operators.
+def kernel(*kinds: str, rule: str | None = None) -> Callable[[Kernel], Kernel]:
+    """Register the decorated function as the kernel of these operators (with this ``rule``).
 
     It returns the only output's value, or a tuple of all; ``OverflowError`` where the reference
     is undefined for these values.
     """
 
     def register(function: Kernel) -> Kernel:
+        table = KERNELS if rule is None else RULE_KERNELS.setdefault(rule, {})
         for kind in kinds:
-            assert kind not in KERNELS, kind
-            KERNELS[kind] = function
+            assert kind not in table, kind
+            table[kind] = function
         return function
 
     return register
+
+
+def kernel_of(op: Op) -> Kernel | None:
+    """The kernel that defines ``op``, if there is one."""
+    return RULE_KERNELS.get(op.rule, KERNELS).get(op.kind)
 
 
 def quantization(tensor: Tensor) -> Quantization:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from kaniwa.errors import ModelError, UnsupportedError
+from kaniwa.errors import ModelError
 from kaniwa.graph import Graph
 from kaniwa.importers.operators import OPERATORS, OperatorInfo
 from kaniwa.importers.tflite import import_tflite
@@ -38,7 +38,7 @@ def load_model(path: str | PathLike[str]) -> Graph:
     if data[4:8] == b"TFL3" or path.suffix.lower() == ".tflite":
         return import_tflite(data, path.name)
     if path.suffix.lower() == ".onnx":
-        raise UnsupportedError(
-            f"{path.name}: ONNX import is not there yet; convert the model to an int8 .tflite file"
-        )
-    raise ModelError(f"{path}: not a model file that kaniwa knows, expected .tflite")
+        from kaniwa.importers.onnx.model import import_onnx
+
+        return import_onnx(data, path.name)
+    raise ModelError(f"{path}: not a model file that kaniwa knows, expected .tflite or .onnx")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.errors import UnsupportedError
+from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.isa import Rounding
 from kaniwa.layer import Sum, quantization
-from kaniwa.rescale import Int64, Rule, double_rounding, prove_values
+from kaniwa.rescale import Int64, Rule, double_rounding, float_half_even, listed, prove_values
 
 __all__ = ["has_one_value", "sum_of", "table_of"]
 
@@ -56,12 +58,18 @@ def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int
     """
     if op.rule == "litert_mul":
         return np.multiply, *_product(graph, op)
+    if op.rule == "qdq":
+        if op.kind == "MUL" or op.attributes.get("source_kind") == "MUL":
+            return np.multiply, *_product(graph, op)
+        return np.add, *_real_sum(graph, op, where)
     return np.add, *_sum(graph, op, where)
 
 
 def _product(graph: Graph, op: Op) -> tuple[Int64, Rule, int]:
     a, b, out = _quantizations(graph, op)
     tables = np.stack([VALUES - a.zero_point, VALUES - b.zero_point])
+    if op.rule == "qdq":
+        return tables, float_half_even(a.scale * b.scale / out.scale), out.zero_point
     # LiteRT computes this in float32.
     real = np.float32(a.scale) * np.float32(b.scale) / np.float32(out.scale)
     return tables, double_rounding(float(real)), out.zero_point
@@ -76,6 +84,31 @@ def _sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
     tables = [_common(q, twice) for q in (a, b)]
     rule = double_rounding(twice / ((1 << LEFT_SHIFT) * out.scale))
     return np.stack([tables[0], signs[op.rule] * tables[1]]), rule, out.zero_point
+
+
+def _real_sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
+    """Rule ``qdq``: (a * sa +- b * sb) / sy in float64, half to even.
+
+    Tables in units of the larger scale / 2^bits; good if each sum of entries has one result and
+    the results grow with it.
+    """
+    a, b, out = _quantizations(graph, op)
+    sign = -1 if op.attributes["source_kind"] == "SUB" else 1
+    real = [(VALUES - q.zero_point) * q.scale for q in (a, b)]
+    total = (real[0][:, None] + sign * real[1][None, :]) / out.scale
+    results = np.rint(np.clip(total, -2.0**31, 2.0**31)).astype(np.int64).reshape(-1)
+    larger = max(a.scale, b.scale)
+    for bits in range(21, 7, -1):      # 21 bits and 9 of two operands' values: 31 with the sign
+        tables = np.stack([np.rint(np.ldexp(part / larger, bits)).astype(np.int64)
+                           for part in (real[0], sign * real[1])])
+        sums = (tables[0][:, None] + tables[1][None, :]).reshape(-1)
+        values, first = np.unique(sums, return_index=True)
+        of_value = results[first]
+        if (np.diff(of_value) >= 0).all() and (
+                of_value[np.searchsorted(values, sums)] == results).all():
+            slope = math.ldexp(larger / out.scale, -bits)
+            return tables, listed(values, of_value, slope, Rounding.EVEN), out.zero_point
+    raise CompileError(f"{where}: no tables reproduce its rounding exactly; leave it to the host")
 
 
 def _common(q: Quantization, twice: float) -> Int64:

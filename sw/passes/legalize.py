@@ -53,7 +53,7 @@ class _Rewriter:
             "FULLY_CONNECTED": self._fully_connected, "AVERAGE_POOL_2D": self._average_pool,
             "MAX_POOL_2D": self._max_pool, "ADD": self._elementwise,
             "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
-            "RELU6": self._relu, "RESHAPE": self._reshape,
+            "RELU6": self._relu, "RESHAPE": self._reshape, "QUANTIZE": self._requantize,
         }
         if op.kind not in rewrites:
             raise UnsupportedError(f"{describe(self.graph, op)}: the accelerator has no such "
@@ -113,7 +113,15 @@ class _Rewriter:
             raise ModelError(f"{where}: output shape {list(y)} does not fit its input {list(x)}, "
                              f"expected {[x[0], *sizes]} and channels")
 
+    def _symmetric(self, op: Op) -> None:
+        q = self.tensors[op.inputs[1]].quantization
+        if q is not None and any(q.zero_points):
+            raise UnsupportedError(f"{describe(self.graph, op)}: its weights have a zero point of "
+                                   f"{next(z for z in q.zero_points if z)}; quantize weights "
+                                   f"symmetrically")
+
     def _convolution(self, op: Op) -> None:
+        self._symmetric(op)
         _, kh, kw, channels = self.tensors[op.inputs[1]].shape
         self._window(op, (kh, kw))
         if channels != self.tensors[op.inputs[0]].shape[3]:
@@ -122,6 +130,7 @@ class _Rewriter:
         self.emit(op, "CONV_2D", op.inputs, {**op.attributes, "taps": kh * kw * channels})
 
     def _depthwise(self, op: Op) -> None:
+        self._symmetric(op)
         weights = self.tensors[op.inputs[1]]
         _, kh, kw, outputs = weights.shape
         self._window(op, (kh, kw))
@@ -141,6 +150,7 @@ class _Rewriter:
         self.emit(op, "CONV_2D", (op.inputs[0], new, *op.inputs[2:]), attributes)
 
     def _fully_connected(self, op: Op) -> None:
+        self._symmetric(op)
         weights = self.tensors[op.inputs[1]]
         outputs, depth = weights.shape
         rows = prod(self.tensors[op.inputs[0]].shape) // depth
@@ -157,21 +167,31 @@ class _Rewriter:
                                op.source_index))
 
     def _average_pool(self, op: Op) -> None:
-        if paddings(op) != NO_PADDING:
+        if paddings(op) != NO_PADDING and not op.attributes.get("count_padding"):
             raise UnsupportedError(f"{describe(self.graph, op)}: average pooling with padding is "
                                    f"not supported; use VALID padding")
         self._window(op, pair(op, "filter"))
         self._unit_depthwise(op, pair(op, "filter"), op.rule)
 
     def _relu(self, op: Op) -> None:
+        self._pointwise(op, op.kind, "litert_activation")
+
+    def _requantize(self, op: Op) -> None:
+        if op.rule != "qdq":
+            raise UnsupportedError(f"{describe(self.graph, op)}: rule '{op.rule}' is not one of "
+                                   f"the accelerator's; give it quantized data")
+        self._pointwise(op, "NONE", op.rule)
+
+    def _pointwise(self, op: Op, activation: str, rule: str) -> None:
+        """The same numbers rescaled and clamped."""
         x, y = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
         shape = as_map(x.shape)
         attributes = {**op.attributes, "stride": (1, 1), "padding": NO_PADDING,
-                      "activation": op.kind}
+                      "activation": activation}
         wide = y.id if y.shape == shape else self.tensor(f"{y.name}:map", shape, y)
         mapped = replace(op, inputs=(self.reshaped(op, x.id, shape),), outputs=(wide,),
                          attributes=attributes)
-        self._unit_depthwise(mapped, (1, 1), "litert_activation")
+        self._unit_depthwise(mapped, (1, 1), rule)
         if wide != y.id:
             self.ops.append(Op("RESHAPE", op.name, (wide,), (y.id,), {"shape": y.shape}, "exact",
                                op.source_index))

@@ -23,6 +23,7 @@ from kaniwa.rescale import (
     double_rounding,
     exact,
     float_half_away,
+    float_half_even,
     prove,
 )
 
@@ -129,6 +130,10 @@ def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) ->
         reals = np.float64(sx) * np.array(quantization(w).scales, np.float64) / np.float64(sy)
         reals = np.broadcast_to(reals, channels)
         return (double_rounding if op.rule == "litert_double_rounding" else float_half_away)(reals)
+    if op.rule == "qdq":
+        count = prod(pair(op, "filter")) if "filter" in op.attributes else 1
+        reals = sx * np.array(quantization(w).scales, np.float64) / (count * sy)
+        return float_half_even(np.broadcast_to(reals, channels))
     if op.rule == "litert_activation":      # LiteRT divides these scales in float32
         return double_rounding(np.full(channels, np.float32(sx) / np.float32(sy), np.float64))
     if op.rule == "litert_average_pool":
@@ -190,7 +195,9 @@ def _source(op: Op) -> tuple[int, ...]:
 
 
 def _bounds(op: Op, y: Tensor) -> tuple[int, int]:
-    q = quantization(y)
+    q, bounds = quantization(y), op.attributes.get("bounds")
+    if isinstance(bounds, tuple):      # rule qdq has its clamp as integers
+        return bounds
     return activation_bounds(str(op.attributes.get("activation", "NONE")), q.scale, q.zero_point)
 
 

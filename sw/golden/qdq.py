@@ -1,0 +1,163 @@
+"""Rule ``qdq``: quantised ONNX models, float operators between DequantizeLinear and QuantizeLinear.
+
+Run in float32 such an operator is no function of its integer operands: the order of the additions
+decides ties and near ties. So the rule is what its exact value would give, in float64:
+
+    y = clamp(round_half_even(real) + zero point),    real = exact accumulator * (sx * sw / sy)
+
+Each function below gives ``real`` of an operator; ``finish`` does the rest. Layouts and attributes
+are those of the same operators elsewhere (docs/graph.md), the clamp is the attribute ``bounds``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from kaniwa.errors import UnsupportedError
+from kaniwa.golden.registry import Call, kernel, quantization
+from kaniwa.graph import Graph, Op
+
+__all__ = ["RULE", "real_values", "finish"]
+
+RULE = "qdq"
+Real = Callable[[Call], np.ndarray]
+REALS: dict[str, Real] = {}
+
+
+def real_values(graph: Graph, op: Op, operands: list[np.ndarray | None]) -> np.ndarray:
+    """What is rounded, in float64 and in steps of the output, before zero point and clamp."""
+    if op.kind not in REALS:
+        raise UnsupportedError(f"{graph.name}: op {op.source_index} {op.kind} '{op.name}': rule "
+                               f"{RULE} is not defined for it")
+    return REALS[op.kind](Call(graph, op, operands))
+
+
+def finish(call: Call, real: np.ndarray) -> np.ndarray:
+    """Round half to even, add the zero point, clamp; of the output's dtype."""
+    low, high = call.attribute("bounds")
+    # Far beyond any dtype here, and exact as an integer of 64 bits.
+    rounded = np.rint(np.clip(real, -(2.0**40), 2.0**40)).astype(np.int64)
+    zero_point = quantization(call.output).zero_point
+    return np.clip(rounded + zero_point, low, high).astype(call.output.dtype)
+
+
+def _real(*kinds: str) -> Callable[[Real], Real]:
+    """Register the decorated function as the rule's meaning of these operators."""
+
+    def register(function: Real) -> Real:
+        for kind in kinds:
+            REALS[kind] = function
+            kernel(kind, rule=RULE)(lambda call: finish(call, function(call)))
+        return function
+
+    return register
+
+
+def _centered(call: Call, position: int) -> np.ndarray:
+    """An operand less its zero point, exact in float64."""
+    return call.value(position).astype(np.float64) - call.quantization(position).zero_point
+
+
+def _weights(call: Call, channel_axis: int) -> np.ndarray:
+    """Weights less their zero points, exact in float64; one zero point, or one a channel."""
+    value, q = call.value(1).astype(np.float64), call.quantization(1)
+    zero_points = np.array(q.zero_points, np.float64)
+    shape = [1] * value.ndim
+    shape[channel_axis] = len(zero_points)
+    return np.asarray(value - zero_points.reshape(shape))
+
+
+def _slopes(call: Call) -> np.ndarray:
+    """sx * sw / sy in float64, in this order: one, or one an output channel."""
+    scales = np.array(call.quantization(1).scales, np.float64)
+    return call.quantization(0).scale * scales / quantization(call.output).scale
+
+
+def _scaled(call: Call, acc: np.ndarray) -> np.ndarray:
+    """Accumulators [..., channels] in steps of the output; the bias is in steps of sx * sw."""
+    bias = call.optional(2)
+    return (acc if bias is None else acc + bias.astype(np.float64)) * _slopes(call)
+
+
+def _windows(call: Call, x: np.ndarray, kernel_size: tuple[int, ...],
+             dilation: tuple[int, int]) -> np.ndarray:
+    """View [N, OH, OW, C, KH, KW] of ``x``, padded with zeros."""
+    padded = np.pad(x, ((0, 0), *call.attribute("padding"), (0, 0)))
+    extent = tuple((k - 1) * d + 1 for k, d in zip(kernel_size, dilation, strict=True))
+    stride = call.attribute("stride")
+    views = sliding_window_view(padded, extent, axis=(1, 2))[:, ::stride[0], ::stride[1]]
+    return views[..., ::dilation[0], ::dilation[1]]
+
+
+@_real("CONV_2D")
+def _convolution(call: Call) -> np.ndarray:
+    weights = _weights(call, 0)     # [OC, KH, KW, IC of a group]
+    windows = _windows(call, _centered(call, 0), weights.shape[1:3], call.attribute("dilation"))
+    groups = windows.shape[3] // weights.shape[3]
+    # Products are below 2^16 and their sums below 2^53 for up to 2^37 taps: exact in any order.
+    parts = [
+        np.tensordot(x, w, axes=((3, 4, 5), (3, 1, 2)))
+        for x, w in zip(np.split(windows, groups, axis=3), np.split(weights, groups), strict=True)
+    ]
+    return _scaled(call, np.concatenate(parts, axis=3))
+
+
+@_real("DEPTHWISE_CONV_2D")
+def _depthwise(call: Call) -> np.ndarray:
+    weights = _weights(call, 3)     # [1, KH, KW, OC]
+    x = _centered(call, 0)
+    x = np.repeat(x, weights.shape[3] // x.shape[3], axis=3)
+    windows = _windows(call, x, weights.shape[1:3], call.attribute("dilation"))
+    return _scaled(call, np.einsum("nyxckl,klc->nyxc", windows, weights[0]))
+
+
+@_real("FULLY_CONNECTED")
+def _fully_connected(call: Call) -> np.ndarray:
+    weights = _weights(call, 0)     # [OC, IC]
+    return _scaled(call, _centered(call, 0).reshape(-1, weights.shape[1]) @ weights.T)
+
+
+@_real("BATCH_MATMUL")
+def _batch_matmul(call: Call) -> np.ndarray:
+    return np.matmul(_centered(call, 0), _centered(call, 1)) * _slopes(call)[0]
+
+
+@_real("AVERAGE_POOL_2D")
+def _average_pool(call: Call) -> np.ndarray:
+    """The mean, also over the padding where ``count_padding`` says so."""
+    x, window = _centered(call, 0), call.attribute("filter")
+    total = _windows(call, x, window, (1, 1)).sum(axis=(4, 5))
+    inside = np.ones((1, *x.shape[1:3], 1))
+    count = _windows(call, inside, window, (1, 1)).sum(axis=(4, 5))
+    if call.attribute("count_padding"):
+        count = np.full_like(count, window[0] * window[1])
+    # A window that sees padding alone has no mean; the sum of nothing is 0.
+    scale = call.quantization(0).scale
+    return total * (scale / (np.maximum(count, 1) * quantization(call.output).scale))
+
+
+@_real("MEAN")
+def _mean(call: Call) -> np.ndarray:
+    x, axes = _centered(call, 0), call.attribute("axes")
+    count = int(np.prod([x.shape[a] for a in axes]))
+    return x.sum(axis=axes) * (
+        call.quantization(0).scale / (count * quantization(call.output).scale))
+
+
+@_real("ADD", "SUB")
+def _add(call: Call) -> np.ndarray:
+    a, b = (_centered(call, i) * call.quantization(i).scale for i in (0, 1))
+    return (a + b if call.op.kind == "ADD" else a - b) / quantization(call.output).scale
+
+
+@_real("MUL")
+def _mul(call: Call) -> np.ndarray:
+    return _centered(call, 0) * _centered(call, 1) * _slopes(call)[0]
+
+
+@_real("QUANTIZE")
+def _requantize(call: Call) -> np.ndarray:
+    return _centered(call, 0) * (call.quantization(0).scale / quantization(call.output).scale)

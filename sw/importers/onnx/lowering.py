@@ -1,0 +1,53 @@
+"""What becomes of a result in real numbers: integers by rule ``qdq``, or float32 for the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kaniwa.importers.onnx.builder import Builder
+from kaniwa.importers.onnx.elementwise import lower_elementwise, lower_identity, lower_pool
+from kaniwa.importers.onnx.movement import lower_concat
+from kaniwa.importers.onnx.quantization import floats
+from kaniwa.importers.onnx.values import Integers, Pending, Steps, Stored
+from kaniwa.importers.onnx.weighted import lower_convolution, lower_matrix
+
+__all__ = ["lower", "lower_float"]
+
+Lower = Callable[[Builder, Pending, Steps, str], Integers]
+LOWERS: dict[str, Lower] = {
+    "Conv": lower_convolution,
+    "Gemm": lower_matrix,
+    "MatMul": lower_matrix,
+    "Add": lower_elementwise,
+    "Sub": lower_elementwise,
+    "Mul": lower_elementwise,
+    "AveragePool": lower_pool,
+    "GlobalAveragePool": lower_pool,
+    "Concat": lower_concat,
+    "Identity": lower_identity,
+}
+
+
+def lower(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """The operators that make ``pending`` integers of these ``steps``: the model's ``name``."""
+    function = LOWERS.get(pending.node.kind)
+    if function is None:
+        raise builder.fail("its quantised form is not supported; leave it in float32 behind the "
+                           "model's last DequantizeLinear", node=pending.node)
+    return function(builder, pending, steps, name)
+
+
+def lower_float(builder: Builder, pending: Pending, what: str) -> Stored:
+    """The operator on float32, which the host runs."""
+    node = pending.node
+    if node.kind != "Softmax" or pending.clamps:
+        raise builder.fail(f"{what} is the result of node {node.index} {node.kind} '{node.name}', "
+                           "which is not quantised; put QuantizeLinear and DequantizeLinear "
+                           "behind that node")
+    source = floats(builder, pending.operands[0], "its input")
+    form = source.first
+    name, axis = node.outputs[0], int(node.attributes["axis"])
+    tensor = builder.tensors[builder.form(source, form)]
+    index = builder.tensor(name, tensor.shape, "float32")
+    builder.emit("SOFTMAX", (tensor.id,), index, {"axis": form.index(axis)}, "onnx")
+    return Stored(name, pending.shape, {form: index})

@@ -1,0 +1,193 @@
+"""Operators of ONNX that only move numbers: they work on the integers, or on float32, as they are.
+
+Each gives back the kind of value that it was given: what was quantised stays so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.errors import ModelError
+from kaniwa.importers.onnx.builder import Builder
+from kaniwa.importers.onnx.file import Node
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
+from kaniwa.importers.onnx.values import (
+    Dequantized,
+    Floats,
+    Integers,
+    Known,
+    Pending,
+    Steps,
+    Stored,
+    Value,
+)
+
+__all__ = ["reshape", "transpose", "concat", "lower_concat", "same"]
+
+Moved = Integers | Dequantized | Floats
+
+
+def _movable(builder: Builder, value: Value | None) -> Moved:
+    if isinstance(value, (Integers, Dequantized, Floats)):
+        return value
+    return dequantized(builder, value, "its input")
+
+
+def same(builder: Builder, node: Node) -> Value:
+    """Identity, and Dropout when it does not train."""
+    value = builder.operands(node, 1, 3)[0]
+    assert value is not None
+    if len(node.outputs) > 1:
+        raise builder.fail("its mask is not supported; export the model for inference")
+    return value
+
+
+def reshape(builder: Builder, node: Node) -> Value:
+    """Reshape, Flatten, Squeeze, Unsqueeze: the model's order of numbers is kept."""
+    value = builder.operands(node, 1, 2)[0]
+    if isinstance(value, Known) and value.steps is not None and value.steps.axis is None:
+        return replace(value, data=value.data.reshape(_new_shape(builder, node, value.data.shape)))
+    moved = _movable(builder, value)
+    stored = moved.stored
+    shape = _new_shape(builder, node, stored.shape)
+    if prod(shape) != prod(stored.shape):
+        raise builder.fail(f"makes {list(shape)} of {list(stored.shape)}", ModelError)
+    if shape == stored.shape:
+        return moved
+    name, identity = node.outputs[0], tuple(range(len(shape)))
+    if identity_form(stored) not in stored.forms and stored.forms and len(shape) == 2:
+        # Flattened from another layout: left open, a matrix can take it as it is.
+        return replace(moved, stored=Stored(name, shape, {}, stored))
+    source = builder.form(stored, identity_form(stored))
+    index = builder.reshaped(source, shape, name)
+    steps = None if isinstance(moved, Floats) else moved.steps
+    return replace(moved, stored=builder.store(name, index, shape, identity, steps))
+
+
+def identity_form(stored: Stored) -> tuple[int, ...]:
+    """The model's own layout."""
+    return tuple(range(len(stored.shape)))
+
+
+def _new_shape(builder: Builder, node: Node, old: tuple[int, ...]) -> tuple[int, ...]:
+    rank = len(old)
+    if node.kind == "Flatten":
+        axis = node.attributes.get("axis", 1)
+        axis = axis + rank if axis < 0 else axis
+        if not 0 <= axis <= rank:
+            raise builder.fail(f"axis {axis} does not fit {list(old)}", ModelError)
+        return prod(old[:axis]), prod(old[axis:])
+    second = builder.operands(node, 1, 2)[1]
+    if second is None:
+        numbers = node.attributes.get("axes" if node.kind != "Reshape" else "shape")
+    elif isinstance(second, Known) and second.data.dtype.kind in "iu" and second.data.size <= 8:
+        numbers = tuple(int(n) for n in second.data.reshape(-1))
+    else:
+        raise builder.fail("its shape must be a constant; export with fixed shapes")
+    if node.kind == "Reshape":
+        return _reshaped(builder, node, old, numbers or ())
+    if numbers is None:
+        if node.kind == "Squeeze":
+            return tuple(n for n in old if n != 1)
+        raise builder.fail("has no axes", ModelError)
+    grown = rank + len(numbers) if node.kind == "Unsqueeze" else rank
+    axes = {a + grown if a < 0 else a for a in numbers}
+    if len(axes) != len(numbers) or any(not 0 <= a < grown for a in axes):
+        raise builder.fail(f"axes {list(numbers)} do not fit {list(old)}", ModelError)
+    if node.kind == "Squeeze":
+        if any(old[a] != 1 for a in axes):
+            raise builder.fail(f"axes {list(numbers)} of {list(old)} are not 1", ModelError)
+        return tuple(n for a, n in enumerate(old) if a not in axes)
+    rest = iter(old)
+    return tuple(1 if a in axes else next(rest) for a in range(grown))
+
+
+def _reshaped(builder: Builder, node: Node, old: tuple[int, ...],
+              numbers: tuple[int, ...]) -> tuple[int, ...]:
+    keeps = not node.attributes.get("allowzero", 0)
+    if any(n < -1 or n == 0 and (not keeps or i >= len(old)) for i, n in enumerate(numbers)) or (
+            numbers.count(-1) > 1):
+        raise builder.fail(f"shape {list(numbers)} does not fit {list(old)}", ModelError)
+    shape = [old[i] if n == 0 else n for i, n in enumerate(numbers)]
+    if -1 in shape:
+        rest = prod(n for n in shape if n != -1)
+        if not rest or prod(old) % rest:
+            raise builder.fail(f"shape {list(numbers)} does not fit {list(old)}", ModelError)
+        shape[shape.index(-1)] = prod(old) // rest
+    return tuple(shape)
+
+
+def transpose(builder: Builder, node: Node) -> Value:
+    """Transpose: the same numbers seen through another permutation; nothing is moved yet."""
+    value = builder.operands(node, 1, 1)[0]
+    if isinstance(value, Known) and value.steps is not None:
+        return _transposed_constant(builder, node, value)
+    moved = _movable(builder, value)
+    stored = moved.stored
+    permutation = _permutation(builder, node, len(stored.shape))
+    if not stored.forms:
+        builder.form(stored, identity_form(stored))
+    # A form f of x = transposed by f; of y = x transposed by p it is the form f after p's inverse.
+    forms = {tuple(permutation.index(axis) for axis in f): i for f, i in stored.forms.items()}
+    shape = tuple(stored.shape[axis] for axis in permutation)
+    return replace(moved, stored=Stored(node.outputs[0], shape, forms))
+
+
+def _permutation(builder: Builder, node: Node, rank: int) -> tuple[int, ...]:
+    permutation = tuple(node.attributes.get("perm", range(rank)[::-1]))
+    if sorted(permutation) != list(range(rank)):
+        raise builder.fail(f"perm {list(permutation)} does not fit {rank} dimensions", ModelError)
+    return permutation
+
+
+def _transposed_constant(builder: Builder, node: Node, value: Known) -> Known:
+    permutation = _permutation(builder, node, value.data.ndim)
+    steps = value.steps
+    assert steps is not None
+    axis = None if steps.axis is None else permutation.index(steps.axis)
+    return Known(value.data.transpose(permutation), replace(steps, axis=axis))
+
+
+def concat(builder: Builder, node: Node) -> Value:
+    """Concat: of integers with the same steps, else waiting for the steps of the result."""
+    if not 1 <= len(node.inputs) <= 256:
+        raise builder.fail(f"has {len(node.inputs)} operands, 1 to 256 are supported")
+    values = [dequantized(builder, v, f"operand {i}") for i, v in enumerate(
+        builder.operands(node, len(node.inputs), len(node.inputs)))]
+    shapes = [v.stored.shape for v in values]
+    rank = len(shapes[0])
+    axis = node.attributes.get("axis")
+    if not isinstance(axis, int) or not -rank <= axis < rank:
+        raise builder.fail(f"axis {axis} does not fit {list(shapes[0])}", ModelError)
+    axis %= rank
+    if any(len(s) != rank or s[:axis] != shapes[0][:axis] or s[axis + 1:] != shapes[0][axis + 1:]
+           for s in shapes):
+        raise builder.fail(f"joins {[list(s) for s in shapes[:4]]} along axis {axis}", ModelError)
+    shape = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1:])
+    pending = Pending(node, tuple(values), shape)
+    if all(v.steps == values[0].steps for v in values):
+        steps = values[0].steps
+        return Dequantized(lower_concat(builder, pending, steps, node.outputs[0]).stored, steps)
+    return pending
+
+
+def lower_concat(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To CONCATENATION of operands that were brought to the result's steps first."""
+    bounds = clamp_bounds(pending.clamps, steps)
+    parts: list[Stored] = []
+    for value in pending.operands:
+        assert isinstance(value, Dequantized)
+        if value.steps != steps or bounds != steps.bounds:
+            parts.append(builder.requantized(value, steps, f"{name}:{len(parts)}", bounds).stored)
+        else:
+            parts.append(value.stored)
+    rank = len(pending.shape)
+    form = next((s.first for s in parts if s.forms), tuple(range(rank)))
+    axis = int(np.asarray(pending.node.attributes["axis"])) % rank
+    inputs = tuple(builder.form(s, form) for s in parts)
+    index, result = builder.made(name, pending.shape, form, steps)
+    builder.emit("CONCATENATION", inputs, index, {"axis": form.index(axis)}, "onnx")
+    return result

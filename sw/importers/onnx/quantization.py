@@ -1,0 +1,221 @@
+"""QuantizeLinear and DequantizeLinear: where real numbers of an ONNX model become integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kaniwa.errors import ModelError
+from kaniwa.importers.onnx.builder import Builder
+from kaniwa.importers.onnx.file import Node
+from kaniwa.importers.onnx.values import (
+    Dequantized,
+    Floats,
+    Integers,
+    Known,
+    Pending,
+    Steps,
+    Stored,
+    Value,
+)
+
+__all__ = ["steps_of", "quantize", "dequantize", "dequantized", "clamp_bounds", "floats"]
+
+ACTIVATIONS = ("int8", "uint8")
+
+
+def steps_of(builder: Builder, scale: Value, zero_point: Value | None, dtype: str | None,
+             rank: int, axis: int) -> Steps:
+    """The quantization that two operands give; ``dtype`` is that of the integers, if known."""
+    if not isinstance(scale, Known) or not (zero_point is None or isinstance(zero_point, Known)):
+        raise builder.fail("its scale and zero point must be constants; export with static "
+                           "quantisation")
+    scales = scale.data
+    if scales.dtype != np.float32 or scales.ndim > 1 or not scales.size:
+        raise builder.fail(f"scale is {scales.dtype}{list(scales.shape)}; only float32 numbers and "
+                           "vectors are supported: quantise by tensor or by channel")
+    if not (np.isfinite(scales) & (scales > 0)).all():
+        raise builder.fail("scales must be positive and finite", ModelError)
+    found = dtype if zero_point is None else str(zero_point.data.dtype)
+    found = found or "uint8"
+    if dtype is not None and found != dtype:
+        raise builder.fail(f"zero point is {found}, the integers are {dtype}", ModelError)
+    zeros = np.zeros(scales.shape, np.int64) if zero_point is None else zero_point.data
+    if zeros.dtype.kind not in "iu" or zeros.size != scales.size:
+        raise builder.fail(f"{scales.size} scales but zero points {zeros.dtype}"
+                           f"{list(zeros.shape)}", ModelError)
+    if scales.size == 1:
+        position = None
+    else:
+        position = 0 if rank == 1 else axis + rank if axis < 0 else axis
+        if not 0 <= position < rank:
+            raise builder.fail(f"axis {axis} does not fit {rank} dimensions", ModelError)
+    return Steps(tuple(scales.astype(np.float64).reshape(-1).tolist()),
+                 tuple(int(z) for z in zeros.reshape(-1)), found, position)
+
+
+def activation_steps(builder: Builder, node: Node, dtype: str | None, rank: int) -> Steps:
+    """The quantization of an activation: one scale, 8 bits."""
+    _, scale, zero_point = builder.operands(node, 2, 3)
+    assert scale is not None
+    if node.attributes.get("block_size") or node.attributes.get("output_dtype"):
+        dtype = dtype or {2: "uint8", 3: "int8"}.get(node.attributes.get("output_dtype", 0))
+        if node.attributes.get("block_size") or dtype is None:
+            raise builder.fail("only int8 and uint8, quantised by tensor, are supported for "
+                               "activations")
+    steps = steps_of(builder, scale, zero_point, dtype, rank, int(node.attributes.get("axis", 1)))
+    if steps.dtype not in ACTIVATIONS:
+        raise builder.fail(f"activations of {steps.dtype} are not supported; quantise them to int8 "
+                           "or uint8")
+    if len(steps.scales) > 1:
+        raise builder.fail(f"an activation has {len(steps.scales)} scales; quantise activations "
+                           "by tensor")
+    return steps
+
+
+def quantize(builder: Builder, node: Node) -> Value:
+    """QuantizeLinear: gives what waits in real numbers its integers."""
+    x = builder.operands(node, 2, 3)[0]
+    assert x is not None
+    name, shape = node.outputs[0], builder.shape_of(x)
+    if isinstance(x, Known):
+        return _quantized_constant(builder, node, x)
+    steps = activation_steps(builder, node, None, len(shape))
+    if isinstance(x, Integers):
+        raise builder.fail("quantises integers; only real numbers are supported")
+    if isinstance(x, Pending):
+        from kaniwa.importers.onnx.lowering import lower
+
+        return lower(builder, x, steps, name)
+    if isinstance(x, Dequantized):
+        if x.steps == steps:
+            return Integers(x.stored, steps)
+        return builder.requantized(x, steps, name, steps.bounds)
+    if x.dtype != "float32":
+        raise builder.fail(f"quantises {x.dtype}; only float32 is supported")
+    form = x.stored.first
+    source = builder.form(x.stored, form)
+    index, result = builder.made(name, shape, form, steps)
+    builder.emit("QUANTIZE", (source,), index, {"bounds": steps.bounds}, "onnx")
+    return result
+
+
+def _quantized_constant(builder: Builder, node: Node, x: Known) -> Known:
+    _, scale, zero_point = builder.operands(node, 2, 3)
+    assert scale is not None
+    steps = steps_of(builder, scale, zero_point, None, x.data.ndim,
+                     int(node.attributes.get("axis", 1)))
+    if steps.dtype not in ("int8", "uint8", "int32"):
+        raise builder.fail(f"constants of {steps.dtype} are not supported; quantise to int8")
+    _check_axis(builder, steps, x.data.shape)
+    shape = [1] * x.data.ndim
+    if steps.axis is not None:
+        shape[steps.axis] = -1
+    limits = np.iinfo(steps.dtype)
+    scales = np.array(steps.scales, np.float32).reshape(shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ratio = np.rint(x.data.astype(np.float32) / scales)
+    if not np.isfinite(x.data).all():
+        raise builder.fail("quantises a constant that is not finite", ModelError)
+    ratio = np.clip(ratio, -(2.0**31), 2.0**31).astype(np.int64)
+    zeros = np.array(steps.zero_points, np.int64).reshape(shape)
+    return Known(np.clip(ratio + zeros, limits.min, limits.max).astype(steps.dtype))
+
+
+def _check_axis(builder: Builder, steps: Steps, shape: tuple[int, ...]) -> None:
+    if steps.axis is not None and shape[steps.axis] != len(steps.scales):
+        raise builder.fail(f"{len(steps.scales)} scales do not fit axis {steps.axis} of "
+                           f"{list(shape)}", ModelError)
+
+
+def dequantize(builder: Builder, node: Node) -> Value:
+    """DequantizeLinear: integers as the real numbers that they stand for; nothing is computed."""
+    x, scale, zero_point = builder.operands(node, 2, 3)
+    assert x is not None and scale is not None
+    if isinstance(x, Known):
+        if node.attributes.get("block_size"):
+            raise builder.fail("weights quantised by blocks are not supported; quantise them by "
+                               "tensor or by channel")
+        if x.data.dtype.kind not in "iu" or x.data.dtype.itemsize > 4:
+            raise builder.fail(f"dequantises {x.data.dtype}", ModelError)
+        steps = steps_of(builder, scale, zero_point, str(x.data.dtype), x.data.ndim,
+                         int(node.attributes.get("axis", 1)))
+        _check_axis(builder, steps, x.data.shape)
+        return Known(x.data, steps)
+    if not isinstance(x, Integers):
+        raise builder.fail("dequantises numbers that were not quantised", ModelError)
+    steps = activation_steps(builder, node, x.steps.dtype, len(x.stored.shape))
+    if steps == x.steps:
+        return Dequantized(x.stored, steps)
+    # The same integers under another scale: another name of the same memory.
+    form = x.stored.first if x.stored.forms else tuple(range(len(x.stored.shape)))
+    source = builder.form(x.stored, form)
+    index, other = builder.made(node.outputs[0], x.stored.shape, form, steps)
+    builder.emit("RESHAPE", (source,), index, {"shape": builder.tensors[index].shape}, "exact")
+    return Dequantized(other.stored, steps)
+
+
+def clamp_bounds(clamps: tuple[tuple[float, float], ...], steps: Steps) -> tuple[int, int]:
+    """The integers that activations behind a result leave of the range of ``steps``.
+
+    Rounding is monotone and done in one piece, so clamping before and after it is the same.
+    """
+    low, high = -np.inf, np.inf
+    for least, most in clamps:
+        low, high = (min(max(edge, least), most) for edge in (low, high))
+    first, last = steps.bounds
+    zero_point = steps.zero_points[0] - steps.shift
+
+    def edge(bound: float) -> int:
+        with np.errstate(over="ignore"):
+            ratio = np.rint(np.float32(bound) / np.float32(steps.scales[0]))
+        return int(np.clip(float(np.clip(ratio, -(2.0**40), 2.0**40)) + zero_point, first, last))
+
+    return edge(low), edge(high)
+
+
+def dequantized(builder: Builder, value: Value | None, what: str) -> Dequantized:
+    """``value`` as quantised numbers; raises UnsupportedError naming the operand ``what``."""
+    if isinstance(value, Dequantized):
+        return value
+    if isinstance(value, Pending) and value.node.kind == "Identity":
+        source = value.operands[0]
+        assert isinstance(source, Dequantized)
+        if _keeps_steps(value.clamps, source.steps):
+            bounds = clamp_bounds(value.clamps, source.steps)
+            if bounds == source.steps.bounds:
+                return source
+            result = builder.requantized(source, source.steps, f"{value.node.outputs[0]}", bounds)
+            return Dequantized(result.stored, result.steps)
+    if isinstance(value, Pending):
+        raise builder.fail(f"{what} is the result of node {value.node.index} {value.node.kind} "
+                           f"'{value.node.name}', which is not quantised; put QuantizeLinear and "
+                           "DequantizeLinear behind that node")
+    if isinstance(value, Integers):
+        raise builder.fail(f"{what} is quantised, but not dequantised", ModelError)
+    raise builder.fail(f"{what} is not quantised; quantise the model to int8 in QDQ form, weights "
+                       "and activations")
+
+
+def _keeps_steps(clamps: tuple[tuple[float, float], ...], steps: Steps) -> bool:
+    """Whether the clamps' ends are whole steps, or outside what the integers can be."""
+    low, high = ((edge - z) * steps.scales[0] for edge, z in zip(
+        (np.iinfo(steps.dtype).min, np.iinfo(steps.dtype).max), (steps.zero_points[0],) * 2,
+        strict=True))
+    return all(edge <= low or edge >= high or edge == 0 for pair in clamps for edge in pair)
+
+
+def floats(builder: Builder, value: Value | None, what: str) -> Stored:
+    """``value`` as float32 in the graph: dequantised by the host where it is not yet."""
+    if isinstance(value, Floats):
+        return value.stored
+    if isinstance(value, Pending) and value.node.kind != "Identity":
+        from kaniwa.importers.onnx.lowering import lower_float
+
+        return lower_float(builder, value, what)
+    source = dequantized(builder, value, what)
+    form = source.stored.first if source.stored.forms else tuple(range(len(source.stored.shape)))
+    tensor = builder.tensors[builder.form(source.stored, form)]
+    name = f"{source.stored.name}:float"
+    index = builder.tensor(name, tensor.shape, "float32")
+    builder.emit("DEQUANTIZE", (tensor.id,), index, {}, "onnx")
+    return Stored(name, source.stored.shape, {form: index})

@@ -1,0 +1,135 @@
+"""What a name of an ONNX graph stands for while it is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kaniwa.graph import Quantization
+from kaniwa.importers.onnx.file import Node
+
+__all__ = ["Permutation", "Stored", "Known", "Integers", "Dequantized", "Floats", "Pending",
+           "Value", "Steps", "channel_last", "moved"]
+
+Permutation = tuple[int, ...]
+
+
+def channel_last(rank: int) -> Permutation:
+    """How [N, C, ...] is transposed to [N, ..., C]; smaller ranks stay as they are."""
+    return (0, *range(2, rank), 1) if rank > 2 else tuple(range(rank))
+
+
+def moved(shape: tuple[int, ...], permutation: Permutation) -> tuple[int, ...]:
+    """The shape after the transposition."""
+    return tuple(shape[axis] for axis in permutation)
+
+
+@dataclass(eq=False)
+class Stored:
+    """Values in the graph, in one form or several: tensor ids by how they are transposed.
+
+    ``shape`` is ONNX's. The form ``p`` is the model's tensor transposed by ``p``. Without a form
+    it is ``source``, flattened: made only for a reader that cannot take the source itself.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    forms: dict[Permutation, int] = field(default_factory=dict)
+    source: Stored | None = None
+
+    @property
+    def first(self) -> Permutation:
+        """The form that was there first."""
+        return next(iter(self.forms))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Quantization as the file has it; ``dtype`` is that of the integers."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    dtype: str
+    axis: int | None = None
+
+    @property
+    def shift(self) -> int:
+        """What is taken from integers of the file to make them int8."""
+        return 128 if self.dtype == "uint8" else 0
+
+    @property
+    def quantization(self) -> Quantization:
+        """The graph's, of int8 (int32) values."""
+        return Quantization(self.scales, tuple(z - self.shift for z in self.zero_points), self.axis)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The range of the integers after the shift."""
+        limits = np.iinfo(self.dtype)
+        return int(limits.min) - self.shift, int(limits.max) - self.shift
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A constant. ``steps``: its values are integers that stand for real numbers."""
+
+    data: np.ndarray
+    steps: Steps | None = None
+
+    @property
+    def real(self) -> np.ndarray:
+        """The values in float64, dequantised as ONNX does in float32."""
+        if self.steps is None:
+            return self.data.astype(np.float64)
+        shape = [1] * self.data.ndim
+        if self.steps.axis is not None:
+            shape[self.steps.axis] = -1
+        scales = np.array(self.steps.scales, np.float32).reshape(shape)
+        zeros = np.array(self.steps.zero_points, np.int64).reshape(shape)
+        centered = (self.data.astype(np.int64) - zeros).astype(np.float32)
+        return (centered * scales).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Integers:
+    """Quantised integers, int8 in the graph; ``steps`` is None for an input nobody dequantised."""
+
+    stored: Stored
+    steps: Steps
+
+
+@dataclass(frozen=True, eq=False)
+class Dequantized:
+    """The real numbers that integers of the graph stand for: no operation yet."""
+
+    stored: Stored
+    steps: Steps
+
+
+@dataclass(frozen=True, eq=False)
+class Floats:
+    """float32 (or other unquantised) numbers in the graph."""
+
+    stored: Stored
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A result in real numbers that waits for the QuantizeLinear that says what it becomes.
+
+    ``clamps`` are the (low, high) of activations behind it, in their order.
+    """
+
+    node: Node
+    operands: tuple[Value | None, ...]
+    shape: tuple[int, ...]
+    clamps: tuple[tuple[float, float], ...] = ()
+
+    def clamped(self, low: float, high: float) -> Pending:
+        """With one more activation behind it."""
+        return replace(self, clamps=(*self.clamps, (low, high)))
+
+
+Value = Known | Integers | Dequantized | Floats | Pending
