@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kaniwa.importers.operators import OPERATORS
+from kaniwa.passes.functions import FUNCTIONS
 
 __all__ = ["operator_table", "REFERENCE"]
 
@@ -16,6 +17,7 @@ _PRODUCT = "two tables and a multiplier behind the producing layer"
 _INT8 = "on the accelerator activations are int8"
 _CONSTANT = "on the accelerator weights are constant int8 with zero point 0"
 _ONE_GROUP = "on the accelerator convolutions have one group"
+_POSITIVE = "the input's zero point must be -128 on the accelerator"
 _REFERENCE_ONLY: tuple[str, str, tuple[str, ...]] = (
     "golden", "reference kernel only: `kaniwa verify` runs it, `kaniwa compile` refuses it", ())
 
@@ -43,6 +45,11 @@ _MAPPING: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "two operands need a target with elementwise_multiply = true")),
     "RELU": ("array", "table behind an identity", (_INT8,)),
     "RELU6": ("array", "table behind an identity", (_INT8,)),
+    **dict.fromkeys(FUNCTIONS, ("array", "table behind the producing layer", (_INT8,))),
+    "PRELU": ("array", "table behind the producing layer", (
+        _INT8, "alpha must be one constant value on the accelerator")),
+    "SQRT": ("array", "table behind the producing layer", (_INT8, _POSITIVE)),
+    "RSQRT": ("array", "table behind the producing layer", (_INT8, _POSITIVE)),
     "RESHAPE": ("none", "another name of the same memory", (_INT8,)),
     "SOFTMAX": ("host", "golden kernel, as the model's last operator only", ()),
 }

@@ -1,9 +1,10 @@
 """Rewrites operators to the few that the accelerator has.
 
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
-its rule tells) of equal shapes, TABLE (an elementwise operator with a constant of one value), and
-RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as attributes, what
-it was (``source_kind``) and the products of one result in the model (``taps``).
+its rule tells) of equal shapes, TABLE (a function of one operand, or an elementwise operator with
+a constant of one value), and RESHAPE, which moves no data. A rewritten operator keeps its rounding
+rule and, as attributes, what it was (``source_kind``) and the products of one result in the model
+(``taps``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
+from kaniwa.passes.functions import FUNCTIONS
 
 __all__ = ["legalize", "as_map"]
 
@@ -54,6 +56,7 @@ class _Rewriter:
             "MAX_POOL_2D": self._max_pool, "ADD": self._elementwise,
             "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
             "RELU6": self._relu, "RESHAPE": self._reshape, "QUANTIZE": self._requantize,
+            **dict.fromkeys(FUNCTIONS, self._function),
         }
         if op.kind not in rewrites:
             raise UnsupportedError(f"{describe(self.graph, op)}: the accelerator has no such "
@@ -206,6 +209,9 @@ class _Rewriter:
     def _max_pool(self, op: Op) -> None:
         self._window(op, pair(op, "filter"))
         self.emit(op, "MAX_POOL_2D", op.inputs, {"dilation": (1, 1), **op.attributes, "taps": 0})
+
+    def _function(self, op: Op) -> None:
+        self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
 
     def _elementwise(self, op: Op) -> None:
         shape = self.tensors[op.outputs[0]].shape

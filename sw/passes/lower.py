@@ -15,6 +15,7 @@ from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.isa import Mode
 from kaniwa.layer import Geometry, Layer, Plan, describe, paddings, pair, quantization
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
+from kaniwa.passes.functions import FUNCTIONS, function_table
 from kaniwa.passes.legalize import as_map
 from kaniwa.rescale import (
     Int64,
@@ -161,13 +162,16 @@ def _lower_elementwise(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
     geometry = _geometry(replace(op, attributes=ONE_PIXEL), y, y, (1, 1))
     bounds = _bounds(op, y)
     add, table, source = None, None, stored.inputs[0]
-    if op.kind == "TABLE":
+    source_kind = str(op.attributes["source_kind"])
+    if source_kind in FUNCTIONS:
+        table = function_table(graph, op, source_kind)
+    elif op.kind == "TABLE":
         table = table_of(graph, op, bounds, where)
         source = next(stored.inputs[p] for p, i in enumerate(op.inputs)
                       if not has_one_value(graph.tensors[i]))
     else:
         add = sum_of(graph, op, stored.inputs[1], bounds, bits, where)
-    return Layer(op.name, str(op.attributes["source_kind"]), Mode.DEPTHWISE, source,
+    return Layer(op.name, source_kind, Mode.DEPTHWISE, source,
                  op.outputs[0], geometry, np.ones((1, 1, channels), np.int8), every, 0, rescale, 0,
                  _source(op), add, identity=True, table=table, removed=_removed(op))
 

@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from graph_builder import GraphBuilder
 from layer_cases import IFM, OFM, PARAMETERS, PROGRAM, WEIGHTS, random_case
 
-from kaniwa import isa
+from kaniwa import golden, isa
+from kaniwa.compiler import compile
 from kaniwa.config import PRESETS
 from kaniwa.errors import CompileError, ConfigError, DeviceError
 from kaniwa.isa import COUNTERS, OUTSIDE, Command, ErrorCode, Mode, Register, Rounding, Status
+from kaniwa.session import Session
 from kaniwa.sim.device import ABORT_CYCLES, SimDevice
 
 pytestmark = pytest.mark.rtl
@@ -67,6 +71,22 @@ def test_layers_equal_the_contract(mode, stalls):
                 rounding=rng.choice(list(Rounding)), in_place=add and rng.random() < 0.5,
                 multiply=add and rng.random() < 0.5)
             expect(device, case)
+
+
+def test_functions_equal_golden_on_every_value(shared):
+    """Behind a layer and on their own, in one pass."""
+    b = GraphBuilder()
+    x = b.tensor((1, 16, 8, 2), 0.05, 7)
+    u = b.op("LEAKY_RELU", (x,), b.tensor((1, 16, 8, 2), 0.04, -9), alpha=0.3)
+    v = b.op("LOGISTIC", (b.conv(u, 2, (1, 1)),), b.tensor((1, 16, 8, 2), 1 / 256, -128))
+    graph = b.graph((x,), (u, v))
+    sample = [np.arange(-128, 128).astype(np.int8).reshape(1, 16, 8, 2)]
+    expected = golden.run(graph, sample)
+    program = compile(graph, CONFIG)
+    assert [layer.op for layer in program.layers] == ["LEAKY_RELU", "CONV_2D+LOGISTIC"]
+    outputs = Session(program, shared).run(sample)
+    for i in (u, v):
+        np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i])
 
 
 def test_statistics_add_up(shared):
