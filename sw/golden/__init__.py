@@ -11,7 +11,10 @@ from kaniwa.errors import InputError, ModelError, UnsupportedError
 # Each of these files registers the kernels of a family of operators.
 from kaniwa.golden import (  # noqa: F401
     activation,
+    arithmetic,
+    comparison,
     conv,
+    conversion,
     elementwise,
     fully_connected,
     functions,
@@ -19,6 +22,8 @@ from kaniwa.golden import (  # noqa: F401
     onnx_float,
     pooling,
     qdq,
+    reduction,
+    resize,
     roots,
     softmax,
 )

@@ -105,6 +105,8 @@ def known_activation(op: Operands) -> str | None:
 def activation_in_range(op: Operands) -> str | None:
     """The fused activation's bounds over the output's scale fit an integer."""
     bound = {"RELU6": 6.0, "RELU_N1_TO_1": 1.0}.get(str(op.attributes.get("activation", op.kind)))
+    if op.output.dtype not in QUANTIZED:
+        return None
     scale = quantization_of(op.output).scale
     # LiteRT refuses quotients beyond int32; half of that keeps the zero point's addition inside.
     return (

@@ -5,11 +5,15 @@ from __future__ import annotations
 from kaniwa.importers.families import (
     activation,
     arithmetic,
+    comparison,
+    conversion,
     convolution,
     functions,
     matrix,
     movement,
     pooling,
+    reduction,
+    resize,
     slices,
     softmax,
 )
@@ -21,12 +25,16 @@ FAMILIES = (
     convolution,
     matrix,
     arithmetic,
+    comparison,
+    reduction,
+    conversion,
     pooling,
     activation,
     functions,
     softmax,
     movement,
     slices,
+    resize,
 )
 
 OPERATORS: dict[str, OperatorInfo] = {

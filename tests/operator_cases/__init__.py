@@ -14,6 +14,7 @@ from operator_cases import (
     matrix,
     movement,
     pooling,
+    reduction,
     slices,
     softmax,
 )
@@ -29,6 +30,7 @@ FAMILIES = (
     matrix,
     movement,
     pooling,
+    reduction,
     slices,
     softmax,
 )

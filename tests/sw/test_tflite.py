@@ -260,7 +260,7 @@ def test_real_models_are_imported(models: Path, name: str, kinds: dict[str, int]
 
 def test_every_limit_has_its_sentence() -> None:
     for info in OPERATORS.values():
-        assert info.limits
+        assert info.constraints
         for sentence in info.constraints:
             assert sentence.endswith(".") and "\n" not in sentence
 
