@@ -9,7 +9,7 @@ import numpy as np
 
 from kaniwa.errors import ModelError
 
-__all__ = ["Quantization", "Tensor", "Op", "Graph", "check"]
+__all__ = ["Quantization", "Tensor", "Op", "State", "Graph", "check"]
 
 DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
 
@@ -70,6 +70,19 @@ class Op:
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """A tensor that keeps its value from one inference to the next.
+
+    ``tensor`` is read by operators, and has the value ``initial`` in the first inference;
+    ``following`` is the tensor whose value it has in the next one.
+    """
+
+    tensor: int
+    following: int
+    initial: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Operators in execution order. ``inputs``/``outputs`` are tensor ids in the model's order."""
 
@@ -79,6 +92,7 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     source_sha256: str = ""
+    state: tuple[State, ...] = ()
 
     def producer(self, tensor_id: int) -> Op | None:
         """The operator that writes the tensor, or None for inputs and constants."""
@@ -93,11 +107,15 @@ def check(graph: Graph) -> Graph:
     """Return ``graph`` if it is well formed, else raise ``ModelError`` naming node and tensor.
 
     Well formed: ids equal positions; every operand exists; each tensor is written once, before it
-    is read; constants match shape and dtype; quantised tensors have positive finite scales.
+    is read; constants and initial values match shape and dtype; quantised tensors have positive
+    finite scales.
     """
     for position, tensor in enumerate(graph.tensors):
         _check_tensor(graph, position, tensor)
     defined = {t.id for t in graph.tensors if t.data is not None} | set(graph.inputs)
+    for state in graph.state:
+        _check_state(graph, state, defined)
+        defined.add(state.tensor)
     for op in graph.ops:
         where = f"{graph.name}: op {op.source_index} {op.kind} '{op.name}'"
         for tensor_id in op.inputs:
@@ -115,10 +133,20 @@ def check(graph: Graph) -> Graph:
                 name = graph.tensors[tensor_id].name
                 raise ModelError(f"{where}: writes tensor '{name}' that already has a value")
             defined.add(tensor_id)
-    for tensor_id in graph.outputs:
+    for tensor_id in (*graph.outputs, *(state.following for state in graph.state)):
         if tensor_id not in defined:
             raise ModelError(f"{graph.name}: output tensor {tensor_id} is never written")
     return graph
+
+
+def _check_state(graph: Graph, state: State, defined: set[int]) -> None:
+    tensor, following = graph.tensors[state.tensor], graph.tensors[state.following]
+    where = f"{graph.name}: tensor '{tensor.name}'"
+    if tensor.id in defined:
+        raise ModelError(f"{where}: a variable that is an input, a constant, or listed twice")
+    forms = {(str(t.dtype), t.shape) for t in (tensor, following, state.initial)}
+    if len(forms) != 1:
+        raise ModelError(f"{where}: a variable's values must have one dtype and shape")
 
 
 def _check_tensor(graph: Graph, position: int, tensor: Tensor) -> None:

@@ -85,6 +85,10 @@ class LiteRT:
         wanted = self.graph.outputs if tensor_ids is None else tensor_ids
         return {i: self.interpreter.get_tensor(self._index(i)) for i in wanted}
 
+    def reset(self) -> None:
+        """Give the model's variables their initial values."""
+        self.interpreter.reset_all_variables()
+
     def _index(self, tensor_id: int) -> int:
         index = self.graph.tensors[tensor_id].source_index
         assert index is not None  # An importer's graph; passes are not run here.
@@ -257,6 +261,7 @@ def _against_litert(
     ids = _compared(litert.graph, layers)
     for inference, sample in enumerate(samples):
         ours = golden.run(litert.graph, sample, keep=ids)
+        litert.reset()
         theirs = litert.run(sample, ids)
         for i in ids:
             comparison.arrays(inference, i, ours[i], theirs[i])
@@ -276,10 +281,12 @@ def _against_recorded(
             ]:
                 value = ours[i] if i in ours else graph.tensors[i].data
                 assert value is not None
-                if f"t{i}" in recorded.arrays:
-                    comparison.arrays(inference, i, value, recorded.arrays[f"t{i}"])
-                elif i in recorded.sha256:
-                    comparison.digests(inference, i, value, recorded.sha256[i])
+                # A variable's next value has the variable's index.
+                index = graph.tensors[i].source_index
+                if f"t{index}" in recorded.arrays:
+                    comparison.arrays(inference, i, value, recorded.arrays[f"t{index}"])
+                elif index in recorded.sha256:
+                    comparison.digests(inference, i, value, recorded.sha256[index])
         for position, i in enumerate(graph.outputs):
             expected = recorded.arrays.get(f"out{position}_{inference}")
             if expected is None:

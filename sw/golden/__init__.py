@@ -18,6 +18,7 @@ from kaniwa.golden import (  # noqa: F401
     elementwise,
     fully_connected,
     functions,
+    lstm,
     movement,
     onnx_float,
     pooling,
@@ -26,6 +27,7 @@ from kaniwa.golden import (  # noqa: F401
     resize,
     roots,
     softmax,
+    svdf,
 )
 from kaniwa.golden.conv import real_multipliers
 from kaniwa.golden.registry import Call, kernel_of
@@ -38,18 +40,24 @@ def run(
     graph: Graph,
     inputs: Sequence[np.ndarray] | Mapping[str, np.ndarray],
     keep: Collection[int] | None = None,
+    state: dict[int, np.ndarray] | None = None,
 ) -> dict[int, np.ndarray]:
     """Run ``graph`` once and return the values by tensor id.
 
     ``inputs`` are arrays in the order of ``graph.inputs`` or by input name, of exactly the
     declared shape and dtype. The result holds inputs and all computed tensors, or only those
-    in ``keep``. Raises ``InputError`` for a wrong input, ``ModelError`` for an accumulator that
-    leaves int32, ``UnsupportedError`` for an operator without a kernel.
+    in ``keep``. ``state`` holds the values of the graph's variables by tensor id, initial ones
+    where it has none, and is left as the next inference needs it. Raises ``InputError`` for a
+    wrong input, ``ModelError`` for an accumulator that leaves int32, ``UnsupportedError`` for an
+    operator without a kernel.
     """
     values = dict(zip(graph.inputs, _in_order(graph, inputs), strict=True))
+    state = {} if state is None else state
+    values.update({s.tensor: state.get(s.tensor, s.initial) for s in graph.state})
     for op in graph.ops:
         operands = [None if i == -1 else _value(graph, values, i) for i in op.inputs]
         values.update(zip(op.outputs, run_op(graph, op, operands), strict=True))
+    state.update({s.tensor: values[s.following] for s in graph.state})
     if keep is None:
         return values
     return {i: _value(graph, values, i) for i in keep}

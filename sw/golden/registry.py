@@ -13,11 +13,17 @@ from typing import Any
 import numpy as np
 
 from kaniwa.errors import ModelError
-from kaniwa.golden.rounding import INT32_MAX, INT32_MIN, activation_range
+from kaniwa.golden.rounding import (
+    INT32_MAX,
+    INT32_MIN,
+    activation_range,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+)
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["Call", "Kernel", "KERNELS", "RULE_KERNELS", "kernel", "kernel_of",
-           "quantization", "within_int32"]
+__all__ = ["Call", "Kernel", "KERNELS", "RULE_KERNELS", "kernel", "kernel_of", "quantization",
+           "within_int32", "rescale_within_int32"]
 
 
 @dataclass(frozen=True)
@@ -112,3 +118,13 @@ def within_int32(acc: np.ndarray) -> np.ndarray:
         worst = max(int(acc.max()), int(acc.min()), key=abs)
         raise OverflowError(f"an accumulator of {worst} does not fit int32")
     return acc
+
+
+def rescale_within_int32(x: np.ndarray, real: np.floating) -> np.ndarray:
+    """``x`` · ``real`` by LiteRT's double rounding, or ``OverflowError`` where C++ is undefined.
+
+    That is where a left shift leaves int32.
+    """
+    multiplier, shift = quantize_multiplier(float(real))
+    within_int32(x << max(shift, 0))
+    return multiply_by_quantized_multiplier(x, multiplier, shift)

@@ -36,6 +36,8 @@ class OperatorInfo:
     kernel for. ``options`` names the options table in the file, ``read`` makes attributes of it
     and ``finish`` what the graph holds of these. ``constants`` are the operands (position → what it
     is) that must be constant; they become attributes and are not operands of the graph's operator.
+    ``variables`` are the operands that keep their value between inferences; the graph's operator
+    has an output for the next value of each.
     ``consistency`` holds for every sound file (else ``ModelError``), ``limits`` for what kaniwa
     supports (else ``UnsupportedError``). ``cases`` is the number of random cases that the tests
     compare with the reference.
@@ -50,6 +52,7 @@ class OperatorInfo:
     limits: tuple[Constraint, ...] = ()
     finish: Callable[[Operands], dict[str, object]] = _unchanged
     constants: Mapping[int, str] = field(default_factory=dict)
+    variables: tuple[int, ...] = ()
     decides: int = 0
     cases: int = 60
 

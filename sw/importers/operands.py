@@ -20,13 +20,15 @@ class OptionError(Exception):
 class Operands:
     """An operator's tensors (None for an absent input) and attributes.
 
-    ``padding`` is still "SAME" or "VALID" here.
+    ``padding`` is still "SAME" or "VALID" here. ``intermediates`` are tensors without a value, for
+    their quantization alone.
     """
 
     kind: str
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     attributes: Mapping[str, object]
+    intermediates: tuple[Tensor, ...] = ()
 
     @property
     def x(self) -> Tensor:
@@ -53,6 +55,10 @@ class Operands:
         tensor = self.inputs[position]
         assert tensor is not None
         return tensor
+
+    def optional(self, position: int) -> Tensor | None:
+        """An input, or None where there is none."""
+        return self.inputs[position] if position < len(self.inputs) else None
 
     def pair(self, name: str) -> tuple[int, int]:
         """An attribute that is a pair of integers."""

@@ -10,13 +10,14 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from kaniwa.errors import Error, ModelError, UnsupportedError
-from kaniwa.graph import Graph, Op, Quantization, Tensor, check
+from kaniwa.graph import Graph, Op, Quantization, State, Tensor, check
 from kaniwa.importers.info import OperatorInfo
 from kaniwa.importers.operands import Constraint, Operands, OptionError
 from kaniwa.importers.operators import OPERATORS
@@ -52,6 +53,8 @@ class _Importer:
         # Tables of a damaged file may share a long vector; in a sound one each has its own.
         self.scales_left = len(data)
         self.variables: set[int] = set()
+        self.states: list[State] = []
+        self.count = 0  # of the file's tensors; ``following`` adds more
 
     def fail(self, what: str, error: type[Error] = ModelError) -> Error:
         return error(f"{self.name}: {what}")
@@ -64,6 +67,7 @@ class _Importer:
         if max(subgraph.TensorsLength(), subgraph.OperatorsLength()) > MAXIMUM_COUNT:
             raise self.fail(f"has more than {MAXIMUM_COUNT} tensors or operators", UnsupportedError)
         tensors = [self.tensor(i, subgraph.Tensors(i)) for i in range(subgraph.TensorsLength())]
+        self.count = len(tensors)
         inputs = self.indices(subgraph.InputsLength(), subgraph.Inputs, len(tensors), "model input")
         outputs = self.indices(
             subgraph.OutputsLength(), subgraph.Outputs, len(tensors), "model output"
@@ -89,6 +93,7 @@ class _Importer:
             tuple(inputs),
             tuple(outputs),
             hashlib.sha256(self.data).hexdigest(),
+            tuple(self.states),
         )
 
     def indices(
@@ -204,10 +209,10 @@ class _Importer:
         kind = self.kind(index, source)
         where = f"op {index} {kind}"
         inputs = self.indices(
-            source.InputsLength(), source.Inputs, len(tensors), f"{where}: input", True
+            source.InputsLength(), source.Inputs, self.count, f"{where}: input", True
         )
         outputs = self.indices(
-            source.OutputsLength(), source.Outputs, len(tensors), f"{where}: output"
+            source.OutputsLength(), source.Outputs, self.count, f"{where}: output"
         )
         if not outputs:
             raise self.fail(f"{where}: has no output")
@@ -221,13 +226,7 @@ class _Importer:
                 f"`kaniwa operators` lists, or cut the model before it",
                 UnsupportedError,
             )
-        variable = [t for t in operands if t.id in self.variables]
-        if variable:
-            raise self.fail(
-                f"{where}: tensor '{variable[0].name}' is a variable; convert the model "
-                f"without state",
-                UnsupportedError,
-            )
+        self.check_variables(info, inputs, outputs, tensors, where)
         empty = [t for t in operands if 0 in t.shape]
         if empty:
             raise self.fail(
@@ -239,6 +238,7 @@ class _Importer:
             tuple(None if i == -1 else tensors[i] for i in inputs),
             tuple(tensors[i] for i in outputs),
             {},
+            tuple(tensors[i] for i in self.intermediates(source, where)),
         )
         # The number of operands, which all else depends on, is checked first.
         self.hold(info.consistency[:1], view, where, ModelError)
@@ -247,11 +247,44 @@ class _Importer:
             attributes = info.read(self.options(info, source), view)
         except OptionError as error:
             raise self.fail(f"{where}: {error}") from None
-        view = Operands(kind, view.inputs, view.outputs, attributes)
+        view = replace(view, attributes=attributes)
         self.hold(info.consistency, view, where, ModelError)
         self.hold(info.limits, view, where, UnsupportedError)
         kept = tuple(i for position, i in enumerate(inputs) if position not in info.constants)
+        outputs += [self.following(tensors[inputs[position]], tensors)
+                    for position in info.variables]
         return Op(kind, name, kept, tuple(outputs), info.finish(view), info.rule(view), index)
+
+    def intermediates(self, source: Any, where: str) -> list[int]:
+        return self.indices(
+            source.IntermediatesLength(), source.Intermediates, self.count, f"{where}: intermediate"
+        )
+
+    def check_variables(self, info: OperatorInfo, inputs: list[int], outputs: list[int],
+                        tensors: list[Tensor], where: str) -> None:
+        """Variables are operands where the operator has such, and of no other operator."""
+        for position, i in enumerate(inputs):
+            wanted = position in info.variables
+            if wanted and i not in self.variables:
+                name = "which is absent" if i == -1 else f"'{tensors[i].name}'"
+                raise self.fail(f"{where}: operand {position}, {name}, must be a variable")
+            if not wanted and i in self.variables:
+                raise self.fail(f"{where}: tensor '{tensors[i].name}' is a variable; convert the "
+                                f"model without state", UnsupportedError)
+        taken = {state.tensor for state in self.states}
+        shared = [i for i in inputs if i in taken] + [i for i in outputs if i in self.variables]
+        if shared:
+            raise self.fail(f"{where}: variable '{tensors[shared[0]].name}' is changed by two "
+                            f"operators", UnsupportedError)
+
+    def following(self, variable: Tensor, tensors: list[Tensor]) -> int:
+        """A new tensor for the variable's value after an inference; LiteRT begins with real 0."""
+        q = variable.quantization
+        zero = q.zero_point if q is not None and variable.dtype == "int8" else 0
+        tensors.append(replace(variable, id=len(tensors), name=f"{variable.name}:next"))
+        initial = np.full(variable.shape, zero, variable.dtype)
+        self.states.append(State(variable.id, len(tensors) - 1, initial))
+        return len(tensors) - 1
 
     def options(self, info: OperatorInfo, source: Any) -> Any:
         """The options object, or None where the file has none and the operator needs none."""

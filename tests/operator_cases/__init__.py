@@ -14,6 +14,7 @@ from operator_cases import (
     matrix,
     movement,
     pooling,
+    recurrent,
     reduction,
     slices,
     softmax,
@@ -31,6 +32,7 @@ FAMILIES = (
     movement,
     pooling,
     reduction,
+    recurrent,
     slices,
     softmax,
 )

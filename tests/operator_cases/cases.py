@@ -17,6 +17,7 @@ __all__ = ["Cases", "Draw", "DRAWS", "draws", "differences", "values", "scale", 
            "FUSED", "Rng"]
 
 Rng = np.random.Generator
+RUNS = 4  # of a model with state
 FUSED = ("NONE", "NONE", "NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -99,9 +100,13 @@ def _both(cases: Cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
     content = cases.builder.build(cases.inputs, cases.outputs)
     graph = import_tflite(content, "cases.tflite")
-    ours = golden.run(graph, cases.arrays, keep=cases.outputs)
-    theirs = LiteRT(content, graph).run(cases.arrays, cases.outputs)
-    return [ours[i] for i in cases.outputs], [theirs[i] for i in cases.outputs]
+    ours, theirs, state, reference = [], [], {}, LiteRT(content, graph)
+    for _ in range(RUNS if graph.state else 1):
+        values = golden.run(graph, cases.arrays, keep=cases.outputs, state=state)
+        ours += [values[i] for i in cases.outputs]
+        values = reference.run(cases.arrays, cases.outputs)
+        theirs += [values[i] for i in cases.outputs]
+    return ours, theirs
 
 
 def _different(ours: np.ndarray, theirs: np.ndarray) -> int:
