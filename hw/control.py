@@ -17,7 +17,8 @@ class Control(Component):
     A run begins with a reset of the datapath (``reset``), then a pulse of ``start``. It ends with
     ``done``, or with an error or an abort: then ``hold`` stops new memory requests until
     ``memory_idle`` (at most DRAIN_LIMIT cycles), the datapath is reset, and only then does STATUS
-    report the end. ``csr_read_data`` belongs to the ``csr_address`` of the cycle before.
+    report the end. ``csr_read_data`` belongs to the ``csr_address`` of two cycles before, without
+    counters of the cycle before.
     ``progress``: any of its bits keeps the watchdog quiet.
     """
 
@@ -183,10 +184,11 @@ class Control(Component):
                     m.d.sync += word.eq(value)
             with m.Default():
                 m.d.sync += word.eq(0)
-        m.d.comb += [
-            self.counter_index.eq(self.csr_address - Register.COUNTER_0),
-            self.csr_read_data.eq(Mux(show_counter, self.counter_data, word)),
-        ]
+        m.d.comb += self.counter_index.eq(self.csr_address - Register.COUNTER_0)
+        if self._config.counters:   # they come out of block RAM, which takes long
+            m.d.sync += self.csr_read_data.eq(Mux(show_counter, self.counter_data, word))
+        else:
+            m.d.comb += self.csr_read_data.eq(Mux(show_counter, self.counter_data, word))
         m.d.sync += show_counter.eq(
             (self.csr_address >= Register.COUNTER_0)
             & (self.csr_address < Register.COUNTER_0 + len(COUNTERS)))

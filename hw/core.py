@@ -37,7 +37,7 @@ MEMORY_PORTS = ("local_read", "local_write", "outside_read", "outside_write")
 class Core(Component):
     """Everything but device memory. Runs programs on command of the registers (``csr_*``).
 
-    ``csr_read_data`` belongs to the ``csr_address`` of the cycle before. Memory is used while
+    ``csr_read_data`` belongs to the ``csr_address`` of two cycles before. Memory is used while
     ``busy`` (a flip-flop) only. All state but that of
     registers and counters is reset at the start and after an unusual end of each run.
     ``counter_tags``: layers whose counters are kept, at 32 bytes of memory each. Without

@@ -29,8 +29,9 @@ class Link(wiring.Component):
     Registers may be used at any time, device memory while ``busy`` is 0: a byte at a time, of any
     address. ``read`` and ``write`` go to the side that bit 31 of the address selects; with
     ``outside`` the device has that side, without it the bit does not matter.
-    Throughput: a byte of ``rx`` in 9 cycles, of ``tx`` in 10 to 12 with on-chip memory; more than
-    a line with a bit in 5 cycles brings. Latency: a reply begins some 20 cycles after the request.
+    Throughput: a byte of ``rx`` in 9 cycles, of ``tx`` in 10 to 12 with on-chip memory, in 16 of a
+    register; more than a line with a bit in 5 cycles brings. Latency: a reply begins some 20 cycles
+    after the request. ``csr_read_data`` may be 1 or 2 cycles behind ``csr_address``.
     ``pace``: bytes a second of the line, for the host. All outputs but the request's ready are
     combinational from flip-flops.
     """
@@ -71,7 +72,7 @@ class Link(wiring.Component):
         address = Signal(32, reset_less=True)   # or a register's value
         count = Signal(8, reset_less=True)      # or a register's index, or a session
         step = Signal(2)                        # byte of the word or the CRC
-        in_turn, doing = Signal(), Signal()
+        doing = Signal()
         session, expected = Signal(range(SESSIONS)), Signal(range(SEQUENCES))
 
         # The reply
@@ -82,8 +83,12 @@ class Link(wiring.Component):
 
         registers = (address[30:] == 1)
         is_read, is_write = operation == Operation.READ, operation == Operation.WRITE
-        ahead = Signal(range(SEQUENCES))
-        m.d.comb += ahead.eq(byte - expected)
+        # How far a request's number is ahead, a cycle after it has been read.
+        ahead = Signal(range(SEQUENCES), reset_less=True)
+        numbered = Signal()
+        m.d.sync += numbered.eq(0)
+        with m.If(numbered & (ahead != 0) & ~ahead[-1] & (operation != Operation.OPEN)):
+            m.d.sync += gap.eq(1)
 
         # The address comes in byte by byte, goes round once to be sent, and counts.
         shift, advance, take_count, top = Signal(), Signal(), Signal(), Signal(8)
@@ -98,11 +103,12 @@ class Link(wiring.Component):
 
         low_read, low = exact_log2(self._config.read_bytes), exact_log2(self._config.write_bytes)
         constants = Array(C(byte, 8) for byte in self._constants)
-        own = Signal(8)
-        m.d.comb += own.eq(Mux(address[9], constants[address[:3]],
-                               self.csr_read_data.word_select(address[:2], 8)))
-        m.d.comb += [
+        own = Signal(8, reset_less=True)
+        m.d.sync += [
             self.csr_address.eq(Mux(is_read, address[2:10], count)),
+            own.eq(self.csr_read_data.word_select(address[:2], 8)),
+        ]
+        m.d.comb += [
             self.csr_write_data.eq(address),
             self.read.request.payload.eq(Cat(C(0, low_read), address[low_read:])),
             self.write.request.payload.address.eq(Cat(C(0, low), address[low:])),
@@ -124,12 +130,7 @@ class Link(wiring.Component):
                 m.d.sync += answering.eq(0)
                 m.d.comb += receiver.o.ready.eq(1)
                 with m.If(there):
-                    m.d.sync += [
-                        operation.eq(byte[6:]),
-                        in_turn.eq((ahead == 0) & (session != 0)),
-                    ]
-                    with m.If((ahead != 0) & ~ahead[-1] & (byte[6:] != Operation.OPEN)):
-                        m.d.sync += gap.eq(1)
+                    m.d.sync += [operation.eq(byte[6:]), ahead.eq(byte - expected), numbered.eq(1)]
                     m.next = "WORD"
                 with m.Elif(wanted):
                     m.next = "FLAGS"
@@ -156,7 +157,7 @@ class Link(wiring.Component):
                     m.next = "DATA"
                 with m.If(operation == Operation.OPEN):
                     m.d.sync += [session.eq(count), expected.eq(0)]
-                with m.Elif(in_turn):
+                with m.Elif((ahead == 0) & (session != 0)):
                     with m.If(self.busy & (is_write | (is_read & ~registers))):
                         m.d.sync += [refused.eq(1), doing.eq(0)]
                     with m.Else():
@@ -211,15 +212,25 @@ class Link(wiring.Component):
                         m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.comb += self.read.request.valid.eq(~registers)
-                with m.If(registers | self.read.request.ready):
+                with m.If(registers):
+                    m.next = "REGISTER"
+                with m.Elif(self.read.request.ready):
                     m.next = "RESPONSE"
+            with m.State("REGISTER"):   # a cycle to csr_address, two to csr_read_data, one to own
+                m.d.sync += step.eq(step + 1)
+                with m.If(last_step):
+                    m.next = "REPLY"
             with m.State("RESPONSE"):
-                m.d.sync += fetched.eq(Mux(registers, own, word.word_select(address[:low_read], 8)))
-                with m.If(registers | self.read.response.valid):
+                m.d.sync += fetched.eq(word.word_select(address[:low_read], 8))
+                with m.If(self.read.response.valid):
                     m.next = "REPLY"
             with m.State("REPLY"):
-                m.d.comb += [reply.valid.eq(1), reply.payload.byte.eq(fetched),
-                             reply.payload.last.eq(count == 1)]
+                m.d.comb += [
+                    reply.valid.eq(1),
+                    reply.payload.byte.eq(Mux(registers, Mux(
+                        address[9], constants[address[:3]], own), fetched)),
+                    reply.payload.last.eq(count == 1),
+                ]
                 m.d.comb += advance.eq(sent)
                 with m.If(sent):
                     m.next = "FETCH"

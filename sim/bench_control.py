@@ -60,7 +60,7 @@ class Host:
 
     async def read(self, register: int) -> int:
         self.env.set("csr_address", register)
-        await self.env.cycles(2)
+        await self.env.cycles(3)
         return self.env.get("csr_read_data")
 
     async def begin(self) -> None:
@@ -244,11 +244,11 @@ async def counter_read_out(dut: Any) -> None:
             await env.cycles(1)
             # The counters answer in the cycle after the index, like a memory.
             env.set("counter_data", value := env.rng.getrandbits(32))
-            await env.cycles(1)
+            await env.cycles(2)
             check(env.get("counter_index"), index, "counter index")
             check(env.get("counter_tag"), tag, "counter tag")
             check(env.get("csr_read_data"), value, "counter data")
             cover("counter_data")
         env.set("csr_address", Register.MAGIC)
-        await env.cycles(2)
+        await env.cycles(3)
         check(env.get("csr_read_data"), 0x4B41_4E49, "a register after a counter")

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -109,7 +110,8 @@ def build_verilog(label: str, text: str) -> tuple[Path, str]:
     """
     text = primitive_models(text) + text
     inputs = ",".join(_input_names(text))
-    key = hashlib.sha256(" ".join([text, *BUILD_ARGUMENTS]).encode()).hexdigest()[:20]
+    # The build is linked to the libraries of this very environment, which may go or be moved.
+    key = hashlib.sha256(" ".join([text, *BUILD_ARGUMENTS, sys.prefix]).encode()).hexdigest()[:20]
     folder = cache_folder() / "benches" / f"{label}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / "lock"):

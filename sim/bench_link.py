@@ -82,14 +82,15 @@ class Device:
                 self.core.write(item["address"] + i, item["data"] >> 8 * i & 255)
 
     async def _registers(self) -> None:
-        """``csr_read_data`` belongs to the address of the cycle before."""
-        env = self.env
+        """``csr_read_data`` belongs to the address of two cycles before."""
+        env, before = self.env, 0
         while True:
             await env.cycles(1)
             address = env.get("csr_address")
             if env.get("csr_write"):
                 self.core.write_register(address, env.get("csr_write_data"))
-            env.set("csr_read_data", self.core.read_register(address))
+            env.set("csr_read_data", self.core.read_register(before))
+            before = address
 
     def busy(self, value: bool) -> None:
         self.model.core.busy = value

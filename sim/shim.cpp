@@ -22,6 +22,7 @@ namespace {
 using kaniwa::Memory;
 using kaniwa::Timing;
 
+constexpr int CSR_LATENCY = 2;   // cycles from csr_address to csr_read_data, at most
 constexpr uint32_t ADDRESS_MASK = 0x7FFFFFFF;  // within a side; bit 31 selects the side
 
 // Ports are little-endian whatever their width, from CData to VlWide.
@@ -85,7 +86,7 @@ public:
 
     uint32_t csr_read(uint8_t address) {
         top_pointer->csr_address = address;
-        step();
+        for (int i = 0; i < CSR_LATENCY; i++) step();
         return top_pointer->csr_read_data;
     }
 
@@ -97,7 +98,7 @@ public:
         while (cycles < limit && !context.gotError()) {
             step();
             cycles++;
-            if (!(top.csr_read_data & mask)) break;
+            if (cycles >= CSR_LATENCY && !(top.csr_read_data & mask)) break;
         }
         return cycles;
     }

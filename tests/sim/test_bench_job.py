@@ -1,0 +1,17 @@
+"""Where builds of benches are kept."""
+
+from kaniwa.sim import bench_job
+
+SOURCE = "module dut(clk);\n  input clk;\nendmodule\n"
+
+
+def test_a_build_is_of_one_environment(tmp_path, monkeypatch):
+    """It is linked to the environment's libraries: another one, or none there, must not find it."""
+    built = []
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path))
+    monkeypatch.setattr(bench_job, "_build", lambda folder, text: built.append(folder))
+    first, _ = bench_job.build_verilog("bench", SOURCE)
+    assert bench_job.build_verilog("bench", SOURCE)[0] == first
+    monkeypatch.setattr("sys.prefix", "/another")
+    second, _ = bench_job.build_verilog("bench", SOURCE)
+    assert built == [first, second] and first != second
