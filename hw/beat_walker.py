@@ -3,8 +3,10 @@
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.isa import Mode
 
 __all__ = ["BeatWalker", "address_layout", "set_walk", "walk_layout"]
@@ -48,28 +50,34 @@ def address_layout(config: AcceleratorConfig) -> data.StructLayout:
     """Where a beat of ``count`` bytes lies; ``last``: no beat of the tensor follows.
 
     ``ascending``: no byte of the tensor below its end comes later. ``row_first``: none below it
-    does, as it is the first one of a row.
+    does, as it is the first one of a row. ``same_word``: it begins in the word in which the beat
+    before it of this tensor ended. ``crosses``: it ends in the word behind.
     """
     return data.StructLayout({
         "address": unsigned(32),
         "count": range(config.requant_lanes + 1),
         "ascending": unsigned(1),
         "row_first": unsigned(1),
+        "same_word": unsigned(1),
+        "crosses": unsigned(1),
         "last": unsigned(1),
     })
 
 
 class BeatWalker(wiring.Component):
     """Walk a tensor in the order row, pixel, block, beat, or with ``by_block`` row, block, pixel,
-    beat, as the array makes its results.
+    beat, as the array makes its results. Words of memory are taken to have ``word_bytes``.
 
-    Throughput: one beat a cycle; one idle cycle between tensors. ``o`` is decoded from flip-flops.
+    Throughput: one beat a cycle; two idle cycles between tensors. Latency: 2 cycles. ``o`` and
+    ``i.ready`` come from flip-flops, and what takes a beat ends in the buffer of two that ``o`` is.
     A tensor is taken only after the last beat of the one before, so a caller may keep facts about
-    it in registers written when it is taken.
+    it in registers written when it is taken; ``i.ready`` is 1 as long as there is none.
     """
 
-    def __init__(self, config: AcceleratorConfig):
+    def __init__(self, config: AcceleratorConfig, word_bytes: int):
         self._lanes = config.requant_lanes
+        self._word_bytes = word_bytes
+        self._address_layout = address_layout(config)
         super().__init__({
             "i": In(stream.Signature(walk_layout())),
             "o": Out(stream.Signature(address_layout(config))),
@@ -108,17 +116,26 @@ class BeatWalker(wiring.Component):
         rows_last = Signal(reset_less=True)
         inner_end = Signal()
         row_end = Signal()
-        accepted = self.o.valid & self.o.ready
+        m.submodules.beats = beats = StreamBuffer(self._address_layout)
+        wiring.connect(m, beats.o, wiring.flipped(self.o))
+        beat = beats.i.payload
+        low = exact_log2(self._word_bytes)
+        offset, word = address[:low], address[low:]
+        same = Signal(reset_less=True)   # the beat before is one of this tensor
+        last_word = Signal.like(word, reset_less=True)   # in which that one ended
+        accepted = active & beats.i.ready
         m.d.comb += [
             inner_end.eq(block_end & inner_last),
             row_end.eq(inner_end & outer_last),
-            self.o.valid.eq(active),
-            self.o.payload.address.eq(address),
-            self.o.payload.count.eq(Mux(block_end, width, self._lanes)),
-            self.o.payload.ascending.eq(~by_block | outer_last),
-            self.o.payload.row_first.eq(row_first),
-            self.o.payload.last.eq(row_end & rows_last),
-            self.i.ready.eq(~active),
+            beats.i.valid.eq(active),
+            beat.address.eq(address),
+            beat.count.eq(Mux(block_end, width, self._lanes)),
+            beat.ascending.eq(~by_block | outer_last),
+            beat.row_first.eq(row_first),
+            beat.same_word.eq(same & (word == last_word)),
+            beat.crosses.eq(offset + beat.count > self._word_bytes),
+            beat.last.eq(row_end & rows_last),
+            self.i.ready.eq(~active & ~beats.o.valid),
         ]
 
         # Whether the block after this one is the last one of its pixel.
@@ -128,11 +145,13 @@ class BeatWalker(wiring.Component):
             Mux(inner_end, inner_one, inner_after == 1))
         with m.If(accepted):
             m.d.sync += [
-                active.eq(~self.o.payload.last),
-                address.eq(address + Mux(block_end & by_block, to_next, self.o.payload.count)),
+                active.eq(~beat.last),
+                address.eq(address + Mux(block_end & by_block, to_next, beat.count)),
                 width.eq(width - self._lanes),
                 to_next.eq(to_next - self._lanes),
                 row_first.eq(row_end),
+                same.eq(1),
+                last_word.eq(word + beat.crosses),
                 block_end.eq(width <= 2 * self._lanes),
             ]
             with m.If(block_end):
@@ -182,6 +201,7 @@ class BeatWalker(wiring.Component):
                 last_narrow.eq(new.last_width <= self._lanes),
                 to_next.eq(new.pixel_pitch),
                 row_first.eq(1),
+                same.eq(0),
             ]
             for count, one, after, last, of_pixels in (
                     (outer, outer_one, outer_after, outer_last, ~new.by_block),

@@ -82,14 +82,12 @@ class Control(Component):
         error_code = Signal(4)
         error_instruction = Signal(16)
 
-        write = Signal()
+        write = self.csr_write
         start = Signal()
         abort = Signal()
-        m.d.comb += [
-            write.eq(self.csr_write),
-            abort.eq(write & (self.csr_address == Register.CONTROL) & self.csr_write_data[1]),
-            start.eq(write & (self.csr_address == Register.CONTROL) & self.csr_write_data[0]),
-        ]
+        commanded = write & (self.csr_address == Register.CONTROL)
+        m.d.sync += [abort.eq(commanded & self.csr_write_data[1]),
+                     start.eq(commanded & self.csr_write_data[0])]
         # The low bits of an address within a word of device memory do not count.
         address_bits = (self._config.read_bytes - 1).bit_length()
         with m.If(write):

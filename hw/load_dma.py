@@ -9,6 +9,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import line_lane_bits, line_position_bits, read_port, unit_layout
 from kaniwa.hw.memory import READS_IN_FLIGHT
 from kaniwa.hw.producer_watch import ProducerWatch, progress_ports
+from kaniwa.hw.stream_buffer import StreamBuffer
 
 __all__ = ["LoadDma", "line_write_layout"]
 
@@ -24,10 +25,10 @@ def line_write_layout(config: AcceleratorConfig) -> data.StructLayout:
 class LoadDma(wiring.Component):
     """Load input rows as aligned words into the line buffer's ring, as far ahead as it has room.
 
-    Throughput: one word a cycle, also from row to row; one idle cycle between instructions.
-    Latency: 3 cycles from an instruction to its first request, 1 from a response to ``o``.
+    Throughput: one word a cycle, also from row to row; three idle cycles between instructions.
+    Latency: 4 cycles from an instruction to its first request, 1 from a response to ``o``.
     A word is requested only if its end, for the last word of a row the end of the row's slot, is at
-    most line_bytes past ``freed``. ``loaded`` is that end from the cycle after the word was in
+    most line_bytes past what ``freed`` was in the cycle before. ``loaded`` is that end from the cycle after the word was in
     ``o``. ``dependency`` is 1 in the cycle after one in which a watermark held a request back.
     """
 
@@ -54,7 +55,7 @@ class LoadDma(wiring.Component):
         position_bits = line_position_bits(self._config) - lane
 
         # The instruction. A row goes on to the word that holds its last byte.
-        active = Signal()
+        starting, active = Signal(), Signal()
         rows_after = Signal(16, reset_less=True)
         word = Signal(32 - low, reset_less=True)
         last_byte = Signal(32, reset_less=True)
@@ -63,8 +64,6 @@ class LoadDma(wiring.Component):
         slot_lanes = Signal(16 - lane, reset_less=True)
         position = Signal(position_bits)
         slot_end = Signal(position_bits, reset_less=True)
-        wait = Signal(16, reset_less=True)
-        use_watermark = Signal(reset_less=True)
 
         # The next request, and where its word ends in memory and in the ring.
         pending = Signal()
@@ -72,16 +71,19 @@ class LoadDma(wiring.Component):
         pending_last = Signal(low, reset_less=True)  # last byte of the word that the row needs
         pending_end = Signal.like(position, reset_less=True)
         leaves = Signal()
+        moves = Signal()   # another request is pending from the next cycle on
 
         row_end = word == last_byte[low:]
         end = Mux(row_end, slot_end, position + word_lanes)[:position_bits]
+        last = Mux(row_end, last_byte[:low], (1 << low) - 1)
+        m.d.comb += moves.eq(active & (~pending | leaves))
         with m.If(leaves):
             m.d.sync += pending.eq(0)
-        with m.If(active & (~pending | leaves)):
+        with m.If(moves):
             m.d.sync += [
                 pending.eq(1),
                 pending_word.eq(word),
-                pending_last.eq(Mux(row_end, last_byte[:low], (1 << low) - 1)),
+                pending_last.eq(last),
                 pending_end.eq(end),
                 position.eq(end),
                 word.eq(word + 1),
@@ -96,12 +98,16 @@ class LoadDma(wiring.Component):
                     slot_end.eq(slot_end + slot_lanes),
                 ]
 
-        # ``wait`` belongs to the pending request too, so an instruction begins when that is gone.
+        # What is waited for belongs to the pending request too, so an instruction begins when that
+        # is gone.
         new = self.i_instruction.payload
-        m.d.comb += self.i_instruction.ready.eq(~active & (~pending | leaves))
-        with m.If(self.i_instruction.valid & self.i_instruction.ready):
+        begins = self.i_instruction.valid & self.i_instruction.ready
+        m.d.comb += self.i_instruction.ready.eq(~active & ~starting & ~pending)
+        m.d.sync += starting.eq(begins)
+        with m.If(starting):
+            m.d.sync += active.eq(1)
+        with m.If(begins):
             m.d.sync += [
-                active.eq(1),
                 rows_after.eq(new.ifm_rows - 1),
                 word.eq(new.ifm_address[low:]),
                 last_byte.eq(new.ifm_address + new.ifm_row_bytes - 1),
@@ -109,8 +115,6 @@ class LoadDma(wiring.Component):
                 pitch.eq(new.ifm_pitch),
                 slot_lanes.eq(new.line_pitch[lane:]),
                 slot_end.eq(position + new.line_pitch[lane:]),
-                wait.eq(new.ifm_wait),
-                use_watermark.eq(new.ifm_watermark),
             ]
 
         # The end of each word in flight, in lanes of the ring; the response is a cycle in ``o``
@@ -118,31 +122,42 @@ class LoadDma(wiring.Component):
         m.submodules.in_flight = in_flight = fifo.SyncFIFOBuffered(
             width=position_bits, depth=READS_IN_FLIGHT)
 
-        # A request is pending two cycles after its instruction was accepted at the earliest.
-        m.submodules.producer = producer = ProducerWatch()
-        m.d.comb += [producer.wait.eq(wait), producer.retired.eq(self.retired),
-                     producer.retire.eq(self.retire)]
-        running = self.watermark_valid & use_watermark & producer.next
-        allowed = (producer.done
-                   | (running & (Cat(pending_last, pending_word) < self.watermark)))
-        # ``freed`` may be ahead of what is loaded, by rows that a stride skips.
-        room = Signal(signed(position_bits))
-        request = self.memory.request
+        # A request is pending three cycles after its instruction was accepted at the earliest.
+        m.submodules.producer = producer = ProducerWatch(low)
         m.d.comb += [
-            room.eq(self.freed[lane:] + ring_lanes - pending_end),
-            leaves.eq(pending & allowed & (room >= 0) & in_flight.w_rdy
-                      & (~request.valid | request.ready)),
+            *producer.watch(self),
+            producer.begin.eq(begins),
+            producer.wait.eq(new.ifm_wait),
+            producer.use_watermark.eq(new.ifm_watermark),
+            producer.moves.eq(moves),
+            producer.following_word.eq(word),
+            producer.following_last.eq(last),
+            producer.word.eq(pending_word),
+            producer.last.eq(pending_last),
+        ]
+        # ``freed`` may be ahead of what is loaded, by rows that a stride skips.
+        limit = self.freed[lane:] + ring_lanes
+        has_room = Signal()
+
+        def reaches(place):
+            room = (limit - place)[:position_bits].as_signed()
+            return room >= 0
+
+        # Three subtractions, for what chooses between them comes late.
+        m.d.sync += has_room.eq(Mux(
+            moves, Mux(row_end, reaches(slot_end), reaches(position + word_lanes)),
+            reaches(pending_end)))
+
+        m.submodules.requests = requests = StreamBuffer(unsigned(32))
+        wiring.connect(m, requests.o, wiring.flipped(self.memory.request))
+        m.d.comb += [
+            leaves.eq(pending & producer.allowed & has_room & in_flight.w_rdy & requests.i.ready),
+            requests.i.valid.eq(leaves),
+            requests.i.payload.eq(Cat(C(0, low), pending_word)),
             in_flight.w_data.eq(pending_end),
             in_flight.w_en.eq(leaves),
         ]
-        m.d.sync += self.dependency.eq(pending & ~allowed)
-        with m.If(leaves):
-            m.d.sync += [
-                request.valid.eq(1),
-                request.payload.eq(Cat(C(0, low), pending_word)),
-            ]
-        with m.Elif(request.ready):
-            m.d.sync += request.valid.eq(0)
+        m.d.sync += self.dependency.eq(pending & ~producer.allowed)
 
         loaded = Signal(position_bits)
         word_data = Signal(8 * self._config.read_bytes, reset_less=True)
@@ -151,7 +166,7 @@ class LoadDma(wiring.Component):
             self.o.payload.data.eq(word_data),
             self.loaded.eq(Cat(C(0, lane), loaded)),
             in_flight.r_en.eq(self.o.valid),
-            self.idle.eq(~active & ~pending & (in_flight.level == 0)),
+            self.idle.eq(~active & ~starting & ~pending & (in_flight.level == 0)),
         ]
         m.d.sync += [
             self.o.valid.eq(self.memory.response.valid),

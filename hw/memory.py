@@ -220,10 +220,12 @@ class MemorySystem(wiring.Component):
             (self.local_write.request.valid | self.outside_write.request.valid) & ~write.ready)
 
         m.d.comb += self.idle.eq(Cat(side.idle for side in sides).all() & ~started)
-        m.d.sync += self.error.eq(dropped.any())
+        reported = Signal.like(dropped)
+        m.d.sync += reported.eq(dropped)
+        m.d.comb += self.error.eq(reported.any())
         for number in reversed(range(len(READERS) + 1)):
-            with m.If(dropped[number]):
-                m.d.sync += self.error_client.eq(number)
+            with m.If(reported[number]):
+                m.d.comb += self.error_client.eq(number)
         return m
 
 

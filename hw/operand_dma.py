@@ -9,6 +9,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.beat_walker import BeatWalker, set_walk
 from kaniwa.hw.interfaces import beat_layout, read_port, unit_layout
 from kaniwa.hw.producer_watch import ProducerWatch, progress_ports
+from kaniwa.hw.stream_buffer import StreamBuffer
 
 __all__ = ["OperandDma"]
 
@@ -59,7 +60,7 @@ class OperandDma(wiring.Component):
         m = Module()
         low = exact_log2(self._config.read_bytes)
 
-        m.submodules.walker = walker = BeatWalker(self._config)
+        m.submodules.walker = walker = BeatWalker(self._config, self._config.read_bytes)
         m.submodules.moves = moves = fifo.SyncFIFOBuffered(
             width=self._move_layout().size, depth=BEATS_AHEAD)
         m.submodules.words = words = fifo.SyncFIFOBuffered(
@@ -71,12 +72,12 @@ class OperandDma(wiring.Component):
         pending_move = Signal(self._move_layout(), reset_less=True)
         pending_word = Signal(32 - low, reset_less=True)
         leaves = Signal()
+        moves_on = Signal()   # another move is pending from the next cycle on
 
-        wait = Signal(16, reset_less=True)
-        use_watermark = Signal(reset_less=True)
         new = self.i_instruction.payload
-        # ``wait`` belongs to the pending move too, so an instruction begins when that is gone.
-        may_begin = walker.i.ready & (~pending | leaves)
+        # What is waited for belongs to the pending move too, so an instruction begins when that is
+        # gone.
+        may_begin = walker.i.ready & ~pending
         begins = self.i_instruction.valid & may_begin & new.add
         m.d.comb += [
             self.i_instruction.ready.eq(may_begin),
@@ -85,18 +86,18 @@ class OperandDma(wiring.Component):
         ]
 
         # A beat becomes one move, or two if neither of its two words has been read.
-        known = Signal()  # the word before last_word + 1 is this instruction's
-        last_word = Signal.like(pending_word, reset_less=True)
+        begun = Signal()   # its first word has been read, as the first of two moves
         beat = walker.o.payload
         offset, first_word = beat.address[:low], beat.address[low:]
-        fresh = ~known | (first_word != last_word)
-        cross = offset + beat.count > self._config.read_bytes
+        fresh = ~beat.same_word & ~begun
+        cross = beat.crosses
         emit = ~(fresh & cross)
         take = fresh | cross
         with m.If(leaves):
             m.d.sync += pending.eq(0)
-        with m.If(walker.o.valid & (~pending | leaves)):
-            word = Mux(fresh, first_word, first_word + 1)[:32 - low]
+        word = Mux(fresh, first_word, first_word + 1)[:32 - low]
+        m.d.comb += moves_on.eq(walker.o.valid & (~pending | leaves))
+        with m.If(moves_on):
             m.d.sync += [
                 pending.eq(1),
                 pending_move.take.eq(take),
@@ -107,27 +108,30 @@ class OperandDma(wiring.Component):
                 pending_word.eq(word),
             ]
             m.d.comb += walker.o.ready.eq(emit)
-            with m.If(take):
-                m.d.sync += [known.eq(1), last_word.eq(word)]
-        with m.If(begins):
-            m.d.sync += [
-                wait.eq(new.operand_wait),
-                use_watermark.eq(new.operand_watermark),
-                known.eq(0),
-            ]
+            m.d.sync += begun.eq(~emit)
 
-        # A move is pending two cycles after its instruction was accepted at the earliest.
-        m.submodules.producer = producer = ProducerWatch()
-        m.d.comb += [producer.wait.eq(wait), producer.retired.eq(self.retired),
-                     producer.retire.eq(self.retire)]
-        running = self.watermark_valid & use_watermark & producer.next
-        allowed = (producer.done
-                   | (running & (Cat(C((1 << low) - 1, low), pending_word) < self.watermark)))
-        request = self.memory.request
-        may_request = (allowed & (words_due != self._words_ahead)
-                       & (~request.valid | request.ready))
+        # A move is pending three cycles after its instruction was accepted at the earliest.
+        m.submodules.producer = producer = ProducerWatch(low)
+        whole = (1 << low) - 1
+        m.d.comb += [
+            *producer.watch(self),
+            producer.begin.eq(begins),
+            producer.wait.eq(new.operand_wait),
+            producer.use_watermark.eq(new.operand_watermark),
+            producer.moves.eq(moves_on),
+            producer.following_word.eq(word),
+            producer.following_last.eq(whole),
+            producer.word.eq(pending_word),
+            producer.last.eq(whole),
+        ]
+        allowed = producer.allowed
+        m.submodules.requests = buffer = StreamBuffer(unsigned(32))
+        wiring.connect(m, buffer.o, wiring.flipped(self.memory.request))
+        may_request = allowed & (words_due != self._words_ahead) & buffer.i.ready
         requests = leaves & pending_move.take
         m.d.comb += [
+            buffer.i.valid.eq(requests),
+            buffer.i.payload.eq(Cat(C(0, low), pending_word)),
             leaves.eq(pending & moves.w_rdy & (~pending_move.take | may_request)),
             moves.w_data.eq(pending_move),
             moves.w_en.eq(leaves),
@@ -135,17 +139,10 @@ class OperandDma(wiring.Component):
             words.w_en.eq(self.memory.response.valid),
         ]
         m.d.sync += self.dependency.eq(pending & pending_move.take & ~allowed)
-        with m.If(requests):
-            m.d.sync += [
-                request.valid.eq(1),
-                request.payload.eq(Cat(C(0, low), pending_word)),
-            ]
-        with m.Elif(request.ready):
-            m.d.sync += request.valid.eq(0)
 
         taken = self._take_apart(m, moves, words)
         m.d.sync += words_due.eq(words_due + requests - taken)
-        m.d.comb += self.idle.eq(~walker.o.valid & ~pending & (moves.level == 0)
+        m.d.comb += self.idle.eq(walker.i.ready & ~pending & (moves.level == 0)
                                  & (words_due == 0) & ~self.o.valid)
         return m
 

@@ -16,7 +16,7 @@ class StoreDma(wiring.Component):
     """Combine beats of results into masked words and write them; tell readers how far it got.
 
     Throughput: one beat a cycle, one cycle more for one that crosses into a second word and does
-    not continue the word before; one idle cycle between instructions. Latency: 2 cycles from the
+    not continue the word before; two idle cycles between instructions. Latency: 2 cycles from the
     beat that completes a word to its write request.
     ``retired`` counts instructions whose last word was accepted, ``retire`` is 1 in the cycle in
     which it first shows a new count, with that instruction's tag in ``retire_tag``. ``watermark``
@@ -54,7 +54,7 @@ class StoreDma(wiring.Component):
             "owner": owner_layout,
         })
 
-        m.submodules.walker = walker = BeatWalker(self._config)
+        m.submodules.walker = walker = BeatWalker(self._config, width)
         new = self.i_instruction.payload
         tag = Signal(10, reset_less=True)
         in_order = Signal(reset_less=True)
@@ -76,6 +76,7 @@ class StoreDma(wiring.Component):
         placed_same = Signal(reset_less=True)   # begins in the word where the one before ended
         cross = Signal(reset_less=True)
         fills = Signal(reset_less=True)  # up to the end of a word
+        completes = Signal(reset_less=True)   # a word: crosses, fills it or is the last one
         consumed = Signal()
         next_word = (placed_beat.word + 1)[:32 - low]
 
@@ -111,9 +112,10 @@ class StoreDma(wiring.Component):
                 placed_high.eq(mask[width:]),
                 placed_ascending.eq(beat.ascending),
                 placed_first.eq(beat.row_first),
-                placed_same.eq(beat.address[low:] == Mux(cross, next_word, placed_beat.word)),
-                cross.eq(end > width),
+                placed_same.eq(beat.same_word),
+                cross.eq(beat.crosses),
                 fills.eq(end == width),
+                completes.eq((end >= width) | beat.last),
             ]
         with m.Elif(consumed):
             m.d.sync += placed.eq(0)
@@ -154,7 +156,7 @@ class StoreDma(wiring.Component):
         reaches = placed_ascending | placed_first
 
         with m.If(placed & (~held | joins)):
-            with m.If(cross | fills | placed_beat.owner.last):
+            with m.If(completes):
                 m.d.comb += consumed.eq(out_free)
                 with m.If(out_free):
                     m.d.sync += [
@@ -197,5 +199,5 @@ class StoreDma(wiring.Component):
                 self.retired.eq(self.retired + out_word.owner.last),
                 self.retire_tag.eq(out_word.owner.tag),
             ]
-        m.d.comb += self.idle.eq(~walker.o.valid & ~placed & ~held & ~out)
+        m.d.comb += self.idle.eq(walker.i.ready & ~placed & ~held & ~out)
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import read_port, unit_layout
+from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.hw.unchecked_read import UncheckedRead
 
 __all__ = ["WeightFetch", "fetched_layout"]
@@ -25,7 +26,8 @@ class WeightFetch(wiring.Component):
     Throughput: a word a cycle, without a gap between repeats; one cycle between instructions, two
     before one without parameters.
     A word is passed on two cycles after its response.
-    An instruction with nothing to read is accepted once all words before it were passed on.
+    After an instruction with nothing to read the next one is accepted three cycles after all words
+    before it were passed on.
     ``o.payload.instruction`` keeps its value until the next word. ``idle``: nothing to be read or
     passed on.
     """
@@ -48,44 +50,59 @@ class WeightFetch(wiring.Component):
         nothing = Signal()
 
         pending = Signal()  # words remain to be requested
+        empty = Signal()    # or there are none, and those before are to be passed on first
         skip = Signal()     # there are no parameters: turn to the weights
         first = Signal()    # the next request is the first of its instruction
         room = Signal(init=1)
         address = Signal(32 - shift, reset_less=True)
         remaining = Signal(24 - shift, reset_less=True)
+        final = Signal(reset_less=True)        # remaining == 1
         repeats = Signal(32, reset_less=True)  # passes over the weights yet to begin
         again_address = Signal(32 - shift, reset_less=True)
         again_words = Signal(24 - shift, reset_less=True)
+        again_one = Signal(reset_less=True)    # again_words == 1
 
         accepted = self.i_instruction.valid & self.i_instruction.ready
-        requested = self.memory.request.valid & self.memory.request.ready
-        drained = Signal()
+        # What memory grants ends in the buffer, and not in all that a request moves.
+        m.submodules.requests = requests = StreamBuffer(unsigned(32))
+        wiring.connect(m, requests.o, wiring.flipped(self.memory.request))
+        requested = requests.i.valid & requests.i.ready
+        drained, was_drained = Signal(), Signal()
         m.d.comb += [
             nothing.eq(~(parameter_words.any() | weight_words.any())),
-            self.i_instruction.ready.eq(~pending & (drained | ~nothing)),
-            self.memory.request.valid.eq(pending & room & ~skip),
-            self.memory.request.payload.eq(Cat(C(0, shift), address)),
+            self.i_instruction.ready.eq(~pending & ~empty),
+            requests.i.valid.eq(pending & room & ~skip),
+            requests.i.payload.eq(Cat(C(0, shift), address)),
         ]
         with m.If(requested):
-            m.d.sync += [address.eq(address + 1), remaining.eq(remaining - 1), first.eq(0)]
-        with m.If(pending & (skip | (requested & (remaining == 1)))):
+            m.d.sync += [address.eq(address + 1), remaining.eq(remaining - 1), first.eq(0),
+                         final.eq(remaining == 2)]
+        with m.If(pending & (skip | (requested & final))):
             m.d.sync += [
                 skip.eq(0),
                 address.eq(again_address),
                 remaining.eq(again_words),
+                final.eq(again_one),
                 repeats.eq(repeats - 1),
                 pending.eq(repeats != 0),
             ]
+        m.d.sync += was_drained.eq(drained)
+        ends_empty = empty & was_drained   # nothing has come since
+        with m.If(ends_empty):
+            m.d.sync += empty.eq(0)
         with m.If(accepted):
             m.d.sync += [
                 pending.eq(~nothing),
+                empty.eq(nothing),
                 skip.eq(~parameter_words.any()),
                 first.eq(1),
                 address.eq(fields.parameter_address[shift:]),
                 remaining.eq(parameter_words),
+                final.eq(parameter_words == 1),
                 repeats.eq(Mux(weight_words.any(), fields.weight_repeat, 0)),
                 again_address.eq(fields.weight_address[shift:]),
                 again_words.eq(weight_words),
+                again_one.eq(weight_words == 1),
             ]
 
         # Responses cannot be held back, so a request reserves the room for its response. A word is
@@ -112,7 +129,7 @@ class WeightFetch(wiring.Component):
             self.o.payload.instruction.eq(instruction),
             reserved_next.eq(reserved + requested - advance),
             drained.eq((reserved == 0) & ~self.o.valid),
-            self.idle.eq(drained & ~pending),
+            self.idle.eq(drained & ~pending & ~empty),
         ]
         m.d.sync += [
             reserved.eq(reserved_next),
@@ -129,6 +146,6 @@ class WeightFetch(wiring.Component):
             m.d.sync += [read_index.eq(read_index + 1), self.o.valid.eq(1)]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If((accepted & nothing) | (advance & begins.bit_select(read_index[:-1], 1))):
+        with m.If(ends_empty | (advance & begins.bit_select(read_index[:-1], 1))):
             m.d.sync += instruction.eq(instruction + 1)
         return m

@@ -304,5 +304,5 @@ async def loads_a_word_a_cycle(dut: Any, latency: int) -> None:
     for first, end in zip(starts, [*starts[1:], len(model.words)], strict=True):
         check(rig.port.cycles[end - 1] - rig.port.cycles[first], end - 1 - first, "cycles")
         if first:
-            check(rig.port.cycles[first] - rig.port.cycles[first - 1], 2, "to the next tensor")
+            check(rig.port.cycles[first] - rig.port.cycles[first - 1], 4, "to the next tensor")
     cover("full_rate")

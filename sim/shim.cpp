@@ -22,7 +22,8 @@ namespace {
 using kaniwa::Memory;
 using kaniwa::Timing;
 
-constexpr int CSR_LATENCY = 2;   // cycles from csr_address to csr_read_data, at most
+// Cycles after which csr_read_data shows what csr_address selects, and a command its effect, at most.
+constexpr int CSR_LATENCY = 3;
 constexpr uint32_t ADDRESS_MASK = 0x7FFFFFFF;  // within a side; bit 31 selects the side
 
 // Ports are little-endian whatever their width, from CData to VlWide.

@@ -30,14 +30,15 @@ class Load:
     def _read(self) -> Reader:
         events, width, size = self._events, self._config.read_bytes, self._config.line_bytes
         load_ready = events.load_ready
-        base, leave, granted = 0, 0, 0
+        before, granted = -1, -1   # grants of the last two requests
+        base, free = 0, 0          # free: from when on an instruction is taken
         next_free, freed, number = 0, 0, 0
         events.open["load"].append(0)
         for index, v in enumerate(self._instructions):
             offered = events.offered["load"]
             while len(offered) <= index:
                 yield None
-            leave = max(offered[index], leave) + 1
+            leave = max(offered[index], free) + 2
             allowed, known = 0, 0     # cycle from which reads up to ``known`` are allowed
             if not v["ifm_wait"]:
                 known = NEVER
@@ -52,7 +53,7 @@ class Load:
                     if address + width >= row_end:
                         end = base + (row + 1) * v["line_pitch"]
                     pending = leave + 1
-                    leave = max(pending, granted)
+                    leave = max(pending, before + 1)
                     if number >= IN_FLIGHT:
                         while len(load_ready) <= number - IN_FLIGHT:
                             yield None
@@ -62,18 +63,18 @@ class Load:
                             yield None
                         cycle, freed = events.frees[next_free]
                         next_free += 1
-                        leave = max(leave, cycle)
+                        leave = max(leave, cycle + 1)
                     last = min(address + width, row_end) - 1
                     if last >= known:
                         waiting = v["ifm_wait"] - 1
                         while last >= known:
                             if mark < len(events.watermarks[waiting][0] if waiting < len(
                                     events.watermarks) else ()) and v["ifm_watermark"]:
-                                allowed = events.watermarks[waiting][0][mark]
+                                allowed = events.watermarks[waiting][0][mark] + 1
                                 known = events.watermarks[waiting][1][mark]
                                 mark += 1
                             elif len(events.retired) > waiting:
-                                allowed, known = events.retired[waiting], NEVER
+                                allowed, known = events.retired[waiting] + 1, NEVER
                             else:
                                 yield None
                         if allowed > pending:
@@ -83,8 +84,9 @@ class Load:
                     number += 1
                     address += width
                     if row == v["ifm_rows"] - 1 and address >= row_end:
-                        events.open["load"].append(leave)
-                    granted = yield leave + 1
+                        free = leave + 1
+                        events.open["load"].append(free)
+                    before, granted = granted, (yield max(leave, granted) + 1)
             base += v["ifm_rows"] * v["line_pitch"]
         while True:
             yield None

@@ -81,15 +81,18 @@ class OperandPath:
     def _read(self) -> Reader:
         events, width = self._events, self._config.read_bytes
         moves, moved, taken = self._moves, self._moved, self._taken
-        granted, leave, requested = 0, 0, 0
+        before, granted = -1, -1   # grants of the last two requests
+        free, requested = 0, 0     # free: from when on an instruction is taken
         events.open["operand"].append(0)
         for index, v in enumerate(self._instructions):
             while len(events.offered["operand"]) <= index:
                 yield None
-            leave = max(leave, events.offered["operand"][index]) + 1
+            begun = max(free, events.offered["operand"][index])
             if not v["add"]:
-                events.open["operand"].append(leave)
+                free = begun + 1
+                events.open["operand"].append(free)
                 continue
+            leave = begun + 2
             last_word, mark = -1, 0
             allowed, known = 0, NEVER if not v["operand_wait"] else 0
             waiting = v["operand_wait"] - 1
@@ -125,20 +128,21 @@ class OperandPath:
                                      if waiting < len(events.watermarks)
                                      and v["operand_watermark"] else ((), ()))
                             if mark < len(marks[0]):
-                                allowed, known = marks[0][mark], marks[1][mark]
+                                allowed, known = marks[0][mark] + 1, marks[1][mark]
                                 mark += 1
                             elif len(events.retired) > waiting:
-                                allowed, known = events.retired[waiting], NEVER
+                                allowed, known = events.retired[waiting] + 1, NEVER
                             else:
                                 yield None
-                        leave = max(leave, granted, allowed)
+                        leave = max(leave, before + 1, allowed)
                     last_word = word
                     moves.append((leave, fresh, number == len(takes) - 1))
                     if beat is None and number == len(takes) - 1:
-                        events.open["operand"].append(leave)
+                        free = leave + 1
+                        events.open["operand"].append(free)
                     if fresh:
                         requested += 1
                         self.address = word * width
-                        granted = yield leave + 1
+                        before, granted = granted, (yield max(leave, granted) + 1)
         while True:
             yield None

@@ -94,7 +94,7 @@ class Store:
                     yield
                 while not begun:
                     if len(offered) > index:
-                        cycle = max(cycle + 1, offered[index])
+                        cycle = max(cycle + 1, offered[index]) + 1
                         begun = True
                     else:
                         next(self._combining)

@@ -68,20 +68,21 @@ class WeightPath:
 
     def _fetch(self) -> Reader:
         events, width = self._events, self._config.read_bytes
+        before, granted = -1, -1   # grants of the last two requests
         free, word = 0, 0
         for index, v in enumerate(self._instructions):
             first, again = v["parameter_bytes"] // width, v["weight_bytes"] // width
-            if not first + again:
-                while len(self._shifted) < word:
-                    self.poke()
-                    yield None
-                free = max(free, self._shifted[-1] + 1 if word else 0)
             events.open["weights"].append(free)
             while len(events.offered["weights"]) <= index:
                 self.poke()
                 yield None
             begun = max(events.offered["weights"][index], free)
             free = begun + 1
+            if not first + again:
+                while len(self._shifted) < word:
+                    self.poke()
+                    yield None
+                free = max(free, self._shifted[-1] + 2 if word else 0) + 1
             ready = begun + (1 if first else 2)
             address = v["parameter_address"]
             for number in range(first + again * v["weight_repeat"]):
@@ -94,7 +95,9 @@ class WeightPath:
                             yield None
                     ready = max(ready, room + 1)
                 self.address = address
-                ready = free = (yield ready) + 1
+                ready = max(ready, before + 1)
+                before, granted = granted, (yield max(ready, granted) + 1)
+                ready = free = ready + 1
                 address += width
                 word += 1
         while True:
