@@ -28,8 +28,9 @@ class LoadDma(wiring.Component):
     Throughput: one word a cycle, also from row to row; three idle cycles between instructions.
     Latency: 4 cycles from an instruction to its first request, 1 from a response to ``o``.
     A word is requested only if its end, for the last word of a row the end of the row's slot, is at
-    most line_bytes past what ``freed`` was in the cycle before. ``loaded`` is that end from the cycle after the word was in
-    ``o``. ``dependency`` is 1 in the cycle after one in which a watermark held a request back.
+    most line_bytes past what ``freed`` was in the cycle before. ``loaded`` is that end from the
+    cycle after the word was in ``o``. ``dependency`` is 1 in the cycle after one in which a
+    watermark held a request back.
     """
 
     def __init__(self, config: AcceleratorConfig):
