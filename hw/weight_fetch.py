@@ -76,7 +76,9 @@ class WeightFetch(wiring.Component):
                 repeats.eq(repeats - 1),
                 pending.eq(repeats != 0),
             ]
-        with m.If(accepted):
+        # Whether there is anything to read is found out late. What follows from it is ``pending``
+        # alone, and that an instruction is accepted; while nothing is pending all else is free.
+        with m.If(self.i_instruction.valid & ~pending):
             m.d.sync += [
                 pending.eq(~nothing),
                 skip.eq(~parameter_words.any()),
