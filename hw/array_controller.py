@@ -181,13 +181,13 @@ class ArrayController(Component):
 
         m.submodules.release = release = RowRelease(config)
         m.d.comb += [
-            release.arrives.eq(waiting.moves & following.step.row_first),
-            release.above.eq(~following.step.row_valid & ~following.step.row_below),
-            release.below.eq(following.step.row_below),
-            release.row_lane.eq(following.step.row_lane),
-            release.line_end.eq(following.line_end),
+            release.moves.eq(waiting.moves),
+            release.first.eq(step_3.row_first),
+            release.above.eq(~step_3.row_valid & ~step_3.row_below),
+            release.below.eq(step_3.row_below),
+            release.row_lane.eq(step_3.row_lane),
+            release.line_end.eq(here.line_end),
             release.ended.eq(issue & step_3.instruction_end),
-            release.ended_line_end.eq(here.line_end),
             release.turn.eq(self.turn),
             self.free.eq(release.free),
             self.free_lane.eq(release.free_lane),

@@ -110,12 +110,11 @@ class ArraySwitch(Component):
         turns = Signal(len(controllers), init=1)   # decoded ``owner``
         m.d.comb += [controller.turn.eq(turn)
                      for controller, turn in zip(controllers, turns, strict=True)]
-        with m.Switch(current):
-            for index, controller in enumerate(controllers):
-                with m.Case(index):
-                    m.d.comb += leaving.eq(controller.leaving)
-                    with m.If(controller.leaving):
-                        m.d.sync += ring_base.eq(controller.ring_end)
+        # Only the controller of the instruction accepted last has one that may leave.
+        m.d.comb += leaving.eq(Cat(controller.leaving for controller in controllers).any())
+        for controller in controllers:
+            with m.If(controller.leaving):
+                m.d.sync += ring_base.eq(controller.ring_end)
         with m.If(~chosen["pending"]):
             m.d.sync += [owner.eq(current), turns.eq(1 << current)]
 

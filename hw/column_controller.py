@@ -181,13 +181,13 @@ class ColumnController(Component):
             ]
         m.submodules.release = release = RowRelease(config)
         m.d.comb += [
-            release.arrives.eq(waiting.moves & following.column.row_first),
-            release.above.eq(following.column.row < 0),
-            release.below.eq(following.below),
-            release.row_lane.eq(following.column.row_lane),
-            release.line_end.eq(following.line_end),
+            release.moves.eq(waiting.moves),
+            release.first.eq(column.row_first),
+            release.above.eq(column.row < 0),
+            release.below.eq(here.below),
+            release.row_lane.eq(column.row_lane),
+            release.line_end.eq(here.line_end),
             release.ended.eq(issue & column.instruction_end),
-            release.ended_line_end.eq(here.line_end),
             release.turn.eq(self.turn),
             self.free.eq(release.free),
             self.free_lane.eq(release.free_lane),

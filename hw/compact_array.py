@@ -92,7 +92,7 @@ class CompactArray(Component):
     def _count(self, m):
         """The loops' counters; for each loop whether this step ends it and all inside it."""
         limits = {name: self._config.field_limit(name, FIELDS[name].high) for name in LOOPS}
-        m.submodules.counters = counters = LoopCounters(limits=limits)
+        m.submodules.counters = counters = LoopCounters(limits=limits, ahead=False)
         m.d.comb += [
             counters.start.eq(self.begin),
             counters.advance.eq(self.issue),

@@ -56,9 +56,8 @@ class Elementwise(wiring.Component):
     waits for them. A sum has 32 bits: whoever fills the tables keeps it within them. Factors leave
     unmultiplied: the way from a memory through a multiplier is too long for a cycle.
 
-    Each lane has its own copy of both tables, two memories of 512 words of 32 bits: a
-    lookup keeps ``i_table`` waiting, and a bank must not be written while values that use it are
-    on their way.
+    Each lane has its own copy of both tables, two memories of 512 words of 32 bits. ``i_table``
+    is always ready: a bank must not be written while values that use it are on their way.
     """
 
     def __init__(self, config: AcceleratorConfig, tag=8):
@@ -91,7 +90,7 @@ class Elementwise(wiring.Component):
             self.i.ready.eq(advance_read & operand_ready),
             accepted.eq(self.i.valid & self.i.ready),
             self.i_operand.ready.eq(self.i.valid & self.i.payload.add & advance_read),
-            self.i_table.ready.eq(~lookup),
+            self.i_table.ready.eq(1),
         ]
 
         with m.If(advance_read):
@@ -129,13 +128,13 @@ class Elementwise(wiring.Component):
         """A lane's copy of table ``number``; what it holds for ``index``, a cycle later."""
         m.submodules[f"table_{number}_{lane}"] = memory = Memory(
             shape=signed(32), depth=512, init=[], attrs={"no_rw_check": 1})
-        read, write = UncheckedRead.of(m, memory), memory.write_port()   # never both at once
+        read, write = UncheckedRead.of(m, memory), memory.write_port()   # never of one bank
         entry = self.i_table.payload
         m.d.comb += [
             read.addr.eq(Cat(index[:7], ~index[7], self.i.payload.bank)),
             read.en.eq(lookup & accepted),
             write.addr.eq(Cat(entry.index, entry.bank)),
             write.data.eq(entry.value),
-            write.en.eq(self.i_table.valid & ~lookup & (entry.table == number)),
+            write.en.eq(self.i_table.valid & (entry.table == number)),
         ]
         return read.data

@@ -19,10 +19,15 @@ class LoopCounters(Component):
     cycle on; ``advance`` goes to the next step. ``lasts[i]``: this is the last round of loop i,
     ``ends[i]``: and the last one of all loops inside it. After the last step they begin anew.
     ``limits``: loops with fewer rounds than their field can hold, and the most that they have.
+
+    ``lasts`` and ``ends`` come from flip-flops; without ``ahead``, which takes fewer cells, each
+    end is formed from the ``lasts``.
     """
 
-    def __init__(self, loops: tuple[str, ...] = LOOPS, limits: dict[str, int] | None = None):
+    def __init__(self, loops: tuple[str, ...] = LOOPS, limits: dict[str, int] | None = None, *,
+                 ahead: bool = True):
         self._loops = loops
+        self._ahead = ahead
         widths = {name: FIELDS[name].width for name in loops}
         widths |= {name: limit.bit_length() for name, limit in (limits or {}).items()}
         super().__init__({
@@ -36,17 +41,46 @@ class LoopCounters(Component):
 
     def elaborate(self, platform):
         m = Module()
-        inner_end = Const(1)
+        inner_end, all_last = Const(1), Const(1)
         for index, name in enumerate(self._loops):
-            count = self.counts[name]
-            # Two ahead of the step (which counts from 0), so that ``last`` is known a step early.
-            ahead = Signal(max(len(count), 2), name=f"{name}_ahead", reset_less=True)
-            last = Signal(name=f"{name}_last", reset_less=True)
-            with m.If(self.start | (self.advance & inner_end)):
-                with m.If(self.start | last):
-                    m.d.sync += [ahead.eq(2), last.eq(count == 1)]
-                with m.Else():
-                    m.d.sync += [ahead.eq(ahead + 1), last.eq(ahead == count)]
-            m.d.comb += [self.lasts[index].eq(last), self.ends[index].eq(inner_end & last)]
+            if self._ahead:
+                last, following = self._round_ahead(m, name, inner_end)
+                # Whether the next step is in the last round of this loop and of those inside it.
+                all_last = all_last & Mux(self.start | inner_end, following, last)
+                end = Signal(name=f"{name}_end", reset_less=True)
+                with m.If(self.start | self.advance):
+                    m.d.sync += end.eq(all_last)
+            else:
+                last = self._round(m, name, inner_end)
+                end = inner_end & last
+            m.d.comb += [self.lasts[index].eq(last), self.ends[index].eq(end)]
             inner_end = self.ends[index]
         return m
+
+    def _round(self, m, name, inner_end):
+        """One loop: whether this is its last round."""
+        count = self.counts[name]
+        # Two ahead of the round (counted from 0), so that ``last`` is known a step early.
+        ahead = Signal(max(len(count), 2), name=f"{name}_ahead", reset_less=True)
+        last = Signal(name=f"{name}_last", reset_less=True)
+        with m.If(self.start | (self.advance & inner_end)):
+            with m.If(self.start | last):
+                m.d.sync += [ahead.eq(2), last.eq(count == 1)]
+            with m.Else():
+                m.d.sync += [ahead.eq(ahead + 1), last.eq(ahead == count)]
+        return last
+
+    def _round_ahead(self, m, name, inner_end):
+        """The same, and whether the round after ``start`` or this one is the last."""
+        count = self.counts[name]
+        ahead = Signal(max(len(count), 2), name=f"{name}_ahead", reset_less=True)   # 3 ahead
+        last = Signal(name=f"{name}_last", reset_less=True)
+        next_last = Signal(name=f"{name}_next_last", reset_less=True)
+        following = Mux(self.start, count == 1, next_last)
+        with m.If(self.start | (self.advance & inner_end)):
+            m.d.sync += last.eq(following)
+            with m.If(self.start | last):
+                m.d.sync += [ahead.eq(3), next_last.eq((count == 1) | (count == 2))]
+            with m.Else():
+                m.d.sync += [ahead.eq(ahead + 1), next_last.eq(ahead == count)]
+        return last, following

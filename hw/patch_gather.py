@@ -24,8 +24,8 @@ class PatchGather(Component):
     ``issue``: ``read`` is issued, the first 4 cycles after ``start``. ``complete`` counts words of
     the patch buffer since reset, modulo twice its size, that need no more reads than those issued
     up to the cycle before; ``used_word`` is the last one used up. Each is seen one cycle after it
-    comes. ``active``: a read is still to be issued, so ``fields`` are needed; from the cycle after
-    ``start`` on. ``lacks_load``: a read waits for ``loaded``.
+    comes. ``active`` (a flip-flop): a read is still to be issued, so ``fields`` are needed; from
+    the cycle after ``start`` on. ``lacks_load``: a read waits for ``loaded``.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -73,7 +73,6 @@ class PatchGather(Component):
             reach.pixel_offset.eq(walker.pixel_offset),
             reach.window_span.eq(fields.window_span),
             reach.ifm_row_bytes.eq(fields.ifm_row_bytes),
-            self.active.eq(Cat(valid, waiting.o.valid).any()),
         ]
         with m.If(self.start):
             m.d.sync += walking.eq(1)
@@ -108,6 +107,10 @@ class PatchGather(Component):
         m.d.sync += Cat(load_ok, room_ok).eq(
             Mux(waiting.moves, available(following), available(here)))
         waits = waiting.o.valid & self.turn
+        with m.If(self.start):
+            m.d.sync += self.active.eq(1)
+        with m.Elif(self.issue & read.instruction_end):
+            m.d.sync += self.active.eq(0)
         complete = Signal.like(self.complete)
         with m.If(self.issue):
             m.d.sync += complete.eq(read.complete)
@@ -123,13 +126,13 @@ class PatchGather(Component):
 
         m.submodules.release = release = RowRelease(config)
         m.d.comb += [
-            release.arrives.eq(waiting.moves & following.stage.row.first),
-            release.above.eq(following.stage.row.above),
-            release.below.eq(following.stage.row.below),
-            release.row_lane.eq(following.stage.row.lane),
+            release.moves.eq(waiting.moves),
+            release.first.eq(here.stage.row.first),
+            release.above.eq(here.stage.row.above),
+            release.below.eq(here.stage.row.below),
+            release.row_lane.eq(here.stage.row.lane),
             release.line_end.eq(self.line_base),
             release.ended.eq(self.issue & read.instruction_end),
-            release.ended_line_end.eq(self.line_base),
             release.turn.eq(self.turn),
             self.free.eq(release.free),
             self.free_lane.eq(release.free_lane),

@@ -81,8 +81,10 @@ class Post(wiring.Component):
         sums_tag = Signal(self._tag)
         beat_allowed = Signal(init=1)
         last_left = Signal()
+        products = None
+        products_valid = Signal()
         if self.config.elementwise:
-            in_loop = self._elementwise(
+            in_loop, products = self._elementwise(
                 m, requantizer.o, now, beat, beat_allowed, beat_taken, sums, sums_valid, sums_tag,
                 last_left)
             m.d.comb += instruction_ready.eq(~(now.add & (beat_valid | in_loop)))
@@ -113,10 +115,13 @@ class Post(wiring.Component):
                 into.payload.tag.eq(sums_tag),
                 into.payload.tag.add.eq(0),
             ]
+        m.d.comb += products_valid.eq(sums_valid & now.multiply)
         for lane, record in enumerate(self.parameter_data):
+            value = Mux(sums_valid, sums[lane], beat.values[lane] + record.bias)
+            if products:   # chosen last, for they come late
+                value = Mux(products_valid, products[lane], value)
             m.d.comb += [
-                into.payload.values[lane].eq(
-                    Mux(sums_valid, sums[lane], beat.values[lane] + record.bias)),
+                into.payload.values[lane].eq(value),
                 into.payload.multiplier[lane].eq(
                     Mux(sums_valid, now.add_multiplier, record.multiplier)),
                 into.payload.shift[lane].eq(Mux(sums_valid, now.add_shift, record.shift)),
@@ -149,6 +154,16 @@ class Post(wiring.Component):
         inner = Signal(16, reset_less=True)
         by_block = Signal(reset_less=True)
         width = Signal(8, reset_less=True)  # channels of the block from this beat on
+
+        # What a beat ends is looked up one beat ahead, so that only flip-flops decide.
+        block_end = Signal(reset_less=True)    # width <= lanes
+        block_narrow = Signal(reset_less=True)   # block_width <= lanes
+        last_narrow = Signal(reset_less=True)
+        inner_one = Signal(reset_less=True)    # inner == 1
+        outer_one = Signal(reset_less=True)
+        inner_last = Signal(reset_less=True)   # inner_after == 0
+        outer_last = Signal(reset_less=True)
+        rows_last = Signal(reset_less=True)
         part = Signal(range(self.config.out_lanes // lanes))
 
         # Positions in the parameter ring: of the instruction, of the beat, and past the block.
@@ -157,10 +172,9 @@ class Post(wiring.Component):
         limit = Signal.like(self.parameter_written)
         block_words = Signal(range(self.config.out_lanes // lanes + 1), reset_less=True)
 
-        block_end = width <= lanes
-        inner_end = block_end & (inner_after == 0)
-        row_end = inner_end & (outer_after == 0)
-        last = row_end & (rows_after == 0)
+        inner_end = block_end & inner_last
+        row_end = inner_end & outer_last
+        last = row_end & rows_last
 
         # Less than all words apart: the highest bit of the difference is its sign.
         behind = Signal.like(self.parameter_written)
@@ -196,6 +210,7 @@ class Post(wiring.Component):
                 active.eq(~last),
                 part.eq(Mux(block_end, 0, part + 1)),
                 width.eq(width - lanes),
+                block_end.eq(width <= 2 * lanes),
                 word.eq(word + 1),
             ]
             with m.Switch(part):
@@ -207,12 +222,14 @@ class Post(wiring.Component):
             # Whether the block after this one is the last one of its pixel.
             last_next = Mux(
                 by_block,
-                Mux(row_end, outer == 1, outer_after == Mux(inner_end, 1, 0)),
-                Mux(inner_end, inner == 1, inner_after == 1))
+                Mux(row_end, outer_one, Mux(inner_end, outer_after == 1, outer_last)),
+                Mux(inner_end, inner_one, inner_after == 1))
             with m.If(block_end):
                 m.d.sync += [
                     inner_after.eq(inner_after - 1),
+                    inner_last.eq(inner_after == 1),
                     width.eq(Mux(last_next, now.last_width, now.block_width)),
+                    block_end.eq(Mux(last_next, last_narrow, block_narrow)),
                 ]
                 with m.If(by_block & ~inner_end):
                     m.d.sync += word.eq(limit - block_words)
@@ -221,12 +238,14 @@ class Post(wiring.Component):
             with m.If(inner_end):
                 m.d.sync += [
                     outer_after.eq(Mux(row_end, outer, outer_after) - 1),
+                    outer_last.eq(Mux(row_end, outer_one, outer_after == 1)),
                     inner_after.eq(inner - 1),
+                    inner_last.eq(inner_one),
                 ]
                 with m.If(~by_block | row_end):
                     m.d.sync += [word.eq(start), limit.eq(start + block_words)]
             with m.If(row_end):
-                m.d.sync += rows_after.eq(rows_after - 1)
+                m.d.sync += [rows_after.eq(rows_after - 1), rows_last.eq(rows_after == 1)]
             with m.If(last):
                 m.d.sync += start.eq(limit)
 
@@ -234,16 +253,23 @@ class Post(wiring.Component):
             new = self.i_instruction.payload
             new_words = (new.block_width + (lanes - 1)) // lanes
             new_by_block = new.mode == Mode.COLUMN
-            for count, after, of_pixels in ((outer, outer_after, ~new_by_block),
-                                            (inner, inner_after, new_by_block)):
+            new_width = Mux(new.blocks == 1, new.last_width, new.block_width)
+            for count, one, after, last_round, of_pixels in (
+                    (outer, outer_one, outer_after, outer_last, ~new_by_block),
+                    (inner, inner_one, inner_after, inner_last, new_by_block)):
                 value = Mux(of_pixels, new.ofm_columns, new.blocks)
-                m.d.sync += [count.eq(value), after.eq(value - 1)]
+                m.d.sync += [count.eq(value), after.eq(value - 1),
+                             one.eq(value == 1), last_round.eq(value == 1)]
             m.d.sync += [
                 active.eq(1),
                 now.eq(new),
                 rows_after.eq(new.ofm_rows - 1),
+                rows_last.eq(new.ofm_rows == 1),
                 by_block.eq(new_by_block),
-                width.eq(Mux(new.blocks == 1, new.last_width, new.block_width)),
+                width.eq(new_width),
+                block_end.eq(new_width <= lanes),
+                block_narrow.eq(new.block_width <= lanes),
+                last_narrow.eq(new.last_width <= lanes),
                 word.eq(start),
                 block_words.eq(new_words),
                 limit.eq(start + new_words),
@@ -251,7 +277,11 @@ class Post(wiring.Component):
 
     def _elementwise(self, m, requantized, now, beat, beat_allowed, beat_taken, sums, sums_valid,
                      sums_tag, last_left):
-        """Tables and the way back of the sums; returns whether a sum is still to come round."""
+        """Tables and the way back of the sums.
+
+        Returns whether a sum is still to come round, and the lanes' products (None without MUL),
+        which go in place of the sums: |product| <= 2^(2 * FACTOR_BITS - 2).
+        """
         m.submodules.elementwise = elementwise = Elementwise(self.config, self._tag)
         wiring.connect(m, wiring.flipped(self.i_table), elementwise.i_table)
         given, made = elementwise.i, elementwise.o
@@ -274,8 +304,10 @@ class Post(wiring.Component):
             sums_tag.eq(made.payload.tag),
         ]
 
-        for lane, total in enumerate(sums):
-            m.d.comb += total.eq(self._combined(m, now, made.payload, lane))
+        m.d.comb += sums.eq(made.payload.sums)
+        products = None
+        if self.config.elementwise_multiply:
+            products = [self._multiplier.narrow(m, *factors) for factors in made.payload.factors]
 
         in_loop = Signal(range(IN_FLIGHT))  # sums on their first way
         claimed = beat_taken & beat.tag.add
@@ -290,14 +322,7 @@ class Post(wiring.Component):
         else:
             operand_there = self._operand_queue(m, elementwise.i_operand, claimed)
         m.d.comb += beat_allowed.eq(~beat.tag.add | operand_there)
-        return in_loop != 0
-
-    def _combined(self, m, now, made, lane):
-        """The lane's sum, or for a MUL its product: |product| <= 2^(2 * FACTOR_BITS - 2)."""
-        if not self.config.elementwise_multiply:
-            return made.sums[lane]
-        product = self._multiplier.narrow(m, *made.factors[lane])
-        return Mux(now.multiply, product, made.sums[lane])
+        return in_loop != 0, products
 
     def _operand_queue(self, m, o_operand, claimed):
         """A queue of operands; returns whether there is one that no beat has claimed yet."""
@@ -312,6 +337,10 @@ class Post(wiring.Component):
             operands.r_en.eq(o_operand.ready),
         ]
         unclaimed = Signal(range(IN_FLIGHT + 1))
-        m.d.sync += unclaimed.eq(
-            unclaimed + (operands.w_en & operands.w_rdy) - claimed)
-        return unclaimed != 0
+        there = Signal()   # unclaimed != 0
+        comes = operands.w_en & operands.w_rdy
+        with m.If(comes & ~claimed):
+            m.d.sync += [unclaimed.eq(unclaimed + 1), there.eq(1)]
+        with m.Elif(claimed & ~comes):
+            m.d.sync += [unclaimed.eq(unclaimed - 1), there.eq(unclaimed != 1)]
+        return there

@@ -39,6 +39,7 @@ class ResultBuffer(Component):
             shape=self.o.payload.shape(), depth=slots, init=[], attrs={"no_rw_check": 1})
         write, read = ram.write_port(), UncheckedRead.of(m, ram)
         used = Signal(range(slots + 1))
+        there = Signal()   # used != 0
         read_addr = Signal(range(slots))
 
         m.d.comb += [
@@ -52,15 +53,18 @@ class ResultBuffer(Component):
 
         m.d.comb += [
             read.addr.eq(read_addr),
-            read.en.eq((used != 0) & (~self.o.valid | self.o.ready)),
+            read.en.eq(there & (~self.o.valid | self.o.ready)),
             self.o.payload.eq(read.data),
         ]
         m.d.sync += [
             write.addr.eq(write.addr + write.en),
             read_addr.eq(read_addr + read.en),
-            used.eq(used + write.en - read.en),
             self.returned.eq(read.en),
         ]
+        with m.If(write.en & ~read.en):
+            m.d.sync += [used.eq(used + 1), there.eq(1)]
+        with m.Elif(read.en & ~write.en):
+            m.d.sync += [used.eq(used - 1), there.eq(used != 1)]
         with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += self.o.valid.eq(used != 0)
+            m.d.sync += self.o.valid.eq(there)
         return m

@@ -35,7 +35,8 @@ class Sequencer(Component):
             **{f"o_{unit}": Out(stream.Signature(unit_layout(unit))) for unit in UNITS},
             "retired": In(16),
             "units_idle": In(len(UNITS)),
-            "begun": In(len(UNITS)),   # the units that take an instruction in this cycle
+            "begun": In(len(UNITS)),   # the units that take an instruction in this cycle; none is
+                                       # found wrong in the next one
             "bad_format": In(1),
             "address_error": In(1),
             "address_client": In(3),   # as MemorySystem's error_client
@@ -88,9 +89,11 @@ class Sequencer(Component):
         ]
         issued = Signal(16)
         current = {}   # index of the instruction that a unit works on
+        begun = Signal.like(self.begun)
+        m.d.sync += begun.eq(self.begun)
         for unit in ("load", "weights", "operand"):
             current[unit] = Signal(16, name=f"{unit}_current", init=0xFFFF)
-            m.d.sync += current[unit].eq(current[unit] + self.begun[list(UNITS).index(unit)])
+            m.d.sync += current[unit].eq(current[unit] + begun[list(UNITS).index(unit)])
         illegal_opcode = Signal()
         illegal_field = Signal()
         m.d.sync += [

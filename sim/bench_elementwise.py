@@ -28,7 +28,7 @@ def _duts() -> list[Dut]:
 
 
 BENCH = Bench("elementwise", _duts, required=[
-    "add", "table", "pass", "operand_late", "output_stalled", "write_waits_for_lookup",
+    "add", "table", "pass", "operand_late", "output_stalled", "write_beside_values",
     "bank_0", "bank_1"])
 
 
@@ -134,8 +134,9 @@ async def looks_up_while_the_other_bank_is_written(
 async def _watch(env: Env) -> None:
     while True:
         await env.cycles(1)
-        if env.get("i_table__valid") and not env.get("i_table__ready"):
-            cover("write_waits_for_lookup")
+        if env.get("i_table__valid") and env.get("i__valid"):
+            check(env.get("i_table__ready"), 1, "ready for an entry")
+            cover("write_beside_values")
         if env.get("i__valid") and not env.get("i__ready") and not env.get("i_operand__valid"):
             cover("operand_late")
         if env.get("o__valid") and not env.get("o__ready"):

@@ -295,7 +295,7 @@ async def names_the_unit_at_fault(dut: Any) -> None:
             env.set("begun", sum((step < begun[unit]) << i for i, unit in enumerate(units)))
             await env.cycles(1)
         env.set("begun", 0)
-        await env.cycles(env.rng.randint(0, 3))
+        await env.cycles(env.rng.randint(1, 3))
         env.set("retired", retired := env.rng.getrandbits(16))
         name = "bad_format" if client is None else "address_error"
         env.set("address_client", client or 0)
@@ -325,6 +325,7 @@ async def counts_instructions_of_units_to_16_bits(dut: Any) -> None:
             await Timer(PERIOD_NS * begun - PERIOD_NS // 2, "ns")   # without a step a cycle
             await env.cycles(1)
             env.set("begun", 0)
+            await env.cycles(1)
             env.set("address_client", client)
             env.set("address_error", 1)
             await env.cycles(1)

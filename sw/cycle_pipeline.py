@@ -17,8 +17,7 @@ class Pipeline:
     way of a beat of an ADD ends in its last one; the sum starts again in the cycle in which it is
     there.
     ``entries``: of the beats on their way, the start in cycles in which the requantizer did not
-    stand still, whether it is the first way of an ADD, and whether it looks up tables.
-    ``lookups``: cycles in which beats did so, (first, last). ``sums``: starts of sums to come,
+    stand still, and whether it is the first way of an ADD. ``sums``: starts of sums to come,
     ``last_sum`` the last of them, ``sum_count`` how many there have been.
     """
 
@@ -27,8 +26,7 @@ class Pipeline:
         self._depth = 9 if cycles == 1 else cycles + 5
         self._elastic = config.elementwise
         self._spacing = cycles
-        self.entries: deque[tuple[int, bool, bool]] = deque()
-        self.lookups: deque[tuple[int, int]] = deque()
+        self.entries: deque[tuple[int, bool]] = deque()
         self.sums: deque[int] = deque()
         self.last_sum, self.sum_count = -1, 0
         self._stood = 0         # cycles for which the requantizer has stood still
@@ -40,14 +38,14 @@ class Pipeline:
         self._left = 0          # when the last one was
         # The beat that is next to leave the buffer, from when on, and the one whose leaving is
         # settled, when that is.
-        self._first: tuple[int, bool, bool] | None = None
+        self._first: tuple[int, bool] | None = None
         self._settled: tuple[int, bool] | None = None
 
-    def start(self, cycle: int, adds: bool, looks_up: bool) -> int | None:
+    def start(self, cycle: int, adds: bool) -> int | None:
         """A beat that is there in ``cycle`` starts; None if beats before it must arrive first."""
         while True:
             self._admit()
-            if self._arrives_by(cycle):
+            if self.entries and self.entries[0][0] + self._depth + self._stood <= cycle:
                 return None
             if any(beat is not None and beat[1] and beat[0] + 2 <= cycle
                    for beat in (self._first, self._settled)):   # its sum may start before
@@ -60,7 +58,7 @@ class Pipeline:
             if moved == cycle:
                 break
             cycle = moved
-        self._enter(cycle, adds, looks_up)
+        self._enter(cycle, adds)
         return cycle
 
     def start_sums(self, end: int) -> None:
@@ -71,11 +69,11 @@ class Pipeline:
     def _start_sum(self) -> None:
         cycle = self.sums.popleft()
         self._moving(cycle)
-        self._enter(cycle, False, False)
+        self._enter(cycle, False)
 
-    def _enter(self, cycle: int, adds: bool, looks_up: bool) -> None:
+    def _enter(self, cycle: int, adds: bool) -> None:
         moment = cycle - self._stood_before
-        self.entries.append((moment, adds, looks_up))
+        self.entries.append((moment, adds))
         self._next_start = moment + self._spacing
 
     def _moving(self, cycle: int) -> int:
@@ -92,50 +90,28 @@ class Pipeline:
             else:
                 return cycle
 
-    def no_lookup(self, cycle: int, now: int) -> int | None:
-        """The first cycle without a lookup from ``cycle`` on, None if that is not known ``now``.
-
-        Cycles come in order, and without their end beats that start from ``now`` on are not known.
-        """
-        lookups = self.lookups
-        while lookups and lookups[0][1] < cycle:
-            lookups.popleft()
-        for first, last in lookups:
-            if first > cycle:
-                break
-            cycle = last + 1
-        if self._first is not None and self._first[0] <= cycle or self._arrives_by(cycle):
-            return None
-        return cycle if cycle < now + self._depth else None
-
     def waiting(self) -> bool:
         """Whether there is a beat that has not arrived."""
         return bool(self.entries) or self._first is not None or self._settled is not None
 
-    def _arrives_by(self, cycle: int) -> bool:
-        """Whether the first beat that is not next to leave the buffer is there by ``cycle``."""
-        return bool(self.entries) and self.entries[0][0] + self._depth + self._stood <= cycle
-
     def _admit(self) -> None:
         """The first beat on its way becomes the next one to leave the buffer."""
         if self._first is None and self.entries:
-            moment, adds, looks_up = self.entries.popleft()
+            moment, adds = self.entries.popleft()
             there = moment + self._depth + self._stood
             if there <= self._gone:     # the buffer is full until the one before it has gone
                 after = self._gone + 1
                 self._stops.append((there, after))
                 self._stood += after - there
                 there = after
-            self._first = there, adds, looks_up
+            self._first = there, adds
 
     def settle(self) -> None:
         """The first beat leaves the requantizer, if that does not hang on the one before it."""
         self._admit()
         if self._elastic and self._settled is None and self._first is not None:
-            (there, adds, looks_up), self._first = self._first, None
+            (there, adds), self._first = self._first, None
             self._gone = max(there, self._moved)
-            if looks_up:
-                self.lookups.append((there, self._gone))
             self._settled = self._gone, adds
 
     def arrive(self) -> tuple[int, bool, int]:
@@ -146,7 +122,7 @@ class Pipeline:
         self.settle()
         if self._settled is None:
             assert self._first is not None
-            there, adds, _ = self._first
+            there, adds = self._first
             return there, adds, there
         (left, adds), self._settled = self._settled, None
         self._moved = max(left + 1, self._left)

@@ -34,23 +34,20 @@ class Results:
         self._pipeline = Pipeline(config)
         self.store = Store(config, instructions, events, memory, self._pipeline)
         self._started = 0                # beats so far
-        weights.no_lookup = lambda cycle: self._pipeline.no_lookup(cycle, memory.now)
         self._posting = self._post()
 
     def poke(self) -> bool:
         """Go on as far as is known by now; whether that was any further."""
         before = self._progress()
         next(self._posting)
-        if self._weights.undecided:
-            self._weights.poke()
         return self._progress() > before
 
     def _progress(self) -> int:
         return self._started + self.store.stored + self._pipeline.sum_count
 
     def undecided(self) -> bool:
-        """Whether sums, or entries of tables, wait for beats that may come before them."""
-        return bool(self._pipeline.sums) or self._weights.undecided
+        """Whether sums wait for beats that may come before them."""
+        return bool(self._pipeline.sums)
 
     def _go_on(self) -> None:
         """Beats that have started go on, and sums before which no beat comes start."""
@@ -75,7 +72,6 @@ class Results:
             words = parameter_words_per_block(config, v)
             beat_counts = (-(-v["block_width"] // lanes), -(-v["last_width"] // lanes))
             blocks, add, by_block = v["blocks"], bool(v["add"]), v["mode"] == Mode.COLUMN
-            looks_up = add or bool(v["table"])
             of_row = v["ofm_columns"] * blocks
             total = v["ofm_rows"] * of_row
             for number in range(total):
@@ -110,9 +106,9 @@ class Results:
                             yield from self._sums(operands)
                             cycle = max(cycle, pipeline.last_sum + 1)
                         operands += 1
-                    while (start := pipeline.start(cycle, add, looks_up)) is None:
+                    while (start := pipeline.start(cycle, add)) is None:
                         self._go_on()
-                        start = pipeline.start(cycle, add, looks_up)
+                        start = pipeline.start(cycle, add)
                         if start is not None:
                             break
                         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycle_events import Events, Reader
@@ -27,18 +27,16 @@ class WeightPath:
         self.address = 0
         # The item in the first stage of the decoder: since when, for which output, whether it needs
         # room there, whether it completes a word. When the last one went on.
-        self._window: tuple[int, int, bool, bool | None] | None = None
+        self._window: tuple[int, int, bool, bool] | None = None
         self._taken = 0
         # Of the outputs, for weights and for records and tables: what waits in their registers
         # (since when, whether it completes a word), when they were last left, words written and
         # released.
-        self._waiting: list[tuple[int, bool | None] | None] = [None, None]
+        self._waiting: list[tuple[int, bool] | None] = [None, None]
         self._accepted, self._written, self._room = [0, 0], [0, 0], [0, 0]
         self._released, self._next_release = [0, 0], [0, 0]
         self._releases = (events.ring_releases, events.parameter_releases)
         self._capacity = (config.ring_words, config.parameter_words)
-        self.no_lookup: Callable[[int], int | None] = lambda cycle: cycle
-        self.undecided = False   # an entry of a table waits for what the post unit does
         self._decoder = self._decode()
         self.reader = self._fetch()
 
@@ -110,14 +108,6 @@ class WeightPath:
         if item is None:
             return True
         came, completes = item
-        if completes is None:      # an entry of a table, which waits for a cycle without a lookup
-            cycle = self.no_lookup(came + 1)
-            self.undecided = cycle is None
-            if cycle is None:
-                return False
-            self._waiting[output] = None
-            self._accepted[output] = cycle
-            return True
         releases, capacity = self._releases[output], self._capacity[output]
         while self._released[output] <= self._written[output] - capacity:
             if self._next_release[output] == len(releases):
@@ -148,7 +138,7 @@ class WeightPath:
             return False
         self._taken = max(emitted + 1, self._accepted[output])
         self._window = None
-        if takes_room or completes is None:
+        if takes_room:
             self._waiting[output] = self._taken, completes
             self._settle(output)
         else:
@@ -176,9 +166,6 @@ class WeightPath:
             if not shape.items:
                 continue
             kind, step = shape.kind, shape.step
-            # Only beats of the instruction before may still look tables up.
-            before = self._instructions[owner - 1] if owner else None
-            looked_up = before is not None and bool(before["add"] or before["table"])
             if kind == TABLE:
                 emitted += 1
                 if owner >= 2:
@@ -223,8 +210,7 @@ class WeightPath:
                     position = end
                 inner = item % shape.per_word
                 self._window = (emitted, output, kind != TABLE and inner == shape.parts - 1,
-                                inner == shape.per_word - 1 if kind != TABLE else
-                                None if looked_up else False)
+                                kind != TABLE and inner == shape.per_word - 1)
                 self._take()
         while True:
             yield
