@@ -63,11 +63,11 @@ def version(tool: str) -> str:
 
 def run(arguments: Sequence[str], folder: Path, log: Path,
         watch: Callable[[str], None] = lambda line: None) -> int:
-    """Run a command in ``folder``; its output goes to ``log`` and line by line to ``watch``."""
+    """Run a command in ``folder``; its output goes line by line to ``log`` and to ``watch``."""
     environment = dict(os.environ)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
-    with log.open("w") as file, subprocess.Popen(
+    with log.open("w", buffering=1) as file, subprocess.Popen(
             arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env=environment, text=True, errors="replace") as process:
         assert process.stdout is not None

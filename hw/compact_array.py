@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact_fields import fields_layout
+from kaniwa.hw.compact_fields import fields_layout, starts_layout
 from kaniwa.hw.compact_load import line_count_bits
 from kaniwa.hw.compact_rows import CompactRows
 from kaniwa.hw.loop_counters import LOOPS, LoopCounters
@@ -17,11 +17,10 @@ __all__ = ["CompactArray", "tap_layout"]
 
 def tap_layout() -> data.StructLayout:
     """How the 4 bytes of a step are used: byte j is ``real`` or padding; ``dense``: by all lanes,
-    else lane m uses byte m, in ``column``. The results start with ``first``, leave with ``last``.
+    else lane m uses byte m, in ``column``. The results leave with ``last``.
     """
     return data.StructLayout({
-        "real": unsigned(4), "dense": unsigned(1), "column": unsigned(2),
-        "first": unsigned(1), "last": unsigned(1),
+        "real": unsigned(4), "dense": unsigned(1), "column": unsigned(2), "last": unsigned(1),
     })
 
 
@@ -30,7 +29,8 @@ class CompactArray(Component):
 
     A step waits until its input row is among the ``rows_loaded`` (or ``load_active`` is 0 and it
     is not), until there is its ring word, and the last one of a block until ``slot_free``. Rows
-    apart by more than one take a cycle for each.
+    apart by more than one take a cycle for each. After the last step of a block comes a cycle
+    without one.
     ``issue``: in this cycle the step's bytes and ring word are read; ``tap`` goes with them.
     ``freed``: the line of the output row's first input row; those before it are used up.
     """
@@ -40,6 +40,7 @@ class CompactArray(Component):
         super().__init__({
             "begin": In(1),
             "fields": In(fields_layout(config)),
+            "starts": In(starts_layout(config)),
             "rows_loaded": In(config.count_bits),
             "load_active": In(1),
             "freed": Out(line_count_bits(config)),
@@ -59,7 +60,7 @@ class CompactArray(Component):
         dense = ~fields.mode
         m.submodules.rows = rows = CompactRows(self._config)
         active = Signal()
-        first = Signal(reset_less=True)   # step of its block
+        pause = Signal()   # after a block: the accumulators are cleared
         available = Signal()   # the ring word
         ends = self._count(m)
         chunk_end, segment_end, block_end, pixel_end, row_end, end = ends
@@ -67,21 +68,22 @@ class CompactArray(Component):
         m.d.comb += [
             rows.begin.eq(self.begin),
             rows.fields.eq(fields),
+            rows.starts.eq(self.starts),
             rows.rows_loaded.eq(self.rows_loaded),
             rows.load_active.eq(self.load_active),
             rows.next_row.eq(self.issue & segment_end & ~block_end),
             rows.restart.eq(self.issue & block_end & ~row_end),
             rows.next_output_row.eq(self.issue & row_end),
             self.freed.eq(rows.top_line),
-            self.issue.eq(active & rows.ready & available & (self.slot_free | ~last)),
+            self.issue.eq(active & ~pause & rows.ready & available & (self.slot_free | ~last)),
             self.tap.dense.eq(dense),
-            self.tap.first.eq(first),
             self.tap.last.eq(last),
         ]
+        m.d.sync += pause.eq(self.issue & last)
         with m.If(self.issue):
-            m.d.sync += [first.eq(last), active.eq(~end)]
+            m.d.sync += active.eq(~end)
         with m.If(self.begin):
-            m.d.sync += [active.eq(1), first.eq(1)]
+            m.d.sync += active.eq(1)
 
         offset = self._offset(m, dense, ends)
         self._mask(m, offset, rows.real)

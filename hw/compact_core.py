@@ -63,7 +63,11 @@ class CompactCore(Component):
         connect(datapath, memory.local_write, flipped(self.local_write))
         connect(datapath, spread.o, macs.i)
         for unit in (load, weights, array, post):
-            m.d.comb += [unit.begin.eq(sequencer.begin), unit.fields.eq(sequencer.fields)]
+            m.d.comb += [
+                unit.begin.eq(sequencer.begin),
+                unit.fields.eq(sequencer.fields),
+                unit.starts.eq(sequencer.starts),
+            ]
         self._wire_control(m, control, sequencer, memory, array, post)
 
         slot_free = Signal(init=1)   # no results wait, or are on their way to

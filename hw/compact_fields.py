@@ -8,19 +8,22 @@ from amaranth.utils import ceil_log2, exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS
 
-__all__ = ["address_bits", "fields_layout", "kept_bits", "reader_port", "word_bits"]
+__all__ = ["address_bits", "fields_layout", "kept_bits", "reader_port", "starts_layout",
+           "word_bits"]
 
-# All fields that the units of a compact core look at.
+# All fields that the units of a compact core look at again and again.
 _KEPT = (
-    "mode", "weights_stream", "add", "table", "rounding", "add_rounding", "ifm_address",
-    "ifm_pitch", "kernel_rows", "ifm_rows", "line_pitch", "ifm_row_bytes", "segments",
-    "stride_rows", "pad_top", "dilation_rows", "pad_value", "chunks", "pixel_step",
-    "pad_left_bytes", "segment_step", "ofm_rows", "ofm_columns", "blocks", "block_width",
-    "last_width", "parameter_address", "parameter_bytes", "weight_address", "weight_bytes",
-    "weight_repeat", "zero_point", "act_min", "act_max", "add_zero_point", "add_multiplier",
-    "add_shift", "add_min", "add_max", "operand_address", "operand_row_pitch",
-    "operand_pixel_pitch", "ofm_address", "ofm_row_pitch", "ofm_pixel_pitch",
+    "mode", "weights_stream", "add", "table", "rounding", "add_rounding", "ifm_pitch",
+    "kernel_rows", "ifm_rows", "line_pitch", "ifm_row_bytes", "segments", "stride_rows",
+    "dilation_rows", "pad_value", "chunks", "pixel_step", "pad_left_bytes", "segment_step",
+    "ofm_rows", "ofm_columns", "blocks", "block_width", "last_width", "weight_address",
+    "weight_bytes", "zero_point", "act_min", "act_max", "add_zero_point", "add_multiplier",
+    "add_shift", "add_min", "add_max", "operand_row_pitch", "operand_pixel_pitch",
+    "ofm_row_pitch", "ofm_pixel_pitch",
 )
+# Those with which a unit's own register begins: they go there, and are kept nowhere else.
+_STARTS = ("ifm_address", "pad_top", "parameter_address", "parameter_bytes", "weight_repeat",
+           "operand_address", "ofm_address")
 # Multiples of read_bytes: kept in words.
 _WORDS = ("line_pitch", "parameter_address", "parameter_bytes", "weight_address", "weight_bytes")
 
@@ -55,6 +58,16 @@ def fields_layout(config: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout({
         name: signed(FIELDS[name].width) if FIELDS[name].signed
         else unsigned(len(kept_bits(config, name))) for name in _KEPT
+    })
+
+
+def starts_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """The kept bits of the fields that units take as they come from memory, in the cycle in which
+    ``valid`` is 1: all of them before ``begin``, while no unit runs. In words as the others."""
+    return data.StructLayout({
+        name: data.StructLayout({"valid": unsigned(1),
+                                 "value": unsigned(len(kept_bits(config, name)))})
+        for name in _STARTS
     })
 
 

@@ -57,10 +57,14 @@ class CompactLines(Component):
 
         # Byte i of a half word: of the other half where the read begins behind it.
         begin = place[:2]
-        columns = Array(
+        columns = [
             Mux(place[2] ^ (begin > i), halves[1].word_select(i, 8), halves[0].word_select(i, 8))
-            for i in range(4))
-        wires = Array(Signal(8, name=f"byte_{i}") for i in range(4))
-        m.d.comb += [wire.eq(column) for wire, column in zip(wires, columns, strict=True)]
-        m.d.comb += [self.o[i].eq(wires[(begin + i)[:2]]) for i in range(4)]
+            for i in range(4)]
+        # Rotated by two bytes, then by one: half the gates of a choice of four.
+        for bit in (1, 0):
+            turned = [Signal(8, name=f"turned_{bit}_{i}") for i in range(4)]
+            m.d.comb += [byte.eq(Mux(begin[bit], columns[(i + (1 << bit)) % 4], columns[i]))
+                         for i, byte in enumerate(turned)]
+            columns = turned
+        m.d.comb += [self.o[i].eq(byte) for i, byte in enumerate(columns)]
         return m

@@ -5,7 +5,13 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact_fields import address_bits, fields_layout, reader_port, word_bits
+from kaniwa.hw.compact_fields import (
+    address_bits,
+    fields_layout,
+    reader_port,
+    starts_layout,
+    word_bits,
+)
 
 __all__ = ["CompactLoad", "line_bits", "line_count_bits"]
 
@@ -33,6 +39,7 @@ class CompactLoad(Component):
         super().__init__({
             "begin": In(1),
             "fields": In(fields_layout(config)),
+            "starts": In(starts_layout(config)),
             "memory": Out(reader_port(config)),
             "freed": In(line_count_bits(config)),
             "write": Out(1),   # of the memory's data, in the cycle of a response
@@ -53,12 +60,12 @@ class CompactLoad(Component):
         line = Signal(line_bits(config))
         room = Signal(line_count_bits(config))
         next_row = Signal(address_bits(config))
+        first = self.starts.ifm_address
         m.d.comb += [
             last_byte.eq(row_address + fields.ifm_row_bytes - 1),
             row_end.eq(row_line + fields.line_pitch),
             room.eq(self.freed + (1 << line_bits(config)) - row_end),
-            next_row.eq(Mux(self.begin, 0, row_address)
-                        + Mux(self.begin, fields.ifm_address, fields.ifm_pitch)),
+            next_row.eq(Mux(first.valid, first.value, row_address + fields.ifm_pitch)),
             self.memory.request.eq(self.active & ~room[-1]),
             self.memory.word.eq(word),
             self.write.eq(self.memory.response),
@@ -74,7 +81,7 @@ class CompactLoad(Component):
                 row_line.eq(row_end),
                 line.eq(row_end),
             ]
-        with m.If(self.begin | row_done):
+        with m.If(first.valid | row_done):
             m.d.sync += [row_address.eq(next_row), word.eq(next_row[low:])]
         with m.If(self.begin):
             m.d.sync += [self.active.eq(1), self.rows.eq(0), row_line.eq(0), line.eq(0)]

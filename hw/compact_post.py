@@ -7,7 +7,12 @@ from amaranth.lib.wiring import Component, In, Out, Signature
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact_fields import address_bits, fields_layout, reader_port
+from kaniwa.hw.compact_fields import (
+    address_bits,
+    fields_layout,
+    reader_port,
+    starts_layout,
+)
 from kaniwa.hw.compact_requantizer import CompactRequantizer
 from kaniwa.hw.compact_walker import CompactWalker
 from kaniwa.hw.interfaces import parameter_layout, result_layout
@@ -33,6 +38,7 @@ class CompactPost(Component):
         super().__init__({
             "begin": In(1),
             "fields": In(fields_layout(config)),
+            "starts": In(starts_layout(config)),
             "results": In(result_layout(config)),
             "results_valid": In(1),
             "taken": Out(1),
@@ -57,10 +63,12 @@ class CompactPost(Component):
         m.submodules.operands = operands = CompactWalker(config)
         walkers = (store, operands)
         m.d.comb += [
-            store.first.eq(fields.ofm_address),
+            store.first.eq(self.starts.ofm_address.value),
+            store.first_valid.eq(self.starts.ofm_address.valid),
             store.row_pitch.eq(fields.ofm_row_pitch),
             store.pixel_pitch.eq(fields.ofm_pixel_pitch),
-            operands.first.eq(fields.operand_address),
+            operands.first.eq(self.starts.operand_address.value),
+            operands.first_valid.eq(self.starts.operand_address.valid),
             operands.row_pitch.eq(fields.operand_row_pitch),
             operands.pixel_pitch.eq(fields.operand_pixel_pitch),
             *(walker.begin.eq(self.begin) for walker in walkers),

@@ -5,7 +5,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact_fields import fields_layout
+from kaniwa.hw.compact_fields import fields_layout, starts_layout
 from kaniwa.hw.compact_load import line_count_bits
 
 __all__ = ["CompactRows"]
@@ -25,6 +25,7 @@ class CompactRows(Component):
         super().__init__({
             "begin": In(1),
             "fields": In(fields_layout(config)),
+            "starts": In(starts_layout(config)),
             "rows_loaded": In(config.count_bits),
             "load_active": In(1),
             "next_row": In(1),
@@ -61,10 +62,9 @@ class CompactRows(Component):
                       | (self.next_output_row & (fields.stride_rows == 1))),
         ]
 
-        not_negative = Cat(fields.pad_top, C(0, 1)).as_signed()
         base_row, base_line, base_shift = (Signal.like(part) for part in (row, line, shift))
         m.d.comb += [
-            base_row.eq(Mux(self.begin, ~not_negative, Mux(to_top, top_row, row))),
+            base_row.eq(Mux(to_top, top_row, row)),
             base_line.eq(Mux(to_top, top_line, line)),
             base_shift.eq(Mux(to_top, top_shift, shift)),
         ]
@@ -83,11 +83,15 @@ class CompactRows(Component):
         with m.If(starts):
             m.d.sync += [going.eq(~at_once), rounds.eq(2), vertical.eq(self.next_output_row)]
         with m.If(self.begin):
-            m.d.sync += [line.eq(0), shift.eq(fields.ifm_address), going.eq(0)]
+            m.d.sync += [line.eq(0), going.eq(0)]
         with m.If(self.begin | at_top):
             m.d.sync += [top_row.eq(new_row), top_line.eq(new_line), top_shift.eq(new_shift)]
         with m.If(self.begin):
-            m.d.sync += [top_line.eq(0), top_shift.eq(fields.ifm_address)]
+            m.d.sync += top_line.eq(0)
+        with m.If(self.starts.pad_top.valid):   # -pad_top - 1: ``begin`` adds one
+            m.d.sync += row.eq(~Cat(self.starts.pad_top.value, C(0, 1)).as_signed())
+        with m.If(self.starts.ifm_address.valid):
+            m.d.sync += shift.eq(self.starts.ifm_address.value)
 
         m.d.comb += [
             self.real.eq(row.as_unsigned() < self.rows_loaded),

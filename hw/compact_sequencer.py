@@ -4,7 +4,13 @@ from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact_fields import fields_layout, kept_bits, reader_port, word_bits
+from kaniwa.hw.compact_fields import (
+    fields_layout,
+    kept_bits,
+    reader_port,
+    starts_layout,
+    word_bits,
+)
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, ErrorCode, Mode, Opcode
 
 __all__ = ["CompactSequencer"]
@@ -21,7 +27,8 @@ class CompactSequencer(Component):
     ``begin`` is a pulse: the units start with what ``fields`` says, two cycles after the last of
     the INSTRUCTION_BYTES / read_bytes words has come. ``finished`` is looked at from the second
     cycle after it on; the next instruction is read then. So an instruction waits for all before
-    it, and its ``*_wait`` fields do not matter.
+    it, and its ``*_wait`` fields do not matter. ``starts``: the fields that units take themselves,
+    of an instruction that may yet be refused.
 
     A bit that no legal instruction of this config has ends the run with ILLEGAL_FIELD, or with
     ADDRESS where it is one of an address. ``done`` and ``error`` stay until reset;
@@ -36,6 +43,7 @@ class CompactSequencer(Component):
             "memory": Out(reader_port(config)),
             "data": In(8 * config.read_bytes),
             "fields": Out(fields_layout(config)),
+            "starts": Out(starts_layout(config)),
             "begin": Out(1),
             "finished": In(1),
             "bad_format": In(1),
@@ -111,6 +119,11 @@ class CompactSequencer(Component):
         config = self._config
         words = config.read_bytes // 4   # of an instruction, in a word of memory
         found_illegal, found_beyond = Signal(), Signal()
+        starts = self.starts
+        for name in starts.shape().members:
+            field, kept = FIELDS[name], kept_bits(config, name)
+            lsb = 32 * (field.word % words) + field.lsb
+            m.d.comb += starts[name].value.eq(self.data[lsb + kept.start:lsb + kept.stop])
         m.d.sync += [
             illegal.eq((illegal & index.any()) | found_illegal),
             beyond.eq((beyond & index.any()) | found_beyond),
@@ -126,9 +139,15 @@ class CompactSequencer(Component):
                         bits = self.data[lsb:lsb + field.width]
                         if field.name == "opcode":
                             m.d.sync += opcode.eq(bits)
-                        elif field.name in fields.shape().members:
+                        elif field.name in (*fields.shape().members, *starts.shape().members):
                             kept = kept_bits(config, field.name)
-                            m.d.sync += fields[field.name].eq(bits[kept.start:kept.stop])
+                            value = bits[kept.start:kept.stop]
+                            if field.name in fields.shape().members:
+                                m.d.sync += fields[field.name].eq(value)
+                            else:
+                                m.d.comb += starts[field.name].valid.eq(1)
+                                if field.low == 1:
+                                    zeros.append(value == 0)
                             zeros.append(bits[:kept.start])
                             is_address = field.name.endswith("_address")
                             (address_zeros if is_address else zeros).append(bits[kept.stop:])

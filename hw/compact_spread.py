@@ -14,6 +14,10 @@ __all__ = ["CompactSpread"]
 class CompactSpread(Component):
     """Masks the padding of a read and gives each lane what it multiplies.
 
+    Dense: byte j with weight j. Else lane m multiplies byte m alone, with the weight of ``column``:
+    that is the one weight which moves, to where the byte is, and the other bytes become zero. So
+    all lanes share two words of bytes.
+
     A step's ``bytes`` and ``weights`` come a cycle after its ``tap``; with them, and without any
     further cycle, its operands leave.
     """
@@ -33,24 +37,25 @@ class CompactSpread(Component):
         m = Module()
         config, operands = self._config, self.o.payload
         tap = Signal(tap_layout(), reset_less=True)
-        taps = Signal(4, reset_less=True)   # the column in use, unless dense
-        m.d.sync += [
-            tap.eq(self.tap),
-            taps.eq(Mux(self.tap.dense, 0, 1 << self.tap.column)),
-            self.o.valid.eq(self.valid),
-        ]
-        masked = [Signal(8, name=f"masked_{j}") for j in range(4)]
+        m.d.sync += [tap.eq(self.tap), self.o.valid.eq(self.valid)]
         m.d.comb += [
-            *(byte.eq(Mux(tap.real[j], self.bytes[j], self.pad_value))
-              for j, byte in enumerate(masked)),
             Value.cast(operands.weights).eq(self.weights),
-            operands.first.eq(tap.first),
             operands.last.eq(tap.last),
         ]
+        masked = [Signal(8, name=f"masked_{j}") for j in range(4)]
+        shared = [Signal(8, name=f"shared_{j}") for j in range(4)]   # with other lanes
+        for j in range(4):
+            m.d.comb += [
+                masked[j].eq(Mux(tap.real[j], self.bytes[j], self.pad_value)),
+                shared[j].eq(masked[j] & tap.dense.replicate(8)),
+            ]
         for lane in range(config.out_lanes):
-            for j, byte in enumerate(masked):
-                used = byte & tap.dense.replicate(8)
-                if lane < config.depthwise_lanes:
-                    used = used | (masked[lane] & taps[j].replicate(8))
-                m.d.comb += operands.activations[lane][j].eq(used)
+            for j in range(4):
+                own = lane == j
+                m.d.comb += operands.activations[lane][j].eq(masked[j] if own else shared[j])
+            if lane < config.depthwise_lanes:
+                column = Signal(2, name=f"column_{lane}", reset_less=True)
+                m.d.sync += column.eq(Mux(self.tap.dense, lane, self.tap.column))
+                m.d.comb += operands.weights[lane][lane].eq(
+                    self.weights.word_select(lane, 32).word_select(column, 8))
         return m

@@ -11,7 +11,8 @@ __all__ = ["CompactWalker"]
 
 class CompactWalker(Component):
     """The address of a byte: of the next channel after ``next_channel``, the next pixel's first
-    one after ``next_pixel``, the next row's after ``next_row``, the tensor's after ``begin``.
+    one after ``next_pixel``, the next row's after ``next_row``, the tensor's after ``begin``, which
+    is what came last as ``first`` with ``first_valid``.
 
     The address is there 3 cycles after any of these, each a pulse that comes at that distance.
     """
@@ -21,6 +22,7 @@ class CompactWalker(Component):
         super().__init__({
             "begin": In(1),
             "first": In(address - 1),
+            "first_valid": In(1),
             "row_pitch": In(address - 1),
             "pixel_pitch": In(16),
             "next_channel": In(1),
@@ -39,7 +41,7 @@ class CompactWalker(Component):
             row_moved.eq(self.begin | self.next_row),
             pixel_moved.eq(row_moved | self.next_pixel),
         ]
-        with m.If(self.begin):
+        with m.If(self.first_valid):
             m.d.sync += row.eq(self.first)
         with m.If(self.next_row):
             m.d.sync += row.eq(row + self.row_pitch)

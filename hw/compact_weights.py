@@ -5,7 +5,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact_fields import fields_layout, reader_port, word_bits
+from kaniwa.hw.compact_fields import fields_layout, reader_port, starts_layout, word_bits
 from kaniwa.hw.interfaces import parameter_layout
 from kaniwa.isa import Format
 
@@ -34,6 +34,7 @@ class CompactWeights(Component):
         super().__init__({
             "begin": In(1),
             "fields": In(fields_layout(config)),
+            "starts": In(starts_layout(config)),
             "memory": Out(reader_port(config)),
             "data": In(8 * config.read_bytes),
             "chunk": Out(8 * config.read_bytes),
@@ -49,10 +50,10 @@ class CompactWeights(Component):
 
     def elaborate(self, platform):
         m = Module()
-        fields, size = self.fields, self._config.read_bytes
+        fields, starts, size = self.fields, self.starts, self._config.read_bytes
         word = Signal(word_bits(self._config), reset_less=True)
         left = Signal(len(fields.weight_bytes), reset_less=True)   # words of the pass
-        passes = Signal(len(fields.weight_repeat), reset_less=True)   # begun, over the weights
+        passes = Signal(len(starts.weight_repeat.value), reset_less=True)   # over weights, to come
         pass_done = Signal()
 
         # The word in work, from its next byte on.
@@ -133,21 +134,20 @@ class CompactWeights(Component):
             with m.State("ERROR"):
                 m.d.comb += self.error.eq(1)
 
-        again = fields.weight_bytes.any() & (passes != fields.weight_repeat)
+        again = fields.weight_bytes.any() & passes.any()
         with m.If(pass_done):
             m.d.sync += [
                 word.eq(fields.weight_address),
                 left.eq(fields.weight_bytes),
-                passes.eq(passes + 1),
+                passes.eq(passes - 1),
                 self.active.eq(again),
             ]
         with m.If(self.begin):
-            m.d.sync += [
-                self.active.eq(1),
-                word.eq(fields.parameter_address),
-                left.eq(fields.parameter_bytes),
-                passes.eq(0),
-            ]
+            m.d.sync += self.active.eq(1)
+        for register, first in ((word, starts.parameter_address), (left, starts.parameter_bytes),
+                                (passes, starts.weight_repeat)):
+            with m.If(first.valid):
+                m.d.sync += register.eq(first.value)
         return m
 
     def _read_header(self, m, header, is_table, is_own):

@@ -16,7 +16,8 @@ class MacArray(Component):
 
     Throughput: one step a cycle. ``o`` has the 32-bit accumulators ``config.array_latency`` cycles
     after a step with ``last``; a step with ``first`` starts them anew. The compiler proves that
-    they never wrap.
+    they never wrap. In a compact config ``first`` does not matter: they start anew once ``o`` had
+    them, and no step may come in the cycle after a ``last`` one.
 
     Lanes m and m + activation_lanes use the same activations, and ``multiplier``, the strategy for
     the FPGA, may make their products in one block.
@@ -53,10 +54,18 @@ class MacArray(Component):
             valid, tag = next_valid, next_tag
         first, last, correction = tag[0], tag[1], tag[2:].as_signed()
 
-        accumulators = Signal(data.ArrayLayout(signed(32), config.out_lanes), reset_less=True)
+        # Where a carry chain takes both operands as they are, the zero of ``first`` is a gate for
+        # each bit; a reset costs nothing.
+        accumulators = Signal(data.ArrayLayout(signed(32), config.out_lanes),
+                              reset_less=not config.compact)
         with m.If(valid):
-            m.d.sync += [accumulator.eq(Mux(first, 0, accumulator) + (total + correction))
-                         for accumulator, total in zip(accumulators, sums, strict=True)]
+            m.d.sync += [
+                accumulator.eq((accumulator if config.compact else Mux(first, 0, accumulator))
+                               + (total + correction))
+                for accumulator, total in zip(accumulators, sums, strict=True)]
+        if config.compact:
+            with m.If(self.o.valid):
+                m.d.sync += Value.cast(accumulators).eq(0)
         m.d.sync += self.o.valid.eq(valid & last)
         m.d.comb += self.o.payload.eq(accumulators)
         return m

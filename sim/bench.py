@@ -185,7 +185,7 @@ class Driver:
         cocotb.start_soon(self._run())
 
     def send(self, items: Iterable[Any]) -> None:
-        """Queue items; they are packed when their turn comes."""
+        """Queue items; they are packed when their turn comes. None is an idle cycle."""
         self._queue.extend(items)
 
     @property
@@ -210,6 +210,11 @@ class Driver:
             while not self._queue or (self.stall and rng.random() < self.stall):
                 self._valid.value = 0
                 await edge
+            if self._queue[0] is None:
+                self._valid.value = 0
+                await edge
+                self._queue.popleft()
+                continue
             self._payload.value = self._pack(self._queue[0])
             self._valid.value = 1
             while True:

@@ -8,7 +8,7 @@ from typing import Any
 import cocotb
 
 from kaniwa.sim.bench import Bench, Dut, check, cover, start
-from kaniwa.sim.compact_ports import CONFIGS, WordServer, set_fields
+from kaniwa.sim.compact_ports import CONFIGS, WordServer, begin
 
 
 def _duts() -> list[Dut]:
@@ -36,8 +36,8 @@ async def words_equal_model(dut: Any, stall: float) -> None:
         address = rng.randrange(config.memory_bytes - rows * pitch - row_bytes)
         line_pitch = -(-(row_bytes + 7) // 8) + rng.randrange(2)
         window = rng.randint(1, max(1, lines // line_pitch))   # rows used at once
-        set_fields(env, {"ifm_address": address, "ifm_pitch": pitch, "ifm_rows": rows,
-                         "ifm_row_bytes": row_bytes, "line_pitch": line_pitch})
+        fields = {"ifm_address": address, "ifm_pitch": pitch, "ifm_rows": rows,
+                  "ifm_row_bytes": row_bytes, "line_pitch": line_pitch}
         expected = []
         for row in range(rows):
             first = address + row * pitch
@@ -45,9 +45,7 @@ async def words_equal_model(dut: Any, stall: float) -> None:
             expected += [((row * line_pitch + i) % lines, row, word)
                          for i, word in enumerate(words)]
         env.set("freed", 0)
-        env.set("begin", 1)
-        await env.cycles(1)
-        env.set("begin", 0)
+        await begin(env, fields)
         await env.cycles(1)
         server.words.clear()
         got, freed = [], 0

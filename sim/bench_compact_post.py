@@ -9,7 +9,7 @@ import cocotb
 
 from kaniwa.sim.bench import Bench, Dut, Env, check, cover, start
 from kaniwa.sim.bench_requantizer import requantize
-from kaniwa.sim.compact_ports import CONFIGS, WordServer, draw_fields, set_fields
+from kaniwa.sim.compact_ports import CONFIGS, WordServer, begin, draw_fields
 from kaniwa.sim.payload import codec
 
 KINDS = ("plain", "add", "table")
@@ -162,10 +162,7 @@ async def bytes_equal_model(dut: Any, stall: float) -> None:
         kind = KINDS[number % 3]
         f = draw_instruction(env, kind)
         expected = Expected(env, f, memory)
-        set_fields(env, f)
-        env.set("begin", 1)
-        await env.cycles(1)
-        env.set("begin", 0)
+        await begin(env, f)
         await give_streams(env, expected)
         cocotb.start_soon(give_results(env, expected.results, stall))
         got, cycles = [], []

@@ -76,7 +76,7 @@ class Core:
     """The program's memory and the units, which take some time for an instruction."""
 
     def __init__(self, env: Env, layers: list[bytes], start: int, stall: float) -> None:
-        from kaniwa.hw.compact_fields import fields_layout
+        from kaniwa.hw.compact_fields import fields_layout, starts_layout
 
         self.env, self.begun = env, 0
         data = b"".join(layers).ljust(INSTRUCTION_BYTES * (len(layers) + 1), b"\0")
@@ -84,6 +84,9 @@ class Core:
             data[8 * (word - start):8 * (word - start) + 8], "little"), stall)
         self.seen: list[dict[str, int]] = []
         self._unpack = codec(fields_layout(env.config))[1]
+        self._unpack_starts = codec(starts_layout(env.config))[1]
+        self.names = {*fields_layout(env.config).members, *starts_layout(env.config).members}
+        self._taken: dict[str, int] = {}   # of the instruction that is read
         cocotb.start_soon(self._run())
 
     async def _run(self) -> None:
@@ -91,15 +94,22 @@ class Core:
         env.set("finished", 1)
         while True:
             await env.cycles(1)
+            for name, taken in self._unpack_starts(env.get("starts")).items():
+                if taken["valid"]:
+                    check(name in self._taken, False, f"{name} came before")
+                    self._taken[name] = taken["value"]
             if env.get("begin"):
                 env.set("finished", 0)
                 self.begun += 1
                 fields = env.get("fields")
-                self.seen.append(self._unpack(fields))
+                self.seen.append(self._unpack(fields) | self._taken)
+                self._taken = {}
                 for _ in range(env.rng.randrange(1, 30)):
                     await env.cycles(1)
                     check(env.get("begin"), 0, "begin in an instruction")
                     check(env.get("fields"), fields, "fields stay")
+                    starts = self._unpack_starts(env.get("starts")).values()
+                    check(any(taken["valid"] for taken in starts), False, "a start in a run")
                 env.set("finished", 1)
 
 
@@ -134,6 +144,7 @@ async def fields_equal_program(dut: Any, stall: float) -> None:
     cover("layers" if count else "empty_program")
     for fields, raw in zip(core.seen, layers, strict=True):
         values = decode(raw)
+        check(fields.keys() == core.names, True, "all fields come")
         for name, got in fields.items():
             check(got, values[name] >> (3 if name in ALIGNED else 0), name)
 

@@ -35,7 +35,7 @@ async def operands_equal_model(dut: Any) -> None:
     before = None
     for _ in range(1500):
         tap = {"real": rng.choice([15, rng.randrange(16)]), "dense": rng.randrange(2),
-               "column": rng.randrange(4), "first": rng.randrange(2), "last": rng.randrange(2)}
+               "column": rng.randrange(4), "last": rng.randrange(2)}
         valid = rng.random() < 0.8
         data = [rng.randrange(-128, 128) for _ in range(4)]
         weights = rng.getrandbits(8 * config.tile_bytes)
@@ -49,16 +49,21 @@ async def operands_equal_model(dut: Any) -> None:
         if before is not None:
             got = unpack(env.get("o__payload"))
             masked = [byte if before["real"] >> j & 1 else pad for j, byte in enumerate(data)]
+            stored = [[(weights >> 8 * (4 * lane + j) & 255 ^ 128) - 128 for j in range(4)]
+                      for lane in range(lanes)]
             if before["dense"]:
-                expected = [masked] * lanes
-            else:
-                expected = [[masked[lane] if lane < 4 and j == before["column"] else 0
-                             for j in range(4)] for lane in range(lanes)]
-            check(got["activations"], expected, "activations")
-            check((got["first"], got["last"]), (before["first"], before["last"]), "first, last")
-            flat = sum((byte & 255) << 8 * i
-                       for i, byte in enumerate(b for row in got["weights"] for b in row))
-            check(flat, weights, "weights")
+                expected = [list(zip(masked, row, strict=True)) for row in stored]
+            else:   # byte m alone, with the weight of the column
+                expected = [[(masked[lane], row[before["column"]])] if lane < 4 else []
+                            for lane, row in enumerate(stored)]
+            for lane in range(lanes):
+                pairs = zip(got["activations"][lane], got["weights"][lane], strict=True)
+                used = [pair for j, pair in enumerate(pairs) if before["dense"] or j == lane]
+                check(used, expected[lane], f"operands of lane {lane}")
+                others = [] if before["dense"] else [
+                    byte for j, byte in enumerate(got["activations"][lane]) if j != lane]
+                check(any(others), False, f"bytes of other lanes in lane {lane}")
+            check(got["last"], before["last"], "last")
             cover("dense" if before["dense"] else "depthwise")
             cover("padding" if before["real"] != 15 else "idle")
         else:

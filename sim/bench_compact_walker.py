@@ -37,6 +37,10 @@ async def addresses_equal_model(dut: Any) -> None:
             row = pixel = address = rng.randrange(1 << bits - 1)
             row_pitch, pixel_pitch = rng.randrange(1 << bits - 1), rng.randrange(1 << 12)
             env.set("first", row)
+            env.set("first_valid", 1)
+            await env.cycles(1)
+            env.set("first", rng.getrandbits(bits - 1))
+            env.set("first_valid", 0)
             env.set("row_pitch", row_pitch)
             env.set("pixel_pitch", pixel_pitch)
         elif move == "next_row":

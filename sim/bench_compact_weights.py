@@ -8,7 +8,7 @@ import cocotb
 
 from kaniwa.isa import Format
 from kaniwa.sim.bench import Bench, Dut, Env, check, cover, start
-from kaniwa.sim.compact_ports import CONFIGS, WordServer, set_fields
+from kaniwa.sim.compact_ports import CONFIGS, WordServer, begin
 from kaniwa.sim.payload import codec
 from kaniwa.sim.weight_streams import ExpectedStreams
 
@@ -64,12 +64,9 @@ async def run(env: Env, parameters: bytes, weights: bytes, repeat: int, stall: f
         for i in range(0, len(data), 8):
             memory[place + i // 8] = int.from_bytes(data[i:i + 8], "little")
     server = WordServer(env, "memory", lambda word: memory[word], stall)
-    set_fields(env, {
+    await begin(env, {
         "parameter_address": at[0], "parameter_bytes": len(parameters) // 8,
         "weight_address": at[1], "weight_bytes": len(weights) // 8, "weight_repeat": repeat})
-    env.set("begin", 1)
-    await env.cycles(1)
-    env.set("begin", 0)
     for _ in range(60000):
         await env.cycles(1)
         if not env.get("active") or env.get("error"):

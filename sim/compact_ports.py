@@ -10,7 +10,7 @@ from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.sim.bench import Env
 from kaniwa.sim.payload import codec
 
-__all__ = ["CONFIGS", "WordServer", "draw_fields", "set_fields"]
+__all__ = ["CONFIGS", "WordServer", "begin", "draw_fields"]
 
 CONFIGS: dict[str, AcceleratorConfig] = {
     "nano": PRESETS["nano"],
@@ -23,18 +23,29 @@ CONFIGS: dict[str, AcceleratorConfig] = {
 }
 
 
-def set_fields(env: Env, values: dict[str, int]) -> None:
-    """Drive the ``fields`` port; words where the port has words."""
-    from kaniwa.hw.compact_fields import fields_layout
+async def begin(env: Env, values: dict[str, int]) -> None:
+    """Give a unit an instruction as the sequencer does; in words where its ports have words.
+
+    What the unit takes for itself comes one field after the other, and is gone at ``begin``.
+    """
+    from kaniwa.hw.compact_fields import fields_layout, starts_layout
 
     assert env.config is not None
-    layout = fields_layout(env.config)
-    packed = codec(layout)[0]({name: values.get(name, 0) for name in layout.members})
-    env.set("fields", packed)
+    fields, starts = fields_layout(env.config), starts_layout(env.config)
+    pack = codec(starts)[0]
+    noise = {name: {"value": env.rng.getrandbits(32)} for name in starts.members}
+    for name in env.rng.sample(list(starts.members), len(starts.members)):
+        env.set("starts", pack(noise | {name: {"valid": 1, "value": values.get(name, 0)}}))
+        await env.cycles(1)
+    env.set("starts", pack(noise))
+    env.set("fields", codec(fields)[0]({name: values.get(name, 0) for name in fields.members}))
+    env.set("begin", 1)
+    await env.cycles(1)
+    env.set("begin", 0)
 
 
 def draw_fields(config: AcceleratorConfig, rng: random.Random) -> dict[str, int]:
-    """Any value for each kept field, in its whole width."""
+    """Any value for each field that is kept for the units, in its whole width."""
     from amaranth.hdl import Shape
 
     from kaniwa.hw.compact_fields import fields_layout

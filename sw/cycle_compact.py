@@ -22,6 +22,7 @@ __all__ = ["model_compact"]
 
 AGAIN = 3            # from a read to the next one of the same unit; its response is a cycle before
 OTHER = 2            # to the next one of another
+CLEAR = 2            # from the last step of a block to the next one
 POST = 6             # from the last step of a block to the post unit
 QUOTIENT = 10        # bits of the product that a requantization waits for from its shift on
 _Unit = Generator[int | None, int, None]
@@ -56,6 +57,7 @@ class _Layer:
         self._periods = _periods(config, v, read)
         self._cycle = begin + 1      # of the next step
         self._slot = self._post = 0  # from when on there is a place for results; post is free
+        self._clear = 0              # from when on the accumulators are those of the next block
         self.counts = dict.fromkeys(("issued", "load", "weights", "requantize"), 0)
 
     def run(self) -> int:
@@ -69,6 +71,7 @@ class _Layer:
             for x in range(v["ofm_columns"]):
                 fresh = stream or not (x or y)
                 for block in range(v["blocks"]):
+                    self._cycle = max(self._cycle, self._clear)
                     if fresh or not (x or block):
                         self._steps(y, word if fresh else -1, stream)
                     else:
@@ -82,7 +85,7 @@ class _Layer:
                     total, last_period = self._periods[block]
                     self._post = begins + total
                     self._slot = self._post - last_period + 1
-                    self._cycle = issued + 1
+                    self._cycle, self._clear = issued + 1, issued + CLEAR
                     if stream:
                         reads.used.append(self._cycle)
             self._cycle += v["stride_rows"] - 1

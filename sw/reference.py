@@ -35,10 +35,17 @@ class LiteRT:
     ``description`` says.
     ``model`` is a path or the content of a file, ``graph`` what the importer made of it (left out
     with a path: it is imported). The importer goes first, for LiteRT can crash on a damaged file.
+    With ``optimized`` its default kernels run instead (XNNPACK where it has them), which give no
+    tensors but outputs.
     Raises ``UnsupportedError`` where LiteRT is not installed or refuses the model.
     """
 
-    def __init__(self, model: str | PathLike[str] | bytes, graph: Graph | None = None) -> None:
+    def __init__(
+        self,
+        model: str | PathLike[str] | bytes,
+        graph: Graph | None = None,
+        optimized: bool = False,
+    ) -> None:
         if not isinstance(model, bytes):
             graph = load_model(model) if graph is None else graph
             model = Path(model).read_bytes()
@@ -54,16 +61,18 @@ class LiteRT:
         kernels = OpResolverType.BUILTIN_REF
         if any(op.kind in WITHOUT_REFERENCE for op in graph.ops):
             kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        if optimized:
+            kernels = OpResolverType.AUTO
+        kept = "optimised kernels" if optimized else "all tensors kept"
         self.description = (
-            f"LiteRT {metadata.version('ai-edge-litert')}, {kernels.name}, one thread, "
-            f"all tensors kept"
+            f"LiteRT {metadata.version('ai-edge-litert')}, {kernels.name}, one thread, {kept}"
         )
         try:
             self.interpreter = Interpreter(
                 model_content=model,
                 num_threads=1,
                 experimental_op_resolver_type=kernels,
-                experimental_preserve_all_tensors=True,
+                experimental_preserve_all_tensors=not optimized,
             )
             self.interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
@@ -188,8 +197,13 @@ def verify(
 ) -> dict[str, Any]:
     """Compare golden with a reference on the model file ``model``, element by element.
 
-    ``against`` is "litert", or "recorded" (the recorded vectors of that model; no framework
-    needed). ``inputs`` is a file for ``load_inputs`` or "recorded"; without it the recorded
+    ``against`` is "litert" or "onnxruntime", as the model's format has it, or "recorded" (the
+    recorded vectors of that model; no framework needed). With "-optimized" behind the framework's
+    name its usual kernels and graph optimisation are on, and outputs are compared: nothing is
+    claimed of those. ONNX models are compared operator by operator (``kaniwa.reference_onnx``),
+    and the result has ``near_ties`` and ``end_to_end`` too.
+
+    ``inputs`` is a file for ``load_inputs`` or "recorded"; without it the recorded
     vectors are used, else 16 seeded inferences. With ``layers`` every computed tensor is
     compared, else the outputs. ``uint8`` is as in ``load_inputs``; at most ``limit`` inferences
     are made. ``progress`` is called with a line of text after each.
@@ -198,29 +212,31 @@ def verify(
     ``first_mismatch`` (None, or inference, tensor, op, index, golden and reference). Raises the
     errors of the importer, of the inputs, and ``UnsupportedError`` for a reference that is absent.
     """
-    if against not in ("litert", "recorded"):
-        way_out = "use litert or recorded"
-        known = against == "onnxruntime"
-        raise UnsupportedError(
-            "verification against onnxruntime is not there yet; " + way_out
-            if known
-            else f"unknown reference '{against}'; {way_out}"
-        )
+    framework = "onnxruntime" if Path(model).suffix.lower() == ".onnx" else "litert"
+    known = (framework, f"{framework}-optimized", "recorded")
+    if against not in known:
+        raise UnsupportedError(f"{Path(model).name}: cannot be compared with '{against}'; use "
+                               f"{', '.join(known[:-1])} or {known[-1]}")
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
+    if against == "recorded" and inputs not in (None, "recorded"):
+        raise InputError("verification against recorded vectors takes no other inputs")
+    if framework == "onnxruntime":
+        from kaniwa.verify_onnx import verify_onnx
+
+        return verify_onnx(model, against, inputs, layers, progress, uint8, limit)
     graph = load_model(model)
     comparison = _Comparison(graph)
     if against == "recorded":
-        if inputs not in (None, "recorded"):
-            raise InputError("verification against recorded vectors takes no other inputs")
         recorded = Recorded(model, graph)
         samples, used, reference = recorded.inputs[:limit], RECORDED, recorded.description
         steps = _against_recorded(recorded, samples, comparison, layers)
     else:
         samples, used = _choose_inputs(model, graph, inputs, uint8, limit)
-        litert = LiteRT(model, graph)
+        optimized = against.endswith("-optimized")
+        litert = LiteRT(model, graph, optimized)
         reference = litert.description
-        steps = _against_litert(litert, samples, comparison, layers)
+        steps = _against_litert(litert, samples, comparison, layers and not optimized)
     for done in steps:
         if progress is not None:
             progress(f"{done} of {len(samples)} inferences")

@@ -21,6 +21,7 @@ from kaniwa.golden import (  # noqa: F401
     lstm,
     movement,
     onnx_float,
+    onnx_functions,
     pooling,
     qdq,
     reduction,

@@ -20,7 +20,7 @@ from kaniwa.errors import UnsupportedError
 from kaniwa.golden.registry import Call, kernel, quantization
 from kaniwa.graph import Graph, Op
 
-__all__ = ["RULE", "real_values", "finish"]
+__all__ = ["RULE", "real_values", "finish", "register_real"]
 
 RULE = "qdq"
 Real = Callable[[Call], np.ndarray]
@@ -44,7 +44,7 @@ def finish(call: Call, real: np.ndarray) -> np.ndarray:
     return np.clip(rounded + zero_point, low, high).astype(call.output.dtype)
 
 
-def _real(*kinds: str) -> Callable[[Real], Real]:
+def register_real(*kinds: str) -> Callable[[Real], Real]:
     """Register the decorated function as the rule's meaning of these operators."""
 
     def register(function: Real) -> Real:
@@ -92,7 +92,7 @@ def _windows(call: Call, x: np.ndarray, kernel_size: tuple[int, ...],
     return views[..., ::dilation[0], ::dilation[1]]
 
 
-@_real("CONV_2D")
+@register_real("CONV_2D")
 def _convolution(call: Call) -> np.ndarray:
     weights = _weights(call, 0)     # [OC, KH, KW, IC of a group]
     windows = _windows(call, _centered(call, 0), weights.shape[1:3], call.attribute("dilation"))
@@ -105,7 +105,7 @@ def _convolution(call: Call) -> np.ndarray:
     return _scaled(call, np.concatenate(parts, axis=3))
 
 
-@_real("DEPTHWISE_CONV_2D")
+@register_real("DEPTHWISE_CONV_2D")
 def _depthwise(call: Call) -> np.ndarray:
     weights = _weights(call, 3)     # [1, KH, KW, OC]
     x = _centered(call, 0)
@@ -114,18 +114,18 @@ def _depthwise(call: Call) -> np.ndarray:
     return _scaled(call, np.einsum("nyxckl,klc->nyxc", windows, weights[0]))
 
 
-@_real("FULLY_CONNECTED")
+@register_real("FULLY_CONNECTED")
 def _fully_connected(call: Call) -> np.ndarray:
     weights = _weights(call, 0)     # [OC, IC]
     return _scaled(call, _centered(call, 0).reshape(-1, weights.shape[1]) @ weights.T)
 
 
-@_real("BATCH_MATMUL")
+@register_real("BATCH_MATMUL")
 def _batch_matmul(call: Call) -> np.ndarray:
     return np.matmul(_centered(call, 0), _centered(call, 1)) * _slopes(call)[0]
 
 
-@_real("AVERAGE_POOL_2D")
+@register_real("AVERAGE_POOL_2D")
 def _average_pool(call: Call) -> np.ndarray:
     """The mean, also over the padding where ``count_padding`` says so."""
     x, window = _centered(call, 0), call.attribute("filter")
@@ -139,7 +139,7 @@ def _average_pool(call: Call) -> np.ndarray:
     return total * (scale / (np.maximum(count, 1) * quantization(call.output).scale))
 
 
-@_real("MEAN")
+@register_real("MEAN")
 def _mean(call: Call) -> np.ndarray:
     x, axes = _centered(call, 0), call.attribute("axes")
     count = int(np.prod([x.shape[a] for a in axes]))
@@ -147,17 +147,17 @@ def _mean(call: Call) -> np.ndarray:
         call.quantization(0).scale / (count * quantization(call.output).scale))
 
 
-@_real("ADD", "SUB")
+@register_real("ADD", "SUB")
 def _add(call: Call) -> np.ndarray:
     a, b = (_centered(call, i) * call.quantization(i).scale for i in (0, 1))
     return (a + b if call.op.kind == "ADD" else a - b) / quantization(call.output).scale
 
 
-@_real("MUL")
+@register_real("MUL")
 def _mul(call: Call) -> np.ndarray:
     return _centered(call, 0) * _centered(call, 1) * _slopes(call)[0]
 
 
-@_real("QUANTIZE")
+@register_real("QUANTIZE")
 def _requantize(call: Call) -> np.ndarray:
     return _centered(call, 0) * (call.quantization(0).scale / quantization(call.output).scale)

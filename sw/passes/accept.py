@@ -6,14 +6,14 @@ from collections.abc import Callable
 from math import prod
 
 from kaniwa.graph import Graph, Op, Tensor
-from kaniwa.passes.functions import FUNCTIONS, why_no_table
+from kaniwa.passes.functions import TABLES, why_no_table
 
 __all__ = ["why_not"]
 
 ELEMENTWISE = ("ADD", "SUB", "MUL")
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 KINDS = (*WEIGHTED, "AVERAGE_POOL_2D", "MAX_POOL_2D", *ELEMENTWISE, "RELU", "RELU6", "RESHAPE",
-         *FUNCTIONS)
+         *TABLES)
 
 
 def why_not(graph: Graph, op: Op) -> str | None:
@@ -82,7 +82,7 @@ def _groups(graph: Graph, op: Op) -> str | None:
 
 
 def _function(graph: Graph, op: Op) -> str | None:
-    return why_no_table(graph, op) if op.kind in FUNCTIONS else None
+    return why_no_table(graph, op) if op.kind in TABLES else None
 
 
 CHECKS: tuple[Callable[[Graph, Op], str | None], ...] = (

@@ -12,10 +12,12 @@ from kaniwa.golden import run_op
 from kaniwa.graph import Graph, Op
 from kaniwa.passes.elementwise import has_one_value
 
-__all__ = ["FUNCTIONS", "function_table", "why_no_table"]
+__all__ = ["FUNCTIONS", "TABLES", "function_table", "why_no_table"]
 
 FUNCTIONS = ("LOGISTIC", "TANH", "ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "PRELU",
-             "RELU_N1_TO_1", "RELU_0_TO_1", "EXP", "LOG", "SQRT", "RSQRT")
+             "RELU_N1_TO_1", "RELU_0_TO_1", "EXP", "LOG", "SQRT", "RSQRT", "ABS", "QUANTIZE")
+# Those that TFLite lacks, or has for other types.
+TABLES = (*FUNCTIONS, "HARD_SIGMOID", "ERF", "SOFTPLUS", "NEG")
 EVERY = np.arange(-128, 128).astype(np.int8)
 
 

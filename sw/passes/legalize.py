@@ -19,7 +19,7 @@ from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
-from kaniwa.passes.functions import FUNCTIONS
+from kaniwa.passes.functions import TABLES
 
 __all__ = ["legalize", "as_map"]
 
@@ -55,8 +55,8 @@ class _Rewriter:
             "FULLY_CONNECTED": self._fully_connected, "AVERAGE_POOL_2D": self._average_pool,
             "MAX_POOL_2D": self._max_pool, "ADD": self._elementwise,
             "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
-            "RELU6": self._relu, "RESHAPE": self._reshape, "QUANTIZE": self._requantize,
-            **dict.fromkeys(FUNCTIONS, self._function),
+            "RELU6": self._relu, "RESHAPE": self._reshape,
+            **dict.fromkeys(TABLES, self._function),
         }
         if op.kind not in rewrites:
             raise UnsupportedError(f"{describe(self.graph, op)}: the accelerator has no such "
@@ -116,15 +116,7 @@ class _Rewriter:
             raise ModelError(f"{where}: output shape {list(y)} does not fit its input {list(x)}, "
                              f"expected {[x[0], *sizes]} and channels")
 
-    def _symmetric(self, op: Op) -> None:
-        q = self.tensors[op.inputs[1]].quantization
-        if q is not None and any(q.zero_points):
-            raise UnsupportedError(f"{describe(self.graph, op)}: its weights have a zero point of "
-                                   f"{next(z for z in q.zero_points if z)}; quantize weights "
-                                   f"symmetrically")
-
     def _convolution(self, op: Op) -> None:
-        self._symmetric(op)
         _, kh, kw, channels = self.tensors[op.inputs[1]].shape
         self._window(op, (kh, kw))
         if channels != self.tensors[op.inputs[0]].shape[3]:
@@ -133,7 +125,6 @@ class _Rewriter:
         self.emit(op, "CONV_2D", op.inputs, {**op.attributes, "taps": kh * kw * channels})
 
     def _depthwise(self, op: Op) -> None:
-        self._symmetric(op)
         weights = self.tensors[op.inputs[1]]
         _, kh, kw, outputs = weights.shape
         self._window(op, (kh, kw))
@@ -153,7 +144,6 @@ class _Rewriter:
         self.emit(op, "CONV_2D", (op.inputs[0], new, *op.inputs[2:]), attributes)
 
     def _fully_connected(self, op: Op) -> None:
-        self._symmetric(op)
         weights = self.tensors[op.inputs[1]]
         outputs, depth = weights.shape
         rows = prod(self.tensors[op.inputs[0]].shape) // depth
@@ -177,24 +167,14 @@ class _Rewriter:
         self._unit_depthwise(op, pair(op, "filter"), op.rule)
 
     def _relu(self, op: Op) -> None:
-        self._pointwise(op, op.kind, "litert_activation")
-
-    def _requantize(self, op: Op) -> None:
-        if op.rule != "qdq":
-            raise UnsupportedError(f"{describe(self.graph, op)}: rule '{op.rule}' is not one of "
-                                   f"the accelerator's; give it quantized data")
-        self._pointwise(op, "NONE", op.rule)
-
-    def _pointwise(self, op: Op, activation: str, rule: str) -> None:
-        """The same numbers rescaled and clamped."""
         x, y = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
         shape = as_map(x.shape)
         attributes = {**op.attributes, "stride": (1, 1), "padding": NO_PADDING,
-                      "activation": activation}
+                      "activation": op.kind}
         wide = y.id if y.shape == shape else self.tensor(f"{y.name}:map", shape, y)
         mapped = replace(op, inputs=(self.reshaped(op, x.id, shape),), outputs=(wide,),
                          attributes=attributes)
-        self._unit_depthwise(mapped, (1, 1), rule)
+        self._unit_depthwise(mapped, (1, 1), "litert_activation")
         if wide != y.id:
             self.ops.append(Op("RESHAPE", op.name, (wide,), (y.id,), {"shape": y.shape}, "exact",
                                op.source_index))

@@ -15,7 +15,7 @@ from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.isa import Mode
 from kaniwa.layer import Geometry, Layer, Plan, describe, paddings, pair, quantization
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
-from kaniwa.passes.functions import FUNCTIONS, function_table
+from kaniwa.passes.functions import TABLES, function_table
 from kaniwa.passes.legalize import as_map
 from kaniwa.rescale import (
     Int64,
@@ -163,7 +163,7 @@ def _lower_elementwise(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
     bounds = _bounds(op, y)
     add, table, source = None, None, stored.inputs[0]
     source_kind = str(op.attributes["source_kind"])
-    if source_kind in FUNCTIONS:
+    if source_kind in TABLES:
         table = function_table(graph, op, source_kind)
     elif op.kind == "TABLE":
         table = table_of(graph, op, bounds, where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,13 @@ def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
     with pytest.raises(BuildError):
         build_module._kept("step", fail)
     assert list((tmp_path / "bitstreams").iterdir()) == []
+
+
+def test_the_log_of_a_tool_can_be_read_while_it_runs(tmp_path: Path) -> None:
+    log, seen = tmp_path / "tool.log", []
+    status = tools.run([sys.executable, "-c", "print('one'); print('two')"], tmp_path, log,
+                       lambda line: seen.append(log.read_text()))
+    assert (status, seen) == (0, ["one\n", "one\ntwo\n"])
 
 
 def test_a_tool_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

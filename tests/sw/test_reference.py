@@ -126,13 +126,34 @@ def test_vectors_of_another_model_are_refused(models: Path, tmp_path: Path) -> N
 
 
 def test_unknown_references_are_refused(models: Path) -> None:
-    for against, message in (
-        (
-            "onnxruntime",
-            "verification against onnxruntime is not there yet; use litert or recorded",
-        ),
-        ("tf", "unknown reference 'tf'; use litert or recorded"),
+    for file, against, others in (
+        (f"{NAME}.tflite", "onnxruntime", "litert, litert-optimized"),
+        (f"{NAME}.tflite", "tf", "litert, litert-optimized"),
+        ("onnx_mlperf_ic_qdq.onnx", "litert", "onnxruntime, onnxruntime-optimized"),
     ):
         with pytest.raises(UnsupportedError) as error:
-            verify(models / f"{NAME}.tflite", against)
-        assert str(error.value) == message
+            verify(models / file, against)
+        assert str(error.value) == (
+            f"{file}: cannot be compared with '{against}'; use {others} or recorded"
+        )
+
+
+def test_onnx_models_are_compared_operator_by_operator(models: Path) -> None:
+    model = models / "onnx_mlperf_ic_qdq.onnx"
+    recorded = verify(model, "recorded", layers=True)
+    assert recorded["reference"].startswith("ONNX Runtime 1.31.1, CPUExecutionProvider, graph opt")
+    assert (recorded["tensors"], recorded["mismatches"]) == (16, 0)
+    assert recorded["near_ties"] == 0
+    assert recorded["end_to_end"]["elements"] == 80
+
+
+def test_onnx_models_are_compared_with_onnx_runtime(models: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    model = models / "onnx_mlperf_ic_qdq.onnx"
+    values = verify(model, "onnxruntime", layers=True)
+    assert "graph optimisation off" in values["reference"]
+    assert (values["tensors"], values["mismatches"], values["inferences"]) == (16, 0, 8)
+    assert 0 < values["near_ties"] < 20
+    optimized = verify(model, "onnxruntime-optimized", limit=2)
+    assert "default graph optimisation" in optimized["reference"]
+    assert optimized["tensors"] == 1

@@ -41,8 +41,9 @@ class Origin:
 class Builder:
     """The graph so far, and the values of the model's names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, opset: int) -> None:
         self.name = name
+        self.opset = opset
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
         self.values: dict[str, Value] = {}
@@ -123,7 +124,7 @@ class Builder:
         new = self.tensor(f"{stored.name}:{layout}", shape, source.dtype, source.quantization)
         if large == sorted(large):
             return self.emit("RESHAPE", (source.id,), new, {"shape": shape}, "exact")
-        return self.emit("TRANSPOSE", (source.id,), new, {"permutation": between}, "onnx")
+        return self.emit("TRANSPOSE", (source.id,), new, {"permutation": between}, "exact")
 
     def reshaped(self, source: int, shape: tuple[int, ...], name: str) -> int:
         """The tensor with another shape."""

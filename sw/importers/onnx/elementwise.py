@@ -87,7 +87,7 @@ def _operand(builder: Builder, value: Value | None, form: Permutation, name: str
     target = moved(builder.tensors[wide].shape, form)
     tensor = builder.tensors[wide]
     new = builder.tensor(name, target, tensor.dtype, tensor.quantization)
-    return builder.emit("TRANSPOSE", (wide,), new, {"permutation": form}, "onnx")
+    return builder.emit("TRANSPOSE", (wide,), new, {"permutation": form}, "exact")
 
 
 def clamp(builder: Builder, node: Node) -> Value:

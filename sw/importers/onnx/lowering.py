@@ -6,8 +6,13 @@ from collections.abc import Callable
 
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.elementwise import lower_elementwise, lower_identity, lower_pool
+from kaniwa.importers.onnx.functions import (
+    FUNCTIONS,
+    float_function,
+    lower_function,
+    lower_mean,
+)
 from kaniwa.importers.onnx.movement import lower_concat
-from kaniwa.importers.onnx.quantization import floats
 from kaniwa.importers.onnx.values import Integers, Pending, Steps, Stored
 from kaniwa.importers.onnx.weighted import lower_convolution, lower_matrix
 
@@ -25,6 +30,8 @@ LOWERS: dict[str, Lower] = {
     "GlobalAveragePool": lower_pool,
     "Concat": lower_concat,
     "Identity": lower_identity,
+    "ReduceMean": lower_mean,
+    **dict.fromkeys(FUNCTIONS, lower_function),
 }
 
 
@@ -40,14 +47,8 @@ def lower(builder: Builder, pending: Pending, steps: Steps, name: str) -> Intege
 def lower_float(builder: Builder, pending: Pending, what: str) -> Stored:
     """The operator on float32, which the host runs."""
     node = pending.node
-    if node.kind != "Softmax" or pending.clamps:
+    if node.kind not in FUNCTIONS or pending.clamps:
         raise builder.fail(f"{what} is the result of node {node.index} {node.kind} '{node.name}', "
                            "which is not quantised; put QuantizeLinear and DequantizeLinear "
                            "behind that node")
-    source = floats(builder, pending.operands[0], "its input")
-    form = source.first
-    name, axis = node.outputs[0], int(node.attributes["axis"])
-    tensor = builder.tensors[builder.form(source, form)]
-    index = builder.tensor(name, tensor.shape, "float32")
-    builder.emit("SOFTMAX", (tensor.id,), index, {"axis": form.index(axis)}, "onnx")
-    return Stored(name, pending.shape, {form: index})
+    return float_function(builder, pending)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, check
-from kaniwa.importers.onnx import elementwise, movement, weighted
+from kaniwa.importers.onnx import elementwise, functions, movement, weighted
 from kaniwa.importers.onnx.builder import Builder, Origin
 from kaniwa.importers.onnx.constants import constant_node, folded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
@@ -21,25 +21,12 @@ from kaniwa.importers.onnx.values import (
     Floats,
     Integers,
     Known,
-    Pending,
     Steps,
     Stored,
     Value,
 )
 
 __all__ = ["import_onnx", "ImportedOnnx", "read_graph"]
-
-
-def _softmax(builder: Builder, node: Node) -> Value:
-    value = builder.operands(node, 1, 1)[0]
-    assert value is not None
-    shape = builder.shape_of(value)
-    axis = node.attributes.get("axis", -1)
-    if not shape or not -len(shape) <= axis < len(shape):
-        raise builder.fail(f"axis {axis} does not fit {list(shape)}", ModelError)
-    if isinstance(value, (Known, Integers)):
-        raise builder.fail("works on numbers that are not dequantised")
-    return Pending(replace(node, attributes={"axis": axis % len(shape)}), (value,), shape)
 
 
 HANDLERS: dict[str, Callable[[Builder, Node], Value]] = {
@@ -66,7 +53,9 @@ HANDLERS: dict[str, Callable[[Builder, Node], Value]] = {
     "Transpose": movement.transpose,
     "Identity": movement.same,
     "Dropout": movement.same,
-    "Softmax": _softmax,
+    **dict.fromkeys(functions.FUNCTIONS, functions.function),
+    "Softmax": functions.softmax,
+    "ReduceMean": functions.mean,
 }
 
 
@@ -90,7 +79,7 @@ def import_onnx(data: bytes, name: str) -> Graph:
 def read_graph(data: bytes, name: str) -> ImportedOnnx:
     """The same, with the origins of the graph's tensors."""
     file = read_onnx(data, name)
-    builder = Builder(name)
+    builder = Builder(name, file.opset)
     builder.values.update((key, Known(array)) for key, array in file.constants.items())
     inputs = [_input(builder, file, declared) for declared in file.inputs]
     for node in file.nodes:

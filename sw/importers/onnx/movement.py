@@ -189,5 +189,5 @@ def lower_concat(builder: Builder, pending: Pending, steps: Steps, name: str) ->
     axis = int(np.asarray(pending.node.attributes["axis"])) % rank
     inputs = tuple(builder.form(s, form) for s in parts)
     index, result = builder.made(name, pending.shape, form, steps)
-    builder.emit("CONCATENATION", inputs, index, {"axis": form.index(axis)}, "onnx")
+    builder.emit("CONCATENATION", inputs, index, {"axis": form.index(axis)}, "exact")
     return result

@@ -1,0 +1,171 @@
+"""Random quantised ONNX models of one operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from onnx_models import OnnxBuilder
+
+__all__ = ["DRAWS"]
+
+
+def conv(b: OnnxBuilder) -> str:
+    rank = int(b.rng.integers(1, 3))
+    groups = int(b.rng.choice([1, 1, 1, 2]))
+    channels, depth = groups * int(b.rng.integers(1, 5)), int(b.rng.integers(2, 6))
+    if b.rng.random() < 0.3:      # depthwise
+        groups, depth = int(b.rng.integers(2, 6)), 1
+        channels = groups * int(b.rng.integers(1, 3))
+    kernel = tuple(int(k) for k in b.rng.integers(1, 5, rank))
+    size = tuple(int(n) for n in b.rng.integers(8, 14, rank))
+    scale = b.scale()
+    x = b.activation((int(b.rng.integers(1, 3)), groups * depth, *size), scale)
+    unsigned = b.rng.random() < 0.3
+    w = b.weights((channels, depth, *kernel), "uint8" if unsigned else "int8",
+                  0 if b.rng.random() < 0.5 else None, bool(unsigned and b.rng.random() < 0.5))
+    operands = [x, w] + ([b.bias(channels, scale)] if b.rng.random() < 0.7 else [])
+    options: dict[str, object] = {
+        "group": groups, "strides": [int(s) for s in b.rng.integers(1, 3, rank)],
+        "dilations": [int(d) for d in b.rng.integers(1, 3, rank)]}
+    if b.rng.random() < 0.3:
+        options["auto_pad"] = str(b.rng.choice(["SAME_UPPER", "SAME_LOWER", "VALID"]))
+        options["dilations"] = [1] * rank      # ONNX Runtime takes no others with it
+    else:
+        options["pads"] = [int(p) for p in b.rng.integers(0, 3, 2 * rank)]
+    y = b.node("Conv", operands, **options)
+    return b.node("Relu", [y]) if b.rng.random() < 0.4 else y
+
+
+def gemm(b: OnnxBuilder) -> str:
+    outputs, depth, scale = int(b.rng.integers(1, 9)), int(b.rng.integers(1, 40)), b.scale()
+    x = b.activation((int(b.rng.integers(1, 4)), depth), scale)
+    by_row = bool(b.rng.random() < 0.5)
+    w = b.weights((outputs, depth) if by_row else (depth, outputs), "int8",
+                  (0 if by_row else 1) if b.rng.random() < 0.5 else None)
+    return b.node("Gemm", [x, w, b.bias(outputs, scale)], transB=int(by_row))
+
+
+def matmul(b: OnnxBuilder) -> str:
+    depth = int(b.rng.integers(1, 20))
+    x = b.activation((*(int(n) for n in b.rng.integers(1, 4, int(b.rng.integers(1, 4)))), depth))
+    return b.node("MatMul", [x, b.weights((depth, int(b.rng.integers(1, 9))))])
+
+
+def matmul_of_two(b: OnnxBuilder) -> str:
+    rows, depth, columns = (int(n) for n in b.rng.integers(1, 9, 3))
+    a = b.activation((2, 3, rows, depth))
+    return b.node("MatMul", [a, b.activation((3, depth, columns) if b.rng.random() < 0.5
+                                             else (2, 1, depth, columns))])
+
+
+def flattened(b: OnnxBuilder) -> str:
+    """A map behind a convolution as a matrix: the columns of its weights are in another order."""
+    pooled = b.quantized(b.node("Conv", [b.activation((1, 2, 5, 4)), b.weights((3, 2, 2, 2))]))
+    flat = b.node("Flatten", [pooled])
+    return b.node("Gemm", [flat, b.weights((36, 5))])
+
+
+def linear(b: OnnxBuilder) -> str:
+    """MatMul with a float bias behind it, as exporters write a linear layer."""
+    product = b.node("MatMul", [b.activation((2, 3, 7)), b.weights((7, 5))])
+    return b.node("Add", [product, b.bias(5, 1.0)])
+
+
+def binary(kind: str) -> Callable[[OnnxBuilder], str]:
+    def draw(b: OnnxBuilder) -> str:
+        shape = tuple(int(n) for n in b.rng.integers(1, 5, 4))
+        other = shape
+        if b.rng.random() < 0.5:
+            other = tuple(1 if b.rng.random() < 0.3 else n for n in shape)[int(b.rng.integers(3)):]
+        first = b.activation(shape)
+        second = b.weights(other) if b.rng.random() < 0.4 else b.activation(other)
+        operands = [first, second] if b.rng.random() < 0.7 else [second, first]
+        y = b.node(kind, operands)
+        return b.node("Clip", [y, "", b.constant(np.float32(6))]) if b.rng.random() < 0.3 else y
+
+    return draw
+
+
+def pool(kind: str) -> Callable[[OnnxBuilder], str]:
+    def draw(b: OnnxBuilder) -> str:
+        rank = int(b.rng.integers(1, 3))
+        size = [int(n) for n in b.rng.integers(6, 9, rank)]
+        x = b.activation((1, int(b.rng.integers(1, 5)), *size))
+        if kind.startswith("Global"):
+            return b.node(kind, [x])
+        kernel = [int(k) for k in b.rng.integers(2, 5, rank)]
+        options: dict[str, object] = {
+            "kernel_shape": kernel, "strides": [int(s) for s in b.rng.integers(1, 4, rank)],
+            "pads": [int(b.rng.integers(0, k)) for k in (*kernel, *kernel)]}
+        if kind == "AveragePool":
+            options["count_include_pad"] = int(b.rng.integers(0, 2))
+        return b.node(kind, [x], **options)
+
+    return draw
+
+
+def requantize(b: OnnxBuilder) -> str:
+    x = b.activation((3, 40))
+    kind = int(b.rng.integers(0, 3))
+    return x if kind == 0 else b.node("Relu", [x]) if kind == 1 else b.node(
+        "Clip", [x, b.constant(np.float32(-1)), b.constant(np.float32(2.5))])
+
+
+def concat(b: OnnxBuilder) -> str:
+    scale = None if b.rng.random() < 0.5 else 0.05
+    parts = [b.activation((1, int(n), 3, 4), scale) for n in b.rng.integers(1, 5, 3)]
+    if b.rng.random() < 0.5:
+        parts = [b.quantized(b.node("MaxPool", [p], kernel_shape=[2, 2])) for p in parts]
+    return b.node("Concat", parts, axis=int(b.rng.choice([1, -3])))
+
+
+def moved(b: OnnxBuilder) -> str:
+    x = b.node("MaxPool", [b.activation((2, 3, 4, 6))], kernel_shape=[1, 1])
+    x = b.node("Transpose", [x], perm=[int(p) for p in b.rng.permutation(4)])
+    x = b.node("Reshape", [x, b.constant(np.array([2, -1, 9]))])
+    x = b.node("Unsqueeze", [x, b.constant(np.array([1]))])
+    return b.node("Squeeze", [b.node("Identity", [x]), b.constant(np.array([-3]))])
+
+
+def function(kind: str) -> Callable[[OnnxBuilder], str]:
+    def draw(b: OnnxBuilder) -> str:
+        options: dict[str, object] = {}
+        if kind in ("Elu", "LeakyRelu", "HardSigmoid"):
+            options["alpha"] = float(b.rng.uniform(0.01, 0.9))
+        if kind == "HardSigmoid":
+            options["beta"] = float(b.rng.uniform(0, 1))
+        if kind == "Softmax":
+            options["axis"] = int(b.rng.integers(-3, 3))
+        x = b.activation((2, 3, 40))
+        if kind in ("Log", "Sqrt"):      # not below 0
+            parameters = [b.constant(np.float32(b.scale())),
+                          b.constant(np.array(np.iinfo(b.dtype).min, b.dtype))]
+            x = b.node("DequantizeLinear", [b.node("QuantizeLinear", [
+                b.node("Clip", [x, b.constant(np.float32(0.1))]), *parameters]), *parameters])
+        return b.node(kind, [x], **options)
+
+    return draw
+
+
+def prelu(b: OnnxBuilder) -> str:
+    return b.node("PRelu", [b.activation((2, 3, 40)), b.constant(np.float32([[0.25]]))])
+
+
+def mean(b: OnnxBuilder) -> str:
+    axes = ([2, 3], [-1], [1, 2], [0, 1, 2, 3])[int(b.rng.integers(0, 4))]
+    return b.node("ReduceMean", [b.activation((2, 3, 4, 5))], axes=axes,
+                  keepdims=int(b.rng.integers(0, 2)))
+
+
+DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
+    "Conv": conv, "Gemm": gemm, "MatMul": matmul, "MatMul of two": matmul_of_two,
+    "Flatten": flattened, "linear": linear, "Add": binary("Add"), "Sub": binary("Sub"),
+    "Mul": binary("Mul"), "AveragePool": pool("AveragePool"), "MaxPool": pool("MaxPool"),
+    "GlobalAveragePool": pool("GlobalAveragePool"), "GlobalMaxPool": pool("GlobalMaxPool"),
+    "requantize": requantize, "Concat": concat, "movement": moved,
+    "PRelu": prelu, "ReduceMean": mean,
+    **{kind: function(kind) for kind in (
+        "Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Exp", "Log", "Sqrt",
+        "Erf", "Softplus", "Abs", "Neg", "Softmax")},
+}

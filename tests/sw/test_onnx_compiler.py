@@ -1,0 +1,102 @@
+"""Operators of rule ``qdq`` on the accelerator: the emulator equals golden."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx_models import OnnxBuilder
+from onnx_operators import DRAWS
+
+import kaniwa
+from kaniwa import golden
+from kaniwa.emulator_requantize import requantize
+from kaniwa.errors import CompileError, UnsupportedError
+from kaniwa.graph import Graph, Op, Quantization, Tensor, check
+from kaniwa.importers.onnx.model import import_onnx
+from kaniwa.passes.elementwise import sum_of
+from kaniwa.rescale import float_half_even
+
+ACCELERATED = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool",
+               "requantize", "Sigmoid", "HardSwish")
+SEEDS = 10
+
+
+def alone(graph: Graph, op: Op) -> Graph:
+    """The graph of one operator."""
+    activations = tuple(i for i in op.inputs if i != -1 and graph.tensors[i].data is None)
+    return check(replace(graph, ops=(op,), inputs=tuple(dict.fromkeys(activations)),
+                         outputs=op.outputs))
+
+
+@pytest.mark.parametrize("kind", ACCELERATED)
+def test_emulator_equals_golden(kind: str) -> None:
+    compiled = 0
+    for seed in range(SEEDS):
+        b = OnnxBuilder(seed, "uint8" if seed % 2 else "int8")
+        graph = import_onnx(b.model(b.quantized(DRAWS[kind](b), b.scale(0.02, 0.4))), "test.onnx")
+        for op in graph.ops:
+            if op.rule != "qdq":
+                continue
+            part = alone(graph, op)
+            try:
+                program = kaniwa.compile(part, target="base")
+            except (CompileError, UnsupportedError):
+                continue
+            compiled += 1
+            inputs = [b.rng.integers(-128, 128, graph.tensors[i].shape, np.int8)
+                      for i in part.inputs]
+            with kaniwa.open("emulator") as device:
+                result = kaniwa.Session(program, device).run(inputs)
+            expected = golden.run(part, inputs)[op.outputs[0]]
+            np.testing.assert_array_equal(next(iter(result.values())), expected, str((seed, op)))
+    assert compiled >= 3
+
+
+def sum_graph(scales: tuple[float, float, float], zero_points: tuple[int, int, int],
+              kind: str) -> Graph:
+    tensors = tuple(Tensor(i, f"t{i}", (1, 1, 256, 256), "int8",
+                           Quantization((float(np.float32(s)),), (z,)), None, i)
+                    for i, (s, z) in enumerate(zip(scales, zero_points, strict=True)))
+    op = Op(kind, "sum", (0, 1), (2,), {"bounds": (-128, 127), "activation": "NONE",
+                                        "source_kind": kind}, "qdq", 0)
+    return check(Graph("sum", tensors, (op,), (0, 1), (2,)))
+
+
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL"])
+@pytest.mark.parametrize("scales", [(0.5, 0.5, 1.0), (0.5, 0.25, 1.0), (0.1, 0.1, 0.2),
+                                    (0.3, 0.017, 0.21), (2.0, 0.001, 1.0)])
+def test_ties_of_sums_and_products_are_rounded_to_even(
+        kind: str, scales: tuple[float, float, float]) -> None:
+    """Every pair of operands, also where half of the results are ties."""
+    graph = sum_graph(scales, (3, -7, 5), kind)
+    a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128))
+    operands = [v.reshape(1, 1, 256, 256).astype(np.int8) for v in (a, b)]
+    rescaled = sum_of(graph, graph.ops[0], 1, (-128, 127), 31, "sum")
+    left, right = (rescaled.tables[i].astype(np.int64)[operands[i].astype(np.int64) + 128]
+                   for i in (0, 1))
+    total = left * right if kind == "MUL" else left + right
+    r = rescaled.rescale
+    result = requantize(total, r.multiplier[0], r.shift[0], r.rounding, 31) + r.zero_point
+    expected = golden.run(graph, operands)[2]
+    np.testing.assert_array_equal(np.clip(result, -128, 127), expected)
+    assert np.unique(expected).size > 2
+
+
+def test_half_even_rounds_ties_to_even() -> None:
+    rule = float_half_even([0.5])
+    values = np.array([[-5, -3, -1, 1, 3, 5, 2]])
+    assert rule.function(values).tolist() == [[-2, -2, 0, 0, 2, 2, 1]]
+
+
+def test_weights_with_a_zero_point_are_refused_by_the_accelerator() -> None:
+    b = OnnxBuilder(1)
+    x = b.activation((1, 3, 6, 6))
+    data = np.arange(108, dtype=np.uint8).reshape(4, 3, 3, 3) * 2
+    w = b.node("DequantizeLinear", [b.constant(data), b.constant(np.float32(0.01)),
+                                    b.constant(np.uint8(7))])
+    graph = import_onnx(b.model(b.quantized(b.node("Conv", [x, w]))), "test.onnx")
+    op = next(op for op in graph.ops if op.kind == "CONV_2D")
+    with pytest.raises(UnsupportedError, match="has zero point -121; quantise"):
+        kaniwa.compile(alone(graph, op), target="base", require_accelerator=True)
