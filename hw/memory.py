@@ -196,7 +196,8 @@ class MemorySystem(wiring.Component):
         write = self.results.request
         to_outside = write.payload.address[31] if self._outside else Const(0, 1)
         started = Signal()  # the memory has seen this write, so it may not be taken back
-        allowed = write.valid & (~self.hold | started)
+        may_start = Signal(init=1)   # a flip-flop: a write may begin a cycle after ``hold`` came
+        allowed = write.valid & may_start
         beyond = self._beyond(write.payload.address, self._config.write_bytes)
         local_write = allowed & ~to_outside & ~beyond
         local_ready = self.local_write.request.ready if self._config.memory_bytes else Const(1)
@@ -216,8 +217,8 @@ class MemorySystem(wiring.Component):
                 port.request.payload.eq(write.payload),
                 port.request.payload.address.eq(write.payload.address[:31]),
             ]
-        m.d.sync += started.eq(
-            (self.local_write.request.valid | self.outside_write.request.valid) & ~write.ready)
+        begun = (self.local_write.request.valid | self.outside_write.request.valid) & ~write.ready
+        m.d.sync += [started.eq(begun), may_start.eq(~self.hold | begun)]
 
         m.d.comb += self.idle.eq(Cat(side.idle for side in sides).all() & ~started)
         reported = Signal.like(dropped)

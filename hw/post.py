@@ -64,7 +64,8 @@ class Post(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.requantizer = requantizer = Requantizer(
-            self.config, self._tag, self._multiplier)
+            self.config, self._tag, self._multiplier,
+            self.config.elementwise and self.config.elementwise_multiply)
 
         now = Signal(unit_layout("post"), reset_less=True)
         # The beat whose parameters are at parameter_data.
@@ -81,10 +82,8 @@ class Post(wiring.Component):
         sums_tag = Signal(self._tag)
         beat_allowed = Signal(init=1)
         last_left = Signal()
-        products = None
-        products_valid = Signal()
         if self.config.elementwise:
-            in_loop, products = self._elementwise(
+            in_loop = self._elementwise(
                 m, requantizer.o, now, beat, beat_allowed, beat_taken, sums, sums_valid, sums_tag,
                 last_left)
             m.d.comb += instruction_ready.eq(~(now.add & (beat_valid | in_loop)))
@@ -115,13 +114,10 @@ class Post(wiring.Component):
                 into.payload.tag.eq(sums_tag),
                 into.payload.tag.add.eq(0),
             ]
-        m.d.comb += products_valid.eq(sums_valid & now.multiply)
         for lane, record in enumerate(self.parameter_data):
-            value = Mux(sums_valid, sums[lane], beat.values[lane] + record.bias)
-            if products:   # chosen last, for they come late
-                value = Mux(products_valid, products[lane], value)
             m.d.comb += [
-                into.payload.values[lane].eq(value),
+                into.payload.values[lane].eq(
+                    Mux(sums_valid, sums[lane], beat.values[lane] + record.bias)),
                 into.payload.multiplier[lane].eq(
                     Mux(sums_valid, now.add_multiplier, record.multiplier)),
                 into.payload.shift[lane].eq(Mux(sums_valid, now.add_shift, record.shift)),
@@ -279,8 +275,8 @@ class Post(wiring.Component):
                      sums_tag, last_left):
         """Tables and the way back of the sums.
 
-        Returns whether a sum is still to come round, and the lanes' products (None without MUL),
-        which go in place of the sums: |product| <= 2^(2 * FACTOR_BITS - 2).
+        Returns whether a sum is still to come round. With MUL the lanes' products go in place of
+        the sums: |product| <= 2^(2 * FACTOR_BITS - 2).
         """
         m.submodules.elementwise = elementwise = Elementwise(self.config, self._tag)
         wiring.connect(m, wiring.flipped(self.i_table), elementwise.i_table)
@@ -305,9 +301,11 @@ class Post(wiring.Component):
         ]
 
         m.d.comb += sums.eq(made.payload.sums)
-        products = None
         if self.config.elementwise_multiply:
-            products = [self._multiplier.narrow(m, *factors) for factors in made.payload.factors]
+            into = m.submodules.requantizer.i.payload
+            m.d.comb += into.multiply.eq(sums_valid & now.multiply)
+            m.d.comb += [product.eq(self._multiplier.narrow(m, *factors)) for product, factors
+                         in zip(into.products, made.payload.factors, strict=True)]
 
         in_loop = Signal(range(IN_FLIGHT))  # sums on their first way
         claimed = beat_taken & beat.tag.add
@@ -322,7 +320,7 @@ class Post(wiring.Component):
         else:
             operand_there = self._operand_queue(m, elementwise.i_operand, claimed)
         m.d.comb += beat_allowed.eq(~beat.tag.add | operand_there)
-        return in_loop != 0, products
+        return in_loop != 0
 
     def _operand_queue(self, m, o_operand, claimed):
         """A queue of operands; returns whether there is one that no beat has claimed yet."""

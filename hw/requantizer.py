@@ -8,7 +8,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.adders import above, times, weighted, wire
 from kaniwa.hw.multiplier import PlainMultiplier
 from kaniwa.hw.stream_buffer import StreamBuffer
-from kaniwa.isa import Rounding
+from kaniwa.isa import FACTOR_BITS, Rounding
 
 __all__ = ["Requantizer", "settings_layout", "requantizer_layout", "requantized_layout"]
 
@@ -29,10 +29,16 @@ def settings_layout() -> data.StructLayout:
     })
 
 
-def requantizer_layout(config: AcceleratorConfig, tag=8) -> data.StructLayout:
-    """A vector of values with the parameters of each, the settings, and a tag to pass along."""
+def requantizer_layout(config: AcceleratorConfig, tag=8, products=False) -> data.StructLayout:
+    """A vector of values with the parameters of each, the settings, and a tag to pass along.
+
+    With ``products`` there may be others in place of the values, where ``multiply`` is 1.
+    """
     lanes = config.requant_lanes
+    others = {"products": data.ArrayLayout(signed(2 * FACTOR_BITS), lanes),
+              "multiply": unsigned(1)} if products else {}
     return data.StructLayout({
+        **others,
         "values": data.ArrayLayout(signed(32), lanes),
         "multiplier": data.ArrayLayout(unsigned(31), lanes),
         "shift": data.ArrayLayout(unsigned(6), lanes),
@@ -61,14 +67,17 @@ class Requantizer(wiring.Component):
     ``multiplier``, the strategy for the FPGA, for the high bits of the multiplier and a tree of
     adders for the low ones. Else a vector in
     requant_cycles, latency requant_cycles + 5, adders only. Bits of ``multiplier`` from
-    multiplier_bits up are ignored.
+    multiplier_bits up are ignored. With ``products`` the values may come from multipliers, late in
+    the cycle: they are chosen in the next one.
     """
 
-    def __init__(self, config: AcceleratorConfig, tag=8, multiplier=PlainMultiplier):
+    def __init__(self, config: AcceleratorConfig, tag=8, multiplier=PlainMultiplier,
+                 products=False):
         self.config = config
         self._multiplier = multiplier
+        self._products = products
         super().__init__({
-            "i": In(stream.Signature(requantizer_layout(config, tag))),
+            "i": In(stream.Signature(requantizer_layout(config, tag, products))),
             "o": Out(stream.Signature(requantized_layout(config, tag))),
         })
 
@@ -88,6 +97,12 @@ class Requantizer(wiring.Component):
     def _along(self, payload):
         """The members of the input that go along with the values."""
         return [payload.shift, payload.settings, payload.tag]
+
+    def _value(self, payload, lane):
+        """The lane's value, wherever it comes from."""
+        if not self._products:
+            return payload.values[lane]
+        return Mux(payload.multiply, payload.products[lane], payload.values[lane])
 
     def _correct(self, value, shift, rounding):
         """What Rounding.DOUBLE adds to the product beside half, in units of 2^(W-1): -1, 0, 1."""
@@ -120,7 +135,8 @@ class Requantizer(wiring.Component):
 
         # Cycle 3: the high multiplier bits in two multiplier blocks, which have operand registers
         # of their own, the low ones in digits.
-        new_value = given.values[lane]
+        new_value = Signal(signed(32))
+        m.d.comb += new_value.eq(self._value(given, lane))
         new_multiplier = given.multiplier[lane][:self.config.multiplier_bits]
         block_low, block_high = self._multiplier.wide(), self._multiplier.wide()
         m.submodules[f"block_{lane}_low"] = block_low
@@ -211,7 +227,7 @@ class Requantizer(wiring.Component):
             ]
         with m.If(accepted):
             m.d.sync += [
-                value.eq(self.i.payload.values[lane]),
+                value.eq(self._value(self.i.payload, lane)),
                 multiplier.eq(self.i.payload.multiplier[lane]),
             ]
         return Cat(low, rest)[:TOTAL].as_signed()

@@ -28,8 +28,8 @@ class WeightFetch(wiring.Component):
     A word is passed on two cycles after its response.
     After an instruction with nothing to read the next one is accepted three cycles after all words
     before it were passed on.
-    ``o.payload.instruction`` keeps its value until the next word. ``idle``: nothing to be read or
-    passed on.
+    ``o.payload.instruction`` comes a cycle after its word, and stays until that of the next one.
+    ``idle``: nothing to be read or passed on.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -146,6 +146,8 @@ class WeightFetch(wiring.Component):
             m.d.sync += [read_index.eq(read_index + 1), self.o.valid.eq(1)]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(ends_empty | (advance & begins.bit_select(read_index[:-1], 1))):
+        another = Signal()   # a flip-flop, for ``advance`` comes late
+        m.d.sync += another.eq(ends_empty | (advance & begins.bit_select(read_index[:-1], 1)))
+        with m.If(another):
             m.d.sync += instruction.eq(instruction + 1)
         return m

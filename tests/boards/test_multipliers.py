@@ -24,7 +24,7 @@ EXPECTED = {
     ("ulx3s_85f", "large"): {"MULT18X18D": 128 + 16, "product": 0},
     ("ulx3s_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
-    ("tang_primer_20k", "tang_primer_20k"): {"product": 32 + 4 + 2},
+    ("tang_primer_20k", "tang_primer_20k"): {"product": 16},
 }
 
 
