@@ -29,7 +29,8 @@ TYPES = {
     "int4": 17,
 }
 # Where LiteRT has no version 1, or our forms need a later one.
-VERSIONS = {"FULLY_CONNECTED": 5, "BROADCAST_TO": 2}
+VERSIONS = {"FULLY_CONNECTED": 5, "BROADCAST_TO": 2, "TRANSPOSE_CONV": 4,
+            "CONV_2D": 5, "DEPTHWISE_CONV_2D": 6}
 # Operator → the options table that TFLite pairs with it.
 OPTIONS = {
     "CONV_2D": "Conv2DOptions",

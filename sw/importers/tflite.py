@@ -26,6 +26,7 @@ from kaniwa.importers.tflite_verifier import verify
 __all__ = ["import_tflite"]
 
 DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
+INT4 = 17
 MAXIMUM_RANK = 6
 MAXIMUM_ELEMENTS = 1 << 26
 MAXIMUM_NAME = 1000
@@ -109,7 +110,8 @@ class _Importer:
         name = _one_line(source, 10) or f"tensor_{index}"
         where = f"tensor {index} '{name}'"
         shape = self.shape(source, where)
-        dtype = DTYPES.get(source.Type())
+        packed = source.Type() == INT4 and self.size(source, where) > 0
+        dtype = "int8" if packed else DTYPES.get(source.Type())
         if dtype is None:
             names = _names("TensorType")
             raise self.fail(
@@ -129,7 +131,7 @@ class _Importer:
             shape,
             dtype,
             self.quantization(source, shape, where),
-            self.constant(source, shape, dtype, where),
+            self.constant(source, shape, dtype, where, packed),
             index,
         )
 
@@ -184,25 +186,34 @@ class _Importer:
             tuple(scales.astype(np.float64).tolist()), tuple(zero_points.tolist()), axis
         )
 
-    def constant(
-        self, source: Any, shape: tuple[int, ...], dtype: str, where: str
-    ) -> np.ndarray | None:
+    def size(self, source: Any, where: str) -> int:
+        """The bytes of the tensor's buffer."""
         index = source.Buffer()
         if index >= self.model.BuffersLength():
             raise self.fail(f"{where}: buffer {index} does not exist")
+        return int(self.model.Buffers(index).DataLength())
+
+    def constant(
+        self, source: Any, shape: tuple[int, ...], dtype: str, where: str, packed: bool
+    ) -> np.ndarray | None:
+        """The tensor's values, None where it has none; ``packed`` ones are int4, as int8 here."""
+        size, index = self.size(source, where), source.Buffer()
         buffer = self.model.Buffers(index)
         if buffer.Offset() > 1:
             raise self.fail(
                 f"{where}: data outside the flatbuffer is not supported", UnsupportedError
             )
-        size = buffer.DataLength()
         if size == 0:
             return None
-        expected = math.prod(shape) * np.dtype(dtype).itemsize
+        count = math.prod(shape)
+        expected = (count + 1) // 2 if packed else count * np.dtype(dtype).itemsize
         if size != expected:
+            name = "int4" if packed else dtype
             raise self.fail(
-                f"{where}: buffer {index} has {size} bytes, {dtype}{list(shape)} needs {expected}"
+                f"{where}: buffer {index} has {size} bytes, {name}{list(shape)} needs {expected}"
             )
+        if packed:
+            return _unpacked(buffer.DataAsNumpy(), count).reshape(shape)
         return buffer.DataAsNumpy().view(np.dtype(dtype)).reshape(shape)
 
     def op(self, index: int, source: Any, tensors: list[Tensor]) -> Op:
@@ -328,6 +339,14 @@ def _names(enum: str) -> dict[int, str]:
 
     members = vars(getattr(tflite, enum)).items()
     return {number: name for name, number in members if isinstance(number, int)}
+
+
+def _unpacked(data: np.ndarray, count: int) -> np.ndarray:
+    """int4 values as int8; the lower half of a byte comes first."""
+    both = np.stack([data << 4, data & 0xF0], axis=-1).view(np.int8) >> 4
+    values = both.reshape(-1)[:count]
+    values.flags.writeable = False
+    return values
 
 
 def _make_names_unique(tensors: list[Tensor], ids: list[int]) -> None:

@@ -40,6 +40,13 @@ class Cases:
             self.arrays.append(array)
         return index
 
+    def packed(self, array: np.ndarray, **quantized: Any) -> int:
+        """A constant of int4 values, two a byte."""
+        flat = np.append(array.reshape(-1), np.zeros(array.size % 2, np.int8)).astype(np.uint8) & 15
+        name = f"t{len(self.builder.tensors)}"
+        data = (flat[::2] | flat[1::2] << 4).astype(np.uint8)
+        return self.builder.tensor(name, array.shape, "int4", data=data, **quantized)
+
     def numbers(self, numbers: Sequence[int] | np.ndarray, dtype: str = "int32") -> int:
         """A constant of integers, a vector unless an array is given."""
         return self.given(np.asarray(numbers, dtype), constant=True)
