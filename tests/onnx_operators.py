@@ -137,6 +137,9 @@ def function(kind: str) -> Callable[[OnnxBuilder], str]:
             options["beta"] = float(b.rng.uniform(0, 1))
         if kind == "Softmax":
             options["axis"] = int(b.rng.integers(-3, 3))
+        if kind == "Gelu":
+            b.opset = 20
+            options["approximate"] = str(b.rng.choice(["none", "tanh"]))
         x = b.activation((2, 3, 40))
         if kind in ("Log", "Sqrt"):      # not below 0
             parameters = [b.constant(np.float32(b.scale())),
@@ -167,5 +170,5 @@ DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "PRelu": prelu, "ReduceMean": mean,
     **{kind: function(kind) for kind in (
         "Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Exp", "Log", "Sqrt",
-        "Erf", "Softplus", "Abs", "Neg", "Softmax")},
+        "Gelu", "Erf", "Softplus", "Abs", "Neg", "Softmax")},
 }

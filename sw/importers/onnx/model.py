@@ -1,4 +1,4 @@
-"""Quantised ONNX files (QDQ form) to graphs.
+"""Quantised ONNX files (QDQ and QOperator form) to graphs.
 
 A float operator between DequantizeLinear and QuantizeLinear becomes one integer operator of rule
 ``qdq``: it waits, as ``Pending``, until a QuantizeLinear says in which steps its result is wanted.
@@ -16,6 +16,7 @@ from kaniwa.importers.onnx import elementwise, functions, movement, weighted
 from kaniwa.importers.onnx.builder import Builder, Origin
 from kaniwa.importers.onnx.constants import constant_node, folded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
+from kaniwa.importers.onnx.qoperator import expanded
 from kaniwa.importers.onnx.quantization import dequantize, floats, quantize, steps_of
 from kaniwa.importers.onnx.values import (
     Floats,
@@ -78,7 +79,7 @@ def import_onnx(data: bytes, name: str) -> Graph:
 
 def read_graph(data: bytes, name: str) -> ImportedOnnx:
     """The same, with the origins of the graph's tensors."""
-    file = read_onnx(data, name)
+    file = expanded(read_onnx(data, name))
     builder = Builder(name, file.opset)
     builder.values.update((key, Known(array)) for key, array in file.constants.items())
     inputs = [_input(builder, file, declared) for declared in file.inputs]
