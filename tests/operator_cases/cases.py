@@ -29,6 +29,7 @@ class Cases:
     inputs: list[int] = field(default_factory=list)
     arrays: list[np.ndarray] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    once: ModelBuilder | None = None  # a subgraph that runs before the first inference
 
     def given(self, array: np.ndarray, constant: bool = False, **quantized: Any) -> int:
         """A tensor with this value: an input of the model, or a constant."""
@@ -105,7 +106,8 @@ def differences(kind: str, count: int, first: int = 0) -> tuple[int, list[np.nda
 def _both(cases: Cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
     from kaniwa.reference import LiteRT
 
-    content = cases.builder.build(cases.inputs, cases.outputs)
+    others = [] if cases.once is None else [cases.once]
+    content = cases.builder.build(cases.inputs, cases.outputs, *others)
     graph = import_tflite(content, "cases.tflite")
     ours, theirs, state, reference = [], [], {}, LiteRT(content, graph)
     for _ in range(RUNS if graph.state else 1):
