@@ -13,8 +13,8 @@ from kaniwa import golden
 from kaniwa.errors import Error
 from kaniwa.importers.tflite import import_tflite
 
-__all__ = ["Cases", "Draw", "DRAWS", "draws", "differences", "values", "scale", "zero_point",
-           "FUSED", "Rng"]
+__all__ = ["Cases", "Draw", "DRAWS", "draws", "both", "differences", "values", "scale",
+           "zero_point", "FUSED", "Rng"]
 
 Rng = np.random.Generator
 RUNS = 4  # of a model with state
@@ -88,7 +88,7 @@ def differences(kind: str, count: int, first: int = 0) -> tuple[int, list[np.nda
     for seed in range(first, first + count):
         DRAWS[kind](cases, np.random.default_rng([seed, *kind.encode()]), kind)
     try:
-        ours, theirs = _both(cases)
+        ours, theirs = both(cases)
     except Error as error:
         if count == 1:
             raise AssertionError(f"{kind}: seed {first}: {error}") from None
@@ -103,7 +103,8 @@ def differences(kind: str, count: int, first: int = 0) -> tuple[int, list[np.nda
     return wrong, theirs
 
 
-def _both(cases: Cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def both(cases: Cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The outputs, as golden and as LiteRT make them."""
     from kaniwa.reference import LiteRT
 
     others = [] if cases.once is None else [cases.once]
