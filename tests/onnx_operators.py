@@ -25,6 +25,8 @@ def conv(b: OnnxBuilder) -> str:
     w = b.weights((channels, depth, *kernel), "uint8" if unsigned else "int8",
                   0 if b.rng.random() < 0.5 else None, bool(unsigned and b.rng.random() < 0.5))
     operands = [x, w] + ([b.bias(channels, scale)] if b.rng.random() < 0.7 else [])
+    if len(operands) == 2 and b.rng.random() < 0.7:
+        operands.append(b.constant(b.rng.normal(0, 0.5, channels).astype(np.float32)))
     options: dict[str, object] = {
         "group": groups, "strides": [int(s) for s in b.rng.integers(1, 3, rank)],
         "dilations": [int(d) for d in b.rng.integers(1, 3, rank)]}
