@@ -17,6 +17,7 @@ from kaniwa.importers.onnx.builder import Builder, Origin
 from kaniwa.importers.onnx.constants import constant_node, folded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
 from kaniwa.importers.onnx.qoperator import expanded
+from kaniwa.importers.onnx.quant_node import DOMAINS, quant
 from kaniwa.importers.onnx.quantization import dequantize, floats, quantize, steps_of
 from kaniwa.importers.onnx.values import (
     Floats,
@@ -135,7 +136,7 @@ def _input(builder: Builder, file: OnnxFile, declared: Declared) -> int:
 
 
 def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
-    if node.domain:
+    if node.domain and node.domain not in DOMAINS:
         raise builder.fail(f"its domain '{node.domain}' is not supported; export with ONNX's own "
                            "operators")
     if not node.outputs or not node.outputs[0]:
@@ -144,9 +145,9 @@ def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
     if taken:
         raise builder.fail(f"writes '{taken[0]}', which already has a value", ModelError)
     values = [builder.value(name) if name else None for name in node.inputs]
-    value = folded(builder, node, values)
+    value = None if node.domain else folded(builder, node, values)
     if value is None:
-        handler = HANDLERS.get(node.kind)
+        handler = quant if node.domain else HANDLERS.get(node.kind)
         if handler is None:
             raise builder.fail("operator is not supported; replace it in the model by one that "
                                "`kaniwa operators` lists, or cut the model before it")
