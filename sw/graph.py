@@ -11,7 +11,8 @@ from kaniwa.errors import ModelError
 
 __all__ = ["Quantization", "Tensor", "Op", "State", "Graph", "check"]
 
-DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
+# A resource is a name for a variable: it has no value, and no operator reads it.
+DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool", "resource")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kaniwa.importers.operators import OPERATORS
-from kaniwa.passes.functions import FUNCTIONS
+from kaniwa.passes.functions import FUNCTIONS, WITH_CONSTANT
 
 __all__ = ["operator_table", "REFERENCE"]
 
@@ -46,6 +46,9 @@ _MAPPING: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "RELU": ("array", "table behind an identity", (_INT8,)),
     "RELU6": ("array", "table behind an identity", (_INT8,)),
     **dict.fromkeys(FUNCTIONS, ("array", "table behind the producing layer", (_INT8,))),
+    **dict.fromkeys(WITH_CONSTANT, (
+        "array", "with a scalar constant a table behind the producing layer", (
+            _INT8, "one operand must be one constant value on the accelerator"))),
     "PRELU": ("array", "table behind the producing layer", (
         _INT8, "alpha must be one constant value on the accelerator")),
     "SQRT": ("array", "table behind the producing layer", (_INT8, _POSITIVE)),

@@ -33,7 +33,7 @@ class OnnxBuilder:
     def node(self, kind: str, inputs: list[str], **attributes: object) -> str:
         """A node with one output."""
         name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=f"n{len(self.nodes)}",
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=f"n{len(self.nodes) + 1}",
                                            domain=attributes.pop("domain", ""), **attributes))
         return name
 

@@ -25,6 +25,8 @@ def conv(b: OnnxBuilder) -> str:
     w = b.weights((channels, depth, *kernel), "uint8" if unsigned else "int8",
                   0 if b.rng.random() < 0.5 else None, bool(unsigned and b.rng.random() < 0.5))
     operands = [x, w] + ([b.bias(channels, scale)] if b.rng.random() < 0.7 else [])
+    if len(operands) == 2 and b.rng.random() < 0.7:
+        operands.append(b.constant(b.rng.normal(0, 0.5, channels).astype(np.float32)))
     options: dict[str, object] = {
         "group": groups, "strides": [int(s) for s in b.rng.integers(1, 3, rank)],
         "dilations": [int(d) for d in b.rng.integers(1, 3, rank)]}
@@ -137,6 +139,9 @@ def function(kind: str) -> Callable[[OnnxBuilder], str]:
             options["beta"] = float(b.rng.uniform(0, 1))
         if kind == "Softmax":
             options["axis"] = int(b.rng.integers(-3, 3))
+        if kind == "Gelu":
+            b.opset = 20
+            options["approximate"] = str(b.rng.choice(["none", "tanh"]))
         x = b.activation((2, 3, 40))
         if kind in ("Log", "Sqrt"):      # not below 0
             parameters = [b.constant(np.float32(b.scale())),
@@ -167,5 +172,5 @@ DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "PRelu": prelu, "ReduceMean": mean,
     **{kind: function(kind) for kind in (
         "Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Exp", "Log", "Sqrt",
-        "Erf", "Softplus", "Abs", "Neg", "Softmax")},
+        "Gelu", "Erf", "Softplus", "Abs", "Neg", "Softmax")},
 }

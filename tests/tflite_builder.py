@@ -27,9 +27,11 @@ TYPES = {
     "int16": 7,
     "int8": 9,
     "int4": 17,
+    "resource": 13,
 }
 # Where LiteRT has no version 1, or our forms need a later one.
-VERSIONS = {"FULLY_CONNECTED": 5, "BROADCAST_TO": 2}
+VERSIONS = {"FULLY_CONNECTED": 5, "BROADCAST_TO": 2, "TRANSPOSE_CONV": 4,
+            "CONV_2D": 5, "DEPTHWISE_CONV_2D": 6}
 # Operator → the options table that TFLite pairs with it.
 OPTIONS = {
     "CONV_2D": "Conv2DOptions",
@@ -70,6 +72,10 @@ OPTIONS = {
     "L2_NORMALIZATION": "L2NormOptions",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTMOptions",
     "SVDF": "SVDFOptions",
+    "VAR_HANDLE": "VarHandleOptions",
+    "READ_VARIABLE": "ReadVariableOptions",
+    "ASSIGN_VARIABLE": "AssignVariableOptions",
+    "CALL_ONCE": "CallOnceOptions",
 }
 
 
@@ -146,15 +152,35 @@ class ModelBuilder:
             _Operator(kind, inputs, outputs, options, options_type, intermediates)
         )
 
-    def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
-        """The TFLite file with one subgraph of these inputs and outputs."""
+    def build(self, inputs: Sequence[int], outputs: Sequence[int],
+              *others: ModelBuilder) -> bytes:
+        """The TFLite file; ``others`` are further subgraphs, without inputs and outputs."""
         b = flatbuffers.Builder(1024)
-        kinds = list(dict.fromkeys(o.kind for o in self.operators))
+        builders = (self, *others)
+        kinds = list(dict.fromkeys(o.kind for each in builders for o in each.operators))
         codes = [self._code(b, kind) for kind in kinds]
-        tensors = [self._tensor(b, t) for t in self.tensors]
-        operators = [self._operator(b, o, kinds) for o in self.operators]
-        buffers = [self._buffer(b, data) for data in self.buffers]
-        vectors = [_offsets(b, v) for v in (tensors, operators, codes, buffers)]
+        data, graphs = [b""], []
+        for each in builders:
+            # Buffer 0 is everybody's, and empty.
+            tensors = [self._tensor(b, t, len(data) - 1) for t in each.tensors]
+            data += each.buffers[1:]
+            operators = [self._operator(b, o, kinds) for o in each.operators]
+            ins, outs = (inputs, outputs) if each is self else ((), ())
+            graphs.append(self._subgraph(b, tensors, operators, ins, outs))
+        buffers = [self._buffer(b, content) for content in data]
+        vectors = [_offsets(b, v) for v in (graphs, codes, buffers)]
+        tflite.ModelStart(b)
+        tflite.ModelAddVersion(b, 3)
+        tflite.ModelAddOperatorCodes(b, vectors[1])
+        tflite.ModelAddSubgraphs(b, vectors[0])
+        tflite.ModelAddBuffers(b, vectors[2])
+        b.Finish(tflite.ModelEnd(b), b"TFL3")
+        return bytes(b.Output())
+
+    @staticmethod
+    def _subgraph(b: flatbuffers.Builder, tensors: list[int], operators: list[int],
+                  inputs: Sequence[int], outputs: Sequence[int]) -> int:
+        vectors = [_offsets(b, v) for v in (tensors, operators)]
         ins, outs, name = _int32(b, inputs), _int32(b, outputs), b.CreateString("main")
         tflite.SubGraphStart(b)
         tflite.SubGraphAddTensors(b, vectors[0])
@@ -162,14 +188,7 @@ class ModelBuilder:
         tflite.SubGraphAddInputs(b, ins)
         tflite.SubGraphAddOutputs(b, outs)
         tflite.SubGraphAddName(b, name)
-        graphs = _offsets(b, [tflite.SubGraphEnd(b)])
-        tflite.ModelStart(b)
-        tflite.ModelAddVersion(b, 3)
-        tflite.ModelAddOperatorCodes(b, vectors[2])
-        tflite.ModelAddSubgraphs(b, graphs)
-        tflite.ModelAddBuffers(b, vectors[3])
-        b.Finish(tflite.ModelEnd(b), b"TFL3")
-        return bytes(b.Output())
+        return tflite.SubGraphEnd(b)
 
     @staticmethod
     def _code(b: flatbuffers.Builder, kind: str) -> int:
@@ -200,7 +219,7 @@ class ModelBuilder:
         return tflite.BufferEnd(b)
 
     @staticmethod
-    def _tensor(b: flatbuffers.Builder, t: _Tensor) -> int:
+    def _tensor(b: flatbuffers.Builder, t: _Tensor, first_buffer: int = 0) -> int:
         shape, name, quantization = _int32(b, t.shape), b.CreateString(t.name), None
         if t.scales:
             scale = b.CreateNumpyVector(np.asarray(t.scales, np.float32))
@@ -213,7 +232,7 @@ class ModelBuilder:
         tflite.TensorStart(b)
         tflite.TensorAddShape(b, shape)
         tflite.TensorAddType(b, TYPES[t.dtype])
-        tflite.TensorAddBuffer(b, t.buffer)
+        tflite.TensorAddBuffer(b, t.buffer and t.buffer + first_buffer)
         tflite.TensorAddName(b, name)
         tflite.TensorAddIsVariable(b, t.variable)
         if quantization is not None:
@@ -226,7 +245,8 @@ class ModelBuilder:
         between = _int32(b, o.intermediates) if o.intermediates else None
         if o.options_type is not None:
             values = {
-                key: _int32(b, v) if isinstance(v, (list, tuple)) else v
+                key: (_int32(b, v) if isinstance(v, (list, tuple))
+                      else b.CreateString(v) if isinstance(v, str) else v)
                 for key, v in (o.options or {}).items()
             }
             getattr(tflite, f"{o.options_type}Start")(b)

@@ -99,8 +99,9 @@ def describe_command(target: str, as_json: bool) -> None:
 def operators_command(as_json: bool) -> None:
     """Supported operators: where each runs, by which rule, and its limits."""
     from kaniwa.operators import operator_table
+    from kaniwa.operators_onnx import onnx_operator_table
 
-    rows = operator_table()
+    rows = operator_table() + onnx_operator_table()
     if as_json:
         show_json({"operators": rows})
         return

@@ -58,7 +58,7 @@ def run(
     for op in graph.ops:
         operands = [None if i == -1 else _value(graph, values, i) for i in op.inputs]
         values.update(zip(op.outputs, run_op(graph, op, operands), strict=True))
-    state.update({s.tensor: values[s.following] for s in graph.state})
+    state.update({s.tensor: _value(graph, values, s.following) for s in graph.state})
     if keep is None:
         return values
     return {i: _value(graph, values, i) for i in keep}

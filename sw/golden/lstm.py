@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kaniwa.golden.fixedpoint import inverse_square_root
 from kaniwa.golden.fixedpoint16 import logistic, saturate, tanh
 from kaniwa.golden.registry import (
     Call,
@@ -23,7 +24,11 @@ from kaniwa.golden.registry import (
     rescale_within_int32,
     within_int32,
 )
-from kaniwa.golden.rounding import rounding_divide_by_pot
+from kaniwa.golden.rounding import (
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    rounding_divide_by_pot,
+)
 
 __all__ = ["Scaled", "Gate", "Cell", "lstm", "GATES", "PEEPHOLES"]
 
@@ -32,8 +37,8 @@ GATES = ("input", "forget", "cell", "output")
 INPUT_WEIGHTS, RECURRENT_WEIGHTS, BIAS = 1, 5, 12
 PEEPHOLES = {"input": 9, "forget": 10, "output": 11}
 PROJECTION, PROJECTION_BIAS = 16, 17
-HIDDEN_STATE, CELL_STATE = 18, 19
-GATE_SCALE = np.float32(2.0**-12)
+HIDDEN_STATE, CELL_STATE, NORMALIZATION = 18, 19, 20
+GATE_SCALE = 2.0**-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +51,17 @@ class Scaled:
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """Weights of one gate: of x [N, I] and h [N, O], of c [N] if it has a peephole, bias [N]."""
+    """Weights of one gate: of x [N, I] and h [N, O], of c [N] if it has a peephole, bias [N].
+
+    With ``norm`` [N] the sum, in steps of ``scale``, is normalised before the bias is added.
+    """
 
     inputs: Scaled
     recurrent: Scaled
     bias: np.ndarray
     peephole: Scaled | None = None
+    norm: Scaled | None = None
+    scale: float = GATE_SCALE
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,18 +123,37 @@ def _gate(cell: Cell, name: str, x: np.ndarray, h: np.ndarray, c: np.ndarray) ->
     """The gate's argument in Q3.12, clamped to 16 bits after each of its terms."""
     gate = cell.gates[name]
     total = np.zeros_like(c)
+    first = gate.bias if gate.norm is None else 0
     for value, (scale, zero), weights, bias in (
-        (x, cell.input, gate.inputs, gate.bias),
+        (x, cell.input, gate.inputs, first),
         (h, cell.output_state, gate.recurrent, 0),
     ):
-        real = np.float32(weights.scale) * np.float32(scale) / GATE_SCALE
+        real = np.float32(weights.scale) * np.float32(scale) / np.float32(gate.scale)
         acc = within_int32((value - zero) @ weights.values.astype(np.int64).T + bias)
         total = saturate(total + rescale_within_int32(acc, real))
     if gate.peephole is not None:
-        real = np.float32(2.0**cell.cell_power * gate.peephole.scale / float(GATE_SCALE))
+        real = np.float32(2.0**cell.cell_power * gate.peephole.scale / gate.scale)
         products = gate.peephole.values.astype(np.int64) * c
         total = saturate(total + rescale_within_int32(products, real))
-    return total
+    return total if gate.norm is None else _normalized(total, gate.norm, gate.bias)
+
+
+def _normalized(gate: np.ndarray, norm: Scaled, bias: np.ndarray) -> np.ndarray:
+    """``gate`` [B, N] less its mean over its deviation, with 10 more bits, by ``norm`` to Q3.12."""
+    count = gate.shape[-1]
+    total = gate.sum(axis=-1, keepdims=True) * 1024
+    mean = np.sign(total) * (np.abs(total) // count)
+    squares = (gate * gate).sum(axis=-1, keepdims=True)
+    variance = squares * ((1 << 20) // count) - mean * mean
+    guard = max(1, int(np.float32(10000) * np.float32(norm.scale)))
+    whole = np.sign(variance) * (np.abs(variance) >> 20)
+    multiplier, shift = inverse_square_root(np.where(whole < 1, guard, whole))
+    deviations = multiply_by_quantized_multiplier(1024 * gate - mean, multiplier, shift)
+    weighted = within_int32(deviations * norm.values.astype(np.int64)) + bias
+    rounded = np.sign(weighted) * ((np.abs(weighted) + 512) >> 10)
+    factor, power = quantize_multiplier(float(np.float32(norm.scale)))
+    within_int32(rounded << max(power + 12, 0))
+    return saturate(multiply_by_quantized_multiplier(rounded, factor, power + 12))
 
 
 def _output(cell: Cell, product: np.ndarray) -> np.ndarray:
@@ -166,6 +195,8 @@ def _cell(call: Call) -> Cell:
             _present(call, RECURRENT_WEIGHTS + number),
             call.value(BIAS + number),
             _scaled(call, PEEPHOLES[name]) if name in PEEPHOLES else None,
+            _scaled(call, NORMALIZATION + number),
+            call.attribute("gate_scales")[number],
         )
         for number, name in enumerate(GATES)
         if call.optional(INPUT_WEIGHTS + number) is not None

@@ -13,7 +13,7 @@ from kaniwa.golden.rounding import round_half_away
 __all__: list[str] = []
 
 
-@kernel("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
+@kernel("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "READ_VARIABLE")
 def _reshape(call: Call) -> np.ndarray:
     return call.value(0).reshape(call.output.shape)
 

@@ -87,11 +87,13 @@ def _extreme(call: Call) -> np.ndarray:
     rows, largest = _rows(call), call.op.kind == "REDUCE_MAX"
     if rows.dtype != np.float32:
         return rows.max(axis=0) if largest else rows.min(axis=0)
-    # The reference starts with the last finite number and never takes a NaN.
+    # The reference starts with the last finite number, never takes a NaN, and of two zeros keeps
+    # the first one, whatever its sign.
     limits = np.finfo(np.float32)
-    start = limits.min if largest else limits.max
-    rows = np.where(np.isnan(rows), start, rows)
-    return np.maximum(rows.max(axis=0), start) if largest else np.minimum(rows.min(axis=0), start)
+    best = np.full(rows.shape[1], limits.min if largest else limits.max, np.float32)
+    for row in rows:
+        best = np.where(row > best if largest else row < best, row, best)
+    return best
 
 
 @kernel("ARG_MAX", "ARG_MIN")

@@ -20,6 +20,7 @@ __all__ = [
     "saturating_rounding_doubling_high_mul",
     "rounding_divide_by_pot",
     "multiply_by_quantized_multiplier",
+    "multiply_wide_by_quantized_multiplier",
     "round_half_away",
     "activation_range",
 ]
@@ -84,6 +85,25 @@ def multiply_by_quantized_multiplier(
     left = saturating_left_shift(x, np.maximum(shift, 0))
     high = saturating_rounding_doubling_high_mul(left, multiplier)
     return rounding_divide_by_pot(high, np.maximum(-shift, 0))
+
+
+def multiply_wide_by_quantized_multiplier(
+    x: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray | int
+) -> np.ndarray:
+    """LiteRT's rounding of ``x · multiplier · 2^(shift - 31)`` for 48-bit ``x``: half upwards.
+
+    The multiplier is first rounded to 15 bits. ``OverflowError`` where C++ is undefined: ``x``
+    beyond 48 bits, a shift of more than 7, a result beyond int32.
+    """
+    if x.size and max(int(x.max()), -int(x.min())) >= 1 << 47:
+        raise OverflowError("an accumulator does not fit 48 bits")
+    multiplier, shift = np.asarray(multiplier, np.int64), np.asarray(shift, np.int64)
+    reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+    right = 15 - shift
+    result = (x * reduced + (np.int64(1) << (right - 1))) >> right
+    if result.size and (result.max() > INT32_MAX or result.min() < INT32_MIN):
+        raise OverflowError("a scaled accumulator does not fit int32")
+    return np.asarray(result)
 
 
 def round_half_away(x: np.ndarray) -> np.ndarray:

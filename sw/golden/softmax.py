@@ -47,15 +47,18 @@ def input_multiplier(beta: float, scale: float) -> float:
 def softmax(x: np.ndarray, *, beta: float, scale: float, dtype: str = "int8") -> np.ndarray:
     """int8 or uint8 [..., C] to ``dtype``: int8, uint8 or int16 over its whole range.
 
-    ``scale`` is the input's; the smallest output stands for 0. C is at most 511: beyond that
-    LiteRT itself can abort.
+    ``scale`` is the input's; the smallest output stands for 0. C is at most 4095. Where
+    exponentials add up to 512 or more, as only more than 511 values can, the reference is undefined
+    for 8-bit outputs: ``OverflowError``.
     """
     limits = np.iinfo(dtype)
     exponential, total = _exponentials(x, beta, scale)[1:]
     mantissa, bits_over_unit = reciprocal(total, ACCUMULATOR_INTEGER_BITS)
-    result = rounding_divide_by_pot(
-        multiply(exponential, mantissa), bits_over_unit + 31 - limits.bits
-    )
+    exponent = bits_over_unit + 31 - limits.bits
+    if exponent.size and exponent.max() > 31:
+        raise OverflowError("more than 511 values are near the largest, for which the reference "
+                            "is undefined")
+    result = rounding_divide_by_pot(multiply(exponential, mantissa), exponent)
     return np.clip(result + limits.min, limits.min, limits.max).astype(dtype)
 
 

@@ -13,6 +13,8 @@ from kaniwa.importers.operands import Constraint, Operands, quantization_of
 from kaniwa.importers.shapes import extent
 
 __all__ = [
+    "at_most",
+    "broadcast_rank",
     "one_dtype",
     "every_dtype",
     "quantized",
@@ -41,6 +43,26 @@ def one_dtype(*positions: int) -> Constraint:
         return None
 
     check.__doc__ = "All activations have the same dtype."
+    return check
+
+
+def broadcast_rank(op: Operands) -> str | None:
+    """Operands of different shapes have at most 4 dimensions."""
+    shapes = {tensor.shape for tensor in op.inputs if tensor is not None}
+    ranks = max(len(shape) for shape in shapes)
+    if len(shapes) == 1 or ranks <= 4:
+        return None
+    return f"operands with {ranks} dimensions are broadcast, at most 4 are supported"
+
+
+def at_most(most: int) -> Constraint:
+    """The first operand has at most so many dimensions."""
+
+    def check(op: Operands) -> str | None:
+        rank = len(op.x.shape)
+        return f"'{op.x.name}' has {rank} dimensions, at most {most}" if rank > most else None
+
+    check.__doc__ = f"The input has at most {most} dimensions."
     return check
 
 

@@ -17,6 +17,7 @@ from kaniwa.importers.families import (
     resize,
     slices,
     softmax,
+    variables,
 )
 from kaniwa.importers.info import OperatorInfo
 
@@ -34,6 +35,7 @@ FAMILIES = (
     functions,
     softmax,
     recurrent,
+    variables,
     movement,
     slices,
     resize,

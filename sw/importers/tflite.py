@@ -11,7 +11,6 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,17 @@ from kaniwa.graph import Graph, Op, Quantization, State, Tensor, check
 from kaniwa.importers.info import OperatorInfo
 from kaniwa.importers.operands import Constraint, Operands, OptionError
 from kaniwa.importers.operators import OPERATORS
+from kaniwa.importers.tflite_text import names_of, one_line
+from kaniwa.importers.tflite_variables import KINDS, Variables
 from kaniwa.importers.tflite_verifier import verify
 
 __all__ = ["import_tflite"]
 
-DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
+DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8",
+          13: "resource"}
+INT4 = 17
 MAXIMUM_RANK = 6
 MAXIMUM_ELEMENTS = 1 << 26
-MAXIMUM_NAME = 1000
 MAXIMUM_COUNT = 1 << 13  # of tensors and of operators
 
 
@@ -49,25 +51,24 @@ class _Importer:
         self.data = data
         self.name = name
         self.model = tflite.Model.GetRootAs(data, 0)
-        self.kinds = _names("BuiltinOperator")
+        self.kinds = names_of("BuiltinOperator")
         # Tables of a damaged file may share a long vector; in a sound one each has its own.
         self.scales_left = len(data)
         self.variables: set[int] = set()
         self.states: list[State] = []
         self.count = 0  # of the file's tensors; ``following`` adds more
+        self.resources = Variables()
+        self.called: set[int] = set()  # subgraphs that CALL_ONCE names
 
     def fail(self, what: str, error: type[Error] = ModelError) -> Error:
         return error(f"{self.name}: {what}")
 
     def graph(self) -> Graph:
         subgraphs = self.model.SubgraphsLength()
-        if subgraphs != 1:
-            raise self.fail(f"has {subgraphs} subgraphs, must have 1", UnsupportedError)
+        if not subgraphs:
+            raise self.fail("has no subgraph")
         subgraph = self.model.Subgraphs(0)
-        if max(subgraph.TensorsLength(), subgraph.OperatorsLength()) > MAXIMUM_COUNT:
-            raise self.fail(f"has more than {MAXIMUM_COUNT} tensors or operators", UnsupportedError)
-        tensors = [self.tensor(i, subgraph.Tensors(i)) for i in range(subgraph.TensorsLength())]
-        self.count = len(tensors)
+        tensors = self.tensors(subgraph)
         inputs = self.indices(subgraph.InputsLength(), subgraph.Inputs, len(tensors), "model input")
         outputs = self.indices(
             subgraph.OutputsLength(), subgraph.Outputs, len(tensors), "model output"
@@ -84,17 +85,25 @@ class _Importer:
             constant = [i for i in ids if tensors[i].data is not None]
             if constant:
                 raise self.fail(f"{which} '{tensors[constant[0]].name}' is a constant")
+            resource = [i for i in ids if tensors[i].dtype == "resource"]
+            if resource:
+                raise self.fail(f"{which} '{tensors[resource[0]].name}' is a variable's handle",
+                                UnsupportedError)
             _make_names_unique(tensors, ids)
-        ops = tuple(self.op(i, subgraph.Operators(i), tensors) for i in range(operators))
-        return Graph(
-            self.name,
-            tuple(tensors),
-            ops,
-            tuple(inputs),
-            tuple(outputs),
-            hashlib.sha256(self.data).hexdigest(),
-            tuple(self.states),
-        )
+        found = (self.op(i, subgraph.Operators(i), tensors) for i in range(operators))
+        ops = tuple(op for op in found if op is not None)
+        if subgraphs != 1 + len(self.called):
+            raise self.fail(f"has {subgraphs} subgraphs, must have 1 besides those that CALL_ONCE "
+                            f"names", UnsupportedError)
+        sha256 = hashlib.sha256(self.data).hexdigest()
+        return Graph(self.name, tuple(tensors), ops, tuple(inputs), tuple(outputs), sha256,
+                     (*self.states, *self.resources.states()))
+
+    def tensors(self, subgraph: Any) -> list[Tensor]:
+        if max(subgraph.TensorsLength(), subgraph.OperatorsLength()) > MAXIMUM_COUNT:
+            raise self.fail(f"has more than {MAXIMUM_COUNT} tensors or operators", UnsupportedError)
+        self.count = subgraph.TensorsLength()
+        return [self.tensor(i, subgraph.Tensors(i)) for i in range(self.count)]
 
     def indices(
         self, length: int, read: Callable[[int], int], count: int, what: str, optional: bool = False
@@ -106,12 +115,13 @@ class _Importer:
         return values
 
     def tensor(self, index: int, source: Any) -> Tensor:
-        name = _one_line(source, 10) or f"tensor_{index}"
+        name = one_line(source, 10) or f"tensor_{index}"
         where = f"tensor {index} '{name}'"
         shape = self.shape(source, where)
-        dtype = DTYPES.get(source.Type())
+        packed = source.Type() == INT4 and self.size(source, where) > 0
+        dtype = "int8" if packed else DTYPES.get(source.Type())
         if dtype is None:
-            names = _names("TensorType")
+            names = names_of("TensorType")
             raise self.fail(
                 f"{where}: dtype {names.get(source.Type(), source.Type())} is not supported; "
                 f"quantise the model to int8",
@@ -123,15 +133,11 @@ class _Importer:
             raise self.fail(
                 f"{where}: sparse tensors are not supported; store it densely", UnsupportedError
             )
-        return Tensor(
-            index,
-            name,
-            shape,
-            dtype,
-            self.quantization(source, shape, where),
-            self.constant(source, shape, dtype, where),
-            index,
-        )
+        if dtype == "resource":
+            return Tensor(index, name, shape, dtype, source_index=index)
+        quantization = self.quantization(source, shape, where)
+        data = self.constant(source, shape, dtype, where, packed)
+        return Tensor(index, name, shape, dtype, quantization, data, index)
 
     def shape(self, source: Any, where: str) -> tuple[int, ...]:
         if source.ShapeLength() > MAXIMUM_RANK:
@@ -184,28 +190,38 @@ class _Importer:
             tuple(scales.astype(np.float64).tolist()), tuple(zero_points.tolist()), axis
         )
 
-    def constant(
-        self, source: Any, shape: tuple[int, ...], dtype: str, where: str
-    ) -> np.ndarray | None:
+    def size(self, source: Any, where: str) -> int:
+        """The bytes of the tensor's buffer."""
         index = source.Buffer()
         if index >= self.model.BuffersLength():
             raise self.fail(f"{where}: buffer {index} does not exist")
+        return int(self.model.Buffers(index).DataLength())
+
+    def constant(
+        self, source: Any, shape: tuple[int, ...], dtype: str, where: str, packed: bool
+    ) -> np.ndarray | None:
+        """The tensor's values, None where it has none; ``packed`` ones are int4, as int8 here."""
+        size, index = self.size(source, where), source.Buffer()
         buffer = self.model.Buffers(index)
         if buffer.Offset() > 1:
             raise self.fail(
                 f"{where}: data outside the flatbuffer is not supported", UnsupportedError
             )
-        size = buffer.DataLength()
         if size == 0:
             return None
-        expected = math.prod(shape) * np.dtype(dtype).itemsize
+        count = math.prod(shape)
+        expected = (count + 1) // 2 if packed else count * np.dtype(dtype).itemsize
         if size != expected:
+            name = "int4" if packed else dtype
             raise self.fail(
-                f"{where}: buffer {index} has {size} bytes, {dtype}{list(shape)} needs {expected}"
+                f"{where}: buffer {index} has {size} bytes, {name}{list(shape)} needs {expected}"
             )
+        if packed:
+            return _unpacked(buffer.DataAsNumpy(), count).reshape(shape)
         return buffer.DataAsNumpy().view(np.dtype(dtype)).reshape(shape)
 
-    def op(self, index: int, source: Any, tensors: list[Tensor]) -> Op:
+    def op(self, index: int, source: Any, tensors: list[Tensor]) -> Op | None:
+        """The graph's operator; None for one that only names or assigns variables."""
         kind = self.kind(index, source)
         where = f"op {index} {kind}"
         inputs = self.indices(
@@ -214,9 +230,9 @@ class _Importer:
         outputs = self.indices(
             source.OutputsLength(), source.Outputs, self.count, f"{where}: output"
         )
-        if not outputs:
+        if not outputs and kind not in KINDS:
             raise self.fail(f"{where}: has no output")
-        name = tensors[outputs[0]].name
+        name = tensors[outputs[0] if outputs else inputs[0]].name if inputs or outputs else ""
         where = f"{where} '{name}'"
         operands = [tensors[i] for i in (*inputs, *outputs) if i != -1]
         info = OPERATORS.get(kind)
@@ -242,6 +258,8 @@ class _Importer:
         )
         # The number of operands, which all else depends on, is checked first.
         self.hold(info.consistency[:1], view, where, ModelError)
+        if kind in KINDS:
+            return self.variable(info, source, view, tensors, index, where)
         self.hold((info.dtype, info.constant), view, where, UnsupportedError)
         try:
             attributes = info.read(self.options(info, source), view)
@@ -254,6 +272,46 @@ class _Importer:
         outputs += [self.following(tensors[inputs[position]], tensors)
                     for position in info.variables]
         return Op(kind, name, kept, tuple(outputs), info.finish(view), info.rule(view), index)
+
+    def variable(self, info: OperatorInfo, source: Any, view: Operands, tensors: list[Tensor],
+                 index: int, where: str) -> Op | None:
+        def hold(op: Operands) -> None:
+            self.hold(info.limits, op, where, UnsupportedError)
+
+        try:
+            view = replace(view, attributes=info.read(self.options(info, source), view))
+            if view.kind == "READ_VARIABLE":
+                return self.resources.read(view, tensors, index, hold)
+            if view.kind == "ASSIGN_VARIABLE":
+                self.resources.assign(view, tensors, hold)
+            elif view.kind == "VAR_HANDLE":
+                hold(view)
+                self.resources.handle(view)
+            else:
+                self.once(view, where)
+        except OptionError as error:
+            raise self.fail(f"{where}: {error}") from None
+        return None
+
+    def once(self, call: Operands, where: str) -> None:
+        """The assignments in the subgraph of CALL_ONCE."""
+        number = call.integer("subgraph")
+        if not 0 < number < self.model.SubgraphsLength() or number in self.called:
+            raise OptionError(f"subgraph {number} does not exist, or is called twice")
+        self.called.add(number)
+        subgraph = self.model.Subgraphs(number)
+        inner = _Importer(self.data, self.name)
+        inner.called = set(range(self.model.SubgraphsLength()))  # it may call none
+        tensors = inner.tensors(subgraph)
+        ops = [inner.op(i, subgraph.Operators(i), tensors)
+               for i in range(subgraph.OperatorsLength())]
+        wrong = next((op.kind for op in ops if op is not None), None)
+        assigned = {name: tensors[i] for name, i in inner.resources.current.items()}
+        if any(value.data is None for value in assigned.values()):
+            wrong = "ASSIGN_VARIABLE of what is computed"
+        self.hold(OPERATORS[call.kind].limits, replace(call, attributes={"wrong": wrong}), where,
+                  UnsupportedError)
+        self.resources.initial.update(assigned)
 
     def intermediates(self, source: Any, where: str) -> list[int]:
         return self.indices(
@@ -317,48 +375,23 @@ class _Importer:
         # Files older than builtin_code have only the 8-bit field.
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         if number == self.tflite.BuiltinOperator.CUSTOM:
-            return f"CUSTOM({_one_line(code, 6)})"
+            return f"CUSTOM({one_line(code, 6)})"
         return str(self.kinds.get(number, f"BUILTIN_{number}"))
 
 
-@cache
-def _names(enum: str) -> dict[int, str]:
-    """The numbers and names of one of the schema's enums."""
-    import tflite
-
-    members = vars(getattr(tflite, enum)).items()
-    return {number: name for name, number in members if isinstance(number, int)}
+def _unpacked(data: np.ndarray, count: int) -> np.ndarray:
+    """int4 values as int8; the lower half of a byte comes first."""
+    both = np.stack([data << 4, data & 0xF0], axis=-1).view(np.int8) >> 4
+    values = both.reshape(-1)[:count]
+    values.flags.writeable = False
+    return values
 
 
 def _make_names_unique(tensors: list[Tensor], ids: list[int]) -> None:
     used: set[str] = set()
     for i in ids:
         name = tensors[i].name
-        if name in used:
-            while name in used:
-                name = f"{name}:{i}"
-            tensors[i] = Tensor(
-                i,
-                name,
-                tensors[i].shape,
-                tensors[i].dtype,
-                tensors[i].quantization,
-                tensors[i].data,
-                i,
-            )
+        while name in used:
+            name = f"{name}:{i}"
+        tensors[i] = replace(tensors[i], name=name)
         used.add(name)
-
-
-def _one_line(table: Any, slot: int) -> str:
-    """A string of the file as printable text of bounded length, so that messages stay one line.
-
-    The package's accessors copy a string in full, and tables of a damaged file may all share a
-    long one; this reads only what is kept.
-    """
-    offset = table._tab.Offset(slot)
-    if offset == 0:
-        return ""
-    start, length = table._tab.Vector(offset), table._tab.VectorLen(offset)
-    content = bytes(table._tab.Bytes[start : start + min(length, MAXIMUM_NAME)])
-    text = content.decode("utf-8", "replace")
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

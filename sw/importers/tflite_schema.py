@@ -46,11 +46,11 @@ Fields = dict[int, Kind]
 
 # Number in the union BuiltinOptions → name and fields.
 OPTIONS: dict[int, tuple[str, Fields]] = {
-    1: ("Conv2DOptions", {0: 1, 1: 4, 2: 4, 3: 1, 4: 4, 5: 4}),
+    1: ("Conv2DOptions", {0: 1, 1: 4, 2: 4, 3: 1, 4: 4, 5: 4, 6: 1}),
     2: ("DepthwiseConv2DOptions", {0: 1, 1: 4, 2: 4, 3: 4, 4: 1, 5: 4, 6: 4}),
     5: ("Pool2DOptions", {0: 1, 1: 4, 2: 4, 3: 4, 4: 4, 5: 1}),
     6: ("SVDFOptions", {0: 4, 1: 1, 2: 1}),
-    8: ("FullyConnectedOptions", {0: 1, 1: 1, 2: 1, 3: 1}),
+    8: ("FullyConnectedOptions", {0: 1, 1: 1, 2: 1, 3: 1, 4: 1}),
     9: ("SoftmaxOptions", {0: 4}),
     10: ("ConcatenationOptions", {0: 4, 1: 1}),
     11: ("AddOptions", {0: 1, 1: 1}),
@@ -69,7 +69,7 @@ OPTIONS: dict[int, tuple[str, Fields]] = {
     35: ("SplitOptions", {0: 4}),
     37: ("CastOptions", {0: 1, 1: 1}),
     40: ("ArgMaxOptions", {0: 1}),
-    49: ("TransposeConvOptions", {0: 1, 1: 4, 2: 4, 3: 1}),
+    49: ("TransposeConvOptions", {0: 1, 1: 4, 2: 4, 3: 1, 4: 1}),
     57: ("ArgMinOptions", {0: 1}),
     59: ("PackOptions", {0: 4, 1: 4}),
     64: ("UnpackOptions", {0: 4, 1: 4}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -12,40 +13,54 @@ from kaniwa.golden import run_op
 from kaniwa.graph import Graph, Op
 from kaniwa.passes.elementwise import has_one_value
 
-__all__ = ["FUNCTIONS", "TABLES", "function_table", "why_no_table"]
+__all__ = ["FUNCTIONS", "WITH_CONSTANT", "TABLES", "argument", "function_table", "why_no_table"]
 
 FUNCTIONS = ("LOGISTIC", "TANH", "ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "PRELU",
              "RELU_N1_TO_1", "RELU_0_TO_1", "EXP", "LOG", "SQRT", "RSQRT", "ABS", "QUANTIZE")
-# Those that TFLite lacks, or has for other types.
-TABLES = (*FUNCTIONS, "HARD_SIGMOID", "ERF", "SOFTPLUS", "NEG")
+# Of two operands; a constant of one value leaves one.
+WITH_CONSTANT = ("MAXIMUM", "MINIMUM", "DIV", "FLOOR_DIV", "SQUARED_DIFFERENCE")
+# Behind these come those that TFLite lacks, or has for other types.
+TABLES = (*FUNCTIONS, *WITH_CONSTANT, "HARD_SIGMOID", "ERF", "SOFTPLUS", "NEG")
 EVERY = np.arange(-128, 128).astype(np.int8)
 
 
+def argument(graph: Graph, op: Op) -> int:
+    """The position of the operand whose function ``op`` is."""
+    return next((position for position, i in enumerate(op.inputs)
+                 if graph.tensors[i].data is None), 0)
+
+
 def why_no_table(graph: Graph, op: Op) -> str | None:
-    """None if ``op`` is a function of its first operand's value alone, else why it is not."""
-    for i in op.inputs[1:]:
+    """None if ``op`` is a function of one operand's value alone, else why it is not."""
+    position = argument(graph, op)
+    x, y = graph.tensors[op.inputs[position]], graph.tensors[op.outputs[0]]
+    for i in (i for place, i in enumerate(op.inputs) if place != position):
         tensor = graph.tensors[i]
         if not has_one_value(tensor):
             return (f"'{tensor.name}' is not one constant value; only a function of one operand "
                     f"becomes a table")
+    if prod(x.shape) != prod(y.shape):
+        return (f"'{x.name}' is broadcast from {list(x.shape)} to {list(y.shape)}; only constants "
+                f"may be")
     try:
         function_table(graph, op, op.kind)
     except ModelError:
-        name = graph.tensors[op.inputs[0]].name
-        return (f"it is not defined for every value of '{name}'; quantize the input with zero "
-                f"point -128")
+        way_out = ("quantize the input with zero point -128" if op.kind in ("SQRT", "RSQRT")
+                   else "change the constant")
+        return f"it is not defined for every value of '{x.name}'; {way_out}"
     return None
 
 
 def function_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int8]:
-    """The result of operator ``kind`` for each value of its first operand; index = value + 128.
+    """The result of operator ``kind`` for each value of its argument; index = value + 128.
 
     Raises ModelError where the reference has no result for some value.
     """
-    x, y = (replace(graph.tensors[i], shape=EVERY.shape) for i in (op.inputs[0], op.outputs[0]))
-    constants = [graph.tensors[i].data for i in op.inputs[1:]]
-    values = [EVERY, *(None if c is None else c.reshape(-1)[:1] for c in constants)]
-    tensors = {x.id: x, y.id: y}
-    probe = replace(graph, tensors=tuple(tensors.get(t.id, t) for t in graph.tensors))
-    (result,) = run_op(probe, replace(op, kind=kind), values)
+    position = argument(graph, op)
+    varied = {op.inputs[position], op.outputs[0]}
+    tensors = tuple(replace(t, shape=EVERY.shape) if t.id in varied else t for t in graph.tensors)
+    data = [graph.tensors[i].data for i in op.inputs]
+    values = [None if constant is None else constant.reshape(-1)[:1] for constant in data]
+    values[position] = EVERY
+    (result,) = run_op(replace(graph, tensors=tensors), replace(op, kind=kind), values)
     return result.astype(np.int8)

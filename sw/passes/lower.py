@@ -15,7 +15,7 @@ from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.isa import Mode
 from kaniwa.layer import Geometry, Layer, Plan, describe, paddings, pair, quantization
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
-from kaniwa.passes.functions import TABLES, function_table
+from kaniwa.passes.functions import TABLES, argument, function_table
 from kaniwa.passes.legalize import as_map
 from kaniwa.rescale import (
     Int64,
@@ -165,6 +165,7 @@ def _lower_elementwise(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
     source_kind = str(op.attributes["source_kind"])
     if source_kind in TABLES:
         table = function_table(graph, op, source_kind)
+        source = stored.inputs[argument(graph, op)]
     elif op.kind == "TABLE":
         table = table_of(graph, op, bounds, where)
         source = next(stored.inputs[p] for p, i in enumerate(op.inputs)

@@ -18,6 +18,7 @@ from operator_cases import (
     reduction,
     slices,
     softmax,
+    variables,
 )
 from operator_cases.cases import DRAWS, Cases, differences
 
@@ -35,5 +36,6 @@ FAMILIES = (
     recurrent,
     slices,
     softmax,
+    variables,
 )
 assert all(family.__doc__ for family in FAMILIES)

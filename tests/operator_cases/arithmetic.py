@@ -13,9 +13,10 @@ __all__: list[str] = []
 INTEGERS = ("int32", "int64")
 
 
-def shapes(rng: Rng) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
-    """Two shapes that broadcast, of up to four dimensions, and what they give."""
-    shape = tuple(int(n) for n in rng.integers(1, 8, int(rng.integers(1, 5))))
+def shapes(rng: Rng, most: int = 4) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+    """Two shapes that broadcast, of up to ``most`` dimensions, and what they give."""
+    rank, size = int(rng.integers(1, most + 1)), 8 if most == 4 else 4
+    shape = tuple(int(n) for n in rng.integers(1, size, rank))
     draw = rng.random()
     other = tuple(1 if rng.random() < 0.5 else n for n in shape) if draw < 0.3 else shape
     if 0.3 <= draw < 0.4:
@@ -46,7 +47,7 @@ def small(rng: Rng, shape: tuple[int, ...], dtype: str, bits: int) -> np.ndarray
 @draws("ADD", "SUB", "MUL")
 def elementwise(cases: Cases, rng: Rng, kind: str) -> None:
     """Sometimes broadcast or with a constant."""
-    both, shape = shapes(rng)
+    both, shape = shapes(rng, 4 if kind == "SUB" else 6)
     dtype, constant = dtype_of(rng, kind), int(rng.integers(0, 6))
     options = {"FusedActivationFunction": ACTIVATION[str(rng.choice(FUSED))]}
     if dtype in ("float32", *INTEGERS):

@@ -13,8 +13,8 @@ from kaniwa import golden
 from kaniwa.errors import Error
 from kaniwa.importers.tflite import import_tflite
 
-__all__ = ["Cases", "Draw", "DRAWS", "draws", "differences", "values", "scale", "zero_point",
-           "FUSED", "Rng"]
+__all__ = ["Cases", "Draw", "DRAWS", "draws", "both", "differences", "values", "scale",
+           "zero_point", "FUSED", "Rng"]
 
 Rng = np.random.Generator
 RUNS = 4  # of a model with state
@@ -29,6 +29,7 @@ class Cases:
     inputs: list[int] = field(default_factory=list)
     arrays: list[np.ndarray] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    once: ModelBuilder | None = None  # a subgraph that runs before the first inference
 
     def given(self, array: np.ndarray, constant: bool = False, **quantized: Any) -> int:
         """A tensor with this value: an input of the model, or a constant."""
@@ -39,6 +40,13 @@ class Cases:
             self.inputs.append(index)
             self.arrays.append(array)
         return index
+
+    def packed(self, array: np.ndarray, **quantized: Any) -> int:
+        """A constant of int4 values, two a byte."""
+        flat = np.append(array.reshape(-1), np.zeros(array.size % 2, np.int8)).astype(np.uint8) & 15
+        name = f"t{len(self.builder.tensors)}"
+        data = (flat[::2] | flat[1::2] << 4).astype(np.uint8)
+        return self.builder.tensor(name, array.shape, "int4", data=data, **quantized)
 
     def numbers(self, numbers: Sequence[int] | np.ndarray, dtype: str = "int32") -> int:
         """A constant of integers, a vector unless an array is given."""
@@ -80,7 +88,7 @@ def differences(kind: str, count: int, first: int = 0) -> tuple[int, list[np.nda
     for seed in range(first, first + count):
         DRAWS[kind](cases, np.random.default_rng([seed, *kind.encode()]), kind)
     try:
-        ours, theirs = _both(cases)
+        ours, theirs = both(cases)
     except Error as error:
         if count == 1:
             raise AssertionError(f"{kind}: seed {first}: {error}") from None
@@ -95,10 +103,12 @@ def differences(kind: str, count: int, first: int = 0) -> tuple[int, list[np.nda
     return wrong, theirs
 
 
-def _both(cases: Cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def both(cases: Cases) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The outputs, as golden and as LiteRT make them."""
     from kaniwa.reference import LiteRT
 
-    content = cases.builder.build(cases.inputs, cases.outputs)
+    others = [] if cases.once is None else [cases.once]
+    content = cases.builder.build(cases.inputs, cases.outputs, *others)
     graph = import_tflite(content, "cases.tflite")
     ours, theirs, state, reference = [], [], {}, LiteRT(content, graph)
     for _ in range(RUNS if graph.state else 1):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tflite_builder import ACTIVATION, PADDING
 
-from operator_cases.cases import FUSED, Cases, Rng, draws, scale, values, zero_point
+from operator_cases.arithmetic import dtype_of
+from operator_cases.cases import FUSED, Cases, Rng, draws, values
+from operator_cases.movement import quantized
 
 __all__: list[str] = []
 
@@ -17,9 +19,10 @@ def pool(cases: Cases, rng: Rng, kind: str) -> None:
     shape = rng.integers(0, 10, 2) + (filters if padding == "VALID" else 1)
     size = -(-shape // stride) if padding == "SAME" else (shape + stride - filters) // stride
     n, channels = (int(rng.integers(1, n)) for n in (3, 17))
-    q = {"scale": scale(rng), "zero_point": zero_point(rng)}
-    x = cases.given(values(rng, (n, *shape, channels)), **q)
-    y = cases.result((n, *size, channels), **q)
+    dtype = dtype_of(rng, kind)
+    q = quantized(rng, dtype)
+    x = cases.given(values(rng, (n, *shape, channels), dtype), **q)
+    y = cases.result((n, *size, channels), dtype, **q)
     cases.op(kind, [x], [y], Padding=PADDING[padding], StrideH=int(stride[0]),
              StrideW=int(stride[1]), FilterHeight=int(filters[0]), FilterWidth=int(filters[1]),
              FusedActivationFunction=ACTIVATION[str(rng.choice(FUSED))])

@@ -32,7 +32,7 @@ def any_byte(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
 def lstm(cases: Cases, rng: Rng, kind: str) -> None:
     """With and without input gate, peepholes, projection, clips; by batch and by time."""
     steps, batches, inputs, units = (int(rng.integers(1, n)) for n in (6, 4, 20, 20))
-    coupled, peephole, projected, by_time = rng.random(4) < 0.4
+    coupled, peephole, projected, by_time, normalized = rng.random(5) < 0.4
     outputs = int(rng.integers(1, 20)) if projected and not peephole else units
     x_scale, h_scale = scale(rng, -7, -3), scale(rng, -8, -5)
     h_zero, power = int(rng.integers(-128, 128)), int(rng.integers(-15, -8))
@@ -52,6 +52,10 @@ def lstm(cases: Cases, rng: Rng, kind: str) -> None:
         for position in (10, 11) if coupled else (9, 10, 11):
             operands[position] = constant(cases, rng, (units,), "int16", scale(rng, -15, -12),
                                           32767)
+    if normalized:
+        for gate in range(1 if coupled else 0, GATES):
+            operands[20 + gate] = constant(cases, rng, (units,), "int16", scale(rng, -16, -13),
+                                           32767)
     hidden_scale = scale(rng, -8, -6) if projected else h_scale
     hidden_zero = int(rng.integers(-128, 128)) if projected else h_zero
     if projected:
@@ -60,7 +64,10 @@ def lstm(cases: Cases, rng: Rng, kind: str) -> None:
             operands[17] = constant(cases, rng, (outputs,), "int32", 2.0**-16, 2000)
     operands[18] = variable(cases, (batches, outputs), "int8", h_scale, h_zero)
     operands[19] = variable(cases, (batches, units), "int16", 2.0**power, 0)
-    between = [cases.builder.tensor(f"between{i}", [0], "float32") for i in range(GATES)]
+    between = [
+        cases.builder.tensor(f"between{i}", [0], "int16", scale=scale(rng, -14, -11), zero_point=0)
+        if normalized else cases.builder.tensor(f"between{i}", [0], "float32")
+        for i in range(GATES)]
     between.append(cases.builder.tensor("hidden", [0], "int8", scale=hidden_scale,
                                         zero_point=hidden_zero))
     y = cases.result((*shape, outputs), scale=h_scale, zero_point=h_zero)

@@ -25,6 +25,7 @@ MODELS = [
     "cfu_mbv2_160_035",
     "tflm_micro_speech",
     "tflm_mnist_lstm",
+    "coral_mbv1_025_128_u8",
 ]
 
 

@@ -7,11 +7,12 @@ import pytest
 from onnx_models import OnnxBuilder
 from onnx_operators import DRAWS
 
-from kaniwa.importers.onnx.model import read_graph
+from kaniwa.importers.onnx.model import HANDLERS, read_graph
+from kaniwa.importers.onnx.table import CASES, OPERATORS
+from kaniwa.operators_onnx import onnx_operator_table
 from kaniwa.reference_onnx import OnnxRuntime, differences
 
 pytest.importorskip("onnxruntime")
-CASES = 20
 
 
 @pytest.mark.parametrize("kind", DRAWS)
@@ -36,3 +37,13 @@ def test_random_models_equal_onnx_runtime_but_for_near_ties(kind: str) -> None:
     assert near <= compared // 500
     assert varied > CASES // 5
     assert wrong == 0
+
+
+def test_every_operator_is_listed_and_compared() -> None:
+    assert CASES >= 20
+    assert {op.kind for op in OPERATORS} == set(HANDLERS) - {"Constant", "Dropout"}
+    assert {op.models for op in OPERATORS} <= set(DRAWS)
+    rows = {row["operator"]: row for row in onnx_operator_table()}
+    assert rows["Conv"]["where"] == rows["Sigmoid"]["where"] == "array"
+    assert rows["Softmax"]["where"] == "host" and rows["Reshape"]["where"] == "none"
+    assert all(row["cases"] == CASES for row in rows.values())

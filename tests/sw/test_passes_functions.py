@@ -15,7 +15,7 @@ from kaniwa.graph import Graph
 from kaniwa.importers import OPERATORS
 from kaniwa.importers.tflite import import_tflite
 from kaniwa.layer import Layer, Options
-from kaniwa.passes.functions import FUNCTIONS
+from kaniwa.passes.functions import FUNCTIONS, WITH_CONSTANT
 from kaniwa.session import Session
 
 EVERY = np.arange(-128, 128).astype(np.int8)
@@ -99,3 +99,38 @@ def test_root_of_what_may_be_negative_is_no_table(kind: str) -> None:
     with pytest.raises(UnsupportedError, match=f"^root.tflite: op 0 {kind} 'y': it is not defined "
                                                "for every value of 'x'; quantize the input with"):
         compile(graph, "base")
+
+
+def with_constant(kind: str, first: bool, shape: tuple[int, ...] = (1, 16, 8, 2),
+                  values: tuple[int, ...] = (9,)) -> Graph:
+    b, q = ModelBuilder(), {"scale": 0.05, "zero_point": -3}
+    x = b.tensor("x", shape, **q)
+    c = b.tensor("c", [len(values)], data=np.array(values, np.int8), **q)
+    y_q = {**q, "scale": 0.01} if kind == "DIV" else q
+    y = b.tensor("y", np.broadcast_shapes(shape, (len(values),)), **y_q)
+    b.op(kind, [c, x] if first else [x, c], [y])
+    return import_tflite(b.build([x], [y]), "constant.tflite")
+
+
+@pytest.mark.parametrize("kind, first", [
+    (kind, first) for kind in WITH_CONSTANT for first in (False, True)
+    if not (first and kind in ("DIV", "FLOOR_DIV"))])
+def test_constant_leaves_a_function_of_one_operand(kind: str, first: bool) -> None:
+    graph = with_constant(kind, first)
+    layer = only_layer(graph)
+    every = EVERY.reshape(1, 16, 8, 2)
+    expected = golden.run(graph, [every])[graph.outputs[0]]
+    assert layer.op == kind and len(np.unique(expected)) > 2
+    assert layer.table is not None and np.array_equal(layer.table, expected.ravel())
+    program = compile(graph, "base", outside="ideal")
+    assert diff(program, ["golden", "emulator"], {"x": every})["first_difference"] is None
+
+
+def test_constants_that_leave_no_table_are_named() -> None:
+    for graph, reason in (
+        (with_constant("MAXIMUM", False, values=(1, 2)), "'c' is not one constant value"),
+        (with_constant("MINIMUM", False, (4, 1), (7, 7)), "'x' is broadcast from"),
+        (with_constant("DIV", True), "it is not defined for every value of 'x'; change the const"),
+    ):
+        with pytest.raises(UnsupportedError, match=f"^constant.tflite: op 0 .* 'y': {reason}"):
+            compile(graph, "base")

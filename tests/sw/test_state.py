@@ -93,3 +93,68 @@ def test_state_is_checked() -> None:
     with pytest.raises(ModelError, match="output tensor 4 is never written"):
         unwritten = State(state.tensor, 4, np.zeros((1, 2), np.int8))
         check(replace(graph, ops=(), outputs=(), state=(replace(unwritten, tensor=5),)))
+
+
+def resources(form: str) -> bytes:
+    """Reads a variable and assigns it, or something like it that is refused."""
+    b, once = ModelBuilder(), ModelBuilder()
+    handles = []
+    for each in (b, once):
+        handles.append(each.tensor("handle", [1], "resource"))
+        each.op("VAR_HANDLE", [], handles[-1:], SharedName="" if form == "name" else "v")
+    dtype = "int32" if form == "form" else "float32"
+    initial = once.tensor("initial", [2], dtype,
+                          data=None if form == "computed" else np.ones(2, dtype))
+    once.op("ASSIGN_VARIABLE", [handles[1], initial], [])
+    if form == "operator":
+        once.op("LOGISTIC", [initial], [once.tensor("more", [2])])
+    x = b.tensor("x", [2], "float32")
+    y, z = b.tensor("y", [2], "float32"), b.tensor("z", [2], "float32")
+    if form != "value":
+        b.op("CALL_ONCE", [], [], InitSubgraphIndex=3 if form == "subgraph" else 1)
+    if form == "twice":
+        b.op("CALL_ONCE", [], [], InitSubgraphIndex=1)
+    read = x if form == "handle" else handles[0]
+    b.op("READ_VARIABLE", [read], [y])
+    b.op("LOGISTIC", [handles[0] if form == "read" else x], [z])
+    b.op("ASSIGN_VARIABLE", [handles[0], z], [])
+    return b.build([handles[0]] if form == "input" else [x], [y], once)
+
+
+def test_variable_has_the_value_of_the_inference_before() -> None:
+    graph = import_tflite(resources(""), "model.tflite")
+    assert [op.kind for op in graph.ops] == ["READ_VARIABLE", "LOGISTIC"]
+    state: dict[int, np.ndarray] = {}
+    zero = np.zeros(2, np.float32)
+    found = [golden.run(graph, [zero], state=state)[graph.outputs[0]] for _ in range(3)]
+    assert [y.tolist() for y in found] == [[1, 1], [0.5, 0.5], [0.5, 0.5]]
+
+
+@pytest.mark.parametrize("form, message", [
+    ("value", "op 1 READ_VARIABLE 'y': reads a variable that has no value yet; assign it in a "
+              "subgraph that CALL_ONCE names, or before"),
+    ("form", "op 2 READ_VARIABLE 'y': 'y' [2] of float32 is another form than the variable's [2] "
+             "of int32"),
+    ("handle", "op 2 READ_VARIABLE 'y': 'x' is no variable's handle"),
+    ("read", "op 3 LOGISTIC 'z': activation 'handle' is resource, must be int8, uint8, int16 or "
+             "float32"),
+    ("name", "op 0 VAR_HANDLE 'handle': the variable has no name"),
+    ("subgraph", "op 1 CALL_ONCE '': subgraph 3 does not exist, or is called twice"),
+    ("twice", "op 2 CALL_ONCE '': subgraph 1 does not exist, or is called twice"),
+    ("operator", "op 2 LOGISTIC 'more': activation 'more' is int8, must be float32"),
+    ("computed", "op 1 CALL_ONCE '': its subgraph has ASSIGN_VARIABLE of what is computed; only "
+                 "constants can be assigned"),
+    ("input", "input 'handle' is a variable's handle"),
+])
+def test_variables_that_make_no_sense_are_refused(form: str, message: str) -> None:
+    with pytest.raises(Error) as raised:
+        import_tflite(resources(form), "model.tflite")
+    assert str(raised.value) == f"model.tflite: {message}"
+
+
+def test_other_subgraphs_are_refused() -> None:
+    b, other = ModelBuilder(), ModelBuilder()
+    x, y = (b.tensor(name, [2], "float32") for name in "xy")
+    b.op("LOGISTIC", [x], [y])
+    with pytest.raises(Error, match="has 2 subgraphs, must have 1 besides those that CALL_ONCE"):
+        import_tflite(b.build([x], [y], other), "model.tflite")

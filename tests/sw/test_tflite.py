@@ -114,17 +114,21 @@ def test_convolution_has_its_attributes_in_full() -> None:
             conv(dtype="int4"),
             "tensor 0 'image': dtype INT4 is not supported; quantise the model to int8",
         ),
-        (conv(dtype="uint8"), "op 0 CONV_2D 'conv1': activation 'image' is uint8, must be int8"),
+        (conv(dtype="uint8"), "op 0 CONV_2D 'conv1': weights are int8, must be uint8"),
+        (
+            one_op("FLOOR_DIV", 2, dtype="uint8"),
+            "op 0 FLOOR_DIV 'out': activation 'in0' is uint8, must be int8, int16, int32 or "
+            "float32",
+        ),
         (
             conv(dtype="float32"),
-            "op 0 CONV_2D 'conv1': the model is float and must be int8-quantised "
-            "(weights and activations) first",
+            "op 0 CONV_2D 'conv1': weights are int8, must be float32",
         ),
         (
             conv((1, 8, -1, 2)),
             "tensor 0 'image': shape [1, 8, -1, 2] is dynamic; convert the model with fixed shapes",
         ),
-        (conv((1, 8, 8, 4)), "op 0 CONV_2D 'conv1': has 2 groups, must have 1"),
+        (conv((1, 8, 8, 4)), "op 0 CONV_2D 'conv1': has 2 groups and 3 output channels"),
         (
             conv((1 << 12, 1 << 12, 1 << 12, 2)),
             "tensor 0 'image': shape [4096, 4096, 4096, 2] has more than 67108864 elements",

@@ -102,9 +102,9 @@ def test_tables_that_share_a_long_vector_cost_no_more_than_the_file(
     """8,000 offsets to one tensor: what it holds, read in full for each, would be gigabytes."""
     write, written = ModelBuilder._tensor, []
 
-    def shared(b: Any, tensor: Any) -> int:
+    def shared(b: Any, tensor: Any, first_buffer: int) -> int:
         if not written:
-            written.append(write(b, tensor))
+            written.append(write(b, tensor, first_buffer))
         return written[0]
 
     monkeypatch.setattr(ModelBuilder, "_tensor", staticmethod(shared))

@@ -120,7 +120,7 @@ def _plain(kind: str, rules: dict[str, str], *more: Constraint) -> OperatorInfo:
     return OperatorInfo(
         kind, rules,
         consistency=(consistency.operand_count(2, 2), consistency.broadcast_shape),
-        limits=(limits.one_dtype(0, 1), limits.quantized(0, 1), *more))
+        limits=(limits.one_dtype(0, 1), limits.quantized(0, 1), limits.broadcast_rank, *more))
 
 
 def _unary(kind: str, rules: dict[str, str], *more: Constraint) -> OperatorInfo:
@@ -139,10 +139,11 @@ OPERATORS = (
     _row("ADD", {**_three("litert_add"), **PLAIN}, "AddOptions", add_multiplier_in_range,
          not_by_shifts, read=_sum, finish=_without_shifts),
     _row("SUB", {**_three("litert_sub"), **PLAIN}, "SubOptions", add_multiplier_in_range,
-         not_by_shifts, read=_sum, finish=_without_shifts),
+         not_by_shifts, limits.broadcast_rank, read=_sum, finish=_without_shifts),
     _row("MUL", {**_three("litert_mul"), **PLAIN}, "MulOptions", mul_multiplier_in_range),
     _row("DIV", {"int8": "litert_div", "uint8": "litert_div", "int32": "exact",
-                 "float32": "float32"}, "DivOptions", div_multiplier_in_range),
+                 "float32": "float32"}, "DivOptions", div_multiplier_in_range,
+         limits.broadcast_rank),
     _plain("FLOOR_DIV", {"int8": "exact", "int16": "exact", "int32": "exact",
                          "float32": "float32"}),
     _plain("MAXIMUM", _EVERY),

@@ -65,14 +65,14 @@ def _comparison(kind: str, rules: dict[str, str]) -> OperatorInfo:
     return OperatorInfo(
         kind, rules,
         consistency=(consistency.operand_count(2, 2), consistency.broadcast_shape),
-        limits=(operands_alike, scale_below_one))
+        limits=(operands_alike, scale_below_one, limits.broadcast_rank))
 
 
 def _select(kind: str, rules: dict[str, str]) -> OperatorInfo:
     return OperatorInfo(
         kind, rules,
         consistency=(consistency.operand_count(3, 3, optional=3), _selected),
-        limits=(chosen_alike,), decides=1)
+        limits=(chosen_alike, limits.broadcast_rank), decides=1)
 
 
 _EVERY = dict.fromkeys(("int8", "uint8", "int16", "int32", "int64", "float32", "bool"), "exact")

@@ -42,6 +42,7 @@ def _row(kind: str, rules: dict[str, str]) -> OperatorInfo:
 
 
 OPERATORS = (
-    _row("AVERAGE_POOL_2D", {"int8": "litert_average_pool"}),
-    _row("MAX_POOL_2D", {"int8": "exact"}),
+    _row("AVERAGE_POOL_2D", {**dict.fromkeys(limits.QUANTIZED, "litert_average_pool"),
+                             "float32": "float32"}),
+    _row("MAX_POOL_2D", dict.fromkeys((*limits.QUANTIZED, "float32"), "exact")),
 )

@@ -8,9 +8,11 @@ from typing import Any
 from kaniwa.golden.lstm import (
     BIAS,
     CELL_STATE,
+    GATE_SCALE,
     GATES,
     HIDDEN_STATE,
     INPUT_WEIGHTS,
+    NORMALIZATION,
     PEEPHOLES,
     PROJECTION,
     PROJECTION_BIAS,
@@ -24,7 +26,6 @@ from kaniwa.importers.options import activation
 
 __all__ = ["OPERATORS"]
 
-NORMALIZATION = range(20, 24)
 LARGEST_INPUT = 1 << 16  # of a dot product, so that zero points alone do not leave int32
 
 
@@ -34,7 +35,15 @@ def _lstm(options: Any, op: Operands) -> dict[str, object]:
     q = op.intermediates[4].quantization
     if q is None or op.intermediates[4].dtype != "int8":
         raise OptionError(f"intermediate '{op.intermediates[4].name}' must be quantised int8")
+    sums = [GATE_SCALE] * len(GATES)
+    for number in range(len(GATES)):
+        if op.optional(NORMALIZATION + number) is not None:
+            between = op.intermediates[number]
+            if between.quantization is None:
+                raise OptionError(f"intermediate '{between.name}' must be quantised")
+            sums[number] = between.quantization.scale
     return {
+        "gate_scales": tuple(sums),
         "activation": activation(options),
         "cell_clip": float(options.CellClip()),
         "projection_clip": float(options.ProjClip()),
@@ -57,6 +66,10 @@ def lstm_operands(op: Operands) -> str | None:
     wrong = op.inputs[INPUT_WEIGHTS] is None and peepholes.pop("input")
     if wrong or len(set(peepholes.values())) > 1:
         missing.append(PEEPHOLES["forget"])
+    norms = [op.optional(NORMALIZATION + number) is not None for number in range(len(GATES))]
+    expected = [op.inputs[INPUT_WEIGHTS] is not None, True, True, True]
+    if any(norms) and norms != expected:
+        missing.append(NORMALIZATION)
     return f"operands of a gate are missing: input {missing[0]}" if missing else None
 
 
@@ -79,7 +92,7 @@ def lstm_shapes(op: Operands) -> str | None:
     for number in range(4):
         expected[INPUT_WEIGHTS + number] = (units, op.x.shape[2])
         expected[RECURRENT_WEIGHTS + number] = (units, outputs)
-        expected[BIAS + number] = (units,)
+        expected[BIAS + number] = expected[NORMALIZATION + number] = (units,)
     for position, shape in expected.items():
         tensor = op.optional(position)
         if tensor is not None and tensor.shape != shape:
@@ -106,12 +119,12 @@ def _constant(tensor: Tensor | None, dtype: str) -> str | None:
 
 
 def lstm_constants(op: Operands) -> str | None:
-    """Weights are constant int8, peepholes int16, biases int32: one scale, zero point 0."""
+    """Weights are constant int8, of one value a unit int16, biases int32, with zero point 0."""
     dtypes = {PROJECTION: "int8", PROJECTION_BIAS: "int32"}
     dtypes |= dict.fromkeys(PEEPHOLES.values(), "int16")
     for number in range(4):
         dtypes[INPUT_WEIGHTS + number] = dtypes[RECURRENT_WEIGHTS + number] = "int8"
-        dtypes[BIAS + number] = "int32"
+        dtypes[BIAS + number], dtypes[NORMALIZATION + number] = "int32", "int16"
     found = (_constant(op.optional(position), dtype) for position, dtype in dtypes.items())
     return next((wrong for wrong in found if wrong), None)
 
@@ -137,12 +150,9 @@ def lstm_output(op: Operands) -> str | None:
 
 
 def lstm_form(op: Operands) -> str | None:
-    """An LSTM has TANH and no layer normalization; peepholes only without a narrower projection."""
+    """An LSTM has TANH; peepholes only without a projection to another size."""
     if op.attributes["activation"] != "TANH":
         return f"fused activation {op.attributes['activation']} must be TANH"
-    norm = [t for t in (op.optional(i) for i in NORMALIZATION) if t is not None]
-    if norm:
-        return f"layer normalization '{norm[0].name}' is not supported"
     units, outputs = op.present(CELL_STATE).shape[1], op.present(HIDDEN_STATE).shape[1]
     peepholes = op.inputs[PEEPHOLES["output"]] is not None
     good = not peepholes or units == outputs
@@ -150,7 +160,7 @@ def lstm_form(op: Operands) -> str | None:
 
 
 def lstm_in_range(op: Operands) -> str | None:
-    """Products of an LSTM's scales are below 2^8 of their sum's (a gate's: 2^-12)."""
+    """Products of an LSTM's scales are below 2^8 of their sum's."""
     if max(*op.x.shape, *op.output.shape, op.present(CELL_STATE).shape[1]) > LARGEST_INPUT:
         return f"has more than {LARGEST_INPUT} inputs or units"
     for name in ("cell_clip", "projection_clip"):
@@ -158,11 +168,12 @@ def lstm_in_range(op: Operands) -> str | None:
             return f"{name} must be a number"
     x, h = quantization_of(op.x).scale, quantization_of(op.present(HIDDEN_STATE)).scale
     cell = quantization_of(op.present(CELL_STATE)).scale
-    terms = [(x, INPUT_WEIGHTS + i, 2.0**-12) for i in range(4)]
-    terms += [(h, RECURRENT_WEIGHTS + i, 2.0**-12) for i in range(4)]
-    terms += [(cell, i, 2.0**-12) for i in PEEPHOLES.values()]
-    hidden = op.attributes["hidden"]
-    assert isinstance(hidden, tuple)
+    hidden, sums = op.attributes["hidden"], op.attributes["gate_scales"]
+    assert isinstance(hidden, tuple) and isinstance(sums, tuple)
+    terms = [(x, INPUT_WEIGHTS + i, sums[i]) for i in range(4)]
+    terms += [(h, RECURRENT_WEIGHTS + i, sums[i]) for i in range(4)]
+    terms += [(cell, i, sums[GATES.index(name)]) for name, i in PEEPHOLES.items()]
+    terms += [(1.0, NORMALIZATION + i, 1.0) for i in range(4)]
     terms.append((hidden[0], PROJECTION, h))
     for scale, position, total in terms:
         weights = op.optional(position)

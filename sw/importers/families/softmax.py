@@ -22,7 +22,7 @@ SOFTMAX_OUTPUTS = {
     ("uint8", "int16"): (1 / 65536, -32768),
     ("int16", "int16"): (1 / 32768, 0),
 }
-LONGEST = {"int8": 511, "uint8": 511, "int16": 65535}
+LONGEST = {"int8": 4095, "uint8": 4095, "int16": 65535}
 
 
 def _beta(options: Any, op: Operands) -> dict[str, object]:
@@ -50,7 +50,7 @@ def softmax_output(op: Operands) -> str | None:
 
 
 def softmax_size(op: Operands) -> str | None:
-    """SOFTMAX runs over 1 to 511 bytes, or up to 65535 values of int16."""
+    """SOFTMAX runs over 1 to 4095 bytes, or up to 65535 values of int16."""
     size = op.x.shape[-1] if op.x.shape else 0
     longest = LONGEST.get(op.x.dtype, limits.MAXIMUM_LENGTH)
     return None if 1 <= size <= longest else f"runs over {size} values, must be 1 to {longest}"

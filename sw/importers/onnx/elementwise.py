@@ -169,7 +169,9 @@ def lower_pool(builder: Builder, pending: Pending, steps: Steps, name: str) -> I
 
 def max_pool(builder: Builder, node: Node) -> Value:
     """MaxPool: of integers, for they are in the order of the numbers that they stand for."""
-    x = dequantized(builder, builder.operands(node, 1, 1)[0], "its input")
+    value = builder.operands(node, 1, 1)[0]
+    x = (Dequantized(value.stored, value.steps) if isinstance(value, Integers)
+         else dequantized(builder, value, "its input"))
     shape = x.stored.shape
     if len(shape) not in (3, 4):
         raise builder.fail(f"works on {len(shape) - 2} dimensions; one and two are supported")
@@ -188,4 +190,4 @@ def max_pool(builder: Builder, node: Node) -> Value:
         "filter": window.kernel, "stride": window.stride, "padding": window.padding,
         "activation": "NONE"}, "exact")
     result = from_map(builder, pending, output, x.steps, name)
-    return Dequantized(result.stored, x.steps)
+    return result if isinstance(value, Integers) else Dequantized(result.stored, x.steps)

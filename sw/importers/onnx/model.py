@@ -1,4 +1,4 @@
-"""Quantised ONNX files (QDQ form) to graphs.
+"""Quantised ONNX files (QDQ and QOperator form) to graphs.
 
 A float operator between DequantizeLinear and QuantizeLinear becomes one integer operator of rule
 ``qdq``: it waits, as ``Pending``, until a QuantizeLinear says in which steps its result is wanted.
@@ -16,6 +16,8 @@ from kaniwa.importers.onnx import elementwise, functions, movement, weighted
 from kaniwa.importers.onnx.builder import Builder, Origin
 from kaniwa.importers.onnx.constants import constant_node, folded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
+from kaniwa.importers.onnx.qoperator import expanded
+from kaniwa.importers.onnx.quant_node import DOMAINS, quant
 from kaniwa.importers.onnx.quantization import dequantize, floats, quantize, steps_of
 from kaniwa.importers.onnx.values import (
     Floats,
@@ -78,7 +80,7 @@ def import_onnx(data: bytes, name: str) -> Graph:
 
 def read_graph(data: bytes, name: str) -> ImportedOnnx:
     """The same, with the origins of the graph's tensors."""
-    file = read_onnx(data, name)
+    file = expanded(read_onnx(data, name))
     builder = Builder(name, file.opset)
     builder.values.update((key, Known(array)) for key, array in file.constants.items())
     inputs = [_input(builder, file, declared) for declared in file.inputs]
@@ -134,7 +136,7 @@ def _input(builder: Builder, file: OnnxFile, declared: Declared) -> int:
 
 
 def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
-    if node.domain:
+    if node.domain and node.domain not in DOMAINS:
         raise builder.fail(f"its domain '{node.domain}' is not supported; export with ONNX's own "
                            "operators")
     if not node.outputs or not node.outputs[0]:
@@ -143,9 +145,9 @@ def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
     if taken:
         raise builder.fail(f"writes '{taken[0]}', which already has a value", ModelError)
     values = [builder.value(name) if name else None for name in node.inputs]
-    value = folded(builder, node, values)
+    value = None if node.domain else folded(builder, node, values)
     if value is None:
-        handler = HANDLERS.get(node.kind)
+        handler = quant if node.domain else HANDLERS.get(node.kind)
         if handler is None:
             raise builder.fail("operator is not supported; replace it in the model by one that "
                                "`kaniwa operators` lists, or cut the model before it")

@@ -18,7 +18,8 @@ from kaniwa.importers.onnx.values import (
     Value,
 )
 
-__all__ = ["steps_of", "quantize", "dequantize", "dequantized", "clamp_bounds", "floats"]
+__all__ = ["steps_of", "quantize", "quantized_to", "dequantize", "dequantized", "clamp_bounds",
+           "floats"]
 
 ACTIVATIONS = ("int8", "uint8")
 
@@ -76,10 +77,15 @@ def quantize(builder: Builder, node: Node) -> Value:
     """QuantizeLinear: gives what waits in real numbers its integers."""
     x = builder.operands(node, 2, 3)[0]
     assert x is not None
-    name, shape = node.outputs[0], builder.shape_of(x)
     if isinstance(x, Known):
         return _quantized_constant(builder, node, x)
-    steps = activation_steps(builder, node, None, len(shape))
+    steps = activation_steps(builder, node, None, len(builder.shape_of(x)))
+    return quantized_to(builder, x, steps, node.outputs[0])
+
+
+def quantized_to(builder: Builder, x: Value, steps: Steps, name: str) -> Integers:
+    """A value that is no constant as integers of these ``steps``: the model's ``name``."""
+    assert not isinstance(x, Known)
     if isinstance(x, Integers):
         raise builder.fail("quantises integers; only real numbers are supported")
     if isinstance(x, Pending):
@@ -94,7 +100,7 @@ def quantize(builder: Builder, node: Node) -> Value:
         raise builder.fail(f"quantises {x.dtype}; only float32 is supported")
     form = x.stored.first
     source = builder.form(x.stored, form)
-    index, result = builder.made(name, shape, form, steps)
+    index, result = builder.made(name, x.stored.shape, form, steps)
     builder.emit("QUANTIZE", (source,), index, {"bounds": steps.bounds}, "onnx")
     return result
 

@@ -25,7 +25,6 @@ __all__ = ["convolution", "lower_convolution", "gemm", "matmul", "lower_matrix",
 
 INT32 = np.iinfo(np.int32)
 SAME_SCALE = 1e-6      # float32 rounds the product of two scales by 6e-8
-ROUNDED_STEP = 5e-4    # what rounding a bias may move a result by, in steps of the output
 
 
 def convolution(builder: Builder, node: Node) -> Value:
@@ -79,16 +78,20 @@ def _int8(builder: Builder, weights: Known, axis: int) -> tuple[np.ndarray, Quan
 
 
 def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quantization,
-          channels: int, steps: Steps, name: str) -> int:
-    """The id of the bias as int32 in steps of sx * sw, or -1."""
+          channels: int, steps: Steps, name: str) -> tuple[int, dict[str, object]]:
+    """The id of the bias as int32 in steps of sx * sw, or -1; and attributes.
+
+    ``bias_error`` is what rounding it to those moved a result by at most, in the output's steps.
+    """
     if value is None:
-        return -1
+        return -1, {}
     if not isinstance(value, Known):
         raise builder.fail("its bias is computed; only constants are supported")
     if value.data.size not in (1, channels) or value.data.ndim > 2:
         raise builder.fail(f"bias {list(value.data.shape)} does not fit {channels} channels",
                            ModelError)
     scales = x.steps.scales[0] * np.array(weights.scales, np.float64)
+    error = 0.0
     exact = value.steps is not None and bool(
         (np.abs(np.array(value.steps.scales) / scales - 1) < SAME_SCALE).all()
         and not any(value.steps.zero_points))
@@ -96,13 +99,17 @@ def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quanti
         rounded = value.data.reshape(-1).astype(np.float64)
     else:
         # Real numbers, or steps of their own: to the nearest of the accumulator's.
-        rounded = np.rint(value.real.reshape(-1) / scales)
+        real = value.real.reshape(-1) / scales
+        rounded = np.rint(real)
+        with np.errstate(invalid="ignore"):      # infinities are refused below
+            error = float((np.abs(real - rounded) * scales / steps.scales[0]).max())
     rounded = np.broadcast_to(rounded, channels)
     if not np.isfinite(rounded).all() or rounded.min() < INT32.min or rounded.max() > INT32.max:
         raise builder.fail("its bias does not fit int32 in steps of input scale * weight scale; "
                            "quantise the bias, or choose larger weight scales")
     q = Quantization(tuple(scales.tolist()), (0,) * len(scales), None if len(scales) == 1 else 0)
-    return builder.tensor(f"{name}:bias", (channels,), "int32", q, rounded.astype(np.int32))
+    index = builder.tensor(f"{name}:bias", (channels,), "int32", q, rounded.astype(np.int32))
+    return index, {"bias_error": error} if error > 0 else {}
 
 
 def _named(weights: Quantization, axis: int) -> Quantization:
@@ -128,10 +135,10 @@ def lower_convolution(builder: Builder, pending: Pending, steps: Steps, name: st
     else:
         kind, layout, axis = "CONV_2D", data.transpose(0, 2, 3, 1), 0
     weights = builder.tensor(f"{name}:weights", layout.shape, "int8", _named(q, axis), layout)
-    offset = _bias(builder, bias, x, q, channels, steps, name)
+    offset, rounding = _bias(builder, bias, x, q, channels, steps, name)
     source = as_map(builder, x)
     output = map_result(builder, pending, window, channels, steps, name)
-    builder.emit(kind, (source, weights, offset), output, attributes, "qdq")
+    builder.emit(kind, (source, weights, offset), output, attributes | rounding, "qdq")
     return from_map(builder, pending, output, steps, name)
 
 
@@ -208,11 +215,11 @@ def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) ->
     data = data if by_row else data.T
     source, data = _flat_source(builder, a, data)
     weights = builder.tensor(f"{name}:weights", data.shape, "int8", _named(q, 0), data)
-    offset = _bias(builder, pending.operands[2], a, q, len(data), steps, name)
+    offset, rounding = _bias(builder, pending.operands[2], a, q, len(data), steps, name)
     output, result = builder.made(name, pending.shape, identity, steps)
     builder.emit("FULLY_CONNECTED", (source, weights, offset), output,
                  {"activation": "NONE", "keep_num_dims": len(pending.shape) != 2,
-                  "bounds": bounds}, "qdq")
+                  "bounds": bounds, **rounding}, "qdq")
     return result
 
 

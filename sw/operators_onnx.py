@@ -1,0 +1,36 @@
+"""The ONNX rows of ``kaniwa operators``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
+from kaniwa.passes.accept import KINDS
+
+__all__ = ["onnx_operator_table", "ONNX_REFERENCE"]
+
+ONNX_REFERENCE = "ONNX Runtime 1.31.1 CPU, graph optimisation off"
+LIMITS = {
+    "CONV_2D": "on the accelerator convolutions have one group or one a channel",
+    "FULLY_CONNECTED": "on the accelerator weights less their zero point fit int8",
+    "ADD": "a broadcast operand must be a constant on the accelerator",
+    "SUB": "a broadcast operand must be a constant on the accelerator",
+    "MUL": "a broadcast operand must be a constant on the accelerator",
+}
+
+
+def onnx_operator_table() -> list[dict[str, Any]]:
+    """Rows as those of ``kaniwa.operators.operator_table``; ``mapping`` names graph operators."""
+    return [{"operator": op.kind, "where": _where(op),
+             "mapping": "as " + " or ".join(op.becomes) if op.becomes else "nothing to do",
+             "rule": op.rule, "rules": {"int8": op.rule, "uint8": op.rule},
+             "reference": ONNX_REFERENCE, "cases": CASES,
+             "limits": [*op.limits, *(LIMITS[k] for k in op.becomes if k in LIMITS)]}
+            for op in sorted(OPERATORS, key=lambda op: op.kind)]
+
+
+def _where(op: OnnxOperator) -> str:
+    """Where the accelerator has it, else the host; "none" for what moves nothing."""
+    if not op.becomes or op.becomes == ("RESHAPE",):
+        return "none"
+    return "array" if op.rule != "onnx" and any(k in KINDS for k in op.becomes) else "host"
