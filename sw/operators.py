@@ -6,10 +6,12 @@ from typing import Any
 
 from kaniwa.importers.operators import OPERATORS
 from kaniwa.passes.functions import FUNCTIONS, WITH_CONSTANT
+from kaniwa.reference import WITHOUT_REFERENCE
 
 __all__ = ["operator_table", "REFERENCE"]
 
 REFERENCE = "LiteRT 2.3.0 BUILTIN_REF"
+USUAL_KERNELS = "LiteRT 2.3.0 BUILTIN_WITHOUT_DEFAULT_DELEGATES"
 
 _SUM = "two tables and an adder behind the producing layer"
 _PRODUCT = "two tables and a multiplier behind the producing layer"
@@ -69,6 +71,7 @@ def operator_table() -> list[dict[str, Any]]:
         where, mapping, more = _MAPPING.get(kind, _REFERENCE_ONLY)
         rows.append({"operator": kind, "where": where, "mapping": mapping,
                      "rule": next(iter(info.rules.values())), "rules": dict(info.rules),
-                     "reference": REFERENCE, "cases": info.cases,
+                     "reference": USUAL_KERNELS if kind in WITHOUT_REFERENCE else REFERENCE,
+                     "cases": info.cases,
                      "limits": [*info.constraints, *more]})
     return rows

@@ -20,7 +20,7 @@ from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.inputs import Inputs, load_inputs, recorded_inputs, recorded_paths, seeded_inputs
 
-__all__ = ["LiteRT", "Recorded", "verify"]
+__all__ = ["WITHOUT_REFERENCE", "LiteRT", "Recorded", "verify"]
 
 SEEDED = 16
 RECORDED = "recorded vectors"
