@@ -77,7 +77,8 @@ def _floor_div(call: Call) -> np.ndarray:
     _no_zero(b)
     if a.dtype == np.float32:
         with np.errstate(all="ignore"):
-            return np.floor(a / b)
+            # The reference divides in double precision.
+            return np.floor(a.astype(np.float64) / b).astype(np.float32)
     if ((a == np.iinfo(a.dtype).min) & (b == -1)).any():
         raise OverflowError(f"a quotient does not fit {a.dtype}")
     return a // b
@@ -133,6 +134,8 @@ def _squared_difference(call: Call) -> np.ndarray:
 @kernel("NEG")
 def _neg(call: Call) -> np.ndarray:
     x = call.value(0)
+    if x.dtype in (np.int8, np.int16):
+        return -x  # the least number stays what it is, as in the reference
     if x.dtype != np.float32 and (x == np.iinfo(x.dtype).min).any():
         raise OverflowError(f"the negative of {np.iinfo(x.dtype).min} does not fit {x.dtype}")
     return -x

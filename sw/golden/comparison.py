@@ -16,8 +16,10 @@ LEFT_SHIFT = 8  # fractional bits of what quantised operands are compared in
 
 
 def _on_one_scale(call: Call, position: int) -> np.ndarray:
+    """The operand as it is compared: LESS and its kin take int16 as it is, EQUAL does not."""
     x = call.value(position)
-    if x.dtype not in (np.int8, np.uint8):
+    scaled = ("int8", "uint8", *(["int16"] if call.op.kind in ("EQUAL", "NOT_EQUAL") else []))
+    if str(x.dtype) not in scaled:
         return x
     q = call.quantization(position)
     pair = quantize_multiplier(q.scale)

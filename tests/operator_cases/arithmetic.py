@@ -133,11 +133,12 @@ def unary(cases: Cases, rng: Rng, kind: str) -> None:
         x = cases.given(small(rng, shape, dtype, 30))
         cases.op(kind, [x], [cases.result(shape, dtype)])
         return
-    x_scale, zero = scale(rng), zero_point(rng, dtype)
-    y_scale = x_scale if rng.random() < 0.3 else float(
+    x_scale, zero = scale(rng), 0 if kind == "NEG" else zero_point(rng, dtype)
+    y_scale = x_scale if kind == "NEG" or rng.random() < 0.3 else float(
         np.float32(x_scale * 2.0 ** rng.uniform(-3, 6)))
     x = cases.given(values(rng, shape, dtype), scale=x_scale, zero_point=zero)
-    y = cases.result(shape, dtype, scale=y_scale, zero_point=zero_point(rng, dtype))
+    y_zero = 0 if kind == "NEG" else zero_point(rng, dtype)
+    y = cases.result(shape, dtype, scale=y_scale, zero_point=y_zero)
     cases.op(kind, [x], [y])
 
 
@@ -150,7 +151,7 @@ def comparison(cases: Cases, rng: Rng, kind: str) -> None:
     arrays = [(rng.integers(60, 64, s).astype(dtype) if near else values(rng, s, dtype))
               for s in both]
     q = [{}, {}]
-    if dtype in ("int8", "uint8"):
+    if dtype in ("int8", "uint8", "int16"):
         q = [{"scale": scale(rng, -10, -1), "zero_point": zero_point(rng, dtype)}
              for _ in range(2)]
         if rng.random() < 0.5:

@@ -10,8 +10,9 @@ from kaniwa.importers.operands import Operands, quantization_of, shape_of
 
 __all__ = ["OPERATORS"]
 
-NUMBERS = {"int8": "litert_comparison", "uint8": "litert_comparison", "int32": "exact",
-           "int64": "exact", "float32": "exact"}
+NUMBERS = {"int8": "litert_comparison", "uint8": "litert_comparison", "int16": "exact",
+           "int32": "exact", "int64": "exact", "float32": "exact"}
+EQUALITY = {**NUMBERS, "int16": "litert_comparison", "bool": "exact"}
 
 
 def operands_alike(op: Operands) -> str | None:
@@ -78,8 +79,8 @@ def _select(kind: str, rules: dict[str, str]) -> OperatorInfo:
 _EVERY = dict.fromkeys(("int8", "uint8", "int16", "int32", "int64", "float32", "bool"), "exact")
 
 OPERATORS = (
-    _comparison("EQUAL", {**NUMBERS, "bool": "exact"}),
-    _comparison("NOT_EQUAL", {**NUMBERS, "bool": "exact"}),
+    _comparison("EQUAL", EQUALITY),
+    _comparison("NOT_EQUAL", EQUALITY),
     _comparison("LESS", NUMBERS),
     _comparison("LESS_EQUAL", NUMBERS),
     _comparison("GREATER", NUMBERS),

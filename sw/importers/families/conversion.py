@@ -15,7 +15,7 @@ __all__ = ["OPERATORS"]
 TARGETS = {
     "float32": ("int8", "uint8", "int16"),
     "int8": ("int8", "uint8", "int16"),
-    "uint8": ("int8", "uint8"),
+    "uint8": ("int8", "uint8", "int16"),
     "int16": ("int8", "int16", "int32"),
     "int32": ("int8", "int16"),
 }

@@ -85,14 +85,14 @@ def _row(kind: str, rules: dict[str, str], *more: Constraint) -> OperatorInfo:
 
 def _arg(kind: str) -> OperatorInfo:
     return OperatorInfo(
-        kind, {"int8": "exact", "uint8": "exact", "int32": "exact", "float32": "exact"},
+        kind, dict.fromkeys(("int8", "uint8", "int32", "float32", "bool"), "exact"),
         "", False, _axis,
         (consistency.operand_count(2, 2), output_is(_one_less)),
         (index_output,), constants={1: "axis"})
 
 
 _PLAIN = {"int32": "exact", "int64": "exact", "float32": "float32"}
-_EVERY = dict.fromkeys(("int8", "uint8", "int16", "int32", "int64", "float32"), "exact")
+_EVERY = dict.fromkeys(("int8", "uint8", "int16", "int32", "int64", "float32", "bool"), "exact")
 
 OPERATORS = (
     _row("MEAN", {"int8": "litert_mean", "uint8": "litert_mean", "int16": "litert_mean", **_PLAIN},

@@ -48,7 +48,7 @@ def _row(kind: str, options: str, rules: dict[str, str]) -> OperatorInfo:
 
 OPERATORS = (
     _row("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions",
-         dict.fromkeys(("int8", "uint8", "int16", "float32"), "exact")),
+         dict.fromkeys(("int8", "uint8", "int16", "int32", "float32", "bool"), "exact")),
     _row("RESIZE_BILINEAR", "ResizeBilinearOptions",
          {"int8": "litert_bilinear", "uint8": "float32", "int16": "litert_bilinear",
           "float32": "float32"}),
