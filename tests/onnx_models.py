@@ -37,6 +37,14 @@ class OnnxBuilder:
                                            domain=attributes.pop("domain", ""), **attributes))
         return name
 
+    def nodes_of(self, kind: str, inputs: list[str], count: int,
+                 **attributes: object) -> list[str]:
+        """A node with several outputs."""
+        names = [f"v{len(self.nodes)}_{i}" for i in range(count)]
+        self.nodes.append(helper.make_node(kind, inputs, names, name=f"n{len(self.nodes) + 1}",
+                                           **attributes))
+        return names
+
     def scale(self, low: float = 0.005, high: float = 0.1) -> float:
         """A random float32."""
         return float(np.float32(self.rng.uniform(low, high)))

@@ -130,6 +130,22 @@ def moved(b: OnnxBuilder) -> str:
     return b.node("Squeeze", [b.node("Identity", [x]), b.constant(np.array([-3]))])
 
 
+def slices(b: OnnxBuilder) -> str:
+    """Slice, Split, Pad and Resize, before or behind what works on channel-last maps."""
+    x = b.activation((1, 4, 6, 8))
+    if b.rng.random() < 0.5:
+        x = b.node("MaxPool", [x], kernel_shape=[1, 1])
+    first, step = int(b.rng.integers(-3, 3)), int(b.rng.choice([1, 2, -1]))
+    ends = [2**31, -1] if step > 0 else [-(2**31), -1]
+    x = b.node("Slice", [x, b.constant(np.array([first, 1])), b.constant(np.array(ends)),
+                         b.constant(np.array([2, -1])), b.constant(np.array([step, 1]))])
+    parts = b.nodes_of("Split", [x, b.constant(np.array([1, 3]))], 2, axis=1)
+    y = b.node("Pad", [parts[1], b.constant(np.array([0, 0, 1, 2, 0, 1, 0, 3]))])
+    modes = (("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"))[int(b.rng.integers(2))]
+    return b.node("Resize", [y, "", b.constant(np.float32([1, 1, 2, 4]))], mode="nearest",
+                  coordinate_transformation_mode=modes[0], nearest_mode=modes[1])
+
+
 def function(kind: str) -> Callable[[OnnxBuilder], str]:
     def draw(b: OnnxBuilder) -> str:
         options: dict[str, object] = {}
@@ -169,7 +185,7 @@ DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "Mul": binary("Mul"), "AveragePool": pool("AveragePool"), "MaxPool": pool("MaxPool"),
     "GlobalAveragePool": pool("GlobalAveragePool"), "GlobalMaxPool": pool("GlobalMaxPool"),
     "requantize": requantize, "Concat": concat, "movement": moved,
-    "PRelu": prelu, "ReduceMean": mean,
+    "slices": slices, "PRelu": prelu, "ReduceMean": mean,
     **{kind: function(kind) for kind in (
         "Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Exp", "Log", "Sqrt",
         "Gelu", "Erf", "Softplus", "Abs", "Neg", "Softmax")},

@@ -299,3 +299,21 @@ def test_damaged_files_end_in_an_error_or_a_graph(part: int) -> None:
             assert "\n" not in str(error)
             refused += 1
     assert refused > 40
+
+
+def test_float_weights_are_quantised_at_import() -> None:
+    """Some exporters leave weights in float32, behind a QuantizeLinear of their own."""
+    b = OnnxBuilder(8)
+    x = b.activation((1, 3, 6, 6))
+    steps = [b.constant(np.float32([0.01, 0.02, 0.03, 0.04])), b.constant(np.zeros(4, np.int8))]
+    real = b.rng.normal(0, 1, (4, 3, 3, 3)).astype(np.float32)
+    w = b.node("DequantizeLinear", [
+        b.node("QuantizeLinear", [b.constant(real), *steps], axis=0), *steps], axis=0)
+    graph = import_onnx(b.model(b.quantized(b.node("Conv", [x, w]))), "net.onnx")
+    conv = next(op for op in graph.ops if op.kind == "CONV_2D")
+    weights = graph.tensors[conv.inputs[1]]
+    scales = np.float32([0.01, 0.02, 0.03, 0.04]).reshape(4, 1, 1, 1)
+    expected = np.clip(np.rint(real / scales), -128, 127)
+    assert weights.data is not None and weights.quantization is not None
+    np.testing.assert_array_equal(weights.data.transpose(0, 3, 1, 2), expected)
+    assert len(weights.quantization.scales) == 4

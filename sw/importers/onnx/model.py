@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, check
-from kaniwa.importers.onnx import elementwise, functions, movement, weighted
+from kaniwa.importers.onnx import elementwise, functions, movement, slices, weighted
 from kaniwa.importers.onnx.builder import Builder, Origin
 from kaniwa.importers.onnx.constants import constant_node, folded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
@@ -31,7 +31,7 @@ from kaniwa.importers.onnx.values import (
 __all__ = ["import_onnx", "ImportedOnnx", "read_graph"]
 
 
-HANDLERS: dict[str, Callable[[Builder, Node], Value]] = {
+HANDLERS: dict[str, Callable[[Builder, Node], Value | list[Value]]] = {
     "QuantizeLinear": quantize,
     "DequantizeLinear": dequantize,
     "Constant": constant_node,
@@ -53,6 +53,10 @@ HANDLERS: dict[str, Callable[[Builder, Node], Value]] = {
     "Squeeze": movement.reshape,
     "Unsqueeze": movement.reshape,
     "Transpose": movement.transpose,
+    "Slice": slices.cut,
+    "Split": slices.split,
+    "Pad": slices.pad,
+    "Resize": slices.resize,
     "Identity": movement.same,
     "Dropout": movement.same,
     **dict.fromkeys(functions.FUNCTIONS, functions.function),
@@ -145,14 +149,15 @@ def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
     if taken:
         raise builder.fail(f"writes '{taken[0]}', which already has a value", ModelError)
     values = [builder.value(name) if name else None for name in node.inputs]
-    value = None if node.domain else folded(builder, node, values)
+    value: Value | list[Value] | None = None if node.domain else folded(builder, node, values)
     if value is None:
         handler = quant if node.domain else HANDLERS.get(node.kind)
         if handler is None:
             raise builder.fail("operator is not supported; replace it in the model by one that "
                                "`kaniwa operators` lists, or cut the model before it")
         value = handler(builder, node)
-    builder.values[node.outputs[0]] = value
+    results = value if isinstance(value, list) else [value]
+    builder.values.update(zip(node.outputs, results, strict=False))
 
 
 def _output(builder: Builder, declared: Declared, taken: set[int]) -> int:

@@ -25,12 +25,13 @@ from kaniwa.importers.onnx.values import (
     Value,
 )
 
-__all__ = ["reshape", "transpose", "concat", "lower_concat", "same"]
+__all__ = ["Moved", "movable", "reshape", "transpose", "concat", "lower_concat", "same"]
 
 Moved = Integers | Dequantized | Floats
 
 
-def _movable(builder: Builder, value: Value | None) -> Moved:
+def movable(builder: Builder, value: Value | None) -> Moved:
+    """A value that can be moved without computing: raises UnsupportedError for others."""
     if isinstance(value, (Integers, Dequantized, Floats)):
         return value
     return dequantized(builder, value, "its input")
@@ -50,7 +51,7 @@ def reshape(builder: Builder, node: Node) -> Value:
     value = builder.operands(node, 1, 2)[0]
     if isinstance(value, Known) and value.steps is not None and value.steps.axis is None:
         return replace(value, data=value.data.reshape(_new_shape(builder, node, value.data.shape)))
-    moved = _movable(builder, value)
+    moved = movable(builder, value)
     stored = moved.stored
     shape = _new_shape(builder, node, stored.shape)
     if prod(shape) != prod(stored.shape):
@@ -125,7 +126,7 @@ def transpose(builder: Builder, node: Node) -> Value:
     value = builder.operands(node, 1, 1)[0]
     if isinstance(value, Known) and value.steps is not None:
         return _transposed_constant(builder, node, value)
-    moved = _movable(builder, value)
+    moved = movable(builder, value)
     stored = moved.stored
     permutation = _permutation(builder, node, len(stored.shape))
     if not stored.forms:

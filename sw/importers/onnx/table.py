@@ -69,6 +69,11 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("Squeeze", ("RESHAPE",), "exact", _MOVED, ("its axes are constants",)),
     OnnxOperator("Unsqueeze", ("RESHAPE",), "exact", _MOVED, ("its axes are constants",)),
     OnnxOperator("Transpose", ("TRANSPOSE",), "exact", _MOVED),
+    OnnxOperator("Slice", ("STRIDED_SLICE",), "exact", "slices", ("its operands are constants",)),
+    OnnxOperator("Split", ("STRIDED_SLICE",), "exact", "slices", ("its lengths are constants",)),
+    OnnxOperator("Pad", ("PAD",), "exact", "slices", ("with zeros",)),
+    OnnxOperator("Resize", ("RESIZE_NEAREST_NEIGHBOR",), "exact", "slices", (
+        "nearest neighbour by whole factors of rows and columns",)),
     OnnxOperator("Identity", (), "exact", _MOVED),
     *_functions(),
 )
