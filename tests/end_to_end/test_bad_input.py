@@ -38,7 +38,7 @@ CASES = [
     Case("text as model", "compile {text}.tflite", "not a TFLite"),
     Case("truncated model", "compile {cut}.tflite", "cut.tflite"),
     Case("bit-flipped model", "compile {flipped}.tflite", "flipped.tflite"),
-    Case("ONNX model", "compile {model}.onnx", "not a sound ONNX file"),
+    Case("ONNX model", "compile {model}.onnx", "ONNX"),
     Case("float model", "compile {float}.tflite", "float"),
     Case("unsupported operator", "compile {operator}.tflite", "DIV"),
     Case("does not fit on chip", "compile {resnet} --target small", "--outside"),
