@@ -122,6 +122,7 @@ class Link(wiring.Component):
         sent = reply.valid & reply.ready
         fetched = Signal(8, reset_less=True)
         word = self.read.response.payload
+        part = self._part(m, word, address[:low_read])
         last_step = step == 3
 
         m.d.sync += self.csr_write.eq(0)   # but in the cycle after START: register and value stay
@@ -221,8 +222,12 @@ class Link(wiring.Component):
                 with m.If(last_step):
                     m.next = "REPLY"
             with m.State("RESPONSE"):
-                m.d.sync += fetched.eq(word.word_select(address[:low_read], 8))
+                m.d.sync += fetched.eq(part.word_select(address[:min(low_read, 3)], 8))
                 with m.If(self.read.response.valid):
+                    m.next = "REPLY" if part is word else "PART"
+            if part is not word:
+                with m.State("PART"):
+                    m.d.sync += fetched.eq(part.word_select(address[:3], 8))
                     m.next = "REPLY"
             with m.State("REPLY"):
                 m.d.comb += [
@@ -237,3 +242,12 @@ class Link(wiring.Component):
                     with m.If(count == 1):
                         m.next = "IDLE"
         return m
+
+    def _part(self, m, word, offset):
+        """The 8 bytes of a word that hold the byte at ``offset``, a cycle later; a word of no more
+        than those is its own part. It comes from block RAM, which takes long."""
+        if len(word) <= 64:
+            return word
+        part = Signal(64, reset_less=True)
+        m.d.sync += part.eq(word.word_select(offset[3:], 64))
+        return part
