@@ -97,13 +97,14 @@ def _times(program: Program, mhz: float) -> dict[str, Any]:
     return {
         "milliseconds": compute, "link_milliseconds": link,
         "total_milliseconds": compute + link,
-        "inferences_per_second": 1e3 / (compute + link),
-        "compute_inferences_per_second": 1e3 / compute,
+        "inferences_per_second": 1e3 / (compute + link) if compute else None,
+        "compute_inferences_per_second": 1e3 / compute if compute else None,
         "load_milliseconds": 1e3 * line.load_seconds,
         "input_bytes": line.input_bytes, "output_bytes": line.output_bytes,
         "link_bytes_out": line.to_device, "link_bytes_in": line.from_device,
         "link_bytes_per_second": PACE, "exchanges": line.exchanges,
-        "bottleneck": "link" if link > compute else _busiest(program, statistics)}
+        "bottleneck": "host" if not compute else "link" if link > compute
+        else _busiest(program, statistics)}
 
 
 def _busiest(program: Program, statistics: RunStatistics) -> str:

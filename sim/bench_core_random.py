@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import CompileError, UnsupportedError
+from kaniwa.errors import CompileError
 from kaniwa.isa import Mode
 from kaniwa.sim.bench import PythonBench
 from kaniwa.sim.coverage import Tally
@@ -133,8 +133,8 @@ def _compiled(case: int, kind: str, config: AcceleratorConfig) -> tuple[Any, Any
             outside = None
         elif case % 7 == 0:
             outside = "sdram,bytes=4,latency=10"
-        return compile(graph, target=config, outside=outside), graph
-    except (CompileError, UnsupportedError):
+        return compile(graph, target=config, outside=outside, require_accelerator=True), graph
+    except CompileError:
         return None, None
 
 

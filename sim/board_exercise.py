@@ -82,7 +82,8 @@ def _use(line: PinTransport, design: BoardDesign, rng: random.Random, tally: Tal
 def _draw_layer(kind: str, config: AcceleratorConfig, rng: random.Random) -> Program:
     while True:
         with contextlib.suppress(CompileError):   # it does not fit the board
-            program = compile(random_graph(rng.getrandbits(30), kind, MACS), target=config)
+            program = compile(random_graph(rng.getrandbits(30), kind, MACS), target=config,
+                              require_accelerator=True)
             if _image_bytes(program) <= LARGEST_IMAGE:
                 return program
 

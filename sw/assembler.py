@@ -5,7 +5,10 @@
     config out_lanes 8               a field of its config
     tensor {"id": 0, ...}            an entry of the tensor table
     layer {...}                      of the layers
+    step {...}                       of what host and device do in turn
     host {...}                       of the host's operators
+    host_tensor {...}                of their operands and results; constants in hexadecimal digits
+    state {...}                      of what goes from one inference to the next
     code 0x0                         an image at this address, of instructions:
         LAYER mode=DENSE tag=0       fields that are left out have their default
             ifm_address=0x700        more fields of the same instruction
@@ -25,8 +28,9 @@ from typing import Any
 from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError, ProgramError
+from kaniwa.host_part import HostOp, HostState, HostTensor
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, Mode, Opcode, Rounding
-from kaniwa.program import HostOp, LayerInfo, Program, TensorInfo
+from kaniwa.program import LayerInfo, Program, Step, TensorInfo
 
 __all__ = ["assemble", "disassemble"]
 
@@ -35,9 +39,11 @@ ENUMS: dict[str, type[enum.IntEnum]] = {
     "mode": Mode, "rounding": Rounding, "add_rounding": Rounding}
 RAW = "RAW"  # an instruction with bits set that belong to no field
 TABLES = {"tensor": ("tensors", TensorInfo), "layer": ("layers", LayerInfo),
-          "host": ("host_ops", HostOp)}
+          "step": ("steps", Step), "host": ("host_ops", HostOp),
+          "host_tensor": ("host_tensors", HostTensor), "state": ("state", HostState)}
+BYTES = ("data", "initial")      # fields that are hexadecimal digits in the text
 # These have statements of their own, or are not part of the file.
-SPECIAL = {"config", "images", "tensors", "layers", "host_ops", "graph"}
+SPECIAL = {"config", "images", "graph", *(attribute for attribute, _ in TABLES.values())}
 PLAIN = [field.name for field in dataclasses.fields(Program) if field.name not in SPECIAL]
 
 
@@ -48,8 +54,7 @@ def disassemble(program: Program) -> str:
     lines.append(f"config name {_json(program.config.name)}")
     lines += [f"config {name} {_json(value)}" for name, value in program.config.as_dict().items()]
     for keyword, (attribute, _) in TABLES.items():
-        lines += [f"{keyword} {_json(dataclasses.asdict(item))}"
-                  for item in getattr(program, attribute)]
+        lines += [f"{keyword} {_json(_plain(item))}" for item in getattr(program, attribute)]
     for address, data in program.images:
         if address == program.program_address and len(data) % INSTRUCTION_BYTES == 0:
             lines += [f"code {address:#x}", *_code(program, data)]
@@ -80,7 +85,7 @@ def assemble(text: str) -> bytes:
                 images.append(_Image(words))
             else:
                 _statement(line, values, config)
-        except (ValueError, TypeError, RecursionError, ProgramError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError, ProgramError) as error:
             raise ProgramError(f"line {number}: {error}") from None
     return _program(values, config, [image.finish() for image in images])
 
@@ -182,7 +187,9 @@ def _statement(line: str, values: dict[str, Any], config: dict[str, Any]) -> Non
     keyword, _, rest = line.partition(" ")
     if keyword in TABLES:
         attribute, kind = TABLES[keyword]
-        values[attribute].append(kind(**_tuples(_parse(rest))))
+        item = _tuples(_parse(rest))
+        item |= {name: bytes.fromhex(item[name]) for name in BYTES if item.get(name) is not None}
+        values[attribute].append(kind(**item))
         return
     name, _, value = rest.partition(" ")
     if keyword == "program":
@@ -214,6 +221,12 @@ def _program(values: dict[str, Any], config: dict[str, Any],
         raise ProgramError(f"the text is not a program: {error}") from None
     Program.from_bytes(data, "the assembled text")
     return data
+
+
+def _plain(item: Any) -> dict[str, Any]:
+    """An entry of a table; bytes as digits."""
+    return {key: value.hex() if isinstance(value, bytes) else value
+            for key, value in dataclasses.asdict(item).items()}
 
 
 def _json(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -19,15 +20,16 @@ from kaniwa.passes.legalize import legalize
 from kaniwa.passes.lower import lower
 from kaniwa.passes.mapping import choose_mapping
 from kaniwa.passes.partition import partition
+from kaniwa.passes.refusal import Refused
 from kaniwa.passes.tile import tile
 from kaniwa.passes.widen import widen
 from kaniwa.program import Program
-from kaniwa.program import check as check_program
+from kaniwa.program_check import check as check_program
 
 __all__ = ["compile", "parse_outside", "PIPELINE", "plan_model"]
 
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
-    partition,        # a final SOFTMAX goes to the host
+    partition,        # what the target cannot take goes to the host
     dead_channels,    # what no output depends on is removed
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved
@@ -78,8 +80,19 @@ def compile(model: str | PathLike[str] | Graph,
 
 def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
                progress: Callable[[str], None] | None = None) -> Plan:
-    """Run all passes; the graph is checked after each."""
+    """Run all passes; the graph is checked after each.
+
+    What a pass finds that the target cannot take goes to the host, and all is done anew.
+    """
     plan = Plan(graph, graph, config, options)
+    while True:
+        try:
+            return _run_passes(plan, progress)
+        except Refused as refused:
+            plan = replace(plan, refused={**plan.refused, **refused.reasons})
+
+
+def _run_passes(plan: Plan, progress: Callable[[str], None] | None) -> Plan:
     for run in PIPELINE:
         if progress is not None:
             progress(run.__name__)

@@ -119,9 +119,10 @@ class GoldenDevice:
         """The reference kernels are the same for every target."""
         self.config = config
 
-    def run_graph(self, graph: Graph, inputs: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
-        """The value of every tensor, by id."""
-        return golden.run(graph, inputs)
+    def run_graph(self, graph: Graph, inputs: dict[str, np.ndarray],
+                  state: dict[int, np.ndarray] | None = None) -> dict[int, np.ndarray]:
+        """The value of every tensor, by id; ``state`` as for ``golden.run``."""
+        return golden.run(graph, inputs, state=state)
 
     def write(self, address: int, data: bytes) -> None:
         raise self._no_memory()

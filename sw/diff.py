@@ -14,7 +14,7 @@ from kaniwa.isa import INSTRUCTION_BYTES, Opcode
 from kaniwa.program import Program, TensorInfo
 from kaniwa.session import Session
 
-__all__ = ["diff"]
+__all__ = ["diff", "same"]
 
 Values = dict[int, np.ndarray]  # by tensor id
 END = isa.encode({"opcode": Opcode.END})
@@ -56,11 +56,10 @@ def _values(session: Session, inputs: Mapping[str, np.ndarray],
     values = {t.id: session.read(t) for t in stored if t.overwritten is None}
     program, device = session.program, session.device
     for stop in _stops([t for t in stored if t.overwritten is not None]):
-        session.write_inputs({t.name: inputs[t.name] for t in program.inputs})
         address = program.program_address + stop * INSTRUCTION_BYTES
         replaced = program.commands[stop * INSTRUCTION_BYTES:][:INSTRUCTION_BYTES]
         device.write(address, END)
-        device.run(program.program_address)
+        session.run_until(stop, inputs)
         device.write(address, replaced)
         values |= {t.id: session.read(t) for t in stored
                    if t.overwritten is not None and t.ready < stop <= t.overwritten}
@@ -80,16 +79,22 @@ def _stops(tensors: list[TensorInfo]) -> list[int]:
     return stops
 
 
+def same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Element by element whether the values are equal; a float that is no number equals itself."""
+    equal = first == second
+    return equal | (np.isnan(first) & np.isnan(second)) if first.dtype.kind == "f" else equal
+
+
 def _difference(program: Program, tensor: TensorInfo, names: list[str], first: np.ndarray,
                 second: np.ndarray) -> dict[str, Any] | None:
-    different = np.argwhere(first != second)
+    different = np.argwhere(~same(first, second))
     if not len(different):
         return None
     index = tuple(int(i) for i in different[0])
     layer = next((layer.name for layer in program.layers if tensor.ready in layer.instructions),
                  None)
     return {"instruction": tensor.ready, "layer": layer, "tensor": tensor.name,
-            "index": list(index), "values": {name: int(values[index]) for name, values in zip(
+            "index": list(index), "values": {name: values[index].item() for name, values in zip(
                 _unique(names), (first, second), strict=True)},
             "different": len(different), "elements": first.size}
 

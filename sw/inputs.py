@@ -99,6 +99,9 @@ def load_float_inputs(
             raise InputError(
                 f"{path.name}: '{tensor.name}': expected finite float data, found {array.dtype}"
             )
+        if tensor.dtype == "float32":
+            floats[tensor.name] = _batch(path.name, tensor, array.astype(np.float32), False)
+            continue
         ratio = array.astype(np.float64) / tensor.scale
         rounded = np.copysign(np.floor(np.abs(ratio) + 0.5), ratio) + tensor.zero_point
         limits = np.iinfo(tensor.dtype)
@@ -161,18 +164,19 @@ def recorded_inputs(
 
 
 def seeded_inputs(graph_inputs: Sequence[Any], count: int = 16, seed: int = 0) -> Inputs:
-    """``count`` inferences of uniform noise over the whole range of each input's integer dtype."""
+    """``count`` inferences of noise: uniform over an integer dtype's range, normal for floats."""
     generator = np.random.default_rng(seed)
-    ranges = {t.name: np.iinfo(t.dtype) for t in graph_inputs}
-    return [
-        {
-            t.name: generator.integers(
-                ranges[t.name].min, ranges[t.name].max, tuple(t.shape), t.dtype, endpoint=True
-            )
-            for t in graph_inputs
-        }
-        for _ in range(count)
-    ]
+    return [{t.name: _noise(generator, t) for t in graph_inputs} for _ in range(count)]
+
+
+def _noise(generator: np.random.Generator, tensor: Any) -> np.ndarray:
+    shape = tuple(tensor.shape)
+    if tensor.dtype == "float32":
+        return np.asarray(generator.standard_normal(shape, np.float32))
+    if tensor.dtype == "bool":
+        return generator.integers(0, 1, shape, np.bool_, endpoint=True)
+    limits = np.iinfo(tensor.dtype)
+    return generator.integers(limits.min, limits.max, shape, tensor.dtype, endpoint=True)
 
 
 def _inferences(path: Path, batches: Mapping[str, np.ndarray], limit: int | None) -> Inputs:

@@ -15,7 +15,8 @@ from kaniwa.isa import Mode
 from kaniwa.rescale import Int64, Rescale
 
 __all__ = ["Geometry", "Sum", "Layer", "Tile", "Outside", "Options", "Slice", "Constants",
-           "Memory", "Plan", "describe", "quantization", "pair", "paddings"]
+           "Memory", "HostPart", "DevicePart", "Plan", "describe", "quantization", "pair",
+           "paddings"]
 
 Pair = tuple[int, int]
 Map = tuple[int, int, int]      # rows, columns, channels
@@ -64,7 +65,8 @@ class Layer:
     contains the input's zero point. ``identity``: the result before ``add`` or ``table`` is the
     input itself, byte by byte. ``table`` maps the int8 result, index = value + 128; not with
     ``add``. ``patch``: DENSE with the taps of a pixel packed. ``macs`` are the model's;
-    ``removed`` says what of them is not computed (see LayerInfo).
+    ``removed`` says what of them is not computed (see LayerInfo). ``part``: the run of the device
+    that it belongs to. ``positions``: its operators' in the model, the one that shapes it first.
     """
 
     name: str
@@ -84,6 +86,8 @@ class Layer:
     table: npt.NDArray[np.int8] | None = None
     removed: Mapping[str, Any] | None = None
     patch: bool = False
+    part: int = 0
+    positions: tuple[int, ...] = ()
 
     @property
     def tables(self) -> tuple[npt.NDArray[np.int32], ...]:
@@ -172,12 +176,41 @@ class Memory:
     outside_bytes: int
 
 
+@dataclass(frozen=True)
+class HostPart:
+    """Operators that the host runs one after the other, by their positions in the model.
+
+    They come behind the device's part ``behind``, -1: before the first. ``why`` has the reason for
+    each.
+    """
+
+    behind: int
+    positions: tuple[int, ...]
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DevicePart:
+    """A run of the device; ids of tensors.
+
+    The host writes ``takes`` to device memory before the run, and reads ``gives`` behind it. The
+    run reads ``holds``, too, which earlier parts left or took.
+    """
+
+    takes: tuple[int, ...]
+    gives: tuple[int, ...]
+    holds: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What the compiler knows so far; each pass returns a more complete one.
 
-    ``model`` is the graph as imported, ``graph`` the device's part of it; ``host_ops`` follow on
-    the host. ``storage`` maps the id of each tensor on the device to the tensor whose memory it
+    ``model`` is the graph as imported, ``graph`` has what the device does of it, in ``parts``:
+    ``part_of`` maps the position of an operator in the model to the number of its part. What the
+    host makes is an input of ``graph``. ``host_parts`` come between the parts. ``refused`` are
+    reasons, by position, that a pass found against an operator (see ``refusal``).
+    ``storage`` maps the id of each tensor on the device to the tensor whose memory it
     is (RESHAPE moves no data). ``channels`` has those that are left of a tensor of the model
     that lost some.
     """
@@ -186,13 +219,21 @@ class Plan:
     graph: Graph
     config: AcceleratorConfig
     options: Options
-    host_ops: tuple[Op, ...] = ()
+    refused: Mapping[int, str] = field(default_factory=dict)
+    parts: tuple[DevicePart, ...] = ()
+    part_of: Mapping[int, int] = field(default_factory=dict)
+    host_parts: tuple[HostPart, ...] = ()
     storage: Mapping[int, int] = field(default_factory=dict)
     channels: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
     tiles: tuple[Tile, ...] = ()
     constants: Constants | None = None
     memory: Memory | None = None
+
+    @property
+    def host_ops(self) -> tuple[Op, ...]:
+        """The host's operators in the order of their execution."""
+        return tuple(self.model.ops[i] for part in self.host_parts for i in part.positions)
 
     @property
     def kept(self) -> tuple[int, ...]:

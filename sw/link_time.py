@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kaniwa.isa import COUNTERS, Register
 from kaniwa.link_frames import PAYLOAD_BYTES, REGISTERS, Operation, Request
-from kaniwa.program import Program
+from kaniwa.program import Program, Step
 
 __all__ = ["LinkTime", "link_time"]
 
@@ -39,23 +39,26 @@ def link_time(program: Program, pace: float) -> LinkTime:
     As BoardDevice does it: inputs, run, one look at the status when it has ended, counters,
     outputs. Nothing overlaps with computing.
     """
-    wanted = {*program.output_ids, *(op.input for op in program.host_ops)}
-    inputs = [t for t in program.inputs if t.address is not None]
-    outputs = [t for t in program.tensors if t.id in wanted and t.address is not None]
-    exchanges = [_transfer(Operation.WRITE, t.bytes) for t in inputs]
-    exchanges += [[_register(r) for r in (Register.PROGRAM_ADDRESS, Register.WATCHDOG,
-                                          Register.CONTROL)],
-                  [_read(Register.STATUS, 1)], [_read(Register.CYCLES, 2)]]
-    if program.config.counters:
-        tags = dict.fromkeys(layer.tag for layer in program.layers)
-        exchanges.append([request for _ in tags for request in (
-            _register(Register.COUNTER_TAG), _read(Register.COUNTER_0, len(COUNTERS)))])
-    exchanges += [_transfer(Operation.READ, t.bytes) for t in outputs]
+    inputs = [program.tensor(i) for run in program.runs for i in run.takes]
+    outputs = [program.tensor(i) for run in program.runs for i in run.gives]
+    exchanges = [exchange for run in program.runs for exchange in _exchanges(program, run)]
     load = [_transfer(Operation.WRITE, len(data)) for _, data in program.images]
     return LinkTime(
         sum(t.bytes for t in inputs), sum(t.bytes for t in outputs),
         sum(map(_sent, exchanges)), sum(map(_answered, exchanges)), len(exchanges),
         sum(map(_line_bytes, exchanges)) / pace, sum(map(_line_bytes, load)) / pace)
+
+
+def _exchanges(program: Program, run: Step) -> list[list[Request]]:
+    exchanges = [_transfer(Operation.WRITE, program.tensor(i).bytes) for i in run.takes]
+    exchanges += [[_register(r) for r in (Register.PROGRAM_ADDRESS, Register.WATCHDOG,
+                                          Register.CONTROL)],
+                  [_read(Register.STATUS, 1)], [_read(Register.CYCLES, 2)]]
+    if program.config.counters:
+        tags = dict.fromkeys(layer.tag for layer in program.layers_of(run))
+        exchanges.append([request for _ in tags for request in (
+            _register(Register.COUNTER_TAG), _read(Register.COUNTER_0, len(COUNTERS)))])
+    return exchanges + [_transfer(Operation.READ, program.tensor(i).bytes) for i in run.gives]
 
 
 def _sent(requests: Sequence[Request]) -> int:

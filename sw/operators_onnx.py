@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
-from kaniwa.passes.accept import KINDS
+from kaniwa.passes.limits import LIMITS as OF_KINDS
 
 __all__ = ["onnx_operator_table", "ONNX_REFERENCE"]
 
@@ -33,4 +33,4 @@ def _where(op: OnnxOperator) -> str:
     """Where the accelerator has it, else the host; "none" for what moves nothing."""
     if not op.becomes or op.becomes == ("RESHAPE",):
         return "none"
-    return "array" if op.rule != "onnx" and any(k in KINDS for k in op.becomes) else "host"
+    return "array" if op.rule != "onnx" and any(k in OF_KINDS for k in op.becomes) else "host"

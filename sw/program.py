@@ -13,16 +13,17 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.graph import Graph
-from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, OUTSIDE, Opcode, decode, illegal_field
-from kaniwa.statistics import RunStatistics, TagCounters
+from kaniwa.host_part import HostOp, HostState, HostTensor
+from kaniwa.isa import INSTRUCTION_BYTES, decode
+from kaniwa.statistics import RunStatistics, TagCounters, in_turn
 
-__all__ = ["TensorInfo", "HostOp", "LayerInfo", "Program", "check"]
+__all__ = ["TensorInfo", "Step", "LayerInfo", "Program"]
 
 MAGIC = b"KANIWA\x1a\n"
 VERSION_OFFSET = len(MAGIC)      # of the format version in a program file
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KINDS = ("input", "output", "intermediate", "host")
-DTYPES = {"int8": 1}
+DTYPES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "int32": 4, "float32": 4, "int64": 8}
 MAX_RANK = 8
 
 
@@ -30,9 +31,10 @@ MAX_RANK = 8
 class TensorInfo:
     """A tensor of the model.
 
-    ``address`` is where the device stores it (HWC, without gaps), None where the host makes it.
-    Its bytes are complete once instruction ``ready`` has retired (-1: before the run), until
-    instruction ``overwritten`` (None: to the end). ``id`` is its position in the imported graph,
+    ``address`` is where the device stores it (HWC, without gaps), None where it does not. Its
+    bytes are complete once instruction ``ready`` has retired (-1: before the run), until
+    instruction ``overwritten`` (None: to the end); what the host writes between two runs is there
+    after the END of the first. ``id`` is its position in the imported graph,
     ``source`` its index in the model file. ``kind``: input, output, intermediate, or host.
     ``channels``: those of the model's that are left, where dead ones were removed; ``shape`` counts
     these only.
@@ -62,14 +64,21 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
-class HostOp:
-    """An operator that the host runs after the device; tensors by id."""
+class Step:
+    """What host or device do without the other: ``where`` is "host" or "device".
 
-    kind: str
-    name: str
-    input: int
-    output: int
-    attributes: Mapping[str, object]
+    Of the program's instructions, the END of the run with them, or of its host operators it does
+    ``count`` from ``first`` on. A run of the device needs the tensors ``takes`` written to device
+    memory before, and ``gives`` read behind it; ``holds`` it finds there from earlier runs. The
+    host's operators read ``takes``, and others read ``gives`` of what they make.
+    """
+
+    where: str
+    first: int
+    count: int
+    takes: tuple[int, ...]
+    gives: tuple[int, ...]
+    holds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,9 @@ class Program:
     """A model compiled for one config. ``images`` are (address, bytes), addresses ascending.
 
     An address with bit 31 set is in outside memory, of which the program needs ``outside_bytes``
-    of the kind ``outside``. ``weights`` is the number of weights of the model. ``graph`` is the
+    of the kind ``outside``. ``steps`` say what device and host do in turn, ``state`` what
+    goes from one inference to the next. ``weights`` is the
+    number of weights that the device has of the model. ``graph`` is the
     model itself, there only where the program was compiled in this process; it is not saved.
     """
 
@@ -111,7 +122,10 @@ class Program:
     tensors: tuple[TensorInfo, ...]
     input_ids: tuple[int, ...]
     output_ids: tuple[int, ...]
+    steps: tuple[Step, ...]
     host_ops: tuple[HostOp, ...]
+    host_tensors: tuple[HostTensor, ...]
+    state: tuple[HostState, ...]
     layers: tuple[LayerInfo, ...]
     local_bytes: int
     outside_bytes: int
@@ -138,13 +152,27 @@ class Program:
         raise KeyError(tensor_id)
 
     @property
+    def runs(self) -> list[Step]:
+        """The steps of the device."""
+        return [step for step in self.steps if step.where == "device"]
+
+    def address_of(self, run: Step) -> int:
+        """Where the device finds the first instruction of ``run``."""
+        return self.program_address + run.first * INSTRUCTION_BYTES
+
+    def layers_of(self, run: Step) -> list[LayerInfo]:
+        """The layers that ``run`` computes."""
+        span = range(run.first, run.first + run.count)
+        return [layer for layer in self.layers if layer.instructions[0] in span]
+
+    @property
     def commands(self) -> bytes:
-        """The instructions as stored, END last."""
+        """The instructions as stored; an END is last, and behind those of each run."""
         return next((data for address, data in self.images if address == self.program_address), b"")
 
     @property
     def instructions(self) -> list[dict[str, int]]:
-        """The decoded instructions, END last."""
+        """The decoded instructions; an END is last, and behind those of each run."""
         data = self.commands
         return [decode(data[i:i + INSTRUCTION_BYTES])
                 for i in range(0, len(data), INSTRUCTION_BYTES)]
@@ -170,11 +198,13 @@ class Program:
         return sum(len(data) for address, data in self.images if address != self.program_address)
 
     def estimate(self) -> RunStatistics:
-        """The counters of a run as the cycle model expects them."""
+        """The counters of an inference, all runs of it, as the cycle model expects them."""
         from kaniwa.cycle_model import Timing, model_run
 
-        return model_run(self.config, self.instructions[:-1], self._read,
-                         Timing.of(self.outside), self.program_address)
+        instructions, timing = self.instructions, Timing.of(self.outside)
+        return in_turn([
+            model_run(self.config, instructions[run.first:run.first + run.count - 1], self._read,
+                      timing, self.address_of(run)) for run in self.runs])
 
     def _read(self, address: int, length: int) -> bytes:
         """What the images hold from ``address`` on."""
@@ -188,17 +218,8 @@ class Program:
         statistics = self.estimate()
         order = list(dict.fromkeys(layer.tag for layer in self.layers))
         counters = {tag.tag: tag for tag in statistics.per_tag(order)}
-        layers: list[dict[str, Any]] = []
-        for layer in self.layers:
-            own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
-            layers.append({"name": layer.name, "op": layer.op, "where": "device",
-                           "macs": layer.macs, "cycles": own.cycles,
-                           "utilization": self.utilization(layer.macs, own.cycles),
-                           "lost": own.lost, "instructions": len(layer.instructions),
-                           "removed": dict(layer.removed or {})})
-        layers += [{"name": op.name, "op": op.kind, "where": "host", "macs": 0, "cycles": 0,
-                    "utilization": 0.0, "lost": {}, "instructions": 0, "removed": {}}
-                   for op in self.host_ops]
+        rows = [row for step in self.steps for row in (
+            self._device_rows(step, counters) if step.where == "device" else self._host_rows(step))]
         return {
             "model": self.name, "target": self.config.name, "config_hash": self.config_hash,
             "cycles": statistics.cycles, "macs": self.macs, "removed_macs": self.removed_macs,
@@ -206,8 +227,35 @@ class Program:
             "memory_bytes": self.local_bytes, "outside_bytes": self.outside_bytes,
             "outside": self.outside, "weight_bytes": self.weight_bytes,
             "bits_per_weight": 8 * self.weight_bytes / self.weights if self.weights else 0.0,
-            "instructions": len(self.commands) // INSTRUCTION_BYTES, "layers": layers,
+            "instructions": len(self.commands) // INSTRUCTION_BYTES, "layers": rows,
+            "steps": [self._crossing(step) for step in self.steps],
         }
+
+    def _device_rows(self, run: Step, counters: dict[int, TagCounters]) -> list[dict[str, Any]]:
+        rows = []
+        for layer in self.layers_of(run):
+            own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
+            rows.append({"name": layer.name, "op": layer.op, "where": "device", "why": "",
+                         "macs": layer.macs, "cycles": own.cycles,
+                         "utilization": self.utilization(layer.macs, own.cycles),
+                         "lost": own.lost, "instructions": len(layer.instructions),
+                         "removed": dict(layer.removed or {})})
+        return rows
+
+    def _host_rows(self, step: Step) -> list[dict[str, Any]]:
+        return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,
+                 "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "removed": {}}
+                for op in self.host_ops[step.first:step.first + step.count]]
+
+    def _crossing(self, step: Step) -> dict[str, Any]:
+        """What a step does, and the bytes that go to the device before it and from it behind."""
+        device = step.where == "device"
+        names = ([layer.name for layer in self.layers_of(step)] if device else
+                 [op.name for op in self.host_ops[step.first:step.first + step.count]])
+        sizes = [sum(self.tensor(i).bytes for i in ids) if device else 0
+                 for ids in (step.takes, step.gives)]
+        return {"where": step.where, "does": names, "bytes_to_device": sizes[0],
+                "bytes_from_device": sizes[1]}
 
     def utilization(self, macs: int, cycles: int) -> float:
         """Multiplications of the source model for each multiplier and cycle."""
@@ -245,109 +293,3 @@ class Program:
         from kaniwa.program_file import from_bytes
 
         return from_bytes(data, name)
-
-
-def check(program: Program, where: str) -> Program:
-    """Return ``program`` if it is consistent, else raise ProgramError naming what is not."""
-    for text in (_memory(program), _commands(program), _tensors(program), _operators(program)):
-        if text is not None:
-            raise ProgramError(f"{where}: {text}; compile the model again")
-    return program
-
-
-def _memory(program: Program) -> str | None:
-    config = program.config
-    if not 0 <= program.local_bytes <= config.memory_bytes:
-        return (f"needs {program.local_bytes} bytes on chip, the target has "
-                f"{config.memory_bytes}")
-    if not 0 <= program.outside_bytes <= OUTSIDE:
-        return f"needs {program.outside_bytes} bytes of outside memory"
-    if (program.outside is None) != (program.outside_bytes == 0):
-        return "the kind of outside memory does not fit its size"
-    end = 0
-    for address, data in program.images:
-        if address < end or not _inside(program, address, len(data)):
-            return f"the image at 0x{address:x} overlaps another or leaves memory"
-        end = address + len(data)
-    return None
-
-
-def _inside(program: Program, address: int, size: int) -> bool:
-    limit = program.outside_bytes if address & OUTSIDE else program.local_bytes
-    return address >= 0 and size >= 0 and (address & ~OUTSIDE) + size <= limit
-
-
-def _commands(program: Program) -> str | None:
-    data = program.commands
-    if not data or len(data) % INSTRUCTION_BYTES:
-        return f"no whole instructions at 0x{program.program_address:x}"
-    *layers, last = program.instructions
-    if last["opcode"] != Opcode.END:
-        return "the last instruction is not END"
-    for index, values in enumerate(layers):
-        if values["opcode"] != Opcode.LAYER:
-            return f"instruction {index} is not a LAYER"
-        name = illegal_field(values)
-        if name is not None:
-            return (f"instruction {index}: {name} is {values[name]}, must be "
-                    f"{FIELDS[name].low}..{FIELDS[name].high}")
-        for address, size in _accesses(values):
-            if not _inside(program, address, size):
-                return f"instruction {index} reaches beyond memory at 0x{address:x}"
-        if max(values["ifm_wait"], values["operand_wait"]) > index:
-            return f"instruction {index} waits for a later one"
-    return None
-
-
-def _accesses(values: Mapping[str, int]) -> list[tuple[int, int]]:
-    """(address, bytes) of everything that an instruction reads and writes."""
-    channels = (values["blocks"] - 1) * values["block_width"] + values["last_width"]
-
-    def tensor(prefix: str) -> tuple[int, int]:
-        size = ((values["ofm_rows"] - 1) * values[f"{prefix}_row_pitch"]
-                + (values["ofm_columns"] - 1) * values[f"{prefix}_pixel_pitch"] + channels)
-        return values[f"{prefix}_address"], size
-
-    accesses = [
-        (values["ifm_address"],
-         (values["ifm_rows"] - 1) * values["ifm_pitch"] + values["ifm_row_bytes"]),
-        (values["parameter_address"], values["parameter_bytes"]),
-        (values["weight_address"], values["weight_bytes"]), tensor("ofm")]
-    return accesses + [tensor("operand")] if values["add"] else accesses
-
-
-def _tensors(program: Program) -> str | None:
-    count = len(program.commands) // INSTRUCTION_BYTES
-    for tensor in program.tensors:
-        where = f"tensor '{tensor.name}'"
-        if tensor.dtype not in DTYPES or tensor.kind not in KINDS:
-            return f"{where}: unknown dtype '{tensor.dtype}' or kind '{tensor.kind}'"
-        if len(tensor.shape) > MAX_RANK or min(tensor.shape, default=1) < 1:
-            return f"{where}: no legal shape"
-        if tensor.address is not None and not _inside(program, tensor.address, tensor.bytes):
-            return f"{where}: leaves memory at 0x{tensor.address:x}"
-        if not -1 <= tensor.ready < count or not -1 <= (tensor.overwritten or 0) < count:
-            return f"{where}: refers to an instruction that is not there"
-    ids = [tensor.id for tensor in program.tensors]
-    if len(set(ids)) != len(ids):
-        return "two tensors have the same id"
-    missing = {*program.input_ids, *program.output_ids}.difference(ids)
-    if missing:
-        return f"input or output {min(missing)} is not in the tensor table"
-    return None
-
-
-def _operators(program: Program) -> str | None:
-    known = {t.id for t in program.tensors if t.address is not None}
-    if not known.issuperset(program.input_ids):
-        return "an input has no address"
-    for op in program.host_ops:
-        if op.kind not in ("SOFTMAX", "RESHAPE") or op.input not in known:
-            return f"host operator {op.kind} '{op.name}' is unknown or reads what is not there"
-        known.add(op.output)
-    if not known.issuperset(program.output_ids):
-        return "an output is never computed"
-    count = len(program.commands) // INSTRUCTION_BYTES - 1
-    if sorted(i for layer in program.layers for i in layer.instructions) != list(range(count)):
-        return "the layers do not name every instruction once"
-    return None

@@ -22,20 +22,21 @@ from typing import Any
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.files import write_atomic
+from kaniwa.host_part import HostOp, HostState, HostTensor
 from kaniwa.isa import ISA_VERSION
 from kaniwa.program import (
     FORMAT_VERSION,
     MAGIC,
-    HostOp,
     LayerInfo,
     Program,
+    Step,
     TensorInfo,
-    check,
 )
+from kaniwa.program_check import check
 
 __all__ = ["save", "load", "to_bytes", "from_bytes"]
 
-SECTIONS = ("program", "tensors", "layers", "image")
+SECTIONS = ("program", "tensors", "layers", "host", "image", "constant")
 _HEAD = struct.Struct("<8sII")
 _ENTRY = struct.Struct("<8sQI")
 _CRC = struct.Struct("<I")
@@ -68,18 +69,30 @@ def to_bytes(program: Program) -> bytes:
         "source_sha256": program.source_sha256, "program_address": program.program_address,
         "images": [[address, len(data)] for address, data in program.images],
         "inputs": list(program.input_ids), "outputs": list(program.output_ids),
-        "host_ops": [dataclasses.asdict(op) for op in program.host_ops],
+        "steps": [dataclasses.asdict(step) for step in program.steps],
         "local_bytes": program.local_bytes, "outside_bytes": program.outside_bytes,
         "outside": program.outside, "weights": program.weights,
         "materialized": program.materialized,
     }
     parts = [_to_json(header), _to_json([dataclasses.asdict(t) for t in program.tensors]),
              _to_json([dataclasses.asdict(layer) for layer in program.layers]),
-             b"".join(data for _, data in program.images)]
+             _to_json({"ops": [dataclasses.asdict(op) for op in program.host_ops],
+                       "tensors": [_without_data(t) for t in program.host_tensors],
+                       "state": [dataclasses.asdict(s) | {"initial": len(s.initial)}
+                                 for s in program.state]}),
+             b"".join(data for _, data in program.images),
+             b"".join([*(t.data or b"" for t in program.host_tensors),
+                       *(s.initial for s in program.state)])]
     table = _HEAD.pack(MAGIC, FORMAT_VERSION, len(SECTIONS))
     for name, part in zip(SECTIONS, parts, strict=True):
         table += _ENTRY.pack(name.encode(), len(part), zlib.crc32(part))
     return b"".join([table, _CRC.pack(zlib.crc32(table)), *parts])
+
+
+def _without_data(tensor: HostTensor) -> dict[str, Any]:
+    """The tensor's table entry, with the size of its constant in place of the bytes."""
+    return dataclasses.asdict(tensor) | {
+        "data": None if tensor.data is None else len(tensor.data)}
 
 
 def _to_json(value: object) -> bytes:
@@ -90,8 +103,9 @@ def from_bytes(data: bytes, name: str = "program") -> Program:
     """The program in a file's content; raises ProgramError naming what is wrong with it."""
     sections = _sections(data, name)
     try:
-        header, tensors, layers = (json.loads(sections[s]) for s in SECTIONS[:3])
-        return check(_Reader(name).program(header, tensors, layers, sections["image"]), name)
+        header, tensors, layers, host = (json.loads(sections[s]) for s in SECTIONS[:4])
+        return check(_Reader(name).program(header, tensors, layers, host, sections["image"],
+                                           sections["constant"]), name)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, ConfigError):
             raise ProgramError(f"{name}: its config is not legal: {error}") from None
@@ -133,7 +147,8 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def program(self, header: Any, tensors: Any, layers: Any, image: bytes) -> Program:
+    def program(self, header: Any, tensors: Any, layers: Any, host: Any, image: bytes,
+                constant: bytes) -> Program:
         if _text(header["kaniwa"]) != _version() or _number(header["isa"]) != ISA_VERSION:
             raise ProgramError(
                 f"{self.name}: made by kaniwa {header['kaniwa']!s:.20} (ISA {header['isa']}), this "
@@ -150,7 +165,9 @@ class _Reader:
             images=_images(header["images"], image),
             tensors=tuple(_tensor(values) for values in _list(tensors)),
             input_ids=_numbers(header["inputs"]), output_ids=_numbers(header["outputs"]),
-            host_ops=tuple(_host_op(values) for values in _list(header["host_ops"])),
+            steps=tuple(_step(values) for values in _list(header["steps"])),
+            host_ops=tuple(_host_op(values) for values in _list(host["ops"])),
+            **_constants(host, constant),
             layers=tuple(_layer(values) for values in _list(layers)),
             local_bytes=_number(header["local_bytes"]),
             outside_bytes=_number(header["outside_bytes"]),
@@ -206,8 +223,38 @@ def _pair(value: Any) -> tuple[int, int]:
 
 def _host_op(values: Any) -> HostOp:
     return HostOp(**_record(values, HostOp, {
-        "kind": _text, "name": _text, "input": _number, "output": _number,
-        "attributes": _attributes}))
+        "kind": _text, "name": _text, "inputs": _numbers, "outputs": _numbers,
+        "attributes": _attributes, "rule": _text, "source": _optional(_number), "why": _text}))
+
+
+def _step(values: Any) -> Step:
+    return Step(**_record(values, Step, {
+        "where": _text, "first": _number, "count": _number, "takes": _numbers, "gives": _numbers,
+        "holds": _numbers}))
+
+
+def _constants(host: Any, constant: bytes) -> dict[str, Any]:
+    """What has bytes in the section of the host's constants."""
+    position = 0
+
+    def take(value: Any) -> bytes:
+        nonlocal position
+        size, start = _number(value), position
+        position += size
+        if size < 0 or position > len(constant):
+            raise ValueError("constant lengths")
+        return constant[start:position]
+
+    tensors = tuple(HostTensor(**_record(item, HostTensor, {
+        "id": _number, "name": _text, "shape": _numbers, "dtype": _text,
+        "scales": lambda v: tuple(_real(s) for s in _list(v)), "zero_points": _numbers,
+        "axis": _optional(_number), "data": _optional(take)})) for item in _list(host["tensors"]))
+    state = tuple(HostState(**_record(item, HostState, {
+        "tensor": _number, "following": _number, "initial": take}))
+        for item in _list(host["state"]))
+    if position != len(constant):
+        raise ValueError("constant lengths")
+    return {"host_tensors": tensors, "state": state}
 
 
 def _record(values: Any, kind: type, readers: dict[str, Callable[[Any], Any]]) -> dict[str, Any]:
@@ -217,11 +264,16 @@ def _record(values: Any, kind: type, readers: dict[str, Callable[[Any], Any]]) -
 
 
 def _attributes(value: Any) -> dict[str, object]:
-    """Attributes of host operators: numbers, strings, and tuples of integers."""
+    """Attributes of host operators: numbers, strings, truth values, None, and tuples of such."""
     if not isinstance(value, dict):
         raise ValueError("attributes")
-    return {_text(key): _numbers(v) if isinstance(v, list) else v if isinstance(v, str)
-            else _real(v) for key, v in value.items()}
+    return {_text(key): _attribute(item) for key, item in value.items()}
+
+
+def _attribute(value: Any) -> object:
+    if isinstance(value, list):
+        return tuple(_attribute(item) for item in value)
+    return value if value is None or isinstance(value, (str, bool)) else _real(value)
 
 
 def _optional(reader: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.devices import Device, GoldenDevice
 from kaniwa.errors import DeviceError, InputError
-from kaniwa.golden.softmax import softmax
-from kaniwa.program import HostOp, LayerInfo, Program, TensorInfo
-from kaniwa.statistics import RunStatistics
+from kaniwa.host_part import host_graph, run_host_op
+from kaniwa.pipeline import PLACES, WINDOW, Item, Pipeline
+from kaniwa.program import LayerInfo, Program, Step, TensorInfo
+from kaniwa.statistics import RunStatistics, in_turn
 
 __all__ = ["Session", "Statistics", "forget_image"]
 
 Arrays = Mapping[str, np.ndarray] | Sequence[np.ndarray]
+Outputs = dict[str, np.ndarray]
 
 # Whose image each device holds: a second session on a device must not run the first one's.
 _LOADED: weakref.WeakKeyDictionary[Device, weakref.ref[Session]] = weakref.WeakKeyDictionary()
@@ -48,8 +51,21 @@ class Statistics:
     seconds: float
 
 
+@dataclass(eq=False)
+class _Inference:
+    """What its steps work on: its inputs, what is known by tensor id, what was counted."""
+
+    arrays: dict[str, np.ndarray]
+    values: dict[int, np.ndarray]
+    as_float: bool
+    state: dict[int, np.ndarray]      # of the inference before, where the next finds its own
+    begun: bool = False
+    runs: list[RunStatistics] = field(default_factory=list)
+    statistics: Statistics | None = None
+
+
 class Session:
-    """Runs ``program`` on ``device``; every inference starts from cleared state.
+    """Runs ``program`` on ``device``; a model's state is cleared at first, and by ``reset``.
 
     A device without a target takes the program's. Raises DeviceError where the device is of
     another config, lacks outside memory that the program needs, or, for golden, where the program
@@ -60,9 +76,13 @@ class Session:
         self.program = program
         self.device = device
         self.stats: Statistics | None = None
-        self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
-        self._golden_values: dict[int, np.ndarray] | None = None
+        self._lock = threading.Lock()      # of the device
+        self._values: dict[int, np.ndarray] = {}     # of the last inference, as far as known
+        self._host = host_graph(program)
+        self._state: dict[int, np.ndarray] = {}
+        golden = isinstance(device, GoldenDevice)
+        self._pipeline = Pipeline[_Inference, Outputs](
+            (Step("device", 0, 0, (), ()),) if golden else program.steps, self._do, self._finish)
         _check_target(program, device)
         if isinstance(device, GoldenDevice):
             if program.graph is None:
@@ -71,31 +91,67 @@ class Session:
         else:
             self._load()
 
-    def run(self, inputs: Arrays, as_float: bool = False) -> dict[str, np.ndarray]:
+    def run(self, inputs: Arrays, as_float: bool = False) -> Outputs:
         """The outputs by name for ``inputs``, by name or in the model's order.
 
         Arrays are of the model's shapes and dtypes (quantized); with ``as_float`` they are real
         numbers, and so are the outputs. Raises InputError naming tensor, expected and found.
         """
-        arrays = self._check_inputs(inputs, as_float)
-        began = time.perf_counter()
-        with self._lock:
-            values, statistics = self._run(arrays)
-            self.stats = self._statistics(statistics, time.perf_counter() - began)
-        outputs = {t.name: values[t.id] for t in self.program.outputs}
-        if as_float:
-            outputs = {t.name: _dequantize(outputs[t.name], t) for t in self.program.outputs}
-        return outputs
+        item = self._pipeline.submit(self._begin(inputs, as_float), self._stateful)
+        try:
+            self._pipeline.work(item)
+        finally:
+            self._pipeline.cancel([item])
+        return item.future.result()
 
-    def submit(self, inputs: Arrays, as_float: bool = False) -> Future[dict[str, np.ndarray]]:
-        """Run in the background; inferences are done in the order of submission."""
-        with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(1, thread_name_prefix="kaniwa-session")
-        return self._executor.submit(self.run, inputs, as_float)
+    def submit(self, inputs: Arrays, as_float: bool = False) -> Future[Outputs]:
+        """Run in the background; inferences end in the order of submission.
+
+        The host's part of one runs while the device has another.
+        """
+        try:
+            inference = self._begin(inputs, as_float)
+        except InputError as error:
+            failed: Future[Outputs] = Future()
+            failed.set_exception(error)
+            return failed
+        item = self._pipeline.submit(inference, self._stateful)
+        self._pipeline.start()
+        return item.future
+
+    def map(self, inputs: Iterable[Arrays], as_float: bool = False,
+            keep_state: bool = True) -> Iterator[Outputs]:
+        """The outputs of each of ``inputs``, in order; ``stats`` are those of the last one given.
+
+        Like ``submit``, but the device works in the caller's thread, while it waits for outputs.
+        Without ``keep_state`` each inference begins with cleared state.
+        """
+        waiting: deque[Item[_Inference, Outputs]] = deque()
+        try:
+            for arrays in inputs:
+                waiting.append(self._pipeline.submit(
+                    self._begin(arrays, as_float, keep_state), self._stateful and keep_state))
+                if len(waiting) == WINDOW:
+                    yield self._wait_for(waiting)
+            while waiting:
+                yield self._wait_for(waiting)
+        finally:
+            self._pipeline.cancel(waiting)
+
+    def _wait_for(self, waiting: deque[Item[_Inference, Outputs]]) -> Outputs:
+        """The outputs of the first inference of ``waiting``, which is then taken from there."""
+        item = waiting[0]
+        if self.program.host_ops:
+            self._pipeline.start(("host",))
+        self._pipeline.work(item, PLACES if not self.program.host_ops else ("device",))
+        waiting.popleft()
+        outputs = item.future.result()
+        self.stats, self._values = item.state.statistics, item.state.values
+        return outputs
 
     def reset(self) -> None:
         """Clear the state of recurrent models; models without state are not affected."""
+        self._state.clear()
 
     def tensor(self, name: str) -> np.ndarray:
         """The value of a stored tensor after the last inference.
@@ -108,8 +164,8 @@ class Session:
             raise DeviceError(f"{self.program.name}: the program stores no tensor '{name}'; "
                               "compile with --materialize to store all")
         with self._lock:
-            if self._golden_values is not None:
-                return self._golden_values[found.id]
+            if found.id in self._values:
+                return self._values[found.id]
             if found.address is None or found.overwritten is not None:
                 raise DeviceError(f"{self.program.name}: tensor '{name}' is not in device memory "
                                   "at the end; compile with --materialize to keep all")
@@ -125,13 +181,27 @@ class Session:
         return np.frombuffer(data, tensor.dtype).reshape(tensor.shape)
 
     def write_inputs(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Make device memory ready for a run: the image, if need be, and these checked inputs."""
-        held = _LOADED.get(self.device)
-        if held is None or held() is not self:
-            self._load()
-        for tensor in self.program.inputs:
-            if tensor.address is not None:
-                self.device.write(tensor.address, arrays[tensor.name].tobytes())
+        """Make device memory ready for the first run of these checked inputs.
+
+        The host's part before it is run, the image is loaded if need be.
+        """
+        values = self._named(arrays)
+        for step in self.program.steps:
+            if step.where == "device":
+                self._write(step, values)
+                return
+            self._run_on_host(step, values)
+
+    def run_until(self, instruction: int, inputs: Mapping[str, np.ndarray]) -> None:
+        """Do the steps up to the run with ``instruction``, whose END the caller has put there."""
+        values = self._named(inputs)
+        for step in self.program.steps:
+            if step.where == "host":
+                self._run_on_host(step, values)
+                continue
+            self._run_on_device(step, values)
+            if instruction < step.first + step.count:
+                return
 
     def _load(self) -> None:
         program = self.program
@@ -146,30 +216,73 @@ class Session:
                               f"outside='{program.outside}' ({error})") from None
         _LOADED[self.device] = weakref.ref(self)
 
-    def _run(self, arrays: dict[str, np.ndarray]) -> tuple[dict[int, np.ndarray],
-                                                          RunStatistics | None]:
+    @property
+    def _stateful(self) -> bool:
+        """Whether an inference has to wait for the one before."""
+        return bool(self.program.state)
+
+    def _begin(self, inputs: Arrays, as_float: bool, keep_state: bool = True) -> _Inference:
+        arrays = self._check_inputs(inputs, as_float)
+        return _Inference(arrays, self._named(arrays), as_float,
+                          self._state if keep_state else {})
+
+    def _do(self, step: Step, inference: _Inference) -> None:
+        values, state = inference.values, inference.state
+        if not inference.begun:
+            values.update(state)
+            inference.begun = True
         if isinstance(self.device, GoldenDevice):
             assert self.program.graph is not None
-            self._golden_values = self.device.run_graph(self.program.graph, arrays)
-            return self._golden_values, None
+            values.update(self.device.run_graph(self.program.graph, inference.arrays, dict(state)))
+        elif step.where == "host":
+            self._run_on_host(step, inference.values)
+        else:
+            with self._lock:
+                inference.runs.append(self._run_on_device(step, inference.values))
+
+    def _finish(self, item: Item[_Inference, Outputs]) -> Outputs:
+        inference = item.state
+        seconds = time.perf_counter() - item.began
+        self._values = inference.values
+        inference.state.update({s.tensor: inference.values[s.following] for s in self._host.state})
+        inference.statistics = self.stats = self._statistics(
+            in_turn(inference.runs) if inference.runs else None, seconds)
+        outputs = {t.name: inference.values[t.id] for t in self.program.outputs}
+        if inference.as_float:
+            outputs = {t.name: _dequantize(outputs[t.name], t) for t in self.program.outputs}
+        return outputs
+
+    def _named(self, arrays: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+        """What is known before the first step, by tensor id."""
+        constants = {t.id: t.data for t in self._host.tensors if t.data is not None}
+        initial = {s.tensor: s.initial for s in self._host.state}
+        return constants | initial | {t.id: arrays[t.name] for t in self.program.inputs}
+
+    def _run_on_host(self, step: Step, values: dict[int, np.ndarray]) -> None:
+        for op in self._host.ops[step.first:step.first + step.count]:
+            values.update(zip(op.outputs, run_host_op(self._host, op, values), strict=True))
+
+    def _run_on_device(self, step: Step, values: dict[int, np.ndarray]) -> RunStatistics:
         try:
-            values, statistics = self._run_on_device(arrays)
+            self._write(step, values)
+            tags = list(dict.fromkeys(layer.tag for layer in self.program.layers_of(step)))
+            statistics = self.device.run(self.program.address_of(step), tags)
+            values.update((i, self.read(self.program.tensor(i))) for i in step.gives)
         except BaseException:
             # The device may have been reset or replaced: the next run loads the image again.
             _LOADED.pop(self.device, None)
             raise
-        for op in self.program.host_ops:
-            values[op.output] = _run_on_host(self.program, op, values[op.input])
-        return values, statistics
+        return statistics
 
-    def _run_on_device(self, arrays: dict[str, np.ndarray]) -> tuple[dict[int, np.ndarray],
-                                                                     RunStatistics]:
-        self.write_inputs(arrays)
-        tags = list(dict.fromkeys(layer.tag for layer in self.program.layers))
-        statistics = self.device.run(self.program.program_address, tags)
-        wanted = {*self.program.output_ids, *(op.input for op in self.program.host_ops)}
-        return {t.id: self.read(t) for t in self.program.tensors
-                if t.id in wanted and t.address is not None}, statistics
+    def _write(self, step: Step, values: Mapping[int, np.ndarray]) -> None:
+        """Make device memory ready for a run: the image, if need be, and what it takes."""
+        held = _LOADED.get(self.device)
+        if held is None or held() is not self:
+            self._load()
+        for i in step.takes:
+            address = self.program.tensor(i).address
+            assert address is not None
+            self.device.write(address, values[i].tobytes())
 
     def _check_inputs(self, inputs: Arrays, as_float: bool) -> dict[str, np.ndarray]:
         expected = self.program.inputs
@@ -234,6 +347,8 @@ def _check_input(model: str, tensor: TensorInfo, value: np.ndarray,
 
 
 def _quantize(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
+    if tensor.dtype == "float32":
+        return value.astype(np.float32)
     scale, zero_point = _quantization(tensor)
     limits = np.iinfo(tensor.dtype)
     steps = np.rint(value.astype(np.float64) / scale) + zero_point
@@ -243,6 +358,8 @@ def _quantize(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
 
 
 def _dequantize(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
+    if tensor.dtype == "float32":
+        return value
     scale, zero_point = _quantization(tensor)
     return ((value.astype(np.float64) - zero_point) * scale).astype(np.float32)
 
@@ -251,13 +368,3 @@ def _quantization(tensor: TensorInfo) -> tuple[float, int]:
     if tensor.scale is None or tensor.zero_point is None:
         raise InputError(f"tensor '{tensor.name}' has no scale: give and take quantized values")
     return tensor.scale, tensor.zero_point
-
-
-def _run_on_host(program: Program, op: HostOp, value: np.ndarray) -> np.ndarray:
-    output = program.tensor(op.output)
-    if op.kind == "SOFTMAX":
-        scale = program.tensor(op.input).scale
-        assert scale is not None
-        value = softmax(value, beta=float(str(op.attributes["beta"])), scale=scale)
-    return value.reshape(output.shape)
-

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kaniwa.isa import COUNTERS
 
-__all__ = ["RunStatistics", "TagCounters"]
+__all__ = ["RunStatistics", "TagCounters", "in_turn"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,24 @@ class RunStatistics:
             lost = {name: counts[name] for name in COUNTERS[2:] if counts[name]}
             layers.append(TagCounters(tag, counts["cycles"], counts["issued"], lost))
         return layers
+
+
+def in_turn(runs: Sequence[RunStatistics]) -> RunStatistics:
+    """The counters of runs one after the other, as if they were one.
+
+    Like ``per_tag``, gives the cycles behind a run's last retirement to its last layer.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    snapshots: dict[int, dict[str, int]] = {}
+    total = dict.fromkeys(COUNTERS, 0)
+    for run in runs:
+        last = max(run.snapshots, key=lambda tag: run.snapshots[tag]["cycles"], default=None)
+        for tag, snapshot in run.snapshots.items():
+            tail = run.cycles - snapshot["cycles"] if tag == last else 0
+            snapshots[tag] = {name: total[name] + snapshot[name]
+                              + (tail if name in ("cycles", "store") else 0) for name in COUNTERS}
+        total = snapshots[last] if last is not None else {
+            **total, "cycles": total["cycles"] + run.cycles}
+    return RunStatistics(sum(run.cycles for run in runs), sum(run.retired for run in runs),
+                         snapshots, sum(run.seconds for run in runs))

@@ -49,7 +49,7 @@ def operators() -> str:
     """Markdown table of what the accelerator takes; `kaniwa operators` prints all, with limits."""
     lines = ["| operator | where | how | rounding rule |", "|---|---|---|---|"]
     lines += [f"| {row['operator']} | {row['where']} | {row['mapping']} | `{row['rule']}` |"
-              for row in operator_table() if row["where"] != "golden"]
+              for row in operator_table() if row["where"] != "host"]
     return "\n".join(lines)
 
 

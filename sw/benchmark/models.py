@@ -76,14 +76,18 @@ def _row(case: Case, opened: devices.Device | None, device: str, folder: Path,
 
 
 def compile_near(graph: Graph, config: AcceleratorConfig,
-                 keep_dead_channels: bool = False) -> Program:
+                 keep_dead_channels: bool = False, require_accelerator: bool = False) -> Program:
     """The program with everything on chip, else with ideal outside memory."""
+    def compiled(outside: str | None) -> Program:
+        return compile(graph, config, keep_dead_channels=keep_dead_channels,
+                       require_accelerator=require_accelerator, outside=outside)
+
     if config.memory_bytes:
         try:
-            return compile(graph, config, keep_dead_channels=keep_dead_channels)
+            return compiled(None)
         except CompileError:
             pass   # what is not for want of memory is raised again below
-    return compile(graph, config, keep_dead_channels=keep_dead_channels, outside="ideal")
+    return compiled("ideal")
 
 
 def measure(graph: Graph, program: Program, opened: devices.Device | None, device: str,

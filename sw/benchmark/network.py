@@ -59,6 +59,14 @@ class Network:
         return self._op("MAX_POOL_2D", (x,), y, "exact", filter=(window, window),
                         stride=(stride, stride), padding=padding, activation="NONE")
 
+    def average_pool(self, x: int, window: int) -> int:
+        """The mean over square windows at every position, with SAME padding: for the host."""
+        shape, q = self._tensors[x].shape, self._tensors[x].quantization
+        y = self._activation("average_pool", shape, self._spread[x], q)
+        padding = tuple(_same(size, window, 1) for size in shape[1:3])
+        return self._op("AVERAGE_POOL_2D", (x,), y, "litert_average_pool", filter=(window, window),
+                        stride=(1, 1), padding=padding, activation="NONE")
+
     def add(self, a: int, b: int, activation: str = "NONE") -> int:
         """The sum of two tensors of one shape."""
         spread = _activated(self._spread[a] + self._rng.permutation(self._spread[b]), activation)

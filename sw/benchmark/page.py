@@ -27,7 +27,7 @@ kaniwa bench --from bench/results/performance.json --markdown docs/performance.m
 - **cycles**: what the core's own counter reads at the end of one inference. It starts with the
   accepted run command, with the program, weights and inputs in device memory and nothing in the
   core, and stops when the last result is in memory. Nothing is taken off and runs repeat exactly.
-  Only a SOFTMAX at the end of a model runs on the host.
+  Of these models only the SOFTMAX at the end runs on the host.
 - **utilization**: multiplications of the source model, dense, for each multiplier and cycle. Work
   that the compiler removes still counts as work of the model, so the figure may pass 1.
 - **lost**: cycles in which the array takes no step, by what it waited for. *load*: input that is

@@ -41,7 +41,7 @@ def measure_dense(device: str, target: str, sizes: Sequence[int], run_sizes: Seq
         for size in sizes:
             progress(f"dense {size}")
             graph = dense(size)
-            program = compile_near(graph, config)
+            program = compile_near(graph, config, require_accelerator=True)
             inputs = seeded_inputs(program.inputs, 1, seed=size)
             row = measure(graph, program, None, "estimate", [])
             run = (measure(graph, program, opened, device, inputs)
@@ -68,7 +68,7 @@ def measure_scaling(size: int, progress: Progress,
     for config in arrays:
         progress(f"ResNet-18 on {config.name}")
         began = time.monotonic()
-        program = compile(graph, config, outside="ideal")
+        program = compile(graph, config, outside="ideal", require_accelerator=True)
         seconds = time.monotonic() - began
         values = measure(graph, program, None, "estimate", [])
         rows.append({
@@ -95,7 +95,7 @@ def measure_layers(device: str, size: int, progress: Progress,
         for op, count in distinct_layers(graph)[:limit]:
             progress(op.name)
             single = _single(graph, op)
-            program = compile_near(single, config)
+            program = compile_near(single, config, require_accelerator=True)
             inputs = seeded_inputs(program.inputs, 1, seed=0)
             values = measure(single, program, opened, device, inputs)
             shapes = [single.tensors[i].shape for i in (*single.inputs, *single.outputs)]

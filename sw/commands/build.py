@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,26 @@ def show_summary(values: dict[str, Any]) -> None:
           layer["cycles"], layer["utilization"],
           ", ".join(f"{k} {v:,}" for k, v in layer["lost"].items()))
          for layer in values["layers"]])
+    _show_host(values)
     click.echo(f"estimated cycles {values['cycles']:,}, utilization {values['utilization']:.3f}, "
                f"device memory {values['memory_bytes']:,} bytes, weights "
                f"{values['weight_bytes']:,} bytes ({values['bits_per_weight']:.2f} bits a weight)")
+
+
+def _show_host(values: dict[str, Any]) -> None:
+    """What the host does, why, and what goes to and fro; nothing where it does nothing."""
+    rows = [row for row in values["layers"] if row["where"] == "host"]
+    if not rows:
+        return
+    show_table("host and device in turn", (
+        "where", "from", "to", "operators", "bytes to device", "bytes from device"),
+        [(step["where"], step["does"][0][-40:] if step["does"] else "",
+          step["does"][-1][-40:] if step["does"] else "", len(step["does"]),
+          step["bytes_to_device"], step["bytes_from_device"]) for step in values["steps"]])
+    for (op, why), count in Counter((row["op"], row["why"]) for row in rows).items():
+        click.echo(f"on the host: {op}{f' ({count})' if count > 1 else ''}: {why}")
+    if len(rows) == len(values["layers"]):
+        click.echo("the accelerator has nothing to do: all operators run on the host")
 
 
 def _removed(layer: dict[str, Any]) -> str:

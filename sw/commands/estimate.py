@@ -85,7 +85,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
         click.echo("--all-boards shows where it fits")
     if any(row["fits"] for row in rows):
         click.echo("inferences/s: inputs, computing and outputs one after the other, image loaded; "
-                   "a USB adapter adds its delay to each exchange")
+                   "a USB adapter adds its delay to each exchange, and what the host computes its "
+                   "own time")
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -97,4 +98,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
                 f"does not fit: {row['why']}"]
     return [row["board"], row["target"], clock, memory, f"{row['cycles']:,}",
             f"{row['milliseconds']:.3f}", f"{row['link_milliseconds']:.3f}",
-            f"{row['inferences_per_second']:.1f}", row["bottleneck"]]
+            f"{row['inferences_per_second']:.1f}" if row["inferences_per_second"] else "",
+            row["bottleneck"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,6 @@ def info_command(file: Path, as_json: bool) -> None:
 
 
 def _model_info(path: Path) -> dict[str, Any]:
-    from collections import Counter
-
     from kaniwa.importers import load_model
 
     graph = load_model(path)
@@ -62,7 +61,10 @@ def _program_info(path: Path) -> dict[str, Any]:
     summary = program.summary()
     return {"kind": "program", "target": summary["target"], "config_hash": program.config.hash,
             "model": summary["model"], "source_sha256": program.source_sha256,
-            "instructions": len(program.instructions), "memory_bytes": summary["memory_bytes"],
+            "instructions": len(program.instructions),
+            "runs": len(program.runs), "host_operators": ", ".join(
+                f"{n} {k}" for k, n in Counter(op.kind for op in program.host_ops).items()),
+            "memory_bytes": summary["memory_bytes"],
             "weight_bytes": summary["weight_bytes"], "outside": program.outside or "none",
             "inputs": items(program.inputs), "outputs": items(program.outputs)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +76,17 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
     with opened:
         with board_progress(opened, f"loading {device}"):
             session = Session(compiled, opened)
-        for item in track(inputs, f"running on {device}", opened):
-            if not stream:
-                session.reset()
-            results.append(session.run(item))
+        items = track(inputs, f"running on {device}", opened)
+        # What a board does is shown for each inference, so there is one at a time.
+        for outputs in (_one_by_one(session, items, stream) if isinstance(opened, BoardDevice)
+                        else session.map(items, keep_state=stream)):
+            results.append(outputs)
             runs.append(session.stats)
         values = _report(device, compiled, runs, round(time.monotonic() - began, 3))
         if isinstance(opened, BoardDevice):
             values["link"] = dataclasses.asdict(opened.link_statistics)
     if check:
-        values |= _compare(graph, inputs, results)
+        values |= _compare(graph, inputs, results, {} if stream else None)
     if output is not None:
         write_npz(output, _stack(compiled, results, as_float))
     if as_json:
@@ -93,6 +95,13 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
         _show(values)
     if values.get("mismatches"):
         ctx.exit(1)
+
+
+def _one_by_one(session: Any, items: Iterable[Any], stream: bool) -> Iterator[Any]:
+    for item in items:
+        if not stream:
+            session.reset()
+        yield session.run(item)
 
 
 def _graph_for_check(check: bool, model: Path | None, program: Path) -> Any:
@@ -122,6 +131,7 @@ def _report(device: str, program: Any, runs: list[Any], seconds: float) -> dict[
         "device": device, "target": program.config.name, "inferences": len(runs),
         "cycles": cycles[0], "macs": runs[0].macs, "utilization": runs[0].utilization,
         "layers": runs[0].layers, "host": [op.kind for op in program.host_ops],
+        "why_host": [f"{op.kind} '{op.name}': {op.why}" for op in program.host_ops],
         "checked": 0, "mismatches": 0, "first_mismatch": None, "seconds": seconds}
     if min(cycles) != max(cycles):
         values |= {"cycles_min": min(cycles), "cycles_max": max(cycles)}
@@ -129,24 +139,26 @@ def _report(device: str, program: Any, runs: list[Any], seconds: float) -> dict[
 
 
 def _compare(graph: Any, inputs: list[dict[str, np.ndarray]],
-             results: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+             results: list[dict[str, np.ndarray]],
+             state: dict[int, np.ndarray] | None) -> dict[str, Any]:
     """Counts of output elements compared with the golden model and of those that differ."""
     from kaniwa import golden
+    from kaniwa.diff import same
 
     checked = mismatches = 0
     first = None
     for number, (item, got) in enumerate(zip(inputs, results, strict=True)):
-        values = golden.run(graph, item)
+        values = golden.run(graph, item, state=state)
         for tensor_id in graph.outputs:
             tensor = graph.tensors[tensor_id]
             expected = values[tensor_id]
-            different = np.argwhere(got[tensor.name] != expected)
+            different = np.argwhere(~same(got[tensor.name], expected))
             checked += expected.size
             mismatches += len(different)
             if len(different) and first is None:
                 index = tuple(int(i) for i in different[0])
                 first = {"inference": number, "tensor": tensor.name, "index": list(index),
-                         "got": int(got[tensor.name][index]), "golden": int(expected[index])}
+                         "got": got[tensor.name][index].item(), "golden": expected[index].item()}
     return {"checked": checked, "mismatches": mismatches, "first_mismatch": first}
 
 
@@ -158,7 +170,7 @@ def _stack(program: Any, results: list[dict[str, np.ndarray]],
         arrays = np.stack([result[item.name] for result in results])
         if arrays.ndim > 1 and arrays.shape[1] == 1:
             arrays = arrays[:, 0]
-        if as_float:
+        if as_float and item.dtype != "float32":
             arrays = ((arrays.astype(np.float64) - item.zero_point) * item.scale).astype(np.float32)
         stacked[item.name] = arrays
     return stacked

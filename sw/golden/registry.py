@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -100,7 +100,17 @@ def kernel(*kinds: str, rule: str | None = None) -> Callable[[Kernel], Kernel]:
     return register
 
 
-def kernel_of(op: Op) -> Kernel | None:
+class Ruled(Protocol):
+    """An operator, as far as its kernel depends on it."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def rule(self) -> str: ...
+
+
+def kernel_of(op: Ruled) -> Kernel | None:
     """The kernel that defines ``op``, if there is one."""
     return RULE_KERNELS.get(op.rule, KERNELS).get(op.kind)
 

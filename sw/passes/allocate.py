@@ -17,7 +17,7 @@ KIB = 1024
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory that tensors share, from layer ``first`` (-1: before the run) to ``last``."""
+    """Memory that tensors share, from time ``first`` to time ``last``."""
 
     tensors: tuple[int, ...]
     size: int
@@ -34,7 +34,7 @@ def allocate(plan: Plan) -> Plan:
     assert plan.constants is not None
     config = plan.config
     align = max(config.read_bytes, config.write_bytes)
-    commands = _round(INSTRUCTION_BYTES * (len(plan.tiles) + 1), align)
+    commands = _round(INSTRUCTION_BYTES * (len(plan.tiles) + len(plan.parts)), align)
     sizes = [_round(len(blob), align) for blob in plan.constants.blobs]
     buffers = _buffers(plan, align)
     offsets, peak = pack(buffers, not plan.options.materialize)
@@ -53,22 +53,33 @@ def allocate(plan: Plan) -> Plan:
 
 
 def _buffers(plan: Plan, align: int) -> list[Buffer]:
-    """The stored tensors by lifetime; the sum of an ADD takes its operand's memory if it may."""
+    """The stored tensors by lifetime; the sum of an ADD takes its operand's memory if it may.
+
+    A layer takes a unit of time, and so does what the host writes before a part, and what it reads
+    behind it.
+    """
     tensors, constant = plan.graph.tensors, set(plan.constants.tensors if plan.constants else ())
-    last = {plan.storage[i]: -1 for i in plan.graph.inputs}
+    times = [number + 2 * layer.part for number, layer in enumerate(plan.layers)]
+    ends = [sum(layer.part <= part for layer in plan.layers) + 2 * part
+            for part in range(-1, len(plan.parts))]     # when the host reads; -2: before all
+    last = {plan.storage[i]: ends[part] + 1 for part, values in enumerate(plan.parts)
+            for i in values.takes}
     first = dict(last)
-    for number, layer in enumerate(plan.layers):
-        first[layer.ofm] = number
-        last.update((i, number) for i in (*layer.reads, layer.ofm))
-    last.update((i, len(plan.layers)) for i in plan.kept if i not in constant)
+    for time, layer in zip(times, plan.layers, strict=True):
+        first[layer.ofm] = time
+        last.update((i, time) for i in (*layer.reads, layer.ofm))
+    for part, values in enumerate(plan.parts):
+        read = {plan.storage[i] for i in values.gives}.difference(constant)
+        last.update((i, max(ends[part + 1], last[i])) for i in read)
+    last.update((i, ends[-1]) for i in plan.kept if i in plan.graph.inputs)
 
     owner = {i: i for i in first}
-    for number, layer in enumerate(plan.layers):
+    for time, layer in zip(times, plan.layers, strict=True):
         if plan.options.materialize or layer.add is None:
             continue
         operand = layer.add.operand
         # The operand's words are read before the sums are written over them; the input's are not.
-        if operand not in constant and last[operand] == number and operand != layer.ifm:
+        if operand not in constant and last[operand] == time and operand != layer.ifm:
             owner[layer.ofm] = owner[operand]
     groups: dict[int, list[int]] = {}
     for i in first:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import prod
 
 import kaniwa
+from kaniwa.graph import Graph, Op
+from kaniwa.host_part import HostOp, HostState, HostTensor
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
 from kaniwa.layer import Memory, Plan
 from kaniwa.passes.fields import tile_fields
-from kaniwa.program import HostOp, LayerInfo, Program, TensorInfo
+from kaniwa.program import LayerInfo, Program, Step, TensorInfo
 
 __all__ = ["emit"]
 
@@ -17,38 +19,122 @@ def emit(plan: Plan) -> Program:
     """The finished program."""
     assert plan.memory is not None and plan.constants is not None
     memory, model = plan.memory, plan.model
-    written = _tiles_of_tensors(plan)
-    commands = b"".join(encode(_instruction(plan, index, written))
-                        for index in range(len(plan.tiles)))
-    commands += encode({"opcode": Opcode.END})
-    images = [(memory.program_address, commands)]
+    stream = _Stream(plan)
+    images = [(memory.program_address, _commands(plan, stream))]
     images += list(zip(memory.blobs, plan.constants.blobs, strict=True))
     return Program(
         config=plan.config, name=model.name, source_sha256=model.source_sha256,
         version=kaniwa.__version__, isa_version=ISA_VERSION,
         program_address=memory.program_address,
         images=tuple(sorted((a, data) for a, data in images if data)),
-        tensors=_tensor_table(plan, memory, written), input_ids=model.inputs,
-        output_ids=model.outputs,
-        host_ops=tuple(HostOp(op.kind, op.name, op.inputs[0], op.outputs[0], dict(op.attributes))
-                       for op in plan.host_ops),
-        layers=tuple(_layer_info(plan, number) for number in range(len(plan.layers))),
+        tensors=_tensor_table(plan, memory, stream), input_ids=model.inputs,
+        output_ids=model.outputs, steps=_steps(plan, stream), host_ops=_host_ops(plan),
+        host_tensors=_host_tensors(plan),
+        state=tuple(HostState(state.tensor, state.following, state.initial.tobytes())
+                    for state in model.state),
+        layers=tuple(_layer_info(plan, number, stream) for number in range(len(plan.layers))),
         local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
         outside=str(plan.options.outside) if memory.outside_bytes else None,
-        weights=sum(t.data.size for t in model.tensors
-                    if t.data is not None and t.dtype == "int8"),
-        materialized=plan.options.materialize, graph=model)
+        weights=_weights(plan), materialized=plan.options.materialize, graph=model)
 
 
-def _tiles_of_tensors(plan: Plan) -> dict[int, list[int]]:
-    """The instructions that write each tensor."""
-    written: dict[int, list[int]] = {}
-    for index, tile in enumerate(plan.tiles):
-        written.setdefault(plan.layers[tile.layer].ofm, []).append(index)
-    return written
+class _Stream:
+    """Where instructions are: those of a part one after the other, and an END behind each part.
+
+    ``starts`` has the index of each part's first instruction, and the count of all at its end;
+    ``tiles`` the index of each tile; ``written`` the instructions that write each stored tensor.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        part_of = [plan.layers[tile.layer].part for tile in plan.tiles]
+        self.tiles = [index + part for index, part in enumerate(part_of)]
+        self.starts = [sum(part < number for part in part_of) + number
+                       for number in range(len(plan.parts) + 1)]
+        self.written: dict[int, list[int]] = {}
+        for tile, index in zip(plan.tiles, self.tiles, strict=True):
+            self.written.setdefault(plan.layers[tile.layer].ofm, []).append(index)
+        # The host writes when the part before is complete.
+        self.taken = {plan.storage[i]: self.starts[number] - 1
+                      for number, part in enumerate(plan.parts) for i in part.takes}
+
+    def ready(self, tensor: int) -> int:
+        """The last instruction before the tensor is whole, -1 for what is there from the start."""
+        return self.written[tensor][-1] if tensor in self.written else self.taken.get(tensor, -1)
+
+    def of_part(self, part: int) -> dict[int, list[int]]:
+        """What ``part`` writes, by instructions counted from its first one."""
+        start, end = self.starts[part], self.starts[part + 1]
+        return {tensor: [index - start for index in indexes]
+                for tensor, indexes in self.written.items() if start <= indexes[0] < end}
+
+
+def _weights(plan: Plan) -> int:
+    """How many weights of the model the device has."""
+    ops = plan.model.ops
+    of_host = {i for op in plan.host_ops for i in op.inputs}
+    of_device = {i for position in plan.part_of for i in ops[position].inputs}
+    return sum(t.data.size for t in plan.model.tensors
+               if t.data is not None and t.dtype == "int8"
+               and (t.id in of_device or t.id not in of_host))
+
+
+def _commands(plan: Plan, stream: _Stream) -> bytes:
+    commands = b""
+    for part in range(len(plan.parts)):
+        written = stream.of_part(part)
+        commands += b"".join(encode(_instruction(plan, index, written))
+                             for index, tile in enumerate(plan.tiles)
+                             if plan.layers[tile.layer].part == part)
+        commands += encode({"opcode": Opcode.END})
+    return commands
+
+
+def _steps(plan: Plan, stream: _Stream) -> tuple[Step, ...]:
+    """The parts of host and device in the order of their execution."""
+    hosts = {part.behind: part for part in plan.host_parts}
+    steps, done = [], 0
+    for number in range(-1, len(plan.parts)):
+        if number >= 0:
+            part = plan.parts[number]
+            start = stream.starts[number]
+            steps.append(Step("device", start, stream.starts[number + 1] - start, part.takes,
+                              part.gives, part.holds))
+        if number in hosts:
+            ops = [plan.model.ops[i] for i in hosts[number].positions]
+            steps.append(Step("host", done, len(ops), *_crossing(plan.model, ops)))
+            done += len(ops)
+    return tuple(steps)
+
+
+def _crossing(model: Graph, ops: list[Op]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What these operators read that others made, and what of theirs others read."""
+    made = {i for op in ops for i in op.outputs}
+    takes = {i for op in ops for i in op.inputs
+             if i not in made and i != -1 and model.tensors[i].data is None}
+    others = {i for op in model.ops if op not in ops for i in op.inputs}
+    others |= {*model.outputs, *(state.following for state in model.state)}
+    return tuple(sorted(takes)), tuple(sorted(made & others))
+
+
+def _host_ops(plan: Plan) -> tuple[HostOp, ...]:
+    return tuple(
+        HostOp(op.kind, op.name, op.inputs, op.outputs, dict(op.attributes), op.rule,
+               op.source_index, why)
+        for part in plan.host_parts for position, why in zip(part.positions, part.why, strict=True)
+        for op in (plan.model.ops[position],))
+
+
+def _host_tensors(plan: Plan) -> tuple[HostTensor, ...]:
+    """What the host's operators need to know of their operands and results, and constants."""
+    ids = {i for op in plan.host_ops for i in (*op.inputs, *op.outputs) if i != -1}
+    tensors = plan.model.tensors
+    ids |= {i for i in plan.model.outputs if tensors[i].data is not None}
+    ids |= {i for state in plan.model.state for i in (state.tensor, state.following)}
+    return tuple(HostTensor.of(tensors[i]) for i in sorted(ids))
 
 
 def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[str, int]:
+    """The fields of a tile; ``written`` are the instructions of its part."""
     assert plan.memory is not None and plan.constants is not None
     tile, memory = plan.tiles[index], plan.memory
     layer = plan.layers[tile.layer]
@@ -104,47 +190,46 @@ def _tag(layer: int) -> int:
     return min(layer, FIELDS["tag"].high)
 
 
-def _layer_info(plan: Plan, number: int) -> LayerInfo:
+def _layer_info(plan: Plan, number: int, stream: _Stream) -> LayerInfo:
     layer = plan.layers[number]
-    tiles = [i for i, tile in enumerate(plan.tiles) if tile.layer == number]
+    tiles = [stream.tiles[i] for i, tile in enumerate(plan.tiles) if tile.layer == number]
     return LayerInfo(_tag(number), layer.name, layer.op, layer.macs, tuple(tiles), layer.source,
                      layer.ofm, layer.removed)
 
 
-def _tensor_table(plan: Plan, memory: Memory,
-                  written: dict[int, list[int]]) -> tuple[TensorInfo, ...]:
-    """The model's tensors that the device stores, and those that the host makes from them."""
+def _tensor_table(plan: Plan, memory: Memory, stream: _Stream) -> tuple[TensorInfo, ...]:
+    """The model's tensors that the device stores, its inputs, and those that the host makes."""
     model = plan.model
     made_by_host = {i for op in plan.host_ops for i in op.outputs}
     table = []
     for tensor in model.tensors:
         root = plan.storage.get(tensor.id)
         stored = root in memory.tensors and (tensor.data is None or tensor.id in model.outputs)
-        if not stored and tensor.id not in made_by_host:
+        if not stored and tensor.id not in {*made_by_host, *model.inputs, *model.outputs}:
             continue
         kind = ("input" if tensor.id in model.inputs else "output" if tensor.id in model.outputs
                 else "host" if tensor.id in made_by_host else "intermediate")
         q, channels = tensor.quantization, plan.channels.get(tensor.id)
         shape = tensor.shape if channels is None else (*tensor.shape[:-1], len(channels))
-        ready = written[root][-1] if stored and root in written else -1
+        ready, address, overwritten = -1, None, None
+        if stored:
+            assert root is not None
+            ready, address = stream.ready(root), memory.tensors[root]
+            overwritten = _overwritten(plan, memory, root, stream)
         table.append(TensorInfo(
             tensor.id, tensor.name, shape, tensor.dtype, q.scale if q else None,
-            q.zero_point if q else None, memory.tensors[root] if stored and root is not None
-            else None, kind, tensor.source_index, ready,
-            _overwritten(plan, memory, root, ready, written) if stored else None, channels))
+            q.zero_point if q else None, address, kind, tensor.source_index, ready, overwritten,
+            channels))
     return tuple(table)
 
 
-def _overwritten(plan: Plan, memory: Memory, root: int | None, ready: int,
-                 written: dict[int, list[int]]) -> int | None:
-    """The first instruction after ``ready`` that writes into the tensor's memory."""
-    assert root is not None
-    tensors = plan.graph.tensors
+def _overwritten(plan: Plan, memory: Memory, root: int, stream: _Stream) -> int | None:
+    """The first instruction after which, or by which, the tensor's memory is written again."""
+    tensors, ready = plan.graph.tensors, stream.ready(root)
     start = memory.tensors[root]
     end = start + prod(tensors[root].shape)
-    for other, indexes in sorted(written.items(), key=lambda item: item[1][0]):
-        address = memory.tensors[other]
-        if (other != root and indexes[0] > ready and address < end
-                and address + prod(tensors[other].shape) > start):
-            return indexes[0]
-    return None
+    writers = {i: indexes[0] for i, indexes in stream.written.items()} | stream.taken
+    later = [index for other, index in writers.items()
+             if other != root and index > ready and memory.tensors[other] < end
+             and memory.tensors[other] + prod(tensors[other].shape) > start]
+    return min(later, default=None)

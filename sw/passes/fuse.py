@@ -43,14 +43,15 @@ def _host(layers: list[Layer], guest: Layer, readers: Counter[int]) -> Layer | N
         return None
     inputs = guest.reads
     hosts = [layer for layer in layers if layer.ofm in inputs and layer.add is None
-             and readers[layer.ofm] == 1]
+             and readers[layer.ofm] == 1 and layer.part == guest.part]
     return max(hosts, key=lambda layer: layer.macs, default=None)
 
 
 def _merge(host: Layer, guest: Layer) -> Layer:
     """``host`` with the ADD, MUL or table behind it, in the guest's place."""
     merged = replace(host, ofm=guest.ofm, op=f"{host.op}+{guest.op}",
-                     source=host.source + guest.source)
+                     source=host.source + guest.source,
+                     positions=host.positions + guest.positions)
     add = guest.add
     if guest.table is not None:
         return replace(merged, table=_after(host.table, guest.table))
@@ -86,4 +87,5 @@ def order(plan: Plan) -> Plan:
         else:
             scheduled[layer.ofm] = layer
             stack.pop()
-    return replace(plan, layers=tuple(scheduled.values()))
+    # Whatever a part needs of another is of one before it.
+    return replace(plan, layers=tuple(sorted(scheduled.values(), key=lambda layer: layer.part)))

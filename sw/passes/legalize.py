@@ -15,25 +15,37 @@ from math import prod
 
 import numpy as np
 
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
+from kaniwa.passes.limits import LIMITS, missing_unit
 
-__all__ = ["legalize", "as_map"]
+__all__ = ["legalize", "rewritten", "as_map"]
 
 UNIT = Quantization((1.0,), (0,))
 NO_PADDING = ((0, 0), (0, 0))
 
 
 def legalize(plan: Plan) -> Plan:
-    """Rewrite every operator; raises UnsupportedError naming the operator and the way out."""
-    rewriter = _Rewriter(plan.graph)
+    """Rewrite every operator."""
+    rewriter = _Rewriter(plan.graph, plan.config)
     for op in plan.graph.ops:
         rewriter.rewrite(op)
     return replace(plan, graph=replace(plan.graph, tensors=tuple(rewriter.tensors),
                                        ops=tuple(rewriter.ops)))
+
+
+def rewritten(graph: Graph, op: Op, config: AcceleratorConfig) -> list[Op]:
+    """What becomes of one operator of ``graph``.
+
+    Raises UnsupportedError naming the operator and the way out where the target cannot take it.
+    """
+    rewriter = _Rewriter(graph, config)
+    rewriter.rewrite(op)
+    return rewriter.ops
 
 
 def as_map(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -44,8 +56,9 @@ def as_map(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
 
 
 class _Rewriter:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, config: AcceleratorConfig) -> None:
         self.graph = graph
+        self.config = config
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
 
@@ -58,17 +71,13 @@ class _Rewriter:
             "RELU6": self._relu, "RESHAPE": self._reshape,
             **dict.fromkeys(TABLES, self._function),
         }
+        where = describe(self.graph, op)
         if op.kind not in rewrites:
-            raise UnsupportedError(f"{describe(self.graph, op)}: the accelerator has no such "
-                                   f"operator; it has {', '.join(rewrites)}")
-        for tensor_id in (*op.inputs[:1], *op.outputs):
-            tensor = self.tensors[tensor_id]
-            if tensor.dtype != "int8":
-                raise UnsupportedError(f"{describe(self.graph, op)}: '{tensor.name}' is "
-                                       f"{tensor.dtype}; quantize the model to int8")
-            if not prod(tensor.shape):
-                raise UnsupportedError(f"{describe(self.graph, op)}: '{tensor.name}' has no "
-                                       f"elements; fix the model's shapes")
+            raise UnsupportedError(f"{where}: the accelerator has no such operator; `kaniwa "
+                                   f"operators` lists those that it has")
+        for limit in LIMITS[op.kind]:
+            if (reason := limit(self.graph, op)) is not None:
+                raise UnsupportedError(f"{where}: {reason}")
         rewrites[op.kind](op)
 
     def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
@@ -82,6 +91,8 @@ class _Rewriter:
 
     def emit(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
              output: int | None = None, rule: str | None = None) -> None:
+        if (reason := missing_unit(kind, self.config)) is not None:
+            raise UnsupportedError(f"{describe(self.graph, op)}: {reason}")
         self.ops.append(replace(
             op, kind=kind, inputs=inputs, outputs=op.outputs if output is None else (output,),
             attributes={"source_kind": op.kind, **attributes},
@@ -119,9 +130,6 @@ class _Rewriter:
     def _convolution(self, op: Op) -> None:
         _, kh, kw, channels = self.tensors[op.inputs[1]].shape
         self._window(op, (kh, kw))
-        if channels != self.tensors[op.inputs[0]].shape[3]:
-            raise UnsupportedError(f"{describe(self.graph, op)}: grouped convolutions are not "
-                                   f"supported; use one group, or a depthwise convolution")
         self.emit(op, "CONV_2D", op.inputs, {**op.attributes, "taps": kh * kw * channels})
 
     def _depthwise(self, op: Op) -> None:
@@ -160,9 +168,6 @@ class _Rewriter:
                                op.source_index))
 
     def _average_pool(self, op: Op) -> None:
-        if paddings(op) != NO_PADDING and not op.attributes.get("count_padding"):
-            raise UnsupportedError(f"{describe(self.graph, op)}: average pooling with padding is "
-                                   f"not supported; use VALID padding")
         self._window(op, pair(op, "filter"))
         self._unit_depthwise(op, pair(op, "filter"), op.rule)
 
@@ -206,9 +211,7 @@ class _Rewriter:
         tensor = self.tensors[tensor_id]
         if prod(tensor.shape) == prod(shape):
             return tensor_id
-        if tensor.data is None:
-            raise UnsupportedError(f"{describe(self.graph, op)}: '{tensor.name}' is broadcast from "
-                                   f"{list(tensor.shape)} to {list(shape)}; only constants may be")
+        assert tensor.data is not None
         return self.tensor(f"{tensor.name}:broadcast", shape, tensor,
                            np.ascontiguousarray(np.broadcast_to(tensor.data, shape)))
 

@@ -17,6 +17,7 @@ from kaniwa.layer import Geometry, Layer, Plan, describe, paddings, pair, quanti
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
 from kaniwa.passes.legalize import as_map
+from kaniwa.passes.refusal import Refused
 from kaniwa.rescale import (
     Int64,
     Rule,
@@ -38,10 +39,11 @@ ONE_PIXEL = {"stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0))}
 def lower(plan: Plan) -> Plan:
     """Make a layer of each operator; RESHAPE becomes another name of its input's memory.
 
-    Raises CompileError for an accumulator that may leave int32 or a rounding that the requantizer
-    cannot reproduce, and UnsupportedError for what the target lacks.
+    Raises Refused for accumulators that may leave int32 or roundings that the requantizer cannot
+    reproduce.
     """
     graph = plan.graph
+    reasons: dict[int, str] = {}
     storage = {t.id: t.id for t in graph.tensors if t.data is not None}
     storage.update((i, i) for i in graph.inputs)
     layers = []
@@ -52,7 +54,14 @@ def lower(plan: Plan) -> Plan:
             continue
         storage[output] = output
         stored = replace(op, inputs=tuple(i if i == -1 else storage[i] for i in op.inputs))
-        layers.append(_lower_op(plan, op, stored))
+        position = int(str(op.attributes["position"]))
+        try:
+            layers.append(replace(_lower_op(plan, op, stored), part=plan.part_of[position],
+                                  positions=(position,)))
+        except (CompileError, UnsupportedError) as error:
+            reasons.setdefault(position, str(error))
+    if reasons:
+        raise Refused(reasons)
     return replace(plan, storage=storage, layers=tuple(layers))
 
 
@@ -60,18 +69,8 @@ def _lower_op(plan: Plan, op: Op, stored: Op) -> Layer:
     graph, config = plan.graph, plan.config
     where = describe(plan.model, replace(op, kind=str(op.attributes["source_kind"])))
     if op.kind in ("ADD", "MUL", "TABLE"):
-        if not config.elementwise:
-            raise UnsupportedError(f"{where}: target '{config.name}' has no elementwise unit; use "
-                                   f"a target with elementwise = true")
-        if op.kind == "MUL" and not config.elementwise_multiply:
-            raise UnsupportedError(f"{where}: target '{config.name}' has no elementwise multiplier "
-                                   f"for the product of two tensors; use a target with "
-                                   f"elementwise_multiply = true")
         return _lower_elementwise(graph, op, stored, config.multiplier_bits, where)
     if op.kind == "MAX_POOL_2D":
-        if not config.max_pool:
-            raise UnsupportedError(f"{where}: target '{config.name}' has no max pooling; use a "
-                                   f"target with max_pool = true")
         return _lower_max_pool(graph, op, stored, config.multiplier_bits, where)
     return _lower_convolution(graph, op, stored, config.multiplier_bits, where)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
-from kaniwa.layer import Layer, Pair, Plan, Tile
+from kaniwa.layer import Layer, Pair, Plan, Tile, describe
 from kaniwa.passes.estimate import estimate
 from kaniwa.passes.fields import block_words, layer_blocks, parameter_words, tile_fields
+from kaniwa.passes.refusal import Refused
 
 __all__ = ["tile", "cycles"]
 
@@ -29,12 +30,17 @@ class _Shape:
 
 
 def tile(plan: Plan) -> Plan:
-    """Cut each layer; raises CompileError naming the limit that even the smallest tile breaks."""
+    """Cut each layer; raises Refused naming the limit that even the smallest tile breaks."""
     tiles: list[Tile] = []
+    reasons: dict[int, str] = {}
     for number, layer in enumerate(plan.layers):
-        where = f"{plan.model.name}: layer {number} {layer.op} '{layer.name}'"
-        tiles += _cut(number, layer, _choose(number, layer, plan.config, where),
-                      plan.config)
+        where = describe(plan.model, plan.model.ops[layer.positions[0]])
+        try:
+            tiles += _cut(number, layer, _choose(number, layer, plan.config, where), plan.config)
+        except CompileError as error:
+            reasons.setdefault(layer.positions[0], str(error))
+    if reasons:
+        raise Refused(reasons)
     if len(tiles) > FIELDS["ifm_wait"].high:
         raise CompileError(f"{plan.model.name}: {len(tiles)} instructions, at most "
                            f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers")

@@ -104,7 +104,7 @@ def test_error_names_line_and_reason(text, old, new, message):
 @pytest.mark.parametrize("old, new, message", [
     ("program weights", "# program weights", "the text lacks 'program weights'"),
     ("config out_lanes 8", "config out_lanes 65", "the config is not legal: out_lanes must be"),
-    ("    END", "", "the last instruction is not END"),
+    ("    END", "", "the runs do not have every instruction once"),
     ("LAYER", "LAYER ifm_wait=9", "waits for a later one"),
 ])
 def test_text_that_does_not_fit_together_is_refused(text, old, new, message):

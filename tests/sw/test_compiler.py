@@ -12,7 +12,7 @@ from kaniwa import golden
 from kaniwa.compiler import PIPELINE, compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.emulator import Emulator
-from kaniwa.errors import CompileError, ConfigError, ModelError, UnsupportedError
+from kaniwa.errors import CompileError, ConfigError, ModelError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.inputs import recorded_inputs
@@ -118,8 +118,9 @@ def test_random_layers_on_random_configs_are_exact(kind: str) -> None:
         graph = random_graph(1000 * seed + len(kind), kind, 1 << 17)
         inputs = random_input(graph, seed)
         try:
-            program = compile(graph, config, materialize=seed % 4 == 0, outside="ideal")
-        except (CompileError, UnsupportedError) as error:
+            program = compile(graph, config, materialize=seed % 4 == 0, outside="ideal",
+                              require_accelerator=True)
+        except CompileError as error:
             assert "\n" not in str(error)
             continue
         assert mismatches(program, graph, inputs) == [], f"{kind} {seed} {config}"
@@ -212,8 +213,8 @@ def test_legacy_rules_are_refused_by_name() -> None:
     x = b.tensor((1, 4, 4, 2))
     y = b.conv(x, 2)
     b.ops[0] = replace(b.ops[0], rule="some_rule")
-    with pytest.raises(UnsupportedError, match="unknown rounding rule 'some_rule'"):
-        compile(b.graph((x,), (y,)))
+    with pytest.raises(CompileError, match="unknown rounding rule 'some_rule'"):
+        compile(b.graph((x,), (y,)), require_accelerator=True)
 
 
 @pytest.mark.parametrize(("base", "field", "value", "message"), [

@@ -52,8 +52,9 @@ def test_summary_is_plain_and_complete(program: Program) -> None:
     assert sum(layer["cycles"] for layer in device) == summary["cycles"]
     assert sum(layer["macs"] for layer in summary["layers"]) == program.macs
     assert summary["layers"][-1] | {"lost": {}} == {
-        "name": summary["layers"][-1]["name"], "op": "SOFTMAX", "where": "host", "macs": 0,
-        "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "removed": {}}
+        "name": summary["layers"][-1]["name"], "op": "SOFTMAX", "where": "host",
+        "why": summary["layers"][-1]["why"], "macs": 0, "cycles": 0, "utilization": 0.0,
+        "lost": {}, "instructions": 0, "removed": {}}
 
 
 def test_other_target_is_refused(program: Program) -> None:
@@ -76,7 +77,7 @@ def test_garbage_after_the_end_is_refused(program: Program) -> None:
 def test_other_format_version_is_refused(program: Program) -> None:
     data = bytearray(program.to_bytes())
     data[VERSION_OFFSET] += 1
-    with pytest.raises(ProgramError, match="file format 2, this kaniwa reads 1"):
+    with pytest.raises(ProgramError, match="file format 3, this kaniwa reads 2"):
         Program.from_bytes(bytes(data))
 
 
@@ -100,8 +101,8 @@ def test_damaged_files_end_in_one_error(program: Program) -> None:
 
 
 def _sections(data: bytes) -> list[bytes]:
-    lengths = [struct.unpack_from("<8sQI", data, 16 + 20 * i)[1] for i in range(4)]
-    starts = np.cumsum([16 + 80 + 4, *lengths])
+    lengths = [struct.unpack_from("<8sQI", data, 16 + 20 * i)[1] for i in range(6)]
+    starts = np.cumsum([16 + 120 + 4, *lengths])
     return [data[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
 
 
@@ -126,7 +127,16 @@ def _join(parts: list[bytes], original: bytes) -> bytes:
     (0, b'"local_bytes":', b'"local_bytes":-'),
     (0, b'"images":[[0,', b'"images":[[1,'),
     (0, b'"images":[[0,', b'"images":[[0,99999'),
-    (0, b'"kind":"SOFTMAX"', b'"kind":"EXEC"'),
+    (0, b'"count":', b'"count":1'),
+    (0, b'"count":1,', b'"count":2,'),
+    (0, b'"where":"host"', b'"where":"moon"'),
+    (0, b'"gives":[', b'"gives":[99,'),
+    (3, b'"kind":"SOFTMAX"', b'"kind":"EXEC"'),
+    (3, b'"beta":1.0', b'"beta":[[1,{}]]'),
+    (3, b'"inputs":[', b'"inputs":[77,'),
+    (3, b'"shape":[1,10]', b'"shape":[1,11]'),
+    (3, b'"data":null', b'"data":10'),
+    (3, b'"dtype":"int8"', b'"dtype":"O"'),
     (0, b'"materialized":false', b'"materialized":NaN'),
     (0, b'{', b'[' * 100000),
     (1, b'"dtype":"int8"', b'"dtype":"O"'),

@@ -1,0 +1,168 @@
+"""What the accelerator takes of each operator: named limits, each with the reason and way out.
+
+A limit takes the graph and the operator and returns None, or what the accelerator cannot take.
+Its docstring is the sentence of ``kaniwa operators``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
+
+__all__ = ["LIMITS", "Limit", "missing_unit", "sentence"]
+
+Limit = Callable[[Graph, Op], str | None]
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+
+def _activations(graph: Graph, op: Op) -> list[Tensor]:
+    """Operands that are not weights or settings, and results."""
+    count = 2 if op.kind in ("ADD", "SUB", "MUL", *WITH_CONSTANT) else 1
+    return [graph.tensors[i] for i in (*op.inputs[:count], *op.outputs)]
+
+
+def int8_activations(graph: Graph, op: Op) -> str | None:
+    """Activations are int8 with one scale and a zero point."""
+    for tensor in _activations(graph, op):
+        if tensor.dtype != "int8":
+            return f"'{tensor.name}' is {tensor.dtype}; quantize the model to int8"
+        if tensor.quantization is None or len(tensor.quantization.scales) != 1:
+            return f"'{tensor.name}' has not one scale; quantize it per tensor"
+    return None
+
+
+def some_elements(graph: Graph, op: Op) -> str | None:
+    """Activations have elements."""
+    empty = next((t for t in _activations(graph, op) if not prod(t.shape)), None)
+    return None if empty is None else f"'{empty.name}' has no elements; fix the model's shapes"
+
+
+def constant_weights(graph: Graph, op: Op) -> str | None:
+    """Weights are constant int8 with zero point 0, one scale or one an output channel."""
+    weights = graph.tensors[op.inputs[1]]
+    axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
+    if weights.data is None:
+        return f"weights '{weights.name}' are computed; make them constant"
+    q = weights.quantization
+    if weights.dtype != "int8" or q is None:
+        return f"weights '{weights.name}' are {weights.dtype}; quantize them to int8"
+    if any(q.zero_points):
+        return (f"weights '{weights.name}' have zero point {next(filter(None, q.zero_points))}; "
+                f"quantize them symmetrically")
+    if len(q.scales) > 1 and q.axis != axis:
+        return f"weights '{weights.name}' have scales along axis {q.axis}; use axis {axis}"
+    return None
+
+
+def constant_bias(graph: Graph, op: Op) -> str | None:
+    """The bias, if any, is constant int32 with zero point 0."""
+    if len(op.inputs) < 3 or op.inputs[2] == -1:
+        return None
+    bias = graph.tensors[op.inputs[2]]
+    if bias.data is None:
+        return f"bias '{bias.name}' is computed; make it constant"
+    if bias.dtype != "int32":
+        return f"bias '{bias.name}' is {bias.dtype}; use int32"
+    wrong = any(bias.quantization.zero_points) if bias.quantization else False
+    return f"bias '{bias.name}' has a zero point; quantize it symmetrically" if wrong else None
+
+
+def one_group(graph: Graph, op: Op) -> str | None:
+    """The convolution has one group."""
+    x, weights = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]]
+    return None if weights.shape[3] == x.shape[3] else (
+        "grouped convolutions are not supported; use one group, or a depthwise convolution")
+
+
+def known_activation(graph: Graph, op: Op) -> str | None:
+    """The fused activation is NONE, RELU, RELU6 or RELU_N1_TO_1."""
+    name = op.attributes.get("activation", "NONE")
+    return None if name in ACTIVATIONS else (
+        f"fused activation {name} is not supported; use one of {', '.join(ACTIVATIONS)}")
+
+
+def plain_weights(graph: Graph, op: Op) -> str | None:
+    """Fully connected weights are a matrix in the default format."""
+    plain = op.attributes.get("weights_format", 0) == 0
+    plain = plain and len(graph.tensors[op.inputs[1]].shape) == 2
+    return None if plain else "its weights are shuffled; store them as a matrix"
+
+
+def same_quantization(graph: Graph, op: Op) -> str | None:
+    """Input and output have the same scale and zero point, unless the rule is qdq."""
+    if op.rule == "qdq":
+        return None
+    x, y = (graph.tensors[i].quantization for i in (op.inputs[0], op.outputs[0]))
+    assert x is not None and y is not None
+    return None if abs(x.scale - y.scale) <= 1e-6 and x.zero_point == y.zero_point else (
+        "its input and output have different scales or zero points; give them the same")
+
+
+def unpadded(graph: Graph, op: Op) -> str | None:
+    """There is no padding, unless it counts."""
+    pads = op.attributes["padding"]
+    return None if pads == ((0, 0), (0, 0)) or op.attributes.get("count_padding") else (
+        "average pooling with padding is not supported; use VALID padding")
+
+
+def constant_broadcast(graph: Graph, op: Op) -> str | None:
+    """A broadcast operand is a constant."""
+    shape = graph.tensors[op.outputs[0]].shape
+    for i in op.inputs:
+        tensor = graph.tensors[i]
+        if prod(tensor.shape) != prod(shape) and tensor.data is None:
+            return (f"'{tensor.name}' is broadcast from {list(tensor.shape)} to {list(shape)}; "
+                    f"only constants may be")
+    return None
+
+
+def bytes_moved(graph: Graph, op: Op) -> str | None:
+    """Activations are int8."""
+    wrong = next((t for t in _activations(graph, op) if t.dtype != "int8"), None)
+    return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
+
+
+def function_of_one(graph: Graph, op: Op) -> str | None:
+    """It is a function of one operand, others are one constant value, defined for all of int8."""
+    return why_no_table(graph, op)
+
+
+_ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)
+_WEIGHTED: tuple[Limit, ...] = (*_ANY, constant_weights, constant_bias)
+
+LIMITS: dict[str, tuple[Limit, ...]] = {
+    "CONV_2D": (*_WEIGHTED, one_group),
+    "DEPTHWISE_CONV_2D": _WEIGHTED,
+    "FULLY_CONNECTED": (*_WEIGHTED, plain_weights),
+    "AVERAGE_POOL_2D": (*_ANY, same_quantization, unpadded),
+    "MAX_POOL_2D": (*_ANY, same_quantization),
+    "ADD": (*_ANY, constant_broadcast),
+    "SUB": (*_ANY, constant_broadcast),
+    "MUL": (*_ANY, constant_broadcast),
+    "RELU": _ANY,
+    "RELU6": _ANY,
+    **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
+    "RESHAPE": (bytes_moved, some_elements),
+}
+
+
+def sentence(limit: Limit) -> str:
+    """What users read of a limit."""
+    return (limit.__doc__ or "").strip().splitlines()[0]
+
+
+def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
+    """What the target lacks for a kind of operator that ``legalize`` leaves, or None."""
+    if kind in ("ADD", "MUL", "TABLE") and not config.elementwise:
+        return (f"target '{config.name}' has no elementwise unit; use a target with "
+                f"elementwise = true")
+    if kind == "MUL" and not config.elementwise_multiply:
+        return (f"target '{config.name}' has no elementwise multiplier for the product of two "
+                f"tensors; use a target with elementwise_multiply = true")
+    if kind == "MAX_POOL_2D" and not config.max_pool:
+        return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
+    return None

@@ -1,0 +1,39 @@
+"""Why the accelerator cannot take an operator: the passes' own checks, asked in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kaniwa.errors import CompileError, UnsupportedError
+from kaniwa.layer import Plan, describe
+from kaniwa.passes.legalize import rewritten
+
+__all__ = ["Refused", "why_not"]
+
+
+class Refused(CompileError):
+    """A pass that cannot map operators: ``reasons`` by position in the model, at least one.
+
+    The compiler gives these to the host and begins again.
+    """
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        super().__init__(next(iter(reasons.values())))
+        self.reasons = dict(reasons)
+
+
+def why_not(plan: Plan, position: int) -> str | None:
+    """Why the target cannot take the operator at ``position`` of the model, and the way out.
+
+    None where it can, as far as is known: ``legalize`` is asked here, ``lower`` and ``tile`` speak
+    up later, by ``Refused``, since what they check depends on what becomes of the whole model.
+    """
+    op = plan.model.ops[position]
+    where = f"{describe(plan.model, op)}: "
+    if position in plan.refused:
+        return plan.refused[position].removeprefix(where)
+    try:
+        rewritten(plan.model, op, plan.config)
+    except UnsupportedError as error:
+        return str(error).removeprefix(where)
+    return None
