@@ -109,7 +109,8 @@ class Program:
     of the kind ``outside``. ``steps`` say what device and host do in turn, ``state`` what
     goes from one inference to the next. ``weights`` is the
     number of weights that the device has of the model. ``graph`` is the
-    model itself, there only where the program was compiled in this process; it is not saved.
+    model itself and ``rounding`` says of each layer, by output, how it is requantized (see
+    ``kaniwa.passes.rounding``): there only where the program was compiled in this process.
     """
 
     config: AcceleratorConfig
@@ -133,6 +134,8 @@ class Program:
     weights: int
     materialized: bool
     graph: Graph | None = field(default=None, compare=False, repr=False)
+    rounding: Mapping[int, list[dict[str, Any]]] = field(
+        default_factory=dict, compare=False, repr=False)
 
     @property
     def inputs(self) -> list[TensorInfo]:
@@ -239,12 +242,14 @@ class Program:
                          "macs": layer.macs, "cycles": own.cycles,
                          "utilization": self.utilization(layer.macs, own.cycles),
                          "lost": own.lost, "instructions": len(layer.instructions),
-                         "removed": dict(layer.removed or {})})
+                         "removed": dict(layer.removed or {}),
+                         "rounding": self.rounding.get(layer.output, [])})
         return rows
 
     def _host_rows(self, step: Step) -> list[dict[str, Any]]:
         return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,
-                 "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "removed": {}}
+                 "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "removed": {},
+                 "rounding": []}
                 for op in self.host_ops[step.first:step.first + step.count]]
 
     def _crossing(self, step: Step) -> dict[str, Any]:

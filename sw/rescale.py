@@ -42,7 +42,11 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Rescale:
-    """What the requantizer does in a layer; one ``multiplier`` and ``shift`` a channel."""
+    """What the requantizer does in a layer; one ``multiplier`` and ``shift`` a channel.
+
+    ``thresholds`` are the steps of the rule that were compared, ``adjusted`` the channels whose
+    multiplier is not the one next to the rule's own number.
+    """
 
     multiplier: Int64
     shift: Int64
@@ -50,6 +54,8 @@ class Rescale:
     zero_point: int
     act_min: int
     act_max: int
+    thresholds: int = 0
+    adjusted: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +71,11 @@ class _Steps:
     short: Int64
     has_reached: npt.NDArray[np.bool_]
     has_short: npt.NDArray[np.bool_]
+
+    @property
+    def count(self) -> int:
+        """The steps that can occur."""
+        return int((self.has_reached | self.has_short).sum())
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -181,8 +192,8 @@ def prove(rule: Rule, low: Int64, high: Int64, zero_point: int, bounds: tuple[in
     below, above = low[:, None] - 1, high[:, None] + 1
     reached = _first_at_least(rule, levels, below, above)
     steps = _Steps(levels, reached, reached - 1, reached < above, reached - 1 > below)
-    multiplier, shift, rounding = _fit(steps, rule, bits, where)
-    return Rescale(multiplier, shift, rounding, zero_point, *bounds)
+    multiplier, shift, rounding, adjusted = _fit(steps, rule, bits, where)
+    return Rescale(multiplier, shift, rounding, zero_point, *bounds, steps.count, adjusted)
 
 
 def prove_values(rule: Rule, values: Int64, zero_point: int, bounds: tuple[int, int], bits: int,
@@ -192,8 +203,8 @@ def prove_values(rule: Rule, values: Int64, zero_point: int, bounds: tuple[int, 
     index = np.searchsorted(rule.function(values[None])[0], levels)[None]
     steps = _Steps(levels, values[np.minimum(index, len(values) - 1)],
                    values[np.maximum(index - 1, 0)], index < len(values), index > 0)
-    multiplier, shift, rounding = _fit(steps, rule, bits, where)
-    return Rescale(multiplier, shift, rounding, zero_point, *bounds)
+    multiplier, shift, rounding, adjusted = _fit(steps, rule, bits, where)
+    return Rescale(multiplier, shift, rounding, zero_point, *bounds, steps.count, adjusted)
 
 
 def _first_at_least(rule: Rule, levels: Int64, below: Int64, above: Int64) -> Int64:
@@ -220,8 +231,9 @@ def _first_at_least(rule: Rule, levels: Int64, below: Int64, above: Int64) -> In
     return right
 
 
-def _fit(steps: _Steps, rule: Rule, bits: int, where: str) -> tuple[Int64, Int64, Rounding]:
-    """Multipliers, shifts and the one rounding that meet all steps."""
+def _fit(steps: _Steps, rule: Rule, bits: int,
+         where: str) -> tuple[Int64, Int64, Rounding, int]:
+    """Multipliers, shifts and the one rounding that meet all steps; how many were searched."""
     derived = [_derive(float(slope), bits) for slope in rule.slopes]
     shift = np.array([s for _, s in derived], np.int64)
     failed: int | None = None
@@ -240,7 +252,7 @@ def _fit(steps: _Steps, rule: Rule, bits: int, where: str) -> tuple[Int64, Int64
         else:
             if not _meets(steps, multiplier, chosen, rounding, bits).all():
                 raise AssertionError("the search returned parameters that are not exact")
-            return multiplier, chosen, rounding
+            return multiplier, chosen, rounding, len(wrong)
     raise CompileError(f"{where}: channel {failed}: no {bits}-bit multiplier reproduces its "
                        f"rounding exactly; use a target with larger multiplier_bits")
 

@@ -10,6 +10,7 @@ from kaniwa.host_part import HostOp, HostState, HostTensor
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
 from kaniwa.layer import Memory, Plan
 from kaniwa.passes.fields import tile_fields
+from kaniwa.passes.rounding import rounding_of
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
 
 __all__ = ["emit"]
@@ -35,7 +36,8 @@ def emit(plan: Plan) -> Program:
         layers=tuple(_layer_info(plan, number, stream) for number in range(len(plan.layers))),
         local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
         outside=str(plan.options.outside) if memory.outside_bytes else None,
-        weights=_weights(plan), materialized=plan.options.materialize, graph=model)
+        weights=_weights(plan), materialized=plan.options.materialize, graph=model,
+        rounding={layer.ofm: rounding_of(model, layer) for layer in plan.layers})
 
 
 class _Stream:

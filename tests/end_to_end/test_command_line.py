@@ -42,11 +42,12 @@ def test_resnet8_on_the_simulated_core_is_exact(models: Path, tmp_path: Path,
 
 
 @pytest.mark.rtl
-@pytest.mark.parametrize("model", ["mlperf_kws_dscnn", "mlperf_vww_mbv1_96", "mlperf_sww_1d",
-                                   "mlperf_ad_fc_ae", "tflm_micro_speech"])
+@pytest.mark.parametrize("model", [
+    "mlperf_kws_dscnn.tflite", "mlperf_vww_mbv1_96.tflite", "mlperf_sww_1d.tflite",
+    "mlperf_ad_fc_ae.tflite", "tflm_micro_speech.tflite", "onnx_mlperf_ic_qdq.onnx"])
 def test_other_models_on_the_simulated_core_are_exact(
         model: str, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    values = kaniwa(capsys, "run", models / f"{model}.tflite", "--device", "sim", "--outside",
+    values = kaniwa(capsys, "run", models / model, "--device", "sim", "--outside",
                     "ideal", "--limit", "2", "--check")
     assert values["mismatches"] == 0 and values["checked"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from kaniwa import golden
 from kaniwa.emulator_requantize import requantize
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
+from kaniwa.importers import load_model
 from kaniwa.importers.onnx.model import import_onnx
+from kaniwa.inputs import recorded_inputs
 from kaniwa.passes.elementwise import sum_of
 from kaniwa.rescale import float_half_even
 
@@ -100,3 +103,25 @@ def test_weights_with_a_zero_point_are_refused_by_the_accelerator() -> None:
     op = next(op for op in graph.ops if op.kind == "CONV_2D")
     with pytest.raises(CompileError, match="have zero point -121; quantize them"):
         kaniwa.compile(alone(graph, op), target="base", require_accelerator=True)
+
+
+@pytest.mark.parametrize(("target", "materialize"), [("base", False), ("base", True),
+                                                     ("nano", False), ("large", False)])
+def test_resnet_is_exact_at_every_stored_tensor(target: str, materialize: bool,
+                                                models: Path) -> None:
+    graph = load_model(models / "onnx_mlperf_ic_qdq.onnx")
+    program = kaniwa.compile(graph, target, materialize=materialize,
+                             outside="ideal" if materialize else None)
+    (sample, *_) = recorded_inputs(models / "onnx_mlperf_ic_qdq.onnx", program.inputs)
+    expected = golden.run(graph, sample)
+    with kaniwa.open("emulator", outside=program.outside) as device:
+        session = kaniwa.Session(program, device)
+        result = session.run(sample)
+        np.testing.assert_array_equal(result["dense"], expected[graph.outputs[0]])
+        stored = [t for t in program.tensors if t.address is not None and t.overwritten is None
+                  and t.channels is None]
+        for tensor in stored:
+            np.testing.assert_array_equal(session.read(tensor), expected[tensor.id], tensor.name)
+    assert len(stored) >= (15 if materialize else 1)
+    rows = [row for layer in program.summary()["layers"] for row in layer["rounding"]]
+    assert {row["rule"] for row in rows} == {"qdq"} and {row["form"] for row in rows} == {"EVEN"}

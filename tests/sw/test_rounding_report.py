@@ -1,0 +1,61 @@
+"""What is said of how a layer rounds: its rule, the form of the hardware, the proof, the width."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from graph_builder import GraphBuilder
+
+from kaniwa.compiler import plan_model
+from kaniwa.config import PRESETS
+from kaniwa.graph import Graph, Tensor
+from kaniwa.layer import Options
+from kaniwa.passes.rounding import rounding_of
+
+
+def graph(rule: str) -> Graph:
+    b = GraphBuilder(7)
+    x = b.tensor((1, 6, 6, 4))
+    first = b.conv(x, 8)
+    second = b.conv(x, 8, (1, 1))
+    total = b.op("ADD", (first, second), b.tensor((1, 6, 6, 8)), "litert_add", activation="NONE")
+    built = b.graph((x,), (total,))
+    if rule != "qdq":
+        return built
+    ops = tuple(replace(op, attributes={**op.attributes, "bounds": (-128, 127)}, rule=rule)
+                for op in built.ops)
+    return replace(built, tensors=tuple(_float32(t) for t in built.tensors), ops=ops)
+
+
+def _float32(tensor: Tensor) -> Tensor:
+    """Scales as a file has them: decimal fractions would have ties that only float64 sees."""
+    q = tensor.quantization
+    return tensor if q is None else replace(tensor, quantization=replace(
+        q, scales=tuple(float(np.float32(s)) for s in q.scales)))
+
+
+@pytest.mark.parametrize(("rule", "form", "rules"), [
+    ("qdq", "EVEN", ["qdq", "qdq", "qdq"]),
+    ("litert", "DOUBLE", ["litert_double_rounding", "litert_double_rounding", "litert_add"])])
+def test_rule_form_proof_and_width_are_named(rule: str, form: str, rules: list[str]) -> None:
+    plan = plan_model(graph(rule), PRESETS["base"], Options())
+    rows = [row for layer in plan.layers for row in rounding_of(plan.model, layer)]
+    assert [row["rule"] for row in rows] == rules
+    assert all(row["form"] == form for row in rows[:2])
+    assert rows[0]["proof"].endswith(" thresholds of all channels")
+    assert rows[-1]["proof"] == "all 65536 pairs of operands"
+    assert all(20 < row["multiplier_bits"] <= PRESETS["base"].multiplier_bits for row in rows)
+    assert [row["channels"] for row in rows] == [8, 8, 1]
+
+
+def test_a_table_is_one() -> None:
+    b = GraphBuilder(1)
+    x = b.tensor((1, 2, 2, 4))
+    built = b.graph((x,), (b.op("LOGISTIC", (x,), b.tensor((1, 2, 2, 4), 1 / 256, -128),
+                               "litert_table"),))
+    (layer,) = plan_model(built, PRESETS["base"], Options()).layers
+    assert rounding_of(built, layer) == [
+        {"rule": "litert_table", "form": "TABLE", "proof": "all 256 values"}]
+    assert layer.table is not None and np.unique(layer.table).size > 2
