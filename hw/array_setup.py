@@ -50,9 +50,11 @@ class ArraySetup(Component):
         m.d.comb += self.products.eq(products)
         with m.If(self.taken):
             m.d.sync += active.eq(0)
-        with m.Elif(~active & self.valid):
+        with m.Elif(self.valid):
+            m.d.sync += active.eq(1)
+        # Once it is done nothing is left to be added, so what is taken changes nothing here.
+        with m.If(~active & self.valid):
             m.d.sync += [
-                active.eq(1),
                 Value.cast(products).eq(0),
                 lanes.eq(fields.line_pitch[line_lane_bits(self._config):]),
                 shift.eq(fields.ifm_pitch),

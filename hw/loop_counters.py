@@ -41,15 +41,16 @@ class LoopCounters(Component):
 
     def elaborate(self, platform):
         m = Module()
-        inner_end, all_last = Const(1), Const(1)
+        inner_end = Const(1)
+        next_lasts = []
         for index, name in enumerate(self._loops):
             if self._ahead:
                 last, following = self._round_ahead(m, name, inner_end)
                 # Whether the next step is in the last round of this loop and of those inside it.
-                all_last = all_last & Mux(self.start | inner_end, following, last)
+                next_lasts.append(Mux(self.start | inner_end, following, last))
                 end = Signal(name=f"{name}_end", reset_less=True)
                 with m.If(self.start | self.advance):
-                    m.d.sync += end.eq(all_last)
+                    m.d.sync += end.eq(Cat(next_lasts).all())
             else:
                 last = self._round(m, name, inner_end)
                 end = inner_end & last
