@@ -101,11 +101,14 @@ class WeightDecoder(wiring.Component):
         complete = Signal()
         passed = Signal(2)
         shift = Signal()  # the fetch's word becomes the current one
+        advance = Signal()   # the window may be loaded
         emit = Signal()
+        ends_word = Signal()   # that the window takes an item makes room for a word
         m.d.comb += [
             is_last.eq(item_last & count_one),
             complete.eq(is_zero | (current_valid & (fetch.o.valid | within))),
             passed.eq(end_word + (is_last & end_byte.any())),
+            shift.eq(~current_valid | (advance & ends_word)),
             fetch.o.ready.eq(shift),
         ]
         with m.If(shift):
@@ -123,7 +126,6 @@ class WeightDecoder(wiring.Component):
         window_offset = Signal(range(unit // grain), reset_less=True)
         shifted = Signal(8 * unit * moving)
         taken = Signal()    # the window's item goes on
-        advance = Signal()  # the window may be loaded
         unit_bits = exact_log2(unit)
         m.d.comb += [
             advance.eq(~window_valid | taken),
@@ -152,7 +154,7 @@ class WeightDecoder(wiring.Component):
         with m.FSM():
             with m.State("HEADER"):
                 m.d.comb += [
-                    shift.eq(~current_valid | advance),
+                    ends_word.eq(1),
                     self.idle.eq(fetch.idle & ~current_valid & ~window_valid
                                  & ~self.o_weights.valid
                                  & ~self.o_parameters.valid & ~self.o_table.valid),
@@ -184,13 +186,12 @@ class WeightDecoder(wiring.Component):
                         Format.TABLE: [is_table.eq(1), *items(VALUE_BYTES, TABLE_ENTRIES)],
                     })
             with m.State("TABLE"):
-                m.d.comb += shift.eq(~current_valid)
                 with m.If(may_load):
                     m.next = "ITEMS"
             with m.State("ITEMS"):
                 m.d.comb += [
                     emit.eq(advance & complete),
-                    shift.eq(~current_valid | (emit & passed.any())),
+                    ends_word.eq(complete & (end_word.any() | (is_last & end_byte.any()))),
                 ]
                 with m.If(emit):
                     m.d.sync += [
