@@ -28,10 +28,21 @@ def times(m, value, digit):
 
 
 def times_signed(m, value, factor):
-    """The product of two signed numbers, as a balanced tree of adders."""
-    place = len(factor) - 1
-    product = above(m, times(m, value, factor[:place]),
-                    -times(m, value, factor[place:]), place)
+    """The product of two signed numbers, the second of 5 bits at least, by a tree of adders.
+
+    The factor's two highest bits are one digit, -2 to 1, so that there is no sum for the sign.
+    """
+    place = len(factor) - 3
+    third, second, sign = factor[place:]
+    multiple = Mux(second, Cat(value, value[-1]), Mux(sign, Cat(C(0, 1), value), 0))
+    negated = wire(m, multiple ^ sign.replicate(len(value) + 1)).as_signed()   # less 1 if ``sign``
+    plain = wire(m, value.as_unsigned() & third.replicate(len(value)))
+    # One bit more, for a carry into the lowest one.
+    upper = Cat(C(1, 1), plain[1:]).as_signed() + Cat(sign, negated).as_signed()
+    top = wire(m, Cat(plain[0], upper[1:]).as_signed())
+    half = 1 << (place - 1).bit_length() - 1
+    middle = above(m, times(m, value, factor[half:place]), top, place - half)
+    product = above(m, times(m, value, factor[:half]), middle, half)
     return product[:len(value) + len(factor)].as_signed()
 
 
