@@ -41,7 +41,7 @@ class Timed(Session):
 def model(pools: int) -> Graph:
     """Convolutions, ``pools`` averages with padding for the host, and convolutions."""
     network = Network("pipeline", seed=1)
-    x = network.input(1, 32, 32, 16)
+    x = network.input(1, 12, 12, 16)
     y = network.conv(network.conv(x, 32, 3), 16, 3)
     for _ in range(pools):
         y = network.average_pool(y, 3)
