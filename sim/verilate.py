@@ -72,6 +72,7 @@ def kept_verilog(name: str, made_from: Sequence[str], elaborate: Callable[[], st
     path = cache_folder() / "verilog" / f"{name}-{key}.v"
     with _reporting(path.parent), _locked(path, progress):
         if not path.exists():
+            _tools()   # whoever lacks one learns it before the wait
             with _stage("elaborating the gateware", progress):
                 text = elaborate()
             temporary = path.with_suffix(f".{os.getpid()}")

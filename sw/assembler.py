@@ -43,7 +43,8 @@ TABLES = {"tensor": ("tensors", TensorInfo), "layer": ("layers", LayerInfo),
           "host_tensor": ("host_tensors", HostTensor), "state": ("state", HostState)}
 BYTES = ("data", "initial")      # fields that are hexadecimal digits in the text
 # These have statements of their own, or are not part of the file.
-SPECIAL = {"config", "images", "graph", *(attribute for attribute, _ in TABLES.values())}
+SPECIAL = {"config", "images", "graph", "rounding",
+           *(attribute for attribute, _ in TABLES.values())}
 PLAIN = [field.name for field in dataclasses.fields(Program) if field.name not in SPECIAL]
 
 

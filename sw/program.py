@@ -187,7 +187,7 @@ class Program:
 
     @property
     def macs(self) -> int:
-        """Multiplications of the source model, dense."""
+        """Multiplications of the source model, dense, without those that the host does."""
         return sum(layer.macs for layer in self.layers)
 
     @property
