@@ -24,8 +24,10 @@ __all__ = ["JobResult", "find_bench", "run_job", "run_tests", "build_dut",
            "build_verilog"]
 
 BUILD_ARGUMENTS = ["-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEINCOMPLETE", "-Wno-CMPCONST",
-                   "-Wno-UNSIGNED", "-Wno-ASCRANGE", "-Wno-SELRANGE", "-Wno-WIDTHCONCAT",
-                   "-CFLAGS", "-O1"]
+                   "-Wno-UNSIGNED", "-Wno-ASCRANGE", "-Wno-SELRANGE", "-Wno-WIDTHCONCAT"]
+# What runs once (Verilator's "slow" files) is not optimized: the table of all signals' names is one
+# function, for which the compiler takes minutes otherwise.
+OPTIMIZATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 
 
 @dataclass
@@ -111,7 +113,8 @@ def build_verilog(label: str, text: str) -> tuple[Path, str]:
     text = primitive_models(text) + text
     inputs = ",".join(_input_names(text))
     # The build is linked to the libraries of this very environment, which may go or be moved.
-    key = hashlib.sha256(" ".join([text, *BUILD_ARGUMENTS, sys.prefix]).encode()).hexdigest()[:20]
+    parts = [text, *BUILD_ARGUMENTS, OPTIMIZATION, sys.prefix]
+    key = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:20]
     folder = cache_folder() / "benches" / f"{label}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / "lock"):
@@ -146,6 +149,7 @@ def _environment() -> Iterator[None]:
     """The toolchain's environment, and none of pytest's, for the duration."""
     before = dict(os.environ)
     os.environ.update(environment())
+    os.environ["MAKEFLAGS"] += f" {OPTIMIZATION}"
     os.environ.pop("PYTEST_CURRENT_TEST", None)
     try:
         yield
