@@ -21,20 +21,20 @@ from kaniwa.benchmark.network import Network
 from kaniwa.compiler import compile
 from kaniwa.devices import Device
 from kaniwa.graph import Graph
-from kaniwa.program import Step
-from kaniwa.session import Session
+from kaniwa.program import Program, Step
+from kaniwa.session import Inference, Session
 
 
 class Timed(Session):
     """A session that adds up the seconds of its steps, by who does them."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)      # type: ignore[arg-type]
+    def __init__(self, program: Program, device: Device) -> None:
+        super().__init__(program, device)
         self.seconds = {"device": 0.0, "host": 0.0}
 
-    def _do(self, step: Step, inference: object) -> None:
+    def _do(self, step: Step, inference: Inference) -> None:
         began = time.perf_counter()
-        super()._do(step, inference)      # type: ignore[arg-type]
+        super()._do(step, inference)
         self.seconds[step.where] += time.perf_counter() - began
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from kaniwa.program import Step
 
@@ -152,7 +152,7 @@ class Pipeline(Generic[State, Result]):
                 if error is not None:
                     item.future.set_exception(error)
                 else:
-                    item.future.set_result(result)     # type: ignore[arg-type]
+                    item.future.set_result(cast(Result, result))
             self._changed.notify_all()
         if error is not None and not isinstance(error, Exception):
             raise error      # an interrupt is for this thread, too

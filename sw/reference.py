@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ from kaniwa import golden
 from kaniwa.errors import InputError, UnsupportedError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
-from kaniwa.inputs import Inputs, load_inputs, recorded_inputs, recorded_paths, seeded_inputs
+from kaniwa.inputs import Inputs, seeded_inputs
+from kaniwa.reference_inputs import RECORDED, RecordedVectors, choose_inputs
 
 __all__ = ["WITHOUT_REFERENCE", "LiteRT", "Recorded", "verify"]
 
-SEEDED = 16
-RECORDED = "recorded vectors"
 # Operators that BUILTIN_REF lacks, with the only kernel that LiteRT has for them.
 WITHOUT_REFERENCE = ("ELU",)
 Progress = Callable[[str], None]
@@ -108,29 +106,12 @@ class LiteRT:
         return index
 
 
-class Recorded:
-    """Recorded vectors: ``refs/NAME.npz`` (arrays) and ``.json`` (sha256 of sample 0's tensors).
+class Recorded(RecordedVectors):
+    """Recorded vectors of a TensorFlow Lite model, with sha256 of sample 0's tensors by index."""
 
-    Raises ``InputError`` where they are missing or were made from another model file.
-    """
-
-    def __init__(self, model_path: str | PathLike[str], graph: Graph) -> None:
-        self.graph = graph
-        self.inputs = recorded_inputs(model_path, [graph.tensors[i] for i in graph.inputs])
-        npz, description = recorded_paths(model_path)
-        with np.load(npz, allow_pickle=False) as file:
-            self.arrays = {name: file[name] for name in file.files}
-        try:
-            facts = json.loads(description.read_text())
-            self.description = f"{facts['reference']} (recorded)"
-            self.sha256 = {int(index): str(t["sha256"]) for index, t in facts["tensors"].items()}
-            source = facts["model_sha256"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{description.name}: not a description of recorded vectors: {type(error).__name__}"
-            ) from None
-        if source != graph.source_sha256:
-            raise InputError(f"{npz.name}: recorded from another model file than {graph.name}")
+    def take(self, facts: Mapping[str, Any]) -> None:
+        """Keep the digests."""
+        self.sha256 = {int(index): str(t["sha256"]) for index, t in facts["tensors"].items()}
 
 
 @dataclass
@@ -236,7 +217,9 @@ def verify(
         samples, used, reference = recorded.inputs[:limit], RECORDED, recorded.description
         steps = _against_recorded(recorded, samples, comparison, layers)
     else:
-        samples, used = _choose_inputs(model, graph, inputs, uint8, limit)
+        tensors = [graph.tensors[i] for i in graph.inputs]
+        samples, used = choose_inputs(model, graph, inputs, uint8, limit,
+                                      partial(seeded_inputs, tensors))
         optimized = against.endswith("-optimized")
         litert = LiteRT(model, graph, optimized)
         reference = litert.description
@@ -252,22 +235,6 @@ def verify(
         "mismatches": comparison.mismatches,
         "first_mismatch": comparison.first,
     }
-
-
-def _choose_inputs(
-    model: str | PathLike[str],
-    graph: Graph,
-    inputs: str | PathLike[str] | None,
-    uint8: bool,
-    limit: int | None,
-) -> tuple[Inputs, str]:
-    tensors = [graph.tensors[i] for i in graph.inputs]
-    if inputs is not None and inputs != "recorded":
-        return load_inputs(inputs, tensors, uint8=uint8, limit=limit), fspath(inputs)
-    if inputs == "recorded" or recorded_paths(model)[0].is_file():
-        return recorded_inputs(model, tensors)[:limit], RECORDED
-    count = SEEDED if limit is None else min(limit, SEEDED)
-    return seeded_inputs(tensors, count), f"{count} seeded"
 
 
 def _compared(graph: Graph, layers: bool) -> list[int]:

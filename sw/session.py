@@ -21,7 +21,7 @@ from kaniwa.pipeline import PLACES, WINDOW, Item, Pipeline
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
 from kaniwa.statistics import RunStatistics, in_turn
 
-__all__ = ["Session", "Statistics", "forget_image"]
+__all__ = ["Inference", "Session", "Statistics", "forget_image"]
 
 Arrays = Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Outputs = dict[str, np.ndarray]
@@ -52,7 +52,7 @@ class Statistics:
 
 
 @dataclass(eq=False)
-class _Inference:
+class Inference:
     """What its steps work on: its inputs, what is known by tensor id, what was counted."""
 
     arrays: dict[str, np.ndarray]
@@ -81,7 +81,7 @@ class Session:
         self._host = host_graph(program)
         self._state: dict[int, np.ndarray] = {}
         golden = isinstance(device, GoldenDevice)
-        self._pipeline = Pipeline[_Inference, Outputs](
+        self._pipeline = Pipeline[Inference, Outputs](
             (Step("device", 0, 0, (), ()),) if golden else program.steps, self._do, self._finish)
         _check_target(program, device)
         if isinstance(device, GoldenDevice):
@@ -126,7 +126,7 @@ class Session:
         Like ``submit``, but the device works in the caller's thread, while it waits for outputs.
         Without ``keep_state`` each inference begins with cleared state.
         """
-        waiting: deque[Item[_Inference, Outputs]] = deque()
+        waiting: deque[Item[Inference, Outputs]] = deque()
         try:
             for arrays in inputs:
                 waiting.append(self._pipeline.submit(
@@ -138,7 +138,7 @@ class Session:
         finally:
             self._pipeline.cancel(waiting)
 
-    def _wait_for(self, waiting: deque[Item[_Inference, Outputs]]) -> Outputs:
+    def _wait_for(self, waiting: deque[Item[Inference, Outputs]]) -> Outputs:
         """The outputs of the first inference of ``waiting``, which is then taken from there."""
         item = waiting[0]
         if self.program.host_ops:
@@ -221,12 +221,12 @@ class Session:
         """Whether an inference has to wait for the one before."""
         return bool(self.program.state)
 
-    def _begin(self, inputs: Arrays, as_float: bool, keep_state: bool = True) -> _Inference:
+    def _begin(self, inputs: Arrays, as_float: bool, keep_state: bool = True) -> Inference:
         arrays = self._check_inputs(inputs, as_float)
-        return _Inference(arrays, self._named(arrays), as_float,
+        return Inference(arrays, self._named(arrays), as_float,
                           self._state if keep_state else {})
 
-    def _do(self, step: Step, inference: _Inference) -> None:
+    def _do(self, step: Step, inference: Inference) -> None:
         values, state = inference.values, inference.state
         if not inference.begun:
             values.update(state)
@@ -240,7 +240,7 @@ class Session:
             with self._lock:
                 inference.runs.append(self._run_on_device(step, inference.values))
 
-    def _finish(self, item: Item[_Inference, Outputs]) -> Outputs:
+    def _finish(self, item: Item[Inference, Outputs]) -> Outputs:
         inference = item.state
         seconds = time.perf_counter() - item.began
         self._values = inference.values

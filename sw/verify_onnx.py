@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from os import PathLike, fspath
+from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kaniwa.errors import InputError
 from kaniwa.golden import run
-from kaniwa.importers import load_model
+from kaniwa.importers import read_model_file
 from kaniwa.importers.onnx.model import ImportedOnnx, read_graph
-from kaniwa.inputs import Inputs, load_inputs, recorded_inputs, recorded_paths
+from kaniwa.inputs import Inputs
+from kaniwa.reference_inputs import RECORDED, RecordedVectors, choose_inputs
 from kaniwa.reference_onnx import FLOAT_TOLERANCE, Difference, OnnxRuntime, differences
 
 __all__ = ["RecordedOnnx", "verify_onnx"]
-
-SEEDED = 16
-RECORDED = "recorded vectors"
 
 
 def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike[str] | None,
@@ -33,13 +30,11 @@ def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike
     many ``elements`` of the outputs ``differ``, and by how much at most, where golden and the
     reference each compute on from their own values.
     """
-    load_model(model)      # with its words about files that cannot be read
-    path = Path(model)
-    data = path.read_bytes()
+    path, data = Path(model), read_model_file(model)
     imported = read_graph(data, path.name)
     tally = Tally(imported)
     if against == "recorded":
-        recorded = RecordedOnnx(model, imported)
+        recorded = RecordedOnnx(model, imported.graph)
         samples, used, reference = recorded.inputs[:limit], RECORDED, recorded.description
         steps = _against_recorded(recorded, imported, samples, layers, tally)
     else:
@@ -47,7 +42,8 @@ def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike
         names = () if optimized else {o.name for o in imported.origins.values()}
         runtime = OnnxRuntime(data, path.name, names, optimized)
         reference = runtime.description
-        samples, used = _choose_inputs(model, imported, inputs, uint8, limit)
+        samples, used = choose_inputs(model, imported.graph, inputs, uint8, limit,
+                                      partial(_seeded, imported))
         steps = (_against_optimized(imported, runtime, samples, tally) if optimized
                  else _against_runtime(imported, runtime, samples, layers, tally))
     for done in steps:
@@ -56,39 +52,11 @@ def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike
     return {"reference": reference, "inputs": used, "inferences": len(samples), **tally.report}
 
 
-def _choose_inputs(model: str | PathLike[str], imported: ImportedOnnx,
-                   inputs: str | PathLike[str] | None, uint8: bool,
-                   limit: int | None) -> tuple[Inputs, str]:
-    tensors = [imported.graph.tensors[i] for i in imported.graph.inputs]
-    if inputs is not None and inputs != "recorded":
-        return load_inputs(inputs, tensors, uint8=uint8, limit=limit), fspath(inputs)
-    if inputs == "recorded" or recorded_paths(model)[0].is_file():
-        return recorded_inputs(model, tensors)[:limit], RECORDED
-    count = SEEDED if limit is None else min(limit, SEEDED)
-    return _seeded(imported, count), f"{count} seeded"
-
-
-class RecordedOnnx:
-    """Recorded vectors of an ONNX model: ``refs/NAME.npz`` and what made them, ``.json``.
+class RecordedOnnx(RecordedVectors):
+    """Recorded vectors of an ONNX model.
 
     Arrays ``inI_S`` and ``outI_S`` of every sample, and of sample 0 the values ``q:NAME``.
     """
-
-    def __init__(self, model_path: str | PathLike[str], imported: ImportedOnnx) -> None:
-        graph = imported.graph
-        self.graph = graph
-        self.inputs = recorded_inputs(model_path, [graph.tensors[i] for i in graph.inputs])
-        npz, description = recorded_paths(model_path)
-        with np.load(npz, allow_pickle=False) as file:
-            self.arrays = {name: file[name] for name in file.files}
-        try:
-            facts = json.loads(description.read_text())
-            self.description, source = f"{facts['reference']} (recorded)", facts["model_sha256"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{description.name}: not a description of recorded vectors: "
-                             f"{type(error).__name__}") from None
-        if source != graph.source_sha256:
-            raise InputError(f"{npz.name}: recorded from another model file than {graph.name}")
 
     def values(self, sample: int) -> dict[str, np.ndarray]:
         """The sample's values by name: outputs, and of sample 0 the quantised ones."""

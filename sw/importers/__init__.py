@@ -10,7 +10,7 @@ from kaniwa.graph import Graph
 from kaniwa.importers.operators import OPERATORS, OperatorInfo
 from kaniwa.importers.tflite import import_tflite
 
-__all__ = ["load_model", "OPERATORS", "OperatorInfo"]
+__all__ = ["load_model", "read_model_file", "OPERATORS", "OperatorInfo"]
 
 MAXIMUM_BYTES = 1 << 30
 
@@ -20,6 +20,21 @@ def load_model(path: str | PathLike[str]) -> Graph:
 
     Raises ``ModelError`` for a file that is missing, unreadable, damaged or of no known format,
     ``UnsupportedError`` for a sound model that uses what kaniwa does not support.
+    """
+    data, path = read_model_file(path), Path(path)
+    if data[4:8] == b"TFL3" or path.suffix.lower() == ".tflite":
+        return import_tflite(data, path.name)
+    if path.suffix.lower() == ".onnx":
+        from kaniwa.importers.onnx.model import import_onnx
+
+        return import_onnx(data, path.name)
+    raise ModelError(f"{path}: not a model file that kaniwa knows, expected .tflite or .onnx")
+
+
+def read_model_file(path: str | PathLike[str]) -> bytes:
+    """The content of the model file at ``path``, of any format.
+
+    Raises ``ModelError`` for a file that is missing, unreadable, empty or too large.
     """
     path = Path(path)
     try:
@@ -35,10 +50,4 @@ def load_model(path: str | PathLike[str]) -> Graph:
         raise ModelError(f"{str(path)!r}: cannot be read: {reason}") from None
     if not data:
         raise ModelError(f"{path}: is empty")
-    if data[4:8] == b"TFL3" or path.suffix.lower() == ".tflite":
-        return import_tflite(data, path.name)
-    if path.suffix.lower() == ".onnx":
-        from kaniwa.importers.onnx.model import import_onnx
-
-        return import_onnx(data, path.name)
-    raise ModelError(f"{path}: not a model file that kaniwa knows, expected .tflite or .onnx")
+    return data

@@ -6,36 +6,12 @@ table says how many there are. Scales are drawn so that LiteRT's C++ is defined.
 
 from __future__ import annotations
 
-from operator_cases import (
-    activation,
-    arithmetic,
-    convolution,
-    functions,
-    matrix,
-    movement,
-    pooling,
-    recurrent,
-    reduction,
-    slices,
-    softmax,
-    variables,
-)
+import importlib
+import pkgutil
+
 from operator_cases.cases import DRAWS, Cases, differences
 
 __all__ = ["DRAWS", "Cases", "differences"]
 
-FAMILIES = (
-    activation,
-    arithmetic,
-    convolution,
-    functions,
-    matrix,
-    movement,
-    pooling,
-    reduction,
-    recurrent,
-    slices,
-    softmax,
-    variables,
-)
-assert all(family.__doc__ for family in FAMILIES)
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")
