@@ -17,6 +17,7 @@ __all__ = [
     "load_inputs",
     "load_float_inputs",
     "load_labels",
+    "quantize",
     "recorded_inputs",
     "recorded_paths",
     "seeded_inputs",
@@ -99,15 +100,24 @@ def load_float_inputs(
             raise InputError(
                 f"{path.name}: '{tensor.name}': expected finite float data, found {array.dtype}"
             )
-        if tensor.dtype == "float32":
-            floats[tensor.name] = _batch(path.name, tensor, array.astype(np.float32), False)
-            continue
-        ratio = array.astype(np.float64) / tensor.scale
-        rounded = np.copysign(np.floor(np.abs(ratio) + 0.5), ratio) + tensor.zero_point
-        limits = np.iinfo(tensor.dtype)
-        clamped = np.clip(rounded, limits.min, limits.max).astype(tensor.dtype)
-        floats[tensor.name] = _batch(path.name, tensor, clamped, False)
+        floats[tensor.name] = _batch(path.name, tensor, quantize(array, tensor), False)
     return _inferences(path, floats, limit)
+
+
+def quantize(real: np.ndarray, tensor: Any) -> np.ndarray:
+    """Finite ``real`` numbers in the dtype of ``tensor``: quantized, or float32 as they are.
+
+    ``q = clamp(round(x / scale) + zero_point)``, halves away from zero, as LiteRT's QUANTIZE.
+    Raises ``InputError`` for an integer tensor without a scale.
+    """
+    if tensor.dtype == "float32":
+        return real.astype(np.float32)
+    if tensor.scale is None:
+        raise InputError(f"'{tensor.name}' is {tensor.dtype} without a scale: give integers")
+    ratio = real.astype(np.float64) / tensor.scale
+    rounded = np.copysign(np.floor(np.abs(ratio) + 0.5), ratio) + tensor.zero_point
+    limits = np.iinfo(tensor.dtype)
+    return np.clip(rounded, limits.min, limits.max).astype(tensor.dtype)
 
 
 def recorded_paths(model_path: str | PathLike[str]) -> tuple[Path, Path]:

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from kaniwa.graph import Graph
     from kaniwa.program import Program
 
-__all__ = ["compile_options", "json_option", "input_options", "device_options", "target_for",
-           "load_program", "show_json", "show_table", "progress", "board_progress",
+__all__ = ["apply_options", "compile_options", "json_option", "input_options", "device_options",
+           "target_for", "load_program", "show_json", "show_table", "progress", "board_progress",
            "track"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Item = TypeVar("Item")
 
 
-def _apply(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+def apply_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+    """A decorator that adds ``options`` to a command, in their order."""
     def decorate(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
@@ -34,7 +35,7 @@ def _apply(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Comma
     return decorate
 
 
-compile_options = _apply([
+compile_options = apply_options([
     click.option("--target", default="base", show_default=True, metavar="T",
                  help="A preset (nano, small, base, large, xl) or a TOML file."),
     click.option("--outside", default=None, metavar="KIND",
@@ -48,13 +49,13 @@ compile_options = _apply([
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
-input_options = _apply([
+input_options = apply_options([
     click.option("--uint8", is_flag=True, help="Take uint8 data for an int8 input as x - 128."),
     click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N",
                  help="Use the first N inferences only."),
 ])
 
-device_options = _apply([
+device_options = apply_options([
     click.option("--device", default="emulator", show_default=True, metavar="D",
                  help="golden, emulator, sim, sim:BOARD, serial:PORT[?baud=B] or tcp:HOST:PORT."),
     click.option("--stalls", type=click.FloatRange(0, 0.95), default=0.0, metavar="P",

@@ -24,6 +24,13 @@ from kaniwa.commands.options import (
     target_for,
     track,
 )
+from kaniwa.commands.preprocess import (
+    Answers,
+    Preprocessing,
+    answer_options,
+    preprocess_options,
+    show_answers,
+)
 from kaniwa.errors import InputError
 
 __all__ = ["run_command"]
@@ -36,6 +43,8 @@ __all__ = ["run_command"]
 @device_options
 @click.option("--input", "source", default="recorded", show_default=True, metavar="X.npz",
               help="Inputs (.npz or .npy), or 'recorded' for the model's reference samples.")
+@preprocess_options
+@answer_options
 @click.option("--output", type=click.Path(path_type=Path), default=None, metavar="Y.npz",
               help="Where to write the outputs, keyed by output name.")
 @click.option("--check", is_flag=True, help="Compare every output with the golden model.")
@@ -43,7 +52,7 @@ __all__ = ["run_command"]
               help="The model of a program file, for --check.")
 @input_options
 @click.option("--float", "as_float", is_flag=True,
-              help="Quantize float inputs and dequantize the outputs.")
+              help="Quantize float inputs (--input), and dequantize the outputs.")
 @click.option("--stream", is_flag=True, help="Keep the state from one inference to the next.")
 @click.option("--trace", type=click.Path(path_type=Path), default=None, metavar="FILE.vcd",
               help="sim: write a waveform of the run.")
@@ -51,8 +60,9 @@ __all__ = ["run_command"]
 @click.pass_context
 def run_command(ctx: click.Context, program: Path, target: str, device: str, source: str,
                 output: Path | None, check: bool, model: Path | None, uint8: bool,
-                limit: int | None, as_float: bool, stream: bool, trace: Path | None,
-                stalls: float, seed: int, as_json: bool, **options: Any) -> None:
+                limit: int | None, as_float: bool, label_file: Path | None, top: int | None,
+                stream: bool, trace: Path | None, stalls: float, seed: int, as_json: bool,
+                **options: Any) -> None:
     """Run a program file or a model on a device."""
     from kaniwa import devices
     from kaniwa.board_device import BoardDevice
@@ -63,11 +73,18 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
     devices.check_name(device)
     if trace is not None and device != "sim":
         raise click.UsageError("--trace is for --device sim", ctx)
+    preprocessing = Preprocessing.take(ctx, options)
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("compiling"):
         compiled, graph = load_program(program, target_for(ctx, target, device), options, given)
         graph = graph or _graph_for_check(check, model, program)
-    inputs = _load(source, model or program, compiled, uint8, limit, as_float)
+    answers = Answers.of(compiled, label_file, top, as_float)
+    done: dict[str, Any] | None = None
+    if preprocessing.files:
+        inputs, done = preprocessing.inputs(compiled.inputs)
+        inputs = inputs[:limit]
+    else:
+        inputs = _load(source, model or program, compiled, uint8, limit, as_float)
     sim_options = {"stalls": stalls, "seed": seed, "trace": trace} if device == "sim" else {}
     results, runs = [], []
     with progress(f"starting {device}") as update:
@@ -85,6 +102,10 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
         values = _report(device, compiled, runs, round(time.monotonic() - began, 3))
         if isinstance(opened, BoardDevice):
             values["link"] = dataclasses.asdict(opened.link_statistics)
+    if done is not None:
+        values["preprocessing"] = done
+    if answers is not None:
+        values["answers"] = answers.name(results, preprocessing.files)
     if check:
         values |= _compare(graph, inputs, results, {} if stream else None)
     if output is not None:
@@ -165,14 +186,14 @@ def _compare(graph: Any, inputs: list[dict[str, np.ndarray]],
 def _stack(program: Any, results: list[dict[str, np.ndarray]],
            as_float: bool) -> dict[str, np.ndarray]:
     """Outputs of all inferences; the inferences' axis replaces a leading axis of 1."""
+    from kaniwa.postprocess import dequantize
+
     stacked = {}
     for item in program.outputs:
         arrays = np.stack([result[item.name] for result in results])
         if arrays.ndim > 1 and arrays.shape[1] == 1:
             arrays = arrays[:, 0]
-        if as_float and item.dtype != "float32":
-            arrays = ((arrays.astype(np.float64) - item.zero_point) * item.scale).astype(np.float32)
-        stacked[item.name] = arrays
+        stacked[item.name] = dequantize(arrays, item) if as_float else arrays
     return stacked
 
 
@@ -182,6 +203,7 @@ def _show(values: dict[str, Any]) -> None:
         ("layer", "cycles", "utilization", "lost"),
         [(layer["name"][-60:], layer["cycles"], layer["utilization"],
           ", ".join(f"{k} {v:,}" for k, v in layer["lost"].items())) for layer in values["layers"]])
+    show_answers(values)
     if values["host"]:
         click.echo(f"on the host: {', '.join(values['host'])}")
     click.echo(f"cycles {values['cycles']:,}, utilization {values['utilization']:.3f}, "

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from kaniwa import cli
 
 
 def test_python_example_of_the_readme_runs(root: Path) -> None:
@@ -16,6 +19,35 @@ def test_python_example_of_the_readme_runs(root: Path) -> None:
     assert blocks
     for block in blocks:
         subprocess.run([sys.executable, "-c", block], cwd=root, check=True)
+
+
+def test_examples_of_the_preprocessing_page_print_what_it_shows(
+        root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks in turn, in a folder beside models/: Python and commands.
+
+    The lines shown under a command are printed
+    in that order; `...` stands for others.
+    """
+    (tmp_path / "models").symlink_to(root / "models")
+    monkeypatch.chdir(tmp_path)
+    page = (root / "docs" / "preprocessing.md").read_text()
+    commands = 0
+    for kind, block in re.findall(r"```(python|console)\n(.*?)```", page, re.DOTALL):
+        if kind == "python":
+            exec(compile(block, "preprocessing.md", "exec"), {})
+            continue
+        for example in block.split("$ ")[1:]:
+            command, *shown = example.splitlines()
+            with pytest.raises(SystemExit):
+                cli.main(shlex.split(command)[1:])
+            captured = capsys.readouterr()
+            printed = iter([" ".join(line.split())
+                            for line in (captured.out + captured.err).splitlines()])
+            for line in (" ".join(line.split()) for line in shown):
+                assert line in ("", "...") or line in printed, f"{command}: not printed: {line}"
+            commands += 1
+    assert commands >= 3
 
 
 @pytest.mark.rtl

@@ -1,0 +1,142 @@
+"""Options of ``kaniwa run`` for images, recordings and labels, and what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from kaniwa.commands.options import apply_options, show_table
+from kaniwa.errors import InputError
+
+__all__ = ["preprocess_options", "Preprocessing", "answer_options", "Answers", "show_answers"]
+
+DEFAULT_TOP = 5
+
+preprocess_options = apply_options([
+    click.option("--image", "images", type=click.Path(path_type=Path), multiple=True,
+                 metavar="FILE", help="An image as input; give it again for more inferences."),
+    click.option("--resize", type=click.Choice(["crop", "stretch"]), default="crop",
+                 show_default=True, help="Take the centred part of the input's shape, or all."),
+    click.option("--filter", "filter", default="bilinear", show_default=True,
+                 type=click.Choice(["bilinear", "nearest", "bicubic", "lanczos"]),
+                 help="Filter of the resizing (Pillow's)."),
+    click.option("--normalize", default=None, metavar="NAME",
+                 help="0..255, 0..1, -1..1, mean128, imagenet, caffe, or bytes (as integers); "
+                      "default: what the input's quantization tells."),
+])
+
+answer_options = apply_options([
+    click.option("--labels", "label_file", type=click.Path(path_type=Path), default=None,
+                 metavar="FILE", help="Names of the classes, one a line; prints the largest."),
+    click.option("--top", type=click.IntRange(min=1), default=None, metavar="N",
+                 help=f"Print the N largest classes of each inference  [{DEFAULT_TOP} with "
+                      "--labels]."),
+])
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What the options of ``preprocess_options`` say."""
+
+    images: tuple[Path, ...]
+    resize: str
+    filter: str
+    normalize: str | None
+
+    @classmethod
+    def take(cls, ctx: click.Context, options: dict[str, Any]) -> Preprocessing:
+        """From ``options``, which then no longer have them.
+
+        Raises click.UsageError for options that do not go together.
+        """
+        taken = cls(**{field.name: options.pop(field.name) for field in fields(cls)})
+        if taken.files and (_given(ctx, "source") or _given(ctx, "uint8")):
+            raise click.UsageError("--image is instead of --input and --uint8", ctx)
+        for name in ("resize", "filter", "normalize"):
+            if _given(ctx, name) and not taken.images:
+                raise click.UsageError(f"--{name} is for --image", ctx)
+        return taken
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files to take inputs from; none: the inputs are arrays."""
+        return self.images
+
+    def inputs(self, tensors: Sequence[Any]) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
+        """An inference for each file, and a description of what was done for the report."""
+        if len(tensors) != 1:
+            raise InputError(f"the model has {len(tensors)} inputs: give arrays with --input")
+        from kaniwa.preprocess import default_normalization, load_image
+
+        tensor = tensors[0]
+        normalize = self.normalize or default_normalization(tensor)
+        arrays = [load_image(path, tensor, normalize, self.resize, self.filter)
+                  for path in self.images]
+        done = {"files": [str(path) for path in self.files], "resize": self.resize,
+                "filter": self.filter, "normalize": normalize,
+                "normalize_from": "option" if self.normalize else "quantization"}
+        return [{tensor.name: array} for array in arrays], done
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How many classes to name for each inference, and by which labels."""
+
+    top: int
+    labels: list[str] | None
+    tensor: Any
+    as_float: bool
+
+    @classmethod
+    def of(cls, program: Any, label_file: Path | None, top: int | None,
+           as_float: bool) -> Answers | None:
+        """From the options; None where they ask for none. Labels are checked here."""
+        if label_file is None and top is None:
+            return None
+        from kaniwa.postprocess import class_count, load_label_names
+
+        tensor = program.outputs[0]
+        classes = class_count(tensor)
+        labels = load_label_names(label_file, classes) if label_file else None
+        return cls(top or DEFAULT_TOP, labels, tensor, as_float)
+
+    def name(self, results: Sequence[dict[str, np.ndarray]],
+             files: Sequence[Path]) -> list[dict[str, Any]]:
+        """The largest classes of the first output of each inference, for the report."""
+        from kaniwa.postprocess import dequantize, top_classes
+
+        rows = []
+        for number, result in enumerate(results):
+            values = result[self.tensor.name]
+            top = top_classes(dequantize(values, self.tensor) if self.as_float else values,
+                              self.top, self.labels)
+            rows.append({"inference": number, "file": str(files[number]) if files else None,
+                         "top": [{"class": answer.number, "label": answer.label,
+                                  "value": answer.value} for answer in top]})
+        return rows
+
+
+def show_answers(values: dict[str, Any]) -> None:
+    """Print what was done to make the inputs, and the classes, as far as the report has them."""
+    done = values.get("preprocessing")
+    if done and "normalize" in done:
+        told = "told by the input's quantization" if done["normalize_from"] == "quantization" \
+            else "as given"
+        click.echo(f"images: {done['resize']}, {done['filter']}, normalized {done['normalize']} "
+                   f"({told})")
+    if "answers" not in values:
+        return
+    # Columns that say nothing are left out.
+    rows = [{"inference": answer["inference"], "file": answer["file"] and Path(answer["file"]).name,
+             **row} for answer in values["answers"] for row in answer["top"]]
+    columns = [name for name in rows[0] if rows[0][name] is not None]
+    show_table("", columns, [[row[name] for name in columns] for row in rows])
+
+
+def _given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT

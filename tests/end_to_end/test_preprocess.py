@@ -1,0 +1,120 @@
+"""``kaniwa run`` from an image or a recording to named classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kaniwa import cli
+
+CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object, status: int = 0) -> str:
+    """What ``kaniwa run`` prints; its one line of error for another status than 0."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", *map(str, arguments)])
+    captured = capsys.readouterr()
+    assert int(stopped.value.code or 0) == status, captured.err
+    if status:
+        assert captured.out == "" and captured.err.count("\n") == 1
+    return captured.err if status else captured.out
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(run(capsys, *arguments, "--json"))
+    return values
+
+
+@pytest.fixture
+def images(models: Path, tmp_path: Path) -> list[Path]:
+    """The ten images of the demo as PNG files."""
+    bytes_ = (np.load(models / "inputs" / "resnet8_ten.npz")["input_1_int8"] ^ -128).view(np.uint8)
+    paths = [tmp_path / f"{number}.png" for number in range(10)]
+    for path, pixels in zip(paths, bytes_, strict=True):
+        Image.fromarray(pixels).save(path)
+    return paths
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    (tmp_path / "labels.txt").write_text("\n".join(CLASSES) + "\n")
+    return tmp_path / "labels.txt"
+
+
+def test_image_files_give_the_answers_of_their_arrays(
+        models: Path, images: list[Path], labels: Path, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [part for path in images for part in ("--image", path)]
+    values = run_json(capsys, models / "mlperf_ic_resnet8.tflite", *arguments, "--labels", labels,
+                      "--top", "2", "--check", "--output", tmp_path / "out.npz")
+    ten = np.load(models / "inputs" / "resnet8_ten.npz")
+    assert np.array_equal(np.load(tmp_path / "out.npz")["Identity_int8"], ten["expected"])
+    assert values["preprocessing"] == {
+        "files": [str(path) for path in images], "resize": "crop", "filter": "bilinear",
+        "normalize": "0..255", "normalize_from": "quantization"}
+    first = [answer["top"][0]["label"] for answer in values["answers"]]
+    expected = ten["expected"].reshape(10, 10)
+    assert first == [CLASSES[i] for i in expected.argmax(axis=1)]
+    assert values["answers"][3]["top"][0]["value"] == expected[3].max()
+    assert all(len(answer["top"]) == 2 for answer in values["answers"])
+    assert values["mismatches"] == 0
+
+
+def test_float_prints_real_values_and_top_alone_prints_numbers(
+        models: Path, images: list[Path], labels: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, models / "mlperf_ic_resnet8.tflite", "--image", images[0], "--labels",
+               labels, "--float", "--normalize", "bytes")
+    assert "images: crop, bilinear, normalized bytes (as given)" in text
+    assert text.count("0.png") == 5 and "frog         0.996" in text
+    values = run_json(capsys, models / "mlperf_ic_resnet8.tflite", "--limit", "1", "--top", "1")
+    assert values["answers"][0]["file"] is None and "preprocessing" not in values
+    assert list(values["answers"][0]["top"][0]) == ["class", "label", "value"]
+
+
+def test_onnx_model_in_float_takes_a_named_normalization(
+        models: Path, images: list[Path], labels: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    model = models / "onnx_mlperf_ic_qdq.onnx"
+    values = run_json(capsys, model, "--image", images[8], "--normalize", "0..255", "--labels",
+                      labels, "--check")
+    assert values["mismatches"] == 0 and values["answers"][0]["top"][0]["label"] == "dog"
+    line = run(capsys, model, "--image", images[8], status=1)
+    assert "'input_1' is float32" in line and "give --normalize" in line
+
+
+@pytest.mark.parametrize("arguments, says, status", [
+    ("--image {folder}/labels.txt", "labels.txt: not an image", 1),
+    ("--image {folder}/cut.png", "cut.png: not a sound image", 1),
+    ("--image {folder}/0.png --labels {folder}/nine.txt", "nine.txt: 9 labels, but the model has "
+     "10 classes", 1),
+    ("--image {folder}/0.png --labels {folder}/0.png", "0.png: not UTF-8 text", 1),
+    ("--image {folder}/0.png --normalize none", "no normalization 'none'", 1),
+    ("--image {folder}/0.png --resize pad", "'pad' is not one of", 2),
+    ("--image {folder}/0.png --input recorded", "instead of --input", 2),
+    ("--image {folder}/0.png --uint8", "instead of --input", 2),
+    ("--normalize 0..1", "--normalize is for --image", 2),
+    ("--filter nearest", "--filter is for --image", 2),
+    ("--top 0", "--top", 2),
+])
+def test_what_does_not_fit_is_one_line(
+        arguments: str, says: str, status: int, models: Path, images: list[Path], labels: Path,
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "nine.txt").write_text("\n".join(CLASSES[1:]))
+    (tmp_path / "cut.png").write_bytes(images[0].read_bytes()[:-100])
+    line = run(capsys, models / "mlperf_ic_resnet8.tflite",
+               *arguments.format(folder=tmp_path).split(), status=status)
+    assert says in line
+
+
+def test_models_that_take_no_image_are_named(models: Path, images: list[Path],
+                                             capsys: pytest.CaptureFixture[str]) -> None:
+    line = run(capsys, models / "mlperf_ad_fc_ae.tflite", "--image", images[0], "--normalize",
+               "0..1", status=1)
+    assert "[1, 640], which is not an image's" in line
