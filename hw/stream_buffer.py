@@ -30,10 +30,12 @@ class StreamBuffer(Component):
         second = Signal(self._shape, reset_less=True)
         valid = Signal()     # of first
         full = Signal()      # both are there
+        room = Signal(init=1)   # not full: a flip-flop of its own, for it often goes far
         accepted = self.i.valid & ~full
         left = valid & self.o.ready
+        full_next = ~left & (full | (valid & accepted))
         m.d.comb += [
-            self.i.ready.eq(~full),
+            self.i.ready.eq(room),
             self.o.valid.eq(valid),
             self.o.payload.eq(first),
             self.moves.eq((full | self.i.valid) & (~valid | left)),
@@ -41,7 +43,8 @@ class StreamBuffer(Component):
         ]
         m.d.sync += [
             valid.eq(accepted | full | (valid & ~left)),
-            full.eq(~left & (full | (valid & accepted))),
+            full.eq(full_next),
+            room.eq(~full_next),
         ]
         with m.If(~full):
             m.d.sync += second.eq(self.i.payload)

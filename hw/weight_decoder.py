@@ -10,6 +10,7 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.elementwise import table_layout
 from kaniwa.hw.interfaces import chunk_layout, parameter_layout, read_port, unit_layout
+from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.hw.weight_fetch import WeightFetch
 from kaniwa.isa import Format
 
@@ -101,7 +102,7 @@ class WeightDecoder(wiring.Component):
         complete = Signal()
         passed = Signal(2)
         shift = Signal()  # the fetch's word becomes the current one
-        advance = Signal()   # the window may be loaded
+        advance = Signal()   # the window has room: a flip-flop, for it goes far
         emit = Signal()
         ends_word = Signal()   # that the window takes an item makes room for a word
         m.d.comb += [
@@ -120,25 +121,27 @@ class WeightDecoder(wiring.Component):
         grain = math.gcd(VALUE_BYTES, own, unit)
         reach = max(own_step, shared_step if shared_step < size else 0) + unit - grain
         moving = max(-(-reach // unit), UNITS - 1 if packed else 0)
-        window = Signal(8 * max(size, moving * unit), reset_less=True)
-        window_valid = Signal()
-        window_item = Signal(8, reset_less=True)
-        window_offset = Signal(range(unit // grain), reset_less=True)
-        shifted = Signal(8 * unit * moving)
-        taken = Signal()    # the window's item goes on
         unit_bits = exact_log2(unit)
+        m.submodules.windows = windows = StreamBuffer(data.StructLayout({
+            "bytes": 8 * max(size, moving * unit), "item": 8, "offset": range(unit // grain)}))
+        window, given = windows.o, windows.i.payload
+        shifted = Signal(8 * unit * moving)
         m.d.comb += [
-            advance.eq(~window_valid | taken),
+            advance.eq(windows.i.ready),
             shifted.eq(Cat(current, word) >> Cat(C(0, unit_bits + 3), position[unit_bits:])),
+            windows.i.valid.eq(emit),
+            given.bytes.eq(Cat(shifted, current[8 * unit * moving:])),
+            given.item.eq(item),
+            given.offset.eq(position[exact_log2(grain):unit_bits]),
         ]
-        with m.If(advance):
-            m.d.sync += window_valid.eq(emit)
-        with m.If(emit):
-            m.d.sync += [
-                window.eq(Cat(shifted, current[8 * unit * moving:])),
-                window_item.eq(item),
-                window_offset.eq(position[exact_log2(grain):unit_bits]),
-            ]
+        # A header is taken only while the buffer has room, so what waits in its second place is of
+        # the block in work; its first may be of the one before.
+        block = Signal(data.StructLayout({
+            "is_weights": 1, "is_table": 1, "is_shared": 1, "is_zero": 1, "width": 3,
+            "bank_and_table": 2, "scale": 37}), reset_less=True)   # of the first
+        with m.If(~window.valid | window.ready):
+            m.d.sync += block.eq(Cat(is_weights, is_table, is_shared, is_zero, width,
+                                     bank_and_table, scale))
 
         def items(bytes_each, number):
             """A word of a block has ``number`` items of ``bytes_each`` bytes."""
@@ -155,11 +158,10 @@ class WeightDecoder(wiring.Component):
             with m.State("HEADER"):
                 m.d.comb += [
                     ends_word.eq(1),
-                    self.idle.eq(fetch.idle & ~current_valid & ~window_valid
+                    self.idle.eq(fetch.idle & ~current_valid & ~window.valid
                                  & ~self.o_weights.valid
                                  & ~self.o_parameters.valid & ~self.o_table.valid),
                 ]
-                # The window's item, if any, leaves in this cycle: what it needs may change now.
                 with m.If(current_valid & advance):
                     m.d.sync += [
                         count.eq(header.count),
@@ -210,34 +212,35 @@ class WeightDecoder(wiring.Component):
         weights_taken = Signal()
         value_taken = Signal()
         value_free = Signal()  # one register serves both outputs of values
-        part = window_item[:exact_log2(shared // own)]  # own records come in parts of a transfer
-        values = window >> Cat(C(0, exact_log2(8 * grain)), window_offset)
+        at_once = block.is_shared | block.is_table
+        part = window.payload.item[:exact_log2(shared // own)]   # own records come in parts
+        values = window.payload.bytes >> Cat(C(0, exact_log2(8 * grain)), window.payload.offset)
         entry = self.o_table.payload
         m.d.comb += [
             entry.value.eq(self.o_parameters.payload[0].bias),
-            weights_taken.eq(window_valid & is_weights
+            weights_taken.eq(window.valid & block.is_weights
                              & (~self.o_weights.valid | self.o_weights.ready)),
             value_free.eq((~self.o_parameters.valid | self.o_parameters.ready)
                           & (~self.o_table.valid | self.o_table.ready)),
-            value_taken.eq(window_valid & ~is_weights & value_free),
-            taken.eq(weights_taken | value_taken),
+            value_taken.eq(window.valid & ~block.is_weights & value_free),
+            window.ready.eq(weights_taken | value_taken),
         ]
         with m.If(weights_taken):
             m.d.sync += self.o_weights.valid.eq(1)
-            self._extract(m, window, width, is_zero, packed)
+            self._extract(m, window.payload.bytes, block, packed)
         with m.Elif(self.o_weights.ready):
             m.d.sync += self.o_weights.valid.eq(0)
         with m.If(value_free):
             m.d.sync += [
-                self.o_parameters.valid.eq(
-                    value_taken & ~is_table & (is_shared | (part == shared // own - 1))),
-                self.o_table.valid.eq(value_taken & is_table),
+                self.o_parameters.valid.eq(value_taken & ~block.is_table
+                                           & (block.is_shared | (part == shared // own - 1))),
+                self.o_table.valid.eq(value_taken & block.is_table),
             ]
         with m.If(value_taken):
-            self._take_records(m, values, is_shared | is_table, part, scale)
+            self._take_records(m, values, at_once, part, block.scale)
             m.d.sync += [
-                Cat(entry.table, entry.bank).eq(bank_and_table),
-                entry.index.eq(window_item),
+                Cat(entry.table, entry.bank).eq(block.bank_and_table),
+                entry.index.eq(window.payload.item),
             ]
         return m
 
@@ -276,18 +279,18 @@ class WeightDecoder(wiring.Component):
                     record.zeros.eq(0),
                 ]
 
-    def _extract(self, m, window, width, is_zero, packed):
-        """The window's weights, sign-extended from ``width`` bits (0: 8), as a chunk."""
+    def _extract(self, m, window, block, packed):
+        """The window's weights, sign-extended from ``block.width`` bits (0: 8), as a chunk."""
         size = self._config.read_bytes
         chunk = self.o_weights.payload
         if not packed:
             m.d.sync += chunk.eq(window)
             return
-        with m.Switch(width):
+        with m.Switch(block.width):
             for bits in range(8):
                 with m.Case(bits):
                     taken = bits or 8
                     weights = [window[j * taken:(j + 1) * taken].as_signed() for j in range(size)]
                     m.d.sync += chunk.eq(Cat(Cat(w, w[-1].replicate(8 - taken)) for w in weights))
-        with m.If(is_zero):
+        with m.If(block.is_zero):
             m.d.sync += chunk.eq(0)

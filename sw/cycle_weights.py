@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
@@ -25,10 +26,10 @@ class WeightPath:
         self._passed: list[int] = []    # cycles in which words leave the queue of the fetch,
         self._shifted: list[int] = []   # and the fetch
         self.address = 0
-        # The item in the first stage of the decoder: since when, for which output, whether it needs
-        # room there, whether it completes a word. When the last one went on.
-        self._window: tuple[int, int, bool, bool] | None = None
-        self._taken = 0
+        # Items in the first stage of the decoder, which has two places: since when, for which
+        # output, whether it needs room there, whether it completes a word. When the last two did.
+        self._windows: deque[tuple[int, int, bool, bool]] = deque()
+        self._taken_before = self._taken = -1
         # Of the outputs, for weights and for records and tables: what waits in their registers
         # (since when, whether it completes a word), when they were last left, words written and
         # released.
@@ -129,21 +130,26 @@ class WeightPath:
             else:
                 self._events.parameters_ready.append(cycle + 1)
 
-    def _take(self) -> bool:
-        """The item in the first stage goes on to its output, if that is known; whether it has."""
-        if self._window is None:
-            return True
-        emitted, output, takes_room, completes = self._window
-        if not self._settle(output):
-            return False
-        self._taken = max(emitted + 1, self._accepted[output])
-        self._window = None
-        if takes_room:
-            self._waiting[output] = self._taken, completes
-            self._settle(output)
-        else:
-            self._leaves(output, self._taken + 1, completes)
-        return True
+    def _take(self) -> int | None:
+        """Items in the first stage go on to their outputs, as far as that is known.
+
+        Returns from when on there is a place for another one, None if that is not known.
+        """
+        while self._windows:
+            emitted, output, takes_room, completes = self._windows[0]
+            if not self._settle(output):
+                break
+            self._windows.popleft()
+            self._taken_before = self._taken
+            self._taken = max(emitted + 1, self._taken + 1, self._accepted[output])
+            if takes_room:
+                self._waiting[output] = self._taken, completes
+                self._settle(output)
+            else:
+                self._leaves(output, self._taken + 1, completes)
+        if len(self._windows) == 2:
+            return None
+        return (self._taken if self._windows else self._taken_before) + 1
 
     def _decode(self) -> Generator[None, None, None]:
         """Take items from the words; yields where more must be known first.
@@ -159,9 +165,9 @@ class WeightPath:
                 yield
             shifted.append(max(may_shift, passed + 1))
             word += 1
-            while not self._take():
+            while (room := self._take()) is None:
                 yield
-            emitted = max(shifted[-1], emitted, self._taken - 1) + 1   # the header
+            emitted = max(shifted[-1] + 1, emitted + 1, room)   # the header
             may_shift = emitted
             if not shape.items:
                 continue
@@ -193,9 +199,9 @@ class WeightPath:
                             yield
                         if passed > emitted:
                             emitted = passed
-                while not self._take():
+                while (room := self._take()) is None:
                     yield
-                emitted = max(emitted + 1, self._taken)
+                emitted = max(emitted + 1, room)
                 if step:
                     gone = end // width - first_word
                     if item == shape.items - 1 and end % width:
@@ -209,8 +215,8 @@ class WeightPath:
                             may_shift += 1
                     position = end
                 inner = item % shape.per_word
-                self._window = (emitted, output, kind != TABLE and inner == shape.parts - 1,
-                                kind != TABLE and inner == shape.per_word - 1)
+                self._windows.append((emitted, output, kind != TABLE and inner == shape.parts - 1,
+                                      kind != TABLE and inner == shape.per_word - 1))
                 self._take()
         while True:
             yield
