@@ -6,12 +6,16 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
 
-__all__ = ["Network", "Pair", "dense", "resnet18"]
+__all__ = ["Network", "Pair", "dense", "mobilenet_v2", "resnet18"]
 
 Pair = tuple[int, int]
 
 SPREAD = 4096         # values that stand for the distribution of a tensor
 HEADROOM = 0.999      # share of them that the int8 range covers
+
+# MobileNetV2: expansion, output channels, repeats and the stride of the first of them.
+BOTTLENECKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
+               (6, 160, 3, 2), (6, 320, 1, 1))
 
 
 class Network:
@@ -42,6 +46,16 @@ class Network:
         return self._weighted(
             "CONV_2D", x, (channels, kernel, kernel, depth), shape, "litert_double_rounding",
             activation, stride=(stride, stride), dilation=(1, 1), padding=padding)
+
+    def depthwise(self, x: int, kernel: int, stride: int = 1, activation: str = "NONE") -> int:
+        """A square kernel for each channel, with SAME padding."""
+        _, height, width, depth = self._tensors[x].shape
+        padding = tuple(_same(size, kernel, stride) for size in (height, width))
+        shape = (1, -(-height // stride), -(-width // stride), depth)
+        return self._weighted(
+            "DEPTHWISE_CONV_2D", x, (1, kernel, kernel, depth), shape, "litert_double_rounding",
+            activation, stride=(stride, stride), dilation=(1, 1), padding=padding,
+            depth_multiplier=1)
 
     def fully_connected(self, x: int, channels: int, activation: str = "NONE") -> int:
         """A fully connected layer of a [1, n] tensor."""
@@ -91,17 +105,20 @@ class Network:
 
     def _weighted(self, kind: str, x: int, weights: tuple[int, ...], shape: tuple[int, ...],
                   rule: str, activation: str, **attributes: object) -> int:
-        fan_in = int(np.prod(weights[1:]))
-        real = self._rng.normal(0, fan_in ** -0.5, (weights[0], fan_in))
+        axis = 3 if kind == "DEPTHWISE_CONV_2D" else 0   # of the output channels
+        channels = weights[axis]
+        fan_in = int(np.prod(weights)) // channels
+        real = self._rng.normal(0, fan_in ** -0.5, (channels, fan_in))
         real -= real.mean(axis=1, keepdims=True)
         scales = (np.abs(real).max(axis=1) / 127).astype(np.float32)
-        values = np.rint(real / scales[:, None]).astype(np.int8).reshape(weights)
-        per_channel = Quantization(tuple(map(float, scales)), (0,) * len(scales), 0)
+        values = np.rint(real / scales[:, None]).astype(np.int8)
+        values = np.ascontiguousarray(values.T if axis else values).reshape(weights)
+        per_channel = Quantization(tuple(map(float, scales)), (0,) * len(scales), axis)
         w = self._constant("weights", values, per_channel)
         q = self._tensors[x].quantization
         assert q is not None
         sigma = float(self._spread[x].std())
-        bias = np.rint(self._rng.normal(0, 0.1 * sigma, weights[0]) / (q.scale * scales))
+        bias = np.rint(self._rng.normal(0, 0.1 * sigma, channels) / (q.scale * scales))
         b = self._constant("bias", bias.astype(np.int32), None)
         spread = _activated(self._rng.normal(0, sigma, SPREAD), activation)
         y = self._activation(kind.lower(), shape, spread)
@@ -160,10 +177,27 @@ def resnet18(seed: int = 0, size: int = 224, classes: int = 1000) -> Graph:
     return network.graph((image,), (network.fully_connected(network.global_average(x), classes),))
 
 
+def mobilenet_v2(seed: int = 0, size: int = 224, classes: int = 1000) -> Graph:
+    """MobileNetV2 of width 1 for images of ``size`` x ``size`` (a multiple of 32), seeded."""
+    network = Network(f"mobilenet_v2_{size}", seed)
+    image = network.input(1, size, size, 3)
+    x, depth = network.conv(image, 32, 3, 2, "RELU6"), 32
+    for expansion, channels, repeats, first in BOTTLENECKS:
+        for repeat in range(repeats):
+            stride = 1 if repeat else first
+            inner = x if expansion == 1 else network.conv(x, expansion * depth, 1, 1, "RELU6")
+            inner = network.conv(network.depthwise(inner, 3, stride, "RELU6"), channels, 1)
+            x, depth = network.add(x, inner) if repeat else inner, channels
+    x = network.global_average(network.conv(x, 1280, 1, 1, "RELU6"))
+    return network.graph((image,), (network.fully_connected(x, classes),))
+
+
 def _same(size: int, kernel: int, stride: int) -> Pair:
     total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
     return total // 2, total - total // 2
 
 
 def _activated(values: np.ndarray, activation: str) -> np.ndarray:
-    return np.maximum(values, 0) if activation == "RELU" else values
+    if activation == "NONE":
+        return values
+    return np.clip(values, 0, 6.0 if activation == "RELU6" else None)

@@ -47,7 +47,7 @@ def page(results: Results) -> str:
     """The whole page; sections of parts that were not run are left out."""
     sections: list[tuple[str, Callable[[Results], str]]] = [
         ("models", _models), ("peers", _peers), ("dense", _dense), ("scaling", _scaling),
-        ("layers", _layers), ("seconds", _seconds)]
+        ("layers", _layers), ("networks", _networks), ("seconds", _seconds)]
     parts = [INTRODUCTION, _how(results)]
     parts += [section(results) for key, section in sections if results.get(key)]
     return "\n".join(parts)
@@ -147,6 +147,20 @@ def _layers(results: Results) -> str:
           _count(row["macs"]), _count(row["cycles"]), _share(row["utilization"]), _estimate(row),
           row["outside"] or "on chip", compared(row), lost_text(row["lost"]))
          for row in values["rows"]])
+
+
+def _networks(results: Results) -> str:
+    values = results["networks"]
+    text = (f"## Networks for images of {values['size']} x {values['size']}\n\nSeeded weights, all "
+            f"layers on `{values['target']}`, weights and large tensors in ideal outside memory; "
+            "one inference, by `kaniwa bench --parts networks`. The emulator's cycles are the "
+            "cycle model's.\n\n")
+    return text + _table(
+        ("network", "device", "MAC", "weight bytes", "cycles", "utilization", "estimate",
+         "mismatches", "lost"),
+        [(row["title"], row["device"], _count(row["macs"]), _count(row["weight_bytes"]),
+          _count(row["cycles"]), _share(row["utilization"]), _estimate(row), compared(row),
+          lost_text(row["lost"])) for row in values["rows"]])
 
 
 def _seconds(results: Results) -> str:

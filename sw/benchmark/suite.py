@@ -9,6 +9,7 @@ from typing import Any
 import kaniwa
 from kaniwa.benchmark.cases import Case
 from kaniwa.benchmark.models import Progress, measure_models, peers
+from kaniwa.benchmark.networks import measure_networks
 from kaniwa.benchmark.scaling import (
     DENSE_SIZES,
     measure_dense,
@@ -18,9 +19,9 @@ from kaniwa.benchmark.scaling import (
 
 __all__ = ["PARTS", "RESULTS_VERSION", "mismatches", "run_suite"]
 
-PARTS = ("models", "dense", "scaling", "layers")
+PARTS = ("models", "dense", "scaling", "layers", "networks")
 RESULTS_VERSION = 2
-RESNET18_SIZE = 224
+IMAGE_SIZE = 224
 DENSE_RUN = (16, 64, 256, 1024)
 
 
@@ -40,18 +41,23 @@ def run_suite(device: str, parts: Sequence[str], cases: Sequence[Case], folder: 
         run = () if device == "estimate" else DENSE_RUN
         results["dense"] = measure_dense(device, "base", DENSE_SIZES, run, clock_mhz, progress)
     if "scaling" in parts:
-        results["scaling"] = measure_scaling(RESNET18_SIZE, progress)
+        results["scaling"] = measure_scaling(IMAGE_SIZE, progress)
         seconds += [_seconds(f"compile ResNet-18 for {row['multipliers']} multipliers",
                              row["compile_seconds"], 60) for row in results["scaling"]["rows"]]
     if "layers" in parts:
-        results["layers"] = measure_layers(device, RESNET18_SIZE, progress)
+        results["layers"] = measure_layers(device, IMAGE_SIZE, progress)
+    if "networks" in parts:
+        results["networks"] = measure_networks(device, IMAGE_SIZE, progress)
+        compiled = {row["title"]: row["compile_seconds"] for row in results["networks"]["rows"]}
+        seconds += [_seconds(f"compile {title} for `{results['networks']['target']}`", value, 60)
+                    for title, value in compiled.items()]
     return results | {"seconds": seconds}
 
 
 def mismatches(results: dict[str, Any]) -> int:
     """Output elements that differ from golden, over all parts."""
     rows = [*results.get("models", ())]
-    for part in ("dense", "layers"):
+    for part in ("dense", "layers", "networks"):
         rows += results.get(part, {"rows": ()})["rows"]
     return sum(row["mismatches"] for row in rows)
 

@@ -21,7 +21,7 @@ __all__ = ["bench_command"]
               help="resnet8, keywords, person-dense, person, wakeword, anomaly, speech, "
                    "resnet8-large (default: all).")
 @click.option("--parts", default="models,dense,scaling", show_default=True, metavar="A,B",
-              help="models, dense, scaling, layers, or all.")
+              help="models, dense, scaling, layers, networks, or all.")
 @click.option("--quick", is_flag=True, help="Models at target base only, one inference each.")
 @click.option("--samples", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
               help="Inferences a model.")
@@ -122,6 +122,15 @@ def _show(results: dict[str, Any]) -> None:
             [(row["name"], row["op"], row["cycles"], row["utilization"], row["estimate"],
               _blank(row["estimate_error"]), compared(row),
               lost_text(row["lost"])) for row in results["layers"]["rows"]])
+    if "networks" in results:
+        show_table(
+            f"Networks at {results['networks']['size']} x {results['networks']['size']} on "
+            f"{results['networks']['target']}",
+            ("network", "device", "MAC", "cycles", "utilization", "estimate", "error %",
+             "mismatches", "seconds"),
+            [(row["title"], row["device"], row["macs"], row["cycles"], row["utilization"],
+              row["estimate"], _blank(row["estimate_error"]), compared(row),
+              _blank(row["run_seconds"])) for row in results["networks"]["rows"]])
     for row in results["seconds"]:
         bar = f" (to reach: {row['bar']} s)" if row["bar"] else ""
         click.echo(f"{row['what']}: {row['seconds']} s{bar}")

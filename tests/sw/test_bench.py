@@ -14,7 +14,8 @@ from kaniwa import cli, golden
 from kaniwa.benchmark import scaling, suite
 from kaniwa.benchmark.cases import CASES, PEERS, pick
 from kaniwa.benchmark.models import compile_near, measure_models, peers
-from kaniwa.benchmark.network import dense, resnet18
+from kaniwa.benchmark.network import dense, mobilenet_v2, resnet18
+from kaniwa.benchmark.networks import measure_networks
 from kaniwa.benchmark.page import page
 from kaniwa.benchmark.vela import vela_version
 from kaniwa.config import PRESETS
@@ -115,47 +116,62 @@ def test_dense_layers_that_run_equal_golden():
     assert second["checked"] == 48 and second["mismatches"] == 0
 
 
-@pytest.fixture(scope="module")
-def small_resnet18():
-    graph = resnet18(seed=3, size=64)
-    image = np.random.default_rng(0).normal(0, 37, graph.tensors[0].shape)
-    return graph, golden.run(graph, {"input_0": np.clip(image, -128, 127).astype(np.int8)})
+def image_for(graph):
+    """One image of normally distributed pixels, as the network's input is meant to be."""
+    pixels = np.random.default_rng(0).normal(0, 37, graph.tensors[0].shape)
+    return {"input_0": np.clip(pixels, -128, 127).astype(np.int8)}
 
 
-def test_resnet18_has_its_layers(small_resnet18):
-    graph, _ = small_resnet18
+LAYERS = {
+    resnet18: {"CONV_2D": 20, "MAX_POOL_2D": 1, "ADD": 8, "AVERAGE_POOL_2D": 1, "RESHAPE": 1,
+               "FULLY_CONNECTED": 1},
+    mobilenet_v2: {"CONV_2D": 35, "DEPTHWISE_CONV_2D": 17, "ADD": 10, "AVERAGE_POOL_2D": 1,
+                   "RESHAPE": 1, "FULLY_CONNECTED": 1},
+}
+networks = pytest.mark.parametrize("build", LAYERS)
+
+
+@networks
+def test_a_network_has_its_layers(build):
+    graph = build(size=64)
     assert check(graph) is graph
     kinds = [op.kind for op in graph.ops]
-    assert {kind: kinds.count(kind) for kind in kinds} == {
-        "CONV_2D": 20, "MAX_POOL_2D": 1, "ADD": 8, "AVERAGE_POOL_2D": 1, "RESHAPE": 1,
-        "FULLY_CONNECTED": 1}
+    assert {kind: kinds.count(kind) for kind in kinds} == LAYERS[build]
     assert graph.tensors[graph.outputs[0]].shape == (1, 1000)
 
 
-def test_no_activation_of_resnet18_dies_or_saturates(small_resnet18):
-    graph, values = small_resnet18
+@networks
+def test_no_activation_of_a_network_dies_or_saturates(build):
+    graph = build(seed=3, size=64)
+    values = golden.run(graph, image_for(graph))
     for op in graph.ops:
         value = values[op.outputs[0]].astype(int)
-        low = 0.65 if op.attributes.get("activation") == "RELU" else 0.05
-        assert value.std() > 5, op.name
+        signed = op.kind != "MAX_POOL_2D" and op.attributes.get("activation") == "NONE"
+        low = 0.05 if signed and op.kind != "AVERAGE_POOL_2D" else 0.65
+        assert value.std() > 4, op.name
         assert (value == 127).mean() < 0.02, op.name
         assert (value == -128).mean() < low, op.name
 
 
-def test_resnet18_is_the_same_for_the_same_seed():
-    a, b, c = resnet18(size=32), resnet18(size=32), resnet18(seed=1, size=32)
+@networks
+def test_a_network_is_the_same_for_the_same_seed(build):
+    a, b, c = build(size=32), build(size=32), build(seed=1, size=32)
     weights = [next(t.data for t in graph.tensors if t.data is not None) for graph in (a, b, c)]
     assert np.array_equal(weights[0], weights[1]) and not np.array_equal(weights[0], weights[2])
 
 
-def test_resnet18_of_32_by_32_on_the_emulator_equals_golden():
-    graph = resnet18(size=32)
-    program = kaniwa.compile(graph, "large", outside="ideal")
-    with kaniwa.open("emulator", target="large", outside="ideal") as device:
-        session = kaniwa.Session(program, device)
-        image = np.random.default_rng(1).integers(-128, 128, (1, 32, 32, 3), np.int8)
-        output, = session.run([image]).values()
-    assert np.array_equal(output, golden.run(graph, {"input_0": image})[graph.outputs[0]])
+def test_networks_of_32_by_32_on_the_emulator_equal_golden():
+    table = measure_networks("emulator", 32, quiet)
+    assert [row["title"] for row in table["rows"]] == ["ResNet-18", "MobileNetV2"]
+    for row in table["rows"]:
+        assert row["checked"] == 1000 and row["mismatches"] == 0 and adds_up(row)
+
+
+@pytest.mark.parametrize("build, macs", [(resnet18, 1_814_073_344), (mobilenet_v2, 300_774_272)])
+def test_a_network_of_224_by_224_is_all_on_the_accelerator(build, macs):
+    program = kaniwa.compile(build(), "large", outside="ideal", require_accelerator=True)
+    assert program.macs == macs and not program.host_ops
+    assert program.outside_bytes > program.weight_bytes > 2 << 20
 
 
 def test_a_larger_array_is_as_much_faster_as_promised():
@@ -192,9 +208,12 @@ def test_recorded_results_are_complete_and_without_mismatch(recorded):
     assert recorded["device"] == "sim" and set(recorded) > set(suite.PARTS)
     assert [row["key"] for row in recorded["models"]] == [case.key for case in CASES]
     assert suite.mismatches(recorded) == 0
-    for row in [*recorded["models"], *recorded["layers"]["rows"]]:
+    counted = [row for row in recorded["networks"]["rows"] if row["device"] == "sim"]
+    assert len(counted) == 2
+    for row in [*recorded["models"], *recorded["layers"]["rows"], *counted]:
         assert row["checked"] > 0 and adds_up(row), row
-        assert abs(row["estimate_error"]) < 100
+        assert abs(row["estimate_error"]) < 3
+    assert all(row["compile_seconds"] <= 60 for row in recorded["networks"]["rows"])
 
 
 VELA = """#!{python}
