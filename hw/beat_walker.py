@@ -51,7 +51,8 @@ def address_layout(config: AcceleratorConfig) -> data.StructLayout:
 
     ``ascending``: no byte of the tensor below its end comes later. ``row_first``: none below it
     does, as it is the first one of a row. ``same_word``: it begins in the word in which the beat
-    before it of this tensor ended. ``crosses``: it ends in the word behind.
+    before it of this tensor ended. ``crosses``: it ends in the word behind. ``fills``: it ends
+    where its word does.
     """
     return data.StructLayout({
         "address": unsigned(32),
@@ -60,6 +61,7 @@ def address_layout(config: AcceleratorConfig) -> data.StructLayout:
         "row_first": unsigned(1),
         "same_word": unsigned(1),
         "crosses": unsigned(1),
+        "fills": unsigned(1),
         "last": unsigned(1),
     })
 
@@ -111,11 +113,15 @@ class BeatWalker(wiring.Component):
         last_narrow = Signal(reset_less=True)
         inner_one = Signal(reset_less=True)    # inner == 1
         outer_one = Signal(reset_less=True)
+        inner_two = Signal(reset_less=True)    # inner == 2
+        outer_two = Signal(reset_less=True)
         inner_last = Signal(reset_less=True)   # inner_after == 0
         outer_last = Signal(reset_less=True)
+        inner_next_last = Signal(reset_less=True)   # inner_after == 1
+        outer_next_last = Signal(reset_less=True)
         rows_last = Signal(reset_less=True)
-        inner_end = Signal()
-        row_end = Signal()
+        inner_end = Signal(reset_less=True)    # block_end & inner_last
+        row_end = Signal(reset_less=True)      # inner_end & outer_last
         m.submodules.beats = beats = StreamBuffer(self._address_layout)
         wiring.connect(m, beats.o, wiring.flipped(self.o))
         beat = beats.i.payload
@@ -125,8 +131,6 @@ class BeatWalker(wiring.Component):
         last_word = Signal.like(word, reset_less=True)   # in which that one ended
         accepted = active & beats.i.ready
         m.d.comb += [
-            inner_end.eq(block_end & inner_last),
-            row_end.eq(inner_end & outer_last),
             beats.i.valid.eq(active),
             beat.address.eq(address),
             beat.count.eq(Mux(block_end, width, self._lanes)),
@@ -134,17 +138,26 @@ class BeatWalker(wiring.Component):
             beat.row_first.eq(row_first),
             beat.same_word.eq(same & (word == last_word)),
             beat.crosses.eq(offset + beat.count > self._word_bytes),
+            beat.fills.eq(offset + beat.count == self._word_bytes),
             beat.last.eq(row_end & rows_last),
             self.i.ready.eq(~active & ~beats.o.valid),
         ]
 
+        # The same of the next beat.
+        next_inner_last = Mux(
+            inner_end, inner_one, Mux(block_end, inner_next_last, inner_last))
+        next_outer_last = Mux(row_end, outer_one, Mux(inner_end, outer_next_last, outer_last))
         # Whether the block after this one is the last one of its pixel.
-        last_next = Mux(
-            by_block,
-            Mux(row_end, outer_one, Mux(inner_end, outer_after == 1, outer_last)),
-            Mux(inner_end, inner_one, inner_after == 1))
+        last_next = Mux(by_block, next_outer_last, next_inner_last)
+        next_block_end = Mux(block_end, Mux(last_next, last_narrow, block_narrow),
+                             width <= 2 * self._lanes)
         with m.If(accepted):
             m.d.sync += [
+                block_end.eq(next_block_end),
+                inner_last.eq(next_inner_last),
+                outer_last.eq(next_outer_last),
+                inner_end.eq(next_block_end & next_inner_last),
+                row_end.eq(next_block_end & next_inner_last & next_outer_last),
                 active.eq(~beat.last),
                 address.eq(address + Mux(block_end & by_block, to_next, beat.count)),
                 width.eq(width - self._lanes),
@@ -152,13 +165,11 @@ class BeatWalker(wiring.Component):
                 row_first.eq(row_end),
                 same.eq(1),
                 last_word.eq(word + beat.crosses),
-                block_end.eq(width <= 2 * self._lanes),
             ]
             with m.If(block_end):
                 m.d.sync += [
-                    block_end.eq(Mux(last_next, last_narrow, block_narrow)),
                     inner_after.eq(inner_after - 1),
-                    inner_last.eq(inner_after == 1),
+                    inner_next_last.eq(inner_after == 2),
                     width.eq(Mux(last_next, last_width, block_width)),
                     to_next.eq(pixel_pitch),
                 ]
@@ -167,9 +178,9 @@ class BeatWalker(wiring.Component):
                     address.eq(Mux(row_end, next_row, next_outer)),
                     next_outer.eq(Mux(row_end, next_row, next_outer) + outer_pitch),
                     outer_after.eq(Mux(row_end, outer, outer_after) - 1),
-                    outer_last.eq(Mux(row_end, outer_one, outer_after == 1)),
+                    outer_next_last.eq(Mux(row_end, outer_two, outer_after == 2)),
                     inner_after.eq(inner - 1),
-                    inner_last.eq(inner_one),
+                    inner_next_last.eq(inner_two),
                 ]
             with m.If(row_end):
                 m.d.sync += [
@@ -181,7 +192,9 @@ class BeatWalker(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             new = self.i.payload
             new_pitch = Mux(new.by_block, new.block_width, new.pixel_pitch)
-            new_width = Mux(new.blocks == 1, new.last_width, new.block_width)
+            one_block, one_column = new.blocks == 1, new.columns == 1
+            new_width = Mux(one_block, new.last_width, new.block_width)
+            new_end = new_width <= self._lanes
             m.d.sync += [
                 active.eq(1),
                 row_pitch.eq(new.row_pitch),
@@ -196,18 +209,23 @@ class BeatWalker(wiring.Component):
                 rows_after.eq(new.rows - 1),
                 rows_last.eq(new.rows == 1),
                 width.eq(new_width),
-                block_end.eq(new_width <= self._lanes),
+                block_end.eq(new_end),
+                inner_end.eq(new_end & Mux(new.by_block, one_column, one_block)),
+                row_end.eq(new_end & one_column & one_block),
                 block_narrow.eq(new.block_width <= self._lanes),
                 last_narrow.eq(new.last_width <= self._lanes),
                 to_next.eq(new.pixel_pitch),
                 row_first.eq(1),
                 same.eq(0),
             ]
-            for count, one, after, last, of_pixels in (
-                    (outer, outer_one, outer_after, outer_last, ~new.by_block),
-                    (inner, inner_one, inner_after, inner_last, new.by_block)):
+            for count, one, two, after, last, next_last, of_pixels in (
+                    (outer, outer_one, outer_two, outer_after, outer_last, outer_next_last,
+                     ~new.by_block),
+                    (inner, inner_one, inner_two, inner_after, inner_last, inner_next_last,
+                     new.by_block)):
                 value = Mux(of_pixels, new.columns, new.blocks)
                 m.d.sync += [count.eq(value), after.eq(value - 1),
-                             one.eq(value == 1), last.eq(value == 1)]
+                             one.eq(value == 1), last.eq(value == 1),
+                             two.eq(value == 2), next_last.eq(value == 2)]
 
         return m

@@ -75,9 +75,8 @@ class StoreDma(wiring.Component):
         placed_first = Signal(reset_less=True)  # of its row
         placed_same = Signal(reset_less=True)   # begins in the word where the one before ended
         cross = Signal(reset_less=True)
-        fills = Signal(reset_less=True)  # up to the end of a word
+        ends = Signal(reset_less=True)        # its word, or the second one, takes no more bytes
         completes = Signal(reset_less=True)   # a word: crosses, fills it or is the last one
-        consumed = Signal()
         next_word = (placed_beat.word + 1)[:32 - low]
 
         beat = walker.o.payload
@@ -89,10 +88,11 @@ class StoreDma(wiring.Component):
             rotated = Mux(offset[bit], padded.rotate_left(8 << bit)[:8 * size], padded[:8 * size])
         lanes = Cat(beat.count > lane for lane in range(self._config.requant_lanes))
         mask = Signal(width + len(placed_high))
-        end = offset + beat.count
+        beat_ends = beat.fills | beat.last
+        beat_completes = beat_ends | beat.crosses
 
-        may_place = ~placed | consumed
-        accepted = self.i.valid & self.i.ready
+        may_place = Signal()
+        accepted = self.i.valid & walker.o.valid & may_place
         m.d.comb += [
             mask.eq(lanes << offset),
             self.i.ready.eq(may_place & walker.o.valid),
@@ -101,7 +101,6 @@ class StoreDma(wiring.Component):
         m.d.sync += self.stalled.eq(self.i.valid & ~self.i.ready)
         with m.If(accepted):
             m.d.sync += [
-                placed.eq(1),
                 placed_beat.word.eq(beat.address[low:]),
                 placed_beat.data.eq(rotated),
                 placed_beat.mask.eq(mask[:width]),
@@ -114,17 +113,21 @@ class StoreDma(wiring.Component):
                 placed_first.eq(beat.row_first),
                 placed_same.eq(beat.same_word),
                 cross.eq(beat.crosses),
-                fills.eq(end == width),
-                completes.eq((end >= width) | beat.last),
+                ends.eq(beat_ends),
+                completes.eq(beat_completes),
             ]
-        with m.Elif(consumed):
-            m.d.sync += placed.eq(0)
 
-        # Cycle 2: combine it with the word held from the beats before. A word that is done takes
-        # no more bytes.
+        # Cycle 2: combine it with the word held from the beats before. What is to happen is looked
+        # up a cycle ahead: then the way from a free output to the beats is short.
         held = Signal()
         held_word = Signal(word_layout, reset_less=True)
-        done = Signal(reset_less=True)
+        open_ = Signal()     # it is held and takes more bytes
+        fits = Signal()      # the beat placed goes into the word held, or none is held
+        joins = Signal()     # into the word held
+        evicts = Signal()    # the word held goes first: it is done, or not that of the beat
+        emits = Signal()     # a word goes to the output
+        gives_way = Signal(init=1)   # the place is free after this cycle
+        gives_way_out = Signal()     # it is if a word goes to the output
 
         out = Signal()
         out_word = Signal(word_layout, reset_less=True)
@@ -132,59 +135,74 @@ class StoreDma(wiring.Component):
         out_reaches = Signal(reset_less=True)  # they have got to one
         out_free = Signal()
         written = self.memory.request.valid & self.memory.request.ready
+        emitted = emits & out_free
+        consumed = placed & may_place
         m.d.comb += [
             out_free.eq(~out | written),
+            may_place.eq(gives_way | (gives_way_out & out_free)),
             self.memory.request.valid.eq(out),
             self.memory.request.payload.address.eq(Cat(C(0, low), out_word.word)),
             self.memory.request.payload.data.eq(out_word.data),
             self.memory.request.payload.mask.eq(out_word.mask),
         ]
+
+        # The state of the next cycle, if the output is free and if not: that is known last.
+        arrives = self.i.valid & walker.o.valid
+
+        def following(free):
+            moves = gives_way | gives_way_out if free else gives_way
+            comes, leaves, emptied = moves & arrives, placed & moves, emits if free else Const(0)
+            next_placed = comes | (placed & ~moves)
+            next_held = Mux(leaves, ~(fits & completes & ~cross), held & ~emptied)
+            next_open = Mux(leaves, ~ends, open_ & ~emptied)
+            next_joins = next_placed & next_open & Mux(comes, beat.same_word, placed_same)
+            next_fits = next_placed & (~next_held | next_joins)
+            next_evicts = next_held & ~next_joins & (next_placed | ~next_open)
+            next_completes = Mux(comes, beat_completes, completes)
+            next_cross = Mux(comes, beat.crosses, cross)
+            return Cat(
+                next_placed, next_held, next_open, next_joins, next_fits, next_evicts,
+                (next_fits & next_completes) | next_evicts,
+                ~next_placed | (next_fits & ~next_completes),
+                next_placed & Mux(next_fits, next_completes, ~next_cross))
+
+        m.d.sync += Cat(
+            placed, held, open_, joins, fits, evicts, emits, gives_way, gives_way_out,
+        ).eq(Mux(out_free, following(free=True), following(free=False)))
+
+        with m.If(consumed):
+            m.d.sync += [
+                held_word.word.eq(Mux(cross, next_word, placed_beat.word)),
+                held_word.mask.eq(Mux(
+                    cross, placed_high, placed_beat.mask | Mux(joins, held_word.mask, 0))),
+                held_word.owner.eq(placed_beat.owner),
+            ]
+            for k in range(width):   # of the word that it joins, the other bytes stay
+                with m.If(~joins | cross | placed_beat.mask[k]):
+                    m.d.sync += held_word.data.word_select(k, 8).eq(
+                        placed_beat.data.word_select(k, 8))
+
+        placed_start = Cat(placed_offset, placed_beat.word)  # all below is there, if it ``reaches``
+        # Without a beat placed, the one before it filled or ended the held word.
+        ended = (held_word.word + 1)[:32 - low]
         with m.If(written):
             m.d.sync += out.eq(0)
-
-        joins = held & ~done & placed_same   # the word held is that of the beat before
-        joined = Signal(word_layout)
-        m.d.comb += [
-            joined.eq(placed_beat),
-            joined.data.eq(Cat(
-                Mux(placed_beat.mask[k], placed_beat.data.word_select(k, 8),
-                    held_word.data.word_select(k, 8)) for k in range(width))),
-            joined.mask.eq(placed_beat.mask | Mux(joins, held_word.mask, 0)),
-            joined.owner.last.eq(placed_beat.owner.last & ~cross),
-        ]
-        placed_start = Cat(placed_offset, placed_beat.word)  # all below is there, if ``reaches``
-        reaches = placed_ascending | placed_first
-
-        with m.If(placed & (~held | joins)):
-            with m.If(completes):
-                m.d.comb += consumed.eq(out_free)
-                with m.If(out_free):
-                    m.d.sync += [
-                        out.eq(1),
-                        out_word.eq(joined),
-                        out_end.eq(Mux(placed_ascending, Cat(C(0, low), next_word), placed_start)),
-                        out_reaches.eq(reaches),
-                        held.eq(cross),
-                        held_word.eq(placed_beat),
-                        held_word.word.eq(next_word),
-                        held_word.mask.eq(placed_high),
-                        done.eq(placed_beat.owner.last),
-                    ]
-            with m.Else():
-                m.d.comb += consumed.eq(1)
-                m.d.sync += [held.eq(1), held_word.eq(joined), done.eq(0)]
-        with m.Elif(held & (placed | done) & out_free):
-            m.d.comb += consumed.eq(placed & ~cross)
+        with m.If(emitted):
             m.d.sync += [
                 out.eq(1),
-                out_word.eq(held_word),
-                # Without a beat placed, the one before it filled or ended the held word.
-                out_end.eq(Mux(placed | ~placed_ascending, placed_start,
-                               Cat(C(0, low), (held_word.word + 1)[:32 - low]))),
-                out_reaches.eq(reaches),
-                held.eq(consumed),
-                held_word.eq(placed_beat),
-                done.eq(fills | placed_beat.owner.last),
+                out_word.word.eq(Mux(fits, placed_beat.word, held_word.word)),
+                out_word.data.eq(Cat(
+                    Mux(fits & placed_beat.mask[k], placed_beat.data.word_select(k, 8),
+                        held_word.data.word_select(k, 8)) for k in range(width))),
+                out_word.mask.eq(Mux(fits, placed_beat.mask | Mux(joins, held_word.mask, 0),
+                                     held_word.mask)),
+                out_word.owner.eq(Mux(fits, placed_beat.owner, held_word.owner)),
+                out_word.owner.last.eq(Mux(
+                    fits, placed_beat.owner.last & ~cross, held_word.owner.last)),
+                out_end.eq(Mux(
+                    placed_ascending & (fits | ~placed),
+                    Cat(C(0, low), Mux(fits, next_word, ended)), placed_start)),
+                out_reaches.eq(placed_ascending | placed_first),
             ]
 
         # Cycle 3: the memory takes it.
