@@ -28,6 +28,12 @@ preprocess_options = apply_options([
     click.option("--normalize", default=None, metavar="NAME",
                  help="0..255, 0..1, -1..1, mean128, imagenet, caffe, or bytes (as integers); "
                       "default: what the input's quantization tells."),
+    click.option("--wav", "wavs", type=click.Path(path_type=Path), multiple=True, metavar="FILE",
+                 help="A recording as input (mono, 16 bits, 16 kHz); give it again for more."),
+    click.option("--features", default=None, metavar="NAME",
+                 help="mfcc, lfbe or microfrontend; default: what the input's shape tells."),
+    click.option("--start", type=click.FloatRange(min=0), default=None, metavar="SECONDS",
+                 help="Take the second that begins there from a longer recording."),
 ])
 
 answer_options = apply_options([
@@ -47,6 +53,9 @@ class Preprocessing:
     resize: str
     filter: str
     normalize: str | None
+    wavs: tuple[Path, ...]
+    features: str | None
+    start: float | None
 
     @classmethod
     def take(cls, ctx: click.Context, options: dict[str, Any]) -> Preprocessing:
@@ -55,32 +64,46 @@ class Preprocessing:
         Raises click.UsageError for options that do not go together.
         """
         taken = cls(**{field.name: options.pop(field.name) for field in fields(cls)})
+        if taken.images and taken.wavs:
+            raise click.UsageError("give --image or --wav, not both", ctx)
         if taken.files and (_given(ctx, "source") or _given(ctx, "uint8")):
-            raise click.UsageError("--image is instead of --input and --uint8", ctx)
-        for name in ("resize", "filter", "normalize"):
-            if _given(ctx, name) and not taken.images:
-                raise click.UsageError(f"--{name} is for --image", ctx)
+            raise click.UsageError("--image and --wav are instead of --input and --uint8", ctx)
+        for option, files, names in (("--image", taken.images, ("resize", "filter", "normalize")),
+                                     ("--wav", taken.wavs, ("features", "start"))):
+            for name in names:
+                if _given(ctx, name) and not files:
+                    raise click.UsageError(f"--{name} is for {option}", ctx)
         return taken
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files to take inputs from; none: the inputs are arrays."""
-        return self.images
+        return self.images or self.wavs
 
     def inputs(self, tensors: Sequence[Any]) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
         """An inference for each file, and a description of what was done for the report."""
         if len(tensors) != 1:
             raise InputError(f"the model has {len(tensors)} inputs: give arrays with --input")
+        arrays, done = (self._from_images if self.images else self._from_wavs)(tensors[0])
+        done = {"files": [str(path) for path in self.files], **done}
+        return [{tensors[0].name: array} for array in arrays], done
+
+    def _from_images(self, tensor: Any) -> tuple[list[np.ndarray], dict[str, Any]]:
         from kaniwa.preprocess import default_normalization, load_image
 
-        tensor = tensors[0]
         normalize = self.normalize or default_normalization(tensor)
         arrays = [load_image(path, tensor, normalize, self.resize, self.filter)
                   for path in self.images]
-        done = {"files": [str(path) for path in self.files], "resize": self.resize,
-                "filter": self.filter, "normalize": normalize,
-                "normalize_from": "option" if self.normalize else "quantization"}
-        return [{tensor.name: array} for array in arrays], done
+        return arrays, {"resize": self.resize, "filter": self.filter, "normalize": normalize,
+                        "normalize_from": "option" if self.normalize else "quantization"}
+
+    def _from_wavs(self, tensor: Any) -> tuple[list[np.ndarray], dict[str, Any]]:
+        from kaniwa.preprocess import default_features, load_wav
+
+        features = self.features or default_features(tensor)
+        arrays = [load_wav(path, tensor, features, self.start) for path in self.wavs]
+        return arrays, {"features": features, "start": self.start or 0.0,
+                        "features_from": "option" if self.features else "shape"}
 
 
 @dataclass(frozen=True)
@@ -129,6 +152,9 @@ def show_answers(values: dict[str, Any]) -> None:
             else "as given"
         click.echo(f"images: {done['resize']}, {done['filter']}, normalized {done['normalize']} "
                    f"({told})")
+    if done and "features" in done:
+        told = "told by the input's shape" if done["features_from"] == "shape" else "as given"
+        click.echo(f"recordings: one second from {done['start']:g} s, {done['features']} ({told})")
     if "answers" not in values:
         return
     # Columns that say nothing are left out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,11 @@ def test_onnx_model_in_float_takes_a_named_normalization(
     ("--image {folder}/0.png --resize pad", "'pad' is not one of", 2),
     ("--image {folder}/0.png --input recorded", "instead of --input", 2),
     ("--image {folder}/0.png --uint8", "instead of --input", 2),
+    ("--image {folder}/0.png --wav {folder}/0.wav", "--image or --wav, not both", 2),
+    ("--features mfcc", "--features is for --wav", 2),
+    ("--image {folder}/0.png --start 1", "--start is for --wav", 2),
+    ("--wav {folder}/0.wav", "[1, 32, 32, 3], which no front end makes: mfcc [49, 10], lfbe "
+     "[30, 40], microfrontend [49, 40]", 1),
     ("--normalize 0..1", "--normalize is for --image", 2),
     ("--filter nearest", "--filter is for --image", 2),
     ("--top 0", "--top", 2),
@@ -118,3 +124,53 @@ def test_models_that_take_no_image_are_named(models: Path, images: list[Path],
     line = run(capsys, models / "mlperf_ad_fc_ae.tflite", "--image", images[0], "--normalize",
                "0..1", status=1)
     assert "[1, 640], which is not an image's" in line
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Half a second of a rising tone."""
+    return write_wav(tmp_path / "tone.wav", (8000 * np.sin(np.arange(8000) ** 2 / 20000)))
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = 16000) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("model, features, classes", [
+    ("mlperf_kws_dscnn", "mfcc", 12), ("mlperf_sww_1d", "lfbe", 3),
+    ("tflm_micro_speech", "microfrontend", 4)])
+def test_recordings_run_on_the_speech_models(
+        model: str, features: str, classes: int, models: Path, recording: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    labels = recording.parent / "words.txt"
+    labels.write_text("\n".join(f"word {i}" for i in range(classes)))
+    values = run_json(capsys, models / f"{model}.tflite", "--wav", recording, "--labels", labels,
+                      "--top", classes, "--float", "--check")
+    assert values["mismatches"] == 0
+    assert values["preprocessing"] == {"files": [str(recording)], "features": features,
+                                       "start": 0.0, "features_from": "shape"}
+    top = values["answers"][0]["top"]
+    assert sorted(row["label"] for row in top) == sorted(labels.read_text().split("\n"))
+    assert sum(row["value"] for row in top) == pytest.approx(1, abs=0.05)
+
+
+def test_what_is_no_recording_of_the_model_is_one_line(
+        models: Path, recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = models / "mlperf_kws_dscnn.tflite"
+    folder = recording.parent
+    other = write_wav(folder / "slow.wav", np.ones(100), 8000)
+    assert "found 1 channel, 16 bits, 8000 Hz" in run(capsys, model, "--wav", other, status=1)
+    long = write_wav(folder / "long.wav", np.arange(24000) % 1000)
+    assert "one second is taken: say from where with --start" in run(
+        capsys, model, "--wav", long, status=1)
+    text = run(capsys, model, "--wav", long, "--start", "0.5", "--top", "1")
+    assert "recordings: one second from 0.5 s, mfcc (told by the input's shape)" in text
+    assert "no front end 'lpc': give one of mfcc" in run(
+        capsys, model, "--wav", recording, "--features", "lpc", status=1)
+    assert "[1, 49, 10, 1]: lfbe makes [30, 40]" in run(
+        capsys, model, "--wav", recording, "--features", "lfbe", status=1)
