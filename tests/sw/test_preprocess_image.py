@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -232,6 +233,13 @@ def test_other_files_are_no_images(content: bytes, message: str, tmp_path: Path)
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(InputError, match=message):
         load_image(tmp_path / "a.png", tensor((1, 4, 6, 3)))
+
+
+def test_missing_pillow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "PIL", None)     # an import of it then fails
+    with pytest.raises(InputError, match=r"needs Pillow: pip install 'kaniwa\[image\]'"):
+        load_image(path, tensor((1, 4, 6, 3)))
 
 
 def test_missing_file_deep_pixels_and_bombs_are_named(
