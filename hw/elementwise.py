@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.unchecked_read import UncheckedRead
-from kaniwa.isa import FACTOR_BITS
 
 __all__ = ["Elementwise", "table_layout", "elementwise_layout", "elementwise_result_layout"]
 
@@ -36,25 +35,23 @@ def elementwise_layout(config: AcceleratorConfig, tag=8) -> data.StructLayout:
 def elementwise_result_layout(config: AcceleratorConfig, tag=8) -> data.StructLayout:
     """``values``: as they were, or mapped by ``table``.
 
-    Only of an ``add``: ``sums`` of two entries, and with elementwise_multiply ``factors``, the low
-    bits of both, for whoever wants their product.
+    ``entries``, only of an ``add``: of each lane those of both tables, for whoever wants their sum,
+    or the product of their lowest FACTOR_BITS bits.
     """
     lanes = config.requant_lanes
-    factors = data.ArrayLayout(data.ArrayLayout(signed(FACTOR_BITS), 2), lanes)
     return data.StructLayout({
         "values": data.ArrayLayout(signed(8), lanes),
-        "sums": data.ArrayLayout(signed(32), lanes),
-        **({"factors": factors} if config.elementwise_multiply else {}),
+        "entries": data.ArrayLayout(data.ArrayLayout(signed(32), 2), lanes),
         "tag": tag,
     })
 
 
 class Elementwise(wiring.Component):
-    """Map each value by table 0, or add table 0 of it to table 1 of an operand.
+    """Map each value by table 0, or look it up there and an operand in table 1.
 
-    Latency 2, throughput a vector a cycle; an ``add`` takes its operands from ``i_operand`` and
-    waits for them. A sum has 32 bits: whoever fills the tables keeps it within them. Factors leave
-    unmultiplied: the way from a memory through a multiplier is too long for a cycle.
+    Latency 1, throughput a vector a cycle; an ``add`` takes its operands from ``i_operand`` and
+    waits for them. ``o.payload`` comes from the memories late in its cycle: registers are to
+    follow it at once.
 
     Each lane has its own copy of both tables, two memories of 512 words of 32 bits. ``i_table``
     is always ready: a bank must not be written while values that use it are on their way.
@@ -62,7 +59,6 @@ class Elementwise(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig, tag=8):
         self._lanes = config.requant_lanes
-        self._multiply = config.elementwise_multiply
         self._tag = tag
         super().__init__({
             "i": In(stream.Signature(elementwise_layout(config, tag))),
@@ -74,37 +70,27 @@ class Elementwise(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Cycle 1: the memories read. Cycle 2: add or select.
-        read_valid = Signal()
-        read_values = Signal.like(self.i.payload.values, reset_less=True)
-        read_table = Signal(reset_less=True)
-        read_tag = Signal(self._tag, reset_less=True)
-
-        advance_output = ~self.o.valid | self.o.ready
-        advance_read = Signal()
+        values = Signal.like(self.i.payload.values, reset_less=True)
+        mapped = Signal(reset_less=True)
+        advance = Signal()
         operand_ready = ~self.i.payload.add | self.i_operand.valid
         accepted = Signal()
         lookup = self.i.valid & (self.i.payload.add | self.i.payload.table)
         m.d.comb += [
-            advance_read.eq(~read_valid | advance_output),
-            self.i.ready.eq(advance_read & operand_ready),
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(advance & operand_ready),
             accepted.eq(self.i.valid & self.i.ready),
-            self.i_operand.ready.eq(self.i.valid & self.i.payload.add & advance_read),
+            self.i_operand.ready.eq(self.i.valid & self.i.payload.add & advance),
             self.i_table.ready.eq(1),
         ]
 
-        with m.If(advance_read):
-            m.d.sync += read_valid.eq(accepted)
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(accepted)
         with m.If(accepted):
             m.d.sync += [
-                read_values.eq(self.i.payload.values),
-                read_table.eq(self.i.payload.table),
-                read_tag.eq(self.i.payload.tag),
-            ]
-        with m.If(advance_output):
-            m.d.sync += [
-                self.o.valid.eq(read_valid),
-                self.o.payload.tag.eq(read_tag),
+                values.eq(self.i.payload.values),
+                mapped.eq(self.i.payload.table),
+                self.o.payload.tag.eq(self.i.payload.tag),
             ]
 
         for lane in range(self._lanes):
@@ -113,15 +99,11 @@ class Elementwise(wiring.Component):
                 for table, index in enumerate((self.i.payload.values[lane],
                                                self.i_operand.payload[lane]))
             ]
-            with m.If(advance_output):
-                m.d.sync += [
-                    self.o.payload.values[lane].eq(
-                        Mux(read_table, looked_up[0][:8], read_values[lane])),
-                    self.o.payload.sums[lane].eq(looked_up[0] + looked_up[1]),
-                ]
-                if self._multiply:
-                    for factor, entry in zip(self.o.payload.factors[lane], looked_up, strict=True):
-                        m.d.sync += factor.eq(entry[:FACTOR_BITS].as_signed())
+            m.d.comb += [
+                self.o.payload.values[lane].eq(Mux(mapped, looked_up[0][:8], values[lane])),
+                *(entry.eq(value) for entry, value
+                  in zip(self.o.payload.entries[lane], looked_up, strict=True)),
+            ]
         return m
 
     def _table(self, m, lane, number, index, lookup, accepted):

@@ -1,19 +1,20 @@
 """Post: from accumulators to the bytes that are stored: bias, requantization, tables, ADD, MUL."""
 
 from amaranth import *
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.elementwise import Elementwise, table_layout
 from kaniwa.hw.interfaces import beat_layout, parameter_layout, result_layout, unit_layout
 from kaniwa.hw.multiplier import PlainMultiplier
+from kaniwa.hw.operand_queue import OperandQueue
 from kaniwa.hw.requantizer import Requantizer, settings_layout
-from kaniwa.isa import Mode
+from kaniwa.isa import FACTOR_BITS, Mode
 
 __all__ = ["Post"]
 
-# Beats in the pipeline at once, at most: one in each of its 10 + 2 places, rounded up.
+# Beats in the pipeline at once, at most: one in each of its 10 + 1 places, rounded up.
 IN_FLIGHT = 16
 
 
@@ -23,8 +24,9 @@ class Post(wiring.Component):
     requant_cycles = 1: a beat a cycle, from block to block and pixel to pixel, and one idle cycle
     between instructions. A beat of an ADD passes the requantizer twice, so one in two cycles, and
     the next instruction starts when the last sum has gone round (11 cycles). Latency from result
-    to beat: 12 cycles (10 without elementwise), 23 with ADD. MUL takes the same way as ADD: what
-    comes round is a product in place of a sum.
+    to beat: 11 cycles (10 without elementwise), 22 with ADD. MUL takes the same way as ADD: what
+    comes round is a product in place of a sum. With elementwise ``o.payload`` comes from a memory
+    late in its cycle: a register is to follow it at once.
     requant_cycles = C > 1: a beat in C cycles, or one ADD beat in 2C + 7.
 
     Settings travel with the beats; those of the sum stay with the instruction, which is why it
@@ -79,13 +81,14 @@ class Post(wiring.Component):
         # start.
         sums = Signal(data.ArrayLayout(signed(32), self.config.requant_lanes))
         sums_valid = Signal()
-        sums_tag = Signal(self._tag)
+        no_sum = Signal(init=1)   # the other way round, in a flip-flop of its own with few loads
+        sums_tag = Signal(self._tag, reset_less=True)
         beat_allowed = Signal(init=1)
         last_left = Signal()
         if self.config.elementwise:
             in_loop = self._elementwise(
-                m, requantizer.o, now, beat, beat_allowed, beat_taken, sums, sums_valid, sums_tag,
-                last_left)
+                m, requantizer.o, now, beat, beat_allowed, beat_taken, sums, sums_valid, no_sum,
+                sums_tag, last_left)
             m.d.comb += instruction_ready.eq(~(now.add & (beat_valid | in_loop)))
         else:
             m.d.comb += [
@@ -101,7 +104,7 @@ class Post(wiring.Component):
         into = requantizer.i
         m.d.comb += [
             into.valid.eq(sums_valid | (beat_valid & beat_allowed)),
-            beat_taken.eq(beat_valid & beat_allowed & ~sums_valid & into.ready),
+            beat_taken.eq(beat_valid & beat_allowed & no_sum & into.ready),
             into.payload.settings.eq(beat.settings),
             into.payload.tag.eq(beat.tag),
         ]
@@ -146,7 +149,7 @@ class Post(wiring.Component):
         rows_after = Signal(16, reset_less=True)  # this and the next two: after the current one
         outer_after = Signal(16, reset_less=True)
         inner_after = Signal(16, reset_less=True)
-        outer = Signal(16, reset_less=True)   # pixels and blocks
+        outer = Signal(16, reset_less=True)   # pixels and blocks, less one
         inner = Signal(16, reset_less=True)
         by_block = Signal(reset_less=True)
         width = Signal(8, reset_less=True)  # channels of the block from this beat on
@@ -155,7 +158,7 @@ class Post(wiring.Component):
         block_end = Signal(reset_less=True)    # width <= lanes
         block_narrow = Signal(reset_less=True)   # block_width <= lanes
         last_narrow = Signal(reset_less=True)
-        inner_one = Signal(reset_less=True)    # inner == 1
+        inner_one = Signal(reset_less=True)    # inner == 0
         outer_one = Signal(reset_less=True)
         inner_last = Signal(reset_less=True)   # inner_after == 0
         outer_last = Signal(reset_less=True)
@@ -218,8 +221,8 @@ class Post(wiring.Component):
             # Whether the block after this one is the last one of its pixel.
             last_next = Mux(
                 by_block,
-                Mux(row_end, outer_one, Mux(inner_end, outer_after == 1, outer_last)),
-                Mux(inner_end, inner_one, inner_after == 1))
+                Mux(inner_last, Mux(outer_last, outer_one, outer_after == 1), outer_last),
+                Mux(inner_last, inner_one, inner_after == 1))
             with m.If(block_end):
                 m.d.sync += [
                     inner_after.eq(inner_after - 1),
@@ -233,9 +236,9 @@ class Post(wiring.Component):
                     m.d.sync += [word.eq(limit), limit.eq(limit + block_words)]
             with m.If(inner_end):
                 m.d.sync += [
-                    outer_after.eq(Mux(row_end, outer, outer_after) - 1),
+                    outer_after.eq(Mux(row_end, outer, outer_after - 1)),
                     outer_last.eq(Mux(row_end, outer_one, outer_after == 1)),
-                    inner_after.eq(inner - 1),
+                    inner_after.eq(inner),
                     inner_last.eq(inner_one),
                 ]
                 with m.If(~by_block | row_end):
@@ -254,7 +257,7 @@ class Post(wiring.Component):
                     (outer, outer_one, outer_after, outer_last, ~new_by_block),
                     (inner, inner_one, inner_after, inner_last, new_by_block)):
                 value = Mux(of_pixels, new.ofm_columns, new.blocks)
-                m.d.sync += [count.eq(value), after.eq(value - 1),
+                m.d.sync += [count.eq(value - 1), after.eq(value - 1),
                              one.eq(value == 1), last_round.eq(value == 1)]
             m.d.sync += [
                 active.eq(1),
@@ -272,7 +275,7 @@ class Post(wiring.Component):
             ]
 
     def _elementwise(self, m, requantized, now, beat, beat_allowed, beat_taken, sums, sums_valid,
-                     sums_tag, last_left):
+                     no_sum, sums_tag, last_left):
         """Tables and the way back of the sums.
 
         Returns whether a sum is still to come round. With MUL the lanes' products go in place of
@@ -296,16 +299,28 @@ class Post(wiring.Component):
             # A sum never waits, so the loop cannot block itself: the pipeline moves while a sum
             # is at its end, as its operands were there before it started.
             made.ready.eq(made.payload.tag.add | self.o.ready),
-            sums_valid.eq(made.valid & made.payload.tag.add),
-            sums_tag.eq(made.payload.tag),
         ]
 
-        m.d.comb += sums.eq(made.payload.sums)
+        # The entries have a register of their own: the way from a memory through an adder or a
+        # multiplier is too long for a cycle. A sum has 32 bits: whoever fills the tables keeps it
+        # within them.
+        entries = Signal.like(made.payload.entries, reset_less=True)
+        comes_round = made.valid & made.payload.tag.add
+        m.d.sync += [
+            sums_valid.eq(comes_round),
+            no_sum.eq(~comes_round),
+            sums_tag.eq(made.payload.tag),
+            entries.eq(made.payload.entries),
+        ]
+        m.d.comb += [total.eq(first + second)
+                     for total, (first, second) in zip(sums, entries, strict=True)]
         if self.config.elementwise_multiply:
             into = m.submodules.requantizer.i.payload
             m.d.comb += into.multiply.eq(sums_valid & now.multiply)
-            m.d.comb += [product.eq(self._multiplier.narrow(m, *factors)) for product, factors
-                         in zip(into.products, made.payload.factors, strict=True)]
+            m.d.comb += [
+                product.eq(self._multiplier.narrow(
+                    m, *(entry[:FACTOR_BITS].as_signed() for entry in pair)))
+                for product, pair in zip(into.products, entries, strict=True)]
 
         in_loop = Signal(range(IN_FLIGHT))  # sums on their first way
         claimed = beat_taken & beat.tag.add
@@ -318,27 +333,14 @@ class Post(wiring.Component):
             ]
             operand_there = self.i_operand.valid & (in_loop == 0)
         else:
-            operand_there = self._operand_queue(m, elementwise.i_operand, claimed)
+            m.submodules.operands = operands = OperandQueue(self.config)
+            wiring.connect(m, operands.o, elementwise.i_operand)
+            m.d.comb += [
+                operands.i.payload.eq(self.i_operand.payload.values),
+                operands.i.valid.eq(self.i_operand.valid),
+                self.i_operand.ready.eq(operands.i.ready),
+                operands.claim.eq(claimed),
+            ]
+            operand_there = operands.there
         m.d.comb += beat_allowed.eq(~beat.tag.add | operand_there)
         return in_loop != 0
-
-    def _operand_queue(self, m, o_operand, claimed):
-        """A queue of operands; returns whether there is one that no beat has claimed yet."""
-        m.submodules.operands = operands = fifo.SyncFIFOBuffered(
-            width=8 * self.config.requant_lanes, depth=IN_FLIGHT)
-        m.d.comb += [
-            operands.w_data.eq(self.i_operand.payload.values),
-            operands.w_en.eq(self.i_operand.valid),
-            self.i_operand.ready.eq(operands.w_rdy),
-            o_operand.payload.eq(operands.r_data),
-            o_operand.valid.eq(operands.r_rdy),
-            operands.r_en.eq(o_operand.ready),
-        ]
-        unclaimed = Signal(range(IN_FLIGHT + 1))
-        there = Signal()   # unclaimed != 0
-        comes = operands.w_en & operands.w_rdy
-        with m.If(comes & ~claimed):
-            m.d.sync += [unclaimed.eq(unclaimed + 1), there.eq(1)]
-        with m.Elif(claimed & ~comes):
-            m.d.sync += [unclaimed.eq(unclaimed - 1), there.eq(unclaimed != 1)]
-        return there

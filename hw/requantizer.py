@@ -89,6 +89,7 @@ class Requantizer(wiring.Component):
         wiring.connect(m, results.o, wiring.flipped(self.o))
         advance = results.i.ready
         if self.config.requant_cycles == 1:
+            m.d.comb += self.i.ready.eq(~results.full)
             self._finish(m, advance, results.i, *self._multiply(m, advance))
         else:
             self._finish(m, advance, results.i, *self._multiply_serially(m, advance))
@@ -114,7 +115,6 @@ class Requantizer(wiring.Component):
 
         Cycle 1 is the input's own: what it comes from may take the rest of a cycle.
         """
-        m.d.comb += self.i.ready.eq(advance)
         given = Signal.like(self.i.payload, reset_less=True)
         with m.If(advance):
             m.d.sync += given.eq(self.i.payload)

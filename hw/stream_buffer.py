@@ -12,6 +12,7 @@ class StreamBuffer(Component):
     flip-flops, which cuts the path of ``ready`` too.
 
     Latency: 1 cycle. Throughput: one payload a cycle. ``i.ready`` is 1 while there is room for one.
+    ``full`` says the opposite from a flip-flop of its own, for where ``i.ready`` goes far.
     ``moves``: from the next cycle on ``o`` has another payload, which is ``following`` already.
     """
 
@@ -20,6 +21,7 @@ class StreamBuffer(Component):
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
+            "full": Out(1),
             "moves": Out(1),
             "following": Out(shape),
         })
@@ -29,8 +31,8 @@ class StreamBuffer(Component):
         first = Signal(self._shape, reset_less=True)    # leaves next
         second = Signal(self._shape, reset_less=True)
         valid = Signal()     # of first
-        full = Signal()      # both are there
-        room = Signal(init=1)   # not full: a flip-flop of its own, for it often goes far
+        full = self.full     # both are there
+        room = Signal(init=1)
         accepted = self.i.valid & ~full
         left = valid & self.o.ready
         full_next = ~left & (full | (valid & accepted))

@@ -15,12 +15,12 @@ from kaniwa.sim.bench import Bench, Driver, Dut, Env, Monitor, check, cover, sta
 from kaniwa.sim.bench_requantizer import quotient, requantize
 from kaniwa.sim.serial_config import SERIAL
 
-LATENCY = {True: 12, False: 10}  # from result to beat, with and without tables
+LATENCY = {True: 11, False: 10}  # from result to beat, with and without tables
 LOOP = 11                       # cycles of a sum from its first pass to its second
 BETWEEN = 2                     # cycles from the last beat of an instruction to the next beat
 AFTER_ADD = 5
 PAIRED = ("add", "multiply")    # kinds with an operand and a second pass
-SERIAL_FILL = 8                 # beside requant_cycles: from result to beat
+SERIAL_FILL = 7                 # beside requant_cycles: from result to beat
 SERIAL_LOOP = 7                 # beside twice requant_cycles: from sum to sum
 
 CONFIGS = {

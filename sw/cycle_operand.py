@@ -44,7 +44,7 @@ class OperandPath:
         self._config, self._instructions, self._events = config, instructions, events
         self._words_ahead = max(3, -(-BEATS_AHEAD * config.requant_lanes // config.read_bytes))
         # Beats between the words and where the post unit uses them: a register, and its queue.
-        self._held = 1 + (BEATS_AHEAD if config.requant_cycles == 1 else 0)
+        self._held = 1 + (BEATS_AHEAD + 1 if config.requant_cycles == 1 else 0)
         self._ready = 2 if config.requant_cycles == 1 else 1
         self.address = 0
         self._responses: list[int] = []

@@ -13,9 +13,8 @@ class Pipeline:
     """Beats from their start to their arrival at the store unit, in order.
 
     The requantizer ends in a buffer of two beats and stands still as a whole while it is full;
-    behind it, with elementwise, are two registers of which each waits only for the next. The first
-    way of a beat of an ADD ends in its last one; the sum starts again in the cycle in which it is
-    there.
+    behind it, with elementwise, is a register, that of the tables. The first way of a beat of an
+    ADD ends there after a cycle; the sum starts again in the next one.
     ``entries``: of the beats on their way, the start in cycles in which the requantizer did not
     stand still, and whether it is the first way of an ADD. ``sums``: starts of sums to come,
     ``last_sum`` the last of them, ``sum_count`` how many there have been.
@@ -35,7 +34,7 @@ class Pipeline:
         self._next_start = 0    # in cycles in which it did not stand still
         self._gone = -1         # when the last beat left the buffer
         self._moved = 0         # when the register behind it was last left
-        self._left = 0          # when the last one was
+        self._held = False      # whether the beat there has not left it
         # The beat that is next to leave the buffer, from when on, and the one whose leaving is
         # settled, when that is.
         self._first: tuple[int, bool] | None = None
@@ -109,7 +108,8 @@ class Pipeline:
     def settle(self) -> None:
         """The first beat leaves the requantizer, if that does not hang on the one before it."""
         self._admit()
-        if self._elastic and self._settled is None and self._first is not None:
+        if (self._elastic and not self._held and self._settled is None
+                and self._first is not None):
             (there, adds), self._first = self._first, None
             self._gone = max(there, self._moved)
             self._settled = self._gone, adds
@@ -125,18 +125,19 @@ class Pipeline:
             there, adds = self._first
             return there, adds, there
         (left, adds), self._settled = self._settled, None
-        self._moved = max(left + 1, self._left)
-        there = self._moved + 1
+        there = left + 1
+        self._held = not adds
         if adds:
-            self._left = self.last_sum = there
+            self._moved, self.last_sum = there, there + 1
             self.sum_count += 1
-            self.sums.append(there)
+            self.sums.append(self.last_sum)
             if self._spacing > 1:   # the next beat waits for it
                 self._start_sum()
         return there, adds, left
 
     def leave(self, cycle: int) -> None:
         """The beat that arrived last leaves the post unit."""
-        self._left = cycle
-        if not self._elastic:
+        if self._elastic:
+            self._moved, self._held = cycle, False
+        else:
             self._gone, self._first = cycle, None
