@@ -99,14 +99,15 @@ def differences(imported: ImportedOnnx, inputs: Sequence[np.ndarray],
         operands = [None if i == -1 else values[i] for i in op.inputs]
         for output, ours in zip(op.outputs, run_op(graph, op, operands), strict=True):
             values[output] = ours
-            theirs = _reference_of(graph.tensors[output], imported.origins.get(output), reference)
+            theirs = _reference_of(op, graph.tensors[output], imported.origins.get(output),
+                                   reference)
             if theirs is not None:
                 found.append(_compare(imported, op, output, operands, ours, theirs))
                 values[output] = theirs
     return found
 
 
-def _reference_of(tensor: Tensor, origin: Origin | None,
+def _reference_of(op: Op, tensor: Tensor, origin: Origin | None,
                   reference: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """The reference's value of the tensor, moved and shifted as the tensor is."""
     if origin is None:
@@ -120,8 +121,12 @@ def _reference_of(tensor: Tensor, origin: Origin | None,
         return (value.astype(np.int16) - origin.shift).astype(np.int8)
     q = tensor.quantization
     if value.dtype == np.float32 and q is not None:
-        # Numbers that were moved as real ones there: whole steps.
-        return (np.rint(value / np.float32(q.scale)) + q.zero_point).astype(tensor.dtype)
+        # Moved as real numbers there: whole steps, or rounded only behind what moves them.
+        limits = np.iinfo(tensor.dtype)
+        bounds = op.attributes.get("bounds", (limits.min, limits.max))
+        assert isinstance(bounds, tuple)
+        steps = np.rint(value / np.float32(q.scale)) + q.zero_point
+        return np.clip(steps, *bounds).astype(tensor.dtype)
     return value
 
 

@@ -1,13 +1,15 @@
-"""Rule ``onnx``: the float32 heads and tails of int8 models, as ONNX defines them.
+"""Rule ``onnx``: what int8 models have in float32, as ONNX defines it.
 
-QuantizeLinear and DequantizeLinear are exact against ONNX Runtime's float32. Functions are computed
-in float64 and rounded once, so ONNX Runtime's float32 differs from them in the last bits.
+QuantizeLinear and DequantizeLinear are exact against ONNX Runtime's float32. Functions, and
+operators on quantised numbers whose result stays float32, are computed in float64 and rounded once,
+so ONNX Runtime's float32 differs from them in the last bits.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from kaniwa.golden.qdq import real_values
 from kaniwa.golden.registry import Call, kernel, quantization
 
 __all__ = ["RULE"]
@@ -32,3 +34,11 @@ def _dequantize(call: Call) -> np.ndarray:
     q = call.quantization(0)
     centered = (call.value(0).astype(np.int64) - q.zero_point).astype(np.float32)
     return np.asarray(centered * np.float32(q.scale))
+
+
+@kernel("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "ADD", "SUB", "MUL",
+        "AVERAGE_POOL_2D", "MEAN", rule=RULE)
+def _result_in_float32(call: Call) -> np.ndarray:
+    """The exact value clamped to ``bounds`` and rounded to float32."""
+    real = real_values(call.graph, call.op, list(call.values))
+    return np.clip(real, *call.attribute("bounds")).astype(np.float32)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.golden.onnx_float import RULE as FLOAT_RULE
-from kaniwa.golden.qdq import register_real
+from kaniwa.golden.qdq import real_operand, register_real
 from kaniwa.golden.registry import Call, kernel, quantization
 
 __all__ = ["FUNCTIONS"]
@@ -56,8 +56,7 @@ def _softmax(x: np.ndarray, attribute: Callable[[str], Any]) -> np.ndarray:
 
 def _register(kind: str, function: Function) -> None:
     def real(call: Call) -> np.ndarray:
-        q = call.quantization(0)
-        x = (call.value(0).astype(np.float64) - q.zero_point) * q.scale
+        x = real_operand(call, 0)
         with np.errstate(all="ignore"):
             result = function(x, call.attribute)
         if np.isnan(result).any():

@@ -5,7 +5,8 @@ decides ties and near ties. So the rule is what its exact value would give, in f
 
     y = clamp(round_half_even(real) + zero point),    real = exact accumulator * (sx * sw / sy)
 
-Each function below gives ``real`` of an operator; ``finish`` does the rest. Layouts and attributes
+Each function below gives ``real`` of an operator; ``finish`` does the rest. An operand may be
+float32, where the model leaves a result in it. Layouts and attributes
 are those of the same operators elsewhere (docs/graph.md), the clamp is the attribute ``bounds``.
 """
 
@@ -20,7 +21,7 @@ from kaniwa.errors import UnsupportedError
 from kaniwa.golden.registry import Call, kernel, quantization
 from kaniwa.graph import Graph, Op
 
-__all__ = ["RULE", "real_values", "finish", "register_real"]
+__all__ = ["RULE", "real_operand", "real_values", "finish", "register_real"]
 
 RULE = "qdq"
 Real = Callable[[Call], np.ndarray]
@@ -57,8 +58,25 @@ def register_real(*kinds: str) -> Callable[[Real], Real]:
 
 
 def _centered(call: Call, position: int) -> np.ndarray:
-    """An operand less its zero point, exact in float64."""
-    return call.value(position).astype(np.float64) - call.quantization(position).zero_point
+    """An operand less its zero point, or one in float32, exact in float64."""
+    value = call.value(position).astype(np.float64)
+    return value if call.tensor(position).dtype == "float32" else (
+        value - call.quantization(position).zero_point)
+
+
+def _step(call: Call, position: int) -> float:
+    """The step of an operand; real numbers have 1."""
+    return (1.0 if call.tensor(position).dtype == "float32" else call.quantization(position).scale)
+
+
+def real_operand(call: Call, position: int) -> np.ndarray:
+    """The real numbers that an operand stands for, in float64."""
+    return _centered(call, position) * _step(call, position)
+
+
+def _output_step(call: Call) -> float:
+    """The step of the output; real numbers have 1."""
+    return 1.0 if call.output.dtype == "float32" else quantization(call.output).scale
 
 
 def _weights(call: Call, channel_axis: int) -> np.ndarray:
@@ -73,12 +91,14 @@ def _weights(call: Call, channel_axis: int) -> np.ndarray:
 def _slopes(call: Call) -> np.ndarray:
     """sx * sw / sy in float64, in this order: one, or one an output channel."""
     scales = np.array(call.quantization(1).scales, np.float64)
-    return call.quantization(0).scale * scales / quantization(call.output).scale
+    return call.quantization(0).scale * scales / _output_step(call)
 
 
 def _scaled(call: Call, acc: np.ndarray) -> np.ndarray:
-    """Accumulators [..., channels] in steps of the output; the bias is in steps of sx * sw."""
+    """Accumulators [..., channels] in steps of the output; an int32 bias is in steps of sx * sw."""
     bias = call.optional(2)
+    if bias is not None and bias.dtype == np.float32:
+        return acc * _slopes(call) + bias.astype(np.float64) / _output_step(call)
     return (acc if bias is None else acc + bias.astype(np.float64)) * _slopes(call)
 
 
@@ -135,27 +155,26 @@ def _average_pool(call: Call) -> np.ndarray:
     if call.attribute("count_padding"):
         count = np.full_like(count, window[0] * window[1])
     # A window that sees padding alone has no mean; the sum of nothing is 0.
-    scale = call.quantization(0).scale
-    return total * (scale / (np.maximum(count, 1) * quantization(call.output).scale))
+    return total * (_step(call, 0) / (np.maximum(count, 1) * _output_step(call)))
 
 
 @register_real("MEAN")
 def _mean(call: Call) -> np.ndarray:
     x, axes = _centered(call, 0), call.attribute("axes")
     count = int(np.prod([x.shape[a] for a in axes]))
-    return x.sum(axis=axes) * (
-        call.quantization(0).scale / (count * quantization(call.output).scale))
+    return x.sum(axis=axes) * (_step(call, 0) / (count * _output_step(call)))
 
 
 @register_real("ADD", "SUB")
 def _add(call: Call) -> np.ndarray:
-    a, b = (_centered(call, i) * call.quantization(i).scale for i in (0, 1))
-    return (a + b if call.op.kind == "ADD" else a - b) / quantization(call.output).scale
+    a, b = real_operand(call, 0), real_operand(call, 1)
+    return (a + b if call.op.kind == "ADD" else a - b) / _output_step(call)
 
 
 @register_real("MUL")
 def _mul(call: Call) -> np.ndarray:
-    return _centered(call, 0) * _centered(call, 1) * _slopes(call)[0]
+    slope = _step(call, 0) * _step(call, 1) / _output_step(call)
+    return _centered(call, 0) * _centered(call, 1) * slope
 
 
 @register_real("QUANTIZE")

@@ -48,6 +48,8 @@ class Builder:
         self.ops: list[Op] = []
         self.values: dict[str, Value] = {}
         self.origins: dict[int, Origin] = {}
+        self.readers: dict[str, list[Node]] = {}      # of the model's names
+        self.real: dict[str, Stored] = {}      # results that were wanted in float32, by name
         self.node: Node | None = None      # the one that is being imported
 
     def fail(self, what: str, error: type[Error] = UnsupportedError,
@@ -150,12 +152,12 @@ class Builder:
 
     def made(self, name: str, shape: tuple[int, ...], permutation: Permutation,
              steps: Steps) -> tuple[int, Integers]:
-        """A new int8 tensor for the model's value ``name`` of ``shape``, and that value."""
-        index = self.tensor(name, moved(shape, permutation), "int8", steps.quantization)
+        """A new tensor of these ``steps`` for the model's value ``name``, and that value."""
+        index = self.tensor(name, moved(shape, permutation), *steps.stored_as)
         return index, Integers(self.store(name, index, shape, permutation, steps), steps)
 
     def requantized(self, value: Dequantized, steps: Steps, name: str,
-                    bounds: tuple[int, int]) -> Integers:
+                    bounds: tuple[int, int] | tuple[float, float]) -> Integers:
         """The same numbers in other steps, clamped to ``bounds``."""
         form = value.stored.first if value.stored.forms else tuple(range(len(value.stored.shape)))
         source = self.form(value.stored, form)

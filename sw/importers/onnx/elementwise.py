@@ -9,9 +9,10 @@ import numpy as np
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, operand
 from kaniwa.importers.onnx.values import (
     Dequantized,
+    Floats,
     Integers,
     Known,
     Pending,
@@ -30,12 +31,15 @@ KINDS = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL"}
 
 
 def elementwise(builder: Builder, node: Node) -> Value:
-    """Add, Sub, Mul of two quantised operands; a constant behind weights becomes their bias."""
+    """Add, Sub, Mul of operands, quantised or left in float32.
+
+    A constant that is added behind weights becomes their bias.
+    """
     a, b = builder.operands(node, 2, 2)
     if node.kind == "Add":
         for first, second in ((a, b), (b, a)):
             if isinstance(first, Pending) and isinstance(second, Known):
-                biased = with_bias(first, second)
+                biased = with_bias(first, second, node.outputs[0])
                 if biased is not None:
                     return biased
     operands = tuple(_quantised(builder, v, f"operand {i}") for i, v in enumerate((a, b)))
@@ -52,7 +56,7 @@ def elementwise(builder: Builder, node: Node) -> Value:
 
 def _quantised(builder: Builder, value: Value | None, what: str) -> Value:
     if not isinstance(value, Known):
-        return dequantized(builder, value, what)
+        return operand(builder, value, what)
     steps = value.steps
     if steps is None or steps.dtype not in ("int8", "uint8") or len(steps.scales) != 1:
         raise builder.fail(f"{what} is a constant that is not quantised by tensor to int8; "
@@ -63,7 +67,7 @@ def _quantised(builder: Builder, value: Value | None, what: str) -> Value:
 def lower_elementwise(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To ADD, SUB or MUL, in the layout of the larger operand."""
     rank = len(pending.shape)
-    stored = [v.stored for v in pending.operands if isinstance(v, Dequantized)]
+    stored = [v.stored for v in pending.operands if isinstance(v, (Dequantized, Floats))]
     whole = [s for s in stored if len(s.shape) == rank and s.forms]
     largest = max(whole, key=lambda s: int(np.prod(s.shape)), default=None)
     form = tuple(range(rank)) if largest is None else largest.first
@@ -71,14 +75,14 @@ def lower_elementwise(builder: Builder, pending: Pending, steps: Steps, name: st
                    for i, v in enumerate(pending.operands))
     index, result = builder.made(name, pending.shape, form, steps)
     builder.emit(KINDS[pending.node.kind], inputs, index, {
-        "activation": "NONE", "bounds": clamp_bounds(pending.clamps, steps)}, "qdq")
+        "activation": "NONE", "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
     return result
 
 
 def _operand(builder: Builder, value: Value | None, form: Permutation, name: str) -> int:
     if isinstance(value, Known):
         return builder.constant(value, name, form, len(form))
-    assert isinstance(value, Dequantized)
+    assert isinstance(value, (Dequantized, Floats))
     shape = value.stored.shape
     if len(shape) == len(form):
         return builder.form(value.stored, form)
@@ -98,8 +102,9 @@ def clamp(builder: Builder, node: Node) -> Value:
         value, least, most = builder.operands(node, 1, 3)
         low, high = _edge(builder, node, least, "min", -inf), _edge(builder, node, most, "max", inf)
     if isinstance(value, Pending):
-        return value.clamped(low, high)
-    return identity_of(node, dequantized(builder, value, "its input")).clamped(low, high)
+        return value.clamped(low, high, node.outputs[0])
+    same = identity_of(node, dequantized(builder, value, "its input"))
+    return same.clamped(low, high, node.outputs[0])
 
 
 def identity_of(node: Node, value: Dequantized) -> Pending:
@@ -129,7 +134,7 @@ def lower_identity(builder: Builder, pending: Pending, steps: Steps, name: str) 
 
 def average_pool(builder: Builder, node: Node) -> Value:
     """AveragePool, and GlobalAveragePool as one whose window is the whole map."""
-    x = dequantized(builder, builder.operands(node, 1, 1)[0], "its input")
+    x = operand(builder, builder.operands(node, 1, 1)[0], "its input")
     shape = x.stored.shape
     if len(shape) not in (3, 4):
         raise builder.fail(f"works on {len(shape) - 2} dimensions; one and two are supported")
@@ -153,7 +158,7 @@ def _kernel(builder: Builder, node: Node, shape: tuple[int, ...]) -> tuple[int, 
 def lower_pool(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To AVERAGE_POOL_2D on channel-last maps."""
     x, node = pending.operands[0], pending.node
-    assert isinstance(x, Dequantized)
+    assert isinstance(x, (Dequantized, Floats))
     kernel = _kernel(builder, node, x.stored.shape)
     window = window_of(builder, node, x.stored.shape[2:], kernel)
     if window.dilation != (1, 1):
@@ -163,7 +168,7 @@ def lower_pool(builder: Builder, pending: Pending, steps: Steps, name: str) -> I
     builder.emit("AVERAGE_POOL_2D", (source,), output, {
         "filter": window.kernel, "stride": window.stride, "padding": window.padding,
         "activation": "NONE", "count_padding": bool(node.attributes.get("count_include_pad", 0)),
-        "bounds": clamp_bounds(pending.clamps, steps)}, "qdq")
+        "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
     return from_map(builder, pending, output, steps, name)
 
 

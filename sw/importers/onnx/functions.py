@@ -10,7 +10,7 @@ from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.elementwise import lower_pool
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, floats
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, floats, operand
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -100,7 +100,7 @@ def _attributes(pending: Pending, form: Permutation) -> dict[str, object]:
 
 def lower_function(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To an operator of rule ``qdq``."""
-    x = dequantized(builder, pending.operands[0], "its input")
+    x = operand(builder, pending.operands[0], "its input")
     form = x.stored.first if x.stored.forms else tuple(range(len(pending.shape)))
     source = builder.form(x.stored, form)
     index, result = builder.made(name, pending.shape, form, steps)
@@ -124,7 +124,7 @@ def float_function(builder: Builder, pending: Pending) -> Stored:
 def mean(builder: Builder, node: Node) -> Value:
     """ReduceMean; over rows and columns it is a global average pooling."""
     value, second = builder.operands(node, 1, 2)
-    x = dequantized(builder, value, "its input")
+    x = operand(builder, value, "its input")
     rank = len(x.stored.shape)
     numbers = node.attributes.get("axes")
     if second is not None:
@@ -144,7 +144,7 @@ def mean(builder: Builder, node: Node) -> Value:
 def lower_mean(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To AVERAGE_POOL_2D over whole maps, else to MEAN."""
     x, axes = pending.operands[0], pending.node.attributes["axes"]
-    assert isinstance(x, Dequantized)
+    assert isinstance(x, (Dequantized, Floats))
     shape = x.stored.shape
     identity = tuple(range(len(pending.shape)))
     if len(shape) == 4 and axes == (2, 3):
@@ -160,5 +160,5 @@ def lower_mean(builder: Builder, pending: Pending, steps: Steps, name: str) -> I
     source = builder.form(x.stored, tuple(range(len(shape))))
     index, result = builder.made(name, pending.shape, identity, steps)
     builder.emit("MEAN", (source,), index, {
-        "axes": axes, "bounds": clamp_bounds(pending.clamps, steps)}, "qdq")
+        "axes": axes, "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
     return result

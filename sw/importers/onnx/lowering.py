@@ -13,7 +13,7 @@ from kaniwa.importers.onnx.functions import (
     lower_mean,
 )
 from kaniwa.importers.onnx.movement import lower_concat
-from kaniwa.importers.onnx.values import Integers, Pending, Steps, Stored
+from kaniwa.importers.onnx.values import REAL, Integers, Pending, Steps, Stored
 from kaniwa.importers.onnx.weighted import lower_convolution, lower_matrix
 
 __all__ = ["lower", "lower_float"]
@@ -35,6 +35,11 @@ LOWERS: dict[str, Lower] = {
 }
 
 
+# What golden computes from integers and gives in float32.
+TO_FLOAT = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool",
+            "ReduceMean")
+
+
 def lower(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """The operators that make ``pending`` integers of these ``steps``: the model's ``name``."""
     function = LOWERS.get(pending.node.kind)
@@ -45,8 +50,13 @@ def lower(builder: Builder, pending: Pending, steps: Steps, name: str) -> Intege
 
 
 def lower_float(builder: Builder, pending: Pending, what: str) -> Stored:
-    """The operator on float32, which the host runs."""
+    """The operator with a float32 result, which the host runs."""
     node = pending.node
+    if node.kind in TO_FLOAT:
+        if pending.label not in builder.real:
+            builder.real[pending.label] = LOWERS[node.kind](builder, pending, REAL,
+                                                            pending.label).stored
+        return builder.real[pending.label]
     if node.kind not in FUNCTIONS or pending.clamps:
         raise builder.fail(f"{what} is the result of node {node.index} {node.kind} '{node.name}', "
                            "which is not quantised; put QuantizeLinear and DequantizeLinear "

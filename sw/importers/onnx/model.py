@@ -16,13 +16,22 @@ from kaniwa.importers.onnx import elementwise, functions, movement, slices, weig
 from kaniwa.importers.onnx.builder import Builder, Origin
 from kaniwa.importers.onnx.constants import constant_node, folded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
+from kaniwa.importers.onnx.lookahead import COMMUTING, steps_ahead
 from kaniwa.importers.onnx.qoperator import expanded
 from kaniwa.importers.onnx.quant_node import DOMAINS, quant
-from kaniwa.importers.onnx.quantization import dequantize, floats, quantize, steps_of
+from kaniwa.importers.onnx.quantization import (
+    dequantize,
+    floats,
+    quantize,
+    quantized_to,
+    steps_of,
+)
 from kaniwa.importers.onnx.values import (
+    Dequantized,
     Floats,
     Integers,
     Known,
+    Pending,
     Steps,
     Stored,
     Value,
@@ -87,6 +96,9 @@ def read_graph(data: bytes, name: str) -> ImportedOnnx:
     file = expanded(read_onnx(data, name))
     builder = Builder(name, file.opset)
     builder.values.update((key, Known(array)) for key, array in file.constants.items())
+    for node in file.nodes:
+        for read in dict.fromkeys(node.inputs):
+            builder.readers.setdefault(read, []).append(node)
     inputs = [_input(builder, file, declared) for declared in file.inputs]
     for node in file.nodes:
         builder.node = node
@@ -149,6 +161,12 @@ def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
     if taken:
         raise builder.fail(f"writes '{taken[0]}', which already has a value", ModelError)
     values = [builder.value(name) if name else None for name in node.inputs]
+    first = values[0] if values else None
+    if node.kind in COMMUTING and not node.domain and isinstance(first, Pending):
+        steps = steps_ahead(builder, file, first, node)
+        if steps is not None:
+            early = quantized_to(builder, first, steps, first.label)
+            builder.values[node.inputs[0]] = Dequantized(early.stored, steps)
     value: Value | list[Value] | None = None if node.domain else folded(builder, node, values)
     if value is None:
         handler = quant if node.domain else HANDLERS.get(node.kind)
@@ -156,6 +174,8 @@ def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
             raise builder.fail("operator is not supported; replace it in the model by one that "
                                "`kaniwa operators` lists, or cut the model before it")
         value = handler(builder, node)
+    if first is not None:
+        builder.values[node.inputs[0]] = first
     results = value if isinstance(value, list) else [value]
     builder.values.update(zip(node.outputs, results, strict=False))
 

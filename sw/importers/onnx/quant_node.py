@@ -49,7 +49,7 @@ def quant(builder: Builder, node: Node) -> Value:
     if isinstance(x, Dequantized):
         x = identity_of(node, x)
     if isinstance(x, Pending):
-        x = x.clamped(*edges)
+        x = x.clamped(*edges, node.outputs[0])
     elif isinstance(x, Floats) and (low, high) != _range(8, steps.dtype == "int8", False):
         raise builder.fail("quantises a float32 input to fewer than 8 bits; use 8 bits for inputs")
     result = quantized_to(builder, x, steps, node.outputs[0])

@@ -18,10 +18,11 @@ from kaniwa.importers.onnx.values import (
     Value,
 )
 
-__all__ = ["steps_of", "quantize", "quantized_to", "dequantize", "dequantized", "clamp_bounds",
-           "floats"]
+__all__ = ["steps_of", "activation_steps", "quantize", "quantized_to", "dequantize", "dequantized",
+           "clamp_bounds", "floats", "operand"]
 
 ACTIVATIONS = ("int8", "uint8")
+FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 def steps_of(builder: Builder, scale: Value, zero_point: Value | None, dtype: str | None,
@@ -54,9 +55,9 @@ def steps_of(builder: Builder, scale: Value, zero_point: Value | None, dtype: st
                  tuple(int(z) for z in zeros.reshape(-1)), found, position)
 
 
-def activation_steps(builder: Builder, node: Node, dtype: str | None, rank: int) -> Steps:
+def activation_steps(builder: Builder, node: Node, scale: Value | None, zero_point: Value | None,
+                     dtype: str | None, rank: int) -> Steps:
     """The quantization of an activation: one scale, 8 bits."""
-    _, scale, zero_point = builder.operands(node, 2, 3)
     assert scale is not None
     if node.attributes.get("block_size") or node.attributes.get("output_dtype"):
         dtype = dtype or {2: "uint8", 3: "int8"}.get(node.attributes.get("output_dtype", 0))
@@ -75,11 +76,11 @@ def activation_steps(builder: Builder, node: Node, dtype: str | None, rank: int)
 
 def quantize(builder: Builder, node: Node) -> Value:
     """QuantizeLinear: gives what waits in real numbers its integers."""
-    x = builder.operands(node, 2, 3)[0]
+    x, scale, zero_point = builder.operands(node, 2, 3)
     assert x is not None
     if isinstance(x, Known):
         return _quantized_constant(builder, node, x)
-    steps = activation_steps(builder, node, None, len(builder.shape_of(x)))
+    steps = activation_steps(builder, node, scale, zero_point, None, len(builder.shape_of(x)))
     return quantized_to(builder, x, steps, node.outputs[0])
 
 
@@ -149,7 +150,7 @@ def dequantize(builder: Builder, node: Node) -> Value:
         return Known(x.data, steps)
     if not isinstance(x, Integers):
         raise builder.fail("dequantises numbers that were not quantised", ModelError)
-    steps = activation_steps(builder, node, x.steps.dtype, len(x.stored.shape))
+    steps = activation_steps(builder, node, scale, zero_point, x.steps.dtype, len(x.stored.shape))
     if steps == x.steps:
         return Dequantized(x.stored, steps)
     # The same integers under another scale: another name of the same memory.
@@ -160,14 +161,17 @@ def dequantize(builder: Builder, node: Node) -> Value:
     return Dequantized(other.stored, steps)
 
 
-def clamp_bounds(clamps: tuple[tuple[float, float], ...], steps: Steps) -> tuple[int, int]:
-    """The integers that activations behind a result leave of the range of ``steps``.
+def clamp_bounds(clamps: tuple[tuple[float, float], ...],
+                 steps: Steps) -> tuple[int, int] | tuple[float, float]:
+    """What activations behind a result leave of the range of ``steps``: integers, or real numbers.
 
     Rounding is monotone and done in one piece, so clamping before and after it is the same.
     """
     low, high = -np.inf, np.inf
     for least, most in clamps:
         low, high = (min(max(edge, least), most) for edge in (low, high))
+    if steps.dtype == "float32":
+        return max(low, -FLOAT_MAX), min(high, FLOAT_MAX)
     first, last = steps.bounds
     zero_point = steps.zero_points[0] - steps.shift
 
@@ -208,6 +212,14 @@ def _keeps_steps(clamps: tuple[tuple[float, float], ...], steps: Steps) -> bool:
         (np.iinfo(steps.dtype).min, np.iinfo(steps.dtype).max), (steps.zero_points[0],) * 2,
         strict=True))
     return all(edge <= low or edge >= high or edge == 0 for pair in clamps for edge in pair)
+
+
+def operand(builder: Builder, value: Value | None, what: str) -> Dequantized | Floats:
+    """Quantised numbers, or float32 where the model leaves a result in it: for the host."""
+    if isinstance(value, Floats) and value.dtype == "float32" or (
+            isinstance(value, Pending) and value.node.kind != "Identity"):
+        return Floats(floats(builder, value, what))
+    return dequantized(builder, value, what)
 
 
 def floats(builder: Builder, value: Value | None, what: str) -> Stored:

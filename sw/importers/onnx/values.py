@@ -10,7 +10,7 @@ from kaniwa.graph import Quantization
 from kaniwa.importers.onnx.file import Node
 
 __all__ = ["Permutation", "Stored", "Known", "Integers", "Dequantized", "Floats", "Pending",
-           "Value", "Steps", "channel_last", "moved"]
+           "Value", "Steps", "REAL", "channel_last", "moved"]
 
 Permutation = tuple[int, ...]
 
@@ -64,10 +64,24 @@ class Steps:
         return Quantization(self.scales, tuple(z - self.shift for z in self.zero_points), self.axis)
 
     @property
+    def rule(self) -> str:
+        """The rule of an operator that computes a result in these steps."""
+        return "onnx" if self.dtype == "float32" else "qdq"
+
+    @property
+    def stored_as(self) -> tuple[str, Quantization | None]:
+        """The dtype and the quantization of the graph's tensors in these steps."""
+        return ("float32", None) if self.dtype == "float32" else ("int8", self.quantization)
+
+    @property
     def bounds(self) -> tuple[int, int]:
         """The range of the integers after the shift."""
         limits = np.iinfo(self.dtype)
         return int(limits.min) - self.shift, int(limits.max) - self.shift
+
+
+# Of a result that stays float32: the operator rounds its exact value to that once.
+REAL = Steps((1.0,), (0,), "float32")
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,17 +133,24 @@ class Floats:
 class Pending:
     """A result in real numbers that waits for the QuantizeLinear that says what it becomes.
 
-    ``clamps`` are the (low, high) of activations behind it, in their order.
+    ``clamps`` are the (low, high) of activations behind it, in their order. ``name`` is the
+    model's for the value, the node's own where nothing came behind it.
     """
 
     node: Node
     operands: tuple[Value | None, ...]
     shape: tuple[int, ...]
     clamps: tuple[tuple[float, float], ...] = ()
+    name: str = ""
 
-    def clamped(self, low: float, high: float) -> Pending:
-        """With one more activation behind it."""
-        return replace(self, clamps=(*self.clamps, (low, high)))
+    def clamped(self, low: float, high: float, name: str) -> Pending:
+        """With one more activation behind it, which the model calls ``name``."""
+        return replace(self, clamps=(*self.clamps, (low, high)), name=name)
+
+    @property
+    def label(self) -> str:
+        """The model's name for the value."""
+        return self.name or self.node.outputs[0]
 
 
 Value = Known | Integers | Dequantized | Floats | Pending

@@ -79,8 +79,9 @@ def _int8(builder: Builder, weights: Known, axis: int) -> tuple[np.ndarray, Quan
 
 def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quantization,
           channels: int, steps: Steps, name: str) -> tuple[int, dict[str, object]]:
-    """The id of the bias as int32 in steps of sx * sw, or -1; and attributes.
+    """The bias's id, or -1; and attributes.
 
+    A result in float32 takes the bias in float32, else it becomes int32 in steps of sx * sw, and
     ``bias_error`` is what rounding it to those moved a result by at most, in the output's steps.
     """
     if value is None:
@@ -103,6 +104,10 @@ def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quanti
         rounded = np.rint(real)
         with np.errstate(invalid="ignore"):      # infinities are refused below
             error = float((np.abs(real - rounded) * scales / steps.scales[0]).max())
+    if steps.dtype == "float32" and not exact:
+        index = builder.tensor(f"{name}:bias", (channels,), "float32", None,
+                               np.broadcast_to(value.real.reshape(-1), channels))
+        return index, {}
     rounded = np.broadcast_to(rounded, channels)
     if not np.isfinite(rounded).all() or rounded.min() < INT32.min or rounded.max() > INT32.max:
         raise builder.fail("its bias does not fit int32 in steps of input scale * weight scale; "
@@ -138,7 +143,7 @@ def lower_convolution(builder: Builder, pending: Pending, steps: Steps, name: st
     offset, rounding = _bias(builder, bias, x, q, channels, steps, name)
     source = as_map(builder, x)
     output = map_result(builder, pending, window, channels, steps, name)
-    builder.emit(kind, (source, weights, offset), output, attributes | rounding, "qdq")
+    builder.emit(kind, (source, weights, offset), output, attributes | rounding, steps.rule)
     return from_map(builder, pending, output, steps, name)
 
 
@@ -182,8 +187,11 @@ def matmul(builder: Builder, node: Node) -> Value:
     return Pending(node, (a, b), (*batch, first[-2], second[-1]))
 
 
-def with_bias(pending: Pending, bias: Known) -> Pending | None:
-    """``pending`` with a constant added a channel, where it has none yet; else None."""
+def with_bias(pending: Pending, bias: Known, name: str) -> Pending | None:
+    """``pending`` with a constant added a channel, where it has none yet; else None.
+
+    The model calls the sum ``name``.
+    """
     node = pending.node
     if pending.clamps or len(pending.operands) != 3 or pending.operands[2] is not None:
         return None
@@ -195,7 +203,7 @@ def with_bias(pending: Pending, bias: Known) -> Pending | None:
             bias.steps is not None and bias.steps.axis is not None):
         return None
     flat = Known(bias.data.reshape(-1), bias.steps)
-    return Pending(node, (*pending.operands[:2], flat), pending.shape)
+    return Pending(node, (*pending.operands[:2], flat), pending.shape, name=name)
 
 
 def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
@@ -207,7 +215,7 @@ def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) ->
     if isinstance(b, Dequantized):
         inputs = tuple(builder.form(v.stored, tuple(range(len(v.stored.shape)))) for v in (a, b))
         output, result = builder.made(name, pending.shape, identity, steps)
-        builder.emit("BATCH_MATMUL", inputs, output, {"bounds": bounds}, "qdq")
+        builder.emit("BATCH_MATMUL", inputs, output, {"bounds": bounds}, steps.rule)
         return result
     assert isinstance(b, Known)
     by_row = pending.node.kind == "Gemm" and pending.node.attributes.get("transB", 0)
@@ -219,7 +227,7 @@ def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) ->
     output, result = builder.made(name, pending.shape, identity, steps)
     builder.emit("FULLY_CONNECTED", (source, weights, offset), output,
                  {"activation": "NONE", "keep_num_dims": len(pending.shape) != 2,
-                  "bounds": bounds, **rounding}, "qdq")
+                  "bounds": bounds, **rounding}, steps.rule)
     return result
 
 

@@ -9,6 +9,7 @@ from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
 from kaniwa.importers.onnx.values import (
     Dequantized,
+    Floats,
     Integers,
     Pending,
     Steps,
@@ -88,7 +89,7 @@ def _numbers(builder: Builder, node: Node, name: str, count: int, least: int) ->
     return values
 
 
-def as_map(builder: Builder, x: Dequantized) -> int:
+def as_map(builder: Builder, x: Dequantized | Floats) -> int:
     """[N, C, H, W] as [N, H, W, C]; [N, C, W] as one row of it."""
     source = builder.form(x.stored, channel_last(len(x.stored.shape)))
     shape = builder.tensors[source].shape
@@ -102,7 +103,7 @@ def map_result(builder: Builder, pending: Pending, window: Window, channels: int
     """A new tensor for the result of a window: one row where the model has one dimension."""
     shape = (pending.shape[0], *window.sizes, channels)
     label = name if len(pending.shape) == 4 else f"{name}:row"
-    return builder.tensor(label, shape, "int8", steps.quantization)
+    return builder.tensor(label, shape, *steps.stored_as)
 
 
 def from_map(builder: Builder, pending: Pending, output: int, steps: Steps,
