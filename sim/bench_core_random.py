@@ -36,8 +36,8 @@ MODEL_ERROR, MODEL_CYCLES = 0.005, 2
 
 REQUIRED = [*(f"kind_{kind}" for kind in KINDS), "memory_stalls", "outside_memory",
             "channel_groups", "streamed_weights", "several_tiles", "in_place_add", "in_place_mul",
-            "padding", "stride_2", "dilation", "depthwise", "columns", "patches", "saturated_low",
-            "saturated_high"]
+            "visits", "padding", "stride_2", "dilation", "depthwise", "columns", "patches",
+            "saturated_low", "saturated_high"]
 
 
 def run(seed: int, options: dict[str, int]) -> Tally:
@@ -184,6 +184,7 @@ def _count_paths(program: Any, tally: Tally) -> None:
     for i in layers:
         by_tensor.setdefault(i["tag"], []).append(i)
         tally.bins["streamed_weights"] += i["weights_stream"]
+        tally.bins["visits"] += i["segments"] > 1 and not i["segment_step"]
         tally.bins["padding"] += bool(i["pad_top"] or i["pad_left_bytes"])
         tally.bins["stride_2"] += i["stride_rows"] > 1
         tally.bins["dilation"] += i["dilation_rows"] > 1 and i["kernel_rows"] > 1

@@ -143,7 +143,7 @@ def random_graph(seed: int, kind: str | None = None, macs: int = 1 << 20) -> Gra
 
 
 def random_input(graph: Graph, seed: int) -> dict[str, np.ndarray]:
-    """Random int8 inputs, extremes included."""
+    """Random int8 or uint8 inputs, extremes included."""
     rng = np.random.default_rng(seed)
     inputs = {}
     for tensor_id in graph.inputs:
@@ -151,7 +151,7 @@ def random_input(graph: Graph, seed: int) -> dict[str, np.ndarray]:
         data = rng.integers(-128, 128, tensor.shape, dtype=np.int8)
         if seed % 5 == 0:
             data = rng.choice(np.array([-128, 127], np.int8), tensor.shape)
-        inputs[tensor.name] = data
+        inputs[tensor.name] = data.view(np.uint8) ^ 128 if tensor.dtype == "uint8" else data
     return inputs
 
 
@@ -302,6 +302,34 @@ def _chain(b: _Builder, macs: int) -> Graph | None:
     return b.graph((x,), (_conv_on(b, u, second, d, rng.choice(ACTIVATIONS)),))
 
 
+def _uint8(b: _Builder, macs: int) -> Graph | None:
+    """A graph of another kind in legacy uint8, whose weights may need more than int8."""
+    kind = b.rng.choice((_conv, _conv, _depthwise, _depthwise, _fully_connected, _chain, KINDS[
+        "max_pool"], KINDS["average_pool"]))
+    graph = kind(b, macs)
+    return None if graph is None else check(replace(
+        graph, tensors=tuple(_as_uint8(b, tensor) for tensor in graph.tensors)))
+
+
+def _as_uint8(b: _Builder, tensor: Tensor) -> Tensor:
+    q, data = tensor.quantization, tensor.data
+    if tensor.dtype != "int8" or q is None:
+        return tensor
+    if data is None:
+        return replace(tensor, dtype="uint8", quantization=replace(
+            q, zero_points=(q.zero_point + 128,)))
+    zero = b.rng.choice((0, 255, 128, *(b.rng.randint(0, 255) for _ in range(3))))
+    if b.rng.random() < 0.3:
+        values = data.astype(np.int16) + 128      # most of them far from the zero point
+    else:
+        values = zero + data.astype(np.int16) // 2
+        values[b.np_rng.random(data.shape) < 0.02] = b.rng.choice((0, 255))
+    values = np.clip(values, 0, 255).astype(np.uint8)
+    values.setflags(write=False)
+    return replace(tensor, dtype="uint8", data=values,
+                   quantization=Quantization((q.scale,), (zero,)))
+
+
 KINDS: dict[str, Callable[[_Builder, int], Graph | None]] = {
     "conv": _conv,
     "depthwise": _depthwise,
@@ -312,4 +340,5 @@ KINDS: dict[str, Callable[[_Builder, int], Graph | None]] = {
     "mul": lambda b, macs: _pair(b, "MUL"),
     "residual": _residual,
     "chain": _chain,
+    "uint8": _uint8,
 }

@@ -21,6 +21,7 @@ from kaniwa.passes.lower import lower
 from kaniwa.passes.mapping import choose_mapping
 from kaniwa.passes.partition import partition
 from kaniwa.passes.refusal import Refused
+from kaniwa.passes.signed import signed
 from kaniwa.passes.tile import tile
 from kaniwa.passes.widen import widen
 from kaniwa.program import Program
@@ -30,6 +31,7 @@ __all__ = ["compile", "parse_outside", "PIPELINE", "plan_model"]
 
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
+    signed,           # legacy uint8 as int8
     dead_channels,    # what no output depends on is removed
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved

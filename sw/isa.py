@@ -167,7 +167,7 @@ _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str], ...] = (
      "COLUMN: passes over the kernel's rows, as many rows as the window has at a time"),
     ("segment_bytes", 8, False, 0, None, "array", "patch: useful bytes of a kernel row"),
     ("weight_zero_point", 8, True, 0, 0, "array",
-     "zero point of legacy uint8 weights; only 0 in this version"),
+     "zero point of the weights; only 0, for the compiler takes it off them"),
 )
 
 

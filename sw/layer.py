@@ -61,12 +61,15 @@ class Sum:
 class Layer:
     """One pass over a tensor. ``ifm``, ``ofm`` and ``add.operand`` are ids of stored tensors.
 
-    ``weights``: DENSE [OC, KH, KW, IC], DEPTHWISE and COLUMN [KH, KW, C], MAX_POOL None. ``bias``
-    contains the input's zero point. ``identity``: the result before ``add`` or ``table`` is the
-    input itself, byte by byte. ``table`` maps the int8 result, index = value + 128; not with
-    ``add``. ``patch``: DENSE with the taps of a pixel packed. ``macs`` are the model's;
-    ``removed`` says what of them is not computed (see LayerInfo). ``part``: the run of the device
-    that it belongs to. ``positions``: its operators' in the model, the one that shapes it first.
+    ``weights``: DENSE [OC, KH, KW, IC], DEPTHWISE and COLUMN [KH, KW, C], MAX_POOL None; int16 if
+    some do not fit int8 (see ``visits``). ``bias`` contains the input's zero point. ``identity``:
+    the result before ``add`` or ``table`` is the input itself, byte by byte. ``table`` maps the
+    int8 result, index = value + 128; not with ``add``. ``patch``: DENSE with the taps of a pixel
+    packed. ``macs`` are the model's; ``removed`` says what of them is not computed (see LayerInfo).
+    ``part``: the run of the device that it belongs to. ``positions``: its operators' in the model,
+    the one that shapes it first. ``visits``: DENSE, how often a pixel's bytes are read, each time
+    with other weights, ``lanes``: channels of a block, 0: as many as the mode has; both only in
+    what ``visited`` makes of a layer.
     """
 
     name: str
@@ -75,7 +78,7 @@ class Layer:
     ifm: int
     ofm: int
     geometry: Geometry
-    weights: npt.NDArray[np.int8] | None
+    weights: npt.NDArray[np.int8] | npt.NDArray[np.int16] | None
     bias: Int64
     pad_value: int
     rescale: Rescale
@@ -88,6 +91,8 @@ class Layer:
     patch: bool = False
     part: int = 0
     positions: tuple[int, ...] = ()
+    visits: int = 1
+    lanes: int = 0
 
     @property
     def tables(self) -> tuple[npt.NDArray[np.int32], ...]:
@@ -104,7 +109,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Tile:
-    """One LAYER instruction: a part of the layer's output. Ranges are [first, past the last)."""
+    """One LAYER instruction: a part of the layer's output. Ranges are [first, past the last).
+
+    ``visits``: how many int8 addends its weights need, see ``kaniwa.passes.visits``.
+    """
 
     layer: int
     image: int
@@ -112,6 +120,7 @@ class Tile:
     columns: Pair
     blocks: Pair
     weights_stream: bool
+    visits: int = 1
 
 
 @dataclass(frozen=True)

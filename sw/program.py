@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -56,6 +57,15 @@ class TensorInfo:
     def stored(self, value: np.ndarray) -> np.ndarray:
         """The part of the model's ``value`` that the device stores."""
         return value if self.channels is None else value[..., list(self.channels)]
+
+    def to_device(self, value: np.ndarray) -> builtins.bytes:
+        """``value`` as it lies in device memory, where uint8 is int8: less 128."""
+        return (value ^ np.uint8(128) if self.dtype == "uint8" else value).tobytes()
+
+    def from_device(self, data: builtins.bytes) -> np.ndarray:
+        """The inverse: an array of the tensor's shape and dtype, not to be written to."""
+        value = np.frombuffer(data, self.dtype).reshape(self.shape)
+        return value ^ np.uint8(128) if self.dtype == "uint8" else value
 
     @property
     def bytes(self) -> int:

@@ -19,7 +19,8 @@ from kaniwa.errors import CompileError
 from kaniwa.isa import Rounding
 
 __all__ = ["Int64", "Rule", "Rescale", "double_rounding", "float_half_away",
-           "float_half_even", "listed", "average_pool", "exact", "affine", "prove", "prove_values",
+           "float_half_even", "listed", "average_pool", "average_pool_half_up",
+           "exact", "affine", "prove", "prove_values",
            "quantize_multiplier"]
 
 Int64 = npt.NDArray[np.int64]
@@ -154,6 +155,11 @@ def average_pool(count: int, channels: int) -> Rule:
         return np.where(acc < 0, -magnitude, magnitude)
 
     return Rule(function, np.full(channels, 1 / count), Rounding.AWAY)
+
+
+def average_pool_half_up(count: int, channels: int) -> Rule:
+    """The same of unsigned values, whose mean has no sign: ties go up."""
+    return Rule(lambda acc: (acc + count // 2) // count, np.full(channels, 1 / count), Rounding.UP)
 
 
 def exact(channels: int) -> Rule:

@@ -177,8 +177,7 @@ class Session:
     def read(self, tensor: TensorInfo) -> np.ndarray:
         """What device memory holds now where ``tensor`` is stored."""
         assert tensor.address is not None
-        data = self.device.read(tensor.address, tensor.bytes)
-        return np.frombuffer(data, tensor.dtype).reshape(tensor.shape)
+        return tensor.from_device(self.device.read(tensor.address, tensor.bytes))
 
     def write_inputs(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Make device memory ready for the first run of these checked inputs.
@@ -280,9 +279,9 @@ class Session:
         if held is None or held() is not self:
             self._load()
         for i in step.takes:
-            address = self.program.tensor(i).address
-            assert address is not None
-            self.device.write(address, values[i].tobytes())
+            tensor = self.program.tensor(i)
+            assert tensor.address is not None
+            self.device.write(tensor.address, tensor.to_device(values[i]))
 
     def _check_inputs(self, inputs: Arrays, as_float: bool) -> dict[str, np.ndarray]:
         expected = self.program.inputs

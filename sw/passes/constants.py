@@ -10,6 +10,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.layer import Constants, Layer, Plan, Slice, Tile
 from kaniwa.passes.fields import block_width, column_window, tile_channels, tile_fields
+from kaniwa.passes.visits import visited_words
 from kaniwa.weights import (
     column_words,
     dense_words,
@@ -79,13 +80,15 @@ def _weights(layer: Layer, tile: Tile, config: AcceleratorConfig, pool: _Pool) -
     if layer.weights is None:
         return Slice(None, 0, 0)
     first, last = tile_channels(layer, tile, config)
-    if layer.mode == Mode.COLUMN:
-        words = column_words(layer.weights[..., first:last], column_window(layer, config), config)
-    elif layer.mode == Mode.DEPTHWISE:
-        words = depthwise_words(layer.weights[..., first:last], config)
+    if tile.visits > 1:
+        words = visited_words(layer, (first, last), tile.visits, config)
+    elif layer.mode != Mode.DENSE:
+        taps = layer.weights[..., first:last].astype(np.int8)
+        words = (depthwise_words(taps, config) if layer.mode == Mode.DEPTHWISE
+                 else column_words(taps, column_window(layer, config), config))
     else:
         values = tile_fields(layer, tile, config)
-        part = layer.weights[first:last]
+        part = layer.weights[first:last].astype(np.int8)
         shape = ((last - first, 1, 1, -1) if layer.patch
                  else (last - first, values["kernel_rows"], values["segments"], -1))
         words = dense_words(np.ascontiguousarray(part).reshape(shape), config)

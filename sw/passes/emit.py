@@ -9,7 +9,7 @@ from kaniwa.graph import Graph, Op
 from kaniwa.host_part import HostOp, HostState, HostTensor
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
 from kaniwa.layer import Memory, Plan
-from kaniwa.passes.fields import tile_fields
+from kaniwa.passes.fields import tile_fields, visited
 from kaniwa.passes.rounding import rounding_of
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
 
@@ -76,7 +76,7 @@ def _weights(plan: Plan) -> int:
     of_host = {i for op in plan.host_ops for i in op.inputs}
     of_device = {i for position in plan.part_of for i in ops[position].inputs}
     return sum(t.data.size for t in plan.model.tensors
-               if t.data is not None and t.dtype == "int8"
+               if t.data is not None and t.dtype in ("int8", "uint8")
                and (t.id in of_device or t.id not in of_host))
 
 
@@ -167,7 +167,8 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
     values["ifm_address"] += memory.tensors[layer.ifm]
     values["ofm_address"] += memory.tensors[layer.ofm]
     return values | {
-        "opcode": Opcode.LAYER, "mode": layer.mode, "tag": _tag(tile.layer),
+        "opcode": Opcode.LAYER, "mode": visited(layer, tile.visits, plan.config).mode,
+        "tag": _tag(tile.layer),
         "rounding": layer.rescale.rounding, "zero_point": layer.rescale.zero_point,
         "act_min": layer.rescale.act_min, "act_max": layer.rescale.act_max,
         "pad_value": layer.pad_value, "store_in_order": _in_order(layer.ofm, written),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.layer import Layer, Tile
-from kaniwa.passes.fields import tile_fields
+from kaniwa.passes.fields import tile_fields, visited
 
 __all__ = ["estimate"]
 
@@ -32,6 +32,7 @@ def estimate(layer: Layer, tile: Tile, config: AcceleratorConfig, ahead: bool = 
     ``ahead``: weights that fit the ring are read while the layer before runs.
     """
     v = tile_fields(layer, tile, config)
+    layer = visited(layer, tile.visits, config)
     pixels = v["ofm_rows"] * v["ofm_columns"]
     results = pixels * ((v["blocks"] - 1) * v["block_width"] + v["last_width"])
     array = _array_cycles(layer, v)

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.layer import Layer, Pair, Tile
 
 __all__ = ["block_width", "block_words", "layer_blocks", "tile_channels", "tile_fields",
-           "column_window", "slides", "parameter_words"]
+           "visited", "column_window", "slides", "parameter_words"]
 
 
 def block_width(layer: Layer, config: AcceleratorConfig) -> int:
     """Output channels of a block."""
+    if layer.lanes:
+        return layer.lanes
     if layer.mode == Mode.DENSE:
         return config.out_lanes
     return config.column_lanes if layer.mode == Mode.COLUMN else config.depthwise_lanes
+
+
+def visited(layer: Layer, visits: int, config: AcceleratorConfig) -> Layer:
+    """The layer as an instruction of so many ``visits`` computes it, blocks being the same.
+
+    More than one are DENSE with each row of the kernel whole, read again from where it begins; the
+    weights are those of the layer still.
+    """
+    if visits == 1:
+        return layer
+    g = layer.geometry
+    return replace(layer, mode=Mode.DENSE, patch=False, visits=visits,
+                   lanes=block_width(layer, config), geometry=replace(
+                       g, kernel=(g.kernel[0], g.extent[1]), dilation=(g.dilation[0], 1)))
 
 
 def column_window(layer: Layer, config: AcceleratorConfig) -> Pair:
@@ -70,7 +88,7 @@ def _reduction(layer: Layer, config: AcceleratorConfig) -> tuple[int, int, int, 
     if layer.mode != Mode.DENSE:
         return rows, columns, g.dilation[1] * channels, 1, channels
     if columns == 1 or g.dilation[1] == 1:     # the taps of a row are neighbors in memory
-        return rows, 1, 0, -(-columns * channels // config.dot_width), columns * channels
+        return rows, layer.visits, 0, -(-columns * channels // config.dot_width), columns * channels
     return rows, columns, g.dilation[1] * channels, -(-channels // config.dot_width), channels
 
 
@@ -83,6 +101,7 @@ def _span(first: int, count: int, stride: int, extent: int, size: int) -> tuple[
 
 def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str, int]:
     """All fields of geometry; addresses are relative to their tensors (aligned to read_bytes)."""
+    layer = visited(layer, tile.visits, config)
     g = layer.geometry
     (_, width, channels), (_, out_width, out_channels) = g.ifm, g.ofm
     kernel_rows, segments, segment_step, chunks, segment_bytes = _reduction(layer, config)

@@ -22,6 +22,7 @@ from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, missing_unit
+from kaniwa.passes.signed import signed_operators
 
 __all__ = ["legalize", "rewritten", "as_map"]
 
@@ -43,8 +44,9 @@ def rewritten(graph: Graph, op: Op, config: AcceleratorConfig) -> list[Op]:
 
     Raises UnsupportedError naming the operator and the way out where the target cannot take it.
     """
-    rewriter = _Rewriter(graph, config)
-    rewriter.rewrite(op)
+    tensors, ops = signed_operators(graph, (op,))
+    rewriter = _Rewriter(replace(graph, tensors=tensors), config)
+    rewriter.rewrite(*ops)
     return rewriter.ops
 
 
@@ -143,7 +145,7 @@ class _Rewriter:
             return
         # A dense convolution whose output channel reads the one input channel that it belongs to.
         assert weights.data is not None
-        dense = np.zeros((outputs, kh, kw, channels), np.int8)
+        dense = np.zeros((outputs, kh, kw, channels), weights.data.dtype)
         rows = np.arange(outputs)
         dense[rows, :, :, rows // (outputs // channels)] = weights.data[0].transpose(2, 0, 1)
         q = weights.quantization

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
+import numpy as np
+
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
@@ -35,6 +37,11 @@ def int8_activations(graph: Graph, op: Op) -> str | None:
     return None
 
 
+def bytes_of_one_scale(graph: Graph, op: Op) -> str | None:
+    """Activations are int8 or uint8 with one scale and a zero point."""
+    return int8_activations(graph, op)      # ``signed`` has made uint8 int8
+
+
 def some_elements(graph: Graph, op: Op) -> str | None:
     """Activations have elements."""
     empty = next((t for t in _activations(graph, op) if not prod(t.shape)), None)
@@ -42,13 +49,15 @@ def some_elements(graph: Graph, op: Op) -> str | None:
 
 
 def constant_weights(graph: Graph, op: Op) -> str | None:
-    """Weights are constant int8 with zero point 0, one scale or one an output channel."""
+    """Weights are constant int8 with zero point 0, or uint8, one scale or one an output channel."""
     weights = graph.tensors[op.inputs[1]]
     axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
     if weights.data is None:
         return f"weights '{weights.name}' are computed; make them constant"
     q = weights.quantization
-    if weights.dtype != "int8" or q is None:
+    # int16 is what uint8 less a zero point may need.
+    wide = weights.dtype == "int16" and (np.abs(weights.data) < 256).all()
+    if not (weights.dtype == "int8" or wide) or q is None:
         return f"weights '{weights.name}' are {weights.dtype}; quantize them to int8"
     if any(q.zero_points):
         return (f"weights '{weights.name}' have zero point {next(filter(None, q.zero_points))}; "
@@ -121,7 +130,7 @@ def constant_broadcast(graph: Graph, op: Op) -> str | None:
 
 
 def bytes_moved(graph: Graph, op: Op) -> str | None:
-    """Activations are int8."""
+    """Activations are int8 or uint8."""
     wrong = next((t for t in _activations(graph, op) if t.dtype != "int8"), None)
     return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
 
@@ -132,14 +141,15 @@ def function_of_one(graph: Graph, op: Op) -> str | None:
 
 
 _ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)
-_WEIGHTED: tuple[Limit, ...] = (*_ANY, constant_weights, constant_bias)
+_BYTES: tuple[Limit, ...] = (bytes_of_one_scale, some_elements, known_activation)
+_WEIGHTED: tuple[Limit, ...] = (*_BYTES, constant_weights, constant_bias)
 
 LIMITS: dict[str, tuple[Limit, ...]] = {
     "CONV_2D": (*_WEIGHTED, one_group),
     "DEPTHWISE_CONV_2D": _WEIGHTED,
     "FULLY_CONNECTED": (*_WEIGHTED, plain_weights),
-    "AVERAGE_POOL_2D": (*_ANY, same_quantization, unpadded),
-    "MAX_POOL_2D": (*_ANY, same_quantization),
+    "AVERAGE_POOL_2D": (*_BYTES, same_quantization, unpadded),
+    "MAX_POOL_2D": (*_BYTES, same_quantization),
     "ADD": (*_ANY, constant_broadcast),
     "SUB": (*_ANY, constant_broadcast),
     "MUL": (*_ANY, constant_broadcast),

@@ -22,6 +22,7 @@ from kaniwa.rescale import (
     Int64,
     Rule,
     average_pool,
+    average_pool_half_up,
     double_rounding,
     exact,
     float_half_away,
@@ -90,7 +91,7 @@ def _lower_convolution(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
         bias += data
     pad_value = quantization(x).zero_point
     output_zero_point = quantization(y).zero_point
-    if op.rule == "litert_average_pool":
+    if op.rule in ("litert_average_pool", "litert_uint8_average_pool"):
         output_zero_point = 0      # the mean of the stored values, zero point included
     else:
         bias -= pad_value * by_channel.sum(axis=1)
@@ -130,6 +131,11 @@ def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) ->
         reals = np.float64(sx) * np.array(quantization(w).scales, np.float64) / np.float64(sy)
         reals = np.broadcast_to(reals, channels)
         return (double_rounding if op.rule == "litert_double_rounding" else float_half_away)(reals)
+    if op.rule == "litert_uint8_double_rounding":      # the first product is in float32
+        with np.errstate(over="ignore", under="ignore"):
+            product = np.float32(sx) * np.array(quantization(w).scales, np.float32)
+        reals = product.astype(np.float64) / np.float64(sy)
+        return double_rounding(np.broadcast_to(reals, channels))
     if op.rule == "qdq":
         count = prod(pair(op, "filter")) if "filter" in op.attributes else 1
         reals = sx * np.array(quantization(w).scales, np.float64) / (count * sy)
@@ -138,6 +144,8 @@ def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) ->
         return double_rounding(np.full(channels, np.float32(sx) / np.float32(sy), np.float64))
     if op.rule == "litert_average_pool":
         return average_pool(prod(pair(op, "filter")), channels)
+    if op.rule == "litert_uint8_average_pool":
+        return average_pool_half_up(prod(pair(op, "filter")), channels)
     raise UnsupportedError(f"{where}: unknown rounding rule '{op.rule}'")
 
 

@@ -10,8 +10,9 @@ from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
 from kaniwa.layer import Layer, Pair, Plan, Tile, describe
 from kaniwa.passes.estimate import estimate
-from kaniwa.passes.fields import block_words, layer_blocks, parameter_words, tile_fields
+from kaniwa.passes.fields import block_words, parameter_words, tile_fields, visited
 from kaniwa.passes.refusal import Refused
+from kaniwa.passes.visits import visits
 
 __all__ = ["tile", "cycles"]
 
@@ -21,12 +22,14 @@ SHARE = (3, 4)
 
 @dataclass(frozen=True)
 class _Shape:
-    """The largest tile of a cut."""
+    """The largest tile of a cut; ``runs`` of blocks have as many ``visits``, others are not cut."""
 
     rows: int
     columns: int
     blocks: int
     weights_stream: bool
+    visits: int
+    runs: list[Pair]
 
 
 def tile(plan: Plan) -> Plan:
@@ -36,7 +39,8 @@ def tile(plan: Plan) -> Plan:
     for number, layer in enumerate(plan.layers):
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
         try:
-            tiles += _cut(number, layer, _choose(number, layer, plan.config, where), plan.config)
+            for shape in _choose(number, layer, plan.config, where):
+                tiles += _cut(number, layer, shape)
         except CompileError as error:
             reasons.setdefault(layer.positions[0], str(error))
     if reasons:
@@ -47,15 +51,23 @@ def tile(plan: Plan) -> Plan:
     return replace(plan, tiles=tuple(tiles))
 
 
-def _choose(number: int, layer: Layer, config: AcceleratorConfig, where: str) -> _Shape:
+def _choose(number: int, layer: Layer, config: AcceleratorConfig, where: str) -> list[_Shape]:
+    """How to cut the layer, the blocks of each number of visits by themselves."""
+    return [_best(number, layer, times, runs, config, where)
+            for times, runs in sorted(visits(layer, config).items())]
+
+
+def _best(number: int, layer: Layer, times: int, runs: list[Pair], config: AcceleratorConfig,
+          where: str) -> _Shape:
     """The better of the fewest column tiles that work, and the fewest that let rows run ahead."""
+    seen = visited(layer, times, config)
     columns = layer.geometry.ofm[1]
     candidates = []
     for ahead in (False, True):
         for parts in range(1, columns + 1):
-            shape = _shape(layer, -(-columns // parts), config, where)
+            shape = _shape(seen, runs, -(-columns // parts), config, where)
             problem = _first_problem(number, layer, shape, config, ahead)
-            while problem is not None and shape.blocks > 1 and _separable(layer):
+            while problem is not None and shape.blocks > 1 and _separable(seen):
                 shape = replace(shape, blocks=shape.blocks - 1)
                 problem = _first_problem(number, layer, shape, config, ahead)
             if problem is None:
@@ -64,18 +76,18 @@ def _choose(number: int, layer: Layer, config: AcceleratorConfig, where: str) ->
             if parts == columns and not ahead:
                 raise CompileError(f"{where}: {problem}; use a target with larger buffers or a "
                                    f"smaller layer")
-    return min(candidates, key=lambda shape: _cycles(number, layer, shape, config))
+    return min(candidates, key=lambda shape: _cycles(layer, shape, config))
 
 
-def _cycles(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig,
-            ahead: bool = False) -> int:
-    return sum(estimate(layer, t, config, ahead) for t in _cut(number, layer, shape, config))
+def _cycles(layer: Layer, shape: _Shape, config: AcceleratorConfig, ahead: bool = False) -> int:
+    return sum(estimate(layer, t, config, ahead) for t in _cut(0, layer, shape))
 
 
 def cycles(layer: Layer, config: AcceleratorConfig) -> int | None:
     """Estimated cycles of the layer, cut as ``tile`` would; None where it cannot be cut."""
     try:
-        return _cycles(0, layer, _choose(0, layer, config, layer.name), config, ahead=True)
+        return sum(_cycles(layer, shape, config, ahead=True)
+                   for shape in _choose(0, layer, config, layer.name))
     except CompileError:
         return None
 
@@ -87,7 +99,7 @@ def _separable(layer: Layer) -> bool:
 
 def _first_problem(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig,
                    ahead: bool) -> str | None:
-    problems = (_problem(layer, t, config, ahead) for t in _cut(number, layer, shape, config))
+    problems = (_problem(layer, t, config, ahead) for t in _cut(number, layer, shape))
     return next((problem for problem in problems if problem is not None), None)
 
 
@@ -104,10 +116,11 @@ def _limit(config: AcceleratorConfig, name: str) -> int:
     return config.field_limit(name, FIELDS[name].high)
 
 
-def _shape(layer: Layer, columns: int, config: AcceleratorConfig, where: str) -> _Shape:
-    """Tiles of ``columns``, with all output channels or groups that leave room for the next one."""
+def _shape(layer: Layer, runs: list[Pair], columns: int, config: AcceleratorConfig,
+           where: str) -> _Shape:
+    """Tiles of ``columns``, with all blocks of a run or groups that leave room for the next one."""
     rows = _rows(layer, config)
-    blocks, words = layer_blocks(layer, config), block_words(layer, config)
+    blocks, words = max(last - first for first, last in runs), block_words(layer, config)
     records = parameter_words(layer, config)
     # A word that is used once is freed at once; a kernel beyond the ring comes again each pixel.
     stream = layer.mode == Mode.DENSE and (rows * columns == 1 or words > config.ring_words)
@@ -118,7 +131,7 @@ def _shape(layer: Layer, columns: int, config: AcceleratorConfig, where: str) ->
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")
     groups = -(-blocks // limit)
-    return _Shape(rows, columns, -(-blocks // groups), stream)
+    return _Shape(rows, columns, -(-blocks // groups), stream, layer.visits, runs)
 
 
 def _share(blocks: int, words: int, capacity: int) -> int:
@@ -140,7 +153,7 @@ def _problem(layer: Layer, part: Tile, config: AcceleratorConfig, ahead: bool) -
     if part.weights_stream and passes > _limit(config, "weight_repeat"):
         return (f"the weights would be read {passes} times, the limit is "
                 f"{_limit(config, 'weight_repeat')}")
-    if layer.mode == Mode.COLUMN and any(
+    if layer.mode == Mode.COLUMN and part.visits == 1 and any(
             values[name] % config.read_bytes for name in ("ifm_address", "ifm_pitch")):
         return "rows do not begin at multiples of read_bytes"
     extent = (values["kernel_rows"] - 1) * values["dilation_rows"] + 1
@@ -151,15 +164,17 @@ def _problem(layer: Layer, part: Tile, config: AcceleratorConfig, ahead: bool) -
     return None
 
 
-def _cut(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig) -> Iterator[Tile]:
+def _cut(number: int, layer: Layer, shape: _Shape) -> Iterator[Tile]:
     """The tiles in the order of their execution."""
     rows, columns, _ = layer.geometry.ofm
     for image in range(layer.geometry.batch):
         for row in _ranges(rows, shape.rows):
             for column in _ranges(columns, shape.columns):
-                for blocks in _ranges(layer_blocks(layer, config), shape.blocks):
-                    yield Tile(number, image, row, column, blocks, shape.weights_stream)
+                for run in shape.runs:
+                    for blocks in _ranges(run[1], shape.blocks, run[0]):
+                        yield Tile(number, image, row, column, blocks, shape.weights_stream,
+                                   shape.visits)
 
 
-def _ranges(size: int, step: int) -> list[Pair]:
-    return [(first, min(first + step, size)) for first in range(0, size, step)]
+def _ranges(end: int, step: int, start: int = 0) -> list[Pair]:
+    return [(first, min(first + step, end)) for first in range(start, end, step)]

@@ -45,7 +45,7 @@ def test_resnet8_on_the_simulated_core_is_exact(models: Path, tmp_path: Path,
 @pytest.mark.parametrize("model", [
     "mlperf_kws_dscnn.tflite", "mlperf_vww_mbv1_96.tflite", "mlperf_sww_1d.tflite",
     "mlperf_ad_fc_ae.tflite", "tflm_micro_speech.tflite", "onnx_mlperf_ic_qdq.onnx",
-    "pytorch_shapes_qdq.onnx"])
+    "pytorch_shapes_qdq.onnx", "coral_mbv1_025_128_u8.tflite", "cfu_mbv2_160_035.tflite"])
 def test_other_models_on_the_simulated_core_are_exact(
         model: str, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = kaniwa(capsys, "run", models / model, "--device", "sim", "--outside",

@@ -39,15 +39,15 @@ def mismatches(program: Program, graph: Graph, inputs: dict[str, np.ndarray]) ->
         emulator.write(address, data)
     for tensor in program.inputs:
         assert tensor.address is not None
-        emulator.write(tensor.address, inputs[tensor.name].tobytes())
+        emulator.write(tensor.address, tensor.to_device(inputs[tensor.name]))
     emulator.run(program.program_address)
     wrong, compared = [], 0
     for tensor in program.tensors:
         if tensor.address is None or tensor.overwritten is not None:
             continue
-        got = np.frombuffer(emulator.read(tensor.address, tensor.bytes), np.int8)
+        got = tensor.from_device(emulator.read(tensor.address, tensor.bytes))
         compared += 1
-        if not np.array_equal(got.reshape(tensor.shape), tensor.stored(expected[tensor.id])):
+        if not np.array_equal(got, tensor.stored(expected[tensor.id])):
             wrong.append(tensor.name)
     assert compared >= len(program.host_ops or program.output_ids)
     return wrong
