@@ -21,7 +21,7 @@ IN_FLIGHT = 16
 class Post(wiring.Component):
     """Take result slots apart into beats, requantize them, map them, add or multiply the operand.
 
-    requant_cycles = 1: a beat a cycle, from block to block and pixel to pixel, and one idle cycle
+    requant_cycles = 1: a beat a cycle, from block to block and pixel to pixel, and two idle cycles
     between instructions. A beat of an ADD passes the requantizer twice, so one in two cycles, and
     the next instruction starts when the last sum has gone round (11 cycles). Latency from result
     to beat: 11 cycles (10 without elementwise), 22 with ADD. MUL takes the same way as ADD: what
@@ -30,8 +30,9 @@ class Post(wiring.Component):
     requant_cycles = C > 1: a beat in C cycles, or one ADD beat in 2C + 7.
 
     Settings travel with the beats; those of the sum stay with the instruction, which is why it
-    waits. ``done`` counts instructions whose last beat has left ``o``. A block starts when all its
-    parameter words are written; an instruction's are released after the start of its last beat.
+    waits. ``done`` counts instructions whose last beat has left ``o``. A block starts a cycle after
+    all its parameter words are written; an instruction's are released after the start of its last
+    beat.
     """
 
     def __init__(self, config: AcceleratorConfig, multiplier=PlainMultiplier):
@@ -175,15 +176,28 @@ class Post(wiring.Component):
         row_end = inner_end & outer_last
         last = row_end & rows_last
 
+        # Whether the words are there is looked up a cycle ahead for every limit that may come next.
         # Less than all words apart: the highest bit of the difference is its sign.
-        behind = Signal.like(self.parameter_written)
+        words_there = Signal()
+        words_away = Signal(init=1)   # the other way round, with few loads
+        next_limit = Signal.like(limit)   # of the next block of the pixel, or of its first one
+        first_limit = Signal.like(limit)
+        free = ~beat_valid | beat_taken
+        may_read = Signal()     # goes far, and does not matter where no beat starts
         may_start = Signal()
         accepted = self.i_results.valid & may_start
+
+        def look_up(place):
+            away = (self.parameter_written - place)[len(limit) - 1]
+            return [words_there.eq(~away), words_away.eq(away)]
+
         m.d.comb += [
-            behind.eq(self.parameter_written - limit),
-            may_start.eq(active & ~behind[-1] & (~beat_valid | beat_taken)),
+            next_limit.eq(limit + block_words),
+            first_limit.eq(start + block_words),
+            may_read.eq(active & words_there & free),
+            may_start.eq(active & ~words_away & free),
             self.i_results.ready.eq(may_start & block_end),
-            self.parameter_read.eq(accepted),
+            self.parameter_read.eq(may_read),
             self.parameter_index.eq(word),
             self.i_instruction.ready.eq(~active & instruction_ready),
         ]
@@ -192,11 +206,11 @@ class Post(wiring.Component):
             self.parameter_release.eq(accepted & last),
             self.parameter_release_count.eq(limit - start),
         ]
+        m.d.sync += look_up(limit)
         with m.If(beat_taken):
             m.d.sync += beat_valid.eq(0)
-        with m.If(accepted):
+        with m.If(may_read):
             m.d.sync += [
-                beat_valid.eq(1),
                 beat.settings.rounding.eq(now.rounding),
                 beat.settings.zero_point.eq(now.zero_point),
                 beat.settings.low.eq(now.act_min),
@@ -206,11 +220,6 @@ class Post(wiring.Component):
                 beat.tag.add.eq(now.add),
                 beat.tag.table.eq(now.table),
                 beat.tag.bank.eq(now.table_bank),
-                active.eq(~last),
-                part.eq(Mux(block_end, 0, part + 1)),
-                width.eq(width - lanes),
-                block_end.eq(width <= 2 * lanes),
-                word.eq(word + 1),
             ]
             with m.Switch(part):
                 for number in range(self.config.out_lanes // lanes):
@@ -218,6 +227,15 @@ class Post(wiring.Component):
                         for lane in range(lanes):
                             m.d.sync += beat.values[lane].eq(
                                 self.i_results.payload[number * lanes + lane])
+        with m.If(accepted):
+            m.d.sync += [
+                beat_valid.eq(1),
+                active.eq(~last),
+                part.eq(Mux(block_end, 0, part + 1)),
+                width.eq(width - lanes),
+                block_end.eq(width <= 2 * lanes),
+                word.eq(word + 1),
+            ]
             # Whether the block after this one is the last one of its pixel.
             last_next = Mux(
                 by_block,
@@ -233,7 +251,7 @@ class Post(wiring.Component):
                 with m.If(by_block & ~inner_end):
                     m.d.sync += word.eq(limit - block_words)
                 with m.Else():
-                    m.d.sync += [word.eq(limit), limit.eq(limit + block_words)]
+                    m.d.sync += [word.eq(limit), limit.eq(next_limit), *look_up(next_limit)]
             with m.If(inner_end):
                 m.d.sync += [
                     outer_after.eq(Mux(row_end, outer, outer_after - 1)),
@@ -242,7 +260,7 @@ class Post(wiring.Component):
                     inner_last.eq(inner_one),
                 ]
                 with m.If(~by_block | row_end):
-                    m.d.sync += [word.eq(start), limit.eq(start + block_words)]
+                    m.d.sync += [word.eq(start), limit.eq(first_limit), *look_up(first_limit)]
             with m.If(row_end):
                 m.d.sync += [rows_after.eq(rows_after - 1), rows_last.eq(rows_after == 1)]
             with m.If(last):
@@ -272,6 +290,8 @@ class Post(wiring.Component):
                 word.eq(start),
                 block_words.eq(new_words),
                 limit.eq(start + new_words),
+                words_there.eq(0),   # the limit changes
+                words_away.eq(1),
             ]
 
     def _elementwise(self, m, requantized, now, beat, beat_allowed, beat_taken, sums, sums_valid,

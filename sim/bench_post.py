@@ -17,7 +17,7 @@ from kaniwa.sim.serial_config import SERIAL
 
 LATENCY = {True: 11, False: 10}  # from result to beat, with and without tables
 LOOP = 11                       # cycles of a sum from its first pass to its second
-BETWEEN = 2                     # cycles from the last beat of an instruction to the next beat
+BETWEEN = 3                     # cycles from the last beat of an instruction to the next beat
 AFTER_ADD = 5
 PAIRED = ("add", "multiply")    # kinds with an operand and a second pass
 SERIAL_FILL = 7                 # beside requant_cycles: from result to beat
@@ -256,7 +256,8 @@ class Surroundings:
             if self.env.get("parameter_release"):
                 self.freed += self.env.get("parameter_release_count")
             if self.env.get("parameter_read"):
-                self.began = self.began or self.env.cycle
+                if self.env.get("i_results__valid"):
+                    self.began = self.began or self.env.cycle
                 word = memory[self.env.get("parameter_index") if size > 1 else 0]
                 assert word is not None, "read of a word that was never written"
                 self.env.dut.parameter_data.value = self._pack(word)

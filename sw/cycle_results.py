@@ -68,7 +68,7 @@ class Results:
             while len(offered) <= index:
                 self._go_on()
                 yield
-            accepted = max(offered[index], free)
+            accepted = max(offered[index], free) + 1
             words = parameter_words_per_block(config, v)
             beat_counts = (-(-v["block_width"] // lanes), -(-v["last_width"] // lanes))
             blocks, add, by_block = v["blocks"], bool(v["add"]), v["mode"] == Mode.COLUMN
@@ -89,7 +89,7 @@ class Results:
                         if len(ready) <= word:
                             self._go_on()
                             yield
-                    accepted = max(accepted, ready[word] - 1)
+                    accepted = max(accepted, ready[word])
                 last_block = block == blocks - 1
                 count = beat_counts[last_block]
                 for beat in range(count):
