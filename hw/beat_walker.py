@@ -147,17 +147,23 @@ class BeatWalker(wiring.Component):
         next_inner_last = Mux(
             inner_end, inner_one, Mux(block_end, inner_next_last, inner_last))
         next_outer_last = Mux(row_end, outer_one, Mux(inner_end, outer_next_last, outer_last))
-        # Whether the block after this one is the last one of its pixel.
+
+        def next_narrow(last_of_inner):
+            """Whether it is the last one of its block: given whether that one's pixel or block is
+            the last one of the inner loop, which is known late."""
+            last_block = Mux(by_block, next_outer_last, last_of_inner)   # of its pixel
+            return Mux(block_end, Mux(last_block, last_narrow, block_narrow),
+                       width <= 2 * self._lanes)
+
         last_next = Mux(by_block, next_outer_last, next_inner_last)
-        next_block_end = Mux(block_end, Mux(last_next, last_narrow, block_narrow),
-                             width <= 2 * self._lanes)
         with m.If(accepted):
             m.d.sync += [
-                block_end.eq(next_block_end),
+                block_end.eq(next_narrow(next_inner_last)),
                 inner_last.eq(next_inner_last),
                 outer_last.eq(next_outer_last),
-                inner_end.eq(next_block_end & next_inner_last),
-                row_end.eq(next_block_end & next_inner_last & next_outer_last),
+                inner_end.eq(next_inner_last & next_narrow(1)),
+                row_end.eq(next_inner_last & next_outer_last
+                           & Mux(block_end, last_narrow, width <= 2 * self._lanes)),
                 active.eq(~beat.last),
                 address.eq(address + Mux(block_end & by_block, to_next, beat.count)),
                 width.eq(width - self._lanes),

@@ -101,8 +101,11 @@ class Control(Component):
                     m.d.sync += self.counter_tag.eq(self.csr_write_data)
 
         patience = Signal(32)   # cycles that the run may still go on without progress
+        fed = Signal(init=1)   # no run, or one with progress in the cycle before
         bite = Signal()
         m.d.comb += bite.eq((watchdog_limit != 0) & (patience == 0))
+        m.d.sync += [fed.eq(~self.running | self.progress.any()),
+                     patience.eq(Mux(fed, watchdog_limit, patience - 1))]
         waited = Signal(range(DRAIN_LIMIT + 1))
 
         with m.FSM():
@@ -113,8 +116,7 @@ class Control(Component):
                     m.next = "DRAIN"
                 with m.Elif(start):
                     m.d.sync += [busy.eq(1), done.eq(0), error_code.eq(ErrorCode.NONE),
-                                 error_instruction.eq(0), cycles.eq(0), retired.eq(0),
-                                 patience.eq(watchdog_limit)]
+                                 error_instruction.eq(0), cycles.eq(0), retired.eq(0)]
                     m.next = "RESET"
             with m.State("RESET"):
                 m.d.comb += self.reset.eq(1)
@@ -125,7 +127,6 @@ class Control(Component):
             with m.State("RUN"):
                 m.d.comb += self.running.eq(1)
                 m.d.sync += [cycles.eq(cycles + 1), retired.eq(self.retired),
-                             patience.eq(Mux(self.progress.any(), watchdog_limit, patience - 1)),
                              waited.eq(0)]
                 with m.If(self.error):
                     m.d.sync += [error_code.eq(self.error_code),

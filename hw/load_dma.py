@@ -55,11 +55,15 @@ class LoadDma(wiring.Component):
         word_lanes = self._config.read_bytes >> lane
         position_bits = line_position_bits(self._config) - lane
 
-        # The instruction. A row goes on to the word that holds its last byte.
+        # The instruction, with what is left of the row.
+        new = self.i_instruction.payload
         starting, active = Signal(), Signal()
         rows_after = Signal(16, reset_less=True)
         word = Signal(32 - low, reset_less=True)
-        last_byte = Signal(32, reset_less=True)
+        words_after = Signal(len(new.ifm_row_bytes) + 1 - low, reset_less=True)   # of the row
+        row_end = Signal(reset_less=True)      # words_after == 0
+        row_last = Signal(low, reset_less=True)   # the row's last byte in its last word
+        span = Signal.like(new.ifm_row_bytes, reset_less=True)   # a row's first byte to its last
         next_row = Signal(32, reset_less=True)
         pitch = Signal(24, reset_less=True)
         slot_lanes = Signal(16 - lane, reset_less=True)
@@ -74,9 +78,9 @@ class LoadDma(wiring.Component):
         leaves = Signal()
         moves = Signal()   # another request is pending from the next cycle on
 
-        row_end = word == last_byte[low:]
         end = Mux(row_end, slot_end, position + word_lanes)[:position_bits]
-        last = Mux(row_end, last_byte[:low], (1 << low) - 1)
+        last = Mux(row_end, row_last, (1 << low) - 1)
+        next_last = next_row[:low] + span
         m.d.comb += moves.eq(active & (~pending | leaves))
         with m.If(leaves):
             m.d.sync += pending.eq(0)
@@ -88,34 +92,34 @@ class LoadDma(wiring.Component):
                 pending_end.eq(end),
                 position.eq(end),
                 word.eq(word + 1),
+                words_after.eq(words_after - 1),
+                row_end.eq(words_after == 1),
             ]
-            with m.If(row_end):
-                m.d.sync += [
-                    active.eq(rows_after != 0),
-                    rows_after.eq(rows_after - 1),
-                    word.eq(next_row[low:]),
-                    next_row.eq(next_row + pitch),
-                    last_byte.eq(last_byte + pitch),
-                    slot_end.eq(slot_end + slot_lanes),
-                ]
+        with m.If(starting | (moves & row_end)):
+            m.d.sync += [
+                active.eq(rows_after != 0),
+                rows_after.eq(rows_after - 1),
+                word.eq(next_row[low:]),
+                words_after.eq(next_last[low:]),
+                row_end.eq(next_last[low:] == 0),
+                row_last.eq(next_last[:low]),
+                next_row.eq(next_row + pitch),
+                slot_end.eq(slot_end + slot_lanes),
+            ]
 
         # What is waited for belongs to the pending request too, so an instruction begins when that
         # is gone.
-        new = self.i_instruction.payload
         begins = self.i_instruction.valid & self.i_instruction.ready
         m.d.comb += self.i_instruction.ready.eq(~active & ~starting & ~pending)
         m.d.sync += starting.eq(begins)
-        with m.If(starting):
-            m.d.sync += active.eq(1)
-        with m.If(begins):
+        with m.If(begins):   # as before the first row, which the cycle of ``starting`` goes on to
             m.d.sync += [
-                rows_after.eq(new.ifm_rows - 1),
-                word.eq(new.ifm_address[low:]),
-                last_byte.eq(new.ifm_address + new.ifm_row_bytes - 1),
-                next_row.eq(new.ifm_address + new.ifm_pitch),
+                rows_after.eq(new.ifm_rows),
+                span.eq(new.ifm_row_bytes - 1),
+                next_row.eq(new.ifm_address),
                 pitch.eq(new.ifm_pitch),
                 slot_lanes.eq(new.line_pitch[lane:]),
-                slot_end.eq(position + new.line_pitch[lane:]),
+                slot_end.eq(position),
             ]
 
         # The end of each word in flight, in lanes of the ring; the response is a cycle in ``o``

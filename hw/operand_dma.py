@@ -66,11 +66,14 @@ class OperandDma(wiring.Component):
         m.submodules.words = words = fifo.SyncFIFOBuffered(
             width=8 * self._config.read_bytes, depth=self._words_ahead)
         words_due = Signal(range(self._words_ahead + 1))  # requested and not taken apart yet
+        word_room = Signal(init=1)   # words_due != words_ahead
 
         # The next move, and the word it takes.
         pending = Signal()
+        vacant = Signal(init=1)   # not pending; what the walker waits for has few loads of its own
         pending_move = Signal(self._move_layout(), reset_less=True)
         pending_word = Signal(32 - low, reset_less=True)
+        may_leave = Signal()
         leaves = Signal()
         moves_on = Signal()   # another move is pending from the next cycle on
 
@@ -93,13 +96,17 @@ class OperandDma(wiring.Component):
         cross = beat.crosses
         emit = ~(fresh & cross)
         take = fresh | cross
-        with m.If(leaves):
-            m.d.sync += pending.eq(0)
+        with m.If(may_leave):
+            m.d.sync += [pending.eq(0), vacant.eq(1)]
         word = Mux(fresh, first_word, first_word + 1)[:32 - low]
-        m.d.comb += moves_on.eq(walker.o.valid & (~pending | leaves))
+        m.d.comb += [
+            moves_on.eq(walker.o.valid & (~pending | may_leave)),
+            walker.o.ready.eq((vacant | may_leave) & emit),
+        ]
         with m.If(moves_on):
             m.d.sync += [
                 pending.eq(1),
+                vacant.eq(0),
                 pending_move.take.eq(take),
                 pending_move.emit.eq(emit),
                 pending_move.cross.eq(cross),
@@ -107,7 +114,6 @@ class OperandDma(wiring.Component):
                 pending_move.count.eq(beat.count),
                 pending_word.eq(word),
             ]
-            m.d.comb += walker.o.ready.eq(emit)
             m.d.sync += begun.eq(~emit)
 
         # A move is pending three cycles after its instruction was accepted at the earliest.
@@ -127,12 +133,13 @@ class OperandDma(wiring.Component):
         allowed = producer.allowed
         m.submodules.requests = buffer = StreamBuffer(unsigned(32))
         wiring.connect(m, buffer.o, wiring.flipped(self.memory.request))
-        may_request = allowed & (words_due != self._words_ahead) & buffer.i.ready
+        may_request = allowed & word_room & buffer.i.ready
         requests = leaves & pending_move.take
         m.d.comb += [
             buffer.i.valid.eq(requests),
             buffer.i.payload.eq(Cat(C(0, low), pending_word)),
-            leaves.eq(pending & moves.w_rdy & (~pending_move.take | may_request)),
+            may_leave.eq(moves.w_rdy & (~pending_move.take | may_request)),
+            leaves.eq(pending & may_leave),
             moves.w_data.eq(pending_move),
             moves.w_en.eq(leaves),
             words.w_data.eq(self.memory.response.payload),
@@ -142,20 +149,26 @@ class OperandDma(wiring.Component):
 
         taken = self._take_apart(m, moves, words)
         m.d.sync += words_due.eq(words_due + requests - taken)
+        with m.If(requests ^ taken):
+            m.d.sync += word_room.eq(taken | (words_due != self._words_ahead - 1))
         m.d.comb += self.idle.eq(walker.i.ready & ~pending & (moves.level == 0)
                                  & (words_due == 0) & ~self.o.valid)
         return m
 
     def _take_apart(self, m, moves, words):
-        """Make beats of the words; the returned value is 1 when a word is taken."""
+        """Make beats of the words; the returned value is 1 when a word is taken.
+
+        The beats end in a buffer, so that what the post unit takes does not enable the queues.
+        """
         read_bytes, lanes = self._config.read_bytes, self._config.requant_lanes
         move = Signal(self._move_layout())
         kept = Signal(8 * read_bytes, reset_less=True)
         go = Signal()
+        m.submodules.beats = beats = StreamBuffer(beat_layout(self._config))
+        wiring.connect(m, beats.o, wiring.flipped(self.o))
         m.d.comb += [
             move.eq(moves.r_data),
-            go.eq(moves.r_rdy & (words.r_rdy | ~move.take)
-                  & (~self.o.valid | self.o.ready | ~move.emit)),
+            go.eq(moves.r_rdy & (words.r_rdy | ~move.take) & (beats.i.ready | ~move.emit)),
             moves.r_en.eq(go),
             words.r_en.eq(go & move.take),
         ]
@@ -175,12 +188,9 @@ class OperandDma(wiring.Component):
         for bit in reversed(range(exact_log2(read_bytes))):
             size = 8 * (lanes - 1 + (1 << bit))
             rotated = Mux(move.offset[bit], rotated[8 << bit:][:size], rotated[:size])
-        with m.If(go & move.emit):
-            m.d.sync += [
-                self.o.valid.eq(1),
-                self.o.payload.values.eq(rotated),
-                self.o.payload.count.eq(move.count),
-            ]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        m.d.comb += [
+            beats.i.valid.eq(go & move.emit),
+            beats.i.payload.values.eq(rotated),
+            beats.i.payload.count.eq(move.count),
+        ]
         return words.r_en

@@ -95,20 +95,19 @@ class UartTransmitter(wiring.Component):
         following = Signal(self._clock.width + 1)
         # Start bit lowest, stop bit highest; zeros come in behind, so the last 1 is the stop bit.
         bits = Signal(10, init=1)
-        last, idle, tick = Signal(), Signal(init=1), Signal()
+        last, idle, tick = Signal(init=1), Signal(init=1), Signal()   # last: of ``bits``
         m.d.comb += [
             following.eq(phase + self._clock.step),
             tick.eq(following[-1]),
-            last.eq(bits[1:] == 0),
             self.i.ready.eq(idle | (tick & last)),
         ]
         m.d.sync += [self.tx.eq(bits[0]), phase.eq(Mux(idle, 0, following))]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [bits.eq(Cat(C(0, 1), self.i.payload, C(1, 1))), idle.eq(0)]
+            m.d.sync += [bits.eq(Cat(C(0, 1), self.i.payload, C(1, 1))), last.eq(0), idle.eq(0)]
         with m.Elif(tick & last):
             m.d.sync += idle.eq(1)
         with m.Elif(tick):
-            m.d.sync += bits.eq(bits[1:])
+            m.d.sync += [bits.eq(bits[1:]), last.eq(bits[2:] == 0)]
         return m
 
 

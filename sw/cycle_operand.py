@@ -43,8 +43,8 @@ class OperandPath:
                  events: Events) -> None:
         self._config, self._instructions, self._events = config, instructions, events
         self._words_ahead = max(3, -(-BEATS_AHEAD * config.requant_lanes // config.read_bytes))
-        # Beats between the words and where the post unit uses them: a register, and its queue.
-        self._held = 1 + (BEATS_AHEAD + 1 if config.requant_cycles == 1 else 0)
+        # Beats between the words and where the post unit uses them: a buffer, and its queue.
+        self._held = 2 + (BEATS_AHEAD + 1 if config.requant_cycles == 1 else 0)
         self._ready = 2 if config.requant_cycles == 1 else 1
         self.address = 0
         self._responses: list[int] = []
@@ -70,7 +70,7 @@ class OperandPath:
             if emits and len(ready) >= self._held:
                 if len(used) <= len(ready) - self._held:
                     return
-                made = max(made, used[len(ready) - self._held] + 1)
+                made = max(made, used[len(ready) - self._held] + 2)
             self._made = made
             self._moved.append(made)
             if takes:
