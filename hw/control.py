@@ -123,11 +123,12 @@ class Control(Component):
                 m.next = "START"
             with m.State("START"):
                 m.d.comb += self.start.eq(1)
+                m.d.sync += self.running.eq(1)   # a flip-flop, for all counters hang on it
                 m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += self.running.eq(1)
                 m.d.sync += [cycles.eq(cycles + 1), retired.eq(self.retired),
                              waited.eq(0)]
+                m.d.sync += self.running.eq(~(self.error | abort | bite | self.done))
                 with m.If(self.error):
                     m.d.sync += [error_code.eq(self.error_code),
                                  error_instruction.eq(self.error_instruction)]

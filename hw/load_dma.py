@@ -72,37 +72,43 @@ class LoadDma(wiring.Component):
 
         # The next request, and where its word ends in memory and in the ring.
         pending = Signal()
+        vacant = Signal(init=1)   # not pending; it and ``turns`` are for what a row's end enables
+        turns = Signal()          # as the request goes, the row ends: row_end of a row there is
         pending_word = Signal.like(word, reset_less=True)
         pending_last = Signal(low, reset_less=True)  # last byte of the word that the row needs
         pending_end = Signal.like(position, reset_less=True)
+        may_leave = Signal()
         leaves = Signal()
         moves = Signal()   # another request is pending from the next cycle on
 
         end = Mux(row_end, slot_end, position + word_lanes)[:position_bits]
         last = Mux(row_end, row_last, (1 << low) - 1)
         next_last = next_row[:low] + span
-        m.d.comb += moves.eq(active & (~pending | leaves))
-        with m.If(leaves):
-            m.d.sync += pending.eq(0)
+        m.d.comb += moves.eq(active & (~pending | may_leave))
+        with m.If(may_leave):
+            m.d.sync += [pending.eq(0), vacant.eq(1)]
         with m.If(moves):
             m.d.sync += [
                 pending.eq(1),
+                vacant.eq(0),
                 pending_word.eq(word),
                 pending_last.eq(last),
                 pending_end.eq(end),
                 position.eq(end),
-                word.eq(word + 1),
-                words_after.eq(words_after - 1),
-                row_end.eq(words_after == 1),
             ]
-        with m.If(starting | (moves & row_end)):
+        with m.If(moves | starting):
+            next_end = Mux(row_end, next_last[low:] == 0, words_after == 1)
             m.d.sync += [
-                active.eq(rows_after != 0),
+                active.eq(~row_end | (rows_after != 0)),
+                turns.eq(next_end & (~row_end | (rows_after != 0))),
+                row_end.eq(next_end),
+                word.eq(Mux(row_end, next_row[low:], word + 1)),
+                words_after.eq(Mux(row_end, next_last[low:], words_after - 1)),
+                row_last.eq(Mux(row_end, next_last[:low], row_last)),
+            ]
+        with m.If(turns & (vacant | may_leave)):
+            m.d.sync += [
                 rows_after.eq(rows_after - 1),
-                word.eq(next_row[low:]),
-                words_after.eq(next_last[low:]),
-                row_end.eq(next_last[low:] == 0),
-                row_last.eq(next_last[:low]),
                 next_row.eq(next_row + pitch),
                 slot_end.eq(slot_end + slot_lanes),
             ]
@@ -112,8 +118,10 @@ class LoadDma(wiring.Component):
         begins = self.i_instruction.valid & self.i_instruction.ready
         m.d.comb += self.i_instruction.ready.eq(~active & ~starting & ~pending)
         m.d.sync += starting.eq(begins)
-        with m.If(begins):   # as before the first row, which the cycle of ``starting`` goes on to
+        with m.If(begins):   # as at the end of a row, from which ``starting`` goes on to the first
             m.d.sync += [
+                turns.eq(1),
+                row_end.eq(1),
                 rows_after.eq(new.ifm_rows),
                 span.eq(new.ifm_row_bytes - 1),
                 next_row.eq(new.ifm_address),
@@ -156,7 +164,8 @@ class LoadDma(wiring.Component):
         m.submodules.requests = requests = StreamBuffer(unsigned(32))
         wiring.connect(m, requests.o, wiring.flipped(self.memory.request))
         m.d.comb += [
-            leaves.eq(pending & producer.allowed & has_room & in_flight.w_rdy & requests.i.ready),
+            may_leave.eq(producer.allowed & has_room & in_flight.w_rdy & requests.i.ready),
+            leaves.eq(pending & may_leave),
             requests.i.valid.eq(leaves),
             requests.i.payload.eq(Cat(C(0, low), pending_word)),
             in_flight.w_data.eq(pending_end),
