@@ -30,7 +30,7 @@ SIGNALS = ("issue", "take_slot", "step", "ring", "line_read", "line_position",
 class ArraySwitch(Component):
     """Runs the instructions of the array in order, each on the controller of its mode.
 
-    3 idle cycles between instructions, of one controller or of two, if the next one is set up by
+    4 idle cycles between instructions, of one controller or of two, if the next one is set up by
     then; that takes ``ArraySetup`` some cycles from when the one before was accepted.
 
     A step leaves as ``o_step`` and, in the same cycle, as ``line_read`` and ``line_position`` (or
@@ -141,8 +141,9 @@ class ArraySwitch(Component):
             setup.valid.eq(self.i_instruction.valid),
             setup.instruction.eq(self.i_instruction.payload),
             setup.taken.eq(accepted),
-            # One controller at a time may be behind the one whose turn it is.
-            accepted.eq(setup.done & (~busy | leaving) & (owner == current)),
+            # One controller at a time may be behind the one whose turn it is. Only flip-flops decide,
+            # for what is accepted goes to hundreds of registers.
+            accepted.eq(setup.done & ~busy & (owner == current)),
             self.i_instruction.ready.eq(accepted),
         ]
         m.d.sync += starts.eq(Mux(accepted, 1 << kind, 0))

@@ -22,7 +22,7 @@ RING_DELAY = 2    # cycles from a step to its ring read
 SEEN_AFTER = 2    # cycles from an input to the decision's outputs
 
 MOST_IDLE = 16    # cycles between instructions, by contract
-USUAL_IDLE = 3    # at most, where the next instruction is set up in time
+USUAL_IDLE = 4    # at most, where the next instruction is set up in time
 
 # Coverage bins: of all modes, of patches, of COLUMN, of the others.
 BINS = (*CAUSES[1:], "padding above", "padding below", "stride 2", "one step", "one pixel a row",

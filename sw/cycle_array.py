@@ -86,7 +86,7 @@ class Array:
             (self._columns if v["mode"] == Mode.COLUMN else self._steps)(v, cycle)
             events.frees.append((self.end + FREED, self._line_base))
             several = self._before != previous
-            self._leaving = max(there + several, self._earlier + 2) - 1
+            self._leaving = max(there + several, self._earlier + 2)
         self._first_word = self._rows.end
 
     def _loaded(self, row: int, end: int) -> int:
@@ -282,5 +282,5 @@ class Array:
                     base += steps if fresh else 0
                 read += len(gather.ends)
         # The last step is held back until all reads have been issued.
-        self._leaving = max(self._earlier, issued[-1]) + 1
+        self._leaving = max(self._earlier, issued[-1]) + 2
         self._release(v, base - self._ring_base)
