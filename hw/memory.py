@@ -48,11 +48,12 @@ class ReadArbiter(wiring.Component):
         clients = len(READERS)
         number = range(clients)
 
-        # A client's number waits here from the grant of its request to the delivery of its word.
-        # The word arrives two cycles after the grant at the earliest and is delivered one later,
-        # which is when the buffered FIFO's output is there.
-        m.submodules.in_flight = in_flight = fifo.SyncFIFOBuffered(
+        # A client's number waits here from the cycle after the grant of its request to the delivery
+        # of its word. The word arrives two cycles after the grant at the earliest and is delivered
+        # one later, when the number has been in the FIFO for a cycle.
+        m.submodules.in_flight = in_flight = fifo.SyncFIFO(
             width=Shape.cast(number).width, depth=READS_IN_FLIGHT)
+        level = in_flight.level + in_flight.w_en
 
         valid = Signal()
         word = Signal(self._word_bits, reset_less=True)
@@ -80,11 +81,10 @@ class ReadArbiter(wiring.Component):
         grant = self.requests.any() & room
         sends = ~self.beyond.bit_select(chosen, 1)   # not in the way of ``granted``
         m.d.comb += [
-            room.eq((~valid | accepted) & in_flight.w_rdy & ~self.hold),
+            room.eq((~valid | accepted) & (level != READS_IN_FLIGHT) & ~self.hold),
             self.granted.eq(Mux(grant, 1 << chosen, 0)),
-            in_flight.w_data.eq(chosen),
-            in_flight.w_en.eq(grant & sends),
         ]
+        m.d.sync += [in_flight.w_data.eq(chosen), in_flight.w_en.eq(grant & sends)]
         with m.If(grant):
             m.d.sync += [valid.eq(sends), word.eq(self.words[chosen])]
             with m.If(chosen >= 2):
@@ -102,7 +102,7 @@ class ReadArbiter(wiring.Component):
             in_flight.r_en.eq(arrived),
             self.responses.eq(Mux(arrived, 1 << in_flight.r_data, 0)),
             self.response.eq(response),
-            self.idle.eq(in_flight.level == 0),
+            self.idle.eq(level == 0),
         ]
         return m
 
