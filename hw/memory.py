@@ -53,7 +53,8 @@ class ReadArbiter(wiring.Component):
         # one later, when the number has been in the FIFO for a cycle.
         m.submodules.in_flight = in_flight = fifo.SyncFIFO(
             width=Shape.cast(number).width, depth=READS_IN_FLIGHT)
-        level = in_flight.level + in_flight.w_en
+        reads = in_flight.level + in_flight.w_en
+        full = Signal()      # reads == READS_IN_FLIGHT, a cycle ahead
 
         valid = Signal()
         word = Signal(self._word_bits, reset_less=True)
@@ -81,10 +82,15 @@ class ReadArbiter(wiring.Component):
         grant = self.requests.any() & room
         sends = ~self.beyond.bit_select(chosen, 1)   # not in the way of ``granted``
         m.d.comb += [
-            room.eq((~valid | accepted) & (level != READS_IN_FLIGHT) & ~self.hold),
+            room.eq((~valid | accepted) & ~full & ~self.hold),
             self.granted.eq(Mux(grant, 1 << chosen, 0)),
         ]
-        m.d.sync += [in_flight.w_data.eq(chosen), in_flight.w_en.eq(grant & sends)]
+        m.d.sync += [
+            in_flight.w_data.eq(chosen),
+            in_flight.w_en.eq(grant & sends),
+            full.eq(~in_flight.r_en & ((reads == READS_IN_FLIGHT)
+                                       | ((reads == READS_IN_FLIGHT - 1) & grant & sends))),
+        ]
         with m.If(grant):
             m.d.sync += [valid.eq(sends), word.eq(self.words[chosen])]
             with m.If(chosen >= 2):
@@ -102,7 +108,7 @@ class ReadArbiter(wiring.Component):
             in_flight.r_en.eq(arrived),
             self.responses.eq(Mux(arrived, 1 << in_flight.r_data, 0)),
             self.response.eq(response),
-            self.idle.eq(level == 0),
+            self.idle.eq(reads == 0),
         ]
         return m
 
