@@ -49,7 +49,7 @@ def some_elements(graph: Graph, op: Op) -> str | None:
 
 
 def constant_weights(graph: Graph, op: Op) -> str | None:
-    """Weights are constant int8 with zero point 0, or uint8, one scale or one an output channel."""
+    """Weights are constant int8 or uint8, with one scale or one an output channel."""
     weights = graph.tensors[op.inputs[1]]
     axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
     if weights.data is None:

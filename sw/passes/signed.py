@@ -1,4 +1,4 @@
-"""Legacy uint8 as int8: activations less 128, weights less their zero point."""
+"""Legacy uint8 as int8: activations less 128, and any weights less their zero point."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.layer import Plan
 
 __all__ = ["signed", "signed_operators"]
@@ -31,34 +31,46 @@ def signed(plan: Plan) -> Plan:
 def signed_operators(graph: Graph, ops: Iterable[Op]) -> tuple[tuple[Tensor, ...], tuple[Op, ...]]:
     """The tensors of ``graph`` and its ``ops`` with int8 in place of uint8.
 
-    Ids stay. Weights become new tensors, int16 where they do not fit int8. Operators that would
-    compute something else in int8 are left alone, and so are weights that are computed or have
-    several zero points.
+    Ids stay. Weights with a zero point become new tensors, int16 where they do not fit int8.
+    Operators that would compute something else in int8 are left alone.
     """
     tensors, rewritten = list(graph.tensors), []
     for op in ops:
+        inputs = list(op.inputs)
+        if op.kind in WEIGHTED:
+            weights = _weights(graph.tensors[inputs[1]], len(tensors), op.rule)
+            if weights is not None:
+                inputs[1] = weights.id
+                tensors.append(weights)
+        rule = op.rule
         if op.kind in KINDS and graph.tensors[op.inputs[0]].dtype == "uint8":
-            inputs = list(op.inputs)
-            if op.kind in WEIGHTED:
-                weights = graph.tensors[inputs[1]]
-                q = weights.quantization
-                if weights.dtype == "uint8" and weights.data is not None and q is not None and (
-                        len(q.zero_points) == 1):
-                    inputs[1] = len(tensors)
-                    tensors.append(_weights(inputs[1], weights, weights.data, q))
+            rule = RULES.get(rule, rule)
             for i in (inputs[0], *op.outputs):
                 tensors[i] = _activation(graph.tensors[i])
-            op = replace(op, inputs=tuple(inputs), rule=RULES.get(op.rule, op.rule))
-        rewritten.append(op)
+        rewritten.append(replace(op, inputs=tuple(inputs), rule=rule))
     return tuple(tensors), tuple(rewritten)
 
 
-def _weights(number: int, weights: Tensor, data: np.ndarray, q: Quantization) -> Tensor:
-    values = data.astype(np.int16) - np.int16(q.zero_points[0])
-    if values.size and -HALF <= values.min() and values.max() < HALF:
-        values = values.astype(np.int8)
+def _weights(weights: Tensor, number: int, rule: str) -> Tensor | None:
+    """The tensor ``number``: ``weights`` less their zero points, or None where these are 0.
+
+    Only rule qdq has zero points by channel.
+    """
+    q, data = weights.quantization, weights.data
+    if q is None or data is None or weights.dtype not in ("int8", "uint8"):
+        return None
+    if not (any(q.zero_points) or weights.dtype == "uint8"):
+        return None
+    if len(set(q.zero_points)) > 1 and rule != "qdq":
+        return None
+    shape = [1] * data.ndim
+    if len(q.zero_points) > 1 and q.axis is not None:
+        shape[q.axis] = -1
+    values = data.astype(np.int64) - np.array(q.zero_points, np.int64).reshape(shape)
+    fits = not values.size or -HALF <= values.min() and values.max() < HALF
+    values = values.astype(np.int8 if fits else np.int16)
     return replace(weights, id=number, dtype=str(values.dtype), data=values,
-                   quantization=replace(q, zero_points=(0,)))
+                   quantization=replace(q, zero_points=(0,) * len(q.zero_points)))
 
 
 def _activation(tensor: Tensor) -> Tensor:

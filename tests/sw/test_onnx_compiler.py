@@ -93,16 +93,25 @@ def test_half_even_rounds_ties_to_even() -> None:
     assert rule.function(values).tolist() == [[-2, -2, 0, 0, 2, 2, 1]]
 
 
-def test_weights_with_a_zero_point_are_refused_by_the_accelerator() -> None:
+@pytest.mark.parametrize("zeros", [np.uint8(7), np.array([255, 128, 9, 0], np.uint8)])
+@pytest.mark.parametrize("target", ["nano", "base", "large"])
+def test_weights_with_zero_points_are_exact(target: str, zeros: np.ndarray) -> None:
     b = OnnxBuilder(1)
     x = b.activation((1, 3, 6, 6))
     data = np.arange(108, dtype=np.uint8).reshape(4, 3, 3, 3) * 2
-    w = b.node("DequantizeLinear", [b.constant(data), b.constant(np.float32(0.01)),
-                                    b.constant(np.uint8(7))])
+    w = b.node("DequantizeLinear", [
+        b.constant(data), b.constant(np.full(zeros.shape, 0.01, np.float32)), b.constant(zeros)],
+        axis=0)
     graph = import_onnx(b.model(b.quantized(b.node("Conv", [x, w]))), "test.onnx")
     op = next(op for op in graph.ops if op.kind == "CONV_2D")
-    with pytest.raises(CompileError, match="have zero point -121; quantize them"):
-        kaniwa.compile(alone(graph, op), target="base", require_accelerator=True)
+    assert any(graph.tensors[op.inputs[1]].quantization.zero_points)
+    part = alone(graph, op)
+    program = kaniwa.compile(part, target=target, require_accelerator=True)
+    inputs = [b.rng.integers(-128, 128, graph.tensors[i].shape, np.int8) for i in part.inputs]
+    with kaniwa.open("emulator", target=target) as device:
+        result = kaniwa.Session(program, device).run(inputs)
+    expected = golden.run(part, inputs)[op.outputs[0]]
+    np.testing.assert_array_equal(next(iter(result.values())), expected)
 
 
 @pytest.mark.parametrize(("target", "materialize"), [("base", False), ("base", True),

@@ -155,7 +155,7 @@ FLOWS: dict[str, tuple[Callable[[], bytes], str, set[str]]] = {
                                                 "FULLY_CONNECTED"}),
     "tfmot.tflite": (trained_with_quantisation, "litert", set()),
     "edge_tpu.tflite": (for_edge_tpu, "litert", {"MEAN"}),
-    "legacy_uint8.tflite": (legacy_uint8, "litert", {"CONV_2D", "DEPTHWISE_CONV_2D"}),
+    "legacy_uint8.tflite": (legacy_uint8, "litert", set()),
 }
 
 
