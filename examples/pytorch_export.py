@@ -19,7 +19,8 @@ import onnx
 import torch
 from torch import nn
 from torch.nn import functional
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+from torchao.quantization.pt2e import move_exported_model_to_eval
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, prepare_qat_pt2e
 from torchao.testing.pt2e._xnnpack_quantizer import (
     XNNPACKQuantizer,
     get_symmetric_quantization_config,
@@ -67,27 +68,39 @@ class Network(nn.Module):
         return self.linear(self.pool(self.last(x)).flatten(1))
 
 
-def train(steps: int) -> Network:
-    """A network that has seen ``steps`` batches of 64 images."""
-    torch.manual_seed(0)
-    network = Network()
-    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+def train(network: nn.Module, steps: int, rate: float = 3e-3) -> None:
+    """Show the network ``steps`` batches of 64 images."""
+    optimizer = torch.optim.Adam(network.parameters(), rate)
     for step in range(steps):
         images, kinds = map(torch.from_numpy, draw(64, seed=1000 + step))
         loss = functional.cross_entropy(network(images), kinds)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return network.eval()
+
+
+def quantizer(training: bool = False) -> XNNPACKQuantizer:
+    """int8 everywhere, weights by output channel."""
+    return XNNPACKQuantizer().set_global(
+        get_symmetric_quantization_config(is_per_channel=True, is_qat=training))
 
 
 def quantize(network: nn.Module, images: torch.Tensor) -> nn.Module:
     """The network with quantize and dequantize operators, their ranges taken from ``images``."""
-    exported = torch.export.export(network, (images[:1],)).module()
-    config = get_symmetric_quantization_config(is_per_channel=True)
-    prepared = prepare_pt2e(exported, XNNPACKQuantizer().set_global(config))
+    exported = torch.export.export(network.eval(), (images[:1],)).module()
+    prepared = prepare_pt2e(exported, quantizer())
     for image in images:
         prepared(image[None])
+    return convert_pt2e(prepared)
+
+
+def quantize_in_training(network: nn.Module, images: torch.Tensor, steps: int) -> nn.Module:
+    """The same, with ranges and weights that get used to the rounding in ``steps`` more batches."""
+    batch = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(network.train(), (images,), dynamic_shapes=batch).module()
+    prepared = prepare_qat_pt2e(exported, quantizer(training=True))
+    train(prepared, steps, 1e-3)
+    move_exported_model_to_eval(prepared)
     return convert_pt2e(prepared)
 
 
@@ -116,14 +129,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--output", type=Path, default=Path("shapes.onnx"))
     parser.add_argument("--steps", type=int, default=300, help="batches of training")
+    parser.add_argument("--qat", type=int, default=0, metavar="STEPS",
+                        help="batches of training after that, quantised (default: calibrate)")
     options = parser.parse_args()
     torch.set_num_threads(1)      # the same file every time
-    network = train(options.steps)
-    quantized = quantize(network, torch.from_numpy(draw(64, seed=1)[0]))
-    export(quantized, options.output)
+    torch.manual_seed(0)
+    network = Network()
+    train(network, options.steps)
+    samples = torch.from_numpy(draw(64, seed=1)[0])
     images, kinds = draw(400, seed=2)
+    in_float = accuracy(network.eval(), images, kinds)
+    quantized = (quantize_in_training(network, samples, options.qat) if options.qat
+                 else quantize(network, samples))
+    export(quantized, options.output)
     np.savez_compressed(options.output.with_suffix(".npz"), image=images[:16], labels=kinds[:16])
-    print(f"{options.output}: right in float32 {accuracy(network, images, kinds):.1%}, "
+    print(f"{options.output}: right in float32 {in_float:.1%}, "
           f"quantised {accuracy(quantized, images, kinds):.1%}")
 
 

@@ -41,6 +41,7 @@ class OnnxRuntime:
         except ImportError:
             raise UnsupportedError("ONNX Runtime is not installed: pip install onnxruntime, or "
                                    "verify against recorded vectors") from None
+        self.name = name
         mode = "default graph optimisation" if optimized else "graph optimisation off"
         self.description = (f"ONNX Runtime {metadata.version('onnxruntime')}, "
                             f"CPUExecutionProvider, {mode}, one thread")
@@ -60,13 +61,20 @@ class OnnxRuntime:
             self.session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"])
         except Exception as error:   # its errors have no base of their own
-            raise UnsupportedError(f"{name}: ONNX Runtime refuses the model: "
-                                   f"{' '.join(str(error).split())}") from None
+            raise self._refused("the model", error) from None
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The values by name, in the model's layout."""
+        """The values by name, in the model's layout; UnsupportedError where it does not run."""
         names = [o.name for o in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, dict(inputs)), strict=True))
+        try:
+            values = self.session.run(names, dict(inputs))
+        except Exception as error:   # its errors have no base of their own
+            raise self._refused("this input", error) from None
+        return dict(zip(names, values, strict=True))
+
+    def _refused(self, what: str, error: Exception) -> UnsupportedError:
+        return UnsupportedError(f"{self.name}: ONNX Runtime refuses {what}: "
+                                f"{' '.join(str(error).split())}")
 
 
 @dataclass(frozen=True, eq=False)

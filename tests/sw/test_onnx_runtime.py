@@ -7,6 +7,7 @@ import pytest
 from onnx_models import OnnxBuilder
 from onnx_operators import DRAWS
 
+from kaniwa.errors import UnsupportedError
 from kaniwa.importers.onnx.model import HANDLERS, read_graph
 from kaniwa.importers.onnx.table import CASES, OPERATORS
 from kaniwa.operators_onnx import onnx_operator_table
@@ -47,3 +48,11 @@ def test_every_operator_is_listed_and_compared() -> None:
     assert rows["Conv"]["where"] == rows["Sigmoid"]["where"] == "array"
     assert rows["Softmax"]["where"] == "host" and rows["Reshape"]["where"] == "none"
     assert all(row["cases"] == CASES for row in rows.values())
+
+
+def test_what_onnx_runtime_refuses_when_it_runs_is_an_error_in_a_line() -> None:
+    b = OnnxBuilder(1)
+    bias = b.constant(np.zeros(1, np.float32))
+    model = b.model(b.node("Conv", [b.activation((1, 2, 4, 4)), b.weights((3, 2, 1, 1)), bias]))
+    with pytest.raises(UnsupportedError, match="^x.onnx: ONNX Runtime refuses this input: .*bias"):
+        OnnxRuntime(model, "x.onnx").run(b.samples())

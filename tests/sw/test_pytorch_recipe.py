@@ -60,10 +60,11 @@ def test_all_but_the_edges_runs_on_the_accelerator_and_is_exact(target: str, mod
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TORCH, reason="needs PyTorch: pip install 'kaniwa[torch]'")
-def test_the_script_writes_a_model_that_runs(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("training", ["0", "2"])
+def test_the_script_writes_a_model_that_runs(training: str, root: Path, tmp_path: Path) -> None:
     model = tmp_path / "shapes.onnx"
     subprocess.run([sys.executable, root / "examples" / "pytorch_export.py", "--output", model,
-                    "--steps", "5"], check=True, capture_output=True)
+                    "--steps", "5", "--qat", training], check=True, capture_output=True)
     content = model.read_bytes()
     assert str(root).encode() not in content, "the file says where it was made"
     values = verify(model, "onnxruntime", inputs=tmp_path / "shapes.npz", layers=True)
