@@ -141,8 +141,8 @@ class ArraySwitch(Component):
             setup.valid.eq(self.i_instruction.valid),
             setup.instruction.eq(self.i_instruction.payload),
             setup.taken.eq(accepted),
-            # One controller at a time may be behind the one whose turn it is. Only flip-flops decide,
-            # for what is accepted goes to hundreds of registers.
+            # One controller at a time may be behind the one whose turn it is. Only flip-flops
+            # decide, for what is accepted goes to hundreds of registers.
             accepted.eq(setup.done & ~busy & (owner == current)),
             self.i_instruction.ready.eq(accepted),
         ]
