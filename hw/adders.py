@@ -6,7 +6,11 @@ __all__ = ["wire", "above", "times", "times_signed", "weighted"]
 
 
 def wire(m, value):
-    """A signal of ``value``: an expression that is used twice is otherwise made twice."""
+    """A signal of ``value``: an expression that is used twice is otherwise made twice.
+
+    To be called outside ``m.If`` and the like: what is assigned there is 0 elsewhere, which would
+    take a gate for each bit. The same holds for what is made of such signals below.
+    """
     signal = Signal(value.shape(), name="wire")
     m.d.comb += signal.eq(value)
     return signal

@@ -97,8 +97,6 @@ class ArraySwitch(Component):
         owner = Signal(2)     # controller whose turn it is
         leaving = Signal()
         ring_base = Signal(range(2 * config.ring_words))
-        self._accept(m, controllers, kind, current, owner, leaving)
-
         # What comes out of the controller whose turn it is.
         chosen = {name: Signal.like(getattr(controllers[0], name), name=f"chosen_{name}")
                   for name in SIGNALS}
@@ -117,6 +115,7 @@ class ArraySwitch(Component):
                 m.d.sync += ring_base.eq(controller.ring_end)
         with m.If(~chosen["pending"]):
             m.d.sync += [owner.eq(current), turns.eq(1 << current)]
+        self._accept(m, controllers, kind, current, chosen["pending"], leaving)
 
         slot_ok = self._slots(m, chosen)
         for controller in controllers:
@@ -129,7 +128,7 @@ class ArraySwitch(Component):
         self._outputs(m, chosen)
         return m
 
-    def _accept(self, m, controllers, kind, current, owner, leaving):
+    def _accept(self, m, controllers, kind, current, pending, leaving):
         """Instructions one by one; each is set up while the one before runs."""
         config = self._config
         m.submodules.setup = setup = ArraySetup(config)
@@ -137,16 +136,20 @@ class ArraySwitch(Component):
         starts = Signal(len(controllers))   # the one whose instruction was accepted a cycle ago
         busy = Signal()    # its controller still looks at the fields
         accepted = Signal()
+        same = Signal(init=1)   # it is that one's turn
         m.d.comb += [
             setup.valid.eq(self.i_instruction.valid),
             setup.instruction.eq(self.i_instruction.payload),
             setup.taken.eq(accepted),
             # One controller at a time may be behind the one whose turn it is. Only flip-flops
             # decide, for what is accepted goes to hundreds of registers.
-            accepted.eq(setup.done & ~busy & (owner == current)),
+            accepted.eq(setup.done & ~busy & same),
             self.i_instruction.ready.eq(accepted),
         ]
-        m.d.sync += starts.eq(Mux(accepted, 1 << kind, 0))
+        m.d.sync += [
+            starts.eq(Mux(accepted, 1 << kind, 0)),
+            same.eq(Mux(accepted, kind == current, same | ~pending)),
+        ]
         with m.If(accepted):
             m.d.sync += [busy.eq(1), fields.eq(self.i_instruction.payload), current.eq(kind)]
         with m.Elif(leaving):

@@ -32,7 +32,7 @@ class Control(Component):
             "csr_write_data": In(32),
             "csr_read_data": Out(32),
             "busy": Out(1),         # from the run command to the end that STATUS reports
-            "reset": Out(1),
+            "reset": Out(1, init=1),
             "start": Out(1),
             "running": Out(1),      # the cycles of the run proper
             "program_address": Out(32),
@@ -108,6 +108,7 @@ class Control(Component):
                      patience.eq(Mux(fed, watchdog_limit, patience - 1))]
         waited = Signal(range(DRAIN_LIMIT + 1))
 
+        m.d.sync += self.reset.eq(0)   # a flip-flop, for it goes everywhere; 1 at first
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(abort):
@@ -119,7 +120,9 @@ class Control(Component):
                                  error_instruction.eq(0), cycles.eq(0), retired.eq(0)]
                     m.next = "RESET"
             with m.State("RESET"):
-                m.d.comb += self.reset.eq(1)
+                m.d.sync += self.reset.eq(1)
+                m.next = "IS_RESET"
+            with m.State("IS_RESET"):
                 m.next = "START"
             with m.State("START"):
                 m.d.comb += self.start.eq(1)
@@ -150,7 +153,9 @@ class Control(Component):
                 with m.If((self.memory_idle & (waited >= 4)) | (waited == DRAIN_LIMIT)):
                     m.next = "CLEAR"
             with m.State("CLEAR"):
-                m.d.comb += self.reset.eq(1)
+                m.d.sync += self.reset.eq(1)
+                m.next = "IS_CLEAR"
+            with m.State("IS_CLEAR"):
                 m.d.sync += [self.hold.eq(0), busy.eq(0)]
                 m.next = "IDLE"
 

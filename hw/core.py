@@ -57,7 +57,11 @@ class Core(Component):
         m = Module()
         datapath = Module()
         m.submodules.control = control = self._control
-        m.submodules.datapath = ResetInserter({"sync": control.reset})(datapath)
+        # One flip-flop resets it: with the domain's reset as well, a gate would, a device away.
+        m.domains.datapath = ClockDomain(local=True, reset_less=True)
+        m.d.comb += ClockSignal("datapath").eq(ClockSignal())
+        m.submodules.datapath = DomainRenamer("datapath")(
+            ResetInserter({"sync": control.reset})(datapath))
         m.d.comb += control.registers_of(self)
 
         datapath.submodules.memory = memory = MemorySystem(self._config, outside=self._outside)

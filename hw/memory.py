@@ -239,10 +239,12 @@ class MemorySystem(wiring.Component):
 class OnChipMemory(wiring.Component):
     """``memory_bytes`` of block RAM, one read and one write a cycle, always ready.
 
-    Latency: a word comes the cycle after its request. A read sees the writes accepted in earlier
-    cycles; of bytes that are written in the same cycle it gives either value, for readers use only
-    what was in memory before (*dependencies*), and block RAM that promises more takes logic. With
-    ``shared_channel`` reads and writes share one address and must not come in the same cycle.
+    Latency: a word comes the cycle after its request. A write waits for a cycle in registers, for
+    the blocks lie all over a device: a read sees those accepted before the cycle that precedes its
+    request. Of bytes accepted in that cycle it gives either value, for readers use only what was in
+    memory before (*dependencies*), and block RAM that promises more takes logic. With
+    ``shared_channel`` reads and writes share one address and must not come in the same cycle; a
+    write does not wait then.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -266,18 +268,25 @@ class OnChipMemory(wiring.Component):
 
         request, write = self.read.request, self.write.request
         read_line, write_line = request.payload[line], write.payload.address[line]
+        part = write.payload.address[exact_log2(write_bytes):exact_log2(width)]
+        enables = Cat(Mux(write.valid & (part == number), write.payload.mask, 0)
+                      for number in range(width // write_bytes))
+        domain = m.d.sync
         if self._config.shared_channel:
             read_line = write_line = Mux(write.valid, write_line, read_line)
-        part = write.payload.address[exact_log2(write_bytes):exact_log2(width)]
+            domain = m.d.comb
+        written = Signal(8 * write_bytes, reset_less=True)
+        domain += [
+            write_side.addr.eq(write_line),
+            written.eq(write.payload.data),
+            write_side.en.eq(enables),
+        ]
         m.d.comb += [
             request.ready.eq(1),
             write.ready.eq(1),
+            write_side.data.eq(written.replicate(width // write_bytes)),
             read_side.addr.eq(read_line),
-            read_side.en.eq(request.valid),
-            write_side.addr.eq(write_line),
-            write_side.data.eq(write.payload.data.replicate(width // write_bytes)),
-            write_side.en.eq(Cat(Mux(write.valid & (part == number), write.payload.mask, 0)
-                                 for number in range(width // write_bytes))),
+            read_side.en.eq(1),   # what comes without a request nobody looks at
         ]
 
         read_part = Signal(range(width // read_bytes), reset_less=True)

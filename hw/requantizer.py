@@ -160,17 +160,20 @@ class Requantizer(wiring.Component):
         # Cycle 5: the total.
         total = Signal(signed(TOTAL), reset_less=True)
 
+        # Formed outside the condition, or each wire in them would be ANDed with it.
+        new_products = [times(m, value, digit) for digit in digits]
+        new_high, new_low = above(m, corrected, product_high, LIMB), weighted(m, products, DIGIT)
+        new_total = above(m, low, high, low_bits)
         with m.If(advance):
             m.d.sync += [
                 value.eq(new_value),
                 multiplier.eq(new_multiplier),
                 correction.eq(self._correct(value, shift, rounding)),
-                high.eq(above(m, corrected, product_high, LIMB)),
-                low.eq(weighted(m, products, DIGIT)),
-                total.eq(above(m, low, high, low_bits)),
+                *(product.eq(new) for product, new in zip(products, new_products, strict=True)),
+                high.eq(new_high),
+                low.eq(new_low),
+                total.eq(new_total),
             ]
-            m.d.sync += [product.eq(times(m, value, digit))
-                         for product, digit in zip(products, digits, strict=True)]
         return total
 
     def _multiply_serially(self, m, advance):

@@ -67,7 +67,7 @@ class Host:
         """Write the run command and wait until the run proper has begun."""
         self.events.clear()
         await self.write(Register.CONTROL, RUN)
-        await self.env.cycles(5)
+        await self.env.cycles(6)
         check(self.events, ["reset", "start", "running"], "order of a start")
         check(await self.read(Register.STATUS), RUNNING, "status of a run")
 

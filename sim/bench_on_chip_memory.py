@@ -40,7 +40,8 @@ async def words_equal_model(dut: Any, rate: float) -> None:
     pack = codec(write_port(config).members["request"].signature.members["payload"].shape)[0]
     read_bytes, write_bytes, limit = config.read_bytes, config.write_bytes, config.memory_bytes
     bytes_ = [0] * limit
-    fresh: set[int] = set()
+    fresh: set[int] = set()   # bytes accepted in the cycle before
+    older: set[int] = set()   # and in the one before that
     expected = None
     settled = 0   # bits of the expected word that are not written while it is read
     env.set("write__request__valid", 1)
@@ -73,23 +74,23 @@ async def words_equal_model(dut: Any, rate: float) -> None:
             check(env.get("read__response__payload") & settled, expected & settled, "word")
         word = range(address, address + read_bytes)
         expected = (int.from_bytes(bytes(bytes_[a] for a in word), "little") if reads else None)
-        if reads and fresh & set(word):
+        waiting = set() if config.shared_channel else fresh   # in the registers of the write
+        if reads and (older if waiting is fresh else fresh) & set(word):
             cover("read_after_write")
         if reads and address + read_bytes == limit:
             cover("last_word")
-        fresh = set()
-        settled = (1 << 8 * read_bytes) - 1
+        older, fresh = fresh, set()
         if not writes:
             cover("idle_write")
-            continue
-        if reads and write["address"] in word:
+        elif reads and write["address"] in word:
             cover("same_word_at_once")
-        if write["mask"] != (1 << write_bytes) - 1:
+        if writes and write["mask"] != (1 << write_bytes) - 1:
             cover("mask")
         for i in range(write_bytes):
-            if write["mask"] >> i & 1:
+            if writes and write["mask"] >> i & 1:
                 bytes_[write["address"] + i] = write["data"] >> 8 * i & 255
                 fresh.add(write["address"] + i)
+        settled = (1 << 8 * read_bytes) - 1
         for i, a in enumerate(word):
-            if a in fresh:
+            if a in fresh | waiting:
                 settled &= ~(255 << 8 * i)
