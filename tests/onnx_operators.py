@@ -179,6 +179,37 @@ def mean(b: OnnxBuilder) -> str:
                   keepdims=int(b.rng.integers(0, 2)))
 
 
+def recurrent(kind: str, results: int, gates: int) -> Callable[[OnnxBuilder], str]:
+    """LSTM and GRU with every kind of constants; one of the results is in use."""
+
+    def draw(b: OnnxBuilder) -> str:
+        steps, batch, features, size = (int(n) for n in b.rng.integers(1, 7, 4))
+        direction = str(b.rng.choice(["forward", "reverse", "bidirectional"]))
+        count = 2 if direction == "bidirectional" else 1
+
+        def constant(*shape: int) -> str:
+            if b.rng.random() < 0.5:
+                return b.weights(shape, axis=0 if b.rng.random() < 0.5 else None)
+            return b.constant(b.rng.normal(0, 0.5, shape).astype(np.float32))
+
+        operands = [b.activation((steps, batch, features)), constant(count, gates * size, features),
+                    constant(count, gates * size, size)]
+        operands.append(constant(count, 2 * gates * size) if b.rng.random() < 0.7 else "")
+        operands.append(b.constant(np.full(batch, steps, np.int32)) if b.rng.random() < 0.3 else "")
+        operands += [constant(count, batch, size) if b.rng.random() < 0.5 else ""
+                     for _ in range(results - 1)]
+        options = {} if kind == "LSTM" else {"linear_before_reset": int(b.rng.integers(0, 2))}
+        outputs = b.nodes_of(kind, operands, results, hidden_size=size, direction=direction,
+                             **options)
+        wanted = int(b.rng.integers(results))
+        for i in range(results):
+            if i != wanted and b.rng.random() < 0.5:
+                b.nodes[-1].output[i] = ""
+        return outputs[wanted]
+
+    return draw
+
+
 DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "Conv": conv, "Gemm": gemm, "MatMul": matmul, "MatMul of two": matmul_of_two,
     "Flatten": flattened, "linear": linear, "Add": binary("Add"), "Sub": binary("Sub"),
@@ -186,6 +217,7 @@ DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "GlobalAveragePool": pool("GlobalAveragePool"), "GlobalMaxPool": pool("GlobalMaxPool"),
     "requantize": requantize, "Concat": concat, "movement": moved,
     "slices": slices, "PRelu": prelu, "ReduceMean": mean,
+    "LSTM": recurrent("LSTM", 3, 4), "GRU": recurrent("GRU", 2, 3),
     **{kind: function(kind) for kind in (
         "Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Exp", "Log", "Sqrt",
         "Gelu", "Erf", "Softplus", "Abs", "Neg", "Softmax")},

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, check
-from kaniwa.importers.onnx import elementwise, functions, movement, slices, weighted
+from kaniwa.importers.onnx import elementwise, functions, movement, recurrent, slices, weighted
 from kaniwa.importers.onnx.builder import Builder, Origin
 from kaniwa.importers.onnx.constants import constant_node, folded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
@@ -71,6 +71,7 @@ HANDLERS: dict[str, Callable[[Builder, Node], Value | list[Value]]] = {
     **dict.fromkeys(functions.FUNCTIONS, functions.function),
     "Softmax": functions.softmax,
     "ReduceMean": functions.mean,
+    **dict.fromkeys(recurrent.RESULTS, recurrent.recurrent),
 }
 
 
@@ -155,7 +156,8 @@ def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
     if node.domain and node.domain not in DOMAINS:
         raise builder.fail(f"its domain '{node.domain}' is not supported; export with ONNX's own "
                            "operators")
-    if not node.outputs or not node.outputs[0]:
+    # Only recurrent operators may leave out their first result.
+    if not any(node.outputs[:None if node.kind in recurrent.RESULTS else 1]):
         raise builder.fail("has no output", ModelError)
     taken = [name for name in node.outputs if name in builder.values]
     if taken:
@@ -177,7 +179,8 @@ def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
     if first is not None:
         builder.values[node.inputs[0]] = first
     results = value if isinstance(value, list) else [value]
-    builder.values.update(zip(node.outputs, results, strict=False))
+    builder.values.update((name, result) for name, result in zip(node.outputs, results,
+                                                                 strict=False) if name)
 
 
 def _output(builder: Builder, declared: Declared, taken: set[int]) -> int:

@@ -58,6 +58,13 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("GlobalAveragePool", ("AVERAGE_POOL_2D",), "qdq", "GlobalAveragePool", _WINDOW),
     OnnxOperator("ReduceMean", ("AVERAGE_POOL_2D", "MEAN"), "qdq", "ReduceMean", (
         "its axes are constants",)),
+    *(OnnxOperator(kind, (kind,), "qdq", kind, (
+        "W, R, B and the initial states are constants",
+        "activations are Sigmoid and Tanh in their usual places",
+        f"without {absent}",
+        "sequence_lens is absent, or a constant of all steps"))
+      for kind, absent in (("LSTM", "peepholes, clip, layout and input_forget"),
+                           ("GRU", "clip and layout"))),
     OnnxOperator("MaxPool", ("MAX_POOL_2D",), "exact", "MaxPool", (
         *_WINDOW, "dilations are 1, padding is smaller than the kernel")),
     OnnxOperator("GlobalMaxPool", ("MAX_POOL_2D",), "exact", "GlobalMaxPool", _WINDOW),

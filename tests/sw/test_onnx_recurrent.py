@@ -1,0 +1,139 @@
+"""LSTM and GRU of ONNX models: all results at once, on the host, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from onnx_models import OnnxBuilder
+
+import kaniwa
+from kaniwa import golden
+from kaniwa.errors import Error, ModelError, UnsupportedError
+from kaniwa.importers.onnx.model import import_onnx, read_graph
+from kaniwa.reference_onnx import OnnxRuntime, differences
+
+STEPS, BATCH, FEATURES, SIZE = 5, 1, 3, 4
+GATES = {"LSTM": 4, "GRU": 3}
+
+
+def operands(b: OnnxBuilder, kind: str, x: str = "") -> list[str]:
+    """The input ``x``, by default a quantised one, and W, R and B of one direction."""
+    rows = GATES[kind] * SIZE
+    return [x or b.activation((STEPS, BATCH, FEATURES)), b.weights((1, rows, FEATURES)),
+            b.weights((1, rows, SIZE)), b.constant(np.ones((1, 2 * rows), np.float32))]
+
+
+def lstm_of_a_gru(b: OnnxBuilder) -> bytes:
+    """As exporters write two layers, all results of the second in use, one left in float32."""
+    first = b.nodes_of("GRU", operands(b, "GRU"), 2, linear_before_reset=1,
+                       hidden_size=SIZE)[0]
+    x = b.quantized(b.node("Squeeze", [first, b.constant(np.array([1]))]), 0.01)
+    weights = [b.weights((2, 4 * SIZE, SIZE)), b.weights((2, 4 * SIZE, SIZE))]
+    y, hidden, cell = b.nodes_of("LSTM", [x, *weights], 3, direction="bidirectional",
+                                 hidden_size=SIZE)
+    y = b.node("Transpose", [y], perm=[0, 2, 1, 3])
+    return b.model(b.quantized(y, 0.02), b.quantized(b.node("Relu", [hidden]), 0.02), cell)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_all_results_of_two_layers_equal_onnx_runtime(dtype: str) -> None:
+    pytest.importorskip("onnxruntime")
+    near = compared = 0
+    for seed in range(20):
+        b = OnnxBuilder(seed, dtype)
+        model = lstm_of_a_gru(b)
+        imported = read_graph(model, "test.onnx")
+        names = {o.name for o in imported.origins.values()}
+        sample = b.samples()
+        given = [sample[imported.graph.tensors[i].name] for i in imported.graph.inputs]
+        found = differences(imported, given, OnnxRuntime(model, "test.onnx", names).run(sample))
+        assert {d.op.kind for d in found} >= {"GRU", "LSTM"}
+        for difference in found:
+            assert not difference.wrong.any(), (seed, difference.op)
+            near += int(difference.near_tie.sum())
+            compared += difference.golden.size
+    assert near <= compared // 500
+
+
+def test_the_host_runs_them_and_the_program_is_exact() -> None:
+    b = OnnxBuilder(1)
+    graph = import_onnx(lstm_of_a_gru(b), "test.onnx")
+    program = kaniwa.compile(graph)
+    assert [op.kind for op in program.host_ops if op.kind in GATES] == ["GRU"] + ["LSTM"] * 3
+    with kaniwa.open("emulator") as device:
+        session = kaniwa.Session(program, device)
+        for _ in range(4):
+            sample = b.samples()
+            expected = golden.run(graph, sample)
+            for name, value in session.run(sample).items():
+                tensor = next(t for t in graph.tensors if t.name == name)
+                np.testing.assert_array_equal(value, expected[tensor.id])
+
+
+@pytest.mark.parametrize("kind", GATES)
+def test_an_input_in_float32_is_taken_and_must_be_a_number(kind: str) -> None:
+    pytest.importorskip("onnxruntime")
+    b = OnnxBuilder(3)
+    values = operands(b, kind, b.input((STEPS, BATCH, FEATURES)))
+    y = b.nodes_of(kind, values, 1, hidden_size=SIZE)[0]
+    model = b.model(b.quantized(y, 0.01))
+    imported = read_graph(model, "test.onnx")
+    sample = b.samples()
+    found = differences(imported, [sample["x0"]], OnnxRuntime(model, "test.onnx").run(sample))
+    assert found and not any(d.wrong.any() for d in found)
+    with pytest.raises(ModelError, match=f"{kind} .*: an input that is not a number has no"):
+        golden.run(imported.graph, [np.full_like(sample["x0"], np.nan)])
+
+
+def refused(b: OnnxBuilder, kind: str = "LSTM", change: dict[int, str] | None = None,
+            outputs: int = 1, **attributes: object) -> bytes:
+    """A model of one node, with ``change`` in its operands."""
+    values = operands(b, kind)
+    for position, name in (change or {}).items():
+        values += [""] * (position + 1 - len(values))
+        values[position] = name
+    y = b.nodes_of(kind, values, outputs, **attributes)[0]
+    return b.model(b.quantized(y))
+
+
+REFUSED: dict[str, tuple[Callable[[OnnxBuilder], bytes], type[Error], str]] = {
+    "lengths": (lambda b: refused(b, change={4: b.constant(np.int32([STEPS - 1]))}),
+                UnsupportedError, "sequence_lens is not supported; leave it out or make it"),
+    "peepholes": (lambda b: refused(b, change={7: b.weights((1, 3 * SIZE))}), UnsupportedError,
+                  "peepholes (P) are not supported; export without them"),
+    "activations": (lambda b: refused(b, "GRU", activations=["Sigmoid", "Relu"]), UnsupportedError,
+                    "activations other than Sigmoid and Tanh in their usual places"),
+    "clip": (lambda b: refused(b, clip=1.0), UnsupportedError, "clip is not supported; export"),
+    "layout": (lambda b: refused(b, "GRU", layout=1), UnsupportedError, "layout is not supported"),
+    "coupled gates": (lambda b: refused(b, input_forget=1), UnsupportedError,
+                      "input_forget is not supported"),
+    "computed state": (lambda b: refused(b, change={5: b.activation((1, BATCH, SIZE))}),
+                       UnsupportedError, "initial_h is computed; only a constant is supported"),
+    "computed weights": (lambda b: refused(b, change={1: b.activation((1, 16, FEATURES))}),
+                         UnsupportedError, "W is computed; only a constant is supported"),
+    "type": (lambda b: refused(b, change={3: b.constant(np.ones((1, 32), np.int32))}),
+             UnsupportedError, "B is int32, expected float32"),
+    "shape": (lambda b: refused(b, change={3: b.constant(np.ones((1, 16), np.float32))}),
+              ModelError, "B is [1, 16], expected [1, 32]"),
+    "infinity": (lambda b: refused(b, change={3: b.constant(np.full((1, 32), np.inf, np.float32))}),
+                 ModelError, "B is not finite"),
+    "input": (lambda b: refused(b, change={0: b.activation((STEPS, FEATURES))}), ModelError,
+              "its input is [5, 3], expected [steps, batch, features]"),
+    "direction": (lambda b: refused(b, direction="both"), ModelError,
+                  "direction must be forward, reverse or bidirectional"),
+    "hidden size": (lambda b: refused(b, hidden_size=5), ModelError, "hidden_size is not 4, the"),
+    "no number": (lambda b: refused(b, hidden_size="4"), ModelError,
+                  "hidden_size must be a number"),
+    "outputs": (lambda b: refused(b, "GRU", outputs=3), ModelError, "has 3 outputs"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_name_node_and_reason(case: str) -> None:
+    build, error, text = REFUSED[case]
+    with pytest.raises(error, match=re.escape(text)) as caught:
+        import_onnx(build(OnnxBuilder(2)), "net.onnx")
+    assert re.match(r"net\.onnx: node \d+ (LSTM|GRU) '\w+': [^\n]*$", str(caught.value))
