@@ -60,9 +60,9 @@ def int16_table(
     first, last = (real(scales[0]) * (ends - zero_points[0]).astype(real)).tolist()
     low, high = real(scales[1]) * (ends - zero_points[1]).astype(real)
     step = (real(last) - real(first)) / real(STEPS)
-    per_unit = real(65536) / (high - low)
     at = real(first) + np.arange(STEPS + 1).astype(real) * step
     with np.errstate(over="ignore", invalid="ignore"):
+        per_unit = real(65536) / (high - low)
         samples = function(at) * per_unit
         middles = _round(function(at[:-1] + step / real(2)) * per_unit)
         between = _round((samples[1:] + _round(samples[:-1])) / real(2))

@@ -63,6 +63,11 @@ def test_tables_round_half_away_and_clamp() -> None:
                           scales=(1.0, 1.0), zero_points=(0, 0))
 
 
+def test_a_table_for_the_smallest_output_scale_is_refused() -> None:
+    with pytest.raises(OverflowError, match="no value"):
+        tables.int16_table(np.tanh, scales=(1e-3, 1e-45), zero_points=(0, 0))
+
+
 def test_table_of_a_line_is_exact_in_int16() -> None:
     table = tables.int16_table(lambda x: x, scales=(1e-3, 1e-3), zero_points=(0, 0))
     assert np.abs(tables.look_up_int16(table, EVERY_16) - EVERY_16.astype(np.int64)).max() <= 1
