@@ -263,6 +263,19 @@ def wrong_output_type(model: onnx.ModelProto) -> None:
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
 
 
+def wrong_attribute(model: onnx.ModelProto) -> None:
+    node = next(n for n in model.graph.node if n.op_type == "DequantizeLinear")
+    node.ClearField("attribute")
+    node.attribute.append(helper.make_attribute("axis", [0, 1]))
+
+
+def wrong_attribute_elsewhere(model: onnx.ModelProto) -> None:
+    model.opset_import.add(domain="qonnx.custom_op.general", version=1)
+    model.graph.node[0].CopyFrom(helper.make_node(
+        "Quant", list(model.graph.node[0].input), list(model.graph.node[0].output),
+        domain="qonnx.custom_op.general", rounding_mode=1))
+
+
 EDITS: dict[Callable[[onnx.ModelProto], object], tuple[type[Error], str]] = {
     external: (UnsupportedError, "its values are in another file, which is not opened; store them "
                                  "in the model"),
@@ -275,6 +288,9 @@ EDITS: dict[Callable[[onnx.ModelProto], object], tuple[type[Error], str]] = {
     open_size: (UnsupportedError, "is not fixed; export with fixed shapes"),
     wrong_output: (ModelError, "is declared [1, 6], but is [1, 5]"),
     wrong_output_type: (ModelError, "is declared int8, but is float32"),
+    wrong_attribute: (ModelError, "attribute 'axis' is of type 'ints', the operator's is 'i'"),
+    wrong_attribute_elsewhere: (
+        ModelError, "attribute 'rounding_mode' is of type 'i', the operator's is 's'"),
 }
 
 

@@ -126,7 +126,7 @@ REFUSED: dict[str, tuple[Callable[[OnnxBuilder], bytes], type[Error], str]] = {
                   "direction must be forward, reverse or bidirectional"),
     "hidden size": (lambda b: refused(b, hidden_size=5), ModelError, "hidden_size is not 4, the"),
     "no number": (lambda b: refused(b, hidden_size="4"), ModelError,
-                  "hidden_size must be a number"),
+                  "attribute 'hidden_size' is of type 's'"),
     "outputs": (lambda b: refused(b, "GRU", outputs=3), ModelError, "has 3 outputs"),
 }
 

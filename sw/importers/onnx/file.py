@@ -27,6 +27,11 @@ DTYPES = {1: ("float32", "float_data"), 2: ("uint8", "int32_data"), 3: ("int8", 
           7: ("int64", "int64_data"), 9: ("bool", "int32_data"), 10: ("float16", "int32_data"),
           11: ("float64", "double_data"), 21: ("uint4", "int32_data"), 22: ("int4", "int32_data")}
 ATTRIBUTES = {1: "f", 2: "i", 3: "s", 4: "t", 6: "floats", 7: "ints", 8: "strings"}
+# AttributeProto.AttributeType of what operators outside the standard have: QONNX, com.microsoft.
+OTHERS = {"signed": 2, "narrow": 2, "rounding_mode": 3, "axis": 2, "channels_last": 2, "alpha": 1,
+          "transA": 2, "transB": 2, "ceil_mode": 2, "count_include_pad": 2, "auto_pad": 3,
+          "kernel_shape": 7, "strides": 7, "pads": 7, "dilations": 7, "group": 2, "axes": 7,
+          "keepdims": 2, "block_size": 2, "output_dtype": 2}
 
 
 @dataclass(frozen=True)
@@ -175,12 +180,17 @@ class _Reader:
         name = self.text(source.name) or (self.text(source.output[0]) if source.output else "")
         where = f"node {index} {kind} '{name}'"
         attributes: dict[str, Any] = {}
+        types = self.attribute_types(kind, domain) if source.attribute else {}
         for attribute in source.attribute:
             key = self.text(attribute.name)
             field = ATTRIBUTES.get(attribute.type)
             if field is None or attribute.ref_attr_name:
                 raise self.fail(f"{where}: attribute '{key}' holds a graph or a reference; unroll "
                                 f"control flow when exporting", UnsupportedError)
+            declared = types.get(key, attribute.type)
+            if attribute.type != declared:
+                raise self.fail(f"{where}: attribute '{key}' is of type '{field}', the operator's "
+                                f"is '{ATTRIBUTES.get(declared, declared)}'; export it again")
             value = getattr(attribute, field)
             if field == "t":
                 value = self.tensor(value, f"{where}: attribute '{key}'")
@@ -190,6 +200,17 @@ class _Reader:
         return Node(index, kind, "" if domain in STANDARD else domain, name,
                     tuple(self.text(i) for i in source.input),
                     tuple(self.text(o) for o in source.output), attributes)
+
+    def attribute_types(self, kind: str, domain: str) -> Mapping[str, int]:
+        """The attributes that an operator has, and their numbers in AttributeProto."""
+        from onnx import defs
+
+        if domain not in STANDARD:
+            return OTHERS
+        if not defs.has(kind, self.opset()):
+            return {}
+        schema = defs.get_schema(kind, self.opset())
+        return {key: int(value.type.value) for key, value in schema.attributes.items()}
 
     def tensor(self, source: Any, where: str) -> np.ndarray:
         """A constant's values, read-only; sizes are compared before anything is made."""

@@ -52,10 +52,7 @@ def function(builder: Builder, node: Node) -> Value:
     attributes: dict[str, object] = {}
     values = builder.operands(node, 1, 2)
     for key, default in FUNCTIONS[node.kind][1].items():
-        number = node.attributes.get(key, default)
-        if not isinstance(number, float):
-            raise builder.fail(f"{key} must be a number", ModelError)
-        attributes[key] = number
+        attributes[key] = node.attributes.get(key, default)
     if node.kind == "PRelu":
         slope = values[1]
         if not isinstance(slope, Known) or slope.data.size != 1:

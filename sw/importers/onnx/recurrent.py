@@ -45,7 +45,7 @@ def recurrent(builder: Builder, node: Node) -> list[Value]:
     weights = operands[2]
     size = weights.data.shape[-1] if isinstance(weights, Known) and weights.data.ndim else 0
     count, rows = len(backwards), GATES[node.kind] * size
-    if _number(builder, node, "hidden_size", size) != size:
+    if node.attributes.get("hidden_size", size) != size:
         raise builder.fail(f"hidden_size is not {size}, the columns of R", ModelError)
     lengths = operands[LENGTHS]
     if lengths is not None and not (isinstance(lengths, Known) and (lengths.data == steps).all()):
@@ -58,35 +58,27 @@ def recurrent(builder: Builder, node: Node) -> list[Value]:
     constants = tuple(_constant(builder, node, i, operands[i], shape)
                       for i, shape in shapes.items() if i < len(operands))
     attributes = {"backwards": backwards,
-                  "linear_before_reset": bool(_number(builder, node, "linear_before_reset", 0))}
+                  "linear_before_reset": bool(node.attributes.get("linear_before_reset", 0))}
     return [Pending(
         replace(node, outputs=(output,), attributes={**attributes, "result": name}),
         (x, *constants), (count, batch, size) if name != "Y" else (steps, count, batch, size))
         for name, output in zip(names, node.outputs, strict=False)]
 
 
-def _number(builder: Builder, node: Node, name: str, default: int) -> float:
-    value = node.attributes.get(name, default)
-    if not isinstance(value, (int, float)):
-        raise builder.fail(f"{name} must be a number", ModelError)
-    return value
-
-
 def _backwards(builder: Builder, node: Node) -> tuple[bool, ...]:
     """Which directions run from the last step to the first; limits of the attributes."""
     given = node.attributes
     direction = given.get("direction", b"forward")
-    if not isinstance(direction, bytes) or direction not in BACKWARDS:
+    if direction not in BACKWARDS:
         raise builder.fail("direction must be forward, reverse or bidirectional", ModelError)
     backwards = BACKWARDS[direction]
     usual = ACTIVATIONS[node.kind] * len(backwards)
     activations = given.get("activations", usual)
-    if not isinstance(activations, tuple) or usual != tuple(
-            a.lower() if isinstance(a, bytes) else a for a in activations):
+    if usual != tuple(a.lower() for a in activations):
         raise builder.fail("activations other than Sigmoid and Tanh in their usual places are not "
                            "supported; export with these")
     for name in ("clip", "layout", "input_forget"):
-        if _number(builder, node, name, 0):
+        if given.get(name, 0):
             raise builder.fail(f"{name} is not supported; export without it")
     return backwards
 
