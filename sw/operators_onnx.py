@@ -12,7 +12,7 @@ __all__ = ["onnx_operator_table", "ONNX_REFERENCE"]
 ONNX_REFERENCE = "ONNX Runtime 1.31.1 CPU, graph optimisation off"
 LIMITS = {
     "CONV_2D": "on the accelerator convolutions have one group or one a channel",
-    "FULLY_CONNECTED": "on the accelerator weights less their zero point fit int8",
+    "FULLY_CONNECTED": "on the accelerator weights are constant",
     "ADD": "a broadcast operand must be a constant on the accelerator",
     "SUB": "a broadcast operand must be a constant on the accelerator",
     "MUL": "a broadcast operand must be a constant on the accelerator",
