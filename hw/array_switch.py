@@ -97,6 +97,7 @@ class ArraySwitch(Component):
         owner = Signal(2)     # controller whose turn it is
         leaving = Signal()
         ring_base = Signal(range(2 * config.ring_words))
+
         # What comes out of the controller whose turn it is.
         chosen = {name: Signal.like(getattr(controllers[0], name), name=f"chosen_{name}")
                   for name in SIGNALS}

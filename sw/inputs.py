@@ -114,7 +114,8 @@ def quantize(real: np.ndarray, tensor: Any) -> np.ndarray:
         return real.astype(np.float32)
     if tensor.scale is None:
         raise InputError(f"'{tensor.name}' is {tensor.dtype} without a scale: give integers")
-    ratio = real.astype(np.float64) / tensor.scale
+    with np.errstate(over="ignore"):   # what overflows is clamped
+        ratio = real.astype(np.float64) / tensor.scale
     rounded = np.copysign(np.floor(np.abs(ratio) + 0.5), ratio) + tensor.zero_point
     limits = np.iinfo(tensor.dtype)
     return np.clip(rounded, limits.min, limits.max).astype(tensor.dtype)

@@ -17,7 +17,9 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.devices import Device, GoldenDevice
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.host_part import host_graph, run_host_op
+from kaniwa.inputs import quantize
 from kaniwa.pipeline import PLACES, WINDOW, Item, Pipeline
+from kaniwa.postprocess import dequantize
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
 from kaniwa.statistics import RunStatistics, in_turn
 
@@ -248,7 +250,7 @@ class Session:
             in_turn(inference.runs) if inference.runs else None, seconds)
         outputs = {t.name: inference.values[t.id] for t in self.program.outputs}
         if inference.as_float:
-            outputs = {t.name: _dequantize(outputs[t.name], t) for t in self.program.outputs}
+            outputs = {t.name: dequantize(outputs[t.name], t) for t in self.program.outputs}
         return outputs
 
     def _named(self, arrays: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
@@ -333,7 +335,9 @@ def _check_input(model: str, tensor: TensorInfo, value: np.ndarray,
     if as_float:
         value = np.asarray(value)
         if value.shape == tensor.shape and np.issubdtype(value.dtype, np.floating):
-            return _quantize(value, tensor)
+            if tensor.dtype != "float32" and not np.isfinite(value).all():
+                raise InputError(f"{where}: expected finite numbers, found inf or nan")
+            return quantize(value, tensor)
         wanted = "floats"
     else:
         wanted = tensor.dtype
@@ -343,27 +347,3 @@ def _check_input(model: str, tensor: TensorInfo, value: np.ndarray,
     found = (f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray)
              else type(value).__name__)
     raise InputError(f"{where}: expected {wanted}{list(tensor.shape)}, found {found}")
-
-
-def _quantize(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
-    if tensor.dtype == "float32":
-        return value.astype(np.float32)
-    scale, zero_point = _quantization(tensor)
-    limits = np.iinfo(tensor.dtype)
-    steps = np.rint(value.astype(np.float64) / scale) + zero_point
-    if not np.isfinite(steps).all():
-        raise InputError(f"input '{tensor.name}': expected finite numbers, found inf or nan")
-    return np.clip(steps, limits.min, limits.max).astype(tensor.dtype)
-
-
-def _dequantize(value: np.ndarray, tensor: TensorInfo) -> np.ndarray:
-    if tensor.dtype == "float32":
-        return value
-    scale, zero_point = _quantization(tensor)
-    return ((value.astype(np.float64) - zero_point) * scale).astype(np.float32)
-
-
-def _quantization(tensor: TensorInfo) -> tuple[float, int]:
-    if tensor.scale is None or tensor.zero_point is None:
-        raise InputError(f"tensor '{tensor.name}' has no scale: give and take quantized values")
-    return tensor.scale, tensor.zero_point

@@ -194,6 +194,20 @@ def test_floats_are_quantized_and_outputs_dequantized_when_asked(resnet8, image)
             session.run({source.name: real * np.nan}, as_float=True)
 
 
+def test_floats_between_two_steps_are_rounded_away_from_zero(resnet8, image):
+    source, target = resnet8.inputs[0], resnet8.outputs[0]
+    even = 2 * np.random.default_rng(0).integers(0, 8, source.shape)
+    with devices.open("golden") as device:
+        session = Session(resnet8, device)
+        lower, upper = (
+            session.run({source.name: np.clip(q + source.zero_point, -128, 127).astype(np.int8)})
+            for q in (even, even + 1))
+        assert not np.array_equal(lower[target.name], upper[target.name])
+        got = session.run({source.name: (even + 0.5) * source.scale}, as_float=True)
+        real = (upper[target.name] - np.float64(target.zero_point)) * target.scale
+        assert np.array_equal(got[target.name], real.astype(np.float32))
+
+
 def test_intermediate_tensors_can_be_read(models, image):
     program = compile(models / RESNET8, target="base", materialize=True)
     with devices.open("emulator") as device, devices.open("golden") as golden:

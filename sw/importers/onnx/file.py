@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ class _Reader:
         return "".join(c if c.isprintable() else "?" for c in value)
 
     def file(self, sha256: str) -> OnnxFile:
-        graph, opset = self.model.graph, self.opset()
+        graph, opset = self.model.graph, self.opset
         for count, what in ((len(graph.node), "nodes"), (len(graph.initializer), "constants")):
             if count > MAXIMUM_COUNT:
                 raise self.fail(f"has {count} {what}, at most {MAXIMUM_COUNT} are supported",
@@ -141,6 +142,7 @@ class _Reader:
         nodes = tuple(self.node(i, node) for i, node in enumerate(graph.node))
         return OnnxFile(self.name, opset, nodes, constants, inputs, outputs, sha256)
 
+    @cached_property
     def opset(self) -> int:
         versions = [o.version for o in self.model.opset_import if o.domain in STANDARD]
         if len(versions) != 1:
@@ -207,9 +209,9 @@ class _Reader:
 
         if domain not in STANDARD:
             return OTHERS
-        if not defs.has(kind, self.opset()):
+        if not defs.has(kind, self.opset):
             return {}
-        schema = defs.get_schema(kind, self.opset())
+        schema = defs.get_schema(kind, self.opset)
         return {key: int(value.type.value) for key, value in schema.attributes.items()}
 
     def tensor(self, source: Any, where: str) -> np.ndarray:
