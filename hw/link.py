@@ -29,9 +29,9 @@ class Link(wiring.Component):
     Registers may be used at any time, device memory while ``busy`` is 0: a byte at a time, of any
     address. ``read`` and ``write`` go to the side that bit 31 of the address selects; with
     ``outside`` the device has that side, without it the bit does not matter.
-    Throughput: a byte of ``rx`` in 9 cycles, of ``tx`` in 10 to 12 with on-chip memory, in 16 of a
-    register; more than a line with a bit in 5 cycles brings. Latency: a reply begins some 20 cycles
-    after the request. ``csr_read_data`` may be 1 or 2 cycles behind ``csr_address``.
+    Throughput: a byte of ``rx`` in 9 cycles, and one of ``tx``, of a register or of on-chip memory;
+    more than a line with a bit in 5 cycles brings. Latency: a reply begins some 20 cycles after the
+    request. ``csr_read_data`` may be 1 or 2 cycles behind ``csr_address``.
     ``pace``: bytes a second of the line, for the host. All outputs but the request's ready are
     combinational from flip-flops.
     """

@@ -239,12 +239,13 @@ class MemorySystem(wiring.Component):
 class OnChipMemory(wiring.Component):
     """``memory_bytes`` of block RAM, one read and one write a cycle, always ready.
 
-    Latency: a word comes the cycle after its request. A write waits for a cycle in registers, for
-    the blocks lie all over a device: a read sees those accepted before the cycle that precedes its
-    request. Of bytes accepted in that cycle it gives either value, for readers use only what was in
-    memory before (*dependencies*), and block RAM that promises more takes logic. With
-    ``shared_channel`` reads and writes share one address and must not come in the same cycle; a
-    write does not wait then.
+    Latency: ``config.memory_latency`` = 3 cycles from a request to its word. The blocks lie all
+    over a device, so a request, a write and the word that comes wait for a cycle in registers. A
+    read sees the writes accepted in the cycles before its request, none accepted later. Of bytes
+    accepted in the cycle of its request it gives either value, for readers use only what was in
+    memory before (*dependencies*), and block RAM that promises more takes logic.
+    With ``shared_channel`` reads and writes share one address and must not come in the same cycle;
+    nothing waits then, and the latency is 1.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -267,14 +268,17 @@ class OnChipMemory(wiring.Component):
         read_side = UncheckedRead.of(m, storage)
 
         request, write = self.read.request, self.write.request
-        read_line, write_line = request.payload[line], write.payload.address[line]
+        shared = self._config.shared_channel
+        domain = m.d.comb if shared else m.d.sync
+        asked = Signal()
+        address = Signal.like(request.payload, reset_less=True)
+        domain += [asked.eq(request.valid), address.eq(request.payload)]
+        read_line, write_line = address[line], write.payload.address[line]
+        if shared:
+            read_line = write_line = Mux(write.valid, write_line, read_line)
         part = write.payload.address[exact_log2(write_bytes):exact_log2(width)]
         enables = Cat(Mux(write.valid & (part == number), write.payload.mask, 0)
                       for number in range(width // write_bytes))
-        domain = m.d.sync
-        if self._config.shared_channel:
-            read_line = write_line = Mux(write.valid, write_line, read_line)
-            domain = m.d.comb
         written = Signal(8 * write_bytes, reset_less=True)
         domain += [
             write_side.addr.eq(write_line),
@@ -289,11 +293,16 @@ class OnChipMemory(wiring.Component):
             read_side.en.eq(1),   # what comes without a request nobody looks at
         ]
 
+        came = Signal()
         read_part = Signal(range(width // read_bytes), reset_less=True)
+        word = Signal(8 * read_bytes, reset_less=True)
         m.d.sync += [
-            self.read.response.valid.eq(request.valid),
-            read_part.eq(request.payload[exact_log2(read_bytes):exact_log2(width)]),
+            came.eq(asked),
+            read_part.eq(address[exact_log2(read_bytes):exact_log2(width)]),
         ]
-        m.d.comb += self.read.response.payload.eq(
-            read_side.data.word_select(read_part, 8 * read_bytes))
+        domain += [
+            self.read.response.valid.eq(came),
+            word.eq(read_side.data.word_select(read_part, 8 * read_bytes)),
+        ]
+        m.d.comb += self.read.response.payload.eq(word)
         return m

@@ -20,7 +20,8 @@ class Sequencer(Component):
     """Fetches the instructions from ``program_address`` on and offers each to all units.
 
     The next instruction is fetched and checked while the units' queues take the present one, so
-    a queue with room gets an instruction every ceil(108 / read_bytes) + 6 cycles.
+    a queue with room gets an instruction every ceil(108 / read_bytes) + 5 cycles and those of the
+    memory's latency.
     ``done`` and ``error`` stay until reset. ``error_instruction`` is the index of the instruction
     that is illegal, or that the unit at fault worked on.
     ``start`` counts once after reset; ``program_address`` is a multiple of read_bytes and stable.

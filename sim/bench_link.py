@@ -64,7 +64,8 @@ class Device:
         self.monitor = Monitor(env, "tx", 8, stall)
         self._taken = 0
         self._splitter = Splitter()
-        ReadServer(env, "read", self._read_word, stall, (1, 1 + round(6 * stall)))
+        latency = config.memory_latency
+        ReadServer(env, "read", self._read_word, stall, (latency, latency + round(6 * stall)))
         WriteServer(env, "write", layout, self._write_word, stall)
         cocotb.start_soon(self._registers())
 
@@ -261,6 +262,19 @@ async def bulk_writes_fill_the_line(dut: Any, fastest: bool) -> None:
     else:
         assert frames * PAYLOAD_BYTES * CYCLES_A_BYTE >= 0.95 * span, span
         cover("goodput")
+
+
+@cocotb.test()
+@cocotb.parametrize(address=[0, REGISTERS])
+async def an_answer_takes_nine_cycles_a_byte(dut: Any, address: int) -> None:
+    env = await start(dut, BENCH)
+    device = Device(env)
+    await _open(device)
+    before, count = len(device.monitor.cycles), 64
+    device.driver.send(encode_request(Request(Operation.READ, address, count), 0))
+    await device.replies()
+    data = device.monitor.cycles[before:][-count - 8:-8]   # CRC, last code and end follow
+    check(data[-1] - data[0], 9 * (count - 1), "cycles of an answer's bytes")
 
 
 @cocotb.test()

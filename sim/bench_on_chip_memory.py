@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from typing import Any
 
 import cocotb
@@ -41,9 +42,8 @@ async def words_equal_model(dut: Any, rate: float) -> None:
     read_bytes, write_bytes, limit = config.read_bytes, config.write_bytes, config.memory_bytes
     bytes_ = [0] * limit
     fresh: set[int] = set()   # bytes accepted in the cycle before
-    older: set[int] = set()   # and in the one before that
-    expected = None
-    settled = 0   # bits of the expected word that are not written while it is read
+    # Words of the reads under way, and which of their bits were not written as they were asked for.
+    due: deque[tuple[int, int] | None] = deque([None] * config.memory_latency)
     env.set("write__request__valid", 1)
     for address in range(0, limit, write_bytes):  # a reset does not clear it
         env.set("write__request__payload",
@@ -69,17 +69,18 @@ async def words_equal_model(dut: Any, rate: float) -> None:
         env.set("read__request__valid", reads)
         await env.cycles(1)
         check(env.get("read__request__ready") & env.get("write__request__ready"), 1, "ready")
-        check(env.get("read__response__valid"), int(expected is not None), "response valid")
-        if expected is not None:
+        came = due.popleft()
+        check(env.get("read__response__valid"), int(came is not None), "response valid")
+        if came is not None:
+            expected, settled = came
             check(env.get("read__response__payload") & settled, expected & settled, "word")
         word = range(address, address + read_bytes)
-        expected = (int.from_bytes(bytes(bytes_[a] for a in word), "little") if reads else None)
-        waiting = set() if config.shared_channel else fresh   # in the registers of the write
-        if reads and (older if waiting is fresh else fresh) & set(word):
+        expected = int.from_bytes(bytes(bytes_[a] for a in word), "little")
+        if reads and fresh & set(word):
             cover("read_after_write")
         if reads and address + read_bytes == limit:
             cover("last_word")
-        older, fresh = fresh, set()
+        fresh = set()
         if not writes:
             cover("idle_write")
         elif reads and write["address"] in word:
@@ -92,5 +93,6 @@ async def words_equal_model(dut: Any, rate: float) -> None:
                 fresh.add(write["address"] + i)
         settled = (1 << 8 * read_bytes) - 1
         for i, a in enumerate(word):
-            if a in fresh | waiting:
+            if a in fresh:
                 settled &= ~(255 << 8 * i)
+        due.append((expected, settled) if reads else None)

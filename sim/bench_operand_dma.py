@@ -235,7 +235,8 @@ async def gives_a_beat_a_cycle(dut: Any) -> None:
         starts.append(len(model.beats))
         rows, columns, channels = [(4, 5, 16), (3, 7, 8), (2, 9, 13), (1, 6, 40)][number % 4]
         model.add(linear(env, 1003 * number, rows, columns, channels))
-    rig = Rig(env, model, bytes_, 0.0, 0.0, (3, 3), 0.0)
+    latency = 2 + config_of(env).memory_latency   # and that of the memory system
+    rig = Rig(env, model, bytes_, 0.0, 0.0, (latency, latency), 0.0)
     rig.source.send(model.instructions)
     await rig.beats(len(model.beats))
     await rig.finish()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kaniwa.compiler import parse_outside
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.cycle_events import Timing
 from kaniwa.errors import ConfigError, DeviceError
 from kaniwa.isa import (
     COUNTERS,
@@ -74,9 +75,10 @@ class SimDevice:
         library = _load(core_library(config, trace=self._trace is not None,
                                      progress=self._progress))
         outside = self._outside or (NO_MEMORY if config.memory_bytes else Outside("ideal"))
+        timing = Timing.of(config, str(outside))
         handle = library.kaniwa_open(
-            config.memory_bytes, 0 if outside == NO_MEMORY else OUTSIDE, outside.bytes,
-            max(1, outside.latency), self._stalls, self._seed)
+            config.memory_bytes, config.memory_latency, 0 if outside == NO_MEMORY else OUTSIDE,
+            timing.bus_bytes, timing.latency, self._stalls, self._seed)
         if not handle:
             raise DeviceError("the simulated core's memory could not be allocated")
         self._library, self._handle = library, handle
@@ -197,7 +199,7 @@ def _load(path: Path) -> ctypes.CDLL:
     handle, u8, u32, u64 = ctypes.c_void_p, ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64
     double, text, truth = ctypes.c_double, ctypes.c_char_p, ctypes.c_bool
     for name, result, arguments in (
-            ("open", handle, [u64, u64, u32, u32, double, u64]),
+            ("open", handle, [u64, u32, u64, u32, u32, double, u64]),
             ("close", None, [handle]),
             ("reset", None, [handle]),
             ("csr_write", None, [handle, u8, u32]),

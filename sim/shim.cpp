@@ -174,12 +174,12 @@ private:
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// Timings are {bytes_per_cycle, latency}. Null where the memory cannot be had.
-EXPORT void *kaniwa_open(uint64_t local_bytes, uint64_t outside_bytes,
+// Null where the memory cannot be had.
+EXPORT void *kaniwa_open(uint64_t local_bytes, uint32_t local_latency, uint64_t outside_bytes,
                          uint32_t outside_bytes_per_cycle, uint32_t outside_latency,
                          double stalls, uint64_t seed) {
     try {
-        const Timing local{0, 1, stalls, 2 * seed};
+        const Timing local{0, local_latency, stalls, 2 * seed};
         const Timing outside{outside_bytes_per_cycle, outside_latency, stalls, 2 * seed + 1};
         return new Device(local_bytes, outside_bytes, local, outside);
     } catch (const std::bad_alloc &) {

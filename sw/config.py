@@ -201,6 +201,15 @@ class AcceleratorConfig:
         return self.dot_latency + 1
 
     @property
+    def memory_latency(self) -> int:
+        """Cycles from a request to on-chip memory to its word.
+
+        Its blocks lie all over a device, so the address and the word each get a register, except
+        where reads share the channel with writes.
+        """
+        return 1 if self.shared_channel else 3
+
+    @property
     def tile_bytes(self) -> int:
         """Bytes of one word of the weight ring: a weight for each multiplier."""
         return self.out_lanes * self.dot_width

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import UNITS
 
 __all__ = ["Events", "NEVER", "Reader", "Timing"]
@@ -19,14 +20,14 @@ NEVER = 1 << 62
 class Timing:
     """Of a memory side: cycles from request to response, bytes a cycle of a bus, 0 for no limit."""
 
-    latency: int = 1
+    latency: int
     bus_bytes: int = 0
 
     @classmethod
-    def of(cls, outside: str | None) -> Timing:
-        """That of outside memory as the compiler names it."""
+    def of(cls, config: AcceleratorConfig, outside: str | None = None) -> Timing:
+        """That of outside memory as the compiler names it; ideal is as fast as on-chip memory."""
         if not outside or not outside.startswith("sdram"):
-            return cls()
+            return cls(config.memory_latency)
         from kaniwa.compiler import parse_outside
 
         memory = parse_outside(outside)

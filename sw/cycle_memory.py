@@ -131,7 +131,7 @@ class Memory:
         self.now = 0
         self.follow: list[Callable[[], bool]] = []
         self.undecided: Callable[[], bool] = lambda: False
-        self._sides = (_Side(config, Timing(), config.shared_channel),
+        self._sides = (_Side(config, Timing.of(config), config.shared_channel),
                        _Side(config, outside, False))
         self._contended = [side for side in self._sides if not side.simple]
         self._clients = [_Client(path, number >= 2) for number, path in enumerate(paths)]

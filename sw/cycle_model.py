@@ -39,7 +39,7 @@ def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
     """
     if config.compact:
         return model_compact(config, instructions, read)
-    outside = outside or Timing()
+    outside = outside or Timing.of(config)
     events = Events(watermarks=[([], []) for _ in instructions])
     commands = Commands(config, len(instructions), events, program_address)
     operand = OperandPath(config, instructions, events)

@@ -45,7 +45,7 @@ class Emulator:
     def __init__(self, config: AcceleratorConfig, outside: str | None = None) -> None:
         self.config = config
         self._outside = outside not in (None, "none")
-        self._timing = Timing.of(outside)
+        self._timing = Timing.of(config, outside)
         self._memory = Memory(config, self._outside)
         self._programs: dict[int, _Prepared] = {}
 

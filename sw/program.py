@@ -214,7 +214,7 @@ class Program:
         """The counters of an inference, all runs of it, as the cycle model expects them."""
         from kaniwa.cycle_model import Timing, model_run
 
-        instructions, timing = self.instructions, Timing.of(self.outside)
+        instructions, timing = self.instructions, Timing.of(self.config, self.outside)
         return in_turn([
             model_run(self.config, instructions[run.first:run.first + run.count - 1], self._read,
                       timing, self.address_of(run)) for run in self.runs])

@@ -245,7 +245,7 @@ def test_outside_memory_is_slower_by_its_timing_only():
     fields = {name: case.values[name] | OUTSIDE for name in (
         "ifm_address", "weight_address", "parameter_address", "ofm_address")}
     cycles = {}
-    for outside in ("ideal", "sdram,bytes=8,latency=1", "sdram,bytes=4,latency=10",
+    for outside in ("ideal", "sdram,bytes=8,latency=3", "sdram,bytes=4,latency=10",
                     "sdram,bytes=1,latency=40"):
         with SimDevice(CONFIG, outside=outside) as device:
             for address in (PARAMETERS, WEIGHTS, IFM):

@@ -1,7 +1,7 @@
 """The self-test over the link of the simulated accelerator: gateware from the first byte on."""
 
 import pytest
-from amaranth import Signal
+from amaranth import Cat, Signal
 
 from kaniwa.board_device import BoardDevice
 from kaniwa.compiler import compile
@@ -48,9 +48,10 @@ class StuckMemory(OnChipMemory):
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
-        width, here = self._config.read_bytes, Signal()
-        m.d.sync += here.eq(self.read.request.payload // width == 0x1235 // width)
-        with m.If(here):
+        width = self._config.read_bytes
+        here = Signal(self._config.memory_latency)   # for each cycle from a request to its word
+        m.d.sync += here.eq(Cat(self.read.request.payload // width == 0x1235 // width, here))
+        with m.If(here[-1]):
             m.d.comb += self.read.response.payload[0x1235 % width * 8 + 3].eq(1)
         return m
 

@@ -107,7 +107,7 @@ def test_patches_take_the_reads_or_the_steps(blocks, cycles):
 def test_a_narrow_bus_slows_down_what_is_outside():
     layer = instruction(ifm_address=OUTSIDE, ofm_address=OUTSIDE + 65536)
     times = [model_run(BASE, [layer], outside=timing).cycles
-             for timing in (Timing(), Timing(400), Timing(10, 1))]
+             for timing in (Timing.of(BASE), Timing(400), Timing(10, 1))]
     assert times == sorted(set(times))
     assert times[-1] > 2 * 16384   # bytes in and out
 
