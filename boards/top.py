@@ -38,7 +38,14 @@ class BoardTop(Elaboratable):
         pll: Pll = family.pll(platform.default_clk_frequency, self._mhz)
         m.domains.sync = sync = ClockDomain()
         locked = pll.add(m, platform, sync.clk)
-        m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
+        # The reset's own flip-flops are by the PLL, in a corner of the device: it takes two more
+        # cycles on its way to all registers.
+        m.domains.pll = beside = ClockDomain(local=True)
+        m.submodules.reset = ResetSynchronizer(~locked, domain="pll")
+        on_the_way = Signal(2, init=3, reset_less=True)
+        m.d.comb += beside.clk.eq(sync.clk)
+        m.d.pll += on_the_way.eq(Cat(beside.rst, on_the_way))
+        m.d.comb += sync.rst.eq(on_the_way[-1])
 
         m.submodules.uart = uart = Uart(pll.hz, self._baud)
         m.submodules.accelerator = accelerator = Accelerator(

@@ -44,7 +44,8 @@ class Counters(Component):
 
     def elaborate(self, platform):
         m = Module()
-        counters = {name: Signal(32, name=name) for name in COUNTERS}
+        # Cleared by ``start`` alone: with the domain's reset as well, a gate would, a device away.
+        counters = {name: Signal(32, name=name, reset_less=True) for name in COUNTERS}
 
         cause = Signal(len(COUNTERS) - 1)   # one-hot, in the order of COUNTERS without cycles
         causes = {name: cause[i] for i, name in enumerate(COUNTERS[1:])}
@@ -60,17 +61,27 @@ class Counters(Component):
                          causes["requantize"].eq(~self.waiting_for_store)]
         with m.Else():
             m.d.comb += causes["fill"].eq(1)
+        # Counted in the next cycle, for what happens comes from all over the device.
+        counted = Signal.like(cause)
+        counts = Signal()
+        retired = Signal()
+        retired_tag = Signal.like(self.retire_tag, reset_less=True)
+        m.d.sync += [
+            counted.eq(cause), counts.eq(self.running),
+            retired.eq(self.retire), retired_tag.eq(self.retire_tag),
+        ]
         with m.If(self.start):
             m.d.sync += [counter.eq(0) for counter in counters.values()]
-        with m.Elif(self.running):
+        with m.Elif(counts):
             m.d.sync += counters["cycles"].eq(counters["cycles"] + 1)
-            m.d.sync += [counters[name].eq(counters[name] + causes[name]) for name in causes]
+            m.d.sync += [counters[name].eq(counters[name] + counted[i])
+                         for i, name in enumerate(COUNTERS[1:])]
 
         m.submodules.memory = memory = Memory(
             shape=32, depth=self._tags * len(COUNTERS), init=[])
         write, read = memory.write_port(), memory.read_port()
         m.submodules.waiting = waiting = SyncFIFO(width=10, depth=4)
-        m.d.comb += [waiting.w_en.eq(self.retire), waiting.w_data.eq(self.retire_tag)]
+        m.d.comb += [waiting.w_en.eq(retired), waiting.w_data.eq(retired_tag)]
 
         # The counters are copied at once and written one a cycle.
         snapshot = Signal(32 * len(COUNTERS), reset_less=True)
@@ -82,7 +93,7 @@ class Counters(Component):
             write.data.eq(snapshot[:32]),
             write.en.eq(writing & (tag < self._tags)),
             waiting.r_en.eq(~writing | (index == len(COUNTERS) - 1)),
-            self.idle.eq(~writing & ~waiting.r_rdy & ~self.retire),
+            self.idle.eq(~writing & ~waiting.r_rdy & ~retired & ~self.retire),
         ]
         with m.If(writing):
             m.d.sync += [snapshot.eq(snapshot >> 32), index.eq(index + 1)]

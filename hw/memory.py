@@ -48,9 +48,8 @@ class ReadArbiter(wiring.Component):
         clients = len(READERS)
         number = range(clients)
 
-        # A client's number waits here from the cycle after the grant of its request to the delivery
-        # of its word. The word arrives two cycles after the grant at the earliest and is delivered
-        # one later, when the number has been in the FIFO for a cycle.
+        # A client's number waits here from the cycle after the grant of its request until its word
+        # arrives: two cycles after the grant at the earliest.
         m.submodules.in_flight = in_flight = fifo.SyncFIFO(
             width=Shape.cast(number).width, depth=READS_IN_FLIGHT)
         reads = in_flight.level + in_flight.w_en
@@ -98,17 +97,13 @@ class ReadArbiter(wiring.Component):
         with m.Elif(accepted):
             m.d.sync += valid.eq(0)
 
-        arrived = Signal()
-        response = Signal(8 * self._config.read_bytes, reset_less=True)
-        m.d.sync += [
-            arrived.eq(self.memory.response.valid),
-            response.eq(self.memory.response.payload),
-        ]
         m.d.comb += [
-            in_flight.r_en.eq(arrived),
-            self.responses.eq(Mux(arrived, 1 << in_flight.r_data, 0)),
-            self.response.eq(response),
-            self.idle.eq(reads == 0),
+            in_flight.r_en.eq(self.memory.response.valid),
+            self.idle.eq((reads == 0) & ~self.responses.any()),
+        ]
+        m.d.sync += [
+            self.responses.eq(Mux(self.memory.response.valid, 1 << in_flight.r_data, 0)),
+            self.response.eq(self.memory.response.payload),
         ]
         return m
 

@@ -75,8 +75,9 @@ class Post(wiring.Component):
         beat = Signal(self._beat, reset_less=True)
         beat_valid = Signal()
         beat_taken = Signal()
+        active = Signal()   # beats of ``now`` are still to come
         instruction_ready = Signal()
-        self._take_apart(m, now, instruction_ready, beat, beat_valid, beat_taken)
+        self._take_apart(m, now, active, instruction_ready, beat, beat_valid, beat_taken)
 
         # A sum (or product) comes round: it goes before new beats. ``beat_allowed``: the beat may
         # start.
@@ -90,7 +91,10 @@ class Post(wiring.Component):
             in_loop = self._elementwise(
                 m, requantizer.o, now, beat, beat_allowed, beat_taken, sums, sums_valid, no_sum,
                 sums_tag, last_left)
-            m.d.comb += instruction_ready.eq(~(now.add & (beat_valid | in_loop)))
+            # A cycle behind: nothing new comes into the loop between two instructions.
+            loop_empty = Signal()
+            m.d.sync += loop_empty.eq(~(active | beat_valid | in_loop))
+            m.d.comb += instruction_ready.eq(~now.add | loop_empty)
         else:
             m.d.comb += [
                 instruction_ready.eq(1),
@@ -140,13 +144,12 @@ class Post(wiring.Component):
         ]
         return m
 
-    def _take_apart(self, m, now, instruction_ready, beat, beat_valid, beat_taken):
+    def _take_apart(self, m, now, active, instruction_ready, beat, beat_valid, beat_taken):
         """The loops over pixels, blocks and beats: from result slots to ``beat``.
 
         COLUMN has the blocks outside the pixels of a row.
         """
         lanes = self.config.requant_lanes
-        active = Signal()
         rows_after = Signal(16, reset_less=True)  # this and the next two: after the current one
         outer_after = Signal(16, reset_less=True)
         inner_after = Signal(16, reset_less=True)
@@ -343,15 +346,18 @@ class Post(wiring.Component):
                 for product, pair in zip(into.products, entries, strict=True)]
 
         in_loop = Signal(range(IN_FLIGHT))  # sums on their first way
+        some_in_loop = Signal()             # in_loop != 0
         claimed = beat_taken & beat.tag.add
         m.d.sync += in_loop.eq(in_loop + claimed - sums_valid)
+        with m.If(claimed ^ sums_valid):
+            m.d.sync += some_in_loop.eq(claimed | (in_loop != 1))
         if self.config.requant_cycles > 1:
             m.d.comb += [
                 elementwise.i_operand.payload.eq(self.i_operand.payload.values),
                 elementwise.i_operand.valid.eq(self.i_operand.valid),
                 self.i_operand.ready.eq(elementwise.i_operand.ready),
             ]
-            operand_there = self.i_operand.valid & (in_loop == 0)
+            operand_there = self.i_operand.valid & ~some_in_loop
         else:
             m.submodules.operands = operands = OperandQueue(self.config)
             wiring.connect(m, operands.o, elementwise.i_operand)
@@ -363,4 +369,4 @@ class Post(wiring.Component):
             ]
             operand_there = operands.there
         m.d.comb += beat_allowed.eq(~beat.tag.add | operand_there)
-        return in_loop != 0
+        return some_in_loop

@@ -13,13 +13,15 @@ __all__ = ["RingMemory"]
 class RingMemory(wiring.Component):
     """``words`` words (a power of two) of ``lanes`` lanes of ``shape``; lane 0 is written first.
 
-    Throughput: one lane in and one word out a cycle. ``read_data`` (of ``read_shape``) is valid
+    Throughput: one lane in and one word out a cycle. What comes in is written in the next cycle,
+    for the blocks of a ring lie far apart. ``read_data`` (of ``read_shape``) is valid
     one cycle after ``read_enable`` and holds until the next read. ``read_index`` is a word's place
     in the ring. One write and one read port; a word is never read while it is written.
 
     ``written`` counts complete words since reset modulo 2 * words; a word may be read from the
     cycle in which it is counted. ``release`` gives back the ``release_count`` oldest words, which
-    must have been counted; the last read of them may be in the same cycle.
+    must have been counted; the last read of them may be in the same cycle. There is room for others
+    two cycles later.
     """
 
     def __init__(self, shape, lanes: int, words: int, read_shape):
@@ -40,6 +42,7 @@ class RingMemory(wiring.Component):
         lane = Signal(range(self._lanes))
         accepted = self.i.valid & self.i.ready
         completed = Signal()
+        released = Signal.like(self.release_count)
         m.d.comb += [
             self.i.ready.eq(~used[-1]),   # it counts to the power of two that ``words`` is
             completed.eq(accepted & (lane == self._lanes - 1)),
@@ -47,8 +50,19 @@ class RingMemory(wiring.Component):
         with m.If(accepted):
             m.d.sync += lane.eq(Mux(completed, 0, lane + 1))
         m.d.sync += [
-            self.written.eq(self.written + completed),
-            used.eq(used + completed - Mux(self.release, self.release_count, 0)),
+            released.eq(Mux(self.release, self.release_count, 0)),
+            used.eq(used + completed - released),
+        ]
+
+        # The write in the next cycle.
+        payload = Signal.like(self.i.payload, reset_less=True)
+        enables = Signal(self._lanes)
+        completes = Signal()
+        m.d.sync += [
+            payload.eq(self.i.payload),
+            enables.eq(Mux(accepted, 1 << lane, 0)),
+            completes.eq(completed),
+            self.written.eq(self.written + completes),
         ]
 
         # A memory a lane. Reads and writes never meet, so what a meeting gives does not matter.
@@ -61,8 +75,8 @@ class RingMemory(wiring.Component):
             words.append(read.data)
             m.d.comb += [
                 write.addr.eq(self.written[:-1]),
-                write.data.eq(self.i.payload),
-                write.en.eq(accepted & (lane == n)),
+                write.data.eq(payload),
+                write.en.eq(enables[n]),
                 read.addr.eq(self.read_index),
                 read.en.eq(self.read_enable),
             ]

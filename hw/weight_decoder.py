@@ -35,10 +35,10 @@ class WeightDecoder(wiring.Component):
 
     Throughput: a chunk of weights, an entry of a table, shared_records records of
     PARAMETERS_SHARED or own_records of PARAMETERS (less where read_bytes a cycle are not enough for
-    them) a cycle; a block costs one cycle more, two if it ends within a word or is a table. A word
+    them) a cycle; a block costs one cycle more, two if it ends within a word, three if it is a table. A word
     becomes a chunk five cycles after its response.
 
-    A table of instruction i waits until post_done >= i - 1 (modulo 2^16). ``error`` (an unknown
+    A table of instruction i waits until the cycle after post_done >= i - 1 (modulo 2^16). ``error`` (an unknown
     format, or an argument that the format does not have) stops the unit until reset; ``idle`` then
     stays low. ``o_parameters`` is an array of shared_records records, the lowest lanes of a word
     first; records and entries leave in the order of the stream.
@@ -152,8 +152,7 @@ class WeightDecoder(wiring.Component):
         m.d.comb += next_end.eq(end_byte + step)
         header = data.View(header_layout(), current[:64])
         may_load = Signal()
-        m.d.comb += may_load.eq(
-            (self.post_done - fetch.o.payload.instruction + 1)[15] == 0)
+        m.d.sync += may_load.eq(0)
         with m.FSM():
             with m.State("HEADER"):
                 m.d.comb += [
@@ -188,6 +187,8 @@ class WeightDecoder(wiring.Component):
                         Format.TABLE: [is_table.eq(1), *items(VALUE_BYTES, TABLE_ENTRIES)],
                     })
             with m.State("TABLE"):
+                m.d.sync += may_load.eq(
+                    (self.post_done - fetch.o.payload.instruction + 1)[15] == 0)
                 with m.If(may_load):
                     m.next = "ITEMS"
             with m.State("ITEMS"):

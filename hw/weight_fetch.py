@@ -146,8 +146,14 @@ class WeightFetch(wiring.Component):
             m.d.sync += [read_index.eq(read_index + 1), self.o.valid.eq(1)]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        another = Signal()   # a flip-flop, for ``advance`` comes late
-        m.d.sync += another.eq(ends_empty | (advance & begins.bit_select(read_index[:-1], 1)))
-        with m.If(another):
+        # What has come is of another instruction: looked up a cycle later, for ``advance`` comes
+        # late.
+        advanced, ended_empty, began = Signal(), Signal(), Signal(reset_less=True)
+        m.d.sync += [
+            advanced.eq(advance),
+            ended_empty.eq(ends_empty),
+            began.eq(begins.bit_select(read_index[:-1], 1)),
+        ]
+        with m.If(ended_empty | (advanced & began)):
             m.d.sync += instruction.eq(instruction + 1)
         return m

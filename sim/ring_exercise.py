@@ -40,14 +40,15 @@ class RingExercise:
         source = Driver(env, "i", width, self.stall)
         source.send(values)
         accepted = released = release = 0
+        counted = freed = 0   # words complete and released, a cycle later
         reading: int | None = None   # the word read in this cycle
         expected: int | None = None  # what read_data shows in this cycle
         edge = RisingEdge(env.dut.clk)
         while released < total:
             await edge
             complete = accepted // lanes
-            assert env.get("written") == complete % (2 * words), "written"
-            assert env.get("i__ready") == (complete - released < words), "ready"
+            assert env.get("written") == counted % (2 * words), "written"
+            assert env.get("i__ready") == (complete - freed < words), "ready"
             assert expected is None or env.get("read_data") == expected, "read_data"
             if reading is not None:
                 first = reading * lanes
@@ -59,8 +60,9 @@ class RingExercise:
                 accepted += 1
                 if release and accepted // lanes > complete:
                     cover("released_in_write_cycle")
+            counted, freed = complete, released
             released += release
-            reading, release = self._choose(released, accepted // lanes)
+            reading, release = self._choose(released, counted)
         check(env.get("i__valid"), 0, "all was written")
         return source
 

@@ -83,7 +83,7 @@ class _Side:
     def _respond(self, client: _Client, response: int, free: int) -> None:
         self._responses.append(response)
         if len(self._responses) == READS_IN_FLIGHT:
-            free = max(free, self._responses[0] + 1)
+            free = max(free, self._responses[0])
         self.free = free
         client.respond(response)
 

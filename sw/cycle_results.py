@@ -123,7 +123,7 @@ class Results:
             free = accepted + 1
             if add:
                 yield from self._sums(operands)
-                free = max(free, pipeline.last_sum + 1)
+                free = max(free, pipeline.last_sum + 2)
         while True:
             self._go_on()
             yield

@@ -115,7 +115,7 @@ class WeightPath:
                 return False
             room, self._released[output] = releases[self._next_release[output]]
             self._next_release[output] += 1
-            self._room[output] = room
+            self._room[output] = room + 1
         self._waiting[output] = None
         self._leaves(output, max(came + 1, self._room[output]), completes)
         return True
@@ -126,9 +126,9 @@ class WeightPath:
         if completes:
             self._written[output] += 1
             if output == WEIGHTS:
-                self._events.ring_ready.append(cycle + 2)
+                self._events.ring_ready.append(cycle + 3)
             else:
-                self._events.parameters_ready.append(cycle + 1)
+                self._events.parameters_ready.append(cycle + 2)
 
     def _take(self) -> int | None:
         """Items in the first stage go on to their outputs, as far as that is known.
@@ -173,11 +173,11 @@ class WeightPath:
                 continue
             kind, step = shape.kind, shape.step
             if kind == TABLE:
-                emitted += 1
+                emitted += 2
                 if owner >= 2:
                     while len(events.post_done) <= owner - 2:
                         yield
-                    emitted = max(emitted, events.post_done[owner - 2])
+                    emitted = max(emitted, events.post_done[owner - 2] + 1)
             position, inside, first_word = 0, 0, 0   # inside: words of the payload that have come
             output = WEIGHTS if kind == WEIGHTS else RECORDS   # tables leave with the records
             for item in range(shape.items):
