@@ -35,8 +35,8 @@ class WeightDecoder(wiring.Component):
 
     Throughput: a chunk of weights, an entry of a table, shared_records records of
     PARAMETERS_SHARED or own_records of PARAMETERS (less where read_bytes a cycle are not enough for
-    them) a cycle; a block costs one cycle more, two if it ends within a word, three if it is a table. A word
-    becomes a chunk five cycles after its response.
+    them) a cycle; a block costs one cycle more, two if it ends within a word, three if it is a
+    table. A word becomes a chunk five cycles after its response.
 
     A table of instruction i waits until the cycle after post_done >= i - 1 (modulo 2^16). ``error`` (an unknown
     format, or an argument that the format does not have) stops the unit until reset; ``idle`` then
