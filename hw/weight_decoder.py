@@ -38,10 +38,10 @@ class WeightDecoder(wiring.Component):
     them) a cycle; a block costs one cycle more, two if it ends within a word, three if it is a
     table. A word becomes a chunk five cycles after its response.
 
-    A table of instruction i waits until the cycle after post_done >= i - 1 (modulo 2^16). ``error`` (an unknown
-    format, or an argument that the format does not have) stops the unit until reset; ``idle`` then
-    stays low. ``o_parameters`` is an array of shared_records records, the lowest lanes of a word
-    first; records and entries leave in the order of the stream.
+    A table of instruction i waits until the cycle after post_done >= i - 1 (modulo 2^16). ``error``
+    (an unknown format, or an argument that the format does not have) stops the unit until reset;
+    ``idle`` then stays low. ``o_parameters`` is an array of shared_records records, the lowest
+    lanes of a word first; records and entries leave in the order of the stream.
     """
 
     def __init__(self, config: AcceleratorConfig):
