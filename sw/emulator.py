@@ -99,7 +99,8 @@ class Emulator:
                 check_instruction(self.config, values)
                 hazards.add(values)
                 layer = prepare(self.config, self._memory, values, tables)
-                _check_table_banks(layers, layer)
+                if self.config.table_banks > 1:     # with one, instructions do not overlap
+                    _check_table_banks(layers, layer)
             except Fault as fault:
                 raise _device_error(index, fault) from None
             layers.append(layer)

@@ -181,6 +181,12 @@ def test_table_may_not_be_replaced_while_it_is_used():
         values, values, image=image)
 
 
+def test_a_compact_core_may_replace_a_table_for_it_ends_an_instruction_first():
+    config = dataclasses.replace(PRESETS["nano"], memory_bytes=MEMORY_BYTES)
+    found = random_case(2, config, table=True)
+    assert run(found.values, found.values, config=config, image=found.image).retired == 2
+
+
 def test_table_after_the_parameters_is_refused():
     values, image = case(table=True)
     table = 16 + 1024  # header and payload
