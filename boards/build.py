@@ -23,7 +23,7 @@ from typing import Any
 
 from amaranth import Elaboratable
 
-from kaniwa.boards import tools
+from kaniwa.boards import fanout, tools
 from kaniwa.boards.board import Board
 from kaniwa.boards.family import Family, load_family
 from kaniwa.boards.timing import Timing, read_timing
@@ -131,13 +131,18 @@ def _synthesize(family: Family, config: AcceleratorConfig, files: Mapping[str, s
     script = "\n".join([f"read_rtlil {TOP}.il", *mark_commands(source),
                         f"setattr -unset init a:{UNDEFINED}",
                         *family.synthesis(TOP, config), f"write_json {TOP}.json"]) + "\n"
-    key = _digest([source, script, tools.version("yosys")])
+    key = _digest([source, script, tools.version("yosys"), family.logic,
+                   Path(fanout.__file__).read_text()])
 
     def make(folder: Path) -> None:
         progress("synthesis")
         (folder / f"{TOP}.il").write_text(source)
         (folder / "synth.ys").write_text(script)
         _run("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json", lambda line: None)
+        if family.logic is not None:
+            netlist = json.loads((folder / f"{TOP}.json").read_text())
+            fanout.split_fanout(netlist["modules"][TOP], family.logic)
+            (folder / f"{TOP}.json").write_text(json.dumps(netlist))
         (folder / f"{TOP}.il").unlink()
 
     return _kept(f"synthesis-{key}", make)

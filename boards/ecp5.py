@@ -8,6 +8,7 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.family import Step
+from kaniwa.boards.fanout import Logic
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
@@ -26,6 +27,9 @@ cells = {
     "LUT4": {"lut": 1}, "CCU2C": {"lut": 2}, "TRELLIS_DPR16X4": {"lut": 6}, "TRELLIS_FF": {"ff": 1},
     "DP16KD": {"bram": 1}, "PDPW16KD": {"bram": 1}, "MULT18X18D": {"dsp": 1},
 }
+logic = Logic(gates=frozenset({"LUT4", "PFUMX", "L6MUX21", "CCU2C"}), chains=frozenset({"CCU2C"}),
+              registers=frozenset({"TRELLIS_FF"}), copied=frozenset({"LUT4", "TRELLIS_FF"}),
+              data=frozenset({"DI", "M"}), memories=frozenset({"DP16KD", "PDPW16KD"}))
 bels = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D"}
 reduce = {
     "lut": "out_lanes, dot_width or requant_lanes",
@@ -37,6 +41,10 @@ reduce = {
 # A parameter buffer of up to so many words lies in LUTs: it is wide, and would use an eighth of the
 # 16 blocks that it takes in ``base``.
 DISTRIBUTED_WORDS = 64
+
+# How much more than wire length the placer minds what is slow. Of 10 (its default), 40 and 150 the
+# last gave the fastest ``base``, and the shortest wires too.
+TIMING_WEIGHT = 150
 
 
 class Ecp5Pll:
@@ -94,6 +102,7 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
     return Step("nextpnr-ecp5", (
         *device, "--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained",
         "--textcfg", "top.config", "--freq", f"{mhz:g}", "--seed", str(seed),
+        "--placer-heap-timingweight", str(TIMING_WEIGHT),
         "--report", "report.json", "--timing-allow-fail"), "top.config")
 
 

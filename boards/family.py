@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from amaranth import *
 
+from kaniwa.boards.fanout import Logic
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.multiplier import Multiplier
 
@@ -40,7 +41,8 @@ class Family(Protocol):
 
     ``cells``: for each type of cell that synthesis may leave, what it takes of the device, by kind.
     ``reduce``: what to make smaller, by kind. ``constraints``: suffix of the file with the pins.
-    ``multiplier``: the strategy that makes the products of a config.
+    ``multiplier``: the strategy that makes the products of a config. ``logic``: the cells of which
+    there may be copies, None for a device that has no room for them.
     """
 
     cells: Mapping[str, Mapping[str, int]]
@@ -48,6 +50,7 @@ class Family(Protocol):
     reduce: Mapping[str, str]
     constraints: str
     memory: Any   # what on-chip device memory is made of
+    logic: Logic | None
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
 

@@ -19,6 +19,7 @@ CAPACITY_GW2A_18 = {"lut": 20736, "ff": 15552, "bram": 46, "dsp": 48}
 
 constraints = "cst"
 memory = OnChipMemory
+logic = None
 # A 16x4 RAM takes the four LUTs of a half slice.
 cells = {
     **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 5)},

@@ -25,6 +25,7 @@ MAPPING = ("&scorr", "&sweep", "&if -g -K 6", "&synch2", "&if -a", "&mfs",
 
 constraints = "pcf"
 memory = SpramMemory
+logic = None
 # A carry shares the logic cell of the LUT behind it.
 cells = {
     "SB_LUT4": {"lut": 1}, "SB_RAM40_4K": {"bram": 1}, "SB_SPRAM256KA": {"spram": 1},
