@@ -179,6 +179,17 @@ def mean(b: OnnxBuilder) -> str:
                   keepdims=int(b.rng.integers(0, 2)))
 
 
+def layer_normalization(b: OnnxBuilder) -> str:
+    width, scale = int(b.rng.integers(2, 40)), b.scale()
+    operands = [b.activation((2, 3, width), scale)]
+    if b.rng.random() < 0.5:
+        operands += [b.weights((width,)), b.bias(width, scale)]
+    else:
+        operands += [b.constant(b.rng.normal(0, 1, width).astype(np.float32)) for _ in range(2)]
+    return b.node("LayerNormalization", operands[:int(b.rng.integers(2, 4))],
+                  axis=int(b.rng.choice([-1, 2])), epsilon=float(b.rng.choice([1e-5, 1e-2])))
+
+
 def recurrent(kind: str, results: int, gates: int) -> Callable[[OnnxBuilder], str]:
     """LSTM and GRU with every kind of constants; one of the results is in use."""
 
@@ -217,8 +228,9 @@ DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "GlobalAveragePool": pool("GlobalAveragePool"), "GlobalMaxPool": pool("GlobalMaxPool"),
     "requantize": requantize, "Concat": concat, "movement": moved,
     "slices": slices, "PRelu": prelu, "ReduceMean": mean,
+    "LayerNormalization": layer_normalization,
     "LSTM": recurrent("LSTM", 3, 4), "GRU": recurrent("GRU", 2, 3),
     **{kind: function(kind) for kind in (
         "Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Exp", "Log", "Sqrt",
-        "Gelu", "Erf", "Softplus", "Abs", "Neg", "Softmax")},
+        "Gelu", "Erf", "Softplus", "Abs", "Neg", "Reciprocal", "Softmax")},
 }

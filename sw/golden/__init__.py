@@ -22,6 +22,7 @@ from kaniwa.golden import (  # noqa: F401
     movement,
     onnx_float,
     onnx_functions,
+    onnx_normalization,
     onnx_recurrent,
     pooling,
     qdq,

@@ -45,6 +45,7 @@ FUNCTIONS: dict[str, Function] = {
     "SOFTPLUS": lambda x, a: np.logaddexp(x, 0),
     "ABS": lambda x, a: np.abs(x),
     "NEG": lambda x, a: -x,
+    "RECIPROCAL": lambda x, a: 1 / x,
 }
 
 

@@ -21,7 +21,7 @@ from kaniwa.errors import UnsupportedError
 from kaniwa.golden.registry import Call, kernel, quantization
 from kaniwa.graph import Graph, Op
 
-__all__ = ["RULE", "real_operand", "real_values", "finish", "register_real"]
+__all__ = ["RULE", "real_operand", "real_values", "output_step", "finish", "register_real"]
 
 RULE = "qdq"
 Real = Callable[[Call], np.ndarray]
@@ -74,7 +74,7 @@ def real_operand(call: Call, position: int) -> np.ndarray:
     return _centered(call, position) * _step(call, position)
 
 
-def _output_step(call: Call) -> float:
+def output_step(call: Call) -> float:
     """The step of the output; real numbers have 1."""
     return 1.0 if call.output.dtype == "float32" else quantization(call.output).scale
 
@@ -91,14 +91,14 @@ def _weights(call: Call, channel_axis: int) -> np.ndarray:
 def _slopes(call: Call) -> np.ndarray:
     """sx * sw / sy in float64, in this order: one, or one an output channel."""
     scales = np.array(call.quantization(1).scales, np.float64)
-    return call.quantization(0).scale * scales / _output_step(call)
+    return call.quantization(0).scale * scales / output_step(call)
 
 
 def _scaled(call: Call, acc: np.ndarray) -> np.ndarray:
     """Accumulators [..., channels] in steps of the output; an int32 bias is in steps of sx * sw."""
     bias = call.optional(2)
     if bias is not None and bias.dtype == np.float32:
-        return acc * _slopes(call) + bias.astype(np.float64) / _output_step(call)
+        return acc * _slopes(call) + bias.astype(np.float64) / output_step(call)
     return (acc if bias is None else acc + bias.astype(np.float64)) * _slopes(call)
 
 
@@ -155,25 +155,25 @@ def _average_pool(call: Call) -> np.ndarray:
     if call.attribute("count_padding"):
         count = np.full_like(count, window[0] * window[1])
     # A window that sees padding alone has no mean; the sum of nothing is 0.
-    return total * (_step(call, 0) / (np.maximum(count, 1) * _output_step(call)))
+    return total * (_step(call, 0) / (np.maximum(count, 1) * output_step(call)))
 
 
 @register_real("MEAN")
 def _mean(call: Call) -> np.ndarray:
     x, axes = _centered(call, 0), call.attribute("axes")
     count = int(np.prod([x.shape[a] for a in axes]))
-    return x.sum(axis=axes) * (_step(call, 0) / (count * _output_step(call)))
+    return x.sum(axis=axes) * (_step(call, 0) / (count * output_step(call)))
 
 
 @register_real("ADD", "SUB")
 def _add(call: Call) -> np.ndarray:
     a, b = real_operand(call, 0), real_operand(call, 1)
-    return (a + b if call.op.kind == "ADD" else a - b) / _output_step(call)
+    return (a + b if call.op.kind == "ADD" else a - b) / output_step(call)
 
 
 @register_real("MUL")
 def _mul(call: Call) -> np.ndarray:
-    slope = _step(call, 0) * _step(call, 1) / _output_step(call)
+    slope = _step(call, 0) * _step(call, 1) / output_step(call)
     return _centered(call, 0) * _centered(call, 1) * slope
 
 

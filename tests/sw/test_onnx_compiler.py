@@ -22,7 +22,7 @@ from kaniwa.passes.elementwise import sum_of
 from kaniwa.rescale import float_half_even
 
 ACCELERATED = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool",
-               "requantize", "Sigmoid", "HardSwish")
+               "requantize", "Sigmoid", "HardSwish", "Reciprocal")
 SEEDS = 10
 
 

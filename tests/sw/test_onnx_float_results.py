@@ -19,7 +19,7 @@ from kaniwa.reference_onnx import OnnxRuntime, differences
 pytest.importorskip("onnxruntime")
 
 KINDS = ("Conv", "Gemm", "MatMul", "MatMul of two", "linear", "Add", "Sub", "Mul", "AveragePool",
-         "GlobalAveragePool", "ReduceMean", "LSTM", "GRU")
+         "GlobalAveragePool", "ReduceMean", "LayerNormalization", "LSTM", "GRU")
 SIZE = (1, 3, 8, 8)
 
 

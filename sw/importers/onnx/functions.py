@@ -43,6 +43,7 @@ FUNCTIONS: dict[str, tuple[str, Mapping[str, float]]] = {
     "Softplus": ("SOFTPLUS", {}),
     "Abs": ("ABS", {}),
     "Neg": ("NEG", {}),
+    "Reciprocal": ("RECIPROCAL", {}),
     "Softmax": ("SOFTMAX", {}),
 }
 

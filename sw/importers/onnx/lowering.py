@@ -13,6 +13,7 @@ from kaniwa.importers.onnx.functions import (
     lower_mean,
 )
 from kaniwa.importers.onnx.movement import lower_concat
+from kaniwa.importers.onnx.normalization import lower_layer_normalization
 from kaniwa.importers.onnx.recurrent import lower_recurrent
 from kaniwa.importers.onnx.values import REAL, Integers, Pending, Steps, Stored
 from kaniwa.importers.onnx.weighted import lower_convolution, lower_matrix
@@ -32,6 +33,7 @@ LOWERS: dict[str, Lower] = {
     "Concat": lower_concat,
     "Identity": lower_identity,
     "ReduceMean": lower_mean,
+    "LayerNormalization": lower_layer_normalization,
     "LSTM": lower_recurrent,
     "GRU": lower_recurrent,
     **dict.fromkeys(FUNCTIONS, lower_function),
@@ -40,7 +42,7 @@ LOWERS: dict[str, Lower] = {
 
 # What golden computes from integers and gives in float32.
 TO_FLOAT = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool",
-            "ReduceMean", "LSTM", "GRU")
+            "ReduceMean", "LayerNormalization", "LSTM", "GRU")
 
 
 def lower(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:

@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, check
-from kaniwa.importers.onnx import elementwise, functions, movement, recurrent, slices, weighted
+from kaniwa.importers.onnx import (
+    elementwise,
+    functions,
+    movement,
+    normalization,
+    recurrent,
+    slices,
+    weighted,
+)
 from kaniwa.importers.onnx.builder import Builder, Origin
 from kaniwa.importers.onnx.constants import constant_node, folded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
@@ -71,6 +79,7 @@ HANDLERS: dict[str, Callable[[Builder, Node], Value | list[Value]]] = {
     **dict.fromkeys(functions.FUNCTIONS, functions.function),
     "Softmax": functions.softmax,
     "ReduceMean": functions.mean,
+    "LayerNormalization": normalization.layer_normalization,
     **dict.fromkeys(recurrent.RESULTS, recurrent.recurrent),
 }
 

@@ -19,7 +19,7 @@ from kaniwa.importers.onnx.values import (
 )
 
 __all__ = ["steps_of", "activation_steps", "quantize", "quantized_to", "dequantize", "dequantized",
-           "clamp_bounds", "floats", "operand"]
+           "clamp_bounds", "floats", "operand", "real_constant"]
 
 ACTIVATIONS = ("int8", "uint8")
 FLOAT_MAX = float(np.finfo(np.float32).max)
@@ -237,3 +237,24 @@ def floats(builder: Builder, value: Value | None, what: str) -> Stored:
     index = builder.tensor(name, tensor.shape, "float32")
     builder.emit("DEQUANTIZE", (tensor.id,), index, {}, "onnx")
     return Stored(name, source.stored.shape, {form: index})
+
+
+def real_constant(builder: Builder, node: Node, what: str, value: Value | None,
+                  shape: tuple[int, ...]) -> Floats | None:
+    """A constant operand, called ``what`` in messages, as a float32 tensor of the graph."""
+    if value is None:
+        return None
+    if not isinstance(value, Known):
+        raise builder.fail(f"{what} is computed; only a constant is supported")
+    if value.steps is None and value.data.dtype != np.float32:
+        raise builder.fail(f"{what} is {value.data.dtype}, expected float32")
+    if value.data.shape != shape:
+        raise builder.fail(f"{what} is {list(value.data.shape)}, expected {list(shape)}",
+                           ModelError)
+    with np.errstate(all="ignore"):
+        real = value.real.astype(np.float32)
+    if not np.isfinite(real).all():
+        raise builder.fail(f"{what} is not finite", ModelError)
+    name = f"{next(o for o in node.outputs if o)}:{what}"
+    index = builder.tensor(name, shape, "float32", data=real)
+    return Floats(Stored(name, shape, {tuple(range(len(shape))): index}))

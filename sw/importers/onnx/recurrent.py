@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from kaniwa.errors import ModelError
 from kaniwa.golden.onnx_recurrent import GATES
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, operand
+from kaniwa.importers.onnx.quantization import clamp_bounds, operand, real_constant
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -18,7 +16,6 @@ from kaniwa.importers.onnx.values import (
     Known,
     Pending,
     Steps,
-    Stored,
     Value,
 )
 
@@ -27,6 +24,7 @@ __all__ = ["RESULTS", "recurrent", "lower_recurrent"]
 RESULTS = {"LSTM": ("Y", "Y_h", "Y_c"), "GRU": ("Y", "Y_h")}
 ACTIVATIONS = {"LSTM": (b"sigmoid", b"tanh", b"tanh"), "GRU": (b"sigmoid", b"tanh")}
 BACKWARDS = {b"forward": (False,), b"reverse": (True,), b"bidirectional": (False, True)}
+OPERANDS = ("", "W", "R", "B", "", "initial_h", "initial_c")
 LENGTHS, STATES, PEEPHOLES = 4, (5, 6), 7      # positions of the operands
 
 
@@ -55,7 +53,7 @@ def recurrent(builder: Builder, node: Node) -> list[Value]:
         raise builder.fail("peepholes (P) are not supported; export without them")
     shapes = {1: (count, rows, features), 2: (count, rows, size), 3: (count, 2 * rows),
               **dict.fromkeys(STATES, (count, batch, size))}
-    constants = tuple(_constant(builder, node, i, operands[i], shape)
+    constants = tuple(real_constant(builder, node, OPERANDS[i], operands[i], shape)
                       for i, shape in shapes.items() if i < len(operands))
     attributes = {"backwards": backwards,
                   "linear_before_reset": bool(node.attributes.get("linear_before_reset", 0))}
@@ -81,28 +79,6 @@ def _backwards(builder: Builder, node: Node) -> tuple[bool, ...]:
         if given.get(name, 0):
             raise builder.fail(f"{name} is not supported; export without it")
     return backwards
-
-
-def _constant(builder: Builder, node: Node, position: int, value: Value | None,
-              shape: tuple[int, ...]) -> Value | None:
-    """A constant operand as a float32 tensor of the graph."""
-    what = ("", "W", "R", "B", "", "initial_h", "initial_c")[position]
-    if value is None:
-        return None
-    if not isinstance(value, Known):
-        raise builder.fail(f"{what} is computed; only a constant is supported")
-    if value.steps is None and value.data.dtype != np.float32:
-        raise builder.fail(f"{what} is {value.data.dtype}, expected float32")
-    if value.data.shape != shape:
-        raise builder.fail(f"{what} is {list(value.data.shape)}, expected {list(shape)}",
-                           ModelError)
-    with np.errstate(all="ignore"):
-        real = value.real.astype(np.float32)
-    if not np.isfinite(real).all():
-        raise builder.fail(f"{what} is not finite", ModelError)
-    name = f"{next(o for o in node.outputs if o)}:{what}"
-    index = builder.tensor(name, shape, "float32", data=real)
-    return Floats(Stored(name, shape, {tuple(range(len(shape))): index}))
 
 
 def lower_recurrent(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:

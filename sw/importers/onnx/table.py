@@ -58,6 +58,8 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("GlobalAveragePool", ("AVERAGE_POOL_2D",), "qdq", "GlobalAveragePool", _WINDOW),
     OnnxOperator("ReduceMean", ("AVERAGE_POOL_2D", "MEAN"), "qdq", "ReduceMean", (
         "its axes are constants",)),
+    OnnxOperator("LayerNormalization", ("LAYER_NORM",), "qdq", "LayerNormalization", (
+        "along the last axis", "Scale and B are constants", "without Mean and InvStdDev")),
     *(OnnxOperator(kind, (kind,), "qdq", kind, (
         "W, R, B and the initial states are constants",
         "activations are Sigmoid and Tanh in their usual places",
