@@ -58,8 +58,9 @@ def test_golden_gives_the_answers_of_litert_and_the_stated_accuracy(name: str,
     assert (right, len(answers)) == EXAMPLES[name]
 
 
-@pytest.mark.parametrize("target", ["nano", "base"])
-@pytest.mark.parametrize("device", ["golden", "emulator"])
+@pytest.mark.parametrize(("device", "target"), [
+    ("golden", "base"), ("emulator", "nano"), ("emulator", "base"),
+    pytest.param("sim", "base", marks=[pytest.mark.rtl, pytest.mark.slow])])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_session_gives_the_answers_of_litert(name: str, device: str, target: str,
                                                models: Path) -> None:
