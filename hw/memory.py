@@ -255,12 +255,8 @@ class OnChipMemory(wiring.Component):
         read_bytes, write_bytes = self._config.read_bytes, self._config.write_bytes
         width = max(read_bytes, write_bytes)
         depth = self._config.memory_bytes // width
-        line = slice(exact_log2(width), exact_log2(width) + (depth - 1).bit_length())
-
-        m.submodules.memory = storage = memory.Memory(
-            shape=unsigned(8 * width), depth=depth, init=[], attrs={"no_rw_check": 1})
-        write_side = storage.write_port(granularity=8)
-        read_side = UncheckedRead.of(m, storage)
+        line_bits = (depth - 1).bit_length()
+        line = slice(exact_log2(width), exact_log2(width) + line_bits)
 
         request, write = self.read.request, self.write.request
         shared = self._config.shared_channel
@@ -272,32 +268,52 @@ class OnChipMemory(wiring.Component):
         if shared:
             read_line = write_line = Mux(write.valid, write_line, read_line)
         part = write.payload.address[exact_log2(write_bytes):exact_log2(width)]
-        enables = Cat(Mux(write.valid & (part == number), write.payload.mask, 0)
-                      for number in range(width // write_bytes))
         written = Signal(8 * write_bytes, reset_less=True)
+        written_line = Signal(line_bits, reset_less=True)
+        domain += [written.eq(write.payload.data), written_line.eq(write_line)]
+
+        # A depth that is no power of two would be made of blocks of several, chosen from by gates
+        # behind them: here they are banks, each with its word in a register.
+        bank_bits = line_bits if depth == 1 << line_bits else max(0, line_bits - 2)
+        words = []
+        for bank, first in enumerate(range(0, depth, 1 << bank_bits)):
+            m.submodules[f"bank_{bank}"] = storage = memory.Memory(
+                shape=unsigned(8 * width), depth=min(1 << bank_bits, depth - first), init=[],
+                attrs={"no_rw_check": 1})
+            write_side = storage.write_port(granularity=8)
+            read_side = UncheckedRead.of(m, storage)
+            enables = Cat(Mux(write.valid & (part == number) & (write_line[bank_bits:] == bank),
+                              write.payload.mask, 0)
+                          for number in range(width // write_bytes))
+            domain += write_side.en.eq(enables)
+            m.d.comb += [
+                write_side.addr.eq(written_line),
+                write_side.data.eq(written.replicate(width // write_bytes)),
+                read_side.addr.eq(read_line),
+                read_side.en.eq(1),   # what comes without a request nobody looks at
+            ]
+            word = Signal(8 * width, name=f"word_{bank}", reset_less=True)
+            domain += word.eq(read_side.data)
+            words.append(word)
+
+        came = Signal()
+        came_bank = Signal(range(len(words)), reset_less=True)
+        came_part = Signal(range(width // read_bytes), reset_less=True)
+        word_bank, word_part = Signal.like(came_bank), Signal.like(came_part)
+        m.d.sync += [
+            came.eq(asked),
+            came_bank.eq(address[line][bank_bits:]),
+            came_part.eq(address[exact_log2(read_bytes):exact_log2(width)]),
+        ]
         domain += [
-            write_side.addr.eq(write_line),
-            written.eq(write.payload.data),
-            write_side.en.eq(enables),
+            self.read.response.valid.eq(came),
+            word_bank.eq(came_bank),
+            word_part.eq(came_part),
         ]
         m.d.comb += [
             request.ready.eq(1),
             write.ready.eq(1),
-            write_side.data.eq(written.replicate(width // write_bytes)),
-            read_side.addr.eq(read_line),
-            read_side.en.eq(1),   # what comes without a request nobody looks at
+            self.read.response.payload.eq(
+                Array(words)[word_bank].word_select(word_part, 8 * read_bytes)),
         ]
-
-        came = Signal()
-        read_part = Signal(range(width // read_bytes), reset_less=True)
-        word = Signal(8 * read_bytes, reset_less=True)
-        m.d.sync += [
-            came.eq(asked),
-            read_part.eq(address[exact_log2(read_bytes):exact_log2(width)]),
-        ]
-        domain += [
-            self.read.response.valid.eq(came),
-            word.eq(read_side.data.word_select(read_part, 8 * read_bytes)),
-        ]
-        m.d.comb += self.read.response.payload.eq(word)
         return m

@@ -18,7 +18,7 @@ def _duts() -> list[Dut]:
     from kaniwa.hw.memory import OnChipMemory
     from kaniwa.hw.memory_spram import SpramMemory
 
-    configs = [odd(memory_bytes=3072, name="even"),
+    configs = [odd(memory_bytes=3072, name="even"), odd(memory_bytes=1024 * 7, name="banks"),
                odd(read_bytes=32, write_bytes=4, memory_bytes=2048, name="narrow_write"),
                odd(read_bytes=8, write_bytes=32, memory_bytes=1024, name="wide_write"),
                odd(shared_channel=True, name="shared")]
