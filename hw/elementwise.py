@@ -74,20 +74,16 @@ class Elementwise(wiring.Component):
         mapped = Signal(reset_less=True)
         advance = Signal()
         operand_ready = ~self.i.payload.add | self.i_operand.valid
-        accepted = Signal()
-        lookup = self.i.valid & (self.i.payload.add | self.i.payload.table)
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance & operand_ready),
-            accepted.eq(self.i.valid & self.i.ready),
             self.i_operand.ready.eq(self.i.valid & self.i.payload.add & advance),
             self.i_table.ready.eq(1),
         ]
 
-        with m.If(advance):
-            m.d.sync += self.o.valid.eq(accepted)
-        with m.If(accepted):
+        with m.If(advance):   # what is taken over without being valid nobody looks at
             m.d.sync += [
+                self.o.valid.eq(self.i.valid & operand_ready),
                 values.eq(self.i.payload.values),
                 mapped.eq(self.i.payload.table),
                 self.o.payload.tag.eq(self.i.payload.tag),
@@ -95,7 +91,7 @@ class Elementwise(wiring.Component):
 
         for lane in range(self._lanes):
             looked_up = [
-                self._table(m, lane, table, index, lookup, accepted)
+                self._table(m, lane, table, index, advance)
                 for table, index in enumerate((self.i.payload.values[lane],
                                                self.i_operand.payload[lane]))
             ]
@@ -106,7 +102,7 @@ class Elementwise(wiring.Component):
             ]
         return m
 
-    def _table(self, m, lane, number, index, lookup, accepted):
+    def _table(self, m, lane, number, index, advance):
         """A lane's copy of table ``number``; what it holds for ``index``, a cycle later."""
         m.submodules[f"table_{number}_{lane}"] = memory = Memory(
             shape=signed(32), depth=512, init=[], attrs={"no_rw_check": 1})
@@ -114,7 +110,7 @@ class Elementwise(wiring.Component):
         entry = self.i_table.payload
         m.d.comb += [
             read.addr.eq(Cat(index[:7], ~index[7], self.i.payload.bank)),
-            read.en.eq(lookup & accepted),
+            read.en.eq(advance),
             write.addr.eq(Cat(entry.index, entry.bank)),
             write.data.eq(entry.value),
             write.en.eq(self.i_table.valid & (entry.table == number)),

@@ -17,6 +17,7 @@ class OperandQueue(Component):
 
     Latency: 2 cycles. Throughput: a beat a cycle. ``there``: a beat has come, two cycles before it
     is at ``o`` at the latest, that none has claimed yet; ``claim`` (only while it is 1) does.
+    ``following``: what ``there`` will be in the next cycle.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -26,6 +27,7 @@ class OperandQueue(Component):
             "o": Out(stream.Signature(beat)),
             "claim": In(1),
             "there": Out(1),
+            "following": Out(1),
         })
 
     def elaborate(self, platform):
@@ -55,8 +57,12 @@ class OperandQueue(Component):
             m.d.sync += self.o.valid.eq(waiting)
 
         unclaimed = Signal(range(DEPTH + 2))   # ``there``: it is not 0
+        m.d.comb += self.following.eq(self.there)
         with m.If(write.en & ~self.claim):
-            m.d.sync += [unclaimed.eq(unclaimed + 1), self.there.eq(1)]
+            m.d.sync += unclaimed.eq(unclaimed + 1)
+            m.d.comb += self.following.eq(1)
         with m.Elif(self.claim & ~write.en):
-            m.d.sync += [unclaimed.eq(unclaimed - 1), self.there.eq(unclaimed != 1)]
+            m.d.sync += unclaimed.eq(unclaimed - 1)
+            m.d.comb += self.following.eq(unclaimed != 1)
+        m.d.sync += self.there.eq(self.following)
         return m

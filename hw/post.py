@@ -79,17 +79,18 @@ class Post(wiring.Component):
         instruction_ready = Signal()
         self._take_apart(m, now, active, instruction_ready, beat, beat_valid, beat_taken)
 
-        # A sum (or product) comes round: it goes before new beats. ``beat_allowed``: the beat may
-        # start.
+        # A sum (or product) comes round: it goes before new beats.
         sums = Signal(data.ArrayLayout(signed(32), self.config.requant_lanes))
         sums_valid = Signal()
-        no_sum = Signal(init=1)   # the other way round, in a flip-flop of its own with few loads
+        # No sum comes, and the operand of the beat is there: a flip-flop, for hundreds hang on it.
+        # ``beat_allowed``: the same of the operand where that is known too late for it.
+        may_go = Signal(init=1)
         sums_tag = Signal(self._tag, reset_less=True)
         beat_allowed = Signal(init=1)
         last_left = Signal()
         if self.config.elementwise:
             in_loop = self._elementwise(
-                m, requantizer.o, now, beat, beat_allowed, beat_taken, sums, sums_valid, no_sum,
+                m, requantizer.o, now, beat, beat_allowed, beat_taken, sums, sums_valid, may_go,
                 sums_tag, last_left)
             # A cycle behind: nothing new comes into the loop between two instructions.
             loop_empty = Signal()
@@ -108,8 +109,8 @@ class Post(wiring.Component):
 
         into = requantizer.i
         m.d.comb += [
-            into.valid.eq(sums_valid | (beat_valid & beat_allowed)),
-            beat_taken.eq(beat_valid & beat_allowed & no_sum & into.ready),
+            into.valid.eq(sums_valid | (beat_valid & beat_allowed & may_go)),
+            beat_taken.eq(beat_valid & beat_allowed & may_go & into.ready),
             into.payload.settings.eq(beat.settings),
             into.payload.tag.eq(beat.tag),
         ]
@@ -298,7 +299,7 @@ class Post(wiring.Component):
             ]
 
     def _elementwise(self, m, requantized, now, beat, beat_allowed, beat_taken, sums, sums_valid,
-                     no_sum, sums_tag, last_left):
+                     may_go, sums_tag, last_left):
         """Tables and the way back of the sums.
 
         Returns whether a sum is still to come round. With MUL the lanes' products go in place of
@@ -331,7 +332,6 @@ class Post(wiring.Component):
         comes_round = made.valid & made.payload.tag.add
         m.d.sync += [
             sums_valid.eq(comes_round),
-            no_sum.eq(~comes_round),
             sums_tag.eq(made.payload.tag),
             entries.eq(made.payload.entries),
         ]
@@ -356,8 +356,9 @@ class Post(wiring.Component):
                 elementwise.i_operand.payload.eq(self.i_operand.payload.values),
                 elementwise.i_operand.valid.eq(self.i_operand.valid),
                 self.i_operand.ready.eq(elementwise.i_operand.ready),
+                beat_allowed.eq(~beat.tag.add | (self.i_operand.valid & ~some_in_loop)),
             ]
-            operand_there = self.i_operand.valid & ~some_in_loop
+            m.d.sync += may_go.eq(~comes_round)
         else:
             m.submodules.operands = operands = OperandQueue(self.config)
             wiring.connect(m, operands.o, elementwise.i_operand)
@@ -367,6 +368,6 @@ class Post(wiring.Component):
                 self.i_operand.ready.eq(operands.i.ready),
                 operands.claim.eq(claimed),
             ]
-            operand_there = operands.there
-        m.d.comb += beat_allowed.eq(~beat.tag.add | operand_there)
+            adds = Mux(self.parameter_read, now.add, beat.tag.add)   # the beat of the next cycle
+            m.d.sync += may_go.eq(~comes_round & (~adds | operands.following))
         return some_in_loop
