@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib.wiring import Component, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import ConfigError
 from kaniwa.hw.array_switch import ArraySwitch
 from kaniwa.hw.compact_core import CompactCore
 from kaniwa.hw.control import Control
@@ -46,6 +47,8 @@ class Core(Component):
 
     def __init__(self, config: AcceleratorConfig, *, build_id: int = 0, clock_hz: int = 0,
                  counter_tags: int = 1024, multiplier=PlainMultiplier, outside: bool = True):
+        if config.vector_unit:
+            raise ConfigError("vector_unit must be false: the core does not carry it yet")
         self._config = config
         self._outside = outside
         self._control = Control(config, build_id=build_id, clock_hz=clock_hz)

@@ -65,7 +65,8 @@ class AcceleratorConfig:
 
     ``LEGAL_RANGES`` lists what each number means and may be. R, the results requantized a cycle,
     is ``requant_lanes / requant_cycles``. ``elementwise_multiply``, products of two tensors, counts
-    only with ``elementwise``.
+    only with ``elementwise``. ``vector_unit``: programs of integer arithmetic on requant_lanes
+    lanes; no core carries it yet.
     """
 
     out_lanes: int = 8
@@ -93,6 +94,7 @@ class AcceleratorConfig:
     counters: bool = True
     compact: bool = False
     count_bits: int = 16
+    vector_unit: bool = False
     name: str = dataclasses.field(default="custom", compare=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +105,8 @@ class AcceleratorConfig:
             if power and value & (value - 1):
                 raise ConfigError(f"{field_name} must be a power of two, not {value}")
         for field_name in ("packed_multipliers", "shared_channel", "elementwise",
-                           "elementwise_multiply", "max_pool", "depthwise", "counters", "compact"):
+                           "elementwise_multiply", "max_pool", "depthwise", "counters", "compact",
+                           "vector_unit"):
             if not isinstance(getattr(self, field_name), bool):
                 raise ConfigError(
                     f"{field_name} must be true or false, not {getattr(self, field_name)!r}")
@@ -149,6 +152,11 @@ class AcceleratorConfig:
         if self.requant_cycles > 1 and self.requant_lanes > 1:
             raise ConfigError(f"requant_lanes must be 1 where requant_cycles is "
                               f"{self.requant_cycles}, not {self.requant_lanes}")
+        if self.vector_unit and (self.requant_cycles > 1
+                                 or self.requant_lanes not in (2, 4, 8, 16, 32, 64)):
+            raise ConfigError(f"requant_lanes must be 2, 4, 8, 16, 32 or 64, and requant_cycles 1, "
+                              f"where vector_unit is true, not {self.requant_lanes} and "
+                              f"{self.requant_cycles}")
         if self.requant_lanes > self.write_bytes or self.requant_lanes > self.read_bytes:
             raise ConfigError(f"requant_lanes must be at most read_bytes ({self.read_bytes}) and "
                               f"write_bytes ({self.write_bytes}), not {self.requant_lanes}")
@@ -291,9 +299,12 @@ class AcceleratorConfig:
         return high if bits is None else min(high, (1 << bits) - 1)
 
     def as_dict(self) -> dict[str, object]:
-        """All fields but the name, as plain values."""
+        """All fields but the name, as plain values; an optional block that came later only if the
+        config has it, so that the hashes of others stay what they were."""
         values = dataclasses.asdict(self)
         del values["name"]
+        if not self.vector_unit:
+            del values["vector_unit"]
         values["weight_formats"] = list(self.weight_formats)
         return values
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from kaniwa import isa
+from kaniwa.vector.isa_docs import vector_part
 
 __all__ = ["isa_page"]
 
@@ -98,6 +99,7 @@ def isa_page() -> str:
         f"{', '.join(isa.COUNTERS)}, cumulative, as they stood when the selected layer last "
         "retired. The causes and `issued` add up to `cycles`.\n",
         _enum(isa.ErrorCode),
+        vector_part(_table, _members),
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 

@@ -1,0 +1,147 @@
+"""Random programs for the vector unit: every instruction, on registers that keep their values."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.vector import isa
+from kaniwa.vector.isa import Addend, Control, Factor, Function, Opcode, Reduce, Shift, Width
+
+__all__ = ["MEMORY_BYTES", "PROGRAM_AT", "random_program", "random_memory", "clearing", "control"]
+
+MEMORY_BYTES = 1 << 14
+# A program keeps off this part of memory, for programs are loaded from there.
+PROGRAM_AT = MEMORY_BYTES - isa.STORE_INSTRUCTIONS * isa.VECTOR_BYTES
+CORNERS = (0, 1, -1, 2, 127, -128, 255, 32767, -32768, 65535, 1 << 30, -(1 << 30),
+           (1 << 31) - 1, -(1 << 31), (1 << 17) - 1, 1 << 17, -(1 << 17), 1 << 16, 1 << 14)
+Values = dict[str, int]
+
+
+def number(rng: random.Random) -> int:
+    """A 32-bit number of any magnitude, or of an edge."""
+    if rng.random() < 0.3:
+        return rng.choice(CORNERS)
+    return rng.randrange(-(1 << 31), 1 << 31) >> rng.randrange(32)
+
+
+def random_memory(rng: random.Random) -> bytearray:
+    """Bytes that make numbers of any magnitude, in each width."""
+    content = bytearray()
+    while len(content) < MEMORY_BYTES:
+        if rng.random() < 0.5:
+            content += (number(rng) & 0xFFFF_FFFF).to_bytes(4, "little")
+        else:
+            content += rng.randbytes(4)
+    return content
+
+
+def control(kind: Control, c: int = 0, immediate: int = 0) -> Values:
+    """A CONTROL instruction."""
+    return {"opcode": Opcode.CONTROL, "function": kind, "b": c, "immediate": immediate}
+
+
+class _Writer:
+    """A program as it grows."""
+
+    def __init__(self, rng: random.Random, config: AcceleratorConfig) -> None:
+        self.rng, self.config = rng, config
+        self.items: list[Values] = []
+        # A few registers, so that results are used soon and often.
+        self.registers = rng.sample(range(isa.SCALAR), 5) + rng.sample(range(isa.SCALAR, 32), 3)
+
+    def length(self) -> None:
+        groups = self.rng.choice([1, 1, 2, 3, 4, 6, 7, 8, 9, self.rng.randint(1, 32)])
+        self.items.append(control(Control.LENGTH, 0,
+                                  groups | self.rng.randint(1, self.config.requant_lanes) << 8))
+
+    def address(self, c: int) -> None:
+        """An address with room for all that a program may step over."""
+        self.items.append(control(Control.SET, c, self.rng.randrange(PROGRAM_AT - 6144)))
+
+    def transfer(self, opcode: Opcode) -> None:
+        rng = self.rng
+        c = rng.randrange(isa.CONTROL_REGISTERS)
+        self.address(c)
+        width = rng.choice(list(Width))
+        values = {"opcode": opcode, "function": width, "b": c,
+                  "immediate": rng.choice([0, 0, 8, 16, 64, rng.randrange(256)])}
+        register = rng.choice(self.registers)
+        if opcode == Opcode.LOAD:
+            everywhere = width == Width.INT32 and rng.random() < 0.5
+            values |= {"d": register, "tail": rng.randrange(2),
+                       "reduce": Reduce.LANES if everywhere else Reduce.NONE}
+        else:
+            values["a"] = register
+        self.items.append(values)
+        if rng.random() < 0.3:   # once more from where that ended
+            self.items.append(dict(values))
+
+    def compute(self) -> None:
+        rng, registers = self.rng, self.registers
+        factor = rng.choice(list(Factor))
+        d, b = rng.choice(registers), rng.choice(registers)
+        if factor == Factor.TABLE_256:
+            b = rng.choice([first for first in (0, 8, 16) if not first <= d < first + 8])
+        elif factor == Factor.TABLE_512:
+            b = 0
+            d = rng.choice([n for n in registers if n >= 16])
+        self.items.append({
+            "opcode": Opcode.COMPUTE,
+            "function": rng.choice([Function.ADD] * 4 + list(Function)), "factor": factor,
+            "shift": rng.choice([Shift.LOW] * 2 + list(Shift)),
+            "negate": rng.randrange(2), "addend": rng.choice(list(Addend)),
+            "reduce": rng.choice([Reduce.NONE] * 4 + [Reduce.GROUPS, Reduce.LANES]),
+            "tail": int(rng.random() < 0.3), "d": d, "a": rng.choice(registers),
+            "b": b,
+            "immediate": number(rng)})
+
+    def loop(self, body: Callable[[], None]) -> None:
+        c = self.rng.randrange(isa.CONTROL_REGISTERS)
+        self.items.append(control(Control.SET, c, self.rng.randint(1, 3)))
+        begin = len(self.items)
+        body()
+        for item in self.items[begin:]:   # which must not change the counter
+            if item["opcode"] != Opcode.COMPUTE and item["b"] == c:
+                item["b"] = (c + 1) % isa.CONTROL_REGISTERS
+        self.items.append(control(Control.NEXT, c, begin))
+
+
+def clearing(lanes: int) -> list[Values]:
+    """A program that makes every word of every register 0."""
+    return [control(Control.LENGTH, 0, isa.BLOCK_WORDS | lanes << 8),
+            *({"opcode": Opcode.COMPUTE, "factor": Factor.ZERO, "d": d} for d in range(32)),
+            *(control(Control.SET, c) for c in range(isa.CONTROL_REGISTERS)),
+            control(Control.END)]
+
+
+def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16) -> list[Values]:
+    """A program of about ``size`` computations between loads and stores, ending in END."""
+    writer = _Writer(rng, config)
+    writer.length()
+    for _ in range(rng.randint(1, 3)):
+        writer.transfer(Opcode.LOAD)
+
+    def body() -> None:
+        for _ in range(rng.randint(1, max(1, size // 2))):
+            kind = rng.random()
+            if kind < 0.07:
+                writer.length()
+            elif kind < 0.12:
+                writer.transfer(rng.choice([Opcode.LOAD, Opcode.STORE]))
+            elif kind < 0.16:
+                writer.items.append(control(Control.ADD, rng.randrange(isa.CONTROL_REGISTERS),
+                                            rng.randrange(16)))
+            else:
+                writer.compute()
+
+    body()
+    if rng.random() < 0.4:
+        writer.loop(body)
+    else:
+        body()
+    for _ in range(rng.randint(1, 4)):
+        writer.transfer(Opcode.STORE)
+    writer.items.append(control(Control.END))
+    return writer.items

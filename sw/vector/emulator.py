@@ -1,0 +1,263 @@
+"""Runs vector programs in NumPy, and counts the unit's cycles while memory never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import ProgramError
+from kaniwa.vector import isa
+from kaniwa.vector.isa import Addend, Control, Factor, Function, Opcode, Reduce, Shift, Width
+from kaniwa.vector.timing import VectorClock
+
+__all__ = ["VectorEmulator", "Length", "product"]
+
+LOW, HIGH = -(1 << 31), (1 << 31) - 1
+DTYPES = {Width.INT8: np.int8, Width.INT16: np.int16, Width.INT32: np.int32}
+Values = dict[str, int]
+
+
+@dataclass
+class Length:
+    """How many groups vector registers have now, and how many lanes of the last one count."""
+
+    groups: int = 1
+    last: int = 1
+
+
+def product(values: Values, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The product shifted down and limited to 32 bits, and what ADD rounds it up by."""
+    count = b & 31
+    factor = {
+        Factor.ONE: np.ones_like(b), Factor.IMMEDIATE: np.full_like(b, values["immediate"]),
+        Factor.B: b, Factor.LEFT: np.int64(1) << count, Factor.RIGHT: np.int64(1) << (31 - count),
+    }.get(Factor(values["factor"]), np.zeros_like(b))
+    product = a * factor   # |product| <= 2^31 * 2^31
+    tap, kind = isa.TAPS[values["shift"]], Shift(values["shift"])
+    floor = product >> tap
+    whole = np.clip(floor, LOW, HIGH)
+    rest = product - (floor << tap)
+    half = np.int64(1) << max(tap - 1, 0)
+    if kind in (Shift.LOW, Shift.FLOOR_15, Shift.FLOOR_31):
+        up = np.zeros_like(whole)
+    elif kind in (Shift.AWAY_15, Shift.AWAY_31):
+        up = np.where(product < 0, rest > half, rest >= half).astype(np.int64)
+    else:
+        up = (rest >= half).astype(np.int64)
+    return whole, np.where(whole == floor, up, 0)
+
+
+def _combine(values: Values, whole: np.ndarray, up: np.ndarray, y: np.ndarray) -> np.ndarray:
+    function, negate = Function(values["function"]), values["negate"]
+    if function == Function.ADD:
+        x = whole + up
+        return np.clip(y - x if negate else y + x, LOW, HIGH)
+    x = ~whole if negate else whole
+    if function == Function.MINIMUM:
+        return np.minimum(x, y)
+    if function == Function.MAXIMUM:
+        return np.maximum(x, y)
+    if function == Function.LESS:
+        return -(x < y).astype(np.int64)
+    if function == Function.AND:
+        return x & y
+    if function == Function.OR:
+        return x | y
+    if function == Function.SELECT:
+        return y.copy()
+    unsigned = x & 0xFFFF_FFFF
+    return 32 - np.frexp(unsigned.astype(np.float64))[1].astype(np.int64)
+
+
+class VectorEmulator:
+    """A vector unit with its registers, tables and program store, before a device memory.
+
+    ``memory``: uint8 array, changed in place; addresses are offsets in it. ``words``: the lanes'
+    memories, int64 [WORDS, lanes] within 32 bits. What was never written reads as 0 here; a
+    program must not depend on it.
+    """
+
+    def __init__(self, config: AcceleratorConfig, memory: np.ndarray,
+                 limit: int = 10_000_000) -> None:
+        self.config, self.memory, self.limit = config, memory, limit
+        self.lanes = config.requant_lanes
+        self.words = np.zeros((isa.WORDS, self.lanes), np.int64)
+        self.control = [0] * isa.CONTROL_REGISTERS
+        self.length = Length()
+        self.clock = VectorClock(config)
+
+    def run(self, program: bytes | Sequence[Values], loaded: bool = True, odd: bool = False) -> int:
+        """Load a program (or not, if it is there already) and run it to its END; the cycles taken.
+
+        ``odd`` as in ``VectorClock``.
+
+        Raises ProgramError for an illegal instruction, an address outside memory, a jump out of
+        the program, or more than ``limit`` instructions.
+        """
+        if isinstance(program, bytes):
+            pieces = range(0, len(program), isa.VECTOR_BYTES)
+            program = [isa.decode(program[i:i + isa.VECTOR_BYTES]) for i in pieces]
+        program = [dict.fromkeys(isa.FIELDS, 0) | dict(values) for values in program]
+        self.clock = VectorClock(self.config, odd)
+        self.clock.begin(len(program) if loaded else 0)
+        at = executed = 0
+        while True:
+            if at >= len(program) or executed >= self.limit:
+                raise ProgramError(f"vector program: no END before instruction {at}"
+                                   if at >= len(program) else
+                                   f"vector program: more than {self.limit} instructions")
+            values = program[at]
+            problem = isa.illegal(values)
+            if problem:
+                raise ProgramError(f"vector instruction {at}: {problem}")
+            executed += 1
+            groups = self.groups(values)
+            try:
+                target = self._execute(values)
+                self.clock.step(values, groups, self.length.last, target > 0)
+            except ProgramError as error:
+                raise ProgramError(f"vector instruction {at}: {error}") from None
+            if target < 0:
+                return self.clock.now
+            at = target or at + 1
+
+    def _execute(self, values: Values) -> int:
+        """Do one instruction. What is next: -1 nothing, 0 the one behind it, else that number."""
+        opcode = Opcode(values["opcode"])
+        if opcode == Opcode.CONTROL:
+            return self._control(values)
+        if opcode == Opcode.COMPUTE:
+            self._compute(values)
+        elif opcode == Opcode.LOAD:
+            self._load(values)
+        else:
+            self._store(values)
+        return 0
+
+    def _control(self, values: Values) -> int:
+        kind, c, immediate = Control(values["function"]), values["b"], values["immediate"]
+        if kind == Control.END:
+            return -1
+        if kind == Control.SET:
+            self.control[c] = immediate & 0xFFFF_FFFF
+        elif kind == Control.ADD:
+            self.control[c] = self.control[c] + immediate & 0xFFFF_FFFF
+        elif kind == Control.LENGTH:
+            self.length = Length(immediate & 63, immediate >> 8 & 255)
+            if not (1 <= self.length.groups <= isa.BLOCK_WORDS
+                    and 1 <= self.length.last <= self.lanes):
+                raise ProgramError(f"a length of {self.length.groups} groups of which the last has "
+                                   f"{self.length.last} lanes")
+        else:
+            self.control[c] = self.control[c] - 1 & 0xFFFF_FFFF
+            if self.control[c]:
+                if immediate <= 0:
+                    raise ProgramError(f"a jump to instruction {immediate}")
+                return immediate
+        return 0
+
+    def _written(self, values: Values, last: bool) -> np.ndarray:
+        """The lanes that are written in a group."""
+        counted = self.length.last if values["tail"] and last else self.lanes
+        return np.arange(self.lanes) < counted
+
+    def groups(self, values: Values) -> int:
+        """Groups that an instruction goes through."""
+        if values["opcode"] == Opcode.COMPUTE and values["reduce"] == Reduce.LANES:
+            return self.lanes
+        if values["opcode"] == Opcode.COMPUTE and values["reduce"] == Reduce.GROUPS:
+            return self.length.groups
+        register = values["a"] if values["opcode"] == Opcode.STORE else values["d"]
+        return 1 if register >= isa.SCALAR else self.length.groups
+
+    def _compute(self, values: Values) -> None:
+        count = self.groups(values)
+        if values["reduce"] != Reduce.NONE:
+            self._fold(values, count)
+            return
+        a = self.words[self._words(values["a"], count)]
+        b = self._second(values, a, count)
+        whole, up = product(values, a, b)
+        result = _combine(values, whole, up, self._addend(values, b))
+        written = np.ones(result.shape, bool)
+        written[-1] = self._written(values, last=True)
+        self._write(values, self._words(values["d"], count), result, written, whole)
+
+    def _fold(self, values: Values, count: int) -> None:
+        """Group by group: each has the result of the one before as Y."""
+        across = values["reduce"] == Reduce.LANES
+        reads = [1] * count if across else [count]
+        a = np.concatenate([self.words[self._words(values["a"], n)] for n in reads])
+        b = np.concatenate([self._second(values, part, n) for part, n in
+                            zip(np.split(a, len(reads)), reads, strict=True)])
+        whole, up = product(values, a, b)
+        result = self._addend(values, b)[0]
+        for group in range(count):
+            y = np.roll(result, -1) if across and group else result
+            result = _combine(values, whole[group], up[group], y)
+        written = self._written(values, last=True)
+        self._write(values, self._words(values["d"], 1), result[None], written[None], whole[-1:])
+
+    def _write(self, values: Values, rows: np.ndarray, result: np.ndarray, written: np.ndarray,
+               whole: np.ndarray) -> None:
+        if values["function"] == Function.SELECT:
+            written = written & ((~whole if values["negate"] else whole) != 0)
+        self.words[rows] = np.where(written, result, self.words[rows])
+
+    def _words(self, register: int, count: int) -> np.ndarray:
+        """The words of the groups of a register; for a scalar, the same one each time."""
+        return np.array([isa.word_of(register, group) for group in range(count)])
+
+    def _addend(self, values: Values, b: np.ndarray) -> np.ndarray:
+        if values["addend"] == Addend.B:
+            return b
+        return np.full_like(b, values["immediate"] if values["addend"] == Addend.IMMEDIATE else 0)
+
+    def _second(self, values: Values, a: np.ndarray, count: int) -> np.ndarray:
+        """B: a register, or for each lane a word of its table."""
+        factor, b = values["factor"], values["b"]
+        if factor not in (Factor.TABLE_256, Factor.TABLE_512):
+            return self.words[self._words(b, count)]
+        size = 256 if factor == Factor.TABLE_256 else 512
+        return self.words[b * isa.BLOCK_WORDS + (a & (size - 1)), np.arange(self.lanes)]
+
+    def _element(self, values: Values) -> tuple[int, np.dtype]:
+        """The address that a LOAD or STORE begins at, taken down to its alignment; the type."""
+        dtype = np.dtype(DTYPES[Width(values["function"])])
+        everywhere = values["reduce"] == Reduce.LANES
+        port = self.config.write_bytes if values["opcode"] == Opcode.STORE else (
+            self.config.read_bytes)
+        unit = dtype.itemsize if everywhere else min(self.lanes * dtype.itemsize, port)
+        c = values["b"]
+        address = self.control[c] // unit * unit
+        self.control[c] = self.control[c] + values["immediate"] & 0xFFFF_FFFF
+        return address, dtype
+
+    def _span(self, address: int, size: int) -> slice:
+        if address + size > len(self.memory):
+            raise ProgramError(f"bytes {address:#x} to {address + size:#x} lie outside memory of "
+                               f"{len(self.memory):#x}")
+        return slice(address, address + size)
+
+    def _load(self, values: Values) -> None:
+        address, dtype = self._element(values)
+        lanes = 1 if values["reduce"] == Reduce.LANES else self.lanes
+        count = self.groups(values)
+        for group in range(count):
+            span = self._span(address + group * lanes * dtype.itemsize, lanes * dtype.itemsize)
+            elements = np.frombuffer(self.memory[span].tobytes(), dtype).astype(np.int64)
+            written = self._written(values, group == count - 1)
+            word = isa.word_of(values["d"], group)
+            self.words[word, written] = np.broadcast_to(elements, self.lanes)[written]
+
+    def _store(self, values: Values) -> None:
+        address, dtype = self._element(values)
+        limits, count = np.iinfo(dtype), self.groups(values)
+        for group in range(count):
+            last = self.length.last if group == count - 1 else self.lanes
+            elements = np.clip(self.words[isa.word_of(values["a"], group)], limits.min, limits.max)
+            span = self._span(address + group * self.lanes * dtype.itemsize, last * dtype.itemsize)
+            self.memory[span] = np.frombuffer(elements[:last].astype(dtype).tobytes(), np.uint8)

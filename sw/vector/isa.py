@@ -1,0 +1,229 @@
+"""The vector unit's instruction table: layout, meaning and legal values of every field.
+
+Encoder, decoder, assembler, emulator, gateware and ``docs/isa.md`` are made from these tables.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kaniwa.errors import ProgramError
+
+__all__ = ["VECTOR_BYTES", "STORE_INSTRUCTIONS", "WORDS", "BLOCK_WORDS", "SCALAR", "SCALAR_BLOCK",
+           "CONTROL_REGISTERS", "TAPS", "Opcode", "Function", "Width", "Control", "Factor", "Shift",
+           "Addend", "Reduce", "Field", "FIELDS", "USED", "encode", "decode", "illegal", "word_of"]
+
+VECTOR_BYTES = 8           # of an instruction: two 32-bit words
+STORE_INSTRUCTIONS = 512   # what the program store holds
+BLOCK_WORDS = 32           # groups of a vector register
+WORDS = 32 * BLOCK_WORDS   # of a lane's memory
+SCALAR = 24                # registers from here on are scalars: a word a lane
+SCALAR_BLOCK = 24          # the block in which scalars lie, one word each
+CONTROL_REGISTERS = 16
+
+
+class Opcode(enum.IntEnum):
+    """What an instruction is."""
+
+    COMPUTE = 0  # d = function(A * F >> shift, Y), group by group
+    LOAD = 1     # words of memory to d
+    STORE = 2    # register a to words of memory
+    CONTROL = 3  # loops, addresses, lengths; see Control
+
+
+class Function(enum.IntEnum):
+    """What COMPUTE makes of X, the shifted product, and Y, the addend."""
+
+    ADD = 0            # X rounded, plus Y (with negate: Y - X), limited to 32 bits
+    MINIMUM = 1        # the smaller of X and Y
+    MAXIMUM = 2        # the larger of X and Y
+    LESS = 3           # -1 where X < Y, else 0
+    AND = 4            # X and Y, bit by bit
+    OR = 5             # X or Y, bit by bit
+    SELECT = 6         # Y, written only where X is not 0
+    LEADING_ZEROS = 7  # zeros above the highest 1 of X: 0 to 32
+
+
+class Width(enum.IntEnum):
+    """Elements in memory; the function field of LOAD and STORE."""
+
+    INT8 = 0   # 1 byte
+    INT16 = 1  # 2 bytes
+    INT32 = 2  # 4 bytes
+
+
+class Control(enum.IntEnum):
+    """The function field of CONTROL; c is control register b."""
+
+    END = 0     # the program is done
+    SET = 1     # c = immediate
+    ADD = 2     # c = c + immediate, modulo 2^32
+    NEXT = 3    # c = c - 1; where that is not 0, go on at instruction immediate
+    LENGTH = 4  # groups = immediate bits 0..5, lanes of the last group = bits 8..15
+
+
+class Factor(enum.IntEnum):
+    """What A is multiplied by."""
+
+    ONE = 0        # 1
+    IMMEDIATE = 1  # the immediate
+    B = 2          # register b
+    LEFT = 3       # 2^n, n the low 5 bits of register b
+    RIGHT = 4      # 2^(31-n), n the low 5 bits of register b
+    ZERO = 5       # 0
+    TABLE_256 = 6  # 0; B is the word of the table in registers b to b + 7 that 8 bits of A select
+    TABLE_512 = 7  # 0; B is the word of the table in registers 0 to 15 that 9 bits of A select
+
+
+class Shift(enum.IntEnum):
+    """How far the product is shifted right, and how ADD rounds it."""
+
+    LOW = 0       # by 0
+    FLOOR_15 = 1  # by 15, down
+    FLOOR_31 = 2  # by 31, down
+    UP_15 = 3     # by 15, half up: SaturatingRoundingDoublingHighMul of 16 bits
+    UP_31 = 4     # by 31, half up: SaturatingRoundingDoublingHighMul
+    AWAY_15 = 5   # by 15, half away from zero: RoundingDivideByPOT
+    AWAY_31 = 6   # by 31, half away from zero: RoundingDivideByPOT
+
+
+TAPS = (0, 15, 31, 15, 31, 15, 31)   # bits that each Shift drops
+
+
+class Addend(enum.IntEnum):
+    """What Y is."""
+
+    ZERO = 0       # 0
+    IMMEDIATE = 1  # the immediate
+    B = 2          # register b, or the table's word
+
+
+class Reduce(enum.IntEnum):
+    """Whether the groups are folded into one; only the last result is written, to word 0 of d."""
+
+    NONE = 0    # no
+    GROUPS = 1  # from the second group on, Y is the result of the group before
+    LANES = 2   # as many steps as lanes, on word 0; then Y is the result before of the next lane
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field: bits ``lsb .. lsb + width - 1`` of the instruction, seen as one number."""
+
+    name: str
+    width: int
+    signed: bool
+    high: int
+    meaning: str
+    lsb: int
+
+
+_TABLE: tuple[tuple[str, int, bool, int, str], ...] = (
+    ("opcode", 2, False, 3, "Opcode"),
+    ("function", 3, False, 7, "Function; LOAD, STORE: Width; CONTROL: Control"),
+    ("factor", 3, False, 7, "Factor"),
+    ("shift", 3, False, 6, "Shift"),
+    ("negate", 1, False, 1, "1: ADD takes Y - X; other functions take all bits of X inverted"),
+    ("addend", 2, False, 2, "Addend"),
+    ("reduce", 2, False, 2, "Reduce; LOAD: LANES: each element goes to all lanes (INT32)"),
+    ("tail", 1, False, 1, "1: lanes past the length's end are not written in the last group"),
+    ("d", 5, False, 31, "register that is written"),
+    ("a", 5, False, 31, "register A; STORE: what is stored"),
+    ("b", 5, False, 31, "register b, first one of a table (0, 8, 16), or control register (0..15)"),
+    ("immediate", 32, True, (1 << 31) - 1, "a number for all lanes; LOAD, STORE: added to c"),
+)
+
+
+def _lay_out() -> dict[str, Field]:
+    fields, lsb = {}, 0
+    for name, width, signed, high, meaning in _TABLE:
+        fields[name] = Field(name, width, signed, high, meaning, lsb)
+        lsb += width
+    assert lsb == 8 * VECTOR_BYTES
+    return fields
+
+
+FIELDS: dict[str, Field] = _lay_out()
+
+# Fields that mean something, by opcode; the others are 0.
+USED: dict[Opcode, tuple[str, ...]] = {
+    Opcode.COMPUTE: tuple(FIELDS),
+    Opcode.LOAD: ("opcode", "function", "reduce", "tail", "d", "b", "immediate"),
+    Opcode.STORE: ("opcode", "function", "a", "b", "immediate"),
+    Opcode.CONTROL: ("opcode", "function", "b", "immediate"),
+}
+
+
+def encode(values: Mapping[str, int]) -> bytes:
+    """The bytes of one instruction; fields not named are 0.
+
+    Raises ProgramError for an unknown field, a value that does not fit, or what ``illegal`` finds.
+    """
+    unknown = set(values) - set(FIELDS)
+    if unknown:
+        raise ProgramError(f"unknown field '{min(unknown)}' of a vector instruction")
+    whole = {name: int(values.get(name, 0)) for name in FIELDS}
+    problem = illegal(whole)
+    if problem:
+        raise ProgramError(f"vector instruction: {problem}")
+    number = 0
+    for name, field in FIELDS.items():
+        number |= (whole[name] & ((1 << field.width) - 1)) << field.lsb
+    return number.to_bytes(VECTOR_BYTES, "little")
+
+
+def decode(data: bytes) -> dict[str, int]:
+    """The fields of one instruction of VECTOR_BYTES bytes, whatever they are."""
+    if len(data) != VECTOR_BYTES:
+        raise ProgramError(f"a vector instruction has {VECTOR_BYTES} bytes, not {len(data)}")
+    number = int.from_bytes(data, "little")
+    values = {}
+    for name, field in FIELDS.items():
+        value = number >> field.lsb & ((1 << field.width) - 1)
+        if field.signed and value >> (field.width - 1):
+            value -= 1 << field.width
+        values[name] = value
+    return values
+
+
+def illegal(values: Mapping[str, int]) -> str | None:
+    """What is wrong with the fields of an instruction, or None. The unit refuses the same ones."""
+    for name, field in FIELDS.items():
+        low = -field.high - 1 if field.signed else 0
+        if not low <= values[name] <= field.high:
+            return f"{name} must be {low}..{field.high}, not {values[name]}"
+    opcode, function = Opcode(values["opcode"]), values["function"]
+    if opcode == Opcode.COMPUTE:
+        return _illegal_table(values)
+    unused = [name for name in FIELDS if name not in USED[opcode] and values[name]]
+    if unused:
+        return f"{unused[0]} means nothing to {opcode.name}"
+    kinds: type[enum.IntEnum] = Control if opcode == Opcode.CONTROL else Width
+    if function >= len(kinds):
+        return f"function must be 0..{len(kinds) - 1} for {opcode.name}, not {function}"
+    if values["b"] >= CONTROL_REGISTERS:
+        return f"control register must be 0..{CONTROL_REGISTERS - 1}, not {values['b']}"
+    if opcode == Opcode.LOAD and values["reduce"] == Reduce.GROUPS:
+        return "reduce must be NONE or LANES for LOAD"
+    if values["reduce"] == Reduce.LANES and function != Width.INT32:
+        return "a LOAD to all lanes must be of INT32"
+    return None
+
+
+def _illegal_table(values: Mapping[str, int]) -> str | None:
+    factor, b = values["factor"], values["b"]
+    blocks = {Factor.TABLE_256: 8, Factor.TABLE_512: 16}.get(Factor(factor))
+    if blocks and (b % blocks or b + blocks > SCALAR):
+        return f"a table of {blocks * BLOCK_WORDS} words cannot begin at register {b}"
+    if blocks and b <= values["d"] < b + blocks:
+        return f"register {values['d']} is part of the table that it is looked up in"
+    return None
+
+
+def word_of(register: int, group: int) -> int:
+    """The word of a lane's memory that holds a group of a register; scalars have one word."""
+    if register >= SCALAR:
+        return SCALAR_BLOCK * BLOCK_WORDS + register - SCALAR
+    return register * BLOCK_WORDS + group

@@ -1,0 +1,64 @@
+"""The part of ``docs/isa.md`` that is about vector programs, from their instruction table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from kaniwa.vector import isa
+
+__all__ = ["vector_part"]
+
+KINDS = (isa.Opcode, isa.Function, isa.Factor, isa.Shift, isa.Addend, isa.Reduce, isa.Width,
+         isa.Control)
+
+_INTRODUCTION = f"""## Vector programs
+
+The vector unit (a config with `vector_unit`; no core carries it yet) has R = `requant_lanes` lanes
+of {isa.WORDS} words of 32 bits each. Its programs are instructions of {isa.VECTOR_BYTES} bytes, of
+which its store holds {isa.STORE_INSTRUCTIONS}; they begin at a multiple of {isa.VECTOR_BYTES}.
+
+A vector register, v0 to v{isa.SCALAR - 1}, has up to {isa.BLOCK_WORDS} groups of R elements,
+element e in lane e mod R of group e / R. LENGTH says how many groups there are, and how many lanes
+of the last one count. A scalar, s0 to s{31 - isa.SCALAR} (numbers {isa.SCALAR} to 31), has one
+group, which is the same for every group of another operand. An instruction goes through the groups
+of d, or once if d is a scalar; with GROUPS always through all. Control registers c0 to
+c{isa.CONTROL_REGISTERS - 1} hold addresses and counts.
+
+"""
+
+_COMPUTE = """\
+COMPUTE, for each group and lane: A is register a, F the factor, P = A * F exactly, 64 bits.
+T = P shifted right, down, and limited to 32 bits; r is what rounding adds to it (0 or 1; 0 where T
+was limited). X = T + r for ADD, T for other functions, which do not round; Y is the addend. ADD
+limits its sum to 32 bits, once. With `negate` ADD gives Y - X, others take X with all bits
+inverted. SELECT writes where X is not 0, and leaves other lanes as they are.
+
+A table is 256 or 512 words in each lane, in registers that follow each other; the word that A
+selects is B, so Y with the addend B. d is not part of the table.
+
+LOAD and STORE: elements lie one behind the other from the address in c on, taken down to a multiple
+of R elements or of `read_bytes` (`write_bytes`), whichever is less. To all lanes (LANES): one
+element a group, from a multiple of 4. STORE limits elements to its width, and writes only those of
+the last group that count. c then grows by the immediate.
+
+An instruction with a field out of its range, or not 0 where it means nothing, ends the program with
+an error, as does a LENGTH of no group, no lane, or more of them than there are.
+
+A group takes two cycles, and a COMPUTE at least 14 until the next one. After GROUPS, LANES or a
+table, and before a table, LOAD, STORE and END, all results are written first: 14 cycles from the
+last group on, 16 with a table. `sw/vector/timing.py` counts them.
+
+"""
+
+
+def vector_part(table: Callable[[Sequence[str], Iterable[Sequence[object]]], str],
+                members: Callable[[type], str]) -> str:
+    """Markdown; ``table`` and ``members`` make tables of rows and of an enum's members."""
+    rows = [(f"`{field.name}`", f"{field.lsb}..{field.lsb + field.width - 1}",
+             f"{-field.high - 1 if field.signed else 0}..{field.high}", field.meaning)
+            for field in isa.FIELDS.values()]
+    parts = [_INTRODUCTION, table(("field", "bits", "range", "meaning"), rows), "\n", _COMPUTE]
+    for kind in KINDS:
+        parts.append(f"### {kind.__name__}\n\n{(kind.__doc__ or '').splitlines()[0]}\n\n"
+                     f"{members(kind)}\n")
+    return "".join(parts)
