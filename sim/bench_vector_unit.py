@@ -1,0 +1,298 @@
+"""Bench of the vector unit: random programs against the emulator, memory held up at random."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import replace
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from kaniwa.config import PRESETS
+from kaniwa.sim.bench import TALLY, Bench, Driver, Dut, Env, check, cover, start
+from kaniwa.sim.memory_ports import ReadServer, WriteServer, config_of
+from kaniwa.sim.vector_programs import (
+    PROGRAM_AT,
+    clearing,
+    control,
+    random_memory,
+    random_program,
+)
+from kaniwa.vector import isa
+from kaniwa.vector.emulator import HIGH, LOW, VectorEmulator, product
+from kaniwa.vector.isa import Addend, Control, Factor, Function, Opcode, Reduce, Shift, Width
+
+CONFIGS = {
+    "eight_lanes": PRESETS["base"],
+    "two_lanes": PRESETS["small"],
+    "four_lanes": replace(PRESETS["base"], requant_lanes=4, out_lanes=8, read_bytes=8,
+                          write_bytes=8),
+}
+# Programs of each stall on each device; the full form is 3 * 4 * 200 = 2,400.
+PROGRAMS = int(os.environ.get("KANIWA_VECTOR_PROGRAMS", "60"))
+EXACT = (0.0, (0, 0))   # memory never waits, and has the latency of the config
+STALLS = [EXACT, (0.0, (3, 12)), (0.3, (1, 2)), (0.6, (1, 9))]
+
+
+def _duts() -> list[Dut]:
+    from kaniwa.sim.vector_harness import VectorHarness
+
+    return [Dut(name, VectorHarness(config), config) for name, config in CONFIGS.items()]
+
+
+_KINDS = [
+    *(f"{f.name}_{r.name}" for f in Function for r in Reduce),
+    *(f"factor_{f.name}" for f in Factor), *(f"addend_{a.name}" for a in Addend),
+    *(f"LOAD_{w.name}" for w in Width), "LOAD_everywhere",
+    *(f"STORE_{w.name}" for w in Width), *(c.name for c in Control)]
+
+BENCH = Bench("vector_unit", _duts, required=[
+    *(f"{kind}_{state}" for kind in _KINDS for state in ("free", "stalled")),
+    *(f"shift_{s.name}_{case}" for s in Shift for case in ("exact", "up", "limited")
+      if (case != "up" or s not in (Shift.LOW, Shift.FLOOR_15, Shift.FLOOR_31))
+      and not (case == "exact" and s == Shift.LOW)),
+    "shift_LOW_limited", "ADD_limited_low", "ADD_limited_high", "ADD_negated_limited",
+    *(f"STORE_{w.name}_limited_{end}" for w in (Width.INT8, Width.INT16)
+      for end in ("low", "high")),
+    "tail", "tail_of_load", "select_some", "misaligned", "jump", "through", "illegal",
+    "illegal_length", "kept_program", "grant_late"])
+
+
+class Watched(VectorEmulator):
+    """The emulator, counting what happens as coverage bins; ``state``: free or stalled."""
+
+    state = "free"
+
+    def _execute(self, values: dict[str, int]) -> int:
+        opcode = Opcode(values["opcode"])
+        if opcode == Opcode.COMPUTE:
+            self._watch_compute(values)
+        elif opcode == Opcode.CONTROL:
+            cover(f"{Control(values['function']).name}_{self.state}")
+        else:
+            self._watch_transfer(opcode, values)
+        target = super()._execute(values)
+        if opcode == Opcode.CONTROL and values["function"] == Control.NEXT:
+            cover("jump" if target else "through")
+        return target
+
+    def _watch_compute(self, values: dict[str, int]) -> None:
+        function, reduce = Function(values["function"]), Reduce(values["reduce"])
+        cover(f"{function.name}_{reduce.name}_{self.state}")
+        cover(f"factor_{Factor(values['factor']).name}_{self.state}")
+        cover(f"addend_{Addend(values['addend']).name}_{self.state}")
+        if values["tail"] and self.length.last < self.lanes:
+            cover("tail")
+        a = self.words[self._words(values["a"], 1)]
+        b = self._second(values, a, 1)
+        whole, up = product(values, a, b)
+        name = f"shift_{Shift(values['shift']).name}"
+        if (abs(whole) >= HIGH).any():
+            cover(f"{name}_limited")
+        cover(f"{name}_{'up' if up.any() else 'exact'}")
+        if function == Function.SELECT and 0 < (whole != 0).sum() < self.lanes:
+            cover("select_some")
+        if function == Function.ADD and not reduce:
+            y = b if values["addend"] == Addend.B else (
+                values["immediate"] if values["addend"] == Addend.IMMEDIATE else 0)
+            total = y - whole if values["negate"] else y + whole
+            if (total < LOW).any() or (total > HIGH).any():
+                end = "high" if (total > HIGH).any() else "low"
+                cover("ADD_negated_limited" if values["negate"] else f"ADD_limited_{end}")
+
+    def _watch_transfer(self, opcode: Opcode, values: dict[str, int]) -> None:
+        width = Width(values["function"])
+        size = min(self.lanes << width, self.config.read_bytes)
+        if self.control[values["b"]] % size:
+            cover("misaligned")
+        if opcode == Opcode.LOAD:
+            everywhere = values["reduce"] == Reduce.LANES
+            cover(f"LOAD_{'everywhere' if everywhere else width.name}_{self.state}")
+            if values["tail"]:
+                cover("tail_of_load")
+            return
+        cover(f"STORE_{width.name}_{self.state}")
+        if width != Width.INT32:
+            stored = self.words[isa.word_of(values["a"], 0)][:self.length.last]
+            limit = 1 << (8 << width) - 1
+            if (stored < -limit).any():
+                cover(f"STORE_{width.name}_limited_low")
+            if (stored >= limit).any():
+                cover(f"STORE_{width.name}_limited_high")
+
+
+class Rig:
+    """A device with its memory, and an emulator with a copy of it."""
+
+    def __init__(self, env: Env, stall: float, latency: tuple[int, int]) -> None:
+        from kaniwa.hw.interfaces import write_port
+        from kaniwa.hw.vector_unit import command_layout
+
+        self.env, config = env, config_of(env)
+        if latency == (0, 0):
+            latency = (config.memory_latency, config.memory_latency)
+        self.memory = random_memory(env.rng)
+        self.emulator = Watched(config, np.frombuffer(bytearray(self.memory), np.uint8))
+        self.emulator.state = "stalled" if stall or latency[0] < latency[1] else "free"
+        size = config.read_bytes
+        self.read = ReadServer(
+            env, "read", lambda a: int.from_bytes(self.memory[a:a + size], "little"), stall,
+            latency)
+        layout = write_port(config).members["request"].signature.members["payload"].shape
+        self.write = WriteServer(env, "write", layout, self._written, stall)
+        self.commands = Driver(env, "i", command_layout())
+        self.stall = stall
+        env.set("grant", 1)
+
+    @classmethod
+    async def make(cls, env: Env, stall: float, latency: tuple[int, int]) -> Rig:
+        """A rig whose device holds what the emulator holds: words 0."""
+        rig = cls(env, stall, latency)
+        program = clearing(rig.emulator.lanes)
+        rig.emulator.run(program)
+        await rig.run(moved(program, 0), 0)
+        return rig
+
+    def _written(self, item: dict[str, int]) -> None:
+        size = config_of(self.env).write_bytes
+        assert item["address"] + size <= PROGRAM_AT, "a write outside the programs' window"
+        for i in range(size):
+            if item["mask"] >> i & 1:
+                self.memory[item["address"] + i] = item["data"] >> 8 * i & 255
+
+    async def run(self, program: list[bytes], entry: int | None = None,
+                  load: bool = True) -> tuple[int, int]:
+        """Run a program; the cycles from the command to ``idle``, and ``error``."""
+        env = self.env
+        if entry is None:
+            entry = env.rng.randrange(isa.STORE_INSTRUCTIONS - len(program))
+        code = b"".join(program)
+        if load:
+            self.memory[PROGRAM_AT:PROGRAM_AT + len(code)] = code
+        self.commands.send([{"address": PROGRAM_AT, "count": len(program) if load else 0,
+                             "entry": entry}])
+        await self.commands.drain()
+        began = self.commands.cycles[-1]
+        self.odd = bool(began % 2)
+        await env.cycles(1)
+        for _ in range(200_000):
+            if env.get("idle"):
+                return env.cycle - began, env.get("error")
+            await env.cycles(1)
+        raise AssertionError("the program does not end")
+
+    def compare(self, what: str) -> None:
+        """Memory against the emulator's, but for where programs lie."""
+        got, wanted = self.memory[:PROGRAM_AT], self.emulator.memory[:PROGRAM_AT].tobytes()
+        TALLY.checks += 1
+        if got != wanted:
+            at = next(i for i, (a, b) in enumerate(zip(got, wanted, strict=True)) if a != b)
+            raise AssertionError(f"{what}: byte {at:#x} is {got[at]}, expected {wanted[at]}")
+
+
+def moved(program: list[dict[str, int]], entry: int) -> list[bytes]:
+    """The code of a program that lies from instruction ``entry`` on: its jumps lead there."""
+    return [isa.encode(values | ({"immediate": values["immediate"] + entry}
+                                 if values["opcode"] == Opcode.CONTROL
+                                 and values["function"] == Control.NEXT else {}))
+            for values in program]
+
+
+@cocotb.test()
+@cocotb.parametrize(memory=STALLS)
+async def programs_equal_the_emulator(dut: Any, memory: tuple[float, tuple[int, int]]) -> None:
+    """Also in cycles, where memory never waits."""
+    env = await start(dut, BENCH)
+    rig = await Rig.make(env, *memory)
+    program, entry = clearing(rig.emulator.lanes), 0
+    for index in range(PROGRAMS):
+        loaded = env.rng.random() < 0.9
+        if loaded:
+            program = random_program(env.rng, config_of(env))
+            entry = env.rng.randrange(isa.STORE_INSTRUCTIONS - len(program))
+        else:   # what ran before is there still
+            cover("kept_program")
+        cycles, error = await rig.run(moved(program, entry), entry, loaded)
+        expected = rig.emulator.run(program, loaded, rig.odd)
+        text = f"{env.dut_name}, program {index}"
+        check(error, 0, f"{text}: error")
+        rig.compare(text)
+        if memory == EXACT:
+            check(cycles, expected, f"{text}: cycles")
+
+
+def illegal_instructions(rng: random.Random) -> list[int]:
+    """Numbers of instructions that are refused, each for one reason."""
+    number = {name: 1 << field.lsb for name, field in isa.FIELDS.items()}
+    load, store = (Opcode.LOAD * number["opcode"], Opcode.STORE * number["opcode"])
+    jump = Opcode.CONTROL * number["opcode"] + Control.SET * number["function"]
+    function, b = number["function"], number["b"]
+    found = [
+        3 * number["addend"], 3 * number["reduce"], 7 * number["shift"],
+        Factor.TABLE_256 * number["factor"] + rng.choice([1, 2, 4, 24]) * b + 23 * number["d"],
+        Factor.TABLE_512 * number["factor"] + rng.choice([1, 2, 4, 8, 16]) * b
+        + 23 * number["d"],
+        Factor.TABLE_256 * number["factor"] + 8 * b + rng.randrange(8, 16) * number["d"],
+        Factor.TABLE_512 * number["factor"] + rng.randrange(16) * number["d"],
+        load + rng.randrange(3, 8) * function, store + rng.randrange(3, 8) * function,
+        jump + rng.randrange(4, 7) * function, load + 16 * b, store + 16 * b, jump + 16 * b,
+        load + Width.INT32 * function + number["reduce"],
+        load + rng.choice([Width.INT8, Width.INT16]) * function + 2 * number["reduce"]]
+    for opcode, start_of in ((Opcode.LOAD, load), (Opcode.STORE, store), (Opcode.CONTROL, jump)):
+        for name, field in isa.FIELDS.items():
+            if name not in isa.USED[opcode]:
+                found.append(start_of + (1 << field.lsb + rng.randrange(field.width)))
+    return found
+
+
+@cocotb.test()
+async def refuses_illegal_instructions(dut: Any) -> None:
+    """And runs the next program; nothing behind the instruction has an effect."""
+    env = await start(dut, BENCH)
+    rig = await Rig.make(env, 0.2, (1, 3))
+    config = config_of(env)
+    for number in illegal_instructions(env.rng):
+        code = number.to_bytes(isa.VECTOR_BYTES, "little")
+        assert isa.illegal(isa.decode(code)), f"{number:#x} is legal"
+        program = random_program(env.rng, config, 4)[:-1]
+        rig.emulator.run([*program, control(Control.END)])
+        behind = random_program(env.rng, config, 4)
+        _, error = await rig.run([*moved(program, 0), code, *moved(behind, 0)], 0)
+        check(error, 1, f"error of {number:#x}")
+        rig.compare(f"{number:#x}")
+        cover("illegal")
+    lanes = config.requant_lanes
+    for length in (0, 33, 40, lanes << 8, 1, 1 | (lanes + 1) << 8, 1 | 255 << 8):
+        if length & 63 in range(1, 33) and length >> 8 in range(1, lanes + 1):
+            continue
+        program = [control(Control.LENGTH, 0, length), control(Control.END)]
+        _, error = await rig.run(moved(program, 3), 3)
+        check(error, 1, f"error of length {length:#x}")
+        cover("illegal_length")
+        clear = clearing(lanes)   # the length too is another now
+        rig.emulator.run(clear)
+        check((await rig.run(moved(clear, 0), 0))[1], 0, "error afterwards")
+
+
+@cocotb.test()
+async def waits_for_the_blocks(dut: Any) -> None:
+    """A program begins when it is granted the blocks, and gives them back."""
+    env = await start(dut, BENCH)
+    rig = await Rig.make(env, *EXACT)
+    for _ in range(8):
+        env.set("grant", 0)
+        program = random_program(env.rng, config_of(env), 4)
+        running = cocotb.start_soon(rig.run(moved(program, 7), 7))
+        delay = env.rng.randrange(60, 200)
+        before = bytes(rig.memory)
+        await env.cycles(delay)
+        check([env.get("request"), env.get("idle")], [1, 0], "request and idle before the grant")
+        check(bytes(rig.memory)[:PROGRAM_AT], before[:PROGRAM_AT], "memory before the grant")
+        env.set("grant", 1)
+        await running
+        check(env.get("request"), 0, "request while idle")
+        rig.emulator.run(program)
+        rig.compare("a program with a late grant")
+        cover("grant_late")
