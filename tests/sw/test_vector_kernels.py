@@ -11,7 +11,11 @@ from kaniwa.golden import elementwise, functions, libm
 from kaniwa.golden.fixedpoint16 import logistic, tanh
 from kaniwa.golden.reduction import mean_multiplier
 from kaniwa.golden.roots import FRACTION_BITS, rsqrt_int8, rsqrt_multiplier
-from kaniwa.golden.rounding import multiply_by_quantized_multiplier, quantize_multiplier
+from kaniwa.golden.rounding import (
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+    rounding_divide_by_pot,
+)
 from kaniwa.golden.sigmoid import input_rescale, logistic_int16, sigmoid_table, tanh_int16
 from kaniwa.golden.softmax import _exponentials
 from kaniwa.golden.softmax import softmax as golden_softmax
@@ -20,6 +24,7 @@ from kaniwa.vector import kernels
 from kaniwa.vector.emulator import VectorEmulator
 from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, Rescaling
+from kaniwa.vector.kernels_recurrent import LstmPlaces, lstm_cell
 
 TARGETS = ["base", "small"]   # eight lanes and two
 WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
@@ -221,3 +226,48 @@ def test_a_row_too_long_is_refused() -> None:
     with pytest.raises(ProgramError, match="a row of 65 is longer than a register, 64"):
         kernels.softmax(PRESETS["small"], 1, 65, (72, 72), Place(0, Width.INT8),
                         Place(0, Width.INT8), 0)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("count, cell_power, clip", [(1, -11, 0), (20, -11, 0), (18, -15, 3000),
+                                                     (13, -10, 0)])
+def test_lstm_cell(target: str, count: int, cell_power: int, clip: int) -> None:
+    """The end of an LSTM's step, with state that goes on from one step to the next."""
+    rng, machine = np.random.default_rng(count), Machine(target)
+    pitch = -(-count // 8) * 8
+    if target == "small" and 2 * pitch + count > 64:
+        pitch = 20
+    places = LstmPlaces(INPUT, pitch, SECOND, OUTPUT)
+    real = 2.0**-15 / 0.0078125 * 2.0**-15
+    pair = quantize_multiplier(float(np.float32(real)))
+    program = lstm_cell(machine.config, count, places, cell_power, Rescaling(pair, 7), clip)
+    c = rng.integers(-32768, 32768, count).astype(np.int64)
+    machine.put(SECOND, c.astype(np.int16))
+    for _ in range(20):
+        gates = rng.integers(-32768, 32768, (4, pitch)).astype(np.int64)
+        gates[:, :count // 2] >>= 3
+        machine.put(INPUT, gates.astype(np.int16))
+        machine.memory[OUTPUT:OUTPUT + 1024] = 0xA5
+        got = machine.run(program, count, "int8")
+
+        admitted, forget, output = (logistic(gates[number, :count]) for number in range(3))
+        update = tanh(gates[3, :count], 3)
+        c = np.clip(rounding_divide_by_pot(forget * c, 15)
+                    + rounding_divide_by_pot(admitted * update, 30 + cell_power), -32768, 32767)
+        if clip:
+            c = np.clip(c, -clip, clip)
+        product = output * tanh(c, 15 + cell_power)
+        wanted = np.clip(multiply_by_quantized_multiplier(product, *pair) + 7, -128, 127)
+        np.testing.assert_array_equal(got, wanted)
+        held = machine.memory[SECOND:SECOND + 2 * count].tobytes()
+        np.testing.assert_array_equal(np.frombuffer(held, np.int16), c)
+
+
+def test_an_lstm_that_does_not_fit_is_refused() -> None:
+    for message, arguments in (
+            ("three gates of 30 cells, 32 apart, are longer than a register, 64",
+             (30, LstmPlaces(0, 32, 0, 0), -11)),
+            ("a cell state of scale 2\\^-9: expected 2\\^-15 to 2\\^-10",
+             (8, LstmPlaces(0, 8, 0, 0), -9))):
+        with pytest.raises(ProgramError, match=message):
+            lstm_cell(PRESETS["small"], *arguments, Rescaling((1 << 30, 0)))
