@@ -95,7 +95,17 @@ class _Nets:
     def _is_gate(self, cell: str) -> bool:
         return self.cells[cell]["type"] in self._logic.gates
 
-    def decides(self, load: _Load) -> bool:
+    def deciding(self, loads: list[_Load]) -> list[_Load]:
+        """The loads that decide, and with them the gates, if those that do not are few: beside
+        hundreds of enables a lone gate is no part of a word."""
+        moved = [load for load in loads if not self._decides(load)]
+        gates = {load for load in moved if self._is_gate(load.cell)}
+        if len(gates) < BULK:
+            moved = [load for load in moved if load not in gates]
+        kept = set(moved)
+        return [load for load in loads if load not in kept]
+
+    def _decides(self, load: _Load) -> bool:
         """Whether what the load makes of the bit goes on to much else, or is a single state."""
         kind = self.cells[load.cell]["type"]
         if kind in self._logic.chains:
@@ -119,7 +129,7 @@ def split_fanout(module: dict[str, Any], logic: Logic) -> int:
         if driver is None or len(nets.loads[bit]) < MANY:
             continue
         cell = nets.cells[driver.cell]
-        deciding = [load for load in nets.loads[bit] if nets.decides(load)]
+        deciding = nets.deciding(nets.loads[bit])
         if (cell["type"] not in logic.copied or not deciding
                 or len(nets.loads[bit]) - len(deciding) < BULK):
             continue

@@ -52,11 +52,24 @@ def test_what_decides_gets_a_driver_of_its_own() -> None:
 
 
 def test_a_copy_must_be_worth_its_place() -> None:
-    few_loads, only_moved = _module(enabled=9, decided=8), _module(enabled=40, decided=1)
+    few_loads, only_moved = _module(enabled=9, decided=8), _module(enabled=40, decided=0)
+    del only_moved["cells"]["decide"]
     for module in (few_loads, only_moved):
         before = copy.deepcopy(module)
         assert split_fanout(module, logic) == 0
         assert module == before
+
+
+def test_a_lone_gate_decides_and_the_gates_of_a_word_do_not() -> None:
+    module = _module(enabled=40, decided=1)
+    assert split_fanout(module, logic) == 1
+    assert module["cells"]["decide"]["connections"]["A"] != [OUTPUT]
+    module = _module(enabled=40, decided=1)
+    for number in range(20):
+        module["cells"][f"bit_{number}"] = _cell("LUT4", {"A": OUTPUT}, {"Z": 200 + number})
+        module["cells"][f"kept_{number}"] = _cell(
+            "TRELLIS_FF", {"CLK": CLOCK, "DI": 200 + number}, {"Q": 300 + number})
+    assert split_fanout(module, logic) == 0
 
 
 def test_what_feeds_a_copy_may_need_one_too() -> None:
@@ -74,6 +87,7 @@ def test_what_feeds_a_copy_may_need_one_too() -> None:
 
 def test_blocks_of_memory_share_a_register_by_32() -> None:
     module = _module(enabled=0, decided=0)
+    del module["cells"]["decide"]
     for number in range(100):
         module["cells"][f"memory.0.{number}"] = _cell(
             "DP16KD", {"CLKA": CLOCK, "ADA0": OUTPUT}, {"DOA0": 10 + number})
