@@ -134,11 +134,13 @@ class Rig:
         if latency == (0, 0):
             latency = (config.memory_latency, config.memory_latency)
         self.memory = random_memory(env.rng)
-        self.emulator = Watched(config, np.frombuffer(bytearray(self.memory), np.uint8))
+        self.base = base = env.rng.randrange(1 << 16) << 16   # anywhere on either side
+        self.emulator = Watched(config, np.frombuffer(bytearray(self.memory), np.uint8), base=base)
         self.emulator.state = "stalled" if stall or latency[0] < latency[1] else "free"
         size = config.read_bytes
         self.read = ReadServer(
-            env, "read", lambda a: int.from_bytes(self.memory[a:a + size], "little"), stall,
+            env, "read",
+            lambda a: int.from_bytes(self.memory[a - base:a - base + size], "little"), stall,
             latency)
         layout = write_port(config).members["request"].signature.members["payload"].shape
         self.write = WriteServer(env, "write", layout, self._written, stall)
@@ -157,10 +159,11 @@ class Rig:
 
     def _written(self, item: dict[str, int]) -> None:
         size = config_of(self.env).write_bytes
-        assert item["address"] + size <= PROGRAM_AT, "a write outside the programs' window"
+        first = item["address"] - self.base
+        assert 0 <= first <= PROGRAM_AT - size, "a write outside the programs' window"
         for i in range(size):
             if item["mask"] >> i & 1:
-                self.memory[item["address"] + i] = item["data"] >> 8 * i & 255
+                self.memory[first + i] = item["data"] >> 8 * i & 255
 
     async def run(self, program: list[bytes], entry: int | None = None,
                   load: bool = True) -> tuple[int, int]:
@@ -171,8 +174,8 @@ class Rig:
         code = b"".join(program)
         if load:
             self.memory[PROGRAM_AT:PROGRAM_AT + len(code)] = code
-        self.commands.send([{"address": PROGRAM_AT, "count": len(program) if load else 0,
-                             "entry": entry}])
+        self.commands.send([{"address": self.base + PROGRAM_AT,
+                             "count": len(program) if load else 0, "entry": entry}])
         await self.commands.drain()
         began = self.commands.cycles[-1]
         self.odd = bool(began % 2)
@@ -210,7 +213,7 @@ async def programs_equal_the_emulator(dut: Any, memory: tuple[float, tuple[int, 
     for index in range(PROGRAMS):
         loaded = env.rng.random() < 0.9
         if loaded:
-            program = random_program(env.rng, config_of(env))
+            program = random_program(env.rng, config_of(env), base=rig.base)
             entry = env.rng.randrange(isa.STORE_INSTRUCTIONS - len(program))
         else:   # what ran before is there still
             cover("kept_program")
@@ -256,9 +259,9 @@ async def refuses_illegal_instructions(dut: Any) -> None:
     for number in illegal_instructions(env.rng):
         code = number.to_bytes(isa.VECTOR_BYTES, "little")
         assert isa.illegal(isa.decode(code)), f"{number:#x} is legal"
-        program = random_program(env.rng, config, 4)[:-1]
+        program = random_program(env.rng, config, 4, rig.base)[:-1]
         rig.emulator.run([*program, control(Control.END)])
-        behind = random_program(env.rng, config, 4)
+        behind = random_program(env.rng, config, 4, rig.base)
         _, error = await rig.run([*moved(program, 0), code, *moved(behind, 0)], 0)
         check(error, 1, f"error of {number:#x}")
         rig.compare(f"{number:#x}")
@@ -283,7 +286,7 @@ async def waits_for_the_blocks(dut: Any) -> None:
     rig = await Rig.make(env, *EXACT)
     for _ in range(8):
         env.set("grant", 0)
-        program = random_program(env.rng, config_of(env), 4)
+        program = random_program(env.rng, config_of(env), 4, rig.base)
         running = cocotb.start_soon(rig.run(moved(program, 7), 7))
         delay = env.rng.randrange(60, 200)
         before = bytes(rig.memory)

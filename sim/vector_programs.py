@@ -45,8 +45,8 @@ def control(kind: Control, c: int = 0, immediate: int = 0) -> Values:
 class _Writer:
     """A program as it grows."""
 
-    def __init__(self, rng: random.Random, config: AcceleratorConfig) -> None:
-        self.rng, self.config = rng, config
+    def __init__(self, rng: random.Random, config: AcceleratorConfig, base: int) -> None:
+        self.rng, self.config, self.base = rng, config, base
         self.items: list[Values] = []
         # A few registers, so that results are used soon and often.
         self.registers = rng.sample(range(isa.SCALAR), 5) + rng.sample(range(isa.SCALAR, 32), 3)
@@ -58,7 +58,8 @@ class _Writer:
 
     def address(self, c: int) -> None:
         """An address with room for all that a program may step over."""
-        self.items.append(control(Control.SET, c, self.rng.randrange(PROGRAM_AT - 6144)))
+        address = self.base + self.rng.randrange(PROGRAM_AT - 6144)
+        self.items.append(control(Control.SET, c, address - ((address >> 31) << 32)))
 
     def transfer(self, opcode: Opcode) -> None:
         rng = self.rng
@@ -81,6 +82,8 @@ class _Writer:
     def compute(self) -> None:
         rng, registers = self.rng, self.registers
         factor = rng.choice(list(Factor))
+        if rng.random() < 0.2:   # plain numbers, as they were loaded
+            factor = Factor.ONE
         d, b = rng.choice(registers), rng.choice(registers)
         if factor == Factor.TABLE_256:
             b = rng.choice([first for first in (0, 8, 16) if not first <= d < first + 8])
@@ -90,12 +93,26 @@ class _Writer:
         self.items.append({
             "opcode": Opcode.COMPUTE,
             "function": rng.choice([Function.ADD] * 4 + list(Function)), "factor": factor,
-            "shift": rng.choice([Shift.LOW] * 2 + list(Shift)),
+            "shift": rng.choice([Shift.LOW] * (20 if factor == Factor.ONE else 2) + list(Shift)),
             "negate": rng.randrange(2), "addend": rng.choice(list(Addend)),
             "reduce": rng.choice([Reduce.NONE] * 4 + [Reduce.GROUPS, Reduce.LANES]),
             "tail": int(rng.random() < 0.3), "d": d, "a": rng.choice(registers),
             "b": b,
             "immediate": number(rng)})
+
+    def skip(self) -> None:
+        """A jump forward over an instruction, or, if the counter was 1, none."""
+        c = self.rng.randrange(isa.CONTROL_REGISTERS)
+        self.items.append(control(Control.SET, c, self.rng.choice([1, 0, number(self.rng)])))
+        self.items.append(control(Control.NEXT, c, len(self.items) + 2))
+        self.compute()
+
+    def save(self) -> None:
+        """Everything that the registers hold goes to memory."""
+        for register in self.registers:
+            self.address(0)
+            self.items.append({"opcode": Opcode.STORE, "function": Width.INT32, "b": 0,
+                               "immediate": 0, "a": register})
 
     def loop(self, body: Callable[[], None]) -> None:
         c = self.rng.randrange(isa.CONTROL_REGISTERS)
@@ -116,9 +133,13 @@ def clearing(lanes: int) -> list[Values]:
             control(Control.END)]
 
 
-def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16) -> list[Values]:
-    """A program of about ``size`` computations between loads and stores, ending in END."""
-    writer = _Writer(rng, config)
+def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16,
+                   base: int = 0) -> list[Values]:
+    """A program of about ``size`` computations between loads and stores, ending in END.
+
+    It uses PROGRAM_AT bytes from address ``base`` on.
+    """
+    writer = _Writer(rng, config, base)
     writer.length()
     for _ in range(rng.randint(1, 3)):
         writer.transfer(Opcode.LOAD)
@@ -133,6 +154,8 @@ def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16
             elif kind < 0.16:
                 writer.items.append(control(Control.ADD, rng.randrange(isa.CONTROL_REGISTERS),
                                             rng.randrange(16)))
+            elif kind < 0.2:
+                writer.skip()
             else:
                 writer.compute()
 
@@ -141,7 +164,8 @@ def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16
         writer.loop(body)
     else:
         body()
-    for _ in range(rng.randint(1, 4)):
+    for _ in range(rng.randint(1, 3)):
         writer.transfer(Opcode.STORE)
+    writer.save()
     writer.items.append(control(Control.END))
     return writer.items

@@ -75,14 +75,14 @@ def _combine(values: Values, whole: np.ndarray, up: np.ndarray, y: np.ndarray) -
 class VectorEmulator:
     """A vector unit with its registers, tables and program store, before a device memory.
 
-    ``memory``: uint8 array, changed in place; addresses are offsets in it. ``words``: the lanes'
-    memories, int64 [WORDS, lanes] within 32 bits. What was never written reads as 0 here; a
+    ``memory``: uint8 array, changed in place, of the bytes from address ``base`` on. ``words``: the
+    lanes' memories, int64 [WORDS, lanes] within 32 bits. What was never written reads as 0 here; a
     program must not depend on it.
     """
 
     def __init__(self, config: AcceleratorConfig, memory: np.ndarray,
-                 limit: int = 10_000_000) -> None:
-        self.config, self.memory, self.limit = config, memory, limit
+                 limit: int = 10_000_000, base: int = 0) -> None:
+        self.config, self.memory, self.limit, self.base = config, memory, limit, base
         self.lanes = config.requant_lanes
         self.words = np.zeros((isa.WORDS, self.lanes), np.int64)
         self.control = [0] * isa.CONTROL_REGISTERS
@@ -237,10 +237,11 @@ class VectorEmulator:
         return address, dtype
 
     def _span(self, address: int, size: int) -> slice:
-        if address + size > len(self.memory):
+        first = address - self.base
+        if not 0 <= first <= len(self.memory) - size:
             raise ProgramError(f"bytes {address:#x} to {address + size:#x} lie outside memory of "
                                f"{len(self.memory):#x}")
-        return slice(address, address + size)
+        return slice(first, first + size)
 
     def _load(self, values: Values) -> None:
         address, dtype = self._element(values)
