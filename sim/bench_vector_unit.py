@@ -299,3 +299,30 @@ async def waits_for_the_blocks(dut: Any) -> None:
         rig.emulator.run(program)
         rig.compare("a program with a late grant")
         cover("grant_late")
+
+
+@cocotb.test()
+async def counts_leading_zeros_of_every_place(dut: Any) -> None:
+    """In every lane, of numbers with each bit as the highest one, alone and not, and inverted."""
+    env = await start(dut, BENCH)
+    rig = await Rig.make(env, *EXACT)
+    lanes = config_of(env).requant_lanes
+    low = rig.base - ((rig.base >> 31) << 32)
+    for alone in (True, False):
+        for number in range(isa.BLOCK_WORDS * lanes):
+            top = 1 << (number // lanes + number) % 32
+            value = top if alone else top | env.rng.randrange(top)
+            rig.memory[4 * number:4 * number + 4] = value.to_bytes(4, "little")
+        rig.emulator.memory[:] = np.frombuffer(bytes(rig.memory), np.uint8)
+        program = [control(Control.LENGTH, 0, isa.BLOCK_WORDS | lanes << 8),
+                   control(Control.SET, 0, low), control(Control.SET, 1, low + 4096)]
+        program.append({"opcode": Opcode.LOAD, "function": Width.INT32, "d": 1})
+        for negate in (0, 1):
+            program += [{"opcode": Opcode.COMPUTE, "function": Function.LEADING_ZEROS, "d": 2,
+                         "a": 1, "negate": negate},
+                        {"opcode": Opcode.STORE, "function": Width.INT32, "a": 2, "b": 1,
+                         "immediate": 2048}]
+        program.append(control(Control.END))
+        rig.emulator.run(program)
+        await rig.run(moved(program, 0), 0)
+        rig.compare(f"{env.dut_name}: leading zeros")
