@@ -91,7 +91,7 @@ def test_other_text_is_another_build(cache):
     answers = []
     for answer in (7, 8):
         library = device._load(build_library(core_text(answer), CONFIG))
-        handle = library.kaniwa_open(1024, 0, 0, 1, 0.0, 0)
+        handle = library.kaniwa_open(1024, 1, 0, 0, 1, 0.0, 0)
         answers.append(library.kaniwa_csr_read(handle, 0))
         library.kaniwa_close(handle)
     assert answers == [7, 8]
@@ -100,7 +100,7 @@ def test_other_text_is_another_build(cache):
 
 def test_trace_is_a_build_of_its_own_and_writes_a_waveform(cache):
     library = device._load(build_library(core_text(), CONFIG, trace=True))
-    handle = library.kaniwa_open(1024, 0, 0, 1, 0.0, 0)
+    handle = library.kaniwa_open(1024, 1, 0, 0, 1, 0.0, 0)
     assert library.kaniwa_trace(handle, str(cache / "wave.vcd").encode())
     library.kaniwa_csr_read(handle, 0)
     library.kaniwa_close(handle)
