@@ -345,7 +345,7 @@ async def a_long_program_ends_when_all_of_it_retired(dut: Any) -> None:
     setup = Setup(env, None, 0.0)
     count = env.rng.randrange(1025, 2000)
     await setup.begin([encode(legal_layer(env.config, env.rng))] * count)
-    await env.cycles(count * (fetched_words(env.config) + 6) + 20)
+    await env.cycles(count * (fetched_words(env.config) + 5 + env.config.memory_latency) + 20)
     for wrong in (count ^ 1 << bit for bit in range(16)):
         env.set("retired", wrong)
         await env.cycles(2)
