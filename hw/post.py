@@ -23,10 +23,10 @@ class Post(wiring.Component):
 
     requant_cycles = 1: a beat a cycle, from block to block and pixel to pixel, and two idle cycles
     between instructions. A beat of an ADD passes the requantizer twice, so one in two cycles, and
-    the next instruction starts when the last sum has gone round (11 cycles). Latency from result
-    to beat: 11 cycles (10 without elementwise), 22 with ADD. MUL takes the same way as ADD: what
-    comes round is a product in place of a sum. With elementwise ``o.payload`` comes from a memory
-    late in its cycle: a register is to follow it at once.
+    the next instruction starts a cycle after the last sum has gone round (11 cycles). Latency from
+    result to beat: 11 cycles (10 without elementwise), 22 with ADD. MUL takes the same way as ADD:
+    what comes round is a product in place of a sum. With elementwise ``o.payload`` comes from a
+    memory late in its cycle: a register is to follow it at once.
     requant_cycles = C > 1: a beat in C cycles, or one ADD beat in 2C + 7.
 
     Settings travel with the beats; those of the sum stay with the instruction, which is why it

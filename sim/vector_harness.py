@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module
-from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out, connect, flipped
+from amaranth.lib.wiring import Component, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.multiplier import WideProduct
-from kaniwa.hw.vector_unit import VectorUnit, command_layout
+from kaniwa.hw.vector_unit import VectorUnit
 
 __all__ = ["VectorHarness"]
 
@@ -25,19 +23,13 @@ class VectorHarness(Component):
 
     def __init__(self, config: AcceleratorConfig, wide: Any = WideProduct):
         self._config, self._wide = config, wide
-        super().__init__({
-            "i": In(stream.Signature(command_layout())),
-            "idle": Out(1),
-            "error": Out(1),
-            "read": Out(read_port(config)),
-            "write": Out(write_port(config)),
-            "request": Out(1),
-            "grant": In(1),
-        })
+        self._unit = VectorUnit(config)
+        super().__init__({name: member for name, member in self._unit.signature.members.items()
+                          if not name.startswith("block_")})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.unit = unit = VectorUnit(self._config)
+        m.submodules.unit = unit = self._unit
         connect(m, flipped(self.i), unit.i)
         connect(m, unit.read, flipped(self.read))
         connect(m, unit.write, flipped(self.write))
