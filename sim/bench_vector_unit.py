@@ -31,7 +31,7 @@ CONFIGS = {
                           write_bytes=8),
 }
 # Programs of each stall on each device; the full form is 3 * 4 * 200 = 2,400.
-PROGRAMS = int(os.environ.get("KANIWA_VECTOR_PROGRAMS", "150"))
+PROGRAMS = int(os.environ.get("KANIWA_VECTOR_PROGRAMS", "600"))
 EXACT = (0.0, (0, 0))   # memory never waits, and has the latency of the config
 STALLS = [EXACT, (0.0, (3, 12)), (0.3, (1, 2)), (0.6, (1, 9))]
 
