@@ -27,9 +27,9 @@ cells = {
     "LUT4": {"lut": 1}, "CCU2C": {"lut": 2}, "TRELLIS_DPR16X4": {"lut": 6}, "TRELLIS_FF": {"ff": 1},
     "DP16KD": {"bram": 1}, "PDPW16KD": {"bram": 1}, "MULT18X18D": {"dsp": 1},
 }
-logic = Logic(gates=frozenset({"LUT4", "PFUMX", "L6MUX21", "CCU2C"}), chains=frozenset({"CCU2C"}),
-              registers=frozenset({"TRELLIS_FF"}), copied=frozenset({"LUT4", "TRELLIS_FF"}),
-              data=frozenset({"DI", "M"}), memories=frozenset({"DP16KD", "PDPW16KD"}))
+logic = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
+              registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
+              memories=("DP16KD", "PDPW16KD"))
 bels = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D"}
 reduce = {
     "lut": "out_lanes, dot_width or requant_lanes",

@@ -27,12 +27,12 @@ class Logic(NamedTuple):
     """A family's cell types: ``gates`` are without registers; ``copied`` are those with one output
     and no side effect, which may be there twice; of ``registers`` the pins ``data`` are state."""
 
-    gates: frozenset[str]
-    chains: frozenset[str]   # those of ``gates`` that are parts of carry chains
-    registers: frozenset[str]
-    copied: frozenset[str]
-    data: frozenset[str]
-    memories: frozenset[str]
+    gates: tuple[str, ...]
+    chains: tuple[str, ...]   # those of ``gates`` that are parts of carry chains
+    registers: tuple[str, ...]
+    copied: tuple[str, ...]
+    data: tuple[str, ...]
+    memories: tuple[str, ...]
 
 
 class _Load(NamedTuple):

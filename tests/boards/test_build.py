@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,15 @@ def test_rtlil_is_the_same_twice(board: str) -> None:
     once, again = (design_files(chosen, TINY, chosen.clock_mhz("")) for _ in range(2))
     assert once == again
     assert "/" not in "".join(line for line in once[f"{TOP}.il"].splitlines() if "src" in line)
+
+
+def test_what_names_a_cached_step_is_the_same_in_each_process() -> None:
+    code = ("from kaniwa.boards.family import load_family\n"
+            "print([load_family(name).logic for name in ('ecp5', 'ice40', 'gowin')])")
+    seen = {subprocess.run([sys.executable, "-c", code], check=True, capture_output=True,
+                           env=os.environ | {"PYTHONHASHSEED": seed}).stdout
+            for seed in ("1", "2", "3")}
+    assert len(seen) == 1 and b"TRELLIS_FF" in seen.pop()
 
 
 @pytest.mark.parametrize("board", BOARDS)
