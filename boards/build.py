@@ -14,9 +14,11 @@ import re
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +89,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     counts = netlist.counts(family.cells)
     _check_fit(board, family, target, counts)
 
-    placed = {seed: _place(board, family, synthesized, files, mhz, seed, progress)
-              for seed in range(1, seeds + 1)}
+    placed = _place_all(board, family, synthesized, files, mhz, seeds, progress)
     timings = {seed: read_timing(json.loads((folder / "report.json").read_text()), netlist.block)
                for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
@@ -148,8 +149,27 @@ def _synthesize(family: Family, config: AcceleratorConfig, files: Mapping[str, s
     return _kept(f"synthesis-{key}", make)
 
 
+def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[str, str],
+               mhz: float, seeds: int, progress: Progress) -> dict[int, Path]:
+    """The folder of each seed, as many at a time as there are processors.
+
+    Where one fails, or the caller is interrupted, the others end with the next line that they say.
+    """
+    stopped = threading.Event()
+    with ThreadPoolExecutor(min(seeds, len(os.sched_getaffinity(0)))) as pool:
+        running = {seed: pool.submit(_place, board, family, synthesized, files, mhz, seed, progress,
+                                     stopped) for seed in range(1, seeds + 1)}
+        try:
+            wait(running.values(), return_when=FIRST_EXCEPTION)
+            return {seed: future.result() for seed, future in running.items() if future.done()}
+        except BaseException:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, str], mhz: float,
-           seed: int, progress: Progress) -> Path:
+           seed: int, progress: Progress, stopped: threading.Event) -> Path:
     """The folder with the report and the bitstream of a seed."""
     step, pack = family.place(board.device, mhz, seed), family.pack()
     constraints = f"{TOP}.{family.constraints}"
@@ -161,6 +181,8 @@ def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, 
         (folder / constraints).write_text(files[constraints])
 
         def watch(line: str) -> None:
+            if stopped.is_set():
+                raise BuildError(f"seed {seed} was stopped")
             stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
             if stage:
                 progress(f"seed {seed}: {stage[0][6:].strip('. ').lower()}")

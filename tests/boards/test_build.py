@@ -18,7 +18,7 @@ from kaniwa.boards import build as build_module
 from kaniwa.boards import program, tools
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.build import TOP, build, design_files
-from kaniwa.boards.family import load_family
+from kaniwa.boards.family import Step, load_family
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
 from kaniwa.sim.serial_config import SERIAL
@@ -119,7 +119,7 @@ def test_rtlil_is_the_same_twice(board: str) -> None:
 
 
 def test_what_names_a_cached_step_is_the_same_in_each_process() -> None:
-    code = ("from kaniwa.boards.family import load_family\n"
+    code = ("from kaniwa.boards.family import Step, load_family\n"
             "print([load_family(name).logic for name in ('ecp5', 'ice40', 'gowin')])")
     seen = {subprocess.run([sys.executable, "-c", code], check=True, capture_output=True,
                            env=os.environ | {"PYTHONHASHSEED": seed}).stdout
@@ -159,6 +159,27 @@ def test_a_tool_that_fails_is_quoted(tmp_path: Path) -> None:
     assert seen == ["Info: Placing\n", "ERROR: no BELs remaining\n"]
     with pytest.raises(BuildError, match="^yosys failed: exit status 0$"):
         build_module._run("yosys", ["true"], tmp_path, "out", seen.append)
+
+
+def test_a_seed_that_fails_stops_the_others(tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tools, "version", lambda tool: "1")
+    board = load_board("icebreaker")
+    family = load_family(board.family)
+    ready = tmp_path / "ready"
+    shell = (f"if [ $0 = 2 ]; then until test -e {ready}; do echo wait; done; exit 3; fi; "
+             f"touch {ready}; while true; do echo Info: Routing; done")
+    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
+    monkeypatch.setattr(family, "place",
+                        lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
+    synthesized = tmp_path / "synthesis"
+    synthesized.mkdir()
+    (synthesized / f"{TOP}.json").write_text("")
+    with pytest.raises(BuildError, match="^tool failed: exit status 3$"):
+        build_module._place_all(board, family, synthesized, {f"{TOP}.pcf": ""}, 12, 3,
+                                lambda text: None)
+    assert list((tmp_path / "cache" / "bitstreams").iterdir()) == []
 
 
 def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
