@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -25,7 +26,7 @@ from typing import Any
 
 from amaranth import Elaboratable
 
-from kaniwa.boards import fanout, tools
+from kaniwa.boards import fanout, multiplier_sites, tools
 from kaniwa.boards.board import Board
 from kaniwa.boards.family import Family, load_family
 from kaniwa.boards.timing import Timing, read_timing
@@ -84,7 +85,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     family = load_family(board.family)
     progress("elaborating the gateware")
     files = design_files(board, config, mhz)
-    synthesized = _synthesize(family, config, files, progress)
+    synthesized = _synthesize(board, family, config, files, progress)
     netlist = Netlist(json.loads((synthesized / f"{TOP}.json").read_text()), TOP)
     counts = netlist.counts(family.cells)
     _check_fit(board, family, target, counts)
@@ -125,28 +126,31 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
     return {name: plan.files[name] for name in (f"{TOP}.il", f"{TOP}.{family.constraints}")}
 
 
-def _synthesize(family: Family, config: AcceleratorConfig, files: Mapping[str, str],
+def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: Mapping[str, str],
                 progress: Progress) -> Path:
     """The folder with the synthesized netlist."""
     source = files[f"{TOP}.il"]
     script = "\n".join([f"read_rtlil {TOP}.il", *mark_commands(source),
                         f"setattr -unset init a:{UNDEFINED}",
                         *family.synthesis(TOP, config), f"write_json {TOP}.json"]) + "\n"
-    key = _digest([source, script, tools.version("yosys"), family.logic,
-                   Path(fanout.__file__).read_text()])
 
     def make(folder: Path) -> None:
         progress("synthesis")
         (folder / f"{TOP}.il").write_text(source)
         (folder / "synth.ys").write_text(script)
         _run("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json", lambda line: None)
-        if family.logic is not None:
-            netlist = json.loads((folder / f"{TOP}.json").read_text())
-            fanout.split_fanout(netlist["modules"][TOP], family.logic)
-            (folder / f"{TOP}.json").write_text(json.dumps(netlist))
+        netlist = json.loads((folder / f"{TOP}.json").read_text())
+        family.arrange(netlist["modules"][TOP], board.device, config)
+        (folder / f"{TOP}.json").write_text(json.dumps(netlist))
         (folder / f"{TOP}.il").unlink()
 
-    return _kept(f"synthesis-{key}", make)
+    return _kept(f"synthesis-{_synthesis_key(board, family, source, script)}", make)
+
+
+def _synthesis_key(board: Board, family: Family, source: str, script: str) -> str:
+    changes = (fanout, multiplier_sites, sys.modules[family.arrange.__module__])
+    return _digest([source, script, tools.version("yosys"), *board.device,
+                    *(Path(str(module.__file__)).read_text() for module in changes)])
 
 
 def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[str, str],

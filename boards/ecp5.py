@@ -8,7 +8,8 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.family import Step
-from kaniwa.boards.fanout import Logic
+from kaniwa.boards.fanout import Logic, split_fanout
+from kaniwa.boards.multiplier_sites import fix_multipliers
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
@@ -27,9 +28,6 @@ cells = {
     "LUT4": {"lut": 1}, "CCU2C": {"lut": 2}, "TRELLIS_DPR16X4": {"lut": 6}, "TRELLIS_FF": {"ff": 1},
     "DP16KD": {"bram": 1}, "PDPW16KD": {"bram": 1}, "MULT18X18D": {"dsp": 1},
 }
-logic = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
-              registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
-              memories=("DP16KD", "PDPW16KD"))
 bels = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D"}
 reduce = {
     "lut": "out_lanes, dot_width or requant_lanes",
@@ -47,6 +45,16 @@ DISTRIBUTED_WORDS = 64
 # is slow, but now and then a block of RAM ends far from all others: a later netlist came to 69.1
 # MHz with it, to 87.5 with 150.
 TIMING_WEIGHT = 150
+
+# Sites of multiplier blocks of the 85F, left to right: four in nine columns, in each of three rows.
+SITES_85F = tuple(
+    tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for x in (*range(4, 59, 9), *range(69, 115, 9))
+          for offset in (0, 1, 4, 5))
+    for y in (10, 34, 58))
+
+LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
+              registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
+              memories=("DP16KD", "PDPW16KD"))
 
 
 class Ecp5Pll:
@@ -97,6 +105,13 @@ def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
         parameters = f"{top}.accelerator.core.datapath.parameter_buffer"
         commands.insert(0, f'setattr -set ram_style "distributed" {parameters}/m:*')
     return commands
+
+
+def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
+    """Copy what has many loads; lay out the lanes of an array that fills the device with wires."""
+    split_fanout(module, LOGIC)
+    if config.packed_multipliers and "--85k" in device:
+        fix_multipliers(module, "MULT18X18D", SITES_85F)
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:

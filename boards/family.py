@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from amaranth import *
 
-from kaniwa.boards.fanout import Logic
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.multiplier import Multiplier
 
@@ -41,8 +40,8 @@ class Family(Protocol):
 
     ``cells``: for each type of cell that synthesis may leave, what it takes of the device, by kind.
     ``reduce``: what to make smaller, by kind. ``constraints``: suffix of the file with the pins.
-    ``multiplier``: the strategy that makes the products of a config. ``logic``: the cells of which
-    there may be copies, None for a device that has no room for them.
+    ``multiplier``: the strategy that makes the products of a config. ``arrange``: changes to the
+    synthesized netlist (a module of yosys' JSON) before place-and-route.
     """
 
     cells: Mapping[str, Mapping[str, int]]
@@ -50,13 +49,15 @@ class Family(Protocol):
     reduce: Mapping[str, str]
     constraints: str
     memory: Any   # what on-chip device memory is made of
-    logic: Logic | None
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
 
     def pll(self, input_hz: float, output_mhz: float) -> Pll: ...
 
     def synthesis(self, top: str, config: AcceleratorConfig) -> Sequence[str]: ...
+
+    def arrange(self, module: dict[str, Any], device: Sequence[str],
+                config: AcceleratorConfig) -> None: ...
 
     def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...
 

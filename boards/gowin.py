@@ -19,7 +19,6 @@ CAPACITY_GW2A_18 = {"lut": 20736, "ff": 15552, "bram": 46, "dsp": 48}
 
 constraints = "cst"
 memory = OnChipMemory
-logic = None
 # A 16x4 RAM takes the four LUTs of a half slice.
 cells = {
     **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 5)},
@@ -85,6 +84,10 @@ def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
 def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
     return [f"synth_gowin -family gw2a -top {top}"]
+
+
+def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
+    """Leave the netlist as it is."""
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:

@@ -25,7 +25,6 @@ MAPPING = ("&scorr", "&sweep", "&if -g -K 6", "&synch2", "&if -a", "&mfs",
 
 constraints = "pcf"
 memory = SpramMemory
-logic = None
 # A carry shares the logic cell of the LUT behind it.
 cells = {
     "SB_LUT4": {"lut": 1}, "SB_RAM40_4K": {"bram": 1}, "SB_SPRAM256KA": {"spram": 1},
@@ -88,6 +87,10 @@ def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
     # Without -dsp, whose pass takes the clock off blocks that are there already.
     return [f"scratchpad -set abc9.script +{';'.join(MAPPING).replace(' ', ',')}",
             f"synth_ice40 -device u -top {top}"]
+
+
+def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
+    """Leave the netlist as it is."""
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from kaniwa.boards.ecp5 import logic
+from kaniwa.boards.ecp5 import LOGIC
 from kaniwa.boards.fanout import split_fanout
 
 CLOCK, DATA, OUTPUT = 2, 3, 4   # of the flip-flop whose output has many loads
@@ -37,7 +37,7 @@ def _module(enabled: int, decided: int) -> dict[str, Any]:
 def test_what_decides_gets_a_driver_of_its_own() -> None:
     module = _module(enabled=40, decided=8)
     before = copy.deepcopy(module)
-    assert split_fanout(module, logic) == 1
+    assert split_fanout(module, LOGIC) == 1
     cells = module["cells"]
     second = cells["room_copy"]["connections"].pop("Q")
     assert second != [OUTPUT] and second[0] not in before["netnames"]["all"]["bits"]
@@ -56,20 +56,20 @@ def test_a_copy_must_be_worth_its_place() -> None:
     del only_moved["cells"]["decide"]
     for module in (few_loads, only_moved):
         before = copy.deepcopy(module)
-        assert split_fanout(module, logic) == 0
+        assert split_fanout(module, LOGIC) == 0
         assert module == before
 
 
 def test_a_lone_gate_decides_and_the_gates_of_a_word_do_not() -> None:
     module = _module(enabled=40, decided=1)
-    assert split_fanout(module, logic) == 1
+    assert split_fanout(module, LOGIC) == 1
     assert module["cells"]["decide"]["connections"]["A"] != [OUTPUT]
     module = _module(enabled=40, decided=1)
     for number in range(20):
         module["cells"][f"bit_{number}"] = _cell("LUT4", {"A": OUTPUT}, {"Z": 200 + number})
         module["cells"][f"kept_{number}"] = _cell(
             "TRELLIS_FF", {"CLK": CLOCK, "DI": 200 + number}, {"Q": 300 + number})
-    assert split_fanout(module, logic) == 0
+    assert split_fanout(module, LOGIC) == 0
 
 
 def test_what_feeds_a_copy_may_need_one_too() -> None:
@@ -79,7 +79,7 @@ def test_what_feeds_a_copy_may_need_one_too() -> None:
     for number in range(40):
         module["cells"][f"word_{number}"]["connections"]["CE"] = [100]
     module["cells"]["decide"]["connections"]["A"] = [100]
-    assert split_fanout(module, logic) == 1
+    assert split_fanout(module, LOGIC) == 1
     assert module["cells"]["gate_copy"]["connections"]["A"] == [OUTPUT]
     assert module["cells"]["decide"]["connections"]["A"] == (
         module["cells"]["gate_copy"]["connections"]["Z"])
@@ -91,7 +91,7 @@ def test_blocks_of_memory_share_a_register_by_32() -> None:
     for number in range(100):
         module["cells"][f"memory.0.{number}"] = _cell(
             "DP16KD", {"CLKA": CLOCK, "ADA0": OUTPUT}, {"DOA0": 10 + number})
-    assert split_fanout(module, logic) == 3
+    assert split_fanout(module, LOGIC) == 3
     cells = module["cells"]
     for first in range(0, 100, 32):
         driver = cells[f"room_copy_{first}" if first else "room"]["connections"]

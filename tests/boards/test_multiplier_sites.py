@@ -37,8 +37,20 @@ def test_lanes_of_an_instance_with_several_channels_are_told_apart() -> None:
         "X0/Y0", "X1/Y0", "X0/Y1", "X1/Y1", "X2/Y0", "X3/Y0"]
 
 
+def test_the_requantizer_lies_in_the_middle() -> None:
+    lanes = [f"mac_array.multiplier_{lane}.block_{product}.block"
+             for lane in range(2) for product in range(2)]
+    requantizer = [f"post.requantizer.block_{lane}_{part}.block"
+                   for part in ("low", "high") for lane in (1, 0)]
+    module = _module([*requantizer, *lanes])
+    assert fix_multipliers(module, "MUL", [[f"S{n}" for n in range(8)]]) == 8
+    sites = _sites(module)
+    assert [sites[name] for name in lanes] == ["S0", "S1", "S6", "S7"]
+    assert [sites[name] for name in requantizer] == ["S5", "S3", "S4", "S2"]
+
+
 def test_other_cells_are_left_to_the_placer() -> None:
-    module = _module(["post.requantizer.block_0_low.block", "mac_array.multiplier_0.total"])
+    module = _module(["post.scale.block_0_low.block", "mac_array.multiplier_0.total"])
     assert fix_multipliers(module, "MUL", ROWS) == 0 and not _sites(module)
     module = _module(["mac_array.multiplier_0.block_0.block"])
     assert fix_multipliers(module, "OTHER", ROWS) == 0 and not _sites(module)
