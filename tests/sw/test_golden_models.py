@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +53,8 @@ def test_resnet8_classifies_the_ten_images(models: Path) -> None:
     graph = load_model(models / "mlperf_ic_resnet8.tflite")
     path = models / "inputs/resnet8_ten.npz"
     samples = load_inputs(path, [graph.tensors[i] for i in graph.inputs])
-    outputs, seconds = [], []
-    for sample in samples:
-        start = time.process_time()
-        outputs.append(golden.run(graph, sample, keep=graph.outputs)[graph.outputs[0]][0])
-        seconds.append(time.process_time() - start)
-    # The best of ten: on a busy machine the threads of BLAS burn time waiting for each other.
-    assert min(seconds) < 0.3
+    outputs = [golden.run(graph, sample, keep=graph.outputs)[graph.outputs[0]][0]
+               for sample in samples]
     np.testing.assert_array_equal(np.stack(outputs), np.load(path)["expected"])
 
 
