@@ -82,7 +82,7 @@ class CompactSequencer(Component):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
                 m.next = "BEGIN"
-                with m.If(opcode > max(Opcode)):
+                with m.If(opcode > Opcode.LAYER):
                     self._stop(m, ErrorCode.ILLEGAL_OPCODE)
                 with m.Elif(opcode == Opcode.END):
                     m.d.sync += self.done.eq(1)

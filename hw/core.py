@@ -4,7 +4,6 @@ from amaranth import *
 from amaranth.lib.wiring import Component, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import ConfigError
 from kaniwa.hw.array_switch import ArraySwitch
 from kaniwa.hw.compact_core import CompactCore
 from kaniwa.hw.control import Control
@@ -25,6 +24,7 @@ from kaniwa.hw.result_buffer import ResultBuffer
 from kaniwa.hw.sequencer import Sequencer
 from kaniwa.hw.store_dma import StoreDma
 from kaniwa.hw.stream_buffer import StreamBuffer
+from kaniwa.hw.vector_share import VectorShare
 from kaniwa.hw.weight_decoder import WeightDecoder
 from kaniwa.hw.weight_ring import WeightRing
 from kaniwa.hw.window import Window
@@ -47,8 +47,6 @@ class Core(Component):
 
     def __init__(self, config: AcceleratorConfig, *, build_id: int = 0, clock_hz: int = 0,
                  counter_tags: int = 1024, multiplier=PlainMultiplier, outside: bool = True):
-        if config.vector_unit:
-            raise ConfigError("vector_unit must be false: the core does not carry it yet")
         self._config = config
         self._outside = outside
         self._control = Control(config, build_id=build_id, clock_hz=clock_hz)
@@ -80,8 +78,13 @@ class Core(Component):
 
         load, decoder = self._wire_inputs(datapath, memory)
         array, results = self._wire_array(datapath, load, decoder)
+        ports = memory
+        if self._config.vector_unit:
+            datapath.submodules.vector = ports = VectorShare(self._config)
         post, store, operand_idle = self._wire_results(
-            datapath, memory, queues, array, results, decoder)
+            datapath, ports, queues, array, results, decoder)
+        if self._config.vector_unit:
+            self._wire_vector(datapath, ports, memory, sequencer, post, store)
         units = {"load": load, "weights": decoder, "array": array, "post": post, "store": store}
         for unit, block in units.items():
             connect(datapath, queues[unit].o, block.i_instruction)
@@ -167,8 +170,11 @@ class Core(Component):
             ]
         return array, results
 
-    def _wire_results(self, m, memory, queues, array, results, decoder):
-        """Result slots through requantization to device memory, and what else post needs."""
+    def _wire_results(self, m, ports, queues, array, results, decoder):
+        """Result slots through requantization to device memory, and what else post needs.
+
+        ``ports`` has the memory ports of the operand unit and of the results.
+        """
         config = self._config
         m.submodules.parameter_buffer = parameters = ParameterBuffer(config)
         m.submodules.post = post = Post(config, self._multiplier)
@@ -180,7 +186,7 @@ class Core(Component):
         m.submodules.beat_buffer = beats = StreamBuffer(beat_layout(config))
         connect(m, post.o, beats.i)
         connect(m, beats.o, store.i)
-        connect(m, store.memory, memory.results)
+        connect(m, store.memory, ports.results)
         m.d.comb += [
             parameters.read_enable.eq(post.parameter_read),
             parameters.read_index.eq(post.parameter_index),
@@ -195,7 +201,7 @@ class Core(Component):
             return post, store, Const(1)
         m.submodules.operand = operand = OperandDma(config)
         connect(m, queues["operand"].o, operand.i_instruction)
-        connect(m, operand.memory, memory.operand)
+        connect(m, operand.memory, ports.operand)
         connect(m, operand.o, post.i_operand)
         m.d.comb += [
             operand.retired.eq(store.retired),
@@ -204,6 +210,20 @@ class Core(Component):
             operand.watermark_valid.eq(store.watermark_valid),
         ]
         return post, store, operand.idle
+
+    def _wire_vector(self, m, vector, memory, sequencer, post, store):
+        """The vector unit, which the sequencer runs while nothing else does."""
+        connect(m, vector.read, memory.operand)
+        connect(m, vector.write, memory.results)
+        connect(m, vector.blocks, post.vector)
+        connect(m, sequencer.o_vector, vector.i)
+        m.d.comb += [
+            vector.active.eq(sequencer.vector_active),
+            sequencer.vector_idle.eq(vector.idle),
+            sequencer.vector_error.eq(vector.error),
+            store.vector_retire.eq(sequencer.vector_retire),
+            store.vector_tag.eq(sequencer.vector_tag),
+        ]
 
     def _wire_counters(self, m, control, load, array, post, store):
         m.submodules.counters = counters = Counters(self._counter_tags)

@@ -7,11 +7,13 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import unit_fields
+from kaniwa.vector.isa import STORE_INSTRUCTIONS
 
 __all__ = ["core_ports", "read_port", "write_port", "unit_layout", "chunk_layout",
            "parameter_layout", "step_layout", "gather_layout", "array_layout", "pool_layout",
            "beat_layout", "result_layout", "line_position_bits", "line_lane_bits",
-           "products_layout", "ring_use_layout", "array_controller_signature"]
+           "products_layout", "ring_use_layout", "array_controller_signature",
+           "vector_command_layout", "vector_blocks"]
 
 
 def core_ports(config: AcceleratorConfig) -> dict:
@@ -241,4 +243,27 @@ def beat_layout(config: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout({
         "values": data.ArrayLayout(signed(8), config.requant_lanes),
         "count": range(config.requant_lanes + 1),
+    })
+
+
+def vector_command_layout() -> data.StructLayout:
+    """Load ``count`` instructions (or none) from byte ``address`` on to ``entry`` of the store, and
+    run from ``entry`` on."""
+    return data.StructLayout({
+        "address": unsigned(32), "count": range(STORE_INSTRUCTIONS + 1),
+        "entry": range(STORE_INSTRUCTIONS),
+    })
+
+
+def vector_blocks(config: AcceleratorConfig) -> Signature:
+    """Another user of the requantizer's multiplier blocks: two a lane, which share ``b``.
+
+    While ``select`` is 1 the blocks multiply ``a`` and ``b``, with a latency of 2.
+    """
+    lanes = config.requant_lanes
+    return Signature({
+        "select": Out(1),
+        "a": Out(data.ArrayLayout(signed(18), 2 * lanes)),
+        "b": Out(data.ArrayLayout(signed(18), lanes)),
+        "p": In(data.ArrayLayout(signed(36), 2 * lanes)),
     })

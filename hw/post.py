@@ -6,7 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.elementwise import Elementwise, table_layout
-from kaniwa.hw.interfaces import beat_layout, parameter_layout, result_layout, unit_layout
+from kaniwa.hw.interfaces import (
+    beat_layout,
+    parameter_layout,
+    result_layout,
+    unit_layout,
+    vector_blocks,
+)
 from kaniwa.hw.multiplier import PlainMultiplier
 from kaniwa.hw.operand_queue import OperandQueue
 from kaniwa.hw.requantizer import Requantizer, settings_layout
@@ -32,7 +38,7 @@ class Post(wiring.Component):
     Settings travel with the beats; those of the sum stay with the instruction, which is why it
     waits. ``done`` counts instructions whose last beat has left ``o``. A block starts a cycle after
     all its parameter words are written; an instruction's are released after the start of its last
-    beat.
+    beat. With vector_unit the requantizer's ``vector`` is one of ours, for use while ``idle``.
     """
 
     def __init__(self, config: AcceleratorConfig, multiplier=PlainMultiplier):
@@ -62,6 +68,7 @@ class Post(wiring.Component):
             "done": Out(16),
             "waiting_for_store": Out(1),
             "idle": Out(1),
+            **({"vector": In(vector_blocks(config))} if config.vector_unit else {}),
         })
 
     def elaborate(self, platform):
@@ -69,6 +76,8 @@ class Post(wiring.Component):
         m.submodules.requantizer = requantizer = Requantizer(
             self.config, self._tag, self._multiplier,
             self.config.elementwise and self.config.elementwise_multiply)
+        if self.config.vector_unit:
+            wiring.connect(m, wiring.flipped(self.vector), requantizer.vector)
 
         now = Signal(unit_layout("post"), reset_less=True)
         # The beat whose parameters are at parameter_data.

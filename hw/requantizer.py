@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.adders import above, times, weighted, wire
+from kaniwa.hw.interfaces import vector_blocks
 from kaniwa.hw.multiplier import PlainMultiplier
 from kaniwa.hw.stream_buffer import StreamBuffer
 from kaniwa.isa import FACTOR_BITS, Rounding
@@ -69,6 +70,8 @@ class Requantizer(wiring.Component):
     requant_cycles, latency requant_cycles + 5, adders only. Bits of ``multiplier`` from
     multiplier_bits up are ignored. With ``products`` the values may come from multipliers, late in
     the cycle: they are chosen in the next one.
+
+    With vector_unit there is ``vector``, which may have the blocks while no vector is in here.
     """
 
     def __init__(self, config: AcceleratorConfig, tag=8, multiplier=PlainMultiplier,
@@ -79,6 +82,7 @@ class Requantizer(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(requantizer_layout(config, tag, products))),
             "o": Out(stream.Signature(requantized_layout(config, tag))),
+            **({"vector": In(vector_blocks(config))} if config.vector_unit else {}),
         })
 
     def elaborate(self, platform):
@@ -145,6 +149,8 @@ class Requantizer(wiring.Component):
                             (block_high, new_value[LIMB:].as_signed())):
             m.d.comb += [block.enable.eq(advance), block.a.eq(limb),
                          block.b.eq(new_multiplier[low_bits:])]
+        if self.config.vector_unit:
+            self._lend(m, lane, block_low, block_high)
         product_low, product_high = block_low.p[:2 * LIMB], block_high.p[:32].as_signed()
         correction = Signal(signed(2), reset_less=True)
         digits = [multiplier[i:min(i + DIGIT, low_bits)] for i in range(0, low_bits, DIGIT)]
@@ -175,6 +181,14 @@ class Requantizer(wiring.Component):
                 total.eq(new_total),
             ]
         return total
+
+    def _lend(self, m, lane, *blocks):
+        """Let ``vector`` have the blocks of a lane. They are enabled, as nothing waits in here."""
+        vector = self.vector
+        for number, block in enumerate(blocks, len(blocks) * lane):
+            with m.If(vector.select):
+                m.d.comb += [block.a.eq(vector.a[number]), block.b.eq(vector.b[lane])]
+            m.d.comb += vector.p[number].eq(block.p)
 
     def _multiply_serially(self, m, advance):
         """requant_cycles cycles of a few multiplier bits each, low ones first."""

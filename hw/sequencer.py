@@ -6,9 +6,10 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import read_port, unit_layout
+from kaniwa.hw.interfaces import read_port, unit_layout, vector_command_layout
 from kaniwa.hw.memory import READERS
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, UNITS, ErrorCode, Field, Mode, Opcode
+from kaniwa.vector.isa import STORE_INSTRUCTIONS, VECTOR_BYTES
 
 __all__ = ["Sequencer"]
 
@@ -25,6 +26,10 @@ class Sequencer(Component):
     ``done`` and ``error`` stay until reset. ``error_instruction`` is the index of the instruction
     that is illegal, or that the unit at fault worked on.
     ``start`` counts once after reset; ``program_address`` is a multiple of read_bytes and stable.
+
+    With vector_unit, a VECTOR instruction waits as END does, and goes to ``o_vector`` in the cycle
+    after ``vector_active`` has become 1; that stays until ``vector_idle`` is 1 again. Then
+    ``vector_retire`` is 1 for a cycle with the instruction's tag, and the next one is fetched.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -45,7 +50,19 @@ class Sequencer(Component):
             "error": Out(1),
             "error_code": Out(4),
             "error_instruction": Out(16),
+            **(self._vector_ports() if config.vector_unit else {}),
         })
+
+    @staticmethod
+    def _vector_ports():
+        return {
+            "o_vector": Out(stream.Signature(vector_command_layout())),
+            "vector_idle": In(1),
+            "vector_error": In(1),
+            "vector_active": Out(1),
+            "vector_retire": Out(1),
+            "vector_tag": Out(10),
+        }
 
     def elaborate(self, platform):
         m = Module()
@@ -98,7 +115,8 @@ class Sequencer(Component):
         illegal_opcode = Signal()
         illegal_field = Signal()
         m.d.sync += [
-            illegal_opcode.eq(fields["opcode"] > max(Opcode)),
+            illegal_opcode.eq(fields["opcode"] > (
+                Opcode.VECTOR if self._config.vector_unit else Opcode.LAYER)),
             illegal_field.eq(Cat(self._illegal(fields)).any()),
         ]
         pending = Signal(len(UNITS))   # units that have not taken the instruction yet
@@ -107,6 +125,7 @@ class Sequencer(Component):
             offer = getattr(self, f"o_{unit}")
             m.d.comb += [offer.valid.eq(pending[index]), taken[index].eq(offer.ready)]
 
+        settled = (self.retired == issued) & self.units_idle.all()
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.start):
@@ -122,6 +141,9 @@ class Sequencer(Component):
                     m.next = "ILLEGAL"
                 with m.Elif(fields["opcode"] == Opcode.END):
                     m.next = "END"
+                if self._config.vector_unit:
+                    with m.Elif(fields["opcode"] == Opcode.VECTOR):
+                        m.next = "SETTLE"
                 with m.Elif(illegal_field):
                     m.next = "ILLEGAL"
                 with m.Else():
@@ -133,7 +155,7 @@ class Sequencer(Component):
                     m.d.sync += [issued.eq(issued + 1), *fetch]
                     m.next = "FETCH"
             with m.State("END"):
-                with m.If((self.retired == issued) & self.units_idle.all()):
+                with m.If(settled):
                     m.d.sync += self.done.eq(1)
                     m.next = "DONE"
             with m.State("DONE"):
@@ -146,6 +168,9 @@ class Sequencer(Component):
                                                ErrorCode.ILLEGAL_FIELD)),
                         self.error_instruction.eq(issued),
                     ]
+
+            if self._config.vector_unit:
+                self._vector_states(m, fields, settled, issued, current, fetch)
 
         culprit = {"commands": issued, "operand": current["operand"],
                    "activations": current["load"], "weights": current["weights"]}
@@ -160,6 +185,43 @@ class Sequencer(Component):
             m.d.sync += [self.error.eq(1), self.error_code.eq(ErrorCode.BAD_FORMAT),
                          self.error_instruction.eq(current["weights"])]
         return m
+
+    def _vector_states(self, m, fields, settled, issued, current, fetch):
+        """VECTOR: wait until nothing else runs, run the vector unit, retire."""
+        command = self.o_vector.payload
+        aligned, whole = exact_log2(self._config.read_bytes), exact_log2(VECTOR_BYTES)
+        address, size, entry = (
+            fields[name] for name in ("parameter_address", "parameter_bytes", "block_words"))
+        illegal = Signal()   # of what follows from flip-flops at least two cycles old
+        m.d.sync += illegal.eq(
+            address[:aligned].any() | size[:max(aligned, whole)].any()
+            | ((size >> whole) + entry > STORE_INSTRUCTIONS) | (entry >= STORE_INSTRUCTIONS))
+        m.d.comb += [
+            command.address.eq(address), command.count.eq(size[whole:]), command.entry.eq(entry),
+            self.vector_tag.eq(fields["tag"]),
+        ]
+        with m.State("SETTLE"):
+            with m.If(illegal):
+                m.next = "ILLEGAL"
+            with m.Elif(settled):
+                m.d.sync += [self.vector_active.eq(1), *(index.eq(issued)
+                                                         for index in current.values())]
+                m.next = "GIVE"
+        with m.State("GIVE"):
+            m.d.comb += self.o_vector.valid.eq(1)
+            with m.If(self.o_vector.ready):
+                m.next = "VECTOR"
+        with m.State("VECTOR"):
+            with m.If(self.vector_idle):
+                m.d.sync += self.vector_active.eq(0)
+                with m.If(self.vector_error):
+                    m.d.sync += [self.error.eq(1), self.error_code.eq(ErrorCode.VECTOR),
+                                 self.error_instruction.eq(issued)]
+                    m.next = "DONE"
+                with m.Else():
+                    m.d.sync += [issued.eq(issued + 1), *fetch]
+                    m.d.comb += self.vector_retire.eq(1)
+                    m.next = "FETCH"
 
     def _illegal(self, fields):
         """Conditions under which a LAYER instruction is refused."""

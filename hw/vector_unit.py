@@ -5,25 +5,15 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import read_port, write_port
+from kaniwa.hw.interfaces import read_port, vector_command_layout, write_port
 from kaniwa.hw.vector_control import VectorControl
 from kaniwa.hw.vector_fetch import VectorFetch
 from kaniwa.hw.vector_issue import VectorIssue
 from kaniwa.hw.vector_lane import VectorLane
 from kaniwa.hw.vector_load import PROGRAM, VectorLoad
 from kaniwa.hw.vector_store import VectorStore
-from kaniwa.vector.isa import STORE_INSTRUCTIONS
 
-__all__ = ["VectorUnit", "command_layout"]
-
-
-def command_layout() -> data.StructLayout:
-    """Load ``count`` instructions (or none) from byte ``address`` on to ``entry`` of the store, and
-    run from ``entry`` on."""
-    return data.StructLayout({
-        "address": unsigned(32), "count": range(STORE_INSTRUCTIONS + 1),
-        "entry": range(STORE_INSTRUCTIONS),
-    })
+__all__ = ["VectorUnit"]
 
 
 class VectorUnit(Component):
@@ -46,7 +36,7 @@ class VectorUnit(Component):
         self.config = config
         lanes = config.requant_lanes
         super().__init__({
-            "i": In(stream.Signature(command_layout())),
+            "i": In(stream.Signature(vector_command_layout())),
             "idle": Out(1),
             "error": Out(1),
             "read": Out(read_port(config)),
@@ -69,7 +59,7 @@ class VectorUnit(Component):
         connect(m, load.memory, flipped(self.read))
         connect(m, store.memory, flipped(self.write))
 
-        command = Signal(command_layout(), reset_less=True)
+        command = Signal(vector_command_layout(), reset_less=True)
         begins, run = Signal(), Signal()
         with m.FSM():
             with m.State("IDLE"):

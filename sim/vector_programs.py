@@ -9,7 +9,8 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.vector import isa
 from kaniwa.vector.isa import Addend, Control, Factor, Function, Opcode, Reduce, Shift, Width
 
-__all__ = ["MEMORY_BYTES", "PROGRAM_AT", "random_program", "random_memory", "clearing", "control"]
+__all__ = ["MEMORY_BYTES", "PROGRAM_AT", "random_program", "random_memory", "clearing", "control",
+           "moved"]
 
 MEMORY_BYTES = 1 << 14
 # A program keeps off this part of memory, for programs are loaded from there.
@@ -131,6 +132,14 @@ def clearing(lanes: int) -> list[Values]:
             *({"opcode": Opcode.COMPUTE, "factor": Factor.ZERO, "d": d} for d in range(32)),
             *(control(Control.SET, c) for c in range(isa.CONTROL_REGISTERS)),
             control(Control.END)]
+
+
+def moved(program: list[dict[str, int]], entry: int) -> list[bytes]:
+    """The code of a program that lies from instruction ``entry`` on: its jumps lead there."""
+    return [isa.encode(values | ({"immediate": values["immediate"] + entry}
+                                 if values["opcode"] == Opcode.CONTROL
+                                 and values["function"] == Control.NEXT else {}))
+            for values in program]
 
 
 def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16,

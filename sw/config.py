@@ -66,7 +66,7 @@ class AcceleratorConfig:
     ``LEGAL_RANGES`` lists what each number means and may be. R, the results requantized a cycle,
     is ``requant_lanes / requant_cycles``. ``elementwise_multiply``, products of two tensors, counts
     only with ``elementwise``. ``vector_unit``: programs of integer arithmetic on requant_lanes
-    lanes; no core carries it yet.
+    lanes, not in a compact core.
     """
 
     out_lanes: int = 8

@@ -21,18 +21,18 @@ from kaniwa.cycle_memory import Memory
 from kaniwa.cycle_operand import OperandPath
 from kaniwa.cycle_results import Results
 from kaniwa.cycle_streams import Read
+from kaniwa.cycle_vector import model_vectors
 from kaniwa.cycle_weights import WeightPath
 from kaniwa.instruction import Values
-from kaniwa.isa import COUNTERS
+from kaniwa.isa import COUNTERS, Opcode
 from kaniwa.statistics import RunStatistics
 
 __all__ = ["Timing", "model_run"]
 
-
 def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
               read: Read | None = None, outside: Timing | None = None,
               program_address: int = 0) -> RunStatistics:
-    """Counters of a run of the LAYER ``instructions``; issued and lost add up to the cycles.
+    """Counters of a run of ``instructions``; issued and lost add up to the cycles.
 
     ``read`` gives the program's constants (address, length): the formats of the weight streams are
     guessed without it. ``outside``: timing of outside memory, ideal by default.
@@ -40,6 +40,20 @@ def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
     if config.compact:
         return model_compact(config, instructions, read)
     outside = outside or Timing.of(config)
+
+    def layers(part: Sequence[Values], address: int) -> RunStatistics:
+        return _model_layers(config, part, read, outside, address)
+
+    if all(v["opcode"] == Opcode.LAYER for v in instructions):
+        return layers(instructions, program_address)
+    if read is None:
+        raise ValueError("a VECTOR takes as long as its program says, and there is none")
+    return model_vectors(config, instructions, read, program_address, layers)
+
+
+def _model_layers(config: AcceleratorConfig, instructions: Sequence[Values], read: Read | None,
+                  outside: Timing, program_address: int) -> RunStatistics:
+    """A run of LAYER instructions only."""
     events = Events(watermarks=[([], []) for _ in instructions])
     commands = Commands(config, len(instructions), events, program_address)
     operand = OperandPath(config, instructions, events)

@@ -14,8 +14,9 @@ from kaniwa.emulator_hazards import HazardCheck
 from kaniwa.emulator_layer import PreparedLayer
 from kaniwa.emulator_memory import Fault, Memory
 from kaniwa.emulator_prepare import Tables, prepare
-from kaniwa.errors import DeviceError
-from kaniwa.instruction import pixels
+from kaniwa.emulator_vector import DeviceVectorUnit
+from kaniwa.errors import DeviceError, ProgramError
+from kaniwa.instruction import Values, pixels
 from kaniwa.isa import INSTRUCTION_BYTES, Opcode
 from kaniwa.statistics import RunStatistics
 
@@ -24,11 +25,14 @@ __all__ = ["Emulator"]
 Span = tuple[int, int]  # first address, one past the last
 
 
+Step = PreparedLayer | Values   # a LAYER, or the fields of a VECTOR
+
+
 @dataclass(frozen=True, eq=False)
 class _Prepared:
     """A decoded program; ``source`` are the addresses it was decoded from."""
 
-    layers: list[PreparedLayer]
+    steps: list[Step]
     source: list[Span]
     overwrites_itself: bool
     statistics: RunStatistics
@@ -73,9 +77,13 @@ class Emulator:
         """
         began = time.perf_counter()
         program = self._programs.get(program_address) or self._prepare(program_address)
-        for index, layer in enumerate(program.layers):
+        vector_unit = DeviceVectorUnit(self.config, self._memory, program.source)
+        for index, step in enumerate(program.steps):
             try:
-                layer.run(self._memory)
+                if isinstance(step, PreparedLayer):
+                    step.run(self._memory)
+                else:
+                    vector_unit.call(step)
             except Fault as fault:
                 raise _device_error(index, fault) from None
         if program.overwrites_itself:
@@ -86,10 +94,10 @@ class Emulator:
 
     def _prepare(self, program_address: int) -> _Prepared:
         hazards = HazardCheck(self.config, self._outside, program_address)
-        layers: list[PreparedLayer] = []
+        steps: list[Step] = []
         tables: Tables = {}
         while True:
-            index = len(layers)
+            index = len(steps)
             address = program_address + index * INSTRUCTION_BYTES
             try:
                 values = isa.decode(self._memory.view(address, INSTRUCTION_BYTES).tobytes())
@@ -98,32 +106,45 @@ class Emulator:
                     break
                 check_instruction(self.config, values)
                 hazards.add(values)
-                layer = prepare(self.config, self._memory, values, tables)
-                if self.config.table_banks > 1:     # with one, instructions do not overlap
-                    _check_table_banks(layers, layer)
+                steps.append(self._step(values, tables, steps[-1] if steps else None))
             except Fault as fault:
                 raise _device_error(index, fault) from None
-            layers.append(layer)
         source = [(program_address, address + INSTRUCTION_BYTES)]
-        for layer in layers:
+        for step in steps:
             for which in ("parameter", "weight"):
-                start = layer.values[f"{which}_address"]
-                source.append((start, start + layer.values[f"{which}_bytes"]))
-        statistics = model_run(
-            self.config, [layer.values for layer in layers],
-            lambda address, length: self._memory.view(address, length).tobytes(), self._timing,
-            program_address)
-        program = _Prepared(layers, source, any(_overlap(source, _stored(layer))
-                                                for layer in layers), statistics)
+                start = _values(step)[f"{which}_address"]
+                source.append((start, start + _values(step)[f"{which}_bytes"]))
+        try:
+            statistics = model_run(
+                self.config, [_values(step) for step in steps],
+                lambda address, length: self._memory.view(address, length).tobytes(),
+                self._timing, program_address)
+        except ProgramError:   # a vector program with a fault, at which the run will end
+            statistics = RunStatistics(0, 0, {})
+        overwrites = any(_overlap(source, _stored(step)) for step in steps
+                         if isinstance(step, PreparedLayer))
+        program = _Prepared(steps, source, overwrites, statistics)
         self._programs[program_address] = program
         return program
 
+    def _step(self, values: Values, tables: Tables, before: Step | None) -> Step:
+        """The next instruction, decoded."""
+        if values["opcode"] == Opcode.VECTOR:
+            self._memory.view(values["parameter_address"], values["parameter_bytes"])
+            return values
+        layer = prepare(self.config, self._memory, values, tables)
+        # With one bank, instructions do not overlap.
+        if isinstance(before, PreparedLayer) and self.config.table_banks > 1:
+            _check_table_banks(before, layer)
+        return layer
 
-def _check_table_banks(layers: Sequence[PreparedLayer], layer: PreparedLayer) -> None:
+
+def _values(step: Step) -> Values:
+    return step.values if isinstance(step, PreparedLayer) else step
+
+
+def _check_table_banks(before: PreparedLayer, layer: PreparedLayer) -> None:
     """A table may be replaced while the instruction before is still being requantized."""
-    if not layers:
-        return
-    before = layers[-1]
     bank = before.values["table_bank"] << 1
     used = {bank} if before.table is not None else set()
     if before.operand_table is not None:

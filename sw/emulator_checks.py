@@ -14,6 +14,7 @@ from kaniwa.instruction import (
     Values,
     channels,
     column_window,
+    illegal_vector,
     parameter_words_per_block,
     rows_needed,
     weight_words,
@@ -22,8 +23,14 @@ from kaniwa.isa import FIELDS, ErrorCode, Mode, Opcode, illegal_field
 
 __all__ = ["check_instruction"]
 
+
 def check_instruction(config: AcceleratorConfig, values: Values) -> None:
-    """Raise Fault unless the LAYER instruction is legal on ``config``."""
+    """Raise Fault unless the LAYER or VECTOR instruction is legal on ``config``."""
+    if values["opcode"] == Opcode.VECTOR and config.vector_unit:
+        problem = illegal_vector(config, values)
+        if problem is not None:
+            raise Fault(ErrorCode.ILLEGAL_FIELD, problem)
+        return
     if values["opcode"] != Opcode.LAYER:
         raise Fault(ErrorCode.ILLEGAL_OPCODE, f"opcode {values['opcode']}")
     name = illegal_field(values)

@@ -11,7 +11,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.emulator_memory import Fault, Memory, strided
 from kaniwa.instruction import Values, channels, pixels, rows_needed
-from kaniwa.isa import INSTRUCTION_BYTES, ErrorCode
+from kaniwa.isa import INSTRUCTION_BYTES, ErrorCode, Opcode
 
 __all__ = ["HazardCheck"]
 
@@ -23,14 +23,20 @@ class HazardCheck:
         self._writer = Memory(config, outside, np.int32)  # 1 + index of a byte's last writer
         self._program_address = program_address
         self._count = 0
+        self._settled = 0   # the instructions before this one are done before the next begins
 
     def add(self, values: Values) -> None:
-        """Check the next LAYER instruction, whose fields are legal."""
+        """Check the next LAYER or VECTOR instruction, whose fields are legal."""
+        if values["opcode"] == Opcode.VECTOR:
+            self._count += 1
+            self._settled = self._count
+            return
         rows = (values["ifm_rows"], values["ifm_row_bytes"])
         self._check_read("ifm", values["ifm_address"], rows, (values["ifm_pitch"], 1),
-                         values["ifm_wait"])
+                         max(values["ifm_wait"], self._settled))
         if values["add"]:
-            self._check_read("operand", *pixels(values, "operand"), values["operand_wait"])
+            self._check_read("operand", *pixels(values, "operand"),
+                             max(values["operand_wait"], self._settled))
             _check_in_place_operand(values)
         _check_in_place_ifm(values)
         self._count += 1

@@ -1,4 +1,4 @@
-"""What follows from the fields of a LAYER instruction: shapes, places and counts of words."""
+"""What follows from the fields of an instruction: shapes, places, counts of words, legality."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
+from kaniwa.vector.isa import STORE_INSTRUCTIONS, VECTOR_BYTES
 
-__all__ = ["Values", "channels", "column_window", "parameter_words_per_block", "pixels",
+__all__ = ["Values", "channels", "column_window", "illegal_vector",
+           "parameter_words_per_block", "pixels",
            "rows_needed", "weight_words"]
 
 Values = Mapping[str, int]  # fields by name, as isa.decode gives them
@@ -49,3 +51,16 @@ def rows_needed(values: Values, output_row: int) -> int:
     last = (output_row * values["stride_rows"]
             + (values["kernel_rows"] - 1) * values["dilation_rows"] - values["pad_top"])
     return min(max(last + 1, 0), values["ifm_rows"])
+
+
+def illegal_vector(config: AcceleratorConfig, values: Values) -> str | None:
+    """What is wrong with the fields of a VECTOR instruction, or None."""
+    unit = max(config.read_bytes, VECTOR_BYTES)
+    for name, size in (("parameter_address", config.read_bytes), ("parameter_bytes", unit)):
+        if values[name] % size:
+            return f"{name} of VECTOR must be a multiple of {size}, not {values[name]}"
+    entry, count = values["block_words"], values["parameter_bytes"] // VECTOR_BYTES
+    if entry >= STORE_INSTRUCTIONS or entry + count > STORE_INSTRUCTIONS:
+        return (f"{count} vector instructions from place {entry} on do not fit a store of "
+                f"{STORE_INSTRUCTIONS}")
+    return None

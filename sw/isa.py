@@ -25,8 +25,9 @@ FACTOR_BITS = 9    # of the table entries that are multiplied: int8 values less 
 class Opcode(enum.IntEnum):
     """What an instruction does."""
 
-    END = 0    # wait for every store, then report completion
-    LAYER = 1  # one layer, or one group of output channels of it
+    END = 0     # wait for every store, then report completion
+    LAYER = 1   # one layer, or one group of output channels of it
+    VECTOR = 2  # with vector_unit: wait for every store, then run a program of the vector unit
 
 
 class Mode(enum.IntEnum):
@@ -87,7 +88,7 @@ UNITS = {
 
 # (name, width, signed, low, high, units, meaning); high None = all the width holds
 _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str], ...] = (
-    ("opcode", 4, False, 0, 1, "", "Opcode"),
+    ("opcode", 4, False, 0, 2, "", "Opcode"),
     ("mode", 2, False, 0, 3, "array post operand store", "Mode"),
     ("weights_stream", 1, False, 0, 1, "array",
      "1: a ring word is freed once used and comes again for every pixel; 0: kept to the end"),
@@ -245,6 +246,7 @@ class ErrorCode(enum.IntEnum):
     ADDRESS = 4         # an access outside device memory
     WATCHDOG = 5        # no progress for the time set
     ABORTED = 6
+    VECTOR = 7          # an instruction of the vector unit that is illegal
 
 
 # What each cycle of a run is counted as, cumulative from the start; they add up to the cycles.

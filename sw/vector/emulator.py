@@ -76,40 +76,46 @@ class VectorEmulator:
     """A vector unit with its registers, tables and program store, before a device memory.
 
     ``memory``: uint8 array, changed in place, of the bytes from address ``base`` on. ``words``: the
-    lanes' memories, int64 [WORDS, lanes] within 32 bits. What was never written reads as 0 here; a
-    program must not depend on it.
+    lanes' memories, int64 [WORDS, lanes] within 32 bits; ``store``: instructions by their place.
+    What was never written reads as 0 here; a program must not depend on it.
+
+    ``latency``: cycles from a request to its word, as in ``VectorClock``.
     """
 
     def __init__(self, config: AcceleratorConfig, memory: np.ndarray,
-                 limit: int = 10_000_000, base: int = 0) -> None:
+                 limit: int = 10_000_000, base: int = 0,
+                 latency: int | None = None) -> None:
         self.config, self.memory, self.limit, self.base = config, memory, limit, base
-        self.lanes = config.requant_lanes
+        self.latency, self.lanes = latency, config.requant_lanes
         self.words = np.zeros((isa.WORDS, self.lanes), np.int64)
         self.control = [0] * isa.CONTROL_REGISTERS
         self.length = Length()
+        self.store: dict[int, Values] = {}
         self.clock = VectorClock(config)
 
-    def run(self, program: bytes | Sequence[Values], loaded: bool = True, odd: bool = False) -> int:
-        """Load a program (or not, if it is there already) and run it to its END; the cycles taken.
+    def run(self, program: bytes | Sequence[Values] = (), entry: int = 0,
+            odd: bool = False) -> int:
+        """Load a program (or none) to ``entry`` of the store and run from there to END; the cycles.
 
         ``odd`` as in ``VectorClock``.
 
-        Raises ProgramError for an illegal instruction, an address outside memory, a jump out of
-        the program, or more than ``limit`` instructions.
+        Raises ProgramError for an illegal instruction, an address outside memory, a way to where no
+        instruction was stored, or more than ``limit`` instructions.
         """
         if isinstance(program, bytes):
             pieces = range(0, len(program), isa.VECTOR_BYTES)
             program = [isa.decode(program[i:i + isa.VECTOR_BYTES]) for i in pieces]
-        program = [dict.fromkeys(isa.FIELDS, 0) | dict(values) for values in program]
-        self.clock = VectorClock(self.config, odd)
-        self.clock.begin(len(program) if loaded else 0)
-        at = executed = 0
+        self.store.update((entry + number, dict.fromkeys(isa.FIELDS, 0) | dict(values))
+                          for number, values in enumerate(program))
+        self.clock = VectorClock(self.config, odd, self.latency)
+        self.clock.begin(len(program))
+        at, executed = entry, 0
         while True:
-            if at >= len(program) or executed >= self.limit:
-                raise ProgramError(f"vector program: no END before instruction {at}"
-                                   if at >= len(program) else
-                                   f"vector program: more than {self.limit} instructions")
-            values = program[at]
+            if at not in self.store or executed >= self.limit:
+                raise ProgramError(f"vector program: more than {self.limit} instructions"
+                                   if at in self.store else
+                                   f"vector program: no END before instruction {at}")
+            values = self.store[at]
             problem = isa.illegal(values)
             if problem:
                 raise ProgramError(f"vector instruction {at}: {problem}")
@@ -117,15 +123,15 @@ class VectorEmulator:
             groups = self.groups(values)
             try:
                 target = self._execute(values)
-                self.clock.step(values, groups, self.length.last, target > 0)
+                self.clock.step(values, groups, self.length.last, target is not None)
             except ProgramError as error:
                 raise ProgramError(f"vector instruction {at}: {error}") from None
-            if target < 0:
+            if (values["opcode"], values["function"]) == (Opcode.CONTROL, Control.END):
                 return self.clock.now
-            at = target or at + 1
+            at = at + 1 if target is None else target
 
-    def _execute(self, values: Values) -> int:
-        """Do one instruction. What is next: -1 nothing, 0 the one behind it, else that number."""
+    def _execute(self, values: Values) -> int | None:
+        """Do one instruction; the number of the one that it jumps to, if it does."""
         opcode = Opcode(values["opcode"])
         if opcode == Opcode.CONTROL:
             return self._control(values)
@@ -135,12 +141,10 @@ class VectorEmulator:
             self._load(values)
         else:
             self._store(values)
-        return 0
+        return None
 
-    def _control(self, values: Values) -> int:
+    def _control(self, values: Values) -> int | None:
         kind, c, immediate = Control(values["function"]), values["b"], values["immediate"]
-        if kind == Control.END:
-            return -1
         if kind == Control.SET:
             self.control[c] = immediate & 0xFFFF_FFFF
         elif kind == Control.ADD:
@@ -151,13 +155,10 @@ class VectorEmulator:
                     and 1 <= self.length.last <= self.lanes):
                 raise ProgramError(f"a length of {self.length.groups} groups of which the last has "
                                    f"{self.length.last} lanes")
-        else:
+        elif kind == Control.NEXT:
             self.control[c] = self.control[c] - 1 & 0xFFFF_FFFF
-            if self.control[c]:
-                if immediate <= 0:
-                    raise ProgramError(f"a jump to instruction {immediate}")
-                return immediate
-        return 0
+            return immediate if self.control[c] else None
+        return None
 
     def _written(self, values: Values, last: bool) -> np.ndarray:
         """The lanes that are written in a group."""
@@ -236,20 +237,21 @@ class VectorEmulator:
         self.control[c] = self.control[c] + values["immediate"] & 0xFFFF_FFFF
         return address, dtype
 
-    def _span(self, address: int, size: int) -> slice:
+    def _view(self, address: int, size: int, write: bool = False) -> np.ndarray:
+        """Bytes of memory, to read or to ``write``."""
         first = address - self.base
         if not 0 <= first <= len(self.memory) - size:
             raise ProgramError(f"bytes {address:#x} to {address + size:#x} lie outside memory of "
                                f"{len(self.memory):#x}")
-        return slice(first, first + size)
+        return self.memory[first:first + size]
 
     def _load(self, values: Values) -> None:
         address, dtype = self._element(values)
         lanes = 1 if values["reduce"] == Reduce.LANES else self.lanes
         count = self.groups(values)
         for group in range(count):
-            span = self._span(address + group * lanes * dtype.itemsize, lanes * dtype.itemsize)
-            elements = np.frombuffer(self.memory[span].tobytes(), dtype).astype(np.int64)
+            found = self._view(address + group * lanes * dtype.itemsize, lanes * dtype.itemsize)
+            elements = np.frombuffer(found.tobytes(), dtype).astype(np.int64)
             written = self._written(values, group == count - 1)
             word = isa.word_of(values["d"], group)
             self.words[word, written] = np.broadcast_to(elements, self.lanes)[written]
@@ -260,5 +262,6 @@ class VectorEmulator:
         for group in range(count):
             last = self.length.last if group == count - 1 else self.lanes
             elements = np.clip(self.words[isa.word_of(values["a"], group)], limits.min, limits.max)
-            span = self._span(address + group * self.lanes * dtype.itemsize, last * dtype.itemsize)
-            self.memory[span] = np.frombuffer(elements[:last].astype(dtype).tobytes(), np.uint8)
+            place = self._view(address + group * self.lanes * dtype.itemsize, last * dtype.itemsize,
+                               write=True)
+            place[:] = np.frombuffer(elements[:last].astype(dtype).tobytes(), np.uint8)

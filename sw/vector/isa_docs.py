@@ -13,9 +13,20 @@ KINDS = (isa.Opcode, isa.Function, isa.Factor, isa.Shift, isa.Addend, isa.Reduce
 
 _INTRODUCTION = f"""## Vector programs
 
-The vector unit (a config with `vector_unit`; no core carries it yet) has R = `requant_lanes` lanes
-of {isa.WORDS} words of 32 bits each. Its programs are instructions of {isa.VECTOR_BYTES} bytes, of
-which its store holds {isa.STORE_INSTRUCTIONS}; they begin at a multiple of {isa.VECTOR_BYTES}.
+The vector unit (a config with `vector_unit`) has R = `requant_lanes` lanes of {isa.WORDS} words of
+32 bits each. Its programs are instructions of {isa.VECTOR_BYTES} bytes, of which its store holds
+{isa.STORE_INSTRUCTIONS}.
+
+VECTOR loads `parameter_bytes` of them from `parameter_address` on, both multiples of `read_bytes`,
+to place `block_words` of the store (with 0 bytes it loads none) and runs from there to END; jumps
+lead to places of the store. What lies behind END to fill a word is stored, and not run. `tag` names
+its counters; its other fields do not matter. A VECTOR waits until every instruction before it has
+retired and all units are idle; the next one is not read before it has retired itself. So nothing
+needs to wait for it or in it, but it must not write to the program, its parameters or weights. Its
+cycles count as fill. A fault in a vector program ends the run as VECTOR, a program that does not
+fit the store as ILLEGAL_FIELD; without `vector_unit` the opcode is illegal. The watchdog sees the
+unit's accesses to memory as progress, not its computations. Registers, tables and the store keep
+what they hold from one VECTOR of a run to the next; in the first one they hold anything.
 
 A vector register, v0 to v{isa.SCALAR - 1}, has up to {isa.BLOCK_WORDS} groups of R elements,
 element e in lane e mod R of group e / R. LENGTH says how many groups there are, and how many lanes

@@ -81,7 +81,7 @@ def replaced(text, old, new):
     ("program name", "program title", "unknown field 'title' of the program"),
     ("config out_lanes", "config in_lanes", "unknown field 'in_lanes' of the config"),
     ("config out_lanes", "config dot_width 4\nconfig dot_width", None),
-    ("LAYER", "LAYOUT", "unknown instruction 'LAYOUT': expected END, LAYER or RAW"),
+    ("LAYER", "LAYOUT", "unknown instruction 'LAYOUT': expected END, LAYER, VECTOR or RAW"),
     ("act_min=", "act_mim=", "unknown field 'act_mim'"),
     ("act_min=-128", "act_min=-129", "instruction field act_min must be -128..127, not -129"),
     ("act_min=-128", "act_min=low", "act_min must be a number, not 'low'"),

@@ -1,0 +1,66 @@
+"""Cycle model: runs of LAYER instructions with VECTOR instructions between, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.cycle_streams import Read
+from kaniwa.instruction import Values
+from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, Opcode
+from kaniwa.statistics import RunStatistics
+from kaniwa.vector.trace import VectorTrace
+
+__all__ = ["model_vectors"]
+
+GIVEN = 1      # from where an END would end the run to the vector unit's command
+RESUMED = -1   # from the snapshot of the counters to where a run of what follows would begin
+
+Layers = Callable[[Sequence[Values], int], RunStatistics]
+
+
+def model_vectors(config: AcceleratorConfig, instructions: Sequence[Values], read: Read,
+                  program_address: int, layers: Layers) -> RunStatistics:
+    """Counters of ``instructions``, of which some are VECTOR.
+
+    Everything else has ended before a VECTOR begins, and what follows begins after it; so
+    ``layers`` (instructions, program address) models each run of LAYERs between on its own. The
+    vector unit's memory is taken to be on chip.
+    """
+    unit = VectorTrace(config)
+    total = dict.fromkeys(COUNTERS, 0)
+    snapshots: dict[int, dict[str, int]] = {}
+
+    def passes(cycles: int) -> None:
+        for name in ("cycles", "fill"):
+            total[name] += cycles
+
+    first = 0
+    while True:
+        place = first
+        while place < len(instructions) and instructions[place]["opcode"] != Opcode.VECTOR:
+            place += 1
+        run = layers([_renumbered(v, first) for v in instructions[first:place]],
+                     program_address + first * INSTRUCTION_BYTES)
+        began = dict(total)
+        for tag, snapshot in run.snapshots.items():
+            snapshots[tag] = {name: began[name] + snapshot[name] for name in COUNTERS}
+        if run.snapshots:
+            total = dict(max((snapshots[tag] for tag in run.snapshots),
+                             key=lambda snapshot: snapshot["cycles"]))
+        passes(began["cycles"] + run.cycles - total["cycles"])
+        if place == len(instructions):
+            return RunStatistics(total["cycles"], len(instructions), snapshots)
+        v = instructions[place]
+        passes(GIVEN)
+        odd = total["cycles"] % 2 == 0   # the run begins in an odd cycle after reset
+        passes(unit.run(read(v["parameter_address"], v["parameter_bytes"]), v["block_words"], odd))
+        snapshots[v["tag"]] = dict(total)
+        passes(RESUMED)
+        first = place + 1
+
+
+def _renumbered(values: Values, first: int) -> Values:
+    """A LAYER counted from instruction ``first`` on; those before are done."""
+    return {**values, **{name: max(0, values[name] - first)
+                         for name in ("ifm_wait", "operand_wait")}}

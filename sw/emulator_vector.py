@@ -1,0 +1,46 @@
+"""VECTOR instructions on the emulator: the vector unit before the memory of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.emulator_memory import Fault, Memory
+from kaniwa.errors import ProgramError
+from kaniwa.instruction import Values
+from kaniwa.isa import ErrorCode
+from kaniwa.vector.emulator import VectorEmulator
+
+__all__ = ["DeviceVectorUnit"]
+
+Span = tuple[int, int]  # first address, one past the last
+
+
+class DeviceVectorUnit(VectorEmulator):
+    """What VECTOR instructions run on, for one run: it begins with all words 0.
+
+    ``constants``: the bytes that the program was decoded from; a vector program must not write
+    there, for what was decoded stays.
+    """
+
+    def __init__(self, config: AcceleratorConfig, memory: Memory,
+                 constants: Sequence[Span]) -> None:
+        super().__init__(config, np.zeros(0, np.uint8))
+        self._device, self._constants = memory, constants
+
+    def call(self, values: Values) -> None:
+        """Do a legal VECTOR instruction. Raises Fault."""
+        code = self._device.view(values["parameter_address"], values["parameter_bytes"])
+        try:
+            self.run(code.tobytes(), values["block_words"])
+        except ProgramError as error:
+            raise Fault(ErrorCode.VECTOR, str(error)) from None
+
+    def _view(self, address: int, size: int, write: bool = False) -> np.ndarray:
+        if write and any(address < end and start < address + size
+                         for start, end in self._constants):
+            raise Fault(ErrorCode.ILLEGAL_FIELD, f"byte {address:#x} is written by the vector "
+                                                 "unit and belongs to the program")
+        return self._device.view(address, size)
