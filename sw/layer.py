@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,9 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Mode
 from kaniwa.rescale import Int64, Rescale
 
-__all__ = ["Geometry", "Sum", "Layer", "Tile", "Outside", "Options", "Slice", "Constants",
-           "Memory", "HostPart", "DevicePart", "Plan", "describe", "quantization", "pair",
-           "paddings"]
+__all__ = ["Geometry", "Sum", "Layer", "VectorLayer", "Tile", "Outside", "Options", "Slice",
+           "Constants", "Memory", "HostPart", "DevicePart", "Plan", "describe", "quantization",
+           "pair", "paddings"]
 
 Pair = tuple[int, int]
 Map = tuple[int, int, int]      # rows, columns, channels
@@ -107,9 +107,31 @@ class Layer:
         return (self.ifm,) if self.add is None else (self.ifm, self.add.operand)
 
 
+@dataclass(frozen=True, eq=False)
+class VectorLayer:
+    """A VECTOR instruction: a program of the vector unit. ``reads`` and ``ofm`` are stored tensors.
+
+    ``code`` gives the program for their addresses and the one of ``table``, the words that it looks
+    up; its length does not depend on them. The rest is as in ``Layer``.
+    """
+
+    name: str
+    op: str
+    reads: tuple[int, ...]
+    ofm: int
+    code: Callable[[tuple[int, ...], int, int], bytes]
+    table: bytes
+    source: tuple[int, ...]
+    macs: int = 0
+    part: int = 0
+    positions: tuple[int, ...] = ()
+    removed: Mapping[str, Any] | None = None
+
+
 @dataclass(frozen=True)
 class Tile:
-    """One LAYER instruction: a part of the layer's output. Ranges are [first, past the last).
+    """One instruction: a part of a layer's output. Ranges are [first, past the last); a
+    ``VectorLayer`` has one tile, whose ranges mean nothing.
 
     ``visits``: how many int8 addends its weights need, see ``kaniwa.passes.visits``.
     """
@@ -159,7 +181,8 @@ class Slice:
 class Constants:
     """What instructions read besides activations.
 
-    ``parameters``, ``weights`` and ``banks`` (of tables) have an entry for each tile;
+    ``parameters``, ``weights`` and ``banks`` (of tables) have an entry for each tile. That of a
+    ``VectorLayer`` has in ``parameters`` where its program will be, in ``weights`` its table.
     ``tensors`` maps constant tensors to their blobs.
     """
 
@@ -234,7 +257,7 @@ class Plan:
     host_parts: tuple[HostPart, ...] = ()
     storage: Mapping[int, int] = field(default_factory=dict)
     channels: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[Layer | VectorLayer, ...] = ()
     tiles: tuple[Tile, ...] = ()
     constants: Constants | None = None
     memory: Memory | None = None

@@ -28,6 +28,7 @@ __all__ = [
     "input_multiplier",
     "int16_input_multiplier",
     "softmax",
+    "exponential_table",
     "softmax_int16",
     "softmax_float",
     "log_softmax",
@@ -77,6 +78,13 @@ def _exponentials(
     exponential = np.where(counted, exp_on_negative_values(scaled), 0)
     total = rounding_divide_by_pot(exponential, ACCUMULATOR_INTEGER_BITS)
     return scaled, exponential, total.sum(axis=-1, keepdims=True)
+
+
+def exponential_table(*, beta: float, scale: float) -> np.ndarray:
+    """int64 [256]: the exponentials that ``softmax`` adds up, in Q0.31, for differences to the
+    largest value of -255 to 0."""
+    pairs = np.stack([np.arange(-255, 1), np.zeros(256, np.int64)], axis=1)
+    return _exponentials(pairs, beta, scale)[1][:, 0]
 
 
 def _radius(left_shift: int) -> int:

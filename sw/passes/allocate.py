@@ -8,7 +8,7 @@ from math import prod
 
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
-from kaniwa.layer import Constants, Memory, Plan
+from kaniwa.layer import Constants, Memory, Plan, VectorLayer
 
 __all__ = ["allocate", "Buffer", "pack"]
 
@@ -75,7 +75,7 @@ def _buffers(plan: Plan, align: int) -> list[Buffer]:
 
     owner = {i: i for i in first}
     for time, layer in zip(times, plan.layers, strict=True):
-        if plan.options.materialize or layer.add is None:
+        if plan.options.materialize or isinstance(layer, VectorLayer) or layer.add is None:
             continue
         operand = layer.add.operand
         # The operand's words are read before the sums are written over them; the input's are not.

@@ -8,8 +8,9 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
-from kaniwa.layer import Constants, Layer, Plan, Slice, Tile
+from kaniwa.layer import Constants, Layer, Plan, Slice, Tile, VectorLayer
 from kaniwa.passes.fields import block_width, column_window, tile_channels, tile_fields
+from kaniwa.passes.vector import vector_code
 from kaniwa.passes.visits import visited_words
 from kaniwa.weights import (
     column_words,
@@ -35,6 +36,13 @@ def constants(plan: Plan) -> Plan:
     bank, previous = 1, -1
     for tile in plan.tiles:
         layer = plan.layers[tile.layer]
+        if isinstance(layer, VectorLayer):
+            own, words = _program(layer, tile.layer, plan.config, pool)
+            parameters.append(own)
+            weights.append(words)
+            banks.append(bank)
+            previous = tile.layer
+            continue
         tables = b""
         if tile.layer != previous and layer.tables:
             bank = (bank + 1) % plan.config.table_banks
@@ -67,6 +75,14 @@ class _Pool:
 
     def add(self, blob: bytes) -> int:
         return self.blobs.setdefault(blob, len(self.blobs))
+
+
+def _program(layer: VectorLayer, number: int, config: AcceleratorConfig,
+             pool: _Pool) -> tuple[Slice, Slice]:
+    """Room for the program, which is written when addresses are known, and its table."""
+    size = len(vector_code(layer, config, (0,) * len(layer.reads), 0, 0))
+    room = pool.add(number.to_bytes(4, "little") + bytes(size - 4))   # one of its own
+    return Slice(room, 0, size), Slice(pool.add(layer.table), 0, len(layer.table))
 
 
 def _parameters(layer: Layer, tile: Tile, config: AcceleratorConfig) -> bytes:

@@ -8,9 +8,10 @@ import kaniwa
 from kaniwa.graph import Graph, Op
 from kaniwa.host_part import HostOp, HostState, HostTensor
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
-from kaniwa.layer import Memory, Plan
+from kaniwa.layer import Constants, Layer, Memory, Plan, VectorLayer
 from kaniwa.passes.fields import tile_fields, visited
 from kaniwa.passes.rounding import rounding_of
+from kaniwa.passes.vector import vector_code
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
 
 __all__ = ["emit"]
@@ -22,7 +23,7 @@ def emit(plan: Plan) -> Program:
     memory, model = plan.memory, plan.model
     stream = _Stream(plan)
     images = [(memory.program_address, _commands(plan, stream))]
-    images += list(zip(memory.blobs, plan.constants.blobs, strict=True))
+    images += list(zip(memory.blobs, _blobs(plan, memory, plan.constants), strict=True))
     return Program(
         config=plan.config, name=model.name, source_sha256=model.source_sha256,
         version=kaniwa.__version__, isa_version=ISA_VERSION,
@@ -37,7 +38,8 @@ def emit(plan: Plan) -> Program:
         local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
         outside=str(plan.options.outside) if memory.outside_bytes else None,
         weights=_weights(plan), materialized=plan.options.materialize, graph=model,
-        rounding={layer.ofm: rounding_of(model, layer) for layer in plan.layers})
+        rounding={layer.ofm: rounding_of(model, layer) for layer in plan.layers
+                  if isinstance(layer, Layer)})
 
 
 class _Stream:
@@ -68,6 +70,19 @@ class _Stream:
         start, end = self.starts[part], self.starts[part + 1]
         return {tensor: [index - start for index in indexes]
                 for tensor, indexes in self.written.items() if start <= indexes[0] < end}
+
+
+def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
+    """The constants, with the programs of the vector unit, which contain addresses."""
+    blobs = list(constants.blobs)
+    for tile, room, table in zip(plan.tiles, constants.parameters, constants.weights, strict=True):
+        layer = plan.layers[tile.layer]
+        if isinstance(layer, VectorLayer):
+            assert room.blob is not None and table.blob is not None
+            blobs[room.blob] = vector_code(
+                layer, plan.config, tuple(memory.tensors[i] for i in layer.reads),
+                memory.tensors[layer.ofm], memory.blobs[table.blob])
+    return blobs
 
 
 def _weights(plan: Plan) -> int:
@@ -141,6 +156,11 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
     tile, memory = plan.tiles[index], plan.memory
     layer = plan.layers[tile.layer]
     parameters, weights = plan.constants.parameters[index], plan.constants.weights[index]
+    if isinstance(layer, VectorLayer):
+        assert parameters.blob is not None
+        return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer),
+                "parameter_address": memory.blobs[parameters.blob],
+                "parameter_bytes": parameters.length}
     values = tile_fields(layer, tile, plan.config)
     if layer.add is not None:
         rescale = layer.add.rescale

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.layer import Layer, Plan
+from kaniwa.layer import Layer, Plan, VectorLayer
 
 __all__ = ["fuse", "order"]
 
@@ -29,20 +29,23 @@ def fuse(plan: Plan) -> Plan:
     readers.update(plan.kept)
     position = 0
     while position < len(layers):
-        host = _host(layers, layers[position], readers)
-        if host is not None:
-            layers[position] = _merge(host, layers[position])
+        guest = layers[position]
+        host = _host(layers, guest, readers) if isinstance(guest, Layer) else None
+        if isinstance(guest, Layer) and host is not None:
+            layers[position] = _merge(host, guest)
             layers.remove(host)
         else:
             position += 1
     return replace(plan, layers=tuple(layers))
 
 
-def _host(layers: list[Layer], guest: Layer, readers: Counter[int]) -> Layer | None:
+def _host(layers: list[Layer | VectorLayer], guest: Layer,
+          readers: Counter[int]) -> Layer | None:
     if not guest.identity:
         return None
     inputs = guest.reads
-    hosts = [layer for layer in layers if layer.ofm in inputs and layer.add is None
+    hosts = [layer for layer in layers if isinstance(layer, Layer)
+             and layer.ofm in inputs and layer.add is None
              and readers[layer.ofm] == 1 and layer.part == guest.part]
     return max(hosts, key=lambda layer: layer.macs, default=None)
 
@@ -74,7 +77,7 @@ def order(plan: Plan) -> Plan:
     """
     producers = {layer.ofm: layer for layer in plan.layers}
     wanted = [layer.ofm for layer in plan.layers] if plan.options.materialize else plan.kept
-    scheduled: dict[int, Layer] = {}
+    scheduled: dict[int, Layer | VectorLayer] = {}
     stack = list(reversed(wanted))
     while stack:
         layer = producers.get(stack[-1])

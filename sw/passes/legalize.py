@@ -2,9 +2,9 @@
 
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
 its rule tells) of equal shapes, TABLE (a function of one operand, or an elementwise operator with
-a constant of one value), and RESHAPE, which moves no data. A rewritten operator keeps its rounding
-rule and, as attributes, what it was (``source_kind``) and the products of one result in the model
-(``taps``).
+a constant of one value), the VECTOR_KINDS, and RESHAPE, which moves no data. A rewritten operator
+keeps its rounding rule and, as attributes, what it was (``source_kind``) and the products of one
+result in the model (``taps``).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, missing_unit
 from kaniwa.passes.signed import signed_operators
+from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["legalize", "rewritten", "as_map"]
 
@@ -72,6 +73,7 @@ class _Rewriter:
             "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
             "RELU6": self._relu, "RESHAPE": self._reshape,
             **dict.fromkeys(TABLES, self._function),
+            **dict.fromkeys(VECTOR_KINDS, self._vector),
         }
         where = describe(self.graph, op)
         if op.kind not in rewrites:
@@ -199,6 +201,9 @@ class _Rewriter:
 
     def _function(self, op: Op) -> None:
         self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
+
+    def _vector(self, op: Op) -> None:
+        self.emit(op, op.kind, op.inputs, op.attributes)
 
     def _elementwise(self, op: Op) -> None:
         shape = self.tensors[op.outputs[0]].shape

@@ -14,6 +14,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
+from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["LIMITS", "Limit", "missing_unit", "sentence"]
 
@@ -140,6 +141,11 @@ def function_of_one(graph: Graph, op: Op) -> str | None:
     return why_no_table(graph, op)
 
 
+def short_rows(graph: Graph, op: Op) -> str | None:
+    """With a vector unit of R lanes: a row, or rows of a multiple of R, of at most 32 R and 511."""
+    return None      # what R is, ``lower`` knows
+
+
 _ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)
 _BYTES: tuple[Limit, ...] = (bytes_of_one_scale, some_elements, known_activation)
 _WEIGHTED: tuple[Limit, ...] = (*_BYTES, constant_weights, constant_bias)
@@ -156,6 +162,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "RELU": _ANY,
     "RELU6": _ANY,
     **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
+    "SOFTMAX": (int8_activations, some_elements, short_rows),
     "RESHAPE": (bytes_moved, some_elements),
 }
 
@@ -175,4 +182,6 @@ def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
                 f"tensors; use a target with elementwise_multiply = true")
     if kind == "MAX_POOL_2D" and not config.max_pool:
         return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
+    if kind in VECTOR_KINDS and not config.vector_unit:
+        return f"target '{config.name}' has no vector unit; use a target with vector_unit = true"
     return None

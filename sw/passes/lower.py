@@ -13,11 +13,21 @@ import numpy as np
 from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.isa import Mode
-from kaniwa.layer import Geometry, Layer, Plan, describe, paddings, pair, quantization
+from kaniwa.layer import (
+    Geometry,
+    Layer,
+    Plan,
+    VectorLayer,
+    describe,
+    paddings,
+    pair,
+    quantization,
+)
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
 from kaniwa.passes.legalize import as_map
 from kaniwa.passes.refusal import Refused
+from kaniwa.passes.vector import VECTOR_KINDS, vector_layer
 from kaniwa.rescale import (
     Int64,
     Rule,
@@ -47,7 +57,7 @@ def lower(plan: Plan) -> Plan:
     reasons: dict[int, str] = {}
     storage = {t.id: t.id for t in graph.tensors if t.data is not None}
     storage.update((i, i) for i in graph.inputs)
-    layers = []
+    layers: list[Layer | VectorLayer] = []
     for op in graph.ops:
         output = op.outputs[0]
         if op.kind == "RESHAPE":
@@ -66,9 +76,11 @@ def lower(plan: Plan) -> Plan:
     return replace(plan, storage=storage, layers=tuple(layers))
 
 
-def _lower_op(plan: Plan, op: Op, stored: Op) -> Layer:
+def _lower_op(plan: Plan, op: Op, stored: Op) -> Layer | VectorLayer:
     graph, config = plan.graph, plan.config
     where = describe(plan.model, replace(op, kind=str(op.attributes["source_kind"])))
+    if op.kind in VECTOR_KINDS:
+        return vector_layer(graph, op, stored, config, where)
     if op.kind in ("ADD", "MUL", "TABLE"):
         return _lower_elementwise(graph, op, stored, config.multiplier_bits, where)
     if op.kind == "MAX_POOL_2D":

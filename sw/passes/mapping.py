@@ -15,7 +15,8 @@ __all__ = ["choose_mapping"]
 
 def choose_mapping(plan: Plan) -> Plan:
     """Give each layer the mapping with the fewest estimated cycles; the plain one if equal."""
-    return replace(plan, layers=tuple(_best(layer, plan.config) for layer in plan.layers))
+    return replace(plan, layers=tuple(
+        _best(layer, plan.config) if isinstance(layer, Layer) else layer for layer in plan.layers))
 
 
 def _best(layer: Layer, config: AcceleratorConfig) -> Layer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
-from kaniwa.layer import Layer, Pair, Plan, Tile, describe
+from kaniwa.layer import Layer, Pair, Plan, Tile, VectorLayer, describe
 from kaniwa.passes.estimate import estimate
 from kaniwa.passes.fields import block_words, parameter_words, tile_fields, visited
 from kaniwa.passes.refusal import Refused
@@ -37,6 +37,9 @@ def tile(plan: Plan) -> Plan:
     tiles: list[Tile] = []
     reasons: dict[int, str] = {}
     for number, layer in enumerate(plan.layers):
+        if isinstance(layer, VectorLayer):
+            tiles.append(Tile(number, 0, (0, 1), (0, 1), (0, 1), False))
+            continue
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
         try:
             for shape in _choose(number, layer, plan.config, where):

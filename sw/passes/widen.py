@@ -12,15 +12,18 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
-from kaniwa.layer import Geometry, Layer, Plan
+from kaniwa.layer import Geometry, Layer, Plan, VectorLayer
 
 __all__ = ["widen"]
 
 
 def widen(plan: Plan) -> Plan:
     """Apply to each layer the views that fit it."""
-    layers = []
+    layers: list[Layer | VectorLayer] = []
     for layer in plan.layers:
+        if isinstance(layer, VectorLayer):
+            layers.append(layer)
+            continue
         for view in (_regroup, _join_columns, _transpose, _split_columns, _flatten):
             layer = view(layer, plan.config)
         layers.append(layer)

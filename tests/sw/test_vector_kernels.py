@@ -17,7 +17,7 @@ from kaniwa.golden.rounding import (
     rounding_divide_by_pot,
 )
 from kaniwa.golden.sigmoid import input_rescale, logistic_int16, sigmoid_table, tanh_int16
-from kaniwa.golden.softmax import _exponentials
+from kaniwa.golden.softmax import exponential_table
 from kaniwa.golden.softmax import softmax as golden_softmax
 from kaniwa.golden.tables import int16_table, look_up_int16
 from kaniwa.vector import kernels
@@ -177,11 +177,8 @@ def test_softmax(target: str, columns: int, dtype: str) -> None:
         held = np.zeros((rows, pitch), np.int8)
         held[:, :columns] = x
         machine.put(INPUT, held)
-        # An input of 0 beside one that is 1 less, and so on: its exponentials are the table.
-        differences = np.arange(-255, 1)
-        pairs = np.stack([differences, np.zeros(256, np.int64)], axis=1)
-        exponentials = _exponentials(pairs, beta, scale)[1][:, 0]
-        machine.put(TABLE, kernels.table_words(np.roll(exponentials, 1)))
+        table = exponential_table(beta=beta, scale=scale)
+        machine.put(TABLE, kernels.table_words(np.roll(table, 1)))
         size = np.dtype(dtype).itemsize
         program = kernels.softmax(machine.config, rows, columns, (pitch, pitch * size),
                                   Place(INPUT, Width.INT8), Place(OUTPUT, WIDTHS[dtype]), TABLE)

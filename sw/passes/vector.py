@@ -1,0 +1,61 @@
+"""Operators that the vector unit does: a program each, by kernels of ``kaniwa.vector``."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.golden.softmax import exponential_table
+from kaniwa.graph import Graph, Op
+from kaniwa.layer import VectorLayer, quantization
+from kaniwa.vector import kernels
+from kaniwa.vector.isa import BLOCK_WORDS, Width
+from kaniwa.vector.kernels import Place
+
+__all__ = ["VECTOR_KINDS", "vector_code", "vector_layer"]
+
+VECTOR_KINDS = ("SOFTMAX",)
+# As many exponentials may add up to what the reference is not defined for.
+SOFTMAX_COLUMNS = 511
+
+
+def vector_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
+                 where: str) -> VectorLayer:
+    """The layer of an operator of VECTOR_KINDS; ``stored`` has the tensors whose memory it uses.
+
+    Raises CompileError where the unit of ``config`` cannot hold it.
+    """
+    return {"SOFTMAX": _softmax}[op.kind](graph, op, stored, config, where)
+
+
+def vector_code(layer: VectorLayer, config: AcceleratorConfig, reads: tuple[int, ...], ofm: int,
+                table: int) -> bytes:
+    """The layer's program for these addresses, in whole words of memory."""
+    code = layer.code(reads, ofm, table)
+    return code + bytes(-len(code) % config.read_bytes)
+
+
+def _softmax(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
+             where: str) -> VectorLayer:
+    x = graph.tensors[op.inputs[0]]
+    columns = x.shape[-1] if x.shape else 1
+    rows = prod(x.shape) // columns
+    lanes, most = config.requant_lanes, min(config.requant_lanes * BLOCK_WORDS, SOFTMAX_COLUMNS)
+    if columns > most:
+        raise CompileError(f"{where}: a row of {columns} is longer than the {most} that the vector "
+                           f"unit of {lanes} lanes takes")
+    if rows > 1 and columns % lanes:
+        raise CompileError(f"{where}: {rows} rows of {columns}: the vector unit takes several only "
+                           f"of a multiple of its {lanes} lanes")
+    table = exponential_table(beta=float(str(op.attributes["beta"])), scale=quantization(x).scale)
+
+    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        return kernels.softmax(config, rows, columns, (columns, columns),
+                               Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table)
+
+    return VectorLayer(op.name, op.kind, stored.inputs[:1], op.outputs[0], code,
+                       kernels.table_words(np.roll(table, 1)),
+                       () if op.source_index is None else (op.source_index,))

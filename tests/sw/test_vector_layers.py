@@ -1,0 +1,76 @@
+"""Operators that the compiler gives to the vector unit, exact, and their limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kaniwa import devices, golden
+from kaniwa.compiler import compile
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.golden import run_op
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.importers import load_model
+from kaniwa.isa import Opcode
+from kaniwa.session import Session
+
+BASE = PRESETS["base_vector"]
+TWO_LANES = replace(PRESETS["small"], vector_unit=True, name="two_lanes")
+MODELS = ("mlperf_ic_resnet8", "mlperf_kws_dscnn", "tflm_micro_speech", "mlperf_sww_1d")
+
+
+def softmax_graph(shape: tuple[int, ...], scale: float, beta: float = 1.0) -> Graph:
+    """A single SOFTMAX of int8."""
+    tensors = (Tensor(0, "x", shape, "int8", Quantization((scale,), (3,)), None),
+               Tensor(1, "y", shape, "int8", Quantization((1 / 256,), (-128,)), None))
+    op = Op("SOFTMAX", "softmax", (0,), (1,), {"beta": beta}, "litert_softmax", 0)
+    return Graph("softmax", tensors, (op,), (0,), (1,), "0" * 64)
+
+
+@pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
+@pytest.mark.parametrize("shape", [(1, 10), (1, 1), (3,), (2, 16), (1, 5, 2, 8), (1, 64)])
+def test_softmax_equals_golden(config: AcceleratorConfig, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(shape))
+    for scale, beta in ((0.1, 1.0), (0.003, 1.0), (1.7, 0.5)):
+        graph = softmax_graph(shape, scale, beta)
+        program = compile(graph, config, require_accelerator=True)
+        session = Session(program, devices.open("emulator", config))
+        for x in (rng.integers(-128, 128, shape), np.full(shape, -128), np.full(shape, 127)):
+            x = x.astype(np.int8)
+            (expected,) = run_op(graph, graph.ops[0], [x])
+            np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_classifier_is_whole_on_the_device(models: Path, model: str) -> None:
+    path = models / f"{model}.tflite"
+    graph = load_model(path)
+    program = compile(path, BASE, require_accelerator=True)
+    assert not program.host_ops
+    kinds = [values["opcode"] for values in program.instructions]
+    assert kinds.count(Opcode.VECTOR) == sum(op.kind == "SOFTMAX" for op in graph.ops)
+    session = Session(program, devices.open("emulator", BASE))
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        inputs = {graph.tensors[i].name: rng.integers(-128, 128, graph.tensors[i].shape).astype(
+            np.int8) for i in graph.inputs}
+        values = golden.run(graph, inputs)
+        for i in graph.outputs:
+            np.testing.assert_array_equal(session.run(inputs)[graph.tensors[i].name], values[i])
+
+
+@pytest.mark.parametrize(("shape", "config", "reason"), [
+    ((1, 257), BASE, "a row of 257 is longer than the 256 that the vector unit of 8 lanes takes"),
+    ((1, 65), TWO_LANES, "longer than the 64 that the vector unit of 2 lanes takes"),
+    ((2, 10), BASE, "2 rows of 10: the vector unit takes several only of a multiple of its 8"),
+    ((1, 10), PRESETS["base"], "target 'base' has no vector unit; use a target with vector_unit")])
+def test_limits_name_what_the_unit_cannot_hold(shape: tuple[int, ...], config: AcceleratorConfig,
+                                               reason: str) -> None:
+    graph = softmax_graph(shape, 0.1)
+    with pytest.raises(CompileError, match=reason):
+        compile(graph, config, require_accelerator=True)
+    assert [op.kind for op in compile(graph, config).host_ops] == ["SOFTMAX"]
