@@ -6,6 +6,7 @@ from typing import Any
 
 from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
 from kaniwa.passes.limits import LIMITS as OF_KINDS
+from kaniwa.passes.vector import VECTOR_RULES
 
 __all__ = ["onnx_operator_table", "ONNX_REFERENCE"]
 
@@ -33,4 +34,5 @@ def _where(op: OnnxOperator) -> str:
     """Where the accelerator has it, else the host; "none" for what moves nothing."""
     if not op.becomes or op.becomes == ("RESHAPE",):
         return "none"
-    return "array" if op.rule != "onnx" and any(k in OF_KINDS for k in op.becomes) else "host"
+    return "array" if op.rule != "onnx" and any(
+        k in OF_KINDS and VECTOR_RULES.get(k, op.rule) == op.rule for k in op.becomes) else "host"

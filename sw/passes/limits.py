@@ -14,7 +14,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
-from kaniwa.passes.vector import VECTOR_KINDS
+from kaniwa.passes.vector import VECTOR_KINDS, VECTOR_RULES
 
 __all__ = ["LIMITS", "Limit", "missing_unit", "sentence"]
 
@@ -141,6 +141,13 @@ def function_of_one(graph: Graph, op: Op) -> str | None:
     return why_no_table(graph, op)
 
 
+def litert_rule(graph: Graph, op: Op) -> str | None:
+    """It is LiteRT's of 8 bits; other frameworks have a float in between."""
+    rule = VECTOR_RULES[op.kind]
+    return None if op.rule == rule else (
+        f"the vector unit rounds by rule {rule}, this one by {op.rule}; export it for LiteRT")
+
+
 def short_rows(graph: Graph, op: Op) -> str | None:
     """With a vector unit of R lanes: a row, or rows of a multiple of R, of at most 32 R and 511."""
     return None      # what R is, ``lower`` knows
@@ -162,7 +169,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "RELU": _ANY,
     "RELU6": _ANY,
     **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
-    "SOFTMAX": (int8_activations, some_elements, short_rows),
+    "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
     "RESHAPE": (bytes_moved, some_elements),
 }
 

@@ -15,9 +15,11 @@ from kaniwa.vector import kernels
 from kaniwa.vector.isa import BLOCK_WORDS, Width
 from kaniwa.vector.kernels import Place
 
-__all__ = ["VECTOR_KINDS", "vector_code", "vector_layer"]
+__all__ = ["VECTOR_KINDS", "VECTOR_RULES", "vector_code", "vector_layer"]
 
-VECTOR_KINDS = ("SOFTMAX",)
+# Rule that the kernel of a kind reproduces.
+VECTOR_RULES = {"SOFTMAX": "litert_softmax"}
+VECTOR_KINDS = tuple(VECTOR_RULES)
 # As many exponentials may add up to what the reference is not defined for.
 SOFTMAX_COLUMNS = 511
 

@@ -36,7 +36,7 @@ class Faulty(EmulatorDevice):
         emulator = self._emulator
         prepared = (emulator._programs.get(program_address)
                     or emulator._prepare(program_address))
-        biases = [layer.bias for layer in prepared.layers[self.instruction:][:1]]
+        biases = [layer.bias for layer in prepared.steps[self.instruction:][:1]]
         for bias in biases:
             bias[0] += 1 << 16
         statistics = super().run(program_address)

@@ -89,8 +89,8 @@ def test_a_model_for_the_host_alone_runs() -> None:
     assert program.summary()["cycles"] == 0 and link_time(program, 1e5).seconds == 0
     assert_exact(program, graph)
     assert assemble(disassemble(program)) == program.to_bytes()
-    with pytest.raises(CompileError, match="op 0 SOFTMAX 'softmax0': the accelerator has no such "
-                                           "operator; .*; or compile without --require-accel"):
+    with pytest.raises(CompileError, match="op 0 SOFTMAX 'softmax0': target 'base' has no vector "
+                                           "unit; .*; or compile without --require-accel"):
         compile(graph, require_accelerator=True)
 
 

@@ -45,6 +45,15 @@ def test_softmax_equals_golden(config: AcceleratorConfig, shape: tuple[int, ...]
             np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
 
 
+def test_only_the_rule_of_its_kernel_goes_to_the_unit() -> None:
+    graph = softmax_graph((1, 10), 0.1)
+    graph = replace(graph, ops=(replace(graph.ops[0], rule="qdq", attributes={
+        "axis": 1, "bounds": (-128, 127)}),))
+    assert compile(graph, BASE).host_ops
+    with pytest.raises(CompileError, match="by rule litert_softmax, this one by qdq; export it"):
+        compile(graph, BASE, require_accelerator=True)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_classifier_is_whole_on_the_device(models: Path, model: str) -> None:
     path = models / f"{model}.tflite"
