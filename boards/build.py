@@ -90,7 +90,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     counts = netlist.counts(family.cells)
     _check_fit(board, family, target, counts)
 
-    placed = _place_all(board, family, config, synthesized, files, mhz, seeds, progress)
+    placed = _place_all(board, family, synthesized, files, mhz, seeds, progress)
     timings = {seed: read_timing(json.loads((folder / "report.json").read_text()), netlist.block)
                for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
@@ -153,17 +153,16 @@ def _synthesis_key(board: Board, family: Family, source: str, script: str) -> st
                     *(Path(str(module.__file__)).read_text() for module in changes)])
 
 
-def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesized: Path,
-               files: Mapping[str, str], mhz: float, seeds: int,
-               progress: Progress) -> dict[int, Path]:
+def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[str, str],
+               mhz: float, seeds: int, progress: Progress) -> dict[int, Path]:
     """The folder of each seed, as many at a time as there are processors.
 
     Where one fails, or the caller is interrupted, the others end with the next line that they say.
     """
     stopped = threading.Event()
     with ThreadPoolExecutor(min(seeds, len(os.sched_getaffinity(0)))) as pool:
-        running = {seed: pool.submit(_place, board, family, config, synthesized, files, mhz, seed,
-                                     progress, stopped) for seed in range(1, seeds + 1)}
+        running = {seed: pool.submit(_place, board, family, synthesized, files, mhz, seed, progress,
+                                     stopped) for seed in range(1, seeds + 1)}
         try:
             wait(running.values(), return_when=FIRST_EXCEPTION)
             return {seed: future.result() for seed, future in running.items() if future.done()}
@@ -173,11 +172,10 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
             raise
 
 
-def _place(board: Board, family: Family, config: AcceleratorConfig, synthesized: Path,
-           files: Mapping[str, str], mhz: float, seed: int, progress: Progress,
-           stopped: threading.Event) -> Path:
+def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, str], mhz: float,
+           seed: int, progress: Progress, stopped: threading.Event) -> Path:
     """The folder with the report and the bitstream of a seed."""
-    step, pack = family.place(board.device, config, mhz, seed), family.pack()
+    step, pack = family.place(board.device, mhz, seed), family.pack()
     constraints = f"{TOP}.{family.constraints}"
     key = _digest([synthesized.name, files[constraints], *step.arguments, *pack.arguments,
                    tools.version(step.tool), tools.version(pack.tool)])

@@ -43,9 +43,8 @@ DISTRIBUTED_WORDS = 64
 # How much more than wire length the placer minds what is slow. ``base`` by its estimate after
 # placement: 66.7 MHz with 10 (its default), 75.9 with 40, 79.6 with 150. With 600 hardly any path
 # is slow, but now and then a block of RAM ends far from all others: a later netlist came to 69.1
-# MHz with it, to 87.5 with 150. Where the sites of multipliers are given, wires are long wherever
-# the rest goes: seed 4 of ``large`` 64.0 MHz with 150, 70.4 with 40 and wires 5 % shorter.
-TIMING_WEIGHT, FIXED_TIMING_WEIGHT = 150, 40
+# MHz with it, to 87.5 with 150.
+TIMING_WEIGHT = 150
 
 # Sites of multiplier blocks of the 85F, left to right: four in nine columns, in each of three rows.
 SITES_85F = tuple(
@@ -111,21 +110,16 @@ def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
 def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
     """Copy what has many loads; lay out the lanes of an array that fills the device with wires."""
     split_fanout(module, LOGIC)
-    if _has_fixed_sites(device, config):
+    if config.packed_multipliers and "--85k" in device:
         fix_multipliers(module, "MULT18X18D", SITES_85F)
 
 
-def _has_fixed_sites(device: Sequence[str], config: AcceleratorConfig) -> bool:
-    return config.packed_multipliers and "--85k" in device
-
-
-def place(device: Sequence[str], config: AcceleratorConfig, mhz: float, seed: int) -> Step:
+def place(device: Sequence[str], mhz: float, seed: int) -> Step:
     """Place and route ``top.json``."""
-    weight = FIXED_TIMING_WEIGHT if _has_fixed_sites(device, config) else TIMING_WEIGHT
     return Step("nextpnr-ecp5", (
         *device, "--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained",
         "--textcfg", "top.config", "--freq", f"{mhz:g}", "--seed", str(seed),
-        "--placer-heap-timingweight", str(weight),
+        "--placer-heap-timingweight", str(TIMING_WEIGHT),
         "--report", "report.json", "--timing-allow-fail"), "top.config")
 
 

@@ -90,7 +90,7 @@ def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorCo
     """Leave the netlist as it is."""
 
 
-def place(device: Sequence[str], config: AcceleratorConfig, mhz: float, seed: int) -> Step:
+def place(device: Sequence[str], mhz: float, seed: int) -> Step:
     """Place and route ``top.json``."""
     return Step("nextpnr-himbaechel", (
         *device, "--json", "top.json", "--vopt", "cst=top.cst", "--write", "top.pnr.json",

@@ -125,7 +125,7 @@ def test_what_names_a_cached_step_is_the_same_in_each_process() -> None:
         from kaniwa.boards.family import load_family
         board = load_board("ulx3s_85f")
         family, config = load_family(board.family), board.config("base")
-        script = str([family.synthesis("top", config), family.place(board.device, config, 100, 1)])
+        script = str([family.synthesis("top", config), family.place(board.device, 100, 1)])
         print(build._synthesis_key(board, family, "", script))"""
     seen = {subprocess.run([sys.executable, "-c", code], check=True, capture_output=True,
                            env=os.environ | {"PYTHONHASHSEED": seed}).stdout
@@ -178,12 +178,12 @@ def test_a_seed_that_fails_stops_the_others(tmp_path: Path,
              f"touch {ready}; while true; do echo Info: Routing; done")
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
     monkeypatch.setattr(family, "place",
-                        lambda device, config, mhz, seed: Step("tool", (str(seed),), "out"))
+                        lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
     synthesized = tmp_path / "synthesis"
     synthesized.mkdir()
     (synthesized / f"{TOP}.json").write_text("")
     with pytest.raises(BuildError, match="^tool failed: exit status 3$"):
-        build_module._place_all(board, family, TINY, synthesized, {f"{TOP}.pcf": ""}, 12, 3,
+        build_module._place_all(board, family, synthesized, {f"{TOP}.pcf": ""}, 12, 3,
                                 lambda text: None)
     assert list((tmp_path / "cache" / "bitstreams").iterdir()) == []
 
