@@ -333,7 +333,7 @@ PRESETS: dict[str, AcceleratorConfig] = {
         AcceleratorConfig(name="base_vector", vector_unit=True, memory_bytes=224 * KIB),
         AcceleratorConfig(
             name="large", out_lanes=16, packed_multipliers=True, ring_bytes=128 * KIB,
-            memory_bytes=192 * KIB),
+            memory_bytes=160 * KIB),
         AcceleratorConfig(
             name="xl", out_lanes=32, dot_width=32, requant_lanes=32, read_bytes=128,
             write_bytes=32, ring_bytes=1024 * KIB, line_bytes=256 * KIB, patch_bytes=512,
