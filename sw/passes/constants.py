@@ -82,7 +82,8 @@ def _program(layer: VectorLayer, number: int, config: AcceleratorConfig,
     """Room for the program, which is written when addresses are known, and its table."""
     size = len(vector_code(layer, config, (0,) * len(layer.reads), 0, 0))
     room = pool.add(number.to_bytes(4, "little") + bytes(size - 4))   # one of its own
-    return Slice(room, 0, size), Slice(pool.add(layer.table), 0, len(layer.table))
+    table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
+    return Slice(room, 0, size), table
 
 
 def _parameters(layer: Layer, tile: Tile, config: AcceleratorConfig) -> bytes:

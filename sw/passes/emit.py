@@ -78,10 +78,11 @@ def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
     for tile, room, table in zip(plan.tiles, constants.parameters, constants.weights, strict=True):
         layer = plan.layers[tile.layer]
         if isinstance(layer, VectorLayer):
-            assert room.blob is not None and table.blob is not None
+            assert room.blob is not None
             blobs[room.blob] = vector_code(
                 layer, plan.config, tuple(memory.tensors[i] for i in layer.reads),
-                memory.tensors[layer.ofm], memory.blobs[table.blob])
+                memory.tensors[layer.ofm],
+                0 if table.blob is None else memory.blobs[table.blob])
     return blobs
 
 

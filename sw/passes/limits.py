@@ -153,6 +153,11 @@ def short_rows(graph: Graph, op: Op) -> str | None:
     return None      # what R is, ``lower`` knows
 
 
+def mean_of_pixels(graph: Graph, op: Op) -> str | None:
+    """With a vector unit of R lanes: over all axes but the last, of a multiple of R channels."""
+    return None      # what R is, ``lower`` knows
+
+
 _ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)
 _BYTES: tuple[Limit, ...] = (bytes_of_one_scale, some_elements, known_activation)
 _WEIGHTED: tuple[Limit, ...] = (*_BYTES, constant_weights, constant_bias)
@@ -170,6 +175,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "RELU6": _ANY,
     **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
     "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
+    "MEAN": (int8_activations, some_elements, litert_rule, mean_of_pixels),
     "RESHAPE": (bytes_moved, some_elements),
 }
 
