@@ -6,7 +6,7 @@ from typing import Any
 
 from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
 from kaniwa.passes.limits import LIMITS as OF_KINDS
-from kaniwa.passes.vector import VECTOR_RULES
+from kaniwa.passes.limits import RULES
 
 __all__ = ["onnx_operator_table", "ONNX_REFERENCE"]
 
@@ -35,4 +35,4 @@ def _where(op: OnnxOperator) -> str:
     if not op.becomes or op.becomes == ("RESHAPE",):
         return "none"
     return "array" if op.rule != "onnx" and any(
-        k in OF_KINDS and VECTOR_RULES.get(k, op.rule) == op.rule for k in op.becomes) else "host"
+        k in OF_KINDS and RULES.get(k, op.rule) == op.rule for k in op.becomes) else "host"

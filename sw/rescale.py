@@ -9,7 +9,7 @@ the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from kaniwa.errors import CompileError
 from kaniwa.isa import Rounding
 
 __all__ = ["Int64", "Rule", "Rescale", "double_rounding", "float_half_away",
-           "float_half_even", "listed", "average_pool", "average_pool_half_up",
+           "float_half_even", "listed", "average_pool", "average_pool_half_up", "mean",
            "exact", "affine", "prove", "prove_values",
            "quantize_multiplier"]
 
@@ -95,7 +95,20 @@ def double_rounding(reals: npt.ArrayLike) -> Rule:
 
     A left shift that leaves int32 saturates (undefined in C++).
     """
-    pairs = [quantize_multiplier(float(real)) for real in np.atleast_1d(np.asarray(reals))]
+    return _double_rounding([quantize_multiplier(float(real))
+                             for real in np.atleast_1d(np.asarray(reals))])
+
+
+def mean(real: float, count: int, channels: int) -> Rule:
+    """LiteRT's MEAN: the sum of ``count`` values times ``real``, by a multiplier that is divided
+    by ``count`` with as many more bits as ``count`` has, and as are left."""
+    multiplier, shift = quantize_multiplier(real)
+    bits = min(count.bit_length() - 1, 32, 31 + shift)
+    return _double_rounding([((multiplier << bits) // count, shift - bits)] * channels)
+
+
+def _double_rounding(pairs: Sequence[tuple[int, int]]) -> Rule:
+    """By multipliers and left shifts."""
     multiplier = np.array([m for m, _ in pairs], np.int64)[:, None]
     shift = np.array([s for _, s in pairs], np.int64)[:, None]
     left, right = np.clip(shift, 0, 31), np.maximum(-shift, 0)

@@ -154,7 +154,7 @@ class _Demand:
     def _elementwise(self, op: Op) -> None:
         count = len(self.need[op.outputs[0]])
         operands = [self.graph.tensors[i] for i in op.inputs]
-        if any(t.data is not None and channels(t) not in (1, count) for t in operands):
+        if any(channels(t) != count and (t.data is None or channels(t) != 1) for t in operands):
             self._all(op)
         else:
             self._tie(op, op.outputs[0], *(t.id for t in operands if t.data is None))

@@ -21,14 +21,15 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
-from kaniwa.passes.limits import LIMITS, missing_unit
+from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.vector import VECTOR_KINDS
 
-__all__ = ["legalize", "rewritten", "as_map"]
+__all__ = ["BROADCAST", "legalize", "rewritten", "as_map"]
 
 UNIT = Quantization((1.0,), (0,))
 NO_PADDING = ((0, 0), (0, 0))
+BROADCAST = "BROADCAST"     # the source kind of a copy that the compiler adds
 
 
 def legalize(plan: Plan) -> Plan:
@@ -71,7 +72,7 @@ class _Rewriter:
             "FULLY_CONNECTED": self._fully_connected, "AVERAGE_POOL_2D": self._average_pool,
             "MAX_POOL_2D": self._max_pool, "ADD": self._elementwise,
             "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
-            "RELU6": self._relu, "RESHAPE": self._reshape,
+            "RELU6": self._relu, "MEAN": self._mean, "RESHAPE": self._reshape,
             **dict.fromkeys(TABLES, self._function),
             **dict.fromkeys(VECTOR_KINDS, self._vector),
         }
@@ -167,13 +168,38 @@ class _Rewriter:
         self.emit(op, "CONV_2D", (x, w, *op.inputs[2:]),
                   {**op.attributes, "stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING,
                    "taps": depth}, wide)
-        if wide != y.id:
-            self.ops.append(Op("RESHAPE", op.name, (wide,), (y.id,), {"shape": y.shape}, "exact",
-                               op.source_index))
+        self._renamed(op, wide, y)
 
     def _average_pool(self, op: Op) -> None:
         self._window(op, pair(op, "filter"))
         self._unit_depthwise(op, pair(op, "filter"), op.rule)
+
+    def _mean(self, op: Op) -> None:
+        x, y = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
+        view = averaged(self.graph, op)
+        assert view is not None
+        outer, count, inner = view
+        rows, columns = x.shape[1:3] if len(x.shape) == 4 and x.shape[0] == outer else (1, count)
+        if rows * columns != count:
+            rows, columns = 1, count
+        attributes = {**op.attributes, "stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING,
+                      "count": count, "taps": 0}
+        if inner == 1:      # along the channels
+            source, shape, wide = (1, 1, outer, count), (1, 1, 1, count), (1, 1, outer, 1)
+        else:
+            source, shape, wide = ((outer, rows, columns, inner), (1, rows, columns, inner),
+                                   (outer, 1, 1, inner))
+        ones = self.tensor(f"{op.name}:ones", shape, None, np.ones(shape, np.int8), UNIT)
+        result = y.id if y.shape == wide else self.tensor(f"{y.name}:map", wide, y)
+        self.emit(op, "CONV_2D" if inner == 1 else "DEPTHWISE_CONV_2D",
+                  (self.reshaped(op, x.id, source), ones), attributes, result)
+        self._renamed(op, result, y)
+
+    def _renamed(self, op: Op, made: int, y: Tensor) -> None:
+        """``y`` is ``made`` with another shape, or ``made`` itself."""
+        if made != y.id:
+            self.ops.append(Op("RESHAPE", op.name, (made,), (y.id,), {"shape": y.shape}, "exact",
+                               op.source_index))
 
     def _relu(self, op: Op) -> None:
         x, y = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
@@ -184,9 +210,7 @@ class _Rewriter:
         mapped = replace(op, inputs=(self.reshaped(op, x.id, shape),), outputs=(wide,),
                          attributes=attributes)
         self._unit_depthwise(mapped, (1, 1), "litert_activation")
-        if wide != y.id:
-            self.ops.append(Op("RESHAPE", op.name, (wide,), (y.id,), {"shape": y.shape}, "exact",
-                               op.source_index))
+        self._renamed(op, wide, y)
 
     def _unit_depthwise(self, op: Op, kernel: tuple[int, int], rule: str) -> None:
         """A depthwise convolution with weights of 1."""
@@ -218,9 +242,31 @@ class _Rewriter:
         tensor = self.tensors[tensor_id]
         if prod(tensor.shape) == prod(shape):
             return tensor_id
-        assert tensor.data is not None
+        if tensor.data is None:
+            return self._repeat(op, tensor, shape)
         return self.tensor(f"{tensor.name}:broadcast", shape, tensor,
                            np.ascontiguousarray(np.broadcast_to(tensor.data, shape)))
+
+    def _repeat(self, op: Op, tensor: Tensor, shape: tuple[int, ...]) -> int:
+        """A convolution that copies a pixel over all pixels, a channel over all channels, or both.
+
+        Every window of repeated pixels is the same one: their stride is 0.
+        """
+        which = repeated(tensor.shape, shape)
+        assert which is not None
+        pixels, channels = prod(shape[:-1]), shape[-1]
+        made = self.tensor(f"{tensor.name}:broadcast", (1, 1, pixels, channels), tensor)
+        of_channels = 1 if which[1] else channels
+        source = self.reshaped(op, tensor.id, (1, 1, 1 if which[0] else pixels, of_channels))
+        attributes = {"stride": (1, 0 if which[0] else 1), "dilation": (1, 1),
+                      "padding": NO_PADDING, "taps": 0, "source_kind": BROADCAST}
+        if "position" in op.attributes:
+            attributes["position"] = op.attributes["position"]
+        kernel = (channels, 1, 1, 1) if which[1] else (1, 1, 1, channels)
+        ones = self.tensor(f"{tensor.name}:ones", kernel, None, np.ones(kernel, np.int8), UNIT)
+        self.emit(op, "CONV_2D" if which[1] else "DEPTHWISE_CONV_2D", (source, ones), attributes,
+                  made, "litert_double_rounding")
+        return made
 
     def _reshape(self, op: Op) -> None:
         source, output = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]

@@ -14,11 +14,14 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
-from kaniwa.passes.vector import VECTOR_KINDS, VECTOR_RULES
+from kaniwa.passes.vector import VECTOR_KINDS
 
-__all__ = ["LIMITS", "Limit", "missing_unit", "sentence"]
+__all__ = ["LIMITS", "RULES", "Limit", "averaged", "missing_unit", "repeated",
+           "sentence"]
 
 Limit = Callable[[Graph, Op], str | None]
+# Kinds that are exact by LiteRT's rule only.
+RULES = {"SOFTMAX": "litert_softmax", "MEAN": "litert_mean"}
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -119,15 +122,27 @@ def unpadded(graph: Graph, op: Op) -> str | None:
         "average pooling with padding is not supported; use VALID padding")
 
 
-def constant_broadcast(graph: Graph, op: Op) -> str | None:
-    """A broadcast operand is a constant."""
+def known_broadcast(graph: Graph, op: Op) -> str | None:
+    """A broadcast operand is a constant, or repeats its values over channels, over pixels, or both.
+    """
     shape = graph.tensors[op.outputs[0]].shape
     for i in op.inputs:
         tensor = graph.tensors[i]
-        if prod(tensor.shape) != prod(shape) and tensor.data is None:
+        if tensor.data is None and repeated(tensor.shape, shape) is None:
             return (f"'{tensor.name}' is broadcast from {list(tensor.shape)} to {list(shape)}; "
-                    f"only constants may be")
+                    f"only constants, channels, or all pixels may be")
     return None
+
+
+def repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool] | None:
+    """Whether broadcasting from ``shape`` to ``wide`` repeats pixels, channels; None for others."""
+    own = (1,) * (len(wide) - len(shape)) + shape
+    if own == wide:
+        return False, False
+    channels = own[-1:] != wide[-1:]
+    if own[:-1] == wide[:-1]:
+        return False, channels
+    return (True, channels) if prod(own[:-1]) == 1 else None
 
 
 def bytes_moved(graph: Graph, op: Op) -> str | None:
@@ -143,9 +158,9 @@ def function_of_one(graph: Graph, op: Op) -> str | None:
 
 def litert_rule(graph: Graph, op: Op) -> str | None:
     """It is LiteRT's of 8 bits; other frameworks have a float in between."""
-    rule = VECTOR_RULES[op.kind]
+    rule = RULES[op.kind]
     return None if op.rule == rule else (
-        f"the vector unit rounds by rule {rule}, this one by {op.rule}; export it for LiteRT")
+        f"the accelerator rounds by rule {rule}, this one by {op.rule}; export it for LiteRT")
 
 
 def short_rows(graph: Graph, op: Op) -> str | None:
@@ -153,9 +168,22 @@ def short_rows(graph: Graph, op: Op) -> str | None:
     return None      # what R is, ``lower`` knows
 
 
-def mean_of_pixels(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: over all axes but the last, of a multiple of R channels."""
-    return None      # what R is, ``lower`` knows
+def neighboring_axes(graph: Graph, op: Op) -> str | None:
+    """The axes are neighbors, but for axes of one element."""
+    return None if averaged(graph, op) is not None else (
+        f"a mean over axes {op.attributes['axes']}, between which others are kept, is not "
+        f"supported; reduce neighbors")
+
+
+def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
+    """What MEAN sees of its operand: [outer, averaged, inner] elements, or None if it does not."""
+    shape, axes = graph.tensors[op.inputs[0]].shape, op.attributes["axes"]
+    assert isinstance(axes, tuple)
+    wide = [i for i in axes if shape[i] > 1]
+    first, last = min(wide, default=0), max(wide, default=-1)
+    if any(shape[i] > 1 for i in range(first, last) if i not in wide):
+        return None
+    return prod(shape[:first]), prod(shape[first:last + 1]), prod(shape[last + 1:])
 
 
 _ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)
@@ -168,14 +196,14 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "FULLY_CONNECTED": (*_WEIGHTED, plain_weights),
     "AVERAGE_POOL_2D": (*_BYTES, same_quantization, unpadded),
     "MAX_POOL_2D": (*_BYTES, same_quantization),
-    "ADD": (*_ANY, constant_broadcast),
-    "SUB": (*_ANY, constant_broadcast),
-    "MUL": (*_ANY, constant_broadcast),
+    "ADD": (*_ANY, known_broadcast),
+    "SUB": (*_ANY, known_broadcast),
+    "MUL": (*_ANY, known_broadcast),
     "RELU": _ANY,
     "RELU6": _ANY,
     **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
     "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
-    "MEAN": (int8_activations, some_elements, litert_rule, mean_of_pixels),
+    "MEAN": (int8_activations, some_elements, litert_rule, neighboring_axes),
     "RESHAPE": (bytes_moved, some_elements),
 }
 

@@ -37,6 +37,7 @@ from kaniwa.rescale import (
     exact,
     float_half_away,
     float_half_even,
+    mean,
     prove,
 )
 
@@ -154,6 +155,8 @@ def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) ->
         return float_half_even(np.broadcast_to(reals, channels))
     if op.rule == "litert_activation":      # LiteRT divides these scales in float32
         return double_rounding(np.full(channels, np.float32(sx) / np.float32(sy), np.float64))
+    if op.rule == "litert_mean":
+        return mean(sx / sy, int(str(op.attributes["count"])), channels)
     if op.rule == "litert_average_pool":
         return average_pool(prod(pair(op, "filter")), channels)
     if op.rule == "litert_uint8_average_pool":

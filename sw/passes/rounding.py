@@ -6,6 +6,7 @@ from typing import Any
 
 from kaniwa.graph import Graph
 from kaniwa.layer import Layer
+from kaniwa.passes.legalize import BROADCAST
 from kaniwa.rescale import Rescale
 
 __all__ = ["rounding_of"]
@@ -21,7 +22,7 @@ def rounding_of(model: Graph, layer: Layer) -> list[dict[str, Any]]:
     """
     rules = [model.ops[position].rule for position in layer.positions]
     rows = []
-    if not layer.identity:
+    if not layer.identity and not layer.op.startswith(BROADCAST):
         rows.append(_row(rules[0], layer.rescale,
                          f"{layer.rescale.thresholds} thresholds of all channels"))
     if layer.table is not None:

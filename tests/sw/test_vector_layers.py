@@ -45,40 +45,6 @@ def test_softmax_equals_golden(config: AcceleratorConfig, shape: tuple[int, ...]
             np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
 
 
-def mean_graph(shape: tuple[int, ...], axes: tuple[int, ...], keep: bool) -> Graph:
-    """A single MEAN of int8."""
-    left = tuple(1 if i in axes else n for i, n in enumerate(shape) if keep or i not in axes)
-    tensors = (Tensor(0, "x", shape, "int8", Quantization((0.1,), (3,)), None),
-               Tensor(1, "y", left, "int8", Quantization((0.03,), (-20,)), None))
-    op = Op("MEAN", "mean", (0,), (1,), {"axes": axes}, "litert_mean", 0)
-    return Graph("mean", tensors, (op,), (0,), (1,), "0" * 64)
-
-
-@pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
-@pytest.mark.parametrize(("shape", "axes", "keep"), [
-    ((1, 7, 7, 32), (1, 2), False), ((1, 4, 3, 8), (1, 2), True), ((1, 25, 264), (1,), False),
-    ((6, 16), (0,), False), ((1, 1, 1, 5), (1, 2), False)])
-def test_mean_equals_golden(config: AcceleratorConfig, shape: tuple[int, ...],
-                            axes: tuple[int, ...], keep: bool) -> None:
-    rng, graph = np.random.default_rng(1), mean_graph(shape, axes, keep)
-    session = Session(compile(graph, config, require_accelerator=True),
-                      devices.open("emulator", config))
-    for x in (rng.integers(-128, 128, shape), np.full(shape, -128), np.full(shape, 127)):
-        x = x.astype(np.int8)
-        (expected,) = run_op(graph, graph.ops[0], [x])
-        np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
-
-
-@pytest.mark.parametrize(("graph", "reason"), [
-    (mean_graph((1, 4, 4, 8), (3,), True), r"over axes \[3\] of \[1, 4, 4, 8\]: the vector unit "),
-    (mean_graph((2, 4, 4, 8), (1, 2), True), "over all but the last one"),
-    (mean_graph((1, 4, 4, 12), (1, 2), True), "12 channels: the vector unit takes a multiple of")])
-def test_other_means_go_to_the_host(graph: Graph, reason: str) -> None:
-    with pytest.raises(CompileError, match=reason):
-        compile(graph, BASE, require_accelerator=True)
-    assert compile(graph, BASE).host_ops
-
-
 def test_only_the_rule_of_its_kernel_goes_to_the_unit() -> None:
     graph = softmax_graph((1, 10), 0.1)
     graph = replace(graph, ops=(replace(graph.ops[0], rule="qdq", attributes={

@@ -1,0 +1,48 @@
+"""ADD, SUB and MUL with a computed operand that is broadcast, exact against golden."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kaniwa import devices
+from kaniwa.compiler import compile
+from kaniwa.golden import run_op
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.session import Session
+
+NONE = {"activation": "NONE"}
+RULES = {"ADD": "litert_add", "SUB": "litert_sub", "MUL": "litert_mul"}
+
+
+def binary_graph(kind: str, wide: tuple[int, ...], narrow: tuple[int, ...], first: bool) -> Graph:
+    """A single operator of two inputs, of which the ``first`` or the second is broadcast."""
+    shapes = (narrow, wide) if first else (wide, narrow)
+    quantizations = (Quantization((0.05,), (3,)), Quantization((0.02,), (-7,)),
+                     Quantization((0.04,), (11,)))
+    tensors = tuple(Tensor(i, name, shape, "int8", q, None) for i, (name, shape, q) in enumerate(
+        zip("abc", (*shapes, wide), quantizations, strict=True)))
+    return Graph("binary", tensors, (Op(kind, kind, (0, 1), (2,), NONE, RULES[kind], 0),), (0, 1),
+                 (2,), "0" * 64)
+
+
+CASES = [((1, 16, 32), (1, 16, 1)), ((1, 4, 6, 8), (1, 1, 1, 8)), ((1, 5, 3, 24), (1, 1, 1, 1)),
+         ((2, 3, 4, 16), (2, 3, 4, 1)), ((6, 7), (7,)), ((1, 9, 9, 40), (1, 40)), ((3, 5), (1,))]
+
+
+@pytest.mark.parametrize("target", ["base", "small"])
+@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize(("wide", "narrow"), CASES)
+def test_broadcast_equals_golden(target: str, kind: str, wide: tuple[int, ...],
+                                 narrow: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    for first in (False, True):
+        graph = binary_graph(kind, wide, narrow, first)
+        session = Session(compile(graph, target, require_accelerator=True),
+                          devices.open("emulator", target))
+        for _ in range(2):
+            inputs = [rng.integers(-128, 128, graph.tensors[i].shape).astype(np.int8)
+                      for i in graph.inputs]
+            (expected,) = run_op(graph, graph.ops[0], inputs)
+            got = session.run(dict(zip("ab", inputs, strict=True)))["c"]
+            np.testing.assert_array_equal(got, expected)
