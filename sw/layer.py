@@ -16,7 +16,8 @@ from kaniwa.rescale import Int64, Rescale
 
 __all__ = ["Geometry", "Sum", "Layer", "VectorLayer", "Tile", "Outside", "Options", "Slice",
            "Constants", "Memory", "HostPart", "DevicePart", "Plan", "describe", "quantization",
-           "pair", "paddings"]
+           "pair", "paddings",
+           "scratch_of"]
 
 Pair = tuple[int, int]
 Map = tuple[int, int, int]      # rows, columns, channels
@@ -69,7 +70,8 @@ class Layer:
     ``part``: the run of the device that it belongs to. ``positions``: its operators' in the model,
     the one that shapes it first. ``visits``: DENSE, how often a pixel's bytes are read, each time
     with other weights, ``lanes``: channels of a block, 0: as many as the mode has; both only in
-    what ``visited`` makes of a layer.
+    what ``visited`` makes of a layer, or with ``run``. That is not 0 in a transposition: its
+    results lie as [channels / run, pixels, run], not [pixels, channels].
     """
 
     name: str
@@ -93,6 +95,7 @@ class Layer:
     positions: tuple[int, ...] = ()
     visits: int = 1
     lanes: int = 0
+    run: int = 0
 
     @property
     def tables(self) -> tuple[npt.NDArray[np.int32], ...]:
@@ -112,7 +115,8 @@ class VectorLayer:
     """A VECTOR instruction: a program of the vector unit. ``reads`` and ``ofm`` are stored tensors.
 
     ``code`` gives the program for their addresses and the one of ``table``, the words that it looks
-    up; its length does not depend on them. The rest is as in ``Layer``.
+    up; its length does not depend on them. With ``scratch``, bytes of memory that it needs beside,
+    their address comes last in ``reads``. The rest is as in ``Layer``.
     """
 
     name: str
@@ -126,6 +130,12 @@ class VectorLayer:
     part: int = 0
     positions: tuple[int, ...] = ()
     removed: Mapping[str, Any] | None = None
+    scratch: int = 0
+
+
+def scratch_of(number: int) -> int:
+    """The number by which ``Memory.tensors`` has the scratch memory of the layer ``number``."""
+    return -1 - number
 
 
 @dataclass(frozen=True)
@@ -197,8 +207,8 @@ class Constants:
 class Memory:
     """Where everything is in device memory (byte addresses, bit 31 = outside).
 
-    ``tensors`` maps stored tensors, ``blobs`` has the address of each constant. The sizes are the
-    ends of what is used on chip and outside.
+    ``tensors`` maps stored tensors (and ``scratch_of``), ``blobs`` has the address of each
+    constant. The sizes are the ends of what is used on chip and outside.
     """
 
     program_address: int

@@ -36,7 +36,10 @@ _MAPPING: dict[str, tuple[str, str]] = {
     **dict.fromkeys(WITH_CONSTANT, (
         "array", "with a scalar constant a table behind the producing layer")),
     "SOFTMAX": ("vector", "a program of the vector unit; on the host where the target has none"),
+    "BATCH_MATMUL": (
+        "vector", "a program of the vector unit; on the host where the target has none"),
     "MEAN": ("array", "a window of all that is averaged, with unit weights"),
+    "TRANSPOSE": ("array", "depthwise with unit weights, an instruction for each piece"),
     "RESHAPE": ("none", "another name of the same memory"),
 }
 

@@ -8,11 +8,16 @@ from math import prod
 
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
-from kaniwa.layer import Constants, Memory, Plan, VectorLayer
+from kaniwa.layer import Constants, Memory, Plan, VectorLayer, scratch_of
+from kaniwa.passes.legalize import BROADCAST
+from kaniwa.passes.refusal import Refused
+from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["allocate", "Buffer", "pack"]
 
 KIB = 1024
+# Kinds without multiplications by weights.
+DISPENSABLE = (BROADCAST, "MEAN", "TRANSPOSE", *VECTOR_KINDS)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ def allocate(plan: Plan) -> Plan:
         return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
                       [True] * len(buffers), True)
     if plan.options.outside is None:
+        _leave_out(plan, need)
         raise MemoryTooSmallError(
             f"{plan.model.name}: needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
             f"{_kib(sum(sizes))}, tensors {_kib(peak)}), target '{config.name}' has "
@@ -50,6 +56,17 @@ def allocate(plan: Plan) -> Plan:
             f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
             f"memory", need)
     return _spread(plan, buffers, sizes, commands)
+
+
+def _leave_out(plan: Plan, need: int) -> None:
+    """Raise Refused for what the host may as well do, where there is some, so that the rest fits.
+    """
+    layers = [] if plan.options.require_accelerator else [
+        layer for layer in plan.layers if layer.op.split("+")[0] in DISPENSABLE]
+    reason = (f"with it the model needs {_kib(need)} KiB, target '{plan.config.name}' has "
+              f"{_kib(plan.config.memory_bytes)} KiB on chip")
+    if layers:
+        raise Refused({position: reason for layer in layers for position in layer.positions})
 
 
 def _buffers(plan: Plan, align: int) -> list[Buffer]:
@@ -84,9 +101,12 @@ def _buffers(plan: Plan, align: int) -> list[Buffer]:
     groups: dict[int, list[int]] = {}
     for i in first:
         groups.setdefault(owner[i], []).append(i)
-    return [Buffer(tuple(ids), _round(prod(tensors[ids[0]].shape), align),
-                   min(first[i] for i in ids), max(last[i] for i in ids))
-            for ids in groups.values()]
+    scratch = [Buffer((scratch_of(number),), _round(layer.scratch, align), time, time)
+               for number, (time, layer) in enumerate(zip(times, plan.layers, strict=True))
+               if isinstance(layer, VectorLayer) and layer.scratch]
+    return scratch + [Buffer(tuple(ids), _round(prod(tensors[ids[0]].shape), align),
+                             min(first[i] for i in ids), max(last[i] for i in ids))
+                      for ids in groups.values()]
 
 
 def pack(buffers: Sequence[Buffer], reuse: bool = True) -> tuple[list[int], int]:

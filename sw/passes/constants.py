@@ -80,7 +80,7 @@ class _Pool:
 def _program(layer: VectorLayer, number: int, config: AcceleratorConfig,
              pool: _Pool) -> tuple[Slice, Slice]:
     """Room for the program, which is written when addresses are known, and its table."""
-    size = len(vector_code(layer, config, (0,) * len(layer.reads), 0, 0))
+    size = len(vector_code(layer, config, (0,) * (len(layer.reads) + 1), 0, 0))
     room = pool.add(number.to_bytes(4, "little") + bytes(size - 4))   # one of its own
     table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
     return Slice(room, 0, size), table
@@ -101,7 +101,10 @@ def _weights(layer: Layer, tile: Tile, config: AcceleratorConfig, pool: _Pool) -
         words = visited_words(layer, (first, last), tile.visits, config)
     elif layer.mode != Mode.DENSE:
         taps = layer.weights[..., first:last].astype(np.int8)
-        words = (depthwise_words(taps, config) if layer.mode == Mode.DEPTHWISE
+        width = block_width(layer, config)
+        words = (np.concatenate([depthwise_words(taps[..., i:i + width], config)
+                                 for i in range(0, last - first, width)])
+                 if layer.mode == Mode.DEPTHWISE
                  else column_words(taps, column_window(layer, config), config))
     else:
         values = tile_fields(layer, tile, config)

@@ -8,7 +8,7 @@ import kaniwa
 from kaniwa.graph import Graph, Op
 from kaniwa.host_part import HostOp, HostState, HostTensor
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
-from kaniwa.layer import Constants, Layer, Memory, Plan, VectorLayer
+from kaniwa.layer import Constants, Layer, Memory, Plan, VectorLayer, scratch_of
 from kaniwa.passes.fields import tile_fields, visited
 from kaniwa.passes.rounding import rounding_of
 from kaniwa.passes.vector import vector_code
@@ -80,7 +80,9 @@ def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
         if isinstance(layer, VectorLayer):
             assert room.blob is not None
             blobs[room.blob] = vector_code(
-                layer, plan.config, tuple(memory.tensors[i] for i in layer.reads),
+                layer, plan.config,
+                tuple(memory.tensors[i] for i in (
+                    *layer.reads, *([scratch_of(tile.layer)] if layer.scratch else []))),
                 memory.tensors[layer.ofm],
                 0 if table.blob is None else memory.blobs[table.blob])
     return blobs

@@ -124,8 +124,11 @@ def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str
     skipped, used = (0, channels) if dense else (first_channel, last_channel - first_channel)
     row_bytes = (ifm_columns - 1) * channels + used
     address = ((tile.image * g.ifm[0] + top) * width + left) * channels + skipped
-    ofm = ((tile.image * g.ofm[0] + tile.rows[0]) * out_width + tile.columns[0]) * out_channels
-    ofm += first_channel
+    ofm = tile.image * g.ofm[0] * out_width * out_channels
+    # A run of channels has the pixels of the map to itself in a transposition.
+    run = layer.run or out_channels
+    ofm += first_channel // run * g.ofm[0] * out_width * run + first_channel % run
+    ofm += (tile.rows[0] * out_width + tile.columns[0]) * run
     line_pitch = _line_pitch(address, ifm_pitch, ifm_rows, row_bytes, config.read_bytes)
     special: dict[str, int] = {}
     if layer.mode == Mode.COLUMN:
@@ -149,8 +152,7 @@ def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str
         "block_width": block_width(layer, config),
         "last_width": last_channel - first_channel - (blocks - 1) * block_width(layer, config),
         "steps": _steps(layer, config), "block_words": block_words(layer, config),
-        "ofm_address": ofm, "ofm_row_pitch": out_width * out_channels,
-        "ofm_pixel_pitch": out_channels,
+        "ofm_address": ofm, "ofm_row_pitch": out_width * run, "ofm_pixel_pitch": run,
     }
 
 

@@ -1,10 +1,10 @@
 """Rewrites operators to the few that the accelerator has.
 
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
-its rule tells) of equal shapes, TABLE (a function of one operand, or an elementwise operator with
-a constant of one value), the VECTOR_KINDS, and RESHAPE, which moves no data. A rewritten operator
-keeps its rounding rule and, as attributes, what it was (``source_kind``) and the products of one
-result in the model (``taps``).
+its rule tells) of equal shapes, TRANSPOSE of [outer, 1, first, second * run], TABLE (a function of
+one operand, or an elementwise operator with a constant of one value), the VECTOR_KINDS, and
+RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as attributes, what
+it was (``source_kind``) and the products of one result in the model (``taps``).
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
-from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated
+from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated, swapped
 from kaniwa.passes.signed import signed_operators
-from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["BROADCAST", "legalize", "rewritten", "as_map"]
 
@@ -73,8 +72,9 @@ class _Rewriter:
             "MAX_POOL_2D": self._max_pool, "ADD": self._elementwise,
             "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
             "RELU6": self._relu, "MEAN": self._mean, "RESHAPE": self._reshape,
+            "TRANSPOSE": self._transpose,
             **dict.fromkeys(TABLES, self._function),
-            **dict.fromkeys(VECTOR_KINDS, self._vector),
+            "SOFTMAX": self._vector, "BATCH_MATMUL": self._matmul,
         }
         where = describe(self.graph, op)
         if op.kind not in rewrites:
@@ -195,6 +195,14 @@ class _Rewriter:
                   (self.reshaped(op, x.id, source), ones), attributes, result)
         self._renamed(op, result, y)
 
+    def _transpose(self, op: Op) -> None:
+        x = self.tensors[op.inputs[0]]
+        view = swapped(x.shape, op.attributes["permutation"])
+        assert view is not None
+        outer, first, second, run = view
+        source = self.reshaped(op, x.id, (outer, 1, first, second * run))
+        self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": run, "taps": 0})
+
     def _renamed(self, op: Op, made: int, y: Tensor) -> None:
         """``y`` is ``made`` with another shape, or ``made`` itself."""
         if made != y.id:
@@ -227,7 +235,23 @@ class _Rewriter:
         self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
 
     def _vector(self, op: Op) -> None:
-        self.emit(op, op.kind, op.inputs, op.attributes)
+        self.emit(op, op.kind, op.inputs, {**op.attributes, "taps": 0})
+
+    def _matmul(self, op: Op) -> None:
+        """Operands whose last two axes are exchanged are transposed first."""
+        inputs = tuple(self._exchanged(op, i) if op.attributes[name] else i
+                       for i, name in zip(op.inputs, ("adj_x", "adj_y"), strict=True))
+        self.emit(op, op.kind, inputs, {**op.attributes,
+                                        "taps": self.tensors[inputs[0]].shape[-1]})
+
+    def _exchanged(self, op: Op, tensor_id: int) -> int:
+        tensor = self.tensors[tensor_id]
+        *outer, rows, columns = tensor.shape
+        made = self.tensor(f"{tensor.name}:exchanged", (*outer, columns, rows), tensor)
+        source = self.reshaped(op, tensor_id, (prod(outer), 1, rows, columns))
+        self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": 1, "taps": 0,
+                                               "source_kind": "TRANSPOSE"}, made)
+        return made
 
     def _elementwise(self, op: Op) -> None:
         shape = self.tensors[op.outputs[0]].shape

@@ -17,17 +17,19 @@ from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["LIMITS", "RULES", "Limit", "averaged", "missing_unit", "repeated",
-           "sentence"]
+           "sentence", "swapped"]
 
 Limit = Callable[[Graph, Op], str | None]
+PIECES = 256      # of a transposition, an instruction each
 # Kinds that are exact by LiteRT's rule only.
-RULES = {"SOFTMAX": "litert_softmax", "MEAN": "litert_mean"}
+RULES = {"SOFTMAX": "litert_softmax", "MEAN": "litert_mean",
+         "BATCH_MATMUL": "litert_double_rounding"}
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
 def _activations(graph: Graph, op: Op) -> list[Tensor]:
     """Operands that are not weights or settings, and results."""
-    count = 2 if op.kind in ("ADD", "SUB", "MUL", *WITH_CONSTANT) else 1
+    count = 2 if op.kind in ("ADD", "SUB", "MUL", "BATCH_MATMUL", *WITH_CONSTANT) else 1
     return [graph.tensors[i] for i in (*op.inputs[:count], *op.outputs)]
 
 
@@ -145,6 +147,32 @@ def repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool]
     return (True, channels) if prod(own[:-1]) == 1 else None
 
 
+def two_blocks_swapped(graph: Graph, op: Op) -> str | None:
+    """It swaps two groups of neighboring axes, into at most 256 pieces."""
+    view = swapped(graph.tensors[op.inputs[0]].shape, op.attributes["permutation"])
+    if view is None:
+        return (f"permutation {op.attributes['permutation']} does not swap two groups of "
+                f"neighboring axes; transpose in two steps")
+    return None if view[2] <= PIECES else (
+        f"it takes {view[2]} pieces, at most {PIECES} are supported; transpose something smaller")
+
+
+def swapped(shape: tuple[int, ...], permutation: object) -> tuple[int, int, int, int] | None:
+    """[outer, first, second, run] of a transposition to [outer, second, first, run], or None."""
+    assert isinstance(permutation, tuple)
+    order = [i for i in permutation if shape[i] > 1]
+    axes = sorted(order)
+    start = next((n for n, (a, b) in enumerate(zip(axes, order, strict=True)) if a != b), None)
+    if start is None:
+        return prod(shape), 1, 1, 1
+    end = next(n for n in range(len(axes), 0, -1) if axes[n - 1] != order[n - 1])
+    cut = axes.index(order[start])
+    if order[start:end] != axes[cut:end] + axes[start:cut]:
+        return None
+    sizes = [shape[i] for i in axes]
+    return prod(sizes[:start]), prod(sizes[start:cut]), prod(sizes[cut:end]), prod(sizes[end:])
+
+
 def bytes_moved(graph: Graph, op: Op) -> str | None:
     """Activations are int8 or uint8."""
     wrong = next((t for t in _activations(graph, op) if t.dtype != "int8"), None)
@@ -165,6 +193,22 @@ def litert_rule(graph: Graph, op: Op) -> str | None:
 
 def short_rows(graph: Graph, op: Op) -> str | None:
     """With a vector unit of R lanes: a row, or rows of a multiple of R, of at most 32 R and 511."""
+    return None      # what R is, ``lower`` knows
+
+
+def same_batch(graph: Graph, op: Op) -> str | None:
+    """Both operands are computed, and have the same batch."""
+    a, b = (graph.tensors[i] for i in op.inputs)
+    for tensor in (a, b):
+        if tensor.data is not None:
+            return f"'{tensor.name}' is constant; make it a fully connected layer"
+    return None if a.shape[:-2] == b.shape[:-2] else (
+        f"'{a.name}' and '{b.name}' have batches {list(a.shape[:-2])} and {list(b.shape[:-2])}; "
+        f"give them the same")
+
+
+def short_sums(graph: Graph, op: Op) -> str | None:
+    """With a vector unit of R lanes: sums of at most 32 products, 22 R columns, a multiple of R."""
     return None      # what R is, ``lower`` knows
 
 
@@ -204,6 +248,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
     "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
     "MEAN": (int8_activations, some_elements, litert_rule, neighboring_axes),
+    "BATCH_MATMUL": (int8_activations, some_elements, litert_rule, same_batch, short_sums),
+    "TRANSPOSE": (bytes_moved, some_elements, two_blocks_swapped),
     "RESHAPE": (bytes_moved, some_elements),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.isa import Mode
@@ -84,6 +85,8 @@ def _lower_op(plan: Plan, op: Op, stored: Op) -> Layer | VectorLayer:
         return vector_layer(graph, op, stored, config, where)
     if op.kind in ("ADD", "MUL", "TABLE"):
         return _lower_elementwise(graph, op, stored, config.multiplier_bits, where)
+    if op.kind == "TRANSPOSE":
+        return _lower_transpose(graph, op, stored, config, where)
     if op.kind == "MAX_POOL_2D":
         return _lower_max_pool(graph, op, stored, config.multiplier_bits, where)
     return _lower_convolution(graph, op, stored, config.multiplier_bits, where)
@@ -162,6 +165,22 @@ def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) ->
     if op.rule == "litert_uint8_average_pool":
         return average_pool_half_up(prod(pair(op, "filter")), channels)
     raise UnsupportedError(f"{where}: unknown rounding rule '{op.rule}'")
+
+
+def _lower_transpose(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
+                     where: str) -> Layer:
+    """A depthwise layer that passes its input on, a run of channels an instruction."""
+    batch, rows, columns, channels = graph.tensors[op.inputs[0]].shape
+    run = int(str(op.attributes["run"]))
+    lanes = max(n for n in range(1, config.depthwise_lanes + 1) if run % n == 0)
+    every = np.zeros(channels, np.int64)
+    rescale = prove(exact(channels), every - 128, every + 127, 0, INT8, config.multiplier_bits,
+                    where)
+    shape = (rows, columns, channels)
+    return Layer(op.name, op.kind, Mode.DEPTHWISE, stored.inputs[0], op.outputs[0],
+                 Geometry(batch, shape, shape, (1, 1), (1, 1), (1, 1), (0, 0)),
+                 np.ones((1, 1, channels), np.int8), every, 0, rescale, 0, _source(op),
+                 lanes=lanes, run=run)
 
 
 def _lower_max_pool(graph: Graph, op: Op, stored: Op, bits: int, where: str) -> Layer:

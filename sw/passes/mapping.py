@@ -33,6 +33,8 @@ def _best(layer: Layer, config: AcceleratorConfig) -> Layer:
 def _alternatives(layer: Layer, config: AcceleratorConfig) -> Iterator[Layer]:
     g = layer.geometry
     channels = g.ifm[2]
+    if layer.run:
+        return
     if (layer.mode == Mode.DEPTHWISE and config.depthwise and g.dilation == (1, 1)
             and config.column_lanes == config.lane_bytes     # blocks are whole lanes
             and channels % config.lane_bytes == 0 and g.padding[1] < g.kernel[1]):

@@ -13,7 +13,8 @@ from kaniwa.passes.refusal import why_not
 
 __all__ = ["partition"]
 
-BESIDE_HOST = "moves no data, and stands beside an operator of the host"
+BESIDE_HOST = {"RESHAPE": "moves no data, and stands beside an operator of the host",
+               "TRANSPOSE": "only moves data, and stands beside an operator of the host"}
 Reasons = dict[int, str]      # of the host's operators, by position in the model
 
 
@@ -35,7 +36,8 @@ def partition(plan: Plan) -> Plan:
         if kernel_of(op) is None:
             raise UnsupportedError(f"{describe(model, op)}: {reason}; the host has no kernel for "
                                    f"it either")
-    why |= dict.fromkeys(_beside_host(model, why), BESIDE_HOST)
+    why |= {position: BESIDE_HOST[model.ops[position].kind]
+            for position in _beside_host(model, why)}
     levels = _levels(model, why)
     device = sorted((i for i in range(len(model.ops)) if i not in why), key=levels.__getitem__)
     count = 1 + max((levels[i] for i in device), default=-1)
@@ -61,23 +63,25 @@ def partition(plan: Plan) -> Plan:
 
 
 def _beside_host(model: Graph, why: Mapping[int, str]) -> Iterator[int]:
-    """RESHAPEs that would only carry bytes to the device and back."""
+    """RESHAPEs that would only carry bytes to the device and back, and TRANSPOSEs that the host
+    may do as it reads or writes them."""
     by_host = {i for position in why for i in model.ops[position].outputs}
     by_device: set[int] = set()
     for position, op in enumerate(model.ops):
         if position in why:
             continue
-        if op.kind == "RESHAPE" and op.inputs[0] not in by_device and (
-                op.inputs[0] in by_host or _read_by_host(model, op, why)):
+        movable = op.kind == "TRANSPOSE" or (
+            op.kind == "RESHAPE" and op.inputs[0] not in by_device)
+        if movable and (op.inputs[0] in by_host or _read_by_host(model, op, why)):
             by_host.update(op.outputs)
             yield position
         else:
             by_device.update(op.outputs)
 
 
-def _read_by_host(model: Graph, reshape: Op, why: Mapping[int, str]) -> bool:
-    """Whether the host reads what ``reshape`` makes, by this or another name."""
-    names = set(reshape.outputs)
+def _read_by_host(model: Graph, mover: Op, why: Mapping[int, str]) -> bool:
+    """Whether the host reads what ``mover`` makes, by this or another name."""
+    names = set(mover.outputs)
     for position, op in enumerate(model.ops):
         if names.intersection(op.inputs):
             if position in why:

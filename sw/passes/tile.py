@@ -97,7 +97,8 @@ def cycles(layer: Layer, config: AcceleratorConfig) -> int | None:
 
 def _separable(layer: Layer) -> bool:
     """Fewer channels make shorter rows: a single pixel a row, of which only they are read."""
-    return layer.mode in (Mode.DEPTHWISE, Mode.MAX_POOL) and layer.geometry.ifm[1] == 1
+    return (layer.mode in (Mode.DEPTHWISE, Mode.MAX_POOL) and layer.geometry.ifm[1] == 1
+            and not layer.run)
 
 
 def _first_problem(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig,
@@ -128,6 +129,8 @@ def _shape(layer: Layer, runs: list[Pair], columns: int, config: AcceleratorConf
     # A word that is used once is freed at once; a kernel beyond the ring comes again each pixel.
     stream = layer.mode == Mode.DENSE and (rows * columns == 1 or words > config.ring_words)
     limit = min(_share(blocks, records, config.parameter_words), _limit(config, "blocks"))
+    if layer.run:      # a run at a time, or its blocks one by one
+        limit = layer.run // layer.lanes if layer.run // layer.lanes <= limit else 1
     if not stream:
         limit = min(limit, _share(blocks, words, config.ring_words))
     if limit == 0:

@@ -11,13 +11,14 @@ from kaniwa.errors import CompileError
 from kaniwa.golden.softmax import exponential_table
 from kaniwa.graph import Graph, Op
 from kaniwa.layer import VectorLayer, quantization
-from kaniwa.vector import kernels
+from kaniwa.rescale import quantize_multiplier
+from kaniwa.vector import kernels, kernels_attention
 from kaniwa.vector.isa import BLOCK_WORDS, Width
-from kaniwa.vector.kernels import Place
+from kaniwa.vector.kernels import Place, Rescaling
 
 __all__ = ["VECTOR_KINDS", "vector_code", "vector_layer"]
 
-VECTOR_KINDS = ("SOFTMAX",)
+VECTOR_KINDS = ("SOFTMAX", "BATCH_MATMUL")
 # As many exponentials may add up to what the reference is not defined for.
 SOFTMAX_COLUMNS = 511
 
@@ -28,7 +29,8 @@ def vector_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
 
     Raises CompileError where the unit of ``config`` cannot hold it.
     """
-    return {"SOFTMAX": _softmax}[op.kind](graph, op, stored, config, where)
+    make = {"SOFTMAX": _softmax, "BATCH_MATMUL": _matmul}[op.kind]
+    return make(graph, op, stored, config, where)
 
 
 def vector_code(layer: VectorLayer, config: AcceleratorConfig, reads: tuple[int, ...], ofm: int,
@@ -60,3 +62,27 @@ def _softmax(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
                        kernels.table_words(np.roll(table, 1)),
                        () if op.source_index is None else (op.source_index,))
 
+
+def _matmul(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
+            where: str) -> VectorLayer:
+    a, b, y = (graph.tensors[i] for i in (*op.inputs, op.outputs[0]))
+    rows, depth = a.shape[-2:]
+    size = kernels_attention.Products(prod(a.shape[:-2]), rows, depth, b.shape[-1])
+    problem = kernels_attention.why_no_matmul(config, size)
+    if problem is not None:
+        raise CompileError(f"{where}: {problem}")
+    left, right, out = (quantization(tensor) for tensor in (a, b, y))
+    # LiteRT multiplies these scales in float32.
+    real = float(np.float32(left.scale) * np.float32(right.scale)) / out.scale
+    end = Rescaling(quantize_multiplier(real), out.zero_point)
+
+    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        first, second, scratch = (Place(address, Width.INT8) for address in reads)
+        return kernels_attention.batch_matmul(
+            config, size, first, second, Place(ofm, Width.INT8),
+            (left.zero_point, right.zero_point), end, scratch.address)
+
+    return VectorLayer(op.name, op.kind, stored.inputs, op.outputs[0], code, b"",
+                       () if op.source_index is None else (op.source_index,),
+                       macs=prod(y.shape) * size.depth,
+                       scratch=kernels_attention.matmul_scratch(config, size))

@@ -93,6 +93,10 @@ class Builder:
         self.point(pointer, address)
         return pointer
 
+    def release(self, *pointers: Pointer) -> None:
+        """Give control registers back."""
+        self._pointers = sorted([*self._pointers, *(p.number for p in pointers)])
+
     # Control
 
     def point(self, pointer: Pointer, address: int) -> None:
@@ -123,8 +127,7 @@ class Builder:
         begin = len(self._items)
         yield
         self._control(Control.NEXT, counter.number, begin)
-        self._pointers.append(counter.number)
-        self._pointers.sort()
+        self.release(counter)
 
     def finish(self) -> bytes:
         """The program, with END."""

@@ -24,8 +24,8 @@ from kaniwa.vector.fixedpoint import (
 )
 from kaniwa.vector.isa import Function, Shift, Width
 
-__all__ = ["Place", "Rescaling", "requantize", "add", "multiply", "byte_table", "int16_table",
-           "sigmoid_int16", "gate_logistic", "gate_tanh", "softmax", "mean", "rsqrt",
+__all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "multiply", "byte_table",
+           "int16_table", "sigmoid_int16", "gate_logistic", "gate_tanh", "softmax", "mean", "rsqrt",
            "table_words", "pair_words"]
 
 Scaling = tuple[int, int]   # multiplier in Q31 and left shift
@@ -76,6 +76,13 @@ def pair_words(first: np.ndarray, second: np.ndarray) -> bytes:
 
 def _elementwise(k: Builder, count: int, inputs: Sequence[Place], output: Place,
                  body: Body) -> bytes:
+    """``elementwise`` as a whole program."""
+    elementwise(k, count, inputs, output, body)
+    return k.finish()
+
+
+def elementwise(k: Builder, count: int, inputs: Sequence[Place], output: Place,
+                body: Body) -> None:
     """``body`` on as many elements at once as a register holds, until ``count`` are done."""
     registers = [k.vector() for _ in inputs]
     sources = [k.pointer(place.address) for place in inputs]
@@ -94,7 +101,8 @@ def _elementwise(k: Builder, count: int, inputs: Sequence[Place], output: Place,
     if rest:
         k.length(rest)
         part(rest)
-    return k.finish()
+    k.free(*registers)
+    k.release(*sources, to)
 
 
 def requantize(config: AcceleratorConfig, count: int, x: Place, y: Place, zero_point: int,

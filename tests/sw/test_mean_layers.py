@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from kaniwa import devices
 from kaniwa.compiler import compile
-from kaniwa.errors import CompileError
+from kaniwa.config import PRESETS
+from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.golden import run_op
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.session import Session
@@ -47,3 +51,14 @@ def test_other_means_go_to_the_host(graph: Graph, reason: str) -> None:
     with pytest.raises(CompileError, match=reason):
         compile(graph, require_accelerator=True)
     assert compile(graph).host_ops
+
+
+def test_what_does_not_fit_beside_the_rest_goes_to_the_host(models: Path) -> None:
+    config = replace(PRESETS["base"], memory_bytes=70 * 1024, name="little")
+    program = compile(models / "digits_transformer.tflite", config)
+    reasons = {op.kind: op.why for op in program.host_ops}
+    assert reasons["MEAN"].endswith("KiB, target 'little' has 70 KiB on chip")
+    assert "FULLY_CONNECTED" not in reasons
+    with pytest.raises(MemoryTooSmallError, match="target 'little' has 20 KiB on chip"):
+        compile(models / "digits_transformer.tflite",
+                replace(config, memory_bytes=20 * 1024))

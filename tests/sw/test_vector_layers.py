@@ -15,6 +15,7 @@ from kaniwa.errors import CompileError
 from kaniwa.golden import run_op
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.importers import load_model
+from kaniwa.inputs import load_inputs
 from kaniwa.isa import Opcode
 from kaniwa.session import Session
 
@@ -83,3 +84,63 @@ def test_limits_name_what_the_unit_cannot_hold(shape: tuple[int, ...], config: A
     with pytest.raises(CompileError, match=reason):
         compile(graph, config, require_accelerator=True)
     assert [op.kind for op in compile(graph, config).host_ops] == ["SOFTMAX"]
+
+
+def matmul_graph(a: tuple[int, ...], b: tuple[int, ...], adj_x: bool = False,
+                 adj_y: bool = False) -> Graph:
+    """A single BATCH_MATMUL of two int8 inputs."""
+    rows = a[-1] if adj_x else a[-2]
+    y = (*a[:-2], rows, b[-2] if adj_y else b[-1])
+    tensors = (Tensor(0, "a", a, "int8", Quantization((0.02,), (18,)), None),
+               Tensor(1, "b", b, "int8", Quantization((0.03,), (-13,)), None),
+               Tensor(2, "y", y, "int8", Quantization((0.11,), (-20,)), None))
+    op = Op("BATCH_MATMUL", "matmul", (0, 1), (2,), {"adj_x": adj_x, "adj_y": adj_y},
+            "litert_double_rounding", 0)
+    return Graph("matmul", tensors, (op,), (0, 1), (2,), "0" * 64)
+
+
+@pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
+@pytest.mark.parametrize(("a", "b", "adj"), [
+    ((2, 16, 16), (2, 16, 16), (False, False)), ((4, 24, 16), (4, 16, 24), (False, False)),
+    ((4, 24, 24), (4, 24, 16), (False, False)), ((3, 5), (5, 8), (False, False)),
+    ((1, 2, 7, 3), (1, 2, 3, 16), (False, False)), ((1, 1, 1), (1, 1, 8), (False, False)),
+    ((2, 6, 32), (2, 40, 32), (False, True)), ((3, 5, 6), (3, 5, 8), (True, False))])
+def test_matmul_equals_golden(config: AcceleratorConfig, a: tuple[int, ...], b: tuple[int, ...],
+                              adj: tuple[bool, bool]) -> None:
+    rng, graph = np.random.default_rng(1), matmul_graph(a, b, *adj)
+    session = Session(compile(graph, config, require_accelerator=True),
+                      devices.open("emulator", config))
+    for draw in (lambda shape: rng.integers(-128, 128, shape), lambda shape: np.full(shape, -128),
+                 lambda shape: np.full(shape, 127)):
+        inputs = [draw(shape).astype(np.int8) for shape in (a, b)]
+        (expected,) = run_op(graph, graph.ops[0], inputs)
+        got = session.run(dict(zip("ab", inputs, strict=True)))["y"]
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(("graph", "reason"), [
+    (matmul_graph((2, 4, 40), (2, 40, 8)), "sums of 40 products are longer than a register, 32"),
+    (matmul_graph((2, 4, 8), (2, 8, 12)), "12 columns are no multiple of the vector unit's 8"),
+    (matmul_graph((2, 4, 8), (2, 8, 184)), "184 columns are more than 176, which is what"),
+    (matmul_graph((2, 4, 8), (1, 8, 8)), r"have batches \[2\] and \[1\]; give them the same")])
+def test_other_products_go_to_the_host(graph: Graph, reason: str) -> None:
+    with pytest.raises(CompileError, match=reason):
+        compile(graph, BASE, require_accelerator=True)
+    if "batches" not in reason:
+        assert compile(graph, BASE).host_ops
+
+
+@pytest.mark.parametrize("model", ["digits_transformer", "keyword_transformer"])
+def test_a_transformer_is_whole_on_the_device(models: Path, model: str) -> None:
+    path = models / f"{model}.tflite"
+    graph = load_model(path)
+    program = compile(path, BASE, require_accelerator=True)
+    assert not program.host_ops and len(program.runs) == 1
+    session = Session(program, devices.open("emulator", BASE))
+    samples = load_inputs(models / "inputs" / f"{model}.npz",
+                          [graph.tensors[i] for i in graph.inputs])
+    for sample in samples[:5]:
+        values, outputs = golden.run(graph, sample), session.run(sample)
+        for i in graph.outputs:
+            np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
+    assert session.stats.cycles == program.estimate().cycles

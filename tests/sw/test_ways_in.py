@@ -154,7 +154,7 @@ FLOWS: dict[str, tuple[Callable[[], bytes], str, set[str]]] = {
     "tensorrt.onnx": (tensorrt, "onnxruntime", {"CONV_2D", "ADD", "AVERAGE_POOL_2D",
                                                 "FULLY_CONNECTED"}),
     "tfmot.tflite": (trained_with_quantisation, "litert", set()),
-    "edge_tpu.tflite": (for_edge_tpu, "litert", {"MEAN"}),
+    "edge_tpu.tflite": (for_edge_tpu, "litert", set()),
     "legacy_uint8.tflite": (legacy_uint8, "litert", set()),
 }
 

@@ -1,0 +1,46 @@
+"""TRANSPOSE on the array, exact against NumPy, and what the host keeps of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kaniwa import devices
+from kaniwa.compiler import compile
+from kaniwa.errors import CompileError
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.session import Session
+
+Q = Quantization((0.1,), (3,))
+
+
+def transpose_graph(shape: tuple[int, ...], permutation: tuple[int, ...]) -> Graph:
+    """A single TRANSPOSE of int8."""
+    tensors = (Tensor(0, "x", shape, "int8", Q, None),
+               Tensor(1, "y", tuple(shape[i] for i in permutation), "int8", Q, None))
+    op = Op("TRANSPOSE", "turn", (0,), (1,), {"permutation": permutation}, "exact", 0)
+    return Graph("transpose", tensors, (op,), (0,), (1,), "0" * 64)
+
+
+@pytest.mark.parametrize("target", ["base", "small", "large", "nano"])
+@pytest.mark.parametrize(("shape", "permutation"), [
+    ((1, 16, 2, 16), (0, 2, 1, 3)), ((1, 16, 2, 16), (0, 2, 3, 1)), ((1, 2, 16, 16), (0, 2, 1, 3)),
+    ((1, 24, 4, 16), (0, 2, 3, 1)), ((5, 7), (1, 0)), ((2, 3, 4, 5), (0, 2, 1, 3)),
+    ((2, 5, 6, 3), (0, 3, 1, 2)), ((2, 3, 5, 6), (0, 2, 3, 1)), ((4, 1, 9), (1, 2, 0)),
+    ((3, 4), (0, 1)), ((2, 20, 3, 24), (0, 2, 1, 3)), ((6, 5, 12), (1, 0, 2))])
+def test_transpose_equals_numpy(target: str, shape: tuple[int, ...],
+                                permutation: tuple[int, ...]) -> None:
+    graph = transpose_graph(shape, permutation)
+    session = Session(compile(graph, target, require_accelerator=True),
+                      devices.open("emulator", target))
+    x = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+    np.testing.assert_array_equal(session.run({"x": x})["y"], x.transpose(permutation))
+
+
+@pytest.mark.parametrize(("graph", "reason"), [
+    (transpose_graph((2, 3, 4), (2, 1, 0)), r"\(2, 1, 0\) does not swap two groups of neighbor"),
+    (transpose_graph((4, 300), (1, 0)), "it takes 300 pieces, at most 256 are supported")])
+def test_other_permutations_go_to_the_host(graph: Graph, reason: str) -> None:
+    with pytest.raises(CompileError, match=reason):
+        compile(graph, require_accelerator=True)
+    assert compile(graph).host_ops
