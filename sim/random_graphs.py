@@ -302,6 +302,35 @@ def _chain(b: _Builder, macs: int) -> Graph | None:
     return b.graph((x,), (_conv_on(b, u, second, d, rng.choice(ACTIVATIONS)),))
 
 
+def _mean(b: _Builder, macs: int) -> Graph | None:
+    """Over pixels, or along the channels."""
+    shape = (b.rng.choice((1, 1, 2)), *_size(b.rng), b.rng.choice(CHANNELS))
+    axes = b.rng.choice(((1, 2), (1, 2), (2,), (3,)))
+    x = b.activation(shape)
+    y = b.activation(tuple(1 if i in axes else n for i, n in enumerate(shape)))
+    b.op("MEAN", (x,), y, "litert_mean", axes=axes)
+    return b.graph((x,), (y,))
+
+
+def _transpose(b: _Builder, macs: int) -> Graph | None:
+    """Two groups of neighboring axes change places."""
+    shape = tuple(b.rng.choice((1, 2, 3, 5, 8, 16)) for _ in range(4))
+    order = b.rng.choice(((0, 2, 1, 3), (0, 2, 3, 1), (0, 3, 1, 2), (1, 0, 2, 3)))
+    x = b.activation(shape)
+    y = b.activation(tuple(shape[i] for i in order), b.tensors[x].quantization)
+    b.op("TRANSPOSE", (x,), y, "exact", permutation=order)
+    return b.graph((x,), (y,))
+
+
+def _broadcast(b: _Builder, macs: int) -> Graph | None:
+    """ADD or MUL of a map and a pixel, a channel or a value for all of it."""
+    shape = (1, *_size(b.rng), b.rng.choice(CHANNELS))
+    narrow = b.rng.choice(((1, 1, 1, shape[3]), (*shape[:3], 1), (1, 1, 1, 1)))
+    x, z = b.activation(shape), b.activation(narrow)
+    y = _combined(b, b.rng.choice(("ADD", "MUL")), x, z, b.rng.choice(ACTIVATIONS))
+    return b.graph((x, z), (y,))
+
+
 def _uint8(b: _Builder, macs: int) -> Graph | None:
     """A graph of another kind in legacy uint8, whose weights may need more than int8."""
     kind = b.rng.choice((_conv, _conv, _depthwise, _depthwise, _fully_connected, _chain, KINDS[
@@ -340,5 +369,8 @@ KINDS: dict[str, Callable[[_Builder, int], Graph | None]] = {
     "mul": lambda b, macs: _pair(b, "MUL"),
     "residual": _residual,
     "chain": _chain,
+    "mean": _mean,
+    "transpose": _transpose,
+    "broadcast": _broadcast,
     "uint8": _uint8,
 }

@@ -129,13 +129,14 @@ def _shape(layer: Layer, runs: list[Pair], columns: int, config: AcceleratorConf
     # A word that is used once is freed at once; a kernel beyond the ring comes again each pixel.
     stream = layer.mode == Mode.DENSE and (rows * columns == 1 or words > config.ring_words)
     limit = min(_share(blocks, records, config.parameter_words), _limit(config, "blocks"))
-    if layer.run:      # a run at a time, or its blocks one by one
-        limit = layer.run // layer.lanes if layer.run // layer.lanes <= limit else 1
     if not stream:
         limit = min(limit, _share(blocks, words, config.ring_words))
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")
+    if layer.run:      # a run of a transposition, or equal parts of one
+        of_run = layer.run // layer.lanes
+        limit = max(n for n in range(1, min(of_run, limit) + 1) if of_run % n == 0)
     groups = -(-blocks // limit)
     return _Shape(rows, columns, -(-blocks // groups), stream, layer.visits, runs)
 

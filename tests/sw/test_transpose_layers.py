@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kaniwa import devices
 from kaniwa.compiler import compile
+from kaniwa.config import PRESETS
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.session import Session
@@ -35,6 +38,16 @@ def test_transpose_equals_numpy(target: str, shape: tuple[int, ...],
                       devices.open("emulator", target))
     x = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
     np.testing.assert_array_equal(session.run({"x": x})["y"], x.transpose(permutation))
+
+
+def test_a_run_that_does_not_fit_the_ring_is_cut_into_equal_parts() -> None:
+    config = replace(PRESETS["small"], ring_bytes=1024, name="little")
+    graph = transpose_graph((5, 3, 16, 8), (1, 0, 2, 3))
+    program = compile(graph, config, require_accelerator=True)
+    assert len(program.instructions) > 4
+    x = np.random.default_rng(1).integers(-128, 128, (5, 3, 16, 8)).astype(np.int8)
+    got = Session(program, devices.open("emulator", config)).run({"x": x})["y"]
+    np.testing.assert_array_equal(got, x.transpose(1, 0, 2, 3))
 
 
 @pytest.mark.parametrize(("graph", "reason"), [
