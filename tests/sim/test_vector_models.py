@@ -1,0 +1,33 @@
+"""Networks of every kind in turn on one simulated core with a vector unit, exact each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kaniwa import devices, golden
+from kaniwa.compiler import compile
+from kaniwa.importers import load_model
+from kaniwa.inputs import recorded_inputs
+from kaniwa.session import Session
+
+# A convolutional network, two transformers and a recurrent network, whose cells the host has.
+MODELS = ("tflm_micro_speech", "digits_transformer", "tflm_mnist_lstm", "keyword_transformer")
+
+
+def test_networks_in_turn_on_one_core(models: Path) -> None:
+    """No registers, tables or stored programs of one run reach the next."""
+    paths = [models / f"{name}.tflite" for name in MODELS]
+    programs = [compile(path, "base_vector") for path in paths]
+    graphs = [load_model(path) for path in paths]
+    with devices.open("sim", "base_vector") as device:
+        for number in range(2):
+            for path, graph, program in zip(paths, graphs, programs, strict=True):
+                session = Session(program, device)
+                inputs = recorded_inputs(path, program.inputs)[number]
+                values, outputs = golden.run(graph, inputs), session.run(inputs)
+                for i in graph.outputs:
+                    np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
+                error = abs(session.stats.cycles - program.estimate().cycles)
+                assert error <= 0.001 * session.stats.cycles, path.name
