@@ -24,7 +24,7 @@ class TagCounters:
 class RunStatistics:
     """Counters of one run, as the core's registers give them.
 
-    ``cycles``: from the accepted run command to completion. ``retired``: LAYER instructions whose
+    ``cycles``: from the accepted run command to completion. ``retired``: instructions whose
     results are all in memory. ``snapshots``: for each tag the COUNTERS, cumulative from the start
     of the run, as they stood when the tag last retired. ``seconds``: time taken on the host.
     """
