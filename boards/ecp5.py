@@ -7,9 +7,9 @@ from typing import Any
 
 from amaranth import *
 
-from kaniwa.boards.block_sites import fix_memories, fix_multipliers
 from kaniwa.boards.family import Step
 from kaniwa.boards.fanout import Logic, split_fanout
+from kaniwa.boards.multiplier_sites import fix_multipliers
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
@@ -48,14 +48,10 @@ DISTRIBUTED_WORDS = 64
 TIMING_WEIGHT = 150
 
 # Sites of multiplier blocks of the 85F, left to right: four in nine columns, in each of three rows.
-MULTIPLIER_SITES_85F = tuple(
+SITES_85F = tuple(
     tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for x in (*range(4, 59, 9), *range(69, 115, 9))
           for offset in (0, 1, 4, 5))
     for y in (10, 34, 58))
-
-# Sites of block RAMs: as many in the same columns, in each of four rows.
-RAM_SITES_85F = tuple(f"X{x + 2 * n}/Y{y}/EBR{n}" for y in (22, 46, 70, 82)
-                      for x in (*range(4, 59, 9), *range(69, 115, 9)) for n in range(4))
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
               registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
@@ -116,8 +112,7 @@ def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorCo
     """Copy what has many loads; lay out the lanes of an array that fills the device with wires."""
     split_fanout(module, LOGIC)
     if config.packed_multipliers and "--85k" in device:
-        fix_multipliers(module, "MULT18X18D", MULTIPLIER_SITES_85F)
-        fix_memories(module, "DP16KD", RAM_SITES_85F)
+        fix_multipliers(module, "MULT18X18D", SITES_85F)
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:

@@ -1,8 +1,8 @@
-"""Gives multiplier and memory blocks their places, before place-and-route.
+"""Gives multiplier blocks their places, before place-and-route.
 
 A lane's products meet in one adder tree, so its blocks belong side by side, and so do those of the
-requantizer; what the requantizer reads belongs around it. The placer does not find that: it moves
-single blocks, and leaves them scattered over the device.
+requantizer. The placer does not find that: it moves single blocks, and leaves them scattered over
+the width of the device.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["fix_memories", "fix_multipliers"]
+__all__ = ["fix_multipliers"]
 
 # The numbers of a strategy's instance, of the output channel where it has several, of the product.
 ARRAY = re.compile(r"\bmac_array\.multiplier_(\d+)\.block_(?:(\d+)_)?(\d+)\b")
 # A lane's number; its two blocks are beside each other.
 REQUANTIZER = re.compile(r"\brequantizer\.block_(\d+)_(high|low)\b")
-# Memories at the requantizer, the nearest first.
-MEMORIES = (re.compile(r"\bparameter_buffer\.lane_"), re.compile(r"\belementwise\.table_"))
-PLACE = re.compile(r"X(\d+)/Y(\d+)/")
 
 
 def fix_multipliers(module: dict[str, Any], cell_type: str, rows: Sequence[Sequence[str]]) -> int:
@@ -56,39 +53,3 @@ def fix_multipliers(module: dict[str, Any], cell_type: str, rows: Sequence[Seque
 
 def _in_order(blocks: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
     return [blocks[key] for key in sorted(blocks)]
-
-
-def fix_memories(module: dict[str, Any], cell_type: str, sites: Sequence[str]) -> int:
-    """Place the memories at the requantizer on the sites nearest to its middle; how many.
-
-    The requantizer's blocks have their places already, else nothing is done. ``sites``: names that
-    begin with a column and a row, ``X4/Y22/``.
-    """
-    blocks = [_position(cell["attributes"]["BEL"]) for name, cell in module["cells"].items()
-              if REQUANTIZER.search(name) and "BEL" in cell["attributes"]]
-    if not blocks:
-        return 0
-    middle = [sum(place) / len(blocks) for place in zip(*blocks, strict=True)]
-
-    def distance(site: str) -> tuple[float, tuple[int, ...]]:
-        place = _position(site)
-        return sum(abs(a - b) for a, b in zip(place, middle, strict=True)), place
-
-    free = sorted(sites, key=distance)
-    placed = 0
-    for pattern in MEMORIES:
-        names = sorted(name for name, cell in module["cells"].items()
-                       if cell["type"] == cell_type and pattern.search(name))
-        nearest = sorted(free[:len(names)], key=_position)
-        for name, site in zip(names, nearest, strict=False):
-            module["cells"][name]["attributes"]["BEL"] = site
-        del free[:len(names)]
-        placed += len(nearest)
-    return placed
-
-
-def _position(site: str) -> tuple[int, ...]:
-    """Column and row."""
-    place = PLACE.match(site)
-    assert place is not None, site
-    return int(place[1]), int(place[2])

@@ -1,10 +1,10 @@
-"""The places of multiplier and memory blocks."""
+"""The places of the array's multiplier blocks."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kaniwa.boards.block_sites import fix_memories, fix_multipliers
+from kaniwa.boards.multiplier_sites import fix_multipliers
 
 ROWS = [[f"X{x}/Y{y}" for x in range(5)] for y in range(2)]
 
@@ -54,17 +54,3 @@ def test_other_cells_are_left_to_the_placer() -> None:
     assert fix_multipliers(module, "MUL", ROWS) == 0 and not _sites(module)
     module = _module(["mac_array.multiplier_0.block_0.block"])
     assert fix_multipliers(module, "OTHER", ROWS) == 0 and not _sites(module)
-
-
-def test_memories_lie_around_the_requantizer_the_parameters_nearest() -> None:
-    names = ["parameter_buffer.lane_0.0.1", "parameter_buffer.lane_0.0.0",
-             "elementwise.table_0_0.0.0",
-             "weight_ring.lane_0.0.0"]
-    module = _module(names)
-    module["cells"]["requantizer.block_0_low.block"] = {
-        "type": "DSP", "attributes": {"BEL": "X10/Y5/D"}}
-    sites = [f"X{x}/Y{y}/R" for y in (0, 8) for x in range(0, 21, 2)]
-    assert fix_memories(module, "MUL", sites) == 3
-    assert [_sites(module).get(name) for name in names] == [
-        "X10/Y8/R", "X8/Y8/R", "X10/Y0/R", None]
-    assert fix_memories(_module(names), "MUL", sites) == 0   # the requantizer is anywhere
