@@ -255,7 +255,12 @@ def _overwritten(plan: Plan, memory: Memory, root: int, stream: _Stream) -> int 
     start = memory.tensors[root]
     end = start + prod(tensors[root].shape)
     writers = {i: indexes[0] for i, indexes in stream.written.items()} | stream.taken
+    sizes = {i: prod(tensors[i].shape) for i in writers}
+    for tile, index in zip(plan.tiles, stream.tiles, strict=True):
+        layer, scratch = plan.layers[tile.layer], scratch_of(tile.layer)
+        if isinstance(layer, VectorLayer) and layer.scratch:
+            writers[scratch], sizes[scratch] = index, layer.scratch
     later = [index for other, index in writers.items()
              if other != root and index > ready and memory.tensors[other] < end
-             and memory.tensors[other] + prod(tensors[other].shape) > start]
+             and memory.tensors[other] + sizes[other] > start]
     return min(later, default=None)

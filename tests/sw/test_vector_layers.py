@@ -11,11 +11,12 @@ import pytest
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.diff import diff
 from kaniwa.errors import CompileError
 from kaniwa.golden import run_op
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.importers import load_model
-from kaniwa.inputs import load_inputs
+from kaniwa.inputs import load_inputs, recorded_inputs
 from kaniwa.isa import Opcode
 from kaniwa.session import Session
 
@@ -136,6 +137,8 @@ def test_a_transformer_is_whole_on_the_device(models: Path, model: str) -> None:
     graph = load_model(path)
     program = compile(path, BASE, require_accelerator=True)
     assert not program.host_ops and len(program.runs) == 1
+    result = diff(program, ["golden", "emulator"], recorded_inputs(path, program.inputs)[0])
+    assert result["first_difference"] is None and result["tensors"] > 20
     session = Session(program, devices.open("emulator", BASE))
     samples = load_inputs(models / "inputs" / f"{model}.npz",
                           [graph.tensors[i] for i in graph.inputs])
