@@ -25,7 +25,7 @@ def model_vectors(config: AcceleratorConfig, instructions: Sequence[Values], rea
 
     Everything else has ended before a VECTOR begins, and what follows begins after it; so
     ``layers`` (instructions, program address) models each run of LAYERs between on its own. The
-    vector unit's memory is taken to be on chip.
+    vector unit's memory is taken to be on chip, which makes it a little fast where it is not.
     """
     unit = VectorTrace(config)
     total = dict.fromkeys(COUNTERS, 0)
