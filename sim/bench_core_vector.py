@@ -39,6 +39,7 @@ CONFIGS = {
 }
 PROGRAMS = 40   # what `make test` runs of each config
 STALLS = (0.0, 0.0, 0.3)
+INSTRUCTIONS = 24   # of a graph's program, at most: memory must hold the vector programs, too
 # How far the cycle model may be off in an instruction of a run without stalls, as in core_random.
 MODEL_ERROR, MODEL_CYCLES = 0.005, 2
 
@@ -69,7 +70,7 @@ class _Case:
                 program = compile(graph, target=self.config, outside=None, require_accelerator=True)
             except CompileError:
                 continue
-            if len(program.runs) == 1 and (
+            if len(program.runs) == 1 and len(program.instructions) <= INSTRUCTIONS and (
                     program.local_bytes + 3 * PROGRAM_AT < self.config.memory_bytes):
                 return program
 
@@ -175,7 +176,8 @@ def _run_case(rng: random.Random, config: AcceleratorConfig, tally: Tally, what:
     emulator = Emulator(config)
     with SimDevice(target=config, stalls=stalls, seed=rng.randrange(1 << 30)) as device:
         address = case.write(device, emulator)
-        tags = list(dict.fromkeys(values["tag"] for values in case.instructions))
+        # In the order of their last instructions: counters are cumulative to those.
+        tags = list(dict.fromkeys(values["tag"] for values in reversed(case.instructions)))[::-1]
         for _ in range(2):
             got, expected = device.run(address, tags), emulator.run(address)
             _compare_memory(device, emulator, config, what)
