@@ -22,6 +22,7 @@ from kaniwa.hw.verilog import ports
 EXPECTED = {
     ("ulx3s_85f", "base"): {"MULT18X18D": 128 + 16, "product": 8},
     ("ulx3s_85f", "large"): {"MULT18X18D": 128 + 16, "product": 0},
+    ("ulx3s_85f", "base_vector"): {"MULT18X18D": 128 + 16, "product": 8},
     ("ulx3s_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},

@@ -69,10 +69,10 @@ def pool(kind: str, padding: str, y_shape: tuple[int, ...]) -> Callable[[], byte
 
 
 def gate() -> bytes:
-    """A product whose second operand is a computed row."""
+    """A product whose second operand is a computed column of pixels."""
     b = ModelBuilder()
     x = b.tensor("a", (1, 4, 4, 2), scale=0.5, zero_point=0)
-    row = b.tensor("b", (1, 1, 1, 2), scale=0.5, zero_point=0)
+    row = b.tensor("b", (1, 4, 1, 2), scale=0.5, zero_point=0)
     out = b.tensor("out", (1, 4, 4, 2), scale=0.5, zero_point=0)
     b.op("MUL", [x, row], [out])
     return b.build([x, row], [out])
@@ -91,8 +91,10 @@ CASES = [
     Case("int16", one("ADD", dtype="int16", inputs=2, scale=0.3, y=(0.3, 0)), "ADD 'out'",
          "int16", "int8", REQUIRE),
     Case("uint8", conv(dtype="uint8"), "CONV_2D 'out'", "uint8", "int8", REQUIRE),
-    Case("SOFTMAX", one("SOFTMAX", y=(1 / 256, -128), Beta=1.0), "SOFTMAX 'out'",
+    Case("operator of the host", one("LOG_SOFTMAX", y=(1 / 16, 127)), "LOG_SOFTMAX 'out'",
          "no such operator", "without --require-accelerator", REQUIRE),
+    Case("SOFTMAX on base", one("SOFTMAX", y=(1 / 256, -128), Beta=1.0), "SOFTMAX 'out'",
+         "no vector unit", "vector_unit = true", REQUIRE),
     Case("average pooling with padding", pool("AVERAGE_POOL_2D", "SAME", (1, 4, 4, 2)),
          "AVERAGE_POOL_2D 'out'", "padding", "VALID", REQUIRE),
     Case("pooling between scales", one(
