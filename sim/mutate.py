@@ -1,7 +1,8 @@
 """Mutation: ``python -m kaniwa.sim.mutate --bench NAME`` plants one fault at a time in a block.
 
 Yosys puts many one-fault mutants behind a selector input, so that a device is built once. Bits that
-nothing uses are taken away first, as synthesis does: a fault in them is none.
+nothing uses are taken away first, as synthesis does: a fault in them is none. So is one in a
+register that keeps its value, if it turns itself back in the next cycle: such registers get enables.
 A mutant is killed if the bench fails on it, crashes, or takes far longer than without a fault.
 One that is not killed but proved equal to the block is no fault: it is listed, and not counted.
 """
@@ -35,6 +36,7 @@ hierarchy -top dut
 proc
 flatten
 opt_expr
+opt_dff
 wreduce
 splitcells
 opt_clean
