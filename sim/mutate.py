@@ -2,7 +2,7 @@
 
 Yosys puts many one-fault mutants behind a selector input, so that a device is built once. Bits that
 nothing uses are taken away first, as synthesis does: a fault in them is none. So is one in a
-register that keeps its value, if it turns itself back in the next cycle: such registers get enables.
+register that keeps its value, if it turns itself back a cycle later: such registers get enables.
 A mutant is killed if the bench fails on it, crashes, or takes far longer than without a fault.
 One that is not killed but proved equal to the block is no fault: it is listed, and not counted.
 """
