@@ -90,18 +90,22 @@ class Core(Component):
             connect(datapath, queues[unit].o, block.i_instruction)
 
         idle = {unit: block.idle for unit, block in units.items()} | {"operand": operand_idle}
+        # These are far off, and at rest long before the last result is stored.
+        was_idle = {unit: Signal(name=f"{unit}_was_idle") for unit in ("load", "weights", "array")}
+        datapath.d.sync += [was.eq(idle[unit]) for unit, was in was_idle.items()]
         datapath.d.comb += [
             load.retired.eq(store.retired),
             load.retire.eq(store.retire),
             load.watermark.eq(store.watermark),
             load.watermark_valid.eq(store.watermark_valid),
             sequencer.retired.eq(store.retired),
-            sequencer.units_idle.eq(Cat(idle[unit] for unit in UNITS)),
+            sequencer.units_idle.eq(Cat(
+                was_idle[unit] if unit in was_idle else idle[unit] for unit in UNITS)),
             sequencer.begun.eq(Cat(queues[unit].o.valid & queues[unit].o.ready for unit in UNITS)),
-            sequencer.bad_format.eq(decoder.error),
             sequencer.address_error.eq(memory.error),
             sequencer.address_client.eq(memory.error_client),
         ]
+        datapath.d.sync += sequencer.bad_format.eq(decoder.error)   # known late, from far
         m.d.comb += [
             *control.watch(sequencer, memory),
             sequencer.program_address.eq(control.program_address),

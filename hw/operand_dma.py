@@ -7,6 +7,7 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.beat_walker import BeatWalker, set_walk
+from kaniwa.hw.credits import Credits
 from kaniwa.hw.interfaces import beat_layout, read_port, unit_layout
 from kaniwa.hw.producer_watch import ProducerWatch, progress_ports
 from kaniwa.hw.stream_buffer import StreamBuffer
@@ -65,8 +66,9 @@ class OperandDma(wiring.Component):
             width=self._move_layout().size, depth=BEATS_AHEAD)
         m.submodules.words = words = fifo.SyncFIFOBuffered(
             width=8 * self._config.read_bytes, depth=self._words_ahead)
-        words_due = Signal(range(self._words_ahead + 1))  # requested and not taken apart yet
-        word_room = Signal(init=1)   # words_due != words_ahead
+        # Moves and words that have left for their queues, and are not taken apart yet.
+        m.submodules.move_credits = move_credits = Credits(BEATS_AHEAD)
+        m.submodules.word_credits = word_credits = Credits(self._words_ahead)
 
         # The next move, and the word it takes.
         pending = Signal()
@@ -133,26 +135,30 @@ class OperandDma(wiring.Component):
         allowed = producer.allowed
         m.submodules.requests = buffer = StreamBuffer(unsigned(32))
         wiring.connect(m, buffer.o, wiring.flipped(self.memory.request))
-        may_request = allowed & word_room & buffer.i.ready
-        requests = leaves & pending_move.take
+        may_request = allowed & word_credits.left & buffer.i.ready
+        # Of ``leaves & take``, but not behind what all of the move's registers hang on.
+        requests = pending & pending_move.take & move_credits.left & may_request
         m.d.comb += [
             buffer.i.valid.eq(requests),
             buffer.i.payload.eq(Cat(C(0, low), pending_word)),
-            may_leave.eq(moves.w_rdy & (~pending_move.take | may_request)),
+            may_leave.eq(move_credits.left & (~pending_move.take | may_request)),
             leaves.eq(pending & may_leave),
-            moves.w_data.eq(pending_move),
-            moves.w_en.eq(leaves),
             words.w_data.eq(self.memory.response.payload),
             words.w_en.eq(self.memory.response.valid),
         ]
         m.d.sync += self.dependency.eq(pending & pending_move.take & ~allowed)
 
+        # What leaves is known late: its way to the queue takes a cycle of its own.
+        m.d.sync += [moves.w_data.eq(pending_move), moves.w_en.eq(leaves)]
         taken = self._take_apart(m, moves, words)
-        m.d.sync += words_due.eq(words_due + requests - taken)
-        with m.If(requests ^ taken):
-            m.d.sync += word_room.eq(taken | (words_due != self._words_ahead - 1))
-        m.d.comb += self.idle.eq(walker.i.ready & ~pending & (moves.level == 0)
-                                 & (words_due == 0) & ~self.o.valid)
+        m.d.comb += [
+            move_credits.take.eq(leaves),
+            move_credits.give.eq(moves.r_rdy & moves.r_en),
+            word_credits.take.eq(requests),
+            word_credits.give.eq(taken),
+            self.idle.eq(walker.i.ready & ~pending & move_credits.none_out & word_credits.none_out
+                         & ~self.o.valid),
+        ]
         return m
 
     def _take_apart(self, m, moves, words):

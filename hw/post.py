@@ -44,6 +44,8 @@ class Post(wiring.Component):
     def __init__(self, config: AcceleratorConfig, multiplier=PlainMultiplier):
         self.config = config
         self._multiplier = multiplier
+        # Beside packed multipliers the parameters lie in block RAM, and come late in the cycle.
+        self._late_bias = config.packed_multipliers
         lanes, words = config.requant_lanes, config.parameter_words
         self._tag = data.StructLayout({
             "count": range(lanes + 1), "last": 1, "add": 1, "table": 1, "bank": 1,
@@ -75,7 +77,7 @@ class Post(wiring.Component):
         m = Module()
         m.submodules.requantizer = requantizer = Requantizer(
             self.config, self._tag, self._multiplier,
-            self.config.elementwise and self.config.elementwise_multiply)
+            self.config.elementwise and self.config.elementwise_multiply, self._late_bias)
         if self.config.vector_unit:
             wiring.connect(m, wiring.flipped(self.vector), requantizer.vector)
 
@@ -133,9 +135,13 @@ class Post(wiring.Component):
                 into.payload.tag.add.eq(0),
             ]
         for lane, record in enumerate(self.parameter_data):
+            value = beat.values[lane]
+            if self._late_bias:
+                m.d.comb += into.payload.bias[lane].eq(Mux(sums_valid, 0, record.bias))
+            else:
+                value += record.bias
             m.d.comb += [
-                into.payload.values[lane].eq(
-                    Mux(sums_valid, sums[lane], beat.values[lane] + record.bias)),
+                into.payload.values[lane].eq(Mux(sums_valid, sums[lane], value)),
                 into.payload.multiplier[lane].eq(
                     Mux(sums_valid, now.add_multiplier, record.multiplier)),
                 into.payload.shift[lane].eq(Mux(sums_valid, now.add_shift, record.shift)),
@@ -191,26 +197,22 @@ class Post(wiring.Component):
 
         # Whether the words are there is looked up a cycle ahead for every limit that may come next.
         # Less than all words apart: the highest bit of the difference is its sign.
-        words_there = Signal()
-        words_away = Signal(init=1)   # the other way round, with few loads
+        words_away = Signal(init=1)
         next_limit = Signal.like(limit)   # of the next block of the pixel, or of its first one
         first_limit = Signal.like(limit)
         free = ~beat_valid | beat_taken
-        may_read = Signal()     # goes far, and does not matter where no beat starts
         may_start = Signal()
         accepted = self.i_results.valid & may_start
 
         def look_up(place):
-            away = (self.parameter_written - place)[len(limit) - 1]
-            return [words_there.eq(~away), words_away.eq(away)]
+            return words_away.eq((self.parameter_written - place)[len(limit) - 1])
 
         m.d.comb += [
             next_limit.eq(limit + block_words),
             first_limit.eq(start + block_words),
-            may_read.eq(active & words_there & free),
             may_start.eq(active & ~words_away & free),
             self.i_results.ready.eq(may_start & block_end),
-            self.parameter_read.eq(may_read),
+            self.parameter_read.eq(free),   # goes far, and harms nothing where no beat starts
             self.parameter_index.eq(word),
             self.i_instruction.ready.eq(~active & instruction_ready),
         ]
@@ -222,7 +224,7 @@ class Post(wiring.Component):
         m.d.sync += look_up(limit)
         with m.If(beat_taken):
             m.d.sync += beat_valid.eq(0)
-        with m.If(may_read):
+        with m.If(free):
             m.d.sync += [
                 beat.settings.rounding.eq(now.rounding),
                 beat.settings.zero_point.eq(now.zero_point),
@@ -264,7 +266,7 @@ class Post(wiring.Component):
                 with m.If(by_block & ~inner_end):
                     m.d.sync += word.eq(limit - block_words)
                 with m.Else():
-                    m.d.sync += [word.eq(limit), limit.eq(next_limit), *look_up(next_limit)]
+                    m.d.sync += [word.eq(limit), limit.eq(next_limit), look_up(next_limit)]
             with m.If(inner_end):
                 m.d.sync += [
                     outer_after.eq(Mux(row_end, outer, outer_after - 1)),
@@ -273,7 +275,7 @@ class Post(wiring.Component):
                     inner_last.eq(inner_one),
                 ]
                 with m.If(~by_block | row_end):
-                    m.d.sync += [word.eq(start), limit.eq(first_limit), *look_up(first_limit)]
+                    m.d.sync += [word.eq(start), limit.eq(first_limit), look_up(first_limit)]
             with m.If(row_end):
                 m.d.sync += [rows_after.eq(rows_after - 1), rows_last.eq(rows_after == 1)]
             with m.If(last):
@@ -303,8 +305,7 @@ class Post(wiring.Component):
                 word.eq(start),
                 block_words.eq(new_words),
                 limit.eq(start + new_words),
-                words_there.eq(0),   # the limit changes
-                words_away.eq(1),
+                words_away.eq(1),   # the limit changes
             ]
 
     def _elementwise(self, m, requantized, now, beat, beat_allowed, beat_taken, sums, sums_valid,

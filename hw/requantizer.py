@@ -30,14 +30,18 @@ def settings_layout() -> data.StructLayout:
     })
 
 
-def requantizer_layout(config: AcceleratorConfig, tag=8, products=False) -> data.StructLayout:
+def requantizer_layout(config: AcceleratorConfig, tag=8, products=False,
+                       biases=False) -> data.StructLayout:
     """A vector of values with the parameters of each, the settings, and a tag to pass along.
 
-    With ``products`` there may be others in place of the values, where ``multiply`` is 1.
+    With ``products`` there may be others in place of the values, where ``multiply`` is 1. With
+    ``biases`` there is one to add to each of them.
     """
     lanes = config.requant_lanes
     others = {"products": data.ArrayLayout(signed(2 * FACTOR_BITS), lanes),
               "multiply": unsigned(1)} if products else {}
+    if biases:
+        others["bias"] = data.ArrayLayout(signed(32), lanes)
     return data.StructLayout({
         **others,
         "values": data.ArrayLayout(signed(32), lanes),
@@ -69,18 +73,20 @@ class Requantizer(wiring.Component):
     adders for the low ones. Else a vector in
     requant_cycles, latency requant_cycles + 5, adders only. Bits of ``multiplier`` from
     multiplier_bits up are ignored. With ``products`` the values may come from multipliers, late in
-    the cycle: they are chosen in the next one.
+    the cycle: they are chosen in the next one. So are ``biases`` added in the next one; the sum
+    has 32 bits too.
 
     With vector_unit there is ``vector``, which may have the blocks while no vector is in here.
     """
 
     def __init__(self, config: AcceleratorConfig, tag=8, multiplier=PlainMultiplier,
-                 products=False):
+                 products=False, biases=False):
         self.config = config
         self._multiplier = multiplier
         self._products = products
+        self._biases = biases
         super().__init__({
-            "i": In(stream.Signature(requantizer_layout(config, tag, products))),
+            "i": In(stream.Signature(requantizer_layout(config, tag, products, biases))),
             "o": Out(stream.Signature(requantized_layout(config, tag))),
             **({"vector": In(vector_blocks(config))} if config.vector_unit else {}),
         })
@@ -105,9 +111,10 @@ class Requantizer(wiring.Component):
 
     def _value(self, payload, lane):
         """The lane's value, wherever it comes from."""
-        if not self._products:
-            return payload.values[lane]
-        return Mux(payload.multiply, payload.products[lane], payload.values[lane])
+        value = payload.values[lane]
+        if self._products:
+            value = Mux(payload.multiply, payload.products[lane], value)
+        return (value + payload.bias[lane])[:32].as_signed() if self._biases else value
 
     def _correct(self, value, shift, rounding):
         """What Rounding.DOUBLE adds to the product beside half, in units of 2^(W-1): -1, 0, 1."""
@@ -255,6 +262,8 @@ class Requantizer(wiring.Component):
         zero_point = _delay(m, advance, settings.zero_point, 2)[2]
         least = _delay(m, advance, settings.low, 3)[3]
         most = _delay(m, advance, settings.high, 3)[3]
+        if self.config.vector_unit:
+            wraps = _delay(m, advance, settings.low > settings.high, 3)[3]
         for lane, total in enumerate(totals):
             # Below the units: the half. 1 + QUOTIENT bits are left after the last shift.
             number = (Cat(C(0, 1), total), C(0, 1), C(0, 1))
@@ -262,8 +271,11 @@ class Requantizer(wiring.Component):
             number = self._shift(m, advance, number, shift[lane][3:], (32, 16, 8))
             number = self._shift(m, advance, number, fine, (4, 2, 1))
             rounded = self._round(m, advance, number, rounding, zero_point)
+            clamped = Mux(rounded < least, least,
+                          Mux(rounded > most, most, rounded[:8].as_signed()))
             m.d.comb += results.payload.values[lane].eq(
-                Mux(rounded < least, least, Mux(rounded > most, most, rounded[:8].as_signed())))
+                Mux(wraps, rounded[:8].as_signed(), clamped) if self.config.vector_unit
+                else clamped)
         m.d.comb += [
             results.valid.eq(_delay(m, advance, valid, 3, reset_less=False)[3]),
             results.payload.tag.eq(_delay(m, advance, tag, 3)[3]),

@@ -26,6 +26,7 @@ SERIAL_LOOP = 7                 # beside twice requant_cycles: from sum to sum
 CONFIGS = {
     "eight_lanes": replace(PRESETS["base"], parameter_records=32),
     "two_lanes": replace(PRESETS["small"], parameter_records=16),
+    "packed_products": replace(PRESETS["large"], parameter_records=64),
     "serial": replace(SERIAL, parameter_records=16),
     "serial_with_products": replace(SERIAL, parameter_records=16,
                                     elementwise_multiply=True),
@@ -247,7 +248,10 @@ class Surroundings:
             self._ready_words += work.words
 
     async def _parameter_ring(self) -> None:
-        """Read data a cycle after the read; words are written while there is room."""
+        """Read data a cycle after the read; words are written while there is room.
+
+        A word that is not written yet may be read, and is anything: no beat may be of it.
+        """
         size = self.config.parameter_words
         memory: list[Any] = [None] * size
         written = 0
@@ -256,11 +260,10 @@ class Surroundings:
             if self.env.get("parameter_release"):
                 self.freed += self.env.get("parameter_release_count")
             if self.env.get("parameter_read"):
-                if self.env.get("i_results__valid"):
-                    self.began = self.began or self.env.cycle
                 word = memory[self.env.get("parameter_index") if size > 1 else 0]
-                assert word is not None, "read of a word that was never written"
-                self.env.dut.parameter_data.value = self._pack(word)
+                if word is not None and self.env.get("i_results__valid"):
+                    self.began = self.began or self.env.cycle
+                self.env.dut.parameter_data.value = self._pack(word or self._any_word())
             if (written < len(self._ready_words) and written - self.freed < size
                     and self.env.rng.random() >= self.stall.get("parameters", 0.0)):
                 memory[written % size] = self._ready_words[written]
@@ -270,6 +273,11 @@ class Surroundings:
                 self.env.set("parameter_written", written % (2 * size))
             elif self.env.get("i_results__valid") and written == self.freed:
                 cover("parameters_late")
+
+    def _any_word(self) -> list[dict[str, int]]:
+        rng = self.env.rng
+        return [{"bias": rng.randrange(-(1 << 31), 1 << 31), "multiplier": rng.randrange(1 << 31),
+                 "shift": rng.randrange(64)} for _ in range(self.config.requant_lanes)]
 
     async def _watch(self) -> None:
         """done, idle and waiting_for_store, from the transfers at the ports."""

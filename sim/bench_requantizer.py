@@ -26,6 +26,7 @@ Settings = dict[str, int]
 
 CONFIGS = {
     "eight_lanes": PRESETS["base"],
+    "for_a_vector_unit": PRESETS["base_vector"],
     "two_lanes_ecp5": replace(PRESETS["small"], multiplier_bits=28),
     "serial_4": SERIAL,
     "serial_2": replace(SERIAL, requant_cycles=2, multiplier_bits=29),
@@ -45,7 +46,7 @@ def _duts() -> list[Dut]:
 
 BENCH = Bench("requantizer", _duts, required=[
     *(f"{rounding.name.lower()}_{case}" for rounding in Rounding for case in CASES),
-    "litert_left_shift", "litert_right_shift", "litert_shift_31", "output_stalled"])
+    "wraps", "litert_left_shift", "litert_right_shift", "litert_shift_31", "output_stalled"])
 
 
 def offset(rounding: int, shift: int, negative: bool, bits: int) -> int:
@@ -72,6 +73,8 @@ def quotient(lane: Lane, rounding: int, bits: int) -> int:
 def requantize(lane: Lane, settings: Settings, bits: int) -> int:
     """The int8 result."""
     result = quotient(lane, settings["rounding"], bits) + settings["zero_point"]
+    if settings["low"] > settings["high"]:
+        return (result + 128) % 256 - 128
     return min(max(result, settings["low"]), settings["high"])
 
 
@@ -174,6 +177,8 @@ def draw_vectors(rng: random.Random, config: AcceleratorConfig) -> Iterator[dict
     bits, lanes = config.multiplier_bits, config.requant_lanes
     while True:
         settings = draw_settings(rng)
+        if config.vector_unit and settings["low"] < settings["high"] and rng.random() < 0.25:
+            settings |= {"low": settings["high"], "high": settings["low"]}
         drawn = [rng.choice(KINDS)(rng, settings, bits) for _ in range(lanes)]
         yield {"values": [d[0] for d in drawn], "multiplier": [d[1] for d in drawn],
                "shift": [d[2] for d in drawn], "settings": settings,
@@ -194,6 +199,8 @@ def expected(vector: dict[str, Any], bits: int) -> dict[str, Any]:
                 1 << shift) == 0:
             cover(f"{name}_tie")
         raw = quotient(lane, settings["rounding"], bits) + settings["zero_point"]
+        if settings["low"] > settings["high"] and results[-1] != raw:
+            cover("wraps")
         if raw < -128 or raw > 127:
             cover(f"{name}_saturate_{'low' if raw < 0 else 'high'}")
     return {"values": results, "tag": vector["tag"]}

@@ -62,7 +62,7 @@ class OperandPath:
         used, ready = self._events.operand_used, self._events.operand_ready
         while len(self._moved) < len(self._moves):
             leave, takes, emits = self._moves[len(self._moved)]
-            made = max(self._made + 1, leave + 2)
+            made = max(self._made + 1, leave + 3)
             if takes:
                 if len(self._responses) <= len(self._taken):
                     return

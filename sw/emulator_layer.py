@@ -139,7 +139,10 @@ class PreparedLayer:
         total = check_int32(accumulators + self.bias, "an accumulator")
         scaled = requantize(total, self.multiplier, self.shift, v["rounding"],
                             self.config.multiplier_bits)
-        return np.clip(scaled + v["zero_point"], v["act_min"], v["act_max"])
+        result = scaled + v["zero_point"]
+        if v["act_min"] > v["act_max"]:      # the low 8 bits
+            return (result + 128) % 256 - 128
+        return np.clip(result, v["act_min"], v["act_max"])
 
     def _pixels(self, memory: Memory, which: str) -> np.ndarray:
         """The ofm's or operand's bytes [rows, columns, channels] in memory, as a view."""
