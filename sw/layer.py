@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,9 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Mode
 from kaniwa.rescale import Int64, Rescale
 
-__all__ = ["Geometry", "Sum", "Layer", "VectorLayer", "Tile", "Outside", "Options", "Slice",
+__all__ = ["Geometry", "Sum", "Layer", "VectorLayer", "RecurrentLayer", "Tile", "Outside", "Options", "Slice",
            "Constants", "Memory", "HostPart", "DevicePart", "Plan", "describe", "quantization",
-           "pair", "paddings",
-           "scratch_of"]
+           "pair", "paddings", "scratch_of", "stored_bytes"]
 
 Pair = tuple[int, int]
 Map = tuple[int, int, int]      # rows, columns, channels
@@ -109,6 +109,11 @@ class Layer:
         """The tensors that the layer reads."""
         return (self.ifm,) if self.add is None else (self.ifm, self.add.operand)
 
+    @property
+    def makes(self) -> tuple[int, ...]:
+        """The tensors that it writes."""
+        return (self.ofm,)
+
 
 @dataclass(frozen=True, eq=False)
 class VectorLayer:
@@ -132,6 +137,38 @@ class VectorLayer:
     removed: Mapping[str, Any] | None = None
     scratch: int = 0
 
+    @property
+    def makes(self) -> tuple[int, ...]:
+        """The tensors that it writes."""
+        return (self.ofm,)
+
+
+@dataclass(frozen=True, eq=False)
+class RecurrentLayer(VectorLayer):
+    """A recurrent cell: for each of ``steps`` the array's ``product``, then a VECTOR.
+
+    ``product`` takes the hidden state to ``scratch``: in the first step that of ``reads``, its
+    second tensor, then the one that the steps write, the first of ``states``. Addresses of
+    ``states`` come behind those of ``reads``, and before that of the scratch memory. The first
+    VECTOR runs the program from its beginning, later ones what it left in the store, from place
+    ``again`` on.
+    """
+
+    product: Layer = field(kw_only=True)
+    steps: int = field(kw_only=True)
+    states: tuple[int, ...] = field(kw_only=True)
+    again: int = field(kw_only=True)
+
+    @property
+    def makes(self) -> tuple[int, ...]:
+        """The tensors that it writes."""
+        return (self.ofm, *self.states)
+
+
+def stored_bytes(tensor: Tensor) -> int:
+    """What a tensor takes of device memory."""
+    return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+
 
 def scratch_of(number: int) -> int:
     """The number by which ``Memory.tensors`` has the scratch memory of the layer ``number``."""
@@ -140,8 +177,9 @@ def scratch_of(number: int) -> int:
 
 @dataclass(frozen=True)
 class Tile:
-    """One instruction: a part of a layer's output. Ranges are [first, past the last); a
-    ``VectorLayer`` has one tile, whose ranges mean nothing.
+    """One instruction: a part of a layer's output. Ranges are [first, past the last); those of a
+    ``VectorLayer``'s one tile mean nothing. A ``RecurrentLayer`` has, for each ``step``, the tiles
+    of its product, and one of the vector unit (``vector``).
 
     ``visits``: how many int8 addends its weights need, see ``kaniwa.passes.visits``.
     """
@@ -153,6 +191,8 @@ class Tile:
     blocks: Pair
     weights_stream: bool
     visits: int = 1
+    step: int = 0
+    vector: bool = False
 
 
 @dataclass(frozen=True)

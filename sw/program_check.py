@@ -14,6 +14,7 @@ from kaniwa.program import DTYPES, KINDS, MAX_RANK, Program, Step
 __all__ = ["check"]
 
 MAX_TENSORS = 1 << 20
+ON_DEVICE = ("int8", "uint8", "int16")      # what device memory has of tensors
 MAX_ELEMENTS = 1 << 32
 
 
@@ -118,7 +119,7 @@ def _tensors(program: Program) -> str | None:
             return f"{where}: no legal shape"
         if tensor.address is not None and not _inside(program, tensor.address, tensor.bytes):
             return f"{where}: leaves memory at 0x{tensor.address:x}"
-        if (tensor.address is not None and tensor.dtype not in ("int8", "uint8")) or tensor.id < 0:
+        if (tensor.address is not None and tensor.dtype not in ON_DEVICE) or tensor.id < 0:
             return f"{where}: cannot be in device memory"
         overwritten = -1 if tensor.overwritten is None else tensor.overwritten
         if not -1 <= tensor.ready < count or not -1 <= overwritten < count:

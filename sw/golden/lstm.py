@@ -30,7 +30,8 @@ from kaniwa.golden.rounding import (
     rounding_divide_by_pot,
 )
 
-__all__ = ["Scaled", "Gate", "Cell", "lstm", "GATES", "PEEPHOLES"]
+__all__ = ["Scaled", "Gate", "Cell", "lstm", "GATES", "INPUT_WEIGHTS", "RECURRENT_WEIGHTS", "BIAS",
+           "PEEPHOLES", "PROJECTION", "HIDDEN_STATE", "CELL_STATE", "NORMALIZATION"]
 
 GATES = ("input", "forget", "cell", "output")
 # Positions of the operands; weights and biases have one for each gate, in this order.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
-from kaniwa.layer import Constants, Memory, Plan, VectorLayer, scratch_of
+from kaniwa.layer import Constants, Memory, Plan, VectorLayer, scratch_of, stored_bytes
 from kaniwa.passes.legalize import BROADCAST
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.vector import VECTOR_KINDS
@@ -83,8 +82,8 @@ def _buffers(plan: Plan, align: int) -> list[Buffer]:
             for i in values.takes}
     first = dict(last)
     for time, layer in zip(times, plan.layers, strict=True):
-        first[layer.ofm] = time
-        last.update((i, time) for i in (*layer.reads, layer.ofm))
+        first.update((i, time) for i in layer.makes)
+        last.update((i, time) for i in (*layer.reads, *layer.makes))
     for part, values in enumerate(plan.parts):
         read = {plan.storage[i] for i in values.gives}.difference(constant)
         last.update((i, max(ends[part + 1], last[i])) for i in read)
@@ -104,7 +103,7 @@ def _buffers(plan: Plan, align: int) -> list[Buffer]:
     scratch = [Buffer((scratch_of(number),), _round(layer.scratch, align), time, time)
                for number, (time, layer) in enumerate(zip(times, plan.layers, strict=True))
                if isinstance(layer, VectorLayer) and layer.scratch]
-    return scratch + [Buffer(tuple(ids), _round(prod(tensors[ids[0]].shape), align),
+    return scratch + [Buffer(tuple(ids), _round(stored_bytes(tensors[ids[0]]), align),
                              min(first[i] for i in ids), max(last[i] for i in ids))
                       for ids in groups.values()]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
-from kaniwa.layer import Constants, Layer, Plan, Slice, Tile, VectorLayer
+from kaniwa.layer import Constants, Layer, Plan, RecurrentLayer, Slice, Tile, VectorLayer
 from kaniwa.passes.fields import block_width, column_window, tile_channels, tile_fields
 from kaniwa.passes.vector import vector_code
 from kaniwa.passes.visits import visited_words
@@ -36,8 +36,11 @@ def constants(plan: Plan) -> Plan:
     bank, previous = 1, -1
     for tile in plan.tiles:
         layer = plan.layers[tile.layer]
+        if isinstance(layer, RecurrentLayer) and not tile.vector:
+            layer = layer.product
         if isinstance(layer, VectorLayer):
-            own, words = _program(layer, tile.layer, plan.config, pool)
+            own, words = (Slice(None, 0, 0),) * 2 if tile.step else _program(
+                layer, tile.layer, plan.config, pool)
             parameters.append(own)
             weights.append(words)
             banks.append(bank)
@@ -80,7 +83,7 @@ class _Pool:
 def _program(layer: VectorLayer, number: int, config: AcceleratorConfig,
              pool: _Pool) -> tuple[Slice, Slice]:
     """Room for the program, which is written when addresses are known, and its table."""
-    size = len(vector_code(layer, config, (0,) * (len(layer.reads) + 1), 0, 0))
+    size = len(vector_code(layer, config, (0,) * (len(layer.reads) + len(layer.makes)), 0, 0))
     room = pool.add(number.to_bytes(4, "little") + bytes(size - 4))   # one of its own
     table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
     return Slice(room, 0, size), table

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from math import prod
+from dataclasses import replace
 
 import kaniwa
 from kaniwa.graph import Graph, Op
 from kaniwa.host_part import HostOp, HostState, HostTensor
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
-from kaniwa.layer import Constants, Layer, Memory, Plan, VectorLayer, scratch_of
+from kaniwa.layer import (
+    Constants,
+    Layer,
+    Memory,
+    Plan,
+    RecurrentLayer,
+    VectorLayer,
+    scratch_of,
+    stored_bytes,
+)
 from kaniwa.passes.fields import tile_fields, visited
 from kaniwa.passes.rounding import rounding_of
 from kaniwa.passes.vector import vector_code
@@ -56,7 +65,8 @@ class _Stream:
                        for number in range(len(plan.parts) + 1)]
         self.written: dict[int, list[int]] = {}
         for tile, index in zip(plan.tiles, self.tiles, strict=True):
-            self.written.setdefault(plan.layers[tile.layer].ofm, []).append(index)
+            for made in plan.layers[tile.layer].makes:
+                self.written.setdefault(made, []).append(index)
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
                       for number, part in enumerate(plan.parts) for i in part.takes}
@@ -77,12 +87,13 @@ def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
     blobs = list(constants.blobs)
     for tile, room, table in zip(plan.tiles, constants.parameters, constants.weights, strict=True):
         layer = plan.layers[tile.layer]
-        if isinstance(layer, VectorLayer):
-            assert room.blob is not None
+        if isinstance(layer, VectorLayer) and room.blob is not None and (
+                tile.vector or not isinstance(layer, RecurrentLayer)):
             blobs[room.blob] = vector_code(
                 layer, plan.config,
                 tuple(memory.tensors[i] for i in (
-                    *layer.reads, *([scratch_of(tile.layer)] if layer.scratch else []))),
+                    *layer.reads, *layer.makes[1:],
+                    *([scratch_of(tile.layer)] if layer.scratch else []))),
                 memory.tensors[layer.ofm],
                 0 if table.blob is None else memory.blobs[table.blob])
     return blobs
@@ -159,11 +170,17 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
     tile, memory = plan.tiles[index], plan.memory
     layer = plan.layers[tile.layer]
     parameters, weights = plan.constants.parameters[index], plan.constants.weights[index]
+    recurrent = isinstance(layer, RecurrentLayer)
+    if isinstance(layer, RecurrentLayer) and not tile.vector:
+        hidden = layer.states[0] if tile.step else layer.reads[1]
+        layer = replace(layer.product, ifm=hidden, ofm=scratch_of(tile.layer))
     if isinstance(layer, VectorLayer):
-        assert parameters.blob is not None
         return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer),
-                "parameter_address": memory.blobs[parameters.blob],
+                "block_words": layer.again if isinstance(layer, RecurrentLayer) and tile.step else 0,
+                "parameter_address": 0 if parameters.blob is None else memory.blobs[parameters.blob],
                 "parameter_bytes": parameters.length}
+    if recurrent and tile.step:
+        written = {}      # the VECTOR before has waited for all
     values = tile_fields(layer, tile, plan.config)
     if layer.add is not None:
         rescale = layer.add.rescale
@@ -253,13 +270,14 @@ def _overwritten(plan: Plan, memory: Memory, root: int, stream: _Stream) -> int 
     """The first instruction after which, or by which, the tensor's memory is written again."""
     tensors, ready = plan.graph.tensors, stream.ready(root)
     start = memory.tensors[root]
-    end = start + prod(tensors[root].shape)
+    end = start + stored_bytes(tensors[root])
     writers = {i: indexes[0] for i, indexes in stream.written.items()} | stream.taken
-    sizes = {i: prod(tensors[i].shape) for i in writers}
+    sizes = {i: stored_bytes(tensors[i]) for i in writers}
     for tile, index in zip(plan.tiles, stream.tiles, strict=True):
         layer, scratch = plan.layers[tile.layer], scratch_of(tile.layer)
         if isinstance(layer, VectorLayer) and layer.scratch:
-            writers[scratch], sizes[scratch] = index, layer.scratch
+            writers.setdefault(scratch, index)
+            sizes[scratch] = layer.scratch
     later = [index for other, index in writers.items()
              if other != root and index > ready and memory.tensors[other] < end
              and memory.tensors[other] + sizes[other] > start]

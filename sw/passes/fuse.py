@@ -75,7 +75,7 @@ def order(plan: Plan) -> Plan:
 
     Layers whose results nobody reads are dropped, unless every tensor is wanted.
     """
-    producers = {layer.ofm: layer for layer in plan.layers}
+    producers = {i: layer for layer in plan.layers for i in layer.makes}
     wanted = [layer.ofm for layer in plan.layers] if plan.options.materialize else plan.kept
     scheduled: dict[int, Layer | VectorLayer] = {}
     stack = list(reversed(wanted))
@@ -84,7 +84,8 @@ def order(plan: Plan) -> Plan:
         if layer is None or layer.ofm in scheduled:
             stack.pop()
             continue
-        missing = [i for i in reversed(layer.reads) if i in producers and i not in scheduled]
+        missing = [i for i in reversed(layer.reads)
+                   if i in producers and producers[i].ofm not in scheduled]
         if missing:
             stack.append(missing[0])
         else:

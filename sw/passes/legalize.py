@@ -2,8 +2,8 @@
 
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
 its rule tells) of equal shapes, TRANSPOSE of [outer, 1, first, second * run], TABLE (a function of
-one operand, or an elementwise operator with a constant of one value), the VECTOR_KINDS, and
-RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as attributes, what
+one operand, or an elementwise operator with a constant of one value), the VECTOR_KINDS, SUMS and
+LSTM (products with the inputs of all steps, and the steps), and RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as attributes, what
 it was (``source_kind``) and the products of one result in the model (``taps``).
 """
 
@@ -17,12 +17,15 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ModelError, UnsupportedError
+from kaniwa.golden.lstm import CELL_STATE, HIDDEN_STATE
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated, swapped
+from kaniwa.passes.recurrent import GATES, SUM_BYTES
 from kaniwa.passes.signed import signed_operators
+from kaniwa.vector.kernels_recurrent import gate_pitch
 
 __all__ = ["BROADCAST", "legalize", "rewritten", "as_map"]
 
@@ -75,6 +78,7 @@ class _Rewriter:
             "TRANSPOSE": self._transpose,
             **dict.fromkeys(TABLES, self._function),
             "SOFTMAX": self._vector, "BATCH_MATMUL": self._matmul,
+            "UNIDIRECTIONAL_SEQUENCE_LSTM": self._lstm,
         }
         where = describe(self.graph, op)
         if op.kind not in rewrites:
@@ -252,6 +256,26 @@ class _Rewriter:
         self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": 1, "taps": 0,
                                                "source_kind": "TRANSPOSE"}, made)
         return made
+
+    def _lstm(self, op: Op) -> None:
+        """The inputs of all steps at once, then the steps, whose rows are padded to whole groups."""
+        y = self.tensors[op.outputs[0]]
+        steps, count = prod(y.shape[:-1]), y.shape[-1]
+        pitch = gate_pitch(self.config, count)
+        sums = self.tensor(f"{op.name}:sums", (1, 1, steps, SUM_BYTES * len(GATES) * pitch))
+        self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, sums)
+        rows = y.id if pitch == count else self.tensor(f"{y.name}:rows", (1, 1, steps, pitch), y)
+        reads = (sums, op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
+        self.emit(op, "LSTM", reads, {**op.attributes, "taps": 0})
+        self.ops[-1] = replace(self.ops[-1], outputs=(rows, *op.outputs[1:]))
+        if rows != y.id:
+            eye = np.eye(count, pitch, dtype=np.int8).reshape(count, 1, 1, pitch)
+            weights = self.tensor(f"{op.name}:eye", eye.shape, None, eye, UNIT)
+            wide = self.tensor(f"{y.name}:pixels", (1, 1, steps, count), y)
+            self.emit(op, "CONV_2D", (rows, weights), {
+                **op.attributes, "activation": "NONE", "stride": (1, 1), "dilation": (1, 1),
+                "padding": NO_PADDING, "taps": 0}, wide, "litert_double_rounding")
+            self._renamed(op, wide, y)
 
     def _elementwise(self, op: Op) -> None:
         shape = self.tensors[op.outputs[0]].shape

@@ -12,6 +12,14 @@ from math import prod
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.golden.lstm import (
+    CELL_STATE,
+    HIDDEN_STATE,
+    INPUT_WEIGHTS,
+    NORMALIZATION,
+    PROJECTION,
+    RECURRENT_WEIGHTS,
+)
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.vector import VECTOR_KINDS
@@ -230,6 +238,45 @@ def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
     return prod(shape[:first]), prod(shape[first:last + 1]), prod(shape[last + 1:])
 
 
+def int8_cell(graph: Graph, op: Op) -> str | None:
+    """Input, hidden state and output are int8, the cell state int16; weights are constant int8."""
+    weights = [i for i in op.inputs[INPUT_WEIGHTS:RECURRENT_WEIGHTS + 4] if i != -1]
+    for ids, dtype in (((op.inputs[0], op.inputs[HIDDEN_STATE], op.outputs[0]), "int8"),
+                       ((op.inputs[CELL_STATE],), "int16"), (weights, "int8")):
+        for i in ids:
+            tensor = graph.tensors[i]
+            if tensor.dtype != dtype:
+                return f"'{tensor.name}' is {tensor.dtype}; quantize the model to int8"
+    computed = next((i for i in weights if graph.tensors[i].data is None), None)
+    return None if computed is None else (
+        f"weights '{graph.tensors[computed].name}' are computed; make them constant")
+
+
+def plain_cell(graph: Graph, op: Op) -> str | None:
+    """The cell has its four gates, no peepholes, projection or normalisation."""
+    if -1 in op.inputs[INPUT_WEIGHTS:RECURRENT_WEIGHTS + 4]:
+        return "its input gate is coupled to the forget gate; export it with four gates"
+    for first, count, what in ((9, 3, "peepholes"), (PROJECTION, 1, "a projection"),
+                               (NORMALIZATION, 4, "layer normalisation")):
+        if any(i != -1 for i in op.inputs[first:first + count]):
+            return f"it has {what}; export it without"
+    return None
+
+
+def one_sequence(graph: Graph, op: Op) -> str | None:
+    """It runs one sequence at a time, of at least one step."""
+    shape = graph.tensors[op.inputs[0]].shape
+    batch = shape[1 if op.attributes["time_major"] else 0]
+    if batch != 1:
+        return f"it runs {batch} sequences at once; export it with a batch of 1"
+    return None if prod(shape) else "its input has no elements; fix the model's shapes"
+
+
+def short_gates(graph: Graph, op: Op) -> str | None:
+    """With a vector unit of R lanes: 8 R cells at most; a cell state of scale 2^-15 to 2^-10."""
+    return None      # what R is, ``lower`` knows
+
+
 _ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)
 _BYTES: tuple[Limit, ...] = (bytes_of_one_scale, some_elements, known_activation)
 _WEIGHTED: tuple[Limit, ...] = (*_BYTES, constant_weights, constant_bias)
@@ -249,6 +296,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
     "MEAN": (int8_activations, some_elements, litert_rule, neighboring_axes),
     "BATCH_MATMUL": (int8_activations, some_elements, litert_rule, same_batch, short_sums),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, one_sequence, short_gates),
     "TRANSPOSE": (bytes_moved, some_elements, two_blocks_swapped),
     "RESHAPE": (bytes_moved, some_elements),
 }
@@ -269,6 +317,6 @@ def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
                 f"tensors; use a target with elementwise_multiply = true")
     if kind == "MAX_POOL_2D" and not config.max_pool:
         return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
-    if kind in VECTOR_KINDS and not config.vector_unit:
+    if kind in (*VECTOR_KINDS, "LSTM") and not config.vector_unit:
         return f"target '{config.name}' has no vector unit; use a target with vector_unit = true"
     return None

@@ -24,9 +24,11 @@ from kaniwa.layer import (
     pair,
     quantization,
 )
+from kaniwa.passes.accumulators import accumulator_range
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
 from kaniwa.passes.legalize import as_map
+from kaniwa.passes.recurrent import lstm_layer, sums_layer
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.vector import VECTOR_KINDS, vector_layer
 from kaniwa.rescale import (
@@ -44,7 +46,6 @@ from kaniwa.rescale import (
 
 __all__ = ["lower", "activation_bounds"]
 
-INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 INT8 = (-128, 127)
 ONE_PIXEL = {"stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0))}
 
@@ -65,7 +66,7 @@ def lower(plan: Plan) -> Plan:
         if op.kind == "RESHAPE":
             storage[output] = storage[op.inputs[0]]
             continue
-        storage[output] = output
+        storage.update((i, i) for i in op.outputs)
         stored = replace(op, inputs=tuple(i if i == -1 else storage[i] for i in op.inputs))
         position = int(str(op.attributes["position"]))
         try:
@@ -81,6 +82,10 @@ def lower(plan: Plan) -> Plan:
 def _lower_op(plan: Plan, op: Op, stored: Op) -> Layer | VectorLayer:
     graph, config = plan.graph, plan.config
     where = describe(plan.model, replace(op, kind=str(op.attributes["source_kind"])))
+    if op.kind in ("SUMS", "LSTM"):
+        cell = plan.model.ops[int(str(op.attributes["position"]))]
+        return (sums_layer if op.kind == "SUMS" else lstm_layer)(
+            plan.model, cell, op, stored, config, where)
     if op.kind in VECTOR_KINDS:
         return vector_layer(graph, op, stored, config, where)
     if op.kind in ("ADD", "MUL", "TABLE"):
@@ -111,7 +116,7 @@ def _lower_convolution(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
         output_zero_point = 0      # the mean of the stored values, zero point included
     else:
         bias -= pad_value * by_channel.sum(axis=1)
-    low, high = _accumulators(by_channel, bias, where)
+    low, high = accumulator_range(by_channel, bias, where)
     rescale = prove(_rule(op, x, w, y, len(bias), where), low, high, output_zero_point,
                     _bounds(op, y), bits, where)
     mode = Mode.DENSE if dense else Mode.DEPTHWISE
@@ -119,26 +124,6 @@ def _lower_convolution(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
     return Layer(op.name, str(op.attributes["source_kind"]), mode, stored.inputs[0], op.outputs[0],
                  geometry, np.ascontiguousarray(weights), bias, pad_value, rescale, _macs(op, y),
                  _source(op), removed=_removed(op))
-
-
-def _accumulators(weights: Int64, bias: Int64, where: str) -> tuple[Int64, Int64]:
-    """The smallest and largest accumulator of each channel, proved to stay within int32.
-
-    Any int8 input can occur; padding is an int8 value too. Partial sums are without bias.
-    """
-    positive, negative = np.maximum(weights, 0).sum(axis=1), np.minimum(weights, 0).sum(axis=1)
-    low = bias - 128 * positive + 127 * negative
-    high = bias + 127 * positive - 128 * negative
-    reach = np.maximum.reduce([np.abs(low), np.abs(high), np.abs(bias),
-                               128 * (positive - negative)])
-    wrong = np.flatnonzero((np.minimum(low, bias) < INT32_MIN)
-                           | (np.maximum(high, bias) > INT32_MAX)
-                           | (128 * (positive - negative) > INT32_MAX))
-    if wrong.size:
-        raise CompileError(f"{where}: channel {wrong[0]}: the accumulator may reach "
-                           f"{int(reach[wrong[0]])} in magnitude, beyond int32; reduce its bias or "
-                           f"weights")
-    return low, high
 
 
 def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) -> Rule:

@@ -22,7 +22,8 @@ def rounding_of(model: Graph, layer: Layer) -> list[dict[str, Any]]:
     """
     rules = [model.ops[position].rule for position in layer.positions]
     rows = []
-    if not layer.identity and not layer.op.startswith(BROADCAST):
+    exact = layer.rescale.act_min > layer.rescale.act_max or layer.op.startswith(BROADCAST)
+    if not layer.identity and not exact:
         rows.append(_row(rules[0], layer.rescale,
                          f"{layer.rescale.thresholds} thresholds of all channels"))
     if layer.table is not None:

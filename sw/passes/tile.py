@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
-from kaniwa.layer import Layer, Pair, Plan, Tile, VectorLayer, describe
+from kaniwa.layer import Layer, Pair, Plan, RecurrentLayer, Tile, VectorLayer, describe
 from kaniwa.passes.estimate import estimate
 from kaniwa.passes.fields import block_words, parameter_words, tile_fields, visited
 from kaniwa.passes.refusal import Refused
@@ -37,13 +37,15 @@ def tile(plan: Plan) -> Plan:
     tiles: list[Tile] = []
     reasons: dict[int, str] = {}
     for number, layer in enumerate(plan.layers):
-        if isinstance(layer, VectorLayer):
+        if isinstance(layer, VectorLayer) and not isinstance(layer, RecurrentLayer):
             tiles.append(Tile(number, 0, (0, 1), (0, 1), (0, 1), False))
             continue
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
         try:
-            for shape in _choose(number, layer, plan.config, where):
-                tiles += _cut(number, layer, shape)
+            product = layer.product if isinstance(layer, RecurrentLayer) else layer
+            cut = [t for shape in _choose(number, product, plan.config, where)
+                   for t in _cut(number, product, shape)]
+            tiles += _sequence(cut, layer.steps) if isinstance(layer, RecurrentLayer) else cut
         except CompileError as error:
             reasons.setdefault(layer.positions[0], str(error))
     if reasons:
@@ -52,6 +54,13 @@ def tile(plan: Plan) -> Plan:
         raise CompileError(f"{plan.model.name}: {len(tiles)} instructions, at most "
                            f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers")
     return replace(plan, tiles=tuple(tiles))
+
+
+def _sequence(product: list[Tile], steps: int) -> Iterator[Tile]:
+    """The tiles of a recurrent layer: those of its product, and one of the vector unit, in turn."""
+    for step in range(steps):
+        yield from (replace(t, step=step) for t in product)
+        yield replace(product[0], step=step, vector=True)
 
 
 def _choose(number: int, layer: Layer, config: AcceleratorConfig, where: str) -> list[_Shape]:

@@ -99,6 +99,11 @@ class Builder:
 
     # Control
 
+    @property
+    def place(self) -> int:
+        """Where the next instruction will lie in the program."""
+        return len(self._items)
+
     def point(self, pointer: Pointer, address: int) -> None:
         """Set a control register."""
         self._control(Control.SET, pointer.number, address)

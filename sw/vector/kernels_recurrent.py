@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
@@ -9,72 +10,154 @@ from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Register
 from kaniwa.vector.fixedpoint import logistic_16, tanh_16
 from kaniwa.vector.isa import Shift, Width
-from kaniwa.vector.kernels import Rescaling
+from kaniwa.vector.kernels import Rescaling, Scaling, table_words
 
-__all__ = ["LstmPlaces", "lstm_cell"]
+__all__ = ["LstmCell", "LstmPlaces", "gate_pitch", "lstm_program", "lstm_table", "why_no_lstm"]
+
+GATES = 4      # input, forget, output, cell: the first three have the same function
+
+
+@dataclass(frozen=True)
+class LstmCell:
+    """What the steps of an UNIDIRECTIONAL_SEQUENCE_LSTM of ``count`` cells share.
+
+    ``inputs`` and ``recurrent`` take the sums of each gate's products to Q3.12, in the order of
+    GATES. The cell state has scale 2^``power``, -15 to -10; ``hidden`` takes o * tanh(c), Q0.30, to
+    the hidden state. ``clip``: the largest |c|, 0 for none.
+    """
+
+    count: int
+    inputs: Sequence[Scaling]
+    recurrent: Sequence[Scaling]
+    power: int
+    hidden: Rescaling
+    clip: int = 0
 
 
 @dataclass(frozen=True)
 class LstmPlaces:
-    """Where the operands of an LSTM's step lie, ``pitch`` elements from one gate to the next.
+    """Addresses; P is ``gate_pitch``.
 
-    ``gates``: int16 arguments in Q3.12 of the input, forget and output gate, then of the cell gate;
-    the first three are overwritten by their activations. ``cell``: int16 state, overwritten.
-    ``hidden``: int8 result.
+    ``sums``: int32 [steps, GATES, P] of the products with the input. ``recurrent``: int32
+    [GATES, P], those with the hidden state, new in each step. ``table``: ``lstm_table``.
+    ``gates``: room for int16 [GATES, P]. ``before``: int16 [count], the first cell state. Written in
+    each step: ``cell``, int16 [count], ``hidden``, int8 [count], and the next row of ``rows``, int8
+    [steps, P].
     """
 
+    sums: int
+    recurrent: int
+    table: int
     gates: int
-    pitch: int
+    before: int
     cell: int
     hidden: int
+    rows: int
 
 
-def lstm_cell(config: AcceleratorConfig, count: int, places: LstmPlaces, cell_power: int,
-              hidden: Rescaling, clip: int = 0) -> bytes:
-    """c = f * c + i * g and h = o * tanh(c) of UNIDIRECTIONAL_SEQUENCE_LSTM, ``count`` cells.
+def gate_pitch(config: AcceleratorConfig, count: int) -> int:
+    """Elements from one gate to the next: whole groups of lanes."""
+    return -(-count // config.requant_lanes) * config.requant_lanes
 
-    The cell state has scale 2^``cell_power``, -15 to -10. ``hidden`` takes o * tanh(c), Q0.30, to
-    the output. ``clip``: the largest |c|, 0 for none. Three gates at once fit a register.
+
+def why_no_lstm(config: AcceleratorConfig, cell: LstmCell) -> str | None:
+    """What the unit cannot do of a cell, or None."""
+    most = Builder(config).limit // GATES
+    if gate_pitch(config, cell.count) > most:
+        return f"{cell.count} cells are more than the {most} of which a register holds all gates"
+    if not -15 <= cell.power <= -10:
+        return f"a cell state of scale 2^{cell.power}; 2^-15 to 2^-10 are supported"
+    wrong = next((shift for _, shift in (*cell.inputs, *cell.recurrent, cell.hidden.scaling)
+                  if not -31 <= shift <= 30), None)
+    return None if wrong is None else f"a rescaling by 2^{wrong}; 2^-31 to 2^30 are supported"
+
+
+def lstm_table(config: AcceleratorConfig, cell: LstmCell) -> bytes:
+    """Words for each element of the gates: multipliers, left shifts and right shifts of the sums
+    of the input, then those of the hidden state."""
+    pitch = gate_pitch(config, cell.count)
+    columns = [column for scalings in (cell.inputs, cell.recurrent) for column in (
+        [multiplier for multiplier, _ in scalings], [max(shift, 0) for _, shift in scalings],
+        [max(-shift, 0) for _, shift in scalings])]
+    return table_words([value for column in columns for value in column for _ in range(pitch)])
+
+
+def lstm_program(config: AcceleratorConfig, cell: LstmCell,
+                 places: LstmPlaces) -> tuple[bytes, int]:
+    """c = f * c + i * g and h = o * tanh(c): the program of the first step, and the place in it
+    from where another run does the next step.
+
+    The cell state and the addresses stay in registers from one run to the next. Raises ProgramError
+    where ``why_no_lstm`` has a reason.
     """
-    if not -15 <= cell_power <= -10:
-        raise ProgramError(f"a cell state of scale 2^{cell_power}: expected 2^-15 to 2^-10")
+    problem = why_no_lstm(config, cell)
+    if problem is not None:
+        raise ProgramError(problem)
     k = Builder(config)
-    activated = 2 * places.pitch + count
-    if not count <= places.pitch or activated > k.limit:
-        raise ProgramError(f"three gates of {count} cells, {places.pitch} apart, are longer than a "
-                           f"register, {k.limit}")
-    value, result, cell = k.vector(), k.vector(), k.vector()
+    pitch = gate_pitch(config, cell.count)
+    state = k.vector()
+    scales = [[k.vector() for _ in range(3)] for _ in range(2)]
+    table, before = k.pointer(places.table), k.pointer(places.before)
+    k.length(GATES * pitch)
+    for register in (register for three in scales for register in three):
+        k.load(register, table, Width.INT32, 4 * GATES * pitch)
+    k.length(cell.count)
+    k.load(state, before, Width.INT16)
+    k.release(table, before)
+    sums, recurrent, hidden, to_cell, rows = (k.pointer(address) for address in (
+        places.sums, places.recurrent, places.hidden, places.cell, places.rows))
+    gates = [k.pointer(places.gates + 2 * number * pitch) for number in range(GATES)]
+    again = k.place
+
+    value, result = k.vector(), k.vector()
     spare = (k.vector(), k.vector(), k.vector(), k.vector())
-    gates = [k.pointer(places.gates + 2 * number * places.pitch) for number in range(4)]
-    state, to = k.pointer(places.cell), k.pointer(places.hidden)
-
-    def saturated(register: Register) -> None:
-        k.minimum(register, register, 32767)
-        k.maximum(register, register, -32768)
-
-    k.length(activated)
-    k.load(value, gates[0], Width.INT16)
+    k.length(GATES * pitch)
+    k.load(value, sums, Width.INT32, 4 * GATES * pitch)
+    _rescale(k, value, scales[0], cell.inputs)
+    _saturate(k, value)
+    k.load(result, recurrent, Width.INT32)
+    _rescale(k, result, scales[1], cell.recurrent)
+    k.add(value, value, result)
+    _saturate(k, value)
+    k.length(3 * pitch)
     logistic_16(k, result, value, spare)
-    k.store(result, gates[0], Width.INT16)
+    k.move(value, result)
+    k.length(GATES * pitch)
+    k.store(value, gates[0], Width.INT16)
 
-    k.length(count)
+    k.length(cell.count)
     k.load(value, gates[3], Width.INT16)
     tanh_16(k, result, value, 3, spare)
     k.load(value, gates[0], Width.INT16)
-    k.multiply(result, result, value)                    # i * g
-    k.shift_right(result, result, 30 + cell_power, "away")
+    k.multiply(result, result, value)                     # i * g
+    k.shift_right(result, result, 30 + cell.power, "away")
     k.load(value, gates[1], Width.INT16)
-    k.load(cell, state, Width.INT16)
-    k.multiply(cell, cell, value, Shift.AWAY_15)     # f * c
-    k.add(cell, cell, result)
-    saturated(cell)
-    if clip:
-        k.minimum(cell, cell, clip)
-        k.maximum(cell, cell, -clip)
-    k.store(cell, state, Width.INT16)
-    tanh_16(k, result, cell, 15 + cell_power, spare)
+    k.multiply(state, state, value, Shift.AWAY_15)        # f * c
+    k.add(state, state, result)
+    _saturate(k, state)
+    if cell.clip:
+        k.minimum(state, state, cell.clip)
+        k.maximum(state, state, -cell.clip)
+    k.store(state, to_cell, Width.INT16)
+    tanh_16(k, result, state, 15 + cell.power, spare)
     k.load(value, gates[2], Width.INT16)
     k.multiply(result, result, value)
-    hidden.write(k, result)
-    k.store(result, to, Width.INT8)
-    return k.finish()
+    cell.hidden.write(k, result)
+    k.store(result, hidden, Width.INT8)
+    k.store(result, rows, Width.INT8, pitch)
+    return k.finish(), again
+
+
+def _rescale(k: Builder, d: Register, scales: Sequence[Register],
+             scalings: Sequence[Scaling]) -> None:
+    """MultiplyByQuantizedMultiplier by each element's own numbers."""
+    multiplier, left, right = scales
+    if any(shift > 0 for _, shift in scalings):
+        k.shift_left(d, d, left)
+    k.multiply(d, d, multiplier, Shift.UP_31)
+    k.shift_right(d, d, right, "away")
+
+
+def _saturate(k: Builder, d: Register) -> None:
+    k.minimum(d, d, 32767)
+    k.maximum(d, d, -32768)
