@@ -15,9 +15,9 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Mode
 from kaniwa.rescale import Int64, Rescale
 
-__all__ = ["Geometry", "Sum", "Layer", "VectorLayer", "RecurrentLayer", "Tile", "Outside", "Options", "Slice",
-           "Constants", "Memory", "HostPart", "DevicePart", "Plan", "describe", "quantization",
-           "pair", "paddings", "scratch_of", "stored_bytes"]
+__all__ = ["Geometry", "Sum", "Layer", "VectorLayer", "RecurrentLayer", "Tile", "Outside",
+           "Options", "Slice", "Constants", "Memory", "HostPart", "DevicePart", "Plan", "describe",
+           "quantization", "pair", "paddings", "scratch_of", "stored_bytes"]
 
 Pair = tuple[int, int]
 Map = tuple[int, int, int]      # rows, columns, channels

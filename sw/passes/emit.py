@@ -14,6 +14,7 @@ from kaniwa.layer import (
     Memory,
     Plan,
     RecurrentLayer,
+    Tile,
     VectorLayer,
     scratch_of,
     stored_bytes,
@@ -170,17 +171,13 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
     tile, memory = plan.tiles[index], plan.memory
     layer = plan.layers[tile.layer]
     parameters, weights = plan.constants.parameters[index], plan.constants.weights[index]
-    recurrent = isinstance(layer, RecurrentLayer)
     if isinstance(layer, RecurrentLayer) and not tile.vector:
-        hidden = layer.states[0] if tile.step else layer.reads[1]
-        layer = replace(layer.product, ifm=hidden, ofm=scratch_of(tile.layer))
+        layer, written = _product(layer, tile, written)
     if isinstance(layer, VectorLayer):
-        return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer),
-                "block_words": layer.again if isinstance(layer, RecurrentLayer) and tile.step else 0,
-                "parameter_address": 0 if parameters.blob is None else memory.blobs[parameters.blob],
-                "parameter_bytes": parameters.length}
-    if recurrent and tile.step:
-        written = {}      # the VECTOR before has waited for all
+        address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
+        again = layer.again if isinstance(layer, RecurrentLayer) and tile.step else 0
+        return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer), "block_words": again,
+                "parameter_address": address, "parameter_bytes": parameters.length}
     values = tile_fields(layer, tile, plan.config)
     if layer.add is not None:
         rescale = layer.add.rescale
@@ -216,6 +213,15 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
         "parameter_address": memory.blobs[parameters.blob] + parameters.offset,
         "parameter_bytes": parameters.length,
     }
+
+
+def _product(layer: RecurrentLayer, tile: Tile,
+             written: dict[int, list[int]]) -> tuple[Layer, dict[int, list[int]]]:
+    """The product of a step, and what it has to wait for: behind a VECTOR all is there."""
+    scratch = scratch_of(tile.layer)
+    if tile.step:
+        return replace(layer.product, ifm=layer.states[0], ofm=scratch), {}
+    return replace(layer.product, ifm=layer.reads[1], ofm=scratch), written
 
 
 def _wait(tensor: int, written: dict[int, list[int]]) -> int:

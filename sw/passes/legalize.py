@@ -3,8 +3,9 @@
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
 its rule tells) of equal shapes, TRANSPOSE of [outer, 1, first, second * run], TABLE (a function of
 one operand, or an elementwise operator with a constant of one value), the VECTOR_KINDS, SUMS and
-LSTM (products with the inputs of all steps, and the steps), and RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as attributes, what
-it was (``source_kind``) and the products of one result in the model (``taps``).
+LSTM (products with the inputs of all steps, and the steps), and RESHAPE, which moves no data. A
+rewritten operator keeps its rounding rule and, as attributes, what it was (``source_kind``) and the
+products of one result in the model (``taps``).
 """
 
 from __future__ import annotations
@@ -258,7 +259,7 @@ class _Rewriter:
         return made
 
     def _lstm(self, op: Op) -> None:
-        """The inputs of all steps at once, then the steps, whose rows are padded to whole groups."""
+        """The inputs of all steps at once, then the steps, with rows of whole groups."""
         y = self.tensors[op.outputs[0]]
         steps, count = prod(y.shape[:-1]), y.shape[-1]
         pitch = gate_pitch(self.config, count)

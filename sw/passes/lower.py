@@ -32,7 +32,6 @@ from kaniwa.passes.recurrent import lstm_layer, sums_layer
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.vector import VECTOR_KINDS, vector_layer
 from kaniwa.rescale import (
-    Int64,
     Rule,
     average_pool,
     average_pool_half_up,

@@ -50,7 +50,7 @@ def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
 
 def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
                where: str) -> RecurrentLayer:
-    """The steps, as in ``sums_layer``. Raises CompileError where the target cannot hold the cell."""
+    """The steps, as in ``sums_layer``. Raises CompileError where the unit cannot hold the cell."""
     sums, hidden, state = stored.inputs
     shared = _cell(model, cell)
     problem = why_no_lstm(config, shared)

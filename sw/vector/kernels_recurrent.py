@@ -40,8 +40,8 @@ class LstmPlaces:
 
     ``sums``: int32 [steps, GATES, P] of the products with the input. ``recurrent``: int32
     [GATES, P], those with the hidden state, new in each step. ``table``: ``lstm_table``.
-    ``gates``: room for int16 [GATES, P]. ``before``: int16 [count], the first cell state. Written in
-    each step: ``cell``, int16 [count], ``hidden``, int8 [count], and the next row of ``rows``, int8
+    ``gates``: room for int16 [GATES, P]. ``before``: int16 [count], the first cell state. Each step
+    writes ``cell``, int16 [count], ``hidden``, int8 [count], and the next row of ``rows``, int8
     [steps, P].
     """
 

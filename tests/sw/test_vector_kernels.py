@@ -24,7 +24,13 @@ from kaniwa.vector import kernels
 from kaniwa.vector.emulator import VectorEmulator
 from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, Rescaling
-from kaniwa.vector.kernels_recurrent import LstmPlaces, lstm_cell
+from kaniwa.vector.kernels_recurrent import (
+    LstmCell,
+    LstmPlaces,
+    gate_pitch,
+    lstm_program,
+    lstm_table,
+)
 
 TARGETS = ["base", "small"]   # eight lanes and two
 WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
@@ -226,45 +232,54 @@ def test_a_row_too_long_is_refused() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("count, cell_power, clip", [(1, -11, 0), (20, -11, 0), (18, -15, 3000),
-                                                     (13, -10, 0)])
-def test_lstm_cell(target: str, count: int, cell_power: int, clip: int) -> None:
-    """The end of an LSTM's step, with state that goes on from one step to the next."""
-    rng, machine = np.random.default_rng(count), Machine(target)
-    pitch = -(-count // 8) * 8
-    if target == "small" and 2 * pitch + count > 64:
-        pitch = 20
-    places = LstmPlaces(INPUT, pitch, SECOND, OUTPUT)
-    real = 2.0**-15 / 0.0078125 * 2.0**-15
-    pair = quantize_multiplier(float(np.float32(real)))
-    program = lstm_cell(machine.config, count, places, cell_power, Rescaling(pair, 7), clip)
+@pytest.mark.parametrize("count, power, clip", [(1, -11, 0), (16, -11, 0), (14, -15, 3000),
+                                                (13, -10, 0)])
+def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
+    """What follows the products, from sums of any size on; the state stays in the unit."""
+    rng, machine, steps = np.random.default_rng(count), Machine(target), 12
+    pitch, scalings = gate_pitch(machine.config, count), [
+        [quantize_multiplier(float(real)) for real in rng.choice((0.004, 0.3, 1.0, 3.7), 4)]
+        for _ in range(2)]
+    pair = quantize_multiplier(float(np.float32(2.0**-15 / 0.0078125 * 2.0**-15)))
+    cell = LstmCell(count, *scalings, power, Rescaling(pair, 7), clip)
+    sums = rng.integers(-30000, 30000, (2, steps, 4, pitch)) << rng.integers(0, 9, (2, steps, 4, 1))
     c = rng.integers(-32768, 32768, count).astype(np.int64)
+    machine.put(INPUT, sums[0].astype(np.int32))
+    machine.put(TABLE, lstm_table(machine.config, cell))
     machine.put(SECOND, c.astype(np.int16))
-    for _ in range(20):
-        gates = rng.integers(-32768, 32768, (4, pitch)).astype(np.int64)
-        gates[:, :count // 2] >>= 3
-        machine.put(INPUT, gates.astype(np.int16))
-        machine.memory[OUTPUT:OUTPUT + 1024] = 0xA5
-        got = machine.run(program, count, "int8")
+    recurrent, gates, after, rows = (SECOND + number * 8192 for number in range(1, 5))
+    program, again = lstm_program(machine.config, cell, LstmPlaces(
+        INPUT, recurrent, TABLE, gates, SECOND, after, OUTPUT, rows))
+    unit = VectorEmulator(machine.config, machine.memory)
+    for step in range(steps):
+        machine.put(recurrent, sums[1, step].astype(np.int32))
+        unit.run(program if step == 0 else (), again if step else 0)
 
-        admitted, forget, output = (logistic(gates[number, :count]) for number in range(3))
-        update = tanh(gates[3, :count], 3)
+        total = [np.clip(multiply_by_quantized_multiplier(sums[0, step, gate, :count],
+                                                          *scalings[0][gate]), -32768, 32767)
+                 for gate in range(4)]
+        total = [np.clip(total[gate] + multiply_by_quantized_multiplier(
+            sums[1, step, gate, :count], *scalings[1][gate]), -32768, 32767) for gate in range(4)]
+        admitted, forget, output = (logistic(total[number]) for number in range(3))
+        update = tanh(total[3], 3)
         c = np.clip(rounding_divide_by_pot(forget * c, 15)
-                    + rounding_divide_by_pot(admitted * update, 30 + cell_power), -32768, 32767)
+                    + rounding_divide_by_pot(admitted * update, 30 + power), -32768, 32767)
         if clip:
             c = np.clip(c, -clip, clip)
-        product = output * tanh(c, 15 + cell_power)
+        product = output * tanh(c, 15 + power)
         wanted = np.clip(multiply_by_quantized_multiplier(product, *pair) + 7, -128, 127)
-        np.testing.assert_array_equal(got, wanted)
-        held = machine.memory[SECOND:SECOND + 2 * count].tobytes()
-        np.testing.assert_array_equal(np.frombuffer(held, np.int16), c)
+        for start, expected in ((OUTPUT, wanted.astype(np.int8)), (after, c.astype(np.int16)),
+                                (rows + step * pitch, wanted.astype(np.int8))):
+            held = machine.memory[start:start + expected.nbytes].tobytes()
+            np.testing.assert_array_equal(np.frombuffer(held, expected.dtype), expected)
 
 
 def test_an_lstm_that_does_not_fit_is_refused() -> None:
-    for message, arguments in (
-            ("three gates of 30 cells, 32 apart, are longer than a register, 64",
-             (30, LstmPlaces(0, 32, 0, 0), -11)),
-            ("a cell state of scale 2\\^-9: expected 2\\^-15 to 2\\^-10",
-             (8, LstmPlaces(0, 8, 0, 0), -9))):
+    scaling, places = (1 << 30, 0), LstmPlaces(*(0,) * 8)
+    for message, count, shift, power in (
+            ("17 cells are more than the 16 of which a register holds all gates", 17, 0, -11),
+            ("a cell state of scale 2\\^-9; 2\\^-15 to 2\\^-10 are supported", 8, 0, -9),
+            ("a rescaling by 2\\^31; 2\\^-31 to 2\\^30 are supported", 8, 31, -11)):
+        cell = LstmCell(count, [scaling] * 4, [(1 << 30, shift)] * 4, power, Rescaling(scaling))
         with pytest.raises(ProgramError, match=message):
-            lstm_cell(PRESETS["small"], *arguments, Rescaling((1 << 30, 0)))
+            lstm_program(PRESETS["small"], cell, places)

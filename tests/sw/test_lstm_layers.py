@@ -1,0 +1,137 @@
+"""LSTM on the accelerator: sums and steps exact, state carried on, and what goes to the host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kaniwa import devices, golden
+from kaniwa.compiler import compile
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.graph import Graph, Op, Quantization, State, Tensor
+from kaniwa.importers import load_model
+from kaniwa.inputs import recorded_inputs
+from kaniwa.isa import Opcode
+from kaniwa.session import Session
+
+BASE = PRESETS["base_vector"]
+TWO_LANES = replace(PRESETS["small"], vector_unit=True, name="two_lanes")
+PEEPHOLE, PROJECTION = 9, 16
+
+
+def lstm_graph(rng: np.random.Generator, steps: int, depth: int, count: int, *, time_major: bool,
+               batch: int = 1, power: int = -11, clip: float = 0.0,
+               extra: int | None = None) -> Graph:
+    """A single LSTM with random weights; ``extra``: an operand that the accelerator refuses."""
+    tensors: list[Tensor] = []
+
+    def tensor(name: str, shape: tuple[int, ...], dtype: str, scale: float, zero: int = 0,
+               data: np.ndarray | None = None) -> int:
+        tensors.append(Tensor(len(tensors), name, shape, dtype, Quantization((scale,), (zero,)),
+                              data))
+        return len(tensors) - 1
+
+    shape = (steps, batch, depth) if time_major else (batch, steps, depth)
+    x = tensor("x", shape, "int8", 0.02, int(rng.integers(-128, 128)))
+    operands = [x] + [-1] * 23
+    for first, columns in ((1, depth), (5, count)):
+        for gate in range(4):
+            data = rng.integers(-127, 128, (count, columns)).astype(np.int8)
+            operands[first + gate] = tensor(f"w{first + gate}", data.shape, "int8",
+                                            float(rng.uniform(0.002, 0.02)), 0, data)
+    for gate in range(4):
+        data = rng.integers(-30000, 30000, count).astype(np.int32)
+        operands[12 + gate] = tensor(f"b{gate}", data.shape, "int32", 1e-4, 0, data)
+    zero = int(rng.integers(-20, 20))
+    operands[18] = h = tensor("h", (batch, count), "int8", 1 / 127, zero)
+    operands[19] = c = tensor("c", (batch, count), "int16", 2.0**power)
+    if extra is not None:
+        data = rng.integers(-99, 99, (count, count) if extra == PROJECTION else count)
+        dtype = np.int8 if extra == PROJECTION else np.int16
+        operands[extra] = tensor("more", data.shape, np.dtype(dtype).name, 1e-3, 0,
+                                 data.astype(dtype))
+    y = tensor("y", (*shape[:2], count), "int8", 1 / 127, zero)
+    after = (tensor("h2", (batch, count), "int8", 1 / 127, zero),
+             tensor("c2", (batch, count), "int16", 2.0**power))
+    op = Op("UNIDIRECTIONAL_SEQUENCE_LSTM", "lstm", tuple(operands), (y, *after), {
+        "gate_scales": (2.0**-12,) * 4, "activation": "TANH", "cell_clip": clip,
+        "projection_clip": 0.0, "time_major": time_major, "hidden": (1 / 127, zero)}, "", 0)
+    state = (State(h, after[0], rng.integers(-128, 128, (batch, count)).astype(np.int8)),
+             State(c, after[1], rng.integers(-9000, 9000, (batch, count)).astype(np.int16)))
+    return Graph("lstm", tuple(tensors), (op,), (x,), (y,), "0" * 64, state=state)
+
+
+@pytest.mark.parametrize("config, steps, depth, count, power, clip, time_major", [
+    (BASE, 5, 28, 20, -11, 10.0, False), (BASE, 1, 3, 1, -15, 0.0, False),
+    (BASE, 7, 40, 64, -10, 0.0, True), (BASE, 3, 130, 24, -12, 1.5, False),
+    (TWO_LANES, 4, 9, 16, -11, 0.0, True), (TWO_LANES, 3, 1, 5, -13, 2.0, False)])
+def test_an_lstm_equals_golden_and_carries_its_state(
+        config: AcceleratorConfig, steps: int, depth: int, count: int, power: int, clip: float,
+        time_major: bool) -> None:
+    rng = np.random.default_rng(steps * depth)
+    graph = lstm_graph(rng, steps, depth, count, time_major=time_major, power=power, clip=clip)
+    program = compile(graph, config, require_accelerator=True)
+    assert program.macs == steps * 4 * count * (depth + count)
+    session = Session(program, devices.open("emulator", config))
+    shape, state = graph.tensors[0].shape, dict[int, np.ndarray]()
+    for x in (rng.integers(-128, 128, shape), np.full(shape, -128), np.full(shape, 127),
+              rng.integers(-20, 20, shape)):
+        x = x.astype(np.int8)
+        expected = golden.run(graph, [x], state=state)[graph.outputs[0]]
+        np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+    session.reset()
+    first = golden.run(graph, [x])[graph.outputs[0]]
+    np.testing.assert_array_equal(session.run({"x": x})["y"], first)
+
+
+def test_every_tensor_of_a_materialized_lstm_is_there() -> None:
+    graph = lstm_graph(np.random.default_rng(3), 4, 10, 12, time_major=False)
+    session = Session(compile(graph, BASE, materialize=True), devices.open("emulator", BASE))
+    x = np.random.default_rng(4).integers(-128, 128, (1, 4, 10)).astype(np.int8)
+    session.run({"x": x})
+    values = golden.run(graph, [x], keep=graph.ops[0].outputs)
+    for i in graph.ops[0].outputs:
+        np.testing.assert_array_equal(session.tensor(graph.tensors[i].name), values[i])
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"count": 65}, "65 cells are more than the 64 of which a register holds all gates"),
+    ({"batch": 2}, "runs 2 sequences at once; export it with a batch of 1"),
+    ({"power": -9}, "a cell state of scale 2\\^-9; 2\\^-15 to 2\\^-10 are supported"),
+    ({"extra": PEEPHOLE}, "it has peepholes; export it without"),
+    ({"extra": PROJECTION}, "it has a projection; export it without"),
+])
+def test_what_the_unit_cannot_do_is_the_hosts(changes: dict[str, int], message: str) -> None:
+    arguments = {"steps": 3, "depth": 6, "count": 6, "time_major": False} | changes
+    graph = lstm_graph(np.random.default_rng(1), **arguments)      # type: ignore[arg-type]
+    program = compile(graph, BASE)
+    assert [op.kind for op in program.host_ops] == ["UNIDIRECTIONAL_SEQUENCE_LSTM"]
+    with pytest.raises(CompileError, match=message):
+        compile(graph, BASE, require_accelerator=True)
+
+
+def test_without_a_vector_unit_the_host_has_the_cell() -> None:
+    graph = lstm_graph(np.random.default_rng(1), 3, 6, 6, time_major=False)
+    assert len(compile(graph, "base").host_ops) == 1
+    with pytest.raises(CompileError, match="target 'base' has no vector unit"):
+        compile(graph, "base", require_accelerator=True)
+
+
+def test_the_digits_lstm_is_whole_on_the_device(models: Path) -> None:
+    """All its products are the array's, all its gates the vector unit's; state goes on."""
+    path = models / "tflm_mnist_lstm.tflite"
+    program, graph = compile(path, BASE, require_accelerator=True), load_model(path)
+    kinds = [v["opcode"] for v in program.instructions]
+    assert not program.host_ops and program.macs == 113120
+    assert kinds.count(Opcode.VECTOR) == 28 + 1      # a step each, and the softmax
+    session = Session(program, devices.open("emulator", BASE))
+    state: dict[int, np.ndarray] = {}
+    for sample in recorded_inputs(path, program.inputs):
+        values = golden.run(graph, sample, state=state)
+        for name, got in session.run(sample).items():
+            i = next(t.id for t in graph.tensors if t.name == name)
+            np.testing.assert_array_equal(got, values[i])
