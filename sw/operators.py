@@ -38,6 +38,9 @@ _MAPPING: dict[str, tuple[str, str]] = {
     "SOFTMAX": ("vector", "a program of the vector unit; on the host where the target has none"),
     "BATCH_MATMUL": (
         "vector", "a program of the vector unit; on the host where the target has none"),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (
+        "vector", "products on the array, gates on the vector unit; on the host where the target "
+        "has none"),
     "MEAN": ("array", "a window of all that is averaged, with unit weights"),
     "TRANSPOSE": ("array", "depthwise with unit weights, an instruction for each piece"),
     "RESHAPE": ("none", "another name of the same memory"),

@@ -12,14 +12,14 @@ from kaniwa.importers import load_model
 from kaniwa.inputs import recorded_inputs
 from kaniwa.session import Session
 
-# A convolutional network, two transformers and a recurrent network, whose cells the host has.
+# A convolutional network, two transformers and a recurrent network.
 MODELS = ("tflm_micro_speech", "digits_transformer", "tflm_mnist_lstm", "keyword_transformer")
 
 
 def test_networks_in_turn_on_one_core(models: Path) -> None:
     """No registers, tables or stored programs of one run reach the next."""
     paths = [models / f"{name}.tflite" for name in MODELS]
-    programs = [compile(path, "base_vector") for path in paths]
+    programs = [compile(path, "base_vector", require_accelerator=True) for path in paths]
     graphs = [load_model(path) for path in paths]
     with devices.open("sim", "base_vector") as device:
         for number in range(2):

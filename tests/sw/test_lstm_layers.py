@@ -14,7 +14,7 @@ from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, Op, Quantization, State, Tensor
 from kaniwa.importers import load_model
-from kaniwa.inputs import recorded_inputs
+from kaniwa.inputs import load_inputs, recorded_inputs
 from kaniwa.isa import Opcode
 from kaniwa.session import Session
 
@@ -129,9 +129,9 @@ def test_the_digits_lstm_is_whole_on_the_device(models: Path) -> None:
     assert not program.host_ops and program.macs == 113120
     assert kinds.count(Opcode.VECTOR) == 28 + 1      # a step each, and the softmax
     session = Session(program, devices.open("emulator", BASE))
+    digits = load_inputs(models / "inputs" / "mnist_1000.npz", program.inputs, True, 20)
     state: dict[int, np.ndarray] = {}
-    for sample in recorded_inputs(path, program.inputs):
-        values = golden.run(graph, sample, state=state)
-        for name, got in session.run(sample).items():
-            i = next(t.id for t in graph.tensors if t.name == name)
-            np.testing.assert_array_equal(got, values[i])
+    for sample in (*recorded_inputs(path, program.inputs), *digits):
+        values, outputs = golden.run(graph, sample, state=state), session.run(sample)
+        for i in graph.outputs:
+            np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
