@@ -36,6 +36,7 @@ hierarchy -top dut
 proc
 flatten
 opt_expr
+opt_clean
 opt_dff
 wreduce
 splitcells
