@@ -177,9 +177,9 @@ def scratch_of(number: int) -> int:
 
 @dataclass(frozen=True)
 class Tile:
-    """One instruction: a part of a layer's output. Ranges are [first, past the last); those of a
-    ``VectorLayer``'s one tile mean nothing. A ``RecurrentLayer`` has, for each ``step``, the tiles
-    of its product, and one of the vector unit (``vector``).
+    """One instruction: a part of a layer's output, ranges are [first, past the last), or
+    (``vector``) a program of the vector unit, whose ranges mean nothing. A ``VectorLayer`` has one
+    such tile, a ``RecurrentLayer``, for each ``step``, the tiles of its product and one such.
 
     ``visits``: how many int8 addends its weights need, see ``kaniwa.passes.visits``.
     """

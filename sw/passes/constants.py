@@ -36,9 +36,8 @@ def constants(plan: Plan) -> Plan:
     bank, previous = 1, -1
     for tile in plan.tiles:
         layer = plan.layers[tile.layer]
-        if isinstance(layer, RecurrentLayer) and not tile.vector:
-            layer = layer.product
-        if isinstance(layer, VectorLayer):
+        if tile.vector:
+            assert isinstance(layer, VectorLayer)
             own, words = (Slice(None, 0, 0),) * 2 if tile.step else _program(
                 layer, tile.layer, plan.config, pool)
             parameters.append(own)
@@ -46,6 +45,9 @@ def constants(plan: Plan) -> Plan:
             banks.append(bank)
             previous = tile.layer
             continue
+        if isinstance(layer, RecurrentLayer):
+            layer = layer.product
+        assert isinstance(layer, Layer)
         tables = b""
         if tile.layer != previous and layer.tables:
             bank = (bank + 1) % plan.config.table_banks

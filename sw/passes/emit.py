@@ -88,8 +88,8 @@ def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
     blobs = list(constants.blobs)
     for tile, room, table in zip(plan.tiles, constants.parameters, constants.weights, strict=True):
         layer = plan.layers[tile.layer]
-        if isinstance(layer, VectorLayer) and room.blob is not None and (
-                tile.vector or not isinstance(layer, RecurrentLayer)):
+        if tile.vector and room.blob is not None:
+            assert isinstance(layer, VectorLayer)
             blobs[room.blob] = vector_code(
                 layer, plan.config,
                 tuple(memory.tensors[i] for i in (
@@ -171,13 +171,14 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
     tile, memory = plan.tiles[index], plan.memory
     layer = plan.layers[tile.layer]
     parameters, weights = plan.constants.parameters[index], plan.constants.weights[index]
-    if isinstance(layer, RecurrentLayer) and not tile.vector:
-        layer, written = _product(layer, tile, written)
-    if isinstance(layer, VectorLayer):
+    if tile.vector:
         address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
         again = layer.again if isinstance(layer, RecurrentLayer) and tile.step else 0
         return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer), "block_words": again,
                 "parameter_address": address, "parameter_bytes": parameters.length}
+    if isinstance(layer, RecurrentLayer):
+        layer, written = _product(layer, tile, written)
+    assert isinstance(layer, Layer)
     values = tile_fields(layer, tile, plan.config)
     if layer.add is not None:
         rescale = layer.add.rescale

@@ -24,9 +24,9 @@ from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated, swapped
-from kaniwa.passes.recurrent import GATES, SUM_BYTES
+from kaniwa.passes.recurrent import SUM_BYTES, steps_of
 from kaniwa.passes.signed import signed_operators
-from kaniwa.vector.kernels_recurrent import gate_pitch
+from kaniwa.vector.kernels_recurrent import GATES, gate_pitch
 
 __all__ = ["BROADCAST", "legalize", "rewritten", "as_map"]
 
@@ -261,14 +261,14 @@ class _Rewriter:
     def _lstm(self, op: Op) -> None:
         """The inputs of all steps at once, then the steps, with rows of whole groups."""
         y = self.tensors[op.outputs[0]]
-        steps, count = prod(y.shape[:-1]), y.shape[-1]
+        steps, count = steps_of(self.graph, op), y.shape[-1]
         pitch = gate_pitch(self.config, count)
-        sums = self.tensor(f"{op.name}:sums", (1, 1, steps, SUM_BYTES * len(GATES) * pitch))
+        sums = self.tensor(f"{op.name}:sums", (1, 1, steps, SUM_BYTES * GATES * pitch))
         self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, sums)
         rows = y.id if pitch == count else self.tensor(f"{y.name}:rows", (1, 1, steps, pitch), y)
         reads = (sums, op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
-        self.emit(op, "LSTM", reads, {**op.attributes, "taps": 0})
-        self.ops[-1] = replace(self.ops[-1], outputs=(rows, *op.outputs[1:]))
+        self.emit(replace(op, outputs=(rows, *op.outputs[1:])), "LSTM", reads,
+                  {**op.attributes, "taps": 0})
         if rows != y.id:
             eye = np.eye(count, pitch, dtype=np.int8).reshape(count, 1, 1, pitch)
             weights = self.tensor(f"{op.name}:eye", eye.shape, None, eye, UNIT)

@@ -13,10 +13,13 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.golden.lstm import (
+    BIAS,
     CELL_STATE,
+    GATES,
     HIDDEN_STATE,
     INPUT_WEIGHTS,
     NORMALIZATION,
+    PEEPHOLES,
     PROJECTION,
     RECURRENT_WEIGHTS,
 )
@@ -239,26 +242,30 @@ def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
 
 
 def int8_cell(graph: Graph, op: Op) -> str | None:
-    """Input, hidden state and output are int8, the cell state int16; weights are constant int8."""
-    weights = [i for i in op.inputs[INPUT_WEIGHTS:RECURRENT_WEIGHTS + 4] if i != -1]
+    """Input, hidden state and output are int8, the cell state int16; constant weights and biases.
+    """
+    weights = [i for i in op.inputs[INPUT_WEIGHTS:RECURRENT_WEIGHTS + len(GATES)] if i != -1]
+    biases = op.inputs[BIAS:BIAS + len(GATES)]
     for ids, dtype in (((op.inputs[0], op.inputs[HIDDEN_STATE], op.outputs[0]), "int8"),
-                       ((op.inputs[CELL_STATE],), "int16"), (weights, "int8")):
+                       ((op.inputs[CELL_STATE],), "int16"), (weights, "int8"),
+                       (biases, "int32")):
         for i in ids:
             tensor = graph.tensors[i]
             if tensor.dtype != dtype:
                 return f"'{tensor.name}' is {tensor.dtype}; quantize the model to int8"
-    computed = next((i for i in weights if graph.tensors[i].data is None), None)
+    computed = next((i for i in (*weights, *biases) if graph.tensors[i].data is None), None)
     return None if computed is None else (
-        f"weights '{graph.tensors[computed].name}' are computed; make them constant")
+        f"'{graph.tensors[computed].name}' is computed; make it constant")
 
 
 def plain_cell(graph: Graph, op: Op) -> str | None:
     """The cell has its four gates, no peepholes, projection or normalisation."""
-    if -1 in op.inputs[INPUT_WEIGHTS:RECURRENT_WEIGHTS + 4]:
+    if -1 in op.inputs[INPUT_WEIGHTS:RECURRENT_WEIGHTS + len(GATES)]:
         return "its input gate is coupled to the forget gate; export it with four gates"
-    for first, count, what in ((9, 3, "peepholes"), (PROJECTION, 1, "a projection"),
-                               (NORMALIZATION, 4, "layer normalisation")):
-        if any(i != -1 for i in op.inputs[first:first + count]):
+    for positions, what in ((PEEPHOLES.values(), "peepholes"), ((PROJECTION,), "a projection"),
+                            (range(NORMALIZATION, NORMALIZATION + len(GATES)),
+                             "layer normalisation")):
+        if any(op.inputs[i] != -1 for i in positions):
             return f"it has {what}; export it without"
     return None
 

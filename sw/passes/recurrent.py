@@ -21,6 +21,7 @@ from kaniwa.passes.accumulators import accumulator_range
 from kaniwa.rescale import Rescale, quantize_multiplier
 from kaniwa.vector.kernels import Rescaling, Scaling
 from kaniwa.vector.kernels_recurrent import (
+    GATES,
     LstmCell,
     LstmPlaces,
     gate_pitch,
@@ -29,11 +30,16 @@ from kaniwa.vector.kernels_recurrent import (
     why_no_lstm,
 )
 
-__all__ = ["GATES", "SUM_BYTES", "lstm_layer", "sums_layer"]
+__all__ = ["SUM_BYTES", "lstm_layer", "steps_of", "sums_layer"]
 
-GATES = (0, 1, 3, 2)      # of the operator's input, forget, cell, output, in the unit's order
+GATE_ORDER = (0, 1, 3, 2)      # of the operator's input, forget, cell, output, in the unit's order
 SUM_BYTES = 4
 WRAPS = (127, -128)       # act_min, act_max of results that are the low 8 bits
+
+
+def steps_of(model: Graph, cell: Op) -> int:
+    """Steps of the cell's input, [batch, steps, depth] or [steps, batch, depth], of batch 1."""
+    return math.prod(model.tensors[cell.inputs[0]].shape[:2])
 
 
 def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
@@ -44,8 +50,7 @@ def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     for sums that may leave int32.
     """
     return _product(model, cell, op, config, where, stored.inputs[0], op.outputs[0],
-                    model.tensors[cell.inputs[0]].shape[0] * model.tensors[cell.inputs[0]].shape[1],
-                    INPUT_WEIGHTS, BIAS, 0)
+                    steps_of(model, cell), INPUT_WEIGHTS, BIAS, 0)
 
 
 def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
@@ -59,8 +64,7 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     product = _product(model, cell, op, config, where, hidden, op.outputs[0], 1,
                        RECURRENT_WEIGHTS, None, HIDDEN_STATE)
     pitch = gate_pitch(config, shared.count)
-    size = SUM_BYTES * len(GATES) * pitch
-    shape = model.tensors[cell.inputs[0]].shape
+    size, steps = SUM_BYTES * GATES * pitch, steps_of(model, cell)
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int]:
         first, _, before, after, last, scratch = reads
@@ -70,15 +74,15 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     return RecurrentLayer(
         op.name, cell.kind, (sums, hidden, state), op.outputs[0],
         lambda reads, ofm, table: program(reads, ofm, table)[0], lstm_table(config, shared),
-        product.source, macs=product.macs * shape[0] * shape[1],
-        scratch=size + 2 * len(GATES) * pitch, product=product, steps=shape[0] * shape[1],
+        product.source, macs=product.macs * steps,
+        scratch=size + 2 * GATES * pitch, product=product, steps=steps,
         states=op.outputs[1:], again=program((0,) * 6, 0, 0)[1])
 
 
 def _product(model: Graph, cell: Op, op: Op, config: AcceleratorConfig, where: str, ifm: int,
              ofm: int, rows: int, first: int, bias_at: int | None, source: int) -> Layer:
     """``rows`` of the operand ``source`` times the weights from operand ``first`` on."""
-    matrices = [_constant(model, cell, first + gate) for gate in GATES]
+    matrices = [_constant(model, cell, first + gate) for gate in GATE_ORDER]
     count, depth = matrices[0].shape
     pad = gate_pitch(config, count) - count
     weights = np.concatenate([np.pad(matrix, ((0, pad), (0, 0))) for matrix in matrices])
@@ -86,7 +90,7 @@ def _product(model: Graph, cell: Op, op: Op, config: AcceleratorConfig, where: s
     bias = -zero_point * weights.sum(axis=1, dtype=np.int64)
     if bias_at is not None:
         bias += np.concatenate([np.pad(_constant(model, cell, bias_at + gate), (0, pad))
-                                for gate in GATES])
+                                for gate in GATE_ORDER])
     shift = 8 * np.arange(SUM_BYTES, dtype=np.int64)
     offset = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
     of_bytes = np.repeat(weights, SUM_BYTES, axis=0)
@@ -98,7 +102,7 @@ def _product(model: Graph, cell: Op, op: Op, config: AcceleratorConfig, where: s
     return Layer(op.name, cell.kind, Mode.DENSE, ifm, ofm,
                  Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
                  of_bytes.reshape(channels, 1, 1, depth), biases, zero_point, rescale,
-                 rows * len(GATES) * count * depth,
+                 rows * GATES * count * depth,
                  () if op.source_index is None else (op.source_index,))
 
 
@@ -111,7 +115,7 @@ def _constant(model: Graph, cell: Op, position: int) -> npt.NDArray[np.integer]:
 def _cell(model: Graph, cell: Op) -> LstmCell:
     """Scales as LiteRT computes them, in float32."""
     scale = {position: np.float32(quantization(model.tensors[cell.inputs[position]]).scale)
-             for position in (0, HIDDEN_STATE, *(first + gate for gate in GATES
+             for position in (0, HIDDEN_STATE, *(first + gate for gate in GATE_ORDER
                                                  for first in (INPUT_WEIGHTS, RECURRENT_WEIGHTS)))}
     gate_scales = cell.attributes["gate_scales"]
     hidden = cell.attributes["hidden"]
@@ -119,7 +123,8 @@ def _cell(model: Graph, cell: Op) -> LstmCell:
 
     def scalings(first: int, operand: int) -> list[Scaling]:
         return [quantize_multiplier(float(scale[first + gate] * scale[operand]
-                                          / np.float32(gate_scales[gate]))) for gate in GATES]
+                                          / np.float32(gate_scales[gate])))
+                for gate in GATE_ORDER]
 
     power = math.frexp(quantization(model.tensors[cell.inputs[CELL_STATE]]).scale)[1] - 1
     clip = float(str(cell.attributes["cell_clip"]))

@@ -38,7 +38,8 @@ def tile(plan: Plan) -> Plan:
     reasons: dict[int, str] = {}
     for number, layer in enumerate(plan.layers):
         if isinstance(layer, VectorLayer) and not isinstance(layer, RecurrentLayer):
-            tiles.append(Tile(number, 0, (0, 1), (0, 1), (0, 1), False))
+            tiles.append(Tile(number, 0, (0, 1), (0, 1), (0, 1), False,
+                              vector=True))
             continue
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
         try:

@@ -12,17 +12,18 @@ from kaniwa.vector.fixedpoint import logistic_16, tanh_16
 from kaniwa.vector.isa import Shift, Width
 from kaniwa.vector.kernels import Rescaling, Scaling, table_words
 
-__all__ = ["LstmCell", "LstmPlaces", "gate_pitch", "lstm_program", "lstm_table", "why_no_lstm"]
+__all__ = ["GATES", "LstmCell", "LstmPlaces", "gate_pitch", "lstm_program", "lstm_table",
+           "why_no_lstm"]
 
-GATES = 4      # input, forget, output, cell: the first three have the same function
+GATES = 4      # input, forget, output, cell, in this order: the first three have the same function
 
 
 @dataclass(frozen=True)
 class LstmCell:
     """What the steps of an UNIDIRECTIONAL_SEQUENCE_LSTM of ``count`` cells share.
 
-    ``inputs`` and ``recurrent`` take the sums of each gate's products to Q3.12, in the order of
-    GATES. The cell state has scale 2^``power``, -15 to -10; ``hidden`` takes o * tanh(c), Q0.30, to
+    ``inputs`` and ``recurrent`` take the sums of each gate's products to Q3.12, input gate
+    first. The cell state has scale 2^``power``, -15 to -10; ``hidden`` takes o * tanh(c), Q0.30, to
     the hidden state. ``clip``: the largest |c|, 0 for none.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
+from kaniwa.golden.lstm import BIAS, PEEPHOLES, PROJECTION
 from kaniwa.graph import Graph, Op, Quantization, State, Tensor
 from kaniwa.importers import load_model
 from kaniwa.inputs import load_inputs, recorded_inputs
@@ -20,7 +22,6 @@ from kaniwa.session import Session
 
 BASE = PRESETS["base_vector"]
 TWO_LANES = replace(PRESETS["small"], vector_unit=True, name="two_lanes")
-PEEPHOLE, PROJECTION = 9, 16
 
 
 def lstm_graph(rng: np.random.Generator, steps: int, depth: int, count: int, *, time_major: bool,
@@ -40,7 +41,7 @@ def lstm_graph(rng: np.random.Generator, steps: int, depth: int, count: int, *, 
     operands = [x] + [-1] * 23
     for first, columns in ((1, depth), (5, count)):
         for gate in range(4):
-            data = rng.integers(-127, 128, (count, columns)).astype(np.int8)
+            data = rng.integers(-128, 128, (count, columns)).astype(np.int8)
             operands[first + gate] = tensor(f"w{first + gate}", data.shape, "int8",
                                             float(rng.uniform(0.002, 0.02)), 0, data)
     for gate in range(4):
@@ -102,16 +103,25 @@ def test_every_tensor_of_a_materialized_lstm_is_there() -> None:
     ({"count": 65}, "65 cells are more than the 64 of which a register holds all gates"),
     ({"batch": 2}, "runs 2 sequences at once; export it with a batch of 1"),
     ({"power": -9}, "a cell state of scale 2\\^-9; 2\\^-15 to 2\\^-10 are supported"),
-    ({"extra": PEEPHOLE}, "it has peepholes; export it without"),
+    ({"extra": PEEPHOLES["input"]}, "it has peepholes; export it without"),
     ({"extra": PROJECTION}, "it has a projection; export it without"),
 ])
-def test_what_the_unit_cannot_do_is_the_hosts(changes: dict[str, int], message: str) -> None:
-    arguments = {"steps": 3, "depth": 6, "count": 6, "time_major": False} | changes
-    graph = lstm_graph(np.random.default_rng(1), **arguments)      # type: ignore[arg-type]
+def test_what_the_unit_cannot_do_is_the_hosts(changes: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"steps": 3, "depth": 6, "count": 6, "time_major": False} | changes
+    graph = lstm_graph(np.random.default_rng(1), **arguments)
     program = compile(graph, BASE)
     assert [op.kind for op in program.host_ops] == ["UNIDIRECTIONAL_SEQUENCE_LSTM"]
     with pytest.raises(CompileError, match=message):
         compile(graph, BASE, require_accelerator=True)
+
+
+def test_computed_biases_are_the_hosts() -> None:
+    graph = lstm_graph(np.random.default_rng(1), 3, 6, 6, time_major=False)
+    bias = graph.tensors[graph.ops[0].inputs[BIAS]]
+    tensors = tuple(replace(t, data=None) if t is bias else t for t in graph.tensors)
+    with pytest.raises(CompileError, match="'b0' is computed; make it constant"):
+        compile(replace(graph, tensors=tensors, inputs=(*graph.inputs, bias.id)), BASE,
+                require_accelerator=True)
 
 
 def test_without_a_vector_unit_the_host_has_the_cell() -> None:
