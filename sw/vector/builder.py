@@ -23,7 +23,7 @@ from kaniwa.errors import ProgramError
 from kaniwa.vector import isa
 from kaniwa.vector.isa import Addend, Control, Factor, Function, Opcode, Reduce, Shift, Width
 
-__all__ = ["Builder", "Register", "Pointer"]
+__all__ = ["Builder", "Operand", "Register", "Pointer"]
 
 Values = dict[str, int]
 ROUNDED = {"floor": Shift.FLOOR_31, "up": Shift.UP_31, "away": Shift.AWAY_31}

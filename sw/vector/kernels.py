@@ -18,6 +18,7 @@ from kaniwa.vector.builder import Builder, Register
 from kaniwa.vector.fixedpoint import (
     inverse_square_root,
     logistic_16,
+    numbers_16,
     reciprocal,
     rescale,
     tanh_16,
@@ -241,24 +242,23 @@ def sigmoid_int16(config: AcceleratorConfig, count: int, x: Place, y: Place, tab
 
 def gate_logistic(config: AcceleratorConfig, count: int, x: Place, y: Place) -> bytes:
     """The sigmoid of an LSTM's gates: int16 Q3.12 to Q0.15."""
-    return _gate(config, count, x, y, lambda k, d, a, spare: logistic_16(k, d, a, spare))
+    return _gate(config, count, x, y, logistic_16, 12)
 
 
 def gate_tanh(config: AcceleratorConfig, count: int, x: Place, y: Place,
               integer_bits: int) -> bytes:
     """The tanh of an LSTM's gates: int16 with ``integer_bits`` (0 to 5) to Q0.15."""
-    return _gate(config, count, x, y,
-                 lambda k, d, a, spare: tanh_16(k, d, a, integer_bits, spare))
+    return _gate(config, count, x, y, tanh_16, 14 - integer_bits)
 
 
 def _gate(config: AcceleratorConfig, count: int, x: Place, y: Place,
-          function: Callable[..., None]) -> bytes:
+          function: Callable[..., None], fraction_bits: int) -> bytes:
     k = Builder(config)
-    result = k.vector()
+    result, numbers = k.vector(), numbers_16(k, fraction_bits)
     spare = (k.vector(), k.vector(), k.vector(), k.vector())
 
     def body(k: Builder, registers: list[Register]) -> Register:
-        function(k, result, registers[0], spare)
+        function(k, result, registers[0], spare, numbers)
         return result
 
     return _elementwise(k, count, [x], y, body)

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Register
-from kaniwa.vector.fixedpoint import logistic_16, tanh_16
+from kaniwa.vector.fixedpoint import LOGISTIC_16, TANH_16, numbers_16, sigmoid_16, tanh_16
 from kaniwa.vector.isa import Shift, Width
 from kaniwa.vector.kernels import Rescaling, Scaling, table_words
 
 __all__ = ["GATES", "LstmCell", "LstmPlaces", "gate_pitch", "lstm_program", "lstm_table",
            "why_no_lstm"]
 
-GATES = 4      # input, forget, output, cell, in this order: the first three have the same function
+# Of each gate, the function: those of input, forget, output and cell.
+FUNCTIONS = (LOGISTIC_16, LOGISTIC_16, LOGISTIC_16, TANH_16)
+GATES = len(FUNCTIONS)
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ def why_no_lstm(config: AcceleratorConfig, cell: LstmCell) -> str | None:
 
 def lstm_table(config: AcceleratorConfig, cell: LstmCell) -> bytes:
     """Words for each element of the gates: multipliers, left shifts and right shifts of the sums
-    of the input, then those of the hidden state."""
+    of the input, then those of the hidden state, then what ``sigmoid_16`` wants to know."""
     pitch = gate_pitch(config, cell.count)
     columns = [column for scalings in (cell.inputs, cell.recurrent) for column in (
         [multiplier for multiplier, _ in scalings], [max(shift, 0) for _, shift in scalings],
         [max(-shift, 0) for _, shift in scalings])]
+    columns += map(list, zip(*FUNCTIONS, strict=True))
     return table_words([value for column in columns for value in column for _ in range(pitch)])
 
 
@@ -97,10 +100,12 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     k = Builder(config)
     pitch = gate_pitch(config, cell.count)
     state = k.vector()
-    scales = [[k.vector() for _ in range(3)] for _ in range(2)]
+    scales = [(k.vector(), k.vector(), k.vector()) for _ in range(2)]
+    kinds = k.vector(), k.vector(), k.vector()
+    of_gates, of_state = numbers_16(k, 12, 17), numbers_16(k, -1 - cell.power)
     table, before = k.pointer(places.table), k.pointer(places.before)
     k.length(GATES * pitch)
-    for register in (register for three in scales for register in three):
+    for register in (*scales[0], *scales[1], *kinds):
         k.load(register, table, Width.INT32, 4 * GATES * pitch)
     k.length(cell.count)
     k.load(state, before, Width.INT16)
@@ -120,15 +125,11 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     _rescale(k, result, scales[1], cell.recurrent)
     k.add(value, value, result)
     _saturate(k, value)
-    k.length(3 * pitch)
-    logistic_16(k, result, value, spare)
-    k.move(value, result)
-    k.length(GATES * pitch)
-    k.store(value, gates[0], Width.INT16)
+    sigmoid_16(k, result, value, kinds, spare, of_gates)
+    k.store(result, gates[0], Width.INT16)
 
     k.length(cell.count)
-    k.load(value, gates[3], Width.INT16)
-    tanh_16(k, result, value, 3, spare)
+    k.load(result, gates[3], Width.INT16)
     k.load(value, gates[0], Width.INT16)
     k.multiply(result, result, value)                     # i * g
     k.shift_right(result, result, 30 + cell.power, "away")
@@ -140,7 +141,7 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
         k.minimum(state, state, cell.clip)
         k.maximum(state, state, -cell.clip)
     k.store(state, to_cell, Width.INT16)
-    tanh_16(k, result, state, 15 + cell.power, spare)
+    tanh_16(k, result, state, spare, of_state)
     k.load(value, gates[2], Width.INT16)
     k.multiply(result, result, value)
     cell.hidden.write(k, result)
