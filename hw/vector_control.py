@@ -139,7 +139,7 @@ class VectorControl(Component):
                         m.d.sync += [groups.eq(new_groups), self.last.eq(new_last)]
                         m.d.sync += [last_mask[n].eq(n < new_last) for n in range(lanes)]
             with m.State("NEXT"):
-                m.d.comb += [self.jump.eq(not_zero), self.take.eq(~not_zero)]
+                m.d.comb += [self.jump.eq(not_zero), self.take.eq(1)]
                 m.next = "WAIT"
             with m.State("LOAD"):
                 with m.If(~self.load_busy):

@@ -157,6 +157,7 @@ class VectorIssue(Component):
                     ]
         # The word of a table is read from the address that A gives, two cycles after B's time.
         looking = Signal()
+        wide, block = Signal(reset_less=True), Signal(2, reset_less=True)
         late = Signal.like(token, reset_less=True)
         stage = Signal.like(token, reset_less=True)
         with m.If(~phase):
@@ -165,10 +166,10 @@ class VectorIssue(Component):
                 stage.eq(Mux(looking, late, token)),
                 stage.write.valid.eq(Mux(looking, late.write.valid,
                                          token.write.valid & ~table)),
-                self.lookup_wide.eq(current.factor == Factor.TABLE_512),
-                self.lookup_block.eq(current.b[3:]),
+                wide.eq(current.factor == Factor.TABLE_512), block.eq(current.b[3:]),
             ]
-        m.d.comb += self.lookup.eq(looking & ~phase)
+        m.d.comb += [self.lookup.eq(looking & ~phase), self.lookup_wide.eq(wide),
+                     self.lookup_block.eq(block)]
         self._operand(m, phase, stage)
         for name, slots in (("product", 4), ("combine", 5), ("write", 6)):
             value = stage[name]

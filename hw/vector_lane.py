@@ -113,7 +113,7 @@ class VectorLane(Component):
         a, b = self._read(m, phase)
         self._saturate(m, a)
         addend = self._operands(m, phase, a, b)
-        total = self._multiply(m, phase)
+        total = self._multiply(m)
         x, carry = self._shift(m, phase, total)
         self._combine(m, phase, x, carry, addend)
         return m
@@ -189,19 +189,18 @@ class VectorLane(Component):
             addend = later
         return addend
 
-    def _multiply(self, m, phase):
-        """The product of 64 bits in cycles 9 and 10: |A * F| <= 2^62."""
+    def _multiply(self, m):
+        """The product of 64 bits in cycle 9: |A * F| <= 2^62. What is there in 10 is none."""
         low, high = self.block_p[0], self.block_p[1]
         # A times a limb: at most 2^31 * 2^16.
         part = Signal(signed(49), reset_less=True)
         first = Signal(signed(49), reset_less=True)
         total = Signal(signed(64), reset_less=True)
-        m.d.sync += part.eq(Cat(low[:LIMB], low[LIMB:].as_signed() + high[:33].as_signed())
-                            .as_signed())
-        with m.If(phase):
-            m.d.sync += first.eq(part)
-        with m.Else():
-            m.d.sync += total.eq(Cat(first[:LIMB], first[LIMB:].as_signed() + part))
+        m.d.sync += [
+            part.eq(Cat(low[:LIMB], low[LIMB:].as_signed() + high[:33].as_signed()).as_signed()),
+            first.eq(part),
+            total.eq(Cat(first[:LIMB], first[LIMB:].as_signed() + part)),
+        ]
         return total
 
     def _shift(self, m, phase, total):
@@ -223,13 +222,12 @@ class VectorLane(Component):
                                  for name in ("limit", "negative", "more"))
         x = Signal(32, reset_less=True)
         carry = Signal(reset_less=True)
-        with m.If(phase):
-            m.d.sync += [
-                shifted.eq(Array(total[tap:tap + 32] for tap in TAP)[self.product.tap]),
-                limit.eq(Array(over)[self.product.tap]), negative.eq(sign),
-                more.eq(up & ~Array(over)[self.product.tap]),
-            ]
-        with m.Else():
+        m.d.sync += [
+            shifted.eq(Array(total[tap:tap + 32] for tap in TAP)[self.product.tap]),
+            limit.eq(Array(over)[self.product.tap]), negative.eq(sign),
+            more.eq(up & ~Array(over)[self.product.tap]),
+        ]
+        with m.If(~phase):
             whole = Cat(Mux(limit, (~negative).replicate(31), shifted[:31]),
                         Mux(limit, negative, shifted[31]))
             m.d.sync += [

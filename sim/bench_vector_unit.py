@@ -54,11 +54,13 @@ BENCH = Bench("vector_unit", _duts, required=[
     *(f"shift_{s.name}_{case}" for s in Shift for case in ("exact", "up", "limited")
       if (case != "up" or s not in (Shift.LOW, Shift.FLOOR_15, Shift.FLOOR_31))
       and not (case == "exact" and s == Shift.LOW)),
+    *(f"shift_{s.name}_half_{sign}" for s in Shift if isa.TAPS[s]
+      for sign in ("positive", "negative")),
     "shift_LOW_limited", "ADD_limited_low", "ADD_limited_high", "ADD_negated_limited",
     *(f"STORE_{w.name}_limited_{end}" for w in (Width.INT8, Width.INT16)
       for end in ("low", "high")),
     "tail", "tail_of_load", "select_some", "misaligned", "jump", "through", "illegal",
-    "illegal_length", "kept_program", "grant_late"])
+    "illegal_length", "kept_program", "grant_late", "full_store", "reset"])
 
 
 class Watched(VectorEmulator):
@@ -92,6 +94,12 @@ class Watched(VectorEmulator):
         name = f"shift_{Shift(values['shift']).name}"
         if (abs(whole) >= HIGH).any():
             cover(f"{name}_limited")
+        tap = isa.TAPS[values["shift"]]
+        if values["factor"] == Factor.IMMEDIATE and tap:
+            halves = (a * values["immediate"] & (1 << tap) - 1) == 1 << tap - 1
+            for sign, of_sign in (("positive", a > 0), ("negative", a < 0)):
+                if (halves & of_sign).any() and values["immediate"] > 0:
+                    cover(f"{name}_half_{sign}")
         cover(f"{name}_{'up' if up.any() else 'exact'}")
         if function == Function.SELECT and 0 < (whole != 0).sum() < self.lanes:
             cover("select_some")
@@ -134,7 +142,7 @@ class Rig:
         if latency == (0, 0):
             latency = (config.memory_latency, config.memory_latency)
         self.memory = random_memory(env.rng)
-        self.base = base = env.rng.randrange(1 << 16) << 16   # anywhere on either side
+        self.base = base = env.rng.randrange(1 << 18) << 14   # anywhere on either side
         self.emulator = Watched(config, np.frombuffer(bytearray(self.memory), np.uint8), base=base)
         self.emulator.state = "stalled" if stall or latency[0] < latency[1] else "free"
         size = config.read_bytes
@@ -185,6 +193,15 @@ class Rig:
                 return env.cycle - began, env.get("error")
             await env.cycles(1)
         raise AssertionError("the program does not end")
+
+    async def reset(self) -> None:
+        """Hold reset until no word is on its way."""
+        self.env.set("rst", 1)
+        await self.env.cycles(2)
+        while self.read.in_flight:
+            await self.env.cycles(1)
+        self.env.set("rst", 0)
+        await self.env.cycles(2)
 
     def compare(self, what: str) -> None:
         """Memory against the emulator's, but for where programs lie."""
@@ -270,6 +287,43 @@ async def refuses_illegal_instructions(dut: Any) -> None:
         clear = clearing(lanes)   # the length too is another now
         rig.emulator.run(clear)
         check((await rig.run(moved(clear, 0), 0))[1], 0, "error afterwards")
+
+
+@cocotb.test()
+async def runs_a_program_that_fills_the_store(dut: Any) -> None:
+    """An instruction more would take the place of the first one."""
+    env = await start(dut, BENCH)
+    rig = await Rig.make(env, 0.1, (1, 3))
+    program = random_program(env.rng, config_of(env), 16, rig.base)
+    program += [{"opcode": Opcode.COMPUTE, "factor": Factor.ZERO}] * (
+        isa.STORE_INSTRUCTIONS - len(program))
+    code = moved(program, 0)
+    check((await rig.run(code, 0))[1], 0, "error")
+    rig.emulator.run(b"".join(code), 0)
+    rig.compare("a full store")
+    cover("full_store")
+
+
+@cocotb.test()
+async def starts_anew_after_a_reset(dut: Any) -> None:
+    """In the middle of a program, wherever that is."""
+    env = await start(dut, BENCH)
+    rig = await Rig.make(env, *EXACT)
+    clear = clearing(rig.emulator.lanes)
+    for _ in range(12):
+        program = random_program(env.rng, config_of(env), base=rig.base)
+        running = cocotb.start_soon(rig.run(moved(program, 0), 0))
+        await env.cycles(env.rng.randrange(20, 900))
+        running.cancel()
+        await rig.reset()
+        check([env.get("idle"), env.get("request"), env.get("error")], [1, 0, 0], "after a reset")
+        rig.emulator.memory[:] = np.frombuffer(bytes(rig.memory), np.uint8)
+        for number, steps in enumerate((clear, random_program(env.rng, config_of(env),
+                                                              base=rig.base))):
+            rig.emulator.run(steps)
+            check((await rig.run(moved(steps, 0), 0))[1], 0, "error")
+            rig.compare(f"program {number} after a reset")
+        cover("reset")
 
 
 @cocotb.test()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 
-__all__ = ["proved_equal"]
+__all__ = ["cut_state", "proved_equal"]
 
-# Registers of the same name are taken to be equal in a cycle, or in a few, and shown to be so in
-# the next one. Blocks with memories are not proved, nor what only unreachable states tell apart.
+# What goes into registers and memories is compared, with the same in all of them: what only
+# unreachable states tell apart is not proved. First with bits of 0 and 1, then with unknown ones,
+# for the block may not care.
 SCRIPT = """
 read_rtlil {rtlil}
 delete -port dut/w:mutsel
@@ -24,19 +26,55 @@ opt -full
 equiv_make gold gate equal
 hierarchy -top equal
 opt_clean
+equiv_struct
+equiv_simple
 equiv_simple -undef
-equiv_induct -undef
 equiv_status -assert
 """
+STATE = re.compile(r"^  cell \$(dff|memrd|memwr|meminit)(?:_v2)? .*?^  end\n",
+                   re.MULTILINE | re.DOTALL)
+# Ports with what gives their width (a parameter, or 1), and the port that state comes from.
+INPUTS = {"dff": {"CLK": "", "D": "WIDTH"}, "meminit": {},
+          "memrd": {"ADDR": "ABITS"},
+          "memwr": {"CLK": "", "ADDR": "ABITS", "DATA": "WIDTH", "EN": "WIDTH"}}
+STATES = {"dff": "Q", "memrd": "DATA"}
+
+
+def cut_state(rtlil: str) -> str:
+    """RTLIL text of a block whose registers are plain ($dff) and whose memories are read without a
+    clock, with what goes into each as an output, and what comes out of it as an input.
+
+    States that begin the same and always get the same are the same.
+    """
+    ports = 1000       # numbers beyond those of the block's own ports
+
+    def cut(cell: re.Match[str]) -> str:
+        nonlocal ports
+        widths = {name: int(value) for name, value in
+                  re.findall(r"parameter \\(ABITS|WIDTH) (\d+)", cell[0])} | {"": 1}
+        signals = dict(re.findall(r"connect \\(\w+) (.*)", cell[0]))
+        lines = ""
+        for port, width in (INPUTS[cell[1]] | {STATES.get(cell[1], ""): "WIDTH"}).items():
+            if not port:
+                continue
+            ports += 1
+            state = port == STATES.get(cell[1])
+            pair = (signals[port], f"\\cut_{ports}")
+            lines += (f"  wire width {widths[width]} {'input' if state else 'output'} {ports} "
+                      f"\\cut_{ports}\n  connect {' '.join(pair if state else pair[::-1])}\n")
+        return lines
+
+    return re.sub(r"^  memory .*\n", "", STATE.sub(cut, rtlil), flags=re.MULTILINE)
 
 
 def proved_equal(yosys: str, rtlil: str, mutant: int, limit: float = 600.0) -> bool:
-    """Whether mutant ``mutant`` of the RTLIL text equals mutant 0 in all outputs and registers.
+    """Whether mutant ``mutant`` of the RTLIL text (see ``cut_state``) equals mutant 0 in all
+    outputs, registers and memories.
 
     False also if no proof was found within ``limit`` seconds.
     """
     with tempfile.TemporaryDirectory(prefix="kaniwa-equal-") as folder:
-        Path(folder, "mutants.il").write_text(rtlil)
+        Path(folder, "mutants.il").write_text(cut_state(rtlil))
         Path(folder, "run.ys").write_text(SCRIPT.format(rtlil="mutants.il", mutant=mutant))
         try:
             done = subprocess.run([yosys, "-q", "run.ys"], cwd=folder, capture_output=True,

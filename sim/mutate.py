@@ -3,6 +3,7 @@
 Yosys puts many one-fault mutants behind a selector input, so that a device is built once. Bits that
 nothing uses are taken away first, as synthesis does: a fault in them is none. So is one in a
 register that keeps its value, if it turns itself back a cycle later: such registers get enables.
+What a bench puts around a block (``*_harness.py``) gets no faults.
 A mutant is killed if the bench fails on it, crashes, or takes far longer than without a fault.
 One that is not killed but proved equal to the block is no fault: it is listed, and not counted.
 """
@@ -41,11 +42,14 @@ opt_dff
 wreduce
 splitcells
 opt_clean
-mutate -list {count} -seed {seed} -ctrl mutsel 16 1 -o mutants.ys t:* t:$meminit* %d
+select -set block t:* t:$meminit* a:src=*_harness.py:* %u %d
+mutate -list {count} -seed {seed} -ctrl mutsel 16 1 -o mutants.ys @block
 script mutants.ys
 opt_clean
-write_rtlil mutants.il
 write_verilog -noattr mutants.v
+dffunmap
+opt_clean
+write_rtlil mutants.il
 """
 
 

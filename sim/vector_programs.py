@@ -49,11 +49,12 @@ class _Writer:
     def __init__(self, rng: random.Random, config: AcceleratorConfig, base: int) -> None:
         self.rng, self.config, self.base = rng, config, base
         self.items: list[Values] = []
+        self.groups = 1
         # A few registers, so that results are used soon and often.
         self.registers = rng.sample(range(isa.SCALAR), 5) + rng.sample(range(isa.SCALAR, 32), 3)
 
     def length(self) -> None:
-        groups = self.rng.choice([1, 1, 2, 3, 4, 6, 7, 8, 9, self.rng.randint(1, 32)])
+        self.groups = groups = self.rng.choice([1, 1, 2, 3, 4, 6, 7, 8, 9, self.rng.randint(1, 32)])
         self.items.append(control(Control.LENGTH, 0,
                                   groups | self.rng.randint(1, self.config.requant_lanes) << 8))
 
@@ -91,15 +92,17 @@ class _Writer:
         elif factor == Factor.TABLE_512:
             b = 0
             d = rng.choice([n for n in registers if n >= 16])
+        shift = rng.choice([Shift.LOW] * (20 if factor == Factor.ONE else 2) + list(Shift))
+        immediate = number(rng)
+        if factor == Factor.IMMEDIATE and isa.TAPS[shift] and rng.random() < 0.5:
+            immediate = 1 << isa.TAPS[shift] - 1     # what is rounded is a half, or nothing
         self.items.append({
             "opcode": Opcode.COMPUTE,
             "function": rng.choice([Function.ADD] * 4 + list(Function)), "factor": factor,
-            "shift": rng.choice([Shift.LOW] * (20 if factor == Factor.ONE else 2) + list(Shift)),
-            "negate": rng.randrange(2), "addend": rng.choice(list(Addend)),
+            "shift": shift, "negate": rng.randrange(2), "addend": rng.choice(list(Addend)),
             "reduce": rng.choice([Reduce.NONE] * 4 + [Reduce.GROUPS, Reduce.LANES]),
             "tail": int(rng.random() < 0.3), "d": d, "a": rng.choice(registers),
-            "b": b,
-            "immediate": number(rng)})
+            "b": b, "immediate": immediate})
 
     def skip(self) -> None:
         """A jump forward over an instruction, or, if the counter was 1, none."""
@@ -109,7 +112,9 @@ class _Writer:
         self.compute()
 
     def save(self) -> None:
-        """Everything that the registers hold goes to memory."""
+        """What the registers hold goes to memory, with the lanes past the length."""
+        self.items.append(control(Control.LENGTH, 0,
+                                  self.groups | self.config.requant_lanes << 8))
         for register in self.registers:
             self.address(0)
             self.items.append({"opcode": Opcode.STORE, "function": Width.INT32, "b": 0,
