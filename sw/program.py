@@ -15,7 +15,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.graph import Graph
 from kaniwa.host_part import HostOp, HostState, HostTensor
-from kaniwa.isa import INSTRUCTION_BYTES, decode
+from kaniwa.isa import INSTRUCTION_BYTES, Opcode, decode
 from kaniwa.statistics import RunStatistics, TagCounters, in_turn
 
 __all__ = ["TensorInfo", "Step", "LayerInfo", "Program"]
@@ -245,21 +245,24 @@ class Program:
         }
 
     def _device_rows(self, run: Step, counters: dict[int, TagCounters]) -> list[dict[str, Any]]:
-        rows = []
+        rows, instructions = [], self.instructions
         for layer in self.layers_of(run):
+            # Of a recurrent layer each step ends with one of these.
+            steps = sum(instructions[i]["opcode"] == Opcode.VECTOR for i in layer.instructions)
             own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
             rows.append({"name": layer.name, "op": layer.op, "where": "device", "why": "",
                          "macs": layer.macs, "cycles": own.cycles,
                          "utilization": self.utilization(layer.macs, own.cycles),
                          "lost": own.lost, "instructions": len(layer.instructions),
+                         "steps": max(1, steps),
                          "removed": dict(layer.removed or {}),
                          "rounding": self.rounding.get(layer.output, [])})
         return rows
 
     def _host_rows(self, step: Step) -> list[dict[str, Any]]:
         return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,
-                 "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "removed": {},
-                 "rounding": []}
+                 "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "steps": 1,
+                 "removed": {}, "rounding": []}
                 for op in self.host_ops[step.first:step.first + step.count]]
 
     def _crossing(self, step: Step) -> dict[str, Any]:

@@ -50,6 +50,10 @@ def show_summary(values: dict[str, Any]) -> None:
           layer["cycles"], layer["utilization"],
           ", ".join(f"{k} {v:,}" for k, v in layer["lost"].items()))
          for layer in values["layers"]])
+    for layer in values["layers"]:
+        if layer["steps"] > 1:
+            click.echo(f"recurrent: {layer['name'][-40:]}: {layer['steps']} steps of "
+                       f"{layer['cycles'] / layer['steps']:,.0f} cycles")
     _show_host(values)
     click.echo(f"estimated cycles {values['cycles']:,}, utilization {values['utilization']:.3f}, "
                f"device memory {values['memory_bytes']:,} bytes, weights "

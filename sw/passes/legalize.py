@@ -26,7 +26,7 @@ from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated, swapped
 from kaniwa.passes.recurrent import SUM_BYTES, steps_of
 from kaniwa.passes.signed import signed_operators
-from kaniwa.vector.kernels_recurrent import GATES, gate_pitch
+from kaniwa.vector.kernels_recurrent import GATES, gate_pitch, row_pitch
 
 __all__ = ["BROADCAST", "legalize", "rewritten", "as_map"]
 
@@ -262,9 +262,10 @@ class _Rewriter:
         """The inputs of all steps at once, then the steps, with rows of whole groups."""
         y = self.tensors[op.outputs[0]]
         steps, count = steps_of(self.graph, op), y.shape[-1]
-        pitch = gate_pitch(self.config, count)
-        sums = self.tensor(f"{op.name}:sums", (1, 1, steps, SUM_BYTES * GATES * pitch))
+        channels = SUM_BYTES * GATES * gate_pitch(self.config, count)
+        sums = self.tensor(f"{op.name}:sums", (1, 1, steps, channels))
         self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, sums)
+        pitch = row_pitch(self.config, count)
         rows = y.id if pitch == count else self.tensor(f"{y.name}:rows", (1, 1, steps, pitch), y)
         reads = (sums, op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
         self.emit(replace(op, outputs=(rows, *op.outputs[1:])), "LSTM", reads,

@@ -25,6 +25,7 @@ from kaniwa.vector.kernels_recurrent import (
     LstmCell,
     LstmPlaces,
     gate_pitch,
+    gates_bytes,
     lstm_program,
     lstm_table,
     why_no_lstm,
@@ -75,7 +76,7 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
         op.name, cell.kind, (sums, hidden, state), op.outputs[0],
         lambda reads, ofm, table: program(reads, ofm, table)[0], lstm_table(config, shared),
         product.source, macs=product.macs * steps,
-        scratch=size + 2 * GATES * pitch, product=product, steps=steps,
+        scratch=size + gates_bytes(config, shared.count), product=product, steps=steps,
         states=op.outputs[1:], again=program((0,) * 6, 0, 0)[1])
 
 

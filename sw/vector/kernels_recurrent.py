@@ -12,8 +12,8 @@ from kaniwa.vector.fixedpoint import LOGISTIC_16, TANH_16, numbers_16, sigmoid_1
 from kaniwa.vector.isa import Shift, Width
 from kaniwa.vector.kernels import Rescaling, Scaling, table_words
 
-__all__ = ["GATES", "LstmCell", "LstmPlaces", "gate_pitch", "lstm_program", "lstm_table",
-           "why_no_lstm"]
+__all__ = ["GATES", "LstmCell", "LstmPlaces", "gate_pitch", "gates_bytes", "lstm_program",
+           "lstm_table", "row_pitch", "why_no_lstm"]
 
 # Of each gate, the function: those of input, forget, output and cell.
 FUNCTIONS = (LOGISTIC_16, LOGISTIC_16, LOGISTIC_16, TANH_16)
@@ -39,13 +39,13 @@ class LstmCell:
 
 @dataclass(frozen=True)
 class LstmPlaces:
-    """Addresses; P is ``gate_pitch``.
+    """Addresses; P is ``gate_pitch``, Q ``row_pitch``.
 
     ``sums``: int32 [steps, GATES, P] of the products with the input. ``recurrent``: int32
     [GATES, P], those with the hidden state, new in each step. ``table``: ``lstm_table``.
-    ``gates``: room for int16 [GATES, P]. ``before``: int16 [count], the first cell state. Each step
+    ``gates``: room of ``gates_bytes``. ``before``: int16 [count], the first cell state. Each step
     writes ``cell``, int16 [count], ``hidden``, int8 [count], and the next row of ``rows``, int8
-    [steps, P].
+    [steps, Q].
     """
 
     sums: int
@@ -59,8 +59,19 @@ class LstmPlaces:
 
 
 def gate_pitch(config: AcceleratorConfig, count: int) -> int:
-    """Elements from one gate to the next: whole groups of lanes."""
+    """Elements from one gate to the next: int32 [GATES, P] has each where a load can begin."""
+    units = min(config.requant_lanes, config.read_bytes // 4)
+    return -(-count // units) * units
+
+
+def row_pitch(config: AcceleratorConfig, count: int) -> int:
+    """Elements from one row of hidden states to the next: whole groups of lanes."""
     return -(-count // config.requant_lanes) * config.requant_lanes
+
+
+def gates_bytes(config: AcceleratorConfig, count: int) -> int:
+    """Of int32 [GATES, P], with what a load of whole groups reads behind it."""
+    return 4 * ((GATES - 1) * gate_pitch(config, count) + row_pitch(config, count))
 
 
 def why_no_lstm(config: AcceleratorConfig, cell: LstmCell) -> str | None:
@@ -112,7 +123,7 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     k.release(table, before)
     sums, recurrent, hidden, to_cell, rows = (k.pointer(address) for address in (
         places.sums, places.recurrent, places.hidden, places.cell, places.rows))
-    gates = [k.pointer(places.gates + 2 * number * pitch) for number in range(GATES)]
+    gates = [k.pointer(places.gates + 4 * number * pitch) for number in range(GATES)]
     again = k.place
 
     value, result = k.vector(), k.vector()
@@ -126,14 +137,14 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     k.add(value, value, result)
     _saturate(k, value)
     sigmoid_16(k, result, value, kinds, spare, of_gates)
-    k.store(result, gates[0], Width.INT16)
+    k.store(result, gates[0], Width.INT32)
 
     k.length(cell.count)
-    k.load(result, gates[3], Width.INT16)
-    k.load(value, gates[0], Width.INT16)
+    k.load(result, gates[3], Width.INT32)
+    k.load(value, gates[0], Width.INT32)
     k.multiply(result, result, value)                     # i * g
     k.shift_right(result, result, 30 + cell.power, "away")
-    k.load(value, gates[1], Width.INT16)
+    k.load(value, gates[1], Width.INT32)
     k.multiply(state, state, value, Shift.AWAY_15)        # f * c
     k.add(state, state, result)
     _saturate(k, state)
@@ -142,11 +153,11 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
         k.maximum(state, state, -cell.clip)
     k.store(state, to_cell, Width.INT16)
     tanh_16(k, result, state, spare, of_state)
-    k.load(value, gates[2], Width.INT16)
+    k.load(value, gates[2], Width.INT32)
     k.multiply(result, result, value)
     cell.hidden.write(k, result)
     k.store(result, hidden, Width.INT8)
-    k.store(result, rows, Width.INT8, pitch)
+    k.store(result, rows, Width.INT8, row_pitch(config, cell.count))
     return k.finish(), again
 
 

@@ -54,7 +54,7 @@ def test_summary_is_plain_and_complete(program: Program) -> None:
     assert summary["layers"][-1] | {"lost": {}} == {
         "name": summary["layers"][-1]["name"], "op": "SOFTMAX", "where": "host",
         "why": summary["layers"][-1]["why"], "macs": 0, "cycles": 0, "utilization": 0.0,
-        "lost": {}, "instructions": 0, "removed": {}, "rounding": []}
+        "lost": {}, "instructions": 0, "steps": 1, "removed": {}, "rounding": []}
 
 
 def test_other_target_is_refused(program: Program) -> None:

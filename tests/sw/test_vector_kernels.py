@@ -30,6 +30,7 @@ from kaniwa.vector.kernels_recurrent import (
     gate_pitch,
     lstm_program,
     lstm_table,
+    row_pitch,
 )
 
 TARGETS = ["base", "small"]   # eight lanes and two
@@ -237,7 +238,8 @@ def test_a_row_too_long_is_refused() -> None:
 def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
     """What follows the products, from sums of any size on; the state stays in the unit."""
     rng, machine, steps = np.random.default_rng(count), Machine(target), 12
-    pitch, scalings = gate_pitch(machine.config, count), [
+    pitch, row = gate_pitch(machine.config, count), row_pitch(machine.config, count)
+    scalings = [
         [quantize_multiplier(float(real)) for real in rng.choice((0.004, 0.3, 1.0, 3.7), 4)]
         for _ in range(2)]
     pair = quantize_multiplier(float(np.float32(2.0**-15 / 0.0078125 * 2.0**-15)))
@@ -269,7 +271,7 @@ def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
         product = output * tanh(c, 15 + power)
         wanted = np.clip(multiply_by_quantized_multiplier(product, *pair) + 7, -128, 127)
         for start, expected in ((OUTPUT, wanted.astype(np.int8)), (after, c.astype(np.int16)),
-                                (rows + step * pitch, wanted.astype(np.int8))):
+                                (rows + step * row, wanted.astype(np.int8))):
             held = machine.memory[start:start + expected.nbytes].tobytes()
             np.testing.assert_array_equal(np.frombuffer(held, expected.dtype), expected)
 
