@@ -26,7 +26,7 @@ from typing import Any
 
 from amaranth import Elaboratable
 
-from kaniwa.boards import fanout, multiplier_sites, tools
+from kaniwa.boards import fanout, multiplier_sites, ram_registers, tools
 from kaniwa.boards.board import Board
 from kaniwa.boards.family import Family, load_family
 from kaniwa.boards.timing import Timing, read_timing
@@ -140,6 +140,7 @@ def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: 
         (folder / "synth.ys").write_text(script)
         _run("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json", lambda line: None)
         netlist = json.loads((folder / f"{TOP}.json").read_text())
+        _forget_sources(netlist)
         family.arrange(netlist["modules"][TOP], board.device, config)
         (folder / f"{TOP}.json").write_text(json.dumps(netlist))
         (folder / f"{TOP}.il").unlink()
@@ -147,8 +148,15 @@ def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: 
     return _kept(f"synthesis-{_synthesis_key(board, family, source, script)}", make)
 
 
+def _forget_sources(netlist: dict[str, Any]) -> None:
+    """Take out where cells and nets come from: the same design is the same file in any folder."""
+    for module in netlist["modules"].values():
+        for item in (module, *module["cells"].values(), *module["netnames"].values()):
+            item["attributes"].pop("src", None)
+
+
 def _synthesis_key(board: Board, family: Family, source: str, script: str) -> str:
-    changes = (fanout, multiplier_sites, sys.modules[family.arrange.__module__])
+    changes = (fanout, multiplier_sites, ram_registers, sys.modules[family.arrange.__module__])
     return _digest([source, script, tools.version("yosys"), *board.device,
                     *(Path(str(module.__file__)).read_text() for module in changes)])
 
@@ -177,8 +185,8 @@ def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, 
     """The folder with the report and the bitstream of a seed."""
     step, pack = family.place(board.device, mhz, seed), family.pack()
     constraints = f"{TOP}.{family.constraints}"
-    key = _digest([synthesized.name, files[constraints], *step.arguments, *pack.arguments,
-                   tools.version(step.tool), tools.version(pack.tool)])
+    key = _digest([(synthesized / f"{TOP}.json").read_text(), files[constraints],
+                   *step.arguments, *pack.arguments, tools.version(step.tool), tools.version(pack.tool)])
 
     def make(folder: Path) -> None:
         os.link(synthesized / f"{TOP}.json", folder / f"{TOP}.json")

@@ -10,6 +10,7 @@ from amaranth import *
 from kaniwa.boards.family import Step
 from kaniwa.boards.fanout import Logic, split_fanout
 from kaniwa.boards.multiplier_sites import fix_multipliers
+from kaniwa.boards.ram_registers import fold_output_registers
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
@@ -109,7 +110,10 @@ def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
 
 
 def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
-    """Copy what has many loads; lay out the lanes of an array that fills the device with wires."""
+    """Copy what has many loads; lay out the lanes of an array that fills the device with wires; use
+    the registers of block RAMs where the vector unit lies between them."""
+    if config.vector_unit:
+        fold_output_registers(module)
     split_fanout(module, LOGIC)
     if config.packed_multipliers and "--85k" in device:
         fix_multipliers(module, "MULT18X18D", SITES_85F)
