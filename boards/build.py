@@ -186,7 +186,8 @@ def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, 
     step, pack = family.place(board.device, mhz, seed), family.pack()
     constraints = f"{TOP}.{family.constraints}"
     key = _digest([(synthesized / f"{TOP}.json").read_text(), files[constraints],
-                   *step.arguments, *pack.arguments, tools.version(step.tool), tools.version(pack.tool)])
+                   *step.arguments, *pack.arguments, tools.version(step.tool),
+                   tools.version(pack.tool)])
 
     def make(folder: Path) -> None:
         os.link(synthesized / f"{TOP}.json", folder / f"{TOP}.json")
