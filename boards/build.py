@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -39,6 +40,8 @@ from kaniwa.sim.toolchain import cache_folder
 __all__ = ["Bitstream", "Progress", "build", "design_files"]
 
 TOP = "top"
+# Placements that are begun for a seed, and what their own seeds differ by: more than users ask for.
+STARTS, STRIDE = 3, 1000
 Progress = Callable[[str], None]
 
 
@@ -182,33 +185,62 @@ def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[s
 
 def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, str], mhz: float,
            seed: int, progress: Progress, stopped: threading.Event) -> Path:
-    """The folder with the report and the bitstream of a seed."""
-    step, pack = family.place(board.device, mhz, seed), family.pack()
+    """The folder with the report and the bitstream of a seed.
+
+    A placement whose wires are longer than the family routes is not routed, but begun anew from
+    another start, up to STARTS in all; the last one is routed whatever its wires.
+    """
+    steps = [family.place(board.device, mhz, seed + STRIDE * number) for number in range(STARTS)]
+    pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
-    key = _digest([(synthesized / f"{TOP}.json").read_text(), files[constraints],
-                   *step.arguments, *pack.arguments, tools.version(step.tool),
+    longest = family.longest_wires(board.device)
+    key = _digest([(synthesized / f"{TOP}.json").read_text(), files[constraints], longest,
+                   *steps[0].arguments, *pack.arguments, tools.version(steps[0].tool),
                    tools.version(pack.tool)])
 
     def make(folder: Path) -> None:
         os.link(synthesized / f"{TOP}.json", folder / f"{TOP}.json")
         (folder / constraints).write_text(files[constraints])
-
-        def watch(line: str) -> None:
-            if stopped.is_set():
-                raise BuildError(f"seed {seed} was stopped")
-            stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
-            if stage:
-                progress(f"seed {seed}: {stage[0][6:].strip('. ').lower()}")
-
-        progress(f"seed {seed}: place and route")
-        _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
-             advice=f"; {_advice(family, family.bels)}")
+        for step in steps:
+            watch = _Watch(seed, stopped, progress, math.inf if step is steps[-1] else longest)
+            progress(f"seed {seed}: place and route")
+            try:
+                _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output,
+                     watch, advice=f"; {_advice(family, family.bels)}")
+                break
+            except _LongWires as error:
+                progress(f"seed {seed}: {error}")
         progress(f"seed {seed}: bitstream")
         _run(pack.tool, [*tools.command(pack.tool), *pack.arguments], folder, pack.output,
              lambda line: None)
         (folder / f"{TOP}.json").unlink()
 
     return _kept(f"placed-{key}", make)
+
+
+class _LongWires(Exception):
+    """A placement is not worth routing."""
+
+
+class _Watch:
+    """Takes the lines of place-and-route: shows its stages, and ends it by raising BuildError when
+    the build was stopped, _LongWires before routing where wires are longer than ``longest``."""
+
+    def __init__(self, seed: int, stopped: threading.Event, progress: Progress,
+                 longest: float) -> None:
+        self._seed, self._stopped, self._progress = seed, stopped, progress
+        self._longest, self._wires = longest, 0
+
+    def __call__(self, line: str) -> None:
+        if self._stopped.is_set():
+            raise BuildError(f"seed {self._seed} was stopped")
+        if length := re.search(r"wirelen = (\d+)", line):
+            self._wires = int(length[1])
+        stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
+        if stage and stage[1] == "Routing" and self._wires > self._longest:
+            raise _LongWires(f"wires of {self._wires:,}, more than {self._longest:,}: placed anew")
+        if stage:
+            self._progress(f"seed {self._seed}: {stage[0][6:].strip('. ').lower()}")
 
 
 def _run(tool: str, command: Sequence[str], folder: Path, output: str,

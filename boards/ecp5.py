@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +54,11 @@ SITES_85F = tuple(
     tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for x in (*range(4, 59, 9), *range(69, 115, 9))
           for offset in (0, 1, 4, 5))
     for y in (10, 34, 58))
+
+# Wires that the 85F has room for. Placements of ``large`` with 580,000 to 620,000 were routed in an
+# hour or a little more; one with 644,000 had half of its connections open after that, and more were
+# taken apart for each one made.
+ROUTED_85F = 630_000
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
               registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
@@ -126,6 +132,11 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         "--textcfg", "top.config", "--freq", f"{mhz:g}", "--seed", str(seed),
         "--placer-heap-timingweight", str(TIMING_WEIGHT),
         "--report", "report.json", "--timing-allow-fail"), "top.config")
+
+
+def longest_wires(device: Sequence[str]) -> float:
+    """Of a placement that will be routed."""
+    return ROUTED_85F if "--85k" in device else math.inf
 
 
 def pack() -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,6 +97,11 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         *device, "--json", "top.json", "--vopt", "cst=top.cst", "--write", "top.pnr.json",
         "--freq", f"{mhz:g}", "--seed", str(seed), "--report", "report.json",
         "--timing-allow-fail"), "top.pnr.json")
+
+
+def longest_wires(device: Sequence[str]) -> float:
+    """Of a placement that will be routed: no limit is known."""
+    return math.inf
 
 
 def pack() -> Step:

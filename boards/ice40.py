@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,6 +101,11 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         "--freq", f"{mhz:g}", "--seed", str(seed), "--report", "report.json",
         # In a device that is nearly full, its wires are a quarter shorter than the default's.
         "--placer", "static", "--timing-allow-fail"), "top.asc")
+
+
+def longest_wires(device: Sequence[str]) -> float:
+    """Of a placement that will be routed: no limit is known."""
+    return math.inf
 
 
 def pack() -> Step:

@@ -170,6 +170,7 @@ def test_a_tool_that_fails_is_quoted(tmp_path: Path) -> None:
 def test_a_seed_that_fails_stops_the_others(tmp_path: Path,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})   # all at a time
     monkeypatch.setattr(tools, "version", lambda tool: "1")
     board = load_board("icebreaker")
     family = load_family(board.family)
@@ -186,6 +187,36 @@ def test_a_seed_that_fails_stops_the_others(tmp_path: Path,
         build_module._place_all(board, family, synthesized, {f"{TOP}.pcf": ""}, 12, 3,
                                 lambda text: None)
     assert list((tmp_path / "cache" / "bitstreams").iterdir()) == []
+
+
+@pytest.mark.parametrize("lengths, routed", [
+    ({1: 99}, 1), ({1: 101, 1001: 100}, 1001), ({1: 101, 1001: 102, 2001: 103}, 2001)])
+def test_a_placement_with_long_wires_is_begun_anew(
+        lengths: dict[int, int], routed: int, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tools, "version", lambda tool: "1")
+    board = load_board("icebreaker")
+    family = load_family(board.family)
+    cases = " ".join(f"{seed}) l={length};;" for seed, length in lengths.items())
+    shell = (f"case $0 in {cases} pack) echo $0 > bit; exit;; esac; "
+             "echo Info: at iteration 1, wirelen = 999; echo Info: at iteration 2, wirelen = $l; "
+             "echo Info: Routing..; echo $0 >> routed; touch out")
+    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
+    monkeypatch.setattr(family, "place",
+                        lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
+    monkeypatch.setattr(family, "pack", lambda: Step("packer", ("pack",), "bit"))
+    monkeypatch.setattr(family, "longest_wires", lambda device: 100)
+    synthesized = tmp_path / "synthesis"
+    synthesized.mkdir()
+    (synthesized / f"{TOP}.json").write_text("")
+    seen: list[str] = []
+    folder = build_module._place_all(board, family, synthesized, {f"{TOP}.pcf": ""}, 12, 1,
+                                     seen.append)[1]
+    assert (folder / "routed").read_text().split()[-1] == str(routed)
+    again = [text for text in seen if "placed anew" in text]
+    assert again == [f"seed 1: wires of {length}, more than 100: placed anew"
+                     for seed, length in lengths.items() if seed != routed]
 
 
 def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
