@@ -27,7 +27,7 @@ from typing import Any
 
 from amaranth import Elaboratable
 
-from kaniwa.boards import fanout, multiplier_sites, ram_registers, tools
+from kaniwa.boards import fanout, multiplier_sites, tools
 from kaniwa.boards.board import Board
 from kaniwa.boards.family import Family, load_family
 from kaniwa.boards.timing import Timing, read_timing
@@ -159,7 +159,7 @@ def _forget_sources(netlist: dict[str, Any]) -> None:
 
 
 def _synthesis_key(board: Board, family: Family, source: str, script: str) -> str:
-    changes = (fanout, multiplier_sites, ram_registers, sys.modules[family.arrange.__module__])
+    changes = (fanout, multiplier_sites, sys.modules[family.arrange.__module__])
     return _digest([source, script, tools.version("yosys"), *board.device,
                     *(Path(str(module.__file__)).read_text() for module in changes)])
 

@@ -11,7 +11,6 @@ from amaranth import *
 from kaniwa.boards.family import Step
 from kaniwa.boards.fanout import Logic, split_fanout
 from kaniwa.boards.multiplier_sites import fix_multipliers
-from kaniwa.boards.ram_registers import fold_output_registers
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
@@ -56,7 +55,7 @@ SITES_85F = tuple(
     for y in (10, 34, 58))
 
 # Wires that the 85F has room for. Placements of ``large`` with 580,000 to 620,000 were routed in an
-# hour or a little more; one with 644,000 had half of its connections open after that, and more were
+# hour or an hour and a half; one with 644,000 had half of its connections open then, and more were
 # taken apart for each one made.
 ROUTED_85F = 630_000
 
@@ -116,10 +115,7 @@ def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
 
 
 def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
-    """Copy what has many loads; lay out the lanes of an array that fills the device with wires; use
-    the registers of block RAMs where the vector unit lies between them."""
-    if config.vector_unit:
-        fold_output_registers(module)
+    """Copy what has many loads; lay out the lanes of an array that fills the device with wires."""
     split_fanout(module, LOGIC)
     if config.packed_multipliers and "--85k" in device:
         fix_multipliers(module, "MULT18X18D", SITES_85F)

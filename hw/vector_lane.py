@@ -66,10 +66,10 @@ class VectorLane(Component):
     A group takes two cycles, ``phase`` 0 and 1, in every stage; the words have one read port,
     which gives A in one of them and B in the other. With the cycle in which A is addressed as 0:
 
-    1 A read; 2 B read (each is ``fresh`` in the cycle after), or the address of a table's word from
-    A (then all of the rest is two cycles later); 3, 4 the factor's limbs; 4, 5 operands of the
-    blocks; 6, 7 their products; 8 the product's two halves; 9 the product; 10 shifted; 11 X, and
-    X + Y; 12 the result; 13 it is written. A read sees it from cycle 14 on.
+    1 A read; 2 B read, or the address of a table's word from A (then all of the rest is two cycles
+    later); 3, 4 the factor's limbs; 4, 5 operands of the blocks; 6, 7 their products; 8 the
+    product's two halves; 9 the product; 10 shifted; 11 X, and X + Y; 12 the result; 13 it is
+    written. A read sees it from cycle 14 on.
 
     ``operand`` holds in cycles 3 and 4, ``product`` in 9 and 10, ``combine`` in 11 and 12,
     ``write`` in 13 and 14. ``address`` is that of the read in the next cycle. ``block_*`` go to two
@@ -110,31 +110,29 @@ class VectorLane(Component):
         # Each lane has its own, for it goes to hundreds of registers.
         phase = Signal()
         m.d.sync += phase.eq(~phase)
-        fresh, a, b = self._read(m, phase)
-        self._saturate(m, fresh, a)
-        addend = self._operands(m, phase, fresh, a, b)
+        a, b = self._read(m, phase)
+        self._saturate(m, a)
+        addend = self._operands(m, phase, a, b)
         total = self._multiply(m)
         x, carry = self._shift(m, phase, total)
         self._combine(m, phase, x, carry, addend)
         return m
 
     def _read(self, m, phase):
-        """What was read, A in cycle 2 and B in cycle 3; A in 3 and 4; B in 4 and 5."""
+        """A in cycles 2 and 3, B in cycles 3 and 4."""
         m.submodules.words = words = Memory(shape=unsigned(32), depth=WORDS, init=[],
                                             attrs={"no_rw_check": 1})
         write, read = words.write_port(), UncheckedRead.of(m, words)
-        # By itself behind the memory, so that a block RAM has it in its own output register.
-        fresh = Signal(signed(32), reset_less=True)
         a = Signal(signed(32), reset_less=True)
         b = Signal(signed(32), reset_less=True)
         address = Signal(ADDRESS, reset_less=True)
-        ninth = Mux(self.lookup_wide, fresh[8], self.lookup_block[0])
-        table = Cat(fresh[:8], ninth, self.lookup_block[1])
-        m.d.sync += [address.eq(Mux(self.lookup, table, self.address)), fresh.eq(read.data)]
+        ninth = Mux(self.lookup_wide, a[8], self.lookup_block[0])
+        table = Cat(a[:8], ninth, self.lookup_block[1])
+        m.d.sync += address.eq(Mux(self.lookup, table, self.address))
         with m.If(phase):
-            m.d.sync += b.eq(fresh)
+            m.d.sync += a.eq(read.data)
         with m.Else():
-            m.d.sync += a.eq(fresh)
+            m.d.sync += b.eq(read.data)
         nonzero = self._nonzero = Signal(reset_less=True)
         strobe = (self.write.valid & phase & self.write.mask[self._lane]
                   & (nonzero | ~self.write.select))
@@ -144,18 +142,18 @@ class VectorLane(Component):
             write.data.eq(Mux(self.load_write, self.load_data, self.result)),
             write.en.eq(strobe | self.load_write),
         ]
-        return fresh, a, b
+        return a, b
 
-    def _saturate(self, m, fresh, a):
+    def _saturate(self, m, a):
         """A limited to 8, 16 or 32 bits, for a store: what is over in cycle 2, the rest in 3."""
+        sign = a[-1]
         over_8, over_16 = (Signal(name=f"over_{bits}", reset_less=True) for bits in (8, 16))
-        beyond_16 = wire(m, (fresh[15:31] ^ fresh[-1].replicate(16)).any())
+        beyond_16 = wire(m, (a[15:31] ^ sign.replicate(16)).any())
         m.d.sync += [
             over_16.eq(beyond_16 & self.narrow),
             over_8.eq((beyond_16 & self.narrow)
-                      | ((fresh[7:15] ^ fresh[-1].replicate(8)).any() & self.byte)),
+                      | ((a[7:15] ^ sign.replicate(8)).any() & self.byte)),
         ]
-        sign = a[-1]
         with m.If(self.capture):
             m.d.sync += self.saturated.eq(Cat(
                 Mux(over_8, (~sign).replicate(7), a[:7]),
@@ -163,7 +161,7 @@ class VectorLane(Component):
                 Mux(over_16, (~sign).replicate(7), a[8:15]),
                 Mux(over_16, sign, a[15]), a[16:]).as_signed())
 
-    def _operands(self, m, phase, fresh, a, b):
+    def _operands(self, m, phase, a, b):
         """Operands of the blocks from cycle 4 on, a limb of the factor each; the addend in 11."""
         held = Signal(signed(32), reset_less=True)
         with m.If(phase):
@@ -171,11 +169,11 @@ class VectorLane(Component):
         # In phase 1 the low bits of the factor, unsigned; in phase 0 the rest, signed, of which
         # 2^31 needs 17.
         operand = self.operand
-        count = wire(m, Mux(phase, fresh[:5], b[:5]) ^ operand.right.replicate(5))
-        low = [wire(m, count[:2] == n) for n in range(4)]
-        high = [wire(m, (count[2:4] == n) & operand.power & (count[4] ^ phase)) for n in range(4)]
+        low = [wire(m, (b[:2] ^ operand.right.replicate(2)) == n) for n in range(4)]
+        high = [wire(m, ((b[2:4] ^ operand.right.replicate(2)) == n) & operand.power
+                     & (b[4] ^ operand.right ^ phase)) for n in range(4)]
         power = Cat(low[n % 4] & high[n // 4] for n in range(LIMB))
-        own = Mux(phase, fresh[:LIMB], b[LIMB:]) & operand.own.replicate(LIMB)
+        own = Mux(phase, b[:LIMB], b[LIMB:]) & operand.own.replicate(LIMB)
         limb = Signal(signed(18), reset_less=True)
         m.d.sync += limb.eq(Cat(own | power | operand.limb[:LIMB],
                                 (b[-1] & operand.own & ~phase | operand.limb[LIMB]).replicate(2)))
