@@ -59,8 +59,10 @@ class LstmPlaces:
 
 
 def gate_pitch(config: AcceleratorConfig, count: int) -> int:
-    """Elements from one gate to the next: int32 [GATES, P] has each where a load can begin."""
-    units = min(config.requant_lanes, config.read_bytes // 4)
+    """Elements from one gate to the next: int32 [GATES, P] is of whole groups of lanes, and has
+    each gate where a load can begin."""
+    lanes = config.requant_lanes
+    units = max(min(lanes, config.read_bytes // 4), lanes // GATES)
     return -(-count // units) * units
 
 
