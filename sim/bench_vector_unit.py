@@ -290,17 +290,21 @@ async def refuses_illegal_instructions(dut: Any) -> None:
 
 
 @cocotb.test()
-async def runs_a_program_that_fills_the_store(dut: Any) -> None:
-    """An instruction more would take the place of the first one."""
+async def loads_programs_of_any_length(dut: Any) -> None:
+    """Up to one that fills the store: an instruction more would take the place of the first."""
     env = await start(dut, BENCH)
     rig = await Rig.make(env, 0.1, (1, 3))
-    program = random_program(env.rng, config_of(env), 16, rig.base)
-    program += [{"opcode": Opcode.COMPUTE, "factor": Factor.ZERO}] * (
-        isa.STORE_INSTRUCTIONS - len(program))
-    code = moved(program, 0)
-    check((await rig.run(code, 0))[1], 0, "error")
-    rig.emulator.run(b"".join(code), 0)
-    rig.compare("a full store")
+    low = rig.base - ((rig.base >> 31) << 32)
+    size = 4
+    while size <= isa.STORE_INSTRUCTIONS:
+        program = [control(Control.SET, 0, low + 4 * size), *(
+            {"opcode": Opcode.COMPUTE, "factor": Factor.ZERO, "addend": Addend.IMMEDIATE,
+             "immediate": env.rng.randrange(1 << 31), "d": 1} for _ in range(size - 3)),
+            {"opcode": Opcode.STORE, "function": Width.INT32, "a": 1}, control(Control.END)]
+        check((await rig.run(moved(program, 0), 0))[1], 0, "error")
+        rig.emulator.run(program)
+        rig.compare(f"a program of {size} instructions")
+        size *= 2
     cover("full_store")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 __all__ = ["cut_state", "proved_equal"]
 
 # What goes into registers and memories is compared, with the same in all of them: what only
-# unreachable states tell apart is not proved. First with bits of 0 and 1, then with unknown ones,
-# for the block may not care.
+# unreachable states tell apart is not proved. Names of other nets are hidden, or those would be
+# compared as well. First with bits of 0 and 1, then with unknown ones, for the block may not care.
 SCRIPT = """
 read_rtlil {rtlil}
 delete -port dut/w:mutsel
@@ -23,6 +23,7 @@ cd gate
 connect -set mutsel 16'd{mutant}
 cd ..
 opt -full
+rename -hide
 equiv_make gold gate equal
 hierarchy -top equal
 opt_clean
@@ -33,11 +34,12 @@ equiv_status -assert
 """
 STATE = re.compile(r"^  cell \$(dff|memrd|memwr|meminit)(?:_v2)? .*?^  end\n",
                    re.MULTILINE | re.DOTALL)
-# Ports with what gives their width (a parameter, or 1), and the port that state comes from.
-INPUTS = {"dff": {"CLK": "", "D": "WIDTH"}, "meminit": {},
-          "memrd": {"ADDR": "ABITS"},
-          "memwr": {"CLK": "", "ADDR": "ABITS", "DATA": "WIDTH", "EN": "WIDTH"}}
-STATES = {"dff": "Q", "memrd": "DATA"}
+# Of each kind the ports, with the parameter that is their width, if it is not 1.
+PORTS: dict[str, dict[str, str | None]] = {
+    "dff": {"CLK": None, "D": "WIDTH", "Q": "WIDTH"}, "meminit": {},
+    "memrd": {"ADDR": "ABITS", "DATA": "WIDTH"},
+    "memwr": {"CLK": None, "ADDR": "ABITS", "DATA": "WIDTH", "EN": "WIDTH"}}
+HELD = {("dff", "Q"), ("memrd", "DATA")}     # where the state comes out
 
 
 def cut_state(rtlil: str) -> str:
@@ -50,19 +52,17 @@ def cut_state(rtlil: str) -> str:
 
     def cut(cell: re.Match[str]) -> str:
         nonlocal ports
-        widths = {name: int(value) for name, value in
-                  re.findall(r"parameter \\(ABITS|WIDTH) (\d+)", cell[0])} | {"": 1}
+        parameters = dict(re.findall(r"parameter \\(ABITS|WIDTH) (\d+)", cell[0]))
         signals = dict(re.findall(r"connect \\(\w+) (.*)", cell[0]))
-        lines = ""
-        for port, width in (INPUTS[cell[1]] | {STATES.get(cell[1], ""): "WIDTH"}).items():
-            if not port:
-                continue
+        lines = []
+        for port, width in PORTS[cell[1]].items():
             ports += 1
-            state = port == STATES.get(cell[1])
-            pair = (signals[port], f"\\cut_{ports}")
-            lines += (f"  wire width {widths[width]} {'input' if state else 'output'} {ports} "
-                      f"\\cut_{ports}\n  connect {' '.join(pair if state else pair[::-1])}\n")
-        return lines
+            wire, signal = f"\\cut_{ports}", signals[port]
+            held = (cell[1], port) in HELD
+            lines += [f"  wire width {parameters[width] if width else 1} "
+                      f"{'input' if held else 'output'} {ports} {wire}\n",
+                      f"  connect {signal} {wire}\n" if held else f"  connect {wire} {signal}\n"]
+        return "".join(lines)
 
     return re.sub(r"^  memory .*\n", "", STATE.sub(cut, rtlil), flags=re.MULTILINE)
 
