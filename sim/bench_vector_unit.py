@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from kaniwa.sim.vector_programs import (
     PROGRAM_AT,
     clearing,
     control,
+    illegal_instructions,
     moved,
     random_memory,
     random_program,
@@ -234,30 +234,6 @@ async def programs_equal_the_emulator(dut: Any, memory: tuple[float, tuple[int, 
         rig.compare(text)
         if memory == EXACT:
             check(cycles, expected, f"{text}: cycles")
-
-
-def illegal_instructions(rng: random.Random) -> list[int]:
-    """Numbers of instructions that are refused, each for one reason."""
-    number = {name: 1 << field.lsb for name, field in isa.FIELDS.items()}
-    load, store = (Opcode.LOAD * number["opcode"], Opcode.STORE * number["opcode"])
-    jump = Opcode.CONTROL * number["opcode"] + Control.SET * number["function"]
-    function, b = number["function"], number["b"]
-    found = [
-        3 * number["addend"], 3 * number["reduce"], 7 * number["shift"],
-        Factor.TABLE_256 * number["factor"] + rng.choice([1, 2, 4, 24]) * b + 23 * number["d"],
-        Factor.TABLE_512 * number["factor"] + rng.choice([1, 2, 4, 8, 16]) * b
-        + 23 * number["d"],
-        Factor.TABLE_256 * number["factor"] + 8 * b + rng.randrange(8, 16) * number["d"],
-        Factor.TABLE_512 * number["factor"] + rng.randrange(16) * number["d"],
-        load + rng.randrange(3, 8) * function, store + rng.randrange(3, 8) * function,
-        jump + rng.randrange(4, 7) * function, load + 16 * b, store + 16 * b, jump + 16 * b,
-        load + Width.INT32 * function + number["reduce"],
-        load + rng.choice([Width.INT8, Width.INT16]) * function + 2 * number["reduce"]]
-    for opcode, start_of in ((Opcode.LOAD, load), (Opcode.STORE, store), (Opcode.CONTROL, jump)):
-        for name, field in isa.FIELDS.items():
-            if name not in isa.USED[opcode]:
-                found.append(start_of + (1 << field.lsb + rng.randrange(field.width)))
-    return found
 
 
 @cocotb.test()

@@ -10,7 +10,7 @@ from kaniwa.vector import isa
 from kaniwa.vector.isa import Addend, Control, Factor, Function, Opcode, Reduce, Shift, Width
 
 __all__ = ["MEMORY_BYTES", "PROGRAM_AT", "random_program", "random_memory", "clearing", "control",
-           "moved"]
+           "illegal_instructions", "moved"]
 
 MEMORY_BYTES = 1 << 14
 # A program keeps off this part of memory, for programs are loaded from there.
@@ -183,3 +183,27 @@ def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16
     writer.save()
     writer.items.append(control(Control.END))
     return writer.items
+
+
+def illegal_instructions(rng: random.Random) -> list[int]:
+    """Numbers of instructions that are refused, each for one reason."""
+    number = {name: 1 << field.lsb for name, field in isa.FIELDS.items()}
+    load, store = (Opcode.LOAD * number["opcode"], Opcode.STORE * number["opcode"])
+    jump = Opcode.CONTROL * number["opcode"] + Control.SET * number["function"]
+    function, b = number["function"], number["b"]
+    found = [
+        3 * number["addend"], 3 * number["reduce"], 7 * number["shift"],
+        Factor.TABLE_256 * number["factor"] + rng.choice([1, 2, 4, 24]) * b + 23 * number["d"],
+        Factor.TABLE_512 * number["factor"] + rng.choice([1, 2, 4, 8, 16]) * b
+        + 23 * number["d"],
+        Factor.TABLE_256 * number["factor"] + 8 * b + rng.randrange(8, 16) * number["d"],
+        Factor.TABLE_512 * number["factor"] + rng.randrange(16) * number["d"],
+        load + rng.randrange(3, 8) * function, store + rng.randrange(3, 8) * function,
+        jump + rng.randrange(4, 7) * function, load + 16 * b, store + 16 * b, jump + 16 * b,
+        load + Width.INT32 * function + number["reduce"],
+        load + rng.choice([Width.INT8, Width.INT16]) * function + 2 * number["reduce"]]
+    for opcode, start_of in ((Opcode.LOAD, load), (Opcode.STORE, store), (Opcode.CONTROL, jump)):
+        for name, field in isa.FIELDS.items():
+            if name not in isa.USED[opcode]:
+                found.append(start_of + (1 << field.lsb + rng.randrange(field.width)))
+    return found
