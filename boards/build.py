@@ -171,9 +171,10 @@ def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[s
     Where one fails, or the caller is interrupted, the others end with the next line that they say.
     """
     stopped = threading.Event()
+    netlist = _digest([(synthesized / f"{TOP}.json").read_text()])
     with ThreadPoolExecutor(min(seeds, len(os.sched_getaffinity(0)))) as pool:
-        running = {seed: pool.submit(_place, board, family, synthesized, files, mhz, seed, progress,
-                                     stopped) for seed in range(1, seeds + 1)}
+        running = {seed: pool.submit(_place, board, family, synthesized, netlist, files, mhz, seed,
+                                     progress, stopped) for seed in range(1, seeds + 1)}
         try:
             wait(running.values(), return_when=FIRST_EXCEPTION)
             return {seed: future.result() for seed, future in running.items() if future.done()}
@@ -183,9 +184,9 @@ def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[s
             raise
 
 
-def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, str], mhz: float,
-           seed: int, progress: Progress, stopped: threading.Event) -> Path:
-    """The folder with the report and the bitstream of a seed.
+def _place(board: Board, family: Family, synthesized: Path, netlist: str, files: Mapping[str, str],
+           mhz: float, seed: int, progress: Progress, stopped: threading.Event) -> Path:
+    """The folder with the report and the bitstream of a seed; ``netlist`` names what is placed.
 
     A placement whose wires are longer than the family routes is not routed, but begun anew from
     another start, up to STARTS in all; the last one is routed whatever its wires.
@@ -194,7 +195,7 @@ def _place(board: Board, family: Family, synthesized: Path, files: Mapping[str, 
     pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
     longest = family.longest_wires(board.device)
-    key = _digest([(synthesized / f"{TOP}.json").read_text(), files[constraints], longest,
+    key = _digest([netlist, files[constraints], longest,
                    *steps[0].arguments, *pack.arguments, tools.version(steps[0].tool),
                    tools.version(pack.tool)])
 

@@ -54,9 +54,9 @@ SITES_85F = tuple(
           for offset in (0, 1, 4, 5))
     for y in (10, 34, 58))
 
-# Wires that the 85F has room for. Placements of ``large`` with 580,000 to 620,000 were routed in an
-# hour or an hour and a half; one with 644,000 had half of its connections open then, and more were
-# taken apart for each one made.
+# Wires that the 85F has room for. Placements of ``large`` with 566,000, 583,000 and 620,000 were
+# routed in 23, 61 and 87 minutes, one with 580,000 not in two hours; one with 644,000 had half of
+# its connections open after an hour, and ever fewer were closed.
 ROUTED_85F = 630_000
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),

@@ -37,14 +37,15 @@ STATE = re.compile(r"^  cell \$(dff|memrd|memwr|meminit)(?:_v2)? .*?^  end\n",
 # Of each kind the ports, with the parameter that is their width, if it is not 1.
 PORTS: dict[str, dict[str, str | None]] = {
     "dff": {"CLK": None, "D": "WIDTH", "Q": "WIDTH"}, "meminit": {},
-    "memrd": {"ADDR": "ABITS", "DATA": "WIDTH"},
+    "memrd": {"CLK": None, "EN": None, "SRST": None, "ARST": None, "ADDR": "ABITS",
+              "DATA": "WIDTH"},
     "memwr": {"CLK": None, "ADDR": "ABITS", "DATA": "WIDTH", "EN": "WIDTH"}}
 HELD = {("dff", "Q"), ("memrd", "DATA")}     # where the state comes out
 
 
 def cut_state(rtlil: str) -> str:
-    """RTLIL text of a block whose registers are plain ($dff) and whose memories are read without a
-    clock, with what goes into each as an output, and what comes out of it as an input.
+    """RTLIL text of a block whose registers are plain ($dff), with what goes into each of them and
+    into each port of a memory as an output, and what comes out as an input.
 
     States that begin the same and always get the same are the same.
     """

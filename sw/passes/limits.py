@@ -244,8 +244,8 @@ def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
 def int8_cell(graph: Graph, op: Op) -> str | None:
     """Input, hidden state and output are int8, the cell state int16; constant weights and biases.
     """
-    weights = [i for i in op.inputs[INPUT_WEIGHTS:RECURRENT_WEIGHTS + len(GATES)] if i != -1]
-    biases = op.inputs[BIAS:BIAS + len(GATES)]
+    weights, biases = ([i for i in op.inputs[first:end + len(GATES)] if i != -1]
+                       for first, end in ((INPUT_WEIGHTS, RECURRENT_WEIGHTS), (BIAS, BIAS)))
     for ids, dtype in (((op.inputs[0], op.inputs[HIDDEN_STATE], op.outputs[0]), "int8"),
                        ((op.inputs[CELL_STATE],), "int16"), (weights, "int8"),
                        (biases, "int32")):

@@ -15,10 +15,11 @@ from amaranth.lib.wiring import Component, In, Out
 from kaniwa.sim.equivalence import proved_equal
 from kaniwa.sim.mutate import _yosys
 
-# What the faults do, by number: mutsel 1 to 6.
+# What the faults do, by number: mutsel 1 to 7.
 FAULTS = {1: (True, "a bit that another one decides"), 2: (False, "an output"),
           3: (False, "a register's next value"), 4: (True, "what a register without enable gets"),
-          5: (False, "what is written to the memory"), 6: (False, "where it is read")}
+          5: (False, "what is written to the memory"), 6: (False, "where it is read"),
+          7: (False, "when a port with a clock reads")}
 
 
 class Block(Component):
@@ -26,13 +27,16 @@ class Block(Component):
 
     def __init__(self) -> None:
         super().__init__({"mutsel": In(16), "a": In(4), "enable": In(1), "y": Out(1),
-                          "word": Out(4)})
+                          "word": Out(4), "late": Out(4)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.memory = memory = Memory(shape=unsigned(4), depth=16, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        fault = [self.mutsel == number for number in range(7)]
+        fault = [self.mutsel == number for number in range(8)]
+        clocked = memory.read_port(domain="sync")
+        m.d.comb += [clocked.addr.eq(self.a), clocked.en.eq(self.enable ^ fault[7]),
+                     self.late.eq(clocked.data)]
         count = Signal(4)
         at_least_8 = self.a[3] | (self.a[2] & self.a[3] & ~fault[1])
         with m.If(self.enable):

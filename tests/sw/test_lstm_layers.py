@@ -13,7 +13,7 @@ from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
-from kaniwa.golden.lstm import BIAS, PEEPHOLES, PROJECTION
+from kaniwa.golden.lstm import BIAS, INPUT_WEIGHTS, PEEPHOLES, PROJECTION, RECURRENT_WEIGHTS
 from kaniwa.graph import Graph, Op, Quantization, State, Tensor
 from kaniwa.importers import load_model
 from kaniwa.inputs import load_inputs, recorded_inputs
@@ -122,6 +122,15 @@ def test_computed_biases_are_the_hosts() -> None:
     with pytest.raises(CompileError, match="'b0' is computed; make it constant"):
         compile(replace(graph, tensors=tensors, inputs=(*graph.inputs, bias.id)), BASE,
                 require_accelerator=True)
+
+
+def test_a_coupled_input_gate_is_the_hosts() -> None:
+    graph = lstm_graph(np.random.default_rng(1), 3, 6, 6, time_major=False)
+    op = graph.ops[0]
+    absent = {INPUT_WEIGHTS, RECURRENT_WEIGHTS, BIAS}
+    coupled = replace(op, inputs=tuple(-1 if n in absent else i for n, i in enumerate(op.inputs)))
+    with pytest.raises(CompileError, match="its input gate is coupled to the forget gate"):
+        compile(replace(graph, ops=(coupled,)), BASE, require_accelerator=True)
 
 
 def test_without_a_vector_unit_the_host_has_the_cell() -> None:
