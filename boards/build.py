@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -29,7 +28,8 @@ from amaranth import Elaboratable
 
 from kaniwa.boards import fanout, multiplier_sites, tools
 from kaniwa.boards.board import Board
-from kaniwa.boards.family import Family, load_family
+from kaniwa.boards.family import Family, Step, load_family
+from kaniwa.boards.memory_sites import keep_sites
 from kaniwa.boards.timing import Timing, read_timing
 from kaniwa.boards.utilization import Netlist, mark_commands
 from kaniwa.config import AcceleratorConfig
@@ -40,8 +40,6 @@ from kaniwa.sim.toolchain import cache_folder
 __all__ = ["Bitstream", "Progress", "build", "design_files"]
 
 TOP = "top"
-# Placements that are begun for a seed, and what their own seeds differ by: more than users ask for.
-STARTS, STRIDE = 3, 1000
 Progress = Callable[[str], None]
 
 
@@ -93,7 +91,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     counts = netlist.counts(family.cells)
     _check_fit(board, family, target, counts)
 
-    placed = _place_all(board, family, synthesized, files, mhz, seeds, progress)
+    placed = _place_all(board, family, config, synthesized, files, mhz, seeds, progress)
     timings = {seed: read_timing(json.loads((folder / "report.json").read_text()), netlist.block)
                for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
@@ -164,8 +162,9 @@ def _synthesis_key(board: Board, family: Family, source: str, script: str) -> st
                     *(Path(str(module.__file__)).read_text() for module in changes)])
 
 
-def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[str, str],
-               mhz: float, seeds: int, progress: Progress) -> dict[int, Path]:
+def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesized: Path,
+               files: Mapping[str, str], mhz: float, seeds: int,
+               progress: Progress) -> dict[int, Path]:
     """The folder of each seed, as many at a time as there are processors.
 
     Where one fails, or the caller is interrupted, the others end with the next line that they say.
@@ -173,8 +172,11 @@ def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[s
     stopped = threading.Event()
     netlist = _digest([(synthesized / f"{TOP}.json").read_text()])
     with ThreadPoolExecutor(min(seeds, len(os.sched_getaffinity(0)))) as pool:
-        running = {seed: pool.submit(_place, board, family, synthesized, netlist, files, mhz, seed,
-                                     progress, stopped) for seed in range(1, seeds + 1)}
+        running = {seed: pool.submit(_place, family, synthesized, netlist, files,
+                                     family.first_place(board.device, config, mhz, seed),
+                                     family.place(board.device, mhz, seed),
+                                     _Watch(seed, stopped, progress))
+                   for seed in range(1, seeds + 1)}
         try:
             wait(running.values(), return_when=FIRST_EXCEPTION)
             return {seed: future.result() for seed, future in running.items() if future.done()}
@@ -184,64 +186,62 @@ def _place_all(board: Board, family: Family, synthesized: Path, files: Mapping[s
             raise
 
 
-def _place(board: Board, family: Family, synthesized: Path, netlist: str, files: Mapping[str, str],
-           mhz: float, seed: int, progress: Progress, stopped: threading.Event) -> Path:
-    """The folder with the report and the bitstream of a seed; ``netlist`` names what is placed.
-
-    A placement whose wires are longer than the family routes is not routed, but begun anew from
-    another start, up to STARTS in all; the last one is routed whatever its wires.
-    """
-    steps = [family.place(board.device, mhz, seed + STRIDE * number) for number in range(STARTS)]
+def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, str],
+           first: Step | None, step: Step, watch: _Watch) -> Path:
+    """The folder with the report and the bitstream of a seed; ``netlist`` names what is placed."""
     pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
-    longest = family.longest_wires(board.device)
-    key = _digest([netlist, files[constraints], longest,
-                   *steps[0].arguments, *pack.arguments, tools.version(steps[0].tool),
+    key = _digest([netlist, files[constraints], *(first.arguments if first else ()),
+                   *step.arguments, *pack.arguments, tools.version(step.tool),
                    tools.version(pack.tool)])
 
+    def run(step: Step, folder: Path) -> None:
+        _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
+             advice=f"; {_advice(family, family.bels)}")
+
     def make(folder: Path) -> None:
-        os.link(synthesized / f"{TOP}.json", folder / f"{TOP}.json")
+        design = folder / f"{TOP}.json"
+        os.link(synthesized / design.name, design)
         (folder / constraints).write_text(files[constraints])
-        for step in steps:
-            watch = _Watch(seed, stopped, progress, math.inf if step is steps[-1] else longest)
-            progress(f"seed {seed}: place and route")
-            try:
-                _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output,
-                     watch, advice=f"; {_advice(family, family.bels)}")
-                break
-            except _LongWires as error:
-                progress(f"seed {seed}: {error}")
-        progress(f"seed {seed}: bitstream")
+        if first:
+            watch.say("first placement, for the sites of block RAMs")
+            run(first, folder)
+            _keep_sites(design, folder / first.output, family)
+        watch.say("place and route")
+        run(step, folder)
+        watch.say("bitstream")
         _run(pack.tool, [*tools.command(pack.tool), *pack.arguments], folder, pack.output,
              lambda line: None)
-        (folder / f"{TOP}.json").unlink()
+        design.unlink()
 
     return _kept(f"placed-{key}", make)
 
 
-class _LongWires(Exception):
-    """A placement is not worth routing."""
+def _keep_sites(design: Path, placed: Path, family: Family) -> None:
+    """Fix the block RAMs of a netlist where a placement of it has them; remove the placement."""
+    netlist = json.loads(design.read_text())
+    keep_sites(netlist["modules"][TOP], json.loads(placed.read_text())["modules"][TOP],
+               {cell for cell, taken in family.cells.items() if "bram" in taken})
+    design.unlink()   # it is a link to what synthesis made
+    design.write_text(json.dumps(netlist))
+    placed.unlink()
 
 
 class _Watch:
-    """Takes the lines of place-and-route: shows its stages, and ends it by raising BuildError when
-    the build was stopped, _LongWires before routing where wires are longer than ``longest``."""
+    """Takes the lines of place-and-route and shows its stages; ends it when the build stopped."""
 
-    def __init__(self, seed: int, stopped: threading.Event, progress: Progress,
-                 longest: float) -> None:
+    def __init__(self, seed: int, stopped: threading.Event, progress: Progress) -> None:
         self._seed, self._stopped, self._progress = seed, stopped, progress
-        self._longest, self._wires = longest, 0
+
+    def say(self, text: str) -> None:
+        """Show what is done for this seed now."""
+        self._progress(f"seed {self._seed}: {text}")
 
     def __call__(self, line: str) -> None:
         if self._stopped.is_set():
             raise BuildError(f"seed {self._seed} was stopped")
-        if length := re.search(r"wirelen = (\d+)", line):
-            self._wires = int(length[1])
-        stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
-        if stage and stage[1] == "Routing" and self._wires > self._longest:
-            raise _LongWires(f"wires of {self._wires:,}, more than {self._longest:,}: placed anew")
-        if stage:
-            self._progress(f"seed {self._seed}: {stage[0][6:].strip('. ').lower()}")
+        if stage := re.match(r"Info: (?:Packing|Placing|Routing|Running).*", line):
+            self.say(stage[0][6:].strip(". ").lower())
 
 
 def _run(tool: str, command: Sequence[str], folder: Path, output: str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,11 +52,6 @@ SITES_85F = tuple(
     tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for x in (*range(4, 59, 9), *range(69, 115, 9))
           for offset in (0, 1, 4, 5))
     for y in (10, 34, 58))
-
-# Wires that the 85F has room for. Placements of ``large`` with 566,000, 583,000 and 620,000 were
-# routed in 23, 61 and 87 minutes, one with 580,000 not in two hours; one with 644,000 had half of
-# its connections open after an hour, and ever fewer were closed.
-ROUTED_85F = 630_000
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
               registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
@@ -117,22 +111,40 @@ def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
 def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
     """Copy what has many loads; lay out the lanes of an array that fills the device with wires."""
     split_fanout(module, LOGIC)
-    if config.packed_multipliers and "--85k" in device:
+    if _fills_wires(device, config):
         fix_multipliers(module, "MULT18X18D", SITES_85F)
+
+
+def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
+    """Whether wires run out before blocks.
+
+    A packed block feeds four times the wires of a plain one; with the vector unit the requantizer's
+    blocks pull all others to where it is.
+    """
+    return (config.packed_multipliers or config.vector_unit) and "--85k" in device
+
+
+def first_place(device: Sequence[str], config: AcceleratorConfig, mhz: float,
+                seed: int) -> Step | None:
+    """Sites of block RAMs, where wires are what the device runs out of."""
+    if not _fills_wires(device, config):
+        return None
+    return Step("nextpnr-ecp5", (
+        *_design(device, mhz, seed), "--placer", "static", "--no-route", "--write", "placed.json"),
+        "placed.json")
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:
     """Place and route ``top.json``."""
     return Step("nextpnr-ecp5", (
-        *device, "--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained",
-        "--textcfg", "top.config", "--freq", f"{mhz:g}", "--seed", str(seed),
-        "--placer-heap-timingweight", str(TIMING_WEIGHT),
-        "--report", "report.json", "--timing-allow-fail"), "top.config")
+        *_design(device, mhz, seed), "--placer-heap-timingweight", str(TIMING_WEIGHT),
+        "--textcfg", "top.config", "--report", "report.json"), "top.config")
 
 
-def longest_wires(device: Sequence[str]) -> float:
-    """Of a placement that will be routed."""
-    return ROUTED_85F if "--85k" in device else math.inf
+def _design(device: Sequence[str], mhz: float, seed: int) -> tuple[str, ...]:
+    """What is placed, and for what clock."""
+    return (*device, "--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained",
+            "--freq", f"{mhz:g}", "--seed", str(seed), "--timing-allow-fail")
 
 
 def pack() -> Step:

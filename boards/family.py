@@ -59,11 +59,12 @@ class Family(Protocol):
     def arrange(self, module: dict[str, Any], device: Sequence[str],
                 config: AcceleratorConfig) -> None: ...
 
-    def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...
-
-    def longest_wires(self, device: Sequence[str]) -> float:
-        """Of a placement that will be routed, as nextpnr's placer counts them."""
+    def first_place(self, device: Sequence[str], config: AcceleratorConfig, mhz: float,
+                    seed: int) -> Step | None:
+        """A placement before ``place``, for the sites of block RAMs; None if it needs none."""
         ...
+
+    def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...
 
     def pack(self) -> Step: ...
 

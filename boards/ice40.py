@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,9 +102,10 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         "--placer", "static", "--timing-allow-fail"), "top.asc")
 
 
-def longest_wires(device: Sequence[str]) -> float:
-    """Of a placement that will be routed: no limit is known."""
-    return math.inf
+def first_place(device: Sequence[str], config: AcceleratorConfig, mhz: float,
+                seed: int) -> Step | None:
+    """None: one placement is enough."""
+    return None
 
 
 def pack() -> Step:

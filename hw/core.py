@@ -93,6 +93,10 @@ class Core(Component):
         # These are far off, and at rest long before the last result is stored.
         was_idle = {unit: Signal(name=f"{unit}_was_idle") for unit in ("load", "weights", "array")}
         datapath.d.sync += [was.eq(idle[unit]) for unit, was in was_idle.items()]
+        if self._config.vector_unit:   # more hangs on it then: one flip-flop beside the sequencer
+            far_were_idle = Signal()
+            datapath.d.sync += far_were_idle.eq(Cat(was_idle.values()).all() & operand_idle)
+            was_idle = dict.fromkeys((*was_idle, "operand"), far_were_idle)
         datapath.d.comb += [
             load.retired.eq(store.retired),
             load.retire.eq(store.retire),

@@ -184,39 +184,42 @@ def test_a_seed_that_fails_stops_the_others(tmp_path: Path,
     synthesized.mkdir()
     (synthesized / f"{TOP}.json").write_text("")
     with pytest.raises(BuildError, match="^tool failed: exit status 3$"):
-        build_module._place_all(board, family, synthesized, {f"{TOP}.pcf": ""}, 12, 3,
+        build_module._place_all(board, family, TINY, synthesized, {f"{TOP}.pcf": ""}, 12, 3,
                                 lambda text: None)
     assert list((tmp_path / "cache" / "bitstreams").iterdir()) == []
 
 
-@pytest.mark.parametrize("lengths, routed", [
-    ({1: 99}, 1), ({1: 101, 1001: 100}, 1001), ({1: 101, 1001: 102, 2001: 103}, 2001)])
-def test_a_placement_with_long_wires_is_begun_anew(
-        lengths: dict[int, int], routed: int, tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_rams_are_placed_where_the_first_placement_has_them(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tools, "version", lambda tool: "1")
+    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", "$0"])
     board = load_board("icebreaker")
     family = load_family(board.family)
-    cases = " ".join(f"{seed}) l={length};;" for seed, length in lengths.items())
-    shell = (f"case $0 in {cases} pack) echo $0 > bit; exit;; esac; "
-             "echo Info: at iteration 1, wirelen = 999; echo Info: at iteration 2, wirelen = $l; "
-             "echo Info: Routing..; echo $0 >> routed; touch out")
-    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
-    monkeypatch.setattr(family, "place",
-                        lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
-    monkeypatch.setattr(family, "pack", lambda: Step("packer", ("pack",), "bit"))
-    monkeypatch.setattr(family, "longest_wires", lambda device: 100)
+    netlist = {"modules": {TOP: {"cells": {
+        "ram": {"type": "SB_RAM40_4K", "attributes": {}},
+        "lut": {"type": "SB_LUT4", "attributes": {}}}}}}
+    placed = json.loads(json.dumps(netlist))
+    for cell in placed["modules"][TOP]["cells"].values():
+        cell["attributes"]["NEXTPNR_BEL"] = "X1/Y2"
+    (tmp_path / "placed").write_text(json.dumps(placed))
+    first = Step("first", (f"cp {tmp_path / 'placed'} placed.json",), "placed.json")
+    last = Step("last", (f"cp {TOP}.json out",), "out")
+    monkeypatch.setattr(family, "first_place", lambda device, config, mhz, seed: first)
+    monkeypatch.setattr(family, "place", lambda device, mhz, seed: last)
+    monkeypatch.setattr(family, "pack", lambda: Step("packer", ("touch bit",), "bit"))
     synthesized = tmp_path / "synthesis"
     synthesized.mkdir()
-    (synthesized / f"{TOP}.json").write_text("")
+    (synthesized / f"{TOP}.json").write_text(json.dumps(netlist))
     seen: list[str] = []
-    folder = build_module._place_all(board, family, synthesized, {f"{TOP}.pcf": ""}, 12, 1,
+    folder = build_module._place_all(board, family, TINY, synthesized, {f"{TOP}.pcf": ""}, 12, 1,
                                      seen.append)[1]
-    assert (folder / "routed").read_text().split()[-1] == str(routed)
-    again = [text for text in seen if "placed anew" in text]
-    assert again == [f"seed 1: wires of {length}, more than 100: placed anew"
-                     for seed, length in lengths.items() if seed != routed]
+    given = json.loads((folder / "out").read_text())["modules"][TOP]["cells"]
+    assert given["ram"]["attributes"] == {"BEL": "X1/Y2"} and not given["lut"]["attributes"]
+    assert json.loads((synthesized / f"{TOP}.json").read_text()) == netlist
+    assert not (folder / "placed.json").exists()
+    assert seen == ["seed 1: first placement, for the sites of block RAMs",
+                    "seed 1: place and route", "seed 1: bitstream"]
 
 
 def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
