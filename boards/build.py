@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -40,6 +41,8 @@ from kaniwa.sim.toolchain import cache_folder
 __all__ = ["Bitstream", "Progress", "build", "design_files"]
 
 TOP = "top"
+# Placements that are begun for a seed, and what their own seeds differ by: more than users ask for.
+STARTS, STRIDE = 3, 1000
 Progress = Callable[[str], None]
 
 
@@ -172,11 +175,14 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
     stopped = threading.Event()
     netlist = _digest([(synthesized / f"{TOP}.json").read_text()])
     with ThreadPoolExecutor(min(seeds, len(os.sched_getaffinity(0)))) as pool:
-        running = {seed: pool.submit(_place, family, synthesized, netlist, files,
-                                     family.first_place(board.device, config, mhz, seed),
-                                     family.place(board.device, mhz, seed),
-                                     _Watch(seed, stopped, progress))
-                   for seed in range(1, seeds + 1)}
+        running = {}
+        for seed in range(1, seeds + 1):
+            starts = [(family.first_place(board.device, config, mhz, start),
+                       family.place(board.device, mhz, start))
+                      for start in range(seed, seed + STARTS * STRIDE, STRIDE)]
+            running[seed] = pool.submit(
+                _place, family, synthesized, netlist, files, starts,
+                family.longest_wires(board.device), _Watch(seed, stopped, progress))
         try:
             wait(running.values(), return_when=FIRST_EXCEPTION)
             return {seed: future.result() for seed, future in running.items() if future.done()}
@@ -187,11 +193,16 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
 
 
 def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, str],
-           first: Step | None, step: Step, watch: _Watch) -> Path:
-    """The folder with the report and the bitstream of a seed; ``netlist`` names what is placed."""
+           starts: Sequence[tuple[Step | None, Step]], longest: float, watch: _Watch) -> Path:
+    """The folder with the report and the bitstream of a seed; ``netlist`` names what is placed.
+
+    A placement whose wires are longer than ``longest`` is not routed, but begun anew from the next
+    of ``starts``; the last one is routed whatever its wires.
+    """
     pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
-    key = _digest([netlist, files[constraints], *(first.arguments if first else ()),
+    first, step = starts[0]
+    key = _digest([netlist, files[constraints], longest, *(first.arguments if first else ()),
                    *step.arguments, *pack.arguments, tools.version(step.tool),
                    tools.version(pack.tool)])
 
@@ -201,18 +212,25 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
 
     def make(folder: Path) -> None:
         design = folder / f"{TOP}.json"
-        os.link(synthesized / design.name, design)
         (folder / constraints).write_text(files[constraints])
-        if first:
-            watch.say("first placement, for the sites of block RAMs")
-            run(first, folder)
-            _keep_sites(design, folder / first.output, family)
-        watch.say("place and route")
-        run(step, folder)
+        for first, step in starts:
+            watch.longest = math.inf if step is starts[-1][1] else longest
+            os.link(synthesized / design.name, design)
+            if first:
+                watch.say("first placement, for the sites of block RAMs")
+                run(first, folder)
+                _keep_sites(design, folder / first.output, family)
+            watch.say("place and route")
+            try:
+                run(step, folder)
+                break
+            except _LongWires as error:
+                watch.say(str(error))
+            finally:
+                design.unlink()
         watch.say("bitstream")
         _run(pack.tool, [*tools.command(pack.tool), *pack.arguments], folder, pack.output,
              lambda line: None)
-        design.unlink()
 
     return _kept(f"placed-{key}", make)
 
@@ -227,11 +245,20 @@ def _keep_sites(design: Path, placed: Path, family: Family) -> None:
     placed.unlink()
 
 
+class _LongWires(Exception):
+    """A placement is not worth routing."""
+
+
 class _Watch:
-    """Takes the lines of place-and-route and shows its stages; ends it when the build stopped."""
+    """Takes the lines of place-and-route and shows its stages.
+
+    It ends the tool by raising BuildError when the build was stopped, _LongWires before routing
+    where the wires are longer than ``longest``.
+    """
 
     def __init__(self, seed: int, stopped: threading.Event, progress: Progress) -> None:
         self._seed, self._stopped, self._progress = seed, stopped, progress
+        self.longest, self._wires = math.inf, 0
 
     def say(self, text: str) -> None:
         """Show what is done for this seed now."""
@@ -240,7 +267,12 @@ class _Watch:
     def __call__(self, line: str) -> None:
         if self._stopped.is_set():
             raise BuildError(f"seed {self._seed} was stopped")
-        if stage := re.match(r"Info: (?:Packing|Placing|Routing|Running).*", line):
+        if length := re.search(r"wirelen = (\d+)", line):
+            self._wires = int(length[1])
+        stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
+        if stage and stage[1] == "Routing" and self._wires > self.longest:
+            raise _LongWires(f"wires of {self._wires:,}, more than {self.longest:,}: placed anew")
+        if stage:
             self.say(stage[0][6:].strip(". ").lower())
 
 

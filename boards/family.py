@@ -66,6 +66,10 @@ class Family(Protocol):
 
     def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...
 
+    def longest_wires(self, device: Sequence[str]) -> float:
+        """Of a placement that will be routed, as nextpnr's placer counts them."""
+        ...
+
     def pack(self) -> Step: ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -106,6 +107,11 @@ def first_place(device: Sequence[str], config: AcceleratorConfig, mhz: float,
                 seed: int) -> Step | None:
     """None: one placement is enough."""
     return None
+
+
+def longest_wires(device: Sequence[str]) -> float:
+    """Of a placement that will be routed: no limit is known."""
+    return math.inf
 
 
 def pack() -> Step:

@@ -222,6 +222,37 @@ def test_block_rams_are_placed_where_the_first_placement_has_them(
                     "seed 1: place and route", "seed 1: bitstream"]
 
 
+@pytest.mark.parametrize("lengths, routed", [
+    ({1: 99}, 1), ({1: 101, 1001: 100}, 1001), ({1: 101, 1001: 102, 2001: 103}, 2001)])
+def test_a_placement_with_long_wires_is_begun_anew(
+        lengths: dict[int, int], routed: int, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tools, "version", lambda tool: "1")
+    board = load_board("icebreaker")
+    family = load_family(board.family)
+    cases = " ".join(f"{seed}) l={length};;" for seed, length in lengths.items())
+    shell = (f"case $0 in {cases} pack) echo $0 > bit; exit;; esac; "
+             "echo Info: at iteration 1, wirelen = 999; echo Info: at iteration 2, wirelen = $l; "
+             f"echo Info: Routing..; echo $0 >> routed; cp {TOP}.json out")
+    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
+    monkeypatch.setattr(family, "place",
+                        lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
+    monkeypatch.setattr(family, "pack", lambda: Step("packer", ("pack",), "bit"))
+    monkeypatch.setattr(family, "longest_wires", lambda device: 100)
+    synthesized = tmp_path / "synthesis"
+    synthesized.mkdir()
+    (synthesized / f"{TOP}.json").write_text("netlist")
+    seen: list[str] = []
+    folder = build_module._place_all(board, family, TINY, synthesized, {f"{TOP}.pcf": ""}, 12, 1,
+                                     seen.append)[1]
+    assert (folder / "routed").read_text().split()[-1] == str(routed)
+    assert (folder / "out").read_text() == "netlist" and not (folder / f"{TOP}.json").exists()
+    again = [text for text in seen if "placed anew" in text]
+    assert again == [f"seed 1: wires of {length}, more than 100: placed anew"
+                     for seed, length in lengths.items() if seed != routed]
+
+
 def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path))
