@@ -55,7 +55,7 @@ SITES_85F = tuple(
     for y in (10, 34, 58))
 
 # Wires that the 85F has room for. Placements of ``large`` with 537,000, 539,000 and 575,000 were
-# routed in 25 to 38 minutes; of one with 597,000 two in five connections were open after 57.
+# routed in 25 to 40 minutes; of one with 597,000 two in five connections were open after 57.
 ROUTED_85F = 590_000
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
@@ -123,8 +123,8 @@ def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorCo
 def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
     """Whether wires run out before blocks.
 
-    A packed block feeds four times the wires of a plain one; with the vector unit the requantizer's
-    blocks pull all others to where it is.
+    A packed block feeds four times the wires of a plain one. With the vector unit the array's wires
+    are 2.7 times as long unless its lanes have sites.
     """
     return (config.packed_multipliers or config.vector_unit) and "--85k" in device
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
 from kaniwa.sim.serial_config import SERIAL
 
+PlaceAll = Callable[[str, int, Callable[[str], None]], dict[int, Path]]
 TINY = dataclasses.replace(
     SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0, parameter_records=16,
     memory_bytes=1024, elementwise=False, max_pool=False, depthwise=False, counters=False)
@@ -167,35 +169,42 @@ def test_a_tool_that_fails_is_quoted(tmp_path: Path) -> None:
         build_module._run("yosys", ["true"], tmp_path, "out", seen.append)
 
 
-def test_a_seed_that_fails_stops_the_others(tmp_path: Path,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def place_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlaceAll:
+    """Place a netlist's text for seeds of an iCEBreaker, with a cache in ``tmp_path``."""
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})   # all at a time
     monkeypatch.setattr(tools, "version", lambda tool: "1")
     board = load_board("icebreaker")
-    family = load_family(board.family)
+    synthesized = tmp_path / "synthesis"
+    synthesized.mkdir()
+
+    def place(netlist: str, seeds: int, progress: Callable[[str], None]) -> dict[int, Path]:
+        (synthesized / f"{TOP}.json").write_text(netlist)
+        return build_module._place_all(board, load_family(board.family), TINY, synthesized,
+                                       {f"{TOP}.pcf": ""}, 12, seeds, progress)
+
+    return place
+
+
+def test_a_seed_that_fails_stops_the_others(tmp_path: Path, place_all: PlaceAll,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})   # all at a time
+    family = load_family("ice40")
     ready = tmp_path / "ready"
     shell = (f"if [ $0 = 2 ]; then until test -e {ready}; do echo wait; done; exit 3; fi; "
              f"touch {ready}; while true; do echo Info: Routing; done")
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
     monkeypatch.setattr(family, "place",
                         lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
-    synthesized = tmp_path / "synthesis"
-    synthesized.mkdir()
-    (synthesized / f"{TOP}.json").write_text("")
     with pytest.raises(BuildError, match="^tool failed: exit status 3$"):
-        build_module._place_all(board, family, TINY, synthesized, {f"{TOP}.pcf": ""}, 12, 3,
-                                lambda text: None)
+        place_all("", 3, lambda text: None)
     assert list((tmp_path / "cache" / "bitstreams").iterdir()) == []
 
 
 def test_block_rams_are_placed_where_the_first_placement_has_them(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tools, "version", lambda tool: "1")
+        tmp_path: Path, place_all: PlaceAll, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", "$0"])
-    board = load_board("icebreaker")
-    family = load_family(board.family)
+    family = load_family("ice40")
     netlist = {"modules": {TOP: {"cells": {
         "ram": {"type": "SB_RAM40_4K", "attributes": {}},
         "lut": {"type": "SB_LUT4", "attributes": {}}}}}}
@@ -208,15 +217,11 @@ def test_block_rams_are_placed_where_the_first_placement_has_them(
     monkeypatch.setattr(family, "first_place", lambda device, config, mhz, seed: first)
     monkeypatch.setattr(family, "place", lambda device, mhz, seed: last)
     monkeypatch.setattr(family, "pack", lambda: Step("packer", ("touch bit",), "bit"))
-    synthesized = tmp_path / "synthesis"
-    synthesized.mkdir()
-    (synthesized / f"{TOP}.json").write_text(json.dumps(netlist))
     seen: list[str] = []
-    folder = build_module._place_all(board, family, TINY, synthesized, {f"{TOP}.pcf": ""}, 12, 1,
-                                     seen.append)[1]
+    folder = place_all(json.dumps(netlist), 1, seen.append)[1]
     given = json.loads((folder / "out").read_text())["modules"][TOP]["cells"]
     assert given["ram"]["attributes"] == {"BEL": "X1/Y2"} and not given["lut"]["attributes"]
-    assert json.loads((synthesized / f"{TOP}.json").read_text()) == netlist
+    assert json.loads((tmp_path / "synthesis" / f"{TOP}.json").read_text()) == netlist
     assert not (folder / "placed.json").exists()
     assert seen == ["seed 1: first placement, for the sites of block RAMs",
                     "seed 1: place and route", "seed 1: bitstream"]
@@ -225,12 +230,9 @@ def test_block_rams_are_placed_where_the_first_placement_has_them(
 @pytest.mark.parametrize("lengths, routed", [
     ({1: 99}, 1), ({1: 101, 1001: 100}, 1001), ({1: 101, 1001: 102, 2001: 103}, 2001)])
 def test_a_placement_with_long_wires_is_begun_anew(
-        lengths: dict[int, int], routed: int, tmp_path: Path,
+        lengths: dict[int, int], routed: int, place_all: PlaceAll,
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tools, "version", lambda tool: "1")
-    board = load_board("icebreaker")
-    family = load_family(board.family)
+    family = load_family("ice40")
     cases = " ".join(f"{seed}) l={length};;" for seed, length in lengths.items())
     shell = (f"case $0 in {cases} pack) echo $0 > bit; exit;; esac; "
              "echo Info: at iteration 1, wirelen = 999; echo Info: at iteration 2, wirelen = $l; "
@@ -240,12 +242,8 @@ def test_a_placement_with_long_wires_is_begun_anew(
                         lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
     monkeypatch.setattr(family, "pack", lambda: Step("packer", ("pack",), "bit"))
     monkeypatch.setattr(family, "longest_wires", lambda device: 100)
-    synthesized = tmp_path / "synthesis"
-    synthesized.mkdir()
-    (synthesized / f"{TOP}.json").write_text("netlist")
     seen: list[str] = []
-    folder = build_module._place_all(board, family, TINY, synthesized, {f"{TOP}.pcf": ""}, 12, 1,
-                                     seen.append)[1]
+    folder = place_all("netlist", 1, seen.append)[1]
     assert (folder / "routed").read_text().split()[-1] == str(routed)
     assert (folder / "out").read_text() == "netlist" and not (folder / f"{TOP}.json").exists()
     again = [text for text in seen if "placed anew" in text]
