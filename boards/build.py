@@ -23,14 +23,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from amaranth import Elaboratable
 
-from kaniwa.boards import fanout, multiplier_sites, tools
+from kaniwa.boards import fanout, memory_sites, multiplier_sites, tools
 from kaniwa.boards.board import Board
 from kaniwa.boards.family import Family, Step, load_family
-from kaniwa.boards.memory_sites import keep_sites
 from kaniwa.boards.timing import Timing, read_timing
 from kaniwa.boards.utilization import Netlist, mark_commands
 from kaniwa.config import AcceleratorConfig
@@ -160,9 +160,8 @@ def _forget_sources(netlist: dict[str, Any]) -> None:
 
 
 def _synthesis_key(board: Board, family: Family, source: str, script: str) -> str:
-    changes = (fanout, multiplier_sites, sys.modules[family.arrange.__module__])
     return _digest([source, script, tools.version("yosys"), *board.device,
-                    *(Path(str(module.__file__)).read_text() for module in changes)])
+                    *_texts(fanout, multiplier_sites, sys.modules[family.arrange.__module__])])
 
 
 def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesized: Path,
@@ -174,15 +173,17 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
     """
     stopped = threading.Event()
     netlist = _digest([(synthesized / f"{TOP}.json").read_text()])
+    longest = family.longest_wires(board.device)
+    count = STARTS if longest < math.inf else 1
     with ThreadPoolExecutor(min(seeds, len(os.sched_getaffinity(0)))) as pool:
         running = {}
         for seed in range(1, seeds + 1):
             starts = [(family.first_place(board.device, config, mhz, start),
                        family.place(board.device, mhz, start))
-                      for start in range(seed, seed + STARTS * STRIDE, STRIDE)]
+                      for start in range(seed, seed + count * STRIDE, STRIDE)]
             running[seed] = pool.submit(
-                _place, family, synthesized, netlist, files, starts,
-                family.longest_wires(board.device), _Watch(seed, stopped, progress))
+                _place, family, synthesized, netlist, files, starts, longest,
+                _Watch(seed, stopped, progress))
         try:
             wait(running.values(), return_when=FIRST_EXCEPTION)
             return {seed: future.result() for seed, future in running.items() if future.done()}
@@ -201,10 +202,9 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
     """
     pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
-    first, step = starts[0]
-    key = _digest([netlist, files[constraints], longest, *(first.arguments if first else ()),
-                   *step.arguments, *pack.arguments, tools.version(step.tool),
-                   tools.version(pack.tool)])
+    steps = [step for start in starts for step in start if step] + [pack]
+    commands = [(*step.arguments, tools.version(step.tool)) for step in steps]
+    key = _digest([netlist, files[constraints], longest, commands, *_texts(memory_sites)])
 
     def run(step: Step, folder: Path) -> None:
         _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
@@ -238,8 +238,9 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
 def _keep_sites(design: Path, placed: Path, family: Family) -> None:
     """Fix the block RAMs of a netlist where a placement of it has them; remove the placement."""
     netlist = json.loads(design.read_text())
-    keep_sites(netlist["modules"][TOP], json.loads(placed.read_text())["modules"][TOP],
-               {cell for cell, taken in family.cells.items() if "bram" in taken})
+    memory_sites.keep_sites(
+        netlist["modules"][TOP], json.loads(placed.read_text())["modules"][TOP],
+        {cell for cell, taken in family.cells.items() if "bram" in taken})
     design.unlink()   # it is a link to what synthesis made
     design.write_text(json.dumps(netlist))
     placed.unlink()
@@ -327,6 +328,11 @@ def _building(parent: Path, name: str) -> Iterator[Path]:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _texts(*modules: ModuleType) -> list[str]:
+    """What is written in modules that change netlists: part of the key of what comes of it."""
+    return [Path(str(module.__file__)).read_text() for module in modules]
 
 
 def _digest(parts: Iterable[Any]) -> str:

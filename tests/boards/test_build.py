@@ -251,6 +251,20 @@ def test_a_placement_with_long_wires_is_begun_anew(
                      for seed, length in lengths.items() if seed != routed]
 
 
+def test_a_placement_is_made_anew_where_its_later_starts_would_be_others(
+        place_all: PlaceAll, monkeypatch: pytest.MonkeyPatch) -> None:
+    family = load_family("ice40")
+    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", "touch out"])
+    monkeypatch.setattr(family, "place",
+                        lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
+    monkeypatch.setattr(family, "pack", lambda: Step("packer", (), "out"))
+    monkeypatch.setattr(family, "longest_wires", lambda device: 100)
+    folder = place_all("netlist", 1, lambda text: None)[1]
+    assert place_all("netlist", 1, lambda text: None)[1] == folder
+    monkeypatch.setattr(build_module, "STRIDE", 500)
+    assert place_all("netlist", 1, lambda text: None)[1] != folder
+
+
 def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path))
