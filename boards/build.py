@@ -28,7 +28,7 @@ from typing import Any
 
 from amaranth import Elaboratable
 
-from kaniwa.boards import fanout, memory_sites, multiplier_sites, tools
+from kaniwa.boards import block_sites, fanout, multiplier_sites, tools
 from kaniwa.boards.board import Board
 from kaniwa.boards.family import Family, Step, load_family
 from kaniwa.boards.timing import Timing, read_timing
@@ -204,7 +204,7 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
     constraints = f"{TOP}.{family.constraints}"
     steps = [step for start in starts for step in start if step] + [pack]
     commands = [(*step.arguments, tools.version(step.tool)) for step in steps]
-    key = _digest([netlist, files[constraints], longest, commands, *_texts(memory_sites)])
+    key = _digest([netlist, files[constraints], longest, commands, *_texts(block_sites)])
 
     def run(step: Step, folder: Path) -> None:
         _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
@@ -217,7 +217,7 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
             watch.longest = math.inf if step is starts[-1][1] else longest
             os.link(synthesized / design.name, design)
             if first:
-                watch.say("first placement, for the sites of block RAMs")
+                watch.say("first placement, for the sites of blocks")
                 run(first, folder)
                 _keep_sites(design, folder / first.output, family)
             watch.say("place and route")
@@ -236,11 +236,11 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
 
 
 def _keep_sites(design: Path, placed: Path, family: Family) -> None:
-    """Fix the block RAMs of a netlist where a placement of it has them; remove the placement."""
+    """Fix blocks of a netlist where a placement of it has them; remove the placement."""
     netlist = json.loads(design.read_text())
-    memory_sites.keep_sites(
+    block_sites.keep_sites(
         netlist["modules"][TOP], json.loads(placed.read_text())["modules"][TOP],
-        {cell for cell, taken in family.cells.items() if "bram" in taken})
+        {cell for cell, taken in family.cells.items() if taken.keys() & {"bram", "dsp"}})
     design.unlink()   # it is a link to what synthesis made
     design.write_text(json.dumps(netlist))
     placed.unlink()

@@ -131,7 +131,7 @@ def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
 
 def first_place(device: Sequence[str], config: AcceleratorConfig, mhz: float,
                 seed: int) -> Step | None:
-    """Sites of block RAMs, where wires are what the device runs out of."""
+    """Sites of blocks, where wires are what the device runs out of."""
     if not _fills_wires(device, config):
         return None
     return Step("nextpnr-ecp5", (

@@ -61,7 +61,7 @@ class Family(Protocol):
 
     def first_place(self, device: Sequence[str], config: AcceleratorConfig, mhz: float,
                     seed: int) -> Step | None:
-        """A placement before ``place``, for the sites of block RAMs; None if it needs none."""
+        """A placement before ``place``, for the sites of blocks; None where it needs none."""
         ...
 
     def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...

@@ -44,19 +44,22 @@ class VectorShare(Component):
             self.blocks.select.eq(self.active), self.blocks.a.eq(unit.block_a),
             self.blocks.b.eq(unit.block_b), unit.block_p.eq(self.blocks.p),
         ]
+        # A flip-flop of its own beside the ports; the first request comes later than it is set.
+        turn = Signal()
+        m.d.sync += turn.eq(self.active)
         for mine, passed, port in ((unit.read, self.operand, self.read),
                                    (unit.write, self.results, self.write)):
             m.d.comb += [
-                port.request.valid.eq(Mux(self.active, mine.request.valid, passed.request.valid)),
-                mine.request.ready.eq(port.request.ready & self.active),
-                passed.request.ready.eq(port.request.ready & ~self.active),
-                port.request.payload.eq(Mux(self.active, mine.request.payload,
+                port.request.valid.eq(Mux(turn, mine.request.valid, passed.request.valid)),
+                mine.request.ready.eq(port.request.ready & turn),
+                passed.request.ready.eq(port.request.ready & ~turn),
+                port.request.payload.eq(Mux(turn, mine.request.payload,
                                             passed.request.payload)),
             ]
         m.d.comb += [
-            unit.read.response.valid.eq(self.read.response.valid & self.active),
+            unit.read.response.valid.eq(self.read.response.valid & turn),
             unit.read.response.payload.eq(self.read.response.payload),
-            self.operand.response.valid.eq(self.read.response.valid & ~self.active),
+            self.operand.response.valid.eq(self.read.response.valid & ~turn),
             self.operand.response.payload.eq(self.read.response.payload),
         ]
         return m

@@ -201,12 +201,13 @@ def test_a_seed_that_fails_stops_the_others(tmp_path: Path, place_all: PlaceAll,
     assert list((tmp_path / "cache" / "bitstreams").iterdir()) == []
 
 
-def test_block_rams_are_placed_where_the_first_placement_has_them(
+def test_blocks_are_placed_where_the_first_placement_has_them(
         tmp_path: Path, place_all: PlaceAll, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", "$0"])
     family = load_family("ice40")
     netlist = {"modules": {TOP: {"cells": {
         "ram": {"type": "SB_RAM40_4K", "attributes": {}},
+        "mac": {"type": "SB_MAC16", "attributes": {}},
         "lut": {"type": "SB_LUT4", "attributes": {}}}}}}
     placed = json.loads(json.dumps(netlist))
     for cell in placed["modules"][TOP]["cells"].values():
@@ -220,10 +221,11 @@ def test_block_rams_are_placed_where_the_first_placement_has_them(
     seen: list[str] = []
     folder = place_all(json.dumps(netlist), 1, seen.append)[1]
     given = json.loads((folder / "out").read_text())["modules"][TOP]["cells"]
-    assert given["ram"]["attributes"] == {"BEL": "X1/Y2"} and not given["lut"]["attributes"]
+    assert {name: cell["attributes"] for name, cell in given.items()} == {
+        "ram": {"BEL": "X1/Y2"}, "mac": {"BEL": "X1/Y2"}, "lut": {}}
     assert json.loads((tmp_path / "synthesis" / f"{TOP}.json").read_text()) == netlist
     assert not (folder / "placed.json").exists()
-    assert seen == ["seed 1: first placement, for the sites of block RAMs",
+    assert seen == ["seed 1: first placement, for the sites of blocks",
                     "seed 1: place and route", "seed 1: bitstream"]
 
 

@@ -1,10 +1,10 @@
-"""Sites of block RAMs, taken from another placement of the same netlist."""
+"""Sites of blocks, taken from another placement of the same netlist."""
 
 from typing import Any
 
 import pytest
 
-from kaniwa.boards.memory_sites import keep_sites
+from kaniwa.boards.block_sites import keep_sites
 from kaniwa.errors import BuildError
 
 

@@ -1,9 +1,10 @@
-"""Gives block RAMs the sites that another placement found for them, before place-and-route.
+"""Gives blocks the sites that another placement found for them, before place-and-route.
 
 A placer that minds timing solves for all cells at once, as if each lay between its neighbors, and
-then moves blocks to sites, one by one; where most sites are taken they end far from what they
-serve. An electrostatic placer spreads blocks and logic together, with shorter wires, but knows no
-timing. So the one chooses the sites of the blocks, and the other places the logic around them.
+then moves block RAMs and multipliers to sites, one by one; where most sites are taken they end far
+from what they serve. An electrostatic placer spreads blocks and logic together, with shorter wires,
+but knows no timing. So the one chooses the sites of the blocks, and the other places the logic
+around them.
 """
 
 from __future__ import annotations
