@@ -219,7 +219,7 @@ def same_batch(graph: Graph, op: Op) -> str | None:
 
 
 def short_sums(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: sums of at most 32 products, 22 R columns, a multiple of R."""
+    """With a vector unit of R lanes: sums of at most 384 products, a multiple of R columns."""
     return None      # what R is, ``lower`` knows
 
 
