@@ -280,7 +280,7 @@ def one_sequence(graph: Graph, op: Op) -> str | None:
 
 
 def short_gates(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: 8 R cells at most; a cell state of scale 2^-15 to 2^-10."""
+    """With a vector unit of R lanes: 32 R cells at most; a cell state of scale 2^-15 to 2^-10."""
     return None      # what R is, ``lower`` knows
 
 

@@ -13,7 +13,7 @@ from kaniwa.vector.builder import Builder, Operand, Register
 from kaniwa.vector.isa import Function, Shift
 
 __all__ = ["rescale", "reciprocal", "inverse_square_root", "numbers_16", "logistic_16",
-           "tanh_16", "sigmoid_16", "LOGISTIC_16", "TANH_16"]
+           "tanh_16", "sigmoid_16", "LOGISTIC_16", "TANH_16", "Numbers16", "Spare"]
 
 SQRT_HALF = 1518500250   # in Q0.31
 ONE_16 = 32767           # of Q0.15
@@ -109,10 +109,15 @@ class Numbers16:
     intercept: Register
 
 
-def numbers_16(k: Builder, fraction_bits: int, bits: int = 16) -> Numbers16:
-    """Sets the scalars, for arguments with 9 to 14 ``fraction_bits``."""
-    numbers = Numbers16(fraction_bits, bits, k.scalar(), k.scalar(), k.scalar())
-    k.constant(numbers.start, (1 << 12) - (1 << 15 - fraction_bits))
+def numbers_16(k: Builder, fraction_bits: int, bits: int = 16,
+               like: Numbers16 | None = None) -> Numbers16:
+    """Sets the scalars, for arguments with 9 to 14 ``fraction_bits``; what is the same for all is
+    that of ``like``."""
+    start = k.scalar()
+    k.constant(start, (1 << 12) - (1 << 15 - fraction_bits))
+    if like is not None:
+        return Numbers16(fraction_bits, bits, start, like.half, like.intercept)
+    numbers = Numbers16(fraction_bits, bits, start, k.scalar(), k.scalar())
     k.constant(numbers.half, 1 << 14)
     k.constant(numbers.intercept, INTERCEPT_16)
     return numbers

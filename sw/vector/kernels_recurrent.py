@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Register
-from kaniwa.vector.fixedpoint import LOGISTIC_16, TANH_16, numbers_16, sigmoid_16, tanh_16
+from kaniwa.vector.fixedpoint import (
+    LOGISTIC_16,
+    TANH_16,
+    Spare,
+    logistic_16,
+    numbers_16,
+    rescale,
+    sigmoid_16,
+    tanh_16,
+)
 from kaniwa.vector.isa import Shift, Width
 from kaniwa.vector.kernels import Rescaling, Scaling, table_words
 
@@ -18,6 +27,7 @@ __all__ = ["GATES", "LstmCell", "LstmPlaces", "gate_pitch", "gates_bytes", "lstm
 # Of each gate, the function: those of input, forget, output and cell.
 FUNCTIONS = (LOGISTIC_16, LOGISTIC_16, LOGISTIC_16, TANH_16)
 GATES = len(FUNCTIONS)
+INPUT, FORGET, OUTPUT, CELL = range(GATES)
 
 
 @dataclass(frozen=True)
@@ -72,15 +82,23 @@ def row_pitch(config: AcceleratorConfig, count: int) -> int:
 
 
 def gates_bytes(config: AcceleratorConfig, count: int) -> int:
-    """Of int32 [GATES, P], with what a load of whole groups reads behind it."""
+    """Of int32 [GATES, P], with what a load of whole groups reads behind it; 0 where gates stay in
+    registers."""
+    if not _together(config, count):
+        return 0
     return 4 * ((GATES - 1) * gate_pitch(config, count) + row_pitch(config, count))
+
+
+def _together(config: AcceleratorConfig, count: int) -> bool:
+    """Whether a register holds all gates of as many cells."""
+    return GATES * gate_pitch(config, count) <= Builder(config).limit
 
 
 def why_no_lstm(config: AcceleratorConfig, cell: LstmCell) -> str | None:
     """What the unit cannot do of a cell, or None."""
-    most = Builder(config).limit // GATES
-    if gate_pitch(config, cell.count) > most:
-        return f"{cell.count} cells are more than the {most} of which a register holds all gates"
+    most = Builder(config).limit
+    if cell.count > most:
+        return f"{cell.count} cells are more than the {most} elements of a register"
     if not -15 <= cell.power <= -10:
         return f"a cell state of scale 2^{cell.power}; 2^-15 to 2^-10 are supported"
     wrong = next((shift for _, shift in (*cell.inputs, *cell.recurrent, cell.hidden.scaling)
@@ -90,7 +108,10 @@ def why_no_lstm(config: AcceleratorConfig, cell: LstmCell) -> str | None:
 
 def lstm_table(config: AcceleratorConfig, cell: LstmCell) -> bytes:
     """Words for each element of the gates: multipliers, left shifts and right shifts of the sums
-    of the input, then those of the hidden state, then what ``sigmoid_16`` wants to know."""
+    of the input, then those of the hidden state, then what ``sigmoid_16`` wants to know. None where
+    gates come one by one: they are the same for a whole gate."""
+    if not _together(config, cell.count):
+        return b""
     pitch = gate_pitch(config, cell.count)
     columns = [column for scalings in (cell.inputs, cell.recurrent) for column in (
         [multiplier for multiplier, _ in scalings], [max(shift, 0) for _, shift in scalings],
@@ -111,56 +132,115 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     if problem is not None:
         raise ProgramError(problem)
     k = Builder(config)
-    pitch = gate_pitch(config, cell.count)
-    state = k.vector()
-    scales = [(k.vector(), k.vector(), k.vector()) for _ in range(2)]
-    kinds = k.vector(), k.vector(), k.vector()
-    of_gates, of_state = numbers_16(k, 12, 17), numbers_16(k, -1 - cell.power)
-    table, before = k.pointer(places.table), k.pointer(places.before)
-    k.length(GATES * pitch)
-    for register in (*scales[0], *scales[1], *kinds):
-        k.load(register, table, Width.INT32, 4 * GATES * pitch)
+    state, value, result = k.vector(), k.vector(), k.vector()
+    spare = (k.vector(), k.vector(), k.vector(), k.vector())
+    kind = _Together if _together(config, cell.count) else _OneByOne
+    gates = kind(k, config, cell, places, value, result, spare)
+    before = k.pointer(places.before)
     k.length(cell.count)
     k.load(state, before, Width.INT16)
-    k.release(table, before)
-    sums, recurrent, hidden, to_cell, rows = (k.pointer(address) for address in (
-        places.sums, places.recurrent, places.hidden, places.cell, places.rows))
-    gates = [k.pointer(places.gates + 4 * number * pitch) for number in range(GATES)]
+    k.release(before)
+    hidden, to_cell, rows = (k.pointer(address) for address in (
+        places.hidden, places.cell, places.rows))
     again = k.place
 
-    value, result = k.vector(), k.vector()
-    spare = (k.vector(), k.vector(), k.vector(), k.vector())
-    k.length(GATES * pitch)
-    k.load(value, sums, Width.INT32, 4 * GATES * pitch)
-    _rescale(k, value, scales[0], cell.inputs)
-    _saturate(k, value)
-    k.load(result, recurrent, Width.INT32)
-    _rescale(k, result, scales[1], cell.recurrent)
-    k.add(value, value, result)
-    _saturate(k, value)
-    sigmoid_16(k, result, value, kinds, spare, of_gates)
-    k.store(result, gates[0], Width.INT32)
-
+    gates.compute()
     k.length(cell.count)
-    k.load(result, gates[3], Width.INT32)
-    k.load(value, gates[0], Width.INT32)
-    k.multiply(result, result, value)                     # i * g
+    new = gates.read(CELL, result)
+    k.multiply(result, new, gates.read(INPUT, value))
     k.shift_right(result, result, 30 + cell.power, "away")
-    k.load(value, gates[1], Width.INT32)
-    k.multiply(state, state, value, Shift.AWAY_15)        # f * c
+    k.multiply(state, state, gates.read(FORGET, value), Shift.AWAY_15)
     k.add(state, state, result)
     _saturate(k, state)
     if cell.clip:
         k.minimum(state, state, cell.clip)
         k.maximum(state, state, -cell.clip)
     k.store(state, to_cell, Width.INT16)
-    tanh_16(k, result, state, spare, of_state)
-    k.load(value, gates[2], Width.INT32)
-    k.multiply(result, result, value)
+    tanh_16(k, result, state, spare, gates.of_state)
+    k.multiply(result, result, gates.read(OUTPUT, value))
     cell.hidden.write(k, result)
     k.store(result, hidden, Width.INT8)
     k.store(result, rows, Width.INT8, row_pitch(config, cell.count))
     return k.finish(), again
+
+
+class _Together:
+    """All gates in one register, so that their functions are one: each element has its numbers.
+
+    Here and in ``_OneByOne``: made by the first step only; ``compute`` is part of each step,
+    ``read`` gives a gate in Q0.15, in the register ``into`` or one of its own. ``value``,
+    ``result`` and ``spare`` are overwritten.
+    """
+
+    def __init__(self, k: Builder, config: AcceleratorConfig, cell: LstmCell, places: LstmPlaces,
+                 value: Register, result: Register, spare: Spare) -> None:
+        self._k, self._cell = k, cell
+        self._value, self._result, self._spare = value, result, spare
+        self._pitch = gate_pitch(config, cell.count)
+        self._scales = [(k.vector(), k.vector(), k.vector()) for _ in range(2)]
+        self._kinds = k.vector(), k.vector(), k.vector()
+        self._numbers = numbers_16(k, 12, 17)
+        self.of_state = numbers_16(k, -1 - cell.power)
+        table = k.pointer(places.table)
+        k.length(GATES * self._pitch)
+        for register in (*self._scales[0], *self._scales[1], *self._kinds):
+            k.load(register, table, Width.INT32, 4 * GATES * self._pitch)
+        k.release(table)
+        self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
+        self._gates = [k.pointer(places.gates + 4 * number * self._pitch)
+                       for number in range(GATES)]
+
+    def compute(self) -> None:
+        k, value, result = self._k, self._value, self._result
+        k.length(GATES * self._pitch)
+        k.load(value, self._sums, Width.INT32, 4 * GATES * self._pitch)
+        _rescale(k, value, self._scales[0], self._cell.inputs)
+        _saturate(k, value)
+        k.load(result, self._recurrent, Width.INT32)
+        _rescale(k, result, self._scales[1], self._cell.recurrent)
+        k.add(value, value, result)
+        _saturate(k, value)
+        sigmoid_16(k, result, value, self._kinds, self._spare, self._numbers)
+        k.store(result, self._gates[0], Width.INT32)
+
+    def read(self, gate: int, into: Register) -> Register:
+        self._k.load(into, self._gates[gate], Width.INT32)
+        return into
+
+
+class _OneByOne:
+    """A register for each gate, where one does not hold all."""
+
+    def __init__(self, k: Builder, config: AcceleratorConfig, cell: LstmCell, places: LstmPlaces,
+                 value: Register, result: Register, spare: Spare) -> None:
+        self._k, self._cell = k, cell
+        self._value, self._result, self._spare = value, result, spare
+        self._pitch = gate_pitch(config, cell.count)
+        self._gates = [k.vector() for _ in range(GATES)]
+        of_logistic = numbers_16(k, 12)
+        of_tanh = numbers_16(k, 11, like=of_logistic)     # of Q3.12, for exp(-2|a|)
+        self.of_state = numbers_16(k, -1 - cell.power, like=of_logistic)
+        self._functions = [(logistic_16, of_logistic) if function is LOGISTIC_16 else
+                           (tanh_16, of_tanh) for function in FUNCTIONS]
+        self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
+
+    def compute(self) -> None:
+        k, value, result = self._k, self._value, self._result
+        step = 4 * self._pitch
+        k.length(self._cell.count)
+        for gate, (function, numbers) in enumerate(self._functions):
+            k.load(value, self._sums, Width.INT32, step)
+            rescale(k, value, value, *self._cell.inputs[gate])
+            _saturate(k, value)
+            last = gate == GATES - 1
+            k.load(result, self._recurrent, Width.INT32, -gate * step if last else step)
+            rescale(k, result, result, *self._cell.recurrent[gate])
+            k.add(value, value, result)
+            _saturate(k, value)
+            function(k, self._gates[gate], value, self._spare, numbers)
+
+    def read(self, gate: int, into: Register) -> Register:
+        return self._gates[gate]
 
 
 def _rescale(k: Builder, d: Register, scales: Sequence[Register],

@@ -234,7 +234,7 @@ def test_a_row_too_long_is_refused() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("count, power, clip", [(1, -11, 0), (16, -11, 0), (14, -15, 3000),
-                                                (13, -10, 0)])
+                                                (13, -10, 0), (40, -12, 0), (61, -10, 900)])
 def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
     """What follows the products, from sums of any size on; the state stays in the unit."""
     rng, machine, steps = np.random.default_rng(count), Machine(target), 12
@@ -279,7 +279,7 @@ def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
 def test_an_lstm_that_does_not_fit_is_refused() -> None:
     scaling, places = (1 << 30, 0), LstmPlaces(*(0,) * 8)
     for message, count, shift, power in (
-            ("17 cells are more than the 16 of which a register holds all gates", 17, 0, -11),
+            ("65 cells are more than the 64 elements of a register", 65, 0, -11),
             ("a cell state of scale 2\\^-9; 2\\^-15 to 2\\^-10 are supported", 8, 0, -9),
             ("a rescaling by 2\\^31; 2\\^-31 to 2\\^30 are supported", 8, 31, -11)):
         cell = LstmCell(count, [scaling] * 4, [(1 << 30, shift)] * 4, power, Rescaling(scaling))
