@@ -30,7 +30,7 @@ from amaranth import Elaboratable
 
 from kaniwa.boards import block_sites, fanout, multiplier_sites, tools
 from kaniwa.boards.board import Board
-from kaniwa.boards.family import Family, Step, load_family
+from kaniwa.boards.family import Family, Routable, Step, load_family
 from kaniwa.boards.timing import Timing, read_timing
 from kaniwa.boards.utilization import Netlist, mark_commands
 from kaniwa.config import AcceleratorConfig
@@ -173,8 +173,8 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
     """
     stopped = threading.Event()
     netlist = _digest([(synthesized / f"{TOP}.json").read_text()])
-    longest = family.longest_wires(board.device)
-    count = STARTS if longest < math.inf else 1
+    routable = family.routable(board.device)
+    count = 1 if routable == Routable() else STARTS
     with ThreadPoolExecutor(min(seeds, len(os.sched_getaffinity(0)))) as pool:
         running = {}
         for seed in range(1, seeds + 1):
@@ -182,7 +182,7 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
                        family.place(board.device, mhz, start))
                       for start in range(seed, seed + count * STRIDE, STRIDE)]
             running[seed] = pool.submit(
-                _place, family, synthesized, netlist, files, starts, longest,
+                _place, family, synthesized, netlist, files, starts, routable,
                 _Watch(seed, stopped, progress))
         try:
             wait(running.values(), return_when=FIRST_EXCEPTION)
@@ -194,17 +194,17 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
 
 
 def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, str],
-           starts: Sequence[tuple[Step | None, Step]], longest: float, watch: _Watch) -> Path:
+           starts: Sequence[tuple[Step | None, Step]], routable: Routable, watch: _Watch) -> Path:
     """The folder with the report and the bitstream of a seed; ``netlist`` names what is placed.
 
-    A placement whose wires are longer than ``longest`` is not routed, but begun anew from the next
-    of ``starts``; the last one is routed whatever its wires.
+    A placement that is not ``routable`` is begun anew from the next of ``starts``; the last one is
+    routed whatever it is.
     """
     pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
     steps = [step for start in starts for step in start if step] + [pack]
     commands = [(*step.arguments, tools.version(step.tool)) for step in steps]
-    key = _digest([netlist, files[constraints], longest, commands, *_texts(block_sites)])
+    key = _digest([netlist, files[constraints], routable, commands, *_texts(block_sites)])
 
     def run(step: Step, folder: Path) -> None:
         _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
@@ -214,7 +214,7 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
         design = folder / f"{TOP}.json"
         (folder / constraints).write_text(files[constraints])
         for first, step in starts:
-            watch.longest = math.inf if step is starts[-1][1] else longest
+            watch.routable = Routable() if step is starts[-1][1] else routable
             os.link(synthesized / design.name, design)
             if first:
                 watch.say("first placement, for the sites of blocks")
@@ -224,7 +224,7 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
             try:
                 run(step, folder)
                 break
-            except _LongWires as error:
+            except _NotRoutable as error:
                 watch.say(str(error))
             finally:
                 design.unlink()
@@ -246,20 +246,20 @@ def _keep_sites(design: Path, placed: Path, family: Family) -> None:
     placed.unlink()
 
 
-class _LongWires(Exception):
+class _NotRoutable(Exception):
     """A placement is not worth routing."""
 
 
 class _Watch:
     """Takes the lines of place-and-route and shows its stages.
 
-    It ends the tool by raising BuildError when the build was stopped, _LongWires before routing
-    where the wires are longer than ``longest``.
+    It ends the tool by raising BuildError when the build was stopped, _NotRoutable before routing
+    what is not ``routable``.
     """
 
     def __init__(self, seed: int, stopped: threading.Event, progress: Progress) -> None:
         self._seed, self._stopped, self._progress = seed, stopped, progress
-        self.longest, self._wires = math.inf, 0
+        self.routable, self._wires, self._estimate = Routable(), 0, math.inf
 
     def say(self, text: str) -> None:
         """Show what is done for this seed now."""
@@ -270,11 +270,25 @@ class _Watch:
             raise BuildError(f"seed {self._seed} was stopped")
         if length := re.search(r"wirelen = (\d+)", line):
             self._wires = int(length[1])
+        if clock := re.match(r"Info: Max frequency for clock .*: ([\d.]+) MHz \(.* at ([\d.]+) MHz",
+                             line):
+            self._estimate = min(self._estimate, float(clock[1]) / float(clock[2]))
         stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
-        if stage and stage[1] == "Routing" and self._wires > self.longest:
-            raise _LongWires(f"wires of {self._wires:,}, more than {self.longest:,}: placed anew")
+        if stage and stage[1] == "Routing":
+            self._check()
         if stage:
             self.say(stage[0][6:].strip(". ").lower())
+
+    def _check(self) -> None:
+        """_NotRoutable if the placement that was said is not; the next one has said nothing."""
+        wires, estimate = self._wires, self._estimate
+        self._wires, self._estimate = 0, math.inf
+        if wires > self.routable.longest:
+            raise _NotRoutable(f"wires of {wires:,}, more than {self.routable.longest:,}: "
+                               "placed anew")
+        if estimate * self.routable.gain < 1:
+            raise _NotRoutable(f"{estimate:.0%} of the clock by estimate, and routing reaches "
+                               f"{self.routable.gain:g} times it: placed anew")
 
 
 def _run(tool: str, command: Sequence[str], folder: Path, output: str,

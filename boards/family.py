@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from amaranth import *
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.multiplier import Multiplier
 
-__all__ = ["Family", "Pll", "Step", "load_family"]
+__all__ = ["Family", "Pll", "Routable", "Step", "load_family"]
 
 
 class Pll(Protocol):
@@ -33,6 +34,15 @@ class Step:
     tool: str
     arguments: tuple[str, ...]
     output: str
+
+
+@dataclass(frozen=True)
+class Routable:
+    """Which placements are worth routing: those with wires of at most ``longest``, as nextpnr's
+    placer counts them, whose clock by the estimate is at most ``gain`` times too slow."""
+
+    longest: float = math.inf
+    gain: float = math.inf
 
 
 class Family(Protocol):
@@ -66,8 +76,8 @@ class Family(Protocol):
 
     def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...
 
-    def longest_wires(self, device: Sequence[str]) -> float:
-        """Of a placement that will be routed, as nextpnr's placer counts them."""
+    def routable(self, device: Sequence[str]) -> Routable:
+        """Which placements are worth routing."""
         ...
 
     def pack(self) -> Step: ...

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from amaranth import *
 
-from kaniwa.boards.family import Step
+from kaniwa.boards.family import Routable, Step
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
@@ -105,9 +104,9 @@ def first_place(device: Sequence[str], config: AcceleratorConfig, mhz: float,
     return None
 
 
-def longest_wires(device: Sequence[str]) -> float:
-    """Of a placement that will be routed: no limit is known."""
-    return math.inf
+def routable(device: Sequence[str]) -> Routable:
+    """All placements are routed."""
+    return Routable()
 
 
 def pack() -> Step:

@@ -19,7 +19,7 @@ from kaniwa.boards import build as build_module
 from kaniwa.boards import program, tools
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.build import TOP, build, design_files
-from kaniwa.boards.family import Step, load_family
+from kaniwa.boards.family import Routable, Step, load_family
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
 from kaniwa.sim.serial_config import SERIAL
@@ -229,28 +229,37 @@ def test_blocks_are_placed_where_the_first_placement_has_them(
                     "seed 1: place and route", "seed 1: bitstream"]
 
 
-@pytest.mark.parametrize("lengths, routed", [
-    ({1: 99}, 1), ({1: 101, 1001: 100}, 1001), ({1: 101, 1001: 102, 2001: 103}, 2001)])
-def test_a_placement_with_long_wires_is_begun_anew(
-        lengths: dict[int, int], routed: int, place_all: PlaceAll,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+WIRES = "wires of 101, more than 100"
+CLOCK = "71% of the clock by estimate, and routing reaches 1.4 times it"
+
+
+@pytest.mark.parametrize("placements, routed, reasons", [
+    ({1: (99, 99)}, 1, []), ({1: (101, 99), 1001: (100, 72)}, 1001, [WIRES]),
+    ({1: (99, 71), 1001: (99, 99)}, 1001, [CLOCK]),
+    ({1: (99, 71), 1001: (101, 99), 2001: (999, 1)}, 2001, [CLOCK, WIRES])])
+def test_a_placement_that_is_not_worth_routing_is_begun_anew(
+        placements: dict[int, tuple[int, int]], routed: int, reasons: list[str],
+        place_all: PlaceAll, monkeypatch: pytest.MonkeyPatch) -> None:
     family = load_family("ice40")
-    cases = " ".join(f"{seed}) l={length};;" for seed, length in lengths.items())
+    cases = " ".join(f"{seed}) l={length} c={clock};;"
+                     for seed, (length, clock) in placements.items())
     shell = (f"case $0 in {cases} pack) echo $0 > bit; exit;; esac; "
              "echo Info: at iteration 1, wirelen = 999; echo Info: at iteration 2, wirelen = $l; "
-             f"echo Info: Routing..; echo $0 >> routed; cp {TOP}.json out")
+             "echo \"Info: Max frequency for clock 'a': 99.00 MHz (PASS at 50.00 MHz)\"; "
+             "echo \"Info: Max frequency for clock 'b': $c.00 MHz (FAIL at 100.00 MHz)\"; "
+             f"echo Info: Routing..; echo $0 >> routed; cp {TOP}.json out; echo Info: Routing..")
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
     monkeypatch.setattr(family, "place",
                         lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
     monkeypatch.setattr(family, "pack", lambda: Step("packer", ("pack",), "bit"))
-    monkeypatch.setattr(family, "longest_wires", lambda device: 100)
+    monkeypatch.setattr(family, "routable", lambda device: Routable(100, 1.4))
     seen: list[str] = []
     folder = place_all("netlist", 1, seen.append)[1]
     assert (folder / "routed").read_text().split()[-1] == str(routed)
     assert (folder / "out").read_text() == "netlist" and not (folder / f"{TOP}.json").exists()
     again = [text for text in seen if "placed anew" in text]
-    assert again == [f"seed 1: wires of {length}, more than 100: placed anew"
-                     for seed, length in lengths.items() if seed != routed]
+    assert len(again) == len(reasons)
+    assert all(reason in text for reason, text in zip(reasons, again, strict=True))
 
 
 def test_a_placement_is_made_anew_where_its_later_starts_would_be_others(
@@ -260,7 +269,7 @@ def test_a_placement_is_made_anew_where_its_later_starts_would_be_others(
     monkeypatch.setattr(family, "place",
                         lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
     monkeypatch.setattr(family, "pack", lambda: Step("packer", (), "out"))
-    monkeypatch.setattr(family, "longest_wires", lambda device: 100)
+    monkeypatch.setattr(family, "routable", lambda device: Routable(100))
     folder = place_all("netlist", 1, lambda text: None)[1]
     assert place_all("netlist", 1, lambda text: None)[1] == folder
     monkeypatch.setattr(build_module, "STRIDE", 500)
