@@ -214,13 +214,13 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
         design = folder / f"{TOP}.json"
         (folder / constraints).write_text(files[constraints])
         for first, step in starts:
-            watch.routable = Routable() if step is starts[-1][1] else routable
             os.link(synthesized / design.name, design)
             if first:
                 watch.say("first placement, for the sites of blocks")
                 run(first, folder)
                 _keep_sites(design, folder / first.output, family)
             watch.say("place and route")
+            watch.begin(Routable() if step is starts[-1][1] else routable)
             try:
                 run(step, folder)
                 break
@@ -253,13 +253,17 @@ class _NotRoutable(Exception):
 class _Watch:
     """Takes the lines of place-and-route and shows its stages.
 
-    It ends the tool by raising BuildError when the build was stopped, _NotRoutable before routing
-    what is not ``routable``.
+    It ends the tool by raising BuildError when the build was stopped.
     """
 
     def __init__(self, seed: int, stopped: threading.Event, progress: Progress) -> None:
         self._seed, self._stopped, self._progress = seed, stopped, progress
-        self.routable, self._wires, self._estimate = Routable(), 0, math.inf
+        self.begin(Routable())
+
+    def begin(self, routable: Routable) -> None:
+        """A new placement, which before routing ends with _NotRoutable if it is not ``routable``.
+        """
+        self._routable, self._wires, self._estimate = routable, 0, math.inf
 
     def say(self, text: str) -> None:
         """Show what is done for this seed now."""
@@ -280,15 +284,13 @@ class _Watch:
             self.say(stage[0][6:].strip(". ").lower())
 
     def _check(self) -> None:
-        """_NotRoutable if the placement that was said is not; the next one has said nothing."""
-        wires, estimate = self._wires, self._estimate
-        self._wires, self._estimate = 0, math.inf
-        if wires > self.routable.longest:
-            raise _NotRoutable(f"wires of {wires:,}, more than {self.routable.longest:,}: "
-                               "placed anew")
-        if estimate * self.routable.gain < 1:
-            raise _NotRoutable(f"{estimate:.0%} of the clock by estimate, and routing reaches "
-                               f"{self.routable.gain:g} times it: placed anew")
+        """_NotRoutable if what was said of the placement is not."""
+        longest, gain = self._routable.longest, self._routable.gain
+        if self._wires > longest:
+            raise _NotRoutable(f"wires of {self._wires:,}, more than {longest:,}: placed anew")
+        if self._estimate * gain < 1:
+            raise _NotRoutable(f"{self._estimate:.0%} of the clock by estimate, and routing "
+                               f"reaches {gain:g} times it: placed anew")
 
 
 def _run(tool: str, command: Sequence[str], folder: Path, output: str,

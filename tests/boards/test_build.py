@@ -243,20 +243,24 @@ def test_a_placement_that_is_not_worth_routing_is_begun_anew(
     family = load_family("ice40")
     cases = " ".join(f"{seed}) l={length} c={clock};;"
                      for seed, (length, clock) in placements.items())
-    shell = (f"case $0 in {cases} pack) echo $0 > bit; exit;; esac; "
+    shell = (f"case $0 in {cases} first) l=999 c=1;; pack) echo $0 > bit; exit;; esac; "
              "echo Info: at iteration 1, wirelen = 999; echo Info: at iteration 2, wirelen = $l; "
              "echo \"Info: Max frequency for clock 'a': 99.00 MHz (PASS at 50.00 MHz)\"; "
              "echo \"Info: Max frequency for clock 'b': $c.00 MHz (FAIL at 100.00 MHz)\"; "
+             f"if [ $0 = first ]; then cp {TOP}.json placed.json; exit; fi; "
              f"echo Info: Routing..; echo $0 >> routed; cp {TOP}.json out; echo Info: Routing..")
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
+    monkeypatch.setattr(family, "first_place", lambda device, config, mhz, seed:
+                        Step("first", ("first",), "placed.json"))
     monkeypatch.setattr(family, "place",
                         lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
     monkeypatch.setattr(family, "pack", lambda: Step("packer", ("pack",), "bit"))
     monkeypatch.setattr(family, "routable", lambda device: Routable(100, 1.4))
     seen: list[str] = []
-    folder = place_all("netlist", 1, seen.append)[1]
+    netlist = json.dumps({"modules": {TOP: {"cells": {}}}})
+    folder = place_all(netlist, 1, seen.append)[1]
     assert (folder / "routed").read_text().split()[-1] == str(routed)
-    assert (folder / "out").read_text() == "netlist" and not (folder / f"{TOP}.json").exists()
+    assert (folder / "out").read_text() == netlist and not (folder / f"{TOP}.json").exists()
     again = [text for text in seen if "placed anew" in text]
     assert len(again) == len(reasons)
     assert all(reason in text for reason, text in zip(reasons, again, strict=True))
