@@ -15,8 +15,8 @@ from kaniwa.passes.vector import VECTOR_KINDS
 __all__ = ["allocate", "Buffer", "pack"]
 
 KIB = 1024
-# Kinds without multiplications by weights.
-DISPENSABLE = (BROADCAST, "MEAN", "TRANSPOSE", *VECTOR_KINDS)
+# Kinds without multiplications by weights, and cells, whose weights take four times their memory.
+DISPENSABLE = (BROADCAST, "MEAN", "TRANSPOSE", *VECTOR_KINDS, "UNIDIRECTIONAL_SEQUENCE_LSTM")
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ def test_every_tensor_of_a_materialized_lstm_is_there() -> None:
 
 @pytest.mark.parametrize("changes, message", [
     ({"count": 257}, "257 cells are more than the 256 elements of a register"),
+    ({"count": 110}, "needs 2[0-9]{2} KiB .* target 'base_vector' has 224 KiB on chip"),
     ({"batch": 2}, "runs 2 sequences at once; export it with a batch of 1"),
     ({"power": -9}, "a cell state of scale 2\\^-9; 2\\^-15 to 2\\^-10 are supported"),
     ({"extra": PEEPHOLES["input"]}, "it has peepholes; export it without"),
