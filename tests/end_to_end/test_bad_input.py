@@ -202,11 +202,17 @@ def test_missing_compiler_is_named(folder: Path, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1 and "C++ compiler" in done.stderr
 
 
+def _interruptible() -> None:
+    """A shell's background job ignores SIGINT, and so does what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupt_ends_in_one_line(folder: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*KANIWA, "run", "resnet.tflite", "--device", "sim", "--input", "good.npz"],
         cwd=folder, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-        env={**os.environ, "KANIWA_CACHE": str(tmp_path / "cache")})
+        env={**os.environ, "KANIWA_CACHE": str(tmp_path / "cache")},
+        preexec_fn=_interruptible)
     deadline = time.monotonic() + 60
     while not (tmp_path / "cache").exists() and time.monotonic() < deadline:
         assert process.poll() is None
