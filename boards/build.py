@@ -261,8 +261,7 @@ class _Watch:
         self.begin(Routable())
 
     def begin(self, routable: Routable) -> None:
-        """A new placement, which before routing ends with _NotRoutable if it is not ``routable``.
-        """
+        """A new placement, which ends with _NotRoutable if it is not ``routable``."""
         self._routable, self._wires, self._estimate = routable, 0, math.inf
 
     def say(self, text: str) -> None:
@@ -277,6 +276,8 @@ class _Watch:
         if clock := re.match(r"Info: Max frequency for clock .*: ([\d.]+) MHz \(.* at ([\d.]+) MHz",
                              line):
             self._estimate = min(self._estimate, float(clock[1]) / float(clock[2]))
+        if attempts := re.match(r"Info: +(\d+) \|", line):
+            self._check_attempts(int(attempts[1]))
         stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
         if stage and stage[1] == "Routing":
             self._check()
@@ -291,6 +292,11 @@ class _Watch:
         if self._estimate * gain < 1:
             raise _NotRoutable(f"{self._estimate:.0%} of the clock by estimate, and routing "
                                f"reaches {gain:g} times it: placed anew")
+
+    def _check_attempts(self, attempts: int) -> None:
+        most = self._routable.attempts
+        if attempts > most:
+            raise _NotRoutable(f"not routed after {most:,} attempts: placed anew")
 
 
 def _run(tool: str, command: Sequence[str], folder: Path, output: str,

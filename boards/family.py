@@ -39,10 +39,12 @@ class Step:
 @dataclass(frozen=True)
 class Routable:
     """Which placements are worth routing: those with wires of at most ``longest``, as nextpnr's
-    placer counts them, whose clock by the estimate is at most ``gain`` times too slow."""
+    placer counts them, whose clock by the estimate is at most ``gain`` times too slow; and how many
+    ``attempts`` at connections routing may take."""
 
     longest: float = math.inf
     gain: float = math.inf
+    attempts: float = math.inf
 
 
 class Family(Protocol):

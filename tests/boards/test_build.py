@@ -231,31 +231,34 @@ def test_blocks_are_placed_where_the_first_placement_has_them(
 
 WIRES = "wires of 101, more than 100"
 CLOCK = "71% of the clock by estimate, and routing reaches 1.4 times it"
+ATTEMPTS = "not routed after 5,000 attempts"
 
 
 @pytest.mark.parametrize("placements, routed, reasons", [
-    ({1: (99, 99)}, 1, []), ({1: (101, 99), 1001: (100, 72)}, 1001, [WIRES]),
-    ({1: (99, 71), 1001: (99, 99)}, 1001, [CLOCK]),
-    ({1: (99, 71), 1001: (101, 99), 2001: (999, 1)}, 2001, [CLOCK, WIRES])])
+    ({1: (99, 99, 0)}, 1, []), ({1: (101, 99, 0), 1001: (100, 72, 5000)}, 1001, [WIRES]),
+    ({1: (99, 71, 0), 1001: (99, 99, 0)}, 1001, [CLOCK]),
+    ({1: (99, 99, 6000), 1001: (99, 99, 0)}, 1001, [ATTEMPTS]),
+    ({1: (99, 71, 0), 1001: (101, 99, 0), 2001: (999, 1, 6000)}, 2001, [CLOCK, WIRES])])
 def test_a_placement_that_is_not_worth_routing_is_begun_anew(
-        placements: dict[int, tuple[int, int]], routed: int, reasons: list[str],
+        placements: dict[int, tuple[int, int, int]], routed: int, reasons: list[str],
         place_all: PlaceAll, monkeypatch: pytest.MonkeyPatch) -> None:
     family = load_family("ice40")
-    cases = " ".join(f"{seed}) l={length} c={clock};;"
-                     for seed, (length, clock) in placements.items())
+    cases = " ".join(f"{seed}) l={length} c={clock} a={attempts};;"
+                     for seed, (length, clock, attempts) in placements.items())
     shell = (f"case $0 in {cases} first) l=999 c=1;; pack) echo $0 > bit; exit;; esac; "
              "echo Info: at iteration 1, wirelen = 999; echo Info: at iteration 2, wirelen = $l; "
              "echo \"Info: Max frequency for clock 'a': 99.00 MHz (PASS at 50.00 MHz)\"; "
              "echo \"Info: Max frequency for clock 'b': $c.00 MHz (FAIL at 100.00 MHz)\"; "
              f"if [ $0 = first ]; then cp {TOP}.json placed.json; exit; fi; "
-             f"echo Info: Routing..; echo $0 >> routed; cp {TOP}.json out; echo Info: Routing..")
+             "echo Info: Routing..; echo \"Info:    $a |  12  34 |  4  5 | 6| 7.1  8.2|\"; "
+             f"echo $0 >> routed; cp {TOP}.json out; echo Info: Routing..")
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
     monkeypatch.setattr(family, "first_place", lambda device, config, mhz, seed:
                         Step("first", ("first",), "placed.json"))
     monkeypatch.setattr(family, "place",
                         lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
     monkeypatch.setattr(family, "pack", lambda: Step("packer", ("pack",), "bit"))
-    monkeypatch.setattr(family, "routable", lambda device: Routable(100, 1.4))
+    monkeypatch.setattr(family, "routable", lambda device: Routable(100, 1.4, 5000))
     seen: list[str] = []
     netlist = json.dumps({"modules": {TOP: {"cells": {}}}})
     folder = place_all(netlist, 1, seen.append)[1]
