@@ -43,18 +43,21 @@ __all__ = ["Bitstream", "Progress", "build", "design_files"]
 TOP = "top"
 # Placements that are begun for a seed, and what their own seeds differ by: more than users ask for.
 STARTS, STRIDE = 3, 1000
+START = "start"   # file with the one that was routed
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Bitstream:
-    """A built bitstream. ``timings``: by seed. ``counts``: what each block takes, by kind."""
+    """A built bitstream. ``timings``: by seed. ``starts``: nextpnr's own seed for each, another one
+    where placement was begun anew. ``counts``: what each block takes, by kind."""
 
     board: Board
     target: str
     config: AcceleratorConfig
     target_mhz: float
     timings: Mapping[int, Timing]
+    starts: Mapping[int, int]
     best_seed: int
     counts: Mapping[str, Mapping[str, int]]
     totals: Mapping[str, int]
@@ -97,6 +100,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     placed = _place_all(board, family, config, synthesized, files, mhz, seeds, progress)
     timings = {seed: read_timing(json.loads((folder / "report.json").read_text()), netlist.block)
                for seed, folder in placed.items()}
+    starts = {seed: int((folder / START).read_text()) for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
     packed = placed[best] / family.pack().output
     output.mkdir(parents=True, exist_ok=True)
@@ -106,7 +110,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     totals = {kind: used.get(family.bels.get(kind, ""),
                              sum(block.get(kind, 0) for block in counts.values()))
               for kind in board.capacity}
-    return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
+    return Bitstream(board, target, config, mhz, timings, starts, best, counts, totals, path,
                      _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1))
 
 
@@ -178,7 +182,7 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
     with ThreadPoolExecutor(min(seeds, len(os.sched_getaffinity(0)))) as pool:
         running = {}
         for seed in range(1, seeds + 1):
-            starts = [(family.first_place(board.device, config, mhz, start),
+            starts = [(start, family.first_place(board.device, config, mhz, start),
                        family.place(board.device, mhz, start))
                       for start in range(seed, seed + count * STRIDE, STRIDE)]
             running[seed] = pool.submit(
@@ -194,17 +198,19 @@ def _place_all(board: Board, family: Family, config: AcceleratorConfig, synthesi
 
 
 def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, str],
-           starts: Sequence[tuple[Step | None, Step]], routable: Routable, watch: _Watch) -> Path:
-    """The folder with the report and the bitstream of a seed; ``netlist`` names what is placed.
+           starts: Sequence[tuple[int, Step | None, Step]], routable: Routable,
+           watch: _Watch) -> Path:
+    """The folder with report, bitstream and START of a seed; ``netlist`` names what is placed.
 
     A placement that is not ``routable`` is begun anew from the next of ``starts``; the last one is
     routed whatever it is.
     """
     pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
-    steps = [step for start in starts for step in start if step] + [pack]
+    steps = [step for _, *both in starts for step in both if step] + [pack]
     commands = [(*step.arguments, tools.version(step.tool)) for step in steps]
-    key = _digest([netlist, files[constraints], routable, commands, *_texts(block_sites)])
+    key = _digest([netlist, files[constraints], routable, [start for start, *_ in starts], commands,
+                   *_texts(block_sites)])
 
     def run(step: Step, folder: Path) -> None:
         _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
@@ -213,16 +219,17 @@ def _place(family: Family, synthesized: Path, netlist: str, files: Mapping[str, 
     def make(folder: Path) -> None:
         design = folder / f"{TOP}.json"
         (folder / constraints).write_text(files[constraints])
-        for first, step in starts:
+        for start, first, step in starts:
             os.link(synthesized / design.name, design)
             if first:
                 watch.say("first placement, for the sites of blocks")
                 run(first, folder)
                 _keep_sites(design, folder / first.output, family)
             watch.say("place and route")
-            watch.begin(Routable() if step is starts[-1][1] else routable)
+            watch.begin(Routable() if start == starts[-1][0] else routable)
             try:
                 run(step, folder)
+                (folder / START).write_text(str(start))
                 break
             except _NotRoutable as error:
                 watch.say(str(error))

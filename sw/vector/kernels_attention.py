@@ -13,7 +13,7 @@ from kaniwa.vector.kernels import Place, Rescaling, elementwise
 
 __all__ = ["Products", "batch_matmul", "matmul_scratch", "why_no_matmul"]
 
-# Registers that the terms of a sum may take: as many more hold as many columns' at least.
+# Registers that the terms of a sum may take: the other half holds those of R columns.
 TERMS = SCALAR // 2
 
 
@@ -103,7 +103,8 @@ def _terms(depth: int) -> list[int]:
 
 
 def _blocked(k: Builder, size: Products, source: Pointer, block: Pointer, blocks: int) -> None:
-    """The right matrix at ``source`` in blocks of R columns; both pointers go on behind it."""
+    """The right matrix at ``source`` in blocks of R columns from ``blocks`` on; ``source`` goes
+    on behind it, ``block`` is at the first one."""
     piece = k.vector()
     k.point(block, blocks)
     k.length(k.lanes)

@@ -74,7 +74,8 @@ def test_a_small_design_becomes_a_bitstream(board: str, blinky: None, tmp_path: 
     assert len(bitstream) > 20_000
     report = Path(values["report"]).read_text()
     assert json.loads(Path(values["report"]).with_suffix(".json").read_text()) == values
-    assert "control" in report and f"{values['target_mhz']:g} MHz met" in report
+    assert "control" in report and f"{values['target_mhz']:g} MHz met\n" in report
+    assert values["start_of_seed"] == {str(seed): seed for seed in range(1, seeds + 1)}
 
     again = _json(capsys, arguments)
     assert Path(again["bitstream"]).read_bytes() == bitstream
@@ -92,6 +93,21 @@ def test_a_clock_that_is_not_met_is_exit_status_1(blinky: None, tmp_path: Path,
     assert not values["meets_timing"] and 0 < values["clock_mhz"]["worst"] < 222
     assert "NOT met" in Path(values["report"]).read_text()
     assert "->" in values["critical_path"] or values["critical_path"].startswith(("top", "control"))
+
+
+@pytest.mark.slow
+def test_a_seed_that_was_placed_anew_is_named(blinky: None, tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(load_family("ice40"), "routable", lambda device: Routable(gain=1e-3))
+    arguments = ["bitstream", "--board", "icebreaker", "-o", str(tmp_path)]
+    values = _json(capsys, [*arguments, "--json"])
+    assert values["start_of_seed"] == {"1": 2001}
+    named = "MHz met; seed 1 placed anew as 2001\n"
+    assert named in Path(values["report"]).read_text()
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert not stopped.value.code and named in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -263,6 +279,7 @@ def test_a_placement_that_is_not_worth_routing_is_begun_anew(
     netlist = json.dumps({"modules": {TOP: {"cells": {}}}})
     folder = place_all(netlist, 1, seen.append)[1]
     assert (folder / "routed").read_text().split()[-1] == str(routed)
+    assert (folder / "start").read_text() == str(routed)
     assert (folder / "out").read_text() == netlist and not (folder / f"{TOP}.json").exists()
     again = [text for text in seen if "placed anew" in text]
     assert len(again) == len(reasons)
