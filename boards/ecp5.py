@@ -7,7 +7,7 @@ from typing import Any
 
 from amaranth import *
 
-from kaniwa.boards.family import Routable, Step
+from kaniwa.boards.family import Step
 from kaniwa.boards.fanout import Logic, split_fanout
 from kaniwa.boards.multiplier_sites import fix_multipliers
 from kaniwa.config import AcceleratorConfig
@@ -53,11 +53,8 @@ SITES_85F = tuple(
           for offset in (0, 1, 4, 5))
     for y in (10, 34, 58))
 
-# Wires that the 85F has room for: placements of ``large`` with 537,000, 539,000 and 575,000 were
-# routed in 25 to 40 minutes; of one with 597,000 two in five connections were open after 57. What
-# was routed reached 1.17 to 1.40 times the clock of the estimate, after 978,000 attempts at most;
-# of ``base_vector``'s seed 1 some hundred connections of 240,000 stayed open after 1,144,000.
-ROUTED_85F = Routable(longest=590_000, gain=1.4, attempts=1_100_000)
+# How many placements the sites of blocks are chosen from.
+FLOORPLANS = 3
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
               registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
@@ -130,14 +127,13 @@ def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
     return (config.packed_multipliers or config.vector_unit) and "--85k" in device
 
 
-def first_place(device: Sequence[str], config: AcceleratorConfig, mhz: float,
-                seed: int) -> Step | None:
-    """Sites of blocks, where wires are what the device runs out of."""
+def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
+    """Placements for the sites of blocks, where wires are what the device runs out of."""
     if not _fills_wires(device, config):
-        return None
-    return Step("nextpnr-ecp5", (
-        *_design(device, mhz, seed), "--placer", "static", "--no-route", "--write", "placed.json"),
-        "placed.json")
+        return ()
+    return [Step("nextpnr-ecp5", (*_design(device, mhz, seed), "--placer", "static", "--no-route",
+                                  "--write", "placed.json"), "placed.json")
+            for seed in range(1, FLOORPLANS + 1)]
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:
@@ -145,11 +141,6 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
     return Step("nextpnr-ecp5", (
         *_design(device, mhz, seed), "--placer-heap-timingweight", str(TIMING_WEIGHT),
         "--textcfg", "top.config", "--report", "report.json"), "top.config")
-
-
-def routable(device: Sequence[str]) -> Routable:
-    """Which placements are worth routing."""
-    return ROUTED_85F if "--85k" in device else Routable()
 
 
 def _design(device: Sequence[str], mhz: float, seed: int) -> tuple[str, ...]:

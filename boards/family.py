@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,7 +12,7 @@ from amaranth import *
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.multiplier import Multiplier
 
-__all__ = ["Family", "Pll", "Routable", "Step", "load_family"]
+__all__ = ["Family", "Pll", "Step", "load_family"]
 
 
 class Pll(Protocol):
@@ -34,17 +33,6 @@ class Step:
     tool: str
     arguments: tuple[str, ...]
     output: str
-
-
-@dataclass(frozen=True)
-class Routable:
-    """Which placements are worth routing: those with wires of at most ``longest``, as nextpnr's
-    placer counts them, whose clock by the estimate is at most ``gain`` times too slow; and how many
-    ``attempts`` at connections routing may take."""
-
-    longest: float = math.inf
-    gain: float = math.inf
-    attempts: float = math.inf
 
 
 class Family(Protocol):
@@ -71,16 +59,14 @@ class Family(Protocol):
     def arrange(self, module: dict[str, Any], device: Sequence[str],
                 config: AcceleratorConfig) -> None: ...
 
-    def first_place(self, device: Sequence[str], config: AcceleratorConfig, mhz: float,
-                    seed: int) -> Step | None:
-        """A placement before ``place``, for the sites of blocks; None where it needs none."""
+    def floorplans(self, device: Sequence[str], config: AcceleratorConfig,
+                   mhz: float) -> Sequence[Step]:
+        """Placements before ``place``, of which the one with the shortest wires gives the blocks
+        their sites; none where ``place`` finds these itself. The file of each is the placed
+        netlist as nextpnr writes it."""
         ...
 
     def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...
-
-    def routable(self, device: Sequence[str]) -> Routable:
-        """Which placements are worth routing."""
-        ...
 
     def pack(self) -> Step: ...
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from amaranth import *
 
-from kaniwa.boards.family import Routable, Step
+from kaniwa.boards.family import Step
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory import OnChipMemory
@@ -98,15 +98,9 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         "--timing-allow-fail"), "top.pnr.json")
 
 
-def first_place(device: Sequence[str], config: AcceleratorConfig, mhz: float,
-                seed: int) -> Step | None:
-    """None: one placement is enough."""
-    return None
-
-
-def routable(device: Sequence[str]) -> Routable:
-    """All placements are routed."""
-    return Routable()
+def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
+    """None: blocks find their sites in ``place``."""
+    return ()
 
 
 def pack() -> Step:

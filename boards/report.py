@@ -6,7 +6,7 @@ from typing import Any
 
 from kaniwa.boards.build import Bitstream
 
-__all__ = ["begun_anew", "page", "summary"]
+__all__ = ["page", "summary"]
 
 
 def summary(built: Bitstream) -> dict[str, Any]:
@@ -21,7 +21,6 @@ def summary(built: Bitstream) -> dict[str, Any]:
         "meets_timing": built.meets_timing,
         "clock_of_seed": {str(seed): round(timing.mhz, 2)
                           for seed, timing in built.timings.items()},
-        "start_of_seed": {str(seed): start for seed, start in built.starts.items()},
         "seed": built.best_seed, "config": built.config.hash, "rtlil_hash": built.rtlil_hash,
         "capacity": dict(built.board.capacity), "totals": dict(built.totals),
         "blocks": {block: dict(counts) for block, counts in built.counts.items()},
@@ -38,7 +37,7 @@ def page(built: Bitstream) -> str:
         "",
         f"clock {clock['worst']:.2f} MHz worst, {clock['median']:.2f} median, "
         f"{clock['best']:.2f} best of {len(built.timings)} seeds; "
-        f"{built.target_mhz:g} MHz {'met' if built.meets_timing else 'NOT met'}{begun_anew(built)}",
+        f"{built.target_mhz:g} MHz {'met' if built.meets_timing else 'NOT met'}",
         "",
         "block".ljust(24) + "".join(kind.rjust(9) for kind in kinds),
     ]
@@ -51,12 +50,6 @@ def page(built: Bitstream) -> str:
     lines += [f"seed {seed}: {timing.mhz:.2f} MHz, {timing.path or 'none'}"
               for seed, timing in built.timings.items()]
     return "\n".join(lines) + "\n"
-
-
-def begun_anew(built: Bitstream) -> str:
-    """Which seeds' clocks are those of another start, for behind the clocks; empty if none's is."""
-    return "".join(f"; seed {seed} placed anew as {start}"
-                   for seed, start in built.starts.items() if start != seed)
 
 
 def _worst_seed(built: Bitstream) -> int:

@@ -30,7 +30,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock."""
     from kaniwa.boards.board import load_board
     from kaniwa.boards.build import build
-    from kaniwa.boards.report import begun_anew, page, summary
+    from kaniwa.boards.report import page, summary
     from kaniwa.files import write_atomic
 
     with progress(f"building for {board}") as update:
@@ -50,7 +50,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
         clock = values["clock_mhz"]
         click.echo(f"clock {clock['worst']:.2f} MHz worst, {clock['median']:.2f} median, "
                    f"{clock['best']:.2f} best of {seeds} seeds, {built.target_mhz:g} MHz "
-                   f"{'met' if built.meets_timing else 'NOT met'}{begun_anew(built)}")
+                   f"{'met' if built.meets_timing else 'NOT met'}")
         click.echo(f"critical path: {values['critical_path']}")
         click.echo(f"wrote {built.path} and {report}")
     if not built.meets_timing:

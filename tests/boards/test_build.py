@@ -19,12 +19,13 @@ from kaniwa.boards import build as build_module
 from kaniwa.boards import program, tools
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.build import TOP, build, design_files
-from kaniwa.boards.family import Routable, Step, load_family
+from kaniwa.boards.family import Step, load_family
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
 from kaniwa.sim.serial_config import SERIAL
 
 PlaceAll = Callable[[str, int, Callable[[str], None]], dict[int, Path]]
+Plan = Callable[[str, Callable[[str], None]], Path]
 TINY = dataclasses.replace(
     SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0, parameter_records=16,
     memory_bytes=1024, elementwise=False, max_pool=False, depthwise=False, counters=False)
@@ -75,7 +76,6 @@ def test_a_small_design_becomes_a_bitstream(board: str, blinky: None, tmp_path: 
     report = Path(values["report"]).read_text()
     assert json.loads(Path(values["report"]).with_suffix(".json").read_text()) == values
     assert "control" in report and f"{values['target_mhz']:g} MHz met\n" in report
-    assert values["start_of_seed"] == {str(seed): seed for seed in range(1, seeds + 1)}
 
     again = _json(capsys, arguments)
     assert Path(again["bitstream"]).read_bytes() == bitstream
@@ -93,21 +93,6 @@ def test_a_clock_that_is_not_met_is_exit_status_1(blinky: None, tmp_path: Path,
     assert not values["meets_timing"] and 0 < values["clock_mhz"]["worst"] < 222
     assert "NOT met" in Path(values["report"]).read_text()
     assert "->" in values["critical_path"] or values["critical_path"].startswith(("top", "control"))
-
-
-@pytest.mark.slow
-def test_a_seed_that_was_placed_anew_is_named(blinky: None, tmp_path: Path,
-                                              monkeypatch: pytest.MonkeyPatch,
-                                              capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(load_family("ice40"), "routable", lambda device: Routable(gain=1e-3))
-    arguments = ["bitstream", "--board", "icebreaker", "-o", str(tmp_path)]
-    values = _json(capsys, [*arguments, "--json"])
-    assert values["start_of_seed"] == {"1": 2001}
-    named = "MHz met; seed 1 placed anew as 2001\n"
-    assert named in Path(values["report"]).read_text()
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    assert not stopped.value.code and named in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -196,10 +181,27 @@ def place_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlaceAll:
 
     def place(netlist: str, seeds: int, progress: Callable[[str], None]) -> dict[int, Path]:
         (synthesized / f"{TOP}.json").write_text(netlist)
-        return build_module._place_all(board, load_family(board.family), TINY, synthesized,
+        return build_module._place_all(board, load_family(board.family), synthesized,
                                        {f"{TOP}.pcf": ""}, 12, seeds, progress)
 
     return place
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """Floorplan a netlist's text for an iCEBreaker, with a cache in ``tmp_path``."""
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tools, "version", lambda tool: "1")
+    board = load_board("icebreaker")
+    synthesized = tmp_path / "synthesis"
+    synthesized.mkdir()
+
+    def make(netlist: str, progress: Callable[[str], None]) -> Path:
+        (synthesized / f"{TOP}.json").write_text(netlist)
+        return build_module._plan(board, load_family(board.family), TINY, synthesized,
+                                  {f"{TOP}.pcf": ""}, 12, progress)
+
+    return make
 
 
 def test_a_seed_that_fails_stops_the_others(tmp_path: Path, place_all: PlaceAll,
@@ -217,87 +219,60 @@ def test_a_seed_that_fails_stops_the_others(tmp_path: Path, place_all: PlaceAll,
     assert list((tmp_path / "cache" / "bitstreams").iterdir()) == []
 
 
-def test_blocks_are_placed_where_the_first_placement_has_them(
-        tmp_path: Path, place_all: PlaceAll, monkeypatch: pytest.MonkeyPatch) -> None:
+NETLIST = {"modules": {TOP: {"cells": {
+    "ram": {"type": "SB_RAM40_4K", "attributes": {}},
+    "mac": {"type": "SB_MAC16", "attributes": {}},
+    "lut": {"type": "SB_LUT4", "attributes": {}}}}}}
+
+
+def test_blocks_have_the_sites_of_the_floorplan_with_the_shortest_wires(
+        tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    wires = {1: 300, 2: 200, 3: 200, 4: 400}
+    for number in wires:
+        placed = json.loads(json.dumps(NETLIST))
+        for cell in placed["modules"][TOP]["cells"].values():
+            cell["attributes"]["NEXTPNR_BEL"] = f"X{number}"
+        (tmp_path / f"placed{number}").write_text(json.dumps(placed))
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", "$0"])
-    family = load_family("ice40")
-    netlist = {"modules": {TOP: {"cells": {
-        "ram": {"type": "SB_RAM40_4K", "attributes": {}},
-        "mac": {"type": "SB_MAC16", "attributes": {}},
-        "lut": {"type": "SB_LUT4", "attributes": {}}}}}}
-    placed = json.loads(json.dumps(netlist))
-    for cell in placed["modules"][TOP]["cells"].values():
-        cell["attributes"]["NEXTPNR_BEL"] = "X1/Y2"
-    (tmp_path / "placed").write_text(json.dumps(placed))
-    first = Step("first", (f"cp {tmp_path / 'placed'} placed.json",), "placed.json")
-    last = Step("last", (f"cp {TOP}.json out",), "out")
-    monkeypatch.setattr(family, "first_place", lambda device, config, mhz, seed: first)
-    monkeypatch.setattr(family, "place", lambda device, mhz, seed: last)
-    monkeypatch.setattr(family, "pack", lambda: Step("packer", ("touch bit",), "bit"))
+    script = "echo Info: iteration 1, wirelen = 100; echo Info: iteration 2, wirelen = {1}; " \
+             "cp {0}/placed{2} placed.json"
+    for number, length in wires.items():
+        (tmp_path / f"tool{number}").write_text(script.format(tmp_path, length, number))
+    monkeypatch.setattr(load_family("ice40"), "floorplans", lambda device, config, mhz: [
+        Step("tool", (f"sh {tmp_path}/tool{number}",), "placed.json") for number in wires])
     seen: list[str] = []
-    folder = place_all(json.dumps(netlist), 1, seen.append)[1]
-    given = json.loads((folder / "out").read_text())["modules"][TOP]["cells"]
+    folder = plan(json.dumps(NETLIST), seen.append)
+    given = json.loads((folder / f"{TOP}.json").read_text())["modules"][TOP]["cells"]
     assert {name: cell["attributes"] for name, cell in given.items()} == {
-        "ram": {"BEL": "X1/Y2"}, "mac": {"BEL": "X1/Y2"}, "lut": {}}
-    assert json.loads((tmp_path / "synthesis" / f"{TOP}.json").read_text()) == netlist
-    assert not (folder / "placed.json").exists()
-    assert seen == ["seed 1: first placement, for the sites of blocks",
-                    "seed 1: place and route", "seed 1: bitstream"]
+        "ram": {"BEL": "X2"}, "mac": {"BEL": "X2"}, "lut": {}}
+    assert seen[-1] == ("floorplan 2 is taken, with wires of 200: the shortest of 300, 200, 200, "
+                        "400")
+    assert json.loads((tmp_path / "synthesis" / f"{TOP}.json").read_text()) == NETLIST
+    assert {path.name for path in folder.rglob("*") if path.is_file()} == {
+        f"{TOP}.json", f"{TOP}.pcf", "tool.log"}
+    assert plan(json.dumps(NETLIST), lambda text: pytest.fail("not from the cache")) == folder
 
 
-WIRES = "wires of 101, more than 100"
-CLOCK = "71% of the clock by estimate, and routing reaches 1.4 times it"
-ATTEMPTS = "not routed after 5,000 attempts"
+def test_a_family_without_floorplans_places_what_was_synthesized(tmp_path: Path,
+                                                                 plan: Plan) -> None:
+    assert plan("netlist", lambda text: pytest.fail(text)) == tmp_path / "synthesis"
 
 
-@pytest.mark.parametrize("placements, routed, reasons", [
-    ({1: (99, 99, 0)}, 1, []), ({1: (101, 99, 0), 1001: (100, 72, 5000)}, 1001, [WIRES]),
-    ({1: (99, 71, 0), 1001: (99, 99, 0)}, 1001, [CLOCK]),
-    ({1: (99, 99, 6000), 1001: (99, 99, 0)}, 1001, [ATTEMPTS]),
-    ({1: (99, 71, 0), 1001: (101, 99, 0), 2001: (999, 1, 6000)}, 2001, [CLOCK, WIRES])])
-def test_a_placement_that_is_not_worth_routing_is_begun_anew(
-        placements: dict[int, tuple[int, int, int]], routed: int, reasons: list[str],
-        place_all: PlaceAll, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("attempts, fails", [(500, False), (501, True)])
+def test_routing_that_does_not_end_is_given_up(attempts: int, fails: bool, place_all: PlaceAll,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["Routing 100 arcs.", f"   {attempts} |  12  34 |  4  5 |   17|  7.1  8.2|"]
+    shell = "; ".join(f"echo 'Info: {line}'" for line in lines)
+    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", f"{shell}; touch out bit"])
     family = load_family("ice40")
-    cases = " ".join(f"{seed}) l={length} c={clock} a={attempts};;"
-                     for seed, (length, clock, attempts) in placements.items())
-    shell = (f"case $0 in {cases} first) l=999 c=1;; pack) echo $0 > bit; exit;; esac; "
-             "echo Info: at iteration 1, wirelen = 999; echo Info: at iteration 2, wirelen = $l; "
-             "echo \"Info: Max frequency for clock 'a': 99.00 MHz (PASS at 50.00 MHz)\"; "
-             "echo \"Info: Max frequency for clock 'b': $c.00 MHz (FAIL at 100.00 MHz)\"; "
-             f"if [ $0 = first ]; then cp {TOP}.json placed.json; exit; fi; "
-             "echo Info: Routing..; echo \"Info:    $a |  12  34 |  4  5 | 6| 7.1  8.2|\"; "
-             f"echo $0 >> routed; cp {TOP}.json out; echo Info: Routing..")
-    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", shell])
-    monkeypatch.setattr(family, "first_place", lambda device, config, mhz, seed:
-                        Step("first", ("first",), "placed.json"))
-    monkeypatch.setattr(family, "place",
-                        lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
-    monkeypatch.setattr(family, "pack", lambda: Step("packer", ("pack",), "bit"))
-    monkeypatch.setattr(family, "routable", lambda device: Routable(100, 1.4, 5000))
-    seen: list[str] = []
-    netlist = json.dumps({"modules": {TOP: {"cells": {}}}})
-    folder = place_all(netlist, 1, seen.append)[1]
-    assert (folder / "routed").read_text().split()[-1] == str(routed)
-    assert (folder / "start").read_text() == str(routed)
-    assert (folder / "out").read_text() == netlist and not (folder / f"{TOP}.json").exists()
-    again = [text for text in seen if "placed anew" in text]
-    assert len(again) == len(reasons)
-    assert all(reason in text for reason, text in zip(reasons, again, strict=True))
-
-
-def test_a_placement_is_made_anew_where_its_later_starts_would_be_others(
-        place_all: PlaceAll, monkeypatch: pytest.MonkeyPatch) -> None:
-    family = load_family("ice40")
-    monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", "touch out"])
-    monkeypatch.setattr(family, "place",
-                        lambda device, mhz, seed: Step("tool", (str(seed),), "out"))
-    monkeypatch.setattr(family, "pack", lambda: Step("packer", (), "out"))
-    monkeypatch.setattr(family, "routable", lambda device: Routable(100))
-    folder = place_all("netlist", 1, lambda text: None)[1]
-    assert place_all("netlist", 1, lambda text: None)[1] == folder
-    monkeypatch.setattr(build_module, "STRIDE", 500)
-    assert place_all("netlist", 1, lambda text: None)[1] != folder
+    monkeypatch.setattr(family, "place", lambda device, mhz, seed: Step("tool", (), "out"))
+    monkeypatch.setattr(family, "pack", lambda: Step("packer", (), "bit"))
+    if not fails:
+        assert (place_all("", 1, lambda text: None)[1] / "bit").exists()
+        return
+    with pytest.raises(BuildError, match="^seed 1 cannot be routed: after 501 attempts 17 of 100 "
+                                         "connections are open; for lut reduce "):
+        place_all("", 1, lambda text: None)
 
 
 def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
