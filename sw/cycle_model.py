@@ -48,7 +48,7 @@ def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
         return layers(instructions, program_address)
     if read is None:
         raise ValueError("a VECTOR takes as long as its program says, and there is none")
-    return model_vectors(config, instructions, read, program_address, layers)
+    return model_vectors(config, instructions, read, outside, program_address, layers)
 
 
 def _model_layers(config: AcceleratorConfig, instructions: Sequence[Values], read: Read | None,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycle_events import Timing
 from kaniwa.cycle_streams import Read
 from kaniwa.instruction import Values
-from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, Opcode
+from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, OUTSIDE, Opcode
 from kaniwa.statistics import RunStatistics
 from kaniwa.vector.trace import VectorTrace
 
@@ -20,14 +21,13 @@ Layers = Callable[[Sequence[Values], int], RunStatistics]
 
 
 def model_vectors(config: AcceleratorConfig, instructions: Sequence[Values], read: Read,
-                  program_address: int, layers: Layers) -> RunStatistics:
+                  outside: Timing, program_address: int, layers: Layers) -> RunStatistics:
     """Counters of ``instructions``, of which some are VECTOR.
 
     Everything else has ended before a VECTOR begins, and what follows begins after it; so
-    ``layers`` (instructions, program address) models each run of LAYERs between on its own. The
-    vector unit's memory is taken to be on chip, which makes it a little fast where it is not.
+    ``layers`` (instructions, program address) models each run of LAYERs between on its own.
     """
-    unit = VectorTrace(config)
+    unit = VectorTrace(config, outside)
     total = dict.fromkeys(COUNTERS, 0)
     snapshots: dict[int, dict[str, int]] = {}
 
@@ -54,7 +54,8 @@ def model_vectors(config: AcceleratorConfig, instructions: Sequence[Values], rea
         v = instructions[place]
         passes(GIVEN)
         odd = total["cycles"] % 2 == 0   # the run begins in an odd cycle after reset
-        passes(unit.run(read(v["parameter_address"], v["parameter_bytes"]), v["block_words"], odd))
+        passes(unit.run(read(v["parameter_address"], v["parameter_bytes"]), v["block_words"], odd,
+                        v["parameter_address"] >= OUTSIDE))
         snapshots[v["tag"]] = dict(total)
         passes(RESUMED)
         first = place + 1

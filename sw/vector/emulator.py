@@ -1,4 +1,4 @@
-"""Runs vector programs in NumPy, and counts the unit's cycles while memory never waits."""
+"""Runs vector programs in NumPy, and counts the unit's cycles."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.vector import isa
 from kaniwa.vector.isa import Addend, Control, Factor, Function, Opcode, Reduce, Shift, Width
-from kaniwa.vector.timing import VectorClock
+from kaniwa.vector.timing import MemorySide, VectorClock
 
 __all__ = ["VectorEmulator", "Length", "product"]
 
 LOW, HIGH = -(1 << 31), (1 << 31) - 1
+OUTSIDE = 1 << 31   # addresses of outside memory, as in kaniwa.isa
 DTYPES = {Width.INT8: np.int8, Width.INT16: np.int16, Width.INT32: np.int32}
 Values = dict[str, int]
 
@@ -79,14 +80,14 @@ class VectorEmulator:
     lanes' memories, int64 [WORDS, lanes] within 32 bits; ``store``: instructions by their place.
     What was never written reads as 0 here; a program must not depend on it.
 
-    ``latency``: cycles from a request to its word, as in ``VectorClock``.
+    ``sides``: memory's timing, as in ``VectorClock``.
     """
 
     def __init__(self, config: AcceleratorConfig, memory: np.ndarray,
                  limit: int = 10_000_000, base: int = 0,
-                 latency: int | None = None) -> None:
+                 sides: tuple[MemorySide, MemorySide] | None = None) -> None:
         self.config, self.memory, self.limit, self.base = config, memory, limit, base
-        self.latency, self.lanes = latency, config.requant_lanes
+        self.sides, self.lanes = sides, config.requant_lanes
         self.words = np.zeros((isa.WORDS, self.lanes), np.int64)
         self.control = [0] * isa.CONTROL_REGISTERS
         self.length = Length()
@@ -94,10 +95,10 @@ class VectorEmulator:
         self.clock = VectorClock(config)
 
     def run(self, program: bytes | Sequence[Values] = (), entry: int = 0,
-            odd: bool = False) -> int:
+            odd: bool = False, outside: bool = False) -> int:
         """Load a program (or none) to ``entry`` of the store and run from there to END; the cycles.
 
-        ``odd`` as in ``VectorClock``.
+        ``odd`` as in ``VectorClock``; ``outside``: where the program comes from.
 
         Raises ProgramError for an illegal instruction, an address outside memory, a way to where no
         instruction was stored, or more than ``limit`` instructions.
@@ -107,8 +108,8 @@ class VectorEmulator:
             program = [isa.decode(program[i:i + isa.VECTOR_BYTES]) for i in pieces]
         self.store.update((entry + number, dict.fromkeys(isa.FIELDS, 0) | dict(values))
                           for number, values in enumerate(program))
-        self.clock = VectorClock(self.config, odd, self.latency)
-        self.clock.begin(len(program))
+        self.clock = VectorClock(self.config, odd, self.sides)
+        self.clock.begin(len(program), outside)
         at, executed = entry, 0
         while True:
             if at not in self.store or executed >= self.limit:
@@ -121,9 +122,10 @@ class VectorEmulator:
                 raise ProgramError(f"vector instruction {at}: {problem}")
             executed += 1
             groups = self.groups(values)
+            away = self.control[values["b"] % isa.CONTROL_REGISTERS] >= OUTSIDE
             try:
                 target = self._execute(values)
-                self.clock.step(values, groups, self.length.last, target is not None)
+                self.clock.step(values, groups, self.length.last, target is not None, away)
             except ProgramError as error:
                 raise ProgramError(f"vector instruction {at}: {error}") from None
             if (values["opcode"], values["function"]) == (Opcode.CONTROL, Control.END):

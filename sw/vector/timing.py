@@ -1,13 +1,15 @@
-"""How long the vector unit takes while memory never makes it wait, cycle by cycle."""
+"""How long the vector unit takes where nothing else uses memory, cycle by cycle."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.vector.isa import Control, Factor, Opcode, Reduce, Width
 
-__all__ = ["VectorClock"]
+__all__ = ["MemorySide", "VectorClock"]
 
 GAP = 14      # cycles from a group's read until its results may be read
 TABLE = 2     # more of them where the group comes from a table
@@ -15,6 +17,47 @@ NEXT = 3      # cycles from the end of an instruction until the next one may beg
 JUMP = 4
 LOAD = 5      # from the beginning of a load to its end, beside the memory's latency and the units
 START = 5     # from the command to the first instruction, beside the program's load
+ASKED = 2     # from the beginning of a load until its first request is before memory
+
+READS_IN_FLIGHT = 32   # in a core, on a side of memory
+
+
+@dataclass
+class MemorySide:
+    """On-chip or outside memory: ``latency`` cycles from a request to its word, and those for which
+    a read and a write have its bus. ``free``: when the bus is."""
+
+    latency: int
+    read_cycles: int = 1
+    write_cycles: int = 1
+    free: int = 0
+
+    def read(self, asked: int, count: int) -> int:
+        """How much later the last of ``count`` words comes than the first request was made."""
+        at = max(asked, self.free)
+        if self.latency + self.read_cycles < READS_IN_FLIGHT * self.read_cycles:
+            at += (count - 1) * self.read_cycles
+        else:
+            at = self._read_within_limit(at, count)
+        self.free = at + self.read_cycles
+        return self.free + self.latency - asked
+
+    def _read_within_limit(self, at: int, count: int) -> int:
+        """When the last of ``count`` requests is taken: no more than so many are on their way."""
+        words: deque[int] = deque(maxlen=READS_IN_FLIGHT)
+        for number in range(count):
+            words.append(at + self.read_cycles + self.latency)
+            if number < count - 1:
+                at += self.read_cycles
+                if len(words) == READS_IN_FLIGHT:
+                    at = max(at, words[0])
+        return at
+
+    def write(self, cycle: int) -> int:
+        """When a word is accepted that is there in ``cycle``."""
+        taken = max(cycle, self.free)
+        self.free = taken + self.write_cycles
+        return taken
 
 
 class VectorClock:
@@ -22,19 +65,24 @@ class VectorClock:
 
     ``odd``: whether the command is accepted in an odd cycle after reset; groups begin in even ones.
     ``now``: the cycle, counted from the command, in which the next instruction may begin; after END
-    the one in which the unit is idle again. Memory gives a word a cycle, ``latency`` cycles after
-    its request: that of on-chip memory, if not told.
+    the one in which the unit is idle again. ``sides``: on-chip and outside memory; both give a word
+    a cycle as on-chip memory does, if not told.
     """
 
     def __init__(self, config: AcceleratorConfig, odd: bool = False,
-                 latency: int | None = None) -> None:
+                 sides: tuple[MemorySide, MemorySide] | None = None) -> None:
         self._config, self._odd = config, odd
-        self._load = LOAD + (config.memory_latency if latency is None else latency)
-        self.begin(0)
+        side = MemorySide(config.memory_latency)
+        self._sides = sides or (side, side)
+        self.begin(0, False)
 
-    def begin(self, instructions: int) -> None:
-        """A command that loads so many instructions."""
-        self.now = instructions + self._load + START if instructions else 7
+    def begin(self, instructions: int, outside: bool) -> None:
+        """A command that loads so many instructions, from ``outside`` or on-chip memory."""
+        for side in self._sides:
+            side.free = 0
+        self.now = 7
+        if instructions:
+            self.now = LOAD + START + self._sides[outside].read(ASKED, instructions)
         self._next_read = self._first_read = self._written = -GAP
         self._fence = False
 
@@ -42,8 +90,10 @@ class VectorClock:
         """The first cycle from ``cycle`` on in which a group may begin."""
         return cycle + (cycle + self._odd) % 2
 
-    def step(self, values: Mapping[str, int], groups: int, last: int, jumped: bool) -> None:
-        """An instruction of ``groups`` groups, of which the last one has ``last`` lanes."""
+    def step(self, values: Mapping[str, int], groups: int, last: int, jumped: bool,
+             outside: bool) -> None:
+        """An instruction of ``groups`` groups, of which the last one has ``last`` lanes. A LOAD or
+        STORE is of on-chip or of ``outside`` memory."""
         opcode = Opcode(values["opcode"])
         if opcode == Opcode.COMPUTE:
             self._compute(values, groups)
@@ -63,9 +113,9 @@ class VectorClock:
             units = groups
             if values["reduce"] != Reduce.LANES:
                 units *= self._beats(width, self._config.read_bytes)
-            self.now = begun + units + self._load + NEXT
+            self.now = begun + LOAD + self._sides[outside].read(begun + ASKED, units) + NEXT
         else:
-            self.now = self._store(begun, groups, width, last) + NEXT
+            self.now = self._store(begun, groups, width, last, self._sides[outside]) + NEXT
 
     def _beats(self, width: Width, port: int) -> int:
         return max(1, (self._config.requant_lanes << width) // port)
@@ -80,11 +130,17 @@ class VectorClock:
         self._fence = table or values["reduce"] != Reduce.NONE
         self.now = begun + NEXT
 
-    def _store(self, begun: int, groups: int, width: Width, last: int) -> int:
+    def _store(self, begun: int, groups: int, width: Width, last: int, side: MemorySide) -> int:
         """The cycle in which a store's last word has been accepted."""
         beats = self._beats(width, self._config.write_bytes)
-        taken = self._even(begun + 3) + 4
-        for _ in range(groups - 1):
-            taken = max(taken + 6, self._even(taken + 2 + beats))
         elements = self._config.requant_lanes // beats
-        return taken + 2 + beats + (last > (beats - 1) * elements)
+        given, accepted = self._even(begun + 3) + 4, 0
+        for group in range(groups):
+            packed = given      # a word goes to the register before memory when that is left
+            for beat in range(beats):
+                packed = max(packed + 1, accepted)
+                if group < groups - 1 or last > beat * elements:
+                    accepted = side.write(packed + 1)
+            if group < groups - 1:
+                given = max(given + 6, self._even(packed + 2))
+        return max(packed + 1, accepted + 1) + 1

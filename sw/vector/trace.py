@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycle_events import Timing
 from kaniwa.vector.emulator import Values, VectorEmulator
+from kaniwa.vector.timing import MemorySide
 
 __all__ = ["VectorTrace"]
 
@@ -13,17 +15,23 @@ ARBITER = 2   # cycles that a read takes more than memory itself
 
 
 class VectorTrace(VectorEmulator):
-    """Runs loops and lengths only: what is computed has no part in them. As in a core, with on-chip
-    memory."""
+    """Runs loops, lengths and addresses only: what is computed has no part in them. As in a core,
+    with ``outside`` memory."""
 
-    def __init__(self, config: AcceleratorConfig) -> None:
-        super().__init__(config, np.zeros(0, np.uint8), latency=config.memory_latency + ARBITER)
+    def __init__(self, config: AcceleratorConfig, outside: Timing) -> None:
+        def side(timing: Timing) -> MemorySide:
+            bus = timing.bus_bytes or max(config.read_bytes, config.write_bytes)
+            return MemorySide(timing.latency + ARBITER, -(-config.read_bytes // bus),
+                              -(-config.write_bytes // bus))
+
+        super().__init__(config, np.zeros(0, np.uint8),
+                         sides=(side(Timing.of(config)), side(outside)))
 
     def _compute(self, values: Values) -> None:
         pass
 
     def _load(self, values: Values) -> None:
-        pass
+        self._element(values)
 
     def _store(self, values: Values) -> None:
-        pass
+        self._element(values)

@@ -20,6 +20,7 @@ CONFIG = dataclasses.replace(
     memory_bytes=64 * 1024, instruction_queue=2, name="tiny")
 ALL_OUTSIDE = dataclasses.replace(CONFIG, memory_bytes=0, name="tiny_outside")
 COMPACT_BAR = 0.001
+VECTOR_BAR = 0.001   # beside LAYERs, whose starts after a VECTOR the model has a few cycles off
 MODELS = Path(__file__).parents[2] / "models"
 SDRAM = ("sdram,bytes=4,latency=10", "sdram,bytes=2,latency=4", "sdram,bytes=8,latency=30",
          "sdram,bytes=16,latency=50")
@@ -70,6 +71,21 @@ def test_tables_that_follow_on_tables(device):
 def test_a_model(device):
     counted, expected = counted_and_expected(device, MODELS / "mlperf_sww_1d.tflite")
     assert expected == counted
+
+
+@pytest.mark.parametrize("kib", [0, 32])
+def test_vector_unit_before_outside_memory(kib):
+    """More than 32 words on their way are one limit, a bus of fewer bytes than a word another."""
+    config = dataclasses.replace(PRESETS["base_vector"], memory_bytes=1024 * kib, name=f"v{kib}")
+    for outside in ("ideal", *SDRAM, "sdram,bytes=8,latency=200"):
+        with SimDevice(config, outside=outside) as device:
+            for name in ("digits_transformer", "tflm_mnist_lstm"):
+                program = compile(MODELS / f"{name}.tflite", config, outside=outside)
+                session = Session(program, device)
+                session.write_inputs(seeded_inputs(program.inputs, 1, seed=1)[0])
+                counted = device.run(program.program_address)
+                assert program.estimate().cycles == pytest.approx(
+                    counted.cycles, rel=VECTOR_BAR), (outside, name)
 
 
 @pytest.mark.parametrize("name", ["tflm_micro_speech", "mlperf_kws_dscnn", "mlperf_ic_resnet8"])
