@@ -10,7 +10,7 @@ products of one result in the model (``taps``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -40,8 +40,9 @@ def legalize(plan: Plan) -> Plan:
     rewriter = _Rewriter(plan.graph, plan.config)
     for op in plan.graph.ops:
         rewriter.rewrite(op)
+    ops = rewriter.ops if plan.options.materialize else rewriter.read(plan.graph.outputs)
     return replace(plan, graph=replace(plan.graph, tensors=tuple(rewriter.tensors),
-                                       ops=tuple(rewriter.ops)))
+                                       ops=tuple(ops)))
 
 
 def rewritten(graph: Graph, op: Op, config: AcceleratorConfig) -> list[Op]:
@@ -68,6 +69,7 @@ class _Rewriter:
         self.config = config
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
+        self._wide: dict[int, int] = {}     # of tensors that were cut off: what they were cut from
 
     def rewrite(self, op: Op) -> None:
         rewrites: dict[str, Callable[[Op], None]] = {
@@ -78,7 +80,7 @@ class _Rewriter:
             "RELU6": self._relu, "MEAN": self._mean, "RESHAPE": self._reshape,
             "TRANSPOSE": self._transpose,
             **dict.fromkeys(TABLES, self._function),
-            "SOFTMAX": self._vector, "BATCH_MATMUL": self._matmul,
+            "SOFTMAX": self._softmax, "BATCH_MATMUL": self._matmul,
             "UNIDIRECTIONAL_SEQUENCE_LSTM": self._lstm,
         }
         where = describe(self.graph, op)
@@ -239,15 +241,60 @@ class _Rewriter:
     def _function(self, op: Op) -> None:
         self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
 
-    def _vector(self, op: Op) -> None:
-        self.emit(op, op.kind, op.inputs, {**op.attributes, "taps": 0})
+    def _softmax(self, op: Op) -> None:
+        """Several rows are of whole groups of lanes."""
+        shape = self.tensors[op.inputs[0]].shape
+        attributes = {**op.attributes, "taps": 0, "columns": shape[-1] if shape else 1}
+        if prod(shape[:-1]) == 1:
+            self.emit(op, op.kind, op.inputs, attributes)
+        else:
+            self._in_groups(op, (), op.inputs[0], attributes)
 
     def _matmul(self, op: Op) -> None:
-        """Operands whose last two axes are exchanged are transposed first."""
-        inputs = tuple(self._exchanged(op, i) if op.attributes[name] else i
+        """Operands whose last two axes are exchanged are transposed first; the right one has
+        rows of whole groups of lanes."""
+        left, right = (self._exchanged(op, i) if op.attributes[name] else i
                        for i, name in zip(op.inputs, ("adj_x", "adj_y"), strict=True))
-        self.emit(op, op.kind, inputs, {**op.attributes,
-                                        "taps": self.tensors[inputs[0]].shape[-1]})
+        attributes = {**op.attributes, "taps": self.tensors[left].shape[-1],
+                      "columns": self.tensors[right].shape[-1]}
+        self._in_groups(op, (left,), right, attributes)
+
+    def _in_groups(self, op: Op, others: tuple[int, ...], rows: int,
+                   attributes: Mapping[str, object]) -> None:
+        """``op`` with ``others`` and ``rows`` as operands, on rows of whole groups of lanes."""
+        x, y, lanes = self.tensors[rows], self.tensors[op.outputs[0]], self.config.requant_lanes
+        columns = -(-x.shape[-1] // lanes) * lanes
+        if columns == x.shape[-1]:
+            self.emit(op, op.kind, (*others, rows), attributes)
+            return
+        if rows not in self._wide:      # what lies behind a row is of no account
+            self._wide[rows] = self._copied(op, rows, columns)
+        wide = self._wide[y.id] = self.tensor(
+            f"{y.name}:rows", (1, 1, prod(y.shape[:-1]), columns), y)
+        self.emit(op, op.kind, (*others, self._wide[rows]), attributes, wide)
+        self._renamed(op, self._copied(op, wide, y.shape[-1]), y)
+
+    def read(self, outputs: Sequence[int]) -> list[Op]:
+        """The operators without copies that none of them reads."""
+        needed, kept = set(outputs), list[Op]()
+        for op in reversed(self.ops):
+            if needed.intersection(op.outputs) or not (
+                    op.kind == "RESHAPE" or op.attributes.get("copy")):
+                needed.update(op.inputs)
+                kept.append(op)
+        return kept[::-1]
+
+    def _copied(self, op: Op, source: int, columns: int) -> int:
+        """A convolution that copies rows to rows of ``columns``: cut off, or with zeros behind."""
+        x = self.tensors[source]
+        rows, length = prod(x.shape[:-1]), x.shape[-1]
+        eye = np.eye(columns, length, dtype=np.int8).reshape(columns, 1, 1, length)
+        weights = self.tensor(f"{x.name}:eye", eye.shape, None, eye, UNIT)
+        made = self.tensor(f"{x.name}:{columns}", (1, 1, rows, columns), x)
+        self.emit(op, "CONV_2D", (self.reshaped(op, source, (1, 1, rows, length)), weights), {
+            **op.attributes, "activation": "NONE", "stride": (1, 1), "dilation": (1, 1),
+            "padding": NO_PADDING, "taps": 0, "copy": True}, made, "litert_double_rounding")
+        return made
 
     def _exchanged(self, op: Op, tensor_id: int) -> int:
         tensor = self.tensors[tensor_id]
@@ -271,13 +318,7 @@ class _Rewriter:
         self.emit(replace(op, outputs=(rows, *op.outputs[1:])), "LSTM", reads,
                   {**op.attributes, "taps": 0})
         if rows != y.id:
-            eye = np.eye(count, pitch, dtype=np.int8).reshape(count, 1, 1, pitch)
-            weights = self.tensor(f"{op.name}:eye", eye.shape, None, eye, UNIT)
-            wide = self.tensor(f"{y.name}:pixels", (1, 1, steps, count), y)
-            self.emit(op, "CONV_2D", (rows, weights), {
-                **op.attributes, "activation": "NONE", "stride": (1, 1), "dilation": (1, 1),
-                "padding": NO_PADDING, "taps": 0}, wide, "litert_double_rounding")
-            self._renamed(op, wide, y)
+            self._renamed(op, self._copied(op, rows, count), y)
 
     def _elementwise(self, op: Op) -> None:
         shape = self.tensors[op.outputs[0]].shape
@@ -322,5 +363,7 @@ class _Rewriter:
         source, output = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
         if source.data is None:
             self.ops.append(replace(op, inputs=op.inputs[:1]))
+            if source.id in self._wide and source.shape[-1:] == output.shape[-1:]:
+                self._wide[output.id] = self._wide[source.id]
             return
         self.tensors[output.id] = replace(output, data=source.data.reshape(output.shape))

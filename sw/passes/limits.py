@@ -203,7 +203,7 @@ def litert_rule(graph: Graph, op: Op) -> str | None:
 
 
 def short_rows(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: a row, or rows of a multiple of R, of at most 32 R and 511."""
+    """With a vector unit of R lanes: rows of at most 32 R and 511 values."""
     return None      # what R is, ``lower`` knows
 
 
@@ -219,7 +219,7 @@ def same_batch(graph: Graph, op: Op) -> str | None:
 
 
 def short_sums(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: sums of at most 384 products, a multiple of R columns."""
+    """With a vector unit: sums of at most 384 products."""
     return None      # what R is, ``lower`` knows
 
 

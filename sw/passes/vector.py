@@ -43,19 +43,17 @@ def vector_code(layer: VectorLayer, config: AcceleratorConfig, reads: tuple[int,
 def _softmax(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
              where: str) -> VectorLayer:
     x = graph.tensors[op.inputs[0]]
-    columns = x.shape[-1] if x.shape else 1
-    rows = prod(x.shape) // columns
+    columns = int(str(op.attributes["columns"]))
+    pitch = x.shape[-1] if x.shape else 1
+    rows = prod(x.shape) // pitch
     lanes, most = config.requant_lanes, min(config.requant_lanes * BLOCK_WORDS, SOFTMAX_COLUMNS)
     if columns > most:
         raise CompileError(f"{where}: a row of {columns} is longer than the {most} that the vector "
                            f"unit of {lanes} lanes takes")
-    if rows > 1 and columns % lanes:
-        raise CompileError(f"{where}: {rows} rows of {columns}: the vector unit takes several only "
-                           f"of a multiple of its {lanes} lanes")
     table = exponential_table(beta=float(str(op.attributes["beta"])), scale=quantization(x).scale)
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
-        return kernels.softmax(config, rows, columns, (columns, columns),
+        return kernels.softmax(config, rows, columns, (pitch, pitch),
                                Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table)
 
     return VectorLayer(op.name, op.kind, stored.inputs[:1], op.outputs[0], code,
@@ -84,5 +82,5 @@ def _matmul(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
 
     return VectorLayer(op.name, op.kind, stored.inputs, op.outputs[0], code, b"",
                        () if op.source_index is None else (op.source_index,),
-                       macs=prod(y.shape) * size.depth,
+                       macs=size.batch * rows * depth * int(str(op.attributes["columns"])),
                        scratch=kernels_attention.matmul_scratch(config, size))

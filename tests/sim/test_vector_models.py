@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+from attention_case import attention_graph
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
@@ -31,3 +33,18 @@ def test_networks_in_turn_on_one_core(models: Path) -> None:
                     np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
                 error = abs(session.stats.cycles - program.estimate().cycles)
                 assert error <= 0.001 * session.stats.cycles, path.name
+
+
+@pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])
+def test_attention_of_any_length(heads: int, tokens: int, depth: int) -> None:
+    """Rows of no whole groups of lanes."""
+    graph = attention_graph(heads, tokens, depth)
+    program = compile(graph, "base_vector", require_accelerator=True)
+    rng = np.random.default_rng(tokens)
+    inputs = {name: rng.integers(-128, 128, (heads, tokens, depth)).astype(np.int8)
+              for name in "qkv"}
+    with devices.open("sim", "base_vector") as device:
+        session = Session(program, device)
+        outputs = session.run(inputs)
+    np.testing.assert_array_equal(outputs["y"], golden.run(graph, inputs)[graph.outputs[0]])
+    assert abs(session.stats.cycles - program.estimate().cycles) <= 0.001 * session.stats.cycles

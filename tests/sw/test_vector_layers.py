@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attention_case import attention_graph
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
@@ -34,7 +35,8 @@ def softmax_graph(shape: tuple[int, ...], scale: float, beta: float = 1.0) -> Gr
 
 
 @pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
-@pytest.mark.parametrize("shape", [(1, 10), (1, 1), (3,), (2, 16), (1, 5, 2, 8), (1, 64)])
+@pytest.mark.parametrize("shape", [(1, 10), (1, 1), (3,), (2, 16), (1, 5, 2, 8), (1, 64),
+                                   (2, 10), (7, 1), (1, 3, 17, 17), (5, 63)])
 def test_softmax_equals_golden(config: AcceleratorConfig, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(len(shape))
     for scale, beta in ((0.1, 1.0), (0.003, 1.0), (1.7, 0.5)):
@@ -77,7 +79,7 @@ def test_a_classifier_is_whole_on_the_device(models: Path, model: str) -> None:
 @pytest.mark.parametrize(("shape", "config", "reason"), [
     ((1, 257), BASE, "a row of 257 is longer than the 256 that the vector unit of 8 lanes takes"),
     ((1, 65), TWO_LANES, "longer than the 64 that the vector unit of 2 lanes takes"),
-    ((2, 10), BASE, "2 rows of 10: the vector unit takes several only of a multiple of its 8"),
+    ((2, 257), BASE, "a row of 257 is longer than the 256 that the vector unit of 8 lanes takes"),
     ((1, 10), PRESETS["base"], "target 'base' has no vector unit; use a target with vector_unit")])
 def test_limits_name_what_the_unit_cannot_hold(shape: tuple[int, ...], config: AcceleratorConfig,
                                                reason: str) -> None:
@@ -109,7 +111,10 @@ def matmul_graph(a: tuple[int, ...], b: tuple[int, ...], adj_x: bool = False,
     ((2, 3, 8), (2, 8, 200), (False, False)),     # columns in two parts
     ((2, 4, 64), (2, 64, 16), (False, False)),    # sums in two registers
     ((2, 3, 65), (2, 65, 104), (False, False)),   # in three, unequal, and columns in two parts
-    ((1, 2, 384), (1, 384, 24), (False, False))])   # in all that there are
+    ((1, 2, 384), (1, 384, 24), (False, False)),   # in all that there are
+    ((2, 4, 8), (2, 8, 12), (False, False)), ((3, 17, 16), (3, 17, 16), (False, True)),
+    ((3, 17, 17), (3, 17, 16), (False, False)), ((1, 3, 5), (1, 5, 1), (False, False)),
+    ((2, 5, 3), (2, 5, 9), (True, False))])        # columns of no multiple of the lanes
 def test_matmul_equals_golden(config: AcceleratorConfig, a: tuple[int, ...], b: tuple[int, ...],
                               adj: tuple[bool, bool]) -> None:
     rng, graph = np.random.default_rng(1), matmul_graph(a, b, *adj)
@@ -125,13 +130,31 @@ def test_matmul_equals_golden(config: AcceleratorConfig, a: tuple[int, ...], b: 
 
 @pytest.mark.parametrize(("graph", "reason"), [
     (matmul_graph((2, 4, 400), (2, 400, 8)), "sums of 400 products are longer than .*, 384"),
-    (matmul_graph((2, 4, 8), (2, 8, 12)), "12 columns are no multiple of the vector unit's 8"),
     (matmul_graph((2, 4, 8), (1, 8, 8)), r"have batches \[2\] and \[1\]; give them the same")])
 def test_other_products_go_to_the_host(graph: Graph, reason: str) -> None:
     with pytest.raises(CompileError, match=reason):
         compile(graph, BASE, require_accelerator=True)
     if "batches" not in reason:
         assert compile(graph, BASE).host_ops
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+@pytest.mark.parametrize(("heads", "tokens", "depth", "copies"),
+                         [(2, 16, 8, 0), (3, 17, 8, 2), (1, 50, 12, 4)])
+def test_attention_of_any_length(heads: int, tokens: int, depth: int, copies: int,
+                                 materialize: bool) -> None:
+    """Rows of no whole groups: what is cut off and needed again at once is never cut off."""
+    graph = attention_graph(heads, tokens, depth)
+    program = compile(graph, BASE, require_accelerator=True, materialize=materialize)
+    counts = [layer.op for layer in program.layers].count
+    # With all tensors in memory, the scores are cut off as well.
+    assert counts("BATCH_MATMUL") + counts("SOFTMAX") == 3 + copies + (materialize and copies > 0)
+    rng = np.random.default_rng(tokens)
+    inputs = {name: rng.integers(-128, 128, (heads, tokens, depth)).astype(np.int8)
+              for name in "qkv"}
+    result = diff(program, ["golden", "emulator"], inputs)
+    assert result["first_difference"] is None
+    assert result["tensors"] == 5 or not materialize
 
 
 @pytest.mark.parametrize("model", ["digits_transformer", "keyword_transformer"])

@@ -1,0 +1,26 @@
+"""Attention as a graph: two products of computed operands with a SOFTMAX between."""
+
+from __future__ import annotations
+
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+
+
+def attention_graph(heads: int, tokens: int, depth: int) -> Graph:
+    """softmax(q k') v, the scores in another shape before the softmax."""
+    q = Quantization((0.03,), (5,))
+    shapes = {"q": (heads, tokens, depth), "k": (heads, tokens, depth), "v": (heads, tokens, depth),
+              "s": (heads, tokens, tokens), "r": (heads * tokens, tokens),
+              "p": (heads * tokens, tokens), "w": (heads, tokens, tokens),
+              "y": (heads, tokens, depth)}
+    scales = {"s": Quantization((0.11,), (-20,)), "r": Quantization((0.11,), (-20,)),
+              **dict.fromkeys("pw", Quantization((1 / 256,), (-128,)))}
+    tensors = tuple(Tensor(i, name, shape, "int8", scales.get(name, q), None, i)
+                    for i, (name, shape) in enumerate(shapes.items()))
+    none, second = {"adj_x": False, "adj_y": False}, {"adj_x": False, "adj_y": True}
+    rule = "litert_double_rounding"
+    ops = (Op("BATCH_MATMUL", "scores", (0, 1), (3,), second, rule, 0),
+           Op("RESHAPE", "flat", (3,), (4,), {"shape": shapes["r"]}, "exact", 1),
+           Op("SOFTMAX", "softmax", (4,), (5,), {"beta": 1.0}, "litert_softmax", 2),
+           Op("RESHAPE", "heads", (5,), (6,), {"shape": shapes["w"]}, "exact", 3),
+           Op("BATCH_MATMUL", "sum", (6, 2), (7,), none, rule, 4))
+    return Graph("attention", tensors, ops, (0, 1, 2), (7,), "0" * 64)
