@@ -171,13 +171,19 @@ def test_a_tool_that_fails_is_quoted(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def place_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlaceAll:
-    """Place a netlist's text for seeds of an iCEBreaker, with a cache in ``tmp_path``."""
+def synthesized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a netlist, beside a cache of its own."""
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tools, "version", lambda tool: "1")
+    folder = tmp_path / "synthesis"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def place_all(synthesized: Path) -> PlaceAll:
+    """Place a netlist's text for seeds of an iCEBreaker."""
     board = load_board("icebreaker")
-    synthesized = tmp_path / "synthesis"
-    synthesized.mkdir()
 
     def place(netlist: str, seeds: int, progress: Callable[[str], None]) -> dict[int, Path]:
         (synthesized / f"{TOP}.json").write_text(netlist)
@@ -188,13 +194,9 @@ def place_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlaceAll:
 
 
 @pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """Floorplan a netlist's text for an iCEBreaker, with a cache in ``tmp_path``."""
-    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tools, "version", lambda tool: "1")
+def plan(synthesized: Path) -> Plan:
+    """Floorplan a netlist's text for an iCEBreaker."""
     board = load_board("icebreaker")
-    synthesized = tmp_path / "synthesis"
-    synthesized.mkdir()
 
     def make(netlist: str, progress: Callable[[str], None]) -> Path:
         (synthesized / f"{TOP}.json").write_text(netlist)
