@@ -173,3 +173,22 @@ def test_a_transformer_is_whole_on_the_device(models: Path, model: str) -> None:
         for i in graph.outputs:
             np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
     assert session.stats.cycles == program.estimate().cycles
+
+
+def test_rows_in_groups_from_one_part_to_the_next() -> None:
+    """What the SOFTMAX left in whole groups is read behind an operator of the host."""
+    probability = Quantization((1 / 256,), (-128,))
+    tensors = (Tensor(0, "x", (5, 17), "int8", Quantization((0.1,), (3,)), None),
+               Tensor(1, "p", (5, 17), "int8", probability, None),
+               Tensor(2, "log", (5, 17), "int8", Quantization((16 / 256,), (127,)), None),
+               Tensor(3, "y", (17, 17), "int8", Quantization((0.05,), (4,)), None))
+    ops = (Op("SOFTMAX", "softmax", (0,), (1,), {"beta": 1.0}, "litert_softmax", 0),
+           Op("LOG_SOFTMAX", "log", (1,), (2,), {}, "litert_softmax", 1),
+           Op("BATCH_MATMUL", "product", (2, 1), (3,), {"adj_x": True, "adj_y": False},
+              "litert_double_rounding", 2))
+    graph = Graph("parts", tensors, ops, (0,), (3,), "0" * 64)
+    program = compile(graph, BASE)
+    assert [step.where for step in program.steps] == ["device", "host", "device"]
+    session = Session(program, devices.open("emulator", BASE))
+    x = np.random.default_rng(1).integers(-128, 128, (5, 17)).astype(np.int8)
+    np.testing.assert_array_equal(session.run({"x": x})["y"], golden.run(graph, {"x": x})[3])
