@@ -25,12 +25,24 @@ __all__ = ["Emulator"]
 Span = tuple[int, int]  # first address, one past the last
 
 
-Step = PreparedLayer | Values   # a LAYER, or the fields of a VECTOR
+@dataclass(frozen=True, eq=False)
+class _Computed:
+    """A LAYER whose weights or parameters the program itself writes: decoded in each run, with the
+    ``tables`` that are there by then."""
+
+    values: Values
+    tables: Tables
+
+
+Step = PreparedLayer | _Computed | Values   # a LAYER, or the fields of a VECTOR
 
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A decoded program; ``source`` are the addresses it was decoded from."""
+    """A decoded program; ``source`` are the addresses it was decoded from, once or in each run.
+
+    ``overwrites_itself``: it writes what was decoded once.
+    """
 
     steps: list[Step]
     source: list[Span]
@@ -82,6 +94,9 @@ class Emulator:
             try:
                 if isinstance(step, PreparedLayer):
                     step.run(self._memory)
+                elif isinstance(step, _Computed):
+                    prepare(self.config, self._memory, step.values, dict(step.tables)).run(
+                        self._memory)
                 else:
                     vector_unit.call(step)
             except Fault as fault:
@@ -105,15 +120,14 @@ class Emulator:
                     hazards.finish()
                     break
                 check_instruction(self.config, values)
-                hazards.add(values)
-                steps.append(self._step(values, tables, steps[-1] if steps else None))
+                computed = hazards.add(values)
+                steps.append(self._step(values, computed, tables, steps[-1] if steps else None))
             except Fault as fault:
                 raise _device_error(index, fault) from None
-        source = [(program_address, address + INSTRUCTION_BYTES)]
-        for step in steps:
-            for which in ("parameter", "weight"):
-                start = _values(step)[f"{which}_address"]
-                source.append((start, start + _values(step)[f"{which}_bytes"]))
+        streams = [_streams(step) for step in steps]
+        program = (program_address, address + INSTRUCTION_BYTES)
+        once = [program, *(span for step, spans in zip(steps, streams, strict=True)
+                           if not isinstance(step, _Computed) for span in spans)]
         try:
             statistics = model_run(
                 self.config, [_values(step) for step in steps],
@@ -121,26 +135,36 @@ class Emulator:
                 self._timing, program_address)
         except ProgramError:   # a vector program with a fault, at which the run will end
             statistics = RunStatistics(0, 0, {})
-        overwrites = any(_overlap(source, _stored(step)) for step in steps
-                         if isinstance(step, PreparedLayer))
-        program = _Prepared(steps, source, overwrites, statistics)
-        self._programs[program_address] = program
-        return program
+        overwrites = any(_overlap(once, _stored(step)) for step in steps
+                         if isinstance(step, (PreparedLayer, _Computed)))
+        prepared = _Prepared(steps, [program, *(span for spans in streams for span in spans)],
+                             overwrites, statistics)
+        self._programs[program_address] = prepared
+        return prepared
 
-    def _step(self, values: Values, tables: Tables, before: Step | None) -> Step:
-        """The next instruction, decoded."""
+    def _step(self, values: Values, computed: bool, tables: Tables, before: Step | None) -> Step:
+        """The next instruction, decoded; ``computed``: it reads a stream that the program writes.
+        """
         if values["opcode"] == Opcode.VECTOR:
             self._memory.view(values["parameter_address"], values["parameter_bytes"])
             return values
+        known = dict(tables)
         layer = prepare(self.config, self._memory, values, tables)
         # With one bank, instructions do not overlap.
         if isinstance(before, PreparedLayer) and self.config.table_banks > 1:
             _check_table_banks(before, layer)
-        return layer
+        return _Computed(values, known) if computed else layer
 
 
 def _values(step: Step) -> Values:
-    return step.values if isinstance(step, PreparedLayer) else step
+    return step.values if isinstance(step, (PreparedLayer, _Computed)) else step
+
+
+def _streams(step: Step) -> list[Span]:
+    """Where the instruction's parameters and weights, or its vector program, lie."""
+    values = _values(step)
+    return [(start, start + values[f"{which}_bytes"]) for which in ("parameter", "weight")
+            for start in (values[f"{which}_address"],)]
 
 
 def _check_table_banks(before: PreparedLayer, layer: PreparedLayer) -> None:
@@ -155,7 +179,7 @@ def _check_table_banks(before: PreparedLayer, layer: PreparedLayer) -> None:
                     "uses it")
 
 
-def _stored(layer: PreparedLayer) -> Span:
+def _stored(layer: PreparedLayer | _Computed) -> Span:
     address, shape, pitches = pixels(layer.values, "ofm")
     return address, address + 1 + sum((n - 1) * p for n, p in zip(shape, pitches, strict=True))
 

@@ -25,12 +25,15 @@ class HazardCheck:
         self._count = 0
         self._settled = 0   # the instructions before this one are done before the next begins
 
-    def add(self, values: Values) -> None:
-        """Check the next LAYER or VECTOR instruction, whose fields are legal."""
+    def add(self, values: Values) -> bool:
+        """Check the next LAYER or VECTOR instruction, whose fields are legal.
+
+        Whether an instruction before writes its parameters or weights.
+        """
         if values["opcode"] == Opcode.VECTOR:
             self._count += 1
             self._settled = self._count
-            return
+            return False
         rows = (values["ifm_rows"], values["ifm_row_bytes"])
         self._check_read("ifm", values["ifm_address"], rows, (values["ifm_pitch"], 1),
                          max(values["ifm_wait"], self._settled))
@@ -41,10 +44,9 @@ class HazardCheck:
         _check_in_place_ifm(values)
         self._count += 1
         strided(self._writer, *pixels(values, "ofm"))[...] = self._count
-        for which in ("parameter", "weight"):
-            if values[f"{which}_bytes"]:
-                self._check_read(which, values[f"{which}_address"],
-                                 (values[f"{which}_bytes"],), (1,))
+        return any([self._check_read(which, values[f"{which}_address"],
+                                     (values[f"{which}_bytes"],), (1,), self._settled)
+                    for which in ("parameter", "weight") if values[f"{which}_bytes"]])
 
     def finish(self) -> None:
         """Check that no instruction overwrote the program, which is read ahead without waiting."""
@@ -52,7 +54,8 @@ class HazardCheck:
                          ((self._count + 1) * INSTRUCTION_BYTES,), (1,))
 
     def _check_read(self, what: str, address: int, shape: tuple[int, ...],
-                    pitches: tuple[int, ...], wait: int = 0) -> None:
+                    pitches: tuple[int, ...], wait: int = 0) -> bool:
+        """Whether it was written before."""
         if wait > self._count:
             raise Fault(ErrorCode.WATCHDOG, f"{what} waits for instruction {wait - 1}, "
                                             "which does not come before")
@@ -60,6 +63,7 @@ class HazardCheck:
         if needed > wait:
             raise Fault(ErrorCode.ILLEGAL_FIELD,
                         f"{what} is written by instruction {needed - 1} and not waited for")
+        return needed > 0
 
 
 def _check_in_place_operand(v: Values) -> None:

@@ -15,12 +15,13 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Mode
 from kaniwa.rescale import Int64, Rescale
 
-__all__ = ["Geometry", "Sum", "Layer", "VectorLayer", "RecurrentLayer", "Tile", "Outside",
-           "Options", "Slice", "Constants", "Memory", "HostPart", "DevicePart", "Plan", "describe",
-           "quantization", "pair", "paddings", "scratch_of", "stored_bytes"]
+__all__ = ["Code", "Geometry", "Map", "Places", "Sum", "Layer", "VectorLayer", "RecurrentLayer",
+           "Tile", "Outside", "Options", "Slice", "Constants", "Memory", "HostPart", "DevicePart",
+           "Plan", "describe", "quantization", "pair", "paddings", "scratch_of", "stored_bytes"]
 
 Pair = tuple[int, int]
 Map = tuple[int, int, int]      # rows, columns, channels
+Code = Callable[[tuple[int, ...], int, int], bytes]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,20 @@ class Geometry:
         """Input rows and columns that a window spans."""
         return ((self.kernel[0] - 1) * self.dilation[0] + 1,
                 (self.kernel[1] - 1) * self.dilation[1] + 1)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where results lie that are not a map: from byte ``first`` on; bytes from one ``image``,
+    ``row`` and ``pixel`` to the next, and ``of_run`` from one run of ``run`` channels, which are
+    neighbors, to the next."""
+
+    first: int
+    image: int
+    row: int
+    pixel: int
+    run: int
+    of_run: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +85,9 @@ class Layer:
     ``part``: the run of the device that it belongs to. ``positions``: its operators' in the model,
     the one that shapes it first. ``visits``: DENSE, how often a pixel's bytes are read, each time
     with other weights, ``lanes``: channels of a block, 0: as many as the mode has; both only in
-    what ``visited`` makes of a layer, or with ``run``. That is not 0 in a transposition: its
-    results lie as [channels / run, pixels, run], not [pixels, channels].
+    what ``visited`` makes of a layer, or with ``places``, where an instruction has a run of them at
+    most. ``source_at``: first byte of ``ifm``, and bytes to its next image and row, where it is not
+    a map.
     """
 
     name: str
@@ -95,7 +111,8 @@ class Layer:
     positions: tuple[int, ...] = ()
     visits: int = 1
     lanes: int = 0
-    run: int = 0
+    places: Places | None = None
+    source_at: tuple[int, int, int] | None = None
 
     @property
     def tables(self) -> tuple[npt.NDArray[np.int32], ...]:
@@ -128,7 +145,7 @@ class VectorLayer:
     op: str
     reads: tuple[int, ...]
     ofm: int
-    code: Callable[[tuple[int, ...], int, int], bytes]
+    code: Code
     table: bytes
     source: tuple[int, ...]
     macs: int = 0
@@ -179,7 +196,8 @@ def scratch_of(number: int) -> int:
 class Tile:
     """One instruction: a part of a layer's output, ranges are [first, past the last), or
     (``vector``) a program of the vector unit, whose ranges mean nothing. A ``VectorLayer`` has one
-    such tile, a ``RecurrentLayer``, for each ``step``, the tiles of its product and one such.
+    such tile, a ``RecurrentLayer``, for each ``step``, the tiles of its product and one such, a
+    ``StagedLayer`` the tiles of its stages, whose number is ``step``.
 
     ``visits``: how many int8 addends its weights need, see ``kaniwa.passes.visits``.
     """

@@ -8,10 +8,19 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
-from kaniwa.layer import Constants, Layer, Plan, RecurrentLayer, Slice, Tile, VectorLayer
+from kaniwa.layer import (
+    Constants,
+    Layer,
+    Plan,
+    RecurrentLayer,
+    Slice,
+    Tile,
+    VectorLayer,
+)
 from kaniwa.passes.fields import block_width, column_window, tile_channels, tile_fields
 from kaniwa.passes.vector import vector_code
 from kaniwa.passes.visits import visited_words
+from kaniwa.staged import Stage, StagedLayer
 from kaniwa.weights import (
     column_words,
     dense_words,
@@ -32,21 +41,31 @@ def constants(plan: Plan) -> Plan:
     """
     pool = _Pool()
     parameters, weights, banks = [], [], []
-    encoded: dict[tuple[int, int, int], tuple[Slice, Slice]] = {}
+    encoded: dict[tuple[int, ...], tuple[Slice, Slice]] = {}
+    filled: dict[int, int] = {}
+    for layer in plan.layers:
+        if isinstance(layer, StagedLayer):
+            # Layers have the same memory: what one writes, those before have read by then.
+            for number, i in enumerate(layer.filled):
+                filled[i] = pool.add(_bytes(plan, i), number + 1)
     bank, previous = 1, -1
     for tile in plan.tiles:
         layer = plan.layers[tile.layer]
         if tile.vector:
             assert isinstance(layer, VectorLayer)
-            own, words = (Slice(None, 0, 0),) * 2 if tile.step else _program(
-                layer, tile.layer, plan.config, pool)
+            own, words = _vector(layer, tile, plan.config, pool)
             parameters.append(own)
             weights.append(words)
             banks.append(bank)
             previous = tile.layer
             continue
+        stage = Stage()
         if isinstance(layer, RecurrentLayer):
             layer = layer.product
+        elif isinstance(layer, StagedLayer):
+            stage = layer.stages[tile.step]
+            assert stage.layer is not None
+            layer = stage.layer
         assert isinstance(layer, Layer)
         tables = b""
         if tile.layer != previous and layer.tables:
@@ -54,20 +73,25 @@ def constants(plan: Plan) -> Plan:
             tables = b"".join(encode_table(values, number, bank, plan.config)
                               for number, values in enumerate(layer.tables))
         previous = tile.layer
-        key = tile.layer, *tile.blocks
+        key = tile.layer, tile.step if stage.layer else 0, *tile.blocks
         if key not in encoded:
             stream = tables + _parameters(layer, tile, plan.config)
             blob = pool.add(stream)
             encoded[key] = (Slice(blob, len(tables), len(stream) - len(tables)),
                             _weights(layer, tile, plan.config, pool))
         own, words = encoded[key]
-        parameters.append(replace(own, offset=0, length=own.offset + own.length)
-                          if tables else own)
+        if tables:
+            own = replace(own, offset=0, length=own.offset + own.length)
+        if stage.parameters:
+            own = Slice(filled[stage.parameters.tensor], *stage.parameters.part(tile))
+        if stage.weights:
+            words = Slice(filled[stage.weights.tensor], *stage.weights.part(tile))
+        parameters.append(own)
         weights.append(words)
         banks.append(bank)
     used = {i for layer in plan.layers for i in layer.reads}.union(plan.kept)
-    tensors = {i: pool.add(data.tobytes()) for i in sorted(used)
-               if (data := plan.graph.tensors[i].data) is not None}
+    tensors = {i: filled[i] if i in filled else pool.add(_bytes(plan, i)) for i in sorted(used)
+               if plan.graph.tensors[i].data is not None}
     return replace(plan, constants=Constants(tuple(pool.blobs), tuple(parameters), tuple(weights),
                                              tuple(banks), tensors))
 
@@ -76,19 +100,36 @@ class _Pool:
     """Byte strings, each once."""
 
     def __init__(self) -> None:
-        self.blobs: dict[bytes, int] = {}
+        self.blobs: list[bytes] = []
+        self._known: dict[tuple[bytes, int], int] = {}
 
-    def add(self, blob: bytes) -> int:
-        return self.blobs.setdefault(blob, len(self.blobs))
+    def add(self, blob: bytes, use: int = 0) -> int:
+        """Its number; another one for each ``use``."""
+        key = blob, use
+        if key not in self._known:
+            self._known[key] = self.add_own(blob)
+        return self._known[key]
+
+    def add_own(self, blob: bytes) -> int:
+        """The number of one that is like no other."""
+        self.blobs.append(blob)
+        return len(self.blobs) - 1
 
 
-def _program(layer: VectorLayer, number: int, config: AcceleratorConfig,
-             pool: _Pool) -> tuple[Slice, Slice]:
+def _bytes(plan: Plan, tensor: int) -> bytes:
+    data = plan.graph.tensors[tensor].data
+    assert data is not None
+    return data.tobytes()
+
+
+def _vector(layer: VectorLayer, tile: Tile, config: AcceleratorConfig,
+            pool: _Pool) -> tuple[Slice, Slice]:
     """Room for the program, which is written when addresses are known, and its table."""
-    size = len(vector_code(layer, config, (0,) * (len(layer.reads) + len(layer.makes)), 0, 0))
-    room = pool.add(number.to_bytes(4, "little") + bytes(size - 4))   # one of its own
+    if isinstance(layer, RecurrentLayer) and tile.step:
+        return Slice(None, 0, 0), Slice(None, 0, 0)
+    code = vector_code(layer, tile, config, (0,) * (len(layer.reads) + len(layer.makes)), 0, 0)
     table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
-    return Slice(room, 0, size), table
+    return Slice(pool.add_own(bytes(len(code))), 0, len(code)), table
 
 
 def _parameters(layer: Layer, tile: Tile, config: AcceleratorConfig) -> bytes:

@@ -23,6 +23,7 @@ from kaniwa.passes.fields import tile_fields, visited
 from kaniwa.passes.rounding import rounding_of
 from kaniwa.passes.vector import vector_code
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
+from kaniwa.staged import StagedLayer
 
 __all__ = ["emit"]
 
@@ -66,7 +67,7 @@ class _Stream:
                        for number in range(len(plan.parts) + 1)]
         self.written: dict[int, list[int]] = {}
         for tile, index in zip(plan.tiles, self.tiles, strict=True):
-            for made in plan.layers[tile.layer].makes:
+            for made in _made(plan.layers[tile.layer], tile):
                 self.written.setdefault(made, []).append(index)
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
@@ -83,6 +84,14 @@ class _Stream:
                 for tensor, indexes in self.written.items() if start <= indexes[0] < end}
 
 
+def _made(layer: Layer | VectorLayer, tile: Tile) -> tuple[int, ...]:
+    """What a tile of a layer writes."""
+    if isinstance(layer, StagedLayer):
+        stage = layer.stages[tile.step].layer
+        return () if stage is None else stage.makes
+    return layer.makes
+
+
 def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
     """The constants, with the programs of the vector unit, which contain addresses."""
     blobs = list(constants.blobs)
@@ -91,7 +100,7 @@ def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
         if tile.vector and room.blob is not None:
             assert isinstance(layer, VectorLayer)
             blobs[room.blob] = vector_code(
-                layer, plan.config,
+                layer, tile, plan.config,
                 tuple(memory.tensors[i] for i in (
                     *layer.reads, *layer.makes[1:],
                     *([scratch_of(tile.layer)] if layer.scratch else []))),
@@ -178,6 +187,10 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
                 "parameter_address": address, "parameter_bytes": parameters.length}
     if isinstance(layer, RecurrentLayer):
         layer, written = _product(layer, tile, written)
+    elif isinstance(layer, StagedLayer):
+        stage = layer.stages[tile.step].layer
+        assert stage is not None
+        layer = stage
     assert isinstance(layer, Layer)
     values = tile_fields(layer, tile, plan.config)
     if layer.add is not None:
@@ -197,7 +210,8 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
     elif layer.table is not None:
         values |= {"table": 1, "table_bank": plan.constants.banks[index]}
     if weights.blob is not None:
-        values |= {"weight_address": memory.blobs[weights.blob], "weight_bytes": weights.length,
+        values |= {"weight_address": memory.blobs[weights.blob] + weights.offset,
+                   "weight_bytes": weights.length,
                    "weights_stream": int(tile.weights_stream)}
         if tile.weights_stream:
             values["weight_repeat"] = values["ofm_rows"] * values["ofm_columns"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
-from kaniwa.layer import Layer, Pair, Tile
+from kaniwa.layer import Layer, Pair, Places, Tile
 
 __all__ = ["block_width", "block_words", "layer_blocks", "tile_channels", "tile_fields",
            "visited", "column_window", "slides", "parameter_words"]
@@ -114,21 +115,21 @@ def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str
                                    g.extent[0], g.ifm[0])
     left, ifm_columns, pad_left = _span(tile.columns[0] * g.stride[1] - g.padding[1], columns,
                                         g.stride[1], g.extent[1], width)
-    ifm_pitch, stride_rows, dilation_rows = width * channels, g.stride[0], g.dilation[0]
+    stride_rows, dilation_rows = g.stride[0], g.dilation[0]
+    # Modes but DENSE read only the tile's channels: the row begins and ends with them.
+    skipped, used = (0, channels) if dense else (first_channel, last_channel - first_channel)
+    row_bytes = (ifm_columns - 1) * channels + used
+    start, image, ifm_pitch = layer.source_at or (0, prod(g.ifm), width * channels)
+    address = start + tile.image * image + top * ifm_pitch + left * channels + skipped
     if kernel_rows == 1:     # rows between those that are used need not be loaded
         ifm_pitch, ifm_rows = ifm_pitch * stride_rows, rows
         stride_rows = dilation_rows = 1
     if rows == 1:
         stride_rows = 1
-    # Modes but DENSE read only the tile's channels: the row begins and ends with them.
-    skipped, used = (0, channels) if dense else (first_channel, last_channel - first_channel)
-    row_bytes = (ifm_columns - 1) * channels + used
-    address = ((tile.image * g.ifm[0] + top) * width + left) * channels + skipped
-    ofm = tile.image * g.ofm[0] * out_width * out_channels
-    # A run of channels has the pixels of the map to itself in a transposition.
-    run = layer.run or out_channels
-    ofm += first_channel // run * g.ofm[0] * out_width * run + first_channel % run
-    ofm += (tile.rows[0] * out_width + tile.columns[0]) * run
+    to = layer.places or Places(0, prod(g.ofm), out_width * out_channels, out_channels,
+                                out_channels, 0)
+    ofm = (to.first + tile.image * to.image + tile.rows[0] * to.row + tile.columns[0] * to.pixel
+           + first_channel // to.run * to.of_run + first_channel % to.run)
     line_pitch = _line_pitch(address, ifm_pitch, ifm_rows, row_bytes, config.read_bytes)
     special: dict[str, int] = {}
     if layer.mode == Mode.COLUMN:
@@ -152,7 +153,7 @@ def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str
         "block_width": block_width(layer, config),
         "last_width": last_channel - first_channel - (blocks - 1) * block_width(layer, config),
         "steps": _steps(layer, config), "block_words": block_words(layer, config),
-        "ofm_address": ofm, "ofm_row_pitch": out_width * run, "ofm_pixel_pitch": run,
+        "ofm_address": ofm, "ofm_row_pitch": to.row, "ofm_pixel_pitch": to.pixel,
     }
 
 

@@ -1,4 +1,5 @@
-"""Gives ADDs, MULs and tables to the layers that make their inputs, and orders the layers."""
+"""Gives ADDs, MULs, tables and transpositions to the layers that make their inputs, and orders the
+layers."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.layer import Layer, Plan, VectorLayer
+from kaniwa.layer import Layer, Places, Plan, VectorLayer
+from kaniwa.staged import StagedLayer
 
 __all__ = ["fuse", "order"]
 
@@ -20,11 +22,12 @@ def fuse(plan: Plan) -> Plan:
     """Let the producer of an input do an ADD, MUL or table, where nothing else reads that input.
 
     Of two possible producers the one with more work is taken, so that the other, the skip branch,
-    is complete early.
+    is complete early. A product of activations writes its images side by side, where that is all
+    that a transposition behind it does.
     """
     if plan.options.materialize:
         return plan
-    layers = list(plan.layers)
+    layers = _side_by_side(plan)
     readers = Counter(i for layer in layers for i in layer.reads)
     readers.update(plan.kept)
     position = 0
@@ -37,6 +40,32 @@ def fuse(plan: Plan) -> Plan:
         else:
             position += 1
     return replace(plan, layers=tuple(layers))
+
+
+def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
+    layers = list(plan.layers)
+    readers = Counter(i for layer in layers for i in layer.reads)
+    readers.update(plan.kept)
+    products = {layer.ofm: layer for layer in layers if isinstance(layer, StagedLayer)}
+    for guest in plan.layers:
+        if not isinstance(guest, Layer) or guest.op != "TRANSPOSE":
+            continue
+        host, to = products.get(guest.ifm), guest.places
+        if host is None or to is None or readers[host.ofm] > 1 or host.part != guest.part:
+            continue
+        last = host.stages[-1]
+        assert last.layer is not None
+        images, (_, rows, columns) = last.layer.geometry.batch, last.layer.geometry.ofm
+        if guest.geometry.ifm != (1, images, rows * columns) or to.run != columns:
+            continue
+        moved = replace(last.layer, ofm=guest.ofm, lanes=plan.config.out_lanes, places=Places(
+            0, columns, 0, images * columns, columns, 0))
+        layers[layers.index(guest)] = replace(
+            host, ofm=guest.ofm, op=f"{host.op}+{guest.op}", source=host.source + guest.source,
+            positions=host.positions + guest.positions,
+            stages=(*host.stages[:-1], replace(last, layer=moved)))
+        layers.remove(host)
+    return layers
 
 
 def _host(layers: list[Layer | VectorLayer], guest: Layer,

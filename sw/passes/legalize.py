@@ -10,9 +10,10 @@ products of one result in the model (``taps``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +24,12 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
-from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated, swapped
-from kaniwa.passes.recurrent import SUM_BYTES, steps_of
+from kaniwa.passes.limits import LIMITS, PIECES, averaged, missing_unit, repeated, swapped
+from kaniwa.passes.recurrent import steps_of
 from kaniwa.passes.signed import signed_operators
-from kaniwa.vector.kernels_recurrent import GATES, gate_pitch, row_pitch
+from kaniwa.passes.sum_bytes import SUM_BYTES
+from kaniwa.vector.kernels import row_pitch
+from kaniwa.vector.kernels_recurrent import GATES, gate_pitch
 
 __all__ = ["BROADCAST", "legalize", "rewritten", "as_map"]
 
@@ -40,9 +43,8 @@ def legalize(plan: Plan) -> Plan:
     rewriter = _Rewriter(plan.graph, plan.config)
     for op in plan.graph.ops:
         rewriter.rewrite(op)
-    ops = rewriter.ops if plan.options.materialize else rewriter.read(plan.graph.outputs)
     return replace(plan, graph=replace(plan.graph, tensors=tuple(rewriter.tensors),
-                                       ops=tuple(ops)))
+                                       ops=tuple(rewriter.ops)))
 
 
 def rewritten(graph: Graph, op: Op, config: AcceleratorConfig) -> list[Op]:
@@ -69,7 +71,6 @@ class _Rewriter:
         self.config = config
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
-        self._wide: dict[int, int] = {}     # of tensors that were cut off: what they were cut from
 
     def rewrite(self, op: Op) -> None:
         rewrites: dict[str, Callable[[Op], None]] = {
@@ -206,9 +207,12 @@ class _Rewriter:
         x = self.tensors[op.inputs[0]]
         view = swapped(x.shape, op.attributes["permutation"])
         assert view is not None
+        self._moved(op, view, op.outputs[0])
+
+    def _moved(self, op: Op, view: tuple[int, int, int, int], result: int) -> None:
         outer, first, second, run = view
-        source = self.reshaped(op, x.id, (outer, 1, first, second * run))
-        self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": run, "taps": 0})
+        source = self.reshaped(op, op.inputs[0], (outer, 1, first, second * run))
+        self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": run, "taps": 0}, result)
 
     def _renamed(self, op: Op, made: int, y: Tensor) -> None:
         """``y`` is ``made`` with another shape, or ``made`` itself."""
@@ -242,47 +246,41 @@ class _Rewriter:
         self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
 
     def _softmax(self, op: Op) -> None:
-        """Several rows are of whole groups of lanes."""
-        shape = self.tensors[op.inputs[0]].shape
-        attributes = {**op.attributes, "taps": 0, "columns": shape[-1] if shape else 1}
-        if prod(shape[:-1]) == 1:
-            self.emit(op, op.kind, op.inputs, attributes)
-        else:
-            self._in_groups(op, (), op.inputs[0], attributes)
+        self.emit(op, op.kind, op.inputs, {**op.attributes, "taps": 0})
 
     def _matmul(self, op: Op) -> None:
-        """Operands whose last two axes are exchanged are transposed first; the right one has
-        rows of whole groups of lanes."""
-        left, right = (self._exchanged(op, i) if op.attributes[name] else i
-                       for i, name in zip(op.inputs, ("adj_x", "adj_y"), strict=True))
-        attributes = {**op.attributes, "taps": self.tensors[left].shape[-1],
-                      "columns": self.tensors[right].shape[-1]}
-        self._in_groups(op, (left,), right, attributes)
+        """The left operand has its sums' terms as neighbors; the right one is ``turned`` if not."""
+        left, right = op.inputs
+        if op.attributes["adj_x"]:
+            left = self._exchanged(op, left)
+        source = None if op.attributes["adj_y"] else self._before_exchange(op, right)
+        self.emit(op, op.kind, (left, right if source is None else source), {
+            **op.attributes, "taps": self.tensors[left].shape[-1],
+            "turned": source is None and not op.attributes["adj_y"]})
 
-    def _in_groups(self, op: Op, others: tuple[int, ...], rows: int,
-                   attributes: Mapping[str, object]) -> None:
-        """``op`` with ``others`` and ``rows`` as operands, on rows of whole groups of lanes."""
-        x, y, lanes = self.tensors[rows], self.tensors[op.outputs[0]], self.config.requant_lanes
-        columns = -(-x.shape[-1] // lanes) * lanes
-        if columns == x.shape[-1]:
-            self.emit(op, op.kind, (*others, rows), attributes)
-            return
-        if rows not in self._wide:      # what lies behind a row is of no account
-            self._wide[rows] = self._copied(op, rows, columns)
-        wide = self._wide[y.id] = self.tensor(
-            f"{y.name}:rows", (1, 1, prod(y.shape[:-1]), columns), y)
-        self.emit(op, op.kind, (*others, self._wide[rows]), attributes, wide)
-        self._renamed(op, self._copied(op, wide, y.shape[-1]), y)
-
-    def read(self, outputs: Sequence[int]) -> list[Op]:
-        """The operators without copies that none of them reads."""
-        needed, kept = set(outputs), list[Op]()
-        for op in reversed(self.ops):
-            if needed.intersection(op.outputs) or not (
-                    op.kind == "RESHAPE" or op.attributes.get("copy")):
-                needed.update(op.inputs)
-                kept.append(op)
-        return kept[::-1]
+    def _before_exchange(self, op: Op, tensor_id: int) -> int | None:
+        """``tensor_id`` with its last two axes exchanged, where a TRANSPOSE that makes it gives
+        that as well."""
+        tensor = self.tensors[tensor_id]
+        made = next((other for other in self.graph.ops if tensor_id in other.outputs), None)
+        if made is not None and made.kind == "RESHAPE" and (
+                self.tensors[made.inputs[0]].shape[-2:] == tensor.shape[-2:]):
+            before = self._before_exchange(op, made.inputs[0])
+            return None if before is None else self.reshaped(
+                made, before, (*tensor.shape[:-2], tensor.shape[-1], tensor.shape[-2]))
+        if made is None or made.kind != "TRANSPOSE":
+            return None
+        x = self.tensors[made.inputs[0]]
+        permutation: Any = made.attributes["permutation"]
+        exchanged = (*permutation[:-2], permutation[-1], permutation[-2])
+        view, now = swapped(x.shape, exchanged), swapped(x.shape, permutation)
+        if view is None or view[2] > PIECES or (now is not None and now[3] >= view[3]):
+            return None
+        *outer, rows, columns = tensor.shape
+        result = self.tensor(f"{tensor.name}:exchanged", (*outer, columns, rows), tensor)
+        self._moved(replace(made, attributes={**made.attributes, "permutation": exchanged}),
+                    view, result)
+        return result
 
     def _copied(self, op: Op, source: int, columns: int) -> int:
         """A convolution that copies rows to rows of ``columns``: cut off, or with zeros behind."""
@@ -293,7 +291,7 @@ class _Rewriter:
         made = self.tensor(f"{x.name}:{columns}", (1, 1, rows, columns), x)
         self.emit(op, "CONV_2D", (self.reshaped(op, source, (1, 1, rows, length)), weights), {
             **op.attributes, "activation": "NONE", "stride": (1, 1), "dilation": (1, 1),
-            "padding": NO_PADDING, "taps": 0, "copy": True}, made, "litert_double_rounding")
+            "padding": NO_PADDING, "taps": 0}, made, "litert_double_rounding")
         return made
 
     def _exchanged(self, op: Op, tensor_id: int) -> int:
@@ -363,7 +361,5 @@ class _Rewriter:
         source, output = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
         if source.data is None:
             self.ops.append(replace(op, inputs=op.inputs[:1]))
-            if source.id in self._wide and source.shape[-1:] == output.shape[-1:]:
-                self._wide[output.id] = self._wide[source.id]
             return
         self.tensors[output.id] = replace(output, data=source.data.reshape(output.shape))

@@ -27,7 +27,7 @@ from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.vector import VECTOR_KINDS
 
-__all__ = ["LIMITS", "RULES", "Limit", "averaged", "missing_unit", "repeated",
+__all__ = ["LIMITS", "PIECES", "RULES", "Limit", "averaged", "missing_unit", "repeated",
            "sentence", "swapped"]
 
 Limit = Callable[[Graph, Op], str | None]
@@ -218,11 +218,6 @@ def same_batch(graph: Graph, op: Op) -> str | None:
         f"give them the same")
 
 
-def short_sums(graph: Graph, op: Op) -> str | None:
-    """With a vector unit: sums of at most 384 products."""
-    return None      # what R is, ``lower`` knows
-
-
 def neighboring_axes(graph: Graph, op: Op) -> str | None:
     """The axes are neighbors, but for axes of one element."""
     return None if averaged(graph, op) is not None else (
@@ -302,7 +297,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
     "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
     "MEAN": (int8_activations, some_elements, litert_rule, neighboring_axes),
-    "BATCH_MATMUL": (int8_activations, some_elements, litert_rule, same_batch, short_sums),
+    "BATCH_MATMUL": (int8_activations, some_elements, litert_rule, same_batch),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, one_sequence, short_gates),
     "TRANSPOSE": (bytes_moved, some_elements, two_blocks_swapped),
     "RESHAPE": (bytes_moved, some_elements),

@@ -17,6 +17,7 @@ from kaniwa.isa import Mode
 from kaniwa.layer import (
     Geometry,
     Layer,
+    Places,
     Plan,
     VectorLayer,
     describe,
@@ -28,9 +29,11 @@ from kaniwa.passes.accumulators import accumulator_range
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
 from kaniwa.passes.legalize import as_map
+from kaniwa.passes.products import product_layer
 from kaniwa.passes.recurrent import lstm_layer, sums_layer
 from kaniwa.passes.refusal import Refused
-from kaniwa.passes.vector import VECTOR_KINDS, vector_layer
+from kaniwa.passes.softmax import softmax_layer
+from kaniwa.passes.vector import VECTOR_KINDS
 from kaniwa.rescale import (
     Rule,
     average_pool,
@@ -60,6 +63,7 @@ def lower(plan: Plan) -> Plan:
     storage = {t.id: t.id for t in graph.tensors if t.data is not None}
     storage.update((i, i) for i in graph.inputs)
     layers: list[Layer | VectorLayer] = []
+    tensors = list(graph.tensors)
     for op in graph.ops:
         output = op.outputs[0]
         if op.kind == "RESHAPE":
@@ -69,24 +73,35 @@ def lower(plan: Plan) -> Plan:
         stored = replace(op, inputs=tuple(i if i == -1 else storage[i] for i in op.inputs))
         position = int(str(op.attributes["position"]))
         try:
-            layers.append(replace(_lower_op(plan, op, stored), part=plan.part_of[position],
-                                  positions=(position,)))
+            layer, streams = _lower_op(plan, op, stored, len(tensors))
+            layers.append(replace(layer, part=plan.part_of[position], positions=(position,)))
         except (CompileError, UnsupportedError) as error:
             reasons.setdefault(position, str(error))
+        else:
+            storage.update((t.id, t.id) for t in streams)
+            tensors += streams
     if reasons:
         raise Refused(reasons)
-    return replace(plan, storage=storage, layers=tuple(layers))
+    return replace(plan, graph=replace(graph, tensors=tuple(tensors)), storage=storage,
+                   layers=tuple(layers))
 
 
-def _lower_op(plan: Plan, op: Op, stored: Op) -> Layer | VectorLayer:
-    graph, config = plan.graph, plan.config
+def _lower_op(plan: Plan, op: Op, stored: Op,
+              first_id: int) -> tuple[Layer | VectorLayer, list[Tensor]]:
+    """The layer, and tensors of its own, from ``first_id`` on."""
     where = describe(plan.model, replace(op, kind=str(op.attributes["source_kind"])))
+    if op.kind in VECTOR_KINDS:
+        make = softmax_layer if op.kind == "SOFTMAX" else product_layer
+        return make(plan.graph, op, stored, plan.config, where, first_id)
+    return _lower_alone(plan, op, stored, where), []
+
+
+def _lower_alone(plan: Plan, op: Op, stored: Op, where: str) -> Layer | VectorLayer:
+    graph, config = plan.graph, plan.config
     if op.kind in ("SUMS", "LSTM"):
         cell = plan.model.ops[int(str(op.attributes["position"]))]
         return (sums_layer if op.kind == "SUMS" else lstm_layer)(
             plan.model, cell, op, stored, config, where)
-    if op.kind in VECTOR_KINDS:
-        return vector_layer(graph, op, stored, config, where)
     if op.kind in ("ADD", "MUL", "TABLE"):
         return _lower_elementwise(graph, op, stored, config.multiplier_bits, where)
     if op.kind == "TRANSPOSE":
@@ -164,7 +179,9 @@ def _lower_transpose(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig
     return Layer(op.name, op.kind, Mode.DEPTHWISE, stored.inputs[0], op.outputs[0],
                  Geometry(batch, shape, shape, (1, 1), (1, 1), (1, 1), (0, 0)),
                  np.ones((1, 1, channels), np.int8), every, 0, rescale, 0, _source(op),
-                 lanes=lanes, run=run)
+                 lanes=lanes,
+                 places=Places(0, rows * columns * channels, columns * run, run, run,
+                               rows * columns * run))
 
 
 def _lower_max_pool(graph: Graph, op: Op, stored: Op, bits: int, where: str) -> Layer:

@@ -33,7 +33,7 @@ def _best(layer: Layer, config: AcceleratorConfig) -> Layer:
 def _alternatives(layer: Layer, config: AcceleratorConfig) -> Iterator[Layer]:
     g = layer.geometry
     channels = g.ifm[2]
-    if layer.run or not g.stride[1]:      # a transposition, or a pixel that is repeated
+    if layer.places is not None or not g.stride[1]:      # moved, or a pixel that is repeated
         return
     if (layer.mode == Mode.DEPTHWISE and config.depthwise and g.dilation == (1, 1)
             and config.column_lanes == config.lane_bytes     # blocks are whole lanes

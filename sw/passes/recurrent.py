@@ -1,8 +1,4 @@
-"""Recurrent cells: the array's products as sums of 32 bits, the gates on the vector unit.
-
-The array's results are bytes. Four output channels with the same weights make the four bytes of a
-sum: each shifts it, and keeps its low 8 bits.
-"""
+"""Recurrent cells: the array's products as sums of 32 bits, the gates on the vector unit."""
 
 from __future__ import annotations
 
@@ -15,10 +11,11 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.golden.lstm import BIAS, CELL_STATE, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
 from kaniwa.graph import Graph, Op
-from kaniwa.isa import Mode, Rounding
+from kaniwa.isa import Mode
 from kaniwa.layer import Geometry, Layer, RecurrentLayer, quantization
 from kaniwa.passes.accumulators import accumulator_range
-from kaniwa.rescale import Rescale, quantize_multiplier
+from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
+from kaniwa.rescale import quantize_multiplier
 from kaniwa.vector.kernels import Rescaling, Scaling
 from kaniwa.vector.kernels_recurrent import (
     GATES,
@@ -31,11 +28,9 @@ from kaniwa.vector.kernels_recurrent import (
     why_no_lstm,
 )
 
-__all__ = ["SUM_BYTES", "lstm_layer", "steps_of", "sums_layer"]
+__all__ = ["lstm_layer", "steps_of", "sums_layer"]
 
 GATE_ORDER = (0, 1, 3, 2)      # of the operator's input, forget, cell, output, in the unit's order
-SUM_BYTES = 4
-WRAPS = (127, -128)       # act_min, act_max of results that are the low 8 bits
 
 
 def steps_of(model: Graph, cell: Op) -> int:
@@ -92,14 +87,10 @@ def _product(model: Graph, cell: Op, op: Op, config: AcceleratorConfig, where: s
     if bias_at is not None:
         bias += np.concatenate([np.pad(_constant(model, cell, bias_at + gate), (0, pad))
                                 for gate in GATE_ORDER])
-    shift = 8 * np.arange(SUM_BYTES, dtype=np.int64)
-    offset = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
     of_bytes = np.repeat(weights, SUM_BYTES, axis=0)
-    biases = (bias[:, None] - offset).ravel()      # what rounding adds again
+    biases, rescale = sum_bytes(bias)
     accumulator_range(of_bytes.astype(np.int64), biases, where)
     channels = len(of_bytes)
-    rescale = Rescale(np.ones(channels, np.int64), np.tile(shift, len(weights)), Rounding.UP, 0,
-                      *WRAPS)
     return Layer(op.name, cell.kind, Mode.DENSE, ifm, ofm,
                  Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
                  of_bytes.reshape(channels, 1, 1, depth), biases, zero_point, rescale,

@@ -8,11 +8,20 @@ from dataclasses import dataclass, replace
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
-from kaniwa.layer import Layer, Pair, Plan, RecurrentLayer, Tile, VectorLayer, describe
+from kaniwa.layer import (
+    Layer,
+    Pair,
+    Plan,
+    RecurrentLayer,
+    Tile,
+    VectorLayer,
+    describe,
+)
 from kaniwa.passes.estimate import estimate
 from kaniwa.passes.fields import block_words, parameter_words, tile_fields, visited
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.visits import visits
+from kaniwa.staged import StagedLayer
 
 __all__ = ["tile", "cycles"]
 
@@ -37,16 +46,9 @@ def tile(plan: Plan) -> Plan:
     tiles: list[Tile] = []
     reasons: dict[int, str] = {}
     for number, layer in enumerate(plan.layers):
-        if isinstance(layer, VectorLayer) and not isinstance(layer, RecurrentLayer):
-            tiles.append(Tile(number, 0, (0, 1), (0, 1), (0, 1), False,
-                              vector=True))
-            continue
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
         try:
-            product = layer.product if isinstance(layer, RecurrentLayer) else layer
-            cut = [t for shape in _choose(number, product, plan.config, where)
-                   for t in _cut(number, product, shape)]
-            tiles += _sequence(cut, layer.steps) if isinstance(layer, RecurrentLayer) else cut
+            tiles += _tiles(number, layer, plan.config, where)
         except CompileError as error:
             reasons.setdefault(layer.positions[0], str(error))
     if reasons:
@@ -55,6 +57,23 @@ def tile(plan: Plan) -> Plan:
         raise CompileError(f"{plan.model.name}: {len(tiles)} instructions, at most "
                            f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers")
     return replace(plan, tiles=tuple(tiles))
+
+
+def _tiles(number: int, layer: Layer | VectorLayer, config: AcceleratorConfig,
+           where: str) -> Iterator[Tile]:
+    """The tiles of any kind of layer."""
+    if isinstance(layer, RecurrentLayer):
+        yield from _sequence(list(_tiles(number, layer.product, config, where)), layer.steps)
+    elif isinstance(layer, StagedLayer):
+        for step, stage in enumerate(layer.stages):
+            own = ([Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)]
+                   if stage.layer is None else _tiles(number, stage.layer, config, where))
+            yield from (replace(t, step=step) for t in own)
+    elif isinstance(layer, VectorLayer):
+        yield Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)
+    else:
+        for shape in _choose(number, layer, config, where):
+            yield from _cut(number, layer, shape)
 
 
 def _sequence(product: list[Tile], steps: int) -> Iterator[Tile]:
@@ -108,7 +127,7 @@ def cycles(layer: Layer, config: AcceleratorConfig) -> int | None:
 def _separable(layer: Layer) -> bool:
     """Fewer channels make shorter rows: a single pixel a row, of which only they are read."""
     return (layer.mode in (Mode.DEPTHWISE, Mode.MAX_POOL) and layer.geometry.ifm[1] == 1
-            and not layer.run)
+            and layer.places is None)
 
 
 def _first_problem(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig,
@@ -144,9 +163,10 @@ def _shape(layer: Layer, runs: list[Pair], columns: int, config: AcceleratorConf
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")
-    if layer.run:      # a run of a transposition, or equal parts of one
-        of_run = layer.run // layer.lanes
+    if layer.places is not None:      # a run of channels, or equal parts of one
+        of_run = -(-layer.places.run // layer.lanes)
         limit = max(n for n in range(1, min(of_run, limit) + 1) if of_run % n == 0)
+        return _Shape(rows, columns, limit, stream, layer.visits, runs)
     groups = -(-blocks // limit)
     return _Shape(rows, columns, -(-blocks // groups), stream, layer.visits, runs)
 

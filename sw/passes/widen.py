@@ -21,7 +21,7 @@ def widen(plan: Plan) -> Plan:
     """Apply to each layer the views that fit it."""
     layers: list[Layer | VectorLayer] = []
     for layer in plan.layers:
-        if isinstance(layer, VectorLayer) or layer.run:
+        if isinstance(layer, VectorLayer) or layer.places is not None:
             layers.append(layer)
             continue
         for view in (_regroup, _join_columns, _transpose, _split_columns, _flatten):

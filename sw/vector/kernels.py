@@ -13,21 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Register
 from kaniwa.vector.fixedpoint import (
     inverse_square_root,
     logistic_16,
     numbers_16,
-    reciprocal,
     rescale,
     tanh_16,
 )
-from kaniwa.vector.isa import Function, Shift, Width
+from kaniwa.vector.isa import Shift, Width
 
 __all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "multiply", "byte_table",
-           "int16_table", "sigmoid_int16", "gate_logistic", "gate_tanh", "softmax", "mean", "rsqrt",
-           "table_words", "pair_words"]
+           "int16_table", "sigmoid_int16", "gate_logistic", "gate_tanh", "mean", "rsqrt",
+           "row_pitch", "table_words", "pair_words"]
 
 Scaling = tuple[int, int]   # multiplier in Q31 and left shift
 Body = Callable[[Builder, list[Register]], Register]
@@ -63,6 +61,11 @@ class Rescaling:
             k.maximum(d, d, self.low)
         if self.high not in (127, 32767):
             k.minimum(d, d, self.high)
+
+
+def row_pitch(config: AcceleratorConfig, count: int) -> int:
+    """Elements from one row of ``count`` to the next: whole groups of lanes."""
+    return -(-count // config.requant_lanes) * config.requant_lanes
 
 
 def table_words(entries: Sequence[int] | np.ndarray) -> bytes:
@@ -262,43 +265,6 @@ def _gate(config: AcceleratorConfig, count: int, x: Place, y: Place,
         return result
 
     return _elementwise(k, count, [x], y, body)
-
-
-def softmax(config: AcceleratorConfig, rows: int, columns: int, pitches: tuple[int, int], x: Place,
-            y: Place, table: int) -> bytes:
-    """SOFTMAX of int8 to int8 or int16 along rows of at most a register's elements.
-
-    ``pitches``: bytes from row to row. ``table``: ``table_words`` of exp(difference to the largest)
-    in Q0.31, for differences 0, then -255..-1. Rows whose exponentials add up to 512 or more are
-    undefined, as in the reference.
-    """
-    k = Builder(config)
-    if columns > k.limit:
-        raise ProgramError(f"a row of {columns} is longer than a register, {k.limit}")
-    words = k.table(256)
-    k.load_table(words, k.pointer(table), 256)
-    value, exponential, small = k.vector(), k.vector(), k.vector()
-    largest, total, mantissa, zeros, spare = (k.scalar() for _ in range(5))
-    source, to = k.pointer(x.address), k.pointer(y.address)
-    result_bits = 8 << y.width
-    k.constant(value, -128)      # what lies past the row stays the least, and adds nothing
-    k.constant(small, 0)
-    k.length(columns)
-    with k.loop(rows):
-        k.load(value, source, x.width, pitches[0], tail=True)
-        k.fold(largest, value, Function.MAXIMUM, -128)
-        k.subtract(exponential, value, largest)
-        k.look_up(exponential, exponential, words)
-        k.compute(Function.ADD, small, exponential, factor=1 << 19, shift=Shift.AWAY_31, tail=True)
-        k.fold(total, small, Function.ADD)
-        reciprocal(k, mantissa, zeros, total, spare)
-        # 12 - zeros bits over the unit, and 31 bits less the result's.
-        k.subtract(zeros, 12 + 31 - result_bits, zeros)
-        k.multiply(exponential, exponential, mantissa, Shift.UP_31)
-        k.shift_right(exponential, exponential, zeros, "away")
-        k.add(exponential, exponential, -(1 << result_bits - 1))
-        k.store(exponential, to, y.width, pitches[1])
-    return k.finish()
 
 
 def mean(config: AcceleratorConfig, count: int, channels: int, pitch: int, x: Place, y: Place,

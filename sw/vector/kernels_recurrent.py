@@ -19,10 +19,10 @@ from kaniwa.vector.fixedpoint import (
     tanh_16,
 )
 from kaniwa.vector.isa import Shift, Width
-from kaniwa.vector.kernels import Rescaling, Scaling, table_words
+from kaniwa.vector.kernels import Rescaling, Scaling, row_pitch, table_words
 
 __all__ = ["GATES", "LstmCell", "LstmPlaces", "gate_pitch", "gates_bytes", "lstm_program",
-           "lstm_table", "row_pitch", "why_no_lstm"]
+           "lstm_table", "why_no_lstm"]
 
 # Of each gate, the function: those of input, forget, output and cell.
 FUNCTIONS = (LOGISTIC_16, LOGISTIC_16, LOGISTIC_16, TANH_16)
@@ -74,11 +74,6 @@ def gate_pitch(config: AcceleratorConfig, count: int) -> int:
     lanes = config.requant_lanes
     units = max(min(lanes, config.read_bytes // 4), lanes // GATES)
     return -(-count // units) * units
-
-
-def row_pitch(config: AcceleratorConfig, count: int) -> int:
-    """Elements from one row of hidden states to the next: whole groups of lanes."""
-    return -(-count // config.requant_lanes) * config.requant_lanes
 
 
 def gates_bytes(config: AcceleratorConfig, count: int) -> int:

@@ -20,7 +20,7 @@ from kaniwa.golden.sigmoid import input_rescale, logistic_int16, sigmoid_table, 
 from kaniwa.golden.softmax import exponential_table
 from kaniwa.golden.softmax import softmax as golden_softmax
 from kaniwa.golden.tables import int16_table, look_up_int16
-from kaniwa.vector import kernels
+from kaniwa.vector import kernels, kernels_softmax
 from kaniwa.vector.emulator import VectorEmulator
 from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, Rescaling
@@ -30,7 +30,6 @@ from kaniwa.vector.kernels_recurrent import (
     gate_pitch,
     lstm_program,
     lstm_table,
-    row_pitch,
 )
 
 TARGETS = ["base", "small"]   # eight lanes and two
@@ -187,7 +186,7 @@ def test_softmax(target: str, columns: int, dtype: str) -> None:
         table = exponential_table(beta=beta, scale=scale)
         machine.put(TABLE, kernels.table_words(np.roll(table, 1)))
         size = np.dtype(dtype).itemsize
-        program = kernels.softmax(machine.config, rows, columns, (pitch, pitch * size),
+        program = kernels_softmax.softmax(machine.config, rows, columns, (pitch, pitch * size),
                                   Place(INPUT, Width.INT8), Place(OUTPUT, WIDTHS[dtype]), TABLE)
         got = machine.run(program, rows * pitch, dtype).reshape(rows, pitch)[:, :columns]
         np.testing.assert_array_equal(got, golden_softmax(x, beta=beta, scale=scale, dtype=dtype))
@@ -228,7 +227,7 @@ def test_rsqrt(target: str) -> None:
 
 def test_a_row_too_long_is_refused() -> None:
     with pytest.raises(ProgramError, match="a row of 65 is longer than a register, 64"):
-        kernels.softmax(PRESETS["small"], 1, 65, (72, 72), Place(0, Width.INT8),
+        kernels_softmax.softmax(PRESETS["small"], 1, 65, (72, 72), Place(0, Width.INT8),
                         Place(0, Width.INT8), 0)
 
 
@@ -238,7 +237,8 @@ def test_a_row_too_long_is_refused() -> None:
 def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
     """What follows the products, from sums of any size on; the state stays in the unit."""
     rng, machine, steps = np.random.default_rng(count), Machine(target), 12
-    pitch, row = gate_pitch(machine.config, count), row_pitch(machine.config, count)
+    pitch, row = gate_pitch(machine.config, count), kernels.row_pitch(
+        machine.config, count)
     scalings = [
         [quantize_multiplier(float(real)) for real in rng.choice((0.004, 0.3, 1.0, 3.7), 4)]
         for _ in range(2)]

@@ -1,0 +1,105 @@
+"""Products of two activations on the array: one operand becomes a stream of weights.
+
+    (x - zx) (w - zw) summed = xw - zw Σx - zx Σw + n zx zw
+
+Words of -zw in the stream meet the same activations again, and -zx Σw + n zx zw is written into the
+biases. An operand that has its columns in neighbors is transposed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.layer import Places, quantization
+from kaniwa.passes.streams import Stages, Words, whole_lanes
+from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
+from kaniwa.passes.visits import addends
+from kaniwa.rescale import Rescale, double_rounding, prove
+from kaniwa.staged import StagedLayer, Stream
+from kaniwa.vector.builder import Builder
+from kaniwa.weights import encode_parameters
+
+__all__ = ["product_layer"]
+
+INT8 = (-128, 127)
+
+
+def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
+                  first_id: int) -> tuple[StagedLayer, list[Tensor]]:
+    """The layer of a BATCH_MATMUL, and tensors of its own, with ids from ``first_id`` on.
+
+    Of ``op`` the right operand is [..., columns, depth], or with ``turned`` [..., depth, columns].
+    Raises CompileError for what cannot be rescaled exactly.
+    """
+    a, b, y = (graph.tensors[i] for i in (*op.inputs, op.outputs[0]))
+    batch, (rows, depth), columns = prod(a.shape[:-2]), a.shape[-2:], y.shape[-1]
+    left, right, result = (quantization(tensor) for tensor in (a, b, y))
+    # LiteRT multiplies these scales in float32.
+    real = float(np.float32(left.scale) * np.float32(right.scale)) / result.scale
+    terms = np.outer(np.array(INT8) - left.zero_point, np.array(INT8) - right.zero_point) * depth
+    every = np.ones(columns, np.int64)
+    rescale = prove(double_rounding(np.full(columns, real)), every * int(terms.min()),
+                    every * int(terms.max()), result.zero_point, INT8, config.multiplier_bits,
+                    where)
+    stages = Stages(op, config, batch, where, first_id)
+    more = tuple(int(part[0]) for part in addends(np.array([-right.zero_point])))
+    words = Words(config, batch, columns, depth, config.out_lanes, more)
+    weights = words.stream(stages.filled("weights", words.template()))
+    if op.attributes["turned"]:
+        _transposed(stages, stored.inputs[1], weights.tensor, words)
+    else:
+        stages.pack(stored.inputs[1], weights.tensor, words)
+    biases = _biases(stages, weights, words, (left.zero_point, right.zero_point), rescale)
+    stages.settle()
+    layer = stages.layer(stored.inputs[0], op.outputs[0], (1, rows, depth), (1, rows, columns),
+                         rescale)
+    stages.add(replace(layer, visits=1 + len(more)), weights, biases)
+    return stages.finish(stored, lambda reads, ofm, table: Builder(config).finish(),
+                         macs=batch * rows * depth * columns), stages.tensors
+
+
+def _transposed(stages: Stages, source: int, to: int, words: Words) -> None:
+    """Copies [batch, depth, channels] into the stream ``to``."""
+    config = stages.config
+    rows = Words(config, stages.batch, words.depth, words.channels,
+                 whole_lanes(config.out_lanes, config.dot_width), split=True)
+    stream = stages.filled("rows", rows.template())
+    stages.pack(source, stream, rows)
+    stages.settle()
+
+    def places(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
+        return ((*channels, words.places(channels[0])) for channels in words.maps(first, last))
+
+    stages.columns(stream, rows, to, places)
+
+
+def _biases(stages: Stages, weights: Stream, words: Words, zero_points: tuple[int, int],
+            rescale: Rescale) -> Stream | None:
+    """A stream of biases -zx Σw + n zx zw, the bytes of each a result; None where zx is 0."""
+    (zx, zw), config = zero_points, stages.config
+    if not zx:
+        return None
+    block = encode_parameters(np.zeros(words.lanes), rescale.multiplier[0], rescale.shift[0],
+                              words.lanes, 1, config)
+    blocks = words.blocks * words.batch
+    to = Stream(stages.filled("biases", np.frombuffer(block * blocks, np.int8)), 0,
+                words.blocks * len(block), len(block))
+    # 128 is no int8: then the sum of the weights themselves is scaled.
+    doubled = 7 if zx == INT8[0] else 0
+    factor = np.full((SUM_BYTES, 1, words.steps, config.dot_width), -zx >> doubled, np.int8)
+    bias, bytes_of = sum_bytes(np.array([words.depth * zx * zw >> doubled]), doubled)
+    layer = stages.layer(
+        weights.tensor, to.tensor, (blocks, words.steps * config.out_lanes, config.dot_width),
+        (blocks, words.lanes, SUM_BYTES), bytes_of, batch=1)
+    stages.add(replace(
+        layer, weights=factor, bias=bias, lanes=whole_lanes(config.out_lanes, SUM_BYTES),
+        geometry=replace(layer.geometry, kernel=(1, words.steps), dilation=(1, config.out_lanes)),
+        places=Places(config.read_bytes, to.image, to.block, SUM_BYTES, SUM_BYTES, 0),
+        source_at=(config.read_bytes, weights.image, weights.block)))
+    return to

@@ -1,0 +1,90 @@
+"""SOFTMAX on the vector unit: a program for one row, or for R rows at a time, one in each lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.golden.softmax import exponential_table
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.layer import Places, VectorLayer, quantization
+from kaniwa.passes.streams import Stages, Words
+from kaniwa.vector.isa import Width
+from kaniwa.vector.kernels import Place, table_words
+from kaniwa.vector.kernels_softmax import softmax, softmax_limit, softmax_rows
+
+__all__ = ["softmax_layer"]
+
+
+def softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
+                  first_id: int) -> tuple[VectorLayer, list[Tensor]]:
+    """The layer of a SOFTMAX, and tensors of its own, with ids from ``first_id`` on.
+
+    Raises CompileError where the unit of ``config`` cannot hold it.
+    """
+    x = graph.tensors[op.inputs[0]]
+    columns = x.shape[-1] if x.shape else 1
+    rows = prod(x.shape) // columns
+    most = softmax_limit(config, rows)
+    if columns > most:
+        raise CompileError(f"{where}: a row of {columns} is longer than the {most} that the vector "
+                           f"unit of {config.requant_lanes} lanes takes")
+    table = table_words(np.roll(exponential_table(
+        beta=float(str(op.attributes["beta"])), scale=quantization(x).scale), 1))
+    if rows > 1:
+        return _of_rows(op, stored, config, where, first_id, rows, columns, table)
+
+    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        return softmax(config, 1, columns, (0, 0), Place(reads[0], Width.INT8),
+                       Place(ofm, Width.INT8), table)
+
+    return VectorLayer(op.name, op.kind, stored.inputs[:1], op.outputs[0], code, table,
+                       () if op.source_index is None else (op.source_index,)), []
+
+
+def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id: int, rows: int,
+             columns: int, table: bytes) -> tuple[VectorLayer, list[Tensor]]:
+    """The rows are transposed in groups of R: [groups, columns, R], and back behind the program."""
+    stages = Stages(op, config, 1, where, first_id)
+    lanes, width = config.requant_lanes, config.dot_width
+    groups = -(-rows // lanes)
+    size = groups * columns * lanes
+    before, after = stages.between("columns", size), stages.between("results", size)
+    words = Words(config, 1, rows, columns, lanes, split=True)
+    stream = stages.filled("rows", words.template())
+    stages.pack(stored.inputs[0], stream, words)
+    stages.settle()
+
+    def in_groups(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
+        yield first, 1, last - first, Places(first * lanes, 0, 0, lanes, lanes, columns * lanes)
+
+    def in_rows(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
+        yield first, 1, last - first, Places(first * columns, 0, 0, columns, columns, 0)
+
+    stages.columns(stream, words, before, in_groups)
+    stages.run_program()
+    back = Words(config, 1, columns, rows, config.out_lanes, split=True)
+    returned = stages.filled("results", back.template())
+    run = min(lanes, width)
+    together = width // run     # groups in a word of the stream
+    for part in range(min(together, groups)):
+        images = -(-(groups - part) // together)
+        for first, blocks, pixels in back.maps(0, columns):
+            shape, to = (blocks, pixels, lanes), back.places(first)
+            stages.copy(
+                stages.layer(after, returned, shape, shape, batch=images), run,
+                places=Places(to.first + part * run, back.stream_bytes * (lanes // run), to.row,
+                              to.pixel, run, to.of_run),
+                source_at=((part * columns + first) * lanes, together * columns * lanes,
+                           pixels * lanes))
+    stages.settle()
+    stages.columns(returned, back, op.outputs[0], in_rows)
+
+    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        return softmax_rows(config, groups, columns, reads[-2], reads[-1], table)
+
+    return stages.finish(stored, code, table), stages.tensors
