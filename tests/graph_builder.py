@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
@@ -113,6 +115,16 @@ class GraphBuilder:
         """SOFTMAX."""
         y = self.tensor(self.tensors[x].shape, 1 / 256, -128)
         return self.op("SOFTMAX", (x,), y, "litert_softmax", beta=1.0)
+
+    def split(self, x: int, count: int) -> list[int]:
+        """SPLIT of the last axis."""
+        shape, q = self.tensors[x].shape, self.tensors[x].quantization
+        assert q is not None
+        parts = [self.tensor((*shape[:-1], shape[-1] // count), q.scale, q.zero_point)
+                 for _ in range(count)]
+        self.op("SPLIT", (x,), parts[0], axis=len(shape) - 1)
+        self.ops[-1] = replace(self.ops[-1], outputs=tuple(parts))
+        return parts
 
     def graph(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Graph:
         """The checked graph."""

@@ -9,6 +9,7 @@ from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
 from kaniwa.layer import Constants, Memory, Plan, VectorLayer, scratch_of, stored_bytes
 from kaniwa.passes.legalize import BROADCAST
+from kaniwa.passes.partition import MOVERS
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.vector import VECTOR_KINDS
 
@@ -16,7 +17,7 @@ __all__ = ["allocate", "Buffer", "pack"]
 
 KIB = 1024
 # Kinds without multiplications by weights, and cells, whose weights take four times their memory.
-DISPENSABLE = (BROADCAST, "MEAN", "TRANSPOSE", *VECTOR_KINDS, "UNIDIRECTIONAL_SEQUENCE_LSTM")
+DISPENSABLE = (BROADCAST, "MEAN", *MOVERS, *VECTOR_KINDS, "UNIDIRECTIONAL_SEQUENCE_LSTM")
 
 
 @dataclass(frozen=True)

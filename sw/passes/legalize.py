@@ -2,8 +2,8 @@
 
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
 its rule tells) of equal shapes, TRANSPOSE of [outer, 1, first, second * run], TABLE (a function of
-one operand, or an elementwise operator with a constant of one value), the VECTOR_KINDS, SUMS and
-LSTM (products with the inputs of all steps, and the steps), and RESHAPE, which moves no data. A
+one operand, or an elementwise operator with a constant of one value), COPY, the VECTOR_KINDS, SUMS
+and LSTM (products with the inputs of all steps, and the steps), and RESHAPE, which moves no data. A
 rewritten operator keeps its rounding rule and, as attributes, what it was (``source_kind``) and the
 products of one result in the model (``taps``).
 """
@@ -25,6 +25,7 @@ from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, PIECES, averaged, missing_unit, repeated, swapped
+from kaniwa.passes.moves import CUTS, JOINS, moves
 from kaniwa.passes.recurrent import steps_of
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
@@ -79,7 +80,7 @@ class _Rewriter:
             "MAX_POOL_2D": self._max_pool, "ADD": self._elementwise,
             "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
             "RELU6": self._relu, "MEAN": self._mean, "RESHAPE": self._reshape,
-            "TRANSPOSE": self._transpose,
+            "TRANSPOSE": self._transpose, **dict.fromkeys((*CUTS, *JOINS), self._copies),
             **dict.fromkeys(TABLES, self._function),
             "SOFTMAX": self._softmax, "BATCH_MATMUL": self._matmul,
             "UNIDIRECTIONAL_SEQUENCE_LSTM": self._lstm,
@@ -213,6 +214,14 @@ class _Rewriter:
         outer, first, second, run = view
         source = self.reshaped(op, op.inputs[0], (outer, 1, first, second * run))
         self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": run, "taps": 0}, result)
+
+    def _copies(self, op: Op) -> None:
+        """A COPY for each result, from each operand."""
+        parts = moves(self.graph, op)
+        assert parts is not None
+        for result, made in zip(op.outputs, parts, strict=True):
+            self.emit(op, "COPY", op.inputs[:len(made)], {
+                **op.attributes, "taps": 0, "moves": tuple(made)}, result)
 
     def _renamed(self, op: Op, made: int, y: Tensor) -> None:
         """``y`` is ``made`` with another shape, or ``made`` itself."""

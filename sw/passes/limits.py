@@ -25,6 +25,7 @@ from kaniwa.golden.lstm import (
 )
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
+from kaniwa.passes.moves import CUTS, JOINS, moves
 from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["LIMITS", "PIECES", "RULES", "Limit", "averaged", "missing_unit", "repeated",
@@ -190,6 +191,30 @@ def bytes_moved(graph: Graph, op: Op) -> str | None:
     return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
 
 
+def all_bytes_moved(graph: Graph, op: Op) -> str | None:
+    """All that is moved is int8 or uint8."""
+    operands = op.inputs if op.kind in JOINS else op.inputs[:1]
+    wrong = next((t for i in (*operands, *op.outputs)
+                  for t in (graph.tensors[i],) if t.dtype != "int8"), None)
+    return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
+
+
+def same_steps(graph: Graph, op: Op) -> str | None:
+    """Operands have the result's scale and zero point."""
+    result = graph.tensors[op.outputs[0]]
+    wrong = next((t for i in op.inputs for t in (graph.tensors[i],)
+                  if t.quantization != result.quantization), None)
+    return None if wrong is None else (
+        f"'{wrong.name}' has another scale or zero point than '{result.name}'; give them the same")
+
+
+def short_cut(graph: Graph, op: Op) -> str | None:
+    """It cuts one or two axes, and takes neighbors."""
+    return None if moves(graph, op) is not None else (
+        "it cuts more than two axes, or leaves elements out between those it takes; slice in two "
+        "steps")
+
+
 def function_of_one(graph: Graph, op: Op) -> str | None:
     """It is a function of one operand, others are one constant value, defined for all of int8."""
     return why_no_table(graph, op)
@@ -300,6 +325,9 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "BATCH_MATMUL": (int8_activations, some_elements, litert_rule, same_batch),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, one_sequence, short_gates),
     "TRANSPOSE": (bytes_moved, some_elements, two_blocks_swapped),
+    **dict.fromkeys(JOINS, (all_bytes_moved, some_elements, same_steps)),
+    **dict.fromkeys(CUTS, (all_bytes_moved, some_elements)),
+    **dict.fromkeys(("SLICE", "STRIDED_SLICE"), (all_bytes_moved, some_elements, short_cut)),
     "RESHAPE": (bytes_moved, some_elements),
 }
 

@@ -26,6 +26,7 @@ from kaniwa.layer import (
     quantization,
 )
 from kaniwa.passes.accumulators import accumulator_range
+from kaniwa.passes.copies import copy_layer
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
 from kaniwa.passes.legalize import as_map
@@ -93,6 +94,8 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
     if op.kind in VECTOR_KINDS:
         make = softmax_layer if op.kind == "SOFTMAX" else product_layer
         return make(plan.graph, op, stored, plan.config, where, first_id)
+    if op.kind == "COPY":
+        return copy_layer(op, stored, plan.config, where, first_id)
     return _lower_alone(plan, op, stored, where), []
 
 

@@ -9,12 +9,15 @@ from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.golden.registry import kernel_of
 from kaniwa.graph import Graph, Op
 from kaniwa.layer import DevicePart, HostPart, Plan, describe
+from kaniwa.passes.moves import CUTS, JOINS
 from kaniwa.passes.refusal import why_not
 
 __all__ = ["partition"]
 
+MOVERS = ("TRANSPOSE", *CUTS, *JOINS)
 BESIDE_HOST = {"RESHAPE": "moves no data, and stands beside an operator of the host",
-               "TRANSPOSE": "only moves data, and stands beside an operator of the host"}
+               **dict.fromkeys(MOVERS, "only moves data, and stands beside an operator of the "
+                                       "host")}
 Reasons = dict[int, str]      # of the host's operators, by position in the model
 
 
@@ -63,16 +66,16 @@ def partition(plan: Plan) -> Plan:
 
 
 def _beside_host(model: Graph, why: Mapping[int, str]) -> Iterator[int]:
-    """RESHAPEs that would only carry bytes to the device and back, and TRANSPOSEs that the host
-    may do as it reads or writes them."""
+    """RESHAPEs that would only carry bytes to the device and back, and MOVERS that the host may do
+    as it reads or writes them."""
     by_host = {i for position in why for i in model.ops[position].outputs}
     by_device: set[int] = set()
     for position, op in enumerate(model.ops):
         if position in why:
             continue
-        movable = op.kind == "TRANSPOSE" or (
+        movable = op.kind in MOVERS or (
             op.kind == "RESHAPE" and op.inputs[0] not in by_device)
-        if movable and (op.inputs[0] in by_host or _read_by_host(model, op, why)):
+        if movable and (by_host.intersection(op.inputs) or _read_by_host(model, op, why)):
             by_host.update(op.outputs)
             yield position
         else:

@@ -22,7 +22,6 @@ from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
 from kaniwa.passes.visits import addends
 from kaniwa.rescale import Rescale, double_rounding, prove
 from kaniwa.staged import StagedLayer, Stream
-from kaniwa.vector.builder import Builder
 from kaniwa.weights import encode_parameters
 
 __all__ = ["product_layer"]
@@ -60,8 +59,7 @@ def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
     layer = stages.layer(stored.inputs[0], op.outputs[0], (1, rows, depth), (1, rows, columns),
                          rescale)
     stages.add(replace(layer, visits=1 + len(more)), weights, biases)
-    return stages.finish(stored, lambda reads, ofm, table: Builder(config).finish(),
-                         macs=batch * rows * depth * columns), stages.tensors
+    return stages.finish(stored, macs=batch * rows * depth * columns), stages.tensors
 
 
 def _transposed(stages: Stages, source: int, to: int, words: Words) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.layer import Plan
+from kaniwa.passes.moves import CUTS, JOINS
 
 __all__ = ["signed", "signed_operators"]
 
@@ -17,7 +18,7 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # What computes the same from x - zero point, whether x is int8 or uint8. All but these rules are
 # the same, too: LiteRT multiplies the scales of uint8 in float32, and rounds a mean of uint8 half
 # up, for it has no sign.
-KINDS = (*WEIGHTED, "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE")
+KINDS = (*WEIGHTED, "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE", *CUTS, *JOINS)
 RULES = {"litert_double_rounding": "litert_uint8_double_rounding",
          "litert_average_pool": "litert_uint8_average_pool"}
 
@@ -45,7 +46,7 @@ def signed_operators(graph: Graph, ops: Iterable[Op]) -> tuple[tuple[Tensor, ...
         rule = op.rule
         if op.kind in KINDS and graph.tensors[op.inputs[0]].dtype == "uint8":
             rule = RULES.get(rule, rule)
-            for i in (inputs[0], *op.outputs):
+            for i in (*(inputs if op.kind in JOINS else inputs[:1]), *op.outputs):
                 tensors[i] = _activation(graph.tensors[i])
         rewritten.append(replace(op, inputs=tuple(inputs), rule=rule))
     return tuple(tensors), tuple(rewritten)

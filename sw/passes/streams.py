@@ -106,12 +106,15 @@ class Stages:
         self.tensors: list[Tensor] = []
         self._filled: list[int] = []
 
-    def finish(self, stored: Op, code: Code, table: bytes = b"", macs: int = 0) -> StagedLayer:
-        """The layer of all stages; ``code`` and ``table`` as in ``VectorLayer``."""
+    def finish(self, stored: Op, code: Code | None = None, table: bytes = b"",
+               macs: int = 0) -> StagedLayer:
+        """The layer of all stages; ``code`` and ``table`` as in ``VectorLayer``, for a stage with
+        the operator's program."""
         constants = tuple(t.id for t in self.tensors if t.data is not None)
+        source = () if self.op.source_index is None else (self.op.source_index,)
         return StagedLayer(
-            self.op.name, self.op.kind, (*stored.inputs, *constants), self.op.outputs[0], code,
-            table, () if self.op.source_index is None else (self.op.source_index,), macs=macs,
+            self.op.name, self.op.kind, (*stored.inputs, *constants), self.op.outputs[0],
+            code or (lambda reads, ofm, table: b""), table, source, macs=macs,
             stages=tuple(self.stages), filled=tuple(self._filled),
             between=tuple(t.id for t in self.tensors if t.data is None))
 

@@ -1,0 +1,41 @@
+"""Layers that copy bytes from one tensor to another: depthwise, with weights of 1."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.graph import Op, Tensor
+from kaniwa.layer import Layer, Places, VectorLayer
+from kaniwa.passes.moves import Move
+from kaniwa.passes.streams import Stages, whole_lanes
+
+__all__ = ["copy_layer"]
+
+PIXEL_LANES = 4     # times the lanes: bytes of a pixel at most
+
+
+def copy_layer(op: Op, stored: Op, config: AcceleratorConfig, where: str,
+               first_id: int) -> tuple[Layer | VectorLayer, list[Tensor]]:
+    """The layer of a COPY, whose attribute ``moves`` has a Move for each operand."""
+    stages = Stages(op, config, 1, where, first_id)
+    parts = op.attributes["moves"]
+    assert isinstance(parts, tuple)
+    for source, move in zip(stored.inputs, parts, strict=True):
+        _copy(stages, source, move)
+    if len(parts) > 1:
+        return stages.finish(stored), stages.tensors
+    layer = stages.stages[0].layer
+    assert layer is not None
+    return replace(layer, source=() if op.source_index is None else (op.source_index,)), []
+
+
+def _copy(stages: Stages, source: int, move: Move) -> None:
+    lanes = stages.config.depthwise_lanes
+    channels = max((n for n in range(1, PIXEL_LANES * lanes + 1) if move.run % n == 0),
+                   key=lambda n: (whole_lanes(lanes, n), n))
+    shape = (move.rows, move.run // channels, channels)
+    first, image, row = move.to
+    stages.copy(stages.layer(source, stages.op.outputs[0], shape, shape, batch=move.images),
+                channels, places=Places(first, image, row, channels, channels, 0),
+                source_at=move.source)

@@ -1,0 +1,98 @@
+"""Operators that only move bytes along axes: what of which operand goes where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+from kaniwa.graph import Graph, Op
+
+__all__ = ["CUTS", "JOINS", "Move", "moves"]
+
+CUTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK")
+JOINS = ("CONCATENATION", "PACK")
+
+
+@dataclass(frozen=True)
+class Move:
+    """``images`` times ``rows`` runs of ``run`` neighboring bytes.
+
+    ``source`` and ``to`` are bytes: of the first one, from one image to the next, from one row to
+    the next.
+    """
+
+    images: int
+    rows: int
+    run: int
+    source: tuple[int, int, int]
+    to: tuple[int, int, int]
+
+
+def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
+    """For each result the moves that make it, of an operator of CUTS from its only operand, of
+    JOINS one from each; None for a slice that takes more than one of them."""
+    y = graph.tensors[op.outputs[0]].shape
+    if op.kind in JOINS:
+        axis = _axis(op)
+        sizes = [1 if op.kind == "PACK" else graph.tensors[i].shape[axis] for i in op.inputs]
+        ends = list(accumulate(sizes))
+        cuts = [_along(y, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
+        return [[_joined(replace(cut, source=cut.to, to=cut.source)) for cut in cuts]]
+    x = graph.tensors[op.inputs[0]].shape
+    if op.kind in ("SLICE", "STRIDED_SLICE"):
+        cut = _slice(op, x)
+        return None if cut is None else [[_joined(cut)]]
+    axis = _axis(op)
+    sizes = [1 if op.kind == "UNPACK" else graph.tensors[i].shape[axis] for i in op.outputs]
+    return [[_joined(_along(x, axis, end - size, end))]
+            for size, end in zip(sizes, accumulate(sizes), strict=True)]
+
+
+def _axis(op: Op) -> int:
+    axis: Any = op.attributes["axis"]
+    return int(axis)
+
+
+def _along(shape: tuple[int, ...], axis: int, begin: int, end: int) -> Move:
+    """The elements [begin, end) of an axis."""
+    inner = prod(shape[axis + 1:])
+    rows, run, pitch = prod(shape[:axis]), (end - begin) * inner, shape[axis] * inner
+    return Move(1, rows, run, (begin * inner, rows * pitch, pitch), (0, rows * run, run))
+
+
+def _slice(op: Op, shape: tuple[int, ...]) -> Move | None:
+    """Of a slice that cuts up to two axes, without steps between what it takes."""
+    begin, end, stride = (op.attributes[name] for name in ("begin", "end", "stride"))
+    assert isinstance(begin, tuple) and isinstance(end, tuple) and isinstance(stride, tuple)
+    counts = [len(range(*bounds)) for bounds in zip(begin, end, stride, strict=True)]
+    cut = [i for i, size in enumerate(shape) if counts[i] != size]
+    if len(cut) > 2 or any(count > 1 and step != 1
+                           for count, step in zip(counts, stride, strict=True)):
+        return None
+    if not cut:
+        return _along((1, *shape), 0, 0, 1)
+    inner = _along(shape, cut[-1], begin[cut[-1]], begin[cut[-1]] + counts[cut[-1]])
+    if len(cut) == 1:
+        return inner
+    axis = cut[0]
+    image, pitch = prod(shape[axis:]), prod(shape[axis + 1:])
+    rows = counts[axis] * prod(shape[axis + 1:cut[1]])
+    return Move(prod(shape[:axis]), rows, inner.run,
+                (inner.source[0] + begin[axis] * pitch, image, inner.source[2]),
+                (0, rows * inner.run, inner.run))
+
+
+def _joined(move: Move) -> Move:
+    """With rows and images that follow one another in both places as one."""
+    if move.source[2] == move.to[2] == move.run:
+        run = move.rows * move.run
+        move = replace(move, rows=1, run=run, source=(*move.source[:2], move.source[1]),
+                       to=(*move.to[:2], move.to[1]))
+    if (move.source[1], move.to[1]) == (move.rows * move.source[2], move.rows * move.to[2]):
+        rows = move.images * move.rows
+        move = replace(move, images=1, rows=rows)
+        if move.source[2] == move.to[2] == move.run and rows > 1:
+            return _joined(move)
+    return move

@@ -1,0 +1,105 @@
+"""Slices, splits and concatenations on the array, exact, and what the host keeps of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from unrolled_gru import unrolled_gru
+
+from kaniwa import devices, golden
+from kaniwa.compiler import compile
+from kaniwa.errors import CompileError
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.isa import Opcode
+from kaniwa.session import Session
+
+Q = Quantization((0.1,), (3,))
+TARGETS = ["base", "small", "large", "nano"]
+
+
+def moved(kind: str, xs: list[tuple[int, ...]], ys: list[tuple[int, ...]], dtype: str = "int8",
+          **attributes: object) -> Graph:
+    """A single operator of such operands and results."""
+    tensors = tuple(Tensor(i, f"{'x' if i < len(xs) else 'y'}{i}", shape, dtype, Q, None)
+                    for i, shape in enumerate((*xs, *ys)))
+    inputs, outputs = tuple(range(len(xs))), tuple(range(len(xs), len(tensors)))
+    return Graph("moved", tensors, (Op(kind, "move", inputs, outputs, attributes, "exact", 0),),
+                 inputs, outputs, "0" * 64)
+
+
+def cut(shape: tuple[int, ...], begin: tuple[int, ...], end: tuple[int, ...],
+        stride: tuple[int, ...] | None = None, dtype: str = "int8") -> Graph:
+    """A STRIDED_SLICE; axes of one element are dropped."""
+    stride = stride or (1,) * len(shape)
+    counts = [len(range(*bounds)) for bounds in zip(begin, end, stride, strict=True)]
+    return moved("STRIDED_SLICE", [shape], [tuple(n for n in counts if n > 1)], dtype,
+                 begin=begin, end=end, stride=stride)
+
+
+CASES = {
+    "split the channels": moved("SPLIT", [(2, 3, 5, 24)], [(2, 3, 5, 8)] * 3, axis=3),
+    "split rows": moved("SPLIT", [(1, 6, 7)], [(1, 2, 7)] * 3, axis=1),
+    "split unevenly": moved("SPLIT_V", [(3, 37)], [(3, 20), (3, 1), (3, 16)], axis=1),
+    "unpack": moved("UNPACK", [(3, 4, 9)], [(3, 9)] * 4, axis=1),
+    "pack": moved("PACK", [(3, 9)] * 4, [(3, 4, 9)], axis=1),
+    "pack bytes": moved("PACK", [(3, 9)] * 2, [(3, 9, 2)], axis=2),
+    "join the channels": moved("CONCATENATION", [(1, 4, 4, 16), (1, 4, 4, 5)], [(1, 4, 4, 21)],
+                               axis=3),
+    "join rows": moved("CONCATENATION", [(2, 3, 8), (2, 1, 8), (2, 4, 8)], [(2, 8, 8)], axis=1),
+    "join what is uint8": moved("CONCATENATION", [(7, 3), (7, 8)], [(7, 11)], "uint8", axis=1),
+    "cut a step": cut((1, 9, 20), (0, 4, 0), (1, 5, 20)),
+    "cut a window": cut((2, 8, 9, 3), (0, 2, 1, 0), (2, 7, 8, 3)),
+    "cut two far axes": cut((3, 2, 5, 12), (1, 0, 0, 4), (3, 2, 5, 9)),
+    "cut nothing": cut((3, 5), (0, 0), (3, 5)),
+    "cut with a step of no account": cut((4, 6), (3, 0), (2, 6), (-1, 1)),
+    "cut what is uint8": cut((4, 6), (1, 2), (3, 6), dtype="uint8"),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", CASES)
+def test_moves_equal_golden(target: str, name: str) -> None:
+    graph = CASES[name]
+    session = Session(compile(graph, target, require_accelerator=True),
+                      devices.open("emulator", target))
+    rng = np.random.default_rng(1)
+    inputs = {t.name: rng.integers(0, 256, t.shape).astype(np.uint8).view(t.dtype)
+              for t in (graph.tensors[i] for i in graph.inputs)}
+    values, outputs = golden.run(graph, inputs), session.run(inputs)
+    for i in graph.outputs:
+        np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
+
+
+def joined_with_other_steps() -> Graph:
+    graph = moved("CONCATENATION", [(2, 3), (2, 5)], [(2, 8)], "uint8", axis=1)
+    first = Tensor(0, "x0", (2, 3), "uint8", Quantization((0.2,), (3,)), None)
+    return Graph("steps", (first, *graph.tensors[1:]), graph.ops, graph.inputs, graph.outputs,
+                 "0" * 64)
+
+
+@pytest.mark.parametrize(("graph", "reason"), [
+    (cut((8, 9), (0, 0), (8, 9), (2, 1)), "leaves elements out between those it takes"),
+    (cut((4, 5, 6), (0, 0, 1), (3, 4, 6)), "it cuts more than two axes"),
+    (joined_with_other_steps(), "'x0' has another scale or zero point than 'y2'"),
+    (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int16", axis=1), "is int16")])
+def test_other_moves_go_to_the_host(graph: Graph, reason: str) -> None:
+    with pytest.raises(CompileError, match=reason):
+        compile(graph, require_accelerator=True)
+    assert compile(graph).host_ops
+
+
+@pytest.mark.parametrize("target", ["base", "large"])
+@pytest.mark.parametrize("materialize", [False, True])
+def test_an_unrolled_gru_is_whole_on_the_device(target: str, materialize: bool) -> None:
+    graph = unrolled_gru(5, 12, 20)
+    program = compile(graph, target, require_accelerator=True, materialize=materialize)
+    assert not program.host_ops and len(program.runs) == 1
+    assert all(values["opcode"] != Opcode.VECTOR for values in program.instructions)
+    session = Session(program, devices.open("emulator", target))
+    rng = np.random.default_rng(2)
+    for _ in range(3):
+        inputs = {graph.tensors[i].name: rng.integers(-128, 128, graph.tensors[i].shape).astype(
+            np.int8) for i in graph.inputs}
+        values, outputs = golden.run(graph, inputs), session.run(inputs)
+        for i in graph.outputs:
+            np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
