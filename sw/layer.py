@@ -64,13 +64,15 @@ class Places:
 class Sum:
     """An ADD behind the requantizer: ``tables[0][result] + tables[1][operand]``, rescaled.
 
-    With ``multiply`` it is a MUL: the product in place of the sum.
+    With ``multiply`` it is a MUL: the product in place of the sum. With ``repeated`` the operand is
+    one pixel, and the same for all.
     """
 
     operand: int
     tables: npt.NDArray[np.int32]      # [2, 256], index = value + 128
     rescale: Rescale
     multiply: bool = False
+    repeated: bool = False
 
 
 @dataclass(frozen=True, eq=False)

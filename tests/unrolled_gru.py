@@ -15,7 +15,8 @@ def unrolled_gru(steps: int, depth: int, cells: int, seed: int = 1) -> Graph:
     hidden, states = first, []
 
     def parts(source: int, which: int) -> list[int]:
-        sums = b.op("FULLY_CONNECTED", (source, *weights[which]), b.tensor((1, 3 * cells), 0.0517, 4),
+        made = b.tensor((1, 3 * cells), 0.0517, 4)
+        sums = b.op("FULLY_CONNECTED", (source, *weights[which]), made,
                     "litert_float_half_away", activation="NONE", keep_num_dims=False)
         return b.split(sums, 3)
 

@@ -203,9 +203,7 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
             "add_min": rescale.act_min, "add_max": rescale.act_max,
             "operand_wait": _wait(layer.add.operand, written),
             "operand_watermark": _in_order(layer.add.operand, written),
-            "operand_address": memory.tensors[layer.add.operand] + values["ofm_address"],
-            "operand_row_pitch": values["ofm_row_pitch"],
-            "operand_pixel_pitch": values["ofm_pixel_pitch"],
+            **_operand_places(layer, values, memory.tensors[layer.add.operand]),
         }
     elif layer.table is not None:
         values |= {"table": 1, "table_bank": plan.constants.banks[index]}
@@ -228,6 +226,16 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
         "parameter_address": memory.blobs[parameters.blob] + parameters.offset,
         "parameter_bytes": parameters.length,
     }
+
+
+def _operand_places(layer: Layer, values: dict[str, int], operand: int) -> dict[str, int]:
+    """Where the operand at ``operand`` has what the result needs: a map like it, or one pixel."""
+    assert layer.add is not None
+    offset, row, pixel = (values[f"ofm_{name}"] for name in ("address", "row_pitch", "pixel_pitch"))
+    if layer.add.repeated:
+        offset, row, pixel = offset % layer.geometry.ofm[2], 0, 0
+    return {"operand_address": operand + offset, "operand_row_pitch": row,
+            "operand_pixel_pitch": pixel}
 
 
 def _product(layer: RecurrentLayer, tile: Tile,

@@ -75,8 +75,15 @@ def _host(layers: list[Layer | VectorLayer], guest: Layer,
     inputs = guest.reads
     hosts = [layer for layer in layers if isinstance(layer, Layer)
              and layer.ofm in inputs and layer.add is None
-             and readers[layer.ofm] == 1 and layer.part == guest.part]
+             and readers[layer.ofm] == 1 and layer.part == guest.part
+             and _same_pixels(layer, guest)]
     return max(hosts, key=lambda layer: layer.macs, default=None)
+
+
+def _same_pixels(host: Layer, guest: Layer) -> bool:
+    """Whether an operand that is the same for all pixels of ``guest`` is so for ``host``'s."""
+    return guest.add is None or not guest.add.repeated or (
+        host.places is None and host.geometry.ofm[2] == guest.geometry.ofm[2])
 
 
 def _merge(host: Layer, guest: Layer) -> Layer:

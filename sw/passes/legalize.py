@@ -333,7 +333,12 @@ class _Rewriter:
         if len(others) == 1 and prod(self.tensors[others[0]].shape) == prod(shape):
             self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
             return
-        inputs = tuple(self._operand(op, i, shape) for i in op.inputs)
+        first, second = op.inputs
+        channels = self.tensors[second]
+        if channels.data is None or channels.data.size != shape[-1] or (
+                channels.shape[-1:] != shape[-1:]):
+            second = self._operand(op, second, shape)     # else one pixel, the same for all
+        inputs = self._operand(op, first, shape), second
         self.emit(op, "MUL" if op.kind == "MUL" else "ADD", inputs, {**op.attributes, "taps": 0})
 
     def _operand(self, op: Op, tensor_id: int, shape: tuple[int, ...]) -> int:

@@ -216,7 +216,8 @@ def _lower_elementwise(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
         source = next(stored.inputs[p] for p, i in enumerate(op.inputs)
                       if not has_one_value(graph.tensors[i]))
     else:
-        add = sum_of(graph, op, stored.inputs[1], bounds, bits, where)
+        add = replace(sum_of(graph, op, stored.inputs[1], bounds, bits, where),
+                      repeated=prod(graph.tensors[op.inputs[1]].shape) < prod(shape))
     return Layer(op.name, source_kind, Mode.DEPTHWISE, source,
                  op.outputs[0], geometry, np.ones((1, 1, channels), np.int8), every, 0, rescale, 0,
                  _source(op), add, identity=True, table=table, removed=_removed(op))

@@ -33,7 +33,7 @@ def widen(plan: Plan) -> Plan:
 def _regroup(layer: Layer, config: AcceleratorConfig) -> Layer:
     """Bytes that are treated alike are as many to a pixel as keep the most lanes busy."""
     g = layer.geometry
-    if not layer.identity:
+    if not layer.identity or (layer.add is not None and layer.add.repeated):
         return layer
     total, lanes = g.batch * prod(g.ifm), config.depthwise_lanes
     sizes = [g.ifm[2], *(d for d in range(1, min(total, 4 * lanes) + 1) if total % d == 0)]

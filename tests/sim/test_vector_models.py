@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attention_case import attention_graph
+from unrolled_gru import unrolled_gru
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
@@ -33,6 +34,21 @@ def test_networks_in_turn_on_one_core(models: Path) -> None:
                     np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
                 error = abs(session.stats.cycles - program.estimate().cycles)
                 assert error <= 0.001 * session.stats.cycles, path.name
+
+
+@pytest.mark.parametrize("target", ["base", "small", "nano"])
+def test_an_unrolled_gru(target: str) -> None:
+    """Slices, splits and packed states."""
+    graph = unrolled_gru(2, 5, 12)
+    program = compile(graph, target, require_accelerator=True)
+    rng = np.random.default_rng(1)
+    inputs = {graph.tensors[i].name: rng.integers(-128, 128, graph.tensors[i].shape).astype(np.int8)
+              for i in graph.inputs}
+    with devices.open("sim", target) as device:
+        outputs = Session(program, device).run(inputs)
+    values = golden.run(graph, inputs)
+    for i in graph.outputs:
+        np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
 
 
 @pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,22 @@ def test_broadcast_equals_golden(target: str, kind: str, wide: tuple[int, ...],
             (expected,) = run_op(graph, graph.ops[0], inputs)
             got = session.run(dict(zip("ab", inputs, strict=True)))["c"]
             np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("target", ["base", "small", "large"])
+@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize("channels", [8, 21, 64])
+def test_a_constant_pixel_is_stored_once(target: str, kind: str, channels: int) -> None:
+    rng = np.random.default_rng(1)
+    graph = binary_graph(kind, (1, 5, 7, channels), (channels,), False)
+    constant = rng.integers(-128, 128, channels).astype(np.int8)
+    graph = replace(graph, tensors=(graph.tensors[0], replace(graph.tensors[1], data=constant),
+                                    graph.tensors[2]), inputs=(0,))
+    program = compile(graph, target, require_accelerator=True)
+    assert constant.tobytes() in [data for _, data in program.images]
+    assert all(values["operand_pixel_pitch"] == values["operand_row_pitch"] == 0
+               for values in program.instructions)
+    x = rng.integers(-128, 128, (1, 5, 7, channels)).astype(np.int8)
+    (expected,) = run_op(graph, graph.ops[0], [x, constant])
+    got = Session(program, devices.open("emulator", target)).run({"a": x})["c"]
+    np.testing.assert_array_equal(got, expected)

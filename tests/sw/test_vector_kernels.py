@@ -186,8 +186,9 @@ def test_softmax(target: str, columns: int, dtype: str) -> None:
         table = exponential_table(beta=beta, scale=scale)
         machine.put(TABLE, kernels.table_words(np.roll(table, 1)))
         size = np.dtype(dtype).itemsize
-        program = kernels_softmax.softmax(machine.config, rows, columns, (pitch, pitch * size),
-                                  Place(INPUT, Width.INT8), Place(OUTPUT, WIDTHS[dtype]), TABLE)
+        program = kernels_softmax.softmax(
+            machine.config, rows, columns, (pitch, pitch * size), Place(INPUT, Width.INT8),
+            Place(OUTPUT, WIDTHS[dtype]), TABLE)
         got = machine.run(program, rows * pitch, dtype).reshape(rows, pitch)[:, :columns]
         np.testing.assert_array_equal(got, golden_softmax(x, beta=beta, scale=scale, dtype=dtype))
 
@@ -225,10 +226,32 @@ def test_rsqrt(target: str) -> None:
         np.testing.assert_array_equal(machine.run(program, len(x), "int8"), wanted)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("columns", [1, 31, 32, 33, 100, 480])
+def test_softmax_of_rows_in_lanes(target: str, columns: int) -> None:
+    """Rows of one register, and of several, of one length or of two."""
+    rng, machine = np.random.default_rng(columns), Machine(target)
+    groups, lanes = 3, machine.config.requant_lanes
+    for beta, scale in ((1.0, 0.1), (0.5, 0.7)):
+        x = rng.integers(-128, 128, (groups * lanes, columns)).astype(np.int8)
+        x[0] = -128
+        machine.put(INPUT, np.ascontiguousarray(
+            x.reshape(groups, lanes, columns).transpose(0, 2, 1)))
+        table = exponential_table(beta=beta, scale=scale)
+        machine.put(TABLE, kernels.table_words(np.roll(table, 1)))
+        program = kernels_softmax.softmax_rows(machine.config, groups, columns, INPUT, OUTPUT,
+                                               TABLE)
+        got = machine.run(program, x.size, "int8").reshape(groups, columns, lanes)
+        np.testing.assert_array_equal(got.transpose(0, 2, 1).reshape(x.shape), golden_softmax(
+            x, beta=beta, scale=scale, dtype="int8"))
+
+
 def test_a_row_too_long_is_refused() -> None:
     with pytest.raises(ProgramError, match="a row of 65 is longer than a register, 64"):
         kernels_softmax.softmax(PRESETS["small"], 1, 65, (72, 72), Place(0, Width.INT8),
-                        Place(0, Width.INT8), 0)
+                                Place(0, Width.INT8), 0)
+    with pytest.raises(ProgramError, match="a row of 481 is longer than 15 registers of 32"):
+        kernels_softmax.softmax_rows(PRESETS["small"], 1, 481, 0, 0, 0)
 
 
 @pytest.mark.parametrize("target", TARGETS)

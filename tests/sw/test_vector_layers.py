@@ -13,12 +13,13 @@ from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.diff import diff
-from kaniwa.errors import CompileError
+from kaniwa.emulator import Emulator
+from kaniwa.errors import CompileError, DeviceError
 from kaniwa.golden import run_op
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.importers import load_model
 from kaniwa.inputs import load_inputs, recorded_inputs
-from kaniwa.isa import Opcode
+from kaniwa.isa import Opcode, encode
 from kaniwa.session import Session
 
 BASE = PRESETS["base_vector"]
@@ -169,12 +170,38 @@ def test_attention_of_any_length(heads: int, tokens: int, depth: int, materializ
     assert result["tensors"] == 5 or not materialize
 
 
-@pytest.mark.parametrize("model", ["digits_transformer", "keyword_transformer"])
-def test_a_transformer_is_whole_on_the_device(models: Path, model: str) -> None:
+def test_weights_that_are_not_waited_for_are_refused() -> None:
+    """The VECTOR before a product is what its weights' copy is complete for."""
+    program = compile(matmul_graph((1, 4, 16), (1, 8, 16), adj_y=True), BASE)
+    instructions = program.instructions
+    barriers = [i for i, values in enumerate(instructions) if values["opcode"] == Opcode.VECTOR]
+    assert len(barriers) == 1
+    for i, message in ((None, None), (barriers[0], "parameter is written by instruction .* and not"
+                                                   " waited for")):
+        emulator = Emulator(BASE)
+        for address, data in program.images:
+            emulator.write(address, data)
+        if i is not None:
+            kept = instructions[:i] + instructions[i + 1:]
+            emulator.write(program.program_address, b"".join(map(encode, kept)))
+            with pytest.raises(DeviceError, match=str(message)):
+                emulator.run(program.program_address)
+        else:
+            assert emulator.run(program.program_address).retired == len(instructions) - 1
+
+
+@pytest.mark.parametrize(("model", "cycles"), [("digits_transformer", 24_100),
+                                               ("keyword_transformer", 65_500)])
+def test_a_transformer_is_whole_on_the_device(models: Path, model: str, cycles: int) -> None:
     path = models / f"{model}.tflite"
     graph = load_model(path)
     program = compile(path, BASE, require_accelerator=True)
     assert not program.host_ops and len(program.runs) == 1
+    assert program.estimate().cycles <= cycles
+    # Heads are split and merged where a layer writes, or a piece a head, never byte by byte.
+    assert sum(layer.op == "BATCH_MATMUL+TRANSPOSE" for layer in program.layers) == 2
+    heads = {len(layer.instructions) for layer in program.layers if layer.op == "TRANSPOSE"}
+    assert heads <= {2, 4}
     result = diff(program, ["golden", "emulator"], recorded_inputs(path, program.inputs)[0])
     assert result["first_difference"] is None and result["tensors"] > 20
     session = Session(program, devices.open("emulator", BASE))
