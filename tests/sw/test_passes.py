@@ -107,14 +107,16 @@ def test_shape_that_does_not_follow_from_the_window_is_refused() -> None:
 
 
 def test_constants_are_broadcast_at_compile_time() -> None:
+    """All but a pixel, which the operand's pitches repeat."""
     b = GraphBuilder()
     x = b.tensor((1, 4, 4, 2))
-    c = b.tensor((2,), 0.5, 0, np.array([5, -7], np.int8))
+    c = b.tensor((4, 1), 0.5, 0, np.array([[5], [-7], [0], [9]], np.int8))
     plan = planned(b.graph((x,), (b.add(x, c),)))
     operand = plan.layers[0].add
     assert operand is not None
     data = plan.graph.tensors[operand.operand].data
-    assert data is not None and data.shape == (1, 4, 4, 2) and (data == (5, -7)).all()
+    assert data is not None and data.shape == (1, 4, 4, 2) and (
+        data[0] == np.array([[[5]], [[-7]], [[0]], [[9]]]).reshape(1, 4, 1)).all()
 
     b = GraphBuilder()
     x, z = b.tensor((1, 4, 4, 2)), b.tensor((1, 4, 1, 2))
