@@ -7,6 +7,7 @@ from typing import Any
 from kaniwa.importers.operators import OPERATORS
 from kaniwa.passes.functions import FUNCTIONS, WITH_CONSTANT
 from kaniwa.passes.limits import LIMITS, sentence
+from kaniwa.passes.moves import CUTS, JOINS
 from kaniwa.reference import WITHOUT_REFERENCE
 
 __all__ = ["operator_table", "REFERENCE"]
@@ -35,14 +36,18 @@ _MAPPING: dict[str, tuple[str, str]] = {
     **dict.fromkeys(FUNCTIONS, ("array", "table behind the producing layer")),
     **dict.fromkeys(WITH_CONSTANT, (
         "array", "with a scalar constant a table behind the producing layer")),
-    "SOFTMAX": ("vector", "a program of the vector unit; on the host where the target has none"),
+    "SOFTMAX": (
+        "vector", "a program of the vector unit, a row in each lane; on the host where the target "
+        "has none"),
     "BATCH_MATMUL": (
-        "vector", "a program of the vector unit; on the host where the target has none"),
+        "vector", "dense, one operand as weights, for which the vector unit waits; on the host "
+        "where the target has none"),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (
         "vector", "products on the array, gates on the vector unit; on the host where the target "
         "has none"),
     "MEAN": ("array", "a window of all that is averaged, with unit weights"),
     "TRANSPOSE": ("array", "depthwise with unit weights, an instruction for each piece"),
+    **dict.fromkeys((*CUTS, *JOINS), ("array", "depthwise with unit weights")),
     "RESHAPE": ("none", "another name of the same memory"),
 }
 
