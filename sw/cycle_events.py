@@ -34,6 +34,10 @@ class Timing:
         assert memory is not None
         return cls(max(1, memory.latency), memory.bytes)
 
+    def bus_cycles(self, size: int) -> int:
+        """Cycles for which an access of ``size`` bytes has the bus; 0 where there is no limit."""
+        return -(-size // self.bus_bytes) if self.bus_bytes else 0
+
 
 @dataclass
 class Events:

@@ -59,12 +59,11 @@ class _Side:
     """
 
     def __init__(self, config: AcceleratorConfig, timing: Timing, shared: bool) -> None:
-        bus = timing.bus_bytes
         self.free = 0
         self.weights_first = False
-        self.simple = not bus and not shared
-        self._write_cycles = -(-config.write_bytes // bus) if bus else 0
-        self._read_cycles = -(-config.read_bytes // bus) if bus else 0
+        self.simple = not timing.bus_bytes and not shared
+        self._write_cycles = timing.bus_cycles(config.write_bytes)
+        self._read_cycles = timing.bus_cycles(config.read_bytes)
         self._latency, self._shared = timing.latency, shared
         self._bus_free = 0
         self._client: _Client | None = None

@@ -9,6 +9,7 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
+from kaniwa.isa import OUTSIDE
 from kaniwa.vector import isa
 from kaniwa.vector.isa import Addend, Control, Factor, Function, Opcode, Reduce, Shift, Width
 from kaniwa.vector.timing import MemorySide, VectorClock
@@ -16,7 +17,6 @@ from kaniwa.vector.timing import MemorySide, VectorClock
 __all__ = ["VectorEmulator", "Length", "product"]
 
 LOW, HIGH = -(1 << 31), (1 << 31) - 1
-OUTSIDE = 1 << 31   # addresses of outside memory, as in kaniwa.isa
 DTYPES = {Width.INT8: np.int8, Width.INT16: np.int16, Width.INT32: np.int32}
 Values = dict[str, int]
 

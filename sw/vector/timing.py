@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycle_memory import READS_IN_FLIGHT
 from kaniwa.vector.isa import Control, Factor, Opcode, Reduce, Width
 
 __all__ = ["MemorySide", "VectorClock"]
@@ -18,8 +19,6 @@ JUMP = 4
 LOAD = 5      # from the beginning of a load to its end, beside the memory's latency and the units
 START = 5     # from the command to the first instruction, beside the program's load
 ASKED = 2     # from the beginning of a load until its first request is before memory
-
-READS_IN_FLIGHT = 32   # in a core, on a side of memory
 
 
 @dataclass

@@ -20,9 +20,9 @@ class VectorTrace(VectorEmulator):
 
     def __init__(self, config: AcceleratorConfig, outside: Timing) -> None:
         def side(timing: Timing) -> MemorySide:
-            bus = timing.bus_bytes or max(config.read_bytes, config.write_bytes)
-            return MemorySide(timing.latency + ARBITER, -(-config.read_bytes // bus),
-                              -(-config.write_bytes // bus))
+            return MemorySide(timing.latency + ARBITER,
+                              max(1, timing.bus_cycles(config.read_bytes)),
+                              max(1, timing.bus_cycles(config.write_bytes)))
 
         super().__init__(config, np.zeros(0, np.uint8),
                          sides=(side(Timing.of(config)), side(outside)))
