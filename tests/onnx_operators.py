@@ -57,8 +57,8 @@ def matmul(b: OnnxBuilder) -> str:
 def matmul_of_two(b: OnnxBuilder) -> str:
     rows, depth, columns = (int(n) for n in b.rng.integers(1, 9, 3))
     a = b.activation((2, 3, rows, depth))
-    return b.node("MatMul", [a, b.activation((3, depth, columns) if b.rng.random() < 0.5
-                                             else (2, 1, depth, columns))])
+    batch = ((3,), (2, 1), (2, 3))[b.rng.integers(0, 3)]
+    return b.node("MatMul", [a, b.activation((*batch, depth, columns))])
 
 
 def flattened(b: OnnxBuilder) -> str:

@@ -260,12 +260,12 @@ class _Rewriter:
     def _matmul(self, op: Op) -> None:
         """The left operand has its sums' terms as neighbors; the right one is ``turned`` if not."""
         left, right = op.inputs
-        if op.attributes["adj_x"]:
+        if op.attributes.get("adj_x"):
             left = self._exchanged(op, left)
-        source = None if op.attributes["adj_y"] else self._before_exchange(op, right)
+        source = None if op.attributes.get("adj_y") else self._before_exchange(op, right)
         self.emit(op, op.kind, (left, right if source is None else source), {
             **op.attributes, "taps": self.tensors[left].shape[-1],
-            "turned": source is None and not op.attributes["adj_y"]})
+            "turned": source is None and not op.attributes.get("adj_y")})
 
     def _before_exchange(self, op: Op, tensor_id: int) -> int | None:
         """``tensor_id`` with its last two axes exchanged, where a TRANSPOSE that makes it gives

@@ -33,9 +33,9 @@ __all__ = ["LIMITS", "PIECES", "RULES", "Limit", "averaged", "missing_unit", "re
 
 Limit = Callable[[Graph, Op], str | None]
 PIECES = 256      # of a transposition, an instruction each
-# Kinds that are exact by LiteRT's rule only.
-RULES = {"SOFTMAX": "litert_softmax", "MEAN": "litert_mean",
-         "BATCH_MATMUL": "litert_double_rounding"}
+# Kinds that are exact by some rules only, LiteRT's of int8 first.
+RULES = {"SOFTMAX": ("litert_softmax",), "MEAN": ("litert_mean", "qdq"),
+         "BATCH_MATMUL": ("litert_double_rounding", "qdq")}
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
@@ -221,10 +221,15 @@ def function_of_one(graph: Graph, op: Op) -> str | None:
 
 
 def litert_rule(graph: Graph, op: Op) -> str | None:
-    """It is LiteRT's of 8 bits; other frameworks have a float in between."""
-    rule = RULES[op.kind]
-    return None if op.rule == rule else (
-        f"the accelerator rounds by rule {rule}, this one by {op.rule}; export it for LiteRT")
+    """It is LiteRT's of 8 bits; ONNX has a float in between."""
+    return known_rule(graph, op)
+
+
+def known_rule(graph: Graph, op: Op) -> str | None:
+    """Its operands are quantised as LiteRT has them, or as ONNX: int8."""
+    rules = RULES[op.kind]
+    return None if op.rule in rules else (
+        f"the accelerator rounds by rule {rules[0]}, this one by {op.rule}; export it for LiteRT")
 
 
 def short_rows(graph: Graph, op: Op) -> str | None:
@@ -321,8 +326,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "RELU6": _ANY,
     **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
     "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
-    "MEAN": (int8_activations, some_elements, litert_rule, neighboring_axes),
-    "BATCH_MATMUL": (int8_activations, some_elements, litert_rule, same_batch),
+    "MEAN": (int8_activations, some_elements, known_rule, neighboring_axes),
+    "BATCH_MATMUL": (int8_activations, some_elements, known_rule, same_batch),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, one_sequence, short_gates),
     "TRANSPOSE": (bytes_moved, some_elements, two_blocks_swapped),
     **dict.fromkeys(JOINS, (all_bytes_moved, some_elements, same_steps)),

@@ -155,7 +155,8 @@ def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) ->
         reals = product.astype(np.float64) / np.float64(sy)
         return double_rounding(np.broadcast_to(reals, channels))
     if op.rule == "qdq":
-        count = prod(pair(op, "filter")) if "filter" in op.attributes else 1
+        count = (prod(pair(op, "filter")) if "filter" in op.attributes
+                 else int(str(op.attributes.get("count", 1))))
         reals = sx * np.array(quantization(w).scales, np.float64) / (count * sy)
         return float_half_even(np.broadcast_to(reals, channels))
     if op.rule == "litert_activation":      # LiteRT divides these scales in float32

@@ -20,7 +20,7 @@ from kaniwa.layer import Places, quantization
 from kaniwa.passes.streams import Stages, Words, whole_lanes
 from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
 from kaniwa.passes.visits import addends
-from kaniwa.rescale import Rescale, double_rounding, prove
+from kaniwa.rescale import Rescale, Rule, double_rounding, float_half_even, prove
 from kaniwa.staged import StagedLayer, Stream
 from kaniwa.weights import encode_parameters
 
@@ -39,13 +39,13 @@ def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
     a, b, y = (graph.tensors[i] for i in (*op.inputs, op.outputs[0]))
     batch, (rows, depth), columns = prod(a.shape[:-2]), a.shape[-2:], y.shape[-1]
     left, right, result = (quantization(tensor) for tensor in (a, b, y))
-    # LiteRT multiplies these scales in float32.
-    real = float(np.float32(left.scale) * np.float32(right.scale)) / result.scale
     terms = np.outer(np.array(INT8) - left.zero_point, np.array(INT8) - right.zero_point) * depth
     every = np.ones(columns, np.int64)
-    rescale = prove(double_rounding(np.full(columns, real)), every * int(terms.min()),
-                    every * int(terms.max()), result.zero_point, INT8, config.multiplier_bits,
-                    where)
+    bounds = op.attributes.get("bounds", INT8)      # rule qdq has its clamp as integers
+    assert isinstance(bounds, tuple)
+    rescale = prove(_rule(op, left.scale, right.scale, result.scale, columns),
+                    every * int(terms.min()), every * int(terms.max()), result.zero_point, bounds,
+                    config.multiplier_bits, where)
     stages = Stages(op, config, batch, where, first_id)
     more = tuple(int(part[0]) for part in addends(np.array([-right.zero_point])))
     words = Words(config, batch, columns, depth, config.out_lanes, more)
@@ -60,6 +60,14 @@ def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
                          rescale)
     stages.add(replace(layer, visits=1 + len(more)), weights, biases)
     return stages.finish(stored, macs=batch * rows * depth * columns), stages.tensors
+
+
+def _rule(op: Op, left: float, right: float, result: float, columns: int) -> Rule:
+    if op.rule == "qdq":
+        return float_half_even(np.full(columns, left * right / result))
+    # LiteRT multiplies these scales in float32.
+    real = float(np.float32(left) * np.float32(right)) / result
+    return double_rounding(np.full(columns, real))
 
 
 def _transposed(stages: Stages, source: int, to: int, words: Words) -> None:

@@ -46,7 +46,7 @@ def test_mean_equals_golden(target: str, shape: tuple[int, ...], axes: tuple[int
 
 @pytest.mark.parametrize(("graph", "reason"), [
     (mean_graph((2, 4, 4, 8), (1, 3)), r"axes \(1, 3\), between which others are kept"),
-    (mean_graph((1, 4, 4, 8), (1, 2), rule="qdq"), "by rule litert_mean, this one by qdq")])
+    (mean_graph((1, 4, 4, 8), (1, 2), rule="onnx"), "by rule litert_mean, this one by onnx")])
 def test_other_means_go_to_the_host(graph: Graph, reason: str) -> None:
     with pytest.raises(CompileError, match=reason):
         compile(graph, require_accelerator=True)

@@ -21,8 +21,9 @@ from kaniwa.inputs import recorded_inputs
 from kaniwa.passes.elementwise import sum_of
 from kaniwa.rescale import float_half_even
 
-ACCELERATED = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool",
-               "requantize", "Sigmoid", "HardSwish", "Reciprocal")
+ACCELERATED = ("Conv", "Gemm", "MatMul", "MatMul of two", "Add", "Sub", "Mul", "AveragePool",
+               "GlobalAveragePool", "ReduceMean", "requantize", "Sigmoid", "HardSwish",
+               "Reciprocal")
 SEEDS = 10
 
 
@@ -44,13 +45,13 @@ def test_emulator_equals_golden(kind: str) -> None:
                 continue
             part = alone(graph, op)
             try:
-                program = kaniwa.compile(part, target="base", require_accelerator=True)
+                program = kaniwa.compile(part, target="base_vector", require_accelerator=True)
             except CompileError:
                 continue
             compiled += 1
             inputs = [b.rng.integers(-128, 128, graph.tensors[i].shape, np.int8)
                       for i in part.inputs]
-            with kaniwa.open("emulator") as device:
+            with kaniwa.open("emulator", target="base_vector") as device:
                 result = kaniwa.Session(program, device).run(inputs)
             expected = golden.run(part, inputs)[op.outputs[0]]
             np.testing.assert_array_equal(next(iter(result.values())), expected, str((seed, op)))

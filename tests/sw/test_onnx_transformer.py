@@ -71,12 +71,14 @@ def test_a_block_equals_onnx_runtime_and_runs_on_host_and_device(dtype: str,
             assert not found.wrong.any(), (seed, found.op)
             near += int(found.near_tie.sum())
             compared += found.golden.size
-        program = kaniwa.compile(imported.graph)
-        assert sum(layer.op.startswith("FULLY_CONNECTED") for layer in program.layers) == 4
-        with kaniwa.open("emulator") as device:
-            (answer,) = kaniwa.Session(program, device).run(sample).values()
         (output,) = imported.graph.outputs
-        np.testing.assert_array_equal(answer, golden.run(imported.graph, sample)[output])
+        for target, products in (("base", 0), ("base_vector", 2)):
+            program = kaniwa.compile(imported.graph, target)
+            count = [layer.op.split("+")[0] for layer in program.layers].count
+            assert (count("FULLY_CONNECTED"), count("BATCH_MATMUL")) == (4, products)
+            with kaniwa.open("emulator", target=target) as device:
+                (answer,) = kaniwa.Session(program, device).run(sample).values()
+            np.testing.assert_array_equal(answer, golden.run(imported.graph, sample)[output])
     assert near <= compared // 500
 
 
