@@ -129,7 +129,8 @@ def _vector(layer: VectorLayer, tile: Tile, config: AcceleratorConfig,
         return Slice(None, 0, 0), Slice(None, 0, 0)
     code = vector_code(layer, tile, config, (0,) * (len(layer.reads) + len(layer.makes)), 0, 0)
     table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
-    return Slice(pool.add_own(bytes(len(code))), 0, len(code)), table
+    own = not isinstance(layer, StagedLayer) or layer.stages[tile.step].program
+    return Slice(pool.add_own(bytes(len(code))) if own else pool.add(code), 0, len(code)), table
 
 
 def _parameters(layer: Layer, tile: Tile, config: AcceleratorConfig) -> bytes:

@@ -54,7 +54,8 @@ def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id
     groups = -(-rows // lanes)
     size = groups * columns * lanes
     before, after = stages.between("columns", size), stages.between("results", size)
-    words = Words(config, 1, rows, columns, lanes, split=True)
+    # An instruction of two steps a column takes no longer than two instructions.
+    words = Words(config, 1, rows, columns, lanes, split=columns > 2 * width)
     stream = stages.filled("rows", words.template())
     stages.pack(stored.inputs[0], stream, words)
     stages.settle()

@@ -164,14 +164,15 @@ class Stages:
 
     def columns(self, stream: int, words: Words, to: int,
                 places: Callable[[int, int], Iterator[tuple[int, int, int, Places]]]) -> None:
-        """Writes the columns of ``words``, which are split, one after the other: each is a pixel.
+        """Writes the columns of ``words`` one after the other: each is a pixel.
 
         ``places``: for columns [first, past the last) the maps that they are, as in ``Words.maps``,
         and where each lies. What the stream has must be complete.
         """
-        width = self.config.dot_width
+        streams = words.steps if words.split else 1
+        width = words.steps * self.config.dot_width // streams     # columns of a stream
         eye = self.constant("identity", np.eye(width, dtype=np.int8))
-        for step in range(words.steps):
+        for step in range(streams):
             start = step * width
             for first, rows, columns, where in places(start, min(start + width, words.depth)):
                 layer = self.layer(eye, to, (rows, columns, width),

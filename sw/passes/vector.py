@@ -16,7 +16,7 @@ def vector_code(layer: VectorLayer, tile: Tile, config: AcceleratorConfig, reads
                 ofm: int, table: int) -> bytes:
     """The program of a tile for these addresses, in whole words of memory."""
     if isinstance(layer, StagedLayer) and not layer.stages[tile.step].program:
-        code = Builder(config).finish()
+        code = Builder(config).finish()      # the same for all
     else:
         code = layer.code(reads, ofm, table)
     return code + bytes(-len(code) % config.read_bytes)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from graph_builder import GraphBuilder
 from unrolled_gru import unrolled_gru
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.errors import CompileError
-from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.graph import Graph, Op, Quantization, State, Tensor, check
 from kaniwa.isa import Opcode
 from kaniwa.session import Session
 
@@ -103,3 +106,33 @@ def test_an_unrolled_gru_is_whole_on_the_device(target: str, materialize: bool) 
         values, outputs = golden.run(graph, inputs), session.run(inputs)
         for i in graph.outputs:
             np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
+
+
+def streaming_convolution() -> Graph:
+    """Two frames a step, behind the last four of those before, which are a variable."""
+    b = GraphBuilder(3)
+    x, before = b.tensor((1, 2, 8)), b.tensor((1, 4, 8))
+    frames = b.op("CONCATENATION", (before, x), b.tensor((1, 6, 8)), axis=1)
+    following = b.op("STRIDED_SLICE", (frames,), b.tensor((1, 4, 8)), begin=(0, 2, 0),
+                     end=(1, 6, 8), stride=(1, 1, 1))
+    y = b.conv(b.reshape(frames, (1, 1, 6, 8)), 12, (1, 5), pad=0)
+    graph = b.graph((x, before), (y,))
+    state = State(before, following, np.full((1, 4, 8), 3, np.int8))
+    return check(replace(graph, inputs=(x,), state=(state,)))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_streaming_convolution_is_whole_on_the_device(target: str) -> None:
+    graph = streaming_convolution()
+    program = compile(graph, target, require_accelerator=True)
+    assert not program.host_ops and len(program.runs) == 1
+    session = Session(program, devices.open("emulator", target))
+    rng, state = np.random.default_rng(1), dict[int, np.ndarray]()
+    for step in range(6):
+        if step == 4:
+            session.reset()
+            state.clear()
+        x = rng.integers(-128, 128, (1, 2, 8)).astype(np.int8)
+        values = golden.run(graph, [x], state=state)
+        (got,) = session.run([x]).values()
+        np.testing.assert_array_equal(got, values[graph.outputs[0]])
