@@ -163,7 +163,7 @@ class AcceleratorConfig:
         if self.tile_bytes % self.read_bytes:
             raise ConfigError(f"out_lanes * dot_width must be a multiple of read_bytes "
                               f"({self.read_bytes}), not {self.tile_bytes}")
-        if self.ring_words < 2:
+        if self.ring_bytes < 2 * self.tile_bytes:
             raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
                               f"not {self.ring_bytes}")
         if self.line_bytes < 4 * self.line_width:

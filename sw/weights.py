@@ -159,8 +159,8 @@ def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, blo
                       blocks: int, config: AcceleratorConfig) -> bytes:
     """Parameter words of the channels of ``blocks`` blocks, the last of which may be narrower.
 
-    ``multiplier`` and ``shift`` are one for each channel, or one for all. Lanes without a channel
-    get zeros.
+    ``multiplier`` and ``shift`` are one for each channel, or one for all; where they are equal, the
+    blocks are PARAMETERS_SHARED: biases alone. Lanes without a channel get zeros.
     """
     biases = np.asarray(bias, np.int64)
     lanes = config.requant_lanes
@@ -170,13 +170,11 @@ def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, blo
     fields = np.zeros((blocks * words * lanes, 3), np.int64)
     fields[slots] = np.stack(np.broadcast_arrays(biases, multiplier, shift), axis=1)
     parts = np.split(fields, range(MAX_COUNT * lanes, len(fields), MAX_COUNT * lanes))
-    records = b"".join(_records_block(part, lanes, config) for part in parts)
     if np.ptp(fields[slots, 1]) or np.ptp(fields[slots, 2]):
-        return records
+        return b"".join(_records_block(part, lanes, config) for part in parts)
     scale = int(fields[slots[0], 1] | fields[slots[0], 2] << 31)
-    shared = b"".join(_block(Format.PARAMETERS_SHARED, 0, len(part) // lanes,
-                             part[:, 0].astype("<i4").tobytes(), config, scale) for part in parts)
-    return min(records, shared, key=len)
+    return b"".join(_block(Format.PARAMETERS_SHARED, 0, len(part) // lanes,
+                           part[:, 0].astype("<i4").tobytes(), config, scale) for part in parts)
 
 
 def _records_block(fields: npt.NDArray[np.int64], lanes: int, config: AcceleratorConfig) -> bytes:

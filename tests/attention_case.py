@@ -1,4 +1,4 @@
-"""Attention as a graph: two products of computed operands with a SOFTMAX between."""
+"""Attention as a graph, two products of computed operands with a SOFTMAX between, and its parts."""
 
 from __future__ import annotations
 
@@ -24,3 +24,24 @@ def attention_graph(heads: int, tokens: int, depth: int) -> Graph:
            Op("RESHAPE", "heads", (5,), (6,), {"shape": shapes["w"]}, "exact", 3),
            Op("BATCH_MATMUL", "sum", (6, 2), (7,), none, rule, 4))
     return Graph("attention", tensors, ops, (0, 1, 2), (7,), "0" * 64)
+
+
+def softmax_graph(shape: tuple[int, ...], scale: float, beta: float = 1.0) -> Graph:
+    """A single SOFTMAX of int8."""
+    tensors = (Tensor(0, "x", shape, "int8", Quantization((scale,), (3,)), None),
+               Tensor(1, "y", shape, "int8", Quantization((1 / 256,), (-128,)), None))
+    op = Op("SOFTMAX", "softmax", (0,), (1,), {"beta": beta}, "litert_softmax", 0)
+    return Graph("softmax", tensors, (op,), (0,), (1,), "0" * 64)
+
+
+def matmul_graph(a: tuple[int, ...], b: tuple[int, ...], adj_x: bool = False,
+                 adj_y: bool = False, zero_points: tuple[int, int, int] = (18, -13, -20)) -> Graph:
+    """A single BATCH_MATMUL of two int8 inputs."""
+    rows = a[-1] if adj_x else a[-2]
+    y = (*a[:-2], rows, b[-2] if adj_y else b[-1])
+    tensors = tuple(Tensor(i, name, shape, "int8", Quantization((scale,), (zero_point,)), None)
+                    for i, (name, shape, scale, zero_point) in enumerate(zip(
+                        "aby", (a, b, y), (0.02, 0.03, 0.11), zero_points, strict=True)))
+    op = Op("BATCH_MATMUL", "matmul", (0, 1), (2,), {"adj_x": adj_x, "adj_y": adj_y},
+            "litert_double_rounding", 0)
+    return Graph("matmul", tensors, (op,), (0, 1), (2,), "0" * 64)

@@ -64,11 +64,13 @@ def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id
         yield first, 1, last - first, Places(first * lanes, 0, 0, lanes, lanes, columns * lanes)
 
     def in_rows(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
-        yield first, 1, last - first, Places(first * columns, 0, 0, columns, columns, 0)
+        count = min(last, rows) - first     # the last group may have lanes without a row
+        if count > 0:
+            yield first, 1, count, Places(first * columns, 0, 0, columns, columns, 0)
 
     stages.columns(stream, words, before, in_groups)
     stages.run_program()
-    back = Words(config, 1, columns, rows, config.out_lanes, split=True)
+    back = Words(config, 1, columns, groups * lanes, config.out_lanes, split=True)
     returned = stages.filled("results", back.template())
     run = min(lanes, width)
     together = width // run     # groups in a word of the stream

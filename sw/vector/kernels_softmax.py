@@ -122,8 +122,7 @@ def _denominator(k: Builder, total: Register,
 
     def divided(exponential: Register) -> None:
         k.multiply(exponential, exponential, mantissa, Shift.UP_31)
-        k.shift_right(exponential, exponential, zeros, "away")
-        k.add(exponential, exponential, -(1 << result_bits - 1))
+        k.shift_right(exponential, exponential, zeros, "away", plus=-(1 << result_bits - 1))
 
     yield divided
     k.free(mantissa, zeros, spare)

@@ -234,3 +234,8 @@ def test_compact_core_names_what_it_cannot_have(base: str, field: str, value: ob
     with pytest.raises(ConfigError) as error:
         replace(PRESETS[base], **{field: value})
     assert str(error.value) == message
+
+
+def test_a_ring_of_less_than_a_word_is_refused() -> None:
+    with pytest.raises(ConfigError, match="ring_bytes must hold 2 words of 1024 bytes, not 512"):
+        AcceleratorConfig(out_lanes=64, requant_lanes=8, ring_bytes=512)

@@ -7,36 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from graph_builder import GraphBuilder
+from move_case import cut, moved
 from unrolled_gru import unrolled_gru
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.errors import CompileError
-from kaniwa.graph import Graph, Op, Quantization, State, Tensor, check
+from kaniwa.graph import Graph, Quantization, State, Tensor, check
 from kaniwa.isa import Opcode
 from kaniwa.session import Session
 
-Q = Quantization((0.1,), (3,))
 TARGETS = ["base", "small", "large", "nano"]
-
-
-def moved(kind: str, xs: list[tuple[int, ...]], ys: list[tuple[int, ...]], dtype: str = "int8",
-          **attributes: object) -> Graph:
-    """A single operator of such operands and results."""
-    tensors = tuple(Tensor(i, f"{'x' if i < len(xs) else 'y'}{i}", shape, dtype, Q, None)
-                    for i, shape in enumerate((*xs, *ys)))
-    inputs, outputs = tuple(range(len(xs))), tuple(range(len(xs), len(tensors)))
-    return Graph("moved", tensors, (Op(kind, "move", inputs, outputs, attributes, "exact", 0),),
-                 inputs, outputs, "0" * 64)
-
-
-def cut(shape: tuple[int, ...], begin: tuple[int, ...], end: tuple[int, ...],
-        stride: tuple[int, ...] | None = None, dtype: str = "int8") -> Graph:
-    """A STRIDED_SLICE; axes of one element are dropped."""
-    stride = stride or (1,) * len(shape)
-    counts = [len(range(*bounds)) for bounds in zip(begin, end, stride, strict=True)]
-    return moved("STRIDED_SLICE", [shape], [tuple(n for n in counts if n > 1)], dtype,
-                 begin=begin, end=end, stride=stride)
 
 
 CASES = {
