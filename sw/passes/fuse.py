@@ -43,10 +43,13 @@ def fuse(plan: Plan) -> Plan:
 
 
 def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
+    """The layers, with products that write their images side by side; only their last stage writes
+    the result."""
     layers = list(plan.layers)
     readers = Counter(i for layer in layers for i in layer.reads)
     readers.update(plan.kept)
-    products = {layer.ofm: layer for layer in layers if isinstance(layer, StagedLayer)}
+    products = {layer.ofm: layer for layer in layers
+                if isinstance(layer, StagedLayer) and layer.op == "BATCH_MATMUL"}
     for guest in plan.layers:
         if not isinstance(guest, Layer) or guest.op != "TRANSPOSE":
             continue
@@ -56,7 +59,8 @@ def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
         last = host.stages[-1]
         assert last.layer is not None
         images, (_, rows, columns) = last.layer.geometry.batch, last.layer.geometry.ofm
-        if guest.geometry.ifm != (1, images, rows * columns) or to.run != columns:
+        if (guest.geometry.batch, guest.geometry.ifm, to.run) != (
+                1, (1, images, rows * columns), columns):
             continue
         moved = replace(last.layer, ofm=guest.ofm, lanes=plan.config.out_lanes, places=Places(
             0, columns, 0, images * columns, columns, 0))

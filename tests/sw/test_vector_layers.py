@@ -210,3 +210,15 @@ def test_rows_in_groups_from_one_part_to_the_next() -> None:
     session = Session(program, devices.open("emulator", BASE))
     x = np.random.default_rng(1).integers(-128, 128, (5, 17)).astype(np.int8)
     np.testing.assert_array_equal(session.run({"x": x})["y"], golden.run(graph, {"x": x})[3])
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_transposition_behind_a_softmax_is_its_own_layer(columns: int) -> None:
+    graph = softmax_graph((17, columns), 0.1)
+    turned = Tensor(2, "t", (columns, 17), "int8", graph.tensors[1].quantization, None)
+    op = Op("TRANSPOSE", "turn", (1,), (2,), {"permutation": (1, 0)}, "exact", 1)
+    graph = replace(graph, tensors=(*graph.tensors, turned), ops=(*graph.ops, op), outputs=(2,))
+    session = Session(compile(graph, BASE, require_accelerator=True),
+                      devices.open("emulator", BASE))
+    x = np.random.default_rng(1).integers(-128, 128, (17, columns)).astype(np.int8)
+    np.testing.assert_array_equal(session.run({"x": x})["t"], golden.run(graph, {"x": x})[2])
