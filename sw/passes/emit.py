@@ -49,8 +49,17 @@ def emit(plan: Plan) -> Program:
         local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
         outside=str(plan.options.outside) if memory.outside_bytes else None,
         weights=_weights(plan), materialized=plan.options.materialize, graph=model,
-        rounding={layer.ofm: rounding_of(model, layer) for layer in plan.layers
-                  if isinstance(layer, Layer)})
+        rounding={layer.ofm: rounding_of(model, rounds) for layer in plan.layers
+                  if (rounds := _rounding_layer(layer)) is not None})
+
+
+def _rounding_layer(layer: Layer | VectorLayer) -> Layer | None:
+    """What makes the result by a rescaling: the layer, or the last stage of a product."""
+    if isinstance(layer, StagedLayer) and layer.macs:
+        last = layer.stages[-1].layer
+        assert last is not None
+        return replace(last, op=layer.op, positions=layer.positions)
+    return layer if isinstance(layer, Layer) else None
 
 
 class _Stream:

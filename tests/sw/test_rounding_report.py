@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from attention_case import attention_graph
 from graph_builder import GraphBuilder
 
-from kaniwa.compiler import plan_model
+from kaniwa.compiler import compile, plan_model
 from kaniwa.config import PRESETS
 from kaniwa.graph import Graph, Tensor
 from kaniwa.layer import Options
@@ -59,3 +60,10 @@ def test_a_table_is_one() -> None:
     assert rounding_of(built, layer) == [
         {"rule": "litert_table", "form": "TABLE", "proof": "all 256 values"}]
     assert layer.table is not None and np.unique(layer.table).size > 2
+
+
+def test_a_product_of_activations_is_proved_like_any_other() -> None:
+    program = compile(attention_graph(2, 8, 8), "base_vector", require_accelerator=True)
+    rows = [row for product in (3, 7) for row in program.rounding[product]]
+    assert [row["rule"] for row in rows] == ["litert_double_rounding"] * 2
+    assert all(row["form"] == "DOUBLE" and row["channels"] == 8 for row in rows)
