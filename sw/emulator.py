@@ -27,11 +27,18 @@ Span = tuple[int, int]  # first address, one past the last
 
 @dataclass(frozen=True, eq=False)
 class _Computed:
-    """A LAYER whose weights or parameters the program itself writes: decoded in each run, with the
-    ``tables`` that are there by then."""
+    """A LAYER whose weights or parameters the program itself writes: decoded in each run.
 
-    values: Values
+    ``layer`` is what they were before, ``tables`` those that are there by then.
+    """
+
+    layer: PreparedLayer
     tables: Tables
+
+    @property
+    def values(self) -> Values:
+        """The instruction's fields."""
+        return self.layer.values
 
 
 Step = PreparedLayer | _Computed | Values   # a LAYER, or the fields of a VECTOR
@@ -95,8 +102,7 @@ class Emulator:
                 if isinstance(step, PreparedLayer):
                     step.run(self._memory)
                 elif isinstance(step, _Computed):
-                    prepare(self.config, self._memory, step.values, dict(step.tables)).run(
-                        self._memory)
+                    prepare(self.config, self._memory, step.values, step.tables).run(self._memory)
                 else:
                     vector_unit.call(step)
             except Fault as fault:
@@ -148,12 +154,18 @@ class Emulator:
         if values["opcode"] == Opcode.VECTOR:
             self._memory.view(values["parameter_address"], values["parameter_bytes"])
             return values
-        known = dict(tables)
         layer = prepare(self.config, self._memory, values, tables)
+        if isinstance(before, _Computed):
+            before = before.layer
         # With one bank, instructions do not overlap.
         if isinstance(before, PreparedLayer) and self.config.table_banks > 1:
             _check_table_banks(before, layer)
-        return _Computed(values, known) if computed else layer
+        if not computed:
+            return layer
+        if layer.loaded_tables:
+            raise Fault(isa.ErrorCode.ILLEGAL_FIELD, "a stream that the program writes brings a "
+                                                     "table, which only constant ones may")
+        return _Computed(layer, dict(tables))
 
 
 def _values(step: Step) -> Values:

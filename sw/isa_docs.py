@@ -75,10 +75,10 @@ the instruction before uses. The stream brings exactly the words that the instru
 
 Instructions take effect in order, but the units run ahead: an input is read as soon as its wait
 allows, weights, parameters and instructions without any wait. So a program never writes to where
-its instructions lie; it may write parameters and weights of instructions that come behind a later
-VECTOR, which all before it is complete for; and every tensor that an instruction of the program
-made is waited for. `wait = w` holds a reader until instruction w - 1 has retired; with its
-watermark bit it may follow behind the results of that instruction, if that one has
+its instructions lie; it may write parameters and weights, but no tables, of instructions that come
+behind a later VECTOR, for which all before it is complete; and every tensor that an instruction of
+the program made is waited for. `wait = w` holds a reader until instruction w - 1 has retired; with
+its watermark bit it may follow behind the results of that instruction, if that one has
 `store_in_order`.
 """
 

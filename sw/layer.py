@@ -17,7 +17,8 @@ from kaniwa.rescale import Int64, Rescale
 
 __all__ = ["Code", "Geometry", "Map", "Places", "Sum", "Layer", "VectorLayer", "RecurrentLayer",
            "Tile", "Outside", "Options", "Slice", "Constants", "Memory", "HostPart", "DevicePart",
-           "Plan", "describe", "quantization", "pair", "paddings", "scratch_of", "stored_bytes"]
+           "Plan", "describe", "quantization", "pair", "paddings", "scratch_of", "source_of",
+           "stored_bytes"]
 
 Pair = tuple[int, int]
 Map = tuple[int, int, int]      # rows, columns, channels
@@ -341,6 +342,11 @@ class Plan:
     def kept(self) -> tuple[int, ...]:
         """The stored tensors that must be there at the end."""
         return tuple(dict.fromkeys(self.storage[i] for i in self.graph.outputs))
+
+
+def source_of(op: Op) -> tuple[int, ...]:
+    """The operator's index in the model file, where it has one, as layers have it."""
+    return () if op.source_index is None else (op.source_index,)
 
 
 def describe(graph: Graph, op: Op) -> str:

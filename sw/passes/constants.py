@@ -8,15 +8,7 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
-from kaniwa.layer import (
-    Constants,
-    Layer,
-    Plan,
-    RecurrentLayer,
-    Slice,
-    Tile,
-    VectorLayer,
-)
+from kaniwa.layer import Constants, Layer, Plan, RecurrentLayer, Slice, Tile, VectorLayer
 from kaniwa.passes.fields import block_width, column_window, tile_channels, tile_fields
 from kaniwa.passes.vector import vector_code
 from kaniwa.passes.visits import visited_words
@@ -41,7 +33,8 @@ def constants(plan: Plan) -> Plan:
     """
     pool = _Pool()
     parameters, weights, banks = [], [], []
-    encoded: dict[tuple[int, ...], tuple[Slice, Slice]] = {}
+    parameters_of: dict[tuple[int, ...], Slice] = {}
+    weights_of: dict[tuple[int, ...], Slice] = {}
     filled: dict[int, int] = {}
     for layer in plan.layers:
         if isinstance(layer, StagedLayer):
@@ -74,18 +67,21 @@ def constants(plan: Plan) -> Plan:
                               for number, values in enumerate(layer.tables))
         previous = tile.layer
         key = tile.layer, tile.step if stage.layer else 0, *tile.blocks
-        if key not in encoded:
-            stream = tables + _parameters(layer, tile, plan.config)
-            blob = pool.add(stream)
-            encoded[key] = (Slice(blob, len(tables), len(stream) - len(tables)),
-                            _weights(layer, tile, plan.config, pool))
-        own, words = encoded[key]
-        if tables:
-            own = replace(own, offset=0, length=own.offset + own.length)
         if stage.parameters:
             own = Slice(filled[stage.parameters.tensor], *stage.parameters.part(tile))
+        else:
+            if key not in parameters_of:
+                stream = tables + _parameters(layer, tile, plan.config)
+                parameters_of[key] = Slice(pool.add(stream), len(tables), len(stream) - len(tables))
+            own = parameters_of[key]
+            if tables:
+                own = replace(own, offset=0, length=own.offset + own.length)
         if stage.weights:
             words = Slice(filled[stage.weights.tensor], *stage.weights.part(tile))
+        else:
+            if key not in weights_of:
+                weights_of[key] = _weights(layer, tile, plan.config, pool)
+            words = weights_of[key]
         parameters.append(own)
         weights.append(words)
         banks.append(bank)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.graph import Op, Tensor
-from kaniwa.layer import Layer, Places, VectorLayer
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.layer import Layer, Places, VectorLayer, source_of
 from kaniwa.passes.moves import Move
 from kaniwa.passes.streams import Stages, whole_lanes
 
-__all__ = ["copy_layer"]
+__all__ = ["copy_layer", "transpose_layer"]
 
 PIXEL_LANES = 4     # times the lanes: bytes of a pixel at most
 
@@ -25,9 +25,26 @@ def copy_layer(op: Op, stored: Op, config: AcceleratorConfig, where: str,
         _copy(stages, source, move)
     if len(parts) > 1:
         return stages.finish(stored), stages.tensors
-    layer = stages.stages[0].layer
-    assert layer is not None
-    return replace(layer, source=() if op.source_index is None else (op.source_index,)), []
+    return _alone(stages), []
+
+
+def transpose_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
+                    where: str) -> Layer:
+    """The layer of a TRANSPOSE of [outer, 1, first, second * run]: a run of channels has the pixels
+    of the map to itself."""
+    batch, rows, columns, channels = graph.tensors[op.inputs[0]].shape
+    run, shape = int(str(op.attributes["run"])), (rows, columns, channels)
+    stages = Stages(op, config, batch, where, 0)
+    stages.copy(stages.layer(stored.inputs[0], op.outputs[0], shape, shape), run, places=Places(
+        0, rows * columns * channels, columns * run, run, run, rows * columns * run))
+    return _alone(stages)
+
+
+def _alone(stages: Stages) -> Layer:
+    """The only stage as a layer of its own."""
+    (stage,) = stages.stages
+    assert stage.layer is not None
+    return replace(stage.layer, source=source_of(stages.op))
 
 
 def _copy(stages: Stages, source: int, move: Move) -> None:

@@ -226,14 +226,14 @@ def litert_rule(graph: Graph, op: Op) -> str | None:
 
 
 def known_rule(graph: Graph, op: Op) -> str | None:
-    """Its operands are quantised as LiteRT has them, or as ONNX: int8."""
+    """It is LiteRT's of 8 bits, or of a quantised ONNX model."""
     rules = RULES[op.kind]
     return None if op.rule in rules else (
         f"the accelerator rounds by rule {rules[0]}, this one by {op.rule}; export it for LiteRT")
 
 
 def short_rows(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: rows of at most 32 R and 511 values."""
+    """With a vector unit of R lanes: rows of at most 480 values, a single one of 32 R."""
     return None      # what R is, ``lower`` knows
 
 

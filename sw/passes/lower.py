@@ -10,23 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.isa import Mode
 from kaniwa.layer import (
     Geometry,
     Layer,
-    Places,
     Plan,
     VectorLayer,
     describe,
     paddings,
     pair,
     quantization,
+    source_of,
 )
 from kaniwa.passes.accumulators import accumulator_range
-from kaniwa.passes.copies import copy_layer
+from kaniwa.passes.copies import copy_layer, transpose_layer
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
 from kaniwa.passes.legalize import as_map
@@ -108,7 +107,7 @@ def _lower_alone(plan: Plan, op: Op, stored: Op, where: str) -> Layer | VectorLa
     if op.kind in ("ADD", "MUL", "TABLE"):
         return _lower_elementwise(graph, op, stored, config.multiplier_bits, where)
     if op.kind == "TRANSPOSE":
-        return _lower_transpose(graph, op, stored, config, where)
+        return transpose_layer(graph, op, stored, config, where)
     if op.kind == "MAX_POOL_2D":
         return _lower_max_pool(graph, op, stored, config.multiplier_bits, where)
     return _lower_convolution(graph, op, stored, config.multiplier_bits, where)
@@ -140,7 +139,7 @@ def _lower_convolution(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
     geometry = _geometry(op, x, y, (kernel[0], kernel[1]))
     return Layer(op.name, str(op.attributes["source_kind"]), mode, stored.inputs[0], op.outputs[0],
                  geometry, np.ascontiguousarray(weights), bias, pad_value, rescale, _macs(op, y),
-                 _source(op), removed=_removed(op))
+                 source_of(op), removed=_removed(op))
 
 
 def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) -> Rule:
@@ -170,24 +169,6 @@ def _rule(op: Op, x: Tensor, w: Tensor, y: Tensor, channels: int, where: str) ->
     raise UnsupportedError(f"{where}: unknown rounding rule '{op.rule}'")
 
 
-def _lower_transpose(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
-                     where: str) -> Layer:
-    """A depthwise layer that passes its input on, a run of channels an instruction."""
-    batch, rows, columns, channels = graph.tensors[op.inputs[0]].shape
-    run = int(str(op.attributes["run"]))
-    lanes = max(n for n in range(1, config.depthwise_lanes + 1) if run % n == 0)
-    every = np.zeros(channels, np.int64)
-    rescale = prove(exact(channels), every - 128, every + 127, 0, INT8, config.multiplier_bits,
-                    where)
-    shape = (rows, columns, channels)
-    return Layer(op.name, op.kind, Mode.DEPTHWISE, stored.inputs[0], op.outputs[0],
-                 Geometry(batch, shape, shape, (1, 1), (1, 1), (1, 1), (0, 0)),
-                 np.ones((1, 1, channels), np.int8), every, 0, rescale, 0, _source(op),
-                 lanes=lanes,
-                 places=Places(0, rows * columns * channels, columns * run, run, run,
-                               rows * columns * run))
-
-
 def _lower_max_pool(graph: Graph, op: Op, stored: Op, bits: int, where: str) -> Layer:
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     channels = x.shape[3]
@@ -195,7 +176,7 @@ def _lower_max_pool(graph: Graph, op: Op, stored: Op, bits: int, where: str) -> 
     rescale = prove(exact(channels), every - 128, every + 127, 0, _bounds(op, y), bits, where)
     return Layer(op.name, op.kind, Mode.MAX_POOL, stored.inputs[0], op.outputs[0],
                  _geometry(op, x, y, pair(op, "filter")), None, every, -128, rescale, 0,
-                 _source(op), removed=_removed(op))
+                 source_of(op), removed=_removed(op))
 
 
 def _lower_elementwise(graph: Graph, op: Op, stored: Op, bits: int, where: str) -> Layer:
@@ -221,7 +202,7 @@ def _lower_elementwise(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
                       repeated=prod(graph.tensors[op.inputs[1]].shape) < prod(shape))
     return Layer(op.name, source_kind, Mode.DEPTHWISE, source,
                  op.outputs[0], geometry, np.ones((1, 1, channels), np.int8), every, 0, rescale, 0,
-                 _source(op), add, identity=True, table=table, removed=_removed(op))
+                 source_of(op), add, identity=True, table=table, removed=_removed(op))
 
 
 def _geometry(op: Op, x: Tensor, y: Tensor, kernel: tuple[int, int]) -> Geometry:
@@ -240,10 +221,6 @@ def _macs(op: Op, y: Tensor) -> int:
 def _removed(op: Op) -> Mapping[str, Any] | None:
     value = op.attributes.get("removed")
     return value if isinstance(value, Mapping) else None
-
-
-def _source(op: Op) -> tuple[int, ...]:
-    return () if op.source_index is None else (op.source_index,)
 
 
 def _bounds(op: Op, y: Tensor) -> tuple[int, int]:

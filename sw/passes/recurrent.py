@@ -12,7 +12,7 @@ from kaniwa.errors import CompileError
 from kaniwa.golden.lstm import BIAS, CELL_STATE, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
 from kaniwa.graph import Graph, Op
 from kaniwa.isa import Mode
-from kaniwa.layer import Geometry, Layer, RecurrentLayer, quantization
+from kaniwa.layer import Geometry, Layer, RecurrentLayer, quantization, source_of
 from kaniwa.passes.accumulators import accumulator_range
 from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
 from kaniwa.rescale import quantize_multiplier
@@ -95,7 +95,7 @@ def _product(model: Graph, cell: Op, op: Op, config: AcceleratorConfig, where: s
                  Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
                  of_bytes.reshape(channels, 1, 1, depth), biases, zero_point, rescale,
                  rows * GATES * count * depth,
-                 () if op.source_index is None else (op.source_index,))
+                 source_of(op))
 
 
 def _constant(model: Graph, cell: Op, position: int) -> npt.NDArray[np.integer]:

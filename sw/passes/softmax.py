@@ -11,7 +11,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.golden.softmax import exponential_table
 from kaniwa.graph import Graph, Op, Tensor
-from kaniwa.layer import Places, VectorLayer, quantization
+from kaniwa.layer import Places, VectorLayer, quantization, source_of
 from kaniwa.passes.streams import Stages, Words
 from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, table_words
@@ -39,11 +39,10 @@ def softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
         return _of_rows(op, stored, config, where, first_id, rows, columns, table)
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
-        return softmax(config, 1, columns, (0, 0), Place(reads[0], Width.INT8),
-                       Place(ofm, Width.INT8), table)
+        return softmax(config, columns, Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table)
 
     return VectorLayer(op.name, op.kind, stored.inputs[:1], op.outputs[0], code, table,
-                       () if op.source_index is None else (op.source_index,)), []
+                       source_of(op)), []
 
 
 def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id: int, rows: int,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Op, Tensor
 from kaniwa.isa import Mode
-from kaniwa.layer import Code, Geometry, Layer, Map, Places
+from kaniwa.layer import Code, Geometry, Layer, Map, Places, source_of
 from kaniwa.rescale import Rescale, exact, prove
 from kaniwa.staged import Stage, StagedLayer, Stream
 from kaniwa.weights import encode_weights
@@ -111,11 +111,10 @@ class Stages:
         """The layer of all stages; ``code`` and ``table`` as in ``VectorLayer``, for a stage with
         the operator's program."""
         constants = tuple(t.id for t in self.tensors if t.data is not None)
-        source = () if self.op.source_index is None else (self.op.source_index,)
         return StagedLayer(
             self.op.name, self.op.kind, (*stored.inputs, *constants), self.op.outputs[0],
-            code or (lambda reads, ofm, table: b""), table, source, macs=macs,
-            stages=tuple(self.stages), filled=tuple(self._filled),
+            code or (lambda reads, ofm, table: b""), table, source_of(self.op),
+            macs=macs, stages=tuple(self.stages), filled=tuple(self._filled),
             between=tuple(t.id for t in self.tensors if t.data is None))
 
     def add(self, layer: Layer, weights: Stream | None = None,

@@ -8,15 +8,7 @@ from dataclasses import dataclass, replace
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
-from kaniwa.layer import (
-    Layer,
-    Pair,
-    Plan,
-    RecurrentLayer,
-    Tile,
-    VectorLayer,
-    describe,
-)
+from kaniwa.layer import Layer, Pair, Plan, RecurrentLayer, Tile, VectorLayer, describe
 from kaniwa.passes.estimate import estimate
 from kaniwa.passes.fields import block_words, parameter_words, tile_fields, visited
 from kaniwa.passes.refusal import Refused

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
@@ -20,13 +19,11 @@ SOFTMAX_REGISTERS = 15
 SOFTMAX_COLUMNS = 511
 
 
-def softmax(config: AcceleratorConfig, rows: int, columns: int, pitches: tuple[int, int], x: Place,
-            y: Place, table: int) -> bytes:
-    """SOFTMAX of int8 to int8 or int16 along rows of at most a register's elements.
+def softmax(config: AcceleratorConfig, columns: int, x: Place, y: Place, table: int) -> bytes:
+    """SOFTMAX of a row of int8, of at most a register's elements, to int8 or int16.
 
-    ``pitches``: bytes from row to row. ``table``: ``table_words`` of exp(difference to the largest)
-    in Q0.31, for differences 0, then -255..-1. Rows whose exponentials add up to 512 or more are
-    undefined, as in the reference.
+    ``table``: ``table_words`` of exp(difference to the largest) in Q0.31, for differences 0, then
+    -255..-1. A row whose exponentials add up to 512 or more is undefined, as in the reference.
     """
     k = Builder(config)
     if columns > k.limit:
@@ -34,20 +31,19 @@ def softmax(config: AcceleratorConfig, rows: int, columns: int, pitches: tuple[i
     words = k.table(256)
     k.load_table(words, k.pointer(table), 256)
     value, exponential, small = k.vector(), k.vector(), k.vector()
-    largest, total = k.scalar(), k.scalar()
+    largest, total, mantissa, zeros, spare = (k.scalar() for _ in range(5))
     source, to = k.pointer(x.address), k.pointer(y.address)
     result_bits = 8 << y.width
     k.constant(value, -128)      # what lies past the row stays the least, and adds nothing
     k.constant(small, 0)
     k.length(columns)
-    with k.loop(rows):
-        k.load(value, source, x.width, pitches[0], tail=True)
-        k.fold(largest, value, Function.MAXIMUM, -128)
-        _exponentials(k, exponential, value, largest, words, small, tail=True)
-        k.fold(total, small, Function.ADD)
-        with _denominator(k, total, result_bits) as divided:
-            divided(exponential)
-        k.store(exponential, to, y.width, pitches[1])
+    k.load(value, source, x.width, tail=True)
+    k.fold(largest, value, Function.MAXIMUM, -128)
+    _exponentials(k, exponential, value, largest, words, small, tail=True)
+    k.fold(total, small, Function.ADD)
+    _denominator(k, mantissa, zeros, total, spare, result_bits)
+    _divided(k, exponential, mantissa, zeros, result_bits)
+    k.store(exponential, to, y.width)
     return k.finish()
 
 
@@ -67,7 +63,8 @@ def softmax_rows(config: AcceleratorConfig, groups: int, columns: int, x: int, y
                            f"{BLOCK_WORDS}")
     size = -(-columns // parts)
     values = [(k.vector(), min(size, columns - first)) for first in range(0, columns, size)]
-    small, largest, total, more = k.vector(), k.scalar(), k.scalar(), k.scalar()
+    small = k.vector()
+    largest, total, more, mantissa, zeros = (k.scalar() for _ in range(5))
     source, to = k.pointer(x), k.pointer(y)
 
     def each() -> Iterator[tuple[Register, int, bool]]:
@@ -90,10 +87,10 @@ def softmax_rows(config: AcceleratorConfig, groups: int, columns: int, x: int, y
             k.compute(Function.ADD, more if later else total, small, reduce=Reduce.GROUPS)
             if later:
                 k.add(total, total, more)
-        with _denominator(k, total, 8) as divided:
-            for value, count, _ in each():
-                divided(value)
-                k.store(value, to, Width.INT8, count)
+        _denominator(k, mantissa, zeros, total, more, 8)
+        for value, count, _ in each():
+            _divided(k, value, mantissa, zeros, 8)
+            k.store(value, to, Width.INT8, count)
     return k.finish()
 
 
@@ -111,18 +108,16 @@ def _exponentials(k: Builder, exponential: Register, value: Register, largest: R
     k.compute(Function.ADD, small, exponential, factor=1 << 19, shift=Shift.AWAY_31, tail=tail)
 
 
-@contextmanager
-def _denominator(k: Builder, total: Register,
-                 result_bits: int) -> Iterator[Callable[[Register], None]]:
-    """A function that makes results of exponentials in Q0.31, for their ``total`` in Q12.19."""
-    mantissa, zeros, spare = (k.scalar() for _ in range(3))
+def _denominator(k: Builder, mantissa: Register, zeros: Register, total: Register, spare: Register,
+                 result_bits: int) -> None:
+    """What ``_divided`` needs of a ``total`` in Q12.19, which is overwritten."""
     reciprocal(k, mantissa, zeros, total, spare)
     # 12 - zeros bits over the unit, and 31 bits less the result's.
     k.subtract(zeros, 12 + 31 - result_bits, zeros)
 
-    def divided(exponential: Register) -> None:
-        k.multiply(exponential, exponential, mantissa, Shift.UP_31)
-        k.shift_right(exponential, exponential, zeros, "away", plus=-(1 << result_bits - 1))
 
-    yield divided
-    k.free(mantissa, zeros, spare)
+def _divided(k: Builder, exponential: Register, mantissa: Register, zeros: Register,
+             result_bits: int) -> None:
+    """Results of exponentials in Q0.31."""
+    k.multiply(exponential, exponential, mantissa, Shift.UP_31)
+    k.shift_right(exponential, exponential, zeros, "away", plus=-(1 << result_bits - 1))

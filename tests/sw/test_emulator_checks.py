@@ -11,6 +11,7 @@ from kaniwa.config import PRESETS
 from kaniwa.emulator import Emulator
 from kaniwa.errors import DeviceError
 from kaniwa.isa import OUTSIDE, Mode
+from kaniwa.vector.builder import Builder
 from kaniwa.weights import encode_parameters
 
 CONFIG = dataclasses.replace(PRESETS["base"], memory_bytes=MEMORY_BYTES)
@@ -160,6 +161,20 @@ def test_overwritten_weights_are_refused():
     for start, name in ((WEIGHTS, "weight"), (PARAMETERS, "parameter"), (0, "program")):
         assert f"{name} is written by instruction 0 and not waited for" in refusal(
             values | {"ofm_address": start}, image=image)
+
+
+def test_a_table_in_a_stream_that_the_program_writes_is_refused():
+    """The layers behind would go on with what it was before."""
+    config = dataclasses.replace(CONFIG, vector_unit=True)
+    found = random_case(2, config, add=True)
+    program, copy = MEMORY_BYTES - 16, 0xE000
+    barrier = {"opcode": isa.Opcode.VECTOR, "parameter_address": program, "parameter_bytes": 16}
+    nothing = Builder(config).finish()
+    image = found.image | {program: nothing + bytes(16 - len(nothing)),
+                           copy: found.image[PARAMETERS]}
+    message = refusal(found.values | {"ofm_address": copy}, barrier,
+                      found.values | {"parameter_address": copy}, config=config, image=image)
+    assert "at instruction 2: a stream that the program writes brings a table" in message
 
 
 def test_output_may_not_run_into_the_unread_input():
