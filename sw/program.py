@@ -247,14 +247,15 @@ class Program:
     def _device_rows(self, run: Step, counters: dict[int, TagCounters]) -> list[dict[str, Any]]:
         rows, instructions = [], self.instructions
         for layer in self.layers_of(run):
-            # Of a recurrent layer each step ends with one of these.
-            steps = sum(instructions[i]["opcode"] == Opcode.VECTOR for i in layer.instructions)
+            # Of a recurrent layer each step ends with a VECTOR; only the first loads the program.
+            later = sum(instructions[i]["opcode"] == Opcode.VECTOR
+                        and not instructions[i]["parameter_bytes"] for i in layer.instructions)
             own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
             rows.append({"name": layer.name, "op": layer.op, "where": "device", "why": "",
                          "macs": layer.macs, "cycles": own.cycles,
                          "utilization": self.utilization(layer.macs, own.cycles),
                          "lost": own.lost, "instructions": len(layer.instructions),
-                         "steps": max(1, steps),
+                         "steps": 1 + later,
                          "removed": dict(layer.removed or {}),
                          "rounding": self.rounding.get(layer.output, [])})
         return rows

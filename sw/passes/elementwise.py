@@ -1,4 +1,4 @@
-"""ADD, SUB, MUL as tables: two and a rescaling for two operands, one int8 map for a constant."""
+"""ADD, SUB, MUL as tables: two and a rescaling for two operands, one int8 map for a single one."""
 
 from __future__ import annotations
 
@@ -40,13 +40,16 @@ def sum_of(graph: Graph, op: Op, operand: int, bounds: Bounds, bits: int, where:
 
 
 def table_of(graph: Graph, op: Op, bounds: Bounds, where: str) -> npt.NDArray[np.int8]:
-    """The result for each value of the one operand that is not a constant; index = value + 128."""
-    constant = next(p for p, i in enumerate(op.inputs) if has_one_value(graph.tensors[i]))
-    data = graph.tensors[op.inputs[constant]].data
-    assert data is not None
-    value = int(data.flat[0])
+    """The result for each value of the one operand that is not a constant, or that is both of
+    them; index = value + 128."""
     combine, tables, rule, zero_point = _parts(graph, op, where)
-    combined = combine(tables[1 - constant], tables[constant][value + 128])
+    if op.inputs[0] == op.inputs[1]:
+        combined = combine(tables[0], tables[1])
+    else:
+        constant = next(p for p, i in enumerate(op.inputs) if has_one_value(graph.tensors[i]))
+        data = graph.tensors[op.inputs[constant]].data
+        assert data is not None
+        combined = combine(tables[1 - constant], tables[constant][int(data.flat[0]) + 128])
     result = rule.function(combined[None])[0] + zero_point
     return np.clip(result, *bounds).astype(np.int8)
 

@@ -2,10 +2,10 @@
 
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
 its rule tells) of equal shapes, TRANSPOSE of [outer, 1, first, second * run], TABLE (a function of
-one operand, or an elementwise operator with a constant of one value), COPY, the VECTOR_KINDS, SUMS
-and LSTM (products with the inputs of all steps, and the steps), and RESHAPE, which moves no data. A
-rewritten operator keeps its rounding rule and, as attributes, what it was (``source_kind``) and the
-products of one result in the model (``taps``).
+one operand, or an elementwise operator of one and a constant of one value, or of one twice), COPY,
+the VECTOR_KINDS, SUMS and LSTM (products with the inputs of all steps, and the steps), and RESHAPE,
+which moves no data. A rewritten operator keeps its rounding rule and, as attributes, what it was
+(``source_kind``) and the products of one result in the model (``taps``).
 """
 
 from __future__ import annotations
@@ -329,11 +329,13 @@ class _Rewriter:
 
     def _elementwise(self, op: Op) -> None:
         shape = self.tensors[op.outputs[0]].shape
-        others = [i for i in op.inputs if not has_one_value(self.tensors[i])]
-        if len(others) == 1 and prod(self.tensors[others[0]].shape) == prod(shape):
+        others = {i for i in op.inputs if not has_one_value(self.tensors[i])}
+        if len(others) == 1 and prod(self.tensors[min(others)].shape) == prod(shape):
             self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
             return
         first, second = op.inputs
+        if op.kind != "SUB" and self.tensors[first].data is not None:
+            first, second = second, first
         channels = self.tensors[second]
         if channels.data is None or channels.data.size != shape[-1] or (
                 channels.shape[-1:] != shape[-1:]):

@@ -233,7 +233,7 @@ def known_rule(graph: Graph, op: Op) -> str | None:
 
 
 def short_rows(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: rows of at most 480 values, a single one of 32 R."""
+    """With a vector unit of R lanes: rows of at most 511 values, and a single one of 32 R."""
     return None      # what R is, ``lower`` knows
 
 

@@ -12,9 +12,10 @@ from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Operand, Register
 from kaniwa.vector.isa import Function, Shift
 
-__all__ = ["rescale", "reciprocal", "inverse_square_root", "numbers_16", "logistic_16",
-           "tanh_16", "sigmoid_16", "LOGISTIC_16", "TANH_16", "Numbers16", "Spare"]
+__all__ = ["rescale", "reciprocal", "RECIPROCAL_INTERCEPT", "inverse_square_root", "numbers_16",
+           "logistic_16", "tanh_16", "sigmoid_16", "LOGISTIC_16", "TANH_16", "Numbers16", "Spare"]
 
+RECIPROCAL_INTERCEPT = 1515870810   # 48/17 in Q2.29
 SQRT_HALF = 1518500250   # in Q0.31
 ONE_16 = 32767           # of Q0.15
 UNIT_16 = 1 << 13        # of Q2.13
@@ -40,18 +41,17 @@ def rescale(k: Builder, d: Register, x: Register, multiplier: int, shift: int) -
         k.shift_right(d, d, -shift, "away")
 
 
-def reciprocal(k: Builder, mantissa: Register, zeros: Register, x: Register,
-               spare: Register) -> None:
-    """1 / x of positive ``x``: ``mantissa`` in Q0.31, and the leading ``zeros`` of x.
+def reciprocal(k: Builder, mantissa: Register, places: Register, x: Register,
+               spare: Register, intercept: Register) -> None:
+    """1 / x of 0 < ``x`` < 2^30: ``mantissa`` in Q0.31, and ``places``, the leading zeros of x
+    less 1.
 
-    x * 2^zeros = 2^31 * (1 + a), and mantissa = 1 / (1 + a): Newton-Raphson in Q2.29, three steps.
-    ``x`` is overwritten.
+    x * 2^places = 2^30 * (1 + a), and mantissa = 1 / (1 + a): Newton-Raphson in Q2.29, three steps.
+    ``x`` is overwritten; ``intercept`` holds RECIPROCAL_INTERCEPT.
     """
-    k.leading_zeros(zeros, x)
-    k.add(spare, zeros, -1)
-    k.shift_left(x, x, spare)   # (1 + a) / 2 in Q0.31
-    k.multiply(spare, x, -1010580540, Shift.UP_31)   # 48/17 - 32/17 * (1 + a) / 2
-    k.add(mantissa, spare, 1515870810)
+    k.compute(Function.LEADING_ZEROS, places, x, factor=2)
+    k.shift_left(x, x, places)   # (1 + a) / 2 in Q0.31
+    k.multiply(mantissa, x, -1010580540, Shift.UP_31, plus=intercept)   # less 32/17 of it
     for _ in range(3):
         k.compute(Function.ADD, spare, x, factor=mantissa, shift=Shift.UP_31, addend=1 << 29,
                   negate=True)

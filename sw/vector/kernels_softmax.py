@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Register
-from kaniwa.vector.fixedpoint import reciprocal
+from kaniwa.vector.fixedpoint import RECIPROCAL_INTERCEPT, reciprocal
 from kaniwa.vector.isa import BLOCK_WORDS, Function, Reduce, Shift, Width
 from kaniwa.vector.kernels import Place
 
 __all__ = ["softmax", "softmax_limit", "softmax_rows"]
 
 # Registers of a row that is longer than one, beside a table of 256 words.
-SOFTMAX_REGISTERS = 15
+SOFTMAX_REGISTERS = 16
 # As many exponentials may add up to what the reference is not defined for.
 SOFTMAX_COLUMNS = 511
 
@@ -30,19 +31,22 @@ def softmax(config: AcceleratorConfig, columns: int, x: Place, y: Place, table: 
         raise ProgramError(f"a row of {columns} is longer than a register, {k.limit}")
     words = k.table(256)
     k.load_table(words, k.pointer(table), 256)
-    value, exponential, small = k.vector(), k.vector(), k.vector()
-    largest, total, mantissa, zeros, spare = (k.scalar() for _ in range(5))
+    value, exponential = k.vector(), k.vector()
+    largest = k.scalar()
+    division = _division(k)
     source, to = k.pointer(x.address), k.pointer(y.address)
     result_bits = 8 << y.width
     k.constant(value, -128)      # what lies past the row stays the least, and adds nothing
-    k.constant(small, 0)
+    k.constant(exponential, 0)
     k.length(columns)
     k.load(value, source, x.width, tail=True)
     k.fold(largest, value, Function.MAXIMUM, -128)
-    _exponentials(k, exponential, value, largest, words, small, tail=True)
-    k.fold(total, small, Function.ADD)
-    _denominator(k, mantissa, zeros, total, spare, result_bits)
-    _divided(k, exponential, mantissa, zeros, result_bits)
+    k.subtract(value, value, largest)
+    k.look_up(exponential, value, words, tail=True)
+    _total(k, division.total, exponential)
+    k.compute(Function.ADD, division.total, division.total, reduce=Reduce.LANES)
+    _denominator(k, division, result_bits)
+    _divide(k, exponential, division, result_bits)
     k.store(exponential, to, y.width)
     return k.finish()
 
@@ -63,8 +67,8 @@ def softmax_rows(config: AcceleratorConfig, groups: int, columns: int, x: int, y
                            f"{BLOCK_WORDS}")
     size = -(-columns // parts)
     values = [(k.vector(), min(size, columns - first)) for first in range(0, columns, size)]
-    small = k.vector()
-    largest, total, more, mantissa, zeros = (k.scalar() for _ in range(5))
+    largest, more = k.scalar(), k.scalar()
+    division = _division(k)
     source, to = k.pointer(x), k.pointer(y)
 
     def each() -> Iterator[tuple[Register, int, bool]]:
@@ -83,13 +87,14 @@ def softmax_rows(config: AcceleratorConfig, groups: int, columns: int, x: int, y
             if later:
                 k.maximum(largest, largest, more)
         for value, _, later in each():
-            _exponentials(k, value, value, largest, words, small)
-            k.compute(Function.ADD, more if later else total, small, reduce=Reduce.GROUPS)
+            k.subtract(value, value, largest)
+            k.look_up(value, value, words)
+            _total(k, more if later else division.total, value)
             if later:
-                k.add(total, total, more)
-        _denominator(k, mantissa, zeros, total, more, 8)
+                k.add(division.total, division.total, more)
+        _denominator(k, division, 8)
         for value, count, _ in each():
-            _divided(k, value, mantissa, zeros, 8)
+            _divide(k, value, division, 8)
             k.store(value, to, Width.INT8, count)
     return k.finish()
 
@@ -100,24 +105,38 @@ def softmax_limit(config: AcceleratorConfig, rows: int) -> int:
     return min(most * BLOCK_WORDS, SOFTMAX_COLUMNS)
 
 
-def _exponentials(k: Builder, exponential: Register, value: Register, largest: Register,
-                  words: Register, small: Register, tail: bool = False) -> None:
-    """exp(value - largest) in Q0.31, and as ``small`` in Q12.19, which can be added up."""
-    k.subtract(exponential, value, largest)
-    k.look_up(exponential, exponential, words)
-    k.compute(Function.ADD, small, exponential, factor=1 << 19, shift=Shift.AWAY_31, tail=tail)
+@dataclass(frozen=True)
+class _Division:
+    """Scalars: a ``total`` in Q12.19, and what of it divides by it."""
+
+    total: Register
+    mantissa: Register
+    shift: Register
+    spare: Register
+    intercept: Register
 
 
-def _denominator(k: Builder, mantissa: Register, zeros: Register, total: Register, spare: Register,
-                 result_bits: int) -> None:
-    """What ``_divided`` needs of a ``total`` in Q12.19, which is overwritten."""
-    reciprocal(k, mantissa, zeros, total, spare)
-    # 12 - zeros bits over the unit, and 31 bits less the result's.
-    k.subtract(zeros, 12 + 31 - result_bits, zeros)
+def _division(k: Builder) -> _Division:
+    division = _Division(*(k.scalar() for _ in range(5)))
+    k.constant(division.intercept, RECIPROCAL_INTERCEPT)
+    return division
 
 
-def _divided(k: Builder, exponential: Register, mantissa: Register, zeros: Register,
-             result_bits: int) -> None:
+def _total(k: Builder, total: Register, exponential: Register) -> None:
+    """The sum of exponentials in Q0.31, each rounded to Q12.19, in each lane."""
+    k.compute(Function.ADD, total, exponential, factor=1 << 19, shift=Shift.AWAY_31,
+              reduce=Reduce.GROUPS)
+
+
+def _denominator(k: Builder, division: _Division, result_bits: int) -> None:
+    """What ``_divide`` needs of the ``total``, which is overwritten."""
+    reciprocal(k, division.mantissa, division.shift, division.total, division.spare,
+               division.intercept)
+    # 12 - leading zeros bits over the unit, and 31 bits less the result's.
+    k.subtract(division.shift, 12 - 1 + 31 - result_bits, division.shift)
+
+
+def _divide(k: Builder, exponential: Register, division: _Division, result_bits: int) -> None:
     """Results of exponentials in Q0.31."""
-    k.multiply(exponential, exponential, mantissa, Shift.UP_31)
-    k.shift_right(exponential, exponential, zeros, "away", plus=-(1 << result_bits - 1))
+    k.multiply(exponential, exponential, division.mantissa, Shift.UP_31)
+    k.shift_right(exponential, exponential, division.shift, "away", plus=-(1 << result_bits - 1))
