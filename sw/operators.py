@@ -7,7 +7,7 @@ from typing import Any
 from kaniwa.importers.operators import OPERATORS
 from kaniwa.passes.functions import FUNCTIONS, WITH_CONSTANT
 from kaniwa.passes.limits import LIMITS, sentence
-from kaniwa.passes.moves import CUTS, JOINS
+from kaniwa.passes.moves import CUTS, JOINS, VIEWS
 from kaniwa.reference import WITHOUT_REFERENCE
 
 __all__ = ["operator_table", "REFERENCE"]
@@ -48,7 +48,7 @@ _MAPPING: dict[str, tuple[str, str]] = {
     "MEAN": ("array", "a window of all that is averaged, with unit weights"),
     "TRANSPOSE": ("array", "depthwise with unit weights, an instruction for each piece"),
     **dict.fromkeys((*CUTS, *JOINS), ("array", "depthwise with unit weights")),
-    "RESHAPE": ("none", "another name of the same memory"),
+    **dict.fromkeys(VIEWS, ("none", "another name of the same memory")),
 }
 
 

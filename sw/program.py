@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from os import PathLike
 from typing import Any
@@ -117,9 +118,9 @@ class Program:
 
     An address with bit 31 set is in outside memory, of which the program needs ``outside_bytes``
     of the kind ``outside``. ``steps`` say what device and host do in turn, ``state`` what
-    goes from one inference to the next. ``weights`` is the
-    number of weights that the device has of the model. ``graph`` is the
-    model itself and ``rounding`` says of each layer, by output, how it is requantized (see
+    goes from one inference to the next, by the host or (``resident``) where it is. ``weights`` is
+    the number of weights that the device has of the model. ``graph`` is the model itself and
+    ``rounding`` says of each layer, by output, how it is requantized (see
     ``kaniwa.passes.rounding``): there only where the program was compiled in this process.
     """
 
@@ -163,6 +164,17 @@ class Program:
             if tensor.id == tensor_id:
                 return tensor
         raise KeyError(tensor_id)
+
+    @cached_property
+    def resident(self) -> frozenset[int]:
+        """The tensors of ``state`` that have the next value where they are behind an inference."""
+        table = {tensor.id: tensor for tensor in self.tensors}
+        given = {i for step in self.steps for i in step.gives}
+        return frozenset(
+            s.tensor for s in self.state
+            if s.following not in given and s.tensor in table and s.following in table
+            and table[s.tensor].address is not None
+            and table[s.tensor].address == table[s.following].address)
 
     @property
     def runs(self) -> list[Step]:

@@ -149,7 +149,8 @@ def _operators(program: Program) -> str | None:
     if done != len(program.host_ops):
         return "the steps do not have every host operator once"
     constants = {t.id for t in program.host_tensors if t.data is not None}
-    wanted = {*program.output_ids, *(state.following for state in program.state)}
+    wanted = {*program.output_ids, *(state.following for state in program.state
+                                     if state.tensor not in program.resident)}
     if not (known | constants).issuperset(wanted):
         return "an output is never computed"
     layers = sorted(i for layer in program.layers for i in layer.instructions)

@@ -21,6 +21,7 @@ from kaniwa.inputs import quantize
 from kaniwa.pipeline import PLACES, WINDOW, Item, Pipeline
 from kaniwa.postprocess import dequantize
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
+from kaniwa.session_state import SessionState, Values
 from kaniwa.statistics import RunStatistics, in_turn
 
 __all__ = ["Inference", "Session", "Statistics", "forget_image"]
@@ -58,9 +59,9 @@ class Inference:
     """What its steps work on: its inputs, what is known by tensor id, what was counted."""
 
     arrays: dict[str, np.ndarray]
-    values: dict[int, np.ndarray]
+    values: Values
     as_float: bool
-    state: dict[int, np.ndarray]      # of the inference before, where the next finds its own
+    state: Values      # of the inference before, where the next finds its own
     begun: bool = False
     runs: list[RunStatistics] = field(default_factory=list)
     statistics: Statistics | None = None
@@ -79,10 +80,10 @@ class Session:
         self.device = device
         self.stats: Statistics | None = None
         self._lock = threading.Lock()      # of the device
-        self._values: dict[int, np.ndarray] = {}     # of the last inference, as far as known
+        self._values: Values = {}     # of the last inference, as far as known
         self._host = host_graph(program)
-        self._state: dict[int, np.ndarray] = {}
         golden = isinstance(device, GoldenDevice)
+        self._state = SessionState(program, frozenset() if golden else program.resident, self.read)
         self._pipeline = Pipeline[Inference, Outputs](
             (Step("device", 0, 0, (), ()),) if golden else program.steps, self._do, self._finish)
         _check_target(program, device)
@@ -153,7 +154,8 @@ class Session:
 
     def reset(self) -> None:
         """Clear the state of recurrent models; models without state are not affected."""
-        self._state.clear()
+        with self._lock:
+            self._state.reset()
 
     def tensor(self, name: str) -> np.ndarray:
         """The value of a stored tensor after the last inference.
@@ -189,7 +191,7 @@ class Session:
         values = self._named(arrays)
         for step in self.program.steps:
             if step.where == "device":
-                self._write(step, values)
+                self._write(step, values, {})
                 return
             self._run_on_host(step, values)
 
@@ -200,13 +202,16 @@ class Session:
             if step.where == "host":
                 self._run_on_host(step, values)
                 continue
-            self._run_on_device(step, values)
+            self._run_on_device(step, values, {})
             if instruction < step.first + step.count:
                 return
 
     def _load(self) -> None:
         program = self.program
-        _LOADED.pop(self.device, None)   # until all of the image is there, none is
+        held = _LOADED.pop(self.device, None)   # until all of the image is there, none is
+        self._state.forget()
+        if held is not None and (other := held()) is not None:
+            other._state.fetch()
         try:
             for address, data in program.images:
                 self.device.write(address, data)
@@ -225,7 +230,7 @@ class Session:
     def _begin(self, inputs: Arrays, as_float: bool, keep_state: bool = True) -> Inference:
         arrays = self._check_inputs(inputs, as_float)
         return Inference(arrays, self._named(arrays), as_float,
-                          self._state if keep_state else {})
+                          self._state.own if keep_state else {})
 
     def _do(self, step: Step, inference: Inference) -> None:
         values, state = inference.values, inference.state
@@ -239,13 +244,13 @@ class Session:
             self._run_on_host(step, inference.values)
         else:
             with self._lock:
-                inference.runs.append(self._run_on_device(step, inference.values))
+                inference.runs.append(self._run_on_device(step, inference.values, state))
 
     def _finish(self, item: Item[Inference, Outputs]) -> Outputs:
         inference = item.state
         seconds = time.perf_counter() - item.began
         self._values = inference.values
-        inference.state.update({s.tensor: inference.values[s.following] for s in self._host.state})
+        self._state.finish(inference.values, inference.state)
         inference.statistics = self.stats = self._statistics(
             in_turn(inference.runs) if inference.runs else None, seconds)
         outputs = {t.name: inference.values[t.id] for t in self.program.outputs}
@@ -253,37 +258,40 @@ class Session:
             outputs = {t.name: dequantize(outputs[t.name], t) for t in self.program.outputs}
         return outputs
 
-    def _named(self, arrays: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:
+    def _named(self, arrays: Mapping[str, np.ndarray]) -> Values:
         """What is known before the first step, by tensor id."""
         constants = {t.id: t.data for t in self._host.tensors if t.data is not None}
         initial = {s.tensor: s.initial for s in self._host.state}
         return constants | initial | {t.id: arrays[t.name] for t in self.program.inputs}
 
-    def _run_on_host(self, step: Step, values: dict[int, np.ndarray]) -> None:
+    def _run_on_host(self, step: Step, values: Values) -> None:
         for op in self._host.ops[step.first:step.first + step.count]:
             values.update(zip(op.outputs, run_host_op(self._host, op, values), strict=True))
 
-    def _run_on_device(self, step: Step, values: dict[int, np.ndarray]) -> RunStatistics:
+    def _run_on_device(self, step: Step, values: Values, state: Values) -> RunStatistics:
         try:
-            self._write(step, values)
+            self._write(step, values, state)
             tags = list(dict.fromkeys(layer.tag for layer in self.program.layers_of(step)))
             statistics = self.device.run(self.program.address_of(step), tags)
             values.update((i, self.read(self.program.tensor(i))) for i in step.gives)
         except BaseException:
             # The device may have been reset or replaced: the next run loads the image again.
             _LOADED.pop(self.device, None)
+            self._state.forget()
             raise
         return statistics
 
-    def _write(self, step: Step, values: Mapping[int, np.ndarray]) -> None:
+    def _write(self, step: Step, values: Values, state: Values) -> None:
         """Make device memory ready for a run: the image, if need be, and what it takes."""
         held = _LOADED.get(self.device)
         if held is None or held() is not self:
             self._load()
+        takes = self._state.begin(step.takes, values, state)
         for i in step.takes:
-            tensor = self.program.tensor(i)
-            assert tensor.address is not None
-            self.device.write(tensor.address, tensor.to_device(values[i]))
+            if i in takes:
+                tensor = self.program.tensor(i)
+                assert tensor.address is not None
+                self.device.write(tensor.address, tensor.to_device(values[i]))
 
     def _check_inputs(self, inputs: Arrays, as_float: bool) -> dict[str, np.ndarray]:
         expected = self.program.inputs

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
-from kaniwa.layer import Constants, Memory, Plan, VectorLayer, scratch_of, stored_bytes
+from kaniwa.layer import (
+    Constants,
+    Memory,
+    Plan,
+    RecurrentLayer,
+    VectorLayer,
+    scratch_of,
+    stored_bytes,
+)
 from kaniwa.passes.legalize import BROADCAST
 from kaniwa.passes.partition import MOVERS
 from kaniwa.passes.refusal import Refused
@@ -33,6 +41,7 @@ class Buffer:
 def allocate(plan: Plan) -> Plan:
     """Place everything on chip if it fits; else constants, then tensors, go to outside memory.
 
+    What goes from one inference to the next has memory of its own, unless there is too little.
     Raises CompileError with needed and present sizes where the target and the caller give no
     room.
     """
@@ -41,12 +50,13 @@ def allocate(plan: Plan) -> Plan:
     align = max(config.read_bytes, config.write_bytes)
     commands = _round(INSTRUCTION_BYTES * (len(plan.tiles) + len(plan.parts)), align)
     sizes = [_round(len(blob), align) for blob in plan.constants.blobs]
-    buffers = _buffers(plan, align)
-    offsets, peak = pack(buffers, not plan.options.materialize)
-    need = commands + sum(sizes) + peak
-    if need <= config.memory_bytes:
-        return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
-                      [True] * len(buffers), True)
+    for in_place in (True, False):
+        buffers = _buffers(plan, align, in_place)
+        offsets, peak = pack(buffers, not plan.options.materialize)
+        need = commands + sum(sizes) + peak
+        if need <= config.memory_bytes:
+            return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
+                          [True] * len(buffers), True)
     if plan.options.outside is None:
         _leave_out(plan, need)
         raise MemoryTooSmallError(
@@ -55,7 +65,7 @@ def allocate(plan: Plan) -> Plan:
             f"{_kib(config.memory_bytes)} KiB on chip; "
             f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
             f"memory", need)
-    return _spread(plan, buffers, sizes, commands)
+    return _spread(plan, _buffers(plan, align, True), sizes, commands)
 
 
 def _leave_out(plan: Plan, need: int) -> None:
@@ -69,8 +79,9 @@ def _leave_out(plan: Plan, need: int) -> None:
         raise Refused({position: reason for layer in layers for position in layer.positions})
 
 
-def _buffers(plan: Plan, align: int) -> list[Buffer]:
-    """The stored tensors by lifetime; the sum of an ADD takes its operand's memory if it may.
+def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
+    """The stored tensors by lifetime; the sum of an ADD takes its operand's memory if it may, and
+    ``in_place`` what follows upon a state that of the state, for good.
 
     A layer takes a unit of time, and so does what the host writes before a part, and what it reads
     behind it.
@@ -98,6 +109,8 @@ def _buffers(plan: Plan, align: int) -> list[Buffer]:
         # The operand's words are read before the sums are written over them; the input's are not.
         if operand not in constant and last[operand] == time and operand != layer.ifm:
             owner[layer.ofm] = owner[operand]
+    for now, following in _states(plan, first, last, owner) if in_place else ():
+        owner[following], last[following] = now, ends[-1]
     groups: dict[int, list[int]] = {}
     for i in first:
         groups.setdefault(owner[i], []).append(i)
@@ -107,6 +120,29 @@ def _buffers(plan: Plan, align: int) -> list[Buffer]:
     return scratch + [Buffer(tuple(ids), _round(stored_bytes(tensors[ids[0]]), align),
                              min(first[i] for i in ids), max(last[i] for i in ids))
                       for ids in groups.values()]
+
+
+def _states(plan: Plan, first: Mapping[int, int], last: Mapping[int, int],
+            owner: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Stored tensors of a state, and of what follows upon it, that can have the same memory: what
+    reads the one is done when the other is made."""
+    if plan.options.materialize or not plan.parts:
+        return
+    makers = {i: layer for layer in plan.layers for i in layer.makes}
+    for state in plan.model.state:
+        now, following = plan.storage.get(state.tensor), plan.storage.get(state.following)
+        if now is None or following not in makers or state.tensor not in plan.parts[0].takes:
+            continue
+        assert following is not None
+        maker = makers[following]
+        # A cell's products, and its program, have read the state when it is written.
+        cell = isinstance(maker, RecurrentLayer) and (now, following) in zip(
+            maker.reads[1:], maker.states, strict=True)
+        sharing = {i for i in owner if owner[i] in (owner[now], owner[following])}
+        sizes = {stored_bytes(plan.graph.tensors[i]) for i in (now, following)}
+        if sharing == {now, following} and len(sizes) == 1 and (
+                owner[following] == now or first[following] > last[now] or cell):
+            yield now, following
 
 
 def pack(buffers: Sequence[Buffer], reuse: bool = True) -> tuple[list[int], int]:

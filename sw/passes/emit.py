@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import kaniwa
@@ -142,18 +143,40 @@ def _commands(plan: Plan, stream: _Stream) -> bytes:
 def _steps(plan: Plan, stream: _Stream) -> tuple[Step, ...]:
     """The parts of host and device in the order of their execution."""
     hosts = {part.behind: part for part in plan.host_parts}
-    steps, done = [], 0
+    steps, done, staying = [], 0, _staying(plan, stream)
     for number in range(-1, len(plan.parts)):
         if number >= 0:
             part = plan.parts[number]
             start = stream.starts[number]
+            gives = tuple(i for i in part.gives if i not in staying)
             steps.append(Step("device", start, stream.starts[number + 1] - start, part.takes,
-                              part.gives, part.holds))
+                              gives, part.holds))
         if number in hosts:
             ops = [plan.model.ops[i] for i in hosts[number].positions]
             steps.append(Step("host", done, len(ops), *_crossing(plan.model, ops)))
             done += len(ops)
     return tuple(steps)
+
+
+def _staying(plan: Plan, stream: _Stream) -> set[int]:
+    """What follows upon a state, is left where the next inference wants it, and goes nowhere else.
+    """
+    assert plan.memory is not None
+    model, memory = plan.model, plan.memory
+    if plan.options.materialize or not plan.parts:
+        return set()
+    needed = Counter((*model.outputs, *(i for op in plan.host_ops for i in op.inputs),
+                      *(state.following for state in model.state)))
+    staying = set()
+    for state in model.state:
+        now, following = plan.storage.get(state.tensor), plan.storage.get(state.following)
+        if now is None or following is None or needed[state.tensor] or (
+                needed[state.following] > 1 or state.tensor not in plan.parts[0].takes):
+            continue
+        if memory.tensors.get(following, -1) == memory.tensors.get(now, -2) and (
+                _overwritten(plan, memory, following, stream) is None):
+            staying.add(state.following)
+    return staying
 
 
 def _crossing(model: Graph, ops: list[Op]) -> tuple[tuple[int, ...], tuple[int, ...]]:

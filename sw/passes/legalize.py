@@ -25,7 +25,7 @@ from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, PIECES, averaged, missing_unit, repeated, swapped
-from kaniwa.passes.moves import CUTS, JOINS, moves
+from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.recurrent import steps_of
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
@@ -79,8 +79,8 @@ class _Rewriter:
             "FULLY_CONNECTED": self._fully_connected, "AVERAGE_POOL_2D": self._average_pool,
             "MAX_POOL_2D": self._max_pool, "ADD": self._elementwise,
             "SUB": self._elementwise, "MUL": self._elementwise, "RELU": self._relu,
-            "RELU6": self._relu, "MEAN": self._mean, "RESHAPE": self._reshape,
-            "TRANSPOSE": self._transpose, **dict.fromkeys((*CUTS, *JOINS), self._copies),
+            "RELU6": self._relu, "MEAN": self._mean, "TRANSPOSE": self._transpose,
+            **dict.fromkeys(VIEWS, self._reshape), **dict.fromkeys((*CUTS, *JOINS), self._copies),
             **dict.fromkeys(TABLES, self._function),
             "SOFTMAX": self._softmax, "BATCH_MATMUL": self._matmul,
             "UNIDIRECTIONAL_SEQUENCE_LSTM": self._lstm,

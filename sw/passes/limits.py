@@ -25,7 +25,7 @@ from kaniwa.golden.lstm import (
 )
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
-from kaniwa.passes.moves import CUTS, JOINS, moves
+from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["LIMITS", "PIECES", "RULES", "Limit", "averaged", "missing_unit", "repeated",
@@ -333,7 +333,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(JOINS, (all_bytes_moved, some_elements, same_steps)),
     **dict.fromkeys(CUTS, (all_bytes_moved, some_elements)),
     **dict.fromkeys(("SLICE", "STRIDED_SLICE"), (all_bytes_moved, some_elements, short_cut)),
-    "RESHAPE": (bytes_moved, some_elements),
+    **dict.fromkeys(VIEWS, (bytes_moved, some_elements)),
 }
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from kaniwa.graph import Graph, Op
 
-__all__ = ["CUTS", "JOINS", "Move", "moves"]
+__all__ = ["CUTS", "JOINS", "VIEWS", "Move", "moves"]
 
 CUTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK")
 JOINS = ("CONCATENATION", "PACK")
+# What moves nothing: the result is the first operand's bytes.
+VIEWS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "READ_VARIABLE")
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.golden.registry import kernel_of
 from kaniwa.graph import Graph, Op
 from kaniwa.layer import DevicePart, HostPart, Plan, describe
-from kaniwa.passes.moves import CUTS, JOINS
+from kaniwa.passes.moves import CUTS, JOINS, VIEWS
 from kaniwa.passes.refusal import why_not
 
 __all__ = ["partition"]
 
 MOVERS = ("TRANSPOSE", *CUTS, *JOINS)
-BESIDE_HOST = {"RESHAPE": "moves no data, and stands beside an operator of the host",
+BESIDE_HOST = {**dict.fromkeys(VIEWS, "moves no data, and stands beside an operator of the host"),
                **dict.fromkeys(MOVERS, "only moves data, and stands beside an operator of the "
                                        "host")}
 Reasons = dict[int, str]      # of the host's operators, by position in the model
@@ -60,13 +60,22 @@ def partition(plan: Plan) -> Plan:
     graph = replace(
         model, state=(), inputs=tuple(i for ids in takes for i in ids),
         outputs=outputs if count else (),
-        ops=tuple(replace(model.ops[i], attributes={**model.ops[i].attributes, "position": i})
-                  for i in device))
+        ops=tuple(_on_device(model, i) for i in device))
     return replace(plan, graph=graph, parts=parts, part_of=part_of, host_parts=host_parts)
 
 
+def _on_device(model: Graph, position: int) -> Op:
+    """An operator with its position in the model; those of VIEWS all are RESHAPEs from here on."""
+    op = model.ops[position]
+    attributes = {**op.attributes, "position": position}
+    if op.kind not in VIEWS:
+        return replace(op, attributes=attributes)
+    return replace(op, kind="RESHAPE", inputs=op.inputs[:1], attributes={
+        **attributes, "shape": model.tensors[op.outputs[0]].shape})
+
+
 def _beside_host(model: Graph, why: Mapping[int, str]) -> Iterator[int]:
-    """RESHAPEs that would only carry bytes to the device and back, and MOVERS that the host may do
+    """VIEWS that would only carry bytes to the device and back, and MOVERS that the host may do
     as it reads or writes them."""
     by_host = {i for position in why for i in model.ops[position].outputs}
     by_device: set[int] = set()
@@ -74,7 +83,7 @@ def _beside_host(model: Graph, why: Mapping[int, str]) -> Iterator[int]:
         if position in why:
             continue
         movable = op.kind in MOVERS or (
-            op.kind == "RESHAPE" and op.inputs[0] not in by_device)
+            op.kind in VIEWS and op.inputs[0] not in by_device)
         if movable and (by_host.intersection(op.inputs) or _read_by_host(model, op, why)):
             by_host.update(op.outputs)
             yield position
@@ -89,7 +98,7 @@ def _read_by_host(model: Graph, mover: Op, why: Mapping[int, str]) -> bool:
         if names.intersection(op.inputs):
             if position in why:
                 return True
-            if op.kind == "RESHAPE":
+            if op.kind in VIEWS:
                 names.update(op.outputs)
     return False
 

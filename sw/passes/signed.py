@@ -9,7 +9,7 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.layer import Plan
-from kaniwa.passes.moves import CUTS, JOINS
+from kaniwa.passes.moves import CUTS, JOINS, VIEWS
 
 __all__ = ["signed", "signed_operators"]
 
@@ -18,7 +18,7 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # What computes the same from x - zero point, whether x is int8 or uint8. All but these rules are
 # the same, too: LiteRT multiplies the scales of uint8 in float32, and rounds a mean of uint8 half
 # up, for it has no sign.
-KINDS = (*WEIGHTED, "AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE", *CUTS, *JOINS)
+KINDS = (*WEIGHTED, "AVERAGE_POOL_2D", "MAX_POOL_2D", *VIEWS, *CUTS, *JOINS)
 RULES = {"litert_double_rounding": "litert_uint8_double_rounding",
          "litert_average_pool": "litert_uint8_average_pool"}
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from graph_builder import GraphBuilder
 from move_case import cut, moved
+from streaming_convolution import streaming_convolution
 from unrolled_gru import unrolled_gru
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.errors import CompileError
-from kaniwa.graph import Graph, Quantization, State, Tensor, check
+from kaniwa.graph import Graph, Quantization, Tensor
 from kaniwa.isa import Opcode
 from kaniwa.session import Session
 
@@ -89,17 +88,27 @@ def test_an_unrolled_gru_is_whole_on_the_device(target: str, materialize: bool) 
             np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
 
 
-def streaming_convolution() -> Graph:
-    """Two frames a step, behind the last four of those before, which are a variable."""
-    b = GraphBuilder(3)
-    x, before = b.tensor((1, 2, 8)), b.tensor((1, 4, 8))
-    frames = b.op("CONCATENATION", (before, x), b.tensor((1, 6, 8)), axis=1)
-    following = b.op("STRIDED_SLICE", (frames,), b.tensor((1, 4, 8)), begin=(0, 2, 0),
-                     end=(1, 6, 8), stride=(1, 1, 1))
-    y = b.conv(b.reshape(frames, (1, 1, 6, 8)), 12, (1, 5), pad=0)
-    graph = b.graph((x, before), (y,))
-    state = State(before, following, np.full((1, 4, 8), 3, np.int8))
-    return check(replace(graph, inputs=(x,), state=(state,)))
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_convolution_in_one_dimension_is_whole_on_the_device(target: str) -> None:
+    """As Keras exports it."""
+    b = GraphBuilder(4)
+    x = b.tensor((1, 9, 8))
+    wide = b.op("EXPAND_DIMS", (x,), b.tensor((1, 1, 9, 8)), shape=(1, 1, 9, 8))
+    made = b.conv(wide, 12, (1, 3), pad=0)
+    y = b.op("SQUEEZE", (made,), b.tensor((1, 7, 12), *_steps(b, made)), shape=(1, 7, 12))
+    graph = b.graph((x,), (y,))
+    program = compile(graph, target, require_accelerator=True)
+    assert len(program.layers) == 1
+    session = Session(program, devices.open("emulator", target))
+    value = np.random.default_rng(1).integers(-128, 128, (1, 9, 8)).astype(np.int8)
+    (got,) = session.run([value]).values()
+    np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
+
+
+def _steps(b: GraphBuilder, tensor: int) -> tuple[float, int]:
+    q = b.tensors[tensor].quantization
+    assert q is not None
+    return q.scale, q.zero_point
 
 
 @pytest.mark.parametrize("target", TARGETS)
