@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from attention_case import attention_graph
 from graph_builder import GraphBuilder
+from streaming_convolution import streaming_convolution
 from unrolled_gru import unrolled_gru
 
 from kaniwa import devices, golden
@@ -30,16 +31,19 @@ def halves_exchanged() -> Graph:
 
 
 def test_networks_in_turn_on_one_core(models: Path) -> None:
-    """No registers, tables or stored programs of one run reach the next."""
+    """No registers, tables or stored programs of one run reach the next, and the cell's state comes
+    back behind the others."""
     paths = [models / f"{name}.tflite" for name in MODELS]
     programs = [compile(path, "base_vector", require_accelerator=True) for path in paths]
     graphs = [load_model(path) for path in paths]
+    states: list[dict[int, np.ndarray]] = [{} for _ in paths]
     with devices.open("sim", "base_vector") as device:
+        sessions = [Session(program, device) for program in programs]
         for number in range(2):
-            for path, graph, program in zip(paths, graphs, programs, strict=True):
-                session = Session(program, device)
+            for path, graph, program, session, state in zip(
+                    paths, graphs, programs, sessions, states, strict=True):
                 inputs = recorded_inputs(path, program.inputs)[number]
-                values, outputs = golden.run(graph, inputs), session.run(inputs)
+                values, outputs = golden.run(graph, inputs, state=state), session.run(inputs)
                 for i in graph.outputs:
                     np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
                 error = abs(session.stats.cycles - program.estimate().cycles)
@@ -59,6 +63,21 @@ def test_an_unrolled_gru(target: str) -> None:
     values = golden.run(graph, inputs)
     for i in graph.outputs:
         np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
+
+
+@pytest.mark.parametrize("target", ["small", "nano"])
+def test_a_stream_goes_on_with_what_memory_has(target: str) -> None:
+    graph, state = streaming_convolution(), dict[int, np.ndarray]()
+    program = compile(graph, target)
+    assert program.resident
+    rng = np.random.default_rng(1)
+    with devices.open("sim", target) as device:
+        session = Session(program, device)
+        for _ in range(4):
+            x = rng.integers(-128, 128, (1, 2, 8)).astype(np.int8)
+            values = golden.run(graph, [x], state=state)
+            np.testing.assert_array_equal(next(iter(session.run([x]).values())),
+                                          values[graph.outputs[0]])
 
 
 @pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])
