@@ -60,6 +60,12 @@ class Places:
     run: int
     of_run: int
 
+    def ascending(self, shape: Map) -> bool:
+        """Whether a map of results is written in the order of addresses."""
+        rows, columns, _ = shape
+        return (columns < 2 or self.pixel >= self.run) and (
+            rows < 2 or self.row >= (columns - 1) * self.pixel + self.run)
+
 
 @dataclass(frozen=True, eq=False)
 class Sum:

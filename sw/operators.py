@@ -46,7 +46,7 @@ _MAPPING: dict[str, tuple[str, str]] = {
         "vector", "products on the array, gates on the vector unit; on the host where the target "
         "has none"),
     "MEAN": ("array", "a window of all that is averaged, with unit weights"),
-    "TRANSPOSE": ("array", "depthwise with unit weights, an instruction for each piece"),
+    "TRANSPOSE": ("array", "depthwise with unit weights"),
     **dict.fromkeys((*CUTS, *JOINS), ("array", "depthwise with unit weights")),
     **dict.fromkeys(VIEWS, ("none", "another name of the same memory")),
 }

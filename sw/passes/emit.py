@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import kaniwa
@@ -67,7 +68,8 @@ class _Stream:
     """Where instructions are: those of a part one after the other, and an END behind each part.
 
     ``starts`` has the index of each part's first instruction, and the count of all at its end;
-    ``tiles`` the index of each tile; ``written`` the instructions that write each stored tensor.
+    ``tiles`` the index of each tile; ``written`` the instructions that write each stored tensor,
+    ``scattered`` those that are not written from their first byte to their last.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -76,9 +78,14 @@ class _Stream:
         self.starts = [sum(part < number for part in part_of) + number
                        for number in range(len(plan.parts) + 1)]
         self.written: dict[int, list[int]] = {}
+        self.scattered: set[int] = set()
         for tile, index in zip(plan.tiles, self.tiles, strict=True):
-            for made in _made(plan.layers[tile.layer], tile):
+            layer = plan.layers[tile.layer]
+            for made in _made(layer, tile):
                 self.written.setdefault(made, []).append(index)
+            if isinstance(layer, Layer) and layer.places and not layer.places.ascending(
+                    layer.geometry.ofm):
+                self.scattered.add(layer.ofm)
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
                       for number, part in enumerate(plan.parts) for i in part.takes}
@@ -86,6 +93,10 @@ class _Stream:
     def ready(self, tensor: int) -> int:
         """The last instruction before the tensor is whole, -1 for what is there from the start."""
         return self.written[tensor][-1] if tensor in self.written else self.taken.get(tensor, -1)
+
+    def in_order(self, tensor: int, written: Mapping[int, Sequence[int]]) -> int:
+        """1 where one instruction fills the tensor, in the order of addresses, row by row."""
+        return int(len(written.get(tensor, ())) == 1 and tensor not in self.scattered)
 
     def of_part(self, part: int) -> dict[int, list[int]]:
         """What ``part`` writes, by instructions counted from its first one."""
@@ -133,7 +144,7 @@ def _commands(plan: Plan, stream: _Stream) -> bytes:
     commands = b""
     for part in range(len(plan.parts)):
         written = stream.of_part(part)
-        commands += b"".join(encode(_instruction(plan, index, written))
+        commands += b"".join(encode(_instruction(plan, index, written, stream))
                              for index, tile in enumerate(plan.tiles)
                              if plan.layers[tile.layer].part == part)
         commands += encode({"opcode": Opcode.END})
@@ -206,7 +217,8 @@ def _host_tensors(plan: Plan) -> tuple[HostTensor, ...]:
     return tuple(HostTensor.of(tensors[i]) for i in sorted(ids))
 
 
-def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[str, int]:
+def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
+                 stream: _Stream) -> dict[str, int]:
     """The fields of a tile; ``written`` are the instructions of its part."""
     assert plan.memory is not None and plan.constants is not None
     tile, memory = plan.tiles[index], plan.memory
@@ -234,7 +246,7 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
             "add_multiplier": int(rescale.multiplier[0]), "add_shift": int(rescale.shift[0]),
             "add_min": rescale.act_min, "add_max": rescale.act_max,
             "operand_wait": _wait(layer.add.operand, written),
-            "operand_watermark": _in_order(layer.add.operand, written),
+            "operand_watermark": stream.in_order(layer.add.operand, written),
             **_operand_places(layer, values, memory.tensors[layer.add.operand]),
         }
     elif layer.table is not None:
@@ -253,8 +265,8 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]]) -> dict[
         "tag": _tag(tile.layer),
         "rounding": layer.rescale.rounding, "zero_point": layer.rescale.zero_point,
         "act_min": layer.rescale.act_min, "act_max": layer.rescale.act_max,
-        "pad_value": layer.pad_value, "store_in_order": _in_order(layer.ofm, written),
-        "ifm_wait": _wait(layer.ifm, written), "ifm_watermark": _in_order(layer.ifm, written),
+        "pad_value": layer.pad_value, "store_in_order": stream.in_order(layer.ofm, written),
+        "ifm_wait": _wait(layer.ifm, written), "ifm_watermark": stream.in_order(layer.ifm, written),
         "parameter_address": memory.blobs[parameters.blob] + parameters.offset,
         "parameter_bytes": parameters.length,
     }
@@ -282,11 +294,6 @@ def _product(layer: RecurrentLayer, tile: Tile,
 def _wait(tensor: int, written: dict[int, list[int]]) -> int:
     """0 for what is there before the run, else 1 + the last instruction that writes it."""
     return 1 + written[tensor][-1] if tensor in written else 0
-
-
-def _in_order(tensor: int, written: dict[int, list[int]]) -> int:
-    """1 where one instruction fills the tensor: its rows are then whole, its addresses ascend."""
-    return int(len(written.get(tensor, ())) == 1)
 
 
 def _tag(layer: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.layer import Layer, Places, Plan, VectorLayer
+from kaniwa.passes.scale import scaled
 from kaniwa.staged import StagedLayer
 
 __all__ = ["fuse", "order"]
@@ -23,7 +24,7 @@ def fuse(plan: Plan) -> Plan:
 
     Of two possible producers the one with more work is taken, so that the other, the skip branch,
     is complete early. A product of activations writes its images side by side, where that is all
-    that a transposition behind it does.
+    that a transposition behind it does. A MUL by constants that no producer does becomes one.
     """
     if plan.options.materialize:
         return plan
@@ -38,8 +39,20 @@ def fuse(plan: Plan) -> Plan:
             layers[position] = _merge(host, guest)
             layers.remove(host)
         else:
+            if isinstance(guest, Layer):
+                layers[position] = _scaled(plan, guest)
             position += 1
     return replace(plan, layers=tuple(layers))
+
+
+def _scaled(plan: Plan, layer: Layer) -> Layer:
+    """The layer, or what a MUL by the same constants for all pixels is as a convolution."""
+    if not layer.identity or layer.add is None or not layer.add.multiply:
+        return layer
+    pixel = plan.graph.tensors[layer.add.operand].data
+    if pixel is None or not layer.add.repeated:
+        return layer
+    return scaled(layer, pixel.reshape(-1))
 
 
 def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
@@ -59,8 +72,7 @@ def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
         last = host.stages[-1]
         assert last.layer is not None
         images, (_, rows, columns) = last.layer.geometry.batch, last.layer.geometry.ofm
-        if (guest.geometry.batch, guest.geometry.ifm, to.run) != (
-                1, (1, images, rows * columns), columns):
+        if (guest.geometry.batch, guest.geometry.ifm) != (1, (images, rows, columns)):
             continue
         moved = replace(last.layer, ofm=guest.ofm, lanes=plan.config.out_lanes, places=Places(
             0, columns, 0, images * columns, columns, 0))

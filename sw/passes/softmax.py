@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from math import prod
 
 import numpy as np
@@ -47,16 +48,24 @@ def softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
 
 def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id: int, rows: int,
              columns: int, table: bytes) -> tuple[VectorLayer, list[Tensor]]:
-    """The rows are transposed in groups of R: [groups, columns, R], and back behind the program."""
+    """The rows are transposed in groups of R: [groups, columns, R], and back behind the program.
+
+    Groups with the same place in the words of the way back follow each other in between, so that
+    they are copied together.
+    """
     stages = Stages(op, config, 1, where, first_id)
     lanes, width = config.requant_lanes, config.dot_width
     groups = -(-rows // lanes)
     size = groups * columns * lanes
     before, after = stages.between("columns", size), stages.between("results", size)
     # An instruction of two steps a column takes no longer than two instructions.
-    words = Words(config, 1, rows, columns, lanes, split=columns > 2 * width)
+    words = Words(config, 1, groups * lanes, columns, lanes, split=columns > 2 * width)
     stream = stages.filled("rows", words.template())
-    stages.pack(stored.inputs[0], stream, words)
+    run = min(lanes, width)
+    together = min(width // run, groups)     # groups in a word of the stream back
+    starts = [0, *accumulate(len(range(part, groups, together)) for part in range(together))]
+    for part, start in enumerate(starts[:-1]):
+        _pack(stages, stored.inputs[0], stream, words, range(part, groups, together), start, rows)
     stages.settle()
 
     def in_groups(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
@@ -71,18 +80,17 @@ def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id
     stages.run_program()
     back = Words(config, 1, columns, groups * lanes, config.out_lanes, split=True)
     returned = stages.filled("results", back.template())
-    run = min(lanes, width)
-    together = width // run     # groups in a word of the stream
-    for part in range(min(together, groups)):
-        images = -(-(groups - part) // together)
+    for part, start in enumerate(starts[:-1]):
         for first, blocks, pixels in back.maps(0, columns):
+            images = starts[part + 1] - start
+            if blocks * pixels == columns and run == lanes:
+                images, blocks = 1, images * blocks
             shape, to = (blocks, pixels, lanes), back.places(first)
             stages.copy(
                 stages.layer(after, returned, shape, shape, batch=images), run,
                 places=Places(to.first + part * run, back.stream_bytes * (lanes // run), to.row,
                               to.pixel, run, to.of_run),
-                source_at=((part * columns + first) * lanes, together * columns * lanes,
-                           pixels * lanes))
+                source_at=((start * columns + first) * lanes, columns * lanes, pixels * lanes))
     stages.settle()
     stages.columns(returned, back, op.outputs[0], in_rows)
 
@@ -90,3 +98,18 @@ def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id
         return softmax_rows(config, groups, columns, reads[-2], reads[-1], table)
 
     return stages.finish(stored, code, table), stages.tensors
+
+
+def _pack(stages: Stages, source: int, to: int, words: Words, groups: range, start: int,
+          rows: int) -> None:
+    """Copies ``groups`` of the ``rows`` to the blocks of a stream from ``start`` on; the very last
+    one may have fewer rows."""
+    lanes, depth = words.lanes, words.depth
+    left = rows - groups[-1] * lanes     # rows from the last group's first on
+    whole = len(groups) if left >= lanes else len(groups) - 1
+    for first, count, size in ((0, whole, lanes), (whole, len(groups) - whole, left)):
+        if count:
+            shape = (count, size, depth)
+            stages.copy(stages.layer(source, to, shape, shape), stages.config.dot_width,
+                        places=words.places((start + first) * lanes),
+                        source_at=(groups[first] * lanes * depth, 0, groups.step * lanes * depth))

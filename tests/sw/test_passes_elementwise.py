@@ -94,9 +94,29 @@ def test_a_constant_pixel_is_stored_once(kind: str, first: bool) -> None:
     c = b.tensor((4,), 0.2, 4, np.array([-100, 5, 90, -128], np.int8))
     y = b.elementwise(kind, *((c, x) if first else (x, c)), scale=20.0)
     graph = b.graph((x,), (y,))
-    (layer,) = layers(graph)
+    (layer,) = layers(graph)      # -132 is no int8 weight
     assert layer.add is not None and layer.add.repeated == (kind != "SUB" or not first)
     assert_exact(graph)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 5, 24), (1, 1, 30, 24), (30, 24)])
+@pytest.mark.parametrize("zero_point", [-128, 0, 127])
+@pytest.mark.parametrize("target", ["base", "small", "large"])
+def test_a_mul_by_constants_is_a_convolution(shape: tuple[int, ...], zero_point: int,
+                                             target: str) -> None:
+    """Where they fit weights, or the map is one row; an ADD behind it goes into it."""
+    b = GraphBuilder(1)
+    x = b.tensor(shape, 0.1, -17)
+    gains = b.rng.integers(-128, 128, 24).astype(np.int8)
+    gains[:3] = -128, zero_point, 127
+    y = b.elementwise("MUL", x, b.tensor((24,), 0.02, zero_point, gains), scale=0.2)
+    z = b.elementwise("ADD", y, b.tensor((24,), 0.1, 5, b.rng.integers(-128, 128, 24, np.int8)))
+    graph = b.graph((x,), (z,))
+    found = [layer.op for layer in plan_model(graph, PRESETS[target], Options()).layers]
+    one_row = shape[:-1] in ((1, 1, 30), (30,))
+    assert found == (["MUL+ADD"] if one_row or zero_point == 0 else ["MUL", "ADD"])
+    assert_exact(graph, target)
+    assert_exact(graph, target, materialize=True)
 
 
 def test_multiplier_of_a_product_is_float32() -> None:

@@ -169,8 +169,8 @@ def test_weights_that_are_not_waited_for_are_refused() -> None:
             assert emulator.run(program.program_address).retired == len(instructions) - 1
 
 
-@pytest.mark.parametrize(("model", "cycles"), [("digits_transformer", 22_300),
-                                               ("keyword_transformer", 61_600)])
+@pytest.mark.parametrize(("model", "cycles"), [("digits_transformer", 22_200),
+                                               ("keyword_transformer", 58_600)])
 def test_a_transformer_is_whole_on_the_device(models: Path, model: str, cycles: int) -> None:
     path = models / f"{model}.tflite"
     graph = load_model(path)
@@ -178,10 +178,9 @@ def test_a_transformer_is_whole_on_the_device(models: Path, model: str, cycles: 
     assert not program.host_ops and len(program.runs) == 1
     assert program.estimate().cycles <= cycles
     assert {row["steps"] for row in program.summary()["layers"]} == {1}     # of a sequence
-    # Heads are split and merged where a layer writes, or a piece a head, never byte by byte.
+    # Heads are split and merged where a layer writes, or by a copy, never byte by byte.
     assert sum(layer.op == "BATCH_MATMUL+TRANSPOSE" for layer in program.layers) == 2
-    heads = {len(layer.instructions) for layer in program.layers if layer.op == "TRANSPOSE"}
-    assert heads <= {2, 4}
+    assert all(len(layer.instructions) == 1 for layer in program.layers if layer.op == "TRANSPOSE")
     result = diff(program, ["golden", "emulator"], recorded_inputs(path, program.inputs)[0])
     assert result["first_difference"] is None and result["tensors"] > 20
     session = Session(program, devices.open("emulator", BASE))
