@@ -30,7 +30,8 @@ _MAPPING: dict[str, tuple[str, str]] = {
     "MAX_POOL_2D": ("array", "maximum over the window's taps"),
     "ADD": ("array", f"{_SUM}; with a scalar constant a table"),
     "SUB": ("array", f"{_SUM}; with a scalar constant a table"),
-    "MUL": ("array", f"{_PRODUCT}; with a scalar constant a table"),
+    "MUL": ("array", f"{_PRODUCT}; with a scalar constant a table, with constants by channel "
+                     "depthwise"),
     "RELU": ("array", "table behind an identity"),
     "RELU6": ("array", "table behind an identity"),
     **dict.fromkeys(FUNCTIONS, ("array", "table behind the producing layer")),

@@ -41,6 +41,12 @@ class GraphBuilder:
         """Elements of a tensor."""
         return int(np.prod(self.tensors[tensor_id].shape))
 
+    def steps(self, tensor_id: int) -> tuple[float, int]:
+        """Scale and zero point of a tensor."""
+        q = self.tensors[tensor_id].quantization
+        assert q is not None
+        return q.scale, q.zero_point
+
     def weights(self, shape: tuple[int, ...], scale: float = 0.01) -> int:
         """Random int8 weights with one scale."""
         return self.tensor(shape, scale, 0, self.rng.integers(-127, 128, shape, np.int8))

@@ -24,7 +24,7 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
-from kaniwa.passes.limits import LIMITS, PIECES, averaged, missing_unit, repeated, swapped
+from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated, swapped
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.recurrent import steps_of
 from kaniwa.passes.signed import signed_operators
@@ -283,7 +283,7 @@ class _Rewriter:
         permutation: Any = made.attributes["permutation"]
         exchanged = (*permutation[:-2], permutation[-1], permutation[-2])
         view, now = swapped(x.shape, exchanged), swapped(x.shape, permutation)
-        if view is None or view[2] > PIECES or (now is not None and now[3] >= view[3]):
+        if view is None or (now is not None and now[3] >= view[3]):
             return None
         *outer, rows, columns = tensor.shape
         result = self.tensor(f"{tensor.name}:exchanged", (*outer, columns, rows), tensor)

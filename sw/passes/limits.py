@@ -28,11 +28,10 @@ from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.vector import VECTOR_KINDS
 
-__all__ = ["LIMITS", "PIECES", "RULES", "Limit", "averaged", "missing_unit", "repeated",
+__all__ = ["LIMITS", "RULES", "Limit", "averaged", "missing_unit", "repeated",
            "sentence", "swapped"]
 
 Limit = Callable[[Graph, Op], str | None]
-PIECES = 256      # of a transposition, an instruction each
 # Kinds that are exact by some rules only, LiteRT's of int8 first.
 RULES = {"SOFTMAX": ("litert_softmax",), "MEAN": ("litert_mean", "qdq"),
          "BATCH_MATMUL": ("litert_double_rounding", "qdq")}
@@ -160,13 +159,11 @@ def repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool]
 
 
 def two_blocks_swapped(graph: Graph, op: Op) -> str | None:
-    """It swaps two groups of neighboring axes, into at most 256 pieces."""
+    """It swaps two groups of neighboring axes."""
     view = swapped(graph.tensors[op.inputs[0]].shape, op.attributes["permutation"])
-    if view is None:
-        return (f"permutation {op.attributes['permutation']} does not swap two groups of "
-                f"neighboring axes; transpose in two steps")
-    return None if view[2] <= PIECES else (
-        f"it takes {view[2]} pieces, at most {PIECES} are supported; transpose something smaller")
+    return None if view is not None else (
+        f"permutation {op.attributes['permutation']} does not swap two groups of neighboring axes; "
+        f"transpose in two steps")
 
 
 def swapped(shape: tuple[int, ...], permutation: object) -> tuple[int, int, int, int] | None:

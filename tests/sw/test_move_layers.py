@@ -95,7 +95,7 @@ def test_a_convolution_in_one_dimension_is_whole_on_the_device(target: str) -> N
     x = b.tensor((1, 9, 8))
     wide = b.op("EXPAND_DIMS", (x,), b.tensor((1, 1, 9, 8)), shape=(1, 1, 9, 8))
     made = b.conv(wide, 12, (1, 3), pad=0)
-    y = b.op("SQUEEZE", (made,), b.tensor((1, 7, 12), *_steps(b, made)), shape=(1, 7, 12))
+    y = b.op("SQUEEZE", (made,), b.tensor((1, 7, 12), *b.steps(made)), shape=(1, 7, 12))
     graph = b.graph((x,), (y,))
     program = compile(graph, target, require_accelerator=True)
     assert len(program.layers) == 1
@@ -103,12 +103,6 @@ def test_a_convolution_in_one_dimension_is_whole_on_the_device(target: str) -> N
     value = np.random.default_rng(1).integers(-128, 128, (1, 9, 8)).astype(np.int8)
     (got,) = session.run([value]).values()
     np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
-
-
-def _steps(b: GraphBuilder, tensor: int) -> tuple[float, int]:
-    q = b.tensors[tensor].quantization
-    assert q is not None
-    return q.scale, q.zero_point
 
 
 @pytest.mark.parametrize("target", TARGETS)
