@@ -30,7 +30,7 @@ class Item(Generic[State, Result]):
 
     state: State
     future: Future[Result]
-    alone: bool = False      # begins when all before it have ended
+    alone: bool = False      # begins when all before it have ended, and those behind it wait
     done: int = 0            # steps
     busy: bool = False
     began: float = field(default_factory=time.perf_counter)
@@ -64,7 +64,7 @@ class Pipeline(Generic[State, Result]):
         self._threads: dict[str, threading.Thread] = {}
 
     def submit(self, state: State, alone: bool = False) -> Item[State, Result]:
-        """Put an inference behind those that are there; ``alone``: it needs their end."""
+        """Put an inference behind those that are there; ``alone``: none other runs meanwhile."""
         item: Item[State, Result] = Item(state, Future(), alone)
         item.future.set_running_or_notify_cancel()
         with self._changed:
@@ -114,7 +114,7 @@ class Pipeline(Generic[State, Result]):
     def _next(self, places: Collection[str]) -> Item[State, Result] | None:
         """The oldest inference whose next step can be done in one of ``places``, now taken."""
         for number, item in enumerate(self._items[:WINDOW]):
-            if item.alone and number:
+            if number and (item.alone or self._items[0].alone):
                 return None
             if item.busy:
                 continue

@@ -15,7 +15,8 @@ from kaniwa.diff import diff
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.graph import Graph
 from kaniwa.importers.tflite import import_tflite
-from kaniwa.program import Program
+from kaniwa.pipeline import PLACES, Pipeline
+from kaniwa.program import Program, Step
 from kaniwa.sim.random_graphs import random_input
 
 SECONDS = 60     # until a test that would wait for ever fails
@@ -102,6 +103,24 @@ def test_memory_that_outlives_a_run_keeps_the_device() -> None:
     graph = split(around=True)
     list(Session(compile(graph), Noted()).map(expected(graph, 3)[0]))
     assert runs == runs[:2] * 3 and runs[0] < runs[1]
+
+
+def test_none_runs_beside_one_that_goes_on_with_the_state() -> None:
+    """What it leaves in device memory is its own until it has ended."""
+    seen: list[tuple[str, str]] = []
+
+    def do(step: Step, state: str) -> None:
+        seen.append((state, step.where))
+        if seen[-1] == ("first", "host") and pipeline._next(PLACES) is not None:
+            pipeline.cancel([second])      # nobody works at what was taken here
+
+    steps = [Step(where, 0, 1, (), ()) for where in ("device", "host")]
+    pipeline = Pipeline[str, None](steps, do, lambda item: None)
+    pipeline.submit("first", alone=True)
+    second = pipeline.submit("second")
+    pipeline.work(second)
+    second.future.result()
+    assert seen == [(state, step.where) for state in ("first", "second") for step in steps]
 
 
 def test_an_inference_that_fails_leaves_the_others_alone() -> None:
