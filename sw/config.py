@@ -330,7 +330,7 @@ PRESETS: dict[str, AcceleratorConfig] = {
             parameter_records=512, memory_bytes=64 * KIB, instruction_queue=2, result_slots=8),
         AcceleratorConfig(name="base"),
         # The vector unit has block RAMs that are device memory in base.
-        AcceleratorConfig(name="base_vector", vector_unit=True, memory_bytes=224 * KIB),
+        AcceleratorConfig(name="base_vector", vector_unit=True, memory_bytes=192 * KIB),
         AcceleratorConfig(
             name="large", out_lanes=16, packed_multipliers=True, ring_bytes=128 * KIB,
             memory_bytes=160 * KIB),
