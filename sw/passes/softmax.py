@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import accumulate
 from math import prod
 
@@ -61,8 +62,7 @@ def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id
     # An instruction of two steps a column takes no longer than two instructions.
     words = Words(config, 1, groups * lanes, columns, lanes, split=columns > 2 * width)
     stream = stages.filled("rows", words.template())
-    run = min(lanes, width)
-    together = min(width // run, groups)     # groups in a word of the stream back
+    together = min(max(width // lanes, 1), groups)     # groups in a word of the stream back
     starts = [0, *accumulate(len(range(part, groups, together)) for part in range(together))]
     for part, start in enumerate(starts[:-1]):
         _pack(stages, stored.inputs[0], stream, words, range(part, groups, together), start, rows)
@@ -81,16 +81,7 @@ def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id
     back = Words(config, 1, columns, groups * lanes, config.out_lanes, split=True)
     returned = stages.filled("results", back.template())
     for part, start in enumerate(starts[:-1]):
-        for first, blocks, pixels in back.maps(0, columns):
-            images = starts[part + 1] - start
-            if blocks * pixels == columns and run == lanes:
-                images, blocks = 1, images * blocks
-            shape, to = (blocks, pixels, lanes), back.places(first)
-            stages.copy(
-                stages.layer(after, returned, shape, shape, batch=images), run,
-                places=Places(to.first + part * run, back.stream_bytes * (lanes // run), to.row,
-                              to.pixel, run, to.of_run),
-                source_at=((start * columns + first) * lanes, columns * lanes, pixels * lanes))
+        _pack_back(stages, after, returned, back, lanes, part, range(start, starts[part + 1]))
     stages.settle()
     stages.columns(returned, back, op.outputs[0], in_rows)
 
@@ -113,3 +104,20 @@ def _pack(stages: Stages, source: int, to: int, words: Words, groups: range, sta
             stages.copy(stages.layer(source, to, shape, shape), stages.config.dot_width,
                         places=words.places((start + first) * lanes),
                         source_at=(groups[first] * lanes * depth, 0, groups.step * lanes * depth))
+
+
+def _pack_back(stages: Stages, source: int, to: int, words: Words, lanes: int, part: int,
+               groups: range) -> None:
+    """Copies [columns, R] of ``groups`` to a stream of columns, whose terms are all rows; they are
+    ``part`` of a word, or all parts of several."""
+    columns, run = words.channels, min(lanes, words.config.dot_width)
+    for first, blocks, pixels in words.maps(0, columns):
+        images = len(groups)
+        if blocks * pixels == columns and run == lanes:
+            images, blocks = 1, images * blocks      # one group's blocks go on from another's
+        shape, place = (blocks, pixels, lanes), words.places(first)
+        stages.copy(
+            stages.layer(source, to, shape, shape, batch=images), run,
+            places=replace(place, first=place.first + part * run, run=run,
+                           image=words.stream_bytes * (lanes // run)),
+            source_at=((groups[0] * columns + first) * lanes, columns * lanes, pixels * lanes))
