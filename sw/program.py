@@ -169,10 +169,12 @@ class Program:
     def resident(self) -> frozenset[int]:
         """The tensors of ``state`` that have the next value where they are behind an inference."""
         table = {tensor.id: tensor for tensor in self.tensors}
-        given = {i for step in self.steps for i in step.gives}
+        # What the host gets or has anyway does not depend on what memory holds behind a run.
+        known = {*self.input_ids, *(s.tensor for s in self.state),
+                 *(i for step in self.steps for i in step.gives)}
         return frozenset(
             s.tensor for s in self.state
-            if s.following not in given and s.tensor in table and s.following in table
+            if s.following not in known and s.tensor in table and s.following in table
             and table[s.tensor].address is not None
             and table[s.tensor].address == table[s.following].address)
 

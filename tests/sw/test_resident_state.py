@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graph_builder import GraphBuilder
+from random_states import random_states
 from streaming_convolution import streaming_convolution
 
 from kaniwa import devices, golden
@@ -201,3 +202,31 @@ def test_where_memory_is_short_the_state_keeps_none_for_itself() -> None:
     for _ in range(3):
         value = rng.integers(-128, 128, (1, 16, 16, 1)).astype(np.int8)
         np.testing.assert_array_equal(run(session, value), reference.run(value))
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_random_states_are_golden_s(first: int) -> None:
+    """Two sessions by chance in turn, reset at times, and inferences that begin cleared."""
+    resident = 0
+    for seed in range(first, first + 20):
+        graph, rng = random_states(seed), np.random.default_rng(seed)
+        target = ("base", "small")[seed % 2]
+        program, device = compile(graph, target), devices.open("emulator", target)
+        resident += len(program.resident)
+        sessions = [Session(program, device) for _ in range(2)]
+        states: list[dict[int, np.ndarray]] = [{}, {}]
+        for _ in range(6):
+            number, event = int(rng.integers(2)), rng.random()
+            x = rng.integers(-128, 128, graph.tensors[graph.inputs[0]].shape).astype(np.int8)
+            if event < 0.15:
+                sessions[number].reset()
+                states[number].clear()
+            if event > 0.8:
+                wanted = golden.run(graph, [x])
+                (got,) = sessions[number].map([[x]], keep_state=False)
+            else:
+                wanted = golden.run(graph, [x], state=states[number])
+                got = sessions[number].run([x])
+            for i in graph.outputs:
+                np.testing.assert_array_equal(got[graph.tensors[i].name], wanted[i], str(seed))
+    assert resident > 5
