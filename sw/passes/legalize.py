@@ -212,6 +212,9 @@ class _Rewriter:
 
     def _moved(self, op: Op, view: tuple[int, int, int, int], result: int) -> None:
         outer, first, second, run = view
+        if first * second == 1:
+            self._renamed(op, op.inputs[0], self.tensors[result])
+            return
         source = self.reshaped(op, op.inputs[0], (outer, 1, first, second * run))
         self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": run, "taps": 0}, result)
 

@@ -167,13 +167,14 @@ def two_blocks_swapped(graph: Graph, op: Op) -> str | None:
 
 
 def swapped(shape: tuple[int, ...], permutation: object) -> tuple[int, int, int, int] | None:
-    """[outer, first, second, run] of a transposition to [outer, second, first, run], or None."""
+    """[outer, first, second, run] of a transposition to [outer, second, first, run], or None; all
+    is one run where nothing moves."""
     assert isinstance(permutation, tuple)
     order = [i for i in permutation if shape[i] > 1]
     axes = sorted(order)
     start = next((n for n, (a, b) in enumerate(zip(axes, order, strict=True)) if a != b), None)
     if start is None:
-        return prod(shape), 1, 1, 1
+        return 1, 1, 1, prod(shape)
     end = next(n for n in range(len(axes), 0, -1) if axes[n - 1] != order[n - 1])
     cut = axes.index(order[start])
     if order[start:end] != axes[cut:end] + axes[start:cut]:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from graph_builder import GraphBuilder
 
-from kaniwa import devices
+from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.config import PRESETS
 from kaniwa.errors import CompileError
@@ -39,6 +40,24 @@ def test_transpose_equals_numpy(target: str, shape: tuple[int, ...],
                       devices.open("emulator", target))
     x = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
     np.testing.assert_array_equal(session.run({"x": x})["y"], x.transpose(permutation))
+
+
+@pytest.mark.parametrize("target", ["base", "nano"])
+@pytest.mark.parametrize(("shape", "permutation"), [
+    ((6, 1, 8, 28), (1, 0, 2, 3)), ((3, 4), (0, 1)), ((1, 1, 9), (2, 1, 0))])
+def test_where_nothing_moves_there_is_no_instruction(target: str, shape: tuple[int, ...],
+                                                     permutation: tuple[int, ...]) -> None:
+    b = GraphBuilder()
+    x = b.tensor(shape)
+    turned = b.op("TRANSPOSE", (x,), b.tensor(tuple(shape[i] for i in permutation)),
+                  permutation=permutation)
+    y = b.conv(b.reshape(turned, (1, 1, b.size(x), 1)), 4, (1, 1))
+    graph = b.graph((x,), (y,))
+    program = compile(graph, target, require_accelerator=True)
+    assert [layer.op for layer in program.layers] == ["CONV_2D"]
+    value = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+    (got,) = Session(program, devices.open("emulator", target)).run([value]).values()
+    np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
 
 
 def test_a_run_that_does_not_fit_the_ring_is_cut_into_equal_parts() -> None:

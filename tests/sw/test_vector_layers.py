@@ -149,6 +149,26 @@ def test_attention_of_any_length(heads: int, tokens: int, depth: int, materializ
     assert result["tensors"] == 5 or not materialize
 
 
+@pytest.mark.parametrize("permutation", [(0, 2, 1), (0, 1, 2)])
+def test_a_product_takes_back_an_exchange(permutation: tuple[int, ...]) -> None:
+    """Keys of one head that a TRANSPOSE exchanges, or leaves as they are, are rows of weights."""
+    rows, columns = ((7, 12), (12, 7))[permutation == (0, 1, 2)], 7
+    alone = matmul_graph((1, 6, 12), (1, 12, columns))
+    stored = replace(alone.tensors[1], id=3, name="keys", shape=(1, *rows))
+    turn = Op("TRANSPOSE", "turn", (3,), (1,), {"permutation": permutation}, "exact", 1)
+    graph = Graph("turned", (*alone.tensors, stored), (turn, *alone.ops), (0, 3), alone.outputs,
+                  "0" * 64)
+    program = compile(graph, BASE, require_accelerator=True)
+    assert [layer.op for layer in program.layers] == ["BATCH_MATMUL"]
+    rng = np.random.default_rng(1)
+    inputs = {graph.tensors[i].name: rng.integers(-128, 128, graph.tensors[i].shape).astype(np.int8)
+              for i in graph.inputs}
+    assert diff(program, ["golden", "emulator"], inputs)["first_difference"] is None
+    if permutation == (0, 2, 1):      # nothing is turned at all
+        adjoint = compile(matmul_graph((1, 6, 12), (1, 7, 12), adj_y=True), BASE)
+        assert program.estimate().cycles == adjoint.estimate().cycles
+
+
 def test_weights_that_are_not_waited_for_are_refused() -> None:
     """The VECTOR before a product is what its weights' copy is complete for."""
     program = compile(matmul_graph((1, 4, 16), (1, 8, 16), adj_y=True), BASE)
