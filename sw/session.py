@@ -286,12 +286,10 @@ class Session:
         held = _LOADED.get(self.device)
         if held is None or held() is not self:
             self._load()
-        takes = self._state.begin(step.takes, values, state)
-        for i in step.takes:
-            if i in takes:
-                tensor = self.program.tensor(i)
-                assert tensor.address is not None
-                self.device.write(tensor.address, tensor.to_device(values[i]))
+        for i in self._state.begin(step.takes, values, state):
+            tensor = self.program.tensor(i)
+            assert tensor.address is not None
+            self.device.write(tensor.address, tensor.to_device(values[i]))
 
     def _check_inputs(self, inputs: Arrays, as_float: bool) -> dict[str, np.ndarray]:
         expected = self.program.inputs

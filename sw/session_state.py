@@ -37,24 +37,25 @@ class SessionState:
         self._lost = False
         self.own.clear()
 
-    def begin(self, takes: tuple[int, ...], values: Values, state: Values) -> set[int]:
+    def begin(self, takes: tuple[int, ...], values: Values,
+              state: Values) -> tuple[int, ...]:
         """What of ``takes`` a run of an inference with ``state`` wants written to device memory.
 
         What is there goes out of ``values``, and counts as lost until ``finish``. ``own`` is
         fetched before another state is written over it. Raises DeviceError where it is lost.
         """
         if not self._resident.intersection(takes):
-            return set(takes)
+            return takes
         if self._on_device is not state:
             self.fetch()
             if self._lost and state is self.own:
                 raise DeviceError(f"{self._program.name}: its state was in the device's memory and "
                                   "has been lost; begin anew with session.reset()")
-            return set(takes)
+            return takes
         self.forget()
         for i in self._resident:
             del values[i]
-        return set(takes) - self._resident
+        return tuple(i for i in takes if i not in self._resident)
 
     def finish(self, values: Mapping[int, np.ndarray], state: Values) -> None:
         """An inference with ``state`` has ended with these values."""

@@ -19,6 +19,7 @@ from kaniwa.layer import (
 from kaniwa.passes.legalize import BROADCAST
 from kaniwa.passes.partition import MOVERS
 from kaniwa.passes.refusal import Refused
+from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["allocate", "Buffer", "pack"]
@@ -109,7 +110,7 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
         # The operand's words are read before the sums are written over them; the input's are not.
         if operand not in constant and last[operand] == time and operand != layer.ifm:
             owner[layer.ofm] = owner[operand]
-    for now, following in _states(plan, first, last, owner) if in_place else ():
+    for now, following in _sharing(plan, first, last, owner) if in_place else ():
         owner[following], last[following] = now, ends[-1]
     groups: dict[int, list[int]] = {}
     for i in first:
@@ -122,18 +123,12 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
                       for ids in groups.values()]
 
 
-def _states(plan: Plan, first: Mapping[int, int], last: Mapping[int, int],
-            owner: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+def _sharing(plan: Plan, first: Mapping[int, int], last: Mapping[int, int],
+             owner: Mapping[int, int]) -> Iterator[tuple[int, int]]:
     """Stored tensors of a state, and of what follows upon it, that can have the same memory: what
     reads the one is done when the other is made."""
-    if plan.options.materialize or not plan.parts:
-        return
     makers = {i: layer for layer in plan.layers for i in layer.makes}
-    for state in plan.model.state:
-        now, following = plan.storage.get(state.tensor), plan.storage.get(state.following)
-        if now is None or following not in makers or state.tensor not in plan.parts[0].takes:
-            continue
-        assert following is not None
+    for _, now, following in device_states(plan):
         maker = makers[following]
         # A cell's products, and its program, have read the state when it is written.
         cell = isinstance(maker, RecurrentLayer) and (now, following) in zip(

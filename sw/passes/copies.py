@@ -30,14 +30,13 @@ def copy_layer(op: Op, stored: Op, config: AcceleratorConfig, where: str,
 
 def transpose_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
                     where: str) -> Layer:
-    """The layer of a TRANSPOSE of [outer, 1, first, second * run]: runs are pixels of maps, whose
-    rows and columns change places."""
-    batch, rows, columns, channels = graph.tensors[op.inputs[0]].shape
-    run = int(str(op.attributes["run"]))
-    shape = (rows * columns, channels // run, run)
+    """The layer of a TRANSPOSE of [outer, first, second, run]: runs are pixels of maps, whose rows
+    and columns change places."""
+    batch, rows, columns, run = graph.tensors[op.inputs[0]].shape
+    shape = (rows, columns, run)
     stages = Stages(op, config, batch, where, 0)
-    stages.copy(stages.layer(stored.inputs[0], op.outputs[0], shape, shape), run, places=Places(
-        0, rows * columns * channels, run, rows * columns * run, run, 0))
+    stages.copy(stages.layer(stored.inputs[0], op.outputs[0], shape, shape), run,
+                places=Places(0, rows * columns * run, run, rows * run, run, 0))
     return _alone(stages)
 
 

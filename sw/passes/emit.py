@@ -23,6 +23,7 @@ from kaniwa.layer import (
 )
 from kaniwa.passes.fields import tile_fields, visited
 from kaniwa.passes.rounding import rounding_of
+from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import vector_code
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
 from kaniwa.staged import StagedLayer
@@ -78,14 +79,12 @@ class _Stream:
         self.starts = [sum(part < number for part in part_of) + number
                        for number in range(len(plan.parts) + 1)]
         self.written: dict[int, list[int]] = {}
-        self.scattered: set[int] = set()
         for tile, index in zip(plan.tiles, self.tiles, strict=True):
-            layer = plan.layers[tile.layer]
-            for made in _made(layer, tile):
+            for made in _made(plan.layers[tile.layer], tile):
                 self.written.setdefault(made, []).append(index)
-            if isinstance(layer, Layer) and layer.places and not layer.places.ascending(
-                    layer.geometry.ofm):
-                self.scattered.add(layer.ofm)
+        self.scattered = {layer.ofm for layer in plan.layers
+                          if isinstance(layer, Layer) and layer.places
+                          and not layer.places.ascending(layer.geometry.ofm)}
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
                       for number, part in enumerate(plan.parts) for i in part.takes}
@@ -174,20 +173,12 @@ def _staying(plan: Plan, stream: _Stream) -> set[int]:
     """
     assert plan.memory is not None
     model, memory = plan.model, plan.memory
-    if plan.options.materialize or not plan.parts:
-        return set()
     needed = Counter((*model.outputs, *(i for op in plan.host_ops for i in op.inputs),
                       *(state.following for state in model.state)))
-    staying = set()
-    for state in model.state:
-        now, following = plan.storage.get(state.tensor), plan.storage.get(state.following)
-        if now is None or following is None or needed[state.tensor] or (
-                needed[state.following] > 1 or state.tensor not in plan.parts[0].takes):
-            continue
-        if memory.tensors.get(following, -1) == memory.tensors.get(now, -2) and (
-                _overwritten(plan, memory, following, stream) is None):
-            staying.add(state.following)
-    return staying
+    return {state.following for state, now, following in device_states(plan)
+            if not needed[state.tensor] and needed[state.following] == 1
+            and memory.tensors[following] == memory.tensors[now]
+            and _overwritten(plan, memory, following, stream) is None}
 
 
 def _crossing(model: Graph, ops: list[Op]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -40,19 +40,9 @@ def fuse(plan: Plan) -> Plan:
             layers.remove(host)
         else:
             if isinstance(guest, Layer):
-                layers[position] = _scaled(plan, guest)
+                layers[position] = scaled(plan, guest)
             position += 1
     return replace(plan, layers=tuple(layers))
-
-
-def _scaled(plan: Plan, layer: Layer) -> Layer:
-    """The layer, or what a MUL by the same constants for all pixels is as a convolution."""
-    if not layer.identity or layer.add is None or not layer.add.multiply:
-        return layer
-    pixel = plan.graph.tensors[layer.add.operand].data
-    if pixel is None or not layer.add.repeated:
-        return layer
-    return scaled(layer, pixel.reshape(-1))
 
 
 def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:

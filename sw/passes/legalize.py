@@ -1,11 +1,12 @@
 """Rewrites operators to the few that the accelerator has.
 
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
-its rule tells) of equal shapes, TRANSPOSE of [outer, 1, first, second * run], TABLE (a function of
-one operand, or an elementwise operator of one and a constant of one value, or of one twice), COPY,
-the VECTOR_KINDS, SUMS and LSTM (products with the inputs of all steps, and the steps), and RESHAPE,
-which moves no data. A rewritten operator keeps its rounding rule and, as attributes, what it was
-(``source_kind``) and the products of one result in the model (``taps``).
+its rule tells) of equal shapes, TRANSPOSE of [outer, first, second, run] to [outer, second, first,
+run], TABLE (a function of one operand, or an elementwise operator of one and a constant of one
+value, or of one twice), COPY, the VECTOR_KINDS, SUMS and LSTM (products with the inputs of all
+steps, and the steps), and RESHAPE, which moves no data. A rewritten operator keeps its rounding
+rule and, as attributes, what it was (``source_kind``) and the products of one result in the model
+(``taps``).
 """
 
 from __future__ import annotations
@@ -208,15 +209,15 @@ class _Rewriter:
         x = self.tensors[op.inputs[0]]
         view = swapped(x.shape, op.attributes["permutation"])
         assert view is not None
-        self._moved(op, view, op.outputs[0])
+        self._moved(op, op.inputs[0], view, op.outputs[0])
 
-    def _moved(self, op: Op, view: tuple[int, int, int, int], result: int) -> None:
-        outer, first, second, run = view
-        if first * second == 1:
-            self._renamed(op, op.inputs[0], self.tensors[result])
+    def _moved(self, op: Op, source: int, view: tuple[int, int, int, int], result: int) -> None:
+        """``result`` is ``source``, seen as ``view``, with its two axes in the middle exchanged."""
+        if 1 in view[1:3]:
+            self._renamed(op, source, self.tensors[result])
             return
-        source = self.reshaped(op, op.inputs[0], (outer, 1, first, second * run))
-        self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": run, "taps": 0}, result)
+        self.emit(op, "TRANSPOSE", (self.reshaped(op, source, view),), {
+            **op.attributes, "taps": 0, "source_kind": "TRANSPOSE"}, result)
 
     def _copies(self, op: Op) -> None:
         """A COPY for each result, from each operand."""
@@ -290,8 +291,7 @@ class _Rewriter:
             return None
         *outer, rows, columns = tensor.shape
         result = self.tensor(f"{tensor.name}:exchanged", (*outer, columns, rows), tensor)
-        self._moved(replace(made, attributes={**made.attributes, "permutation": exchanged}),
-                    view, result)
+        self._moved(made, made.inputs[0], view, result)
         return result
 
     def _copied(self, op: Op, source: int, columns: int) -> int:
@@ -310,9 +310,7 @@ class _Rewriter:
         tensor = self.tensors[tensor_id]
         *outer, rows, columns = tensor.shape
         made = self.tensor(f"{tensor.name}:exchanged", (*outer, columns, rows), tensor)
-        source = self.reshaped(op, tensor_id, (prod(outer), 1, rows, columns))
-        self.emit(op, "TRANSPOSE", (source,), {**op.attributes, "run": 1, "taps": 0,
-                                               "source_kind": "TRANSPOSE"}, made)
+        self._moved(op, tensor_id, (prod(outer), rows, columns, 1), made)
         return made
 
     def _lstm(self, op: Op) -> None:

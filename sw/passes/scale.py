@@ -5,26 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from kaniwa.layer import Layer
+from kaniwa.layer import Layer, Plan
 from kaniwa.passes.visits import addends
 
 __all__ = ["scaled"]
 
 
-def scaled(layer: Layer, pixel: npt.NDArray[np.int8]) -> Layer:
-    """``layer``, an identity with a MUL by ``pixel`` [channels], as one with these as weights.
+def scaled(plan: Plan, layer: Layer) -> Layer:
+    """The layer; an identity with a MUL by a pixel of constants as a convolution with these.
 
     Weights beyond int8 are several, for as many rows of the input, which all are its only one: a
     layer of more rows stays as it is then. Sums are the MUL's products, and the rescaling is the
     one that was proved for all of them.
     """
     product, g = layer.add, layer.geometry
-    assert product is not None and product.multiply
-    zero_point = -int(product.tables[0][128])
-    factors = product.tables[1][pixel.astype(np.int64) + 128].astype(np.int64)
-    weights = np.array(addends(factors) or [np.zeros_like(pixel)])
+    if not layer.identity or product is None or not product.multiply or not product.repeated:
+        return layer
+    constant = plan.graph.tensors[product.operand].data
+    values = product.tables[0].astype(np.int64)     # of the layer's bytes, less their zero point
+    if constant is None or not (np.diff(values) == 1).all():
+        return layer
+    pixel = constant.reshape(-1).astype(np.int64)
+    factors = product.tables[1][pixel + 128].astype(np.int64)
+    weights = np.array(addends(factors) or [np.zeros_like(factors)]).astype(np.int8)
     if len(weights) > 1:
         if g.ofm[0] > 1:
             return layer
@@ -34,5 +38,5 @@ def scaled(layer: Layer, pixel: npt.NDArray[np.int8]) -> Layer:
     rescale = replace(product.rescale,
                       multiplier=np.repeat(product.rescale.multiplier, len(factors)),
                       shift=np.repeat(product.rescale.shift, len(factors)))
-    return replace(layer, geometry=g, weights=weights[:, None], bias=-zero_point * factors,
+    return replace(layer, geometry=g, weights=weights[:, None], bias=values[128] * factors,
                    rescale=rescale, add=None, identity=False)

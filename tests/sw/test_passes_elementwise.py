@@ -15,6 +15,7 @@ from kaniwa.graph import Graph, Quantization
 from kaniwa.importers import load_model
 from kaniwa.layer import Layer, Options
 from kaniwa.passes.elementwise import sum_of
+from kaniwa.passes.scale import scaled
 from kaniwa.sim.random_graphs import random_input
 from kaniwa.sim.serial_config import SERIAL
 
@@ -117,6 +118,19 @@ def test_a_mul_by_constants_is_a_convolution(shape: tuple[int, ...], zero_point:
     assert found == (["MUL+ADD"] if one_row or zero_point == 0 else ["MUL", "ADD"])
     assert_exact(graph, target)
     assert_exact(graph, target, materialize=True)
+
+
+def test_a_mul_by_constants_of_a_table_keeps_its_tables() -> None:
+    b = GraphBuilder(1)
+    x = b.tensor((1, 6, 5, 24), 0.1, -17)
+    y = b.elementwise("MUL", x, x, scale=2.0)
+    gains = b.tensor((24,), 0.02, 0, b.rng.integers(-128, 128, 24, np.int8))
+    graph = b.graph((x,), (b.elementwise("MUL", y, gains, scale=30.0),))
+    plan = plan_model(graph, PRESETS["base"], Options())
+    (layer,) = plan.layers
+    assert layer.op == "MUL+MUL" and isinstance(layer, Layer) and layer.identity
+    assert scaled(plan, layer) is layer
+    assert_exact(graph)
 
 
 def test_multiplier_of_a_product_is_float32() -> None:
