@@ -17,8 +17,8 @@ from kaniwa.rescale import Int64, Rescale
 
 __all__ = ["Code", "Geometry", "Map", "Places", "Sum", "Layer", "VectorLayer", "RecurrentLayer",
            "Tile", "Outside", "Options", "Slice", "Constants", "Memory", "HostPart", "DevicePart",
-           "Plan", "describe", "quantization", "pair", "paddings", "scratch_of", "source_of",
-           "stored_bytes"]
+           "Plan", "describe", "quantization", "pair", "paddings", "room_of", "scratch_of",
+           "source_of", "stored_bytes"]
 
 Pair = tuple[int, int]
 Map = tuple[int, int, int]      # rows, columns, channels
@@ -194,6 +194,13 @@ class RecurrentLayer(VectorLayer):
 def stored_bytes(tensor: Tensor) -> int:
     """What a tensor takes of device memory."""
     return prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
+
+
+def room_of(tensor: Tensor, config: AcceleratorConfig) -> int:
+    """Those and what the vector unit reads behind them: groups of lanes, which bytes always are."""
+    size = np.dtype(tensor.dtype).itemsize
+    group = size * config.requant_lanes if size > 1 else 1
+    return -(-stored_bytes(tensor) // group) * group
 
 
 def scratch_of(number: int) -> int:

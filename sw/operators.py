@@ -8,6 +8,7 @@ from kaniwa.importers.operators import OPERATORS
 from kaniwa.passes.functions import FUNCTIONS, WITH_CONSTANT
 from kaniwa.passes.limits import LIMITS, sentence
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS
+from kaniwa.passes.wide_limits import WIDE_LIMITS
 from kaniwa.reference import WITHOUT_REFERENCE
 
 __all__ = ["operator_table", "REFERENCE"]
@@ -64,6 +65,8 @@ def operator_table() -> list[dict[str, Any]]:
     for kind, info in sorted(OPERATORS.items()):
         where, mapping = _MAPPING.get(kind, _HOST)
         device = [f"on the accelerator: {sentence(limit)}" for limit in LIMITS.get(kind, ())]
+        device += [f"on the accelerator, of int16: {sentence(limit)}"
+                   for limit in WIDE_LIMITS.get(kind, ())]
         rows.append({"operator": kind, "where": where, "mapping": mapping,
                      "rule": next(iter(info.rules.values())), "rules": dict(info.rules),
                      "reference": USUAL_KERNELS if kind in WITHOUT_REFERENCE else REFERENCE,

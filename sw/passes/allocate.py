@@ -13,6 +13,7 @@ from kaniwa.layer import (
     Plan,
     RecurrentLayer,
     VectorLayer,
+    room_of,
     scratch_of,
     stored_bytes,
 )
@@ -118,7 +119,7 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
     scratch = [Buffer((scratch_of(number),), _round(layer.scratch, align), time, time)
                for number, (time, layer) in enumerate(zip(times, plan.layers, strict=True))
                if isinstance(layer, VectorLayer) and layer.scratch]
-    return scratch + [Buffer(tuple(ids), _round(stored_bytes(tensors[ids[0]]), align),
+    return scratch + [Buffer(tuple(ids), _round(room_of(tensors[ids[0]], plan.config), align),
                              min(first[i] for i in ids), max(last[i] for i in ids))
                       for ids in groups.values()]
 

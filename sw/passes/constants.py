@@ -8,7 +8,16 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
-from kaniwa.layer import Constants, Layer, Plan, RecurrentLayer, Slice, Tile, VectorLayer
+from kaniwa.layer import (
+    Constants,
+    Layer,
+    Plan,
+    RecurrentLayer,
+    Slice,
+    Tile,
+    VectorLayer,
+    room_of,
+)
 from kaniwa.passes.fields import block_width, column_window, tile_channels, tile_fields
 from kaniwa.passes.vector import vector_code
 from kaniwa.passes.visits import visited_words
@@ -113,9 +122,9 @@ class _Pool:
 
 
 def _bytes(plan: Plan, tensor: int) -> bytes:
-    data = plan.graph.tensors[tensor].data
-    assert data is not None
-    return data.tobytes()
+    stored = plan.graph.tensors[tensor]
+    assert stored.data is not None
+    return stored.data.tobytes().ljust(room_of(stored, plan.config), b"\0")
 
 
 def _vector(layer: VectorLayer, tile: Tile, config: AcceleratorConfig,
@@ -123,7 +132,8 @@ def _vector(layer: VectorLayer, tile: Tile, config: AcceleratorConfig,
     """Room for the program, which is written when addresses are known, and its table."""
     if isinstance(layer, RecurrentLayer) and tile.step:
         return Slice(None, 0, 0), Slice(None, 0, 0)
-    code = vector_code(layer, tile, config, (0,) * (len(layer.reads) + len(layer.makes)), 0, 0)
+    addresses = len(layer.reads) + len(layer.makes) - 1 + (layer.scratch > 0)
+    code = vector_code(layer, tile, config, (0,) * addresses, 0, 0)
     table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
     own = not isinstance(layer, StagedLayer) or layer.stages[tile.step].program
     return Slice(pool.add_own(bytes(len(code))) if own else pool.add(code), 0, len(code)), table

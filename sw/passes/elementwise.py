@@ -14,7 +14,7 @@ from kaniwa.isa import Rounding
 from kaniwa.layer import Sum, quantization
 from kaniwa.rescale import Int64, Rule, double_rounding, float_half_even, listed, prove_values
 
-__all__ = ["has_one_value", "sum_of", "table_of"]
+__all__ = ["has_one_value", "product_scale", "sum_of", "sum_scales", "table_of"]
 
 LEFT_SHIFT = 20      # fractional bits of the common scale in LiteRT's ADD and SUB
 VALUES = np.arange(-128, 128, dtype=np.int64)
@@ -68,14 +68,26 @@ def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int
     return np.add, *_sum(graph, op, where)
 
 
+def sum_scales(a: Quantization, b: Quantization, out: Quantization,
+               left_shift: int) -> tuple[float, float, float]:
+    """What LiteRT's ADD and SUB rescale each operand by, to a common scale with ``left_shift``
+    fractional bits, and then the result."""
+    twice = 2.0 * max(a.scale, b.scale)
+    return a.scale / twice, b.scale / twice, twice / ((1 << left_shift) * out.scale)
+
+
+def product_scale(a: Quantization, b: Quantization, out: Quantization) -> float:
+    """What LiteRT's MUL rescales a product by, which it computes in float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float32(a.scale) * np.float32(b.scale) / np.float32(out.scale))
+
+
 def _product(graph: Graph, op: Op) -> tuple[Int64, Rule, int]:
     a, b, out = _quantizations(graph, op)
     tables = np.stack([VALUES - a.zero_point, VALUES - b.zero_point])
     if op.rule == "qdq":
         return tables, float_half_even(a.scale * b.scale / out.scale), out.zero_point
-    # LiteRT computes this in float32.
-    real = np.float32(a.scale) * np.float32(b.scale) / np.float32(out.scale)
-    return tables, double_rounding(float(real)), out.zero_point
+    return tables, double_rounding(product_scale(a, b, out)), out.zero_point
 
 
 def _sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
@@ -83,10 +95,10 @@ def _sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
     if op.rule not in signs:
         raise UnsupportedError(f"{where}: unknown rounding rule '{op.rule}'")
     a, b, out = _quantizations(graph, op)
-    twice = 2.0 * max(a.scale, b.scale)
-    tables = [_common(q, twice) for q in (a, b)]
-    rule = double_rounding(twice / ((1 << LEFT_SHIFT) * out.scale))
-    return np.stack([tables[0], signs[op.rule] * tables[1]]), rule, out.zero_point
+    *operands, result = sum_scales(a, b, out, LEFT_SHIFT)
+    tables = [_common(q, real) for q, real in zip((a, b), operands, strict=True)]
+    return (np.stack([tables[0], signs[op.rule] * tables[1]]), double_rounding(result),
+            out.zero_point)
 
 
 def _real_sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
@@ -114,10 +126,10 @@ def _real_sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
     raise CompileError(f"{where}: no tables reproduce its rounding exactly; leave it to the host")
 
 
-def _common(q: Quantization, twice: float) -> Int64:
+def _common(q: Quantization, real: float) -> Int64:
     """Every int8 value on the common scale."""
     shifted = (VALUES - q.zero_point) << LEFT_SHIFT
-    function: Callable[[Int64], Int64] = double_rounding(q.scale / twice).function
+    function: Callable[[Int64], Int64] = double_rounding(real).function
     return function(shifted[None])[0]
 
 

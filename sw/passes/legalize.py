@@ -4,9 +4,9 @@ Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL 
 its rule tells) of equal shapes, TRANSPOSE of [outer, first, second, run] to [outer, second, first,
 run], TABLE (a function of one operand, or an elementwise operator of one and a constant of one
 value, or of one twice), COPY, the VECTOR_KINDS, SUMS and LSTM (products with the inputs of all
-steps, and the steps), and RESHAPE, which moves no data. A rewritten operator keeps its rounding
-rule and, as attributes, what it was (``source_kind``) and the products of one result in the model
-(``taps``).
+steps, and the steps), WIDE (what is of int16, element by element), and RESHAPE, which moves no
+data. A rewritten operator keeps its rounding rule and, as attributes, what it was (``source_kind``)
+and the products of one result in the model (``taps``).
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.recurrent import steps_of
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
+from kaniwa.passes.vector import WIDE
+from kaniwa.passes.wide_limits import WIDE_LIMITS, is_wide
 from kaniwa.vector.kernels import row_pitch
 from kaniwa.vector.kernels_recurrent import GATES, gate_pitch
 
@@ -90,10 +92,11 @@ class _Rewriter:
         if op.kind not in rewrites:
             raise UnsupportedError(f"{where}: the accelerator has no such operator; `kaniwa "
                                    f"operators` lists those that it has")
-        for limit in LIMITS[op.kind]:
+        wide = is_wide(self.graph, op)
+        for limit in (WIDE_LIMITS if wide else LIMITS)[op.kind]:
             if (reason := limit(self.graph, op)) is not None:
                 raise UnsupportedError(f"{where}: {reason}")
-        rewrites[op.kind](op)
+        (self._wide if wide else rewrites[op.kind])(op)
 
     def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
                data: np.ndarray | None = None, quantization: Quantization | None = None) -> int:
@@ -257,6 +260,9 @@ class _Rewriter:
 
     def _function(self, op: Op) -> None:
         self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
+
+    def _wide(self, op: Op) -> None:
+        self.emit(op, WIDE, op.inputs, {**op.attributes, "taps": 0})
 
     def _softmax(self, op: Op) -> None:
         self.emit(op, op.kind, op.inputs, {**op.attributes, "taps": 0})

@@ -26,10 +26,10 @@ from kaniwa.golden.lstm import (
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
-from kaniwa.passes.vector import VECTOR_KINDS
+from kaniwa.passes.vector import VECTOR_KINDS, WIDE
 
-__all__ = ["LIMITS", "RULES", "Limit", "averaged", "missing_unit", "repeated",
-           "sentence", "swapped"]
+__all__ = ["LIMITS", "RULES", "Limit", "activations", "averaged", "known_activation",
+           "missing_unit", "repeated", "sentence", "some_elements", "swapped"]
 
 Limit = Callable[[Graph, Op], str | None]
 # Kinds that are exact by some rules only, LiteRT's of int8 first.
@@ -38,15 +38,15 @@ RULES = {"SOFTMAX": ("litert_softmax",), "MEAN": ("litert_mean", "qdq"),
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
-def _activations(graph: Graph, op: Op) -> list[Tensor]:
-    """Operands that are not weights or settings, and results."""
+def activations(graph: Graph, op: Op) -> list[Tensor]:
+    """Its operands that are not weights or settings, and results."""
     count = 2 if op.kind in ("ADD", "SUB", "MUL", "BATCH_MATMUL", *WITH_CONSTANT) else 1
     return [graph.tensors[i] for i in (*op.inputs[:count], *op.outputs)]
 
 
 def int8_activations(graph: Graph, op: Op) -> str | None:
     """Activations are int8 with one scale and a zero point."""
-    for tensor in _activations(graph, op):
+    for tensor in activations(graph, op):
         if tensor.dtype != "int8":
             return f"'{tensor.name}' is {tensor.dtype}; quantize the model to int8"
         if tensor.quantization is None or len(tensor.quantization.scales) != 1:
@@ -61,7 +61,7 @@ def bytes_of_one_scale(graph: Graph, op: Op) -> str | None:
 
 def some_elements(graph: Graph, op: Op) -> str | None:
     """Activations have elements."""
-    empty = next((t for t in _activations(graph, op) if not prod(t.shape)), None)
+    empty = next((t for t in activations(graph, op) if not prod(t.shape)), None)
     return None if empty is None else f"'{empty.name}' has no elements; fix the model's shapes"
 
 
@@ -185,7 +185,13 @@ def swapped(shape: tuple[int, ...], permutation: object) -> tuple[int, int, int,
 
 def bytes_moved(graph: Graph, op: Op) -> str | None:
     """Activations are int8 or uint8."""
-    wrong = next((t for t in _activations(graph, op) if t.dtype != "int8"), None)
+    wrong = next((t for t in activations(graph, op) if t.dtype != "int8"), None)
+    return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
+
+
+def elements_renamed(graph: Graph, op: Op) -> str | None:
+    """Activations are int8, uint8 or int16."""
+    wrong = next((t for t in activations(graph, op) if t.dtype not in ("int8", "int16")), None)
     return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
 
 
@@ -331,7 +337,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(JOINS, (all_bytes_moved, some_elements, same_steps)),
     **dict.fromkeys(CUTS, (all_bytes_moved, some_elements)),
     **dict.fromkeys(("SLICE", "STRIDED_SLICE"), (all_bytes_moved, some_elements, short_cut)),
-    **dict.fromkeys(VIEWS, (bytes_moved, some_elements)),
+    **dict.fromkeys(VIEWS, (elements_renamed, some_elements)),
 }
 
 
@@ -350,6 +356,6 @@ def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
                 f"tensors; use a target with elementwise_multiply = true")
     if kind == "MAX_POOL_2D" and not config.max_pool:
         return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
-    if kind in (*VECTOR_KINDS, "LSTM") and not config.vector_unit:
+    if kind in (*VECTOR_KINDS, WIDE, "LSTM") and not config.vector_unit:
         return f"target '{config.name}' has no vector unit; use a target with vector_unit = true"
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
@@ -25,6 +24,7 @@ from kaniwa.layer import (
     source_of,
 )
 from kaniwa.passes.accumulators import accumulator_range
+from kaniwa.passes.bounds import INT8, activation_bounds
 from kaniwa.passes.copies import copy_layer, transpose_layer
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
@@ -33,7 +33,8 @@ from kaniwa.passes.products import product_layer
 from kaniwa.passes.recurrent import lstm_layer, sums_layer
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.softmax import softmax_layer
-from kaniwa.passes.vector import VECTOR_KINDS
+from kaniwa.passes.vector import VECTOR_KINDS, WIDE
+from kaniwa.passes.wide import wide_layer
 from kaniwa.rescale import (
     Rule,
     average_pool,
@@ -46,9 +47,8 @@ from kaniwa.rescale import (
     prove,
 )
 
-__all__ = ["lower", "activation_bounds"]
+__all__ = ["lower"]
 
-INT8 = (-128, 127)
 ONE_PIXEL = {"stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0))}
 
 
@@ -93,6 +93,8 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
     if op.kind in VECTOR_KINDS:
         make = softmax_layer if op.kind == "SOFTMAX" else product_layer
         return make(plan.graph, op, stored, plan.config, where, first_id)
+    if op.kind == WIDE:
+        return wide_layer(plan.graph, op, stored, plan.config, first_id)
     if op.kind == "COPY":
         return copy_layer(op, stored, plan.config, where, first_id)
     return _lower_alone(plan, op, stored, where), []
@@ -228,17 +230,3 @@ def _bounds(op: Op, y: Tensor) -> tuple[int, int]:
     if isinstance(bounds, tuple):      # rule qdq has its clamp as integers
         return bounds
     return activation_bounds(str(op.attributes.get("activation", "NONE")), q.scale, q.zero_point)
-
-
-def activation_bounds(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
-    """The int8 range of a fused activation; LiteRT divides its bounds by the scale in float32."""
-    def quantize(bound: float) -> int:
-        with np.errstate(over="ignore"):
-            ratio = float(np.float32(bound) / np.float32(scale))
-        ratio = min(max(ratio, -1e6), 1e6)      # far beyond int8 either way
-        return zero_point + int(math.copysign(math.floor(abs(ratio) + 0.5), ratio))
-
-    low, high = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0),
-                 "RELU_N1_TO_1": (-1.0, 1.0)}[activation]
-    return (INT8[0] if low is None else max(INT8[0], quantize(low)),
-            INT8[1] if high is None else min(INT8[1], quantize(high)))

@@ -11,6 +11,7 @@ from kaniwa.graph import Graph, Op
 from kaniwa.layer import DevicePart, HostPart, Plan, describe
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS
 from kaniwa.passes.refusal import why_not
+from kaniwa.passes.wide_limits import is_wide
 
 __all__ = ["partition"]
 
@@ -18,6 +19,7 @@ MOVERS = ("TRANSPOSE", *CUTS, *JOINS)
 BESIDE_HOST = {**dict.fromkeys(VIEWS, "moves no data, and stands beside an operator of the host"),
                **dict.fromkeys(MOVERS, "only moves data, and stands beside an operator of the "
                                        "host")}
+BESIDE_HOST_WIDE = "is of int16, and stands beside an operator of the host that is so, too"
 Reasons = dict[int, str]      # of the host's operators, by position in the model
 
 
@@ -39,6 +41,7 @@ def partition(plan: Plan) -> Plan:
         if kernel_of(op) is None:
             raise UnsupportedError(f"{describe(model, op)}: {reason}; the host has no kernel for "
                                    f"it either")
+    _leave_wide(model, why)
     why |= {position: BESIDE_HOST[model.ops[position].kind]
             for position in _beside_host(model, why)}
     levels = _levels(model, why)
@@ -72,6 +75,22 @@ def _on_device(model: Graph, position: int) -> Op:
         return replace(op, attributes=attributes)
     return replace(op, kind="RESHAPE", inputs=op.inputs[:1], attributes={
         **attributes, "shape": model.tensors[op.outputs[0]].shape})
+
+
+def _leave_wide(model: Graph, why: Reasons) -> None:
+    """Give the host what is of int16 where it has an operator at either end, so that all that
+    crosses is bytes."""
+    wide = [position for position, op in enumerate(model.ops)
+            if position not in why and (is_wide(model, op) or op.kind in VIEWS)]
+    while True:
+        by_host = {i for position in why for i in (*model.ops[position].inputs,
+                                                   *model.ops[position].outputs)
+                   if i != -1 and model.tensors[i].dtype == "int16"}
+        beside = [position for position in wide if position not in why and by_host.intersection(
+            (*model.ops[position].inputs, *model.ops[position].outputs))]
+        if not beside:
+            return
+        why.update(dict.fromkeys(beside, BESIDE_HOST_WIDE))
 
 
 def _beside_host(model: Graph, why: Mapping[int, str]) -> Iterator[int]:

@@ -7,9 +7,10 @@ from kaniwa.layer import Tile, VectorLayer
 from kaniwa.staged import StagedLayer
 from kaniwa.vector.builder import Builder
 
-__all__ = ["VECTOR_KINDS", "vector_code"]
+__all__ = ["VECTOR_KINDS", "WIDE", "vector_code"]
 
 VECTOR_KINDS = ("SOFTMAX", "BATCH_MATMUL")
+WIDE = "WIDE"      # what ``legalize`` makes of an operator of int16
 
 
 def vector_code(layer: VectorLayer, tile: Tile, config: AcceleratorConfig, reads: tuple[int, ...],

@@ -41,12 +41,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Rescaling:
-    """The end of a quantised kernel: a rescaling, a zero point, and the limits of the result."""
+    """The end of a quantised kernel: a rescaling, a zero point, and the limits of the result, where
+    they are not those of its type, which a store applies."""
 
     scaling: Scaling
     zero_point: int = 0
-    low: int = -128
-    high: int = 127
+    low: int | None = None
+    high: int | None = None
 
     def write(self, k: Builder, d: Register) -> None:
         """Apply it to ``d``."""
@@ -56,10 +57,10 @@ class Rescaling:
         self.limit(k, d)
 
     def limit(self, k: Builder, d: Register) -> None:
-        """Only the limits, as far as they are not those of a type, which a store applies."""
-        if self.low not in (-128, -32768):
+        """Only the limits."""
+        if self.low is not None:
             k.maximum(d, d, self.low)
-        if self.high not in (127, 32767):
+        if self.high is not None:
             k.minimum(d, d, self.high)
 
 

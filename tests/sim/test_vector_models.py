@@ -10,6 +10,7 @@ from attention_case import attention_graph
 from graph_builder import GraphBuilder
 from streaming_convolution import streaming_convolution
 from unrolled_gru import unrolled_gru
+from wide_builder import WideBuilder, gated
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
@@ -78,6 +79,26 @@ def test_a_stream_goes_on_with_what_memory_has(target: str) -> None:
             values = golden.run(graph, [x], state=state)
             np.testing.assert_array_equal(next(iter(session.run([x]).values())),
                                           values[graph.outputs[0]])
+
+
+def test_operators_of_int16() -> None:
+    """Between convolutions: QUANTIZE, functions, a product, and an ADD of a constant."""
+    b = WideBuilder()
+    x = b.tensor((1, 5, 7, 8))
+    wide = b.quantize(gated(b, b.conv(x, 12)), 0.0004)
+    c = b.wide((12,), 0.0003, b.rng.integers(-32768, 32768, 12).astype(np.int16))
+    total = b.function("GELU", b.arithmetic("ADD", wide, c, 0.0005, "RELU6"), 0.0003)
+    graph = b.graph((x,), (b.conv(b.quantize(total, 0.05, 3), 5),))
+    program = compile(graph, "base_vector", require_accelerator=True)
+    rng = np.random.default_rng(1)
+    with devices.open("sim", "base_vector") as device:
+        session = Session(program, device)
+        for _ in range(2):
+            values = rng.integers(-128, 128, (1, 5, 7, 8)).astype(np.int8)
+            (y,) = session.run([values]).values()
+            np.testing.assert_array_equal(y, golden.run(graph, [values])[graph.outputs[0]])
+            assert abs(session.stats.cycles - program.estimate().cycles) <= (
+                0.001 * session.stats.cycles)
 
 
 @pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])

@@ -12,7 +12,7 @@ from kaniwa.errors import CompileError, ModelError
 from kaniwa.graph import Graph, check
 from kaniwa.isa import Mode
 from kaniwa.layer import Options, Plan
-from kaniwa.passes.lower import activation_bounds
+from kaniwa.passes.bounds import activation_bounds
 
 BASE = PRESETS["base"]
 

@@ -1,0 +1,111 @@
+"""Operators of int16, element by element, as programs of the vector unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from math import prod
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.golden.functions import table
+from kaniwa.golden.sigmoid import input_rescale, sigmoid_table
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.layer import VectorLayer, quantization, source_of
+from kaniwa.passes.bounds import activation_bounds
+from kaniwa.passes.elementwise import product_scale, sum_scales
+from kaniwa.rescale import quantize_multiplier
+from kaniwa.vector import kernels
+from kaniwa.vector.isa import Width
+from kaniwa.vector.kernels import Place, Rescaling, pair_words
+
+__all__ = ["wide_layer"]
+
+WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
+LEFT_SHIFT = 15      # fractional bits of the common scale in LiteRT's ADD and SUB of int16
+# A program for these places and that of the table, and the table.
+Kernel = tuple[Callable[..., bytes], bytes]
+
+
+def wide_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
+               first_id: int) -> tuple[VectorLayer, list[Tensor]]:
+    """The layer of a WIDE operator, the kernel of its kind in the model over all elements; and
+    constants in full that are broadcast, with ids from ``first_id`` on."""
+    tensors = [graph.tensors[i] for i in (*op.inputs, *op.outputs)]
+    widths = [WIDTHS[tensor.dtype] for tensor in tensors]
+    kind, shape = str(op.attributes["source_kind"]), tensors[-1].shape
+    reads, made = list(stored.inputs), list[Tensor]()
+    for number, tensor in enumerate(tensors[:-1]):
+        if tensor.data is not None and prod(tensor.shape) != prod(shape):
+            reads[number] = first_id + len(made)
+            made.append(replace(tensor, id=reads[number], shape=shape, data=np.ascontiguousarray(
+                np.broadcast_to(tensor.data, shape))))
+    kernel, words = _KERNELS[kind](graph, op, kind)
+
+    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        places = [Place(address, width) for address, width in zip(
+            (*reads, ofm), widths, strict=True)]
+        return kernel(config, prod(shape), *places, *([table] if words else []))
+
+    return VectorLayer(op.name, kind, tuple(reads), op.outputs[0], code, words,
+                       source_of(op)), made
+
+
+def _end(op: Op, y: Tensor, real: float) -> Rescaling:
+    """The rescaling by ``real`` to ``y``, and its activation, which may be the operator itself."""
+    q, info, kind = quantization(y), np.iinfo(y.dtype), str(op.attributes["source_kind"])
+    activation = kind if kind.startswith("RELU") else str(op.attributes.get("activation", "NONE"))
+    limits = int(info.min), int(info.max)
+    bounds = activation_bounds(activation, q.scale, q.zero_point, limits)
+    return Rescaling(quantize_multiplier(real), q.zero_point, *(
+        None if bound == limit else bound for bound, limit in zip(bounds, limits, strict=True)))
+
+
+def _sum(graph: Graph, op: Op, kind: str) -> Kernel:
+    a, b, y = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
+    first, second, last = sum_scales(quantization(a), quantization(b), quantization(y), LEFT_SHIFT)
+    return partial(
+        kernels.add, left_shift=LEFT_SHIFT, zero_points=(0, 0),
+        scalings=(quantize_multiplier(first), quantize_multiplier(second)),
+        end=_end(op, y, last), subtract=kind == "SUB"), b""
+
+
+def _product(graph: Graph, op: Op, kind: str) -> Kernel:
+    a, b, y = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
+    real = product_scale(quantization(a), quantization(b), quantization(y))
+    return partial(kernels.multiply, zero_points=(0, 0), end=_end(op, y, real)), b""
+
+
+def _requantized(graph: Graph, op: Op, kind: str) -> Kernel:
+    """QUANTIZE, and the RELU family, for which LiteRT divides the scales in float32."""
+    x, y = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
+    before, after = quantization(x), quantization(y)
+    real = (before.scale / after.scale if kind == "QUANTIZE" else
+            float(np.float32(before.scale) / np.float32(after.scale)))
+    return partial(kernels.requantize, zero_point=before.zero_point, end=_end(op, y, real)), b""
+
+
+def _sigmoid(graph: Graph, op: Op, kind: str) -> Kernel:
+    scale, tanh = quantization(graph.tensors[op.inputs[0]]).scale, kind == "TANH"
+    entries = sigmoid_table()[:256]
+    return (partial(kernels.sigmoid_int16, scaling=input_rescale(scale, (0, 1) if tanh else (0,)),
+                    tanh=tanh),
+            pair_words(np.append(np.diff(entries), 0), entries))
+
+
+def _interpolated(graph: Graph, op: Op, kind: str) -> Kernel:
+    x, y = (quantization(graph.tensors[i]) for i in (*op.inputs, *op.outputs))
+    entries = table(kind, op.attributes, "int16", (x.scale, y.scale),
+                    (x.zero_point, y.zero_point)).astype(np.int64)
+    slopes = np.diff(entries).astype(np.int16).astype(np.int64) + 32768
+    return kernels.int16_table, pair_words(np.roll(entries[:-1], 256), np.roll(slopes, 256))
+
+
+_KERNELS: dict[str, Callable[[Graph, Op, str], Kernel]] = {
+    "ADD": _sum, "SUB": _sum, "MUL": _product,
+    **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), _requantized),
+    **dict.fromkeys(("LOGISTIC", "TANH"), _sigmoid),
+    **dict.fromkeys(("GELU", "EXP", "LOG"), _interpolated),
+}

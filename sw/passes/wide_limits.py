@@ -1,0 +1,57 @@
+"""What the vector unit takes of operators of int16: limits as in ``kaniwa.passes.limits``."""
+
+from __future__ import annotations
+
+from math import prod
+
+from kaniwa.graph import Graph, Op
+from kaniwa.passes.limits import Limit, activations, known_activation, some_elements
+
+__all__ = ["WIDE_LIMITS", "is_wide"]
+
+# By kind, the rule that its program has.
+RULES = {
+    "ADD": "litert_add", "SUB": "litert_sub", "MUL": "litert_mul",
+    **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), "litert_double_rounding"),
+    **dict.fromkeys(("LOGISTIC", "TANH"), "litert_sigmoid_table"),
+    **dict.fromkeys(("GELU", "EXP", "LOG"), "litert_table_int16"),
+}
+
+
+def is_wide(graph: Graph, op: Op) -> bool:
+    """Whether the vector unit has to do it: an activation is int16."""
+    return op.kind in RULES and any(t.dtype == "int16" for t in activations(graph, op))
+
+
+def integers_of_one_scale(graph: Graph, op: Op) -> str | None:
+    """With a vector unit: activations have one scale; QUANTIZE also takes or gives int8."""
+    for tensor in activations(graph, op):
+        if tensor.dtype not in ("int8", "int16"):
+            return f"'{tensor.name}' is {tensor.dtype}; use int8 or int16"
+        if tensor.quantization is None or len(tensor.quantization.scales) != 1:
+            return f"'{tensor.name}' has not one scale; quantize it per tensor"
+    return None
+
+
+def same_elements(graph: Graph, op: Op) -> str | None:
+    """An operand that is broadcast is a constant."""
+    result = graph.tensors[op.outputs[0]]
+    for tensor in activations(graph, op):
+        if tensor.data is None and prod(tensor.shape) != prod(result.shape):
+            return (f"'{tensor.name}' is broadcast from {list(tensor.shape)} to "
+                    f"{list(result.shape)}; in int16 only constants may be")
+    return None
+
+
+def rule_of_int16(graph: Graph, op: Op) -> str | None:
+    """The rule is LiteRT's."""
+    return None if op.rule == RULES[op.kind] else (
+        f"in int16 the vector unit rounds by rule {RULES[op.kind]}, this one by {op.rule}; export "
+        f"it for LiteRT")
+
+
+_EVERY: tuple[Limit, ...] = (integers_of_one_scale, some_elements, rule_of_int16)
+WIDE_LIMITS: dict[str, tuple[Limit, ...]] = {
+    **dict.fromkeys(RULES, _EVERY),
+    **dict.fromkeys(("ADD", "SUB", "MUL"), (*_EVERY, known_activation, same_elements)),
+}
