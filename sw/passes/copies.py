@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.layer import Layer, Places, VectorLayer, source_of
@@ -30,9 +32,11 @@ def copy_layer(op: Op, stored: Op, config: AcceleratorConfig, where: str,
 
 def transpose_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
                     where: str) -> Layer:
-    """The layer of a TRANSPOSE of [outer, first, second, run]: runs are pixels of maps, whose rows
-    and columns change places."""
-    batch, rows, columns, run = graph.tensors[op.inputs[0]].shape
+    """The layer of a TRANSPOSE of [outer, first, second, run]: the bytes of runs are pixels of
+    maps, whose rows and columns change places."""
+    source = graph.tensors[op.inputs[0]]
+    batch, rows, columns, elements = source.shape
+    run = elements * np.dtype(source.dtype).itemsize
     shape = (rows, columns, run)
     stages = Stages(op, config, batch, where, 0)
     stages.copy(stages.layer(stored.inputs[0], op.outputs[0], shape, shape), run,

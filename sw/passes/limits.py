@@ -183,23 +183,11 @@ def swapped(shape: tuple[int, ...], permutation: object) -> tuple[int, int, int,
     return prod(sizes[:start]), prod(sizes[start:cut]), prod(sizes[cut:end]), prod(sizes[end:])
 
 
-def bytes_moved(graph: Graph, op: Op) -> str | None:
-    """Activations are int8 or uint8."""
-    wrong = next((t for t in activations(graph, op) if t.dtype != "int8"), None)
-    return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
-
-
-def elements_renamed(graph: Graph, op: Op) -> str | None:
-    """Activations are int8, uint8 or int16."""
-    wrong = next((t for t in activations(graph, op) if t.dtype not in ("int8", "int16")), None)
-    return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
-
-
-def all_bytes_moved(graph: Graph, op: Op) -> str | None:
-    """All that is moved is int8 or uint8."""
+def integers_moved(graph: Graph, op: Op) -> str | None:
+    """All that is moved is int8, uint8 or int16."""
     operands = op.inputs if op.kind in JOINS else op.inputs[:1]
     wrong = next((t for i in (*operands, *op.outputs)
-                  for t in (graph.tensors[i],) if t.dtype != "int8"), None)
+                  for t in (graph.tensors[i],) if t.dtype not in ("int8", "int16")), None)
     return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
 
 
@@ -333,11 +321,11 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "MEAN": (int8_activations, some_elements, known_rule, neighboring_axes),
     "BATCH_MATMUL": (int8_activations, some_elements, known_rule, same_batch),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, one_sequence, short_gates),
-    "TRANSPOSE": (bytes_moved, some_elements, two_blocks_swapped),
-    **dict.fromkeys(JOINS, (all_bytes_moved, some_elements, same_steps)),
-    **dict.fromkeys(CUTS, (all_bytes_moved, some_elements)),
-    **dict.fromkeys(("SLICE", "STRIDED_SLICE"), (all_bytes_moved, some_elements, short_cut)),
-    **dict.fromkeys(VIEWS, (elements_renamed, some_elements)),
+    "TRANSPOSE": (integers_moved, some_elements, two_blocks_swapped),
+    **dict.fromkeys(JOINS, (integers_moved, some_elements, same_steps)),
+    **dict.fromkeys(CUTS, (integers_moved, some_elements)),
+    **dict.fromkeys(("SLICE", "STRIDED_SLICE"), (integers_moved, some_elements, short_cut)),
+    **dict.fromkeys(VIEWS, (integers_moved, some_elements)),
 }
 
 

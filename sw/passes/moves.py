@@ -7,7 +7,9 @@ from itertools import accumulate
 from math import prod
 from typing import Any
 
-from kaniwa.graph import Graph, Op
+import numpy as np
+
+from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["CUTS", "JOINS", "VIEWS", "Move", "moves"]
 
@@ -35,14 +37,14 @@ class Move:
 def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
     """For each result the moves that make it, of an operator of CUTS from its only operand, of
     JOINS one from each; None for a slice that takes more than one of them."""
-    y = graph.tensors[op.outputs[0]].shape
+    y = _bytes(graph.tensors[op.outputs[0]])
     if op.kind in JOINS:
         axis = _axis(op)
         sizes = [1 if op.kind == "PACK" else graph.tensors[i].shape[axis] for i in op.inputs]
         ends = list(accumulate(sizes))
         cuts = [_along(y, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
         return [[_joined(replace(cut, source=cut.to, to=cut.source)) for cut in cuts]]
-    x = graph.tensors[op.inputs[0]].shape
+    x = _bytes(graph.tensors[op.inputs[0]])
     if op.kind in ("SLICE", "STRIDED_SLICE"):
         cut = _slice(op, x)
         return None if cut is None else [[_joined(cut)]]
@@ -52,13 +54,18 @@ def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
             for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
+def _bytes(tensor: Tensor) -> tuple[int, ...]:
+    """The shape, and the bytes of an element as one more axis."""
+    return (*tensor.shape, np.dtype(tensor.dtype).itemsize)
+
+
 def _axis(op: Op) -> int:
     axis: Any = op.attributes["axis"]
     return int(axis)
 
 
 def _along(shape: tuple[int, ...], axis: int, begin: int, end: int) -> Move:
-    """The elements [begin, end) of an axis."""
+    """[begin, end) of an axis."""
     inner = prod(shape[axis + 1:])
     rows, run, pitch = prod(shape[:axis]), (end - begin) * inner, shape[axis] * inner
     return Move(1, rows, run, (begin * inner, rows * pitch, pitch), (0, rows * run, run))
@@ -68,10 +75,11 @@ def _slice(op: Op, shape: tuple[int, ...]) -> Move | None:
     """Of a slice that cuts up to two axes, without steps between what it takes."""
     begin, end, stride = (op.attributes[name] for name in ("begin", "end", "stride"))
     assert isinstance(begin, tuple) and isinstance(end, tuple) and isinstance(stride, tuple)
-    counts = [len(range(*bounds)) for bounds in zip(begin, end, stride, strict=True)]
+    bounds = (*zip(begin, end, stride, strict=True), (0, shape[-1], 1))
+    counts = [len(range(*bound)) for bound in bounds]
     cut = [i for i, size in enumerate(shape) if counts[i] != size]
     if len(cut) > 2 or any(count > 1 and step != 1
-                           for count, step in zip(counts, stride, strict=True)):
+                           for count, (*_, step) in zip(counts, bounds, strict=True)):
         return None
     if not cut:
         return _along((1, *shape), 0, 0, 1)

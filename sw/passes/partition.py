@@ -81,7 +81,7 @@ def _leave_wide(model: Graph, why: Reasons) -> None:
     """Give the host what is of int16 where it has an operator at either end, so that all that
     crosses is bytes."""
     wide = [position for position, op in enumerate(model.ops)
-            if position not in why and (is_wide(model, op) or op.kind in VIEWS)]
+            if position not in why and (is_wide(model, op) or op.kind in (*VIEWS, *MOVERS))]
     while True:
         by_host = {i for position in why for i in (*model.ops[position].inputs,
                                                    *model.ops[position].outputs)

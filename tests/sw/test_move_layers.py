@@ -36,6 +36,13 @@ CASES = {
     "cut nothing": cut((3, 5), (0, 0), (3, 5)),
     "cut with a step of no account": cut((4, 6), (3, 0), (2, 6), (-1, 1)),
     "cut what is uint8": cut((4, 6), (1, 2), (3, 6), dtype="uint8"),
+    "split what is int16": moved("SPLIT_V", [(3, 37)], [(3, 20), (3, 1), (3, 16)], "int16", axis=1),
+    "unpack what is int16": moved("UNPACK", [(3, 4, 9)], [(3, 9)] * 4, "int16", axis=1),
+    "join what is int16": moved("CONCATENATION", [(1, 4, 4, 16), (1, 4, 4, 5)], [(1, 4, 4, 21)],
+                                "int16", axis=3),
+    "pack what is int16": moved("PACK", [(3, 9)] * 2, [(3, 9, 2)], "int16", axis=2),
+    "cut what is int16": cut((3, 2, 5, 12), (1, 0, 0, 4), (3, 2, 5, 9), dtype="int16"),
+    "cut steps of int16": cut((4, 6), (3, 0), (2, 6), (-1, 1), "int16"),
 }
 
 
@@ -46,7 +53,7 @@ def test_moves_equal_golden(target: str, name: str) -> None:
     session = Session(compile(graph, target, require_accelerator=True),
                       devices.open("emulator", target))
     rng = np.random.default_rng(1)
-    inputs = {t.name: rng.integers(0, 256, t.shape).astype(np.uint8).view(t.dtype)
+    inputs = {t.name: rng.integers(0, 65536, t.shape).astype(np.uint16).astype(t.dtype)
               for t in (graph.tensors[i] for i in graph.inputs)}
     values, outputs = golden.run(graph, inputs), session.run(inputs)
     for i in graph.outputs:
@@ -64,7 +71,7 @@ def joined_with_other_steps() -> Graph:
     (cut((8, 9), (0, 0), (8, 9), (2, 1)), "leaves elements out between those it takes"),
     (cut((4, 5, 6), (0, 0, 1), (3, 4, 6)), "it cuts more than two axes"),
     (joined_with_other_steps(), "'x0' has another scale or zero point than 'y2'"),
-    (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int16", axis=1), "is int16")])
+    (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int32", axis=1), "is int32")])
 def test_other_moves_go_to_the_host(graph: Graph, reason: str) -> None:
     with pytest.raises(CompileError, match=reason):
         compile(graph, require_accelerator=True)

@@ -18,14 +18,16 @@ from kaniwa.session import Session
 Q = Quantization((0.1,), (3,))
 
 
-def transpose_graph(shape: tuple[int, ...], permutation: tuple[int, ...]) -> Graph:
-    """A single TRANSPOSE of int8."""
-    tensors = (Tensor(0, "x", shape, "int8", Q, None),
-               Tensor(1, "y", tuple(shape[i] for i in permutation), "int8", Q, None))
+def transpose_graph(shape: tuple[int, ...], permutation: tuple[int, ...],
+                    dtype: str = "int8") -> Graph:
+    """A single TRANSPOSE."""
+    tensors = (Tensor(0, "x", shape, dtype, Q, None),
+               Tensor(1, "y", tuple(shape[i] for i in permutation), dtype, Q, None))
     op = Op("TRANSPOSE", "turn", (0,), (1,), {"permutation": permutation}, "exact", 0)
     return Graph("transpose", tensors, (op,), (0,), (1,), "0" * 64)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
 @pytest.mark.parametrize("target", ["base", "small", "large", "nano"])
 @pytest.mark.parametrize(("shape", "permutation"), [
     ((1, 16, 2, 16), (0, 2, 1, 3)), ((1, 16, 2, 16), (0, 2, 3, 1)), ((1, 2, 16, 16), (0, 2, 1, 3)),
@@ -34,11 +36,11 @@ def transpose_graph(shape: tuple[int, ...], permutation: tuple[int, ...]) -> Gra
     ((3, 4), (0, 1)), ((4, 300), (1, 0)), ((300, 4), (1, 0)), ((2, 20, 3, 24), (0, 2, 1, 3)),
     ((6, 5, 12), (1, 0, 2))])
 def test_transpose_equals_numpy(target: str, shape: tuple[int, ...],
-                                permutation: tuple[int, ...]) -> None:
-    graph = transpose_graph(shape, permutation)
+                                permutation: tuple[int, ...], dtype: str) -> None:
+    graph = transpose_graph(shape, permutation, dtype)
     session = Session(compile(graph, target, require_accelerator=True),
                       devices.open("emulator", target))
-    x = np.random.default_rng(1).integers(-128, 128, shape).astype(np.int8)
+    x = np.random.default_rng(1).integers(-32768, 32768, shape).astype(dtype)
     np.testing.assert_array_equal(session.run({"x": x})["y"], x.transpose(permutation))
 
 

@@ -156,6 +156,24 @@ def test_what_stands_beside_int16_of_the_host_is_the_hosts() -> None:
     assert [layer.op for layer in program.layers] == ["QUANTIZE", "LOGISTIC", "QUANTIZE"]
 
 
+def test_halves_of_int16() -> None:
+    """Cut, exchanged, joined and turned between two functions; beside the host all is its own."""
+    b = WideBuilder()
+    x = b.tensor((4, 6, 10))
+    parts = [b.wide((4, 6, 5), FULL) for _ in range(2)]
+    b.op("SPLIT", (b.function("TANH", b.quantize(x, 0.0005), FULL),), parts[0], axis=2)
+    b.ops[-1] = replace(b.ops[-1], outputs=tuple(parts))
+    joined = b.op("CONCATENATION", tuple(parts[::-1]), b.wide((4, 6, 10), FULL), axis=2)
+    turned = b.op("TRANSPOSE", (joined,), b.wide((6, 4, 10), FULL), permutation=(1, 0, 2))
+    y = b.quantize(b.function("GELU", turned, FULL), 0.01, 0)
+    graph = b.graph((x,), (y,))
+    for config in CONFIGS:
+        assert_exact(graph, config)
+    assert not compile(graph, "base").layers
+    root = b.op("ABS", (turned,), b.wide((6, 4, 10), FULL), "litert_abs")
+    assert not compile(b.graph((x,), (root,)), BASE).layers
+
+
 @pytest.mark.parametrize("kind", sorted(WIDE_LIMITS))
 def test_random_cases_equal_litert(kind: str) -> None:
     """Of all dtypes; int16 is the device's, unless an operand is broadcast."""
