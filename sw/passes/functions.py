@@ -1,4 +1,5 @@
-"""int8 functions of one int8 operand as tables of 256 entries, filled by the reference kernels."""
+"""Functions of one operand as tables, filled by the reference kernels: of int8 with all results, of
+int16 with entries to interpolate between."""
 
 from __future__ import annotations
 
@@ -10,10 +11,13 @@ import numpy.typing as npt
 
 from kaniwa.errors import ModelError
 from kaniwa.golden import run_op
+from kaniwa.golden.functions import table
 from kaniwa.graph import Graph, Op
+from kaniwa.layer import quantization
 from kaniwa.passes.elementwise import has_one_value
 
-__all__ = ["FUNCTIONS", "WITH_CONSTANT", "TABLES", "argument", "function_table", "why_no_table"]
+__all__ = ["FUNCTIONS", "WITH_CONSTANT", "TABLES", "argument", "function_table",
+           "interpolated_table", "why_no_table"]
 
 FUNCTIONS = ("LOGISTIC", "TANH", "ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "PRELU",
              "RELU_N1_TO_1", "RELU_0_TO_1", "EXP", "LOG", "SQRT", "RSQRT", "ABS", "QUANTIZE")
@@ -64,3 +68,16 @@ def function_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int8]:
     values[position] = EVERY
     (result,) = run_op(replace(graph, tensors=tensors), replace(op, kind=kind), values)
     return result.astype(np.int8)
+
+
+def interpolated_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int64]:
+    """The 513 entries between which operator ``kind`` of int16 interpolates.
+
+    Raises ModelError where the reference has none for some value.
+    """
+    x, y = (quantization(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
+    try:
+        return table(kind, op.attributes, "int16", (x.scale, y.scale),
+                     (x.zero_point, y.zero_point)).astype(np.int64)
+    except OverflowError as error:
+        raise ModelError(str(error)) from None

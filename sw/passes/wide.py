@@ -10,12 +10,12 @@ from math import prod
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.golden.functions import table
 from kaniwa.golden.sigmoid import input_rescale, sigmoid_table
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.layer import VectorLayer, quantization, source_of
 from kaniwa.passes.bounds import activation_bounds
 from kaniwa.passes.elementwise import product_scale, sum_scales
+from kaniwa.passes.functions import interpolated_table
 from kaniwa.rescale import quantize_multiplier
 from kaniwa.vector import kernels
 from kaniwa.vector.isa import Width
@@ -96,9 +96,7 @@ def _sigmoid(graph: Graph, op: Op, kind: str) -> Kernel:
 
 
 def _interpolated(graph: Graph, op: Op, kind: str) -> Kernel:
-    x, y = (quantization(graph.tensors[i]) for i in (*op.inputs, *op.outputs))
-    entries = table(kind, op.attributes, "int16", (x.scale, y.scale),
-                    (x.zero_point, y.zero_point)).astype(np.int64)
+    entries = interpolated_table(graph, op, kind)
     slopes = np.diff(entries).astype(np.int16).astype(np.int64) + 32768
     return kernels.int16_table, pair_words(np.roll(entries[:-1], 256), np.roll(slopes, 256))
 

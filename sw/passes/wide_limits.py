@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from math import prod
 
+from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, Op
+from kaniwa.passes.functions import interpolated_table
 from kaniwa.passes.limits import Limit, activations, known_activation, some_elements
 
 __all__ = ["WIDE_LIMITS", "is_wide"]
 
+INTERPOLATED = ("GELU", "EXP", "LOG")
 # By kind, the rule that its program has.
 RULES = {
     "ADD": "litert_add", "SUB": "litert_sub", "MUL": "litert_mul",
     **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), "litert_double_rounding"),
     **dict.fromkeys(("LOGISTIC", "TANH"), "litert_sigmoid_table"),
-    **dict.fromkeys(("GELU", "EXP", "LOG"), "litert_table_int16"),
+    **dict.fromkeys(INTERPOLATED, "litert_table_int16"),
 }
 
 
@@ -50,8 +53,19 @@ def rule_of_int16(graph: Graph, op: Op) -> str | None:
         f"it for LiteRT")
 
 
+def function_of_int16(graph: Graph, op: Op) -> str | None:
+    """The function is defined for all of int16."""
+    try:
+        interpolated_table(graph, op, op.kind)
+    except ModelError:
+        x = graph.tensors[op.inputs[0]]
+        return f"it is not defined for every value of '{x.name}'; quantize that in smaller steps"
+    return None
+
+
 _EVERY: tuple[Limit, ...] = (integers_of_one_scale, some_elements, rule_of_int16)
 WIDE_LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(RULES, _EVERY),
+    **dict.fromkeys(INTERPOLATED, (*_EVERY, function_of_int16)),
     **dict.fromkeys(("ADD", "SUB", "MUL"), (*_EVERY, known_activation, same_elements)),
 }

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from operator_cases import DRAWS, Cases
+from random_wide import random_wide
 from wide_builder import FULL, WideBuilder, gated
 
 from kaniwa import devices, golden
@@ -156,6 +157,21 @@ def test_what_stands_beside_int16_of_the_host_is_the_hosts() -> None:
     assert [layer.op for layer in program.layers] == ["QUANTIZE", "LOGISTIC", "QUANTIZE"]
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_random_networks_equal_golden(seed: int) -> None:
+    graph = random_wide(seed)
+    x = graph.tensors[graph.inputs[0]]
+    limits, rng = np.iinfo(x.dtype), np.random.default_rng(seed)
+    value = rng.integers(limits.min, limits.max + 1, x.shape).astype(x.dtype)
+    expected = golden.run(graph, [value])
+    for config in (*CONFIGS, PRESETS["base"]):
+        for materialize in (False, True):
+            program = compile(graph, config, materialize=materialize)
+            outputs = Session(program, devices.open("emulator", config)).run([value])
+            for i in graph.outputs:
+                np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i])
+
+
 def test_halves_of_int16() -> None:
     """Cut, exchanged, joined and turned between two functions; beside the host all is its own."""
     b = WideBuilder()
@@ -211,6 +227,13 @@ def test_limits_are_named(change: dict[str, object], reason: str) -> None:
     graph = replace(graph, ops=(replace(graph.ops[0], **change),))      # type: ignore[arg-type]
     with pytest.raises(CompileError, match=reason):
         compile(graph, BASE, require_accelerator=True)
+
+
+def test_a_function_without_a_value_is_named() -> None:
+    b = WideBuilder()
+    x = b.wide((1, 8), 0.01)
+    with pytest.raises(CompileError, match="EXP .*not defined for every value of 't0'; quantize"):
+        compile(b.graph((x,), (b.function("EXP", x, 0.1),)), BASE, require_accelerator=True)
 
 
 def test_a_computed_operand_is_not_broadcast() -> None:
