@@ -228,11 +228,14 @@ def test_rsqrt(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("columns", [1, 31, 32, 33, 100, 480, 511])
-def test_softmax_of_rows_in_lanes(target: str, columns: int) -> None:
-    """Rows of one register, and of several, of one length or of two."""
+@pytest.mark.parametrize(("groups", "columns"), [
+    *((3, columns) for columns in (1, 31, 32, 33, 100, 480, 511)), (1, 24), (2, 70), (4, 24),
+    (5, 24), (5, 33), (7, 40), (7, 180), (8, 16), (10, 160), (12, 24), (13, 9)])
+def test_softmax_of_rows_in_lanes(target: str, groups: int, columns: int) -> None:
+    """Rows of one register, and of several, of one length or of two; groups one by one, some at
+    once, with and without a rest."""
     rng, machine = np.random.default_rng(columns), Machine(target)
-    groups, lanes = 3, machine.config.requant_lanes
+    lanes = machine.config.requant_lanes
     for beta, scale in ((1.0, 0.1), (0.5, 0.7)):
         x = rng.integers(-128, 128, (groups * lanes, columns)).astype(np.int8)
         x[0] = -128
