@@ -23,6 +23,7 @@ from kaniwa.passes.partition import partition
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.signed import signed
 from kaniwa.passes.tile import tile
+from kaniwa.passes.wide import keep_tables
 from kaniwa.passes.widen import widen
 from kaniwa.program import Program
 from kaniwa.program_check import check as check_program
@@ -37,6 +38,7 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     lower,            # to layers: zero points folded, scales proved
     fuse,             # an ADD, a MUL or a table into the layer before it
     order,            # the skip branch first
+    keep_tables,      # what a program looks up in int16 stays for the next
     widen,            # longer rows
     choose_mapping,   # depthwise by columns, shallow inputs by patches
     tile,             # to instructions

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from graph_builder import GraphBuilder
 
-__all__ = ["FULL", "WideBuilder", "gated"]
+__all__ = ["FULL", "RULES", "WideBuilder", "gated"]
 
 FULL = 1 / 32768
 RULES = {"LOGISTIC": "litert_sigmoid_table", "TANH": "litert_sigmoid_table",

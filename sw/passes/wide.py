@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 
@@ -12,7 +12,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.golden.sigmoid import input_rescale, sigmoid_table
 from kaniwa.graph import Graph, Op, Tensor
-from kaniwa.layer import VectorLayer, quantization, source_of
+from kaniwa.layer import Code, Plan, VectorLayer, quantization, source_of
 from kaniwa.passes.bounds import activation_bounds
 from kaniwa.passes.elementwise import product_scale, sum_scales
 from kaniwa.passes.functions import interpolated_table
@@ -21,12 +21,20 @@ from kaniwa.vector import kernels
 from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, Rescaling, pair_words
 
-__all__ = ["wide_layer"]
+__all__ = ["keep_tables", "wide_layer"]
 
 WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
 LEFT_SHIFT = 15      # fractional bits of the common scale in LiteRT's ADD and SUB of int16
 # A program for these places and that of the table, and the table.
 Kernel = tuple[Callable[..., bytes], bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class WideLayer(VectorLayer):
+    """A WIDE operator. ``kept`` is the code where its table is in the registers already, as one
+    without a table leaves it."""
+
+    kept: Code = field(kw_only=True)
 
 
 def wide_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
@@ -44,13 +52,29 @@ def wide_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
                 np.broadcast_to(tensor.data, shape))))
     kernel, words = _KERNELS[kind](graph, op, kind)
 
-    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+    def code(reads: tuple[int, ...], ofm: int, table: int | None) -> bytes:
         places = [Place(address, width) for address, width in zip(
             (*reads, ofm), widths, strict=True)]
         return kernel(config, prod(shape), *places, *([table] if words else []))
 
-    return VectorLayer(op.name, kind, tuple(reads), op.outputs[0], code, words,
-                       source_of(op)), made
+    return WideLayer(
+        op.name, kind, tuple(reads), op.outputs[0], code, words, source_of(op),
+        kept=lambda reads, ofm, _: code(reads, ofm, None)), made
+
+
+def keep_tables(plan: Plan) -> Plan:
+    """A WIDE operator does not load the table that the one before it in its part has loaded."""
+    layers, kept, part = [], b"", -1
+    for layer in plan.layers:
+        if layer.part != part or isinstance(layer, VectorLayer) and not isinstance(
+                layer, WideLayer):      # which may use any register
+            kept, part = b"", layer.part
+        if isinstance(layer, WideLayer) and layer.table:
+            table, kept = kept, layer.table
+            if table == kept:
+                layer = replace(layer, code=layer.kept, table=b"")
+        layers.append(layer)
+    return replace(plan, layers=tuple(layers))
 
 
 def _end(op: Op, y: Tensor, real: float) -> Rescaling:

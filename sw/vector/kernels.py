@@ -175,12 +175,15 @@ def byte_table(config: AcceleratorConfig, count: int, x: Place, y: Place, table:
     return _elementwise(k, count, [x], y, body)
 
 
-def int16_table(config: AcceleratorConfig, count: int, x: Place, y: Place, table: int) -> bytes:
+def int16_table(config: AcceleratorConfig, count: int, x: Place, y: Place,
+                table: int | None) -> bytes:
     """LiteRT's interpolated function of int16: ``pair_words`` of 512 entries and the slope behind
-    each plus 32768, for x >> 7 = 0..255, -256..-1."""
+    each plus 32768, for x >> 7 = 0..255, -256..-1. Without the address of a ``table`` it is the
+    one that the program before has left."""
     k = Builder(config)
     words = k.table(512)
-    k.load_table(words, k.pointer(table), 512)
+    if table is not None:
+        k.load_table(words, k.pointer(table), 512)
     base, slope = k.vector(), k.vector()
 
     def body(k: Builder, registers: list[Register]) -> Register:
@@ -198,16 +201,17 @@ def int16_table(config: AcceleratorConfig, count: int, x: Place, y: Place, table
     return _elementwise(k, count, [x], y, body)
 
 
-def sigmoid_int16(config: AcceleratorConfig, count: int, x: Place, y: Place, table: int,
+def sigmoid_int16(config: AcceleratorConfig, count: int, x: Place, y: Place, table: int | None,
                   scaling: tuple[int, int], tanh: bool) -> bytes:
     """LOGISTIC or TANH of int16, in its reference form.
 
     ``scaling``: multiplier and right shift to 1 / (3 * 4096). ``table``: ``pair_words`` of what an
-    entry of the sigmoid's table lacks to the next one, and the entry, twice over 256 words.
+    entry of the sigmoid's table lacks to the next one, and the entry; None: as in ``int16_table``.
     """
     k = Builder(config)
     words = k.table(256)
-    k.load_table(words, k.pointer(table), 256)
+    if table is not None:
+        k.load_table(words, k.pointer(table), 256)
     argument, low, step, beyond = (k.vector() for _ in range(4))
     bits = 8 if tanh else 9
     last = (0xFFFF << 8) if tanh else (0x7FFF << 10)

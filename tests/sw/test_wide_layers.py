@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from operator_cases import DRAWS, Cases
 from random_wide import random_wide
-from wide_builder import FULL, WideBuilder, gated
+from wide_builder import FULL, RULES, WideBuilder, gated
 
 from kaniwa import devices, golden
-from kaniwa.compiler import compile
+from kaniwa.compiler import compile, plan_model
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.diff import diff
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers.tflite import import_tflite
+from kaniwa.layer import Options
+from kaniwa.passes.wide import WideLayer
 from kaniwa.passes.wide_limits import WIDE_LIMITS, is_wide
 from kaniwa.session import Session
 
@@ -113,6 +115,28 @@ def test_quantize_is_exact(config: AcceleratorConfig, shape: tuple[int, ...]) ->
         x = b.tensor(shape, before, -17)
         y = b.quantize(b.quantize(b.quantize(x, after), after * 1.7), back, 5)
         assert_exact(b.graph((x,), (y,)), config)
+
+
+def test_a_table_stays_for_the_next_program_that_wants_it() -> None:
+    """Over arithmetic and layers of the array; not over another table, or another program."""
+    b = WideBuilder()
+    x = b.tensor((1, 4, 4, 8), 0.05)
+    one = b.function("TANH", b.quantize(x, 0.0005), FULL)
+    two = b.function("LOGISTIC", b.arithmetic("ADD", one, one, 0.0003), FULL)
+    moved = b.op("TRANSPOSE", (two,), b.wide((4, 4, 1, 8), FULL), permutation=(1, 2, 0, 3))
+    gelu = b.function("GELU", b.function("TANH", moved, FULL), FULL)
+    same = b.function("GELU", gelu, FULL)
+    back = b.quantize(b.function("TANH", same, FULL), 0.01, 0)
+    soft = b.op("SOFTMAX", (back,), b.tensor((4, 4, 1, 8), 1 / 256, -128), "litert_softmax",
+                beta=1.0)
+    graph = b.graph((x,), (b.quantize(b.function("TANH", b.quantize(soft, 0.0005), FULL),
+                                      0.01, 0),))
+    tables = [(layer.op, bool(layer.table)) for layer in plan_model(graph, BASE, Options()).layers
+              if isinstance(layer, WideLayer) and layer.op in RULES]
+    assert tables == [("TANH", True), ("LOGISTIC", False), ("TANH", False), ("GELU", True),
+                      ("GELU", False), ("TANH", True), ("TANH", True)]
+    for config in CONFIGS:
+        assert_exact(graph, config)
 
 
 @pytest.mark.parametrize("materialize", [False, True])
