@@ -80,17 +80,22 @@ def _on_device(model: Graph, position: int) -> Op:
 def _leave_wide(model: Graph, why: Reasons) -> None:
     """Give the host what is of int16 where it has an operator at either end, so that all that
     crosses is bytes."""
-    wide = [position for position, op in enumerate(model.ops)
-            if position not in why and (is_wide(model, op) or op.kind in (*VIEWS, *MOVERS))]
-    while True:
-        by_host = {i for position in why for i in (*model.ops[position].inputs,
-                                                   *model.ops[position].outputs)
-                   if i != -1 and model.tensors[i].dtype == "int16"}
-        beside = [position for position in wide if position not in why and by_host.intersection(
-            (*model.ops[position].inputs, *model.ops[position].outputs))]
-        if not beside:
-            return
-        why.update(dict.fromkeys(beside, BESIDE_HOST_WIDE))
+    users: dict[int, list[int]] = {}      # of tensors of int16
+    for position, op in enumerate(model.ops):
+        if position in why or is_wide(model, op) or op.kind in (*VIEWS, *MOVERS):
+            for i in _wide_tensors(model, op):
+                users.setdefault(i, []).append(position)
+    left = [i for position in why for i in _wide_tensors(model, model.ops[position])]
+    while left:
+        for position in users.pop(left.pop(), ()):
+            if position not in why:
+                why[position] = BESIDE_HOST_WIDE
+                left += _wide_tensors(model, model.ops[position])
+
+
+def _wide_tensors(model: Graph, op: Op) -> list[int]:
+    return [i for i in (*op.inputs, *op.outputs)
+            if i != -1 and model.tensors[i].dtype == "int16"]
 
 
 def _beside_host(model: Graph, why: Mapping[int, str]) -> Iterator[int]:
