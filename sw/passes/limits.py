@@ -345,5 +345,8 @@ def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
     if kind == "MAX_POOL_2D" and not config.max_pool:
         return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
     if kind in (*VECTOR_KINDS, WIDE, "LSTM") and not config.vector_unit:
-        return f"target '{config.name}' has no vector unit; use a target with vector_unit = true"
+        what, way = ((", which int16 needs", "quantize the model to int8, or ") if kind == WIDE
+                     else ("", ""))
+        return (f"target '{config.name}' has no vector unit{what}; {way}use a target with "
+                f"vector_unit = true")
     return None
