@@ -168,6 +168,11 @@ class VectorLayer:
         """The tensors that it writes."""
         return (self.ofm,)
 
+    def addressed(self, number: int) -> tuple[int, ...]:
+        """What ``code`` takes the addresses of as ``reads``, of the layer ``number``."""
+        scratch = (scratch_of(number),) if self.scratch else ()
+        return (*self.reads, *self.makes[1:], *scratch)
+
 
 @dataclass(frozen=True, eq=False)
 class RecurrentLayer(VectorLayer):
@@ -197,7 +202,8 @@ def stored_bytes(tensor: Tensor) -> int:
 
 
 def room_of(tensor: Tensor, config: AcceleratorConfig) -> int:
-    """Those and what the vector unit reads behind them: groups of lanes, which bytes always are."""
+    """What a tensor takes with what the vector unit reads behind it, whole groups of lanes; one of
+    bytes is within a word."""
     size = np.dtype(tensor.dtype).itemsize
     group = size * config.requant_lanes if size > 1 else 1
     return -(-stored_bytes(tensor) // group) * group

@@ -37,8 +37,7 @@ class SessionState:
         self._lost = False
         self.own.clear()
 
-    def begin(self, takes: tuple[int, ...], values: Values,
-              state: Values) -> tuple[int, ...]:
+    def begin(self, takes: tuple[int, ...], values: Values, state: Values) -> tuple[int, ...]:
         """What of ``takes`` a run of an inference with ``state`` wants written to device memory.
 
         What is there goes out of ``values``, and counts as lost until ``finish``. ``own`` is

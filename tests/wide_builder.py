@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 from graph_builder import GraphBuilder
 
-__all__ = ["FULL", "RULES", "WideBuilder", "gated"]
+from kaniwa.importers import OPERATORS
+
+__all__ = ["FULL", "WideBuilder", "gated"]
 
 FULL = 1 / 32768
-RULES = {"LOGISTIC": "litert_sigmoid_table", "TANH": "litert_sigmoid_table",
-         "GELU": "litert_table_int16", "EXP": "litert_table_int16", "LOG": "litert_table_int16",
-         "RELU": "litert_double_rounding", "RELU6": "litert_double_rounding"}
 
 
 class WideBuilder(GraphBuilder):
@@ -32,7 +31,8 @@ class WideBuilder(GraphBuilder):
 
     def function(self, kind: str, x: int, scale: float) -> int:
         """A function of int16."""
-        return self.op(kind, (x,), self.wide(self.tensors[x].shape, scale), RULES[kind],
+        return self.op(kind, (x,), self.wide(self.tensors[x].shape, scale),
+                       OPERATORS[kind].rules["int16"],
                        **({"approximate": False} if kind == "GELU" else {}))
 
     def arithmetic(self, kind: str, a: int, b: int, scale: float, activation: str = "NONE") -> int:

@@ -132,8 +132,7 @@ def _vector(layer: VectorLayer, tile: Tile, config: AcceleratorConfig,
     """Room for the program, which is written when addresses are known, and its table."""
     if isinstance(layer, RecurrentLayer) and tile.step:
         return Slice(None, 0, 0), Slice(None, 0, 0)
-    addresses = len(layer.reads) + len(layer.makes) - 1 + (layer.scratch > 0)
-    code = vector_code(layer, tile, config, (0,) * addresses, 0, 0)
+    code = vector_code(layer, tile, config, (0,) * len(layer.addressed(tile.layer)), 0, 0)
     table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
     own = not isinstance(layer, StagedLayer) or layer.stages[tile.step].program
     return Slice(pool.add_own(bytes(len(code))) if own else pool.add(code), 0, len(code)), table

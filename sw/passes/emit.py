@@ -121,9 +121,7 @@ def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
             assert isinstance(layer, VectorLayer)
             blobs[room.blob] = vector_code(
                 layer, tile, plan.config,
-                tuple(memory.tensors[i] for i in (
-                    *layer.reads, *layer.makes[1:],
-                    *([scratch_of(tile.layer)] if layer.scratch else []))),
+                tuple(memory.tensors[i] for i in layer.addressed(tile.layer)),
                 memory.tensors[layer.ofm],
                 0 if table.blob is None else memory.blobs[table.blob])
     return blobs

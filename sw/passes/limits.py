@@ -28,8 +28,9 @@ from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.vector import VECTOR_KINDS, WIDE
 
-__all__ = ["LIMITS", "RULES", "Limit", "activations", "averaged", "known_activation",
-           "missing_unit", "repeated", "sentence", "some_elements", "swapped"]
+__all__ = ["LIMITS", "RULES", "Limit", "activations", "another_rule", "averaged",
+           "known_activation", "missing_unit", "of_one_scale", "repeated", "sentence",
+           "some_elements", "swapped"]
 
 Limit = Callable[[Graph, Op], str | None]
 # Kinds that are exact by some rules only, LiteRT's of int8 first.
@@ -46,9 +47,14 @@ def activations(graph: Graph, op: Op) -> list[Tensor]:
 
 def int8_activations(graph: Graph, op: Op) -> str | None:
     """Activations are int8 with one scale and a zero point."""
+    return of_one_scale(graph, op, ("int8",), "quantize the model to int8")
+
+
+def of_one_scale(graph: Graph, op: Op, dtypes: tuple[str, ...], way: str) -> str | None:
+    """None for activations of these dtypes with one scale; ``way`` out of others."""
     for tensor in activations(graph, op):
-        if tensor.dtype != "int8":
-            return f"'{tensor.name}' is {tensor.dtype}; quantize the model to int8"
+        if tensor.dtype not in dtypes:
+            return f"'{tensor.name}' is {tensor.dtype}; {way}"
         if tensor.quantization is None or len(tensor.quantization.scales) != 1:
             return f"'{tensor.name}' has not one scale; quantize it per tensor"
     return None
@@ -219,7 +225,11 @@ def litert_rule(graph: Graph, op: Op) -> str | None:
 
 def known_rule(graph: Graph, op: Op) -> str | None:
     """It is LiteRT's of 8 bits, or of a quantised ONNX model."""
-    rules = RULES[op.kind]
+    return another_rule(RULES[op.kind], op)
+
+
+def another_rule(rules: tuple[str, ...], op: Op) -> str | None:
+    """None for an operator of these rules."""
     return None if op.rule in rules else (
         f"the accelerator rounds by rule {rules[0]}, this one by {op.rule}; export it for LiteRT")
 
@@ -344,9 +354,9 @@ def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
                 f"tensors; use a target with elementwise_multiply = true")
     if kind == "MAX_POOL_2D" and not config.max_pool:
         return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
-    if kind in (*VECTOR_KINDS, WIDE, "LSTM") and not config.vector_unit:
-        what, way = ((", which int16 needs", "quantize the model to int8, or ") if kind == WIDE
-                     else ("", ""))
-        return (f"target '{config.name}' has no vector unit{what}; {way}use a target with "
-                f"vector_unit = true")
+    if kind == WIDE and not config.vector_unit:
+        return (f"target '{config.name}' has no vector unit, which int16 needs; quantize the model "
+                f"to int8, or use a target with vector_unit = true")
+    if kind in (*VECTOR_KINDS, "LSTM") and not config.vector_unit:
+        return f"target '{config.name}' has no vector unit; use a target with vector_unit = true"
     return None

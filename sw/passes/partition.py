@@ -82,7 +82,7 @@ def _leave_wide(model: Graph, why: Reasons) -> None:
     crosses is bytes."""
     users: dict[int, list[int]] = {}      # of tensors of int16
     for position, op in enumerate(model.ops):
-        if position in why or is_wide(model, op) or op.kind in (*VIEWS, *MOVERS):
+        if is_wide(model, op) or op.kind in (*VIEWS, *MOVERS):
             for i in _wide_tensors(model, op):
                 users.setdefault(i, []).append(position)
     left = [i for position in why for i in _wide_tensors(model, model.ops[position])]

@@ -16,12 +16,13 @@ from kaniwa.layer import Code, Plan, VectorLayer, quantization, source_of
 from kaniwa.passes.bounds import activation_bounds
 from kaniwa.passes.elementwise import product_scale, sum_scales
 from kaniwa.passes.functions import interpolated_table
+from kaniwa.passes.wide_limits import INTERPOLATED
 from kaniwa.rescale import quantize_multiplier
 from kaniwa.vector import kernels
 from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, Rescaling, pair_words
 
-__all__ = ["keep_tables", "wide_layer"]
+__all__ = ["WideLayer", "keep_tables", "wide_layer"]
 
 WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
 LEFT_SHIFT = 15      # fractional bits of the common scale in LiteRT's ADD and SUB of int16
@@ -70,9 +71,10 @@ def keep_tables(plan: Plan) -> Plan:
                 layer, WideLayer):      # which may use any register
             kept, part = b"", layer.part
         if isinstance(layer, WideLayer) and layer.table:
-            table, kept = kept, layer.table
-            if table == kept:
+            if layer.table == kept:
                 layer = replace(layer, code=layer.kept, table=b"")
+            else:
+                kept = layer.table
         layers.append(layer)
     return replace(plan, layers=tuple(layers))
 
@@ -129,5 +131,5 @@ _KERNELS: dict[str, Callable[[Graph, Op, str], Kernel]] = {
     "ADD": _sum, "SUB": _sum, "MUL": _product,
     **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), _requantized),
     **dict.fromkeys(("LOGISTIC", "TANH"), _sigmoid),
-    **dict.fromkeys(("GELU", "EXP", "LOG"), _interpolated),
+    **dict.fromkeys(INTERPOLATED, _interpolated),
 }

@@ -7,9 +7,16 @@ from math import prod
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, Op
 from kaniwa.passes.functions import interpolated_table
-from kaniwa.passes.limits import Limit, activations, known_activation, some_elements
+from kaniwa.passes.limits import (
+    Limit,
+    activations,
+    another_rule,
+    known_activation,
+    of_one_scale,
+    some_elements,
+)
 
-__all__ = ["WIDE_LIMITS", "is_wide"]
+__all__ = ["INTERPOLATED", "WIDE_LIMITS", "is_wide"]
 
 INTERPOLATED = ("GELU", "EXP", "LOG")
 # By kind, the rule that its program has.
@@ -28,12 +35,7 @@ def is_wide(graph: Graph, op: Op) -> bool:
 
 def integers_of_one_scale(graph: Graph, op: Op) -> str | None:
     """With a vector unit: activations have one scale; QUANTIZE also takes or gives int8."""
-    for tensor in activations(graph, op):
-        if tensor.dtype not in ("int8", "int16"):
-            return f"'{tensor.name}' is {tensor.dtype}; use int8 or int16"
-        if tensor.quantization is None or len(tensor.quantization.scales) != 1:
-            return f"'{tensor.name}' has not one scale; quantize it per tensor"
-    return None
+    return of_one_scale(graph, op, ("int8", "int16"), "use int8 or int16")
 
 
 def same_elements(graph: Graph, op: Op) -> str | None:
@@ -48,9 +50,7 @@ def same_elements(graph: Graph, op: Op) -> str | None:
 
 def rule_of_int16(graph: Graph, op: Op) -> str | None:
     """The rule is LiteRT's."""
-    return None if op.rule == RULES[op.kind] else (
-        f"in int16 the vector unit rounds by rule {RULES[op.kind]}, this one by {op.rule}; export "
-        f"it for LiteRT")
+    return another_rule((RULES[op.kind],), op)
 
 
 def function_of_int16(graph: Graph, op: Op) -> str | None:

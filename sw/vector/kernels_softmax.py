@@ -69,7 +69,7 @@ def softmax_rows(config: AcceleratorConfig, groups: int, columns: int, x: int, y
     rows = _Rows(k, columns, parts, k.pointer(x), k.pointer(y), words)
     most = min(groups, (SOFTMAX_REGISTERS - DIVISION_REGISTERS) // parts)
     if most > 1:
-        # More at once gain little, and are 13 instructions each, as is what no loop does.
+        # More at once gain little, and each is 14 instructions more; so is what no loop does.
         rows.together(groups, next((count for count in (3, 4, 2) if count <= most
                                     and groups % count == 0), min(most, 3)))
     else:
