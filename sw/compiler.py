@@ -19,6 +19,7 @@ from kaniwa.passes.fuse import fuse, order
 from kaniwa.passes.legalize import legalize
 from kaniwa.passes.lower import lower
 from kaniwa.passes.mapping import choose_mapping
+from kaniwa.passes.operand_tables import operand_tables
 from kaniwa.passes.partition import partition
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.signed import signed
@@ -37,6 +38,7 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved
     fuse,             # an ADD, a MUL or a table into the layer before it
+    operand_tables,   # of sums the same for all, which stays
     order,            # the skip branch first
     keep_tables,      # what a program looks up in int16 stays for the next
     widen,            # longer rows

@@ -20,7 +20,7 @@ from kaniwa.isa import Rounding
 
 __all__ = ["Int64", "Rule", "Rescale", "double_rounding", "float_half_away",
            "float_half_even", "listed", "average_pool", "average_pool_half_up", "mean",
-           "exact", "affine", "prove", "prove_values",
+           "exact", "affine", "prove", "prove_values", "nearest_multiplier", "first_reaching",
            "quantize_multiplier"]
 
 Int64 = npt.NDArray[np.int64]
@@ -201,6 +201,20 @@ def affine(acc: Int64, multiplier: npt.ArrayLike, shift: npt.ArrayLike, rounding
     return result
 
 
+def first_reaching(level: int, multiplier: int, shift: int, rounding: Rounding,
+                   bits: int) -> int:
+    """The smallest accumulator whose result by ``affine`` is at least ``level``.
+
+    In Python's integers, since level * 2^shift may exceed 64 bits; ``multiplier`` must not be 0.
+    """
+    need = level << shift
+    first = -((_offset(True, shift, rounding, bits) - need) // multiplier)
+    if first >= 0:
+        first = max(0, -((_offset(False, shift, rounding, bits) - need) // multiplier))
+    tie = shift > 0 and first * multiplier + (1 << shift - 1) == need
+    return first + (rounding == Rounding.EVEN and tie and level % 2 == 1)
+
+
 def prove(rule: Rule, low: Int64, high: Int64, zero_point: int, bounds: tuple[int, int],
           bits: int, where: str) -> Rescale:
     """Parameters that equal ``rule`` for all accumulators ``low .. high`` of each channel.
@@ -253,7 +267,7 @@ def _first_at_least(rule: Rule, levels: Int64, below: Int64, above: Int64) -> In
 def _fit(steps: _Steps, rule: Rule, bits: int,
          where: str) -> tuple[Int64, Int64, Rounding, int]:
     """Multipliers, shifts and the one rounding that meet all steps; how many were searched."""
-    derived = [_derive(float(slope), bits) for slope in rule.slopes]
+    derived = [nearest_multiplier(float(slope), bits) for slope in rule.slopes]
     shift = np.array([s for _, s in derived], np.int64)
     failed: int | None = None
     order = [rule.rounding, *(r for r in (Rounding.UP, Rounding.AWAY, Rounding.DOUBLE)
@@ -276,7 +290,7 @@ def _fit(steps: _Steps, rule: Rule, bits: int,
                        f"rounding exactly; use a target with larger multiplier_bits")
 
 
-def _derive(slope: float, bits: int) -> tuple[int, int]:
+def nearest_multiplier(slope: float, bits: int) -> tuple[int, int]:
     """The normalized (multiplier, shift) next to ``slope``, within what the hardware holds."""
     if slope == 0.0:
         return 0, 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from kaniwa.layer import (
     room_of,
 )
 from kaniwa.passes.fields import block_width, column_window, tile_channels, tile_fields
+from kaniwa.passes.table_banks import Tables, TableUse, table_uses
 from kaniwa.passes.vector import vector_code
 from kaniwa.passes.visits import visited_words
 from kaniwa.staged import Stage, StagedLayer
@@ -37,8 +39,7 @@ __all__ = ["constants"]
 def constants(plan: Plan) -> Plan:
     """Encode the streams; equal streams and constant tensors are stored once.
 
-    Tables come with their layer's first instruction. Banks alternate, since a table
-    is loaded while the instruction before it may still use the other bank.
+    Tables come with an instruction that wants what is not there yet.
     """
     pool = _Pool()
     parameters, weights, banks = [], [], []
@@ -50,41 +51,26 @@ def constants(plan: Plan) -> Plan:
             # Layers have the same memory: what one writes, those before have read by then.
             for number, i in enumerate(layer.filled):
                 filled[i] = pool.add(_bytes(plan, i), number + 1)
-    bank, previous = 1, -1
-    for tile in plan.tiles:
-        layer = plan.layers[tile.layer]
+    for tile, use in zip(plan.tiles, _table_uses(plan), strict=True):
+        banks.append(use.bank)
         if tile.vector:
-            assert isinstance(layer, VectorLayer)
-            own, words = _vector(layer, tile, plan.config, pool)
+            own, words = _vector(plan, tile, pool)
             parameters.append(own)
             weights.append(words)
-            banks.append(bank)
-            previous = tile.layer
             continue
-        stage = Stage()
-        if isinstance(layer, RecurrentLayer):
-            layer = layer.product
-        elif isinstance(layer, StagedLayer):
-            stage = layer.stages[tile.step]
-            assert stage.layer is not None
-            layer = stage.layer
-        assert isinstance(layer, Layer)
-        tables = b""
-        if tile.layer != previous and layer.tables:
-            bank = (bank + 1) % plan.config.table_banks
-            tables = b"".join(encode_table(values, number, bank, plan.config)
-                              for number, values in enumerate(layer.tables))
-        previous = tile.layer
+        layer, stage = _of_array(plan, tile)
+        tables = b"".join(encode_table(layer.tables[number], number, use.bank, plan.config)
+                          for number in use.loads)
         key = tile.layer, tile.step if stage.layer else 0, *tile.blocks
         if stage.parameters:
             own = Slice(filled[stage.parameters.tensor], *stage.parameters.part(tile))
+        elif tables or key not in parameters_of:
+            stream = tables + _parameters(layer, tile, plan.config)
+            own = Slice(pool.add(stream), 0, len(stream))
+            parameters_of.setdefault(key, replace(own, offset=len(tables),
+                                                  length=len(stream) - len(tables)))
         else:
-            if key not in parameters_of:
-                stream = tables + _parameters(layer, tile, plan.config)
-                parameters_of[key] = Slice(pool.add(stream), len(tables), len(stream) - len(tables))
             own = parameters_of[key]
-            if tables:
-                own = replace(own, offset=0, length=own.offset + own.length)
         if stage.weights:
             words = Slice(filled[stage.weights.tensor], *stage.weights.part(tile))
         else:
@@ -93,7 +79,6 @@ def constants(plan: Plan) -> Plan:
             words = weights_of[key]
         parameters.append(own)
         weights.append(words)
-        banks.append(bank)
     used = {i for layer in plan.layers for i in layer.reads}.union(plan.kept)
     tensors = {i: filled[i] if i in filled else pool.add(_bytes(plan, i)) for i in sorted(used)
                if plan.graph.tensors[i].data is not None}
@@ -127,9 +112,33 @@ def _bytes(plan: Plan, tensor: int) -> bytes:
     return stored.data.tobytes().ljust(room_of(stored, plan.config), b"\0")
 
 
-def _vector(layer: VectorLayer, tile: Tile, config: AcceleratorConfig,
-            pool: _Pool) -> tuple[Slice, Slice]:
+def _table_uses(plan: Plan) -> list[TableUse]:
+    """Of all tiles; the host may run another program between two parts."""
+    uses = []
+    for _, tiles in groupby(plan.tiles, lambda tile: plan.layers[tile.layer].part):
+        wanted: list[Tables] = [() if tile.vector else _of_array(plan, tile)[0].tables
+                                for tile in tiles]
+        uses += table_uses(wanted, plan.config.table_banks)
+    return uses
+
+
+def _of_array(plan: Plan, tile: Tile) -> tuple[Layer, Stage]:
+    """What a tile without a vector program computes, and its stage, which is empty in most."""
+    layer, stage = plan.layers[tile.layer], Stage()
+    if isinstance(layer, RecurrentLayer):
+        return layer.product, stage
+    if isinstance(layer, StagedLayer):
+        stage = layer.stages[tile.step]
+        assert stage.layer is not None
+        return stage.layer, stage
+    assert isinstance(layer, Layer)
+    return layer, stage
+
+
+def _vector(plan: Plan, tile: Tile, pool: _Pool) -> tuple[Slice, Slice]:
     """Room for the program, which is written when addresses are known, and its table."""
+    layer, config = plan.layers[tile.layer], plan.config
+    assert isinstance(layer, VectorLayer)
     if isinstance(layer, RecurrentLayer) and tile.step:
         return Slice(None, 0, 0), Slice(None, 0, 0)
     code = vector_code(layer, tile, config, (0,) * len(layer.addressed(tile.layer)), 0, 0)

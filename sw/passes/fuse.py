@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.layer import Layer, Places, Plan, VectorLayer
+from kaniwa.passes.legalize import BROADCAST
 from kaniwa.passes.scale import scaled
 from kaniwa.staged import StagedLayer
 
@@ -24,13 +25,15 @@ def fuse(plan: Plan) -> Plan:
 
     Of two possible producers the one with more work is taken, so that the other, the skip branch,
     is complete early. A product of activations writes its images side by side, where that is all
-    that a transposition behind it does. A MUL by constants that no producer does becomes one.
+    that a transposition behind it does. A MUL by constants that no producer does becomes one. What
+    is looked up before it is repeated is looked up behind: into the tables of an ADD or MUL.
     """
     if plan.options.materialize:
         return plan
     layers = _side_by_side(plan)
     readers = Counter(i for layer in layers for i in layer.reads)
     readers.update(plan.kept)
+    _look_up_repeated(layers, readers)
     position = 0
     while position < len(layers):
         guest = layers[position]
@@ -72,6 +75,31 @@ def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
             stages=(*host.stages[:-1], replace(last, layer=moved)))
         layers.remove(host)
     return layers
+
+
+def _look_up_repeated(layers: list[Layer | VectorLayer], readers: Counter[int]) -> None:
+    """Put the tables in front of a broadcast behind it, in ``layers``."""
+    producers = {layer.ofm: layer for layer in layers}
+    for layer in tuple(layers):
+        if not isinstance(layer, Layer) or layer.op != BROADCAST:
+            continue
+        behind = layer
+        while isinstance(guest := producers.get(behind.ifm), Layer) and (
+                guest.identity and guest.table is not None
+                and readers[guest.ofm] == 1 and guest.part == layer.part):
+            behind = _behind(behind, guest)
+            layers.remove(guest)
+        layers[layers.index(layer)] = behind
+
+
+def _behind(copy: Layer, guest: Layer) -> Layer:
+    """``copy`` of what ``guest`` looks up, with its table behind."""
+    assert guest.table is not None
+    table = guest.table if copy.table is None else _after(guest.table, copy.table)
+    name, *others = copy.op.split("+")
+    return replace(copy, ifm=guest.ifm, table=table, op="+".join([name, guest.op, *others]),
+                   source=copy.source[:1] + guest.source + copy.source[1:],
+                   positions=copy.positions[:1] + guest.positions + copy.positions[1:])
 
 
 def _host(layers: list[Layer | VectorLayer], guest: Layer,

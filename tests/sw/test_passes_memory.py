@@ -191,14 +191,6 @@ def test_equal_constants_are_stored_once() -> None:
     assert a["parameter_address"] == c["parameter_address"]
 
 
-def test_table_banks_alternate() -> None:
-    b = GraphBuilder()
-    x, z = b.tensor((1, 8, 8, 8)), b.tensor((1, 8, 8, 8))
-    y = b.add(b.add(b.add(x, z), x), x)
-    program = compile(b.graph((x, z), (y,)), "base")
-    assert [i["table_bank"] for i in program.instructions[:-1]] == [0, 1, 0]
-
-
 def test_groups_of_an_add_load_its_tables_once() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 8, 8, 256))
