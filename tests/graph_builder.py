@@ -47,6 +47,12 @@ class GraphBuilder:
         assert q is not None
         return q.scale, q.zero_point
 
+    def requantized(self, tensor_id: int, scale: float, zero_point: int) -> int:
+        """The same tensor, which now has this scale and zero point."""
+        self.tensors[tensor_id] = replace(self.tensors[tensor_id],
+                                          quantization=Quantization((scale,), (zero_point,)))
+        return tensor_id
+
     def weights(self, shape: tuple[int, ...], scale: float = 0.01) -> int:
         """Random int8 weights with one scale."""
         return self.tensor(shape, scale, 0, self.rng.integers(-127, 128, shape, np.int8))

@@ -1,23 +1,25 @@
 """Tables that layers share: the common one of sums, and what stays in the banks."""
 
+import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from graph_builder import GraphBuilder
+from random_sums import kept_tables, random_sums, tables_brought
 
 from kaniwa import golden
 from kaniwa.compiler import compile, parse_outside, plan_model
 from kaniwa.config import PRESETS
 from kaniwa.diff import diff
-from kaniwa.graph import Graph, Quantization
-from kaniwa.isa import Format
+from kaniwa.errors import CompileError
+from kaniwa.graph import Graph
 from kaniwa.layer import Layer, Options
 from kaniwa.passes.operand_tables import OPERAND
 from kaniwa.passes.table_banks import TableUse, table_uses
 from kaniwa.rescale import affine
-from kaniwa.sim.random_graphs import random_input
-from kaniwa.weights import decode_stream
+from kaniwa.sim.random_graphs import random_compact_config, random_config, random_input
 
 FIRST, SECOND = (a.astype(np.int8).reshape(1, 256, 256, 1) for a in
                  np.meshgrid(np.arange(-128, 128), np.arange(-128, 128), indexing="ij"))
@@ -71,8 +73,7 @@ def chain(kinds: str) -> Graph:
     x = last = b.tensor((1, 6, 6, 8), 0.5, 3)
     for number, letter in enumerate(kinds):
         kind = {"a": "ADD", "s": "SUB", "m": "MUL"}[letter]
-        made = b.conv(last, 8)
-        b.tensors[made] = replace(b.tensors[made], quantization=Quantization((2.0 + number,), (3,)))
+        made = b.requantized(b.conv(last, 8), 2.0 + number, 3)
         last = b.elementwise(kind, made, x, scale=20.0 + number, zero_point=number)
     return b.graph((x,), (last,))
 
@@ -86,13 +87,7 @@ def chain(kinds: str) -> Graph:
 def test_a_table_that_is_there_is_not_loaded(target: str, kinds: str, loads: list[str]) -> None:
     graph = chain(kinds)
     program = compile(graph, target)
-    brought, images = [], dict(program.images)
-    for values in program.instructions:
-        stream = images.get(values["parameter_address"], b"")[:values["parameter_bytes"]]
-        blocks = decode_stream(stream, program.config)
-        brought.append("".join(str(block.arg & 1) for block in blocks
-                               if block.format == Format.TABLE))
-    assert [numbers for numbers in brought if numbers] == loads
+    assert [numbers for numbers in tables_brought(program) if numbers] == loads
     assert diff(program, ["golden", "emulator"], random_input(graph, 1))[
         "first_difference"] is None
 
@@ -139,3 +134,24 @@ def test_random_uses_have_their_tables() -> None:
                 assert [held[made.bank, n] for n in range(len(letters))] == list(letters)
                 kept += len(letters) - len(made.loads)
         assert kept > 200
+
+
+def test_random_networks_are_exact() -> None:
+    """On random configs; tables stay, and functions go behind broadcasts, on every kind of core."""
+    found: Counter[str] = Counter()
+    for seed in range(100):
+        rng, graph = random.Random(seed), random_sums(seed)
+        config = (random_compact_config if seed % 3 == 0 else random_config)(rng)
+        try:
+            program = compile(graph, replace(config, memory_bytes=1 << 17))
+        except CompileError:      # a bound of the config
+            continue
+        difference = diff(program, ["golden", "emulator"], random_input(graph, seed))
+        assert difference["first_difference"] is None, seed
+        kind = "compact" if config.compact else "large"
+        for layer in program.layers:
+            found[kind] += 1
+            found["behind"] += layer.op.startswith("BROADCAST+") and layer.op.count("+") > 1
+            found["fused"] += "+" in layer.op
+        found[f"{kind} stays"] += kept_tables(program)
+    assert min(found.values()) > 10 and len(found) == 6, found
