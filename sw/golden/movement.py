@@ -23,6 +23,11 @@ def _transpose(call: Call) -> np.ndarray:
     return call.value(0).transpose(call.attribute("permutation"))
 
 
+@kernel("REVERSE_V2")
+def _reverse(call: Call) -> np.ndarray:
+    return np.flip(call.value(0), call.attribute("axes"))
+
+
 @kernel("TILE")
 def _tile(call: Call) -> np.ndarray:
     return np.tile(call.value(0), call.attribute("multiples"))

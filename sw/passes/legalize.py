@@ -227,7 +227,8 @@ class _Rewriter:
         parts = moves(self.graph, op)
         assert parts is not None
         for result, made in zip(op.outputs, parts, strict=True):
-            self.emit(op, "COPY", op.inputs[:len(made)], {
+            sources = op.inputs if op.kind in JOINS else op.inputs[:1] * len(made)
+            self.emit(op, "COPY", sources, {
                 **op.attributes, "taps": 0, "moves": tuple(made)}, result)
 
     def _renamed(self, op: Op, made: int, y: Tensor) -> None:

@@ -25,7 +25,7 @@ from kaniwa.golden.lstm import (
 )
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
-from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
+from kaniwa.passes.moves import CUTS, JOINS, REVERSED, VIEWS, moves
 from kaniwa.passes.vector import VECTOR_KINDS, WIDE
 
 __all__ = ["LIMITS", "RULES", "Limit", "activations", "another_rule", "averaged",
@@ -213,6 +213,12 @@ def short_cut(graph: Graph, op: Op) -> str | None:
         "steps")
 
 
+def short_reversal(graph: Graph, op: Op) -> str | None:
+    """It reverses up to 256 positions."""
+    return None if moves(graph, op) is not None else (
+        f"it reverses more than {REVERSED} positions")
+
+
 def function_of_one(graph: Graph, op: Op) -> str | None:
     """It is a function of one operand, others are one constant value, defined for all of int8."""
     return why_no_table(graph, op)
@@ -335,6 +341,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(JOINS, (integers_moved, some_elements, same_steps)),
     **dict.fromkeys(CUTS, (integers_moved, some_elements)),
     **dict.fromkeys(("SLICE", "STRIDED_SLICE"), (integers_moved, some_elements, short_cut)),
+    "REVERSE_V2": (integers_moved, some_elements, short_reversal),
     **dict.fromkeys(VIEWS, (integers_moved, some_elements)),
 }
 

@@ -11,12 +11,15 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["CUTS", "JOINS", "VIEWS", "Move", "moves"]
+__all__ = ["CUTS", "JOINS", "REVERSED", "VIEWS", "Move", "moves"]
 
-CUTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK")
+CUTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK", "REVERSE_V2")
 JOINS = ("CONCATENATION", "PACK")
 # What moves nothing: the result is the first operand's bytes.
 VIEWS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "READ_VARIABLE")
+
+
+REVERSED = 256      # positions, at most: each is an instruction
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Move:
 
 def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
     """For each result the moves that make it, of an operator of CUTS from its only operand, of
-    JOINS one from each; None for a slice that takes more than one of them."""
+    JOINS one from each; None for a slice or a reversal that takes too many of them."""
     y = _bytes(graph.tensors[op.outputs[0]])
     if op.kind in JOINS:
         axis = _axis(op)
@@ -48,6 +51,8 @@ def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
     if op.kind in ("SLICE", "STRIDED_SLICE"):
         cut = _slice(op, x)
         return None if cut is None else [[_joined(cut)]]
+    if op.kind == "REVERSE_V2":
+        return _reversed(op, x)
     axis = _axis(op)
     sizes = [1 if op.kind == "UNPACK" else graph.tensors[i].shape[axis] for i in op.outputs]
     return [[_joined(_along(x, axis, end - size, end))]
@@ -69,6 +74,19 @@ def _along(shape: tuple[int, ...], axis: int, begin: int, end: int) -> Move:
     inner = prod(shape[axis + 1:])
     rows, run, pitch = prod(shape[:axis]), (end - begin) * inner, shape[axis] * inner
     return Move(1, rows, run, (begin * inner, rows * pitch, pitch), (0, rows * run, run))
+
+
+def _reversed(op: Op, shape: tuple[int, ...]) -> list[list[Move]] | None:
+    """Each position of the axes, which are neighbors, from where it was."""
+    axes: Any = op.attributes["axes"]
+    first, last = min(axes), max(axes) + 1
+    count = prod(shape[first:last])
+    if count > REVERSED:
+        return None
+    one = (*shape[:first], count, *shape[last:])
+    cuts = [_along(one, first, i, i + 1) for i in range(count)]
+    return [[_joined(replace(cut, to=other.source))
+             for cut, other in zip(cuts, cuts[::-1], strict=True)]]
 
 
 def _slice(op: Op, shape: tuple[int, ...]) -> Move | None:

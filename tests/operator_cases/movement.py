@@ -91,6 +91,17 @@ def transpose(cases: Cases, rng: Rng, kind: str) -> None:
     cases.op(kind, [x, cases.numbers(permutation)], [y])
 
 
+@draws("REVERSE_V2")
+def reverse(cases: Cases, rng: Rng, kind: str) -> None:
+    """One axis or neighbors, in any order, also counted from behind."""
+    shape = shape_of_rank(rng, 1, 5)
+    x, dtype, q = drawn(cases, rng, kind, shape)
+    first = int(rng.integers(0, len(shape)))
+    axes = rng.permutation(range(first, int(rng.integers(first, len(shape))) + 1))
+    asked = [int(i) - (len(shape) if rng.random() < 0.3 else 0) for i in axes]
+    cases.op(kind, [x, cases.numbers(asked)], [cases.result(shape, dtype, **q)])
+
+
 @draws("TILE")
 def tile(cases: Cases, rng: Rng, kind: str) -> None:
     """One to three copies along each axis."""

@@ -14,7 +14,7 @@ from kaniwa.compiler import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.golden.lstm import BIAS, INPUT_WEIGHTS, PEEPHOLES, PROJECTION, RECURRENT_WEIGHTS
-from kaniwa.graph import Graph, Op, Quantization, State, Tensor
+from kaniwa.graph import Graph, Op, Quantization, State, Tensor, check
 from kaniwa.importers import load_model
 from kaniwa.inputs import load_inputs, recorded_inputs
 from kaniwa.isa import Opcode
@@ -90,6 +90,50 @@ def test_an_lstm_equals_golden_and_carries_its_state(
     session.reset()
     first = golden.run(graph, [x])[graph.outputs[0]]
     np.testing.assert_array_equal(session.run({"x": x})["y"], first)
+
+
+def both_ways(rng: np.random.Generator, steps: int, depth: int, count: int) -> Graph:
+    """Two LSTMs, of which the second one has the steps in reverse: Keras' Bidirectional."""
+    first, second = (lstm_graph(rng, steps, depth, count, time_major=False) for _ in range(2))
+    tensors, states = list(first.tensors), list(first.state)
+    base, q = len(tensors), tensors[first.inputs[0]].quantization
+    tensors += [replace(t, id=t.id + base, name=f"{t.name}-backwards", quantization=(
+        q if t.id == second.inputs[0] else tensors[first.outputs[0]].quantization
+        if t.name in ("y", "h", "h2") else t.quantization)) for t in second.tensors]
+    states += [replace(s, tensor=s.tensor + base, following=s.following + base)
+               for s in second.state]
+
+    def like(i: int, **changes: Any) -> int:
+        tensors.append(replace(tensors[i], id=len(tensors), name=f"t{len(tensors)}", **changes))
+        return len(tensors) - 1
+
+    (x,), (y,), again = first.inputs, first.outputs, second.outputs[0] + base
+    turned, joined = like(again), like(y, shape=(1, steps, 2 * count))
+    cell = replace(second.ops[0], inputs=tuple(i if i == -1 else i + base
+                                               for i in second.ops[0].inputs),
+                   outputs=tuple(i + base for i in second.ops[0].outputs),
+                   attributes={**second.ops[0].attributes,
+                               "hidden": first.ops[0].attributes["hidden"]})
+    ops = (first.ops[0], Op("REVERSE_V2", "", (x,), (second.inputs[0] + base,), {"axes": (1,)},
+                            "exact", 1), cell,
+           Op("REVERSE_V2", "", (again,), (turned,), {"axes": (1,)}, "exact", 3),
+           Op("CONCATENATION", "", (y, turned), (joined,), {"axis": 2}, "exact", 4))
+    return check(replace(first, tensors=tuple(tensors), ops=ops, outputs=(joined,),
+                         state=tuple(states)))
+
+
+@pytest.mark.parametrize("config", [BASE, TWO_LANES])
+def test_an_lstm_in_both_directions(config: AcceleratorConfig) -> None:
+    rng = np.random.default_rng(5)
+    graph = both_ways(rng, 9, 12, 16)
+    session = Session(compile(graph, config, require_accelerator=True),
+                      devices.open("emulator", config))
+    state = dict[int, np.ndarray]()
+    for _ in range(3):
+        x = rng.integers(-128, 128, (1, 9, 12)).astype(np.int8)
+        expected = golden.run(graph, [x], state=state)[graph.outputs[0]]
+        (got,) = session.run({"x": x}).values()
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_every_tensor_of_a_materialized_lstm_is_there() -> None:

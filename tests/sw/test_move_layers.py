@@ -36,6 +36,12 @@ CASES = {
     "cut nothing": cut((3, 5), (0, 0), (3, 5)),
     "cut with a step of no account": cut((4, 6), (3, 0), (2, 6), (-1, 1)),
     "cut what is uint8": cut((4, 6), (1, 2), (3, 6), dtype="uint8"),
+    "reverse steps": moved("REVERSE_V2", [(1, 28, 20)], [(1, 28, 20)], axes=(1,)),
+    "reverse channels": moved("REVERSE_V2", [(3, 17)], [(3, 17)], axes=(1,)),
+    "reverse two axes": moved("REVERSE_V2", [(2, 3, 4, 5)], [(2, 3, 4, 5)], axes=(1, 2)),
+    "reverse one element": moved("REVERSE_V2", [(5, 1, 4)], [(5, 1, 4)], axes=(1,)),
+    "reverse all of uint8": moved("REVERSE_V2", [(2, 3, 4)], [(2, 3, 4)], "uint8", axes=(0, 1, 2)),
+    "reverse what is int16": moved("REVERSE_V2", [(2, 9, 3)], [(2, 9, 3)], "int16", axes=(1,)),
     "split what is int16": moved("SPLIT_V", [(3, 37)], [(3, 20), (3, 1), (3, 16)], "int16", axis=1),
     "unpack what is int16": moved("UNPACK", [(3, 4, 9)], [(3, 9)] * 4, "int16", axis=1),
     "join what is int16": moved("CONCATENATION", [(1, 4, 4, 16), (1, 4, 4, 5)], [(1, 4, 4, 21)],
@@ -70,6 +76,7 @@ def joined_with_other_steps() -> Graph:
 @pytest.mark.parametrize(("graph", "reason"), [
     (cut((8, 9), (0, 0), (8, 9), (2, 1)), "leaves elements out between those it takes"),
     (cut((4, 5, 6), (0, 0, 1), (3, 4, 6)), "it cuts more than two axes"),
+    (moved("REVERSE_V2", [(257, 4)], [(257, 4)], axes=(0,)), "reverses more than 256 positions"),
     (joined_with_other_steps(), "'x0' has another scale or zero point than 'y2'"),
     (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int32", axis=1), "is int32")])
 def test_other_moves_go_to_the_host(graph: Graph, reason: str) -> None:

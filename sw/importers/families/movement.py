@@ -72,6 +72,16 @@ def _permutation(options: Any, op: Operands) -> dict[str, object]:
     return {"permutation": permutation}
 
 
+def _reversed(options: Any, op: Operands) -> dict[str, object]:
+    axes = tuple(sorted(axis_in(i, len(op.x.shape)) for i in op.numbers(1)))
+    if not axes or len(set(axes)) < len(axes):
+        raise OptionError(f"reverses axes {list(axes)}, must be one or more, each once")
+    if axes[-1] - axes[0] >= len(axes):
+        raise OptionError(f"reverses axes {list(axes)}, which are not neighbors; LiteRT takes only "
+                          "those that are")
+    return {"axes": axes}
+
+
 def _multiples(options: Any, op: Operands) -> dict[str, object]:
     multiples = op.numbers(1)
     if len(multiples) != len(op.x.shape) or min(multiples, default=1) < 1:
@@ -206,6 +216,8 @@ OPERATORS = (
     _row("TRANSPOSE", "", _permutation, lambda op: tuple(
         op.x.shape[i] for i in op.several("permutation")),
         required=False, constants={1: "permutation"}, inputs=(2, 2)),
+    _row("REVERSE_V2", "", _reversed, lambda op: op.x.shape, required=False,
+         constants={1: "axes"}, inputs=(2, 2)),
     _row("TILE", "", _multiples, _tiled, required=False, constants={1: "number of copies"},
          inputs=(2, 2)),
     _row("BROADCAST_TO", "", _broadcast, _asked, required=False, constants={1: "new shape"},
