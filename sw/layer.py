@@ -15,9 +15,9 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Mode
 from kaniwa.rescale import Int64, Rescale
 
-__all__ = ["Code", "Geometry", "Map", "Places", "Sum", "Layer", "VectorLayer", "RecurrentLayer",
+__all__ = ["Code", "Geometry", "Map", "Places", "Sum", "Layer", "VectorLayer",
            "Tile", "Outside", "Options", "Slice", "Constants", "Memory", "HostPart", "DevicePart",
-           "Plan", "describe", "quantization", "pair", "paddings", "room_of", "scratch_of",
+           "Plan", "describe", "quantization", "pair", "paddings", "room_of",
            "source_of", "stored_bytes"]
 
 Pair = tuple[int, int]
@@ -146,8 +146,7 @@ class VectorLayer:
     """A VECTOR instruction: a program of the vector unit. ``reads`` and ``ofm`` are stored tensors.
 
     ``code`` gives the program for their addresses and the one of ``table``, the words that it looks
-    up; its length does not depend on them. With ``scratch``, bytes of memory that it needs beside,
-    their address comes last in ``reads``. The rest is as in ``Layer``.
+    up; its length does not depend on them. The rest is as in ``Layer``.
     """
 
     name: str
@@ -161,39 +160,16 @@ class VectorLayer:
     part: int = 0
     positions: tuple[int, ...] = ()
     removed: Mapping[str, Any] | None = None
-    scratch: int = 0
 
     @property
     def makes(self) -> tuple[int, ...]:
         """The tensors that it writes."""
         return (self.ofm,)
 
-    def addressed(self, number: int) -> tuple[int, ...]:
-        """What ``code`` takes the addresses of as ``reads``, of the layer ``number``."""
-        scratch = (scratch_of(number),) if self.scratch else ()
-        return (*self.reads, *self.makes[1:], *scratch)
-
-
-@dataclass(frozen=True, eq=False)
-class RecurrentLayer(VectorLayer):
-    """A recurrent cell: for each of ``steps`` the array's ``product``, then a VECTOR.
-
-    ``product`` takes the hidden state to ``scratch``: in the first step that of ``reads``, its
-    second tensor, then the one that the steps write, the first of ``states``. Addresses of
-    ``states`` come behind those of ``reads``, and before that of the scratch memory. The first
-    VECTOR runs the program from its beginning, later ones what it left in the store, from place
-    ``again`` on.
-    """
-
-    product: Layer = field(kw_only=True)
-    steps: int = field(kw_only=True)
-    states: tuple[int, ...] = field(kw_only=True)
-    again: int = field(kw_only=True)
-
     @property
-    def makes(self) -> tuple[int, ...]:
-        """The tensors that it writes."""
-        return (self.ofm, *self.states)
+    def addressed(self) -> tuple[int, ...]:
+        """What ``code`` takes the addresses of as ``reads``."""
+        return (*self.reads, *self.makes[1:])
 
 
 def stored_bytes(tensor: Tensor) -> int:
@@ -209,17 +185,11 @@ def room_of(tensor: Tensor, config: AcceleratorConfig) -> int:
     return -(-stored_bytes(tensor) // group) * group
 
 
-def scratch_of(number: int) -> int:
-    """The number by which ``Memory.tensors`` has the scratch memory of the layer ``number``."""
-    return -1 - number
-
-
 @dataclass(frozen=True)
 class Tile:
     """One instruction: a part of a layer's output, ranges are [first, past the last), or
     (``vector``) a program of the vector unit, whose ranges mean nothing. A ``VectorLayer`` has one
-    such tile, a ``RecurrentLayer``, for each ``step``, the tiles of its product and one such, a
-    ``StagedLayer`` the tiles of its stages, whose number is ``step``.
+    such tile, a ``StagedLayer`` the tiles of its stages, whose number is ``step``.
 
     ``visits``: how many int8 addends its weights need, see ``kaniwa.passes.visits``.
     """
@@ -287,8 +257,8 @@ class Constants:
 class Memory:
     """Where everything is in device memory (byte addresses, bit 31 = outside).
 
-    ``tensors`` maps stored tensors (and ``scratch_of``), ``blobs`` has the address of each
-    constant. The sizes are the ends of what is used on chip and outside.
+    ``tensors`` maps stored tensors, ``blobs`` has the address of each constant. The sizes are the
+    ends of what is used on chip and outside.
     """
 
     program_address: int

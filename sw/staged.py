@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kaniwa.layer import Layer, Pair, Tile, VectorLayer
 
-__all__ = ["Stage", "StagedLayer", "Stream"]
+__all__ = ["RecurrentLayer", "Stage", "StagedLayer", "Stream"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,69 @@ class StagedLayer(VectorLayer):
 
     The streams are constant tensors, ``filled`` those with bytes that are written in each run;
     ``reads`` has all of them. ``between`` are tensors from one stage to the next, whose addresses
-    the program has behind those of ``reads``.
+    the program has behind those of ``reads``. With ``steps`` all stages come as often; the methods
+    take a number that counts those of all steps.
     """
 
     stages: tuple[Stage, ...] = field(kw_only=True)
     filled: tuple[int, ...] = field(kw_only=True)
     between: tuple[int, ...] = field(kw_only=True)
+    steps: int = 1
 
     @property
     def makes(self) -> tuple[int, ...]:
         """The tensors that it writes."""
         return (self.ofm, *self.between)
+
+    def stage(self, number: int) -> Stage:
+        """What is done then."""
+        return self.stages[number % len(self.stages)]
+
+    def has_program(self, number: int) -> bool:
+        """Whether a VECTOR has the operator's program."""
+        return self.stage(number).program
+
+    def made(self, number: int) -> tuple[int, ...]:
+        """The tensors that a stage writes, but for those that a program does."""
+        layer = self.stage(number).layer
+        return () if layer is None else layer.makes
+
+
+@dataclass(frozen=True, eq=False)
+class RecurrentLayer(StagedLayer):
+    """A recurrent cell, whose program begins anew ``again`` in each step.
+
+    The first VECTOR runs the program from its beginning to an END before ``again``, others go on
+    with what it left in the store: those that are to wait run that END. The first stage takes in
+    the hidden state, in the first step that of ``reads``, its second tensor, then the one that the
+    steps write, the first of ``states``. Addresses of ``states`` come behind those of ``reads``.
+    """
+
+    states: tuple[int, ...] = field(kw_only=True)
+    again: int = field(kw_only=True)
+
+    @property
+    def makes(self) -> tuple[int, ...]:
+        """The tensors that it writes."""
+        return (self.ofm, *self.states, *self.between)
+
+    def stage(self, number: int) -> Stage:
+        """What is done then, with the hidden state of that step."""
+        stage = super().stage(number)
+        if number < len(self.stages) or stage.layer is None or stage.layer.ifm != self.reads[1]:
+            return stage
+        return replace(stage, layer=replace(stage.layer, ifm=self.states[0]))
+
+    def has_program(self, number: int) -> bool:
+        """All do."""
+        return True
+
+    def made(self, number: int) -> tuple[int, ...]:
+        """The tensors that a stage writes."""
+        return ((self.ofm, *self.states) if self.stage(number).program else super().made(number))
+
+    def place(self, number: int) -> int:
+        """Where a VECTOR begins in the program that is there, 0 for the one that loads it."""
+        if self.stage(number).program:
+            return self.again
+        return self.again - 1 if number >= len(self.stages) else 0

@@ -11,10 +11,8 @@ from kaniwa.layer import (
     Constants,
     Memory,
     Plan,
-    RecurrentLayer,
     VectorLayer,
     room_of,
-    scratch_of,
     stored_bytes,
 )
 from kaniwa.passes.legalize import BROADCAST
@@ -22,6 +20,7 @@ from kaniwa.passes.partition import MOVERS
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import VECTOR_KINDS
+from kaniwa.staged import RecurrentLayer
 
 __all__ = ["allocate", "Buffer", "pack"]
 
@@ -116,12 +115,9 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
     groups: dict[int, list[int]] = {}
     for i in first:
         groups.setdefault(owner[i], []).append(i)
-    scratch = [Buffer((scratch_of(number),), _round(layer.scratch, align), time, time)
-               for number, (time, layer) in enumerate(zip(times, plan.layers, strict=True))
-               if isinstance(layer, VectorLayer) and layer.scratch]
-    return scratch + [Buffer(tuple(ids), _round(room_of(tensors[ids[0]], plan.config), align),
-                             min(first[i] for i in ids), max(last[i] for i in ids))
-                      for ids in groups.values()]
+    return [Buffer(tuple(ids), _round(room_of(tensors[ids[0]], plan.config), align),
+                   min(first[i] for i in ids), max(last[i] for i in ids))
+            for ids in groups.values()]
 
 
 def _sharing(plan: Plan, first: Mapping[int, int], last: Mapping[int, int],

@@ -13,7 +13,6 @@ from kaniwa.layer import (
     Constants,
     Layer,
     Plan,
-    RecurrentLayer,
     Slice,
     Tile,
     VectorLayer,
@@ -23,7 +22,7 @@ from kaniwa.passes.fields import block_width, column_window, tile_channels, tile
 from kaniwa.passes.table_banks import Tables, TableUse, table_uses
 from kaniwa.passes.vector import vector_code
 from kaniwa.passes.visits import visited_words
-from kaniwa.staged import Stage, StagedLayer
+from kaniwa.staged import RecurrentLayer, Stage, StagedLayer
 from kaniwa.weights import (
     column_words,
     dense_words,
@@ -125,10 +124,8 @@ def _table_uses(plan: Plan) -> list[TableUse]:
 def _of_array(plan: Plan, tile: Tile) -> tuple[Layer, Stage]:
     """What a tile without a vector program computes, and its stage, which is empty in most."""
     layer, stage = plan.layers[tile.layer], Stage()
-    if isinstance(layer, RecurrentLayer):
-        return layer.product, stage
     if isinstance(layer, StagedLayer):
-        stage = layer.stages[tile.step]
+        stage = layer.stage(tile.step)
         assert stage.layer is not None
         return stage.layer, stage
     assert isinstance(layer, Layer)
@@ -139,11 +136,11 @@ def _vector(plan: Plan, tile: Tile, pool: _Pool) -> tuple[Slice, Slice]:
     """Room for the program, which is written when addresses are known, and its table."""
     layer, config = plan.layers[tile.layer], plan.config
     assert isinstance(layer, VectorLayer)
-    if isinstance(layer, RecurrentLayer) and tile.step:
+    if isinstance(layer, RecurrentLayer) and layer.place(tile.step):
         return Slice(None, 0, 0), Slice(None, 0, 0)
-    code = vector_code(layer, tile, config, (0,) * len(layer.addressed(tile.layer)), 0, 0)
+    code = vector_code(layer, tile, config, (0,) * len(layer.addressed), 0, 0)
     table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
-    own = not isinstance(layer, StagedLayer) or layer.stages[tile.step].program
+    own = not isinstance(layer, StagedLayer) or layer.has_program(tile.step)
     return Slice(pool.add_own(bytes(len(code))) if own else pool.add(code), 0, len(code)), table
 
 

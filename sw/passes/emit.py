@@ -15,10 +15,8 @@ from kaniwa.layer import (
     Layer,
     Memory,
     Plan,
-    RecurrentLayer,
     Tile,
     VectorLayer,
-    scratch_of,
     stored_bytes,
 )
 from kaniwa.passes.fields import tile_fields, visited
@@ -26,7 +24,7 @@ from kaniwa.passes.rounding import rounding_of
 from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import vector_code
 from kaniwa.program import LayerInfo, Program, Step, TensorInfo
-from kaniwa.staged import StagedLayer
+from kaniwa.staged import RecurrentLayer, StagedLayer
 
 __all__ = ["emit"]
 
@@ -58,11 +56,10 @@ def emit(plan: Plan) -> Program:
 
 def _rounding_layer(layer: Layer | VectorLayer) -> Layer | None:
     """What makes the result by a rescaling: the layer, or the last stage of a product."""
-    if isinstance(layer, StagedLayer) and layer.macs:
-        last = layer.stages[-1].layer
-        assert last is not None
-        return replace(last, op=layer.op, positions=layer.positions)
-    return layer if isinstance(layer, Layer) else None
+    if not isinstance(layer, StagedLayer):
+        return layer if isinstance(layer, Layer) else None
+    last = layer.stages[-1].layer
+    return replace(last, op=layer.op, positions=layer.positions) if last and layer.macs else None
 
 
 class _Stream:
@@ -106,10 +103,7 @@ class _Stream:
 
 def _made(layer: Layer | VectorLayer, tile: Tile) -> tuple[int, ...]:
     """What a tile of a layer writes."""
-    if isinstance(layer, StagedLayer):
-        stage = layer.stages[tile.step].layer
-        return () if stage is None else stage.makes
-    return layer.makes
+    return layer.made(tile.step) if isinstance(layer, StagedLayer) else layer.makes
 
 
 def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
@@ -121,7 +115,7 @@ def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
             assert isinstance(layer, VectorLayer)
             blobs[room.blob] = vector_code(
                 layer, tile, plan.config,
-                tuple(memory.tensors[i] for i in layer.addressed(tile.layer)),
+                tuple(memory.tensors[i] for i in layer.addressed),
                 memory.tensors[layer.ofm],
                 0 if table.blob is None else memory.blobs[table.blob])
     return blobs
@@ -215,13 +209,13 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
     parameters, weights = plan.constants.parameters[index], plan.constants.weights[index]
     if tile.vector:
         address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
-        again = layer.again if isinstance(layer, RecurrentLayer) and tile.step else 0
-        return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer), "block_words": again,
+        place = layer.place(tile.step) if isinstance(layer, RecurrentLayer) else 0
+        return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer), "block_words": place,
                 "parameter_address": address, "parameter_bytes": parameters.length}
-    if isinstance(layer, RecurrentLayer):
-        layer, written = _product(layer, tile, written)
-    elif isinstance(layer, StagedLayer):
-        stage = layer.stages[tile.step].layer
+    if isinstance(layer, StagedLayer):
+        if tile.step >= len(layer.stages):      # of a later step: behind a VECTOR all is there
+            written = {}
+        stage = layer.stage(tile.step).layer
         assert stage is not None
         layer = stage
     assert isinstance(layer, Layer)
@@ -269,15 +263,6 @@ def _operand_places(layer: Layer, values: dict[str, int], operand: int) -> dict[
         offset, row, pixel = offset % layer.geometry.ofm[2], 0, 0
     return {"operand_address": operand + offset, "operand_row_pitch": row,
             "operand_pixel_pitch": pixel}
-
-
-def _product(layer: RecurrentLayer, tile: Tile,
-             written: dict[int, list[int]]) -> tuple[Layer, dict[int, list[int]]]:
-    """The product of a step, and what it has to wait for: behind a VECTOR all is there."""
-    scratch = scratch_of(tile.layer)
-    if tile.step:
-        return replace(layer.product, ifm=layer.states[0], ofm=scratch), {}
-    return replace(layer.product, ifm=layer.reads[1], ofm=scratch), written
 
 
 def _wait(tensor: int, written: dict[int, list[int]]) -> int:
@@ -330,11 +315,6 @@ def _overwritten(plan: Plan, memory: Memory, root: int, stream: _Stream) -> int 
     end = start + stored_bytes(tensors[root])
     writers = {i: indexes[0] for i, indexes in stream.written.items()} | stream.taken
     sizes = {i: stored_bytes(tensors[i]) for i in writers}
-    for tile, index in zip(plan.tiles, stream.tiles, strict=True):
-        layer, scratch = plan.layers[tile.layer], scratch_of(tile.layer)
-        if isinstance(layer, VectorLayer) and layer.scratch:
-            writers.setdefault(scratch, index)
-            sizes[scratch] = layer.scratch
     later = [index for other, index in writers.items()
              if other != root and index > ready and memory.tensors[other] < end
              and memory.tensors[other] + sizes[other] > start]

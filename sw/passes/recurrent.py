@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,14 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.golden.lstm import BIAS, CELL_STATE, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
-from kaniwa.graph import Graph, Op
+from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.isa import Mode
-from kaniwa.layer import Geometry, Layer, RecurrentLayer, quantization, source_of
+from kaniwa.layer import Geometry, Layer, quantization, source_of
 from kaniwa.passes.accumulators import accumulator_range
+from kaniwa.passes.streams import Stages, Words
 from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
-from kaniwa.rescale import quantize_multiplier
+from kaniwa.rescale import Int64, quantize_multiplier
+from kaniwa.staged import RecurrentLayer
 from kaniwa.vector.kernels import Rescaling, Scaling
 from kaniwa.vector.kernels_recurrent import (
     GATES,
@@ -30,6 +33,7 @@ from kaniwa.vector.kernels_recurrent import (
 
 __all__ = ["lstm_layer", "steps_of", "sums_layer"]
 
+LARGEST = 127
 GATE_ORDER = (0, 1, 3, 2)      # of the operator's input, forget, cell, output, in the unit's order
 
 
@@ -45,57 +49,95 @@ def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     ``cell`` is the operator in ``model``, ``op`` what ``legalize`` made of it. Raises CompileError
     for sums that may leave int32.
     """
-    return _product(model, cell, op, config, where, stored.inputs[0], op.outputs[0],
-                    steps_of(model, cell), INPUT_WEIGHTS, BIAS, 0)
+    weights, bias, zero_point = _weights(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
+    depth, rows = weights.shape[1], steps_of(model, cell)
+    of_bytes = np.repeat(weights, SUM_BYTES, axis=0)
+    biases, rescale = sum_bytes(bias)
+    accumulator_range(of_bytes, biases, where)
+    channels = len(of_bytes)
+    return Layer(op.name, cell.kind, Mode.DENSE, stored.inputs[0], op.outputs[0],
+                 Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
+                 of_bytes.astype(np.int8).reshape(channels, 1, 1, depth), biases, zero_point,
+                 rescale, rows * GATES * _count(model, cell) * depth, source_of(op))
 
 
-def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
-               where: str) -> RecurrentLayer:
-    """The steps, as in ``sums_layer``. Raises CompileError where the unit cannot hold the cell."""
-    sums, hidden, state = stored.inputs
+def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig, where: str,
+               first_id: int) -> tuple[RecurrentLayer, list[Tensor]]:
+    """The steps, as in ``sums_layer``, and tensors of its own, with ids from ``first_id`` on.
+
+    In a step the weights are activations, a pixel for each sum, and the hidden state is the weights
+    of the four channels that make its bytes. What the sum has besides, as a sum of products, is
+    more columns of the weights, by constants behind the hidden state. Raises CompileError where the
+    unit cannot hold the cell.
+    """
     shared = _cell(model, cell)
     problem = why_no_lstm(config, shared)
     if problem is not None:
         raise CompileError(f"{where}: {problem}")
-    product = _product(model, cell, op, config, where, hidden, op.outputs[0], 1,
-                       RECURRENT_WEIGHTS, None, HIDDEN_STATE)
-    pitch = gate_pitch(config, shared.count)
-    size, steps = SUM_BYTES * GATES * pitch, steps_of(model, cell)
+    pitch, count = gate_pitch(config, shared.count), shared.count
+    weights, bias, _ = _weights(model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)
+    accumulator_range(weights, bias, where)
+    constants, columns = _factors(bias)
+    depth = count + len(constants)
+    stages = Stages(op, config, 1, where, first_id)
+    words = Words(config, 1, SUM_BYTES, depth, config.out_lanes)
+    matrix = stages.constant("recurrent", np.concatenate([weights, columns], 1).astype(np.int8))
+    stream = words.stream(stages.filled("hidden", words.template(constants)))
+    size = SUM_BYTES * GATES * pitch
+    sums = stages.between("sums", size + max(gates_bytes(config, count),
+                                             SUM_BYTES * config.requant_lanes))
+    stages.repeat(stored.inputs[1], stream.tensor, words, count)
+    stages.settle()
+    biases, rescale = sum_bytes(np.zeros(1, np.int64))
+    product = stages.layer(matrix, sums, (GATES, pitch, depth),
+                           (GATES, pitch, SUM_BYTES), rescale)
+    stages.add(replace(product, bias=biases), stream)
+    stages.run_program()
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int]:
-        first, _, before, after, last, scratch = reads
+        first, _, before, _, _, hidden, state, scratch = reads
         return lstm_program(config, shared, LstmPlaces(
-            first, scratch, table, scratch + size, before, last, after, ofm))
+            first, scratch, table, scratch + size, before, state, hidden, ofm))
 
-    return RecurrentLayer(
-        op.name, cell.kind, (sums, hidden, state), op.outputs[0],
-        lambda reads, ofm, table: program(reads, ofm, table)[0], lstm_table(config, shared),
-        product.source, macs=product.macs * steps,
-        scratch=size + gates_bytes(config, shared.count), product=product, steps=steps,
-        states=op.outputs[1:], again=program((0,) * 6, 0, 0)[1])
+    steps = steps_of(model, cell)
+    layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0],
+                          lstm_table(config, shared), steps * GATES * count * count)
+    return RecurrentLayer(**vars(layer) | {
+        "op": cell.kind, "steps": steps, "states": op.outputs[1:],
+        "again": program((0,) * 8, 0, 0)[1]}), stages.tensors
 
 
-def _product(model: Graph, cell: Op, op: Op, config: AcceleratorConfig, where: str, ifm: int,
-             ofm: int, rows: int, first: int, bias_at: int | None, source: int) -> Layer:
-    """``rows`` of the operand ``source`` times the weights from operand ``first`` on."""
+def _weights(model: Graph, cell: Op, config: AcceleratorConfig, first: int, operand: int,
+             bias_at: int | None = None) -> tuple[Int64, Int64, int]:
+    """The weights of all gates from operand ``first`` on, [gates * pitch, depth], what their sums
+    of products with ``operand`` have besides, and its zero point."""
     matrices = [_constant(model, cell, first + gate) for gate in GATE_ORDER]
-    count, depth = matrices[0].shape
-    pad = gate_pitch(config, count) - count
-    weights = np.concatenate([np.pad(matrix, ((0, pad), (0, 0))) for matrix in matrices])
-    zero_point = quantization(model.tensors[cell.inputs[source]]).zero_point
-    bias = -zero_point * weights.sum(axis=1, dtype=np.int64)
+    pad = gate_pitch(config, len(matrices[0])) - len(matrices[0])
+    weights = np.concatenate([np.pad(matrix, ((0, pad), (0, 0))) for matrix in matrices]).astype(
+        np.int64)
+    zero_point = quantization(model.tensors[cell.inputs[operand]]).zero_point
+    bias = -zero_point * weights.sum(axis=1)
     if bias_at is not None:
         bias += np.concatenate([np.pad(_constant(model, cell, bias_at + gate), (0, pad))
                                 for gate in GATE_ORDER])
-    of_bytes = np.repeat(weights, SUM_BYTES, axis=0)
-    biases, rescale = sum_bytes(bias)
-    accumulator_range(of_bytes.astype(np.int64), biases, where)
-    channels = len(of_bytes)
-    return Layer(op.name, cell.kind, Mode.DENSE, ifm, ofm,
-                 Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
-                 of_bytes.reshape(channels, 1, 1, depth), biases, zero_point, rescale,
-                 rows * GATES * count * depth,
-                 source_of(op))
+    return weights, bias, zero_point
+
+
+def _factors(values: Int64) -> tuple[list[int], Int64]:
+    """Constants, and for each of ``values`` int8 factors [values, constants], with which their
+    products add up to it."""
+    if not values.any():
+        return [], np.zeros((len(values), 0), np.int64)
+    rest = values - LARGEST * (large := np.rint(values / LARGEST).astype(np.int64))
+    columns = [rest]
+    while large.any():
+        columns.append(part := large.clip(-LARGEST, LARGEST))
+        large = large - part
+    return [1] + [LARGEST] * (len(columns) - 1), np.stack(columns, axis=1)
+
+
+def _count(model: Graph, cell: Op) -> int:
+    return len(_constant(model, cell, INPUT_WEIGHTS))
 
 
 def _constant(model: Graph, cell: Op, position: int) -> npt.NDArray[np.integer]:
@@ -123,6 +165,6 @@ def _cell(model: Graph, cell: Op) -> LstmCell:
     bound = min(int(np.float32(clip) / np.float32(2.0**power)), 32767) if clip > 0 else 0
     real = np.float32(2.0**-15 / float(np.float32(hidden[0])) * 2.0**-15)
     return LstmCell(
-        len(_constant(model, cell, INPUT_WEIGHTS)), scalings(INPUT_WEIGHTS, 0),
+        _count(model, cell), scalings(INPUT_WEIGHTS, 0),
         scalings(RECURRENT_WEIGHTS, HIDDEN_STATE), power,
         Rescaling(quantize_multiplier(float(real)), hidden[1]), bound)

@@ -7,7 +7,7 @@ such weights come out as columns: a transposition at the array's rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,12 +83,13 @@ class Words:
         return Places(self.config.read_bytes + start, self.image_bytes, self.block_bytes, width,
                       width, self.stream_bytes if self.split else self.config.tile_bytes)
 
-    def template(self) -> npt.NDArray[np.int8]:
-        """The streams with weights of 0."""
+    def template(self, last: Sequence[int] = ()) -> npt.NDArray[np.int8]:
+        """The streams with weights of 0, but for the ``last`` ones of each channel."""
         lanes, width = self.config.out_lanes, self.config.dot_width
         steps = 1 if self.split else self.steps
         words = np.zeros((1 + len(self.more), steps * width, lanes), np.int8)
         words[1:, :self.depth] = np.array(self.more, np.int8)[:, None, None]
+        words[0, self.depth - len(last):self.depth] = np.array(last, np.int8)[:, None]
         split = words.reshape(-1, width, lanes).transpose(0, 2, 1)
         block = encode_weights(split, self.config, ("raw",))
         return np.frombuffer(block * (self.image_bytes // len(block) * self.batch), np.int8)
@@ -160,6 +161,14 @@ class Stages:
             self.copy(self.layer(source, to, shape, shape, batch=batch), self.config.dot_width,
                       places=words.places(first),
                       source_at=(first * depth, words.channels * depth, columns * depth))
+
+    def repeat(self, source: int, to: int, words: Words, count: int) -> None:
+        """Copies the same [count] to all channels of a stream."""
+        for first, rows, columns in words.maps(0, words.channels):
+            shape = (rows, columns, count)
+            layer = self.layer(source, to, (rows, 1, count), shape)
+            self.copy(replace(layer, geometry=replace(layer.geometry, stride=(1, 0))),
+                      self.config.dot_width, places=words.places(first), source_at=(0, 0, 0))
 
     def columns(self, stream: int, words: Words, to: int,
                 places: Callable[[int, int], Iterator[tuple[int, int, int, Places]]]) -> None:

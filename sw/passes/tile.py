@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
-from kaniwa.layer import Layer, Pair, Plan, RecurrentLayer, Tile, VectorLayer, describe
+from kaniwa.layer import Layer, Pair, Plan, Tile, VectorLayer, describe
 from kaniwa.passes.estimate import estimate
 from kaniwa.passes.fields import block_words, parameter_words, tile_fields, visited
 from kaniwa.passes.refusal import Refused
@@ -54,25 +54,17 @@ def tile(plan: Plan) -> Plan:
 def _tiles(number: int, layer: Layer | VectorLayer, config: AcceleratorConfig,
            where: str) -> Iterator[Tile]:
     """The tiles of any kind of layer."""
-    if isinstance(layer, RecurrentLayer):
-        yield from _sequence(list(_tiles(number, layer.product, config, where)), layer.steps)
-    elif isinstance(layer, StagedLayer):
-        for step, stage in enumerate(layer.stages):
-            own = ([Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)]
-                   if stage.layer is None else _tiles(number, stage.layer, config, where))
+    if isinstance(layer, StagedLayer):
+        stages = [[Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)]
+                  if stage.layer is None else list(_tiles(number, stage.layer, config, where))
+                  for stage in layer.stages]
+        for step, own in enumerate(stages * layer.steps):
             yield from (replace(t, step=step) for t in own)
     elif isinstance(layer, VectorLayer):
         yield Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)
     else:
         for shape in _choose(number, layer, config, where):
             yield from _cut(number, layer, shape)
-
-
-def _sequence(product: list[Tile], steps: int) -> Iterator[Tile]:
-    """The tiles of a recurrent layer: those of its product, and one of the vector unit, in turn."""
-    for step in range(steps):
-        yield from (replace(t, step=step) for t in product)
-        yield replace(product[0], step=step, vector=True)
 
 
 def _choose(number: int, layer: Layer, config: AcceleratorConfig, where: str) -> list[_Shape]:

@@ -16,7 +16,7 @@ WIDE = "WIDE"      # what ``legalize`` makes of an operator of int16
 def vector_code(layer: VectorLayer, tile: Tile, config: AcceleratorConfig, reads: tuple[int, ...],
                 ofm: int, table: int) -> bytes:
     """The program of a tile for these addresses, in whole words of memory."""
-    if isinstance(layer, StagedLayer) and not layer.stages[tile.step].program:
+    if isinstance(layer, StagedLayer) and not layer.has_program(tile.step):
         code = Builder(config).finish()      # the same for all
     else:
         code = layer.code(reads, ofm, table)

@@ -134,6 +134,10 @@ class Builder:
         self._control(Control.NEXT, counter.number, begin)
         self.release(counter)
 
+    def pause(self) -> None:
+        """END; another run goes on behind it, at ``place``."""
+        self._control(Control.END)
+
     def finish(self) -> bytes:
         """The program, with END."""
         self._control(Control.END)

@@ -117,8 +117,8 @@ def lstm_table(config: AcceleratorConfig, cell: LstmCell) -> bytes:
 
 def lstm_program(config: AcceleratorConfig, cell: LstmCell,
                  places: LstmPlaces) -> tuple[bytes, int]:
-    """c = f * c + i * g and h = o * tanh(c): the program of the first step, and the place in it
-    from where another run does the next step.
+    """c = f * c + i * g and h = o * tanh(c): a program that loads what all steps want, and the
+    place in it from where a run does a step.
 
     The cell state and the addresses stay in registers from one run to the next. Raises ProgramError
     where ``why_no_lstm`` has a reason.
@@ -137,6 +137,7 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     k.release(before)
     hidden, to_cell, rows = (k.pointer(address) for address in (
         places.hidden, places.cell, places.rows))
+    k.pause()
     again = k.place
 
     gates.compute()
@@ -162,7 +163,7 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
 class _Together:
     """All gates in one register, so that their functions are one: each element has its numbers.
 
-    Here and in ``_OneByOne``: made by the first step only; ``compute`` is part of each step,
+    Here and in ``_OneByOne``: made before the first step; ``compute`` is part of each step,
     ``read`` gives a gate in Q0.15, in the register ``into`` or one of its own. ``value``,
     ``result`` and ``spare`` are overwritten.
     """
