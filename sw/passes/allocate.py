@@ -25,7 +25,7 @@ from kaniwa.staged import RecurrentLayer
 __all__ = ["allocate", "Buffer", "pack"]
 
 KIB = 1024
-# Kinds without multiplications by weights, and cells, whose weights take four times their memory.
+# Kinds without multiplications by weights, and cells, whose sums take more memory than weights.
 DISPENSABLE = (BROADCAST, "MEAN", *MOVERS, *VECTOR_KINDS, "UNIDIRECTIONAL_SEQUENCE_LSTM")
 
 

@@ -147,10 +147,11 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     k.shift_right(result, result, 30 + cell.power, "away")
     k.multiply(state, state, gates.read(FORGET, value), Shift.AWAY_15)
     k.add(state, state, result)
-    _saturate(k, state)
-    if cell.clip:
+    if cell.clip:      # within int16
         k.minimum(state, state, cell.clip)
         k.maximum(state, state, -cell.clip)
+    else:
+        _saturate(k, state)
     k.store(state, to_cell, Width.INT16)
     tanh_16(k, result, state, spare, gates.of_state)
     k.multiply(result, result, gates.read(OUTPUT, value))
