@@ -279,9 +279,10 @@ def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
     program, again = lstm_program(machine.config, cell, LstmPlaces(
         INPUT, recurrent, TABLE, gates, SECOND, after, OUTPUT, rows))
     unit = VectorEmulator(machine.config, machine.memory)
+    unit.run(program, 0)
     for step in range(steps):
         machine.put(recurrent, sums[1, step].astype(np.int32))
-        unit.run(program if step == 0 else (), again if step else 0)
+        unit.run((), again)
 
         total = [np.clip(multiply_by_quantized_multiplier(sums[0, step, gate, :count],
                                                           *scalings[0][gate]), -32768, 32767)
