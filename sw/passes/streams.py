@@ -163,12 +163,18 @@ class Stages:
                       source_at=(first * depth, words.channels * depth, columns * depth))
 
     def repeat(self, source: int, to: int, words: Words, count: int) -> None:
-        """Copies the same [count] to all channels of a stream."""
-        for first, rows, columns in words.maps(0, words.channels):
-            shape = (rows, columns, count)
-            layer = self.layer(source, to, (rows, 1, count), shape)
-            self.copy(replace(layer, geometry=replace(layer.geometry, stride=(1, 0))),
-                      self.config.dot_width, places=words.places(first), source_at=(0, 0, 0))
+        """Copies the same [count] to all channels of a stream: words as rows, then what is left."""
+        width, config = self.config.dot_width, self.config
+        lanes = min(words.lanes, words.channels)
+        for first, rows, run in ((0, count // width, width), (count // width, 1, count % width)):
+            if rows * run:
+                layer = self.layer(source, to, (rows, 1, run), (rows, lanes, run),
+                                   batch=words.blocks)
+                start = config.read_bytes + first * config.tile_bytes
+                self.copy(
+                    replace(layer, geometry=replace(layer.geometry, stride=(1, 0))), run,
+                    places=Places(start, words.block_bytes, config.tile_bytes, width, run, 0),
+                    source_at=(first * width, 0, width))
 
     def columns(self, stream: int, words: Words, to: int,
                 places: Callable[[int, int], Iterator[tuple[int, int, int, Places]]]) -> None:

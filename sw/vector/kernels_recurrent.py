@@ -142,20 +142,22 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
 
     gates.compute()
     k.length(cell.count)
-    new = gates.read(CELL, result)
-    k.multiply(result, new, gates.read(INPUT, value))
+    # A load waits until all results are written: those behind each other wait once.
+    new, admitted, forget, output = (gates.read(gate, into) for gate, into in (
+        (CELL, result), (INPUT, spare[0]), (FORGET, spare[1]), (OUTPUT, value)))
+    k.multiply(result, new, admitted)
     k.shift_right(result, result, 30 + cell.power, "away")
-    k.multiply(state, state, gates.read(FORGET, value), Shift.AWAY_15)
+    k.multiply(state, state, forget, Shift.AWAY_15)
     k.add(state, state, result)
     if cell.clip:      # within int16
         k.minimum(state, state, cell.clip)
         k.maximum(state, state, -cell.clip)
     else:
         _saturate(k, state)
-    k.store(state, to_cell, Width.INT16)
     tanh_16(k, result, state, spare, gates.of_state)
-    k.multiply(result, result, gates.read(OUTPUT, value))
+    k.multiply(result, result, output)
     cell.hidden.write(k, result)
+    k.store(state, to_cell, Width.INT16)
     k.store(result, hidden, Width.INT8)
     k.store(result, rows, Width.INT8, row_pitch(config, cell.count))
     return k.finish(), again
@@ -191,9 +193,9 @@ class _Together:
         k, value, result = self._k, self._value, self._result
         k.length(GATES * self._pitch)
         k.load(value, self._sums, Width.INT32, 4 * GATES * self._pitch)
+        k.load(result, self._recurrent, Width.INT32)
         _rescale(k, value, self._scales[0], self._cell.inputs)
         _saturate(k, value)
-        k.load(result, self._recurrent, Width.INT32)
         _rescale(k, result, self._scales[1], self._cell.recurrent)
         k.add(value, value, result)
         _saturate(k, value)
@@ -226,11 +228,11 @@ class _OneByOne:
         step = 4 * self._pitch
         k.length(self._cell.count)
         for gate, (function, numbers) in enumerate(self._functions):
+            last = gate == GATES - 1
             k.load(value, self._sums, Width.INT32, step)
+            k.load(result, self._recurrent, Width.INT32, -gate * step if last else step)
             rescale(k, value, value, *self._cell.inputs[gate])
             _saturate(k, value)
-            last = gate == GATES - 1
-            k.load(result, self._recurrent, Width.INT32, -gate * step if last else step)
             rescale(k, result, result, *self._cell.recurrent[gate])
             k.add(value, value, result)
             _saturate(k, value)
