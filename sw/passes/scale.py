@@ -15,9 +15,8 @@ __all__ = ["scaled"]
 def scaled(plan: Plan, layer: Layer) -> Layer:
     """The layer; an identity with a MUL by a pixel of constants as a convolution with these.
 
-    Weights beyond int8 are several, for as many rows of the input, which all are its only one: a
-    layer of more rows stays as it is then. Sums are the MUL's products, and the rescaling is the
-    one that was proved for all of them.
+    Weights beyond int8 are several, for as many taps, which all are the same pixel. Sums are the
+    MUL's products, and the rescaling is the one that was proved for all of them.
     """
     product, g = layer.add, layer.geometry
     if not layer.identity or product is None or not product.multiply or not product.repeated:
@@ -29,14 +28,9 @@ def scaled(plan: Plan, layer: Layer) -> Layer:
     pixel = constant.reshape(-1).astype(np.int64)
     factors = product.tables[1][pixel + 128].astype(np.int64)
     weights = np.array(addends(factors) or [np.zeros_like(factors)]).astype(np.int8)
-    if len(weights) > 1:
-        if g.ofm[0] > 1:
-            return layer
-        _, columns, channels = g.ifm
-        g = replace(g, ifm=(len(weights), columns, channels), kernel=(len(weights), 1))
-        layer = replace(layer, source_at=(0, columns * channels, 0))
+    g = replace(g, kernel=(1, len(weights)), dilation=(1, 0 if len(weights) > 1 else 1))
     rescale = replace(product.rescale,
                       multiplier=np.repeat(product.rescale.multiplier, len(factors)),
                       shift=np.repeat(product.rescale.shift, len(factors)))
-    return replace(layer, geometry=g, weights=weights[:, None], bias=values[128] * factors,
+    return replace(layer, geometry=g, weights=weights[None], bias=values[128] * factors,
                    rescale=rescale, add=None, identity=False)

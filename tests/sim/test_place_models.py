@@ -1,5 +1,5 @@
-"""Layers whose rows of memory are not rows of a map, on simulated cores: transpositions, and a MUL
-whose rows are all the same."""
+"""Layers whose bytes are read or written in another order, on simulated cores: transpositions, and
+a MUL whose taps are all the same."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def turned() -> Graph:
 
 
 def gained() -> Graph:
-    """The sums of three rows of weights, and of one."""
+    """The sums of three weights, and of one."""
     b = GraphBuilder(2)
-    x = b.tensor((1, 1, 21, 24), 0.1, -17)
+    x = b.tensor((1, 3, 7, 24), 0.1, -17)
     gains = b.rng.integers(-128, 128, 24).astype(np.int8)
     gains[0] = 127
     y = b.elementwise("MUL", x, b.tensor((24,), 0.02, -128, gains), scale=0.2)
