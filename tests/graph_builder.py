@@ -112,6 +112,14 @@ class GraphBuilder:
         return self.op("FULLY_CONNECTED", (x, self.weights((channels, depth)), self.bias(channels)),
                        y, "litert_float_half_away", activation="NONE", keep_num_dims=False)
 
+    def split_heads(self, x: int, heads: int, depth: int) -> int:
+        """A dense layer of pixels [1, rows, columns, ...] to [1, heads, pixels, depth]."""
+        made = self.conv(x, heads * depth, (1, 1))
+        _, rows, columns, _ = self.tensors[made].shape
+        apart = self.reshape(made, (1, rows * columns, heads, depth))
+        return self.op("TRANSPOSE", (apart,), self.tensor(
+            (1, heads, rows * columns, depth), *self.steps(made)), permutation=(0, 2, 1, 3))
+
     def relu(self, x: int, kind: str = "RELU") -> int:
         """RELU or RELU6 on its own."""
         y = self.tensor(self.tensors[x].shape, 0.3, -128)

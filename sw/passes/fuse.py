@@ -1,18 +1,21 @@
-"""Gives ADDs, MULs, tables and transpositions to the layers that make their inputs, and orders the
-layers."""
+"""Gives ADDs, MULs, tables and transpositions to the layers before them, and orders the layers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from math import prod
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Mode
 from kaniwa.layer import Layer, Places, Plan, VectorLayer
 from kaniwa.passes.legalize import BROADCAST
 from kaniwa.passes.scale import scaled
+from kaniwa.passes.tile import cycles
 from kaniwa.staged import StagedLayer
 
 __all__ = ["fuse", "order"]
@@ -24,16 +27,17 @@ def fuse(plan: Plan) -> Plan:
     """Let the producer of an input do an ADD, MUL or table, where nothing else reads that input.
 
     Of two possible producers the one with more work is taken, so that the other, the skip branch,
-    is complete early. A product of activations writes its images side by side, where that is all
-    that a transposition behind it does. A MUL by constants that no producer does becomes one. What
+    is complete early. A product of activations writes its images side by side, and a dense layer
+    its heads apart, where that is all that a transposition behind it does. A MUL by constants that no producer does becomes one. What
     is looked up before it is repeated is looked up behind: into the tables of an ADD or MUL.
     """
     if plan.options.materialize:
         return plan
-    layers = _side_by_side(plan)
+    layers = _side_by_side(order(plan))      # without what nobody reads
     readers = Counter(i for layer in layers for i in layer.reads)
     readers.update(plan.kept)
     _look_up_repeated(layers, readers)
+    _write_in_runs(plan.config, layers, readers)
     position = 0
     while position < len(layers):
         guest = layers[position]
@@ -75,6 +79,32 @@ def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
             stages=(*host.stages[:-1], replace(last, layer=moved)))
         layers.remove(host)
     return layers
+
+
+def _write_in_runs(config: AcceleratorConfig, layers: list[Layer | VectorLayer],
+                   readers: Counter[int]) -> None:
+    """Let dense layers write their channels in runs where a transposition behind puts them, if
+    that takes less time."""
+    producers = {layer.ofm: layer for layer in layers}
+    for guest in tuple(layers):
+        host = producers.get(guest.ifm) if isinstance(guest, Layer) else None
+        if not (isinstance(guest, Layer) and guest.op == "TRANSPOSE" and isinstance(host, Layer)
+                and host.mode == Mode.DENSE and host.places is None and host.add is None
+                and readers[host.ofm] == 1 and host.part == guest.part):
+            continue
+        g, (pixels, _, run) = host.geometry, guest.geometry.ifm
+        if (g.batch, guest.geometry.batch, prod(g.ofm[:2])) != (1, 1, pixels) or (
+                run % config.out_lanes):
+            continue
+        merged = replace(
+            host, ofm=guest.ofm, op=f"{host.op}+{guest.op}", source=host.source + guest.source,
+            positions=host.positions + guest.positions, lanes=config.out_lanes,
+            places=Places(0, 0, g.ofm[1] * run, run, run, pixels * run))
+        apart = cycles(host, config), cycles(guest, config)
+        together = cycles(merged, config)
+        if together is not None and None not in apart and together < sum(apart):
+            layers[layers.index(guest)] = merged
+            layers.remove(host)
 
 
 def _look_up_repeated(layers: list[Layer | VectorLayer], readers: Counter[int]) -> None:

@@ -25,6 +25,14 @@ def turned() -> Graph:
     return b.graph((x,), (y, z))
 
 
+def headed() -> Graph:
+    """A dense layer that writes its channels in runs, and what reads them."""
+    b = GraphBuilder(3)
+    x = b.tensor((1, 3, 8, 40))
+    heads = b.split_heads(x, 4, 16)
+    return b.graph((x,), (b.conv(heads, 8, (1, 1)),))
+
+
 def gained() -> Graph:
     """The sums of three weights, and of one."""
     b = GraphBuilder(2)
@@ -37,7 +45,8 @@ def gained() -> Graph:
 
 
 @pytest.mark.parametrize(("target", "make"), [
-    ("base", turned), ("small", turned), ("nano", turned), ("base", gained), ("small", gained)])
+    ("base", turned), ("small", turned), ("nano", turned), ("base", headed), ("small", headed),
+    ("base", gained), ("small", gained)])
 def test_equals_golden(target: str, make: Callable[[], Graph]) -> None:
     graph = make()
     program = compile(graph, target, require_accelerator=True)

@@ -78,3 +78,30 @@ def test_other_permutations_go_to_the_host(graph: Graph, reason: str) -> None:
     with pytest.raises(CompileError, match=reason):
         compile(graph, require_accelerator=True)
     assert compile(graph).host_ops
+
+
+@pytest.mark.parametrize(("rows", "columns", "heads", "depth", "ops"), [
+    (1, 24, 4, 16, ["CONV_2D+TRANSPOSE"]), (3, 5, 2, 8, ["CONV_2D+TRANSPOSE"]),
+    (1, 24, 3, 12, ["CONV_2D", "TRANSPOSE"]),      # no whole blocks of channels
+    (1, 2, 16, 8, ["CONV_2D", "TRANSPOSE"])])      # an instruction a head takes longer
+def test_a_dense_layer_splits_its_heads(rows: int, columns: int, heads: int, depth: int,
+                                        ops: list[str]) -> None:
+    b = GraphBuilder()
+    x = b.tensor((1, rows, columns, 64))
+    graph = b.graph((x,), (b.split_heads(x, heads, depth),))
+    program = compile(graph, "base", require_accelerator=True)
+    assert [layer.op for layer in program.layers] == ops
+    value = np.random.default_rng(1).integers(-128, 128, (1, rows, columns, 64)).astype(np.int8)
+    for built in (program, compile(graph, "base", materialize=True), compile(graph, "small")):
+        (got,) = Session(built, devices.open("emulator", built.config)).run([value]).values()
+        np.testing.assert_array_equal(got, golden.run(graph, [value])[graph.outputs[0]])
+
+
+def test_a_dense_layer_that_others_read_stays_whole() -> None:
+    b = GraphBuilder()
+    x = b.tensor((1, 1, 24, 64))
+    heads = b.split_heads(x, 4, 16)
+    dense = b.ops[0].outputs[0]
+    graph = b.graph((x,), (heads, dense))
+    program = compile(graph, "base", require_accelerator=True)
+    assert [layer.op for layer in program.layers] == ["CONV_2D", "TRANSPOSE"]
