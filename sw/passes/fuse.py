@@ -28,8 +28,9 @@ def fuse(plan: Plan) -> Plan:
 
     Of two possible producers the one with more work is taken, so that the other, the skip branch,
     is complete early. A product of activations writes its images side by side, and a dense layer
-    its heads apart, where that is all that a transposition behind it does. A MUL by constants that no producer does becomes one. What
-    is looked up before it is repeated is looked up behind: into the tables of an ADD or MUL.
+    its heads apart, where that is all that a transposition behind it does. A MUL by constants that
+    no producer does becomes a convolution. What is looked up before it is repeated is looked up
+    behind: into the tables of an ADD or MUL.
     """
     if plan.options.materialize:
         return plan
@@ -100,9 +101,8 @@ def _write_in_runs(config: AcceleratorConfig, layers: list[Layer | VectorLayer],
             host, ofm=guest.ofm, op=f"{host.op}+{guest.op}", source=host.source + guest.source,
             positions=host.positions + guest.positions, lanes=config.out_lanes,
             places=Places(0, 0, g.ofm[1] * run, run, run, pixels * run))
-        apart = cycles(host, config), cycles(guest, config)
-        together = cycles(merged, config)
-        if together is not None and None not in apart and together < sum(apart):
+        first, second, both = (cycles(layer, config) for layer in (host, guest, merged))
+        if first is not None and second is not None and both is not None and both < first + second:
             layers[layers.index(guest)] = merged
             layers.remove(host)
 
