@@ -13,6 +13,7 @@ from kaniwa.rescale import (
     average_pool,
     double_rounding,
     exact,
+    first_reaching,
     float_half_away,
     prove,
     prove_values,
@@ -139,6 +140,20 @@ def test_ties_to_even_clear_the_lowest_bit() -> None:
     acc = np.arange(-9, 10)[None]
     np.testing.assert_array_equal(affine(acc, 1, 1, Rounding.EVEN, 31), np.rint(acc / 2))
     np.testing.assert_array_equal(affine(acc, 3, 2, Rounding.EVEN, 31), np.rint(acc * 3 / 4))
+
+
+def test_the_first_accumulator_that_reaches_a_level() -> None:
+    rng = np.random.default_rng(3)
+    acc = np.arange(-3000, 3000)
+    for rounding in Rounding:
+        for _ in range(60):
+            shift, bits = int(rng.integers(0, 14)), int(rng.integers(4, 12))
+            multiplier = int(rng.choice([1 << max(shift - 2, 0), rng.integers(1, 1 << bits)]))
+            results = affine(acc, multiplier, shift, rounding, bits)
+            assert (np.diff(results) >= 0).all()
+            for level in range(max(int(results[0]) + 1, -99), min(int(results[-1]), 99)):
+                found = first_reaching(level, multiplier, shift, rounding, bits)
+                assert found == acc[np.searchsorted(results, level)]
 
 
 def test_channel_without_a_multiplier_is_named() -> None:
