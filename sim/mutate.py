@@ -30,8 +30,12 @@ from kaniwa.errors import DeviceError
 from kaniwa.sim.bench import Bench, Dut
 from kaniwa.sim.bench_job import build_verilog, find_bench, run_tests
 from kaniwa.sim.equivalence import proved_equal
+from kaniwa.sim.primitive_models import primitive_ports
 
+# Of a primitive only the directions of its ports matter: a fault in an output is one of what reads
+# it, and would cut the output off where yosys does not know it for one.
 SCRIPT = """
+read_verilog -lib primitives.v
 read_rtlil dut.il
 hierarchy -top dut
 proc
@@ -69,6 +73,7 @@ def make_mutants(dut: Dut, count: int, seed: int) -> tuple[str, str, list[str]]:
             text = rtlil.convert(dut.component, name="dut", ports=ports(dut.component),
                                  emit_src=True)
         Path(folder, "dut.il").write_text(text)
+        Path(folder, "primitives.v").write_text(primitive_ports())
         Path(folder, "run.ys").write_text(SCRIPT.format(count=count, seed=seed))
         done = subprocess.run([_yosys(), "-q", "run.ys"], cwd=folder, capture_output=True,
                               text=True)

@@ -96,4 +96,10 @@ def _reference(against: str, model: Path, graph: Any) -> Any:
     from kaniwa.reference import LiteRT
 
     litert = LiteRT(model, graph)
-    return lambda item: litert.run(item, [output])[output]
+
+    def run(item: Any) -> Any:
+        if graph.state:      # each inference begins with cleared state
+            litert.reset()
+        return litert.run(item, [output])[output]
+
+    return run

@@ -99,6 +99,15 @@ def test_evaluate_counts_right_answers(models: Path, tmp_path: Path,
     assert (values["correct"], values["inferences"], values["mismatches"]) == (9, 10, 0)
 
 
+def test_evaluate_begins_each_inference_with_cleared_state(
+        models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ai_edge_litert")
+    values = kaniwa(capsys, "evaluate", models / "tflm_mnist_lstm.tflite", "--device", "golden",
+                    "--target", "base_vector", "--data", models / "inputs" / "mnist_1000.npz",
+                    "--uint8", "--limit", "5", "--against", "litert")
+    assert (values["correct"], values["inferences"], values["mismatches"]) == (5, 5, 0)
+
+
 def test_verify_against_recorded_vectors(models: Path,
                                          capsys: pytest.CaptureFixture[str]) -> None:
     values = kaniwa(capsys, "verify", models / "mlperf_ic_resnet8.tflite", "--against",
