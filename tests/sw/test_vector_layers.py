@@ -189,8 +189,8 @@ def test_weights_that_are_not_waited_for_are_refused() -> None:
             assert emulator.run(program.program_address).retired == len(instructions) - 1
 
 
-@pytest.mark.parametrize(("model", "cycles"), [("digits_transformer", 22_200),
-                                               ("keyword_transformer", 58_600)])
+@pytest.mark.parametrize(("model", "cycles"), [("digits_transformer", 18_400),
+                                               ("keyword_transformer", 53_000)])
 def test_a_transformer_is_whole_on_the_device(models: Path, model: str, cycles: int) -> None:
     path = models / f"{model}.tflite"
     graph = load_model(path)
