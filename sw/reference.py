@@ -94,6 +94,16 @@ class LiteRT:
         wanted = self.graph.outputs if tensor_ids is None else tensor_ids
         return {i: self.interpreter.get_tensor(self._index(i)) for i in wanted}
 
+    def run_cleared(
+        self,
+        inputs: Mapping[str, np.ndarray] | Sequence[np.ndarray],
+        tensor_ids: Sequence[int] | None = None,
+    ) -> dict[int, np.ndarray]:
+        """Run once as ``run`` does, the model's variables having their initial values before."""
+        if self.graph.state:
+            self.reset()
+        return self.run(inputs, tensor_ids)
+
     def reset(self) -> None:
         """Give the model's variables their initial values."""
         # LiteRT's own reset leaves out resource variables.
@@ -248,9 +258,7 @@ def _against_litert(
     ids = _compared(litert.graph, layers)
     for inference, sample in enumerate(samples):
         ours = golden.run(litert.graph, sample, keep=ids)
-        if litert.graph.state:
-            litert.reset()
-        theirs = litert.run(sample, ids)
+        theirs = litert.run_cleared(sample, ids)
         for i in ids:
             comparison.arrays(inference, i, ours[i], theirs[i])
         yield inference + 1

@@ -96,10 +96,4 @@ def _reference(against: str, model: Path, graph: Any) -> Any:
     from kaniwa.reference import LiteRT
 
     litert = LiteRT(model, graph)
-
-    def run(item: Any) -> Any:
-        if graph.state:      # each inference begins with cleared state
-            litert.reset()
-        return litert.run(item, [output])[output]
-
-    return run
+    return lambda item: litert.run_cleared(item, [output])[output]

@@ -60,7 +60,7 @@ def constants(plan: Plan) -> Plan:
         layer, stage = _of_array(plan, tile)
         tables = b"".join(encode_table(layer.tables[number], number, use.bank, plan.config)
                           for number in use.loads)
-        key = tile.layer, tile.step if stage.layer else 0, *tile.blocks
+        key = tile.layer, _stage_number(plan, tile), *tile.blocks
         if stage.parameters:
             own = Slice(filled[stage.parameters.tensor], *stage.parameters.part(tile))
         elif tables or key not in parameters_of:
@@ -121,15 +121,21 @@ def _table_uses(plan: Plan) -> list[TableUse]:
     return uses
 
 
+def _stage_number(plan: Plan, tile: Tile) -> int:
+    """Of a layer's stages the one that the tile is of, the same in all steps."""
+    layer = plan.layers[tile.layer]
+    return tile.step % len(layer.stages) if isinstance(layer, StagedLayer) else 0
+
+
 def _of_array(plan: Plan, tile: Tile) -> tuple[Layer, Stage]:
     """What a tile without a vector program computes, and its stage, which is empty in most."""
-    layer, stage = plan.layers[tile.layer], Stage()
+    layer = plan.layers[tile.layer]
     if isinstance(layer, StagedLayer):
         stage = layer.stage(tile.step)
         assert stage.layer is not None
         return stage.layer, stage
     assert isinstance(layer, Layer)
-    return layer, stage
+    return layer, Stage()
 
 
 def _vector(plan: Plan, tile: Tile, pool: _Pool) -> tuple[Slice, Slice]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from math import prod
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -75,9 +75,7 @@ def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
         moved = replace(last.layer, ofm=guest.ofm, lanes=plan.config.out_lanes, places=Places(
             0, columns, 0, images * columns, columns, 0))
         layers[layers.index(guest)] = replace(
-            host, ofm=guest.ofm, op=f"{host.op}+{guest.op}", source=host.source + guest.source,
-            positions=host.positions + guest.positions,
-            stages=(*host.stages[:-1], replace(last, layer=moved)))
+            host, **_of_both(host, guest), stages=(*host.stages[:-1], replace(last, layer=moved)))
         layers.remove(host)
     return layers
 
@@ -97,10 +95,8 @@ def _write_in_runs(config: AcceleratorConfig, layers: list[Layer | VectorLayer],
         if (g.batch, guest.geometry.batch, prod(g.ofm[:2])) != (1, 1, pixels) or (
                 run % config.out_lanes):
             continue
-        merged = replace(
-            host, ofm=guest.ofm, op=f"{host.op}+{guest.op}", source=host.source + guest.source,
-            positions=host.positions + guest.positions, lanes=config.out_lanes,
-            places=Places(0, 0, g.ofm[1] * run, run, run, pixels * run))
+        merged = replace(host, **_of_both(host, guest), lanes=config.out_lanes, places=Places(
+            0, 0, g.ofm[1] * run, run, run, pixels * run))
         first, second, both = (cycles(layer, config) for layer in (host, guest, merged))
         if first is not None and second is not None and both is not None and both < first + second:
             layers[layers.index(guest)] = merged
@@ -132,6 +128,12 @@ def _behind(copy: Layer, guest: Layer) -> Layer:
                    positions=copy.positions[:1] + guest.positions + copy.positions[1:])
 
 
+def _of_both(host: Layer | VectorLayer, guest: Layer) -> dict[str, Any]:
+    """What changes in ``host`` whatever ``guest`` behind it does: the result, and whose it is."""
+    return {"ofm": guest.ofm, "op": f"{host.op}+{guest.op}", "source": host.source + guest.source,
+            "positions": host.positions + guest.positions}
+
+
 def _host(layers: list[Layer | VectorLayer], guest: Layer,
           readers: Counter[int]) -> Layer | None:
     if not guest.identity:
@@ -152,9 +154,7 @@ def _same_pixels(host: Layer, guest: Layer) -> bool:
 
 def _merge(host: Layer, guest: Layer) -> Layer:
     """``host`` with the ADD, MUL or table behind it, in the guest's place."""
-    merged = replace(host, ofm=guest.ofm, op=f"{host.op}+{guest.op}",
-                     source=host.source + guest.source,
-                     positions=host.positions + guest.positions)
+    merged = replace(host, **_of_both(host, guest))
     add = guest.add
     if guest.table is not None:
         return replace(merged, table=_after(host.table, guest.table))

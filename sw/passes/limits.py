@@ -216,7 +216,7 @@ def short_cut(graph: Graph, op: Op) -> str | None:
 def short_reversal(graph: Graph, op: Op) -> str | None:
     """It reverses up to 256 positions."""
     return None if moves(graph, op) is not None else (
-        f"it reverses more than {REVERSED} positions")
+        f"it reverses more than {REVERSED} positions, each an instruction; leave it to the host")
 
 
 def function_of_one(graph: Graph, op: Op) -> str | None:

@@ -93,8 +93,10 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
     if op.kind in VECTOR_KINDS:
         make = softmax_layer if op.kind == "SOFTMAX" else product_layer
         return make(plan.graph, op, stored, plan.config, where, first_id)
-    if op.kind == "LSTM":
+    if op.kind in ("SUMS", "LSTM"):
         cell = plan.model.ops[int(str(op.attributes["position"]))]
+        if op.kind == "SUMS":
+            return sums_layer(plan.model, cell, op, stored, plan.config, where), []
         return lstm_layer(plan.model, cell, op, stored, plan.config, where, first_id)
     if op.kind == WIDE:
         return wide_layer(plan.graph, op, stored, plan.config, first_id)
@@ -105,9 +107,6 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
 
 def _lower_alone(plan: Plan, op: Op, stored: Op, where: str) -> Layer | VectorLayer:
     graph, config = plan.graph, plan.config
-    if op.kind == "SUMS":
-        cell = plan.model.ops[int(str(op.attributes["position"]))]
-        return sums_layer(plan.model, cell, op, stored, config, where)
     if op.kind in ("ADD", "MUL", "TABLE"):
         return _lower_elementwise(graph, op, stored, config.multiplier_bits, where)
     if op.kind == "TRANSPOSE":

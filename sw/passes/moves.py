@@ -17,8 +17,6 @@ CUTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK", "REVERSE_V2")
 JOINS = ("CONCATENATION", "PACK")
 # What moves nothing: the result is the first operand's bytes.
 VIEWS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "READ_VARIABLE")
-
-
 REVERSED = 256      # positions, at most: each is an instruction
 
 

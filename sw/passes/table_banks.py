@@ -33,24 +33,18 @@ def table_uses(wanted: Sequence[Tables], banks: int) -> list[TableUse]:
                 for tables in wanted]
     later = Counter(entry for content in contents for entry in content.items())
     held: list[dict[int, bytes]] = [{} for _ in range(banks)]
-    uses = [TableUse(banks - 1)]
-    before: dict[int, bytes] = {}
+    uses: list[TableUse] = []
+    last, before = banks - 1, set[int]()      # the bank of the instruction before, and its tables
     for content in contents:
         later.subtract(content.items())
-        last = uses[-1].bank
-
-        def missing(bank: int, content: dict[int, bytes] = content) -> tuple[int, ...]:
-            return tuple(n for n in content if held[bank].get(n) != content[n])
-
-        def cost(bank: int, last: int = last) -> tuple[int, int, bool]:
-            loads = missing(bank)
-            return (len(loads), sum(later[n, held[bank].get(n, b"")] for n in loads), bank == last)
-
-        bank = last
+        loads = [tuple(n for n in content if tables.get(n) != content[n]) for tables in held]
+        free = [bank for bank in range(banks)
+                if banks == 1 or bank != last or before.isdisjoint(loads[bank])]
         if content:
-            bank = min((b for b in range(banks)
-                        if b != last or banks == 1 or not set(missing(b)) & set(before)), key=cost)
-        uses.append(TableUse(bank, missing(bank)))
-        held[bank] |= content
-        before = content
-    return uses[1:]
+            *_, last = min((len(loads[bank]), sum(later[n, held[bank].get(n, b"")]
+                                                  for n in loads[bank]), bank == last, bank)
+                           for bank in free)
+        uses.append(TableUse(last, loads[last]))
+        held[last] |= content
+        before = set(content)
+    return uses

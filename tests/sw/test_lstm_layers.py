@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,20 @@ def lstm_graph(rng: np.random.Generator, steps: int, depth: int, count: int, *, 
     return Graph("lstm", tuple(tensors), (op,), (x,), (y,), "0" * 64, state=state)
 
 
+def assert_goes_on_as_golden(graph: Graph, config: AcceleratorConfig,
+                             inputs: Iterable[np.ndarray]) -> Session:
+    """One inference after the other, whole on the emulated device; the session that ran them."""
+    session = Session(compile(graph, config, require_accelerator=True),
+                      devices.open("emulator", config))
+    state = dict[int, np.ndarray]()
+    for x in inputs:
+        x = x.astype(np.int8)
+        expected = golden.run(graph, [x], state=state)[graph.outputs[0]]
+        (got,) = session.run({"x": x}).values()
+        np.testing.assert_array_equal(got, expected)
+    return session
+
+
 @pytest.mark.parametrize("config, steps, depth, count, power, clip, time_major", [
     (BASE, 5, 28, 20, -11, 10.0, False), (BASE, 1, 3, 1, -15, 0.0, False),
     (BASE, 7, 40, 64, -10, 0.0, True), (BASE, 3, 130, 24, -12, 1.5, False),
@@ -81,15 +96,11 @@ def test_an_lstm_equals_golden_and_carries_its_state(
         time_major: bool) -> None:
     rng = np.random.default_rng(steps * depth)
     graph = lstm_graph(rng, steps, depth, count, time_major=time_major, power=power, clip=clip)
-    program = compile(graph, config, require_accelerator=True)
-    assert program.macs == steps * 4 * count * (depth + count)
-    session = Session(program, devices.open("emulator", config))
-    shape, state = graph.tensors[0].shape, dict[int, np.ndarray]()
-    for x in (rng.integers(-128, 128, shape), np.full(shape, -128), np.full(shape, 127),
-              rng.integers(-20, 20, shape)):
-        x = x.astype(np.int8)
-        expected = golden.run(graph, [x], state=state)[graph.outputs[0]]
-        np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+    shape = graph.tensors[0].shape
+    x = rng.integers(-20, 20, shape).astype(np.int8)
+    session = assert_goes_on_as_golden(graph, config, (
+        rng.integers(-128, 128, shape), np.full(shape, -128), np.full(shape, 127), x))
+    assert session.program.macs == steps * 4 * count * (depth + count)
     session.reset()
     first = golden.run(graph, [x])[graph.outputs[0]]
     np.testing.assert_array_equal(session.run({"x": x})["y"], first)
@@ -101,13 +112,7 @@ def test_any_zero_point_of_the_hidden_state(config: AcceleratorConfig, zero: int
     """What the sums have besides is one more product, or as many as there are cells, or none."""
     rng = np.random.default_rng(7)
     graph = lstm_graph(rng, 3, 5, 15, time_major=False, zero=zero)
-    session = Session(compile(graph, config, require_accelerator=True),
-                      devices.open("emulator", config))
-    state = dict[int, np.ndarray]()
-    for _ in range(2):
-        x = rng.integers(-128, 128, (1, 3, 5)).astype(np.int8)
-        expected = golden.run(graph, [x], state=state)[graph.outputs[0]]
-        np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+    assert_goes_on_as_golden(graph, config, rng.integers(-128, 128, (2, 1, 3, 5)))
 
 
 def both_ways(rng: np.random.Generator, steps: int, depth: int, count: int) -> Graph:
@@ -144,14 +149,7 @@ def both_ways(rng: np.random.Generator, steps: int, depth: int, count: int) -> G
 def test_an_lstm_in_both_directions(config: AcceleratorConfig) -> None:
     rng = np.random.default_rng(5)
     graph = both_ways(rng, 9, 12, 16)
-    session = Session(compile(graph, config, require_accelerator=True),
-                      devices.open("emulator", config))
-    state = dict[int, np.ndarray]()
-    for _ in range(3):
-        x = rng.integers(-128, 128, (1, 9, 12)).astype(np.int8)
-        expected = golden.run(graph, [x], state=state)[graph.outputs[0]]
-        (got,) = session.run({"x": x}).values()
-        np.testing.assert_array_equal(got, expected)
+    assert_goes_on_as_golden(graph, config, rng.integers(-128, 128, (3, 1, 9, 12)))
 
 
 def test_every_tensor_of_a_materialized_lstm_is_there() -> None:

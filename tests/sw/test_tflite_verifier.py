@@ -45,8 +45,7 @@ def one_of_each() -> list[bytes]:
 
 
 def import_or_refuse(content: bytes) -> bool:
-    """True for a clean import, False for an error in one line; within ten processor seconds, which
-    are a small fraction of one where nothing grows with what a file claims."""
+    """True for a clean import, False for an error in one line; within two processor seconds."""
     start = time.process_time()
     try:
         check(import_tflite(content, "damaged.tflite"))
@@ -54,7 +53,7 @@ def import_or_refuse(content: bytes) -> bool:
         assert str(error).startswith("damaged.tflite: ") and "\n" not in str(error)
         return False
     finally:
-        assert time.process_time() - start < 10
+        assert time.process_time() - start < 2
     return True
 
 
