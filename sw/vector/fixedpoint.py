@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Operand, Register
-from kaniwa.vector.isa import Function, Shift
+from kaniwa.vector.isa import Factor, Function, Shift
 
-__all__ = ["rescale", "reciprocal", "RECIPROCAL_INTERCEPT", "inverse_square_root", "numbers_16",
-           "logistic_16", "tanh_16", "sigmoid_16", "LOGISTIC_16", "TANH_16", "Numbers16", "Spare"]
+__all__ = ["rescale", "reciprocal", "RECIPROCAL_INTERCEPT", "inverse_square_root",
+           "constants_16", "logistic_16", "tanh_16", "sigmoid_16", "LOGISTIC_16", "TANH_16",
+           "Constants16", "Spare"]
 
 RECIPROCAL_INTERCEPT = 1515870810   # 48/17 in Q2.29
 SQRT_HALF = 1518500250   # in Q0.31
@@ -23,22 +24,25 @@ EXP_16 = (25520, 19875, 12055, 4435, 600, 11)   # exp(-2^k) in Q0.15, k = -2 ...
 EXP_MINUS_EIGHTH_16, THIRD_16 = 28918, 10923
 INTERCEPT_16 = 23130     # 48/17 in Q2.13
 # What ``sigmoid_16`` needs to know of an element's function: by how many bits its argument, and
-# what exceeds the offset, is shifted; the offset; f(-a) + f(a).
-LOGISTIC_16 = (0, 0, ONE_16)
-TANH_16 = (1, -(1 << 14), 0)
+# what exceeds the offset, is shifted; the offset; f(-a) + f(a); f(0).
+LOGISTIC_16 = (0, 0, ONE_16, 1 << 14)
+TANH_16 = (1, -(1 << 14), 0, 0)
 Spare = tuple[Register, Register, Register, Register]
+Kinds = tuple[Register, Register, Register, Register]
 
 
-def rescale(k: Builder, d: Register, x: Register, multiplier: int, shift: int) -> None:
-    """MultiplyByQuantizedMultiplier of ``x``: multiplier in Q31, then a left shift, -31 to 30."""
+def rescale(k: Builder, d: Register, x: Register, multiplier: int, shift: int,
+            plus: Operand = 0) -> None:
+    """MultiplyByQuantizedMultiplier of ``x``, plus a register: multiplier in Q31, then a left
+    shift, -31 to 30."""
     if not -31 <= shift <= 30:
         raise ProgramError(f"a rescaling by 2^{shift} is beyond the vector unit's 2^-31 to 2^30")
     if shift > 0:
         k.shift_left(d, x, shift)
         x = d
-    k.multiply(d, x, multiplier, Shift.UP_31)
+    k.multiply(d, x, multiplier, Shift.UP_31, 0 if shift < 0 else plus)
     if shift < 0:
-        k.shift_right(d, d, -shift, "away")
+        k.shift_right(d, d, -shift, "away", plus)
 
 
 def reciprocal(k: Builder, mantissa: Register, places: Register, x: Register,
@@ -98,98 +102,98 @@ def inverse_square_root(k: Builder, multiplier: Register, shift: Register, x: Re
 
 
 @dataclass(frozen=True)
-class Numbers16:
-    """What the functions of 16 bits share: fractional bits of their arguments, which with the sign
-    have ``bits``; and scalars with constants, for an instruction has but one of its own."""
+class Constants16:
+    """Scalars for the functions of 16 bits, as an instruction has but one constant of its own."""
 
-    fraction_bits: int
-    bits: int
-    start: Register
+    eighth: Register     # -1/8 in Q0.15
     half: Register
     intercept: Register
+    one: Register
+    minus_one: Register
 
 
-def numbers_16(k: Builder, fraction_bits: int, bits: int = 16,
-               like: Numbers16 | None = None) -> Numbers16:
-    """Sets the scalars, for arguments with 9 to 14 ``fraction_bits``; what is the same for all is
-    that of ``like``."""
-    start = k.scalar()
-    k.constant(start, (1 << 12) - (1 << 15 - fraction_bits))
-    if like is not None:
-        return Numbers16(fraction_bits, bits, start, like.half, like.intercept)
-    numbers = Numbers16(fraction_bits, bits, start, k.scalar(), k.scalar())
-    k.constant(numbers.half, 1 << 14)
-    k.constant(numbers.intercept, INTERCEPT_16)
-    return numbers
+def constants_16(k: Builder) -> Constants16:
+    """Sets the scalars."""
+    scalars = [k.scalar() for _ in range(5)]
+    for scalar, value in zip(scalars, (-1 << 12, 1 << 14, INTERCEPT_16, ONE_16, -1 << 15),
+                             strict=True):
+        k.constant(scalar, value)
+    return Constants16(*scalars)
 
 
-def logistic_16(k: Builder, d: Register, a: Register, spare: Spare, numbers: Numbers16) -> None:
-    """gemmlowp's 1 / (1 + exp(-a)) of Q3.12 ``a``, in Q0.15; ``a`` stays."""
-    result, half, x, error = spare
-    _exp_of_minus_absolute(k, result, a, (half, x, error, d), numbers)
-    _newton(k, x, result, (half, error), numbers)
-    k.shift_left(result, x, 1)
-    k.minimum(result, result, ONE_16)
-    k.move(d, numbers.half)
-    _by_sign(k, d, a, result, (x, half), ONE_16)
+def logistic_16(k: Builder, d: Register, a: Register, spare: Spare, constants: Constants16,
+                limit: bool = False) -> None:
+    """gemmlowp's 1 / (1 + exp(-a)) of Q3.12 ``a``, in Q0.15; ``a`` stays. Here and below:
+    ``limit``: of what ``a`` is when limited to 16 bits."""
+    minus, result, x, error = spare
+    _minus_absolute(k, minus, a, limit)
+    _exponential(k, result, minus, 12, 16, (x, error, d), constants)
+    _newton(k, x, result, error, constants)
+    k.compute(Function.MINIMUM, d, x, factor=2, addend=constants.one)
+    _by_sign(k, d, a, minus, x, ONE_16, constants.half)
 
 
-def tanh_16(k: Builder, d: Register, a: Register, spare: Spare, numbers: Numbers16) -> None:
-    """gemmlowp's tanh of 16-bit ``a`` with 10 to 15 fractional bits, in Q0.15; ``a`` stays.
+def tanh_16(k: Builder, d: Register, a: Register, spare: Spare, constants: Constants16,
+            limit: bool = False, fraction_bits: int = 12) -> None:
+    """gemmlowp's tanh of 16-bit ``a`` with 10 to 15 ``fraction_bits``, in Q0.15; ``a`` stays.
+    ``limit``: only with 12."""
+    minus, result, x, error = spare
+    _minus_absolute(k, minus, a, limit)
+    # exp(-2|a|)
+    _exponential(k, result, minus, fraction_bits - 1, 16, (x, error, d), constants)
+    _newton(k, x, result, error, constants)
+    k.shift_left(d, x, 2, plus=constants.minus_one)
+    k.minimum(d, d, ONE_16)
+    _by_sign(k, d, a, minus, x, 0, 0)
 
-    ``numbers`` are those of one fractional bit less, for exp(-2|a|).
+
+def sigmoid_16(k: Builder, d: Register, a: Register, kinds: Kinds, spare: Spare,
+               constants: Constants16) -> None:
+    """``logistic_16`` or ``tanh_16`` of Q3.12 ``a`` when limited to 16 bits, for each element the
+    one that ``kinds`` holds the numbers of, LOGISTIC_16 or TANH_16; ``a`` stays."""
+    minus, result, x, error = spare
+    shift, offset, one, middle = kinds
+    _minus_absolute(k, minus, a, limit=True)
+    _exponential(k, result, minus, 12, 17, (x, error, d), constants, shift)
+    _newton(k, x, result, error, constants)
+    k.shift_left(d, x, 1, plus=offset)
+    k.compute(Function.MINIMUM, d, d, factor=shift, power=Factor.LEFT, addend=ONE_16)
+    _by_sign(k, d, a, minus, x, one, middle)
+
+
+def _minus_absolute(k: Builder, d: Register, a: Register, limit: bool) -> None:
+    """d = -|a|. With ``limit`` a positive one, too, goes as far as -2^15 and not only to 1 - 2^15:
+    exp(-8) and exp(-16) are the same for both."""
+    k.compute(Function.MINIMUM, d, a, factor=-1, addend=a)
+    if limit:
+        k.maximum(d, d, -1 << 15)
+
+
+def _by_sign(k: Builder, d: Register, a: Register, minus: Register, spare: Register, one: Operand,
+             middle: Operand) -> None:
+    """d stays where a > 0, is one - d where a < 0, else ``middle``; ``minus`` is -|a|."""
+    k.subtract(spare, one, d)
+    k.compute(Function.SELECT, d, a, shift=Shift.FLOOR_31, addend=spare)
+    k.compute(Function.SELECT, d, minus, shift=Shift.FLOOR_31, addend=middle, negate=True)
+
+
+def _exponential(k: Builder, d: Register, a: Register, fraction_bits: int, bits: int,
+                 spare: tuple[Register, Register, Register], constants: Constants16,
+                 shift: Register | None = None) -> None:
+    """d = exp(a * 2^shift) in Q0.15 of what then is negative and has ``bits`` with the sign.
+
+    The remainder of a below a quarter is -1/4 to 0 when it is less a quarter; then a is less than
+    that by those quarters whose bits in a are 0.
     """
-    result, half, x, error = spare
-    _exp_of_minus_absolute(k, result, a, (half, x, error, d), numbers)
-    _newton(k, x, result, (half, error), numbers)
-    k.add(result, x, -UNIT_16)
-    k.shift_left(result, result, 2)
-    k.minimum(result, result, ONE_16)
-    k.constant(d, 0)
-    _by_sign(k, d, a, result, (x, half), 0)
+    x2, x3, rest = spare
+    below = fraction_bits - 2       # the bits below a quarter
 
+    def bits_of(register: Register, mask: int, negate: bool) -> None:
+        k.compute(Function.AND, register, a, factor=1 if shift is None else shift,
+                  power=None if shift is None else Factor.LEFT, addend=mask, negate=negate)
 
-def sigmoid_16(k: Builder, d: Register, a: Register, kinds: tuple[Register, Register, Register],
-               spare: Spare, numbers: Numbers16) -> None:
-    """``logistic_16`` or ``tanh_16`` of Q3.12 ``a``, for each element the one that ``kinds`` holds
-    the numbers of, LOGISTIC_16 or TANH_16; ``a`` stays. ``numbers`` are for 17 bits."""
-    result, half, x, error = spare
-    shift, offset, one = kinds
-    k.shift_left(result, a, shift)
-    _exp_of_minus_absolute(k, result, result, (half, x, error, d), numbers)
-    _newton(k, x, result, (half, error), numbers)
-    k.shift_left(result, x, 1, plus=offset)
-    k.shift_left(result, result, shift)
-    k.minimum(result, result, ONE_16)
-    k.add(d, offset, 1 << 14)
-    _by_sign(k, d, a, result, (x, half), one)
-
-
-def _by_sign(k: Builder, d: Register, a: Register, positive: Register,
-             spare: tuple[Register, Register], one: Operand) -> None:
-    """d = positive where a > 0, one - positive where a < 0; elsewhere d stays."""
-    below, other = spare
-    k.less(below, a, 0)
-    k.subtract(other, one, positive)
-    k.select(positive, below, other)
-    k.select(d, a, positive)
-
-
-def _exp_of_minus_absolute(k: Builder, d: Register, a: Register, spare: Spare,
-                           numbers: Numbers16) -> None:
-    """d = exp(-|a|) in Q0.15 of ``a`` that is not 0; d may be a.
-
-    With u = |a| - 1: the remainder of -|a| above its quarter, -1/4 to 0, is -1 - (u's bits below a
-    quarter), and the other bits of u are the quarters that it exceeds -|a| by.
-    """
-    u, x2, x3, rest = spare
-    fraction_bits = numbers.fraction_bits
-    quarter = 1 << fraction_bits - 2
-    k.subtract(x2, -1, a)
-    k.add(u, a, -1)
-    k.maximum(u, u, x2)
-    k.bits(d, u, quarter - 1)
-    k.multiply(d, d, -(1 << 15 - fraction_bits), plus=numbers.start)     # from -1/8 on
+    bits_of(d, (1 << below) - 1, negate=False)
+    k.multiply(d, d, 1 << 15 - fraction_bits, plus=constants.eighth)     # from -1/8 on
     k.multiply(x2, d, d, Shift.UP_15)
     k.multiply(x3, x2, d, Shift.UP_15)
     k.multiply(rest, x2, x2, Shift.UP_15)
@@ -197,24 +201,25 @@ def _exp_of_minus_absolute(k: Builder, d: Register, a: Register, spare: Spare,
     k.multiply(rest, rest, THIRD_16, Shift.UP_15, plus=x2)
     k.shift_right(rest, rest, 1, "away", plus=d)
     k.multiply(d, rest, EXP_MINUS_EIGHTH_16, Shift.UP_15, plus=EXP_MINUS_EIGHTH_16)
-    places = numbers.bits - 1 - (fraction_bits - 2)      # of u from a quarter on
-    for number, factor in enumerate(EXP_16[:places]):
-        k.bits(x2, u, quarter << number)
+    places = bits - 1 - below
+    for place, factor in enumerate((*EXP_16, 0)[:places], below):
         k.multiply(x3, d, factor, Shift.UP_15)
-        k.select(d, x2, x3)
-    if places > len(EXP_16):     # exp(-16) and less is 0
-        k.bits(x2, u, -(quarter << len(EXP_16)))
-        k.select(d, x2, 0)
+        if shift is None and place - below in (places - 1, len(EXP_16)):
+            # No higher bit counts: what is left of a is -1 where this one is 1.
+            k.compute(Function.SELECT, d, a, factor=1 << 31 - place, shift=Shift.FLOOR_31,
+                      addend=x3, negate=True)
+        else:
+            bits_of(x2, 1 << place, negate=True)
+            k.select(d, x2, x3)
 
 
-def _newton(k: Builder, d: Register, a: Register, spare: tuple[Register, Register],
-            numbers: Numbers16) -> None:
-    """d = 2 / (1 + a) in Q2.13 for Q0.15 ``a`` in [0, 1]: Newton-Raphson, three steps."""
-    half, error = spare
-    k.shift_right(half, a, 1, plus=numbers.half)        # (1 + a) / 2
-    k.multiply(d, half, -15420, Shift.UP_15, plus=numbers.intercept)    # 48/17 - 32/17 * half
+def _newton(k: Builder, d: Register, a: Register, error: Register,
+            constants: Constants16) -> None:
+    """d = 2 / (1 + a) in Q2.13 for Q0.15 ``a`` in [0, 1], which becomes (1 + a) / 2:
+    Newton-Raphson, three steps."""
+    k.shift_right(a, a, 1, plus=constants.half)
+    k.multiply(d, a, -15420, Shift.UP_15, plus=constants.intercept)     # 48/17 - 32/17 * half
     for _ in range(3):
-        k.compute(Function.ADD, error, half, factor=d, shift=Shift.UP_15, addend=UNIT_16,
-                  negate=True)
+        k.compute(Function.ADD, error, a, factor=d, shift=Shift.UP_15, addend=UNIT_16, negate=True)
         k.multiply(error, error, d, Shift.UP_15)
         k.shift_left(d, error, 2, plus=d)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.vector.builder import Builder, Register
 from kaniwa.vector.fixedpoint import (
+    Constants16,
+    Spare,
+    constants_16,
     inverse_square_root,
     logistic_16,
-    numbers_16,
     rescale,
     tanh_16,
 )
@@ -250,23 +253,23 @@ def sigmoid_int16(config: AcceleratorConfig, count: int, x: Place, y: Place, tab
 
 def gate_logistic(config: AcceleratorConfig, count: int, x: Place, y: Place) -> bytes:
     """The sigmoid of an LSTM's gates: int16 Q3.12 to Q0.15."""
-    return _gate(config, count, x, y, logistic_16, 12)
+    return _gate(config, count, x, y, logistic_16)
 
 
 def gate_tanh(config: AcceleratorConfig, count: int, x: Place, y: Place,
               integer_bits: int) -> bytes:
     """The tanh of an LSTM's gates: int16 with ``integer_bits`` (0 to 5) to Q0.15."""
-    return _gate(config, count, x, y, tanh_16, 14 - integer_bits)
+    return _gate(config, count, x, y, partial(tanh_16, fraction_bits=15 - integer_bits))
 
 
 def _gate(config: AcceleratorConfig, count: int, x: Place, y: Place,
-          function: Callable[..., None], fraction_bits: int) -> bytes:
+          function: Callable[[Builder, Register, Register, Spare, Constants16], None]) -> bytes:
     k = Builder(config)
-    result, numbers = k.vector(), numbers_16(k, fraction_bits)
+    result, constants = k.vector(), constants_16(k)
     spare = (k.vector(), k.vector(), k.vector(), k.vector())
 
     def body(k: Builder, registers: list[Register]) -> Register:
-        function(k, result, registers[0], spare, numbers)
+        function(k, result, registers[0], spare, constants)
         return result
 
     return _elementwise(k, count, [x], y, body)

@@ -11,9 +11,10 @@ from kaniwa.vector.builder import Builder, Register
 from kaniwa.vector.fixedpoint import (
     LOGISTIC_16,
     TANH_16,
+    Constants16,
     Spare,
+    constants_16,
     logistic_16,
-    numbers_16,
     rescale,
     sigmoid_16,
     tanh_16,
@@ -130,7 +131,8 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     state, value, result = k.vector(), k.vector(), k.vector()
     spare = (k.vector(), k.vector(), k.vector(), k.vector())
     kind = _Together if _together(config, cell.count) else _OneByOne
-    gates = kind(k, config, cell, places, value, result, spare)
+    constants = constants_16(k)
+    gates = kind(k, config, cell, places, value, result, spare, constants)
     before = k.pointer(places.before)
     k.length(cell.count)
     k.load(state, before, Width.INT16)
@@ -146,15 +148,14 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     new, admitted, forget, output = (gates.read(gate, into) for gate, into in (
         (CELL, result), (INPUT, spare[0]), (FORGET, spare[1]), (OUTPUT, value)))
     k.multiply(result, new, admitted)
-    k.shift_right(result, result, 30 + cell.power, "away")
     k.multiply(state, state, forget, Shift.AWAY_15)
-    k.add(state, state, result)
+    k.shift_right(state, result, 30 + cell.power, "away", plus=state)
     if cell.clip:      # within int16
         k.minimum(state, state, cell.clip)
         k.maximum(state, state, -cell.clip)
     else:
         _saturate(k, state)
-    tanh_16(k, result, state, spare, gates.of_state)
+    tanh_16(k, result, state, spare, constants, fraction_bits=-cell.power)
     k.multiply(result, result, output)
     cell.hidden.write(k, result)
     k.store(state, to_cell, Width.INT16)
@@ -172,14 +173,14 @@ class _Together:
     """
 
     def __init__(self, k: Builder, config: AcceleratorConfig, cell: LstmCell, places: LstmPlaces,
-                 value: Register, result: Register, spare: Spare) -> None:
+                 value: Register, result: Register, spare: Spare,
+                 constants: Constants16) -> None:
         self._k, self._cell = k, cell
-        self._value, self._result, self._spare = value, result, spare
+        self._value, self._result = value, result
+        self._spare, self._constants = spare, constants
         self._pitch = gate_pitch(config, cell.count)
         self._scales = [(k.vector(), k.vector(), k.vector()) for _ in range(2)]
-        self._kinds = k.vector(), k.vector(), k.vector()
-        self._numbers = numbers_16(k, 12, 17)
-        self.of_state = numbers_16(k, -1 - cell.power)
+        self._kinds = k.vector(), k.vector(), k.vector(), k.vector()
         table = k.pointer(places.table)
         k.length(GATES * self._pitch)
         for register in (*self._scales[0], *self._scales[1], *self._kinds):
@@ -198,8 +199,7 @@ class _Together:
         _saturate(k, value)
         _rescale(k, result, self._scales[1], self._cell.recurrent)
         k.add(value, value, result)
-        _saturate(k, value)
-        sigmoid_16(k, result, value, self._kinds, self._spare, self._numbers)
+        sigmoid_16(k, result, value, self._kinds, self._spare, self._constants)
         k.store(result, self._gates[0], Width.INT32)
 
     def read(self, gate: int, into: Register) -> Register:
@@ -211,32 +211,28 @@ class _OneByOne:
     """A register for each gate, where one does not hold all."""
 
     def __init__(self, k: Builder, config: AcceleratorConfig, cell: LstmCell, places: LstmPlaces,
-                 value: Register, result: Register, spare: Spare) -> None:
+                 value: Register, result: Register, spare: Spare,
+                 constants: Constants16) -> None:
         self._k, self._cell = k, cell
-        self._value, self._result, self._spare = value, result, spare
+        self._value, self._result = value, result
+        self._spare, self._constants = spare, constants
         self._pitch = gate_pitch(config, cell.count)
         self._gates = [k.vector() for _ in range(GATES)]
-        of_logistic = numbers_16(k, 12)
-        of_tanh = numbers_16(k, 11, like=of_logistic)     # of Q3.12, for exp(-2|a|)
-        self.of_state = numbers_16(k, -1 - cell.power, like=of_logistic)
-        self._functions = [(logistic_16, of_logistic) if function is LOGISTIC_16 else
-                           (tanh_16, of_tanh) for function in FUNCTIONS]
         self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
 
     def compute(self) -> None:
         k, value, result = self._k, self._value, self._result
         step = 4 * self._pitch
         k.length(self._cell.count)
-        for gate, (function, numbers) in enumerate(self._functions):
+        for gate, kind in enumerate(FUNCTIONS):
             last = gate == GATES - 1
             k.load(value, self._sums, Width.INT32, step)
             k.load(result, self._recurrent, Width.INT32, -gate * step if last else step)
             rescale(k, value, value, *self._cell.inputs[gate])
             _saturate(k, value)
-            rescale(k, result, result, *self._cell.recurrent[gate])
-            k.add(value, value, result)
-            _saturate(k, value)
-            function(k, self._gates[gate], value, self._spare, numbers)
+            rescale(k, result, result, *self._cell.recurrent[gate], plus=value)
+            function = tanh_16 if kind is TANH_16 else logistic_16
+            function(k, self._gates[gate], result, self._spare, self._constants, limit=True)
 
     def read(self, gate: int, into: Register) -> Register:
         return self._gates[gate]
