@@ -262,6 +262,10 @@ class Builder:
         """d = b where ``where`` is not 0; elsewhere d stays."""
         self.compute(Function.SELECT, d, where, addend=b)
 
+    def select_negative(self, d: Register, where: Register, b: Operand) -> None:
+        """d = b where ``where`` is less than 0; elsewhere d stays."""
+        self.compute(Function.SELECT, d, where, shift=Shift.FLOOR_31, addend=b)
+
     def leading_zeros(self, d: Register, a: Register) -> None:
         """d = the zeros above the highest 1 of a."""
         self.compute(Function.LEADING_ZEROS, d, a)

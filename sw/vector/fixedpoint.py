@@ -22,6 +22,9 @@ ONE_16 = 32767           # of Q0.15
 UNIT_16 = 1 << 13        # of Q2.13
 EXP_16 = (25520, 19875, 12055, 4435, 600, 11)   # exp(-2^k) in Q0.15, k = -2 ... 3; less is 0
 EXP_MINUS_EIGHTH_16, THIRD_16 = 28918, 10923
+# In place of x^4 / 4 = 0, 1 or 2 a part of x^2: the exponential is the same for each x in Q0.15 from
+# -1/8 to 1/8, with 150 to 153.
+FOURTH_POWER_16 = 150
 INTERCEPT_16 = 23130     # 48/17 in Q2.13
 # What ``sigmoid_16`` needs to know of an element's function: by how many bits its argument, and
 # what exceeds the offset, is shifted; the offset; f(-a) + f(a); f(0).
@@ -173,7 +176,7 @@ def _by_sign(k: Builder, d: Register, a: Register, minus: Register, spare: Regis
              middle: Operand) -> None:
     """d stays where a > 0, is one - d where a < 0, else ``middle``; ``minus`` is -|a|."""
     k.subtract(spare, one, d)
-    k.compute(Function.SELECT, d, a, shift=Shift.FLOOR_31, addend=spare)
+    k.select_negative(d, a, spare)
     k.compute(Function.SELECT, d, minus, shift=Shift.FLOOR_31, addend=middle, negate=True)
 
 
@@ -196,8 +199,7 @@ def _exponential(k: Builder, d: Register, a: Register, fraction_bits: int, bits:
     k.multiply(d, d, 1 << 15 - fraction_bits, plus=constants.eighth)     # from -1/8 on
     k.multiply(x2, d, d, Shift.UP_15)
     k.multiply(x3, x2, d, Shift.UP_15)
-    k.multiply(rest, x2, x2, Shift.UP_15)
-    k.shift_right(rest, rest, 2, "away", plus=x3)       # x^3 + x^4 / 4
+    k.multiply(rest, x2, FOURTH_POWER_16, Shift.FLOOR_15, plus=x3)      # x^3 + x^4 / 4
     k.multiply(rest, rest, THIRD_16, Shift.UP_15, plus=x2)
     k.shift_right(rest, rest, 1, "away", plus=d)
     k.multiply(d, rest, EXP_MINUS_EIGHTH_16, Shift.UP_15, plus=EXP_MINUS_EIGHTH_16)

@@ -24,7 +24,7 @@ from kaniwa.vector.fixedpoint import (
     rescale,
     tanh_16,
 )
-from kaniwa.vector.isa import Shift, Width
+from kaniwa.vector.isa import Function, Shift, Width
 
 __all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "multiply", "byte_table",
            "int16_table", "sigmoid_int16", "gate_logistic", "gate_tanh", "mean", "rsqrt",
@@ -135,15 +135,18 @@ def add(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place, lef
     k = Builder(config)
 
     def body(k: Builder, registers: list[Register]) -> Register:
-        for value, zero_point, scaling in zip(registers, zero_points, scalings, strict=True):
+        first, second = registers
+        terms = 0, 0 if subtract else first
+        for value, zero_point, scaling, plus in zip(registers, zero_points, scalings, terms,
+                                                    strict=True):
             if zero_point:
                 k.add(value, value, -zero_point)
             k.shift_left(value, value, left_shift)
-            rescale(k, value, value, *scaling)
-        first, second = registers
-        (k.subtract if subtract else k.add)(first, first, second)
-        end.write(k, first)
-        return first
+            rescale(k, value, value, *scaling, plus)
+        if subtract:
+            k.subtract(second, first, second)
+        end.write(k, second)
+        return second
 
     return _elementwise(k, count, [a, b], y, body)
 
@@ -225,8 +228,7 @@ def sigmoid_int16(config: AcceleratorConfig, count: int, x: Place, y: Place, tab
         k.multiply(argument, value, multiplier)
         if right:
             k.shift_right(argument, argument, right, "up")
-        k.subtract(value, 0, argument)
-        k.maximum(value, value, argument)        # the magnitude
+        k.compute(Function.MAXIMUM, value, argument, factor=-1, addend=argument)    # its magnitude
         k.shift_right(low, value, bits)
         k.minimum(low, low, 254)
         k.look_up(low, low, words)
@@ -237,14 +239,13 @@ def sigmoid_int16(config: AcceleratorConfig, count: int, x: Place, y: Place, tab
         k.multiply(value, value, step)
         k.shift_left(value, low, bits, plus=value)
         k.select(value, beyond, last)
-        k.less(step, argument, 0)
         if tanh:
             k.subtract(low, (1 << 23) + 127, value)
             k.add(value, value, 128 - (1 << 23))
         else:
             k.subtract(low, (1 << 25) + 511, value)
             k.add(value, value, 512)
-        k.select(value, step, low)
+        k.select_negative(value, argument, low)
         k.shift_right(value, value, 8 if tanh else 10)
         return value
 

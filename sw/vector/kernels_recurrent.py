@@ -196,9 +196,9 @@ class _Together:
         k.load(value, self._sums, Width.INT32, 4 * GATES * self._pitch)
         k.load(result, self._recurrent, Width.INT32)
         _rescale(k, value, self._scales[0], self._cell.inputs)
-        _saturate(k, value)
+        k.shift_left(value, value, 16)      # limited to the 16 bits that it is above
         _rescale(k, result, self._scales[1], self._cell.recurrent)
-        k.add(value, value, result)
+        k.shift_right(value, value, 16, plus=result)
         sigmoid_16(k, result, value, self._kinds, self._spare, self._constants)
         k.store(result, self._gates[0], Width.INT32)
 
