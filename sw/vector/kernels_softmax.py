@@ -17,6 +17,7 @@ __all__ = ["softmax", "softmax_limit", "softmax_rows"]
 # Registers of a row that is longer than one, beside a table of 256 words.
 SOFTMAX_REGISTERS = 16
 DIVISION_REGISTERS = 4      # of several groups at once
+MOST_AT_ONCE = 4            # a scalar each, and 14 instructions
 # As many exponentials may add up to what the reference is not defined for.
 SOFTMAX_COLUMNS = 511
 
@@ -67,11 +68,9 @@ def softmax_rows(config: AcceleratorConfig, groups: int, columns: int, x: int, y
         raise ProgramError(f"a row of {columns} is longer than {SOFTMAX_REGISTERS} registers of "
                            f"{BLOCK_WORDS}")
     rows = _Rows(k, columns, parts, k.pointer(x), k.pointer(y), words)
-    most = min(groups, (SOFTMAX_REGISTERS - DIVISION_REGISTERS) // parts)
+    most = min(groups, MOST_AT_ONCE, (SOFTMAX_REGISTERS - DIVISION_REGISTERS) // parts)
     if most > 1:
-        # More at once gain little, and each is 14 instructions more; so is what no loop does.
-        rows.together(groups, next((count for count in (3, 4, 2) if count <= most
-                                    and groups % count == 0), min(most, 3)))
+        rows.together(groups, -(-groups // -(-groups // most)))     # of as few divisions as can be
     else:
         rows.one_by_one(groups)
     return k.finish()
