@@ -21,7 +21,7 @@ from kaniwa.passes.lower import lower
 from kaniwa.passes.mapping import choose_mapping
 from kaniwa.passes.operand_tables import operand_tables
 from kaniwa.passes.partition import partition
-from kaniwa.passes.refusal import Refused
+from kaniwa.passes.refusal import Cramped, Refused
 from kaniwa.passes.signed import signed
 from kaniwa.passes.tile import tile
 from kaniwa.passes.wide import keep_tables
@@ -88,7 +88,8 @@ def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
                progress: Callable[[str], None] | None = None) -> Plan:
     """Run all passes; the graph is checked after each.
 
-    What a pass finds that the target cannot take goes to the host, and all is done anew.
+    What a pass finds that the target cannot take goes to the host, and all is done anew; so it is
+    where cells can do with less memory.
     """
     plan = Plan(graph, graph, config, options)
     while True:
@@ -96,6 +97,9 @@ def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
             return _run_passes(plan, progress)
         except Refused as refused:
             plan = replace(plan, refused={**plan.refused, **refused.reasons})
+        except Cramped as cramped:
+            plan = replace(plan, stepwise=plan.stepwise | cramped.positions,
+                           lacking=cramped.lacking)
 
 
 def _run_passes(plan: Plan, progress: Callable[[str], None] | None) -> Plan:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Mode
 from kaniwa.rescale import Int64, Rescale
@@ -301,7 +302,9 @@ class Plan:
     ``model`` is the graph as imported, ``graph`` has what the device does of it, in ``parts``:
     ``part_of`` maps the position of an operator in the model to the number of its part. What the
     host makes is an input of ``graph``. ``host_parts`` come between the parts. ``refused`` are
-    reasons, by position, that a pass found against an operator (see ``refusal``).
+    reasons, by position, that a pass found against an operator (see ``refusal``); ``stepwise`` are
+    positions of recurrent cells that have to do with less memory (see ``recurrent``) than was
+    ``lacking`` before.
     ``storage`` maps the id of each tensor on the device to the tensor whose memory it
     is (RESHAPE moves no data). ``channels`` has those that are left of a tensor of the model
     that lost some.
@@ -312,6 +315,8 @@ class Plan:
     config: AcceleratorConfig
     options: Options
     refused: Mapping[int, str] = field(default_factory=dict)
+    stepwise: frozenset[int] = frozenset()
+    lacking: MemoryTooSmallError | None = None
     parts: tuple[DevicePart, ...] = ()
     part_of: Mapping[int, int] = field(default_factory=dict)
     host_parts: tuple[HostPart, ...] = ()

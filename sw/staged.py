@@ -32,13 +32,15 @@ class Stage:
     """A part of a ``StagedLayer``: a ``layer``, or a VECTOR, for which all before it is complete.
 
     ``weights`` and ``parameters`` are streams; None: they are those of ``layer``. A VECTOR has the
-    operator's ``program``, or one that does nothing.
+    operator's ``program``, or one that does nothing. What the layer of a recurrent step takes in
+    lies ``advance`` bytes behind that of the step before.
     """
 
     layer: Layer | None = None
     weights: Stream | None = None
     parameters: Stream | None = None
     program: bool = False
+    advance: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +82,8 @@ class RecurrentLayer(StagedLayer):
     """A recurrent cell, whose program begins anew ``again`` in each step.
 
     The first VECTOR runs the program from its beginning to an END before ``again``, others go on
-    with what it left in the store: those that are to wait run that END. The first stage takes in
-    the hidden state, in the first step that of ``reads``, its second tensor, then the one that the
+    with what it left in the store: those that are to wait run that END. Stages that take in the
+    hidden state have in the first step that of ``reads``, its second tensor, then the one that the
     steps write, the first of ``states``. Addresses of ``states`` come behind those of ``reads``.
     """
 
@@ -94,11 +96,17 @@ class RecurrentLayer(StagedLayer):
         return (self.ofm, *self.states, *self.between)
 
     def stage(self, number: int) -> Stage:
-        """What is done then, with the hidden state of that step."""
-        stage = super().stage(number)
-        if number < len(self.stages) or stage.layer is None or stage.layer.ifm != self.reads[1]:
-            return stage
-        return replace(stage, layer=replace(stage.layer, ifm=self.states[0]))
+        """What is done then, with the hidden state and the input of that step."""
+        stage, step = super().stage(number), number // len(self.stages)
+        if step and stage.layer is not None:
+            if stage.layer.ifm == self.reads[1]:
+                return replace(stage, layer=replace(stage.layer, ifm=self.states[0]))
+            if stage.advance:
+                assert stage.layer.source_at is not None
+                first, image, row = stage.layer.source_at
+                return replace(stage, layer=replace(stage.layer, source_at=(
+                    first + step * stage.advance, image, row)))
+        return stage
 
     def has_program(self, number: int) -> bool:
         """All do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
@@ -17,7 +18,7 @@ from kaniwa.layer import (
 )
 from kaniwa.passes.legalize import BROADCAST
 from kaniwa.passes.partition import MOVERS
-from kaniwa.passes.refusal import Refused
+from kaniwa.passes.refusal import Cramped, Refused
 from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import VECTOR_KINDS
 from kaniwa.staged import RecurrentLayer
@@ -25,7 +26,7 @@ from kaniwa.staged import RecurrentLayer
 __all__ = ["allocate", "Buffer", "pack"]
 
 KIB = 1024
-# Kinds without multiplications by weights, and cells, whose sums take more memory than weights.
+# Kinds without multiplications by weights, and cells.
 DISPENSABLE = (BROADCAST, "MEAN", *MOVERS, *VECTOR_KINDS, "UNIDIRECTIONAL_SEQUENCE_LSTM")
 
 
@@ -51,22 +52,35 @@ def allocate(plan: Plan) -> Plan:
     align = max(config.read_bytes, config.write_bytes)
     commands = _round(INSTRUCTION_BYTES * (len(plan.tiles) + len(plan.parts)), align)
     sizes = [_round(len(blob), align) for blob in plan.constants.blobs]
+    peaks = []
     for in_place in (True, False):
         buffers = _buffers(plan, align, in_place)
         offsets, peak = pack(buffers, not plan.options.materialize)
-        need = commands + sum(sizes) + peak
-        if need <= config.memory_bytes:
+        peaks.append(peak)
+        if commands + sum(sizes) + peak <= config.memory_bytes:
             return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
                           [True] * len(buffers), True)
     if plan.options.outside is None:
-        _leave_out(plan, need)
-        raise MemoryTooSmallError(
+        need = commands + sum(sizes) + min(peaks)
+        _complain(plan, MemoryTooSmallError(
             f"{plan.model.name}: needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
-            f"{_kib(sum(sizes))}, tensors {_kib(peak)}), target '{config.name}' has "
+            f"{_kib(sum(sizes))}, tensors {_kib(min(peaks))}), target '{config.name}' has "
             f"{_kib(config.memory_bytes)} KiB on chip; "
             f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
-            f"memory", need)
+            f"memory", need))
     return _spread(plan, _buffers(plan, align, True), sizes, commands)
+
+
+def _complain(plan: Plan, error: MemoryTooSmallError) -> NoReturn:
+    """Raise Cramped where cells can do with less; then what is wrong with the smaller plan."""
+    if plan.lacking is not None and plan.lacking.needed_bytes <= error.needed_bytes:
+        error = plan.lacking
+    cells = frozenset(position for layer in plan.layers if isinstance(layer, RecurrentLayer)
+                      for position in layer.positions) - plan.stepwise
+    if cells:
+        raise Cramped(cells, error)
+    _leave_out(plan, error.needed_bytes)
+    raise error
 
 
 def _leave_out(plan: Plan, need: int) -> None:

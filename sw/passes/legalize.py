@@ -44,7 +44,7 @@ BROADCAST = "BROADCAST"     # the source kind of a copy that the compiler adds
 
 def legalize(plan: Plan) -> Plan:
     """Rewrite every operator."""
-    rewriter = _Rewriter(plan.graph, plan.config)
+    rewriter = _Rewriter(plan.graph, plan.config, plan.stepwise)
     for op in plan.graph.ops:
         rewriter.rewrite(op)
     return replace(plan, graph=replace(plan.graph, tensors=tuple(rewriter.tensors),
@@ -70,9 +70,11 @@ def as_map(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
 
 
 class _Rewriter:
-    def __init__(self, graph: Graph, config: AcceleratorConfig) -> None:
+    def __init__(self, graph: Graph, config: AcceleratorConfig,
+                 stepwise: frozenset[int] = frozenset()) -> None:
         self.graph = graph
         self.config = config
+        self.stepwise = stepwise
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
 
@@ -321,15 +323,18 @@ class _Rewriter:
         return made
 
     def _lstm(self, op: Op) -> None:
-        """The inputs of all steps at once, then the steps, with rows of whole groups."""
+        """The inputs of all steps at once, if they are not part of each, then the steps, with rows
+        of whole groups."""
         y = self.tensors[op.outputs[0]]
         steps, count = steps_of(self.graph, op), y.shape[-1]
-        channels = SUM_BYTES * GATES * gate_pitch(self.config, count)
-        sums = self.tensor(f"{op.name}:sums", (1, 1, steps, channels))
-        self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, sums)
+        inputs = op.inputs[0]
+        if op.attributes.get("position") not in self.stepwise:
+            channels = SUM_BYTES * GATES * gate_pitch(self.config, count)
+            inputs = self.tensor(f"{op.name}:sums", (1, 1, steps, channels))
+            self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, inputs)
         pitch = row_pitch(self.config, count)
         rows = y.id if pitch == count else self.tensor(f"{y.name}:rows", (1, 1, steps, pitch), y)
-        reads = (sums, op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
+        reads = (inputs, op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
         self.emit(replace(op, outputs=(rows, *op.outputs[1:])), "LSTM", reads,
                   {**op.attributes, "taps": 0})
         if rows != y.id:

@@ -97,7 +97,8 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
         cell = plan.model.ops[int(str(op.attributes["position"]))]
         if op.kind == "SUMS":
             return sums_layer(plan.model, cell, op, stored, plan.config, where), []
-        return lstm_layer(plan.model, cell, op, stored, plan.config, where, first_id)
+        return lstm_layer(plan.model, cell, op, stored, plan.config, where, first_id,
+                          op.attributes["position"] in plan.stepwise)
     if op.kind == WIDE:
         return wide_layer(plan.graph, op, stored, plan.config, first_id)
     if op.kind == "COPY":

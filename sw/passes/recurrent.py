@@ -62,49 +62,80 @@ def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
 
 
 def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig, where: str,
-               first_id: int) -> tuple[RecurrentLayer, list[Tensor]]:
+               first_id: int, stepwise: bool) -> tuple[RecurrentLayer, list[Tensor]]:
     """The steps, as in ``sums_layer``, and tensors of its own, with ids from ``first_id`` on.
 
-    In a step the weights are activations, a pixel for each sum, and the hidden state is the weights
-    of the four channels that make its bytes. What the sum has besides, as a sum of products, is
-    more columns of the weights, by constants behind the hidden state. Raises CompileError where the
+    With ``stepwise`` a step has the products of its inputs, too: that takes longer, but no memory
+    for the sums of all steps, nor for four copies of the weights. Raises CompileError where the
     unit cannot hold the cell.
     """
     shared = _cell(model, cell)
     problem = why_no_lstm(config, shared)
     if problem is not None:
         raise CompileError(f"{where}: {problem}")
-    pitch, count = gate_pitch(config, shared.count), shared.count
-    weights, bias, _ = _weights(model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)
-    accumulator_range(weights, bias, where)
-    constants, columns = _factors(bias)
-    depth = count + len(constants)
+    count, inputs, hidden = shared.count, *stored.inputs[:2]
     stages = Stages(op, config, 1, where, first_id)
-    words = Words(config, 1, SUM_BYTES, depth, config.out_lanes)
-    matrix = stages.constant("recurrent", np.concatenate([weights, columns], 1).astype(np.int8))
-    stream = words.stream(stages.filled("hidden", words.template(constants)))
-    size = SUM_BYTES * GATES * pitch
-    sums = stages.between("sums", size + max(gates_bytes(config, count),
-                                             SUM_BYTES * config.requant_lanes))
-    stages.repeat(stored.inputs[1], stream.tensor, words, count)
+    factors = [_Factor(stages, "hidden", hidden, *_weights(
+        model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)[:2])]
+    if stepwise:
+        factors.append(_Factor(stages, "inputs", inputs, *_weights(
+            model, cell, config, INPUT_WEIGHTS, 0, BIAS)[:2]))
+    for factor in factors:
+        factor.copy(0 if factor.source == hidden else factor.count)
     stages.settle()
-    biases, rescale = sum_bytes(np.zeros(1, np.int64))
-    product = stages.layer(matrix, sums, (GATES, pitch, depth),
-                           (GATES, pitch, SUM_BYTES), rescale)
-    stages.add(replace(product, bias=biases), stream)
+    size, group = SUM_BYTES * GATES * gate_pitch(config, count), SUM_BYTES * config.requant_lanes
+    for factor in factors:      # behind the first one's sums is room for the gates
+        more = max(group, gates_bytes(config, count) if factor is factors[0] else 0)
+        factor.multiply(stages.between(f"{factor.name}:sums", size + more))
     stages.run_program()
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int]:
-        first, _, before, _, _, hidden, state, scratch = reads
+        hidden, state, sums, *own = reads[-2 - len(factors):]
         return lstm_program(config, shared, LstmPlaces(
-            first, scratch, table, scratch + size, before, state, hidden, ofm))
+            own[0] if own else reads[0], sums, table, sums + size, reads[2], state, hidden, ofm,
+            stepwise))
 
     steps = steps_of(model, cell)
     layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0],
-                          lstm_table(config, shared), steps * GATES * count * count)
+                          lstm_table(config, shared),
+                          steps * GATES * count * sum(factor.count for factor in factors))
     return RecurrentLayer(**vars(layer) | {
         "op": cell.kind, "steps": steps, "states": op.outputs[1:],
-        "again": program((0,) * 8, 0, 0)[1]}), stages.tensors
+        "again": program((0,) * 6, 0, 0)[1]}), stages.tensors
+
+
+class _Factor:
+    """What all gates are multiplied by in a step: the hidden state, or its input.
+
+    The weights are activations, a pixel for each sum, and the vector, ``count`` bytes of ``source``
+    or a row of it, is the weights of the four channels that make the sum's bytes. What the sum has
+    besides, ``bias``, is more columns of the weights, by constants behind the vector. Raises
+    CompileError for sums that may leave int32.
+    """
+
+    def __init__(self, stages: Stages, name: str, source: int, weights: Int64,
+                 bias: Int64) -> None:
+        accumulator_range(weights, bias, stages.where)
+        constants, columns = _factors(bias)
+        self.name, self.source, self.count = name, source, weights.shape[1]
+        self._stages = stages
+        self._words = Words(stages.config, 1, SUM_BYTES, self.count + len(constants),
+                            stages.config.out_lanes)
+        matrix = np.concatenate([weights, columns], axis=1).astype(np.int8)
+        self._shape = GATES, len(matrix) // GATES, matrix.shape[1]
+        self._matrix = stages.constant(f"{name}:weights", matrix)
+        self._stream = self._words.stream(stages.filled(name, self._words.template(constants)))
+
+    def copy(self, advance: int) -> None:
+        """To where it is weights; ``advance`` as in ``Stage``."""
+        self._stages.repeat(self.source, self._stream.tensor, self._words, self.count, advance)
+
+    def multiply(self, sums: int) -> None:
+        """int32 [GATES, pitch], to ``sums``."""
+        biases, rescale = sum_bytes(np.zeros(1, np.int64))
+        product = self._stages.layer(self._matrix, sums, self._shape,
+                                     (*self._shape[:2], SUM_BYTES), rescale)
+        self._stages.add(replace(product, bias=biases), self._stream)
 
 
 def _weights(model: Graph, cell: Op, config: AcceleratorConfig, first: int, operand: int,

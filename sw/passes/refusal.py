@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kaniwa.errors import CompileError, UnsupportedError
+from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 from kaniwa.layer import Plan, describe
 from kaniwa.passes.legalize import rewritten
 
-__all__ = ["Refused", "why_not"]
+__all__ = ["Cramped", "Refused", "why_not"]
 
 
 class Refused(CompileError):
@@ -20,6 +20,18 @@ class Refused(CompileError):
     def __init__(self, reasons: Mapping[int, str]) -> None:
         super().__init__(next(iter(reasons.values())))
         self.reasons = dict(reasons)
+
+
+class Cramped(CompileError):
+    """A plan that memory has no room for, ``lacking``, with recurrent cells, at ``positions`` in
+    the model, that can do with less.
+
+    The compiler has them do so and begins again.
+    """
+
+    def __init__(self, positions: frozenset[int], lacking: MemoryTooSmallError) -> None:
+        super().__init__(str(lacking))
+        self.positions, self.lacking = positions, lacking
 
 
 def why_not(plan: Plan, position: int) -> str | None:

@@ -119,9 +119,9 @@ class Stages:
             between=tuple(t.id for t in self.tensors if t.data is None))
 
     def add(self, layer: Layer, weights: Stream | None = None,
-            parameters: Stream | None = None) -> None:
+            parameters: Stream | None = None, advance: int = 0) -> None:
         """A stage of the array."""
-        self.stages.append(Stage(layer, weights, parameters))
+        self.stages.append(Stage(layer, weights, parameters, advance=advance))
 
     def settle(self) -> None:
         """Wait for what came before."""
@@ -143,12 +143,13 @@ class Stages:
                      Geometry(images, source, made, ONE, ONE, ONE, (0, 0)), None,
                      np.zeros(made[2], np.int64), 0, rescale, 0, ())
 
-    def copy(self, layer: Layer, run: int, **changes: Any) -> None:
+    def copy(self, layer: Layer, run: int, advance: int = 0, **changes: Any) -> None:
         """A stage that copies bytes: ``layer`` as a depthwise one with weights of 1, for places in
         runs of ``run`` channels."""
         self.add(replace(layer, mode=Mode.DEPTHWISE,
                          weights=np.ones((1, 1, layer.geometry.ofm[2]), np.int8),
-                         lanes=whole_lanes(self.config.depthwise_lanes, run), **changes))
+                         lanes=whole_lanes(self.config.depthwise_lanes, run), **changes),
+                 advance=advance)
 
     def pack(self, source: int, to: int, words: Words) -> None:
         """Copies [batch, channels, depth] into a stream."""
@@ -162,8 +163,9 @@ class Stages:
                       places=words.places(first),
                       source_at=(first * depth, words.channels * depth, columns * depth))
 
-    def repeat(self, source: int, to: int, words: Words, count: int) -> None:
-        """Copies the same [count] to all channels of a stream: words as rows, then what is left."""
+    def repeat(self, source: int, to: int, words: Words, count: int, advance: int = 0) -> None:
+        """Copies the same [count] to all channels of a stream: words as rows, then what is left.
+        ``advance``: bytes from that of one step to the next."""
         width, config = self.config.dot_width, self.config
         lanes = min(words.lanes, words.channels)
         for first, rows, run in ((0, count // width, width), (count // width, 1, count % width)):
@@ -172,7 +174,7 @@ class Stages:
                                    batch=words.blocks)
                 start = config.read_bytes + first * config.tile_bytes
                 self.copy(
-                    replace(layer, geometry=replace(layer.geometry, stride=(1, 0))), run,
+                    replace(layer, geometry=replace(layer.geometry, stride=(1, 0))), run, advance,
                     places=Places(start, words.block_bytes, config.tile_bytes, width, run, 0),
                     source_at=(first * width, 0, width))
 

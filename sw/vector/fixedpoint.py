@@ -22,8 +22,8 @@ ONE_16 = 32767           # of Q0.15
 UNIT_16 = 1 << 13        # of Q2.13
 EXP_16 = (25520, 19875, 12055, 4435, 600, 11)   # exp(-2^k) in Q0.15, k = -2 ... 3; less is 0
 EXP_MINUS_EIGHTH_16, THIRD_16 = 28918, 10923
-# In place of x^4 / 4 = 0, 1 or 2 a part of x^2: the exponential is the same for each x in Q0.15 from
-# -1/8 to 1/8, with 150 to 153.
+# In place of x^4 / 4 = 0, 1 or 2 a part of x^2, which gives the same exponential for every x in
+# Q0.15 from -1/8 to 1/8 (150 to 153 do).
 FOURTH_POWER_16 = 150
 INTERCEPT_16 = 23130     # 48/17 in Q2.13
 # What ``sigmoid_16`` needs to know of an element's function: by how many bits its argument, and
@@ -185,8 +185,8 @@ def _exponential(k: Builder, d: Register, a: Register, fraction_bits: int, bits:
                  shift: Register | None = None) -> None:
     """d = exp(a * 2^shift) in Q0.15 of what then is negative and has ``bits`` with the sign.
 
-    The remainder of a below a quarter is -1/4 to 0 when it is less a quarter; then a is less than
-    that by those quarters whose bits in a are 0.
+    The bits below a quarter, less a quarter, are the part from -1/4 to 0. What is left of a are as
+    many quarters as the bits above say, inverted: a bit that is 0 counts.
     """
     x2, x3, rest = spare
     below = fraction_bits - 2       # the bits below a quarter
@@ -207,7 +207,7 @@ def _exponential(k: Builder, d: Register, a: Register, fraction_bits: int, bits:
     for place, factor in enumerate((*EXP_16, 0)[:places], below):
         k.multiply(x3, d, factor, Shift.UP_15)
         if shift is None and place - below in (places - 1, len(EXP_16)):
-            # No higher bit counts: what is left of a is -1 where this one is 1.
+            # No higher bit is 0: from this one on a is -1, or it counts.
             k.compute(Function.SELECT, d, a, factor=1 << 31 - place, shift=Shift.FLOOR_31,
                       addend=x3, negate=True)
         else:

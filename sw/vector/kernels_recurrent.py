@@ -52,8 +52,9 @@ class LstmCell:
 class LstmPlaces:
     """Addresses; P is ``gate_pitch``, Q ``row_pitch``.
 
-    ``sums``: int32 [steps, GATES, P] of the products with the input. ``recurrent``: int32
-    [GATES, P], those with the hidden state, new in each step. ``table``: ``lstm_table``.
+    ``sums``: int32 [steps, GATES, P] of the products with the input; with ``stepwise`` [GATES, P],
+    new in each step. ``recurrent``: int32 [GATES, P], those with the hidden state, new in each
+    step. ``table``: ``lstm_table``.
     ``gates``: room of ``gates_bytes``. ``before``: int16 [count], the first cell state. Each step
     writes ``cell``, int16 [count], ``hidden``, int8 [count], and the next row of ``rows``, int8
     [steps, Q].
@@ -67,6 +68,7 @@ class LstmPlaces:
     cell: int
     hidden: int
     rows: int
+    stepwise: bool = False
 
 
 def gate_pitch(config: AcceleratorConfig, count: int) -> int:
@@ -187,13 +189,14 @@ class _Together:
             k.load(register, table, Width.INT32, 4 * GATES * self._pitch)
         k.release(table)
         self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
+        self._step = 0 if places.stepwise else 4 * GATES * self._pitch
         self._gates = [k.pointer(places.gates + 4 * number * self._pitch)
                        for number in range(GATES)]
 
     def compute(self) -> None:
         k, value, result = self._k, self._value, self._result
         k.length(GATES * self._pitch)
-        k.load(value, self._sums, Width.INT32, 4 * GATES * self._pitch)
+        k.load(value, self._sums, Width.INT32, self._step)
         k.load(result, self._recurrent, Width.INT32)
         _rescale(k, value, self._scales[0], self._cell.inputs)
         k.shift_left(value, value, 16)      # limited to the 16 bits that it is above
@@ -219,15 +222,16 @@ class _OneByOne:
         self._pitch = gate_pitch(config, cell.count)
         self._gates = [k.vector() for _ in range(GATES)]
         self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
+        self._stepwise = places.stepwise
 
     def compute(self) -> None:
         k, value, result = self._k, self._value, self._result
         step = 4 * self._pitch
         k.length(self._cell.count)
         for gate, kind in enumerate(FUNCTIONS):
-            last = gate == GATES - 1
-            k.load(value, self._sums, Width.INT32, step)
-            k.load(result, self._recurrent, Width.INT32, -gate * step if last else step)
+            again = -gate * step if gate == GATES - 1 else step     # to the first gate
+            k.load(value, self._sums, Width.INT32, again if self._stepwise else step)
+            k.load(result, self._recurrent, Width.INT32, again)
             rescale(k, value, value, *self._cell.inputs[gate])
             _saturate(k, value)
             rescale(k, result, result, *self._cell.recurrent[gate], plus=value)
