@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from attention_case import attention_graph
 from graph_builder import GraphBuilder
+from lstm_case import lstm_graph
 from streaming_convolution import streaming_convolution
 from unrolled_gru import unrolled_gru
 from wide_builder import WideBuilder, gated
@@ -114,3 +115,18 @@ def test_attention_of_any_length(heads: int, tokens: int, depth: int) -> None:
         outputs = session.run(inputs)
     np.testing.assert_array_equal(outputs["y"], golden.run(graph, inputs)[graph.outputs[0]])
     assert abs(session.stats.cycles - program.estimate().cycles) <= 0.001 * session.stats.cycles
+
+
+def test_a_cell_that_memory_is_short_for() -> None:
+    """The products of its inputs are part of each step."""
+    rng = np.random.default_rng(2)
+    graph, state = lstm_graph(rng, 3, 64, 150, time_major=False), dict[int, np.ndarray]()
+    program = compile(graph, "base_vector", require_accelerator=True)
+    assert [row["steps"] for row in program.summary()["layers"] if row["macs"]] == [3]
+    with devices.open("sim", "base_vector") as device:
+        session = Session(program, device)
+        for _ in range(2):
+            x = rng.integers(-128, 128, (1, 3, 64)).astype(np.int8)
+            values = golden.run(graph, [x], state=state)
+            np.testing.assert_array_equal(session.run([x])["y"], values[graph.outputs[0]])
+            assert session.stats.cycles == program.estimate().cycles
