@@ -90,9 +90,9 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     stages.run_program()
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int]:
-        hidden, state, sums, *own = reads[-2 - len(factors):]
+        h, c, recurrent, *own = reads[-2 - len(factors):]
         return lstm_program(config, shared, LstmPlaces(
-            own[0] if own else reads[0], sums, table, sums + size, reads[2], state, hidden, ofm,
+            own[0] if own else reads[0], recurrent, table, recurrent + size, reads[2], c, h, ofm,
             stepwise))
 
     steps = steps_of(model, cell)
