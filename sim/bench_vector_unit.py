@@ -88,7 +88,7 @@ class Watched(VectorEmulator):
         cover(f"addend_{Addend(values['addend']).name}_{self.state}")
         if values["tail"] and self.length.last < self.lanes:
             cover("tail")
-        a = self.words[self._words(values["a"], 1)]
+        a = self._register(values["a"], 1)
         b = self._second(values, a, 1)
         whole, up = product(values, a, b)
         name = f"shift_{Shift(values['shift']).name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +29,15 @@ class DeviceVectorUnit(VectorEmulator):
     def __init__(self, config: AcceleratorConfig, memory: Memory,
                  constants: Sequence[Span]) -> None:
         super().__init__(config, np.zeros(0, np.uint8))
-        self._device, self._constants = memory, constants
+        self._device = memory
+        self._first: list[int] = []     # of the constants, as spans apart from each other
+        self._end: list[int] = []
+        for first, end in sorted(constants):
+            if self._end and first <= self._end[-1]:
+                self._end[-1] = max(self._end[-1], end)
+            else:
+                self._first.append(first)
+                self._end.append(end)
 
     def call(self, values: Values) -> None:
         """Do a legal VECTOR instruction. Raises Fault."""
@@ -39,8 +48,9 @@ class DeviceVectorUnit(VectorEmulator):
             raise Fault(ErrorCode.VECTOR, str(error)) from None
 
     def _view(self, address: int, size: int, write: bool = False) -> np.ndarray:
-        if write and any(address < end and start < address + size
-                         for start, end in self._constants):
-            raise Fault(ErrorCode.ILLEGAL_FIELD, f"byte {address:#x} is written by the vector "
-                                                 "unit and belongs to the program")
+        if write:
+            before = bisect_left(self._first, address + size) - 1
+            if before >= 0 and self._end[before] > address:
+                raise Fault(ErrorCode.ILLEGAL_FIELD, f"byte {address:#x} is written by the vector "
+                                                     "unit and belongs to the program")
         return self._device.view(address, size)

@@ -31,31 +31,40 @@ class Length:
 
 def product(values: Values, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The product shifted down and limited to 32 bits, and what ADD rounds it up by."""
-    count = b & 31
-    factor = {
-        Factor.ONE: np.ones_like(b), Factor.IMMEDIATE: np.full_like(b, values["immediate"]),
-        Factor.B: b, Factor.LEFT: np.int64(1) << count, Factor.RIGHT: np.int64(1) << (31 - count),
-    }.get(Factor(values["factor"]), np.zeros_like(b))
-    product = a * factor   # |product| <= 2^31 * 2^31
-    tap, kind = isa.TAPS[values["shift"]], Shift(values["shift"])
+    product = a * _factor(values, b)   # |product| <= 2^31 * 2^31
+    tap, kind = isa.TAPS[values["shift"]], values["shift"]
     floor = product >> tap
-    whole = np.clip(floor, LOW, HIGH)
-    rest = product - (floor << tap)
-    half = np.int64(1) << max(tap - 1, 0)
+    whole = _limited(floor)
     if kind in (Shift.LOW, Shift.FLOOR_15, Shift.FLOOR_31):
-        up = np.zeros_like(whole)
-    elif kind in (Shift.AWAY_15, Shift.AWAY_31):
-        up = np.where(product < 0, rest > half, rest >= half).astype(np.int64)
+        return whole, np.zeros_like(whole)
+    rest, half = product - (floor << tap), 1 << tap - 1
+    if kind in (Shift.AWAY_15, Shift.AWAY_31):
+        up = np.where(product < 0, rest > half, rest >= half)
     else:
-        up = (rest >= half).astype(np.int64)
-    return whole, np.where(whole == floor, up, 0)
+        up = rest >= half
+    return whole, (up & (whole == floor)).astype(np.int64)
+
+
+def _limited(x: np.ndarray) -> np.ndarray:
+    return np.minimum(np.maximum(x, LOW), HIGH)
+
+
+def _factor(values: Values, b: np.ndarray) -> np.ndarray | int:
+    kind = values["factor"]
+    if kind == Factor.B:
+        return b
+    if kind == Factor.LEFT:
+        return np.int64(1) << (b & 31)
+    if kind == Factor.RIGHT:
+        return np.int64(1) << (31 - (b & 31))
+    return {Factor.ONE: 1, Factor.IMMEDIATE: values["immediate"]}.get(Factor(kind), 0)
 
 
 def _combine(values: Values, whole: np.ndarray, up: np.ndarray, y: np.ndarray) -> np.ndarray:
-    function, negate = Function(values["function"]), values["negate"]
+    function, negate = values["function"], values["negate"]
     if function == Function.ADD:
         x = whole + up
-        return np.clip(y - x if negate else y + x, LOW, HIGH)
+        return _limited(y - x if negate else y + x)
     x = ~whole if negate else whole
     if function == Function.MINIMUM:
         return np.minimum(x, y)
@@ -92,6 +101,7 @@ class VectorEmulator:
         self.control = [0] * isa.CONTROL_REGISTERS
         self.length = Length()
         self.store: dict[int, Values] = {}
+        self._legal: set[int] = set()     # places in it that have been looked at
         self.clock = VectorClock(config)
 
     def run(self, program: bytes | Sequence[Values] = (), entry: int = 0,
@@ -108,6 +118,7 @@ class VectorEmulator:
             program = [isa.decode(program[i:i + isa.VECTOR_BYTES]) for i in pieces]
         self.store.update((entry + number, dict.fromkeys(isa.FIELDS, 0) | dict(values))
                           for number, values in enumerate(program))
+        self._legal.difference_update(range(entry, entry + len(program)))
         self.clock = VectorClock(self.config, odd, self.sides)
         self.clock.begin(len(program), outside)
         at, executed = entry, 0
@@ -117,9 +128,11 @@ class VectorEmulator:
                                    if at in self.store else
                                    f"vector program: no END before instruction {at}")
             values = self.store[at]
-            problem = isa.illegal(values)
-            if problem:
-                raise ProgramError(f"vector instruction {at}: {problem}")
+            if at not in self._legal:
+                problem = isa.illegal(values)
+                if problem:
+                    raise ProgramError(f"vector instruction {at}: {problem}")
+                self._legal.add(at)
             executed += 1
             groups = self.groups(values)
             away = self.control[values["b"] % isa.CONTROL_REGISTERS] >= OUTSIDE
@@ -181,19 +194,16 @@ class VectorEmulator:
         if values["reduce"] != Reduce.NONE:
             self._fold(values, count)
             return
-        a = self.words[self._words(values["a"], count)]
+        a = self._register(values["a"], count)
         b = self._second(values, a, count)
         whole, up = product(values, a, b)
-        result = _combine(values, whole, up, self._addend(values, b))
-        written = np.ones(result.shape, bool)
-        written[-1] = self._written(values, last=True)
-        self._write(values, self._words(values["d"], count), result, written, whole)
+        self._write(values, _combine(values, whole, up, self._addend(values, b)), whole)
 
     def _fold(self, values: Values, count: int) -> None:
         """Group by group: each has the result of the one before as Y."""
         across = values["reduce"] == Reduce.LANES
         reads = [1] * count if across else [count]
-        a = np.concatenate([self.words[self._words(values["a"], n)] for n in reads])
+        a = np.concatenate([self._register(values["a"], n) for n in reads])
         b = np.concatenate([self._second(values, part, n) for part, n in
                             zip(np.split(a, len(reads)), reads, strict=True)])
         whole, up = product(values, a, b)
@@ -201,18 +211,23 @@ class VectorEmulator:
         for group in range(count):
             y = np.roll(result, -1) if across and group else result
             result = _combine(values, whole[group], up[group], y)
-        written = self._written(values, last=True)
-        self._write(values, self._words(values["d"], 1), result[None], written[None], whole[-1:])
+        self._write(values, result[None], whole[-1:])
 
-    def _write(self, values: Values, rows: np.ndarray, result: np.ndarray, written: np.ndarray,
-               whole: np.ndarray) -> None:
+    def _write(self, values: Values, result: np.ndarray, whole: np.ndarray) -> None:
+        first = isa.word_of(values["d"], 0)
+        written = np.ones(result.shape, bool)
         if values["function"] == Function.SELECT:
-            written = written & ((~whole if values["negate"] else whole) != 0)
-        self.words[rows] = np.where(written, result, self.words[rows])
+            written = (~whole if values["negate"] else whole) != 0
+        if values["tail"]:
+            written[-1] &= self._written(values, last=True)
+        np.copyto(self.words[first:first + len(result)], result, where=written)
 
-    def _words(self, register: int, count: int) -> np.ndarray:
-        """The words of the groups of a register; for a scalar, the same one each time."""
-        return np.array([isa.word_of(register, group) for group in range(count)])
+    def _register(self, register: int, count: int) -> np.ndarray:
+        """The groups of a register; of a scalar, the same one each time."""
+        first = isa.word_of(register, 0)
+        if register < isa.SCALAR:
+            return self.words[first:first + count]
+        return self.words[first:first + 1].repeat(count, axis=0)
 
     def _addend(self, values: Values, b: np.ndarray) -> np.ndarray:
         if values["addend"] == Addend.B:
@@ -223,7 +238,7 @@ class VectorEmulator:
         """B: a register, or for each lane a word of its table."""
         factor, b = values["factor"], values["b"]
         if factor not in (Factor.TABLE_256, Factor.TABLE_512):
-            return self.words[self._words(b, count)]
+            return self._register(b, count)
         size = 256 if factor == Factor.TABLE_256 else 512
         return self.words[b * isa.BLOCK_WORDS + (a & (size - 1)), np.arange(self.lanes)]
 
