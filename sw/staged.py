@@ -33,7 +33,7 @@ class Stage:
 
     ``weights`` and ``parameters`` are streams; None: they are those of ``layer``. A VECTOR has the
     operator's ``program``, or one that does nothing. What the layer of a recurrent step takes in
-    lies ``advance`` bytes behind that of the step before.
+    lies ``advance`` bytes behind that of the step before, if that is not 0.
     """
 
     layer: Layer | None = None
@@ -63,6 +63,11 @@ class StagedLayer(VectorLayer):
         """The tensors that it writes."""
         return (self.ofm, *self.between)
 
+    @property
+    def total(self) -> int:
+        """How many stages come one after the other."""
+        return self.steps * len(self.stages)
+
     def stage(self, number: int) -> Stage:
         """What is done then."""
         return self.stages[number % len(self.stages)]
@@ -83,12 +88,19 @@ class RecurrentLayer(StagedLayer):
 
     The first VECTOR runs the program from its beginning to an END before ``again``, others go on
     with what it left in the store: those that are to wait run that END. Stages that take in the
-    hidden state have in the first step that of ``reads``, its second tensor, then the one that the
-    steps write, the first of ``states``. Addresses of ``states`` come behind those of ``reads``.
+    hidden state have in the first step that of ``reads``, its second tensor, then the row of
+    ``ofm`` that the step before has written. One more VECTOR, from ``behind`` on, stores
+    ``states``, whose addresses come behind those of ``reads``.
     """
 
     states: tuple[int, ...] = field(kw_only=True)
     again: int = field(kw_only=True)
+    behind: int = field(kw_only=True)
+
+    @property
+    def total(self) -> int:
+        """How many stages come one after the other."""
+        return super().total + 1
 
     @property
     def makes(self) -> tuple[int, ...]:
@@ -97,16 +109,17 @@ class RecurrentLayer(StagedLayer):
 
     def stage(self, number: int) -> Stage:
         """What is done then, with the hidden state and the input of that step."""
-        stage, step = super().stage(number), number // len(self.stages)
-        if step and stage.layer is not None:
-            if stage.layer.ifm == self.reads[1]:
-                return replace(stage, layer=replace(stage.layer, ifm=self.states[0]))
-            if stage.advance:
-                assert stage.layer.source_at is not None
-                first, image, row = stage.layer.source_at
-                return replace(stage, layer=replace(stage.layer, source_at=(
-                    first + step * stage.advance, image, row)))
-        return stage
+        if number == super().total:
+            return Stage(program=True)
+        stage, rows, ifm = super().stage(number), number // len(self.stages), self.reads[0]
+        if stage.layer is None or not stage.advance or not rows:
+            return stage
+        if stage.layer.ifm == self.reads[1]:
+            rows, ifm = rows - 1, self.ofm
+        assert stage.layer.source_at is not None
+        first, image, row = stage.layer.source_at
+        return replace(stage, layer=replace(stage.layer, ifm=ifm, source_at=(
+            first + rows * stage.advance, image, row)))
 
     def has_program(self, number: int) -> bool:
         """All do."""
@@ -114,10 +127,14 @@ class RecurrentLayer(StagedLayer):
 
     def made(self, number: int) -> tuple[int, ...]:
         """The tensors that a stage writes."""
-        return ((self.ofm, *self.states) if self.stage(number).program else super().made(number))
+        if number == super().total:
+            return self.states
+        return (self.ofm,) if self.stage(number).program else super().made(number)
 
     def place(self, number: int) -> int:
         """Where a VECTOR begins in the program that is there, 0 for the one that loads it."""
+        if number == super().total:
+            return self.behind
         if self.stage(number).program:
             return self.again
         return self.again - 1 if number >= len(self.stages) else 0

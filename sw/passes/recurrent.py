@@ -19,7 +19,7 @@ from kaniwa.passes.streams import Stages, Words
 from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
 from kaniwa.rescale import Int64, quantize_multiplier
 from kaniwa.staged import RecurrentLayer
-from kaniwa.vector.kernels import Rescaling, Scaling
+from kaniwa.vector.kernels import Rescaling, Scaling, row_pitch
 from kaniwa.vector.kernels_recurrent import (
     GATES,
     LstmCell,
@@ -81,7 +81,7 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
         factors.append(_Factor(stages, "inputs", inputs, *_weights(
             model, cell, config, INPUT_WEIGHTS, 0, BIAS)[:2]))
     for factor in factors:
-        factor.copy(0 if factor.source == hidden else factor.count)
+        factor.copy(row_pitch(config, count) if factor.source == hidden else factor.count)
     stages.settle()
     size, group = SUM_BYTES * GATES * gate_pitch(config, count), SUM_BYTES * config.requant_lanes
     for factor in factors:      # behind the first one's sums is room for the gates
@@ -89,7 +89,7 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
         factor.multiply(stages.between(f"{factor.name}:sums", size + more))
     stages.run_program()
 
-    def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int]:
+    def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int, int]:
         h, c, recurrent, *own = reads[-2 - len(factors):]
         return lstm_program(config, shared, LstmPlaces(
             own[0] if own else reads[0], recurrent, table, recurrent + size, reads[2], c, h, ofm,
@@ -99,9 +99,10 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0],
                           lstm_table(config, shared),
                           steps * GATES * count * sum(factor.count for factor in factors))
+    _, again, behind = program((0,) * 6, 0, 0)
     return RecurrentLayer(**vars(layer) | {
-        "op": cell.kind, "steps": steps, "states": op.outputs[1:],
-        "again": program((0,) * 6, 0, 0)[1]}), stages.tensors
+        "op": cell.kind, "steps": steps, "states": op.outputs[1:], "again": again,
+        "behind": behind}), stages.tensors
 
 
 class _Factor:

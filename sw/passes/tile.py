@@ -55,10 +55,11 @@ def _tiles(number: int, layer: Layer | VectorLayer, config: AcceleratorConfig,
            where: str) -> Iterator[Tile]:
     """The tiles of any kind of layer."""
     if isinstance(layer, StagedLayer):
-        stages = [[Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)]
-                  if stage.layer is None else list(_tiles(number, stage.layer, config, where))
-                  for stage in layer.stages]
-        for step, own in enumerate(stages * layer.steps):
+        program = Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)
+        stages = [[program] if stage.layer is None else
+                  list(_tiles(number, stage.layer, config, where)) for stage in layer.stages]
+        for step in range(layer.total):
+            own = [program] if layer.stage(step).program else stages[step % len(stages)]
             yield from (replace(t, step=step) for t in own)
     elif isinstance(layer, VectorLayer):
         yield Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)

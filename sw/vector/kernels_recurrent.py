@@ -54,10 +54,9 @@ class LstmPlaces:
 
     ``sums``: int32 [steps, GATES, P] of the products with the input; with ``stepwise`` [GATES, P],
     new in each step. ``recurrent``: int32 [GATES, P], those with the hidden state, new in each
-    step. ``table``: ``lstm_table``.
-    ``gates``: room of ``gates_bytes``. ``before``: int16 [count], the first cell state. Each step
-    writes ``cell``, int16 [count], ``hidden``, int8 [count], and the next row of ``rows``, int8
-    [steps, Q].
+    step. ``table``: ``lstm_table``. ``gates``: room of ``gates_bytes``. ``before``: int16 [count],
+    the first cell state. Each step writes the next row of ``rows``, int8 [steps, Q], what is done
+    behind the last one ``cell``, int16 [count], and ``hidden``, int8 [count].
     """
 
     sums: int
@@ -119,9 +118,9 @@ def lstm_table(config: AcceleratorConfig, cell: LstmCell) -> bytes:
 
 
 def lstm_program(config: AcceleratorConfig, cell: LstmCell,
-                 places: LstmPlaces) -> tuple[bytes, int]:
+                 places: LstmPlaces) -> tuple[bytes, int, int]:
     """c = f * c + i * g and h = o * tanh(c): a program that loads what all steps want, and the
-    place in it from where a run does a step.
+    places in it from where a run does a step, and from where it stores the states.
 
     The cell state and the addresses stay in registers from one run to the next. Raises ProgramError
     where ``why_no_lstm`` has a reason.
@@ -160,10 +159,13 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     tanh_16(k, result, state, spare, constants, fraction_bits=-cell.power)
     k.multiply(result, result, output)
     cell.hidden.write(k, result)
+    k.store(result, rows, Width.INT8, row_pitch(config, cell.count))
+    k.pause()
+    behind = k.place
+
     k.store(state, to_cell, Width.INT16)
     k.store(result, hidden, Width.INT8)
-    k.store(result, rows, Width.INT8, row_pitch(config, cell.count))
-    return k.finish(), again
+    return k.finish(), again, behind
 
 
 class _Together:

@@ -193,9 +193,9 @@ def test_the_digits_lstm_is_whole_on_the_device(models: Path) -> None:
     program, graph = compile(path, BASE, require_accelerator=True), load_model(path)
     kinds = [v["opcode"] for v in program.instructions]
     assert not program.host_ops and program.macs == 113120
-    assert kinds.count(Opcode.VECTOR) == 28 * 2 + 1      # two each step, and the softmax
+    assert kinds.count(Opcode.VECTOR) == 28 * 2 + 2      # two each step, states, softmax
     assert [row["steps"] for row in program.summary()["layers"]] == [1, 28, 1, 1, 1]
-    assert program.estimate().cycles <= 73_500
+    assert program.estimate().cycles <= 71_800
     session = Session(program, devices.open("emulator", BASE))
     digits = load_inputs(models / "inputs" / "mnist_1000.npz", program.inputs, True, 20)
     state: dict[int, np.ndarray] = {}

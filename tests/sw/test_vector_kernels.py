@@ -276,13 +276,14 @@ def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
     machine.put(TABLE, lstm_table(machine.config, cell))
     machine.put(SECOND, c.astype(np.int16))
     recurrent, gates, after, rows = (SECOND + number * 8192 for number in range(1, 5))
-    program, again = lstm_program(machine.config, cell, LstmPlaces(
+    program, again, behind = lstm_program(machine.config, cell, LstmPlaces(
         INPUT, recurrent, TABLE, gates, SECOND, after, OUTPUT, rows))
     unit = VectorEmulator(machine.config, machine.memory)
     unit.run(program, 0)
     for step in range(steps):
         machine.put(recurrent, sums[1, step].astype(np.int32))
         unit.run((), again)
+        unit.run((), behind)
 
         total = [np.clip(multiply_by_quantized_multiplier(sums[0, step, gate, :count],
                                                           *scalings[0][gate]), -32768, 32767)
