@@ -109,16 +109,17 @@ class RecurrentLayer(StagedLayer):
 
     def stage(self, number: int) -> Stage:
         """What is done then, with the hidden state and the input of that step."""
-        if number == super().total:
+        if self._is_behind(number):
             return Stage(program=True)
-        stage, rows, ifm = super().stage(number), number // len(self.stages), self.reads[0]
-        if stage.layer is None or not stage.advance or not rows:
+        stage, rows = super().stage(number), number // len(self.stages)
+        layer = stage.layer
+        if layer is None or not stage.advance or not rows:
             return stage
-        if stage.layer.ifm == self.reads[1]:
-            rows, ifm = rows - 1, self.ofm
-        assert stage.layer.source_at is not None
-        first, image, row = stage.layer.source_at
-        return replace(stage, layer=replace(stage.layer, ifm=ifm, source_at=(
+        if layer.ifm == self.reads[1]:
+            layer, rows = replace(layer, ifm=self.ofm), rows - 1
+        assert layer.source_at is not None
+        first, image, row = layer.source_at
+        return replace(stage, layer=replace(layer, source_at=(
             first + rows * stage.advance, image, row)))
 
     def has_program(self, number: int) -> bool:
@@ -127,14 +128,18 @@ class RecurrentLayer(StagedLayer):
 
     def made(self, number: int) -> tuple[int, ...]:
         """The tensors that a stage writes."""
-        if number == super().total:
+        if self._is_behind(number):
             return self.states
         return (self.ofm,) if self.stage(number).program else super().made(number)
 
     def place(self, number: int) -> int:
         """Where a VECTOR begins in the program that is there, 0 for the one that loads it."""
-        if number == super().total:
+        if self._is_behind(number):
             return self.behind
         if self.stage(number).program:
             return self.again
         return self.again - 1 if number >= len(self.stages) else 0
+
+    def _is_behind(self, number: int) -> bool:
+        """Whether it is the VECTOR behind all steps."""
+        return number == self.total - 1

@@ -75,13 +75,13 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
         raise CompileError(f"{where}: {problem}")
     count, inputs, hidden = shared.count, *stored.inputs[:2]
     stages = Stages(op, config, 1, where, first_id)
-    factors = [_Factor(stages, "hidden", hidden, *_weights(
-        model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)[:2])]
+    weights, bias, _ = _weights(model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)
+    factors = [_Factor(stages, "hidden", hidden, row_pitch(config, count), weights, bias)]
     if stepwise:
-        factors.append(_Factor(stages, "inputs", inputs, *_weights(
-            model, cell, config, INPUT_WEIGHTS, 0, BIAS)[:2]))
+        weights, bias, _ = _weights(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
+        factors.append(_Factor(stages, "inputs", inputs, weights.shape[1], weights, bias))
     for factor in factors:
-        factor.copy(row_pitch(config, count) if factor.source == hidden else factor.count)
+        factor.copy()
     stages.settle()
     size, group = SUM_BYTES * GATES * gate_pitch(config, count), SUM_BYTES * config.requant_lanes
     for factor in factors:      # behind the first one's sums is room for the gates
@@ -109,17 +109,17 @@ class _Factor:
     """What all gates are multiplied by in a step: the hidden state, or its input.
 
     The weights are activations, a pixel for each sum, and the vector, ``count`` bytes of ``source``
-    or a row of it, is the weights of the four channels that make the sum's bytes. What the sum has
-    besides, ``bias``, is more columns of the weights, by constants behind the vector. Raises
-    CompileError for sums that may leave int32.
+    or of a row of it, ``pitch`` bytes behind the one before, is the weights of the four channels
+    that make the sum's bytes. What the sum has besides, ``bias``, is more columns of the weights,
+    by constants behind the vector. Raises CompileError for sums that may leave int32.
     """
 
-    def __init__(self, stages: Stages, name: str, source: int, weights: Int64,
+    def __init__(self, stages: Stages, name: str, source: int, pitch: int, weights: Int64,
                  bias: Int64) -> None:
         accumulator_range(weights, bias, stages.where)
         constants, columns = _factors(bias)
-        self.name, self.source, self.count = name, source, weights.shape[1]
-        self._stages = stages
+        self.name, self.count = name, weights.shape[1]
+        self._stages, self._source, self._pitch = stages, source, pitch
         self._words = Words(stages.config, 1, SUM_BYTES, self.count + len(constants),
                             stages.config.out_lanes)
         matrix = np.concatenate([weights, columns], axis=1).astype(np.int8)
@@ -127,9 +127,10 @@ class _Factor:
         self._matrix = stages.constant(f"{name}:weights", matrix)
         self._stream = self._words.stream(stages.filled(name, self._words.template(constants)))
 
-    def copy(self, advance: int) -> None:
-        """To where it is weights; ``advance`` as in ``Stage``."""
-        self._stages.repeat(self.source, self._stream.tensor, self._words, self.count, advance)
+    def copy(self) -> None:
+        """To where it is weights."""
+        self._stages.repeat(self._source, self._stream.tensor, self._words, self.count,
+                            self._pitch)
 
     def multiply(self, sums: int) -> None:
         """int32 [GATES, pitch], to ``sums``."""

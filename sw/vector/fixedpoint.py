@@ -36,8 +36,8 @@ Kinds = tuple[Register, Register, Register, Register]
 
 def rescale(k: Builder, d: Register, x: Register, multiplier: int, shift: int,
             plus: Operand = 0) -> None:
-    """MultiplyByQuantizedMultiplier of ``x``, plus a register: multiplier in Q31, then a left
-    shift, -31 to 30."""
+    """MultiplyByQuantizedMultiplier of ``x``, plus a register other than ``d``: multiplier in Q31,
+    then a left shift, -31 to 30."""
     if not -31 <= shift <= 30:
         raise ProgramError(f"a rescaling by 2^{shift} is beyond the vector unit's 2^-31 to 2^30")
     if shift > 0:

@@ -22,12 +22,15 @@ def test_what_was_decoded_is_not_written(address: int) -> None:
     k.length(8)
     k.constant(value, 1)
     k.store(value, to, Width.INT8)
-    unit = DeviceVectorUnit(BASE, Memory(BASE, False), SPANS)
+    memory = Memory(BASE, False)
+    unit = DeviceVectorUnit(BASE, memory, SPANS)
     if any(first < address + 8 and address < end for first, end in SPANS):
         with pytest.raises(Fault, match="written by the vector unit and belongs to the program"):
             unit.run(k.finish())
+        assert not memory.view(address, 8).any()
     else:
         unit.run(k.finish())
+        assert memory.view(address, 8).tolist() == [1] * 8
 
 
 def test_the_fault_has_its_code() -> None:
