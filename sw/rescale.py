@@ -20,8 +20,8 @@ from kaniwa.isa import Rounding
 
 __all__ = ["Int64", "Rule", "Rescale", "double_rounding", "float_half_away",
            "float_half_even", "listed", "average_pool", "average_pool_half_up", "mean",
-           "exact", "affine", "prove", "prove_values", "nearest_multiplier", "first_reaching",
-           "quantize_multiplier"]
+           "mean_multiplier", "first_at_least", "exact", "affine", "prove", "prove_values",
+           "nearest_multiplier", "first_reaching", "quantize_multiplier"]
 
 Int64 = npt.NDArray[np.int64]
 MAX_SHIFT = 62        # (acc * m + b) with |acc| <= 2^31, m < 2^31, b < 1.5 * 2^61 fits int64
@@ -102,9 +102,14 @@ def double_rounding(reals: npt.ArrayLike) -> Rule:
 def mean(real: float, count: int, channels: int) -> Rule:
     """LiteRT's MEAN: the sum of ``count`` values times ``real``, by a multiplier that is divided
     by ``count`` with as many more bits as ``count`` has, and as are left."""
+    return _double_rounding([mean_multiplier(real, count)] * channels)
+
+
+def mean_multiplier(real: float, count: int) -> tuple[int, int]:
+    """Its multiplier and left shift."""
     multiplier, shift = quantize_multiplier(real)
     bits = min(count.bit_length() - 1, 32, 31 + shift)
-    return _double_rounding([((multiplier << bits) // count, shift - bits)] * channels)
+    return (multiplier << bits) // count, shift - bits
 
 
 def _double_rounding(pairs: Sequence[tuple[int, int]]) -> Rule:
@@ -223,7 +228,7 @@ def prove(rule: Rule, low: Int64, high: Int64, zero_point: int, bounds: tuple[in
     """
     levels = np.arange(bounds[0] + 1, bounds[1] + 1, dtype=np.int64) - zero_point
     below, above = low[:, None] - 1, high[:, None] + 1
-    reached = _first_at_least(rule, levels, below, above)
+    reached = first_at_least(rule, levels, below, above)
     steps = _Steps(levels, reached, reached - 1, reached < above, reached - 1 > below)
     multiplier, shift, rounding, adjusted = _fit(steps, rule, bits, where)
     return Rescale(multiplier, shift, rounding, zero_point, *bounds, steps.count, adjusted)
@@ -240,8 +245,9 @@ def prove_values(rule: Rule, values: Int64, zero_point: int, bounds: tuple[int, 
     return Rescale(multiplier, shift, rounding, zero_point, *bounds, steps.count, adjusted)
 
 
-def _first_at_least(rule: Rule, levels: Int64, below: Int64, above: Int64) -> Int64:
-    """The smallest accumulator whose result is >= each level: [channels, levels], or ``above``."""
+def first_at_least(rule: Rule, levels: Int64, below: Int64, above: Int64) -> Int64:
+    """The smallest accumulator whose result is >= each level: [channels, levels], or ``above``;
+    all are between ``below`` and ``above``, [channels, 1]."""
     def reaches(acc: Int64) -> npt.NDArray[np.bool_]:
         inside = rule.function(np.clip(acc, below + 1, above - 1)) >= levels
         return (acc >= above) | ((acc > below) & inside)

@@ -25,7 +25,8 @@ def random_wide(seed: int) -> Graph:
         a = made[int(b.rng.integers(len(made)))]
         wide = b.tensors[a].dtype == "int16"
         steps: tuple[Callable[..., int], ...] = (
-            (_function, _function, _arithmetic, _arithmetic, _moved, _narrowed, _absolute)
+            (_function, _function, _arithmetic, _arithmetic, _moved, _summed, _summed, _narrowed,
+             _absolute)
             if wide else (_widened, _widened, _layer, _moved, _root))
         step = steps[int(b.rng.integers(len(steps)))]
         made.append(step(b, a, made))
@@ -87,6 +88,21 @@ def _narrowed(b: WideBuilder, a: int, _: list[int]) -> int:
 
 def _layer(b: WideBuilder, a: int, _: list[int]) -> int:
     return b.conv(a, int(b.rng.choice([3, 8, 12])), (1, 1))
+
+
+def _summed(b: WideBuilder, a: int, _: list[int]) -> int:
+    """Products with weights, or of values of one axis, or of windows."""
+    _, rows, columns, channels = b.tensors[a].shape
+    kind, scale = int(b.rng.integers(5)), float(b.rng.uniform(0.001, 0.01))
+    if kind == 0:
+        return b.wide_conv(a, int(b.rng.choice([3, 8, 12])), (1, 1), scale=scale)
+    if kind == 1:
+        return b.wide_conv(a, channels, (3, 1), depthwise=1, scale=scale)
+    if kind == 2:
+        return b.wide_dense(a, int(b.rng.choice([3, 8, 12])), 10 * scale)
+    if kind == 3:
+        return b.wide_mean(a, (int(b.rng.integers(1, 4)),))
+    return b.wide_pool(a, (min(rows, 2), min(columns, 3)), (1, 1))
 
 
 def _absolute(b: WideBuilder, a: int, _: list[int]) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from graph_builder import GraphBuilder
 
+from kaniwa.graph import Quantization
 from kaniwa.importers import OPERATORS
 
 __all__ = ["FULL", "WideBuilder", "gated"]
@@ -40,6 +42,44 @@ class WideBuilder(GraphBuilder):
         shape = np.broadcast_shapes(self.tensors[a].shape, self.tensors[b].shape)
         return self.op(kind, (a, b), self.wide(shape, scale), f"litert_{kind.lower()}",
                        activation=activation)
+
+    def int64_bias(self, channels: int) -> int:
+        """Random biases of sums of int16."""
+        return self.tensor((channels,), None, 0, self.rng.integers(-10**7, 10**7, channels))
+
+    def wide_conv(self, x: int, channels: int, kernel: tuple[int, int] = (3, 3),
+                  depthwise: int = 0, scale: float = 0.03, **settings: Any) -> int:
+        """``conv`` of int16, with a scale for each channel."""
+        y = self.conv(x, channels, kernel, depthwise=depthwise, **settings)
+        x, weights, _ = self.ops[-1].inputs
+        scales = tuple(map(float, self.rng.uniform(0.001, 0.01, channels)))
+        self.tensors[weights] = replace(self.tensors[weights], quantization=Quantization(
+            scales, (0,) * channels, 3 if depthwise else 0))
+        self.ops[-1] = replace(self.ops[-1], inputs=(x, weights, self.int64_bias(channels)),
+                               rule="litert_int16")
+        self.tensors[y] = replace(self.tensors[y], dtype="int16",
+                                  quantization=Quantization((scale,), (0,)))
+        return y
+
+    def wide_dense(self, x: int, channels: int, scale: float = 0.03) -> int:
+        """FULLY_CONNECTED of int16 rows, with one scale."""
+        *outer, depth = self.tensors[x].shape
+        return self.op("FULLY_CONNECTED", (x, self.weights((channels, depth)),
+                                           self.int64_bias(channels)),
+                       self.wide((*outer, channels), scale), "litert_float_half_away",
+                       activation="NONE", keep_num_dims=True)
+
+    def wide_mean(self, x: int, axes: tuple[int, ...]) -> int:
+        """MEAN of int16, of other steps, that keeps its axes."""
+        shape = tuple(1 if n in axes else size for n, size in enumerate(self.tensors[x].shape))
+        return self.op("MEAN", (x,), self.wide(shape, self.steps(x)[0] * 0.7), "litert_mean",
+                       axes=axes, keep_dims=True)
+
+    def wide_pool(self, x: int, window: tuple[int, int], stride: tuple[int, int]) -> int:
+        """AVERAGE_POOL_2D of int16."""
+        y = self.pool(x, "AVERAGE_POOL_2D", window, stride)
+        self.tensors[y] = replace(self.tensors[y], dtype="int16")
+        return y
 
 
 def gated(b: WideBuilder, x: int) -> int:

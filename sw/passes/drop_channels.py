@@ -113,7 +113,7 @@ class _Dropper:
         else:
             return replace(op, inputs=(op.inputs[0], kept, *op.inputs[2:]))
         return replace(op, inputs=(op.inputs[0], kept,
-                                   self._constant(like, bias.astype(np.int32), y, 0)))
+                                   self._constant(like, bias.astype(like.dtype), y, 0)))
 
     def _depthwise(self, op: Op) -> Op:
         weights = self.source.tensors[op.inputs[1]]

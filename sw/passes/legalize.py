@@ -30,8 +30,9 @@ from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.recurrent import steps_of
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
-from kaniwa.passes.vector import WIDE
-from kaniwa.passes.wide_limits import WIDE_LIMITS, is_wide
+from kaniwa.passes.vector import HIGH_BYTES, LOW_BYTES, WIDE, WIDE_SUMS
+from kaniwa.passes.wide_limits import SUMMED, WIDE_LIMITS, is_wide
+from kaniwa.passes.wide_sums import parts
 from kaniwa.vector.kernels import row_pitch
 from kaniwa.vector.kernels_recurrent import GATES, gate_pitch
 
@@ -39,6 +40,7 @@ __all__ = ["BROADCAST", "legalize", "rewritten", "as_map"]
 
 UNIT = Quantization((1.0,), (0,))
 NO_PADDING = ((0, 0), (0, 0))
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D")
 BROADCAST = "BROADCAST"     # the source kind of a copy that the compiler adds
 
 
@@ -77,6 +79,7 @@ class _Rewriter:
         self.stepwise = stepwise
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
+        self._bytes: dict[tuple[int, bool], int] = {}     # of int16 tensors, high ones or low
 
     def rewrite(self, op: Op) -> None:
         rewrites: dict[str, Callable[[Op], None]] = {
@@ -98,7 +101,7 @@ class _Rewriter:
         for limit in (WIDE_LIMITS if wide else LIMITS)[op.kind]:
             if (reason := limit(self.graph, op)) is not None:
                 raise UnsupportedError(f"{where}: {reason}")
-        (self._wide if wide else rewrites[op.kind])(op)
+        (self._wide if wide and op.kind not in SUMMED else rewrites[op.kind])(op)
 
     def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
                data: np.ndarray | None = None, quantization: Quantization | None = None) -> int:
@@ -111,12 +114,47 @@ class _Rewriter:
 
     def emit(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
              output: int | None = None, rule: str | None = None) -> None:
+        if kind in WEIGHTED and self.tensors[inputs[0]].dtype == "int16":
+            self._sums(op, kind, inputs, attributes, op.outputs[0] if output is None else output)
+            return
         if (reason := missing_unit(kind, self.config)) is not None:
             raise UnsupportedError(f"{describe(self.graph, op)}: {reason}")
         self.ops.append(replace(
             op, kind=kind, inputs=inputs, outputs=op.outputs if output is None else (output,),
             attributes={"source_kind": op.kind, **attributes},
             rule=op.rule if rule is None else rule))
+
+    def _sums(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
+              result: int) -> None:
+        """``kind`` of int16, digit by digit of the sums of its high and its low bytes."""
+        data = self.tensors[inputs[1]].data
+        assert data is not None
+        by_channel = data.reshape(len(data), -1) if kind == "CONV_2D" else data.reshape(
+            -1, data.shape[-1]).T
+        bias = self.tensors[inputs[2]].data if len(inputs) > 2 and inputs[2] != -1 else None
+        bias = np.zeros(len(by_channel), np.int64) if bias is None else bias.astype(np.int64)
+        digits, powers = list[int](), list[int]()
+        y, uncounted = self.tensors[result], {**attributes, "taps": 0, "removed": None}
+        for part in parts(by_channel.astype(np.int64), bias, describe(self.graph, op)):
+            made = self.tensor(f"{y.name}:{'high' if part.high else 'low'}{part.digit}", y.shape)
+            own = self.tensor(f"{op.name}:bias", part.bias.shape, data=part.bias)
+            self.emit(op, kind, (self._bytes_of(op, inputs[0], part.high), inputs[1], own),
+                      {**(uncounted if digits else attributes), "digit": part.digit}, made)
+            digits.append(made)
+            powers.append(part.power)
+        self.emit(op, WIDE_SUMS, tuple(digits), {**uncounted, "powers": tuple(powers),
+                                                 "operands": inputs[:2]}, result)
+
+    def _bytes_of(self, op: Op, source: int, high: bool) -> int:
+        """The high bytes of an int16 tensor, or the low ones less 128, made once."""
+        if (source, high) not in self._bytes:
+            x, name = self.tensors[source], "high" if high else "low"
+            zero = Quantization((1.0,), (0 if high else -128,))
+            self._bytes[source, high] = made = self.tensor(f"{x.name}:{name}", x.shape,
+                                                           quantization=zero)
+            self.emit(op, WIDE, (source,), {**op.attributes, "taps": 0, "source_kind":
+                                            HIGH_BYTES if high else LOW_BYTES}, made)
+        return self._bytes[source, high]
 
     def reshaped(self, op: Op, source: int, shape: tuple[int, ...]) -> int:
         """The id of ``source`` with another shape."""

@@ -26,11 +26,12 @@ from kaniwa.golden.lstm import (
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.moves import CUTS, JOINS, REVERSED, VIEWS, moves
-from kaniwa.passes.vector import VECTOR_KINDS, WIDE
+from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_SUMS
 
-__all__ = ["LIMITS", "RULES", "Limit", "activations", "another_rule", "averaged",
-           "known_activation", "missing_unit", "of_one_scale", "repeated", "sentence",
-           "some_elements", "swapped"]
+__all__ = ["LIMITS", "RULES", "Limit", "activations", "another_bias", "another_rule", "averaged",
+           "constant_weights", "known_activation", "missing_unit", "neighboring_axes",
+           "of_one_scale", "one_group", "plain_weights", "repeated", "same_quantization",
+           "sentence", "some_elements", "swapped", "unpadded"]
 
 Limit = Callable[[Graph, Op], str | None]
 # Kinds that are exact by some rules only, LiteRT's of int8 first.
@@ -92,13 +93,18 @@ def constant_weights(graph: Graph, op: Op) -> str | None:
 
 def constant_bias(graph: Graph, op: Op) -> str | None:
     """The bias, if any, is constant int32 with zero point 0."""
+    return another_bias(graph, op, "int32")
+
+
+def another_bias(graph: Graph, op: Op, dtype: str) -> str | None:
+    """None for an operator without bias, or with a constant one of ``dtype`` and zero point 0."""
     if len(op.inputs) < 3 or op.inputs[2] == -1:
         return None
     bias = graph.tensors[op.inputs[2]]
     if bias.data is None:
         return f"bias '{bias.name}' is computed; make it constant"
-    if bias.dtype != "int32":
-        return f"bias '{bias.name}' is {bias.dtype}; use int32"
+    if bias.dtype != dtype:
+        return f"bias '{bias.name}' is {bias.dtype}; use {dtype}"
     wrong = any(bias.quantization.zero_points) if bias.quantization else False
     return f"bias '{bias.name}' has a zero point; quantize it symmetrically" if wrong else None
 
@@ -361,7 +367,7 @@ def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
                 f"tensors; use a target with elementwise_multiply = true")
     if kind == "MAX_POOL_2D" and not config.max_pool:
         return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
-    if kind == WIDE and not config.vector_unit:
+    if kind in (WIDE, WIDE_SUMS) and not config.vector_unit:
         return (f"target '{config.name}' has no vector unit, which int16 needs; quantize the model "
                 f"to int8, or use a target with vector_unit = true")
     if kind in (*VECTOR_KINDS, "LSTM") and not config.vector_unit:

@@ -33,8 +33,9 @@ from kaniwa.passes.products import product_layer
 from kaniwa.passes.recurrent import lstm_layer, sums_layer
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.softmax import softmax_layer
-from kaniwa.passes.vector import VECTOR_KINDS, WIDE
+from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_SUMS
 from kaniwa.passes.wide import wide_layer
+from kaniwa.passes.wide_sums import digit_rescale, wide_sums_layer
 from kaniwa.rescale import (
     Rule,
     average_pool,
@@ -101,6 +102,8 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
                           op.attributes["position"] in plan.stepwise)
     if op.kind == WIDE:
         return wide_layer(plan.graph, op, stored, plan.config, first_id)
+    if op.kind == WIDE_SUMS:
+        return wide_sums_layer(plan.graph, op, stored, plan.config, where, first_id)
     if op.kind == "COPY":
         return copy_layer(op, stored, plan.config, where, first_id)
     return _lower_alone(plan, op, stored, where), []
@@ -131,14 +134,19 @@ def _lower_convolution(graph: Graph, op: Op, stored: Op, bits: int, where: str) 
         assert data is not None
         bias += data
     pad_value = quantization(x).zero_point
-    output_zero_point = quantization(y).zero_point
-    if op.rule in ("litert_average_pool", "litert_uint8_average_pool"):
-        output_zero_point = 0      # the mean of the stored values, zero point included
+    digit = op.attributes.get("digit")
+    if isinstance(digit, int):      # of a sum, whose biases are complete
+        accumulator_range(by_channel, bias, where)
+        bias, rescale = digit_rescale(digit, bias)
     else:
-        bias -= pad_value * by_channel.sum(axis=1)
-    low, high = accumulator_range(by_channel, bias, where)
-    rescale = prove(_rule(op, x, w, y, len(bias), where), low, high, output_zero_point,
-                    _bounds(op, y), bits, where)
+        output_zero_point = quantization(y).zero_point
+        if op.rule in ("litert_average_pool", "litert_uint8_average_pool"):
+            output_zero_point = 0      # the mean of the stored values, zero point included
+        else:
+            bias -= pad_value * by_channel.sum(axis=1)
+        low, high = accumulator_range(by_channel, bias, where)
+        rescale = prove(_rule(op, x, w, y, len(bias), where), low, high, output_zero_point,
+                        _bounds(op, y), bits, where)
     mode = Mode.DENSE if dense else Mode.DEPTHWISE
     geometry = _geometry(op, x, y, (kernel[0], kernel[1]))
     return Layer(op.name, str(op.attributes["source_kind"]), mode, stored.inputs[0], op.outputs[0],

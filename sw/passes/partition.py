@@ -11,7 +11,7 @@ from kaniwa.graph import Graph, Op
 from kaniwa.layer import DevicePart, HostPart, Plan, describe
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS
 from kaniwa.passes.refusal import why_not
-from kaniwa.passes.wide_limits import is_wide
+from kaniwa.passes.wide_limits import SUMMED, is_wide
 
 __all__ = ["partition"]
 
@@ -78,11 +78,11 @@ def _on_device(model: Graph, position: int) -> Op:
 
 
 def _leave_wide(model: Graph, why: Reasons) -> None:
-    """Give the host what is of int16 where it has an operator at either end, so that all that
-    crosses is bytes."""
+    """Give the host what is of int16 where it has an operator at either end, but for what sums:
+    that is worth a way to the device and back."""
     users: dict[int, list[int]] = {}      # of tensors of int16
     for position, op in enumerate(model.ops):
-        if is_wide(model, op) or op.kind in (*VIEWS, *MOVERS):
+        if op.kind in (*VIEWS, *MOVERS) or is_wide(model, op) and op.kind not in SUMMED:
             for i in _wide_tensors(model, op):
                 users.setdefault(i, []).append(position)
     left = [i for position in why for i in _wide_tensors(model, model.ops[position])]

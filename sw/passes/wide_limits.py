@@ -10,17 +10,29 @@ from kaniwa.passes.functions import interpolated_table
 from kaniwa.passes.limits import (
     Limit,
     activations,
+    another_bias,
     another_rule,
+    constant_weights,
     known_activation,
+    neighboring_axes,
     of_one_scale,
+    one_group,
+    plain_weights,
+    same_quantization,
     some_elements,
+    unpadded,
 )
 
-__all__ = ["INTERPOLATED", "WIDE_LIMITS", "is_wide"]
+__all__ = ["INTERPOLATED", "SUMMED", "WIDE_LIMITS", "is_wide"]
 
 INTERPOLATED = ("GELU", "EXP", "LOG")
+# What sums products; MEAN and AVERAGE_POOL_2D with weights of 1.
+SUMMED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "AVERAGE_POOL_2D")
 # By kind, the rule that its program has.
 RULES = {
+    "CONV_2D": "litert_int16", "DEPTHWISE_CONV_2D": "litert_int16",
+    "FULLY_CONNECTED": "litert_float_half_away", "MEAN": "litert_mean",
+    "AVERAGE_POOL_2D": "litert_average_pool",
     "ADD": "litert_add", "SUB": "litert_sub", "MUL": "litert_mul",
     **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), "litert_double_rounding"),
     **dict.fromkeys(("LOGISTIC", "TANH"), "litert_sigmoid_table"),
@@ -36,6 +48,21 @@ def is_wide(graph: Graph, op: Op) -> bool:
 def integers_of_one_scale(graph: Graph, op: Op) -> str | None:
     """With a vector unit: activations have one scale; QUANTIZE also takes or gives int8."""
     return of_one_scale(graph, op, ("int8", "int16"), "use int8 or int16")
+
+
+def int16_of_one_scale(graph: Graph, op: Op) -> str | None:
+    """With a vector unit: input and output are int16, with one scale each."""
+    return of_one_scale(graph, op, ("int16",), "use int16 for both")
+
+
+def constant_int64_bias(graph: Graph, op: Op) -> str | None:
+    """The bias, if any, is constant int64 with zero point 0."""
+    return another_bias(graph, op, "int64")
+
+
+def sums_of_32_bits(graph: Graph, op: Op) -> str | None:
+    """Sums stay within 32 bits, whatever the input is, and are rescaled by less than 1/2."""
+    return None      # ``legalize`` and ``lower`` know the sums
 
 
 def same_elements(graph: Graph, op: Op) -> str | None:
@@ -64,8 +91,16 @@ def function_of_int16(graph: Graph, op: Op) -> str | None:
 
 
 _EVERY: tuple[Limit, ...] = (integers_of_one_scale, some_elements, rule_of_int16)
+_SUMMED: tuple[Limit, ...] = (int16_of_one_scale, some_elements, rule_of_int16, known_activation,
+                              sums_of_32_bits)
+_WEIGHTED: tuple[Limit, ...] = (*_SUMMED, constant_weights, constant_int64_bias)
 WIDE_LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(RULES, _EVERY),
     **dict.fromkeys(INTERPOLATED, (*_EVERY, function_of_int16)),
     **dict.fromkeys(("ADD", "SUB", "MUL"), (*_EVERY, known_activation, same_elements)),
+    "CONV_2D": (*_WEIGHTED, one_group),
+    "DEPTHWISE_CONV_2D": _WEIGHTED,
+    "FULLY_CONNECTED": (*_WEIGHTED, plain_weights),
+    "MEAN": (*_SUMMED, neighboring_axes),
+    "AVERAGE_POOL_2D": (*_SUMMED, same_quantization, unpadded),
 }

@@ -38,9 +38,9 @@ def reduce(cases: Cases, rng: Rng, kind: str) -> None:
         factor = 2.0 ** rng.uniform(0.1, 3)
         if kind == "SUM":
             factor *= 2.0 ** int(np.prod([shape[i] for i in axes])).bit_length() / 2.0 ** (
-                0 if dtype == "int16" else rng.uniform(0, 5))
+                rng.uniform(0, 5))
         elif rng.random() < 0.3:
-            factor = 1 if dtype == "int16" else 2.0 ** rng.uniform(-3, 0)
+            factor = 2.0 ** rng.uniform(-7 if dtype == "int16" else -3, 0)
         q = {"scale": float(np.float32(own["scale"] * factor)),
              "zero_point": zero_point(rng, dtype)}
     else:

@@ -47,14 +47,14 @@ def _one_less(op: Operands) -> Shape:
 
 
 def reduced_scale_in_range(op: Operands) -> str | None:
-    """The input scale is at most that of the output times 2^(8 - bits of the number of values)."""
+    """The input scale is at most 2^8 of the output's, for SUM over n values divided by 2^(bits of
+    n)."""
     if op.x.dtype not in limits.QUANTIZED:
         return None
     x, out = quantization_of(op.x).scale, quantization_of(op.output).scale
     count = math.prod(op.x.shape[i] for i in op.several("axes"))
-    bits = 8 if op.x.dtype != "int16" else 0
     # Sums take up to 9 or 16 bits more than the number of values: all stays within int32.
-    least = 2.0 ** (count.bit_length() - bits) if op.kind == "SUM" else 2.0 ** -bits
+    least = 2.0 ** ((count.bit_length() if op.kind == "SUM" else 0) - 8)
     return (None if out >= x * least
             else f"output scale {out:g} is too small for input scale {x:g} and {count} values")
 

@@ -1,0 +1,164 @@
+"""Sums of products of int16: digits from the array, put together and rescaled, exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from wide_builder import WideBuilder
+from wide_case import BASE, CONFIGS, assert_exact
+
+from kaniwa.compiler import compile
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.graph import Graph, Quantization
+from kaniwa.passes.wide_sums import digit_rescale, parts
+from kaniwa.rescale import affine
+
+Make = Callable[[WideBuilder, int], int]
+
+
+def one_layer(shape: tuple[int, ...], make: Make, seed: int = 0) -> Graph:
+    b = WideBuilder(seed)
+    x = b.wide(shape, 0.0004)
+    return b.graph((x,), (make(b, x),))
+
+
+def rescaled_by(graph: Graph, *scales: float) -> Graph:
+    """With these scales of the weights of its only operator, in turn."""
+    weights = graph.tensors[graph.ops[0].inputs[1]]
+    count = graph.tensors[graph.ops[0].outputs[0]].shape[-1] if len(scales) > 1 else 1
+    tensors = list(graph.tensors)
+    tensors[weights.id] = replace(weights, quantization=Quantization(
+        tuple(map(float, np.resize(scales, count))), (0,) * count, 0 if count > 1 else None))
+    return replace(graph, tensors=tuple(tensors))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 5, 4, 3), (2, 6, 7, 8), (1, 3, 3, 37)])
+def test_convolutions_are_exact(config: AcceleratorConfig, shape: tuple[int, ...]) -> None:
+    for channels, settings in ((1, {"kernel": (1, 1)}), (10, {"pad": 1}),
+                               (33, {"kernel": (3, 1), "activation": "RELU"}),
+                               (shape[-1], {"depthwise": 1, "activation": "RELU6"}),
+                               (2 * shape[-1], {"depthwise": 2, "kernel": (1, 3)})):
+        assert_exact(one_layer(shape, lambda b, x, c=channels, s=settings: b.wide_conv(x, c, **s)),
+                     config)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@pytest.mark.parametrize("shape", [(1, 9), (3, 40), (2, 7, 64), (5, 300)])
+def test_dense_layers_are_exact(config: AcceleratorConfig, shape: tuple[int, ...]) -> None:
+    """Those of 67 and of 251 channels have constants of more than a register, in some configs."""
+    for channels in (1, 16, 67, 251):
+        graph = one_layer(shape, lambda b, x, c=channels: b.wide_dense(x, c))
+        for scales in ((0.004,), (0.003, 0.0007, 0.005), (0.01, 3e-8, 2e-12, 1e-3)):
+            assert_exact(rescaled_by(graph, *scales), config)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_means_are_exact(config: AcceleratorConfig) -> None:
+    makes: tuple[Make, ...] = (
+        lambda b, x: b.wide_mean(x, (1, 2)), lambda b, x: b.wide_mean(x, (3,)),
+        lambda b, x: b.wide_mean(x, (2,)), lambda b, x: b.wide_pool(x, (2, 3), (1, 2)),
+        lambda b, x: b.wide_pool(x, (1, 1), (2, 2)), lambda b, x: b.wide_pool(x, (7, 5), (1, 1)))
+    for make in makes:
+        assert_exact(one_layer((1, 7, 5, 12), make), config)
+        assert_exact(one_layer((2, 8, 8, 3), make), config)
+
+
+@pytest.mark.parametrize("scales", [(0.004, 1e-7), (1e-9, 1e-9), (2.0, 0.004), (1e-13, 0.01)])
+def test_channels_of_many_magnitudes(scales: tuple[float, float]) -> None:
+    """A shift for each channel where one does not do; a factor of 0."""
+    graph = rescaled_by(one_layer((1, 4, 4, 8), lambda b, x: b.wide_conv(x, 6)), *scales)
+    assert_exact(graph, BASE)
+
+
+def test_digits_make_the_sum() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-127, 128, (5, 30)) * np.array([[1], [0], [1], [1], [1]])
+    bias = np.array([0, 0, 123456789, -10**9, -129])
+    x = np.concatenate([rng.integers(-32768, 32768, (400, 30)), np.full((1, 30), -32768),
+                        np.full((1, 30), 32767)])
+    high, low = x >> 8, (x & 255) - 128
+    total = np.zeros((len(x), 5), np.int64)
+    for part in parts(weights, bias, "here"):
+        sums = (high if part.high else low) @ weights.T
+        biases, rescale = digit_rescale(part.digit, part.bias)
+        digit = affine(sums + biases, rescale.multiplier, rescale.shift, rescale.rounding, 31)
+        total += digit.astype(np.int8).astype(np.int64) << 8 * part.power
+    np.testing.assert_array_equal(total, x @ weights.T + bias)
+
+
+def test_as_few_digits_as_the_sums_have() -> None:
+    def count(size: int, weight: int) -> int:
+        return len(parts(np.full((1, size), weight), np.zeros(1, np.int64), "here"))
+
+    assert [count(1, 0), count(100, 1), count(255, 1), count(256, 127)] == [2, 4, 4, 6]
+
+
+def test_a_network_of_int16() -> None:
+    """What two layers read is taken apart once; products of the model are counted once."""
+    b = WideBuilder()
+    x = b.wide((1, 8, 8, 3), 0.0005)
+    first = b.wide_conv(x, 8, activation="RELU")
+    left, right = b.wide_conv(first, 8, depthwise=1), b.wide_conv(first, 8, (1, 1))
+    both = b.arithmetic("ADD", left, right, 0.05)
+    mean = b.wide_mean(both, (1, 2))
+    flat = b.op("RESHAPE", (mean,), b.wide((1, 8), b.steps(mean)[0]), shape=(1, 8))
+    y = b.wide_dense(flat, 10)
+    graph = b.graph((x,), (y,))
+    program = compile(graph, BASE, require_accelerator=True)
+    kinds = [layer.op for layer in program.layers]
+    assert [kinds.count(kind) for kind in ("HIGH_BYTES", "LOW_BYTES", "ADD")] == [4, 4, 1]
+    assert sum(layer.macs for layer in program.layers) == 64 * (27 * 8 + 9 * 8 + 64) + 80
+    for config in CONFIGS:
+        assert_exact(graph, config)
+
+
+def test_dead_channels_of_int16() -> None:
+    """Biases of 64 bits stay so where others go; what is removed is counted once."""
+    b = WideBuilder()
+    x = b.wide((1, 4, 4, 4), 0.0005)
+    y = b.wide_conv(b.wide_conv(x, 12, (1, 1)), 5, (1, 1))
+    weights = b.tensors[b.ops[1].inputs[1]].data
+    assert weights is not None
+    weights[..., 3:7] = 0
+    graph = b.graph((x,), (y,))
+    layers = compile(graph, BASE, require_accelerator=True).layers
+    assert [layer.removed["macs"] for layer in layers if layer.removed] == [16 * 4 * 4, 16 * 4 * 5]
+    assert sum(layer.macs for layer in layers) == 16 * 12 * 9
+    assert_exact(graph, BASE)
+
+
+def test_the_host_beside_sums_of_int16() -> None:
+    """It has what is element by element up to them, and not the sums."""
+    b = WideBuilder()
+    x = b.wide((1, 4, 4, 8), 0.0005)
+    rooted = b.op("ABS", (b.wide_conv(x, 8),), b.wide((1, 4, 4, 8), 0.03), "litert_abs")
+    y = b.wide_conv(b.function("TANH", rooted, 1 / 32768), 8)
+    program = compile(b.graph((x,), (y,)), BASE)
+    assert [op.kind for op in program.host_ops] == ["ABS", "TANH"]
+    assert compile(b.graph((x,), (y,)), PRESETS["base"]).layers == ()
+
+
+@pytest.mark.parametrize("weight, bias, scale, reason", [
+    (127, 2**31, 0.001, "0: a sum may reach 2189097738 in magnitude, beyond 32 bits; reduce"),
+    (127, 0, 800.0, "a factor of 10.* rescales its sums; it must be below 1"),
+])
+def test_limits_are_named(weight: int, bias: int, scale: float, reason: str) -> None:
+    graph = one_layer((1, 1, 1, 10), lambda b, x: b.wide_conv(x, 3, (1, 1)))
+    for i, value in zip(graph.ops[0].inputs[1:], (weight, bias), strict=True):
+        data = graph.tensors[i].data
+        assert data is not None
+        data[:] = value
+    with pytest.raises(CompileError, match=reason):
+        compile(rescaled_by(graph, scale), BASE, require_accelerator=True)
+    assert compile(rescaled_by(graph, scale), BASE).host_ops
+
+
+def test_a_factor_of_a_dense_layer_that_is_too_large_is_named() -> None:
+    graph = rescaled_by(one_layer((1, 8), lambda b, x: b.wide_dense(x, 4)), 50.0)
+    with pytest.raises(CompileError, match="factor of 0.66.* rescales its sums; it must be below"):
+        compile(graph, BASE, require_accelerator=True)
