@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from kaniwa.layer import Layer, Pair, Tile, VectorLayer
@@ -47,14 +48,14 @@ class Stage:
 class StagedLayer(VectorLayer):
     """An operator in ``stages``, which may write streams that later ones read as weights.
 
-    The streams are constant tensors, ``filled`` those with bytes that are written in each run;
-    ``reads`` has all of them. ``between`` are tensors from one stage to the next, whose addresses
+    The streams are constant tensors, ``filled`` those with bytes that are written in each run, and
+    how many weights of each channel are; ``reads`` has all of them. ``between`` are tensors from one stage to the next, whose addresses
     the program has behind those of ``reads``. With ``steps`` all stages come as often; the methods
     take a number that counts those of all steps.
     """
 
     stages: tuple[Stage, ...] = field(kw_only=True)
-    filled: tuple[int, ...] = field(kw_only=True)
+    filled: Mapping[int, int] = field(kw_only=True)
     between: tuple[int, ...] = field(kw_only=True)
     steps: int = 1
 

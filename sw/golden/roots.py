@@ -22,6 +22,7 @@ __all__ = [
     "rsqrt_multiplier",
     "rsqrt_int8",
     "rsqrt_int16",
+    "rsqrt_table_int16",
     "rsqrt_float",
     "l2_norm",
     "l2_norm_float",
@@ -77,8 +78,15 @@ def rsqrt_int8(
 def rsqrt_int16(
     x: np.ndarray, *, scales: tuple[float, float], zero_points: tuple[int, int]
 ) -> np.ndarray:
-    """1 / √x by an interpolated table, whose entry at 0 is the largest output."""
+    """1 / √x by an interpolated table. Raises ``OverflowError`` for a negative input."""
     _not_negative(x, zero_points[0])
+    return look_up_int16(rsqrt_table_int16(scales=scales, zero_points=zero_points), x)
+
+
+def rsqrt_table_int16(
+    *, scales: tuple[float, float], zero_points: tuple[int, int]
+) -> np.ndarray:
+    """The table of ``rsqrt_int16``, whose entries up to 0 are the largest output."""
     largest = np.float32(32767) * np.float32(scales[1])
 
     def function(real: np.ndarray) -> np.ndarray:
@@ -86,7 +94,7 @@ def rsqrt_int16(
         root = np.float32(1) / np.sqrt(np.where(inside, real, np.float32(1)))
         return np.where(inside, root, largest)
 
-    return look_up_int16(int16_table(function, scales=scales, zero_points=zero_points), x)
+    return int16_table(function, scales=scales, zero_points=zero_points)
 
 
 def rsqrt_float(x: np.ndarray) -> np.ndarray:

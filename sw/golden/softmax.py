@@ -103,7 +103,7 @@ def softmax_int16(x: np.ndarray, *, beta: float, scale: float) -> np.ndarray:
     Exponentials below exp(-10) count as exp(-10); they and the reciprocal of their sum come from
     interpolated tables.
     """
-    exp_table, reciprocal_table = _int16_tables()
+    exp_table, reciprocal_table = int16_tables()
     real = int16_input_multiplier(beta, scale)
     wide = x.astype(np.int64)
     difference = wide - wide.max(axis=-1, keepdims=True)
@@ -122,7 +122,7 @@ def softmax_int16(x: np.ndarray, *, beta: float, scale: float) -> np.ndarray:
 
 
 @cache
-def _int16_tables() -> tuple[np.ndarray, np.ndarray]:
+def int16_tables() -> tuple[np.ndarray, np.ndarray]:
     """exp over [-10, 0] and 1 / (1 + x) over [0, 1], filled in float64."""
     exp = int16_table(
         np.vectorize(np.exp, otypes=[np.float64]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -116,6 +117,9 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
         last.update((i, max(ends[part + 1], last[i])) for i in read)
     last.update((i, ends[-1]) for i in plan.kept if i in plan.graph.inputs)
 
+    rooms = Counter[int]()      # a tensor may have names of other types
+    for i, root in plan.storage.items():
+        rooms[root] = max(rooms[root], room_of(tensors[i], plan.config))
     owner = {i: i for i in first}
     for time, layer in zip(times, plan.layers, strict=True):
         if plan.options.materialize or isinstance(layer, VectorLayer) or layer.add is None:
@@ -129,7 +133,7 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
     groups: dict[int, list[int]] = {}
     for i in first:
         groups.setdefault(owner[i], []).append(i)
-    return [Buffer(tuple(ids), _round(room_of(tensors[ids[0]], plan.config), align),
+    return [Buffer(tuple(ids), _round(max(rooms[i] for i in ids), align),
                    min(first[i] for i in ids), max(last[i] for i in ids))
             for ids in groups.values()]
 

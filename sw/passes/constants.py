@@ -47,9 +47,10 @@ def constants(plan: Plan) -> Plan:
     filled: dict[int, int] = {}
     for layer in plan.layers:
         if isinstance(layer, StagedLayer):
-            # Layers have the same memory: what one writes, those before have read by then.
-            for number, i in enumerate(layer.filled):
-                filled[i] = pool.add(_bytes(plan, i), number + 1)
+            # Layers have the same memory where they write the same of it: what one writes, those
+            # before have read by then.
+            for number, (i, depth) in enumerate(layer.filled.items()):
+                filled[i] = pool.add(_bytes(plan, i), (number, depth))
     for tile, use in zip(plan.tiles, _table_uses(plan), strict=True):
         banks.append(use.bank)
         if tile.vector:
@@ -90,9 +91,9 @@ class _Pool:
 
     def __init__(self) -> None:
         self.blobs: list[bytes] = []
-        self._known: dict[tuple[bytes, int], int] = {}
+        self._known: dict[tuple[bytes, object], int] = {}
 
-    def add(self, blob: bytes, use: int = 0) -> int:
+    def add(self, blob: bytes, use: tuple[int, int] | None = None) -> int:
         """Its number; another one for each ``use``."""
         key = blob, use
         if key not in self._known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import kaniwa
@@ -79,9 +79,8 @@ class _Stream:
         for tile, index in zip(plan.tiles, self.tiles, strict=True):
             for made in _made(plan.layers[tile.layer], tile):
                 self.written.setdefault(made, []).append(index)
-        self.scattered = {layer.ofm for layer in plan.layers
-                          if isinstance(layer, Layer) and layer.places
-                          and not layer.places.ascending(layer.geometry.ofm)}
+        self.scattered = {layer.ofm for layer in _of_array(plan)
+                          if layer.places and not layer.places.ascending(layer.geometry.ofm)}
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
                       for number, part in enumerate(plan.parts) for i in part.takes}
@@ -99,6 +98,15 @@ class _Stream:
         start, end = self.starts[part], self.starts[part + 1]
         return {tensor: [index - start for index in indexes]
                 for tensor, indexes in self.written.items() if start <= indexes[0] < end}
+
+
+def _of_array(plan: Plan) -> Iterator[Layer]:
+    """All that the array does."""
+    for layer in plan.layers:
+        if isinstance(layer, Layer):
+            yield layer
+        elif isinstance(layer, StagedLayer):
+            yield from (stage.layer for stage in layer.stages if stage.layer is not None)
 
 
 def _made(layer: Layer | VectorLayer, tile: Tile) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from kaniwa.errors import ModelError
 from kaniwa.golden import run_op
 from kaniwa.golden.functions import table
+from kaniwa.golden.roots import rsqrt_table_int16
 from kaniwa.graph import Graph, Op
 from kaniwa.layer import quantization
 from kaniwa.passes.elementwise import has_one_value
@@ -76,6 +77,9 @@ def interpolated_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int64]
     Raises ModelError where the reference has none for some value.
     """
     x, y = (quantization(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
+    if kind == "RSQRT":      # which has no negative values, see ``wide_limits``
+        return rsqrt_table_int16(scales=(x.scale, y.scale), zero_points=(
+            x.zero_point, y.zero_point)).astype(np.int64)
     try:
         return table(kind, op.attributes, "int16", (x.scale, y.scale),
                      (x.zero_point, y.zero_point)).astype(np.int64)

@@ -68,7 +68,8 @@ def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
         if host is None or to is None or readers[host.ofm] > 1 or host.part != guest.part:
             continue
         last = host.stages[-1]
-        assert last.layer is not None
+        if last.layer is None:      # a program has its place
+            continue
         images, (_, rows, columns) = last.layer.geometry.batch, last.layer.geometry.ofm
         if (guest.geometry.batch, guest.geometry.ifm) != (1, (images, rows, columns)):
             continue

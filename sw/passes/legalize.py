@@ -30,7 +30,7 @@ from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.recurrent import steps_of
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
-from kaniwa.passes.vector import HIGH_BYTES, LOW_BYTES, WIDE, WIDE_SUMS
+from kaniwa.passes.vector import HIGH_BYTES, LOW_BYTES, VECTOR_KINDS, WIDE, WIDE_SUMS
 from kaniwa.passes.wide_limits import SUMMED, WIDE_LIMITS, is_wide
 from kaniwa.passes.wide_sums import parts
 from kaniwa.vector.kernels import row_pitch
@@ -101,7 +101,7 @@ class _Rewriter:
         for limit in (WIDE_LIMITS if wide else LIMITS)[op.kind]:
             if (reason := limit(self.graph, op)) is not None:
                 raise UnsupportedError(f"{where}: {reason}")
-        (self._wide if wide and op.kind not in SUMMED else rewrites[op.kind])(op)
+        (self._wide if wide and op.kind not in (*SUMMED, *VECTOR_KINDS) else rewrites[op.kind])(op)
 
     def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
                data: np.ndarray | None = None, quantization: Quantization | None = None) -> int:
@@ -158,10 +158,14 @@ class _Rewriter:
 
     def reshaped(self, op: Op, source: int, shape: tuple[int, ...]) -> int:
         """The id of ``source`` with another shape."""
+        return self._named(op, source, shape, self.tensors[source])
+
+    def _named(self, op: Op, source: int, shape: tuple[int, ...], like: Tensor) -> int:
+        """The id of ``source`` with another shape, and the dtype and steps of ``like``."""
         tensor = self.tensors[source]
-        if tensor.shape == shape:
+        if (tensor.shape, tensor.dtype) == (shape, like.dtype):
             return source
-        new = self.tensor(f"{tensor.name}:{'x'.join(map(str, shape))}", shape, tensor,
+        new = self.tensor(f"{tensor.name}:{'x'.join(map(str, shape))}", shape, like,
                           None if tensor.data is None else tensor.data.reshape(shape))
         if tensor.data is None:
             self.ops.append(Op("RESHAPE", op.name, (source,), (new,), {"shape": shape}, "exact",
@@ -303,7 +307,12 @@ class _Rewriter:
         self.emit(op, "TABLE", op.inputs, {**op.attributes, "taps": 0})
 
     def _wide(self, op: Op) -> None:
-        self.emit(op, WIDE, op.inputs, {**op.attributes, "taps": 0})
+        inputs, shape = list(op.inputs), self.tensors[op.outputs[0]].shape
+        if op.kind in ("ADD", "SUB", "MUL"):      # a constant is repeated where it is stored
+            for number, i in enumerate(inputs):
+                if self.tensors[i].data is None and prod(self.tensors[i].shape) != prod(shape):
+                    inputs[number] = self._repeat(op, self.tensors[i], shape)
+        self.emit(op, WIDE, tuple(inputs), {**op.attributes, "taps": 0})
 
     def _softmax(self, op: Op) -> None:
         self.emit(op, op.kind, op.inputs, {**op.attributes, "taps": 0})
@@ -314,9 +323,14 @@ class _Rewriter:
         if op.attributes.get("adj_x"):
             left = self._exchanged(op, left)
         source = None if op.attributes.get("adj_y") else self._before_exchange(op, right)
-        self.emit(op, op.kind, (left, right if source is None else source), {
-            **op.attributes, "taps": self.tensors[left].shape[-1],
-            "turned": source is None and not op.attributes.get("adj_y")})
+        right = right if source is None else source
+        attributes = {**op.attributes, "taps": self.tensors[left].shape[-1],
+                      "turned": source is None and not op.attributes.get("adj_y")}
+        if self.tensors[left].dtype != "int16":
+            self.emit(op, op.kind, (left, right), attributes)
+            return
+        parts = tuple(self._bytes_of(op, i, high) for i in (left, right) for high in (True, False))
+        self.emit(op, op.kind, parts, {**attributes, "operands": (left, right)})
 
     def _before_exchange(self, op: Op, tensor_id: int) -> int | None:
         """``tensor_id`` with its last two axes exchanged, where a TRANSPOSE that makes it gives
@@ -406,23 +420,26 @@ class _Rewriter:
     def _repeat(self, op: Op, tensor: Tensor, shape: tuple[int, ...]) -> int:
         """A convolution that copies a pixel over all pixels, a channel over all channels, or both.
 
-        Every window of repeated pixels is the same one: their stride is 0.
+        Every window of repeated pixels is the same one: their stride is 0. What is wider than a
+        byte is copied byte by byte.
         """
         which = repeated(tensor.shape, shape)
         assert which is not None
-        pixels, channels = prod(shape[:-1]), shape[-1]
-        made = self.tensor(f"{tensor.name}:broadcast", (1, 1, pixels, channels), tensor)
-        of_channels = 1 if which[1] else channels
-        source = self.reshaped(op, tensor.id, (1, 1, 1 if which[0] else pixels, of_channels))
+        size, form = np.dtype(tensor.dtype).itemsize, replace(tensor, dtype="int8")
+        pixels, channels = prod(shape[:-1]), shape[-1] * size
+        source = self._named(op, tensor.id, (1, 1, 1 if which[0] else pixels,
+                                             size if which[1] else channels), form)
+        made = self.tensor(f"{tensor.name}:broadcast", (1, 1, pixels, channels), form)
         attributes = {"stride": (1, 0 if which[0] else 1), "dilation": (1, 1),
                       "padding": NO_PADDING, "taps": 0, "source_kind": BROADCAST}
         if "position" in op.attributes:
             attributes["position"] = op.attributes["position"]
-        kernel = (channels, 1, 1, 1) if which[1] else (1, 1, 1, channels)
-        ones = self.tensor(f"{tensor.name}:ones", kernel, None, np.ones(kernel, np.int8), UNIT)
+        weights = (np.tile(np.eye(size, dtype=np.int8), (shape[-1], 1))[:, None, None]
+                   if which[1] else np.ones((1, 1, 1, channels), np.int8))
+        ones = self.tensor(f"{tensor.name}:ones", weights.shape, None, weights, UNIT)
         self.emit(op, "CONV_2D" if which[1] else "DEPTHWISE_CONV_2D", (source, ones), attributes,
                   made, "litert_double_rounding")
-        return made
+        return self._named(op, made, (1, 1, pixels, shape[-1]), tensor)
 
     def _reshape(self, op: Op) -> None:
         source, output = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]

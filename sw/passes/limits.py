@@ -29,8 +29,9 @@ from kaniwa.passes.moves import CUTS, JOINS, REVERSED, VIEWS, moves
 from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_SUMS
 
 __all__ = ["LIMITS", "RULES", "Limit", "activations", "another_bias", "another_rule", "averaged",
-           "constant_weights", "known_activation", "missing_unit", "neighboring_axes",
-           "of_one_scale", "one_group", "plain_weights", "repeated", "same_quantization",
+           "constant_weights", "known_activation", "known_broadcast", "missing_unit",
+           "neighboring_axes",
+           "of_one_scale", "one_group", "plain_weights", "repeated", "same_batch", "same_quantization",
            "sentence", "some_elements", "swapped", "unpadded"]
 
 Limit = Callable[[Graph, Op], str | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -35,6 +35,8 @@ from kaniwa.passes.refusal import Refused
 from kaniwa.passes.softmax import softmax_layer
 from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_SUMS
 from kaniwa.passes.wide import wide_layer
+from kaniwa.passes.wide_products import wide_product_layer
+from kaniwa.passes.wide_softmax import wide_softmax_layer
 from kaniwa.passes.wide_sums import digit_rescale, wide_sums_layer
 from kaniwa.rescale import (
     Rule,
@@ -92,7 +94,12 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
     """The layer, and tensors of its own, from ``first_id`` on."""
     where = describe(plan.model, replace(op, kind=str(op.attributes["source_kind"])))
     if op.kind in VECTOR_KINDS:
-        make = softmax_layer if op.kind == "SOFTMAX" else product_layer
+        wide = plan.graph.tensors[op.inputs[0]].dtype == "int16"
+        make: Callable[..., tuple[VectorLayer, list[Tensor]]]
+        if op.kind == "SOFTMAX":
+            make = wide_softmax_layer if wide else softmax_layer
+        else:
+            make = wide_product_layer if "operands" in op.attributes else product_layer
         return make(plan.graph, op, stored, plan.config, where, first_id)
     if op.kind in ("SUMS", "LSTM"):
         cell = plan.model.ops[int(str(op.attributes["position"]))]

@@ -24,7 +24,7 @@ from kaniwa.rescale import Rescale, Rule, double_rounding, float_half_even, prov
 from kaniwa.staged import StagedLayer, Stream
 from kaniwa.weights import encode_parameters
 
-__all__ = ["product_layer"]
+__all__ = ["biases_of", "product_layer", "transposed"]
 
 INT8 = (-128, 127)
 
@@ -49,12 +49,12 @@ def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
     stages = Stages(op, config, batch, where, first_id)
     more = tuple(int(part[0]) for part in addends(np.array([-right.zero_point])))
     words = Words(config, batch, columns, depth, config.out_lanes, more)
-    weights = words.stream(stages.filled("weights", words.template()))
+    weights = words.stream(stages.filled("weights", words.template(), depth))
     if op.attributes["turned"]:
-        _transposed(stages, stored.inputs[1], weights.tensor, words)
+        transposed(stages, stored.inputs[1], weights.tensor, words)
     else:
         stages.pack(stored.inputs[1], weights.tensor, words)
-    biases = _biases(stages, weights, words, (left.zero_point, right.zero_point), rescale)
+    biases = biases_of(stages, weights, words, (left.zero_point, right.zero_point), rescale)
     stages.settle()
     layer = stages.layer(stored.inputs[0], op.outputs[0], (1, rows, depth), (1, rows, columns),
                          rescale)
@@ -70,12 +70,12 @@ def _rule(op: Op, left: float, right: float, result: float, columns: int) -> Rul
     return double_rounding(np.full(columns, real))
 
 
-def _transposed(stages: Stages, source: int, to: int, words: Words) -> None:
+def transposed(stages: Stages, source: int, to: int, words: Words) -> None:
     """Copies [batch, depth, channels] into the stream ``to``."""
     config = stages.config
     rows = Words(config, stages.batch, words.depth, words.channels,
                  whole_lanes(config.out_lanes, config.dot_width), split=True)
-    stream = stages.filled("rows", rows.template())
+    stream = stages.filled("rows", rows.template(), rows.depth)
     stages.pack(source, stream, rows)
     stages.settle()
 
@@ -85,21 +85,22 @@ def _transposed(stages: Stages, source: int, to: int, words: Words) -> None:
     stages.columns(stream, rows, to, places)
 
 
-def _biases(stages: Stages, weights: Stream, words: Words, zero_points: tuple[int, int],
-            rescale: Rescale) -> Stream | None:
-    """A stream of biases -zx Σw + n zx zw, the bytes of each a result; None where zx is 0."""
+def biases_of(stages: Stages, weights: Stream, words: Words, zero_points: tuple[int, int],
+              rescale: Rescale, more: int = 0, name: str = "biases") -> Stream | None:
+    """A stream of biases -zx Σw + n zx zw + ``more``, the bytes of each a result; None where zx is
+    0. Where zx is -128 ``more`` is a multiple of 128."""
     (zx, zw), config = zero_points, stages.config
     if not zx:
         return None
     block = encode_parameters(np.zeros(words.lanes), rescale.multiplier[0], rescale.shift[0],
                               words.lanes, 1, config)
     blocks = words.blocks * words.batch
-    to = Stream(stages.filled("biases", np.frombuffer(block * blocks, np.int8)), 0,
+    to = Stream(stages.filled(name, np.frombuffer(block * blocks, np.int8)), 0,
                 words.blocks * len(block), len(block))
     # 128 is no int8: then the sum of the weights themselves is scaled.
     doubled = 7 if zx == INT8[0] else 0
     factor = np.full((SUM_BYTES, 1, words.steps, config.dot_width), -zx >> doubled, np.int8)
-    bias, bytes_of = sum_bytes(np.array([words.depth * zx * zw >> doubled]), doubled)
+    bias, bytes_of = sum_bytes(np.array([words.depth * zx * zw + more >> doubled]), doubled)
     layer = stages.layer(
         weights.tensor, to.tensor, (blocks, words.steps * config.out_lanes, config.dot_width),
         (blocks, words.lanes, SUM_BYTES), bytes_of, batch=1)

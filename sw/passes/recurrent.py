@@ -125,7 +125,8 @@ class _Factor:
         matrix = np.concatenate([weights, columns], axis=1).astype(np.int8)
         self._shape = GATES, len(matrix) // GATES, matrix.shape[1]
         self._matrix = stages.constant(f"{name}:weights", matrix)
-        self._stream = self._words.stream(stages.filled(name, self._words.template(constants)))
+        self._stream = self._words.stream(stages.filled(
+            name, self._words.template(constants), self.count))
 
     def copy(self) -> None:
         """To where it is weights."""

@@ -61,7 +61,7 @@ def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id
     before, after = stages.between("columns", size), stages.between("results", size)
     # An instruction of two steps a column takes no longer than two instructions.
     words = Words(config, 1, groups * lanes, columns, lanes, split=columns > 2 * width)
-    stream = stages.filled("rows", words.template())
+    stream = stages.filled("rows", words.template(), columns)
     together = min(max(width // lanes, 1), groups)     # groups in a word of the stream back
     starts = [0, *accumulate(len(range(part, groups, together)) for part in range(together))]
     for part, start in enumerate(starts[:-1]):
@@ -79,7 +79,7 @@ def _of_rows(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id
     stages.columns(stream, words, before, in_groups)
     stages.run_program()
     back = Words(config, 1, columns, groups * lanes, config.out_lanes, split=True)
-    returned = stages.filled("results", back.template())
+    returned = stages.filled("results", back.template(), back.depth)
     for part, start in enumerate(starts[:-1]):
         _pack_back(stages, after, returned, back, lanes, part, range(start, starts[part + 1]))
     stages.settle()

@@ -105,7 +105,7 @@ class Stages:
         self._first_id = first_id
         self.stages: list[Stage] = []
         self.tensors: list[Tensor] = []
-        self._filled: list[int] = []
+        self._filled: dict[int, int] = {}
 
     def finish(self, stored: Op, code: Code | None = None, table: bytes = b"",
                macs: int = 0) -> StagedLayer:
@@ -115,7 +115,7 @@ class Stages:
         return StagedLayer(
             self.op.name, self.op.kind, (*stored.inputs, *constants), self.op.outputs[0],
             code or (lambda reads, ofm, table: b""), table, source_of(self.op),
-            macs=macs, stages=tuple(self.stages), filled=tuple(self._filled),
+            macs=macs, stages=tuple(self.stages), filled=self._filled,
             between=tuple(t.id for t in self.tensors if t.data is None))
 
     def add(self, layer: Layer, weights: Stream | None = None,
@@ -197,10 +197,11 @@ class Stages:
                                  source_at=((first - start) * width, 0, columns * width)),
                          words.stream(stream, step))
 
-    def filled(self, name: str, data: npt.NDArray[np.int8]) -> int:
-        """A constant that is written between what stays."""
+    def filled(self, name: str, data: npt.NDArray[np.int8], depth: int = 0) -> int:
+        """A constant that is written between what stays: ``depth`` weights of each channel, or, 0,
+        all that is not a header."""
         made = self.constant(name, data)
-        self._filled.append(made)
+        self._filled[made] = depth
         return made
 
     def constant(self, name: str, data: npt.NDArray[np.int8]) -> int:

@@ -124,9 +124,7 @@ def _sigmoid(graph: Graph, op: Op, kind: str) -> Kernel:
 
 
 def _interpolated(graph: Graph, op: Op, kind: str) -> Kernel:
-    entries = interpolated_table(graph, op, kind)
-    slopes = np.diff(entries).astype(np.int16).astype(np.int64) + 32768
-    return kernels.int16_table, pair_words(np.roll(entries[:-1], 256), np.roll(slopes, 256))
+    return kernels.int16_table, kernels.interpolated_words(interpolated_table(graph, op, kind))
 
 
 def _bytes(graph: Graph, op: Op, kind: str) -> Kernel:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, Op
 from kaniwa.passes.functions import interpolated_table
@@ -14,25 +12,32 @@ from kaniwa.passes.limits import (
     another_rule,
     constant_weights,
     known_activation,
+    known_broadcast,
     neighboring_axes,
     of_one_scale,
     one_group,
     plain_weights,
+    same_batch,
     same_quantization,
     some_elements,
     unpadded,
 )
+from kaniwa.passes.moves import CUTS, JOINS, VIEWS
 
 __all__ = ["INTERPOLATED", "SUMMED", "WIDE_LIMITS", "is_wide"]
 
-INTERPOLATED = ("GELU", "EXP", "LOG")
+INTERPOLATED = ("GELU", "EXP", "LOG", "RSQRT")
 # What sums products; MEAN and AVERAGE_POOL_2D with weights of 1.
 SUMMED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "AVERAGE_POOL_2D")
+POSITIVE = ("RELU", "RELU6", "LOGISTIC", "EXP", "RSQRT", "SOFTMAX")
+KEEPS_SIGN = ("ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "QUANTIZE", "TRANSPOSE", *CUTS, *JOINS,
+              *VIEWS)
 # By kind, the rule that its program has.
 RULES = {
     "CONV_2D": "litert_int16", "DEPTHWISE_CONV_2D": "litert_int16",
     "FULLY_CONNECTED": "litert_float_half_away", "MEAN": "litert_mean",
-    "AVERAGE_POOL_2D": "litert_average_pool",
+    "AVERAGE_POOL_2D": "litert_average_pool", "SOFTMAX": "litert_softmax_tables",
+    "BATCH_MATMUL": "litert_int16",
     "ADD": "litert_add", "SUB": "litert_sub", "MUL": "litert_mul",
     **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), "litert_double_rounding"),
     **dict.fromkeys(("LOGISTIC", "TANH"), "litert_sigmoid_table"),
@@ -65,16 +70,6 @@ def sums_of_32_bits(graph: Graph, op: Op) -> str | None:
     return None      # ``legalize`` and ``lower`` know the sums
 
 
-def same_elements(graph: Graph, op: Op) -> str | None:
-    """An operand that is broadcast is a constant."""
-    result = graph.tensors[op.outputs[0]]
-    for tensor in activations(graph, op):
-        if tensor.data is None and prod(tensor.shape) != prod(result.shape):
-            return (f"'{tensor.name}' is broadcast from {list(tensor.shape)} to "
-                    f"{list(result.shape)}; in int16 only constants may be")
-    return None
-
-
 def rule_of_int16(graph: Graph, op: Op) -> str | None:
     """The rule is LiteRT's."""
     return another_rule((RULES[op.kind],), op)
@@ -90,6 +85,29 @@ def function_of_int16(graph: Graph, op: Op) -> str | None:
     return None
 
 
+def square_root_of_squares(graph: Graph, op: Op) -> str | None:
+    """Its input is never negative: squares, what RELU or LOGISTIC gives, and sums, means, products
+    and moves of such."""
+    x = graph.tensors[op.inputs[0]]
+    return None if never_negative(graph, x.id) else (
+        f"'{x.name}' may be negative, where it is not defined; leave it to the host, or square "
+        f"what it comes from")
+
+
+def never_negative(graph: Graph, tensor_id: int) -> bool:
+    """Whether no value of a tensor of int16 is below 0, as far as its producers tell."""
+    data = graph.tensors[tensor_id].data
+    if data is not None:
+        return bool((data >= 0).all())
+    made = next((op for op in graph.ops if tensor_id in op.outputs), None)
+    if made is None or graph.tensors[tensor_id].dtype != "int16":
+        return False
+    if made.kind == "MUL" and len(set(made.inputs)) == 1 or made.kind in POSITIVE:
+        return True
+    sources = made.inputs if made.kind in ("ADD", "MUL", *JOINS) else made.inputs[:1]
+    return made.kind in KEEPS_SIGN and all(never_negative(graph, i) for i in sources)
+
+
 _EVERY: tuple[Limit, ...] = (integers_of_one_scale, some_elements, rule_of_int16)
 _SUMMED: tuple[Limit, ...] = (int16_of_one_scale, some_elements, rule_of_int16, known_activation,
                               sums_of_32_bits)
@@ -97,7 +115,10 @@ _WEIGHTED: tuple[Limit, ...] = (*_SUMMED, constant_weights, constant_int64_bias)
 WIDE_LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(RULES, _EVERY),
     **dict.fromkeys(INTERPOLATED, (*_EVERY, function_of_int16)),
-    **dict.fromkeys(("ADD", "SUB", "MUL"), (*_EVERY, known_activation, same_elements)),
+    "BATCH_MATMUL": (int16_of_one_scale, some_elements, rule_of_int16, same_batch),
+    "SOFTMAX": (int16_of_one_scale, some_elements, rule_of_int16),
+    "RSQRT": (*_EVERY, square_root_of_squares),
+    **dict.fromkeys(("ADD", "SUB", "MUL"), (*_EVERY, known_activation, known_broadcast)),
     "CONV_2D": (*_WEIGHTED, one_group),
     "DEPTHWISE_CONV_2D": _WEIGHTED,
     "FULLY_CONNECTED": (*_WEIGHTED, plain_weights),

@@ -33,7 +33,7 @@ from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, Rescaling
 from kaniwa.vector.kernels_sums import Digit, Finish
 
-__all__ = ["Part", "digit_rescale", "parts", "wide_sums_layer"]
+__all__ = ["Part", "digit_rescale", "digits_of", "parts", "wide_sums_layer"]
 
 MOST_DIGITS = 3
 WRAPS = (127, -128)       # act_min, act_max of results that are the low 8 bits
@@ -69,7 +69,7 @@ def parts(weights: Int64, bias: Int64, where: str) -> list[Part]:
     rest = ((whole + 128) & 255) - 128
     made = []
     for of_high, own in ((True, (whole - rest) >> 8), (False, rest)):
-        count = _digits(own - 128 * positive + 127 * negative,
+        count = digits_of(own - 128 * positive + 127 * negative,
                         own + 127 * positive - 128 * negative)
         if count > MOST_DIGITS or reach.max(initial=0) >= INT32_MAX:
             raise UnsupportedError(
@@ -79,7 +79,7 @@ def parts(weights: Int64, bias: Int64, where: str) -> list[Part]:
     return made
 
 
-def _digits(low: Int64, high: Int64) -> int:
+def digits_of(low: Int64, high: Int64) -> int:
     """Signed digits that hold all of what is in these ranges."""
     count, ones = 1, 1
     while (low < -128 * ones).any() or (high > 127 * ones).any():
@@ -115,7 +115,7 @@ def wide_sums_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
         digits = [Digit(*entry) for entry in zip(reads, powers, strict=False)]
         values = reads[len(powers):] if channels else [int(each[0]) for each in constants]
-        return kernels_sums.sums(config, prod(y.shape), channels, digits, Place(ofm, Width.INT16),
+        return kernels_sums.sums(config, prod(y.shape), channels, [digits], Place(ofm, Width.INT16),
                                  values, finish)
 
     return VectorLayer(op.name, str(op.attributes["source_kind"]),
@@ -151,8 +151,7 @@ def _limits(op: Op, y: Tensor) -> Rescaling:
 def _by_multiplier(reals: np.ndarray, end: Rescaling, where: str) -> Finished:
     """LiteRT's multipliers of 15 bits and their right shifts."""
     pairs = [quantize_multiplier(float(real)) for real in reals]
-    reduced = np.array([(m + (1 << 15)) >> 16 if m < 0x7FFF0000 else 0x7FFF for m, _ in pairs])
-    right = np.array([15 - shift if m else FRACTION for m, shift in pairs])
+    reduced, right = np.array([kernels_sums.reduced(*pair) for pair in pairs]).T
     extra = np.maximum(right - FRACTION, 0)
     if len(set(extra.tolist())) > 1:
         extra = np.maximum(extra, 1)

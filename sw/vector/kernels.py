@@ -27,7 +27,7 @@ from kaniwa.vector.fixedpoint import (
 from kaniwa.vector.isa import Function, Shift, Width
 
 __all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "multiply", "byte_table",
-           "int16_table", "sigmoid_int16", "gate_logistic", "gate_tanh", "mean", "rsqrt",
+           "int16_table", "interpolate", "interpolated_words", "sigmoid_int16", "gate_logistic", "gate_tanh", "mean", "rsqrt",
            "row_pitch", "table_words", "pair_words"]
 
 Scaling = tuple[int, int]   # multiplier in Q31 and left shift
@@ -190,21 +190,35 @@ def int16_table(config: AcceleratorConfig, count: int, x: Place, y: Place,
     words = k.table(512)
     if table is not None:
         k.load_table(words, k.pointer(table), 512)
-    base, slope = k.vector(), k.vector()
+    spare = k.vector(), k.vector()
 
     def body(k: Builder, registers: list[Register]) -> Register:
-        value = registers[0]
-        k.shift_right(slope, value, 7)
-        k.look_up(base, slope, words, 512)
-        k.bits(slope, base, 0xFFFF)
-        k.add(slope, slope, -32768)
-        k.shift_right(base, base, 16)
-        k.bits(value, value, 127)
-        k.multiply(value, value, slope)
-        k.shift_right(value, value, 7, "up", plus=base)
-        return value
+        interpolate(k, registers[0], words, spare)
+        return registers[0]
 
     return _elementwise(k, count, [x], y, body)
+
+
+def interpolate(k: Builder, value: Register, words: Register,
+                spare: tuple[Register, Register]) -> None:
+    """``value`` of int16 becomes what ``words``, a table as in ``int16_table``, has for it."""
+    base, slope = spare
+    k.shift_right(slope, value, 7)
+    k.look_up(base, slope, words, 512)
+    k.bits(slope, base, 0xFFFF)
+    k.add(slope, slope, -32768)
+    k.shift_right(base, base, 16)
+    k.bits(value, value, 127)
+    k.multiply(value, value, slope)
+    k.shift_right(value, value, 7, "up", plus=base)
+
+
+def interpolated_words(entries: np.ndarray) -> bytes:
+    """The table of ``interpolate`` for 513 ``entries`` of int16, for -32768 and on in steps of
+    128."""
+    wide = entries.astype(np.int64)
+    slopes = np.diff(wide).astype(np.int16).astype(np.int64) + 32768
+    return pair_words(np.roll(wide[:-1], 256), np.roll(slopes, 256))
 
 
 def sigmoid_int16(config: AcceleratorConfig, count: int, x: Place, y: Place, table: int | None,

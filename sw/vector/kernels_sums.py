@@ -19,10 +19,11 @@ from kaniwa.vector.isa import Function, Shift, Width
 from kaniwa.vector.kernels import Place, Rescaling, elementwise
 
 __all__ = ["Digit", "Finish", "by_float", "by_multiplier", "high_bytes", "low_bytes", "mean_of",
-           "period", "repeated_words", "rescaled", "sums"]
+           "of_products", "period", "reduced", "repeated_words",
+           "rescaled", "sums"]
 
 Int64 = npt.NDArray[np.int64]
-DIGIT = 8
+BITS = 8      # of a digit
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,13 @@ class Digit:
     power: int
 
 
-# What becomes of sums, of which nothing is used behind, with registers of its constants, and
-# spare ones.
-Finish = Callable[[Builder, Register, Sequence[Register], Sequence[Register]], None]
+# Makes a result, in the first register, of totals, with registers of its constants and spare ones.
+Finish = Callable[[Builder, Sequence[Register], Sequence[Register], Sequence[Register]], None]
 
 
 def high_bytes(config: AcceleratorConfig, count: int, x: Place, y: Place) -> bytes:
     """int8 x >> 8 of int16."""
-    return _bytes(config, count, x, y, lambda k, value: k.shift_right(value, value, DIGIT))
+    return _bytes(config, count, x, y, lambda k, value: k.shift_right(value, value, BITS))
 
 
 def low_bytes(config: AcceleratorConfig, count: int, x: Place, y: Place) -> bytes:
@@ -77,15 +77,15 @@ def repeated_words(config: AcceleratorConfig, values: Int64) -> npt.NDArray[np.i
     return np.resize(values, period(config, len(values))).astype(np.int32)
 
 
-def sums(config: AcceleratorConfig, count: int, channels: int, digits: Sequence[Digit], y: Place,
-         constants: Sequence[int], finish: Finish) -> bytes:
-    """``count`` sums, ``finish`` and a store.
+def sums(config: AcceleratorConfig, count: int, channels: int, totals: Sequence[Sequence[Digit]],
+         y: Place, constants: Sequence[int], finish: Finish) -> bytes:
+    """``count`` results, of one or several totals each, whose digits lie in planes of ``count``.
 
-    ``constants`` are addresses of ``repeated_words`` of all channels, where sums lie channel by
+    ``constants`` are addresses of ``repeated_words`` of all channels, where results lie channel by
     channel, or, with ``channels`` 0, values that all have.
     """
     k = Builder(config)
-    pieces = _Pieces(k, digits, y, finish)
+    pieces = _Pieces(k, totals, y, finish)
     if not channels:
         scalars = [k.scalar() for _ in constants]
         for scalar, value in zip(scalars, constants, strict=True):
@@ -101,31 +101,31 @@ def sums(config: AcceleratorConfig, count: int, channels: int, digits: Sequence[
             k.load(register, source, Width.INT32)
         pieces.all_of(count, words, [], whole)
         return k.finish()
-    with k.loop(max(count // whole, 1)):
-        for source, address in zip(sources, constants, strict=True):
-            k.point(source, address)
-        pieces.all_of(min(whole, count), words, sources)
-    if count > whole and count % whole:
-        for source, address in zip(sources, constants, strict=True):
-            k.point(source, address)
-        pieces.all_of(count % whole, words, sources)
+    times, rest = divmod(count, whole)
+    for repeats, elements in ((times, whole), (min(rest, 1), rest)):
+        if repeats:
+            with k.loop(repeats):
+                for source, address in zip(sources, constants, strict=True):
+                    k.point(source, address)
+                pieces.all_of(elements, words, sources)
     return k.finish()
 
 
 class _Pieces:
-    """As many sums at a time as a register holds."""
+    """As many results at a time as a register holds."""
 
-    def __init__(self, k: Builder, digits: Sequence[Digit], y: Place, finish: Finish) -> None:
+    def __init__(self, k: Builder, totals: Sequence[Sequence[Digit]], y: Place,
+                 finish: Finish) -> None:
         self._k, self._width, self._finish = k, y.width, finish
-        self._powers = [digit.power for digit in digits]
-        self._sources = [k.pointer(digit.address) for digit in digits]
-        self._to = k.pointer(y.address)
-        self._digits = [k.vector() for _ in digits]
+        self._digits = [sorted(digits, key=lambda digit: -digit.power) for digits in totals]
+        self._source, self._to = k.pointer(self._digits[0][0].address), k.pointer(y.address)
+        self._totals = [k.vector() for _ in totals]
+        self._lower = [k.vector() for _ in range(max(map(len, totals)) - 1)]
         self._spare = [k.vector() for _ in range(4)]
 
     def all_of(self, count: int, constants: Sequence[Register], sources: Sequence[Pointer],
                most: int | None = None) -> None:
-        """``count`` sums, at most ``most`` at a time; constants are loaded for each piece where
+        """``count`` results, at most ``most`` at a time; constants are loaded for each piece where
         they have ``sources``."""
         k, size = self._k, most or self._k.limit
         whole, rest = divmod(count, size)
@@ -136,27 +136,37 @@ class _Pieces:
             with k.loop(times):
                 for register, source in zip(constants, sources, strict=False):
                     k.load(register, source, Width.INT32, elements << Width.INT32)
-                for register, source in zip(self._digits, self._sources, strict=True):
-                    k.load(register, source, Width.INT8, elements)
-                total = self._together()
-                self._finish(k, total, constants, self._spare)
-                k.store(total, self._to, self._width, elements << self._width)
+                self._together(elements)
+                self._finish(k, self._totals, constants, self._spare)
+                k.store(self._totals[0], self._to, self._width, elements << self._width)
 
-    def _together(self) -> Register:
-        """The digits' sum, from the highest power on."""
-        k, total, at = self._k, self._digits[0], max(self._powers)
-        started = False
-        for power in range(at, -1, -1):
-            here = [register for register, own in zip(self._digits, self._powers, strict=True)
-                    if own == power]
-            if started:
-                first = here.pop(0) if here else None
-                k.shift_left(total, total, DIGIT, plus=first if first is not None else 0)
-            else:
-                total, started = here.pop(0), True
-            for register in here:
-                k.add(total, total, register)
-        return total
+    def _together(self, elements: int) -> None:
+        """The totals of the next ``elements``; the pointer goes from plane to plane."""
+        k, first = self._k, self._digits[0][0].address
+        addresses = [digit.address for digits in self._digits for digit in digits]
+        steps = iter(after - before for before, after in zip(
+            addresses, [*addresses[1:], first + elements], strict=True))
+        for total, digits in zip(self._totals, self._digits, strict=True):
+            registers = [total, *self._lower][:len(digits)]
+            for register in registers:
+                k.load(register, self._source, Width.INT8, next(steps))
+            power = digits[0].power
+            for register, digit in zip(registers[1:], digits[1:], strict=True):
+                if digit.power == power:
+                    k.add(total, total, register)
+                else:
+                    k.shift_left(total, total, BITS * (power - digit.power), plus=register)
+                    power = digit.power
+            if power:
+                k.shift_left(total, total, BITS * power)
+
+
+def reduced(multiplier: int, shift: int) -> tuple[int, int]:
+    """What LiteRT's MultiplyByQuantizedMultiplier of 48 bits makes of a multiplier in Q31 and its
+    left shift: one of 15 bits, and a right shift."""
+    if not multiplier:
+        return 0, 31      # any
+    return (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF, 15 - shift
 
 
 def by_multiplier(extra: int | None, end: Rescaling) -> Finish:
@@ -165,8 +175,9 @@ def by_multiplier(extra: int | None, end: Rescaling) -> Finish:
     Its constants are the multiplier of 15 bits times 2^(31 + extra - right shift), and ``extra``,
     at least 1, where that is None.
     """
-    def finish(k: Builder, value: Register, constants: Sequence[Register],
+    def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
                spare: Sequence[Register]) -> None:
+        value = totals[0]
         k.multiply(value, value, constants[0], Shift.UP_31 if extra == 0 else Shift.FLOOR_31)
         if extra != 0:
             k.shift_right(value, value, constants[1] if extra is None else extra, "up")
@@ -182,8 +193,9 @@ def by_float(fraction_bits: int, places: int | None, end: Rescaling) -> Finish:
     found or the one below; half of the factor's inverse, with ``places`` and 31 more fractional
     bits: what a magnitude has to exceed for the next result; and ``places`` where that is None.
     """
-    def finish(k: Builder, value: Register, constants: Sequence[Register],
+    def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
                spare: Sequence[Register]) -> None:
+        value = totals[0]
         magnitude, result, odd, least = spare
         factor, inverse, more = constants[:3]
         k.compute(Function.MAXIMUM, magnitude, value, factor=-1, addend=value)
@@ -205,9 +217,9 @@ def by_float(fraction_bits: int, places: int | None, end: Rescaling) -> Finish:
 
 def rescaled(end: Rescaling) -> Finish:
     """LiteRT's double rounding, the same for all sums."""
-    def finish(k: Builder, value: Register, constants: Sequence[Register],
+    def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
                spare: Sequence[Register]) -> None:
-        end.write(k, value)
+        end.write(k, totals[0])
 
     return finish
 
@@ -218,8 +230,9 @@ def mean_of(count: int, end: Rescaling) -> Finish:
     bits = (count - 1).bit_length() - 1
     inverse = -(-(1 << 31 + bits) // count) if count > 1 else 0
 
-    def finish(k: Builder, value: Register, constants: Sequence[Register],
+    def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
                spare: Sequence[Register]) -> None:
+        value = totals[0]
         if count > 1:
             magnitude, negative = spare[:2]
             k.compute(Function.MAXIMUM, magnitude, value, factor=-1, addend=value)
@@ -228,6 +241,40 @@ def mean_of(count: int, end: Rescaling) -> Finish:
             k.shift_right(magnitude, magnitude, bits)
             _signed(k, value, magnitude, negative)
         end.limit(k, value)
+
+    return finish
+
+
+def of_products(multiplier: int, right: int) -> Finish:
+    """LiteRT's MultiplyByQuantizedMultiplier of products of two int16, half up, by a ``multiplier``
+    of 15 bits and a shift of 17 to 46.
+
+    Totals are those of high by high bytes, of high by low ones, and of low by low: 2^16, 2^8 and 1
+    times. Together they are 2^31 u + 2^16 v + w with v of 15 and w of 16 bits.
+    """
+    after = right - 16
+
+    def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
+               spare: Sequence[Register]) -> None:
+        (high, middle, low), (part, rest) = totals, spare[:2]
+        k.shift_right(part, low, BITS)
+        k.add(middle, middle, part)
+        k.bits(low, low, 255)
+        k.bits(rest, middle, 255)
+        k.shift_left(low, rest, BITS, plus=low)         # w
+        k.shift_right(middle, middle, BITS, plus=high)
+        k.multiply(low, low, multiplier)
+        k.shift_right(low, low, 16)
+        k.bits(rest, middle, 0x7FFF)                    # v
+        k.multiply(low, rest, multiplier, plus=low)
+        k.shift_right(high, middle, 15)                 # u
+        if after <= 15:
+            k.multiply(high, high, multiplier << 15 - after)
+            k.shift_right(high, low, after, "up", plus=high)
+        else:
+            k.multiply(high, high, multiplier)
+            k.shift_right(high, low, 15, plus=high)
+            k.shift_right(high, high, after - 15, "up")
 
     return finish
 
