@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
 from torch import nn
-from transformer import Block, Transformer, accuracy, save_answers, save_int8, train
+from transformer import Block, Transformer, accuracy, save_answers, save_quantized, train
 
 MODELS = Path(__file__).parent.parent / "models"
 TRAINING = 800      # the clips before are to learn from
@@ -114,7 +114,7 @@ def main() -> None:
         Block(64, 4, 128, first=False, activation=nn.GELU()) for _ in range(2)])
     train(network, (x - mean[:, None]) / deviation[:, None], targets, options.epochs)
     fold_scale(network.embedding, mean, deviation)
-    save_int8(network, learned[::4], options.output)
+    save_quantized(network, learned[::4], options.output)
     correct = save_answers(options.output, clips[TRAINING:], labels[TRAINING:])
     in_float = accuracy(network, clips[TRAINING:], labels[TRAINING:])
     print(f"{options.output}: right in float32 {in_float:.1%}, in int8 {correct:.1%}")

@@ -1,13 +1,13 @@
-"""Small transformers in PyTorch, and their way to a TFLite file with int8 throughout.
+"""Small transformers in PyTorch, and their way to a TFLite file with int8 or int16 throughout.
 
 For `digits_transformer.py` and `keyword_transformer.py`, which say what else to install:
 
     pip install litert-torch==0.10.0 torch==2.14.1 ai-edge-quantizer==0.10.0 ai-edge-litert==2.3.0
 
 `litert-torch` writes the network as float32 TFLite, `ai-edge-quantizer` quantises that: weights
-int8 by output channel, activations int8 by tensor, ranges from calibration. What the network is
-made of is chosen for integers: layer normalisation as its parts, the scale of attention in the
-weights of the queries.
+int8 by output channel, activations int8 or int16 by tensor, ranges from calibration. What the
+network is made of is chosen for integers: layer normalisation as its parts, the scale of
+attention in the weights of the queries.
 """
 
 from __future__ import annotations
@@ -137,12 +137,15 @@ def accuracy(network: nn.Module, x: np.ndarray, labels: np.ndarray) -> float:
         return float((network(torch.from_numpy(x)).argmax(1).numpy() == labels).mean())
 
 
-def save_int8(network: nn.Module, samples: np.ndarray, path: Path) -> None:
-    """Write the network as int8 TFLite; its ranges are those of ``samples``."""
+def save_quantized(network: nn.Module, samples: np.ndarray, path: Path,
+                   activations: str = "int8") -> None:
+    """Write the network as TFLite with activations of int8 or int16; its ranges are those of
+    ``samples``."""
     plain = path.with_suffix(".float.tflite")
     example = torch.from_numpy(samples[:1])
     litert_torch.convert(network.eval(), (), {"x": example}).export(str(plain))
-    tool = quantizer.Quantizer(plain, recipe.static_wi8_ai8())
+    recipes = {"int8": recipe.static_wi8_ai8, "int16": recipe.static_wi8_ai16}
+    tool = quantizer.Quantizer(plain, recipes[activations]())
     ranges: dict[str, dict[str, np.ndarray]] = {}
     for sample in samples:      # together the tool averages the extremes, which cuts them off
         found = tool.calibrate({"serving_default": [{"x": sample[None]}]}, num_threads=1)
@@ -157,7 +160,8 @@ def save_int8(network: nn.Module, samples: np.ndarray, path: Path) -> None:
 def save_answers(path: Path, x: np.ndarray, labels: np.ndarray) -> float:
     """LiteRT's answers for x float32 [n, ...], beside the model; the share that is right.
 
-    inputs/NAME.npz has ``x`` as int8, ``labels`` and ``expected``, the outputs int8 [n, classes];
+    inputs/NAME.npz has ``x`` as the model takes it, ``labels`` and ``expected``, the outputs [n,
+    classes];
     refs/NAME.npz and .json the first input of each class and two of noise, with the tensors of the
     first and the sha256 of each. Reference kernels (BUILTIN_REF), one thread.
     """
@@ -173,11 +177,13 @@ def save_answers(path: Path, x: np.ndarray, labels: np.ndarray) -> float:
         return interpreter.get_tensor(read["index"])
 
     scale, zero_point = fed["quantization"]
-    inputs = np.clip(np.round(x / scale) + zero_point, -128, 127).astype(np.int8)
+    dtype, limits = fed["dtype"], np.iinfo(fed["dtype"])
+    inputs = np.clip(np.round(x / scale) + zero_point, limits.min, limits.max).astype(dtype)
     expected = np.concatenate([answer(sample[None]) for sample in inputs])
     rng = np.random.default_rng(0)
     samples = {f"class{c}": inputs[labels == c][:1] for c in range(expected.shape[1])}
-    samples |= {f"rand{i}": rng.integers(-128, 128, fed["shape"], np.int8) for i in range(2)}
+    samples |= {f"rand{i}": rng.integers(limits.min, limits.max + 1, fed["shape"], dtype)
+                for i in range(2)}
     arrays, tensors = {"samples": np.array(list(samples))}, {}
     for number, sample in enumerate(samples.values()):
         arrays[f"in0_{number}"], arrays[f"out0_{number}"] = sample, answer(sample)

@@ -49,9 +49,9 @@ class StagedLayer(VectorLayer):
     """An operator in ``stages``, which may write streams that later ones read as weights.
 
     The streams are constant tensors, ``filled`` those with bytes that are written in each run, and
-    how many weights of each channel are; ``reads`` has all of them. ``between`` are tensors from one stage to the next, whose addresses
-    the program has behind those of ``reads``. With ``steps`` all stages come as often; the methods
-    take a number that counts those of all steps.
+    how many weights of each channel are; ``reads`` has all of them. ``between`` are tensors from
+    one stage to the next, whose addresses the program has behind those of ``reads``. With ``steps``
+    all stages come as often; the methods take a number that counts those of all steps.
     """
 
     stages: tuple[Stage, ...] = field(kw_only=True)

@@ -1,5 +1,5 @@
-"""Random networks of int8 and int16: functions, arithmetic and moves of both, layers of bytes, and
-operators of the host."""
+"""Random networks of int8 and int16: functions, arithmetic, moves, layers and attention of both,
+and operators of the host."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def random_wide(seed: int) -> Graph:
         a = made[int(b.rng.integers(len(made)))]
         wide = b.tensors[a].dtype == "int16"
         steps: tuple[Callable[..., int], ...] = (
-            (_function, _function, _arithmetic, _arithmetic, _moved, _summed, _summed, _narrowed,
-             _absolute)
+            (_function, _function, _arithmetic, _arithmetic, _moved, _summed, _summed, _attended,
+             _narrowed, _absolute)
             if wide else (_widened, _widened, _layer, _moved, _root))
         step = steps[int(b.rng.integers(len(steps)))]
         made.append(step(b, a, made))
@@ -103,6 +103,16 @@ def _summed(b: WideBuilder, a: int, _: list[int]) -> int:
     if kind == 3:
         return b.wide_mean(a, (int(b.rng.integers(1, 4)),))
     return b.wide_pool(a, (min(rows, 2), min(columns, 3)), (1, 1))
+
+
+def _attended(b: WideBuilder, a: int, _: list[int]) -> int:
+    """Softmax, a normalisation, or a product of rows with one another."""
+    kind = int(b.rng.integers(3))
+    if kind == 0:
+        return b.wide_softmax(a)
+    if kind == 1:
+        return b.wide_normalised(a, 0.0004)
+    return b.wide_product(a, a, float(b.rng.uniform(0.001, 0.01)), adj_y=True)
 
 
 def _absolute(b: WideBuilder, a: int, _: list[int]) -> int:

@@ -81,6 +81,30 @@ class WideBuilder(GraphBuilder):
         self.tensors[y] = replace(self.tensors[y], dtype="int16")
         return y
 
+    def wide_product(self, a: int, b: int, scale: float, adj_x: bool = False,
+                     adj_y: bool = False) -> int:
+        """BATCH_MATMUL of int16."""
+        rows = self.tensors[a].shape[-1 if adj_x else -2]
+        columns = self.tensors[b].shape[-2 if adj_y else -1]
+        y = self.wide((*self.tensors[a].shape[:-2], rows, columns), scale)
+        return self.op("BATCH_MATMUL", (a, b), y, "litert_int16", adj_x=adj_x, adj_y=adj_y)
+
+    def wide_softmax(self, x: int, beta: float = 1.0) -> int:
+        """SOFTMAX of int16."""
+        return self.op("SOFTMAX", (x,), self.wide(self.tensors[x].shape, FULL),
+                       "litert_softmax_tables", beta=beta)
+
+    def wide_normalised(self, x: int, scale: float) -> int:
+        """x over the root of its mean square along the last axis, as (x - mean) * rsqrt(...)."""
+        axis = len(self.tensors[x].shape) - 1
+        steps = self.steps(x)[0]
+        centered = self.arithmetic("SUB", x, self.wide_mean(x, (axis,)), steps)
+        square = self.arithmetic("MUL", centered, centered, 32768 * steps**2)
+        more = self.wide((), steps**2, np.array(100, np.int16))
+        sum_of = self.arithmetic("ADD", self.wide_mean(square, (axis,)), more, 32768 * steps**2)
+        return self.arithmetic("MUL", centered, self.function("RSQRT", sum_of, 0.1 / steps / 32768),
+                               scale)
+
 
 def gated(b: WideBuilder, x: int) -> int:
     """sigmoid(x) · tanh(x) in int16, by another name before it is bytes again."""

@@ -17,9 +17,9 @@ from kaniwa.layer import (
     room_of,
     stored_bytes,
 )
-from kaniwa.passes.legalize import BROADCAST
 from kaniwa.passes.partition import MOVERS
 from kaniwa.passes.refusal import Cramped, Refused
+from kaniwa.passes.rewriter import BROADCAST
 from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import VECTOR_KINDS
 from kaniwa.staged import RecurrentLayer

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.layer import Layer, Places, Plan, VectorLayer
-from kaniwa.passes.legalize import BROADCAST
+from kaniwa.passes.rewriter import BROADCAST
 from kaniwa.passes.scale import scaled
 from kaniwa.passes.tile import cycles
 from kaniwa.staged import StagedLayer

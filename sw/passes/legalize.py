@@ -4,14 +4,14 @@ Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL 
 its rule tells) of equal shapes, TRANSPOSE of [outer, first, second, run] to [outer, second, first,
 run], TABLE (a function of one operand, or an elementwise operator of one and a constant of one
 value, or of one twice), COPY, the VECTOR_KINDS, SUMS and LSTM (products with the inputs of all
-steps, and the steps), WIDE (what is of int16, element by element), and RESHAPE, which moves no
-data. A rewritten operator keeps its rounding rule and, as attributes, what it was (``source_kind``)
-and the products of one result in the model (``taps``).
+steps, and the steps), WIDE (what is of int16, element by element) and WIDE_SUMS (what ends one that
+sums), and RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as
+attributes, what it was (``source_kind``) and the products of one result in the model (``taps``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -21,27 +21,22 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.golden.lstm import CELL_STATE, HIDDEN_STATE
-from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.graph import Graph, Op
 from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
-from kaniwa.passes.limits import LIMITS, averaged, missing_unit, repeated, swapped
+from kaniwa.passes.limits import LIMITS, averaged, swapped
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.recurrent import steps_of
+from kaniwa.passes.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
-from kaniwa.passes.vector import HIGH_BYTES, LOW_BYTES, VECTOR_KINDS, WIDE, WIDE_SUMS
+from kaniwa.passes.vector import VECTOR_KINDS, WIDE
 from kaniwa.passes.wide_limits import SUMMED, WIDE_LIMITS, is_wide
-from kaniwa.passes.wide_sums import parts
 from kaniwa.vector.kernels import row_pitch
 from kaniwa.vector.kernels_recurrent import GATES, gate_pitch
 
-__all__ = ["BROADCAST", "legalize", "rewritten", "as_map"]
-
-UNIT = Quantization((1.0,), (0,))
-NO_PADDING = ((0, 0), (0, 0))
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D")
-BROADCAST = "BROADCAST"     # the source kind of a copy that the compiler adds
+__all__ = ["legalize", "rewritten", "as_map"]
 
 
 def legalize(plan: Plan) -> Plan:
@@ -71,15 +66,8 @@ def as_map(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     return 1, 1, prod(shape[:-1]), shape[-1] if shape else 1
 
 
-class _Rewriter:
-    def __init__(self, graph: Graph, config: AcceleratorConfig,
-                 stepwise: frozenset[int] = frozenset()) -> None:
-        self.graph = graph
-        self.config = config
-        self.stepwise = stepwise
-        self.tensors: list[Tensor] = list(graph.tensors)
-        self.ops: list[Op] = []
-        self._bytes: dict[tuple[int, bool], int] = {}     # of int16 tensors, high ones or low
+class _Rewriter(Rewriter):
+    """What becomes of each kind."""
 
     def rewrite(self, op: Op) -> None:
         rewrites: dict[str, Callable[[Op], None]] = {
@@ -102,75 +90,6 @@ class _Rewriter:
             if (reason := limit(self.graph, op)) is not None:
                 raise UnsupportedError(f"{where}: {reason}")
         (self._wide if wide and op.kind not in (*SUMMED, *VECTOR_KINDS) else rewrites[op.kind])(op)
-
-    def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
-               data: np.ndarray | None = None, quantization: Quantization | None = None) -> int:
-        """A new tensor's id; dtype and quantization are those of ``like`` unless given."""
-        new = Tensor(len(self.tensors), name, shape, like.dtype if like else str(data.dtype
-                     if data is not None else "int8"),
-                     quantization or (like.quantization if like else None), data)
-        self.tensors.append(new)
-        return new.id
-
-    def emit(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
-             output: int | None = None, rule: str | None = None) -> None:
-        if kind in WEIGHTED and self.tensors[inputs[0]].dtype == "int16":
-            self._sums(op, kind, inputs, attributes, op.outputs[0] if output is None else output)
-            return
-        if (reason := missing_unit(kind, self.config)) is not None:
-            raise UnsupportedError(f"{describe(self.graph, op)}: {reason}")
-        self.ops.append(replace(
-            op, kind=kind, inputs=inputs, outputs=op.outputs if output is None else (output,),
-            attributes={"source_kind": op.kind, **attributes},
-            rule=op.rule if rule is None else rule))
-
-    def _sums(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
-              result: int) -> None:
-        """``kind`` of int16, digit by digit of the sums of its high and its low bytes."""
-        data = self.tensors[inputs[1]].data
-        assert data is not None
-        by_channel = data.reshape(len(data), -1) if kind == "CONV_2D" else data.reshape(
-            -1, data.shape[-1]).T
-        bias = self.tensors[inputs[2]].data if len(inputs) > 2 and inputs[2] != -1 else None
-        bias = np.zeros(len(by_channel), np.int64) if bias is None else bias.astype(np.int64)
-        digits, powers = list[int](), list[int]()
-        y, uncounted = self.tensors[result], {**attributes, "taps": 0, "removed": None}
-        for part in parts(by_channel.astype(np.int64), bias, describe(self.graph, op)):
-            made = self.tensor(f"{y.name}:{'high' if part.high else 'low'}{part.digit}", y.shape)
-            own = self.tensor(f"{op.name}:bias", part.bias.shape, data=part.bias)
-            self.emit(op, kind, (self._bytes_of(op, inputs[0], part.high), inputs[1], own),
-                      {**(uncounted if digits else attributes), "digit": part.digit}, made)
-            digits.append(made)
-            powers.append(part.power)
-        self.emit(op, WIDE_SUMS, tuple(digits), {**uncounted, "powers": tuple(powers),
-                                                 "operands": inputs[:2]}, result)
-
-    def _bytes_of(self, op: Op, source: int, high: bool) -> int:
-        """The high bytes of an int16 tensor, or the low ones less 128, made once."""
-        if (source, high) not in self._bytes:
-            x, name = self.tensors[source], "high" if high else "low"
-            zero = Quantization((1.0,), (0 if high else -128,))
-            self._bytes[source, high] = made = self.tensor(f"{x.name}:{name}", x.shape,
-                                                           quantization=zero)
-            self.emit(op, WIDE, (source,), {**op.attributes, "taps": 0, "source_kind":
-                                            HIGH_BYTES if high else LOW_BYTES}, made)
-        return self._bytes[source, high]
-
-    def reshaped(self, op: Op, source: int, shape: tuple[int, ...]) -> int:
-        """The id of ``source`` with another shape."""
-        return self._named(op, source, shape, self.tensors[source])
-
-    def _named(self, op: Op, source: int, shape: tuple[int, ...], like: Tensor) -> int:
-        """The id of ``source`` with another shape, and the dtype and steps of ``like``."""
-        tensor = self.tensors[source]
-        if (tensor.shape, tensor.dtype) == (shape, like.dtype):
-            return source
-        new = self.tensor(f"{tensor.name}:{'x'.join(map(str, shape))}", shape, like,
-                          None if tensor.data is None else tensor.data.reshape(shape))
-        if tensor.data is None:
-            self.ops.append(Op("RESHAPE", op.name, (source,), (new,), {"shape": shape}, "exact",
-                               op.source_index))
-        return new
 
     def _window(self, op: Op, kernel: tuple[int, ...]) -> None:
         """Refuse padding as large as the window: some windows would see no input at all."""
@@ -225,7 +144,7 @@ class _Rewriter:
         self.emit(op, "CONV_2D", (x, w, *op.inputs[2:]),
                   {**op.attributes, "stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING,
                    "taps": depth}, wide)
-        self._renamed(op, wide, y)
+        self.renamed(op, wide, y)
 
     def _average_pool(self, op: Op) -> None:
         self._window(op, pair(op, "filter"))
@@ -250,7 +169,7 @@ class _Rewriter:
         result = y.id if y.shape == wide else self.tensor(f"{y.name}:map", wide, y)
         self.emit(op, "CONV_2D" if inner == 1 else "DEPTHWISE_CONV_2D",
                   (self.reshaped(op, x.id, source), ones), attributes, result)
-        self._renamed(op, result, y)
+        self.renamed(op, result, y)
 
     def _transpose(self, op: Op) -> None:
         x = self.tensors[op.inputs[0]]
@@ -261,7 +180,7 @@ class _Rewriter:
     def _moved(self, op: Op, source: int, view: tuple[int, int, int, int], result: int) -> None:
         """``result`` is ``source``, seen as ``view``, with its two axes in the middle exchanged."""
         if 1 in view[1:3]:
-            self._renamed(op, source, self.tensors[result])
+            self.renamed(op, source, self.tensors[result])
             return
         self.emit(op, "TRANSPOSE", (self.reshaped(op, source, view),), {
             **op.attributes, "taps": 0, "source_kind": "TRANSPOSE"}, result)
@@ -275,12 +194,6 @@ class _Rewriter:
             self.emit(op, "COPY", sources, {
                 **op.attributes, "taps": 0, "moves": tuple(made)}, result)
 
-    def _renamed(self, op: Op, made: int, y: Tensor) -> None:
-        """``y`` is ``made`` with another shape, or ``made`` itself."""
-        if made != y.id:
-            self.ops.append(Op("RESHAPE", op.name, (made,), (y.id,), {"shape": y.shape}, "exact",
-                               op.source_index))
-
     def _relu(self, op: Op) -> None:
         x, y = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
         shape = as_map(x.shape)
@@ -290,7 +203,7 @@ class _Rewriter:
         mapped = replace(op, inputs=(self.reshaped(op, x.id, shape),), outputs=(wide,),
                          attributes=attributes)
         self._unit_depthwise(mapped, (1, 1), "litert_activation")
-        self._renamed(op, wide, y)
+        self.renamed(op, wide, y)
 
     def _unit_depthwise(self, op: Op, kernel: tuple[int, int], rule: str) -> None:
         """A depthwise convolution with weights of 1."""
@@ -311,7 +224,7 @@ class _Rewriter:
         if op.kind in ("ADD", "SUB", "MUL"):      # a constant is repeated where it is stored
             for number, i in enumerate(inputs):
                 if self.tensors[i].data is None and prod(self.tensors[i].shape) != prod(shape):
-                    inputs[number] = self._repeat(op, self.tensors[i], shape)
+                    inputs[number] = self.repeat(op, self.tensors[i], shape)
         self.emit(op, WIDE, tuple(inputs), {**op.attributes, "taps": 0})
 
     def _softmax(self, op: Op) -> None:
@@ -329,7 +242,7 @@ class _Rewriter:
         if self.tensors[left].dtype != "int16":
             self.emit(op, op.kind, (left, right), attributes)
             return
-        parts = tuple(self._bytes_of(op, i, high) for i in (left, right) for high in (True, False))
+        parts = tuple(self.bytes_of(op, i, high) for i in (left, right) for high in (True, False))
         self.emit(op, op.kind, parts, {**attributes, "operands": (left, right)})
 
     def _before_exchange(self, op: Op, tensor_id: int) -> int | None:
@@ -390,7 +303,7 @@ class _Rewriter:
         self.emit(replace(op, outputs=(rows, *op.outputs[1:])), "LSTM", reads,
                   {**op.attributes, "taps": 0})
         if rows != y.id:
-            self._renamed(op, self._copied(op, rows, count), y)
+            self.renamed(op, self._copied(op, rows, count), y)
 
     def _elementwise(self, op: Op) -> None:
         shape = self.tensors[op.outputs[0]].shape
@@ -413,33 +326,9 @@ class _Rewriter:
         if prod(tensor.shape) == prod(shape):
             return tensor_id
         if tensor.data is None:
-            return self._repeat(op, tensor, shape)
+            return self.repeat(op, tensor, shape)
         return self.tensor(f"{tensor.name}:broadcast", shape, tensor,
                            np.ascontiguousarray(np.broadcast_to(tensor.data, shape)))
-
-    def _repeat(self, op: Op, tensor: Tensor, shape: tuple[int, ...]) -> int:
-        """A convolution that copies a pixel over all pixels, a channel over all channels, or both.
-
-        Every window of repeated pixels is the same one: their stride is 0. What is wider than a
-        byte is copied byte by byte.
-        """
-        which = repeated(tensor.shape, shape)
-        assert which is not None
-        size, form = np.dtype(tensor.dtype).itemsize, replace(tensor, dtype="int8")
-        pixels, channels = prod(shape[:-1]), shape[-1] * size
-        source = self._named(op, tensor.id, (1, 1, 1 if which[0] else pixels,
-                                             size if which[1] else channels), form)
-        made = self.tensor(f"{tensor.name}:broadcast", (1, 1, pixels, channels), form)
-        attributes = {"stride": (1, 0 if which[0] else 1), "dilation": (1, 1),
-                      "padding": NO_PADDING, "taps": 0, "source_kind": BROADCAST}
-        if "position" in op.attributes:
-            attributes["position"] = op.attributes["position"]
-        weights = (np.tile(np.eye(size, dtype=np.int8), (shape[-1], 1))[:, None, None]
-                   if which[1] else np.ones((1, 1, 1, channels), np.int8))
-        ones = self.tensor(f"{tensor.name}:ones", weights.shape, None, weights, UNIT)
-        self.emit(op, "CONV_2D" if which[1] else "DEPTHWISE_CONV_2D", (source, ones), attributes,
-                  made, "litert_double_rounding")
-        return self._named(op, made, (1, 1, pixels, shape[-1]), tensor)
 
     def _reshape(self, op: Op) -> None:
         source, output = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]

@@ -30,9 +30,8 @@ from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_SUMS
 
 __all__ = ["LIMITS", "RULES", "Limit", "activations", "another_bias", "another_rule", "averaged",
            "constant_weights", "known_activation", "known_broadcast", "missing_unit",
-           "neighboring_axes",
-           "of_one_scale", "one_group", "plain_weights", "repeated", "same_batch", "same_quantization",
-           "sentence", "some_elements", "swapped", "unpadded"]
+           "neighboring_axes", "of_one_scale", "one_group", "plain_weights", "repeated",
+           "same_batch", "same_quantization", "sentence", "some_elements", "swapped", "unpadded"]
 
 Limit = Callable[[Graph, Op], str | None]
 # Kinds that are exact by some rules only, LiteRT's of int8 first.

@@ -6,7 +6,7 @@ from typing import Any
 
 from kaniwa.graph import Graph
 from kaniwa.layer import Layer
-from kaniwa.passes.legalize import BROADCAST
+from kaniwa.passes.rewriter import BROADCAST
 from kaniwa.rescale import Rescale
 
 __all__ = ["rounding_of"]

@@ -27,8 +27,8 @@ from kaniwa.vector.fixedpoint import (
 from kaniwa.vector.isa import Function, Shift, Width
 
 __all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "multiply", "byte_table",
-           "int16_table", "interpolate", "interpolated_words", "sigmoid_int16", "gate_logistic", "gate_tanh", "mean", "rsqrt",
-           "row_pitch", "table_words", "pair_words"]
+           "int16_table", "interpolate", "interpolated_words", "sigmoid_int16", "gate_logistic",
+           "gate_tanh", "mean", "rsqrt", "row_pitch", "table_words", "pair_words"]
 
 Scaling = tuple[int, int]   # multiplier in Q31 and left shift
 Body = Callable[[Builder, list[Register]], Register]

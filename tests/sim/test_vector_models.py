@@ -20,8 +20,9 @@ from kaniwa.importers import load_model
 from kaniwa.inputs import recorded_inputs
 from kaniwa.session import Session
 
-# A convolutional network, two transformers and a recurrent network.
-MODELS = ("tflm_micro_speech", "digits_transformer", "tflm_mnist_lstm", "keyword_transformer")
+# A convolutional network, transformers of int8 and of int16, and a recurrent network.
+MODELS = ("tflm_micro_speech", "digits_transformer", "tflm_mnist_lstm", "keyword_transformer",
+          "digits_transformer_int16")
 
 
 def halves_exchanged() -> Graph:

@@ -191,7 +191,8 @@ def test_halves_of_int16() -> None:
     assert not compile(b.graph((x,), (root,)), BASE).layers
 
 
-@pytest.mark.parametrize("kind", sorted(WIDE_LIMITS))
+# RSQRT is the device's only of what is never negative.
+@pytest.mark.parametrize("kind", sorted(set(WIDE_LIMITS) - {"RSQRT"}))
 def test_random_cases_equal_litert(kind: str) -> None:
     """Of all dtypes; int16 is the device's, unless an operand is broadcast."""
     pytest.importorskip("ai_edge_litert")
@@ -208,7 +209,8 @@ def test_random_cases_equal_litert(kind: str) -> None:
     refused = {op.outputs[0]: op.why for op in program.host_ops if op.outputs[0] in wide}
     done = wide.difference(refused)
     assert len(done) >= 10
-    reasons = "is broadcast from", "use int8 or int16", "pooling with padding is not supported"
+    reasons = ("is broadcast from", "use int8 or int16", "use int16 for both",
+               "pooling with padding is not supported", "give them the same")
     assert all(any(reason in why for reason in reasons) for why in refused.values())
     inputs = {graph.tensors[i].name: array
               for i, array in zip(graph.inputs, cases.arrays, strict=True)}
@@ -235,12 +237,3 @@ def test_a_function_without_a_value_is_named() -> None:
     x = b.wide((1, 8), 0.01)
     with pytest.raises(CompileError, match="EXP .*not defined for every value of 't0'; quantize"):
         compile(b.graph((x,), (b.function("EXP", x, 0.1),)), BASE, require_accelerator=True)
-
-
-def test_a_computed_operand_is_not_broadcast() -> None:
-    b = WideBuilder()
-    x, z = b.wide((4, 8), 0.1), b.wide((1, 8), 0.1)
-    graph = b.graph((x, z), (b.arithmetic("ADD", x, z, 0.2),))
-    with pytest.raises(CompileError, match=r"broadcast from \[1, 8\] to \[4, 8\]; in int16 only"):
-        compile(graph, BASE, require_accelerator=True)
-    assert compile(graph, BASE).host_ops

@@ -1,0 +1,141 @@
+"""What operators are rewritten with: new tensors and operators, other names, copies, and what sums
+int16 as what sums bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import UnsupportedError
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.layer import describe
+from kaniwa.passes.limits import missing_unit, repeated
+from kaniwa.passes.vector import HIGH_BYTES, LOW_BYTES, WIDE, WIDE_SUMS
+from kaniwa.passes.wide_sums import parts
+
+__all__ = ["BROADCAST", "NO_PADDING", "UNIT", "Rewriter"]
+
+UNIT = Quantization((1.0,), (0,))
+NO_PADDING = ((0, 0), (0, 0))
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D")
+BROADCAST = "BROADCAST"     # the source kind of a copy that the compiler adds
+
+
+class Rewriter:
+    """The operators of a graph and tensors, with what has been added."""
+
+    def __init__(self, graph: Graph, config: AcceleratorConfig,
+                 stepwise: frozenset[int] = frozenset()) -> None:
+        self.graph = graph
+        self.config = config
+        self.stepwise = stepwise
+        self.tensors: list[Tensor] = list(graph.tensors)
+        self.ops: list[Op] = []
+        self._bytes: dict[tuple[int, bool], int] = {}     # of int16 tensors, high ones or low
+
+    def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
+               data: np.ndarray | None = None, quantization: Quantization | None = None) -> int:
+        """A new tensor's id; dtype and quantization are those of ``like`` unless given."""
+        new = Tensor(len(self.tensors), name, shape, like.dtype if like else str(data.dtype
+                     if data is not None else "int8"),
+                     quantization or (like.quantization if like else None), data)
+        self.tensors.append(new)
+        return new.id
+
+    def emit(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
+             output: int | None = None, rule: str | None = None) -> None:
+        """An operator of ``kind`` in place of ``op``, or several for one that sums int16.
+
+        Raises UnsupportedError for what the target lacks.
+        """
+        if kind in WEIGHTED and self.tensors[inputs[0]].dtype == "int16":
+            self._sums(op, kind, inputs, attributes, op.outputs[0] if output is None else output)
+            return
+        if (reason := missing_unit(kind, self.config)) is not None:
+            raise UnsupportedError(f"{describe(self.graph, op)}: {reason}")
+        self.ops.append(replace(
+            op, kind=kind, inputs=inputs, outputs=op.outputs if output is None else (output,),
+            attributes={"source_kind": op.kind, **attributes},
+            rule=op.rule if rule is None else rule))
+
+    def _sums(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
+              result: int) -> None:
+        """``kind`` of int16, digit by digit of the sums of its high and its low bytes."""
+        data = self.tensors[inputs[1]].data
+        assert data is not None
+        by_channel = data.reshape(len(data), -1) if kind == "CONV_2D" else data.reshape(
+            -1, data.shape[-1]).T
+        bias = self.tensors[inputs[2]].data if len(inputs) > 2 and inputs[2] != -1 else None
+        bias = np.zeros(len(by_channel), np.int64) if bias is None else bias.astype(np.int64)
+        digits, powers = list[int](), list[int]()
+        y, uncounted = self.tensors[result], {**attributes, "taps": 0, "removed": None}
+        for part in parts(by_channel.astype(np.int64), bias, describe(self.graph, op)):
+            made = self.tensor(f"{y.name}:{'high' if part.high else 'low'}{part.digit}", y.shape)
+            own = self.tensor(f"{op.name}:bias", part.bias.shape, data=part.bias)
+            self.emit(op, kind, (self.bytes_of(op, inputs[0], part.high), inputs[1], own),
+                      {**(uncounted if digits else attributes), "digit": part.digit}, made)
+            digits.append(made)
+            powers.append(part.power)
+        self.emit(op, WIDE_SUMS, tuple(digits), {**uncounted, "powers": tuple(powers),
+                                                 "operands": inputs[:2]}, result)
+
+    def bytes_of(self, op: Op, source: int, high: bool) -> int:
+        """The high bytes of an int16 tensor, or the low ones less 128, made once."""
+        if (source, high) not in self._bytes:
+            x, name = self.tensors[source], "high" if high else "low"
+            zero = Quantization((1.0,), (0 if high else -128,))
+            self._bytes[source, high] = made = self.tensor(f"{x.name}:{name}", x.shape,
+                                                           quantization=zero)
+            self.emit(op, WIDE, (source,), {**op.attributes, "taps": 0, "source_kind":
+                                            HIGH_BYTES if high else LOW_BYTES}, made)
+        return self._bytes[source, high]
+
+    def reshaped(self, op: Op, source: int, shape: tuple[int, ...]) -> int:
+        """The id of ``source`` with another shape."""
+        return self.named(op, source, shape, self.tensors[source])
+
+    def named(self, op: Op, source: int, shape: tuple[int, ...], like: Tensor) -> int:
+        """The id of ``source`` with another shape, and the dtype and steps of ``like``."""
+        tensor = self.tensors[source]
+        if (tensor.shape, tensor.dtype) == (shape, like.dtype):
+            return source
+        new = self.tensor(f"{tensor.name}:{'x'.join(map(str, shape))}", shape, like,
+                          None if tensor.data is None else tensor.data.reshape(shape))
+        if tensor.data is None:
+            self.ops.append(Op("RESHAPE", op.name, (source,), (new,), {"shape": shape}, "exact",
+                               op.source_index))
+        return new
+
+    def renamed(self, op: Op, made: int, y: Tensor) -> None:
+        """``y`` is another name of ``made``, if it is another tensor."""
+        if made != y.id:
+            self.ops.append(Op("RESHAPE", op.name, (made,), (y.id,), {"shape": y.shape}, "exact",
+                               op.source_index))
+
+    def repeat(self, op: Op, tensor: Tensor, shape: tuple[int, ...]) -> int:
+        """A convolution that copies a pixel over all pixels, a channel over all channels, or both.
+
+        Every window of repeated pixels is the same one: their stride is 0. What is wider than a
+        byte is copied byte by byte.
+        """
+        which = repeated(tensor.shape, shape)
+        assert which is not None
+        size, form = np.dtype(tensor.dtype).itemsize, replace(tensor, dtype="int8")
+        pixels, channels = prod(shape[:-1]), shape[-1] * size
+        source = self.named(op, tensor.id, (
+            1, 1, 1 if which[0] else pixels, size if which[1] else channels), form)
+        made = self.tensor(f"{tensor.name}:broadcast", (1, 1, pixels, channels), form)
+        attributes = {"stride": (1, 0 if which[0] else 1), "dilation": (1, 1),
+                      "padding": NO_PADDING, "taps": 0, "source_kind": BROADCAST}
+        if "position" in op.attributes:
+            attributes["position"] = op.attributes["position"]
+        weights = (np.tile(np.eye(size, dtype=np.int8), (shape[-1], 1))[:, None, None]
+                   if which[1] else np.ones((1, 1, 1, channels), np.int8))
+        ones = self.tensor(f"{tensor.name}:ones", weights.shape, None, weights, UNIT)
+        self.emit(op, "CONV_2D" if which[1] else "DEPTHWISE_CONV_2D", (source, ones), attributes,
+                  made, "litert_double_rounding")
+        return self.named(op, made, (1, 1, pixels, shape[-1]), tensor)
