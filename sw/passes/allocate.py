@@ -22,7 +22,8 @@ from kaniwa.passes.refusal import Cramped, Refused
 from kaniwa.passes.rewriter import BROADCAST
 from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import VECTOR_KINDS
-from kaniwa.staged import RecurrentLayer
+from kaniwa.passes.wide_limits import SUMMED
+from kaniwa.staged import RecurrentLayer, StagedLayer
 
 __all__ = ["allocate", "Buffer", "pack"]
 
@@ -87,12 +88,23 @@ def _complain(plan: Plan, error: MemoryTooSmallError) -> NoReturn:
 def _leave_out(plan: Plan, need: int) -> None:
     """Raise Refused for what the host may as well do, where there is some, so that the rest fits.
     """
-    layers = [] if plan.options.require_accelerator else [
+    if plan.options.require_accelerator:
+        return
+    layers = _largest_sums(plan) or [
         layer for layer in plan.layers if layer.op.split("+")[0] in DISPENSABLE]
     reason = (f"with it the model needs {_kib(need)} KiB, target '{plan.config.name}' has "
               f"{_kib(plan.config.memory_bytes)} KiB on chip")
     if layers:
         raise Refused({position: reason for layer in layers for position in layer.positions})
+
+
+def _largest_sums(plan: Plan) -> list[VectorLayer]:
+    """The one that ends sums of int16 with the most digits, if there is one: by itself, as others
+    may fit without it."""
+    sums = [layer for layer in plan.layers if isinstance(layer, VectorLayer)
+            and not isinstance(layer, StagedLayer) and layer.op in SUMMED]
+    return sorted(sums, key=lambda layer: sum(stored_bytes(plan.graph.tensors[i])
+                                              for i in layer.reads))[-1:]
 
 
 def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:

@@ -242,7 +242,7 @@ class _Rewriter(Rewriter):
         if self.tensors[left].dtype != "int16":
             self.emit(op, op.kind, (left, right), attributes)
             return
-        parts = tuple(self.bytes_of(op, i, high) for i in (left, right) for high in (True, False))
+        parts = (*self.bytes_of(op, left), *self.bytes_of(op, right))
         self.emit(op, op.kind, parts, {**attributes, "operands": (left, right)})
 
     def _before_exchange(self, op: Op, tensor_id: int) -> int | None:

@@ -26,7 +26,7 @@ from kaniwa.golden.lstm import (
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.moves import CUTS, JOINS, REVERSED, VIEWS, moves
-from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_SUMS
+from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_BYTES, WIDE_SUMS
 
 __all__ = ["LIMITS", "RULES", "Limit", "activations", "another_bias", "another_rule", "averaged",
            "constant_weights", "known_activation", "known_broadcast", "missing_unit",
@@ -367,7 +367,7 @@ def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
                 f"tensors; use a target with elementwise_multiply = true")
     if kind == "MAX_POOL_2D" and not config.max_pool:
         return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
-    if kind in (WIDE, WIDE_SUMS) and not config.vector_unit:
+    if kind in (WIDE, WIDE_BYTES, WIDE_SUMS) and not config.vector_unit:
         return (f"target '{config.name}' has no vector unit, which int16 needs; quantize the model "
                 f"to int8, or use a target with vector_unit = true")
     if kind in (*VECTOR_KINDS, "LSTM") and not config.vector_unit:

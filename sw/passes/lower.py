@@ -33,11 +33,11 @@ from kaniwa.passes.products import product_layer
 from kaniwa.passes.recurrent import lstm_layer, sums_layer
 from kaniwa.passes.refusal import Refused
 from kaniwa.passes.softmax import softmax_layer
-from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_SUMS
+from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_BYTES, WIDE_SUMS
 from kaniwa.passes.wide import wide_layer
 from kaniwa.passes.wide_products import wide_product_layer
 from kaniwa.passes.wide_softmax import wide_softmax_layer
-from kaniwa.passes.wide_sums import digit_rescale, wide_sums_layer
+from kaniwa.passes.wide_sums import bytes_layer, digit_rescale, wide_sums_layer
 from kaniwa.rescale import (
     Rule,
     average_pool,
@@ -109,6 +109,8 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
                           op.attributes["position"] in plan.stepwise)
     if op.kind == WIDE:
         return wide_layer(plan.graph, op, stored, plan.config, first_id)
+    if op.kind == WIDE_BYTES:
+        return bytes_layer(plan.graph, op, stored, plan.config), []
     if op.kind == WIDE_SUMS:
         return wide_sums_layer(plan.graph, op, stored, plan.config, where, first_id)
     if op.kind == "COPY":

@@ -14,7 +14,7 @@ from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.layer import describe
 from kaniwa.passes.limits import missing_unit, repeated
-from kaniwa.passes.vector import HIGH_BYTES, LOW_BYTES, WIDE, WIDE_SUMS
+from kaniwa.passes.vector import WIDE_BYTES, WIDE_SUMS
 from kaniwa.passes.wide_sums import parts
 
 __all__ = ["BROADCAST", "NO_PADDING", "UNIT", "Rewriter"]
@@ -35,7 +35,7 @@ class Rewriter:
         self.stepwise = stepwise
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
-        self._bytes: dict[tuple[int, bool], int] = {}     # of int16 tensors, high ones or low
+        self._bytes: dict[int, tuple[int, int]] = {}     # of int16 tensors: high ones, low ones
 
     def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
                data: np.ndarray | None = None, quantization: Quantization | None = None) -> int:
@@ -73,26 +73,27 @@ class Rewriter:
         bias = np.zeros(len(by_channel), np.int64) if bias is None else bias.astype(np.int64)
         digits, powers = list[int](), list[int]()
         y, uncounted = self.tensors[result], {**attributes, "taps": 0, "removed": None}
+        high, low = self.bytes_of(op, inputs[0])
         for part in parts(by_channel.astype(np.int64), bias, describe(self.graph, op)):
             made = self.tensor(f"{y.name}:{'high' if part.high else 'low'}{part.digit}", y.shape)
             own = self.tensor(f"{op.name}:bias", part.bias.shape, data=part.bias)
-            self.emit(op, kind, (self.bytes_of(op, inputs[0], part.high), inputs[1], own),
+            self.emit(op, kind, (high if part.high else low, inputs[1], own),
                       {**(uncounted if digits else attributes), "digit": part.digit}, made)
             digits.append(made)
             powers.append(part.power)
         self.emit(op, WIDE_SUMS, tuple(digits), {**uncounted, "powers": tuple(powers),
                                                  "operands": inputs[:2]}, result)
 
-    def bytes_of(self, op: Op, source: int, high: bool) -> int:
-        """The high bytes of an int16 tensor, or the low ones less 128, made once."""
-        if (source, high) not in self._bytes:
-            x, name = self.tensors[source], "high" if high else "low"
-            zero = Quantization((1.0,), (0 if high else -128,))
-            self._bytes[source, high] = made = self.tensor(f"{x.name}:{name}", x.shape,
-                                                           quantization=zero)
-            self.emit(op, WIDE, (source,), {**op.attributes, "taps": 0, "source_kind":
-                                            HIGH_BYTES if high else LOW_BYTES}, made)
-        return self._bytes[source, high]
+    def bytes_of(self, op: Op, source: int) -> tuple[int, int]:
+        """The high bytes of an int16 tensor, and the low ones less 128, made once."""
+        if source not in self._bytes:
+            x = self.tensors[source]
+            high, low = (self.tensor(f"{x.name}:{name}", x.shape, quantization=Quantization(
+                (1.0,), (zero,))) for name, zero in (("high", 0), ("low", -128)))
+            self._bytes[source] = high, low
+            self.emit(replace(op, outputs=(high, low)), WIDE_BYTES, (source,),
+                      {**op.attributes, "taps": 0})
+        return self._bytes[source]
 
     def reshaped(self, op: Op, source: int, shape: tuple[int, ...]) -> int:
         """The id of ``source`` with another shape."""

@@ -7,12 +7,12 @@ from kaniwa.layer import Tile, VectorLayer
 from kaniwa.staged import StagedLayer
 from kaniwa.vector.builder import Builder
 
-__all__ = ["HIGH_BYTES", "LOW_BYTES", "VECTOR_KINDS", "WIDE", "WIDE_SUMS", "vector_code"]
+__all__ = ["VECTOR_KINDS", "WIDE", "WIDE_BYTES", "WIDE_SUMS", "vector_code"]
 
 VECTOR_KINDS = ("SOFTMAX", "BATCH_MATMUL")
 WIDE = "WIDE"      # what ``legalize`` makes of an operator of int16, element by element
 WIDE_SUMS = "WIDE_SUMS"      # and what ends one that sums
-HIGH_BYTES, LOW_BYTES = "HIGH_BYTES", "LOW_BYTES"      # source kinds of what begins it
+WIDE_BYTES = "WIDE_BYTES"      # what begins it
 
 
 def vector_code(layer: VectorLayer, tile: Tile, config: AcceleratorConfig, reads: tuple[int, ...],

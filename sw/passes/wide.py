@@ -16,13 +16,11 @@ from kaniwa.layer import Code, Plan, VectorLayer, quantization, source_of
 from kaniwa.passes.bounds import activation_bounds
 from kaniwa.passes.elementwise import product_scale, sum_scales
 from kaniwa.passes.functions import interpolated_table
-from kaniwa.passes.vector import HIGH_BYTES, LOW_BYTES
 from kaniwa.passes.wide_limits import INTERPOLATED
 from kaniwa.rescale import quantize_multiplier
 from kaniwa.vector import kernels
 from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, Rescaling, pair_words
-from kaniwa.vector.kernels_sums import high_bytes, low_bytes
 
 __all__ = ["WideLayer", "keep_tables", "wide_layer"]
 
@@ -127,12 +125,7 @@ def _interpolated(graph: Graph, op: Op, kind: str) -> Kernel:
     return kernels.int16_table, kernels.interpolated_words(interpolated_table(graph, op, kind))
 
 
-def _bytes(graph: Graph, op: Op, kind: str) -> Kernel:
-    return high_bytes if kind == HIGH_BYTES else low_bytes, b""
-
-
 _KERNELS: dict[str, Callable[[Graph, Op, str], Kernel]] = {
-    HIGH_BYTES: _bytes, LOW_BYTES: _bytes,
     "ADD": _sum, "SUB": _sum, "MUL": _product,
     **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), _requantized),
     **dict.fromkeys(("LOGISTIC", "TANH"), _sigmoid),

@@ -9,7 +9,7 @@ signed: the lowest one is its low 8 bits, the next one those of the sum shifted 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -33,7 +33,8 @@ from kaniwa.vector.isa import Width
 from kaniwa.vector.kernels import Place, Rescaling
 from kaniwa.vector.kernels_sums import Digit, Finish
 
-__all__ = ["Part", "digit_rescale", "digits_of", "parts", "wide_sums_layer"]
+__all__ = ["BytesLayer", "Part", "bytes_layer", "digit_rescale", "digits_of", "parts",
+           "wide_sums_layer"]
 
 MOST_DIGITS = 3
 WRAPS = (127, -128)       # act_min, act_max of results that are the low 8 bits
@@ -93,6 +94,29 @@ def digit_rescale(digit: int, bias: Int64) -> tuple[Int64, Rescale]:
     below = sum(128 << 8 * lower for lower in range(digit - 1))    # the requantizer adds the rest
     return bias + below, Rescale(np.ones(channels, np.int64), np.full(channels, shift, np.int64),
                                  Rounding.UP, 0, *WRAPS)
+
+
+@dataclass(frozen=True, eq=False)
+class BytesLayer(VectorLayer):
+    """High bytes of int16, to ``ofm``, and ``low`` ones."""
+
+    low: int = field(kw_only=True)
+
+    @property
+    def makes(self) -> tuple[int, ...]:
+        """The tensors that it writes."""
+        return (self.ofm, self.low)
+
+
+def bytes_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig) -> BytesLayer:
+    """What takes an int16 tensor apart for the array."""
+    count = prod(graph.tensors[op.inputs[0]].shape)
+
+    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        return kernels_sums.high_and_low(config, count, reads[0], ofm, reads[1])
+
+    return BytesLayer(op.name, "BYTES", stored.inputs, op.outputs[0], code, b"", source_of(op),
+                      low=op.outputs[1])
 
 
 def wide_sums_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.vector.builder import Builder, Pointer, Register
 from kaniwa.vector.isa import Function, Shift, Width
-from kaniwa.vector.kernels import Place, Rescaling, elementwise
+from kaniwa.vector.kernels import Place, Rescaling
 
-__all__ = ["Digit", "Finish", "by_float", "by_multiplier", "high_bytes", "low_bytes", "mean_of",
+__all__ = ["Digit", "Finish", "by_float", "by_multiplier", "high_and_low", "mean_of",
            "of_products", "period", "reduced", "repeated_words",
            "rescaled", "sums"]
 
@@ -34,34 +34,31 @@ class Digit:
     power: int
 
 
-# Makes a result, in the first register, of totals, with registers of its constants and spare ones.
-Finish = Callable[[Builder, Sequence[Register], Sequence[Register], Sequence[Register]], None]
+# Makes results of totals, with registers of its constants, and spare ones; behind these a scalar 1.
+Finish = Callable[[Builder, Sequence[Register], Sequence[Register], Sequence[Register]], Register]
 
 
-def high_bytes(config: AcceleratorConfig, count: int, x: Place, y: Place) -> bytes:
-    """int8 x >> 8 of int16."""
-    return _bytes(config, count, x, y, lambda k, value: k.shift_right(value, value, BITS))
-
-
-def low_bytes(config: AcceleratorConfig, count: int, x: Place, y: Place) -> bytes:
-    """int8 (x & 255) - 128 of int16."""
-    def low(k: Builder, value: Register) -> None:
-        k.bits(value, value, 255)
-        k.add(value, value, -128)
-
-    return _bytes(config, count, x, y, low)
-
-
-def _bytes(config: AcceleratorConfig, count: int, x: Place, y: Place,
-           change: Callable[[Builder, Register], None]) -> bytes:
+def high_and_low(config: AcceleratorConfig, count: int, x: int, high: int, low: int) -> bytes:
+    """Of ``count`` int16 at ``x``: int8 x >> 8 to ``high``, (x & 255) - 128 to ``low``."""
     k = Builder(config)
-
-    def body(k: Builder, registers: list[Register]) -> Register:
-        change(k, registers[0])
-        return registers[0]
-
-    elementwise(k, count, [x], y, body)
+    value, part = k.vector(), k.vector()
+    source, *to = (k.pointer(address) for address in (x, high, low))
+    for times, elements in _parts_of(count, k.limit):
+        k.length(elements)
+        with k.loop(times):
+            k.load(value, source, Width.INT16, elements << Width.INT16)
+            k.shift_right(part, value, BITS)
+            k.store(part, to[0], Width.INT8, elements)
+            k.bits(value, value, 255)
+            k.add(value, value, -128)
+            k.store(value, to[1], Width.INT8, elements)
     return k.finish()
+
+
+def _parts_of(count: int, most: int) -> list[tuple[int, int]]:
+    """How often so many elements at once, ``most`` at most, make up ``count``."""
+    whole, rest = divmod(count, most)
+    return [part for part in ((whole, most), (min(rest, 1), rest)) if part[0]]
 
 
 def period(config: AcceleratorConfig, channels: int) -> int:
@@ -101,13 +98,11 @@ def sums(config: AcceleratorConfig, count: int, channels: int, totals: Sequence[
             k.load(register, source, Width.INT32)
         pieces.all_of(count, words, [], whole)
         return k.finish()
-    times, rest = divmod(count, whole)
-    for repeats, elements in ((times, whole), (min(rest, 1), rest)):
-        if repeats:
-            with k.loop(repeats):
-                for source, address in zip(sources, constants, strict=True):
-                    k.point(source, address)
-                pieces.all_of(elements, words, sources)
+    for times, elements in _parts_of(count, whole):
+        with k.loop(times):
+            for source, address in zip(sources, constants, strict=True):
+                k.point(source, address)
+            pieces.all_of(elements, words, sources)
     return k.finish()
 
 
@@ -121,24 +116,22 @@ class _Pieces:
         self._source, self._to = k.pointer(self._digits[0][0].address), k.pointer(y.address)
         self._totals = [k.vector() for _ in totals]
         self._lower = [k.vector() for _ in range(max(map(len, totals)) - 1)]
-        self._spare = [k.vector() for _ in range(4)]
+        self._spare = [*(k.vector() for _ in range(4)), k.scalar()]
+        k.constant(self._spare[-1], 1)
 
     def all_of(self, count: int, constants: Sequence[Register], sources: Sequence[Pointer],
                most: int | None = None) -> None:
         """``count`` results, at most ``most`` at a time; constants are loaded for each piece where
         they have ``sources``."""
-        k, size = self._k, most or self._k.limit
-        whole, rest = divmod(count, size)
-        for times, elements in ((whole, size), (min(rest, 1), rest)):
-            if not times:
-                continue
+        k = self._k
+        for times, elements in _parts_of(count, most or k.limit):
             k.length(elements)
             with k.loop(times):
                 for register, source in zip(constants, sources, strict=False):
                     k.load(register, source, Width.INT32, elements << Width.INT32)
                 self._together(elements)
-                self._finish(k, self._totals, constants, self._spare)
-                k.store(self._totals[0], self._to, self._width, elements << self._width)
+                result = self._finish(k, self._totals, constants, self._spare)
+                k.store(result, self._to, self._width, elements << self._width)
 
     def _together(self, elements: int) -> None:
         """The totals of the next ``elements``; the pointer goes from plane to plane."""
@@ -176,12 +169,13 @@ def by_multiplier(extra: int | None, end: Rescaling) -> Finish:
     at least 1, where that is None.
     """
     def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
-               spare: Sequence[Register]) -> None:
+               spare: Sequence[Register]) -> Register:
         value = totals[0]
         k.multiply(value, value, constants[0], Shift.UP_31 if extra == 0 else Shift.FLOOR_31)
         if extra != 0:
             k.shift_right(value, value, constants[1] if extra is None else extra, "up")
         end.limit(k, value)
+        return value
 
     return finish
 
@@ -194,23 +188,28 @@ def by_float(fraction_bits: int, places: int | None, end: Rescaling) -> Finish:
     bits: what a magnitude has to exceed for the next result; and ``places`` where that is None.
     """
     def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
-               spare: Sequence[Register]) -> None:
+               spare: Sequence[Register]) -> Register:
         value = totals[0]
-        magnitude, result, odd, least = spare
+        magnitude, result, odd, least, one = spare
         factor, inverse, more = constants[:3]
         k.compute(Function.MAXIMUM, magnitude, value, factor=-1, addend=value)
         k.multiply(result, magnitude, factor, Shift.FLOOR_31)
         k.shift_right(result, result, fraction_bits, "up")
-        k.add(odd, result, result)
-        k.add(odd, odd, 1)
+        k.shift_left(odd, result, 1, plus=one)
         k.multiply(least, odd, more, Shift.FLOOR_31)
         k.multiply(odd, odd, inverse)
         k.add(least, least, odd)
-        k.shift_right(least, least, constants[3] if places is None else places)
-        k.less(least, least, magnitude)
+        if places:
+            k.compute(Function.LESS, least, least, factor=1 << 31 - places, shift=Shift.FLOOR_31,
+                      addend=magnitude)
+        else:
+            if places is None:
+                k.shift_right(least, least, constants[3])
+            k.less(least, least, magnitude)
         k.subtract(result, result, least)
         _signed(k, value, result, odd)
-        end.limit(k, value)
+        end.limit(k, result)
+        return result
 
     return finish
 
@@ -218,8 +217,9 @@ def by_float(fraction_bits: int, places: int | None, end: Rescaling) -> Finish:
 def rescaled(end: Rescaling) -> Finish:
     """LiteRT's double rounding, the same for all sums."""
     def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
-               spare: Sequence[Register]) -> None:
+               spare: Sequence[Register]) -> Register:
         end.write(k, totals[0])
+        return totals[0]
 
     return finish
 
@@ -231,8 +231,9 @@ def mean_of(count: int, end: Rescaling) -> Finish:
     inverse = -(-(1 << 31 + bits) // count) if count > 1 else 0
 
     def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
-               spare: Sequence[Register]) -> None:
+               spare: Sequence[Register]) -> Register:
         value = totals[0]
+        magnitude = value
         if count > 1:
             magnitude, negative = spare[:2]
             k.compute(Function.MAXIMUM, magnitude, value, factor=-1, addend=value)
@@ -240,7 +241,8 @@ def mean_of(count: int, end: Rescaling) -> Finish:
             k.multiply(magnitude, magnitude, inverse, Shift.FLOOR_31)
             k.shift_right(magnitude, magnitude, bits)
             _signed(k, value, magnitude, negative)
-        end.limit(k, value)
+        end.limit(k, magnitude)
+        return magnitude
 
     return finish
 
@@ -255,7 +257,7 @@ def of_products(multiplier: int, right: int) -> Finish:
     after = right - 16
 
     def finish(k: Builder, totals: Sequence[Register], constants: Sequence[Register],
-               spare: Sequence[Register]) -> None:
+               spare: Sequence[Register]) -> Register:
         (high, middle, low), (part, rest) = totals, spare[:2]
         k.shift_right(part, low, BITS)
         k.add(middle, middle, part)
@@ -275,12 +277,12 @@ def of_products(multiplier: int, right: int) -> Finish:
             k.multiply(high, high, multiplier)
             k.shift_right(high, low, 15, plus=high)
             k.shift_right(high, high, after - 15, "up")
+        return high
 
     return finish
 
 
 def _signed(k: Builder, value: Register, magnitude: Register, spare: Register) -> None:
-    """``value`` = ``magnitude`` with the sign of ``value``; ``magnitude`` is overwritten."""
+    """``magnitude`` gets the sign of ``value``."""
     k.subtract(spare, 0, magnitude)
     k.select_negative(magnitude, value, spare)
-    k.move(value, magnitude)
