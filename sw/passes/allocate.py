@@ -11,6 +11,7 @@ from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
 from kaniwa.layer import (
     Constants,
+    Layer,
     Memory,
     Plan,
     VectorLayer,
@@ -90,7 +91,7 @@ def _leave_out(plan: Plan, need: int) -> None:
     """
     if plan.options.require_accelerator:
         return
-    layers = _largest_sums(plan) or [
+    layers: list[Layer | VectorLayer] = _largest_sums(plan) or [
         layer for layer in plan.layers if layer.op.split("+")[0] in DISPENSABLE]
     reason = (f"with it the model needs {_kib(need)} KiB, target '{plan.config.name}' has "
               f"{_kib(plan.config.memory_bytes)} KiB on chip")
@@ -98,13 +99,13 @@ def _leave_out(plan: Plan, need: int) -> None:
         raise Refused({position: reason for layer in layers for position in layer.positions})
 
 
-def _largest_sums(plan: Plan) -> list[VectorLayer]:
+def _largest_sums(plan: Plan) -> list[Layer | VectorLayer]:
     """The one that ends sums of int16 with the most digits, if there is one: by itself, as others
     may fit without it."""
     sums = [layer for layer in plan.layers if isinstance(layer, VectorLayer)
             and not isinstance(layer, StagedLayer) and layer.op in SUMMED]
-    return sorted(sums, key=lambda layer: sum(stored_bytes(plan.graph.tensors[i])
-                                              for i in layer.reads))[-1:]
+    return [*sorted(sums, key=lambda layer: sum(stored_bytes(plan.graph.tensors[i])
+                                                for i in layer.reads))[-1:]]
 
 
 def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:

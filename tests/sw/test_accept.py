@@ -60,7 +60,9 @@ def tile() -> Cases:
     (grouped(2),
      "grouped convolutions are not supported; use one group, or a depthwise convolution"),
     (product("float32", "float32", "float32"), "'t0' is float32; quantize the model to int8"),
-    (product("int16", bias="int64"), "'t0' is int16; quantize the model to int8"),
+    (product("int16", bias="int64"),
+     "target 'base' has no vector unit, which int16 needs; quantize the model to int8, or use a "
+     "target with vector_unit = true"),
     (product("uint8", "uint8", zero=7), None),
     (product(constant=False, zero=2),
      "weights 't1' are computed; make them constant"),

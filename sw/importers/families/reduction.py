@@ -47,8 +47,7 @@ def _one_less(op: Operands) -> Shape:
 
 
 def reduced_scale_in_range(op: Operands) -> str | None:
-    """The input scale is at most 2^8 of the output's, for SUM over n values divided by 2^(bits of
-    n)."""
+    """The input scale is at most 2^8 of the output's, for SUM of n values 2^(8 - bits of n)."""
     if op.x.dtype not in limits.QUANTIZED:
         return None
     x, out = quantization_of(op.x).scale, quantization_of(op.output).scale
