@@ -29,6 +29,7 @@ __all__ = [
     "int16_input_multiplier",
     "softmax",
     "exponential_table",
+    "int16_tables",
     "softmax_int16",
     "softmax_float",
     "log_softmax",

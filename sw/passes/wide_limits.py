@@ -85,6 +85,11 @@ def function_of_int16(graph: Graph, op: Op) -> str | None:
     return None
 
 
+def scales_of_products(graph: Graph, op: Op) -> str | None:
+    """The product of its operands' scales is less than a quarter of its result's."""
+    return None      # ``lower`` rescales by it
+
+
 def square_root_of_squares(graph: Graph, op: Op) -> str | None:
     """Its input is never negative: squares, what RELU or LOGISTIC gives, and sums, means, products
     and moves of such."""
@@ -115,7 +120,8 @@ _WEIGHTED: tuple[Limit, ...] = (*_SUMMED, constant_weights, constant_int64_bias)
 WIDE_LIMITS: dict[str, tuple[Limit, ...]] = {
     **dict.fromkeys(RULES, _EVERY),
     **dict.fromkeys(INTERPOLATED, (*_EVERY, function_of_int16)),
-    "BATCH_MATMUL": (int16_of_one_scale, some_elements, rule_of_int16, same_batch),
+    "BATCH_MATMUL": (int16_of_one_scale, some_elements, rule_of_int16, same_batch,
+                     scales_of_products),
     "SOFTMAX": (int16_of_one_scale, some_elements, rule_of_int16),
     "RSQRT": (*_EVERY, square_root_of_squares),
     **dict.fromkeys(("ADD", "SUB", "MUL"), (*_EVERY, known_activation, known_broadcast)),

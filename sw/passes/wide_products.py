@@ -30,6 +30,7 @@ from kaniwa.vector.kernels_sums import Digit
 __all__ = ["wide_product_layer"]
 
 HIGH, LOW = (0, (-128, 127)), (-128, (0, 255))     # zero point, and range without it
+PAIRS = (0, 0), (0, 1), (1, 0), (1, 1)      # bytes of left and right operand, 1: low
 Planes = list[tuple[int, int]]      # tensors and powers of 256
 
 
@@ -56,22 +57,20 @@ def wide_product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConf
             stages.pack(source, stream.tensor, words)
         streams.append((words, stream))
     product = _Product(stages, rows, depth, columns)
-    planes: list[Planes] = [[], [], []]
-    made = [(product, a, b, planes[a + b]) for a in range(2) for b in range(2)]
-    for _, a, b, _ in made:
+    for a, b in PAIRS:
         product.prepare(a, b, *streams[b])
     stages.settle()
-    for _, a, b, found in made:
-        found += product.digits(stored.inputs[a], a, b, *streams[b])
+    planes: list[Planes] = [[], [], []]     # of the sums with 2^16, 2^8 and 1
+    for a, b in PAIRS:
+        planes[a + b] += product.digits(stored.inputs[a], a, b, *streams[b])
     stages.run_program()
     order = [tensor.id for tensor in stages.tensors if tensor.data is None]
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
         own = dict(zip(order, reads[-len(order):], strict=True))
-        return kernels_sums.sums(
-            config, prod(y.shape), 0, [[Digit(own[i], power) for i, power in part]
-                                       for part in planes],
-            Place(ofm, Width.INT16), [], kernels_sums.of_products(multiplier, right))
+        digits = [[Digit(own[i], power) for i, power in part] for part in planes]
+        return kernels_sums.sums(config, prod(y.shape), 0, digits, Place(ofm, Width.INT16), [],
+                                 kernels_sums.of_products(multiplier, right))
 
     return stages.finish(stored, code, macs=batch * rows * depth * columns), stages.tensors
 
@@ -90,8 +89,7 @@ def _scaling(graph: Graph, op: Op, y: Tensor, where: str) -> tuple[int, int]:
 
 
 class _Product:
-    """The products of bytes ``a`` of the left operand by bytes ``b`` of the right one: 0 high ones,
-    1 low."""
+    """The products of the four PAIRS of bytes."""
 
     def __init__(self, stages: Stages, rows: int, depth: int, columns: int) -> None:
         self._stages, self._shape = stages, (rows, depth, columns)
@@ -112,7 +110,7 @@ class _Product:
                 int(bias[0]), f"biases{a}{b}{digit}"))
 
     def digits(self, source: int, a: int, b: int, words: Words, weights: Stream) -> Planes:
-        """Of the sums with ``source``, which are 256^(2 - a - b) times as much."""
+        """Of the sums with ``source``."""
         stages, (rows, depth, columns) = self._stages, self._shape
         planes = []
         for digit, biases in enumerate(self._biases[a, b]):

@@ -37,6 +37,7 @@ __all__ = ["BytesLayer", "Part", "bytes_layer", "digit_rescale", "digits_of", "p
            "wide_sums_layer"]
 
 MOST_DIGITS = 3
+MOST_AVERAGED = (1 << 15) - 1
 WRAPS = (127, -128)       # act_min, act_max of results that are the low 8 bits
 INT16 = (-32768, 32767)
 INT32_MAX = (1 << 31) - 1
@@ -158,7 +159,11 @@ def _finish(graph: Graph, op: Op, y: Tensor, where: str) -> Finished:
         scaling = mean_multiplier(before / after, count)
         return kernels_sums.rescaled(Rescaling(scaling, 0, end.low, end.high)), []
     if op.rule == "litert_average_pool":
-        return kernels_sums.mean_of(prod(pair(op, "filter")), end), []
+        window = prod(pair(op, "filter"))
+        if window > MOST_AVERAGED:
+            raise UnsupportedError(f"{where}: a window of {window} elements, at most "
+                                   f"{MOST_AVERAGED} are averaged exactly; use a smaller one")
+        return kernels_sums.mean_of(window, end), []
     reals = before * np.array(quantization(weights).scales, np.float64) / after
     if op.rule == "litert_int16":
         return _by_multiplier(reals, end, where)

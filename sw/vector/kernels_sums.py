@@ -19,8 +19,7 @@ from kaniwa.vector.isa import Function, Shift, Width
 from kaniwa.vector.kernels import Place, Rescaling
 
 __all__ = ["Digit", "Finish", "by_float", "by_multiplier", "high_and_low", "mean_of",
-           "of_products", "period", "reduced", "repeated_words",
-           "rescaled", "sums"]
+           "of_products", "period", "reduced", "repeated_words", "rescaled", "sums"]
 
 Int64 = npt.NDArray[np.int64]
 BITS = 8      # of a digit
@@ -34,7 +33,7 @@ class Digit:
     power: int
 
 
-# Makes results of totals, with registers of its constants, and spare ones; behind these a scalar 1.
+# Makes results of totals, with registers of its constants, four spare ones, and a scalar 1 behind.
 Finish = Callable[[Builder, Sequence[Register], Sequence[Register], Sequence[Register]], Register]
 
 

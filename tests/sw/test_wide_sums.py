@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from wide_builder import WideBuilder
+from wide_builder import FULL, WideBuilder
 from wide_case import BASE, CONFIGS, assert_exact
 
 from kaniwa.compiler import compile
@@ -162,3 +162,52 @@ def test_a_factor_of_a_dense_layer_that_is_too_large_is_named() -> None:
     graph = rescaled_by(one_layer((1, 8), lambda b, x: b.wide_dense(x, 4)), 50.0)
     with pytest.raises(CompileError, match="factor of 0.66.* rescales its sums; it must be below"):
         compile(graph, BASE, require_accelerator=True)
+
+
+def test_a_float_factor_that_has_no_inverse_is_the_hosts() -> None:
+    """Nearly 0.007: products that are ties in float64, some of which are not by the numbers."""
+    b = WideBuilder()
+    x = b.wide((1, 8), 0.03 * 0.7)
+    graph = b.graph((x,), (b.wide_dense(x, 4),))
+    with pytest.raises(CompileError, match="no inverse of its factor 0.00699.* is exact for all"):
+        compile(graph, BASE, require_accelerator=True)
+    assert [op.kind for op in compile(graph, BASE).host_ops] == ["FULLY_CONNECTED"]
+
+
+def test_the_host_has_the_largest_sums_where_memory_is_short() -> None:
+    """One by one, until the rest fits."""
+    b = WideBuilder()
+    x = b.wide((1, 32, 32, 3), 0.0004)
+    y = b.wide_conv(b.wide_conv(b.wide_conv(x, 24), 8), 4, stride=(2, 2))
+    graph = b.graph((x,), (y,))
+    program = compile(graph, BASE)
+    assert [op.kind for op in program.host_ops] == ["CONV_2D"]
+    assert "on chip" in program.host_ops[0].why
+    assert len([layer for layer in program.layers if layer.op == "BYTES"]) == 2
+    with pytest.raises(CompileError, match="needs .* KiB .* on chip; give it --outside sdram"):
+        compile(graph, BASE, require_accelerator=True)
+    assert not compile(graph, BASE, outside="ideal").host_ops
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_an_unrolled_cell_of_int16(config: AcceleratorConfig) -> None:
+    """An LSTM as an exporter writes it out: rows of the input, dense layers, and gates of 16 bits,
+    with the states of the step before."""
+    cells, steps, b = 12, 3, WideBuilder()
+    x = b.wide((1, steps, 8), 0.0002)
+    hidden = state = b.wide((1, cells), 0.0001, np.zeros((1, cells), np.int16))
+    for step in range(steps):
+        row = b.op("STRIDED_SLICE", (x,), b.wide((1, 1, 8), 0.0002), begin=(0, step, 0),
+                   end=(1, step + 1, 8), stride=(1, 1, 1))
+        flat = b.op("RESHAPE", (row,), b.wide((1, 8), 0.0002), shape=(1, 8))
+        made = b.wide_dense(flat, 4 * cells, 0.0004)
+        if step:
+            made = b.arithmetic("ADD", made, b.wide_dense(hidden, 4 * cells, 0.0004), 0.0003)
+        gates = [b.wide((1, cells), b.steps(made)[0]) for _ in range(4)]
+        b.op("SPLIT", (made,), gates[0], axis=1)
+        b.ops[-1] = replace(b.ops[-1], outputs=tuple(gates))
+        take, forget, give = (b.function("LOGISTIC", gate, FULL) for gate in gates[:3])
+        new = b.arithmetic("MUL", take, b.function("TANH", gates[3], FULL), FULL)
+        state = b.arithmetic("ADD", b.arithmetic("MUL", forget, state, 0.0001), new, 0.0001)
+        hidden = b.arithmetic("MUL", give, b.function("TANH", state, FULL), FULL)
+    assert_exact(b.graph((x,), (hidden, state)), config)
