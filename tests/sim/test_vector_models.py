@@ -9,6 +9,7 @@ import pytest
 from attention_case import attention_graph
 from graph_builder import GraphBuilder
 from lstm_case import lstm_graph
+from random_wide import random_wide
 from streaming_convolution import streaming_convolution
 from unrolled_gru import unrolled_gru
 from wide_builder import WideBuilder, gated
@@ -101,6 +102,25 @@ def test_operators_of_int16() -> None:
             np.testing.assert_array_equal(y, golden.run(graph, [values])[graph.outputs[0]])
             assert abs(session.stats.cycles - program.estimate().cycles) <= (
                 0.001 * session.stats.cycles)
+
+
+def test_random_networks_of_int16() -> None:
+    """In turn on one core: sums, attention and functions of 16 bits, layers of bytes, and parts of
+    the host; cycles within 1 %."""
+    with devices.open("sim", "base_vector") as device:
+        for seed in range(1000, 1060):
+            graph = random_wide(seed)
+            x = graph.tensors[graph.inputs[0]]
+            limits, rng = np.iinfo(x.dtype), np.random.default_rng(seed)
+            value = rng.integers(limits.min, limits.max + 1, x.shape).astype(x.dtype)
+            program = compile(graph, "base_vector")
+            session = Session(program, device)
+            expected, outputs = golden.run(graph, [value]), session.run([value])
+            for i in graph.outputs:
+                np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i],
+                                              f"seed {seed}")
+            assert abs(session.stats.cycles - program.estimate().cycles) <= (
+                0.01 * session.stats.cycles)
 
 
 @pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])
