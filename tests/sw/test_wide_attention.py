@@ -110,6 +110,11 @@ def test_limits_are_named() -> None:
     refused(b.graph((x,), (b.function("RSQRT", x, 0.01),)),
             "'t0' may be negative, where it is not defined; leave it to the host")
     b = WideBuilder()
+    x = b.wide((1, 8), 0.0004)
+    square = b.arithmetic("MUL", x, x, 0.003)
+    less = b.arithmetic("SUB", square, b.function("RELU", x, 0.0004), 0.003)
+    refused(b.graph((x,), (b.function("RSQRT", less, 0.01),)), "'t3' may be negative")
+    b = WideBuilder()
     x, z = b.wide((2, 3, 4), 0.1), b.wide((2, 1, 4), 0.1)
     refused(b.graph((x, z), (b.arithmetic("ADD", x, z, 0.2),)),
             r"broadcast from \[2, 1, 4\] to \[2, 3, 4\]; only constants, channels, or all pix")

@@ -10,12 +10,14 @@ import pytest
 from wide_builder import FULL, WideBuilder
 from wide_case import BASE, CONFIGS, assert_exact
 
+from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, Quantization
 from kaniwa.passes.wide_sums import digit_rescale, parts
 from kaniwa.rescale import affine
+from kaniwa.session import Session
 
 Make = Callable[[WideBuilder, int], int]
 
@@ -55,6 +57,24 @@ def test_dense_layers_are_exact(config: AcceleratorConfig, shape: tuple[int, ...
         graph = one_layer(shape, lambda b, x, c=channels: b.wide_dense(x, c))
         for scales in ((0.004,), (0.003, 0.0007, 0.005), (0.01, 3e-8, 2e-12, 1e-3)):
             assert_exact(rescaled_by(graph, *scales), config)
+
+
+@pytest.mark.parametrize("factor", [0.31, 0.2718, 0.4999999])
+def test_every_step_of_a_float_factor_is_exact(factor: float) -> None:
+    """All sums from -131072 to 131071, of which results are up to the limits of int16."""
+    values = np.arange(-32768, 32768).astype(np.int16)[:, None]
+    b = WideBuilder()
+    x = b.wide(values.shape, 0.0004)
+    y = b.wide_dense(x, 4, 0.0004 * 0.01 / factor)
+    weights, bias = (b.tensors[i].data for i in b.ops[0].inputs[1:])
+    assert weights is not None and bias is not None
+    weights[:], bias[:] = 1, (np.arange(4) * 2 - 3) * 32768
+    graph = b.graph((x,), (y,))
+    config = replace(BASE, memory_bytes=4 << 20, name="large")
+    session = Session(compile(graph, config, require_accelerator=True),
+                      devices.open("emulator", config))
+    (outputs,) = session.run([values]).values()
+    np.testing.assert_array_equal(outputs, golden.run(graph, [values])[y])
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
