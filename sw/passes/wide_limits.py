@@ -22,16 +22,18 @@ from kaniwa.passes.limits import (
     some_elements,
     unpadded,
 )
-from kaniwa.passes.moves import CUTS, JOINS, VIEWS
+from kaniwa.passes.moves import CUTS, JOINS
 
 __all__ = ["INTERPOLATED", "SUMMED", "WIDE_LIMITS", "is_wide"]
 
 INTERPOLATED = ("GELU", "EXP", "LOG", "RSQRT")
 # What sums products; MEAN and AVERAGE_POOL_2D with weights of 1.
 SUMMED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "AVERAGE_POOL_2D")
-POSITIVE = ("RELU", "RELU6", "LOGISTIC", "EXP", "RSQRT", "SOFTMAX")
-KEEPS_SIGN = ("ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "QUANTIZE", "TRANSPOSE", *CUTS, *JOINS,
-              *VIEWS)
+# Never negative; of what is interpolated between entries that are corrected nothing is known.
+POSITIVE = ("RELU", "RELU6", "LOGISTIC", "SOFTMAX")
+# Never negative where what they read is not; a variable may be written elsewhere.
+KEEPS_SIGN = ("ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "QUANTIZE", "TRANSPOSE", "RESHAPE",
+              "EXPAND_DIMS", "SQUEEZE", *CUTS, *JOINS)
 # By kind, the rule that its program has.
 RULES = {
     "CONV_2D": "litert_int16", "DEPTHWISE_CONV_2D": "litert_int16",
@@ -91,8 +93,8 @@ def scales_of_products(graph: Graph, op: Op) -> str | None:
 
 
 def square_root_of_squares(graph: Graph, op: Op) -> str | None:
-    """Its input is never negative: squares, what RELU or LOGISTIC gives, and sums, means, products
-    and moves of such."""
+    """Its input is never negative: squares, what RELU, LOGISTIC or SOFTMAX gives, and sums, means,
+    products and moves of such."""
     x = graph.tensors[op.inputs[0]]
     return None if never_negative(graph, x.id) else (
         f"'{x.name}' may be negative, where it is not defined; leave it to the host, or square "
