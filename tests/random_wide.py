@@ -102,7 +102,8 @@ def _summed(b: WideBuilder, a: int, _: list[int]) -> int:
         return b.wide_dense(a, int(b.rng.choice([3, 8, 12])), 10 * scale)
     if kind == 3:
         return b.wide_mean(a, (int(b.rng.integers(1, 4)),))
-    return b.wide_pool(a, (min(rows, 2), min(columns, 3)), (1, 1))
+    return b.wide_pool(a, (min(rows, 2), min(columns, 3)), (1, 1),
+                       str(b.rng.choice(["AVERAGE_POOL_2D", "MAX_POOL_2D"])))
 
 
 def _attended(b: WideBuilder, a: int, _: list[int]) -> int:

@@ -75,9 +75,10 @@ class WideBuilder(GraphBuilder):
         return self.op("MEAN", (x,), self.wide(shape, self.steps(x)[0] * 0.7), "litert_mean",
                        axes=axes, keep_dims=True)
 
-    def wide_pool(self, x: int, window: tuple[int, int], stride: tuple[int, int]) -> int:
-        """AVERAGE_POOL_2D of int16."""
-        y = self.pool(x, "AVERAGE_POOL_2D", window, stride)
+    def wide_pool(self, x: int, window: tuple[int, int], stride: tuple[int, int],
+                  kind: str = "AVERAGE_POOL_2D") -> int:
+        """AVERAGE_POOL_2D or MAX_POOL_2D of int16."""
+        y = self.pool(x, kind, window, stride)
         self.tensors[y] = replace(self.tensors[y], dtype="int16")
         return y
 

@@ -225,6 +225,9 @@ class _Rewriter(Rewriter):
             for number, i in enumerate(inputs):
                 if self.tensors[i].data is None and prod(self.tensors[i].shape) != prod(shape):
                     inputs[number] = self.repeat(op, self.tensors[i], shape)
+        if op.kind == "MAX_POOL_2D":
+            self._window(op, pair(op, "filter"))
+            inputs = self.elements(op, pair(op, "filter"))
         self.emit(op, WIDE, tuple(inputs), {**op.attributes, "taps": 0})
 
     def _softmax(self, op: Op) -> None:

@@ -144,7 +144,8 @@ def unpadded(graph: Graph, op: Op) -> str | None:
     """There is no padding, unless it counts."""
     pads = op.attributes["padding"]
     return None if pads == ((0, 0), (0, 0)) or op.attributes.get("count_padding") else (
-        "average pooling with padding is not supported; use VALID padding")
+        f"{'maximum' if op.kind == 'MAX_POOL_2D' else 'average'} pooling with padding is not "
+        f"supported; use VALID padding")
 
 
 def known_broadcast(graph: Graph, op: Op) -> str | None:

@@ -117,6 +117,26 @@ class Rewriter:
             self.ops.append(Op("RESHAPE", op.name, (made,), (y.id,), {"shape": y.shape}, "exact",
                                op.source_index))
 
+    def elements(self, op: Op, window: tuple[int, int]) -> list[int]:
+        """Of what ``op`` reads in windows, each element of these as a tensor like its result.
+
+        Depthwise convolutions that copy bytes: one weight is 1.
+        """
+        x, y = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
+        form, made = replace(x, dtype="int8"), list[int]()
+        channels = x.shape[3] * np.dtype(x.dtype).itemsize
+        source = self.named(op, x.id, (*x.shape[:3], channels), form)
+        for number in range(prod(window)):
+            weights = np.zeros((1, *window, channels), np.int8)
+            weights[0, number // window[1], number % window[1]] = 1
+            one = self.tensor(f"{op.name}:element{number}", weights.shape, None, weights, UNIT)
+            copy = self.tensor(f"{y.name}:{number}", (*y.shape[:3], channels), form)
+            self.emit(op, "DEPTHWISE_CONV_2D", (source, one), {
+                "dilation": (1, 1), **op.attributes, "activation": "NONE", "taps": 0}, copy,
+                "litert_double_rounding")
+            made.append(self.named(op, copy, y.shape, x))
+        return made
+
     def repeat(self, op: Op, tensor: Tensor, shape: tuple[int, ...]) -> int:
         """A convolution that copies a pixel over all pixels, a channel over all channels, or both.
 

@@ -125,8 +125,12 @@ def _interpolated(graph: Graph, op: Op, kind: str) -> Kernel:
     return kernels.int16_table, kernels.interpolated_words(interpolated_table(graph, op, kind))
 
 
+def _largest(graph: Graph, op: Op, kind: str) -> Kernel:
+    return partial(kernels.largest, end=_end(op, graph.tensors[op.outputs[0]], 1.0)), b""
+
+
 _KERNELS: dict[str, Callable[[Graph, Op, str], Kernel]] = {
-    "ADD": _sum, "SUB": _sum, "MUL": _product,
+    "ADD": _sum, "SUB": _sum, "MUL": _product, "MAX_POOL_2D": _largest,
     **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), _requantized),
     **dict.fromkeys(("LOGISTIC", "TANH"), _sigmoid),
     **dict.fromkeys(INTERPOLATED, _interpolated),

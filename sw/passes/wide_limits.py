@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, Op
+from kaniwa.layer import pair
 from kaniwa.passes.functions import interpolated_table
 from kaniwa.passes.limits import (
     Limit,
@@ -29,17 +32,18 @@ __all__ = ["INTERPOLATED", "SUMMED", "WIDE_LIMITS", "is_wide"]
 INTERPOLATED = ("GELU", "EXP", "LOG", "RSQRT")
 # What sums products; MEAN and AVERAGE_POOL_2D with weights of 1.
 SUMMED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "AVERAGE_POOL_2D")
+LARGEST_WINDOW = 12      # each element is an operand of a program, with a pointer of its own
 # Never negative; of what is interpolated between entries that are corrected nothing is known.
 POSITIVE = ("RELU", "RELU6", "LOGISTIC", "SOFTMAX")
 # Never negative where what they read is not; a variable may be written elsewhere.
-KEEPS_SIGN = ("ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "QUANTIZE", "TRANSPOSE", "RESHAPE",
-              "EXPAND_DIMS", "SQUEEZE", *CUTS, *JOINS)
+KEEPS_SIGN = ("ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "QUANTIZE", "TRANSPOSE",
+              "RESHAPE", "EXPAND_DIMS", "SQUEEZE", *CUTS, *JOINS)
 # By kind, the rule that its program has.
 RULES = {
     "CONV_2D": "litert_int16", "DEPTHWISE_CONV_2D": "litert_int16",
     "FULLY_CONNECTED": "litert_float_half_away", "MEAN": "litert_mean",
     "AVERAGE_POOL_2D": "litert_average_pool", "SOFTMAX": "litert_softmax_tables",
-    "BATCH_MATMUL": "litert_int16",
+    "BATCH_MATMUL": "litert_int16", "MAX_POOL_2D": "exact",
     "ADD": "litert_add", "SUB": "litert_sub", "MUL": "litert_mul",
     **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), "litert_double_rounding"),
     **dict.fromkeys(("LOGISTIC", "TANH"), "litert_sigmoid_table"),
@@ -87,6 +91,14 @@ def function_of_int16(graph: Graph, op: Op) -> str | None:
     return None
 
 
+def small_window(graph: Graph, op: Op) -> str | None:
+    """The window has at most 12 elements."""
+    window = pair(op, "filter")
+    return None if prod(window) <= LARGEST_WINDOW else (
+        f"a window of {window[0]} x {window[1]} has more than {LARGEST_WINDOW} elements; pool in "
+        f"two steps")
+
+
 def scales_of_products(graph: Graph, op: Op) -> str | None:
     """The product of its operands' scales is less than a quarter of its result's."""
     return None      # ``lower`` rescales by it
@@ -132,4 +144,6 @@ WIDE_LIMITS: dict[str, tuple[Limit, ...]] = {
     "FULLY_CONNECTED": (*_WEIGHTED, plain_weights),
     "MEAN": (*_SUMMED, neighboring_axes),
     "AVERAGE_POOL_2D": (*_SUMMED, same_quantization, unpadded),
+    "MAX_POOL_2D": (int16_of_one_scale, some_elements, rule_of_int16, known_activation,
+                    same_quantization, unpadded, small_window),
 }

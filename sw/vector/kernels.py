@@ -26,9 +26,10 @@ from kaniwa.vector.fixedpoint import (
 )
 from kaniwa.vector.isa import Function, Shift, Width
 
-__all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "multiply", "byte_table",
-           "int16_table", "interpolate", "interpolated_words", "sigmoid_int16", "gate_logistic",
-           "gate_tanh", "mean", "rsqrt", "row_pitch", "table_words", "pair_words"]
+__all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "largest", "multiply",
+           "byte_table", "int16_table", "interpolate", "interpolated_words", "sigmoid_int16",
+           "gate_logistic", "gate_tanh", "mean", "rsqrt", "row_pitch", "table_words",
+           "pair_words"]
 
 Scaling = tuple[int, int]   # multiplier in Q31 and left shift
 Body = Callable[[Builder, list[Register]], Register]
@@ -166,6 +167,21 @@ def multiply(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place
         return first
 
     return _elementwise(k, count, [a, b], y, body)
+
+
+def largest(config: AcceleratorConfig, count: int, *places: Place, end: Rescaling) -> bytes:
+    """The largest of all elements at the same place in tensors of one scale, the last place being
+    the result's, with the limits of ``end``."""
+    k = Builder(config)
+
+    def body(k: Builder, registers: list[Register]) -> Register:
+        value, *others = registers
+        for other in others:
+            k.maximum(value, value, other)
+        end.limit(k, value)
+        return value
+
+    return _elementwise(k, count, places[:-1], places[-1], body)
 
 
 def byte_table(config: AcceleratorConfig, count: int, x: Place, y: Place, table: int) -> bytes:

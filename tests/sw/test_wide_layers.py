@@ -199,7 +199,7 @@ def test_random_cases_equal_litert(kind: str) -> None:
     from kaniwa.reference import LiteRT
 
     cases = Cases()
-    for seed in range(160):
+    for seed in range(160 if kind != "MAX_POOL_2D" else 320):      # few without padding
         DRAWS[kind](cases, np.random.default_rng([seed, *kind.encode()]), kind)
     content = cases.builder.build(cases.inputs, cases.outputs)
     graph = import_tflite(content, "cases.tflite")
@@ -210,7 +210,8 @@ def test_random_cases_equal_litert(kind: str) -> None:
     done = wide.difference(refused)
     assert len(done) >= 10
     reasons = ("is broadcast from", "use int8 or int16", "use int16 for both",
-               "pooling with padding is not supported", "give them the same")
+               "pooling with padding is not supported", "give them the same",
+               "has more than 12 elements")
     assert all(any(reason in why for reason in reasons) for why in refused.values())
     inputs = {graph.tensors[i].name: array
               for i, array in zip(graph.inputs, cases.arrays, strict=True)}

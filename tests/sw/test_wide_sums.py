@@ -88,6 +88,27 @@ def test_means_are_exact(config: AcceleratorConfig) -> None:
         assert_exact(one_layer((2, 8, 8, 3), make), config)
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_largest_values_are_exact(config: AcceleratorConfig) -> None:
+    for shape, window, stride, activation in (
+            ((1, 7, 5, 12), (2, 2), (2, 2), "NONE"), ((2, 8, 8, 3), (3, 3), (1, 2), "RELU"),
+            ((1, 4, 9, 37), (1, 9), (1, 1), "RELU6"), ((1, 3, 3, 8), (1, 1), (2, 1), "NONE"),
+            ((1, 6, 6, 64), (3, 4), (3, 2), "NONE")):
+        b = WideBuilder()
+        x = b.wide(shape, 0.0004)
+        y = b.wide_pool(x, window, stride, "MAX_POOL_2D")
+        b.ops[-1] = replace(b.ops[-1], attributes={**b.ops[-1].attributes,
+                                                   "activation": activation})
+        assert_exact(b.graph((x,), (y,)), config)
+
+
+def test_a_large_window_is_the_hosts() -> None:
+    graph = one_layer((1, 5, 5, 8), lambda b, x: b.wide_pool(x, (4, 4), (1, 1), "MAX_POOL_2D"))
+    with pytest.raises(CompileError, match="window of 4 x 4 has more than 12 elements; pool in tw"):
+        compile(graph, BASE, require_accelerator=True)
+    assert compile(graph, BASE).host_ops
+
+
 @pytest.mark.parametrize("scales", [(0.004, 1e-7), (1e-9, 1e-9), (2.0, 0.004), (1e-13, 0.01)])
 def test_channels_of_many_magnitudes(scales: tuple[float, float]) -> None:
     """A shift for each channel where one does not do; a factor of 0."""
