@@ -34,7 +34,8 @@ class Stage:
 
     ``weights`` and ``parameters`` are streams; None: they are those of ``layer``. A VECTOR has the
     operator's ``program``, or one that does nothing. What the layer of a recurrent step takes in
-    lies ``advance`` bytes behind that of the step before, if that is not 0.
+    lies ``advance`` bytes behind that of the step before, if that is not 0, and its results
+    ``result_advance`` bytes.
     """
 
     layer: Layer | None = None
@@ -42,6 +43,7 @@ class Stage:
     parameters: Stream | None = None
     program: bool = False
     advance: int = 0
+    result_advance: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,10 @@ class StagedLayer(VectorLayer):
         """Whether a VECTOR has the operator's program."""
         return self.stage(number).program
 
+    def settled(self, number: int) -> bool:
+        """Whether the operator's program has run before: behind that all is there."""
+        return any(stage.program for stage in self.stages[:number])
+
     def made(self, number: int) -> tuple[int, ...]:
         """The tensors that a stage writes, but for those that a program does."""
         layer = self.stage(number).layer
@@ -90,10 +96,12 @@ class RecurrentLayer(StagedLayer):
     The first VECTOR runs the program from its beginning to an END before ``again``, others go on
     with what it left in the store: those that are to wait run that END. Stages that take in the
     hidden state have in the first step that of ``reads``, its second tensor, then the row of
-    ``ofm`` that the step before has written. One more VECTOR, from ``behind`` on, stores
-    ``states``, whose addresses come behind those of ``reads``.
+    ``ofm`` that the step before has written. The program writes ``rows``, which is ``ofm`` where no
+    stage behind it makes that. One more VECTOR, from ``behind`` on, stores ``states``, whose
+    addresses come behind those of ``reads``.
     """
 
+    rows: int = field(kw_only=True)
     states: tuple[int, ...] = field(kw_only=True)
     again: int = field(kw_only=True)
     behind: int = field(kw_only=True)
@@ -112,16 +120,22 @@ class RecurrentLayer(StagedLayer):
         """What is done then, with the hidden state and the input of that step."""
         if self._is_behind(number):
             return Stage(program=True)
-        stage, rows = super().stage(number), number // len(self.stages)
+        stage, steps = super().stage(number), number // len(self.stages)
         layer = stage.layer
-        if layer is None or not stage.advance or not rows:
+        if layer is None or not steps:
+            return stage
+        if stage.result_advance:
+            assert layer.places is not None
+            return replace(stage, layer=replace(layer, places=replace(
+                layer.places, first=layer.places.first + steps * stage.result_advance)))
+        if not stage.advance:
             return stage
         if layer.ifm == self.reads[1]:
-            layer, rows = replace(layer, ifm=self.ofm), rows - 1
+            layer, steps = replace(layer, ifm=self.ofm), steps - 1
         assert layer.source_at is not None
         first, image, row = layer.source_at
         return replace(stage, layer=replace(layer, source_at=(
-            first + rows * stage.advance, image, row)))
+            first + steps * stage.advance, image, row)))
 
     def has_program(self, number: int) -> bool:
         """All do."""
@@ -131,7 +145,7 @@ class RecurrentLayer(StagedLayer):
         """The tensors that a stage writes."""
         if self._is_behind(number):
             return self.states
-        return (self.ofm,) if self.stage(number).program else super().made(number)
+        return (self.rows,) if self.stage(number).program else super().made(number)
 
     def place(self, number: int) -> int:
         """Where a VECTOR begins in the program that is there, 0 for the one that loads it."""
@@ -139,7 +153,8 @@ class RecurrentLayer(StagedLayer):
             return self.behind
         if self.stage(number).program:
             return self.again
-        return self.again - 1 if number >= len(self.stages) else 0
+        loaded = any(stage.layer is None for stage in self.stages[:number])
+        return self.again - 1 if loaded else 0
 
     def _is_behind(self, number: int) -> bool:
         """Whether it is the VECTOR behind all steps."""

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from kaniwa.golden.lstm import PROJECTION
+from kaniwa.golden.lstm import (
+    BIAS,
+    CELL_STATE,
+    GATES,
+    HIDDEN_STATE,
+    INPUT_WEIGHTS,
+    NORMALIZATION,
+    PEEPHOLES,
+    PROJECTION,
+    PROJECTION_BIAS,
+    RECURRENT_WEIGHTS,
+)
 from kaniwa.graph import Graph, Op, Quantization, State, Tensor
 
 
 def lstm_graph(rng: np.random.Generator, steps: int, depth: int, count: int, *, time_major: bool,
-               batch: int = 1, power: int = -11, clip: float = 0.0,
-               extra: int | None = None, zero: int | None = None) -> Graph:
-    """A single LSTM with random weights; ``extra``: an operand that the accelerator refuses;
-    ``zero``: the hidden state's zero point, and then half of its weights are the largest."""
+               batch: int = 1, power: int = -11, clip: float = 0.0, zero: int | None = None,
+               coupled: bool = False, peepholes: bool = False, projected: int = 0,
+               projection_clip: float = 0.0, normalized: bool = False,
+               weight_scale: float = 0.02) -> Graph:
+    """A single LSTM with random weights; ``zero``: the hidden state's zero point, and then half of
+    its weights are the largest; ``projected``: to so many outputs, with a bias if they are even;
+    ``weight_scale``: the largest one of the weights of inputs and hidden state."""
     tensors: list[Tensor] = []
 
     def tensor(name: str, shape: tuple[int, ...], dtype: str, scale: float, zero: int = 0,
@@ -21,33 +35,46 @@ def lstm_graph(rng: np.random.Generator, steps: int, depth: int, count: int, *, 
                               data))
         return len(tensors) - 1
 
+    def constant(name: str, most: int, shape: tuple[int, ...], dtype: str, scale: float) -> int:
+        data = rng.integers(-most, most, shape).astype(dtype)
+        return tensor(name, shape, dtype, scale, 0, data)
+
+    outputs = projected or count
     shape = (steps, batch, depth) if time_major else (batch, steps, depth)
     x = tensor("x", shape, "int8", 0.02, int(rng.integers(-128, 128)))
     operands = [x] + [-1] * 23
-    for first, columns in ((1, depth), (5, count)):
-        for gate in range(4):
+    gates = range(1 if coupled else 0, len(GATES))
+    for first, columns in ((INPUT_WEIGHTS, depth), (RECURRENT_WEIGHTS, outputs)):
+        for gate in gates:
             data = rng.integers(-128, 128, (count, columns)).astype(np.int8)
-            if zero is not None and first > 1:
+            if zero is not None and first == RECURRENT_WEIGHTS:
                 data[::2] = 127
-            operands[first + gate] = tensor(f"w{first + gate}", data.shape, "int8",
-                                            float(rng.uniform(0.002, 0.02)), 0, data)
-    for gate in range(4):
-        data = rng.integers(-30000, 30000, count).astype(np.int32)
-        operands[12 + gate] = tensor(f"b{gate}", data.shape, "int32", 1e-4, 0, data)
+            scale = float(rng.uniform(weight_scale / 10, weight_scale))
+            operands[first + gate] = tensor(f"w{first + gate}", data.shape, "int8", scale, 0, data)
+    for gate in gates:
+        operands[BIAS + gate] = constant(f"b{gate}", 30000, (count,), "int32", 1e-4)
+        if normalized:
+            operands[NORMALIZATION + gate] = constant(f"n{gate}", 32767, (count,), "int16", 1e-4)
     zero = int(rng.integers(-20, 20)) if zero is None else zero
-    operands[18] = h = tensor("h", (batch, count), "int8", 1 / 127, zero)
-    operands[19] = c = tensor("c", (batch, count), "int16", 2.0**power)
-    if extra is not None:
-        data = rng.integers(-99, 99, (count, count) if extra == PROJECTION else count)
-        dtype = np.int8 if extra == PROJECTION else np.int16
-        operands[extra] = tensor("more", data.shape, np.dtype(dtype).name, 1e-3, 0,
-                                 data.astype(dtype))
-    y = tensor("y", (*shape[:2], count), "int8", 1 / 127, zero)
-    after = (tensor("h2", (batch, count), "int8", 1 / 127, zero),
+    operands[HIDDEN_STATE] = h = tensor("h", (batch, outputs), "int8", 1 / 127, zero)
+    operands[CELL_STATE] = c = tensor("c", (batch, count), "int16", 2.0**power)
+    for name, position in PEEPHOLES.items() if peepholes else ():
+        if GATES.index(name) in gates:
+            operands[position] = constant(f"p{name}", 32768, (count,), "int16",
+                                          float(rng.uniform(1e-5, 1e-4)))
+    hidden = (1 / 127, zero)
+    if projected:
+        hidden = (float(rng.uniform(0.005, 0.01)), int(rng.integers(-128, 128)))
+        operands[PROJECTION] = constant("projection", 128, (outputs, count), "int8",
+                                        float(rng.uniform(0.002, 0.02)))
+        if projected % 2 == 0:
+            operands[PROJECTION_BIAS] = constant("shift", 9000, (outputs,), "int32", 1e-4)
+    y = tensor("y", (*shape[:2], outputs), "int8", 1 / 127, zero)
+    after = (tensor("h2", (batch, outputs), "int8", 1 / 127, zero),
              tensor("c2", (batch, count), "int16", 2.0**power))
     op = Op("UNIDIRECTIONAL_SEQUENCE_LSTM", "lstm", tuple(operands), (y, *after), {
-        "gate_scales": (2.0**-12,) * 4, "activation": "TANH", "cell_clip": clip,
-        "projection_clip": 0.0, "time_major": time_major, "hidden": (1 / 127, zero)}, "", 0)
-    state = (State(h, after[0], rng.integers(-128, 128, (batch, count)).astype(np.int8)),
+        "gate_scales": (2.0**-12,) * len(GATES), "activation": "TANH", "cell_clip": clip,
+        "projection_clip": projection_clip, "time_major": time_major, "hidden": hidden}, "", 0)
+    state = (State(h, after[0], rng.integers(-128, 128, (batch, outputs)).astype(np.int8)),
              State(c, after[1], rng.integers(-9000, 9000, (batch, count)).astype(np.int16)))
     return Graph("lstm", tuple(tensors), (op,), (x,), (y,), "0" * 64, state=state)

@@ -31,7 +31,8 @@ from kaniwa.golden.rounding import (
 )
 
 __all__ = ["Scaled", "Gate", "Cell", "lstm", "GATES", "INPUT_WEIGHTS", "RECURRENT_WEIGHTS", "BIAS",
-           "PEEPHOLES", "PROJECTION", "HIDDEN_STATE", "CELL_STATE", "NORMALIZATION"]
+           "PEEPHOLES", "PROJECTION", "PROJECTION_BIAS", "HIDDEN_STATE", "CELL_STATE",
+           "NORMALIZATION"]
 
 GATES = ("input", "forget", "cell", "output")
 # Positions of the operands; weights and biases have one for each gate, in this order.

@@ -221,7 +221,7 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
         return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer), "block_words": place,
                 "parameter_address": address, "parameter_bytes": parameters.length}
     if isinstance(layer, StagedLayer):
-        if tile.step >= len(layer.stages):      # of a later step: behind a VECTOR all is there
+        if layer.settled(tile.step):
             written = {}
         stage = layer.stage(tile.step).layer
         assert stage is not None

@@ -26,15 +26,15 @@ from kaniwa.layer import Plan, describe, paddings, pair
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, averaged, swapped
+from kaniwa.passes.lstm_operands import cells_of, gates_of, steps_of
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
-from kaniwa.passes.recurrent import steps_of
 from kaniwa.passes.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
 from kaniwa.passes.vector import VECTOR_KINDS, WIDE
 from kaniwa.passes.wide_limits import SUMMED, WIDE_LIMITS, is_wide
 from kaniwa.vector.kernels import row_pitch
-from kaniwa.vector.kernels_recurrent import GATES, gate_pitch
+from kaniwa.vector.kernels_recurrent import gate_pitch
 
 __all__ = ["legalize", "rewritten", "as_map"]
 
@@ -297,7 +297,9 @@ class _Rewriter(Rewriter):
         steps, count = steps_of(self.graph, op), y.shape[-1]
         inputs = op.inputs[0]
         if op.attributes.get("position") not in self.stepwise:
-            channels = SUM_BYTES * GATES * gate_pitch(self.config, count)
+            gates = len(gates_of(op))
+            channels = SUM_BYTES * gates * gate_pitch(
+                self.config, cells_of(self.graph, op), gates)
             inputs = self.tensor(f"{op.name}:sums", (1, 1, steps, channels))
             self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, inputs)
         pitch = row_pitch(self.config, count)

@@ -21,6 +21,7 @@ from kaniwa.golden.lstm import (
     NORMALIZATION,
     PEEPHOLES,
     PROJECTION,
+    PROJECTION_BIAS,
     RECURRENT_WEIGHTS,
 )
 from kaniwa.graph import Graph, Op, Tensor
@@ -284,30 +285,27 @@ def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
 def int8_cell(graph: Graph, op: Op) -> str | None:
     """Input, hidden state and output are int8, the cell state int16; constant weights and biases.
     """
-    weights, biases = ([i for i in op.inputs[first:end + len(GATES)] if i != -1]
-                       for first, end in ((INPUT_WEIGHTS, RECURRENT_WEIGHTS), (BIAS, BIAS)))
+    weights, biases, peepholes = (
+        [i for position in positions if (i := op.inputs[position]) != -1] for positions in (
+            (*range(INPUT_WEIGHTS, RECURRENT_WEIGHTS + len(GATES)), PROJECTION),
+            (*range(BIAS, BIAS + len(GATES)), PROJECTION_BIAS), PEEPHOLES.values()))
     for ids, dtype in (((op.inputs[0], op.inputs[HIDDEN_STATE], op.outputs[0]), "int8"),
                        ((op.inputs[CELL_STATE],), "int16"), (weights, "int8"),
-                       (biases, "int32")):
+                       (biases, "int32"), (peepholes, "int16")):
         for i in ids:
             tensor = graph.tensors[i]
             if tensor.dtype != dtype:
                 return f"'{tensor.name}' is {tensor.dtype}; quantize the model to int8"
-    computed = next((i for i in (*weights, *biases) if graph.tensors[i].data is None), None)
+    computed = next((i for i in (*weights, *biases, *peepholes)
+                     if graph.tensors[i].data is None), None)
     return None if computed is None else (
         f"'{graph.tensors[computed].name}' is computed; make it constant")
 
 
 def plain_cell(graph: Graph, op: Op) -> str | None:
-    """The cell has its four gates, no peepholes, projection or normalisation."""
-    if -1 in op.inputs[INPUT_WEIGHTS:RECURRENT_WEIGHTS + len(GATES)]:
-        return "its input gate is coupled to the forget gate; export it with four gates"
-    for positions, what in ((PEEPHOLES.values(), "peepholes"), ((PROJECTION,), "a projection"),
-                            (range(NORMALIZATION, NORMALIZATION + len(GATES)),
-                             "layer normalisation")):
-        if any(op.inputs[i] != -1 for i in positions):
-            return f"it has {what}; export it without"
-    return None
+    """The cell has no layer normalisation."""
+    normalized = any(op.inputs[NORMALIZATION + gate] != -1 for gate in range(len(GATES)))
+    return "it has layer normalisation; export it without" if normalized else None
 
 
 def one_sequence(graph: Graph, op: Op) -> str | None:
@@ -320,7 +318,7 @@ def one_sequence(graph: Graph, op: Op) -> str | None:
 
 
 def short_gates(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: 32 R cells at most; a cell state of scale 2^-15 to 2^-10."""
+    """With R vector lanes: at most 32 R cells and outputs; a cell state of scale 2^-15 to 2^-10."""
     return None      # what R is, ``lower`` knows
 
 

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
-from kaniwa.golden.lstm import BIAS, CELL_STATE, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
+from kaniwa.golden.lstm import BIAS, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.isa import Mode
 from kaniwa.layer import Geometry, Layer, quantization, source_of
 from kaniwa.passes.accumulators import accumulator_range
+from kaniwa.passes.lstm_operands import (
+    cells_of,
+    gates_of,
+    has_projection,
+    lstm_cell,
+    steps_of,
+    sums_of,
+)
+from kaniwa.passes.projection import project
 from kaniwa.passes.streams import Stages, Words
 from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
-from kaniwa.rescale import Int64, quantize_multiplier
+from kaniwa.rescale import Int64
 from kaniwa.staged import RecurrentLayer
-from kaniwa.vector.kernels import Rescaling, Scaling, row_pitch
+from kaniwa.vector.kernels import row_pitch
 from kaniwa.vector.kernels_recurrent import (
-    GATES,
-    LstmCell,
     LstmPlaces,
-    gate_pitch,
     gates_bytes,
     lstm_program,
     lstm_table,
     why_no_lstm,
 )
 
-__all__ = ["lstm_layer", "steps_of", "sums_layer"]
+__all__ = ["lstm_layer", "sums_layer"]
 
 LARGEST = 127
-GATE_ORDER = (0, 1, 3, 2)      # of the operator's input, forget, cell, output, in the unit's order
-
-
-def steps_of(model: Graph, cell: Op) -> int:
-    """Steps of the cell's input, [batch, steps, depth] or [steps, batch, depth], of batch 1."""
-    return math.prod(model.tensors[cell.inputs[0]].shape[:2])
 
 
 def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
@@ -49,7 +47,7 @@ def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     ``cell`` is the operator in ``model``, ``op`` what ``legalize`` made of it. Raises CompileError
     for sums that may leave int32.
     """
-    weights, bias, zero_point = _weights(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
+    weights, bias = sums_of(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
     depth, rows = weights.shape[1], steps_of(model, cell)
     of_bytes = np.repeat(weights, SUM_BYTES, axis=0)
     biases, rescale = sum_bytes(bias)
@@ -57,8 +55,9 @@ def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     channels = len(of_bytes)
     return Layer(op.name, cell.kind, Mode.DENSE, stored.inputs[0], op.outputs[0],
                  Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
-                 of_bytes.astype(np.int8).reshape(channels, 1, 1, depth), biases, zero_point,
-                 rescale, rows * GATES * _count(model, cell) * depth, source_of(op))
+                 of_bytes.astype(np.int8).reshape(channels, 1, 1, depth), biases,
+                 quantization(model.tensors[cell.inputs[0]]).zero_point, rescale,
+                 rows * len(gates_of(cell)) * cells_of(model, cell) * depth, source_of(op))
 
 
 def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig, where: str,
@@ -67,42 +66,50 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
 
     With ``stepwise`` a step has the products of its inputs, too: that takes longer, but no memory
     for the sums of all steps, nor for four copies of the weights. Raises CompileError where the
-    unit cannot hold the cell.
+    unit cannot hold the cell, UnsupportedError for sums that it may not rescale exactly.
     """
-    shared = _cell(model, cell)
+    shared = lstm_cell(model, cell, config, where)
     problem = why_no_lstm(config, shared)
     if problem is not None:
         raise CompileError(f"{where}: {problem}")
-    count, inputs, hidden = shared.count, *stored.inputs[:2]
+    steps, gates, (inputs, hidden) = steps_of(model, cell), len(shared.gates), stored.inputs[:2]
+    pitch = row_pitch(config, model.tensors[cell.outputs[0]].shape[-1])
     stages = Stages(op, config, 1, where, first_id)
-    weights, bias, _ = _weights(model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)
-    factors = [_Factor(stages, "hidden", hidden, row_pitch(config, count), weights, bias)]
+    weights, bias = sums_of(model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)
+    factors = [_Factor(stages, "hidden", hidden, pitch, gates, weights, bias)]
     if stepwise:
-        weights, bias, _ = _weights(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
-        factors.append(_Factor(stages, "inputs", inputs, weights.shape[1], weights, bias))
+        weights, bias = sums_of(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
+        factors.append(_Factor(stages, "inputs", inputs, weights.shape[1], gates, weights, bias))
     for factor in factors:
         factor.copy()
     stages.settle()
-    size, group = SUM_BYTES * GATES * gate_pitch(config, count), SUM_BYTES * config.requant_lanes
+    size, group = SUM_BYTES * len(weights), SUM_BYTES * config.requant_lanes
+    sums = []
     for factor in factors:      # behind the first one's sums is room for the gates
-        more = max(group, gates_bytes(config, count) if factor is factors[0] else 0)
-        factor.multiply(stages.between(f"{factor.name}:sums", size + more))
+        more = max(group, gates_bytes(config, shared) if factor is factors[0] else 0)
+        sums.append(stages.between(f"{factor.name}:sums", size + more))
+        factor.multiply(sums[-1])
     stages.run_program()
+    rows, macs = op.outputs[0], sum(factor.count for factor in factors) * gates
+    if has_projection(cell):
+        rows = stages.between("projected", row_pitch(config, shared.count))
+        project(stages, model, cell, rows, op.outputs[0], pitch)
+        stages.settle()
+        macs += shared.projected
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int, int]:
-        h, c, recurrent, *own = reads[-2 - len(factors):]
+        own = dict(zip(layer.between, reads[-len(layer.between):], strict=True))
+        h, c = reads[-2 - len(own):-len(own)]
         return lstm_program(config, shared, LstmPlaces(
-            own[0] if own else reads[0], recurrent, table, recurrent + size, reads[2], c, h, ofm,
-            stepwise))
+            own[sums[1]] if stepwise else reads[0], own[sums[0]], table, own[sums[0]] + size,
+            reads[2], c, h, own.get(rows, ofm), stepwise, ofm + (steps - 1) * pitch))
 
-    steps = steps_of(model, cell)
     layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0],
-                          lstm_table(config, shared),
-                          steps * GATES * count * sum(factor.count for factor in factors))
-    _, again, behind = program((0,) * 6, 0, 0)
+                          lstm_table(config, shared), steps * shared.count * macs)
+    _, again, behind = program((0,) * (5 + len(layer.between)), 0, 0)
     return RecurrentLayer(**vars(layer) | {
         "op": cell.kind, "steps": steps, "states": op.outputs[1:], "again": again,
-        "behind": behind}), stages.tensors
+        "behind": behind, "rows": rows}), stages.tensors
 
 
 class _Factor:
@@ -114,8 +121,8 @@ class _Factor:
     by constants behind the vector. Raises CompileError for sums that may leave int32.
     """
 
-    def __init__(self, stages: Stages, name: str, source: int, pitch: int, weights: Int64,
-                 bias: Int64) -> None:
+    def __init__(self, stages: Stages, name: str, source: int, pitch: int, gates: int,
+                 weights: Int64, bias: Int64) -> None:
         accumulator_range(weights, bias, stages.where)
         constants, columns = _factors(bias)
         self.name, self.count = name, weights.shape[1]
@@ -123,7 +130,7 @@ class _Factor:
         self._words = Words(stages.config, 1, SUM_BYTES, self.count + len(constants),
                             stages.config.out_lanes)
         matrix = np.concatenate([weights, columns], axis=1).astype(np.int8)
-        self._shape = GATES, len(matrix) // GATES, matrix.shape[1]
+        self._shape = gates, len(matrix) // gates, matrix.shape[1]
         self._matrix = stages.constant(f"{name}:weights", matrix)
         self._stream = self._words.stream(stages.filled(
             name, self._words.template(constants), self.count))
@@ -134,27 +141,11 @@ class _Factor:
                             self._pitch)
 
     def multiply(self, sums: int) -> None:
-        """int32 [GATES, pitch], to ``sums``."""
+        """int32 [gates, pitch], to ``sums``."""
         biases, rescale = sum_bytes(np.zeros(1, np.int64))
         product = self._stages.layer(self._matrix, sums, self._shape,
                                      (*self._shape[:2], SUM_BYTES), rescale)
         self._stages.add(replace(product, bias=biases), self._stream)
-
-
-def _weights(model: Graph, cell: Op, config: AcceleratorConfig, first: int, operand: int,
-             bias_at: int | None = None) -> tuple[Int64, Int64, int]:
-    """The weights of all gates from operand ``first`` on, [gates * pitch, depth], what their sums
-    of products with ``operand`` have besides, and its zero point."""
-    matrices = [_constant(model, cell, first + gate) for gate in GATE_ORDER]
-    pad = gate_pitch(config, len(matrices[0])) - len(matrices[0])
-    weights = np.concatenate([np.pad(matrix, ((0, pad), (0, 0))) for matrix in matrices]).astype(
-        np.int64)
-    zero_point = quantization(model.tensors[cell.inputs[operand]]).zero_point
-    bias = -zero_point * weights.sum(axis=1)
-    if bias_at is not None:
-        bias += np.concatenate([np.pad(_constant(model, cell, bias_at + gate), (0, pad))
-                                for gate in GATE_ORDER])
-    return weights, bias, zero_point
 
 
 def _factors(values: Int64) -> tuple[list[int], Int64]:
@@ -168,37 +159,3 @@ def _factors(values: Int64) -> tuple[list[int], Int64]:
         columns.append(part := large.clip(-LARGEST, LARGEST))
         large = large - part
     return [1] + [LARGEST] * (len(columns) - 1), np.stack(columns, axis=1)
-
-
-def _count(model: Graph, cell: Op) -> int:
-    return len(_constant(model, cell, INPUT_WEIGHTS))
-
-
-def _constant(model: Graph, cell: Op, position: int) -> npt.NDArray[np.integer]:
-    data = model.tensors[cell.inputs[position]].data
-    assert data is not None
-    return data
-
-
-def _cell(model: Graph, cell: Op) -> LstmCell:
-    """Scales as LiteRT computes them, in float32."""
-    scale = {position: np.float32(quantization(model.tensors[cell.inputs[position]]).scale)
-             for position in (0, HIDDEN_STATE, *(first + gate for gate in GATE_ORDER
-                                                 for first in (INPUT_WEIGHTS, RECURRENT_WEIGHTS)))}
-    gate_scales = cell.attributes["gate_scales"]
-    hidden = cell.attributes["hidden"]
-    assert isinstance(gate_scales, tuple) and isinstance(hidden, tuple)
-
-    def scalings(first: int, operand: int) -> list[Scaling]:
-        return [quantize_multiplier(float(scale[first + gate] * scale[operand]
-                                          / np.float32(gate_scales[gate])))
-                for gate in GATE_ORDER]
-
-    power = math.frexp(quantization(model.tensors[cell.inputs[CELL_STATE]]).scale)[1] - 1
-    clip = float(str(cell.attributes["cell_clip"]))
-    bound = min(int(np.float32(clip) / np.float32(2.0**power)), 32767) if clip > 0 else 0
-    real = np.float32(2.0**-15 / float(np.float32(hidden[0])) * 2.0**-15)
-    return LstmCell(
-        _count(model, cell), scalings(INPUT_WEIGHTS, 0),
-        scalings(RECURRENT_WEIGHTS, HIDDEN_STATE), power,
-        Rescaling(quantize_multiplier(float(real)), hidden[1]), bound)

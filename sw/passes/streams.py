@@ -118,10 +118,11 @@ class Stages:
             macs=macs, stages=tuple(self.stages), filled=self._filled,
             between=tuple(t.id for t in self.tensors if t.data is None))
 
-    def add(self, layer: Layer, weights: Stream | None = None,
-            parameters: Stream | None = None, advance: int = 0) -> None:
+    def add(self, layer: Layer, weights: Stream | None = None, parameters: Stream | None = None,
+            advance: int = 0, result_advance: int = 0) -> None:
         """A stage of the array."""
-        self.stages.append(Stage(layer, weights, parameters, advance=advance))
+        self.stages.append(Stage(layer, weights, parameters, advance=advance,
+                                 result_advance=result_advance))
 
     def settle(self) -> None:
         """Wait for what came before."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Register
 from kaniwa.vector.fixedpoint import (
     LOGISTIC_16,
+    ONE_16,
     TANH_16,
     Constants16,
     Spare,
@@ -22,22 +26,23 @@ from kaniwa.vector.fixedpoint import (
 from kaniwa.vector.isa import Shift, Width
 from kaniwa.vector.kernels import Rescaling, Scaling, row_pitch, table_words
 
-__all__ = ["GATES", "LstmCell", "LstmPlaces", "gate_pitch", "gates_bytes", "lstm_program",
-           "lstm_table", "why_no_lstm"]
+__all__ = ["LstmCell", "LstmPlaces", "gate_pitch", "gates_bytes", "lstm_program", "lstm_table",
+           "why_no_lstm"]
 
-# Of each gate, the function: those of input, forget, output and cell.
-FUNCTIONS = (LOGISTIC_16, LOGISTIC_16, LOGISTIC_16, TANH_16)
-GATES = len(FUNCTIONS)
-INPUT, FORGET, OUTPUT, CELL = range(GATES)
+GATES = ("input", "forget", "output", "cell")      # the order of their sums
+Registers = tuple[Register, Register, Register]
 
 
 @dataclass(frozen=True)
 class LstmCell:
     """What the steps of an UNIDIRECTIONAL_SEQUENCE_LSTM of ``count`` cells share.
 
-    ``inputs`` and ``recurrent`` take the sums of each gate's products to Q3.12, input gate
-    first. The cell state has scale 2^``power``, -15 to -10; ``hidden`` takes o * tanh(c), Q0.30, to
-    the hidden state. ``clip``: the largest |c|, 0 for none.
+    ``inputs`` and ``recurrent`` take the sums of each gate's products to Q3.12, those of GATES, or
+    without the input gate, which then is 1 - the forget gate. The cell state has scale 2^``power``,
+    -15 to -10; ``hidden`` takes o * tanh(c), Q0.30, to the hidden state, or to what is
+    ``projected`` to a hidden state of so many elements. ``clip``: the largest |c|, 0 for none.
+    ``peepholes``: for each gate but the cell one int16 [count], and what takes its products with
+    the cell state to Q3.12.
     """
 
     count: int
@@ -46,17 +51,25 @@ class LstmCell:
     power: int
     hidden: Rescaling
     clip: int = 0
+    projected: int = 0
+    peepholes: Sequence[tuple[Sequence[int], Scaling]] = ()
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Their names, in the order of sums."""
+        return GATES[-len(self.inputs):]
 
 
 @dataclass(frozen=True)
 class LstmPlaces:
-    """Addresses; P is ``gate_pitch``, Q ``row_pitch``.
+    """Addresses; G gates, P is ``gate_pitch``, Q ``row_pitch``.
 
-    ``sums``: int32 [steps, GATES, P] of the products with the input; with ``stepwise`` [GATES, P],
-    new in each step. ``recurrent``: int32 [GATES, P], those with the hidden state, new in each
-    step. ``table``: ``lstm_table``. ``gates``: room of ``gates_bytes``. ``before``: int16 [count],
-    the first cell state. Each step writes the next row of ``rows``, int8 [steps, Q], what is done
-    behind the last one ``cell``, int16 [count], and ``hidden``, int8 [count].
+    ``sums``: int32 [steps, G, P] of the products with the input; with ``stepwise`` [G, P], new in
+    each step. ``recurrent``: int32 [G, P], those with the hidden state, new in each step.
+    ``table``: ``lstm_table``. ``gates``: room of ``gates_bytes``. ``before``: int16 [count], the
+    first cell state. Each step writes the next row of ``rows``, int8 [steps, Q], what is done
+    behind the last one ``cell``, int16 [count], and ``hidden``, int8 [count]. What is projected is
+    written to ``rows``, int8 [Q], in each step, and ``last`` is the last hidden state.
     """
 
     sums: int
@@ -68,52 +81,61 @@ class LstmPlaces:
     hidden: int
     rows: int
     stepwise: bool = False
+    last: int = 0
 
 
-def gate_pitch(config: AcceleratorConfig, count: int) -> int:
-    """Elements from one gate to the next: int32 [GATES, P] is of whole groups of lanes, and has
+def gate_pitch(config: AcceleratorConfig, count: int, gates: int) -> int:
+    """Elements from one gate to the next: int32 [``gates``, P] is of whole groups of lanes, and has
     each gate where a load can begin."""
     lanes = config.requant_lanes
-    units = max(min(lanes, config.read_bytes // 4), lanes // GATES)
+    units = math.lcm(min(lanes, config.read_bytes // 4), lanes // math.gcd(lanes, gates))
     return -(-count // units) * units
 
 
-def gates_bytes(config: AcceleratorConfig, count: int) -> int:
-    """Of int32 [GATES, P], with what a load of whole groups reads behind it; 0 where gates stay in
+def gates_bytes(config: AcceleratorConfig, cell: LstmCell) -> int:
+    """Of int32 [G, P], with what a load of whole groups reads behind it; 0 where gates stay in
     registers."""
-    if not _together(config, count):
+    if not _together(config, cell):
         return 0
-    return 4 * ((GATES - 1) * gate_pitch(config, count) + row_pitch(config, count))
+    gates = len(cell.gates)
+    return 4 * ((gates - 1) * gate_pitch(config, cell.count, gates)
+                + row_pitch(config, cell.count))
 
 
-def _together(config: AcceleratorConfig, count: int) -> bool:
-    """Whether a register holds all gates of as many cells."""
-    return GATES * gate_pitch(config, count) <= Builder(config).limit
+def _together(config: AcceleratorConfig, cell: LstmCell) -> bool:
+    """Whether all gates are one pass: a register holds them, and none waits for the cell state."""
+    gates = len(cell.gates)
+    return (not cell.peepholes
+            and gates * gate_pitch(config, cell.count, gates) <= Builder(config).limit)
 
 
 def why_no_lstm(config: AcceleratorConfig, cell: LstmCell) -> str | None:
     """What the unit cannot do of a cell, or None."""
     most = Builder(config).limit
-    if cell.count > most:
-        return f"{cell.count} cells are more than the {most} elements of a register"
+    for count, what in ((cell.count, "cells"), (cell.projected, "elements of the hidden state")):
+        if count > most:
+            return f"{count} {what} are more than the {most} elements of a register"
     if not -15 <= cell.power <= -10:
         return f"a cell state of scale 2^{cell.power}; 2^-15 to 2^-10 are supported"
-    wrong = next((shift for _, shift in (*cell.inputs, *cell.recurrent, cell.hidden.scaling)
-                  if not -31 <= shift <= 30), None)
+    scalings = (*cell.inputs, *cell.recurrent, cell.hidden.scaling,
+                *(scaling for _, scaling in cell.peepholes))
+    wrong = next((shift for _, shift in scalings if not -31 <= shift <= 30), None)
     return None if wrong is None else f"a rescaling by 2^{wrong}; 2^-31 to 2^30 are supported"
 
 
 def lstm_table(config: AcceleratorConfig, cell: LstmCell) -> bytes:
     """Words for each element of the gates: multipliers, left shifts and right shifts of the sums
-    of the input, then those of the hidden state, then what ``sigmoid_16`` wants to know. None where
-    gates come one by one: they are the same for a whole gate."""
-    if not _together(config, cell.count):
-        return b""
-    pitch = gate_pitch(config, cell.count)
+    of the input, then those of the hidden state, then what ``sigmoid_16`` wants to know. Where
+    gates come one by one, these are the same for a whole gate; then it is the peepholes."""
+    if not _together(config, cell):
+        pad = row_pitch(config, cell.count) - cell.count
+        return b"".join(table_words([*values, *[0] * pad]) for values, _ in cell.peepholes)
+    pitch = gate_pitch(config, cell.count, len(cell.gates))
     columns = [column for scalings in (cell.inputs, cell.recurrent) for column in (
         [multiplier for multiplier, _ in scalings], [max(shift, 0) for _, shift in scalings],
         [max(-shift, 0) for _, shift in scalings])]
-    columns += map(list, zip(*FUNCTIONS, strict=True))
+    columns += map(list, zip(*(TANH_16 if gate == "cell" else LOGISTIC_16
+                               for gate in cell.gates), strict=True))
     return table_words([value for column in columns for value in column for _ in range(pitch)])
 
 
@@ -131,9 +153,9 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     k = Builder(config)
     state, value, result = k.vector(), k.vector(), k.vector()
     spare = (k.vector(), k.vector(), k.vector(), k.vector())
-    kind = _Together if _together(config, cell.count) else _OneByOne
+    kind = _Together if _together(config, cell) else _OneByOne
     constants = constants_16(k)
-    gates = kind(k, config, cell, places, value, result, spare, constants)
+    gates = kind(k, config, cell, places, (state, value, result), spare, constants)
     before = k.pointer(places.before)
     k.length(cell.count)
     k.load(state, before, Width.INT16)
@@ -143,11 +165,10 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
     k.pause()
     again = k.place
 
-    gates.compute()
-    k.length(cell.count)
-    # A load waits until all results are written: those behind each other wait once.
-    new, admitted, forget, output = (gates.read(gate, into) for gate, into in (
-        (CELL, result), (INPUT, spare[0]), (FORGET, spare[1]), (OUTPUT, value)))
+    new, admitted, forget = gates.admitting()
+    if admitted is None:
+        k.subtract(spare[0], ONE_16, forget)
+        admitted = spare[0]
     k.multiply(result, new, admitted)
     k.multiply(state, state, forget, Shift.AWAY_15)
     k.shift_right(state, result, 30 + cell.power, "away", plus=state)
@@ -156,14 +177,19 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
         k.maximum(state, state, -cell.clip)
     else:
         _saturate(k, state)
+    output = gates.output()
     tanh_16(k, result, state, spare, constants, fraction_bits=-cell.power)
     k.multiply(result, result, output)
     cell.hidden.write(k, result)
-    k.store(result, rows, Width.INT8, row_pitch(config, cell.count))
+    k.store(result, rows, Width.INT8, 0 if cell.projected else row_pitch(config, cell.count))
     k.pause()
     behind = k.place
 
     k.store(state, to_cell, Width.INT16)
+    if cell.projected:
+        k.length(cell.projected)
+        k.point(rows, places.last)
+        k.load(result, rows, Width.INT8)
     k.store(result, hidden, Width.INT8)
     return k.finish(), again, behind
 
@@ -171,33 +197,34 @@ def lstm_program(config: AcceleratorConfig, cell: LstmCell,
 class _Together:
     """All gates in one register, so that their functions are one: each element has its numbers.
 
-    Here and in ``_OneByOne``: made before the first step; ``compute`` is part of each step,
-    ``read`` gives a gate in Q0.15, in the register ``into`` or one of its own. ``value``,
-    ``result`` and ``spare`` are overwritten.
+    Here and in ``_OneByOne``: made before the first step. In each step ``admitting`` gives the cell
+    gate, the input gate, if there is one, and the forget gate, then ``output`` that of the new cell
+    state, all in Q0.15; the length then is that of the cell state. ``registers``, the cell state, a
+    value and a result, and ``spare``: all but the cell state are overwritten by each.
     """
 
     def __init__(self, k: Builder, config: AcceleratorConfig, cell: LstmCell, places: LstmPlaces,
-                 value: Register, result: Register, spare: Spare,
-                 constants: Constants16) -> None:
+                 registers: Registers, spare: Spare, constants: Constants16) -> None:
         self._k, self._cell = k, cell
-        self._value, self._result = value, result
+        _, self._value, self._result = registers
         self._spare, self._constants = spare, constants
-        self._pitch = gate_pitch(config, cell.count)
+        self._pitch = gate_pitch(config, cell.count, len(cell.gates))
+        self._elements = len(cell.gates) * self._pitch
         self._scales = [(k.vector(), k.vector(), k.vector()) for _ in range(2)]
         self._kinds = k.vector(), k.vector(), k.vector(), k.vector()
         table = k.pointer(places.table)
-        k.length(GATES * self._pitch)
+        k.length(self._elements)
         for register in (*self._scales[0], *self._scales[1], *self._kinds):
-            k.load(register, table, Width.INT32, 4 * GATES * self._pitch)
+            k.load(register, table, Width.INT32, 4 * self._elements)
         k.release(table)
         self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
-        self._step = 0 if places.stepwise else 4 * GATES * self._pitch
-        self._gates = [k.pointer(places.gates + 4 * number * self._pitch)
-                       for number in range(GATES)]
+        self._step = 0 if places.stepwise else 4 * self._elements
+        self._gates = {gate: k.pointer(places.gates + 4 * number * self._pitch)
+                       for number, gate in enumerate(cell.gates)}
 
-    def compute(self) -> None:
+    def admitting(self) -> tuple[Register, Register | None, Register]:
         k, value, result = self._k, self._value, self._result
-        k.length(GATES * self._pitch)
+        k.length(self._elements)
         k.load(value, self._sums, Width.INT32, self._step)
         k.load(result, self._recurrent, Width.INT32)
         _rescale(k, value, self._scales[0], self._cell.inputs)
@@ -205,43 +232,73 @@ class _Together:
         _rescale(k, result, self._scales[1], self._cell.recurrent)
         k.shift_right(value, value, 16, plus=result)
         sigmoid_16(k, result, value, self._kinds, self._spare, self._constants)
-        k.store(result, self._gates[0], Width.INT32)
+        k.store(result, self._gates[self._cell.gates[0]], Width.INT32)
+        k.length(self._cell.count)
+        # A load waits until all results are written: those behind each other wait once.
+        places = {"cell": result, "input": self._spare[0], "forget": self._spare[1],
+                  "output": value}
+        for gate, register in places.items():
+            if gate in self._gates:
+                k.load(register, self._gates[gate], Width.INT32)
+        return result, places["input"] if "input" in self._gates else None, places["forget"]
 
-    def read(self, gate: int, into: Register) -> Register:
-        self._k.load(into, self._gates[gate], Width.INT32)
-        return into
+    def output(self) -> Register:
+        return self._value
 
 
 class _OneByOne:
-    """A register for each gate, where one does not hold all."""
+    """A register for each gate, where one does not hold all, or some want the cell state."""
+
+    ORDER = ("cell", "input", "forget", "output")
 
     def __init__(self, k: Builder, config: AcceleratorConfig, cell: LstmCell, places: LstmPlaces,
-                 value: Register, result: Register, spare: Spare,
-                 constants: Constants16) -> None:
+                 registers: Registers, spare: Spare, constants: Constants16) -> None:
         self._k, self._cell = k, cell
-        self._value, self._result = value, result
+        self._state, self._value, self._result = registers
         self._spare, self._constants = spare, constants
-        self._pitch = gate_pitch(config, cell.count)
-        self._gates = [k.vector() for _ in range(GATES)]
-        self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
-        self._stepwise = places.stepwise
+        self._gates = {gate: k.vector() for gate in self.ORDER if gate in cell.gates}
+        step = 4 * gate_pitch(config, cell.count, len(cell.gates))
+        at = [cell.gates.index(gate) * step for gate in self._gates]
+        self._steps = dict(zip(self._gates, np.diff([*at, at[0]]).tolist(), strict=True))
+        self._sums, self._recurrent = (k.pointer(address + at[0]) for address in (
+            places.sums, places.recurrent))
+        self._row = 0 if places.stepwise else len(cell.gates) * step
+        self._peepholes = {gate: (k.vector(), scaling) for gate, (_, scaling) in zip(
+            cell.gates, cell.peepholes, strict=False)}
+        if self._peepholes:
+            table = k.pointer(places.table)
+            k.length(cell.count)
+            for register, _ in self._peepholes.values():
+                k.load(register, table, Width.INT32, 4 * row_pitch(config, cell.count))
+            k.release(table)
 
-    def compute(self) -> None:
-        k, value, result = self._k, self._value, self._result
-        step = 4 * self._pitch
-        k.length(self._cell.count)
-        for gate, kind in enumerate(FUNCTIONS):
-            again = -gate * step if gate == GATES - 1 else step     # to the first gate
-            k.load(value, self._sums, Width.INT32, again if self._stepwise else step)
-            k.load(result, self._recurrent, Width.INT32, again)
-            rescale(k, value, value, *self._cell.inputs[gate])
-            _saturate(k, value)
-            rescale(k, result, result, *self._cell.recurrent[gate], plus=value)
-            function = tanh_16 if kind is TANH_16 else logistic_16
-            function(k, self._gates[gate], result, self._spare, self._constants, limit=True)
+    def admitting(self) -> tuple[Register, Register | None, Register]:
+        self._k.length(self._cell.count)
+        for gate in self._gates:
+            if gate != "output":
+                self._compute(gate)
+        return self._gates["cell"], self._gates.get("input"), self._gates["forget"]
 
-    def read(self, gate: int, into: Register) -> Register:
-        return self._gates[gate]
+    def output(self) -> Register:
+        self._compute("output")
+        return self._gates["output"]
+
+    def _compute(self, gate: str) -> None:
+        k, value, result, cell = self._k, self._value, self._result, self._cell
+        number, step = cell.gates.index(gate), self._steps[gate]
+        k.load(value, self._sums, Width.INT32, step + (self._row if gate == "output" else 0))
+        k.load(result, self._recurrent, Width.INT32, step)
+        rescale(k, value, value, *cell.inputs[number])
+        _saturate(k, value)
+        rescale(k, result, result, *cell.recurrent[number], plus=value)
+        if gate in self._peepholes:
+            _saturate(k, result)
+            weights, scaling = self._peepholes[gate]
+            k.multiply(value, weights, self._state)
+            rescale(k, value, value, *scaling, plus=result)
+            value, result = result, value
+        function = tanh_16 if gate == "cell" else logistic_16
+        function(k, self._gates[gate], result, self._spare, self._constants, limit=True)
 
 
 def _rescale(k: Builder, d: Register, scales: Sequence[Register],

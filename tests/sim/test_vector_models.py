@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,6 +137,24 @@ def test_attention_of_any_length(heads: int, tokens: int, depth: int) -> None:
         outputs = session.run(inputs)
     np.testing.assert_array_equal(outputs["y"], golden.run(graph, inputs)[graph.outputs[0]])
     assert abs(session.stats.cycles - program.estimate().cycles) <= 0.001 * session.stats.cycles
+
+
+@pytest.mark.parametrize("form", [
+    {"coupled": True}, {"peepholes": True}, {"projected": 13}, {"projected": 6, "coupled": True,
+                                                                "peepholes": True}])
+def test_cells_of_other_forms(form: dict[str, Any]) -> None:
+    """Three gates, the cell state in the gates, a projection to the hidden state."""
+    rng = np.random.default_rng(3)
+    graph, state = lstm_graph(rng, 4, 10, 20, time_major=False, **form), dict[int, np.ndarray]()
+    program = compile(graph, "base_vector", require_accelerator=True)
+    with devices.open("sim", "base_vector") as device:
+        session = Session(program, device)
+        for _ in range(2):
+            x = rng.integers(-128, 128, (1, 4, 10)).astype(np.int8)
+            values = golden.run(graph, [x], state=state)
+            np.testing.assert_array_equal(session.run([x])["y"], values[graph.outputs[0]])
+            assert abs(session.stats.cycles - program.estimate().cycles) <= (
+                0.001 * session.stats.cycles)
 
 
 def test_a_cell_that_memory_is_short_for() -> None:

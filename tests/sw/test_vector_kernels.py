@@ -260,24 +260,32 @@ def test_a_row_too_long_is_refused() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("count, power, clip", [(1, -11, 0), (16, -11, 0), (14, -15, 3000),
                                                 (13, -10, 0), (40, -12, 0), (61, -10, 900)])
-def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
+@pytest.mark.parametrize("names", [("input", "forget", "output", "cell"),
+                                   ("forget", "output", "cell")])
+@pytest.mark.parametrize("peepholes", [False, True])
+def test_lstm_steps(target: str, count: int, power: int, clip: int, names: tuple[str, ...],
+                    peepholes: bool) -> None:
     """What follows the products, from sums of any size on; the state stays in the unit."""
-    rng, machine, steps = np.random.default_rng(count), Machine(target), 12
-    pitch, row = gate_pitch(machine.config, count), kernels.row_pitch(
+    rng, machine, steps, gates = np.random.default_rng(count), Machine(target), 12, len(names)
+    pitch, row = gate_pitch(machine.config, count, gates), kernels.row_pitch(
         machine.config, count)
     scalings = [
-        [quantize_multiplier(float(real)) for real in rng.choice((0.004, 0.3, 1.0, 3.7), 4)]
+        [quantize_multiplier(float(real)) for real in rng.choice((0.004, 0.3, 1.0, 3.7), gates)]
         for _ in range(2)]
     pair = quantize_multiplier(float(np.float32(2.0**-15 / 0.0078125 * 2.0**-15)))
-    cell = LstmCell(count, *scalings, power, Rescaling(pair, 7), clip)
-    sums = rng.integers(-30000, 30000, (2, steps, 4, pitch)) << rng.integers(0, 9, (2, steps, 4, 1))
+    held = {name: (rng.integers(-32768, 32768, count), quantize_multiplier(real)) for name, real in
+            zip(names[:-1], (3e-5, 0.0003, 1.3), strict=False)} if peepholes else {}
+    cell = LstmCell(count, *scalings, power, Rescaling(pair, 7), clip, 0,
+                    [(values.tolist(), scaling) for values, scaling in held.values()])
+    sums = (rng.integers(-30000, 30000, (2, steps, gates, pitch))
+            << rng.integers(0, 9, (2, steps, gates, 1)))
     c = rng.integers(-32768, 32768, count).astype(np.int64)
     machine.put(INPUT, sums[0].astype(np.int32))
     machine.put(TABLE, lstm_table(machine.config, cell))
     machine.put(SECOND, c.astype(np.int16))
-    recurrent, gates, after, rows = (SECOND + number * 8192 for number in range(1, 5))
+    recurrent, room, after, rows = (SECOND + number * 8192 for number in range(1, 5))
     program, again, behind = lstm_program(machine.config, cell, LstmPlaces(
-        INPUT, recurrent, TABLE, gates, SECOND, after, OUTPUT, rows))
+        INPUT, recurrent, TABLE, room, SECOND, after, OUTPUT, rows))
     unit = VectorEmulator(machine.config, machine.memory)
     unit.run(program, 0)
     for step in range(steps):
@@ -285,23 +293,33 @@ def test_lstm_steps(target: str, count: int, power: int, clip: int) -> None:
         unit.run((), again)
         unit.run((), behind)
 
-        total = [np.clip(multiply_by_quantized_multiplier(sums[0, step, gate, :count],
-                                                          *scalings[0][gate]), -32768, 32767)
-                 for gate in range(4)]
-        total = [np.clip(total[gate] + multiply_by_quantized_multiplier(
-            sums[1, step, gate, :count], *scalings[1][gate]), -32768, 32767) for gate in range(4)]
-        admitted, forget, output = (logistic(total[number]) for number in range(3))
-        update = tanh(total[3], 3)
+        total = {}
+        for gate, name in enumerate(names):
+            of_inputs, of_state = (multiply_by_quantized_multiplier(
+                part[step, gate, :count], *scaling[gate])
+                for part, scaling in zip(sums, scalings, strict=True))
+            total[name] = np.clip(np.clip(of_inputs, -32768, 32767) + of_state, -32768, 32767)
+
+        def argument(name: str, state: np.ndarray, total: dict[str, np.ndarray] = total,
+                     ) -> np.ndarray:
+            if name not in held:
+                return total[name]
+            values, scaling = held[name]
+            return np.clip(total[name] + multiply_by_quantized_multiplier(
+                values * state, *scaling), -32768, 32767)
+
+        forget, update = logistic(argument("forget", c)), tanh(total["cell"], 3)
+        admitted = logistic(argument("input", c)) if "input" in names else 32767 - forget
         c = np.clip(rounding_divide_by_pot(forget * c, 15)
                     + rounding_divide_by_pot(admitted * update, 30 + power), -32768, 32767)
         if clip:
             c = np.clip(c, -clip, clip)
-        product = output * tanh(c, 15 + power)
+        product = logistic(argument("output", c)) * tanh(c, 15 + power)
         wanted = np.clip(multiply_by_quantized_multiplier(product, *pair) + 7, -128, 127)
         for start, expected in ((OUTPUT, wanted.astype(np.int8)), (after, c.astype(np.int16)),
                                 (rows + step * row, wanted.astype(np.int8))):
-            held = machine.memory[start:start + expected.nbytes].tobytes()
-            np.testing.assert_array_equal(np.frombuffer(held, expected.dtype), expected)
+            stored = machine.memory[start:start + expected.nbytes].tobytes()
+            np.testing.assert_array_equal(np.frombuffer(stored, expected.dtype), expected)
 
 
 def test_an_lstm_that_does_not_fit_is_refused() -> None:
