@@ -318,7 +318,7 @@ def one_sequence(graph: Graph, op: Op) -> str | None:
 
 
 def short_gates(graph: Graph, op: Op) -> str | None:
-    """With R vector lanes: at most 32 R cells and outputs; a cell state of scale 2^-15 to 2^-10."""
+    """With a vector unit of R lanes: at most 32 R cells, and 32 R outputs."""
     return None      # what R is, ``lower`` knows
 
 

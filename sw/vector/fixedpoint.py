@@ -138,7 +138,7 @@ def logistic_16(k: Builder, d: Register, a: Register, spare: Spare, constants: C
 
 def tanh_16(k: Builder, d: Register, a: Register, spare: Spare, constants: Constants16,
             limit: bool = False, fraction_bits: int = 12) -> None:
-    """gemmlowp's tanh of 16-bit ``a`` with 10 to 15 ``fraction_bits``, in Q0.15; ``a`` stays.
+    """gemmlowp's tanh of 16-bit ``a`` with 9 to 15 ``fraction_bits``, in Q0.15; ``a`` stays.
     ``limit``: only with 12."""
     minus, result, x, error = spare
     _minus_absolute(k, minus, a, limit)

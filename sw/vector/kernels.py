@@ -289,7 +289,7 @@ def gate_logistic(config: AcceleratorConfig, count: int, x: Place, y: Place) -> 
 
 def gate_tanh(config: AcceleratorConfig, count: int, x: Place, y: Place,
               integer_bits: int) -> bytes:
-    """The tanh of an LSTM's gates: int16 with ``integer_bits`` (0 to 5) to Q0.15."""
+    """The tanh of an LSTM's gates: int16 with ``integer_bits`` (0 to 6) to Q0.15."""
     return _gate(config, count, x, y, partial(tanh_16, fraction_bits=15 - integer_bits))
 
 

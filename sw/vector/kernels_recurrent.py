@@ -39,7 +39,7 @@ class LstmCell:
 
     ``inputs`` and ``recurrent`` take the sums of each gate's products to Q3.12, those of GATES, or
     without the input gate, which then is 1 - the forget gate. The cell state has scale 2^``power``,
-    -15 to -10; ``hidden`` takes o * tanh(c), Q0.30, to the hidden state, or to what is
+    -15 to -9; ``hidden`` takes o * tanh(c), Q0.30, to the hidden state, or to what is
     ``projected`` to a hidden state of so many elements. ``clip``: the largest |c|, 0 for none.
     ``peepholes``: for each gate but the cell one int16 [count], and what takes its products with
     the cell state to Q3.12.
@@ -115,8 +115,8 @@ def why_no_lstm(config: AcceleratorConfig, cell: LstmCell) -> str | None:
     for count, what in ((cell.count, "cells"), (cell.projected, "elements of the hidden state")):
         if count > most:
             return f"{count} {what} are more than the {most} elements of a register"
-    if not -15 <= cell.power <= -10:
-        return f"a cell state of scale 2^{cell.power}; 2^-15 to 2^-10 are supported"
+    if not -15 <= cell.power <= -9:
+        return f"a cell state of scale 2^{cell.power}; 2^-15 to 2^-9 are supported"
     scalings = (*cell.inputs, *cell.recurrent, cell.hidden.scaling,
                 *(scaling for _, scaling in cell.peepholes))
     wrong = next((shift for _, shift in scalings if not -31 <= shift <= 30), None)

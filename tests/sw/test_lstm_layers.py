@@ -43,9 +43,9 @@ def assert_goes_on_as_golden(graph: Graph, config: AcceleratorConfig,
 @pytest.mark.parametrize("config, steps, depth, count, power, clip, time_major", [
     (BASE, 5, 28, 20, -11, 10.0, False), (BASE, 1, 3, 1, -15, 0.0, False),
     (BASE, 7, 40, 64, -10, 0.0, True), (BASE, 3, 130, 24, -12, 1.5, False),
-    (TWO_LANES, 4, 9, 16, -11, 0.0, True), (TWO_LANES, 3, 1, 5, -13, 2.0, False),
+    (TWO_LANES, 4, 9, 16, -9, 0.0, True), (TWO_LANES, 3, 1, 5, -13, 2.0, False),
     # More cells than a register holds the gates of.
-    (BASE, 3, 12, 65, -11, 0.0, False), (BASE, 2, 5, 86, -15, 3.0, True),
+    (BASE, 3, 12, 65, -11, 0.0, False), (BASE, 2, 5, 86, -9, 3.0, True),
     (TWO_LANES, 4, 6, 17, -10, 0.0, False), (TWO_LANES, 2, 4, 30, -12, 1.5, True)])
 def test_an_lstm_equals_golden_and_carries_its_state(
         config: AcceleratorConfig, steps: int, depth: int, count: int, power: int, clip: float,
@@ -180,7 +180,6 @@ def test_every_tensor_of_a_materialized_lstm_is_there() -> None:
     ({"count": 257}, "257 cells are more than the 256 elements of a register"),
     ({"count": 240}, "needs 2[0-9]{2} KiB .* target 'base_vector' has 192 KiB on chip"),
     ({"batch": 2}, "runs 2 sequences at once; export it with a batch of 1"),
-    ({"power": -9}, "a cell state of scale 2\\^-9; 2\\^-15 to 2\\^-10 are supported"),
     ({"projected": 257}, "257 elements of the hidden state are more than the 256 elements"),
     ({"normalized": True}, "it has layer normalisation; export it without"),
     ({"weight_scale": 40.0, "depth": 3000}, "a gate's sum may reach [0-9]+ in magnitude, and its "

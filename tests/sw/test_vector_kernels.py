@@ -155,7 +155,7 @@ def test_logistic_and_tanh_of_int16(target: str, is_tanh: bool, scale: float) ->
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("bits", [None, *range(6)])
+@pytest.mark.parametrize("bits", [None, *range(7)])
 def test_gates_of_int16(target: str, bits: int | None) -> None:
     """logistic of Q3.12, and tanh for each number of integer bits."""
     machine, x = Machine(target), everything("int16", target)
@@ -326,7 +326,7 @@ def test_an_lstm_that_does_not_fit_is_refused() -> None:
     scaling, places = (1 << 30, 0), LstmPlaces(*(0,) * 8)
     for message, count, shift, power in (
             ("65 cells are more than the 64 elements of a register", 65, 0, -11),
-            ("a cell state of scale 2\\^-9; 2\\^-15 to 2\\^-10 are supported", 8, 0, -9),
+            ("a cell state of scale 2\\^-8; 2\\^-15 to 2\\^-9 are supported", 8, 0, -8),
             ("a rescaling by 2\\^31; 2\\^-31 to 2\\^30 are supported", 8, 31, -11)):
         cell = LstmCell(count, [scaling] * 4, [(1 << 30, shift)] * 4, power, Rescaling(scaling))
         with pytest.raises(ProgramError, match=message):
