@@ -338,6 +338,6 @@ class _Rewriter(Rewriter):
     def _reshape(self, op: Op) -> None:
         source, output = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
         if source.data is None:
-            self.ops.append(replace(op, inputs=op.inputs[:1]))
+            self.alias(op, source.id, output.id)
             return
         self.tensors[output.id] = replace(output, data=source.data.reshape(output.shape))

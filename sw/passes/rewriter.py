@@ -35,6 +35,7 @@ class Rewriter:
         self.stepwise = stepwise
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
+        self._origins: dict[int, int] = {}     # of tensors that are other names, of one dtype
         self._bytes: dict[int, tuple[int, int]] = {}     # of int16 tensors: high ones, low ones
 
     def tensor(self, name: str, shape: tuple[int, ...], like: Tensor | None = None,
@@ -86,14 +87,16 @@ class Rewriter:
 
     def bytes_of(self, op: Op, source: int) -> tuple[int, int]:
         """The high bytes of an int16 tensor, and the low ones less 128, made once."""
-        if source not in self._bytes:
-            x = self.tensors[source]
+        origin, shape = self._origins.get(source, source), self.tensors[source].shape
+        if origin not in self._bytes:
+            x = self.tensors[origin]
             high, low = (self.tensor(f"{x.name}:{name}", x.shape, quantization=Quantization(
                 (1.0,), (zero,))) for name, zero in (("high", 0), ("low", -128)))
-            self._bytes[source] = high, low
-            self.emit(replace(op, outputs=(high, low)), WIDE_BYTES, (source,),
+            self._bytes[origin] = high, low
+            self.emit(replace(op, outputs=(high, low)), WIDE_BYTES, (origin,),
                       {**op.attributes, "taps": 0})
-        return self._bytes[source]
+        high, low = self._bytes[origin]
+        return self.reshaped(op, high, shape), self.reshaped(op, low, shape)
 
     def reshaped(self, op: Op, source: int, shape: tuple[int, ...]) -> int:
         """The id of ``source`` with another shape."""
@@ -107,15 +110,20 @@ class Rewriter:
         new = self.tensor(f"{tensor.name}:{'x'.join(map(str, shape))}", shape, like,
                           None if tensor.data is None else tensor.data.reshape(shape))
         if tensor.data is None:
-            self.ops.append(Op("RESHAPE", op.name, (source,), (new,), {"shape": shape}, "exact",
-                               op.source_index))
+            self.alias(replace(op, attributes={}), source, new)
         return new
 
     def renamed(self, op: Op, made: int, y: Tensor) -> None:
         """``y`` is another name of ``made``, if it is another tensor."""
         if made != y.id:
-            self.ops.append(Op("RESHAPE", op.name, (made,), (y.id,), {"shape": y.shape}, "exact",
-                               op.source_index))
+            self.alias(replace(op, attributes={}), made, y.id)
+
+    def alias(self, op: Op, source: int, name: int) -> None:
+        """A RESHAPE in place of ``op``: ``name`` is another name of ``source``."""
+        if self.tensors[name].dtype == self.tensors[source].dtype:
+            self._origins[name] = self._origins.get(source, source)
+        self.ops.append(replace(op, kind="RESHAPE", inputs=(source,), outputs=(name,), rule="exact",
+                                attributes={**op.attributes, "shape": self.tensors[name].shape}))
 
     def elements(self, op: Op, window: tuple[int, int]) -> list[int]:
         """Of what ``op`` reads in windows, each element of these as a tensor like its result.

@@ -158,6 +158,22 @@ def test_a_network_of_int16() -> None:
         assert_exact(graph, config)
 
 
+def test_other_names_of_a_tensor_are_taken_apart_once() -> None:
+    """Rows, pixels in a line, and pixels of an image are the same bytes."""
+    b = WideBuilder()
+    x = b.wide((1, 2, 6, 8), 0.0005)
+    flat = b.op("RESHAPE", (x,), b.wide((1, 1, 12, 8), 0.0005), shape=(1, 1, 12, 8))
+    made = [b.wide_dense(x, 5), b.wide_dense(flat, 7), b.wide_conv(flat, 3, (1, 3))]
+    steps = b.steps(x)[0]
+    mean = b.wide_mean(x, (3,))
+    made.append(b.wide_conv(b.arithmetic("ADD", x, mean, 2 * steps), 4, (1, 1)))
+    graph = b.graph((x,), tuple(made))
+    kinds = [layer.op for layer in compile(graph, BASE, require_accelerator=True).layers]
+    assert kinds.count("BYTES") == 2      # of x, and of the sum
+    for config in CONFIGS:
+        assert_exact(graph, config)
+
+
 def test_dead_channels_of_int16() -> None:
     """Biases of 64 bits stay so where others go; what is removed is counted once."""
     b = WideBuilder()
