@@ -22,6 +22,7 @@ from kaniwa.passes.mapping import choose_mapping
 from kaniwa.passes.operand_tables import operand_tables
 from kaniwa.passes.partition import partition
 from kaniwa.passes.refusal import Cramped, Refused
+from kaniwa.passes.sequences import sequences_apart
 from kaniwa.passes.signed import signed
 from kaniwa.passes.tile import tile
 from kaniwa.passes.wide import keep_tables
@@ -78,7 +79,7 @@ def compile(model: str | PathLike[str] | Graph,
         from kaniwa.importers import load_model
 
         model = load_model(Path(model))
-    plan = plan_model(check(model), config, options, progress)
+    plan = plan_model(check(sequences_apart(check(model), config)), config, options, progress)
     if progress is not None:
         progress(emit.__name__)
     return check_program(emit(plan), model.name)

@@ -193,12 +193,7 @@ def _wide(b: _Builder, a: int, _: list[int]) -> int:
 
 
 def _root(b: _Builder, a: int, _: list[int]) -> int:
-    """The host's: a float32 between two of bytes."""
-    scale, zero_point = b.steps(a)
-    real = b.op("DEQUANTIZE", (a,), b.tensor(b.tensors[a].shape, None), "float32")
-    b.tensors[real] = replace(b.tensors[real], dtype="float32")
-    return b.op("QUANTIZE", (real,), b.tensor(b.tensors[a].shape, scale * 1.5, zero_point),
-                "litert_quantize")
+    return b.over_float(a)
 
 
 _STEPS: tuple[Callable[[_Builder, int, list[int]], int], ...] = (

@@ -4,7 +4,6 @@ and operators of the host."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from wide_builder import FULL, WideBuilder
@@ -123,9 +122,4 @@ def _absolute(b: WideBuilder, a: int, _: list[int]) -> int:
 
 
 def _root(b: WideBuilder, a: int, _: list[int]) -> int:
-    """The host's, of bytes: a float32 between two of them."""
-    scale, zero_point = b.steps(a)
-    real = b.op("DEQUANTIZE", (a,), b.tensor(b.tensors[a].shape, None), "float32")
-    b.tensors[real] = replace(b.tensors[real], dtype="float32")
-    return b.op("QUANTIZE", (real,), b.tensor(b.tensors[a].shape, scale * 1.5, zero_point),
-                "litert_quantize")
+    return b.over_float(a)

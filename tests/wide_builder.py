@@ -31,6 +31,14 @@ class WideBuilder(GraphBuilder):
         y = self.wide(shape, scale) if zero_point is None else self.tensor(shape, scale, zero_point)
         return self.op("QUANTIZE", (x,), y, "litert_double_rounding")
 
+    def over_float(self, x: int) -> int:
+        """The host's, of bytes: a float32 between two of them."""
+        (scale, zero_point), shape = self.steps(x), self.tensors[x].shape
+        real = self.op("DEQUANTIZE", (x,), self.tensor(shape, None), "float32")
+        self.tensors[real] = replace(self.tensors[real], dtype="float32")
+        return self.op("QUANTIZE", (real,), self.tensor(shape, scale * 1.5, zero_point),
+                       "litert_quantize")
+
     def function(self, kind: str, x: int, scale: float) -> int:
         """A function of int16."""
         return self.op(kind, (x,), self.wide(self.tensors[x].shape, scale),

@@ -12,7 +12,7 @@ from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.graph import Graph
 from kaniwa.session import Session
 
-__all__ = ["BASE", "CONFIGS", "assert_exact"]
+__all__ = ["BASE", "CONFIGS", "TWO_LANES", "assert_exact"]
 
 BASE = PRESETS["base_vector"]
 TWO_LANES = replace(PRESETS["small"], vector_unit=True, memory_bytes=128 * 1024, name="two_lanes")

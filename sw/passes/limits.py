@@ -308,12 +308,13 @@ def plain_cell(graph: Graph, op: Op) -> str | None:
     return "it has layer normalisation; export it without" if normalized else None
 
 
-def one_sequence(graph: Graph, op: Op) -> str | None:
-    """It runs one sequence at a time, of at least one step."""
+def own_sequences(graph: Graph, op: Op) -> str | None:
+    """Sequences of a batch come one after the other, have a step, and states that only they use."""
     shape = graph.tensors[op.inputs[0]].shape
     batch = shape[1 if op.attributes["time_major"] else 0]
-    if batch != 1:
-        return f"it runs {batch} sequences at once; export it with a batch of 1"
+    if batch > 1:      # ``sequences_apart`` has left it alone
+        return (f"it runs {batch} sequences at once, whose states are used elsewhere; export it "
+                f"with a batch of 1")
     return None if prod(shape) else "its input has no elements; fix the model's shapes"
 
 
@@ -341,7 +342,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
     "MEAN": (int8_activations, some_elements, known_rule, neighboring_axes),
     "BATCH_MATMUL": (int8_activations, some_elements, known_rule, same_batch),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, one_sequence, short_gates),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, own_sequences, short_gates),
     "TRANSPOSE": (integers_moved, some_elements, two_blocks_swapped),
     **dict.fromkeys(JOINS, (integers_moved, some_elements, same_steps)),
     **dict.fromkeys(CUTS, (integers_moved, some_elements)),

@@ -10,6 +10,7 @@ import pytest
 from attention_case import attention_graph
 from graph_builder import GraphBuilder
 from lstm_case import lstm_graph
+from random_mixed import random_mixed
 from random_wide import random_wide
 from streaming_convolution import streaming_convolution
 from unrolled_gru import unrolled_gru
@@ -17,9 +18,11 @@ from wide_builder import WideBuilder, gated
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
+from kaniwa.devices import Device
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.inputs import recorded_inputs
+from kaniwa.program import Program
 from kaniwa.session import Session
 
 # A convolutional network, transformers of int8 and of int16, and a recurrent network.
@@ -33,6 +36,22 @@ def halves_exchanged() -> Graph:
     x = b.tensor((1, 6, 10))
     joined = b.op("CONCATENATION", tuple(b.split(x, 2)[::-1]), b.tensor((1, 6, 10)), axis=2)
     return b.graph((x,), (joined,))
+
+
+def assert_two_inferences_exact(graph: Graph, program: Program, device: Device, tolerance: float,
+                                seed: int = 1) -> None:
+    """One behind the other, with the state that the first one leaves; cycles are those of the
+    model, within a part of ``tolerance``."""
+    session, state, rng = Session(program, device), dict[int, np.ndarray](), np.random.default_rng(
+        seed)
+    for _ in range(2):
+        x = rng.integers(-128, 128, graph.tensors[graph.inputs[0]].shape).astype(np.int8)
+        expected, outputs = golden.run(graph, [x], state=state), session.run([x])
+        for i in graph.outputs:
+            np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i],
+                                          f"seed {seed}")
+        error = abs(session.stats.cycles - program.estimate().cycles)
+        assert error <= tolerance * session.stats.cycles
 
 
 def test_networks_in_turn_on_one_core(models: Path) -> None:
@@ -124,6 +143,14 @@ def test_random_networks_of_int16() -> None:
                 0.01 * session.stats.cycles)
 
 
+def test_random_networks_of_everything() -> None:
+    """In turn on one core, with parts of the host, and states that stay between inferences."""
+    with devices.open("sim", "base_vector") as device:
+        for seed in range(200, 230):
+            graph = random_mixed(seed)
+            assert_two_inferences_exact(graph, compile(graph, "base_vector"), device, 0.01, seed)
+
+
 @pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])
 def test_attention_of_any_length(heads: int, tokens: int, depth: int) -> None:
     """Rows of no whole groups of lanes."""
@@ -140,33 +167,20 @@ def test_attention_of_any_length(heads: int, tokens: int, depth: int) -> None:
 
 
 @pytest.mark.parametrize("form", [
-    {"coupled": True}, {"peepholes": True}, {"projected": 13}, {"projected": 6, "coupled": True,
-                                                                "peepholes": True}])
+    {"coupled": True}, {"peepholes": True}, {"projected": 13}, {"batch": 2},
+    {"projected": 6, "coupled": True, "peepholes": True}])
 def test_cells_of_other_forms(form: dict[str, Any]) -> None:
-    """Three gates, the cell state in the gates, a projection to the hidden state."""
-    rng = np.random.default_rng(3)
-    graph, state = lstm_graph(rng, 4, 10, 20, time_major=False, **form), dict[int, np.ndarray]()
+    """Three gates, the cell state in the gates, a projection to the hidden state, a batch."""
+    graph = lstm_graph(np.random.default_rng(3), 4, 10, 20, time_major=False, **form)
     program = compile(graph, "base_vector", require_accelerator=True)
     with devices.open("sim", "base_vector") as device:
-        session = Session(program, device)
-        for _ in range(2):
-            x = rng.integers(-128, 128, (1, 4, 10)).astype(np.int8)
-            values = golden.run(graph, [x], state=state)
-            np.testing.assert_array_equal(session.run([x])["y"], values[graph.outputs[0]])
-            assert abs(session.stats.cycles - program.estimate().cycles) <= (
-                0.001 * session.stats.cycles)
+        assert_two_inferences_exact(graph, program, device, 0.001)
 
 
 def test_a_cell_that_memory_is_short_for() -> None:
     """The products of its inputs are part of each step."""
-    rng = np.random.default_rng(2)
-    graph, state = lstm_graph(rng, 3, 64, 150, time_major=False), dict[int, np.ndarray]()
+    graph = lstm_graph(np.random.default_rng(2), 3, 64, 150, time_major=False)
     program = compile(graph, "base_vector", require_accelerator=True)
     assert [row["steps"] for row in program.summary()["layers"] if row["macs"]] == [3]
     with devices.open("sim", "base_vector") as device:
-        session = Session(program, device)
-        for _ in range(2):
-            x = rng.integers(-128, 128, (1, 3, 64)).astype(np.int8)
-            values = golden.run(graph, [x], state=state)
-            np.testing.assert_array_equal(session.run([x])["y"], values[graph.outputs[0]])
-            assert session.stats.cycles == program.estimate().cycles
+        assert_two_inferences_exact(graph, program, device, 0.0)

@@ -83,6 +83,43 @@ def test_every_form_of_a_cell_equals_golden(config: AcceleratorConfig, count: in
     assert session.program.macs == 4 * count * (gates * (9 + (outputs or count)) + outputs)
 
 
+@pytest.mark.parametrize("config", [BASE, TWO_LANES])
+@pytest.mark.parametrize("time_major", [False, True])
+@pytest.mark.parametrize("form", [{}, {"coupled": True, "peepholes": True, "projected": 7}])
+def test_sequences_of_a_batch(config: AcceleratorConfig, time_major: bool,
+                              form: dict[str, Any]) -> None:
+    """Each one has states of its own, which go on."""
+    rng = np.random.default_rng(6)
+    graph, one = (lstm_graph(rng, 3, 9, 13, time_major=time_major, batch=batch, **form)
+                  for batch in (3, 1))
+    shape = graph.tensors[0].shape
+    config = replace(config, memory_bytes=1 << 18)
+    session = assert_goes_on_as_golden(graph, config, rng.integers(-128, 128, (3, *shape)))
+    alone = compile(one, config)
+    assert session.program.macs == 3 * alone.macs
+    assert session.program.resident and len(session.program.state) == 6
+    products, of_one = ([row["name"] for row in p.summary()["layers"] if row["macs"]]
+                        for p in (session.program, alone))
+    assert len(products) == 3 * len(of_one)
+    x = np.full(shape, 5, np.int8)
+    session.reset()
+    np.testing.assert_array_equal(session.run({"x": x})["y"],
+                                  golden.run(graph, [x])[graph.outputs[0]])
+
+
+def test_a_state_that_is_an_output_keeps_its_batch() -> None:
+    """Such a cell is the host's."""
+    graph = lstm_graph(np.random.default_rng(1), 3, 6, 6, time_major=False, batch=2)
+    graph = replace(graph, outputs=(*graph.outputs, graph.state[0].following))
+    with pytest.raises(CompileError, match="runs 2 sequences at once, whose states are used else"):
+        compile(graph, BASE, require_accelerator=True)
+    session = Session(compile(graph, BASE), devices.open("emulator", BASE))
+    x = np.full((1, 2, 3, 6), 9, np.int8)[0]
+    values, outputs = golden.run(graph, [x]), session.run({"x": x})
+    for i in graph.outputs:
+        np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_a_cell_step_by_step(form: dict[str, Any]) -> None:
     rng = np.random.default_rng(8)
@@ -179,7 +216,6 @@ def test_every_tensor_of_a_materialized_lstm_is_there() -> None:
 @pytest.mark.parametrize("changes, message", [
     ({"count": 257}, "257 cells are more than the 256 elements of a register"),
     ({"count": 240}, "needs 2[0-9]{2} KiB .* target 'base_vector' has 192 KiB on chip"),
-    ({"batch": 2}, "runs 2 sequences at once; export it with a batch of 1"),
     ({"projected": 257}, "257 elements of the hidden state are more than the 256 elements"),
     ({"normalized": True}, "it has layer normalisation; export it without"),
     ({"weight_scale": 40.0, "depth": 3000}, "a gate's sum may reach [0-9]+ in magnitude, and its "
