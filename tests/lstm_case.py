@@ -23,10 +23,11 @@ def lstm_graph(rng: np.random.Generator, steps: int, depth: int, count: int, *, 
                batch: int = 1, power: int = -11, clip: float = 0.0, zero: int | None = None,
                coupled: bool = False, peepholes: bool = False, projected: int = 0,
                projection_clip: float = 0.0, normalized: bool = False,
-               weight_scale: float = 0.02) -> Graph:
+               weight_scale: float = 0.02, peephole_scale: float = 1e-4) -> Graph:
     """A single LSTM with random weights; ``zero``: the hidden state's zero point, and then half of
     its weights are the largest; ``projected``: to so many outputs, with a bias if they are even;
-    ``weight_scale``: the largest one of the weights of inputs and hidden state."""
+    ``weight_scale`` and ``peephole_scale``: the largest one of the weights of inputs and hidden
+    state, and of those of the cell state."""
     tensors: list[Tensor] = []
 
     def tensor(name: str, shape: tuple[int, ...], dtype: str, scale: float, zero: int = 0,
@@ -61,7 +62,7 @@ def lstm_graph(rng: np.random.Generator, steps: int, depth: int, count: int, *, 
     for name, position in PEEPHOLES.items() if peepholes else ():
         if GATES.index(name) in gates:
             operands[position] = constant(f"p{name}", 32768, (count,), "int16",
-                                          float(rng.uniform(1e-5, 1e-4)))
+                                          float(rng.uniform(peephole_scale / 10, peephole_scale)))
     hidden = (1 / 127, zero)
     if projected:
         hidden = (float(rng.uniform(0.005, 0.01)), int(rng.integers(-128, 128)))

@@ -15,6 +15,7 @@ from kaniwa.compiler import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, Quantization
+from kaniwa.passes.rewriter import Rewriter
 from kaniwa.passes.wide_sums import digit_rescale, parts
 from kaniwa.rescale import affine
 from kaniwa.session import Session
@@ -172,6 +173,18 @@ def test_other_names_of_a_tensor_are_taken_apart_once() -> None:
     assert kinds.count("BYTES") == 2      # of x, and of the sum
     for config in CONFIGS:
         assert_exact(graph, config)
+
+
+def test_a_name_of_another_type_is_taken_apart_by_itself() -> None:
+    """Pairs of bytes that are int16 by another name."""
+    b = WideBuilder()
+    x, y = b.tensor((1, 2, 3, 16)), b.wide((1, 2, 3, 8), 0.001)
+    graph = b.graph((x, y), (b.wide_dense(y, 4),))
+    rewriter = Rewriter(graph, BASE)
+    pairs = rewriter.named(graph.ops[0], x, (1, 2, 3, 8), graph.tensors[y])
+    parts_of_it = rewriter.bytes_of(graph.ops[0], pairs)
+    assert [rewriter.tensors[i].shape for i in parts_of_it] == [(1, 2, 3, 8)] * 2
+    assert rewriter.ops[-1].inputs == (pairs,)
 
 
 def test_dead_channels_of_int16() -> None:
