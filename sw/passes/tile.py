@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -46,9 +47,18 @@ def tile(plan: Plan) -> Plan:
     if reasons:
         raise Refused(reasons)
     if len(tiles) > FIELDS["ifm_wait"].high:
-        raise CompileError(f"{plan.model.name}: {len(tiles)} instructions, at most "
-                           f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers")
+        raise _too_many(plan, tiles)
     return replace(plan, tiles=tuple(tiles))
+
+
+def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
+    """What is wrong with the layer of the most instructions."""
+    number, count = Counter(part.layer for part in tiles).most_common(1)[0]
+    layer = plan.layers[number]
+    where = describe(plan.model, plan.model.ops[layer.positions[0]])
+    return Refused(dict.fromkeys(layer.positions, (
+        f"{where}: it takes {count} of {len(tiles)} instructions, at most "
+        f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers, or fewer steps")))
 
 
 def _tiles(number: int, layer: Layer | VectorLayer, config: AcceleratorConfig,

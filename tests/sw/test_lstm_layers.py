@@ -21,7 +21,7 @@ from kaniwa.graph import Graph, Op, check
 from kaniwa.importers import load_model
 from kaniwa.importers.tflite import import_tflite
 from kaniwa.inputs import load_inputs, recorded_inputs
-from kaniwa.isa import Opcode
+from kaniwa.isa import FIELDS, Opcode
 from kaniwa.session import Session
 
 BASE = PRESETS["base_vector"]
@@ -231,6 +231,15 @@ def test_what_the_unit_cannot_do_is_the_hosts(changes: dict[str, Any], message: 
     assert [op.kind for op in program.host_ops] == ["UNIDIRECTIONAL_SEQUENCE_LSTM"]
     with pytest.raises(CompileError, match=message):
         compile(graph, BASE, require_accelerator=True)
+
+
+def test_more_steps_than_instructions_fit_are_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIELDS, "ifm_wait", replace(FIELDS["ifm_wait"], high=50))
+    graph = lstm_graph(np.random.default_rng(1), 12, 6, 6, time_major=False)
+    message = "it takes 49 of 51 instructions, at most 50 fit; use a target with larger buffers, or"
+    with pytest.raises(CompileError, match=message):
+        compile(graph, BASE, require_accelerator=True)
+    assert len(compile(graph, BASE).host_ops) == 1
 
 
 def test_random_cells_equal_litert() -> None:
