@@ -29,8 +29,8 @@ from kaniwa.staged import RecurrentLayer, StagedLayer
 __all__ = ["allocate", "Buffer", "pack"]
 
 KIB = 1024
-# Kinds without multiplications by weights, and cells.
-DISPENSABLE = (BROADCAST, "MEAN", *MOVERS, *VECTOR_KINDS, "UNIDIRECTIONAL_SEQUENCE_LSTM")
+# Kinds without multiplications by weights.
+DISPENSABLE = (BROADCAST, "MEAN", *MOVERS, *VECTOR_KINDS)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _leave_out(plan: Plan, need: int) -> None:
     """
     if plan.options.require_accelerator:
         return
-    layers: list[Layer | VectorLayer] = _largest_sums(plan) or [
+    layers: list[Layer | VectorLayer] = _largest(plan) or [
         layer for layer in plan.layers if layer.op.split("+")[0] in DISPENSABLE]
     reason = (f"with it the model needs {_kib(need)} KiB, target '{plan.config.name}' has "
               f"{_kib(plan.config.memory_bytes)} KiB on chip")
@@ -99,13 +99,19 @@ def _leave_out(plan: Plan, need: int) -> None:
         raise Refused({position: reason for layer in layers for position in layer.positions})
 
 
-def _largest_sums(plan: Plan) -> list[Layer | VectorLayer]:
-    """The one that ends sums of int16 with the most digits, if there is one: by itself, as others
-    may fit without it."""
-    sums = [layer for layer in plan.layers if isinstance(layer, VectorLayer)
-            and not isinstance(layer, StagedLayer) and layer.op in SUMMED]
-    return [*sorted(sums, key=lambda layer: sum(stored_bytes(plan.graph.tensors[i])
-                                                for i in layer.reads))[-1:]]
+def _largest(plan: Plan) -> list[Layer | VectorLayer]:
+    """Of recurrent cells, and of what ends sums of int16, the one that takes the most memory, if
+    there is one: by itself, as others may fit without it."""
+    layers = [layer for layer in plan.layers if isinstance(layer, RecurrentLayer) or (
+        isinstance(layer, VectorLayer) and not isinstance(layer, StagedLayer)
+        and layer.op in SUMMED)]
+
+    def memory(layer: VectorLayer) -> int:
+        tensors = sum(stored_bytes(plan.graph.tensors[i]) for i in (*layer.reads, *layer.makes))
+        stages = layer.total if isinstance(layer, RecurrentLayer) else 1
+        return tensors + stages * INSTRUCTION_BYTES
+
+    return [*sorted(layers, key=memory)[-1:]]
 
 
 def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:

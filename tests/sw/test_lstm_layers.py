@@ -109,6 +109,17 @@ def test_sequences_of_a_batch(config: AcceleratorConfig, time_major: bool,
                                   golden.run(graph, [x])[graph.outputs[0]])
 
 
+def test_as_many_cells_stay_as_memory_holds() -> None:
+    """The host has them one by one, until the rest fits."""
+    graph = lstm_graph(np.random.default_rng(1), 28, 28, 20, time_major=False, batch=8)
+    session = Session(compile(graph, BASE), devices.open("emulator", BASE))
+    kinds = [op.kind for op in session.program.host_ops]
+    assert kinds.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 2
+    x = np.random.default_rng(2).integers(-128, 128, (8, 28, 28)).astype(np.int8)
+    np.testing.assert_array_equal(session.run({"x": x})["y"],
+                                  golden.run(graph, [x])[graph.outputs[0]])
+
+
 def test_a_state_that_is_an_output_keeps_its_batch() -> None:
     """Such a cell is the host's."""
     graph = lstm_graph(np.random.default_rng(1), 3, 6, 6, time_major=False, batch=2)
