@@ -120,6 +120,8 @@ def build_verilog(label: str, text: str) -> tuple[Path, str]:
     with _locked(folder / "lock"):
         if not (folder / "built").exists():
             _build(folder, text)
+            for header in folder.glob("*.gch"):     # precompiled: most of a build's size
+                header.unlink()
             (folder / "built").touch()
     return folder, inputs
 

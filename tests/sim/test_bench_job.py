@@ -15,3 +15,15 @@ def test_a_build_is_of_one_environment(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.prefix", "/another")
     second, _ = bench_job.build_verilog("bench", SOURCE)
     assert built == [first, second] and first != second
+
+
+def test_precompiled_headers_are_not_kept(tmp_path, monkeypatch):
+    """They are only for the compiler, and a hundred times as large as what runs."""
+    def build(folder, text):
+        (folder / "dut").touch()
+        (folder / "Vtop__pch.h.fast.gch").touch()
+
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path))
+    monkeypatch.setattr(bench_job, "_build", build)
+    folder, _ = bench_job.build_verilog("bench", SOURCE)
+    assert sorted(file.name for file in folder.iterdir()) == ["built", "dut", "lock"]
