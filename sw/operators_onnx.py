@@ -17,6 +17,8 @@ LIMITS = {
     "ADD": "a broadcast operand must be a constant on the accelerator",
     "SUB": "a broadcast operand must be a constant on the accelerator",
     "MUL": "a broadcast operand must be a constant on the accelerator",
+    "SOFTMAX": "on the accelerator, with a vector unit, along the last axis, rows of at most 480",
+    "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 256",
 }
 
 
@@ -34,5 +36,7 @@ def _where(op: OnnxOperator) -> str:
     """Where the accelerator has it, else the host; "none" for what moves nothing."""
     if not op.becomes or op.becomes == ("RESHAPE",):
         return "none"
+    if all(k in ("SOFTMAX", "LAYER_NORM") for k in op.becomes):
+        return "vector"
     return "array" if op.rule != "onnx" and any(
-        k in OF_KINDS and RULES.get(k, op.rule) == op.rule for k in op.becomes) else "host"
+        k in OF_KINDS and op.rule in RULES.get(k, (op.rule,)) for k in op.becomes) else "host"

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from lstm_case import lstm_graph
 from wide_builder import WideBuilder, gated
 
+from kaniwa.golden.onnx_softmax import RULE as FIXED_POINT
 from kaniwa.graph import Graph, State, check
 
 __all__ = ["random_mixed"]
@@ -46,13 +48,13 @@ class _Builder(WideBuilder):
         """Of an activation."""
         return float(self.rng.uniform(0.02, 0.2)), int(self.rng.integers(-128, 128))
 
-    def lstm(self, x: int, count: int, **form: object) -> int:
+    def lstm(self, x: int, count: int, **form: Any) -> int:
         """A cell that reads [1, steps, depth], and its variables."""
-        (_, steps, depth), q = self.tensors[x].shape, self.tensors[x].quantization
-        cell = lstm_graph(self.rng, steps, depth, count, time_major=False, **form)  # type: ignore[arg-type]
+        _, steps, depth = self.tensors[x].shape
+        cell = lstm_graph(self.rng, steps, depth, count, time_major=False, **form)
         base = len(self.tensors) - 1
         names = {cell.inputs[0]: x} | {t.id: t.id + base for t in cell.tensors[1:]}
-        assert cell.inputs == (0,) and q is not None
+        assert cell.inputs == (0,)
         self.tensors += [replace(t, id=names[t.id], name=f"{t.name}{len(self.ops)}",
                                  source_index=None) for t in cell.tensors[1:]]
         op = cell.ops[0]
@@ -133,7 +135,22 @@ def _moved(b: _Builder, a: int, _: list[int]) -> int:
 
 
 def _softmax(b: _Builder, a: int, _: list[int]) -> int:
-    return b.softmax(a)
+    """LiteRT's, or that of a quantised ONNX model."""
+    if b.rng.random() < 0.5:
+        return b.softmax(a)
+    shape = b.tensors[a].shape
+    return b.op("SOFTMAX", (a,), b.tensor(shape, float(b.rng.choice([1 / 255, 1 / 100])), -128),
+                FIXED_POINT, axis=len(shape) - 1, bounds=(-128, 127))
+
+
+def _layer_norm(b: _Builder, a: int, _: list[int]) -> int:
+    """With or without a bias, and sometimes clamped."""
+    shape, draw = b.tensors[a].shape, b.rng.normal
+    constants = [b.tensor(shape[-1:], None, data=draw(mean, 0.3, shape[-1:]).astype(np.float32))
+                 for mean in (1, 0)[:int(b.rng.integers(1, 3))]]
+    return b.op("LAYER_NORM", (a, *constants), b.tensor(shape, 0.03, int(b.rng.integers(-9, 9))),
+                FIXED_POINT, epsilon=float(b.rng.choice([1e-5, 1e-2])),
+                bounds=(-128, int(b.rng.choice([127, 60]))))
 
 
 def _attention(b: _Builder, a: int, made: list[int]) -> int:
@@ -198,4 +215,4 @@ def _root(b: _Builder, a: int, _: list[int]) -> int:
 
 _STEPS: tuple[Callable[[_Builder, int, list[int]], int], ...] = (
     _conv, _conv, _dense, _pool, _mean, _arithmetic, _arithmetic, _moved, _moved, _softmax,
-    _attention, _attention, _cell, _cell, _frames, _function, _wide, _wide, _root)
+    _layer_norm, _attention, _attention, _cell, _cell, _frames, _function, _wide, _wide, _root)

@@ -21,7 +21,8 @@ from kaniwa.errors import UnsupportedError
 from kaniwa.golden.registry import Call, kernel, quantization
 from kaniwa.graph import Graph, Op
 
-__all__ = ["RULE", "real_operand", "real_values", "output_step", "finish", "register_real"]
+__all__ = ["RULE", "real_operand", "real_values", "output_step", "finish", "finish_integers",
+           "register_real"]
 
 RULE = "qdq"
 Real = Callable[[Call], np.ndarray]
@@ -38,9 +39,13 @@ def real_values(graph: Graph, op: Op, operands: list[np.ndarray | None]) -> np.n
 
 def finish(call: Call, real: np.ndarray) -> np.ndarray:
     """Round half to even, add the zero point, clamp; of the output's dtype."""
-    low, high = call.attribute("bounds")
     # Far beyond any dtype here, and exact as an integer of 64 bits.
-    rounded = np.rint(np.clip(real, -(2.0**40), 2.0**40)).astype(np.int64)
+    return finish_integers(call, np.rint(np.clip(real, -(2.0**40), 2.0**40)).astype(np.int64))
+
+
+def finish_integers(call: Call, rounded: np.ndarray) -> np.ndarray:
+    """``finish`` of what is rounded, int64."""
+    low, high = call.attribute("bounds")
     zero_point = quantization(call.output).zero_point
     return np.clip(rounded + zero_point, low, high).astype(call.output.dtype)
 

@@ -78,7 +78,7 @@ class _Rewriter(Rewriter):
             "RELU6": self._relu, "MEAN": self._mean, "TRANSPOSE": self._transpose,
             **dict.fromkeys(VIEWS, self._reshape), **dict.fromkeys((*CUTS, *JOINS), self._copies),
             **dict.fromkeys(TABLES, self._function),
-            "SOFTMAX": self._softmax, "BATCH_MATMUL": self._matmul,
+            "SOFTMAX": self._rows, "LAYER_NORM": self._rows, "BATCH_MATMUL": self._matmul,
             "UNIDIRECTIONAL_SEQUENCE_LSTM": self._lstm,
         }
         where = describe(self.graph, op)
@@ -230,7 +230,7 @@ class _Rewriter(Rewriter):
             inputs = self.elements(op, pair(op, "filter"))
         self.emit(op, WIDE, tuple(inputs), {**op.attributes, "taps": 0})
 
-    def _softmax(self, op: Op) -> None:
+    def _rows(self, op: Op) -> None:
         self.emit(op, op.kind, op.inputs, {**op.attributes, "taps": 0})
 
     def _matmul(self, op: Op) -> None:

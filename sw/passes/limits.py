@@ -26,6 +26,7 @@ from kaniwa.golden.lstm import (
 )
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
+from kaniwa.passes.layer_norm import layer_norm_of
 from kaniwa.passes.moves import CUTS, JOINS, REVERSED, VIEWS, moves
 from kaniwa.passes.vector import VECTOR_KINDS, WIDE, WIDE_BYTES, WIDE_SUMS
 
@@ -36,7 +37,7 @@ __all__ = ["LIMITS", "RULES", "Limit", "activations", "another_bias", "another_r
 
 Limit = Callable[[Graph, Op], str | None]
 # Kinds that are exact by some rules only, LiteRT's of int8 first.
-RULES = {"SOFTMAX": ("litert_softmax",), "MEAN": ("litert_mean", "qdq"),
+RULES = {"SOFTMAX": ("litert_softmax", "qdq_fixed_point"), "MEAN": ("litert_mean", "qdq"),
          "BATCH_MATMUL": ("litert_double_rounding", "qdq")}
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
@@ -232,11 +233,6 @@ def function_of_one(graph: Graph, op: Op) -> str | None:
     return why_no_table(graph, op)
 
 
-def litert_rule(graph: Graph, op: Op) -> str | None:
-    """It is LiteRT's of 8 bits; ONNX has a float in between."""
-    return known_rule(graph, op)
-
-
 def known_rule(graph: Graph, op: Op) -> str | None:
     """It is LiteRT's of 8 bits, or of a quantised ONNX model."""
     return another_rule(RULES[op.kind], op)
@@ -251,6 +247,21 @@ def another_rule(rules: tuple[str, ...], op: Op) -> str | None:
 def short_rows(graph: Graph, op: Op) -> str | None:
     """With a vector unit of R lanes: rows of at most 511 values, and a single one of 32 R."""
     return None      # what R is, ``lower`` knows
+
+
+def last_axis(graph: Graph, op: Op) -> str | None:
+    """It is along the last axis."""
+    x = graph.tensors[op.inputs[0]]
+    axis = op.attributes.get("axis", len(x.shape) - 1)
+    return None if axis == len(x.shape) - 1 else (
+        f"it is along axis {axis} of {list(x.shape)}, as it lies in memory; transpose '{x.name}'")
+
+
+def normal_rows(graph: Graph, op: Op) -> str | None:
+    """Rows have at most 256 values, epsilon is above 0, Scale below 2^12 steps of the output."""
+    return None if layer_norm_of(graph, op) is not None else (
+        "rows of more than 256 values, an epsilon of 0, or one or a Scale far too large for the "
+        "quantization; change these")
 
 
 def same_batch(graph: Graph, op: Op) -> str | None:
@@ -339,7 +350,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "RELU": _ANY,
     "RELU6": _ANY,
     **dict.fromkeys(TABLES, (int8_activations, some_elements, function_of_one)),
-    "SOFTMAX": (int8_activations, some_elements, litert_rule, short_rows),
+    "SOFTMAX": (int8_activations, some_elements, known_rule, last_axis, short_rows),
+    "LAYER_NORM": (int8_activations, some_elements, normal_rows),
     "MEAN": (int8_activations, some_elements, known_rule, neighboring_axes),
     "BATCH_MATMUL": (int8_activations, some_elements, known_rule, same_batch),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, own_sequences, short_gates),

@@ -28,6 +28,7 @@ from kaniwa.passes.bounds import INT8, activation_bounds
 from kaniwa.passes.copies import copy_layer, transpose_layer
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
+from kaniwa.passes.layer_norm import layer_norm_layer
 from kaniwa.passes.legalize import as_map
 from kaniwa.passes.products import product_layer
 from kaniwa.passes.recurrent import lstm_layer, sums_layer
@@ -98,6 +99,8 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
         make: Callable[..., tuple[VectorLayer, list[Tensor]]]
         if op.kind == "SOFTMAX":
             make = wide_softmax_layer if wide else softmax_layer
+        elif op.kind == "LAYER_NORM":
+            make = layer_norm_layer
         else:
             make = wide_product_layer if "operands" in op.attributes else product_layer
         return make(plan.graph, op, stored, plan.config, where, first_id)

@@ -9,7 +9,7 @@ from kaniwa.vector.builder import Builder
 
 __all__ = ["VECTOR_KINDS", "WIDE", "WIDE_BYTES", "WIDE_SUMS", "vector_code"]
 
-VECTOR_KINDS = ("SOFTMAX", "BATCH_MATMUL")
+VECTOR_KINDS = ("SOFTMAX", "LAYER_NORM", "BATCH_MATMUL")
 WIDE = "WIDE"      # what ``legalize`` makes of an operator of int16, element by element
 WIDE_SUMS = "WIDE_SUMS"      # and what ends one that sums
 WIDE_BYTES = "WIDE_BYTES"      # what begins it

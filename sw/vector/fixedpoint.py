@@ -12,9 +12,9 @@ from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Operand, Register
 from kaniwa.vector.isa import Factor, Function, Shift
 
-__all__ = ["rescale", "reciprocal", "RECIPROCAL_INTERCEPT", "inverse_square_root",
-           "constants_16", "logistic_16", "tanh_16", "sigmoid_16", "LOGISTIC_16", "TANH_16",
-           "Constants16", "Spare"]
+__all__ = ["rescale", "reciprocal", "mantissa_reciprocal", "RECIPROCAL_INTERCEPT",
+           "inverse_square_root", "constants_16", "logistic_16", "tanh_16", "sigmoid_16",
+           "LOGISTIC_16", "TANH_16", "Constants16", "Spare"]
 
 RECIPROCAL_INTERCEPT = 1515870810   # 48/17 in Q2.29
 SQRT_HALF = 1518500250   # in Q0.31
@@ -57,7 +57,13 @@ def reciprocal(k: Builder, mantissa: Register, places: Register, x: Register,
     ``x`` is overwritten; ``intercept`` holds RECIPROCAL_INTERCEPT.
     """
     k.compute(Function.LEADING_ZEROS, places, x, factor=2)
-    k.shift_left(x, x, places)   # (1 + a) / 2 in Q0.31
+    k.shift_left(x, x, places)
+    mantissa_reciprocal(k, mantissa, x, spare, intercept)
+
+
+def mantissa_reciprocal(k: Builder, mantissa: Register, x: Register, spare: Register,
+                        intercept: Register) -> None:
+    """1 / (1 + a) in Q0.31 of ``x``, (1 + a) / 2 in Q0.31; else as ``reciprocal``."""
     k.multiply(mantissa, x, -1010580540, Shift.UP_31, plus=intercept)   # less 32/17 of it
     for _ in range(3):
         k.compute(Function.ADD, spare, x, factor=mantissa, shift=Shift.UP_31, addend=1 << 29,

@@ -31,6 +31,7 @@ from kaniwa.vector.kernels_recurrent import (
     lstm_program,
     lstm_table,
 )
+from kaniwa.vector.softmax_forms import LitertForm
 
 TARGETS = ["base", "small"]   # eight lanes and two
 WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
@@ -189,7 +190,7 @@ def test_softmax(target: str, columns: int, dtype: str) -> None:
         for row in range(rows):
             program = kernels_softmax.softmax(
                 machine.config, columns, Place(INPUT + row * pitch, Width.INT8),
-                Place(OUTPUT, WIDTHS[dtype]), TABLE)
+                Place(OUTPUT, WIDTHS[dtype]), TABLE, LitertForm(8 << WIDTHS[dtype]))
             np.testing.assert_array_equal(machine.run(program, columns, dtype), wanted[row])
             machine.memory[OUTPUT:OUTPUT + 1024] = 0xA5
 
@@ -244,7 +245,7 @@ def test_softmax_of_rows_in_lanes(target: str, groups: int, columns: int) -> Non
         table = exponential_table(beta=beta, scale=scale)
         machine.put(TABLE, kernels.table_words(np.roll(table, 1)))
         program = kernels_softmax.softmax_rows(machine.config, groups, columns, INPUT, OUTPUT,
-                                               TABLE)
+                                               TABLE, LitertForm())
         got = machine.run(program, x.size, "int8").reshape(groups, columns, lanes)
         np.testing.assert_array_equal(got.transpose(0, 2, 1).reshape(x.shape), golden_softmax(
             x, beta=beta, scale=scale, dtype="int8"))
@@ -252,9 +253,10 @@ def test_softmax_of_rows_in_lanes(target: str, groups: int, columns: int) -> Non
 
 def test_a_row_too_long_is_refused() -> None:
     with pytest.raises(ProgramError, match="a row of 65 is longer than a register, 64"):
-        kernels_softmax.softmax(PRESETS["small"], 65, Place(0, Width.INT8), Place(0, Width.INT8), 0)
+        kernels_softmax.softmax(PRESETS["small"], 65, Place(0, Width.INT8), Place(0, Width.INT8), 0,
+                                LitertForm())
     with pytest.raises(ProgramError, match="a row of 513 is longer than 16 registers of 32"):
-        kernels_softmax.softmax_rows(PRESETS["small"], 1, 513, 0, 0, 0)
+        kernels_softmax.softmax_rows(PRESETS["small"], 1, 513, 0, 0, 0, LitertForm())
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from math import prod
 
 from kaniwa.errors import ModelError
+from kaniwa.golden.onnx_softmax import RULE as FIXED_POINT
+from kaniwa.golden.onnx_softmax import SMALLEST_STEP
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.elementwise import lower_pool
 from kaniwa.importers.onnx.file import Node
@@ -97,13 +99,16 @@ def _attributes(pending: Pending, form: Permutation) -> dict[str, object]:
 
 
 def lower_function(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
-    """To an operator of rule ``qdq``."""
+    """To an operator of rule ``qdq``, a softmax of bytes to one of ``qdq_fixed_point``."""
     x = operand(builder, pending.operands[0], "its input")
     form = x.stored.first if x.stored.forms else tuple(range(len(pending.shape)))
     source = builder.form(x.stored, form)
     index, result = builder.made(name, pending.shape, form, steps)
+    fixed = (pending.node.kind == "Softmax" and isinstance(x, Dequantized)
+             and steps.scales[0] >= SMALLEST_STEP)
     builder.emit(FUNCTIONS[pending.node.kind][0], (source,), index, {
-        **_attributes(pending, form), "bounds": clamp_bounds(pending.clamps, steps)}, "qdq")
+        **_attributes(pending, form), "bounds": clamp_bounds(pending.clamps, steps)},
+        FIXED_POINT if fixed else steps.rule)
     return result
 
 

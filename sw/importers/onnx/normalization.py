@@ -1,10 +1,12 @@
-"""LayerNormalization of quantised ONNX models: for the host."""
+"""LayerNormalization of quantised ONNX models."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from kaniwa.errors import ModelError
+from kaniwa.golden.onnx_layer_norm import RULE as FIXED_POINT
+from kaniwa.golden.onnx_layer_norm import layer_norm_numbers
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
 from kaniwa.importers.onnx.quantization import clamp_bounds, operand, real_constant
@@ -36,7 +38,7 @@ def layer_normalization(builder: Builder, node: Node) -> Value:
 
 def lower_layer_normalization(builder: Builder, pending: Pending, steps: Steps,
                               name: str) -> Integers:
-    """To LAYER_NORM."""
+    """To LAYER_NORM, of rule ``qdq_fixed_point`` where that has numbers for its constants."""
     x, *constants = pending.operands
     assert isinstance(x, (Dequantized, Floats))
     form = tuple(range(len(pending.shape)))
@@ -45,6 +47,14 @@ def lower_layer_normalization(builder: Builder, pending: Pending, steps: Steps,
         assert constant is None or isinstance(constant, Floats)
         inputs.append(-1 if constant is None else constant.stored.forms[constant.stored.first])
     index, result = builder.made(name, pending.shape, form, steps)
+    epsilon = pending.node.attributes["epsilon"]
+    assert isinstance(epsilon, float)
+    rule = steps.rule
+    if isinstance(x, Dequantized) and rule == "qdq":
+        gain, bias = (None if i == -1 else builder.tensors[i].data for i in (*inputs[1:], -1)[:2])
+        assert gain is not None
+        if layer_norm_numbers(gain, bias, epsilon, x.steps.scales[0], steps.scales[0]):
+            rule = FIXED_POINT
     builder.emit("LAYER_NORM", tuple(inputs), index, {
-        **pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
+        "epsilon": epsilon, "bounds": clamp_bounds(pending.clamps, steps)}, rule)
     return result

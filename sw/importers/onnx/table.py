@@ -35,7 +35,8 @@ def _functions() -> tuple[OnnxOperator, ...]:
     limits = {"PRelu": ("the slope is one constant",),
               "Log": ("every value of its input has a logarithm, else the result is an error",),
               "Softmax": ("along one axis",)}
-    return tuple(OnnxOperator(name, (kind,), "qdq", name, limits.get(name, ()))
+    return tuple(OnnxOperator(name, (kind,), "qdq_fixed_point" if name == "Softmax" else "qdq",
+                              name, limits.get(name, ()))
                  for name, (kind, _) in FUNCTIONS.items())
 
 
@@ -58,7 +59,7 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("GlobalAveragePool", ("AVERAGE_POOL_2D",), "qdq", "GlobalAveragePool", _WINDOW),
     OnnxOperator("ReduceMean", ("AVERAGE_POOL_2D", "MEAN"), "qdq", "ReduceMean", (
         "its axes are constants",)),
-    OnnxOperator("LayerNormalization", ("LAYER_NORM",), "qdq", "LayerNormalization", (
+    OnnxOperator("LayerNormalization", ("LAYER_NORM",), "qdq_fixed_point", "LayerNormalization", (
         "along the last axis", "Scale and B are constants", "without Mean and InvStdDev")),
     *(OnnxOperator(kind, (kind,), "qdq", kind, (
         "W, R, B and the initial states are constants",
