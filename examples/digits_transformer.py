@@ -18,27 +18,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
-from scipy.ndimage import affine_transform
-from sklearn.datasets import load_digits
+from digits import TRAINING, digits, varied_digits
+from litert_file import save_answers, save_quantized
 from torch import nn
-from transformer import Block, Transformer, accuracy, save_answers, save_quantized, train
-
-TRAINING = 1437     # the digits before are to learn from
-
-
-def varied(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each image float32 [n, 8, 8, 1] turned, sheared, scaled and moved, with a little noise."""
-    made = np.empty_like(x)
-    for image, result in zip(x[..., 0], made[..., 0], strict=True):
-        turn, shear, scale = rng.normal(0, 0.12), rng.normal(0, 0.12), rng.normal(1, 0.08, 2)
-        matrix = np.array([[np.cos(turn), shear - np.sin(turn)],
-                           [np.sin(turn), np.cos(turn)]]) / scale
-        offset = 3.5 - matrix @ (3.5, 3.5) + rng.normal(0, 0.4, 2)
-        affine_transform(image, matrix, offset, output=result, order=1)
-    made *= rng.uniform(0.85, 1.15, (len(x), 1, 1, 1))
-    return np.clip(made + rng.normal(0, 0.03, x.shape), 0, 1).astype(np.float32)
+from transformer import Block, Transformer, accuracy, train
 
 
 def main() -> None:
@@ -49,14 +33,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)      # the same file every time
     torch.manual_seed(0)
-    images, labels = load_digits(return_X_y=True)
-    x = (images.reshape(-1, 8, 8, 1) / 16).astype(np.float32)
-    rng = np.random.default_rng(0)
-    learned = np.concatenate([x[:TRAINING], *(varied(x[:TRAINING], rng) for _ in range(9))])
-    targets = np.eye(10, dtype=np.float32)[np.tile(labels[:TRAINING], 10)]
+    x, labels = digits()
     network = Transformer(16, 32, 10, (2, 2), (2, 2), [
         Block(32, 2, 64, first=True, activation=nn.ReLU()) for _ in range(2)])
-    train(network, learned, targets, options.epochs)
+    train(network, *varied_digits(x, labels), options.epochs)
     save_quantized(network, x[:256], options.output, options.activations)
     correct = save_answers(options.output, x[TRAINING:], labels[TRAINING:])
     in_float = accuracy(network, x[TRAINING:], labels[TRAINING:])

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
+from litert_file import save_answers, save_quantized
 from torch import nn
-from transformer import Block, Transformer, accuracy, save_answers, save_quantized, train
+from transformer import Block, Transformer, accuracy, train
 
 MODELS = Path(__file__).parent.parent / "models"
 TRAINING = 800      # the clips before are to learn from

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from attention_case import attention_graph
+from fixed_point_case import random_case, values
 from graph_builder import GraphBuilder
 from lstm_case import lstm_graph
 from random_mixed import random_mixed
@@ -25,9 +26,11 @@ from kaniwa.inputs import recorded_inputs
 from kaniwa.program import Program
 from kaniwa.session import Session
 
-# A convolutional network, transformers of int8 and of int16, and a recurrent network.
-MODELS = ("tflm_micro_speech", "digits_transformer", "tflm_mnist_lstm", "keyword_transformer",
-          "digits_transformer_int16")
+# A convolutional network, transformers of int8 and of int16, and a recurrent network; ONNX's has
+# float32 at its edges.
+MODELS = ("tflm_micro_speech.tflite", "digits_transformer.tflite", "tflm_mnist_lstm.tflite",
+          "keyword_transformer.tflite", "digits_transformer_int16.tflite",
+          "digits_transformer_qdq.onnx")
 
 
 def halves_exchanged() -> Graph:
@@ -57,8 +60,9 @@ def assert_two_inferences_exact(graph: Graph, program: Program, device: Device, 
 def test_networks_in_turn_on_one_core(models: Path) -> None:
     """No registers, tables or stored programs of one run reach the next, and the cell's state comes
     back behind the others."""
-    paths = [models / f"{name}.tflite" for name in MODELS]
-    programs = [compile(path, "base_vector", require_accelerator=True) for path in paths]
+    paths = [models / name for name in MODELS]
+    programs = [compile(path, "base_vector", require_accelerator=path.suffix == ".tflite")
+                for path in paths]
     graphs = [load_model(path) for path in paths]
     states: list[dict[int, np.ndarray]] = [{} for _ in paths]
     with devices.open("sim", "base_vector") as device:
@@ -149,6 +153,23 @@ def test_random_networks_of_everything() -> None:
         for seed in range(200, 230):
             graph = random_mixed(seed)
             assert_two_inferences_exact(graph, compile(graph, "base_vector"), device, 0.01, seed)
+
+
+@pytest.mark.parametrize("kind", ["SOFTMAX", "LAYER_NORM"])
+def test_operators_of_onnx_in_fixed_point(kind: str) -> None:
+    """Rows of one register and of several, some groups at once or one by one, a single row."""
+    rng = np.random.default_rng(1)
+    with devices.open("sim", "base_vector") as device:
+        for shape in ((4, 24, 24), (1, 40), (300, 8), (9, 100), (3, 255)):
+            graph = random_case(kind, shape, rng)
+            program = compile(graph, "base_vector", require_accelerator=True)
+            session, constants = Session(program, device), graph.ops[0].inputs[1:]
+            for x in values(shape, rng):
+                (expected,) = golden.run_op(graph, graph.ops[0],
+                                            [x, *(graph.tensors[i].data for i in constants)])
+                np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+            error = abs(session.stats.cycles - program.estimate().cycles)
+            assert error <= 0.002 * session.stats.cycles
 
 
 @pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])
