@@ -17,6 +17,7 @@ LIMITS = {
     "ADD": "a broadcast operand must be a constant on the accelerator",
     "SUB": "a broadcast operand must be a constant on the accelerator",
     "MUL": "a broadcast operand must be a constant on the accelerator",
+    "DIV": "on the accelerator a divisor is one constant number",
     "SOFTMAX": "on the accelerator, with a vector unit, along the last axis, rows of at most 480",
     "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 256",
 }

@@ -82,11 +82,55 @@ def binary(kind: str) -> Callable[[OnnxBuilder], str]:
             other = tuple(1 if b.rng.random() < 0.3 else n for n in shape)[int(b.rng.integers(3)):]
         first = b.activation(shape)
         second = b.weights(other) if b.rng.random() < 0.4 else b.activation(other)
+        if b.rng.random() < 0.2:
+            second = number(b)
         operands = [first, second] if b.rng.random() < 0.7 else [second, first]
         y = b.node(kind, operands)
         return b.node("Clip", [y, "", b.constant(np.float32(6))]) if b.rng.random() < 0.3 else y
 
     return draw
+
+
+def number(b: OnnxBuilder) -> str:
+    """One that is not quantised, not 0."""
+    return b.constant(np.float32(b.rng.choice([-1, 1]) * b.rng.uniform(0.3, 3)))
+
+
+def quotient(b: OnnxBuilder) -> str:
+    """By a number, or by what is never 0."""
+    x = b.activation((2, 3, 5))
+    if b.rng.random() < 0.5:
+        return b.node("Div", [x, number(b)])
+    return b.node("Div", [x, at_least(b, b.activation((3, 1)), 0.3)])
+
+
+def at_least(b: OnnxBuilder, x: str, low: float) -> str:
+    """``x``, no less than ``low``, of integers whose smallest one is 0."""
+    parameters = [b.constant(np.float32(b.scale())),
+                  b.constant(np.array(np.iinfo(b.dtype).min, b.dtype))]
+    return b.node("DequantizeLinear", [b.node("QuantizeLinear", [
+        b.node("Clip", [x, b.constant(np.float32(low))]), *parameters]), *parameters])
+
+
+def power(b: OnnxBuilder) -> str:
+    """Whole powers of all numbers, others of what is not below 0."""
+    x, exponent = b.activation((2, 3, 40)), float(b.rng.choice([2, 3, 1, 0.5, -0.5, -1]))
+    x = x if exponent >= 1 else at_least(b, x, 0.1)
+    return b.node("Pow", [x, b.constant(np.float32(exponent))])
+
+
+def root(b: OnnxBuilder) -> str:
+    """1 over a root that is not quantised."""
+    return b.node("Reciprocal", [b.node("Sqrt", [at_least(b, b.activation((2, 3, 40)), 0.1)])])
+
+
+def scaled(b: OnnxBuilder) -> str:
+    """A function of what a number divides or multiplies, which is not quantised."""
+    kind = str(b.rng.choice(["Div", "Mul"]))
+    operands = [b.activation((2, 3, 4, 10)), b.constant(np.float32(b.rng.uniform(0.3, 3)))]
+    if kind == "Mul" and b.rng.random() < 0.5:
+        operands = operands[::-1]
+    return b.node(str(b.rng.choice(["Erf", "Sigmoid"])), [b.node(kind, operands)])
 
 
 def pool(kind: str) -> Callable[[OnnxBuilder], str]:
@@ -119,6 +163,7 @@ def concat(b: OnnxBuilder) -> str:
     parts = [b.activation((1, int(n), 3, 4), scale) for n in b.rng.integers(1, 5, 3)]
     if b.rng.random() < 0.5:
         parts = [b.quantized(b.node("MaxPool", [p], kernel_shape=[2, 2])) for p in parts]
+        parts.append(b.constant(b.rng.normal(0, 2, (1, 2, 2, 3)).astype(np.float32)))
     return b.node("Concat", parts, axis=int(b.rng.choice([1, -3])))
 
 
@@ -131,7 +176,7 @@ def moved(b: OnnxBuilder) -> str:
 
 
 def slices(b: OnnxBuilder) -> str:
-    """Slice, Split, Pad and Resize, before or behind what works on channel-last maps."""
+    """Slice, Split, Gather, Pad and Resize, before or behind what works on channel-last maps."""
     x = b.activation((1, 4, 6, 8))
     if b.rng.random() < 0.5:
         x = b.node("MaxPool", [x], kernel_shape=[1, 1])
@@ -140,6 +185,11 @@ def slices(b: OnnxBuilder) -> str:
     x = b.node("Slice", [x, b.constant(np.array([first, 1])), b.constant(np.array(ends)),
                          b.constant(np.array([2, -1])), b.constant(np.array([step, 1]))])
     parts = b.nodes_of("Split", [x, b.constant(np.array([1, 3]))], 2, axis=1)
+    if b.rng.random() < 0.5:
+        one = b.constant(np.array(int(b.rng.integers(-3, 3))))
+        y = b.node("Gather", [parts[1], one], axis=1)
+        return b.node("Gather", [y, b.constant(np.array([[5, 1], [-8, -2]][one[-1] == "1"]))],
+                      axis=2)
     y = b.node("Pad", [parts[1], b.constant(np.array([0, 0, 1, 2, 0, 1, 0, 3]))])
     modes = (("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"))[int(b.rng.integers(2))]
     return b.node("Resize", [y, "", b.constant(np.float32([1, 1, 2, 4]))], mode="nearest",
@@ -160,10 +210,7 @@ def function(kind: str) -> Callable[[OnnxBuilder], str]:
             options["approximate"] = str(b.rng.choice(["none", "tanh"]))
         x = b.activation((2, 3, 40))
         if kind in ("Log", "Sqrt"):      # not below 0
-            parameters = [b.constant(np.float32(b.scale())),
-                          b.constant(np.array(np.iinfo(b.dtype).min, b.dtype))]
-            x = b.node("DequantizeLinear", [b.node("QuantizeLinear", [
-                b.node("Clip", [x, b.constant(np.float32(0.1))]), *parameters]), *parameters])
+            x = at_least(b, x, 0.1)
         return b.node(kind, [x], **options)
 
     return draw
@@ -224,7 +271,8 @@ def recurrent(kind: str, results: int, gates: int) -> Callable[[OnnxBuilder], st
 DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "Conv": conv, "Gemm": gemm, "MatMul": matmul, "MatMul of two": matmul_of_two,
     "Flatten": flattened, "linear": linear, "Add": binary("Add"), "Sub": binary("Sub"),
-    "Mul": binary("Mul"), "AveragePool": pool("AveragePool"), "MaxPool": pool("MaxPool"),
+    "Mul": binary("Mul"), "Div": quotient, "Pow": power, "root": root, "scaled": scaled,
+    "AveragePool": pool("AveragePool"), "MaxPool": pool("MaxPool"),
     "GlobalAveragePool": pool("GlobalAveragePool"), "GlobalMaxPool": pool("GlobalMaxPool"),
     "requantize": requantize, "Concat": concat, "movement": moved,
     "slices": slices, "PRelu": prelu, "ReduceMean": mean,

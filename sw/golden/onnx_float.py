@@ -37,7 +37,7 @@ def _dequantize(call: Call) -> np.ndarray:
 
 
 @kernel("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "ADD", "SUB", "MUL",
-        "AVERAGE_POOL_2D", "MEAN", "LSTM", "GRU", "LAYER_NORM", rule=RULE)
+        "DIV", "AVERAGE_POOL_2D", "MEAN", "LSTM", "GRU", "LAYER_NORM", rule=RULE)
 def _result_in_float32(call: Call) -> np.ndarray:
     """The exact value clamped to ``bounds`` and rounded to float32."""
     real = real_values(call.graph, call.op, list(call.values))

@@ -46,6 +46,7 @@ FUNCTIONS: dict[str, Function] = {
     "ABS": lambda x, a: np.abs(x),
     "NEG": lambda x, a: -x,
     "RECIPROCAL": lambda x, a: 1 / x,
+    "POW": lambda x, a: np.power(x, a("exponent")),
 }
 
 

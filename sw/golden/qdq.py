@@ -182,6 +182,16 @@ def _mul(call: Call) -> np.ndarray:
     return _centered(call, 0) * _centered(call, 1) * slope
 
 
+@register_real("DIV")
+def _div(call: Call) -> np.ndarray:
+    """What is divided by 0 is beyond every limit; 0 / 0 is not a number."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = real_operand(call, 0) / real_operand(call, 1) / output_step(call)
+    if np.isnan(result).any():
+        raise OverflowError("DIV of 0 by 0 is not a number")
+    return result
+
+
 @register_real("QUANTIZE")
 def _requantize(call: Call) -> np.ndarray:
     return _centered(call, 0) * (call.quantization(0).scale / quantization(call.output).scale)

@@ -25,7 +25,8 @@ FUNCTIONS = ("LOGISTIC", "TANH", "ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "PRE
 # Of two operands; a constant of one value leaves one.
 WITH_CONSTANT = ("MAXIMUM", "MINIMUM", "DIV", "FLOOR_DIV", "SQUARED_DIFFERENCE")
 # Behind these come those that TFLite lacks, or has for other types.
-TABLES = (*FUNCTIONS, *WITH_CONSTANT, "HARD_SIGMOID", "ERF", "SOFTPLUS", "NEG", "RECIPROCAL")
+TABLES = (*FUNCTIONS, *WITH_CONSTANT, "HARD_SIGMOID", "ERF", "SOFTPLUS", "NEG", "RECIPROCAL",
+          "POW")
 EVERY = np.arange(-128, 128).astype(np.int8)
 
 

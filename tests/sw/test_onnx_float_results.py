@@ -18,8 +18,8 @@ from kaniwa.reference_onnx import OnnxRuntime, differences
 
 pytest.importorskip("onnxruntime")
 
-KINDS = ("Conv", "Gemm", "MatMul", "MatMul of two", "linear", "Add", "Sub", "Mul", "AveragePool",
-         "GlobalAveragePool", "ReduceMean", "LayerNormalization", "LSTM", "GRU")
+KINDS = ("Conv", "Gemm", "MatMul", "MatMul of two", "linear", "Add", "Sub", "Mul", "Div",
+         "AveragePool", "GlobalAveragePool", "ReduceMean", "LayerNormalization", "LSTM", "GRU")
 SIZE = (1, 3, 8, 8)
 
 
@@ -75,7 +75,31 @@ def pool_read_twice(b: OnnxBuilder) -> str:
     return b.quantized(b.node("Add", [b.node("Transpose", [a]), c]), 0.1)
 
 
-ON_HOST = {sum_with_a_convolution: ["CONV_2D", "ADD"], gate: ["CONV_2D", "LOGISTIC", "MUL"],
+def last_step(b: OnnxBuilder, kind: str, gates: int) -> str:
+    """Of a recurrent cell, as PyTorch's exporter picks it: Transpose, Reshape, Gather."""
+    weights = [b.constant(b.rng.normal(0, 0.5, (1, gates * 8, n)).astype(np.float32))
+               for n in (6, 8)]
+    y = b.node(kind, [b.activation((5, 1, 6)), *weights], hidden_size=8)
+    y = b.node("Transpose", [y], perm=[2, 0, 1, 3])
+    y = b.node("Reshape", [y, b.constant(np.array([1, 5, 8]))])
+    return b.node("Gather", [y, b.constant(np.array(-1))], axis=1)
+
+
+def dense_behind_the_last_step(b: OnnxBuilder) -> str:
+    y = b.quantized(last_step(b, "GRU", 3), 0.01)
+    return b.quantized(b.node("Gemm", [y, b.weights((8, 4))]), 0.02)
+
+
+def last_step_as_it_is(b: OnnxBuilder) -> str:
+    """What reads it in two kinds of steps has it in float32."""
+    y = last_step(b, "LSTM", 4)
+    pair = [b.quantized(y, step, np.array(3, b.dtype)) for step in (0.01, 0.02)]
+    return b.quantized(b.node("Add", pair), 0.02)
+
+
+ON_HOST = {dense_behind_the_last_step: ["GRU", "STRIDED_SLICE"],
+           last_step_as_it_is: ["LSTM", "STRIDED_SLICE"],
+           sum_with_a_convolution: ["CONV_2D", "ADD"], gate: ["CONV_2D", "LOGISTIC", "MUL"],
            sum_of_two_convolutions: ["CONV_2D", "CONV_2D", "ADD"],
            function_of_a_convolution: ["CONV_2D", "HARD_SWISH"],
            mean_of_a_convolution: ["CONV_2D", "AVERAGE_POOL_2D"],

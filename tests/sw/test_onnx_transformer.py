@@ -53,6 +53,61 @@ def block(b: OnnxBuilder, in_parts: bool) -> bytes:
     return b.model(b.quantized(b.node("Add", [x, dense(b, merged, WIDTH, WIDTH)]), 0.083))
 
 
+def encoder_layer(b: OnnxBuilder) -> bytes:
+    """What PyTorch's exporter writes of nn.TransformerEncoderLayer, behind a token for the class:
+    query, key and value in one product, taken apart by Gather; GELU by Erf; one token at the end.
+    """
+    token = b.constant(b.rng.normal(0, 1, (1, 1, WIDTH)).astype(np.float32))
+    x = b.quantized(b.node("Concat", [token, b.activation((1, TOKENS - 1, WIDTH), 0.0487)],
+                           axis=1), 0.0487)
+    parts = b.node("Reshape", [dense(b, norm(b, x, in_parts=False), 3 * WIDTH, WIDTH),
+                               b.constant(np.array([TOKENS, 3, HEADS, SIZE]))])
+    parts = b.node("Transpose", [parts], perm=[1, 2, 0, 3])
+    query, key, value = (b.node("Gather", [parts, b.constant(np.array(i))], axis=0)
+                         for i in range(3))
+    factor = b.constant(np.float32(SIZE**-0.5))
+    scores = b.quantized(b.node("MatMul", [b.quantized(b.node("Mul", [query, factor]), 0.0387),
+                                           b.node("Transpose", [key], perm=[0, 2, 1])]), 0.0971)
+    likely = b.quantized(b.node("Softmax", [scores], axis=-1), 1 / 255)
+    mixed = b.quantized(b.node("MatMul", [likely, value]), 0.0893)
+    merged = b.node("Reshape", [b.node("Transpose", [mixed], perm=[1, 0, 2]),
+                                b.constant(np.array([1, TOKENS, WIDTH]))])
+    x = b.quantized(b.node("Add", [x, dense(b, merged, WIDTH, WIDTH)]), 0.083)
+    y = dense(b, x, 2 * WIDTH, WIDTH)
+    bent = b.node("Erf", [b.node("Div", [y, b.constant(np.float32(2**0.5))])])
+    bent = b.quantized(b.node("Add", [b.quantized(bent, 0.0081), b.constant(np.float32(1))]), 0.016)
+    half = b.quantized(b.node("Mul", [bent, b.constant(np.float32(0.5))]), 0.0079)
+    y = dense(b, b.quantized(b.node("Mul", [y, half]), 0.0613), WIDTH, 2 * WIDTH)
+    x = b.quantized(b.node("Add", [x, y]), 0.0907)
+    return b.model(b.quantized(b.node("Gather", [x, b.constant(np.array(0))], axis=1), 0.0907))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_an_encoder_layer_equals_onnx_runtime_and_is_on_the_device(dtype: str) -> None:
+    pytest.importorskip("onnxruntime")
+    near = compared = 0
+    for seed in range(3):
+        b = OnnxBuilder(seed, dtype)
+        model = encoder_layer(b)
+        imported = read_graph(model, "layer.onnx")
+        names = {o.name for o in imported.origins.values()}
+        sample = b.samples()
+        given = [sample[imported.graph.tensors[i].name] for i in imported.graph.inputs]
+        for found in differences(imported, given,
+                                 OnnxRuntime(model, "layer.onnx", names).run(sample)):
+            assert not found.wrong.any(), (seed, found.op)
+            near += int(found.near_tie.sum())
+            compared += found.golden.size
+        program = kaniwa.compile(imported.graph, "base_vector")
+        edges = {"QUANTIZE", "CONCATENATION", "DEQUANTIZE", "RESHAPE", "STRIDED_SLICE"}
+        assert {op.kind for op in program.host_ops} <= edges, "what stands beside float32"
+        with kaniwa.open("emulator", target="base_vector") as device:
+            (answer,) = kaniwa.Session(program, device).run(sample).values()
+        (output,) = imported.graph.outputs
+        np.testing.assert_array_equal(answer, golden.run(imported.graph, sample)[output])
+    assert near <= compared // 500
+
+
 @pytest.mark.parametrize("in_parts", [False, True])
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 def test_a_block_equals_onnx_runtime_and_runs_on_host_and_device(dtype: str,

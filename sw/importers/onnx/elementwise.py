@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -9,7 +10,12 @@ import numpy as np
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, operand
+from kaniwa.importers.onnx.quantization import (
+    clamp_bounds,
+    dequantized,
+    in_other_steps,
+    operand,
+)
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -27,11 +33,11 @@ from kaniwa.importers.onnx.windows import as_map, from_map, map_result, window_o
 __all__ = ["elementwise", "lower_elementwise", "clamp", "identity_of", "average_pool",
            "max_pool", "lower_pool", "lower_identity"]
 
-KINDS = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL"}
+KINDS = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV"}
 
 
 def elementwise(builder: Builder, node: Node) -> Value:
-    """Add, Sub, Mul of operands, quantised or left in float32.
+    """Add, Sub, Mul, Div of operands, quantised or left in float32.
 
     A constant that is added behind weights becomes their bias.
     """
@@ -42,6 +48,11 @@ def elementwise(builder: Builder, node: Node) -> Value:
                 biased = with_bias(first, second, node.outputs[0])
                 if biased is not None:
                     return biased
+    for x, other in ((a, b), (b, a))[:2 if node.kind == "Mul" else 1]:
+        factor = _factor(node, other)
+        if factor and isinstance(x, Dequantized):
+            return in_other_steps(builder, x, replace(
+                x.steps, scales=(x.steps.scales[0] * factor,)), node.outputs[0])
     operands = tuple(_quantised(builder, v, f"operand {i}") for i, v in enumerate((a, b)))
     if all(isinstance(v, Known) for v in operands):
         raise builder.fail("both operands are constants; fold them when exporting")
@@ -54,14 +65,37 @@ def elementwise(builder: Builder, node: Node) -> Value:
     return Pending(node, operands, shape)
 
 
+def _factor(node: Node, value: Value | None) -> float | None:
+    """What a product or quotient with a constant number multiplies by, if that is positive: the
+    same integers stand for the result, in other steps."""
+    if node.kind not in ("Mul", "Div") or not isinstance(value, Known) or value.steps or (
+            value.data.dtype != np.float32 or value.data.shape not in ((), (1,))):
+        return None
+    number = float(value.data.reshape(()))
+    if not 2.0**-64 < number < 2.0**64:
+        return None
+    return number if node.kind == "Mul" else 1 / number
+
+
 def _quantised(builder: Builder, value: Value | None, what: str) -> Value:
     if not isinstance(value, Known):
         return operand(builder, value, what)
     steps = value.steps
+    if steps is None and value.data.size == 1 and value.data.dtype == np.float32:
+        return _one_number(builder, value, what)
     if steps is None or steps.dtype not in ("int8", "uint8") or len(steps.scales) != 1:
         raise builder.fail(f"{what} is a constant that is not quantised by tensor to int8; "
                            "quantise it, with DequantizeLinear between it and the node")
     return value
+
+
+def _one_number(builder: Builder, value: Known, what: str) -> Known:
+    """A number that is not quantised, as 1, -1 or 0 in steps of its size."""
+    number = float(value.data.reshape(()))
+    if not np.isfinite(number):
+        raise builder.fail(f"{what} is not finite", ModelError)
+    sign = np.full(value.data.shape, np.sign(number), np.int8)
+    return Known(sign, Steps((abs(number) or 1.0,), (0,), "int8"))
 
 
 def lower_elementwise(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:

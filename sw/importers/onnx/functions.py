@@ -46,6 +46,7 @@ FUNCTIONS: dict[str, tuple[str, Mapping[str, float]]] = {
     "Abs": ("ABS", {}),
     "Neg": ("NEG", {}),
     "Reciprocal": ("RECIPROCAL", {}),
+    "Pow": ("POW", {}),
     "Softmax": ("SOFTMAX", {}),
 }
 
@@ -54,13 +55,19 @@ def function(builder: Builder, node: Node) -> Value:
     """A function of one operand: waits for steps, or for a reader that wants float32."""
     attributes: dict[str, object] = {}
     values = builder.operands(node, 1, 2)
+    root = values[0]
+    if node.kind == "Reciprocal" and isinstance(root, Pending) and root.node.kind == "Sqrt" and (
+            not root.clamps):
+        power = replace(node, kind="Pow", attributes={"exponent": -0.5})
+        return Pending(power, root.operands, root.shape)
     for key, default in FUNCTIONS[node.kind][1].items():
         attributes[key] = node.attributes.get(key, default)
-    if node.kind == "PRelu":
-        slope = values[1]
-        if not isinstance(slope, Known) or slope.data.size != 1:
-            raise builder.fail("only one constant slope is supported; use LeakyRelu")
-        attributes["alpha"] = float(slope.real.reshape(()))
+    for kind, key, what in (("PRelu", "alpha", "slope"), ("Pow", "exponent", "exponent")):
+        number = values[1]
+        if node.kind == kind:
+            if not isinstance(number, Known) or number.data.size != 1:
+                raise builder.fail(f"only one constant {what} is supported")
+            attributes[key] = float(number.real.reshape(()))
     if node.kind == "Gelu":
         attributes["approximate"] = node.attributes.get("approximate", b"none") == b"tanh"
     return _pending(builder, node, values[0], attributes)

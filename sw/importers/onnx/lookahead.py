@@ -14,7 +14,8 @@ from kaniwa.importers.onnx.values import Pending, Steps
 
 __all__ = ["COMMUTING", "steps_ahead"]
 
-COMMUTING = ("MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
+COMMUTING = ("MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
+             "Slice", "Gather")
 MAXIMUM_NODES = 16      # between the result and its quantization
 
 

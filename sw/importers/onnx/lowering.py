@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.elementwise import lower_elementwise, lower_identity, lower_pool
@@ -15,7 +18,7 @@ from kaniwa.importers.onnx.functions import (
 from kaniwa.importers.onnx.movement import lower_concat
 from kaniwa.importers.onnx.normalization import lower_layer_normalization
 from kaniwa.importers.onnx.recurrent import lower_recurrent
-from kaniwa.importers.onnx.values import REAL, Integers, Pending, Steps, Stored
+from kaniwa.importers.onnx.values import REAL, Integers, Known, Pending, Steps, Stored
 from kaniwa.importers.onnx.weighted import lower_convolution, lower_matrix
 
 __all__ = ["lower", "lower_float"]
@@ -28,6 +31,7 @@ LOWERS: dict[str, Lower] = {
     "Add": lower_elementwise,
     "Sub": lower_elementwise,
     "Mul": lower_elementwise,
+    "Div": lower_elementwise,
     "AveragePool": lower_pool,
     "GlobalAveragePool": lower_pool,
     "Concat": lower_concat,
@@ -41,8 +45,8 @@ LOWERS: dict[str, Lower] = {
 
 
 # What golden computes from integers and gives in float32.
-TO_FLOAT = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "AveragePool", "GlobalAveragePool",
-            "ReduceMean", "LayerNormalization", "LSTM", "GRU")
+TO_FLOAT = ("Conv", "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "AveragePool",
+            "GlobalAveragePool", "ReduceMean", "LayerNormalization", "LSTM", "GRU")
 
 
 def lower(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
@@ -57,6 +61,10 @@ def lower(builder: Builder, pending: Pending, steps: Steps, name: str) -> Intege
 def lower_float(builder: Builder, pending: Pending, what: str) -> Stored:
     """The operator with a float32 result, which the host runs."""
     node = pending.node
+    if node.kind == "Identity":      # a clamp: the product with 1 has one
+        one = Known(np.ones((), np.int8), Steps((1.0,), (0,), "int8"))
+        node = replace(node, kind="Mul")
+        pending = replace(pending, node=node, operands=(*pending.operands, one))
     if node.kind in TO_FLOAT:
         if pending.label not in builder.real:
             builder.real[pending.label] = LOWERS[node.kind](builder, pending, REAL,

@@ -13,7 +13,7 @@ import numpy as np
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, floats, in_steps
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -25,15 +25,18 @@ from kaniwa.importers.onnx.values import (
     Value,
 )
 
-__all__ = ["Moved", "movable", "reshape", "transpose", "concat", "lower_concat", "same"]
+__all__ = ["Moved", "movable", "reshape", "in_shape", "transpose", "concat", "lower_concat", "same"]
 
 Moved = Integers | Dequantized | Floats
 
 
 def movable(builder: Builder, value: Value | None) -> Moved:
-    """A value that can be moved without computing: raises UnsupportedError for others."""
+    """A value that can be moved without computing, a result that is not quantised in float32:
+    raises UnsupportedError for others."""
     if isinstance(value, (Integers, Dequantized, Floats)):
         return value
+    if isinstance(value, Pending) and value.node.kind != "Identity":
+        return Floats(floats(builder, value, "its input"))
     return dequantized(builder, value, "its input")
 
 
@@ -52,13 +55,17 @@ def reshape(builder: Builder, node: Node) -> Value:
     if isinstance(value, Known) and value.steps is not None and value.steps.axis is None:
         return replace(value, data=value.data.reshape(_new_shape(builder, node, value.data.shape)))
     moved = movable(builder, value)
+    return in_shape(builder, moved, _new_shape(builder, node, moved.stored.shape), node.outputs[0])
+
+
+def in_shape(builder: Builder, moved: Moved, shape: tuple[int, ...], name: str) -> Moved:
+    """The numbers of ``moved`` in the model's order, as ``name`` of this shape."""
     stored = moved.stored
-    shape = _new_shape(builder, node, stored.shape)
     if prod(shape) != prod(stored.shape):
         raise builder.fail(f"makes {list(shape)} of {list(stored.shape)}", ModelError)
     if shape == stored.shape:
         return moved
-    name, identity = node.outputs[0], tuple(range(len(shape)))
+    identity = tuple(range(len(shape)))
     if identity_form(stored) not in stored.forms and stored.forms and len(shape) == 2:
         # Flattened from another layout: left open, a matrix can take it as it is.
         return replace(moved, stored=Stored(name, shape, {}, stored))
@@ -153,12 +160,13 @@ def _transposed_constant(builder: Builder, node: Node, value: Known) -> Known:
 
 
 def concat(builder: Builder, node: Node) -> Value:
-    """Concat: of integers with the same steps, else waiting for the steps of the result."""
+    """Concat: of integers with the same steps, else waiting for the steps of the result. Constants
+    get those, too."""
     if not 1 <= len(node.inputs) <= 256:
         raise builder.fail(f"has {len(node.inputs)} operands, 1 to 256 are supported")
-    values = [dequantized(builder, v, f"operand {i}") for i, v in enumerate(
-        builder.operands(node, len(node.inputs), len(node.inputs)))]
-    shapes = [v.stored.shape for v in values]
+    values = [v if isinstance(v, Known) else dequantized(builder, v, f"operand {i}")
+              for i, v in enumerate(builder.operands(node, len(node.inputs), len(node.inputs)))]
+    shapes = [builder.shape_of(v) for v in values]
     rank = len(shapes[0])
     axis = node.attributes.get("axis")
     if not isinstance(axis, int) or not -rank <= axis < rank:
@@ -169,8 +177,9 @@ def concat(builder: Builder, node: Node) -> Value:
         raise builder.fail(f"joins {[list(s) for s in shapes[:4]]} along axis {axis}", ModelError)
     shape = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1:])
     pending = Pending(node, tuple(values), shape)
-    if all(v.steps == values[0].steps for v in values):
-        steps = values[0].steps
+    steps = values[0].steps
+    if steps is not None and all(v.steps == steps for v in values) and not all(
+            isinstance(v, Known) for v in values):
         return Dequantized(lower_concat(builder, pending, steps, node.outputs[0]).stored, steps)
     return pending
 
@@ -178,15 +187,21 @@ def concat(builder: Builder, node: Node) -> Value:
 def lower_concat(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To CONCATENATION of operands that were brought to the result's steps first."""
     bounds = clamp_bounds(pending.clamps, steps)
-    parts: list[Stored] = []
+    rank, parts = len(pending.shape), list[Stored]()
     for value in pending.operands:
+        if isinstance(value, Known):
+            ours, own = in_steps(builder, value.real, steps, bounds), tuple(range(rank))
+            index = builder.constant(ours, f"{name}:{len(parts)}", own, rank)
+            parts.append(Stored(name, value.data.shape, {own: index}))
+            continue
         assert isinstance(value, Dequantized)
         if value.steps != steps or bounds != steps.bounds:
             parts.append(builder.requantized(value, steps, f"{name}:{len(parts)}", bounds).stored)
         else:
             parts.append(value.stored)
-    rank = len(pending.shape)
-    form = next((s.first for s in parts if s.forms), tuple(range(rank)))
+    computed = [part for part, value in zip(parts, pending.operands, strict=True)
+                if not isinstance(value, Known)]
+    form = next((s.first for s in computed if s.forms), tuple(range(rank)))
     axis = int(np.asarray(pending.node.attributes["axis"])) % rank
     inputs = tuple(builder.form(s, form) for s in parts)
     index, result = builder.made(name, pending.shape, form, steps)

@@ -19,7 +19,8 @@ from kaniwa.importers.onnx.values import (
 )
 
 __all__ = ["steps_of", "activation_steps", "quantize", "quantized_to", "dequantize", "dequantized",
-           "clamp_bounds", "floats", "operand", "real_constant"]
+           "clamp_bounds", "in_steps",
+           "in_other_steps", "floats", "operand", "real_constant"]
 
 ACTIVATIONS = ("int8", "uint8")
 FLOAT_MAX = float(np.finfo(np.float32).max)
@@ -118,14 +119,28 @@ def _quantized_constant(builder: Builder, node: Node, x: Known) -> Known:
     if steps.axis is not None:
         shape[steps.axis] = -1
     limits = np.iinfo(steps.dtype)
+    return Known(_rounded(builder, x.data, steps, shape, (limits.min, limits.max)))
+
+
+def in_steps(builder: Builder, real: np.ndarray, steps: Steps,
+             bounds: tuple[int, int] | tuple[float, float]) -> Known:
+    """Real numbers in ``steps``, one scale, as QuantizeLinear rounds them; ``bounds`` are those of
+    the integers after the shift."""
+    low, high = (int(edge) + steps.shift for edge in bounds)
+    return Known(_rounded(builder, real, steps, [1] * real.ndim, (low, high)), steps)
+
+
+def _rounded(builder: Builder, data: np.ndarray, steps: Steps, shape: list[int],
+             limits: tuple[int, int]) -> np.ndarray:
+    """Integers of the dtype of ``steps``, whose scales are of ``shape``, between ``limits``."""
+    if not np.isfinite(data).all():
+        raise builder.fail("quantises a constant that is not finite", ModelError)
     scales = np.array(steps.scales, np.float32).reshape(shape)
     with np.errstate(over="ignore", invalid="ignore"):
-        ratio = np.rint(x.data.astype(np.float32) / scales)
-    if not np.isfinite(x.data).all():
-        raise builder.fail("quantises a constant that is not finite", ModelError)
+        ratio = np.rint(data.astype(np.float32) / scales)
     ratio = np.clip(ratio, -(2.0**31), 2.0**31).astype(np.int64)
     zeros = np.array(steps.zero_points, np.int64).reshape(shape)
-    return Known(np.clip(ratio + zeros, limits.min, limits.max).astype(steps.dtype))
+    return np.clip(ratio + zeros, *limits).astype(steps.dtype)
 
 
 def _check_axis(builder: Builder, steps: Steps, shape: tuple[int, ...]) -> None:
@@ -153,10 +168,15 @@ def dequantize(builder: Builder, node: Node) -> Value:
     steps = activation_steps(builder, node, scale, zero_point, x.steps.dtype, len(x.stored.shape))
     if steps == x.steps:
         return Dequantized(x.stored, steps)
-    # The same integers under another scale: another name of the same memory.
+    return in_other_steps(builder, x, steps, node.outputs[0])
+
+
+def in_other_steps(builder: Builder, x: Integers | Dequantized, steps: Steps,
+                   name: str) -> Dequantized:
+    """The same integers under another scale: another name of the same memory."""
     form = x.stored.first if x.stored.forms else tuple(range(len(x.stored.shape)))
     source = builder.form(x.stored, form)
-    index, other = builder.made(node.outputs[0], x.stored.shape, form, steps)
+    index, other = builder.made(name, x.stored.shape, form, steps)
     builder.emit("RESHAPE", (source,), index, {"shape": builder.tensors[index].shape}, "exact")
     return Dequantized(other.stored, steps)
 
@@ -216,17 +236,25 @@ def _keeps_steps(clamps: tuple[tuple[float, float], ...], steps: Steps) -> bool:
 
 def operand(builder: Builder, value: Value | None, what: str) -> Dequantized | Floats:
     """Quantised numbers, or float32 where the model leaves a result in it: for the host."""
-    if isinstance(value, Floats) and value.dtype == "float32" or (
-            isinstance(value, Pending) and value.node.kind != "Identity"):
+    if isinstance(value, Floats) and value.dtype == "float32" or _waits_for_floats(value):
         return Floats(floats(builder, value, what))
     return dequantized(builder, value, what)
+
+
+def _waits_for_floats(value: Value | None) -> bool:
+    """Whether only a float32 result makes something of it: no clamp at whole steps alone."""
+    if not isinstance(value, Pending) or value.node.kind != "Identity":
+        return isinstance(value, Pending)
+    source = value.operands[0]
+    assert isinstance(source, Dequantized)
+    return not _keeps_steps(value.clamps, source.steps)
 
 
 def floats(builder: Builder, value: Value | None, what: str) -> Stored:
     """``value`` as float32 in the graph: dequantised by the host where it is not yet."""
     if isinstance(value, Floats):
         return value.stored
-    if isinstance(value, Pending) and value.node.kind != "Identity":
+    if isinstance(value, Pending) and _waits_for_floats(value):
         from kaniwa.importers.onnx.lowering import lower_float
 
         return lower_float(builder, value, what)

@@ -1,4 +1,4 @@
-"""Slice, Split, Pad and Resize (nearest) of ONNX models: integers are moved as they are."""
+"""Slice, Split, Gather, Pad and Resize (nearest) of ONNX models: integers are moved as they are."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.movement import Moved, movable
+from kaniwa.importers.onnx.movement import Moved, in_shape, movable
 from kaniwa.importers.onnx.values import Dequantized, Floats, Known, Value, channel_last, moved
 
-__all__ = ["cut", "split", "pad", "resize"]
+__all__ = ["cut", "split", "gather", "pad", "resize"]
 
 
 def _integers(builder: Builder, value: Value | None, what: str) -> list[int] | None:
@@ -30,12 +30,12 @@ def _axis(builder: Builder, axis: int, shape: tuple[int, ...]) -> int:
 
 
 def _same_kind(builder: Builder, value: Moved, index: int, name: str,
-               shape: tuple[int, ...], form: tuple[int, ...]) -> Value:
+               shape: tuple[int, ...], form: tuple[int, ...]) -> Moved:
     steps = None if isinstance(value, Floats) else value.steps
     return replace(value, stored=builder.store(name, index, shape, form, steps))
 
 
-def _part(builder: Builder, value: Moved, name: str, ranges: list[range]) -> Value:
+def _part(builder: Builder, value: Moved, name: str, ranges: list[range]) -> Moved:
     """These indices of every axis."""
     stored = value.stored
     if any(not len(r) for r in ranges):
@@ -90,13 +90,39 @@ def split(builder: Builder, node: Node) -> list[Value]:
     if len(parts) != len(node.outputs) or sum(parts) != shape[axis] or min(parts) < 1:
         raise builder.fail(f"parts of {parts[:8]} do not fit {shape[axis]} of "
                            f"{len(node.outputs)} results", ModelError)
-    values, begin = [], 0
+    values, begin = list[Value](), 0
     for name, length in zip(node.outputs, parts, strict=True):
         ranges = [range(n) for n in shape]
         ranges[axis] = range(begin, begin + length)
         begin += length
         values.append(_part(builder, value, name, ranges))
     return values
+
+
+def gather(builder: Builder, node: Node) -> Value:
+    """Gather of one index, which takes the axis away, or of several the same way apart."""
+    x, chosen = builder.operands(node, 2, 2)
+    value = movable(builder, x)
+    shape = value.stored.shape
+    axis = _axis(builder, int(node.attributes.get("axis", 0)), shape)
+    indices = _integers(builder, chosen, "its indices") or []
+    size = shape[axis]
+    if not indices or any(not -size <= i < size for i in indices):
+        raise builder.fail(f"indices {indices[:8]} do not fit {size}", ModelError)
+    indices = [i % size for i in indices]
+    step = indices[1] - indices[0] if len(indices) > 1 else 1
+    assert isinstance(chosen, Known)
+    if chosen.data.ndim > 1 or not step or any(
+            b - a != step for a, b in zip(indices, indices[1:], strict=False)):
+        raise builder.fail(f"indices {indices[:8]} are not one, or several the same way apart; "
+                           "gather such, and concatenate")
+    ranges = [range(n) for n in shape]
+    ranges[axis] = range(indices[0], indices[-1] + (1 if step > 0 else -1), step)
+    name = node.outputs[0]
+    if chosen.data.ndim:
+        return _part(builder, value, name, ranges)
+    part = _part(builder, value, f"{name}:kept", ranges)
+    return in_shape(builder, part, shape[:axis] + shape[axis + 1:], name)
 
 
 def pad(builder: Builder, node: Node) -> Value:

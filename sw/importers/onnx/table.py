@@ -32,7 +32,7 @@ _MOVED = "movement"
 def _functions() -> tuple[OnnxOperator, ...]:
     from kaniwa.importers.onnx.functions import FUNCTIONS
 
-    limits = {"PRelu": ("the slope is one constant",),
+    limits = {"PRelu": ("the slope is one constant",), "Pow": ("the exponent is one constant",),
               "Log": ("every value of its input has a logarithm, else the result is an error",),
               "Softmax": ("along one axis",)}
     return tuple(OnnxOperator(name, (kind,), "qdq_fixed_point" if name == "Softmax" else "qdq",
@@ -52,8 +52,8 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("MatMul", ("FULLY_CONNECTED", "BATCH_MATMUL"), "qdq", "MatMul", (
         "a constant operand is the second one and a matrix",)),
     *(OnnxOperator(kind, (kind.upper(),), "qdq", kind, (
-        "constants are quantised by tensor, or the bias of the node before",))
-      for kind in ("Add", "Sub", "Mul")),
+        "constants are quantised by tensor, one number, or the bias of the node before",))
+      for kind in ("Add", "Sub", "Mul", "Div")),
     OnnxOperator("AveragePool", ("AVERAGE_POOL_2D",), "qdq", "AveragePool", (
         *_WINDOW, "ceil_mode is 0, dilations are 1")),
     OnnxOperator("GlobalAveragePool", ("AVERAGE_POOL_2D",), "qdq", "GlobalAveragePool", _WINDOW),
@@ -80,6 +80,8 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("Unsqueeze", ("RESHAPE",), "exact", _MOVED, ("its axes are constants",)),
     OnnxOperator("Transpose", ("TRANSPOSE",), "exact", _MOVED),
     OnnxOperator("Slice", ("STRIDED_SLICE",), "exact", "slices", ("its operands are constants",)),
+    OnnxOperator("Gather", ("STRIDED_SLICE",), "exact", "slices", (
+        "indices are constants, one or several the same way apart",)),
     OnnxOperator("Split", ("STRIDED_SLICE",), "exact", "slices", ("its lengths are constants",)),
     OnnxOperator("Pad", ("PAD",), "exact", "slices", ("with zeros",)),
     OnnxOperator("Resize", ("RESIZE_NEAREST_NEIGHBOR",), "exact", "slices", (
