@@ -39,8 +39,10 @@ def exponential_table(scale: float) -> np.ndarray:
     context = Context(prec=30, Emin=-(10**6))
     step, unit = Decimal(scale), Decimal(1 << FRACTION_BITS)
     powers = (context.exp(context.multiply(step, d)) for d in range(-255, 1))
-    return np.array([int(context.to_integral_value(context.multiply(unit, power)))
-                     for power in powers], np.int64)
+    table = np.array([int(context.to_integral_value(context.multiply(unit, power)))
+                      for power in powers], np.int64)
+    table.flags.writeable = False
+    return table
 
 
 def softmax(x: np.ndarray, axis: int, scale: float, output_scale: float) -> np.ndarray:

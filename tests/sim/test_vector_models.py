@@ -12,6 +12,7 @@ from fixed_point_case import random_case, values
 from graph_builder import GraphBuilder
 from lstm_case import lstm_graph
 from random_mixed import random_mixed
+from random_onnx import random_onnx
 from random_wide import random_wide
 from streaming_convolution import streaming_convolution
 from unrolled_gru import unrolled_gru
@@ -22,6 +23,7 @@ from kaniwa.compiler import compile
 from kaniwa.devices import Device
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
+from kaniwa.importers.onnx.model import read_graph
 from kaniwa.inputs import recorded_inputs
 from kaniwa.program import Program
 from kaniwa.session import Session
@@ -153,6 +155,23 @@ def test_random_networks_of_everything() -> None:
         for seed in range(200, 230):
             graph = random_mixed(seed)
             assert_two_inferences_exact(graph, compile(graph, "base_vector"), device, 0.01, seed)
+
+
+def test_random_onnx_networks() -> None:
+    """In turn on one core, with their float32 edges; cycles within 1 %."""
+    with devices.open("sim", "base_vector") as device:
+        for seed in range(300, 330):
+            graph, rng = read_graph(random_onnx(seed), "random.onnx").graph, np.random.default_rng(
+                seed)
+            inputs = {graph.tensors[i].name: rng.normal(0, 2, graph.tensors[i].shape).astype(
+                np.float32) for i in graph.inputs}
+            program = compile(graph, "base_vector")
+            session = Session(program, device)
+            (answer,) = session.run(inputs).values()
+            np.testing.assert_array_equal(
+                answer, golden.run(graph, inputs)[graph.outputs[0]], f"seed {seed}")
+            error = abs(session.stats.cycles - program.estimate().cycles)
+            assert error <= 0.01 * session.stats.cycles, f"seed {seed}"
 
 
 @pytest.mark.parametrize("kind", ["SOFTMAX", "LAYER_NORM"])

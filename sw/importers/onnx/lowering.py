@@ -18,7 +18,16 @@ from kaniwa.importers.onnx.functions import (
 from kaniwa.importers.onnx.movement import lower_concat
 from kaniwa.importers.onnx.normalization import lower_layer_normalization
 from kaniwa.importers.onnx.recurrent import lower_recurrent
-from kaniwa.importers.onnx.values import REAL, Integers, Known, Pending, Steps, Stored
+from kaniwa.importers.onnx.values import (
+    REAL,
+    Floats,
+    Integers,
+    Known,
+    Pending,
+    Steps,
+    Stored,
+    Value,
+)
 from kaniwa.importers.onnx.weighted import lower_convolution, lower_matrix
 
 __all__ = ["lower", "lower_float"]
@@ -61,17 +70,26 @@ def lower(builder: Builder, pending: Pending, steps: Steps, name: str) -> Intege
 def lower_float(builder: Builder, pending: Pending, what: str) -> Stored:
     """The operator with a float32 result, which the host runs."""
     node = pending.node
-    if node.kind == "Identity":      # a clamp: the product with 1 has one
-        one = Known(np.ones((), np.int8), Steps((1.0,), (0,), "int8"))
-        node = replace(node, kind="Mul")
-        pending = replace(pending, node=node, operands=(*pending.operands, one))
-    if node.kind in TO_FLOAT:
-        if pending.label not in builder.real:
-            builder.real[pending.label] = LOWERS[node.kind](builder, pending, REAL,
-                                                            pending.label).stored
+    if pending.label in builder.real:
         return builder.real[pending.label]
-    if node.kind not in FUNCTIONS or pending.clamps:
+    if node.kind in TO_FLOAT:
+        result = LOWERS[node.kind](builder, pending, REAL, pending.label).stored
+    elif node.kind == "Identity":
+        result = _clamped(builder, pending, pending.operands[0])
+    elif node.kind in FUNCTIONS:
+        result = float_function(builder, pending)
+        if pending.clamps:
+            result = _clamped(builder, pending, Floats(result))
+    else:
         raise builder.fail(f"{what} is the result of node {node.index} {node.kind} '{node.name}', "
                            "which is not quantised; put QuantizeLinear and DequantizeLinear "
                            "behind that node")
-    return float_function(builder, pending)
+    builder.real[pending.label] = result
+    return result
+
+
+def _clamped(builder: Builder, pending: Pending, x: Value | None) -> Stored:
+    """``x`` with the clamps of ``pending``, in float32: its product with 1."""
+    one = Known(np.ones((), np.int8), Steps((1.0,), (0,), "int8"))
+    product = replace(pending, node=replace(pending.node, kind="Mul"), operands=(x, one))
+    return lower_elementwise(builder, product, REAL, pending.label).stored
