@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
+from typing import TypeGuard
 
 import numpy as np
 
@@ -164,7 +165,7 @@ def concat(builder: Builder, node: Node) -> Value:
     get those, too."""
     if not 1 <= len(node.inputs) <= 256:
         raise builder.fail(f"has {len(node.inputs)} operands, 1 to 256 are supported")
-    values = [v if isinstance(v, Known) else dequantized(builder, v, f"operand {i}")
+    values = [v if _is_real(v) else dequantized(builder, v, f"operand {i}")
               for i, v in enumerate(builder.operands(node, len(node.inputs), len(node.inputs)))]
     shapes = [builder.shape_of(v) for v in values]
     rank = len(shapes[0])
@@ -182,6 +183,12 @@ def concat(builder: Builder, node: Node) -> Value:
             isinstance(v, Known) for v in values):
         return Dequantized(lower_concat(builder, pending, steps, node.outputs[0]).stored, steps)
     return pending
+
+
+def _is_real(value: Value | None) -> TypeGuard[Known]:
+    """Whether it is a constant of real numbers."""
+    return isinstance(value, Known) and (
+        value.steps is not None or value.data.dtype == np.float32)
 
 
 def lower_concat(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:

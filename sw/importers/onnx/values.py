@@ -94,6 +94,10 @@ class Known:
     @property
     def real(self) -> np.ndarray:
         """The values in float64, dequantised as ONNX does in float32."""
+        with np.errstate(all="ignore"):      # what is not finite is refused where it is used
+            return self._real()
+
+    def _real(self) -> np.ndarray:
         if self.steps is None:
             return self.data.astype(np.float64)
         shape = [1] * self.data.ndim
