@@ -251,19 +251,19 @@ def test_a_pulled_cable_is_named(port):
 def test_a_server_on_tcp_is_a_board(model, program):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         name = f"tcp:127.0.0.1:{listener.getsockname()[1]}"
-        accepted = []
-        threading.Thread(target=lambda: accepted.append(listener.accept()[0]), daemon=True).start()
-        waiter = threading.Thread(target=lambda: Server(_when_there(accepted), model))
+        servers = []
+
+        def serve():
+            connection = listener.accept()[0]
+            servers.append((Server(connection.fileno(), model), connection))
+
+        waiter = threading.Thread(target=serve, daemon=True)
         waiter.start()
         with devices.open(name) as device:
             assert not wrong_answers(Session(program, device), 2)
         waiter.join()
-        accepted[0].close()
+        ((server, connection),) = servers
+        server.end()      # before its number becomes that of another file
+        connection.close()
     with pytest.raises(DeviceError, match="no connection .*: is the device's server running"):
         devices.open(name)
-
-
-def _when_there(accepted):
-    while not accepted:
-        pass
-    return accepted[0].fileno()
