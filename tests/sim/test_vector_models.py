@@ -10,6 +10,7 @@ import pytest
 from attention_case import attention_graph
 from fixed_point_case import random_case, values
 from graph_builder import GraphBuilder
+from inferences import assert_equal_golden, noise
 from lstm_case import lstm_graph
 from random_mixed import random_mixed
 from random_onnx import random_onnx
@@ -20,12 +21,10 @@ from wide_builder import WideBuilder, gated
 
 from kaniwa import devices, golden
 from kaniwa.compiler import compile
-from kaniwa.devices import Device
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.importers.onnx.model import read_graph
 from kaniwa.inputs import recorded_inputs
-from kaniwa.program import Program
 from kaniwa.session import Session
 
 # A convolutional network, transformers of int8 and of int16, and a recurrent network; ONNX's has
@@ -41,22 +40,6 @@ def halves_exchanged() -> Graph:
     x = b.tensor((1, 6, 10))
     joined = b.op("CONCATENATION", tuple(b.split(x, 2)[::-1]), b.tensor((1, 6, 10)), axis=2)
     return b.graph((x,), (joined,))
-
-
-def assert_two_inferences_exact(graph: Graph, program: Program, device: Device, tolerance: float,
-                                seed: int = 1) -> None:
-    """One behind the other, with the state that the first one leaves; cycles are those of the
-    model, within a part of ``tolerance``."""
-    session, state, rng = Session(program, device), dict[int, np.ndarray](), np.random.default_rng(
-        seed)
-    for _ in range(2):
-        x = rng.integers(-128, 128, graph.tensors[graph.inputs[0]].shape).astype(np.int8)
-        expected, outputs = golden.run(graph, [x], state=state), session.run([x])
-        for i in graph.outputs:
-            np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i],
-                                          f"seed {seed}")
-        error = abs(session.stats.cycles - program.estimate().cycles)
-        assert error <= tolerance * session.stats.cycles
 
 
 def test_networks_in_turn_on_one_core(models: Path) -> None:
@@ -154,7 +137,8 @@ def test_random_networks_of_everything() -> None:
     with devices.open("sim", "base_vector") as device:
         for seed in range(200, 230):
             graph = random_mixed(seed)
-            assert_two_inferences_exact(graph, compile(graph, "base_vector"), device, 0.01, seed)
+            session = Session(compile(graph, "base_vector"), device)
+            assert_equal_golden(graph, session, noise(graph, 2, seed), f"seed {seed}", 0.01)
 
 
 def test_random_onnx_networks() -> None:
@@ -214,7 +198,7 @@ def test_cells_of_other_forms(form: dict[str, Any]) -> None:
     graph = lstm_graph(np.random.default_rng(3), 4, 10, 20, time_major=False, **form)
     program = compile(graph, "base_vector", require_accelerator=True)
     with devices.open("sim", "base_vector") as device:
-        assert_two_inferences_exact(graph, program, device, 0.001)
+        assert_equal_golden(graph, Session(program, device), noise(graph, 2, 1), tolerance=0.001)
 
 
 def test_a_cell_that_memory_is_short_for() -> None:
@@ -223,4 +207,4 @@ def test_a_cell_that_memory_is_short_for() -> None:
     program = compile(graph, "base_vector", require_accelerator=True)
     assert [row["steps"] for row in program.summary()["layers"] if row["macs"]] == [3]
     with devices.open("sim", "base_vector") as device:
-        assert_two_inferences_exact(graph, program, device, 0.0)
+        assert_equal_golden(graph, Session(program, device), noise(graph, 2, 1), tolerance=0.0)

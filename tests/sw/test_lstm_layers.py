@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inferences import assert_equal_golden
 from lstm_case import lstm_graph
 from operator_cases import DRAWS, Cases
 
@@ -33,12 +34,7 @@ def assert_goes_on_as_golden(graph: Graph, config: AcceleratorConfig,
     """One inference after the other, whole on the emulated device; the session that ran them."""
     session = Session(compile(graph, config, require_accelerator=True),
                       devices.open("emulator", config))
-    state = dict[int, np.ndarray]()
-    for x in inputs:
-        x = x.astype(np.int8)
-        expected = golden.run(graph, [x], state=state)[graph.outputs[0]]
-        (got,) = session.run({"x": x}).values()
-        np.testing.assert_array_equal(got, expected)
+    assert_equal_golden(graph, session, inputs)
     return session
 
 

@@ -1,0 +1,34 @@
+"""Inferences one behind the other, with the state that each leaves for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from kaniwa import golden
+from kaniwa.graph import Graph
+from kaniwa.session import Session
+
+__all__ = ["assert_equal_golden", "noise"]
+
+
+def assert_equal_golden(graph: Graph, session: Session, inputs: Iterable[np.ndarray],
+                        where: str = "", tolerance: float | None = None) -> None:
+    """All outputs of ``session``, a program of ``graph``, for each of the graph's int8 input; the
+    cycles of each are those of the model, within a part of ``tolerance``, if that is given."""
+    state = dict[int, np.ndarray]()
+    for x in inputs:
+        x = x.astype(np.int8)
+        expected, outputs = golden.run(graph, [x], state=state), session.run([x])
+        for i in graph.outputs:
+            np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i], where)
+        if tolerance is not None:
+            error = abs(session.stats.cycles - session.program.estimate().cycles)
+            assert error <= tolerance * session.stats.cycles, where
+
+
+def noise(graph: Graph, count: int, seed: int) -> Iterable[np.ndarray]:
+    """``count`` random inputs for ``graph``."""
+    shape, rng = graph.tensors[graph.inputs[0]].shape, np.random.default_rng(seed)
+    return (rng.integers(-128, 128, shape) for _ in range(count))
