@@ -7,9 +7,10 @@ from collections.abc import Callable
 from math import prod
 
 import numpy as np
+from onnx import load_model_from_string
 from onnx_models import OnnxBuilder
 
-__all__ = ["random_onnx"]
+__all__ = ["noise", "random_onnx"]
 
 LARGEST = 600      # elements of a tensor that grows
 Shape = tuple[int, ...]
@@ -54,6 +55,14 @@ def random_onnx(seed: int) -> bytes:
                            shape))
     name, _ = b.made[-1]
     return b.model(b.quantized(name, b.scale(0.01, 0.06)))
+
+
+def noise(data: bytes, seed: int) -> dict[str, np.ndarray]:
+    """Random float32 inputs by name for such a network."""
+    rng = np.random.default_rng(seed)
+    shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim]
+              for i in load_model_from_string(data).graph.input}
+    return {name: rng.normal(0, 2, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 Step = Callable[[_Network, str, Shape], "tuple[str, Shape] | None"]

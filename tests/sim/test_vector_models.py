@@ -13,6 +13,7 @@ from graph_builder import GraphBuilder
 from inferences import assert_equal_golden, noise
 from lstm_case import lstm_graph
 from random_mixed import random_mixed
+from random_onnx import noise as noise_of
 from random_onnx import random_onnx
 from random_wide import random_wide
 from streaming_convolution import streaming_convolution
@@ -23,7 +24,7 @@ from kaniwa import devices, golden
 from kaniwa.compiler import compile
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
-from kaniwa.importers.onnx.model import read_graph
+from kaniwa.importers.onnx.model import import_onnx
 from kaniwa.inputs import recorded_inputs
 from kaniwa.session import Session
 
@@ -145,10 +146,8 @@ def test_random_onnx_networks() -> None:
     """In turn on one core, with their float32 edges; cycles within 1 %."""
     with devices.open("sim", "base_vector") as device:
         for seed in range(300, 330):
-            graph, rng = read_graph(random_onnx(seed), "random.onnx").graph, np.random.default_rng(
-                seed)
-            inputs = {graph.tensors[i].name: rng.normal(0, 2, graph.tensors[i].shape).astype(
-                np.float32) for i in graph.inputs}
+            data = random_onnx(seed)
+            graph, inputs = import_onnx(data, "random.onnx"), noise_of(data, seed)
             program = compile(graph, "base_vector")
             session = Session(program, device)
             (answer,) = session.run(inputs).values()

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from onnx_compared import Compared
 from onnx_models import OnnxBuilder
 from onnx_operators import DRAWS
 
 import kaniwa
 from kaniwa import golden
 from kaniwa.importers.onnx.lowering import TO_FLOAT
-from kaniwa.importers.onnx.model import import_onnx, read_graph
+from kaniwa.importers.onnx.model import import_onnx
 from kaniwa.importers.onnx.table import CASES
-from kaniwa.reference_onnx import OnnxRuntime, differences
 
 pytest.importorskip("onnxruntime")
 
@@ -107,19 +107,6 @@ ON_HOST = {dense_behind_the_last_step: ["GRU", "STRIDED_SLICE"],
            pool_before_the_quantization: [], pool_read_twice: []}
 
 
-def compared(b: OnnxBuilder, model: bytes) -> tuple[int, int]:
-    """How many elements were compared, and how many of them are next to a tie; others equal."""
-    imported = read_graph(model, "test.onnx")
-    graph, samples = imported.graph, b.samples()
-    runtime = OnnxRuntime(model, "test.onnx", {o.name for o in imported.origins.values()})
-    found = differences(imported, [samples[graph.tensors[i].name] for i in graph.inputs],
-                        runtime.run(samples))
-    assert found[-1].tensor_id == graph.outputs[0]
-    for difference in found:
-        assert not difference.wrong.any(), difference.op
-    return sum(d.golden.size for d in found), sum(int(d.near_tie.sum()) for d in found)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_results_in_float32_equal_onnx_runtime(kind: str) -> None:
     for seed in range(CASES):
@@ -127,7 +114,7 @@ def test_results_in_float32_equal_onnx_runtime(kind: str) -> None:
         model = b.model(DRAWS[kind](b))
         graph = import_onnx(model, "test.onnx")
         assert graph.tensors[graph.outputs[0]].dtype == "float32"
-        compared(b, model)
+        Compared().add(model, b.samples(), seed)
 
 
 def test_every_operator_with_such_a_result_is_compared() -> None:
@@ -137,12 +124,11 @@ def test_every_operator_with_such_a_result_is_compared() -> None:
 @pytest.mark.parametrize("draw", ON_HOST)
 def test_what_is_quantised_further_on_equals_onnx_runtime(draw: Callable[[OnnxBuilder], str]
                                                           ) -> None:
-    elements = near = 0
+    compared = Compared()
     for seed in range(CASES):
         b = OnnxBuilder(seed, "uint8" if seed % 2 else "int8")
-        counts = compared(b, b.model(draw(b)))
-        elements, near = elements + counts[0], near + counts[1]
-    assert near <= elements // 200
+        compared.add(b.model(draw(b)), b.samples(), seed)
+    assert compared.near <= compared.elements // 200
 
 
 @pytest.mark.parametrize("draw", ON_HOST)

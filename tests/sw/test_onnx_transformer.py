@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx_compared import Compared
 from onnx_models import OnnxBuilder
 
 import kaniwa
 from kaniwa import golden
 from kaniwa.errors import Error
-from kaniwa.importers.onnx.model import import_onnx, read_graph
-from kaniwa.reference_onnx import OnnxRuntime, differences
+from kaniwa.importers.onnx.model import import_onnx
 
 TOKENS, HEADS, SIZE = 8, 2, 8
 # Steps are no simple ratios of each other, so that few numbers lie next to a tie.
@@ -85,27 +85,20 @@ def encoder_layer(b: OnnxBuilder) -> bytes:
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 def test_an_encoder_layer_equals_onnx_runtime_and_is_on_the_device(dtype: str) -> None:
     pytest.importorskip("onnxruntime")
-    near = compared = 0
+    compared = Compared()
     for seed in range(3):
         b = OnnxBuilder(seed, dtype)
         model = encoder_layer(b)
-        imported = read_graph(model, "layer.onnx")
-        names = {o.name for o in imported.origins.values()}
         sample = b.samples()
-        given = [sample[imported.graph.tensors[i].name] for i in imported.graph.inputs]
-        for found in differences(imported, given,
-                                 OnnxRuntime(model, "layer.onnx", names).run(sample)):
-            assert not found.wrong.any(), (seed, found.op)
-            near += int(found.near_tie.sum())
-            compared += found.golden.size
-        program = kaniwa.compile(imported.graph, "base_vector")
+        graph, _ = compared.add(model, sample, seed)
+        program = kaniwa.compile(graph, "base_vector")
         edges = {"QUANTIZE", "CONCATENATION", "DEQUANTIZE", "RESHAPE", "STRIDED_SLICE"}
         assert {op.kind for op in program.host_ops} <= edges, "what stands beside float32"
         with kaniwa.open("emulator", target="base_vector") as device:
             (answer,) = kaniwa.Session(program, device).run(sample).values()
-        (output,) = imported.graph.outputs
-        np.testing.assert_array_equal(answer, golden.run(imported.graph, sample)[output])
-    assert near <= compared // 500
+        (output,) = graph.outputs
+        np.testing.assert_array_equal(answer, golden.run(graph, sample)[output])
+    compared.assert_few_next_to_ties()
 
 
 @pytest.mark.parametrize("in_parts", [False, True])
@@ -113,28 +106,21 @@ def test_an_encoder_layer_equals_onnx_runtime_and_is_on_the_device(dtype: str) -
 def test_a_block_equals_onnx_runtime_and_runs_on_host_and_device(dtype: str,
                                                                 in_parts: bool) -> None:
     pytest.importorskip("onnxruntime")
-    near = compared = 0
+    compared = Compared()
     for seed in range(5):
         b = OnnxBuilder(seed, dtype)
         model = block(b, in_parts)
-        imported = read_graph(model, "block.onnx")
-        names = {o.name for o in imported.origins.values()}
         sample = b.samples()
-        given = [sample[imported.graph.tensors[i].name] for i in imported.graph.inputs]
-        for found in differences(imported, given,
-                                 OnnxRuntime(model, "block.onnx", names).run(sample)):
-            assert not found.wrong.any(), (seed, found.op)
-            near += int(found.near_tie.sum())
-            compared += found.golden.size
-        (output,) = imported.graph.outputs
+        graph, _ = compared.add(model, sample, seed)
+        (output,) = graph.outputs
         for target, products in (("base", 0), ("base_vector", 2)):
-            program = kaniwa.compile(imported.graph, target)
+            program = kaniwa.compile(graph, target)
             count = [layer.op.split("+")[0] for layer in program.layers].count
             assert (count("FULLY_CONNECTED"), count("BATCH_MATMUL")) == (4, products)
             with kaniwa.open("emulator", target=target) as device:
                 (answer,) = kaniwa.Session(program, device).run(sample).values()
-            np.testing.assert_array_equal(answer, golden.run(imported.graph, sample)[output])
-    assert near <= compared // 500
+            np.testing.assert_array_equal(answer, golden.run(graph, sample)[output])
+    compared.assert_few_next_to_ties()
 
 
 @pytest.mark.parametrize(("options", "gain", "outputs", "message"), [

@@ -51,8 +51,10 @@ def elementwise(builder: Builder, node: Node) -> Value:
     for x, other in ((a, b), (b, a))[:2 if node.kind == "Mul" else 1]:
         factor = _factor(node, other)
         if factor and isinstance(x, Dequantized):
-            return in_other_steps(builder, x, replace(
-                x.steps, scales=(x.steps.scales[0] * factor,)), node.outputs[0])
+            scale = x.steps.scales[0] * factor
+            if 2.0**-100 < scale < 2.0**100:      # float32 has it with all its bits
+                return in_other_steps(builder, x, replace(x.steps, scales=(scale,)),
+                                      node.outputs[0])
     operands = tuple(_quantised(builder, v, f"operand {i}") for i, v in enumerate((a, b)))
     if all(isinstance(v, Known) for v in operands):
         raise builder.fail("both operands are constants; fold them when exporting")
@@ -72,7 +74,7 @@ def _factor(node: Node, value: Value | None) -> float | None:
             value.data.dtype != np.float32 or value.data.shape not in ((), (1,))):
         return None
     number = float(value.data.reshape(()))
-    if not 2.0**-64 < number < 2.0**64:
+    if not 0 < number < float("inf"):
         return None
     return number if node.kind == "Mul" else 1 / number
 

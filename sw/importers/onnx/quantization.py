@@ -19,8 +19,7 @@ from kaniwa.importers.onnx.values import (
 )
 
 __all__ = ["steps_of", "activation_steps", "quantize", "quantized_to", "dequantize", "dequantized",
-           "clamp_bounds", "in_steps",
-           "in_other_steps", "floats", "operand", "real_constant"]
+           "clamp_bounds", "in_steps", "in_other_steps", "floats", "operand", "real_constant"]
 
 ACTIVATIONS = ("int8", "uint8")
 FLOAT_MAX = float(np.finfo(np.float32).max)
