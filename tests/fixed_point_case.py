@@ -44,7 +44,7 @@ def random_case(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> 
     zero_point = int(rng.integers(-128, 128))
     if kind == "SOFTMAX":
         step = float(rng.choice([1 / 256, 1 / 255, 1 / 128, 0.001]))
-        return fixed_softmax(shape, scale, step, zero_point, bounds)
+        return fixed_softmax(shape, scale, step, int(rng.choice([-128, zero_point])), bounds)
     gain, bias = (rng.normal(mean, 0.5, shape[-1:]).astype(np.float32) for mean in (1, 0))
     return layer_norm(shape, scale, float(10 ** rng.uniform(-2.3, -0.5)), gain,
                       bias if rng.random() < 0.7 else None,
