@@ -84,9 +84,13 @@ class StagedLayer(VectorLayer):
         return any(stage.program for stage in self.stages[:number])
 
     def made(self, number: int) -> tuple[int, ...]:
-        """The tensors that a stage writes, but for those that a program does."""
-        layer = self.stage(number).layer
-        return () if layer is None else layer.makes
+        """The tensors that a stage writes; the program those that no other does."""
+        stage = self.stage(number)
+        if stage.layer is not None or not stage.program:
+            return () if stage.layer is None else stage.layer.makes
+        others = {i for other in self.stages if other.layer is not None
+                  for i in other.layer.makes}
+        return tuple(i for i in self.makes if i not in others)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from random_mixed import random_mixed
+from random_wide import random_wide
 
 from kaniwa import devices
 from kaniwa.compiler import compile
@@ -73,3 +75,22 @@ def test_first_difference_is_named(program, inputs, instruction):
 def test_two_devices_are_needed(program, inputs):
     with pytest.raises(InputError, match="expected two devices, found 1"):
         diff(program, ["emulator"], inputs)
+
+
+@pytest.mark.parametrize("name", ["digits_transformer_qdq.onnx", "digits_transformer_int16.tflite",
+                                  "tflm_mnist_lstm.tflite"])
+def test_what_programs_of_the_vector_unit_write_is_known(name, models):
+    program = compile(models / name, target="base_vector")
+    inputs = recorded_inputs(models / name, program.inputs)[0]
+    assert diff(program, ["golden", "emulator"], inputs)["first_difference"] is None
+
+
+@pytest.mark.parametrize("make", [random_mixed, random_wide])
+def test_every_stored_tensor_of_random_networks_is_golden_s(make):
+    for seed in range(20):
+        graph = make(seed)
+        x = graph.tensors[graph.inputs[0]]
+        limits, rng = np.iinfo(x.dtype), np.random.default_rng(seed)
+        value = rng.integers(limits.min, limits.max + 1, x.shape).astype(x.dtype)
+        result = diff(compile(graph, "base_vector"), ["golden", "emulator"], {x.name: value})
+        assert result["first_difference"] is None, seed
