@@ -86,7 +86,7 @@ def test_what_programs_of_the_vector_unit_write_is_known(name, models):
 
 
 @pytest.mark.parametrize("make", [random_mixed, random_wide])
-def test_every_stored_tensor_of_random_networks_is_golden_s(make):
+def test_every_stored_tensor_of_random_networks_equals_golden(make):
     for seed in range(20):
         graph = make(seed)
         x = graph.tensors[graph.inputs[0]]
