@@ -43,7 +43,7 @@ class LayerNormResult:
 
 def layer_norm_rows(config: AcceleratorConfig, groups: int, columns: int, places: LayerNormPlaces,
                     result: LayerNormResult) -> bytes:
-    """LAYER_NORM of int8 along ``groups`` of R rows of 2 to 256 ``columns``.
+    """LAYER_NORM of int8 along ``groups`` of R rows of at most 256 ``columns``.
 
     The sums of all rows come first, then the roots, for 32 groups at a time, then all results.
     """
