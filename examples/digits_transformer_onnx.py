@@ -13,8 +13,6 @@ optimisation off) and `inputs/NAME.npz`: the 360 test digits, their labels, and 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +22,9 @@ import onnx
 import onnxruntime
 import torch
 from digits import TRAINING, digits, varied_digits
+from onnx_file import save_onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from recorded import save_recorded
 from torch import nn
 from transformer import Block, Transformer, accuracy, train
 
@@ -53,13 +53,7 @@ def export(network: nn.Module, path: Path) -> None:
     image = (torch.zeros(1, 8, 8, 1),)
     program = torch.onnx.export(network.eval(), image, dynamo=True, opset_version=20,
                                 input_names=["image"], output_names=["scores"], verbose=False)
-    model = program.model_proto
-    # The exporter notes the lines of Python that a node comes from, with their folders.
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info,
-                 *model.graph.initializer, *model.graph.input, *model.graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    onnx.save(model, path)
+    save_onnx(program, path)
 
 
 def save_quantized(network: nn.Module, samples: np.ndarray, path: Path) -> None:
@@ -101,17 +95,10 @@ def save_answers(path: Path, x: np.ndarray, labels: np.ndarray) -> float:
         arrays |= {f"in0_{number}": sample, f"out0_{number}": scores}
         if number == 0:
             arrays |= {f"q:{name}": value for name, value in zip(names, values, strict=True)}
-    facts = {"model": path.name, "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-             "reference": f"ONNX Runtime {metadata.version('onnxruntime')}, CPU, one thread, graph "
+    facts = {"reference": f"ONNX Runtime {metadata.version('onnxruntime')}, CPU, one thread, graph "
                           "optimisation off",
              "samples": list(samples), "intermediates_of": "class0"}
-    for folder in ("inputs", "refs"):
-        (path.parent / folder).mkdir(exist_ok=True)
-    np.savez_compressed(path.parent / "inputs" / f"{path.stem}.npz", x=x,
-                        labels=labels.astype(np.int64), expected=expected)
-    np.savez_compressed(path.parent / "refs" / f"{path.stem}.npz", **arrays)
-    (path.parent / "refs" / f"{path.stem}.json").write_text(json.dumps(facts, indent=1) + "\n")
-    return float((expected.argmax(1) == labels).mean())
+    return save_recorded(path, x, labels, expected, arrays, facts)
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ int8 by output channel, activations int8 or int16 by tensor, ranges from calibra
 from __future__ import annotations
 
 import hashlib
-import json
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import quantizer, recipe
+from recorded import save_recorded
 from torch import nn
 
 
@@ -81,13 +81,6 @@ def save_answers(path: Path, x: np.ndarray, labels: np.ndarray) -> float:
             tensors[tensor["index"]] = {
                 "name": tensor["name"], "shape": list(value.shape), "dtype": str(value.dtype),
                 "sha256": hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}
-    facts = {"model": path.name, "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-             "reference": f"LiteRT {metadata.version('ai-edge-litert')}, BUILTIN_REF, one thread",
+    facts = {"reference": f"LiteRT {metadata.version('ai-edge-litert')}, BUILTIN_REF, one thread",
              "samples": list(samples), "intermediates_of": "class0", "tensors": tensors}
-    for folder in ("inputs", "refs"):
-        (path.parent / folder).mkdir(exist_ok=True)
-    np.savez_compressed(path.parent / "inputs" / f"{path.stem}.npz", x=inputs,
-                        labels=labels.astype(np.int64), expected=expected)
-    np.savez_compressed(path.parent / "refs" / f"{path.stem}.npz", **arrays)
-    (path.parent / "refs" / f"{path.stem}.json").write_text(json.dumps(facts, indent=1) + "\n")
-    return float((expected.argmax(1) == labels).mean())
+    return save_recorded(path, inputs, labels, expected, arrays, facts)

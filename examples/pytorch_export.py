@@ -15,8 +15,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
+from onnx_file import save_onnx
 from torch import nn
 from torch.nn import functional
 from torchao.quantization.pt2e import move_exported_model_to_eval
@@ -109,13 +109,7 @@ def export(network: nn.Module, path: Path) -> None:
     image = (torch.zeros(1, 1, SIZE, SIZE),)
     program = torch.onnx.export(torch.export.export(network, image), image, dynamo=True,
                                 input_names=["image"], output_names=["scores"], verbose=False)
-    model = program.model_proto
-    # The exporter notes the lines of Python that a node comes from, with their folders.
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info,
-                 *model.graph.initializer, *model.graph.input, *model.graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    onnx.save(model, path)
+    save_onnx(program, path)
 
 
 def accuracy(network: nn.Module, images: np.ndarray, kinds: np.ndarray) -> float:

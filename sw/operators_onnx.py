@@ -7,6 +7,7 @@ from typing import Any
 from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
 from kaniwa.passes.limits import LIMITS as OF_KINDS
 from kaniwa.passes.limits import RULES
+from kaniwa.passes.vector import VECTOR_KINDS
 
 __all__ = ["onnx_operator_table", "ONNX_REFERENCE"]
 
@@ -37,7 +38,7 @@ def _where(op: OnnxOperator) -> str:
     """Where the accelerator has it, else the host; "none" for what moves nothing."""
     if not op.becomes or op.becomes == ("RESHAPE",):
         return "none"
-    if all(k in ("SOFTMAX", "LAYER_NORM") for k in op.becomes):
+    if all(k in VECTOR_KINDS for k in op.becomes):
         return "vector"
     return "array" if op.rule != "onnx" and any(
         k in OF_KINDS and op.rule in RULES.get(k, (op.rule,)) for k in op.becomes) else "host"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from kaniwa import golden
+from kaniwa import devices, golden
+from kaniwa.compiler import compile
 from kaniwa.graph import Graph
+from kaniwa.program import Program
 from kaniwa.session import Session
 
-__all__ = ["assert_equal_golden", "noise"]
+__all__ = ["assert_equal_golden", "assert_runs_as_golden", "noise"]
 
 
 def assert_equal_golden(graph: Graph, session: Session, inputs: Iterable[np.ndarray],
@@ -26,6 +28,18 @@ def assert_equal_golden(graph: Graph, session: Session, inputs: Iterable[np.ndar
         if tolerance is not None:
             error = abs(session.stats.cycles - session.program.estimate().cycles)
             assert error <= tolerance * session.stats.cycles, where
+
+
+def assert_runs_as_golden(graph: Graph, target: str, inputs: Mapping[str, np.ndarray],
+                          where: str = "") -> Program:
+    """One inference on the emulated ``target``; the program that ran."""
+    program = compile(graph, target)
+    with devices.open("emulator", target, outside=program.outside) as device:
+        outputs = Session(program, device).run(inputs)
+    expected = golden.run(graph, inputs)
+    for i in graph.outputs:
+        np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i], where)
+    return program
 
 
 def noise(graph: Graph, count: int, seed: int) -> Iterable[np.ndarray]:

@@ -24,7 +24,7 @@ from kaniwa.golden.registry import Call, kernel, quantization
 from kaniwa.golden.rounding import quantize_multiplier
 from kaniwa.golden.rounding import saturating_rounding_doubling_high_mul as multiply
 
-__all__ = ["RULE", "FRACTION_BITS", "SMALLEST_STEP", "exponential_table", "softmax"]
+__all__ = ["RULE", "SMALLEST_STEP", "exponential_table", "softmax"]
 
 RULE = "qdq_fixed_point"
 FRACTION_BITS = 30

@@ -246,6 +246,13 @@ class Builder:
         """d = the larger of a and b."""
         self.compute(Function.MAXIMUM, d, a, addend=b)
 
+    def limit_byte(self, d: Register, low: int, high: int) -> None:
+        """d limited to ``low`` and ``high``, but for int8's own ends, to which a store limits."""
+        if low > -128:
+            self.maximum(d, d, low)
+        if high < 127:
+            self.minimum(d, d, high)
+
     def less(self, d: Register, a: Register, b: Operand) -> None:
         """d = -1 where a < b, else 0."""
         self.compute(Function.LESS, d, a, addend=b)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.vector.builder import Builder, Pointer
+from kaniwa.vector.builder import Builder, Operand, Pointer, Register
 from kaniwa.vector.fixedpoint import inverse_square_root
 from kaniwa.vector.isa import BLOCK_WORDS, Function, Reduce, Shift, Width
 
@@ -78,10 +78,11 @@ class _Rows:
         to = k.pointer(places.totals), k.pointer(places.squares)
         with k.loop(self._groups):
             for part, _ in self._parts(source):
-                for d, factor, negate in ((total, None, True), (square, value, False)):
-                    k.compute(Function.ADD, more if part else d, value,
-                              factor=1 if factor is None else factor, negate=negate,
-                              reduce=Reduce.GROUPS)
+                forms: tuple[tuple[Register, Operand, bool], ...] = (
+                    (total, 1, True), (square, value, False))
+                for d, factor, negate in forms:
+                    k.compute(Function.ADD, more if part else d, value, factor=factor,
+                              negate=negate, reduce=Reduce.GROUPS)
                     if part:
                         k.add(d, d, more)
             for register, pointer in zip((total, square), to, strict=True):
@@ -159,8 +160,5 @@ class _Rows:
                 k.multiply(value, value, gains[part], Shift.UP_31)
                 k.add(value, value, biases[part])
                 k.shift_right(value, value, result.bits, "up")
-                if result.low > -128:
-                    k.maximum(value, value, result.low)
-                if result.high < 127:
-                    k.minimum(value, value, result.high)
+                k.limit_byte(value, result.low, result.high)
                 k.store(value, to, Width.INT8, count)

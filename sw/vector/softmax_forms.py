@@ -124,7 +124,4 @@ class FixedPointForm:
                shift: Register) -> None:
         k.multiply(exponential, exponential, mantissa, Shift.UP_31)
         k.shift_right(exponential, exponential, shift, "up", plus=self.zero_point)
-        if self.low > -128:
-            k.maximum(exponential, exponential, self.low)
-        if self.high < 127:
-            k.minimum(exponential, exponential, self.high)
+        k.limit_byte(exponential, self.low, self.high)

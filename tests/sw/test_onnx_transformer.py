@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from inferences import assert_runs_as_golden
 from onnx_compared import Compared
 from onnx_models import OnnxBuilder
 
-import kaniwa
-from kaniwa import golden
 from kaniwa.errors import Error
 from kaniwa.importers.onnx.model import import_onnx
 
@@ -91,13 +90,9 @@ def test_an_encoder_layer_equals_onnx_runtime_and_is_on_the_device(dtype: str) -
         model = encoder_layer(b)
         sample = b.samples()
         graph, _ = compared.add(model, sample, seed)
-        program = kaniwa.compile(graph, "base_vector")
+        program = assert_runs_as_golden(graph, "base_vector", sample)
         edges = {"QUANTIZE", "CONCATENATION", "DEQUANTIZE", "RESHAPE", "STRIDED_SLICE"}
         assert {op.kind for op in program.host_ops} <= edges, "what stands beside float32"
-        with kaniwa.open("emulator", target="base_vector") as device:
-            (answer,) = kaniwa.Session(program, device).run(sample).values()
-        (output,) = graph.outputs
-        np.testing.assert_array_equal(answer, golden.run(graph, sample)[output])
     compared.assert_few_next_to_ties()
 
 
@@ -112,14 +107,10 @@ def test_a_block_equals_onnx_runtime_and_runs_on_host_and_device(dtype: str,
         model = block(b, in_parts)
         sample = b.samples()
         graph, _ = compared.add(model, sample, seed)
-        (output,) = graph.outputs
         for target, products in (("base", 0), ("base_vector", 2)):
-            program = kaniwa.compile(graph, target)
+            program = assert_runs_as_golden(graph, target, sample)
             count = [layer.op.split("+")[0] for layer in program.layers].count
             assert (count("FULLY_CONNECTED"), count("BATCH_MATMUL")) == (4, products)
-            with kaniwa.open("emulator", target=target) as device:
-                (answer,) = kaniwa.Session(program, device).run(sample).values()
-            np.testing.assert_array_equal(answer, golden.run(graph, sample)[output])
     compared.assert_few_next_to_ties()
 
 

@@ -50,6 +50,10 @@ FUNCTIONS: dict[str, tuple[str, Mapping[str, float]]] = {
     "Softmax": ("SOFTMAX", {}),
 }
 
+# Whose second operand is a number: what the graph calls it, and the line for another one.
+SECOND = {"PRelu": ("alpha", "only one constant slope is supported; use LeakyRelu"),
+          "Pow": ("exponent", "only one constant exponent is supported; use Mul, Exp and Log")}
+
 
 def function(builder: Builder, node: Node) -> Value:
     """A function of one operand: waits for steps, or for a reader that wants float32."""
@@ -62,12 +66,11 @@ def function(builder: Builder, node: Node) -> Value:
         return Pending(power, root.operands, root.shape)
     for key, default in FUNCTIONS[node.kind][1].items():
         attributes[key] = node.attributes.get(key, default)
-    for kind, key, what in (("PRelu", "alpha", "slope"), ("Pow", "exponent", "exponent")):
-        number = values[1]
-        if node.kind == kind:
-            if not isinstance(number, Known) or number.data.size != 1:
-                raise builder.fail(f"only one constant {what} is supported")
-            attributes[key] = float(number.real.reshape(()))
+    if node.kind in SECOND:
+        (key, refusal), number = SECOND[node.kind], values[1]
+        if not isinstance(number, Known) or number.data.size != 1:
+            raise builder.fail(refusal)
+        attributes[key] = float(number.real.reshape(()))
     if node.kind == "Gelu":
         attributes["approximate"] = node.attributes.get("approximate", b"none") == b"tanh"
     return _pending(builder, node, values[0], attributes)
@@ -89,10 +92,9 @@ def softmax(builder: Builder, node: Node) -> Value:
 
 def _pending(builder: Builder, node: Node, value: Value | None,
              attributes: Mapping[str, object]) -> Pending:
-    operand = value if isinstance(value, (Dequantized, Floats)) or (
-        isinstance(value, Pending) and value.node.kind != "Identity") else dequantized(
-            builder, value, "its input")
-    return Pending(replace(node, attributes=attributes), (operand,), builder.shape_of(operand))
+    x = value if isinstance(value, (Dequantized, Floats, Pending)) else dequantized(
+        builder, value, "its input")
+    return Pending(replace(node, attributes=attributes), (x,), builder.shape_of(x))
 
 
 def _attributes(pending: Pending, form: Permutation) -> dict[str, object]:

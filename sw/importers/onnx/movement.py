@@ -14,7 +14,7 @@ import numpy as np
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, floats, in_steps
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, in_steps, operand
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -36,9 +36,7 @@ def movable(builder: Builder, value: Value | None) -> Moved:
     raises UnsupportedError for others."""
     if isinstance(value, (Integers, Dequantized, Floats)):
         return value
-    if isinstance(value, Pending) and value.node.kind != "Identity":
-        return Floats(floats(builder, value, "its input"))
-    return dequantized(builder, value, "its input")
+    return operand(builder, value, "its input")
 
 
 def same(builder: Builder, node: Node) -> Value:
@@ -179,8 +177,7 @@ def concat(builder: Builder, node: Node) -> Value:
     shape = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1:])
     pending = Pending(node, tuple(values), shape)
     steps = values[0].steps
-    if steps is not None and all(v.steps == steps for v in values) and not all(
-            isinstance(v, Known) for v in values):
+    if steps is not None and all(v.steps == steps for v in values):
         return Dequantized(lower_concat(builder, pending, steps, node.outputs[0]).stored, steps)
     return pending
 
