@@ -14,6 +14,7 @@ from kaniwa.layer import Options, Outside, Plan
 from kaniwa.passes.allocate import allocate
 from kaniwa.passes.constants import constants
 from kaniwa.passes.dead_channels import dead_channels
+from kaniwa.passes.directions import directions_apart
 from kaniwa.passes.emit import emit
 from kaniwa.passes.fuse import fuse, order
 from kaniwa.passes.legalize import legalize
@@ -79,7 +80,8 @@ def compile(model: str | PathLike[str] | Graph,
         from kaniwa.importers import load_model
 
         model = load_model(Path(model))
-    plan = plan_model(check(sequences_apart(check(model), config)), config, options, progress)
+    apart = check(directions_apart(sequences_apart(check(model), config), config))
+    plan = plan_model(apart, config, options, progress)
     if progress is not None:
         progress(emit.__name__)
     return check_program(emit(plan), model.name)

@@ -99,21 +99,23 @@ class RecurrentLayer(StagedLayer):
 
     The first VECTOR runs the program from its beginning to an END before ``again``, others go on
     with what it left in the store: those that are to wait run that END. Stages that take in the
-    hidden state have in the first step that of ``reads``, its second tensor, then the row of
-    ``ofm`` that the step before has written. The program writes ``rows``, which is ``ofm`` where no
-    stage behind it makes that. One more VECTOR, from ``behind`` on, stores ``states``, whose
-    addresses come behind those of ``reads``.
+    hidden state have in the first step that of tensor ``first``, then of ``carried``, what the step
+    before has written there: of ``ofm`` its row. The program writes ``rows``, which is ``ofm``
+    where no stage behind it makes that. One more VECTOR, from ``behind`` on, stores ``states``, if
+    there are any, whose addresses come behind those of ``reads``.
     """
 
     rows: int = field(kw_only=True)
-    states: tuple[int, ...] = field(kw_only=True)
+    first: int = field(kw_only=True)
+    carried: int = field(kw_only=True)
     again: int = field(kw_only=True)
-    behind: int = field(kw_only=True)
+    states: tuple[int, ...] = ()
+    behind: int = 0
 
     @property
     def total(self) -> int:
         """How many stages come one after the other."""
-        return super().total + 1
+        return super().total + bool(self.states)
 
     @property
     def makes(self) -> tuple[int, ...]:
@@ -132,10 +134,10 @@ class RecurrentLayer(StagedLayer):
             assert layer.places is not None
             return replace(stage, layer=replace(layer, places=replace(
                 layer.places, first=layer.places.first + steps * stage.result_advance)))
+        if layer.ifm == self.first:
+            layer, steps = replace(layer, ifm=self.carried), steps - 1
         if not stage.advance:
-            return stage
-        if layer.ifm == self.reads[1]:
-            layer, steps = replace(layer, ifm=self.ofm), steps - 1
+            return replace(stage, layer=layer)
         assert layer.source_at is not None
         first, image, row = layer.source_at
         return replace(stage, layer=replace(layer, source_at=(
@@ -149,7 +151,9 @@ class RecurrentLayer(StagedLayer):
         """The tensors that a stage writes."""
         if self._is_behind(number):
             return self.states
-        return (self.rows,) if self.stage(number).program else super().made(number)
+        if not self.stage(number).program:
+            return super().made(number)
+        return (self.rows,) if self.carried == self.ofm else (self.rows, self.carried)
 
     def place(self, number: int) -> int:
         """Where a VECTOR begins in the program that is there, 0 for the one that loads it."""
@@ -162,4 +166,4 @@ class RecurrentLayer(StagedLayer):
 
     def _is_behind(self, number: int) -> bool:
         """Whether it is the VECTOR behind all steps."""
-        return number == self.total - 1
+        return bool(self.states) and number == self.total - 1

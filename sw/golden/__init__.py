@@ -25,6 +25,7 @@ from kaniwa.golden import (  # noqa: F401
     onnx_layer_norm,
     onnx_normalization,
     onnx_recurrent,
+    onnx_recurrent_fixed,
     onnx_softmax,
     pooling,
     qdq,

@@ -74,11 +74,10 @@ def _sequence(gates: np.ndarray, step: Cell, states: States,
 def _recurrent(call: Call) -> np.ndarray:
     """The result that the operator names, in steps of the output.
 
-    Operands: x [T, B, I], float32 W [D, G·H, I] and R [D, G·H, H], b [D, 2·G·H] or none, and the
+    Operands: x [T, B, I], W [D, G·H, I] and R [D, G·H, H], float32 b [D, 2·G·H] or none, and the
     first h and c [D, B, H] or none. Results: "Y" [T, D, B, H], "Y_h" or "Y_c" [D, B, H].
     """
-    x, weights = real_operand(call, 0), call.value(1).astype(np.float64)
-    recurrent = call.value(2).astype(np.float64)
+    x, weights, recurrent = (real_operand(call, position) for position in range(3))
     directions, rows, size = recurrent.shape
     first = [call.optional(position) for position in (4, 5)[:2 if call.op.kind == "LSTM" else 1]]
     bias = call.optional(3)

@@ -28,6 +28,8 @@ from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, averaged, swapped
 from kaniwa.passes.lstm_operands import cells_of, gates_of, steps_of
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
+from kaniwa.passes.onnx_cells import KINDS as ONNX_CELLS
+from kaniwa.passes.onnx_cells import sums_of_step
 from kaniwa.passes.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
@@ -80,6 +82,7 @@ class _Rewriter(Rewriter):
             **dict.fromkeys(TABLES, self._function),
             "SOFTMAX": self._rows, "LAYER_NORM": self._rows, "BATCH_MATMUL": self._matmul,
             "UNIDIRECTIONAL_SEQUENCE_LSTM": self._lstm,
+            **dict.fromkeys(ONNX_CELLS, self._onnx_cell),
         }
         where = describe(self.graph, op)
         if op.kind not in rewrites:
@@ -291,21 +294,25 @@ class _Rewriter(Rewriter):
         return made
 
     def _lstm(self, op: Op) -> None:
-        """The inputs of all steps at once, if they are not part of each, then the steps, with rows
-        of whole groups."""
+        gates = len(gates_of(op))
+        pitch = gate_pitch(self.config, cells_of(self.graph, op), gates)
+        self._steps(op, gates * pitch, (op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE]))
+
+    def _onnx_cell(self, op: Op) -> None:
+        self._steps(op, sums_of_step(self.graph, op, self.config))
+
+    def _steps(self, op: Op, sums: int, states: tuple[int, ...] = ()) -> None:
+        """The products of the inputs of all steps at once, so many sums of each, if they are not
+        part of each, then the steps, with rows of whole groups."""
         y = self.tensors[op.outputs[0]]
         steps, count = steps_of(self.graph, op), y.shape[-1]
         inputs = op.inputs[0]
         if op.attributes.get("position") not in self.stepwise:
-            gates = len(gates_of(op))
-            channels = SUM_BYTES * gates * gate_pitch(
-                self.config, cells_of(self.graph, op), gates)
-            inputs = self.tensor(f"{op.name}:sums", (1, 1, steps, channels))
+            inputs = self.tensor(f"{op.name}:sums", (1, 1, steps, SUM_BYTES * sums))
             self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, inputs)
         pitch = row_pitch(self.config, count)
         rows = y.id if pitch == count else self.tensor(f"{y.name}:rows", (1, 1, steps, pitch), y)
-        reads = (inputs, op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
-        self.emit(replace(op, outputs=(rows, *op.outputs[1:])), "LSTM", reads,
+        self.emit(replace(op, outputs=(rows, *op.outputs[1:])), "LSTM", (inputs, *states),
                   {**op.attributes, "taps": 0})
         if rows != y.id:
             self.renamed(op, self._copied(op, rows, count), y)

@@ -24,6 +24,7 @@ from kaniwa.golden.lstm import (
     PROJECTION_BIAS,
     RECURRENT_WEIGHTS,
 )
+from kaniwa.golden.onnx_recurrent_fixed import RULE as FIXED_POINT
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.layer_norm import layer_norm_of
@@ -334,6 +335,15 @@ def short_gates(graph: Graph, op: Op) -> str | None:
     return None      # what R is, ``lower`` knows
 
 
+def known_cell(graph: Graph, op: Op) -> str | None:
+    """It is of rule qdq_fixed_point: int8 inputs, constant int8 W and R of one scale, first states
+    of -1 to 1, linear_before_reset, at most 4,095 steps, and not Y_c."""
+    return None if op.rule == FIXED_POINT else (
+        f"the accelerator computes it by rule {FIXED_POINT}, this one has {op.rule}: its result is "
+        f"Y_c or float32, its input or its W and R are not quantized by tensor, or first states, "
+        f"steps or scales are too large, or a GRU is without linear_before_reset")
+
+
 _ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)
 _BYTES: tuple[Limit, ...] = (bytes_of_one_scale, some_elements, known_activation)
 _WEIGHTED: tuple[Limit, ...] = (*_BYTES, constant_weights, constant_bias)
@@ -355,6 +365,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "MEAN": (int8_activations, some_elements, known_rule, neighboring_axes),
     "BATCH_MATMUL": (int8_activations, some_elements, known_rule, same_batch),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (int8_cell, plain_cell, own_sequences, short_gates),
+    **dict.fromkeys(("LSTM", "GRU"), (known_cell, short_gates)),
     "TRANSPOSE": (integers_moved, some_elements, two_blocks_swapped),
     **dict.fromkeys(JOINS, (integers_moved, some_elements, same_steps)),
     **dict.fromkeys(CUTS, (integers_moved, some_elements)),

@@ -30,6 +30,8 @@ from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
 from kaniwa.passes.layer_norm import layer_norm_layer
 from kaniwa.passes.legalize import as_map
+from kaniwa.passes.onnx_cells import KINDS as ONNX_CELLS
+from kaniwa.passes.onnx_cells import onnx_cell_layer, onnx_sums_layer
 from kaniwa.passes.products import product_layer
 from kaniwa.passes.recurrent import lstm_layer, sums_layer
 from kaniwa.passes.refusal import Refused
@@ -105,11 +107,12 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
             make = wide_product_layer if "operands" in op.attributes else product_layer
         return make(plan.graph, op, stored, plan.config, where, first_id)
     if op.kind in ("SUMS", "LSTM"):
-        cell = plan.model.ops[int(str(op.attributes["position"]))]
+        cell, onnx = plan.model.ops[int(str(op.attributes["position"]))], ONNX_CELLS
+        given = plan.model, cell, op, stored, plan.config, where
         if op.kind == "SUMS":
-            return sums_layer(plan.model, cell, op, stored, plan.config, where), []
-        return lstm_layer(plan.model, cell, op, stored, plan.config, where, first_id,
-                          op.attributes["position"] in plan.stepwise)
+            return (onnx_sums_layer if cell.kind in onnx else sums_layer)(*given), []
+        return (onnx_cell_layer if cell.kind in onnx else lstm_layer)(
+            *given, first_id, op.attributes["position"] in plan.stepwise)
     if op.kind == WIDE:
         return wide_layer(plan.graph, op, stored, plan.config, first_id)
     if op.kind == WIDE_BYTES:

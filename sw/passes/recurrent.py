@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
@@ -22,7 +20,8 @@ from kaniwa.passes.lstm_operands import (
     sums_of,
 )
 from kaniwa.passes.projection import project
-from kaniwa.passes.streams import Stages, Words
+from kaniwa.passes.step_factor import StepFactor
+from kaniwa.passes.streams import Stages
 from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
 from kaniwa.rescale import Int64
 from kaniwa.staged import RecurrentLayer
@@ -35,9 +34,7 @@ from kaniwa.vector.kernels_recurrent import (
     why_no_lstm,
 )
 
-__all__ = ["lstm_layer", "sums_layer"]
-
-LARGEST = 127
+__all__ = ["input_sums", "lstm_layer", "sums_layer"]
 
 
 def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
@@ -47,7 +44,15 @@ def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     ``cell`` is the operator in ``model``, ``op`` what ``legalize`` made of it. Raises CompileError
     for sums that may leave int32.
     """
-    weights, bias = sums_of(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
+    return input_sums(model, cell, op, stored, where, *sums_of(
+        model, cell, config, INPUT_WEIGHTS, 0, BIAS),
+        len(gates_of(cell)) * cells_of(model, cell))
+
+
+def input_sums(model: Graph, cell: Op, op: Op, stored: Op, where: str, weights: Int64, bias: Int64,
+               outputs: int) -> Layer:
+    """``sums_layer`` of ``weights`` [sums, depth] and ``bias`` [sums], of which so many are the
+    model's."""
     depth, rows = weights.shape[1], steps_of(model, cell)
     of_bytes = np.repeat(weights, SUM_BYTES, axis=0)
     biases, rescale = sum_bytes(bias)
@@ -57,7 +62,7 @@ def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
                  Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
                  of_bytes.astype(np.int8).reshape(channels, 1, 1, depth), biases,
                  quantization(model.tensors[cell.inputs[0]]).zero_point, rescale,
-                 rows * len(gates_of(cell)) * cells_of(model, cell) * depth, source_of(op))
+                 rows * outputs * depth, source_of(op))
 
 
 def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig, where: str,
@@ -76,10 +81,10 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     pitch = row_pitch(config, model.tensors[cell.outputs[0]].shape[-1])
     stages = Stages(op, config, 1, where, first_id)
     weights, bias = sums_of(model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)
-    factors = [_Factor(stages, "hidden", hidden, pitch, gates, weights, bias)]
+    factors = [StepFactor(stages, "hidden", hidden, pitch, gates, weights, bias)]
     if stepwise:
         weights, bias = sums_of(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
-        factors.append(_Factor(stages, "inputs", inputs, weights.shape[1], gates, weights, bias))
+        factors.append(StepFactor(stages, "inputs", inputs, weights.shape[1], gates, weights, bias))
     for factor in factors:
         factor.copy()
     stages.settle()
@@ -109,53 +114,4 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
     _, again, behind = program((0,) * (5 + len(layer.between)), 0, 0)
     return RecurrentLayer(**vars(layer) | {
         "op": cell.kind, "steps": steps, "states": op.outputs[1:], "again": again,
-        "behind": behind, "rows": rows}), stages.tensors
-
-
-class _Factor:
-    """What all gates are multiplied by in a step: the hidden state, or its input.
-
-    The weights are activations, a pixel for each sum, and the vector, ``count`` bytes of ``source``
-    or of a row of it, ``pitch`` bytes behind the one before, is the weights of the four channels
-    that make the sum's bytes. What the sum has besides, ``bias``, is more columns of the weights,
-    by constants behind the vector. Raises CompileError for sums that may leave int32.
-    """
-
-    def __init__(self, stages: Stages, name: str, source: int, pitch: int, gates: int,
-                 weights: Int64, bias: Int64) -> None:
-        accumulator_range(weights, bias, stages.where)
-        constants, columns = _factors(bias)
-        self.name, self.count = name, weights.shape[1]
-        self._stages, self._source, self._pitch = stages, source, pitch
-        self._words = Words(stages.config, 1, SUM_BYTES, self.count + len(constants),
-                            stages.config.out_lanes)
-        matrix = np.concatenate([weights, columns], axis=1).astype(np.int8)
-        self._shape = gates, len(matrix) // gates, matrix.shape[1]
-        self._matrix = stages.constant(f"{name}:weights", matrix)
-        self._stream = self._words.stream(stages.filled(
-            name, self._words.template(constants), self.count))
-
-    def copy(self) -> None:
-        """To where it is weights."""
-        self._stages.repeat(self._source, self._stream.tensor, self._words, self.count,
-                            self._pitch)
-
-    def multiply(self, sums: int) -> None:
-        """int32 [gates, pitch], to ``sums``."""
-        biases, rescale = sum_bytes(np.zeros(1, np.int64))
-        product = self._stages.layer(self._matrix, sums, self._shape,
-                                     (*self._shape[:2], SUM_BYTES), rescale)
-        self._stages.add(replace(product, bias=biases), self._stream)
-
-
-def _factors(values: Int64) -> tuple[list[int], Int64]:
-    """Constants, and for each of ``values`` int8 factors [values, constants], with which their
-    products add up to it."""
-    if not values.any():
-        return [], np.zeros((len(values), 0), np.int64)
-    rest = values - LARGEST * (large := np.rint(values / LARGEST).astype(np.int64))
-    columns = [rest]
-    while large.any():
-        columns.append(part := large.clip(-LARGEST, LARGEST))
-        large = large - part
-    return [1] + [LARGEST] * (len(columns) - 1), np.stack(columns, axis=1)
+        "behind": behind, "rows": rows, "first": hidden, "carried": op.outputs[0]}), stages.tensors

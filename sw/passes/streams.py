@@ -164,9 +164,11 @@ class Stages:
                       places=words.places(first),
                       source_at=(first * depth, words.channels * depth, columns * depth))
 
-    def repeat(self, source: int, to: int, words: Words, count: int, advance: int = 0) -> None:
+    def repeat(self, source: int, to: int, words: Words, count: int, advance: int = 0,
+               block: int = 0) -> None:
         """Copies the same [count] to all channels of a stream: words as rows, then what is left.
-        ``advance``: bytes from that of one step to the next."""
+        ``advance``: bytes from that of one step to the next, ``block`` from that of one block of
+        channels to the next."""
         width, config = self.config.dot_width, self.config
         lanes = min(words.lanes, words.channels)
         for first, rows, run in ((0, count // width, width), (count // width, 1, count % width)):
@@ -177,7 +179,7 @@ class Stages:
                 self.copy(
                     replace(layer, geometry=replace(layer.geometry, stride=(1, 0))), run, advance,
                     places=Places(start, words.block_bytes, config.tile_bytes, width, run, 0),
-                    source_at=(first * width, 0, width))
+                    source_at=(first * width, block, width))
 
     def columns(self, stream: int, words: Words, to: int,
                 places: Callable[[int, int], Iterator[tuple[int, int, int, Places]]]) -> None:

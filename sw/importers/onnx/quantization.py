@@ -19,7 +19,8 @@ from kaniwa.importers.onnx.values import (
 )
 
 __all__ = ["steps_of", "activation_steps", "quantize", "quantized_to", "dequantize", "dequantized",
-           "clamp_bounds", "in_steps", "in_other_steps", "floats", "operand", "real_constant"]
+           "clamp_bounds", "in_steps", "in_other_steps", "floats", "operand", "known_constant",
+           "real_constant"]
 
 ACTIVATIONS = ("int8", "uint8")
 FLOAT_MAX = float(np.finfo(np.float32).max)
@@ -266,9 +267,9 @@ def floats(builder: Builder, value: Value | None, what: str) -> Stored:
     return Stored(name, source.stored.shape, {form: index})
 
 
-def real_constant(builder: Builder, node: Node, what: str, value: Value | None,
-                  shape: tuple[int, ...]) -> Floats | None:
-    """A constant operand, called ``what`` in messages, as a float32 tensor of the graph."""
+def known_constant(builder: Builder, what: str, value: Value | None,
+                   shape: tuple[int, ...]) -> Known | None:
+    """A constant operand of finite numbers, called ``what`` in messages."""
     if value is None:
         return None
     if not isinstance(value, Known):
@@ -279,9 +280,18 @@ def real_constant(builder: Builder, node: Node, what: str, value: Value | None,
         raise builder.fail(f"{what} is {list(value.data.shape)}, expected {list(shape)}",
                            ModelError)
     with np.errstate(all="ignore"):
-        real = value.real.astype(np.float32)
-    if not np.isfinite(real).all():
+        finite = np.isfinite(value.real.astype(np.float32)).all()
+    if not finite:
         raise builder.fail(f"{what} is not finite", ModelError)
+    return value
+
+
+def real_constant(builder: Builder, node: Node, what: str, value: Value | None,
+                  shape: tuple[int, ...]) -> Floats | None:
+    """``known_constant`` as a float32 tensor of the graph."""
+    known = known_constant(builder, what, value, shape)
+    if known is None:
+        return None
     name = f"{next(o for o in node.outputs if o)}:{what}"
-    index = builder.tensor(name, shape, "float32", data=real)
+    index = builder.tensor(name, shape, "float32", data=known.real.astype(np.float32))
     return Floats(Stored(name, shape, {tuple(range(len(shape))): index}))

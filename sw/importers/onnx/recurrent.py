@@ -1,14 +1,25 @@
-"""LSTM and GRU of quantised ONNX models: for the host, one operator for each result in use."""
+"""LSTM and GRU of quantised ONNX models: one operator for each result in use."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from kaniwa.errors import ModelError
 from kaniwa.golden.onnx_recurrent import GATES
+from kaniwa.golden.onnx_recurrent_fixed import RULE as FIXED_POINT
+from kaniwa.golden.onnx_recurrent_fixed import cell_numbers
+from kaniwa.golden.registry import Call
+from kaniwa.graph import Graph, Op
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, operand, real_constant
+from kaniwa.importers.onnx.quantization import (
+    clamp_bounds,
+    known_constant,
+    operand,
+    real_constant,
+)
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -16,6 +27,7 @@ from kaniwa.importers.onnx.values import (
     Known,
     Pending,
     Steps,
+    Stored,
     Value,
 )
 
@@ -25,7 +37,7 @@ RESULTS = {"LSTM": ("Y", "Y_h", "Y_c"), "GRU": ("Y", "Y_h")}
 ACTIVATIONS = {"LSTM": (b"sigmoid", b"tanh", b"tanh"), "GRU": (b"sigmoid", b"tanh")}
 BACKWARDS = {b"forward": (False,), b"reverse": (True,), b"bidirectional": (False, True)}
 OPERANDS = ("", "W", "R", "B", "", "initial_h", "initial_c")
-LENGTHS, STATES, PEEPHOLES = 4, (5, 6), 7      # positions of the operands
+WEIGHTS, LENGTHS, STATES, PEEPHOLES = (1, 2), 4, (5, 6), 7      # positions of the operands
 
 
 def recurrent(builder: Builder, node: Node) -> list[Value]:
@@ -53,8 +65,9 @@ def recurrent(builder: Builder, node: Node) -> list[Value]:
         raise builder.fail("peepholes (P) are not supported; export without them")
     shapes = {1: (count, rows, features), 2: (count, rows, size), 3: (count, 2 * rows),
               **dict.fromkeys(STATES, (count, batch, size))}
-    constants = tuple(real_constant(builder, node, OPERANDS[i], operands[i], shape)
-                      for i, shape in shapes.items() if i < len(operands))
+    constants = tuple((_weights if i in WEIGHTS else real_constant)(
+        builder, node, OPERANDS[i], operands[i], shape)
+        for i, shape in shapes.items() if i < len(operands))
     attributes = {"backwards": backwards,
                   "linear_before_reset": bool(node.attributes.get("linear_before_reset", 0))}
     return [Pending(
@@ -81,15 +94,38 @@ def _backwards(builder: Builder, node: Node) -> tuple[bool, ...]:
     return backwards
 
 
+def _weights(builder: Builder, node: Node, what: str, value: Value | None,
+             shape: tuple[int, ...]) -> Dequantized | Floats | None:
+    """``real_constant``, or int8 without a zero point where its integers are that."""
+    known = known_constant(builder, what, value, shape)
+    if known is None or known.steps is None or len(known.steps.scales) > 1:
+        return real_constant(builder, node, what, value, shape)
+    data = known.data.astype(np.int64) - known.steps.zero_points[0]
+    if data.min() < -128 or data.max() > 127:
+        return real_constant(builder, node, what, value, shape)
+    steps = Steps(known.steps.scales, (0,), "int8")
+    name = f"{next(o for o in node.outputs if o)}:{what}"
+    form = tuple(range(len(shape)))
+    index = builder.constant(Known(data, steps), name, form, len(shape))
+    return Dequantized(Stored(name, shape, {form: index}), steps)
+
+
 def lower_recurrent(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
-    """To LSTM or GRU, which gives the one result that is waiting."""
-    x, *constants = pending.operands
-    assert isinstance(x, (Dequantized, Floats))
-    inputs = [builder.form(x.stored, (0, 1, 2))]
-    for constant in constants:
-        assert constant is None or isinstance(constant, Floats)
-        inputs.append(-1 if constant is None else constant.stored.forms[constant.stored.first])
+    """To LSTM or GRU, which gives the one result that is waiting: of rule ``qdq_fixed_point`` where
+    that has numbers for its constants."""
+    inputs = []
+    for value in pending.operands:
+        assert value is None or isinstance(value, (Dequantized, Floats))
+        inputs.append(-1 if value is None else builder.form(
+            value.stored, tuple(range(len(value.stored.shape)))))
     index, result = builder.made(name, pending.shape, tuple(range(len(pending.shape))), steps)
-    builder.emit(pending.node.kind, tuple(inputs), index, {
-        **pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
+    attributes = {**pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}
+    rule = steps.rule
+    if rule == "qdq" and attributes["result"] != "Y_c":
+        op = Op(pending.node.kind, name, tuple(inputs), (index,), attributes, FIXED_POINT)
+        values = [None if i == -1 else builder.tensors[i].data for i in inputs]
+        call = Call(Graph("", tuple(builder.tensors), (op,), (), (), ""), op, values)
+        if all(cell_numbers(call, d) for d in range(len(pending.node.attributes["backwards"]))):
+            rule = FIXED_POINT
+    builder.emit(pending.node.kind, tuple(inputs), index, attributes, rule)
     return result

@@ -1,0 +1,228 @@
+"""LSTM and GRU of 8 bits in quantised ONNX models, in fixed point: rule ``qdq_fixed_point``.
+
+As for SOFTMAX (``onnx_softmax``), the rule says how the value is computed. S are exact sums of
+products of 8 bits, of the input's with W, and of the hidden state's three signed digits, each of 8
+bits, with R; F bits are behind the point of what a gate's function is applied to:
+
+    v = Sx·(sx·sw)·2^F + (S2·2^16 + S1·2^8 + S0)·sr·2^(F-22) + b·2^F      three products of 31 bits
+    tanh(v) in Q1.30, from a table at steps of 1/16 and tanh(p + d) = tanh p + (1 - tanh² p)·t·w,
+        t = tanh d,  w = 1 / (1 + t·tanh p);    1 / (1 + exp(-v)) = (1 + tanh(v / 2)) / 2 in Q0.31
+    LSTM  c = f·c + i·g;  h = o·tanh(c)         GRU  h = z·h + (1 - z)·g
+
+h has 30 bits behind the point, and for the products with R 22; c as many as its largest value
+leaves. Formulas of the gates: ``onnx_recurrent``. Numbers below are int64 arrays within int32.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from functools import lru_cache
+
+import numpy as np
+
+from kaniwa.golden.onnx_softmax import RULE
+from kaniwa.golden.qdq import finish_integers
+from kaniwa.golden.registry import Call, kernel, quantization
+from kaniwa.golden.rounding import INT32_MAX, INT32_MIN, quantize_multiplier
+from kaniwa.golden.rounding import saturating_rounding_doubling_high_mul as multiply
+
+__all__ = ["RULE", "CellNumbers", "Factor", "cell_numbers", "digits", "hyperbolic_tangent",
+           "tangent_table"]
+
+STEP_BITS = 4               # of the table's steps, 1/16: what it covers is -8 to 8
+CUBIC = 22362015            # in tanh d = d - CUBIC / 2^26 · d³, which fits best for |d| <= 1/32
+STATE_BITS, DIGIT_BITS = 30, 22
+LEAST_BITS, MOST_BITS = 20, 26      # of F
+LEAST_CELL_BITS = 18
+Factor = tuple[int, int]    # multiplier in Q31, and the left shift of what it multiplies
+
+
+@dataclass(frozen=True, eq=False)
+class CellNumbers:
+    """What the rule makes of the constants of one direction.
+
+    ``fraction``: F. ``inputs``, ``high`` and ``low``: for Sx, S2 and 2^8·S1 + S0. ``biases`` int64
+    [gates·H] with F bits, ``late`` int64 [H] that of what the reset gate multiplies (GRU).
+    ``cell_bits`` behind the point of c. ``hidden`` and ``cell`` int64 [B, H], the first states.
+    ``result``: h in steps of the output, multiplier and right shift.
+    """
+
+    fraction: int
+    inputs: Factor
+    high: Factor
+    low: Factor
+    biases: np.ndarray
+    late: np.ndarray
+    cell_bits: int
+    hidden: np.ndarray
+    cell: np.ndarray
+    result: tuple[int, int]
+
+
+def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
+    """The numbers of a direction of LSTM or GRU; None where the rule has none.
+
+    It has them for constant int8 W and R, first states of -1 to 1, linear_before_reset, and where
+    sums, steps and scales leave enough bits.
+    """
+    result = quantize_multiplier(math.ldexp(1 / quantization(call.output).scale, -STATE_BITS))
+    steps, batch, _ = call.tensor(0).shape
+    cell_bits = STATE_BITS - math.frexp(steps + 1)[1]
+    gru = call.op.kind == "GRU"
+    integers = all(call.tensor(i).dtype == "int8" for i in range(3))
+    if not integers or not -31 <= result[1] <= -1 or cell_bits < LEAST_CELL_BITS or (
+            gru and not call.attribute("linear_before_reset")):
+        return None
+    w, r = (call.value(i)[direction].astype(np.int64) for i in (1, 2))
+    rows, size = r.shape
+    bias = call.optional(3)
+    both = np.zeros((2, rows)) if bias is None else (
+        bias[direction].astype(np.float64).reshape(2, rows))
+    states = [np.zeros((batch, size)) if value is None else value[direction].astype(np.float64)
+              for value in [call.optional(i) for i in ((4,) if gru else (4, 5))]]
+    x = call.quantization(0)
+    sx, sr = x.scale * call.quantization(1).scale, call.quantization(2).scale
+    reach = max(127 - x.zero_point, 128 + x.zero_point)
+    largest = float((np.abs(w).sum(axis=1) * reach * sx + np.abs(r).sum(axis=1) * sr
+                     + np.abs(both).sum(axis=0)).max())
+    fraction = min(STATE_BITS - math.frexp(largest)[1], MOST_BITS)
+    if fraction < LEAST_BITS or any(np.abs(state).max() > 1 for state in states):
+        return None
+    added = both.sum(axis=0)
+    late = slice(rows - size, rows) if gru else slice(rows, rows)
+    added[late] = both[0, late]
+
+    def fixed(values: np.ndarray, bits: int) -> np.ndarray:
+        return np.rint(np.ldexp(values, bits)).astype(np.int64)
+
+    return CellNumbers(
+        fraction, _factor(math.ldexp(sx, fraction)),
+        _factor(math.ldexp(sr, fraction + 16 - DIGIT_BITS)),
+        _factor(math.ldexp(sr, fraction - DIGIT_BITS)), fixed(added, fraction),
+        fixed(both[1, late], fraction), cell_bits, fixed(states[0], STATE_BITS),
+        fixed(states[-1], cell_bits), (result[0], -result[1]))
+
+
+def _factor(real: float) -> Factor:
+    """``real`` as a multiplier below 1, of what is shifted to the left for that."""
+    shift = max(math.frexp(real)[1], 0)
+    return min(round(math.ldexp(real, 31 - shift)), INT32_MAX), shift
+
+
+@lru_cache(maxsize=1)
+def tangent_table() -> np.ndarray:
+    """int64 [256]: tanh((i + 1/2) / 16) in Q1.30 for i from -128 to 127, at the place of i's low 8
+    bits; -1 and 1 at both ends. Decimals, as they are the same on every machine."""
+    context = Context(prec=30)
+    table = np.zeros(256, np.int64)
+    for i in range(127):
+        power = context.exp(Decimal(2 * i + 1) / (1 << STEP_BITS))      # e^2z
+        value = context.divide(power - 1, power + 1) * (1 << STATE_BITS)
+        table[i] = int(context.to_integral_value(value))
+    table[127] = 1 << STATE_BITS
+    table[128:] = -table[127::-1]
+    table.flags.writeable = False
+    return table
+
+
+def _sum(*terms: np.ndarray | int) -> np.ndarray:
+    """Their sum, limited to 32 bits."""
+    return np.clip(sum(terms), INT32_MIN, INT32_MAX)
+
+
+def hyperbolic_tangent(v: np.ndarray, bits: int) -> np.ndarray:
+    """tanh of ``v`` with ``bits`` behind the point, up to 28, in Q1.30."""
+    z = np.clip(v << (28 - bits), INT32_MIN, INT32_MAX)      # -8 to 8
+    place = z >> (28 - STEP_BITS)
+    point = tangent_table()[place & 255]
+    d = ((z & ((1 << 28 - STEP_BITS) - 1)) - (1 << 27 - STEP_BITS)) << 5      # in Q33
+    t = multiply(d, (1 << 30) - multiply(multiply(d, d), CUBIC))              # in Q32
+    u = multiply(t, point)                                                    # in Q31
+    slope = multiply(t, (1 << 29) - multiply(point, point))
+    w = (1 << 30) - multiply(u, 1 << 30)
+    for _ in range(3):
+        w = (1 << 30) - multiply(u, w)
+    return point + 2 * multiply(slope, w)
+
+
+def _logistic(v: np.ndarray, bits: int) -> np.ndarray:
+    """1 / (1 + exp(-v)) in Q0.31; ``bits`` as above, up to 27."""
+    return _sum(hyperbolic_tangent(v, bits + 1), 1 << 30)
+
+
+def digits(hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hidden states in Q1.30, rounded to 22 bits behind the point: 2^16·a + 2^8·b + c of 8 bits."""
+    rounded = (hidden + 128) >> 8
+    c = ((rounded + 128) & 255) - 128
+    rest = (rounded - c) >> 8
+    b = ((rest + 128) & 255) - 128
+    return (rest - b) >> 8, b, c
+
+
+class _Cell:
+    """A direction: from step to step."""
+
+    def __init__(self, call: Call, direction: int, numbers: CellNumbers) -> None:
+        self._numbers, self._gru = numbers, call.op.kind == "GRU"
+        self._recurrent = call.value(2)[direction].astype(np.int64)
+        self._size = self._recurrent.shape[1]
+        self.hidden, self._state = numbers.hidden, numbers.cell
+        x = call.value(0).astype(np.int64) - call.quantization(0).zero_point
+        sums = x @ call.value(1)[direction].astype(np.int64).T
+        self._inputs = _product(sums, numbers.inputs) + numbers.biases     # [T, B, gates·H]
+
+    def step(self, time: int) -> None:
+        """The hidden state behind it."""
+        high, middle, low = (part @ self._recurrent.T for part in digits(self.hidden))
+        now = self._inputs[time], (_product(high, self._numbers.high),
+                                   _product((middle << 8) + low, self._numbers.low))
+        (self._gru_step if self._gru else self._lstm_step)(*now)
+
+    def _lstm_step(self, inputs: np.ndarray, hidden: tuple[np.ndarray, np.ndarray]) -> None:
+        bits, n = self._numbers.cell_bits, 3 * self._size
+        v = _sum(inputs, *hidden)
+        admit, output, forget = np.split(_logistic(v[:, :n], self._numbers.fraction), 3, axis=1)
+        new = hyperbolic_tangent(v[:, n:], self._numbers.fraction)
+        down = STATE_BITS - bits
+        self._state = multiply(self._state, forget) + (
+            (multiply(admit, new) + (1 << down - 1)) >> down)
+        self.hidden = multiply(output, hyperbolic_tangent(self._state, bits))
+
+    def _gru_step(self, inputs: np.ndarray, hidden: tuple[np.ndarray, np.ndarray]) -> None:
+        numbers, n = self._numbers, 2 * self._size
+        gates = _logistic(_sum(inputs[:, :n], *(part[:, :n] for part in hidden)), numbers.fraction)
+        update, reset = np.split(gates, 2, axis=1)
+        last = _sum(numbers.late, *(part[:, n:] for part in hidden))
+        new = hyperbolic_tangent(_sum(inputs[:, n:], multiply(last, reset)), numbers.fraction)
+        self.hidden = multiply(self.hidden, update) + (new - multiply(new, update))
+
+
+def _product(sums: np.ndarray, factor: Factor) -> np.ndarray:
+    multiplier, shift = factor
+    return multiply(sums << shift, multiplier)
+
+
+@kernel("LSTM", "GRU", rule=RULE)
+def _recurrent(call: Call) -> np.ndarray:
+    """Results "Y" [T, D, B, H], "Y_h" [D, B, H]; operands of ``onnx_recurrent``, int8 W and R."""
+    whole = call.attribute("result") == "Y"
+    results = np.stack([_direction(call, number, backwards, whole) for number, backwards
+                        in enumerate(call.attribute("backwards"))], axis=1 if whole else 0)
+    return finish_integers(call, results)
+
+
+def _direction(call: Call, number: int, backwards: bool, whole: bool) -> np.ndarray:
+    """The hidden states of all steps [T, B, H], or the last one [B, H], in steps of the output."""
+    numbers = cell_numbers(call, number)
+    if numbers is None:
+        raise OverflowError(f"rule {RULE} has no numbers for these weights and quantizations")
+    cell, rows = _Cell(call, number, numbers), []
+    times = range(call.tensor(0).shape[0])
+    for time in reversed(times) if backwards else times:
+        cell.step(time)
+        rows.append(cell.hidden)
+    multiplier, right = numbers.result
+    hidden = np.stack(rows[::-1] if backwards else rows) if whole else rows[-1]
+    return (multiply(hidden, multiplier) + (1 << right - 1)) >> right

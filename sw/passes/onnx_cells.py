@@ -1,0 +1,147 @@
+"""LSTM and GRU of quantised ONNX models, in fixed point: sums from the array, gates on the vector
+unit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.golden.onnx_recurrent import GATES
+from kaniwa.golden.onnx_recurrent_fixed import (
+    RULE,
+    CellNumbers,
+    cell_numbers,
+    digits,
+    tangent_table,
+)
+from kaniwa.golden.registry import Call
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.layer import Layer, quantization
+from kaniwa.passes.recurrent import input_sums
+from kaniwa.passes.step_factor import StepFactor
+from kaniwa.passes.streams import Stages
+from kaniwa.passes.sum_bytes import SUM_BYTES
+from kaniwa.rescale import Int64
+from kaniwa.staged import RecurrentLayer
+from kaniwa.vector.kernels import row_pitch
+from kaniwa.vector.kernels_onnx_cells import (
+    Cell,
+    CellPlaces,
+    cell_program,
+    cell_table,
+    scratch_bytes,
+    why_no_cell,
+)
+from kaniwa.vector.kernels_recurrent import gate_pitch
+
+__all__ = ["KINDS", "onnx_cell_layer", "onnx_sums_layer", "sums_of_step"]
+
+KINDS = tuple(GATES)
+DIGITS = 3
+W, R = 1, 2
+
+
+def sums_of_step(model: Graph, cell: Op, config: AcceleratorConfig) -> int:
+    """How many sums of the inputs' products a step has, with what is between gates."""
+    gates = GATES[cell.kind]
+    return gates * gate_pitch(config, model.tensors[cell.outputs[0]].shape[-1], gates)
+
+
+def onnx_sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
+                    where: str) -> Layer:
+    """The products of the inputs of all steps: [steps, gates, pitch] sums.
+
+    ``cell`` is the operator in ``model``, ``op`` what ``legalize`` made of it. Raises CompileError
+    for sums that may leave int32.
+    """
+    return input_sums(model, cell, op, stored, where, *_inputs(model, cell, config),
+                      model.tensors[cell.inputs[W]].shape[1])
+
+
+def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
+                    where: str, first_id: int,
+                    stepwise: bool) -> tuple[RecurrentLayer, list[Tensor]]:
+    """The steps, as in ``onnx_sums_layer``, and tensors of its own, with ids from ``first_id`` on.
+
+    With ``stepwise`` a step has the products of its inputs, too, as in ``lstm_layer``. Raises
+    CompileError where the unit cannot hold the cell.
+    """
+    steps, _, _, count = model.tensors[cell.outputs[0]].shape
+    problem = why_no_cell(config, count)
+    if problem is not None:
+        raise CompileError(f"{where}: {problem}")
+    numbers = _numbers(model, cell)
+    shared = _cell(model, cell, numbers)
+    pitch = row_pitch(config, count)
+    stages = Stages(op, config, 1, where, first_id)
+    hidden = np.zeros((DIGITS, pitch), np.int8)
+    hidden[:, :count] = [digit[0] for digit in digits(numbers.hidden)]
+    first, carried = (stages.constant("hidden", hidden),
+                      stages.between("digits", hidden.size))
+    weights = _matrix(model, cell, config, R)
+    state = StepFactor(stages, "state", first, 0, shared.gates, weights,
+                       np.zeros(len(weights), np.int64), DIGITS, pitch)
+    state.copy()
+    group = SUM_BYTES * config.requant_lanes      # a load takes whole ones
+    recurrent = stages.between("state:sums", DIGITS * SUM_BYTES * len(weights) + group)
+    macs = count
+    if stepwise:
+        given, bias = _inputs(model, cell, config)
+        macs += given.shape[1]
+        inputs = StepFactor(stages, "inputs", stored.inputs[0], given.shape[1], shared.gates, given,
+                            bias)
+        inputs.copy()
+        sums = stages.between("inputs:sums", SUM_BYTES * len(weights) + group)
+    stages.settle()
+    state.multiply(recurrent)
+    if stepwise:
+        inputs.multiply(sums)
+    scratch = stages.between("gates", scratch_bytes(config, shared))
+    stages.run_program()
+
+    def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int]:
+        own = dict(zip(layer.between, reads[-len(layer.between):], strict=True))
+        return cell_program(config, shared, CellPlaces(
+            own[sums] if stepwise else reads[0], own[recurrent], table, own[scratch], own[carried],
+            ofm, stepwise))
+
+    gru = cell.kind == "GRU"
+    table = cell_table(config, shared, tangent_table(), numbers.biases, numbers.late,
+                       (numbers.hidden if gru else numbers.cell)[0])
+    layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0], table,
+                          steps * shared.gates * count * macs)
+    _, again = program((0,) * (1 + len(layer.between)), 0, 0)
+    return RecurrentLayer(**vars(layer) | {
+        "op": cell.kind, "steps": steps, "again": again, "rows": op.outputs[0], "first": first,
+        "carried": carried}), stages.tensors
+
+
+def _numbers(model: Graph, cell: Op) -> CellNumbers:
+    call = Call(model, cell, [None if i == -1 else model.tensors[i].data for i in cell.inputs])
+    numbers = cell_numbers(call)
+    assert numbers is not None and cell.rule == RULE      # the importer has asked
+    return numbers
+
+
+def _cell(model: Graph, cell: Op, numbers: CellNumbers) -> Cell:
+    y, bounds = model.tensors[cell.outputs[0]], cell.attributes["bounds"]
+    assert isinstance(bounds, tuple)
+    return Cell(y.shape[-1], GATES[cell.kind], numbers.fraction, numbers.inputs, numbers.high,
+                numbers.low, numbers.cell_bits, numbers.result, quantization(y).zero_point, *bounds)
+
+
+def _inputs(model: Graph, cell: Op, config: AcceleratorConfig) -> tuple[Int64, Int64]:
+    """W as ``_matrix``, and what its sums have besides for the input's zero point."""
+    weights = _matrix(model, cell, config, W)
+    zero_point = quantization(model.tensors[cell.inputs[0]]).zero_point
+    return weights, -zero_point * weights.sum(axis=1)
+
+
+def _matrix(model: Graph, cell: Op, config: AcceleratorConfig, position: int) -> Int64:
+    """W or R with each gate's rows as far apart as its sums: [gates * pitch, depth]."""
+    data = model.tensors[cell.inputs[position]].data
+    assert data is not None
+    gates = data[0].reshape(GATES[cell.kind], -1, data.shape[-1]).astype(np.int64)
+    pad = gate_pitch(config, gates.shape[1], len(gates)) - gates.shape[1]
+    return np.asarray(np.pad(gates, ((0, 0), (0, pad), (0, 0)))).reshape(-1, data.shape[-1])

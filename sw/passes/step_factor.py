@@ -1,0 +1,73 @@
+"""The products of a recurrent step: constant matrices with a vector that is new in each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kaniwa.layer import Places
+from kaniwa.passes.accumulators import accumulator_range
+from kaniwa.passes.streams import Stages, Words
+from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
+from kaniwa.rescale import Int64
+
+__all__ = ["StepFactor"]
+
+LARGEST = 127
+
+
+class StepFactor:
+    """What all gates are multiplied by in a step: the hidden state, or its input.
+
+    The weights are activations, a pixel for each sum, and the vector, ``count`` bytes of ``source``
+    or of a row of it, ``pitch`` bytes behind the one before, is the weights of the four channels
+    that make the sum's bytes. What the sum has besides, ``bias``, is more columns of the weights,
+    by constants behind the vector. With ``digits`` there are so many vectors, ``digit_pitch`` bytes
+    apart, and sums of each. Raises CompileError for sums that may leave int32.
+    """
+
+    def __init__(self, stages: Stages, name: str, source: int, pitch: int, gates: int,
+                 weights: Int64, bias: Int64, digits: int = 1, digit_pitch: int = 0) -> None:
+        accumulator_range(weights, bias, stages.where)
+        constants, columns = _factors(bias)
+        self.name, self.count = name, weights.shape[1]
+        self._stages, self._source, self._pitch = stages, source, pitch
+        self._digits, self._digit_pitch = digits, digit_pitch
+        self._words = Words(stages.config, 1, SUM_BYTES * digits, self.count + len(constants),
+                            stages.config.out_lanes if digits == 1 else SUM_BYTES)
+        matrix = np.concatenate([weights, columns], axis=1).astype(np.int8)
+        self._shape = gates, len(matrix) // gates, matrix.shape[1]
+        self._matrix = stages.constant(f"{name}:weights", matrix)
+        self._stream = self._words.stream(stages.filled(
+            name, self._words.template(constants), self.count))
+
+    def copy(self) -> None:
+        """To where it is weights."""
+        self._stages.repeat(self._source, self._stream.tensor, self._words, self.count,
+                            self._pitch, self._digit_pitch)
+
+    def multiply(self, sums: int) -> None:
+        """int32 [digits, gates, pitch], to ``sums``."""
+        biases, rescale = sum_bytes(np.zeros(self._digits, np.int64))
+        gates, columns, _ = self._shape
+        product = replace(self._stages.layer(
+            self._matrix, sums, self._shape, (gates, columns, len(biases)), rescale), bias=biases)
+        if self._digits > 1:
+            row = SUM_BYTES * columns
+            product = replace(product, lanes=SUM_BYTES, places=Places(
+                0, 0, row, SUM_BYTES, SUM_BYTES, gates * row))
+        self._stages.add(product, self._stream)
+
+
+def _factors(values: Int64) -> tuple[list[int], Int64]:
+    """Constants, and for each of ``values`` int8 factors [values, constants], with which their
+    products add up to it."""
+    if not values.any():
+        return [], np.zeros((len(values), 0), np.int64)
+    rest = values - LARGEST * (large := np.rint(values / LARGEST).astype(np.int64))
+    columns = [rest]
+    while large.any():
+        columns.append(part := large.clip(-LARGEST, LARGEST))
+        large = large - part
+    return [1] + [LARGEST] * (len(columns) - 1), np.stack(columns, axis=1)

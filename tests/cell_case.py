@@ -1,0 +1,71 @@
+"""Graphs of one LSTM or GRU of ONNX's, in fixed point, with random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kaniwa.golden.onnx_recurrent import GATES
+from kaniwa.golden.onnx_recurrent_fixed import RULE
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+
+__all__ = ["BACKWARD", "BOTH", "FORWARD", "cell_graph", "inputs_of", "random_cell"]
+
+INT8 = (-128, 127)
+FORWARD, BACKWARD, BOTH = (False,), (True,), (False, True)
+
+
+def cell_graph(kind: str, shape: tuple[int, int, int], size: int, rng: np.random.Generator, *,
+               backwards: tuple[bool, ...] = FORWARD, result: str = "Y", spread: float = 1.0,
+               step: float = 1 / 127, zero_point: int = 0, bounds: tuple[int, int] = INT8,
+               bias: bool = True, states: bool = False) -> Graph:
+    """``shape`` is [steps, batch, features]; ``spread``: about what the largest weights are."""
+    steps, batch, features = shape
+    count, rows = len(backwards), GATES[kind] * size
+    tensors: list[Tensor] = []
+
+    def tensor(name: str, shape: tuple[int, ...], scale: float | None = None, zero: int = 0,
+               data: np.ndarray | None = None) -> int:
+        q = None if scale is None else Quantization((scale,), (zero,))
+        tensors.append(Tensor(len(tensors), name, shape, "int8" if q else "float32", q, data))
+        return len(tensors) - 1
+
+    def weights(name: str, depth: int) -> int:
+        data = rng.integers(-128, 128, (count, rows, depth)).astype(np.int8)
+        return tensor(name, data.shape, float(rng.uniform(spread / 600, spread / 128)), 0, data)
+
+    def real(name: str, low: float, *shape: int) -> int:
+        return tensor(name, shape, data=rng.uniform(low, -low, shape).astype(np.float32))
+
+    x = tensor("x", shape, 0.02, int(rng.integers(-128, 128)))
+    operands = [x, weights("W", features), weights("R", size)]
+    operands.append(real("B", -0.5, count, 2 * rows) if bias else -1)
+    if states:
+        operands += [real(name, -1.0, count, batch, size)
+                     for name in (("h", "c") if kind == "LSTM" else ("h",))]
+    y = tensor("y", (*((steps,) if result == "Y" else ()), count, batch, size), step, zero_point)
+    op = Op(kind, "cell", tuple(operands), (y,), {
+        "backwards": backwards, "result": result, "linear_before_reset": True, "bounds": bounds},
+        RULE, 0)
+    return Graph("cell", tuple(tensors), (op,), (x,), (y,), "0" * 64)
+
+
+def random_cell(seed: int) -> Graph:
+    """Any of the above, small."""
+    rng = np.random.default_rng(seed)
+    shape = int(rng.integers(1, 6)), int(rng.choice([1, 1, 3])), int(rng.integers(1, 20))
+    directions = [FORWARD, FORWARD, BACKWARD, BOTH]
+    return cell_graph(
+        str(rng.choice(["LSTM", "GRU"])), shape, int(rng.integers(1, 40)), rng,
+        backwards=directions[int(rng.integers(4))], result=str(rng.choice(["Y", "Y", "Y_h"])),
+        spread=float(10 ** rng.uniform(-1.5, 0.7)), step=float(10 ** rng.uniform(-2.5, 0.5)),
+        zero_point=int(rng.choice([0, rng.integers(-128, 128)])),
+        bounds=INT8 if rng.random() < 0.7 else (-100, 90), bias=bool(rng.random() < 0.7),
+        states=bool(rng.random() < 0.5))
+
+
+def inputs_of(graph: Graph, seed: int) -> list[np.ndarray]:
+    """int8: all numbers, a few, and those at both ends, as what is saturated."""
+    rng, shape = np.random.default_rng(seed), graph.tensors[graph.inputs[0]].shape
+    return [rng.integers(-128, 128, shape).astype(np.int8),
+            rng.integers(-5, 5, shape).astype(np.int8),
+            rng.choice(np.array(INT8, np.int8), shape)]

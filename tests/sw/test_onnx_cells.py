@@ -1,0 +1,192 @@
+"""LSTM and GRU of quantised ONNX models in fixed point: near the exact value, and on the
+accelerator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cell_case import BACKWARD, BOTH, cell_graph, inputs_of, random_cell
+from inferences import assert_equal_golden
+
+from kaniwa import devices
+from kaniwa.compiler import compile
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.errors import CompileError, ModelError
+from kaniwa.golden import onnx_recurrent_fixed as fixed
+from kaniwa.golden import run, run_op
+from kaniwa.golden.qdq import real_values
+from kaniwa.golden.registry import Call
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.session import Session
+
+BASE = PRESETS["base_vector"]
+ROOMY = replace(BASE, memory_bytes=512 * 1024, name="roomy")
+TWO_LANES = replace(PRESETS["small"], vector_unit=True, memory_bytes=128 * 1024, name="two_lanes")
+KINDS = ("LSTM", "GRU")
+
+
+def call_of(graph: Graph, x: np.ndarray | None = None) -> Call:
+    (op,) = graph.ops
+    return Call(graph, op, [x, *(None if i == -1 else graph.tensors[i].data
+                                 for i in op.inputs[1:])])
+
+
+def changed(graph: Graph, position: int, **changes: object) -> Graph:
+    """With another operand."""
+    i = graph.ops[0].inputs[position]
+    tensors = list(graph.tensors)
+    tensors[i] = replace(tensors[i], **changes)
+    return replace(graph, tensors=tuple(tensors))
+
+
+@pytest.mark.parametrize("bits", [18, 20, 24, 26, 28])
+def test_the_functions_are_near_the_exact_ones(bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    spread = rng.normal(0, 2, 200_000) * 2.0**bits
+    v = np.concatenate([rng.integers(-(1 << 30), 1 << 30, 200_000), spread.astype(np.int64)])
+    v = np.clip(v, -(1 << 30), 1 << 30)
+    error = np.abs(fixed.hyperbolic_tangent(v, bits) / 2.0**30 - np.tanh(v / 2.0**bits))
+    inside = np.abs(v / 2.0**bits) < 127 / 16
+    assert error[inside].max() <= 2.0**-28.5
+    assert error.max() <= 2.0**-21.8
+    assert np.abs(fixed.hyperbolic_tangent(np.array([1 << 30, -(1 << 30)]), 18)).min() == 1 << 30
+
+
+def test_digits_of_hidden_states() -> None:
+    hidden = np.concatenate([np.array([-(1 << 30), 1 << 30, 0, 127, 128, -128, -129]),
+                             np.random.default_rng(1).integers(-(1 << 30), 1 << 30, 10_000)])
+    parts = fixed.digits(hidden)
+    assert all(np.abs(part + 0.5).max() <= 127.5 for part in parts)
+    whole = (parts[0] << 16) + (parts[1] << 8) + parts[2]
+    assert np.abs(whole / 2.0**22 - hidden / 2.0**30).max() <= 2.0**-23
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", [{}, {"states": True}, {"backwards": BOTH, "result": "Y_h"},
+                                  {"backwards": BACKWARD, "bias": False}])
+def test_a_cell_is_the_exact_value_rounded_but_next_to_a_tie(kind: str,
+                                                             form: dict[str, object]) -> None:
+    """Of weights as training leaves them, whose states do not diverge; of others float32 is no
+    nearer."""
+    off = compared = 0
+    for seed in range(10):
+        graph = cell_graph(kind, (30, 2, 10), 12, np.random.default_rng(seed), spread=0.6, **form)
+        for x in inputs_of(graph, seed):
+            call = call_of(graph, x)
+            real = real_values(graph, graph.ops[0], list(call.values))
+            (y,) = run_op(graph, graph.ops[0], call.values)
+            near = np.abs(np.abs(real - np.trunc(real)) - 0.5) < 1e-3
+            different = np.clip(np.rint(real), -128, 127) != y
+            assert not (different & ~near).any()
+            off, compared = off + int(different.sum()), compared + y.size
+    assert compared > 1000 and off <= compared // 1000
+
+
+SIZES = [(1, 1, 1), (3, 5, 7), (2, 28, 20), (2, 3, 64), (2, 4, 70), (1, 9, 200), (2, 2, 256)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("config", [ROOMY, TWO_LANES], ids=lambda config: config.name)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_the_accelerator_equals_golden(config: AcceleratorConfig, size: tuple[int, int, int],
+                                       kind: str) -> None:
+    """Gates of one register and of several, in steps that hold state between inferences not."""
+    steps, features, count = size
+    if config is TWO_LANES and count > 64:
+        pytest.skip("two lanes have registers of 64 elements")
+    rng = np.random.default_rng(count)
+    graph = cell_graph(kind, (steps, 1, features), count, rng, states=bool(count % 2), spread=2.0)
+    program = compile(graph, config, require_accelerator=True)
+    assert_equal_golden(graph, Session(program, devices.open("emulator", config)),
+                        inputs_of(graph, count))
+
+
+def test_random_cells() -> None:
+    kinds = set()
+    for seed in range(60):
+        graph = random_cell(seed)
+        if fixed.cell_numbers(call_of(graph)) is None:
+            continue
+        program = compile(graph, BASE)
+        kinds |= {op for op in (layer.op for layer in program.layers)}
+        assert_equal_golden(graph, Session(program, devices.open("emulator", BASE)),
+                            inputs_of(graph, seed), f"seed {seed}")
+    assert kinds >= set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cell_that_memory_is_short_for(kind: str) -> None:
+    """The products of its inputs are part of each step."""
+    graph = cell_graph(kind, (24, 1, 40), 64, np.random.default_rng(2), spread=0.5)
+    small = replace(BASE, memory_bytes=80 * 1024, name="short")
+    program = compile(graph, small, require_accelerator=True)
+    assert [row["steps"] for row in program.summary()["layers"] if row["macs"]] == [24]
+    assert_equal_golden(graph, Session(program, devices.open("emulator", small)),
+                        inputs_of(graph, 1))
+
+
+def without_numbers() -> dict[str, Graph]:
+    """Cells that the rule has no numbers for."""
+    graph = cell_graph("LSTM", (3, 1, 4), 5, np.random.default_rng(1), states=True)
+    q = graph.tensors[graph.ops[0].inputs[2]].quantization
+    assert q is not None
+    large, (op,) = replace(q, scales=(8.0,)), cell_graph(
+        "GRU", (3, 1, 4), 5, np.random.default_rng(1)).ops
+    gru = cell_graph("GRU", (3, 1, 4), 5, np.random.default_rng(1))
+    before = replace(op, attributes={**op.attributes, "linear_before_reset": False})
+    return {
+        "scale": changed(graph, 2, quantization=large),
+        "state": changed(graph, 5, data=np.full((1, 1, 5), 1.5, np.float32)),
+        "result": cell_graph("LSTM", (3, 1, 4), 5, np.random.default_rng(1), step=8.0),
+        "steps": cell_graph("LSTM", (4096, 1, 1), 1, np.random.default_rng(1)),
+        "reset": replace(gru, ops=(before,)),
+    }
+
+
+@pytest.mark.parametrize("case", without_numbers())
+def test_cells_that_the_rule_has_no_numbers_for(case: str) -> None:
+    """An importer gives them another one."""
+    graph = without_numbers()[case]
+    assert fixed.cell_numbers(call_of(graph)) is None
+    with pytest.raises(ModelError, match="rule qdq_fixed_point has no numbers for these weights"):
+        run(graph, inputs_of(graph, 1)[:1])
+    other = replace(graph, ops=(replace(graph.ops[0], rule="qdq"),))
+    (why,) = (op.why for op in compile(other, BASE).host_ops)
+    assert "computes it by rule qdq_fixed_point, this one has qdq" in why
+    assert run(other, inputs_of(graph, 1)[:1])[graph.outputs[0]].dtype == np.int8
+
+
+def test_more_cells_than_a_register_has_elements() -> None:
+    graph = cell_graph("GRU", (2, 1, 4), 257, np.random.default_rng(1), spread=0.1)
+    assert compile(graph, BASE).host_ops
+    with pytest.raises(CompileError, match="257 cells are more than the 256 elements of a reg"):
+        compile(graph, BASE, require_accelerator=True)
+
+
+def test_a_target_without_a_vector_unit_leaves_it_to_the_host() -> None:
+    graph = cell_graph("LSTM", (3, 2, 4), 5, np.random.default_rng(1), backwards=BOTH)
+    program = compile(graph, "base")
+    assert [op.kind for op in program.host_ops] == ["LSTM"]
+    assert_equal_golden(graph, Session(program, devices.open("emulator", "base")),
+                        inputs_of(graph, 1))
+
+
+def test_results_of_constants_do_not_depend_on_what_runs_beside() -> None:
+    """Directions and sequences apart have the numbers that they have together."""
+    graph = cell_graph("LSTM", (4, 3, 5), 6, np.random.default_rng(3), backwards=BOTH, states=True)
+    x = inputs_of(graph, 3)[0]
+    whole = run(graph, [x])[graph.outputs[0]]
+    (op,), tensors = graph.ops, list(graph.tensors)
+    tensors[0] = replace(tensors[0], shape=(4, 1, 5))
+    for i in op.inputs[1:]:
+        data = tensors[i].data
+        assert data is not None
+        part = data[:1] if data.ndim < 4 and data.shape[1] != 3 else data[:1, 1:2]
+        tensors[i] = replace(tensors[i], shape=part.shape, data=part)
+    y: Tensor = replace(tensors[op.outputs[0]], shape=(4, 1, 1, 6))
+    tensors[op.outputs[0]] = y
+    alone: Op = replace(op, attributes={**op.attributes, "backwards": (False,)})
+    part = run(replace(graph, tensors=tuple(tensors), ops=(alone,)), [x[:, 1:2]])[y.id]
+    np.testing.assert_array_equal(part, whole[:, :1, 1:2])
