@@ -17,8 +17,10 @@ FORWARD, BACKWARD, BOTH = (False,), (True,), (False, True)
 def cell_graph(kind: str, shape: tuple[int, int, int], size: int, rng: np.random.Generator, *,
                backwards: tuple[bool, ...] = FORWARD, result: str = "Y", spread: float = 1.0,
                step: float = 1 / 127, zero_point: int = 0, bounds: tuple[int, int] = INT8,
-               bias: bool = True, states: bool = False) -> Graph:
-    """``shape`` is [steps, batch, features]; ``spread``: about what the largest weights are."""
+               bias: bool = True, states: bool = False,
+               zero_points: tuple[int, ...] = ()) -> Graph:
+    """``shape`` is [steps, batch, features]; ``spread``: about what the largest weights are,
+    ``zero_points``: what they may have besides 0."""
     steps, batch, features = shape
     count, rows = len(backwards), GATES[kind] * size
     tensors: list[Tensor] = []
@@ -31,7 +33,8 @@ def cell_graph(kind: str, shape: tuple[int, int, int], size: int, rng: np.random
 
     def weights(name: str, depth: int) -> int:
         data = rng.integers(-128, 128, (count, rows, depth)).astype(np.int8)
-        return tensor(name, data.shape, float(rng.uniform(spread / 600, spread / 128)), 0, data)
+        return tensor(name, data.shape, float(rng.uniform(spread / 600, spread / 128)),
+                      int(rng.choice([0, *zero_points])), data)
 
     def real(name: str, low: float, *shape: int) -> int:
         return tensor(name, shape, data=rng.uniform(low, -low, shape).astype(np.float32))
@@ -60,7 +63,7 @@ def random_cell(seed: int) -> Graph:
         spread=float(10 ** rng.uniform(-1.5, 0.7)), step=float(10 ** rng.uniform(-2.5, 0.5)),
         zero_point=int(rng.choice([0, rng.integers(-128, 128)])),
         bounds=INT8 if rng.random() < 0.7 else (-100, 90), bias=bool(rng.random() < 0.7),
-        states=bool(rng.random() < 0.5))
+        states=bool(rng.random() < 0.5), zero_points=(0, -1, 2, int(rng.integers(-128, 128))))
 
 
 def inputs_of(graph: Graph, seed: int) -> list[np.ndarray]:

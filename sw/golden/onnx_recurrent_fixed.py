@@ -75,7 +75,7 @@ def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
     if not integers or not -31 <= result[1] <= -1 or cell_bits < LEAST_CELL_BITS or (
             gru and not call.attribute("linear_before_reset")):
         return None
-    w, r = (call.value(i)[direction].astype(np.int64) for i in (1, 2))
+    w, r = (_weights(call, i, direction) for i in (1, 2))
     rows, size = r.shape
     bias = call.optional(3)
     both = np.zeros((2, rows)) if bias is None else (
@@ -88,7 +88,8 @@ def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
     largest = float((np.abs(w).sum(axis=1) * reach * sx + np.abs(r).sum(axis=1) * sr
                      + np.abs(both).sum(axis=0)).max())
     fraction = min(STATE_BITS - math.frexp(largest)[1], MOST_BITS)
-    if fraction < LEAST_BITS or any(np.abs(state).max() > 1 for state in states):
+    if fraction < LEAST_BITS or any(np.abs(state).max() > 1 for state in states) or (
+            int(np.abs(r).sum(axis=1).max()) * (257 << 7) > INT32_MAX):      # 2^8·S1 + S0
         return None
     added = both.sum(axis=0)
     late = slice(rows - size, rows) if gru else slice(rows, rows)
@@ -103,6 +104,12 @@ def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
         _factor(math.ldexp(sr, fraction - DIGIT_BITS)), fixed(added, fraction),
         fixed(both[1, late], fraction), cell_bits, fixed(states[0], STATE_BITS),
         fixed(states[-1], cell_bits), (result[0], -result[1]))
+
+
+def _weights(call: Call, position: int, direction: int) -> np.ndarray:
+    """W or R of a direction, less its zero point."""
+    value = call.value(position)[direction].astype(np.int64)
+    return value - call.quantization(position).zero_point
 
 
 def _factor(real: float) -> Factor:
@@ -166,11 +173,11 @@ class _Cell:
 
     def __init__(self, call: Call, direction: int, numbers: CellNumbers) -> None:
         self._numbers, self._gru = numbers, call.op.kind == "GRU"
-        self._recurrent = call.value(2)[direction].astype(np.int64)
+        self._recurrent = _weights(call, 2, direction)
         self._size = self._recurrent.shape[1]
         self.hidden, self._state = numbers.hidden, numbers.cell
         x = call.value(0).astype(np.int64) - call.quantization(0).zero_point
-        sums = x @ call.value(1)[direction].astype(np.int64).T
+        sums = x @ _weights(call, 1, direction).T
         self._inputs = _product(sums, numbers.inputs) + numbers.biases     # [T, B, gates·H]
 
     def step(self, time: int) -> None:

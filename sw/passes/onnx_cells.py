@@ -140,8 +140,10 @@ def _inputs(model: Graph, cell: Op, config: AcceleratorConfig) -> tuple[Int64, I
 
 def _matrix(model: Graph, cell: Op, config: AcceleratorConfig, position: int) -> Int64:
     """W or R with each gate's rows as far apart as its sums: [gates * pitch, depth]."""
-    data = model.tensors[cell.inputs[position]].data
+    tensor = model.tensors[cell.inputs[position]]
+    data = tensor.data
     assert data is not None
-    gates = data[0].reshape(GATES[cell.kind], -1, data.shape[-1]).astype(np.int64)
+    centered = data[0].astype(np.int64) - quantization(tensor).zero_point
+    gates = centered.reshape(GATES[cell.kind], -1, data.shape[-1])
     pad = gate_pitch(config, gates.shape[1], len(gates)) - gates.shape[1]
     return np.asarray(np.pad(gates, ((0, 0), (0, pad), (0, 0)))).reshape(-1, data.shape[-1])

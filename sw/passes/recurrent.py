@@ -58,9 +58,11 @@ def input_sums(model: Graph, cell: Op, op: Op, stored: Op, where: str, weights: 
     biases, rescale = sum_bytes(bias)
     accumulator_range(of_bytes, biases, where)
     channels = len(of_bytes)
+    stored_weights = of_bytes.reshape(channels, 1, 1, depth).astype(np.int16)      # of 9 bits
+    narrow = stored_weights.astype(np.int8)
     return Layer(op.name, cell.kind, Mode.DENSE, stored.inputs[0], op.outputs[0],
                  Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
-                 of_bytes.astype(np.int8).reshape(channels, 1, 1, depth), biases,
+                 narrow if (narrow == stored_weights).all() else stored_weights, biases,
                  quantization(model.tensors[cell.inputs[0]]).zero_point, rescale,
                  rows * outputs * depth, source_of(op))
 

@@ -23,7 +23,8 @@ class StepFactor:
     The weights are activations, a pixel for each sum, and the vector, ``count`` bytes of ``source``
     or of a row of it, ``pitch`` bytes behind the one before, is the weights of the four channels
     that make the sum's bytes. What the sum has besides, ``bias``, is more columns of the weights,
-    by constants behind the vector. With ``digits`` there are so many vectors, ``digit_pitch`` bytes
+    by constants behind the vector; and so is what weights of up to 9 bits have beyond int8, by a
+    part of the vector once more. With ``digits`` there are so many vectors, ``digit_pitch`` bytes
     apart, and sums of each. Raises CompileError for sums that may leave int32.
     """
 
@@ -34,18 +35,35 @@ class StepFactor:
         self.name, self.count = name, weights.shape[1]
         self._stages, self._source, self._pitch = stages, source, pitch
         self._digits, self._digit_pitch = digits, digit_pitch
-        self._words = Words(stages.config, 1, SUM_BYTES * digits, self.count + len(constants),
+        narrow, self._again, self._word = self._within_int8(weights)
+        written = narrow.shape[1]
+        self._words = Words(stages.config, 1, SUM_BYTES * digits, written + len(constants),
                             stages.config.out_lanes if digits == 1 else SUM_BYTES)
-        matrix = np.concatenate([weights, columns], axis=1).astype(np.int8)
+        matrix = np.concatenate([narrow, columns], axis=1).astype(np.int8)
         self._shape = gates, len(matrix) // gates, matrix.shape[1]
         self._matrix = stages.constant(f"{name}:weights", matrix)
         self._stream = self._words.stream(stages.filled(
-            name, self._words.template(constants), self.count))
+            name, self._words.template(constants), written))
+
+    def _within_int8(self, weights: Int64) -> tuple[Int64, tuple[int, int], int]:
+        """The matrix, and of the vector what it takes once more, first and count, from which word
+        on."""
+        narrow = weights.clip(-128, 127)
+        (wide,) = (weights - narrow).any(axis=0).nonzero()
+        if not wide.size:
+            return weights, (0, 0), 0
+        first, last = int(wide[0]), int(wide[-1]) + 1
+        width = self._stages.config.dot_width
+        word = -(-self.count // width)
+        whole = np.pad(narrow, ((0, 0), (0, word * width - self.count)))
+        rest = (weights - narrow)[:, first:last]
+        return np.concatenate([whole, rest], axis=1), (first, last - first), word
 
     def copy(self) -> None:
         """To where it is weights."""
-        self._stages.repeat(self._source, self._stream.tensor, self._words, self.count,
-                            self._pitch, self._digit_pitch)
+        for part, word in (((0, self.count), 0), (self._again, self._word)):
+            self._stages.repeat(self._source, self._stream.tensor, self._words, part, word,
+                                self._pitch, self._digit_pitch)
 
     def multiply(self, sums: int) -> None:
         """int32 [digits, gates, pitch], to ``sums``."""

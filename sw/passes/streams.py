@@ -164,22 +164,23 @@ class Stages:
                       places=words.places(first),
                       source_at=(first * depth, words.channels * depth, columns * depth))
 
-    def repeat(self, source: int, to: int, words: Words, count: int, advance: int = 0,
-               block: int = 0) -> None:
-        """Copies the same [count] to all channels of a stream: words as rows, then what is left.
-        ``advance``: bytes from that of one step to the next, ``block`` from that of one block of
-        channels to the next."""
+    def repeat(self, source: int, to: int, words: Words, part: tuple[int, int], word: int = 0,
+               advance: int = 0, block: int = 0) -> None:
+        """Copies the same bytes, first and count, to all channels of a stream, from a ``word`` on:
+        words as rows, then what is left. ``advance``: bytes from that of one step to the next,
+        ``block`` from that of one block of channels to the next."""
+        begin, count = part
         width, config = self.config.dot_width, self.config
         lanes = min(words.lanes, words.channels)
         for first, rows, run in ((0, count // width, width), (count // width, 1, count % width)):
             if rows * run:
                 layer = self.layer(source, to, (rows, 1, run), (rows, lanes, run),
                                    batch=words.blocks)
-                start = config.read_bytes + first * config.tile_bytes
+                start = config.read_bytes + (word + first) * config.tile_bytes
                 self.copy(
                     replace(layer, geometry=replace(layer.geometry, stride=(1, 0))), run, advance,
                     places=Places(start, words.block_bytes, config.tile_bytes, width, run, 0),
-                    source_at=(first * width, block, width))
+                    source_at=(begin + first * width, block, width))
 
     def columns(self, stream: int, words: Words, to: int,
                 places: Callable[[int, int], Iterator[tuple[int, int, int, Places]]]) -> None:

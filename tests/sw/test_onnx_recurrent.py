@@ -81,6 +81,16 @@ def test_an_input_in_float32_is_taken_and_must_be_a_number(kind: str) -> None:
         golden.run(imported.graph, [np.full_like(sample["x0"], np.nan)])
 
 
+def test_results_that_nothing_reads_are_left_out() -> None:
+    """Quantisers write QuantizeLinear and DequantizeLinear behind them all the same."""
+    b = OnnxBuilder(4)
+    y, *states = b.nodes_of("LSTM", operands(b, "LSTM"), 3, hidden_size=SIZE)
+    for state in states:
+        b.quantized(state)
+    graph = import_onnx(b.model(b.quantized(y)), "test.onnx")
+    assert [op.attributes["result"] for op in graph.ops if op.kind == "LSTM"] == ["Y"]
+
+
 def refused(b: OnnxBuilder, kind: str = "LSTM", change: dict[int, str] | None = None,
             outputs: int = 1, **attributes: object) -> bytes:
     """A model of one node, with ``change`` in its operands."""

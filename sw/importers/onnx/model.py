@@ -105,7 +105,7 @@ def import_onnx(data: bytes, name: str) -> Graph:
 
 def read_graph(data: bytes, name: str) -> ImportedOnnx:
     """The same, with the origins of the graph's tensors."""
-    file = expanded(read_onnx(data, name))
+    file = _without_idle_nodes(expanded(read_onnx(data, name)))
     builder = Builder(name, file.opset)
     builder.values.update((key, Known(array)) for key, array in file.constants.items())
     for node in file.nodes:
@@ -124,6 +124,15 @@ def read_graph(data: bytes, name: str) -> ImportedOnnx:
     graph = Graph(name, tuple(builder.tensors), tuple(builder.ops), tuple(inputs), tuple(outputs),
                   file.sha256)
     return ImportedOnnx(check(graph), builder.origins)
+
+
+def _without_idle_nodes(file: OnnxFile) -> OnnxFile:
+    """Only nodes of which some output of the model is made: quantisers leave others behind."""
+    wanted = {output.name for output in file.outputs}
+    for node in reversed(file.nodes):
+        if wanted.intersection(node.outputs):
+            wanted.update(node.inputs)
+    return replace(file, nodes=tuple(n for n in file.nodes if wanted.intersection(n.outputs)))
 
 
 def _input(builder: Builder, file: OnnxFile, declared: Declared) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from kaniwa.errors import ModelError
 from kaniwa.golden.onnx_recurrent import GATES
 from kaniwa.golden.onnx_recurrent_fixed import RULE as FIXED_POINT
@@ -96,18 +94,15 @@ def _backwards(builder: Builder, node: Node) -> tuple[bool, ...]:
 
 def _weights(builder: Builder, node: Node, what: str, value: Value | None,
              shape: tuple[int, ...]) -> Dequantized | Floats | None:
-    """``real_constant``, or int8 without a zero point where its integers are that."""
+    """``real_constant``, or int8 where it has 8 bits and one scale."""
     known = known_constant(builder, what, value, shape)
-    if known is None or known.steps is None or len(known.steps.scales) > 1:
+    if known is None or known.steps is None or len(known.steps.scales) > 1 or (
+            known.steps.dtype not in ("int8", "uint8")):
         return real_constant(builder, node, what, value, shape)
-    data = known.data.astype(np.int64) - known.steps.zero_points[0]
-    if data.min() < -128 or data.max() > 127:
-        return real_constant(builder, node, what, value, shape)
-    steps = Steps(known.steps.scales, (0,), "int8")
     name = f"{next(o for o in node.outputs if o)}:{what}"
     form = tuple(range(len(shape)))
-    index = builder.constant(Known(data, steps), name, form, len(shape))
-    return Dequantized(Stored(name, shape, {form: index}), steps)
+    index = builder.constant(known, name, form, len(shape))
+    return Dequantized(Stored(name, shape, {form: index}), known.steps)
 
 
 def lower_recurrent(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
