@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kaniwa.golden.onnx_recurrent import GATES
 from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
 from kaniwa.passes.limits import LIMITS as OF_KINDS
 from kaniwa.passes.limits import RULES
@@ -12,6 +13,8 @@ from kaniwa.passes.vector import VECTOR_KINDS
 __all__ = ["onnx_operator_table", "ONNX_REFERENCE"]
 
 ONNX_REFERENCE = "ONNX Runtime 1.31.1 CPU, graph optimisation off"
+_CELL = ("on the accelerator, with a vector unit, of 8 bits, up to 256 cells, W and R quantised by "
+         "tensor")
 LIMITS = {
     "CONV_2D": "on the accelerator convolutions have one group or one a channel",
     "FULLY_CONNECTED": "on the accelerator weights are constant",
@@ -21,6 +24,8 @@ LIMITS = {
     "DIV": "on the accelerator a divisor is one constant number",
     "SOFTMAX": "on the accelerator, with a vector unit, along the last axis, rows of at most 480",
     "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 256",
+    "LSTM": f"{_CELL}, results Y and Y_h",
+    "GRU": f"{_CELL}, with linear_before_reset",
 }
 
 
@@ -38,7 +43,7 @@ def _where(op: OnnxOperator) -> str:
     """Where the accelerator has it, else the host; "none" for what moves nothing."""
     if not op.becomes or op.becomes == ("RESHAPE",):
         return "none"
-    if all(k in VECTOR_KINDS for k in op.becomes):
+    if all(k in (*VECTOR_KINDS, *GATES) for k in op.becomes):
         return "vector"
     return "array" if op.rule != "onnx" and any(
         k in OF_KINDS and op.rule in RULES.get(k, (op.rule,)) for k in op.becomes) else "host"

@@ -170,6 +170,29 @@ def _attention(b: _Network, x: str, shape: Shape) -> tuple[str, Shape]:
     return b.node("Reshape", [merged, b.constant(np.array(new))]), new
 
 
+def _cell(b: _Network, x: str, shape: Shape) -> tuple[str, Shape] | None:
+    """An LSTM or a GRU over the rows, in either direction or both; all of its states, or the last
+    one."""
+    steps, features, size = prod(shape[:-1]), shape[-1], b.integer(3, 10)
+    if steps > 10:
+        return None
+    kind = str(b.rng.choice(["LSTM", "GRU"]))
+    direction = str(b.rng.choice(["forward", "forward", "reverse", "bidirectional"]))
+    count, rows = 1 + (direction == "bidirectional"), size * (4 if kind == "LSTM" else 3)
+    rows_of = b.constant(np.array([steps, 1, features]))
+    x = b.quantized(b.node("Reshape", [x, rows_of]), 0.05)
+    zero_points = bool(b.rng.random() < 0.5)
+    weights = [b.weights((count, rows, depth), zero_points=zero_points)
+               for depth in (features, size)]
+    options = {} if kind == "LSTM" else {"linear_before_reset": 1}
+    every, last, *_ = b.nodes_of(kind, [x, *weights, b.numbers(count, 2 * rows)], 2,
+                                 hidden_size=size, direction=direction, **options)
+    whole = b.rng.random() < 0.7
+    new = (1, steps if whole else 1, count * size)
+    y = b.quantized(every if whole else last, 1 / 127)
+    return b.node("Reshape", [y, b.constant(np.array(new))]), new
+
+
 _STEPS: tuple[Step, ...] = (
     _dense, _dense, _conv, _norm, _norm, _softmax, _function, _function, _number, _number,
-    _arithmetic, _transpose, _reshape, _cut, _cut, _concat, _mean, _attention)
+    _arithmetic, _transpose, _reshape, _cut, _cut, _concat, _mean, _attention, _cell, _cell)

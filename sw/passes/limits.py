@@ -336,8 +336,7 @@ def short_gates(graph: Graph, op: Op) -> str | None:
 
 
 def known_cell(graph: Graph, op: Op) -> str | None:
-    """It is of rule qdq_fixed_point: int8 inputs, constant int8 W and R of one scale, first states
-    of -1 to 1, linear_before_reset, at most 4,095 steps, and not Y_c."""
+    """It is of rule qdq_fixed_point: of 8 bits, with W and R quantised by tensor, and not Y_c."""
     return None if op.rule == FIXED_POINT else (
         f"the accelerator computes it by rule {FIXED_POINT}, this one has {op.rule}: its result is "
         f"Y_c or float32, its input or its W and R are not quantized by tensor, or first states, "

@@ -3,6 +3,8 @@ unit."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
@@ -19,7 +21,7 @@ from kaniwa.golden.registry import Call
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.layer import Layer, quantization
 from kaniwa.passes.recurrent import input_sums
-from kaniwa.passes.step_factor import StepFactor
+from kaniwa.passes.step_factor import StepFactor, whole_words
 from kaniwa.passes.streams import Stages
 from kaniwa.passes.sum_bytes import SUM_BYTES
 from kaniwa.rescale import Int64
@@ -73,7 +75,8 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
         raise CompileError(f"{where}: {problem}")
     numbers = _numbers(model, cell)
     shared = _cell(model, cell, numbers)
-    pitch = row_pitch(config, count)
+    pitch = math.lcm(row_pitch(config, 1), whole_words(config, 1))
+    pitch *= -(-count // pitch)
     stages = Stages(op, config, 1, where, first_id)
     hidden = np.zeros((DIGITS, pitch), np.int8)
     hidden[:, :count] = [digit[0] for digit in digits(numbers.hidden)]
@@ -104,7 +107,7 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
         own = dict(zip(layer.between, reads[-len(layer.between):], strict=True))
         return cell_program(config, shared, CellPlaces(
             own[sums] if stepwise else reads[0], own[recurrent], table, own[scratch], own[carried],
-            ofm, stepwise))
+            pitch, ofm, stepwise))
 
     gru = cell.kind == "GRU"
     table = cell_table(config, shared, tangent_table(), numbers.biases, numbers.late,

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from kaniwa.config import AcceleratorConfig
 from kaniwa.layer import Places
 from kaniwa.passes.accumulators import accumulator_range
 from kaniwa.passes.streams import Stages, Words
 from kaniwa.passes.sum_bytes import SUM_BYTES, sum_bytes
 from kaniwa.rescale import Int64
 
-__all__ = ["StepFactor"]
+__all__ = ["StepFactor", "whole_words"]
 
 LARGEST = 127
 
@@ -25,7 +26,7 @@ class StepFactor:
     that make the sum's bytes. What the sum has besides, ``bias``, is more columns of the weights,
     by constants behind the vector; and so is what weights of up to 9 bits have beyond int8, by a
     part of the vector once more. With ``digits`` there are so many vectors, ``digit_pitch`` bytes
-    apart, and sums of each. Raises CompileError for sums that may leave int32.
+    apart, each in whole words, and sums of each. Raises CompileError for sums that may leave int32.
     """
 
     def __init__(self, stages: Stages, name: str, source: int, pitch: int, gates: int,
@@ -35,7 +36,9 @@ class StepFactor:
         self.name, self.count = name, weights.shape[1]
         self._stages, self._source, self._pitch = stages, source, pitch
         self._digits, self._digit_pitch = digits, digit_pitch
-        narrow, self._again, self._word = self._within_int8(weights)
+        # Whole words are one copy; of what it brings behind the vector the weights are 0.
+        self._copied = self.count if digits == 1 else whole_words(stages.config, self.count)
+        narrow, self._again, self._column = self._within_int8(weights)
         written = narrow.shape[1]
         self._words = Words(stages.config, 1, SUM_BYTES * digits, written + len(constants),
                             stages.config.out_lanes if digits == 1 else SUM_BYTES)
@@ -46,23 +49,23 @@ class StepFactor:
             name, self._words.template(constants), written))
 
     def _within_int8(self, weights: Int64) -> tuple[Int64, tuple[int, int], int]:
-        """The matrix, and of the vector what it takes once more, first and count, from which word
+        """The matrix, and of the vector what it takes once more, first and count, from which column
         on."""
         narrow = weights.clip(-128, 127)
         (wide,) = (weights - narrow).any(axis=0).nonzero()
-        if not wide.size:
-            return weights, (0, 0), 0
-        first, last = int(wide[0]), int(wide[-1]) + 1
-        width = self._stages.config.dot_width
-        word = -(-self.count // width)
-        whole = np.pad(narrow, ((0, 0), (0, word * width - self.count)))
-        rest = (weights - narrow)[:, first:last]
-        return np.concatenate([whole, rest], axis=1), (first, last - first), word
+        first, last = (int(wide[0]), int(wide[-1]) + 1) if wide.size else (0, 0)
+        column = self.count
+        if column % self._stages.config.dot_width + last - first > self._stages.config.dot_width:
+            column = whole_words(self._stages.config, column)
+        matrix = np.zeros((len(weights), max(self._copied, column + last - first)), np.int64)
+        matrix[:, :self.count] = narrow
+        matrix[:, column:column + last - first] = (weights - narrow)[:, first:last]
+        return matrix, (first, last - first), column
 
     def copy(self) -> None:
         """To where it is weights."""
-        for part, word in (((0, self.count), 0), (self._again, self._word)):
-            self._stages.repeat(self._source, self._stream.tensor, self._words, part, word,
+        for part, column in (((0, self._copied), 0), (self._again, self._column)):
+            self._stages.repeat(self._source, self._stream.tensor, self._words, part, column,
                                 self._pitch, self._digit_pitch)
 
     def multiply(self, sums: int) -> None:
@@ -76,6 +79,11 @@ class StepFactor:
             product = replace(product, lanes=SUM_BYTES, places=Places(
                 0, 0, row, SUM_BYTES, SUM_BYTES, gates * row))
         self._stages.add(product, self._stream)
+
+
+def whole_words(config: AcceleratorConfig, count: int) -> int:
+    """``count`` bytes with those to the end of their last word of a channel's weights."""
+    return -(-count // config.dot_width) * config.dot_width
 
 
 def _factors(values: Int64) -> tuple[list[int], Int64]:

@@ -164,11 +164,12 @@ class Stages:
                       places=words.places(first),
                       source_at=(first * depth, words.channels * depth, columns * depth))
 
-    def repeat(self, source: int, to: int, words: Words, part: tuple[int, int], word: int = 0,
+    def repeat(self, source: int, to: int, words: Words, part: tuple[int, int], column: int = 0,
                advance: int = 0, block: int = 0) -> None:
-        """Copies the same bytes, first and count, to all channels of a stream, from a ``word`` on:
-        words as rows, then what is left. ``advance``: bytes from that of one step to the next,
-        ``block`` from that of one block of channels to the next."""
+        """Copies the same bytes, first and count, to all channels of a stream, from a ``column`` on
+        with which a word begins, or that has the rest behind it in its word: words as rows, then
+        what is left. ``advance``: bytes from that of one step to the next, ``block`` from that of
+        one block of channels to the next."""
         begin, count = part
         width, config = self.config.dot_width, self.config
         lanes = min(words.lanes, words.channels)
@@ -176,7 +177,8 @@ class Stages:
             if rows * run:
                 layer = self.layer(source, to, (rows, 1, run), (rows, lanes, run),
                                    batch=words.blocks)
-                start = config.read_bytes + (word + first) * config.tile_bytes
+                word, byte = divmod(column, width)
+                start = config.read_bytes + (word + first) * config.tile_bytes + byte
                 self.copy(
                     replace(layer, geometry=replace(layer.geometry, stride=(1, 0))), run, advance,
                     places=Places(start, words.block_bytes, config.tile_bytes, width, run, 0),

@@ -61,7 +61,7 @@ class CellPlaces:
     ``sums``: int32 [steps, G, P] of the products with the input; with ``stepwise`` [G, P], new in
     each step. ``recurrent``: int32 [3, G, P], those of the hidden state's digits, new in each step.
     ``table``: ``cell_table``. ``scratch``: room of ``scratch_bytes``. Each step writes ``digits``,
-    int8 [3, Q], the highest first, and the next row of ``rows``, int8 [steps, Q].
+    int8 [3, ``digit_pitch``], the highest first, and the next row of ``rows``, int8 [steps, Q].
     """
 
     sums: int
@@ -69,6 +69,7 @@ class CellPlaces:
     table: int
     scratch: int
     digits: int
+    digit_pitch: int
     rows: int
     stepwise: bool = False
 
@@ -137,9 +138,9 @@ class _Step:
         self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
         self._gates = [k.pointer(places.scratch + INT32_BYTES * number * self._pitch)
                        for number in range(cell.logistic)]
-        pitch = row_pitch(config, cell.count)
-        self._digits = [k.pointer(places.digits + number * pitch) for number in range(3)]
-        self._rows, self._row = k.pointer(places.rows), pitch
+        self._digits = [k.pointer(places.digits + number * places.digit_pitch)
+                        for number in range(3)]
+        self._rows, self._row = k.pointer(places.rows), row_pitch(config, cell.count)
         self._load_constants(k.pointer(places.table))
         self._work = [k.vector() for _ in range(4)]
 

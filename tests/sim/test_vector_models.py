@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from attention_case import attention_graph
+from cell_case import BOTH, cell_graph, inputs_of
 from fixed_point_case import random_case, values
 from graph_builder import GraphBuilder
 from inferences import assert_equal_golden, noise
@@ -172,6 +173,31 @@ def test_operators_of_onnx_in_fixed_point(kind: str) -> None:
                 np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
             error = abs(session.stats.cycles - program.estimate().cycles)
             assert error <= 0.002 * session.stats.cycles
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_cells_of_onnx_in_fixed_point(kind: str) -> None:
+    """Gates of one register and one by one, weights of 8 bits and of 9, both directions of three
+    sequences."""
+    with devices.open("sim", "base_vector") as device:
+        for seed, (shape, size, form) in enumerate([
+                ((4, 1, 10), 20, {}), ((3, 1, 7), 70, {"states": True}), ((1, 1, 1), 1, {}),
+                ((5, 1, 28), 9, {"zero_points": (-3, 90), "spread": 4.0}),
+                ((3, 3, 5), 6, {"backwards": BOTH, "result": "Y_h"})]):
+            graph = cell_graph(kind, shape, size, np.random.default_rng(seed), **form)
+            program = compile(graph, "base_vector", require_accelerator=True)
+            assert_equal_golden(graph, Session(program, device), inputs_of(graph, seed),
+                                tolerance=0.001)
+
+
+def test_a_cell_of_onnx_that_memory_is_short_for() -> None:
+    """The products of its inputs are part of each step."""
+    graph = cell_graph("LSTM", (64, 1, 48), 64, np.random.default_rng(2), spread=0.5)
+    program = compile(graph, "base_vector", require_accelerator=True)
+    assert [row["steps"] for row in program.summary()["layers"] if row["macs"]] == [64]
+    with devices.open("sim", "base_vector") as device:
+        assert_equal_golden(graph, Session(program, device), inputs_of(graph, 1)[:1],
+                            tolerance=0.001)
 
 
 @pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])

@@ -104,6 +104,21 @@ def test_the_accelerator_equals_golden(config: AcceleratorConfig, size: tuple[in
                         inputs_of(graph, count))
 
 
+@pytest.mark.parametrize(("count", "columns"), [
+    (20, [7]), (20, [0, 11]), (20, [2, 19]), (16, [15]), (30, [1, 3]), (33, [32])])
+def test_weights_of_9_bits_in_some_columns(count: int, columns: list[int]) -> None:
+    """Behind the others in their last word, or in a word of their own."""
+    graph = cell_graph("GRU", (3, 1, 5), count, np.random.default_rng(1))
+    i = graph.ops[0].inputs[2]
+    data, q = graph.tensors[i].data, graph.tensors[i].quantization
+    assert data is not None and q is not None
+    narrow = np.clip(data, -100, 100)
+    narrow[0, ::3, columns] = -128
+    graph = changed(graph, 2, data=narrow, quantization=replace(q, zero_points=(27,)))
+    assert_equal_golden(graph, Session(compile(graph, BASE, require_accelerator=True),
+                                       devices.open("emulator", BASE)), inputs_of(graph, 1))
+
+
 def test_random_cells() -> None:
     kinds = set()
     for seed in range(60):

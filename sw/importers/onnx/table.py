@@ -61,7 +61,7 @@ OPERATORS: tuple[OnnxOperator, ...] = (
         "its axes are constants",)),
     OnnxOperator("LayerNormalization", ("LAYER_NORM",), "qdq_fixed_point", "LayerNormalization", (
         "along the last axis", "Scale and B are constants", "without Mean and InvStdDev")),
-    *(OnnxOperator(kind, (kind,), "qdq", kind, (
+    *(OnnxOperator(kind, (kind,), "qdq_fixed_point", kind, (
         "W, R, B and the initial states are constants",
         "activations are Sigmoid and Tanh in their usual places",
         f"without {absent}",
