@@ -23,7 +23,8 @@ def test_python_example_of_the_readme_runs(root: Path) -> None:
 
 @pytest.mark.parametrize(("name", "least"), [("preprocessing.md", 3),
                                              ("recipes/transformers.md", 2),
-                                             ("recipes/streaming.md", 2)])
+                                             ("recipes/streaming.md", 2),
+                                             ("recipes/recurrent.md", 3)])
 def test_examples_of_a_page_print_what_it_shows(
         name: str, least: int, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch) -> None:

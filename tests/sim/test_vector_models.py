@@ -29,11 +29,11 @@ from kaniwa.importers.onnx.model import import_onnx
 from kaniwa.inputs import recorded_inputs
 from kaniwa.session import Session
 
-# A convolutional network, transformers of int8 and of int16, and a recurrent network; ONNX's has
-# float32 at its edges.
+# A convolutional network, transformers of int8 and of int16, and recurrent networks; ONNX's have
+# float32 at their edges.
 MODELS = ("tflm_micro_speech.tflite", "digits_transformer.tflite", "tflm_mnist_lstm.tflite",
           "keyword_transformer.tflite", "digits_transformer_int16.tflite",
-          "digits_transformer_qdq.onnx")
+          "digits_transformer_qdq.onnx", "digits_gru_qdq.onnx")
 
 
 def halves_exchanged() -> Graph:
