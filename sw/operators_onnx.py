@@ -24,7 +24,7 @@ LIMITS = {
     "DIV": "on the accelerator a divisor is one constant number",
     "SOFTMAX": "on the accelerator, with a vector unit, along the last axis, rows of at most 480",
     "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 256",
-    "LSTM": f"{_CELL}, results Y and Y_h",
+    "LSTM": _CELL,
     "GRU": f"{_CELL}, with linear_before_reset",
 }
 

@@ -71,9 +71,13 @@ class StagedLayer(VectorLayer):
         """How many stages come one after the other."""
         return self.steps * len(self.stages)
 
+    def in_step(self, number: int) -> int:
+        """Which of ``stages`` it is."""
+        return number % len(self.stages)
+
     def stage(self, number: int) -> Stage:
         """What is done then."""
-        return self.stages[number % len(self.stages)]
+        return self.stages[self.in_step(number)]
 
     def has_program(self, number: int) -> bool:
         """Whether a VECTOR has the operator's program."""
@@ -100,9 +104,10 @@ class RecurrentLayer(StagedLayer):
     The first VECTOR runs the program from its beginning to an END before ``again``, others go on
     with what it left in the store: those that are to wait run that END. Stages that take in the
     hidden state have in the first step that of tensor ``first``, then of ``carried``, what the step
-    before has written there: of ``ofm`` its row. The program writes ``rows``, which is ``ofm``
-    where no stage behind it makes that. One more VECTOR, from ``behind`` on, stores ``states``, if
-    there are any, whose addresses come behind those of ``reads``.
+    before has written there: of ``ofm`` its row. Where both are the same the first VECTOR comes
+    before all steps, and writes it. The program writes ``rows``, which is ``ofm`` where no stage
+    behind it makes that. One more VECTOR, from ``behind`` on, stores ``states``, if there are any,
+    whose addresses come behind those of ``reads``.
     """
 
     rows: int = field(kw_only=True)
@@ -115,18 +120,22 @@ class RecurrentLayer(StagedLayer):
     @property
     def total(self) -> int:
         """How many stages come one after the other."""
-        return super().total + bool(self.states)
+        return super().total + self._before + bool(self.states)
 
     @property
     def makes(self) -> tuple[int, ...]:
         """The tensors that it writes."""
         return (self.ofm, *self.states, *self.between)
 
+    def in_step(self, number: int) -> int:
+        """Which of ``stages`` it is."""
+        return super().in_step(number - self._before)
+
     def stage(self, number: int) -> Stage:
         """What is done then, with the hidden state and the input of that step."""
-        if self._is_behind(number):
+        if number < self._before or self._is_behind(number):
             return Stage(program=True)
-        stage, steps = super().stage(number), number // len(self.stages)
+        stage, steps = super().stage(number), (number - self._before) // len(self.stages)
         layer = stage.layer
         if layer is None or not steps:
             return stage
@@ -151,6 +160,8 @@ class RecurrentLayer(StagedLayer):
         """The tensors that a stage writes."""
         if self._is_behind(number):
             return self.states
+        if number < self._before:
+            return (self.carried,)
         if not self.stage(number).program:
             return super().made(number)
         return (self.rows,) if self.carried == self.ofm else (self.rows, self.carried)
@@ -159,10 +170,21 @@ class RecurrentLayer(StagedLayer):
         """Where a VECTOR begins in the program that is there, 0 for the one that loads it."""
         if self._is_behind(number):
             return self.behind
+        if number < self._before:
+            return 0
         if self.stage(number).program:
             return self.again
-        loaded = any(stage.layer is None for stage in self.stages[:number])
+        loaded = self._before or any(stage.layer is None for stage in self.stages[:number])
         return self.again - 1 if loaded else 0
+
+    def settled(self, number: int) -> bool:
+        """Whether a VECTOR with the program has run before."""
+        return number > 0 if self._before else super().settled(number)
+
+    @property
+    def _before(self) -> int:
+        """How many VECTORs come before all steps."""
+        return int(self.first == self.carried)
 
     def _is_behind(self, number: int) -> bool:
         """Whether it is the VECTOR behind all steps."""

@@ -17,10 +17,11 @@ FORWARD, BACKWARD, BOTH = (False,), (True,), (False, True)
 def cell_graph(kind: str, shape: tuple[int, int, int], size: int, rng: np.random.Generator, *,
                backwards: tuple[bool, ...] = FORWARD, result: str = "Y", spread: float = 1.0,
                step: float = 1 / 127, zero_point: int = 0, bounds: tuple[int, int] = INT8,
-               bias: bool = True, states: bool = False,
+               bias: bool = True, states: str = "",
                zero_points: tuple[int, ...] = ()) -> Graph:
     """``shape`` is [steps, batch, features]; ``spread``: about what the largest weights are,
-    ``zero_points``: what they may have besides 0."""
+    ``zero_points``: what they may have besides 0; ``states``: the first ones are "constant", or
+    "computed" inputs, h and c."""
     steps, batch, features = shape
     count, rows = len(backwards), GATES[kind] * size
     tensors: list[Tensor] = []
@@ -42,33 +43,39 @@ def cell_graph(kind: str, shape: tuple[int, int, int], size: int, rng: np.random
     x = tensor("x", shape, 0.02, int(rng.integers(-128, 128)))
     operands = [x, weights("W", features), weights("R", size)]
     operands.append(real("B", -0.5, count, 2 * rows) if bias else -1)
-    if states:
-        operands += [real(name, -1.0, count, batch, size)
-                     for name in (("h", "c") if kind == "LSTM" else ("h",))]
+    names = ("h", "c") if kind == "LSTM" else ("h",)
+    if states == "constant":
+        operands += [real(name, -1.0, count, batch, size) for name in names]
+    elif states == "computed":
+        operands += [tensor(name, (count, batch, size), scale, int(rng.integers(-10, 10)))
+                     for name, scale in zip(names, (1 / 100, 0.05), strict=False)]
+    given = (x, *operands[4:]) if states == "computed" else (x,)
     y = tensor("y", (*((steps,) if result == "Y" else ()), count, batch, size), step, zero_point)
     op = Op(kind, "cell", tuple(operands), (y,), {
         "backwards": backwards, "result": result, "linear_before_reset": True, "bounds": bounds},
         RULE, 0)
-    return Graph("cell", tuple(tensors), (op,), (x,), (y,), "0" * 64)
+    return Graph("cell", tuple(tensors), (op,), given, (y,), "0" * 64)
 
 
 def random_cell(seed: int) -> Graph:
     """Any of the above, small."""
     rng = np.random.default_rng(seed)
     shape = int(rng.integers(1, 6)), int(rng.choice([1, 1, 3])), int(rng.integers(1, 20))
+    kind = str(rng.choice(["LSTM", "GRU"]))
     directions = [FORWARD, FORWARD, BACKWARD, BOTH]
     return cell_graph(
-        str(rng.choice(["LSTM", "GRU"])), shape, int(rng.integers(1, 40)), rng,
-        backwards=directions[int(rng.integers(4))], result=str(rng.choice(["Y", "Y", "Y_h"])),
-        spread=float(10 ** rng.uniform(-1.5, 0.7)), step=float(10 ** rng.uniform(-2.5, 0.5)),
+        kind, shape, int(rng.integers(1, 40)), rng, backwards=directions[int(rng.integers(4))],
+        result=str(rng.choice(["Y", "Y", "Y_h", "Y_c" if kind == "LSTM" else "Y_h"])),
+        spread=float(10 ** rng.uniform(-1.5, 0.7)), step=float(10 ** rng.uniform(-2.5, -1.5)),
         zero_point=int(rng.choice([0, rng.integers(-128, 128)])),
         bounds=INT8 if rng.random() < 0.7 else (-100, 90), bias=bool(rng.random() < 0.7),
-        states=bool(rng.random() < 0.5), zero_points=(0, -1, 2, int(rng.integers(-128, 128))))
+        states=str(rng.choice(["", "constant", "computed"])),
+        zero_points=(0, -1, 2, int(rng.integers(-128, 128))))
 
 
-def inputs_of(graph: Graph, seed: int) -> list[np.ndarray]:
+def inputs_of(graph: Graph, seed: int) -> list[dict[str, np.ndarray]]:
     """int8: all numbers, a few, and those at both ends, as what is saturated."""
-    rng, shape = np.random.default_rng(seed), graph.tensors[graph.inputs[0]].shape
-    return [rng.integers(-128, 128, shape).astype(np.int8),
-            rng.integers(-5, 5, shape).astype(np.int8),
-            rng.choice(np.array(INT8, np.int8), shape)]
+    rng, tensors = np.random.default_rng(seed), [graph.tensors[i] for i in graph.inputs]
+    values = [np.arange(-128, 128), np.arange(-5, 5), np.array(INT8)]
+    return [{t.name: rng.choice(some, t.shape).astype(np.int8) for t in tensors}
+            for some in values]

@@ -15,14 +15,16 @@ from kaniwa.session import Session
 __all__ = ["assert_equal_golden", "assert_runs_as_golden", "noise"]
 
 
-def assert_equal_golden(graph: Graph, session: Session, inputs: Iterable[np.ndarray],
-                        where: str = "", tolerance: float | None = None) -> None:
-    """All outputs of ``session``, a program of ``graph``, for each of the graph's int8 input; the
-    cycles of each are those of the model, within a part of ``tolerance``, if that is given."""
+def assert_equal_golden(graph: Graph, session: Session,
+                        inputs: Iterable[np.ndarray | Mapping[str, np.ndarray]], where: str = "",
+                        tolerance: float | None = None) -> None:
+    """All outputs of ``session``, a program of ``graph``, for each of the graph's int8 input, or of
+    its inputs by name; the cycles of each are those of the model, within a part of ``tolerance``,
+    if that is given."""
     state = dict[int, np.ndarray]()
     for x in inputs:
-        x = x.astype(np.int8)
-        expected, outputs = golden.run(graph, [x], state=state), session.run([x])
+        given = x if isinstance(x, Mapping) else [x.astype(np.int8)]
+        expected, outputs = golden.run(graph, given, state=state), session.run(given)
         for i in graph.outputs:
             np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i], where)
         if tolerance is not None:

@@ -79,7 +79,8 @@ def _recurrent(call: Call) -> np.ndarray:
     """
     x, weights, recurrent = (real_operand(call, position) for position in range(3))
     directions, rows, size = recurrent.shape
-    first = [call.optional(position) for position in (4, 5)[:2 if call.op.kind == "LSTM" else 1]]
+    first = [None if call.optional(position) is None else real_operand(call, position)
+             for position in (4, 5)[:2 if call.op.kind == "LSTM" else 1]]
     bias = call.optional(3)
     hidden, states = [], []
     for d in range(directions):
@@ -88,7 +89,7 @@ def _recurrent(call: Call) -> np.ndarray:
         step = (_lstm(recurrent[d], state_bias) if call.op.kind == "LSTM"
                 else _gru(recurrent[d], state_bias, call.attribute("linear_before_reset")))
         before = tuple(np.zeros((x.shape[1], size)) if value is None
-                       else value[d].astype(np.float64) for value in first)
+                       else value[d] for value in first)
         with np.errstate(all="ignore"):
             sequence, after = _sequence(x @ weights[d].T + input_bias, step, before,
                                         call.attribute("backwards")[d])

@@ -10,7 +10,8 @@ bits, with R; F bits are behind the point of what a gate's function is applied t
     LSTM  c = f·c + i·g;  h = o·tanh(c)         GRU  h = z·h + (1 - z)·g
 
 h has 30 bits behind the point, and for the products with R 22; c as many as its largest value
-leaves. Formulas of the gates: ``onnx_recurrent``. Numbers below are int64 arrays within int32.
+leaves. First states of 8 bits have a product of 31 bits, too. Formulas of the gates:
+``onnx_recurrent``. Numbers below are int64 arrays within int32.
 """
 
 from __future__ import annotations
@@ -27,15 +28,17 @@ from kaniwa.golden.qdq import finish_integers
 from kaniwa.golden.registry import Call, kernel, quantization
 from kaniwa.golden.rounding import INT32_MAX, INT32_MIN, quantize_multiplier
 from kaniwa.golden.rounding import saturating_rounding_doubling_high_mul as multiply
+from kaniwa.graph import Quantization
 
-__all__ = ["RULE", "CellNumbers", "Factor", "cell_numbers", "digits", "hyperbolic_tangent",
-           "tangent_table"]
+__all__ = ["RULE", "CellNumbers", "Factor", "cell_numbers", "digits", "first_states",
+           "hyperbolic_tangent", "tangent_table"]
 
 STEP_BITS = 4               # of the table's steps, 1/16: what it covers is -8 to 8
 CUBIC = 22362015            # in tanh d = d - CUBIC / 2^26 · d³, which fits best for |d| <= 1/32
 STATE_BITS, DIGIT_BITS = 30, 22
 LEAST_BITS, MOST_BITS = 20, 26      # of F
 LEAST_CELL_BITS = 18
+MOST_HIDDEN = 1.9           # what three digits hold
 Factor = tuple[int, int]    # multiplier in Q31, and the left shift of what it multiplies
 
 
@@ -45,8 +48,9 @@ class CellNumbers:
 
     ``fraction``: F. ``inputs``, ``high`` and ``low``: for Sx, S2 and 2^8·S1 + S0. ``biases`` int64
     [gates·H] with F bits, ``late`` int64 [H] that of what the reset gate multiplies (GRU).
-    ``cell_bits`` behind the point of c. ``hidden`` and ``cell`` int64 [B, H], the first states.
-    ``result``: h in steps of the output, multiplier and right shift.
+    ``cell_bits`` behind the point of c. ``hidden`` and ``cell`` take half of a first state of 8
+    bits to those of h and c; None where it is a constant, or 0. ``result``: h, or c for Y_c, in
+    steps of the output, multiplier and right shift.
     """
 
     fraction: int
@@ -56,21 +60,23 @@ class CellNumbers:
     biases: np.ndarray
     late: np.ndarray
     cell_bits: int
-    hidden: np.ndarray
-    cell: np.ndarray
+    hidden: Factor | None
+    cell: Factor | None
     result: tuple[int, int]
 
 
 def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
     """The numbers of a direction of LSTM or GRU; None where the rule has none.
 
-    It has them for constant int8 W and R, first states of -1 to 1, linear_before_reset, and where
-    sums, steps and scales leave enough bits.
+    It has them for constant int8 W and R, first states that are constants of -1 to 1 or have 8
+    bits, linear_before_reset, and where sums, steps and scales leave enough bits.
     """
-    result = quantize_multiplier(math.ldexp(1 / quantization(call.output).scale, -STATE_BITS))
-    steps, batch, _ = call.tensor(0).shape
-    cell_bits = STATE_BITS - math.frexp(steps + 1)[1]
     gru = call.op.kind == "GRU"
+    reach = [_reach(call, position) for position in ((4,) if gru else (4, 5))]
+    most = call.tensor(0).shape[0] + (1.0 if gru else reach[-1])      # each step adds 1 at most
+    cell_bits = STATE_BITS - math.frexp(min(most, 2.0**40))[1]
+    bits = cell_bits if call.attribute("result") == "Y_c" else STATE_BITS
+    result = quantize_multiplier(math.ldexp(1 / quantization(call.output).scale, -bits))
     integers = all(call.tensor(i).dtype == "int8" for i in range(3))
     if not integers or not -31 <= result[1] <= -1 or cell_bits < LEAST_CELL_BITS or (
             gru and not call.attribute("linear_before_reset")):
@@ -80,15 +86,12 @@ def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
     bias = call.optional(3)
     both = np.zeros((2, rows)) if bias is None else (
         bias[direction].astype(np.float64).reshape(2, rows))
-    states = [np.zeros((batch, size)) if value is None else value[direction].astype(np.float64)
-              for value in [call.optional(i) for i in ((4,) if gru else (4, 5))]]
     x = call.quantization(0)
     sx, sr = x.scale * call.quantization(1).scale, call.quantization(2).scale
-    reach = max(127 - x.zero_point, 128 + x.zero_point)
-    largest = float((np.abs(w).sum(axis=1) * reach * sx + np.abs(r).sum(axis=1) * sr
-                     + np.abs(both).sum(axis=0)).max())
+    largest = float((np.abs(w).sum(axis=1) * _largest(x) * sx
+                     + np.abs(r).sum(axis=1) * sr * reach[0] + np.abs(both).sum(axis=0)).max())
     fraction = min(STATE_BITS - math.frexp(largest)[1], MOST_BITS)
-    if fraction < LEAST_BITS or any(np.abs(state).max() > 1 for state in states) or (
+    if fraction < LEAST_BITS or reach[0] > MOST_HIDDEN or (
             int(np.abs(r).sum(axis=1).max()) * (257 << 7) > INT32_MAX):      # 2^8·S1 + S0
         return None
     added = both.sum(axis=0)
@@ -102,8 +105,57 @@ def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
         fraction, _factor(math.ldexp(sx, fraction)),
         _factor(math.ldexp(sr, fraction + 16 - DIGIT_BITS)),
         _factor(math.ldexp(sr, fraction - DIGIT_BITS)), fixed(added, fraction),
-        fixed(both[1, late], fraction), cell_bits, fixed(states[0], STATE_BITS),
-        fixed(states[-1], cell_bits), (result[0], -result[1]))
+        fixed(both[1, late], fraction), cell_bits, _state_factor(call, 4, STATE_BITS),
+        None if gru else _state_factor(call, 5, cell_bits), (result[0], -result[1]))
+
+
+def first_states(call: Call, direction: int,
+                 numbers: CellNumbers) -> tuple[np.ndarray, np.ndarray]:
+    """int64 [B, H]: h in Q1.30, and c with ``cell_bits``; a GRU's c is 0."""
+    return (_first_state(call, 4, direction, numbers.hidden, STATE_BITS),
+            _first_state(call, 5, direction, numbers.cell, numbers.cell_bits))
+
+
+def _first_state(call: Call, position: int, direction: int, factor: Factor | None,
+                 bits: int) -> np.ndarray:
+    value = call.optional(position)
+    if value is None:
+        _, batch, _ = call.tensor(0).shape
+        return np.zeros((batch, call.tensor(2).shape[2]), np.int64)
+    if factor is None:
+        return np.rint(np.ldexp(value[direction].astype(np.float64), bits)).astype(np.int64)
+    centered = value[direction].astype(np.int64) - call.quantization(position).zero_point
+    return 2 * _product(centered, factor)
+
+
+def _has(call: Call, position: int) -> bool:
+    return position < len(call.op.inputs) and call.op.inputs[position] != -1
+
+
+def _is_bytes(call: Call, position: int) -> bool:
+    return _has(call, position) and call.tensor(position).dtype == "int8"
+
+
+def _reach(call: Call, position: int) -> float:
+    """How large a first state may be, at least 1; infinity beyond what the rule takes."""
+    if _is_bytes(call, position):
+        q = call.quantization(position)
+        return max(1.0, _largest(q) * q.scale)
+    if not _has(call, position):
+        return 1.0
+    data = call.tensor(position).data
+    return 1.0 if data is not None and np.abs(data).max() <= 1 else math.inf
+
+
+def _largest(q: Quantization) -> int:
+    """Of int8 less its zero point."""
+    return max(127 - q.zero_point, 128 + q.zero_point)
+
+
+def _state_factor(call: Call, position: int, bits: int) -> Factor | None:
+    if not _is_bytes(call, position):
+        return None
+    return _factor(math.ldexp(call.quantization(position).scale, bits - 1))
 
 
 def _weights(call: Call, position: int, direction: int) -> np.ndarray:
@@ -175,7 +227,7 @@ class _Cell:
         self._numbers, self._gru = numbers, call.op.kind == "GRU"
         self._recurrent = _weights(call, 2, direction)
         self._size = self._recurrent.shape[1]
-        self.hidden, self._state = numbers.hidden, numbers.cell
+        self.hidden, self.state = first_states(call, direction, numbers)
         x = call.value(0).astype(np.int64) - call.quantization(0).zero_point
         sums = x @ _weights(call, 1, direction).T
         self._inputs = _product(sums, numbers.inputs) + numbers.biases     # [T, B, gates·H]
@@ -193,9 +245,9 @@ class _Cell:
         admit, output, forget = np.split(_logistic(v[:, :n], self._numbers.fraction), 3, axis=1)
         new = hyperbolic_tangent(v[:, n:], self._numbers.fraction)
         down = STATE_BITS - bits
-        self._state = multiply(self._state, forget) + (
+        self.state = multiply(self.state, forget) + (
             (multiply(admit, new) + (1 << down - 1)) >> down)
-        self.hidden = multiply(output, hyperbolic_tangent(self._state, bits))
+        self.hidden = multiply(output, hyperbolic_tangent(self.state, bits))
 
     def _gru_step(self, inputs: np.ndarray, hidden: tuple[np.ndarray, np.ndarray]) -> None:
         numbers, n = self._numbers, 2 * self._size
@@ -213,7 +265,8 @@ def _product(sums: np.ndarray, factor: Factor) -> np.ndarray:
 
 @kernel("LSTM", "GRU", rule=RULE)
 def _recurrent(call: Call) -> np.ndarray:
-    """Results "Y" [T, D, B, H], "Y_h" [D, B, H]; operands of ``onnx_recurrent``, int8 W and R."""
+    """Results "Y" [T, D, B, H], "Y_h" and "Y_c" [D, B, H]; operands of ``onnx_recurrent``, where W
+    and R are int8, and first states may be."""
     whole = call.attribute("result") == "Y"
     results = np.stack([_direction(call, number, backwards, whole) for number, backwards
                         in enumerate(call.attribute("backwards"))], axis=1 if whole else 0)
@@ -221,7 +274,7 @@ def _recurrent(call: Call) -> np.ndarray:
 
 
 def _direction(call: Call, number: int, backwards: bool, whole: bool) -> np.ndarray:
-    """The hidden states of all steps [T, B, H], or the last one [B, H], in steps of the output."""
+    """The states of all steps [T, B, H], or the last one [B, H], in steps of the output."""
     numbers = cell_numbers(call, number)
     if numbers is None:
         raise OverflowError(f"rule {RULE} has no numbers for these weights and quantizations")
@@ -229,7 +282,7 @@ def _direction(call: Call, number: int, backwards: bool, whole: bool) -> np.ndar
     times = range(call.tensor(0).shape[0])
     for time in reversed(times) if backwards else times:
         cell.step(time)
-        rows.append(cell.hidden)
+        rows.append(cell.state if call.attribute("result") == "Y_c" else cell.hidden)
     multiplier, right = numbers.result
-    hidden = np.stack(rows[::-1] if backwards else rows) if whole else rows[-1]
-    return (multiply(hidden, multiplier) + (1 << right - 1)) >> right
+    states = np.stack(rows[::-1] if backwards else rows) if whole else rows[-1]
+    return (multiply(states, multiplier) + (1 << right - 1)) >> right

@@ -125,7 +125,7 @@ def _table_uses(plan: Plan) -> list[TableUse]:
 def _stage_number(plan: Plan, tile: Tile) -> int:
     """Of a layer's stages the one that the tile is of, the same in all steps."""
     layer = plan.layers[tile.layer]
-    return tile.step % len(layer.stages) if isinstance(layer, StagedLayer) else 0
+    return layer.in_step(tile.step) if isinstance(layer, StagedLayer) else 0
 
 
 def _of_array(plan: Plan, tile: Tile) -> tuple[Layer, Stage]:

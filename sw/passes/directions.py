@@ -15,10 +15,11 @@ from kaniwa.passes.onnx_cells import KINDS
 
 __all__ = ["directions_apart"]
 
+STATES = (4, 5)      # positions of the first states
+
 
 def directions_apart(graph: Graph, config: AcceleratorConfig) -> Graph:
-    """The model with a cell for each direction and sequence, and all of its steps, where the target
-    has such cells."""
+    """The model with a cell for each direction and sequence, where the target has such cells."""
     if not config.vector_unit:
         return graph
     apart = _Apart(graph)
@@ -37,8 +38,8 @@ class _Apart:
         self.tensors, self.ops = list(graph.tensors), list[Op]()
 
     def is_simple(self, op: Op) -> bool:
-        """Whether it is one sequence, forward, whose steps are all wanted."""
-        return (op.attributes["backwards"] == (False,) and op.attributes["result"] == "Y"
+        """Whether it is one sequence, forward."""
+        return (op.attributes["backwards"] == (False,)
                 and self.tensors[op.inputs[0]].shape[1] == 1)
 
     def split(self, op: Op) -> None:
@@ -48,19 +49,16 @@ class _Apart:
         sources = self._sequences(op)
         forms = {False: sources, True: [self._reversed(op, i) for i in sources]
                  if any(backwards) else []}
-        whole = op.attributes["result"] == "Y"
+        # [T, D, B, H], or the last state, [D, B, H].
+        axis = 1 if op.attributes["result"] == "Y" else 0
         directions = []
         for number, back in enumerate(backwards):
             results = []
             for sequence, source in enumerate(forms[back]):
                 made = self._cell(op, source, number, sequence)
-                if not whole:
-                    made = self._last(op, made)
-                elif back:
-                    made = self._reversed(op, made)
-                results.append(made)
-            directions.append(self._joined(op, results, 2))
-        made = self._joined(op, directions, 1)
+                results.append(self._reversed(op, made) if back and axis else made)
+            directions.append(self._joined(op, results, axis + 1))
+        made = self._joined(op, directions, axis)
         self._emit(op, "RESHAPE", (made,), {"shape": y.shape}, y.shape, y, y.id)
 
     def _sequences(self, op: Op) -> list[int]:
@@ -74,34 +72,37 @@ class _Apart:
         return parts
 
     def _cell(self, op: Op, source: int, direction: int, sequence: int) -> int:
-        """Its result [T, 1, 1, H]."""
-        inputs, y = [source], self.tensors[op.outputs[0]]
+        """Its result [T, 1, 1, H], or [1, 1, H]."""
+        y = self.tensors[op.outputs[0]]
+        inputs = [source]
         for position, i in enumerate(op.inputs[1:], 1):
-            data = None if i == -1 else self.tensors[i].data
-            if data is None:
-                inputs.append(-1)
-                continue
-            part = data[direction:direction + 1]
-            if position > 3:      # the first states
-                part = part[:, sequence:sequence + 1]
-            inputs.append(i if part.shape == data.shape else self._tensor(
-                f"{self.tensors[i].name}:{direction}", part.shape, self.tensors[i],
-                np.ascontiguousarray(part)))
-        shape = (self.tensors[source].shape[0], 1, 1, y.shape[-1])
-        return self._emit(op, op.kind, tuple(inputs), {
-            **op.attributes, "backwards": (False,), "result": "Y"}, shape, y, rule=op.rule)
+            # The first states are [D, B, H].
+            begin = (direction, sequence) if position in STATES else (direction,)
+            inputs.append(-1 if i == -1 else self._part(op, i, begin))
+        steps = (self.tensors[source].shape[0],) if op.attributes["result"] == "Y" else ()
+        return self._emit(op, op.kind, tuple(inputs), {**op.attributes, "backwards": (False,)},
+                          (*steps, 1, 1, y.shape[-1]), y, rule=op.rule)
 
-    def _last(self, op: Op, source: int) -> int:
-        steps, *shape = self.tensors[source].shape
-        attributes = {"begin": (steps - 1, 0, 0, 0), "end": (steps, *shape), "stride": (1,) * 4}
-        return self._emit(op, "SLICE", (source,), attributes, (1, *shape), self.tensors[source])
+    def _part(self, op: Op, operand: int, begin: tuple[int, ...]) -> int:
+        """One of the operand along its first axes."""
+        tensor = self.tensors[operand]
+        rest = tensor.shape[len(begin):]
+        shape = (*(1 for _ in begin), *rest)
+        if shape == tensor.shape:
+            return operand
+        if tensor.data is None:
+            first, end = (*begin, *(0 for _ in rest)), (*(n + 1 for n in begin), *rest)
+            return self._emit(op, "SLICE", (operand,), {
+                "begin": first, "end": end, "stride": (1,) * len(end)}, shape, tensor)
+        data = np.ascontiguousarray(tensor.data[begin].reshape(shape))
+        return self._tensor(f"{tensor.name}:{'.'.join(map(str, begin))}", shape, tensor, data)
 
     def _reversed(self, op: Op, source: int) -> int:
         tensor = self.tensors[source]
         return self._emit(op, "REVERSE_V2", (source,), {"axes": (0,)}, tensor.shape, tensor)
 
     def _joined(self, op: Op, sources: Sequence[int], axis: int) -> int:
-        """Of [T, D, B, H] along an axis."""
+        """Along an axis."""
         if len(sources) == 1:
             return sources[0]
         first = self.tensors[sources[0]]

@@ -29,7 +29,7 @@ from kaniwa.passes.limits import LIMITS, averaged, swapped
 from kaniwa.passes.lstm_operands import cells_of, gates_of, steps_of
 from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
 from kaniwa.passes.onnx_cells import KINDS as ONNX_CELLS
-from kaniwa.passes.onnx_cells import sums_of_step
+from kaniwa.passes.onnx_cells import computed_states, sums_of_step
 from kaniwa.passes.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.passes.signed import signed_operators
 from kaniwa.passes.sum_bytes import SUM_BYTES
@@ -299,19 +299,20 @@ class _Rewriter(Rewriter):
         self._steps(op, gates * pitch, (op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE]))
 
     def _onnx_cell(self, op: Op) -> None:
-        self._steps(op, sums_of_step(self.graph, op, self.config))
+        self._steps(op, sums_of_step(self.graph, op, self.config), computed_states(self.graph, op))
 
     def _steps(self, op: Op, sums: int, states: tuple[int, ...] = ()) -> None:
         """The products of the inputs of all steps at once, so many sums of each, if they are not
         part of each, then the steps, with rows of whole groups."""
-        y = self.tensors[op.outputs[0]]
-        steps, count = steps_of(self.graph, op), y.shape[-1]
-        inputs = op.inputs[0]
+        y, inputs = self.tensors[op.outputs[0]], op.inputs[0]
+        count = y.shape[-1]
         if op.attributes.get("position") not in self.stepwise:
-            inputs = self.tensor(f"{op.name}:sums", (1, 1, steps, SUM_BYTES * sums))
+            inputs = self.tensor(f"{op.name}:sums",
+                                 (1, 1, steps_of(self.graph, op), SUM_BYTES * sums))
             self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, inputs)
         pitch = row_pitch(self.config, count)
-        rows = y.id if pitch == count else self.tensor(f"{y.name}:rows", (1, 1, steps, pitch), y)
+        rows = y.id if pitch == count else self.tensor(
+            f"{y.name}:rows", (1, 1, prod(y.shape[:-1]), pitch), y)
         self.emit(replace(op, outputs=(rows, *op.outputs[1:])), "LSTM", (inputs, *states),
                   {**op.attributes, "taps": 0})
         if rows != y.id:

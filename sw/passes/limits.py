@@ -336,11 +336,11 @@ def short_gates(graph: Graph, op: Op) -> str | None:
 
 
 def known_cell(graph: Graph, op: Op) -> str | None:
-    """It is of rule qdq_fixed_point: of 8 bits, with W and R quantised by tensor, and not Y_c."""
+    """It is of rule qdq_fixed_point: of 8 bits, with W and R quantised by tensor."""
     return None if op.rule == FIXED_POINT else (
-        f"the accelerator computes it by rule {FIXED_POINT}, this one has {op.rule}: its result is "
-        f"Y_c or float32, its input or its W and R are not quantized by tensor, or first states, "
-        f"steps or scales are too large, or a GRU is without linear_before_reset")
+        f"the accelerator computes it by rule {FIXED_POINT}, this one has {op.rule}: its input, a "
+        f"first state, W, R or its result is not quantized by tensor, or first states, steps or "
+        f"scales are too large, or a GRU is without linear_before_reset")
 
 
 _ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)

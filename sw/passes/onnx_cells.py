@@ -14,12 +14,13 @@ from kaniwa.golden.onnx_recurrent_fixed import (
     RULE,
     CellNumbers,
     cell_numbers,
-    digits,
+    first_states,
     tangent_table,
 )
 from kaniwa.golden.registry import Call
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.layer import Layer, quantization
+from kaniwa.passes.lstm_operands import steps_of
 from kaniwa.passes.recurrent import input_sums
 from kaniwa.passes.step_factor import StepFactor, whole_words
 from kaniwa.passes.streams import Stages
@@ -30,6 +31,7 @@ from kaniwa.vector.kernels import row_pitch
 from kaniwa.vector.kernels_onnx_cells import (
     Cell,
     CellPlaces,
+    FirstState,
     cell_program,
     cell_table,
     scratch_bytes,
@@ -37,11 +39,11 @@ from kaniwa.vector.kernels_onnx_cells import (
 )
 from kaniwa.vector.kernels_recurrent import gate_pitch
 
-__all__ = ["KINDS", "onnx_cell_layer", "onnx_sums_layer", "sums_of_step"]
+__all__ = ["KINDS", "computed_states", "onnx_cell_layer", "onnx_sums_layer", "sums_of_step"]
 
 KINDS = tuple(GATES)
 DIGITS = 3
-W, R = 1, 2
+W, R, STATES = 1, 2, slice(4, 6)      # positions of operands
 
 
 def sums_of_step(model: Graph, cell: Op, config: AcceleratorConfig) -> int:
@@ -69,7 +71,7 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
     With ``stepwise`` a step has the products of its inputs, too, as in ``lstm_layer``. Raises
     CompileError where the unit cannot hold the cell.
     """
-    steps, _, _, count = model.tensors[cell.outputs[0]].shape
+    steps, count = steps_of(model, cell), model.tensors[cell.outputs[0]].shape[-1]
     problem = why_no_cell(config, count)
     if problem is not None:
         raise CompileError(f"{where}: {problem}")
@@ -78,12 +80,9 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
     pitch = math.lcm(row_pitch(config, 1), whole_words(config, 1))
     pitch *= -(-count // pitch)
     stages = Stages(op, config, 1, where, first_id)
-    hidden = np.zeros((DIGITS, pitch), np.int8)
-    hidden[:, :count] = [digit[0] for digit in digits(numbers.hidden)]
-    first, carried = (stages.constant("hidden", hidden),
-                      stages.between("digits", hidden.size))
+    carried = stages.between("digits", DIGITS * pitch)
     weights = _matrix(model, cell, config, R)
-    state = StepFactor(stages, "state", first, 0, shared.gates, weights,
+    state = StepFactor(stages, "state", carried, 0, shared.gates, weights,
                        np.zeros(len(weights), np.int64), DIGITS, pitch)
     state.copy()
     group = SUM_BYTES * config.requant_lanes      # a load takes whole ones
@@ -105,24 +104,33 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int]:
         own = dict(zip(layer.between, reads[-len(layer.between):], strict=True))
+        computed = iter(reads[1:])
+        hidden, state = (next(computed) if first else 0 for first in (shared.hidden, shared.cell))
         return cell_program(config, shared, CellPlaces(
             own[sums] if stepwise else reads[0], own[recurrent], table, own[scratch], own[carried],
-            pitch, ofm, stepwise))
+            pitch, ofm, stepwise, hidden, state))
 
-    gru = cell.kind == "GRU"
-    table = cell_table(config, shared, tangent_table(), numbers.biases, numbers.late,
-                       (numbers.hidden if gru else numbers.cell)[0])
+    constants = (states[0] for states in first_states(_call(model, cell), 0, numbers))
+    table = cell_table(config, shared, tangent_table(), numbers.biases, numbers.late, *constants)
     layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0], table,
                           steps * shared.gates * count * macs)
-    _, again = program((0,) * (1 + len(layer.between)), 0, 0)
+    _, again = program((0,) * (len(stored.inputs) + len(layer.between)), 0, 0)
     return RecurrentLayer(**vars(layer) | {
-        "op": cell.kind, "steps": steps, "again": again, "rows": op.outputs[0], "first": first,
+        "op": cell.kind, "steps": steps, "again": again, "rows": op.outputs[0], "first": carried,
         "carried": carried}), stages.tensors
 
 
+def computed_states(model: Graph, cell: Op) -> tuple[int, ...]:
+    """First states that are no constants: of h, and of c."""
+    return tuple(i for i in cell.inputs[STATES] if i != -1 and model.tensors[i].data is None)
+
+
+def _call(model: Graph, cell: Op) -> Call:
+    return Call(model, cell, [None if i == -1 else model.tensors[i].data for i in cell.inputs])
+
+
 def _numbers(model: Graph, cell: Op) -> CellNumbers:
-    call = Call(model, cell, [None if i == -1 else model.tensors[i].data for i in cell.inputs])
-    numbers = cell_numbers(call)
+    numbers = cell_numbers(_call(model, cell))
     assert numbers is not None and cell.rule == RULE      # the importer has asked
     return numbers
 
@@ -130,8 +138,13 @@ def _numbers(model: Graph, cell: Op) -> CellNumbers:
 def _cell(model: Graph, cell: Op, numbers: CellNumbers) -> Cell:
     y, bounds = model.tensors[cell.outputs[0]], cell.attributes["bounds"]
     assert isinstance(bounds, tuple)
+    low, high = bounds
+    first = [None if half is None else FirstState(quantization(model.tensors[i]).zero_point, half)
+             for i, half in zip(cell.inputs[STATES], (numbers.hidden, numbers.cell), strict=False)]
     return Cell(y.shape[-1], GATES[cell.kind], numbers.fraction, numbers.inputs, numbers.high,
-                numbers.low, numbers.cell_bits, numbers.result, quantization(y).zero_point, *bounds)
+                numbers.low, numbers.cell_bits, numbers.result, quantization(y).zero_point, low,
+                high, cell.attributes["result"] == "Y_c", cell.attributes["result"] == "Y",
+                *first)
 
 
 def _inputs(model: Graph, cell: Op, config: AcceleratorConfig) -> tuple[Int64, Int64]:

@@ -69,7 +69,7 @@ def _tiles(number: int, layer: Layer | VectorLayer, config: AcceleratorConfig,
         stages = [[program] if stage.layer is None else
                   list(_tiles(number, stage.layer, config, where)) for stage in layer.stages]
         for step in range(layer.total):
-            own = [program] if layer.stage(step).program else stages[step % len(stages)]
+            own = [program] if layer.stage(step).program else stages[layer.in_step(step)]
             yield from (replace(t, step=step) for t in own)
     elif isinstance(layer, VectorLayer):
         yield Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)

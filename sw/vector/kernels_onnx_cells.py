@@ -17,12 +17,21 @@ from kaniwa.vector.isa import Function, Shift, Width
 from kaniwa.vector.kernels import row_pitch, table_words
 from kaniwa.vector.kernels_recurrent import gate_pitch
 
-__all__ = ["Cell", "CellPlaces", "cell_program", "cell_table", "scratch_bytes", "why_no_cell"]
+__all__ = ["Cell", "CellPlaces", "FirstState", "cell_program", "cell_table", "scratch_bytes",
+           "why_no_cell"]
 
 INT32_BYTES = 4
 CUBIC = 22362015        # tanh d = d - CUBIC / 2^26 · d³
 STATE_BITS = 30
 Scaling = tuple[int, int]      # multiplier in Q31, and the left shift before it
+
+
+@dataclass(frozen=True)
+class FirstState:
+    """int8 less ``zero_point``; ``half`` takes it to half of what the state is in its registers."""
+
+    zero_point: int
+    half: Scaling
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,9 @@ class Cell:
     ``gates``: 4 of an LSTM (input, output, forget, cell), 3 of a GRU (update, reset, hidden).
     ``inputs``, ``high`` and ``low`` take sums to ``fraction`` bits behind the point: those of the
     inputs, of the hidden state's first digit, and of the other two. The cell state has
-    ``cell_bits``. ``result``, a multiplier and a right shift, takes the hidden state of 30 bits to
-    the output, with its zero point and limits.
+    ``cell_bits``. ``result``, a multiplier and a right shift, takes the hidden state of 30 bits, or
+    ``of_cell`` the cell state, to the output, with its zero point and limits; of ``every`` step, or
+    of the last one. ``hidden`` and ``cell``: the first states, where these are no constants.
     """
 
     count: int
@@ -47,6 +57,10 @@ class Cell:
     zero_point: int
     low_limit: int
     high_limit: int
+    of_cell: bool = False
+    every: bool = True
+    hidden: FirstState | None = None
+    cell: FirstState | None = None
 
     @property
     def logistic(self) -> int:
@@ -58,10 +72,12 @@ class Cell:
 class CellPlaces:
     """Addresses; G gates, P is ``gate_pitch``, Q ``row_pitch``.
 
+    ``hidden`` and ``cell``: first states that are no constants, int8 [count].
     ``sums``: int32 [steps, G, P] of the products with the input; with ``stepwise`` [G, P], new in
     each step. ``recurrent``: int32 [3, G, P], those of the hidden state's digits, new in each step.
-    ``table``: ``cell_table``. ``scratch``: room of ``scratch_bytes``. Each step writes ``digits``,
-    int8 [3, ``digit_pitch``], the highest first, and the next row of ``rows``, int8 [steps, Q].
+    ``table``: ``cell_table``. ``scratch``: room of ``scratch_bytes``. The beginning and each step
+    write ``digits``, int8 [3, ``digit_pitch``], the highest first; each step the next row of
+    ``rows``, int8 [steps, Q], or the only one.
     """
 
     sums: int
@@ -72,6 +88,8 @@ class CellPlaces:
     digit_pitch: int
     rows: int
     stepwise: bool = False
+    hidden: int = 0
+    cell: int = 0
 
 
 def why_no_cell(config: AcceleratorConfig, count: int) -> str | None:
@@ -88,19 +106,21 @@ def scratch_bytes(config: AcceleratorConfig, cell: Cell) -> int:
 
 
 def cell_table(config: AcceleratorConfig, cell: Cell, tangent: np.ndarray, biases: np.ndarray,
-               late: np.ndarray, state: np.ndarray) -> bytes:
-    """Words: the table of tanh [256], biases [gates * count], those behind the reset gate [count]
-    (GRU), the first state [count]: an LSTM's c, a GRU's h."""
+               late: np.ndarray, hidden: np.ndarray, state: np.ndarray) -> bytes:
+    """Words: the table of tanh [256], biases [gates * count], a GRU's behind the reset gate
+    [count], the first hidden state [count], an LSTM's first cell state [count]."""
     pitch = gate_pitch(config, cell.count, cell.gates)
     gates = np.zeros((cell.gates, pitch), np.int64)
     gates[:, :cell.count] = biases.reshape(cell.gates, cell.count)
     pad = row_pitch(config, cell.count) - cell.count
-    rest = [np.pad(part, (0, pad)) for part in (late, state) if part.size]
+    parts = (late, hidden) if cell.gates == 3 else (hidden, state)
+    rest = [np.pad(part, (0, pad)) for part in parts]
     return table_words(np.concatenate([tangent, gates.ravel(), *rest]))
 
 
 def cell_program(config: AcceleratorConfig, cell: Cell, places: CellPlaces) -> tuple[bytes, int]:
-    """A program that loads what all steps want, and the place in it from where a run does a step.
+    """A program that loads what all steps want, with the digits of the first hidden state, and the
+    place in it from where a run does a step.
 
     State and addresses stay in registers from one run to the next. Raises ProgramError where
     ``why_no_cell`` has a reason.
@@ -110,6 +130,7 @@ def cell_program(config: AcceleratorConfig, cell: Cell, places: CellPlaces) -> t
         raise ProgramError(problem)
     k = Builder(config)
     step = (_Gru if cell.gates == 3 else _Lstm)(k, config, cell, places)
+    step.begin()
     k.pause()
     again = k.place
     step.write()
@@ -119,7 +140,7 @@ def cell_program(config: AcceleratorConfig, cell: Cell, places: CellPlaces) -> t
 class _Step:
     """A step: gates in chunks, of which a register holds each; then the state.
 
-    Made before the first step: loads tables and the first state.
+    Made before the first step: loads tables.
     """
 
     def __init__(self, k: Builder, config: AcceleratorConfig, cell: Cell,
@@ -141,7 +162,9 @@ class _Step:
         self._digits = [k.pointer(places.digits + number * places.digit_pitch)
                         for number in range(3)]
         self._rows, self._row = k.pointer(places.rows), row_pitch(config, cell.count)
-        self._load_constants(k.pointer(places.table))
+        self._first = k.pointer(places.table)
+        self._load_constants(self._first)
+        self._places, self._state = places, k.vector()
         self._work = [k.vector() for _ in range(4)]
 
     def _load_constants(self, table: Pointer) -> None:
@@ -155,16 +178,33 @@ class _Step:
         self._late = k.vector() if self._cell.gates == 3 else None
         if self._late is not None:
             k.load(self._late, table, Width.INT32, INT32_BYTES * self._row)
-        self._state = k.vector()
-        k.load(self._state, table, Width.INT32)
-        k.release(table)
+
+    def begin(self) -> None:
+        """The first states, and the digits of the hidden one."""
+        raise NotImplementedError
+
+    def _load_state(self, d: Register, state: FirstState | None, address: int) -> None:
+        """The next first state of the table, or at ``address`` one that is no constant."""
+        k = self._k
+        if state is None:
+            k.load(d, self._first, Width.INT32, INT32_BYTES * self._row)
+            return
+        k.advance(self._first, INT32_BYTES * self._row)
+        computed = k.pointer(address)
+        k.load(d, computed, Width.INT8)
+        k.release(computed)
+        multiplier, shift = state.half
+        k.add(d, d, -state.zero_point)
+        k.shift_left(d, d, shift)
+        k.multiply(d, d, multiplier, Shift.UP_31)
+        k.shift_left(d, d, 1)
 
     def write(self) -> None:
         """The instructions of a step."""
         raise NotImplementedError
 
     def _logistic_gates(self) -> None:
-        """All gates but the last one, to memory."""
+        """All gates but the last one, to memory; of that one the sums, and its inputs' part."""
         k = self._k
         for chunk, (first, gates) in enumerate(self._chunks[:-1]):
             k.length(gates * self._pitch)
@@ -176,6 +216,8 @@ class _Step:
             k.add(v, v, 1 << 30)
             k.store(v, self._gates[first], Width.INT32)
         k.length(self._cell.count)
+        self._load_sums(len(self._chunks) - 1)
+        self._inputs(self._work[0], -1)
 
     def _load_sums(self, chunk: int) -> None:
         """The sums of a chunk: the input's, then those of all digits."""
@@ -230,9 +272,8 @@ class _Step:
         k.multiply(t, t, w, Shift.UP_31)
         k.compute(Function.ADD, d, t, factor=2, addend=point)
 
-    def _write_hidden(self, hidden: Register, spare: Sequence[Register]) -> None:
-        """The digits of the hidden state, and the row of results."""
-        k, cell = self._k, self._cell
+    def _write_digits(self, hidden: Register, spare: Sequence[Register]) -> None:
+        k = self._k
         rest, digit = spare
         k.shift_right(rest, hidden, 8, "up", plus=self._half)
         for number in (2, 1):
@@ -241,20 +282,27 @@ class _Step:
             k.store(digit, self._digits[number], Width.INT8)
             k.shift_right(rest, rest, 8, plus=self._half if number == 2 else 0)
         k.store(rest, self._digits[0], Width.INT8)
+
+    def _write_result(self, state: Register, spare: Register) -> None:
+        k, cell = self._k, self._cell
         multiplier, right = cell.result
-        k.multiply(digit, hidden, multiplier, Shift.UP_31)
-        k.shift_right(digit, digit, right, "up", plus=self._zero_point)
-        k.limit_byte(digit, cell.low_limit, cell.high_limit)
-        k.store(digit, self._rows, Width.INT8, self._row)
+        k.multiply(spare, state, multiplier, Shift.UP_31)
+        k.shift_right(spare, spare, right, "up", plus=self._zero_point)
+        k.limit_byte(spare, cell.low_limit, cell.high_limit)
+        k.store(spare, self._rows, Width.INT8, self._row if cell.every else 0)
 
 
 class _Lstm(_Step):
+    def begin(self) -> None:
+        hidden, *spare = self._work
+        self._load_state(hidden, self._cell.hidden, self._places.hidden)
+        self._write_digits(hidden, spare[:2])
+        self._load_state(self._state, self._cell.cell, self._places.cell)
+
     def write(self) -> None:
         k, cell = self._k, self._cell
         self._logistic_gates()
         v, admit, forget, output = self._work
-        self._load_sums(len(self._chunks) - 1)
-        self._inputs(v, -1)
         self._hidden(v, v)
         self._tangent(v, v, cell.fraction)
         k.load(admit, self._gates[0], Width.INT32)
@@ -265,16 +313,19 @@ class _Lstm(_Step):
         self._tangent(v, self._state, cell.cell_bits)
         k.load(output, self._gates[1], Width.INT32)
         k.multiply(v, v, output, Shift.UP_31)
-        self._write_hidden(v, (admit, forget))
+        self._write_digits(v, (admit, forget))
+        self._write_result(self._state if cell.of_cell else v, admit)
 
 
 class _Gru(_Step):
+    def begin(self) -> None:
+        self._load_state(self._state, self._cell.hidden, self._places.hidden)
+        self._write_digits(self._state, self._work[:2])
+
     def write(self) -> None:
         k, cell = self._k, self._cell
         self._logistic_gates()
         v, hidden, update, spare = self._work
-        self._load_sums(len(self._chunks) - 1)
-        self._inputs(v, -1)
         assert self._late is not None
         self._hidden(hidden, self._late)
         k.load(update, self._gates[1], Width.INT32)
@@ -286,4 +337,5 @@ class _Gru(_Step):
         k.subtract(v, v, spare)
         k.multiply(self._state, self._state, update, Shift.UP_31)
         k.add(self._state, self._state, v)
-        self._write_hidden(self._state, (hidden, spare))
+        self._write_digits(self._state, (hidden, spare))
+        self._write_result(self._state, spare)

@@ -177,12 +177,14 @@ def test_operators_of_onnx_in_fixed_point(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_cells_of_onnx_in_fixed_point(kind: str) -> None:
-    """Gates of one register and one by one, weights of 8 bits and of 9, both directions of three
-    sequences."""
+    """Gates of one register and one by one, weights of 8 bits and of 9, computed first states, both
+    directions of three sequences."""
     with devices.open("sim", "base_vector") as device:
         for seed, (shape, size, form) in enumerate([
-                ((4, 1, 10), 20, {}), ((3, 1, 7), 70, {"states": True}), ((1, 1, 1), 1, {}),
+                ((4, 1, 10), 20, {}), ((3, 1, 7), 70, {"states": "constant"}), ((1, 1, 1), 1, {}),
                 ((5, 1, 28), 9, {"zero_points": (-3, 90), "spread": 4.0}),
+                ((1, 1, 12), 16, {"states": "computed", "result": "Y_h", "step": 0.005,
+                                  "bounds": (-100, 90)}),
                 ((3, 3, 5), 6, {"backwards": BOTH, "result": "Y_h"})]):
             graph = cell_graph(kind, shape, size, np.random.default_rng(seed), **form)
             program = compile(graph, "base_vector", require_accelerator=True)

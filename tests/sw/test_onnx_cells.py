@@ -3,6 +3,7 @@ accelerator."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +28,10 @@ TWO_LANES = replace(PRESETS["small"], vector_unit=True, memory_bytes=128 * 1024,
 KINDS = ("LSTM", "GRU")
 
 
-def call_of(graph: Graph, x: np.ndarray | None = None) -> Call:
-    (op,) = graph.ops
-    return Call(graph, op, [x, *(None if i == -1 else graph.tensors[i].data
-                                 for i in op.inputs[1:])])
+def call_of(graph: Graph, inputs: Mapping[str, np.ndarray] | None = None) -> Call:
+    (op,), given = graph.ops, inputs or {}
+    tensors = [None if i == -1 else graph.tensors[i] for i in op.inputs]
+    return Call(graph, op, [None if t is None else given.get(t.name, t.data) for t in tensors])
 
 
 def changed(graph: Graph, position: int, **changes: object) -> Graph:
@@ -64,8 +65,9 @@ def test_digits_of_hidden_states() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("form", [{}, {"states": True}, {"backwards": BOTH, "result": "Y_h"},
-                                  {"backwards": BACKWARD, "bias": False}])
+@pytest.mark.parametrize("form", [
+    {}, {"states": "constant"}, {"states": "computed", "result": "Y_h"},
+    {"backwards": BOTH, "result": "Y_h"}, {"backwards": BACKWARD, "bias": False}])
 def test_a_cell_is_the_exact_value_rounded_but_next_to_a_tie(kind: str,
                                                              form: dict[str, object]) -> None:
     """Of weights as training leaves them, whose states do not diverge; of others float32 is no
@@ -81,7 +83,19 @@ def test_a_cell_is_the_exact_value_rounded_but_next_to_a_tie(kind: str,
             different = np.clip(np.rint(real), -128, 127) != y
             assert not (different & ~near).any()
             off, compared = off + int(different.sum()), compared + y.size
-    assert compared > 1000 and off <= compared // 1000
+    assert compared > 700 and off <= compared // 1000
+
+
+def test_a_cell_state_is_the_exact_value_rounded_but_next_to_a_tie() -> None:
+    for seed in range(10):
+        graph = cell_graph("LSTM", (30, 2, 10), 12, np.random.default_rng(seed), spread=0.6,
+                           result="Y_c", step=0.03, states="computed")
+        for x in inputs_of(graph, seed):
+            call = call_of(graph, x)
+            real = real_values(graph, graph.ops[0], list(call.values))
+            (y,) = run_op(graph, graph.ops[0], call.values)
+            different = np.clip(np.rint(real), -128, 127) != y
+            assert not (different & (np.abs(np.abs(real - np.trunc(real)) - 0.5) >= 1e-3)).any()
 
 
 SIZES = [(1, 1, 1), (3, 5, 7), (2, 28, 20), (2, 3, 64)]
@@ -97,8 +111,8 @@ def test_the_accelerator_equals_golden(config: AcceleratorConfig, size: tuple[in
     """Gates of one register and of several; weights with and without a zero point."""
     steps, features, count = size
     rng = np.random.default_rng(count)
-    graph = cell_graph(kind, (steps, 1, features), count, rng, states=bool(count % 2), spread=2.0,
-                       zero_points=(0, -3, 90))
+    graph = cell_graph(kind, (steps, 1, features), count, rng, spread=2.0, zero_points=(0, -3, 90),
+                       states=["", "constant", "computed"][count % 3])
     program = compile(graph, config, require_accelerator=True)
     assert_equal_golden(graph, Session(program, devices.open("emulator", config)),
                         inputs_of(graph, count))
@@ -145,7 +159,7 @@ def test_a_cell_that_memory_is_short_for(kind: str) -> None:
 
 def without_numbers() -> dict[str, Graph]:
     """Cells that the rule has no numbers for."""
-    graph = cell_graph("LSTM", (3, 1, 4), 5, np.random.default_rng(1), states=True)
+    graph = cell_graph("LSTM", (3, 1, 4), 5, np.random.default_rng(1), states="constant")
     q = graph.tensors[graph.ops[0].inputs[2]].quantization
     assert q is not None
     large, (op,) = replace(q, scales=(8.0,)), cell_graph(
@@ -166,12 +180,13 @@ def test_cells_that_the_rule_has_no_numbers_for(case: str) -> None:
     """An importer gives them another one."""
     graph = without_numbers()[case]
     assert fixed.cell_numbers(call_of(graph)) is None
+    x = inputs_of(graph, 1)[0]
     with pytest.raises(ModelError, match="rule qdq_fixed_point has no numbers for these weights"):
-        run(graph, inputs_of(graph, 1)[:1])
+        run(graph, x)
     other = replace(graph, ops=(replace(graph.ops[0], rule="qdq"),))
     (why,) = (op.why for op in compile(other, BASE).host_ops)
     assert "computes it by rule qdq_fixed_point, this one has qdq" in why
-    assert run(other, inputs_of(graph, 1)[:1])[graph.outputs[0]].dtype == np.int8
+    assert run(other, x)[graph.outputs[0]].dtype == np.int8
 
 
 def test_more_cells_than_a_register_has_elements() -> None:
@@ -191,8 +206,9 @@ def test_a_target_without_a_vector_unit_leaves_it_to_the_host() -> None:
 
 def test_results_of_constants_do_not_depend_on_what_runs_beside() -> None:
     """Directions and sequences apart have the numbers that they have together."""
-    graph = cell_graph("LSTM", (4, 3, 5), 6, np.random.default_rng(3), backwards=BOTH, states=True)
-    x = inputs_of(graph, 3)[0]
+    graph = cell_graph("LSTM", (4, 3, 5), 6, np.random.default_rng(3), backwards=BOTH,
+                       states="constant")
+    x = inputs_of(graph, 3)[0]["x"]
     whole = run(graph, [x])[graph.outputs[0]]
     (op,), tensors = graph.ops, list(graph.tensors)
     tensors[0] = replace(tensors[0], shape=(4, 1, 5))

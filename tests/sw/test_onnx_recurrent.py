@@ -1,4 +1,4 @@
-"""LSTM and GRU of ONNX models: all results at once, on the host, and what is refused."""
+"""LSTM and GRU of ONNX models: all results at once, states from outside, and what is refused."""
 
 from __future__ import annotations
 
@@ -81,6 +81,39 @@ def test_an_input_in_float32_is_taken_and_must_be_a_number(kind: str) -> None:
         golden.run(imported.graph, [np.full_like(sample["x0"], np.nan)])
 
 
+def streaming(kind: str, dtype: str) -> tuple[OnnxBuilder, bytes]:
+    """One step: states are inputs, and the next ones outputs."""
+    b = OnnxBuilder(5, dtype)
+    values = [*operands(b, kind, b.activation((1, BATCH, FEATURES))), ""]
+    count = 2 if kind == "LSTM" else 1
+    values += [b.activation((1, BATCH, SIZE), scale) for scale in (1 / 120, 0.03)[:count]]
+    options = {} if kind == "LSTM" else {"linear_before_reset": 1}
+    _, *states = b.nodes_of(kind, values, 1 + count, hidden_size=SIZE, **options)
+    return b, b.model(*(b.quantized(state, scale) for state, scale in zip(
+        states, (1 / 120, 0.03), strict=False)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("kind", GATES)
+def test_states_that_are_inputs_and_outputs(kind: str, dtype: str) -> None:
+    pytest.importorskip("onnxruntime")
+    compared, (b, model) = Compared(), streaming(kind, dtype)
+    graph = import_onnx(model, "stream.onnx")
+    program = kaniwa.compile(graph, "base_vector")
+    assert {op.kind for op in program.host_ops} <= {"QUANTIZE", "DEQUANTIZE", "RESHAPE"}
+    names = [graph.tensors[i].name for i in graph.inputs]
+    inputs = b.samples()
+    with kaniwa.open("emulator", target="base_vector") as device:
+        session = kaniwa.Session(program, device)
+        for step in range(6):
+            inputs[names[0]] = b.samples()[names[0]]
+            compared.add(model, inputs, step)
+            expected, found = golden.run(graph, inputs), session.run(inputs)
+            for name, i in zip(names[1:], graph.outputs, strict=True):
+                inputs[name] = found[graph.tensors[i].name]
+                np.testing.assert_array_equal(inputs[name], expected[i])
+
+
 def test_results_that_nothing_reads_are_left_out() -> None:
     """Quantisers write QuantizeLinear and DequantizeLinear behind them all the same."""
     b = OnnxBuilder(4)
@@ -113,8 +146,8 @@ REFUSED: dict[str, tuple[Callable[[OnnxBuilder], bytes], type[Error], str]] = {
     "layout": (lambda b: refused(b, "GRU", layout=1), UnsupportedError, "layout is not supported"),
     "coupled gates": (lambda b: refused(b, input_forget=1), UnsupportedError,
                       "input_forget is not supported"),
-    "computed state": (lambda b: refused(b, change={5: b.activation((1, BATCH, SIZE))}),
-                       UnsupportedError, "initial_h is computed; only a constant is supported"),
+    "computed state": (lambda b: refused(b, change={5: b.activation((BATCH, SIZE))}), ModelError,
+                       "initial_h is [1, 4], expected [1, 1, 4]"),
     "computed weights": (lambda b: refused(b, change={1: b.activation((1, 16, FEATURES))}),
                          UnsupportedError, "W is computed; only a constant is supported"),
     "type": (lambda b: refused(b, change={3: b.constant(np.ones((1, 32), np.int32))}),

@@ -39,7 +39,7 @@ WEIGHTS, LENGTHS, STATES, PEEPHOLES = (1, 2), 4, (5, 6), 7      # positions of t
 
 
 def recurrent(builder: Builder, node: Node) -> list[Value]:
-    """LSTM or GRU with constant weights and first states; its results wait for their steps."""
+    """LSTM or GRU with constant weights; its results wait for their steps."""
     names = RESULTS[node.kind]
     operands = builder.operands(node, 3, 8 if node.kind == "LSTM" else 6)
     if len(node.outputs) > len(names):
@@ -63,14 +63,14 @@ def recurrent(builder: Builder, node: Node) -> list[Value]:
         raise builder.fail("peepholes (P) are not supported; export without them")
     shapes = {1: (count, rows, features), 2: (count, rows, size), 3: (count, 2 * rows),
               **dict.fromkeys(STATES, (count, batch, size))}
-    constants = tuple((_weights if i in WEIGHTS else real_constant)(
-        builder, node, OPERANDS[i], operands[i], shape)
-        for i, shape in shapes.items() if i < len(operands))
+    kinds = {**dict.fromkeys(WEIGHTS, _weights), **dict.fromkeys(STATES, _state)}
+    others = tuple(kinds.get(i, real_constant)(builder, node, OPERANDS[i], operands[i], shape)
+                   for i, shape in shapes.items() if i < len(operands))
     attributes = {"backwards": backwards,
                   "linear_before_reset": bool(node.attributes.get("linear_before_reset", 0))}
     return [Pending(
         replace(node, outputs=(output,), attributes={**attributes, "result": name}),
-        (x, *constants), (count, batch, size) if name != "Y" else (steps, count, batch, size))
+        (x, *others), (count, batch, size) if name != "Y" else (steps, count, batch, size))
         for name, output in zip(names, node.outputs, strict=False)]
 
 
@@ -105,6 +105,18 @@ def _weights(builder: Builder, node: Node, what: str, value: Value | None,
     return Dequantized(Stored(name, shape, {form: index}), known.steps)
 
 
+def _state(builder: Builder, node: Node, what: str, value: Value | None,
+           shape: tuple[int, ...]) -> Dequantized | Floats | None:
+    """A first state: a constant, or a result."""
+    if value is None or isinstance(value, Known):
+        return real_constant(builder, node, what, value, shape)
+    state = operand(builder, value, what)
+    if state.stored.shape != shape:
+        raise builder.fail(f"{what} is {list(state.stored.shape)}, expected {list(shape)}",
+                           ModelError)
+    return state
+
+
 def lower_recurrent(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To LSTM or GRU, which gives the one result that is waiting: of rule ``qdq_fixed_point`` where
     that has numbers for its constants."""
@@ -116,7 +128,7 @@ def lower_recurrent(builder: Builder, pending: Pending, steps: Steps, name: str)
     index, result = builder.made(name, pending.shape, tuple(range(len(pending.shape))), steps)
     attributes = {**pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}
     rule = steps.rule
-    if rule == "qdq" and attributes["result"] != "Y_c":
+    if rule == "qdq":
         op = Op(pending.node.kind, name, tuple(inputs), (index,), attributes, FIXED_POINT)
         values = [None if i == -1 else builder.tensors[i].data for i in inputs]
         call = Call(Graph("", tuple(builder.tensors), (op,), (), (), ""), op, values)

@@ -62,7 +62,7 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("LayerNormalization", ("LAYER_NORM",), "qdq_fixed_point", "LayerNormalization", (
         "along the last axis", "Scale and B are constants", "without Mean and InvStdDev")),
     *(OnnxOperator(kind, (kind,), "qdq_fixed_point", kind, (
-        "W, R, B and the initial states are constants",
+        "W, R and B are constants",
         "activations are Sigmoid and Tanh in their usual places",
         f"without {absent}",
         "sequence_lens is absent, or a constant of all steps"))
