@@ -20,8 +20,8 @@ def cell_graph(kind: str, shape: tuple[int, int, int], size: int, rng: np.random
                bias: bool = True, states: str = "",
                zero_points: tuple[int, ...] = ()) -> Graph:
     """``shape`` is [steps, batch, features]; ``spread``: about what the largest weights are,
-    ``zero_points``: what they may have besides 0; ``states``: the first ones are "constant", or
-    "computed" inputs, h and c."""
+    ``zero_points``: what they may have besides 0; ``states``: the first ones are "constant",
+    "computed" inputs, or "mixed", h computed."""
     steps, batch, features = shape
     count, rows = len(backwards), GATES[kind] * size
     tensors: list[Tensor] = []
@@ -44,12 +44,12 @@ def cell_graph(kind: str, shape: tuple[int, int, int], size: int, rng: np.random
     operands = [x, weights("W", features), weights("R", size)]
     operands.append(real("B", -0.5, count, 2 * rows) if bias else -1)
     names = ("h", "c") if kind == "LSTM" else ("h",)
-    if states == "constant":
-        operands += [real(name, -1.0, count, batch, size) for name in names]
-    elif states == "computed":
+    computed = {"computed": names, "mixed": names[:1]}.get(states, ())
+    if states:
         operands += [tensor(name, (count, batch, size), scale, int(rng.integers(-10, 10)))
+                     if name in computed else real(name, -1.0, count, batch, size)
                      for name, scale in zip(names, (1 / 100, 0.05), strict=False)]
-    given = (x, *operands[4:]) if states == "computed" else (x,)
+    given = (x, *operands[4:4 + len(computed)])
     y = tensor("y", (*((steps,) if result == "Y" else ()), count, batch, size), step, zero_point)
     op = Op(kind, "cell", tuple(operands), (y,), {
         "backwards": backwards, "result": result, "linear_before_reset": True, "bounds": bounds},
@@ -69,7 +69,7 @@ def random_cell(seed: int) -> Graph:
         spread=float(10 ** rng.uniform(-1.5, 0.7)), step=float(10 ** rng.uniform(-2.5, -1.5)),
         zero_point=int(rng.choice([0, rng.integers(-128, 128)])),
         bounds=INT8 if rng.random() < 0.7 else (-100, 90), bias=bool(rng.random() < 0.7),
-        states=str(rng.choice(["", "constant", "computed"])),
+        states=str(rng.choice(["", "constant", "computed", "mixed"])),
         zero_points=(0, -1, 2, int(rng.integers(-128, 128))))
 
 

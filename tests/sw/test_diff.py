@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cell_case import inputs_of, random_cell
 from random_mixed import random_mixed
 from random_wide import random_wide
 
@@ -78,11 +79,19 @@ def test_two_devices_are_needed(program, inputs):
 
 
 @pytest.mark.parametrize("name", ["digits_transformer_qdq.onnx", "digits_transformer_int16.tflite",
-                                  "tflm_mnist_lstm.tflite"])
+                                  "tflm_mnist_lstm.tflite", "digits_gru_qdq.onnx"])
 def test_what_programs_of_the_vector_unit_write_is_known(name, models):
     program = compile(models / name, target="base_vector")
     inputs = recorded_inputs(models / name, program.inputs)[0]
     assert diff(program, ["golden", "emulator"], inputs)["first_difference"] is None
+
+
+def test_every_stored_tensor_of_random_cells_equals_golden():
+    for seed in range(20):
+        graph = random_cell(seed)
+        inputs = {name: value.astype(np.int8) for name, value in inputs_of(graph, seed)[0].items()}
+        result = diff(compile(graph, "base_vector"), ["golden", "emulator"], inputs)
+        assert result["first_difference"] is None, seed
 
 
 @pytest.mark.parametrize("make", [random_mixed, random_wide])

@@ -50,7 +50,7 @@ class Unit:
 @pytest.mark.parametrize("target", ["base", "small"])
 @pytest.mark.parametrize("count", [1, 7, 16, 20, 61])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-@pytest.mark.parametrize("states", ["constant", "computed"])
+@pytest.mark.parametrize("states", ["constant", "computed", "mixed"])
 @pytest.mark.parametrize("spread", [0.1, 3.0])
 def test_steps(target: str, count: int, kind: str, states: str, spread: float) -> None:
     rng, unit = np.random.default_rng(count), Unit(target)
@@ -72,9 +72,9 @@ def test_steps(target: str, count: int, kind: str, states: str, spread: float) -
                 *first)
     pitch, digit_pitch = gate_pitch(unit.config, count, gates), row_pitch(unit.config, count) + 16
     constants = [s[0] for s in fixed.first_states(call, 0, numbers)]
+    constants = [0 * c + 99 if half else c for c, half in zip(constants, first, strict=True)]
     unit.put(TABLE, cell_table(unit.config, cell, fixed.tangent_table(), numbers.biases,
-                               numbers.late, *(c if states == "constant" else 0 * c + 99
-                                               for c in constants)))
+                               numbers.late, *constants))
     for address, name in ((HIDDEN, "h"), (STATE, "c")):
         if name in given:
             unit.put(address, given[name])

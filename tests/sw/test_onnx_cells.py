@@ -86,6 +86,26 @@ def test_a_cell_is_the_exact_value_rounded_but_next_to_a_tie(kind: str,
     assert compared > 700 and off <= compared // 1000
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_as_large_as_the_rule_takes(kind: str) -> None:
+    """One step, of which the gates' arguments are hundreds."""
+    most = 0.0
+    for seed in range(40):
+        graph = cell_graph(kind, (1, 4, 10), 12, np.random.default_rng(seed), spread=12.0,
+                           states="computed")
+        numbers = fixed.cell_numbers(call_of(graph))
+        if numbers is None:
+            continue
+        most = max(most, 2.0 ** (30 - numbers.fraction))
+        for x in inputs_of(graph, seed):
+            call = call_of(graph, x)
+            real = real_values(graph, graph.ops[0], list(call.values))
+            (y,) = run_op(graph, graph.ops[0], call.values)
+            different = np.clip(np.rint(real), -128, 127) != y
+            assert not (different & (np.abs(np.abs(real - np.trunc(real)) - 0.5) >= 2e-3)).any()
+    assert most >= 512
+
+
 def test_a_cell_state_is_the_exact_value_rounded_but_next_to_a_tie() -> None:
     for seed in range(10):
         graph = cell_graph("LSTM", (30, 2, 10), 12, np.random.default_rng(seed), spread=0.6,
@@ -165,6 +185,9 @@ def without_numbers() -> dict[str, Graph]:
     large, (op,) = replace(q, scales=(8.0,)), cell_graph(
         "GRU", (3, 1, 4), 5, np.random.default_rng(1)).ops
     gru = cell_graph("GRU", (3, 1, 4), 5, np.random.default_rng(1))
+    many = cell_graph("GRU", (1, 1, 1), 300, np.random.default_rng(1))
+    largest = changed(many, 2, data=np.full((1, 900, 300), 127, np.int8),
+                      quantization=replace(q, scales=(1e-6,), zero_points=(-128,)))
     before = replace(op, attributes={**op.attributes, "linear_before_reset": False})
     return {
         "scale": changed(graph, 2, quantization=large),
@@ -172,6 +195,7 @@ def without_numbers() -> dict[str, Graph]:
         "result": cell_graph("LSTM", (3, 1, 4), 5, np.random.default_rng(1), step=8.0),
         "steps": cell_graph("LSTM", (4096, 1, 1), 1, np.random.default_rng(1)),
         "reset": replace(gru, ops=(before,)),
+        "digits": largest,
     }
 
 
