@@ -91,7 +91,7 @@ def _leave_out(plan: Plan, need: int) -> None:
     """
     if plan.options.require_accelerator:
         return
-    layers: list[Layer | VectorLayer] = _largest(plan) or [
+    layers: list[Layer | VectorLayer] = _largest(plan, need - plan.config.memory_bytes) or [
         layer for layer in plan.layers if layer.op.split("+")[0] in DISPENSABLE]
     reason = (f"with it the model needs {_kib(need)} KiB, target '{plan.config.name}' has "
               f"{_kib(plan.config.memory_bytes)} KiB on chip")
@@ -99,9 +99,9 @@ def _leave_out(plan: Plan, need: int) -> None:
         raise Refused({position: reason for layer in layers for position in layer.positions})
 
 
-def _largest(plan: Plan) -> list[Layer | VectorLayer]:
-    """Of recurrent cells, and of what ends sums of int16, the one that takes the most memory, if
-    there is one: by itself, as others may fit without it."""
+def _largest(plan: Plan, excess: int) -> list[Layer | VectorLayer]:
+    """Of recurrent cells, and of what ends sums of int16, those that take the most memory: no more
+    than there must be for ``excess`` bytes, as others may fit without them."""
     layers = [layer for layer in plan.layers if isinstance(layer, RecurrentLayer) or (
         isinstance(layer, VectorLayer) and not isinstance(layer, StagedLayer)
         and layer.op in SUMMED)]
@@ -111,7 +111,13 @@ def _largest(plan: Plan) -> list[Layer | VectorLayer]:
         stages = layer.total if isinstance(layer, RecurrentLayer) else 1
         return tensors + stages * INSTRUCTION_BYTES
 
-    return [*sorted(layers, key=memory)[-1:]]
+    chosen = list[Layer | VectorLayer]()
+    for layer in sorted(layers, key=memory, reverse=True):
+        if chosen and excess <= 0:
+            break
+        chosen.append(layer)
+        excess -= 2 * memory(layer)      # what stands beside it may go as well
+    return chosen
 
 
 def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:

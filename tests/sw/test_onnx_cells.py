@@ -188,6 +188,7 @@ def without_numbers() -> dict[str, Graph]:
     many = cell_graph("GRU", (1, 1, 1), 300, np.random.default_rng(1))
     largest = changed(many, 2, data=np.full((1, 900, 300), 127, np.int8),
                       quantization=replace(q, scales=(1e-6,), zero_points=(-128,)))
+    given = cell_graph("GRU", (1, 1, 4), 5, np.random.default_rng(1), states="computed")
     before = replace(op, attributes={**op.attributes, "linear_before_reset": False})
     return {
         "scale": changed(graph, 2, quantization=large),
@@ -196,6 +197,7 @@ def without_numbers() -> dict[str, Graph]:
         "steps": cell_graph("LSTM", (4096, 1, 1), 1, np.random.default_rng(1)),
         "reset": replace(gru, ops=(before,)),
         "digits": largest,
+        "hidden": changed(given, 4, quantization=replace(q, scales=(1 / 64,), zero_points=(0,))),
     }
 
 
