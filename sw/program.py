@@ -261,7 +261,8 @@ class Program:
     def _device_rows(self, run: Step, counters: dict[int, TagCounters]) -> list[dict[str, Any]]:
         rows, instructions = [], self.instructions
         for layer in self.layers_of(run):
-            # A step of a recurrent layer has two VECTORs; only the first of all loads the program.
+            # A step of a recurrent layer has two VECTORs; only the first of all loads the program,
+            # and one more may come behind them.
             later = sum(instructions[i]["opcode"] == Opcode.VECTOR
                         and not instructions[i]["parameter_bytes"] for i in layer.instructions)
             own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
@@ -269,7 +270,7 @@ class Program:
                          "macs": layer.macs, "cycles": own.cycles,
                          "utilization": self.utilization(layer.macs, own.cycles),
                          "lost": own.lost, "instructions": len(layer.instructions),
-                         "steps": max(1, (1 + later) // 2),
+                         "steps": max(1, later // 2),
                          "removed": dict(layer.removed or {}),
                          "rounding": self.rounding.get(layer.output, [])})
         return rows

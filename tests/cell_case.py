@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kaniwa.golden.onnx_recurrent import GATES
 from kaniwa.golden.onnx_recurrent_fixed import RULE
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["BACKWARD", "BOTH", "FORWARD", "cell_graph", "inputs_of", "random_cell"]
+__all__ = ["BACKWARD", "BOTH", "FORWARD", "cell_graph", "inputs_of", "random_cell",
+           "with_last_states"]
 
 INT8 = (-128, 127)
 FORWARD, BACKWARD, BOTH = (False,), (True,), (False, True)
@@ -55,6 +58,19 @@ def cell_graph(kind: str, shape: tuple[int, int, int], size: int, rng: np.random
         "backwards": backwards, "result": result, "linear_before_reset": True, "bounds": bounds},
         RULE, 0)
     return Graph("cell", tuple(tensors), (op,), given, (y,), "0" * 64)
+
+
+def with_last_states(graph: Graph) -> Graph:
+    """A cell that gives Y with Y_h, and with an LSTM's Y_c, beside it, in steps of their own."""
+    (op,), tensors, ops = graph.ops, list(graph.tensors), list(graph.ops)
+    shape = tensors[op.outputs[0]].shape[1:]
+    for result, step in (("Y_h", 1 / 100), ("Y_c", 0.03))[:2 if op.kind == "LSTM" else 1]:
+        y = Tensor(len(tensors), result, shape, "int8", Quantization((step,), (5,)), None)
+        tensors.append(y)
+        ops.insert(1, replace(op, outputs=(y.id,), attributes={
+            **op.attributes, "result": result, "bounds": (-120, 110)}))
+    outputs = tuple(i for o in ops for i in o.outputs)
+    return replace(graph, tensors=tuple(tensors), ops=tuple(ops), outputs=outputs)
 
 
 def random_cell(seed: int) -> Graph:

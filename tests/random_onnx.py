@@ -189,6 +189,10 @@ def _cell(b: _Network, x: str, shape: Shape) -> tuple[str, Shape] | None:
                                  hidden_size=size, direction=direction, **options)
     whole = b.rng.random() < 0.7
     new = (1, steps if whole else 1, count * size)
+    if whole and b.rng.random() < 0.4:
+        shape = (1, count * size)
+        b.made.append((b.node("Reshape", [b.quantized(last, 0.01), b.constant(np.array(shape))]),
+                       shape))
     y = b.quantized(every if whole else last, 1 / 127)
     return b.node("Reshape", [y, b.constant(np.array(new))]), new
 

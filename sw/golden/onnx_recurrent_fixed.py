@@ -17,7 +17,7 @@ leaves. First states of 8 bits have a product of 31 bits, too. Formulas of the g
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from functools import lru_cache
 
@@ -28,10 +28,10 @@ from kaniwa.golden.qdq import finish_integers
 from kaniwa.golden.registry import Call, kernel, quantization
 from kaniwa.golden.rounding import INT32_MAX, INT32_MIN, quantize_multiplier
 from kaniwa.golden.rounding import saturating_rounding_doubling_high_mul as multiply
-from kaniwa.graph import Quantization
+from kaniwa.graph import Op, Quantization
 
 __all__ = ["RULE", "CellNumbers", "Factor", "cell_numbers", "digits", "first_states",
-           "hyperbolic_tangent", "tangent_table"]
+           "hyperbolic_tangent", "results_of", "tangent_table"]
 
 STEP_BITS = 4               # of the table's steps, 1/16: what it covers is -8 to 8
 CUBIC = 22362015            # in tanh d = d - CUBIC / 2^26 · d³, which fits best for |d| <= 1/32
@@ -263,10 +263,24 @@ def _product(sums: np.ndarray, factor: Factor) -> np.ndarray:
     return multiply(sums << shift, multiplier)
 
 
+def results_of(op: Op) -> list[Op]:
+    """The operator with each of its results alone: its own, and those of ``more``."""
+    given = [(op.attributes["result"], op.attributes["bounds"])]
+    more = op.attributes.get("more", ())
+    assert isinstance(more, tuple)
+    return [replace(op, outputs=(output,), attributes={
+        **op.attributes, "result": result, "bounds": bounds, "more": ()})
+        for output, (result, bounds) in zip(op.outputs, (*given, *more), strict=True)]
+
+
 @kernel("LSTM", "GRU", rule=RULE)
-def _recurrent(call: Call) -> np.ndarray:
+def _recurrent(call: Call) -> tuple[np.ndarray, ...]:
     """Results "Y" [T, D, B, H], "Y_h" and "Y_c" [D, B, H]; operands of ``onnx_recurrent``, where W
     and R are int8, and first states may be."""
+    return tuple(_result(replace(call, op=op)) for op in results_of(call.op))
+
+
+def _result(call: Call) -> np.ndarray:
     whole = call.attribute("result") == "Y"
     results = np.stack([_direction(call, number, backwards, whole) for number, backwards
                         in enumerate(call.attribute("backwards"))], axis=1 if whole else 0)

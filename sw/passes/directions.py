@@ -1,5 +1,5 @@
-"""LSTM and GRU of ONNX models that run several sequences, backwards or both ways: as a forward cell
-for each sequence and direction."""
+"""LSTM and GRU of ONNX models: a forward cell for each sequence and direction, with all results
+that are in use."""
 
 from __future__ import annotations
 
@@ -19,16 +19,39 @@ STATES = (4, 5)      # positions of the first states
 
 
 def directions_apart(graph: Graph, config: AcceleratorConfig) -> Graph:
-    """The model with a cell for each direction and sequence, where the target has such cells."""
+    """The model with a cell for each direction and sequence, but one for several results, where the
+    target has such cells."""
     if not config.vector_unit:
         return graph
     apart = _Apart(graph)
-    for op in graph.ops:
+    for op in _together(graph.ops):
         if op.kind in KINDS and op.rule == RULE and not apart.is_simple(op):
             apart.split(op)
         else:
             apart.ops.append(op)
     return replace(graph, tensors=tuple(apart.tensors), ops=tuple(apart.ops))
+
+
+def _together(ops: Sequence[Op]) -> list[Op]:
+    """Cells that differ in their results alone are one, where the first of them was: what gives all
+    steps, if one does, and ``more`` that are of the last one."""
+    cells: dict[object, list[Op]] = {}
+    for op in ops:
+        if op.kind in KINDS and op.rule == RULE:
+            cells.setdefault((op.kind, op.inputs), []).append(op)
+    made = list[Op]()
+    for op in ops:
+        group = cells.get((op.kind, op.inputs), [op])
+        results = [o.attributes.get("result") for o in group]
+        if len(set(results)) < len(group):      # one twice, in other steps
+            made.append(op)
+        elif op is group[0]:
+            first, *more = sorted(group, key=lambda o: str(o.attributes.get("result")))
+            made.append(first if not more else replace(
+                first, outputs=tuple(o.outputs[0] for o in (first, *more)),
+                attributes={**first.attributes, "more": tuple(
+                    (o.attributes["result"], o.attributes["bounds"]) for o in more)}))
+    return made
 
 
 class _Apart:
@@ -44,22 +67,23 @@ class _Apart:
 
     def split(self, op: Op) -> None:
         """The parts of its input, reversed for what runs backwards; the cells; their results."""
-        backwards, y = op.attributes["backwards"], self.tensors[op.outputs[0]]
+        backwards = op.attributes["backwards"]
         assert isinstance(backwards, tuple)
         sources = self._sequences(op)
         forms = {False: sources, True: [self._reversed(op, i) for i in sources]
                  if any(backwards) else []}
-        # [T, D, B, H], or the last state, [D, B, H].
-        axis = 1 if op.attributes["result"] == "Y" else 0
-        directions = []
-        for number, back in enumerate(backwards):
-            results = []
-            for sequence, source in enumerate(forms[back]):
-                made = self._cell(op, source, number, sequence)
-                results.append(self._reversed(op, made) if back and axis else made)
-            directions.append(self._joined(op, results, axis + 1))
-        made = self._joined(op, directions, axis)
-        self._emit(op, "RESHAPE", (made,), {"shape": y.shape}, y.shape, y, y.id)
+        cells = [[self._cell(op, source, number, sequence)
+                  for sequence, source in enumerate(forms[back])]
+                 for number, back in enumerate(backwards)]
+        for number, output in enumerate(op.outputs):
+            # [T, D, B, H], or the last state, [D, B, H].
+            axis = 0 if number or op.attributes["result"] != "Y" else 1
+            directions = [self._joined(op, [
+                self._reversed(op, results[number]) if back and axis else results[number]
+                for results in sequences], axis + 1)
+                for sequences, back in zip(cells, backwards, strict=True)]
+            made, y = self._joined(op, directions, axis), self.tensors[output]
+            self._emit(op, "RESHAPE", (made,), {"shape": y.shape}, y.shape, y, y.id)
 
     def _sequences(self, op: Op) -> list[int]:
         x = self.tensors[op.inputs[0]]
@@ -71,17 +95,22 @@ class _Apart:
                                 attributes={"axis": 1}, rule="exact"))
         return parts
 
-    def _cell(self, op: Op, source: int, direction: int, sequence: int) -> int:
-        """Its result [T, 1, 1, H], or [1, 1, H]."""
-        y = self.tensors[op.outputs[0]]
+    def _cell(self, op: Op, source: int, direction: int, sequence: int) -> tuple[int, ...]:
+        """Its results [T, 1, 1, H], or [1, 1, H]."""
         inputs = [source]
         for position, i in enumerate(op.inputs[1:], 1):
             # The first states are [D, B, H].
             begin = (direction, sequence) if position in STATES else (direction,)
             inputs.append(-1 if i == -1 else self._part(op, i, begin))
-        steps = (self.tensors[source].shape[0],) if op.attributes["result"] == "Y" else ()
-        return self._emit(op, op.kind, tuple(inputs), {**op.attributes, "backwards": (False,)},
-                          (*steps, 1, 1, y.shape[-1]), y, rule=op.rule)
+        made = []
+        for number, output in enumerate(op.outputs):
+            y, every = self.tensors[output], not number and op.attributes["result"] == "Y"
+            steps = (self.tensors[source].shape[0],) if every else ()
+            made.append(self._tensor(f"{y.name}:{direction}.{sequence}",
+                                     (*steps, 1, 1, y.shape[-1]), y))
+        self.ops.append(replace(op, inputs=tuple(inputs), outputs=tuple(made),
+                                attributes={**op.attributes, "backwards": (False,)}))
+        return tuple(made)
 
     def _part(self, op: Op, operand: int, begin: tuple[int, ...]) -> int:
         """One of the operand along its first axes."""
@@ -111,13 +140,12 @@ class _Apart:
         return self._emit(op, "CONCATENATION", tuple(sources), {"axis": axis}, shape, first)
 
     def _emit(self, op: Op, kind: str, inputs: tuple[int, ...], attributes: Mapping[str, object],
-              shape: tuple[int, ...], like: Tensor, output: int | None = None,
-              rule: str = "exact") -> int:
+              shape: tuple[int, ...], like: Tensor, output: int | None = None) -> int:
         made = output
         if made is None:
             made = self._tensor(f"{like.name}:{len(self.tensors)}", shape, like)
         self.ops.append(replace(op, kind=kind, inputs=inputs, outputs=(made,),
-                                attributes=attributes, rule=rule))
+                                attributes=attributes, rule="exact"))
         return made
 
     def _tensor(self, name: str, shape: tuple[int, ...], like: Tensor,

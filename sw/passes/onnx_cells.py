@@ -15,6 +15,7 @@ from kaniwa.golden.onnx_recurrent_fixed import (
     CellNumbers,
     cell_numbers,
     first_states,
+    results_of,
     tangent_table,
 )
 from kaniwa.golden.registry import Call
@@ -32,6 +33,7 @@ from kaniwa.vector.kernels_onnx_cells import (
     Cell,
     CellPlaces,
     FirstState,
+    Result,
     cell_program,
     cell_table,
     scratch_bytes,
@@ -102,22 +104,25 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
     scratch = stages.between("gates", scratch_bytes(config, shared))
     stages.run_program()
 
-    def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int]:
+    def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int, int]:
+        *others, = reads[:-len(layer.between)]
         own = dict(zip(layer.between, reads[-len(layer.between):], strict=True))
+        more = tuple(others[len(others) - len(shared.more):])
         computed = iter(reads[1:])
         hidden, state = (next(computed) if first else 0 for first in (shared.hidden, shared.cell))
         return cell_program(config, shared, CellPlaces(
             own[sums] if stepwise else reads[0], own[recurrent], table, own[scratch], own[carried],
-            pitch, ofm, stepwise, hidden, state))
+            pitch, ofm, stepwise, hidden, state, more))
 
     constants = (states[0] for states in first_states(_call(model, cell), 0, numbers))
     table = cell_table(config, shared, tangent_table(), numbers.biases, numbers.late, *constants)
     layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0], table,
                           steps * shared.gates * count * macs)
-    _, again = program((0,) * (len(stored.inputs) + len(layer.between)), 0, 0)
+    addresses = len(stored.inputs) + len(shared.more) + len(layer.between)
+    _, again, behind = program((0,) * addresses, 0, 0)
     return RecurrentLayer(**vars(layer) | {
         "op": cell.kind, "steps": steps, "again": again, "rows": op.outputs[0], "first": carried,
-        "carried": carried}), stages.tensors
+        "carried": carried, "states": op.outputs[1:], "behind": behind}), stages.tensors
 
 
 def computed_states(model: Graph, cell: Op) -> tuple[int, ...]:
@@ -136,15 +141,19 @@ def _numbers(model: Graph, cell: Op) -> CellNumbers:
 
 
 def _cell(model: Graph, cell: Op, numbers: CellNumbers) -> Cell:
-    y, bounds = model.tensors[cell.outputs[0]], cell.attributes["bounds"]
-    assert isinstance(bounds, tuple)
-    low, high = bounds
     first = [None if half is None else FirstState(quantization(model.tensors[i]).zero_point, half)
              for i, half in zip(cell.inputs[STATES], (numbers.hidden, numbers.cell), strict=False)]
-    return Cell(y.shape[-1], GATES[cell.kind], numbers.fraction, numbers.inputs, numbers.high,
-                numbers.low, numbers.cell_bits, numbers.result, quantization(y).zero_point, low,
-                high, cell.attributes["result"] == "Y_c", cell.attributes["result"] == "Y",
-                *first)
+    result, *more = (_result(model, op) for op in results_of(cell))
+    return Cell(model.tensors[cell.outputs[0]].shape[-1], GATES[cell.kind], numbers.fraction,
+                numbers.inputs, numbers.high, numbers.low, numbers.cell_bits, result,
+                cell.attributes["result"] == "Y", tuple(more), *first)
+
+
+def _result(model: Graph, cell: Op) -> Result:
+    numbers, bounds = _numbers(model, cell), cell.attributes["bounds"]
+    assert isinstance(bounds, tuple)
+    return Result(cell.attributes["result"] == "Y_c", *numbers.result,
+                  quantization(model.tensors[cell.outputs[0]]).zero_point, *bounds)
 
 
 def _inputs(model: Graph, cell: Op, config: AcceleratorConfig) -> tuple[Int64, Int64]:

@@ -17,8 +17,8 @@ from kaniwa.vector.isa import Function, Shift, Width
 from kaniwa.vector.kernels import row_pitch, table_words
 from kaniwa.vector.kernels_recurrent import gate_pitch
 
-__all__ = ["Cell", "CellPlaces", "FirstState", "cell_program", "cell_table", "scratch_bytes",
-           "why_no_cell"]
+__all__ = ["Cell", "CellPlaces", "FirstState", "Result", "cell_program", "cell_table",
+           "scratch_bytes", "why_no_cell"]
 
 INT32_BYTES = 4
 CUBIC = 22362015        # tanh d = d - CUBIC / 2^26 · d³
@@ -35,15 +35,27 @@ class FirstState:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What becomes of the hidden state of 30 bits, or ``of_cell`` of the cell state: a product with
+    ``multiplier`` in Q31, shifted ``right``, a zero point, and limits."""
+
+    of_cell: bool
+    multiplier: int
+    right: int
+    zero_point: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
 class Cell:
     """What all steps of ``count`` cells share.
 
     ``gates``: 4 of an LSTM (input, output, forget, cell), 3 of a GRU (update, reset, hidden).
     ``inputs``, ``high`` and ``low`` take sums to ``fraction`` bits behind the point: those of the
     inputs, of the hidden state's first digit, and of the other two. The cell state has
-    ``cell_bits``. ``result``, a multiplier and a right shift, takes the hidden state of 30 bits, or
-    ``of_cell`` the cell state, to the output, with its zero point and limits; of ``every`` step, or
-    of the last one. ``hidden`` and ``cell``: the first states, where these are no constants.
+    ``cell_bits``. There is a ``result`` of ``every`` step, or of the last one, and ``more`` of the
+    last one. ``hidden`` and ``cell``: the first states, where these are no constants.
     """
 
     count: int
@@ -53,12 +65,9 @@ class Cell:
     high: Scaling
     low: Scaling
     cell_bits: int
-    result: tuple[int, int]
-    zero_point: int
-    low_limit: int
-    high_limit: int
-    of_cell: bool = False
+    result: Result
     every: bool = True
+    more: tuple[Result, ...] = ()
     hidden: FirstState | None = None
     cell: FirstState | None = None
 
@@ -77,7 +86,8 @@ class CellPlaces:
     each step. ``recurrent``: int32 [3, G, P], those of the hidden state's digits, new in each step.
     ``table``: ``cell_table``. ``scratch``: room of ``scratch_bytes``. The beginning and each step
     write ``digits``, int8 [3, ``digit_pitch``], the highest first; each step the next row of
-    ``rows``, int8 [steps, Q], or the only one.
+    ``rows``, int8 [steps, Q], or the only one; what is done behind the last one ``more``, int8
+    [count] each.
     """
 
     sums: int
@@ -90,6 +100,7 @@ class CellPlaces:
     stepwise: bool = False
     hidden: int = 0
     cell: int = 0
+    more: tuple[int, ...] = ()
 
 
 def why_no_cell(config: AcceleratorConfig, count: int) -> str | None:
@@ -118,9 +129,10 @@ def cell_table(config: AcceleratorConfig, cell: Cell, tangent: np.ndarray, biase
     return table_words(np.concatenate([tangent, gates.ravel(), *rest]))
 
 
-def cell_program(config: AcceleratorConfig, cell: Cell, places: CellPlaces) -> tuple[bytes, int]:
+def cell_program(config: AcceleratorConfig, cell: Cell,
+                 places: CellPlaces) -> tuple[bytes, int, int]:
     """A program that loads what all steps want, with the digits of the first hidden state, and the
-    place in it from where a run does a step.
+    places in it from where a run does a step, and from where it stores what is of the last one.
 
     State and addresses stay in registers from one run to the next. Raises ProgramError where
     ``why_no_cell`` has a reason.
@@ -134,7 +146,10 @@ def cell_program(config: AcceleratorConfig, cell: Cell, places: CellPlaces) -> t
     k.pause()
     again = k.place
     step.write()
-    return k.finish(), again
+    k.pause()
+    behind = k.place
+    step.write_more()
+    return k.finish(), again, behind
 
 
 class _Step:
@@ -153,7 +168,7 @@ class _Step:
         self._chunks.append((cell.logistic, 1))
         self._one, self._center, self._half, self._zero_point = (k.scalar() for _ in range(4))
         for scalar, value in ((self._one, 1 << 30), (self._center, -(1 << 28)), (self._half, 128),
-                              (self._zero_point, cell.zero_point)):
+                              (self._zero_point, cell.result.zero_point)):
             k.constant(scalar, value)
         self._step = 0 if places.stepwise else INT32_BYTES * cell.gates * self._pitch
         self._sums, self._recurrent = k.pointer(places.sums), k.pointer(places.recurrent)
@@ -202,6 +217,13 @@ class _Step:
     def write(self) -> None:
         """The instructions of a step."""
         raise NotImplementedError
+
+    def write_more(self) -> None:
+        """Results of the last step."""
+        for result, address in zip(self._cell.more, self._places.more, strict=True):
+            self._k.constant(self._zero_point, result.zero_point)
+            self._k.point(self._rows, address)
+            self._write_result(result, self._work[-1], 0)
 
     def _logistic_gates(self) -> None:
         """All gates but the last one, to memory; of that one the sums, and its inputs' part."""
@@ -272,6 +294,11 @@ class _Step:
         k.multiply(t, t, w, Shift.UP_31)
         k.compute(Function.ADD, d, t, factor=2, addend=point)
 
+    @property
+    def _hidden_state(self) -> Register:
+        """The register that has it behind a step."""
+        raise NotImplementedError
+
     def _write_digits(self, hidden: Register, spare: Sequence[Register]) -> None:
         k = self._k
         rest, digit = spare
@@ -283,16 +310,23 @@ class _Step:
             k.shift_right(rest, rest, 8, plus=self._half if number == 2 else 0)
         k.store(rest, self._digits[0], Width.INT8)
 
-    def _write_result(self, state: Register, spare: Register) -> None:
-        k, cell = self._k, self._cell
-        multiplier, right = cell.result
-        k.multiply(spare, state, multiplier, Shift.UP_31)
-        k.shift_right(spare, spare, right, "up", plus=self._zero_point)
-        k.limit_byte(spare, cell.low_limit, cell.high_limit)
-        k.store(spare, self._rows, Width.INT8, self._row if cell.every else 0)
+    def _write_step(self) -> None:
+        self._write_result(self._cell.result, self._work[-1],
+                           self._row if self._cell.every else 0)
+
+    def _write_result(self, result: Result, spare: Register, pitch: int) -> None:
+        k, state = self._k, self._state if result.of_cell else self._hidden_state
+        k.multiply(spare, state, result.multiplier, Shift.UP_31)
+        k.shift_right(spare, spare, result.right, "up", plus=self._zero_point)
+        k.limit_byte(spare, result.low, result.high)
+        k.store(spare, self._rows, Width.INT8, pitch)
 
 
 class _Lstm(_Step):
+    @property
+    def _hidden_state(self) -> Register:
+        return self._work[0]
+
     def begin(self) -> None:
         hidden, *spare = self._work
         self._load_state(hidden, self._cell.hidden, self._places.hidden)
@@ -314,10 +348,14 @@ class _Lstm(_Step):
         k.load(output, self._gates[1], Width.INT32)
         k.multiply(v, v, output, Shift.UP_31)
         self._write_digits(v, (admit, forget))
-        self._write_result(self._state if cell.of_cell else v, admit)
+        self._write_step()
 
 
 class _Gru(_Step):
+    @property
+    def _hidden_state(self) -> Register:
+        return self._state
+
     def begin(self) -> None:
         self._load_state(self._state, self._cell.hidden, self._places.hidden)
         self._write_digits(self._state, self._work[:2])
@@ -338,4 +376,4 @@ class _Gru(_Step):
         k.multiply(self._state, self._state, update, Shift.UP_31)
         k.add(self._state, self._state, v)
         self._write_digits(self._state, (hidden, spare))
-        self._write_result(self._state, spare)
+        self._write_step()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from attention_case import attention_graph
-from cell_case import BOTH, cell_graph, inputs_of
+from cell_case import BOTH, cell_graph, inputs_of, with_last_states
 from fixed_point_case import random_case, values
 from graph_builder import GraphBuilder
 from inferences import assert_equal_golden, noise
@@ -190,6 +190,16 @@ def test_cells_of_onnx_in_fixed_point(kind: str) -> None:
             program = compile(graph, "base_vector", require_accelerator=True)
             assert_equal_golden(graph, Session(program, device), inputs_of(graph, seed),
                                 tolerance=0.001)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_all_results_of_a_cell_of_onnx(kind: str) -> None:
+    """The last states are stored behind all steps."""
+    graph = with_last_states(cell_graph(kind, (3, 2, 6), 11, np.random.default_rng(1),
+                                        backwards=BOTH, states="computed"))
+    program = compile(graph, "base_vector", require_accelerator=True)
+    with devices.open("sim", "base_vector") as device:
+        assert_equal_golden(graph, Session(program, device), inputs_of(graph, 1), tolerance=0.001)
 
 
 def test_a_cell_of_onnx_that_memory_is_short_for() -> None:

@@ -16,6 +16,7 @@ from kaniwa.vector.kernels_onnx_cells import (
     Cell,
     CellPlaces,
     FirstState,
+    Result,
     cell_program,
     cell_table,
 )
@@ -68,8 +69,8 @@ def test_steps(target: str, count: int, kind: str, states: str, spread: float) -
     first = [None if half is None else FirstState(call.quantization(i).zero_point, half)
              for i, half in zip((4, 5), halves, strict=True)]
     cell = Cell(count, gates, numbers.fraction, numbers.inputs, numbers.high, numbers.low,
-                numbers.cell_bits, numbers.result, 3, -70, 60, result == "Y_c", result == "Y",
-                *first)
+                numbers.cell_bits, Result(result == "Y_c", *numbers.result, 3, -70, 60),
+                result == "Y", (), *first)
     pitch, digit_pitch = gate_pitch(unit.config, count, gates), row_pitch(unit.config, count) + 16
     constants = [s[0] for s in fixed.first_states(call, 0, numbers)]
     constants = [0 * c + 99 if half else c for c, half in zip(constants, first, strict=True)]
@@ -81,7 +82,7 @@ def test_steps(target: str, count: int, kind: str, states: str, spread: float) -
     centered = given["x"].astype(np.int64)[:, 0] - call.quantization(0).zero_point
     sums = centered @ fixed._weights(call, 1, 0).T
     unit.put_sums(SUMS, sums.reshape(STEPS, gates, count), pitch)
-    program, again = cell_program(unit.config, cell, CellPlaces(
+    program, again, _ = cell_program(unit.config, cell, CellPlaces(
         SUMS, RECURRENT, TABLE, SCRATCH, DIGITS, digit_pitch, ROWS, False, HIDDEN, STATE))
     unit.emulator.run(program, 0)
     row = row_pitch(unit.config, count)
@@ -105,6 +106,6 @@ def test_steps(target: str, count: int, kind: str, states: str, spread: float) -
 
 
 def test_more_cells_than_a_register_has_elements() -> None:
-    cell = Cell(65, 3, 24, (1, 0), (1, 0), (1, 0), 25, (1, 8), 0, -128, 127)
+    cell = Cell(65, 3, 24, (1, 0), (1, 0), (1, 0), 25, Result(False, 1, 8, 0, -128, 127))
     with pytest.raises(ProgramError, match="65 cells are more than the 64 elements of a register"):
         cell_program(PRESETS["small"], cell, CellPlaces(*(0,) * 7))

@@ -8,7 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cell_case import BACKWARD, BOTH, cell_graph, inputs_of, random_cell
+from cell_case import (
+    BACKWARD,
+    BOTH,
+    FORWARD,
+    cell_graph,
+    inputs_of,
+    random_cell,
+    with_last_states,
+)
 from inferences import assert_equal_golden
 
 from kaniwa import devices
@@ -164,6 +172,32 @@ def test_random_cells() -> None:
         assert_equal_golden(graph, Session(program, devices.open("emulator", BASE)),
                             inputs_of(graph, seed), f"seed {seed}")
     assert kinds >= set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("batch", "backwards"), [(1, FORWARD), (1, BACKWARD), (3, BOTH)])
+def test_all_results_of_a_cell_are_one_layer(kind: str, batch: int,
+                                             backwards: tuple[bool, ...]) -> None:
+    graph = with_last_states(cell_graph(
+        kind, (4, batch, 6), 11, np.random.default_rng(batch), backwards=backwards,
+        states="computed", spread=2.0))
+    program = compile(graph, BASE, require_accelerator=True)
+    steps = [row["steps"] for row in program.summary()["layers"] if row["op"] == kind]
+    assert steps.count(4) == batch * len(backwards)
+    assert_equal_golden(graph, Session(program, devices.open("emulator", BASE)),
+                        inputs_of(graph, 1))
+
+
+def test_a_result_that_is_wanted_in_two_steps_has_layers_of_its_own() -> None:
+    graph = with_last_states(cell_graph("GRU", (3, 1, 6), 11, np.random.default_rng(1)))
+    first, last = graph.ops
+    again = replace(graph.tensors[last.outputs[0]], id=len(graph.tensors), name="again")
+    graph = replace(graph, tensors=(*graph.tensors, again), outputs=(*graph.outputs, again.id),
+                    ops=(first, last, replace(last, outputs=(again.id,))))
+    program = compile(graph, BASE, require_accelerator=True)
+    assert [row["steps"] for row in program.summary()["layers"]].count(3) == 3
+    assert_equal_golden(graph, Session(program, devices.open("emulator", BASE)),
+                        inputs_of(graph, 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
