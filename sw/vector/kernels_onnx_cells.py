@@ -146,9 +146,10 @@ def cell_program(config: AcceleratorConfig, cell: Cell,
     k.pause()
     again = k.place
     step.write()
-    k.pause()
-    behind = k.place
-    step.write_more()
+    behind = k.place + 1      # the END of a step
+    if cell.more:
+        k.pause()
+        step.write_more()
     return k.finish(), again, behind
 
 
