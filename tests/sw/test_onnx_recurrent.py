@@ -114,6 +114,20 @@ def test_states_that_are_inputs_and_outputs(kind: str, dtype: str) -> None:
                 np.testing.assert_array_equal(inputs[name], expected[i])
 
 
+@pytest.mark.parametrize(("largest", "rule"), [(2, "qdq_fixed_point"), (127, "qdq")])
+def test_the_rule_has_numbers_for_both_directions_or_none(largest: int, rule: str) -> None:
+    b, rows = OnnxBuilder(6), 3 * SIZE
+    x = b.activation((STEPS, BATCH, FEATURES), 0.1)
+    weights = np.zeros((2, rows, FEATURES), np.int8)
+    weights[1] = largest
+    w = b.node("DequantizeLinear", [b.constant(weights), b.constant(np.float32(1.0))])
+    y = b.nodes_of("GRU", [x, w, b.weights((2, rows, SIZE))], 1, direction="bidirectional",
+                   hidden_size=SIZE, linear_before_reset=1)[0]
+    graph = import_onnx(b.model(b.quantized(y, 1 / 127)), "test.onnx")
+    assert [op.rule for op in graph.ops if op.kind == "GRU"] == [rule]
+    golden.run(graph, b.samples())
+
+
 def test_results_that_nothing_reads_are_left_out() -> None:
     """Quantisers write QuantizeLinear and DequantizeLinear behind them all the same."""
     b = OnnxBuilder(4)
