@@ -25,11 +25,15 @@ def directions_apart(graph: Graph, config: AcceleratorConfig) -> Graph:
         return graph
     apart = _Apart(graph)
     for op in _together(graph.ops):
-        if op.kind in KINDS and op.rule == RULE and not apart.is_simple(op):
+        if _is_cell(op) and not apart.is_simple(op):
             apart.split(op)
         else:
             apart.ops.append(op)
     return replace(graph, tensors=tuple(apart.tensors), ops=tuple(apart.ops))
+
+
+def _is_cell(op: Op) -> bool:
+    return op.kind in KINDS and op.rule == RULE
 
 
 def _together(ops: Sequence[Op]) -> list[Op]:
@@ -37,11 +41,10 @@ def _together(ops: Sequence[Op]) -> list[Op]:
     steps, if one does, and ``more`` that are of the last one."""
     cells: dict[object, list[Op]] = {}
     for op in ops:
-        if op.kind in KINDS and op.rule == RULE:
-            cells.setdefault((op.kind, op.inputs), []).append(op)
+        cells.setdefault((op.kind, op.rule, op.inputs), []).append(op)
     made = list[Op]()
     for op in ops:
-        group = cells.get((op.kind, op.inputs), [op])
+        group = cells[op.kind, op.rule, op.inputs] if _is_cell(op) else [op]
         results = [o.attributes.get("result") for o in group]
         if len(set(results)) < len(group):      # one twice, in other steps
             made.append(op)
