@@ -12,20 +12,14 @@ from math import prod
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.golden.lstm import (
-    BIAS,
-    CELL_STATE,
-    GATES,
-    HIDDEN_STATE,
-    INPUT_WEIGHTS,
-    NORMALIZATION,
-    PEEPHOLES,
-    PROJECTION,
-    PROJECTION_BIAS,
-    RECURRENT_WEIGHTS,
-)
-from kaniwa.golden.onnx_recurrent_fixed import RULE as FIXED_POINT
 from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.passes.cell_limits import (
+    int8_cell,
+    known_cell,
+    own_sequences,
+    plain_cell,
+    short_gates,
+)
 from kaniwa.passes.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.passes.layer_norm import layer_norm_of
 from kaniwa.passes.moves import CUTS, JOINS, REVERSED, VIEWS, moves
@@ -292,55 +286,6 @@ def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
     if any(shape[i] > 1 for i in range(first, last) if i not in wide):
         return None
     return prod(shape[:first]), prod(shape[first:last + 1]), prod(shape[last + 1:])
-
-
-def int8_cell(graph: Graph, op: Op) -> str | None:
-    """Input, hidden state and output are int8, the cell state int16; constant weights and biases.
-    """
-    weights, biases, peepholes = (
-        [i for position in positions if (i := op.inputs[position]) != -1] for positions in (
-            (*range(INPUT_WEIGHTS, RECURRENT_WEIGHTS + len(GATES)), PROJECTION),
-            (*range(BIAS, BIAS + len(GATES)), PROJECTION_BIAS), PEEPHOLES.values()))
-    for ids, dtype in (((op.inputs[0], op.inputs[HIDDEN_STATE], op.outputs[0]), "int8"),
-                       ((op.inputs[CELL_STATE],), "int16"), (weights, "int8"),
-                       (biases, "int32"), (peepholes, "int16")):
-        for i in ids:
-            tensor = graph.tensors[i]
-            if tensor.dtype != dtype:
-                return f"'{tensor.name}' is {tensor.dtype}; quantize the model to int8"
-    computed = next((i for i in (*weights, *biases, *peepholes)
-                     if graph.tensors[i].data is None), None)
-    return None if computed is None else (
-        f"'{graph.tensors[computed].name}' is computed; make it constant")
-
-
-def plain_cell(graph: Graph, op: Op) -> str | None:
-    """The cell has no layer normalisation."""
-    normalized = any(op.inputs[NORMALIZATION + gate] != -1 for gate in range(len(GATES)))
-    return "it has layer normalisation; export it without" if normalized else None
-
-
-def own_sequences(graph: Graph, op: Op) -> str | None:
-    """Sequences of a batch come one after the other, have a step, and states that only they use."""
-    shape = graph.tensors[op.inputs[0]].shape
-    batch = shape[1 if op.attributes["time_major"] else 0]
-    if batch > 1:      # ``sequences_apart`` has left it alone
-        return (f"it runs {batch} sequences at once, whose states are used elsewhere; export it "
-                f"with a batch of 1")
-    return None if prod(shape) else "its input has no elements; fix the model's shapes"
-
-
-def short_gates(graph: Graph, op: Op) -> str | None:
-    """With a vector unit of R lanes: at most 32 R cells, and 32 R outputs."""
-    return None      # what R is, ``lower`` knows
-
-
-def known_cell(graph: Graph, op: Op) -> str | None:
-    """It is of rule qdq_fixed_point: of 8 bits, with W and R quantised by tensor."""
-    return None if op.rule == FIXED_POINT else (
-        f"the accelerator computes it by rule {FIXED_POINT}, this one has {op.rule}: its input, a "
-        f"first state, W, R or its result is not quantized by tensor, or first states, steps or "
-        f"scales are too large, or a GRU is without linear_before_reset")
 
 
 _ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)

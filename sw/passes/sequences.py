@@ -9,7 +9,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.golden.lstm import CELL_STATE, HIDDEN_STATE
 from kaniwa.graph import Graph, Op, State, Tensor
-from kaniwa.passes.limits import int8_cell, plain_cell
+from kaniwa.passes.cell_limits import int8_cell, plain_cell
 
 __all__ = ["sequences_apart"]
 

@@ -117,6 +117,25 @@ def test_states_that_are_inputs_and_outputs(kind: str, dtype: str) -> None:
                 np.testing.assert_array_equal(inputs[name], expected[i])
 
 
+@pytest.mark.parametrize(("position", "what"), [
+    (0, "its input"), (1, "W"), (2, "R"), (5, "initial_h"), (None, "its result")])
+def test_what_is_not_quantised_is_named(position: int | None, what: str) -> None:
+    b = OnnxBuilder(7)
+    values = [*operands(b, "GRU"), "", b.activation((1, BATCH, SIZE), 0.01)]
+    shapes = {0: (STEPS, BATCH, FEATURES), 5: (1, BATCH, SIZE)}
+    if position in shapes:
+        values[position] = b.input(shapes[position])
+    elif position is not None:
+        columns = FEATURES if position == 1 else SIZE
+        values[position] = b.constant(np.ones((1, 3 * SIZE, columns), np.float32))
+    y = b.nodes_of("GRU", values, 1, hidden_size=SIZE, linear_before_reset=1)[0]
+    model = b.model(y if position is None else b.quantized(y))
+    program = kaniwa.compile(import_onnx(model, "test.onnx"), "base_vector")
+    (why,) = (op.why for op in program.host_ops if op.kind == "GRU")
+    assert why == (f"{what} is float32; quantize it by tensor (ONNX Runtime's quantize_static does "
+                   "if op_types_to_quantize names GRU)")
+
+
 @pytest.mark.parametrize(("largest", "rule"), [(2, "qdq_fixed_point"), (127, "qdq")])
 def test_the_rule_has_numbers_for_both_directions_or_none(largest: int, rule: str) -> None:
     b, rows = OnnxBuilder(6), 3 * SIZE
