@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from kaniwa.golden import run, run_op
 from kaniwa.golden.qdq import real_values
 from kaniwa.golden.registry import Call
 from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.program import Program
 from kaniwa.session import Session
 
 BASE = PRESETS["base_vector"]
@@ -259,6 +261,17 @@ def test_more_cells_than_a_register_has_elements() -> None:
     assert compile(graph, BASE).host_ops
     with pytest.raises(CompileError, match="257 cells are more than the 256 elements of a reg"):
         compile(graph, BASE, require_accelerator=True)
+
+
+def test_results_together_on_the_host_of_a_saved_program(tmp_path: Path) -> None:
+    graph = with_last_states(cell_graph("LSTM", (2, 1, 4), 257, np.random.default_rng(1),
+                                        spread=0.1))
+    program = compile(graph, BASE)
+    assert [op.kind for op in program.host_ops] == ["LSTM"]
+    program.save(tmp_path / "cell.kaniwa")
+    loaded = Program.load(tmp_path / "cell.kaniwa")
+    assert_equal_golden(graph, Session(loaded, devices.open("emulator", BASE)),
+                        inputs_of(graph, 1))
 
 
 def test_a_target_without_a_vector_unit_leaves_it_to_the_host() -> None:
