@@ -11,14 +11,9 @@ go `refs/` and `inputs/`, as in `digits_transformer_onnx.py`.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
-from digits import TRAINING, digits, varied_digits
-from onnx_file import save_answers, save_quantized
+from digits_onnx import learn_digits
 from torch import nn
-from transformer import accuracy, train
 
 
 class Rows(nn.Module):
@@ -33,21 +28,6 @@ class Rows(nn.Module):
         return self.classes(self.cells(x.reshape(-1, 8, 8))[0][:, -1])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--output", type=Path, default=Path("digits_gru_qdq.onnx"))
-    parser.add_argument("--epochs", type=int, default=12)
-    options = parser.parse_args()
-    torch.set_num_threads(1)      # the same file every time
-    torch.manual_seed(0)
-    x, labels = digits()
-    network = Rows(40)
-    train(network, *varied_digits(x, labels), options.epochs, rate=6e-3)
-    save_quantized(network, x[:256], options.output, ["GRU", "Gemm"])
-    correct = save_answers(options.output, x[TRAINING:], labels[TRAINING:])
-    in_float = accuracy(network, x[TRAINING:], labels[TRAINING:])
-    print(f"{options.output}: right in float32 {in_float:.1%}, quantised {correct:.1%}")
-
-
 if __name__ == "__main__":
-    main()
+    learn_digits(__doc__.splitlines()[0], "digits_gru_qdq.onnx", lambda: Rows(40), rate=6e-3,
+                 kinds=["GRU", "Gemm"])

@@ -12,14 +12,9 @@ optimisation off) and `inputs/NAME.npz`: the 360 test digits, their labels, and 
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-import torch
-from digits import TRAINING, digits, varied_digits
-from onnx_file import save_answers, save_quantized
+from digits_onnx import learn_digits
 from torch import nn
-from transformer import Block, Transformer, accuracy, train
+from transformer import Block, Transformer
 
 
 class PlainBlock(Block):
@@ -30,21 +25,9 @@ class PlainBlock(Block):
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--output", type=Path, default=Path("digits_transformer_qdq.onnx"))
-    parser.add_argument("--epochs", type=int, default=12)
-    options = parser.parse_args()
-    torch.set_num_threads(1)      # the same file every time
-    torch.manual_seed(0)
-    x, labels = digits()
-    network = Transformer(16, 32, 10, (2, 2), (2, 2), [PlainBlock(32, 2, 64) for _ in range(2)])
-    train(network, *varied_digits(x, labels), options.epochs)
-    save_quantized(network, x[:256], options.output)
-    correct = save_answers(options.output, x[TRAINING:], labels[TRAINING:])
-    in_float = accuracy(network, x[TRAINING:], labels[TRAINING:])
-    print(f"{options.output}: right in float32 {in_float:.1%}, quantised {correct:.1%}")
+def network() -> Transformer:
+    return Transformer(16, 32, 10, (2, 2), (2, 2), [PlainBlock(32, 2, 64) for _ in range(2)])
 
 
 if __name__ == "__main__":
-    main()
+    learn_digits(__doc__.splitlines()[0], "digits_transformer_qdq.onnx", network)

@@ -20,9 +20,10 @@ import numpy as np
 from kaniwa.golden.qdq import real_operand, register_real
 from kaniwa.golden.registry import Call, quantization
 
-__all__ = ["GATES"]
+__all__ = ["GATES", "STATES"]
 
 GATES = {"LSTM": 4, "GRU": 3}      # in W, R and each half of B: i, o, f, g and z, r, g
+STATES = (4, 5)                    # positions of the first h and c; a GRU has none of c
 States = tuple[np.ndarray, ...]
 Cell = Callable[[np.ndarray, States], States]
 
@@ -80,7 +81,7 @@ def _recurrent(call: Call) -> np.ndarray:
     x, weights, recurrent = (real_operand(call, position) for position in range(3))
     directions, rows, size = recurrent.shape
     first = [None if call.optional(position) is None else real_operand(call, position)
-             for position in (4, 5)[:2 if call.op.kind == "LSTM" else 1]]
+             for position in STATES[:2 if call.op.kind == "LSTM" else 1]]
     bias = call.optional(3)
     hidden, states = [], []
     for d in range(directions):

@@ -23,15 +23,17 @@ from functools import lru_cache
 
 import numpy as np
 
+from kaniwa.golden.onnx_recurrent import STATES
 from kaniwa.golden.onnx_softmax import RULE
 from kaniwa.golden.qdq import finish_integers
 from kaniwa.golden.registry import Call, kernel, quantization
 from kaniwa.golden.rounding import INT32_MAX, INT32_MIN, quantize_multiplier
+from kaniwa.golden.rounding import multiply_by_quantized_multiplier as rescale
 from kaniwa.golden.rounding import saturating_rounding_doubling_high_mul as multiply
 from kaniwa.graph import Op, Quantization
 
-__all__ = ["RULE", "CellNumbers", "Factor", "cell_numbers", "digits", "first_states",
-           "hyperbolic_tangent", "results_of", "tangent_table"]
+__all__ = ["RULE", "CellNumbers", "CellSteps", "Factor", "cell_numbers", "centered", "digits",
+           "first_states", "hyperbolic_tangent", "results_of", "tangent_table"]
 
 STEP_BITS = 4               # of the table's steps, 1/16: what it covers is -8 to 8
 CUBIC = 22362015            # in tanh d = d - CUBIC / 2^26 · d³, which fits best for |d| <= 1/32
@@ -72,7 +74,7 @@ def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
     bits, linear_before_reset, and where sums, steps and scales leave enough bits.
     """
     gru = call.op.kind == "GRU"
-    reach = [_reach(call, position) for position in ((4,) if gru else (4, 5))]
+    reach = [_reach(call, position) for position in STATES[:1 if gru else 2]]
     most = call.tensor(0).shape[0] + (1.0 if gru else reach[-1])      # each step adds 1 at most
     cell_bits = STATE_BITS - math.frexp(min(most, 2.0**40))[1]
     bits = cell_bits if call.attribute("result") == "Y_c" else STATE_BITS
@@ -81,7 +83,7 @@ def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
     if not integers or not -31 <= result[1] <= -1 or cell_bits < LEAST_CELL_BITS or (
             gru and not call.attribute("linear_before_reset")):
         return None
-    w, r = (_weights(call, i, direction) for i in (1, 2))
+    w, r = (centered(call, i, direction) for i in (1, 2))
     rows, size = r.shape
     bias = call.optional(3)
     both = np.zeros((2, rows)) if bias is None else (
@@ -97,23 +99,19 @@ def cell_numbers(call: Call, direction: int = 0) -> CellNumbers | None:
     added = both.sum(axis=0)
     late = slice(rows - size, rows) if gru else slice(rows, rows)
     added[late] = both[0, late]
-
-    def fixed(values: np.ndarray, bits: int) -> np.ndarray:
-        return np.rint(np.ldexp(values, bits)).astype(np.int64)
-
     return CellNumbers(
         fraction, _factor(math.ldexp(sx, fraction)),
         _factor(math.ldexp(sr, fraction + 16 - DIGIT_BITS)),
-        _factor(math.ldexp(sr, fraction - DIGIT_BITS)), fixed(added, fraction),
-        fixed(both[1, late], fraction), cell_bits, _state_factor(call, 4, STATE_BITS),
-        None if gru else _state_factor(call, 5, cell_bits), (result[0], -result[1]))
+        _factor(math.ldexp(sr, fraction - DIGIT_BITS)), _fixed(added, fraction),
+        _fixed(both[1, late], fraction), cell_bits, _state_factor(call, STATES[0], STATE_BITS),
+        None if gru else _state_factor(call, STATES[1], cell_bits), (result[0], -result[1]))
 
 
 def first_states(call: Call, direction: int,
                  numbers: CellNumbers) -> tuple[np.ndarray, np.ndarray]:
     """int64 [B, H]: h in Q1.30, and c with ``cell_bits``; a GRU's c is 0."""
-    return (_first_state(call, 4, direction, numbers.hidden, STATE_BITS),
-            _first_state(call, 5, direction, numbers.cell, numbers.cell_bits))
+    return (_first_state(call, STATES[0], direction, numbers.hidden, STATE_BITS),
+            _first_state(call, STATES[1], direction, numbers.cell, numbers.cell_bits))
 
 
 def _first_state(call: Call, position: int, direction: int, factor: Factor | None,
@@ -123,9 +121,13 @@ def _first_state(call: Call, position: int, direction: int, factor: Factor | Non
         _, batch, _ = call.tensor(0).shape
         return np.zeros((batch, call.tensor(2).shape[2]), np.int64)
     if factor is None:
-        return np.rint(np.ldexp(value[direction].astype(np.float64), bits)).astype(np.int64)
-    centered = value[direction].astype(np.int64) - call.quantization(position).zero_point
-    return 2 * _product(centered, factor)
+        return _fixed(value[direction].astype(np.float64), bits)
+    return 2 * rescale(centered(call, position, direction), *factor)
+
+
+def _fixed(values: np.ndarray, bits: int) -> np.ndarray:
+    """Real numbers with so many bits behind the point."""
+    return np.rint(np.ldexp(values, bits)).astype(np.int64)
 
 
 def _has(call: Call, position: int) -> bool:
@@ -158,8 +160,8 @@ def _state_factor(call: Call, position: int, bits: int) -> Factor | None:
     return _factor(math.ldexp(call.quantization(position).scale, bits - 1))
 
 
-def _weights(call: Call, position: int, direction: int) -> np.ndarray:
-    """W or R of a direction, less its zero point."""
+def centered(call: Call, position: int, direction: int) -> np.ndarray:
+    """int64: W, R or a first state of a direction, less its zero point."""
     value = call.value(position)[direction].astype(np.int64)
     return value - call.quantization(position).zero_point
 
@@ -220,23 +222,23 @@ def digits(hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (rest - b) >> 8, b, c
 
 
-class _Cell:
+class CellSteps:
     """A direction: from step to step."""
 
     def __init__(self, call: Call, direction: int, numbers: CellNumbers) -> None:
         self._numbers, self._gru = numbers, call.op.kind == "GRU"
-        self._recurrent = _weights(call, 2, direction)
+        self._recurrent = centered(call, 2, direction)
         self._size = self._recurrent.shape[1]
         self.hidden, self.state = first_states(call, direction, numbers)
         x = call.value(0).astype(np.int64) - call.quantization(0).zero_point
-        sums = x @ _weights(call, 1, direction).T
-        self._inputs = _product(sums, numbers.inputs) + numbers.biases     # [T, B, gates·H]
+        sums = x @ centered(call, 1, direction).T
+        self._inputs = rescale(sums, *numbers.inputs) + numbers.biases     # [T, B, gates·H]
 
     def step(self, time: int) -> None:
         """The hidden state behind it."""
         high, middle, low = (part @ self._recurrent.T for part in digits(self.hidden))
-        now = self._inputs[time], (_product(high, self._numbers.high),
-                                   _product((middle << 8) + low, self._numbers.low))
+        now = self._inputs[time], (rescale(high, *self._numbers.high),
+                                   rescale((middle << 8) + low, *self._numbers.low))
         (self._gru_step if self._gru else self._lstm_step)(*now)
 
     def _lstm_step(self, inputs: np.ndarray, hidden: tuple[np.ndarray, np.ndarray]) -> None:
@@ -258,11 +260,6 @@ class _Cell:
         self.hidden = multiply(self.hidden, update) + (new - multiply(new, update))
 
 
-def _product(sums: np.ndarray, factor: Factor) -> np.ndarray:
-    multiplier, shift = factor
-    return multiply(sums << shift, multiplier)
-
-
 def results_of(op: Op) -> list[Op]:
     """The operator with each of its results alone: its own, and those of ``more``."""
     given = [(op.attributes["result"], op.attributes["bounds"])]
@@ -277,26 +274,32 @@ def results_of(op: Op) -> list[Op]:
 def _recurrent(call: Call) -> tuple[np.ndarray, ...]:
     """Results "Y" [T, D, B, H], "Y_h" and "Y_c" [D, B, H]; operands of ``onnx_recurrent``, where W
     and R are int8, and first states may be."""
-    return tuple(_result(replace(call, op=op)) for op in results_of(call.op))
+    directions = [_states(call, number, backwards)
+                  for number, backwards in enumerate(call.attribute("backwards"))]
+    return tuple(_result(replace(call, op=op), directions) for op in results_of(call.op))
 
 
-def _result(call: Call) -> np.ndarray:
-    whole = call.attribute("result") == "Y"
-    results = np.stack([_direction(call, number, backwards, whole) for number, backwards
-                        in enumerate(call.attribute("backwards"))], axis=1 if whole else 0)
-    return finish_integers(call, results)
-
-
-def _direction(call: Call, number: int, backwards: bool, whole: bool) -> np.ndarray:
-    """The states of all steps [T, B, H], or the last one [B, H], in steps of the output."""
-    numbers = cell_numbers(call, number)
-    if numbers is None:
-        raise OverflowError(f"rule {RULE} has no numbers for these weights and quantizations")
-    cell, rows = _Cell(call, number, numbers), []
+def _states(call: Call, number: int, backwards: bool) -> dict[str, np.ndarray]:
+    """What a direction gives, by the results' names, before it is in steps of the output."""
+    cell, rows = CellSteps(call, number, _numbers(call, number)), []
     times = range(call.tensor(0).shape[0])
     for time in reversed(times) if backwards else times:
         cell.step(time)
-        rows.append(cell.state if call.attribute("result") == "Y_c" else cell.hidden)
-    multiplier, right = numbers.result
-    states = np.stack(rows[::-1] if backwards else rows) if whole else rows[-1]
-    return (multiply(states, multiplier) + (1 << right - 1)) >> right
+        rows.append(cell.hidden)
+    every = np.stack(rows[::-1] if backwards else rows)
+    return {"Y": every, "Y_h": cell.hidden, "Y_c": cell.state}
+
+
+def _result(call: Call, directions: list[dict[str, np.ndarray]]) -> np.ndarray:
+    name, scaled = call.attribute("result"), []
+    for number, states in enumerate(directions):
+        multiplier, right = _numbers(call, number).result
+        scaled.append((multiply(states[name], multiplier) + (1 << right - 1)) >> right)
+    return finish_integers(call, np.stack(scaled, axis=1 if name == "Y" else 0))
+
+
+def _numbers(call: Call, direction: int) -> CellNumbers:
+    numbers = cell_numbers(call, direction)
+    if numbers is None:
+        raise OverflowError(f"rule {RULE} has no numbers for these weights and quantizations")
+    return numbers

@@ -100,8 +100,8 @@ def _leave_out(plan: Plan, need: int) -> None:
 
 
 def _largest(plan: Plan, excess: int) -> list[Layer | VectorLayer]:
-    """Of recurrent cells, and of what ends sums of int16, those that take the most memory: no more
-    than there must be for ``excess`` bytes, as others may fit without them."""
+    """Of recurrent cells, and of what ends sums of int16, those that take the most memory: one, or
+    as many as have half of ``excess`` bytes, since others may fit without them."""
     layers = [layer for layer in plan.layers if isinstance(layer, RecurrentLayer) or (
         isinstance(layer, VectorLayer) and not isinstance(layer, StagedLayer)
         and layer.op in SUMMED)]

@@ -16,6 +16,7 @@ from kaniwa.golden.lstm import (
     PROJECTION_BIAS,
     RECURRENT_WEIGHTS,
 )
+from kaniwa.golden.onnx_recurrent import STATES
 from kaniwa.golden.onnx_recurrent_fixed import RULE as FIXED_POINT
 from kaniwa.graph import Graph, Op
 
@@ -68,7 +69,8 @@ def known_cell(graph: Graph, op: Op) -> str | None:
     if op.rule == FIXED_POINT:
         return None
     parts = dict(zip(("its input", "W", "R"), op.inputs, strict=False))
-    parts |= {name: i for name, i in zip(("initial_h", "initial_c"), op.inputs[4:6], strict=False)
+    states = op.inputs[STATES[0]:]
+    parts |= {name: i for name, i in zip(("initial_h", "initial_c"), states, strict=False)
               if i != -1 and graph.tensors[i].data is None}
     for what, i in {**parts, "its result": op.outputs[0]}.items():
         if graph.tensors[i].dtype == "float32":

@@ -9,13 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.golden.onnx_recurrent import STATES
 from kaniwa.golden.onnx_recurrent_fixed import RULE
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.passes.onnx_cells import KINDS
 
 __all__ = ["directions_apart"]
-
-STATES = (4, 5)      # positions of the first states
 
 
 def directions_apart(graph: Graph, config: AcceleratorConfig) -> Graph:
@@ -40,14 +39,13 @@ def _together(ops: Sequence[Op]) -> list[Op]:
     """Cells that differ in their results alone are one, where the first of them was: what gives all
     steps, if one does, and ``more`` that are of the last one."""
     cells: dict[object, list[Op]] = {}
-    for op in ops:
-        cells.setdefault((op.kind, op.rule, op.inputs), []).append(op)
+    for op in filter(_is_cell, ops):
+        cells.setdefault((op.kind, op.inputs), []).append(op)
     made = list[Op]()
     for op in ops:
-        group = cells[op.kind, op.rule, op.inputs] if _is_cell(op) else [op]
-        results = [o.attributes.get("result") for o in group]
-        if len(set(results)) < len(group):      # one twice, in other steps
-            made.append(op)
+        group = cells[op.kind, op.inputs] if _is_cell(op) else [op]
+        if len({o.attributes.get("result") for o in group}) < len(group):
+            made.append(op)      # one of them twice, in other steps
         elif op is group[0]:
             first, *more = sorted(group, key=lambda o: str(o.attributes.get("result")))
             made.append(first if not more else replace(

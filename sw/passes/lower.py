@@ -107,12 +107,13 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
             make = wide_product_layer if "operands" in op.attributes else product_layer
         return make(plan.graph, op, stored, plan.config, where, first_id)
     if op.kind in ("SUMS", "LSTM"):
-        cell, onnx = plan.model.ops[int(str(op.attributes["position"]))], ONNX_CELLS
+        cell = plan.model.ops[int(str(op.attributes["position"]))]
+        make_sums, make_steps = ((onnx_sums_layer, onnx_cell_layer) if cell.kind in ONNX_CELLS
+                                 else (sums_layer, lstm_layer))
         given = plan.model, cell, op, stored, plan.config, where
         if op.kind == "SUMS":
-            return (onnx_sums_layer if cell.kind in onnx else sums_layer)(*given), []
-        return (onnx_cell_layer if cell.kind in onnx else lstm_layer)(
-            *given, first_id, op.attributes["position"] in plan.stepwise)
+            return make_sums(*given), []
+        return make_steps(*given, first_id, op.attributes["position"] in plan.stepwise)
     if op.kind == WIDE:
         return wide_layer(plan.graph, op, stored, plan.config, first_id)
     if op.kind == WIDE_BYTES:

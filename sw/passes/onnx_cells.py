@@ -9,7 +9,7 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
-from kaniwa.golden.onnx_recurrent import GATES
+from kaniwa.golden.onnx_recurrent import GATES, STATES
 from kaniwa.golden.onnx_recurrent_fixed import (
     RULE,
     CellNumbers,
@@ -45,7 +45,7 @@ __all__ = ["KINDS", "computed_states", "onnx_cell_layer", "onnx_sums_layer", "su
 
 KINDS = tuple(GATES)
 DIGITS = 3
-W, R, STATES = 1, 2, slice(4, 6)      # positions of operands
+W, R = 1, 2      # positions of operands
 
 
 def sums_of_step(model: Graph, cell: Op, config: AcceleratorConfig) -> int:
@@ -105,10 +105,9 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
     stages.run_program()
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> tuple[bytes, int, int]:
-        *others, = reads[:-len(layer.between)]
-        own = dict(zip(layer.between, reads[-len(layer.between):], strict=True))
-        more = tuple(others[len(others) - len(shared.more):])
-        computed = iter(reads[1:])
+        others, between = reads[:-len(layer.between)], reads[-len(layer.between):]
+        own = dict(zip(layer.between, between, strict=True))
+        more, computed = others[len(others) - len(shared.more):], iter(others[1:])
         hidden, state = (next(computed) if first else 0 for first in (shared.hidden, shared.cell))
         return cell_program(config, shared, CellPlaces(
             own[sums] if stepwise else reads[0], own[recurrent], table, own[scratch], own[carried],
@@ -127,7 +126,8 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
 
 def computed_states(model: Graph, cell: Op) -> tuple[int, ...]:
     """First states that are no constants: of h, and of c."""
-    return tuple(i for i in cell.inputs[STATES] if i != -1 and model.tensors[i].data is None)
+    states = cell.inputs[STATES[0]:]
+    return tuple(i for i in states if i != -1 and model.tensors[i].data is None)
 
 
 def _call(model: Graph, cell: Op) -> Call:
@@ -141,8 +141,9 @@ def _numbers(model: Graph, cell: Op) -> CellNumbers:
 
 
 def _cell(model: Graph, cell: Op, numbers: CellNumbers) -> Cell:
+    halves = numbers.hidden, numbers.cell
     first = [None if half is None else FirstState(quantization(model.tensors[i]).zero_point, half)
-             for i, half in zip(cell.inputs[STATES], (numbers.hidden, numbers.cell), strict=False)]
+             for i, half in zip(cell.inputs[STATES[0]:], halves, strict=False)]
     result, *more = (_result(model, op) for op in results_of(cell))
     return Cell(model.tensors[cell.outputs[0]].shape[-1], GATES[cell.kind], numbers.fraction,
                 numbers.inputs, numbers.high, numbers.low, numbers.cell_bits, result,

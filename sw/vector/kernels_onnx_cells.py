@@ -13,8 +13,9 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.vector.builder import Builder, Pointer, Register
+from kaniwa.vector.fixedpoint import rescale
 from kaniwa.vector.isa import Function, Shift, Width
-from kaniwa.vector.kernels import row_pitch, table_words
+from kaniwa.vector.kernels import Scaling, row_pitch, table_words
 from kaniwa.vector.kernels_recurrent import gate_pitch
 
 __all__ = ["Cell", "CellPlaces", "FirstState", "Result", "cell_program", "cell_table",
@@ -23,7 +24,6 @@ __all__ = ["Cell", "CellPlaces", "FirstState", "Result", "cell_program", "cell_t
 INT32_BYTES = 4
 CUBIC = 22362015        # tanh d = d - CUBIC / 2^26 · d³
 STATE_BITS = 30
-Scaling = tuple[int, int]      # multiplier in Q31, and the left shift before it
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,12 @@ class Cell:
 class CellPlaces:
     """Addresses; G gates, P is ``gate_pitch``, Q ``row_pitch``.
 
-    ``hidden`` and ``cell``: first states that are no constants, int8 [count].
     ``sums``: int32 [steps, G, P] of the products with the input; with ``stepwise`` [G, P], new in
     each step. ``recurrent``: int32 [3, G, P], those of the hidden state's digits, new in each step.
     ``table``: ``cell_table``. ``scratch``: room of ``scratch_bytes``. The beginning and each step
     write ``digits``, int8 [3, ``digit_pitch``], the highest first; each step the next row of
     ``rows``, int8 [steps, Q], or the only one; what is done behind the last one ``more``, int8
-    [count] each.
+    [count] each. ``hidden`` and ``cell``: first states that are no constants, int8 [count].
     """
 
     sums: int
@@ -209,10 +208,8 @@ class _Step:
         computed = k.pointer(address)
         k.load(d, computed, Width.INT8)
         k.release(computed)
-        multiplier, shift = state.half
         k.add(d, d, -state.zero_point)
-        k.shift_left(d, d, shift)
-        k.multiply(d, d, multiplier, Shift.UP_31)
+        rescale(k, d, d, *state.half)
         k.shift_left(d, d, 1)
 
     def write(self) -> None:
@@ -254,21 +251,15 @@ class _Step:
         k.load(low, self._recurrent, Width.INT32, there - here - 2 * plane)
 
     def _inputs(self, v: Register, chunk: int) -> None:
-        self._scaled(v, v, self._cell.inputs, self._biases[chunk])
+        rescale(self._k, v, v, *self._cell.inputs, self._biases[chunk])
 
     def _hidden(self, d: Register, plus: Register) -> None:
-        """d = products of the hidden state plus a register."""
+        """d = products of the hidden state plus a register; d is not that of the high sums."""
         k = self._k
         _, high, middle, low = self._work
         k.shift_left(middle, middle, 8, plus=low)
-        self._scaled(d, high, self._cell.high, plus)
-        self._scaled(d, middle, self._cell.low, d)
-
-    def _scaled(self, d: Register, sums: Register, scaling: Scaling, plus: Register) -> None:
-        multiplier, shift = scaling
-        if shift:
-            self._k.shift_left(sums, sums, shift)
-        self._k.multiply(d, sums, multiplier, Shift.UP_31, plus)
+        rescale(k, high, high, *self._cell.high, plus)
+        rescale(k, d, middle, *self._cell.low, high)
 
     def _tangent(self, d: Register, v: Register, bits: int) -> None:
         """d = tanh of ``v`` with ``bits`` behind the point, in Q1.30. ``work`` is overwritten."""
@@ -364,7 +355,7 @@ class _Gru(_Step):
     def write(self) -> None:
         k, cell = self._k, self._cell
         self._logistic_gates()
-        v, hidden, update, spare = self._work
+        v, update, hidden, spare = self._work
         assert self._late is not None
         self._hidden(hidden, self._late)
         k.load(update, self._gates[1], Width.INT32)

@@ -64,7 +64,7 @@ def test_steps(target: str, count: int, kind: str, states: str, spread: float) -
     call = Call(graph, op, values)
     numbers = fixed.cell_numbers(call)
     assert numbers is not None
-    golden, gates = fixed._Cell(call, 0, numbers), {"LSTM": 4, "GRU": 3}[kind]
+    golden, gates = fixed.CellSteps(call, 0, numbers), {"LSTM": 4, "GRU": 3}[kind]
     halves = (numbers.hidden, numbers.cell)
     first = [None if half is None else FirstState(call.quantization(i).zero_point, half)
              for i, half in zip((4, 5), halves, strict=True)]
@@ -79,8 +79,8 @@ def test_steps(target: str, count: int, kind: str, states: str, spread: float) -
     for address, name in ((HIDDEN, "h"), (STATE, "c")):
         if name in given:
             unit.put(address, given[name])
-    centered = given["x"].astype(np.int64)[:, 0] - call.quantization(0).zero_point
-    sums = centered @ fixed._weights(call, 1, 0).T
+    x = given["x"].astype(np.int64)[:, 0] - call.quantization(0).zero_point
+    sums = x @ fixed.centered(call, 1, 0).T
     unit.put_sums(SUMS, sums.reshape(STEPS, gates, count), pitch)
     program, again, _ = cell_program(unit.config, cell, CellPlaces(
         SUMS, RECURRENT, TABLE, SCRATCH, DIGITS, digit_pitch, ROWS, False, HIDDEN, STATE))
@@ -93,7 +93,7 @@ def test_steps(target: str, count: int, kind: str, states: str, spread: float) -
             np.testing.assert_array_equal(found, expected, f"step {step}, digit {number}")
         if step == STEPS:
             break
-        products = digits @ fixed._weights(call, 2, 0).T
+        products = digits @ fixed.centered(call, 2, 0).T
         unit.put_sums(RECURRENT, products.reshape(3, gates, count), pitch)
         unit.emulator.run((), again)
         golden.step(step)

@@ -256,6 +256,12 @@ def test_cells_that_the_rule_has_no_numbers_for(case: str) -> None:
     assert run(other, x)[graph.outputs[0]].dtype == np.int8
 
 
+def test_memory_has_as_many_sequences_as_fit() -> None:
+    """Several at a time go to the host, but none that has room."""
+    graph = cell_graph("GRU", (28, 16, 28), 20, np.random.default_rng(1))
+    assert [op.kind for op in compile(graph, BASE).host_ops].count("GRU") == 12
+
+
 def test_more_cells_than_a_register_has_elements() -> None:
     graph = cell_graph("GRU", (2, 1, 4), 257, np.random.default_rng(1), spread=0.1)
     assert compile(graph, BASE).host_ops

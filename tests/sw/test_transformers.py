@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from example_scripts import assert_writes_a_model_that_runs
 
 import kaniwa
 from kaniwa import golden
@@ -103,14 +102,8 @@ def test_its_products_are_as_many_as_stated(name: str, models: Path) -> None:
                     reason="needs PyTorch, litert-torch, ai-edge-quantizer and scikit-learn")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_script_writes_a_model_that_runs(name: str, root: Path, tmp_path: Path) -> None:
-    model = tmp_path / f"{name}.tflite"
-    short = ["--epochs", "1", *(["--batches", "2"] if name == "keyword_transformer" else [])]
     script = name.removesuffix("_int16")
-    more = ["--activations", "int16"] if script != name else []
-    subprocess.run([sys.executable, root / "examples" / f"{script}.py", "--output", model, *short,
-                    *more], check=True, capture_output=True)
-    assert str(root).encode() not in model.read_bytes(), "the file says where it was made"
-    facts = verify(model, "recorded", layers=True)
-    assert (facts["inferences"], facts["mismatches"]) == (12 if "digits" in name else 14, 0)
-    shipped = load_model(root / "models" / f"{name}.tflite")
-    assert [op.kind for op in load_model(model).ops] == [op.kind for op in shipped.ops]
+    arguments = ["--batches", "2"] if name == "keyword_transformer" else []
+    arguments += ["--activations", "int16"] if script != name else []
+    assert_writes_a_model_that_runs(root, script, tmp_path / f"{name}.tflite", arguments,
+                                    12 if "digits" in name else 14)
