@@ -80,7 +80,8 @@ class Core(Component):
         array, results = self._wire_array(datapath, load, decoder)
         ports = memory
         if self._config.vector_unit:
-            datapath.submodules.vector = ports = VectorShare(self._config)
+            datapath.submodules.vector = ports = VectorShare(
+                self._config, self._multiplier.wide)
         post, store, operand_idle = self._wire_results(
             datapath, ports, queues, array, results, decoder)
         if self._config.vector_unit:

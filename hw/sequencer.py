@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
+from kaniwa.cells.isa import DESCRIPTOR_BYTES
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import read_port, unit_layout, vector_command_layout
 from kaniwa.hw.memory import READERS
@@ -27,9 +28,10 @@ class Sequencer(Component):
     that is illegal, or that the unit at fault worked on.
     ``start`` counts once after reset; ``program_address`` is a multiple of read_bytes and stable.
 
-    With vector_unit, a VECTOR instruction waits as END does, and goes to ``o_vector`` in the cycle
-    after ``vector_active`` has become 1; that stays until ``vector_idle`` is 1 again. Then
-    ``vector_retire`` is 1 for a cycle with the instruction's tag, and the next one is fetched.
+    With vector_unit, a VECTOR instruction (with cell_unit a CELL, too) waits as END does, and goes
+    to ``o_vector`` in the cycle after ``vector_active`` has become 1; that stays until
+    ``vector_idle`` is 1 again. Then ``vector_retire`` is 1 for a cycle with the instruction's tag,
+    and the next one is fetched.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -115,8 +117,7 @@ class Sequencer(Component):
         illegal_opcode = Signal()
         illegal_field = Signal()
         m.d.sync += [
-            illegal_opcode.eq(fields["opcode"] > (
-                Opcode.VECTOR if self._config.vector_unit else Opcode.LAYER)),
+            illegal_opcode.eq(fields["opcode"] > self._last_opcode()),
             illegal_field.eq(Cat(self._illegal(fields)).any()),
         ]
         pending = Signal(len(UNITS))   # units that have not taken the instruction yet
@@ -142,7 +143,7 @@ class Sequencer(Component):
                 with m.Elif(fields["opcode"] == Opcode.END):
                     m.next = "END"
                 if self._config.vector_unit:
-                    with m.Elif(fields["opcode"] == Opcode.VECTOR):
+                    with m.Elif(fields["opcode"] >= Opcode.VECTOR):
                         m.next = "SETTLE"
                 with m.Elif(illegal_field):
                     m.next = "ILLEGAL"
@@ -186,16 +187,25 @@ class Sequencer(Component):
                          self.error_instruction.eq(current["weights"])]
         return m
 
+    def _last_opcode(self):
+        """The highest one that the config has."""
+        if self._config.cell_unit:
+            return Opcode.CELL
+        return Opcode.VECTOR if self._config.vector_unit else Opcode.LAYER
+
     def _vector_states(self, m, fields, settled, issued, current, fetch):
-        """VECTOR: wait until nothing else runs, run the vector unit, retire."""
+        """VECTOR, CELL: wait until nothing else runs, run the unit, retire."""
         command = self.o_vector.payload
         aligned, whole = exact_log2(self._config.read_bytes), exact_log2(VECTOR_BYTES)
         address, size, entry = (
             fields[name] for name in ("parameter_address", "parameter_bytes", "block_words"))
         illegal = Signal()   # of what follows from flip-flops at least two cycles old
-        m.d.sync += illegal.eq(
-            address[:aligned].any() | size[:max(aligned, whole)].any()
-            | ((size >> whole) + entry > STORE_INSTRUCTIONS) | (entry >= STORE_INSTRUCTIONS))
+        wrong = (size[:max(aligned, whole)].any()
+                 | ((size >> whole) + entry > STORE_INSTRUCTIONS) | (entry >= STORE_INSTRUCTIONS))
+        if self._config.cell_unit:
+            m.d.comb += command.cell.eq(fields["opcode"] == Opcode.CELL)
+            wrong = Mux(command.cell, size != DESCRIPTOR_BYTES, wrong)
+        m.d.sync += illegal.eq(address[:aligned].any() | wrong)
         m.d.comb += [
             command.address.eq(address), command.count.eq(size[whole:]), command.entry.eq(entry),
             self.vector_tag.eq(fields["tag"]),

@@ -66,7 +66,7 @@ class AcceleratorConfig:
     ``LEGAL_RANGES`` lists what each number means and may be. R, the results requantized a cycle,
     is ``requant_lanes / requant_cycles``. ``elementwise_multiply``, products of two tensors, counts
     only with ``elementwise``. ``vector_unit``: programs of integer arithmetic on requant_lanes
-    lanes, not in a compact core.
+    lanes, not in a compact core. ``cell_unit``: sequences of an integer LSTM, beside a vector unit.
     """
 
     out_lanes: int = 8
@@ -95,6 +95,7 @@ class AcceleratorConfig:
     compact: bool = False
     count_bits: int = 16
     vector_unit: bool = False
+    cell_unit: bool = False
     name: str = dataclasses.field(default="custom", compare=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +107,7 @@ class AcceleratorConfig:
                 raise ConfigError(f"{field_name} must be a power of two, not {value}")
         for field_name in ("packed_multipliers", "shared_channel", "elementwise",
                            "elementwise_multiply", "max_pool", "depthwise", "counters", "compact",
-                           "vector_unit"):
+                           "vector_unit", "cell_unit"):
             if not isinstance(getattr(self, field_name), bool):
                 raise ConfigError(
                     f"{field_name} must be true or false, not {getattr(self, field_name)!r}")
@@ -157,6 +158,11 @@ class AcceleratorConfig:
             raise ConfigError(f"requant_lanes must be 2, 4, 8, 16, 32 or 64, and requant_cycles 1, "
                               f"where vector_unit is true, not {self.requant_lanes} and "
                               f"{self.requant_cycles}")
+        if self.cell_unit and not (self.vector_unit and self.requant_lanes >= 8
+                                   and self.read_bytes == 16):
+            raise ConfigError(f"vector_unit must be true, requant_lanes at least 8, and read_bytes "
+                              f"16, where cell_unit is true, not {self.vector_unit}, "
+                              f"{self.requant_lanes} and {self.read_bytes}")
         if self.requant_lanes > self.write_bytes or self.requant_lanes > self.read_bytes:
             raise ConfigError(f"requant_lanes must be at most read_bytes ({self.read_bytes}) and "
                               f"write_bytes ({self.write_bytes}), not {self.requant_lanes}")
@@ -303,8 +309,9 @@ class AcceleratorConfig:
         config has it, so that the hashes of others stay what they were."""
         values = dataclasses.asdict(self)
         del values["name"]
-        if not self.vector_unit:
-            del values["vector_unit"]
+        for name in ("vector_unit", "cell_unit"):
+            if not values[name]:
+                del values[name]
         values["weight_formats"] = list(self.weight_formats)
         return values
 
@@ -331,6 +338,8 @@ PRESETS: dict[str, AcceleratorConfig] = {
         AcceleratorConfig(name="base"),
         # The vector unit has block RAMs that are device memory in base.
         AcceleratorConfig(name="base_vector", vector_unit=True, memory_bytes=192 * KIB),
+        AcceleratorConfig(name="base_recurrent", vector_unit=True, cell_unit=True,
+                          memory_bytes=192 * KIB),
         AcceleratorConfig(
             name="large", out_lanes=16, packed_multipliers=True, ring_bytes=128 * KIB,
             memory_bytes=160 * KIB),

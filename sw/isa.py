@@ -28,6 +28,7 @@ class Opcode(enum.IntEnum):
     END = 0     # wait for every store, then report completion
     LAYER = 1   # one layer, or one group of output channels of it
     VECTOR = 2  # with vector_unit: wait for every store, then run a program of the vector unit
+    CELL = 3    # with cell_unit: wait for every store, then run a sequence of the cell unit
 
 
 class Mode(enum.IntEnum):

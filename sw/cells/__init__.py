@@ -1,0 +1,1 @@
+"""The cell unit: sequences of an integer LSTM, one instruction each."""
