@@ -9,7 +9,8 @@ BOARD = Board(
     family="ecp5",
     platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
     device=("--85k", "--package", "CABGA381", "--speed", "6"),
-    targets={"base": 100.0, "large": 80.0, "base_vector": 90.0},
+    targets={"base": 100.0, "large": 80.0, "base_vector": 90.0,
+             "base_recurrent": 90.0},
     capacity=CAPACITY_85F,
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",

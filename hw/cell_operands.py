@@ -7,9 +7,12 @@ from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.cells.isa import MOST_CELLS, MOST_INPUTS, PRODUCTS, WORD_BYTES
 from kaniwa.hw.cell_products import operands_layout
+from kaniwa.hw.multiplier import delay
 from kaniwa.hw.unchecked_read import UncheckedRead
 
-__all__ = ["CellOperands", "INPUT_PLACES", "STEP_PLACES"]
+__all__ = ["CellOperands", "INPUT_PLACES", "STEP_PLACES", "WAY"]
+
+WAY = 3   # cycles from a place to its operands
 
 # Places are of PRODUCTS elements. An input may begin anywhere in its first word of memory.
 INPUT_PLACES = MOST_INPUTS // PRODUCTS + WORD_BYTES // PRODUCTS
@@ -22,7 +25,7 @@ class CellOperands(Component):
     ``load``: ``word`` less ``zero`` goes to the words' place ``load_place`` of the hidden states
     (``hidden``) or inputs. ``write``: ``element`` goes to place ``write_place`` of the hidden
     states, those of elements. ``place``, of inputs or (``of_hidden``) hidden states, is read;
-    ``operands`` are there two cycles later.
+    ``operands`` are there WAY cycles later.
     """
 
     def __init__(self):
@@ -62,6 +65,13 @@ class CellOperands(Component):
             read_states.addr.eq(self.place[2:]), read_states.en.eq(1),
         ]
         m.d.sync += [of_hidden.eq(self.of_hidden), part.eq(self.place[:2])]
-        read = Mux(of_hidden, Value.cast(read_states.data), Value.cast(read_inputs.data))
-        m.d.sync += Value.cast(self.operands).eq(read.word_select(part, 9 * PRODUCTS))
+        # A block RAM's word comes late in the cycle.
+        of_inputs, of_states = (Signal(9 * PRODUCTS, name=name, reset_less=True)
+                                for name in ("of_inputs", "of_states"))
+        m.d.sync += [
+            of_inputs.eq(Value.cast(read_inputs.data).word_select(part, 9 * PRODUCTS)),
+            of_states.eq(Value.cast(read_states.data).word_select(part, 9 * PRODUCTS)),
+            Value.cast(self.operands).eq(Mux(delay(m, of_hidden, 1, "of_hidden"), of_states,
+                                             of_inputs)),
+        ]
         return m

@@ -9,7 +9,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.cell_fetch import CellFetch
 from kaniwa.hw.cell_fields import fields_layout, fields_of, illegal
 from kaniwa.hw.cell_gates import PAIRS, CellGates
-from kaniwa.hw.cell_operands import CellOperands
+from kaniwa.hw.cell_operands import WAY, CellOperands
 from kaniwa.hw.cell_products import CellProducts
 from kaniwa.hw.cell_receive import CellReceive
 from kaniwa.hw.cell_store import CellStore
@@ -17,8 +17,6 @@ from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.multiplier import WideProduct, delay
 
 __all__ = ["CellUnit"]
-
-WAY = 2   # cycles from a place to its operands
 
 
 class CellUnit(Component):
@@ -144,9 +142,12 @@ class CellUnit(Component):
 
         # States are stored behind the last step, one element a cycle, read WAY cycles before.
         place = delay(m, cell, WAY, "stored_cell")
-        stored, ends = Signal(), Signal(reset_less=True)
-        before = Signal()
-        m.d.sync += [before.eq(reading), stored.eq(before), ends.eq(delay(m, last, 1, "ends"))]
+        ends, peeked = delay(m, last, WAY, "ends"), delay(m, gates.peeked, WAY - 2, "peeked")
+        stored, on_the_way = reading, reading
+        for cycle in range(WAY):
+            on_the_way, later = on_the_way | stored, Signal(name=f"stored_{cycle}")
+            m.d.sync += later.eq(stored)
+            stored = later
         of_hidden = delay(m, hidden, WAY, "of_hidden")
         element = Signal(signed(8))
         m.d.comb += [
@@ -158,7 +159,7 @@ class CellUnit(Component):
         with m.If(stored):
             m.d.comb += [
                 store.valid.eq(1), store.wide.eq(~of_hidden),
-                store.value.eq(Mux(of_hidden, element, gates.peeked)),
+                store.value.eq(Mux(of_hidden, element, peeked)),
                 store.first.eq(place == 0), store.last.eq(ends),
                 store.address.eq(Mux(of_hidden, fields.last_hidden, fields.last_cell)),
             ]
@@ -207,5 +208,5 @@ class CellUnit(Component):
                         with m.If(~hidden):
                             m.next = "DRAIN"
             with m.State("DRAIN"):
-                with m.If(~before & ~stored & ~store.busy):
+                with m.If(~on_the_way & ~stored & ~store.busy):
                     m.next = "IDLE"
