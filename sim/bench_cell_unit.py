@@ -10,6 +10,7 @@ import cocotb
 import numpy as np
 
 from kaniwa.cells.isa import DESCRIPTOR_BYTES, FIELDS, encode
+from kaniwa.cells.timing import sequence_cycles
 from kaniwa.config import PRESETS
 from kaniwa.sim.bench import TALLY, Bench, Dut, Env, check, cover, start
 from kaniwa.sim.cell_sequences import Sequence, random_sequence
@@ -92,8 +93,6 @@ class Rig:
         check(error, 0, f"{what}: error")
         TALLY.checks += 1
         if self.memory != wanted:
-            for a, c in parts:
-                print("PART", len(c), [x-y for x, y in zip(self.memory[a-self.base:a-self.base+len(c)], c)])
             at = next(i for i, (a, b) in enumerate(zip(self.memory, wanted, strict=True)) if a != b)
             raise AssertionError(f"{what}: byte {at:#x} is {self.memory[at]}, expected "
                                  f"{wanted[at]}; {[(hex(a - self.base), len(c)) for a, c in parts]}"
@@ -110,6 +109,6 @@ async def sequences_equal_golden(dut: Any, memory: tuple[float, tuple[int, int]]
     for index in range(SEQUENCES):
         sequence = random_sequence(env.rng, rig.base, ROOM)
         cycles = await rig.sequence(sequence, f"{env.dut_name}, sequence {index}")
-        v = sequence.values
-        if rig.exact:
-            print("CYC", v["cells"], v["input_words"], v["steps"], v["input_address"] % 16, v["input_pitch"] % 16, cycles)
+        if memory == EXACT:
+            check(cycles, sequence_cycles(sequence.values, config_of(env).memory_latency),
+                  f"{env.dut_name}, sequence {index}: cycles of {sequence.values}")

@@ -1,16 +1,19 @@
-"""Cycle model: runs of LAYER instructions with VECTOR instructions between, one after the other."""
+"""Cycle model: runs of LAYER instructions with VECTORs and CELLs between, one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from kaniwa.cells.isa import decode, illegal
+from kaniwa.cells.timing import sequence_cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycle_events import Timing
 from kaniwa.cycle_streams import Read
+from kaniwa.errors import ProgramError
 from kaniwa.instruction import Values
 from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, OUTSIDE, Opcode
 from kaniwa.statistics import RunStatistics
-from kaniwa.vector.trace import VectorTrace
+from kaniwa.vector.trace import ARBITER, VectorTrace
 
 __all__ = ["model_vectors"]
 
@@ -22,9 +25,9 @@ Layers = Callable[[Sequence[Values], int], RunStatistics]
 
 def model_vectors(config: AcceleratorConfig, instructions: Sequence[Values], read: Read,
                   outside: Timing, program_address: int, layers: Layers) -> RunStatistics:
-    """Counters of ``instructions``, of which some are VECTOR.
+    """Counters of ``instructions``, of which some are VECTOR or CELL.
 
-    Everything else has ended before a VECTOR begins, and what follows begins after it; so
+    Everything else has ended before one of those begins, and what follows begins after it; so
     ``layers`` (instructions, program address) models each run of LAYERs between on its own.
     """
     unit = VectorTrace(config, outside)
@@ -38,7 +41,7 @@ def model_vectors(config: AcceleratorConfig, instructions: Sequence[Values], rea
     first = 0
     while True:
         place = first
-        while place < len(instructions) and instructions[place]["opcode"] != Opcode.VECTOR:
+        while place < len(instructions) and instructions[place]["opcode"] == Opcode.LAYER:
             place += 1
         run = layers([_renumbered(v, first) for v in instructions[first:place]],
                      program_address + first * INSTRUCTION_BYTES)
@@ -53,12 +56,26 @@ def model_vectors(config: AcceleratorConfig, instructions: Sequence[Values], rea
             return RunStatistics(total["cycles"], len(instructions), snapshots)
         v = instructions[place]
         passes(GIVEN)
-        odd = total["cycles"] % 2 == 0   # the run begins in an odd cycle after reset
-        passes(unit.run(read(v["parameter_address"], v["parameter_bytes"]), v["block_words"], odd,
-                        v["parameter_address"] >= OUTSIDE))
+        code = read(v["parameter_address"], v["parameter_bytes"])
+        if v["opcode"] == Opcode.CELL:
+            passes(_sequence(config, code, outside))
+        else:
+            odd = total["cycles"] % 2 == 0   # the run begins in an odd cycle after reset
+            passes(unit.run(code, v["block_words"], odd, v["parameter_address"] >= OUTSIDE))
         snapshots[v["tag"]] = dict(total)
         passes(RESUMED)
         first = place + 1
+
+
+def _sequence(config: AcceleratorConfig, code: bytes, outside: Timing) -> int:
+    """Cycles of the cell unit, whose weights take most of them."""
+    values = decode(code)
+    problem = illegal(values)
+    if problem is not None:
+        raise ProgramError(problem)
+    timing = outside if values["weight_address"] >= OUTSIDE else Timing.of(config)
+    return sequence_cycles(values, timing.latency + ARBITER,
+                           max(1, timing.bus_cycles(config.read_bytes)))
 
 
 def _renumbered(values: Values, first: int) -> Values:

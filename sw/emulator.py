@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycle_model import Timing, model_run
+from kaniwa.emulator_cells import run_sequence
 from kaniwa.emulator_checks import check_instruction
 from kaniwa.emulator_hazards import HazardCheck
 from kaniwa.emulator_layer import PreparedLayer
@@ -41,7 +42,7 @@ class _Computed:
         return self.layer.values
 
 
-Step = PreparedLayer | _Computed | Values   # a LAYER, or the fields of a VECTOR
+Step = PreparedLayer | _Computed | Values   # a LAYER, or the fields of another one
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,8 @@ class Emulator:
                     step.run(self._memory)
                 elif isinstance(step, _Computed):
                     prepare(self.config, self._memory, step.values, step.tables).run(self._memory)
+                elif step["opcode"] == Opcode.CELL:
+                    run_sequence(self._memory, vector_unit.writable, step)
                 else:
                     vector_unit.call(step)
             except Fault as fault:
@@ -151,7 +154,7 @@ class Emulator:
     def _step(self, values: Values, computed: bool, tables: Tables, before: Step | None) -> Step:
         """The next instruction, decoded; ``computed``: it reads a stream that the program writes.
         """
-        if values["opcode"] == Opcode.VECTOR:
+        if values["opcode"] != Opcode.LAYER:
             self._memory.view(values["parameter_address"], values["parameter_bytes"])
             return values
         layer = prepare(self.config, self._memory, values, tables)
@@ -173,7 +176,7 @@ def _values(step: Step) -> Values:
 
 
 def _streams(step: Step) -> list[Span]:
-    """Where the instruction's parameters and weights, or its vector program, lie."""
+    """Where the instruction's parameters and weights, or its program or descriptor, lie."""
     values = _values(step)
     return [(start, start + values[f"{which}_bytes"]) for which in ("parameter", "weight")
             for start in (values[f"{which}_address"],)]

@@ -14,9 +14,10 @@ from kaniwa.instruction import (
     Values,
     channels,
     column_window,
-    illegal_vector,
+    illegal_program,
     parameter_words_per_block,
     rows_needed,
+    runs_alone,
     weight_words,
 )
 from kaniwa.isa import FIELDS, ErrorCode, Mode, Opcode, illegal_field
@@ -25,9 +26,9 @@ __all__ = ["check_instruction"]
 
 
 def check_instruction(config: AcceleratorConfig, values: Values) -> None:
-    """Raise Fault unless the LAYER or VECTOR instruction is legal on ``config``."""
-    if values["opcode"] == Opcode.VECTOR and config.vector_unit:
-        problem = illegal_vector(config, values)
+    """Raise Fault unless the LAYER, VECTOR or CELL instruction is legal on ``config``."""
+    if runs_alone(config, values):
+        problem = illegal_program(config, values)
         if problem is not None:
             raise Fault(ErrorCode.ILLEGAL_FIELD, problem)
         return

@@ -26,11 +26,11 @@ class HazardCheck:
         self._settled = 0   # the instructions before this one are done before the next begins
 
     def add(self, values: Values) -> bool:
-        """Check the next LAYER or VECTOR instruction, whose fields are legal.
+        """Check the next LAYER, VECTOR or CELL instruction, whose fields are legal.
 
         Whether an instruction before writes its parameters or weights.
         """
-        if values["opcode"] == Opcode.VECTOR:
+        if values["opcode"] != Opcode.LAYER:
             self._count += 1
             self._settled = self._count
             return False

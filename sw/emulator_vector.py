@@ -47,10 +47,14 @@ class DeviceVectorUnit(VectorEmulator):
         except ProgramError as error:
             raise Fault(ErrorCode.VECTOR, str(error)) from None
 
+    def writable(self, address: int, size: int) -> np.ndarray:
+        """Bytes that are not the program's. Raises Fault."""
+        return self._view(address, size, write=True)
+
     def _view(self, address: int, size: int, write: bool = False) -> np.ndarray:
         if write:
             before = bisect_left(self._first, address + size) - 1
             if before >= 0 and self._end[before] > address:
-                raise Fault(ErrorCode.ILLEGAL_FIELD, f"byte {address:#x} is written by the vector "
-                                                     "unit and belongs to the program")
+                raise Fault(ErrorCode.ILLEGAL_FIELD, f"byte {address:#x} is written by a VECTOR "
+                                                     "or CELL and belongs to the program")
         return self._device.view(address, size)

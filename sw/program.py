@@ -261,19 +261,30 @@ class Program:
     def _device_rows(self, run: Step, counters: dict[int, TagCounters]) -> list[dict[str, Any]]:
         rows, instructions = [], self.instructions
         for layer in self.layers_of(run):
-            # A step of a recurrent layer has two VECTORs; only the first of all loads the program,
-            # and one more may come behind them.
-            later = sum(instructions[i]["opcode"] == Opcode.VECTOR
-                        and not instructions[i]["parameter_bytes"] for i in layer.instructions)
+            own_instructions = [instructions[i] for i in layer.instructions]
             own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
             rows.append({"name": layer.name, "op": layer.op, "where": "device", "why": "",
                          "macs": layer.macs, "cycles": own.cycles,
                          "utilization": self.utilization(layer.macs, own.cycles),
                          "lost": own.lost, "instructions": len(layer.instructions),
-                         "steps": max(1, later // 2),
+                         "steps": self._recurrent_steps(own_instructions),
                          "removed": dict(layer.removed or {}),
                          "rounding": self.rounding.get(layer.output, [])})
         return rows
+
+    def _recurrent_steps(self, instructions: list[dict[str, int]]) -> int:
+        """Steps of a recurrent layer, 1 of others."""
+        cells = [v for v in instructions if v["opcode"] == Opcode.CELL]
+        if cells:
+            from kaniwa.cells.isa import decode
+
+            return sum(decode(self._read(v["parameter_address"], v["parameter_bytes"]))["steps"]
+                       for v in cells)
+        # A step has two VECTORs; only the first of all loads the program, and one more may come
+        # behind them.
+        later = sum(v["opcode"] == Opcode.VECTOR and not v["parameter_bytes"]
+                    for v in instructions)
+        return max(1, later // 2)
 
     def _host_rows(self, step: Step) -> list[dict[str, Any]]:
         return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,

@@ -7,7 +7,7 @@ from math import prod
 
 from kaniwa.errors import ProgramError
 from kaniwa.golden.registry import kernel_of
-from kaniwa.instruction import illegal_vector
+from kaniwa.instruction import illegal_program, runs_alone
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, OUTSIDE, Opcode, illegal_field
 from kaniwa.program import DTYPES, KINDS, MAX_RANK, Program, Step
 
@@ -70,8 +70,8 @@ def _run(program: Program, first: int, instructions: list[dict[str, int]]) -> st
         return "the last instruction is not END"
     for number, values in enumerate(layers):
         where = f"instruction {first + number}"
-        if values["opcode"] == Opcode.VECTOR and program.config.vector_unit:
-            problem = illegal_vector(program.config, values)
+        if runs_alone(program.config, values):
+            problem = illegal_program(program.config, values)
             if problem is not None:
                 return f"{where}: {problem}"
             if not _inside(program, values["parameter_address"], values["parameter_bytes"]):

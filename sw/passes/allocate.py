@@ -24,6 +24,7 @@ from kaniwa.passes.rewriter import BROADCAST
 from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import VECTOR_KINDS
 from kaniwa.passes.wide_limits import SUMMED
+from kaniwa.passes.cell_unit import CellLayer
 from kaniwa.staged import RecurrentLayer, StagedLayer
 
 __all__ = ["allocate", "Buffer", "pack"]
@@ -102,14 +103,14 @@ def _leave_out(plan: Plan, need: int) -> None:
 def _largest(plan: Plan, excess: int) -> list[Layer | VectorLayer]:
     """Of recurrent cells, and of what ends sums of int16, those that take the most memory: one, or
     as many as have half of ``excess`` bytes, since others may fit without them."""
-    layers = [layer for layer in plan.layers if isinstance(layer, RecurrentLayer) or (
+    layers = [layer for layer in plan.layers if isinstance(layer, RecurrentLayer | CellLayer) or (
         isinstance(layer, VectorLayer) and not isinstance(layer, StagedLayer)
         and layer.op in SUMMED)]
 
     def memory(layer: VectorLayer) -> int:
         tensors = sum(stored_bytes(plan.graph.tensors[i]) for i in (*layer.reads, *layer.makes))
         stages = layer.total if isinstance(layer, RecurrentLayer) else 1
-        return tensors + stages * INSTRUCTION_BYTES
+        return tensors + stages * INSTRUCTION_BYTES + len(layer.table)
 
     chosen = list[Layer | VectorLayer]()
     for layer in sorted(layers, key=memory, reverse=True):
@@ -171,7 +172,7 @@ def _sharing(plan: Plan, first: Mapping[int, int], last: Mapping[int, int],
     for _, now, following in device_states(plan):
         maker = makers[following]
         # A cell's products, and its program, have read the state when it is written.
-        cell = isinstance(maker, RecurrentLayer) and (now, following) in zip(
+        cell = isinstance(maker, RecurrentLayer | CellLayer) and (now, following) in zip(
             maker.reads[1:], maker.states, strict=True)
         sharing = {i for i in owner if owner[i] in (owner[now], owner[following])}
         sizes = {stored_bytes(plan.graph.tensors[i]) for i in (now, following)}

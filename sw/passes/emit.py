@@ -19,6 +19,7 @@ from kaniwa.layer import (
     VectorLayer,
     stored_bytes,
 )
+from kaniwa.passes.cell_unit import CellLayer
 from kaniwa.passes.fields import tile_fields, visited
 from kaniwa.passes.rounding import rounding_of
 from kaniwa.passes.states import device_states
@@ -218,7 +219,7 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
     if tile.vector:
         address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
         place = layer.place(tile.step) if isinstance(layer, RecurrentLayer) else 0
-        return {"opcode": Opcode.VECTOR, "tag": _tag(tile.layer), "block_words": place,
+        return {"opcode": Opcode.CELL if isinstance(layer, CellLayer) else Opcode.VECTOR, "tag": _tag(tile.layer), "block_words": place,
                 "parameter_address": address, "parameter_bytes": parameters.length}
     if isinstance(layer, StagedLayer):
         if layer.settled(tile.step):

@@ -4,7 +4,7 @@ Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL 
 its rule tells) of equal shapes, TRANSPOSE of [outer, first, second, run] to [outer, second, first,
 run], TABLE (a function of one operand, or an elementwise operator of one and a constant of one
 value, or of one twice), COPY, the VECTOR_KINDS, SUMS and LSTM (products with the inputs of all
-steps, and the steps), WIDE (what is of int16, element by element) and WIDE_SUMS (what ends one that
+steps, and the steps), SEQUENCE (both, on the cell unit), WIDE (what is of int16, element by element) and WIDE_SUMS (what ends one that
 sums), and RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as
 attributes, what it was (``source_kind``) and the products of one result in the model (``taps``).
 """
@@ -23,6 +23,7 @@ from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.golden.lstm import CELL_STATE, HIDDEN_STATE
 from kaniwa.graph import Graph, Op
 from kaniwa.layer import Plan, describe, paddings, pair
+from kaniwa.passes.cell_unit import fits_cell_unit, whole_words
 from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, averaged, swapped
@@ -294,9 +295,20 @@ class _Rewriter(Rewriter):
         return made
 
     def _lstm(self, op: Op) -> None:
+        if fits_cell_unit(self.graph, op, self.config):
+            self._sequence(op)
+            return
         gates = len(gates_of(op))
         pitch = gate_pitch(self.config, cells_of(self.graph, op), gates)
         self._steps(op, gates * pitch, (op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE]))
+
+    def _sequence(self, op: Op) -> None:
+        """All steps on the cell unit, of inputs in rows of whole words."""
+        inputs, states = op.inputs[0], (op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
+        depth = self.tensors[inputs].shape[-1]
+        if depth != whole_words(depth):
+            inputs = self._copied(op, inputs, whole_words(depth))
+        self.emit(op, "SEQUENCE", (inputs, *states), {**op.attributes, "taps": 0})
 
     def _onnx_cell(self, op: Op) -> None:
         self._steps(op, sums_of_step(self.graph, op, self.config), computed_states(self.graph, op))

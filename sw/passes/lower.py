@@ -25,6 +25,7 @@ from kaniwa.layer import (
 )
 from kaniwa.passes.accumulators import accumulator_range
 from kaniwa.passes.bounds import INT8, activation_bounds
+from kaniwa.passes.cell_unit import cell_layer
 from kaniwa.passes.copies import copy_layer, transpose_layer
 from kaniwa.passes.elementwise import has_one_value, sum_of, table_of
 from kaniwa.passes.functions import TABLES, argument, function_table
@@ -106,11 +107,13 @@ def _lower_op(plan: Plan, op: Op, stored: Op,
         else:
             make = wide_product_layer if "operands" in op.attributes else product_layer
         return make(plan.graph, op, stored, plan.config, where, first_id)
-    if op.kind in ("SUMS", "LSTM"):
+    if op.kind in ("SUMS", "LSTM", "SEQUENCE"):
         cell = plan.model.ops[int(str(op.attributes["position"]))]
         make_sums, make_steps = ((onnx_sums_layer, onnx_cell_layer) if cell.kind in ONNX_CELLS
                                  else (sums_layer, lstm_layer))
         given = plan.model, cell, op, stored, plan.config, where
+        if op.kind == "SEQUENCE":
+            return cell_layer(*given), []
         if op.kind == "SUMS":
             return make_sums(*given), []
         return make_steps(*given, first_id, op.attributes["position"] in plan.stepwise)

@@ -9,7 +9,7 @@ from kaniwa.cycle_events import Timing
 from kaniwa.vector.emulator import Values, VectorEmulator
 from kaniwa.vector.timing import MemorySide
 
-__all__ = ["VectorTrace"]
+__all__ = ["ARBITER", "VectorTrace"]
 
 ARBITER = 2   # cycles that a read takes more than memory itself
 
