@@ -1,9 +1,10 @@
-"""Rescaling of 32-bit sums, one a cycle: LiteRT's MultiplyByQuantizedMultiplier to the right."""
+"""Rescaling of 32-bit sums, one a cycle: LiteRT's MultiplyByQuantizedMultiplier."""
 
 from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
+from kaniwa.cells.isa import LEFT_SHIFT
 from kaniwa.hw.adders import wire
 from kaniwa.hw.multiplier import delay
 
@@ -16,7 +17,8 @@ LIMB = 16
 
 class CellRescale(Component):
     """``o_value``: ``value`` * ``multiplier`` / 2^31, rounded half up, then / 2^``shift``, rounded
-    half away from zero.
+    half away from zero. A negative ``shift``, of LEFT_SHIFT at most, comes before all that; then
+    the result must fit.
 
     ``tag`` comes out with the result, and EARLY cycles before it. Nothing waits. ``block_a``,
     ``block_b``, ``block_p``: two pairs of multiplier blocks of latency 2; those of a pair share b.
@@ -25,7 +27,7 @@ class CellRescale(Component):
     def __init__(self, tag: data.Layout):
         self._tag = tag
         super().__init__({
-            "valid": In(1), "value": In(signed(32)), "multiplier": In(31), "shift": In(5),
+            "valid": In(1), "value": In(signed(32)), "multiplier": In(31), "shift": In(signed(6)),
             "tag": In(tag),
             "early_tag": Out(tag),
             "o_valid": Out(1), "o_value": Out(signed(32)), "o_tag": Out(tag),
@@ -54,11 +56,16 @@ class CellRescale(Component):
         total = Signal(signed(64), reset_less=True)
         m.d.sync += total.eq(Cat(parts[0][:LIMB], parts[0][LIMB:].as_signed() + parts[1])
                              .as_signed())
+        # What is shifted to the left drops fewer bits.
+        shift = delay(m, self.shift, 4, "shift")
+        left = wire(m, Mux(shift[-1], -shift, 0)[:LEFT_SHIFT.bit_length()])
         doubled = Signal(signed(33), reset_less=True)
-        m.d.sync += doubled.eq(total[31:].as_signed() + total[30])
+        m.d.sync += doubled.eq(
+            Array(total[31 - n:64 - n].as_signed() for n in range(LEFT_SHIFT + 1))[left]
+            + Array(total[30 - n] for n in range(LEFT_SHIFT + 1))[left])
 
         # What the rounding adds: half of 2^shift, less 1 below zero.
-        shift = delay(m, self.shift, 4, "shift")
+        shift = wire(m, Mux(shift[-1], 0, shift[:5]))
         half, below = Signal(31, reset_less=True), Signal(31, reset_less=True)
         power = wire(m, (C(1, 1) << shift)[1:])
         m.d.sync += [half.eq(power), below.eq(Mux(shift == 0, 0, power - 1))]

@@ -226,6 +226,8 @@ class Core(Component):
         connect(m, vector.write, memory.results)
         connect(m, vector.blocks, post.vector)
         connect(m, sequencer.o_vector, vector.i)
+        if self._config.cell_unit:
+            m.d.comb += vector.cell.eq(sequencer.vector_cell)
         m.d.comb += [
             vector.active.eq(sequencer.vector_active),
             sequencer.vector_idle.eq(vector.idle),

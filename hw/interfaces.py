@@ -248,15 +248,15 @@ def beat_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 def vector_command_layout() -> data.StructLayout:
     """Load ``count`` instructions (or none) from byte ``address`` on to ``entry`` of the store, and
-    run from ``entry`` on; or (``cell``) run the cell unit's sequence at ``address``."""
+    run from ``entry`` on."""
     return data.StructLayout({
-        "cell": unsigned(1), "address": unsigned(32),
-        "count": range(STORE_INSTRUCTIONS + 1), "entry": range(STORE_INSTRUCTIONS),
+        "address": unsigned(32), "count": range(STORE_INSTRUCTIONS + 1),
+        "entry": range(STORE_INSTRUCTIONS),
     })
 
 
 def vector_blocks(config: AcceleratorConfig) -> Signature:
-    """Other users of the requantizer's multiplier blocks: two a lane, which share ``b``.
+    """Another user of the requantizer's multiplier blocks: two a lane, which share ``b``.
 
     While ``select`` is 1 the blocks multiply ``a`` and ``b``, with a latency of 2.
     """

@@ -28,10 +28,10 @@ class Sequencer(Component):
     that is illegal, or that the unit at fault worked on.
     ``start`` counts once after reset; ``program_address`` is a multiple of read_bytes and stable.
 
-    With vector_unit, a VECTOR instruction (with cell_unit a CELL, too) waits as END does, and goes
-    to ``o_vector`` in the cycle after ``vector_active`` has become 1; that stays until
-    ``vector_idle`` is 1 again. Then ``vector_retire`` is 1 for a cycle with the instruction's tag,
-    and the next one is fetched.
+    With vector_unit, a VECTOR instruction (with cell_unit a CELL, too; ``vector_cell`` is 1 then)
+    waits as END does, and goes to ``o_vector`` in the cycle after ``vector_active`` has become 1;
+    that stays until ``vector_idle`` is 1 again. Then ``vector_retire`` is 1 for a cycle with the
+    instruction's tag, and the next one is fetched.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -53,6 +53,7 @@ class Sequencer(Component):
             "error_code": Out(4),
             "error_instruction": Out(16),
             **(self._vector_ports() if config.vector_unit else {}),
+            **({"vector_cell": Out(1)} if config.cell_unit else {}),
         })
 
     @staticmethod
@@ -143,7 +144,7 @@ class Sequencer(Component):
                 with m.Elif(fields["opcode"] == Opcode.END):
                     m.next = "END"
                 if self._config.vector_unit:
-                    with m.Elif(fields["opcode"] >= Opcode.VECTOR):
+                    with m.Elif(self._runs_alone(fields["opcode"])):
                         m.next = "SETTLE"
                 with m.Elif(illegal_field):
                     m.next = "ILLEGAL"
@@ -193,6 +194,11 @@ class Sequencer(Component):
             return Opcode.CELL
         return Opcode.VECTOR if self._config.vector_unit else Opcode.LAYER
 
+    def _runs_alone(self, opcode):
+        """Whether it is a VECTOR or a CELL."""
+        alone = opcode == Opcode.VECTOR
+        return alone | (opcode == Opcode.CELL) if self._config.cell_unit else alone
+
     def _vector_states(self, m, fields, settled, issued, current, fetch):
         """VECTOR, CELL: wait until nothing else runs, run the unit, retire."""
         command = self.o_vector.payload
@@ -200,12 +206,13 @@ class Sequencer(Component):
         address, size, entry = (
             fields[name] for name in ("parameter_address", "parameter_bytes", "block_words"))
         illegal = Signal()   # of what follows from flip-flops at least two cycles old
-        wrong = (size[:max(aligned, whole)].any()
+        wrong = (address[:aligned].any() | size[:max(aligned, whole)].any()
                  | ((size >> whole) + entry > STORE_INSTRUCTIONS) | (entry >= STORE_INSTRUCTIONS))
         if self._config.cell_unit:
-            m.d.comb += command.cell.eq(fields["opcode"] == Opcode.CELL)
-            wrong = Mux(command.cell, size != DESCRIPTOR_BYTES, wrong)
-        m.d.sync += illegal.eq(address[:aligned].any() | wrong)
+            m.d.comb += self.vector_cell.eq(fields["opcode"] == Opcode.CELL)
+            wrong = Mux(self.vector_cell,
+                        address[:aligned].any() | (size != DESCRIPTOR_BYTES), wrong)
+        m.d.sync += illegal.eq(wrong)
         m.d.comb += [
             command.address.eq(address), command.count.eq(size[whole:]), command.entry.eq(entry),
             self.vector_tag.eq(fields["tag"]),

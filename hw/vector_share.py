@@ -2,7 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.cell_gates import PAIRS
@@ -21,8 +21,8 @@ class VectorShare(Component):
     ``operand`` and ``results`` go through to ``read`` and ``write``, without a cycle between, while
     ``active`` is 0; while it is 1 the unit of the command has them, and ``blocks``. ``active``
     changes only while all other units are idle, and is 1 from a cycle before the command until
-    ``idle`` comes back. ``i``, ``idle`` and ``error`` are those of both units. ``wide``: what the
-    cell unit makes other products of, as in ``Multiplier``.
+    ``idle`` comes back. ``i``, ``idle`` and ``error`` are those of both units; ``cell``: the command
+    is for the cell unit. ``wide``: what that makes other products of, as in ``Multiplier``.
     """
 
     def __init__(self, config: AcceleratorConfig, wide=WideProduct):
@@ -37,24 +37,25 @@ class VectorShare(Component):
             "read": Out(read_port(config)),
             "write": Out(write_port(config)),
             "blocks": Out(vector_blocks(config)),
+            **({"cell": In(1)} if config.cell_unit else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.unit = unit = VectorUnit(self._config)
+        if not self._config.cell_unit:
+            connect(m, flipped(self.i), unit.i)
         m.d.comb += [
-            unit.i.payload.eq(self.i.payload), unit.i.valid.eq(self.i.valid),
-            self.i.ready.eq(unit.i.ready),
             self.idle.eq(unit.idle), self.error.eq(unit.error), unit.grant.eq(self.active),
             self.blocks.select.eq(self.active), self.blocks.a.eq(unit.block_a),
             self.blocks.b.eq(unit.block_b), unit.block_p.eq(self.blocks.p),
         ]
-        # Flip-flops of their own beside the ports; the first request comes later than they are set.
-        turn, of_cells = Signal(), Signal()
+        # A flip-flop of its own beside the ports; the first request comes later than it is set.
+        turn = Signal()
         m.d.sync += turn.eq(self.active)
         read, write = unit.read, unit.write
         if self._config.cell_unit:
-            read, write = self._add_cells(m, unit, of_cells)
+            read, write = self._add_cells(m, unit)
         for mine, passed, port in ((read, self.operand, self.read),
                                    (write, self.results, self.write)):
             m.d.comb += [
@@ -72,16 +73,16 @@ class VectorShare(Component):
         ]
         return m
 
-    def _add_cells(self, m, unit, of_cells):
+    def _add_cells(self, m, unit):
         """A cell unit beside the vector unit; the ports of the one whose turn it is."""
         m.submodules.cells = cells = CellUnit(self._config, self._wide)
-        command = self.i.payload
+        of_cells = Signal()
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += of_cells.eq(command.cell)
+            m.d.sync += of_cells.eq(self.cell)
         m.d.comb += [
-            unit.i.valid.eq(self.i.valid & ~command.cell),
-            cells.start.eq(self.i.valid & self.i.ready & command.cell),
-            cells.address.eq(command.address),
+            unit.i.payload.eq(self.i.payload), unit.i.valid.eq(self.i.valid & ~self.cell),
+            cells.start.eq(self.i.valid & self.i.ready & self.cell),
+            cells.address.eq(self.i.payload.address),
             self.i.ready.eq(unit.i.ready & cells.idle), self.idle.eq(unit.idle & cells.idle),
             self.error.eq(Mux(of_cells, cells.error, unit.error)),
             cells.block_p.eq(Cat(self.blocks.p[n] for n in range(2 * PAIRS))),

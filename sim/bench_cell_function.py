@@ -7,6 +7,7 @@ from typing import Any
 import cocotb
 import numpy as np
 
+from kaniwa.cells.isa import LEFT_SHIFT
 from kaniwa.golden.fixedpoint16 import logistic, tanh
 from kaniwa.golden.rounding import multiply_by_quantized_multiplier
 from kaniwa.sim.bench import Bench, Dut, Env, check, cover, start
@@ -23,7 +24,7 @@ def _duts() -> list[Dut]:
 
 BENCH = Bench("cell_function", _duts, required=[
     "logistic", *(f"tanh_{left}" for left in range(1, 5)), "gap",
-    *(f"shift_{shift}" for shift in range(32)), "tie_positive", "tie_negative",
+    *(f"shift_{shift}" for shift in range(-LEFT_SHIFT, 32)), "tie_positive", "tie_negative",
     "multiplier_0", "multiplier_most", "sum_least", "sum_most"])
 
 
@@ -90,11 +91,13 @@ async def rescales_sums(dut: Any) -> None:
 
     pipeline, rng = Pipeline(env, LATENCY, 32), env.rng
     for _ in range(SUMS):
-        shift = rng.randrange(32)
+        shift = rng.randrange(-LEFT_SHIFT, 32)
         multiplier = rng.choice((0, 1 << 30, INT32 - 1, rng.randrange(INT32)))
         value = rng.choice((-INT32, INT32 - 1, rng.randrange(-INT32, INT32),
                             rng.randrange(-1000, 1000)))
-        if multiplier == 1 << 30 and shift:     # half of the sum, which then is a tie, or nearly
+        if shift < 0:      # what is shifted must fit
+            value = rng.randrange(-(INT32 >> -shift), INT32 >> -shift)
+        if multiplier == 1 << 30 and shift > 0:     # half of the sum, which then is a tie, or nearly
             value = 2 * ((1 << shift - 1) * rng.choice((1, -1, 3, -3)) + rng.randrange(-1, 2))
             value = min(max(value, -INT32), INT32 - 1)
             if value % (2 << shift) == 1 << shift:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kaniwa.cells.isa import DESCRIPTOR_BYTES, GATES, MOST_CELLS, MOST_INPUTS, encode
+from kaniwa.cells.isa import DESCRIPTOR_BYTES, GATES, LEFT_SHIFT, MOST_CELLS, MOST_INPUTS, encode
 from kaniwa.golden.fixedpoint16 import logistic, saturate, tanh
 from kaniwa.golden.rounding import multiply_by_quantized_multiplier, rounding_divide_by_pot
 
@@ -119,8 +119,8 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
         for gate in GATES:
             v[f"multiplier_{what}_{gate}"] = rng.choice((rng.randrange(1 << 30, 1 << 31),
                                                          rng.randrange(1 << 31), 0, (1 << 31) - 1))
-            v[f"shift_{what}_{gate}"] = max(0, min(31, int(reach).bit_length() - 15
-                                                   + rng.randrange(-2, 6)))
+            v[f"shift_{what}_{gate}"] = max(-LEFT_SHIFT, min(31, int(reach).bit_length() - 15
+                                                             + rng.randrange(-4, 6)))
     v["multiplier_output"] = rng.randrange(1 << 30, 1 << 31)
     v["shift_output"] = rng.randrange(20, 25)
     assert cells <= MOST_CELLS and inputs <= MOST_INPUTS

@@ -77,8 +77,9 @@ def _halved(x: Int64, shift: int) -> Int64:
 
 
 def _rescaled(values: Mapping[str, int], name: str, x: Int64) -> Int64:
-    doubled = (x * values[f"multiplier_{name}"] + (1 << 30)) >> 31
-    return _halved(doubled, values[f"shift_{name}"])
+    shift = values[f"shift_{name}"]
+    doubled = ((x << max(-shift, 0)) * values[f"multiplier_{name}"] + (1 << 30)) >> 31
+    return _halved(doubled, max(shift, 0))
 
 
 def _times(a: Int64, b: Int64 | int) -> Int64:

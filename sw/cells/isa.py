@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from kaniwa.errors import ProgramError
 
 __all__ = ["ALIGNED", "WORD_BYTES", "DESCRIPTOR_BYTES", "MOST_CELLS", "MOST_INPUTS", "PRODUCTS", "GATES",
-           "Field", "FIELDS", "encode", "decode", "illegal", "frame_words"]
+           "LEFT_SHIFT", "POWERS", "Field", "FIELDS", "encode", "decode", "illegal", "frame_words"]
 
 WORD_BYTES = 16            # of a word of weights, and a read of memory
 DESCRIPTOR_BYTES = 128
 MOST_CELLS, MOST_INPUTS = 256, 4096
 PRODUCTS = 4               # weights of each gate in a word
 GATES = ("forget", "input", "cell", "output")   # the order of weights, biases and rescalings
+LEFT_SHIFT = 3             # of sums, at most
 POWERS = (18, 21)          # what i * g is shifted by, for cell states of scale 2^-12 to 2^-9
 
 
@@ -67,7 +68,8 @@ def _fields() -> dict[str, Field]:
     of = [f"{what}_{gate}" for what in ("input", "hidden") for gate in GATES] + ["output"]
     for number, name in enumerate(of):
         add(13 + 2 * number, 0, 31, f"multiplier_{name}", f"multiplier of {name.replace('_', ' ')}")
-        add(14 + 2 * number, 0, 5, f"shift_{name}", "and how far to the right it is shifted then")
+        add(14 + 2 * number, 0, 6, f"shift_{name}", "and how far to the right it is shifted then, or "
+            "to the left before", -LEFT_SHIFT, 31, signed=True)
     return {field.name: field for field in fields}
 
 

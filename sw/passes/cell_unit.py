@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.cells.isa import GATES, MOST_CELLS, MOST_INPUTS, POWERS, PRODUCTS, encode
+from kaniwa.cells.isa import GATES, LEFT_SHIFT, MOST_CELLS, MOST_INPUTS, POWERS, PRODUCTS, encode
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.golden.lstm import BIAS, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
@@ -58,7 +58,7 @@ def fits_cell_unit(model: Graph, op: Op, config: AcceleratorConfig) -> bool:
             and model.tensors[op.inputs[0]].shape[-1] <= MOST_INPUTS
             and POWERS[0] <= _admit_shift(cell) <= POWERS[1]
             and steps_of(model, op) < 1 << 16
-            and min(shifts) >= 0 and max(shifts) <= MOST_SHIFT)
+            and min(shifts) >= -LEFT_SHIFT and max(shifts) <= MOST_SHIFT)
 
 
 def _admit_shift(cell: LstmCell) -> int:
