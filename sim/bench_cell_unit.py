@@ -9,7 +9,7 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from kaniwa.cells.isa import DESCRIPTOR_BYTES, FIELDS, encode
+from kaniwa.cells.isa import ALIGNED, DESCRIPTOR_BYTES, FIELDS, encode
 from kaniwa.cells.timing import sequence_cycles
 from kaniwa.config import PRESETS
 from kaniwa.sim.bench import TALLY, Bench, Dut, Env, check, cover, start
@@ -30,7 +30,35 @@ def _duts() -> list[Dut]:
     return [Dut(name, cell_unit(config), config) for name, config in CONFIGS.items()]
 
 
-BENCH = Bench("cell_unit", _duts, required=[])
+# Fields of a descriptor with a value that is outside their range, or not aligned.
+WRONG = {"cells": (0, 257, 511), "steps": (0,), "input_words": (0, 1025, 2047),
+         "admit_shift": (0, 17, 22, 31), "clip": (0, 32769, 65535),
+         **{f"shift_{name}": (-4, -32) for name in ("input_forget", "hidden_cell", "output")},
+         **{name: (1, size // 2) for name, size in ALIGNED.items()}}
+BENCH = Bench("cell_unit", _duts, required=[
+    *(f"{kind}_{state}" for state in ("free", "stalled") for kind in (
+        "one_cell", "one_step", "frames_of_a_word", "long_frames", "clip", "no_clip",
+        "states_in_place", "left_shift", "least", "most", "row_within_a_word",
+        *(f"input_at_{place}" for place in range(0, 16, 4)))),
+    *(f"illegal_{name}" for name in WRONG), "reset", "many_cells"])
+
+
+def _watch(sequence: Sequence, rows: np.ndarray, state: str) -> None:
+    """Count what a sequence has as coverage bins; ``state``: free or stalled."""
+    v = sequence.values
+    for step in range(v["steps"]):
+        cover(f"input_at_{(v['input_address'] + step * v['input_pitch']) % 16}_{state}")
+        if v["output_address"] % 16 + v["cells"] < 16:
+            cover(f"row_within_a_word_{state}")
+    for name, hit in (
+            ("one_cell", v["cells"] == 1), ("one_step", v["steps"] == 1),
+            ("frames_of_a_word", v["cells"] <= 4), ("long_frames", v["cells"] > 20),
+            ("clip", v["clip"] < 32768), ("no_clip", v["clip"] == 32768),
+            ("states_in_place", v["last_cell"] == v["first_cell"]),
+            ("left_shift", any(v[name] < 0 for name in v if name.startswith("shift_"))),
+            ("least", (rows == -128).any()), ("most", (rows == 127).any())):
+        if hit:
+            cover(f"{name}_{state}")
 
 
 class Rig:
@@ -51,7 +79,7 @@ class Rig:
             latency)
         layout = write_port(config).members["request"].signature.members["payload"].shape
         self.write = WriteServer(env, "write", layout, self._written, stall)
-        self.exact = not stall and latency[0] == latency[1]
+        self.state = "stalled" if stall or latency[0] < latency[1] else "free"
 
     def _written(self, item: dict[str, int]) -> None:
         size = config_of(self.env).write_bytes
@@ -83,6 +111,7 @@ class Rig:
         wanted = bytearray(self.memory)
         wanted[:DESCRIPTOR_BYTES] = encode(v)
         rows, cell = sequence.results()
+        _watch(sequence, rows, self.state)
         parts = [(v["output_address"] + t * v["output_pitch"], row.astype("<i1").tobytes())
                  for t, row in enumerate(rows)]
         parts += [(v["last_hidden"], rows[-1].astype("<i1").tobytes()),
@@ -112,3 +141,63 @@ async def sequences_equal_golden(dut: Any, memory: tuple[float, tuple[int, int]]
         if memory == EXACT:
             check(cycles, sequence_cycles(sequence.values, config_of(env).memory_latency),
                   f"{env.dut_name}, sequence {index}: cycles of {sequence.values}")
+
+
+@cocotb.test()
+async def more_cells_than_frames_on_the_way(dut: Any) -> None:
+    """Up to as many as there may be, and as many inputs."""
+    env = await start(dut, BENCH)
+    rig = Rig(env, *EXACT)
+    for cells, inputs, steps in ((256, 7, 2), (255, 130, 1), (3, 4096, 2), (100, 1, 3)):
+        sequence = random_sequence(env.rng, rig.base, ROOM, cells, inputs, steps)
+        cycles = await rig.sequence(sequence, f"{cells} cells")
+        check(cycles, sequence_cycles(sequence.values, config_of(env).memory_latency),
+              f"{env.dut_name}, {cells} cells: cycles")
+        cover("many_cells")
+
+
+@cocotb.test()
+async def refuses_illegal_descriptors(dut: Any) -> None:
+    """Nothing is written, and the next sequence runs."""
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.2, (1, 3))
+    for name, values in WRONG.items():
+        for value in values:
+            sequence = random_sequence(env.rng, rig.base, ROOM, 3, 5, 1)
+            sequence.write(rig.memory, rig.base)
+            field = FIELDS[name]
+            changed = value if name not in ALIGNED else sequence.values[name] + value
+            code = int.from_bytes(encode(sequence.values), "little")
+            place = 32 * field.word + field.lsb
+            code &= ~((1 << field.width) - 1 << place)
+            code |= (changed & (1 << field.width) - 1) << place
+            data = code.to_bytes(DESCRIPTOR_BYTES, "little")
+            before = data + rig.memory[DESCRIPTOR_BYTES:]
+            _, error = await rig.run(data)
+            check(error, 1, f"error of {name} = {changed}")
+            check(rig.memory == before, True, "memory behind an illegal descriptor")
+            cover(f"illegal_{name}")
+        await rig.sequence(random_sequence(env.rng, rig.base, ROOM, 3, 5, 1), "the next sequence")
+
+
+@cocotb.test()
+async def starts_anew_after_a_reset(dut: Any) -> None:
+    """In the middle of a sequence, wherever that is."""
+    env = await start(dut, BENCH)
+    rig = Rig(env, *EXACT)
+    for _ in range(12):
+        sequence = random_sequence(env.rng, rig.base, ROOM)
+        sequence.write(rig.memory, rig.base)
+        running = cocotb.start_soon(rig.run(encode(sequence.values)))
+        await env.cycles(env.rng.randrange(5, 900))
+        running.cancel()
+        env.set("start", 0)
+        env.set("rst", 1)
+        await env.cycles(2)
+        while rig.read.in_flight:
+            await env.cycles(1)
+        env.set("rst", 0)
+        await env.cycles(2)
+        check([env.get("idle"), env.get("error")], [1, 0], "after a reset")
+        await rig.sequence(random_sequence(env.rng, rig.base, ROOM), "after a reset")
+        cover("reset")

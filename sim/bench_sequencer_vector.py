@@ -1,4 +1,5 @@
-"""Sequencer of a core with a vector unit: VECTOR between other instructions, and faults in it."""
+"""Sequencer of a core with a vector unit, or a cell unit, too: VECTOR and CELL between other
+instructions, and faults in them."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 
 import cocotb
 
+from kaniwa.cells.isa import DESCRIPTOR_BYTES
 from kaniwa.config import PRESETS
 from kaniwa.isa import UNITS, ErrorCode, Opcode, encode
 from kaniwa.sim.bench import Bench, Dut, Env, Monitor, check, cover, start
@@ -22,13 +24,14 @@ def _duts() -> list[Dut]:
 
     configs = [dataclasses.replace(PRESETS[name], vector_unit=True, name=name)
                for name in ("small", "base")]
+    configs.append(dataclasses.replace(PRESETS["base_recurrent"], name="cells"))
     return [Dut(config.name, Sequencer(config), config=config) for config in configs]
 
 
 BENCH = Bench("sequencer_vector", _duts, required=[
     "first", "behind_layers", "behind_vector", "waits_for_retire", "waits_for_idle", "stalled",
     "nothing_loaded", "whole_store", "other_fields", "illegal_alignment", "illegal_place",
-    "illegal_opcode", "fault", "address_error"])
+    "illegal_opcode", "fault", "address_error", "cell", "illegal_descriptor"])
 
 
 def vector(env: Env, **values: int) -> dict[str, int]:
@@ -45,8 +48,19 @@ def vector(env: Env, **values: int) -> dict[str, int]:
             "parameter_address": rng.getrandbits(32) & -env.config.read_bytes, **values}
 
 
+def alone(env: Env, **values: int) -> dict[str, int]:
+    """A VECTOR or, where the config has it, a CELL."""
+    rng = env.rng
+    if not env.config.cell_unit or rng.random() < 0.5:
+        return vector(env, **values)
+    cover("cell")
+    return {"opcode": Opcode.CELL, "tag": rng.getrandbits(10), "block_words": rng.getrandbits(9),
+            "parameter_bytes": DESCRIPTOR_BYTES,
+            "parameter_address": rng.getrandbits(32) & -env.config.read_bytes, **values}
+
+
 def command(values: dict[str, int]) -> dict[str, int]:
-    """What the vector unit is told."""
+    """What the unit is told; a cell unit heeds the address only."""
     return {"address": values["parameter_address"], "entry": values["block_words"],
             "count": values["parameter_bytes"] // VECTOR_BYTES}
 
@@ -70,10 +84,13 @@ class Rig(Setup):
         cover(f"waits_for_{why}")
 
     async def through(self, values: dict[str, int], retired: int) -> None:
-        """One VECTOR, from its command to its retirement, ``retired`` instructions before it."""
+        """One VECTOR or CELL, from its command to its retirement, ``retired`` instructions before
+        it."""
         env = self.env
         await self.until("vector_active")
         env.set("vector_idle", 0)
+        if env.config.cell_unit:
+            check(env.get("vector_cell"), values["opcode"] == Opcode.CELL, "vector_cell")
         check(await self.commands.take(1, 200), [command(values)], "command")
         reads = len(self.memory.reads)
         for _ in range(env.rng.randint(1, 40)):
@@ -98,7 +115,7 @@ async def vectors_run_alone(dut: Any, stall: float) -> None:
     if stall:
         cover("stalled")
     for _ in range(12):
-        program = [vector(env) if env.rng.random() < 0.6 else legal_layer(env.config, env.rng)
+        program = [alone(env) if env.rng.random() < 0.6 else legal_layer(env.config, env.rng)
                    for _ in range(env.rng.randint(1, 6))]
         await rig.begin([encode(values) for values in program])
         retired, layers = 0, []
@@ -131,7 +148,7 @@ async def other_fields_do_not_matter(dut: Any) -> None:
     env = await start(dut, BENCH)
     rig = Rig(env, 0.0)
     for _ in range(20):
-        values = vector(env)
+        values = alone(env)
         noise = {**legal_layer(env.config, env.rng), **values}
         await rig.begin([encode(noise)])
         await rig.through(values, 0)
@@ -156,7 +173,14 @@ async def refuses_what_is_illegal(dut: Any) -> None:
     raws = [(bin_, encode(vector(env, **fields)), ErrorCode.ILLEGAL_FIELD)
             for bin_, fields in cases]
     raws += [("illegal_opcode", spoil(encode(vector(env)), "opcode", value),
-              ErrorCode.ILLEGAL_OPCODE) for value in range(3, 16)]
+              ErrorCode.ILLEGAL_OPCODE)
+             for value in range(Opcode.CELL + env.config.cell_unit, 16)]
+    if env.config.cell_unit:
+        cells = [{"parameter_bytes": DESCRIPTOR_BYTES ^ 1 << bit} for bit in range(24)]
+        cells += [{"parameter_address": 1 << bit} for bit in range(4)]
+        raws += [("illegal_descriptor", encode(vector(env, **{
+            "opcode": Opcode.CELL, "parameter_bytes": DESCRIPTOR_BYTES, **fields})),
+                  ErrorCode.ILLEGAL_FIELD) for fields in cells]
     for bin_, raw, code in raws:
         layers = [legal_layer(env.config, env.rng) for _ in range(env.rng.randint(0, 2))]
         await rig.begin([*map(encode, layers), raw])
@@ -177,7 +201,7 @@ async def names_the_vector_at_fault(dut: Any) -> None:
     for client in [None, 1, 4] * 4:   # by address_client: operand, results
         count = env.rng.randint(0, 3)
         layers = [legal_layer(env.config, env.rng) for _ in range(count)]
-        await rig.begin([*map(encode, layers), encode(vector(env))])
+        await rig.begin([*map(encode, layers), encode(alone(env))])
         await rig.expect(layers)
         for _ in layers:
             env.set("begun", IDLE)
