@@ -1,8 +1,8 @@
 """What a sequence of a recurrent cell reads of memory, in the order in which it is used."""
 
 from amaranth import *
-from amaranth.lib.wiring import Component, In, Out
 from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.cells.isa import DESCRIPTOR_BYTES, MOST_CELLS, WORD_BYTES

@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
 
-from kaniwa.cells.isa import MOST_CELLS, WORD_BYTES
+from kaniwa.cells.isa import MOST_CELLS
 from kaniwa.hw.cell_fields import fields_layout, row_words
 from kaniwa.hw.cell_operands import INPUT_PLACES, STEP_PLACES
 

@@ -1,4 +1,4 @@
-"""Vector unit and cell unit among the other units: they have their ports and multipliers in turn."""
+"""Vector unit and cell unit among the other units: in turn they have their ports and products."""
 
 from amaranth import *
 from amaranth.lib import stream
@@ -21,8 +21,8 @@ class VectorShare(Component):
     ``operand`` and ``results`` go through to ``read`` and ``write``, without a cycle between, while
     ``active`` is 0; while it is 1 the unit of the command has them, and ``blocks``. ``active``
     changes only while all other units are idle, and is 1 from a cycle before the command until
-    ``idle`` comes back. ``i``, ``idle`` and ``error`` are those of both units; ``cell``: the command
-    is for the cell unit. ``wide``: what that makes other products of, as in ``Multiplier``.
+    ``idle`` comes back. ``i``, ``idle`` and ``error`` are those of both units; with ``cell`` the
+    command is for the cell unit. ``wide``: what that makes other products of, as in ``Multiplier``.
     """
 
     def __init__(self, config: AcceleratorConfig, wide=WideProduct):

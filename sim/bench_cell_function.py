@@ -45,7 +45,8 @@ class Pipeline:
                 env.set(name, value)
             self.tag = (self.tag + 1) % 256
             env.set("tag", self.tag)
-            self.wanted[env.cycle + 1 + self.latency] = (self.tag, wanted & self.mask)  # seen before an edge
+            # Registers are seen as they were before an edge.
+            self.wanted[env.cycle + 1 + self.latency] = (self.tag, wanted & self.mask)
         await env.cycles(1)
         due = self.wanted.pop(env.cycle, None)
         check(env.get("o_valid"), int(due is not None), f"{what}: o_valid")
@@ -97,7 +98,7 @@ async def rescales_sums(dut: Any) -> None:
                             rng.randrange(-1000, 1000)))
         if shift < 0:      # what is shifted must fit
             value = rng.randrange(-(INT32 >> -shift), INT32 >> -shift)
-        if multiplier == 1 << 30 and shift > 0:     # half of the sum, which then is a tie, or nearly
+        if multiplier == 1 << 30 and shift > 0:     # half of the sum is a tie, or nearly
             value = 2 * ((1 << shift - 1) * rng.choice((1, -1, 3, -3)) + rng.randrange(-1, 2))
             value = min(max(value, -INT32), INT32 - 1)
             if value % (2 << shift) == 1 << shift:

@@ -18,7 +18,7 @@ from kaniwa.sim.memory_ports import ReadServer, WriteServer, config_of
 
 CONFIGS = {"wide_write": PRESETS["base_vector"],
            "narrow_write": replace(PRESETS["base_vector"], write_bytes=8)}
-SEQUENCES = int(os.environ.get("KANIWA_CELL_SEQUENCES", "12"))
+SEQUENCES = int(os.environ.get("KANIWA_CELL_SEQUENCES", "24"))
 EXACT = (0.0, (0, 0))   # memory never waits, and has the latency of the config
 STALLS = [EXACT, (0.0, (3, 12)), (0.3, (1, 2)), (0.6, (1, 9))]
 ROOM = 1 << 20
@@ -71,7 +71,7 @@ class Rig:
         if latency == (0, 0):
             latency = (config.memory_latency, config.memory_latency)
         self.memory = bytearray(env.rng.randbytes(ROOM))
-        self.base = base = env.rng.randrange(1 << 11) << 20
+        self.base = base = env.rng.randrange(1 << 12) << 20
         size = config.read_bytes
         self.read = ReadServer(
             env, "read",

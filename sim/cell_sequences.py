@@ -119,8 +119,9 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
         for gate in GATES:
             v[f"multiplier_{what}_{gate}"] = rng.choice((rng.randrange(1 << 30, 1 << 31),
                                                          rng.randrange(1 << 31), 0, (1 << 31) - 1))
+            more = rng.choice((rng.randrange(-4, 6), 1, 2, 2, 3))     # else gates are 0 or 1
             v[f"shift_{what}_{gate}"] = max(-LEFT_SHIFT, min(31, int(reach).bit_length() - 15
-                                                             + rng.randrange(-4, 6)))
+                                                             + more))
     v["multiplier_output"] = rng.randrange(1 << 30, 1 << 31)
     v["shift_output"] = rng.randrange(20, 25)
     assert cells <= MOST_CELLS and inputs <= MOST_INPUTS

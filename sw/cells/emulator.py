@@ -25,7 +25,8 @@ ONE, HALF = 32767, 1 << 14
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """``bias`` [4, N], ``inputs`` [4, N, 4 input_words], ``hidden`` [4, N, N], gates as in GATES."""
+    """``bias`` [4, N], ``inputs`` [4, N, 4 input_words], ``hidden`` [4, N, N]; as GATES' order is.
+    """
 
     bias: Int64
     inputs: Int64

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from kaniwa.errors import ProgramError
 
-__all__ = ["ALIGNED", "WORD_BYTES", "DESCRIPTOR_BYTES", "MOST_CELLS", "MOST_INPUTS", "PRODUCTS", "GATES",
-           "LEFT_SHIFT", "POWERS", "Field", "FIELDS", "encode", "decode", "illegal", "frame_words"]
+__all__ = ["ALIGNED", "WORD_BYTES", "DESCRIPTOR_BYTES", "MOST_CELLS", "MOST_INPUTS", "PRODUCTS",
+           "GATES", "LEFT_SHIFT", "POWERS", "Field", "FIELDS", "encode", "decode", "illegal",
+           "frame_words"]
 
 WORD_BYTES = 16            # of a word of weights, and a read of memory
 DESCRIPTOR_BYTES = 128
@@ -68,8 +69,8 @@ def _fields() -> dict[str, Field]:
     of = [f"{what}_{gate}" for what in ("input", "hidden") for gate in GATES] + ["output"]
     for number, name in enumerate(of):
         add(13 + 2 * number, 0, 31, f"multiplier_{name}", f"multiplier of {name.replace('_', ' ')}")
-        add(14 + 2 * number, 0, 6, f"shift_{name}", "and how far to the right it is shifted then, or "
-            "to the left before", -LEFT_SHIFT, 31, signed=True)
+        add(14 + 2 * number, 0, 6, f"shift_{name}", "and how far to the right it is shifted then, "
+            "or to the left before", -LEFT_SHIFT, 31, signed=True)
     return {field.name: field for field in fields}
 
 

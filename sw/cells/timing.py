@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 
 from kaniwa.cells.isa import DESCRIPTOR_BYTES, GATES, PRODUCTS, WORD_BYTES, frame_words
+from kaniwa.cycle_memory import READS_IN_FLIGHT
 
 __all__ = ["sequence_cycles"]
 
 FRAMES = 8              # of weights that may be on the way
-TURN = len(GATES) + 1   # cycles of a frame's sums before the rescaling, which has them in all but one
+TURN = len(GATES) + 1   # cycles of a frame's sums before the rescaling: a gate's in each but one
 CHECKED = 7     # from the request of the descriptor's last word to the next one, beside memory
 STATES = 11     # from the request of a word of cell states to the next one, beside memory
 QUEUED = 10     # from the request of a frame's last word to its turn, beside memory
@@ -28,14 +30,20 @@ class _Clock:
 
     def __init__(self, latency: int, rate: int) -> None:
         self._latency, self._rate = latency + rate - 1, rate
+        self._flying: deque[int] = deque(maxlen=READS_IN_FLIGHT)    # when their words come
         self.now = 1                      # when the next request may be made
         self._last = 0
-        self._input: list[int] = []       # first turns of frames with the input, and those with
-        self._hidden: list[int] = []      # the hidden state, of this step
 
     def ask(self, words: int) -> None:
         """Requests of so many words."""
-        self._last = self.now + (words - 1) * self._rate
+        if self._latency < READS_IN_FLIGHT * self._rate:
+            self._last = self.now + (words - 1) * self._rate
+        else:
+            for _ in range(words):
+                at = self.now if len(self._flying) < READS_IN_FLIGHT else max(
+                    self.now, self._flying[0])
+                self._flying.append(at + self._latency)
+                self._last, self.now = at, at + self._rate
         self.now = self._last + self._rate
 
     def wait(self, cycles: int) -> None:

@@ -18,13 +18,14 @@ from kaniwa.layer import (
     room_of,
     stored_bytes,
 )
+from kaniwa.passes.cell_unit import CellLayer
+from kaniwa.passes.cell_unit import CellLayer
 from kaniwa.passes.partition import MOVERS
 from kaniwa.passes.refusal import Cramped, Refused
 from kaniwa.passes.rewriter import BROADCAST
 from kaniwa.passes.states import device_states
 from kaniwa.passes.vector import VECTOR_KINDS
 from kaniwa.passes.wide_limits import SUMMED
-from kaniwa.passes.cell_unit import CellLayer
 from kaniwa.staged import RecurrentLayer, StagedLayer
 
 __all__ = ["allocate", "Buffer", "pack"]

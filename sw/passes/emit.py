@@ -219,7 +219,8 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
     if tile.vector:
         address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
         place = layer.place(tile.step) if isinstance(layer, RecurrentLayer) else 0
-        return {"opcode": Opcode.CELL if isinstance(layer, CellLayer) else Opcode.VECTOR, "tag": _tag(tile.layer), "block_words": place,
+        opcode = Opcode.CELL if isinstance(layer, CellLayer) else Opcode.VECTOR
+        return {"opcode": opcode, "tag": _tag(tile.layer), "block_words": place,
                 "parameter_address": address, "parameter_bytes": parameters.length}
     if isinstance(layer, StagedLayer):
         if layer.settled(tile.step):

@@ -21,6 +21,7 @@ CONFIG = dataclasses.replace(
 ALL_OUTSIDE = dataclasses.replace(CONFIG, memory_bytes=0, name="tiny_outside")
 COMPACT_BAR = 0.001
 VECTOR_BAR = 0.001   # beside LAYERs, whose starts after a VECTOR the model has a few cycles off
+CELL_BAR = 0.01      # with outside memory: its latency is that of all words here
 MODELS = Path(__file__).parents[2] / "models"
 SDRAM = ("sdram,bytes=4,latency=10", "sdram,bytes=2,latency=4", "sdram,bytes=8,latency=30",
          "sdram,bytes=16,latency=50")
@@ -86,6 +87,19 @@ def test_vector_unit_before_outside_memory(kib):
                 counted = device.run(program.program_address)
                 assert program.estimate().cycles == pytest.approx(
                     counted.cycles, rel=VECTOR_BAR), (outside, name)
+
+
+@pytest.mark.parametrize("kib", [0, 32])
+def test_cell_unit_before_outside_memory(kib):
+    config = dataclasses.replace(PRESETS["base_recurrent"], memory_bytes=1024 * kib, name=f"c{kib}")
+    for outside in ("ideal", *SDRAM, "sdram,bytes=8,latency=200"):
+        with SimDevice(config, outside=outside) as device:
+            program = compile(MODELS / "tflm_mnist_lstm.tflite", config, outside=outside)
+            session = Session(program, device)
+            session.write_inputs(seeded_inputs(program.inputs, 1, seed=1)[0])
+            counted = device.run(program.program_address)
+            assert program.estimate().cycles == pytest.approx(
+                counted.cycles, rel=CELL_BAR), outside
 
 
 @pytest.mark.parametrize("name", ["tflm_micro_speech", "mlperf_kws_dscnn", "mlperf_ic_resnet8"])
