@@ -134,4 +134,5 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
         v, int8(steps, inputs), (int8(4, cells, inputs, most=loud), int8(4, cells, cells,
                                                                          most=loud)),
         draw.integers(-(1 << 20), 1 << 20, (4, cells)), int8(cells),
-        draw.integers(-32768, 32768, cells))
+        np.where(draw.random(cells) < 0.2, draw.choice((-32768, 32767), cells),
+                 draw.integers(-32768, 32768, cells)))
