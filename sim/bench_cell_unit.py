@@ -18,7 +18,7 @@ from kaniwa.sim.memory_ports import ReadServer, WriteServer, config_of
 
 CONFIGS = {"wide_write": PRESETS["base_vector"],
            "narrow_write": replace(PRESETS["base_vector"], write_bytes=8)}
-SEQUENCES = int(os.environ.get("KANIWA_CELL_SEQUENCES", "24"))
+SEQUENCES = int(os.environ.get("KANIWA_CELL_SEQUENCES", "16"))
 EXACT = (0.0, (0, 0))   # memory never waits, and has the latency of the config
 STALLS = [EXACT, (0.0, (3, 12)), (0.3, (1, 2)), (0.6, (1, 9))]
 ROOM = 1 << 20
@@ -39,6 +39,8 @@ BENCH = Bench("cell_unit", _duts, required=[
     *(f"{kind}_{state}" for state in ("free", "stalled") for kind in (
         "one_cell", "one_step", "frames_of_a_word", "long_frames", "clip", "no_clip",
         "states_in_place", "left_shift", "least", "most", "row_within_a_word",
+        *(f"{what}_{end}" for what in ("input", "gate", "clip", "state")
+          for end in ("low", "high")),
         *(f"input_at_{place}" for place in range(0, 16, 4)))),
     *(f"illegal_{name}" for name in WRONG), "reset", "many_cells"])
 
@@ -104,13 +106,18 @@ class Rig:
                 return env.cycle - began, env.get("error")
         raise AssertionError("the sequence does not end")
 
+    def _limited(self, name: str, value: np.ndarray) -> None:
+        for end, hit in (("low", value < -32768), ("high", value > 32767)):
+            if hit.any():
+                cover(f"{name}_{end}_{self.state}")
+
     async def sequence(self, sequence: Sequence, what: str) -> int:
         """Run it and compare memory; the cycles."""
         v = sequence.values
         sequence.write(self.memory, self.base)
         wanted = bytearray(self.memory)
         wanted[:DESCRIPTOR_BYTES] = encode(v)
-        rows, cell = sequence.results()
+        rows, cell = sequence.results(self._limited)
         _watch(sequence, rows, self.state)
         parts = [(v["output_address"] + t * v["output_pitch"], row.astype("<i1").tobytes())
                  for t, row in enumerate(rows)]

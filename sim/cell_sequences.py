@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,21 +29,31 @@ class Sequence:
     hidden: Array
     cell: Array
 
-    def results(self) -> tuple[Array, Array]:
-        """Hidden states of all steps [T, N], and the last cell state [N]."""
+    def results(self, limited: Callable[[str, Array], None] = lambda name, value: None
+                ) -> tuple[Array, Array]:
+        """Hidden states of all steps [T, N], and the last cell state [N]; ``limited`` is told what
+        is limited to 16 bits, or to the clip."""
         v, h, c = self.values, self.hidden.astype(np.int64), self.cell.astype(np.int64)
         rows = []
         for x in self.inputs.astype(np.int64):
             sums = self.weights[0].astype(np.int64) @ (x - v["input_zero"]) + self.bias
             again = self.weights[1].astype(np.int64) @ (h - v["hidden_zero"])
-            forget, admit, update, output = (
-                saturate(saturate(self._rescaled(sums[g], f"input_{gate}"))
-                         + self._rescaled(again[g], f"hidden_{gate}"))
-                for g, gate in enumerate(GATES))
-            c = saturate(rounding_divide_by_pot(logistic(forget) * c, 15) + rounding_divide_by_pot(
-                logistic(admit) * tanh(update, 3), v["admit_shift"]))
+            arguments = []
+            for g, gate in enumerate(GATES):
+                first = self._rescaled(sums[g], f"input_{gate}")
+                limited("input", first)
+                total = saturate(first) + self._rescaled(again[g], f"hidden_{gate}")
+                limited("gate", total)
+                arguments.append(saturate(total))
+            forget, admit, update, output = arguments
+            c = rounding_divide_by_pot(logistic(forget) * c, 15) + rounding_divide_by_pot(
+                logistic(admit) * tanh(update, 3), v["admit_shift"])
             if v["clip"] < 32768:
+                limited("clip", c * (32767 // v["clip"] + 1))
                 c = np.clip(c, -v["clip"], v["clip"])
+            else:
+                limited("state", c)
+            c = saturate(c)
             product = logistic(output) * tanh(c, v["admit_shift"] - 15)
             h = np.clip(self._rescaled(product, "output") + v["output_zero"], -128, 127)
             rows.append(h)
@@ -87,7 +98,7 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
     draw = np.random.default_rng(rng.randrange(1 << 32))
     cells = cells or rng.choice((1, 2, 3, 4, 5, 8, 15, 16, 17, 20, 24, 33, rng.randrange(1, 65)))
     inputs = inputs or rng.choice((1, 3, 4, 13, 16, 28, 40, rng.randrange(1, 100)))
-    steps = steps or rng.randrange(1, 6)
+    steps = steps or rng.choice((1, 2, 3, 5, 9, 14))
     loud = rng.choice((4, 40, 127))       # weights
     quarters = -(-inputs // 4)
     pitch = 4 * quarters + 4 * rng.randrange(4)

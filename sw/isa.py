@@ -89,7 +89,7 @@ UNITS = {
 
 # (name, width, signed, low, high, units, meaning); high None = all the width holds
 _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str], ...] = (
-    ("opcode", 4, False, 0, 2, "", "Opcode"),
+    ("opcode", 4, False, 0, 3, "", "Opcode"),
     ("mode", 2, False, 0, 3, "array post operand store", "Mode"),
     ("weights_stream", 1, False, 0, 1, "array",
      "1: a ring word is freed once used and comes again for every pixel; 0: kept to the end"),
@@ -248,7 +248,7 @@ class ErrorCode(enum.IntEnum):
     ADDRESS = 4         # an access outside device memory
     WATCHDOG = 5        # no progress for the time set
     ABORTED = 6
-    VECTOR = 7          # an instruction of the vector unit that is illegal
+    VECTOR = 7          # an instruction of the vector unit, or the descriptor of a CELL, is illegal
 
 
 # What each cycle of a run is counted as, cumulative from the start; they add up to the cycles.

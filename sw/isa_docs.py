@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from kaniwa import isa
+from kaniwa.cells.isa_docs import cell_part
 from kaniwa.vector.isa_docs import vector_part
 
 __all__ = ["isa_page"]
@@ -76,10 +77,10 @@ the instruction before uses. The stream brings exactly the words that the instru
 Instructions take effect in order, but the units run ahead: an input is read as soon as its wait
 allows, weights, parameters and instructions without any wait. So a program never writes to where
 its instructions lie; it may write parameters and weights, but no tables, of instructions that come
-behind a later VECTOR, for which all before it is complete; and every tensor that an instruction of
-the program made is waited for. `wait = w` holds a reader until instruction w - 1 has retired; with
-its watermark bit it may follow behind the results of that instruction, if that one has
-`store_in_order`.
+behind a later VECTOR or CELL, for which all before it is complete; and every tensor that an
+instruction of the program made is waited for. `wait = w` holds a reader until instruction w - 1 has
+retired; with its watermark bit it may follow behind the results of that instruction, if that one
+has `store_in_order`.
 """
 
 
@@ -101,6 +102,7 @@ def isa_page() -> str:
         "retired. The causes and `issued` add up to `cycles`.\n",
         _enum(isa.ErrorCode),
         vector_part(_table, _members),
+        cell_part(_table),
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 

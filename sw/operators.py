@@ -45,8 +45,8 @@ _MAPPING: dict[str, tuple[str, str]] = {
         "vector", "dense, one operand as weights, for which the vector unit waits; on the host "
         "where the target has none"),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (
-        "vector", "products on the array, gates on the vector unit; on the host where the target "
-        "has none"),
+        "vector", "products on the array, gates on the vector unit; where the target has a cell "
+        "unit all steps there; on the host where it has neither"),
     "MEAN": ("array", "a window of all that is averaged, with unit weights"),
     "TRANSPOSE": ("array", "depthwise with unit weights"),
     **dict.fromkeys((*CUTS, *JOINS), ("array", "depthwise with unit weights")),

@@ -35,6 +35,8 @@ def presets() -> str:
         "weight ring": lambda c: f"{c.ring_bytes >> 10} KiB",
         "line buffer": lambda c: f"{c.line_bytes >> 10} KiB",
         "MUL of two tensors": lambda c: "yes" if c.elementwise_multiply else "no",
+        "units beside the array": lambda c: ("vector, cell" if c.cell_unit else
+                                             "vector" if c.vector_unit else "none"),
         "device memory on chip": lambda c: f"{c.memory_bytes >> 10} KiB" if c.memory_bytes
         else "none",
     }

@@ -19,7 +19,6 @@ from kaniwa.layer import (
     stored_bytes,
 )
 from kaniwa.passes.cell_unit import CellLayer
-from kaniwa.passes.cell_unit import CellLayer
 from kaniwa.passes.partition import MOVERS
 from kaniwa.passes.refusal import Cramped, Refused
 from kaniwa.passes.rewriter import BROADCAST

@@ -29,7 +29,7 @@ from kaniwa.passes.elementwise import has_one_value
 from kaniwa.passes.functions import TABLES
 from kaniwa.passes.limits import LIMITS, averaged, swapped
 from kaniwa.passes.lstm_operands import cells_of, gates_of, steps_of
-from kaniwa.passes.moves import CUTS, JOINS, VIEWS, moves
+from kaniwa.passes.moves import CUTS, JOINS, VIEWS, Move, moves
 from kaniwa.passes.onnx_cells import KINDS as ONNX_CELLS
 from kaniwa.passes.onnx_cells import computed_states, sums_of_step
 from kaniwa.passes.rewriter import NO_PADDING, UNIT, Rewriter
@@ -306,9 +306,13 @@ class _Rewriter(Rewriter):
     def _sequence(self, op: Op) -> None:
         """All steps on the cell unit, of inputs in rows of whole words."""
         inputs, states = op.inputs[0], (op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
-        depth = self.tensors[inputs].shape[-1]
-        if depth != whole_words(depth):
-            inputs = self._copied(op, inputs, whole_words(depth))
+        x, steps = self.tensors[inputs], steps_of(self.graph, op)
+        depth = x.shape[-1]
+        pitch = whole_words(depth)
+        if depth != pitch:      # what is between rows meets weights of 0
+            inputs = self.tensor(f"{x.name}:rows", (1, 1, steps, pitch), x)
+            move = Move(1, steps, depth, (0, 0, depth), (0, 0, pitch))
+            self.emit(op, "COPY", (x.id,), {**op.attributes, "taps": 0, "moves": (move,)}, inputs)
         self.emit(op, "SEQUENCE", (inputs, *states), {**op.attributes, "taps": 0})
 
     def _onnx_cell(self, op: Op) -> None:

@@ -18,11 +18,13 @@ from kaniwa.config import PRESETS
 from kaniwa.hw.verilog import ports
 
 # (board, target) -> cells of the kind that the family multiplies with: of the array, of the
-# requantizer (two a lane), and of MUL (one a lane, where blocks are left for it).
+# requantizer (two a lane), of a cell unit (three), and of MUL (one a lane, where blocks are left
+# for it).
 EXPECTED = {
     ("ulx3s_85f", "base"): {"MULT18X18D": 128 + 16, "product": 8},
     ("ulx3s_85f", "large"): {"MULT18X18D": 128 + 16, "product": 0},
     ("ulx3s_85f", "base_vector"): {"MULT18X18D": 128 + 16, "product": 8},
+    ("ulx3s_85f", "base_recurrent"): {"MULT18X18D": 128 + 16 + 3, "product": 8},
     ("ulx3s_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},

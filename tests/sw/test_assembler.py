@@ -25,7 +25,8 @@ def text(program):
 @pytest.mark.parametrize("model, target, options", [
     (MODEL, "base", {}), (MODEL, "nano", {}),
     ("mlperf_ic_resnet8.tflite", "small", {"materialize": True, "outside": "sdram"}),
-    ("mlperf_ad_fc_ae.tflite", "xl", {"outside": "ideal"})])
+    ("mlperf_ad_fc_ae.tflite", "xl", {"outside": "ideal"}),
+    ("tflm_mnist_lstm.tflite", "base_recurrent", {})])
 def test_text_gives_the_same_bytes(models, model, target, options):
     program = compile(models / model, target=target, **options)
     assert assemble(disassemble(program)) == program.to_bytes()
@@ -81,7 +82,7 @@ def replaced(text, old, new):
     ("program name", "program title", "unknown field 'title' of the program"),
     ("config out_lanes", "config in_lanes", "unknown field 'in_lanes' of the config"),
     ("config out_lanes", "config dot_width 4\nconfig dot_width", None),
-    ("LAYER", "LAYOUT", "unknown instruction 'LAYOUT': expected END, LAYER, VECTOR or RAW"),
+    ("LAYER", "LAYOUT", "unknown instruction 'LAYOUT': expected END, LAYER, VECTOR, CELL or RAW"),
     ("act_min=", "act_mim=", "unknown field 'act_mim'"),
     ("act_min=-128", "act_min=-129", "instruction field act_min must be -128..127, not -129"),
     ("act_min=-128", "act_min=low", "act_min must be a number, not 'low'"),

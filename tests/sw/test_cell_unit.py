@@ -91,6 +91,44 @@ def test_an_lstm_is_one_instruction_and_carries_its_state(
     assert steps in {row["steps"] for row in program.summary()["layers"]}
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 20, 64])
+@pytest.mark.parametrize("power", [-12, -11, -10, -9])
+def test_extreme_weights_and_inputs(count: int, power: int) -> None:
+    """All of them the largest of either sign; scales such that arguments saturate, and not."""
+    rng = np.random.default_rng(count - power)
+    graph = lstm_graph(rng, 6, 13, count, time_major=False, power=power, weight_scale=rng.choice(
+        [0.02, 0.002]), zero=int(rng.choice([-128, 127])))
+    tensors = tuple(
+        replace(t, data=rng.choice([-128, 127], t.shape).astype(np.int8))
+        if t.data is not None and t.dtype == "int8" else t for t in graph.tensors)
+    program = goes_on_as_golden(replace(graph, tensors=tensors), np.stack([
+        rng.choice([-128, 127], (1, 6, 13)), np.full((1, 6, 13), -128), np.full((1, 6, 13), 127)]))
+    assert is_one_instruction(program)
+
+
+@pytest.mark.parametrize("depth", [2, 37, 130, 499])
+def test_rows_that_are_not_whole_words_are_copied(depth: int) -> None:
+    """What lies between them, of other tensors, meets weights of 0."""
+    rng = np.random.default_rng(depth)
+    graph = lstm_graph(rng, 5, depth, 6, time_major=False)
+    program = goes_on_as_golden(graph, rng.integers(-128, 128, (3, 1, 5, depth)))
+    assert is_one_instruction(program)
+    whole = lstm_graph(rng, 5, -(-depth // 4) * 4, 6, time_major=False)
+    assert len(program.instructions) == 1 + len(compile(whole, BASE).instructions)
+
+
+@pytest.mark.parametrize("kib", [0, 2, 4, 8])
+def test_parts_in_outside_memory(kib: int) -> None:
+    rng = np.random.default_rng(kib)
+    graph = lstm_graph(rng, 5, 30, 40, time_major=False)
+    config = replace(BASE, memory_bytes=1024 * kib)
+    program = compile(graph, config, outside="ideal", require_accelerator=True)
+    assert is_one_instruction(program) and program.outside_bytes
+    with devices.open("emulator", config, outside="ideal") as device:
+        assert_equal_golden(graph, Session(program, device),
+                            rng.integers(-128, 128, (3, 1, 5, 30)))
+
+
 @pytest.mark.parametrize("zero", [-128, 0, 127])
 def test_any_zero_point_of_the_hidden_state(zero: int) -> None:
     rng = np.random.default_rng(7)
@@ -186,6 +224,10 @@ def refusal(values: dict[str, int], **fields: int) -> str:
     ({"last_cell": 689}, "last_cell of a CELL must be a multiple of 2, not 689"),
     ({"weight_address": 1008}, "ADDRESS at instruction 0: bytes 0x3f0..0x41f leave the on-chip"),
     ({"output_address": 1024}, "ADDRESS at instruction 0: bytes 0x400..0x400 leave the on-chip"),
+    ({"output_address": 520}, "ILLEGAL_FIELD at instruction 0: the output of a CELL overlaps "
+                              "weights"),
+    ({"output_address": 644, "steps": 2, "input_pitch": 4, "output_pitch": 16},
+     "ILLEGAL_FIELD at instruction 0: the output of a CELL overlaps the input of step 1"),
     ({"output_address": 260}, "ILLEGAL_FIELD at instruction 0: byte 0x104 is written by a VECTOR "
                               "or CELL and belongs to the program"),
 ])

@@ -25,7 +25,7 @@ def test_what_was_decoded_is_not_written(address: int) -> None:
     memory = Memory(BASE, False)
     unit = DeviceVectorUnit(BASE, memory, SPANS)
     if any(first < address + 8 and address < end for first, end in SPANS):
-        with pytest.raises(Fault, match="written by the vector unit and belongs to the program"):
+        with pytest.raises(Fault, match="written by a VECTOR or CELL and belongs to "):
             unit.run(k.finish())
         assert not memory.view(address, 8).any()
     else:
