@@ -14,6 +14,7 @@ BLOCKS = 6        # multiplier blocks of latency 2
 LATENCY = 47      # cycles from argument to result
 EARLY = 2         # how much before the result its tag comes, too
 FRACTION = 12     # bits behind the point of the exponential's argument
+BEFORE = 7        # and before it
 TABLE = 11        # of those bits, and one more, the table is of
 # exp(-2^k) in Q0.15 for k = -1 ... 3, of the bits above the table's; exp(-2^4) is 0.
 FACTORS = (19875, 12055, 4435, 600, 11)
@@ -25,9 +26,9 @@ UNIT = 1 << 13
 class CellFunction(Component):
     """``o_value``, Q0.15, is the logistic function, or with ``tanh`` tanh, of ``value``.
 
-    ``value`` * 2^``left`` has 12 bits behind the point, twice the argument for tanh, and 7 before
-    it at most. ``tag`` comes out with the result, and EARLY cycles before it. Nothing waits.
-    ``block_a``, ``block_b``, ``block_p``: multiplier blocks of latency 2.
+    ``value`` * 2^``left`` has FRACTION bits behind the point, of twice the argument for tanh, and
+    BEFORE before it at most. ``tag`` comes out with the result, and EARLY cycles before it. Nothing
+    waits. ``block_a``, ``block_b``, ``block_p``: multiplier blocks of latency 2.
 
     exp(-x) is a table's word, of the low bits of x, times a factor for each higher one; then come
     three steps of Newton and Raphson for 2 / (1 + exp(-x)), as in gemmlowp's ``fixedpoint.h``.
@@ -86,8 +87,8 @@ class CellFunction(Component):
                      left.eq(self.left)]
         # With 12 bits behind the point, less the lowest one: the quarter that x ends in is then
         # never 0, as gemmlowp has it.
-        x = Signal(20, reset_less=True)
-        m.d.sync += x.eq(Array(magnitude << n for n in range(8))[left] - 1)
+        x = Signal(FRACTION + BEFORE, reset_less=True)
+        m.d.sync += x.eq(Array(magnitude << n for n in range(FRACTION + BEFORE - 14))[left] - 1)
         m.submodules.table = table = Memory(shape=unsigned(15), depth=1 << TABLE,
                                             init=[_below(n) for n in range(1 << TABLE)])
         read = UncheckedRead.of(m, table)

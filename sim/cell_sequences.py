@@ -133,6 +133,10 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
             more = rng.choice((rng.randrange(-4, 6), 1, 2, 2, 3))     # else gates are 0 or 1
             v[f"shift_{what}_{gate}"] = max(-LEFT_SHIFT, min(31, int(reach).bit_length() - 15
                                                              + more))
+    bias = draw.integers(-(1 << 20), 1 << 20, (4, cells))
+    if rng.random() < 0.4:      # states that grow without a bound but that of their bits
+        v |= {"clip": 32768, "multiplier_input_forget": (1 << 31) - 1, "shift_input_forget": 0}
+        bias[GATES.index("forget")] = 1 << 26
     v["multiplier_output"] = rng.randrange(1 << 30, 1 << 31)
     v["shift_output"] = rng.randrange(20, 25)
     assert cells <= MOST_CELLS and inputs <= MOST_INPUTS
@@ -144,6 +148,6 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
     return Sequence(
         v, int8(steps, inputs), (int8(4, cells, inputs, most=loud), int8(4, cells, cells,
                                                                          most=loud)),
-        draw.integers(-(1 << 20), 1 << 20, (4, cells)), int8(cells),
+        bias, int8(cells),
         np.where(draw.random(cells) < 0.2, draw.choice((-32768, 32767), cells),
                  draw.integers(-32768, 32768, cells)))

@@ -63,8 +63,8 @@ def _fields() -> dict[str, Field]:
     add(11, 0, 8, "input_zero", "zero point of the input", signed=True)
     add(11, 8, 8, "hidden_zero", "zero point of the hidden state in the products", signed=True)
     add(11, 16, 8, "output_zero", "what is added to the rescaled hidden state", signed=True)
-    add(12, 0, 5, "admit_shift", "what input gate times cell gate is shifted by: 30, less the "
-        "cell state's power of two", *POWERS)
+    add(12, 0, 5, "admit_shift", "what input gate times cell gate is shifted by: 30, and the "
+        "power of two of the cell state's scale", *POWERS)
     add(12, 16, 16, "clip", "the largest magnitude of the cell state; 32768 for none", 1, 32768)
     of = [f"{what}_{gate}" for what in ("input", "hidden") for gate in GATES] + ["output"]
     for number, name in enumerate(of):
