@@ -66,10 +66,11 @@ def _fields() -> dict[str, Field]:
     add(12, 0, 5, "admit_shift", "what input gate times cell gate is shifted by: 30, and the "
         "power of two of the cell state's scale", *POWERS)
     add(12, 16, 16, "clip", "the largest magnitude of the cell state; 32768 for none", 1, 32768)
-    of = [f"{what}_{gate}" for what in ("input", "hidden") for gate in GATES] + ["output"]
-    for number, name in enumerate(of):
-        add(13 + 2 * number, 0, 31, f"multiplier_{name}", f"multiplier of {name.replace('_', ' ')}")
-        add(14 + 2 * number, 0, 6, f"shift_{name}", "and how far to the right it is shifted then, "
+    sums = {f"{what}_{gate}": f"the {gate} gate's sums with the {of}"
+            for what, of in (("input", "input"), ("hidden", "hidden state")) for gate in GATES}
+    for number, (name, of) in enumerate((sums | {"output": "o * tanh(c)"}).items()):
+        add(13 + 2 * number, 0, 31, f"multiplier_{name}", f"multiplier of {of}")
+        add(14 + 2 * number, 0, 6, f"shift_{name}", "how far to the right they are shifted then, "
             "or to the left before", -LEFT_SHIFT, 31, signed=True)
     return {field.name: field for field in fields}
 
