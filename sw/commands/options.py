@@ -37,7 +37,8 @@ def apply_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command]
 
 compile_options = apply_options([
     click.option("--target", default="base", show_default=True, metavar="T",
-                 help="A preset (nano, small, base, base_vector, large, xl) or a TOML file."),
+                 help="A preset (nano, small, base, base_vector, base_recurrent, large, xl) or a "
+                      "TOML file."),
     click.option("--outside", default=None, metavar="KIND",
                  help="Outside memory: none, ideal, or sdram[,bytes=4,latency=10]."),
     click.option("--materialize", is_flag=True,
