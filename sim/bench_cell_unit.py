@@ -13,12 +13,13 @@ from kaniwa.cells.isa import ALIGNED, DESCRIPTOR_BYTES, FIELDS, encode
 from kaniwa.cells.timing import sequence_cycles
 from kaniwa.config import PRESETS
 from kaniwa.sim.bench import TALLY, Bench, Dut, Env, check, cover, start
-from kaniwa.sim.cell_sequences import Sequence, random_sequence
+from kaniwa.sim.cell_sequences import Sequence, random_sequence, telling_sequence
 from kaniwa.sim.memory_ports import ReadServer, WriteServer, config_of
 
 CONFIGS = {"wide_write": PRESETS["base_vector"],
            "narrow_write": replace(PRESETS["base_vector"], write_bytes=8)}
 SEQUENCES = int(os.environ.get("KANIWA_CELL_SEQUENCES", "16"))
+SHOWN = 40
 EXACT = (0.0, (0, 0))   # memory never waits, and has the latency of the config
 STALLS = [EXACT, (0.0, (3, 12)), (0.3, (1, 2)), (0.6, (1, 9))]
 ROOM = 1 << 20
@@ -43,7 +44,8 @@ BENCH = Bench("cell_unit", _duts, required=[
         *(f"{what}_{end}" for what in ("input", "gate", "clip", "state")
           for end in ("low", "high")),
         *(f"input_at_{place}" for place in range(0, 16, 4)))),
-    *(f"illegal_{name}" for name in WRONG), "reset", "many_cells"])
+    *(f"illegal_{name}" for name in WRONG), "reset", "many_cells",
+    "last_bits_cell", "last_bits_hidden"])
 
 
 def _watch(sequence: Sequence, rows: np.ndarray, state: str) -> None:
@@ -150,6 +152,18 @@ async def sequences_equal_golden(dut: Any, memory: tuple[float, tuple[int, int]]
         if memory == EXACT:
             check(cycles, sequence_cycles(sequence.values, config_of(env).memory_latency),
                   f"{env.dut_name}, sequence {index}: cycles of {sequence.values}")
+
+
+@cocotb.test()
+@cocotb.parametrize(shown=("cell", "hidden"))
+async def last_bits_show(dut: Any, shown: str) -> None:
+    """Of sums and functions, which a shift to the right hides from most results."""
+    env = await start(dut, BENCH)
+    rig = Rig(env, *EXACT)
+    for index in range(SHOWN):
+        sequence = telling_sequence(env.rng, rig.base, ROOM, shown)
+        await rig.sequence(sequence, f"{env.dut_name}, {shown} state {index}")
+    cover(f"last_bits_{shown}")
 
 
 @cocotb.test()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from kaniwa.cells.isa import DESCRIPTOR_BYTES, GATES, LEFT_SHIFT, MOST_CELLS, MO
 from kaniwa.golden.fixedpoint16 import logistic, saturate, tanh
 from kaniwa.golden.rounding import multiply_by_quantized_multiplier, rounding_divide_by_pot
 
-__all__ = ["Sequence", "random_sequence", "weight_stream"]
+__all__ = ["Sequence", "random_sequence", "telling_sequence", "weight_stream"]
 
 Array = np.ndarray
 
@@ -151,3 +151,29 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
         bias, int8(cells),
         np.where(draw.random(cells) < 0.2, draw.choice((-32768, 32767), cells),
                  draw.integers(-32768, 32768, cells)))
+
+
+def telling_sequence(rng: random.Random, base: int, room: int, shown: str) -> Sequence:
+    """A step in which the last bits of sums, products and functions show: those behind the "cell"
+    state in that, those behind the "hidden" state in hidden states that are not limited."""
+    sequence = random_sequence(rng, base, room, rng.randrange(32, 41), rng.randrange(1, 9), 1)
+    draw = np.random.default_rng(rng.randrange(1 << 32))
+    v, cells = sequence.values, len(sequence.cell)
+    bias = draw.integers(-(1 << 30), 1 << 30, (4, cells)) >> draw.integers(0, 20, (4, 1))
+    sums = (sequence.weights[0] @ (sequence.inputs[0] - v["input_zero"]) + bias,
+            sequence.weights[1] @ (sequence.hidden - v["hidden_zero"]))
+    for what, total in zip(("input", "hidden"), sums, strict=True):
+        for number, gate in enumerate(GATES):
+            reach = int(np.abs(total[number]).max())     # to some 2^13, where functions are steep
+            v[f"shift_{what}_{gate}"] = max(-LEFT_SHIFT, reach.bit_length() - 13)
+            v[f"multiplier_{what}_{gate}"] = rng.randrange(1 << 30, 1 << 31)
+    sign = draw.choice((-1, 1), cells)
+    if shown == "cell":
+        v |= {"clip": 32768, "admit_shift": 18}
+        cell = sign * draw.integers(1 << 14, 1 << 15, cells)
+    else:
+        bits = rng.randrange(4, 16)
+        v |= {"multiplier_input_cell": 0, "multiplier_hidden_cell": 0,
+              "shift_output": 8 + min(15, bits + v["admit_shift"] - 15), "output_zero": 0}
+        cell = sign * draw.integers(1 << bits - 1, 1 << bits, cells)
+    return replace(sequence, bias=bias, cell=cell)
