@@ -31,6 +31,7 @@ class _Clock:
     def __init__(self, latency: int, rate: int) -> None:
         self._latency, self._rate = latency + rate - 1, rate
         self._flying: deque[int] = deque(maxlen=READS_IN_FLIGHT)    # when their words come
+        self._ended: deque[int] = deque(maxlen=FRAMES)              # first turns of frames
         self.now = 1                      # when the next request may be made
         self._last = 0
 
@@ -50,16 +51,19 @@ class _Clock:
         """Until so many cycles, beside the memory's, behind the last request."""
         self.now = self._last + cycles + self._latency
 
-    def frames(self, count: int, words: int, ended: list[int]) -> list[int]:
-        """Requests of so many frames; the first turns of each, which are added to ``ended``."""
-        first = len(ended)
-        for number in range(first, first + count):
-            if number >= FRAMES:
-                self.now = max(self.now, ended[number - FRAMES] + TURN)
+    def frames(self, count: int, words: int) -> list[int]:
+        """Requests of so many frames; the first turn of each."""
+        turns = []
+        for _ in range(count):
+            if len(self._ended) == FRAMES:
+                self.now = max(self.now, self._ended[0] + TURN)
             self.ask(words)
             turn = self._last + QUEUED + self._latency
-            ended.append(max(turn, ended[-1] + TURN) if ended else turn)
-        return ended[first:]
+            if self._ended:
+                turn = max(turn, self._ended[-1] + TURN)
+            self._ended.append(turn)
+            turns.append(turn)
+        return turns
 
 
 def _free(earliest: int, taken: Iterable[tuple[int, int]]) -> int:
@@ -105,16 +109,15 @@ def sequence_cycles(values: Mapping[str, int], latency: int, rate: int = 1) -> i
     for _ in range(-(-2 * cells // WORD_BYTES)):
         clock.ask(1)
         clock.wait(STATES)
-    ended: list[int] = []
     before: list[int] = []
     for _ in range(values["steps"]):
         clock.now += 1
         clock.ask(-(-(values["input_words"] + place % WORD_BYTES // PRODUCTS) * PRODUCTS
                     // WORD_BYTES))
         place += values["input_pitch"]
-        others = clock.frames(cells, of_input, ended)
+        others = clock.frames(cells, of_input)
         clock.now += 1
         if before:
             clock.now = max(clock.now, _hidden_states(before, others) + 2)
-        before = clock.frames(cells, of_hidden, ended)
+        before = clock.frames(cells, of_hidden)
     return _hidden_states(before, []) + 2 * cells + STORED
