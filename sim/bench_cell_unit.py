@@ -162,7 +162,9 @@ async def last_bits_show(dut: Any, shown: str) -> None:
     rig = Rig(env, *EXACT)
     for index in range(SHOWN):
         sequence = telling_sequence(env.rng, rig.base, ROOM, shown)
-        await rig.sequence(sequence, f"{env.dut_name}, {shown} state {index}")
+        cycles = await rig.sequence(sequence, f"{env.dut_name}, {shown} state {index}")
+        check(cycles, sequence_cycles(sequence.values, config_of(env).memory_latency),
+              f"{env.dut_name}, {shown} state {index}: cycles")
     cover(f"last_bits_{shown}")
 
 
@@ -171,7 +173,8 @@ async def more_cells_than_frames_on_the_way(dut: Any) -> None:
     """Up to as many as there may be, and as many inputs."""
     env = await start(dut, BENCH)
     rig = Rig(env, *EXACT)
-    for cells, inputs, steps in ((256, 7, 2), (255, 130, 1), (3, 4096, 2), (100, 1, 3)):
+    for cells, inputs, steps in ((256, 7, 2), (256, 1, 1), (256, 4, 1), (255, 130, 1),
+                                 (3, 4096, 2), (100, 1, 3)):
         sequence = random_sequence(env.rng, rig.base, ROOM, cells, inputs, steps)
         cycles = await rig.sequence(sequence, f"{cells} cells")
         check(cycles, sequence_cycles(sequence.values, config_of(env).memory_latency),

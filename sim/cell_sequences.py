@@ -174,6 +174,6 @@ def telling_sequence(rng: random.Random, base: int, room: int, shown: str) -> Se
     else:
         bits = rng.randrange(4, 16)
         v |= {"multiplier_input_cell": 0, "multiplier_hidden_cell": 0,
-              "shift_output": 8 + min(15, bits + v["admit_shift"] - 15), "output_zero": 0}
+              "shift_output": 7 + min(15, bits + v["admit_shift"] - 15), "output_zero": 0}
         cell = sign * draw.integers(1 << bits - 1, 1 << bits, cells)
     return replace(sequence, bias=bias, cell=cell)
