@@ -11,7 +11,7 @@ from kaniwa.hw.interfaces import write_port
 
 __all__ = ["CellStore", "ROOM"]
 
-DEPTH = 8   # words that may wait for memory
+DEPTH = 16  # words that may wait for memory
 ROOM = 4    # with no more than so many, what is on the way in the pipelines has room
 
 
@@ -30,7 +30,7 @@ class CellStore(Component):
         super().__init__({
             "valid": In(1), "value": In(signed(16)), "wide": In(1),
             "first": In(1), "last": In(1), "address": In(32),
-            "room": Out(1), "busy": Out(1),
+            "room": Out(1, init=1), "busy": Out(1),
             "memory": Out(write_port(config)),
         })
 
@@ -70,6 +70,8 @@ class CellStore(Component):
             request.valid.eq(queue.r_rdy), queue.r_en.eq(request.ready),
             request.payload.address.eq(out.address), request.payload.data.eq(out.data),
             request.payload.mask.eq(out.mask),
-            self.room.eq(queue.level <= ROOM), self.busy.eq(ready | (queue.level != 0)),
+            self.busy.eq(ready | (queue.level != 0)),
         ]
+        # Registered: requests and operands' addresses hang on it.
+        m.d.sync += self.room.eq(queue.level <= ROOM)
         return m

@@ -44,7 +44,7 @@ BENCH = Bench("cell_unit", _duts, required=[
         *(f"{what}_{end}" for what in ("input", "gate", "clip", "state")
           for end in ("low", "high")),
         *(f"input_at_{place}" for place in range(0, 16, 4)))),
-    *(f"illegal_{name}" for name in WRONG), "reset", "many_cells",
+    *(f"illegal_{name}" for name in WRONG), "reset", "many_cells", "writes_wait_for_long",
     "last_bits_cell", "last_bits_hidden"])
 
 
@@ -166,6 +166,28 @@ async def last_bits_show(dut: Any, shown: str) -> None:
         check(cycles, sequence_cycles(sequence.values, config_of(env).memory_latency),
               f"{env.dut_name}, {shown} state {index}: cycles")
     cover(f"last_bits_{shown}")
+
+
+@cocotb.test()
+@cocotb.parametrize(latency=((0, 0), (20, 20)))
+async def writes_wait_for_long(dut: Any, latency: tuple[int, int]) -> None:
+    """While reads go on: no result is lost that is on its way then."""
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, latency)
+
+    async def hold() -> None:
+        while True:
+            rig.write.stall = 1.0
+            await env.cycles(env.rng.randrange(100, 400))
+            rig.write.stall = 0.0
+            await env.cycles(env.rng.choice((1, 2, 5, env.rng.randrange(100))))
+
+    holding = cocotb.start_soon(hold())
+    for cells, inputs, steps in ((64, 4, 4), (40, 1, 8), (47, 9, 6), (21, 5, 9)):
+        await rig.sequence(random_sequence(env.rng, rig.base, ROOM, cells, inputs, steps),
+                           f"{env.dut_name}, {cells} cells, writes wait for long")
+    holding.cancel()
+    cover("writes_wait_for_long")
 
 
 @cocotb.test()
