@@ -37,7 +37,7 @@ from kaniwa.errors import BuildError, ConfigError
 from kaniwa.hw.unchecked_read import UNDEFINED
 from kaniwa.sim.toolchain import cache_folder
 
-__all__ = ["Bitstream", "Progress", "build", "design_files"]
+__all__ = ["Bitstream", "Progress", "build", "count_cells", "design_files"]
 
 TOP = "top"
 # Attempts at connections for each one before routing is given up: ``base`` took 2.3 to 3.4 of them,
@@ -110,6 +110,16 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
               for kind in board.capacity}
     return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
                      _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1))
+
+
+def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
+    """What the design takes of each kind (``lut``, ``ff``, ...) behind synthesis, in all."""
+    family, config = load_family(board.family), board.config(target)
+    files = design_files(board, config, board.clock_mhz(target))
+    synthesized = _synthesize(board, family, config, files, progress)
+    netlist = Netlist(json.loads((synthesized / f"{TOP}.json").read_text()), TOP)
+    counts = netlist.counts(family.cells)
+    return {kind: sum(block.get(kind, 0) for block in counts.values()) for kind in board.capacity}
 
 
 def design_files(board: Board, config: AcceleratorConfig, mhz: float,
