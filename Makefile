@@ -28,14 +28,14 @@ test: $(BOARD_STAMP) types-tree ## Run lint and all tests, with the minutes each
 
 .PHONY: sim
 sim: $(STAMP) ## RTL benches: BENCH=name (default all) SEED= LAYERS= CONFIGS=
-	@$(PYTHON_RUN) -m kaniwa.sim.run_benches $(foreach bench,$(BENCH),--bench $(bench)) \
+	@$(PYTHON_RUN) -m kaniwa.sim.harness.run_benches $(foreach bench,$(BENCH),--bench $(bench)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(LAYERS),--layers $(LAYERS)) \
 		$(if $(CONFIGS),--configs $(CONFIGS)) --jobs $(JOBS)
 
 .PHONY: mutate
 mutate: $(STAMP) ## Share of planted faults that a bench finds: BENCH=name
 	@test -n "$(BENCH)" || { echo "make mutate: name the bench, for example BENCH=mac_array" >&2; exit 2; }
-	@$(PYTHON_RUN) -m kaniwa.sim.mutate --bench $(BENCH)
+	@$(PYTHON_RUN) -m kaniwa.sim.harness.mutate --bench $(BENCH)
 
 .PHONY: bitstream
 bitstream: $(BOARD_STAMP) ## Build for a board from the wheels: BOARD=name TARGET= SEEDS=

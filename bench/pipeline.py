@@ -18,11 +18,11 @@ import numpy as np
 import kaniwa
 from kaniwa import golden
 from kaniwa.benchmark.network import Network
-from kaniwa.compiler import compile
-from kaniwa.devices import Device
+from kaniwa.compiler.pipeline import compile
+from kaniwa.driver.devices import Device
+from kaniwa.driver.session import Inference, Session
 from kaniwa.graph import Graph
-from kaniwa.program import Program, Step
-from kaniwa.session import Inference, Session
+from kaniwa.program.program import Program, Step
 
 
 class Timed(Session):

@@ -44,8 +44,8 @@ def rows(with_build: bool, times: int) -> list[tuple[str, float, str]]:
     """What was measured, its seconds, and those to reach."""
     import kaniwa
     from kaniwa import golden
+    from kaniwa.data.inputs import recorded_inputs
     from kaniwa.importers import load_model
-    from kaniwa.inputs import recorded_inputs
 
     # The interpreter's own start is not kaniwa's.
     start = seconds(lambda: python("pass"), times)

@@ -1,7 +1,7 @@
 """iCEBreaker with iCE40UP5K: 5280 LUTs, 30 block RAMs, 4 single-port RAMs, 8 SB_MAC16."""
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.ice40 import CAPACITY_UP5K
+from kaniwa.boards.families.ice40 import CAPACITY_UP5K
 
 BOARD = Board(
     name="icebreaker",

@@ -8,7 +8,7 @@ name as the board is the compact core of ``nano`` with 64 KiB of memory, at 40.5
 from pathlib import Path
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.gowin import CAPACITY_GW2A_18
+from kaniwa.boards.families.gowin import CAPACITY_GW2A_18
 
 BOARD = Board(
     name="tang_primer_20k",

@@ -9,10 +9,10 @@ from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.family import Pll, load_family
+from kaniwa.boards.families.family import Pll, load_family
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.accelerator import Accelerator
-from kaniwa.hw.uart import Uart
+from kaniwa.hw.link.uart import Uart
 
 __all__ = ["BoardTop", "COUNTER_TAGS", "BAUD"]
 

@@ -1,7 +1,7 @@
 """ULX3S with LFE5U-25F: 24k LUTs, 56 block RAMs, 28 multipliers 18x18."""
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.ecp5 import CAPACITY_25F
+from kaniwa.boards.families.ecp5 import CAPACITY_25F
 
 BOARD = Board(
     name="ulx3s_25f",

@@ -1,7 +1,7 @@
 """ULX3S with LFE5U-85F: 84k LUTs, 208 block RAMs, 156 multipliers 18x18."""
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.ecp5 import CAPACITY_85F
+from kaniwa.boards.families.ecp5 import CAPACITY_85F
 
 BOARD = Board(
     name="ulx3s_85f",

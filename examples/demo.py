@@ -11,8 +11,8 @@ import numpy as np
 import kaniwa
 from kaniwa import golden
 from kaniwa.commands.options import show_table
+from kaniwa.data.inputs import load_inputs
 from kaniwa.importers import load_model
-from kaniwa.inputs import load_inputs
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

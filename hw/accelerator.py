@@ -6,10 +6,10 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.core import make_core
-from kaniwa.hw.host_port import HostPort
 from kaniwa.hw.interfaces import read_port, write_port
-from kaniwa.hw.link import Link
-from kaniwa.hw.memory import OnChipMemory
+from kaniwa.hw.link.link import Link
+from kaniwa.hw.memory.host_port import HostPort
+from kaniwa.hw.memory.system import OnChipMemory
 
 __all__ = ["Accelerator"]
 

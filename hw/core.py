@@ -4,30 +4,30 @@ from amaranth import *
 from amaranth.lib.wiring import Component, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.array_switch import ArraySwitch
-from kaniwa.hw.compact_core import CompactCore
-from kaniwa.hw.control import Control
-from kaniwa.hw.counters import Counters
-from kaniwa.hw.instruction_queue import InstructionQueue
+from kaniwa.hw.activations.line_buffer import LineBuffer
+from kaniwa.hw.activations.load_dma import LoadDma
+from kaniwa.hw.activations.patch_buffer import PatchBuffer
+from kaniwa.hw.activations.window import Window
+from kaniwa.hw.array.mac_array import MacArray
+from kaniwa.hw.array.max_pool import MaxPool
+from kaniwa.hw.array.result_buffer import ResultBuffer
+from kaniwa.hw.compact.core import CompactCore
+from kaniwa.hw.control.counters import Counters
+from kaniwa.hw.control.registers import Control
+from kaniwa.hw.control.sequencer import Sequencer
 from kaniwa.hw.interfaces import beat_layout, core_ports
-from kaniwa.hw.line_buffer import LineBuffer
-from kaniwa.hw.load_dma import LoadDma
-from kaniwa.hw.mac_array import MacArray
-from kaniwa.hw.max_pool import MaxPool
-from kaniwa.hw.memory import MemorySystem
-from kaniwa.hw.multiplier import PlainMultiplier
-from kaniwa.hw.operand_dma import OperandDma
-from kaniwa.hw.parameter_buffer import ParameterBuffer
-from kaniwa.hw.patch_buffer import PatchBuffer
-from kaniwa.hw.post import Post
-from kaniwa.hw.result_buffer import ResultBuffer
-from kaniwa.hw.sequencer import Sequencer
-from kaniwa.hw.store_dma import StoreDma
-from kaniwa.hw.stream_buffer import StreamBuffer
-from kaniwa.hw.vector_share import VectorShare
-from kaniwa.hw.weight_decoder import WeightDecoder
-from kaniwa.hw.weight_ring import WeightRing
-from kaniwa.hw.window import Window
+from kaniwa.hw.memory.system import MemorySystem
+from kaniwa.hw.multiplier.plain import PlainMultiplier
+from kaniwa.hw.parts.instruction_queue import InstructionQueue
+from kaniwa.hw.parts.stream_buffer import StreamBuffer
+from kaniwa.hw.results.operand_dma import OperandDma
+from kaniwa.hw.results.post import Post
+from kaniwa.hw.results.store_dma import StoreDma
+from kaniwa.hw.side_units import VectorShare
+from kaniwa.hw.steps.switch import ArraySwitch
+from kaniwa.hw.weights.decoder import WeightDecoder
+from kaniwa.hw.weights.parameter_buffer import ParameterBuffer
+from kaniwa.hw.weights.ring import WeightRing
 from kaniwa.isa import UNITS
 
 __all__ = ["Core", "make_core"]

@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import unit_fields
-from kaniwa.vector.isa import STORE_INSTRUCTIONS
+from kaniwa.units.vector.isa import STORE_INSTRUCTIONS
 
 __all__ = ["core_ports", "read_port", "write_port", "unit_layout", "chunk_layout",
            "parameter_layout", "step_layout", "gather_layout", "array_layout", "pool_layout",

@@ -22,11 +22,11 @@ from kaniwa.errors import (
 )
 
 if TYPE_CHECKING:
-    from kaniwa.compiler import compile
+    from kaniwa.compiler.pipeline import compile
     from kaniwa.config import AcceleratorConfig
-    from kaniwa.devices import open
-    from kaniwa.program import Program
-    from kaniwa.session import Session
+    from kaniwa.driver.devices import open
+    from kaniwa.driver.session import Session
+    from kaniwa.program.program import Program
 
 __all__ = [
     "AcceleratorConfig",
@@ -53,10 +53,10 @@ __version__ = "0.1.0"
 # NumPy alone takes 0.1 s to import; a name is loaded when it is first used.
 _LAZY = {
     "AcceleratorConfig": "kaniwa.config",
-    "Program": "kaniwa.program",
-    "Session": "kaniwa.session",
-    "compile": "kaniwa.compiler",
-    "open": "kaniwa.devices",
+    "Program": "kaniwa.program.program",
+    "Session": "kaniwa.driver.session",
+    "compile": "kaniwa.compiler.pipeline",
+    "open": "kaniwa.driver.devices",
 }
 
 

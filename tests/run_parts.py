@@ -122,8 +122,8 @@ def read_junit(report: Path) -> Counts:
 
 def benches(jobs: int) -> Counts:
     # The same seed each time, so that a failure is of the change; `make sim` draws a new one.
-    status, output = run([sys.executable, "-m", "kaniwa.sim.run_benches", "--jobs", str(jobs),
-                          "--seed", str(SEED)])
+    status, output = run([sys.executable, "-m", "kaniwa.sim.harness.run_benches",
+                          "--jobs", str(jobs), "--seed", str(SEED)])
     return settle(read_closing_line(output), status, "benches")
 
 
@@ -141,7 +141,7 @@ PARTS: list[tuple[str, str, Callable[[int], Counts]]] = [
     ("host", "tests/sw", pytest("tests/sw")),
     ("gateware", "tests/hw", pytest("tests/hw")),
     ("simulation", "tests/sim", pytest("tests/sim")),
-    ("benches", "sim/run_benches.py", benches),
+    ("benches", "sim/harness/run_benches.py", benches),
     ("boards", "tests/boards", pytest("tests/boards")),
     ("end-to-end", "tests/end_to_end", pytest("tests/end_to_end")),
 ]

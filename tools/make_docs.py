@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.benchmark.cases import CASES
-from kaniwa.boards.estimate import estimate_board, every_target
+from kaniwa.boards.flow.estimate import estimate_board, every_target
 from kaniwa.config import PRESETS
+from kaniwa.documents.isa_page import isa_page
+from kaniwa.documents.operators import operator_table
 from kaniwa.importers import load_model
-from kaniwa.isa_docs import isa_page
-from kaniwa.operators import operator_table
 
 ROOT = Path(__file__).resolve().parent.parent
 

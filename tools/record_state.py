@@ -66,7 +66,7 @@ def rtlil() -> dict[str, Any]:
     from amaranth.back import rtlil as back_end
 
     from kaniwa.boards.board import BOARDS, load_board
-    from kaniwa.boards.build import TOP, design_files
+    from kaniwa.boards.flow.build import TOP, design_files
     from kaniwa.hw.core import make_core
     from kaniwa.hw.verilog import ports
 
@@ -88,7 +88,7 @@ def rtlil() -> dict[str, Any]:
 def cells() -> dict[str, Any]:
     """What synthesis makes of ``nano``."""
     from kaniwa.boards.board import load_board
-    from kaniwa.boards.build import count_cells
+    from kaniwa.boards.flow.build import count_cells
 
     return count_cells(load_board("icebreaker"), "nano", lambda stage: None)
 

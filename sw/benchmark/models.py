@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from kaniwa import devices, golden
+from kaniwa import golden
 from kaniwa.benchmark.cases import PEERS, VELA, Case
 from kaniwa.benchmark.dsp_blocks import dsp_blocks
 from kaniwa.benchmark.vela import vela_cycles, vela_version
-from kaniwa.compiler import compile
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
-from kaniwa.inputs import recorded_inputs
-from kaniwa.program import Program
-from kaniwa.session import Session
+from kaniwa.program.program import Program
 
 __all__ = ["Progress", "compile_near", "measure_models", "measure", "open_device", "peers"]
 

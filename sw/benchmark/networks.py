@@ -7,9 +7,9 @@ from typing import Any
 
 from kaniwa.benchmark.models import Progress, measure, open_device
 from kaniwa.benchmark.network import mobilenet_v2, resnet18
-from kaniwa.compiler import compile
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
-from kaniwa.inputs import seeded_inputs
+from kaniwa.data.inputs import seeded_inputs
 
 __all__ = ["NETWORKS", "measure_networks"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from kaniwa.benchmark.models import Progress, compile_near, measure, open_device
 from kaniwa.benchmark.network import dense, resnet18
-from kaniwa.compiler import compile
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.data.inputs import seeded_inputs
 from kaniwa.graph import Graph, Op, check
-from kaniwa.inputs import seeded_inputs
 
 __all__ = ["ARRAYS", "DENSE_SIZES", "distinct_layers", "measure_dense", "measure_layers",
            "measure_scaling"]

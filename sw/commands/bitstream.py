@@ -29,8 +29,8 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
                       clock_mhz: float | None, output: Path, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock."""
     from kaniwa.boards.board import load_board
-    from kaniwa.boards.build import build
-    from kaniwa.boards.report import page, summary
+    from kaniwa.boards.flow.build import build
+    from kaniwa.boards.flow.report import page, summary
     from kaniwa.files import write_atomic
 
     with progress(f"building for {board}") as update:
@@ -71,7 +71,7 @@ def program_command(board: str, target: str | None, path: Path | None, output: P
                     as_json: bool) -> None:
     """Load a bitstream into a connected board by openFPGALoader or the board's own tool."""
     from kaniwa.boards.board import load_board
-    from kaniwa.boards.program import find_bitstream, load_bitstream
+    from kaniwa.boards.flow.program import find_bitstream, load_bitstream
 
     chosen = load_board(board)
     path = path or find_bitstream(chosen, target, output)

@@ -52,10 +52,10 @@ def board_sim_command(board: str, target: str | None, link: Path | None, bit_err
     line goes to standard error.
     """
     try:
-        from kaniwa.sim.board_design import board_design
-        from kaniwa.sim.line_faults import Faults, FaultyTransport
-        from kaniwa.sim.pin_transport import PinTransport
-        from kaniwa.sim.pseudo_terminal import PseudoTerminal, serve
+        from kaniwa.sim.board.board_design import board_design
+        from kaniwa.sim.board.line_faults import Faults, FaultyTransport
+        from kaniwa.sim.board.pin_transport import PinTransport
+        from kaniwa.sim.board.pseudo_terminal import PseudoTerminal, serve
     except ImportError as error:
         raise DeviceError(f"virtual boards need {error.name}: pip install 'kaniwa[sim]'") from None
     from kaniwa.config import load_target

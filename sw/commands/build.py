@@ -23,7 +23,7 @@ __all__ = ["compile_command", "show_summary"]
 def compile_command(model: Path, target: str, output: Path | None, as_json: bool,
                     **options: Any) -> None:
     """Compile MODEL (.tflite, .onnx) for a target into a program file."""
-    from kaniwa.compiler import compile
+    from kaniwa.compiler.pipeline import compile
     from kaniwa.files import write_atomic
 
     began = time.monotonic()

@@ -32,8 +32,8 @@ __all__ = ["diff_command"]
 def diff_command(ctx: click.Context, program: Path, target: str, devices: str, source: str,
                  uint8: bool, as_json: bool, **options: Any) -> None:
     """Run on two devices and name the first stored value that differs."""
-    from kaniwa.diff import diff
-    from kaniwa.inputs import load_inputs, recorded_inputs
+    from kaniwa.data.inputs import load_inputs, recorded_inputs
+    from kaniwa.verify.diff import diff
 
     names = devices.split(",")
     if len(names) != 2:

@@ -30,7 +30,7 @@ def estimate_command(ctx: click.Context, model: Path, target: str, board: str | 
                      all_boards: bool, builds: Path, as_json: bool, **options: Any) -> None:
     """Cycles, utilization and memory of MODEL on a target, or its time on boards; runs nothing."""
     if board is None and not all_boards:
-        from kaniwa.compiler import compile
+        from kaniwa.compiler.pipeline import compile
 
         with progress("compiling") as update:
             values = compile(model, target=target, progress=update, **options).summary()
@@ -56,7 +56,7 @@ def estimate_command(ctx: click.Context, model: Path, target: str, board: str | 
 def _rows(model: Path, board: str | None, target: str | None, builds: Path,
           options: dict[str, Any]) -> list[dict[str, Any]]:
     from kaniwa.boards.board import load_board
-    from kaniwa.boards.estimate import estimate_board, every_target
+    from kaniwa.boards.flow.estimate import estimate_board, every_target
     from kaniwa.importers import load_model
 
     if options.pop("outside") not in (None, "none"):

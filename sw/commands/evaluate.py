@@ -41,9 +41,9 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
                      against: str, uint8: bool, limit: int | None, stalls: float, seed: int,
                      as_json: bool, **options: Any) -> None:
     """Accuracy of MODEL over labelled data; the answer is the first largest output."""
-    from kaniwa import devices
-    from kaniwa.inputs import load_inputs, load_labels
-    from kaniwa.session import Session
+    from kaniwa.data.inputs import load_inputs, load_labels
+    from kaniwa.driver import devices
+    from kaniwa.driver.session import Session
 
     began = time.monotonic()
     devices.check_name(device)
@@ -93,7 +93,7 @@ def _reference(against: str, model: Path, graph: Any) -> Any:
         from kaniwa import golden
 
         return lambda item: golden.run(graph, item)[output]
-    from kaniwa.reference import LiteRT
+    from kaniwa.verify.litert import LiteRT
 
     litert = LiteRT(model, graph)
     return lambda item: litert.run_cleared(item, [output])[output]

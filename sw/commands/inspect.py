@@ -50,7 +50,7 @@ def _model_info(path: Path) -> dict[str, Any]:
 
 
 def _program_info(path: Path) -> dict[str, Any]:
-    from kaniwa.program import Program
+    from kaniwa.program.program import Program
 
     program = Program.load(path)
 
@@ -100,8 +100,8 @@ def describe_command(target: str, as_json: bool) -> None:
 @json_option
 def operators_command(as_json: bool) -> None:
     """Supported operators: where each runs, by which rule, and its limits."""
-    from kaniwa.operators import operator_table
-    from kaniwa.operators_onnx import onnx_operator_table
+    from kaniwa.documents.operators import operator_table
+    from kaniwa.documents.operators_onnx import onnx_operator_table
 
     rows = operator_table() + onnx_operator_table()
     if as_json:

@@ -18,9 +18,9 @@ __all__ = ["disasm_command", "asm_command"]
               help="Text file to write (default: standard output).")
 def disasm_command(program: Path, output: Path | None) -> None:
     """Print a program file as text that `kaniwa asm` turns into the same bytes."""
-    from kaniwa.assembler import disassemble
     from kaniwa.files import write_atomic
-    from kaniwa.program import Program
+    from kaniwa.program.assembler import disassemble
+    from kaniwa.program.program import Program
 
     text = disassemble(Program.load(program))
     if output is None:
@@ -35,8 +35,8 @@ def disasm_command(program: Path, output: Path | None) -> None:
               help="Program file to write.")
 def asm_command(text: Path, output: Path) -> None:
     """Assemble the text of `kaniwa disasm` into a program file."""
-    from kaniwa.assembler import assemble
     from kaniwa.files import write_atomic
+    from kaniwa.program.assembler import assemble
 
     try:
         source = sys.stdin.read() if str(text) == "-" else text.read_text()

@@ -15,7 +15,7 @@ from kaniwa.errors import ProgramError
 
 if TYPE_CHECKING:
     from kaniwa.graph import Graph
-    from kaniwa.program import Program
+    from kaniwa.program.program import Program
 
 __all__ = ["apply_options", "compile_options", "json_option", "input_options", "device_options",
            "target_for", "load_program", "show_json", "show_table", "progress", "board_progress",
@@ -67,7 +67,7 @@ device_options = apply_options([
 
 def target_for(ctx: click.Context, target: str, *devices: str) -> str:
     """``--target``; where it is not given, what one of ``devices`` has of its own."""
-    from kaniwa.devices import target_of
+    from kaniwa.driver.devices import target_of
 
     if ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT:
         return target
@@ -80,7 +80,7 @@ def load_program(path: Path, target: str, options: dict[str, Any],
 
     Raises ProgramError where a program file is for another target than the one asked for.
     """
-    from kaniwa.program import Program
+    from kaniwa.program.program import Program
 
     if path.suffix == ".kaniwa":
         program = Program.load(path)
@@ -91,7 +91,7 @@ def load_program(path: Path, target: str, options: dict[str, Any],
         if any(options[name] for name in ("materialize", "keep_dead_channels")):
             raise ProgramError(f"{path}: is compiled already; give the model for compile options")
         return program, None
-    from kaniwa.compiler import compile
+    from kaniwa.compiler.pipeline import compile
     from kaniwa.importers import load_model
 
     graph = load_model(path)
@@ -151,7 +151,7 @@ def progress(what: str) -> Iterator[Callable[..., None]]:
 def board_progress(device: Any, what: str) -> Iterator[None]:
     """Show ``what`` with the transfers and runs that a board tells of; other devices tell nothing.
     """
-    from kaniwa.board_device import BoardDevice
+    from kaniwa.driver.board_device import BoardDevice
 
     with progress(what) as update:
         if not isinstance(device, BoardDevice):
@@ -166,7 +166,7 @@ def board_progress(device: Any, what: str) -> Iterator[None]:
 
 def track(items: Sequence[Item], what: str, device: Any = None) -> Iterable[Item]:
     """The items, with a progress bar on a terminal; on a board, what it does for each."""
-    from kaniwa.board_device import BoardDevice
+    from kaniwa.driver.board_device import BoardDevice
 
     if isinstance(device, BoardDevice):
         return _track_on_board(items, what, device)

@@ -121,7 +121,7 @@ class Answers:
         """From the options; None where they ask for none. Labels are checked here."""
         if label_file is None and top is None:
             return None
-        from kaniwa.postprocess import class_count, load_label_names
+        from kaniwa.data.labels import class_count, load_label_names
 
         tensor = program.outputs[0]
         classes = class_count(tensor)
@@ -131,7 +131,7 @@ class Answers:
     def name(self, results: Sequence[dict[str, np.ndarray]],
              files: Sequence[Path]) -> list[dict[str, Any]]:
         """The largest classes of the first output of each inference, for the report."""
-        from kaniwa.postprocess import dequantize, top_classes
+        from kaniwa.data.labels import dequantize, top_classes
 
         rows = []
         for number, result in enumerate(results):

@@ -64,10 +64,10 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
                 stream: bool, trace: Path | None, stalls: float, seed: int, as_json: bool,
                 **options: Any) -> None:
     """Run a program file or a model on a device."""
-    from kaniwa import devices
-    from kaniwa.board_device import BoardDevice
+    from kaniwa.driver import devices
+    from kaniwa.driver.board_device import BoardDevice
+    from kaniwa.driver.session import Session
     from kaniwa.files import write_npz
-    from kaniwa.session import Session
 
     began = time.monotonic()
     devices.check_name(device)
@@ -137,7 +137,7 @@ def _graph_for_check(check: bool, model: Path | None, program: Path) -> Any:
 
 def _load(source: str, model: Path, program: Any, uint8: bool, limit: int | None,
           as_float: bool) -> list[dict[str, np.ndarray]]:
-    from kaniwa import inputs
+    from kaniwa.data import inputs
 
     if source == "recorded":
         return inputs.recorded_inputs(model, program.inputs)[:limit]
@@ -164,7 +164,7 @@ def _compare(graph: Any, inputs: list[dict[str, np.ndarray]],
              state: dict[int, np.ndarray] | None) -> dict[str, Any]:
     """Counts of output elements compared with the golden model and of those that differ."""
     from kaniwa import golden
-    from kaniwa.diff import same
+    from kaniwa.verify.diff import same
 
     checked = mismatches = 0
     first = None
@@ -186,7 +186,7 @@ def _compare(graph: Any, inputs: list[dict[str, np.ndarray]],
 def _stack(program: Any, results: list[dict[str, np.ndarray]],
            as_float: bool) -> dict[str, np.ndarray]:
     """Outputs of all inferences; the inferences' axis replaces a leading axis of 1."""
-    from kaniwa.postprocess import dequantize
+    from kaniwa.data.labels import dequantize
 
     stacked = {}
     for item in program.outputs:

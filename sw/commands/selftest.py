@@ -33,7 +33,7 @@ def selftest_command(ctx: click.Context, device: str, target: str | None, memory
                      model: Path | None, seed: int, stuck_bit: str | None, report: Path | None,
                      as_json: bool) -> None:
     """Test a device's link, memory, array and a model's answers; exit status 1 if one fails."""
-    from kaniwa import devices
+    from kaniwa.driver import devices
     from kaniwa.files import write_atomic
     from kaniwa.selftest.stuck_bit import parse_stuck_bit
     from kaniwa.selftest.suite import selftest

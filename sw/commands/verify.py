@@ -28,7 +28,7 @@ __all__ = ["verify_command"]
 def verify_command(ctx: click.Context, model: Path, against: str, inputs: str | None,
                    layers: bool, uint8: bool, limit: int | None, as_json: bool) -> None:
     """Compare the golden model with the framework that MODEL comes from."""
-    from kaniwa.reference import verify
+    from kaniwa.verify.litert import verify
 
     with progress("comparing") as update:
         values = verify(model, against=against, inputs=inputs, layers=layers, uint8=uint8,

@@ -9,7 +9,18 @@ import numpy as np
 from kaniwa.errors import InputError, ModelError, UnsupportedError
 
 # Each of these files registers the kernels of a family of operators.
-from kaniwa.golden import (  # noqa: F401
+from kaniwa.golden.onnx import (  # noqa: F401
+    float as onnx_float,
+    functions as onnx_functions,
+    layer_norm as onnx_layer_norm,
+    normalization as onnx_normalization,
+    qdq,
+    recurrent as onnx_recurrent,
+    recurrent_fixed as onnx_recurrent_fixed,
+    softmax as onnx_softmax,
+)
+from kaniwa.golden.registry import Call, kernel_of
+from kaniwa.golden.tflite import (  # noqa: F401
     activation,
     arithmetic,
     comparison,
@@ -20,23 +31,14 @@ from kaniwa.golden import (  # noqa: F401
     functions,
     lstm,
     movement,
-    onnx_float,
-    onnx_functions,
-    onnx_layer_norm,
-    onnx_normalization,
-    onnx_recurrent,
-    onnx_recurrent_fixed,
-    onnx_softmax,
     pooling,
-    qdq,
     reduction,
     resize,
     roots,
     softmax,
     svdf,
 )
-from kaniwa.golden.conv import real_multipliers
-from kaniwa.golden.registry import Call, kernel_of
+from kaniwa.golden.tflite.conv import real_multipliers
 from kaniwa.graph import Graph, Op
 
 __all__ = ["run", "run_op", "real_multipliers"]

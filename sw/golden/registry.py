@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kaniwa.errors import ModelError
-from kaniwa.golden.rounding import (
+from kaniwa.golden.numbers.rounding import (
     INT32_MAX,
     INT32_MIN,
     activation_range,

@@ -8,7 +8,7 @@ from pathlib import Path
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph
 from kaniwa.importers.operators import OPERATORS, OperatorInfo
-from kaniwa.importers.tflite import import_tflite
+from kaniwa.importers.tflite.importer import import_tflite
 
 __all__ = ["load_model", "read_model_file", "OPERATORS", "OperatorInfo"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kaniwa.importers.families import (
+from kaniwa.importers.info import OperatorInfo
+from kaniwa.importers.tflite.families import (
     activation,
     arithmetic,
     comparison,
@@ -19,7 +20,6 @@ from kaniwa.importers.families import (
     softmax,
     variables,
 )
-from kaniwa.importers.info import OperatorInfo
 
 __all__ = ["OperatorInfo", "OPERATORS"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from kaniwa.data.inputs import quantize
 from kaniwa.errors import InputError
-from kaniwa.inputs import quantize
 
 __all__ = ["Normalization", "NORMALIZATIONS", "BYTES", "default_normalization", "normalize"]
 

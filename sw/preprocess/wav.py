@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from kaniwa.data.inputs import quantize
 from kaniwa.errors import InputError
-from kaniwa.inputs import quantize
 from kaniwa.preprocess.features import RATE, lfbe, mfcc
 from kaniwa.preprocess.microfrontend import microfrontend
 

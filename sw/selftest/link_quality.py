@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kaniwa.board_device import BoardDevice
+from kaniwa.driver.board_device import BoardDevice
 
 __all__ = ["measure_link", "describe_link", "is_weak"]
 

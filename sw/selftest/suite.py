@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import kaniwa
-from kaniwa.board_device import BoardDevice
 from kaniwa.config import load_target
-from kaniwa.devices import Device, GoldenDevice
+from kaniwa.driver.board_device import BoardDevice
+from kaniwa.driver.devices import Device, GoldenDevice
+from kaniwa.driver.session import forget_image
 from kaniwa.errors import CompileError, DeviceError, InputError
 from kaniwa.isa import OUTSIDE
 from kaniwa.selftest.link_quality import describe_link, is_weak, measure_link
 from kaniwa.selftest.march import march, march_passes
 from kaniwa.selftest.stuck_bit import StuckBit
 from kaniwa.selftest.vectors import describe_mismatch, run_layers, run_model
-from kaniwa.session import forget_image
 
 __all__ = ["DEPTHS", "MODEL", "PARTS", "Part", "Report", "selftest"]
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from kaniwa import golden
-from kaniwa.compiler import compile
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import AcceleratorConfig
-from kaniwa.devices import Device
+from kaniwa.driver.devices import Device
+from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
-from kaniwa.reference import Recorded
 from kaniwa.selftest.layers import layer_graphs, layer_inputs
-from kaniwa.session import Session
+from kaniwa.verify.litert import Recorded
 
 __all__ = ["run_layers", "run_model", "describe_mismatch"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kaniwa.boards.block_sites import keep_sites
+from kaniwa.boards.flow.block_sites import keep_sites
 from kaniwa.errors import BuildError
 
 

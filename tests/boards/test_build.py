@@ -15,14 +15,13 @@ import pytest
 from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
 
 from kaniwa import cli
-from kaniwa.boards import build as build_module
-from kaniwa.boards import program, tools
 from kaniwa.boards.board import BOARDS, load_board
-from kaniwa.boards.build import TOP, build, design_files
-from kaniwa.boards.family import Step, load_family
+from kaniwa.boards.families.family import Step, load_family
+from kaniwa.boards.flow import build as build_module, program, tools
+from kaniwa.boards.flow.build import TOP, build, design_files
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
-from kaniwa.sim.serial_config import SERIAL
+from kaniwa.sim.worlds.serial_config import SERIAL
 
 PlaceAll = Callable[[str, int, Callable[[str], None]], dict[int, Path]]
 Plan = Callable[[str, Callable[[str], None]], Path]

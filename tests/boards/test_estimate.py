@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from kaniwa import Session, cli
-from kaniwa.board_device import BoardDevice
 from kaniwa.boards.board import BOARDS, load_board
-from kaniwa.boards.estimate import PACE, board_clock, estimate_board, every_target
-from kaniwa.compiler import compile
+from kaniwa.boards.flow.estimate import PACE, board_clock, estimate_board, every_target
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver.board_device import BoardDevice
+from kaniwa.driver.link_time import link_time
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
-from kaniwa.inputs import recorded_inputs
-from kaniwa.link_time import link_time
-from kaniwa.sim.link_model import EmulatedCore, LinkModel
-from kaniwa.sim.model_transport import ModelTransport
+from kaniwa.sim.board.link_model import EmulatedCore, LinkModel
+from kaniwa.sim.board.model_transport import ModelTransport
 
 SPEECH = "tflm_micro_speech.tflite"
 

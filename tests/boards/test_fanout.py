@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from kaniwa.boards.ecp5 import LOGIC
-from kaniwa.boards.fanout import split_fanout
+from kaniwa.boards.families.ecp5 import LOGIC
+from kaniwa.boards.flow.fanout import split_fanout
 
 CLOCK, DATA, OUTPUT = 2, 3, 4   # of the flip-flop whose output has many loads
 

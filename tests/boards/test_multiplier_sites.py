@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kaniwa.boards.multiplier_sites import fix_multipliers
+from kaniwa.boards.flow.multiplier_sites import fix_multipliers
 
 ROWS = [[f"X{x}/Y{y}" for x in range(5)] for y in range(2)]
 

@@ -10,10 +10,10 @@ import pytest
 from amaranth.back import rtlil
 
 from kaniwa.benchmark.dsp_blocks import dsp_blocks
-from kaniwa.boards import tools
 from kaniwa.boards.board import BOARDS, load_board
-from kaniwa.boards.build import TOP, design_files
-from kaniwa.boards.family import load_family
+from kaniwa.boards.families.family import load_family
+from kaniwa.boards.flow import tools
+from kaniwa.boards.flow.build import TOP, design_files
 from kaniwa.config import PRESETS
 from kaniwa.hw.verilog import ports
 

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from kaniwa.boards.board import BOARDS, load_board
-from kaniwa.boards.build import TOP, design_files
+from kaniwa.boards.flow.build import TOP, design_files
 from kaniwa.boards.top import BAUD
 from kaniwa.config import PRESETS
-from kaniwa.sim.board_design import BIT_CYCLES, board_design
-from kaniwa.sim.primitive_models import FOLDER
-from kaniwa.sim.serial_config import SERIAL
+from kaniwa.sim.board.board_design import BIT_CYCLES, board_design
+from kaniwa.sim.primitives.models import FOLDER
+from kaniwa.sim.worlds.serial_config import SERIAL
 
 # Elaborates in a second; iCEBreaker's own target does too.
 TINY = dataclasses.replace(SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import ModelBuilder
+from builders.files.tflite_builder import ModelBuilder
 
 from kaniwa import cli
 
@@ -143,7 +143,7 @@ def _programs(folder: Path, models: Path) -> None:
 
 def _other_version(data: bytes) -> bytes:
     """The program with the version in its fixed header changed."""
-    from kaniwa import program
+    from kaniwa.program import program
 
     at = program.VERSION_OFFSET
     return data[:at] + bytes([data[at] + 1]) + data[at + 1:]

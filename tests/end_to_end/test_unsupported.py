@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_builder import PADDING, ModelBuilder
+from builders.files.tflite_builder import PADDING, ModelBuilder
 
 from kaniwa import cli
 

@@ -1,6 +1,6 @@
 """Where builds of benches are kept."""
 
-from kaniwa.sim import bench_job
+from kaniwa.sim.harness import bench_job
 
 SOURCE = "module dut(clk);\n  input clk;\nendmodule\n"
 

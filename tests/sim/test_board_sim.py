@@ -10,13 +10,14 @@ import sys
 
 import pytest
 
-from kaniwa import Session, devices, golden
-from kaniwa.compiler import compile
+from kaniwa import Session, golden
+from kaniwa.compiler.pipeline import compile
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver import devices
 from kaniwa.errors import DeviceError
 from kaniwa.importers import load_model
-from kaniwa.inputs import recorded_inputs
-from kaniwa.sim.pseudo_terminal import PseudoTerminal
-from kaniwa.sim.random_graphs import random_graph, random_input
+from kaniwa.sim.board.pseudo_terminal import PseudoTerminal
+from kaniwa.sim.worlds.random_graphs import random_graph, random_input
 
 KANIWA = [sys.executable, "-m", "kaniwa.cli"]
 GRAPH = random_graph(3, "conv", macs=1 << 12)

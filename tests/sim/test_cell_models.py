@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inferences import assert_equal_golden, noise
-from lstm_case import lstm_graph
+from builders.graphs.inferences import assert_equal_golden, noise
+from builders.graphs.lstm_case import lstm_graph
 
-from kaniwa import devices, golden
-from kaniwa.cells.isa import DESCRIPTOR_BYTES
-from kaniwa.compiler import compile
+from kaniwa import golden
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
 from kaniwa.errors import DeviceError
 from kaniwa.importers import load_model
-from kaniwa.inputs import recorded_inputs
 from kaniwa.isa import Opcode, encode
-from kaniwa.session import Session
-from kaniwa.sim.device import SimDevice
+from kaniwa.sim.device.simulated_core import SimDevice
+from kaniwa.units.cell.isa import DESCRIPTOR_BYTES
 
 TARGET = "base_recurrent"
 # A convolutional network, a transformer, and a recurrent one; ONNX's has gates on the vector unit.

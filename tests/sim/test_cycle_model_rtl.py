@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from kaniwa.compiler import compile
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.data.inputs import seeded_inputs
+from kaniwa.driver.session import Session
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
-from kaniwa.inputs import seeded_inputs
-from kaniwa.session import Session
-from kaniwa.sim.device import SimDevice
-from kaniwa.sim.random_graphs import KINDS, random_graph
+from kaniwa.sim.device.simulated_core import SimDevice
+from kaniwa.sim.worlds.random_graphs import KINDS, random_graph
 
 pytestmark = pytest.mark.rtl
 # That of test_device, so that it is built once.

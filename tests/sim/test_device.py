@@ -9,16 +9,16 @@ import sys
 
 import numpy as np
 import pytest
-from graph_builder import GraphBuilder
-from layer_cases import IFM, OFM, PARAMETERS, PROGRAM, WEIGHTS, random_case
+from builders.graphs.graph_builder import GraphBuilder
+from builders.instructions.layer_cases import IFM, OFM, PARAMETERS, PROGRAM, WEIGHTS, random_case
 
 from kaniwa import golden, isa
-from kaniwa.compiler import compile
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError, ConfigError, DeviceError
 from kaniwa.isa import COUNTERS, OUTSIDE, Command, ErrorCode, Mode, Register, Rounding, Status
-from kaniwa.session import Session
-from kaniwa.sim.device import ABORT_CYCLES, SimDevice
+from kaniwa.sim.device.simulated_core import ABORT_CYCLES, SimDevice
 
 pytestmark = pytest.mark.rtl
 # Small enough to build in seconds, with every unit, and another shape than any preset.
@@ -308,7 +308,8 @@ def test_target_may_come_later_and_stays(shared):
 def test_warm_start_needs_no_gateware():
     """The second start of a config imports no Amaranth and compiles nothing."""
     SimDevice(CONFIG).close()
-    code = ("import sys, kaniwa.sim.device as d; from test_device import CONFIG, IFM\n"
+    code = ("import sys, kaniwa.sim.device.simulated_core as d\n"
+            "from test_device import CONFIG, IFM\n"
             "with d.SimDevice(CONFIG, progress=lambda what, s: sys.exit(what)) as device:\n"
             "    print(device.read(IFM, 1), 'amaranth' in sys.modules)")
     folder = os.path.dirname(__file__)

@@ -12,8 +12,8 @@ from amaranth.back import rtlil
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from kaniwa.sim.equivalence import proved_equal
-from kaniwa.sim.mutate import _yosys
+from kaniwa.sim.harness.equivalence import proved_equal
+from kaniwa.sim.harness.mutate import _yosys
 
 # What the faults do, by number: mutsel 1 to 7.
 FAULTS = {1: (True, "a bit that another one decides"), 2: (False, "an output"),

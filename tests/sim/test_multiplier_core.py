@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from kaniwa import golden
-from kaniwa.compiler import compile
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.driver.session import Session
 from kaniwa.hw.core import make_core
-from kaniwa.hw.multiplier_ecp5 import ecp5_multiplier
-from kaniwa.hw.multiplier_ice40 import DualMultiplierIce40
+from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
+from kaniwa.hw.multiplier.ice40 import DualMultiplierIce40
 from kaniwa.hw.verilog import to_verilog
-from kaniwa.session import Session
-from kaniwa.sim import device
-from kaniwa.sim.primitive_models import primitive_models
-from kaniwa.sim.random_graphs import random_graph, random_input
-from kaniwa.sim.verilate import build_library
+from kaniwa.sim.device import simulated_core as device
+from kaniwa.sim.device.verilate import build_library
+from kaniwa.sim.primitives.models import primitive_models
+from kaniwa.sim.worlds.random_graphs import random_graph, random_input
 
 pytestmark = pytest.mark.rtl
 

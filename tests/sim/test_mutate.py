@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from kaniwa.sim.bench_job import find_bench
-from kaniwa.sim.mutate import make_mutants
+from kaniwa.sim.harness.bench_job import find_bench
+from kaniwa.sim.harness.mutate import make_mutants
 
 pytestmark = pytest.mark.rtl
 

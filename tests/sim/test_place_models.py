@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from graph_builder import GraphBuilder
+from builders.graphs.graph_builder import GraphBuilder
 
-from kaniwa import devices, golden
-from kaniwa.compiler import compile
+from kaniwa import golden
+from kaniwa.compiler.pipeline import compile
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
 from kaniwa.graph import Graph
-from kaniwa.session import Session
 
 
 def turned() -> Graph:

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from kaniwa.sim.primitive_models import primitive_models
-from kaniwa.sim.toolchain import environment, verilator
+from kaniwa.sim.device.toolchain import environment, verilator
+from kaniwa.sim.primitives.models import primitive_models
 
 pytestmark = pytest.mark.rtl
 

@@ -3,19 +3,19 @@
 import pytest
 from amaranth import Cat, Signal
 
-from kaniwa.board_device import BoardDevice
-from kaniwa.compiler import compile
-from kaniwa.hw.memory import OnChipMemory
-from kaniwa.inputs import recorded_inputs
+from kaniwa.compiler.pipeline import compile
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver.board_device import BoardDevice
+from kaniwa.driver.frames import REGISTERS
+from kaniwa.driver.link_time import link_time
+from kaniwa.driver.session import Session
+from kaniwa.hw.memory.system import OnChipMemory
 from kaniwa.isa import Register
-from kaniwa.link_frames import REGISTERS
-from kaniwa.link_time import link_time
 from kaniwa.selftest.suite import MODEL, selftest
-from kaniwa.session import Session
-from kaniwa.sim.bench_accelerator import CONFIGS
-from kaniwa.sim.board_design import board_design
-from kaniwa.sim.pin_transport import PinTransport
-from kaniwa.sim.stream_device import PACE, StreamTransport
+from kaniwa.sim.benches.core.bench_accelerator import CONFIGS
+from kaniwa.sim.board.board_design import board_design
+from kaniwa.sim.board.pin_transport import PinTransport
+from kaniwa.sim.device.stream_device import PACE, StreamTransport
 
 pytestmark = pytest.mark.rtl
 CONFIG = CONFIGS[0]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from random_sums import kept_tables, random_sums
+from builders.networks.random_sums import kept_tables, random_sums
 
-from kaniwa import devices, golden
-from kaniwa.compiler import compile
-from kaniwa.session import Session
-from kaniwa.sim.random_graphs import random_input
+from kaniwa import golden
+from kaniwa.compiler.pipeline import compile
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
+from kaniwa.sim.worlds.random_graphs import random_input
 
 
 @pytest.mark.parametrize("target", ["base", "small", "nano"])

@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attention_case import attention_graph
-from cell_case import BOTH, cell_graph, inputs_of, with_last_states
-from fixed_point_case import random_case, values
-from graph_builder import GraphBuilder
-from inferences import assert_equal_golden, noise
-from lstm_case import lstm_graph
-from random_mixed import random_mixed
-from random_onnx import noise as noise_of
-from random_onnx import random_onnx
-from random_wide import random_wide
-from streaming_convolution import streaming_convolution
-from unrolled_gru import unrolled_gru
-from wide_builder import WideBuilder, gated
+from builders.graphs.attention_case import attention_graph
+from builders.graphs.cell_case import BOTH, cell_graph, inputs_of, with_last_states
+from builders.graphs.fixed_point_case import random_case, values
+from builders.graphs.graph_builder import GraphBuilder
+from builders.graphs.inferences import assert_equal_golden, noise
+from builders.graphs.lstm_case import lstm_graph
+from builders.graphs.streaming_convolution import streaming_convolution
+from builders.graphs.unrolled_gru import unrolled_gru
+from builders.graphs.wide_builder import WideBuilder, gated
+from builders.networks.random_mixed import random_mixed
+from builders.networks.random_onnx import noise as noise_of, random_onnx
+from builders.networks.random_wide import random_wide
 
-from kaniwa import devices, golden
-from kaniwa.compiler import compile
+from kaniwa import golden
+from kaniwa.compiler.pipeline import compile
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.importers.onnx.model import import_onnx
-from kaniwa.inputs import recorded_inputs
-from kaniwa.session import Session
 
 # A convolutional network, transformers of int8 and of int16, and recurrent networks; ONNX's have
 # float32 at their edges.

@@ -12,8 +12,8 @@ import pytest
 
 from kaniwa.config import PRESETS
 from kaniwa.errors import DeviceError
-from kaniwa.sim import device, verilate
-from kaniwa.sim.verilate import build_library, core_verilog
+from kaniwa.sim.device import simulated_core as device, verilate
+from kaniwa.sim.device.verilate import build_library, core_verilog
 
 pytestmark = pytest.mark.rtl
 CONFIG = PRESETS["nano"]

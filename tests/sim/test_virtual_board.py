@@ -8,18 +8,19 @@ import random
 import numpy as np
 import pytest
 
-from kaniwa import Session, devices, golden
-from kaniwa.board_device import BoardDevice
-from kaniwa.compiler import compile
+from kaniwa import Session, golden
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver import devices
+from kaniwa.driver.board_device import BoardDevice
 from kaniwa.errors import ConfigError, DeviceError
 from kaniwa.importers import load_model
-from kaniwa.inputs import recorded_inputs
 from kaniwa.isa import OUTSIDE
-from kaniwa.sim.board_design import BIT_CYCLES, board_design
-from kaniwa.sim.line_faults import Faults, FaultyTransport
-from kaniwa.sim.pin_transport import PinTransport
-from kaniwa.sim.random_graphs import random_graph, random_input
+from kaniwa.sim.board.board_design import BIT_CYCLES, board_design
+from kaniwa.sim.board.line_faults import Faults, FaultyTransport
+from kaniwa.sim.board.pin_transport import PinTransport
+from kaniwa.sim.worlds.random_graphs import random_graph, random_input
 
 pytestmark = pytest.mark.rtl
 GRAPH = random_graph(3, "conv", macs=1 << 12)

@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 import kaniwa
 
 FOLDERS = {"sw": "kaniwa", "hw": "kaniwa.hw", "sim": "kaniwa.sim", "boards": "kaniwa.boards"}
-HOST_MODULES = ["kaniwa", "kaniwa.session", "kaniwa.compiler", "kaniwa.emulator"]
+HOST_MODULES = [
+    "kaniwa", "kaniwa.driver.session", "kaniwa.compiler.pipeline", "kaniwa.emulator.core"]
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +160,8 @@ def test_host_modules_import_gateware_and_simulation_only_lazily(root: Path) -> 
 
 
 def test_gateware_imports_of_the_host_only_tables_config_and_errors(root: Path) -> None:
-    allowed = ("kaniwa.hw", "kaniwa.isa", "kaniwa.vector.isa", "kaniwa.cells.isa",
-               "kaniwa.link_frames", "kaniwa.config", "kaniwa.errors")
+    allowed = ("kaniwa.hw", "kaniwa.isa", "kaniwa.units.vector.isa", "kaniwa.units.cell.isa",
+               "kaniwa.driver.frames", "kaniwa.config", "kaniwa.errors")
     for path in (root / "hw").rglob("*.py"):
         for name in imported_modules(path):
             if name.startswith("kaniwa.") and not name.startswith(allowed):

@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.importers.onnx.builder import Builder
-from kaniwa.importers.onnx.elementwise import lower_elementwise, lower_identity, lower_pool
-from kaniwa.importers.onnx.functions import (
+from kaniwa.importers.onnx.families.elementwise import lower_elementwise, lower_identity, lower_pool
+from kaniwa.importers.onnx.families.functions import (
     FUNCTIONS,
     float_function,
     lower_function,
     lower_mean,
 )
-from kaniwa.importers.onnx.movement import lower_concat
-from kaniwa.importers.onnx.normalization import lower_layer_normalization
-from kaniwa.importers.onnx.recurrent import lower_recurrent
+from kaniwa.importers.onnx.families.movement import lower_concat
+from kaniwa.importers.onnx.families.normalization import lower_layer_normalization
+from kaniwa.importers.onnx.families.recurrent import lower_recurrent
+from kaniwa.importers.onnx.families.weighted import lower_convolution, lower_matrix
 from kaniwa.importers.onnx.values import (
     REAL,
     Floats,
@@ -28,7 +29,6 @@ from kaniwa.importers.onnx.values import (
     Stored,
     Value,
 )
-from kaniwa.importers.onnx.weighted import lower_convolution, lower_matrix
 
 __all__ = ["lower", "lower_float"]
 

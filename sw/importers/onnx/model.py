@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, check
-from kaniwa.importers.onnx import (
+from kaniwa.importers.onnx.builder import Builder, Origin
+from kaniwa.importers.onnx.constants import constant_node, folded
+from kaniwa.importers.onnx.families import (
     elementwise,
     functions,
     movement,
@@ -21,11 +23,9 @@ from kaniwa.importers.onnx import (
     slices,
     weighted,
 )
-from kaniwa.importers.onnx.builder import Builder, Origin
-from kaniwa.importers.onnx.constants import constant_node, folded
+from kaniwa.importers.onnx.families.qoperator import expanded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
 from kaniwa.importers.onnx.lookahead import COMMUTING, steps_ahead
-from kaniwa.importers.onnx.qoperator import expanded
 from kaniwa.importers.onnx.quant_node import DOMAINS, quant
 from kaniwa.importers.onnx.quantization import (
     dequantize,

@@ -30,7 +30,7 @@ _MOVED = "movement"
 
 
 def _functions() -> tuple[OnnxOperator, ...]:
-    from kaniwa.importers.onnx.functions import FUNCTIONS
+    from kaniwa.importers.onnx.families.functions import FUNCTIONS
 
     limits = {"PRelu": ("the slope is one constant",), "Pow": ("the exponent is one constant",),
               "Log": ("every value of its input has a logarithm, else the result is an error",),

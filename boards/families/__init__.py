@@ -1,0 +1,1 @@
+"""FPGA families: what their tools are called with, and their primitives."""

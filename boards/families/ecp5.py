@@ -1,0 +1,154 @@
+"""Builds for Lattice ECP5: EHXPLLL, yosys, nextpnr-ecp5, ecppack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth import *
+
+from kaniwa.boards.families.family import Step
+from kaniwa.boards.flow.fanout import Logic, split_fanout
+from kaniwa.boards.flow.multiplier_sites import fix_multipliers
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import ConfigError
+from kaniwa.hw.memory.system import OnChipMemory
+from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
+
+__all__ = ["CAPACITY_25F", "CAPACITY_85F"]
+
+CAPACITY_25F = {"lut": 24288, "ff": 24288, "bram": 56, "dsp": 28}
+CAPACITY_85F = {"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156}
+
+constraints = "lpf"
+memory = OnChipMemory
+multiplier = ecp5_multiplier
+# A carry cell is two LUTs; a 16x4 RAM four, and two more for its write port.
+cells = {
+    "LUT4": {"lut": 1}, "CCU2C": {"lut": 2}, "TRELLIS_DPR16X4": {"lut": 6}, "TRELLIS_FF": {"ff": 1},
+    "DP16KD": {"bram": 1}, "PDPW16KD": {"bram": 1}, "MULT18X18D": {"dsp": 1},
+}
+bels = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D"}
+reduce = {
+    "lut": "out_lanes, dot_width or requant_lanes",
+    "ff": "out_lanes, dot_width or requant_lanes",
+    "bram": "memory_bytes, ring_bytes, line_bytes or parameter_records",
+    "dsp": "out_lanes, dot_width or requant_lanes",
+}
+
+# A parameter buffer of up to so many words lies in LUTs: it is wide, and would use an eighth of the
+# 16 blocks that it takes in ``base``. Not beside packed multipliers, where wires are scarcer than
+# blocks: in LUTs it is 13 % of the connections of ``large``.
+DISTRIBUTED_WORDS = 64
+
+# How much more than wire length the placer minds what is slow. ``base`` by its estimate after
+# placement: 66.7 MHz with 10 (its default), 75.9 with 40, 79.6 with 150. With 600 hardly any path
+# is slow, but now and then a block of RAM ends far from all others: a later netlist came to 69.1
+# MHz with it, to 87.5 with 150.
+TIMING_WEIGHT = 150
+
+# Sites of multiplier blocks of the 85F, left to right: four in nine columns, in each of three rows.
+SITES_85F = tuple(
+    tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for x in (*range(4, 59, 9), *range(69, 115, 9))
+          for offset in (0, 1, 4, 5))
+    for y in (10, 34, 58))
+
+# How many placements the sites of blocks are chosen from.
+FLOORPLANS = 3
+
+LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
+              registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
+              memories=("DP16KD", "PDPW16KD"))
+
+
+class Ecp5Pll:
+    """EHXPLLL with feedback from its own output: input * feedback / input divider."""
+
+    def __init__(self, input_hz: float, output_mhz: float):
+        self._input_mhz = input_hz / 1e6
+        for divider in range(1, 129):
+            feedback = round(output_mhz * divider / self._input_mhz)
+            if (feedback in range(1, 81) and self._input_mhz / divider >= 3.125
+                    and abs(self._input_mhz * feedback / divider - output_mhz) < 1e-6):
+                break
+        else:
+            raise ConfigError(f"the PLL cannot make {output_mhz:g} MHz of "
+                              f"{self._input_mhz:g} MHz: choose another clock")
+        self._divider, self._feedback, self._mhz = divider, feedback, output_mhz
+        self._output_divider = int(800 // output_mhz)   # oscillator at 400 to 800 MHz
+        self.hz = round(output_mhz * 1e6)
+
+    def add(self, m: Module, platform: Any, clock: Signal) -> Value:
+        locked = Signal()
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            a_FREQUENCY_PIN_CLKI=f"{self._input_mhz:g}", a_FREQUENCY_PIN_CLKOP=f"{self._mhz:g}",
+            a_ICP_CURRENT="12", a_LPF_RESISTOR="8",
+            p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED",
+            p_DPHASE_SOURCE="DISABLED", p_OUTDIVIDER_MUXA="DIVA", p_OUTDIVIDER_MUXB="DIVB",
+            p_OUTDIVIDER_MUXC="DIVC", p_OUTDIVIDER_MUXD="DIVD",
+            p_CLKI_DIV=self._divider, p_CLKFB_DIV=self._feedback, p_FEEDBK_PATH="CLKOP",
+            p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self._output_divider,
+            p_CLKOP_CPHASE=self._output_divider // 2, p_CLKOP_FPHASE=0,
+            i_CLKI=platform.request(platform.default_clk).i,
+            i_CLKFB=clock, i_RST=0, i_STDBY=0, i_PHASESEL0=0, i_PHASESEL1=0, i_PHASEDIR=1,
+            i_PHASESTEP=1, i_PHASELOADREG=1, i_PLLWAKESYNC=0, i_ENCLKOP=0,
+            o_CLKOP=clock, o_LOCK=locked)
+        return locked
+
+
+def pll(input_hz: float, output_mhz: float) -> Ecp5Pll:
+    """The clock generator for ``output_mhz`` MHz."""
+    return Ecp5Pll(input_hz, output_mhz)
+
+
+def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
+    """The commands of yosys between reading and writing."""
+    commands = [f"synth_ecp5 -top {top}"]
+    if config.parameter_words <= DISTRIBUTED_WORDS and not config.packed_multipliers:
+        parameters = f"{top}.accelerator.core.datapath.parameter_buffer"
+        commands.insert(0, f'setattr -set ram_style "distributed" {parameters}/m:*')
+    return commands
+
+
+def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
+    """Copy what has many loads; lay out the lanes of an array that fills the device with wires."""
+    split_fanout(module, LOGIC)
+    if _fills_wires(device, config):
+        fix_multipliers(module, "MULT18X18D", SITES_85F)
+
+
+def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
+    """Whether wires run out before blocks.
+
+    A packed block feeds four times the wires of a plain one. With the vector unit the array's wires
+    are 2.7 times as long unless its lanes have sites.
+    """
+    return (config.packed_multipliers or config.vector_unit) and "--85k" in device
+
+
+def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
+    """Placements for the sites of blocks, where wires are what the device runs out of."""
+    if not _fills_wires(device, config):
+        return ()
+    return [Step("nextpnr-ecp5", (*_design(device, mhz, seed), "--placer", "static", "--no-route",
+                                  "--write", "placed.json"), "placed.json")
+            for seed in range(1, FLOORPLANS + 1)]
+
+
+def place(device: Sequence[str], mhz: float, seed: int) -> Step:
+    """Place and route ``top.json``."""
+    return Step("nextpnr-ecp5", (
+        *_design(device, mhz, seed), "--placer-heap-timingweight", str(TIMING_WEIGHT),
+        "--textcfg", "top.config", "--report", "report.json"), "top.config")
+
+
+def _design(device: Sequence[str], mhz: float, seed: int) -> tuple[str, ...]:
+    """What is placed, and for what clock."""
+    return (*device, "--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained",
+            "--freq", f"{mhz:g}", "--seed", str(seed), "--timing-allow-fail")
+
+
+def pack() -> Step:
+    """Make the bitstream."""
+    return Step("ecppack", ("--compress", "--input", "top.config", "--bit", "top.bit"), "top.bit")

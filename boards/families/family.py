@@ -1,0 +1,77 @@
+"""What builds for one FPGA family have of their own: clock, synthesis, and the tools after it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from amaranth import *
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.multiplier.plain import Multiplier
+
+__all__ = ["Family", "Pll", "Step", "load_family"]
+
+
+class Pll(Protocol):
+    """A clock generator: drives ``clock`` from the board's oscillator.
+
+    ``add`` puts it into a module and returns the signal that is 1 once the clock is stable.
+    """
+
+    hz: int   # of the clock it makes
+
+    def add(self, m: Module, platform: Any, clock: Signal) -> Value: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """A tool to run in the build's folder, and the file that it makes there."""
+
+    tool: str
+    arguments: tuple[str, ...]
+    output: str
+
+
+class Family(Protocol):
+    """A module of an FPGA family (``kaniwa.boards.families.ecp5``, ...) has these.
+
+    ``cells``: for each type of cell that synthesis may leave, what it takes of the device, by kind.
+    ``reduce``: what to make smaller, by kind. ``constraints``: suffix of the file with the pins.
+    ``multiplier``: the strategy that makes the products of a config. ``arrange``: changes to the
+    synthesized netlist (a module of yosys' JSON) before place-and-route.
+    """
+
+    cells: Mapping[str, Mapping[str, int]]
+    bels: Mapping[str, str]   # what place-and-route calls the places of a kind
+    reduce: Mapping[str, str]
+    constraints: str
+    memory: Any   # what on-chip device memory is made of
+
+    def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
+
+    def pll(self, input_hz: float, output_mhz: float) -> Pll: ...
+
+    def synthesis(self, top: str, config: AcceleratorConfig) -> Sequence[str]: ...
+
+    def arrange(self, module: dict[str, Any], device: Sequence[str],
+                config: AcceleratorConfig) -> None: ...
+
+    def floorplans(self, device: Sequence[str], config: AcceleratorConfig,
+                   mhz: float) -> Sequence[Step]:
+        """Placements before ``place``, of which the one with the shortest wires gives the blocks
+        their sites; none where ``place`` finds these itself. The file of each is the placed
+        netlist as nextpnr writes it."""
+        ...
+
+    def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...
+
+    def pack(self) -> Step: ...
+
+
+def load_family(name: str) -> Family:
+    """The module of a family."""
+    family: Any = importlib.import_module(f"kaniwa.boards.families.{name}")
+    return family

@@ -1,0 +1,108 @@
+"""Builds for Gowin GW2A: rPLL, yosys, nextpnr-himbaechel, gowin_pack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth import *
+
+from kaniwa.boards.families.family import Step
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import ConfigError
+from kaniwa.hw.memory.system import OnChipMemory
+from kaniwa.hw.multiplier.plain import Multiplier, PlainMultiplier
+
+__all__ = ["CAPACITY_GW2A_18"]
+
+CAPACITY_GW2A_18 = {"lut": 20736, "ff": 15552, "bram": 46, "dsp": 48}
+
+constraints = "cst"
+memory = OnChipMemory
+# A 16x4 RAM takes the four LUTs of a half slice.
+cells = {
+    **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 5)},
+    "ALU": {"lut": 1}, "RAM16SDP4": {"lut": 4}, "RAM16SDP2": {"lut": 4}, "RAM16SDP1": {"lut": 4},
+    **{f"DFF{kind}": {"ff": 1}
+       for kind in ("", "E", "R", "S", "RE", "SE", "C", "P", "CE", "PE")},
+    **{name: {"bram": 1} for name in ("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B")},
+    "MULT18X18": {"dsp": 1}, "MULT9X9": {"dsp": 1},
+}
+bels = {"bram": "BSRAM", "dsp": "MULT18X18"}
+reduce = {
+    "lut": "out_lanes, dot_width or requant_lanes",
+    "ff": "out_lanes, dot_width or requant_lanes",
+    "bram": "memory_bytes, ring_bytes, line_bytes or parameter_records",
+    "dsp": "out_lanes, dot_width or requant_lanes",
+}
+
+
+class GowinPll:
+    """rPLL: input * (fbdiv + 1) / (idiv + 1), oscillator at 500 to 1250 MHz."""
+
+    def __init__(self, input_hz: float, output_mhz: float):
+        input_mhz = input_hz / 1e6
+        for idiv in range(64):
+            fbdiv = round(output_mhz * (idiv + 1) / input_mhz) - 1
+            if (fbdiv in range(64) and input_mhz / (idiv + 1) >= 3
+                    and abs(input_mhz * (fbdiv + 1) / (idiv + 1) - output_mhz) < 1e-6):
+                break
+        else:
+            raise ConfigError(f"the PLL cannot make {output_mhz:g} MHz of {input_mhz:g} MHz: "
+                              "choose another clock")
+        dividers = [n for n in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
+                    if 500 <= n * output_mhz <= 1250]
+        if not dividers:
+            raise ConfigError(f"the PLL cannot make {output_mhz:g} MHz: choose another clock")
+        self._settings = dict(p_FCLKIN=f"{input_mhz:g}", p_IDIV_SEL=idiv, p_FBDIV_SEL=fbdiv,
+                              p_ODIV_SEL=dividers[0])
+        self.hz = round(output_mhz * 1e6)
+
+    def add(self, m: Module, platform: Any, clock: Signal) -> Value:
+        locked = Signal()
+        m.submodules.pll = Instance(
+            "rPLL", **self._settings, p_DEVICE="GW2A-18C",
+            p_DYN_IDIV_SEL="false", p_DYN_FBDIV_SEL="false", p_DYN_ODIV_SEL="false",
+            p_DYN_DA_EN="false", p_PSDA_SEL="0000", p_DUTYDA_SEL="1000", p_CLKFB_SEL="internal",
+            p_CLKOUT_BYPASS="false", p_CLKOUTP_BYPASS="false", p_CLKOUTD_BYPASS="false",
+            i_CLKIN=platform.request(platform.default_clk).i, i_CLKFB=0, i_RESET=0, i_RESET_P=0,
+            i_FBDSEL=Const(0, 6), i_IDSEL=Const(0, 6), i_ODSEL=Const(0, 6), i_PSDA=Const(0, 4),
+            i_DUTYDA=Const(0, 4), i_FDLY=Const(0, 4), o_CLKOUT=clock, o_LOCK=locked)
+        return locked
+
+
+def pll(input_hz: float, output_mhz: float) -> GowinPll:
+    """The clock generator for ``output_mhz`` MHz."""
+    return GowinPll(input_hz, output_mhz)
+
+
+def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
+    """What synthesis makes of a product: it knows the multipliers of this family."""
+    return PlainMultiplier
+
+
+def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
+    """The commands of yosys between reading and writing."""
+    return [f"synth_gowin -family gw2a -top {top}"]
+
+
+def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
+    """Leave the netlist as it is."""
+
+
+def place(device: Sequence[str], mhz: float, seed: int) -> Step:
+    """Place and route ``top.json``."""
+    return Step("nextpnr-himbaechel", (
+        *device, "--json", "top.json", "--vopt", "cst=top.cst", "--write", "top.pnr.json",
+        "--freq", f"{mhz:g}", "--seed", str(seed), "--report", "report.json",
+        "--timing-allow-fail"), "top.pnr.json")
+
+
+def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
+    """None: blocks find their sites in ``place``."""
+    return ()
+
+
+def pack() -> Step:
+    """Make the bitstream."""
+    return Step("gowin_pack", ("-d", "GW2A-18C", "-o", "top.fs", "top.pnr.json"), "top.fs")

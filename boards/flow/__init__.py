@@ -1,0 +1,1 @@
+"""From gateware to bitstream: synthesis, floorplans, place and route, reports."""

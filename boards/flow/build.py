@@ -1,0 +1,376 @@
+"""Builds bitstreams: gateware to RTLIL, synthesis, place and route for some seeds, packing.
+
+Each step keeps what it made in the cache under a hash of all that went into it. A step's folder
+appears whole or not at all. The same sources, tools and seeds give the same bitstream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from amaranth import Elaboratable
+
+from kaniwa.boards.board import Board
+from kaniwa.boards.families.family import Family, Step, load_family
+from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, tools
+from kaniwa.boards.flow.timing import Timing, read_timing
+from kaniwa.boards.flow.utilization import Netlist, mark_commands
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import BuildError, ConfigError
+from kaniwa.hw.parts.unchecked_read import UNDEFINED
+from kaniwa.sim.device.toolchain import cache_folder
+
+__all__ = ["Bitstream", "Progress", "build", "count_cells", "design_files"]
+
+TOP = "top"
+# Attempts at connections for each one before routing is given up: ``base`` took 2.3 to 3.4 of them,
+# ``large`` 3.3 to 3.7, ``base_vector`` 3.4 to 4.1.
+ATTEMPTS = 5
+Progress = Callable[[str], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """A built bitstream. ``timings``: by seed. ``counts``: what each block takes, by kind."""
+
+    board: Board
+    target: str
+    config: AcceleratorConfig
+    target_mhz: float
+    timings: Mapping[int, Timing]
+    best_seed: int
+    counts: Mapping[str, Mapping[str, int]]
+    totals: Mapping[str, int]
+    path: Path
+    rtlil_hash: str
+    seconds: float
+
+    @property
+    def clock_mhz(self) -> dict[str, float]:
+        """Worst, median and best clock of the seeds."""
+        clocks = [timing.mhz for timing in self.timings.values()]
+        return {"worst": round(min(clocks), 2), "median": round(statistics.median(clocks), 2),
+                "best": round(max(clocks), 2)}
+
+    @property
+    def meets_timing(self) -> bool:
+        """Whether every seed reaches the target's clock."""
+        return min(timing.mhz for timing in self.timings.values()) >= self.target_mhz
+
+
+def build(board: Board, target: str | None, seeds: int, output: Path, progress: Progress,
+          clock_mhz: float | None = None) -> Bitstream:
+    """Build for seeds 1 to ``seeds``; the bitstream of the fastest one is copied to ``output``.
+
+    Raises BuildError where a tool fails or the design does not fit, ConfigError for a bad target.
+    A clock that is not met is not an error here.
+    """
+    began = time.monotonic()
+    target = target or board.default_target
+    config = board.config(target)
+    mhz = clock_mhz or board.clock_mhz(target)
+    family = load_family(board.family)
+    progress("elaborating the gateware")
+    files = design_files(board, config, mhz)
+    synthesized = _synthesize(board, family, config, files, progress)
+    netlist = Netlist(json.loads((synthesized / f"{TOP}.json").read_text()), TOP)
+    counts = netlist.counts(family.cells)
+    _check_fit(board, family, target, counts)
+
+    planned = _plan(board, family, config, synthesized, files, mhz, progress)
+    placed = _place_all(board, family, planned, files, mhz, seeds, progress)
+    timings = {seed: read_timing(json.loads((folder / "report.json").read_text()), netlist.block)
+               for seed, folder in placed.items()}
+    best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
+    packed = placed[best] / family.pack().output
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / f"{board.name}-{Path(target).stem}{packed.suffix}"
+    shutil.copyfile(packed, path)
+    used = timings[best].used
+    totals = {kind: used.get(family.bels.get(kind, ""),
+                             sum(block.get(kind, 0) for block in counts.values()))
+              for kind in board.capacity}
+    return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
+                     _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1))
+
+
+def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
+    """What the design takes of each kind (``lut``, ``ff``, ...) behind synthesis, in all."""
+    family, config = load_family(board.family), board.config(target)
+    files = design_files(board, config, board.clock_mhz(target))
+    synthesized = _synthesize(board, family, config, files, progress)
+    netlist = Netlist(json.loads((synthesized / f"{TOP}.json").read_text()), TOP)
+    counts = netlist.counts(family.cells)
+    return {kind: sum(block.get(kind, 0) for block in counts.values()) for kind in board.capacity}
+
+
+def design_files(board: Board, config: AcceleratorConfig, mhz: float,
+                 **line: int) -> dict[str, str]:
+    """RTLIL and constraints of the board's top, by file name; the same for the same sources.
+
+    ``line``: baud and pace of ``BoardTop``, where they are not those of a bitstream.
+    """
+    from kaniwa.boards.top import BoardTop
+
+    family = load_family(board.family)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")   # the toolchain's own, for example on its version
+        top = BoardTop(board, config, mhz, **line)
+        try:
+            plan = board.make_platform().prepare(top, TOP, emit_src=False)
+        except ConfigError:
+            Elaboratable._MustUse__silence = True   # the blocks before the one that was refused
+            raise
+    return {name: plan.files[name] for name in (f"{TOP}.il", f"{TOP}.{family.constraints}")}
+
+
+def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: Mapping[str, str],
+                progress: Progress) -> Path:
+    """The folder with the synthesized netlist."""
+    source = files[f"{TOP}.il"]
+    script = "\n".join([f"read_rtlil {TOP}.il", *mark_commands(source),
+                        f"setattr -unset init a:{UNDEFINED}",
+                        *family.synthesis(TOP, config), f"write_json {TOP}.json"]) + "\n"
+
+    def make(folder: Path) -> None:
+        progress("synthesis")
+        (folder / f"{TOP}.il").write_text(source)
+        (folder / "synth.ys").write_text(script)
+        _run("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json", lambda line: None)
+        netlist = json.loads((folder / f"{TOP}.json").read_text())
+        _forget_sources(netlist)
+        family.arrange(netlist["modules"][TOP], board.device, config)
+        (folder / f"{TOP}.json").write_text(json.dumps(netlist))
+        (folder / f"{TOP}.il").unlink()
+
+    return _kept(f"synthesis-{_synthesis_key(board, family, source, script)}", make)
+
+
+def _forget_sources(netlist: dict[str, Any]) -> None:
+    """Take out where cells and nets come from: the same design is the same file in any folder."""
+    for module in netlist["modules"].values():
+        for item in (module, *module["cells"].values(), *module["netnames"].values()):
+            item["attributes"].pop("src", None)
+
+
+def _synthesis_key(board: Board, family: Family, source: str, script: str) -> str:
+    return _digest([source, script, tools.version("yosys"), *board.device,
+                    *_texts(fanout, multiplier_sites, sys.modules[family.arrange.__module__])])
+
+
+def _plan(board: Board, family: Family, config: AcceleratorConfig, synthesized: Path,
+          files: Mapping[str, str], mhz: float, progress: Progress) -> Path:
+    """The folder with the netlist to place: the synthesized one, or that with sites for blocks.
+
+    The same for all seeds. Of the family's floorplans it is the one with the shortest wires.
+    """
+    steps = dict(enumerate(family.floorplans(board.device, config, mhz), 1))
+    if not steps:
+        return synthesized
+    design, constraints = f"{TOP}.json", f"{TOP}.{family.constraints}"
+    commands = [(*step.arguments, tools.version(step.tool)) for step in steps.values()]
+    key = _digest([(synthesized / design).read_text(), files[constraints], commands,
+                   *_texts(block_sites)])
+
+    def make(folder: Path) -> None:
+        def place(number: int, stopped: threading.Event) -> int:
+            own = folder / str(number)
+            own.mkdir()
+            (own / constraints).write_text(files[constraints])
+            os.link(synthesized / design, own / design)
+            watch = _Watch(f"floorplan {number}", stopped, progress, family)
+            _run_for_board(steps[number], own, watch, family)
+            return watch.wires
+
+        wires = _at_once(steps, place)
+        best = min(wires, key=lambda number: (wires[number], number))
+        progress(f"floorplan {best} is taken, with wires of {wires[best]:,}: "
+                 "the shortest of " + ", ".join(f"{length:,}" for length in wires.values()))
+        netlist = json.loads((synthesized / design).read_text())
+        placed = json.loads((folder / str(best) / steps[best].output).read_text())
+        block_sites.keep_sites(
+            netlist["modules"][TOP], placed["modules"][TOP],
+            {cell for cell, taken in family.cells.items() if taken.keys() & {"bram", "dsp"}})
+        (folder / design).write_text(json.dumps(netlist))
+        for number, step in steps.items():   # what is large, and of no use any more
+            (folder / str(number) / step.output).unlink()
+            (folder / str(number) / design).unlink()
+
+    return _kept(f"floorplan-{key}", make)
+
+
+def _place_all(board: Board, family: Family, planned: Path, files: Mapping[str, str], mhz: float,
+               seeds: int, progress: Progress) -> dict[int, Path]:
+    """The folder of each seed, with report and bitstream."""
+    netlist = _digest([(planned / f"{TOP}.json").read_text()])
+
+    def place(seed: int, stopped: threading.Event) -> Path:
+        watch = _Watch(f"seed {seed}", stopped, progress, family)
+        return _place(family, planned, netlist, files, family.place(board.device, mhz, seed), watch)
+
+    return _at_once(range(1, seeds + 1), place)
+
+
+def _at_once(numbers: Iterable[int], work: Callable[[int, threading.Event], T]) -> dict[int, T]:
+    """What ``work`` makes of each number, as many at a time as there are processors.
+
+    Where one fails, or the caller is interrupted, the others are told by the event to stop.
+    """
+    stopped = threading.Event()
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        running = {number: pool.submit(work, number, stopped) for number in numbers}
+        try:
+            wait(running.values(), return_when=FIRST_EXCEPTION)
+            return {number: future.result() for number, future in running.items() if future.done()}
+        except BaseException:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _place(family: Family, planned: Path, netlist: str, files: Mapping[str, str], step: Step,
+           watch: _Watch) -> Path:
+    """The folder with report and bitstream of a seed; ``netlist`` names what is placed."""
+    pack = family.pack()
+    constraints = f"{TOP}.{family.constraints}"
+    commands = [(*step.arguments, tools.version(step.tool)) for step in (step, pack)]
+
+    def make(folder: Path) -> None:
+        design = folder / f"{TOP}.json"
+        os.link(planned / design.name, design)
+        (folder / constraints).write_text(files[constraints])
+        watch.say("place and route")
+        _run_for_board(step, folder, watch, family)
+        design.unlink()
+        watch.say("bitstream")
+        _run(pack.tool, [*tools.command(pack.tool), *pack.arguments], folder, pack.output,
+             lambda line: None)
+
+    return _kept(f"placed-{_digest([netlist, files[constraints], commands])}", make)
+
+
+def _run_for_board(step: Step, folder: Path, watch: Callable[[str], None], family: Family) -> None:
+    """Run place-and-route, whose errors may be that the board has too little of something."""
+    _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
+         advice=f"; {_advice(family, family.bels)}")
+
+
+class _Watch:
+    """Takes the lines of place-and-route, shows its stages, and keeps how long the ``wires`` of the
+    placement are, in its units.
+
+    It ends the tool by raising BuildError when the build was stopped or routing does not end.
+    """
+
+    def __init__(self, name: str, stopped: threading.Event, progress: Progress,
+                 family: Family) -> None:
+        self._name, self._stopped, self._progress = name, stopped, progress
+        self._advice = _advice(family, ["lut"])
+        self.wires, self._connections = 0, 0
+
+    def say(self, text: str) -> None:
+        """Show what is done now."""
+        self._progress(f"{self._name}: {text}")
+
+    def __call__(self, line: str) -> None:
+        if self._stopped.is_set():
+            raise BuildError(f"{self._name} was stopped")
+        if length := re.search(r"wirelen = (\d+)", line):
+            self.wires = int(length[1])
+        if connections := re.match(r"Info: Routing (\d+) arcs", line):
+            self._connections = int(connections[1])
+        if attempts := re.match(r"Info: +(\d+) \|.*\| +(\d+)\|", line):
+            self._check(int(attempts[1]), int(attempts[2]))
+        stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
+        if stage:
+            self.say(stage[0][6:].strip(". ").lower())
+
+    def _check(self, attempts: int, left: int) -> None:
+        if attempts > ATTEMPTS * self._connections:
+            raise BuildError(
+                f"{self._name} cannot be routed: after {attempts:,} attempts {left:,} of "
+                f"{self._connections:,} connections are open; {self._advice}")
+
+
+def _run(tool: str, command: Sequence[str], folder: Path, output: str,
+         watch: Callable[[str], None], advice: str = "") -> None:
+    """Run a tool that makes ``output``; BuildError with its last error if it does not."""
+    log = folder / f"{tool}.log"
+    status = tools.run(command, folder, log, watch)
+    if status or not (folder / output).exists():
+        errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR")]
+        text = errors[-1] if errors else f"exit status {status}"
+        no_room = re.search(r"no (?:BELs|bels|more)|unable to place|[Ff]ailed to (?:place|expand)",
+                            text)
+        raise BuildError(f"{tool} failed: {text}{advice if no_room else ''}")
+
+
+def _check_fit(board: Board, family: Family, target: str,
+               counts: Mapping[str, Mapping[str, int]]) -> None:
+    """BuildError where a design needs more than the device has, naming what and what to reduce."""
+    over = {}
+    for kind, capacity in board.capacity.items():
+        needed = sum(block.get(kind, 0) for block in counts.values())
+        if needed > capacity:
+            over[kind] = f"{needed:,} of {capacity:,} {kind}"
+    if over:
+        raise BuildError(f"{target} does not fit {board.name}: it needs {', '.join(over.values())}"
+                         f"; {_advice(family, over)}")
+
+
+def _advice(family: Family, kinds: Iterable[str]) -> str:
+    return "; ".join(f"for {kind} reduce {family.reduce[kind]}" for kind in kinds)
+
+
+def _kept(name: str, make: Callable[[Path], None]) -> Path:
+    """The cached folder of that name, made if there is none yet."""
+    folder = cache_folder() / "bitstreams" / name
+    if not folder.exists():
+        with _building(folder.parent, name) as temporary:
+            make(temporary)
+            with contextlib.suppress(FileExistsError, OSError):   # another process made the same
+                os.replace(temporary, folder)
+        if not folder.exists():
+            raise BuildError(f"{folder}: cannot be written; nothing was left half-written")
+    return folder
+
+
+@contextlib.contextmanager
+def _building(parent: Path, name: str) -> Iterator[Path]:
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _texts(*modules: ModuleType) -> list[str]:
+    """What is written in modules that change netlists: part of the key of what comes of it."""
+    return [Path(str(module.__file__)).read_text() for module in modules]
+
+
+def _digest(parts: Iterable[Any]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(str(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:32]

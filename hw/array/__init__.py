@@ -1,0 +1,1 @@
+"""The MAC array, max pooling, and the buffer of their results."""

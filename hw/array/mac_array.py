@@ -1,0 +1,71 @@
+"""The multiply-accumulate array: out_lanes dot products of dot_width bytes a cycle."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.interfaces import array_layout, result_layout
+from kaniwa.hw.multiplier.plain import PlainMultiplier
+
+__all__ = ["MacArray"]
+
+
+class MacArray(Component):
+    """Output-stationary array: lane m adds up ``activations[m] . weights[m] + correction``.
+
+    Throughput: one step a cycle. ``o`` has the 32-bit accumulators ``config.array_latency`` cycles
+    after a step with ``last``; a step with ``first`` starts them anew. The compiler proves that
+    they never wrap. In a compact config ``first`` does not matter: they start anew once ``o`` had
+    them, and no step may come in the cycle after a ``last`` one.
+
+    Lanes m and m + activation_lanes use the same activations, and ``multiplier``, the strategy for
+    the FPGA, may make their products in one block.
+    """
+
+    def __init__(self, config: AcceleratorConfig, multiplier=PlainMultiplier):
+        self._config = config
+        self._multiplier = multiplier
+        super().__init__({
+            "i": In(stream.Signature(array_layout(config), always_ready=True)),
+            "o": Out(stream.Signature(result_layout(config), always_ready=True)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, step = self._config, self.i.payload
+        lanes = config.activation_lanes
+        sums = [None] * config.out_lanes
+        for lane in range(lanes):
+            m.submodules[f"multiplier_{lane}"] = group = self._multiplier(
+                config.dot_width, config.multiplier_rows, config.dot_latency)
+            m.d.comb += group.activations.eq(step.activations[lane])
+            for row in range(config.multiplier_rows):
+                m.d.comb += group.weights[row].eq(step.weights[lane + row * lanes])
+                sums[lane + row * lanes] = group.sums[row]
+
+        # What goes with a step, until its sums come out.
+        valid = self.i.valid
+        tag = Cat(step.first, step.last, step.correction)
+        for stage in range(config.dot_latency):
+            next_valid = Signal(name=f"valid_{stage}")
+            next_tag = Signal(len(tag), name=f"tag_{stage}", reset_less=True)
+            m.d.sync += [next_valid.eq(valid), next_tag.eq(tag)]
+            valid, tag = next_valid, next_tag
+        first, last, correction = tag[0], tag[1], tag[2:].as_signed()
+
+        # Where a carry chain takes both operands as they are, the zero of ``first`` is a gate for
+        # each bit; a reset costs nothing.
+        accumulators = Signal(data.ArrayLayout(signed(32), config.out_lanes),
+                              reset_less=not config.compact)
+        with m.If(valid):
+            m.d.sync += [
+                accumulator.eq((accumulator if config.compact else Mux(first, 0, accumulator))
+                               + (total + correction))
+                for accumulator, total in zip(accumulators, sums, strict=True)]
+        if config.compact:
+            with m.If(self.o.valid):
+                m.d.sync += Value.cast(accumulators).eq(0)
+        m.d.sync += self.o.valid.eq(valid & last)
+        m.d.comb += self.o.payload.eq(accumulators)
+        return m

@@ -1,0 +1,1 @@
+"""The core of the smallest devices: one thing at a time, few cells."""

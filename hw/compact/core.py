@@ -1,0 +1,126 @@
+"""The core of few logic cells: one instruction at a time, one result at a time."""
+
+from amaranth import *
+from amaranth.lib.wiring import Component, connect, flipped
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.array.mac_array import MacArray
+from kaniwa.hw.compact.array import CompactArray
+from kaniwa.hw.compact.fields import word_bits
+from kaniwa.hw.compact.line_buffer import CompactLines
+from kaniwa.hw.compact.load import CompactLoad
+from kaniwa.hw.compact.memory import CompactMemory
+from kaniwa.hw.compact.post import CompactPost
+from kaniwa.hw.compact.sequencer import CompactSequencer
+from kaniwa.hw.compact.weight_decoder import CompactWeights
+from kaniwa.hw.compact.weight_ring import CompactRing
+from kaniwa.hw.compact.window import CompactSpread
+from kaniwa.hw.control.registers import Control
+from kaniwa.hw.interfaces import core_ports
+from kaniwa.hw.multiplier.plain import PlainMultiplier
+
+__all__ = ["CompactCore"]
+
+
+class CompactCore(Component):
+    """``Core`` for a compact config: the same ports, registers, programs and results.
+
+    It has no way to outside memory: those ports are idle, and a program that uses it ends with an
+    ADDRESS error.
+    """
+
+    def __init__(self, config: AcceleratorConfig, *, build_id: int = 0, clock_hz: int = 0,
+                 multiplier=PlainMultiplier):
+        self._config = config
+        self._control = Control(config, build_id=build_id, clock_hz=clock_hz)
+        self._multiplier = multiplier
+        super().__init__(core_ports(config))
+
+    def elaborate(self, platform):
+        m = Module()
+        datapath = Module()
+        m.submodules.control = control = self._control
+        m.submodules.datapath = ResetInserter({"sync": control.reset})(datapath)
+        d = datapath.submodules
+        config = self._config
+        d.sequencer = sequencer = CompactSequencer(config)
+        d.memory = memory = CompactMemory(config)
+        d.load = load = CompactLoad(config)
+        d.weights = weights = CompactWeights(config)
+        d.array = array = CompactArray(config)
+        d.line_buffer = lines = CompactLines(config)
+        d.weight_ring = ring = CompactRing(config)
+        d.spread = spread = CompactSpread(config)
+        d.mac_array = macs = MacArray(config, self._multiplier)
+        d.post = post = CompactPost(config)
+
+        for client, reader in (("commands", sequencer.memory), ("operand", post.operand),
+                               ("activations", load.memory), ("weights", weights.memory)):
+            connect(datapath, reader, getattr(memory, client))
+        connect(datapath, post.write, memory.write)
+        connect(datapath, memory.local_read, flipped(self.local_read))
+        connect(datapath, memory.local_write, flipped(self.local_write))
+        connect(datapath, spread.o, macs.i)
+        for unit in (load, weights, array, post):
+            m.d.comb += [
+                unit.begin.eq(sequencer.begin),
+                unit.fields.eq(sequencer.fields),
+                unit.starts.eq(sequencer.starts),
+            ]
+        self._wire_control(m, control, sequencer, memory, array, post)
+
+        slot_free = Signal(init=1)   # no results wait, or are on their way to
+        with datapath.If(array.issue & array.tap.last):
+            datapath.d.sync += slot_free.eq(0)
+        with datapath.Elif(post.taken):
+            datapath.d.sync += slot_free.eq(1)
+        m.d.comb += [
+            *(unit.data.eq(memory.data) for unit in (sequencer, weights, post)),
+            sequencer.finished.eq(~(load.active | weights.active | post.active)),
+            sequencer.bad_format.eq(weights.error),
+            sequencer.address_error.eq(memory.error),
+            load.freed.eq(array.freed),
+            lines.write.eq(load.write),
+            lines.write_line.eq(load.write_line),
+            lines.write_data.eq(memory.data),
+            lines.read_enable.eq(array.issue),
+            lines.read_position.eq(array.read_position),
+            array.rows_loaded.eq(load.rows),
+            array.load_active.eq(load.active),
+            array.slot_free.eq(slot_free),
+            array.word_written.eq(ring.word_written),
+            ring.begin.eq(sequencer.begin),
+            ring.chunk.eq(weights.chunk),
+            ring.chunk_valid.eq(weights.chunk_valid & weights.chunk_ready),
+            weights.chunk_ready.eq(array.word_room),
+            ring.write_index.eq(array.word_written_index),
+            ring.read_enable.eq(array.issue),
+            ring.read_index.eq(array.word_index),
+            spread.tap.eq(array.tap),
+            spread.valid.eq(array.issue),
+            spread.pad_value.eq(sequencer.fields.pad_value),
+            spread.bytes.eq(lines.o),
+            spread.weights.eq(ring.read_data),
+            post.results.eq(macs.o.payload),
+            post.results_valid.eq(macs.o.valid),
+            post.record.eq(weights.record),
+            post.record_valid.eq(weights.record_valid),
+            post.entry_valid.eq(weights.entry_valid),
+            post.table.eq(weights.table),
+        ]
+        return m
+
+    def _wire_control(self, m, control, sequencer, memory, array, post):
+        low, high = exact_log2(self._config.read_bytes), word_bits(self._config) - 1
+        address = control.program_address[low:]
+        m.d.comb += [
+            *control.registers_of(self),
+            *control.watch(sequencer, memory),
+            sequencer.program_word.eq(Cat(address[:high], address[high:].any())),
+            control.retired.eq(sequencer.retired),
+            control.progress.eq(Cat(
+                array.issue, sequencer.begin,
+                self.local_read.request.valid & self.local_read.request.ready,
+                self.local_write.request.valid & self.local_write.request.ready)),
+        ]

@@ -1,0 +1,1 @@
+"""Registers, instruction sequencer and counters."""

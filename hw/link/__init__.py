@@ -1,0 +1,1 @@
+"""The byte link to a host: UART, receiver, transmitter, commands."""

@@ -1,0 +1,247 @@
+"""The device's end of the link: requests from the line to registers and device memory, and back."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.driver.frames import PAYLOAD_BYTES, SEQUENCES, SESSIONS, Operation, link_registers
+from kaniwa.errors import ConfigError
+from kaniwa.hw.interfaces import read_port, write_port
+from kaniwa.hw.link.receiver import LinkReceiver
+from kaniwa.hw.link.transmitter import LinkTransmitter
+
+__all__ = ["Link"]
+
+SMALLEST_BUFFER = 512   # two bulk writes: one is done while the next one comes
+
+
+class Link(wiring.Component):
+    """Does the requests that come in at ``rx`` and answers at ``tx``; docs/link.md has the frames.
+
+    Registers may be used at any time, device memory while ``busy`` is 0: a byte at a time, of any
+    address. ``read`` and ``write`` go to the side that bit 31 of the address selects; with
+    ``outside`` the device has that side, without it the bit does not matter.
+    Throughput: a byte of ``rx`` in 9 cycles, and one of ``tx``, of a register or of on-chip memory;
+    more than a line with a bit in 5 cycles brings. Latency: a reply begins some 20 cycles after the
+    request. ``csr_read_data`` may be 1 or 2 cycles behind ``csr_address``.
+    ``pace``: bytes a second of the line, for the host. All outputs but the request's ready are
+    combinational from flip-flops.
+    """
+
+    def __init__(self, config: AcceleratorConfig, *, pace: int, outside: bool = False,
+                 buffer_bytes: int = SMALLEST_BUFFER):
+        if not 0 < pace < 1 << 24:
+            raise ConfigError(f"pace must be 1..{(1 << 24) - 1} bytes a second, not {pace}")
+        if buffer_bytes < SMALLEST_BUFFER or buffer_bytes & (buffer_bytes - 1):
+            raise ConfigError(f"buffer_bytes must be a power of two of at least {SMALLEST_BUFFER},"
+                              f" not {buffer_bytes}")
+        self._config = config
+        self._buffer_bytes = buffer_bytes
+        self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, outside)
+        # The registers' addresses go up to 0x400.
+        self._counted_bits = 31 if outside else max(10, (config.memory_bytes - 1).bit_length())
+        super().__init__({
+            "rx": In(stream.Signature(8)),
+            "tx": Out(stream.Signature(8)),
+            "busy": In(1),
+            "csr_address": Out(8),
+            "csr_write": Out(1),
+            "csr_write_data": Out(32),
+            "csr_read_data": In(32),
+            "read": Out(read_port(config)),
+            "write": Out(write_port(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.receiver = receiver = LinkReceiver(self._buffer_bytes)
+        wiring.connect(m, wiring.flipped(self.rx), receiver.i)
+        byte = receiver.o.payload
+        there = receiver.o.valid
+
+        # The request
+        operation = Signal(Operation, reset_less=True)
+        address = Signal(32, reset_less=True)   # or a register's value
+        count = Signal(8, reset_less=True)      # or a register's index, or a session
+        step = Signal(2)                        # byte of the word or the CRC
+        doing = Signal()
+        session, expected = Signal(range(SESSIONS)), Signal(range(SEQUENCES))
+
+        # The reply
+        answering, wanted = Signal(), Signal()
+        gap, garbled, refused = Signal(), Signal(), Signal()
+        with m.If(receiver.garbled):
+            m.d.sync += [garbled.eq(1), wanted.eq(1)]
+
+        registers = (address[30:] == 1)
+        is_read, is_write = operation == Operation.READ, operation == Operation.WRITE
+        # How far a request's number is ahead, a cycle after it has been read.
+        ahead = Signal(range(SEQUENCES), reset_less=True)
+        numbered = Signal()
+        m.d.sync += numbered.eq(0)
+        with m.If(numbered & (ahead != 0) & ~ahead[-1] & (operation != Operation.OPEN)):
+            m.d.sync += gap.eq(1)
+
+        # The address comes in byte by byte, goes round once to be sent, and counts.
+        shift, advance, take_count, top = Signal(), Signal(), Signal(), Signal(8)
+        bits = self._counted_bits
+        m.d.comb += top.eq(address[:8])
+        with m.If(shift | advance):
+            m.d.sync += address[:bits].eq(Mux(shift, Cat(address[8:], top), address[:bits] + 1))
+        with m.If(shift):
+            m.d.sync += address[bits:].eq(Cat(address[8:], top)[bits:])
+        with m.If(advance | take_count):
+            m.d.sync += count.eq(Mux(take_count, byte, count - 1))
+
+        low_read, low = exact_log2(self._config.read_bytes), exact_log2(self._config.write_bytes)
+        constants = Array(C(byte, 8) for byte in self._constants)
+        own = Signal(8, reset_less=True)
+        m.d.sync += [
+            self.csr_address.eq(Mux(is_read, address[2:10], count)),
+            own.eq(self.csr_read_data.word_select(address[:2], 8)),
+        ]
+        m.d.comb += [
+            self.csr_write_data.eq(address),
+            self.read.request.payload.eq(Cat(C(0, low_read), address[low_read:])),
+            self.write.request.payload.address.eq(Cat(C(0, low), address[low:])),
+            self.write.request.payload.data.eq(byte.replicate(self._config.write_bytes)),
+            self.write.request.payload.mask.eq(1 << address[:low]),
+        ]
+
+        m.submodules.transmitter = transmitter = LinkTransmitter()
+        wiring.connect(m, transmitter.o, wiring.flipped(self.tx))
+        reply = transmitter.i
+        sent = reply.valid & reply.ready
+        fetched = Signal(8, reset_less=True)
+        word = self.read.response.payload
+        part = self._part(m, word, address[:low_read])
+        last_step = step == 3
+
+        m.d.sync += self.csr_write.eq(0)   # but in the cycle after START: register and value stay
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += answering.eq(0)
+                m.d.comb += receiver.o.ready.eq(1)
+                with m.If(there):
+                    m.d.sync += [operation.eq(byte[6:]), ahead.eq(byte - expected), numbered.eq(1)]
+                    m.next = "WORD"
+                with m.Elif(wanted):
+                    m.next = "FLAGS"
+            with m.State("WORD"):
+                m.d.comb += receiver.o.ready.eq(1)
+                with m.If(there):
+                    m.d.comb += [shift.eq(1), top.eq(byte)]
+                    m.d.sync += step.eq(step + 1)
+                    with m.If(last_step):
+                        m.next = "COUNT"
+                with m.Elif(receiver.empty):
+                    m.next = "IDLE"
+            with m.State("COUNT"):
+                m.d.comb += receiver.o.ready.eq(1)
+                m.d.comb += take_count.eq(there)
+                with m.If(there):
+                    m.next = "START"
+                with m.Elif(receiver.empty):
+                    m.next = "IDLE"
+            with m.State("START"):
+                m.d.sync += [wanted.eq(1), step.eq(0)]
+                m.next = "CRC"
+                with m.If(is_write):
+                    m.next = "DATA"
+                with m.If(operation == Operation.OPEN):
+                    m.d.sync += [session.eq(count), expected.eq(0)]
+                with m.Elif((ahead == 0) & (session != 0)):
+                    with m.If(self.busy & (is_write | (is_read & ~registers))):
+                        m.d.sync += [refused.eq(1), doing.eq(0)]
+                    with m.Else():
+                        m.d.sync += self.csr_write.eq(operation == Operation.REGISTER)
+                        m.d.sync += [expected.eq(expected + ~is_read), answering.eq(is_read),
+                                     doing.eq(1)]
+                with m.Else():
+                    m.d.sync += doing.eq(0)
+            with m.State("DATA"):
+                m.d.comb += [
+                    self.write.request.valid.eq(there & doing),
+                    receiver.o.ready.eq(~doing | self.write.request.ready),
+                ]
+                m.d.comb += advance.eq(there & receiver.o.ready)
+                with m.If(advance):
+                    with m.If(count == 1):
+                        m.next = "CRC"
+                with m.Elif(receiver.empty):
+                    m.next = "IDLE"
+            with m.State("CRC"):
+                m.d.comb += receiver.o.ready.eq(1)
+                with m.If(there):
+                    m.d.sync += step.eq(step + 1)
+                    with m.If(last_step):
+                        m.next = "IDLE"
+                        with m.If(answering):
+                            m.next = "FLAGS"
+                with m.Elif(receiver.empty):
+                    m.next = "IDLE"
+
+            with m.State("FLAGS"):
+                m.d.comb += [reply.valid.eq(1), reply.payload.byte.eq(
+                    Cat(answering, gap, garbled, refused, session))]
+                with m.If(sent):
+                    # What is noticed in this very cycle goes into the next reply.
+                    m.d.sync += [gap.eq(0), refused.eq(0), garbled.eq(receiver.garbled),
+                                 wanted.eq(receiver.garbled)]
+                    m.next = "EXPECTED"
+            with m.State("EXPECTED"):
+                m.d.comb += [reply.valid.eq(1), reply.payload.byte.eq(expected),
+                             reply.payload.last.eq(~answering)]
+                with m.If(sent):
+                    m.next = "IDLE"
+                    with m.If(answering):
+                        m.next = "ADDRESS"
+            with m.State("ADDRESS"):
+                m.d.comb += [reply.valid.eq(1), reply.payload.byte.eq(address[:8])]
+                with m.If(sent):
+                    m.d.comb += shift.eq(1)
+                    m.d.sync += step.eq(step + 1)
+                    with m.If(last_step):
+                        m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.comb += self.read.request.valid.eq(~registers)
+                with m.If(registers):
+                    m.next = "REGISTER"
+                with m.Elif(self.read.request.ready):
+                    m.next = "RESPONSE"
+            with m.State("REGISTER"):   # a cycle to csr_address, two to csr_read_data, one to own
+                m.d.sync += step.eq(step + 1)
+                with m.If(last_step):
+                    m.next = "REPLY"
+            with m.State("RESPONSE"):
+                m.d.sync += fetched.eq(part.word_select(address[:min(low_read, 3)], 8))
+                with m.If(self.read.response.valid):
+                    m.next = "REPLY" if part is word else "PART"
+            if part is not word:
+                with m.State("PART"):
+                    m.d.sync += fetched.eq(part.word_select(address[:3], 8))
+                    m.next = "REPLY"
+            with m.State("REPLY"):
+                m.d.comb += [
+                    reply.valid.eq(1),
+                    reply.payload.byte.eq(Mux(registers, Mux(
+                        address[9], constants[address[:3]], own), fetched)),
+                    reply.payload.last.eq(count == 1),
+                ]
+                m.d.comb += advance.eq(sent)
+                with m.If(sent):
+                    m.next = "FETCH"
+                    with m.If(count == 1):
+                        m.next = "IDLE"
+        return m
+
+    def _part(self, m, word, offset):
+        """The 8 bytes of a word that hold the byte at ``offset``, a cycle later; a word of no more
+        than those is its own part. It comes from block RAM, which takes long."""
+        if len(word) <= 64:
+            return word
+        part = Signal(64, reset_less=True)
+        m.d.sync += part.eq(word.word_select(offset[3:], 64))
+        return part

@@ -1,0 +1,1 @@
+"""Device memory: arbitration, on-chip memory, the host's port."""

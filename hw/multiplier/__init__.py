@@ -1,0 +1,1 @@
+"""Dot products, one strategy for each kind of multiplier that an FPGA family has."""

@@ -1,0 +1,84 @@
+"""A ring of words in block RAM, written lane by lane and read at any place."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from kaniwa.hw.parts.unchecked_read import UncheckedRead
+
+__all__ = ["RingMemory"]
+
+
+class RingMemory(wiring.Component):
+    """``words`` words (a power of two) of ``lanes`` lanes of ``shape``; lane 0 is written first.
+
+    Throughput: one lane in and one word out a cycle. What comes in is written in the next cycle,
+    for the blocks of a ring lie far apart. ``read_data`` (of ``read_shape``) is valid
+    one cycle after ``read_enable`` and holds until the next read. ``read_index`` is a word's place
+    in the ring. One write and one read port; a word is never read while it is written.
+
+    ``written`` counts complete words since reset modulo 2 * words; a word may be read from the
+    cycle in which it is counted. ``release`` gives back the ``release_count`` oldest words, which
+    must have been counted; the last read of them may be in the same cycle. There is room for others
+    two cycles later.
+    """
+
+    def __init__(self, shape, lanes: int, words: int, read_shape):
+        self._shape, self._lanes, self._words = shape, lanes, words
+        super().__init__({
+            "i": In(stream.Signature(shape)),
+            "read_enable": In(1),
+            "read_index": In(range(words)),
+            "read_data": Out(read_shape),
+            "written": Out(range(2 * words)),
+            "release": In(1),
+            "release_count": In(range(words + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        used = Signal(range(self._words + 1))  # words complete and not released
+        lane = Signal(range(self._lanes))
+        accepted = self.i.valid & self.i.ready
+        completed = Signal()
+        released = Signal.like(self.release_count)
+        m.d.comb += [
+            self.i.ready.eq(~used[-1]),   # it counts to the power of two that ``words`` is
+            completed.eq(accepted & (lane == self._lanes - 1)),
+        ]
+        with m.If(accepted):
+            m.d.sync += lane.eq(Mux(completed, 0, lane + 1))
+        m.d.sync += [
+            released.eq(Mux(self.release, self.release_count, 0)),
+            used.eq(used + completed - released),
+        ]
+
+        # The write in the next cycle.
+        payload = Signal.like(self.i.payload, reset_less=True)
+        enables = Signal(self._lanes)
+        completes = Signal()
+        m.d.sync += [
+            payload.eq(self.i.payload),
+            enables.eq(Mux(accepted, 1 << lane, 0)),
+            completes.eq(completed),
+            self.written.eq(self.written + completes),
+        ]
+
+        # A memory a lane. Reads and writes never meet, so what a meeting gives does not matter.
+        width = Shape.cast(self._shape).width
+        words = []
+        for n in range(self._lanes):
+            m.submodules[f"lane_{n}"] = memory = Memory(
+                shape=unsigned(width), depth=self._words, init=[], attrs={"no_rw_check": 1})
+            write, read = memory.write_port(), UncheckedRead.of(m, memory)
+            words.append(read.data)
+            m.d.comb += [
+                write.addr.eq(self.written[:-1]),
+                write.data.eq(payload),
+                write.en.eq(enables[n]),
+                read.addr.eq(self.read_index),
+                read.en.eq(self.read_enable),
+            ]
+        m.d.comb += Value.cast(self.read_data).eq(Cat(words))
+        return m

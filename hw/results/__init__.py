@@ -1,0 +1,1 @@
+"""Sums to stored results: requantizer, elementwise operands, store DMA."""

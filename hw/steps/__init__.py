@@ -1,0 +1,1 @@
+"""The order of the array's steps: which words meet which window, for each mode."""

@@ -1,0 +1,109 @@
+"""Issues the reads and steps of DENSE with patch: bytes of a kernel packed before they are used."""
+
+from amaranth import *
+from amaranth.lib.wiring import Component
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.interfaces import array_controller_signature
+from kaniwa.hw.parts.stream_buffer import StreamBuffer
+from kaniwa.hw.steps.patch_gather import SHARED, PatchGather
+from kaniwa.hw.steps.patch_walker import PatchWalker
+from kaniwa.isa import Mode
+
+__all__ = ["PatchController"]
+
+
+class PatchController(Component):
+    """Gathers patches into the patch buffer and has the array use them, both at once.
+
+    A step of the array a cycle, unless its word is not gathered, its ring word missing, or the last
+    one of a block has no result slot; a read a cycle likewise (``PatchGather``). So a pixel takes
+    as many cycles as it has reads or steps, the more of them. A step comes 3 cycles after the read
+    that completes its word at the earliest, a read 2 cycles after the step that makes room for it.
+
+    One ``issue`` carries a read, a step or both. A cycle without a step counts as ``stall_load``
+    where its bytes are missing and the next read waits for ``loaded``; where they are on their way
+    there is no cause. Ports: ``array_controller_signature``.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__(dict(array_controller_signature(config).members))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.gather = gather = PatchGather(self._config)
+        m.submodules.walker = walker = PatchWalker(self._config)
+        for name in SHARED:
+            ours, its = getattr(self, name), getattr(gather, name)
+            output = name in ("line_read", "line_position", "free", "free_lane")
+            m.d.comb += ours.eq(its) if output else its.eq(ours)
+
+        m.submodules.waiting = waiting = StreamBuffer(walker.step.shape())
+        step = waiting.o.payload
+        walking, issue = Signal(), Signal()
+        m.d.comb += [
+            walker.start.eq(self.start),
+            walker.fields.eq(self.fields),
+            walker.ring_base.eq(self.ring_base),
+            # The last step is held back until the reads need the fields no more.
+            walker.advance.eq(walking & waiting.i.ready
+                              & ~(walker.step.instruction_end & gather.active)),
+            waiting.i.valid.eq(walker.advance),
+            waiting.i.payload.eq(walker.step),
+            self.leaving.eq(walker.advance & walker.step.instruction_end),
+            self.ring_end.eq(walker.ring_end),
+        ]
+        with m.If(self.start):
+            m.d.sync += walking.eq(1)
+        with m.Elif(self.leaving):
+            m.d.sync += walking.eq(0)
+
+        # The step waits here, with room for one behind it, so that the walker need not wait for
+        # what issues it. What it waits for is looked up as it comes first, and again in each cycle
+        # in which it waits, so that only flip-flops decide. One cycle more, and the bytes of a
+        # complete word are in the patch buffer in time.
+        complete = Signal.like(gather.complete)
+        m.d.sync += complete.eq(gather.complete)
+        bytes_ok, weights_ok = Signal(), Signal()
+
+        def available(step):
+            # 1 <= count - word <= size, for what was written is not ahead by more.
+            return Cat(~(count + ~word)[len(word) - 1] for count, word in (
+                (complete, step.patch_word), (self.ring_written, step.word)))
+
+        m.d.sync += Cat(bytes_ok, weights_ok).eq(
+            Mux(waiting.moves, available(waiting.following), available(step)))
+        used_word = Signal.like(gather.used_word, init=~0)
+        with m.If(issue & step.uses_up):
+            m.d.sync += used_word.eq(step.patch_word)
+        waits = waiting.o.valid & self.turn
+        m.d.comb += [
+            gather.used_word.eq(used_word),
+            issue.eq(waits & bytes_ok & weights_ok & (self.slot_ok | ~step.last)),
+            waiting.o.ready.eq(issue),
+            self.pending.eq(waiting.o.valid),
+            self.issue.eq(gather.issue | issue),
+            self.take_slot.eq(issue & step.last),
+            self.stall_load.eq(gather.lacks_load & ~(waiting.o.valid & bytes_ok)),
+            self.stall_weights.eq(waits & bytes_ok & ~weights_ok),
+            self.stall_result.eq(waits & bytes_ok & weights_ok & ~issue),
+            self.ring.read.eq(issue),
+            self.ring.word.eq(step.word),
+            self.ring.release.eq(issue & step.release),
+            self.ring.count.eq(step.count),
+            self.step.mode.eq(Mode.DENSE),
+            self.step.row_valid.eq(gather.read.row_valid),
+            self.step.offset.eq(gather.read.offset),
+            self.step.row_bytes.eq(self.fields.ifm_row_bytes),
+            self.step.pad_value.eq(self.fields.pad_value),
+            self.step.gather.eq(gather.issue),
+            self.step.gather_position.eq(gather.read.position),
+            self.step.gather_last.eq(gather.read.last),
+            self.step.compute.eq(issue),
+            self.step.patch.eq(1),
+            self.step.patch_word.eq(step.patch_word),
+            self.step.first.eq(step.first),
+            self.step.last.eq(step.last),
+        ]
+        return m

@@ -1,0 +1,221 @@
+"""Hands the array's instructions to the controllers of their modes, and holds what these share."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.interfaces import (
+    line_lane_bits,
+    line_position_bits,
+    ring_use_layout,
+    step_layout,
+    unit_layout,
+)
+from kaniwa.hw.steps.column_controller import ColumnController
+from kaniwa.hw.steps.dense_controller import ArrayController
+from kaniwa.hw.steps.patch_controller import PatchController
+from kaniwa.hw.steps.setup import ArraySetup
+from kaniwa.isa import Mode
+
+__all__ = ["ArraySwitch"]
+
+RING_DELAY = 2   # from step to ring read: the word then meets its bytes in the window
+
+# Outputs of a controller that go on as they are.
+SIGNALS = ("issue", "take_slot", "step", "ring", "line_read", "line_position",
+           "stall_load", "stall_weights", "stall_result", "free", "free_lane", "pending")
+
+
+class ArraySwitch(Component):
+    """Runs the instructions of the array in order, each on the controller of its mode.
+
+    4 idle cycles between instructions, of one controller or of two, if the next one is set up by
+    then; that takes ``ArraySetup`` some cycles from when the one before was accepted.
+
+    A step leaves as ``o_step`` and, in the same cycle, as ``line_read`` and ``line_position`` (or
+    ``column_read`` and ``column_positions``), if it has bytes; its ring word is read 2 cycles
+    later, and given back with the last read of it. ``freed`` moves in the cycle after the step that
+    allows it. ``slot_taken`` takes a result slot, ``slot_returned`` gives it back;
+    ``result_slots`` are free at reset.
+
+    ``loaded``, ``ring_written`` and ``slot_returned`` are seen one cycle after they come. In the
+    order of these causes one of ``issued``, ``stall_load``, ``stall_weights``, ``stall_result`` is
+    1 in a cycle, none if there is no step; ``issued`` is in the cycle of the step.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        position = line_position_bits(config)
+        rows = config.column_window[0]
+        super().__init__({
+            "i_instruction": In(stream.Signature(unit_layout("array"))),
+            "loaded": In(position),
+            "freed": Out(position),
+            "line_read": Out(1),
+            "line_position": Out(position),
+            **({"column_read": Out(1),
+                "column_positions": Out(data.ArrayLayout(unsigned(position), rows))}
+               if config.depthwise and rows > 1 else {}),
+            "ring_written": In(range(2 * config.ring_words)),
+            "ring_read": Out(1),
+            "ring_index": Out(range(config.ring_words)),
+            "ring_release": Out(1),
+            "ring_release_count": Out(range(config.ring_words + 1)),
+            "slot_taken": Out(1),
+            "slot_returned": In(1),
+            "o_step": Out(stream.Signature(step_layout(config), always_ready=True)),
+            "issued": Out(1),
+            "stall_load": Out(1),
+            "stall_weights": Out(1),
+            "stall_result": Out(1),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        new = self.i_instruction.payload
+        m.submodules.array = controller = ArrayController(config)
+        controllers = [controller]
+        kind = Const(0, 2)   # index of the controller of the instruction offered
+        if config.depthwise:
+            m.submodules.column = controller = ColumnController(config)
+            kind = Mux(new.mode == Mode.COLUMN, len(controllers), kind)
+            controllers.append(controller)
+            if hasattr(self, "column_read"):
+                m.d.sync += [
+                    self.column_read.eq(controller.column_read),
+                    self.column_positions.eq(controller.column_positions),
+                ]
+        if config.patch_bytes:
+            m.submodules.patch = controller = PatchController(config)
+            kind = Mux(new.patch, len(controllers), kind)
+            controllers.append(controller)
+
+        current = Signal(2)   # controller of the instruction accepted last
+        owner = Signal(2)     # controller whose turn it is
+        leaving = Signal()
+        ring_base = Signal(range(2 * config.ring_words))
+
+        # What comes out of the controller whose turn it is.
+        chosen = {name: Signal.like(getattr(controllers[0], name), name=f"chosen_{name}")
+                  for name in SIGNALS}
+        with m.Switch(owner):
+            for index, controller in enumerate(controllers):
+                with m.Case(index):
+                    m.d.comb += [signal.eq(getattr(controller, name))
+                                 for name, signal in chosen.items()]
+        turns = Signal(len(controllers), init=1)   # decoded ``owner``
+        m.d.comb += [controller.turn.eq(turn)
+                     for controller, turn in zip(controllers, turns, strict=True)]
+        # Only the controller of the instruction accepted last has one that may leave.
+        m.d.comb += leaving.eq(Cat(controller.leaving for controller in controllers).any())
+        for controller in controllers:
+            with m.If(controller.leaving):
+                m.d.sync += ring_base.eq(controller.ring_end)
+        with m.If(~chosen["pending"]):
+            m.d.sync += [owner.eq(current), turns.eq(1 << current)]
+        self._accept(m, controllers, kind, current, chosen["pending"], leaving)
+
+        slot_ok = self._slots(m, chosen)
+        for controller in controllers:
+            m.d.comb += [
+                controller.ring_base.eq(ring_base),
+                controller.loaded.eq(self.loaded),
+                controller.ring_written.eq(self.ring_written),
+                controller.slot_ok.eq(slot_ok),
+            ]
+        self._outputs(m, chosen)
+        return m
+
+    def _accept(self, m, controllers, kind, current, pending, leaving):
+        """Instructions one by one; each is set up while the one before runs."""
+        config = self._config
+        m.submodules.setup = setup = ArraySetup(config)
+        fields = Signal(unit_layout("array"), reset_less=True)
+        starts = Signal(len(controllers))   # the one whose instruction was accepted a cycle ago
+        busy = Signal()    # its controller still looks at the fields
+        accepted = Signal()
+        same = Signal(init=1)   # it is that one's turn
+        m.d.comb += [
+            setup.valid.eq(self.i_instruction.valid),
+            setup.instruction.eq(self.i_instruction.payload),
+            setup.taken.eq(accepted),
+            # One controller at a time may be behind the one whose turn it is. Only flip-flops
+            # decide, for what is accepted goes to hundreds of registers.
+            accepted.eq(setup.done & ~busy & same),
+            self.i_instruction.ready.eq(accepted),
+        ]
+        m.d.sync += [
+            starts.eq(Mux(accepted, 1 << kind, 0)),
+            same.eq(Mux(accepted, kind == current, same | ~pending)),
+        ]
+        with m.If(accepted):
+            m.d.sync += [busy.eq(1), fields.eq(self.i_instruction.payload), current.eq(kind)]
+        with m.Elif(leaving):
+            m.d.sync += busy.eq(0)
+
+        line_base = Signal(line_position_bits(config) - line_lane_bits(config))
+        with m.If(starts.any()):
+            m.d.sync += line_base.eq(line_base + setup.products.input_lanes)
+        for controller, start in zip(controllers, starts, strict=True):
+            m.d.comb += [
+                controller.start.eq(start),
+                controller.fields.eq(fields),
+                controller.products.eq(setup.products),
+                controller.line_base.eq(line_base),
+            ]
+        waiting = Cat(controller.pending for controller in controllers).any()
+        m.d.comb += self.idle.eq(~(busy | waiting | self.o_step.valid))
+
+    def _slots(self, m, chosen):
+        """Free result slots; returns whether there is one for a step in this cycle."""
+        slots = Signal(range(self._config.result_slots + 1), init=self._config.result_slots)
+        slot_ok = Signal(init=1)
+        taking = chosen["take_slot"]
+        m.d.sync += slot_ok.eq(
+            self.slot_returned | ((slots != 0) & ~((slots == 1) & taking)))
+        with m.If(taking & ~self.slot_returned):
+            m.d.sync += slots.eq(slots - 1)
+        with m.Elif(self.slot_returned & ~taking):
+            m.d.sync += slots.eq(slots + 1)
+        return slot_ok
+
+    def _outputs(self, m, chosen):
+        step = Signal.like(self.o_step.payload, reset_less=True)
+        line_position = Signal.like(self.line_position, reset_less=True)
+        freed = Signal.like(chosen["free_lane"])
+        m.d.sync += [
+            self.o_step.valid.eq(chosen["issue"]),
+            step.eq(chosen["step"]),
+            self.line_read.eq(chosen["line_read"]),
+            line_position.eq(chosen["line_position"]),
+            self.issued.eq(chosen["issue"] & chosen["step"].compute),
+            self.slot_taken.eq(chosen["take_slot"]),
+            *(getattr(self, name).eq(chosen[name])
+              for name in ("stall_load", "stall_weights", "stall_result")),
+        ]
+        with m.If(chosen["free"]):
+            m.d.sync += freed.eq(chosen["free_lane"])
+        m.d.comb += [
+            self.o_step.payload.eq(step),
+            self.line_position.eq(line_position),
+            self.freed.eq(Cat(Const(0, line_lane_bits(self._config)), freed)),
+        ]
+
+        ring = Signal(ring_use_layout(self._config))
+        m.d.comb += [
+            ring.eq(chosen["ring"]),
+            ring.read.eq(chosen["issue"] & chosen["ring"].read),
+            ring.release.eq(chosen["issue"] & chosen["ring"].release),
+        ]
+        for stage in range(1 + RING_DELAY):
+            following = Signal(ring.shape(), name=f"ring_{stage}", reset_less=True)
+            enables = Signal(2, name=f"ring_enables_{stage}")
+            m.d.sync += [following.eq(ring), enables.eq(Cat(ring.read, ring.release))]
+            ring = following
+        m.d.comb += [
+            self.ring_read.eq(enables[0]), self.ring_index.eq(ring.word),
+            self.ring_release.eq(enables[1]), self.ring_release_count.eq(ring.count),
+        ]

@@ -1,0 +1,1 @@
+"""Units beside the array, one folder each."""

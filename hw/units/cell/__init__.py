@@ -1,0 +1,1 @@
+"""The cell unit: a sequence of an integer LSTM as one instruction."""

@@ -1,0 +1,38 @@
+"""The descriptor of a sequence in gateware: its fields, and what follows from them."""
+
+from amaranth import *
+from amaranth.lib import data
+
+from kaniwa.units.cell.isa import ALIGNED, FIELDS
+
+__all__ = ["fields_layout", "fields_of", "illegal", "row_words"]
+
+
+def fields_layout() -> data.StructLayout:
+    """All fields of the descriptor."""
+    return data.StructLayout({
+        field.name: signed(field.width) if field.signed else unsigned(field.width)
+        for field in FIELDS.values()})
+
+
+def fields_of(bits: Value) -> list:
+    """The values of all fields in the bits of a descriptor, in the order of ``fields_layout``."""
+    return [bits[32 * field.word + field.lsb:][:field.width] for field in FIELDS.values()]
+
+
+def illegal(fields) -> Value:
+    """Whether a value is outside its range, or not aligned."""
+    wrong = []
+    for name, field in FIELDS.items():
+        least, most = -(1 << field.width - 1), (1 << field.width - field.signed) - 1
+        if field.low > (least if field.signed else 0):
+            wrong.append(fields[name] < field.low)
+        if field.high < most:
+            wrong.append(fields[name] > field.high)
+    wrong += [fields[name][:size.bit_length() - 1].any() for name, size in ALIGNED.items()]
+    return Cat(wrong).any()
+
+
+def row_words(fields, place: Value) -> Value:
+    """Words of memory with the input of a step, which begins ``place`` quarters into the first."""
+    return (fields.input_words + place + 3) >> 2

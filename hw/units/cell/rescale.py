@@ -1,0 +1,87 @@
+"""Rescaling of 32-bit sums, one a cycle: LiteRT's MultiplyByQuantizedMultiplier."""
+
+from amaranth import *
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, In, Out
+
+from kaniwa.hw.multiplier.plain import delay
+from kaniwa.hw.parts.adders import wire
+from kaniwa.units.cell.isa import LEFT_SHIFT
+
+__all__ = ["CellRescale", "LATENCY", "EARLY"]
+
+LATENCY = 8   # cycles from a sum to the result
+EARLY = 2     # how much before the result its tag comes, too
+LIMB = 16
+
+
+class CellRescale(Component):
+    """``o_value``: ``value`` * ``multiplier`` / 2^31, rounded half up, then / 2^``shift``, rounded
+    half away from zero. A negative ``shift``, of LEFT_SHIFT at most, comes before all that; then
+    the result must fit.
+
+    ``tag`` comes out with the result, and EARLY cycles before it. Nothing waits. ``block_a``,
+    ``block_b``, ``block_p``: two pairs of multiplier blocks of latency 2; those of a pair share b.
+    """
+
+    def __init__(self, tag: data.Layout):
+        self._tag = tag
+        super().__init__({
+            "valid": In(1), "value": In(signed(32)), "multiplier": In(31), "shift": In(signed(6)),
+            "tag": In(tag),
+            "early_tag": Out(tag),
+            "o_valid": Out(1), "o_value": Out(signed(32)), "o_tag": Out(tag),
+            "block_a": Out(data.ArrayLayout(signed(18), 4)),
+            "block_b": Out(data.ArrayLayout(signed(18), 2)),
+            "block_p": In(data.ArrayLayout(signed(36), 4)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        # Each pair has a limb of the multiplier, each of its blocks one of the sum.
+        for pair, limb in enumerate((self.multiplier[:LIMB], self.multiplier[LIMB:])):
+            m.d.comb += [
+                self.block_a[2 * pair].eq(self.value[:LIMB]),
+                self.block_a[2 * pair + 1].eq(self.value[LIMB:].as_signed()),
+                self.block_b[pair].eq(limb),
+            ]
+        parts = []
+        for pair in range(2):
+            low, high = self.block_p[2 * pair], self.block_p[2 * pair + 1]
+            # The sum times a limb: at most 2^31 * 2^16.
+            part = Signal(signed(49), name=f"part_{pair}", reset_less=True)
+            m.d.sync += part.eq(Cat(low[:LIMB], low[LIMB:].as_signed() + high[:33].as_signed())
+                                .as_signed())
+            parts.append(part)
+        total = Signal(signed(64), reset_less=True)
+        m.d.sync += total.eq(Cat(parts[0][:LIMB], parts[0][LIMB:].as_signed() + parts[1])
+                             .as_signed())
+        # What is shifted to the left drops fewer bits.
+        shift = delay(m, self.shift, 4, "shift")
+        left = wire(m, Mux(shift[-1], -shift, 0)[:LEFT_SHIFT.bit_length()])
+        doubled = Signal(signed(33), reset_less=True)
+        m.d.sync += doubled.eq(
+            Array(total[31 - n:64 - n].as_signed() for n in range(LEFT_SHIFT + 1))[left]
+            + Array(total[30 - n] for n in range(LEFT_SHIFT + 1))[left])
+
+        # What the rounding adds: half of 2^shift, less 1 below zero.
+        shift = wire(m, Mux(shift[-1], 0, shift[:5]))
+        half, below = Signal(31, reset_less=True), Signal(31, reset_less=True)
+        power = wire(m, (C(1, 1) << shift)[1:])
+        m.d.sync += [half.eq(power), below.eq(Mux(shift == 0, 0, power - 1))]
+        shift = delay(m, shift, 2, "shift_later")
+        rounded = Signal(signed(33), reset_less=True)
+        m.d.sync += rounded.eq(doubled + Mux(doubled[-1], below, half))
+        coarse = Signal(signed(33), reset_less=True)
+        m.d.sync += coarse.eq(rounded >> (shift & 0b11000))
+        m.d.sync += self.o_value.eq(coarse >> delay(m, shift[:3], 1, "fine"))
+
+        tag, valid = self.tag, self.valid
+        for cycle in range(LATENCY - 1):
+            later, after = Signal.like(tag, reset_less=True), Signal(name=f"valid_{cycle}")
+            m.d.sync += [later.eq(tag), after.eq(valid)]
+            tag, valid = later, after
+            if cycle == LATENCY - EARLY - 1:
+                m.d.comb += self.early_tag.eq(tag)
+        m.d.sync += [self.o_tag.eq(tag), self.o_valid.eq(valid)]
+        return m

@@ -1,0 +1,1 @@
+"""The vector unit: short programs on rows of numbers."""

@@ -1,0 +1,1 @@
+"""Weights from memory to the ring: fetch, decoder, ring, parameter buffer."""

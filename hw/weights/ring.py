@@ -1,0 +1,20 @@
+"""The ring of decoded weights between the weight decoder and the array."""
+
+from amaranth import *
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.interfaces import chunk_layout
+from kaniwa.hw.parts.ring_memory import RingMemory
+
+__all__ = ["WeightRing"]
+
+
+class WeightRing(RingMemory):
+    """A ``RingMemory`` of ring_words words, a weight for each multiplier, in chunks of read_bytes.
+
+    ``read_data`` is 8 * tile_bytes bits: row 0's N bytes first.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        super().__init__(chunk_layout(config), config.tile_bytes // config.read_bytes,
+                         config.ring_words, unsigned(8 * config.tile_bytes))

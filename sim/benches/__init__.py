@@ -1,0 +1,1 @@
+"""Benches, one folder for each folder of hw/."""

@@ -1,0 +1,80 @@
+"""Bench of max pooling: random blocks of steps against maxima in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from kaniwa.sim.harness.bench import Bench, Driver, Dut, Monitor, check, cover, start
+from kaniwa.sim.worlds.array_configs import WITH_PACKED
+
+
+def _duts() -> list[Dut]:
+    from kaniwa.hw.array.max_pool import MaxPool
+
+    return [Dut(name, MaxPool(config), config)
+            for name, config in WITH_PACKED.items() if config.max_pool]
+
+
+BENCH = Bench("max_pool", _duts, required=[
+    "single step", "maximum first", "maximum last", "all -128", "maximum 127", "equal bytes",
+    "idle between steps", "back to back", "lanes without a byte", "block not finished"])
+
+
+@cocotb.test()
+async def maxima_equal_numpy(dut: Any) -> None:
+    """Blocks of 1 to 9 steps, at three loads of the input, with the latency of the MAC array."""
+    from kaniwa.hw.array.max_pool import MaxPool
+
+    env = await start(dut, BENCH)
+    config, rng = env.config, env.rng
+    assert config is not None
+    component = MaxPool(config)
+    component._MustUse__silence = True
+    lanes = config.depthwise_lanes
+    if lanes < config.out_lanes:
+        cover("lanes without a byte")
+    source = Driver(env, "i", component.i.payload.shape())
+    sink = Monitor(env, "o", component.o.payload.shape())
+    for stall in (0.0, 0.5, 0.9):
+        cover("idle between steps" if stall else "back to back")
+        steps: list[dict[str, Any]] = []
+        results, last_at = [], []
+        for _ in range(60):
+            count = rng.choice([1, 2, rng.randint(3, 9)])
+            low, high = rng.choice([(-128, -128), (-128, 127), (-128, -120), (-2, 2), (120, 127)])
+            block = env.np_rng.integers(low, high + 1, (count, lanes))
+            finished = rng.random() < 0.85
+            _cover(block)
+            steps += [{"bytes": row.tolist(), "first": i == 0, "last": finished and i == count - 1}
+                      for i, row in enumerate(block)]
+            if finished:
+                last_at.append(len(steps) - 1)
+                results.append(block.max(axis=0).tolist() + [0] * (config.out_lanes - lanes))
+            else:
+                cover("block not finished")
+        source.stall = stall
+        sent, seen = source.sent, len(sink.cycles)
+        source.send(steps)
+        check(await sink.take(len(results)), results, "maxima")
+        await env.cycles(2 * config.array_latency)
+        check(sink.cycles[seen:], [source.cycles[sent + i] + config.array_latency for i in last_at],
+              "cycles of the results")
+
+
+def _cover(block: np.ndarray) -> None:
+    if len(block) == 1:
+        cover("single step")
+    else:
+        if (block.argmax(axis=0) == 0).any():
+            cover("maximum first")
+        if (block[-1] > block[:-1].max(axis=0)).any():
+            cover("maximum last")
+        if (block.max(axis=0) == block.min(axis=0)).any():
+            cover("equal bytes")
+    if (block == -128).all():
+        cover("all -128")
+    if (block == 127).any():
+        cover("maximum 127")

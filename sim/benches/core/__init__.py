@@ -1,0 +1,1 @@
+"""Benches of the whole core, of the accelerator and of boards at their pins."""

@@ -1,0 +1,311 @@
+"""The device's end of the link against its Python model, on lines good and bad."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import Any
+
+import cocotb
+
+from kaniwa.config import PRESETS
+from kaniwa.driver.frames import (
+    LINK_REGISTERS,
+    PAYLOAD_BYTES,
+    REGISTERS,
+    SEQUENCES,
+    Flag,
+    Operation,
+    Reply,
+    Request,
+    Splitter,
+    decode_reply,
+    encode_request,
+)
+from kaniwa.sim.board.line_faults import Faults, FaultyStream
+from kaniwa.sim.board.link_model import LinkModel, MemoryCore
+from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, cover, start
+from kaniwa.sim.worlds.memory_ports import ReadServer, WriteServer
+
+PACE, SIZE = 123_456, 4096
+CYCLES_A_BYTE = 50          # of the fastest UART: 5 cycles a bit
+IDLE_CYCLES = 1200          # without a byte: nothing more will come
+EXTRA_CYCLES = 150          # for what should not come
+BUFFER = 512
+
+
+def _duts() -> list[Dut]:
+    from kaniwa.hw.link.link import Link
+
+    return [Dut(name, Link(PRESETS[name], pace=PACE, outside=outside), config=PRESETS[name])
+            for name, outside in (("nano", False), ("base", True))]
+
+
+BENCH = Bench("link", _duts, required=[
+    "write", "read", "register", "open", "behind", "gap", "garbled", "busy_write", "busy_read",
+    "register_while_busy", "link_registers", "no_session", "coalesced", "overflow", "goodput",
+    "full_speed", "back_in_step", "outside"])
+
+
+class Device:
+    """The DUT with memory and registers like the model's, and the model."""
+
+    def __init__(self, env: Env, stall: float = 0.0, line_stall: float = 0.0) -> None:
+        from kaniwa.hw.interfaces import write_port
+
+        config = env.config
+        self.env = env
+        self.core = MemoryCore(SIZE)
+        self.wanted = MemoryCore(SIZE)
+        self.model = LinkModel(self.wanted, pace=PACE, outside=env.dut_name == "base")
+        layout = write_port(config).members["request"].signature.members["payload"].shape
+        self.addresses: list[int] = []
+        self.driver = Driver(env, "rx", 8, line_stall)
+        self.monitor = Monitor(env, "tx", 8, stall)
+        self._taken = 0
+        self._splitter = Splitter()
+        latency = config.memory_latency
+        ReadServer(env, "read", self._read_word, stall, (latency, latency + round(6 * stall)))
+        WriteServer(env, "write", layout, self._write_word, stall)
+        cocotb.start_soon(self._registers())
+
+    def _read_word(self, address: int) -> int:
+        size = self.env.config.read_bytes
+        assert address % size == 0
+        self.addresses.append(address)
+        return int.from_bytes(bytes(self.core.read(address + i) for i in range(size)), "little")
+
+    def _write_word(self, item: dict[str, int]) -> None:
+        assert item["address"] % self.env.config.write_bytes == 0
+        self.addresses.append(item["address"])
+        for i in range(self.env.config.write_bytes):
+            if item["mask"] >> i & 1:
+                self.core.write(item["address"] + i, item["data"] >> 8 * i & 255)
+
+    async def _registers(self) -> None:
+        """``csr_read_data`` belongs to the address of two cycles before."""
+        env, before = self.env, 0
+        while True:
+            await env.cycles(1)
+            address = env.get("csr_address")
+            if env.get("csr_write"):
+                self.core.write_register(address, env.get("csr_write_data"))
+            env.set("csr_read_data", self.core.read_register(before))
+            before = address
+
+    def busy(self, value: bool) -> None:
+        self.model.core.busy = value
+        self.env.set("busy", value)
+
+    async def replies(self, expected: list[Reply] | None = None) -> list[Reply]:
+        """What is answered from now on, until nothing comes any more or all of ``expected`` did."""
+        await self.driver.drain()
+        found: list[Reply] = []
+        quiet = 0
+        while quiet < IDLE_CYCLES:
+            await self.env.cycles(1)
+            data = bytes(self.monitor.items[self._taken:])
+            quiet = 0 if data else quiet + 1
+            self._taken += len(data)
+            for frame in self._splitter.feed(data):
+                reply = decode_reply(frame)
+                assert reply is not None, f"a damaged reply: {frame.hex()}"
+                found.append(reply)
+            # Of fewer, which the DUT may give, one may still be to come.
+            if quiet > EXTRA_CYCLES and expected is not None and len(found) == len(expected):
+                break
+        return found
+
+    async def both(self, data: bytes) -> None:
+        """Give ``data`` to DUT and model and compare what they answer and did.
+
+        The DUT may answer several requests with one acknowledgement.
+        """
+        expected = [reply for frame in Splitter().feed(self.model.receive(data))
+                    if (reply := decode_reply(frame)) is not None]
+        self.driver.send(data)
+        replies = await self.replies(expected)
+        answers = deque(replies)
+        flags = Flag(0)
+        for reply in expected:
+            flags |= reply.flags & ~Flag.DATA
+            if Flag.DATA in reply.flags:
+                while answers and Flag.DATA not in answers[0].flags:
+                    answers.popleft()
+                assert answers, f"no answer to the READ at {reply.address:#x}"
+                got = answers.popleft()
+                check((got.expected, got.session, got.address, got.data),
+                      (reply.expected, reply.session, reply.address, reply.data), "answer")
+        assert all(Flag.DATA not in reply.flags for reply in answers), "an answer too many"
+        check(bool(replies), bool(expected), "whether there is an answer")
+        if expected:
+            last = expected[-1]
+            check((replies[-1].expected, replies[-1].session), (last.expected, last.session),
+                  "state at the end")
+            seen = Flag(0)
+            for got in replies:
+                seen |= got.flags & ~Flag.DATA
+            check(seen, flags, "notices")
+            if len(replies) < len(expected):
+                cover("coalesced")
+        check(bytes(self.core.memory), bytes(self.wanted.memory), "memory")
+        check(self.core.log, self.wanted.log, "registers written")
+        for flag, name in ((Flag.GAP, "gap"), (Flag.GARBLED, "garbled")):
+            if flag in flags:
+                cover(name)
+
+
+def _request(rng: random.Random, outside: bool) -> Request:
+    address = rng.randrange(SIZE - PAYLOAD_BYTES)
+    if outside and rng.random() < 0.5:
+        address += 1 << 31
+    size = rng.choice([1, 2, 3, 9, rng.randrange(1, PAYLOAD_BYTES + 1), PAYLOAD_BYTES])
+    kind = rng.choice(["write", "read", "register", "registers", "link", "open"])
+    if kind == "write":
+        data = rng.choice([rng.randbytes(size), bytes(size), bytes([255]) * size])
+        return Request(Operation.WRITE, address, size, data)
+    if kind == "read":
+        return Request(Operation.READ, address, size)
+    if kind == "registers":
+        return Request(Operation.READ, REGISTERS + rng.randrange(400), rng.randrange(1, 60))
+    if kind == "link":
+        cover("link_registers")
+        return Request(Operation.READ, LINK_REGISTERS + rng.randrange(4), rng.randrange(1, 5))
+    if kind == "open" and rng.random() < 0.2:
+        return Request(Operation.OPEN, 0, rng.randrange(16))
+    return Request(Operation.REGISTER, rng.getrandbits(32), rng.randrange(128))
+
+
+def _group(device: Device, rng: random.Random) -> bytes:
+    """Frames that fit into the buffer together, most of them in turn."""
+    outside = device.env.dut_name == "base"
+    expected, session = device.model.expected, device.model.session
+    data, stored = b"\0" if rng.random() < 0.5 else b"", 0
+    while True:
+        request = _request(rng, outside)
+        stored += request.stored_bytes + 2
+        if stored > BUFFER - 20:
+            return data
+        sequence = expected
+        if rng.random() < 0.1:
+            sequence = expected + rng.choice([-1, 1, 31, 32, 33, rng.randrange(SEQUENCES)])
+            cover("behind" if (sequence - expected) % SEQUENCES >= SEQUENCES // 2 else "write")
+        in_turn = not (sequence - expected) % SEQUENCES
+        if request.operation == Operation.OPEN:
+            expected, session = 0, request.count
+            cover("open")
+        elif not session:
+            cover("no_session")
+        elif in_turn:
+            name = request.operation.name.lower()
+            busy = device.model.core.busy
+            memory = request.operation == Operation.WRITE or (
+                request.operation == Operation.READ and request.word >> 30 != 1)
+            if busy:
+                cover(f"busy_{name}" if memory else "register_while_busy")
+            else:
+                cover("outside" if request.word >> 31 and memory else name)
+            expected = (expected + (request.numbered and not (busy and memory))) % SEQUENCES
+        data += encode_request(request, sequence)
+
+
+async def _open(device: Device) -> None:
+    await device.both(b"\0" + encode_request(Request(Operation.OPEN, 0, 9), 0))
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5], faults=[False, True])
+async def does_what_the_model_does(dut: Any, stall: float, faults: bool) -> None:
+    env = await start(dut, BENCH)
+    device = Device(env, stall, stall)
+    rng = env.rng
+    line = FaultyStream(Faults(bit_error=2e-4, drop=5e-4, duplicate=5e-4, insertion=5e-4,
+                               swap=5e-4) if faults else Faults(), rng.getrandbits(30))
+    if faults:
+        await _open(device)
+    for _ in range(16):
+        device.busy(rng.random() < 0.2)
+        await device.both(line.pass_on(_group(device, rng)) + b"\0" * faults)
+    if env.dut_name == "base":
+        assert any(address >> 31 for address in device.addresses)
+    assert bool(line.counts) == faults
+
+
+@cocotb.test()
+@cocotb.parametrize(fastest=[False, True])
+async def bulk_writes_fill_the_line(dut: Any, fastest: bool) -> None:
+    """95 % of the line's bytes are data, at a bit in 5 cycles; a byte takes 10 cycles at most."""
+    env = await start(dut, BENCH)
+    if not fastest and env.dut_name != "nano":
+        return    # the longest test; the frames are the same for all
+    device = Device(env)
+    await _open(device)
+    rng, frames = env.rng, 16
+    data = [rng.choice([rng.randbytes(PAYLOAD_BYTES), bytes(PAYLOAD_BYTES)]) for _ in range(frames)]
+    line = b"".join(encode_request(Request(Operation.WRITE, i * 244, PAYLOAD_BYTES, part), i)
+                    for i, part in enumerate(data))
+    began = env.cycle
+    if fastest:
+        device.driver.send(line)
+    else:
+        for byte in line:
+            device.driver.send([byte])
+            await env.cycles(CYCLES_A_BYTE)
+    replies = await device.replies()
+    check(replies[-1].expected, frames, "frames done")
+    assert all(reply.flags == 0 for reply in replies)
+    check(bytes(device.core.memory[:frames * 244]), b"".join(data), "memory")
+    span = device.monitor.cycles[-1] - began
+    if fastest:
+        assert span <= 10 * len(line) + 300, span
+        cover("full_speed")
+    else:
+        assert frames * PAYLOAD_BYTES * CYCLES_A_BYTE >= 0.95 * span, span
+        cover("goodput")
+
+
+@cocotb.test()
+@cocotb.parametrize(address=[0, REGISTERS])
+async def an_answer_takes_nine_cycles_a_byte(dut: Any, address: int) -> None:
+    env = await start(dut, BENCH)
+    device = Device(env)
+    await _open(device)
+    before, count = len(device.monitor.cycles), 64
+    device.driver.send(encode_request(Request(Operation.READ, address, count), 0))
+    await device.replies()
+    data = device.monitor.cycles[before:][-count - 8:-8]   # CRC, last code and end follow
+    check(data[-1] - data[0], 9 * (count - 1), "cycles of an answer's bytes")
+
+
+@cocotb.test()
+async def what_the_buffer_cannot_hold_is_refused_whole(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    device = Device(env)
+    await _open(device)
+    device.monitor.stall = 1.0
+    requests = [Request(Operation.READ, i, 200) for i in range(80)]
+    device.driver.send(b"".join(encode_request(request, 0) for request in requests))
+    await device.driver.drain()
+    device.monitor.stall = 0.0
+    replies = await device.replies()
+    answered = [reply.address for reply in replies if Flag.DATA in reply.flags]
+    check(answered, list(range(len(answered))), "answered, from the first on")
+    assert (BUFFER - 1) // 10 <= len(answered) < 80, len(answered)
+    assert any(Flag.GARBLED in reply.flags for reply in replies)
+    cover("overflow")
+    await device.both(encode_request(Request(Operation.WRITE, 3, 5, b"after"), 0))
+
+
+@cocotb.test()
+async def back_in_step_within_one_frame(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    device = Device(env)
+    await _open(device)
+    for number in range(12):
+        garbage = env.rng.randbytes(env.rng.choice([1, 2, 10, 300, 700]))
+        device.driver.send(garbage)
+        frame = encode_request(Request(Operation.REGISTER, number, 7), number)
+        device.driver.send(frame + frame)
+        await device.replies()
+        check(device.core.log, [(7, i) for i in range(number + 1)], "registers written")
+        cover("back_in_step")

@@ -1,0 +1,1 @@
+"""Benches of ``kaniwa.hw.parts``, and of the bench framework on one of them."""

@@ -1,0 +1,59 @@
+"""The parameter buffer gives back the records written, and takes no more than it holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import cocotb
+
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.sim.benches.weights.ring_exercise import BINS, RingExercise
+from kaniwa.sim.harness.bench import Bench, Dut, Env, check, start
+from kaniwa.sim.worlds.serial_config import SERIAL
+
+CONFIGS = {
+    "serial": dataclasses.replace(SERIAL, parameter_records=16),
+    "base": dataclasses.replace(PRESETS["base"], parameter_records=64),
+    "odd": AcceleratorConfig(out_lanes=12, dot_width=8, requant_lanes=12, read_bytes=16,
+                             parameter_records=64),
+    "one_word": AcceleratorConfig(out_lanes=16, dot_width=4, requant_lanes=16, read_bytes=16,
+                                  parameter_records=16),
+}
+
+
+def _duts() -> list[Dut]:
+    from kaniwa.hw.weights.parameter_buffer import ParameterBuffer
+
+    return [Dut(name, ParameterBuffer(config), config) for name, config in CONFIGS.items()]
+
+
+BENCH = Bench("parameter_buffer", _duts, required=BINS)
+
+
+def _exercise(env: Env, stall: float, pace: float) -> RingExercise:
+    from amaranth.lib import data
+
+    from kaniwa.hw.interfaces import parameter_layout
+
+    config = CONFIGS[env.dut_name]
+    at_once = config.shared_records
+    return RingExercise(env, data.ArrayLayout(parameter_layout(), at_once),
+                        config.requant_lanes // at_once, config.parameter_words, stall, pace)
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.6], pace=[0.02, 0.5])
+async def gives_back_what_was_written(dut: Any, stall: float, pace: float) -> None:
+    env = await start(dut, BENCH)
+    exercise = _exercise(env, stall, pace)
+    await exercise.run(10 * exercise.words)
+
+
+@cocotb.test()
+async def takes_a_transfer_a_cycle(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    exercise = _exercise(env, 0.0, 1.0)
+    source = await exercise.run(5 * exercise.words)
+    if exercise.words * exercise.lanes > exercise.lanes + 3:   # less are not refilled in time
+        check(source.cycles[-1] - source.cycles[0], source.sent - 1, "cycles")

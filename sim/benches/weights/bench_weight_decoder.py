@@ -1,0 +1,328 @@
+"""The weight decoder against the words, records and tables that its streams were made from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import cocotb
+
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.isa import Format
+from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, cover, start
+from kaniwa.sim.worlds.memory_ports import ReadServer
+from kaniwa.sim.worlds.serial_config import SERIAL
+from kaniwa.sim.worlds.weight_streams import ExpectedStreams
+
+ODD = AcceleratorConfig(out_lanes=12, dot_width=8, requant_lanes=4, read_bytes=8, write_bytes=4)
+CONFIGS = {
+    "serial": SERIAL,
+    "base": PRESETS["base"],
+    "odd": ODD,
+    "wide": dataclasses.replace(ODD, read_bytes=32),
+    "uneven": dataclasses.replace(ODD, requant_lanes=6, read_bytes=16, write_bytes=8),
+    "many": AcceleratorConfig(out_lanes=16, requant_lanes=16, read_bytes=64),
+    "widest": AcceleratorConfig(out_lanes=32, dot_width=4, requant_lanes=1, read_bytes=128),
+    "raw": dataclasses.replace(SERIAL, weight_formats=("raw",)),
+}
+LATENCY = 10
+TIMEOUT = 50000
+
+
+def _duts() -> list[Dut]:
+    from kaniwa.hw.weights.decoder import WeightDecoder
+
+    return [Dut(name, WeightDecoder(config), config) for name, config in CONFIGS.items()]
+
+
+BENCH = Bench("weight_decoder", _duts, required=[
+    "raw", *(f"packed_{width}" for width in range(8)), "parameters", "shared", "table",
+    "empty_block", "repeat", "no_parameters", "no_weights", "empty_instruction", "table_waits",
+    "number_wraps", "bad_format", "bad_argument", "bad_count", "no_hardware_for_packed", "stalled"])
+
+
+class Rig:
+    """The decoder with memory, instruction source and output monitors around it."""
+
+    def __init__(self, env: Env, stall: float, latency: tuple[int, int]) -> None:
+        from amaranth.hdl import unsigned
+        from amaranth.lib import data
+
+        from kaniwa.hw.interfaces import parameter_layout, unit_layout
+        from kaniwa.hw.results.elementwise import table_layout
+
+        self.env = env
+        self.expected = ExpectedStreams(env)
+        self.config = self.expected.config
+        self.words: dict[int, int] = {}
+        self.memory = ReadServer(env, "memory", self.words.__getitem__, stall, latency)
+        self.next_free = 0
+        self.instructions = Driver(env, "i_instruction", unit_layout("weights"), stall)
+        self.weights = Monitor(env, "o_weights", unsigned(8 * self.config.read_bytes), stall)
+        self.parameters = Monitor(env, "o_parameters", data.ArrayLayout(
+            parameter_layout(), self.config.shared_records), stall)
+        self.tables = Monitor(env, "o_table", table_layout(), stall)
+
+    def place(self, stream: bytes) -> int:
+        """Store a stream somewhere in either memory and return its address."""
+        size = self.config.read_bytes
+        address = self.next_free | self.env.rng.getrandbits(12) << 20  # bit 31: outside memory
+        for first in range(0, len(stream), size):
+            self.words[address + first] = int.from_bytes(stream[first:first + size], "little")
+        self.next_free += len(stream) + size * self.env.rng.randrange(4)
+        return address
+
+    def send(self, parameters: bytes, weights: bytes, repeat: int = 1) -> None:
+        """Queue an instruction that reads these streams."""
+        self.instructions.send([{
+            "parameter_address": self.place(parameters), "parameter_bytes": len(parameters),
+            "weight_address": self.place(weights), "weight_bytes": len(weights),
+            "weight_repeat": repeat}])
+
+    async def finish(self) -> None:
+        """Compare all outputs; nothing may follow."""
+        expected = self.expected
+        for monitor, items in ((self.weights, expected.chunks),
+                               (self.parameters, expected.records),
+                               (self.tables, expected.entries)):
+            check(await monitor.take(len(items), TIMEOUT), items, monitor.prefix)
+        await self.instructions.drain()
+        await self.env.cycles(60)
+        assert self.env.get("idle") == 1 and self.env.get("error") == 0
+        check([len(self.weights.items), len(self.parameters.items), len(self.tables.items)],
+              [len(expected.chunks), len(expected.records), len(expected.entries)], "totals")
+
+
+def _set_free(env: Env) -> None:
+    """Let every table pass: post_done is far ahead."""
+    env.set("post_done", 1000)
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.3, 0.7])
+async def gives_what_was_encoded(dut: Any, stall: float) -> None:
+    env = await start(dut, BENCH)
+    _set_free(env)
+    rig = Rig(env, stall, (1, 12) if stall else (LATENCY, LATENCY))
+    if stall:
+        cover("stalled")
+    for _ in range(8):
+        repeat = env.rng.choice([1, 1, 2, 5])
+        parameters, weights = env.rng.randrange(4), env.rng.randrange(6)
+        if repeat > 1 and weights:
+            cover("repeat")
+        cover("empty_instruction" if not parameters + weights else
+              "no_parameters" if not parameters else "no_weights" if not weights else "both")
+        rig.send(rig.expected.region(parameters), rig.expected.region(weights, repeat), repeat)
+    await rig.finish()
+
+
+@cocotb.test()
+async def every_width_comes_out(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.2, (1, 5))
+    for width in (*range(9), 0, 8):
+        rig.send(b"", rig.expected.weights(9, width))
+    for _ in range(3):
+        rig.send(b"", b"")
+        cover("empty_instruction")
+    rig.send(rig.expected.parameters(3, False), b"")
+    cover("no_weights")
+    await rig.finish()
+
+
+def _span(monitor: Monitor) -> int:
+    return monitor.cycles[-1] - monitor.cycles[0] + 1
+
+
+@cocotb.test()
+@cocotb.parametrize(width=[0, 1, 4, 7, 8])
+async def decodes_a_chunk_a_cycle(dut: Any, width: int) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, (LATENCY, LATENCY))
+    words = -(-200 * rig.config.read_bytes // rig.config.tile_bytes)
+    rig.send(b"", rig.expected.weights(words, width))
+    await rig.finish()
+    # The start of a width-0 block needs no payload, so no word is waited for.
+    check(_span(rig.weights), len(rig.expected.chunks), f"cycles of {words} words")
+
+
+@cocotb.test()
+async def a_header_costs_a_cycle(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, (LATENCY, LATENCY))
+    blocks = 20
+    stream = b"".join(rig.expected.weights(2, 8) for _ in range(blocks))
+    chunks, repeat = list(rig.expected.chunks), 4
+    rig.expected.chunks = chunks * repeat
+    rig.send(b"", stream, repeat)
+    await rig.finish()
+    check(_span(rig.weights), repeat * (len(chunks) + blocks) - 1, "cycles of repeated blocks")
+
+
+@cocotb.test()
+@cocotb.parametrize(width=range(9))
+async def a_block_costs_at_most_two_cycles(dut: Any, width: int) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, (LATENCY, LATENCY))
+    blocks = [rig.expected.weights(env.rng.randint(1, 3), width) for _ in range(20)]
+    rig.send(b"", b"".join(blocks))
+    await rig.finish()
+    words = sum(map(len, blocks)) // rig.config.read_bytes  # narrow blocks are mostly header
+    assert _span(rig.weights) <= max(words, len(rig.expected.chunks) + 2 * len(blocks))
+
+
+@cocotb.test()
+@cocotb.parametrize(parameters=[False, True])
+async def instructions_follow_closely(dut: Any, parameters: bool) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, (LATENCY, LATENCY))
+    for _ in range(10):
+        rig.send(b"\0" * rig.config.read_bytes if parameters else b"",  # an empty block
+                 rig.expected.weights(10, 8))
+    await rig.finish()
+    # Accepting costs a cycle, as do a header, the empty block and the turn past no parameters.
+    check(_span(rig.weights), len(rig.expected.chunks) + 9 * 3, "cycles")
+
+
+@cocotb.test()
+@cocotb.parametrize(kind=["own", "shared", "table"])
+async def values_come_as_fast_as_promised(dut: Any, kind: str) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, (LATENCY, LATENCY))
+    config = rig.config
+    words = 144 // config.requant_lanes
+    records = words * config.requant_lanes
+    if kind == "table":
+        monitor, cycles = rig.tables, 256
+        rig.send(rig.expected.table(), b"")
+    else:
+        at_once = config.shared_records if kind == "shared" else config.own_records
+        payload = records * (9 if kind == "own" else 4)
+        monitor, cycles = rig.parameters, max(records // at_once, -(-payload // config.read_bytes))
+        rig.send(rig.expected.parameters(words, kind == "shared"), b"")
+    await rig.finish()
+    assert _span(monitor) <= cycles, f"{_span(monitor)} cycles, not {cycles}"
+
+
+@cocotb.test()
+async def repeats_are_counted(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, (LATENCY, LATENCY))
+    empty = b"\0" * rig.config.read_bytes
+    repeat = env.rng.randint(2048, 4095)
+    rig.send(b"", empty, repeat)
+    await rig.instructions.drain()
+    await env.cycles(repeat + 60)
+    check([len(rig.memory.addresses), env.get("idle")], [repeat, 1], "reads, idle")
+    check(rig.memory.cycles[-1] - rig.memory.cycles[0], repeat - 1, "cycles of the reads")
+    for bit in range(6, 32):
+        rig.send(b"", empty, 1 << bit)
+        await env.cycles(60)
+        check(env.get("idle"), 0, "idle while repeats remain")
+        await _reset(env, rig)
+
+
+@cocotb.test()
+async def tables_wait_for_the_post_unit(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, (1, 4))
+    empty = b"\0" * rig.config.read_bytes  # a block without words; shifts what follows
+    owners, number = [], 0
+    for _ in range(6):
+        for _ in range(env.rng.randrange(8)):
+            rig.send(empty * env.rng.randrange(3), empty * env.rng.randrange(3))
+            number += 1
+        rig.send(empty * env.rng.randrange(3) + rig.expected.table()
+                 + rig.expected.parameters(2, False), rig.expected.weights(2, 8))
+        owners.append(number)
+        number += 1
+    for done in sorted({max(0, owner + late) for owner in owners for late in (-2, -1)}):
+        env.set("post_done", done)
+        await env.cycles(900)
+        ready = sum(owner - 1 <= done for owner in owners)
+        check(len(rig.tables.items), 256 * ready, f"entries with {done} instructions done")
+        check(env.get("idle"), int(ready == len(owners)), "idle once no table waits")
+        cover("table_waits")
+    await rig.finish()
+
+
+@cocotb.test()
+async def counts_have_16_bits(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    rig = Rig(env, 0.0, (1, 1))
+    for bit in range(16):
+        words = min(1 << bit, 100)
+        if "packed" in rig.config.weight_formats:
+            header, payload = Format.PACKED, b""
+        else:
+            header, payload = Format.RAW, bytes(words * rig.config.tile_bytes)
+        count = bytes([header, *(1 << bit).to_bytes(2, "little")])
+        rig.send(b"", count.ljust(rig.config.read_bytes, b"\0") + payload)
+        chunks = words * rig.config.tile_bytes // rig.config.read_bytes
+        check(await rig.weights.take(chunks, chunks + 60), [0] * chunks, "zeros")
+        await _reset(env, rig)
+
+
+@cocotb.test()
+async def instruction_numbers_wrap(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    if env.dut_name != "serial":
+        return
+    rig = Rig(env, 0.0, (1, 4))
+    rig.instructions.send([{"weight_repeat": 1}] * 65535)
+    env.set("post_done", 65533)
+    rig.send(rig.expected.table(), b"")  # number 65535
+    rig.send(rig.expected.table(), b"")  # number 65536, that is 0
+    while rig.instructions.pending > 1:
+        await env.cycles(100)
+    for done, tables in ((65533, 0), (65534, 1), (65535, 2)):
+        env.set("post_done", done)
+        await env.cycles(400)
+        check(len(rig.tables.items), 256 * tables, f"entries with {done} instructions done")
+    cover("number_wraps")
+    await rig.finish()
+
+
+@cocotb.test()
+async def a_bad_header_stops_the_unit(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    _set_free(env)
+    rng = env.rng
+    bad = [(rng.randint(5, 15), 0, 1, "bad_format"),
+           (Format.PACKED, rng.randint(8, 15), 1, "bad_argument"),
+           (Format.RAW, rng.randint(1, 15), 1, "bad_argument"),
+           (Format.PARAMETERS, rng.randint(1, 15), 0, "bad_argument"),
+           (Format.PARAMETERS_SHARED, rng.randint(1, 15), 1, "bad_argument"),
+           (Format.TABLE, rng.randint(4, 15), 1, "bad_argument"),
+           (Format.TABLE, 0, rng.choice([0, 2, 257]), "bad_count")]
+    rig = Rig(env, 0.1, (1, 4))
+    if "packed" not in rig.config.weight_formats:
+        bad.append((Format.PACKED, 4, 1, "no_hardware_for_packed"))
+    for kind, arg, count, name in bad:
+        good = rig.expected.weights(3, 8) + rig.expected.parameters(2, False)
+        header = bytes([kind | arg << 4, count & 255, count >> 8, *rng.randbytes(5)])
+        rig.send(b"", good + header.ljust(rig.config.read_bytes, b"\0"))
+        rig.send(b"", good)
+        await env.cycles(200 + 10 * len(good) // rig.config.read_bytes)
+        expected = rig.expected
+        check(await rig.weights.take(len(expected.chunks)), expected.chunks, "chunks before")
+        check(await rig.parameters.take(len(expected.records)), expected.records, "records")
+        check([env.get("error"), env.get("idle")], [1, 0], f"error and idle, {name}")
+        check(len(rig.weights.items), rig.weights._taken, "nothing follows")
+        cover(name)
+        await _reset(env, rig)
+    rig.send(rig.expected.parameters(2, True), rig.expected.weights(3, 8))
+    await rig.finish()
+
+
+async def _reset(env: Env, rig: Rig) -> None:
+    env.set("rst", 1)
+    await env.cycles(30)
+    env.set("rst", 0)
+    await env.cycles(1)
+    check([env.get("error"), env.get("idle")], [0, 1], "error and idle after reset")
+    for output in (rig.expected.chunks, rig.expected.records, rig.weights.items,
+                   rig.parameters.items):
+        output.clear()
+    rig.weights._taken = rig.parameters._taken = 0

@@ -1,0 +1,96 @@
+"""Writes, reads and releases words of a ``RingMemory`` at random beside a model of its contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cocotb.triggers import RisingEdge
+
+from kaniwa.sim.harness.bench import Driver, Env, check, cover
+
+__all__ = ["BINS", "RingExercise"]
+
+BINS = ("full", "wrapped_twice", "released_all", "released_in_write_cycle", "read_newest",
+        "read_in_release_cycle", "held")
+
+
+@dataclass
+class RingExercise:
+    """Fills a ring with random lanes and checks each cycle what comes back.
+
+    ``pace`` is the chance of a release in a cycle, of as many words as there are at most; with 1
+    each word is released in the cycle in which it is counted.
+    """
+
+    env: Env
+    layout: Any
+    lanes: int
+    words: int
+    stall: float = 0.0
+    pace: float = 0.5
+
+    async def run(self, total: int) -> Driver:
+        """Bring ``total`` words through; returns the driver that wrote them."""
+        from amaranth.hdl import Shape
+
+        env, lanes, words = self.env, self.lanes, self.words
+        width = Shape.cast(self.layout).width
+        values = [env.rng.getrandbits(width) for _ in range(total * lanes)]
+        source = Driver(env, "i", width, self.stall)
+        source.send(values)
+        accepted = released = release = 0
+        counted = freed = 0   # words complete and released, a cycle later
+        reading: int | None = None   # the word read in this cycle
+        expected: int | None = None  # what read_data shows in this cycle
+        edge = RisingEdge(env.dut.clk)
+        while released < total:
+            await edge
+            complete = accepted // lanes
+            assert env.get("written") == counted % (2 * words), "written"
+            assert env.get("i__ready") == (complete - freed < words), "ready"
+            assert expected is None or env.get("read_data") == expected, "read_data"
+            if reading is not None:
+                first = reading * lanes
+                expected = sum(value << (width * i)
+                               for i, value in enumerate(values[first:first + lanes]))
+            elif expected is not None:
+                cover("held")
+            if env.get("i__valid") and env.get("i__ready"):
+                accepted += 1
+                if release and accepted // lanes > complete:
+                    cover("released_in_write_cycle")
+            counted, freed = complete, released
+            released += release
+            reading, release = self._choose(released, counted)
+        check(env.get("i__valid"), 0, "all was written")
+        return source
+
+    def _choose(self, released: int, complete: int) -> tuple[int | None, int]:
+        """Drive the read side for the next cycle: what is read, how many words are released."""
+        env, rng = self.env, self.env.rng
+        reading, release = None, 0
+        if complete > released and rng.random() < 0.7:
+            reading = rng.choice([released, complete - 1, rng.randrange(released, complete)])
+            if reading == complete - 1:
+                cover("read_newest")
+        if self.pace == 1:
+            release = complete - released
+        elif rng.random() < self.pace:
+            release = rng.choice([complete - released, rng.randint(0, complete - released)])
+        if release == self.words:
+            cover("released_all")
+        if release and reading is not None and reading < released + release:
+            cover("read_in_release_cycle")
+        if complete - released == self.words:
+            cover("full")
+        if complete >= 4 * self.words:
+            cover("wrapped_twice")
+        # Where nothing is read or released, what the index and count say must not matter.
+        env.set("read_enable", reading is not None)
+        if self.words > 1:
+            index = rng.randrange(self.words) if reading is None else reading % self.words
+            env.set("read_index", index)
+        env.set("release", release > 0)
+        env.set("release_count", release or rng.randrange(self.words + 1))
+        return reading, release

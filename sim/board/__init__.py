@@ -1,0 +1,1 @@
+"""Boards simulated at their pins, and models of the link."""

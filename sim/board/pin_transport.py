@@ -1,0 +1,95 @@
+"""A virtual board as a transport for the host's link: bytes go over the pins of its UART."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import weakref
+
+from kaniwa.errors import DeviceError
+from kaniwa.sim.board.board_design import BoardDesign
+from kaniwa.sim.device.verilate import Progress
+
+__all__ = ["PinTransport"]
+
+ROOM = 1024              # bytes from the board taken at once
+SLICE_CYCLES = 20_000   # between two looks for Ctrl-C
+
+
+class PinTransport:
+    """Time is the board's: reading runs it until bytes come or the time is over.
+
+    A second is as many cycles as the bytes of the pace that the board tells take on its line.
+    ``host_baud``: of the host's UART, relative to the board's. ``line_cycles``, ``bytes_taken`` and
+    ``bytes_given`` count cycles and the bytes to and from the board. The first one of a design
+    builds it, which takes minutes; ``progress`` hears of it. Raises DeviceError where that fails.
+    """
+
+    def __init__(self, design: BoardDesign, progress: Progress | None = None, *,
+                 host_baud: float = 1.0) -> None:
+        self.name = f"sim:{design.board.name}"
+        self.pace: float | None = float(design.pace)
+        self.line_cycles = self.bytes_taken = self.bytes_given = 0
+        self.byte_cycles = 10 * design.bit_cycles
+        self._library = _load(str(design.library(progress)))
+        self._bits = design.bit_cycles / host_baud, design.bit_cycles
+        self._hz = design.pace * self.byte_cycles
+        self._out = ctypes.create_string_buffer(ROOM)
+        self._pending = b""
+        self._close: weakref.finalize | None = None
+        self.power_cycle()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes for the board that are not on the line yet."""
+        return len(self._pending)
+
+    def power_cycle(self) -> None:
+        """Take the board's power away and give it back: its memory is lost."""
+        if self._close is not None:
+            self._close()
+        self._pending = b""
+        self._handle = self._library.kaniwa_board_open(*self._bits)
+        self._close = weakref.finalize(self, self._library.kaniwa_board_close, self._handle)
+
+    def write(self, data: bytes) -> None:
+        self._pending += data
+
+    def read(self, seconds: float) -> bytes:
+        left = max(1, round(seconds * self._hz))
+        taken, given = ctypes.c_uint64(), ctypes.c_uint64()
+        while left > 0:
+            cycles = self._library.kaniwa_board_run(
+                self._handle, self._pending, len(self._pending), min(left, SLICE_CYCLES),
+                self._out, ROOM, ctypes.byref(taken), ctypes.byref(given))
+            if self._library.kaniwa_board_failed(self._handle):
+                raise DeviceError(f"{self.name}: an assertion failed (see above)")
+            left -= cycles
+            self.line_cycles += cycles
+            self.bytes_taken += taken.value
+            self.bytes_given += given.value
+            self._pending = self._pending[taken.value:]
+            if given.value:
+                break
+        return self._out.raw[:given.value]
+
+    def now(self) -> float:
+        return self.line_cycles / self._hz
+
+    def close(self) -> None:
+        """The board goes on being there; what is not on its way yet is not sent."""
+        self._pending = b""
+
+
+@functools.cache
+def _load(path: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(path)
+    handle, u64, double = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_double
+    count = ctypes.POINTER(u64)
+    for name, result, arguments in (
+            ("open", handle, [double, double]), ("close", None, [handle]),
+            ("failed", ctypes.c_bool, [handle]),
+            ("run", u64, [handle, ctypes.c_char_p, u64, u64, ctypes.c_char_p, u64, count, count])):
+        function = getattr(library, f"kaniwa_board_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library

@@ -1,0 +1,1 @@
+"""The simulated core as a device: Verilator build, shared object, memories in C++."""

@@ -1,0 +1,221 @@
+"""Builds the simulated core as a shared object, and keeps what it built.
+
+The Verilog text is kept by config and gateware sources, the shared object by everything that goes
+into it, so a second start neither elaborates nor compiles. Several processes may build at once:
+the first one holds a lock, the others wait for its result. A result appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import kaniwa
+import kaniwa.hw
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import DeviceError
+from kaniwa.sim.device.toolchain import cache_folder, environment, require_compiler, verilator
+
+__all__ = ["Progress", "core_library", "core_verilog", "gateware_sources", "kept_verilog",
+           "source_texts",
+           "build_library"]
+
+# Called with what is being done and the seconds since the build began.
+Progress = Callable[[str, float], None]
+
+SHIM = [Path(__file__).with_name(name) for name in ("shim.cpp", "memory_model.h")]
+VERILATOR_ARGUMENTS = [
+    "--cc", "--exe", "--build", "-O3", "--x-assign", "0", "--x-initial", "0", "--output-split",
+    "8000", "--top-module", "core", "--prefix", "Vcore", "-Wno-fatal", "-Wno-lint",
+    "-Werror-USERFATAL",   # of models of primitives, on what they do not model
+]
+OPTIMIZATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
+COMPILER_ARGUMENTS = ["-fPIC", "-fvisibility=hidden"]
+LINKER_ARGUMENTS = ["-shared"]
+
+
+def core_library(config: AcceleratorConfig, *, trace: bool = False,
+                 progress: Progress | None = None) -> Path:
+    """The shared object of the core for ``config``, built if there is none yet.
+
+    ``trace`` asks for one that can write waveforms, which is slower. Raises DeviceError where the
+    tools are missing or the build fails.
+    """
+    return build_library(core_verilog(config, progress), config, trace=trace, progress=progress)
+
+
+def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) -> str:
+    """The core's Verilog, elaborated only if the gateware or the config are new."""
+    def elaborate() -> str:
+        from kaniwa.hw.verilog import generate
+
+        return generate(config)
+
+    return kept_verilog(config.name, [config.hash, *gateware_sources()], elaborate, progress)
+
+
+def kept_verilog(name: str, made_from: Sequence[str], elaborate: Callable[[], str],
+                 progress: Progress | None = None) -> str:
+    """What ``elaborate`` gave for ``made_from`` the first time, kept under ``name``."""
+    key = _digest([*made_from, importlib.metadata.version("amaranth")])
+    path = cache_folder() / "verilog" / f"{name}-{key}.v"
+    with _reporting(path.parent), _locked(path, progress):
+        if not path.exists():
+            _tools()   # whoever lacks one learns it before the wait
+            with _stage("elaborating the gateware", progress):
+                text = elaborate()
+            temporary = path.with_suffix(f".{os.getpid()}")
+            try:
+                temporary.write_text(text)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return path.read_text()
+
+
+def build_library(verilog: str, config: AcceleratorConfig, *, trace: bool = False,
+                  progress: Progress | None = None, sources: Sequence[Path] = SHIM) -> Path:
+    """The shared object of a top module ``core`` and of C++ ``sources`` that drive it.
+
+    The first source is compiled, the others are its headers; by default those for the core's ports.
+    """
+    compiler, versions = _tools()
+    arguments = [*VERILATOR_ARGUMENTS, "-MAKEFLAGS", f"{OPTIMIZATION} CXX={compiler}",
+                 *(["--trace", "--trace-structs"] if trace else [])]
+    defines = [f"-DREAD_BYTES={config.read_bytes}", f"-DWRITE_BYTES={config.write_bytes}",
+               *(["-DKANIWA_TRACE"] if trace else [])]
+    for flag in [*COMPILER_ARGUMENTS, *defines]:
+        arguments += ["-CFLAGS", flag]
+    for flag in LINKER_ARGUMENTS:
+        arguments += ["-LDFLAGS", flag]
+    key = _digest([verilog, *(path.read_text() for path in sources), versions, *arguments])
+    path = cache_folder() / "cores" / f"{config.name}{'-trace' * trace}-{key}.so"
+    if path.exists():
+        return path
+    with _reporting(path.parent), _locked(path, progress):
+        if not path.exists():
+            with _stage("compiling the simulated core", progress):
+                _compile(verilog, arguments, sources, path)
+    return path
+
+
+def _compile(verilog: str, arguments: list[str], sources: Sequence[Path], path: Path) -> None:
+    """Build in a folder beside ``path``, then move the shared object there."""
+    for left in path.parent.glob(f"{path.stem}.build-*"):   # of a build that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{path.stem}.build-", dir=path.parent))
+    try:
+        (folder / "core.v").write_text(verilog)
+        for source in sources:
+            shutil.copy(source, folder)
+        command = [verilator(), *arguments, "-j", str(min(4, os.cpu_count() or 1)),
+                   "--Mdir", "objects", "-CFLAGS", "-I..", "-o", "core.so", "core.v",
+                   sources[0].name]
+        status, output = _run(command, folder)
+        if status:
+            raise _build_error(output)
+        os.replace(folder / "objects" / "core.so", path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(command: list[str], folder: Path) -> tuple[int, str]:
+    """Run a build in its own process group, which ends with it even if it is interrupted."""
+    process = subprocess.Popen(command, cwd=folder, env=environment(), text=True, errors="replace",
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               start_new_session=True)
+    try:
+        output, _ = process.communicate()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return process.returncode, output
+
+
+def _build_error(output: str) -> DeviceError:
+    if "No space left" in output:
+        return _no_room(cache_folder(), os.strerror(errno.ENOSPC))
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if "rror" in line or "Killed" in line]
+    reason = (telling or lines or ["no output"])[0]
+    return DeviceError(f"the simulated core could not be built: {reason[:300]}")
+
+
+def _no_room(folder: Path, reason: str) -> DeviceError:
+    return DeviceError(f"cannot keep the simulated core in {folder}: {reason}; "
+                       "make room there, or set KANIWA_CACHE to another folder")
+
+
+@contextlib.contextmanager
+def _reporting(folder: Path) -> Iterator[None]:
+    """Make ``folder``, and turn what the file system refuses into a DeviceError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise _no_room(folder, error.strerror or str(error)) from None
+
+
+@contextlib.contextmanager
+def _locked(path: Path, progress: Progress | None) -> Iterator[None]:
+    """Hold the lock that belongs to ``path``; the system drops it when the process ends."""
+    with open(path.with_suffix(".lock"), "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with _stage("waiting for another process that builds the same", progress):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _stage(what: str, progress: Progress | None) -> Iterator[None]:
+    """Report ``what`` as begun, and again with its seconds when it is done."""
+    report = progress or (lambda _what, _seconds: None)
+    began = time.monotonic()
+    report(what, 0.0)
+    yield
+    report(what, time.monotonic() - began)
+
+
+def _digest(parts: list[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+def gateware_sources() -> list[str]:
+    """The texts that the Verilog is made from, besides the config."""
+    host = Path(str(kaniwa.__file__)).parent
+    tables = [host / "config.py", host / "driver" / "frames.py", *(host / "isa").glob("*.py"),
+              *(host / "units").glob("**/isa.py")]
+    return source_texts([*Path(kaniwa.hw.__path__[0]).rglob("*.py"), *tables])
+
+
+def source_texts(paths: Iterable[Path]) -> list[str]:
+    """Names and texts of files."""
+    return [f"{path.name}\n{path.read_text()}" for path in sorted(paths)]
+
+
+@functools.cache
+def _tools() -> tuple[str, str]:
+    """The C++ compiler, and the versions of it and of Verilator."""
+    require_compiler()
+    env = environment()
+    names = [env.get("CXX", ""), "c++", "g++", "clang++"]
+    compiler = next(name for name in names if name and shutil.which(name, path=env["PATH"]))
+    versions = [subprocess.run([tool, "--version"], env=env, capture_output=True, text=True).stdout
+                for tool in (verilator(), compiler)]
+    return compiler, "\n".join(versions)

@@ -1,0 +1,1 @@
+"""The framework of the benches: drivers, monitors, coverage, runner, mutation."""

@@ -1,0 +1,133 @@
+"""Run benches: ``python -m kaniwa.sim.harness.run_benches [--bench NAME] [--seed N]``.
+
+Runs every device of every bench, two at a time, and prints a table of seeds, tests, checks and
+coverage. Fails if a test fails, no test ran, or a required bin was never hit.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import secrets
+import sys
+import traceback
+from dataclasses import dataclass, field
+
+import click
+
+from kaniwa.sim.harness.bench import Bench, PythonBench
+from kaniwa.sim.harness.bench_job import JobResult, bench_modules, find_bench, run_job
+from kaniwa.sim.harness.coverage import Tally
+
+# `make test` runs every bench but with fewer random layers than a run that is asked for more.
+
+
+@dataclass
+class Summary:
+    """What the devices of one bench gave together."""
+
+    name: str
+    required: tuple[str, ...]
+    passed: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    tally: Tally = field(default_factory=Tally)
+    messages: list[str] = field(default_factory=list)
+
+    def add(self, result: JobResult) -> None:
+        """Take a device's result in."""
+        self.passed += result.passed
+        self.failed += result.failed
+        self.seconds += result.seconds
+        self.tally.merge(result.tally)
+        if result.message:
+            self.messages.append(f"{self.name}/{result.dut}: {result.message} {result.log}".strip())
+
+    @property
+    def missing(self) -> list[str]:
+        """Required bins that were never hit."""
+        return [name for name in self.required if not self.tally.bins[name]]
+
+
+def bench_names() -> list[str]:
+    """The benches there are, by their files."""
+    return list(bench_modules())
+
+
+def _guarded(name: str, dut: str, seed: int, options: dict[str, int]) -> JobResult:
+    """run_job; whatever goes wrong becomes a failed result (the parent reports it)."""
+    try:
+        return run_job(name, dut, seed, options)
+    except BaseException as error:
+        return JobResult(name, dut, 0, 1, Tally(), 0.0, "",
+                         f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+
+
+def run(names: list[str], seed: int, jobs: int, options: dict[str, int]) -> list[Summary]:
+    """Run the benches' devices ``jobs`` at a time and sum up by bench."""
+    work, summaries = [], {}
+    for name in names:
+        bench = find_bench(name)
+        summaries[name] = Summary(name, tuple(bench.required))
+        duts = ["-"] if isinstance(bench, PythonBench) else [d.name for d in _quiet_duts(bench)]
+        work += [(name, dut) for dut in duts]
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        futures = [pool.submit(_guarded, name, dut, seed, options) for name, dut in work]
+        for future in concurrent.futures.as_completed(futures):
+            result = future.result()
+            summaries[result.bench].add(result)
+            state = "FAILED" if result.failed else "ok"
+            print(f"{result.bench}/{result.dut}: {state}, {result.passed} tests, "
+                  f"{result.tally.checks} checks, {result.seconds:.1f} s", flush=True)
+    return list(summaries.values())
+
+
+def _quiet_duts(bench: Bench) -> list:
+    duts = list(bench.duts())
+    for dut in duts:  # only their names are wanted here; silence Amaranth's "never used" warning
+        dut.component._MustUse__silence = True
+    return duts
+
+
+@click.command()
+@click.option("--bench", "names", multiple=True, help="Bench to run; all by default.")
+@click.option("--seed", type=int, default=None, help="Seed of all randomness; random by default.")
+@click.option("--jobs", type=int, default=2, show_default=True, help="Devices run at a time.")
+@click.option("--layers", type=int, default=None, help="Random layers (core_random).")
+@click.option("--configs", type=int, default=None, help="Random configs (core_random).")
+def main(names: tuple[str, ...], seed: int | None, jobs: int, layers: int | None,
+         configs: int | None) -> None:
+    """Run RTL benches in Verilator and print a table."""
+    known = bench_names()
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"no bench '{name}'; there are {', '.join(known)}")
+    seed = secrets.randbelow(1 << 31) if seed is None else seed
+    print(f"seed {seed} (replay with SEED={seed})", flush=True)
+    options = {k: v for k, v in (("layers", layers), ("configs", configs)) if v is not None}
+    summaries = run(list(names) or known, seed, jobs, options)
+    print(f"\n{'bench':20} {'tests':>6} {'failed':>6} {'checks':>8} {'required':>9} "
+          f"{'bins':>5} {'s':>7}")
+    for s in summaries:
+        hit = len(s.required) - len(s.missing)
+        print(f"{s.name:20} {s.passed + s.failed:6} {s.failed:6} {s.tally.checks:8} "
+              f"{hit:4}/{len(s.required):<4} {len(s.tally.bins):5} {s.seconds:7.1f}")
+    for s in summaries:
+        for name, values in s.tally.measures.items():
+            print(f"{s.name}: {name}: max {max(values):.4g}, mean {sum(values) / len(values):.4g} "
+                  f"({len(values)} values)")
+    problems = [m for s in summaries for m in s.messages]
+    problems += [f"{s.name}: required bins never hit: {', '.join(s.missing)}"
+                 for s in summaries if s.missing]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    failed = sum(s.failed + bool(s.missing) for s in summaries)
+    print(f"{sum(s.passed for s in summaries)} passed, {failed} failed", flush=True)
+    sys.exit(1 if failed or problems else 0)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONHASHSEED", "0")
+    main()

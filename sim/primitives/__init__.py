@@ -1,0 +1,1 @@
+"""Behavioral models of the FPGA primitives that gateware may be made of."""

@@ -1,0 +1,1 @@
+"""Models of what surrounds a block, and random stimuli, for several benches."""

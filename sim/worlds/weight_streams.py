@@ -1,0 +1,102 @@
+"""Random weight streams for benches, and what decoding them must give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kaniwa.isa import Format
+from kaniwa.isa.weight_stream import encode_parameters, encode_table, encode_weights
+from kaniwa.sim.harness.bench import Env, cover
+
+__all__ = ["ExpectedStreams"]
+
+
+class ExpectedStreams:
+    """What the outputs must give, kept beside the bytes of the streams."""
+
+    def __init__(self, env: Env) -> None:
+        assert env.config is not None
+        self.env, self.config = env, env.config
+        self.chunks: list[int] = []
+        self.records: list[list[dict[str, int]]] = []  # by transfers
+        self.entries: list[dict[str, int]] = []
+        self.tables = env.rng.randrange(4)
+
+    def weights(self, count: int, width: int) -> bytes:
+        """Ring words whose weights need ``width`` bits (8: RAW)."""
+        config, rng = self.config, self.env.np_rng
+        limit = 1 << width >> 1
+        shape = (count, config.out_lanes, config.dot_width)
+        words = rng.integers(-limit, max(limit, 1), shape).astype(np.int8)
+        if width:
+            words[:, 0, 0] = -limit
+        packed = "packed" in config.weight_formats and width < 8
+        data = encode_weights(words, config, ("raw", "packed") if packed else ("raw",))
+        if data[0] & 15 == Format.PACKED:
+            cover(f"packed_{data[0] >> 4}")
+        else:
+            cover("raw")
+        flat = words.tobytes()
+        size = config.read_bytes
+        self.chunks += [int.from_bytes(flat[i:i + size], "little")
+                        for i in range(0, len(flat), size)]
+        return data
+
+    def parameters(self, words: int, shared: bool) -> bytes:
+        """Parameter words, the last lanes of which may have no channel."""
+        env, lanes = self.env, self.config.requant_lanes
+        channels = words * lanes - env.rng.randrange(lanes)
+        bias = env.np_rng.integers(-2**31, 2**31, channels)
+        multiplier = env.np_rng.integers(0, 2**31, 1 if shared else channels)
+        shift = env.np_rng.integers(0, 64, 1 if shared else channels)
+        data = encode_parameters(bias, multiplier, shift, channels, 1, self.config)
+        is_shared = data[0] & 15 == Format.PARAMETERS_SHARED
+        cover("shared" if is_shared else "parameters")
+        records = []
+        for lane in range(words * lanes):
+            real = lane < channels
+            at = lane % len(multiplier)
+            records.append({
+                "bias": int(bias[lane]) if real else 0,
+                "multiplier": int(multiplier[at]) if real or is_shared else 0,
+                "shift": int(shift[at]) if real or is_shared else 0, "zeros": 0})
+        at_once = self.config.shared_records
+        self.records += [records[i:i + at_once] for i in range(0, len(records), at_once)]
+        return data
+
+    def table(self) -> bytes:
+        """One table of one bank, each in its turn."""
+        env = self.env
+        banks = self.config.table_banks
+        table, bank = divmod(self.tables % (2 * banks), banks)
+        self.tables += 1
+        values = env.np_rng.integers(-2**31, 2**31, 256)
+        cover("table")
+        self.entries += [{"table": table, "bank": bank, "index": i, "value": int(v)}
+                         for i, v in enumerate(values)]
+        return encode_table(values, table, bank, self.config)
+
+    def random_block(self) -> bytes:
+        """A block of any format."""
+        rng = self.env.rng
+        kind = rng.randrange(10)
+        if kind == 0:
+            return self.table()
+        if kind == 1:
+            cover("empty_block")
+            header = rng.choice([Format.RAW, Format.PARAMETERS, Format.PARAMETERS_SHARED])
+            return bytes([header]).ljust(self.config.read_bytes, b"\0")
+        if kind <= 4:
+            return self.parameters(rng.randint(1, 9), rng.random() < 0.5)
+        return self.weights(rng.randint(1, 9), rng.randrange(9))
+
+    def region(self, blocks: int, repeat: int = 1) -> bytes:
+        """Random blocks, expected ``repeat`` times over."""
+        outputs: tuple[list[Any], ...] = (self.chunks, self.records, self.entries)
+        before = [len(output) for output in outputs]
+        data = b"".join(self.random_block() for _ in range(blocks))
+        for output, first in zip(outputs, before, strict=True):
+            output += output[first:] * (repeat - 1)
+        return data

@@ -1,0 +1,1 @@
+"""Layers that the array computes: functions, arithmetic, moves, copies."""

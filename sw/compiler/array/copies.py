@@ -1,0 +1,62 @@
+"""Layers that copy bytes from one tensor to another: depthwise, with weights of 1."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kaniwa.compiler.array.moves import Move
+from kaniwa.compiler.plan.layer import Layer, Places, VectorLayer, source_of
+from kaniwa.compiler.plan.streams import Stages, whole_lanes
+from kaniwa.config import AcceleratorConfig
+from kaniwa.graph import Graph, Op, Tensor
+
+__all__ = ["copy_layer", "transpose_layer"]
+
+PIXEL_LANES = 4     # times the lanes: bytes of a pixel at most
+
+
+def copy_layer(op: Op, stored: Op, config: AcceleratorConfig, where: str,
+               first_id: int) -> tuple[Layer | VectorLayer, list[Tensor]]:
+    """The layer of a COPY, whose attribute ``moves`` has a Move for each operand."""
+    stages = Stages(op, config, 1, where, first_id)
+    parts = op.attributes["moves"]
+    assert isinstance(parts, tuple)
+    for source, move in zip(stored.inputs, parts, strict=True):
+        _copy(stages, source, move)
+    if len(parts) > 1:
+        return stages.finish(stored), stages.tensors
+    return _alone(stages), []
+
+
+def transpose_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
+                    where: str) -> Layer:
+    """The layer of a TRANSPOSE of [outer, first, second, run]: the bytes of runs are pixels of
+    maps, whose rows and columns change places."""
+    source = graph.tensors[op.inputs[0]]
+    batch, rows, columns, elements = source.shape
+    run = elements * np.dtype(source.dtype).itemsize
+    shape = (rows, columns, run)
+    stages = Stages(op, config, batch, where, 0)
+    stages.copy(stages.layer(stored.inputs[0], op.outputs[0], shape, shape), run,
+                places=Places(0, rows * columns * run, run, rows * run, run, 0))
+    return _alone(stages)
+
+
+def _alone(stages: Stages) -> Layer:
+    """The only stage as a layer of its own."""
+    (stage,) = stages.stages
+    assert stage.layer is not None
+    return replace(stage.layer, source=source_of(stages.op))
+
+
+def _copy(stages: Stages, source: int, move: Move) -> None:
+    lanes = stages.config.depthwise_lanes
+    channels = max((n for n in range(1, PIXEL_LANES * lanes + 1) if move.run % n == 0),
+                   key=lambda n: (whole_lanes(lanes, n), n))
+    shape = (move.rows, move.run // channels, channels)
+    first, image, row = move.to
+    stages.copy(stages.layer(source, stages.op.outputs[0], shape, shape, batch=move.images),
+                channels, places=Places(first, image, row, channels, channels, 0),
+                source_at=move.source)

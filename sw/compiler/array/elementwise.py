@@ -1,0 +1,145 @@
+"""ADD, SUB, MUL as tables: two and a rescaling for two operands, one int8 map for a single one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.compiler.plan.layer import Sum, quantization
+from kaniwa.compiler.plan.rescale import (
+    Int64,
+    Rule,
+    double_rounding,
+    float_half_even,
+    listed,
+    prove_values,
+)
+from kaniwa.errors import CompileError, UnsupportedError
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.isa import Rounding
+
+__all__ = ["has_one_value", "product_scale", "sum_of", "sum_scales", "table_of"]
+
+LEFT_SHIFT = 20      # fractional bits of the common scale in LiteRT's ADD and SUB
+VALUES = np.arange(-128, 128, dtype=np.int64)
+Bounds = tuple[int, int]
+
+
+def has_one_value(tensor: Tensor) -> bool:
+    """Whether the tensor is a constant with the same value everywhere."""
+    return tensor.data is not None and tensor.data.size > 0 and not np.ptp(
+        tensor.data.astype(np.int64))
+
+
+def sum_of(graph: Graph, op: Op, operand: int, bounds: Bounds, bits: int, where: str) -> Sum:
+    """ADD, SUB or MUL as two tables and a rescaling, proved over all sums or products of entries.
+
+    Table 0 belongs to the op's first input; SUB's second table is negative. Raises CompileError
+    where no rescaling is exact.
+    """
+    combine, tables, rule, zero_point = _parts(graph, op, where)
+    combined = np.unique(combine(tables[0][:, None], tables[1][None, :]))
+    rescale = prove_values(rule, combined, zero_point, bounds, bits, where)
+    return Sum(operand, tables.astype(np.int32), rescale, multiply=combine is np.multiply)
+
+
+def table_of(graph: Graph, op: Op, bounds: Bounds, where: str) -> npt.NDArray[np.int8]:
+    """The result for each value of the one operand that is not a constant, or that is both of
+    them; index = value + 128."""
+    combine, tables, rule, zero_point = _parts(graph, op, where)
+    if op.inputs[0] == op.inputs[1]:
+        combined = combine(tables[0], tables[1])
+    else:
+        constant = next(p for p, i in enumerate(op.inputs) if has_one_value(graph.tensors[i]))
+        data = graph.tensors[op.inputs[constant]].data
+        assert data is not None
+        combined = combine(tables[1 - constant], tables[constant][int(data.flat[0]) + 128])
+    result = rule.function(combined[None])[0] + zero_point
+    return np.clip(result, *bounds).astype(np.int8)
+
+
+def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int]:
+    """What combines the operands' entries, their tables [2, 256], the rule of what it gives.
+
+    Last comes the output's zero point.
+    """
+    if op.rule == "litert_mul":
+        return np.multiply, *_product(graph, op)
+    if op.rule == "qdq":
+        if op.kind == "MUL" or op.attributes.get("source_kind") == "MUL":
+            return np.multiply, *_product(graph, op)
+        return np.add, *_real_sum(graph, op, where)
+    return np.add, *_sum(graph, op, where)
+
+
+def sum_scales(a: Quantization, b: Quantization, out: Quantization,
+               left_shift: int) -> tuple[float, float, float]:
+    """What LiteRT's ADD and SUB rescale each operand by, to a common scale with ``left_shift``
+    fractional bits, and then the result."""
+    twice = 2.0 * max(a.scale, b.scale)
+    return a.scale / twice, b.scale / twice, twice / ((1 << left_shift) * out.scale)
+
+
+def product_scale(a: Quantization, b: Quantization, out: Quantization) -> float:
+    """What LiteRT's MUL rescales a product by, which it computes in float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float32(a.scale) * np.float32(b.scale) / np.float32(out.scale))
+
+
+def _product(graph: Graph, op: Op) -> tuple[Int64, Rule, int]:
+    a, b, out = _quantizations(graph, op)
+    tables = np.stack([VALUES - a.zero_point, VALUES - b.zero_point])
+    if op.rule == "qdq":
+        return tables, float_half_even(a.scale * b.scale / out.scale), out.zero_point
+    return tables, double_rounding(product_scale(a, b, out)), out.zero_point
+
+
+def _sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
+    signs = {"litert_add": 1, "litert_sub": -1}
+    if op.rule not in signs:
+        raise UnsupportedError(f"{where}: unknown rounding rule '{op.rule}'")
+    a, b, out = _quantizations(graph, op)
+    *operands, result = sum_scales(a, b, out, LEFT_SHIFT)
+    tables = [_common(q, real) for q, real in zip((a, b), operands, strict=True)]
+    return (np.stack([tables[0], signs[op.rule] * tables[1]]), double_rounding(result),
+            out.zero_point)
+
+
+def _real_sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
+    """Rule ``qdq``: (a * sa +- b * sb) / sy in float64, half to even.
+
+    Tables in units of the larger scale / 2^bits; good if each sum of entries has one result and
+    the results grow with it.
+    """
+    a, b, out = _quantizations(graph, op)
+    sign = -1 if op.attributes["source_kind"] == "SUB" else 1
+    real = [(VALUES - q.zero_point) * q.scale for q in (a, b)]
+    total = (real[0][:, None] + sign * real[1][None, :]) / out.scale
+    results = np.rint(np.clip(total, -2.0**31, 2.0**31)).astype(np.int64).reshape(-1)
+    larger = max(a.scale, b.scale)
+    for bits in range(21, 7, -1):      # 21 bits and 9 of two operands' values: 31 with the sign
+        tables = np.stack([np.rint(np.ldexp(part / larger, bits)).astype(np.int64)
+                           for part in (real[0], sign * real[1])])
+        sums = (tables[0][:, None] + tables[1][None, :]).reshape(-1)
+        values, first = np.unique(sums, return_index=True)
+        of_value = results[first]
+        if (np.diff(of_value) >= 0).all() and (
+                of_value[np.searchsorted(values, sums)] == results).all():
+            slope = math.ldexp(larger / out.scale, -bits)
+            return tables, listed(values, of_value, slope, Rounding.EVEN), out.zero_point
+    raise CompileError(f"{where}: no tables reproduce its rounding exactly; leave it to the host")
+
+
+def _common(q: Quantization, real: float) -> Int64:
+    """Every int8 value on the common scale."""
+    shifted = (VALUES - q.zero_point) << LEFT_SHIFT
+    function: Callable[[Int64], Int64] = double_rounding(real).function
+    return function(shifted[None])[0]
+
+
+def _quantizations(graph: Graph, op: Op) -> tuple[Quantization, Quantization, Quantization]:
+    a, b, out = (quantization(graph.tensors[i]) for i in (*op.inputs, op.outputs[0]))
+    return a, b, out

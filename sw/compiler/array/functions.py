@@ -1,0 +1,88 @@
+"""Functions of one operand as tables, filled by the reference kernels: of int8 with all results, of
+int16 with entries to interpolate between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.compiler.array.elementwise import has_one_value
+from kaniwa.compiler.plan.layer import quantization
+from kaniwa.errors import ModelError
+from kaniwa.golden import run_op
+from kaniwa.golden.tflite.functions import table
+from kaniwa.golden.tflite.roots import rsqrt_table_int16
+from kaniwa.graph import Graph, Op
+
+__all__ = ["FUNCTIONS", "WITH_CONSTANT", "TABLES", "argument", "function_table",
+           "interpolated_table", "why_no_table"]
+
+FUNCTIONS = ("LOGISTIC", "TANH", "ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "PRELU",
+             "RELU_N1_TO_1", "RELU_0_TO_1", "EXP", "LOG", "SQRT", "RSQRT", "ABS", "QUANTIZE")
+# Of two operands; a constant of one value leaves one.
+WITH_CONSTANT = ("MAXIMUM", "MINIMUM", "DIV", "FLOOR_DIV", "SQUARED_DIFFERENCE")
+# Behind these come those that TFLite lacks, or has for other types.
+TABLES = (*FUNCTIONS, *WITH_CONSTANT, "HARD_SIGMOID", "ERF", "SOFTPLUS", "NEG", "RECIPROCAL",
+          "POW")
+EVERY = np.arange(-128, 128).astype(np.int8)
+
+
+def argument(graph: Graph, op: Op) -> int:
+    """The position of the operand whose function ``op`` is."""
+    return next((position for position, i in enumerate(op.inputs)
+                 if graph.tensors[i].data is None), 0)
+
+
+def why_no_table(graph: Graph, op: Op) -> str | None:
+    """None if ``op`` is a function of one operand's value alone, else why it is not."""
+    position = argument(graph, op)
+    x, y = graph.tensors[op.inputs[position]], graph.tensors[op.outputs[0]]
+    for i in (i for place, i in enumerate(op.inputs) if place != position):
+        tensor = graph.tensors[i]
+        if not has_one_value(tensor):
+            return (f"'{tensor.name}' is not one constant value; only a function of one operand "
+                    f"becomes a table")
+    if prod(x.shape) != prod(y.shape):
+        return (f"'{x.name}' is broadcast from {list(x.shape)} to {list(y.shape)}; only constants "
+                f"may be")
+    try:
+        function_table(graph, op, op.kind)
+    except ModelError:
+        way_out = ("quantize the input with zero point -128" if op.kind in ("SQRT", "RSQRT")
+                   else "change the constant")
+        return f"it is not defined for every value of '{x.name}'; {way_out}"
+    return None
+
+
+def function_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int8]:
+    """The result of operator ``kind`` for each value of its argument; index = value + 128.
+
+    Raises ModelError where the reference has no result for some value.
+    """
+    position = argument(graph, op)
+    varied = {op.inputs[position], op.outputs[0]}
+    tensors = tuple(replace(t, shape=EVERY.shape) if t.id in varied else t for t in graph.tensors)
+    data = [graph.tensors[i].data for i in op.inputs]
+    values = [None if constant is None else constant.reshape(-1)[:1] for constant in data]
+    values[position] = EVERY
+    (result,) = run_op(replace(graph, tensors=tensors), replace(op, kind=kind), values)
+    return result.astype(np.int8)
+
+
+def interpolated_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int64]:
+    """The 513 entries between which operator ``kind`` of int16 interpolates.
+
+    Raises ModelError where the reference has none for some value.
+    """
+    x, y = (quantization(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
+    if kind == "RSQRT":      # which has no negative values, see ``wide_limits``
+        return rsqrt_table_int16(scales=(x.scale, y.scale), zero_points=(
+            x.zero_point, y.zero_point)).astype(np.int64)
+    try:
+        return table(kind, op.attributes, "int16", (x.scale, y.scale),
+                     (x.zero_point, y.zero_point)).astype(np.int64)
+    except OverflowError as error:
+        raise ModelError(str(error)) from None

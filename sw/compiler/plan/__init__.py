@@ -1,0 +1,1 @@
+"""Plan of a model: layers, requantization, streams, bounds, states."""

@@ -1,0 +1,176 @@
+"""The instruction fields that follow from a layer's geometry and its tile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+from kaniwa.compiler.plan.layer import Layer, Pair, Places, Tile
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Mode
+
+__all__ = ["block_width", "block_words", "layer_blocks", "tile_channels", "tile_fields",
+           "visited", "column_window", "slides", "parameter_words"]
+
+
+def block_width(layer: Layer, config: AcceleratorConfig) -> int:
+    """Output channels of a block."""
+    if layer.lanes:
+        return layer.lanes
+    if layer.mode == Mode.DENSE:
+        return config.out_lanes
+    return config.column_lanes if layer.mode == Mode.COLUMN else config.depthwise_lanes
+
+
+def visited(layer: Layer, visits: int, config: AcceleratorConfig) -> Layer:
+    """The layer as an instruction of so many ``visits`` computes it, blocks being the same.
+
+    More than one are DENSE with each row of the kernel whole, read again from where it begins; the
+    weights are those of the layer still.
+    """
+    if visits == 1:
+        return layer
+    g = layer.geometry
+    return replace(layer, mode=Mode.DENSE, patch=False, visits=visits,
+                   lanes=block_width(layer, config), geometry=replace(
+                       g, kernel=(g.kernel[0], g.extent[1]), dilation=(g.dilation[0], 1)))
+
+
+def column_window(layer: Layer, config: AcceleratorConfig) -> Pair:
+    """Rows and columns of a COLUMN layer's window."""
+    return (1, config.dot_width) if layer.geometry.kernel[0] == 1 else config.column_window
+
+
+def slides(layer: Layer, config: AcceleratorConfig) -> bool:
+    """Whether the window of a COLUMN layer holds the kernel, so that pixels share columns."""
+    rows, columns = column_window(layer, config)
+    return layer.geometry.kernel[0] <= rows and layer.geometry.kernel[1] <= columns
+
+
+def _steps(layer: Layer, config: AcceleratorConfig) -> int:
+    """Array steps of a block and pixel."""
+    kernel_rows, segments, _, chunks, segment_bytes = _reduction(layer, config)
+    if layer.patch:
+        return -(-kernel_rows * segment_bytes // config.dot_width)
+    if layer.mode == Mode.COLUMN:
+        rows, columns = column_window(layer, config)
+        return -(-kernel_rows // rows) * -(-segments // columns)
+    return kernel_rows * segments * chunks
+
+
+def layer_blocks(layer: Layer, config: AcceleratorConfig) -> int:
+    """Blocks of all output channels."""
+    return -(-layer.geometry.ofm[2] // block_width(layer, config))
+
+
+def parameter_words(layer: Layer, config: AcceleratorConfig) -> int:
+    """Words of the parameter buffer that a block takes."""
+    return -(-block_width(layer, config) // config.requant_lanes)
+
+
+def block_words(layer: Layer, config: AcceleratorConfig) -> int:
+    """Ring words of a block."""
+    steps = _steps(layer, config)
+    if layer.mode in (Mode.DENSE, Mode.COLUMN):
+        return steps
+    return 0 if layer.mode == Mode.MAX_POOL else -(-steps // config.dot_width)
+
+
+def tile_channels(layer: Layer, tile: Tile, config: AcceleratorConfig) -> Pair:
+    """The tile's output channels [first, past the last)."""
+    width = block_width(layer, config)
+    return tile.blocks[0] * width, min(tile.blocks[1] * width, layer.geometry.ofm[2])
+
+
+def _reduction(layer: Layer, config: AcceleratorConfig) -> tuple[int, int, int, int, int]:
+    """kernel_rows, segments, segment_step, chunks, bytes of a segment."""
+    g = layer.geometry
+    channels, (rows, columns) = g.ifm[2], g.kernel
+    if layer.mode != Mode.DENSE:
+        return rows, columns, g.dilation[1] * channels, 1, channels
+    if columns == 1 or g.dilation[1] == 1:     # the taps of a row are neighbors in memory
+        return rows, layer.visits, 0, -(-columns * channels // config.dot_width), columns * channels
+    return rows, columns, g.dilation[1] * channels, -(-channels // config.dot_width), channels
+
+
+def _span(first: int, count: int, stride: int, extent: int, size: int) -> tuple[int, int, int]:
+    """Of ``count`` windows from position ``first`` on: first input, inputs, padding before it."""
+    start = max(first, 0)
+    end = min(first + (count - 1) * stride + extent, size)
+    return start, max(end - start, 1), start - first
+
+
+def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str, int]:
+    """All fields of geometry; addresses are relative to their tensors (aligned to read_bytes)."""
+    layer = visited(layer, tile.visits, config)
+    g = layer.geometry
+    (_, width, channels), (_, out_width, out_channels) = g.ifm, g.ofm
+    kernel_rows, segments, segment_step, chunks, segment_bytes = _reduction(layer, config)
+    rows, columns = tile.rows[1] - tile.rows[0], tile.columns[1] - tile.columns[0]
+    first_channel, last_channel = tile_channels(layer, tile, config)
+    blocks = tile.blocks[1] - tile.blocks[0]
+    dense = layer.mode == Mode.DENSE
+
+    top, ifm_rows, pad_top = _span(tile.rows[0] * g.stride[0] - g.padding[0], rows, g.stride[0],
+                                   g.extent[0], g.ifm[0])
+    left, ifm_columns, pad_left = _span(tile.columns[0] * g.stride[1] - g.padding[1], columns,
+                                        g.stride[1], g.extent[1], width)
+    stride_rows, dilation_rows = g.stride[0], g.dilation[0]
+    # Modes but DENSE read only the tile's channels: the row begins and ends with them.
+    skipped, used = (0, channels) if dense else (first_channel, last_channel - first_channel)
+    row_bytes = (ifm_columns - 1) * channels + used
+    start, image, ifm_pitch = layer.source_at or (0, prod(g.ifm), width * channels)
+    address = start + tile.image * image + top * ifm_pitch + left * channels + skipped
+    if kernel_rows == 1:     # rows between those that are used need not be loaded
+        ifm_pitch, ifm_rows = ifm_pitch * stride_rows, rows
+        stride_rows = dilation_rows = 1
+    if rows == 1:
+        stride_rows = 1
+    to = layer.places or Places(0, prod(g.ofm), out_width * out_channels, out_channels,
+                                out_channels, 0)
+    ofm = (to.first + tile.image * to.image + tile.rows[0] * to.row + tile.columns[0] * to.pixel
+           + first_channel // to.run * to.of_run + first_channel % to.run)
+    line_pitch = _line_pitch(address, ifm_pitch, ifm_rows, row_bytes, config.read_bytes)
+    special: dict[str, int] = {}
+    if layer.mode == Mode.COLUMN:
+        if ifm_rows == 1:
+            ifm_pitch = -(-ifm_pitch // config.read_bytes) * config.read_bytes
+        line_pitch |= config.lane_bytes     # an odd number: rows of a window in different lanes
+        special = _column_fields(layer, config, pad_left)
+    elif layer.patch:
+        special = {"patch": 1, "segment_bytes": segment_bytes}
+    return special | {
+        "ifm_address": address, "ifm_pitch": ifm_pitch, "ifm_rows": ifm_rows,
+        "ifm_row_bytes": row_bytes,
+        "line_pitch": line_pitch,
+        "kernel_rows": kernel_rows, "segments": segments, "chunks": chunks,
+        "segment_step": segment_step, "stride_rows": stride_rows, "pad_top": pad_top,
+        "dilation_rows": dilation_rows,
+        "pixel_step": g.stride[1] * channels if columns > 1 or special else 0,
+        "pad_left_bytes": pad_left * channels,
+        "window_span": (segments - 1) * segment_step + (segment_bytes if dense else used),
+        "ofm_rows": rows, "ofm_columns": columns, "blocks": blocks,
+        "block_width": block_width(layer, config),
+        "last_width": last_channel - first_channel - (blocks - 1) * block_width(layer, config),
+        "steps": _steps(layer, config), "block_words": block_words(layer, config),
+        "ofm_address": ofm, "ofm_row_pitch": to.row, "ofm_pixel_pitch": to.pixel,
+    }
+
+
+def _column_fields(layer: Layer, config: AcceleratorConfig, pad_left: int) -> dict[str, int]:
+    """The fields of COLUMN mode; a window that slides starts with its left padding in place."""
+    kernel_rows, kernel_columns = layer.geometry.kernel
+    sliding = slides(layer, config)
+    return {
+        "single_row": int(kernel_rows == 1), "sliding": int(sliding),
+        "phases": -(-kernel_rows // column_window(layer, config)[0]),
+        "columns_first": kernel_columns - pad_left if sliding else kernel_columns,
+        "columns_next": layer.geometry.stride[1] if sliding else kernel_columns,
+    }
+
+
+def _line_pitch(address: int, pitch: int, rows: int, row_bytes: int, align: int) -> int:
+    """Bytes of the aligned words that cover any of the rows."""
+    misalignment = max((address + row * pitch) % align for row in range(min(rows, align)))
+    return -(-(row_bytes + misalignment) // align) * align
+

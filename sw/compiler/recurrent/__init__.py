@@ -1,0 +1,1 @@
+"""Recurrent layers: LSTM and GRU on array, vector unit or cell unit."""

@@ -1,0 +1,132 @@
+"""LSTMs for the cell unit: which fit, the descriptor, and the weights in the order of their use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.compiler.plan.layer import VectorLayer, quantization, source_of
+from kaniwa.compiler.recurrent.lstm_operands import (
+    cells_of,
+    constant,
+    gates_of,
+    lstm_cell,
+    steps_of,
+)
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import CompileError, UnsupportedError
+from kaniwa.golden.tflite.lstm import (
+    BIAS,
+    GATES as OPERANDS,
+    HIDDEN_STATE,
+    INPUT_WEIGHTS,
+    RECURRENT_WEIGHTS,
+)
+from kaniwa.graph import Graph, Op
+from kaniwa.units.cell.isa import (
+    GATES,
+    LEFT_SHIFT,
+    MOST_CELLS,
+    MOST_INPUTS,
+    POWERS,
+    PRODUCTS,
+    encode,
+)
+from kaniwa.units.vector.kernels.recurrent import GATES as SCALED, LstmCell
+
+__all__ = ["CellLayer", "cell_layer", "fits_cell_unit", "whole_words"]
+
+NO_CLIP = 1 << 15
+MOST_SHIFT = 31
+
+
+@dataclass(frozen=True, eq=False)
+class CellLayer(VectorLayer):
+    """A CELL instruction: ``code`` gives its descriptor, ``table`` are its weights.
+
+    ``states``: hidden state and cell state behind the sequence, whose addresses come behind those
+    of ``reads``: input, and both before it. It may write them where those are.
+    """
+
+    states: tuple[int, ...] = field(kw_only=True)
+
+    @property
+    def makes(self) -> tuple[int, ...]:
+        """The tensors that it writes."""
+        return (self.ofm, *self.states)
+
+
+def whole_words(depth: int) -> int:
+    """Elements of a row of ``depth`` inputs, which begins where the next one does."""
+    return -(-depth // PRODUCTS) * PRODUCTS
+
+
+def fits_cell_unit(model: Graph, op: Op, config: AcceleratorConfig) -> bool:
+    """Whether the unit of ``config`` has what the cell takes; else the vector unit may."""
+    if not config.cell_unit or len(gates_of(op)) != len(GATES):
+        return False
+    try:
+        cell = lstm_cell(model, op, config, op.name)
+    except (CompileError, UnsupportedError):
+        return False
+    shifts = [-shift for _, shift in (*cell.inputs, *cell.recurrent, cell.hidden.scaling)]
+    return (not cell.peepholes and not cell.projected and cell.count <= MOST_CELLS
+            and model.tensors[op.inputs[0]].shape[-1] <= MOST_INPUTS
+            and POWERS[0] <= _admit_shift(cell) <= POWERS[1]
+            and steps_of(model, op) < 1 << 16
+            and min(shifts) >= -LEFT_SHIFT and max(shifts) <= MOST_SHIFT)
+
+
+def _admit_shift(cell: LstmCell) -> int:
+    return 30 + cell.power
+
+
+def cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
+               where: str) -> CellLayer:
+    """The sequence of ``cell``, an operator of ``model`` of which ``op`` is what is left; its input
+    has rows of ``whole_words``."""
+    shared, steps = lstm_cell(model, cell, config, where), steps_of(model, cell)
+    x, h = (quantization(model.tensors[cell.inputs[i]]) for i in (0, HIDDEN_STATE))
+    depth, count = model.tensors[cell.inputs[0]].shape[-1], shared.count
+    rows = whole_words(depth)
+    values = {
+        "cells": count, "steps": steps, "input_words": rows // PRODUCTS, "input_pitch": rows,
+        "output_pitch": count, "input_zero": x.zero_point, "hidden_zero": h.zero_point,
+        "output_zero": shared.hidden.zero_point, "admit_shift": _admit_shift(shared),
+        "clip": shared.clip or NO_CLIP}
+    for what, scalings in (("input", shared.inputs), ("hidden", shared.recurrent)):
+        for gate in GATES:
+            multiplier, shift = scalings[SCALED.index(gate)]
+            values |= {f"multiplier_{what}_{gate}": multiplier, f"shift_{what}_{gate}": -shift}
+    multiplier, shift = shared.hidden.scaling
+    values |= {"multiplier_output": multiplier, "shift_output": -shift}
+
+    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        inputs, hidden, state, last_hidden, last_state = reads
+        return encode(values | {
+            "weight_address": table, "input_address": inputs, "output_address": ofm,
+            "first_hidden": hidden, "first_cell": state, "last_hidden": last_hidden,
+            "last_cell": last_state})
+
+    return CellLayer(op.name, cell.kind, stored.inputs, op.outputs[0], code,
+                     _weights(model, cell), source_of(op),
+                     macs=steps * count * len(GATES) * (depth + count), states=op.outputs[1:])
+
+
+def _weights(model: Graph, cell: Op) -> bytes:
+    """Words of all cells: biases and weights of the input, then weights of the hidden state."""
+    order = [OPERANDS.index(gate) for gate in GATES]
+
+    def words(first: int) -> npt.NDArray[np.int8]:
+        matrix = np.stack([constant(model, cell, first + gate) for gate in order])
+        pad = whole_words(matrix.shape[-1]) - matrix.shape[-1]
+        split = np.pad(matrix, ((0, 0), (0, 0), (0, pad))).reshape(
+            len(order), cells_of(model, cell), -1, PRODUCTS)
+        return split.transpose(1, 2, 0, 3).reshape(cells_of(model, cell), -1).astype(np.int8)
+
+    bias = np.stack([constant(model, cell, BIAS + gate) for gate in order], axis=1)
+    return np.concatenate([np.ascontiguousarray(bias.astype("<i4")).view(np.int8),
+                           words(INPUT_WEIGHTS)], axis=1).tobytes() + words(
+                               RECURRENT_WEIGHTS).tobytes()

@@ -1,0 +1,1 @@
+"""Passes that change the model: partition, legalize, lower, dead channels."""

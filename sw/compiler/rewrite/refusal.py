@@ -1,0 +1,51 @@
+"""Why the accelerator cannot take an operator: the passes' own checks, asked in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kaniwa.compiler.plan.layer import Plan, describe
+from kaniwa.compiler.rewrite.legalize import rewritten
+from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
+
+__all__ = ["Cramped", "Refused", "why_not"]
+
+
+class Refused(CompileError):
+    """A pass that cannot map operators: ``reasons`` by position in the model, at least one.
+
+    The compiler gives these to the host and begins again.
+    """
+
+    def __init__(self, reasons: Mapping[int, str]) -> None:
+        super().__init__(next(iter(reasons.values())))
+        self.reasons = dict(reasons)
+
+
+class Cramped(CompileError):
+    """A plan that memory has no room for, ``lacking``, with recurrent cells, at ``positions`` in
+    the model, that can do with less.
+
+    The compiler has them do so and begins again.
+    """
+
+    def __init__(self, positions: frozenset[int], lacking: MemoryTooSmallError) -> None:
+        super().__init__(str(lacking))
+        self.positions, self.lacking = positions, lacking
+
+
+def why_not(plan: Plan, position: int) -> str | None:
+    """Why the target cannot take the operator at ``position`` of the model, and the way out.
+
+    None where it can, as far as is known: ``legalize`` is asked here, ``lower`` and ``tile`` speak
+    up later, by ``Refused``, since what they check depends on what becomes of the whole model.
+    """
+    op = plan.model.ops[position]
+    where = f"{describe(plan.model, op)}: "
+    if position in plan.refused:
+        return plan.refused[position].removeprefix(where)
+    try:
+        rewritten(plan.model, op, plan.config)
+    except UnsupportedError as error:
+        return str(error).removeprefix(where)
+    return None

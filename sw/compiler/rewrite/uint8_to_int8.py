@@ -1,0 +1,86 @@
+"""Legacy uint8 as int8: activations less 128, and any weights less their zero point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
+from kaniwa.compiler.plan.layer import Plan
+from kaniwa.graph import Graph, Op, Tensor
+
+__all__ = ["signed", "signed_operators"]
+
+HALF = 128
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+# What computes the same from x - zero point, whether x is int8 or uint8. All but these rules are
+# the same, too: LiteRT multiplies the scales of uint8 in float32, and rounds a mean of uint8 half
+# up, for it has no sign.
+KINDS = (*WEIGHTED, "AVERAGE_POOL_2D", "MAX_POOL_2D", *VIEWS, *CUTS, *JOINS)
+RULES = {"litert_double_rounding": "litert_uint8_double_rounding",
+         "litert_average_pool": "litert_uint8_average_pool"}
+
+
+def signed(plan: Plan) -> Plan:
+    """Every uint8 tensor of the device becomes int8 of the same real values."""
+    tensors, ops = signed_operators(plan.graph, plan.graph.ops)
+    return replace(plan, graph=replace(plan.graph, tensors=tensors, ops=ops))
+
+
+def signed_operators(graph: Graph, ops: Iterable[Op]) -> tuple[tuple[Tensor, ...], tuple[Op, ...]]:
+    """The tensors of ``graph`` and its ``ops`` with int8 in place of uint8.
+
+    Ids stay. Weights with a zero point become new tensors, int16 where they do not fit int8.
+    Operators that would compute something else in int8 are left alone.
+    """
+    tensors, rewritten = list(graph.tensors), []
+    for op in ops:
+        inputs = list(op.inputs)
+        if op.kind in WEIGHTED:
+            weights = _weights(graph.tensors[inputs[1]], len(tensors), op.rule)
+            if weights is not None:
+                inputs[1] = weights.id
+                tensors.append(weights)
+        rule = op.rule
+        if op.kind in KINDS and graph.tensors[op.inputs[0]].dtype == "uint8":
+            rule = RULES.get(rule, rule)
+            for i in (*(inputs if op.kind in JOINS else inputs[:1]), *op.outputs):
+                tensors[i] = _activation(graph.tensors[i])
+        rewritten.append(replace(op, inputs=tuple(inputs), rule=rule))
+    return tuple(tensors), tuple(rewritten)
+
+
+def _weights(weights: Tensor, number: int, rule: str) -> Tensor | None:
+    """The tensor ``number``: ``weights`` less their zero points, or None where these are 0.
+
+    Only rule qdq has zero points by channel.
+    """
+    q, data = weights.quantization, weights.data
+    if q is None or data is None or weights.dtype not in ("int8", "uint8"):
+        return None
+    if not (any(q.zero_points) or weights.dtype == "uint8"):
+        return None
+    if len(set(q.zero_points)) > 1 and rule != "qdq":
+        return None
+    shape = [1] * data.ndim
+    if len(q.zero_points) > 1 and q.axis is not None:
+        shape[q.axis] = -1
+    values = data.astype(np.int64) - np.array(q.zero_points, np.int64).reshape(shape)
+    fits = not values.size or -HALF <= values.min() and values.max() < HALF
+    values = values.astype(np.int8 if fits else np.int16)
+    return replace(weights, id=number, dtype=str(values.dtype), data=values,
+                   quantization=replace(q, zero_points=(0,) * len(q.zero_points)))
+
+
+def _activation(tensor: Tensor) -> Tensor:
+    """The same bytes with the highest bit turned over."""
+    if tensor.dtype != "uint8":
+        return tensor
+    q, data = tensor.quantization, tensor.data
+    return replace(
+        tensor, dtype="int8",
+        data=None if data is None else (data ^ np.uint8(HALF)).view(np.int8),
+        quantization=None if q is None else replace(
+            q, zero_points=tuple(z - HALF for z in q.zero_points)))

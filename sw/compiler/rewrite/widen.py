@@ -1,0 +1,120 @@
+"""Gives the array better rows: longer ones, or ones that the line buffer can hold.
+
+Only the view of the tensors changes; every byte stays where it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.compiler.plan.layer import Geometry, Layer, Plan, VectorLayer
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import FIELDS, Mode
+
+__all__ = ["widen"]
+
+
+def widen(plan: Plan) -> Plan:
+    """Apply to each layer the views that fit it."""
+    layers: list[Layer | VectorLayer] = []
+    for layer in plan.layers:
+        if isinstance(layer, VectorLayer) or layer.places is not None:
+            layers.append(layer)
+            continue
+        for view in (_regroup, _join_columns, _transpose, _split_columns, _flatten):
+            layer = view(layer, plan.config)
+        layers.append(layer)
+    return replace(plan, layers=tuple(layers))
+
+
+def _regroup(layer: Layer, config: AcceleratorConfig) -> Layer:
+    """Bytes that are treated alike are as many to a pixel as keep the most lanes busy."""
+    g = layer.geometry
+    if not layer.identity or (layer.add is not None and layer.add.repeated):
+        return layer
+    total, lanes = g.batch * prod(g.ifm), config.depthwise_lanes
+    sizes = [g.ifm[2], *(d for d in range(1, min(total, 4 * lanes) + 1) if total % d == 0)]
+    channels = max(sizes, key=lambda size: size / (-(-size // lanes) * lanes))
+    if channels == g.ifm[2]:
+        return layer
+    shape = (1, total // channels, channels)
+    rescale = replace(layer.rescale, multiplier=np.repeat(layer.rescale.multiplier[:1], channels),
+                      shift=np.repeat(layer.rescale.shift[:1], channels))
+    return replace(layer, weights=np.ones((1, 1, channels), np.int8), rescale=rescale,
+                   bias=np.zeros(channels, np.int64),
+                   geometry=replace(g, batch=1, ifm=shape, ofm=shape))
+
+
+def _join_columns(layer: Layer, config: AcceleratorConfig) -> Layer:
+    """A dense kernel as wide as the input: the columns become channels of a single column.
+
+    The reduction is then packed over all of them.
+    """
+    g = layer.geometry
+    rows, columns, channels = g.ifm
+    window = g.extent[0] * columns * channels + 2 * config.read_bytes
+    if (layer.mode != Mode.DENSE or g.kernel[1] != columns or columns == 1 or g.padding[1]
+            or g.ofm[1] != 1 or g.dilation[1] != 1
+            or window > min(config.line_bytes, FIELDS["window_span"].high)):
+        return layer
+    assert layer.weights is not None
+    weights = layer.weights.reshape(layer.weights.shape[0], g.kernel[0], 1, columns * channels)
+    return replace(layer, weights=weights, geometry=replace(
+        g, ifm=(rows, 1, columns * channels), kernel=(g.kernel[0], 1), stride=(g.stride[0], 1)))
+
+
+def _transpose(layer: Layer, config: AcceleratorConfig) -> Layer:
+    """A single column becomes a single row: fewer borders, and a reduction packed over taps."""
+    g = layer.geometry
+    if g.ifm[1] != 1 or g.kernel[1] != 1 or g.ofm[1] != 1 or g.ifm[0] == 1 or g.padding[1]:
+        return layer
+    weights = layer.weights
+    if weights is not None:
+        rows_axis = 1 if layer.mode == Mode.DENSE else 0
+        weights = np.swapaxes(weights, rows_axis, rows_axis + 1)
+
+    def swapped(pair: tuple[int, int]) -> tuple[int, int]:
+        return pair[1], pair[0]
+
+    return replace(layer, weights=weights, geometry=Geometry(
+        g.batch, (1, g.ifm[0], g.ifm[2]), (1, g.ofm[0], g.ofm[2]), swapped(g.kernel),
+        (1, g.stride[0]), (1, g.dilation[0]), swapped(g.padding)))
+
+
+def _split_columns(layer: Layer, config: AcceleratorConfig) -> Layer:
+    """A depthwise kernel as wide as the input, with a window that the line buffer cannot hold.
+
+    Pixels become rows, which can be cut into groups of channels: none loads what others use.
+    """
+    g = layer.geometry
+    rows, columns, channels = g.ifm
+    taps = g.extent[0] * columns
+    if (layer.mode == Mode.DENSE or g.kernel[1] != columns or columns == 1 or g.padding[1]
+            or g.ofm[1] != 1 or g.dilation != (1, 1) or taps > FIELDS["kernel_rows"].high
+            or g.extent[0] * (columns * channels + config.read_bytes) <= config.line_bytes):
+        return layer
+    weights = None if layer.weights is None else layer.weights.reshape(taps, 1, channels)
+    return replace(layer, weights=weights, geometry=replace(
+        g, ifm=(rows * columns, 1, channels), kernel=(taps, 1),
+        stride=(g.stride[0] * columns, 1), padding=(g.padding[0] * columns, 0)))
+
+
+def _flatten(layer: Layer, config: AcceleratorConfig) -> Layer:
+    """Pixels that are independent of their neighbors: rows of any length, over images too.
+
+    A quarter of the line buffer lets three rows run ahead of the one in work.
+    """
+    g = layer.geometry
+    if g.kernel != (1, 1) or g.stride != (1, 1) or any(g.padding) or g.ifm[:2] != g.ofm[:2]:
+        return layer
+    pixels = g.batch * g.ifm[0] * g.ifm[1]
+    longest = max(1, config.line_bytes // 4 // g.ifm[2])
+    columns = max(d for d in range(1, min(pixels, longest) + 1) if pixels % d == 0)
+    columns = max(columns, g.ifm[1])
+    if columns == g.ifm[1] and g.batch == 1:
+        return layer
+    return replace(layer, geometry=replace(g, batch=1, ifm=(pixels // columns, columns, g.ifm[2]),
+                                           ofm=(pixels // columns, columns, g.ofm[2])))

@@ -1,0 +1,1 @@
+"""Passes that order the work: fusion, mapping, tiles, addresses, instructions."""

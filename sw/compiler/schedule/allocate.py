@@ -1,0 +1,283 @@
+"""Gives every tensor, constant and instruction its place in device memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from kaniwa.compiler.int16.limits import SUMMED
+from kaniwa.compiler.plan.layer import (
+    Constants,
+    Layer,
+    Memory,
+    Plan,
+    VectorLayer,
+    room_of,
+    stored_bytes,
+)
+from kaniwa.compiler.plan.staged import RecurrentLayer, StagedLayer
+from kaniwa.compiler.plan.states import device_states
+from kaniwa.compiler.plan.vector_kinds import VECTOR_KINDS
+from kaniwa.compiler.recurrent.cell_unit import CellLayer
+from kaniwa.compiler.rewrite.partition import MOVERS
+from kaniwa.compiler.rewrite.refusal import Cramped, Refused
+from kaniwa.compiler.rewrite.rewriter import BROADCAST
+from kaniwa.errors import CompileError, MemoryTooSmallError
+from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
+
+__all__ = ["allocate", "Buffer", "pack"]
+
+KIB = 1024
+# Kinds without multiplications by weights.
+DISPENSABLE = (BROADCAST, "MEAN", *MOVERS, *VECTOR_KINDS)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that tensors share, from time ``first`` to time ``last``."""
+
+    tensors: tuple[int, ...]
+    size: int
+    first: int
+    last: int
+
+
+def allocate(plan: Plan) -> Plan:
+    """Place everything on chip if it fits; else constants, then tensors, go to outside memory.
+
+    What goes from one inference to the next has memory of its own, unless there is too little.
+    Raises CompileError with needed and present sizes where the target and the caller give no
+    room.
+    """
+    assert plan.constants is not None
+    config = plan.config
+    align = max(config.read_bytes, config.write_bytes)
+    commands = _round(INSTRUCTION_BYTES * (len(plan.tiles) + len(plan.parts)), align)
+    sizes = [_round(len(blob), align) for blob in plan.constants.blobs]
+    peaks = []
+    for in_place in (True, False):
+        buffers = _buffers(plan, align, in_place)
+        offsets, peak = pack(buffers, not plan.options.materialize)
+        peaks.append(peak)
+        if commands + sum(sizes) + peak <= config.memory_bytes:
+            return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
+                          [True] * len(buffers), True)
+    if plan.options.outside is None:
+        need = commands + sum(sizes) + min(peaks)
+        _complain(plan, MemoryTooSmallError(
+            f"{plan.model.name}: needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
+            f"{_kib(sum(sizes))}, tensors {_kib(min(peaks))}), target '{config.name}' has "
+            f"{_kib(config.memory_bytes)} KiB on chip; "
+            f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
+            f"memory", need))
+    return _spread(plan, _buffers(plan, align, True), sizes, commands)
+
+
+def _complain(plan: Plan, error: MemoryTooSmallError) -> NoReturn:
+    """Raise Cramped where cells can do with less; then what is wrong with the smaller plan."""
+    if plan.lacking is not None and plan.lacking.needed_bytes <= error.needed_bytes:
+        error = plan.lacking
+    cells = frozenset(position for layer in plan.layers if isinstance(layer, RecurrentLayer)
+                      for position in layer.positions) - plan.stepwise
+    if cells:
+        raise Cramped(cells, error)
+    _leave_out(plan, error.needed_bytes)
+    raise error
+
+
+def _leave_out(plan: Plan, need: int) -> None:
+    """Raise Refused for what the host may as well do, where there is some, so that the rest fits.
+    """
+    if plan.options.require_accelerator:
+        return
+    layers: list[Layer | VectorLayer] = _largest(plan, need - plan.config.memory_bytes) or [
+        layer for layer in plan.layers if layer.op.split("+")[0] in DISPENSABLE]
+    reason = (f"with it the model needs {_kib(need)} KiB, target '{plan.config.name}' has "
+              f"{_kib(plan.config.memory_bytes)} KiB on chip")
+    if layers:
+        raise Refused({position: reason for layer in layers for position in layer.positions})
+
+
+def _largest(plan: Plan, excess: int) -> list[Layer | VectorLayer]:
+    """Of recurrent cells, and of what ends sums of int16, those that take the most memory: one, or
+    as many as have half of ``excess`` bytes, since others may fit without them."""
+    layers = [layer for layer in plan.layers if isinstance(layer, RecurrentLayer | CellLayer) or (
+        isinstance(layer, VectorLayer) and not isinstance(layer, StagedLayer)
+        and layer.op in SUMMED)]
+
+    def memory(layer: VectorLayer) -> int:
+        tensors = sum(stored_bytes(plan.graph.tensors[i]) for i in (*layer.reads, *layer.makes))
+        stages = layer.total if isinstance(layer, RecurrentLayer) else 1
+        return tensors + stages * INSTRUCTION_BYTES + len(layer.table)
+
+    chosen = list[Layer | VectorLayer]()
+    for layer in sorted(layers, key=memory, reverse=True):
+        if chosen and excess <= 0:
+            break
+        chosen.append(layer)
+        excess -= 2 * memory(layer)      # what stands beside it may go as well
+    return chosen
+
+
+def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
+    """The stored tensors by lifetime; the sum of an ADD takes its operand's memory if it may, and
+    ``in_place`` what follows upon a state that of the state, for good.
+
+    A layer takes a unit of time, and so does what the host writes before a part, and what it reads
+    behind it.
+    """
+    tensors, constant = plan.graph.tensors, set(plan.constants.tensors if plan.constants else ())
+    times = [number + 2 * layer.part for number, layer in enumerate(plan.layers)]
+    ends = [sum(layer.part <= part for layer in plan.layers) + 2 * part
+            for part in range(-1, len(plan.parts))]     # when the host reads; -2: before all
+    last = {plan.storage[i]: ends[part] + 1 for part, values in enumerate(plan.parts)
+            for i in values.takes}
+    first = dict(last)
+    for time, layer in zip(times, plan.layers, strict=True):
+        first.update((i, time) for i in layer.makes)
+        last.update((i, time) for i in (*layer.reads, *layer.makes))
+    for part, values in enumerate(plan.parts):
+        read = {plan.storage[i] for i in values.gives}.difference(constant)
+        last.update((i, max(ends[part + 1], last[i])) for i in read)
+    last.update((i, ends[-1]) for i in plan.kept if i in plan.graph.inputs)
+
+    rooms = Counter[int]()      # a tensor may have names of other types
+    for i, root in plan.storage.items():
+        rooms[root] = max(rooms[root], room_of(tensors[i], plan.config))
+    owner = {i: i for i in first}
+    for time, layer in zip(times, plan.layers, strict=True):
+        if plan.options.materialize or isinstance(layer, VectorLayer) or layer.add is None:
+            continue
+        operand = layer.add.operand
+        # The operand's words are read before the sums are written over them; the input's are not.
+        if operand not in constant and last[operand] == time and operand != layer.ifm:
+            owner[layer.ofm] = owner[operand]
+    for now, following in _sharing(plan, first, last, owner) if in_place else ():
+        owner[following], last[following] = now, ends[-1]
+    groups: dict[int, list[int]] = {}
+    for i in first:
+        groups.setdefault(owner[i], []).append(i)
+    return [Buffer(tuple(ids), _round(max(rooms[i] for i in ids), align),
+                   min(first[i] for i in ids), max(last[i] for i in ids))
+            for ids in groups.values()]
+
+
+def _sharing(plan: Plan, first: Mapping[int, int], last: Mapping[int, int],
+             owner: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Stored tensors of a state, and of what follows upon it, that can have the same memory: what
+    reads the one is done when the other is made."""
+    makers = {i: layer for layer in plan.layers for i in layer.makes}
+    for _, now, following in device_states(plan):
+        maker = makers[following]
+        # A cell's products, and its program, have read the state when it is written.
+        cell = isinstance(maker, RecurrentLayer | CellLayer) and (now, following) in zip(
+            maker.reads[1:], maker.states, strict=True)
+        sharing = {i for i in owner if owner[i] in (owner[now], owner[following])}
+        sizes = {stored_bytes(plan.graph.tensors[i]) for i in (now, following)}
+        if sharing == {now, following} and len(sizes) == 1 and (
+                owner[following] == now or first[following] > last[now] or cell):
+            yield now, following
+
+
+def pack(buffers: Sequence[Buffer], reuse: bool = True) -> tuple[list[int], int]:
+    """Offsets such that buffers that live at the same time do not overlap, and the peak."""
+    orders: list[Callable[[int], tuple[int, ...]]] = [
+        lambda i: (-buffers[i].size, buffers[i].first, i),
+        lambda i: (buffers[i].first, -buffers[i].size, i),
+        lambda i: (-buffers[i].size * (buffers[i].last - buffers[i].first + 1), i),
+    ]
+    packed = [_first_fit(buffers, sorted(range(len(buffers)), key=key), reuse) for key in orders]
+    return min(packed, key=lambda result: result[1])
+
+
+def _first_fit(buffers: Sequence[Buffer], order: Sequence[int],
+               reuse: bool) -> tuple[list[int], int]:
+    offsets, placed = [0] * len(buffers), list[int]()
+    for i in order:
+        mine = buffers[i]
+        taken = sorted((offsets[j], offsets[j] + buffers[j].size) for j in placed
+                       if not reuse or (buffers[j].first <= mine.last
+                                        and mine.first <= buffers[j].last))
+        position = 0
+        for start, end in taken:
+            if start - position >= mine.size:
+                break
+            position = max(position, end)
+        offsets[i] = position
+        placed.append(i)
+    return offsets, max((offsets[i] + b.size for i, b in enumerate(buffers)), default=0)
+
+
+def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) -> Plan:
+    """On chip: commands, then the tensors but the largest, then the constants most often read."""
+    assert plan.constants is not None
+    capacity = plan.config.memory_bytes
+    commands_local = commands <= capacity
+    room = capacity - commands if commands_local else capacity
+    local = [True] * len(buffers)
+    for i in [-1, *sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, i))]:
+        if i >= 0:
+            local[i] = False
+        inside = [b for b, here in zip(buffers, local, strict=True) if here]
+        offsets, peak = pack(inside, not plan.options.materialize)
+        if peak <= room:
+            break
+    room -= peak
+    outside = [b for b, here in zip(buffers, local, strict=True) if not here]
+    outside_offsets, _ = pack(outside, not plan.options.materialize)
+    inner, outer = iter(offsets), iter(outside_offsets)
+    merged = [next(inner if here else outer) for here in local]
+    reads = _reads(plan, plan.constants)
+    near = [False] * len(sizes)
+    for i in sorted(range(len(sizes)), key=lambda i: (-reads[i], i)):
+        if sizes[i] <= room:
+            near[i] = True
+            room -= sizes[i]
+    return _place(plan, buffers, merged, sizes, commands, near, local, commands_local)
+
+
+def _reads(plan: Plan, constants: Constants) -> list[int]:
+    """How often each constant is read in a run."""
+    reads = [0] * len(constants.blobs)
+    for tile, parameters, weights in zip(plan.tiles, constants.parameters, constants.weights,
+                                         strict=True):
+        pixels = (tile.rows[1] - tile.rows[0]) * (tile.columns[1] - tile.columns[0])
+        for part, repeat in ((parameters, 1), (weights, pixels if tile.weights_stream else 1)):
+            if part.blob is not None:
+                reads[part.blob] += repeat
+    return reads
+
+
+def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[int], commands: int,
+           blobs_local: list[bool], buffers_local: list[bool], commands_local: bool) -> Plan:
+    """Commands, constants and tensors one after the other, on chip and outside."""
+    assert plan.constants is not None
+    ends = {True: 0, False: 0}
+
+    def take(local: bool, size: int) -> int:
+        address = ends[local]
+        ends[local] += size
+        return address if local else address | OUTSIDE
+
+    program_address = take(commands_local, commands)
+    blobs = tuple(take(local, size) for local, size in zip(blobs_local, sizes, strict=True))
+    base = dict(ends)
+    tensors = {i: blobs[blob] for i, blob in plan.constants.tensors.items()}
+    for buffer, offset, local in zip(buffers, offsets, buffers_local, strict=True):
+        address = base[local] + offset
+        ends[local] = max(ends[local], address + buffer.size)
+        tensors.update((i, address if local else address | OUTSIDE) for i in buffer.tensors)
+    if max(ends.values()) > OUTSIDE:
+        raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
+                           f"at most {_kib(OUTSIDE)} KiB can be addressed; use a smaller model")
+    return replace(plan, memory=Memory(program_address, tensors, blobs, ends[True], ends[False]))
+
+
+def _round(size: int, align: int) -> int:
+    return -(-size // align) * align
+
+
+def _kib(size: int) -> int:
+    return -(-size // KIB)

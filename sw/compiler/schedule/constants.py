@@ -1,0 +1,173 @@
+"""Encodes what each instruction reads of weights, parameters and tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from kaniwa.compiler.plan.fields import block_width, column_window, tile_channels, tile_fields
+from kaniwa.compiler.plan.layer import Constants, Layer, Plan, Slice, Tile, VectorLayer, room_of
+from kaniwa.compiler.plan.staged import RecurrentLayer, Stage, StagedLayer
+from kaniwa.compiler.plan.vector_kinds import vector_code
+from kaniwa.compiler.plan.visits import visited_words
+from kaniwa.compiler.schedule.table_banks import Tables, TableUse, table_uses
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Mode
+from kaniwa.isa.weight_stream import (
+    column_words,
+    dense_words,
+    depthwise_words,
+    encode_parameters,
+    encode_table,
+    encode_weights,
+)
+
+__all__ = ["constants"]
+
+
+def constants(plan: Plan) -> Plan:
+    """Encode the streams; equal streams and constant tensors are stored once.
+
+    Tables come with an instruction that wants what is not there yet.
+    """
+    pool = _Pool()
+    parameters, weights, banks = [], [], []
+    parameters_of: dict[tuple[int, ...], Slice] = {}
+    weights_of: dict[tuple[int, ...], Slice] = {}
+    filled: dict[int, int] = {}
+    for layer in plan.layers:
+        if isinstance(layer, StagedLayer):
+            # Layers have the same memory where they write the same of it: what one writes, those
+            # before have read by then.
+            for number, (i, depth) in enumerate(layer.filled.items()):
+                filled[i] = pool.add(_bytes(plan, i), (number, depth))
+    for tile, use in zip(plan.tiles, _table_uses(plan), strict=True):
+        banks.append(use.bank)
+        if tile.vector:
+            own, words = _vector(plan, tile, pool)
+            parameters.append(own)
+            weights.append(words)
+            continue
+        layer, stage = _of_array(plan, tile)
+        tables = b"".join(encode_table(layer.tables[number], number, use.bank, plan.config)
+                          for number in use.loads)
+        key = tile.layer, _stage_number(plan, tile), *tile.blocks
+        if stage.parameters:
+            own = Slice(filled[stage.parameters.tensor], *stage.parameters.part(tile))
+        elif tables or key not in parameters_of:
+            stream = tables + _parameters(layer, tile, plan.config)
+            own = Slice(pool.add(stream), 0, len(stream))
+            parameters_of.setdefault(key, replace(own, offset=len(tables),
+                                                  length=len(stream) - len(tables)))
+        else:
+            own = parameters_of[key]
+        if stage.weights:
+            words = Slice(filled[stage.weights.tensor], *stage.weights.part(tile))
+        else:
+            if key not in weights_of:
+                weights_of[key] = _weights(layer, tile, plan.config, pool)
+            words = weights_of[key]
+        parameters.append(own)
+        weights.append(words)
+    used = {i for layer in plan.layers for i in layer.reads}.union(plan.kept)
+    tensors = {i: filled[i] if i in filled else pool.add(_bytes(plan, i)) for i in sorted(used)
+               if plan.graph.tensors[i].data is not None}
+    return replace(plan, constants=Constants(tuple(pool.blobs), tuple(parameters), tuple(weights),
+                                             tuple(banks), tensors))
+
+
+class _Pool:
+    """Byte strings, each once."""
+
+    def __init__(self) -> None:
+        self.blobs: list[bytes] = []
+        self._known: dict[tuple[bytes, object], int] = {}
+
+    def add(self, blob: bytes, use: tuple[int, int] | None = None) -> int:
+        """Its number; another one for each ``use``."""
+        key = blob, use
+        if key not in self._known:
+            self._known[key] = self.add_own(blob)
+        return self._known[key]
+
+    def add_own(self, blob: bytes) -> int:
+        """The number of one that is like no other."""
+        self.blobs.append(blob)
+        return len(self.blobs) - 1
+
+
+def _bytes(plan: Plan, tensor: int) -> bytes:
+    stored = plan.graph.tensors[tensor]
+    assert stored.data is not None
+    return stored.data.tobytes().ljust(room_of(stored, plan.config), b"\0")
+
+
+def _table_uses(plan: Plan) -> list[TableUse]:
+    """Of all tiles; the host may run another program between two parts."""
+    uses = []
+    for _, tiles in groupby(plan.tiles, lambda tile: plan.layers[tile.layer].part):
+        wanted: list[Tables] = [() if tile.vector else _of_array(plan, tile)[0].tables
+                                for tile in tiles]
+        uses += table_uses(wanted, plan.config.table_banks)
+    return uses
+
+
+def _stage_number(plan: Plan, tile: Tile) -> int:
+    """Of a layer's stages the one that the tile is of, the same in all steps."""
+    layer = plan.layers[tile.layer]
+    return layer.in_step(tile.step) if isinstance(layer, StagedLayer) else 0
+
+
+def _of_array(plan: Plan, tile: Tile) -> tuple[Layer, Stage]:
+    """What a tile without a vector program computes, and its stage, which is empty in most."""
+    layer = plan.layers[tile.layer]
+    if isinstance(layer, StagedLayer):
+        stage = layer.stage(tile.step)
+        assert stage.layer is not None
+        return stage.layer, stage
+    assert isinstance(layer, Layer)
+    return layer, Stage()
+
+
+def _vector(plan: Plan, tile: Tile, pool: _Pool) -> tuple[Slice, Slice]:
+    """Room for the program, which is written when addresses are known, and its table."""
+    layer, config = plan.layers[tile.layer], plan.config
+    assert isinstance(layer, VectorLayer)
+    if isinstance(layer, RecurrentLayer) and layer.place(tile.step):
+        return Slice(None, 0, 0), Slice(None, 0, 0)
+    code = vector_code(layer, tile, config, (0,) * len(layer.addressed), 0, 0)
+    table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
+    own = not isinstance(layer, StagedLayer) or layer.has_program(tile.step)
+    return Slice(pool.add_own(bytes(len(code))) if own else pool.add(code), 0, len(code)), table
+
+
+def _parameters(layer: Layer, tile: Tile, config: AcceleratorConfig) -> bytes:
+    first, last = tile_channels(layer, tile, config)
+    return encode_parameters(layer.bias[first:last], layer.rescale.multiplier[first:last],
+                             layer.rescale.shift[first:last], block_width(layer, config),
+                             tile.blocks[1] - tile.blocks[0], config)
+
+
+def _weights(layer: Layer, tile: Tile, config: AcceleratorConfig, pool: _Pool) -> Slice:
+    if layer.weights is None:
+        return Slice(None, 0, 0)
+    first, last = tile_channels(layer, tile, config)
+    if tile.visits > 1:
+        words = visited_words(layer, (first, last), tile.visits, config)
+    elif layer.mode != Mode.DENSE:
+        taps = layer.weights[..., first:last].astype(np.int8)
+        width = block_width(layer, config)
+        words = (np.concatenate([depthwise_words(taps[..., i:i + width], config)
+                                 for i in range(0, last - first, width)])
+                 if layer.mode == Mode.DEPTHWISE
+                 else column_words(taps, column_window(layer, config), config))
+    else:
+        values = tile_fields(layer, tile, config)
+        part = layer.weights[first:last].astype(np.int8)
+        shape = ((last - first, 1, 1, -1) if layer.patch
+                 else (last - first, values["kernel_rows"], values["segments"], -1))
+        words = dense_words(np.ascontiguousarray(part).reshape(shape), config)
+    stream = encode_weights(words, config)
+    return Slice(pool.add(stream), 0, len(stream))

@@ -1,0 +1,331 @@
+"""Writes the instructions and the tables of the program."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import kaniwa
+from kaniwa.compiler.plan.fields import tile_fields, visited
+from kaniwa.compiler.plan.layer import (
+    Constants,
+    Layer,
+    Memory,
+    Plan,
+    Tile,
+    VectorLayer,
+    stored_bytes,
+)
+from kaniwa.compiler.plan.staged import RecurrentLayer, StagedLayer
+from kaniwa.compiler.plan.states import device_states
+from kaniwa.compiler.plan.vector_kinds import vector_code
+from kaniwa.compiler.recurrent.cell_unit import CellLayer
+from kaniwa.compiler.rewrite.rounding import rounding_of
+from kaniwa.graph import Graph, Op
+from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
+from kaniwa.program.host_part import HostOp, HostState, HostTensor
+from kaniwa.program.program import LayerInfo, Program, Step, TensorInfo
+
+__all__ = ["emit"]
+
+
+def emit(plan: Plan) -> Program:
+    """The finished program."""
+    assert plan.memory is not None and plan.constants is not None
+    memory, model = plan.memory, plan.model
+    stream = _Stream(plan)
+    images = [(memory.program_address, _commands(plan, stream))]
+    images += list(zip(memory.blobs, _blobs(plan, memory, plan.constants), strict=True))
+    return Program(
+        config=plan.config, name=model.name, source_sha256=model.source_sha256,
+        version=kaniwa.__version__, isa_version=ISA_VERSION,
+        program_address=memory.program_address,
+        images=tuple(sorted((a, data) for a, data in images if data)),
+        tensors=_tensor_table(plan, memory, stream), input_ids=model.inputs,
+        output_ids=model.outputs, steps=_steps(plan, stream), host_ops=_host_ops(plan),
+        host_tensors=_host_tensors(plan),
+        state=tuple(HostState(state.tensor, state.following, state.initial.tobytes())
+                    for state in model.state),
+        layers=tuple(_layer_info(plan, number, stream) for number in range(len(plan.layers))),
+        local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
+        outside=str(plan.options.outside) if memory.outside_bytes else None,
+        weights=_weights(plan), materialized=plan.options.materialize, graph=model,
+        rounding={layer.ofm: rounding_of(model, rounds) for layer in plan.layers
+                  if (rounds := _rounding_layer(layer)) is not None})
+
+
+def _rounding_layer(layer: Layer | VectorLayer) -> Layer | None:
+    """What makes the result by a rescaling: the layer, or the last stage of a product."""
+    if not isinstance(layer, StagedLayer):
+        return layer if isinstance(layer, Layer) else None
+    last = layer.stages[-1].layer
+    return replace(last, op=layer.op, positions=layer.positions) if last and layer.macs else None
+
+
+class _Stream:
+    """Where instructions are: those of a part one after the other, and an END behind each part.
+
+    ``starts`` has the index of each part's first instruction, and the count of all at its end;
+    ``tiles`` the index of each tile; ``written`` the instructions that write each stored tensor,
+    ``scattered`` those that are not written from their first byte to their last.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        part_of = [plan.layers[tile.layer].part for tile in plan.tiles]
+        self.tiles = [index + part for index, part in enumerate(part_of)]
+        self.starts = [sum(part < number for part in part_of) + number
+                       for number in range(len(plan.parts) + 1)]
+        self.written: dict[int, list[int]] = {}
+        for tile, index in zip(plan.tiles, self.tiles, strict=True):
+            for made in _made(plan.layers[tile.layer], tile):
+                self.written.setdefault(made, []).append(index)
+        self.scattered = {layer.ofm for layer in _of_array(plan)
+                          if layer.places and not layer.places.ascending(layer.geometry.ofm)}
+        # The host writes when the part before is complete.
+        self.taken = {plan.storage[i]: self.starts[number] - 1
+                      for number, part in enumerate(plan.parts) for i in part.takes}
+
+    def ready(self, tensor: int) -> int:
+        """The last instruction before the tensor is whole, -1 for what is there from the start."""
+        return self.written[tensor][-1] if tensor in self.written else self.taken.get(tensor, -1)
+
+    def in_order(self, tensor: int, written: Mapping[int, Sequence[int]]) -> int:
+        """1 where one instruction fills the tensor, in the order of addresses, row by row."""
+        return int(len(written.get(tensor, ())) == 1 and tensor not in self.scattered)
+
+    def of_part(self, part: int) -> dict[int, list[int]]:
+        """What ``part`` writes, by instructions counted from its first one."""
+        start, end = self.starts[part], self.starts[part + 1]
+        return {tensor: [index - start for index in indexes]
+                for tensor, indexes in self.written.items() if start <= indexes[0] < end}
+
+
+def _of_array(plan: Plan) -> Iterator[Layer]:
+    """All that the array does."""
+    for layer in plan.layers:
+        if isinstance(layer, Layer):
+            yield layer
+        elif isinstance(layer, StagedLayer):
+            yield from (stage.layer for stage in layer.stages if stage.layer is not None)
+
+
+def _made(layer: Layer | VectorLayer, tile: Tile) -> tuple[int, ...]:
+    """What a tile of a layer writes."""
+    return layer.made(tile.step) if isinstance(layer, StagedLayer) else layer.makes
+
+
+def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
+    """The constants, with the programs of the vector unit, which contain addresses."""
+    blobs = list(constants.blobs)
+    for tile, room, table in zip(plan.tiles, constants.parameters, constants.weights, strict=True):
+        layer = plan.layers[tile.layer]
+        if tile.vector and room.blob is not None:
+            assert isinstance(layer, VectorLayer)
+            blobs[room.blob] = vector_code(
+                layer, tile, plan.config,
+                tuple(memory.tensors[i] for i in layer.addressed),
+                memory.tensors[layer.ofm],
+                0 if table.blob is None else memory.blobs[table.blob])
+    return blobs
+
+
+def _weights(plan: Plan) -> int:
+    """How many weights of the model the device has."""
+    ops = plan.model.ops
+    of_host = {i for op in plan.host_ops for i in op.inputs}
+    of_device = {i for position in plan.part_of for i in ops[position].inputs}
+    return sum(t.data.size for t in plan.model.tensors
+               if t.data is not None and t.dtype in ("int8", "uint8")
+               and (t.id in of_device or t.id not in of_host))
+
+
+def _commands(plan: Plan, stream: _Stream) -> bytes:
+    commands = b""
+    for part in range(len(plan.parts)):
+        written = stream.of_part(part)
+        commands += b"".join(encode(_instruction(plan, index, written, stream))
+                             for index, tile in enumerate(plan.tiles)
+                             if plan.layers[tile.layer].part == part)
+        commands += encode({"opcode": Opcode.END})
+    return commands
+
+
+def _steps(plan: Plan, stream: _Stream) -> tuple[Step, ...]:
+    """The parts of host and device in the order of their execution."""
+    hosts = {part.behind: part for part in plan.host_parts}
+    steps, done, staying = [], 0, _staying(plan, stream)
+    for number in range(-1, len(plan.parts)):
+        if number >= 0:
+            part = plan.parts[number]
+            start = stream.starts[number]
+            gives = tuple(i for i in part.gives if i not in staying)
+            steps.append(Step("device", start, stream.starts[number + 1] - start, part.takes,
+                              gives, part.holds))
+        if number in hosts:
+            ops = [plan.model.ops[i] for i in hosts[number].positions]
+            steps.append(Step("host", done, len(ops), *_crossing(plan.model, ops)))
+            done += len(ops)
+    return tuple(steps)
+
+
+def _staying(plan: Plan, stream: _Stream) -> set[int]:
+    """What follows upon a state, is left where the next inference wants it, and goes nowhere else.
+    """
+    assert plan.memory is not None
+    model, memory = plan.model, plan.memory
+    needed = Counter((*model.outputs, *(i for op in plan.host_ops for i in op.inputs),
+                      *(state.following for state in model.state)))
+    return {state.following for state, now, following in device_states(plan)
+            if not needed[state.tensor] and needed[state.following] == 1
+            and memory.tensors[following] == memory.tensors[now]
+            and _overwritten(plan, memory, following, stream) is None}
+
+
+def _crossing(model: Graph, ops: list[Op]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What these operators read that others made, and what of theirs others read."""
+    made = {i for op in ops for i in op.outputs}
+    takes = {i for op in ops for i in op.inputs
+             if i not in made and i != -1 and model.tensors[i].data is None}
+    others = {i for op in model.ops if op not in ops for i in op.inputs}
+    others |= {*model.outputs, *(state.following for state in model.state)}
+    return tuple(sorted(takes)), tuple(sorted(made & others))
+
+
+def _host_ops(plan: Plan) -> tuple[HostOp, ...]:
+    return tuple(
+        HostOp(op.kind, op.name, op.inputs, op.outputs, dict(op.attributes), op.rule,
+               op.source_index, why)
+        for part in plan.host_parts for position, why in zip(part.positions, part.why, strict=True)
+        for op in (plan.model.ops[position],))
+
+
+def _host_tensors(plan: Plan) -> tuple[HostTensor, ...]:
+    """What the host's operators need to know of their operands and results, and constants."""
+    ids = {i for op in plan.host_ops for i in (*op.inputs, *op.outputs) if i != -1}
+    tensors = plan.model.tensors
+    ids |= {i for i in plan.model.outputs if tensors[i].data is not None}
+    ids |= {i for state in plan.model.state for i in (state.tensor, state.following)}
+    return tuple(HostTensor.of(tensors[i]) for i in sorted(ids))
+
+
+def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
+                 stream: _Stream) -> dict[str, int]:
+    """The fields of a tile; ``written`` are the instructions of its part."""
+    assert plan.memory is not None and plan.constants is not None
+    tile, memory = plan.tiles[index], plan.memory
+    layer = plan.layers[tile.layer]
+    parameters, weights = plan.constants.parameters[index], plan.constants.weights[index]
+    if tile.vector:
+        address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
+        place = layer.place(tile.step) if isinstance(layer, RecurrentLayer) else 0
+        opcode = Opcode.CELL if isinstance(layer, CellLayer) else Opcode.VECTOR
+        return {"opcode": opcode, "tag": _tag(tile.layer), "block_words": place,
+                "parameter_address": address, "parameter_bytes": parameters.length}
+    if isinstance(layer, StagedLayer):
+        if layer.settled(tile.step):
+            written = {}
+        stage = layer.stage(tile.step).layer
+        assert stage is not None
+        layer = stage
+    assert isinstance(layer, Layer)
+    values = tile_fields(layer, tile, plan.config)
+    if layer.add is not None:
+        rescale = layer.add.rescale
+        values |= {
+            "add": 1, "multiply": int(layer.add.multiply),
+            "table_bank": plan.constants.banks[index],
+            "add_rounding": rescale.rounding, "add_zero_point": rescale.zero_point,
+            "add_multiplier": int(rescale.multiplier[0]), "add_shift": int(rescale.shift[0]),
+            "add_min": rescale.act_min, "add_max": rescale.act_max,
+            "operand_wait": _wait(layer.add.operand, written),
+            "operand_watermark": stream.in_order(layer.add.operand, written),
+            **_operand_places(layer, values, memory.tensors[layer.add.operand]),
+        }
+    elif layer.table is not None:
+        values |= {"table": 1, "table_bank": plan.constants.banks[index]}
+    if weights.blob is not None:
+        values |= {"weight_address": memory.blobs[weights.blob] + weights.offset,
+                   "weight_bytes": weights.length,
+                   "weights_stream": int(tile.weights_stream)}
+        if tile.weights_stream:
+            values["weight_repeat"] = values["ofm_rows"] * values["ofm_columns"]
+    assert parameters.blob is not None
+    values["ifm_address"] += memory.tensors[layer.ifm]
+    values["ofm_address"] += memory.tensors[layer.ofm]
+    return values | {
+        "opcode": Opcode.LAYER, "mode": visited(layer, tile.visits, plan.config).mode,
+        "tag": _tag(tile.layer),
+        "rounding": layer.rescale.rounding, "zero_point": layer.rescale.zero_point,
+        "act_min": layer.rescale.act_min, "act_max": layer.rescale.act_max,
+        "pad_value": layer.pad_value, "store_in_order": stream.in_order(layer.ofm, written),
+        "ifm_wait": _wait(layer.ifm, written), "ifm_watermark": stream.in_order(layer.ifm, written),
+        "parameter_address": memory.blobs[parameters.blob] + parameters.offset,
+        "parameter_bytes": parameters.length,
+    }
+
+
+def _operand_places(layer: Layer, values: dict[str, int], operand: int) -> dict[str, int]:
+    """Where the operand at ``operand`` has what the result needs: a map like it, or one pixel."""
+    assert layer.add is not None
+    offset, row, pixel = (values[f"ofm_{name}"] for name in ("address", "row_pitch", "pixel_pitch"))
+    if layer.add.repeated:
+        offset, row, pixel = offset % layer.geometry.ofm[2], 0, 0
+    return {"operand_address": operand + offset, "operand_row_pitch": row,
+            "operand_pixel_pitch": pixel}
+
+
+def _wait(tensor: int, written: dict[int, list[int]]) -> int:
+    """0 for what is there before the run, else 1 + the last instruction that writes it."""
+    return 1 + written[tensor][-1] if tensor in written else 0
+
+
+def _tag(layer: int) -> int:
+    """Counters of layers beyond the last tag are counted together."""
+    return min(layer, FIELDS["tag"].high)
+
+
+def _layer_info(plan: Plan, number: int, stream: _Stream) -> LayerInfo:
+    layer = plan.layers[number]
+    tiles = [stream.tiles[i] for i, tile in enumerate(plan.tiles) if tile.layer == number]
+    return LayerInfo(_tag(number), layer.name, layer.op, layer.macs, tuple(tiles), layer.source,
+                     layer.ofm, layer.removed)
+
+
+def _tensor_table(plan: Plan, memory: Memory, stream: _Stream) -> tuple[TensorInfo, ...]:
+    """The model's tensors that the device stores, its inputs, and those that the host makes."""
+    model = plan.model
+    made_by_host = {i for op in plan.host_ops for i in op.outputs}
+    table = []
+    for tensor in model.tensors:
+        root = plan.storage.get(tensor.id)
+        stored = root in memory.tensors and (tensor.data is None or tensor.id in model.outputs)
+        if not stored and tensor.id not in {*made_by_host, *model.inputs, *model.outputs}:
+            continue
+        kind = ("input" if tensor.id in model.inputs else "output" if tensor.id in model.outputs
+                else "host" if tensor.id in made_by_host else "intermediate")
+        q, channels = tensor.quantization, plan.channels.get(tensor.id)
+        shape = tensor.shape if channels is None else (*tensor.shape[:-1], len(channels))
+        ready, address, overwritten = -1, None, None
+        if stored:
+            assert root is not None
+            ready, address = stream.ready(root), memory.tensors[root]
+            overwritten = _overwritten(plan, memory, root, stream)
+        table.append(TensorInfo(
+            tensor.id, tensor.name, shape, tensor.dtype, q.scale if q else None,
+            q.zero_point if q else None, address, kind, tensor.source_index, ready, overwritten,
+            channels))
+    return tuple(table)
+
+
+def _overwritten(plan: Plan, memory: Memory, root: int, stream: _Stream) -> int | None:
+    """The first instruction after which, or by which, the tensor's memory is written again."""
+    tensors, ready = plan.graph.tensors, stream.ready(root)
+    start = memory.tensors[root]
+    end = start + stored_bytes(tensors[root])
+    writers = {i: indexes[0] for i, indexes in stream.written.items()} | stream.taken
+    sizes = {i: stored_bytes(tensors[i]) for i in writers}
+    later = [index for other, index in writers.items()
+             if other != root and index > ready and memory.tensors[other] < end
+             and memory.tensors[other] + sizes[other] > start]
+    return min(later, default=None)

@@ -1,0 +1,54 @@
+"""A rough count of a tile's cycles, to choose between ways to cut a layer."""
+
+from __future__ import annotations
+
+from kaniwa.compiler.plan.fields import tile_fields, visited
+from kaniwa.compiler.plan.layer import Layer, Tile
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Mode
+
+__all__ = ["estimate"]
+
+INSTRUCTION_CYCLES = 16      # the budgets of docs/architecture.md
+ROW_CYCLES = 3
+
+
+def _array_cycles(layer: Layer, v: dict[str, int]) -> int:
+    """Cycles of the array, or of the reads that feed it where those are more."""
+    rows, columns, blocks = v["ofm_rows"], v["ofm_columns"], v["blocks"]
+    if layer.mode == Mode.COLUMN:
+        if v["sliding"]:
+            return rows * blocks * (v["columns_first"] + (columns - 1) * v["columns_next"])
+        return rows * columns * blocks * v["phases"] * v["columns_next"]
+    steps = blocks * v["steps"]
+    if layer.patch:
+        steps = max(steps, v["kernel_rows"] * v["chunks"])
+    return rows * columns * steps
+
+
+def estimate(layer: Layer, tile: Tile, config: AcceleratorConfig, ahead: bool = False) -> int:
+    """Cycles of the busiest unit, and of what does not overlap with it.
+
+    ``ahead``: weights that fit the ring are read while the layer before runs.
+    """
+    v = tile_fields(layer, tile, config)
+    layer = visited(layer, tile.visits, config)
+    pixels = v["ofm_rows"] * v["ofm_columns"]
+    results = pixels * ((v["blocks"] - 1) * v["block_width"] + v["last_width"])
+    array = _array_cycles(layer, v)
+    repeat = pixels if tile.weights_stream else 1
+    words = v["blocks"] * v["block_words"] * repeat
+    weights = words * config.tile_bytes // config.read_bytes
+    load = v["ifm_rows"] * v["line_pitch"] // config.read_bytes
+    operand = 0 if layer.add is None else results // config.requant_lanes
+    store = results // min(config.write_bytes, config.requant_lanes)
+    post = int(results / config.requant_rate)
+    if ahead and words <= config.ring_words * 3 // 4:
+        weights = 0
+    read = load + weights + operand
+    if config.shared_channel:
+        read += store
+    window = (v["kernel_rows"] - 1) * v["dilation_rows"] + 1
+    if (window + v["stride_rows"]) * v["line_pitch"] > config.line_bytes:
+        array += load      # rows cannot be loaded while the window is in work
+    return (max(array, read, store, post) + INSTRUCTION_CYCLES + ROW_CYCLES * v["ofm_rows"])

@@ -1,0 +1,212 @@
+"""Cuts layers into instructions: groups of output channels, and tiles of columns and rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from kaniwa.compiler.plan.fields import block_words, parameter_words, tile_fields, visited
+from kaniwa.compiler.plan.layer import Layer, Pair, Plan, Tile, VectorLayer, describe
+from kaniwa.compiler.plan.staged import StagedLayer
+from kaniwa.compiler.plan.visits import visits
+from kaniwa.compiler.rewrite.refusal import Refused
+from kaniwa.compiler.schedule.estimate import estimate
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.isa import FIELDS, Mode
+
+__all__ = ["tile", "cycles"]
+
+# Of a buffer that a whole layer does not fit: the rest lets the next group's data run ahead.
+SHARE = (3, 4)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The largest tile of a cut; ``runs`` of blocks have as many ``visits``, others are not cut."""
+
+    rows: int
+    columns: int
+    blocks: int
+    weights_stream: bool
+    visits: int
+    runs: list[Pair]
+
+
+def tile(plan: Plan) -> Plan:
+    """Cut each layer; raises Refused naming the limit that even the smallest tile breaks."""
+    tiles: list[Tile] = []
+    reasons: dict[int, str] = {}
+    for number, layer in enumerate(plan.layers):
+        where = describe(plan.model, plan.model.ops[layer.positions[0]])
+        try:
+            tiles += _tiles(number, layer, plan.config, where)
+        except CompileError as error:
+            reasons.setdefault(layer.positions[0], str(error))
+    if reasons:
+        raise Refused(reasons)
+    if len(tiles) > FIELDS["ifm_wait"].high:
+        raise _too_many(plan, tiles)
+    return replace(plan, tiles=tuple(tiles))
+
+
+def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
+    """What is wrong with the layer of the most instructions."""
+    number, count = Counter(part.layer for part in tiles).most_common(1)[0]
+    layer = plan.layers[number]
+    where = describe(plan.model, plan.model.ops[layer.positions[0]])
+    return Refused(dict.fromkeys(layer.positions, (
+        f"{where}: it takes {count} of {len(tiles)} instructions, at most "
+        f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers, or fewer steps")))
+
+
+def _tiles(number: int, layer: Layer | VectorLayer, config: AcceleratorConfig,
+           where: str) -> Iterator[Tile]:
+    """The tiles of any kind of layer."""
+    if isinstance(layer, StagedLayer):
+        program = Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)
+        stages = [[program] if stage.layer is None else
+                  list(_tiles(number, stage.layer, config, where)) for stage in layer.stages]
+        for step in range(layer.total):
+            own = [program] if layer.stage(step).program else stages[layer.in_step(step)]
+            yield from (replace(t, step=step) for t in own)
+    elif isinstance(layer, VectorLayer):
+        yield Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)
+    else:
+        for shape in _choose(number, layer, config, where):
+            yield from _cut(number, layer, shape)
+
+
+def _choose(number: int, layer: Layer, config: AcceleratorConfig, where: str) -> list[_Shape]:
+    """How to cut the layer, the blocks of each number of visits by themselves."""
+    return [_best(number, layer, times, runs, config, where)
+            for times, runs in sorted(visits(layer, config).items())]
+
+
+def _best(number: int, layer: Layer, times: int, runs: list[Pair], config: AcceleratorConfig,
+          where: str) -> _Shape:
+    """The better of the fewest column tiles that work, and the fewest that let rows run ahead."""
+    seen = visited(layer, times, config)
+    columns = layer.geometry.ofm[1]
+    candidates = []
+    for ahead in (False, True):
+        for parts in range(1, columns + 1):
+            shape = _shape(seen, runs, -(-columns // parts), config, where)
+            problem = _first_problem(number, layer, shape, config, ahead)
+            while problem is not None and shape.blocks > 1 and _separable(seen):
+                shape = replace(shape, blocks=shape.blocks - 1)
+                problem = _first_problem(number, layer, shape, config, ahead)
+            if problem is None:
+                candidates.append(shape)
+                break
+            if parts == columns and not ahead:
+                raise CompileError(f"{where}: {problem}; use a target with larger buffers or a "
+                                   f"smaller layer")
+    return min(candidates, key=lambda shape: _cycles(layer, shape, config))
+
+
+def _cycles(layer: Layer, shape: _Shape, config: AcceleratorConfig, ahead: bool = False) -> int:
+    return sum(estimate(layer, t, config, ahead) for t in _cut(0, layer, shape))
+
+
+def cycles(layer: Layer, config: AcceleratorConfig) -> int | None:
+    """Estimated cycles of the layer, cut as ``tile`` would; None where it cannot be cut."""
+    try:
+        return sum(_cycles(layer, shape, config, ahead=True)
+                   for shape in _choose(0, layer, config, layer.name))
+    except CompileError:
+        return None
+
+
+def _separable(layer: Layer) -> bool:
+    """Fewer channels make shorter rows: a single pixel a row, of which only they are read."""
+    return (layer.mode in (Mode.DEPTHWISE, Mode.MAX_POOL) and layer.geometry.ifm[1] == 1
+            and layer.places is None)
+
+
+def _first_problem(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig,
+                   ahead: bool) -> str | None:
+    problems = (_problem(layer, t, config, ahead) for t in _cut(number, layer, shape))
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _rows(layer: Layer, config: AcceleratorConfig) -> int:
+    """Output rows that an instruction can have."""
+    g = layer.geometry
+    if g.kernel[0] > 1 and g.stride[0] > FIELDS["stride_rows"].high:
+        return 1
+    return min(g.ofm[0], max(1, (_limit(config, "ifm_rows") - g.extent[0]) // g.stride[0]))
+
+
+def _limit(config: AcceleratorConfig, name: str) -> int:
+    """The largest value of an instruction field on the target."""
+    return config.field_limit(name, FIELDS[name].high)
+
+
+def _shape(layer: Layer, runs: list[Pair], columns: int, config: AcceleratorConfig,
+           where: str) -> _Shape:
+    """Tiles of ``columns``, with all blocks of a run or groups that leave room for the next one."""
+    rows = _rows(layer, config)
+    blocks, words = max(last - first for first, last in runs), block_words(layer, config)
+    records = parameter_words(layer, config)
+    # A word that is used once is freed at once; a kernel beyond the ring comes again each pixel.
+    stream = layer.mode == Mode.DENSE and (rows * columns == 1 or words > config.ring_words)
+    limit = min(_share(blocks, records, config.parameter_words), _limit(config, "blocks"))
+    if not stream:
+        limit = min(limit, _share(blocks, words, config.ring_words))
+    if limit == 0:
+        raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
+                           f"{config.ring_words}; use a target with a larger ring_bytes")
+    if layer.places is not None:      # a run of channels, or equal parts of one
+        of_run = -(-layer.places.run // layer.lanes)
+        limit = max(n for n in range(1, min(of_run, limit) + 1) if of_run % n == 0)
+        return _Shape(rows, columns, limit, stream, layer.visits, runs)
+    groups = -(-blocks // limit)
+    return _Shape(rows, columns, -(-blocks // groups), stream, layer.visits, runs)
+
+
+def _share(blocks: int, words: int, capacity: int) -> int:
+    """How many blocks of ``words`` each an instruction may have: all that fit, or a share."""
+    if blocks * words <= capacity:
+        return blocks
+    return max(capacity * SHARE[0] // SHARE[1] // words, 1 if words <= capacity else 0)
+
+
+def _problem(layer: Layer, part: Tile, config: AcceleratorConfig, ahead: bool) -> str | None:
+    """What the core cannot hold of a tile, or None; ``ahead``: of it and a stride's rows."""
+    values = tile_fields(layer, part, config)
+    for name, value in values.items():
+        field = FIELDS.get(name)
+        if field is not None and not field.low <= value <= _limit(config, name):
+            return (f"{name} ({field.meaning}) would be {value}, the limit is "
+                    f"{_limit(config, name)}")
+    passes = values["ofm_rows"] * values["ofm_columns"]
+    if part.weights_stream and passes > _limit(config, "weight_repeat"):
+        return (f"the weights would be read {passes} times, the limit is "
+                f"{_limit(config, 'weight_repeat')}")
+    if layer.mode == Mode.COLUMN and part.visits == 1 and any(
+            values[name] % config.read_bytes for name in ("ifm_address", "ifm_pitch")):
+        return "rows do not begin at multiples of read_bytes"
+    extent = (values["kernel_rows"] - 1) * values["dilation_rows"] + 1
+    needed = extent + values["stride_rows"] if ahead else max(extent, values["stride_rows"])
+    if needed * values["line_pitch"] > config.line_bytes:
+        return (f"{needed} rows of {values['line_pitch']} bytes exceed the line buffer's "
+                f"{config.line_bytes} bytes")
+    return None
+
+
+def _cut(number: int, layer: Layer, shape: _Shape) -> Iterator[Tile]:
+    """The tiles in the order of their execution."""
+    rows, columns, _ = layer.geometry.ofm
+    for image in range(layer.geometry.batch):
+        for row in _ranges(rows, shape.rows):
+            for column in _ranges(columns, shape.columns):
+                for run in shape.runs:
+                    for blocks in _ranges(run[1], shape.blocks, run[0]):
+                        yield Tile(number, image, row, column, blocks, shape.weights_stream,
+                                   shape.visits)
+
+
+def _ranges(end: int, step: int, start: int = 0) -> list[Pair]:
+    return [(first, min(first + step, end)) for first in range(start, end, step)]

@@ -1,0 +1,1 @@
+"""Layers that the vector unit computes: softmax, normalization, products."""

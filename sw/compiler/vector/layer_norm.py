@@ -1,0 +1,52 @@
+"""LAYER_NORM on the vector unit: a row in each lane."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.compiler.plan.layer import quantization
+from kaniwa.compiler.plan.staged import StagedLayer
+from kaniwa.compiler.vector.rows_in_lanes import rows_in_lanes
+from kaniwa.config import AcceleratorConfig
+from kaniwa.golden.onnx.layer_norm import RULE, LayerNormNumbers, layer_norm_numbers
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.units.vector.kernels.elementary import table_words
+from kaniwa.units.vector.kernels.layer_norm import LayerNormPlaces, LayerNormResult, layer_norm_rows
+
+__all__ = ["layer_norm_layer", "layer_norm_of"]
+
+INT32_BYTES = 4
+
+
+def layer_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
+    """The numbers of a LAYER_NORM of int8; None for another rule's, or where there are none."""
+    gain, bias = (None if i == -1 else graph.tensors[i].data for i in (*op.inputs[1:], -1)[:2])
+    epsilon = op.attributes["epsilon"]
+    if op.rule != RULE or gain is None or not isinstance(epsilon, float):
+        return None
+    scale, step = (quantization(graph.tensors[i]).scale for i in (op.inputs[0], op.outputs[0]))
+    return layer_norm_numbers(gain, bias, epsilon, scale, step)
+
+
+def layer_norm_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
+                     first_id: int) -> tuple[StagedLayer, list[Tensor]]:
+    """The layer of a LAYER_NORM, and tensors of its own, with ids from ``first_id`` on."""
+    x, y = graph.tensors[op.inputs[0]], quantization(graph.tensors[op.outputs[0]])
+    numbers, bounds = layer_norm_of(graph, op), op.attributes["bounds"]
+    assert numbers is not None and isinstance(bounds, tuple)      # a limit
+    result = LayerNormResult(numbers.epsilon, numbers.shift, numbers.result_bits, *bounds)
+    biases = numbers.biases + (y.zero_point << numbers.result_bits)
+    columns = x.shape[-1]
+
+    def code(groups: int, x: int, y: int, table: int, *scratch: int) -> bytes:
+        return layer_norm_rows(config, groups, columns, LayerNormPlaces(x, y, table, *scratch),
+                               result)
+
+    return rows_in_lanes(
+        op, replace(stored, inputs=stored.inputs[:1]), config, where, first_id,
+        (prod(x.shape) // columns, columns),
+        table_words(np.concatenate([numbers.gains, biases])), code,
+        dict.fromkeys(("totals", "squares", "shifts"), INT32_BYTES * config.requant_lanes))

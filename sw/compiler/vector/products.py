@@ -1,0 +1,112 @@
+"""Products of two activations on the array: one operand becomes a stream of weights.
+
+    (x - zx) (w - zw) summed = xw - zw Σx - zx Σw + n zx zw
+
+Words of -zw in the stream meet the same activations again, and -zx Σw + n zx zw is written into the
+biases. An operand that has its columns in neighbors is transposed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.compiler.plan.layer import Places, quantization
+from kaniwa.compiler.plan.rescale import Rescale, Rule, double_rounding, float_half_even, prove
+from kaniwa.compiler.plan.staged import StagedLayer, Stream
+from kaniwa.compiler.plan.streams import Stages, Words, whole_lanes
+from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes
+from kaniwa.compiler.plan.visits import addends
+from kaniwa.config import AcceleratorConfig
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.isa.weight_stream import encode_parameters
+
+__all__ = ["biases_of", "product_layer", "transposed"]
+
+INT8 = (-128, 127)
+
+
+def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
+                  first_id: int) -> tuple[StagedLayer, list[Tensor]]:
+    """The layer of a BATCH_MATMUL, and tensors of its own, with ids from ``first_id`` on.
+
+    Of ``op`` the right operand is [..., columns, depth], or with ``turned`` [..., depth, columns].
+    Raises CompileError for what cannot be rescaled exactly.
+    """
+    a, b, y = (graph.tensors[i] for i in (*op.inputs, op.outputs[0]))
+    batch, (rows, depth), columns = prod(a.shape[:-2]), a.shape[-2:], y.shape[-1]
+    left, right, result = (quantization(tensor) for tensor in (a, b, y))
+    terms = np.outer(np.array(INT8) - left.zero_point, np.array(INT8) - right.zero_point) * depth
+    every = np.ones(columns, np.int64)
+    bounds = op.attributes.get("bounds", INT8)      # rule qdq has its clamp as integers
+    assert isinstance(bounds, tuple)
+    rescale = prove(_rule(op, left.scale, right.scale, result.scale, columns),
+                    every * int(terms.min()), every * int(terms.max()), result.zero_point, bounds,
+                    config.multiplier_bits, where)
+    stages = Stages(op, config, batch, where, first_id)
+    more = tuple(int(part[0]) for part in addends(np.array([-right.zero_point])))
+    words = Words(config, batch, columns, depth, config.out_lanes, more)
+    weights = words.stream(stages.filled("weights", words.template(), depth))
+    if op.attributes["turned"]:
+        transposed(stages, stored.inputs[1], weights.tensor, words)
+    else:
+        stages.pack(stored.inputs[1], weights.tensor, words)
+    biases = biases_of(stages, weights, words, (left.zero_point, right.zero_point), rescale)
+    stages.settle()
+    layer = stages.layer(stored.inputs[0], op.outputs[0], (1, rows, depth), (1, rows, columns),
+                         rescale)
+    stages.add(replace(layer, visits=1 + len(more)), weights, biases)
+    return stages.finish(stored, macs=batch * rows * depth * columns), stages.tensors
+
+
+def _rule(op: Op, left: float, right: float, result: float, columns: int) -> Rule:
+    if op.rule == "qdq":
+        return float_half_even(np.full(columns, left * right / result))
+    # LiteRT multiplies these scales in float32.
+    real = float(np.float32(left) * np.float32(right)) / result
+    return double_rounding(np.full(columns, real))
+
+
+def transposed(stages: Stages, source: int, to: int, words: Words) -> None:
+    """Copies [batch, depth, channels] into the stream ``to``."""
+    config = stages.config
+    rows = Words(config, stages.batch, words.depth, words.channels,
+                 whole_lanes(config.out_lanes, config.dot_width), split=True)
+    stream = stages.filled("rows", rows.template(), rows.depth)
+    stages.pack(source, stream, rows)
+    stages.settle()
+
+    def places(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
+        return ((*channels, words.places(channels[0])) for channels in words.maps(first, last))
+
+    stages.columns(stream, rows, to, places)
+
+
+def biases_of(stages: Stages, weights: Stream, words: Words, zero_points: tuple[int, int],
+              rescale: Rescale, more: int = 0, name: str = "biases") -> Stream | None:
+    """A stream of biases -zx Σw + n zx zw + ``more``, the bytes of each a result; None where zx is
+    0. Where zx is -128 ``more`` is a multiple of 128."""
+    (zx, zw), config = zero_points, stages.config
+    if not zx:
+        return None
+    block = encode_parameters(np.zeros(words.lanes), rescale.multiplier[0], rescale.shift[0],
+                              words.lanes, 1, config)
+    blocks = words.blocks * words.batch
+    to = Stream(stages.filled(name, np.frombuffer(block * blocks, np.int8)), 0,
+                words.blocks * len(block), len(block))
+    # 128 is no int8: then the sum of the weights themselves is scaled.
+    doubled = 7 if zx == INT8[0] else 0
+    factor = np.full((SUM_BYTES, 1, words.steps, config.dot_width), -zx >> doubled, np.int8)
+    bias, bytes_of = sum_bytes(np.array([words.depth * zx * zw + more >> doubled]), doubled)
+    layer = stages.layer(
+        weights.tensor, to.tensor, (blocks, words.steps * config.out_lanes, config.dot_width),
+        (blocks, words.lanes, SUM_BYTES), bytes_of, batch=1)
+    stages.add(replace(
+        layer, weights=factor, bias=bias, lanes=whole_lanes(config.out_lanes, SUM_BYTES),
+        geometry=replace(layer.geometry, kernel=(1, words.steps), dilation=(1, config.out_lanes)),
+        places=Places(config.read_bytes, to.image, to.block, SUM_BYTES, SUM_BYTES, 0),
+        source_at=(config.read_bytes, weights.image, weights.block)))
+    return to

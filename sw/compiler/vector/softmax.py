@@ -1,0 +1,70 @@
+"""SOFTMAX on the vector unit: a program for one row, or for R rows at a time, one in each lane."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from kaniwa.compiler.plan.layer import VectorLayer, quantization, source_of
+from kaniwa.compiler.plan.rescale import quantize_multiplier
+from kaniwa.compiler.vector.rows_in_lanes import rows_in_lanes
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import CompileError
+from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT, exponential_table
+from kaniwa.golden.tflite.softmax import exponential_table as litert_exponentials
+from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.units.vector.isa import Width
+from kaniwa.units.vector.kernels.elementary import Place, table_words
+from kaniwa.units.vector.kernels.softmax import softmax, softmax_limit, softmax_rows
+from kaniwa.units.vector.kernels.softmax_forms import FixedPointForm, LitertForm, SoftmaxForm
+
+__all__ = ["softmax_layer"]
+
+
+def softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
+                  first_id: int) -> tuple[VectorLayer, list[Tensor]]:
+    """The layer of a SOFTMAX, and tensors of its own, with ids from ``first_id`` on.
+
+    Raises CompileError where the unit of ``config`` cannot hold it.
+    """
+    x = graph.tensors[op.inputs[0]]
+    columns = x.shape[-1] if x.shape else 1
+    rows = prod(x.shape) // columns
+    form, exponentials = (_fixed_point if op.rule == FIXED_POINT else _litert)(graph, op)
+    most = softmax_limit(config, rows, form)
+    if columns > most:
+        raise CompileError(f"{where}: a row of {columns} is longer than the {most} that the vector "
+                           f"unit of {config.requant_lanes} lanes takes")
+    step = quantization(graph.tensors[op.outputs[0]]).scale
+    largest = 2.0 ** (3 - columns.bit_length())
+    if op.rule == FIXED_POINT and step > largest:      # a shift beyond 31
+        raise CompileError(f"{where}: the output's scale {step:g} is too large for rows of "
+                           f"{columns}; quantize it to at most {largest:g}")
+    table = table_words(np.roll(exponentials, 1))
+    if rows > 1:
+        def of_rows(groups: int, x: int, y: int, table: int) -> bytes:
+            return softmax_rows(config, groups, columns, x, y, table, form)
+
+        return rows_in_lanes(op, stored, config, where, first_id, (rows, columns), table, of_rows)
+
+    def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        return softmax(config, columns, Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table,
+                       form)
+
+    return VectorLayer(op.name, op.kind, stored.inputs[:1], op.outputs[0], code, table,
+                       source_of(op)), []
+
+
+def _litert(graph: Graph, op: Op) -> tuple[SoftmaxForm, np.ndarray]:
+    """The form, and the exponentials of -255 to 0."""
+    return LitertForm(), litert_exponentials(beta=float(str(op.attributes["beta"])),
+                                             scale=quantization(graph.tensors[op.inputs[0]]).scale)
+
+
+def _fixed_point(graph: Graph, op: Op) -> tuple[SoftmaxForm, np.ndarray]:
+    x, y = (quantization(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
+    bounds = op.attributes["bounds"]
+    assert isinstance(bounds, tuple)
+    return (FixedPointForm(*quantize_multiplier(1 / y.scale), y.zero_point, *bounds),
+            exponential_table(x.scale))

@@ -1,0 +1,1 @@
+"""Cycle model: the cycles of a program, equal to the RTL's, and their causes."""

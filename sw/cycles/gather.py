@@ -1,0 +1,108 @@
+"""Cycle model: input rows in the line buffer, and the reads that gather patches from them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.events import Events
+from kaniwa.program.instruction import Values
+
+__all__ = ["FREED", "GATHERED", "Gather", "InputRows", "free_rows"]
+
+FREED = 2            # from a step to what the load unit sees of it
+GATHERED = 3         # from the read that completes a word of a patch to the step that uses it
+ROOM = 2             # from the last step that uses one to a read in its place
+
+
+class InputRows:
+    """Words of memory that an instruction's input rows take, from the ``first`` on."""
+
+    def __init__(self, config: AcceleratorConfig, v: Values, first: int) -> None:
+        self._width = config.read_bytes
+        self._rows = []     # of each row the words before it, and its bytes before its first one
+        self.end = first
+        for row in range(v["ifm_rows"]):
+            shift = (v["ifm_address"] + row * v["ifm_pitch"]) % self._width
+            self._rows.append((self.end - 1, shift))
+            self.end += (shift + v["ifm_row_bytes"] - 1) // self._width + 1
+
+    def word(self, row: int, end: int) -> int:
+        """The word with the last byte before ``end``."""
+        before, shift = self._rows[row]
+        return before - -(shift + end) // self._width
+
+
+def free_rows(events: Events, v: Values, y: int, cycle: int, line_end: int) -> None:
+    """Output row ``y`` needs no more bytes: rows above the next one's window are free."""
+    row = (y + 1) * v["stride_rows"] - v["pad_top"]
+    if row >= 0 and y + 1 < v["ofm_rows"]:
+        events.frees.append((
+            cycle + FREED, line_end - max(0, v["ifm_rows"] - row) * v["line_pitch"]))
+
+
+class Gather:
+    """Issues reads ahead of the array's steps, as far as the patch buffer has room.
+
+    ``issued``: cycles of the instruction's reads. ``ends``: bytes of a patch that are there with
+    each of its reads, ``completes``: the read that completes each of its words. ``used``: last
+    steps that use the words of the patch buffer. ``lacking``: cycles in which bytes were missing.
+    """
+
+    def __init__(self, config: AcceleratorConfig, events: Events) -> None:
+        self._config, self._events = config, events
+        self.issued: list[int] = []
+        self.ends: list[int] = []
+        self.completes: list[int] = []
+        self.used: list[int] = []
+        self.lacking: list[tuple[int, int]] = []
+        self._words = 0
+        self._reading: Generator[None] | None = None
+
+    def begin(self, v: Values, rows: InputRows, cycle: int, line_end: int) -> None:
+        """The next instruction, with its first read in ``cycle``; its rows end at ``line_end``."""
+        width = self._config.dot_width
+        self.issued = []
+        self.ends = [min(ky * v["segment_bytes"] + (chunk + 1) * width,
+                         (ky + 1) * v["segment_bytes"])
+                     for ky in range(v["kernel_rows"]) for chunk in range(v["chunks"])]
+        self.completes = [next((i for i, end in enumerate(self.ends) if end >= (word + 1) * width),
+                               len(self.ends) - 1) for word in range(v["steps"])]
+        self._reading = self._read(v, rows, cycle, line_end)
+
+    def poke(self) -> bool:
+        """Read as far as is known by now; whether there was anything to read."""
+        if self._reading is None:
+            return False
+        before = len(self.issued)
+        if next(self._reading, self) is self:
+            self._reading = None
+        return len(self.issued) > before
+
+    def _read(self, v: Values, rows: InputRows, cycle: int, line_end: int) -> Generator[None]:
+        width, ready, used = self._config.dot_width, self._events.load_ready, self.used
+        words = self._config.patch_bytes // width
+        for y in range(v["ofm_rows"]):
+            tops = [y * v["stride_rows"] + number // v["chunks"] * v["dilation_rows"]
+                    - v["pad_top"] for number in range(len(self.ends))]
+            for x in range(v["ofm_columns"]):
+                end = min(x * v["pixel_step"] - v["pad_left_bytes"] + v["window_span"],
+                          v["ifm_row_bytes"])
+                for row, last in zip(tops, self.ends, strict=True):
+                    word = rows.word(row, end) if 0 <= row < v["ifm_rows"] and end >= 0 else -1
+                    if word >= 0:
+                        while len(ready) <= word:
+                            yield
+                        if ready[word] > cycle:
+                            self.lacking.append((cycle, ready[word]))
+                            cycle = ready[word]
+                    before = self._words + (last - 1) // width - words   # in the same place
+                    if before >= 0:
+                        while len(used) <= before:
+                            yield
+                        cycle = max(cycle, used[before] + ROOM)
+                    self.issued.append(cycle)
+                    cycle += 1
+                self._words += v["steps"]
+            free_rows(self._events, v, y, cycle - 1, line_end)
+        self._events.frees.append((cycle - 1 + FREED, line_end))

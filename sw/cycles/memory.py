@@ -1,0 +1,236 @@
+"""Cycle model: device memory, and the order of time in which its readers and its writer go on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.events import NEVER, Events, Reader, Timing
+from kaniwa.isa import OUTSIDE
+
+__all__ = ["Memory", "ReadPath"]
+
+READS_IN_FLIGHT = 32   # on a side
+
+
+class ReadPath(Protocol):
+    """What reads memory: ``address`` is that of the request that its ``reader`` yielded last."""
+
+    address: int
+    reader: Reader
+
+    def respond(self, cycle: int) -> None:
+        """The word of its oldest request without one comes."""
+
+
+class _Client:
+    """A read path, when its next request may be granted, and the side of the last one."""
+
+    def __init__(self, path: ReadPath, takes_turns: bool) -> None:
+        self.path, self.takes_turns = path, takes_turns
+        self.ready = next(path.reader)
+        self.outside = self.unanswered = False
+        self._last_response = -1
+
+    def request(self) -> int:
+        """Cycle from which the request may be granted; it waits for responses of another side."""
+        assert self.ready is not None
+        outside = self.path.address >= OUTSIDE
+        if outside != self.outside:
+            if self.unanswered:
+                return NEVER
+            self.outside = outside
+            self.ready = max(self.ready, self._last_response + 1)
+        return self.ready
+
+    def respond(self, cycle: int) -> None:
+        self.unanswered = False
+        self._last_response = cycle
+        self.path.respond(cycle)
+
+
+class _Side:
+    """A memory side: an arbiter that grants reads, and the memory that takes them and the writes.
+
+    ``free``: first cycle of the next grant, NEVER while the memory has not taken the last one.
+    ``simple``: reads and writes do not meet, so the memory takes each as it comes.
+    """
+
+    def __init__(self, config: AcceleratorConfig, timing: Timing, shared: bool) -> None:
+        self.free = 0
+        self.weights_first = False
+        self.simple = not timing.bus_bytes and not shared
+        self._write_cycles = timing.bus_cycles(config.write_bytes)
+        self._read_cycles = timing.bus_cycles(config.read_bytes)
+        self._latency, self._shared = timing.latency, shared
+        self._bus_free = 0
+        self._client: _Client | None = None
+        self._read_at = self._write_at = NEVER
+        self._on_write: Callable[[int], None]
+        self._responses: deque[int] = deque(maxlen=READS_IN_FLIGHT)
+
+    def grant(self, cycle: int, client: _Client) -> None:
+        """Take a request, which reaches the memory in the next cycle."""
+        if self.simple:
+            self._respond(client, cycle + 2 + self._latency, cycle + 1)
+        else:
+            self._client, self._read_at, self.free = client, cycle + 1, NEVER
+            client.unanswered = True
+
+    def _respond(self, client: _Client, response: int, free: int) -> None:
+        self._responses.append(response)
+        if len(self._responses) == READS_IN_FLIGHT:
+            free = max(free, self._responses[0])
+        self.free = free
+        client.respond(response)
+
+    def write(self, cycle: int, taken: Callable[[int], None]) -> None:
+        """A write reaches the memory in ``cycle``; ``taken`` hears when it is taken."""
+        if self.simple:
+            taken(cycle)
+        else:
+            self._write_at, self._on_write = cycle, taken
+
+    def due(self) -> int:
+        """When the memory takes what is before it, a read and a write at once if both are."""
+        return max(min(self._read_at, self._write_at), self._bus_free)
+
+    def take(self, cycle: int) -> None:
+        """What is before the memory in ``cycle``; on a shared channel the write goes first."""
+        busy, wrote = 0, self._write_at <= cycle
+        if wrote:
+            busy = self._write_cycles
+            self._write_at = NEVER
+            self._on_write(cycle)
+        if self._read_at <= cycle:
+            if wrote and self._shared:
+                self._read_at = cycle + 1
+            else:
+                assert self._client is not None
+                busy += self._read_cycles
+                self._read_at = NEVER
+                self._respond(self._client, cycle + max(busy, 1) + self._latency, cycle)
+        self._bus_free = cycle + busy
+
+
+class Memory:
+    """Grants the requests of the readers, and takes them and the writes, in the order of time.
+
+    Nothing that a unit does depends on what comes later, so as long as those that go ahead of
+    memory (``follow``, which return whether they did) know all that has come, what they ask for
+    next is known. ``now``: all that comes before this cycle has come. ``undecided``: whether
+    something hangs on what has not come.
+    """
+
+    def __init__(self, config: AcceleratorConfig, outside: Timing, events: Events,
+                 paths: Sequence[ReadPath]) -> None:
+        """``paths`` in the order of hw/memory/system.py's READERS."""
+        self.now = 0
+        self.follow: list[Callable[[], bool]] = []
+        self.undecided: Callable[[], bool] = lambda: False
+        self._sides = (_Side(config, Timing.of(config), config.shared_channel),
+                       _Side(config, outside, False))
+        self._contended = [side for side in self._sides if not side.simple]
+        self._clients = [_Client(path, number >= 2) for number, path in enumerate(paths)]
+        self._activations = self._clients[2]
+        self._open = list(events.open.values())
+
+    def write(self, outside: bool, cycle: int, taken: Callable[[int], None]) -> None:
+        """A write reaches memory in ``cycle``; ``taken`` hears when memory takes it."""
+        self._sides[outside].write(cycle, taken)
+
+    def until(self, ready: list[int], index: int) -> int:
+        """``ready[index]``, which others append. What can never come is there at once."""
+        if len(ready) <= index:
+            for follow in self.follow:
+                follow()
+        while len(ready) <= index:
+            self._poll()
+            if len(ready) <= index and not self._step(NEVER) and len(ready) <= index:
+                ready.append(ready[-1] if ready else 0)
+        return ready[index]
+
+    def there(self, ready: list[int], index: int, cycle: int) -> bool:
+        """Whether ``ready[index]`` is not after ``cycle``, which nothing so far is after."""
+        while len(ready) <= index:
+            self._poll()
+            if len(ready) <= index and not self._step(cycle):
+                return False
+        return ready[index] <= cycle
+
+    def finish(self) -> None:
+        """Read and write what remains."""
+        self._poll()
+        while self._step(NEVER):
+            self._poll()
+
+    def _poll(self) -> None:
+        """All that go on without memory do so, as far as they know how."""
+        again = True
+        while again:
+            again = False
+            opened = sum(map(len, self._open)) if self._clients[0].ready is None else 0
+            for client in self._clients:
+                if client.ready is None:
+                    client.ready = next(client.path.reader)
+                    if client.ready is not None:
+                        again = True
+            for follow in self.follow:
+                if follow():
+                    again = True
+            # The sequencer, which is asked first, waits for units to take what they are offered.
+            if self._clients[0].ready is None and sum(map(len, self._open)) != opened:
+                again = True
+
+    def _step(self, before: int) -> bool:
+        """The earliest grant, or what memory takes before that; False if none is ``before``."""
+        while True:
+            cycle, side, client = self._next()
+            if cycle >= before:
+                if cycle < NEVER or not self.undecided():
+                    return False
+                now, self.now = self.now, NEVER
+                self._poll()
+                self.now = now
+                if self._next()[0] == NEVER:
+                    return False
+                continue
+            if cycle > self.now:
+                self.now = cycle
+                if self.undecided():
+                    self._poll()
+                    continue
+            break
+        if client is None:
+            side.take(cycle)
+            return True
+        if client.takes_turns:
+            side.weights_first = client is self._activations
+        side.grant(cycle, client)
+        client.ready = client.path.reader.send(cycle)
+        return True
+
+    def _next(self) -> tuple[int, _Side, _Client | None]:
+        """The earliest grant, or what memory takes in that cycle or before it."""
+        sides = self._sides
+        first, at, chosen = NEVER, sides[0], None
+        for side in self._contended:
+            cycle = side.due()
+            if cycle < first:
+                first, at = cycle, side
+        taken = first
+        for client in self._clients:
+            if client.ready is None or client.ready >= taken or client.ready > first:
+                continue
+            cycle = client.request()
+            side = sides[client.outside]
+            if side.free > cycle:
+                cycle = side.free
+            # Activations and weights take turns where both are there.
+            if cycle < taken and (cycle < first or (
+                    cycle == first and chosen is not None and chosen.takes_turns
+                    and chosen.outside == client.outside and side.weights_first)):
+                first, at, chosen = cycle, side, client
+        return first, at, chosen

@@ -1,0 +1,93 @@
+"""Cycle model: how the blocks of a weight stream are decoded, whatever their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Format, Mode
+from kaniwa.isa.weight_stream import HEADER_BYTES, payload_bytes
+from kaniwa.program.instruction import Values, parameter_words_per_block, weight_words
+
+__all__ = ["WEIGHTS", "RECORDS", "TABLE", "BlockShape", "Read", "region_shapes"]
+
+Read = Callable[[int, int], bytes]   # address, length -> what is stored there
+WEIGHTS, RECORDS, TABLE = range(3)
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """A block: ``items`` leave the decoder one after the other, each from ``step`` bytes.
+
+    ``per_word`` items are a word of the buffer that they are for: ``kind``; that takes ``parts``
+    of them at once.
+    """
+
+    kind: int
+    items: int
+    step: int
+    per_word: int
+    parts: int = 1
+
+
+def region_shapes(config: AcceleratorConfig, v: Values, read: Read | None,
+                  ) -> tuple[Sequence[BlockShape], Sequence[BlockShape]]:
+    """The blocks of an instruction's parameters, and of its weights once.
+
+    Without ``read`` the formats follow from the sizes: as much is decoded as the layer needs.
+    """
+    if read is not None:
+        return (_shapes(config, read(v["parameter_address"], v["parameter_bytes"])),
+                _shapes(config, read(v["weight_address"], v["weight_bytes"])))
+    words = 0 if v["mode"] == Mode.MAX_POOL else -(-weight_words(v) // v["weight_repeat"])
+    return (_likely_parameters(config, v["parameter_bytes"],
+                               v["blocks"] * parameter_words_per_block(config, v)),
+            _likely_weights(config, v["weight_bytes"], words))
+
+
+def _shape(config: AcceleratorConfig, kind: int, arg: int, count: int) -> BlockShape:
+    chunks = config.tile_bytes // config.read_bytes
+    if kind == Format.RAW:
+        return BlockShape(WEIGHTS, count * chunks, config.read_bytes, chunks)
+    if kind == Format.PACKED:
+        return BlockShape(WEIGHTS, count * chunks, arg * config.read_bytes // 8, chunks)
+    if kind == Format.TABLE:
+        return BlockShape(TABLE, 256, 4, 256)
+    at_once, size = ((config.own_records, 9) if kind == Format.PARAMETERS
+                     else (config.shared_records, 4))
+    transfers = config.requant_lanes // at_once
+    return BlockShape(RECORDS, count * transfers, at_once * size, transfers,
+                      config.shared_records // at_once)
+
+
+def _shapes(config: AcceleratorConfig, data: bytes) -> list[BlockShape]:
+    shapes, position = [], 0
+    while position < len(data):
+        header = int.from_bytes(data[position:position + HEADER_BYTES], "little")
+        kind, arg, count = header & 15, header >> 4 & 15, header >> 8 & 65535
+        shapes.append(_shape(config, kind, arg, count))
+        size = payload_bytes(kind, arg, count, config)
+        position += config.read_bytes * (1 - -size // config.read_bytes)
+    return shapes
+
+
+def _likely_parameters(config: AcceleratorConfig, size: int, words: int) -> list[BlockShape]:
+    own = size - config.read_bytes >= 9 * words * config.requant_lanes
+    shape = _shape(config, Format.PARAMETERS if own else Format.PARAMETERS_SHARED, 0, words)
+    return _padded(config, size, shape)
+
+
+def _likely_weights(config: AcceleratorConfig, size: int, words: int) -> list[BlockShape]:
+    room = size // config.read_bytes - 1
+    width = min(8, 8 * room * config.read_bytes // max(1, words * config.tile_bytes))
+    shape = (_shape(config, Format.RAW, 0, words) if width == 8
+             else _shape(config, Format.PACKED, max(0, width), words))
+    return _padded(config, size, shape)
+
+
+def _padded(config: AcceleratorConfig, size: int, shape: BlockShape) -> list[BlockShape]:
+    """``shape`` and as many empty blocks as make up ``size``."""
+    used = 1 - -shape.items * shape.step // config.read_bytes
+    empty = BlockShape(WEIGHTS, 0, 0, 1)
+    return [shape, *[empty] * (size // config.read_bytes - used)] if size else []

@@ -1,0 +1,1 @@
+"""Data of users: input files, labels."""

@@ -1,0 +1,135 @@
+"""``docs/isa.md`` from the instruction table (``python -m kaniwa.documents.isa_page``)."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+from kaniwa import isa
+from kaniwa.units.cell.docs import cell_part
+from kaniwa.units.vector.docs import vector_part
+
+__all__ = ["isa_page"]
+
+_INTRODUCTION = f"""# Instruction set, version {isa.ISA_VERSION}
+
+This page is made by `python -m kaniwa.documents.isa_page` from `sw/isa/table.py`; a test holds it
+up to date. What the fields make the core do, loop by loop, is in
+[architecture.md](architecture.md).
+
+A program is a sequence of instructions of {isa.INSTRUCTION_BYTES} bytes in device memory, from a
+multiple of `read_bytes` on. Each LAYER instruction is a whole layer or a part of one: hardware
+loops over output rows, pixels, blocks of output channels, and taps. END waits until every result is
+in memory and reports completion. Numbers are little-endian; a field never crosses a 32-bit word;
+bits of no field are zero.
+
+Addresses are byte addresses of 32 bits; those with bit 31 set are in outside memory. Tensors are
+HWC, int8, channel innermost, with free pitches between rows and pixels.
+"""
+
+_TEXT = """## Requantization
+
+`q = (v * m + b) >> s`, then the zero point, then the clamp. v is the 32-bit accumulator with its
+bias, m a multiplier of at most `multiplier_bits` bits (W below), s a shift of 0..63, all of one
+channel; the result is exact, nothing is rounded twice. b follows from the rounding, s and the sign
+of v, and is 0 for s = 0:
+
+| rounding | v >= 0 | v < 0 |
+|---|---|---|
+| UP | 2^(s-1) | 2^(s-1) |
+| DOUBLE, s > W | 2^(s-1) + 2^(W-1) | 2^(s-1) - 2^(W-1) |
+| DOUBLE, s <= W | 2^(s-1) | 2^(s-1) |
+| AWAY | 2^(s-1) | 2^(s-1) - 1 |
+| EVEN | 2^(s-1) | 2^(s-1) |
+
+EVEN: where s > 0 and the s low bits of `v * m + b` are all zero, the product lay exactly between
+two results, and the lowest bit of q is cleared.
+
+With `table`, the clamped result y becomes `table 0[y + 128]`. With `add`, the sum
+`table 0[y + 128] + table 1[operand + 128]` is requantized once more with the `add_...` fields; with
+`multiply` too, their product is, and both entries must be within -256..255.
+
+## Weight stream
+
+What the weight unit reads for an instruction: `parameter_bytes` once, then `weight_bytes`
+`weight_repeat` times. Both are sequences of blocks. A block is a header of 8 bytes, padded with
+zeros to a multiple of `read_bytes`, and a payload, padded likewise.
+
+| header bits | field | |
+|---|---|---|
+| 0..3 | format | see below; an unknown one ends the run with BAD_FORMAT |
+| 4..7 | arg | bits of a PACKED weight, number of a TABLE, else 0 |
+| 8..23 | count | words |
+| 24..63 | operand | PARAMETERS_SHARED: multiplier (31 bits), shift (6), zeros (3), else 0 |
+
+A ring word is `out_lanes` rows of `dot_width` weights, row 0 first. DENSE takes a word a step, in
+the order block, kernel row, segment, chunk: row m has the weights of output channel
+`block * block_width + m`. DEPTHWISE takes `ceil(steps / dot_width)` words a block: row m has
+channel m's taps, `dot_width` in a word. A parameter word is `requant_lanes` records of 72 bits, LSB
+first: bias (32), multiplier (31), shift (6), zeros (3). Each block of output channels starts at a
+new parameter word. Tables come before the parameters of their instruction, and not into a bank that
+the instruction before uses. The stream brings exactly the words that the instruction uses.
+
+## Order
+
+Instructions take effect in order, but the units run ahead: an input is read as soon as its wait
+allows, weights, parameters and instructions without any wait. So a program never writes to where
+its instructions lie; it may write parameters and weights, but no tables, of instructions that come
+behind a later VECTOR or CELL, for which all before it is complete; and every tensor that an
+instruction of the program made is waited for. `wait = w` holds a reader until instruction w - 1 has
+retired; with its watermark bit it may follow behind the results of that instruction, if that one
+has `store_in_order`.
+"""
+
+
+def isa_page() -> str:
+    """The text of ``docs/isa.md``."""
+    parts = [
+        _INTRODUCTION,
+        "## Units\n\nEach gets the fields that it needs, and works on its instructions in order.\n",
+        _table(("unit", "does"), isa.UNITS.items()),
+        "## Fields\n",
+        _table(("field", "word", "bits", "range", "units", "meaning"), map(_field_row,
+                                                                           isa.FIELDS.values())),
+        *(_enum(kind) for kind in (isa.Opcode, isa.Mode, isa.Rounding, isa.Format)),
+        _TEXT,
+        "## Registers\n\n32 bits each, by word address.\n",
+        _members(isa.Register),
+        f"`COUNTER_0` and the {len(isa.COUNTERS) - 1} registers after it: "
+        f"{', '.join(isa.COUNTERS)}, cumulative, as they stood when the selected layer last "
+        "retired. The causes and `issued` add up to `cycles`.\n",
+        _enum(isa.ErrorCode),
+        vector_part(_table, _members),
+        cell_part(_table),
+    ]
+    return "\n".join(part.rstrip() + "\n" for part in parts)
+
+
+def _field_row(field: isa.Field) -> tuple[object, ...]:
+    bits = str(field.lsb) if field.width == 1 else f"{field.lsb}..{field.lsb + field.width - 1}"
+    return (f"`{field.name}`", field.word, bits, f"{field.low}..{field.high}",
+            " ".join(field.units) or "sequencer", field.meaning)
+
+
+def _enum(kind: type[enum.IntEnum]) -> str:
+    summary = (kind.__doc__ or "").strip().splitlines()[0]
+    return f"## {kind.__name__}\n\n{summary}\n\n" + _members(kind)
+
+
+def _members(kind: type[enum.IntEnum]) -> str:
+    """The members with the comments behind them in the source, which say what they mean."""
+    meanings = dict(re.findall(r"^ +(\w+) = \d+ *# (.*)$", inspect.getsource(kind), re.MULTILINE))
+    return _table(("value", "name", "meaning"),
+                  ((item.value, f"`{item.name}`", meanings.get(item.name, "")) for item in kind))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(isa_page())

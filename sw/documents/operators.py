@@ -1,0 +1,75 @@
+"""The table behind ``kaniwa operators``: what is supported, where it runs, and its limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kaniwa.compiler.array.functions import FUNCTIONS, WITH_CONSTANT
+from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
+from kaniwa.compiler.int16.limits import WIDE_LIMITS
+from kaniwa.compiler.limits import LIMITS, sentence
+from kaniwa.importers.operators import OPERATORS
+from kaniwa.verify.litert import WITHOUT_REFERENCE
+
+__all__ = ["operator_table", "REFERENCE"]
+
+REFERENCE = "LiteRT 2.3.0 BUILTIN_REF"
+USUAL_KERNELS = "LiteRT 2.3.0 BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+
+_SUM = "two tables and an adder behind the producing layer"
+_PRODUCT = "two tables and a multiplier behind the producing layer"
+
+_HOST = ("host", "golden kernel")
+
+# kind -> (where it runs, how it is mapped)
+_MAPPING: dict[str, tuple[str, str]] = {
+    "CONV_2D": ("array", "dense; one dot product a channel and pixel"),
+    "DEPTHWISE_CONV_2D": (
+        "array", "one tap a cycle; with a depth multiplier as a dense convolution"),
+    "FULLY_CONNECTED": ("array", "dense, one pixel; streams weights beyond the ring"),
+    "AVERAGE_POOL_2D": ("array", "depthwise with unit weights"),
+    "MAX_POOL_2D": ("array", "maximum over the window's taps"),
+    "ADD": ("array", f"{_SUM}; with a scalar constant a table"),
+    "SUB": ("array", f"{_SUM}; with a scalar constant a table"),
+    "MUL": ("array", f"{_PRODUCT}; with a scalar constant a table, with constants by channel "
+                     "depthwise"),
+    "RELU": ("array", "table behind an identity"),
+    "RELU6": ("array", "table behind an identity"),
+    **dict.fromkeys(FUNCTIONS, ("array", "table behind the producing layer")),
+    **dict.fromkeys(WITH_CONSTANT, (
+        "array", "with a scalar constant a table behind the producing layer")),
+    "SOFTMAX": (
+        "vector", "a program of the vector unit, a row in each lane; on the host where the target "
+        "has none"),
+    "BATCH_MATMUL": (
+        "vector", "dense, one operand as weights, for which the vector unit waits; on the host "
+        "where the target has none"),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (
+        "vector", "products on the array, gates on the vector unit; where the target has a cell "
+        "unit all steps there; on the host where it has neither"),
+    "MEAN": ("array", "a window of all that is averaged, with unit weights"),
+    "TRANSPOSE": ("array", "depthwise with unit weights"),
+    **dict.fromkeys((*CUTS, *JOINS), ("array", "depthwise with unit weights")),
+    **dict.fromkeys(VIEWS, ("none", "another name of the same memory")),
+}
+
+
+def operator_table() -> list[dict[str, Any]]:
+    """One row an operator: ``operator, where, mapping, rule, rules, reference, cases, limits``.
+
+    ``rules`` are by dtype; ``rule`` is the one of the first, int8 where the operator has it. Where
+    a limit of the accelerator is not met, the host runs the operator. ``cases`` is the number of
+    random cases that the tests compare with the reference.
+    """
+    rows = []
+    for kind, info in sorted(OPERATORS.items()):
+        where, mapping = _MAPPING.get(kind, _HOST)
+        device = [f"on the accelerator: {sentence(limit)}" for limit in LIMITS.get(kind, ())]
+        device += [f"on the accelerator, of int16: {sentence(limit)}"
+                   for limit in WIDE_LIMITS.get(kind, ())]
+        rows.append({"operator": kind, "where": where, "mapping": mapping,
+                     "rule": next(iter(info.rules.values())), "rules": dict(info.rules),
+                     "reference": USUAL_KERNELS if kind in WITHOUT_REFERENCE else REFERENCE,
+                     "cases": info.cases,
+                     "limits": [*info.constraints, *device]})
+    return rows

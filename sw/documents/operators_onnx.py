@@ -1,0 +1,48 @@
+"""The ONNX rows of ``kaniwa operators``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kaniwa.compiler.limits import LIMITS as OF_KINDS, RULES
+from kaniwa.compiler.plan.vector_kinds import VECTOR_KINDS
+from kaniwa.golden.onnx.recurrent import GATES
+from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
+
+__all__ = ["onnx_operator_table", "ONNX_REFERENCE"]
+
+ONNX_REFERENCE = "ONNX Runtime 1.31.1 CPU, graph optimisation off"
+_CELL = ("on the accelerator, with a vector unit, of 8 bits, up to 256 cells, W and R quantised by "
+         "tensor")
+LIMITS = {
+    "CONV_2D": "on the accelerator convolutions have one group or one a channel",
+    "FULLY_CONNECTED": "on the accelerator weights are constant",
+    "ADD": "a broadcast operand must be a constant on the accelerator",
+    "SUB": "a broadcast operand must be a constant on the accelerator",
+    "MUL": "a broadcast operand must be a constant on the accelerator",
+    "DIV": "on the accelerator a divisor is one constant number",
+    "SOFTMAX": "on the accelerator, with a vector unit, along the last axis, rows of at most 480",
+    "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 256",
+    "LSTM": _CELL,
+    "GRU": f"{_CELL}, with linear_before_reset",
+}
+
+
+def onnx_operator_table() -> list[dict[str, Any]]:
+    """Rows as those of ``operator_table``; ``mapping`` names graph operators."""
+    return [{"operator": op.kind, "where": _where(op),
+             "mapping": "as " + " or ".join(op.becomes) if op.becomes else "nothing to do",
+             "rule": op.rule, "rules": {"int8": op.rule, "uint8": op.rule},
+             "reference": ONNX_REFERENCE, "cases": CASES,
+             "limits": [*op.limits, *(LIMITS[k] for k in op.becomes if k in LIMITS)]}
+            for op in sorted(OPERATORS, key=lambda op: op.kind)]
+
+
+def _where(op: OnnxOperator) -> str:
+    """Where the accelerator has it, else the host; "none" for what moves nothing."""
+    if not op.becomes or op.becomes == ("RESHAPE",):
+        return "none"
+    if all(k in (*VECTOR_KINDS, *GATES) for k in op.becomes):
+        return "vector"
+    return "array" if op.rule != "onnx" and any(
+        k in OF_KINDS and op.rule in RULES.get(k, (op.rule,)) for k in op.becomes) else "host"

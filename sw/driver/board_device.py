@@ -1,0 +1,292 @@
+"""A board as a device: a core behind the link, on a serial port, pseudo-terminal or TCP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+from kaniwa.config import PRESETS, AcceleratorConfig, load_target
+from kaniwa.driver.frames import REGISTERS, Operation, Request
+from kaniwa.driver.link import Link, LinkStatistics, reads, writes
+from kaniwa.driver.transports import Transport, open_transport, parse_address
+from kaniwa.errors import DeviceError
+from kaniwa.isa import (
+    COUNTERS,
+    INSTRUCTION_BYTES,
+    ISA_VERSION,
+    MAGIC,
+    OUTSIDE,
+    Command,
+    ErrorCode,
+    Register,
+    Status,
+    decode,
+    illegal_field,
+)
+from kaniwa.isa.counters import RunStatistics
+
+__all__ = ["BoardDevice", "known_targets"]
+
+CAPABILITIES = range(Register.MAGIC, Register.MEMORY_BYTES + 1)
+LONGEST_POLL = 0.05                  # seconds between two looks at a run's status
+WATCHDOG_CYCLES = 10_000_000
+
+
+class BoardDevice:
+    """The board that ``name`` (``serial:...`` or ``tcp:...``) leads to, held alone until ``close``.
+
+    config: the board's own. target: the config that it must have; also names one that is neither
+    a preset nor a board's. watchdog: cycles without progress before the board ends a run.
+    connect: opens the byte stream, for lines that have no name. ``progress`` may be set to what is
+    to hear of long transfers and runs.
+    After a DeviceError of the line the next call opens it again; memory is then what it may be.
+    """
+
+    def __init__(self, name: str, target: str | Path | AcceleratorConfig | None = None, *,
+                 watchdog: int = WATCHDOG_CYCLES,
+                 connect: Callable[[], Transport] | None = None) -> None:
+        self.name = name
+        self._pace: float | None = None
+        if connect is None:
+            address = parse_address(name)
+            self._pace = address.pace
+            self._connect: Callable[[], Transport] = lambda: open_transport(address)
+        else:
+            self._connect = connect
+        self._target = None if target is None else load_target(target)
+        self._watchdog = watchdog
+        self.progress: Callable[[str], None] = lambda text: None
+        self._closed = False
+        self._link: Link | None = None
+        self.config: AcceleratorConfig | None = None
+        self.capabilities: dict[str, int] = {}
+        self._require()
+
+    @property
+    def link_statistics(self) -> LinkStatistics:
+        """Frames, retries and errors since the line was last opened."""
+        return self._require().statistics
+
+    @property
+    def outside(self) -> bool:
+        """Whether the board has outside memory."""
+        return self._require().outside
+
+    @property
+    def pace(self) -> float:
+        """Bytes a second that the line carries in each direction."""
+        return self._require().pace
+
+    def line_seconds(self) -> float:
+        """The line's clock: a simulated line has its own, in which it is as fast as a real one."""
+        return self._require().now()
+
+    def load_target(self, config: AcceleratorConfig) -> None:
+        """Nothing if the board is of ``config``; else DeviceError, for a board cannot change."""
+        self._require()
+        if self.config is not None and self.config != config:
+            raise _wrong_config(self.name, config, self.config.hash, self.config.name)
+
+    def close(self) -> None:
+        """Give the line up; a second call does nothing."""
+        self._closed = True
+        self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, address: int, data: bytes) -> None:
+        """Copy ``data`` into device memory."""
+        self._check_span("write", address, len(data))
+        self._transfer("writing", len(data), writes(self._require(), address, bytes(data)))
+
+    def read(self, address: int, count: int) -> bytes:
+        """``count`` bytes of device memory."""
+        self._check_span("read", address, count)
+        return _joined(self._transfer("reading", count, reads(self._require(), address, count)))
+
+    def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
+        """Run the program to its END; counters of ``tags``. Raises DeviceError if it fails."""
+        self._require()
+        config = self.config
+        assert config is not None
+        if program_address % config.read_bytes:
+            raise DeviceError(f"a program must start at a multiple of {config.read_bytes} bytes, "
+                              f"not at {program_address:#x}")
+        began = time.monotonic()
+        self._exchange([_set(Register.PROGRAM_ADDRESS, program_address),
+                        _set(Register.WATCHDOG, self._watchdog),
+                        _set(Register.CONTROL, Command.RUN)])
+        try:
+            status = self._wait_for_end()
+        except KeyboardInterrupt:
+            self.abort()
+            raise
+        if status & Status.ERROR:
+            raise self._error(program_address)
+        cycles, retired = self._registers(Register.CYCLES, 2)
+        return RunStatistics(cycles, retired, self._counters(tags) if config.counters else {},
+                             seconds=time.monotonic() - began)
+
+    def abort(self) -> None:
+        """End a run; memory keeps what was written."""
+        self._exchange([_set(Register.CONTROL, Command.ABORT)])
+        self._wait_for_end()
+
+    def reset(self) -> None:
+        """Reset the core; memory keeps its contents."""
+        self.abort()
+
+    def _wait_for_end(self) -> int:
+        pause, began = 0.0, time.monotonic()
+        while (status := self._registers(Register.STATUS, 1)[0]) & Status.RUNNING:
+            self._pause(pause)
+            pause = min(2 * pause + 0.0005, LONGEST_POLL)
+            self.progress(f"running, {time.monotonic() - began:.0f} s")
+        return status
+
+    def _error(self, program_address: int) -> DeviceError:
+        number, index = self._registers(Register.ERROR_CODE, 2)
+        code = ErrorCode(number)
+        what = f"{self.name}: the device ended the run: {code.name} at instruction {index}"
+        if code == ErrorCode.ILLEGAL_FIELD:
+            values = decode(self.read(program_address + index * INSTRUCTION_BYTES,
+                                      INSTRUCTION_BYTES))
+            what += f", field {illegal_field(values) or 'that this config lacks'}"
+        return DeviceError(what)
+
+    def _counters(self, tags: Iterable[int]) -> dict[int, dict[str, int]]:
+        """All tags in one go; those whose answer got lost once more."""
+        left = list(dict.fromkeys(tags))
+        snapshots = {}
+        while left:
+            requests: list[Request] = []
+            for tag in left:
+                requests += [_set(Register.COUNTER_TAG, tag),
+                             _get(Register.COUNTER_0, len(COUNTERS))]
+            for tag, data in zip(left, self._exchange(requests)[1::2], strict=True):
+                if data is not None:
+                    snapshots[tag] = dict(zip(COUNTERS, _words(data), strict=True))
+            left = [tag for tag in left if tag not in snapshots]
+        return snapshots
+
+    def _registers(self, first: Register, count: int) -> list[int]:
+        return _words(_joined(self._exchange([_get(first, count)])))
+
+    def _check_span(self, what: str, address: int, count: int) -> None:
+        outside = self.outside and OUTSIDE <= address <= 2 * OUTSIDE - count
+        size = self.capabilities["memory_bytes"]
+        if not outside and not 0 <= address <= size - count:
+            raise DeviceError(f"{self.name}: {what} of {count} bytes at {address:#x} is outside "
+                              f"device memory of {size} bytes")
+
+    def _transfer(self, what: str, size: int,
+                  requests: Sequence[Request]) -> list[bytes | None]:
+        """Move ``size`` bytes of device memory."""
+        return self._exchange(requests, lambda done: self.progress(
+            f"{what}, {size * done // len(requests):,} of {size:,} bytes"))
+
+    def _pause(self, seconds: float) -> None:
+        link = self._require()
+        try:
+            link.pause(seconds)
+        except DeviceError:
+            self._drop()
+            raise
+
+    def _exchange(self, requests: Sequence[Request],
+                  report: Callable[[int], None] | None = None) -> list[bytes | None]:
+        """All traffic goes through here; a failed line is dropped."""
+        link = self._require()
+        try:
+            return link.exchange(requests, report)
+        except DeviceError:
+            self._drop()
+            raise
+        except KeyboardInterrupt:
+            self._drop()    # what is in flight is not known
+            raise
+
+    def _require(self) -> Link:
+        if self._closed:
+            raise DeviceError(f"{self.name}: the device is closed")
+        if self._link is None:
+            self._link = Link(self._connect(), self._pace)
+            try:
+                self._link.open()
+                self._hello()
+            except BaseException:
+                self._drop()
+                raise
+        return self._link
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _hello(self) -> None:
+        """Learn what the board is, and end what an earlier host may have left running."""
+        words = self._registers(Register.MAGIC, len(CAPABILITIES))
+        if words[Register.MAGIC] != MAGIC:
+            raise DeviceError(f"{self.name}: not a kaniwa device (its first register is "
+                              f"{words[Register.MAGIC]:#x})")
+        if words[Register.VERSION] != ISA_VERSION:
+            raise DeviceError(f"{self.name}: the bitstream has instruction set version "
+                              f"{words[Register.VERSION]}, this kaniwa has {ISA_VERSION}: "
+                              "build and program the bitstream again")
+        found = f"{words[Register.CONFIG_HASH_HIGH]:08x}{words[Register.CONFIG_HASH_LOW]:08x}"
+        if self._target is not None and self._target.hash != found:
+            known = known_targets().get(found)
+            raise _wrong_config(self.name, self._target, found, known.name if known else "unknown")
+        config = self._target or known_targets().get(found)
+        if config is None:
+            shape = words[Register.SHAPE]
+            raise DeviceError(
+                f"{self.name}: the bitstream is of an unknown config {found} ({shape & 255} x "
+                f"{shape >> 8 & 255} multipliers): give the TOML file it was built from as target")
+        if self.config is not None and self.config != config:
+            raise _wrong_config(self.name, self.config, found, config.name)
+        self.config = config
+        self.capabilities = {register.name.lower(): words[register] for register in Register
+                             if register in CAPABILITIES}
+        self.abort()
+
+
+def known_targets() -> dict[str, AcceleratorConfig]:
+    """The presets and the configs that come with the boards, by hash."""
+    import kaniwa.boards
+
+    configs = list(PRESETS.values())
+    for folder in kaniwa.boards.__path__:
+        configs += [load_target(path) for path in sorted(Path(folder).glob("*.toml"))]
+    return {config.hash: config for config in reversed(configs)}
+
+
+def _wrong_config(name: str, wanted: AcceleratorConfig, found: str,
+                  found_name: str) -> DeviceError:
+    return DeviceError(f"{name}: the bitstream is of config '{found_name}' ({found}), wanted is "
+                       f"'{wanted.name}' ({wanted.hash}): program that bitstream, or compile for "
+                       "this one")
+
+
+def _set(register: Register, value: int) -> Request:
+    return Request(Operation.REGISTER, value, register)
+
+
+def _get(first: Register, count: int) -> Request:
+    return Request(Operation.READ, REGISTERS + 4 * first, 4 * count)
+
+
+def _words(data: bytes) -> list[int]:
+    return [int.from_bytes(data[i:i + 4], "little") for i in range(0, len(data), 4)]
+
+
+def _joined(parts: Sequence[bytes | None]) -> bytes:
+    """The data of READs with nothing behind them: none can be missed."""
+    return b"".join(part for part in parts if part is not None)

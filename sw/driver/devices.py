@@ -1,0 +1,258 @@
+"""The devices that run programs, under one protocol: golden, emulator, simulated core, boards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from kaniwa import golden
+from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.emulator.core import Emulator
+from kaniwa.errors import ConfigError, DeviceError
+from kaniwa.graph import Graph
+from kaniwa.isa.counters import RunStatistics
+
+__all__ = ["check_name", "target_of", "Device", "EmulatorDevice", "GoldenDevice", "open"]
+
+CHOICES = ("golden", "emulator", "sim", "sim:BOARD", "serial:PORT", "tcp:HOST:PORT")
+BOARDS = ("serial:", "tcp:")
+VIRTUAL = "sim:"
+OUTSIDE_MEMORY = re.compile(r"none|ideal|sdram(,(bytes|latency)=[1-9][0-9]{0,3})*")
+Target = str | Path | AcceleratorConfig
+
+
+@runtime_checkable
+class Device(Protocol):
+    """What a Session needs of a device; addresses are device memory's (bit 31: outside).
+
+    ``config`` is None until a target is loaded.
+    """
+
+    name: str
+    config: AcceleratorConfig | None
+
+    def load_target(self, config: AcceleratorConfig) -> None:
+        """Become a device of ``config`` with empty memory; nothing if it is one already."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Copy ``data`` into device memory."""
+
+    def read(self, address: int, count: int) -> bytes:
+        """``count`` bytes of device memory."""
+
+    def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
+        """Run the program to its END; counters of ``tags``. Raises DeviceError if it fails."""
+
+    def close(self) -> None:
+        """Give the device up; a second call does nothing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class EmulatorDevice:
+    """The emulator as a device. ``outside`` is by default ideal where there is no on-chip memory,
+    else none."""
+
+    name = "emulator"
+
+    def __init__(self, target: Target | None = None, outside: str | None = None) -> None:
+        if outside is not None and not OUTSIDE_MEMORY.fullmatch(outside):
+            raise ConfigError("outside memory must be none, ideal or sdram[,bytes=B,latency=L], "
+                              f"not {outside!r}")
+        self.config: AcceleratorConfig | None = None
+        self._outside = outside
+        self._emulator: Emulator | None = None
+        if target is not None:
+            self.load_target(load_target(target))
+
+    def load_target(self, config: AcceleratorConfig) -> None:
+        """Become a device of ``config`` with empty memory; nothing if it is one already."""
+        if self.config == config:
+            return
+        default = None if config.memory_bytes else "ideal"
+        self._emulator = Emulator(config, self._outside or default)
+        self.config = config
+
+    def write(self, address: int, data: bytes) -> None:
+        """Copy ``data`` into device memory."""
+        self._require().write(address, data)
+
+    def read(self, address: int, count: int) -> bytes:
+        """``count`` bytes of device memory."""
+        return self._require().read(address, count)
+
+    def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
+        """Run the program to its END; the cycles are estimates, there for all tags."""
+        return self._require().run(program_address)
+
+    def close(self) -> None:
+        """Give up the memory; a second call does nothing."""
+        self.config = self._emulator = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _require(self) -> Emulator:
+        if self._emulator is None:
+            raise DeviceError("the emulator is closed or has no target yet")
+        return self._emulator
+
+
+class GoldenDevice:
+    """The reference kernels. They run the model, not the program, so there is no device memory."""
+
+    name = "golden"
+
+    def __init__(self, target: Target | None = None, outside: str | None = None) -> None:
+        self.config = None if target is None else load_target(target)
+
+    def load_target(self, config: AcceleratorConfig) -> None:
+        """The reference kernels are the same for every target."""
+        self.config = config
+
+    def run_graph(self, graph: Graph, inputs: dict[str, np.ndarray],
+                  state: dict[int, np.ndarray] | None = None) -> dict[int, np.ndarray]:
+        """The value of every tensor, by id; ``state`` as for ``golden.run``."""
+        return golden.run(graph, inputs, state=state)
+
+    def write(self, address: int, data: bytes) -> None:
+        raise self._no_memory()
+
+    def read(self, address: int, count: int) -> bytes:
+        raise self._no_memory()
+
+    def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
+        raise self._no_memory()
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @staticmethod
+    def _no_memory() -> DeviceError:
+        return DeviceError("the golden device has no device memory: use the emulator or sim")
+
+
+def check_name(name: str) -> None:
+    """Raise DeviceError unless ``name`` is of a form that names a device."""
+    if name.startswith(BOARDS):
+        from kaniwa.driver.transports import parse_address
+
+        parse_address(name)
+    elif name.startswith(VIRTUAL):
+        _parse_virtual(name)
+    elif name not in CHOICES:
+        raise DeviceError(f"unknown device '{name}': give one of {', '.join(CHOICES)}")
+
+
+def target_of(name: str) -> str | None:
+    """The target that the device ``name`` has unless another one is asked for, if it has one."""
+    if not name.startswith(VIRTUAL):
+        return None
+    from kaniwa.boards.board import load_board
+
+    board = load_board(_parse_virtual(name)[0])
+    return str(board.files.get(board.default_target, board.default_target))
+
+
+def _parse_virtual(name: str) -> tuple[str, int | None]:
+    """The board and the baud of ``sim:BOARD?baud=B``."""
+    from kaniwa.boards.board import BOARDS as boards
+
+    found = re.fullmatch(r"sim:([^?]*)(?:\?baud=([1-9][0-9]{0,8}))?", name)
+    if found is None or found[1] not in boards:
+        raise DeviceError(f"device '{name}': expected sim:BOARD[?baud=B], BOARD one of "
+                          f"{', '.join(boards)}")
+    return found[1], int(found[2]) if found[2] else None
+
+
+def open(name: str, target: Target | None = None, outside: str | None = None,
+         progress: Callable[[str], None] | None = None, **options: Any) -> Device:
+    """Open the device ``name``: "golden", "emulator", "sim", "sim:BOARD[?baud=B]",
+    "serial:PORT[?baud=B]" or "tcp:HOST:PORT".
+
+    ``target`` is a preset, a TOML file or a config; without it, the device takes the target of its
+    first program; a board has its own, which must be ``target``, and a virtual board is made for
+    ``target``, by default the board's first one. ``outside``: none, ideal or
+    sdram[,bytes=B,latency=L]; a board must have some. ``progress`` is told what takes long.
+    ``options`` of sim: stalls, seed, trace, watchdog, cycle_limit; of a board: watchdog.
+    Raises DeviceError for an unknown device or option.
+    """
+    check_name(name)
+    if name == "sim":
+        return _open_sim(target, outside, progress, options)
+    if name.startswith((*BOARDS, VIRTUAL)):
+        return _open_board(name, target, outside, progress, options)
+    _check_options(name, options, ())
+    return (GoldenDevice if name == "golden" else EmulatorDevice)(target, outside)
+
+
+def _open_board(name: str, target: Target | None, outside: str | None,
+                progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
+    from kaniwa.driver.board_device import BoardDevice
+
+    _check_options(name, options, ("watchdog",))
+    if name.startswith(VIRTUAL):
+        options = options | {"connect": _virtual_line(name, target, progress)}
+    device = BoardDevice(name, target, **options)
+    if outside not in (None, "none") and not device.outside:
+        device.close()
+        raise DeviceError(f"{name}: the board has no outside memory ({outside} is wanted): compile "
+                          "for on-chip memory only")
+    return device
+
+
+def _virtual_line(name: str, target: Target | None,
+                  progress: Callable[[str], None] | None) -> Callable[[], Any]:
+    """Power a virtual board up; gives what plugs its cable in."""
+    try:
+        from kaniwa.sim.board.board_design import board_design
+        from kaniwa.sim.board.pin_transport import PinTransport
+    except ImportError as error:
+        raise _missing(error) from None
+    board, baud = _parse_virtual(name)
+    config = None if target is None else load_target(target)
+    transport = PinTransport(board_design(board, config, baud), _report(progress))
+    return lambda: transport
+
+
+def _open_sim(target: Target | None, outside: str | None,
+              progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
+    try:
+        from kaniwa.sim.device.simulated_core import SimDevice
+    except ImportError as error:
+        raise _missing(error) from None
+    _check_options("sim", options, ("stalls", "seed", "trace", "watchdog", "cycle_limit"))
+    return SimDevice(target, outside=outside, progress=_report(progress), **options)
+
+
+def _missing(error: ImportError) -> DeviceError:
+    return DeviceError(f"the simulated core needs {error.name}: pip install 'kaniwa[sim]'")
+
+
+def _report(progress: Callable[[str], None] | None) -> Callable[[str, float], None]:
+    """What hears of a build, with the seconds it took."""
+    if progress is None:
+        return lambda what, seconds: None
+    return lambda what, seconds: progress(f"{what} ({seconds:.0f} s)")
+
+
+def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    for option in options:
+        if option not in known:
+            has = f": it has {', '.join(known)}" if known else ""
+            raise DeviceError(f"the device {name} has no option '{option}'{has}")

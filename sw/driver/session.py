@@ -1,0 +1,355 @@
+"""Session: a program on a device, fed with arrays; and the operators that the host runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.data.inputs import quantize
+from kaniwa.data.labels import dequantize
+from kaniwa.driver.devices import Device, GoldenDevice
+from kaniwa.driver.overlap import PLACES, WINDOW, Item, Pipeline
+from kaniwa.driver.session_state import SessionState, Values
+from kaniwa.errors import DeviceError, InputError
+from kaniwa.isa.counters import RunStatistics, in_turn
+from kaniwa.program.host_part import host_graph, run_host_op
+from kaniwa.program.program import LayerInfo, Program, Step, TensorInfo
+
+__all__ = ["Inference", "Session", "Statistics", "forget_image"]
+
+Arrays = Mapping[str, np.ndarray] | Sequence[np.ndarray]
+Outputs = dict[str, np.ndarray]
+
+# Whose image each device holds: a second session on a device must not run the first one's.
+_LOADED: weakref.WeakKeyDictionary[Device, weakref.ref[Session]] = weakref.WeakKeyDictionary()
+
+
+def forget_image(device: Device) -> None:
+    """Say that ``device``'s memory was overwritten: the next run of a session loads its image."""
+    _LOADED.pop(device, None)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """One inference. ``layers`` are dicts of name, op, macs, cycles, utilization and lost.
+
+    ``cycles`` are the device's own: counted by a simulated core, estimated by the emulator, 0 on
+    golden. The cycles of the layers add up to them; layers is empty where a device has no
+    counters. ``utilization`` is macs / (cycles * multipliers). ``seconds`` passed on the host.
+    """
+
+    cycles: int
+    macs: int
+    utilization: float
+    layers: list[dict[str, Any]]
+    seconds: float
+
+
+@dataclass(eq=False)
+class Inference:
+    """What its steps work on: its inputs, what is known by tensor id, what was counted."""
+
+    arrays: dict[str, np.ndarray]
+    values: Values
+    as_float: bool
+    state: Values      # of the inference before, where the next finds its own
+    begun: bool = False
+    runs: list[RunStatistics] = field(default_factory=list)
+    statistics: Statistics | None = None
+
+
+class Session:
+    """Runs ``program`` on ``device``; a model's state is cleared at first, and by ``reset``.
+
+    A device without a target takes the program's. Raises DeviceError where the device is of
+    another config, lacks outside memory that the program needs, or, for golden, where the program
+    was not compiled in this process.
+    """
+
+    def __init__(self, program: Program, device: Device) -> None:
+        self.program = program
+        self.device = device
+        self.stats: Statistics | None = None
+        self._lock = threading.Lock()      # of the device
+        self._values: Values = {}     # of the last inference, as far as known
+        self._host = host_graph(program)
+        golden = isinstance(device, GoldenDevice)
+        self._state = SessionState(program, frozenset() if golden else program.resident, self.read)
+        self._pipeline = Pipeline[Inference, Outputs](
+            (Step("device", 0, 0, (), ()),) if golden else program.steps, self._do, self._finish)
+        _check_target(program, device)
+        if isinstance(device, GoldenDevice):
+            if program.graph is None:
+                raise DeviceError(f"{program.name}: the golden device runs the model itself: give "
+                                  "the model, not a program file")
+        else:
+            self._load()
+
+    def run(self, inputs: Arrays, as_float: bool = False) -> Outputs:
+        """The outputs by name for ``inputs``, by name or in the model's order.
+
+        Arrays are of the model's shapes and dtypes (quantized); with ``as_float`` they are real
+        numbers, and so are the outputs. Raises InputError naming tensor, expected and found.
+        """
+        item = self._pipeline.submit(self._begin(inputs, as_float), self._stateful)
+        try:
+            self._pipeline.work(item)
+        finally:
+            self._pipeline.cancel([item])
+        return item.future.result()
+
+    def submit(self, inputs: Arrays, as_float: bool = False) -> Future[Outputs]:
+        """Run in the background; inferences end in the order of submission.
+
+        The host's part of one runs while the device has another.
+        """
+        try:
+            inference = self._begin(inputs, as_float)
+        except InputError as error:
+            failed: Future[Outputs] = Future()
+            failed.set_exception(error)
+            return failed
+        item = self._pipeline.submit(inference, self._stateful)
+        self._pipeline.start()
+        return item.future
+
+    def map(self, inputs: Iterable[Arrays], as_float: bool = False,
+            keep_state: bool = True) -> Iterator[Outputs]:
+        """The outputs of each of ``inputs``, in order; ``stats`` are those of the last one given.
+
+        Like ``submit``, but the device works in the caller's thread, while it waits for outputs.
+        Without ``keep_state`` each inference begins with cleared state.
+        """
+        waiting: deque[Item[Inference, Outputs]] = deque()
+        try:
+            for arrays in inputs:
+                waiting.append(self._pipeline.submit(
+                    self._begin(arrays, as_float, keep_state), self._stateful and keep_state))
+                if len(waiting) == WINDOW:
+                    yield self._wait_for(waiting)
+            while waiting:
+                yield self._wait_for(waiting)
+        finally:
+            self._pipeline.cancel(waiting)
+
+    def _wait_for(self, waiting: deque[Item[Inference, Outputs]]) -> Outputs:
+        """The outputs of the first inference of ``waiting``, which is then taken from there."""
+        item = waiting[0]
+        if self.program.host_ops:
+            self._pipeline.start(("host",))
+        self._pipeline.work(item, PLACES if not self.program.host_ops else ("device",))
+        waiting.popleft()
+        outputs = item.future.result()
+        self.stats, self._values = item.state.statistics, item.state.values
+        return outputs
+
+    def reset(self) -> None:
+        """Clear the state of recurrent models; models without state are not affected."""
+        with self._lock:
+            self._state.reset()
+
+    def tensor(self, name: str) -> np.ndarray:
+        """The value of a stored tensor after the last inference.
+
+        Raises DeviceError where the tensor is not stored, or not in full, or its memory was
+        reused by the end of the program.
+        """
+        found = next((t for t in self.program.tensors if t.name == name), None)
+        if found is None:
+            raise DeviceError(f"{self.program.name}: the program stores no tensor '{name}'; "
+                              "compile with --materialize to store all")
+        with self._lock:
+            if found.id in self._values:
+                return self._values[found.id]
+            if found.address is None or found.overwritten is not None:
+                raise DeviceError(f"{self.program.name}: tensor '{name}' is not in device memory "
+                                  "at the end; compile with --materialize to keep all")
+            if found.channels is not None:
+                raise DeviceError(f"{self.program.name}: tensor '{name}' is stored without its "
+                                  "dead channels; compile with --keep-dead-channels")
+            return self.read(found)
+
+    def read(self, tensor: TensorInfo) -> np.ndarray:
+        """What device memory holds now where ``tensor`` is stored."""
+        assert tensor.address is not None
+        return tensor.from_device(self.device.read(tensor.address, tensor.bytes))
+
+    def write_inputs(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Make device memory ready for the first run of these checked inputs.
+
+        The host's part before it is run, the image is loaded if need be.
+        """
+        values = self._named(arrays)
+        for step in self.program.steps:
+            if step.where == "device":
+                self._write(step, values, {})
+                return
+            self._run_on_host(step, values)
+
+    def run_until(self, instruction: int, inputs: Mapping[str, np.ndarray]) -> None:
+        """Do the steps up to the run with ``instruction``, whose END the caller has put there."""
+        values = self._named(inputs)
+        for step in self.program.steps:
+            if step.where == "host":
+                self._run_on_host(step, values)
+                continue
+            self._run_on_device(step, values, {})
+            if instruction < step.first + step.count:
+                return
+
+    def _load(self) -> None:
+        program = self.program
+        held = _LOADED.pop(self.device, None)   # until all of the image is there, none is
+        self._state.forget()
+        if held is not None and (other := held()) is not None:
+            other._state.fetch()
+        try:
+            for address, data in program.images:
+                self.device.write(address, data)
+        except DeviceError as error:
+            if program.outside is None:
+                raise
+            raise DeviceError(f"{program.name}: needs outside memory: open the device with "
+                              f"outside='{program.outside}' ({error})") from None
+        _LOADED[self.device] = weakref.ref(self)
+
+    @property
+    def _stateful(self) -> bool:
+        """Whether an inference has to wait for the one before."""
+        return bool(self.program.state)
+
+    def _begin(self, inputs: Arrays, as_float: bool, keep_state: bool = True) -> Inference:
+        arrays = self._check_inputs(inputs, as_float)
+        return Inference(arrays, self._named(arrays), as_float,
+                          self._state.own if keep_state else {})
+
+    def _do(self, step: Step, inference: Inference) -> None:
+        values, state = inference.values, inference.state
+        if not inference.begun:
+            values.update(state)
+            inference.begun = True
+        if isinstance(self.device, GoldenDevice):
+            assert self.program.graph is not None
+            values.update(self.device.run_graph(self.program.graph, inference.arrays, dict(state)))
+        elif step.where == "host":
+            self._run_on_host(step, inference.values)
+        else:
+            with self._lock:
+                inference.runs.append(self._run_on_device(step, inference.values, state))
+
+    def _finish(self, item: Item[Inference, Outputs]) -> Outputs:
+        inference = item.state
+        seconds = time.perf_counter() - item.began
+        self._values = inference.values
+        self._state.finish(inference.values, inference.state)
+        inference.statistics = self.stats = self._statistics(
+            in_turn(inference.runs) if inference.runs else None, seconds)
+        outputs = {t.name: inference.values[t.id] for t in self.program.outputs}
+        if inference.as_float:
+            outputs = {t.name: dequantize(outputs[t.name], t) for t in self.program.outputs}
+        return outputs
+
+    def _named(self, arrays: Mapping[str, np.ndarray]) -> Values:
+        """What is known before the first step, by tensor id."""
+        constants = {t.id: t.data for t in self._host.tensors if t.data is not None}
+        initial = {s.tensor: s.initial for s in self._host.state}
+        return constants | initial | {t.id: arrays[t.name] for t in self.program.inputs}
+
+    def _run_on_host(self, step: Step, values: Values) -> None:
+        for op in self._host.ops[step.first:step.first + step.count]:
+            values.update(zip(op.outputs, run_host_op(self._host, op, values), strict=True))
+
+    def _run_on_device(self, step: Step, values: Values, state: Values) -> RunStatistics:
+        try:
+            self._write(step, values, state)
+            tags = list(dict.fromkeys(layer.tag for layer in self.program.layers_of(step)))
+            statistics = self.device.run(self.program.address_of(step), tags)
+            values.update((i, self.read(self.program.tensor(i))) for i in step.gives)
+        except BaseException:
+            # The device may have been reset or replaced: the next run loads the image again.
+            _LOADED.pop(self.device, None)
+            self._state.forget()
+            raise
+        return statistics
+
+    def _write(self, step: Step, values: Values, state: Values) -> None:
+        """Make device memory ready for a run: the image, if need be, and what it takes."""
+        held = _LOADED.get(self.device)
+        if held is None or held() is not self:
+            self._load()
+        for i in self._state.begin(step.takes, values, state):
+            tensor = self.program.tensor(i)
+            assert tensor.address is not None
+            self.device.write(tensor.address, tensor.to_device(values[i]))
+
+    def _check_inputs(self, inputs: Arrays, as_float: bool) -> dict[str, np.ndarray]:
+        expected = self.program.inputs
+        names = [tensor.name for tensor in expected]
+        if not isinstance(inputs, Mapping):
+            if len(inputs) != len(names):
+                raise InputError(f"{self.program.name}: expected {len(names)} inputs, "
+                                 f"found {len(inputs)}")
+            inputs = dict(zip(names, inputs, strict=True))
+        if set(inputs) != set(names):
+            raise InputError(f"{self.program.name}: expected inputs {sorted(names)}, "
+                             f"found {sorted(inputs)}")
+        return {tensor.name: _check_input(self.program.name, tensor, inputs[tensor.name], as_float)
+                for tensor in expected}
+
+    def _statistics(self, run: RunStatistics | None, seconds: float) -> Statistics:
+        program = self.program
+        cycles = run.cycles if run is not None else 0
+        layers: dict[int, list[LayerInfo]] = {}
+        for layer in program.layers:
+            layers.setdefault(layer.tag, []).append(layer)
+        rows = []
+        for counters in run.per_tag(layers) if run is not None else ():
+            # Layers beyond the last tag share it; they are shown together.
+            same = layers[counters.tag]
+            macs = sum(layer.macs for layer in same)
+            rows.append({
+                "name": same[0].name if len(same) == 1 else f"{same[0].name} ... {same[-1].name}",
+                "op": same[0].op, "macs": macs, "cycles": counters.cycles,
+                "utilization": program.utilization(macs, counters.cycles),
+                "lost": counters.lost})
+        return Statistics(cycles, program.macs, program.utilization(program.macs, cycles), rows,
+                          seconds)
+
+
+def _check_target(program: Program, device: Device) -> None:
+    if device.config is None:
+        device.load_target(program.config)
+    config: AcceleratorConfig | None = device.config
+    if config is not None and config != program.config:
+        raise DeviceError(f"{program.name}: compiled for target '{program.config.name}' "
+                          f"({program.config.hash}), the device is '{config.name}' "
+                          f"({config.hash}): compile for that target")
+
+
+def _check_input(model: str, tensor: TensorInfo, value: np.ndarray,
+                 as_float: bool) -> np.ndarray:
+    where = f"{model}: input '{tensor.name}'"
+    if as_float:
+        value = np.asarray(value)
+        if value.shape == tensor.shape and np.issubdtype(value.dtype, np.floating):
+            if tensor.dtype != "float32" and not np.isfinite(value).all():
+                raise InputError(f"{where}: expected finite numbers, found inf or nan")
+            return quantize(value, tensor)
+        wanted = "floats"
+    else:
+        wanted = tensor.dtype
+        if (isinstance(value, np.ndarray) and value.shape == tensor.shape
+                and value.dtype == np.dtype(tensor.dtype)):
+            return value
+    found = (f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray)
+             else type(value).__name__)
+    raise InputError(f"{where}: expected {wanted}{list(tensor.shape)}, found {found}")

@@ -1,0 +1,1 @@
+"""Emulator: instructions on a model of device memory, exact to the bit."""

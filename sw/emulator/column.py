@@ -1,0 +1,70 @@
+"""COLUMN mode of the emulator: a window filled column by column, as docs/architecture.md has it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.emulator.memory import Fault
+from kaniwa.isa import ErrorCode
+from kaniwa.program.instruction import Values, column_window
+
+__all__ = ["column_accumulators", "check_stale_columns"]
+
+
+def column_accumulators(rows: np.ndarray, weights: np.ndarray, values: Values,
+                        config: AcceleratorConfig) -> np.ndarray:
+    """int64 [ofm_rows, ofm_columns, channels] from the input ``rows`` int8 [ifm_rows, bytes].
+
+    ``weights``: int64 [block_words, N, channels]. Every output row and channel has a window
+    [rows, columns] of its own here; columns shift in from the right.
+    """
+    v, channels = values, weights.shape[2]
+    height, width = column_window(config, v)
+    result = np.zeros((v["ofm_rows"], v["ofm_columns"], channels), np.int64)
+    window = np.full((v["ofm_rows"], height, width, channels), v["pad_value"], np.int64)
+    for x in range(v["ofm_columns"]):
+        word = 0
+        for phase in range(v["phases"]):
+            count = v["columns_next"] if x or not v["sliding"] else v["columns_first"]
+            for j in range(count):
+                if v["sliding"]:
+                    number = j if x == 0 else v["columns_first"] + (x - 1) * count + j
+                    offset = number * v["segment_step"]
+                else:
+                    offset = x * v["pixel_step"] - v["pad_left_bytes"] + j * v["segment_step"]
+                column = _column(rows, values, height, phase, offset, channels)
+                window = np.concatenate([window[:, :, 1:], column[:, :, None]], axis=2)
+                if j == count - 1 or (not v["sliding"] and j % width == width - 1):
+                    taps = window.reshape(v["ofm_rows"], height * width, channels)
+                    result[:, x] += (taps * weights[word]).sum(axis=1)
+                    word += 1
+    return result
+
+
+def _column(rows: np.ndarray, v: Values, height: int, phase: int, offset: int,
+            channels: int) -> np.ndarray:
+    """The bytes [ofm_rows, height, channels] of a column; padding where there is no input."""
+    column = np.full((v["ofm_rows"], height, channels), v["pad_value"], np.int64)
+    if not 0 <= offset < v["ifm_row_bytes"]:
+        return column
+    y = np.arange(v["ofm_rows"])[:, None] * v["stride_rows"] - v["pad_top"]
+    wanted = y + phase * height + np.arange(height)
+    real = (wanted >= 0) & (wanted < v["ifm_rows"])
+    bytes_ = rows[:, offset:offset + channels]
+    column[real, :bytes_.shape[1]] = bytes_[wanted[real]]
+    return column
+
+
+def check_stale_columns(weights: np.ndarray, values: Values, config: AcceleratorConfig) -> None:
+    """Raise Fault where a weight meets a column that is left over from another pixel."""
+    if values["sliding"]:
+        return
+    height, width = column_window(config, values)
+    fresh = values["columns_next"] % width
+    if fresh == 0:
+        return
+    groups = -(-values["columns_next"] // width)
+    taps = weights.reshape(values["phases"], groups, height, width, -1)
+    if taps[:, -1, :, :width - fresh].any():
+        raise Fault(ErrorCode.ILLEGAL_FIELD, "a weight meets a column of another pixel")

@@ -1,0 +1,1 @@
+"""Fixed-point arithmetic, rounding and tables of the golden kernels."""

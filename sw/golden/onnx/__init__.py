@@ -1,0 +1,1 @@
+"""Golden kernels of quantised ONNX models."""

@@ -1,0 +1,96 @@
+"""LAYER_NORM of 8 bits in quantised ONNX models, in fixed point: rule ``qdq_fixed_point``.
+
+A root is no rational number, so no fixed number of bits decides how an exact value is rounded; as
+for SOFTMAX (``onnx_softmax``) the rule says how the value is computed. Of a row of n integers q,
+with scale sx, result's scale sy:
+
+    d = n·q - Σ q,    v = n·Σ q² - (Σ q)²,    c = n²·epsilon / sx²     (d and v are exact)
+    u = (v + c)·2^z in 29 bits,    r = 1 / √u by LiteRT's inverse root of 31 bits
+    y = clamp(d·r·2^(z/2)·(Scale / sy) + B / sy, rounded half up + zero point)
+
+Products have 31 bits, the sum as many behind the point as its largest value leaves room for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kaniwa.golden.numbers.fixedpoint import inverse_square_root
+from kaniwa.golden.numbers.rounding import saturating_rounding_doubling_high_mul as multiply
+from kaniwa.golden.onnx.qdq import finish_integers
+from kaniwa.golden.onnx.softmax import RULE
+from kaniwa.golden.registry import Call, kernel, quantization
+
+__all__ = ["RULE", "LayerNormNumbers", "LONGEST_ROW", "layer_norm", "layer_norm_numbers"]
+
+LONGEST_ROW = 256           # v is below 2^30 then, and no value more than 16 deviations away
+MOST_SHIFT = 28             # of v and c, an even number
+DEVIATION_BITS = 25         # behind the point, of d / √(v + c)
+LEAST_RESULT_BITS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNormNumbers:
+    """What the rule makes of an operator's constants.
+
+    ``epsilon``: c·2^``shift``, below 2^30. ``gains`` and ``biases`` int64 [n]: Scale / sy with
+    ``result_bits`` + 6 bits behind the point, B / sy with ``result_bits``.
+    """
+
+    epsilon: int
+    shift: int
+    gains: np.ndarray
+    biases: np.ndarray
+    result_bits: int
+
+
+def layer_norm_numbers(gain: np.ndarray, bias: np.ndarray | None, epsilon: float, scale: float,
+                       output_scale: float) -> LayerNormNumbers | None:
+    """The numbers for Scale and B, float32 [n]; None where the rule has none: of rows longer than
+    LONGEST_ROW, without epsilon or with one too large, or with too large a gain."""
+    count = gain.size
+    wanted = count**2 * epsilon / scale**2
+    gains = gain.astype(np.float64).reshape(-1) / output_scale
+    largest = float(np.abs(gains).max())
+    if not (count <= LONGEST_ROW and 0 < wanted < 2.0**30 and 0 < largest < 2.0**20):
+        return None
+    shift = min((30 - math.frexp(wanted)[1]) // 2 * 2, MOST_SHIFT)
+    bits = min(28 - math.frexp(16 * largest)[1], 20)
+    if bits < LEAST_RESULT_BITS:
+        return None
+    biases = np.zeros(count) if bias is None else (
+        bias.astype(np.float64).reshape(-1) / output_scale)
+    # What is beyond 2^30 is beyond every result's clamp, whatever is added.
+    limited = np.clip(np.rint(np.ldexp(biases, bits)), -(2.0**30), 2.0**30)
+    return LayerNormNumbers(int(math.ldexp(wanted, shift)), shift,
+                            np.rint(np.ldexp(gains, bits + 6)).astype(np.int64),
+                            limited.astype(np.int64), bits)
+
+
+def layer_norm(x: np.ndarray, numbers: LayerNormNumbers) -> np.ndarray:
+    """int64, of the shape of ``x`` (int8), along its last axis: results before zero point and
+    clamp."""
+    wide, count = x.astype(np.int64), x.shape[-1]
+    total = wide.sum(axis=-1, keepdims=True)
+    spread = count * np.square(wide).sum(axis=-1, keepdims=True) - total**2
+    length = np.frexp(spread.astype(np.float64))[1].astype(np.int64)
+    shift = np.minimum(30 - length, numbers.shift) // 2 * 2
+    under_root = ((spread << shift) + (numbers.epsilon >> (numbers.shift - shift))) >> 2
+    root, left = inverse_square_root(under_root)
+    # The root's two highest bits are 0; 2^z is 4 times what is under it.
+    places = np.maximum(DEVIATION_BITS - 2 - 1 + left + shift // 2, 0)
+    deviation = multiply((count * wide - total) << places, root << 2)
+    result = multiply(deviation, numbers.gains) + numbers.biases
+    return (result + (1 << (numbers.result_bits - 1))) >> numbers.result_bits
+
+
+@kernel("LAYER_NORM", rule=RULE)
+def _layer_norm(call: Call) -> np.ndarray:
+    numbers = layer_norm_numbers(call.value(1), call.optional(2), call.attribute("epsilon"),
+                                 call.quantization(0).scale, quantization(call.output).scale)
+    if numbers is None:
+        raise OverflowError(f"rule {RULE} has no numbers for this Scale, epsilon and quantization")
+    return finish_integers(call, layer_norm(call.value(0), numbers))

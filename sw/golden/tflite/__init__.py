@@ -1,0 +1,1 @@
+"""Golden kernels of TFLite models."""

@@ -1,0 +1,86 @@
+"""AVERAGE_POOL_2D and MAX_POOL_2D as LiteRT's reference kernels define them.
+
+Sources: ``pooling.cc``, ``reference/pooling.h`` and ``reference/integer_ops/pooling.h``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from kaniwa.golden.registry import Call, kernel
+from kaniwa.golden.tflite.conv import Padding, Pair
+from kaniwa.golden.tflite.plain import clamped
+
+__all__ = ["average_pool_2d", "max_pool_2d"]
+
+
+def average_pool_2d(
+    x: np.ndarray, *, window: Pair, stride: Pair, padding: Padding, bounds: tuple[int, int]
+) -> np.ndarray:
+    """Rule ``litert_average_pool``: the mean of the elements inside the input, ties away from 0.
+
+    Integers [N, H, W, C] to [N, OH, OW, C]; padding counts neither in sum nor in number.
+    """
+    total = _windows(x.astype(np.int64), 0, window, stride, padding).sum(axis=(4, 5))
+    count = _inside(x, window, stride, padding)
+    # C++ truncates: half of the count is added with the sign of the sum.
+    magnitude = (np.abs(total) + count // 2) // count
+    return np.clip(np.sign(total) * magnitude, *bounds).astype(x.dtype)
+
+
+def max_pool_2d(
+    x: np.ndarray, *, window: Pair, stride: Pair, padding: Padding, bounds: tuple[int, int]
+) -> np.ndarray:
+    """The largest element of each window inside the input; integers [N, H, W, C]."""
+    least = int(np.iinfo(x.dtype).min)
+    return np.clip(_windows(x, least, window, stride, padding).max(axis=(4, 5)), *bounds)
+
+
+def _average_float(x: np.ndarray, window: Pair, stride: Pair, padding: Padding) -> np.ndarray:
+    """float32: sums row by row, every step rounded; zeros of the padding change nothing."""
+    windows = _windows(x, 0, window, stride, padding)
+    total = np.zeros(windows.shape[:4], np.float32)
+    with np.errstate(all="ignore"):
+        for row in range(window[0]):
+            for column in range(window[1]):
+                total = total + windows[..., row, column]
+        return total / _inside(x, window, stride, padding).astype(np.float32)
+
+
+def _max_float(x: np.ndarray, window: Pair, stride: Pair, padding: Padding) -> np.ndarray:
+    """float32: from the smallest finite number on; a NaN is never larger."""
+    least = float(np.finfo(np.float32).min)
+    windows = _windows(x, least, window, stride, padding)
+    largest = np.full(windows.shape[:4], least, np.float32)
+    for row in range(window[0]):
+        for column in range(window[1]):
+            # Of two zeros the first one stays, whatever its sign.
+            tap = windows[..., row, column]
+            largest = np.where(largest < tap, tap, largest)
+    return largest
+
+
+def _inside(x: np.ndarray, window: Pair, stride: Pair, padding: Padding) -> np.ndarray:
+    """The number of elements of each window that are inside the input, [1, OH, OW, 1]."""
+    ones = np.ones((1, *x.shape[1:3], 1), np.int64)
+    return np.asarray(_windows(ones, 0, window, stride, padding).sum(axis=(4, 5)))
+
+
+def _windows(
+    x: np.ndarray, fill: float, window: Pair, stride: Pair, padding: Padding
+) -> np.ndarray:
+    padded = np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
+    return sliding_window_view(padded, window, axis=(1, 2))[:, :: stride[0], :: stride[1]]
+
+
+@kernel("AVERAGE_POOL_2D", "MAX_POOL_2D")
+def _pool(call: Call) -> np.ndarray:
+    x, average = call.value(0), call.op.kind == "AVERAGE_POOL_2D"
+    window, stride, padding = (call.attribute(n) for n in ("filter", "stride", "padding"))
+    activation = call.attribute("activation")
+    if x.dtype == np.float32:
+        run = _average_float if average else _max_float
+        return clamped(run(x, window, stride, padding), activation)
+    pool = average_pool_2d if average else max_pool_2d
+    return pool(x, window=window, stride=stride, padding=padding, bounds=call.bounds(activation))

@@ -1,0 +1,1 @@
+"""ONNX operators, one file for each family."""

@@ -1,0 +1,234 @@
+"""Sums, products, activations, means and pooling of quantised ONNX models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+
+from kaniwa.errors import ModelError
+from kaniwa.importers.onnx.builder import Builder
+from kaniwa.importers.onnx.families.weighted import with_bias
+from kaniwa.importers.onnx.families.windows import as_map, from_map, map_result, window_of
+from kaniwa.importers.onnx.file import Node
+from kaniwa.importers.onnx.quantization import (
+    clamp_bounds,
+    dequantized,
+    in_other_steps,
+    operand,
+)
+from kaniwa.importers.onnx.values import (
+    Dequantized,
+    Floats,
+    Integers,
+    Known,
+    Pending,
+    Permutation,
+    Steps,
+    Value,
+    moved,
+)
+
+__all__ = ["elementwise", "lower_elementwise", "clamp", "identity_of", "average_pool",
+           "max_pool", "lower_pool", "lower_identity"]
+
+KINDS = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV"}
+
+
+def elementwise(builder: Builder, node: Node) -> Value:
+    """Add, Sub, Mul, Div of operands, quantised or left in float32.
+
+    A constant that is added behind weights becomes their bias.
+    """
+    a, b = builder.operands(node, 2, 2)
+    if node.kind == "Add":
+        for first, second in ((a, b), (b, a)):
+            if isinstance(first, Pending) and isinstance(second, Known):
+                biased = with_bias(first, second, node.outputs[0])
+                if biased is not None:
+                    return biased
+    for x, other in ((a, b), (b, a))[:2 if node.kind == "Mul" else 1]:
+        factor = _factor(node, other)
+        if factor and isinstance(x, Dequantized):
+            scale = x.steps.scales[0] * factor
+            if 2.0**-100 < scale < 2.0**100:      # float32 has it with all its bits
+                return in_other_steps(builder, x, replace(x.steps, scales=(scale,)),
+                                      node.outputs[0])
+    operands = tuple(_quantised(builder, v, f"operand {i}") for i, v in enumerate((a, b)))
+    if all(isinstance(v, Known) for v in operands):
+        raise builder.fail("both operands are constants; fold them when exporting")
+    shapes = [builder.shape_of(v) for v in operands]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise builder.fail(f"{list(shapes[0])} and {list(shapes[1])} do not broadcast",
+                           ModelError) from None
+    return Pending(node, operands, shape)
+
+
+def _factor(node: Node, value: Value | None) -> float | None:
+    """What a product or quotient with a constant number multiplies by, if that is positive: the
+    same integers stand for the result, in other steps."""
+    if node.kind not in ("Mul", "Div") or not isinstance(value, Known) or value.steps or (
+            value.data.dtype != np.float32 or value.data.shape not in ((), (1,))):
+        return None
+    number = float(value.data.reshape(()))
+    if not 0 < number < float("inf"):
+        return None
+    return number if node.kind == "Mul" else 1 / number
+
+
+def _quantised(builder: Builder, value: Value | None, what: str) -> Value:
+    if not isinstance(value, Known):
+        return operand(builder, value, what)
+    steps = value.steps
+    if steps is None and value.data.size == 1 and value.data.dtype == np.float32:
+        return _one_number(builder, value, what)
+    if steps is None or steps.dtype not in ("int8", "uint8") or len(steps.scales) != 1:
+        raise builder.fail(f"{what} is a constant that is not quantised by tensor to int8; "
+                           "quantise it, with DequantizeLinear between it and the node")
+    return value
+
+
+def _one_number(builder: Builder, value: Known, what: str) -> Known:
+    """A number that is not quantised, as 1, -1 or 0 in steps of its size."""
+    number = float(value.data.reshape(()))
+    if not np.isfinite(number):
+        raise builder.fail(f"{what} is not finite", ModelError)
+    sign = np.full(value.data.shape, np.sign(number), np.int8)
+    return Known(sign, Steps((abs(number) or 1.0,), (0,), "int8"))
+
+
+def lower_elementwise(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To ADD, SUB or MUL, in the layout of the larger operand."""
+    rank = len(pending.shape)
+    stored = [v.stored for v in pending.operands if isinstance(v, (Dequantized, Floats))]
+    whole = [s for s in stored if len(s.shape) == rank and s.forms]
+    largest = max(whole, key=lambda s: int(np.prod(s.shape)), default=None)
+    form = tuple(range(rank)) if largest is None else largest.first
+    inputs = tuple(_operand(builder, v, form, f"{name}:{i}")
+                   for i, v in enumerate(pending.operands))
+    index, result = builder.made(name, pending.shape, form, steps)
+    builder.emit(KINDS[pending.node.kind], inputs, index, {
+        "activation": "NONE", "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
+    return result
+
+
+def _operand(builder: Builder, value: Value | None, form: Permutation, name: str) -> int:
+    if isinstance(value, Known):
+        return builder.constant(value, name, form, len(form))
+    assert isinstance(value, (Dequantized, Floats))
+    shape = value.stored.shape
+    if len(shape) == len(form):
+        return builder.form(value.stored, form)
+    source = builder.form(value.stored, tuple(range(len(shape))))
+    wide = builder.reshaped(source, (1,) * (len(form) - len(shape)) + shape, f"{name}:wide")
+    target = moved(builder.tensors[wide].shape, form)
+    tensor = builder.tensors[wide]
+    new = builder.tensor(name, target, tensor.dtype, tensor.quantization)
+    return builder.emit("TRANSPOSE", (wide,), new, {"permutation": form}, "exact")
+
+
+def clamp(builder: Builder, node: Node) -> Value:
+    """Relu and Clip: part of what is before them."""
+    if node.kind == "Relu":
+        value, low, high = builder.operands(node, 1, 1)[0], 0.0, inf
+    else:
+        value, least, most = builder.operands(node, 1, 3)
+        low, high = _edge(builder, node, least, "min", -inf), _edge(builder, node, most, "max", inf)
+    if isinstance(value, Pending):
+        return value.clamped(low, high, node.outputs[0])
+    same = identity_of(node, dequantized(builder, value, "its input"))
+    return same.clamped(low, high, node.outputs[0])
+
+
+def identity_of(node: Node, value: Dequantized) -> Pending:
+    """The same numbers, waiting for a quantization."""
+    same = Node(node.index, "Identity", "", node.name, node.inputs, node.outputs, {})
+    return Pending(same, (value,), value.stored.shape)
+
+
+def _edge(builder: Builder, node: Node, value: Value | None, attribute: str,
+          default: float) -> float:
+    if value is None:
+        return float(node.attributes.get(attribute, default))
+    if not isinstance(value, Known) or value.data.size != 1:
+        raise builder.fail(f"{attribute} must be a constant number")
+    number = float(value.real.reshape(()))
+    if number != number:
+        raise builder.fail(f"{attribute} is not a number", ModelError)
+    return number
+
+
+def lower_identity(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To QUANTIZE: the same numbers in other steps, clamped."""
+    source = pending.operands[0]
+    assert isinstance(source, Dequantized)
+    return builder.requantized(source, steps, name, clamp_bounds(pending.clamps, steps))
+
+
+def average_pool(builder: Builder, node: Node) -> Value:
+    """AveragePool, and GlobalAveragePool as one whose window is the whole map."""
+    x = operand(builder, builder.operands(node, 1, 1)[0], "its input")
+    shape = x.stored.shape
+    if len(shape) not in (3, 4):
+        raise builder.fail(f"works on {len(shape) - 2} dimensions; one and two are supported")
+    kernel = _kernel(builder, node, shape)
+    if node.attributes.get("ceil_mode", 0):
+        raise builder.fail("ceil_mode is not supported for means; pad explicitly")
+    window = window_of(builder, node, shape[2:], kernel)
+    return Pending(node, (x,), (*shape[:2], *window.sizes[-len(kernel):]))
+
+
+def _kernel(builder: Builder, node: Node, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if node.kind.startswith("Global"):
+        return shape[2:]
+    kernel = node.attributes.get("kernel_shape")
+    if not isinstance(kernel, tuple) or len(kernel) != len(shape) - 2 or not all(
+            isinstance(k, int) and 1 <= k <= 1 << 16 for k in kernel):
+        raise builder.fail("kernel_shape does not fit its input", ModelError)
+    return kernel
+
+
+def lower_pool(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To AVERAGE_POOL_2D on channel-last maps."""
+    x, node = pending.operands[0], pending.node
+    assert isinstance(x, (Dequantized, Floats))
+    kernel = _kernel(builder, node, x.stored.shape)
+    window = window_of(builder, node, x.stored.shape[2:], kernel)
+    if window.dilation != (1, 1):
+        raise builder.fail("dilated means are not supported", node=node)
+    source = as_map(builder, x)
+    output = map_result(builder, pending, window, pending.shape[1], steps, name)
+    builder.emit("AVERAGE_POOL_2D", (source,), output, {
+        "filter": window.kernel, "stride": window.stride, "padding": window.padding,
+        "activation": "NONE", "count_padding": bool(node.attributes.get("count_include_pad", 0)),
+        "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
+    return from_map(builder, pending, output, steps, name)
+
+
+def max_pool(builder: Builder, node: Node) -> Value:
+    """MaxPool: of integers, for they are in the order of the numbers that they stand for."""
+    value = builder.operands(node, 1, 1)[0]
+    x = (Dequantized(value.stored, value.steps) if isinstance(value, Integers)
+         else dequantized(builder, value, "its input"))
+    shape = x.stored.shape
+    if len(shape) not in (3, 4):
+        raise builder.fail(f"works on {len(shape) - 2} dimensions; one and two are supported")
+    if len(node.outputs) > 1:
+        raise builder.fail("the indices of its maxima are not supported")
+    kernel = _kernel(builder, node, shape)
+    window = window_of(builder, node, shape[2:], kernel)
+    extents = zip(window.kernel, window.padding, strict=True)
+    if window.dilation != (1, 1) or any(max(pads) >= size for size, pads in extents):
+        raise builder.fail("dilated maxima, and padding as large as the kernel, are not supported")
+    pending = Pending(node, (x,), (*shape[:2], *window.sizes[-len(kernel):]))
+    name = node.outputs[0]
+    source = as_map(builder, x)
+    output = map_result(builder, pending, window, shape[1], x.steps, name)
+    builder.emit("MAX_POOL_2D", (source,), output, {
+        "filter": window.kernel, "stride": window.stride, "padding": window.padding,
+        "activation": "NONE"}, "exact")
+    result = from_map(builder, pending, output, x.steps, name)
+    return result if isinstance(value, Integers) else Dequantized(result.stored, x.steps)

@@ -1,0 +1,248 @@
+"""Conv, Gemm and MatMul of quantised ONNX models."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from kaniwa.errors import ModelError
+from kaniwa.graph import Quantization
+from kaniwa.importers.onnx.builder import Builder
+from kaniwa.importers.onnx.families.windows import as_map, from_map, map_result, window_of
+from kaniwa.importers.onnx.file import Node
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
+from kaniwa.importers.onnx.values import (
+    Dequantized,
+    Integers,
+    Known,
+    Pending,
+    Steps,
+    Value,
+)
+
+__all__ = ["convolution", "lower_convolution", "gemm", "matmul", "lower_matrix", "with_bias"]
+
+INT32 = np.iinfo(np.int32)
+SAME_SCALE = 1e-6      # float32 rounds the product of two scales by 6e-8
+
+
+def convolution(builder: Builder, node: Node) -> Value:
+    """Conv over one or two dimensions, any groups, strides, dilations and padding."""
+    x, w, bias = builder.operands(node, 2, 3)
+    x = dequantized(builder, x, "its input")
+    weights = _weights(builder, w, node)
+    shape = x.stored.shape
+    if len(shape) != weights.data.ndim or len(shape) not in (3, 4):
+        raise builder.fail(f"weights {list(weights.data.shape)} do not fit input {list(shape)}",
+                           ModelError)
+    channels, depth, *kernel = weights.data.shape
+    groups = node.attributes.get("group", 1)
+    if not isinstance(groups, int) or groups < 1 or depth * groups != shape[1] or channels % groups:
+        raise builder.fail(f"weights {list(weights.data.shape)} in {groups} groups do not fit "
+                           f"input {list(shape)}", ModelError)
+    if tuple(node.attributes.get("kernel_shape", kernel)) != tuple(kernel):
+        raise builder.fail("kernel_shape is not that of its weights", ModelError)
+    window = window_of(builder, node, shape[2:], tuple(kernel))
+    result = (shape[0], channels, *window.sizes[-len(kernel):])
+    return Pending(node, (x, weights, bias), result)
+
+
+def _weights(builder: Builder, value: Value | None, node: Node) -> Known:
+    """Constant 8-bit weights with a scale a tensor or a channel."""
+    if not isinstance(value, Known):
+        raise builder.fail("its weights are computed; only constant weights are supported")
+    if value.steps is None or value.steps.dtype not in ("int8", "uint8", "int4", "uint4"):
+        found = value.data.dtype if value.steps is None else value.steps.dtype
+        raise builder.fail(f"its weights are {found}; quantise them to int8, with DequantizeLinear "
+                           "between them and the node")
+    return value
+
+
+def _int8(builder: Builder, weights: Known, axis: int) -> tuple[np.ndarray, Quantization]:
+    """Weights as int8, with zero points of 0 where the range allows; scales along ``axis``."""
+    steps = weights.steps
+    assert steps is not None
+    if steps.axis not in (None, axis):
+        raise builder.fail(f"its weights have scales along axis {steps.axis}, expected {axis}, the "
+                           "output channels")
+    shape = [1] * weights.data.ndim
+    shape[axis] = -1
+    zeros = np.array(steps.zero_points, np.int64)
+    centered = weights.data.astype(np.int64) - zeros.reshape(shape)
+    if centered.min() >= -128 and centered.max() <= 127:
+        return centered.astype(np.int8), Quantization(steps.scales, (0,) * len(steps.scales), 0)
+    shift = steps.shift
+    stored = (weights.data.astype(np.int64) - shift).astype(np.int8)
+    return stored, Quantization(steps.scales, tuple(int(z) - shift for z in zeros), 0)
+
+
+def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quantization,
+          channels: int, steps: Steps, name: str) -> tuple[int, dict[str, object]]:
+    """The bias's id, or -1; and attributes.
+
+    A result in float32 takes the bias in float32, else it becomes int32 in steps of sx * sw, and
+    ``bias_error`` is what rounding it to those moved a result by at most, in the output's steps.
+    """
+    if value is None:
+        return -1, {}
+    if not isinstance(value, Known):
+        raise builder.fail("its bias is computed; only constants are supported")
+    if value.data.size not in (1, channels) or value.data.ndim > 2:
+        raise builder.fail(f"bias {list(value.data.shape)} does not fit {channels} channels",
+                           ModelError)
+    scales = x.steps.scales[0] * np.array(weights.scales, np.float64)
+    error = 0.0
+    exact = value.steps is not None and bool(
+        (np.abs(np.array(value.steps.scales) / scales - 1) < SAME_SCALE).all()
+        and not any(value.steps.zero_points))
+    if exact:
+        rounded = value.data.reshape(-1).astype(np.float64)
+    else:
+        # Real numbers, or steps of their own: to the nearest of the accumulator's.
+        real = value.real.reshape(-1) / scales
+        rounded = np.rint(real)
+        with np.errstate(invalid="ignore"):      # infinities are refused below
+            error = float((np.abs(real - rounded) * scales / steps.scales[0]).max())
+    if steps.dtype == "float32" and not exact:
+        index = builder.tensor(f"{name}:bias", (channels,), "float32", None,
+                               np.broadcast_to(value.real.reshape(-1), channels))
+        return index, {}
+    rounded = np.broadcast_to(rounded, channels)
+    if not np.isfinite(rounded).all() or rounded.min() < INT32.min or rounded.max() > INT32.max:
+        raise builder.fail("its bias does not fit int32 in steps of input scale * weight scale; "
+                           "quantise the bias, or choose larger weight scales")
+    q = Quantization(tuple(scales.tolist()), (0,) * len(scales), None if len(scales) == 1 else 0)
+    index = builder.tensor(f"{name}:bias", (channels,), "int32", q, rounded.astype(np.int32))
+    return index, {"bias_error": error} if error > 0 else {}
+
+
+def _named(weights: Quantization, axis: int) -> Quantization:
+    """With the axis of the graph's tensor, where there are scales along one."""
+    return Quantization(weights.scales, weights.zero_points,
+                        axis if len(weights.scales) > 1 else None)
+
+
+def lower_convolution(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To CONV_2D or DEPTHWISE_CONV_2D on channel-last maps."""
+    x, known, bias = pending.operands
+    assert isinstance(x, Dequantized) and isinstance(known, Known)
+    window = window_of(builder, pending.node, x.stored.shape[2:], known.data.shape[2:])
+    data, q = _int8(builder, known, 0)
+    channels, depth = data.shape[:2]
+    data = data.reshape(channels, depth, *window.kernel)
+    groups = x.stored.shape[1] // depth
+    attributes: dict[str, object] = {**window.attributes, "activation": "NONE",
+                                     "bounds": clamp_bounds(pending.clamps, steps)}
+    if depth == 1 and groups > 1:
+        kind, layout, axis = "DEPTHWISE_CONV_2D", data.transpose(1, 2, 3, 0), 3
+        attributes["depth_multiplier"] = channels // groups
+    else:
+        kind, layout, axis = "CONV_2D", data.transpose(0, 2, 3, 1), 0
+    weights = builder.tensor(f"{name}:weights", layout.shape, "int8", _named(q, axis), layout)
+    offset, rounding = _bias(builder, bias, x, q, channels, steps, name)
+    source = as_map(builder, x)
+    output = map_result(builder, pending, window, channels, steps, name)
+    builder.emit(kind, (source, weights, offset), output, attributes | rounding, steps.rule)
+    return from_map(builder, pending, output, steps, name)
+
+
+def gemm(builder: Builder, node: Node) -> Value:
+    """Gemm with constant weights, alpha and beta 1."""
+    x, w, bias = builder.operands(node, 2, 3)
+    if (node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0)) != (1.0, 1.0):
+        raise builder.fail("alpha and beta must be 1; fold them into the weights and the bias")
+    if node.attributes.get("transA", 0):
+        raise builder.fail("a transposed input is not supported; transpose it before")
+    x = dequantized(builder, x, "its input")
+    weights = _weights(builder, w, node)
+    if len(x.stored.shape) != 2 or weights.data.ndim != 2:
+        raise builder.fail(f"multiplies {list(x.stored.shape)} by {list(weights.data.shape)}",
+                           ModelError)
+    outputs, depth = weights.data.shape[::1 if node.attributes.get("transB", 0) else -1]
+    if depth != x.stored.shape[1]:
+        raise builder.fail(f"weights {list(weights.data.shape)} do not fit input "
+                           f"{list(x.stored.shape)}", ModelError)
+    return Pending(node, (x, weights, bias), (x.stored.shape[0], outputs))
+
+
+def matmul(builder: Builder, node: Node) -> Value:
+    """MatMul of quantised numbers with constant weights, or with other quantised numbers."""
+    a, b = builder.operands(node, 2, 2)
+    a = dequantized(builder, a, "its first operand")
+    if isinstance(b, Known):
+        weights = _weights(builder, b, node)
+        if weights.data.ndim != 2 or weights.data.shape[0] != a.stored.shape[-1]:
+            raise builder.fail(f"multiplies {list(a.stored.shape)} by {list(weights.data.shape)}; "
+                               "constant operands must be matrices that fit")
+        return Pending(node, (a, weights, None), (*a.stored.shape[:-1], weights.data.shape[1]))
+    b = dequantized(builder, b, "its second operand")
+    first, second = a.stored.shape, b.stored.shape
+    if min(len(first), len(second)) < 2 or first[-1] != second[-2]:
+        raise builder.fail(f"multiplies {list(first)} by {list(second)}", ModelError)
+    try:
+        batch = np.broadcast_shapes(first[:-2], second[:-2])
+    except ValueError:
+        raise builder.fail(f"multiplies {list(first)} by {list(second)}", ModelError) from None
+    return Pending(node, (a, b), (*batch, first[-2], second[-1]))
+
+
+def with_bias(pending: Pending, bias: Known, name: str) -> Pending | None:
+    """``pending`` with a constant added a channel, where it has none yet; else None.
+
+    The model calls the sum ``name``.
+    """
+    node = pending.node
+    if pending.clamps or len(pending.operands) != 3 or pending.operands[2] is not None:
+        return None
+    rank = len(pending.shape)
+    axis = 1 if node.kind == "Conv" else rank - 1
+    shape = (1,) * (rank - bias.data.ndim) + bias.data.shape
+    expected = tuple(pending.shape[axis] if i == axis else 1 for i in range(rank))
+    if bias.data.ndim > rank or shape != expected or (
+            bias.steps is not None and bias.steps.axis is not None):
+        return None
+    flat = Known(bias.data.reshape(-1), bias.steps)
+    return Pending(node, (*pending.operands[:2], flat), pending.shape, name=name)
+
+
+def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To FULLY_CONNECTED, or BATCH_MATMUL for two computed operands."""
+    bounds = clamp_bounds(pending.clamps, steps)
+    a, b = pending.operands[:2]
+    assert isinstance(a, Dequantized)
+    identity = tuple(range(len(pending.shape)))
+    if isinstance(b, Dequantized):
+        inputs = tuple(builder.form(v.stored, tuple(range(len(v.stored.shape)))) for v in (a, b))
+        output, result = builder.made(name, pending.shape, identity, steps)
+        builder.emit("BATCH_MATMUL", inputs, output, {"bounds": bounds}, steps.rule)
+        return result
+    assert isinstance(b, Known)
+    by_row = pending.node.kind == "Gemm" and pending.node.attributes.get("transB", 0)
+    data, q = _int8(builder, b, 0 if by_row else 1)
+    data = data if by_row else data.T
+    source, data = _flat_source(builder, a, data)
+    weights = builder.tensor(f"{name}:weights", data.shape, "int8", _named(q, 0), data)
+    offset, rounding = _bias(builder, pending.operands[2], a, q, len(data), steps, name)
+    output, result = builder.made(name, pending.shape, identity, steps)
+    builder.emit("FULLY_CONNECTED", (source, weights, offset), output,
+                 {"activation": "NONE", "keep_num_dims": len(pending.shape) != 2,
+                  "bounds": bounds, **rounding}, steps.rule)
+    return result
+
+
+def _flat_source(builder: Builder, x: Dequantized, weights: np.ndarray) -> tuple[int, np.ndarray]:
+    """The input's id, and the weights' columns in its order.
+
+    A flattened channel-last map is not transposed: the columns of the weights are.
+    """
+    stored = x.stored
+    source = stored.source
+    if stored.forms or source is None or source.shape[0] != stored.shape[0]:
+        return builder.form(stored, tuple(range(len(stored.shape)))), weights
+    form = source.first
+    if form[0] != 0:
+        return builder.form(stored, tuple(range(len(stored.shape)))), weights
+    columns = np.arange(prod(source.shape[1:])).reshape(1, *source.shape[1:]).transpose(form)
+    flat = builder.reshaped(builder.form(source, form), stored.shape, f"{stored.name}:flat")
+    return flat, np.ascontiguousarray(weights[:, columns.reshape(-1)])

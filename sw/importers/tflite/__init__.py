@@ -1,0 +1,1 @@
+"""TFLite files: verifier, schema, operators by family."""

@@ -1,1 +1,0 @@
-"""Compiler passes: each takes a graph and returns a graph."""

@@ -1,0 +1,1 @@
+"""Programs of the vector unit, one file for each family of functions."""

@@ -1,0 +1,1 @@
+"""Comparison with frameworks, with recorded tensors and between devices."""

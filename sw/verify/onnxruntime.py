@@ -1,0 +1,158 @@
+"""Golden against ONNX Runtime, operator by operator, each on ONNX Runtime's own inputs.
+
+A quantised ONNX model runs in float32 there, and a float32 result is no function of the integers
+that it comes from (the order of its additions counts). So a result may differ by one step where
+the exact number, in float64, is nearly half-way between two: such differences are counted apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+import numpy as np
+
+from kaniwa.errors import UnsupportedError
+from kaniwa.golden import run_op
+from kaniwa.golden.onnx.qdq import RULE as QDQ, real_values
+from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT
+from kaniwa.graph import Op, Tensor
+from kaniwa.importers.onnx.builder import Origin
+from kaniwa.importers.onnx.model import ImportedOnnx
+
+__all__ = ["NEAR_TIE", "FLOAT_TOLERANCE", "OnnxRuntime", "Difference", "differences"]
+
+NEAR_TIE = 1e-3            # distance from half-way, in steps of the output
+FLOAT_TOLERANCE = 1e-5     # of float32 results, relative to 1 and to their size
+
+
+class OnnxRuntime:
+    """ONNX Runtime on the CPU, one thread; without graph optimisation every value is kept.
+
+    ``names`` are the model's values to give back besides its outputs. Raises ``UnsupportedError``
+    where ONNX Runtime is not installed or refuses the model.
+    """
+
+    def __init__(self, model: bytes, name: str, names: Collection[str] = (),
+                 optimized: bool = False) -> None:
+        try:
+            import onnx
+            import onnxruntime
+        except ImportError:
+            raise UnsupportedError("ONNX Runtime is not installed: pip install onnxruntime, or "
+                                   "verify against recorded vectors") from None
+        self.name = name
+        mode = "default graph optimisation" if optimized else "graph optimisation off"
+        self.description = (f"ONNX Runtime {metadata.version('onnxruntime')}, "
+                            f"CPUExecutionProvider, {mode}, one thread")
+        self.outputs = [o.name for o in onnx.load_model_from_string(model).graph.output]
+        if names:
+            proto = onnx.load_model_from_string(model)
+            written = {o for node in proto.graph.node for o in node.output}
+            for extra in sorted(written.intersection(names).difference(self.outputs)):
+                proto.graph.output.append(onnx.ValueInfoProto(name=extra))
+            model = proto.SerializeToString()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        if not optimized:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self.session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:   # its errors have no base of their own
+            raise self._refused("the model", error) from None
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The values by name, in the model's layout; UnsupportedError where it does not run."""
+        names = [o.name for o in self.session.get_outputs()]
+        try:
+            values = self.session.run(names, dict(inputs))
+        except Exception as error:   # its errors have no base of their own
+            raise self._refused("this input", error) from None
+        return dict(zip(names, values, strict=True))
+
+    def _refused(self, what: str, error: Exception) -> UnsupportedError:
+        return UnsupportedError(f"{self.name}: ONNX Runtime refuses {what}: "
+                                f"{' '.join(str(error).split())}")
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """One operator's result beside the reference's: in the graph's layout and as int8.
+
+    ``wrong`` marks elements that differ and may not, ``near_tie`` those that differ by one step
+    where the exact number is within ``NEAR_TIE`` (and what a bias was rounded by) of half-way.
+    """
+
+    op: Op
+    tensor_id: int
+    golden: np.ndarray
+    reference: np.ndarray
+    wrong: np.ndarray
+    near_tie: np.ndarray
+
+
+def differences(imported: ImportedOnnx, inputs: Sequence[np.ndarray],
+                reference: Mapping[str, np.ndarray]) -> list[Difference]:
+    """Every operator whose result ``reference`` has by the model's name, in order.
+
+    Each runs on the reference's values of its operands where those are known.
+    """
+    graph = imported.graph
+    values = dict(zip(graph.inputs, inputs, strict=True))
+    values.update((t.id, t.data) for t in graph.tensors if t.data is not None)
+    found = []
+    for op in graph.ops:
+        operands = [None if i == -1 else values[i] for i in op.inputs]
+        for output, ours in zip(op.outputs, run_op(graph, op, operands), strict=True):
+            values[output] = ours
+            theirs = _reference_of(op, graph.tensors[output], imported.origins.get(output),
+                                   reference)
+            if theirs is not None:
+                found.append(_compare(imported, op, output, operands, ours, theirs))
+                values[output] = theirs
+    return found
+
+
+def _reference_of(op: Op, tensor: Tensor, origin: Origin | None,
+                  reference: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """The reference's value of the tensor, moved and shifted as the tensor is."""
+    if origin is None:
+        value = reference.get(tensor.name)
+        return value if value is not None and value.shape == tensor.shape else None
+    value = reference.get(origin.name)
+    if value is None:
+        return None
+    value = value.transpose(origin.permutation)
+    if origin.shift and value.dtype == np.uint8:
+        return (value.astype(np.int16) - origin.shift).astype(np.int8)
+    q = tensor.quantization
+    if value.dtype == np.float32 and q is not None:
+        # Moved as real numbers there: whole steps, or rounded only behind what moves them.
+        limits = np.iinfo(tensor.dtype)
+        bounds = op.attributes.get("bounds", (limits.min, limits.max))
+        assert isinstance(bounds, tuple)
+        steps = np.rint(value / np.float32(q.scale)) + q.zero_point
+        return np.clip(steps, *bounds).astype(tensor.dtype)
+    return value
+
+
+def _compare(imported: ImportedOnnx, op: Op, output: int, operands: list[np.ndarray | None],
+             ours: np.ndarray, theirs: np.ndarray) -> Difference:
+    near = np.zeros(ours.shape, bool)
+    if ours.dtype == np.float32:
+        size = np.maximum(np.abs(theirs), 1.0)
+        different = ~(np.abs(ours.astype(np.float64) - theirs) <= FLOAT_TOLERANCE * size)
+    else:
+        different = ours != theirs
+        if different.any() and op.rule in (QDQ, FIXED_POINT):
+            real = real_values(imported.graph, op, operands).reshape(ours.shape)
+            distance = np.abs(np.abs(real - np.trunc(real)) - 0.5)
+            one = np.abs(ours.astype(np.int64) - theirs) == 1
+            # A float bias was rounded to the accumulator's steps at import.
+            error = op.attributes.get("bias_error", 0.0)
+            assert isinstance(error, float)
+            near = different & one & (distance <= NEAR_TIE + error)
+    return Difference(op, output, ours, theirs, different & ~near, near)

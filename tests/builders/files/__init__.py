@@ -1,0 +1,1 @@
+"""Model files made in memory, whole or damaged."""

@@ -1,0 +1,1 @@
+"""Small graphs for tests of the compiler."""

@@ -1,0 +1,1 @@
+"""Random instructions with their memory."""

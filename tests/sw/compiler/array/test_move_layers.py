@@ -1,0 +1,137 @@
+"""Slices, splits and concatenations on the array, exact, and what the host keeps of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders.graphs.graph_builder import GraphBuilder
+from builders.graphs.move_case import cut, moved
+from builders.graphs.streaming_convolution import streaming_convolution
+from builders.graphs.unrolled_gru import unrolled_gru
+
+from kaniwa import golden
+from kaniwa.compiler.pipeline import compile
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
+from kaniwa.errors import CompileError
+from kaniwa.graph import Graph, Quantization, Tensor
+from kaniwa.isa import Opcode
+
+TARGETS = ["base", "small", "large", "nano"]
+
+
+CASES = {
+    "split the channels": moved("SPLIT", [(2, 3, 5, 24)], [(2, 3, 5, 8)] * 3, axis=3),
+    "split rows": moved("SPLIT", [(1, 6, 7)], [(1, 2, 7)] * 3, axis=1),
+    "split unevenly": moved("SPLIT_V", [(3, 37)], [(3, 20), (3, 1), (3, 16)], axis=1),
+    "unpack": moved("UNPACK", [(3, 4, 9)], [(3, 9)] * 4, axis=1),
+    "pack": moved("PACK", [(3, 9)] * 4, [(3, 4, 9)], axis=1),
+    "pack bytes": moved("PACK", [(3, 9)] * 2, [(3, 9, 2)], axis=2),
+    "join the channels": moved("CONCATENATION", [(1, 4, 4, 16), (1, 4, 4, 5)], [(1, 4, 4, 21)],
+                               axis=3),
+    "join rows": moved("CONCATENATION", [(2, 3, 8), (2, 1, 8), (2, 4, 8)], [(2, 8, 8)], axis=1),
+    "join what is uint8": moved("CONCATENATION", [(7, 3), (7, 8)], [(7, 11)], "uint8", axis=1),
+    "cut a step": cut((1, 9, 20), (0, 4, 0), (1, 5, 20)),
+    "cut a window": cut((2, 8, 9, 3), (0, 2, 1, 0), (2, 7, 8, 3)),
+    "cut two far axes": cut((3, 2, 5, 12), (1, 0, 0, 4), (3, 2, 5, 9)),
+    "cut nothing": cut((3, 5), (0, 0), (3, 5)),
+    "cut with a step of no account": cut((4, 6), (3, 0), (2, 6), (-1, 1)),
+    "cut what is uint8": cut((4, 6), (1, 2), (3, 6), dtype="uint8"),
+    "reverse steps": moved("REVERSE_V2", [(1, 28, 20)], [(1, 28, 20)], axes=(1,)),
+    "reverse channels": moved("REVERSE_V2", [(3, 17)], [(3, 17)], axes=(1,)),
+    "reverse two axes": moved("REVERSE_V2", [(2, 3, 4, 5)], [(2, 3, 4, 5)], axes=(1, 2)),
+    "reverse one element": moved("REVERSE_V2", [(5, 1, 4)], [(5, 1, 4)], axes=(1,)),
+    "reverse all of uint8": moved("REVERSE_V2", [(2, 3, 4)], [(2, 3, 4)], "uint8", axes=(0, 1, 2)),
+    "reverse what is int16": moved("REVERSE_V2", [(2, 9, 3)], [(2, 9, 3)], "int16", axes=(1,)),
+    "split what is int16": moved("SPLIT_V", [(3, 37)], [(3, 20), (3, 1), (3, 16)], "int16", axis=1),
+    "unpack what is int16": moved("UNPACK", [(3, 4, 9)], [(3, 9)] * 4, "int16", axis=1),
+    "join what is int16": moved("CONCATENATION", [(1, 4, 4, 16), (1, 4, 4, 5)], [(1, 4, 4, 21)],
+                                "int16", axis=3),
+    "pack what is int16": moved("PACK", [(3, 9)] * 2, [(3, 9, 2)], "int16", axis=2),
+    "cut what is int16": cut((3, 2, 5, 12), (1, 0, 0, 4), (3, 2, 5, 9), dtype="int16"),
+    "cut steps of int16": cut((4, 6), (3, 0), (2, 6), (-1, 1), "int16"),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", CASES)
+def test_moves_equal_golden(target: str, name: str) -> None:
+    graph = CASES[name]
+    session = Session(compile(graph, target, require_accelerator=True),
+                      devices.open("emulator", target))
+    rng = np.random.default_rng(1)
+    inputs = {t.name: rng.integers(0, 65536, t.shape).astype(np.uint16).astype(t.dtype)
+              for t in (graph.tensors[i] for i in graph.inputs)}
+    values, outputs = golden.run(graph, inputs), session.run(inputs)
+    for i in graph.outputs:
+        np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
+
+
+def joined_with_other_steps() -> Graph:
+    graph = moved("CONCATENATION", [(2, 3), (2, 5)], [(2, 8)], "uint8", axis=1)
+    first = Tensor(0, "x0", (2, 3), "uint8", Quantization((0.2,), (3,)), None)
+    return Graph("steps", (first, *graph.tensors[1:]), graph.ops, graph.inputs, graph.outputs,
+                 "0" * 64)
+
+
+@pytest.mark.parametrize(("graph", "reason"), [
+    (cut((8, 9), (0, 0), (8, 9), (2, 1)), "leaves elements out between those it takes"),
+    (cut((4, 5, 6), (0, 0, 1), (3, 4, 6)), "it cuts more than two axes"),
+    (moved("REVERSE_V2", [(257, 4)], [(257, 4)], axes=(0,)), "reverses more than 256 positions"),
+    (joined_with_other_steps(), "'x0' has another scale or zero point than 'y2'"),
+    (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int32", axis=1), "is int32")])
+def test_other_moves_go_to_the_host(graph: Graph, reason: str) -> None:
+    with pytest.raises(CompileError, match=reason):
+        compile(graph, require_accelerator=True)
+    assert compile(graph).host_ops
+
+
+@pytest.mark.parametrize("target", ["base", "large"])
+@pytest.mark.parametrize("materialize", [False, True])
+def test_an_unrolled_gru_is_whole_on_the_device(target: str, materialize: bool) -> None:
+    graph = unrolled_gru(5, 12, 20)
+    program = compile(graph, target, require_accelerator=True, materialize=materialize)
+    assert not program.host_ops and len(program.runs) == 1
+    assert all(values["opcode"] != Opcode.VECTOR for values in program.instructions)
+    session = Session(program, devices.open("emulator", target))
+    rng = np.random.default_rng(2)
+    for _ in range(3):
+        inputs = {graph.tensors[i].name: rng.integers(-128, 128, graph.tensors[i].shape).astype(
+            np.int8) for i in graph.inputs}
+        values, outputs = golden.run(graph, inputs), session.run(inputs)
+        for i in graph.outputs:
+            np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_convolution_in_one_dimension_is_whole_on_the_device(target: str) -> None:
+    """As Keras exports it."""
+    b = GraphBuilder(4)
+    x = b.tensor((1, 9, 8))
+    wide = b.op("EXPAND_DIMS", (x,), b.tensor((1, 1, 9, 8)), shape=(1, 1, 9, 8))
+    made = b.conv(wide, 12, (1, 3), pad=0)
+    y = b.op("SQUEEZE", (made,), b.tensor((1, 7, 12), *b.steps(made)), shape=(1, 7, 12))
+    graph = b.graph((x,), (y,))
+    program = compile(graph, target, require_accelerator=True)
+    assert len(program.layers) == 1
+    session = Session(program, devices.open("emulator", target))
+    value = np.random.default_rng(1).integers(-128, 128, (1, 9, 8)).astype(np.int8)
+    (got,) = session.run([value]).values()
+    np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_streaming_convolution_is_whole_on_the_device(target: str) -> None:
+    graph = streaming_convolution()
+    program = compile(graph, target, require_accelerator=True)
+    assert not program.host_ops and len(program.runs) == 1
+    session = Session(program, devices.open("emulator", target))
+    rng, state = np.random.default_rng(1), dict[int, np.ndarray]()
+    for step in range(6):
+        if step == 4:
+            session.reset()
+            state.clear()
+        x = rng.integers(-128, 128, (1, 2, 8)).astype(np.int8)
+        values = golden.run(graph, [x], state=state)
+        (got,) = session.run([x]).values()
+        np.testing.assert_array_equal(got, values[graph.outputs[0]])

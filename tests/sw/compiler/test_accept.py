@@ -1,0 +1,76 @@
+"""What the accelerator does not take is named in one line: node, reason, way out."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from builders.files.tflite_builder import PADDING
+from builders.operator_cases.cases import Cases
+
+from kaniwa.compiler.plan.layer import Options, Plan
+from kaniwa.compiler.rewrite.refusal import why_not
+from kaniwa.config import PRESETS
+from kaniwa.importers.tflite.importer import import_tflite
+
+X = {"scale": 0.5, "zero_point": 3}
+WINDOW = {"Padding": PADDING["SAME"], "StrideH": 1, "StrideW": 1, "DilationHFactor": 1,
+          "DilationWFactor": 1}
+
+
+def reason(cases: Cases) -> str | None:
+    """Why the accelerator does not take the model's only operator."""
+    graph = import_tflite(cases.builder.build(cases.inputs, cases.outputs), "m.tflite")
+    return why_not(Plan(graph, graph, PRESETS["base"], Options()), 0)
+
+
+def product(dtype: str = "int8", weights: str = "int8", bias: str = "int32",
+            constant: bool = True, zero: int = 0) -> Cases:
+    """A FULLY_CONNECTED [1, 4] × [3, 4]."""
+    cases = Cases()
+    q: dict[str, Any] = {} if dtype == "float32" else {
+        "scale": 0.5, "zero_point": 0 if dtype == "int16" else 3}
+    w_q = {} if dtype == "float32" else {"scale": 0.25, "zero_point": zero}
+    x = cases.given(np.zeros((1, 4), dtype), **q)
+    w = cases.given(np.ones((3, 4), weights), constant, **w_q)
+    b = cases.given(np.zeros(3, bias), True)
+    cases.op("FULLY_CONNECTED", [x, w, b], [cases.result((1, 3), dtype, **q)])
+    return cases
+
+
+def grouped(groups: int) -> Cases:
+    """A CONV_2D of four channels in groups."""
+    cases = Cases()
+    x = cases.given(np.zeros((1, 4, 4, 4), np.int8), **X)
+    w = cases.given(np.ones((4, 1, 1, 4 // groups), np.int8), True, scale=0.25, zero_point=0)
+    b = cases.given(np.zeros(4, np.int32), True)
+    cases.op("CONV_2D", [x, w, b], [cases.result((1, 4, 4, 4), **X)], **WINDOW)
+    return cases
+
+
+def tile() -> Cases:
+    cases = Cases()
+    x = cases.given(np.zeros((1, 2), np.int8), **X)
+    cases.op("TILE", [x, cases.numbers([1, 2])], [cases.result((1, 4), **X)])
+    return cases
+
+
+@pytest.mark.parametrize("cases, expected", [
+    (product(), None),
+    (grouped(1), None),
+    (grouped(2),
+     "grouped convolutions are not supported; use one group, or a depthwise convolution"),
+    (product("float32", "float32", "float32"), "'t0' is float32; quantize the model to int8"),
+    (product("int16", bias="int64"),
+     "target 'base' has no vector unit, which int16 needs; quantize the model to int8, or use a "
+     "target with vector_unit = true"),
+    (product("uint8", "uint8", zero=7), None),
+    (product(constant=False, zero=2),
+     "weights 't1' are computed; make them constant"),
+])
+def test_the_reason_is_named(cases: Cases, expected: str | None) -> None:
+    assert reason(cases) == expected
+
+
+def test_an_unknown_operator_is_refused() -> None:
+    assert reason(tile()) == ("the accelerator has no such operator; `kaniwa operators` lists "
+                              "those that it has")

@@ -1,0 +1,139 @@
+"""SOFTMAX and LAYER_NORM of quantised ONNX models: near the exact value, and on the vector unit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders.files.onnx_models import OnnxBuilder
+from builders.graphs.fixed_point_case import fixed_softmax, layer_norm, random_case, values
+
+from kaniwa.compiler.pipeline import compile
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
+from kaniwa.errors import CompileError
+from kaniwa.golden import run_op
+from kaniwa.golden.onnx import layer_norm as onnx_layer_norm, softmax as onnx_softmax
+from kaniwa.graph import Graph
+from kaniwa.importers.onnx.model import import_onnx
+
+BASE = PRESETS["base_vector"]
+TWO_LANES = replace(PRESETS["small"], vector_unit=True, memory_bytes=128 * 1024, name="two_lanes")
+ONES = np.ones(8, np.float32)
+
+
+def real_softmax(x: np.ndarray, scale: float, step: float) -> np.ndarray:
+    wide = x.astype(np.int64)
+    powers = np.exp((wide - wide.max(axis=-1, keepdims=True)) * scale)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True) / step)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 24, 100, 511])
+def test_a_softmax_is_the_exact_value_rounded_but_next_to_a_tie(columns: int) -> None:
+    rng = np.random.default_rng(columns)
+    for _ in range(60):
+        scale = float(10 ** rng.uniform(-3, 0.3))
+        step = float(rng.choice([1 / 256, 1 / 255, 0.0071, 2.0**-24]))
+        for x in values((20, columns), rng):
+            apart = onnx_softmax.softmax(x, 1, scale, step) - real_softmax(x, scale, step)
+            assert np.abs(apart).max() <= 0.5 + 2.0**-13 * max(2.0**-8 / step, 1)
+
+
+def test_a_softmax_along_another_axis() -> None:
+    x = values((3, 40), np.random.default_rng(1))[0]
+    np.testing.assert_array_equal(onnx_softmax.softmax(x.T, 0, 0.1, 1 / 256).T,
+                                  onnx_softmax.softmax(x, 1, 0.1, 1 / 256))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 24, 100, 256])
+def test_a_layer_norm_is_the_exact_value_rounded_but_next_to_a_tie(columns: int) -> None:
+    rng, compared = np.random.default_rng(columns), 0
+    for _ in range(60):
+        graph = random_case("LAYER_NORM", (20, columns), rng)
+        gain = graph.tensors[2].data
+        bias = graph.tensors[3].data if len(graph.tensors) > 3 else None
+        epsilon = graph.ops[0].attributes["epsilon"]
+        scale, step = (graph.tensors[i].quantization.scale for i in (0, 1))
+        assert gain is not None and isinstance(epsilon, float)
+        numbers = onnx_layer_norm.layer_norm_numbers(gain, bias, epsilon, scale, step)
+        if numbers is None:
+            continue
+        for x in values((20, columns), rng):
+            real = x * np.float64(scale)
+            real -= real.mean(axis=1, keepdims=True)
+            real *= gain / np.sqrt(np.square(real).mean(axis=1, keepdims=True) + epsilon)
+            real = (real if bias is None else real + bias) / step
+            inside = np.abs(real) < 256      # beyond that it is clamped
+            apart = np.abs(onnx_layer_norm.layer_norm(x, numbers) - real)[inside]
+            assert apart.max(initial=0) <= 0.5 + 2.0**-12
+            compared += apart.size
+    assert compared > 40_000 // 20 * columns
+
+
+@pytest.mark.parametrize(("gain", "epsilon", "step"), [
+    (np.ones(257, np.float32), 1e-5, 0.03), (ONES, 0.0, 0.03), (ONES, 1e9, 0.03),
+    (0 * ONES, 1e-5, 0.03), (ONES, 1e-5, 1e-6)])
+def test_layer_norms_that_stay_in_float64(gain: np.ndarray, epsilon: float, step: float) -> None:
+    assert onnx_layer_norm.layer_norm_numbers(gain, None, epsilon, 0.1, step) is None
+    b = OnnxBuilder(1)
+    x = b.quantized(b.node("Sigmoid", [b.activation((2, gain.size), 0.1)]), 0.1)
+    graph = import_onnx(b.model(b.quantized(b.node(
+        "LayerNormalization", [x, b.constant(gain)], epsilon=epsilon), step)), "norm.onnx")
+    (op,) = (op for op in graph.ops if op.kind == "LAYER_NORM")
+    assert op.rule == "qdq"
+    (why,) = (op.why for op in compile(graph, BASE).host_ops if op.kind == "LAYER_NORM")
+    assert "rows of more than 256 values, an epsilon of 0" in why
+
+
+def assert_equals_golden(graph: Graph, config: AcceleratorConfig, rng: np.random.Generator) -> None:
+    session = Session(compile(graph, config, require_accelerator=True),
+                      devices.open("emulator", config))
+    (op,) = graph.ops
+    for x in values(graph.tensors[0].shape, rng):
+        (expected,) = run_op(graph, op, [x, *(graph.tensors[i].data for i in op.inputs[1:])])
+        np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+
+
+SHAPES = [(1, 10), (10,), (1, 1), (1, 64), (2, 5, 7, 33), (4, 24, 24), (64, 1), (5, 2), (9, 100),
+          (300, 8), (7, 180)]
+
+
+@pytest.mark.parametrize("kind", ["SOFTMAX", "LAYER_NORM"])
+@pytest.mark.parametrize("config", [BASE, TWO_LANES], ids=lambda config: config.name)
+@pytest.mark.parametrize("shape", [*SHAPES, (17, 256), (9, 480)])
+def test_the_vector_unit_equals_golden(config: AcceleratorConfig, shape: tuple[int, ...],
+                                       kind: str) -> None:
+    rng = np.random.default_rng(sum(shape))
+    for _ in range(4):
+        if kind == "LAYER_NORM" and shape[-1] > onnx_layer_norm.LONGEST_ROW:
+            continue
+        assert_equals_golden(random_case(kind, shape, rng), config, rng)
+
+
+@pytest.mark.parametrize(("graph", "message"), [
+    (fixed_softmax((4, 24), 0.1, axis=0),
+     "it is along axis 0 of \\[4, 24\\], as it lies in memory; transpose 'x'"),
+    (fixed_softmax((4, 24), 0.1, 0.5),
+     "the output's scale 0.5 is too large for rows of 24; quantize it to at most 0.25"),
+    (fixed_softmax((2, 481), 0.1), "a row of 481 is longer than the 480 that"),
+    (fixed_softmax((1, 257), 0.1), "a row of 257 is longer than the 256 that"),
+])
+def test_what_the_unit_cannot_hold_is_named(graph: Graph, message: str) -> None:
+    assert compile(graph, BASE).host_ops
+    with pytest.raises(CompileError, match=message):
+        compile(graph, BASE, require_accelerator=True)
+
+
+def test_the_largest_step_of_a_result() -> None:
+    rng = np.random.default_rng(1)
+    for columns in (1, 3, 24, 255):
+        graph = fixed_softmax((9, columns), 0.02, 2.0 ** (3 - columns.bit_length()), 5)
+        assert_equals_golden(graph, BASE, rng)
+
+
+def test_a_bias_beyond_all_results() -> None:
+    bias = np.array([1e9, -1e9, 300, -300, 0, 3, -3, 1e6], np.float32)
+    assert_equals_golden(layer_norm((5, 8), 0.1, 0.03, ONES, bias, zero_point=-128), BASE,
+                         np.random.default_rng(1))

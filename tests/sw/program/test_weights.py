@@ -1,0 +1,206 @@
+"""The weight stream: words lie as the array reads them, and streams come back unchanged."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.errors import ProgramError
+from kaniwa.isa import Format
+from kaniwa.isa.weight_stream import (
+    decode_stream,
+    dense_words,
+    depthwise_words,
+    encode_parameters,
+    encode_table,
+    encode_weights,
+)
+from kaniwa.sim.worlds.serial_config import SERIAL
+
+WIDE = AcceleratorConfig(out_lanes=12, dot_width=8, requant_lanes=4, read_bytes=32, write_bytes=4)
+ODD = AcceleratorConfig(out_lanes=12, dot_width=8, requant_lanes=4, read_bytes=8, write_bytes=4)
+CONFIGS = [SERIAL, PRESETS["base"], ODD, WIDE]
+configs = st.sampled_from(CONFIGS)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def random_words(rng, config, count):
+    """Words in runs of similar widths, as groups of channels have them."""
+    widths = np.repeat(rng.integers(0, 9, count), rng.integers(1, 5, count))[:count]
+    shape = (count, config.out_lanes, config.dot_width)
+    values = rng.integers(-128, 128, shape) >> (8 - widths)[:, None, None]
+    return np.where(widths[:, None, None] == 0, 0, values).astype(np.int8)
+
+
+@given(configs, seeds, st.integers(1, 12))
+def test_weights_come_back(config, seed, count):
+    words = random_words(np.random.default_rng(seed), config, count)
+    blocks = decode_stream(encode_weights(words, config), config)
+    assert np.array_equal(np.concatenate([b.values for b in blocks]), words)
+
+
+@given(configs, seeds, st.integers(1, 12))
+def test_a_stream_is_the_shortest_of_all_splits(config, seed, count):
+    words = random_words(np.random.default_rng(seed), config, count)
+    read, tile = config.read_bytes, config.tile_bytes
+
+    def width(run):
+        return next(w for w in range(9) if w == 8 or not (run if w == 0 else (
+            (run < -(1 << (w - 1))) | (run >= 1 << (w - 1)))).any())
+
+    best = [0]  # of the words before each one, by trying every last block
+    for end in range(1, count + 1):
+        best.append(min(best[start] + read * (1 + -(-(end - start) * tile * width(words[start:end])
+                                                    // (8 * read))) for start in range(end)))
+    length = len(encode_weights(words, config))
+    assert length == best[count] <= read + words.size
+
+
+@given(configs, seeds)
+def test_raw_is_used_alone_where_nothing_else_is_there(config, seed):
+    raw_only = dataclasses.replace(config, weight_formats=("raw",))
+    words = random_words(np.random.default_rng(seed), config, 5)
+    for stream in (encode_weights(words, raw_only), encode_weights(words, config, ("raw",))):
+        assert [b.format for b in decode_stream(stream, raw_only)] == [Format.RAW]
+        assert len(stream) == config.read_bytes + words.size
+
+
+def test_no_words_make_no_stream():
+    assert encode_weights(np.zeros((0, 8, 16), np.int8), PRESETS["base"]) == b""
+
+
+def test_more_words_than_a_block_counts_are_split():
+    config = SERIAL
+    words = np.random.default_rng(1).integers(-4, 4, (70000, 4, 4)).astype(np.int8)
+    blocks = decode_stream(encode_weights(words, config), config)
+    assert [(b.format, b.arg) for b in blocks] == [(Format.PACKED, 3)] * 2
+    assert np.array_equal(np.concatenate([b.values for b in blocks]), words)
+
+
+def test_bytes_of_a_packed_block_are_as_documented():
+    config = SERIAL
+    word = np.zeros((1, 4, 4), np.int8)
+    word[0, 0, 0], word[0, 0, 1], word[0, 1, 0], word[0, 3, 3] = -4, 3, 1, -1
+    stream = encode_weights(word, config)
+    bits = int.from_bytes(stream[8:], "little")
+    assert stream[:8] == bytes([0x31, 1, 0, 0, 0, 0, 0, 0])
+    assert bits == 0b100 | 0b011 << 3 | 0b001 << 12 | 0b111 << 45
+    assert len(stream) == 16
+
+
+@given(configs, seeds, st.integers(1, 70), st.integers(1, 3), st.integers(1, 3), st.integers(1, 40))
+def test_dense_words_follow_the_loops(config, seed, channels, rows, segments, size):
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-128, 128, (channels, rows, segments, size)).astype(np.int8)
+    words = dense_words(weights, config)
+    chunks = -(-size // config.dot_width)
+    assert words.shape == (-(-channels // config.out_lanes), rows * segments * chunks,
+                           config.out_lanes, config.dot_width)
+    for _ in range(20):
+        block, step, lane, byte = (int(rng.integers(n)) for n in words.shape)
+        row, rest = divmod(step, segments * chunks)
+        segment, chunk = divmod(rest, chunks)
+        channel, offset = block * config.out_lanes + lane, chunk * config.dot_width + byte
+        real = channel < channels and offset < size
+        expected = weights[channel, row, segment, offset] if real else 0
+        assert words[block, step, lane, byte] == expected
+
+
+@given(configs, seeds, st.integers(1, 5), st.integers(1, 5), st.integers(1, 40))
+def test_depthwise_words_follow_the_taps(config, seed, rows, columns, channels):
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-128, 128, (rows, columns, channels)).astype(np.int8)
+    words = depthwise_words(weights, config)
+    lanes, width = config.depthwise_lanes, config.dot_width
+    expected = np.zeros((-(-channels // lanes), -(-rows * columns // width), config.out_lanes,
+                         width), np.int8)
+    for channel in range(channels):
+        for tap in range(rows * columns):
+            expected[channel // lanes, tap // width, channel % lanes, tap % width] = (
+                weights[tap // columns, tap % columns, channel])
+    assert np.array_equal(words, expected)
+
+
+@given(configs, seeds, st.integers(1, 12), st.integers(1, 4), st.booleans())
+def test_parameters_come_back(config, seed, block_width, blocks, shared):
+    rng = np.random.default_rng(seed)
+    channels = (blocks - 1) * block_width + int(rng.integers(1, block_width + 1))
+    bias = rng.integers(-2**31, 2**31, channels)
+    count = 1 if shared else channels
+    multiplier, shift = rng.integers(0, 2**31, count), rng.integers(0, 64, count)
+    stream = encode_parameters(bias, multiplier, shift, block_width, blocks, config)
+    decoded = decode_stream(stream, config)
+    words = np.concatenate([b.values for b in decoded])
+    assert words.shape == (blocks * -(-block_width // config.requant_lanes), config.requant_lanes)
+    lanes = words.reshape(blocks, -1)[:, :block_width].reshape(-1)[:channels]
+    assert np.array_equal(lanes["bias"], bias)
+    assert np.array_equal(lanes["multiplier"], np.broadcast_to(multiplier, channels))
+    assert np.array_equal(lanes["shift"], np.broadcast_to(shift, channels))
+    if shared and channels > 16:
+        assert {b.format for b in decoded} == {Format.PARAMETERS_SHARED}
+        assert np.count_nonzero(words["bias"]) <= channels
+
+
+def test_bytes_of_a_record_are_as_documented():
+    config = SERIAL
+    stream = encode_parameters([-2, 5], [0x7FFFFFFF, 1], [63, 2], 2, 1, config)
+    record = 0xFFFFFFFE | 0x7FFFFFFF << 32 | 63 << 63
+    other = 5 | 1 << 32 | 2 << 63
+    assert stream[:8] == bytes([Format.PARAMETERS, 2, 0, 0, 0, 0, 0, 0])
+    assert int.from_bytes(stream[8:], "little") == record | other << 72
+
+
+@given(configs, seeds, st.integers(0, 1), st.integers(0, 1))
+def test_tables_come_back(config, seed, table, bank):
+    values = np.random.default_rng(seed).integers(-2**31, 2**31, 256)
+    block, = decode_stream(encode_table(values, table, bank, config), config)
+    assert (block.format, block.arg) == (Format.TABLE, table | bank << 1)
+    assert np.array_equal(block.values, values)
+
+
+@given(configs, st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.integers(0, 3),
+                                   st.binary(max_size=80)), max_size=6))
+def test_hostile_streams_raise_only_program_errors(config, parts):
+    data = b"".join(bytes([kind | arg << 4, count, 0]) + body for kind, arg, count, body in parts)
+    for stream in (data, data.ljust(-(-len(data) // config.read_bytes) * config.read_bytes, b"\1")):
+        try:
+            blocks = decode_stream(stream, config)
+        except ProgramError as error:
+            assert "\n" not in str(error)
+        else:
+            assert len(blocks) <= len(stream)
+
+
+def raises(data, config=SERIAL):
+    with pytest.raises(ProgramError) as info:
+        decode_stream(data, config)
+    return str(info.value)
+
+
+def test_an_unknown_format_is_refused():
+    assert raises(bytes([5]).ljust(8, b"\0")) == (
+        "weight stream: block at byte 0 has format 5, argument 0, count 0, unknown to this target")
+    assert "argument 8" in raises(bytes([0x81]).ljust(8, b"\0"))
+    assert "argument 4" in raises(bytes([0x44, 1]).ljust(8, b"\0"))
+    assert "count 2" in raises(bytes([0x04, 2]).ljust(8, b"\0"))
+    assert "argument 1" in raises(bytes([0x10, 1]).ljust(8, b"\0"))
+
+
+def test_packed_is_unknown_to_a_target_without_it():
+    config = dataclasses.replace(SERIAL, weight_formats=("raw",))
+    assert "format 1" in raises(bytes([0x11]).ljust(8, b"\0"), config)
+
+
+def test_a_stream_cut_short_is_refused():
+    stream = encode_weights(np.full((2, 4, 4), 100, np.int8), SERIAL)
+    assert raises(stream[:-8]) == (
+        "weight stream: block at byte 0 is cut short, 8 bytes are missing")
+    assert raises(stream[:-3]) == "weight stream: length must be a multiple of 8, not 37"
+
+
+def test_many_zero_words_take_no_memory():
+    header = bytes([0x01, 0xFF, 0xFF]).ljust(128, b"\0")
+    blocks = decode_stream(header * 100, PRESETS["xl"])
+    assert sum(b.values.shape[0] for b in blocks) == 6553500
