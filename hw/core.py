@@ -23,7 +23,7 @@ from kaniwa.hw.parts.stream_buffer import StreamBuffer
 from kaniwa.hw.results.operand_dma import OperandDma
 from kaniwa.hw.results.post import Post
 from kaniwa.hw.results.store_dma import StoreDma
-from kaniwa.hw.side_units import VectorShare
+from kaniwa.hw.side_units import SideUnits
 from kaniwa.hw.steps.switch import ArraySwitch
 from kaniwa.hw.weights.decoder import WeightDecoder
 from kaniwa.hw.weights.parameter_buffer import ParameterBuffer
@@ -80,7 +80,7 @@ class Core(Component):
         array, results = self._wire_array(datapath, load, decoder)
         ports = memory
         if self._config.vector_unit:
-            datapath.submodules.vector = ports = VectorShare(
+            datapath.submodules.vector = ports = SideUnits(
                 self._config, self._multiplier.wide)
         post, store, operand_idle = self._wire_results(
             datapath, ports, queues, array, results, decoder)

@@ -11,10 +11,10 @@ from kaniwa.hw.units.cell.gates import PAIRS
 from kaniwa.hw.units.cell.unit import CellUnit
 from kaniwa.hw.units.vector.unit import VectorUnit
 
-__all__ = ["VectorShare"]
+__all__ = ["SideUnits"]
 
 
-class VectorShare(Component):
+class SideUnits(Component):
     """A ``VectorUnit`` on the operand unit's way to memory, the store unit's, and the requantizer's
     multiplier blocks; with cell_unit a ``CellUnit``, too.
 

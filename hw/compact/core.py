@@ -8,14 +8,14 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.array.mac_array import MacArray
 from kaniwa.hw.compact.array import CompactArray
 from kaniwa.hw.compact.fields import word_bits
-from kaniwa.hw.compact.line_buffer import CompactLines
+from kaniwa.hw.compact.line_buffer import CompactLineBuffer
 from kaniwa.hw.compact.load import CompactLoad
 from kaniwa.hw.compact.memory import CompactMemory
 from kaniwa.hw.compact.post import CompactPost
 from kaniwa.hw.compact.sequencer import CompactSequencer
-from kaniwa.hw.compact.weight_decoder import CompactWeights
-from kaniwa.hw.compact.weight_ring import CompactRing
-from kaniwa.hw.compact.window import CompactSpread
+from kaniwa.hw.compact.weight_decoder import CompactWeightDecoder
+from kaniwa.hw.compact.weight_ring import CompactWeightRing
+from kaniwa.hw.compact.window import CompactWindow
 from kaniwa.hw.control.registers import Control
 from kaniwa.hw.interfaces import core_ports
 from kaniwa.hw.multiplier.plain import PlainMultiplier
@@ -47,11 +47,11 @@ class CompactCore(Component):
         d.sequencer = sequencer = CompactSequencer(config)
         d.memory = memory = CompactMemory(config)
         d.load = load = CompactLoad(config)
-        d.weights = weights = CompactWeights(config)
+        d.weights = weights = CompactWeightDecoder(config)
         d.array = array = CompactArray(config)
-        d.line_buffer = lines = CompactLines(config)
-        d.weight_ring = ring = CompactRing(config)
-        d.spread = spread = CompactSpread(config)
+        d.line_buffer = lines = CompactLineBuffer(config)
+        d.weight_ring = ring = CompactWeightRing(config)
+        d.spread = spread = CompactWindow(config)
         d.mac_array = macs = MacArray(config, self._multiplier)
         d.post = post = CompactPost(config)
 

@@ -10,10 +10,10 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.compact.load import line_bits
 from kaniwa.hw.parts.unchecked_read import UncheckedRead
 
-__all__ = ["CompactLines"]
+__all__ = ["CompactLineBuffer"]
 
 
-class CompactLines(Component):
+class CompactLineBuffer(Component):
     """``line_bytes`` bytes in lines of 8; ``o`` has the 4 bytes from ``read_position`` on, one
     cycle after ``read_enable``.
 

@@ -9,7 +9,7 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.compact.fields import address_bits, fields_layout, reader_port, starts_layout
 from kaniwa.hw.compact.requantizer import CompactRequantizer
-from kaniwa.hw.compact.result_address import CompactWalker
+from kaniwa.hw.compact.result_address import CompactResultAddress
 from kaniwa.hw.interfaces import parameter_layout, result_layout
 from kaniwa.hw.parts.unchecked_read import UncheckedRead
 
@@ -54,8 +54,8 @@ class CompactPost(Component):
         m = Module()
         config, fields = self._config, self.fields
         m.submodules.requantizer = requantizer = CompactRequantizer(config)
-        m.submodules.store = store = CompactWalker(config)
-        m.submodules.operands = operands = CompactWalker(config)
+        m.submodules.store = store = CompactResultAddress(config)
+        m.submodules.operands = operands = CompactResultAddress(config)
         walkers = (store, operands)
         m.d.comb += [
             store.first.eq(self.starts.ofm_address.value),

@@ -6,10 +6,10 @@ from amaranth.lib.wiring import Component, In, Out
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.compact.fields import address_bits
 
-__all__ = ["CompactWalker"]
+__all__ = ["CompactResultAddress"]
 
 
-class CompactWalker(Component):
+class CompactResultAddress(Component):
     """The address of a byte: of the next channel after ``next_channel``, the next pixel's first
     one after ``next_pixel``, the next row's after ``next_row``, the tensor's after ``begin``, which
     is what came last as ``first`` with ``first_valid``.

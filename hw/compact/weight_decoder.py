@@ -9,7 +9,7 @@ from kaniwa.hw.compact.fields import fields_layout, reader_port, starts_layout, 
 from kaniwa.hw.interfaces import parameter_layout
 from kaniwa.isa import Format
 
-__all__ = ["CompactWeights"]
+__all__ = ["CompactWeightDecoder"]
 
 HEADER_BYTES = 8
 RECORD_BYTES = 9
@@ -17,7 +17,7 @@ VALUE_BYTES = 4     # a bias, or an entry of a table
 TABLE_ENTRIES = 256
 
 
-class CompactWeights(Component):
+class CompactWeightDecoder(Component):
     """Reads an instruction's parameters once, then its weights weight_repeat times.
 
     ``chunk`` (a word of memory) goes to the weight ring with ``chunk_valid`` and ``chunk_ready``;

@@ -7,10 +7,10 @@ from amaranth.lib.wiring import Component, In, Out
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.parts.unchecked_read import UncheckedRead
 
-__all__ = ["CompactRing"]
+__all__ = ["CompactWeightRing"]
 
 
-class CompactRing(Component):
+class CompactWeightRing(Component):
     """ring_words words, a weight for each multiplier, in chunks of read_bytes: low ones first.
 
     ``word_written`` is 1 with the last chunk of a word, which may be read from the next cycle on.

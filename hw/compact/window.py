@@ -8,10 +8,10 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.compact.array import tap_layout
 from kaniwa.hw.interfaces import array_layout
 
-__all__ = ["CompactSpread"]
+__all__ = ["CompactWindow"]
 
 
-class CompactSpread(Component):
+class CompactWindow(Component):
     """Masks the padding of a read and gives each lane what it multiplies.
 
     Dense: byte j with weight j. Else lane m multiplies byte m alone, with the weight of ``column``:

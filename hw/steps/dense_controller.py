@@ -13,10 +13,10 @@ from kaniwa.hw.steps.walkers import OffsetWalker, RowWalker, WordWalker
 from kaniwa.hw.steps.window_reach import WindowReach
 from kaniwa.isa import Mode
 
-__all__ = ["ArrayController"]
+__all__ = ["DenseController"]
 
 
-class ArrayController(Component):
+class DenseController(Component):
     """Walks the loops of an instruction and issues a step a cycle unless something is missing.
 
     No idle cycle between steps, blocks, pixels and rows. A step waits for ``loaded`` to pass the

@@ -13,7 +13,7 @@ from kaniwa.hw.interfaces import (
     unit_layout,
 )
 from kaniwa.hw.steps.column_controller import ColumnController
-from kaniwa.hw.steps.dense_controller import ArrayController
+from kaniwa.hw.steps.dense_controller import DenseController
 from kaniwa.hw.steps.patch_controller import PatchController
 from kaniwa.hw.steps.setup import ArraySetup
 from kaniwa.isa import Mode
@@ -76,7 +76,7 @@ class ArraySwitch(Component):
         m = Module()
         config = self._config
         new = self.i_instruction.payload
-        m.submodules.array = controller = ArrayController(config)
+        m.submodules.array = controller = DenseController(config)
         controllers = [controller]
         kind = Const(0, 2)   # index of the controller of the instruction offered
         if config.depthwise:

@@ -16,7 +16,7 @@ from kaniwa.compiler.rewrite.dead_channels import dead_channels
 from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
 from kaniwa.compiler.rewrite.partition import partition
-from kaniwa.compiler.rewrite.refusal import Cramped, Refused
+from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, Refused
 from kaniwa.compiler.rewrite.uint8_to_int8 import signed
 from kaniwa.compiler.rewrite.widen import widen
 from kaniwa.compiler.schedule.allocate import allocate
@@ -100,7 +100,7 @@ def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
             return _run_passes(plan, progress)
         except Refused as refused:
             plan = replace(plan, refused={**plan.refused, **refused.reasons})
-        except Cramped as cramped:
+        except NeedsLessMemory as cramped:
             plan = replace(plan, stepwise=plan.stepwise | cramped.positions,
                            lacking=cramped.lacking)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
 from kaniwa.cycles.gather import FREED, GATHERED, Gather, InputRows, free_rows
-from kaniwa.cycles.memory import Memory
+from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.results import Results
 from kaniwa.isa import Mode
 from kaniwa.program.instruction import Values, column_window
@@ -38,7 +38,7 @@ class Array:
     """
 
     def __init__(self, config: AcceleratorConfig, instructions: Sequence[Values], events: Events,
-                 memory: Memory, results: Results) -> None:
+                 memory: MemoryTimeline, results: Results) -> None:
         self._config, self._instructions = config, instructions
         self._events, self._memory, self._results = events, memory, results
         self.idle: list[Idle] = []

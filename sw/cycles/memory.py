@@ -10,7 +10,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import NEVER, Events, Reader, Timing
 from kaniwa.isa import OUTSIDE
 
-__all__ = ["Memory", "ReadPath"]
+__all__ = ["MemoryTimeline", "ReadPath"]
 
 READS_IN_FLIGHT = 32   # on a side
 
@@ -115,7 +115,7 @@ class _Side:
         self._bus_free = cycle + busy
 
 
-class Memory:
+class MemoryTimeline:
     """Grants the requests of the readers, and takes them and the writes, in the order of time.
 
     Nothing that a unit does depends on what comes later, so as long as those that go ahead of

@@ -17,7 +17,7 @@ from kaniwa.cycles.commands import Commands
 from kaniwa.cycles.compact import model_compact
 from kaniwa.cycles.events import Events, Timing
 from kaniwa.cycles.load import Load
-from kaniwa.cycles.memory import Memory
+from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.operand import OperandPath
 from kaniwa.cycles.results import Results
 from kaniwa.cycles.streams import Read
@@ -58,7 +58,7 @@ def _model_layers(config: AcceleratorConfig, instructions: Sequence[Values], rea
     commands = Commands(config, len(instructions), events, program_address)
     operand = OperandPath(config, instructions, events)
     weights = WeightPath(config, instructions, events, read)
-    memory = Memory(config, outside, events,
+    memory = MemoryTimeline(config, outside, events,
                     (commands, operand, Load(config, instructions, events), weights))
     results = Results(config, instructions, events, memory, operand, weights)
     array = Array(config, instructions, events, memory, results)

@@ -6,10 +6,10 @@ from collections import deque
 
 from kaniwa.config import AcceleratorConfig
 
-__all__ = ["Pipeline"]
+__all__ = ["PostPipeline"]
 
 
-class Pipeline:
+class PostPipeline:
     """Beats from their start to their arrival at the store unit, in order.
 
     The requantizer ends in a buffer of two beats and stands still as a whole while it is full;

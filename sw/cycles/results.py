@@ -7,9 +7,9 @@ from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
-from kaniwa.cycles.memory import Memory
+from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.operand import OperandPath
-from kaniwa.cycles.pipeline import Pipeline
+from kaniwa.cycles.pipeline import PostPipeline
 from kaniwa.cycles.store import Store
 from kaniwa.cycles.weights import WeightPath
 from kaniwa.isa import Mode
@@ -25,13 +25,13 @@ class Results:
     """
 
     def __init__(self, config: AcceleratorConfig, instructions: Sequence[Values], events: Events,
-                 memory: Memory, operand: OperandPath, weights: WeightPath) -> None:
+                 memory: MemoryTimeline, operand: OperandPath, weights: WeightPath) -> None:
         self._config, self._instructions = config, instructions
         self._events, self._memory = events, memory
         self._operand, self._weights = operand, weights
         self.blocks: deque[tuple[int, int, bool]] = deque()
         self.returned: list[int] = []
-        self._pipeline = Pipeline(config)
+        self._pipeline = PostPipeline(config)
         self.store = Store(config, instructions, events, memory, self._pipeline)
         self._started = 0                # beats so far
         self._posting = self._post()

@@ -7,9 +7,9 @@ from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
-from kaniwa.cycles.memory import Memory
+from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.operand import beats
-from kaniwa.cycles.pipeline import Pipeline
+from kaniwa.cycles.pipeline import PostPipeline
 from kaniwa.isa import OUTSIDE
 from kaniwa.program.instruction import Values
 
@@ -26,7 +26,7 @@ class Store:
     """
 
     def __init__(self, config: AcceleratorConfig, instructions: Sequence[Values], events: Events,
-                 memory: Memory, pipeline: Pipeline) -> None:
+                 memory: MemoryTimeline, pipeline: PostPipeline) -> None:
         self._config, self._instructions = config, instructions
         self._events, self._memory, self._pipeline = events, memory, pipeline
         self.marks: deque[tuple[bool, bool, bool]] = deque()

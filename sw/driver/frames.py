@@ -3,7 +3,8 @@
 Host, Python model of the device and ``docs/link.md`` are made from this module;
 ``hw/link/link.py`` is the same in gateware. A request is COBS-stuffed, so that the device unstuffs
 byte by byte. A reply is stuffed backwards (the codes count back to the zero before), so that the
-device stuffs byte by byte and needs no buffer; the host unstuffs from the end. Both end with a zero byte.
+device stuffs byte by byte and needs no buffer; the host unstuffs from the end. Both end with a
+zero byte.
 """
 
 from __future__ import annotations

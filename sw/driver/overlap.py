@@ -16,7 +16,7 @@ from typing import Generic, TypeVar, cast
 
 from kaniwa.program.program import Step
 
-__all__ = ["Item", "Pipeline", "PLACES", "WINDOW"]
+__all__ = ["Item", "Overlap", "PLACES", "WINDOW"]
 
 PLACES = ("device", "host")
 WINDOW = 4      # inferences begun and not finished: one in each place, and one waiting for each
@@ -41,7 +41,7 @@ class Item(Generic[State, Result]):
         return self.future.done()
 
 
-class Pipeline(Generic[State, Result]):
+class Overlap(Generic[State, Result]):
     """Inferences that each go through ``steps``.
 
     ``do`` does a step of an inference, ``finish`` gives the result of one behind its last step;

@@ -17,7 +17,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.data.inputs import quantize
 from kaniwa.data.labels import dequantize
 from kaniwa.driver.devices import Device, GoldenDevice
-from kaniwa.driver.overlap import PLACES, WINDOW, Item, Pipeline
+from kaniwa.driver.overlap import PLACES, WINDOW, Item, Overlap
 from kaniwa.driver.session_state import SessionState, Values
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.isa.counters import RunStatistics, in_turn
@@ -84,7 +84,7 @@ class Session:
         self._host = host_graph(program)
         golden = isinstance(device, GoldenDevice)
         self._state = SessionState(program, frozenset() if golden else program.resident, self.read)
-        self._pipeline = Pipeline[Inference, Outputs](
+        self._pipeline = Overlap[Inference, Outputs](
             (Step("device", 0, 0, (), ()),) if golden else program.steps, self._do, self._finish)
         _check_target(program, device)
         if isinstance(device, GoldenDevice):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kaniwa.emulator.memory import Fault, Memory
+from kaniwa.emulator.memory import EmulatedMemory, Fault
 from kaniwa.isa import ErrorCode
 from kaniwa.program.instruction import Values
 from kaniwa.units.cell.emulator import step, weights_of
@@ -15,7 +15,8 @@ from kaniwa.units.cell.isa import PRODUCTS, WORD_BYTES, decode, frame_words, ill
 __all__ = ["run_sequence"]
 
 
-def run_sequence(memory: Memory, write: Callable[[int, int], np.ndarray], values: Values) -> None:
+def run_sequence(memory: EmulatedMemory, write: Callable[[int, int], np.ndarray],
+                 values: Values) -> None:
     """Do a legal CELL instruction; ``write`` gives bytes to write. Raises Fault."""
     v = decode(memory.view(values["parameter_address"], values["parameter_bytes"]).tobytes())
     problem = illegal(v)

@@ -13,7 +13,7 @@ from kaniwa.emulator.cells import run_sequence
 from kaniwa.emulator.checks import check_instruction
 from kaniwa.emulator.hazards import HazardCheck
 from kaniwa.emulator.layer import PreparedLayer
-from kaniwa.emulator.memory import Fault, Memory
+from kaniwa.emulator.memory import EmulatedMemory, Fault
 from kaniwa.emulator.prepare import Tables, prepare
 from kaniwa.emulator.vector import DeviceVectorUnit
 from kaniwa.errors import DeviceError, ProgramError
@@ -70,7 +70,7 @@ class Emulator:
         self.config = config
         self._outside = outside not in (None, "none")
         self._timing = Timing.of(config, outside)
-        self._memory = Memory(config, self._outside)
+        self._memory = EmulatedMemory(config, self._outside)
         self._programs: dict[int, _Prepared] = {}
 
     def write(self, address: int, data: bytes) -> None:

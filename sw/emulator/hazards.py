@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.emulator.memory import Fault, Memory, strided
+from kaniwa.emulator.memory import EmulatedMemory, Fault, strided
 from kaniwa.isa import INSTRUCTION_BYTES, ErrorCode, Opcode
 from kaniwa.program.instruction import Values, channels, pixels, rows_needed
 
@@ -20,7 +20,7 @@ class HazardCheck:
     """Follows a program instruction by instruction; ``add`` raises Fault at the first hazard."""
 
     def __init__(self, config: AcceleratorConfig, outside: bool, program_address: int) -> None:
-        self._writer = Memory(config, outside, np.int32)  # 1 + index of a byte's last writer
+        self._writer = EmulatedMemory(config, outside, np.int32)  # 1 + a byte's last writer
         self._program_address = program_address
         self._count = 0
         self._settled = 0   # the instructions before this one are done before the next begins

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.emulator.column import column_accumulators
-from kaniwa.emulator.memory import Memory, strided
+from kaniwa.emulator.memory import EmulatedMemory, strided
 from kaniwa.emulator.requantize import check_int32, requantize
 from kaniwa.isa import Mode
 from kaniwa.program.instruction import Values, pixels
@@ -49,7 +49,7 @@ class PreparedLayer:
     operand_table: np.ndarray | None
     loaded_tables: frozenset[int]
 
-    def run(self, memory: Memory) -> None:
+    def run(self, memory: EmulatedMemory) -> None:
         """Read the input, compute, write the results. Raises Fault."""
         v = self.values
         result = self._requantize(self._accumulators(memory))
@@ -65,13 +65,13 @@ class PreparedLayer:
             result = np.clip(scaled + v["add_zero_point"], v["add_min"], v["add_max"])
         self._pixels(memory, "ofm")[...] = result.astype(np.int8).view(np.uint8)
 
-    def _input_rows(self, memory: Memory) -> np.ndarray:
+    def _input_rows(self, memory: EmulatedMemory) -> np.ndarray:
         """The input as it lies in memory: int8 [ifm_rows, ifm_row_bytes]."""
         v = self.values
         return strided(memory, v["ifm_address"], (v["ifm_rows"], v["ifm_row_bytes"]),
                        (v["ifm_pitch"], 1)).view(np.int8)
 
-    def _padded_rows(self, memory: Memory) -> np.ndarray:
+    def _padded_rows(self, memory: EmulatedMemory) -> np.ndarray:
         """Every row and byte that the loops can read, padding in place: int8 [rows, bytes]."""
         v = self.values
         rows, size = v["ifm_rows"], v["ifm_row_bytes"]
@@ -89,7 +89,7 @@ class PreparedLayer:
         inside[...] = source[:inside.shape[0], :inside.shape[1]]
         return padded
 
-    def _accumulators(self, memory: Memory) -> np.ndarray:
+    def _accumulators(self, memory: EmulatedMemory) -> np.ndarray:
         """int64 [ofm_rows, ofm_columns, channels]."""
         mode = self.values["mode"]
         if mode == Mode.COLUMN:
@@ -144,7 +144,7 @@ class PreparedLayer:
             return (result + 128) % 256 - 128
         return np.clip(result, v["act_min"], v["act_max"])
 
-    def _pixels(self, memory: Memory, which: str) -> np.ndarray:
+    def _pixels(self, memory: EmulatedMemory, which: str) -> np.ndarray:
         """The ofm's or operand's bytes [rows, columns, channels] in memory, as a view."""
         return strided(memory, *pixels(self.values, which))
 

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import OUTSIDE, ErrorCode
 
-__all__ = ["Fault", "Memory", "strided"]
+__all__ = ["EmulatedMemory", "Fault", "strided"]
 
 PAGE = 1 << 16
 
@@ -22,7 +22,7 @@ class Fault(Exception):
         self.code = code
 
 
-class Memory:
+class EmulatedMemory:
     """Byte-addressed: below ``memory_bytes`` on chip, from OUTSIDE on outside if there is any.
 
     ``dtype`` is what is kept for each byte: uint8 for its value.
@@ -61,7 +61,7 @@ class Memory:
         self._outside = grown
 
 
-def strided(memory: Memory, address: int, shape: tuple[int, ...],
+def strided(memory: EmulatedMemory, address: int, shape: tuple[int, ...],
             pitches: tuple[int, ...]) -> np.ndarray:
     """The bytes at ``address`` + indices * pitches, as a view of ``memory``; Raises Fault."""
     length = 1 + sum((size - 1) * pitch for size, pitch in zip(shape, pitches, strict=True))

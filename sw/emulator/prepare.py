@@ -7,7 +7,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.emulator.column import check_stale_columns
 from kaniwa.emulator.layer import PreparedLayer
-from kaniwa.emulator.memory import Fault, Memory
+from kaniwa.emulator.memory import EmulatedMemory, Fault
 from kaniwa.errors import ProgramError
 from kaniwa.isa import FACTOR_BITS, ErrorCode, Format, Mode
 from kaniwa.isa.weight_stream import RECORD, StreamBlock, decode_stream
@@ -21,7 +21,7 @@ WEIGHT_FORMATS = (Format.RAW, Format.PACKED)
 PARAMETER_FORMATS = (Format.PARAMETERS, Format.PARAMETERS_SHARED)
 
 
-def prepare(config: AcceleratorConfig, memory: Memory, values: Values,
+def prepare(config: AcceleratorConfig, memory: EmulatedMemory, values: Values,
             tables: Tables) -> PreparedLayer:
     """Decode the instruction's weight stream; ``tables`` are updated by its TABLE blocks.
 
@@ -48,7 +48,7 @@ def prepare(config: AcceleratorConfig, memory: Memory, values: Values,
         _table(tables, bank | 1) if values["add"] else None, loaded)
 
 
-def _decode(config: AcceleratorConfig, memory: Memory, address: int,
+def _decode(config: AcceleratorConfig, memory: EmulatedMemory, address: int,
             length: int) -> list[StreamBlock]:
     if length == 0:
         return []

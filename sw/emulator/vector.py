@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.emulator.memory import Fault, Memory
+from kaniwa.emulator.memory import EmulatedMemory, Fault
 from kaniwa.errors import ProgramError
 from kaniwa.isa import ErrorCode
 from kaniwa.program.instruction import Values
@@ -26,7 +26,7 @@ class DeviceVectorUnit(VectorEmulator):
     there, for what was decoded stays.
     """
 
-    def __init__(self, config: AcceleratorConfig, memory: Memory,
+    def __init__(self, config: AcceleratorConfig, memory: EmulatedMemory,
                  constants: Sequence[Span]) -> None:
         super().__init__(config, np.zeros(0, np.uint8))
         self._device = memory

@@ -11,9 +11,9 @@ from kaniwa.sim.harness.bench import Bench, Dut, check, cover, start
 
 
 def _duts() -> list[Dut]:
-    from kaniwa.hw.compact.line_buffer import CompactLines
+    from kaniwa.hw.compact.line_buffer import CompactLineBuffer
 
-    return [Dut(name, CompactLines(config), config) for name, config in CONFIGS.items()]
+    return [Dut(name, CompactLineBuffer(config), config) for name, config in CONFIGS.items()]
 
 
 BENCH = Bench("compact_lines", _duts, required=[

@@ -11,9 +11,9 @@ from kaniwa.sim.harness.bench import Bench, Dut, check, cover, start
 
 
 def _duts() -> list[Dut]:
-    from kaniwa.hw.compact.weight_ring import CompactRing
+    from kaniwa.hw.compact.weight_ring import CompactWeightRing
 
-    return [Dut(name, CompactRing(config), config) for name, config in CONFIGS.items()]
+    return [Dut(name, CompactWeightRing(config), config) for name, config in CONFIGS.items()]
 
 
 BENCH = Bench("compact_ring", _duts, required=["word", "read", "held", "begin_in_a_word"])

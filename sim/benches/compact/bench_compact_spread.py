@@ -12,9 +12,9 @@ from kaniwa.sim.harness.payload import codec
 
 
 def _duts() -> list[Dut]:
-    from kaniwa.hw.compact.window import CompactSpread
+    from kaniwa.hw.compact.window import CompactWindow
 
-    return [Dut(name, CompactSpread(config), config) for name, config in CONFIGS.items()]
+    return [Dut(name, CompactWindow(config), config) for name, config in CONFIGS.items()]
 
 
 BENCH = Bench("compact_spread", _duts, required=["dense", "depthwise", "padding", "idle"])

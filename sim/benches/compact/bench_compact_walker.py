@@ -13,9 +13,9 @@ MOVES = ("begin", "next_channel", "next_pixel", "next_row")
 
 
 def _duts() -> list[Dut]:
-    from kaniwa.hw.compact.result_address import CompactWalker
+    from kaniwa.hw.compact.result_address import CompactResultAddress
 
-    return [Dut(name, CompactWalker(config), config) for name, config in CONFIGS.items()]
+    return [Dut(name, CompactResultAddress(config), config) for name, config in CONFIGS.items()]
 
 
 BENCH = Bench("compact_walker", _duts, required=[*MOVES, "past_memory"])

@@ -14,9 +14,9 @@ from kaniwa.sim.worlds.weight_streams import ExpectedStreams
 
 
 def _duts() -> list[Dut]:
-    from kaniwa.hw.compact.weight_decoder import CompactWeights
+    from kaniwa.hw.compact.weight_decoder import CompactWeightDecoder
 
-    return [Dut(name, CompactWeights(config), config) for name, config in CONFIGS.items()]
+    return [Dut(name, CompactWeightDecoder(config), config) for name, config in CONFIGS.items()]
 
 
 BENCH = Bench("compact_weights", _duts, required=[

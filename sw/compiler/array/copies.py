@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.compiler.array.moves import Move
-from kaniwa.compiler.plan.layer import Layer, Places, VectorLayer, source_of
+from kaniwa.compiler.plan.layer import Layer, ScatteredOutput, VectorLayer, source_of
 from kaniwa.compiler.plan.streams import Stages, whole_lanes
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op, Tensor
@@ -40,7 +40,7 @@ def transpose_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
     shape = (rows, columns, run)
     stages = Stages(op, config, batch, where, 0)
     stages.copy(stages.layer(stored.inputs[0], op.outputs[0], shape, shape), run,
-                places=Places(0, rows * columns * run, run, rows * run, run, 0))
+                places=ScatteredOutput(0, rows * columns * run, run, rows * run, run, 0))
     return _alone(stages)
 
 
@@ -58,5 +58,5 @@ def _copy(stages: Stages, source: int, move: Move) -> None:
     shape = (move.rows, move.run // channels, channels)
     first, image, row = move.to
     stages.copy(stages.layer(source, stages.op.outputs[0], shape, shape, batch=move.images),
-                channels, places=Places(first, image, row, channels, channels, 0),
+                channels, places=ScatteredOutput(first, image, row, channels, channels, 0),
                 source_at=move.source)

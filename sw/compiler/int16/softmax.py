@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from kaniwa.compiler.plan.layer import Places, quantization
+from kaniwa.compiler.plan.layer import ScatteredOutput, quantization
 from kaniwa.compiler.plan.rescale import quantize_multiplier
 from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.plan.streams import Stages
@@ -68,11 +68,11 @@ def _turn(stages: Stages, source: int, to: int, rows: int, columns: int,
         if back:      # columns as rows of pixels, each of which goes to another row
             layer = stages.layer(source, to, (columns, size, WIDTH), (columns, size, WIDTH),
                                  batch=groups)
-            places = Places(at, lanes * row, WIDTH, row, WIDTH, 0)
+            places = ScatteredOutput(at, lanes * row, WIDTH, row, WIDTH, 0)
             source_at = at, lanes * row, column
         else:
             layer = stages.layer(source, to, (size, columns, WIDTH), (size, columns, WIDTH),
                                  batch=groups)
-            places = Places(at, lanes * row, WIDTH, column, WIDTH, 0)
+            places = ScatteredOutput(at, lanes * row, WIDTH, column, WIDTH, 0)
             source_at = at, lanes * row, row
         stages.copy(layer, WIDTH, places=places, source_at=source_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from kaniwa.compiler.plan.layer import Layer, Pair, Places, Tile
+from kaniwa.compiler.plan.layer import Layer, Pair, ScatteredOutput, Tile
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
@@ -126,7 +126,7 @@ def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str
         stride_rows = dilation_rows = 1
     if rows == 1:
         stride_rows = 1
-    to = layer.places or Places(0, prod(g.ofm), out_width * out_channels, out_channels,
+    to = layer.places or ScatteredOutput(0, prod(g.ofm), out_width * out_channels, out_channels,
                                 out_channels, 0)
     ofm = (to.first + tile.image * to.image + tile.rows[0] * to.row + tile.columns[0] * to.pixel
            + first_channel // to.run * to.of_run + first_channel % to.run)

@@ -16,9 +16,9 @@ from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Mode
 
-__all__ = ["Code", "Geometry", "Map", "Places", "Sum", "Layer", "VectorLayer",
-           "Tile", "Outside", "Options", "Slice", "Constants", "Memory", "HostPart", "DevicePart",
-           "Plan", "describe", "quantization", "pair", "paddings", "room_of",
+__all__ = ["Code", "Geometry", "Map", "ScatteredOutput", "Sum", "Layer", "VectorLayer",
+           "Tile", "Outside", "Options", "Slice", "Constants", "MemoryMap", "HostPart",
+           "DevicePart", "Plan", "describe", "quantization", "pair", "paddings", "room_of",
            "source_of", "stored_bytes"]
 
 Pair = tuple[int, int]
@@ -49,7 +49,7 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Places:
+class ScatteredOutput:
     """Where results lie that are not a map: from byte ``first`` on; bytes from one ``image``,
     ``row`` and ``pixel`` to the next, and ``of_run`` from one run of ``run`` channels, which are
     neighbors, to the next."""
@@ -121,7 +121,7 @@ class Layer:
     positions: tuple[int, ...] = ()
     visits: int = 1
     lanes: int = 0
-    places: Places | None = None
+    places: ScatteredOutput | None = None
     source_at: tuple[int, int, int] | None = None
 
     @property
@@ -255,7 +255,7 @@ class Constants:
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
+class MemoryMap:
     """Where everything is in device memory (byte addresses, bit 31 = outside).
 
     ``tensors`` maps stored tensors, ``blobs`` has the address of each constant. The sizes are the
@@ -325,7 +325,7 @@ class Plan:
     layers: tuple[Layer | VectorLayer, ...] = ()
     tiles: tuple[Tile, ...] = ()
     constants: Constants | None = None
-    memory: Memory | None = None
+    memory: MemoryMap | None = None
 
     @property
     def host_ops(self) -> tuple[Op, ...]:

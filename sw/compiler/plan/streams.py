@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layer import Code, Geometry, Layer, Map, Places, source_of
+from kaniwa.compiler.plan.layer import Code, Geometry, Layer, Map, ScatteredOutput, source_of
 from kaniwa.compiler.plan.rescale import Rescale, exact, prove
 from kaniwa.compiler.plan.staged import Stage, StagedLayer, Stream
 from kaniwa.config import AcceleratorConfig
@@ -76,12 +76,13 @@ class Words:
             yield first, rows, columns
             first += rows * columns
 
-    def places(self, first: int) -> Places:
+    def places(self, first: int) -> ScatteredOutput:
         """Where the results of such a map lie: a pixel is a channel here, a channel a weight."""
         width = self.config.dot_width
         start = first // self.lanes * self.block_bytes + first % self.lanes * width
-        return Places(self.config.read_bytes + start, self.image_bytes, self.block_bytes, width,
-                      width, self.stream_bytes if self.split else self.config.tile_bytes)
+        return ScatteredOutput(
+            self.config.read_bytes + start, self.image_bytes, self.block_bytes, width, width,
+            self.stream_bytes if self.split else self.config.tile_bytes)
 
     def template(self, last: Sequence[int] = ()) -> npt.NDArray[np.int8]:
         """The streams with weights of 0, but for the ``last`` ones of each channel."""
@@ -181,11 +182,13 @@ class Stages:
                 start = config.read_bytes + (word + first) * config.tile_bytes + byte
                 self.copy(
                     replace(layer, geometry=replace(layer.geometry, stride=(1, 0))), run, advance,
-                    places=Places(start, words.block_bytes, config.tile_bytes, width, run, 0),
+                    places=ScatteredOutput(start, words.block_bytes, config.tile_bytes, width, run,
+                                           0),
                     source_at=(begin + first * width, block, width))
 
     def columns(self, stream: int, words: Words, to: int,
-                places: Callable[[int, int], Iterator[tuple[int, int, int, Places]]]) -> None:
+                places: Callable[[int, int], Iterator[tuple[int, int, int, ScatteredOutput]]]
+                ) -> None:
         """Writes the columns of ``words`` one after the other: each is a pixel.
 
         ``places``: for columns [first, past the last) the maps that they are, as in ``Words.maps``,

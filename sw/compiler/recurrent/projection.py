@@ -8,7 +8,7 @@ import numpy as np
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
 from kaniwa.compiler.plan.bounds import INT8
-from kaniwa.compiler.plan.layer import Places, quantization
+from kaniwa.compiler.plan.layer import ScatteredOutput, quantization
 from kaniwa.compiler.plan.rescale import double_rounding, prove
 from kaniwa.compiler.plan.streams import Stages
 from kaniwa.compiler.recurrent.lstm_operands import constant, optional, scale_of
@@ -41,7 +41,8 @@ def project(stages: Stages, model: Graph, cell: Op, source: int, to: int, pitch:
     layer = stages.layer(source, to, (1, 1, cells), (1, 1, outputs), rescale, batch=1)
     stages.add(replace(
         layer, weights=weights.astype(np.int8).reshape(outputs, 1, 1, cells), bias=bias,
-        lanes=stages.config.out_lanes, places=Places(0, pitch, pitch, outputs, outputs, 0)),
+        lanes=stages.config.out_lanes,
+        places=ScatteredOutput(0, pitch, pitch, outputs, outputs, 0)),
         result_advance=pitch)
 
 

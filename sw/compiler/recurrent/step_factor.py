@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
-from kaniwa.compiler.plan.layer import Places
+from kaniwa.compiler.plan.layer import ScatteredOutput
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.plan.streams import Stages, Words
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes
@@ -76,7 +76,7 @@ class StepFactor:
             self._matrix, sums, self._shape, (gates, columns, len(biases)), rescale), bias=biases)
         if self._digits > 1:
             row = SUM_BYTES * columns
-            product = replace(product, lanes=SUM_BYTES, places=Places(
+            product = replace(product, lanes=SUM_BYTES, places=ScatteredOutput(
                 0, 0, row, SUM_BYTES, SUM_BYTES, gates * row))
         self._stages.add(product, self._stream)
 

@@ -8,7 +8,7 @@ from kaniwa.compiler.plan.layer import Plan, describe
 from kaniwa.compiler.rewrite.legalize import rewritten
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 
-__all__ = ["Cramped", "Refused", "why_not"]
+__all__ = ["NeedsLessMemory", "Refused", "why_not"]
 
 
 class Refused(CompileError):
@@ -22,7 +22,7 @@ class Refused(CompileError):
         self.reasons = dict(reasons)
 
 
-class Cramped(CompileError):
+class NeedsLessMemory(CompileError):
     """A plan that memory has no room for, ``lacking``, with recurrent cells, at ``positions`` in
     the model, that can do with less.
 

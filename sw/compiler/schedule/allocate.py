@@ -11,7 +11,7 @@ from kaniwa.compiler.int16.limits import SUMMED
 from kaniwa.compiler.plan.layer import (
     Constants,
     Layer,
-    Memory,
+    MemoryMap,
     Plan,
     VectorLayer,
     room_of,
@@ -22,7 +22,7 @@ from kaniwa.compiler.plan.states import device_states
 from kaniwa.compiler.plan.vector_kinds import VECTOR_KINDS
 from kaniwa.compiler.recurrent.cell_unit import CellLayer
 from kaniwa.compiler.rewrite.partition import MOVERS
-from kaniwa.compiler.rewrite.refusal import Cramped, Refused
+from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, Refused
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
@@ -76,13 +76,13 @@ def allocate(plan: Plan) -> Plan:
 
 
 def _complain(plan: Plan, error: MemoryTooSmallError) -> NoReturn:
-    """Raise Cramped where cells can do with less; then what is wrong with the smaller plan."""
+    """Raise NeedsLessMemory where cells can do with less, else what is wrong with the plan."""
     if plan.lacking is not None and plan.lacking.needed_bytes <= error.needed_bytes:
         error = plan.lacking
     cells = frozenset(position for layer in plan.layers if isinstance(layer, RecurrentLayer)
                       for position in layer.positions) - plan.stepwise
     if cells:
-        raise Cramped(cells, error)
+        raise NeedsLessMemory(cells, error)
     _leave_out(plan, error.needed_bytes)
     raise error
 
@@ -272,7 +272,7 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
     if max(ends.values()) > OUTSIDE:
         raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
                            f"at most {_kib(OUTSIDE)} KiB can be addressed; use a smaller model")
-    return replace(plan, memory=Memory(program_address, tensors, blobs, ends[True], ends[False]))
+    return replace(plan, memory=MemoryMap(program_address, tensors, blobs, ends[True], ends[False]))
 
 
 def _round(size: int, align: int) -> int:

@@ -11,7 +11,7 @@ from kaniwa.compiler.plan.fields import tile_fields, visited
 from kaniwa.compiler.plan.layer import (
     Constants,
     Layer,
-    Memory,
+    MemoryMap,
     Plan,
     Tile,
     VectorLayer,
@@ -115,7 +115,7 @@ def _made(layer: Layer | VectorLayer, tile: Tile) -> tuple[int, ...]:
     return layer.made(tile.step) if isinstance(layer, StagedLayer) else layer.makes
 
 
-def _blobs(plan: Plan, memory: Memory, constants: Constants) -> list[bytes]:
+def _blobs(plan: Plan, memory: MemoryMap, constants: Constants) -> list[bytes]:
     """The constants, with the programs of the vector unit, which contain addresses."""
     blobs = list(constants.blobs)
     for tile, room, table in zip(plan.tiles, constants.parameters, constants.weights, strict=True):
@@ -292,7 +292,7 @@ def _layer_info(plan: Plan, number: int, stream: _Stream) -> LayerInfo:
                      layer.ofm, layer.removed)
 
 
-def _tensor_table(plan: Plan, memory: Memory, stream: _Stream) -> tuple[TensorInfo, ...]:
+def _tensor_table(plan: Plan, memory: MemoryMap, stream: _Stream) -> tuple[TensorInfo, ...]:
     """The model's tensors that the device stores, its inputs, and those that the host makes."""
     model = plan.model
     made_by_host = {i for op in plan.host_ops for i in op.outputs}
@@ -318,7 +318,7 @@ def _tensor_table(plan: Plan, memory: Memory, stream: _Stream) -> tuple[TensorIn
     return tuple(table)
 
 
-def _overwritten(plan: Plan, memory: Memory, root: int, stream: _Stream) -> int | None:
+def _overwritten(plan: Plan, memory: MemoryMap, root: int, stream: _Stream) -> int | None:
     """The first instruction after which, or by which, the tensor's memory is written again."""
     tensors, ready = plan.graph.tensors, stream.ready(root)
     start = memory.tensors[root]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layer import Layer, Places, Plan, VectorLayer
+from kaniwa.compiler.plan.layer import Layer, Plan, ScatteredOutput, VectorLayer
 from kaniwa.compiler.plan.scale import scaled
 from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
@@ -73,8 +73,8 @@ def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
         images, (_, rows, columns) = last.layer.geometry.batch, last.layer.geometry.ofm
         if (guest.geometry.batch, guest.geometry.ifm) != (1, (images, rows, columns)):
             continue
-        moved = replace(last.layer, ofm=guest.ofm, lanes=plan.config.out_lanes, places=Places(
-            0, columns, 0, images * columns, columns, 0))
+        moved = replace(last.layer, ofm=guest.ofm, lanes=plan.config.out_lanes,
+                        places=ScatteredOutput(0, columns, 0, images * columns, columns, 0))
         layers[layers.index(guest)] = replace(
             host, **_of_both(host, guest), stages=(*host.stages[:-1], replace(last, layer=moved)))
         layers.remove(host)
@@ -96,8 +96,8 @@ def _write_in_runs(config: AcceleratorConfig, layers: list[Layer | VectorLayer],
         if (g.batch, guest.geometry.batch, prod(g.ofm[:2])) != (1, 1, pixels) or (
                 run % config.out_lanes):
             continue
-        merged = replace(host, **_of_both(host, guest), lanes=config.out_lanes, places=Places(
-            0, 0, g.ofm[1] * run, run, run, pixels * run))
+        merged = replace(host, **_of_both(host, guest), lanes=config.out_lanes,
+                         places=ScatteredOutput(0, 0, g.ofm[1] * run, run, run, pixels * run))
         first, second, both = (cycles(layer, config) for layer in (host, guest, merged))
         if first is not None and second is not None and both is not None and both < first + second:
             layers[layers.index(guest)] = merged

@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import Places, quantization
+from kaniwa.compiler.plan.layer import ScatteredOutput, quantization
 from kaniwa.compiler.plan.rescale import Rescale, Rule, double_rounding, float_half_even, prove
 from kaniwa.compiler.plan.staged import StagedLayer, Stream
 from kaniwa.compiler.plan.streams import Stages, Words, whole_lanes
@@ -79,7 +79,7 @@ def transposed(stages: Stages, source: int, to: int, words: Words) -> None:
     stages.pack(source, stream, rows)
     stages.settle()
 
-    def places(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
+    def places(first: int, last: int) -> Iterator[tuple[int, int, int, ScatteredOutput]]:
         return ((*channels, words.places(channels[0])) for channels in words.maps(first, last))
 
     stages.columns(stream, rows, to, places)
@@ -107,6 +107,6 @@ def biases_of(stages: Stages, weights: Stream, words: Words, zero_points: tuple[
     stages.add(replace(
         layer, weights=factor, bias=bias, lanes=whole_lanes(config.out_lanes, SUM_BYTES),
         geometry=replace(layer.geometry, kernel=(1, words.steps), dilation=(1, config.out_lanes)),
-        places=Places(config.read_bytes, to.image, to.block, SUM_BYTES, SUM_BYTES, 0),
+        places=ScatteredOutput(config.read_bytes, to.image, to.block, SUM_BYTES, SUM_BYTES, 0),
         source_at=(config.read_bytes, weights.image, weights.block)))
     return to

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import accumulate
 
-from kaniwa.compiler.plan.layer import Places
+from kaniwa.compiler.plan.layer import ScatteredOutput
 from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.plan.streams import Stages, Words
 from kaniwa.config import AcceleratorConfig
@@ -45,13 +45,14 @@ def rows_in_lanes(op: Op, stored: Op, config: AcceleratorConfig, where: str, fir
         _pack(stages, stored.inputs[0], stream, words, range(part, groups, together), start, rows)
     stages.settle()
 
-    def in_groups(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
-        yield first, 1, last - first, Places(first * lanes, 0, 0, lanes, lanes, columns * lanes)
+    def in_groups(first: int, last: int) -> Iterator[tuple[int, int, int, ScatteredOutput]]:
+        yield first, 1, last - first, ScatteredOutput(
+            first * lanes, 0, 0, lanes, lanes, columns * lanes)
 
-    def in_rows(first: int, last: int) -> Iterator[tuple[int, int, int, Places]]:
+    def in_rows(first: int, last: int) -> Iterator[tuple[int, int, int, ScatteredOutput]]:
         count = min(last, rows) - first     # the last group may have lanes without a row
         if count > 0:
-            yield first, 1, count, Places(first * columns, 0, 0, columns, columns, 0)
+            yield first, 1, count, ScatteredOutput(first * columns, 0, 0, columns, columns, 0)
 
     stages.columns(stream, words, before, in_groups)
     stages.run_program()

@@ -11,7 +11,7 @@ from kaniwa import Session, golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.driver import devices
 from kaniwa.driver.devices import EmulatorDevice
-from kaniwa.driver.overlap import PLACES, Pipeline
+from kaniwa.driver.overlap import PLACES, Overlap
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.graph import Graph
 from kaniwa.importers.tflite.importer import import_tflite
@@ -116,7 +116,7 @@ def test_none_runs_beside_one_that_goes_on_with_the_state() -> None:
             pipeline.cancel([second])      # nobody works at what was taken here
 
     steps = [Step(where, 0, 1, (), ()) for where in ("device", "host")]
-    pipeline = Pipeline[str, None](steps, do, lambda item: None)
+    pipeline = Overlap[str, None](steps, do, lambda item: None)
     pipeline.submit("first", alone=True)
     second = pipeline.submit("second")
     pipeline.work(second)

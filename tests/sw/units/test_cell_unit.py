@@ -20,7 +20,7 @@ from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.emulator.cells import run_sequence
 from kaniwa.emulator.core import Emulator
-from kaniwa.emulator.memory import Memory
+from kaniwa.emulator.memory import EmulatedMemory
 from kaniwa.errors import ConfigError, DeviceError, ProgramError
 from kaniwa.golden.numbers.fixedpoint16 import logistic, tanh
 from kaniwa.graph import Graph
@@ -59,7 +59,7 @@ def test_functions_of_all_arguments_are_goldens() -> None:
 def test_random_sequences_are_goldens() -> None:
     rng = random.Random(3)
     for _ in range(100):
-        sequence, memory = random_sequence(rng, 0, BASE.memory_bytes), Memory(BASE, False)
+        sequence, memory = random_sequence(rng, 0, BASE.memory_bytes), EmulatedMemory(BASE, False)
         image, v = bytearray(BASE.memory_bytes), sequence.values
         sequence.write(image, 0)
         image[:isa.DESCRIPTOR_BYTES] = isa.encode(v)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kaniwa.config import PRESETS
-from kaniwa.emulator.memory import Fault, Memory
+from kaniwa.emulator.memory import EmulatedMemory, Fault
 from kaniwa.emulator.vector import DeviceVectorUnit
 from kaniwa.isa import ErrorCode
 from kaniwa.units.vector.builder import Builder
@@ -22,7 +22,7 @@ def test_what_was_decoded_is_not_written(address: int) -> None:
     k.length(8)
     k.constant(value, 1)
     k.store(value, to, Width.INT8)
-    memory = Memory(BASE, False)
+    memory = EmulatedMemory(BASE, False)
     unit = DeviceVectorUnit(BASE, memory, SPANS)
     if any(first < address + 8 and address < end for first, end in SPANS):
         with pytest.raises(Fault, match="written by a VECTOR or CELL and belongs to "):
@@ -34,7 +34,7 @@ def test_what_was_decoded_is_not_written(address: int) -> None:
 
 
 def test_the_fault_has_its_code() -> None:
-    unit = DeviceVectorUnit(BASE, Memory(BASE, False), [(0, 8)])
+    unit = DeviceVectorUnit(BASE, EmulatedMemory(BASE, False), [(0, 8)])
     k = Builder(BASE)
     value, to = k.vector(), k.pointer(0)
     k.length(1)
