@@ -52,7 +52,7 @@ lint: $(STAMP) types-tree ## ruff and mypy
 	@$(PYTHON_RUN) tests/run_parts.py --part lint
 
 .PHONY: setup
-setup: $(STAMP) ## Make .venv with the pinned packages, and kaniwa itself in editable form
+setup: $(STAMP) types-tree ## Make .venv with the pinned packages, and kaniwa itself in editable form
 
 .PHONY: clean
 clean: ## Remove what was built; .venv stays
