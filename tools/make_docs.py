@@ -1,11 +1,12 @@
 """Fill the generated parts of the documentation from the tables and runs they describe.
 
-``python tools/make_docs.py`` writes README.md, docs/isa.md and docs/boards/README.md; ``--check``
-only says whether they are up to date (the demo's output is compared without its times).
+``python tools/make_docs.py`` writes the pages of ``PARTS`` and docs/isa.md; ``--check`` only says
+whether they are up to date (the demo's output is compared without its times).
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.util
 import io
@@ -17,11 +18,16 @@ from typing import Any
 
 from kaniwa.benchmark.cases import CASES
 from kaniwa.boards.flow.estimate import estimate_board, every_target
+from kaniwa.compiler.array.functions import TABLES
+from kaniwa.compiler.int16.limits import WIDE_LIMITS
+from kaniwa.compiler.limits import LIMITS, missing_unit, sentence
+from kaniwa.compiler.plan.vector_kinds import WIDE
 from kaniwa.config import PRESETS
 from kaniwa.documents.isa_page import isa_page
 from kaniwa.documents.operators import operator_table
 from kaniwa.importers import load_model
 
+CELLS = ("UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "GRU")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -52,6 +58,38 @@ def operators() -> str:
     lines = ["| operator | where | how | rounding rule |", "|---|---|---|---|"]
     lines += [f"| {row['operator']} | {row['where']} | {row['mapping']} | `{row['rule']}` |"
               for row in operator_table() if row["where"] != "host"]
+    return "\n".join(lines)
+
+
+def limits() -> str:
+    """Markdown table of the accelerator's limits, operators with the same ones in one row."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for table, dtype in ((LIMITS, "8 bits"), (WIDE_LIMITS, "int16")):
+        for kind, limits in table.items():
+            unit = WIDE if dtype == "int16" else "LSTM" if kind in CELLS else (
+                "TABLE" if kind in TABLES else kind)
+            able = [name for name, config in PRESETS.items() if missing_unit(unit, config) is None]
+            targets = "all" if len(able) == len(PRESETS) else " ".join(map("`{}`".format, able))
+            text = " ".join(sentence(limit) for limit in limits)
+            groups.setdefault((dtype, targets, text), []).append(kind)
+    lines = ["| operators | dtype | targets | limits of the accelerator | else |",
+             "|---|---|---|---|---|"]
+    lines += [f"| {', '.join(sorted(kinds))} | {dtype} | {targets} | {text} | host |"
+              for (dtype, targets, text), kinds in groups.items()]
+    return "\n".join(lines)
+
+
+def folders() -> str:
+    """Markdown table of the packages, with the first sentence of each; benches mirror hw/."""
+    lines = ["| folder | holds |", "|---|---|"]
+    for root in ("hw", "sw", "sim", "boards"):
+        for file in sorted((ROOT / root).rglob("__init__.py")):
+            folder = file.parent.relative_to(ROOT)
+            if folder.parts[:2] == ("sim", "benches") and len(folder.parts) > 2:
+                continue
+            summary = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n\n")[0]
+            text = " ".join(summary.replace("``", "`").split())
+            lines.append(f"| `{folder}/` | {text} |")
     return "\n".join(lines)
 
 
@@ -100,16 +138,25 @@ def fill(text: str, name: str, content: str) -> str:
     return re.sub(pattern, lambda m: f"{m[1]}{content}\n{m[2]}", text, flags=re.DOTALL)
 
 
+# page -> marker -> what stands between the markers
+PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"presets": presets, "demo": demo},
+    "CONTRIBUTING.md": {"folders": folders},
+    "docs/operators.md": {"operators": operators},
+    "docs/limits.md": {"limits": limits},
+    "docs/boards/README.md": {"estimates": estimates},
+}
+
+
 def pages() -> dict[Path, str]:
     """Every page that has generated parts, as it should be."""
-    readme = (ROOT / "README.md").read_text()
-    parts: dict[str, Callable[[], str]] = {
-        "presets": presets, "operators": operators, "demo": demo}
-    for name, content in parts.items():
-        readme = fill(readme, name, content())
-    boards = ROOT / "docs" / "boards" / "README.md"
-    return {ROOT / "README.md": readme, ROOT / "docs" / "isa.md": isa_page(),
-            boards: fill(boards.read_text(), "estimates", estimates())}
+    made = {ROOT / "docs" / "isa.md": isa_page()}
+    for name, parts in PARTS.items():
+        text = (ROOT / name).read_text()
+        for marker, content in parts.items():
+            text = fill(text, marker, content())
+        made[ROOT / name] = text
+    return made
 
 
 def main() -> int:

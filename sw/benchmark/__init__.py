@@ -1,1 +1,1 @@
-"""What `kaniwa bench` measures: models, dense layers and scaling, and the page made from it."""
+"""Measurements of `kaniwa bench`: models, dense layers and scaling, and the page made from it."""

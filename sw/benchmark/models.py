@@ -142,7 +142,7 @@ def _memory(program: Program) -> str:
 
 def peers(folder: Path, rows: Iterable[dict[str, Any]],
           progress: Progress) -> dict[str, Any]:
-    """What others need for the models of ``rows``; Vela's estimates anew where it is installed."""
+    """Figures of others for the models of ``rows``; Vela's are made anew where it is installed."""
     version = vela_version()
     macs = {row["model"]: row["macs"] for row in rows}
     models: dict[str, list[dict[str, Any]]] = {file: [] for file in macs}

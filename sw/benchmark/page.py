@@ -59,7 +59,7 @@ def lost_text(lost: dict[str, int]) -> str:
 
 
 def compared(row: Results) -> str:
-    """How many output elements differ from golden, of how many."""
+    """Number of output elements that differ from golden, of how many."""
     return f"{row['mismatches']} of {row['checked']:,}" if row["checked"] else "not run"
 
 

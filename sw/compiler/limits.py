@@ -321,7 +321,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
 
 def sentence(limit: Limit) -> str:
     """What users read of a limit."""
-    return (limit.__doc__ or "").strip().splitlines()[0]
+    return " ".join((limit.__doc__ or "").partition("\n\n")[0].split())
 
 
 def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:

@@ -32,10 +32,16 @@ HWC, int8, channel innermost, with free pitches between rows and pixels.
 
 _TEXT = """## Requantization
 
-`q = (v * m + b) >> s`, then the zero point, then the clamp. v is the 32-bit accumulator with its
-bias, m a multiplier of at most `multiplier_bits` bits (W below), s a shift of 0..63, all of one
-channel; the result is exact, nothing is rounded twice. b follows from the rounding, s and the sign
-of v, and is 0 for s = 0:
+`q = (v * m + b) >> s`, then the zero point, then the clamp, all of one channel:
+
+| | |
+|---|---|
+| v | the 32-bit accumulator with its bias |
+| m | a multiplier of at most `multiplier_bits` bits (W below) |
+| s | a shift of 0..63 |
+| b | follows from the rounding, s and the sign of v; 0 for s = 0 |
+
+The result is exact: nothing is rounded twice.
 
 | rounding | v >= 0 | v < 0 |
 |---|---|---|
@@ -45,8 +51,8 @@ of v, and is 0 for s = 0:
 | AWAY | 2^(s-1) | 2^(s-1) - 1 |
 | EVEN | 2^(s-1) | 2^(s-1) |
 
-EVEN: where s > 0 and the s low bits of `v * m + b` are all zero, the product lay exactly between
-two results, and the lowest bit of q is cleared.
+EVEN: the product lies exactly between two results where s > 0 and the s low bits of `v * m + b` are
+all zero. The lowest bit of q is cleared there.
 
 With `table`, the clamped result y becomes `table 0[y + 128]`. With `add`, the sum
 `table 0[y + 128] + table 1[operand + 128]` is requantized once more with the `add_...` fields; with
@@ -76,12 +82,15 @@ the instruction before uses. The stream brings exactly the words that the instru
 ## Order
 
 Instructions take effect in order, but the units run ahead: an input is read as soon as its wait
-allows, weights, parameters and instructions without any wait. So a program never writes to where
-its instructions lie; it may write parameters and weights, but no tables, of instructions that come
-behind a later VECTOR or CELL, for which all before it is complete; and every tensor that an
-instruction of the program made is waited for. `wait = w` holds a reader until instruction w - 1 has
-retired; with its watermark bit it may follow behind the results of that instruction, if that one
-has `store_in_order`.
+allows, weights, parameters and instructions without any wait. So every program keeps these rules:
+
+- It never writes to where its instructions lie.
+- It may write parameters and weights, but no tables, of instructions that come behind a later
+  VECTOR or CELL. That VECTOR or CELL waits until all before it is complete.
+- Every tensor that an instruction of the program made is waited for.
+
+`wait = w` holds a reader until instruction w - 1 has retired. With its watermark bit the reader may
+follow behind the results of that instruction, if that instruction has `store_in_order`.
 """
 
 

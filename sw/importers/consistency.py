@@ -1,4 +1,4 @@
-"""What holds for every sound file: operand counts, ranks and shapes that fit each other.
+"""Constraints of every sound file: operand counts, ranks and shapes that fit each other.
 
 Each constraint takes the operator and returns None, or what is wrong (a ``ModelError``).
 """

@@ -1,4 +1,4 @@
-"""What the importer knows of an operator: dtypes and rounding rules, options, and constraints."""
+"""Knowledge of an operator: dtypes and rounding rules, options, and constraints."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class OperatorInfo:
         return self.rules[op.present(self.decides).dtype]
 
     def dtype(self, op: Operands) -> str | None:
-        """What is wrong with the dtype that decides, or None."""
+        """Complaint about the dtype that decides, or None."""
         tensor = op.present(self.decides)
         if tensor.dtype in self.rules:
             return None
@@ -78,7 +78,7 @@ class OperatorInfo:
                 f"{listed(list(self.rules))}")
 
     def constant(self, op: Operands) -> str | None:
-        """What is wrong with the operands that must be constant, or None."""
+        """Complaint about operands that must be constant, or None."""
         for position, what in self.constants.items():
             tensor = op.inputs[position] if position < len(op.inputs) else None
             if tensor is not None and tensor.data is None:

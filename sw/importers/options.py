@@ -34,7 +34,7 @@ def padding(options: Any) -> str:
 
 
 def window(options: Any, op: Operands) -> dict[str, object]:
-    """What every windowed operator has."""
+    """Attributes of every operator with a window."""
     return {
         "activation": activation(options),
         "padding": padding(options),

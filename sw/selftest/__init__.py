@@ -1,1 +1,1 @@
-"""What `kaniwa selftest` checks on a device: link, memory, array, and a model's answers."""
+"""Checks of `kaniwa selftest` on a device: link, memory, array, and a model's answers."""

@@ -1,4 +1,4 @@
-"""How well the line to a board works: frames, retries, pace and round trip."""
+"""Quality of the line to a board: frames, retries, pace and round trip."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def measure_link(device: BoardDevice, address: int, size: int,
 
 
 def is_weak(values: dict[str, Any]) -> bool:
-    """Whether the line works, but with more repeats or less goodput than a sound one."""
+    """True for a line with more repeats or less goodput than a sound one."""
     return bool(values["repeated"] > REPEATED_SHARE * values["requests"]
                 or min(values["write_share"], values["read_share"]) < GOODPUT_SHARE)
 

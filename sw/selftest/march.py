@@ -21,7 +21,7 @@ SHOWN = 4           # ranges in a sentence
 
 
 class Memory(Protocol):
-    """What is tested: a device, or something in front of one."""
+    """Memory under test: a device, or something in front of one."""
 
     def write(self, address: int, data: bytes) -> None: ...
 
@@ -91,7 +91,7 @@ class FaultyRange:
 
 @dataclass(frozen=True)
 class MarchResult:
-    """What a march over ``size`` bytes from ``start`` found; ``moved``: bytes written and read."""
+    """Findings of a march over ``size`` bytes from ``start``; ``moved``: bytes written and read."""
 
     start: int
     size: int
@@ -107,7 +107,7 @@ class MarchResult:
 
 
 def march_passes(quick: bool) -> int:
-    """How many times the memory's size a march moves."""
+    """Multiple of the memory's size that a march moves."""
     return sum((element.read is not None) + (element.write is not None)
                for element in (QUICK if quick else FULL))
 

@@ -48,7 +48,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Report:
-    """What a self-test found. ``device`` describes the device, ``parts`` are in PARTS' order."""
+    """Findings of a self-test. ``device`` describes the device, ``parts`` are in PARTS' order."""
 
     device: dict[str, Any]
     parts: list[Part]
@@ -56,7 +56,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether no part failed. Parts that were not run do not fail: the verdict names them."""
+        """True if no part failed. Parts that were not run do not fail: the verdict names them."""
         return not self._named("fail")
 
     @property
@@ -222,7 +222,7 @@ def _cycles(rows: list[dict[str, Any]]) -> str:
 
 
 def _describe(device: Device) -> dict[str, Any]:
-    """What the report says of the device. One whose line is gone cannot be asked any more."""
+    """Description of the device. One whose line is gone cannot be asked any more."""
     assert device.config is not None
     values: dict[str, Any] = {"device": device.name, "target": device.config.name,
                               "config_hash": device.config.hash,

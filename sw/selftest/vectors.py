@@ -89,7 +89,7 @@ def _outputs(graph: Graph, values: Mapping[int, np.ndarray]) -> dict[str, np.nda
 
 
 def describe_mismatch(row: Mapping[str, Any], config: AcceleratorConfig) -> str:
-    """Where a row first differs, and the lane where all of that tensor's wrong channels share one.
+    """Place where a row first differs, and the lane if the tensor's wrong channels share one.
     """
     first = row["first_mismatch"]
     lanes = {channel % config.out_lanes for channel in first["channels"]}

@@ -65,8 +65,18 @@ def test_generated_parts_are_up_to_date(root: Path, capsys: pytest.CaptureFixtur
     assert make_docs.main() == 0, capsys.readouterr().out
 
 
+def _anchors(page: Path) -> set[str]:
+    """The names under which the headings of a page can be linked to."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_link_of_the_pages_leads_somewhere(root: Path) -> None:
-    for page in [root / "README.md", *(root / "docs").rglob("*.md"), root / "models" / "README.md"]:
-        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for page in [root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").rglob("*.md"),
+                 root / "models" / "README.md"]:
+        for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
             if "://" not in link:
-                assert (page.parent / link).exists(), f"{page.name}: {link}"
+                file, _, anchor = link.partition("#")
+                target = page.parent / file if file else page
+                assert target.exists(), f"{page.name}: {link}"
+                assert not anchor or anchor in _anchors(target), f"{page.name}: {link}"

@@ -34,7 +34,7 @@ LEAST_RESULT_BITS = 12
 
 @dataclass(frozen=True, eq=False)
 class LayerNormNumbers:
-    """What the rule makes of an operator's constants.
+    """Constants of an operator as the rule's integers.
 
     ``epsilon``: c·2^``shift``, below 2^30. ``gains`` and ``biases`` int64 [n]: Scale / sy with
     ``result_bits`` + 6 bits behind the point, B / sy with ``result_bits``.

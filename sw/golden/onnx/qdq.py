@@ -30,7 +30,7 @@ REALS: dict[str, Real] = {}
 
 
 def real_values(graph: Graph, op: Op, operands: list[np.ndarray | None]) -> np.ndarray:
-    """What is rounded, in float64 and in steps of the output, before zero point and clamp."""
+    """The exact result, in float64 and in steps of the output, before zero point and clamp."""
     if op.kind not in REALS:
         raise UnsupportedError(f"{graph.name}: op {op.source_index} {op.kind} '{op.name}': rule "
                                f"{RULE} is not defined for it")
@@ -184,7 +184,7 @@ def _mul(call: Call) -> np.ndarray:
 
 @register_real("DIV")
 def _div(call: Call) -> np.ndarray:
-    """What is divided by 0 is beyond every limit; 0 / 0 is not a number."""
+    """Quotient; a number divided by 0 is beyond every limit, 0 / 0 is not a number."""
     with np.errstate(divide="ignore", invalid="ignore"):
         result = real_operand(call, 0) / real_operand(call, 1) / output_step(call)
     if np.isnan(result).any():

@@ -50,7 +50,7 @@ Factor = tuple[int, int]    # multiplier in Q31, and the left shift of what it m
 
 @dataclass(frozen=True, eq=False)
 class CellNumbers:
-    """What the rule makes of the constants of one direction.
+    """Constants of one direction as the rule's integers.
 
     ``fraction``: F. ``inputs``, ``high`` and ``low``: for Sx, S2 and 2^8·S1 + S0. ``biases`` int64
     [gates·H] with F bits, ``late`` int64 [H] that of what the reset gate multiplies (GRU).
@@ -143,7 +143,7 @@ def _is_bytes(call: Call, position: int) -> bool:
 
 
 def _reach(call: Call, position: int) -> float:
-    """How large a first state may be, at least 1; infinity beyond what the rule takes."""
+    """Largest magnitude of a first state, at least 1; infinity where the rule does not take it."""
     if _is_bytes(call, position):
         q = call.quantization(position)
         return max(1.0, _largest(q) * q.scale)
@@ -284,7 +284,7 @@ def _recurrent(call: Call) -> tuple[np.ndarray, ...]:
 
 
 def _states(call: Call, number: int, backwards: bool) -> dict[str, np.ndarray]:
-    """What a direction gives, by the results' names, before it is in steps of the output."""
+    """Results of a direction by name, before they are in steps of the output."""
     cell, rows = CellSteps(call, number, _numbers(call, number)), []
     times = range(call.tensor(0).shape[0])
     for time in reversed(times) if backwards else times:

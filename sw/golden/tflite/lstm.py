@@ -68,7 +68,7 @@ class Gate:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """What all steps share; scales are float32 values.
+    """An LSTM's numbers, the same for all steps; scales are float32 values.
 
     ``gates`` has no "input" where the input gate is 1 - forget gate. ``hidden`` (scale, zero
     point) is of o · tanh(c); with ``projection`` weights [O, N] and bias [O] follow. Clips of 0

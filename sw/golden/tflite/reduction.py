@@ -24,7 +24,7 @@ def mean_multiplier(real: float, count: int) -> tuple[int, int]:
 
 
 def _rows(call: Call) -> np.ndarray:
-    """What is reduced, in the order of the reference's loop, along the first of two axes."""
+    """Elements to reduce, in the order of the reference's loop, along the first of two axes."""
     x, axes = call.value(0), call.attribute("axes")
     count = math.prod(x.shape[i] for i in axes)
     return np.moveaxis(x, axes, range(len(axes))).reshape(count, -1)

@@ -30,7 +30,7 @@ __all__ = ["Builder", "Origin"]
 
 
 class Origin:
-    """Where a tensor of the graph comes from: the model's value ``name``, how it was moved."""
+    """Origin of a tensor of the graph: the model's value ``name``, and how it was moved."""
 
     def __init__(self, name: str, permutation: Permutation, shift: int) -> None:
         self.name = name
@@ -60,7 +60,7 @@ class Builder:
         return error(f"{self.name}: {where}{what}")
 
     def value(self, name: str) -> Value:
-        """What the operand ``name`` stands for."""
+        """Value that the operand ``name`` stands for."""
         if name not in self.values:
             raise self.fail(f"reads '{name}' before it is written", ModelError)
         return self.values[name]

@@ -1,4 +1,4 @@
-"""What a name of an ONNX graph stands for while it is imported."""
+"""Values that names of an ONNX graph stand for while it is imported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Permutation = tuple[int, ...]
 
 
 def channel_last(rank: int) -> Permutation:
-    """How [N, C, ...] is transposed to [N, ..., C]; smaller ranks stay as they are."""
+    """Permutation from [N, C, ...] to [N, ..., C]; smaller ranks stay as they are."""
     return (0, *range(2, rank), 1) if rank > 2 else tuple(range(rank))
 
 
@@ -55,7 +55,7 @@ class Steps:
 
     @property
     def shift(self) -> int:
-        """What is taken from integers of the file to make them int8."""
+        """Number that makes integers of the file int8 when taken from them."""
         return 128 if self.dtype == "uint8" else 0
 
     @property

@@ -59,7 +59,7 @@ class Variables:
                   index)
 
     def states(self) -> list[State]:
-        """What a graph with these variables keeps between inferences."""
+        """State that a graph with these variables keeps between inferences."""
         kept = []
         for name, tensor in self.read_first.items():
             data = self.initial[name].data
@@ -74,7 +74,7 @@ class Variables:
         return self.names[resource.id]
 
     def _before(self, name: str, tensors: list[Tensor]) -> Tensor | None:
-        """What the variable holds now, or None."""
+        """Tensor that the variable holds now, or None."""
         if name in self.current:
             return tensors[self.current[name]]
         return self.initial.get(name)

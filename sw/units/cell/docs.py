@@ -13,15 +13,22 @@ _SIZE, _WORD, _P = isa.DESCRIPTOR_BYTES, isa.WORD_BYTES, isa.PRODUCTS
 
 _INTRODUCTION = f"""## Sequences of the cell unit
 
-The cell unit (a config with `cell_unit`) runs all steps of an integer LSTM for one CELL. That is in
-its order as a VECTOR: it waits until every instruction before it has retired and all units are
-idle, and the next one is not read before it has retired itself; its cycles count as fill.
+The cell unit (a config with `cell_unit`) runs all steps of an integer LSTM for one CELL. CELL is in
+its order like VECTOR: it waits until every instruction before it has retired and all units are
+idle. The next instruction is not read before CELL has retired itself. Its cycles count as fill.
 
 `parameter_address`, a multiple of `read_bytes`, leads to a descriptor of `parameter_bytes` =
-{_SIZE} bytes; else the run ends as ILLEGAL_FIELD. `tag` names the counters; other fields do not
-matter. A descriptor with a field out of its range, or an address that is no multiple of what it
-must be, ends the run as VECTOR before anything is done. Without `cell_unit` the opcode is illegal.
-Bits of the descriptor that belong to no field mean nothing. Addresses of rows are modulo 2^32, so a
+{_SIZE} bytes. `tag` names the counters; other fields do not matter.
+
+| fault | the run ends as |
+|---|---|
+| another length, or an address that is no multiple of `read_bytes` | ILLEGAL_FIELD |
+| a field of the descriptor out of its range | VECTOR |
+| an address in the descriptor that is no multiple of what it must be | VECTOR |
+| CELL without `cell_unit` | ILLEGAL_OPCODE |
+
+A run that ends as VECTOR ends before the unit has done anything. Bits of the descriptor that belong
+to no field mean nothing. Addresses of rows are modulo 2^32, so a
 pitch may go backwards.
 
 """
@@ -40,7 +47,7 @@ and `first_cell`, a step is, for each cell:
 | c | sat16(D(f * c, 15) + D(i * g, `admit_shift`)), of a magnitude of `clip` at most; 32768: any |
 | h | R(o * tanh(c)) + `output_zero`, limited to int8; c has `admit_shift` - 15 integer bits |
 
-R is the product with the multiplier, in Q0.31, half up, then D by the shift; a shift below 0 is one
+R is the product with the multiplier, in Q0.31, half up, then D by the shift. A shift below 0 is one
 to the left, before the product. D(v, n) is v / 2^n, half away from zero; sat16 limits to 16 bits.
 logistic and tanh are gemmlowp's of 16 bits (`sw/golden/numbers/fixedpoint16.py`). Sums, and what
 they are shifted to the left, must fit 32 bits.
@@ -49,11 +56,11 @@ h of a step goes to a row of N bytes of the output; only these are written. Behi
 goes to `last_hidden`, c to `last_cell`, which may be where they came from. Rows of the input, first
 states and weights are read in whole words of {_WORD} bytes; where the model's input has fewer
 elements, weights are 0. Weights are read again in each step, and the next step's input while this
-one is computed: a row of the output must lie on no weight, and on no input of a later step.
+one is computed. So a row of the output must lie on no weight, and on no input of a later step.
 
-Weights are words of {_WORD} bytes: for each cell one of biases, int32, then `input_words`, and
-behind all these, for each cell, ceil(N / {_P}) of the hidden state. Byte {_P} * gate + p of word k
-is the gate's weight of element {_P} * k + p. Gates, and biases, are in the order
+Weights are words of {_WORD} bytes. Each cell has a word of biases, int32, then `input_words` words.
+Behind all these each cell has ceil(N / {_P}) words of the hidden state. Byte {_P} * gate + p of
+word k is the gate's weight of element {_P} * k + p. Gates, and biases, are in the order
 {_GATES}.
 """
 

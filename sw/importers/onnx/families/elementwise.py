@@ -68,8 +68,8 @@ def elementwise(builder: Builder, node: Node) -> Value:
 
 
 def _factor(node: Node, value: Value | None) -> float | None:
-    """What a product or quotient with a constant number multiplies by, if that is positive: the
-    same integers stand for the result, in other steps."""
+    """Positive number that a product or quotient with a constant multiplies by, or None: the same
+    integers stand for the result, in other steps."""
     if node.kind not in ("Mul", "Div") or not isinstance(value, Known) or value.steps or (
             value.data.dtype != np.float32 or value.data.shape not in ((), (1,))):
         return None

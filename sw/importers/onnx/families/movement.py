@@ -183,7 +183,7 @@ def concat(builder: Builder, node: Node) -> Value:
 
 
 def _is_real(value: Value | None) -> TypeGuard[Known]:
-    """Whether it is a constant of real numbers."""
+    """True for a constant of real numbers."""
     return isinstance(value, Known) and (
         value.steps is not None or value.data.dtype == np.float32)
 

@@ -74,7 +74,7 @@ def recurrent(builder: Builder, node: Node) -> list[Value]:
 
 
 def _backwards(builder: Builder, node: Node) -> tuple[bool, ...]:
-    """Which directions run from the last step to the first; limits of the attributes."""
+    """Truth for each direction that runs from the last step to the first; checks the attributes."""
     given = node.attributes
     direction = given.get("direction", b"forward")
     if direction not in BACKWARDS:

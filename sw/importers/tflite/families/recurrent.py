@@ -105,7 +105,7 @@ def lstm_shapes(op: Operands) -> str | None:
 
 
 def _constant(tensor: Tensor | None, dtype: str) -> str | None:
-    """What is wrong with a constant of this dtype, with one scale and zero point 0."""
+    """Complaint about a tensor that is no constant of this dtype with one scale, zero point 0."""
     if tensor is None:
         return None
     if tensor.data is None or tensor.dtype != dtype:
