@@ -26,7 +26,7 @@ def main() -> int:
     images = load_inputs(MODELS / "inputs" / "resnet8_ten.npz", program.inputs)
     labels = np.load(MODELS / "inputs" / "resnet8_ten.npz")["labels"]
     print(f"compiled ResNet-8 for target 'base': {len(program.instructions)} instructions, "
-          f"{program.summary()['memory_bytes']:,} bytes of device memory", flush=True)
+          f"{program.local_bytes:,} bytes of device memory", flush=True)
     print("building the simulated core (about a minute the first time, then cached) ...",
           flush=True)
     rows, mismatches = [], 0

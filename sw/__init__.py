@@ -8,6 +8,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kaniwa._version import __version__
 from kaniwa.errors import (
     BuildError,
     CompileError,
@@ -24,8 +25,10 @@ from kaniwa.errors import (
 if TYPE_CHECKING:
     from kaniwa.compiler.pipeline import compile
     from kaniwa.config import AcceleratorConfig
+    from kaniwa.cycles.estimate import estimate
     from kaniwa.driver.devices import open
     from kaniwa.driver.session import Session
+    from kaniwa.program.file import load_program, save_program
     from kaniwa.program.program import Program
 
 __all__ = [
@@ -44,11 +47,11 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "compile",
+    "estimate",
+    "load_program",
     "open",
+    "save_program",
 ]
-
-# A test holds this equal to pyproject.toml: reading the installed metadata costs 30 ms an import.
-__version__ = "0.1.0"
 
 # NumPy alone takes 0.1 s to import; a name is loaded when it is first used.
 _LAZY = {
@@ -56,7 +59,10 @@ _LAZY = {
     "Program": "kaniwa.program.program",
     "Session": "kaniwa.driver.session",
     "compile": "kaniwa.compiler.pipeline",
+    "estimate": "kaniwa.cycles.estimate",
+    "load_program": "kaniwa.program.file",
     "open": "kaniwa.driver.devices",
+    "save_program": "kaniwa.program.file",
 }
 
 

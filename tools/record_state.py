@@ -30,6 +30,7 @@ from typing import Any
 import kaniwa
 from kaniwa.config import PRESETS
 from kaniwa.errors import Error, MemoryTooSmallError
+from kaniwa.program.file import to_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tests" / "record.json"
@@ -47,7 +48,7 @@ def program_record(target: str, file: str) -> dict[str, Any]:
             program = kaniwa.compile(model, target=target, outside=outside)
     except Error as error:
         return {"refused": str(error)}
-    return {"sha256": _sha256(program.to_bytes()), "cycles": program.estimate().cycles,
+    return {"sha256": _sha256(to_bytes(program)), "cycles": kaniwa.estimate(program).cycles,
             "outside": outside}
 
 

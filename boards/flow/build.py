@@ -32,10 +32,10 @@ from kaniwa.boards.families.family import Family, Step, load_family
 from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, tools
 from kaniwa.boards.flow.timing import Timing, read_timing
 from kaniwa.boards.flow.utilization import Netlist, mark_commands
+from kaniwa.cache_folder import cache_folder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError
 from kaniwa.hw.parts.unchecked_read import UNDEFINED
-from kaniwa.sim.device.toolchain import cache_folder
 
 __all__ = ["Bitstream", "Progress", "build", "count_cells", "design_files"]
 

@@ -14,12 +14,14 @@ from typing import Any
 
 from kaniwa.boards.board import BOARDS, Board, load_board
 from kaniwa.compiler.pipeline import compile
+from kaniwa.cycles.estimate import estimate
 from kaniwa.driver.link_time import link_time
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 from kaniwa.graph import Graph
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.program.program import Program
+from kaniwa.program.summary import summary
 
 __all__ = ["Clock", "board_clock", "estimate_board", "every_target"]
 
@@ -87,11 +89,11 @@ def estimate_board(graph: Graph, board: Board, target: str, *, builds: Path | No
     except (CompileError, UnsupportedError) as error:
         reason = str(error).removeprefix(f"{graph.name}: ")
         return values | {"fits": False, "memory_bytes": None, "why": reason}
-    return values | program.summary() | _times(program, clock.mhz)
+    return values | summary(program) | _times(program, clock.mhz)
 
 
 def _times(program: Program, mhz: float) -> dict[str, Any]:
-    statistics = program.estimate()
+    statistics = estimate(program)
     line = link_time(program, PACE)
     compute, link = statistics.cycles / mhz / 1e3, 1e3 * line.seconds
     return {

@@ -9,10 +9,7 @@ import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
-from kaniwa.compiler.pipeline import parse_outside
-from kaniwa.compiler.plan.layer import Outside
 from kaniwa.config import AcceleratorConfig, load_target
-from kaniwa.cycles.events import Timing
 from kaniwa.errors import ConfigError, DeviceError
 from kaniwa.isa import (
     COUNTERS,
@@ -26,7 +23,9 @@ from kaniwa.isa import (
     illegal_field,
 )
 from kaniwa.isa.counters import RunStatistics
+from kaniwa.outside import Outside, parse_outside
 from kaniwa.sim.device.verilate import Progress, core_library
+from kaniwa.timing import Timing
 
 __all__ = ["SimDevice"]
 

@@ -8,17 +8,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from kaniwa.cache_folder import cache_folder
 from kaniwa.errors import DeviceError
 
-__all__ = ["environment", "verilator", "cache_folder", "require_compiler"]
-
-
-def cache_folder() -> Path:
-    """Where builds are kept: $KANIWA_CACHE, else the user's cache folder."""
-    if "KANIWA_CACHE" in os.environ:
-        return Path(os.environ["KANIWA_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "kaniwa"
+__all__ = ["environment", "verilator", "require_compiler"]
 
 
 def environment() -> dict[str, str]:

@@ -24,9 +24,10 @@ from pathlib import Path
 
 import kaniwa
 import kaniwa.hw
+from kaniwa.cache_folder import cache_folder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
-from kaniwa.sim.device.toolchain import cache_folder, environment, require_compiler, verilator
+from kaniwa.sim.device.toolchain import environment, require_compiler, verilator
 
 __all__ = ["Progress", "core_library", "core_verilog", "gateware_sources", "kept_verilog",
            "source_texts",

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kaniwa.sim.benches
-from kaniwa.sim.device.toolchain import cache_folder, environment, verilator
+from kaniwa.cache_folder import cache_folder
+from kaniwa.sim.device.toolchain import environment, verilator
 from kaniwa.sim.harness.bench import Bench, Dut, PythonBench
 from kaniwa.sim.harness.coverage import Tally
 from kaniwa.sim.primitives.models import primitive_models

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
-from kaniwa.sim.harness.bench import check, cover
+from kaniwa.config import AcceleratorConfig
+from kaniwa.sim.harness.bench import Env, check, cover
 from kaniwa.sim.worlds.patch_loops import Byte, Patches, PatchStep
-
-if TYPE_CHECKING:
-    from kaniwa.sim.worlds.array_world import World
 
 __all__ = ["PatchPart"]
 
 WRITTEN_AFTER = 3   # cycles from a read to a step that may use its bytes
+
+
+class Surroundings(Protocol):
+    """The blocks around the array's controllers, as far as patches concern them.
+
+    ``loaded``, ``written`` and ``free_slots`` have an entry a cycle, ``gaps`` one an instruction.
+    """
+
+    env: Env
+    config: AcceleratorConfig
+    unpack_step: Callable[[int], dict[str, int]]
+    position_mask: int
+    cycle: int
+    next: int
+    freed: int
+    loaded: list[int]
+    written: list[int]
+    free_slots: list[int]
+    gap: int
+    gaps: dict[int, int]
 
 
 class PatchPart:
@@ -21,7 +40,7 @@ class PatchPart:
     When exactly they come is the matter of the bench of the patch controller.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Surroundings) -> None:
         self.world = world
         self.patches = Patches(world.config)
         self.next_read = 0

@@ -16,6 +16,7 @@ from kaniwa.benchmark.dsp_blocks import dsp_blocks
 from kaniwa.benchmark.vela import vela_cycles, vela_version
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
@@ -23,6 +24,7 @@ from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.program.program import Program
+from kaniwa.program.summary import summary
 
 __all__ = ["Progress", "compile_near", "measure_models", "measure", "open_device", "peers"]
 
@@ -97,8 +99,8 @@ def measure(graph: Graph, program: Program, opened: devices.Device | None, devic
 
     Without a device the cycles are the estimate, and nothing is compared.
     """
-    summary = program.summary()
-    cycles, layers = [summary["cycles"]], summary["layers"]
+    row = summary(program)
+    cycles, layers = [row["cycles"]], row["layers"]
     checked = mismatches = 0
     seconds = 0.0
     if opened is not None:
@@ -120,7 +122,7 @@ def measure(graph: Graph, program: Program, opened: devices.Device | None, devic
     for layer in layers:
         lost.update(layer["lost"])
     # From the instructions, so that issued + lost = cycles checks the device's counters.
-    issued = sum(tag.issued for tag in program.estimate().per_tag(
+    issued = sum(tag.issued for tag in estimate(program).per_tag(
         dict.fromkeys(layer.tag for layer in program.layers)))
     counted = device == "sim"
     return {
@@ -129,8 +131,8 @@ def measure(graph: Graph, program: Program, opened: devices.Device | None, devic
         "utilization": program.utilization(program.macs, cycles[0]),
         "macs_per_cycle": program.macs / cycles[0],
         "issued": issued, "lost": dict(lost), "checked": checked,
-        "mismatches": mismatches, "estimate": summary["cycles"],
-        "estimate_error": (100 * (summary["cycles"] - cycles[0]) / cycles[0] if counted else None),
+        "mismatches": mismatches, "estimate": row["cycles"],
+        "estimate_error": (100 * (row["cycles"] - cycles[0]) / cycles[0] if counted else None),
         "run_seconds": round(seconds / len(inputs), 2) if opened is not None else None,
     }
 

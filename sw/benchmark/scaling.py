@@ -13,6 +13,7 @@ from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.data.inputs import seeded_inputs
 from kaniwa.graph import Graph, Op, check
+from kaniwa.program.summary import summary
 
 __all__ = ["ARRAYS", "DENSE_SIZES", "distinct_layers", "measure_dense", "measure_layers",
            "measure_scaling"]
@@ -80,7 +81,7 @@ def measure_scaling(size: int, progress: Progress,
             "utilization": values["utilization"],
             "speedup": (rows[0]["cycles"] if rows else values["cycles"]) / values["cycles"],
             "bar": SPEEDUPS.get(config.multipliers), "compile_seconds": round(seconds, 2)})
-    return {"size": size, "macs": sum(layer["macs"] for layer in program.summary()["layers"]),
+    return {"size": size, "macs": sum(layer["macs"] for layer in summary(program)["layers"]),
             "rows": rows}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import kaniwa
+from kaniwa._version import __version__
 from kaniwa.benchmark.cases import Case
 from kaniwa.benchmark.models import Progress, measure_models, peers
 from kaniwa.benchmark.networks import measure_networks
@@ -28,7 +28,7 @@ DENSE_RUN = (16, 64, 256, 1024)
 def run_suite(device: str, parts: Sequence[str], cases: Sequence[Case], folder: Path,
               samples: int, clock_mhz: float, progress: Progress) -> dict[str, Any]:
     """The results of the ``parts``; an estimate runs no model and no layer."""
-    results: dict[str, Any] = {"version": RESULTS_VERSION, "kaniwa": kaniwa.__version__,
+    results: dict[str, Any] = {"version": RESULTS_VERSION, "kaniwa": __version__,
                                "device": device}
     seconds: list[dict[str, Any]] = []
     if "models" in parts:

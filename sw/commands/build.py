@@ -25,14 +25,16 @@ def compile_command(model: Path, target: str, output: Path | None, as_json: bool
     """Compile MODEL (.tflite, .onnx) for a target into a program file."""
     from kaniwa.compiler.pipeline import compile
     from kaniwa.files import write_atomic
+    from kaniwa.program.file import to_bytes
+    from kaniwa.program.summary import summary
 
     began = time.monotonic()
     with progress("compiling") as update:
         program = compile(model, target=target, progress=update, **options)
     output = output or Path(model.with_suffix(".kaniwa").name)
-    data = program.to_bytes()
+    data = to_bytes(program)
     write_atomic(output, data)
-    values = program.summary() | {"program": str(output), "program_bytes": len(data),
+    values = summary(program) | {"program": str(output), "program_bytes": len(data),
                                   "seconds": round(time.monotonic() - began, 3)}
     if as_json:
         show_json(values)
@@ -42,7 +44,7 @@ def compile_command(model: Path, target: str, output: Path | None, as_json: bool
 
 
 def show_summary(values: dict[str, Any]) -> None:
-    """Print what ``Program.summary`` gives."""
+    """Print what ``kaniwa.program.summary`` gives."""
     show_table(
         f"{values['model']} on {values['target']}",
         ("layer", "op", "where", "MACs", "removed", "cycles", "utilization", "lost"),

@@ -10,7 +10,7 @@ import click
 from kaniwa.commands.options import (
     compile_options,
     json_option,
-    load_program,
+    open_program,
     progress,
     show_json,
     target_for,
@@ -40,7 +40,7 @@ def diff_command(ctx: click.Context, program: Path, target: str, devices: str, s
         raise click.UsageError(f"--devices takes two names, not '{devices}'", ctx)
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("comparing"):
-        compiled, _ = load_program(program, target_for(ctx, target, *names), options, given)
+        compiled, _ = open_program(program, target_for(ctx, target, *names), options, given)
         items = (recorded_inputs(program, compiled.inputs) if source == "recorded"
                  else load_inputs(source, compiled.inputs, uint8=uint8, limit=1))
         values = diff(compiled, names, items[0])

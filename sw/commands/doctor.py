@@ -31,7 +31,8 @@ def doctor_command(ctx: click.Context, as_json: bool) -> None:
                      platform.python_version())]
     checks += [_check(name, _installed(name), purpose, "package") for name, purpose in
                PACKAGES.items()]
-    from kaniwa.sim.device.toolchain import cache_folder, environment
+    from kaniwa.cache_folder import cache_folder
+    from kaniwa.sim.device.toolchain import environment
 
     path = environment()["PATH"]
     for names, purpose in ((("c++", "g++", "clang++"), "sim: the simulated core"),
@@ -72,7 +73,7 @@ def _writable(folder: Path) -> bool:
 @json_option
 def cache_command(clear: bool, as_json: bool) -> None:
     """Show or clear the cache of Verilog and simulator builds."""
-    from kaniwa.sim.device.toolchain import cache_folder
+    from kaniwa.cache_folder import cache_folder
 
     folder = cache_folder()
     files = [p for p in folder.rglob("*") if p.is_file()] if folder.exists() else []

@@ -31,9 +31,10 @@ def estimate_command(ctx: click.Context, model: Path, target: str, board: str | 
     """Cycles, utilization and memory of MODEL on a target, or its time on boards; runs nothing."""
     if board is None and not all_boards:
         from kaniwa.compiler.pipeline import compile
+        from kaniwa.program.summary import summary
 
         with progress("compiling") as update:
-            values = compile(model, target=target, progress=update, **options).summary()
+            values = summary(compile(model, target=target, progress=update, **options))
         if as_json:
             show_json(values)
         else:

@@ -14,7 +14,7 @@ from kaniwa.commands.options import (
     device_options,
     input_options,
     json_option,
-    load_program,
+    open_program,
     progress,
     show_json,
     target_for,
@@ -48,7 +48,7 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     began = time.monotonic()
     devices.check_name(device)
     with progress("compiling"):
-        program, graph = load_program(model, target_for(ctx, target, device), options, False)
+        program, graph = open_program(model, target_for(ctx, target, device), options, False)
     if graph is None:
         raise InputError(f"{model}: evaluate needs the model, not a program file")
     inputs = load_inputs(data, program.inputs, uint8=uint8, limit=limit)

@@ -50,22 +50,23 @@ def _model_info(path: Path) -> dict[str, Any]:
 
 
 def _program_info(path: Path) -> dict[str, Any]:
-    from kaniwa.program.program import Program
+    from kaniwa.program.file import load_program
+    from kaniwa.program.summary import summary
 
-    program = Program.load(path)
+    program = load_program(path)
 
     def items(tensors: Any) -> list[dict[str, Any]]:
         return [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype, "scale": t.scale,
                  "zero_point": t.zero_point} for t in tensors]
 
-    summary = program.summary()
-    return {"kind": "program", "target": summary["target"], "config_hash": program.config.hash,
-            "model": summary["model"], "source_sha256": program.source_sha256,
+    values = summary(program)
+    return {"kind": "program", "target": values["target"], "config_hash": program.config.hash,
+            "model": values["model"], "source_sha256": program.source_sha256,
             "instructions": len(program.instructions),
             "runs": len(program.runs), "host_operators": ", ".join(
                 f"{n} {k}" for k, n in Counter(op.kind for op in program.host_ops).items()),
-            "memory_bytes": summary["memory_bytes"],
-            "weight_bytes": summary["weight_bytes"], "outside": program.outside or "none",
+            "memory_bytes": values["memory_bytes"],
+            "weight_bytes": values["weight_bytes"], "outside": program.outside or "none",
             "inputs": items(program.inputs), "outputs": items(program.outputs)}
 
 

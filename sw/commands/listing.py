@@ -20,9 +20,9 @@ def disasm_command(program: Path, output: Path | None) -> None:
     """Print a program file as text that `kaniwa asm` turns into the same bytes."""
     from kaniwa.files import write_atomic
     from kaniwa.program.assembler import disassemble
-    from kaniwa.program.program import Program
+    from kaniwa.program.file import load_program
 
-    text = disassemble(Program.load(program))
+    text = disassemble(load_program(program))
     if output is None:
         sys.stdout.write(text)
     else:

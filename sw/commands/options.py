@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kaniwa.program.program import Program
 
 __all__ = ["apply_options", "compile_options", "json_option", "input_options", "device_options",
-           "target_for", "load_program", "show_json", "show_table", "progress", "board_progress",
+           "target_for", "open_program", "show_json", "show_table", "progress", "board_progress",
            "track"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -74,16 +74,16 @@ def target_for(ctx: click.Context, target: str, *devices: str) -> str:
     return next((own for device in devices if (own := target_of(device))), target)
 
 
-def load_program(path: Path, target: str, options: dict[str, Any],
+def open_program(path: Path, target: str, options: dict[str, Any],
                  target_given: bool) -> tuple[Program, Graph | None]:
     """The program in a ``.kaniwa`` file, or the one compiled from a model, and the model's graph.
 
     Raises ProgramError where a program file is for another target than the one asked for.
     """
-    from kaniwa.program.program import Program
-
     if path.suffix == ".kaniwa":
-        program = Program.load(path)
+        from kaniwa.program.file import load_program
+
+        program = load_program(path)
         if target_given:
             from kaniwa.config import load_target
 

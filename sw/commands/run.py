@@ -17,7 +17,7 @@ from kaniwa.commands.options import (
     device_options,
     input_options,
     json_option,
-    load_program,
+    open_program,
     progress,
     show_json,
     show_table,
@@ -76,7 +76,7 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
     preprocessing = Preprocessing.take(ctx, options)
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("compiling"):
-        compiled, graph = load_program(program, target_for(ctx, target, device), options, given)
+        compiled, graph = open_program(program, target_for(ctx, target, device), options, given)
         graph = graph or _graph_for_check(check, model, program)
     answers = Answers.of(compiled, label_file, top, as_float)
     done: dict[str, Any] | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kaniwa.compiler.array.operand_tables import operand_tables
 from kaniwa.compiler.int16.functions import keep_tables
-from kaniwa.compiler.plan.layer import Options, Outside, Plan
+from kaniwa.compiler.plan.layer import Options, Plan
 from kaniwa.compiler.recurrent.directions import directions_apart
 from kaniwa.compiler.recurrent.sequences import sequences_apart
 from kaniwa.compiler.rewrite.dead_channels import dead_channels
@@ -28,10 +28,11 @@ from kaniwa.compiler.schedule.tile import tile
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, check
+from kaniwa.outside import parse_outside
 from kaniwa.program.check import check as check_program
 from kaniwa.program.program import Program
 
-__all__ = ["compile", "parse_outside", "PIPELINE", "plan_model"]
+__all__ = ["compile", "PIPELINE", "plan_model"]
 
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
@@ -49,8 +50,6 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     constants,        # weights, parameters and tables encoded
     allocate,         # addresses
 )
-
-SDRAM_BYTES, SDRAM_LATENCY = 4, 10
 
 
 def compile(model: str | PathLike[str] | Graph,
@@ -112,23 +111,3 @@ def _run_passes(plan: Plan, progress: Callable[[str], None] | None) -> Plan:
         plan = run(plan)
         check(plan.graph)
     return plan
-
-
-def parse_outside(text: str | None) -> Outside | None:
-    """The outside memory that ``text`` names; raises CompileError for an unknown kind or option."""
-    if text is None or text == "none":
-        return None
-    kind, *settings = text.split(",")
-    if kind == "ideal" and not settings:
-        return Outside("ideal")
-    values = {"bytes": SDRAM_BYTES, "latency": SDRAM_LATENCY}
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        if kind != "sdram" or key not in values or not value.isdecimal() or len(value) > 6:
-            break
-        values[key] = int(value)
-    else:
-        if kind == "sdram" and values["bytes"] in (1, 2, 4, 8, 16, 32, 64, 128):
-            return Outside("sdram", values["bytes"], values["latency"])
-    raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10], "
-                       f"not '{text}'")

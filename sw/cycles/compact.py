@@ -11,12 +11,12 @@ import itertools
 from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.events import NEVER
 from kaniwa.cycles.streams import WEIGHTS, BlockShape, Read, region_shapes
 from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, Format, Mode
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.isa.weight_stream import decode_stream
 from kaniwa.program.instruction import Values
+from kaniwa.timing import NEVER
 
 __all__ = ["model_compact"]
 

@@ -5,38 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import UNITS
 
-__all__ = ["Events", "NEVER", "Reader", "Timing"]
+__all__ = ["Events", "Reader"]
 
 # A reader of device memory: yields the cycle in which its next request comes, or None while that
 # hangs on events not known yet, and is sent the cycle of the grant.
 Reader = Generator[int | None, int, None]
-NEVER = 1 << 62
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Of a memory side: cycles from request to response, bytes a cycle of a bus, 0 for no limit."""
-
-    latency: int
-    bus_bytes: int = 0
-
-    @classmethod
-    def of(cls, config: AcceleratorConfig, outside: str | None = None) -> Timing:
-        """That of outside memory as the compiler names it; ideal is as fast as on-chip memory."""
-        if not outside or not outside.startswith("sdram"):
-            return cls(config.memory_latency)
-        from kaniwa.compiler.pipeline import parse_outside
-
-        memory = parse_outside(outside)
-        assert memory is not None
-        return cls(max(1, memory.latency), memory.bytes)
-
-    def bus_cycles(self, size: int) -> int:
-        """Cycles for which an access of ``size`` bytes has the bus; 0 where there is no limit."""
-        return -(-size // self.bus_bytes) if self.bus_bytes else 0
 
 
 @dataclass

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.events import NEVER, Events, Reader
+from kaniwa.cycles.events import Events, Reader
 from kaniwa.program.instruction import Values
+from kaniwa.timing import NEVER
 
 __all__ = ["Load"]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.events import NEVER, Events, Reader, Timing
+from kaniwa.cycles.events import Events, Reader
 from kaniwa.isa import OUTSIDE
+from kaniwa.timing import NEVER, READS_IN_FLIGHT, Timing
 
 __all__ = ["MemoryTimeline", "ReadPath"]
 
-READS_IN_FLIGHT = 32   # on a side
 
 
 class ReadPath(Protocol):

@@ -15,7 +15,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.array import Array, Idle
 from kaniwa.cycles.commands import Commands
 from kaniwa.cycles.compact import model_compact
-from kaniwa.cycles.events import Events, Timing
+from kaniwa.cycles.events import Events
 from kaniwa.cycles.load import Load
 from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.operand import OperandPath
@@ -26,8 +26,10 @@ from kaniwa.cycles.weights import WeightPath
 from kaniwa.isa import COUNTERS, Opcode
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.program.instruction import Values
+from kaniwa.timing import Timing
 
-__all__ = ["Timing", "model_run"]
+__all__ = ["model_run"]
+
 
 def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
               read: Read | None = None, outside: Timing | None = None,

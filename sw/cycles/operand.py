@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.events import NEVER, Events, Reader
+from kaniwa.cycles.events import Events, Reader
 from kaniwa.isa import Mode
 from kaniwa.program.instruction import Values
+from kaniwa.timing import NEVER
 
 __all__ = ["OperandPath", "beats"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.events import Timing
 from kaniwa.cycles.streams import Read
 from kaniwa.errors import ProgramError
 from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, OUTSIDE, Opcode
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.program.instruction import Values
+from kaniwa.timing import Timing
 from kaniwa.units.cell.isa import decode, illegal
 from kaniwa.units.cell.timing import sequence_cycles
 from kaniwa.units.vector.trace import ARBITER, VectorTrace

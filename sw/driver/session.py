@@ -21,7 +21,7 @@ from kaniwa.driver.overlap import PLACES, WINDOW, Item, Overlap
 from kaniwa.driver.session_state import SessionState, Values
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.isa.counters import RunStatistics, in_turn
-from kaniwa.program.host_part import host_graph, run_host_op
+from kaniwa.program.host_run import host_graph, run_host_op
 from kaniwa.program.program import LayerInfo, Program, Step, TensorInfo
 
 __all__ = ["Inference", "Session", "Statistics", "forget_image"]

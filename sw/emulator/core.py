@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.model import Timing, model_run
+from kaniwa.cycles.model import model_run
 from kaniwa.emulator.cells import run_sequence
 from kaniwa.emulator.checks import check_instruction
 from kaniwa.emulator.hazards import HazardCheck
@@ -20,6 +20,7 @@ from kaniwa.errors import DeviceError, ProgramError
 from kaniwa.isa import INSTRUCTION_BYTES, Opcode
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.program.instruction import Values, pixels
+from kaniwa.timing import Timing
 
 __all__ = ["Emulator"]
 

@@ -29,6 +29,7 @@ from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, Mode, Opcode, Rounding
+from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
 from kaniwa.program.program import LayerInfo, Program, Step, TensorInfo
 
@@ -215,12 +216,12 @@ def _program(values: dict[str, Any], config: dict[str, Any],
     try:
         program = Program(config=AcceleratorConfig(**config), images=tuple(images),
                           **(values | tables))
-        data = program.to_bytes()
+        data = to_bytes(program)
     except ConfigError as error:
         raise ProgramError(f"the config is not legal: {error}") from None
     except (TypeError, ValueError, AttributeError) as error:
         raise ProgramError(f"the text is not a program: {error}") from None
-    Program.from_bytes(data, "the assembled text")
+    from_bytes(data, "the assembled text")
     return data
 
 

@@ -19,6 +19,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from kaniwa._version import __version__
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.files import write_atomic
@@ -27,7 +28,7 @@ from kaniwa.program.check import check
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
 from kaniwa.program.program import FORMAT_VERSION, MAGIC, LayerInfo, Program, Step, TensorInfo
 
-__all__ = ["save", "load", "to_bytes", "from_bytes"]
+__all__ = ["save_program", "load_program", "to_bytes", "from_bytes"]
 
 SECTIONS = ("program", "tensors", "layers", "host", "image", "constant")
 _HEAD = struct.Struct("<8sII")
@@ -37,12 +38,12 @@ MAX_FILE_BYTES = 1 << 32
 NUMBER_LIMIT = 1 << 62
 
 
-def save(program: Program, path: str | PathLike[str]) -> None:
+def save_program(program: Program, path: str | PathLike[str]) -> None:
     """Write the file, whole or not at all."""
     write_atomic(path, to_bytes(program))
 
 
-def load(path: str | PathLike[str]) -> Program:
+def load_program(path: str | PathLike[str]) -> Program:
     """Read and check a program file."""
     try:
         size = os.stat(path).st_size
@@ -142,10 +143,10 @@ class _Reader:
 
     def program(self, header: Any, tensors: Any, layers: Any, host: Any, image: bytes,
                 constant: bytes) -> Program:
-        if _text(header["kaniwa"]) != _version() or _number(header["isa"]) != ISA_VERSION:
+        if _text(header["kaniwa"]) != __version__ or _number(header["isa"]) != ISA_VERSION:
             raise ProgramError(
                 f"{self.name}: made by kaniwa {header['kaniwa']!s:.20} (ISA {header['isa']}), this "
-                f"is {_version()} (ISA {ISA_VERSION}); compile the model again")
+                f"is {__version__} (ISA {ISA_VERSION}); compile the model again")
         config = AcceleratorConfig(**header["config"], name=_text(header["target"]))
         if config.hash != header["config_hash"]:
             raise ProgramError(f"{self.name}: its config does not match its hash "
@@ -166,12 +167,6 @@ class _Reader:
             outside_bytes=_number(header["outside_bytes"]),
             outside=None if outside is None else _text(outside),
             weights=_number(header["weights"]), materialized=_boolean(header["materialized"]))
-
-
-def _version() -> str:
-    import kaniwa
-
-    return kaniwa.__version__
 
 
 def _images(values: Any, image: bytes) -> tuple[tuple[int, bytes], ...]:

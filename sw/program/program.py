@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.graph import Graph
-from kaniwa.isa import INSTRUCTION_BYTES, Opcode, decode
-from kaniwa.isa.counters import RunStatistics, TagCounters, in_turn
+from kaniwa.isa import INSTRUCTION_BYTES, decode
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
 
 __all__ = ["TensorInfo", "Step", "LayerInfo", "Program"]
@@ -225,83 +223,12 @@ class Program:
         """Bytes of weights, parameters and tables in device memory."""
         return sum(len(data) for address, data in self.images if address != self.program_address)
 
-    def estimate(self) -> RunStatistics:
-        """The counters of an inference, all runs of it, as the cycle model expects them."""
-        from kaniwa.cycles.model import Timing, model_run
-
-        instructions, timing = self.instructions, Timing.of(self.config, self.outside)
-        return in_turn([
-            model_run(self.config, instructions[run.first:run.first + run.count - 1], self._read,
-                      timing, self.address_of(run)) for run in self.runs])
-
-    def _read(self, address: int, length: int) -> bytes:
+    def read(self, address: int, length: int) -> bytes:
         """What the images hold from ``address`` on."""
         for start, data in self.images:
             if start <= address < start + len(data):
                 return data[address - start:address - start + length]
         return b""
-
-    def summary(self) -> dict[str, Any]:
-        """What ``kaniwa compile --json`` prints, as plain values; cycles are estimates."""
-        statistics = self.estimate()
-        order = list(dict.fromkeys(layer.tag for layer in self.layers))
-        counters = {tag.tag: tag for tag in statistics.per_tag(order)}
-        rows = [row for step in self.steps for row in (
-            self._device_rows(step, counters) if step.where == "device" else self._host_rows(step))]
-        return {
-            "model": self.name, "target": self.config.name, "config_hash": self.config_hash,
-            "cycles": statistics.cycles, "macs": self.macs, "removed_macs": self.removed_macs,
-            "utilization": self.utilization(self.macs, statistics.cycles), "fits": True,
-            "memory_bytes": self.local_bytes, "outside_bytes": self.outside_bytes,
-            "outside": self.outside, "weight_bytes": self.weight_bytes,
-            "bits_per_weight": 8 * self.weight_bytes / self.weights if self.weights else 0.0,
-            "instructions": len(self.commands) // INSTRUCTION_BYTES, "layers": rows,
-            "steps": [self._crossing(step) for step in self.steps],
-        }
-
-    def _device_rows(self, run: Step, counters: dict[int, TagCounters]) -> list[dict[str, Any]]:
-        rows, instructions = [], self.instructions
-        for layer in self.layers_of(run):
-            own_instructions = [instructions[i] for i in layer.instructions]
-            own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
-            rows.append({"name": layer.name, "op": layer.op, "where": "device", "why": "",
-                         "macs": layer.macs, "cycles": own.cycles,
-                         "utilization": self.utilization(layer.macs, own.cycles),
-                         "lost": own.lost, "instructions": len(layer.instructions),
-                         "steps": self._recurrent_steps(own_instructions),
-                         "removed": dict(layer.removed or {}),
-                         "rounding": self.rounding.get(layer.output, [])})
-        return rows
-
-    def _recurrent_steps(self, instructions: list[dict[str, int]]) -> int:
-        """Steps of a recurrent layer, 1 of others."""
-        cells = [v for v in instructions if v["opcode"] == Opcode.CELL]
-        if cells:
-            from kaniwa.units.cell.isa import decode
-
-            return sum(decode(self._read(v["parameter_address"], v["parameter_bytes"]))["steps"]
-                       for v in cells)
-        # A step has two VECTORs; only the first of all loads the program, and one more may come
-        # behind them.
-        later = sum(v["opcode"] == Opcode.VECTOR and not v["parameter_bytes"]
-                    for v in instructions)
-        return max(1, later // 2)
-
-    def _host_rows(self, step: Step) -> list[dict[str, Any]]:
-        return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,
-                 "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "steps": 1,
-                 "removed": {}, "rounding": []}
-                for op in self.host_ops[step.first:step.first + step.count]]
-
-    def _crossing(self, step: Step) -> dict[str, Any]:
-        """What a step does, and the bytes that go to the device before it and from it behind."""
-        device = step.where == "device"
-        names = ([layer.name for layer in self.layers_of(step)] if device else
-                 [op.name for op in self.host_ops[step.first:step.first + step.count]])
-        sizes = [sum(self.tensor(i).bytes for i in ids) if device else 0
-                 for ids in (step.takes, step.gives)]
-        return {"where": step.where, "does": names, "bytes_to_device": sizes[0],
-                "bytes_from_device": sizes[1]}
 
     def utilization(self, macs: int, cycles: int) -> float:
         """Multiplications of the source model for each multiplier and cycle."""
@@ -313,29 +240,3 @@ class Program:
             raise ProgramError(f"{self.name}: compiled for target '{self.config.name}' "
                                f"({self.config.hash}), the device is '{config.name}' "
                                f"({config.hash}); compile it for that target")
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the program file: all of it or, after a failure, none."""
-        from kaniwa.program.file import save
-
-        save(self, path)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> Program:
-        """Read and check a program file; raises ProgramError naming what is wrong."""
-        from kaniwa.program.file import load
-
-        return load(path)
-
-    def to_bytes(self) -> bytes:
-        """The content of the program file."""
-        from kaniwa.program.file import to_bytes
-
-        return to_bytes(self)
-
-    @classmethod
-    def from_bytes(cls, data: bytes, name: str = "program") -> Program:
-        """The program in a file's content; ``name`` is for messages."""
-        from kaniwa.program.file import from_bytes
-
-        return from_bytes(data, name)

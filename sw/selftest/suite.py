@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import kaniwa
+from kaniwa._version import __version__
 from kaniwa.config import load_target
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.driver.devices import Device, GoldenDevice
@@ -226,7 +226,7 @@ def _describe(device: Device) -> dict[str, Any]:
     assert device.config is not None
     values: dict[str, Any] = {"device": device.name, "target": device.config.name,
                               "config_hash": device.config.hash,
-                              "kaniwa": kaniwa.__version__}
+                              "kaniwa": __version__}
     capabilities = getattr(device, "capabilities", {})
     if "clock_hz" in capabilities:
         values["clock_mhz"] = capabilities["clock_hz"] / 1e6

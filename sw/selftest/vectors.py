@@ -11,6 +11,7 @@ import numpy as np
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.estimate import estimate
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError
@@ -66,7 +67,7 @@ def _compare(graph: Graph, device: Device, outside: str | None,
     values: dict[str, Any] = {
         "name": graph.name, "macs": program.macs, "inferences": len(inputs), "checked": 0,
         "mismatches": 0, "first_mismatch": None, "cycles": 0,
-        "estimate": program.estimate().cycles}
+        "estimate": estimate(program).cycles}
     for number, (item, wanted) in enumerate(zip(inputs, expected, strict=True)):
         got = session.run(item)
         assert session.stats is not None

@@ -17,6 +17,7 @@ import pytest
 from builders.files.tflite_builder import ModelBuilder
 
 from kaniwa import cli
+from kaniwa.program.file import to_bytes
 
 KANIWA = [sys.executable, "-m", "kaniwa.cli"]
 
@@ -132,7 +133,7 @@ def _arrays(folder: Path) -> None:
 def _programs(folder: Path, models: Path) -> None:
     import kaniwa
 
-    data = kaniwa.compile(models / "mlperf_ic_resnet8.tflite").to_bytes()
+    data = to_bytes(kaniwa.compile(models / "mlperf_ic_resnet8.tflite"))
     (folder / "program.kaniwa").write_bytes(data)
     (folder / "cut.kaniwa").write_bytes(data[:-100])
     middle = len(data) // 2

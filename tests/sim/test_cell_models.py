@@ -14,6 +14,7 @@ from builders.graphs.lstm_case import lstm_graph
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
@@ -46,7 +47,7 @@ def test_networks_in_turn_on_one_core(models: Path) -> None:
                 values, outputs = golden.run(graph, inputs, state=state), session.run(inputs)
                 for i in graph.outputs:
                     np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
-                error = abs(session.stats.cycles - program.estimate().cycles)
+                error = abs(session.stats.cycles - estimate(program).cycles)
                 assert error <= 0.001 * session.stats.cycles, path.name
 
 

@@ -8,6 +8,7 @@ import pytest
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.cycles.estimate import estimate
 from kaniwa.driver.session import Session
 from kaniwa.hw.core import make_core
 from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
@@ -69,4 +70,4 @@ def test_layers_with_weights_of_minus_128_are_exact(name, monkeypatch):
             for tensor in graph.outputs:
                 np.testing.assert_array_equal(
                     outputs[graph.tensors[tensor].name], expected[tensor], err_msg=kind)
-            assert session.stats.cycles == pytest.approx(program.estimate().cycles, rel=0.01)
+            assert session.stats.cycles == pytest.approx(estimate(program).cycles, rel=0.01)

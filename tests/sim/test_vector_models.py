@@ -22,12 +22,14 @@ from builders.networks.random_wide import random_wide
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
+from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.importers.onnx.model import import_onnx
+from kaniwa.program.summary import summary
 
 # A convolutional network, transformers of int8 and of int16, and recurrent networks; ONNX's have
 # float32 at their edges.
@@ -61,7 +63,7 @@ def test_networks_in_turn_on_one_core(models: Path) -> None:
                 values, outputs = golden.run(graph, inputs, state=state), session.run(inputs)
                 for i in graph.outputs:
                     np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
-                error = abs(session.stats.cycles - program.estimate().cycles)
+                error = abs(session.stats.cycles - estimate(program).cycles)
                 assert error <= 0.001 * session.stats.cycles, path.name
 
 
@@ -111,7 +113,7 @@ def test_operators_of_int16() -> None:
             values = rng.integers(-128, 128, (1, 5, 7, 8)).astype(np.int8)
             (y,) = session.run([values]).values()
             np.testing.assert_array_equal(y, golden.run(graph, [values])[graph.outputs[0]])
-            assert abs(session.stats.cycles - program.estimate().cycles) <= (
+            assert abs(session.stats.cycles - estimate(program).cycles) <= (
                 0.001 * session.stats.cycles)
 
 
@@ -130,7 +132,7 @@ def test_random_networks_of_int16() -> None:
             for i in graph.outputs:
                 np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i],
                                               f"seed {seed}")
-            assert abs(session.stats.cycles - program.estimate().cycles) <= (
+            assert abs(session.stats.cycles - estimate(program).cycles) <= (
                 0.01 * session.stats.cycles)
 
 
@@ -154,7 +156,7 @@ def test_random_onnx_networks() -> None:
             (answer,) = session.run(inputs).values()
             np.testing.assert_array_equal(
                 answer, golden.run(graph, inputs)[graph.outputs[0]], f"seed {seed}")
-            error = abs(session.stats.cycles - program.estimate().cycles)
+            error = abs(session.stats.cycles - estimate(program).cycles)
             assert error <= 0.01 * session.stats.cycles, f"seed {seed}"
 
 
@@ -171,7 +173,7 @@ def test_operators_of_onnx_in_fixed_point(kind: str) -> None:
                 (expected,) = golden.run_op(graph, graph.ops[0],
                                             [x, *(graph.tensors[i].data for i in constants)])
                 np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
-            error = abs(session.stats.cycles - program.estimate().cycles)
+            error = abs(session.stats.cycles - estimate(program).cycles)
             assert error <= 0.002 * session.stats.cycles
 
 
@@ -206,7 +208,7 @@ def test_a_cell_of_onnx_that_memory_is_short_for() -> None:
     """The products of its inputs are part of each step."""
     graph = cell_graph("LSTM", (64, 1, 48), 64, np.random.default_rng(2), spread=0.5)
     program = compile(graph, "base_vector", require_accelerator=True)
-    assert [row["steps"] for row in program.summary()["layers"] if row["macs"]] == [64]
+    assert [row["steps"] for row in summary(program)["layers"] if row["macs"]] == [64]
     with devices.open("sim", "base_vector") as device:
         assert_equal_golden(graph, Session(program, device), inputs_of(graph, 1)[:1],
                             tolerance=0.001)
@@ -224,7 +226,7 @@ def test_attention_of_any_length(heads: int, tokens: int, depth: int) -> None:
         session = Session(program, device)
         outputs = session.run(inputs)
     np.testing.assert_array_equal(outputs["y"], golden.run(graph, inputs)[graph.outputs[0]])
-    assert abs(session.stats.cycles - program.estimate().cycles) <= 0.001 * session.stats.cycles
+    assert abs(session.stats.cycles - estimate(program).cycles) <= 0.001 * session.stats.cycles
 
 
 @pytest.mark.parametrize("form", [
@@ -242,6 +244,6 @@ def test_a_cell_that_memory_is_short_for() -> None:
     """The products of its inputs are part of each step."""
     graph = lstm_graph(np.random.default_rng(2), 3, 64, 150, time_major=False)
     program = compile(graph, "base_vector", require_accelerator=True)
-    assert [row["steps"] for row in program.summary()["layers"] if row["macs"]] == [3]
+    assert [row["steps"] for row in summary(program)["layers"] if row["macs"]] == [3]
     with devices.open("sim", "base_vector") as device:
         assert_equal_golden(graph, Session(program, device), noise(graph, 2, 1), tolerance=0.0)

@@ -11,6 +11,7 @@ import pytest
 from kaniwa import Session, golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.board_device import BoardDevice
@@ -59,7 +60,7 @@ def test_whole_models_in_spram_are_exact(model, models):
         outputs = session.run(inputs)
         for tensor in program.outputs:
             np.testing.assert_array_equal(outputs[tensor.name], values[tensor.id])
-        assert session.stats.cycles == pytest.approx(program.estimate().cycles, rel=0.001)
+        assert session.stats.cycles == pytest.approx(estimate(program).cycles, rel=0.001)
         assert board.link_statistics.repeated == 0
 
 

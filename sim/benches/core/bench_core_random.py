@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.estimate import estimate
 from kaniwa.errors import CompileError
 from kaniwa.isa import Mode
 from kaniwa.sim.harness.bench import PythonBench
@@ -162,15 +163,15 @@ def _compare(graph: Any, session: Any, seed: int, tally: Tally, what: str) -> No
 
 def _compare_cycles(program: Any, session: Any, tally: Tally, what: str) -> None:
     """The model's error in each layer, and in the total if the config has no counters."""
-    stats, estimate = session.stats, program.estimate()
+    stats, estimated = session.stats, estimate(program)
     memory = program.outside.split(",")[0] if program.outside else "on-chip"
     tags = dict.fromkeys(layer.tag for layer in program.layers)
-    expected = [layer.cycles for layer in estimate.per_tag(tags)]
+    expected = [layer.cycles for layer in estimated.per_tag(tags)]
     counted = [layer["cycles"] for layer in stats.layers]
     instructions = [sum(len(layer.instructions) for layer in program.layers if layer.tag == tag)
                     for tag in tags]
     if not session.device.config.counters:
-        expected, counted, instructions = [estimate.cycles], [stats.cycles], [sum(instructions)]
+        expected, counted, instructions = [estimated.cycles], [stats.cycles], [sum(instructions)]
     for layer_expected, layer_counted, count in zip(expected, counted, instructions, strict=True):
         error = abs(layer_expected - layer_counted)
         tally.measure(f"cycle model error in % of a layer ({memory} memory)",

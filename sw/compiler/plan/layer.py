@@ -15,9 +15,10 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Mode
+from kaniwa.outside import Outside
 
 __all__ = ["Code", "Geometry", "Map", "ScatteredOutput", "Sum", "Layer", "VectorLayer",
-           "Tile", "Outside", "Options", "Slice", "Constants", "MemoryMap", "HostPart",
+           "Tile", "Options", "Slice", "Constants", "MemoryMap", "HostPart",
            "DevicePart", "Plan", "describe", "quantization", "pair", "paddings", "room_of",
            "source_of", "stored_bytes"]
 
@@ -204,19 +205,6 @@ class Tile:
     visits: int = 1
     step: int = 0
     vector: bool = False
-
-
-@dataclass(frozen=True)
-class Outside:
-    """Outside memory that the program may use: ``kind`` is "ideal" or "sdram"."""
-
-    kind: str
-    bytes: int = 0       # of a word, for sdram
-    latency: int = 0
-
-    def __str__(self) -> str:
-        return self.kind if self.kind == "ideal" else (
-            f"{self.kind},bytes={self.bytes},latency={self.latency}")
 
 
 @dataclass(frozen=True)

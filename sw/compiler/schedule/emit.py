@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import kaniwa
+from kaniwa._version import __version__
 from kaniwa.compiler.plan.fields import tile_fields, visited
 from kaniwa.compiler.plan.layer import (
     Constants,
@@ -39,7 +39,7 @@ def emit(plan: Plan) -> Program:
     images += list(zip(memory.blobs, _blobs(plan, memory, plan.constants), strict=True))
     return Program(
         config=plan.config, name=model.name, source_sha256=model.source_sha256,
-        version=kaniwa.__version__, isa_version=ISA_VERSION,
+        version=__version__, isa_version=ISA_VERSION,
         program_address=memory.program_address,
         images=tuple(sorted((a, data) for a, data in images if data)),
         tensors=_tensor_table(plan, memory, stream), input_ids=model.inputs,

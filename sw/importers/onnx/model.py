@@ -26,14 +26,9 @@ from kaniwa.importers.onnx.families import (
 from kaniwa.importers.onnx.families.qoperator import expanded
 from kaniwa.importers.onnx.file import Declared, Node, OnnxFile, read_onnx
 from kaniwa.importers.onnx.lookahead import COMMUTING, steps_ahead
+from kaniwa.importers.onnx.pending import floats, quantize, quantized_to
 from kaniwa.importers.onnx.quant_node import DOMAINS, quant
-from kaniwa.importers.onnx.quantization import (
-    dequantize,
-    floats,
-    quantize,
-    quantized_to,
-    steps_of,
-)
+from kaniwa.importers.onnx.quantization import dequantize, steps_of
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,

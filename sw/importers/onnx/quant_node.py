@@ -12,7 +12,7 @@ from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.families.elementwise import identity_of
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import quantized_to
+from kaniwa.importers.onnx.pending import quantized_to
 from kaniwa.importers.onnx.values import Dequantized, Floats, Known, Pending, Steps, Value
 
 __all__ = ["DOMAINS", "quant"]

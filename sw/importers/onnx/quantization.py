@@ -1,4 +1,4 @@
-"""QuantizeLinear and DequantizeLinear: where real numbers of an ONNX model become integers."""
+"""Scales and integers of an ONNX model: of its constants, and of values that are computed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from kaniwa.importers.onnx.values import (
     Value,
 )
 
-__all__ = ["steps_of", "activation_steps", "quantize", "quantized_to", "dequantize", "dequantized",
-           "clamp_bounds", "in_steps", "in_other_steps", "floats", "operand", "known_constant",
+__all__ = ["steps_of", "activation_steps", "quantized_constant", "dequantize", "dequantized",
+           "clamp_bounds", "in_steps", "in_other_steps", "keeps_steps", "known_constant",
            "real_constant"]
 
 ACTIVATIONS = ("int8", "uint8")
@@ -75,39 +75,7 @@ def activation_steps(builder: Builder, node: Node, scale: Value | None, zero_poi
     return steps
 
 
-def quantize(builder: Builder, node: Node) -> Value:
-    """QuantizeLinear: gives what waits in real numbers its integers."""
-    x, scale, zero_point = builder.operands(node, 2, 3)
-    assert x is not None
-    if isinstance(x, Known):
-        return _quantized_constant(builder, node, x)
-    steps = activation_steps(builder, node, scale, zero_point, None, len(builder.shape_of(x)))
-    return quantized_to(builder, x, steps, node.outputs[0])
-
-
-def quantized_to(builder: Builder, x: Value, steps: Steps, name: str) -> Integers:
-    """A value that is no constant as integers of these ``steps``: the model's ``name``."""
-    assert not isinstance(x, Known)
-    if isinstance(x, Integers):
-        raise builder.fail("quantises integers; only real numbers are supported")
-    if isinstance(x, Pending):
-        from kaniwa.importers.onnx.lowering import lower
-
-        return lower(builder, x, steps, name)
-    if isinstance(x, Dequantized):
-        if x.steps == steps:
-            return Integers(x.stored, steps)
-        return builder.requantized(x, steps, name, steps.bounds)
-    if x.dtype != "float32":
-        raise builder.fail(f"quantises {x.dtype}; only float32 is supported")
-    form = x.stored.first
-    source = builder.form(x.stored, form)
-    index, result = builder.made(name, x.stored.shape, form, steps)
-    builder.emit("QUANTIZE", (source,), index, {"bounds": steps.bounds}, "onnx")
-    return result
-
-
-def _quantized_constant(builder: Builder, node: Node, x: Known) -> Known:
+def quantized_constant(builder: Builder, node: Node, x: Known) -> Known:
     _, scale, zero_point = builder.operands(node, 2, 3)
     assert scale is not None
     steps = steps_of(builder, scale, zero_point, None, x.data.ndim,
@@ -210,7 +178,7 @@ def dequantized(builder: Builder, value: Value | None, what: str) -> Dequantized
     if isinstance(value, Pending) and value.node.kind == "Identity":
         source = value.operands[0]
         assert isinstance(source, Dequantized)
-        if _keeps_steps(value.clamps, source.steps):
+        if keeps_steps(value.clamps, source.steps):
             bounds = clamp_bounds(value.clamps, source.steps)
             if bounds == source.steps.bounds:
                 return source
@@ -226,45 +194,12 @@ def dequantized(builder: Builder, value: Value | None, what: str) -> Dequantized
                        "and activations")
 
 
-def _keeps_steps(clamps: tuple[tuple[float, float], ...], steps: Steps) -> bool:
+def keeps_steps(clamps: tuple[tuple[float, float], ...], steps: Steps) -> bool:
     """Whether the clamps' ends are whole steps, or outside what the integers can be."""
     low, high = ((edge - z) * steps.scales[0] for edge, z in zip(
         (np.iinfo(steps.dtype).min, np.iinfo(steps.dtype).max), (steps.zero_points[0],) * 2,
         strict=True))
     return all(edge <= low or edge >= high or edge == 0 for pair in clamps for edge in pair)
-
-
-def operand(builder: Builder, value: Value | None, what: str) -> Dequantized | Floats:
-    """Quantised numbers, or float32 where the model leaves a result in it: for the host."""
-    if isinstance(value, Floats) and value.dtype == "float32" or _waits_for_floats(value):
-        return Floats(floats(builder, value, what))
-    return dequantized(builder, value, what)
-
-
-def _waits_for_floats(value: Value | None) -> bool:
-    """Whether only a float32 result makes something of it: no clamp at whole steps alone."""
-    if not isinstance(value, Pending) or value.node.kind != "Identity":
-        return isinstance(value, Pending)
-    source = value.operands[0]
-    assert isinstance(source, Dequantized)
-    return not _keeps_steps(value.clamps, source.steps)
-
-
-def floats(builder: Builder, value: Value | None, what: str) -> Stored:
-    """``value`` as float32 in the graph: dequantised by the host where it is not yet."""
-    if isinstance(value, Floats):
-        return value.stored
-    if isinstance(value, Pending) and _waits_for_floats(value):
-        from kaniwa.importers.onnx.lowering import lower_float
-
-        return lower_float(builder, value, what)
-    source = dequantized(builder, value, what)
-    form = source.stored.first if source.stored.forms else tuple(range(len(source.stored.shape)))
-    tensor = builder.tensors[builder.form(source.stored, form)]
-    name = f"{source.stored.name}:float"
-    index = builder.tensor(name, tensor.shape, "float32")
-    builder.emit("DEQUANTIZE", (tensor.id,), index, {}, "onnx")
-    return Stored(name, source.stored.shape, {form: index})
 
 
 def known_constant(builder: Builder, what: str, value: Value | None,

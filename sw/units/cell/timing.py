@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from kaniwa.cycles.memory import READS_IN_FLIGHT
+from kaniwa.timing import READS_IN_FLIGHT
 from kaniwa.units.cell.isa import DESCRIPTOR_BYTES, GATES, PRODUCTS, WORD_BYTES, frame_words
 
 __all__ = ["sequence_cycles"]

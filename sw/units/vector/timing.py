@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.memory import READS_IN_FLIGHT
+from kaniwa.timing import READS_IN_FLIGHT
 from kaniwa.units.vector.isa import Control, Factor, Opcode, Reduce, Width
 
 __all__ = ["MemorySide", "VectorClock"]

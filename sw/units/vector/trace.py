@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.events import Timing
+from kaniwa.timing import Timing
 from kaniwa.units.vector.emulator import Values, VectorEmulator
 from kaniwa.units.vector.timing import MemorySide
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
+from kaniwa.cycles.estimate import estimate
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.graph import Graph
@@ -29,7 +30,7 @@ def assert_equal_golden(graph: Graph, session: Session,
         for i in graph.outputs:
             np.testing.assert_array_equal(outputs[graph.tensors[i].name], expected[i], where)
         if tolerance is not None:
-            error = abs(session.stats.cycles - session.program.estimate().cycles)
+            error = abs(session.stats.cycles - estimate(session.program).cycles)
             assert error <= tolerance * session.stats.cycles, where
 
 

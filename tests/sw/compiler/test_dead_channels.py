@@ -20,7 +20,9 @@ from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError, DeviceError
 from kaniwa.graph import Graph, Quantization, check
 from kaniwa.importers import load_model
+from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.program.program import Program
+from kaniwa.program.summary import summary
 from kaniwa.sim.worlds.random_graphs import random_input
 from kaniwa.verify.diff import diff
 
@@ -315,15 +317,15 @@ def test_person_detection_loses_half_of_its_work(person: tuple[Graph, Program],
     # 3,727,313 without the channels that stay to fill lanes for depthwise by columns.
     assert program.macs - program.removed_macs == 3_875_680
     assert program.weight_bytes < dense.weight_bytes / 3.5
-    summary = program.summary()
-    assert summary["removed_macs"] == program.removed_macs
-    assert summary["layers"][12]["removed"] == {
+    values = summary(program)
+    assert values["removed_macs"] == program.removed_macs
+    assert values["layers"][12]["removed"] == {
         "input_channels": (64, 64), "output_channels": (128, 112), "macs": 36864}
     plan = eliminated(graph)
     weights = sum(int(t.data.size) for op in plan.graph.ops for i in op.inputs
                   if (t := plan.graph.tensors[i]).data is not None and t.dtype == "int8")
     assert weights == 32_936      # 29,066 without those channels
-    assert Program.from_bytes(program.to_bytes()) == program
+    assert from_bytes(to_bytes(program)) == program
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
 from kaniwa.importers import load_model
 from kaniwa.importers.onnx.model import import_onnx
+from kaniwa.program.summary import summary
 
 ACCELERATED = ("Conv", "Gemm", "MatMul", "MatMul of two", "Add", "Sub", "Mul", "AveragePool",
                "GlobalAveragePool", "ReduceMean", "requantize", "Sigmoid", "HardSwish",
@@ -133,5 +134,5 @@ def test_resnet_is_exact_at_every_stored_tensor(target: str, materialize: bool,
         for tensor in stored:
             np.testing.assert_array_equal(session.read(tensor), expected[tensor.id], tensor.name)
     assert len(stored) >= (15 if materialize else 1)
-    rows = [row for layer in program.summary()["layers"] for row in layer["rounding"]]
+    rows = [row for layer in summary(program)["layers"] for row in layer["rounding"]]
     assert {row["rule"] for row in rows} == {"qdq"} and {row["form"] for row in rows} == {"EVEN"}

@@ -11,13 +11,14 @@ from builders.networks.random_sums import kept_tables, random_sums, tables_broug
 
 from kaniwa import golden
 from kaniwa.compiler.array.operand_tables import OPERAND
-from kaniwa.compiler.pipeline import compile, parse_outside, plan_model
+from kaniwa.compiler.pipeline import compile, plan_model
 from kaniwa.compiler.plan.layer import Layer, Options
 from kaniwa.compiler.plan.rescale import affine
 from kaniwa.compiler.schedule.table_banks import TableUse, table_uses
 from kaniwa.config import PRESETS
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
+from kaniwa.outside import parse_outside
 from kaniwa.sim.worlds.random_graphs import random_compact_config, random_config, random_input
 from kaniwa.verify.diff import diff
 

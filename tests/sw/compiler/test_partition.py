@@ -11,12 +11,15 @@ from kaniwa import Session, golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.compiler.rewrite import partition as partition_pass
 from kaniwa.config import PRESETS
+from kaniwa.cycles.estimate import estimate
 from kaniwa.driver import devices
 from kaniwa.driver.link_time import link_time
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.program.assembler import assemble, disassemble
+from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.program.program import Program
+from kaniwa.program.summary import summary
 from kaniwa.sim.worlds.random_graphs import random_input
 from kaniwa.sim.worlds.serial_config import SERIAL
 from kaniwa.verify.diff import diff
@@ -30,7 +33,7 @@ def wheres(program: Program) -> list[str]:
 
 def assert_exact(program: Program, graph: Graph, seeds: range = range(2)) -> None:
     """Two inferences each, from the program and from its file, on the emulator."""
-    for loaded in (program, Program.from_bytes(program.to_bytes())):
+    for loaded in (program, from_bytes(to_bytes(program))):
         with devices.open("emulator", outside=program.outside) as device:
             session = Session(loaded, device)
             for seed in seeds:
@@ -87,9 +90,9 @@ def test_a_model_for_the_host_alone_runs() -> None:
     graph = b.graph((x,), (b.softmax(b.softmax(x)),))
     program = compile(graph)
     assert wheres(program) == ["host"] and program.images == () and program.local_bytes == 0
-    assert program.summary()["cycles"] == 0 and link_time(program, 1e5).seconds == 0
+    assert summary(program)["cycles"] == 0 and link_time(program, 1e5).seconds == 0
     assert_exact(program, graph)
-    assert assemble(disassemble(program)) == program.to_bytes()
+    assert assemble(disassemble(program)) == to_bytes(program)
     with pytest.raises(CompileError, match="op 0 SOFTMAX 'softmax0': target 'base' has no vector "
                                            "unit; .*; or compile without --require-accel"):
         compile(graph, require_accelerator=True)
@@ -147,6 +150,6 @@ def test_any_split_is_exact_at_every_stored_tensor(seed: int,
     found = diff(program, ["golden", "emulator"], random_input(graph, seed))
     assert found["first_difference"] is None
     assert_exact(program, graph, range(1))
-    assert assemble(disassemble(program)) == program.to_bytes()
-    assert program.estimate().cycles == program.summary()["cycles"] == sum(
-        layer["cycles"] for layer in program.summary()["layers"])
+    assert assemble(disassemble(program)) == to_bytes(program)
+    assert estimate(program).cycles == summary(program)["cycles"] == sum(
+        layer["cycles"] for layer in summary(program)["layers"])

@@ -8,13 +8,14 @@ from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import golden
 from kaniwa.compiler.array.elementwise import sum_of
-from kaniwa.compiler.pipeline import compile, parse_outside, plan_model
+from kaniwa.compiler.pipeline import compile, plan_model
 from kaniwa.compiler.plan.layer import Layer, Options
 from kaniwa.compiler.plan.scale import scaled
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, Quantization
 from kaniwa.importers import load_model
+from kaniwa.outside import parse_outside
 from kaniwa.sim.worlds.random_graphs import random_input
 from kaniwa.sim.worlds.serial_config import SERIAL
 from kaniwa.verify.diff import diff

@@ -7,7 +7,7 @@ from builders.files.tflite_builder import ModelBuilder
 
 from kaniwa import golden
 from kaniwa.compiler.array.functions import FUNCTIONS, WITH_CONSTANT
-from kaniwa.compiler.pipeline import compile, parse_outside, plan_model
+from kaniwa.compiler.pipeline import compile, plan_model
 from kaniwa.compiler.plan.layer import Layer, Options
 from kaniwa.config import PRESETS
 from kaniwa.driver.devices import EmulatorDevice
@@ -16,6 +16,7 @@ from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers import OPERATORS
 from kaniwa.importers.tflite.importer import import_tflite
+from kaniwa.outside import parse_outside
 from kaniwa.verify.diff import diff
 
 EVERY = np.arange(-128, 128).astype(np.int8)

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
 
-from kaniwa.compiler.pipeline import compile, parse_outside, plan_model
+from kaniwa.compiler.pipeline import compile, plan_model
 from kaniwa.compiler.plan.layer import Options, Plan
 from kaniwa.compiler.schedule.allocate import Buffer, pack
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.isa import OUTSIDE
+from kaniwa.outside import parse_outside
 from kaniwa.sim.worlds.serial_config import SERIAL
 
 BASE = PRESETS["base"]

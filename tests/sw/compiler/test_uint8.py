@@ -19,6 +19,7 @@ from kaniwa.errors import ProgramError
 from kaniwa.graph import Graph, Quantization, check
 from kaniwa.importers import load_model
 from kaniwa.isa import Mode
+from kaniwa.program.file import load_program, save_program
 from kaniwa.program.program import Program, TensorInfo
 from kaniwa.sim.worlds.random_graphs import random_input
 from kaniwa.verify.diff import diff
@@ -152,13 +153,13 @@ def test_device_memory_has_uint8_less_128() -> None:
 
 def test_a_program_file_with_uint8_tensors_comes_back(tmp_path: Path) -> None:
     program = kaniwa.compile(convolution(8, 200, {1: 0}), "base")
-    program.save(tmp_path / "u.kaniwa")
-    assert Program.load(tmp_path / "u.kaniwa").inputs[0].dtype == "uint8"
+    save_program(program, tmp_path / "u.kaniwa")
+    assert load_program(tmp_path / "u.kaniwa").inputs[0].dtype == "uint8"
     bad = replace(program, tensors=(replace(program.tensors[0], dtype="bool"),
                                     *program.tensors[1:]))
-    bad.save(tmp_path / "bad.kaniwa")
+    save_program(bad, tmp_path / "bad.kaniwa")
     with pytest.raises(ProgramError, match="device memory"):
-        Program.load(tmp_path / "bad.kaniwa")
+        load_program(tmp_path / "bad.kaniwa")
 
 
 def test_every_tensor_of_the_legacy_mobilenet_is_exact(models: Path) -> None:

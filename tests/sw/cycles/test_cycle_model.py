@@ -8,9 +8,10 @@ from builders.instructions.layer_cases import random_case
 from hypothesis import given, settings, strategies as st
 
 from kaniwa.config import PRESETS
-from kaniwa.cycles.model import Timing, model_run
+from kaniwa.cycles.model import model_run
 from kaniwa.isa import COUNTERS, FIELDS, OUTSIDE, Mode
 from kaniwa.isa.weight_stream import encode_parameters, encode_weights
+from kaniwa.timing import Timing
 
 BASE = PRESETS["base"]
 

@@ -9,6 +9,7 @@ from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import Session, golden
 from kaniwa.compiler.pipeline import compile
+from kaniwa.cycles.estimate import estimate
 from kaniwa.driver import devices
 from kaniwa.driver.devices import EmulatorDevice
 from kaniwa.driver.overlap import PLACES, Overlap
@@ -16,7 +17,8 @@ from kaniwa.errors import DeviceError, InputError
 from kaniwa.graph import Graph
 from kaniwa.importers.tflite.importer import import_tflite
 from kaniwa.program.assembler import assemble, disassemble
-from kaniwa.program.program import Program, Step
+from kaniwa.program.file import from_bytes, to_bytes
+from kaniwa.program.program import Step
 from kaniwa.sim.worlds.random_graphs import random_input
 from kaniwa.verify.diff import diff
 
@@ -51,7 +53,7 @@ def test_results_come_in_order_and_are_golden_s(way: str, around: bool) -> None:
             got = [future.result() for future in futures]
         else:
             got = list(session.map(inputs) if way == "map" else map(session.run, inputs))
-        assert session.stats is not None and session.stats.cycles == program.estimate().cycles
+        assert session.stats is not None and session.stats.cycles == estimate(program).cycles
     assert all(np.array_equal(a[name], b) for a, b in zip(got, wanted, strict=True))
 
 
@@ -203,7 +205,7 @@ def test_state_goes_from_one_inference_to_the_next() -> None:
         assert equal(session.map(inputs, keep_state=False), cleared)
         session.reset()
         assert equal(map(session.run, inputs), following)
-    loaded = Program.from_bytes(program.to_bytes())
-    assert loaded == program and assemble(disassemble(program)) == program.to_bytes()
+    loaded = from_bytes(to_bytes(program))
+    assert loaded == program and assemble(disassemble(program)) == to_bytes(program)
     assert equal(Session(loaded, devices.open("emulator")).map(inputs), following)
     assert diff(program, ["golden", "emulator"], inputs[0])["first_difference"] is None

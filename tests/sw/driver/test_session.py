@@ -13,7 +13,7 @@ from kaniwa.data.inputs import recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.errors import CompileError, DeviceError, InputError
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES
-from kaniwa.program.program import Program
+from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.sim.worlds.random_graphs import KINDS, random_config, random_graph, random_input
 from kaniwa.verify.diff import diff
 
@@ -133,14 +133,14 @@ def test_submit_hands_on_errors(resnet8):
 
 
 def test_program_file_runs_as_the_program_does(resnet8, image):
-    loaded = Program.from_bytes(resnet8.to_bytes())
+    loaded = from_bytes(to_bytes(resnet8))
     with devices.open("emulator") as a, devices.open("emulator") as b:
         first, second = Session(resnet8, a).run(image), Session(loaded, b).run(image)
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def test_golden_needs_the_model(resnet8):
-    loaded = Program.from_bytes(resnet8.to_bytes())
+    loaded = from_bytes(to_bytes(resnet8))
     with pytest.raises(DeviceError, match="golden device runs the model itself"):
         Session(loaded, devices.open("golden"))
 

@@ -15,6 +15,7 @@ from builders.graphs.lstm_case import lstm_graph
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import load_inputs, recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
@@ -27,6 +28,7 @@ from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.isa import Opcode, encode
 from kaniwa.program.program import Program
+from kaniwa.program.summary import summary
 from kaniwa.sim.benches.units.cell.cell_sequences import random_sequence
 from kaniwa.units.cell import emulator, isa
 
@@ -89,7 +91,7 @@ def test_an_lstm_is_one_instruction_and_carries_its_state(
         rng.integers(-20, 20, shape)]), memory_bytes=1 << 19)
     assert is_one_instruction(program) and program.resident
     assert program.macs == steps * 4 * count * (depth + count)
-    assert steps in {row["steps"] for row in program.summary()["layers"]}
+    assert steps in {row["steps"] for row in summary(program)["layers"]}
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 20, 64])
@@ -179,7 +181,7 @@ def test_the_digits_lstm_streams_its_weights(models: Path) -> None:
     program, graph = compile(path, BASE, require_accelerator=True), load_model(path)
     weights = 28 * 4 * 20 * (28 + 20) // BASE.read_bytes
     assert is_one_instruction(program) and not program.host_ops and program.macs == 113120
-    assert program.estimate().cycles <= 1.4 * weights
+    assert estimate(program).cycles <= 1.4 * weights
     session = Session(program, devices.open("emulator", BASE))
     digits = load_inputs(models / "inputs" / "mnist_1000.npz", program.inputs, True, 20)
     state: dict[int, np.ndarray] = {}

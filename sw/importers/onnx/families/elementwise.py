@@ -12,12 +12,8 @@ from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.families.weighted import with_bias
 from kaniwa.importers.onnx.families.windows import as_map, from_map, map_result, window_of
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import (
-    clamp_bounds,
-    dequantized,
-    in_other_steps,
-    operand,
-)
+from kaniwa.importers.onnx.pending import lowers, operand
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, in_other_steps
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -100,6 +96,7 @@ def _one_number(builder: Builder, value: Known, what: str) -> Known:
     return Known(sign, Steps((abs(number) or 1.0,), (0,), "int8"))
 
 
+@lowers("Add", "Sub", "Mul", "Div", to_float=True)
 def lower_elementwise(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To ADD, SUB or MUL, in the layout of the larger operand."""
     rank = len(pending.shape)
@@ -161,6 +158,7 @@ def _edge(builder: Builder, node: Node, value: Value | None, attribute: str,
     return number
 
 
+@lowers("Identity")
 def lower_identity(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To QUANTIZE: the same numbers in other steps, clamped."""
     source = pending.operands[0]
@@ -191,6 +189,7 @@ def _kernel(builder: Builder, node: Node, shape: tuple[int, ...]) -> tuple[int, 
     return kernel
 
 
+@lowers("AveragePool", "GlobalAveragePool", to_float=True)
 def lower_pool(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To AVERAGE_POOL_2D on channel-last maps."""
     x, node = pending.operands[0], pending.node

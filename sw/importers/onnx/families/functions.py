@@ -11,7 +11,8 @@ from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT, SMALLEST_STEP
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.families.elementwise import lower_pool
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, floats, operand
+from kaniwa.importers.onnx.pending import floats, lowers, lowers_floats, operand
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -106,6 +107,7 @@ def _attributes(pending: Pending, form: Permutation) -> dict[str, object]:
     return attributes
 
 
+@lowers(*FUNCTIONS)
 def lower_function(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To an operator of rule ``qdq``, a softmax of bytes to one of ``qdq_fixed_point``."""
     x = operand(builder, pending.operands[0], "its input")
@@ -120,6 +122,7 @@ def lower_function(builder: Builder, pending: Pending, steps: Steps, name: str) 
     return result
 
 
+@lowers_floats(*FUNCTIONS)
 def float_function(builder: Builder, pending: Pending) -> Stored:
     """To an operator on float32, which the host runs."""
     source = floats(builder, pending.operands[0], "its input")
@@ -152,6 +155,7 @@ def mean(builder: Builder, node: Node) -> Value:
     return Pending(replace(node, attributes={"axes": axes}), (x,), shape)
 
 
+@lowers("ReduceMean", to_float=True)
 def lower_mean(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To AVERAGE_POOL_2D over whole maps, else to MEAN."""
     x, axes = pending.operands[0], pending.node.attributes["axes"]

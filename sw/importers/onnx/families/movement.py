@@ -14,7 +14,8 @@ import numpy as np
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, in_steps, operand
+from kaniwa.importers.onnx.pending import lowers, operand
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, in_steps
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -188,6 +189,7 @@ def _is_real(value: Value | None) -> TypeGuard[Known]:
         value.steps is not None or value.data.dtype == np.float32)
 
 
+@lowers("Concat")
 def lower_concat(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To CONCATENATION of operands that were brought to the result's steps first."""
     bounds = clamp_bounds(pending.clamps, steps)

@@ -8,7 +8,8 @@ from kaniwa.errors import ModelError
 from kaniwa.golden.onnx.layer_norm import RULE as FIXED_POINT, layer_norm_numbers
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import clamp_bounds, operand, real_constant
+from kaniwa.importers.onnx.pending import lowers, operand
+from kaniwa.importers.onnx.quantization import clamp_bounds, real_constant
 from kaniwa.importers.onnx.values import Dequantized, Floats, Integers, Pending, Steps, Value
 
 __all__ = ["layer_normalization", "lower_layer_normalization"]
@@ -35,6 +36,7 @@ def layer_normalization(builder: Builder, node: Node) -> Value:
                    (x, *constants), shape)
 
 
+@lowers("LayerNormalization", to_float=True)
 def lower_layer_normalization(builder: Builder, pending: Pending, steps: Steps,
                               name: str) -> Integers:
     """To LAYER_NORM, of rule ``qdq_fixed_point`` where that has numbers for its constants."""

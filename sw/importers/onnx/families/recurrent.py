@@ -11,12 +11,8 @@ from kaniwa.golden.registry import Call
 from kaniwa.graph import Graph, Op
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.quantization import (
-    clamp_bounds,
-    known_constant,
-    operand,
-    real_constant,
-)
+from kaniwa.importers.onnx.pending import lowers, operand
+from kaniwa.importers.onnx.quantization import clamp_bounds, known_constant, real_constant
 from kaniwa.importers.onnx.values import (
     Dequantized,
     Floats,
@@ -116,6 +112,7 @@ def _state(builder: Builder, node: Node, what: str, value: Value | None,
     return state
 
 
+@lowers("LSTM", "GRU", to_float=True)
 def lower_recurrent(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To LSTM or GRU, which gives the one result that is waiting: of rule ``qdq_fixed_point`` where
     that has numbers for its constants."""

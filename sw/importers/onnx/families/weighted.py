@@ -11,6 +11,7 @@ from kaniwa.graph import Quantization
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.families.windows import as_map, from_map, map_result, window_of
 from kaniwa.importers.onnx.file import Node
+from kaniwa.importers.onnx.pending import lowers
 from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
 from kaniwa.importers.onnx.values import (
     Dequantized,
@@ -123,6 +124,7 @@ def _named(weights: Quantization, axis: int) -> Quantization:
                         axis if len(weights.scales) > 1 else None)
 
 
+@lowers("Conv", to_float=True)
 def lower_convolution(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To CONV_2D or DEPTHWISE_CONV_2D on channel-last maps."""
     x, known, bias = pending.operands
@@ -206,6 +208,7 @@ def with_bias(pending: Pending, bias: Known, name: str) -> Pending | None:
     return Pending(node, (*pending.operands[:2], flat), pending.shape, name=name)
 
 
+@lowers("Gemm", "MatMul", to_float=True)
 def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To FULLY_CONNECTED, or BATCH_MATMUL for two computed operands."""
     bounds = clamp_bounds(pending.clamps, steps)

@@ -16,6 +16,7 @@ from builders.operator_cases import DRAWS, Cases
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import load_inputs, recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
@@ -25,6 +26,7 @@ from kaniwa.graph import Graph, Op, check
 from kaniwa.importers import load_model
 from kaniwa.importers.tflite.importer import import_tflite
 from kaniwa.isa import FIELDS, Opcode
+from kaniwa.program.summary import summary
 
 BASE = PRESETS["base_vector"]
 TWO_LANES = replace(PRESETS["small"], vector_unit=True, name="two_lanes")
@@ -97,7 +99,7 @@ def test_sequences_of_a_batch(config: AcceleratorConfig, time_major: bool,
     alone = compile(one, config)
     assert session.program.macs == 3 * alone.macs
     assert session.program.resident and len(session.program.state) == 6
-    products, of_one = ([row["name"] for row in p.summary()["layers"] if row["macs"]]
+    products, of_one = ([row["name"] for row in summary(p)["layers"] if row["macs"]]
                         for p in (session.program, alone))
     assert len(products) == 3 * len(of_one)
     x = np.full(shape, 5, np.int8)
@@ -198,7 +200,7 @@ def test_products_of_inputs_are_part_of_the_steps_where_memory_is_short(
     session = assert_goes_on_as_golden(graph, short, rng.integers(-128, 128, (3, 1, steps, depth)))
     assert session.program.local_bytes < program.local_bytes
     assert session.program.macs == program.macs
-    cells, all_at_once = ([row for row in p.summary()["layers"] if row["macs"]]
+    cells, all_at_once = ([row for row in summary(p)["layers"] if row["macs"]]
                           for p in (session.program, program))
     assert [row["steps"] for row in cells] == [steps]
     assert [row["steps"] for row in all_at_once] == [1, steps]
@@ -300,8 +302,8 @@ def test_the_digits_lstm_is_whole_on_the_device(models: Path) -> None:
     kinds = [v["opcode"] for v in program.instructions]
     assert not program.host_ops and program.macs == 113120
     assert kinds.count(Opcode.VECTOR) == 28 * 2 + 2      # two each step, states, softmax
-    assert [row["steps"] for row in program.summary()["layers"]] == [1, 28, 1, 1, 1]
-    assert program.estimate().cycles <= 71_800
+    assert [row["steps"] for row in summary(program)["layers"]] == [1, 28, 1, 1, 1]
+    assert estimate(program).cycles <= 71_800
     session = Session(program, devices.open("emulator", BASE))
     digits = load_inputs(models / "inputs" / "mnist_1000.npz", program.inputs, True, 20)
     state: dict[int, np.ndarray] = {}

@@ -20,7 +20,7 @@ from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Session, forget_image
 from kaniwa.errors import DeviceError
 from kaniwa.graph import Graph, State
-from kaniwa.program.program import Program
+from kaniwa.program.file import from_bytes, to_bytes
 
 RNG = np.random.default_rng(1)
 FRAMES = list(RNG.integers(-128, 128, (8, 1, 2, 8)).astype(np.int8))
@@ -64,7 +64,7 @@ def run(session: Session, x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("target", ["base", "small", "nano"])
 def test_only_inputs_and_outputs_are_moved(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = streaming_convolution()
-    program = Program.from_bytes(compile(graph, target).to_bytes())
+    program = from_bytes(to_bytes(compile(graph, target)))
     assert program.resident == {graph.state[0].tensor}
     device = devices.open("emulator", target)
     session, reference = Session(program, device), Golden(graph)

@@ -12,6 +12,7 @@ from builders.graphs.attention_case import attention_graph, matmul_graph, softma
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import load_inputs, recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
@@ -21,6 +22,7 @@ from kaniwa.golden import run_op
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.importers import load_model
 from kaniwa.isa import Opcode, encode
+from kaniwa.program.summary import summary
 from kaniwa.verify.diff import diff
 
 BASE = PRESETS["base_vector"]
@@ -167,7 +169,7 @@ def test_a_product_takes_back_an_exchange(permutation: tuple[int, ...]) -> None:
     assert diff(program, ["golden", "emulator"], inputs)["first_difference"] is None
     if permutation == (0, 2, 1):      # nothing is turned at all
         adjoint = compile(matmul_graph((1, 6, 12), (1, 7, 12), adj_y=True), BASE)
-        assert program.estimate().cycles == adjoint.estimate().cycles
+        assert estimate(program).cycles == estimate(adjoint).cycles
 
 
 def test_weights_that_are_not_waited_for_are_refused() -> None:
@@ -197,8 +199,8 @@ def test_a_transformer_is_whole_on_the_device(models: Path, model: str, cycles: 
     graph = load_model(path)
     program = compile(path, BASE, require_accelerator=True)
     assert not program.host_ops and len(program.runs) == 1
-    assert program.estimate().cycles <= cycles
-    assert {row["steps"] for row in program.summary()["layers"]} == {1}     # of a sequence
+    assert estimate(program).cycles <= cycles
+    assert {row["steps"] for row in summary(program)["layers"]} == {1}     # of a sequence
     # Heads are split and merged where a layer writes, or by a copy, never byte by byte.
     assert sum(layer.op == "BATCH_MATMUL+TRANSPOSE" for layer in program.layers) == 2
     assert all(len(layer.instructions) == 1 for layer in program.layers if layer.op == "TRANSPOSE")
@@ -211,7 +213,7 @@ def test_a_transformer_is_whole_on_the_device(models: Path, model: str, cycles: 
         values, outputs = golden.run(graph, sample), session.run(sample)
         for i in graph.outputs:
             np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
-    assert session.stats.cycles == program.estimate().cycles
+    assert session.stats.cycles == estimate(program).cycles
 
 
 def test_rows_in_groups_from_one_part_to_the_next() -> None:

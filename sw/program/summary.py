@@ -1,0 +1,79 @@
+"""Summary of a program: its layers with their estimated cycles, and what crosses to the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kaniwa.cycles.estimate import estimate
+from kaniwa.isa import INSTRUCTION_BYTES, Opcode
+from kaniwa.isa.counters import TagCounters
+from kaniwa.program.program import Program, Step
+from kaniwa.units.cell.isa import decode as decode_cell
+
+__all__ = ["summary"]
+
+
+def summary(program: Program) -> dict[str, Any]:
+    """What ``kaniwa compile --json`` prints, as plain values; cycles are estimates."""
+    statistics = estimate(program)
+    order = list(dict.fromkeys(layer.tag for layer in program.layers))
+    counters = {tag.tag: tag for tag in statistics.per_tag(order)}
+    rows = [row for step in program.steps for row in (
+        _device_rows(program, step, counters) if step.where == "device"
+        else _host_rows(program, step))]
+    return {
+        "model": program.name, "target": program.config.name, "config_hash": program.config_hash,
+        "cycles": statistics.cycles, "macs": program.macs, "removed_macs": program.removed_macs,
+        "utilization": program.utilization(program.macs, statistics.cycles), "fits": True,
+        "memory_bytes": program.local_bytes, "outside_bytes": program.outside_bytes,
+        "outside": program.outside, "weight_bytes": program.weight_bytes,
+        "bits_per_weight": 8 * program.weight_bytes / program.weights if program.weights else 0.0,
+        "instructions": len(program.commands) // INSTRUCTION_BYTES, "layers": rows,
+        "steps": [_crossing(program, step) for step in program.steps],
+    }
+
+
+def _device_rows(program: Program, run: Step,
+                 counters: dict[int, TagCounters]) -> list[dict[str, Any]]:
+    rows, instructions = [], program.instructions
+    for layer in program.layers_of(run):
+        own_instructions = [instructions[i] for i in layer.instructions]
+        own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
+        rows.append({"name": layer.name, "op": layer.op, "where": "device", "why": "",
+                     "macs": layer.macs, "cycles": own.cycles,
+                     "utilization": program.utilization(layer.macs, own.cycles),
+                     "lost": own.lost, "instructions": len(layer.instructions),
+                     "steps": _recurrent_steps(program, own_instructions),
+                     "removed": dict(layer.removed or {}),
+                     "rounding": program.rounding.get(layer.output, [])})
+    return rows
+
+
+def _recurrent_steps(program: Program, instructions: list[dict[str, int]]) -> int:
+    """Steps of a recurrent layer, 1 of others."""
+    cells = [v for v in instructions if v["opcode"] == Opcode.CELL]
+    if cells:
+        return sum(decode_cell(program.read(v["parameter_address"], v["parameter_bytes"]))["steps"]
+                   for v in cells)
+    # A step has two VECTORs; only the first of all loads the program, and one more may come
+    # behind them.
+    later = sum(v["opcode"] == Opcode.VECTOR and not v["parameter_bytes"] for v in instructions)
+    return max(1, later // 2)
+
+
+def _host_rows(program: Program, step: Step) -> list[dict[str, Any]]:
+    return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,
+             "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "steps": 1,
+             "removed": {}, "rounding": []}
+            for op in program.host_ops[step.first:step.first + step.count]]
+
+
+def _crossing(program: Program, step: Step) -> dict[str, Any]:
+    """What a step does, and the bytes that go to the device before it and from it behind."""
+    device = step.where == "device"
+    names = ([layer.name for layer in program.layers_of(step)] if device else
+             [op.name for op in program.host_ops[step.first:step.first + step.count]])
+    sizes = [sum(program.tensor(i).bytes for i in ids) if device else 0
+             for ids in (step.takes, step.gives)]
+    return {"where": step.where, "does": names, "bytes_to_device": sizes[0],
+            "bytes_from_device": sizes[1]}
