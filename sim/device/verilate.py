@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import kaniwa
+import kaniwa.config
 import kaniwa.hw
 from kaniwa.cache_folder import cache_folder
 from kaniwa.config import AcceleratorConfig
@@ -199,7 +199,7 @@ def _digest(parts: list[str]) -> str:
 
 def gateware_sources() -> list[str]:
     """The texts that the Verilog is made from, besides the config."""
-    host = Path(str(kaniwa.__file__)).parent
+    host = Path(kaniwa.config.__file__).parent
     tables = [host / "config.py", host / "driver" / "frames.py", *(host / "isa").glob("*.py"),
               *(host / "units").glob("**/isa.py")]
     return source_texts([*Path(kaniwa.hw.__path__[0]).rglob("*.py"), *tables])

@@ -25,7 +25,7 @@ def test_messages_of_the_page_are_those_of_the_driver(root):
              for double, single in re.findall("``(.+?)``|`(.+?)`", row.split(" | ")[1])]
     assert len(shown) > 10
     patterns = [re.compile(pattern.removeprefix(r".*:\ ")) for name in SOURCES
-                for pattern in _strings(ast.parse((root / "sw" / name).read_text()))
+                for pattern in _strings(ast.parse((root / "sw" / "driver" / name).read_text()))
                 if len(pattern.replace(".*", "")) > 20]     # a sentence, not a mere placeholder
     for message in shown:
         assert any(pattern.fullmatch(message) for pattern in patterns), message
