@@ -200,7 +200,7 @@ def gateware_sources() -> list[str]:
     """The texts that the Verilog is made from, besides the config."""
     host = Path(str(kaniwa.__file__)).parent
     tables = [host / "config.py", host / "driver" / "frames.py", *(host / "isa").glob("*.py"),
-              *(host / "units").glob("**/isa.py")]
+              *(host / "units").glob("**/isa.py"), *(host / "units").glob("**/command.py")]
     return source_texts([*Path(kaniwa.hw.__path__[0]).rglob("*.py"), *tables])
 
 

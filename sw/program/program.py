@@ -15,9 +15,10 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.graph import Graph
-from kaniwa.isa import INSTRUCTION_BYTES, Opcode, decode
+from kaniwa.isa import INSTRUCTION_BYTES, decode
 from kaniwa.isa.counters import RunStatistics, TagCounters, in_turn
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
+from kaniwa.units import register
 
 __all__ = ["TensorInfo", "Step", "LayerInfo", "Program"]
 
@@ -275,17 +276,11 @@ class Program:
 
     def _recurrent_steps(self, instructions: list[dict[str, int]]) -> int:
         """Steps of a recurrent layer, 1 of others."""
-        cells = [v for v in instructions if v["opcode"] == Opcode.CELL]
-        if cells:
-            from kaniwa.units.cell.isa import decode
-
-            return sum(decode(self._read(v["parameter_address"], v["parameter_bytes"]))["steps"]
-                       for v in cells)
-        # A step has two VECTORs; only the first of all loads the program, and one more may come
-        # behind them.
-        later = sum(v["opcode"] == Opcode.VECTOR and not v["parameter_bytes"]
-                    for v in instructions)
-        return max(1, later // 2)
+        steps = [1]
+        for unit in register.UNITS:
+            own = [v for v in instructions if v["opcode"] == unit.command.opcode]
+            steps.append(unit.time_steps(own, self._read))
+        return max(steps)
 
     def _host_rows(self, step: Step) -> list[dict[str, Any]]:
         return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,

@@ -160,7 +160,8 @@ def test_host_modules_import_gateware_and_simulation_only_lazily(root: Path) -> 
 
 
 def test_gateware_imports_of_the_host_only_tables_config_and_errors(root: Path) -> None:
-    allowed = ("kaniwa.hw", "kaniwa.isa", "kaniwa.units.vector.isa", "kaniwa.units.cell.isa",
+    allowed = ("kaniwa.hw", "kaniwa.isa", "kaniwa.units.command", "kaniwa.units.vector.command",
+               "kaniwa.units.vector.isa", "kaniwa.units.cell.command", "kaniwa.units.cell.isa",
                "kaniwa.driver.frames", "kaniwa.config", "kaniwa.errors")
     for path in (root / "hw").rglob("*.py"):
         for name in imported_modules(path):
