@@ -165,7 +165,7 @@ class Emulator:
         """
         unit = unit_of(self.config, values)
         if unit is not None:
-            for address, size in unit.reads(values):
+            for address, size in unit.constants(values):
                 self._memory.view(address, size)
             return _OfUnit(unit, values)
         layer = prepare(self.config, self._memory, values, tables)
@@ -185,7 +185,7 @@ class Emulator:
 def _streams(step: Step) -> list[Span]:
     """Where the instruction's parameters and weights lie, or the constants of a unit's."""
     values = step.values
-    spans = step.unit.reads(values) if isinstance(step, _OfUnit) else [
+    spans = step.unit.constants(values) if isinstance(step, _OfUnit) else [
         (values[f"{which}_address"], values[f"{which}_bytes"])
         for which in ("parameter", "weight")]
     return [(start, start + size) for start, size in spans]

@@ -75,7 +75,8 @@ def _run(program: Program, first: int, instructions: list[dict[str, int]]) -> st
             problem = unit.illegal(program.config, values)
             if problem is not None:
                 return f"{where}: {problem}"
-            for address, size in (*unit.reads(values), *unit.writes(values)):
+            for address, size in (*unit.constants(values), *unit.reads(values),
+                                  *unit.writes(values)):
                 if not _inside(program, address, size):
                     return f"{where} reaches beyond memory at 0x{address:x}"
             continue

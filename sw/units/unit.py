@@ -38,8 +38,12 @@ class Unit(ABC):
     def illegal(self, config: AcceleratorConfig, values: Values) -> str | None:
         """The fault in an instruction's fields for which the core refuses it, or None."""
 
+    def constants(self, values: Values) -> list[Span]:
+        """What the instruction points to of the program file, as a program or a descriptor."""
+        return []
+
     def reads(self, values: Values) -> list[Span]:
-        """Constants of the program that the instruction reads, as a program or a descriptor."""
+        """Data that the instruction reads, as far as its fields say."""
         return []
 
     def writes(self, values: Values) -> list[Span]:

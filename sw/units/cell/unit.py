@@ -43,7 +43,7 @@ class Cell(Unit):
             return f"parameter_bytes of CELL must be {isa.DESCRIPTOR_BYTES}, not {size}"
         return None
 
-    def reads(self, values: Values) -> list[Span]:
+    def constants(self, values: Values) -> list[Span]:
         return [(values["parameter_address"], values["parameter_bytes"])]
 
     def emulator(self, config: AcceleratorConfig, memory: UnitMemory) -> Runner:

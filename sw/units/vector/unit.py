@@ -34,7 +34,7 @@ class Vector(Unit):
                     f"{STORE_INSTRUCTIONS}")
         return None
 
-    def reads(self, values: Values) -> list[Span]:
+    def constants(self, values: Values) -> list[Span]:
         return [(values["parameter_address"], values["parameter_bytes"])]
 
     def emulator(self, config: AcceleratorConfig, memory: UnitMemory) -> Runner:
