@@ -67,6 +67,10 @@ class Unit(ABC):
         """Steps of a recurrent layer that has these of the unit's instructions; 0 of others."""
         return 0
 
+    def multiplier_blocks(self, config: AcceleratorConfig) -> int:
+        """Multiplier blocks of the unit's own, beside those that it borrows."""
+        return 0
+
     @abstractmethod
     def docs(self, table: Table, members: Members) -> str:
         """The unit's part of ``docs/isa.md``, Markdown."""

@@ -67,5 +67,9 @@ class Cell(Unit):
         return sum(isa.decode(read(values["parameter_address"], values["parameter_bytes"]))["steps"]
                    for values in instructions)
 
+    def multiplier_blocks(self, config: AcceleratorConfig) -> int:
+        """For f * c, i * g and o * tanh(c)."""
+        return 3
+
     def docs(self, table: Table, members: Members) -> str:
         return cell_part(table)
