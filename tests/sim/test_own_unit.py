@@ -19,6 +19,7 @@ from kaniwa.documents.isa_page import isa_page
 from kaniwa.emulator.core import Emulator
 from kaniwa.errors import ConfigError, DeviceError, ProgramError
 from kaniwa.hw.units import register as gateware
+from kaniwa.hw.units.plug import BLOCKS
 from kaniwa.isa import Opcode, encode
 from kaniwa.program.assembler import assemble, disassemble
 from kaniwa.program.program import LayerInfo, Program
@@ -232,6 +233,15 @@ def test_an_opcode_is_one_that_the_field_holds(opcode: int) -> None:
 def test_a_command_is_of_fields_of_an_instruction() -> None:
     with pytest.raises(ConfigError, match="unit FOLD: no instruction has a field 'twice'"):
         UnitCommand("FOLD", 5, ("twice",))
+
+
+def test_a_unit_that_borrows_products_needs_a_vector_unit(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    borrower = replace(PLUG, borrows=(*PLUG.borrows, BLOCKS))
+    monkeypatch.setattr(gateware, "PLUGS", (*gateware.PLUGS[:-1], borrower))
+    assert borrower in gateware.plugs_of(BESIDE)
+    with pytest.raises(ConfigError, match="COPY borrows .* needs vector_unit = true"):
+        gateware.plugs_of(ALONE)
 
 
 def test_two_units_of_a_config_have_different_opcodes(monkeypatch: pytest.MonkeyPatch) -> None:
