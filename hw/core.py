@@ -23,7 +23,7 @@ from kaniwa.hw.parts.stream_buffer import StreamBuffer
 from kaniwa.hw.results.operand_dma import OperandDma
 from kaniwa.hw.results.post import Post
 from kaniwa.hw.results.store_dma import StoreDma
-from kaniwa.hw.side_units import SideUnits
+from kaniwa.hw.side_units import SideUnits, wire_side_units
 from kaniwa.hw.steps.switch import ArraySwitch
 from kaniwa.hw.weights.decoder import WeightDecoder
 from kaniwa.hw.weights.parameter_buffer import ParameterBuffer
@@ -79,13 +79,13 @@ class Core(Component):
         load, decoder = self._wire_inputs(datapath, memory)
         array, results = self._wire_array(datapath, load, decoder)
         ports = memory
-        if self._config.vector_unit:
-            datapath.submodules.vector = ports = SideUnits(
+        if self._config.runs_units:
+            datapath.submodules.units = ports = SideUnits(
                 self._config, self._multiplier.wide)
         post, store, operand_idle = self._wire_results(
             datapath, ports, queues, array, results, decoder)
-        if self._config.vector_unit:
-            self._wire_vector(datapath, ports, memory, sequencer, post, store)
+        if self._config.runs_units:
+            wire_side_units(datapath, ports, memory, sequencer, post, store)
         units = {"load": load, "weights": decoder, "array": array, "post": post, "store": store}
         for unit, block in units.items():
             connect(datapath, queues[unit].o, block.i_instruction)
@@ -94,7 +94,7 @@ class Core(Component):
         # These are far off, and at rest long before the last result is stored.
         was_idle = {unit: Signal(name=f"{unit}_was_idle") for unit in ("load", "weights", "array")}
         datapath.d.sync += [was.eq(idle[unit]) for unit, was in was_idle.items()]
-        if self._config.vector_unit:   # more hangs on it then: one flip-flop beside the sequencer
+        if self._config.runs_units:   # more hangs on it then: one flip-flop beside the sequencer
             far_were_idle = Signal()
             datapath.d.sync += far_were_idle.eq(Cat(was_idle.values()).all() & operand_idle)
             was_idle = dict.fromkeys((*was_idle, "operand"), far_were_idle)
@@ -219,22 +219,6 @@ class Core(Component):
             operand.watermark_valid.eq(store.watermark_valid),
         ]
         return post, store, operand.idle
-
-    def _wire_vector(self, m, vector, memory, sequencer, post, store):
-        """The vector unit, which the sequencer runs while nothing else does."""
-        connect(m, vector.read, memory.operand)
-        connect(m, vector.write, memory.results)
-        connect(m, vector.blocks, post.vector)
-        connect(m, sequencer.o_vector, vector.i)
-        if self._config.cell_unit:
-            m.d.comb += vector.cell.eq(sequencer.vector_cell)
-        m.d.comb += [
-            vector.active.eq(sequencer.vector_active),
-            sequencer.vector_idle.eq(vector.idle),
-            sequencer.vector_error.eq(vector.error),
-            store.vector_retire.eq(sequencer.vector_retire),
-            store.vector_tag.eq(sequencer.vector_tag),
-        ]
 
     def _wire_counters(self, m, control, load, array, post, store):
         m.submodules.counters = counters = Counters(self._counter_tags)

@@ -1,34 +1,36 @@
-"""Vector unit and cell unit among the other units: in turn they have their ports and products."""
+"""The units beside the array: in turn they have the other units' memory ports and products."""
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out, connect, flipped
+from amaranth.lib.wiring import Component, In, Out, connect
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import read_port, vector_blocks, vector_command_layout, write_port
+from kaniwa.hw.interfaces import read_port, vector_blocks, write_port
 from kaniwa.hw.multiplier.plain import WideProduct
-from kaniwa.hw.units.cell.gates import PAIRS
-from kaniwa.hw.units.cell.unit import CellUnit
-from kaniwa.hw.units.vector.unit import VectorUnit
+from kaniwa.hw.units.plug import BLOCKS, READ, WRITE
+from kaniwa.hw.units.register import plugs_of, unit_command_layout
 
-__all__ = ["SideUnits"]
+__all__ = ["SideUnits", "wire_side_units"]
 
 
 class SideUnits(Component):
-    """A ``VectorUnit`` on the operand unit's way to memory, the store unit's, and the requantizer's
-    multiplier blocks; with cell_unit a ``CellUnit``, too.
+    """The config's units on the operand unit's way to memory, the store unit's, and the
+    requantizer's multiplier blocks.
 
     ``operand`` and ``results`` go through to ``read`` and ``write``, without a cycle between, while
     ``active`` is 0; while it is 1 the unit of the command has them, and ``blocks``. ``active``
     changes only while all other units are idle, and is 1 from a cycle before the command until
-    ``idle`` comes back. ``i``, ``idle`` and ``error`` are those of both units; with ``cell`` the
-    command is for the cell unit. ``wide``: what that makes other products of, as in ``Multiplier``.
+    ``idle`` comes back. ``i``, ``idle`` and ``error`` are those of all units; the command is for
+    unit number ``select`` (in the order of ``plugs_of``). ``wide``: what makes other products, as
+    in ``Multiplier``.
     """
 
     def __init__(self, config: AcceleratorConfig, wide=WideProduct):
-        self._config, self._wide = config, wide
+        self.config = config
+        self._plugs = plugs_of(config)
+        self._units = [plug.component(config, wide) for plug in self._plugs]
         super().__init__({
-            "i": In(stream.Signature(vector_command_layout())),
+            "i": In(stream.Signature(unit_command_layout(config))),
             "active": In(1),
             "idle": Out(1),
             "error": Out(1),
@@ -36,72 +38,110 @@ class SideUnits(Component):
             "results": In(write_port(config)),
             "read": Out(read_port(config)),
             "write": Out(write_port(config)),
-            "blocks": Out(vector_blocks(config)),
-            **({"cell": In(1)} if config.cell_unit else {}),
+            **({"blocks": Out(vector_blocks(config))} if config.vector_unit else {}),
+            **({"select": In(range(len(self._plugs)))} if len(self._plugs) > 1 else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.unit = unit = VectorUnit(self._config)
-        if not self._config.cell_unit:
-            connect(m, flipped(self.i), unit.i)
+        for plug, unit in zip(self._plugs, self._units, strict=True):
+            m.submodules[plug.command.name.lower()] = unit
+        chosen = self._give_command(m)
         m.d.comb += [
-            self.idle.eq(unit.idle), self.error.eq(unit.error), unit.grant.eq(self.active),
-            self.blocks.select.eq(self.active), self.blocks.a.eq(unit.block_a),
-            self.blocks.b.eq(unit.block_b), unit.block_p.eq(self.blocks.p),
+            self.idle.eq(Cat(unit.idle for unit in self._units).all()),
+            self.error.eq(Cat((chosen == number) & unit.error
+                              for number, unit in enumerate(self._units)).any()),
         ]
         # A flip-flop of its own beside the ports; the first request comes later than it is set.
         turn = Signal()
         m.d.sync += turn.eq(self.active)
-        read, write = unit.read, unit.write
-        if self._config.cell_unit:
-            read, write = self._add_cells(m, unit)
-        for mine, passed, port in ((read, self.operand, self.read),
-                                   (write, self.results, self.write)):
+        if self.config.vector_unit:
+            self._lend_blocks(m, chosen)
+        for name, passed, port in ((READ, self.operand, self.read),
+                                   (WRITE, self.results, self.write)):
+            self._share(m, name, chosen, turn, passed, port)
+        for number, unit in self._borrowers(READ):
             m.d.comb += [
-                port.request.valid.eq(Mux(turn, mine.request.valid, passed.request.valid)),
-                mine.request.ready.eq(port.request.ready & turn),
-                passed.request.ready.eq(port.request.ready & ~turn),
-                port.request.payload.eq(Mux(turn, mine.request.payload,
-                                            passed.request.payload)),
+                unit.read.response.valid.eq(
+                    self.read.response.valid & turn & (chosen == number)),
+                unit.read.response.payload.eq(self.read.response.payload),
             ]
         m.d.comb += [
-            read.response.valid.eq(self.read.response.valid & turn),
-            read.response.payload.eq(self.read.response.payload),
             self.operand.response.valid.eq(self.read.response.valid & ~turn),
             self.operand.response.payload.eq(self.read.response.payload),
         ]
         return m
 
-    def _add_cells(self, m, unit):
-        """A cell unit beside the vector unit; the ports of the one whose turn it is."""
-        m.submodules.cells = cells = CellUnit(self._config, self._wide)
-        of_cells = Signal()
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += of_cells.eq(self.cell)
+    def _borrowers(self, what):
+        """Numbers and components of the units that borrow it."""
+        return [(number, unit) for number, (plug, unit) in enumerate(
+            zip(self._plugs, self._units, strict=True)) if what in plug.borrows]
+
+    def _give_command(self, m):
+        """The command to the unit that it is for; the number of the last one that had one."""
+        chosen = Signal(range(len(self._units)))
+        several = len(self._units) > 1
+        if several:
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += chosen.eq(self.select)
+        for number, unit in enumerate(self._units):
+            mine = self.i.valid & (self.select == number) if several else self.i.valid
+            m.d.comb += [
+                unit.i.valid.eq(mine),
+                *(unit.i.payload[name].eq(self.i.payload[name])
+                  for name in self._plugs[number].command.fields),
+            ]
+        m.d.comb += self.i.ready.eq(Cat(unit.i.ready for unit in self._units).all())
+        return chosen
+
+    def _lend_blocks(self, m, chosen):
+        """The first unit that uses blocks has them, but while another one does."""
+        m.d.comb += self.blocks.select.eq(self.active)
+        for place, (number, unit) in enumerate(self._borrowers(BLOCKS)):
+            lends = [
+                *(self.blocks.a[n].eq(unit.block_a[n]) for n in range(len(unit.block_a))),
+                *(self.blocks.b[n].eq(unit.block_b[n]) for n in range(len(unit.block_b))),
+            ]
+            if not place:
+                m.d.comb += lends
+            else:
+                with m.If(chosen == number):
+                    m.d.comb += lends
+            m.d.comb += [unit.block_p[n].eq(self.blocks.p[n]) for n in range(len(unit.block_p))]
+
+    def _share(self, m, name, chosen, turn, passed, port):
+        """Requests of the units, or those of the unit whose ``port`` it is otherwise."""
+        asked, payload = Const(0), None
+        for number, unit in self._borrowers(name):
+            request = getattr(unit, name).request
+            asked |= request.valid
+            payload = request.payload if payload is None else Mux(
+                chosen == number, request.payload, payload)
+            m.d.comb += request.ready.eq(port.request.ready & turn)
         m.d.comb += [
-            unit.i.payload.eq(self.i.payload), unit.i.valid.eq(self.i.valid & ~self.cell),
-            cells.start.eq(self.i.valid & self.i.ready & self.cell),
-            cells.address.eq(self.i.payload.address),
-            self.i.ready.eq(unit.i.ready & cells.idle), self.idle.eq(unit.idle & cells.idle),
-            self.error.eq(Mux(of_cells, cells.error, unit.error)),
-            cells.block_p.eq(Cat(self.blocks.p[n] for n in range(2 * PAIRS))),
+            port.request.valid.eq(Mux(turn, asked, passed.request.valid)),
+            passed.request.ready.eq(port.request.ready & ~turn),
+            port.request.payload.eq(passed.request.payload if payload is None else
+                                    Mux(turn, payload, passed.request.payload)),
         ]
-        with m.If(of_cells):
-            m.d.comb += [
-                *(self.blocks.a[n].eq(cells.block_a[n]) for n in range(2 * PAIRS)),
-                *(self.blocks.b[n].eq(cells.block_b[n]) for n in range(PAIRS)),
-            ]
-        read, write = read_port(self._config).create(), write_port(self._config).create()
-        for port, mine, theirs in ((read, cells.read, unit.read), (write, cells.write, unit.write)):
-            m.d.comb += [
-                port.request.valid.eq(mine.request.valid | theirs.request.valid),
-                mine.request.ready.eq(port.request.ready),
-                theirs.request.ready.eq(port.request.ready),
-                port.request.payload.eq(Mux(of_cells, mine.request.payload,
-                                            theirs.request.payload)),
-            ]
-        for mine, turn in ((cells.read, of_cells), (unit.read, ~of_cells)):
-            m.d.comb += [mine.response.valid.eq(read.response.valid & turn),
-                         mine.response.payload.eq(read.response.payload)]
-        return read, write
+
+
+def wire_side_units(m, units: SideUnits, memory, sequencer, post, store) -> None:
+    """Connect the units to memory, and to the sequencer, which runs them while nothing else does.
+
+    The operand unit's and the store unit's ports are connected to ``units`` otherwise.
+    """
+    connect(m, units.read, memory.operand)
+    connect(m, units.write, memory.results)
+    connect(m, sequencer.o_unit, units.i)
+    if units.config.vector_unit:
+        connect(m, units.blocks, post.vector)
+    if len(plugs_of(units.config)) > 1:
+        m.d.comb += units.select.eq(sequencer.unit_select)
+    m.d.comb += [
+        units.active.eq(sequencer.unit_active),
+        sequencer.unit_idle.eq(units.idle),
+        sequencer.unit_error.eq(units.error),
+        store.vector_retire.eq(sequencer.unit_retire),
+        store.vector_tag.eq(sequencer.unit_tag),
+    ]

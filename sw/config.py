@@ -47,7 +47,7 @@ COMPACT: dict[str, tuple[object, str]] = {
     "instruction_queue": (0, "at least 1"), "result_slots": (1, "at least 2"),
     "weight_formats": (("raw",), ""), "elementwise": (True, ""),
     "elementwise_multiply": (False, ""), "max_pool": (False, ""), "depthwise": (False, ""),
-    "counters": (False, ""),
+    "counters": (False, ""), "units": ((), ""),
 }
 
 # Instruction fields that a compact core keeps in fewer bits: as many as this needs.
@@ -67,6 +67,7 @@ class AcceleratorConfig:
     is ``requant_lanes / requant_cycles``. ``elementwise_multiply``, products of two tensors, counts
     only with ``elementwise``. ``vector_unit``: programs of integer arithmetic on requant_lanes
     lanes, not in a compact core. ``cell_unit``: sequences of an integer LSTM, beside a vector unit.
+    ``units``: names of further units of the registers (see ``kaniwa.units``), in lower case.
     """
 
     out_lanes: int = 8
@@ -96,6 +97,7 @@ class AcceleratorConfig:
     count_bits: int = 16
     vector_unit: bool = False
     cell_unit: bool = False
+    units: tuple[str, ...] = ()
     name: str = dataclasses.field(default="custom", compare=False)
 
     def __post_init__(self) -> None:
@@ -116,6 +118,10 @@ class AcceleratorConfig:
         if unknown:
             raise ConfigError(f"weight_formats may name {', '.join(WEIGHT_FORMATS)}, "
                               f"not {unknown[0]!r}")
+        object.__setattr__(self, "units", tuple(self.units))
+        if not all(isinstance(unit, str) for unit in self.units) or (
+                len(set(self.units)) < len(self.units)):
+            raise ConfigError(f"units must be names, each once, not {list(self.units)!r}")
         self._check_relations()
         self._check_compact()
 
@@ -287,6 +293,11 @@ class AcceleratorConfig:
         return math.gcd(self.requant_lanes, self.read_bytes // 8)
 
     @property
+    def runs_units(self) -> bool:
+        """Units beside the array, which run while nothing else does."""
+        return self.vector_unit or bool(self.units)
+
+    @property
     def table_banks(self) -> int:
         """Banks of tables: with two, one is loaded while an earlier instruction uses the other."""
         return 1 if self.compact else 2
@@ -309,10 +320,11 @@ class AcceleratorConfig:
         config has it, so that the hashes of others stay what they were."""
         values = dataclasses.asdict(self)
         del values["name"]
-        for name in ("vector_unit", "cell_unit"):
+        for name in ("vector_unit", "cell_unit", "units"):
             if not values[name]:
                 del values[name]
-        values["weight_formats"] = list(self.weight_formats)
+        for name in values.keys() & {"weight_formats", "units"}:
+            values[name] = list(getattr(self, name))
         return values
 
     @property

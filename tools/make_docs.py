@@ -26,6 +26,7 @@ from kaniwa.config import PRESETS
 from kaniwa.documents.isa_page import isa_page
 from kaniwa.documents.operators import operator_table
 from kaniwa.importers import load_model
+from kaniwa.units.register import units_of
 
 CELLS = ("UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "GRU")
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,8 +42,8 @@ def presets() -> str:
         "weight ring": lambda c: f"{c.ring_bytes >> 10} KiB",
         "line buffer": lambda c: f"{c.line_bytes >> 10} KiB",
         "MUL of two tensors": lambda c: "yes" if c.elementwise_multiply else "no",
-        "units beside the array": lambda c: ("vector, cell" if c.cell_unit else
-                                             "vector" if c.vector_unit else "none"),
+        "units beside the array": lambda c: ", ".join(
+            unit.command.name.lower() for unit in units_of(c)) or "none",
         "device memory on chip": lambda c: f"{c.memory_bytes >> 10} KiB" if c.memory_bytes
         else "none",
     }

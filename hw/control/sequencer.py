@@ -6,11 +6,10 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import read_port, unit_layout, vector_command_layout
+from kaniwa.hw.interfaces import read_port, unit_layout
 from kaniwa.hw.memory.system import READERS
+from kaniwa.hw.units.register import plugs_of, unit_command_layout
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, UNITS, ErrorCode, Field, Mode, Opcode
-from kaniwa.units.cell.isa import DESCRIPTOR_BYTES
-from kaniwa.units.vector.isa import STORE_INSTRUCTIONS, VECTOR_BYTES
 
 __all__ = ["Sequencer"]
 
@@ -28,14 +27,16 @@ class Sequencer(Component):
     that is illegal, or that the unit at fault worked on.
     ``start`` counts once after reset; ``program_address`` is a multiple of read_bytes and stable.
 
-    With vector_unit, a VECTOR instruction (with cell_unit a CELL, too; ``vector_cell`` is 1 then)
-    waits as END does, and goes to ``o_vector`` in the cycle after ``vector_active`` has become 1;
-    that stays until ``vector_idle`` is 1 again. Then ``vector_retire`` is 1 for a cycle with the
-    instruction's tag, and the next one is fetched.
+    With units beside the array (``hw/units/register.py``), the instruction of one of them waits as
+    END does, and its fields go to ``o_unit`` in the cycle after ``unit_active`` has become 1; that
+    stays until ``unit_idle`` is 1 again. With several units ``unit_select`` is the number of the
+    one that the instruction is for. Then ``unit_retire`` is 1 for a cycle with the instruction's
+    tag, and the next one is fetched.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
+        self._plugs = plugs_of(config)
         super().__init__({
             "start": In(1),
             "program_address": In(32),
@@ -52,19 +53,18 @@ class Sequencer(Component):
             "error": Out(1),
             "error_code": Out(4),
             "error_instruction": Out(16),
-            **(self._vector_ports() if config.vector_unit else {}),
-            **({"vector_cell": Out(1)} if config.cell_unit else {}),
+            **(self._unit_ports() if self._plugs else {}),
         })
 
-    @staticmethod
-    def _vector_ports():
+    def _unit_ports(self):
         return {
-            "o_vector": Out(stream.Signature(vector_command_layout())),
-            "vector_idle": In(1),
-            "vector_error": In(1),
-            "vector_active": Out(1),
-            "vector_retire": Out(1),
-            "vector_tag": Out(10),
+            "o_unit": Out(stream.Signature(unit_command_layout(self._config))),
+            "unit_idle": In(1),
+            "unit_error": In(1),
+            "unit_active": Out(1),
+            "unit_retire": Out(1),
+            "unit_tag": Out(10),
+            **({"unit_select": Out(range(len(self._plugs)))} if len(self._plugs) > 1 else {}),
         }
 
     def elaborate(self, platform):
@@ -118,7 +118,7 @@ class Sequencer(Component):
         illegal_opcode = Signal()
         illegal_field = Signal()
         m.d.sync += [
-            illegal_opcode.eq(fields["opcode"] > self._last_opcode()),
+            illegal_opcode.eq(self._illegal_opcode(fields["opcode"])),
             illegal_field.eq(Cat(self._illegal(fields)).any()),
         ]
         pending = Signal(len(UNITS))   # units that have not taken the instruction yet
@@ -143,8 +143,9 @@ class Sequencer(Component):
                     m.next = "ILLEGAL"
                 with m.Elif(fields["opcode"] == Opcode.END):
                     m.next = "END"
-                if self._config.vector_unit:
-                    with m.Elif(self._runs_alone(fields["opcode"])):
+                if self._plugs:
+                    with m.Elif(Cat(fields["opcode"] == plug.command.opcode
+                                    for plug in self._plugs).any()):
                         m.next = "SETTLE"
                 with m.Elif(illegal_field):
                     m.next = "ILLEGAL"
@@ -171,8 +172,8 @@ class Sequencer(Component):
                         self.error_instruction.eq(issued),
                     ]
 
-            if self._config.vector_unit:
-                self._vector_states(m, fields, settled, issued, current, fetch)
+            if self._plugs:
+                self._unit_states(m, fields, settled, issued, current, fetch)
 
         culprit = {"commands": issued, "operand": current["operand"],
                    "activations": current["load"], "weights": current["weights"]}
@@ -188,56 +189,51 @@ class Sequencer(Component):
                          self.error_instruction.eq(current["weights"])]
         return m
 
-    def _last_opcode(self):
-        """The highest one that the config has."""
-        if self._config.cell_unit:
-            return Opcode.CELL
-        return Opcode.VECTOR if self._config.vector_unit else Opcode.LAYER
+    def _illegal_opcode(self, opcode):
+        """One that neither the array nor a unit of the config has."""
+        legal = {Opcode.END, Opcode.LAYER, *(plug.command.opcode for plug in self._plugs)}
+        illegal = opcode > max(legal)
+        for gap in sorted(set(range(max(legal))) - legal):
+            illegal |= opcode == gap
+        return illegal
 
-    def _runs_alone(self, opcode):
-        """Whether it is a VECTOR or a CELL."""
-        alone = opcode == Opcode.VECTOR
-        return alone | (opcode == Opcode.CELL) if self._config.cell_unit else alone
-
-    def _vector_states(self, m, fields, settled, issued, current, fetch):
-        """VECTOR, CELL: wait until nothing else runs, run the unit, retire."""
-        command = self.o_vector.payload
-        aligned, whole = exact_log2(self._config.read_bytes), exact_log2(VECTOR_BYTES)
-        address, size, entry = (
-            fields[name] for name in ("parameter_address", "parameter_bytes", "block_words"))
+    def _unit_states(self, m, fields, settled, issued, current, fetch):
+        """Wait until nothing else runs, run the unit, retire."""
         illegal = Signal()   # of what follows from flip-flops at least two cycles old
-        wrong = (address[:aligned].any() | size[:max(aligned, whole)].any()
-                 | ((size >> whole) + entry > STORE_INSTRUCTIONS) | (entry >= STORE_INSTRUCTIONS))
-        if self._config.cell_unit:
-            m.d.comb += self.vector_cell.eq(fields["opcode"] == Opcode.CELL)
-            wrong = Mux(self.vector_cell,
-                        address[:aligned].any() | (size != DESCRIPTOR_BYTES), wrong)
+        wrong, select = self._plugs[0].illegal(self._config, fields), 0
+        for number, plug in enumerate(self._plugs[1:], 1):
+            mine = fields["opcode"] == plug.command.opcode
+            wrong = Mux(mine, plug.illegal(self._config, fields), wrong)
+            select = Mux(mine, number, select)
         m.d.sync += illegal.eq(wrong)
+        if len(self._plugs) > 1:
+            m.d.comb += self.unit_select.eq(select)
+        command = self.o_unit.payload
         m.d.comb += [
-            command.address.eq(address), command.count.eq(size[whole:]), command.entry.eq(entry),
-            self.vector_tag.eq(fields["tag"]),
+            *(command[name].eq(fields[name]) for name in command.shape().members),
+            self.unit_tag.eq(fields["tag"]),
         ]
         with m.State("SETTLE"):
             with m.If(illegal):
                 m.next = "ILLEGAL"
             with m.Elif(settled):
-                m.d.sync += [self.vector_active.eq(1), *(index.eq(issued)
-                                                         for index in current.values())]
+                m.d.sync += [self.unit_active.eq(1), *(index.eq(issued)
+                                                       for index in current.values())]
                 m.next = "GIVE"
         with m.State("GIVE"):
-            m.d.comb += self.o_vector.valid.eq(1)
-            with m.If(self.o_vector.ready):
-                m.next = "VECTOR"
-        with m.State("VECTOR"):
-            with m.If(self.vector_idle):
-                m.d.sync += self.vector_active.eq(0)
-                with m.If(self.vector_error):
+            m.d.comb += self.o_unit.valid.eq(1)
+            with m.If(self.o_unit.ready):
+                m.next = "UNIT"
+        with m.State("UNIT"):
+            with m.If(self.unit_idle):
+                m.d.sync += self.unit_active.eq(0)
+                with m.If(self.unit_error):
                     m.d.sync += [self.error.eq(1), self.error_code.eq(ErrorCode.VECTOR),
                                  self.error_instruction.eq(issued)]
                     m.next = "DONE"
                 with m.Else():
                     m.d.sync += [issued.eq(issued + 1), *fetch]
-                    m.d.comb += self.vector_retire.eq(1)
+                    m.d.comb += self.unit_retire.eq(1)
                     m.next = "FETCH"
 
     def _illegal(self, fields):

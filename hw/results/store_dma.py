@@ -23,8 +23,8 @@ class StoreDma(wiring.Component):
     (from an instruction with ``store_in_order``) is the address below which all its results are
     accepted; it is valid from the first accepted word that moves it to the last. COLUMN moves it
     with the last block of a row, and at the row's end. ``stalled`` is 1 in the cycle after one in
-    which a beat was held back. With vector_unit, ``vector_retire`` counts one that another unit has
-    done, with the tag ``vector_tag``, while there is none here.
+    which a beat was held back. With units beside the array, ``vector_retire`` counts one that
+    another unit has done, with the tag ``vector_tag``, while there is none here.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -40,7 +40,7 @@ class StoreDma(wiring.Component):
             "watermark_valid": Out(1),
             "stalled": Out(1),
             "idle": Out(1),
-            **({"vector_retire": In(1), "vector_tag": In(10)} if self._config.vector_unit else {}),
+            **({"vector_retire": In(1), "vector_tag": In(10)} if config.runs_units else {}),
         })
 
     def elaborate(self, platform):
@@ -219,7 +219,7 @@ class StoreDma(wiring.Component):
                 self.retired.eq(self.retired + out_word.owner.last),
                 self.retire_tag.eq(out_word.owner.tag),
             ]
-        if self._config.vector_unit:
+        if self._config.runs_units:
             with m.If(self.vector_retire):
                 m.d.sync += [self.retire.eq(1), self.retired.eq(self.retired + 1),
                              self.retire_tag.eq(self.vector_tag)]

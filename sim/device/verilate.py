@@ -13,6 +13,7 @@ import fcntl
 import functools
 import hashlib
 import importlib.metadata
+import inspect
 import os
 import shutil
 import signal
@@ -64,7 +65,8 @@ def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) ->
 
         return generate(config)
 
-    return kept_verilog(config.name, [config.hash, *gateware_sources()], elaborate, progress)
+    return kept_verilog(config.name, [config.hash, *gateware_sources(), *_unit_sources(config)],
+                        elaborate, progress)
 
 
 def kept_verilog(name: str, made_from: Sequence[str], elaborate: Callable[[], str],
@@ -201,8 +203,18 @@ def gateware_sources() -> list[str]:
     """The texts that the Verilog is made from, besides the config."""
     host = Path(kaniwa.config.__file__).parent
     tables = [host / "config.py", host / "driver" / "frames.py", *(host / "isa").glob("*.py"),
-              *(host / "units").glob("**/isa.py")]
+              *(host / "units").glob("**/isa.py"), *(host / "units").glob("**/command.py")]
     return source_texts([*Path(kaniwa.hw.__path__[0]).rglob("*.py"), *tables])
+
+
+def _unit_sources(config: AcceleratorConfig) -> list[str]:
+    """The texts of units that the config names, which may be registered from anywhere."""
+    if not config.units:
+        return []
+    from kaniwa.hw.units.register import plugs_of
+
+    folders = {Path(inspect.getfile(plug.component)).parent for plug in plugs_of(config)}
+    return source_texts(path for folder in folders for path in folder.glob("*.py"))
 
 
 def source_texts(paths: Iterable[Path]) -> list[str]:

@@ -21,7 +21,7 @@ from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.operand import OperandPath
 from kaniwa.cycles.results import Results
 from kaniwa.cycles.streams import Read
-from kaniwa.cycles.vector import model_vectors
+from kaniwa.cycles.units import model_units
 from kaniwa.cycles.weights import WeightPath
 from kaniwa.isa import COUNTERS, Opcode
 from kaniwa.isa.counters import RunStatistics
@@ -49,8 +49,8 @@ def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
     if all(v["opcode"] == Opcode.LAYER for v in instructions):
         return layers(instructions, program_address)
     if read is None:
-        raise ValueError("a VECTOR takes as long as its program says, and there is none")
-    return model_vectors(config, instructions, read, outside, program_address, layers)
+        raise ValueError("a unit takes as long as its program says, and there is none")
+    return model_units(config, instructions, read, outside, program_address, layers)
 
 
 def _model_layers(config: AcceleratorConfig, instructions: Sequence[Values], read: Read | None,

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from kaniwa import isa
-from kaniwa.units.cell.docs import cell_part
-from kaniwa.units.vector.docs import vector_part
+from kaniwa.units import register
 
 __all__ = ["isa_page"]
 
@@ -111,8 +110,7 @@ def isa_page() -> str:
         f"{', '.join(isa.COUNTERS)}, cumulative, as they stood when the selected layer last "
         "retired. The causes and `issued` add up to `cycles`.\n",
         _enum(isa.ErrorCode),
-        vector_part(_table, _members),
-        cell_part(_table),
+        *(unit.docs(_table, _members) for unit in register.UNITS),
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 

@@ -15,20 +15,20 @@ from kaniwa.program.instruction import (
     Values,
     channels,
     column_window,
-    illegal_program,
     parameter_words_per_block,
     rows_needed,
-    runs_alone,
     weight_words,
 )
+from kaniwa.units.register import unit_of
 
 __all__ = ["check_instruction"]
 
 
 def check_instruction(config: AcceleratorConfig, values: Values) -> None:
-    """Raise Fault unless the LAYER, VECTOR or CELL instruction is legal on ``config``."""
-    if runs_alone(config, values):
-        problem = illegal_program(config, values)
+    """Raise Fault unless the LAYER, or instruction of a unit, is legal on ``config``."""
+    unit = unit_of(config, values)
+    if unit is not None:
+        problem = unit.illegal(config, values)
         if problem is not None:
             raise Fault(ErrorCode.ILLEGAL_FIELD, problem)
         return

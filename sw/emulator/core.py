@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.model import model_run
-from kaniwa.emulator.cells import run_sequence
 from kaniwa.emulator.checks import check_instruction
 from kaniwa.emulator.hazards import HazardCheck
 from kaniwa.emulator.layer import PreparedLayer
-from kaniwa.emulator.memory import EmulatedMemory, Fault
+from kaniwa.emulator.memory import EmulatedMemory, Fault, UnitMemory
 from kaniwa.emulator.prepare import Tables, prepare
-from kaniwa.emulator.vector import DeviceVectorUnit
 from kaniwa.errors import DeviceError, ProgramError
 from kaniwa.isa import INSTRUCTION_BYTES, Opcode
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.program.instruction import Values, pixels
 from kaniwa.timing import Timing
+from kaniwa.units.register import unit_of
+from kaniwa.units.unit import Runner, Unit
 
 __all__ = ["Emulator"]
 
@@ -43,7 +43,15 @@ class _Computed:
         return self.layer.values
 
 
-Step = PreparedLayer | _Computed | Values   # a LAYER, or the fields of another one
+@dataclass(frozen=True, eq=False)
+class _OfUnit:
+    """An instruction of a unit beside the array."""
+
+    unit: Unit
+    values: Values
+
+
+Step = PreparedLayer | _Computed | _OfUnit
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +106,18 @@ class Emulator:
         """
         began = time.perf_counter()
         program = self._programs.get(program_address) or self._prepare(program_address)
-        vector_unit = DeviceVectorUnit(self.config, self._memory, program.source)
+        memory = UnitMemory(self._memory, program.source)
+        runners: dict[Unit, Runner] = {}
         for index, step in enumerate(program.steps):
             try:
                 if isinstance(step, PreparedLayer):
                     step.run(self._memory)
                 elif isinstance(step, _Computed):
                     prepare(self.config, self._memory, step.values, step.tables).run(self._memory)
-                elif step["opcode"] == Opcode.CELL:
-                    run_sequence(self._memory, vector_unit.writable, step)
                 else:
-                    vector_unit.call(step)
+                    if step.unit not in runners:
+                        runners[step.unit] = step.unit.emulator(self.config, memory)
+                    runners[step.unit](step.values)
             except Fault as fault:
                 raise _device_error(index, fault) from None
         if program.overwrites_itself:
@@ -140,10 +149,10 @@ class Emulator:
                            if not isinstance(step, _Computed) for span in spans)]
         try:
             statistics = model_run(
-                self.config, [_values(step) for step in steps],
+                self.config, [step.values for step in steps],
                 lambda address, length: self._memory.view(address, length).tobytes(),
                 self._timing, program_address)
-        except ProgramError:   # a vector program with a fault, at which the run will end
+        except ProgramError:   # a unit's program with a fault, at which the run will end
             statistics = RunStatistics(0, 0, {})
         overwrites = any(_overlap(once, _stored(step)) for step in steps
                          if isinstance(step, (PreparedLayer, _Computed)))
@@ -155,9 +164,11 @@ class Emulator:
     def _step(self, values: Values, computed: bool, tables: Tables, before: Step | None) -> Step:
         """The next instruction, decoded; ``computed``: it reads a stream that the program writes.
         """
-        if values["opcode"] != Opcode.LAYER:
-            self._memory.view(values["parameter_address"], values["parameter_bytes"])
-            return values
+        unit = unit_of(self.config, values)
+        if unit is not None:
+            for address, size in unit.constants(values):
+                self._memory.view(address, size)
+            return _OfUnit(unit, values)
         layer = prepare(self.config, self._memory, values, tables)
         if isinstance(before, _Computed):
             before = before.layer
@@ -172,15 +183,13 @@ class Emulator:
         return _Computed(layer, dict(tables))
 
 
-def _values(step: Step) -> Values:
-    return step.values if isinstance(step, (PreparedLayer, _Computed)) else step
-
-
 def _streams(step: Step) -> list[Span]:
-    """Where the instruction's parameters and weights, or its program or descriptor, lie."""
-    values = _values(step)
-    return [(start, start + values[f"{which}_bytes"]) for which in ("parameter", "weight")
-            for start in (values[f"{which}_address"],)]
+    """Where the instruction's parameters and weights lie, or the constants of a unit's."""
+    values = step.values
+    spans = step.unit.constants(values) if isinstance(step, _OfUnit) else [
+        (values[f"{which}_address"], values[f"{which}_bytes"])
+        for which in ("parameter", "weight")]
+    return [(start, start + size) for start, size in spans]
 
 
 def _check_table_banks(before: PreparedLayer, layer: PreparedLayer) -> None:

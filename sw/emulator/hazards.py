@@ -26,7 +26,7 @@ class HazardCheck:
         self._settled = 0   # the instructions before this one are done before the next begins
 
     def add(self, values: Values) -> bool:
-        """Check the next LAYER, VECTOR or CELL instruction, whose fields are legal.
+        """Check the next instruction, of the array or a unit, whose fields are legal.
 
         Whether an instruction before writes its parameters or weights.
         """

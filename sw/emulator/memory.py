@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
@@ -9,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import OUTSIDE, ErrorCode
 
-__all__ = ["EmulatedMemory", "Fault", "strided"]
+__all__ = ["EmulatedMemory", "Fault", "UnitMemory", "strided"]
 
 PAGE = 1 << 16
 
@@ -59,6 +62,37 @@ class EmulatedMemory:
         grown = np.zeros(max(2 * len(self._outside), -(-size // PAGE) * PAGE), self._outside.dtype)
         grown[:len(self._outside)] = self._outside
         self._outside = grown
+
+
+class UnitMemory:
+    """Device memory as the units beside the array have it in one run.
+
+    ``constants``: the spans (first address, one past the last) that the program was decoded from;
+    an instruction of a unit must not write there, for what was decoded stays.
+    """
+
+    def __init__(self, memory: EmulatedMemory, constants: Sequence[tuple[int, int]]) -> None:
+        self._memory = memory
+        self._first: list[int] = []     # of the constants, as spans apart from each other
+        self._end: list[int] = []
+        for first, end in sorted(constants):
+            if self._end and first <= self._end[-1]:
+                self._end[-1] = max(self._end[-1], end)
+            else:
+                self._first.append(first)
+                self._end.append(end)
+
+    def view(self, address: int, length: int) -> np.ndarray:
+        """The ``length`` bytes from ``address`` on, to read. Raises Fault."""
+        return self._memory.view(address, length)
+
+    def writable(self, address: int, length: int) -> np.ndarray:
+        """The same to write. Raises Fault, too, where one of them is the program's."""
+        before = bisect_left(self._first, address + length) - 1
+        if before >= 0 and self._end[before] > address:
+            raise Fault(ErrorCode.ILLEGAL_FIELD, f"byte {address:#x} is written by a unit and "
+                                                 "belongs to the program")
+        return self._memory.view(address, length)
 
 
 def strided(memory: EmulatedMemory, address: int, shape: tuple[int, ...],

@@ -23,7 +23,7 @@ FACTOR_BITS = 9    # of the table entries that are multiplied: int8 values less 
 
 
 class Opcode(enum.IntEnum):
-    """What an instruction does."""
+    """What an instruction does; 4 to 15 are for further units (``kaniwa.units``)."""
 
     END = 0     # wait for every store, then report completion
     LAYER = 1   # one layer, or one group of output channels of it
@@ -248,7 +248,7 @@ class ErrorCode(enum.IntEnum):
     ADDRESS = 4         # an access outside device memory
     WATCHDOG = 5        # no progress for the time set
     ABORTED = 6
-    VECTOR = 7          # an instruction of the vector unit, or the descriptor of a CELL, is illegal
+    VECTOR = 7          # a unit's program or descriptor is illegal, of VECTOR, CELL or another unit
 
 
 # What each cycle of a run is counted as, cumulative from the start; they add up to the cycles.

@@ -28,10 +28,11 @@ from typing import Any
 from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError, ProgramError
-from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, Mode, Opcode, Rounding
+from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, Mode, Rounding
 from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
 from kaniwa.program.program import LayerInfo, Program, Step, TensorInfo
+from kaniwa.units.register import mnemonics
 
 __all__ = ["assemble", "disassemble"]
 
@@ -94,16 +95,16 @@ def assemble(text: str) -> bytes:
 
 def _code(program: Program, data: bytes) -> Iterator[str]:
     names = {layer.instructions[0]: layer.name for layer in program.layers if layer.instructions}
+    words = {opcode: word for word, opcode in mnemonics().items()}
     for index in range(len(data) // INSTRUCTION_BYTES):
         if index in names:
             yield f"    # {' '.join(names[index].split())}"
         piece = data[index * INSTRUCTION_BYTES:(index + 1) * INSTRUCTION_BYTES]
         values = isa.decode(piece)
-        opcode = values["opcode"]
-        if opcode not in list(Opcode) or not _is_encoded(values, piece):
+        if values["opcode"] not in words or not _is_encoded(values, piece):
             yield f"    {RAW} {piece.hex()}"
             continue
-        yield f"    {Opcode(opcode).name}"
+        yield f"    {words[values['opcode']]}"
         groups: dict[str, list[str]] = {}
         for name, field in FIELDS.items():
             if name != "opcode" and values[name] != max(0, field.low):
@@ -150,10 +151,11 @@ class _Image:
 
     def _add_instruction(self, words: list[str]) -> None:
         if "=" not in words[0]:
-            if words[0] not in Opcode.__members__:
+            known = mnemonics()
+            if words[0] not in known:
                 raise ValueError(f"unknown instruction '{words[0]}': expected "
-                                 f"{', '.join(Opcode.__members__)} or {RAW}")
-            self._instructions.append({"opcode": Opcode[words[0]]})
+                                 f"{', '.join(known)} or {RAW}")
+            self._instructions.append({"opcode": known[words[0]]})
             words = words[1:]
         if not self._instructions or isinstance(self._instructions[-1], bytes):
             raise ValueError("expected an instruction before its fields")

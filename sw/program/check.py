@@ -8,8 +8,8 @@ from math import prod
 from kaniwa.errors import ProgramError
 from kaniwa.golden.registry import kernel_of
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, OUTSIDE, Opcode, illegal_field
-from kaniwa.program.instruction import illegal_program, runs_alone
 from kaniwa.program.program import DTYPES, KINDS, MAX_RANK, Program, Step
+from kaniwa.units.register import unit_of
 
 __all__ = ["check"]
 
@@ -70,12 +70,15 @@ def _run(program: Program, first: int, instructions: list[dict[str, int]]) -> st
         return "the last instruction is not END"
     for number, values in enumerate(layers):
         where = f"instruction {first + number}"
-        if runs_alone(program.config, values):
-            problem = illegal_program(program.config, values)
+        unit = unit_of(program.config, values)
+        if unit is not None:
+            problem = unit.illegal(program.config, values)
             if problem is not None:
                 return f"{where}: {problem}"
-            if not _inside(program, values["parameter_address"], values["parameter_bytes"]):
-                return f"{where} reaches beyond memory"
+            for address, size in (*unit.constants(values), *unit.reads(values),
+                                  *unit.writes(values)):
+                if not _inside(program, address, size):
+                    return f"{where} reaches beyond memory at 0x{address:x}"
             continue
         if values["opcode"] != Opcode.LAYER:
             return f"{where} is not a LAYER"

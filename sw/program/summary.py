@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kaniwa.cycles.estimate import estimate
-from kaniwa.isa import INSTRUCTION_BYTES, Opcode
+from kaniwa.isa import INSTRUCTION_BYTES
 from kaniwa.isa.counters import TagCounters
 from kaniwa.program.program import Program, Step
-from kaniwa.units.cell.isa import decode as decode_cell
+from kaniwa.units import register
 
 __all__ = ["summary"]
 
@@ -51,14 +51,11 @@ def _device_rows(program: Program, run: Step,
 
 def _recurrent_steps(program: Program, instructions: list[dict[str, int]]) -> int:
     """Steps of a recurrent layer, 1 of others."""
-    cells = [v for v in instructions if v["opcode"] == Opcode.CELL]
-    if cells:
-        return sum(decode_cell(program.read(v["parameter_address"], v["parameter_bytes"]))["steps"]
-                   for v in cells)
-    # A step has two VECTORs; only the first of all loads the program, and one more may come
-    # behind them.
-    later = sum(v["opcode"] == Opcode.VECTOR and not v["parameter_bytes"] for v in instructions)
-    return max(1, later // 2)
+    steps = [1]
+    for unit in register.UNITS:
+        own = [v for v in instructions if v["opcode"] == unit.command.opcode]
+        steps.append(unit.time_steps(own, program.read))
+    return max(steps)
 
 
 def _host_rows(program: Program, step: Step) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from kaniwa.sim.benches.control.bench_sequencer import Setup
 from kaniwa.sim.harness.bench import Bench, Dut, Env, Monitor, check, cover, start
 from kaniwa.sim.worlds.random_instructions import legal_layer, spoil
 from kaniwa.units.cell.isa import DESCRIPTOR_BYTES
+from kaniwa.units.vector.command import COMMAND
 from kaniwa.units.vector.isa import STORE_INSTRUCTIONS, VECTOR_BYTES
 
 IDLE = (1 << len(UNITS)) - 1
@@ -60,50 +61,49 @@ def alone(env: Env, **values: int) -> dict[str, int]:
 
 
 def command(values: dict[str, int]) -> dict[str, int]:
-    """What the unit is told; a cell unit heeds the address only."""
-    return {"address": values["parameter_address"], "entry": values["block_words"],
-            "count": values["parameter_bytes"] // VECTOR_BYTES}
+    """The fields that a unit is told; a cell unit heeds the address only."""
+    return {name: values[name] for name in COMMAND.fields}
 
 
 class Rig(Setup):
     """The sequencer with a memory, monitors, and the vector unit's side."""
 
     def __init__(self, env: Env, stall: float) -> None:
-        from kaniwa.hw.interfaces import vector_command_layout
+        from kaniwa.hw.units.register import unit_command_layout
 
         super().__init__(env, dict.fromkeys(UNITS, stall), stall)
-        self.commands = Monitor(env, "o_vector", vector_command_layout(), stall)
-        env.set("vector_idle", 1)
+        self.commands = Monitor(env, "o_unit", unit_command_layout(env.config), stall)
+        env.set("unit_idle", 1)
 
     async def until(self, name: str) -> None:
         await self.wait(name, 4000)
 
     async def waits(self, why: str) -> None:
         await self.env.cycles(self.env.rng.randint(20, 60))
-        check(self.env.get("vector_active"), 0, f"active, although {why}")
+        check(self.env.get("unit_active"), 0, f"active, although {why}")
         cover(f"waits_for_{why}")
 
     async def through(self, values: dict[str, int], retired: int) -> None:
         """One VECTOR or CELL, from its command to its retirement, ``retired`` instructions before
         it."""
         env = self.env
-        await self.until("vector_active")
-        env.set("vector_idle", 0)
+        await self.until("unit_active")
+        env.set("unit_idle", 0)
         if env.config.cell_unit:
-            check(env.get("vector_cell"), values["opcode"] == Opcode.CELL, "vector_cell")
+            check(env.get("unit_select"), values["opcode"] == Opcode.CELL, "unit_select")
         check(await self.commands.take(1, 200), [command(values)], "command")
         reads = len(self.memory.reads)
         for _ in range(env.rng.randint(1, 40)):
             await env.cycles(1)
-            check([env.get(name) for name in ("vector_active", "vector_retire")], [1, 0],
+            check([env.get(name) for name in ("unit_active", "unit_retire")], [1, 0],
                   "active and retire while it works")
         check(len(self.memory.reads), reads, "instructions read meanwhile")
-        env.set("vector_idle", 1)
-        await self.until("vector_retire")
-        check(env.get("vector_tag"), values["tag"], "tag")
+        env.set("unit_idle", 1)
+        await self.until("unit_retire")
+        check(env.get("unit_tag"), values["tag"], "tag")
         env.set("retired", retired + 1)
         await env.cycles(1)
-        check([env.get(name) for name in ("vector_active", "vector_retire")], [0, 0],
+        check([env.get(name) for name in ("unit_active", "unit_retire")], [0, 0],
               "active and retire afterwards")
 
 
@@ -188,7 +188,7 @@ async def refuses_what_is_illegal(dut: Any) -> None:
         check([env.get("error_code"), env.get("error_instruction")], [code, len(layers)], bin_)
         await rig.expect(layers)
         await env.cycles(30)
-        check([env.get("vector_active"), env.get("done")], [0, 0], "active and done")
+        check([env.get("unit_active"), env.get("done")], [0, 0], "active and done")
         cover(bin_)
         await rig.reset()
 
@@ -208,13 +208,13 @@ async def names_the_vector_at_fault(dut: Any) -> None:
             await env.cycles(1)
         env.set("begun", 0)
         env.set("retired", count)
-        await rig.until("vector_active")
-        env.set("vector_idle", 0)
+        await rig.until("unit_active")
+        env.set("unit_idle", 0)
         await rig.commands.take(1, 200)
         await env.cycles(env.rng.randint(1, 9))
         if client is None:
-            env.set("vector_error", 1)
-            env.set("vector_idle", 1)
+            env.set("unit_error", 1)
+            env.set("unit_idle", 1)
         else:
             env.set("address_client", client)
             env.set("address_error", 1)
@@ -224,8 +224,8 @@ async def names_the_vector_at_fault(dut: Any) -> None:
         check([env.get("error"), env.get("error_code"), env.get("error_instruction")],
               [1, ErrorCode.VECTOR if client is None else ErrorCode.ADDRESS, count],
               "error, code and instruction")
-        check(env.get("vector_retire"), 0, "retire")
+        check(env.get("unit_retire"), 0, "retire")
         cover("fault" if client is None else "address_error")
-        env.set("vector_error", 0)
-        env.set("vector_idle", 1)
+        env.set("unit_error", 0)
+        env.set("unit_idle", 1)
         await rig.reset()

@@ -6,12 +6,11 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.timing import Timing
+from kaniwa.units.unit import ARBITER
 from kaniwa.units.vector.emulator import Values, VectorEmulator
 from kaniwa.units.vector.timing import MemorySide
 
-__all__ = ["ARBITER", "VectorTrace"]
-
-ARBITER = 2   # cycles that a read takes more than memory itself
+__all__ = ["VectorTrace"]
 
 
 class VectorTrace(VectorEmulator):

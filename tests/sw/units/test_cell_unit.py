@@ -19,9 +19,8 @@ from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import load_inputs, recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
-from kaniwa.emulator.cells import run_sequence
 from kaniwa.emulator.core import Emulator
-from kaniwa.emulator.memory import EmulatedMemory
+from kaniwa.emulator.memory import EmulatedMemory, UnitMemory
 from kaniwa.errors import ConfigError, DeviceError, ProgramError
 from kaniwa.golden.numbers.fixedpoint16 import logistic, tanh
 from kaniwa.graph import Graph
@@ -31,6 +30,7 @@ from kaniwa.program.program import Program
 from kaniwa.program.summary import summary
 from kaniwa.sim.benches.units.cell.cell_sequences import random_sequence
 from kaniwa.units.cell import emulator, isa
+from kaniwa.units.cell.device import run_sequence
 
 BASE = PRESETS["base_recurrent"]
 
@@ -66,8 +66,8 @@ def test_random_sequences_are_goldens() -> None:
         sequence.write(image, 0)
         image[:isa.DESCRIPTOR_BYTES] = isa.encode(v)
         memory.view(0, len(image))[:] = np.frombuffer(image, np.uint8)
-        run_sequence(memory, memory.view, {"parameter_address": 0,
-                                           "parameter_bytes": isa.DESCRIPTOR_BYTES})
+        run_sequence(UnitMemory(memory, ()), {"parameter_address": 0,
+                                              "parameter_bytes": isa.DESCRIPTOR_BYTES})
         rows, cell = sequence.results()
         parts = [(v["output_address"] + t * v["output_pitch"], row.astype("<i1"))
                  for t, row in enumerate(rows)]
@@ -231,8 +231,8 @@ def refusal(values: dict[str, int], **fields: int) -> str:
                               "weights"),
     ({"output_address": 644, "steps": 2, "input_pitch": 4, "output_pitch": 16},
      "ILLEGAL_FIELD at instruction 0: the output of a CELL overlaps the input of step 1"),
-    ({"output_address": 260}, "ILLEGAL_FIELD at instruction 0: byte 0x104 is written by a VECTOR "
-                              "or CELL and belongs to the program"),
+    ({"output_address": 260}, "ILLEGAL_FIELD at instruction 0: byte 0x104 is written by a unit "
+                              "and belongs to the program"),
 ])
 def test_illegal_descriptors_are_refused(change: dict[str, int], message: str) -> None:
     assert message in refusal(legal() | change)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kaniwa.config import PRESETS
-from kaniwa.emulator.memory import EmulatedMemory, Fault
-from kaniwa.emulator.vector import DeviceVectorUnit
+from kaniwa.emulator.memory import EmulatedMemory, Fault, UnitMemory
 from kaniwa.isa import ErrorCode
 from kaniwa.units.vector.builder import Builder
+from kaniwa.units.vector.device import DeviceVectorUnit
 from kaniwa.units.vector.isa import Width
 
 BASE = PRESETS["base_vector"]
@@ -23,9 +23,9 @@ def test_what_was_decoded_is_not_written(address: int) -> None:
     k.constant(value, 1)
     k.store(value, to, Width.INT8)
     memory = EmulatedMemory(BASE, False)
-    unit = DeviceVectorUnit(BASE, memory, SPANS)
+    unit = DeviceVectorUnit(BASE, UnitMemory(memory, SPANS))
     if any(first < address + 8 and address < end for first, end in SPANS):
-        with pytest.raises(Fault, match="written by a VECTOR or CELL and belongs to "):
+        with pytest.raises(Fault, match="written by a unit and belongs to "):
             unit.run(k.finish())
         assert not memory.view(address, 8).any()
     else:
@@ -34,7 +34,7 @@ def test_what_was_decoded_is_not_written(address: int) -> None:
 
 
 def test_the_fault_has_its_code() -> None:
-    unit = DeviceVectorUnit(BASE, EmulatedMemory(BASE, False), [(0, 8)])
+    unit = DeviceVectorUnit(BASE, UnitMemory(EmulatedMemory(BASE, False), [(0, 8)]))
     k = Builder(BASE)
     value, to = k.vector(), k.pointer(0)
     k.length(1)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from kaniwa.emulator.memory import EmulatedMemory, Fault
+from kaniwa.emulator.memory import Fault, UnitMemory
 from kaniwa.isa import ErrorCode
-from kaniwa.program.instruction import Values
 from kaniwa.units.cell.emulator import step, weights_of
 from kaniwa.units.cell.isa import PRODUCTS, WORD_BYTES, decode, frame_words, illegal
+from kaniwa.units.unit import Values
 
 __all__ = ["run_sequence"]
 
 
-def run_sequence(memory: EmulatedMemory, write: Callable[[int, int], np.ndarray],
-                 values: Values) -> None:
-    """Do a legal CELL instruction; ``write`` gives bytes to write. Raises Fault."""
+def run_sequence(memory: UnitMemory, values: Values) -> None:
+    """Do a legal CELL instruction. Raises Fault."""
     v = decode(memory.view(values["parameter_address"], values["parameter_bytes"]).tobytes())
     problem = illegal(v)
     if problem is not None:
@@ -37,9 +34,9 @@ def run_sequence(memory: EmulatedMemory, write: Callable[[int, int], np.ndarray]
         whole = memory.view(row - first, -(-(first + length) // WORD_BYTES) * WORD_BYTES)
         x = whole[first:first + length].view(np.int8).astype(np.int64)
         h, c = step(v, weights, x, h, c)
-        write(int(rows[number]), cells)[:] = h.astype(np.int8).view(np.uint8)
-    write(v["last_hidden"], cells)[:] = h.astype(np.int8).view(np.uint8)
-    write(v["last_cell"], 2 * cells)[:] = c.astype("<i2").view(np.uint8)
+        memory.writable(int(rows[number]), cells)[:] = h.astype(np.int8).view(np.uint8)
+    memory.writable(v["last_hidden"], cells)[:] = h.astype(np.int8).view(np.uint8)
+    memory.writable(v["last_cell"], 2 * cells)[:] = c.astype("<i2").view(np.uint8)
 
 
 def _check_apart(rows: np.ndarray, cells: int, address: int, size: int, what: str) -> None:

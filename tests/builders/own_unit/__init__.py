@@ -1,0 +1,1 @@
+"""A unit that only the tests have: COPY, which copies words of device memory."""
