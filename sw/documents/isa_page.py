@@ -92,8 +92,7 @@ def isa_page() -> str:
         "## Units\n\nEach gets the fields that it needs, and works on its instructions in order.\n",
         _table(("unit", "does"), isa.UNITS.items()),
         "## Fields\n",
-        _table(("field", "word", "bits", "range", "units", "meaning"), map(_field_row,
-                                                                           isa.FIELDS.values())),
+        _table(*isa.LAYER.described()),
         *(_enum(kind) for kind in (isa.Opcode, isa.Mode, isa.Rounding, isa.Format)),
         _TEXT,
         "## Registers\n\n32 bits each, by word address.\n",
@@ -106,12 +105,6 @@ def isa_page() -> str:
         cell_part(_table),
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts)
-
-
-def _field_row(field: isa.Field) -> tuple[object, ...]:
-    bits = str(field.lsb) if field.width == 1 else f"{field.lsb}..{field.lsb + field.width - 1}"
-    return (f"`{field.name}`", field.word, bits, f"{field.low}..{field.high}",
-            " ".join(field.units) or "sequencer", field.meaning)
 
 
 def _enum(kind: type[enum.IntEnum]) -> str:
