@@ -14,12 +14,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from kaniwa.errors import ConfigError
-from kaniwa.isa.table import FIELDS
+from kaniwa.isa.table import FIELDS, WEIGHT_FORMATS
 
 __all__ = ["AcceleratorConfig", "PRESETS", "LEGAL_RANGES", "load_target"]
 
 KIB = 1024
-WEIGHT_FORMATS = ("raw", "packed")
 
 # name -> (smallest, largest, must be a power of two, what it is)
 LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {

@@ -10,6 +10,7 @@ from kaniwa.isa.table import (
     MAGIC,
     OUTSIDE,
     UNITS,
+    WEIGHT_FORMATS,
     Command,
     ErrorCode,
     Field,
@@ -27,6 +28,6 @@ from kaniwa.isa.table import (
 
 __all__ = [
     "COUNTERS", "FACTOR_BITS", "FIELDS", "INSTRUCTION_BYTES", "ISA_VERSION", "LAYER", "MAGIC",
-    "OUTSIDE", "UNITS", "Command", "ErrorCode", "Field", "Format", "Mode", "Opcode", "Register",
-    "Rounding", "Status", "decode", "encode", "illegal_field", "unit_fields",
+    "OUTSIDE", "UNITS", "WEIGHT_FORMATS", "Command", "ErrorCode", "Field", "Format", "Mode",
+    "Opcode", "Register", "Rounding", "Status", "decode", "encode", "illegal_field", "unit_fields",
 ]

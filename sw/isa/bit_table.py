@@ -143,14 +143,20 @@ class BitTable:
         return self._rule(values) if self._rule else None
 
     def described(self) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-        """The head and the rows of the table in the documentation."""
+        """The head and the rows of the table in the documentation.
+
+        Bits are those of a word, or in a table of two words those of both as one number.
+        """
+        by_word = self.size > 2 * WORD_BITS // 8
         by_unit = any(field.units for field in self.fields.values())
-        head = ("field", "word", "bits", "range", *(("units",) if by_unit else ()), "meaning")
-        rows = [(f"`{field.name}`", field.word, _bits(field), f"{field.low}..{field.high}",
-                 *((" ".join(field.units) or "sequencer",) if by_unit else ()), field.meaning)
-                for field in self.fields.values()]
+        head = ("field", *(["word"] if by_word else []), "bits", "range",
+                *(["units"] if by_unit else []), "meaning")
+        rows = []
+        for field in self.fields.values():
+            first = field.lsb if by_word else field.bit
+            bits = f"{first}..{first + field.width - 1}" if field.width > 1 else f"{first}"
+            rows.append((f"`{field.name}`", *([field.word] if by_word else []), bits,
+                         f"{field.low}..{field.high}",
+                         *([" ".join(field.units) or "sequencer"] if by_unit else []),
+                         field.meaning))
         return head, rows
-
-
-def _bits(field: Field) -> str:
-    return str(field.lsb) if field.width == 1 else f"{field.lsb}..{field.lsb + field.width - 1}"

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from kaniwa.isa.bit_table import BitTable, Field, in_order
 
 __all__ = ["ISA_VERSION", "INSTRUCTION_BYTES", "OUTSIDE", "FACTOR_BITS", "Opcode", "Mode",
-           "Rounding", "Format", "Field", "LAYER", "FIELDS", "UNITS", "MAGIC", "Register",
-           "Command", "Status", "ErrorCode", "COUNTERS", "encode", "decode", "illegal_field",
-           "unit_fields"]
+           "Rounding", "Format", "WEIGHT_FORMATS", "Field", "LAYER", "FIELDS", "UNITS", "MAGIC",
+           "Register", "Command", "Status", "ErrorCode", "COUNTERS", "encode", "decode",
+           "illegal_field", "unit_fields"]
 
 ISA_VERSION = 1
 INSTRUCTION_BYTES = 128
@@ -52,13 +52,17 @@ class Rounding(enum.IntEnum):
 
 
 class Format(enum.IntEnum):
-    """Format of a block of the weight stream."""
+    """Format of a block of the weight stream; ``formats`` has a record of each."""
 
-    RAW = 0                # count ring words, int8
-    PACKED = 1             # count ring words, each weight arg bits (0..7), two's complement
-    PARAMETERS = 2         # count parameter words of R records of 9 bytes
-    PARAMETERS_SHARED = 3  # count parameter words of R biases of 4 bytes; m and s in the header
-    TABLE = 4              # 256 entries of 4 bytes for table arg (bit 0: operand, bit 1: bank)
+    RAW = 0                # weights of 8 bits
+    PACKED = 1             # weights of fewer bits
+    PARAMETERS = 2         # records of bias, multiplier and shift
+    PARAMETERS_SHARED = 3  # biases; multiplier and shift are in the header
+    TABLE = 4              # a table of the post unit
+
+
+# Those that a config may name in weight_formats, by name; every core decodes the others.
+WEIGHT_FORMATS = {"raw": Format.RAW, "packed": Format.PACKED}
 
 
 # The units that take an instruction apart, in the order of the data.
