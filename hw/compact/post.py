@@ -2,7 +2,6 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, Signature
 from amaranth.utils import exact_log2
 
@@ -11,7 +10,8 @@ from kaniwa.hw.compact.fields import address_bits, fields_layout, reader_port, s
 from kaniwa.hw.compact.requantizer import CompactRequantizer
 from kaniwa.hw.compact.result_address import CompactResultAddress
 from kaniwa.hw.interfaces import parameter_layout, result_layout
-from kaniwa.hw.parts.unchecked_read import UncheckedRead
+from kaniwa.hw.parts.unchecked_read import unchecked_memory
+from kaniwa.isa.formats import TABLE_ENTRIES
 
 __all__ = ["CompactPost"]
 
@@ -189,10 +189,8 @@ class CompactPost(Component):
         depth = self._config.parameter_words
         index = Signal(range(depth))
         written_index = Signal(range(depth))
-        m.submodules.records = records = Memory(
-            shape=unsigned(len(Value.cast(self.record))), depth=depth, init=[],
-            attrs={"no_rw_check": 1})
-        write, read = records.write_port(), UncheckedRead.of(m, records)
+        write, read = unchecked_memory(
+            m, "records", unsigned(len(Value.cast(self.record))), depth)
         m.d.comb += [
             write.addr.eq(written_index),
             write.data.eq(self.record),
@@ -224,9 +222,7 @@ class CompactPost(Component):
 
     def _tables(self, m, read_enable, number, value):
         """The two tables in one memory; returns the entry of a value, a cycle later."""
-        m.submodules.tables = tables = Memory(
-            shape=signed(32), depth=512, init=[], attrs={"no_rw_check": 1})
-        write, read = tables.write_port(), UncheckedRead.of(m, tables)
+        write, read = unchecked_memory(m, "tables", signed(32), 2 * TABLE_ENTRIES)
         index = Signal(8)
         with m.If(self.entry_valid):
             m.d.sync += index.eq(index + 1)

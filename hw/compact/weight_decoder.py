@@ -8,13 +8,9 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.compact.fields import fields_layout, reader_port, starts_layout, word_bits
 from kaniwa.hw.interfaces import parameter_layout
 from kaniwa.isa import Format
+from kaniwa.isa.formats import RECORD_BYTES, TABLE_ENTRIES, VALUE_BYTES
 
 __all__ = ["CompactWeightDecoder"]
-
-HEADER_BYTES = 8
-RECORD_BYTES = 9
-VALUE_BYTES = 4     # a bias, or an entry of a table
-TABLE_ENTRIES = 256
 
 
 class CompactWeightDecoder(Component):
