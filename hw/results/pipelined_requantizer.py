@@ -6,7 +6,9 @@ from kaniwa.hw.parts.adders import above, times, weighted
 from kaniwa.hw.results.requantizer import TOTAL, Requantizer, delay
 from kaniwa.hw.results.rounding import double_correction
 
-__all__ = ["PipelinedRequantizer"]
+__all__ = ["PipelinedRequantizer", "LATENCY"]
+
+LATENCY = 9
 
 # What a signed 18 x 18 multiplier block takes of an unsigned operand.
 LIMB = 17
@@ -15,7 +17,7 @@ DIGIT = 4
 
 
 class PipelinedRequantizer(Requantizer):
-    """A ``Requantizer`` for requant_cycles = 1: a vector a cycle, latency 9.
+    """A ``Requantizer`` for requant_cycles = 1: a vector a cycle, latency LATENCY.
 
     A lane takes two 18 x 18 products of ``multiplier``, the strategy for the FPGA, for the high
     bits of the multiplier and a tree of adders for the low ones.

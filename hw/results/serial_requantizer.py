@@ -6,12 +6,14 @@ from kaniwa.hw.parts.adders import times
 from kaniwa.hw.results.requantizer import TOTAL, Requantizer, delay
 from kaniwa.hw.results.rounding import double_correction
 
-__all__ = ["SerialRequantizer"]
+__all__ = ["SerialRequantizer", "LATENCY"]
+
+LATENCY = 5   # beside requant_cycles
 
 
 class SerialRequantizer(Requantizer):
     """A ``Requantizer`` for requant_cycles above 1: a vector in that many cycles, a few bits of
-    the multiplier in each; latency requant_cycles + 5."""
+    the multiplier in each; latency requant_cycles + LATENCY."""
 
     def _multiply(self, m, advance, full):
         """requant_cycles cycles of a few multiplier bits each, low ones first."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
-from kaniwa.graph import Graph
+from kaniwa.graph import DTYPE_BYTES, Graph
 from kaniwa.isa import INSTRUCTION_BYTES, Opcode, decode
 from kaniwa.isa.counters import RunStatistics, TagCounters, in_turn
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
@@ -24,8 +24,7 @@ __all__ = ["TensorInfo", "Step", "LayerInfo", "Program"]
 MAGIC = b"KANIWA\x1a\n"
 VERSION_OFFSET = len(MAGIC)      # of the format version in a program file
 FORMAT_VERSION = 2
-KINDS = ("input", "output", "intermediate", "host")
-DTYPES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "int32": 4, "float32": 4, "int64": 8}
+TENSOR_KINDS = ("input", "output", "intermediate", "host")
 MAX_RANK = 8
 
 
@@ -71,7 +70,7 @@ class TensorInfo:
     @property
     def bytes(self) -> int:
         """Size in device memory."""
-        return prod(self.shape) * DTYPES[self.dtype]
+        return prod(self.shape) * DTYPE_BYTES[self.dtype]
 
 
 @dataclass(frozen=True)
