@@ -9,8 +9,8 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.parts.bit_fields import field_shape
 from kaniwa.isa import FIELDS, Field
 
-__all__ = ["address_bits", "fields_layout", "kept_bits", "reader_port", "starts_layout",
-           "word_bits"]
+__all__ = ["address_bits", "fields_layout", "instruction_ports", "kept_bits", "reader_port",
+           "starts_layout", "word_bits"]
 
 def address_bits(config: AcceleratorConfig) -> int:
     """Bits of a byte address: one more than memory has, so that leaving it shows."""
@@ -58,6 +58,15 @@ def starts_layout(config: AcceleratorConfig) -> data.StructLayout:
                                        "value": unsigned(len(kept_bits(config, field.name)))})
         for field in _with("start")
     })
+
+
+def instruction_ports(config: AcceleratorConfig) -> dict:
+    """What every unit gets of an instruction; ``begin``: it begins with what ``fields`` says."""
+    return {
+        "begin": In(1),
+        "fields": In(fields_layout(config)),
+        "starts": In(starts_layout(config)),
+    }
 
 
 def reader_port(config: AcceleratorConfig) -> Signature:

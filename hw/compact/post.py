@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out, Signature
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import address_bits, fields_layout, reader_port, starts_layout
+from kaniwa.hw.compact.fields import address_bits, instruction_ports, reader_port
 from kaniwa.hw.compact.requantizer import CompactRequantizer
 from kaniwa.hw.compact.result_address import CompactResultAddress
 from kaniwa.hw.interfaces import parameter_layout, result_layout
@@ -31,9 +31,7 @@ class CompactPost(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "begin": In(1),
-            "fields": In(fields_layout(config)),
-            "starts": In(starts_layout(config)),
+            **instruction_ports(config),
             "results": In(result_layout(config)),
             "results_valid": In(1),
             "taken": Out(1),
