@@ -10,7 +10,7 @@ from kaniwa.hw.parts.bit_fields import field_shape
 from kaniwa.isa import FIELDS, Field
 
 __all__ = ["address_bits", "fields_layout", "instruction_ports", "kept_bits", "reader_port",
-           "starts_layout", "word_bits"]
+           "starts_layout", "word_bits", "writer_port"]
 
 def address_bits(config: AcceleratorConfig) -> int:
     """Bits of a byte address: one more than memory has, so that leaving it shows."""
@@ -79,4 +79,14 @@ def reader_port(config: AcceleratorConfig) -> Signature:
         "request": Out(1),
         "word": Out(word_bits(config)),
         "response": In(1),
+    })
+
+
+def writer_port(config: AcceleratorConfig) -> Signature:
+    """The writer of device memory, seen from it: a byte, which stays until ``ready``."""
+    return Signature({
+        "valid": Out(1),
+        "address": Out(address_bits(config)),
+        "byte": Out(8),
+        "ready": In(1),
     })

@@ -2,11 +2,11 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.wiring import Component, In, Out, Signature
+from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import address_bits, instruction_ports, reader_port
+from kaniwa.hw.compact.fields import instruction_ports, reader_port, writer_port
 from kaniwa.hw.compact.requantizer import CompactRequantizer
 from kaniwa.hw.compact.result_address import CompactResultAddress
 from kaniwa.hw.interfaces import parameter_layout, result_layout
@@ -41,10 +41,7 @@ class CompactPost(Component):
             "table": In(1),
             "operand": Out(reader_port(config)),
             "data": In(8 * config.read_bytes),
-            "write": Out(Signature({
-                "valid": Out(1), "address": Out(address_bits(config)), "byte": Out(8),
-                "ready": In(1),
-            })),
+            "write": Out(writer_port(config)),
             "active": Out(1),
         })
 

@@ -17,9 +17,9 @@ __all__ = ["isa_page"]
 
 _INTRODUCTION = f"""# Instruction set, version {isa.ISA_VERSION}
 
-This page is made by `python -m kaniwa.documents.isa_page` from `sw/isa/table.py`; a test holds it
-up to date. What the fields make the core do, loop by loop, is in
-[architecture.md](architecture.md).
+This page is made by `python -m kaniwa.documents.isa_page` from the tables in `sw/isa/table.py`,
+`sw/isa/formats.py`, `sw/units/vector/isa.py` and `sw/units/cell/isa.py`; a test holds it up to
+date. What the fields make the core do, loop by loop, is in [architecture.md](architecture.md).
 
 A program is a sequence of instructions of {isa.INSTRUCTION_BYTES} bytes in device memory, from a
 multiple of `read_bytes` on. Each LAYER instruction is a whole layer or a part of one: hardware

@@ -41,11 +41,20 @@ class Field:
     def of(cls, name: str, width: int, meaning: str, *, low: int | None = None,
            high: int | None = None, signed: bool = False, **columns: object) -> Field:
         """A field whose limits are those of its width where they are not given."""
-        least = -(1 << width - 1) if signed else 0
-        most = (1 << width - signed) - 1
-        field = cls(name, width, signed, least if low is None else low,
-                    most if high is None else high, meaning)
-        return dataclasses.replace(field, **columns)   # type: ignore[arg-type]
+        field = cls(name, width, signed, 0, 0, meaning)
+        return dataclasses.replace(
+            field, low=field.least if low is None else low,
+            high=field.most if high is None else high, **columns)   # type: ignore[arg-type]
+
+    @property
+    def least(self) -> int:
+        """The smallest number that the bits hold, legal or not."""
+        return -(1 << self.width - 1) if self.signed else 0
+
+    @property
+    def most(self) -> int:
+        """The largest number that the bits hold, legal or not."""
+        return (1 << self.width - self.signed) - 1
 
     @property
     def bit(self) -> int:

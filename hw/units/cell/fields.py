@@ -23,10 +23,9 @@ def illegal(fields) -> Value:
     """1 where a value is outside its range, or not aligned."""
     wrong = []
     for name, field in FIELDS.items():
-        least, most = -(1 << field.width - 1), (1 << field.width - field.signed) - 1
-        if field.low > (least if field.signed else 0):
+        if field.low > field.least:
             wrong.append(fields[name] < field.low)
-        if field.high < most:
+        if field.high < field.most:
             wrong.append(fields[name] > field.high)
     wrong += [fields[name][:size.bit_length() - 1].any() for name, size in ALIGNED.items()]
     return Cat(wrong).any()
