@@ -12,6 +12,7 @@ from kaniwa.isa import FIELDS, Field
 __all__ = ["address_bits", "fields_layout", "instruction_ports", "kept_bits", "reader_port",
            "starts_layout", "word_bits", "writer_port"]
 
+
 def address_bits(config: AcceleratorConfig) -> int:
     """Bits of a byte address: one more than memory has, so that leaving it shows."""
     return ceil_log2(config.memory_bytes) + 1

@@ -3,7 +3,7 @@
 from amaranth import *
 
 from kaniwa.hw.parts.adders import above, times, weighted
-from kaniwa.hw.results.requantizer import TOTAL, Requantizer, delay
+from kaniwa.hw.results.requantizer import TOTAL, Products, Requantizer, delay
 from kaniwa.hw.results.rounding import double_correction
 
 __all__ = ["PipelinedRequantizer", "LATENCY"]
@@ -36,7 +36,7 @@ class PipelinedRequantizer(Requantizer):
             self._multiply_lane(m, advance, given, lane, shift[1][lane], settings[1].rounding)
             for lane in range(self.config.requant_lanes)
         ]
-        return valid[5], totals, shift[4], settings[4], tag[4]
+        return Products(valid[5], totals, shift[4], settings[4], tag[4])
 
     def _multiply_lane(self, m, advance, given, lane, shift, rounding):
         low_bits = self.config.multiplier_bits - LIMB

@@ -1,6 +1,7 @@
 """Requantizer: 32-bit values to int8 by ``(value * multiplier + b) >> shift``."""
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -14,7 +15,7 @@ from kaniwa.hw.parts.stream_buffer import StreamBuffer
 from kaniwa.hw.results.rounding import QUOTIENT, clamped, rounded_quotient, settings_layout
 from kaniwa.isa import FACTOR_BITS
 
-__all__ = ["Requantizer", "requantizer_layout", "requantized_layout", "TOTAL", "delay"]
+__all__ = ["Products", "Requantizer", "requantizer_layout", "requantized_layout", "TOTAL", "delay"]
 
 # |value * multiplier| < 2^62, and the correction of Rounding.DOUBLE does not take it there.
 TOTAL = 63
@@ -48,6 +49,16 @@ def requantized_layout(config: AcceleratorConfig, tag=8) -> data.StructLayout:
         "values": data.ArrayLayout(signed(8), config.requant_lanes),
         "tag": tag,
     })
+
+
+class Products(NamedTuple):
+    """The products of a vector, and what goes along with them."""
+
+    valid: Value
+    totals: list    # of each lane, TOTAL bits
+    shift: Value
+    settings: data.View
+    tag: Value
 
 
 class Requantizer(wiring.Component):
@@ -85,15 +96,13 @@ class Requantizer(wiring.Component):
         m.submodules.results = results = StreamBuffer(self.o.payload.shape())
         wiring.connect(m, results.o, wiring.flipped(self.o))
         advance = results.i.ready
-        self._finish(m, advance, results.i, *self._multiply(m, advance, results.full))
+        self._finish(m, advance, results.i, self._multiply(m, advance, results.full))
         return m
 
     @abstractmethod
-    def _multiply(self, m, advance, full):
-        """Take the input; returns valid, the total of each lane, and shift, settings and tag.
-
-        Registers move with ``advance``, which is 0 in the cycle after the results were ``full``.
-        """
+    def _multiply(self, m, advance, full) -> Products:
+        """Take the input. All registers move with ``advance``; ``full``, the opposite, comes from
+        a flip-flop of its own."""
 
     def _along(self, payload):
         """The members of the input that go along with the values."""
@@ -106,8 +115,9 @@ class Requantizer(wiring.Component):
             value = Mux(payload.multiply, payload.products[lane], value)
         return (value + payload.bias[lane])[:32].as_signed() if self._biases else value
 
-    def _finish(self, m, advance, results, valid, totals, shift, settings, tag):
+    def _finish(self, m, advance, results, products):
         """Four cycles from the total to the result: shift, shift, round, clamp."""
+        valid, totals, shift, settings, tag = products
         rounding = delay(m, advance, settings.rounding, 2)[2]
         zero_point = delay(m, advance, settings.zero_point, 2)[2]
         least = delay(m, advance, settings.low, 3)[3]

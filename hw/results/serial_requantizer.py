@@ -3,7 +3,7 @@
 from amaranth import *
 
 from kaniwa.hw.parts.adders import times
-from kaniwa.hw.results.requantizer import TOTAL, Requantizer, delay
+from kaniwa.hw.results.requantizer import TOTAL, Products, Requantizer, delay
 from kaniwa.hw.results.rounding import double_correction
 
 __all__ = ["SerialRequantizer", "LATENCY"]
@@ -44,7 +44,7 @@ class SerialRequantizer(Requantizer):
                 m, lane, advance & busy, accepted, step == 0, shift[lane], settings.rounding)
             for lane in range(self.config.requant_lanes)
         ]
-        return valid, totals, *finished
+        return Products(valid, totals, *finished)
 
     def _multiply_lane(self, m, lane, running, accepted, first, shift, rounding):
         digit_bits = 32 // self.config.requant_cycles
