@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.parts.bit_fields import layout_of
 from kaniwa.isa import unit_fields
 from kaniwa.units.vector.isa import STORE_INSTRUCTIONS
 
@@ -60,10 +61,7 @@ def write_port(config: AcceleratorConfig) -> Signature:
 
 def unit_layout(unit: str) -> data.StructLayout:
     """The fields of an instruction that a unit gets, by their names in the instruction table."""
-    return data.StructLayout({
-        field.name: signed(field.width) if field.signed else unsigned(field.width)
-        for field in unit_fields(unit)
-    })
+    return layout_of(unit_fields(unit))
 
 
 def line_position_bits(config: AcceleratorConfig) -> int:

@@ -14,11 +14,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from kaniwa.errors import ConfigError
+from kaniwa.isa.table import FIELDS, WEIGHT_FORMATS
 
 __all__ = ["AcceleratorConfig", "PRESETS", "LEGAL_RANGES", "load_target"]
 
 KIB = 1024
-WEIGHT_FORMATS = ("raw", "packed")
 
 # name -> (smallest, largest, must be a power of two, what it is)
 LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
@@ -49,14 +49,6 @@ COMPACT: dict[str, tuple[object, str]] = {
     "elementwise_multiply": (False, ""), "max_pool": (False, ""), "depthwise": (False, ""),
     "counters": (False, ""), "units": ((), ""),
 }
-
-# Instruction fields that a compact core keeps in fewer bits: as many as this needs.
-_COUNTS = ("ifm_rows", "ofm_rows", "ofm_columns", "blocks", "chunks")
-_LINE_BYTES = ("line_pitch", "ifm_row_bytes", "pixel_step", "pad_left_bytes", "segment_step")
-_MEMORY_BYTES = ("ifm_pitch", "parameter_bytes", "weight_bytes", "operand_row_pitch",
-                 "ofm_row_pitch", "operand_pixel_pitch", "ofm_pixel_pitch", "ifm_address",
-                 "parameter_address", "weight_address", "operand_address", "ofm_address")
-_FEW_BITS = {"dilation_rows": 4, "weight_repeat": 16}
 
 
 @dataclass(frozen=True)
@@ -306,14 +298,13 @@ class AcceleratorConfig:
         """The largest value of an instruction field, given the largest that the field can hold."""
         if not self.compact:
             return high
-        bits = _FEW_BITS.get(name)
-        if name in _COUNTS:
-            bits = self.count_bits
-        elif name in _LINE_BYTES:
-            bits = self.line_bytes.bit_length()
-        elif name in _MEMORY_BYTES:
-            bits = (self.memory_bytes - 1).bit_length()
-        return high if bits is None else min(high, (1 << bits) - 1)
+        sizes = {"count": self.count_bits, "line": self.line_bytes.bit_length(),
+                 "memory": (self.memory_bytes - 1).bit_length()}
+        for word in FIELDS[name].compact:
+            bits = sizes.get(word) or (int(word) if word.isdigit() else None)
+            if bits is not None:
+                return min(high, (1 << bits) - 1)
+        return high
 
     def as_dict(self) -> dict[str, object]:
         """All fields but the name, as plain values; an optional block that came later only if the

@@ -11,8 +11,9 @@ from kaniwa.errors import ModelError
 
 __all__ = ["Quantization", "Tensor", "Op", "State", "Graph", "check"]
 
-# A resource is a name for a variable: it has no value, and no operator reads it.
-DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool", "resource")
+# Bytes of an element, by dtype.
+DTYPE_BYTES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "int32": 4, "float32": 4, "int64": 8}
+RESOURCE = "resource"   # a name for a variable: it has no value, and no operator reads it
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _check_tensor(graph: Graph, position: int, tensor: Tensor) -> None:
     where = f"{graph.name}: tensor '{tensor.name}'"
     if tensor.id != position:
         raise ModelError(f"{where}: id {tensor.id} at position {position}")
-    if tensor.dtype not in DTYPES:
+    if tensor.dtype not in (*DTYPE_BYTES, RESOURCE):
         raise ModelError(f"{where}: unknown dtype {tensor.dtype}")
     if any(d < 0 for d in tensor.shape):
         raise ModelError(f"{where}: negative dimension in shape {tensor.shape}")

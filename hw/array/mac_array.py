@@ -16,16 +16,18 @@ class MacArray(Component):
 
     Throughput: one step a cycle. ``o`` has the 32-bit accumulators ``config.array_latency`` cycles
     after a step with ``last``; a step with ``first`` starts them anew. The compiler proves that
-    they never wrap. In a compact config ``first`` does not matter: they start anew once ``o`` had
-    them, and no step may come in the cycle after a ``last`` one.
+    they never wrap. With ``clear_after_last`` (fewer cells) ``first`` does not matter: they start
+    anew once ``o`` had them, and no step may come in the cycle after a ``last`` one.
 
     Lanes m and m + activation_lanes use the same activations, and ``multiplier``, the strategy for
     the FPGA, may make their products in one block.
     """
 
-    def __init__(self, config: AcceleratorConfig, multiplier=PlainMultiplier):
+    def __init__(self, config: AcceleratorConfig, multiplier=PlainMultiplier, *,
+                 clear_after_last: bool = False):
         self._config = config
         self._multiplier = multiplier
+        self._clear_after_last = clear_after_last
         super().__init__({
             "i": In(stream.Signature(array_layout(config), always_ready=True)),
             "o": Out(stream.Signature(result_layout(config), always_ready=True)),
@@ -56,14 +58,15 @@ class MacArray(Component):
 
         # Where a carry chain takes both operands as they are, the zero of ``first`` is a gate for
         # each bit; a reset costs nothing.
+        clear_after_last = self._clear_after_last
         accumulators = Signal(data.ArrayLayout(signed(32), config.out_lanes),
-                              reset_less=not config.compact)
+                              reset_less=not clear_after_last)
         with m.If(valid):
             m.d.sync += [
-                accumulator.eq((accumulator if config.compact else Mux(first, 0, accumulator))
+                accumulator.eq((accumulator if clear_after_last else Mux(first, 0, accumulator))
                                + (total + correction))
                 for accumulator, total in zip(accumulators, sums, strict=True)]
-        if config.compact:
+        if clear_after_last:
             with m.If(self.o.valid):
                 m.d.sync += Value.cast(accumulators).eq(0)
         m.d.sync += self.o.valid.eq(valid & last)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import fields_layout, starts_layout
+from kaniwa.hw.compact.fields import instruction_ports
 from kaniwa.hw.compact.load import line_count_bits
 from kaniwa.hw.compact.rows import CompactRows
 from kaniwa.hw.parts.loop_counters import LOOPS, LoopCounters
@@ -38,9 +38,7 @@ class CompactArray(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "begin": In(1),
-            "fields": In(fields_layout(config)),
-            "starts": In(starts_layout(config)),
+            **instruction_ports(config),
             "rows_loaded": In(config.count_bits),
             "load_active": In(1),
             "freed": Out(line_count_bits(config)),

@@ -52,7 +52,7 @@ class CompactCore(Component):
         d.line_buffer = lines = CompactLineBuffer(config)
         d.weight_ring = ring = CompactWeightRing(config)
         d.spread = spread = CompactWindow(config)
-        d.mac_array = macs = MacArray(config, self._multiplier)
+        d.mac_array = macs = MacArray(config, self._multiplier, clear_after_last=True)
         d.post = post = CompactPost(config)
 
         for client, reader in (("commands", sequencer.memory), ("operand", post.operand),

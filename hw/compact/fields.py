@@ -6,26 +6,11 @@ from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import ceil_log2, exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa import FIELDS
+from kaniwa.hw.parts.bit_fields import field_shape
+from kaniwa.isa import FIELDS, Field
 
-__all__ = ["address_bits", "fields_layout", "kept_bits", "reader_port", "starts_layout",
-           "word_bits"]
-
-# All fields that the units of a compact core look at again and again.
-_KEPT = (
-    "mode", "weights_stream", "add", "table", "rounding", "add_rounding", "ifm_pitch",
-    "kernel_rows", "ifm_rows", "line_pitch", "ifm_row_bytes", "segments", "stride_rows",
-    "dilation_rows", "pad_value", "chunks", "pixel_step", "pad_left_bytes", "segment_step",
-    "ofm_rows", "ofm_columns", "blocks", "block_width", "last_width", "weight_address",
-    "weight_bytes", "zero_point", "act_min", "act_max", "add_zero_point", "add_multiplier",
-    "add_shift", "add_min", "add_max", "operand_row_pitch", "operand_pixel_pitch",
-    "ofm_row_pitch", "ofm_pixel_pitch",
-)
-# Those with which a unit's own register begins: they go there, and are kept nowhere else.
-_STARTS = ("ifm_address", "pad_top", "parameter_address", "parameter_bytes", "weight_repeat",
-           "operand_address", "ofm_address")
-# Multiples of read_bytes: kept in words.
-_WORDS = ("line_pitch", "parameter_address", "parameter_bytes", "weight_address", "weight_bytes")
+__all__ = ["address_bits", "fields_layout", "instruction_ports", "kept_bits", "reader_port",
+           "starts_layout", "word_bits", "writer_port"]
 
 
 def address_bits(config: AcceleratorConfig) -> int:
@@ -49,15 +34,20 @@ def kept_bits(config: AcceleratorConfig, name: str) -> range:
     if name in ("block_width", "last_width"):
         return range(config.out_lanes.bit_length())
     high = field.width if field.signed else config.field_limit(name, field.high).bit_length()
-    return range(exact_log2(config.read_bytes) if name in _WORDS else 0, high)
+    return range(exact_log2(config.read_bytes) if "words" in field.compact else 0, high)
+
+
+def _with(role: str) -> list[Field]:
+    """The fields that the column ``compact`` of the instruction table gives ``role``."""
+    return [field for field in FIELDS.values() if role in field.compact]
 
 
 def fields_layout(config: AcceleratorConfig) -> data.StructLayout:
     """The kept bits of an instruction; addresses and lengths of streams and ``line_pitch`` in
     words of read_bytes."""
     return data.StructLayout({
-        name: signed(FIELDS[name].width) if FIELDS[name].signed
-        else unsigned(len(kept_bits(config, name))) for name in _KEPT
+        field.name: field_shape(field) if field.signed
+        else unsigned(len(kept_bits(config, field.name))) for field in _with("kept")
     })
 
 
@@ -65,10 +55,19 @@ def starts_layout(config: AcceleratorConfig) -> data.StructLayout:
     """The kept bits of the fields that units take as they come from memory, in the cycle in which
     ``valid`` is 1: all of them before ``begin``, while no unit runs. In words as the others."""
     return data.StructLayout({
-        name: data.StructLayout({"valid": unsigned(1),
-                                 "value": unsigned(len(kept_bits(config, name)))})
-        for name in _STARTS
+        field.name: data.StructLayout({"valid": unsigned(1),
+                                       "value": unsigned(len(kept_bits(config, field.name)))})
+        for field in _with("start")
     })
+
+
+def instruction_ports(config: AcceleratorConfig) -> dict:
+    """What every unit gets of an instruction; ``begin``: it begins with what ``fields`` says."""
+    return {
+        "begin": In(1),
+        "fields": In(fields_layout(config)),
+        "starts": In(starts_layout(config)),
+    }
 
 
 def reader_port(config: AcceleratorConfig) -> Signature:
@@ -81,4 +80,14 @@ def reader_port(config: AcceleratorConfig) -> Signature:
         "request": Out(1),
         "word": Out(word_bits(config)),
         "response": In(1),
+    })
+
+
+def writer_port(config: AcceleratorConfig) -> Signature:
+    """The writer of device memory, seen from it: a byte, which stays until ``ready``."""
+    return Signature({
+        "valid": Out(1),
+        "address": Out(address_bits(config)),
+        "byte": Out(8),
+        "ready": In(1),
     })

@@ -2,13 +2,12 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.compact.load import line_bits
-from kaniwa.hw.parts.unchecked_read import UncheckedRead
+from kaniwa.hw.parts.unchecked_read import unchecked_memory
 
 __all__ = ["CompactLineBuffer"]
 
@@ -41,11 +40,8 @@ class CompactLineBuffer(Component):
         line = self.read_position[3:]
         halves = []
         for number in range(2):
-            # Nothing depends on what a collision reads, so no logic is spent on it.
-            m.submodules[f"half_{number}"] = half = Memory(
-                shape=unsigned(32), depth=1 << line_bits(self._config), init=[],
-                attrs={"no_rw_check": 1})
-            write, read = half.write_port(), UncheckedRead.of(m, half)
+            write, read = unchecked_memory(
+                m, f"half_{number}", unsigned(32), 1 << line_bits(self._config))
             m.d.comb += [
                 write.en.eq(self.write),
                 write.addr.eq(self.write_line),

@@ -5,13 +5,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import (
-    address_bits,
-    fields_layout,
-    reader_port,
-    starts_layout,
-    word_bits,
-)
+from kaniwa.hw.compact.fields import address_bits, instruction_ports, reader_port, word_bits
 
 __all__ = ["CompactLoad", "line_bits", "line_count_bits"]
 
@@ -37,9 +31,7 @@ class CompactLoad(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "begin": In(1),
-            "fields": In(fields_layout(config)),
-            "starts": In(starts_layout(config)),
+            **instruction_ports(config),
             "memory": Out(reader_port(config)),
             "freed": In(line_count_bits(config)),
             "write": Out(1),   # of the memory's data, in the cycle of a response

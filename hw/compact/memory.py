@@ -1,11 +1,11 @@
 """On-chip memory for the units of a compact core: one access at a time."""
 
 from amaranth import *
-from amaranth.lib.wiring import Component, In, Out, Signature
+from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import address_bits, reader_port, word_bits
+from kaniwa.hw.compact.fields import reader_port, word_bits, writer_port
 from kaniwa.hw.interfaces import read_port, write_port
 
 __all__ = ["CompactMemory", "COMPACT_READERS"]
@@ -28,10 +28,7 @@ class CompactMemory(Component):
         super().__init__({
             **{name: In(reader_port(config)) for name in COMPACT_READERS},
             "data": Out(8 * config.read_bytes),
-            "write": In(Signature({
-                "valid": Out(1), "address": Out(address_bits(config)), "byte": Out(8),
-                "ready": In(1),
-            })),
+            "write": In(writer_port(config)),
             "local_read": Out(read_port(config)),
             "local_write": Out(write_port(config)),
             "hold": In(1),

@@ -2,16 +2,16 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import Component, In, Out, Signature
+from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import address_bits, fields_layout, reader_port, starts_layout
+from kaniwa.hw.compact.fields import instruction_ports, reader_port, writer_port
 from kaniwa.hw.compact.requantizer import CompactRequantizer
 from kaniwa.hw.compact.result_address import CompactResultAddress
 from kaniwa.hw.interfaces import parameter_layout, result_layout
-from kaniwa.hw.parts.unchecked_read import UncheckedRead
+from kaniwa.hw.parts.unchecked_read import unchecked_memory
+from kaniwa.isa.formats import TABLE_ENTRIES
 
 __all__ = ["CompactPost"]
 
@@ -31,9 +31,7 @@ class CompactPost(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "begin": In(1),
-            "fields": In(fields_layout(config)),
-            "starts": In(starts_layout(config)),
+            **instruction_ports(config),
             "results": In(result_layout(config)),
             "results_valid": In(1),
             "taken": Out(1),
@@ -43,10 +41,7 @@ class CompactPost(Component):
             "table": In(1),
             "operand": Out(reader_port(config)),
             "data": In(8 * config.read_bytes),
-            "write": Out(Signature({
-                "valid": Out(1), "address": Out(address_bits(config)), "byte": Out(8),
-                "ready": In(1),
-            })),
+            "write": Out(writer_port(config)),
             "active": Out(1),
         })
 
@@ -189,10 +184,8 @@ class CompactPost(Component):
         depth = self._config.parameter_words
         index = Signal(range(depth))
         written_index = Signal(range(depth))
-        m.submodules.records = records = Memory(
-            shape=unsigned(len(Value.cast(self.record))), depth=depth, init=[],
-            attrs={"no_rw_check": 1})
-        write, read = records.write_port(), UncheckedRead.of(m, records)
+        write, read = unchecked_memory(
+            m, "records", unsigned(len(Value.cast(self.record))), depth)
         m.d.comb += [
             write.addr.eq(written_index),
             write.data.eq(self.record),
@@ -224,9 +217,7 @@ class CompactPost(Component):
 
     def _tables(self, m, read_enable, number, value):
         """The two tables in one memory; returns the entry of a value, a cycle later."""
-        m.submodules.tables = tables = Memory(
-            shape=signed(32), depth=512, init=[], attrs={"no_rw_check": 1})
-        write, read = tables.write_port(), UncheckedRead.of(m, tables)
+        write, read = unchecked_memory(m, "tables", signed(32), 2 * TABLE_ENTRIES)
         index = Signal(8)
         with m.If(self.entry_valid):
             m.d.sync += index.eq(index + 1)

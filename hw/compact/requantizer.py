@@ -6,15 +6,18 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.results.requantizer import settings_layout
-from kaniwa.isa import Rounding
+from kaniwa.hw.results.rounding import (
+    QUOTIENT,
+    clamped,
+    double_correction,
+    rounded_quotient,
+    settings_layout,
+)
 
 __all__ = ["CompactRequantizer"]
 
 # Bits of the product with a zero below it, where the half is if nothing is shifted out.
 PRODUCT = 64
-# Bits of the quotient that matter: from -256 down and 255 up, any zero point saturates int8.
-QUOTIENT = 9
 
 
 class CompactRequantizer(Component):
@@ -82,13 +85,10 @@ class CompactRequantizer(Component):
                 m.d.sync += busy.eq(0)
                 m.d.comb += rounding.eq(1)
 
-        # What Rounding.DOUBLE adds to the product beside half: 1 or -1 in units of 2^(bits - 1).
-        double = ((self.settings.rounding == Rounding.DOUBLE) & (self.shift > self._bits))
-        negative = double & self.value[-1]
+        correction = double_correction(self.value, self.shift, self.settings.rounding, self._bits)
         with m.If(self.start):
             m.d.sync += [
-                rest.eq(Cat(C(0, self._bits - 1), double,
-                            negative.replicate(32 - self._bits))),
+                rest.eq(Cat(C(0, self._bits - 1), correction).as_signed()),
                 multiplier.eq(self.multiplier),
                 held.eq(0), sticky.eq(0), overflow.eq(0), busy.eq(1),
                 below.eq(self.shift[grain:]), missing.eq(words), left.eq(self._cycles - 1),
@@ -101,27 +101,13 @@ class CompactRequantizer(Component):
     def _finish(self, m, finish, window, sticky, overflow, negative):
         """Round, a cycle; clamp, another."""
         settings, fine = self.settings, self.shift[:exact_log2(self._digit)]
-        low = Signal()   # bits of the window below the half
+        low = Signal()   # bits below the half
         number = Signal(signed(len(window)))
         m.d.comb += [
             number.eq(window.as_signed() >> fine),
             low.eq(sticky | Cat(window[i] & (fine > i) for i in range(self._digit - 1)).any()),
         ]
-        half, odd = number[0], number[1]
-        up = Signal()
-        with m.Switch(settings.rounding):
-            with m.Case(Rounding.AWAY):
-                m.d.comb += up.eq(half & (low | ~negative))
-            with m.Case(Rounding.EVEN):
-                m.d.comb += up.eq(half & (low | odd))
-            with m.Default():
-                m.d.comb += up.eq(half)
-        rounded = Signal(signed(len(window) + 1), reset_less=True)
-        with m.If(finish):
-            m.d.sync += rounded.eq(number[1:].as_signed() + settings.zero_point + up)
-            with m.If(overflow):
-                m.d.sync += rounded[-2:].eq(Cat(~negative, negative))
+        rounded = rounded_quotient(m, finish, (number, low, overflow), negative,
+                                   settings.rounding, settings.zero_point)
         # Kept up to date from then on: ``rounded`` and the settings stay.
-        m.d.sync += self.result.eq(
-            Mux(rounded < settings.low, settings.low,
-                Mux(rounded > settings.high, settings.high, rounded[:8].as_signed())))
+        m.d.sync += self.result.eq(clamped(rounded, settings.low, settings.high))

@@ -5,7 +5,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import fields_layout, starts_layout
+from kaniwa.hw.compact.fields import instruction_ports
 from kaniwa.hw.compact.load import line_count_bits
 
 __all__ = ["CompactRows"]
@@ -23,9 +23,7 @@ class CompactRows(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "begin": In(1),
-            "fields": In(fields_layout(config)),
-            "starts": In(starts_layout(config)),
+            **instruction_ports(config),
             "rows_loaded": In(config.count_bits),
             "load_active": In(1),
             "next_row": In(1),

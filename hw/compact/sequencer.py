@@ -9,11 +9,6 @@ from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, ErrorCode, Mode, Opcode
 
 __all__ = ["CompactSequencer"]
 
-# Fields that the core has no use for: nothing in them is refused.
-_UNUSED = ("tag", "ifm_wait", "operand_wait", "store_in_order", "ifm_watermark",
-           "operand_watermark", "sliding", "single_row", "window_span", "steps", "block_words",
-           "columns_first", "columns_next", "phases", "segment_bytes")
-
 
 class CompactSequencer(Component):
     """Holds the fields of one instruction for all units until it is ``finished``.
@@ -133,10 +128,10 @@ class CompactSequencer(Component):
                         bits = self.data[lsb:lsb + field.width]
                         if field.name == "opcode":
                             m.d.sync += opcode.eq(bits)
-                        elif field.name in (*fields.shape().members, *starts.shape().members):
+                        elif "kept" in field.compact or "start" in field.compact:
                             kept = kept_bits(config, field.name)
                             value = bits[kept.start:kept.stop]
-                            if field.name in fields.shape().members:
+                            if "kept" in field.compact:
                                 m.d.sync += fields[field.name].eq(value)
                             else:
                                 m.d.comb += starts[field.name].valid.eq(1)
@@ -145,7 +140,7 @@ class CompactSequencer(Component):
                             zeros.append(bits[:kept.start])
                             is_address = field.name.endswith("_address")
                             (address_zeros if is_address else zeros).append(bits[kept.stop:])
-                        elif field.name not in _UNUSED:
+                        elif "unused" not in field.compact:
                             zeros.append(bits)
                     m.d.comb += [found_illegal.eq(Cat(zeros).any()),
                                  found_beyond.eq(Cat(address_zeros).any())]

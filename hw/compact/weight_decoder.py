@@ -5,16 +5,12 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import fields_layout, reader_port, starts_layout, word_bits
+from kaniwa.hw.compact.fields import instruction_ports, reader_port, word_bits
 from kaniwa.hw.interfaces import parameter_layout
 from kaniwa.isa import Format
+from kaniwa.isa.formats import RECORD_BYTES, TABLE_ENTRIES, VALUE_BYTES
 
 __all__ = ["CompactWeightDecoder"]
-
-HEADER_BYTES = 8
-RECORD_BYTES = 9
-VALUE_BYTES = 4     # a bias, or an entry of a table
-TABLE_ENTRIES = 256
 
 
 class CompactWeightDecoder(Component):
@@ -32,9 +28,7 @@ class CompactWeightDecoder(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "begin": In(1),
-            "fields": In(fields_layout(config)),
-            "starts": In(starts_layout(config)),
+            **instruction_ports(config),
             "memory": Out(reader_port(config)),
             "data": In(8 * config.read_bytes),
             "chunk": Out(8 * config.read_bytes),

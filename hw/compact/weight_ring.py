@@ -1,11 +1,10 @@
 """The ring of weights of the compact core."""
 
 from amaranth import *
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.parts.unchecked_read import UncheckedRead
+from kaniwa.hw.parts.unchecked_read import unchecked_memory
 
 __all__ = ["CompactWeightRing"]
 
@@ -44,10 +43,8 @@ class CompactWeightRing(Component):
             m.d.sync += chunk.eq(0)
         words = []
         for number in range(chunks):
-            m.submodules[f"chunk_{number}"] = memory = Memory(
-                shape=unsigned(len(self.chunk)), depth=config.ring_words, init=[],
-                attrs={"no_rw_check": 1})
-            write, read = memory.write_port(), UncheckedRead.of(m, memory)
+            write, read = unchecked_memory(
+                m, f"chunk_{number}", unsigned(len(self.chunk)), config.ring_words)
             words.append(read.data)
             m.d.comb += [
                 write.addr.eq(self.write_index),

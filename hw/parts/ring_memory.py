@@ -2,10 +2,9 @@
 
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from kaniwa.hw.parts.unchecked_read import UncheckedRead
+from kaniwa.hw.parts.unchecked_read import unchecked_memory
 
 __all__ = ["RingMemory"]
 
@@ -69,9 +68,7 @@ class RingMemory(wiring.Component):
         width = Shape.cast(self._shape).width
         words = []
         for n in range(self._lanes):
-            m.submodules[f"lane_{n}"] = memory = Memory(
-                shape=unsigned(width), depth=self._words, init=[], attrs={"no_rw_check": 1})
-            write, read = memory.write_port(), UncheckedRead.of(m, memory)
+            write, read = unchecked_memory(m, f"lane_{n}", unsigned(width), self._words)
             words.append(read.data)
             m.d.comb += [
                 write.addr.eq(self.written[:-1]),

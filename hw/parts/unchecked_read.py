@@ -5,7 +5,7 @@ from typing import NamedTuple
 from amaranth import *
 from amaranth.lib.memory import Memory
 
-__all__ = ["UncheckedRead", "UNDEFINED"]
+__all__ = ["UncheckedRead", "UNDEFINED", "unchecked_memory"]
 
 # Attribute of registers whose value at power-up is never used. Synthesis drops their initial value,
 # which block RAMs do not have: yosys would keep it up with a gate behind every bit of the port.
@@ -35,3 +35,10 @@ class UncheckedRead(NamedTuple):
         with m.If(read.en):
             m.d.sync += data.eq(port.data)
         return read
+
+
+def unchecked_memory(m: Module, name: str, shape, depth: int) -> tuple:
+    """A memory as submodule ``name``: its write port, and an ``UncheckedRead`` of it."""
+    m.submodules[name] = memory = Memory(shape=shape, depth=depth, init=[],
+                                         attrs={"no_rw_check": 1})
+    return memory.write_port(), UncheckedRead.of(m, memory)

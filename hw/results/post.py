@@ -15,7 +15,9 @@ from kaniwa.hw.interfaces import (
 from kaniwa.hw.multiplier.plain import PlainMultiplier
 from kaniwa.hw.results.elementwise import Elementwise, table_layout
 from kaniwa.hw.results.operand_queue import OperandQueue
-from kaniwa.hw.results.requantizer import Requantizer, settings_layout
+from kaniwa.hw.results.pipelined_requantizer import PipelinedRequantizer
+from kaniwa.hw.results.rounding import settings_layout
+from kaniwa.hw.results.serial_requantizer import SerialRequantizer
 from kaniwa.isa import FACTOR_BITS, Mode
 
 __all__ = ["Post"]
@@ -75,7 +77,8 @@ class Post(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.requantizer = requantizer = Requantizer(
+        kind = PipelinedRequantizer if self.config.requant_cycles == 1 else SerialRequantizer
+        m.submodules.requantizer = requantizer = kind(
             self.config, self._tag, self._multiplier,
             self.config.elementwise and self.config.elementwise_multiply, self._late_bias)
         if self.config.vector_unit:

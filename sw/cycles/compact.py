@@ -11,9 +11,10 @@ import itertools
 from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.streams import WEIGHTS, BlockShape, Read, region_shapes
-from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, Format, Mode
+from kaniwa.cycles.streams import BlockShape, Read, region_shapes
+from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, Mode
 from kaniwa.isa.counters import RunStatistics
+from kaniwa.isa.formats import Buffer
 from kaniwa.isa.weight_stream import decode_stream
 from kaniwa.program.instruction import Values
 from kaniwa.timing import NEVER
@@ -131,7 +132,7 @@ def _periods(config: AcceleratorConfig, v: Values, read: Read | None) -> list[tu
     if read is not None:
         stored = decode_stream(read(v["parameter_address"], v["parameter_bytes"]), config)
         records = (block.values["shift"].ravel().tolist() for block in stored
-                   if block.format in (Format.PARAMETERS, Format.PARAMETERS_SHARED))
+                   if block.buffer == Buffer.RECORDS)
         shifts[:] = itertools.islice(itertools.chain(*records, shifts), len(shifts))
     rest = _requantization(config, v["add_shift"]) + 13 if v["add"] else 7 + v["table"]
     periods = iter(_requantization(config, shift) + rest for shift in shifts)
@@ -211,7 +212,7 @@ class _Reads:
             for shape in blocks:
                 ready = max(ready, AGAIN + (yield ask)) + 8
                 ask, ready = ready, ready + 1
-                if shape.kind == WEIGHTS:
+                if shape.kind == Buffer.WEIGHTS:
                     for item in range(shape.items):
                         ready = max(ready, AGAIN + (yield ask))
                         place = len(self.words) - self._config.ring_words

@@ -8,6 +8,9 @@ from kaniwa.config import AcceleratorConfig
 
 __all__ = ["PostPipeline"]
 
+PIPELINED = 9    # cycles of a requantization
+SERIAL = 5       # the same beside requant_cycles
+
 
 class PostPipeline:
     """Beats from their start to their arrival at the store unit, in order.
@@ -22,7 +25,7 @@ class PostPipeline:
 
     def __init__(self, config: AcceleratorConfig) -> None:
         cycles = config.requant_cycles
-        self._depth = 9 if cycles == 1 else cycles + 5
+        self._depth = PIPELINED if cycles == 1 else cycles + SERIAL
         self._elastic = config.elementwise
         self._spacing = cycles
         self.entries: deque[tuple[int, bool]] = deque()

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Format, Mode
-from kaniwa.isa.weight_stream import HEADER_BYTES, payload_bytes
+from kaniwa.isa.formats import FORMATS, RECORD_BYTES, Buffer
+from kaniwa.isa.weight_stream import decode_headers
 from kaniwa.program.instruction import Values, parameter_words_per_block, weight_words
 
-__all__ = ["WEIGHTS", "RECORDS", "TABLE", "BlockShape", "Read", "region_shapes"]
+__all__ = ["BlockShape", "Read", "region_shapes"]
 
 Read = Callable[[int, int], bytes]   # address, length -> what is stored there
-WEIGHTS, RECORDS, TABLE = range(3)
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class BlockShape:
     of them at once.
     """
 
-    kind: int
+    kind: Buffer
     items: int
     step: int
     per_word: int
@@ -47,33 +47,19 @@ def region_shapes(config: AcceleratorConfig, v: Values, read: Read | None,
 
 
 def _shape(config: AcceleratorConfig, kind: int, arg: int, count: int) -> BlockShape:
-    chunks = config.tile_bytes // config.read_bytes
-    if kind == Format.RAW:
-        return BlockShape(WEIGHTS, count * chunks, config.read_bytes, chunks)
-    if kind == Format.PACKED:
-        return BlockShape(WEIGHTS, count * chunks, arg * config.read_bytes // 8, chunks)
-    if kind == Format.TABLE:
-        return BlockShape(TABLE, 256, 4, 256)
-    at_once, size = ((config.own_records, 9) if kind == Format.PARAMETERS
-                     else (config.shared_records, 4))
-    transfers = config.requant_lanes // at_once
-    return BlockShape(RECORDS, count * transfers, at_once * size, transfers,
-                      config.shared_records // at_once)
+    block = FORMATS[kind]
+    items = block.items(config)
+    return BlockShape(block.buffer, count * items, block.item_bytes(arg, config), items,
+                      block.at_once(config))
 
 
 def _shapes(config: AcceleratorConfig, data: bytes) -> list[BlockShape]:
-    shapes, position = [], 0
-    while position < len(data):
-        header = int.from_bytes(data[position:position + HEADER_BYTES], "little")
-        kind, arg, count = header & 15, header >> 4 & 15, header >> 8 & 65535
-        shapes.append(_shape(config, kind, arg, count))
-        size = payload_bytes(kind, arg, count, config)
-        position += config.read_bytes * (1 - -size // config.read_bytes)
-    return shapes
+    return [_shape(config, header["format"], header["arg"], header["count"])
+            for header, _ in decode_headers(data, config)]
 
 
 def _likely_parameters(config: AcceleratorConfig, size: int, words: int) -> list[BlockShape]:
-    own = size - config.read_bytes >= 9 * words * config.requant_lanes
+    own = size - config.read_bytes >= RECORD_BYTES * words * config.requant_lanes
     shape = _shape(config, Format.PARAMETERS if own else Format.PARAMETERS_SHARED, 0, words)
     return _padded(config, size, shape)
 
@@ -89,5 +75,5 @@ def _likely_weights(config: AcceleratorConfig, size: int, words: int) -> list[Bl
 def _padded(config: AcceleratorConfig, size: int, shape: BlockShape) -> list[BlockShape]:
     """``shape`` and as many empty blocks as make up ``size``."""
     used = 1 - -shape.items * shape.step // config.read_bytes
-    empty = BlockShape(WEIGHTS, 0, 0, 1)
+    empty = BlockShape(Buffer.WEIGHTS, 0, 0, 1)
     return [shape, *[empty] * (size // config.read_bytes - used)] if size else []

@@ -7,10 +7,13 @@ from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
-from kaniwa.cycles.streams import RECORDS, TABLE, WEIGHTS, BlockShape, Read, region_shapes
+from kaniwa.cycles.streams import BlockShape, Read, region_shapes
+from kaniwa.isa.formats import Buffer
 from kaniwa.program.instruction import Values
 
 __all__ = ["WeightPath"]
+
+WEIGHTS, RECORDS, TABLES = Buffer
 
 FETCH_DEPTH = 16     # words requested and not passed on to the decoder
 
@@ -172,7 +175,7 @@ class WeightPath:
             if not shape.items:
                 continue
             kind, step = shape.kind, shape.step
-            if kind == TABLE:
+            if kind == TABLES:
                 emitted += 2
                 if owner >= 2:
                     while len(events.post_done) <= owner - 2:
@@ -215,8 +218,8 @@ class WeightPath:
                             may_shift += 1
                     position = end
                 inner = item % shape.per_word
-                self._windows.append((emitted, output, kind != TABLE and inner == shape.parts - 1,
-                                      kind != TABLE and inner == shape.per_word - 1))
+                self._windows.append((emitted, output, kind != TABLES and inner == shape.parts - 1,
+                                      kind != TABLES and inner == shape.per_word - 1))
                 self._take()
         while True:
             yield

@@ -9,15 +9,16 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from kaniwa import isa
+from kaniwa.isa.formats import HEADER, formats_table
 from kaniwa.units import register
 
 __all__ = ["isa_page"]
 
 _INTRODUCTION = f"""# Instruction set, version {isa.ISA_VERSION}
 
-This page is made by `python -m kaniwa.documents.isa_page` from `sw/isa/table.py`; a test holds it
-up to date. What the fields make the core do, loop by loop, is in
-[architecture.md](architecture.md).
+This page is made by `python -m kaniwa.documents.isa_page` from the tables in `sw/isa/table.py`,
+`sw/isa/formats.py`, `sw/units/vector/isa.py` and `sw/units/cell/isa.py`; a test holds it up to
+date. What the fields make the core do, loop by loop, is in [architecture.md](architecture.md).
 
 A program is a sequence of instructions of {isa.INSTRUCTION_BYTES} bytes in device memory, from a
 multiple of `read_bytes` on. Each LAYER instruction is a whole layer or a part of one: hardware
@@ -29,7 +30,7 @@ Addresses are byte addresses of 32 bits; those with bit 31 set are in outside me
 HWC, int8, channel innermost, with free pitches between rows and pixels.
 """
 
-_TEXT = """## Requantization
+_REQUANTIZATION = """## Requantization
 
 `q = (v * m + b) >> s`, then the zero point, then the clamp, all of one channel:
 
@@ -56,27 +57,23 @@ all zero. The lowest bit of q is cleared there.
 With `table`, the clamped result y becomes `table 0[y + 128]`. With `add`, the sum
 `table 0[y + 128] + table 1[operand + 128]` is requantized once more with the `add_...` fields; with
 `multiply` too, their product is, and both entries must be within -256..255.
+"""
 
-## Weight stream
+_WEIGHT_STREAM = """## Weight stream
 
 What the weight unit reads for an instruction: `parameter_bytes` once, then `weight_bytes`
 `weight_repeat` times. Both are sequences of blocks. A block is a header of 8 bytes, padded with
 zeros to a multiple of `read_bytes`, and a payload, padded likewise.
+"""
 
-| header bits | field | |
-|---|---|---|
-| 0..3 | format | see below; an unknown one ends the run with BAD_FORMAT |
-| 4..7 | arg | bits of a PACKED weight, number of a TABLE, else 0 |
-| 8..23 | count | words |
-| 24..63 | operand | PARAMETERS_SHARED: multiplier (31 bits), shift (6), zeros (3), else 0 |
-
+_WORDS = """\
 A ring word is `out_lanes` rows of `dot_width` weights, row 0 first. DENSE takes a word a step, in
-the order block, kernel row, segment, chunk: row m has the weights of output channel
-`block * block_width + m`. DEPTHWISE takes `ceil(steps / dot_width)` words a block: row m has
-channel m's taps, `dot_width` in a word. A parameter word is `requant_lanes` records of 72 bits, LSB
-first: bias (32), multiplier (31), shift (6), zeros (3). Each block of output channels starts at a
-new parameter word. Tables come before the parameters of their instruction, and not into a bank that
-the instruction before uses. The stream brings exactly the words that the instruction uses.
+the order block, kernel row, segment, chunk: row m has the weights of output channel `block *
+block_width + m`. DEPTHWISE takes `ceil(steps / dot_width)` words a block: row m has channel m's
+taps, `dot_width` in a word. A parameter word is `requant_lanes` records of 72 bits, LSB first: bias
+(32), multiplier (31), shift (6), zeros (3). Each block of output channels starts at a new parameter
+word. Tables come before the parameters of their instruction, and not into a bank that the
+instruction before uses. The stream brings exactly the words that the instruction uses.
 
 ## Order
 
@@ -100,10 +97,15 @@ def isa_page() -> str:
         "## Units\n\nEach gets the fields that it needs, and works on its instructions in order.\n",
         _table(("unit", "does"), isa.UNITS.items()),
         "## Fields\n",
-        _table(("field", "word", "bits", "range", "units", "meaning"), map(_field_row,
-                                                                           isa.FIELDS.values())),
-        *(_enum(kind) for kind in (isa.Opcode, isa.Mode, isa.Rounding, isa.Format)),
-        _TEXT,
+        _table(*isa.LAYER.described()),
+        *(_enum(kind) for kind in (isa.Opcode, isa.Mode, isa.Rounding)),
+        _REQUANTIZATION,
+        _WEIGHT_STREAM,
+        "The header:\n",
+        _table(*HEADER.described()),
+        "The formats, with values one behind the other, little-endian:\n",
+        _table(*formats_table()),
+        _WORDS,
         "## Registers\n\n32 bits each, by word address.\n",
         _members(isa.Register),
         f"`COUNTER_0` and the {len(isa.COUNTERS) - 1} registers after it: "
@@ -113,12 +115,6 @@ def isa_page() -> str:
         *(unit.docs(_table, _members) for unit in register.UNITS),
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts)
-
-
-def _field_row(field: isa.Field) -> tuple[object, ...]:
-    bits = str(field.lsb) if field.width == 1 else f"{field.lsb}..{field.lsb + field.width - 1}"
-    return (f"`{field.name}`", field.word, bits, f"{field.low}..{field.high}",
-            " ".join(field.units) or "sequencer", field.meaning)
 
 
 def _enum(kind: type[enum.IntEnum]) -> str:

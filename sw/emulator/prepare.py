@@ -9,16 +9,14 @@ from kaniwa.emulator.column import check_stale_columns
 from kaniwa.emulator.layer import PreparedLayer
 from kaniwa.emulator.memory import EmulatedMemory, Fault
 from kaniwa.errors import ProgramError
-from kaniwa.isa import FACTOR_BITS, ErrorCode, Format, Mode
-from kaniwa.isa.weight_stream import RECORD, StreamBlock, decode_stream
+from kaniwa.isa import FACTOR_BITS, ErrorCode, Mode
+from kaniwa.isa.formats import RECORD, Buffer
+from kaniwa.isa.weight_stream import StreamBlock, decode_stream
 from kaniwa.program.instruction import Values, channels, parameter_words_per_block, weight_words
 
 __all__ = ["Tables", "prepare"]
 
 Tables = dict[int, np.ndarray]  # table | bank << 1 -> 256 int64
-
-WEIGHT_FORMATS = (Format.RAW, Format.PACKED)
-PARAMETER_FORMATS = (Format.PARAMETERS, Format.PARAMETERS_SHARED)
 
 
 def prepare(config: AcceleratorConfig, memory: EmulatedMemory, values: Values,
@@ -62,13 +60,13 @@ def _load_tables(blocks: list[StreamBlock], tables: Tables) -> frozenset[int]:
     """Put the TABLE blocks into ``tables``; which ones they were."""
     loaded, parameters = set(), False
     for block in blocks:
-        if block.format == Format.TABLE:
+        if block.buffer == Buffer.TABLES:
             if parameters:
                 raise Fault(ErrorCode.ILLEGAL_FIELD, "a table comes after the parameters, which is "
                                                      "what its use waits for")
             tables[block.arg] = block.values.astype(np.int64)
             loaded.add(block.arg)
-        parameters |= block.format in PARAMETER_FORMATS
+        parameters |= block.buffer == Buffer.RECORDS
     return frozenset(loaded)
 
 
@@ -96,7 +94,7 @@ def _words(config: AcceleratorConfig, values: Values, once: list[StreamBlock],
     """The ring words of one pixel, which with weights_stream are the same for every pixel."""
     first, again = (
         np.concatenate([np.empty((0, config.out_lanes, config.dot_width), np.int8),
-                        *(b.values for b in blocks if b.format in WEIGHT_FORMATS)])
+                        *(b.values for b in blocks if b.buffer == Buffer.WEIGHTS)])
         for blocks in (once, repeated))
     given = len(first) + values["weight_repeat"] * len(again)
     used = weight_words(values)
@@ -119,7 +117,7 @@ def _records(config: AcceleratorConfig, values: Values, once: list[StreamBlock],
     """The parameter record of each channel."""
     first, again = (
         np.concatenate([np.empty((0, config.requant_lanes), RECORD),
-                        *(b.values for b in blocks if b.format in PARAMETER_FORMATS)])
+                        *(b.values for b in blocks if b.buffer == Buffer.RECORDS)])
         for blocks in (once, repeated))
     given = len(first) + values["weight_repeat"] * len(again)
     blocks, width = values["blocks"], values["block_width"]

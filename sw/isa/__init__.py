@@ -6,9 +6,11 @@ from kaniwa.isa.table import (
     FIELDS,
     INSTRUCTION_BYTES,
     ISA_VERSION,
+    LAYER,
     MAGIC,
     OUTSIDE,
     UNITS,
+    WEIGHT_FORMATS,
     Command,
     ErrorCode,
     Field,
@@ -25,7 +27,7 @@ from kaniwa.isa.table import (
 )
 
 __all__ = [
-    "COUNTERS", "FACTOR_BITS", "FIELDS", "INSTRUCTION_BYTES", "ISA_VERSION", "MAGIC", "OUTSIDE",
-    "UNITS", "Command", "ErrorCode", "Field", "Format", "Mode", "Opcode", "Register", "Rounding",
-    "Status", "decode", "encode", "illegal_field", "unit_fields",
+    "COUNTERS", "FACTOR_BITS", "FIELDS", "INSTRUCTION_BYTES", "ISA_VERSION", "LAYER", "MAGIC",
+    "OUTSIDE", "UNITS", "WEIGHT_FORMATS", "Command", "ErrorCode", "Field", "Format", "Mode",
+    "Opcode", "Register", "Rounding", "Status", "decode", "encode", "illegal_field", "unit_fields",
 ]

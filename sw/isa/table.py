@@ -6,18 +6,17 @@ Encoder, decoder, assembler, emulator, gateware and ``docs/isa.md`` are made fro
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from kaniwa.errors import ProgramError
+from kaniwa.isa.bit_table import BitTable, Field, in_order
 
 __all__ = ["ISA_VERSION", "INSTRUCTION_BYTES", "OUTSIDE", "FACTOR_BITS", "Opcode", "Mode",
-           "Rounding", "Format", "Field", "FIELDS", "UNITS", "MAGIC", "Register", "Command",
-           "Status", "ErrorCode", "COUNTERS", "encode", "decode", "illegal_field", "unit_fields"]
+           "Rounding", "Format", "WEIGHT_FORMATS", "Field", "LAYER", "FIELDS", "UNITS", "MAGIC",
+           "Register", "Command", "Status", "ErrorCode", "COUNTERS", "encode", "decode",
+           "illegal_field", "unit_fields"]
 
 ISA_VERSION = 1
-INSTRUCTION_WORDS = 32
-INSTRUCTION_BYTES = 4 * INSTRUCTION_WORDS
+INSTRUCTION_BYTES = 128
 OUTSIDE = 1 << 31  # this address bit selects outside memory
 FACTOR_BITS = 9    # of the table entries that are multiplied: int8 values less a zero point
 
@@ -53,28 +52,17 @@ class Rounding(enum.IntEnum):
 
 
 class Format(enum.IntEnum):
-    """Format of a block of the weight stream."""
+    """Format of a block of the weight stream; ``formats`` has a record of each."""
 
-    RAW = 0                # count ring words, int8
-    PACKED = 1             # count ring words, each weight arg bits (0..7), two's complement
-    PARAMETERS = 2         # count parameter words of R records of 9 bytes
-    PARAMETERS_SHARED = 3  # count parameter words of R biases of 4 bytes; m and s in the header
-    TABLE = 4              # 256 entries of 4 bytes for table arg (bit 0: operand, bit 1: bank)
+    RAW = 0                # weights of 8 bits
+    PACKED = 1             # weights of fewer bits
+    PARAMETERS = 2         # records of bias, multiplier and shift
+    PARAMETERS_SHARED = 3  # biases; multiplier and shift are in the header
+    TABLE = 4              # a table of the post unit
 
 
-@dataclass(frozen=True)
-class Field:
-    """A field of the instruction: bits ``lsb .. lsb + width - 1`` of word ``word``."""
-
-    name: str
-    width: int
-    signed: bool
-    low: int
-    high: int
-    units: tuple[str, ...]
-    meaning: str
-    word: int
-    lsb: int
+# Those that a config may name in weight_formats, by name; every core decodes the others.
+WEIGHT_FORMATS = {"raw": Format.RAW, "packed": Format.PACKED}
 
 
 # The units that take an instruction apart, in the order of the data.
@@ -87,109 +75,124 @@ UNITS = {
     "store": "results to device memory",
 }
 
-# (name, width, signed, low, high, units, meaning); high None = all the width holds
-_TABLE: tuple[tuple[str, int, bool, int, int | None, str, str], ...] = (
-    ("opcode", 4, False, 0, 3, "", "Opcode"),
-    ("mode", 2, False, 0, 3, "array post operand store", "Mode"),
-    ("weights_stream", 1, False, 0, 1, "array",
+# (name, width, signed, low, high, units, compact, meaning); high None = all the width holds.
+# ``compact``: what a compact core does with the field.
+#   kept          all its units look at it again and again
+#   start         a unit's own register begins with it, and it is kept nowhere else
+#   unused        nothing in it is refused; without one of these three words it must be 0
+#   words         its value is a multiple of read_bytes, and is held in words
+#   count, line, memory, or a number: it is held in as many bits as count_bits says, as line_bytes
+#                 or memory_bytes need, or in that number of bits
+_TABLE: tuple[tuple[str, int, bool, int, int | None, str, str, str], ...] = (
+    ("opcode", 4, False, 0, 3, "", "", "Opcode"),
+    ("mode", 2, False, 0, 3, "array post operand store", "kept", "Mode"),
+    ("weights_stream", 1, False, 0, 1, "array", "kept",
      "1: a ring word is freed once used and comes again for every pixel; 0: kept to the end"),
-    ("add", 1, False, 0, 1, "post operand", "1: ADD the operand tensor after requantization"),
-    ("multiply", 1, False, 0, 1, "post", "1: MUL the operand instead (only with add)"),
-    ("table", 1, False, 0, 1, "post", "1: map the int8 result through table 0 (not with add)"),
-    ("patch", 1, False, 0, 1, "array",
+    ("add", 1, False, 0, 1, "post operand", "kept",
+     "1: ADD the operand tensor after requantization"),
+    ("multiply", 1, False, 0, 1, "post", "", "1: MUL the operand instead (only with add)"),
+    ("table", 1, False, 0, 1, "post", "kept",
+     "1: map the int8 result through table 0 (not with add)"),
+    ("patch", 1, False, 0, 1, "array", "",
      "DENSE: 1: the taps of a pixel are packed into a patch before the array reads them"),
-    ("sliding", 1, False, 0, 1, "array",
+    ("sliding", 1, False, 0, 1, "array", "unused",
      "COLUMN: 1: the window keeps its columns from one pixel to the next"),
-    ("single_row", 1, False, 0, 1, "array",
+    ("single_row", 1, False, 0, 1, "array", "unused",
      "COLUMN: 1: window of 1 row and N columns; 0: 4 rows and N/4 columns"),
-    ("table_bank", 1, False, 0, 1, "post", "bank of the tables used by add or table"),
-    ("rounding", 2, False, 0, 3, "post", "Rounding of the accumulators"),
-    ("add_rounding", 2, False, 0, 3, "post", "Rounding of the sum"),
-    ("store_in_order", 1, False, 0, 1, "store",
+    ("table_bank", 1, False, 0, 1, "post", "", "bank of the tables used by add or table"),
+    ("rounding", 2, False, 0, 3, "post", "kept", "Rounding of the accumulators"),
+    ("add_rounding", 2, False, 0, 3, "post", "kept", "Rounding of the sum"),
+    ("store_in_order", 1, False, 0, 1, "store", "unused",
      "1: results fill the output in address order, so its watermark may be waited for"),
-    ("ifm_watermark", 1, False, 0, 1, "load",
+    ("ifm_watermark", 1, False, 0, 1, "load", "unused",
      "1: bytes below the producer's watermark may be read before the producer retires"),
-    ("operand_watermark", 1, False, 0, 1, "operand", "the same for the operand"),
-    ("tag", 10, False, 0, None, "store", "layer number, for counters"),
-    ("ifm_wait", 16, False, 0, None, "load",
+    ("operand_watermark", 1, False, 0, 1, "operand", "unused", "the same for the operand"),
+    ("tag", 10, False, 0, None, "store", "unused", "layer number, for counters"),
+    ("ifm_wait", 16, False, 0, None, "load", "unused",
      "0, or 1 + index of the instruction that completes the input tensor"),
-    ("operand_wait", 16, False, 0, None, "operand", "the same for the operand"),
-    ("ifm_address", 32, False, 0, None, "load array", "byte address of the first input row"),
-    ("ifm_pitch", 24, False, 0, None, "load array", "bytes between input rows in device memory"),
-    ("kernel_rows", 8, False, 1, None, "array", "taps of the kernel vertically"),
-    ("ifm_rows", 16, False, 1, None, "load array", "input rows"),
-    ("line_pitch", 16, False, 1, None, "load array",
+    ("operand_wait", 16, False, 0, None, "operand", "unused", "the same for the operand"),
+    ("ifm_address", 32, False, 0, None, "load array", "start memory",
+     "byte address of the first input row"),
+    ("ifm_pitch", 24, False, 0, None, "load array", "kept memory",
+     "bytes between input rows in device memory"),
+    ("kernel_rows", 8, False, 1, None, "array", "kept", "taps of the kernel vertically"),
+    ("ifm_rows", 16, False, 1, None, "load array", "kept count", "input rows"),
+    ("line_pitch", 16, False, 1, None, "load array", "kept line words",
      "bytes between rows in the line buffer, a multiple of read_bytes"),
-    ("ifm_row_bytes", 20, False, 1, None, "load array", "bytes of an input row"),
-    ("segments", 8, False, 1, None, "array",
+    ("ifm_row_bytes", 20, False, 1, None, "load array", "kept line", "bytes of an input row"),
+    ("segments", 8, False, 1, None, "array", "kept",
      "segments of a kernel row: 1 where its bytes are contiguous, else its taps"),
-    ("stride_rows", 4, False, 1, None, "array", "input rows from one output row to the next"),
-    ("pad_top", 8, False, 0, None, "array", "padding rows above the input"),
-    ("dilation_rows", 8, False, 1, None, "array", "input rows from one kernel row to the next"),
-    ("pad_value", 8, True, -128, 127, "array", "what padding reads as (the input's zero point)"),
-    ("chunks", 16, False, 1, None, "array", "reads of N bytes a segment"),
-    ("pixel_step", 16, False, 0, None, "array", "bytes from one output pixel's window to the next"),
-    ("pad_left_bytes", 16, False, 0, None, "array", "padding bytes left of the input row"),
-    ("segment_step", 16, False, 0, None, "array", "bytes from one segment to the next"),
-    ("window_span", 16, False, 1, None, "array",
+    ("stride_rows", 4, False, 1, None, "array", "kept",
+     "input rows from one output row to the next"),
+    ("pad_top", 8, False, 0, None, "array", "start", "padding rows above the input"),
+    ("dilation_rows", 8, False, 1, None, "array", "kept 4",
+     "input rows from one kernel row to the next"),
+    ("pad_value", 8, True, -128, 127, "array", "kept",
+     "what padding reads as (the input's zero point)"),
+    ("chunks", 16, False, 1, None, "array", "kept count", "reads of N bytes a segment"),
+    ("pixel_step", 16, False, 0, None, "array", "kept line",
+     "bytes from one output pixel's window to the next"),
+    ("pad_left_bytes", 16, False, 0, None, "array", "kept line",
+     "padding bytes left of the input row"),
+    ("segment_step", 16, False, 0, None, "array", "kept line",
+     "bytes from one segment to the next"),
+    ("window_span", 16, False, 1, None, "array", "unused",
      "bytes from the first to past the last byte of a pixel's window in a row, all blocks"),
-    ("ofm_rows", 16, False, 1, None, "array post operand store", "output rows"),
-    ("ofm_columns", 16, False, 1, None, "array post operand store", "output pixels of a row"),
-    ("blocks", 12, False, 1, None, "array post operand store",
+    ("ofm_rows", 16, False, 1, None, "array post operand store", "kept count", "output rows"),
+    ("ofm_columns", 16, False, 1, None, "array post operand store", "kept count",
+     "output pixels of a row"),
+    ("blocks", 12, False, 1, None, "array post operand store", "kept count",
      "blocks of output channels, each of block_width but the last"),
-    ("block_width", 8, False, 1, 64, "array post operand store",
+    ("block_width", 8, False, 1, 64, "array post operand store", "kept",
      "output channels of a block: out_lanes, or depthwise_lanes"),
-    ("last_width", 8, False, 1, 64, "post operand store", "output channels of the last block"),
-    ("steps", 16, False, 1, None, "array", "cycles of a block: kernel_rows * segments * chunks"),
-    ("block_words", 16, False, 0, None, "array", "ring words of a block"),
-    ("parameter_address", 32, False, 0, None, "weights", "byte address of parameters and tables"),
-    ("parameter_bytes", 24, False, 0, None, "weights", "their length in bytes"),
-    ("weight_address", 32, False, 0, None, "weights", "byte address of the weights"),
-    ("weight_bytes", 24, False, 0, None, "weights", "their length in bytes"),
-    ("weight_repeat", 32, False, 1, None, "weights", "how often the weights are read"),
-    ("zero_point", 8, True, -128, 127, "post", "output zero point"),
-    ("act_min", 8, True, -128, 127, "post",
+    ("last_width", 8, False, 1, 64, "post operand store", "kept",
+     "output channels of the last block"),
+    ("steps", 16, False, 1, None, "array", "unused",
+     "cycles of a block: kernel_rows * segments * chunks"),
+    ("block_words", 16, False, 0, None, "array", "unused", "ring words of a block"),
+    ("parameter_address", 32, False, 0, None, "weights", "start memory words",
+     "byte address of parameters and tables"),
+    ("parameter_bytes", 24, False, 0, None, "weights", "start memory words",
+     "their length in bytes"),
+    ("weight_address", 32, False, 0, None, "weights", "kept memory words",
+     "byte address of the weights"),
+    ("weight_bytes", 24, False, 0, None, "weights", "kept memory words", "their length in bytes"),
+    ("weight_repeat", 32, False, 1, None, "weights", "start 16", "how often the weights are read"),
+    ("zero_point", 8, True, -128, 127, "post", "kept", "output zero point"),
+    ("act_min", 8, True, -128, 127, "post", "kept",
      "smallest output; above act_max, with vector_unit: no limits, the low 8 bits are the output"),
-    ("act_max", 8, True, -128, 127, "post", "largest output"),
-    ("add_zero_point", 8, True, -128, 127, "post", "zero point of the sum"),
-    ("add_multiplier", 31, False, 0, None, "post", "multiplier of the sum"),
-    ("add_shift", 6, False, 0, None, "post", "shift of the sum"),
-    ("add_min", 8, True, -128, 127, "post", "smallest sum"),
-    ("add_max", 8, True, -128, 127, "post", "largest sum"),
-    ("operand_address", 32, False, 0, None, "operand", "byte address of the operand tensor"),
-    ("operand_row_pitch", 24, False, 0, None, "operand", "bytes between its rows"),
-    ("operand_pixel_pitch", 16, False, 0, None, "operand", "bytes between its pixels"),
-    ("ofm_address", 32, False, 0, None, "store", "byte address of the output tensor"),
-    ("ofm_row_pitch", 24, False, 0, None, "store", "bytes between its rows"),
-    ("ofm_pixel_pitch", 16, False, 0, None, "store", "bytes between its pixels"),
-    ("columns_first", 8, False, 0, None, "array",
+    ("act_max", 8, True, -128, 127, "post", "kept", "largest output"),
+    ("add_zero_point", 8, True, -128, 127, "post", "kept", "zero point of the sum"),
+    ("add_multiplier", 31, False, 0, None, "post", "kept", "multiplier of the sum"),
+    ("add_shift", 6, False, 0, None, "post", "kept", "shift of the sum"),
+    ("add_min", 8, True, -128, 127, "post", "kept", "smallest sum"),
+    ("add_max", 8, True, -128, 127, "post", "kept", "largest sum"),
+    ("operand_address", 32, False, 0, None, "operand", "start memory",
+     "byte address of the operand tensor"),
+    ("operand_row_pitch", 24, False, 0, None, "operand", "kept memory", "bytes between its rows"),
+    ("operand_pixel_pitch", 16, False, 0, None, "operand", "kept memory",
+     "bytes between its pixels"),
+    ("ofm_address", 32, False, 0, None, "store", "start memory",
+     "byte address of the output tensor"),
+    ("ofm_row_pitch", 24, False, 0, None, "store", "kept memory", "bytes between its rows"),
+    ("ofm_pixel_pitch", 16, False, 0, None, "store", "kept memory", "bytes between its pixels"),
+    ("columns_first", 8, False, 0, None, "array", "unused",
      "COLUMN: columns read before the first output of a row and block"),
-    ("columns_next", 8, False, 0, None, "array",
+    ("columns_next", 8, False, 0, None, "array", "unused",
      "COLUMN: columns read before each later output"),
-    ("phases", 8, False, 0, None, "array",
+    ("phases", 8, False, 0, None, "array", "unused",
      "COLUMN: passes over the kernel's rows, as many rows as the window has at a time"),
-    ("segment_bytes", 8, False, 0, None, "array", "patch: useful bytes of a kernel row"),
-    ("weight_zero_point", 8, True, 0, 0, "array",
+    ("segment_bytes", 8, False, 0, None, "array", "unused", "patch: useful bytes of a kernel row"),
+    ("weight_zero_point", 8, True, 0, 0, "array", "",
      "zero point of the weights; only 0, for the compiler takes it off them"),
 )
 
-
-def _lay_out() -> dict[str, Field]:
-    """Place the fields in order; a field never crosses a word."""
-    fields, word, lsb = {}, 0, 0
-    for name, width, signed, low, high, units, meaning in _TABLE:
-        if lsb + width > 32:
-            word, lsb = word + 1, 0
-        limit = (1 << width) - 1 if high is None else high
-        fields[name] = Field(name, width, signed, low, limit, tuple(units.split()), meaning,
-                             word, lsb)
-        lsb += width
-    if word >= INSTRUCTION_WORDS:
-        raise AssertionError("the instruction table does not fit an instruction")
-    return fields
-
-
-FIELDS: dict[str, Field] = _lay_out()
+LAYER = BitTable("an instruction", INSTRUCTION_BYTES, in_order(
+    Field.of(name, width, meaning, signed=signed, low=low, high=high, units=tuple(units.split()),
+             compact=tuple(compact.split()))
+    for name, width, signed, low, high, units, compact, meaning in _TABLE))
+FIELDS: dict[str, Field] = LAYER.fields
+decode = LAYER.decode
 
 
 def unit_fields(unit: str) -> list[Field]:
@@ -258,45 +261,13 @@ COUNTERS = ("cycles", "issued", "load", "dependency", "weights", "requantize", "
 def encode(values: Mapping[str, int]) -> bytes:
     """The bytes of one instruction; fields not named are 0, or their low limit.
 
-    Raises ProgramError for an unknown field or a value outside its range.
+    Raises ProgramError for an unknown field, or one of a LAYER that is outside its range.
     """
-    words = [0] * INSTRUCTION_WORDS
-    unknown = set(values) - set(FIELDS)
-    if unknown:
-        raise ProgramError(f"unknown instruction field '{min(unknown)}'")
     is_layer = values.get("opcode") == Opcode.LAYER
-    for name, field in FIELDS.items():
-        value = int(values.get(name, max(0, field.low)))
-        if is_layer and not field.low <= value <= field.high:
-            raise ProgramError(f"instruction field {name} must be {field.low}..{field.high}, "
-                               f"not {value}")
-        if not -(1 << field.width) < value < (1 << field.width):
-            raise ProgramError(f"instruction field {name} does not hold {value}")
-        words[field.word] |= (value & ((1 << field.width) - 1)) << field.lsb
-    return b"".join(word.to_bytes(4, "little") for word in words)
+    return LAYER.encode(values) if is_layer else LAYER.pack(values)
 
 
-def decode(data: bytes) -> dict[str, int]:
-    """The fields of one instruction of INSTRUCTION_BYTES bytes.
-
-    Raises ProgramError for a wrong length; ranges are checked by ``illegal_field``.
-    """
-    if len(data) != INSTRUCTION_BYTES:
-        raise ProgramError(f"an instruction has {INSTRUCTION_BYTES} bytes, not {len(data)}")
-    words = [int.from_bytes(data[i:i + 4], "little") for i in range(0, INSTRUCTION_BYTES, 4)]
-    values = {}
-    for name, field in FIELDS.items():
-        value = words[field.word] >> field.lsb & ((1 << field.width) - 1)
-        if field.signed and value >> (field.width - 1):
-            value -= 1 << field.width
-        values[name] = value
-    return values
-
-
-def illegal_field(values: Mapping[str, int], names: Iterable[str] | None = None) -> str | None:
+def illegal_field(values: Mapping[str, int]) -> str | None:
     """The first field of a decoded LAYER instruction outside its range, or None."""
-    for name in names or FIELDS:
-        field = FIELDS[name]
-        if not field.low <= values[name] <= field.high:
-            return name
-    return None
+    field = LAYER.outside(values)
+    return field.name if field else None

@@ -1,11 +1,11 @@
 """The weight stream: ring words from weights, streams from words, and streams back to words.
 
-docs/architecture.md, "Weight stream", defines the format. The decoder shares no code with the
-encoders, so that the one checks the other.
+``formats`` has the formats of blocks; here blocks are chosen, put together and taken apart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +14,16 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
+from kaniwa.isa.formats import FORMATS, HEADER, RECORD, Buffer
 
-__all__ = ["RECORD", "StreamBlock", "dense_words", "depthwise_words", "column_words",
-           "encode_weights", "encode_parameters", "encode_table", "decode_stream", "HEADER_BYTES",
-           "payload_bytes"]
+__all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "encode_weights",
+           "encode_parameters", "encode_table", "decode_stream", "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
 
 MAX_COUNT = (1 << 16) - 8  # of the count field; a multiple of 8, so a split adds no padding
 RAW_WIDTH = 8              # bits of a weight; RAW is treated as the widest packed format
-HEADER_BYTES = 8
-TABLE_ENTRIES = 256
-RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1")])
 
 
 def _pad_to(values: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
@@ -94,9 +91,9 @@ def encode_weights(words: Int8, config: AcceleratorConfig,
         for first in range(start, end, MAX_COUNT):
             part = flat[first:min(end, first + MAX_COUNT)]
             if width == RAW_WIDTH:
-                stream += _block(Format.RAW, 0, len(part), part.tobytes(), config)
+                stream += _block(Format.RAW, 0, len(part), part, config)
             else:
-                stream += _block(Format.PACKED, width, len(part), _pack(part, width), config)
+                stream += _block(Format.PACKED, width, len(part), part, config)
     return bytes(stream)
 
 
@@ -139,20 +136,13 @@ def _choose_blocks(widths: npt.NDArray[np.int64],
     return blocks[::-1]
 
 
-def _pack(words: Int8, width: int) -> bytes:
-    """The low ``width`` bits of each weight, one after the other, LSB first."""
-    bits = np.unpackbits(words.view(np.uint8).reshape(-1, 1), axis=1, count=width,
-                         bitorder="little")
-    return np.packbits(bits, bitorder="little").tobytes()
-
-
-def _block(block_format: Format, arg: int, count: int, payload: bytes, config: AcceleratorConfig,
-           operand: int = 0) -> bytes:
+def _block(block_format: Format, arg: int, count: int, values: np.ndarray,
+           config: AcceleratorConfig, **scale: int) -> bytes:
     """Header and payload, each padded to a multiple of read_bytes."""
-    header = block_format | arg << 4 | count << 8 | operand << 24
     size = config.read_bytes
-    return (header.to_bytes(HEADER_BYTES, "little").ljust(size, b"\0")
-            + payload.ljust(-(-len(payload) // size) * size, b"\0"))
+    header = HEADER.encode({"format": block_format, "arg": arg, "count": count, **scale})
+    payload = FORMATS[block_format].pack(values, arg)
+    return header.ljust(size, b"\0") + payload.ljust(-(-len(payload) // size) * size, b"\0")
 
 
 def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, block_width: int,
@@ -167,28 +157,21 @@ def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, blo
     words = -(-block_width // lanes)
     channels = np.arange(len(biases))
     slots = channels // block_width * words * lanes + channels % block_width
-    fields = np.zeros((blocks * words * lanes, 3), np.int64)
-    fields[slots] = np.stack(np.broadcast_arrays(biases, multiplier, shift), axis=1)
-    parts = np.split(fields, range(MAX_COUNT * lanes, len(fields), MAX_COUNT * lanes))
-    if np.ptp(fields[slots, 1]) or np.ptp(fields[slots, 2]):
-        return b"".join(_records_block(part, lanes, config) for part in parts)
-    scale = int(fields[slots[0], 1] | fields[slots[0], 2] << 31)
-    return b"".join(_block(Format.PARAMETERS_SHARED, 0, len(part) // lanes,
-                           part[:, 0].astype("<i4").tobytes(), config, scale) for part in parts)
-
-
-def _records_block(fields: npt.NDArray[np.int64], lanes: int, config: AcceleratorConfig) -> bytes:
-    """A PARAMETERS block of records (bias, multiplier, shift)."""
-    scale = fields[:, 1] | fields[:, 2] << 31
-    packed = np.concatenate([fields[:, 0].astype("<i4").view(np.uint8).reshape(-1, 4),
-                             scale.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :5]], axis=1)
-    return _block(Format.PARAMETERS, 0, len(fields) // lanes, packed.tobytes(), config)
+    records = np.zeros(blocks * words * lanes, RECORD)
+    for name, values in (("bias", biases), ("multiplier", multiplier), ("shift", shift)):
+        records[name][slots] = values
+    parts = np.split(records, range(MAX_COUNT * lanes, len(records), MAX_COUNT * lanes))
+    scale = {name: int(records[name][slots[0]]) for name in ("multiplier", "shift")}
+    if any((records[name][slots] != value).any() for name, value in scale.items()):
+        return b"".join(_block(Format.PARAMETERS, 0, len(part) // lanes, part, config)
+                        for part in parts)
+    return b"".join(_block(Format.PARAMETERS_SHARED, 0, len(part) // lanes, part, config, **scale)
+                    for part in parts)
 
 
 def encode_table(values: Integers, table: int, bank: int, config: AcceleratorConfig) -> bytes:
     """A block that loads table 0 (accumulated result) or 1 (operand) of a bank; 256 int32."""
-    entries = np.asarray(values, np.int64).astype("<i4")
-    return _block(Format.TABLE, table | bank << 1, 1, entries.tobytes(), config)
+    return _block(Format.TABLE, table | bank << 1, 1, np.asarray(values, np.int64), config)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +186,11 @@ class StreamBlock:
     arg: int
     values: np.ndarray
 
+    @property
+    def buffer(self) -> Buffer:
+        """Where the block's values go."""
+        return FORMATS[self.format].buffer
+
 
 def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:
     """The blocks of a stream, as the core's weight decoder understands it.
@@ -210,67 +198,36 @@ def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:
     Raises ProgramError for a format or argument that the config has no hardware for, a block cut
     short, or a length that is not a multiple of read_bytes.
     """
-    size = config.read_bytes
-    if len(data) % size:
-        raise ProgramError(f"weight stream: length must be a multiple of {size}, not {len(data)}")
-    blocks, position = [], 0
-    while position < len(data):
-        header = int.from_bytes(data[position:position + HEADER_BYTES], "little")
-        kind, arg, count, operand = header & 15, header >> 4 & 15, header >> 8 & 65535, header >> 24
-        if not _is_known(kind, arg, count, config):
-            raise ProgramError(f"weight stream: block at byte {position} has format {kind}, "
-                               f"argument {arg}, count {count}, unknown to this target")
-        used = payload_bytes(kind, arg, count, config)
-        first = position + size
-        position = first + -(-used // size) * size
-        if position > len(data):
-            raise ProgramError(f"weight stream: block at byte {first - size} is cut short, "
-                               f"{position - len(data)} bytes are missing")
-        payload = np.frombuffer(data, np.uint8, used, first)
-        blocks.append(StreamBlock(Format(kind), arg,
-                                  _decode_payload(kind, arg, count, operand, payload, config)))
+    blocks = []
+    for header, first in decode_headers(data, config):
+        block = FORMATS[header["format"]]
+        size = block.payload_bytes(header["arg"], header["count"], config)
+        payload = np.frombuffer(data, np.uint8, size, first)
+        blocks.append(StreamBlock(block.format, header["arg"],
+                                  block.unpack(header, payload, config)))
     return blocks
 
 
-def _is_known(kind: int, arg: int, count: int, config: AcceleratorConfig) -> bool:
-    if kind == Format.PACKED:
-        return "packed" in config.weight_formats and arg <= 7
-    if kind == Format.TABLE:
-        return arg < 2 * config.table_banks and count == 1
-    return kind in (Format.RAW, Format.PARAMETERS, Format.PARAMETERS_SHARED) and arg == 0
+def decode_headers(data: bytes, config: AcceleratorConfig) -> Iterator[tuple[dict[str, int], int]]:
+    """The header of each block of a stream, and the place of its payload.
 
-
-def payload_bytes(kind: int, arg: int, count: int, config: AcceleratorConfig) -> int:
-    return {Format.RAW: count * config.tile_bytes,
-            Format.PACKED: -(-count * config.tile_bytes * arg // 8),
-            Format.PARAMETERS: count * config.requant_lanes * 9,
-            Format.PARAMETERS_SHARED: count * config.requant_lanes * 4,
-            Format.TABLE: TABLE_ENTRIES * 4}[Format(kind)]
-
-
-def _decode_payload(kind: int, arg: int, count: int, operand: int, payload: np.ndarray,
-                    config: AcceleratorConfig) -> np.ndarray:
-    shape = (count, config.out_lanes, config.dot_width)
-    if kind == Format.RAW:
-        return payload.view(np.int8).reshape(shape)
-    if kind == Format.PACKED:
-        if arg == 0:  # no memory for what may be 65535 words of zeros
-            return np.broadcast_to(np.int8(0), shape)
-        bits = np.unpackbits(payload, count=count * config.tile_bytes * arg, bitorder="little")
-        values = np.zeros(count * config.tile_bytes, np.uint8)
-        for bit in range(8):  # the top bit is the sign, and fills the rest
-            values |= bits[min(bit, arg - 1)::arg] << bit
-        return values.view(np.int8).reshape(shape)
-    if kind == Format.TABLE:
-        return payload.view("<i4")
-    records = np.zeros(count * config.requant_lanes, RECORD)
-    if kind == Format.PARAMETERS_SHARED:
-        records["bias"] = payload.view("<i4")
-        records["multiplier"], records["shift"] = operand & 0x7FFFFFFF, operand >> 31 & 63
-    else:
-        columns = payload.reshape(-1, 9)
-        records["bias"] = np.ascontiguousarray(columns[:, :4]).view("<i4")[:, 0]
-        records["multiplier"] = (
-            np.ascontiguousarray(columns[:, 4:8]).view("<u4")[:, 0] & 0x7FFFFFFF).astype("<i4")
-        records["shift"] = columns[:, 8] << 1 & 62 | columns[:, 7] >> 7
-    return records.reshape(count, config.requant_lanes)
+    Raises ProgramError as ``decode_stream`` does.
+    """
+    size = config.read_bytes
+    if len(data) % size:
+        raise ProgramError(f"weight stream: length must be a multiple of {size}, not {len(data)}")
+    position = 0
+    while position < len(data):
+        header = HEADER.decode(data[position:position + HEADER.size])
+        block = FORMATS.get(header["format"])
+        if block is None or not block.is_legal(header, config):
+            raise ProgramError(f"weight stream: block at byte {position} has format "
+                               f"{header['format']}, argument {header['arg']}, count "
+                               f"{header['count']}, unknown to this target")
+        first = position + size
+        payload = block.payload_bytes(header["arg"], header["count"], config)
+        position = first + -(-payload // size) * size
+        if position > len(data):
+            raise ProgramError(f"weight stream: block at byte {first - size} is cut short, "
+                               f"{position - len(data)} bytes are missing")
+        yield header, first

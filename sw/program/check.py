@@ -7,8 +7,9 @@ from math import prod
 
 from kaniwa.errors import ProgramError
 from kaniwa.golden.registry import kernel_of
+from kaniwa.graph import DTYPE_BYTES
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, OUTSIDE, Opcode, illegal_field
-from kaniwa.program.program import DTYPES, KINDS, MAX_RANK, Program, Step
+from kaniwa.program.program import MAX_RANK, TENSOR_KINDS, Program, Step
 from kaniwa.units.register import unit_of
 
 __all__ = ["check"]
@@ -115,7 +116,7 @@ def _tensors(program: Program) -> str | None:
     count = len(program.commands) // INSTRUCTION_BYTES
     for tensor in program.tensors:
         where = f"tensor '{tensor.name}'"
-        if tensor.dtype not in DTYPES or tensor.kind not in KINDS:
+        if tensor.dtype not in DTYPE_BYTES or tensor.kind not in TENSOR_KINDS:
             return f"{where}: unknown dtype '{tensor.dtype}' or kind '{tensor.kind}'"
         if (len(tensor.shape) > MAX_RANK
                 or min(tensor.shape, default=1) < (tensor.address is not None)):
@@ -193,12 +194,12 @@ def _host_tensors(program: Program) -> str | None:
     table = {t.id: t for t in program.tensors}
     for tensor in program.host_tensors:
         where = f"host tensor '{tensor.name}'"
-        if (tensor.dtype not in DTYPES or len(tensor.shape) > MAX_RANK
+        if (tensor.dtype not in DTYPE_BYTES or len(tensor.shape) > MAX_RANK
                 or not 0 <= tensor.id < MAX_TENSORS or min(tensor.shape, default=1) < 0
                 or prod(tensor.shape) > MAX_ELEMENTS):
             return f"{where}: no legal shape, dtype or id"
         if tensor.data is not None and len(
-                tensor.data) != prod(tensor.shape) * DTYPES[tensor.dtype]:
+                tensor.data) != prod(tensor.shape) * DTYPE_BYTES[tensor.dtype]:
             return f"{where}: {len(tensor.data)} bytes do not fit its shape"
         if len(tensor.scales) != len(tensor.zero_points) or not all(s > 0 for s in tensor.scales):
             return f"{where}: no legal quantization"
@@ -206,7 +207,7 @@ def _host_tensors(program: Program) -> str | None:
         if other is not None and other.channels is None and (
                 (other.shape, other.dtype) != (tensor.shape, tensor.dtype)):
             return f"{where}: the tensor table has another shape or dtype"
-    sizes = {t.id: prod(t.shape) * DTYPES[t.dtype] for t in program.host_tensors}
+    sizes = {t.id: prod(t.shape) * DTYPE_BYTES[t.dtype] for t in program.host_tensors}
     if any(sizes.get(state.tensor) != len(state.initial)
            or sizes.get(state.following) != len(state.initial) for state in program.state):
         return "the state has no legal size"

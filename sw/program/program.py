@@ -13,7 +13,7 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
-from kaniwa.graph import Graph
+from kaniwa.graph import DTYPE_BYTES, Graph
 from kaniwa.isa import INSTRUCTION_BYTES, decode
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
 
@@ -22,8 +22,7 @@ __all__ = ["TensorInfo", "Step", "LayerInfo", "Program"]
 MAGIC = b"KANIWA\x1a\n"
 VERSION_OFFSET = len(MAGIC)      # of the format version in a program file
 FORMAT_VERSION = 2
-KINDS = ("input", "output", "intermediate", "host")
-DTYPES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "int32": 4, "float32": 4, "int64": 8}
+TENSOR_KINDS = ("input", "output", "intermediate", "host")
 MAX_RANK = 8
 
 
@@ -69,7 +68,7 @@ class TensorInfo:
     @property
     def bytes(self) -> int:
         """Size in device memory."""
-        return prod(self.shape) * DTYPES[self.dtype]
+        return prod(self.shape) * DTYPE_BYTES[self.dtype]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""The descriptor of a sequence in gateware: its fields, and what follows from them."""
+"""The descriptor of a sequence in gateware: its layout, and what follows from its fields."""
 
 from amaranth import *
 from amaranth.lib import data
 
+from kaniwa.hw.parts.bit_fields import layout_of, values_of
 from kaniwa.units.cell.isa import ALIGNED, FIELDS
 
 __all__ = ["fields_layout", "fields_of", "illegal", "row_words"]
@@ -10,24 +11,21 @@ __all__ = ["fields_layout", "fields_of", "illegal", "row_words"]
 
 def fields_layout() -> data.StructLayout:
     """All fields of the descriptor."""
-    return data.StructLayout({
-        field.name: signed(field.width) if field.signed else unsigned(field.width)
-        for field in FIELDS.values()})
+    return layout_of(FIELDS.values())
 
 
 def fields_of(bits: Value) -> list:
     """The values of all fields in the bits of a descriptor, in the order of ``fields_layout``."""
-    return [bits[32 * field.word + field.lsb:][:field.width] for field in FIELDS.values()]
+    return values_of(bits, FIELDS.values())
 
 
 def illegal(fields) -> Value:
-    """Whether a value is outside its range, or not aligned."""
+    """1 where a value is outside its range, or not aligned."""
     wrong = []
     for name, field in FIELDS.items():
-        least, most = -(1 << field.width - 1), (1 << field.width - field.signed) - 1
-        if field.low > (least if field.signed else 0):
+        if field.low > field.least:
             wrong.append(fields[name] < field.low)
-        if field.high < most:
+        if field.high < field.most:
             wrong.append(fields[name] > field.high)
     wrong += [fields[name][:size.bit_length() - 1].any() for name, size in ALIGNED.items()]
     return Cat(wrong).any()

@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.lib import data
 
+from kaniwa.hw.parts.bit_fields import layout_of
 from kaniwa.units.vector.isa import (
     CONTROL_REGISTERS,
     FIELDS,
@@ -21,10 +22,7 @@ __all__ = ["instruction_layout", "decoded_layout", "decode_instruction", "is_sca
 
 def instruction_layout() -> data.StructLayout:
     """An instruction's fields, as the instruction table has them."""
-    return data.StructLayout({
-        field.name: signed(field.width) if field.signed else unsigned(field.width)
-        for field in FIELDS.values()
-    })
+    return layout_of(FIELDS.values())
 
 
 def decoded_layout() -> data.StructLayout:

@@ -18,7 +18,8 @@ CONFIGS = WITH_PACKED | {"compact": PRESETS["nano"]}
 def _duts() -> list[Dut]:
     from kaniwa.hw.array.mac_array import MacArray
 
-    return [Dut(name, MacArray(config), config) for name, config in CONFIGS.items()]
+    return [Dut(name, MacArray(config, clear_after_last=config.compact), config)
+            for name, config in CONFIGS.items()]
 
 
 BENCH = Bench("mac_array", _duts, required=[

@@ -45,7 +45,7 @@ BENCH = Bench("compact_requantizer", _duts, required=[
 @cocotb.test()
 @cocotb.parametrize(draw=[anything, corner, threshold, tie])
 async def result_equals_model(dut: Any, draw: Any) -> None:
-    from kaniwa.hw.results.requantizer import settings_layout
+    from kaniwa.hw.results.rounding import settings_layout
 
     env = await start(dut, BENCH)
     assert env.config is not None

@@ -37,10 +37,12 @@ CONFIGS = {
 def _duts() -> list[Dut]:
     from kaniwa.hw.multiplier.ecp5 import PackedMultiplierEcp5
     from kaniwa.hw.multiplier.plain import PlainMultiplier
-    from kaniwa.hw.results.requantizer import Requantizer
+    from kaniwa.hw.results.pipelined_requantizer import PipelinedRequantizer
+    from kaniwa.hw.results.serial_requantizer import SerialRequantizer
 
-    return [Dut(name, Requantizer(config, multiplier=PackedMultiplierEcp5
-                                  if name.endswith("ecp5") else PlainMultiplier), config)
+    return [Dut(name, (PipelinedRequantizer if config.requant_cycles == 1 else SerialRequantizer)(
+                    config, multiplier=PackedMultiplierEcp5 if name.endswith("ecp5")
+                    else PlainMultiplier), config)
             for name, config in CONFIGS.items()]
 
 

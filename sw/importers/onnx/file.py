@@ -23,7 +23,7 @@ OPSETS = range(10, 24)        # what the handlers were written for
 STANDARD = ("", "ai.onnx")
 
 # TensorProto.DataType → (NumPy's name, field of the values where there is no raw_data).
-DTYPES = {1: ("float32", "float_data"), 2: ("uint8", "int32_data"), 3: ("int8", "int32_data"),
+TENSOR_TYPES = {1: ("float32", "float_data"), 2: ("uint8", "int32_data"), 3: ("int8", "int32_data"),
           4: ("uint16", "int32_data"), 5: ("int16", "int32_data"), 6: ("int32", "int32_data"),
           7: ("int64", "int64_data"), 9: ("bool", "int32_data"), 10: ("float16", "int32_data"),
           11: ("float64", "double_data"), 21: ("uint4", "int32_data"), 22: ("int4", "int32_data")}
@@ -172,10 +172,10 @@ class _Reader:
         return Declared(key, dtype, shape)
 
     def dtype(self, number: int, where: str) -> str:
-        if number not in DTYPES:
+        if number not in TENSOR_TYPES:
             raise self.fail(f"{where}: data type {number} is not supported; quantise the model to "
                             f"int8", UnsupportedError)
-        return DTYPES[number][0]
+        return TENSOR_TYPES[number][0]
 
     def node(self, index: int, source: Any) -> Node:
         kind, domain = self.text(source.op_type), self.text(source.domain)
@@ -219,7 +219,7 @@ class _Reader:
         if source.data_location == 1 or source.external_data:
             raise self.fail(f"{where}: its values are in another file, which is not opened; store "
                             f"them in the model with onnx.save(onnx.load(M), M)", UnsupportedError)
-        dtype, field = self.dtype(source.data_type, where), DTYPES[source.data_type][1]
+        dtype, field = self.dtype(source.data_type, where), TENSOR_TYPES[source.data_type][1]
         shape = tuple(int(d) for d in source.dims)
         if len(shape) > MAXIMUM_RANK or any(d < 0 for d in shape):
             raise self.fail(f"{where}: has shape {list(shape)[:8]}")

@@ -21,12 +21,12 @@ from kaniwa.importers.info import OperatorInfo
 from kaniwa.importers.operands import Constraint, Operands, OptionError
 from kaniwa.importers.operators import OPERATORS
 from kaniwa.importers.tflite.text import names_of, one_line
-from kaniwa.importers.tflite.variables import KINDS, Variables
+from kaniwa.importers.tflite.variables import VARIABLE_OPERATORS, Variables
 from kaniwa.importers.tflite.verifier import verify
 
 __all__ = ["import_tflite"]
 
-DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8",
+TENSOR_TYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8",
           13: "resource"}
 INT4 = 17
 MAXIMUM_RANK = 6
@@ -119,7 +119,7 @@ class _Importer:
         where = f"tensor {index} '{name}'"
         shape = self.shape(source, where)
         packed = source.Type() == INT4 and self.size(source, where) > 0
-        dtype = "int8" if packed else DTYPES.get(source.Type())
+        dtype = "int8" if packed else TENSOR_TYPES.get(source.Type())
         if dtype is None:
             names = names_of("TensorType")
             raise self.fail(
@@ -230,7 +230,7 @@ class _Importer:
         outputs = self.indices(
             source.OutputsLength(), source.Outputs, self.count, f"{where}: output"
         )
-        if not outputs and kind not in KINDS:
+        if not outputs and kind not in VARIABLE_OPERATORS:
             raise self.fail(f"{where}: has no output")
         name = tensors[outputs[0] if outputs else inputs[0]].name if inputs or outputs else ""
         where = f"{where} '{name}'"
@@ -258,7 +258,7 @@ class _Importer:
         )
         # The number of operands, which all else depends on, is checked first.
         self.hold(info.consistency[:1], view, where, ModelError)
-        if kind in KINDS:
+        if kind in VARIABLE_OPERATORS:
             return self.variable(info, source, view, tensors, index, where)
         self.hold((info.dtype, info.constant), view, where, UnsupportedError)
         try:

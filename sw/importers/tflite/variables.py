@@ -15,9 +15,9 @@ import numpy as np
 from kaniwa.graph import Op, State, Tensor
 from kaniwa.importers.operands import Operands, OptionError
 
-__all__ = ["KINDS", "Variables"]
+__all__ = ["VARIABLE_OPERATORS", "Variables"]
 
-KINDS = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
+VARIABLE_OPERATORS = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
 Checked = Callable[[Operands], None]  # raises where a constraint of the operator does not hold
 
 

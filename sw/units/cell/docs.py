@@ -67,6 +67,4 @@ word k is the gate's weight of element {_P} * k + p. Gates, and biases, are in t
 
 def cell_part(table: Callable[[Sequence[str], Iterable[Sequence[object]]], str]) -> str:
     """Markdown; ``table`` makes a table of rows."""
-    rows = [(f"`{field.name}`", field.word, f"{field.lsb}..{field.lsb + field.width - 1}",
-             f"{field.low}..{field.high}", field.meaning) for field in isa.FIELDS.values()]
-    return _INTRODUCTION + table(("field", "word", "bits", "range", "meaning"), rows) + "\n" + _TEXT
+    return _INTRODUCTION + table(*isa.DESCRIPTOR.described()) + "\n" + _TEXT

@@ -83,10 +83,7 @@ from the last group on, 16 with a table. `sw/units/vector/timing.py` counts them
 def vector_part(table: Callable[[Sequence[str], Iterable[Sequence[object]]], str],
                 members: Callable[[type], str]) -> str:
     """Markdown; ``table`` and ``members`` make tables of rows and of an enum's members."""
-    rows = [(f"`{field.name}`", f"{field.lsb}..{field.lsb + field.width - 1}",
-             f"{-field.high - 1 if field.signed else 0}..{field.high}", field.meaning)
-            for field in isa.FIELDS.values()]
-    parts = [_INTRODUCTION, table(("field", "bits", "range", "meaning"), rows), "\n", _COMPUTE]
+    parts = [_INTRODUCTION, table(*isa.INSTRUCTION.described()), "\n", _COMPUTE]
     for kind in KINDS:
         parts.append(f"### {kind.__name__}\n\n{(kind.__doc__ or '').splitlines()[0]}\n\n"
                      f"{members(kind)}\n")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from kaniwa.errors import ProgramError
+from kaniwa.isa.bit_table import BitTable, Field, in_order
 
 __all__ = ["VECTOR_BYTES", "STORE_INSTRUCTIONS", "WORDS", "BLOCK_WORDS", "SCALAR", "SCALAR_BLOCK",
            "CONTROL_REGISTERS", "TAPS", "Opcode", "Function", "Width", "Control", "Factor", "Shift",
-           "Addend", "Reduce", "Field", "FIELDS", "USED", "encode", "decode", "illegal", "word_of"]
+           "Addend", "Reduce", "INSTRUCTION", "FIELDS", "USED", "encode", "decode", "illegal",
+           "word_of"]
 
 VECTOR_BYTES = 8           # of an instruction: two 32-bit words
 STORE_INSTRUCTIONS = 512   # what the program store holds
@@ -108,18 +108,6 @@ class Reduce(enum.IntEnum):
     LANES = 2   # as many steps as lanes, on word 0; then Y is the result before of the next lane
 
 
-@dataclass(frozen=True)
-class Field:
-    """A field: bits ``lsb .. lsb + width - 1`` of the instruction, seen as one number."""
-
-    name: str
-    width: int
-    signed: bool
-    high: int
-    meaning: str
-    lsb: int
-
-
 _TABLE: tuple[tuple[str, int, bool, int, str], ...] = (
     ("opcode", 2, False, 3, "Opcode"),
     ("function", 3, False, 7, "Function; LOAD, STORE: Width; CONTROL: Control"),
@@ -136,64 +124,8 @@ _TABLE: tuple[tuple[str, int, bool, int, str], ...] = (
 )
 
 
-def _lay_out() -> dict[str, Field]:
-    fields, lsb = {}, 0
-    for name, width, signed, high, meaning in _TABLE:
-        fields[name] = Field(name, width, signed, high, meaning, lsb)
-        lsb += width
-    assert lsb == 8 * VECTOR_BYTES
-    return fields
-
-
-FIELDS: dict[str, Field] = _lay_out()
-
-# Fields that mean something, by opcode; the others are 0.
-USED: dict[Opcode, tuple[str, ...]] = {
-    Opcode.COMPUTE: tuple(FIELDS),
-    Opcode.LOAD: ("opcode", "function", "reduce", "tail", "d", "b", "immediate"),
-    Opcode.STORE: ("opcode", "function", "a", "b", "immediate"),
-    Opcode.CONTROL: ("opcode", "function", "b", "immediate"),
-}
-
-
-def encode(values: Mapping[str, int]) -> bytes:
-    """The bytes of one instruction; fields not named are 0.
-
-    Raises ProgramError for an unknown field, a value that does not fit, or what ``illegal`` finds.
-    """
-    unknown = set(values) - set(FIELDS)
-    if unknown:
-        raise ProgramError(f"unknown field '{min(unknown)}' of a vector instruction")
-    whole = {name: int(values.get(name, 0)) for name in FIELDS}
-    problem = illegal(whole)
-    if problem:
-        raise ProgramError(f"vector instruction: {problem}")
-    number = 0
-    for name, field in FIELDS.items():
-        number |= (whole[name] & ((1 << field.width) - 1)) << field.lsb
-    return number.to_bytes(VECTOR_BYTES, "little")
-
-
-def decode(data: bytes) -> dict[str, int]:
-    """The fields of one instruction of VECTOR_BYTES bytes, whatever they are."""
-    if len(data) != VECTOR_BYTES:
-        raise ProgramError(f"a vector instruction has {VECTOR_BYTES} bytes, not {len(data)}")
-    number = int.from_bytes(data, "little")
-    values = {}
-    for name, field in FIELDS.items():
-        value = number >> field.lsb & ((1 << field.width) - 1)
-        if field.signed and value >> (field.width - 1):
-            value -= 1 << field.width
-        values[name] = value
-    return values
-
-
-def illegal(values: Mapping[str, int]) -> str | None:
-    """What is wrong with the fields of an instruction, or None. The unit refuses the same ones."""
-    for name, field in FIELDS.items():
-        low = -field.high - 1 if field.signed else 0
-        if not low <= values[name] <= field.high:
-            return f"{name} must be {low}..{field.high}, not {values[name]}"
+def _illegal_use(values: Mapping[str, int]) -> str | None:
+    """What the opcode of an instruction refuses, as the unit does; fields are within range."""
     opcode, function = Opcode(values["opcode"]), values["function"]
     if opcode == Opcode.COMPUTE:
         return _illegal_table(values)
@@ -220,6 +152,21 @@ def _illegal_table(values: Mapping[str, int]) -> str | None:
     if blocks and b <= values["d"] < b + blocks:
         return f"register {values['d']} is part of the table that it is looked up in"
     return None
+
+
+INSTRUCTION = BitTable("a vector instruction", VECTOR_BYTES, in_order(
+    Field.of(name, width, meaning, signed=signed, high=high)
+    for name, width, signed, high, meaning in _TABLE), _illegal_use)
+FIELDS: dict[str, Field] = INSTRUCTION.fields
+encode, decode, illegal = INSTRUCTION.encode, INSTRUCTION.decode, INSTRUCTION.illegal
+
+# Fields that mean something, by opcode; the others are 0.
+USED: dict[Opcode, tuple[str, ...]] = {
+    Opcode.COMPUTE: tuple(FIELDS),
+    Opcode.LOAD: ("opcode", "function", "reduce", "tail", "d", "b", "immediate"),
+    Opcode.STORE: ("opcode", "function", "a", "b", "immediate"),
+    Opcode.CONTROL: ("opcode", "function", "b", "immediate"),
+}
 
 
 def word_of(register: int, group: int) -> int:

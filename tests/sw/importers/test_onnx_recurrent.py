@@ -13,11 +13,11 @@ from builders.files.onnx_models import OnnxBuilder
 import kaniwa
 from kaniwa import golden
 from kaniwa.errors import Error, ModelError, UnsupportedError
+from kaniwa.golden.onnx.recurrent import GATES
 from kaniwa.importers.onnx.model import import_onnx, read_graph
 from kaniwa.verify.onnxruntime import OnnxRuntime, differences
 
 STEPS, BATCH, FEATURES, SIZE = 5, 1, 3, 4
-GATES = {"LSTM": 4, "GRU": 3}
 
 
 def operands(b: OnnxBuilder, kind: str, x: str = "") -> list[str]:

@@ -85,7 +85,7 @@ def replaced(text, old, new):
     ("config out_lanes", "config dot_width 4\nconfig dot_width", None),
     ("LAYER", "LAYOUT", "unknown instruction 'LAYOUT': expected END, LAYER, VECTOR, CELL or RAW"),
     ("act_min=", "act_mim=", "unknown field 'act_mim'"),
-    ("act_min=-128", "act_min=-129", "instruction field act_min must be -128..127, not -129"),
+    ("act_min=-128", "act_min=-129", "act_min of an instruction must be -128..127, not -129"),
     ("act_min=-128", "act_min=low", "act_min must be a number, not 'low'"),
     ("rounding=DOUBLE", "rounding=TWICE",
      "rounding must be a number or one of UP, DOUBLE, AWAY, EVEN, not 'TWICE'"),

@@ -49,7 +49,7 @@ def test_text_names_what_an_instruction_does() -> None:
     ("COMPUTE d=v24", "line 1: d cannot be v24"),
     ("LOAD b=v1", "line 1: b cannot be v1"),
     ("COMPUTE factor=FOUR", "line 1: factor cannot be 'FOUR'"),
-    ("STORE tail=1", "line 1: vector instruction: tail means nothing to STORE"),
+    ("STORE tail=1", "line 1: tail means nothing to STORE"),
     ("RAW 00", "line 1: an instruction has 8 bytes, not 1"),
 ])
 def test_bad_text_is_refused_with_its_line(text: str, message: str) -> None:
@@ -59,8 +59,9 @@ def test_bad_text_is_refused_with_its_line(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("values, message", [
-    ({"immediate": 1 << 31}, "immediate must be -2147483648..2147483647, not 2147483648"),
-    ({"shift": 7}, "shift must be 0..6, not 7"),
+    ({"immediate": 1 << 31}, "immediate of a vector instruction must be "
+     "-2147483648..2147483647, not 2147483648"),
+    ({"shift": 7}, "shift of a vector instruction must be 0..6, not 7"),
     ({"factor": Factor.TABLE_256, "b": 4}, "a table of 256 words cannot begin at register 4"),
     ({"factor": Factor.TABLE_512, "b": 16}, "a table of 512 words cannot begin at register 16"),
     ({"factor": Factor.TABLE_256, "b": 8, "d": 15},

@@ -187,7 +187,7 @@ def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16
 
 def illegal_instructions(rng: random.Random) -> list[int]:
     """Numbers of instructions that are refused, each for one reason."""
-    number = {name: 1 << field.lsb for name, field in isa.FIELDS.items()}
+    number = {name: 1 << field.bit for name, field in isa.FIELDS.items()}
     load, store = (Opcode.LOAD * number["opcode"], Opcode.STORE * number["opcode"])
     jump = Opcode.CONTROL * number["opcode"] + Control.SET * number["function"]
     function, b = number["function"], number["b"]
@@ -205,5 +205,5 @@ def illegal_instructions(rng: random.Random) -> list[int]:
     for opcode, start_of in ((Opcode.LOAD, load), (Opcode.STORE, store), (Opcode.CONTROL, jump)):
         for name, field in isa.FIELDS.items():
             if name not in isa.USED[opcode]:
-                found.append(start_of + (1 << field.lsb + rng.randrange(field.width)))
+                found.append(start_of + (1 << field.bit + rng.randrange(field.width)))
     return found

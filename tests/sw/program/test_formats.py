@@ -1,0 +1,82 @@
+"""The records of weight formats, and that all which is made from them follows a new one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.cycles.streams import region_shapes
+from kaniwa.isa import FIELDS, WEIGHT_FORMATS, Format
+from kaniwa.isa.formats import FORMATS, HEADER, RECORD, BlockFormat, Buffer, formats_table
+from kaniwa.isa.weight_stream import decode_stream
+
+BASE = PRESETS["base"]
+
+
+def some_values(block: BlockFormat, arg: int, config: AcceleratorConfig) -> tuple[int, np.ndarray]:
+    """A legal count of words, and values of so many."""
+    rng = np.random.default_rng(arg)
+    count = 1 if block.buffer == Buffer.TABLES else 3
+    if block.buffer == Buffer.WEIGHTS:
+        width = arg if block.format == Format.PACKED else 8
+        limit = 1 << max(0, width - 1)
+        return count, rng.integers(-limit if width else 0, limit,
+                                   (count, config.out_lanes, config.dot_width), np.int8)
+    if block.buffer == Buffer.TABLES:
+        return count, rng.integers(-2**31, 2**31, 256)
+    records = np.zeros(count * config.requant_lanes, RECORD)
+    records["bias"] = rng.integers(-2**31, 2**31, len(records))
+    own = block.format == Format.PARAMETERS
+    records["multiplier"] = rng.integers(0, 2**31, len(records)) if own else 7
+    records["shift"] = rng.integers(0, 64, len(records)) if own else 63
+    return count, records
+
+
+def test_every_format_has_a_record_and_a_row_in_the_documentation() -> None:
+    assert list(FORMATS) == list(Format)
+    assert [row[1] for row in formats_table()[1]] == [f"`{kind.name}`" for kind in Format]
+
+
+def test_formats_that_a_config_names_are_those_of_weights() -> None:
+    assert set(WEIGHT_FORMATS.values()) == {
+        kind for kind, block in FORMATS.items() if block.buffer == Buffer.WEIGHTS}
+
+
+@pytest.mark.parametrize("config", [BASE, PRESETS["small"], PRESETS["large"]],
+                         ids=lambda config: config.name)
+@pytest.mark.parametrize("block", FORMATS.values(), ids=lambda block: block.format.name)
+def test_every_argument_packs_to_its_length_and_back(
+        block: BlockFormat, config: AcceleratorConfig) -> None:
+    for arg in block.arguments(config):
+        count, values = some_values(block, arg, config)
+        payload = block.pack(values, arg)
+        assert len(payload) == block.payload_bytes(arg, count, config)
+        header = {"format": block.format, "arg": arg, "count": count}
+        if block.format == Format.PARAMETERS_SHARED:
+            header |= {"multiplier": 7, "shift": 63}
+        assert HEADER.decode(HEADER.encode(header)) == {"multiplier": 0, "shift": 0} | header
+        found = block.unpack({"multiplier": 0, "shift": 0} | header,
+                             np.frombuffer(payload, np.uint8), config)
+        assert np.array_equal(found.ravel(), values.ravel())
+
+
+def test_decoder_and_cycle_model_follow_a_new_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of a whole word that are all the same: a chunk is one byte."""
+    same = dataclasses.replace(
+        FORMATS[Format.RAW], item_bytes=lambda arg, config: 1,
+        unpack=lambda header, payload, config: np.repeat(
+            payload[::config.tile_bytes // config.read_bytes].view(np.int8), config.tile_bytes)
+        .reshape(header["count"], config.out_lanes, config.dot_width))
+    monkeypatch.setitem(FORMATS, 9, same)
+    chunks = BASE.tile_bytes // BASE.read_bytes
+    payload = bytes([5] * chunks + [250] * chunks)
+    size = -(-len(payload) // BASE.read_bytes) * BASE.read_bytes
+    stream = (HEADER.encode({"format": 9, "count": 2}).ljust(BASE.read_bytes, b"\0")
+              + payload.ljust(size, b"\0"))
+    block, = decode_stream(stream, BASE)
+    assert (block.values[0] == 5).all() and (block.values[1] == -6).all()
+    fields = dict.fromkeys(FIELDS, 0) | {"weight_bytes": len(stream)}
+    shape, = region_shapes(BASE, fields, lambda address, length: stream[:length])[1]
+    assert (shape.kind, shape.items, shape.step, shape.per_word) == (
+        Buffer.WEIGHTS, 2 * chunks, 1, chunks)
