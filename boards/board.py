@@ -14,7 +14,9 @@ from kaniwa.errors import ConfigError
 
 __all__ = ["Board", "BOARDS", "load_board"]
 
-BOARDS = ("ulx3s_85f", "ulx3s_25f", "icebreaker", "tang_primer_20k")
+# Each file beside this one is a board.
+BOARDS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py")
+                      if path.stem not in ("__init__", "board")))
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
 
     ``line``: baud and pace of ``BoardTop``, where they are not those of a bitstream.
     """
-    from kaniwa.boards.top import BoardTop
+    from kaniwa.boards.flow.top import BoardTop
 
     family = load_family(board.family)
     with warnings.catch_warnings():

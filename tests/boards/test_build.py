@@ -52,7 +52,7 @@ class Blinky(Elaboratable):
 
 @pytest.fixture
 def blinky(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("kaniwa.boards.top.BoardTop", Blinky)
+    monkeypatch.setattr("kaniwa.boards.flow.top.BoardTop", Blinky)
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
 
 

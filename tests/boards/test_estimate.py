@@ -102,7 +102,7 @@ def test_the_link_s_bytes_are_those_of_the_driver(target: str, models: Path,
 
 
 def test_the_pace_is_that_of_the_boards_uart() -> None:
-    from kaniwa.boards.top import BAUD
+    from kaniwa.boards.flow.top import BAUD
 
     assert PACE == BAUD // 10
 

@@ -8,7 +8,7 @@ import pytest
 
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.flow.build import TOP, design_files
-from kaniwa.boards.top import BAUD
+from kaniwa.boards.flow.top import BAUD
 from kaniwa.config import PRESETS
 from kaniwa.sim.board.board_design import BIT_CYCLES, board_design
 from kaniwa.sim.primitives.models import FOLDER
