@@ -1,7 +1,6 @@
 """iCEBreaker with iCE40UP5K: 5280 LUTs, 30 block RAMs, 4 single-port RAMs, 8 SB_MAC16."""
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.families.ice40 import CAPACITY_UP5K
 
 BOARD = Board(
     name="icebreaker",
@@ -10,7 +9,7 @@ BOARD = Board(
     platform="amaranth_boards.icebreaker:ICEBreakerPlatform",
     device=("--up5k", "--package", "sg48"),
     targets={"nano": 20.25},   # what the PLL makes of 12 MHz next above 20 MHz
-    capacity=CAPACITY_UP5K,
+    capacity={"lut": 5280, "ff": 5280, "bram": 30, "spram": 4, "dsp": 8},
     link="uart",   # FT2232H, channel B, up to 12 Mbaud
     memory="4 single-port RAMs of 32 KiB (SPRAM)",
     programmers=(("openFPGALoader", "-b", "ice40_generic", "{file}"), ("iceprog", "{file}")),

@@ -8,7 +8,6 @@ name as the board is the compact core of ``nano`` with 64 KiB of memory, at 40.5
 from pathlib import Path
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.families.gowin import CAPACITY_GW2A_18
 
 BOARD = Board(
     name="tang_primer_20k",
@@ -17,7 +16,7 @@ BOARD = Board(
     platform="amaranth_boards.tang_primer_20k:TangPrimer20kPlatform",
     device=("--device", "GW2A-LV18PG256C8/I7", "--vopt", "family=GW2A-18C"),
     targets={"tang_primer_20k": 40.5},   # 27 MHz * 3 / 2
-    capacity=CAPACITY_GW2A_18,
+    capacity={"lut": 20736, "ff": 15552, "bram": 46, "dsp": 48},
     link="uart",   # BL702 of the dock
     memory="block RAM only; the DDR3 is not used",
     programmers=(("openFPGALoader", "-b", "tangprimer20k", "{file}"),),

@@ -1,7 +1,6 @@
 """ULX3S with LFE5U-25F: 24k LUTs, 56 block RAMs, 28 multipliers 18x18."""
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.families.ecp5 import CAPACITY_25F
 
 BOARD = Board(
     name="ulx3s_25f",
@@ -10,7 +9,7 @@ BOARD = Board(
     platform="amaranth_boards.ulx3s:ULX3S_25F_Platform",
     device=("--25k", "--package", "CABGA381", "--speed", "6"),
     targets={"small": 80.0},
-    capacity=CAPACITY_25F,
+    capacity={"lut": 24288, "ff": 24288, "bram": 56, "dsp": 28},
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",
     programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),

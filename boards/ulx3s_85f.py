@@ -1,7 +1,6 @@
 """ULX3S with LFE5U-85F: 84k LUTs, 208 block RAMs, 156 multipliers 18x18."""
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.families.ecp5 import CAPACITY_85F
 
 BOARD = Board(
     name="ulx3s_85f",
@@ -11,7 +10,7 @@ BOARD = Board(
     device=("--85k", "--package", "CABGA381", "--speed", "6"),
     targets={"base": 100.0, "large": 80.0, "base_vector": 90.0,
              "base_recurrent": 90.0},
-    capacity=CAPACITY_85F,
+    capacity={"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156},
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",
     programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),

@@ -6,11 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+import _needs  # noqa: F401
 import numpy as np
 
 import kaniwa
 from kaniwa import golden
-from kaniwa.commands.options import show_table
+from kaniwa.commands.tables import show_layers, show_table
 from kaniwa.data.inputs import load_inputs
 from kaniwa.importers import load_model
 
@@ -42,10 +43,7 @@ def main() -> int:
                          "no" if different else "yes"))
     show_table("Ten CIFAR-10 test images on the Verilated core",
                ("image", "truth", "answer", "equal to golden"), rows)
-    show_table("Cycles of one inference", ("layer", "op", "cycles", "utilization", "lost"),
-               [(layer["name"][-44:], layer["op"], layer["cycles"], layer["utilization"],
-                 ", ".join(f"{cause} {n:,}" for cause, n in layer["lost"].items()))
-                for layer in session.stats.layers])
+    show_layers("Cycles of one inference", session.stats.layers)
     print(f"cycles an inference: {session.stats.cycles:,} "
           f"(utilization {session.stats.utilization:.3f}); SOFTMAX runs on the host")
     print(f"mismatches: {mismatches}")

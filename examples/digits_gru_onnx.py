@@ -11,8 +11,9 @@ go `refs/` and `inputs/`, as in `digits_transformer_onnx.py`.
 
 from __future__ import annotations
 
+import _needs  # noqa: F401
 import torch
-from digits_onnx import learn_digits
+from parts.digits_onnx import learn_digits
 from torch import nn
 
 

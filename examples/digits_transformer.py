@@ -18,11 +18,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import _needs  # noqa: F401
 import torch
-from digits import TRAINING, digits, varied_digits
-from litert_file import save_answers, save_quantized
+from parts.digits import TRAINING, digits, varied_digits
+from parts.litert_file import save_answers, save_quantized
+from parts.transformer import Block, Transformer, accuracy, train
 from torch import nn
-from transformer import Block, Transformer, accuracy, train
 
 
 def main() -> None:

@@ -12,9 +12,10 @@ optimisation off) and `inputs/NAME.npz`: the 360 test digits, their labels, and 
 
 from __future__ import annotations
 
-from digits_onnx import learn_digits
+import _needs  # noqa: F401
+from parts.digits_onnx import learn_digits
+from parts.transformer import Block, Transformer
 from torch import nn
-from transformer import Block, Transformer
 
 
 class PlainBlock(Block):

@@ -17,12 +17,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import _needs  # noqa: F401
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from litert_file import save_answers, save_quantized
+from parts.litert_file import save_answers, save_quantized
+from parts.transformer import Block, Transformer, accuracy, train
 from torch import nn
-from transformer import Block, Transformer, accuracy, train
 
 MODELS = Path(__file__).parent.parent / "models"
 TRAINING = 800      # the clips before are to learn from

@@ -1,6 +1,6 @@
 """A PyTorch network, quantised with PT2E, as an ONNX file that kaniwa runs.
 
-    pip install 'kaniwa[torch]'
+    pip install '.[torch]'
     python examples/pytorch_export.py --output shapes.onnx
     kaniwa run shapes.onnx --device sim --input shapes.npz --check
 
@@ -14,9 +14,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import _needs  # noqa: F401
 import numpy as np
 import torch
-from onnx_file import save_onnx
+from parts.exported import save_exported
 from torch import nn
 from torch.nn import functional
 from torchao.quantization.pt2e import move_exported_model_to_eval
@@ -109,7 +110,7 @@ def export(network: nn.Module, path: Path) -> None:
     image = (torch.zeros(1, 1, SIZE, SIZE),)
     program = torch.onnx.export(torch.export.export(network, image), image, dynamo=True,
                                 input_names=["image"], output_names=["scores"], verbose=False)
-    save_onnx(program, path)
+    save_exported(program, path)
 
 
 def accuracy(network: nn.Module, images: np.ndarray, kinds: np.ndarray) -> float:

@@ -16,7 +16,8 @@ from pathlib import Path
 from kaniwa.errors import ConfigError
 from kaniwa.isa.table import FIELDS, WEIGHT_FORMATS
 
-__all__ = ["AcceleratorConfig", "PRESETS", "LEGAL_RANGES", "load_target"]
+__all__ = ["AcceleratorConfig", "PRESETS", "LEGAL_RANGES", "SWITCHES", "WEIGHT_FORMATS",
+           "load_target"]
 
 KIB = 1024
 
@@ -38,6 +39,20 @@ LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
     "instruction_queue": (0, 16, False, "instructions a unit may be ahead of the next one"),
     "result_slots": (1, 64, True, "accumulator sets between array and requantizer"),
     "count_bits": (8, 16, False, "bits of rows, columns, blocks and chunks in an instruction"),
+}
+
+# name -> what it is, of the fields that are true or false
+SWITCHES: dict[str, str] = {
+    "packed_multipliers": "two products from each multiplier, of two output channels",
+    "shared_channel": "reads and writes of device memory share one channel",
+    "elementwise": "ADD and SUB of two tensors, and tables, behind the requantizer",
+    "elementwise_multiply": "MUL of two tensors too; counts only with elementwise",
+    "max_pool": "MAX_POOL_2D on the array",
+    "depthwise": "depthwise convolutions read a column of the window, not a tap, a cycle",
+    "counters": "cycles and their losses are counted for each layer",
+    "compact": "the serial core of few logic cells, one instruction at a time",
+    "vector_unit": "programs of integer arithmetic on requant_lanes lanes, as for SOFTMAX",
+    "cell_unit": "whole sequences of an integer LSTM as one instruction; needs vector_unit",
 }
 
 # What a compact core has, by field: the one value that is legal, and those of any other core.
@@ -99,9 +114,7 @@ class AcceleratorConfig:
                 raise ConfigError(f"{field_name} must be {low}..{high}, not {value!r}")
             if power and value & (value - 1):
                 raise ConfigError(f"{field_name} must be a power of two, not {value}")
-        for field_name in ("packed_multipliers", "shared_channel", "elementwise",
-                           "elementwise_multiply", "max_pool", "depthwise", "counters", "compact",
-                           "vector_unit", "cell_unit"):
+        for field_name in SWITCHES:
             if not isinstance(getattr(self, field_name), bool):
                 raise ConfigError(
                     f"{field_name} must be true or false, not {getattr(self, field_name)!r}")

@@ -117,6 +117,7 @@ def _estimate_cell(row: dict[str, Any]) -> str:
 
 def demo() -> str:
     """The output of the demo, run here."""
+    sys.path.insert(0, str(ROOT / "examples"))
     spec = importlib.util.spec_from_file_location("demo", ROOT / "examples" / "demo.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

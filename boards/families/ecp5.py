@@ -15,11 +15,6 @@ from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
 from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
 
-__all__ = ["CAPACITY_25F", "CAPACITY_85F"]
-
-CAPACITY_25F = {"lut": 24288, "ff": 24288, "bram": 56, "dsp": 28}
-CAPACITY_85F = {"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156}
-
 constraints = "lpf"
 memory = OnChipMemory
 multiplier = ecp5_multiplier

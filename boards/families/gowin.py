@@ -13,10 +13,6 @@ from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
 from kaniwa.hw.multiplier.plain import Multiplier, PlainMultiplier
 
-__all__ = ["CAPACITY_GW2A_18"]
-
-CAPACITY_GW2A_18 = {"lut": 20736, "ff": 15552, "bram": 46, "dsp": 48}
-
 constraints = "cst"
 memory = OnChipMemory
 # A 16x4 RAM takes the four LUTs of a half slice.

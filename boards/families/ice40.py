@@ -14,10 +14,6 @@ from kaniwa.hw.memory.spram import SpramMemory
 from kaniwa.hw.multiplier.ice40 import DualMultiplierIce40
 from kaniwa.hw.multiplier.plain import Multiplier
 
-__all__ = ["CAPACITY_UP5K"]
-
-CAPACITY_UP5K = {"lut": 5280, "ff": 5280, "bram": 30, "spram": 4, "dsp": 8}
-
 # For few LUTs, where the script that yosys has is for a fast clock: wide LUTs show logic that is
 # worth another form, and what two more rounds find is kept where it is smaller.
 MAPPING = ("&scorr", "&sweep", "&if -g -K 6", "&synch2", "&if -a", "&mfs",

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.families.family import load_family
+from kaniwa.boards.flow.tools import FAMILIES
 from kaniwa.errors import DeviceError
 
 __all__ = ["find_bitstream", "load_bitstream"]
@@ -15,7 +15,7 @@ __all__ = ["find_bitstream", "load_bitstream"]
 
 def find_bitstream(board: Board, target: str | None, folder: Path) -> Path:
     """The file that a build for the target wrote to ``folder``; DeviceError if there is none."""
-    suffix = Path(load_family(board.family).pack().output).suffix
+    suffix = FAMILIES[board.family].suffix
     path = folder / f"{board.name}-{Path(target or board.default_target).stem}{suffix}"
     if not path.is_file():
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kaniwa.errors import DeviceError
+from kaniwa.extras import installed, missing
 
-__all__ = ["command", "yosys_command", "version", "run"]
+__all__ = ["FAMILIES", "FamilyTools", "absent", "command", "find", "require", "run", "version",
+           "yosys_command"]
+
+
+@dataclass(frozen=True)
+class FamilyTools:
+    """The tools of a family's builds, behind synthesis, and the suffix of its bitstreams."""
+
+    place: str
+    pack: str
+    suffix: str
+
+
+# Known without the family's module, which needs amaranth.
+FAMILIES = {
+    "ecp5": FamilyTools("nextpnr-ecp5", "ecppack", ".bit"),
+    "ice40": FamilyTools("nextpnr-ice40", "icepack", ".bin"),
+    "gowin": FamilyTools("nextpnr-himbaechel", "gowin_pack", ".fs"),
+}
+PACKAGES = ("amaranth", "amaranth_boards")     # of every build
 
 # tool -> the wheel's command and the wheel
 WHEELS = {
@@ -28,6 +48,21 @@ WHEELS = {
 }
 
 
+def absent(family: str) -> list[str]:
+    """The packages and tools that builds for ``family`` need and that are not installed."""
+    names = [name for name in PACKAGES if not installed(name)]
+    if not installed("pyosys") and find("yosys") is None:
+        names.append("yosys")
+    return names + [tool for tool in (FAMILIES[family].place, FAMILIES[family].pack)
+                      if find(tool) is None]
+
+
+def require(board: str, family: str) -> None:
+    """Raise DeviceError that names all that a build for ``board`` lacks, before it begins."""
+    if names := absent(family):
+        raise DeviceError(missing(f"a bitstream for {board}", ", ".join(names), "bitstream"))
+
+
 def _path() -> str:
     """PATH with the folder of this Python's own commands at its end."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), sysconfig.get_path("scripts")])
@@ -35,24 +70,29 @@ def _path() -> str:
 
 def command(tool: str) -> list[str]:
     """How to run a tool. DeviceError naming what to install if it is not there."""
+    found = find(tool)
+    if found is None:
+        raise DeviceError(missing("a bitstream", tool, "bitstream"))
+    return [found]
+
+
+def find(tool: str) -> str | None:
+    """The path of a tool, or of the wheel's command for it."""
     names = (tool, WHEELS[tool][0]) if tool in WHEELS else (tool,)
-    for name in names:
-        found = shutil.which(name, path=_path())
-        if found is not None:
-            return [found]
-    raise DeviceError(f"{tool} is not installed: pip install 'kaniwa[bitstream]'")
+    paths = (shutil.which(name, path=_path()) for name in names)
+    return next((path for path in paths if path is not None), None)
 
 
 def yosys_command(script: str) -> list[str]:
     """How to run a yosys script: the pyosys package, a native yosys, or that of a wheel."""
-    if importlib.util.find_spec("pyosys") is not None:
+    if installed("pyosys"):
         return [sys.executable, str(Path(__file__).with_name("pyosys_script.py")), script]
     return [*command("yosys"), "-s", script]
 
 
 def version(tool: str) -> str:
     """What names the version of a tool, for the cache: the file's date and size, or the wheel's."""
-    if tool == "yosys" and importlib.util.find_spec("pyosys") is not None:
+    if tool == "yosys" and installed("pyosys"):
         return f"pyosys {importlib.metadata.version('pyosys')}"
     path = Path(command(tool)[0])
     if path.name == WHEELS[tool][0]:

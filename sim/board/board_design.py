@@ -10,7 +10,6 @@ from pathlib import Path
 import kaniwa.boards
 from kaniwa.boards.board import Board, load_board
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import DeviceError
 from kaniwa.sim.device.verilate import (
     SHIM,
     Progress,
@@ -86,16 +85,13 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. Raises
-    ConfigError for an unknown board, DeviceError where a package is missing.
+    ConfigError for an unknown board.
     """
     from kaniwa.boards.families.family import load_family
 
     board = load_board(name)
     config = config or board.config(board.default_target)
-    try:
-        hz = board.make_platform().default_clk_frequency
-    except ImportError as error:
-        raise DeviceError(f"virtual boards need {error.name}: pip install 'kaniwa[sim]'") from None
+    hz = board.make_platform().default_clk_frequency
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name)).hz
     if baud is None:
         pace = PACE // (config.out_lanes * config.dot_width)

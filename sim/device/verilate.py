@@ -28,6 +28,7 @@ import kaniwa.hw
 from kaniwa.cache_folder import cache_folder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
+from kaniwa.extras import needed
 from kaniwa.sim.device.toolchain import environment, require_compiler, verilator
 
 __all__ = ["Progress", "core_library", "core_verilog", "gateware_sources", "kept_verilog",
@@ -72,12 +73,14 @@ def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) ->
 def kept_verilog(name: str, made_from: Sequence[str], elaborate: Callable[[], str],
                  progress: Progress | None = None) -> str:
     """What ``elaborate`` gave for ``made_from`` the first time, kept under ``name``."""
-    key = _digest([*made_from, importlib.metadata.version("amaranth")])
+    with needed("the simulated core", "sim", DeviceError):
+        key = _digest([*made_from, importlib.metadata.version("amaranth")])
     path = cache_folder() / "verilog" / f"{name}-{key}.v"
     with _reporting(path.parent), _locked(path, progress):
         if not path.exists():
             _tools()   # whoever lacks one learns it before the wait
-            with _stage("elaborating the gateware", progress):
+            with (_stage("elaborating the gateware", progress),
+                  needed("the simulated core", "sim", DeviceError)):
                 text = elaborate()
             temporary = path.with_suffix(f".{os.getpid()}")
             try:

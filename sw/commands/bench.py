@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from kaniwa.commands.options import json_option, progress, show_json, show_table
+from kaniwa.commands.options import json_option, show_json
+from kaniwa.commands.progress import progress
+from kaniwa.commands.tables import show_table
 from kaniwa.errors import InputError
 
 __all__ = ["bench_command"]

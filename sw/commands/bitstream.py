@@ -7,15 +7,20 @@ from pathlib import Path
 
 import click
 
-from kaniwa.commands.options import json_option, progress, show_json, show_table
+from kaniwa.commands.completion import complete_boards, complete_targets
+from kaniwa.commands.options import json_option, show_json
+from kaniwa.commands.progress import progress
+from kaniwa.commands.tables import show_table
 
 __all__ = ["bitstream_command", "program_command"]
 
 
 @click.command("bitstream", epilog="Example: kaniwa bitstream --board ulx3s_85f --seeds 4")
 @click.option("--board", required=True, metavar="B",
+              shell_complete=complete_boards,
               help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
 @click.option("--target", default=None, metavar="T",
+              shell_complete=complete_targets,
               help="A preset or a TOML file (default: the board's first target).")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Place and route with seeds 1 to N; the fastest one's bitstream is kept.")
@@ -29,12 +34,17 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
                       clock_mhz: float | None, output: Path, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock."""
     from kaniwa.boards.board import load_board
-    from kaniwa.boards.flow.build import build
-    from kaniwa.boards.flow.report import page, summary
+    from kaniwa.boards.flow.tools import require
     from kaniwa.files import write_atomic
 
+    chosen = load_board(board)
+    chosen.config(target or chosen.default_target)     # an unknown target is told before all else
+    require(board, chosen.family)
+    from kaniwa.boards.flow.build import build
+    from kaniwa.boards.flow.report import page, summary
+
     with progress(f"building for {board}") as update:
-        built = build(load_board(board), target, seeds, output, update, clock_mhz)
+        built = build(chosen, target, seeds, output, update, clock_mhz)
     report = built.path.with_suffix(".txt")
     write_atomic(report, page(built).encode())
     values = summary(built) | {"report": str(report)}
@@ -59,8 +69,10 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
 
 @click.command("program", epilog="Example: kaniwa program --board icebreaker")
 @click.option("--board", required=True, metavar="B",
+              shell_complete=complete_boards,
               help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
 @click.option("--target", default=None, metavar="T",
+              shell_complete=complete_targets,
               help="The target that was built (default: the board's first one).")
 @click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
               metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")

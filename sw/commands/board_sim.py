@@ -11,8 +11,11 @@ from typing import Any
 
 import click
 
-from kaniwa.commands.options import json_option, progress
+from kaniwa.commands.completion import complete_boards, complete_targets
+from kaniwa.commands.options import json_option
+from kaniwa.commands.progress import progress
 from kaniwa.errors import DeviceError
+from kaniwa.extras import needed
 
 __all__ = ["board_sim_command"]
 
@@ -23,8 +26,10 @@ CHANCE = click.FloatRange(0, 1, max_open=True)
                                    "and elsewhere: kaniwa run resnet8.tflite --device "
                                    "serial:/tmp/ulx3s --check")
 @click.option("--board", required=True, metavar="B",
+              shell_complete=complete_boards,
               help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
 @click.option("--target", default=None, metavar="T",
+              shell_complete=complete_targets,
               help="A preset or a TOML file (default: the board's first target).")
 @click.option("--link", type=click.Path(path_type=Path), default=None, metavar="PATH",
               help="A symbolic link to keep to the pseudo-terminal.")
@@ -51,20 +56,20 @@ def board_sim_command(board: str, target: str | None, link: Path | None, bit_err
     board, which keeps its memory. At the end a line says what went over the link. With --json that
     line goes to standard error.
     """
-    try:
-        from kaniwa.sim.board.board_design import board_design
-        from kaniwa.sim.board.line_faults import Faults, FaultyTransport
-        from kaniwa.sim.board.pin_transport import PinTransport
-        from kaniwa.sim.board.pseudo_terminal import PseudoTerminal, serve
-    except ImportError as error:
-        raise DeviceError(f"virtual boards need {error.name}: pip install 'kaniwa[sim]'") from None
     from kaniwa.config import load_target
+    from kaniwa.sim.board.line_faults import Faults, FaultyTransport
 
     faults = Faults(bit_error=bit_errors, drop=drops, duplicate=duplicates, insertion=insertions,
                     stall=stalls, disconnect=disconnects)
-    design = board_design(board, None if target is None else load_target(target))
+    config = None if target is None else load_target(target)
     with _ended_by_signals():
-        with progress(f"starting {board}") as update:
+        with (progress(f"starting {board}") as update,
+              needed("a simulated board", "sim", DeviceError)):
+            from kaniwa.sim.board.board_design import board_design
+            from kaniwa.sim.board.pin_transport import PinTransport
+            from kaniwa.sim.board.pseudo_terminal import PseudoTerminal, serve
+
+            design = board_design(board, config)
             virtual = PinTransport(design, lambda what, seconds: update(f"{what} "
                                                                         f"({seconds:.0f} s)"))
         line = FaultyTransport(virtual, faults, seed)

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from kaniwa.commands.options import compile_options, json_option, progress, show_json, show_table
+from kaniwa.commands.options import compile_options, json_option, show_json
+from kaniwa.commands.progress import progress
+from kaniwa.commands.tables import show_layers, show_table
 
 __all__ = ["compile_command", "show_summary"]
 
@@ -45,20 +47,18 @@ def compile_command(model: Path, target: str, output: Path | None, as_json: bool
 
 def show_summary(values: dict[str, Any]) -> None:
     """Print what ``kaniwa.program.summary`` gives."""
-    show_table(
-        f"{values['model']} on {values['target']}",
-        ("layer", "op", "where", "MACs", "removed", "cycles", "utilization", "lost"),
-        [(layer["name"][-40:], layer["op"], layer["where"], layer["macs"], _removed(layer),
-          layer["cycles"], layer["utilization"],
-          ", ".join(f"{k} {v:,}" for k, v in layer["lost"].items()))
-         for layer in values["layers"]])
-    for layer in values["layers"]:
+    layers = values["layers"]
+    show_layers(f"{values['model']} on {values['target']}", layers)
+    for number, layer in enumerate(layers, 1):
         if layer["steps"] > 1:
-            click.echo(f"recurrent: {layer['name'][-40:]}: {layer['steps']} steps of "
+            click.echo(f"layer {number} is recurrent: {layer['steps']} steps of "
                        f"{layer['cycles'] / layer['steps']:,.0f} cycles")
     _show_host(values)
+    dead = f" ({values['removed_macs']:,} with dead channels left out)" \
+        if values["removed_macs"] else ""
     click.echo(f"estimated cycles {values['cycles']:,}, utilization {values['utilization']:.3f}, "
-               f"device memory {values['memory_bytes']:,} bytes, weights "
+               f"multiplications {values['macs']:,}{dead}")
+    click.echo(f"device memory {values['memory_bytes']:,} bytes, weights "
                f"{values['weight_bytes']:,} bytes ({values['bits_per_weight']:.2f} bits a weight)")
 
 
@@ -67,20 +67,15 @@ def _show_host(values: dict[str, Any]) -> None:
     rows = [row for row in values["layers"] if row["where"] == "host"]
     if not rows:
         return
+    steps, first = [], 1
+    for step in values["steps"]:
+        last = first + len(step["does"]) - 1
+        steps.append((step["where"], f"{first} to {last}" if last > first else str(first),
+                      step["bytes_to_device"], step["bytes_from_device"]))
+        first = last + 1
     show_table("host and device in turn", (
-        "where", "from", "to", "operators", "bytes to device", "bytes from device"),
-        [(step["where"], step["does"][0][-40:] if step["does"] else "",
-          step["does"][-1][-40:] if step["does"] else "", len(step["does"]),
-          step["bytes_to_device"], step["bytes_from_device"]) for step in values["steps"]])
+        "where", "layers", "bytes to device", "bytes from device"), steps)
     for (op, why), count in Counter((row["op"], row["why"]) for row in rows).items():
         click.echo(f"on the host: {op}{f' ({count})' if count > 1 else ''}: {why}")
     if len(rows) == len(values["layers"]):
         click.echo("the accelerator has nothing to do: all operators run on the host")
-
-
-def _removed(layer: dict[str, Any]) -> str:
-    """What dead channels save: "16->11 ch, 82,944" (output channels and MACs)."""
-    if not layer["removed"]:
-        return ""
-    before, after = layer["removed"]["output_channels"]
-    return f"{before}->{after} ch, {layer['removed']['macs']:,}"

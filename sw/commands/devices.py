@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from kaniwa.commands.options import json_option, show_json, show_table
+from kaniwa.commands.options import json_option, show_json
+from kaniwa.commands.tables import show_table
 
-__all__ = ["devices_command", "plugged_in"]
+__all__ = ["devices_command"]
 
 # USB vendor and product -> boards that carry this adapter (they have no ids of their own)
 USB_BOARDS = {
@@ -30,7 +31,7 @@ def devices_command(as_json: bool) -> None:
     always = ALWAYS | {f"sim:{name}": f"simulated at its pins: {load_board(name).title}"
                        for name in BOARDS}
     found = [{"device": name, "what": what, "serial_number": None}
-             for name, what in always.items()] + plugged_in()
+             for name, what in always.items()] + _plugged_in()
     if as_json:
         show_json({"devices": found})
     else:
@@ -38,10 +39,10 @@ def devices_command(as_json: bool) -> None:
                    [(d["device"], d["what"], d["serial_number"] or "") for d in found])
 
 
-def plugged_in() -> list[dict[str, Any]]:
+def _plugged_in() -> list[dict[str, Any]]:
     """The serial ports of USB adapters, named as for ``--device``."""
-    from serial.tools.list_ports import comports
+    from kaniwa.driver.transports import usb_ports
 
     return [{"device": f"serial:{port.device}", "serial_number": port.serial_number,
              "what": USB_BOARDS.get((port.vid, port.pid), port.description)}
-            for port in sorted(comports()) if port.vid is not None]
+            for port in usb_ports()]

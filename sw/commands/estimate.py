@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 from kaniwa.commands.build import show_summary
-from kaniwa.commands.options import compile_options, json_option, progress, show_json, show_table
+from kaniwa.commands.completion import complete_boards
+from kaniwa.commands.options import compile_options, json_option, show_json
+from kaniwa.commands.progress import progress
+from kaniwa.commands.tables import show_table
 from kaniwa.errors import ConfigError
 
 __all__ = ["estimate_command"]
@@ -18,6 +21,7 @@ __all__ = ["estimate_command"]
 @click.argument("model", type=click.Path(path_type=Path))
 @compile_options
 @click.option("--board", default=None, metavar="B",
+              shell_complete=complete_boards,
               help="Time on this board (kaniwa bitstream --help names them), with --target or its "
                    "default target; exit status 1 if the model does not fit.")
 @click.option("--all-boards", is_flag=True, help="A row for each target of each board.")
@@ -77,27 +81,31 @@ def _rows(model: Path, board: str | None, target: str | None, builds: Path,
 
 def _show(rows: list[dict[str, Any]]) -> None:
     show_table(f"{rows[0]['model']}: one inference", (
-        "board", "target", "clock", "KiB", "cycles", "compute ms", "link ms", "inferences/s",
-        "bottleneck"), [_cells(row) for row in rows])
+        "board, target", "MHz", "KiB", "cycles", "milliseconds", "1/s", "bottleneck"),
+        [_cells(row) for row in rows])
     for row in rows:
         if row["clock_note"]:
             click.echo(f"{row['board']}, {row['target']}: {row['clock_note']}")
+        if not row["fits"]:
+            click.echo(f"{row['board']}, {row['target']}: does not fit: {row['why']}")
     if not any(row["fits"] for row in rows) and len(rows) == 1:
         click.echo("--all-boards shows where it fits")
+    if any(row["clock"] == "built" for row in rows):
+        click.echo("* the clock of the build; elsewhere that of the target")
     if any(row["fits"] for row in rows):
-        click.echo("inferences/s: inputs, computing and outputs one after the other, image loaded; "
-                   "a USB adapter adds its delay to each exchange, and what the host computes its "
-                   "own time")
+        click.echo("KiB: on-chip memory needed / there; milliseconds: computing + link")
+        click.echo("1/s: inferences one after the other, image loaded; a USB adapter adds its\n"
+                   "delay to each exchange, and the host its own computing")
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    clock = f"{row['clock_mhz']:g} MHz ({row['clock']})"
-    memory = f"{-(-row['memory_bytes'] // 1024)} of " if row["memory_bytes"] is not None else ""
+    clock = f"{row['clock_mhz']:g}{'*' if row['clock'] == 'built' else ''}"
+    place = row["board"] + (f"\n{row['target']}" if row["target"] != row["board"] else "")
+    memory = f"{-(-row['memory_bytes'] // 1024)} / " if row["memory_bytes"] is not None else ""
     memory += f"{row['available_bytes'] // 1024}"
     if not row["fits"]:
-        return [row["board"], row["target"], clock, memory, "", "", "", "",
-                f"does not fit: {row['why']}"]
-    return [row["board"], row["target"], clock, memory, f"{row['cycles']:,}",
-            f"{row['milliseconds']:.3f}", f"{row['link_milliseconds']:.3f}",
+        return [place, clock, memory, "", "", "", "does not fit"]
+    return [place, clock, memory, f"{row['cycles']:,}",
+            f"{row['milliseconds']:.2f} + {row['link_milliseconds']:.1f}",
             f"{row['inferences_per_second']:.1f}" if row["inferences_per_second"] else "",
             row["bottleneck"]]

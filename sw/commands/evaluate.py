@@ -15,11 +15,10 @@ from kaniwa.commands.options import (
     input_options,
     json_option,
     open_program,
-    progress,
     show_json,
     target_for,
-    track,
 )
+from kaniwa.commands.progress import progress, track
 from kaniwa.errors import InputError
 
 __all__ = ["evaluate_command"]
@@ -48,7 +47,8 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     began = time.monotonic()
     devices.check_name(device)
     with progress("compiling"):
-        program, graph = open_program(model, target_for(ctx, target, device), options, False)
+        program, graph = open_program(model, target_for(ctx, target, device), options, False,
+                                      [device])
     if graph is None:
         raise InputError(f"{model}: evaluate needs the model, not a program file")
     inputs = load_inputs(data, program.inputs, uint8=uint8, limit=limit)
@@ -64,13 +64,11 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     answers, different, device_seconds = [], 0, 0.0
     with opened:
         session = Session(program, opened)
-        for item in track(inputs, f"running on {device}", opened):
-            session.reset()
-            at = time.monotonic()
-            got = session.run(item)[output]
-            device_seconds += time.monotonic() - at
-            answers.append(int(np.argmax(got)))
-            different += int(np.count_nonzero(got != reference(item)))
+        found = ((item, *_timed(session, item)) for item in inputs)
+        for item, got, seconds in track(found, len(inputs), f"running on {device}", opened):
+            device_seconds += seconds
+            answers.append(int(np.argmax(got[output])))
+            different += int(np.count_nonzero(got[output] != reference(item)))
     correct = int(np.sum(np.array(answers) == labels[:len(answers)]))
     values = {"device": device, "target": program.config.name, "inferences": len(answers),
               "correct": correct, "accuracy": correct / len(answers), "against": against,
@@ -84,6 +82,13 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
                    f"{values['seconds_per_inference']} s an inference")
     if different:
         ctx.exit(1)
+
+
+def _timed(session: Any, item: Any) -> tuple[Any, float]:
+    """The outputs of an inference with cleared state, and the seconds that it took."""
+    session.reset()
+    at = time.monotonic()
+    return session.run(item), time.monotonic() - at
 
 
 def _reference(against: str, model: Path, graph: Any) -> Any:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kaniwa.commands.options import json_option, show_json, show_table
+from kaniwa.commands.completion import complete_targets
+from kaniwa.commands.options import json_option, show_json
+from kaniwa.commands.tables import show_table
 
 __all__ = ["info_command", "describe_command", "operators_command"]
+
+FORMATS = "encodings of weights that the decoder knows; raw is always one"
+# What follows from a config's fields.
+DERIVED = {
+    "multipliers": "products a cycle: out_lanes * dot_width",
+    "requant_rate": "R, results requantized a cycle: requant_lanes / requant_cycles",
+    "ring_words": "words of the weight ring, each with a weight for each multiplier",
+    "parameter_words": "words of the parameter buffer, each of requant_lanes records",
+}
 
 
 @click.command("info", epilog="Example: kaniwa info resnet8.tflite")
@@ -71,30 +83,39 @@ def _program_info(path: Path) -> dict[str, Any]:
 
 
 @click.command("describe", epilog="Example: kaniwa describe nano")
-@click.argument("target")
+@click.argument("target", shell_complete=complete_targets)
 @json_option
 def describe_command(target: str, as_json: bool) -> None:
     """The parameters of TARGET (a preset or a TOML file) and their legal ranges."""
-    from kaniwa.config import LEGAL_RANGES, load_target
+    from kaniwa.config import LEGAL_RANGES, SWITCHES, WEIGHT_FORMATS, load_target
 
     config = load_target(target)
-    derived = {"multipliers": config.multipliers, "requant_rate": str(config.requant_rate),
-               "ring_words": config.ring_words, "parameter_words": config.parameter_words}
-    values: dict[str, Any] = {"target": config.name, "hash": config.hash, **config.as_dict(),
-                              **derived}
+    derived = {name: str(value) if name == "requant_rate" else value for name in DERIVED
+               for value in [getattr(config, name)]}
     if as_json:
         ranges = {name: {"low": low, "high": high, "power_of_two": power, "meaning": meaning}
                   for name, (low, high, power, meaning) in LEGAL_RANGES.items()}
-        show_json(values | {"legal": ranges})
+        meanings = {**{name: row[3] for name, row in LEGAL_RANGES.items()}, **SWITCHES, **DERIVED,
+                    "weight_formats": FORMATS}
+        show_json({"target": config.name, "hash": config.hash, **config.as_dict(), **derived,
+                   "legal": ranges, "meaning": meanings})
         return
-    rows = []
-    for name, value in config.as_dict().items():
-        low, high, power, meaning = LEGAL_RANGES.get(name, (None, None, False, ""))
-        legal = f"{low}..{high}{', power of two' if power else ''}" if low is not None else ""
-        rows.append((name, str(value), legal, meaning))
+    legal = {name: (f"{low}..{high}{', 2^n' if power else ''}", meaning)
+             for name, (low, high, power, meaning) in LEGAL_RANGES.items()}
+    legal |= {name: ("true or false", meaning) for name, meaning in SWITCHES.items()}
+    legal["weight_formats"] = ", ".join(WEIGHT_FORMATS), FORMATS
+    values = {name: value for name, value in asdict(config).items() if name != "name"}
     show_table(f"{config.name}, hash {config.hash}", ("parameter", "value", "legal", "meaning"),
-               rows)
-    click.echo(", ".join(f"{name} {value}" for name, value in derived.items()))
+               [(name, _plain(value), *legal[name]) for name, value in values.items()])
+    show_table("what follows", ("name", "value", "meaning"),
+               [(name, str(derived[name]), meaning) for name, meaning in DERIVED.items()])
+
+
+def _plain(value: Any) -> str:
+    """As in a TOML file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 @click.command("operators", epilog="Example: kaniwa operators --json")

@@ -1,28 +1,27 @@
-"""Options that several verbs share, and how results and progress are shown."""
+"""Options that several verbs share, and what they ask for."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kaniwa.errors import ProgramError
+from kaniwa.commands.completion import complete_devices, complete_targets
+from kaniwa.errors import InputError, MemoryTooSmallError, ProgramError
 
 if TYPE_CHECKING:
+    from kaniwa.data.inputs import Inputs
     from kaniwa.graph import Graph
     from kaniwa.program.program import Program
 
-__all__ = ["apply_options", "compile_options", "json_option", "input_options", "device_options",
-           "target_for", "open_program", "show_json", "show_table", "progress", "board_progress",
-           "track"]
+__all__ = ["apply_options", "compile_options", "json_option", "input_options", "random_option",
+           "device_options", "target_for", "open_program", "take_arrays", "show_json"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Item = TypeVar("Item")
+ADDED_OUTSIDE = "sdram"     # what a simulator gives unasked: memory with the delays of real one
 
 
 def apply_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
@@ -37,10 +36,12 @@ def apply_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command]
 
 compile_options = apply_options([
     click.option("--target", default="base", show_default=True, metavar="T",
+                 shell_complete=complete_targets,
                  help="A preset (nano, small, base, base_vector, base_recurrent, large, xl) or a "
                       "TOML file."),
     click.option("--outside", default=None, metavar="KIND",
-                 help="Outside memory: none, ideal, or sdram[,bytes=4,latency=10]."),
+                 help="Outside memory: none, ideal, or sdram[,bytes=4,latency=10] (default: none; "
+                      "golden, emulator and sim add what a program needs)."),
     click.option("--materialize", is_flag=True,
                  help="Store every tensor: no fusion, reuse in place or elimination."),
     click.option("--keep-dead-channels", is_flag=True, help="Compute constant channels too."),
@@ -58,11 +59,30 @@ input_options = apply_options([
 
 device_options = apply_options([
     click.option("--device", default="emulator", show_default=True, metavar="D",
+                 shell_complete=complete_devices,
                  help="golden, emulator, sim, sim:BOARD, serial:PORT[?baud=B] or tcp:HOST:PORT."),
     click.option("--stalls", type=click.FloatRange(0, 0.95), default=0.0, metavar="P",
                  help="sim: chance that memory stalls in a cycle."),
     click.option("--seed", type=int, default=0, metavar="N", help="sim: seed of the stalls."),
 ])
+
+
+class _Seed(click.ParamType):
+    """The seed of ``--random``, which may be left out."""
+
+    name = "seed"
+
+    def convert(self, value: Any, param: click.Parameter | None,
+                ctx: click.Context | None) -> int:
+        if isinstance(value, int) or str(value).isdecimal():
+            return int(value)
+        self.fail(f"expected a seed, found {value!r}: put the model before --random", param, ctx)
+
+
+random_option = click.option(
+    "--random", "random_seed", type=_Seed(), is_flag=False, flag_value="0", default=None,
+    metavar="[SEED]", help="Seeded random inputs: one inference, or as many as --limit says "
+                           "[seed 0].")
 
 
 def target_for(ctx: click.Context, target: str, *devices: str) -> str:
@@ -74,12 +94,29 @@ def target_for(ctx: click.Context, target: str, *devices: str) -> str:
     return next((own for device in devices if (own := target_of(device))), target)
 
 
-def open_program(path: Path, target: str, options: dict[str, Any],
-                 target_given: bool) -> tuple[Program, Graph | None]:
+def open_program(path: Path, target: str, options: dict[str, Any], target_given: bool,
+                 devices: Sequence[str]) -> tuple[Program, Graph | None]:
     """The program in a ``.kaniwa`` file, or the one compiled from a model, and the model's graph.
 
-    Raises ProgramError where a program file is for another target than the one asked for.
+    Where all ``devices`` are simulators, a program that needs outside memory gets it unasked, and
+    a line on standard error says so. Raises ProgramError where a program file is for another
+    target than the one asked for.
     """
+    from kaniwa.driver.devices import SIMULATORS
+
+    simulated = options["outside"] is None and set(devices) <= {*SIMULATORS}
+    program, graph = _open_program(path, target, options, target_given, simulated)
+    if simulated and program.outside is not None:
+        config = program.config
+        click.echo(f"outside memory: {config.name} has {config.memory_bytes // 1024} KiB on chip; "
+                   f"{', '.join(dict.fromkeys(devices))} adds {-(-program.outside_bytes // 1024)} "
+                   f"KiB ({program.outside})", err=True)
+    return program, graph
+
+
+def _open_program(path: Path, target: str, options: dict[str, Any], target_given: bool,
+                  simulated: bool) -> tuple[Program, Graph | None]:
+
     if path.suffix == ".kaniwa":
         from kaniwa.program.file import load_program
 
@@ -92,10 +129,35 @@ def open_program(path: Path, target: str, options: dict[str, Any],
             raise ProgramError(f"{path}: is compiled already; give the model for compile options")
         return program, None
     from kaniwa.compiler.pipeline import compile
+    from kaniwa.config import load_target
     from kaniwa.importers import load_model
 
-    graph = load_model(path)
-    return compile(graph, target=target, **options), graph
+    graph, config = load_model(path), load_target(target)
+    try:
+        return compile(graph, target=config, **options), graph
+    except MemoryTooSmallError:
+        if not simulated or config.compact:
+            raise
+    return compile(graph, target=config, **options | {"outside": ADDED_OUTSIDE}), graph
+
+
+def take_arrays(model: Path, inputs: Sequence[Any], source: str, random_seed: int | None,
+                limit: int | None, others: str, read: Callable[[str], Inputs]) -> Inputs:
+    """The inferences that ``--input`` (``source``) and ``--random`` ask for, at most ``limit``.
+
+    ``read`` takes the file that ``source`` names. ``others`` are more options for inputs, told
+    where the model has none recorded.
+    """
+    from kaniwa.data.inputs import recorded_inputs, recorded_paths, seeded_inputs
+
+    if random_seed is not None:
+        return seeded_inputs(inputs, limit or 1, random_seed)
+    if source != "recorded":
+        return read(source)
+    if not (path := recorded_paths(model)[0]).is_file():
+        raise InputError(f"{model.name} has no recorded inputs (refs/{path.name} beside it): give "
+                         f"--input X.npz{others} or --random")
+    return recorded_inputs(model, inputs)[:limit]
 
 
 def show_json(values: dict[str, Any]) -> None:
@@ -106,79 +168,3 @@ def show_json(values: dict[str, Any]) -> None:
 def _plain(value: Any) -> Any:
     """NumPy scalars and the like as plain Python values."""
     return value.item() if hasattr(value, "item") else str(value)
-
-
-def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table; numbers to the right."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    rows = [list(row) for row in rows]
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD)
-    for index, column in enumerate(columns):
-        numeric = all(isinstance(row[index], int | float) for row in rows) if rows else False
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric)
-    for row in rows:
-        table.add_row(*(Text(_text(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width).print(table)
-
-
-def _text(cell: Any) -> str:
-    if isinstance(cell, bool) or not isinstance(cell, int | float):
-        return str(cell)
-    return f"{cell:,}" if isinstance(cell, int) else f"{cell:.3f}"
-
-
-@contextmanager
-def progress(what: str) -> Iterator[Callable[..., None]]:
-    """Show what is being done on a terminal; yields a function that changes the text.
-
-    Its optional second argument, the seconds a stage took, is not shown: the spinner moves on.
-    """
-    if not sys.stderr.isatty():
-        yield lambda text, seconds=0.0: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(what) as status:
-        yield lambda text, seconds=0.0: status.update(f"{what}: {text}")
-
-
-@contextmanager
-def board_progress(device: Any, what: str) -> Iterator[None]:
-    """Show ``what`` with the transfers and runs that a board tells of; other devices tell nothing.
-    """
-    from kaniwa.driver.board_device import BoardDevice
-
-    with progress(what) as update:
-        if not isinstance(device, BoardDevice):
-            yield
-            return
-        before, device.progress = device.progress, update
-        try:
-            yield
-        finally:
-            device.progress = before
-
-
-def track(items: Sequence[Item], what: str, device: Any = None) -> Iterable[Item]:
-    """The items, with a progress bar on a terminal; on a board, what it does for each."""
-    from kaniwa.driver.board_device import BoardDevice
-
-    if isinstance(device, BoardDevice):
-        return _track_on_board(items, what, device)
-    if not sys.stderr.isatty() or len(items) < 2:
-        return items
-    from rich.console import Console
-    from rich.progress import track as rich_track
-
-    return rich_track(items, description=what, console=Console(stderr=True), transient=True)
-
-
-def _track_on_board(items: Sequence[Item], what: str, device: Any) -> Iterator[Item]:
-    for number, item in enumerate(items, 1):
-        with board_progress(device, f"{what}, inference {number} of {len(items)}"):
-            yield item

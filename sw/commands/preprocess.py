@@ -10,7 +10,8 @@ from typing import Any
 import click
 import numpy as np
 
-from kaniwa.commands.options import apply_options, show_table
+from kaniwa.commands.options import apply_options
+from kaniwa.commands.tables import show_table
 from kaniwa.errors import InputError
 
 __all__ = ["preprocess_options", "Preprocessing", "answer_options", "Answers", "show_answers"]
@@ -66,8 +67,11 @@ class Preprocessing:
         taken = cls(**{field.name: options.pop(field.name) for field in fields(cls)})
         if taken.images and taken.wavs:
             raise click.UsageError("give --image or --wav, not both", ctx)
-        if taken.files and (_given(ctx, "source") or _given(ctx, "uint8")):
-            raise click.UsageError("--image and --wav are instead of --input and --uint8", ctx)
+        if taken.files and any(_given(ctx, name) for name in ("source", "uint8", "random_seed")):
+            raise click.UsageError("--image and --wav are instead of --input, --random and --uint8",
+                                   ctx)
+        if _given(ctx, "source") and _given(ctx, "random_seed"):
+            raise click.UsageError("give --input or --random, not both", ctx)
         for option, files, names in (("--image", taken.images, ("resize", "filter", "normalize")),
                                      ("--wav", taken.wavs, ("features", "start"))):
             for name in names:
@@ -113,11 +117,9 @@ class Answers:
     top: int
     labels: list[str] | None
     tensor: Any
-    as_float: bool
 
     @classmethod
-    def of(cls, program: Any, label_file: Path | None, top: int | None,
-           as_float: bool) -> Answers | None:
+    def of(cls, program: Any, label_file: Path | None, top: int | None) -> Answers | None:
         """From the options; None where they ask for none. Labels are checked here."""
         if label_file is None and top is None:
             return None
@@ -126,21 +128,26 @@ class Answers:
         tensor = program.outputs[0]
         classes = class_count(tensor)
         labels = load_label_names(label_file, classes) if label_file else None
-        return cls(top or DEFAULT_TOP, labels, tensor, as_float)
+        return cls(top or DEFAULT_TOP, labels, tensor)
 
     def name(self, results: Sequence[dict[str, np.ndarray]],
              files: Sequence[Path]) -> list[dict[str, Any]]:
-        """The largest classes of the first output of each inference, for the report."""
-        from kaniwa.data.labels import dequantize, top_classes
+        """The largest classes of the first output of each inference, for the report.
+
+        ``value`` is the real number that ``quantized`` stands for; that is None in float32.
+        """
+        from kaniwa.data.labels import real_values, top_classes
 
         rows = []
         for number, result in enumerate(results):
             values = result[self.tensor.name]
-            top = top_classes(dequantize(values, self.tensor) if self.as_float else values,
-                              self.top, self.labels)
+            real = real_values(values, self.tensor).ravel()
             rows.append({"inference": number, "file": str(files[number]) if files else None,
                          "top": [{"class": answer.number, "label": answer.label,
-                                  "value": answer.value} for answer in top]})
+                                  "value": real[answer.number].item(),
+                                  "quantized": None if self.tensor.dtype == "float32"
+                                  else answer.value}
+                                 for answer in top_classes(values, self.top, self.labels)]})
         return rows
 
 
@@ -161,7 +168,9 @@ def show_answers(values: dict[str, Any]) -> None:
     rows = [{"inference": answer["inference"], "file": answer["file"] and Path(answer["file"]).name,
              **row} for answer in values["answers"] for row in answer["top"]]
     columns = [name for name in rows[0] if rows[0][name] is not None]
-    show_table("", columns, [[row[name] for name in columns] for row in rows])
+    titles = {"value": values["unit"]}
+    show_table("", [titles.get(name, name) for name in columns],
+               [[row[name] for name in columns] for row in rows])
 
 
 def _given(ctx: click.Context, name: str) -> bool:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Iterable, Iterator
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from kaniwa.commands.options import (
-    board_progress,
     compile_options,
     device_options,
     input_options,
     json_option,
     open_program,
-    progress,
+    random_option,
     show_json,
-    show_table,
+    take_arrays,
     target_for,
-    track,
 )
 from kaniwa.commands.preprocess import (
     Answers,
@@ -31,9 +31,17 @@ from kaniwa.commands.preprocess import (
     preprocess_options,
     show_answers,
 )
+from kaniwa.commands.progress import device_progress, progress, track
+from kaniwa.commands.tables import layer_labels, shape_text, show_layers, show_table
 from kaniwa.errors import InputError
 
+if TYPE_CHECKING:
+    from kaniwa.data.inputs import Inputs
+
 __all__ = ["run_command"]
+
+SHOWN = 10          # inferences whose outputs are printed
+FIRST_WIDTH = (30, 12)    # of an output's first values, and beside a class
 
 
 @click.command("run", epilog="Example: kaniwa run resnet8.tflite --device sim --input images.npz "
@@ -43,6 +51,7 @@ __all__ = ["run_command"]
 @device_options
 @click.option("--input", "source", default="recorded", show_default=True, metavar="X.npz",
               help="Inputs (.npz or .npy), or 'recorded' for the model's reference samples.")
+@random_option
 @preprocess_options
 @answer_options
 @click.option("--output", type=click.Path(path_type=Path), default=None, metavar="Y.npz",
@@ -59,14 +68,12 @@ __all__ = ["run_command"]
 @json_option
 @click.pass_context
 def run_command(ctx: click.Context, program: Path, target: str, device: str, source: str,
-                output: Path | None, check: bool, model: Path | None, uint8: bool,
-                limit: int | None, as_float: bool, label_file: Path | None, top: int | None,
-                stream: bool, trace: Path | None, stalls: float, seed: int, as_json: bool,
-                **options: Any) -> None:
+                random_seed: int | None, output: Path | None, check: bool, model: Path | None,
+                uint8: bool, limit: int | None, as_float: bool, label_file: Path | None,
+                top: int | None, stream: bool, trace: Path | None, stalls: float, seed: int,
+                as_json: bool, **options: Any) -> None:
     """Run a program file or a model on a device."""
     from kaniwa.driver import devices
-    from kaniwa.driver.board_device import BoardDevice
-    from kaniwa.driver.session import Session
     from kaniwa.files import write_npz
 
     began = time.monotonic()
@@ -76,34 +83,24 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
     preprocessing = Preprocessing.take(ctx, options)
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("compiling"):
-        compiled, graph = open_program(program, target_for(ctx, target, device), options, given)
+        compiled, graph = open_program(program, target_for(ctx, target, device), options, given,
+                                       [device])
         graph = graph or _graph_for_check(check, model, program)
-    answers = Answers.of(compiled, label_file, top, as_float)
+    answers = Answers.of(compiled, label_file, top)
     done: dict[str, Any] | None = None
     if preprocessing.files:
         inputs, done = preprocessing.inputs(compiled.inputs)
         inputs = inputs[:limit]
     else:
-        inputs = _load(source, model or program, compiled, uint8, limit, as_float)
+        inputs = take_arrays(model or program, compiled.inputs, source, random_seed, limit,
+                             ", --image FILE, --wav FILE",
+                             lambda path: _load(path, compiled, uint8, limit, as_float))
     sim_options = {"stalls": stalls, "seed": seed, "trace": trace} if device == "sim" else {}
-    results, runs = [], []
-    with progress(f"starting {device}") as update:
-        opened = devices.open(device, target=compiled.config, outside=compiled.outside,
-                              progress=update, **sim_options)
-    with opened:
-        with board_progress(opened, f"loading {device}"):
-            session = Session(compiled, opened)
-        items = track(inputs, f"running on {device}", opened)
-        # What a board does is shown for each inference, so there is one at a time.
-        for outputs in (_one_by_one(session, items, stream) if isinstance(opened, BoardDevice)
-                        else session.map(items, keep_state=stream)):
-            results.append(outputs)
-            runs.append(session.stats)
-        values = _report(device, compiled, runs, round(time.monotonic() - began, 3))
-        if isinstance(opened, BoardDevice):
-            values["link"] = dataclasses.asdict(opened.link_statistics)
-    if done is not None:
-        values["preprocessing"] = done
+    results, runs, link = _run(device, compiled, inputs, stream, sim_options)
+    values = _report(device, compiled, runs, round(time.monotonic() - began, 3))
+    values |= {"link": link} if link else {}
+    values |= {"preprocessing": done} if done is not None else {}
+    values |= _outputs(compiled, results, as_float)
     if answers is not None:
         values["answers"] = answers.name(results, preprocessing.files)
     if check:
@@ -116,6 +113,33 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
         _show(values)
     if values.get("mismatches"):
         ctx.exit(1)
+
+
+def _run(device: str, program: Any, inputs: Inputs, stream: bool,
+         sim_options: dict[str, Any]) -> tuple[Inputs, list[Any], dict[str, Any] | None]:
+    """The outputs and statistics of each inference, and what went over a board's line."""
+    from kaniwa.driver import devices
+    from kaniwa.driver.board_device import BoardDevice
+    from kaniwa.driver.session import Session
+
+    with progress(f"starting {device}") as update:
+        opened = devices.open(device, target=program.config, outside=program.outside,
+                              progress=update, **sim_options)
+    results, runs = [], []
+    with opened:
+        with device_progress(opened, f"loading {device}"):
+            session = Session(program, opened)
+        # What a board does is shown for each inference, so there is one at a time.
+        outputs = (_one_by_one(session, inputs, stream) if isinstance(opened, BoardDevice)
+                   else session.map(inputs, keep_state=stream))
+        cycles = (program.estimate().cycles if sys.stderr.isatty() and device == "sim"
+                  and len(program.runs) == 1 else None)
+        for result in track(outputs, len(inputs), f"running on {device}", opened, cycles):
+            results.append(result)
+            runs.append(session.stats)
+        link = (dataclasses.asdict(opened.link_statistics) if isinstance(opened, BoardDevice)
+                else None)
+    return results, runs, link
 
 
 def _one_by_one(session: Any, items: Iterable[Any], stream: bool) -> Iterator[Any]:
@@ -135,15 +159,23 @@ def _graph_for_check(check: bool, model: Path | None, program: Path) -> Any:
     return load_model(model)
 
 
-def _load(source: str, model: Path, program: Any, uint8: bool, limit: int | None,
-          as_float: bool) -> list[dict[str, np.ndarray]]:
+def _load(path: str, program: Any, uint8: bool, limit: int | None, as_float: bool) -> Inputs:
     from kaniwa.data import inputs
 
-    if source == "recorded":
-        return inputs.recorded_inputs(model, program.inputs)[:limit]
     if as_float:
-        return inputs.load_float_inputs(source, program.inputs, limit=limit)
-    return inputs.load_inputs(source, program.inputs, uint8=uint8, limit=limit)
+        return inputs.load_float_inputs(path, program.inputs, limit=limit)
+    return inputs.load_inputs(path, program.inputs, uint8=uint8, limit=limit)
+
+
+def _outputs(program: Any, results: Inputs, as_float: bool) -> dict[str, Any]:
+    """The first inferences' outputs in brief, and what the values of classes stand for."""
+    from kaniwa.data.labels import brief, dequantize, unit
+
+    rows = [{"inference": number, **brief(
+                result[item.name], item) | ({"first": brief(dequantize(
+                    result[item.name], item), item)["first"]} if as_float else {})}
+            for number, result in enumerate(results[:SHOWN]) for item in program.outputs]
+    return {"outputs": rows, "unit": unit(program, program.outputs[0])}
 
 
 def _report(device: str, program: Any, runs: list[Any], seconds: float) -> dict[str, Any]:
@@ -198,12 +230,12 @@ def _stack(program: Any, results: list[dict[str, np.ndarray]],
 
 
 def _show(values: dict[str, Any]) -> None:
-    show_table(
-        f"{values['inferences']} inferences on {values['device']}, target {values['target']}",
-        ("layer", "cycles", "utilization", "lost"),
-        [(layer["name"][-60:], layer["cycles"], layer["utilization"],
-          ", ".join(f"{k} {v:,}" for k, v in layer["lost"].items())) for layer in values["layers"]])
+    count = values["inferences"]
+    show_layers(f"{count} inference{'s' * (count != 1)} on {values['device']}, target "
+                f"{values['target']}", values["layers"])
     show_answers(values)
+    if "answers" not in values:
+        _show_outputs(values)
     if values["host"]:
         click.echo(f"on the host: {', '.join(values['host'])}")
     click.echo(f"cycles {values['cycles']:,}, utilization {values['utilization']:.3f}, "
@@ -214,5 +246,32 @@ def _show(values: dict[str, Any]) -> None:
                    f"{link['damaged']:,} damaged replies, {link['timeouts']:,} timeouts")
     if values["checked"]:
         click.echo(f"mismatches: {values['mismatches']} of {values['checked']} output elements")
-    if values["first_mismatch"]:
-        click.echo(f"first mismatch: {values['first_mismatch']}")
+    if (first := values["first_mismatch"]) is not None:
+        click.echo(f"first mismatch: inference {first['inference']}, tensor '{first['tensor']}', "
+                   f"index {first['index']}: {first['got']}, golden has {first['golden']}")
+
+
+def _show_outputs(values: dict[str, Any]) -> None:
+    """A row an output: the largest class, if it has values of classes, and its first values."""
+    rows = values["outputs"]
+    labels = layer_labels([row["name"] for row in rows], 14)
+    classes = any(row["class"] is not None for row in rows)
+    columns = ["inference", "output", "shape", "dtype", *(
+        ["class", values["unit"]] if classes else []), "first values"]
+    table = []
+    for row, label in zip(rows, labels, strict=True):
+        best = ["", ""] if row["class"] is None else [row["class"], f"{row['value']:.4g}"]
+        table.append([row["inference"], label, shape_text(row["shape"]), row["dtype"],
+                      *(best if classes else []), _first(row, FIRST_WIDTH[classes])])
+    show_table("outputs", columns, table)
+    if values["inferences"] > SHOWN:
+        click.echo(f"and {values['inferences'] - SHOWN} more inferences: --output FILE.npz has all")
+
+
+def _first(row: dict[str, Any], width: int) -> str:
+    """As many of the first values as fit into ``width`` letters."""
+    texts = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row["first"]]
+    shown: list[str] = []
+    while texts and len(" ".join([*shown, texts[0]])) <= width:
+        shown.append(texts.pop(0))
+    return " ".join(shown) + (" ..." if texts or len(row["first"]) < prod(row["shape"]) else "")

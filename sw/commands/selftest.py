@@ -6,15 +6,20 @@ from pathlib import Path
 
 import click
 
-from kaniwa.commands.options import json_option, progress, show_json, show_table
+from kaniwa.commands.completion import complete_devices, complete_targets
+from kaniwa.commands.options import json_option, show_json
+from kaniwa.commands.progress import progress
+from kaniwa.commands.tables import show_table
 
 __all__ = ["selftest_command"]
 
 
 @click.command("selftest", epilog="Example: kaniwa selftest --device serial:/dev/ttyUSB0")
 @click.option("--device", required=True, metavar="D",
+              shell_complete=complete_devices,
               help="emulator, sim, sim:BOARD, serial:PORT[?baud=B] or tcp:HOST:PORT.")
 @click.option("--target", default=None, metavar="T",
+              shell_complete=complete_targets,
               help="The target that a board must have, or that sim is to be (default: base).")
 @click.option("--memory", type=click.Choice(["auto", "full", "quick"]), default="auto",
               show_default=True, help="How much is moved to test memory: 18 times its size, 4 "

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from kaniwa.commands.options import json_option, progress, show_json
+from kaniwa.commands.options import json_option, random_option, show_json
+from kaniwa.commands.progress import progress
 
 __all__ = ["verify_command"]
 
@@ -19,6 +20,7 @@ __all__ = ["verify_command"]
               help="The reference; the optimised ones show how far those drift.")
 @click.option("--inputs", default=None, metavar="X.npz",
               help="Inputs; by default the recorded vectors, else 16 seeded ones.")
+@random_option
 @click.option("--layers", is_flag=True, help="Compare every tensor, not only the outputs.")
 @click.option("--uint8", is_flag=True, help="Take uint8 data for an int8 input as x - 128.")
 @click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N",
@@ -26,12 +28,16 @@ __all__ = ["verify_command"]
 @json_option
 @click.pass_context
 def verify_command(ctx: click.Context, model: Path, against: str, inputs: str | None,
-                   layers: bool, uint8: bool, limit: int | None, as_json: bool) -> None:
+                   random_seed: int | None, layers: bool, uint8: bool, limit: int | None,
+                   as_json: bool) -> None:
     """Compare the golden model with the framework that MODEL comes from."""
     from kaniwa.verify.litert import verify
 
+    if inputs is not None and random_seed is not None:
+        raise click.UsageError("give --inputs or --random, not both", ctx)
+    chosen = inputs if random_seed is None else random_seed
     with progress("comparing") as update:
-        values = verify(model, against=against, inputs=inputs, layers=layers, uint8=uint8,
+        values = verify(model, against=against, inputs=chosen, layers=layers, uint8=uint8,
                         limit=limit, progress=update)
     if as_json:
         show_json(values)
@@ -45,7 +51,9 @@ def verify_command(ctx: click.Context, model: Path, against: str, inputs: str | 
             click.echo(f"differences of one step next to a tie, allowed: {values['near_ties']}")
             click.echo(f"outputs end to end: {drift['differ']} of {drift['elements']} differ, by "
                        f"{drift['largest']:.3g} at most")
-        if values["first_mismatch"]:
-            click.echo(f"first mismatch: {values['first_mismatch']}")
+        if (first := values["first_mismatch"]) is not None:
+            click.echo(f"first mismatch: inference {first['inference']}, {first['op'] or 'input'}, "
+                       f"tensor '{first['tensor']}', index {first['index']}: golden has "
+                       f"{first['golden']}, the reference {first['reference']}")
     if values["mismatches"] and not against.endswith("-optimized"):
         ctx.exit(1)

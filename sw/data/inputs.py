@@ -26,8 +26,14 @@ __all__ = [
 
 Inputs = list[dict[str, np.ndarray]]  # one dict of input name → array an inference
 
-UNNAMED = ("x", "arr_0")
 LABELS = ("y", "labels")
+# What a file that holds no arrays begins with: its kind, and the option that takes it.
+OTHERS = {
+    b"\x89PNG": "an image", b"\xff\xd8\xff": "an image", b"BM": "an image", b"GIF8": "an image",
+    b"P5": "an image", b"P6": "an image", b"RIFF....WEBP": "an image",
+    b"RIFF....WAVE": "a recording",
+}
+OPTIONS = {"an image": "--image", "a recording": "--wav"}
 READ_ERRORS = (
     OSError,
     ValueError,
@@ -49,7 +55,7 @@ def load_inputs(
     """Read the inferences in the ``.npz`` or ``.npy`` file at ``path``.
 
     ``graph_inputs`` have name, shape and dtype. Arrays are keyed by input name; a model with one
-    input also takes an array named ``x`` or an unnamed one. The first axis is inferences: [n,
+    input takes an array of any name, if no other fits. The first axis is inferences: [n,
     *shape], or [n, *shape[1:]] where the model's batch is 1. With ``uint8``, uint8 data for an
     int8 input is taken as x - 128. Other arrays of the file (labels) are ignored. At most
     ``limit`` inferences are returned, each array of exactly the input's shape and dtype.
@@ -57,7 +63,7 @@ def load_inputs(
     Raises ``InputError`` that names what was expected and what was found.
     """
     path = Path(path)
-    arrays = _read(path, [t.name for t in graph_inputs])
+    arrays = _read(path, graph_inputs)
     batches = {t.name: _batch(path.name, t, arrays[t.name], uint8) for t in graph_inputs}
     return _inferences(path, batches, limit)
 
@@ -92,7 +98,7 @@ def load_float_inputs(
     Raises ``InputError`` for data that is not float, or not finite.
     """
     path = Path(path)
-    arrays = _read(path, [t.name for t in graph_inputs])
+    arrays = _read(path, graph_inputs)
     floats = {}
     for tensor in graph_inputs:
         array = arrays[tensor.name]
@@ -213,29 +219,54 @@ def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     try:
         # Never with pickle: it would run code from the file.
         with path.open("rb") as file:
+            if kind := _other_kind(file.read(12)):
+                raise InputError(f"{path.name}: {kind}, not an .npz or .npy file: kaniwa run takes "
+                                 f"it with {OPTIONS[kind]}")
+            file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             return (
                 loaded if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
             )
+    except InputError:
+        raise
     except READ_ERRORS as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path.name}: not a sound .npz or .npy file: {reason}") from None
 
 
-def _read(path: Path, names: list[str]) -> Mapping[str, np.ndarray]:
+def _other_kind(start: bytes) -> str | None:
+    """The kind of file that begins with ``start``, if it is one of ``OTHERS``."""
+    return next((kind for magic, kind in OTHERS.items() if len(start) >= len(magic) and all(
+        m in (s, ord(".")) for m, s in zip(magic, start, strict=False))), None)
+
+
+def _read(path: Path, tensors: Sequence[Any]) -> Mapping[str, np.ndarray]:
+    """The arrays of the file, by name of the input that each is for."""
     arrays = _load(path)
+    names = [tensor.name for tensor in tensors]
     if isinstance(arrays, np.ndarray):
         if len(names) != 1:
             raise InputError(f"{path.name}: expected arrays {names}, found one unnamed array")
         return {names[0]: arrays}
     if len(names) == 1 and names[0] not in arrays:
-        for unnamed in UNNAMED:
-            if unnamed in arrays:
-                return {names[0]: arrays[unnamed]}
+        return {names[0]: _only_one(path, arrays, tensors[0])}
     missing = [name for name in names if name not in arrays]
     if missing:
         raise InputError(f"{path.name}: expected array '{missing[0]}', found {_found(arrays)}")
     return arrays
+
+
+def _only_one(path: Path, arrays: Mapping[str, np.ndarray], tensor: Any) -> np.ndarray:
+    """The array for the only input: the one beside labels, the one named x, or the one that fits.
+    """
+    found = {name: array for name, array in arrays.items() if name not in LABELS}
+    fitting = {name: array for name, array in found.items()
+               if tuple(tensor.shape) in (array.shape[1:], (1, *array.shape[1:]))}
+    for chosen in (found, {"x": arrays["x"]} if "x" in arrays else {}, fitting):
+        if len(chosen) == 1:
+            return next(iter(chosen.values()))
+    raise InputError(f"{path.name}: expected array '{tensor.name}', or one of any name, found "
+                     f"{_found(arrays)}")
 
 
 def _found(arrays: Mapping[str, np.ndarray]) -> str:

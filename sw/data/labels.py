@@ -11,9 +11,14 @@ import numpy as np
 
 from kaniwa.errors import InputError
 
-__all__ = ["Answer", "load_label_names", "class_count", "top_classes", "dequantize"]
+__all__ = ["Answer", "brief", "class_count", "dequantize", "load_label_names", "real_values",
+           "top_classes", "unit"]
 
 MAX_LABEL_BYTES = 16 << 20
+FIRST = 8     # values that ``brief`` shows
+# What a class's value means, by the operator that makes it.
+UNITS = {"SOFTMAX": "probability", "LOGISTIC": "probability", "LOG_SOFTMAX": "log-probability"}
+SAME_VALUE = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,39 @@ def top_classes(values: np.ndarray, count: int, labels: list[str] | None = None)
     # Python's sort is stable and takes every dtype without a negation that could overflow.
     order = sorted(range(len(flat)), key=lambda i: flat[i], reverse=True)[:count]
     return [Answer(i, labels[i] if labels else None, flat[i].item()) for i in order]
+
+
+def real_values(values: np.ndarray, tensor: Any) -> np.ndarray:
+    """As ``dequantize``; integers without a scale are returned as they are."""
+    known = tensor.dtype == "float32" or tensor.scale is not None
+    return dequantize(values, tensor) if known else values
+
+
+def unit(program: Any, tensor: Any) -> str:
+    """What real values of an output stand for: probability, log-probability or score."""
+    makers = {output: (op.kind, op.inputs) for op in program.host_ops for output in op.outputs}
+    layers = {layer.name: layer.op.split("+")[-1] for layer in program.layers}
+    output = tensor.id
+    while output in makers and makers[output][0] in SAME_VALUE:
+        output = makers[output][1][0]
+    names = {item.id: item.name for item in program.tensors}
+    kind = makers[output][0] if output in makers else layers.get(names.get(output, ""), "")
+    return UNITS.get(kind, "score")
+
+
+def brief(values: np.ndarray, tensor: Any) -> dict[str, Any]:
+    """Name, shape, dtype and the first values of an output, and of classes the largest.
+
+    ``class`` is None for what are not values of classes; ``value`` is that of the class, as a real
+    number where the output has a scale.
+    """
+    flat = np.ravel(values)
+    result = {"name": tensor.name, "shape": list(values.shape), "dtype": str(values.dtype),
+              "first": flat[:FIRST].tolist(), "class": None, "value": None}
+    if 1 < flat.size == max(values.shape):
+        best = int(np.argmax(flat))
+        result |= {"class": best, "value": np.ravel(real_values(values, tensor))[best].item()}
+    return result
 
 
 def dequantize(values: np.ndarray, tensor: Any) -> np.ndarray:

@@ -13,12 +13,15 @@ from kaniwa import golden
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.emulator.core import Emulator
 from kaniwa.errors import ConfigError, DeviceError
+from kaniwa.extras import needed
 from kaniwa.graph import Graph
 from kaniwa.isa.counters import RunStatistics
 
-__all__ = ["check_name", "target_of", "Device", "EmulatorDevice", "GoldenDevice", "open"]
+__all__ = ["SIMULATORS", "check_name", "target_of", "Device", "EmulatorDevice", "GoldenDevice",
+           "SimulatedMemory", "open"]
 
-CHOICES = ("golden", "emulator", "sim", "sim:BOARD", "serial:PORT", "tcp:HOST:PORT")
+SIMULATORS = ("golden", "emulator", "sim")
+CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT")
 BOARDS = ("serial:", "tcp:")
 VIRTUAL = "sim:"
 OUTSIDE_MEMORY = re.compile(r"none|ideal|sdram(,(bytes|latency)=[1-9][0-9]{0,3})*")
@@ -55,9 +58,19 @@ class Device(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
+@runtime_checkable
+class SimulatedMemory(Protocol):
+    """A device that gives a program the outside memory that it needs."""
+
+    def add_outside(self, kind: str) -> None:
+        """Get outside memory of ``kind``, unless it was said what there is; memory is then empty.
+        """
+
+
 class EmulatorDevice:
     """The emulator as a device. ``outside`` is by default ideal where there is no on-chip memory,
-    else none."""
+    else none, until a program needs some. ``progress`` may be set to what is to hear of long runs.
+    """
 
     name = "emulator"
 
@@ -67,6 +80,8 @@ class EmulatorDevice:
                               f"not {outside!r}")
         self.config: AcceleratorConfig | None = None
         self._outside = outside
+        self._added: str | None = None
+        self.progress: Callable[[str], None] = lambda text: None
         self._emulator: Emulator | None = None
         if target is not None:
             self.load_target(load_target(target))
@@ -75,9 +90,16 @@ class EmulatorDevice:
         """Become a device of ``config`` with empty memory; nothing if it is one already."""
         if self.config == config:
             return
-        default = None if config.memory_bytes else "ideal"
+        default = self._added or (None if config.memory_bytes else "ideal")
         self._emulator = Emulator(config, self._outside or default)
         self.config = config
+
+    def add_outside(self, kind: str) -> None:
+        """Get outside memory of ``kind``, unless it was said what there is; memory is then empty.
+        """
+        if self._outside is None and self._added != kind and self.config is not None:
+            config, self._added, self.config = self.config, kind, None
+            self.load_target(config)
 
     def write(self, address: int, data: bytes) -> None:
         """Copy ``data`` into device memory."""
@@ -89,7 +111,7 @@ class EmulatorDevice:
 
     def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
         """Run the program to its END; the cycles are estimates, there for all tags."""
-        return self._require().run(program_address)
+        return self._require().run(program_address, self.progress)
 
     def close(self) -> None:
         """Give up the memory; a second call does nothing."""
@@ -219,29 +241,22 @@ def _open_board(name: str, target: Target | None, outside: str | None,
 def _virtual_line(name: str, target: Target | None,
                   progress: Callable[[str], None] | None) -> Callable[[], Any]:
     """Power a virtual board up; gives what plugs its cable in."""
-    try:
-        from kaniwa.sim.board.board_design import board_design
-        from kaniwa.sim.board.pin_transport import PinTransport
-    except ImportError as error:
-        raise _missing(error) from None
     board, baud = _parse_virtual(name)
     config = None if target is None else load_target(target)
-    transport = PinTransport(board_design(board, config, baud), _report(progress))
+    with needed("a simulated board", "sim", DeviceError):
+        from kaniwa.sim.board.board_design import board_design
+        from kaniwa.sim.board.pin_transport import PinTransport
+
+        transport = PinTransport(board_design(board, config, baud), _report(progress))
     return lambda: transport
 
 
 def _open_sim(target: Target | None, outside: str | None,
               progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
-    try:
-        from kaniwa.sim.device.simulated_core import SimDevice
-    except ImportError as error:
-        raise _missing(error) from None
+    from kaniwa.sim.device.simulated_core import SimDevice
+
     _check_options("sim", options, ("stalls", "seed", "trace", "watchdog", "cycle_limit"))
     return SimDevice(target, outside=outside, progress=_report(progress), **options)
-
-
-def _missing(error: ImportError) -> DeviceError:
-    return DeviceError(f"the simulated core needs {error.name}: pip install 'kaniwa[sim]'")
 
 
 def _report(progress: Callable[[str], None] | None) -> Callable[[str, float], None]:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.data.inputs import quantize
 from kaniwa.data.labels import dequantize
-from kaniwa.driver.devices import Device, GoldenDevice
+from kaniwa.driver.devices import Device, GoldenDevice, SimulatedMemory
 from kaniwa.driver.overlap import PLACES, WINDOW, Item, Overlap
 from kaniwa.driver.session_state import SessionState, Values
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.isa.counters import RunStatistics, in_turn
 from kaniwa.program.host_run import host_graph, run_host_op
+from kaniwa.program.layer_facts import layer_facts, layer_numbers
 from kaniwa.program.program import LayerInfo, Program, Step, TensorInfo
 
 __all__ = ["Inference", "Session", "Statistics", "forget_image"]
@@ -40,7 +42,9 @@ def forget_image(device: Device) -> None:
 
 @dataclass(frozen=True)
 class Statistics:
-    """One inference. ``layers`` are dicts of name, op, macs, cycles, utilization and lost.
+    """One inference. ``layers`` are dicts of name, op, macs, cycles, utilization, lost, the
+    number among all layers, those of the host too, what dead channels removed, and shape and
+    kernel (``layer_facts``).
 
     ``cycles`` are the device's own: counted by a simulated core, estimated by the emulator, 0 on
     golden. The cycles of the layers add up to them; layers is empty where a device has no
@@ -70,8 +74,9 @@ class Inference:
 class Session:
     """Runs ``program`` on ``device``; a model's state is cleared at first, and by ``reset``.
 
-    A device without a target takes the program's. Raises DeviceError where the device is of
-    another config, lacks outside memory that the program needs, or, for golden, where the program
+    A device without a target takes the program's; emulator and sim get the outside memory that it
+    needs, unless they were opened with another. Raises DeviceError where the device is of another
+    config, lacks outside memory that the program needs, or, for golden, where the program
     was not compiled in this process.
     """
 
@@ -212,6 +217,8 @@ class Session:
         self._state.forget()
         if held is not None and (other := held()) is not None:
             other._state.fetch()
+        if program.outside is not None and isinstance(self.device, SimulatedMemory):
+            self.device.add_outside(program.outside)
         try:
             for address, data in program.images:
                 self.device.write(address, data)
@@ -305,6 +312,15 @@ class Session:
         return {tensor.name: _check_input(self.program.name, tensor, inputs[tensor.name], as_float)
                 for tensor in expected}
 
+    @cached_property
+    def _facts(self) -> dict[int, dict[str, Any]]:
+        """Number, removed, shape and kernel by tag, of the first layer that has it."""
+        facts: dict[int, dict[str, Any]] = {}
+        for number, layer in zip(layer_numbers(self.program), self.program.layers, strict=True):
+            facts.setdefault(layer.tag, {"number": number, "removed": dict(layer.removed or {}),
+                                         **layer_facts(self.program, layer)})
+        return facts
+
     def _statistics(self, run: RunStatistics | None, seconds: float) -> Statistics:
         program = self.program
         cycles = run.cycles if run is not None else 0
@@ -320,7 +336,7 @@ class Session:
                 "name": same[0].name if len(same) == 1 else f"{same[0].name} ... {same[-1].name}",
                 "op": same[0].op, "macs": macs, "cycles": counters.cycles,
                 "utilization": program.utilization(macs, counters.cycles),
-                "lost": counters.lost})
+                "lost": counters.lost, **self._facts[counters.tag]})
         return Statistics(cycles, program.macs, program.utilization(program.macs, cycles), rows,
                           seconds)
 

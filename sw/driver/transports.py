@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from kaniwa.errors import DeviceError
 
 __all__ = ["Transport", "SerialTransport", "TcpTransport", "Address", "parse_address",
-           "open_transport", "DEFAULT_BAUD"]
+           "open_transport", "usb_ports", "DEFAULT_BAUD"]
 
 DEFAULT_BAUD = 3_000_000
 LEAST_BAUD = 300          # what adapters do; a device that is not there is given up in seconds
@@ -24,6 +24,13 @@ BITS_A_BYTE = 10          # with start and stop bit
 CONNECT_SECONDS = 5.0
 WRITE_SECONDS = 30.0      # a line that takes no byte for so long is broken
 CHUNK = 65536
+
+
+def usb_ports() -> list[Any]:
+    """pyserial's descriptions of the serial ports of USB adapters, in order."""
+    from serial.tools.list_ports import comports
+
+    return [port for port in sorted(comports()) if port.vid is not None]
 
 
 class Transport(Protocol):

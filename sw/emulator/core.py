@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kaniwa import isa
@@ -99,9 +99,11 @@ class Emulator:
         except Fault as fault:
             raise DeviceError(f"read: {fault.code.name}: {fault}") from None
 
-    def run(self, program_address: int) -> RunStatistics:
+    def run(self, program_address: int,
+            progress: Callable[[str], None] = lambda text: None) -> RunStatistics:
         """Execute from ``program_address`` to END; the cycles are the cycle model's.
 
+        ``progress`` is told of each instruction.
         Raises DeviceError with the ErrorCode's name and the instruction's index.
         """
         began = time.perf_counter()
@@ -109,6 +111,7 @@ class Emulator:
         memory = UnitMemory(self._memory, program.source)
         runners: dict[Unit, Runner] = {}
         for index, step in enumerate(program.steps):
+            progress(f"instruction {index + 1} of {len(program.steps)}")
             try:
                 if isinstance(step, PreparedLayer):
                     step.run(self._memory)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kaniwa.errors import InputError
+from kaniwa.extras import needed
 from kaniwa.preprocess.normalize import normalize as normalize_pixels
 
 if TYPE_CHECKING:
@@ -73,10 +74,8 @@ def image_size(tensor: Any) -> tuple[int, int, int, bool]:
 
 def _decode(path: Path, mode: str) -> Image:
     """The upright image, decoded in full, of mode "RGB" or "L"."""
-    try:
+    with needed("the reader of images", "image", InputError):
         from PIL import Image, ImageOps
-    except ImportError:
-        raise InputError("reading images needs Pillow: pip install 'kaniwa[image]'") from None
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from kaniwa.cycles.estimate import estimate
 from kaniwa.isa import INSTRUCTION_BYTES
 from kaniwa.isa.counters import TagCounters
+from kaniwa.program.layer_facts import layer_facts
 from kaniwa.program.program import Program, Step
 from kaniwa.units import register
 
@@ -45,7 +46,8 @@ def _device_rows(program: Program, run: Step,
                      "lost": own.lost, "instructions": len(layer.instructions),
                      "steps": _recurrent_steps(program, own_instructions),
                      "removed": dict(layer.removed or {}),
-                     "rounding": program.rounding.get(layer.output, [])})
+                     "rounding": program.rounding.get(layer.output, []),
+                     **layer_facts(program, layer)})
     return rows
 
 
@@ -61,7 +63,7 @@ def _recurrent_steps(program: Program, instructions: list[dict[str, int]]) -> in
 def _host_rows(program: Program, step: Step) -> list[dict[str, Any]]:
     return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,
              "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "steps": 1,
-             "removed": {}, "rounding": []}
+             "removed": {}, "rounding": [], **layer_facts(program, op)}
             for op in program.host_ops[step.first:step.first + step.count]]
 
 

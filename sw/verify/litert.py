@@ -16,6 +16,7 @@ import numpy as np
 from kaniwa import golden
 from kaniwa.data.inputs import Inputs, seeded_inputs
 from kaniwa.errors import InputError, UnsupportedError
+from kaniwa.extras import needed
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.verify.recorded import RECORDED, RecordedVectors, choose_inputs
@@ -49,13 +50,8 @@ class LiteRT:
             graph = load_model(model) if graph is None else graph
             model = Path(model).read_bytes()
         assert graph is not None
-        try:
+        with needed("the comparison with LiteRT", "verify"):
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
-        except ImportError:
-            raise UnsupportedError(
-                "LiteRT is not installed: pip install ai-edge-litert, or verify "
-                "against recorded vectors"
-            ) from None
         self.graph = graph
         kernels = OpResolverType.BUILTIN_REF
         if any(op.kind in WITHOUT_REFERENCE for op in graph.ops):
@@ -184,7 +180,7 @@ class _Comparison:
 def verify(
     model: str | PathLike[str],
     against: str = "litert",
-    inputs: str | PathLike[str] | None = None,
+    inputs: str | PathLike[str] | int | None = None,
     layers: bool = False,
     progress: Progress | None = None,
     uint8: bool = False,
@@ -198,7 +194,7 @@ def verify(
     claimed of those. ONNX models are compared operator by operator (``kaniwa.verify.onnxruntime``),
     and the result has ``near_ties`` and ``end_to_end`` too.
 
-    ``inputs`` is a file for ``load_inputs`` or "recorded"; without it the recorded
+    ``inputs`` is a file for ``load_inputs``, "recorded", or a seed; without it the recorded
     vectors are used, else 16 seeded inferences. With ``layers`` every computed tensor is
     compared, else the outputs. ``uint8`` is as in ``load_inputs``; at most ``limit`` inferences
     are made. ``progress`` is called with a line of text after each.

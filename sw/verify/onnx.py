@@ -21,7 +21,7 @@ from kaniwa.verify.recorded import RECORDED, RecordedVectors, choose_inputs
 __all__ = ["RecordedOnnx", "verify_onnx"]
 
 
-def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike[str] | None,
+def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike[str] | int | None,
                 layers: bool, progress: Callable[[str], None] | None, uint8: bool,
                 limit: int | None) -> dict[str, Any]:
     """As ``kaniwa.verify.litert.verify``, whose parameters were checked.
@@ -154,9 +154,9 @@ def _against_recorded(recorded: RecordedOnnx, imported: ImportedOnnx, samples: I
         yield inference + 1
 
 
-def _seeded(imported: ImportedOnnx, count: int) -> Inputs:
+def _seeded(imported: ImportedOnnx, count: int, seed: int) -> Inputs:
     """``count`` inferences of noise over the range of the quantization that each input meets."""
-    graph, generator = imported.graph, np.random.default_rng(0)
+    graph, generator = imported.graph, np.random.default_rng(seed)
     samples = []
     for _ in range(count):
         sample = {}

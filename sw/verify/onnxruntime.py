@@ -14,6 +14,7 @@ from importlib import metadata
 import numpy as np
 
 from kaniwa.errors import UnsupportedError
+from kaniwa.extras import needed
 from kaniwa.golden import run_op
 from kaniwa.golden.onnx.qdq import RULE as QDQ, real_values
 from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT
@@ -36,12 +37,9 @@ class OnnxRuntime:
 
     def __init__(self, model: bytes, name: str, names: Collection[str] = (),
                  optimized: bool = False) -> None:
-        try:
+        with needed("the comparison with ONNX Runtime", "verify"):
             import onnx
             import onnxruntime
-        except ImportError:
-            raise UnsupportedError("ONNX Runtime is not installed: pip install onnxruntime, or "
-                                   "verify against recorded vectors") from None
         self.name = name
         mode = "default graph optimisation" if optimized else "graph optimisation off"
         self.description = (f"ONNX Runtime {metadata.version('onnxruntime')}, "

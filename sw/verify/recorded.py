@@ -22,23 +22,26 @@ RECORDED = "recorded vectors"
 def choose_inputs(
     model: str | PathLike[str],
     graph: Graph,
-    inputs: str | PathLike[str] | None,
+    inputs: str | PathLike[str] | int | None,
     uint8: bool,
     limit: int | None,
-    seeded: Callable[[int], Inputs],
+    seeded: Callable[[int, int], Inputs],
 ) -> tuple[Inputs, str]:
     """The inferences to compare on, and in a word what they are.
 
-    ``inputs`` is a file for ``load_inputs`` or "recorded"; without it the recorded vectors of
-    ``model`` are used, else 16 inferences that ``seeded`` makes. At most ``limit`` are given.
+    ``inputs`` is a file for ``load_inputs``, "recorded", or a seed; without it the recorded vectors
+    of ``model`` are used, else 16 inferences that ``seeded`` makes of their number and a seed. At
+    most ``limit`` are given.
     """
+    count = SEEDED if limit is None else min(limit, SEEDED)
+    if isinstance(inputs, int):
+        return seeded(count, inputs), f"{count} seeded"
     tensors = [graph.tensors[i] for i in graph.inputs]
     if inputs is not None and inputs != "recorded":
         return load_inputs(inputs, tensors, uint8=uint8, limit=limit), fspath(inputs)
     if inputs == "recorded" or recorded_paths(model)[0].is_file():
         return recorded_inputs(model, tensors)[:limit], RECORDED
-    count = SEEDED if limit is None else min(limit, SEEDED)
-    return seeded(count), f"{count} seeded"
+    return seeded(count, 0), f"{count} seeded"
 
 
 class RecordedVectors:

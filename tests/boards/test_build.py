@@ -298,7 +298,7 @@ def test_the_log_of_a_tool_can_be_read_while_it_runs(tmp_path: Path) -> None:
 
 def test_a_tool_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools.shutil, "which", lambda name, path: None)
-    with pytest.raises(DeviceError, match=r"^nextpnr-ecp5 is not installed: pip install "):
+    with pytest.raises(DeviceError, match=r"^a bitstream needs nextpnr-ecp5: pip install "):
         tools.command("nextpnr-ecp5")
 
 

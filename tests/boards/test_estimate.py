@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,8 @@ def test_all_boards_are_rows_of_one_table(models: Path, tmp_path: Path,
     build_summary(tmp_path, meets_timing=False)
     text = _output(capsys, arguments)
     assert "does not fit: needs 125 of 64 KiB" in text
-    assert "24.5 MHz (built)" in text
+    assert "24.5*" in text and "* the clock of the build" in text
+    assert max(map(len, text.splitlines())) <= 80
     assert "icebreaker, nano: the worst seed's: 24 MHz is not met" in text
 
 
@@ -166,7 +168,7 @@ def test_one_board_has_its_layers_too(models: Path, tmp_path: Path,
     assert values["target"] == "large" and values["clock_mhz"] == 80
     assert sum(layer["cycles"] for layer in values["layers"]) == values["cycles"]
     text = _output(capsys, arguments)
-    assert "CONV_2D" in text and "100 MHz (target)" in text
+    assert "CONV_2D" in text and re.search(r"\bulx3s_85f +100 ", text)
 
 
 def test_a_model_that_does_not_fit_a_board_is_exit_status_1(

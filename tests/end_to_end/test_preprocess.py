@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import wave
 from pathlib import Path
 from typing import Any
@@ -62,21 +63,22 @@ def test_image_files_give_the_answers_of_their_arrays(
     first = [answer["top"][0]["label"] for answer in values["answers"]]
     expected = ten["expected"].reshape(10, 10)
     assert first == [CLASSES[i] for i in expected.argmax(axis=1)]
-    assert values["answers"][3]["top"][0]["value"] == expected[3].max()
+    assert values["answers"][3]["top"][0]["quantized"] == expected[3].max()
     assert all(len(answer["top"]) == 2 for answer in values["answers"])
     assert values["mismatches"] == 0
 
 
-def test_float_prints_real_values_and_top_alone_prints_numbers(
+def test_top_prints_real_values_with_what_they_mean(
         models: Path, images: list[Path], labels: Path,
         capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, models / "mlperf_ic_resnet8.tflite", "--image", images[0], "--labels",
-               labels, "--float", "--normalize", "bytes")
+               labels, "--normalize", "bytes")
+    assert re.search("file +class +label +probability +quantized", text)
     assert "images: crop, bilinear, normalized bytes (as given)" in text
-    assert text.count("0.png") == 5 and "frog         0.996" in text
+    assert text.count("0.png") == 5 and re.search("frog +0.996 +127", text)
     values = run_json(capsys, models / "mlperf_ic_resnet8.tflite", "--limit", "1", "--top", "1")
     assert values["answers"][0]["file"] is None and "preprocessing" not in values
-    assert list(values["answers"][0]["top"][0]) == ["class", "label", "value"]
+    assert list(values["answers"][0]["top"][0]) == ["class", "label", "value", "quantized"]
 
 
 def test_onnx_model_in_float_takes_a_named_normalization(

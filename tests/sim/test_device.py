@@ -240,6 +240,18 @@ def test_abort_or_reset_at_any_cycle_then_a_right_run(ending, stalls):
     assert overtaken <= 1
 
 
+def test_outside_memory_is_added_where_it_was_not_said_what_there_is():
+    for outside, there in ((None, True), ("none", False)):
+        with SimDevice(CONFIG, outside=outside) as device:
+            device.add_outside("sdram,bytes=4,latency=10")
+            if there:
+                device.write(OUTSIDE | 64, b"abc")
+                assert device.read(OUTSIDE | 64, 3) == b"abc"
+            else:
+                with pytest.raises(DeviceError, match="is outside device memory"):
+                    device.write(OUTSIDE | 64, b"abc")
+
+
 def test_outside_memory_is_slower_by_its_timing_only():
     case = random_case(9, CONFIG)
     fields = {name: case.values[name] | OUTSIDE for name in (

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.errors import Error, ModelError, UnsupportedError
+from kaniwa.extras import needed
 
 __all__ = ["Node", "Declared", "OnnxFile", "read_onnx"]
 
@@ -76,12 +77,9 @@ def read_onnx(data: bytes, name: str) -> OnnxFile:
     Raises ``ModelError`` for a damaged file, ``UnsupportedError`` for what kaniwa does not take,
     and where the ``onnx`` package is missing.
     """
-    try:
+    with needed(f"{name}: the reader of ONNX files", "onnx"):
         import onnx
         from google.protobuf.message import DecodeError
-    except ImportError:
-        raise UnsupportedError(f"{name}: reading ONNX files needs the onnx package: "
-                               f"pip install 'kaniwa[onnx]'") from None
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)

@@ -64,10 +64,44 @@ def test_the_other_byte_order_is_the_same_dtype(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "arrays",
+    [
+        {"picture": FOUR},
+        {"picture": FOUR, "y": np.arange(4)},
+        {"x": FOUR, "other": FOUR},
+        {"picture": FOUR, "expected": np.zeros((4, 10), np.int8)},
+    ],
+)
+def test_one_input_takes_an_array_of_any_name(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
+    items = load_inputs(save(tmp_path / "a.npz", **arrays), [IMAGE])
+    assert [item["image"].tolist() for item in items] == [[image.tolist()] for image in FOUR]
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "an image, .* takes it with --image"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "an image, .* takes it with --image"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "an image, .* takes it with --image"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "a recording, .* takes it with --wav"),
+    ],
+)
+def test_a_file_of_another_kind_names_its_option(tmp_path: Path, start: bytes, says: str) -> None:
+    (tmp_path / "a.bin").write_bytes(start + bytes(40))
+    with pytest.raises(InputError, match=f"^a.bin: {says}$"):
+        load_inputs(tmp_path / "a.bin", [IMAGE])
+
+
+@pytest.mark.parametrize(
     "arrays, message",
     [
-        ({"picture": FOUR}, "a.npz: expected array 'image', found 'picture'"),
-        ({}, "a.npz: expected array 'image', found no arrays"),
+        (
+            {"picture": FOUR, "other": FOUR},
+            "a.npz: expected array 'image', or one of any name, found 'picture', 'other'",
+        ),
+        ({}, "a.npz: expected array 'image', or one of any name, found no arrays"),
         ({"image": FOUR.astype(np.float32)}, "a.npz: 'image': expected int8, found float32"),
         (
             {"image": FOUR[:, :, :2]},

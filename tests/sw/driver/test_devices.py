@@ -77,10 +77,9 @@ def test_unknown_outside_memory_is_refused(outside):
 
 
 def test_a_missing_simulator_is_named(monkeypatch):
-    for module, name in (("device", "sim"), ("pin_transport", "sim:icebreaker")):
-        monkeypatch.setitem(sys.modules, f"kaniwa.sim.{module}", None)
-        with pytest.raises(DeviceError, match=r"pip install 'kaniwa\[sim\]'"):
-            devices.open(name)
+    monkeypatch.setitem(sys.modules, "amaranth_boards.icebreaker", None)
+    with pytest.raises(DeviceError, match=r"needs amaranth-boards: pip install .*\[sim\]'"):
+        devices.open("sim:icebreaker")
 
 
 def test_emulator_runs_an_image():

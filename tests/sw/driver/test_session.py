@@ -68,7 +68,8 @@ def test_statistics_add_up(resnet8, image):
     assert sum(layer["macs"] for layer in stats.layers) == stats.macs
     assert stats.utilization == stats.macs / (stats.cycles * 128)
     assert [layer["name"] for layer in stats.layers] == [x.name for x in resnet8.layers]
-    assert set(stats.layers[0]) == {"name", "op", "macs", "cycles", "utilization", "lost"}
+    assert set(stats.layers[0]) == {"name", "op", "macs", "cycles", "utilization", "lost",
+                                    "number", "removed", "shape", "kernel"}
     assert stats.seconds > 0
 
 
@@ -159,7 +160,17 @@ def test_program_for_another_target_is_refused_with_both_named(resnet8):
 def test_missing_outside_memory_is_named(models):
     program = compile(models / RESNET8, target="small", outside="sdram")
     with pytest.raises(DeviceError, match="needs outside memory: open the device with outside="):
-        Session(program, devices.open("emulator"))
+        Session(program, devices.open("emulator", outside="none"))
+
+
+def test_a_simulator_adds_the_outside_memory_that_a_program_needs(models):
+    program = compile(models / RESNET8, target="small", outside="sdram")
+    image = recorded_inputs(models / RESNET8)[0]
+    with devices.open("emulator") as device, devices.open("emulator", outside="sdram") as told:
+        session, expected = Session(program, device), Session(program, told)
+        for name, value in expected.run(image).items():
+            assert np.array_equal(session.run(image)[name], value)
+        assert session.stats.cycles == expected.stats.cycles
 
 
 @pytest.mark.parametrize("change, message", [

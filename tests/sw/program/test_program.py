@@ -56,6 +56,7 @@ def test_summary_is_plain_and_complete(program: Program) -> None:
     assert values["layers"][-1] | {"lost": {}} == {
         "name": values["layers"][-1]["name"], "op": "SOFTMAX", "where": "host",
         "why": values["layers"][-1]["why"], "macs": 0, "cycles": 0, "utilization": 0.0,
+        "shape": [1, 10], "kernel": "",
         "lost": {}, "instructions": 0, "steps": 1, "removed": {}, "rounding": []}
 
 

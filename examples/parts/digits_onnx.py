@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from digits import TRAINING, digits, varied_digits
-from onnx_file import save_answers, save_quantized
+from parts.digits import TRAINING, digits, varied_digits
+from parts.onnx_file import save_answers, save_quantized
+from parts.transformer import accuracy, train
 from torch import nn
-from transformer import accuracy, train
 
 
 def learn_digits(what: str, name: str, make: Callable[[], nn.Module], rate: float = 3e-3,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_quantizer import quantizer, recipe
-from recorded import save_recorded
+from parts.recorded import save_recorded
 from torch import nn
 
 

@@ -12,7 +12,8 @@ import onnx
 import onnxruntime
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from recorded import save_recorded
+from parts.exported import save_exported
+from parts.recorded import save_recorded
 from torch import nn
 
 
@@ -32,13 +33,7 @@ def export(network: nn.Module, path: Path) -> None:
     image = (torch.zeros(1, 8, 8, 1),)
     program = torch.onnx.export(network.eval(), image, dynamo=True, opset_version=20,
                                 input_names=["image"], output_names=["scores"], verbose=False)
-    model = program.model_proto
-    # The lines of Python that nodes come from, which the exporter notes with their folders.
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info,
-                 *model.graph.initializer, *model.graph.input, *model.graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    onnx.save(model, path)
+    save_exported(program, path)
 
 
 def save_quantized(network: nn.Module, samples: np.ndarray, path: Path,

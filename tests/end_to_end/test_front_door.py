@@ -1,0 +1,324 @@
+"""What a newcomer meets: help, missing extras, completion, Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kaniwa import cli, extras
+
+KANIWA = [sys.executable, "-m", "kaniwa"]
+RESNET = "{models}/mlperf_ic_resnet8.tflite"
+
+# Verb -> command lines for an environment without extras, each with the extra that its one line
+# names, or "" where the verb works.
+BARE = {
+    "compile": {f"{RESNET} -o {{folder}}/a.kaniwa": "", "{models}/digits_gru_qdq.onnx": "onnx"},
+    "run": {f"{RESNET} --limit 1": "", f"{RESNET} --device sim": "sim",
+            f"{RESNET} --device sim:icebreaker": "sim", f"{RESNET} --image {{image}}": "image",
+            "{models}/digits_gru_qdq.onnx": "onnx"},
+    "evaluate": {f"{RESNET} --data {{data}} --limit 1": "",
+                 f"{RESNET} --data {{data}} --device sim": "sim",
+                 f"{RESNET} --data {{data}} --against litert": "verify"},
+    "estimate": {RESNET: "", f"{RESNET} --board icebreaker": ""},
+    "verify": {f"{RESNET} --limit 1": "", f"{RESNET} --against litert": "verify",
+               "{models}/digits_gru_qdq.onnx": "onnx"},
+    "diff": {f"{RESNET} --devices golden,emulator": "", RESNET: "sim"},
+    "disasm": {"{program}": ""},
+    "asm": {"{text} -o {folder}/b.kaniwa": ""},
+    "info": {RESNET: "", "{models}/digits_gru_qdq.onnx": "onnx"},
+    "describe": {"base": ""},
+    "operators": {"": ""},
+    "devices": {"": ""},
+    "selftest": {"--device emulator --memory quick": "", "--device sim": "sim"},
+    "board-sim": {"--board icebreaker": "sim"},
+    "doctor": {"": ""},
+    "bench": {"--quick --device estimate --models anomaly": "",
+              "--quick --models anomaly": "sim"},
+    "bitstream": {"--board icebreaker": "bitstream"},
+    "program": {"--board icebreaker --bitstream {image}": None},
+    "cache": {"": ""},
+    "completion": {"bash": ""},
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[str, object]:
+    """The files that the command lines of ``BARE`` name."""
+    import kaniwa
+    from kaniwa.program.assembler import disassemble
+
+    folder = tmp_path_factory.mktemp("bare")
+    program = kaniwa.compile(models / "mlperf_ic_resnet8.tflite")
+    program.save(folder / "program.kaniwa")
+    (folder / "text.txt").write_text(disassemble(program))
+    (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return {"folder": folder, "models": models, "program": folder / "program.kaniwa",
+            "text": folder / "text.txt", "image": folder / "a.png",
+            "data": models / "inputs" / "resnet8_ten.npz"}
+
+
+def run(arguments: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "COLUMNS": "80", **environment})
+
+
+def test_every_verb_is_tried_without_extras() -> None:
+    assert list(BARE) == list(cli.VERBS)
+
+
+@pytest.mark.parametrize("verb", list(BARE))
+def test_without_extras_a_verb_works_or_says_what_to_install(
+        verb: str, places: dict[str, object], root: Path) -> None:
+    folder = Path(str(places["folder"]))
+    for line, extra in BARE[verb].items():
+        done = run([sys.executable, str(root / "tests" / "without_extras.py"), verb,
+                    *line.format(**places).split()], folder,
+                   KANIWA_CACHE=str(folder / "cache"), PATH="/usr/bin:/bin")
+        told = f"{verb} {line}: {done.returncode} {done.stderr}"
+        assert "Traceback" not in done.stderr, told
+        if extra == "":
+            assert done.returncode == 0, told
+        else:
+            assert done.returncode == 1 and done.stderr.count("\n") == 1, told
+        if extra:
+            assert re.fullmatch(rf"kaniwa: .* needs .*: pip install .*\[{extra}\]'\n",
+                                done.stderr), told
+
+
+def test_a_clone_is_named_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed_from(origin: dict[str, object]) -> str:
+        monkeypatch.setattr(extras, "_origin", lambda: origin)
+        return extras.install_command("sim")
+
+    clone = {"url": tmp_path.as_uri(), "dir_info": {}}
+    assert installed_from(clone) == f"pip install '{tmp_path}[sim]'"
+    assert installed_from({"url": tmp_path.as_uri(), "dir_info": {"editable": True}}) == (
+        f"pip install -e '{tmp_path}[sim]'")
+    monkeypatch.chdir(tmp_path)
+    assert installed_from(clone) == "pip install '.[sim]'"
+    assert installed_from({"url": "file:///gone", "dir_info": {}}) == (
+        "pip install '.[sim]' in a clone of kaniwa")
+    assert installed_from({"url": "https://example.org/k.git", "vcs_info": {"vcs": "git"}}) == (
+        "pip install 'kaniwa[sim] @ git+https://example.org/k.git'")
+
+
+def test_kaniwa_alone_prints_its_help(tmp_path: Path) -> None:
+    """On standard error and with status 2, as click's own groups do: nothing was asked for."""
+    done = run(KANIWA, tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    for verb, (_, text) in cli.VERBS.items():
+        assert f"  {verb}" in done.stderr and text in done.stderr
+    asked = run([*KANIWA, "--help"], tmp_path)
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, done.stderr, "")
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    ("kaniwa des", ["describe"]),
+    ("kaniwa run m.tflite --device sim:ul", ["sim:ulx3s_85f", "sim:ulx3s_25f"]),
+    ("kaniwa diff m.tflite --devices golden,em", ["golden,emulator"]),
+    ("kaniwa compile m.tflite --target base_", ["base_vector", "base_recurrent"]),
+    ("kaniwa describe na", ["nano"]),
+    ("kaniwa bitstream --board ic", ["icebreaker"]),
+    ("kaniwa estimate m.tflite --board tang", ["tang_primer_20k"]),
+    ("kaniwa selftest --device emu", ["emulator"]),
+])
+def test_a_shell_completes(words: str, expected: list[str], tmp_path: Path) -> None:
+    done = run(KANIWA, tmp_path, _KANIWA_COMPLETE="bash_complete", COMP_WORDS=words,
+               COMP_CWORD=str(len(words.split()) - 1))
+    assert [line.split(",", 1)[1] for line in done.stdout.splitlines()] == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_is_printed(shell: str, tmp_path: Path) -> None:
+    done = run([*KANIWA, "completion", shell], tmp_path)
+    assert done.returncode == 0 and "_KANIWA_COMPLETE" in done.stdout
+
+
+def test_doctor_tells_a_script_what_works(tmp_path: Path, root: Path) -> None:
+    bare = [sys.executable, str(root / "tests" / "without_extras.py"), "doctor"]
+    whole = json.loads(run([*bare, "--json"], tmp_path).stdout)
+    assert whole["works"]["base"] and not whole["works"]["sim"] and not whole["works"]["ecp5"]
+    for part in whole["works"]:
+        done = run([*bare, part], tmp_path)
+        assert done.returncode == (0 if whole["works"][part] else 1), part
+        assert (f"{part} needs " in done.stdout) == (not whole["works"][part])
+    assert run(bare, tmp_path).returncode == 0
+    assert run([*bare, "base", "sim"], tmp_path).returncode == 1
+
+
+def test_doctor_lists_every_tool_of_every_build() -> None:
+    from kaniwa.boards.board import BOARDS, load_board
+    from kaniwa.boards.families.family import load_family
+    from kaniwa.boards.flow.tools import FAMILIES
+
+    for board in map(load_board, BOARDS):
+        family, own = load_family(board.family), FAMILIES[board.family]
+        assert family.place(board.device, 1.0, 1).tool == own.place
+        assert (family.pack().tool, Path(family.pack().output).suffix) == (own.pack, own.suffix)
+
+
+def test_bitstream_looks_for_its_tools_before_it_begins(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    from kaniwa.boards.flow import tools
+
+    monkeypatch.setattr(tools, "find", lambda tool: None)
+    monkeypatch.setattr("kaniwa.boards.flow.build.build", lambda *_: pytest.fail("it has begun"))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["bitstream", "--board", "icebreaker", "-o", str(tmp_path)])
+    assert stopped.value.code == 1
+    assert re.fullmatch(r"kaniwa: a bitstream for icebreaker needs nextpnr-ice40, icepack: "
+                        r"pip install .*\[bitstream\]'\n", capsys.readouterr().err)
+
+
+def test_describe_explains_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    from kaniwa.config import PRESETS
+
+    with pytest.raises(SystemExit):
+        cli.main(["describe", "base", "--json"])
+    meaning = json.loads(capsys.readouterr().out)["meaning"]
+    with pytest.raises(SystemExit):
+        cli.main(["describe", "base"])
+    text = capsys.readouterr().out
+    fields = {field.name for field in dataclasses.fields(PRESETS["base"])} - {"name"}
+    for name in fields:
+        assert meaning[name] and f"\n{name} " in text
+        assert " ".join(meaning[name].split()) in " ".join(text.split())
+
+
+@pytest.mark.parametrize("arguments", [
+    "run {alone}", "run {alone} --device golden", "diff {alone} --devices golden,emulator"])
+def test_a_model_without_recorded_inputs_names_the_ways_to_give_some(
+        arguments: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(models / "tflm_micro_speech.tflite", tmp_path / "alone.tflite")
+    command = arguments.format(alone=tmp_path / "alone.tflite").split()
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(command)
+    line = capsys.readouterr().err
+    assert stopped.value.code == 1 and line.count("\n") == 1
+    assert "--input" in line and "--random" in line and ("--image" in line) == ("run" in command)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*command, "--random"])
+    assert not stopped.value.code
+
+
+def test_a_seed_gives_the_same_inputs_and_another_one_others(
+        models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def first(*seed: str) -> list[object]:
+        with pytest.raises(SystemExit):
+            cli.main(["run", str(models / "tflm_micro_speech.tflite"), "--json", "--random", *seed])
+        return [row["first"] for row in json.loads(capsys.readouterr().out)["outputs"]]
+
+    assert first() == first("0") != first("7")
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    ("run --random m.tflite", "put the model before --random"),
+    ("run m.tflite --random --input x.npz", "--input or --random, not both"),
+    ("run m.tflite --random --image x.png", "--image and --wav are instead of"),
+    ("diff m.tflite --random --input x.npz", "--input or --random, not both"),
+    ("verify m.tflite --random --inputs x.npz", "--inputs or --random, not both")])
+def test_random_that_does_not_go_with_the_rest_is_a_usage_error(
+        arguments: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments.split())
+    assert stopped.value.code == 2 and says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["golden", "emulator"])
+def test_a_simulator_gets_the_outside_memory_that_a_model_needs(
+        device: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = models / "mlperf_ic_resnet8.tflite"
+    command = ["run", str(model), "--target", "small", "--device", device, "--limit", "1",
+               "--check", "--json"]
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(command)
+    captured = capsys.readouterr()
+    assert not stopped.value.code and json.loads(captured.out)["mismatches"] == 0
+    assert re.fullmatch(rf"outside memory: small has 64 KiB on chip; {device} adds \d+ KiB "
+                        r"\(sdram,bytes=4,latency=10\)\n", captured.err)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*command, "--outside", "none"])
+    assert stopped.value.code == 1 and "--outside" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("count", "says"), [(1, "working"), (3, "3/3")])
+def test_progress_is_shown_on_a_terminal_and_nothing_in_a_pipe(count: int, says: str,
+                                                               root: Path) -> None:
+    """A device that tells what it does, and then is interrupted or comes to its end."""
+    script = f"""
+from types import SimpleNamespace
+from kaniwa.commands.progress import track
+
+def work():
+    for n in range({count}):
+        for part in range(20):
+            device.progress(f"{{part}} cycles")
+        yield n
+
+device = SimpleNamespace(progress=lambda text: None)
+print(list(track(work(), {count}, "working", device, 20)))
+"""
+    piped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (piped.stdout, piped.stderr) == (f"{list(range(count))}\n", "")
+    master, terminal = os.openpty()
+    shown = b""
+    with subprocess.Popen([sys.executable, "-c", script], stderr=terminal,
+                          stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"}):
+        os.close(terminal)
+        with contextlib.suppress(OSError):      # the terminal's end
+            while piece := os.read(master, 4096):
+                shown += piece
+    os.close(master)
+    assert says in shown.decode()
+
+
+def test_progress_of_a_run_has_its_cycles_and_how_many_there_will_be(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    from kaniwa.commands import progress
+
+    told: list[str] = []
+    device = SimpleNamespace(progress=None)
+    device.progress = quiet = told.clear
+
+    @contextlib.contextmanager
+    def shown(what: str, count: int | None) -> Iterator[Callable[[str, int], None]]:
+        yield lambda text, done: told.append(text)
+
+    def work() -> Iterator[int]:
+        device.progress("200,000 cycles")
+        yield 1
+
+    monkeypatch.setattr(progress, "_shown", shown)
+    assert list(progress.track(work(), 1, "running", device, 900_000)) == [1]
+    assert told == ["running: 200,000 of about 900,000 cycles", "running"]
+    assert device.progress == quiet
+
+
+@pytest.mark.rtl
+def test_interrupt_leaves_no_empty_trace(models: Path, tmp_path: Path) -> None:
+    """While the core is built, which takes longest."""
+    process = subprocess.Popen(
+        [*KANIWA, "run", str(models / "tflm_micro_speech.tflite"), "--device", "sim", "--target",
+         "small", "--trace", "a.vcd"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "KANIWA_CACHE": str(tmp_path / "cache")},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    while not (tmp_path / "cache").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, line = process.communicate(timeout=60)
+    assert process.returncode == 130 and line.count("\n") == 1 and "interrupted" in line
+    assert not (tmp_path / "a.vcd").exists()
