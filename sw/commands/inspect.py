@@ -16,6 +16,7 @@ from kaniwa.commands.tables import show_table
 __all__ = ["info_command", "describe_command", "operators_command"]
 
 FORMATS = "encodings of weights that the decoder knows; raw is always one"
+UNITS = "units beside the array that are registered, but have no field of their own"
 # What follows from a config's fields.
 DERIVED = {
     "multipliers": "products a cycle: out_lanes * dot_width",
@@ -96,7 +97,7 @@ def describe_command(target: str, as_json: bool) -> None:
         ranges = {name: {"low": low, "high": high, "power_of_two": power, "meaning": meaning}
                   for name, (low, high, power, meaning) in LEGAL_RANGES.items()}
         meanings = {**{name: row[3] for name, row in LEGAL_RANGES.items()}, **SWITCHES, **DERIVED,
-                    "weight_formats": FORMATS}
+                    "weight_formats": FORMATS, "units": UNITS}
         show_json({"target": config.name, "hash": config.hash, **config.as_dict(), **derived,
                    "legal": ranges, "meaning": meanings})
         return
@@ -104,6 +105,7 @@ def describe_command(target: str, as_json: bool) -> None:
              for name, (low, high, power, meaning) in LEGAL_RANGES.items()}
     legal |= {name: ("true or false", meaning) for name, meaning in SWITCHES.items()}
     legal["weight_formats"] = ", ".join(WEIGHT_FORMATS), FORMATS
+    legal["units"] = "names of the register", UNITS
     values = {name: value for name, value in asdict(config).items() if name != "name"}
     show_table(f"{config.name}, hash {config.hash}", ("parameter", "value", "legal", "meaning"),
                [(name, _plain(value), *legal[name]) for name, value in values.items()])

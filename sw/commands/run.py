@@ -118,6 +118,7 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
 def _run(device: str, program: Any, inputs: Inputs, stream: bool,
          sim_options: dict[str, Any]) -> tuple[Inputs, list[Any], dict[str, Any] | None]:
     """The outputs and statistics of each inference, and what went over a board's line."""
+    from kaniwa.cycles.estimate import estimate
     from kaniwa.driver import devices
     from kaniwa.driver.board_device import BoardDevice
     from kaniwa.driver.session import Session
@@ -132,7 +133,7 @@ def _run(device: str, program: Any, inputs: Inputs, stream: bool,
         # What a board does is shown for each inference, so there is one at a time.
         outputs = (_one_by_one(session, inputs, stream) if isinstance(opened, BoardDevice)
                    else session.map(inputs, keep_state=stream))
-        cycles = (program.estimate().cycles if sys.stderr.isatty() and device == "sim"
+        cycles = (estimate(program).cycles if sys.stderr.isatty() and device == "sim"
                   and len(program.runs) == 1 else None)
         for result in track(outputs, len(inputs), f"running on {device}", opened, cycles):
             results.append(result)

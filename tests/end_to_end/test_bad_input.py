@@ -79,7 +79,7 @@ CASES = [
     Case("argument missing", "compile", "MODEL", 2),
     Case("option out of range", "run {resnet} --limit 0", "limit", 2),
     Case("waveform of the emulator", "run {resnet} --trace {none}.vcd", "is for --device sim", 2),
-    Case("unknown virtual board", "run {resnet} --device sim:ulx4s", "BOARD one of ulx3s_85f"),
+    Case("unknown virtual board", "run {resnet} --device sim:ulx4s", "BOARD one of icebreaker"),
     Case("chance of 1", "board-sim --board icebreaker --drops 1", "drops", 2),
 ]
 

@@ -10,6 +10,7 @@ import pytest
 import kaniwa
 from kaniwa import cli
 from kaniwa.commands.tables import layer_labels, shape_text, show_layers
+from kaniwa.program.summary import summary
 
 MODELS = [("mlperf_ic_resnet8.tflite", "base"), ("mlperf_vww_mbv1_96.tflite", "base"),
           ("mlperf_kws_dscnn.tflite", "base"), ("digits_transformer.tflite", "base_recurrent"),
@@ -29,7 +30,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]
 def test_a_row_a_layer_fits_80_columns(model: str, target: str, models: Path,
                                        capsys: pytest.CaptureFixture[str]) -> None:
     program = kaniwa.compile(models / model, target=target)
-    layers = program.summary()["layers"]
+    layers = summary(program)["layers"]
     show_layers("title", layers)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80

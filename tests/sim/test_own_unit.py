@@ -15,6 +15,7 @@ from builders.own_unit.unit import Copy
 from kaniwa import isa
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.cycles.estimate import estimate
 from kaniwa.documents.isa_page import isa_page
 from kaniwa.emulator.core import Emulator
 from kaniwa.errors import ConfigError, DeviceError, ProgramError
@@ -22,6 +23,7 @@ from kaniwa.hw.units import register as gateware
 from kaniwa.hw.units.plug import BLOCKS
 from kaniwa.isa import Opcode, encode
 from kaniwa.program.assembler import assemble, disassemble
+from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.program.program import LayerInfo, Program
 from kaniwa.sim.device.simulated_core import SimDevice
 from kaniwa.sim.worlds.random_graphs import random_graph
@@ -115,7 +117,7 @@ def loaded(device: Any, program: Program) -> Any:
 def test_a_core_with_the_unit_runs_as_the_emulator_and_the_cycle_model(
         config: AcceleratorConfig) -> None:
     text = disassemble(with_copies(config))
-    program = Program.from_bytes(assemble(text))
+    program = from_bytes(assemble(text))
     assert text.count("    COPY\n") == 2 + config.vector_unit
     tags = list(dict.fromkeys(v["tag"] for v in program.instructions[:-1]))
     emulator = loaded(Emulator(config), program)
@@ -131,7 +133,7 @@ def test_a_core_with_the_unit_runs_as_the_emulator_and_the_cycle_model(
             for tag in tags:
                 assert got.snapshots[tag] == expected.snapshots[tag], tag
         after = device.read(0, config.memory_bytes)
-    assert program.estimate().cycles == got.cycles
+    assert estimate(program).cycles == got.cycles
     for values in program.instructions[:-1]:
         if values["opcode"] == COPY:
             to, size = values["ofm_address"], values["parameter_bytes"]
@@ -192,12 +194,12 @@ def test_a_program_file_with_an_illegal_copy_is_refused() -> None:
         images = tuple((a, encode(values) + data[isa.INSTRUCTION_BYTES:] if a == at else data)
                        for a, data in program.images)
         with pytest.raises(ProgramError, match=message):
-            Program.from_bytes(replace(program, images=images).to_bytes())
+            from_bytes(to_bytes(replace(program, images=images)))
 
 
 def test_a_config_keeps_its_units_in_a_program_file() -> None:
     program = with_copies(BESIDE)
-    assert Program.from_bytes(program.to_bytes()).config == BESIDE
+    assert from_bytes(to_bytes(program)).config == BESIDE
     assert ALONE.hash != PRESETS["small"].hash
 
 
