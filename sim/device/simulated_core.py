@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kaniwa.compiler.pipeline import parse_outside
-from kaniwa.compiler.plan.layer import Outside
+from kaniwa.compiler.plan.plan import Outside
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.cycles.events import Timing
 from kaniwa.errors import ConfigError, DeviceError

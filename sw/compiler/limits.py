@@ -13,7 +13,7 @@ import numpy as np
 
 from kaniwa.compiler.array.functions import TABLES, WITH_CONSTANT, why_no_table
 from kaniwa.compiler.array.moves import CUTS, JOINS, REVERSED, VIEWS, moves
-from kaniwa.compiler.plan.vector_kinds import VECTOR_KINDS, WIDE, WIDE_BYTES, WIDE_SUMS
+from kaniwa.compiler.plan.kinds import VECTOR_KINDS, WIDE, WIDE_BYTES, WIDE_SUMS
 from kaniwa.compiler.recurrent.limits import (
     int8_cell,
     known_cell,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kaniwa.compiler.array.operand_tables import operand_tables
 from kaniwa.compiler.int16.functions import keep_tables
-from kaniwa.compiler.plan.layer import Options, Outside, Plan
+from kaniwa.compiler.plan.plan import Options, Outside, Plan
 from kaniwa.compiler.recurrent.directions import directions_apart
 from kaniwa.compiler.recurrent.sequences import sequences_apart
 from kaniwa.compiler.rewrite.dead_channels import dead_channels
@@ -100,9 +100,9 @@ def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
             return _run_passes(plan, progress)
         except Refused as refused:
             plan = replace(plan, refused={**plan.refused, **refused.reasons})
-        except NeedsLessMemory as cramped:
-            plan = replace(plan, stepwise=plan.stepwise | cramped.positions,
-                           lacking=cramped.lacking)
+        except NeedsLessMemory as needs:
+            plan = replace(plan, time_multiplexed=plan.time_multiplexed | needs.positions,
+                           missing_memory=needs.error)
 
 
 def _run_passes(plan: Plan, progress: Callable[[str], None] | None) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kaniwa.compiler.limits import LIMITS as OF_KINDS, RULES
-from kaniwa.compiler.plan.vector_kinds import VECTOR_KINDS
+from kaniwa.compiler.plan.kinds import VECTOR_KINDS
 from kaniwa.golden.onnx.recurrent import GATES
 from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
 

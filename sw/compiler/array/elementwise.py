@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layer import Sum, quantization
+from kaniwa.compiler.plan.layers import Sum
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import (
     Int64,
     Rule,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.array.elementwise import has_one_value
-from kaniwa.compiler.plan.layer import quantization
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.errors import ModelError
 from kaniwa.golden import run_op
 from kaniwa.golden.tflite.functions import table

@@ -23,7 +23,7 @@ from kaniwa.compiler.limits import (
     some_elements,
     unpadded,
 )
-from kaniwa.compiler.plan.layer import pair
+from kaniwa.compiler.plan.operands import pair
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, Op
 

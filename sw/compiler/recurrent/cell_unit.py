@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layer import VectorLayer, quantization, source_of
+from kaniwa.compiler.plan.layers import Pair, UnitProgram
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.recurrent.lstm_operands import (
     cells_of,
     constant,
@@ -25,6 +28,7 @@ from kaniwa.golden.tflite.lstm import (
     RECURRENT_WEIGHTS,
 )
 from kaniwa.graph import Graph, Op
+from kaniwa.isa import Opcode
 from kaniwa.units.cell.isa import (
     GATES,
     LEFT_SHIFT,
@@ -36,19 +40,22 @@ from kaniwa.units.cell.isa import (
 )
 from kaniwa.units.vector.kernels.recurrent import GATES as SCALED, LstmCell
 
-__all__ = ["CellLayer", "cell_layer", "fits_cell_unit", "whole_words"]
+__all__ = ["CellSequence", "cell_layer", "fits_cell_unit", "whole_words"]
 
 NO_CLIP = 1 << 15
 MOST_SHIFT = 31
 
 
 @dataclass(frozen=True, eq=False)
-class CellLayer(VectorLayer):
+class CellSequence(UnitProgram):
     """A CELL instruction: ``code`` gives its descriptor, ``table`` are its weights.
 
     ``states``: hidden state and cell state behind the sequence, whose addresses come behind those
     of ``reads``: input, and both before it. It may write them where those are.
     """
+
+    opcode: ClassVar[Opcode] = Opcode.CELL
+    sheds_memory: ClassVar[bool] = True
 
     states: tuple[int, ...] = field(kw_only=True)
 
@@ -56,6 +63,11 @@ class CellLayer(VectorLayer):
     def makes(self) -> tuple[int, ...]:
         """The tensors that it writes."""
         return (self.ofm, *self.states)
+
+    @property
+    def following_states(self) -> tuple[Pair, ...]:
+        """States before and behind the sequence: the unit has read them by then."""
+        return tuple(zip(self.reads[1:], self.states, strict=False))
 
 
 def whole_words(depth: int) -> int:
@@ -83,11 +95,11 @@ def _admit_shift(cell: LstmCell) -> int:
     return 30 + cell.power
 
 
-def cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
-               where: str) -> CellLayer:
-    """The sequence of ``cell``, an operator of ``model`` of which ``op`` is what is left; its input
-    has rows of ``whole_words``."""
-    shared, steps = lstm_cell(model, cell, config, where), steps_of(model, cell)
+def cell_layer(lowering: Lowering) -> Lowered:
+    """The sequence of a cell, whose input has rows of ``whole_words``."""
+    model, cell, op = lowering.model, lowering.origin, lowering.op
+    shared = lstm_cell(model, cell, lowering.config, lowering.where)
+    steps = steps_of(model, cell)
     x, h = (quantization(model.tensors[cell.inputs[i]]) for i in (0, HIDDEN_STATE))
     depth, count = model.tensors[cell.inputs[0]].shape[-1], shared.count
     rows = whole_words(depth)
@@ -110,9 +122,10 @@ def cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
             "first_hidden": hidden, "first_cell": state, "last_hidden": last_hidden,
             "last_cell": last_state})
 
-    return CellLayer(op.name, cell.kind, stored.inputs, op.outputs[0], code,
-                     _weights(model, cell), source_of(op),
-                     macs=steps * count * len(GATES) * (depth + count), states=op.outputs[1:])
+    return CellSequence(op.name, cell.kind, lowering.stored.inputs, op.outputs[0], code,
+                        _weights(model, cell), source_of(op),
+                        macs=steps * count * len(GATES) * (depth + count),
+                        states=op.outputs[1:]), []
 
 
 def _weights(model: Graph, cell: Op) -> bytes:

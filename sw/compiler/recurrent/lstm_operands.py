@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
-from kaniwa.compiler.plan.layer import quantization
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import Int64, quantize_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError

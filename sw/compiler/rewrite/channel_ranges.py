@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import paddings, pair, quantization
+from kaniwa.compiler.plan.operands import paddings, pair, quantization
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.golden import real_multipliers, run_op
 from kaniwa.golden.numbers.rounding import INT32_MAX, INT32_MIN, activation_range

@@ -24,9 +24,10 @@ from kaniwa.compiler.array.functions import TABLES
 from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS, Move, moves
 from kaniwa.compiler.int16.limits import SUMMED, WIDE_LIMITS, is_wide
 from kaniwa.compiler.limits import LIMITS, averaged, swapped
-from kaniwa.compiler.plan.layer import Plan, describe, paddings, pair
+from kaniwa.compiler.plan.kinds import VECTOR_KINDS, WIDE
+from kaniwa.compiler.plan.operands import as_map, describe, paddings, pair
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES
-from kaniwa.compiler.plan.vector_kinds import VECTOR_KINDS, WIDE
 from kaniwa.compiler.recurrent.cell_unit import fits_cell_unit, whole_words
 from kaniwa.compiler.recurrent.lstm_operands import cells_of, gates_of, steps_of
 from kaniwa.compiler.recurrent.onnx_cells import KINDS as ONNX_CELLS, computed_states, sums_of_step
@@ -39,12 +40,12 @@ from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.kernels.elementary import row_pitch
 from kaniwa.units.vector.kernels.recurrent import gate_pitch
 
-__all__ = ["legalize", "rewritten", "as_map"]
+__all__ = ["legalize", "rewritten"]
 
 
 def legalize(plan: Plan) -> Plan:
     """Rewrite every operator."""
-    rewriter = _Rewriter(plan.graph, plan.config, plan.stepwise)
+    rewriter = _Rewriter(plan.graph, plan.config, plan.time_multiplexed)
     for op in plan.graph.ops:
         rewriter.rewrite(op)
     return replace(plan, graph=replace(plan.graph, tensors=tuple(rewriter.tensors),
@@ -60,13 +61,6 @@ def rewritten(graph: Graph, op: Op, config: AcceleratorConfig) -> list[Op]:
     rewriter = _Rewriter(replace(graph, tensors=tensors), config)
     rewriter.rewrite(*ops)
     return rewriter.ops
-
-
-def as_map(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """A shape of any rank as (batch, rows, columns, channels) with the same order of bytes."""
-    if len(shape) == 4:
-        return shape[0], shape[1], shape[2], shape[3]
-    return 1, 1, prod(shape[:-1]), shape[-1] if shape else 1
 
 
 class _Rewriter(Rewriter):
@@ -322,7 +316,7 @@ class _Rewriter(Rewriter):
         part of each, then the steps, with rows of whole groups."""
         y, inputs = self.tensors[op.outputs[0]], op.inputs[0]
         count = y.shape[-1]
-        if op.attributes.get("position") not in self.stepwise:
+        if op.attributes.get("position") not in self.time_multiplexed:
             inputs = self.tensor(f"{op.name}:sums",
                                  (1, 1, steps_of(self.graph, op), SUM_BYTES * sums))
             self.emit(op, "SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, inputs)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
 from kaniwa.compiler.int16.limits import SUMMED, is_wide
-from kaniwa.compiler.plan.layer import DevicePart, HostPart, Plan, describe
+from kaniwa.compiler.plan.operands import describe
+from kaniwa.compiler.plan.plan import DevicePart, HostPart, Plan
 from kaniwa.compiler.rewrite.refusal import why_not
 from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.golden.registry import kernel_of

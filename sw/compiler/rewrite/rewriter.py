@@ -11,8 +11,8 @@ import numpy as np
 
 from kaniwa.compiler.int16.sums import parts
 from kaniwa.compiler.limits import missing_unit, repeated
-from kaniwa.compiler.plan.layer import describe
-from kaniwa.compiler.plan.vector_kinds import WIDE_BYTES, WIDE_SUMS
+from kaniwa.compiler.plan.kinds import WIDE_BYTES, WIDE_SUMS
+from kaniwa.compiler.plan.operands import describe
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
@@ -29,10 +29,10 @@ class Rewriter:
     """The operators of a graph and tensors, with what has been added."""
 
     def __init__(self, graph: Graph, config: AcceleratorConfig,
-                 stepwise: frozenset[int] = frozenset()) -> None:
+                 time_multiplexed: frozenset[int] = frozenset()) -> None:
         self.graph = graph
         self.config = config
-        self.stepwise = stepwise
+        self.time_multiplexed = time_multiplexed
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
         self._origins: dict[int, int] = {}     # of tensors that are other names, of one dtype

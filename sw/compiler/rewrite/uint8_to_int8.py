@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
-from kaniwa.compiler.plan.layer import Plan
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["signed", "signed_operators"]

@@ -12,10 +12,10 @@ from builders.networks.random_wide import random_wide
 from builders.operator_cases import DRAWS, Cases
 
 from kaniwa import golden
-from kaniwa.compiler.int16.functions import WideLayer
+from kaniwa.compiler.int16.functions import WideProgram
 from kaniwa.compiler.int16.limits import WIDE_LIMITS, is_wide
 from kaniwa.compiler.pipeline import compile, plan_model
-from kaniwa.compiler.plan.layer import Options
+from kaniwa.compiler.plan.plan import Options
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
@@ -105,7 +105,7 @@ def test_a_table_stays_for_the_next_program_that_wants_it() -> None:
     graph = b.graph((x,), (b.quantize(b.function("TANH", b.quantize(soft, 0.0005), FULL),
                                       0.01, 0),))
     tables = [(layer.op, bool(layer.table)) for layer in plan_model(graph, BASE, Options()).layers
-              if isinstance(layer, WideLayer) and layer.op in ("LOGISTIC", "TANH", "GELU")]
+              if isinstance(layer, WideProgram) and layer.op in ("LOGISTIC", "TANH", "GELU")]
     assert tables == [("TANH", True), ("LOGISTIC", False), ("TANH", False), ("GELU", True),
                       ("GELU", False), ("TANH", True), ("TANH", True)]
     for config in CONFIGS:
