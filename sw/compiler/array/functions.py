@@ -13,8 +13,8 @@ from kaniwa.compiler.array.elementwise import has_one_value
 from kaniwa.compiler.plan.operands import quantization
 from kaniwa.errors import ModelError
 from kaniwa.golden import run_op
+from kaniwa.golden.numbers.roots import rsqrt_table_int16
 from kaniwa.golden.tflite.functions import table
-from kaniwa.golden.tflite.roots import rsqrt_table_int16
 from kaniwa.graph import Graph, Op
 
 __all__ = ["FUNCTIONS", "WITH_CONSTANT", "TABLES", "argument", "function_table",

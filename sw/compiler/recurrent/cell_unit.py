@@ -20,7 +20,7 @@ from kaniwa.compiler.recurrent.lstm_operands import (
 )
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError, UnsupportedError
-from kaniwa.golden.tflite.lstm import (
+from kaniwa.golden.tflite.recurrent import (
     BIAS,
     GATES as OPERANDS,
     HIDDEN_STATE,

@@ -6,7 +6,7 @@ from math import prod
 
 from kaniwa.golden.onnx.recurrent import STATES
 from kaniwa.golden.onnx.recurrent_fixed import RULE as FIXED_POINT
-from kaniwa.golden.tflite.lstm import (
+from kaniwa.golden.tflite.recurrent import (
     BIAS,
     CELL_STATE,
     GATES,

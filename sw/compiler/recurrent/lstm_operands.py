@@ -12,7 +12,7 @@ from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import Int64, quantize_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
-from kaniwa.golden.tflite.lstm import (
+from kaniwa.golden.tflite.recurrent import (
     BIAS,
     CELL_STATE,
     GATES,

@@ -13,7 +13,7 @@ from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import double_rounding, prove
 from kaniwa.compiler.plan.streams import Stages
 from kaniwa.compiler.recurrent.lstm_operands import constant, optional, scale_of
-from kaniwa.golden.tflite.lstm import HIDDEN_STATE, PROJECTION, PROJECTION_BIAS
+from kaniwa.golden.tflite.recurrent import HIDDEN_STATE, PROJECTION, PROJECTION_BIAS
 from kaniwa.graph import Graph, Op
 
 __all__ = ["project"]

@@ -23,7 +23,7 @@ from kaniwa.compiler.recurrent.lstm_operands import (
 from kaniwa.compiler.recurrent.projection import project
 from kaniwa.compiler.recurrent.step_factor import StepFactor, StepVector
 from kaniwa.errors import CompileError
-from kaniwa.golden.tflite.lstm import BIAS, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
+from kaniwa.golden.tflite.recurrent import BIAS, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
 from kaniwa.isa import Mode
 from kaniwa.units.vector.kernels.elementary import row_pitch
 from kaniwa.units.vector.kernels.recurrent import (

@@ -8,7 +8,7 @@ import numpy as np
 
 from kaniwa.compiler.recurrent.limits import int8_cell, plain_cell
 from kaniwa.config import AcceleratorConfig
-from kaniwa.golden.tflite.lstm import CELL_STATE, HIDDEN_STATE
+from kaniwa.golden.tflite.recurrent import CELL_STATE, HIDDEN_STATE
 from kaniwa.graph import Graph, Op, State, Tensor
 
 __all__ = ["sequences_apart"]

@@ -35,7 +35,7 @@ from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.compiler.rewrite.uint8_to_int8 import signed_operators
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ModelError, UnsupportedError
-from kaniwa.golden.tflite.lstm import CELL_STATE, HIDDEN_STATE
+from kaniwa.golden.tflite.recurrent import CELL_STATE, HIDDEN_STATE
 from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.kernels.elementary import row_pitch
 from kaniwa.units.vector.kernels.recurrent import gate_pitch

@@ -20,7 +20,7 @@ from kaniwa.golden.numbers.rounding import (
     quantize_multipliers,
 )
 from kaniwa.golden.registry import Call, Kernel, kernel, quantization, within_int32
-from kaniwa.golden.tflite import conv_float
+from kaniwa.golden.tflite import convolution_float
 from kaniwa.graph import Tensor
 
 __all__ = [
@@ -199,9 +199,9 @@ def _convolution(accumulate: Callable[..., np.ndarray],
     return run
 
 
-kernel("CONV_2D")(_convolution(conv_2d_accumulators, conv_float.conv_2d))
+kernel("CONV_2D")(_convolution(conv_2d_accumulators, convolution_float.conv_2d))
 kernel("DEPTHWISE_CONV_2D")(
-    _convolution(depthwise_conv_2d_accumulators, conv_float.depthwise_conv_2d))
+    _convolution(depthwise_conv_2d_accumulators, convolution_float.depthwise_conv_2d))
 
 
 @kernel("TRANSPOSE_CONV")
@@ -211,7 +211,7 @@ def _transpose_conv(call: Call) -> np.ndarray:
     how = {"stride": call.attribute("stride"), "padding": call.attribute("padding"),
            "size": call.output.shape[1:3]}
     if x.dtype == np.float32:
-        return conv_float.transpose_conv(
+        return convolution_float.transpose_conv(
             x, weights, bias, activation=call.attribute("activation"), **how)
     acc = transpose_conv_accumulators(
         x, weights, bias, zero_point=call.quantization(1).zero_point,
