@@ -9,7 +9,7 @@ import numpy as np
 
 from kaniwa.compiler.array.attributes import bounds_of, geometry_of, removed_of
 from kaniwa.compiler.array.elementwise import has_one_value, sum_of, table_of
-from kaniwa.compiler.array.functions import TABLES, argument, function_table
+from kaniwa.compiler.array.functions import argument, function_table
 from kaniwa.compiler.plan.bounds import INT8
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
@@ -19,6 +19,7 @@ from kaniwa.isa import Mode
 
 __all__ = ["elementwise_layer"]
 
+COMBINED = ("ADD", "SUB", "MUL")      # of two operands; others are functions of one
 ONE_PIXEL = {"stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0))}
 
 
@@ -33,7 +34,7 @@ def elementwise_layer(lowering: Lowering) -> Lowered:
     geometry = geometry_of(replace(op, attributes=ONE_PIXEL), y, y, (1, 1))
     bounds = bounds_of(op, y)
     add, table, source = None, None, inputs[0]
-    if lowering.source_kind in TABLES:
+    if lowering.source_kind not in COMBINED:
         table = function_table(graph, op, lowering.source_kind)
         source = inputs[argument(graph, op)]
     elif op.kind == "TABLE":

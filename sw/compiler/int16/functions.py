@@ -12,7 +12,6 @@ import numpy as np
 
 from kaniwa.compiler.array.elementwise import product_scale, sum_scales
 from kaniwa.compiler.array.functions import interpolated_table
-from kaniwa.compiler.int16.limits import INTERPOLATED
 from kaniwa.compiler.plan.bounds import activation_bounds
 from kaniwa.compiler.plan.layers import Code, Layer, VectorProgram
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
@@ -28,6 +27,7 @@ from kaniwa.units.vector.kernels.elementary import Place, Rescaling, pair_words
 __all__ = ["WideProgram", "keep_tables", "wide_layer"]
 
 WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
+INTERPOLATED = ("GELU", "EXP", "LOG", "RSQRT")
 LEFT_SHIFT = 15      # fractional bits of the common scale in LiteRT's ADD and SUB of int16
 # A program for these places and that of the table, and the table.
 Kernel = tuple[Callable[..., bytes], bytes]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kaniwa.compiler.recurrent.limits import int8_cell, plain_cell
+from kaniwa.compiler.operators.recurrent import int8_cell, plain_cell
 from kaniwa.config import AcceleratorConfig
 from kaniwa.golden.tflite.recurrent import CELL_STATE, HIDDEN_STATE
 from kaniwa.graph import Graph, Op, State, Tensor

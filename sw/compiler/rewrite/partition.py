@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
-from kaniwa.compiler.int16.limits import SUMMED, is_wide
+from kaniwa.compiler.operators.table import is_wide
+from kaniwa.compiler.plan.kinds import SUMMED
 from kaniwa.compiler.plan.operands import describe
 from kaniwa.compiler.plan.plan import DevicePart, HostPart, Plan
 from kaniwa.compiler.rewrite.refusal import why_not

@@ -10,14 +10,13 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.int16.sums import parts
-from kaniwa.compiler.limits import missing_unit, repeated
-from kaniwa.compiler.plan.kinds import WIDE_BYTES, WIDE_SUMS
+from kaniwa.compiler.plan.kinds import VECTOR_KINDS, WIDE, WIDE_BYTES, WIDE_SUMS
 from kaniwa.compiler.plan.operands import describe
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["BROADCAST", "NO_PADDING", "UNIT", "Rewriter"]
+__all__ = ["BROADCAST", "NO_PADDING", "UNIT", "Rewriter", "repeated"]
 
 UNIT = Quantization((1.0,), (0,))
 NO_PADDING = ((0, 0), (0, 0))
@@ -168,3 +167,32 @@ class Rewriter:
         self.emit(op, "CONV_2D" if which[1] else "DEPTHWISE_CONV_2D", (source, ones), attributes,
                   made, "litert_double_rounding")
         return self.named(op, made, (1, 1, pixels, shape[-1]), tensor)
+
+
+def repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool] | None:
+    """Whether broadcasting from ``shape`` to ``wide`` repeats pixels, channels; None for others."""
+    own = (1,) * (len(wide) - len(shape)) + shape
+    if own == wide:
+        return False, False
+    channels = own[-1:] != wide[-1:]
+    if own[:-1] == wide[:-1]:
+        return False, channels
+    return (True, channels) if prod(own[:-1]) == 1 else None
+
+
+def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
+    """What the target lacks for a kind of operator that ``legalize`` leaves, or None."""
+    if kind in ("ADD", "MUL", "TABLE") and not config.elementwise:
+        return (f"target '{config.name}' has no elementwise unit; use a target with "
+                f"elementwise = true")
+    if kind == "MUL" and not config.elementwise_multiply:
+        return (f"target '{config.name}' has no elementwise multiplier for the product of two "
+                f"tensors; use a target with elementwise_multiply = true")
+    if kind == "MAX_POOL_2D" and not config.max_pool:
+        return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
+    if kind in (WIDE, WIDE_BYTES, WIDE_SUMS) and not config.vector_unit:
+        return (f"target '{config.name}' has no vector unit, which int16 needs; quantize the model "
+                f"to int8, or use a target with vector_unit = true")
+    if kind in (*VECTOR_KINDS, "LSTM") and not config.vector_unit:
+        return f"target '{config.name}' has no vector unit; use a target with vector_unit = true"
+    return None

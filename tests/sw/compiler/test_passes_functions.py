@@ -6,7 +6,7 @@ from builders.files import tflite_layers as layers
 from builders.files.tflite_builder import ModelBuilder
 
 from kaniwa import golden
-from kaniwa.compiler.array.functions import FUNCTIONS, WITH_CONSTANT
+from kaniwa.compiler.operators.table import FUNCTIONS, WITH_CONSTANT
 from kaniwa.compiler.pipeline import compile, parse_outside, plan_model
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.plan import Options

@@ -1,0 +1,1 @@
+"""What the accelerator takes of each operator, and what the operator becomes: a file a family."""
