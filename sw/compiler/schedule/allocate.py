@@ -35,6 +35,15 @@ class Buffer:
     last: int
 
 
+@dataclass(frozen=True)
+class _OnChip:
+    """The commands, the constants and the buffers of tensors that are on chip: True for each."""
+
+    commands: bool
+    blobs: list[bool]
+    buffers: list[bool]
+
+
 def allocate(plan: Plan) -> Plan:
     """Place everything on chip if it fits; else constants, then tensors, go to outside memory.
 
@@ -53,8 +62,8 @@ def allocate(plan: Plan) -> Plan:
         offsets, peak = pack(buffers, not plan.options.materialize)
         peaks.append(peak)
         if commands + sum(sizes) + peak <= config.memory_bytes:
-            return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
-                          [True] * len(buffers), True)
+            return _place(plan, buffers, offsets, sizes, commands,
+                          _OnChip(True, [True] * len(sizes), [True] * len(buffers)))
     if plan.options.outside is None:
         need = commands + sum(sizes) + min(peaks)
         _complain(plan, MemoryTooSmallError(
@@ -220,7 +229,7 @@ def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) 
         if sizes[i] <= room:
             near[i] = True
             room -= sizes[i]
-    return _place(plan, buffers, merged, sizes, commands, near, local, commands_local)
+    return _place(plan, buffers, merged, sizes, commands, _OnChip(commands_local, near, local))
 
 
 def _reads(plan: Plan, constants: Constants) -> list[int]:
@@ -236,7 +245,7 @@ def _reads(plan: Plan, constants: Constants) -> list[int]:
 
 
 def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[int], commands: int,
-           blobs_local: list[bool], buffers_local: list[bool], commands_local: bool) -> Plan:
+           on_chip: _OnChip) -> Plan:
     """Commands, constants and tensors one after the other, on chip and outside."""
     assert plan.constants is not None
     ends = {True: 0, False: 0}
@@ -246,11 +255,11 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
         ends[local] += size
         return address if local else address | OUTSIDE
 
-    program_address = take(commands_local, commands)
-    blobs = tuple(take(local, size) for local, size in zip(blobs_local, sizes, strict=True))
+    program_address = take(on_chip.commands, commands)
+    blobs = tuple(take(local, size) for local, size in zip(on_chip.blobs, sizes, strict=True))
     base = dict(ends)
     tensors = {i: blobs[blob] for i, blob in plan.constants.tensors.items()}
-    for buffer, offset, local in zip(buffers, offsets, buffers_local, strict=True):
+    for buffer, offset, local in zip(buffers, offsets, on_chip.buffers, strict=True):
         address = base[local] + offset
         ends[local] = max(ends[local], address + buffer.size)
         tensors.update((i, address if local else address | OUTSIDE) for i in buffer.tensors)
