@@ -17,7 +17,7 @@ from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
 from kaniwa.compiler.rewrite.partition import partition
 from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, Refused
-from kaniwa.compiler.rewrite.uint8_to_int8 import signed
+from kaniwa.compiler.rewrite.uint8_to_int8 import uint8_to_int8
 from kaniwa.compiler.rewrite.widen import widen
 from kaniwa.compiler.schedule.allocate import allocate
 from kaniwa.compiler.schedule.constants import constants
@@ -33,9 +33,11 @@ from kaniwa.program.program import Program
 
 __all__ = ["compile", "parse_outside", "PIPELINE", "plan_model"]
 
+# ``compile`` makes cells of a sequence and a direction each before these passes, and emits the
+# program behind them. A Refused or a NeedsLessMemory starts the list anew, with another plan.
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
-    signed,           # legacy uint8 as int8
+    uint8_to_int8,    # legacy uint8 as int8
     dead_channels,    # what no output depends on is removed
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved

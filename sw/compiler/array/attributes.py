@@ -1,4 +1,4 @@
-"""What the array's layers take from an operator's attributes: loops, bounds and multiplications."""
+"""Attributes of an operator for the array's layers: loops, bounds and multiplications."""
 
 from __future__ import annotations
 

@@ -57,12 +57,12 @@ class Part:
 
     @property
     def power(self) -> int:
-        """What it counts of 256 in the whole sum."""
+        """The power of 256 that the part counts in the whole sum."""
         return self.digit + self.high
 
 
 def parts(weights: Int64, bias: Int64, where: str) -> list[Part]:
-    """What makes the sums of ``weights`` [channels, products] and their ``bias``.
+    """The parts of the sums of ``weights`` [channels, products] and their ``bias``.
 
     Raises UnsupportedError for sums that may leave 32 bits.
     """

@@ -1,1 +1,1 @@
-"""What the accelerator takes of each operator, and what the operator becomes: a file a family."""
+"""Operators of the accelerator: limits, and the operators that they become. A file a family."""

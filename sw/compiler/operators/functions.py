@@ -51,7 +51,7 @@ def square_root_of_squares(graph: Graph, op: Op) -> str | None:
 
 
 def never_negative(graph: Graph, tensor_id: int) -> bool:
-    """Whether no value of a tensor of int16 is below 0, as far as its producers tell."""
+    """True where no value of a tensor of int16 is below 0, as far as its producers tell."""
     data = graph.tensors[tensor_id].data
     if data is not None:
         return bool((data >= 0).all())

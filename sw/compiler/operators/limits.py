@@ -43,7 +43,7 @@ def of_one_scale(graph: Graph, op: Op, dtypes: tuple[str, ...], way: str) -> str
 
 def bytes_of_one_scale(graph: Graph, op: Op) -> str | None:
     """Activations are int8 or uint8 with one scale and a zero point."""
-    return int8_activations(graph, op)      # ``signed`` has made uint8 int8
+    return int8_activations(graph, op)      # ``uint8_to_int8`` has been there
 
 
 def some_elements(graph: Graph, op: Op) -> str | None:

@@ -1,4 +1,4 @@
-"""What the compiler has of an operator: limits of the accelerator, and the rewriting."""
+"""The compiler's record of an operator: limits of the accelerator, and the rewriting."""
 
 from __future__ import annotations
 

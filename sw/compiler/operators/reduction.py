@@ -27,7 +27,7 @@ def neighboring_axes(graph: Graph, op: Op) -> str | None:
 
 
 def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
-    """What MEAN sees of its operand: [outer, averaged, inner] elements, or None if it does not."""
+    """MEAN's view of its operand: [outer, averaged, inner] elements; None for other axes."""
     shape, axes = graph.tensors[op.inputs[0]].shape, op.attributes["axes"]
     assert isinstance(axes, tuple)
     wide = [i for i in axes if shape[i] > 1]

@@ -42,7 +42,7 @@ def column_window(layer: ArrayLayer, config: AcceleratorConfig) -> Pair:
 
 
 def slides(layer: ArrayLayer, config: AcceleratorConfig) -> bool:
-    """Whether the window of a COLUMN layer holds the kernel, so that pixels share columns."""
+    """True where the window of a COLUMN layer holds the kernel, so that pixels share columns."""
     rows, columns = column_window(layer, config)
     return layer.geometry.kernel[0] <= rows and layer.geometry.kernel[1] <= columns
 

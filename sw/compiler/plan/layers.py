@@ -299,7 +299,7 @@ class ArrayLayer(OneStage):
         return None if self.add is None or self.add.operand == self.ifm else self.add.operand
 
     def revised(self, view: Callable[[ArrayLayer], ArrayLayer]) -> ArrayLayer:
-        """What ``view`` makes of a pass of the array; other kinds of layers stay."""
+        """The layer as ``view`` makes it of a pass of the array; other kinds of layers stay."""
         return view(self)
 
     def without_table(self) -> ArrayLayer:

@@ -1,4 +1,4 @@
-"""What the passes ask of an operator and its tensors: attributes, quantization, sizes in memory."""
+"""Attributes of operators, and quantization and sizes of tensors, as the passes ask for them."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Outside:
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller asked for."""
+    """Options of the caller."""
 
     materialize: bool = False
     require_accelerator: bool = False
@@ -48,7 +48,7 @@ class Slice:
 
 @dataclass(frozen=True, eq=False)
 class Constants:
-    """What instructions read besides activations.
+    """Streams and tables that instructions read besides activations.
 
     ``parameters``, ``weights`` and ``banks`` (of tables) have an entry for each tile. A tile that
     runs a unit's program has the room for that program in ``parameters`` and the words that the
@@ -105,7 +105,7 @@ class DevicePart:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What the compiler knows so far; each pass returns a more complete one.
+    """The compiler's knowledge of a program; each pass returns a more complete one.
 
     | field | filled by | contents |
     |---|---|---|

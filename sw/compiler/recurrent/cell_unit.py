@@ -76,7 +76,7 @@ def whole_words(depth: int) -> int:
 
 
 def fits_cell_unit(model: Graph, op: Op, config: AcceleratorConfig) -> bool:
-    """Whether the unit of ``config`` has what the cell takes; else the vector unit may."""
+    """True where the unit of ``config`` holds the cell; else the vector unit may."""
     if not config.cell_unit or len(gates_of(op)) != len(GATES):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What an UNIDIRECTIONAL_SEQUENCE_LSTM gives the accelerator to know: weights and scales."""
+"""Operands of an UNIDIRECTIONAL_SEQUENCE_LSTM for the accelerator: weights and scales."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def gates_of(cell: Op) -> list[int]:
 
 
 def has_projection(cell: Op) -> bool:
-    """Whether the hidden state is a projection."""
+    """True where the hidden state is a projection."""
     return cell.inputs[PROJECTION] != -1
 
 

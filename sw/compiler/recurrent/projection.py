@@ -48,7 +48,7 @@ def project(stages: Stages, model: Graph, cell: Op, source: int, to: int, pitch:
 
 
 def _bounds(model: Graph, cell: Op) -> tuple[int, int]:
-    """What the projection's clip leaves of int8; LiteRT limits values with their zero point."""
+    """The part of int8 within the projection's clip; LiteRT limits values with zero point."""
     clip = np.float32(float(str(cell.attributes["projection_clip"])))
     if clip <= 0:
         return INT8

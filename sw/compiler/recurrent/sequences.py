@@ -46,7 +46,7 @@ class _Apart:
         return self.tensors[op.inputs[HIDDEN_STATE]].shape[0]
 
     def may_be_split(self, op: Op) -> bool:
-        """Whether the accelerator has such a cell, and nothing else reads its state."""
+        """True where the accelerator has such a cell, and nothing else reads its state."""
         own = {op.inputs[i] for i in STATES}, set(op.outputs[1:])
         read = [i for other in self._graph.ops if other is not op for i in other.inputs]
         return (int8_cell(self._graph, op) is None and plain_cell(self._graph, op) is None

@@ -18,7 +18,7 @@ from kaniwa.compiler.operators.table import OPERATORS, is_wide
 from kaniwa.compiler.plan.operands import describe
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.rewrite.rewriter import Rewriter
-from kaniwa.compiler.rewrite.uint8_to_int8 import signed_operators
+from kaniwa.compiler.rewrite.uint8_to_int8 import int8_operators
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Graph, Op
@@ -40,7 +40,7 @@ def rewritten(graph: Graph, op: Op, config: AcceleratorConfig) -> list[Op]:
 
     Raises UnsupportedError naming the operator and the way out where the target cannot take it.
     """
-    tensors, ops = signed_operators(graph, (op,))
+    tensors, ops = int8_operators(graph, (op,))
     rewriter = Rewriter(replace(graph, tensors=tensors), config)
     _rewrite(rewriter, *ops)
     return rewriter.ops

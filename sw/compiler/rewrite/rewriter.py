@@ -1,5 +1,5 @@
-"""What operators are rewritten with: new tensors and operators, other names, copies, and what sums
-int16 as what sums bytes."""
+"""Tools to rewrite operators: new tensors and operators, other names, copies, and sums of int16 as
+sums of bytes."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Rewriter:
 
 
 def repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool] | None:
-    """Whether broadcasting from ``shape`` to ``wide`` repeats pixels, channels; None for others."""
+    """Pixels, channels: True if broadcasting ``shape`` to ``wide`` repeats them; None for more."""
     own = (1,) * (len(wide) - len(shape)) + shape
     if own == wide:
         return False, False
@@ -181,7 +181,7 @@ def repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool]
 
 
 def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
-    """What the target lacks for a kind of operator that ``legalize`` leaves, or None."""
+    """The unit that the target lacks for a kind that ``legalize`` leaves, and the way out."""
     if kind in ("ADD", "MUL", "TABLE") and not config.elementwise:
         return (f"target '{config.name}' has no elementwise unit; use a target with "
                 f"elementwise = true")

@@ -1,4 +1,4 @@
-"""What ``compile --json`` says of a layer's requantization: rule, hardware form, proof, width."""
+"""Report of a layer's requantization for ``compile --json``: rule, hardware form, proof, width."""
 
 from __future__ import annotations
 

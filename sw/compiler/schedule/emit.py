@@ -78,7 +78,7 @@ class _Stream:
         return int(len(written.get(tensor, ())) == 1 and tensor not in self.scattered)
 
     def of_part(self, part: int) -> dict[int, list[int]]:
-        """What ``part`` writes, by instructions counted from its first one."""
+        """The tensors that ``part`` writes, by instructions counted from its first one."""
         start, end = self.starts[part], self.starts[part + 1]
         return {tensor: [index - start for index in indexes]
                 for tensor, indexes in self.written.items() if start <= indexes[0] < end}
@@ -135,8 +135,7 @@ def _steps(plan: Plan, stream: _Stream) -> tuple[Step, ...]:
 
 
 def _staying(plan: Plan, stream: _Stream) -> set[int]:
-    """What follows upon a state, is left where the next inference wants it, and goes nowhere else.
-    """
+    """Next values of states that stay where the next inference reads them, and go nowhere else."""
     assert plan.memory is not None
     model, memory = plan.model, plan.memory
     needed = Counter((*model.outputs, *(i for op in plan.host_ops for i in op.inputs),
@@ -148,7 +147,7 @@ def _staying(plan: Plan, stream: _Stream) -> set[int]:
 
 
 def _crossing(model: Graph, ops: list[Op]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What these operators read that others made, and what of theirs others read."""
+    """The tensors that these operators read of others, and that others read of these."""
     made = {i for op in ops for i in op.outputs}
     takes = {i for op in ops for i in op.inputs
              if i not in made and i != -1 and model.tensors[i].data is None}
@@ -166,7 +165,7 @@ def _host_ops(plan: Plan) -> tuple[HostOp, ...]:
 
 
 def _host_tensors(plan: Plan) -> tuple[HostTensor, ...]:
-    """What the host's operators need to know of their operands and results, and constants."""
+    """Operands and results of the host's operators, and constants."""
     ids = {i for op in plan.host_ops for i in (*op.inputs, *op.outputs) if i != -1}
     tensors = plan.model.tensors
     ids |= {i for i in plan.model.outputs if tensors[i].data is not None}

@@ -134,7 +134,7 @@ def _host(layers: list[Layer], guest: ArrayLayer,
 
 
 def _same_pixels(host: ArrayLayer, guest: ArrayLayer) -> bool:
-    """Whether an operand that is the same for all pixels of ``guest`` is so for ``host``'s."""
+    """True where an operand that is the same for all pixels of ``guest`` is so for ``host``'s."""
     return guest.add is None or not guest.add.repeated or (
         host.places is None and host.geometry.ofm[2] == guest.geometry.ofm[2])
 

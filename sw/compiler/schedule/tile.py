@@ -54,7 +54,7 @@ def tile(plan: Plan) -> Plan:
 
 
 def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
-    """What is wrong with the layer of the most instructions."""
+    """The error of the layer with the most instructions."""
     number, count = Counter(part.layer for part in tiles).most_common(1)[0]
     layer = plan.layers[number]
     where = describe(plan.model, plan.model.ops[layer.positions[0]])
@@ -166,7 +166,7 @@ def _share(blocks: int, words: int, capacity: int) -> int:
 
 
 def _problem(layer: ArrayLayer, part: Tile, config: AcceleratorConfig, ahead: bool) -> str | None:
-    """What the core cannot hold of a tile, or None; ``ahead``: of it and a stride's rows."""
+    """The limit of the core that a tile breaks, or None; ``ahead``: with a stride's rows more."""
     values = tile_fields(layer, part, config)
     for name, value in values.items():
         field = FIELDS.get(name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization
-from kaniwa.compiler.vector.rows_in_lanes import rows_in_lanes
+from kaniwa.compiler.vector.row_per_lane import row_per_lane
 from kaniwa.golden.onnx.layer_norm import RULE, LayerNormNumbers, layer_norm_numbers
 from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.kernels.elementary import table_words
@@ -44,7 +44,7 @@ def layer_norm_layer(lowering: Lowering) -> Lowered:
         return layer_norm_rows(config, groups, columns, LayerNormPlaces(x, y, table, *scratch),
                                result)
 
-    return rows_in_lanes(
+    return row_per_lane(
         replace(lowering, stored=replace(stored, inputs=stored.inputs[:1])),
         (prod(x.shape) // columns, columns),
         table_words(np.concatenate([numbers.gains, biases])), code,

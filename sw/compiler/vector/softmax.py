@@ -10,7 +10,7 @@ from kaniwa.compiler.plan.layers import VectorProgram
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.plan.rescale import quantize_multiplier
-from kaniwa.compiler.vector.rows_in_lanes import rows_in_lanes
+from kaniwa.compiler.vector.row_per_lane import row_per_lane
 from kaniwa.errors import CompileError
 from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT, exponential_table
 from kaniwa.golden.tflite.softmax import exponential_table as litert_exponentials
@@ -47,7 +47,7 @@ def softmax_layer(lowering: Lowering) -> Lowered:
         def of_rows(groups: int, x: int, y: int, table: int) -> bytes:
             return softmax_rows(config, groups, columns, x, y, table, form)
 
-        return rows_in_lanes(lowering, (rows, columns), table, of_rows)
+        return row_per_lane(lowering, (rows, columns), table, of_rows)
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
         return softmax(config, columns, Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table,

@@ -11,10 +11,10 @@ from kaniwa.compiler.plan.layers import ScatteredOutput
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.streams import Stages, Words
 
-__all__ = ["rows_in_lanes"]
+__all__ = ["row_per_lane"]
 
 
-def rows_in_lanes(lowering: Lowering, shape: tuple[int, int], table: bytes,
+def row_per_lane(lowering: Lowering, shape: tuple[int, int], table: bytes,
                   code: Callable[..., bytes],
                   scratch: Mapping[str, int] | None = None) -> Lowered:
     """The layer of an operator along the rows of ``shape`` (rows, columns) of int8.
