@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from kaniwa.compiler.plan.bounds import activation_bounds
-from kaniwa.compiler.plan.layers import Geometry
+from kaniwa.compiler.plan.geometry import Geometry
 from kaniwa.compiler.plan.operands import Pair, as_map, paddings, pair, quantization
 from kaniwa.graph import Op, Tensor
 

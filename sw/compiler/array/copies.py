@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.compiler.array.moves import Move
-from kaniwa.compiler.plan.layers import ArrayLayer, ScatteredOutput
+from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import source_of
 from kaniwa.compiler.plan.streams import Stages, whole_lanes

@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.int16.sums import digit_rescale, digits_of
-from kaniwa.compiler.plan.layers import Stream
+from kaniwa.compiler.plan.geometry import Stream
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import quantize_multiplier

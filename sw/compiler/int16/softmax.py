@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from kaniwa.compiler.plan.layers import ScatteredOutput
+from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import quantize_multiplier

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from kaniwa.compiler.plan.layers import ArrayLayer, Pair, ScatteredOutput, Tile
+from kaniwa.compiler.plan.geometry import Pair, ScatteredOutput, Tile
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 

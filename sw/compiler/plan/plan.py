@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kaniwa.compiler.plan.layers import Layer, Tile
+from kaniwa.compiler.plan.geometry import Tile
+from kaniwa.compiler.plan.layers import Layer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import Graph, Op

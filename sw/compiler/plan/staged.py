@@ -6,16 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from kaniwa.compiler.plan.layers import (
-    ArrayLayer,
-    Pair,
-    ScatteredOutput,
-    Stage,
-    Tile,
-    UnitProgram,
-    of_both,
-    whole_words,
-)
+from kaniwa.compiler.plan.geometry import Pair, ScatteredOutput, Tile
+from kaniwa.compiler.plan.layers import ArrayLayer, Stage, UnitProgram, of_both, whole_words
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Opcode
 from kaniwa.units.vector.builder import Builder

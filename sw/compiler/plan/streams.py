@@ -14,15 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layers import (
-    ArrayLayer,
-    Code,
-    Geometry,
-    Hwc,
-    ScatteredOutput,
-    Stage,
-    Stream,
-)
+from kaniwa.compiler.plan.geometry import Geometry, Hwc, ScatteredOutput, Stream
+from kaniwa.compiler.plan.layers import ArrayLayer, Code, Stage
 from kaniwa.compiler.plan.lowering import Lowering
 from kaniwa.compiler.plan.operands import source_of
 from kaniwa.compiler.plan.rescale import Rescale, exact, prove

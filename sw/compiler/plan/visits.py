@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.plan.fields import block_width, layer_blocks
-from kaniwa.compiler.plan.layers import ArrayLayer, Pair
+from kaniwa.compiler.plan.geometry import Pair
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.isa.weight_stream import dense_words

@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layers import Pair, UnitProgram
+from kaniwa.compiler.plan.geometry import Pair
+from kaniwa.compiler.plan.layers import UnitProgram
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.recurrent.lstm_operands import (

@@ -8,7 +8,7 @@ import numpy as np
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
 from kaniwa.compiler.plan.bounds import INT8
-from kaniwa.compiler.plan.layers import ScatteredOutput
+from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import double_rounding, prove
 from kaniwa.compiler.plan.streams import Stages

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
-from kaniwa.compiler.plan.layers import ArrayLayer, Geometry
+from kaniwa.compiler.plan.geometry import Geometry
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.plan.rescale import Int64

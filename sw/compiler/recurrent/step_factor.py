@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
-from kaniwa.compiler.plan.layers import ScatteredOutput
+from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.plan.streams import Stages, Words
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes

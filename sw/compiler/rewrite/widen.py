@@ -10,7 +10,8 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layers import ArrayLayer, Geometry
+from kaniwa.compiler.plan.geometry import Geometry
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode

@@ -9,7 +9,8 @@ from itertools import groupby
 import numpy as np
 
 from kaniwa.compiler.plan.fields import block_width, column_window, tile_channels, tile_fields
-from kaniwa.compiler.plan.layers import ArrayLayer, Stage, Tile
+from kaniwa.compiler.plan.geometry import Tile
+from kaniwa.compiler.plan.layers import ArrayLayer, Stage
 from kaniwa.compiler.plan.operands import room_of
 from kaniwa.compiler.plan.plan import Constants, Plan, Slice
 from kaniwa.compiler.plan.visits import visited_words

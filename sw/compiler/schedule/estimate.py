@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kaniwa.compiler.plan.fields import tile_fields, visited
-from kaniwa.compiler.plan.layers import ArrayLayer, Tile
+from kaniwa.compiler.plan.geometry import Tile
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 

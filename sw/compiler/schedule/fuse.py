@@ -11,7 +11,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layers import ArrayLayer, Layer, ScatteredOutput, of_both
+from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.scale import scaled
 from kaniwa.compiler.rewrite.rewriter import BROADCAST

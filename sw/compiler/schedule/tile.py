@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from kaniwa.compiler.plan.fields import block_words, parameter_words, tile_fields, visited
-from kaniwa.compiler.plan.layers import ArrayLayer, Pair, Tile
+from kaniwa.compiler.plan.geometry import Pair, Tile
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.operands import describe
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.visits import visits

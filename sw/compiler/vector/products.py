@@ -14,7 +14,7 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layers import ScatteredOutput, Stream
+from kaniwa.compiler.plan.geometry import ScatteredOutput, Stream
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import Rescale, Rule, double_rounding, float_half_even, prove

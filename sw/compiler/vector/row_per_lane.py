@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import accumulate
 
-from kaniwa.compiler.plan.layers import ScatteredOutput
+from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.streams import Stages, Words
 
