@@ -18,10 +18,11 @@ from typing import Any
 
 from kaniwa.benchmark.cases import CASES
 from kaniwa.boards.flow.estimate import estimate_board, every_target
-from kaniwa.compiler.array.functions import TABLES
-from kaniwa.compiler.int16.limits import WIDE_LIMITS
-from kaniwa.compiler.limits import LIMITS, missing_unit, sentence
-from kaniwa.compiler.plan.vector_kinds import WIDE
+from kaniwa.compiler.operators.record import sentence
+from kaniwa.compiler.operators.rewriting import as_table
+from kaniwa.compiler.operators.table import OPERATORS
+from kaniwa.compiler.plan.kinds import WIDE
+from kaniwa.compiler.rewrite.rewriter import missing_unit
 from kaniwa.config import PRESETS
 from kaniwa.documents.isa_page import isa_page
 from kaniwa.documents.operators import operator_table
@@ -65,10 +66,13 @@ def operators() -> str:
 def limits() -> str:
     """Markdown table of the accelerator's limits, operators with the same ones in one row."""
     groups: dict[tuple[str, str, str], list[str]] = {}
-    for table, dtype in ((LIMITS, "8 bits"), (WIDE_LIMITS, "int16")):
-        for kind, limits in table.items():
+    for dtype in ("8 bits", "int16"):
+        for kind, operator in OPERATORS.items():
+            limits = operator.limits if dtype == "8 bits" else operator.int16_limits
+            if not limits:
+                continue
             unit = WIDE if dtype == "int16" else "LSTM" if kind in CELLS else (
-                "TABLE" if kind in TABLES else kind)
+                "TABLE" if operator.rewrite is as_table else kind)
             able = [name for name, config in PRESETS.items() if missing_unit(unit, config) is None]
             targets = "all" if len(able) == len(PRESETS) else " ".join(map("`{}`".format, able))
             text = " ".join(sentence(limit) for limit in limits)

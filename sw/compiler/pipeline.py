@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kaniwa.compiler.array.operand_tables import operand_tables
 from kaniwa.compiler.int16.functions import keep_tables
-from kaniwa.compiler.plan.layer import Options, Plan
+from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.compiler.recurrent.directions import directions_apart
 from kaniwa.compiler.recurrent.sequences import sequences_apart
 from kaniwa.compiler.rewrite.dead_channels import dead_channels
@@ -17,7 +17,7 @@ from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
 from kaniwa.compiler.rewrite.partition import partition
 from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, Refused
-from kaniwa.compiler.rewrite.uint8_to_int8 import signed
+from kaniwa.compiler.rewrite.uint8_to_int8 import uint8_to_int8
 from kaniwa.compiler.rewrite.widen import widen
 from kaniwa.compiler.schedule.allocate import allocate
 from kaniwa.compiler.schedule.constants import constants
@@ -34,9 +34,11 @@ from kaniwa.program.program import Program
 
 __all__ = ["compile", "PIPELINE", "plan_model"]
 
+# ``compile`` makes cells of a sequence and a direction each before these passes, and emits the
+# program behind them. A Refused or a NeedsLessMemory starts the list anew, with another plan.
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
-    signed,           # legacy uint8 as int8
+    uint8_to_int8,    # legacy uint8 as int8
     dead_channels,    # what no output depends on is removed
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved
@@ -99,9 +101,9 @@ def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
             return _run_passes(plan, progress)
         except Refused as refused:
             plan = replace(plan, refused={**plan.refused, **refused.reasons})
-        except NeedsLessMemory as cramped:
-            plan = replace(plan, stepwise=plan.stepwise | cramped.positions,
-                           lacking=cramped.lacking)
+        except NeedsLessMemory as needs:
+            plan = replace(plan, time_multiplexed=plan.time_multiplexed | needs.positions,
+                           missing_memory=needs.error)
 
 
 def _run_passes(plan: Plan, progress: Callable[[str], None] | None) -> Plan:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kaniwa.compiler.array.functions import FUNCTIONS, WITH_CONSTANT
 from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
-from kaniwa.compiler.int16.limits import WIDE_LIMITS
-from kaniwa.compiler.limits import LIMITS, sentence
+from kaniwa.compiler.operators.record import sentence
+from kaniwa.compiler.operators.table import FUNCTIONS, OPERATORS as ON_DEVICE, WITH_CONSTANT
 from kaniwa.importers.operators import OPERATORS
 from kaniwa.verify.litert import WITHOUT_REFERENCE
 
@@ -64,9 +63,11 @@ def operator_table() -> list[dict[str, Any]]:
     rows = []
     for kind, info in sorted(OPERATORS.items()):
         where, mapping = _MAPPING.get(kind, _HOST)
-        device = [f"on the accelerator: {sentence(limit)}" for limit in LIMITS.get(kind, ())]
-        device += [f"on the accelerator, of int16: {sentence(limit)}"
-                   for limit in WIDE_LIMITS.get(kind, ())]
+        device = []
+        if (own := ON_DEVICE.get(kind)) is not None:
+            device += [f"on the accelerator: {sentence(limit)}" for limit in own.limits]
+            device += [f"on the accelerator, of int16: {sentence(limit)}"
+                       for limit in own.int16_limits]
         rows.append({"operator": kind, "where": where, "mapping": mapping,
                      "rule": next(iter(info.rules.values())), "rules": dict(info.rules),
                      "reference": USUAL_KERNELS if kind in WITHOUT_REFERENCE else REFERENCE,

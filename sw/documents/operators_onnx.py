@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kaniwa.compiler.limits import LIMITS as OF_KINDS, RULES
-from kaniwa.compiler.plan.vector_kinds import VECTOR_KINDS
+from kaniwa.compiler.operators.table import OPERATORS as ON_DEVICE
+from kaniwa.compiler.plan.kinds import VECTOR_KINDS
 from kaniwa.golden.onnx.recurrent import GATES
 from kaniwa.importers.onnx.table import CASES, OPERATORS, OnnxOperator
 
@@ -44,5 +44,6 @@ def _where(op: OnnxOperator) -> str:
         return "none"
     if all(k in (*VECTOR_KINDS, *GATES) for k in op.becomes):
         return "vector"
+    of_array = (ON_DEVICE[kind] for kind in op.becomes if kind in ON_DEVICE)
     return "array" if op.rule != "onnx" and any(
-        k in OF_KINDS and op.rule in RULES.get(k, (op.rule,)) for k in op.becomes) else "host"
+        not own.rules or op.rule in own.rules for own in of_array) else "host"

@@ -24,21 +24,20 @@ from kaniwa.golden.tflite import (  # noqa: F401
     activation,
     arithmetic,
     comparison,
-    conv,
     conversion,
-    elementwise,
-    fully_connected,
+    convolution,
     functions,
-    lstm,
+    matrix,
     movement,
     pooling,
+    recurrent,
     reduction,
     resize,
-    roots,
+    slices,
     softmax,
-    svdf,
+    variables,
 )
-from kaniwa.golden.tflite.conv import real_multipliers
+from kaniwa.golden.tflite.convolution import real_multipliers
 from kaniwa.graph import Graph, Op
 
 __all__ = ["run", "run_op", "real_multipliers"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kaniwa.golden.numbers.rounding import quantize_multiplier
-from kaniwa.golden.tflite.conv import real_multipliers
+from kaniwa.golden.tflite.convolution import real_multipliers
 from kaniwa.importers import limits
 from kaniwa.importers.operands import Constraint, Operands, quantization_of
 

@@ -7,44 +7,43 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.compiler.array.moves import Move
-from kaniwa.compiler.plan.layer import Layer, ScatteredOutput, VectorLayer, source_of
+from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import source_of
 from kaniwa.compiler.plan.streams import Stages, whole_lanes
-from kaniwa.config import AcceleratorConfig
-from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["copy_layer", "transpose_layer"]
 
 PIXEL_LANES = 4     # times the lanes: bytes of a pixel at most
 
 
-def copy_layer(op: Op, stored: Op, config: AcceleratorConfig, where: str,
-               first_id: int) -> tuple[Layer | VectorLayer, list[Tensor]]:
+def copy_layer(lowering: Lowering) -> Lowered:
     """The layer of a COPY, whose attribute ``moves`` has a Move for each operand."""
-    stages = Stages(op, config, 1, where, first_id)
-    parts = op.attributes["moves"]
+    stages = Stages(lowering)
+    parts = lowering.op.attributes["moves"]
     assert isinstance(parts, tuple)
-    for source, move in zip(stored.inputs, parts, strict=True):
+    for source, move in zip(lowering.stored.inputs, parts, strict=True):
         _copy(stages, source, move)
     if len(parts) > 1:
-        return stages.finish(stored), stages.tensors
+        return stages.finish(), stages.tensors
     return _alone(stages), []
 
 
-def transpose_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
-                    where: str) -> Layer:
+def transpose_layer(lowering: Lowering) -> Lowered:
     """The layer of a TRANSPOSE of [outer, first, second, run]: the bytes of runs are pixels of
     maps, whose rows and columns change places."""
-    source = graph.tensors[op.inputs[0]]
+    source = lowering.x
     batch, rows, columns, elements = source.shape
     run = elements * np.dtype(source.dtype).itemsize
     shape = (rows, columns, run)
-    stages = Stages(op, config, batch, where, 0)
-    stages.copy(stages.layer(stored.inputs[0], op.outputs[0], shape, shape), run,
+    stages = Stages(lowering, batch)
+    stages.copy(stages.layer(lowering.stored.inputs[0], lowering.y.id, shape, shape), run,
                 places=ScatteredOutput(0, rows * columns * run, run, rows * run, run, 0))
-    return _alone(stages)
+    return _alone(stages), []
 
 
-def _alone(stages: Stages) -> Layer:
+def _alone(stages: Stages) -> ArrayLayer:
     """The only stage as a layer of its own."""
     (stage,) = stages.stages
     assert stage.layer is not None

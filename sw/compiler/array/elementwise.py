@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layer import Sum, quantization
+from kaniwa.compiler.plan.layers import Sum
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import (
     Int64,
     Rule,
@@ -29,7 +30,7 @@ Bounds = tuple[int, int]
 
 
 def has_one_value(tensor: Tensor) -> bool:
-    """Whether the tensor is a constant with the same value everywhere."""
+    """True for a constant with the same value everywhere."""
     return tensor.data is not None and tensor.data.size > 0 and not np.ptp(
         tensor.data.astype(np.int64))
 
@@ -62,7 +63,7 @@ def table_of(graph: Graph, op: Op, bounds: Bounds, where: str) -> npt.NDArray[np
 
 
 def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int]:
-    """What combines the operands' entries, their tables [2, 256], the rule of what it gives.
+    """The function that combines the operands' entries, their tables [2, 256], the result's rule.
 
     Last comes the output's zero point.
     """
@@ -77,14 +78,14 @@ def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int
 
 def sum_scales(a: Quantization, b: Quantization, out: Quantization,
                left_shift: int) -> tuple[float, float, float]:
-    """What LiteRT's ADD and SUB rescale each operand by, to a common scale with ``left_shift``
-    fractional bits, and then the result."""
+    """The factors by which LiteRT's ADD and SUB rescale each operand, to a common scale with
+    ``left_shift`` fractional bits, and then the result."""
     twice = 2.0 * max(a.scale, b.scale)
     return a.scale / twice, b.scale / twice, twice / ((1 << left_shift) * out.scale)
 
 
 def product_scale(a: Quantization, b: Quantization, out: Quantization) -> float:
-    """What LiteRT's MUL rescales a product by, which it computes in float32."""
+    """The factor by which LiteRT's MUL rescales a product, computed in float32."""
     with np.errstate(over="ignore", under="ignore"):
         return float(np.float32(a.scale) * np.float32(b.scale) / np.float32(out.scale))
 

@@ -10,23 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.array.elementwise import has_one_value
-from kaniwa.compiler.plan.layer import quantization
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.errors import ModelError
 from kaniwa.golden import run_op
+from kaniwa.golden.numbers.roots import rsqrt_table_int16
 from kaniwa.golden.tflite.functions import table
-from kaniwa.golden.tflite.roots import rsqrt_table_int16
 from kaniwa.graph import Graph, Op
 
-__all__ = ["FUNCTIONS", "WITH_CONSTANT", "TABLES", "argument", "function_table",
-           "interpolated_table", "why_no_table"]
+__all__ = ["argument", "function_table", "interpolated_table", "why_no_table"]
 
-FUNCTIONS = ("LOGISTIC", "TANH", "ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "PRELU",
-             "RELU_N1_TO_1", "RELU_0_TO_1", "EXP", "LOG", "SQRT", "RSQRT", "ABS", "QUANTIZE")
-# Of two operands; a constant of one value leaves one.
-WITH_CONSTANT = ("MAXIMUM", "MINIMUM", "DIV", "FLOOR_DIV", "SQUARED_DIFFERENCE")
-# Behind these come those that TFLite lacks, or has for other types.
-TABLES = (*FUNCTIONS, *WITH_CONSTANT, "HARD_SIGMOID", "ERF", "SOFTPLUS", "NEG", "RECIPROCAL",
-          "POW")
 EVERY = np.arange(-128, 128).astype(np.int8)
 
 

@@ -7,7 +7,8 @@ from itertools import product
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import Layer, Plan, Sum
+from kaniwa.compiler.plan.layers import ArrayLayer, Sum
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.rescale import Int64, Rescale, affine, first_reaching, nearest_multiplier
 from kaniwa.isa import Rounding
 
@@ -23,10 +24,11 @@ LIMIT = 1 << 31
 def operand_tables(plan: Plan) -> Plan:
     """ADD and SUB as a table of their own and one that all have, or its negative, where that gives
     the same result for all 65,536 pairs; others stay as they are."""
-    return replace(plan, layers=tuple(
-        replace(layer, add=_common(layer.add, plan.config.multiplier_bits))
-        if isinstance(layer, Layer) and layer.add is not None else layer
-        for layer in plan.layers))
+    def revised(layer: ArrayLayer) -> ArrayLayer:
+        return layer if layer.add is None else replace(
+            layer, add=_common(layer.add, plan.config.multiplier_bits))
+
+    return replace(plan, layers=tuple(layer.revised(revised) for layer in plan.layers))
 
 
 def _common(total: Sum, bits: int) -> Sum:

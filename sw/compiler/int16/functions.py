@@ -6,49 +6,58 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
 from kaniwa.compiler.array.elementwise import product_scale, sum_scales
 from kaniwa.compiler.array.functions import interpolated_table
-from kaniwa.compiler.int16.limits import INTERPOLATED
 from kaniwa.compiler.plan.bounds import activation_bounds
-from kaniwa.compiler.plan.layer import Code, Plan, VectorLayer, quantization, source_of
+from kaniwa.compiler.plan.layers import Code, Layer, VectorProgram
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization, source_of
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.rescale import quantize_multiplier
-from kaniwa.config import AcceleratorConfig
 from kaniwa.golden.tflite.sigmoid import input_rescale, sigmoid_table
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels import elementary as kernels
 from kaniwa.units.vector.kernels.elementary import Place, Rescaling, pair_words
 
-__all__ = ["WideLayer", "keep_tables", "wide_layer"]
+__all__ = ["WideProgram", "keep_tables", "wide_layer"]
 
 WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
+INTERPOLATED = ("GELU", "EXP", "LOG", "RSQRT")
 LEFT_SHIFT = 15      # fractional bits of the common scale in LiteRT's ADD and SUB of int16
 # A program for these places and that of the table, and the table.
 Kernel = tuple[Callable[..., bytes], bytes]
 
 
 @dataclass(frozen=True, eq=False)
-class WideLayer(VectorLayer):
+class WideProgram(VectorProgram):
     """A WIDE operator. ``kept`` is the code where its table is in the registers already, as one
     without a table leaves it."""
 
+    keeps_registers: ClassVar[bool] = True
+
     kept: Code = field(kw_only=True)
 
+    def without_table(self) -> WideProgram:
+        """The operator for a unit that has its table in the registers."""
+        return replace(self, code=self.kept, table=b"")
 
-def wide_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
-               first_id: int) -> tuple[VectorLayer, list[Tensor]]:
+
+def wide_layer(lowering: Lowering) -> Lowered:
     """The layer of a WIDE operator, the kernel of its kind in the model over all elements; and
-    constants in full that are broadcast, with ids from ``first_id`` on."""
+    constants in full that are broadcast."""
+    graph, op, kind = lowering.graph, lowering.op, lowering.source_kind
     tensors = [graph.tensors[i] for i in (*op.inputs, *op.outputs)]
     widths = [WIDTHS[tensor.dtype] for tensor in tensors]
-    kind, shape = str(op.attributes["source_kind"]), tensors[-1].shape
-    reads, made = list(stored.inputs), list[Tensor]()
+    shape = tensors[-1].shape
+    reads, made = list(lowering.stored.inputs), list[Tensor]()
     for number, tensor in enumerate(tensors[:-1]):
         if tensor.data is not None and prod(tensor.shape) != prod(shape):
-            reads[number] = first_id + len(made)
+            reads[number] = lowering.next_id + len(made)
             made.append(replace(tensor, id=reads[number], shape=shape, data=np.ascontiguousarray(
                 np.broadcast_to(tensor.data, shape))))
     kernel, words = _KERNELS[kind](graph, op, kind)
@@ -56,25 +65,24 @@ def wide_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
     def code(reads: tuple[int, ...], ofm: int, table: int | None) -> bytes:
         places = [Place(address, width) for address, width in zip(
             (*reads, ofm), widths, strict=True)]
-        return kernel(config, prod(shape), *places, *([table] if words else []))
+        return kernel(lowering.config, prod(shape), *places, *([table] if words else []))
 
-    return WideLayer(
+    return WideProgram(
         op.name, kind, tuple(reads), op.outputs[0], code, words, source_of(op),
         kept=lambda reads, ofm, _: code(reads, ofm, None)), made
 
 
 def keep_tables(plan: Plan) -> Plan:
     """A WIDE operator does not load the table that the one before it in its part has loaded."""
-    layers, kept, part = [], b"", -1
+    layers, kept, part = list[Layer](), b"", -1
     for layer in plan.layers:
-        if layer.part != part or isinstance(layer, VectorLayer) and not isinstance(
-                layer, WideLayer):      # which may use any register
+        if layer.part != part or not layer.keeps_registers:
             kept, part = b"", layer.part
-        if isinstance(layer, WideLayer) and layer.table:
-            if layer.table == kept:
-                layer = replace(layer, code=layer.kept, table=b"")
+        if layer.keeps_registers and layer.looked_up:
+            if layer.looked_up == kept:
+                layer = layer.without_table()
             else:
-                kept = layer.table
+                kept = layer.looked_up
         layers.append(layer)
     return replace(plan, layers=tuple(layers))
 

@@ -13,15 +13,14 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.int16.sums import digit_rescale, digits_of
-from kaniwa.compiler.plan.layer import quantization
+from kaniwa.compiler.plan.geometry import Stream
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import quantize_multiplier
-from kaniwa.compiler.plan.staged import StagedLayer, Stream
 from kaniwa.compiler.plan.streams import Stages, Words
 from kaniwa.compiler.plan.visits import addends
 from kaniwa.compiler.vector.products import biases_of, transposed
-from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
-from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels import sums as kernels_sums
 from kaniwa.units.vector.kernels.elementary import Place
@@ -34,17 +33,17 @@ PAIRS = (0, 0), (0, 1), (1, 0), (1, 1)      # bytes of left and right operand, 1
 Planes = list[tuple[int, int]]      # tensors and powers of 256
 
 
-def wide_product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
-                       first_id: int) -> tuple[StagedLayer, list[Tensor]]:
-    """The layer of a BATCH_MATMUL, and tensors of its own, with ids from ``first_id`` on.
+def wide_product_layer(lowering: Lowering) -> Lowered:
+    """The layer of a BATCH_MATMUL.
 
-    ``op`` reads the high and low bytes of the left, then of the right operand, which is as in
+    The operator reads the high and low bytes of the left, then of the right operand, which is as in
     ``product_layer``. Raises UnsupportedError for what cannot be rescaled exactly.
     """
-    left, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    op, stored, config = lowering.op, lowering.stored, lowering.config
+    left, y = lowering.x, lowering.y
     batch, (rows, depth), columns = prod(left.shape[:-2]), left.shape[-2:], y.shape[-1]
-    multiplier, right = _scaling(graph, op, y, where)
-    stages = Stages(op, config, batch, where, first_id)
+    multiplier, right = _scaling(lowering)
+    stages = Stages(lowering, batch)
     streams = []
     for name, source, (zero, _) in zip(("high", "low"), stored.inputs[2:], (HIGH, LOW),
                                        strict=True):
@@ -72,19 +71,19 @@ def wide_product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConf
         return kernels_sums.sums(config, prod(y.shape), 0, digits, Place(ofm, Width.INT16), [],
                                  kernels_sums.of_products(multiplier, right))
 
-    return stages.finish(stored, code, macs=batch * rows * depth * columns), stages.tensors
+    return stages.finish(code, macs=batch * rows * depth * columns), stages.tensors
 
 
-def _scaling(graph: Graph, op: Op, y: Tensor, where: str) -> tuple[int, int]:
+def _scaling(lowering: Lowering) -> tuple[int, int]:
     """LiteRT's multiplier of 15 bits and its right shift; it multiplies these scales in float32."""
-    operands = op.attributes["operands"]
+    operands = lowering.op.attributes["operands"]
     assert isinstance(operands, tuple)
-    before = [np.float32(quantization(graph.tensors[i]).scale) for i in operands]
-    real = float(before[0] * before[1]) / quantization(y).scale
+    before = [np.float32(quantization(lowering.graph.tensors[i]).scale) for i in operands]
+    real = float(before[0] * before[1]) / quantization(lowering.y).scale
     multiplier, right = kernels_sums.reduced(*quantize_multiplier(real))
     if right < 17:
-        raise UnsupportedError(f"{where}: a factor of {real:g} rescales its sums; it must be below "
-                               f"1/4")
+        raise UnsupportedError(f"{lowering.where}: a factor of {real:g} rescales its sums; it "
+                               f"must be below 1/4")
     return multiplier, right
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from math import prod
 
-from kaniwa.compiler.plan.layer import ScatteredOutput, quantization
+from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import quantize_multiplier
-from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.plan.streams import Stages
-from kaniwa.config import AcceleratorConfig
 from kaniwa.golden.tflite.softmax import int16_input_multiplier, int16_tables
-from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.units.vector.kernels.elementary import interpolated_words
 from kaniwa.units.vector.kernels.softmax16 import Softmax16Places, softmax16_rows
 
@@ -19,28 +18,27 @@ __all__ = ["wide_softmax_layer"]
 WIDTH = 2      # bytes of int16
 
 
-def wide_softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
-                       first_id: int) -> tuple[StagedLayer, list[Tensor]]:
-    """The layer of a SOFTMAX of int16, and tensors of its own, with ids from ``first_id`` on.
+def wide_softmax_layer(lowering: Lowering) -> Lowered:
+    """The layer of a SOFTMAX of int16.
 
     R rows at a time are turned: [groups, columns, R], and back behind the program.
     """
-    x = graph.tensors[op.inputs[0]]
+    x, config = lowering.x, lowering.config
     columns = x.shape[-1]
     rows, lanes = prod(x.shape) // columns, config.requant_lanes
     groups = -(-rows // lanes)
     size = groups * lanes * columns * WIDTH
-    stages = Stages(op, config, 1, where, first_id)
+    stages = Stages(lowering)
     before, after, exponentials = (stages.between(name, size)
                                    for name in ("columns", "results", "exponentials"))
     totals, shifts = (stages.between(name, 4 * groups * lanes) for name in ("totals", "shifts"))
     turned = columns * WIDTH, lanes * WIDTH
-    _turn(stages, stored.inputs[0], before, rows, columns, turned)
+    _turn(stages, lowering.stored.inputs[0], before, rows, columns, turned)
     stages.settle()
     stages.run_program()
-    _turn(stages, after, op.outputs[0], rows, columns, turned, back=True)
+    _turn(stages, after, lowering.y.id, rows, columns, turned, back=True)
     scaling = quantize_multiplier(int16_input_multiplier(
-        float(str(op.attributes["beta"])), quantization(x).scale))
+        float(str(lowering.op.attributes["beta"])), quantization(x).scale))
     made = {before: "x", after: "y", exponentials: "exponentials", totals: "totals",
             shifts: "shifts"}
     order = [tensor.id for tensor in stages.tensors if tensor.data is None]
@@ -51,7 +49,7 @@ def wide_softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConf
             tables=table, **{name: own[i] for i, name in made.items()}))
 
     tables = b"".join(interpolated_words(entries) for entries in int16_tables())
-    return stages.finish(stored, code, tables), stages.tensors
+    return stages.finish(code, tables), stages.tensors
 
 
 def _turn(stages: Stages, source: int, to: int, rows: int, columns: int,

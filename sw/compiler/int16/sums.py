@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
 from kaniwa.compiler.plan.bounds import activation_bounds
-from kaniwa.compiler.plan.layer import VectorLayer, pair, quantization, source_of
+from kaniwa.compiler.plan.layers import VectorProgram
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import pair, quantization, source_of
 from kaniwa.compiler.plan.rescale import (
     Int64,
     Rescale,
@@ -24,16 +27,15 @@ from kaniwa.compiler.plan.rescale import (
     mean_multiplier,
     quantize_multiplier,
 )
-from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
-from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.graph import Op, Tensor
 from kaniwa.isa import Rounding
 from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels import sums as kernels_sums
 from kaniwa.units.vector.kernels.elementary import Place, Rescaling
 from kaniwa.units.vector.kernels.sums import Digit, Finish
 
-__all__ = ["BytesLayer", "Part", "bytes_layer", "digit_rescale", "digits_of", "parts",
+__all__ = ["BytesProgram", "Part", "bytes_layer", "digit_rescale", "digits_of", "parts",
            "wide_sums_layer"]
 
 MOST_DIGITS = 3
@@ -55,12 +57,12 @@ class Part:
 
     @property
     def power(self) -> int:
-        """What it counts of 256 in the whole sum."""
+        """The power of 256 that the part counts in the whole sum."""
         return self.digit + self.high
 
 
 def parts(weights: Int64, bias: Int64, where: str) -> list[Part]:
-    """What makes the sums of ``weights`` [channels, products] and their ``bias``.
+    """The parts of the sums of ``weights`` [channels, products] and their ``bias``.
 
     Raises UnsupportedError for sums that may leave 32 bits.
     """
@@ -98,7 +100,7 @@ def digit_rescale(digit: int, bias: Int64) -> tuple[Int64, Rescale]:
 
 
 @dataclass(frozen=True, eq=False)
-class BytesLayer(VectorLayer):
+class BytesProgram(VectorProgram):
     """High bytes of int16, to ``ofm``, and ``low`` ones."""
 
     low: int = field(kw_only=True)
@@ -109,30 +111,37 @@ class BytesLayer(VectorLayer):
         return (self.ofm, self.low)
 
 
-def bytes_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig) -> BytesLayer:
-    """What takes an int16 tensor apart for the array."""
-    count = prod(graph.tensors[op.inputs[0]].shape)
+@dataclass(frozen=True, eq=False)
+class SumsProgram(VectorProgram):
+    """The parts of sums put together. The host may as well do such an operator."""
+
+    sheds_memory: ClassVar[bool] = True
+
+
+def bytes_layer(lowering: Lowering) -> Lowered:
+    """The layer that takes an int16 tensor apart for the array."""
+    op, count = lowering.op, prod(lowering.x.shape)
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
-        return kernels_sums.high_and_low(config, count, reads[0], ofm, reads[1])
+        return kernels_sums.high_and_low(lowering.config, count, reads[0], ofm, reads[1])
 
-    return BytesLayer(op.name, "BYTES", stored.inputs, op.outputs[0], code, b"", source_of(op),
-                      low=op.outputs[1])
+    return BytesProgram(op.name, "BYTES", lowering.stored.inputs, op.outputs[0], code, b"",
+                        source_of(op), low=op.outputs[1]), []
 
 
-def wide_sums_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
-                    first_id: int) -> tuple[VectorLayer, list[Tensor]]:
-    """What puts the parts together, and constants of its channels, with ids from ``first_id`` on.
+def wide_sums_layer(lowering: Lowering) -> Lowered:
+    """The layer that puts the parts together, and constants of its channels.
 
     Raises UnsupportedError for a rescaling that the unit cannot do exactly.
     """
-    y = graph.tensors[op.outputs[0]]
-    finish, constants = _finish(graph, op, y, where)
+    op, config, y = lowering.op, lowering.config, lowering.y
+    finish, constants = _finish(lowering)
     channels = 0 if all(len(set(values.tolist())) == 1 for values in constants) else y.shape[-1]
     made = list[Tensor]()
     for values in constants if channels else ():
         words = kernels_sums.repeated_words(config, np.broadcast_to(values, channels))
-        made.append(Tensor(first_id + len(made), f"{op.name}:scales{len(made)}", words.shape,
+        number = len(made)
+        made.append(Tensor(lowering.next_id + number, f"{op.name}:scales{number}", words.shape,
                            "int32", None, words))
     powers = op.attributes["powers"]
     assert isinstance(powers, tuple)
@@ -143,15 +152,16 @@ def wide_sums_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig,
         return kernels_sums.sums(config, prod(y.shape), channels, [digits], Place(ofm, Width.INT16),
                                  values, finish)
 
-    return VectorLayer(op.name, str(op.attributes["source_kind"]),
-                       (*stored.inputs, *(tensor.id for tensor in made)), op.outputs[0], code, b"",
+    return SumsProgram(op.name, lowering.source_kind,
+                       (*lowering.stored.inputs, *(tensor.id for tensor in made)), y.id, code, b"",
                        source_of(op)), made
 
 
-def _finish(graph: Graph, op: Op, y: Tensor, where: str) -> Finished:
+def _finish(lowering: Lowering) -> Finished:
+    op, y, where = lowering.op, lowering.y, lowering.where
     operands = op.attributes["operands"]
     assert isinstance(operands, tuple)
-    x, weights = (graph.tensors[i] for i in operands)
+    x, weights = (lowering.graph.tensors[i] for i in operands)
     before, after = quantization(x).scale, quantization(y).scale
     end = _limits(op, y)
     if op.rule == "litert_mean":

@@ -1,4 +1,4 @@
-"""What a fused activation leaves of a type's range."""
+"""The range of a type within a fused activation."""
 
 from __future__ import annotations
 

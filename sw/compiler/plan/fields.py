@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from kaniwa.compiler.plan.layer import Layer, Pair, ScatteredOutput, Tile
+from kaniwa.compiler.plan.geometry import Pair, ScatteredOutput, Tile
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
@@ -13,7 +14,7 @@ __all__ = ["block_width", "block_words", "layer_blocks", "tile_channels", "tile_
            "visited", "column_window", "slides", "parameter_words"]
 
 
-def block_width(layer: Layer, config: AcceleratorConfig) -> int:
+def block_width(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     """Output channels of a block."""
     if layer.lanes:
         return layer.lanes
@@ -22,7 +23,7 @@ def block_width(layer: Layer, config: AcceleratorConfig) -> int:
     return config.column_lanes if layer.mode == Mode.COLUMN else config.depthwise_lanes
 
 
-def visited(layer: Layer, visits: int, config: AcceleratorConfig) -> Layer:
+def visited(layer: ArrayLayer, visits: int, config: AcceleratorConfig) -> ArrayLayer:
     """The layer as an instruction of so many ``visits`` computes it, blocks being the same.
 
     More than one are DENSE with each row of the kernel whole, read again from where it begins; the
@@ -36,18 +37,18 @@ def visited(layer: Layer, visits: int, config: AcceleratorConfig) -> Layer:
                        g, kernel=(g.kernel[0], g.extent[1]), dilation=(g.dilation[0], 1)))
 
 
-def column_window(layer: Layer, config: AcceleratorConfig) -> Pair:
+def column_window(layer: ArrayLayer, config: AcceleratorConfig) -> Pair:
     """Rows and columns of a COLUMN layer's window."""
     return (1, config.dot_width) if layer.geometry.kernel[0] == 1 else config.column_window
 
 
-def slides(layer: Layer, config: AcceleratorConfig) -> bool:
-    """Whether the window of a COLUMN layer holds the kernel, so that pixels share columns."""
+def slides(layer: ArrayLayer, config: AcceleratorConfig) -> bool:
+    """True where the window of a COLUMN layer holds the kernel, so that pixels share columns."""
     rows, columns = column_window(layer, config)
     return layer.geometry.kernel[0] <= rows and layer.geometry.kernel[1] <= columns
 
 
-def _steps(layer: Layer, config: AcceleratorConfig) -> int:
+def _steps(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     """Array steps of a block and pixel."""
     kernel_rows, segments, _, chunks, segment_bytes = _reduction(layer, config)
     if layer.patch:
@@ -58,17 +59,17 @@ def _steps(layer: Layer, config: AcceleratorConfig) -> int:
     return kernel_rows * segments * chunks
 
 
-def layer_blocks(layer: Layer, config: AcceleratorConfig) -> int:
+def layer_blocks(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     """Blocks of all output channels."""
     return -(-layer.geometry.ofm[2] // block_width(layer, config))
 
 
-def parameter_words(layer: Layer, config: AcceleratorConfig) -> int:
+def parameter_words(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     """Words of the parameter buffer that a block takes."""
     return -(-block_width(layer, config) // config.requant_lanes)
 
 
-def block_words(layer: Layer, config: AcceleratorConfig) -> int:
+def block_words(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     """Ring words of a block."""
     steps = _steps(layer, config)
     if layer.mode in (Mode.DENSE, Mode.COLUMN):
@@ -76,13 +77,13 @@ def block_words(layer: Layer, config: AcceleratorConfig) -> int:
     return 0 if layer.mode == Mode.MAX_POOL else -(-steps // config.dot_width)
 
 
-def tile_channels(layer: Layer, tile: Tile, config: AcceleratorConfig) -> Pair:
+def tile_channels(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> Pair:
     """The tile's output channels [first, past the last)."""
     width = block_width(layer, config)
     return tile.blocks[0] * width, min(tile.blocks[1] * width, layer.geometry.ofm[2])
 
 
-def _reduction(layer: Layer, config: AcceleratorConfig) -> tuple[int, int, int, int, int]:
+def _reduction(layer: ArrayLayer, config: AcceleratorConfig) -> tuple[int, int, int, int, int]:
     """kernel_rows, segments, segment_step, chunks, bytes of a segment."""
     g = layer.geometry
     channels, (rows, columns) = g.ifm[2], g.kernel
@@ -100,7 +101,7 @@ def _span(first: int, count: int, stride: int, extent: int, size: int) -> tuple[
     return start, max(end - start, 1), start - first
 
 
-def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str, int]:
+def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dict[str, int]:
     """All fields of geometry; addresses are relative to their tensors (aligned to read_bytes)."""
     layer = visited(layer, tile.visits, config)
     g = layer.geometry
@@ -157,7 +158,7 @@ def tile_fields(layer: Layer, tile: Tile, config: AcceleratorConfig) -> dict[str
     }
 
 
-def _column_fields(layer: Layer, config: AcceleratorConfig, pad_left: int) -> dict[str, int]:
+def _column_fields(layer: ArrayLayer, config: AcceleratorConfig, pad_left: int) -> dict[str, int]:
     """The fields of COLUMN mode; a window that slides starts with its left padding in place."""
     kernel_rows, kernel_columns = layer.geometry.kernel
     sliding = slides(layer, config)

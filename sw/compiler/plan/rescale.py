@@ -43,7 +43,7 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Rescale:
-    """What the requantizer does in a layer; one ``multiplier`` and ``shift`` a channel.
+    """The requantizer's settings in a layer; one ``multiplier`` and ``shift`` a channel.
 
     ``thresholds`` are the steps of the rule that were compared, ``adjusted`` the channels whose
     multiplier is not the one next to the rule's own number.

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import Layer, Plan
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.visits import addends
 
 __all__ = ["scaled"]
 
 
-def scaled(plan: Plan, layer: Layer) -> Layer:
+def scaled(plan: Plan, layer: ArrayLayer) -> ArrayLayer:
     """The layer; an identity with a MUL by a pixel of constants as a convolution with these.
 
     Weights beyond int8 are several, for as many taps, which all are the same pixel. Sums are the

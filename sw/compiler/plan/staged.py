@@ -1,53 +1,22 @@
-"""Operators that take several instructions of both units: layers of the array, and VECTORs."""
+"""Layers of several stages: passes of the array, and VECTORs that run the operator's program."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
-from kaniwa.compiler.plan.layer import Layer, Pair, Tile, VectorLayer
+from kaniwa.compiler.plan.geometry import Pair, ScatteredOutput, Tile
+from kaniwa.compiler.plan.layers import ArrayLayer, Stage, UnitProgram, of_both, whole_words
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa import Opcode
+from kaniwa.units.vector.builder import Builder
 
-__all__ = ["RecurrentLayer", "Stage", "StagedLayer", "Stream"]
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A constant tensor with a stream for each image: the ``first`` byte of one, bytes from one
-    ``image`` to the next, and from one ``block`` of channels, which has its own header, to the
-    next."""
-
-    tensor: int
-    first: int
-    image: int
-    block: int
-
-    def part(self, tile: Tile) -> Pair:
-        """Offset and length of what a tile reads."""
-        first, last = tile.blocks
-        return (self.first + tile.image * self.image + first * self.block,
-                (last - first) * self.block)
+__all__ = ["RecurrentLayer", "StagedLayer"]
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """A part of a ``StagedLayer``: a ``layer``, or a VECTOR, for which all before it is complete.
-
-    ``weights`` and ``parameters`` are streams; None: they are those of ``layer``. A VECTOR has the
-    operator's ``program``, or one that does nothing. What the layer of a recurrent step takes in
-    lies ``advance`` bytes behind that of the step before, if that is not 0, and its results
-    ``result_advance`` bytes.
-    """
-
-    layer: Layer | None = None
-    weights: Stream | None = None
-    parameters: Stream | None = None
-    program: bool = False
-    advance: int = 0
-    result_advance: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class StagedLayer(VectorLayer):
+class StagedLayer(UnitProgram):
     """An operator in ``stages``, which may write streams that later ones read as weights.
 
     The streams are constant tensors, ``filled`` those with bytes that are written in each run, and
@@ -55,6 +24,8 @@ class StagedLayer(VectorLayer):
     one stage to the next, whose addresses the program has behind those of ``reads``. With ``steps``
     all stages come as often; the methods take a number that counts those of all steps.
     """
+
+    opcode: ClassVar[Opcode] = Opcode.VECTOR
 
     stages: tuple[Stage, ...] = field(kw_only=True)
     filled: Mapping[int, int] = field(kw_only=True)
@@ -71,20 +42,52 @@ class StagedLayer(VectorLayer):
         """How many stages come one after the other."""
         return self.steps * len(self.stages)
 
+    @property
+    def streams(self) -> Mapping[int, int]:
+        """Constant tensors with bytes that each run writes, and their weights of each channel."""
+        return self.filled
+
+    @property
+    def array_layers(self) -> tuple[ArrayLayer, ...]:
+        """All passes of the array, once for all time steps."""
+        return tuple(stage.layer for stage in self.stages if stage.layer is not None)
+
+    @property
+    def rescaled(self) -> ArrayLayer | None:
+        """The last stage of a product, as the operator."""
+        last = self.stages[-1].layer
+        return replace(last, op=self.op, positions=self.positions) if last and self.macs else None
+
     def in_step(self, number: int) -> int:
         """Which of ``stages`` it is."""
         return number % len(self.stages)
 
     def stage(self, number: int) -> Stage:
-        """What is done then."""
+        """The stage with this number."""
         return self.stages[self.in_step(number)]
 
     def has_program(self, number: int) -> bool:
-        """Whether a VECTOR has the operator's program."""
+        """True for a VECTOR with the operator's program."""
         return self.stage(number).program
 
+    def tiles(self, number: int, cut: Callable[[ArrayLayer], Iterator[Tile]]) -> Iterator[Tile]:
+        """The instructions of layer ``number``, stage by stage."""
+        program = Tile.of_program(number)
+        stages = [[program] if stage.layer is None else list(cut(stage.layer))
+                  for stage in self.stages]
+        for step in range(self.total):
+            own = [program] if self.stage(step).program else stages[self.in_step(step)]
+            yield from (replace(tile, step=step) for tile in own)
+
+    def program(self, number: int, config: AcceleratorConfig, tensors: Mapping[int, int],
+                table: int) -> bytes:
+        """The operator's program, or the one that does nothing but wait."""
+        if self.has_program(number):
+            return super().program(number, config, tensors, table)
+        return whole_words(Builder(config).finish(), config)
+
     def settled(self, number: int) -> bool:
-        """Whether the operator's program has run before: behind that all is there."""
+        """True where the operator's program has run before: behind it all tensors are there."""
         return any(stage.program for stage in self.stages[:number])
 
     def made(self, number: int) -> tuple[int, ...]:
@@ -95,6 +98,19 @@ class StagedLayer(VectorLayer):
         others = {i for other in self.stages if other.layer is not None
                   for i in other.layer.makes}
         return tuple(i for i in self.makes if i not in others)
+
+    def side_by_side(self, guest: ArrayLayer, lanes: int) -> StagedLayer | None:
+        """A product whose last stage writes its images where ``guest`` would move them."""
+        last = self.stages[-1]
+        if self.op != "BATCH_MATMUL" or last.layer is None or guest.places is None:
+            return None      # a program has its place
+        images, (_, rows, columns) = last.layer.geometry.batch, last.layer.geometry.ofm
+        if (guest.geometry.batch, guest.geometry.ifm) != (1, (images, rows, columns)):
+            return None
+        moved = replace(last.layer, ofm=guest.ofm, lanes=lanes,
+                        places=ScatteredOutput(0, columns, 0, images * columns, columns, 0))
+        return replace(self, **of_both(self, guest), stages=(*self.stages[:-1], replace(
+            last, layer=moved)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +125,9 @@ class RecurrentLayer(StagedLayer):
     behind it makes that. One more VECTOR, from ``behind`` on, stores ``states``, if there are any,
     whose addresses come behind those of ``reads``.
     """
+
+    time_multiplexes: ClassVar[bool] = True
+    sheds_memory: ClassVar[bool] = True
 
     rows: int = field(kw_only=True)
     first: int = field(kw_only=True)
@@ -127,12 +146,17 @@ class RecurrentLayer(StagedLayer):
         """The tensors that it writes."""
         return (self.ofm, *self.states, *self.between)
 
+    @property
+    def following_states(self) -> tuple[Pair, ...]:
+        """States before and behind all steps: products and program have read them by then."""
+        return tuple(zip(self.reads[1:], self.states, strict=False))
+
     def in_step(self, number: int) -> int:
         """Which of ``stages`` it is."""
         return super().in_step(number - self._before)
 
     def stage(self, number: int) -> Stage:
-        """What is done then, with the hidden state and the input of that step."""
+        """The stage with this number, with the hidden state and the input of its step."""
         if number < self._before or self._is_behind(number):
             return Stage(program=True)
         stage, steps = super().stage(number), (number - self._before) // len(self.stages)
@@ -178,7 +202,7 @@ class RecurrentLayer(StagedLayer):
         return self.again - 1 if loaded else 0
 
     def settled(self, number: int) -> bool:
-        """Whether a VECTOR with the program has run before."""
+        """True where a VECTOR with the program has run before."""
         return number > 0 if self._before else super().settled(number)
 
     @property
@@ -187,5 +211,5 @@ class RecurrentLayer(StagedLayer):
         return int(self.first == self.carried)
 
     def _is_behind(self, number: int) -> bool:
-        """Whether it is the VECTOR behind all steps."""
+        """True for the VECTOR behind all steps."""
         return bool(self.states) and number == self.total - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kaniwa.compiler.plan.layer import Plan
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.graph import State
 
 __all__ = ["device_states"]
@@ -18,5 +18,5 @@ def device_states(plan: Plan) -> Iterator[tuple[State, int, int]]:
     made = {i for layer in plan.layers for i in layer.makes}
     for state in plan.model.state:
         now, following = plan.storage.get(state.tensor), plan.storage.get(state.following)
-        if now is not None and following in made and state.tensor in plan.parts[0].takes:
+        if now is not None and following in made and state.tensor in plan.parts[0].uploads:
             yield state, now, following

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layer import Code, Geometry, Layer, Map, ScatteredOutput, source_of
+from kaniwa.compiler.plan.geometry import Geometry, Hwc, ScatteredOutput, Stream
+from kaniwa.compiler.plan.layers import ArrayLayer, Code, Stage
+from kaniwa.compiler.plan.lowering import Lowering
+from kaniwa.compiler.plan.operands import source_of
 from kaniwa.compiler.plan.rescale import Rescale, exact, prove
-from kaniwa.compiler.plan.staged import Stage, StagedLayer, Stream
+from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.config import AcceleratorConfig
-from kaniwa.graph import Op, Tensor
+from kaniwa.graph import Tensor
 from kaniwa.isa import Mode
 from kaniwa.isa.weight_stream import encode_weights
 
@@ -97,30 +100,29 @@ class Words:
 
 
 class Stages:
-    """The stages of an operator, and tensors of its own, with ids from ``first_id`` on, as they are
-    made."""
+    """The stages of an operator, and the tensors that they add, as they are made."""
 
-    def __init__(self, op: Op, config: AcceleratorConfig, batch: int, where: str,
-                 first_id: int) -> None:
-        self.op, self.config, self.batch, self.where = op, config, batch, where
-        self._first_id = first_id
+    def __init__(self, lowering: Lowering, batch: int = 1) -> None:
+        self.op, self.config, self.batch = lowering.op, lowering.config, batch
+        self.where = lowering.where
+        self._stored, self._first_id = lowering.stored.inputs, lowering.next_id
         self.stages: list[Stage] = []
         self.tensors: list[Tensor] = []
         self._filled: dict[int, int] = {}
 
-    def finish(self, stored: Op, code: Code | None = None, table: bytes = b"",
+    def finish(self, code: Code | None = None, table: bytes = b"",
                macs: int = 0) -> StagedLayer:
-        """The layer of all stages; ``code`` and ``table`` as in ``VectorLayer``, for a stage with
+        """The layer of all stages; ``code`` and ``table`` as in ``UnitProgram``, for a stage with
         the operator's program."""
         constants = tuple(t.id for t in self.tensors if t.data is not None)
         return StagedLayer(
-            self.op.name, self.op.kind, (*stored.inputs, *constants), self.op.outputs[0],
+            self.op.name, self.op.kind, (*self._stored, *constants), self.op.outputs[0],
             code or (lambda reads, ofm, table: b""), table, source_of(self.op),
             macs=macs, stages=tuple(self.stages), filled=self._filled,
             between=tuple(t.id for t in self.tensors if t.data is None))
 
-    def add(self, layer: Layer, weights: Stream | None = None, parameters: Stream | None = None,
-            advance: int = 0, result_advance: int = 0) -> None:
+    def add(self, layer: ArrayLayer, weights: Stream | None = None,
+            parameters: Stream | None = None, advance: int = 0, result_advance: int = 0) -> None:
         """A stage of the array."""
         self.stages.append(Stage(layer, weights, parameters, advance=advance,
                                  result_advance=result_advance))
@@ -133,19 +135,19 @@ class Stages:
         """The same, and then run the operator's program."""
         self.stages.append(Stage(program=True))
 
-    def layer(self, ifm: int, ofm: int, source: Map, made: Map, rescale: Rescale | None = None,
-              batch: int | None = None) -> Layer:
+    def layer(self, ifm: int, ofm: int, source: Hwc, made: Hwc, rescale: Rescale | None = None,
+              batch: int | None = None) -> ArrayLayer:
         """A dense layer of single pixels; without ``rescale`` its results are its sums."""
         if rescale is None:
             every = np.zeros(made[2], np.int64)
             rescale = prove(exact(made[2]), every - 128, every + 127, 0, INT8,
                             self.config.multiplier_bits, self.where)
         images = self.batch if batch is None else batch
-        return Layer(self.op.name, self.op.kind, Mode.DENSE, ifm, ofm,
+        return ArrayLayer(self.op.name, self.op.kind, Mode.DENSE, ifm, ofm,
                      Geometry(images, source, made, ONE, ONE, ONE, (0, 0)), None,
                      np.zeros(made[2], np.int64), 0, rescale, 0, ())
 
-    def copy(self, layer: Layer, run: int, advance: int = 0, **changes: Any) -> None:
+    def copy(self, layer: ArrayLayer, run: int, advance: int = 0, **changes: Any) -> None:
         """A stage that copies bytes: ``layer`` as a depthwise one with weights of 1, for places in
         runs of ``run`` channels."""
         self.add(replace(layer, mode=Mode.DEPTHWISE,

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.plan.fields import block_width, layer_blocks
-from kaniwa.compiler.plan.layer import Layer, Pair
+from kaniwa.compiler.plan.geometry import Pair
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.isa.weight_stream import dense_words
@@ -21,7 +22,7 @@ __all__ = ["addends", "visited_words", "visits"]
 INT8 = (-128, 127)
 
 
-def visits(layer: Layer, config: AcceleratorConfig) -> dict[int, list[Pair]]:
+def visits(layer: ArrayLayer, config: AcceleratorConfig) -> dict[int, list[Pair]]:
     """The layer's blocks [first, past the last) by how often they read their windows."""
     blocks = layer_blocks(layer, config)
     weights = layer.weights
@@ -53,7 +54,7 @@ def addends(weights: npt.NDArray[np.integer]) -> list[npt.NDArray[np.int8]]:
     return parts
 
 
-def visited_words(layer: Layer, channels: Pair, times: int,
+def visited_words(layer: ArrayLayer, channels: Pair, times: int,
                   config: AcceleratorConfig) -> npt.NDArray[np.int8]:
     """Ring words of the output ``channels`` [first, past the last), their windows read ``times``.
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layer import VectorLayer, quantization, source_of
+from kaniwa.compiler.plan.geometry import Pair
+from kaniwa.compiler.plan.layers import UnitProgram
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.recurrent.lstm_operands import (
     cells_of,
     constant,
@@ -17,7 +21,7 @@ from kaniwa.compiler.recurrent.lstm_operands import (
 )
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError, UnsupportedError
-from kaniwa.golden.tflite.lstm import (
+from kaniwa.golden.tflite.recurrent import (
     BIAS,
     GATES as OPERANDS,
     HIDDEN_STATE,
@@ -25,6 +29,7 @@ from kaniwa.golden.tflite.lstm import (
     RECURRENT_WEIGHTS,
 )
 from kaniwa.graph import Graph, Op
+from kaniwa.isa import Opcode
 from kaniwa.units.cell.isa import (
     GATES,
     LEFT_SHIFT,
@@ -36,19 +41,22 @@ from kaniwa.units.cell.isa import (
 )
 from kaniwa.units.vector.kernels.recurrent import GATES as SCALED, LstmCell
 
-__all__ = ["CellLayer", "cell_layer", "fits_cell_unit", "whole_words"]
+__all__ = ["CellSequence", "cell_layer", "fits_cell_unit", "whole_words"]
 
 NO_CLIP = 1 << 15
 MOST_SHIFT = 31
 
 
 @dataclass(frozen=True, eq=False)
-class CellLayer(VectorLayer):
+class CellSequence(UnitProgram):
     """A CELL instruction: ``code`` gives its descriptor, ``table`` are its weights.
 
     ``states``: hidden state and cell state behind the sequence, whose addresses come behind those
     of ``reads``: input, and both before it. It may write them where those are.
     """
+
+    opcode: ClassVar[Opcode] = Opcode.CELL
+    sheds_memory: ClassVar[bool] = True
 
     states: tuple[int, ...] = field(kw_only=True)
 
@@ -57,6 +65,11 @@ class CellLayer(VectorLayer):
         """The tensors that it writes."""
         return (self.ofm, *self.states)
 
+    @property
+    def following_states(self) -> tuple[Pair, ...]:
+        """States before and behind the sequence: the unit has read them by then."""
+        return tuple(zip(self.reads[1:], self.states, strict=False))
+
 
 def whole_words(depth: int) -> int:
     """Elements of a row of ``depth`` inputs, which begins where the next one does."""
@@ -64,7 +77,7 @@ def whole_words(depth: int) -> int:
 
 
 def fits_cell_unit(model: Graph, op: Op, config: AcceleratorConfig) -> bool:
-    """Whether the unit of ``config`` has what the cell takes; else the vector unit may."""
+    """True where the unit of ``config`` holds the cell; else the vector unit may."""
     if not config.cell_unit or len(gates_of(op)) != len(GATES):
         return False
     try:
@@ -83,11 +96,11 @@ def _admit_shift(cell: LstmCell) -> int:
     return 30 + cell.power
 
 
-def cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
-               where: str) -> CellLayer:
-    """The sequence of ``cell``, an operator of ``model`` of which ``op`` is what is left; its input
-    has rows of ``whole_words``."""
-    shared, steps = lstm_cell(model, cell, config, where), steps_of(model, cell)
+def cell_layer(lowering: Lowering) -> Lowered:
+    """The sequence of a cell, whose input has rows of ``whole_words``."""
+    model, cell, op = lowering.model, lowering.origin, lowering.op
+    shared = lstm_cell(model, cell, lowering.config, lowering.where)
+    steps = steps_of(model, cell)
     x, h = (quantization(model.tensors[cell.inputs[i]]) for i in (0, HIDDEN_STATE))
     depth, count = model.tensors[cell.inputs[0]].shape[-1], shared.count
     rows = whole_words(depth)
@@ -110,9 +123,10 @@ def cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
             "first_hidden": hidden, "first_cell": state, "last_hidden": last_hidden,
             "last_cell": last_state})
 
-    return CellLayer(op.name, cell.kind, stored.inputs, op.outputs[0], code,
-                     _weights(model, cell), source_of(op),
-                     macs=steps * count * len(GATES) * (depth + count), states=op.outputs[1:])
+    return CellSequence(op.name, cell.kind, lowering.stored.inputs, op.outputs[0], code,
+                        _weights(model, cell), source_of(op),
+                        macs=steps * count * len(GATES) * (depth + count),
+                        states=op.outputs[1:]), []
 
 
 def _weights(model: Graph, cell: Op) -> bytes:

@@ -62,7 +62,7 @@ class _Apart:
         self.tensors, self.ops = list(graph.tensors), list[Op]()
 
     def is_simple(self, op: Op) -> bool:
-        """Whether it is one sequence, forward."""
+        """True for one sequence, forward."""
         return (op.attributes["backwards"] == (False,)
                 and self.tensors[op.inputs[0]].shape[1] == 1)
 

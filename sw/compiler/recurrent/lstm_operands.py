@@ -1,4 +1,4 @@
-"""What an UNIDIRECTIONAL_SEQUENCE_LSTM gives the accelerator to know: weights and scales."""
+"""Operands of an UNIDIRECTIONAL_SEQUENCE_LSTM for the accelerator: weights and scales."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
-from kaniwa.compiler.plan.layer import quantization
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import Int64, quantize_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
-from kaniwa.golden.tflite.lstm import (
+from kaniwa.golden.tflite.recurrent import (
     BIAS,
     CELL_STATE,
     GATES,
@@ -51,7 +51,7 @@ def gates_of(cell: Op) -> list[int]:
 
 
 def has_projection(cell: Op) -> bool:
-    """Whether the hidden state is a projection."""
+    """True where the hidden state is a projection."""
     return cell.inputs[PROJECTION] != -1
 
 

@@ -7,14 +7,15 @@ import math
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import Layer, quantization
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.plan.staged import RecurrentLayer
 from kaniwa.compiler.plan.streams import Stages
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES
 from kaniwa.compiler.recurrent.lstm_operands import steps_of
 from kaniwa.compiler.recurrent.recurrent import input_sums
-from kaniwa.compiler.recurrent.step_factor import StepFactor, whole_words
+from kaniwa.compiler.recurrent.step_factor import StepFactor, StepVector, whole_words
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.golden.onnx.recurrent import GATES, STATES
@@ -27,7 +28,7 @@ from kaniwa.golden.onnx.recurrent_fixed import (
     tangent_table,
 )
 from kaniwa.golden.registry import Call
-from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.kernels.elementary import row_pitch
 from kaniwa.units.vector.kernels.onnx_cells import (
     Cell,
@@ -54,38 +55,37 @@ def sums_of_step(model: Graph, cell: Op, config: AcceleratorConfig) -> int:
     return gates * gate_pitch(config, model.tensors[cell.outputs[0]].shape[-1], gates)
 
 
-def onnx_sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
-                    where: str) -> Layer:
+def onnx_sums_layer(lowering: Lowering) -> Lowered:
     """The products of the inputs of all steps: [steps, gates, pitch] sums.
 
-    ``cell`` is the operator in ``model``, ``op`` what ``legalize`` made of it. Raises CompileError
-    for sums that may leave int32.
+    Raises CompileError for sums that may leave int32.
     """
-    return input_sums(model, cell, op, stored, where, *_inputs(model, cell, config),
-                      model.tensors[cell.inputs[W]].shape[1])
+    model, cell = lowering.model, lowering.origin
+    return input_sums(lowering, *_inputs(model, cell, lowering.config),
+                      model.tensors[cell.inputs[W]].shape[1]), []
 
 
-def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
-                    where: str, first_id: int,
-                    stepwise: bool) -> tuple[RecurrentLayer, list[Tensor]]:
-    """The steps, as in ``onnx_sums_layer``, and tensors of its own, with ids from ``first_id`` on.
+def onnx_cell_layer(lowering: Lowering) -> Lowered:
+    """The steps, as in ``onnx_sums_layer``.
 
-    With ``stepwise`` a step has the products of its inputs, too, as in ``lstm_layer``. Raises
-    CompileError where the unit cannot hold the cell.
+    A cell that is time-multiplexed has the products of its inputs in each step, too, as in
+    ``lstm_layer``. Raises CompileError where the unit cannot hold the cell.
     """
+    model, cell, op = lowering.model, lowering.origin, lowering.op
+    config, stepwise, stored = lowering.config, lowering.time_multiplexed, lowering.stored
     steps, count = steps_of(model, cell), model.tensors[cell.outputs[0]].shape[-1]
     problem = why_no_cell(config, count)
     if problem is not None:
-        raise CompileError(f"{where}: {problem}")
+        raise CompileError(f"{lowering.where}: {problem}")
     numbers = _numbers(model, cell)
     shared = _cell(model, cell, numbers)
     pitch = math.lcm(row_pitch(config, 1), whole_words(config, 1))
     pitch *= -(-count // pitch)
-    stages = Stages(op, config, 1, where, first_id)
+    stages = Stages(lowering)
     carried = stages.between("digits", DIGITS * pitch)
     weights = _matrix(model, cell, config, R)
-    state = StepFactor(stages, "state", carried, 0, shared.gates, weights,
-                       np.zeros(len(weights), np.int64), DIGITS, pitch)
+    state = StepFactor(stages, "state", StepVector(carried, 0, DIGITS, pitch), shared.gates,
+                       weights, np.zeros(len(weights), np.int64))
     state.copy()
     group = SUM_BYTES * config.requant_lanes      # a load takes whole ones
     recurrent = stages.between("state:sums", DIGITS * SUM_BYTES * len(weights) + group)
@@ -93,8 +93,8 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
     if stepwise:
         given, bias = _inputs(model, cell, config)
         macs += given.shape[1]
-        inputs = StepFactor(stages, "inputs", stored.inputs[0], given.shape[1], shared.gates, given,
-                            bias)
+        inputs = StepFactor(stages, "inputs", StepVector(stored.inputs[0], given.shape[1]),
+                            shared.gates, given, bias)
         inputs.copy()
         sums = stages.between("inputs:sums", SUM_BYTES * len(weights) + group)
     stages.settle()
@@ -115,7 +115,7 @@ def onnx_cell_layer(model: Graph, cell: Op, op: Op, stored: Op, config: Accelera
 
     constants = (states[0] for states in first_states(_call(model, cell), 0, numbers))
     table = cell_table(config, shared, tangent_table(), numbers.biases, numbers.late, *constants)
-    layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0], table,
+    layer = stages.finish(lambda reads, ofm, table: program(reads, ofm, table)[0], table,
                           steps * shared.gates * count * macs)
     addresses = len(stored.inputs) + len(shared.more) + len(layer.between)
     _, again, behind = program((0,) * addresses, 0, 0)

@@ -8,11 +8,12 @@ import numpy as np
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
 from kaniwa.compiler.plan.bounds import INT8
-from kaniwa.compiler.plan.layer import ScatteredOutput, quantization
+from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import double_rounding, prove
 from kaniwa.compiler.plan.streams import Stages
 from kaniwa.compiler.recurrent.lstm_operands import constant, optional, scale_of
-from kaniwa.golden.tflite.lstm import HIDDEN_STATE, PROJECTION, PROJECTION_BIAS
+from kaniwa.golden.tflite.recurrent import HIDDEN_STATE, PROJECTION, PROJECTION_BIAS
 from kaniwa.graph import Graph, Op
 
 __all__ = ["project"]
@@ -47,7 +48,7 @@ def project(stages: Stages, model: Graph, cell: Op, source: int, to: int, pitch:
 
 
 def _bounds(model: Graph, cell: Op) -> tuple[int, int]:
-    """What the projection's clip leaves of int8; LiteRT limits values with their zero point."""
+    """The part of int8 within the projection's clip; LiteRT limits values with zero point."""
     clip = np.float32(float(str(cell.attributes["projection_clip"])))
     if clip <= 0:
         return INT8

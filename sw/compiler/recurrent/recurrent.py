@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
-from kaniwa.compiler.plan.layer import Geometry, Layer, quantization, source_of
+from kaniwa.compiler.plan.geometry import Geometry
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.plan.staged import RecurrentLayer
 from kaniwa.compiler.plan.streams import Stages
@@ -19,11 +22,9 @@ from kaniwa.compiler.recurrent.lstm_operands import (
     sums_of,
 )
 from kaniwa.compiler.recurrent.projection import project
-from kaniwa.compiler.recurrent.step_factor import StepFactor
-from kaniwa.config import AcceleratorConfig
+from kaniwa.compiler.recurrent.step_factor import StepFactor, StepVector
 from kaniwa.errors import CompileError
-from kaniwa.golden.tflite.lstm import BIAS, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
-from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.golden.tflite.recurrent import BIAS, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
 from kaniwa.isa import Mode
 from kaniwa.units.vector.kernels.elementary import row_pitch
 from kaniwa.units.vector.kernels.recurrent import (
@@ -37,56 +38,58 @@ from kaniwa.units.vector.kernels.recurrent import (
 __all__ = ["input_sums", "lstm_layer", "sums_layer"]
 
 
-def sums_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig,
-               where: str) -> Layer:
+def sums_layer(lowering: Lowering) -> Lowered:
     """The products of the inputs of all steps: [steps, gates, pitch] sums.
 
-    ``cell`` is the operator in ``model``, ``op`` what ``legalize`` made of it. Raises CompileError
-    for sums that may leave int32.
+    Raises CompileError for sums that may leave int32.
     """
-    return input_sums(model, cell, op, stored, where, *sums_of(
-        model, cell, config, INPUT_WEIGHTS, 0, BIAS),
-        len(gates_of(cell)) * cells_of(model, cell))
+    model, cell = lowering.model, lowering.origin
+    weights, bias = sums_of(model, cell, lowering.config, INPUT_WEIGHTS, 0, BIAS)
+    return input_sums(lowering, weights, bias, len(gates_of(cell)) * cells_of(model, cell)), []
 
 
-def input_sums(model: Graph, cell: Op, op: Op, stored: Op, where: str, weights: Int64, bias: Int64,
-               outputs: int) -> Layer:
+def input_sums(lowering: Lowering, weights: Int64, bias: Int64, outputs: int) -> ArrayLayer:
     """``sums_layer`` of ``weights`` [sums, depth] and ``bias`` [sums], of which so many are the
     model's."""
+    model, cell, op = lowering.model, lowering.origin, lowering.op
     depth, rows = weights.shape[1], steps_of(model, cell)
     of_bytes = np.repeat(weights, SUM_BYTES, axis=0)
     biases, rescale = sum_bytes(bias)
-    accumulator_range(of_bytes, biases, where)
+    accumulator_range(of_bytes, biases, lowering.where)
     channels = len(of_bytes)
     stored_weights = of_bytes.reshape(channels, 1, 1, depth).astype(np.int16)      # of 9 bits
     narrow = stored_weights.astype(np.int8)
-    return Layer(op.name, cell.kind, Mode.DENSE, stored.inputs[0], op.outputs[0],
+    return ArrayLayer(op.name, cell.kind, Mode.DENSE, lowering.stored.inputs[0], op.outputs[0],
                  Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
                  narrow if (narrow == stored_weights).all() else stored_weights, biases,
                  quantization(model.tensors[cell.inputs[0]]).zero_point, rescale,
                  rows * outputs * depth, source_of(op))
 
 
-def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorConfig, where: str,
-               first_id: int, stepwise: bool) -> tuple[RecurrentLayer, list[Tensor]]:
-    """The steps, as in ``sums_layer``, and tensors of its own, with ids from ``first_id`` on.
+def lstm_layer(lowering: Lowering) -> Lowered:
+    """The steps, as in ``sums_layer``.
 
-    With ``stepwise`` a step has the products of its inputs, too: that takes longer, but no memory
-    for the sums of all steps, nor for four copies of the weights. Raises CompileError where the
-    unit cannot hold the cell, UnsupportedError for sums that it may not rescale exactly.
+    A cell that is time-multiplexed has the products of its inputs in each step, too: that takes
+    longer, but no memory for the sums of all steps, nor for four copies of the weights. Raises
+    CompileError where the unit cannot hold the cell, UnsupportedError for sums that it may not
+    rescale exactly.
     """
-    shared = lstm_cell(model, cell, config, where)
+    model, cell, op = lowering.model, lowering.origin, lowering.op
+    config, stepwise = lowering.config, lowering.time_multiplexed
+    shared = lstm_cell(model, cell, config, lowering.where)
     problem = why_no_lstm(config, shared)
     if problem is not None:
-        raise CompileError(f"{where}: {problem}")
-    steps, gates, (inputs, hidden) = steps_of(model, cell), len(shared.gates), stored.inputs[:2]
+        raise CompileError(f"{lowering.where}: {problem}")
+    steps, gates = steps_of(model, cell), len(shared.gates)
+    inputs, hidden = lowering.stored.inputs[:2]
     pitch = row_pitch(config, model.tensors[cell.outputs[0]].shape[-1])
-    stages = Stages(op, config, 1, where, first_id)
+    stages = Stages(lowering)
     weights, bias = sums_of(model, cell, config, RECURRENT_WEIGHTS, HIDDEN_STATE)
-    factors = [StepFactor(stages, "hidden", hidden, pitch, gates, weights, bias)]
+    factors = [StepFactor(stages, "hidden", StepVector(hidden, pitch), gates, weights, bias)]
     if stepwise:
         weights, bias = sums_of(model, cell, config, INPUT_WEIGHTS, 0, BIAS)
-        factors.append(StepFactor(stages, "inputs", inputs, weights.shape[1], gates, weights, bias))
+        vector = StepVector(inputs, weights.shape[1])
+        factors.append(StepFactor(stages, "inputs", vector, gates, weights, bias))
     for factor in factors:
         factor.copy()
     stages.settle()
@@ -111,7 +114,7 @@ def lstm_layer(model: Graph, cell: Op, op: Op, stored: Op, config: AcceleratorCo
             own[sums[1]] if stepwise else reads[0], own[sums[0]], table, own[sums[0]] + size,
             reads[2], c, h, own.get(rows, ofm), stepwise, ofm + (steps - 1) * pitch))
 
-    layer = stages.finish(stored, lambda reads, ofm, table: program(reads, ofm, table)[0],
+    layer = stages.finish(lambda reads, ofm, table: program(reads, ofm, table)[0],
                           lstm_table(config, shared), steps * shared.count * macs)
     _, again, behind = program((0,) * (5 + len(layer.between)), 0, 0)
     return RecurrentLayer(**vars(layer) | {

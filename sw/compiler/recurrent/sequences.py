@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from kaniwa.compiler.recurrent.limits import int8_cell, plain_cell
+from kaniwa.compiler.operators.recurrent import int8_cell, plain_cell
 from kaniwa.config import AcceleratorConfig
-from kaniwa.golden.tflite.lstm import CELL_STATE, HIDDEN_STATE
+from kaniwa.golden.tflite.recurrent import CELL_STATE, HIDDEN_STATE
 from kaniwa.graph import Graph, Op, State, Tensor
 
 __all__ = ["sequences_apart"]
@@ -46,7 +46,7 @@ class _Apart:
         return self.tensors[op.inputs[HIDDEN_STATE]].shape[0]
 
     def may_be_split(self, op: Op) -> bool:
-        """Whether the accelerator has such a cell, and nothing else reads its state."""
+        """True where the accelerator has such a cell, and nothing else reads its state."""
         own = {op.inputs[i] for i in STATES}, set(op.outputs[1:])
         read = [i for other in self._graph.ops if other is not op for i in other.inputs]
         return (int8_cell(self._graph, op) is None and plain_cell(self._graph, op) is None

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kaniwa.compiler.plan.accumulators import accumulator_range
-from kaniwa.compiler.plan.layer import ScatteredOutput
+from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.plan.streams import Stages, Words
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes
 from kaniwa.config import AcceleratorConfig
 
-__all__ = ["StepFactor", "whole_words"]
+__all__ = ["StepFactor", "StepVector", "whole_words"]
 
 LARGEST = 127
 
 
-class StepFactor:
-    """What all gates are multiplied by in a step: the hidden state, or its input.
+@dataclass(frozen=True)
+class StepVector:
+    """The vector of each step: bytes of tensor ``source``, or of a row of it, ``pitch`` bytes
+    behind the one before. With ``digits`` there are so many vectors, ``digit_pitch`` bytes apart,
+    each in whole words."""
 
-    The weights are activations, a pixel for each sum, and the vector, ``count`` bytes of ``source``
-    or of a row of it, ``pitch`` bytes behind the one before, is the weights of the four channels
-    that make the sum's bytes. What the sum has besides, ``bias``, is more columns of the weights,
-    by constants behind the vector; and so is what weights of up to 9 bits have beyond int8, by a
-    part of the vector once more. With ``digits`` there are so many vectors, ``digit_pitch`` bytes
-    apart, each in whole words, and sums of each. Raises CompileError for sums that may leave int32.
+    source: int
+    pitch: int
+    digits: int = 1
+    digit_pitch: int = 0
+
+
+class StepFactor:
+    """The factor of all gates in a step: the hidden state, or the step's input.
+
+    The weights are activations, a pixel for each sum, and ``count`` bytes of the vector are the
+    weights of the four channels that make the sum's bytes. What the sum has besides, ``bias``, is
+    more columns of the weights, by constants behind the vector; and so is what weights of up to 9
+    bits have beyond int8, by a part of the vector once more. Each digit of the vector has sums.
+    Raises CompileError for sums that may leave int32.
     """
 
-    def __init__(self, stages: Stages, name: str, source: int, pitch: int, gates: int,
-                 weights: Int64, bias: Int64, digits: int = 1, digit_pitch: int = 0) -> None:
+    def __init__(self, stages: Stages, name: str, vector: StepVector, gates: int, weights: Int64,
+                 bias: Int64) -> None:
         accumulator_range(weights, bias, stages.where)
         constants, columns = _factors(bias)
+        digits = vector.digits
         self.name, self.count = name, weights.shape[1]
-        self._stages, self._source, self._pitch = stages, source, pitch
-        self._digits, self._digit_pitch = digits, digit_pitch
+        self._stages, self._vector = stages, vector
         # Whole words are one copy; of what it brings behind the vector the weights are 0.
         self._copied = self.count if digits == 1 else whole_words(stages.config, self.count)
         narrow, self._again, self._column = self._within_int8(weights)
@@ -65,16 +76,16 @@ class StepFactor:
     def copy(self) -> None:
         """To where it is weights."""
         for part, column in (((0, self._copied), 0), (self._again, self._column)):
-            self._stages.repeat(self._source, self._stream.tensor, self._words, part, column,
-                                self._pitch, self._digit_pitch)
+            self._stages.repeat(self._vector.source, self._stream.tensor, self._words, part, column,
+                                self._vector.pitch, self._vector.digit_pitch)
 
     def multiply(self, sums: int) -> None:
         """int32 [digits, gates, pitch], to ``sums``."""
-        biases, rescale = sum_bytes(np.zeros(self._digits, np.int64))
+        biases, rescale = sum_bytes(np.zeros(self._vector.digits, np.int64))
         gates, columns, _ = self._shape
         product = replace(self._stages.layer(
             self._matrix, sums, self._shape, (gates, columns, len(biases)), rescale), bias=biases)
-        if self._digits > 1:
+        if self._vector.digits > 1:
             row = SUM_BYTES * columns
             product = replace(product, lanes=SUM_BYTES, places=ScatteredOutput(
                 0, 0, row, SUM_BYTES, SUM_BYTES, gates * row))

@@ -13,12 +13,12 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import paddings, pair, quantization
+from kaniwa.compiler.plan.operands import paddings, pair, quantization
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.golden import real_multipliers, run_op
 from kaniwa.golden.numbers.rounding import INT32_MAX, INT32_MIN, activation_range
-from kaniwa.golden.tflite.conv import requantize
-from kaniwa.golden.tflite.fully_connected import requantize_float
+from kaniwa.golden.tflite.convolution import requantize
+from kaniwa.golden.tflite.matrix import requantize_float
 from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["Range", "channel_ranges", "channels", "repeats"]

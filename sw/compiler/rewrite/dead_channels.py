@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import Plan, paddings, quantization
+from kaniwa.compiler.plan.operands import paddings, quantization
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.rewrite.channel_ranges import Range, channel_ranges, channels, repeats
 from kaniwa.compiler.rewrite.drop_channels import drop_channels, folded
 from kaniwa.config import AcceleratorConfig

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import quantization
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.rewrite.channel_ranges import Range, channels
 from kaniwa.graph import Graph, Op, Quantization, Tensor

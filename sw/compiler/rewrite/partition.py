@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
-from kaniwa.compiler.int16.limits import SUMMED, is_wide
-from kaniwa.compiler.plan.layer import DevicePart, HostPart, Plan, describe
+from kaniwa.compiler.operators.table import is_wide
+from kaniwa.compiler.plan.kinds import SUMMED
+from kaniwa.compiler.plan.operands import describe
+from kaniwa.compiler.plan.plan import DevicePart, HostPart, Plan
 from kaniwa.compiler.rewrite.refusal import why_not
 from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.golden.registry import kernel_of
@@ -116,7 +118,7 @@ def _beside_host(model: Graph, why: Mapping[int, str]) -> Iterator[int]:
 
 
 def _read_by_host(model: Graph, mover: Op, why: Mapping[int, str]) -> bool:
-    """Whether the host reads what ``mover`` makes, by this or another name."""
+    """True where the host reads what ``mover`` makes, by this or another name."""
     names = set(mover.outputs)
     for position, op in enumerate(model.ops):
         if names.intersection(op.inputs):
@@ -151,7 +153,7 @@ def _levels(model: Graph, why: Mapping[int, str]) -> list[int]:
 
 def _takes(model: Graph, why: Mapping[int, str], part_of: Mapping[int, int],
            count: int) -> list[tuple[int, ...]]:
-    """What the host writes before each part: what that is the first to read."""
+    """The tensors that the host writes before each part, which is the first to read them."""
     by_host = dict.fromkeys(i for position in sorted(why) for i in model.ops[position].outputs)
     first: dict[int, int] = {}
     for position, part in part_of.items():
@@ -167,7 +169,7 @@ def _takes(model: Graph, why: Mapping[int, str], part_of: Mapping[int, int],
 
 def _outputs(model: Graph, host_parts: tuple[HostPart, ...],
              part_of: Mapping[int, int]) -> tuple[int, ...]:
-    """What the device keeps: outputs, what comes to the next inference, what the host reads."""
+    """Tensors that the device keeps: outputs, next values of states, operands of the host."""
     hosts = [model.ops[position] for part in host_parts for position in part.positions]
     by_host = {i for op in hosts for i in op.outputs}
     made = {i for position in part_of for i in model.ops[position].outputs}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kaniwa.compiler.plan.layer import Plan, describe
+from kaniwa.compiler.plan.operands import describe
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.rewrite.legalize import rewritten
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 
@@ -23,15 +24,15 @@ class Refused(CompileError):
 
 
 class NeedsLessMemory(CompileError):
-    """A plan that memory has no room for, ``lacking``, with recurrent cells, at ``positions`` in
+    """A plan that memory has no room for, ``error``, with recurrent cells, at ``positions`` in
     the model, that can do with less.
 
     The compiler has them do so and begins again.
     """
 
-    def __init__(self, positions: frozenset[int], lacking: MemoryTooSmallError) -> None:
-        super().__init__(str(lacking))
-        self.positions, self.lacking = positions, lacking
+    def __init__(self, positions: frozenset[int], error: MemoryTooSmallError) -> None:
+        super().__init__(str(error))
+        self.positions, self.error = positions, error
 
 
 def why_not(plan: Plan, position: int) -> str | None:

@@ -1,5 +1,5 @@
-"""What operators are rewritten with: new tensors and operators, other names, copies, and what sums
-int16 as what sums bytes."""
+"""Tools to rewrite operators: new tensors and operators, other names, copies, and sums of int16 as
+sums of bytes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.int16.sums import parts
-from kaniwa.compiler.limits import missing_unit, repeated
-from kaniwa.compiler.plan.layer import describe
-from kaniwa.compiler.plan.vector_kinds import WIDE_BYTES, WIDE_SUMS
+from kaniwa.compiler.plan.kinds import VECTOR_KINDS, WIDE, WIDE_BYTES, WIDE_SUMS
+from kaniwa.compiler.plan.operands import describe
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["BROADCAST", "NO_PADDING", "UNIT", "Rewriter"]
+__all__ = ["BROADCAST", "NO_PADDING", "UNIT", "Rewriter", "repeated"]
 
 UNIT = Quantization((1.0,), (0,))
 NO_PADDING = ((0, 0), (0, 0))
@@ -29,10 +28,10 @@ class Rewriter:
     """The operators of a graph and tensors, with what has been added."""
 
     def __init__(self, graph: Graph, config: AcceleratorConfig,
-                 stepwise: frozenset[int] = frozenset()) -> None:
+                 time_multiplexed: frozenset[int] = frozenset()) -> None:
         self.graph = graph
         self.config = config
-        self.stepwise = stepwise
+        self.time_multiplexed = time_multiplexed
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
         self._origins: dict[int, int] = {}     # of tensors that are other names, of one dtype
@@ -168,3 +167,32 @@ class Rewriter:
         self.emit(op, "CONV_2D" if which[1] else "DEPTHWISE_CONV_2D", (source, ones), attributes,
                   made, "litert_double_rounding")
         return self.named(op, made, (1, 1, pixels, shape[-1]), tensor)
+
+
+def repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool] | None:
+    """Pixels, channels: True if broadcasting ``shape`` to ``wide`` repeats them; None for more."""
+    own = (1,) * (len(wide) - len(shape)) + shape
+    if own == wide:
+        return False, False
+    channels = own[-1:] != wide[-1:]
+    if own[:-1] == wide[:-1]:
+        return False, channels
+    return (True, channels) if prod(own[:-1]) == 1 else None
+
+
+def missing_unit(kind: str, config: AcceleratorConfig) -> str | None:
+    """The unit that the target lacks for a kind that ``legalize`` leaves, and the way out."""
+    if kind in ("ADD", "MUL", "TABLE") and not config.elementwise:
+        return (f"target '{config.name}' has no elementwise unit; use a target with "
+                f"elementwise = true")
+    if kind == "MUL" and not config.elementwise_multiply:
+        return (f"target '{config.name}' has no elementwise multiplier for the product of two "
+                f"tensors; use a target with elementwise_multiply = true")
+    if kind == "MAX_POOL_2D" and not config.max_pool:
+        return f"target '{config.name}' has no max pooling; use a target with max_pool = true"
+    if kind in (WIDE, WIDE_BYTES, WIDE_SUMS) and not config.vector_unit:
+        return (f"target '{config.name}' has no vector unit, which int16 needs; quantize the model "
+                f"to int8, or use a target with vector_unit = true")
+    if kind in (*VECTOR_KINDS, "LSTM") and not config.vector_unit:
+        return f"target '{config.name}' has no vector unit; use a target with vector_unit = true"
+    return None

@@ -1,10 +1,10 @@
-"""What ``compile --json`` says of a layer's requantization: rule, hardware form, proof, width."""
+"""Report of a layer's requantization for ``compile --json``: rule, hardware form, proof, width."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kaniwa.compiler.plan.layer import Layer
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.rescale import Rescale
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
 from kaniwa.graph import Graph
@@ -12,7 +12,7 @@ from kaniwa.graph import Graph
 __all__ = ["rounding_of"]
 
 
-def rounding_of(model: Graph, layer: Layer) -> list[dict[str, Any]]:
+def rounding_of(model: Graph, layer: ArrayLayer) -> list[dict[str, Any]]:
     """One row for each operator of ``model`` in ``layer`` that rounds, in order.
 
     ``rule`` is the framework's, ``form`` the hardware's (docs/isa.md), ``proof`` what the two were

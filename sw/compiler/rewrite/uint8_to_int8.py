@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
-from kaniwa.compiler.plan.layer import Plan
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["signed", "signed_operators"]
+__all__ = ["int8_operators", "uint8_to_int8"]
 
 HALF = 128
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -23,13 +23,13 @@ RULES = {"litert_double_rounding": "litert_uint8_double_rounding",
          "litert_average_pool": "litert_uint8_average_pool"}
 
 
-def signed(plan: Plan) -> Plan:
+def uint8_to_int8(plan: Plan) -> Plan:
     """Every uint8 tensor of the device becomes int8 of the same real values."""
-    tensors, ops = signed_operators(plan.graph, plan.graph.ops)
+    tensors, ops = int8_operators(plan.graph, plan.graph.ops)
     return replace(plan, graph=replace(plan.graph, tensors=tensors, ops=ops))
 
 
-def signed_operators(graph: Graph, ops: Iterable[Op]) -> tuple[tuple[Tensor, ...], tuple[Op, ...]]:
+def int8_operators(graph: Graph, ops: Iterable[Op]) -> tuple[tuple[Tensor, ...], tuple[Op, ...]]:
     """The tensors of ``graph`` and its ``ops`` with int8 in place of uint8.
 
     Ids stay. Weights with a zero point become new tensors, int16 where they do not fit int8.

@@ -10,7 +10,9 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import Geometry, Layer, Plan, VectorLayer
+from kaniwa.compiler.plan.geometry import Geometry
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
 
@@ -19,18 +21,16 @@ __all__ = ["widen"]
 
 def widen(plan: Plan) -> Plan:
     """Apply to each layer the views that fit it."""
-    layers: list[Layer | VectorLayer] = []
-    for layer in plan.layers:
-        if isinstance(layer, VectorLayer) or layer.places is not None:
-            layers.append(layer)
-            continue
-        for view in (_regroup, _join_columns, _transpose, _split_columns, _flatten):
-            layer = view(layer, plan.config)
-        layers.append(layer)
-    return replace(plan, layers=tuple(layers))
+    def revised(layer: ArrayLayer) -> ArrayLayer:
+        if layer.places is None:
+            for view in (_regroup, _join_columns, _transpose, _split_columns, _flatten):
+                layer = view(layer, plan.config)
+        return layer
+
+    return replace(plan, layers=tuple(layer.revised(revised) for layer in plan.layers))
 
 
-def _regroup(layer: Layer, config: AcceleratorConfig) -> Layer:
+def _regroup(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     """Bytes that are treated alike are as many to a pixel as keep the most lanes busy."""
     g = layer.geometry
     if not layer.identity or (layer.add is not None and layer.add.repeated):
@@ -48,7 +48,7 @@ def _regroup(layer: Layer, config: AcceleratorConfig) -> Layer:
                    geometry=replace(g, batch=1, ifm=shape, ofm=shape))
 
 
-def _join_columns(layer: Layer, config: AcceleratorConfig) -> Layer:
+def _join_columns(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     """A dense kernel as wide as the input: the columns become channels of a single column.
 
     The reduction is then packed over all of them.
@@ -66,7 +66,7 @@ def _join_columns(layer: Layer, config: AcceleratorConfig) -> Layer:
         g, ifm=(rows, 1, columns * channels), kernel=(g.kernel[0], 1), stride=(g.stride[0], 1)))
 
 
-def _transpose(layer: Layer, config: AcceleratorConfig) -> Layer:
+def _transpose(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     """A single column becomes a single row: fewer borders, and a reduction packed over taps."""
     g = layer.geometry
     if g.ifm[1] != 1 or g.kernel[1] != 1 or g.ofm[1] != 1 or g.ifm[0] == 1 or g.padding[1]:
@@ -84,7 +84,7 @@ def _transpose(layer: Layer, config: AcceleratorConfig) -> Layer:
         (1, g.stride[0]), (1, g.dilation[0]), swapped(g.padding)))
 
 
-def _split_columns(layer: Layer, config: AcceleratorConfig) -> Layer:
+def _split_columns(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     """A depthwise kernel as wide as the input, with a window that the line buffer cannot hold.
 
     Pixels become rows, which can be cut into groups of channels: none loads what others use.
@@ -102,7 +102,7 @@ def _split_columns(layer: Layer, config: AcceleratorConfig) -> Layer:
         stride=(g.stride[0] * columns, 1), padding=(g.padding[0] * columns, 0)))
 
 
-def _flatten(layer: Layer, config: AcceleratorConfig) -> Layer:
+def _flatten(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     """Pixels that are independent of their neighbors: rows of any length, over images too.
 
     A quarter of the line buffer lets three rows run ahead of the one in work.

@@ -7,20 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from kaniwa.compiler.int16.limits import SUMMED
-from kaniwa.compiler.plan.layer import (
-    Constants,
-    Layer,
-    MemoryMap,
-    Plan,
-    VectorLayer,
-    room_of,
-    stored_bytes,
-)
-from kaniwa.compiler.plan.staged import RecurrentLayer, StagedLayer
+from kaniwa.compiler.plan.kinds import VECTOR_KINDS
+from kaniwa.compiler.plan.layers import Layer
+from kaniwa.compiler.plan.operands import room_of, stored_bytes
+from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan
 from kaniwa.compiler.plan.states import device_states
-from kaniwa.compiler.plan.vector_kinds import VECTOR_KINDS
-from kaniwa.compiler.recurrent.cell_unit import CellLayer
 from kaniwa.compiler.rewrite.partition import MOVERS
 from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, Refused
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
@@ -44,6 +35,15 @@ class Buffer:
     last: int
 
 
+@dataclass(frozen=True)
+class _OnChip:
+    """The commands, the constants and the buffers of tensors that are on chip: True for each."""
+
+    commands: bool
+    blobs: list[bool]
+    buffers: list[bool]
+
+
 def allocate(plan: Plan) -> Plan:
     """Place everything on chip if it fits; else constants, then tensors, go to outside memory.
 
@@ -62,8 +62,8 @@ def allocate(plan: Plan) -> Plan:
         offsets, peak = pack(buffers, not plan.options.materialize)
         peaks.append(peak)
         if commands + sum(sizes) + peak <= config.memory_bytes:
-            return _place(plan, buffers, offsets, sizes, commands, [True] * len(sizes),
-                          [True] * len(buffers), True)
+            return _place(plan, buffers, offsets, sizes, commands,
+                          _OnChip(True, [True] * len(sizes), [True] * len(buffers)))
     if plan.options.outside is None:
         need = commands + sum(sizes) + min(peaks)
         _complain(plan, MemoryTooSmallError(
@@ -77,10 +77,11 @@ def allocate(plan: Plan) -> Plan:
 
 def _complain(plan: Plan, error: MemoryTooSmallError) -> NoReturn:
     """Raise NeedsLessMemory where cells can do with less, else what is wrong with the plan."""
-    if plan.lacking is not None and plan.lacking.needed_bytes <= error.needed_bytes:
-        error = plan.lacking
-    cells = frozenset(position for layer in plan.layers if isinstance(layer, RecurrentLayer)
-                      for position in layer.positions) - plan.stepwise
+    before = plan.missing_memory
+    if before is not None and before.needed_bytes <= error.needed_bytes:
+        error = before
+    cells = frozenset(position for layer in plan.layers if layer.time_multiplexes
+                      for position in layer.positions) - plan.time_multiplexed
     if cells:
         raise NeedsLessMemory(cells, error)
     _leave_out(plan, error.needed_bytes)
@@ -92,7 +93,7 @@ def _leave_out(plan: Plan, need: int) -> None:
     """
     if plan.options.require_accelerator:
         return
-    layers: list[Layer | VectorLayer] = _largest(plan, need - plan.config.memory_bytes) or [
+    layers = _largest(plan, need - plan.config.memory_bytes) or [
         layer for layer in plan.layers if layer.op.split("+")[0] in DISPENSABLE]
     reason = (f"with it the model needs {_kib(need)} KiB, target '{plan.config.name}' has "
               f"{_kib(plan.config.memory_bytes)} KiB on chip")
@@ -100,19 +101,16 @@ def _leave_out(plan: Plan, need: int) -> None:
         raise Refused({position: reason for layer in layers for position in layer.positions})
 
 
-def _largest(plan: Plan, excess: int) -> list[Layer | VectorLayer]:
+def _largest(plan: Plan, excess: int) -> list[Layer]:
     """Of recurrent cells, and of what ends sums of int16, those that take the most memory: one, or
     as many as have half of ``excess`` bytes, since others may fit without them."""
-    layers = [layer for layer in plan.layers if isinstance(layer, RecurrentLayer | CellLayer) or (
-        isinstance(layer, VectorLayer) and not isinstance(layer, StagedLayer)
-        and layer.op in SUMMED)]
+    layers = [layer for layer in plan.layers if layer.sheds_memory]
 
-    def memory(layer: VectorLayer) -> int:
+    def memory(layer: Layer) -> int:
         tensors = sum(stored_bytes(plan.graph.tensors[i]) for i in (*layer.reads, *layer.makes))
-        stages = layer.total if isinstance(layer, RecurrentLayer) else 1
-        return tensors + stages * INSTRUCTION_BYTES + len(layer.table)
+        return tensors + layer.own_bytes
 
-    chosen = list[Layer | VectorLayer]()
+    chosen = list[Layer]()
     for layer in sorted(layers, key=memory, reverse=True):
         if chosen and excess <= 0:
             break
@@ -133,13 +131,13 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
     ends = [sum(layer.part <= part for layer in plan.layers) + 2 * part
             for part in range(-1, len(plan.parts))]     # when the host reads; -2: before all
     last = {plan.storage[i]: ends[part] + 1 for part, values in enumerate(plan.parts)
-            for i in values.takes}
+            for i in values.uploads}
     first = dict(last)
     for time, layer in zip(times, plan.layers, strict=True):
         first.update((i, time) for i in layer.makes)
         last.update((i, time) for i in (*layer.reads, *layer.makes))
     for part, values in enumerate(plan.parts):
-        read = {plan.storage[i] for i in values.gives}.difference(constant)
+        read = {plan.storage[i] for i in values.downloads}.difference(constant)
         last.update((i, max(ends[part + 1], last[i])) for i in read)
     last.update((i, ends[-1]) for i in plan.kept if i in plan.graph.inputs)
 
@@ -148,11 +146,10 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
         rooms[root] = max(rooms[root], room_of(tensors[i], plan.config))
     owner = {i: i for i in first}
     for time, layer in zip(times, plan.layers, strict=True):
-        if plan.options.materialize or isinstance(layer, VectorLayer) or layer.add is None:
+        operand = layer.overwritten
+        if plan.options.materialize or operand is None:
             continue
-        operand = layer.add.operand
-        # The operand's words are read before the sums are written over them; the input's are not.
-        if operand not in constant and last[operand] == time and operand != layer.ifm:
+        if operand not in constant and last[operand] == time:
             owner[layer.ofm] = owner[operand]
     for now, following in _sharing(plan, first, last, owner) if in_place else ():
         owner[following], last[following] = now, ends[-1]
@@ -170,10 +167,7 @@ def _sharing(plan: Plan, first: Mapping[int, int], last: Mapping[int, int],
     reads the one is done when the other is made."""
     makers = {i: layer for layer in plan.layers for i in layer.makes}
     for _, now, following in device_states(plan):
-        maker = makers[following]
-        # A cell's products, and its program, have read the state when it is written.
-        cell = isinstance(maker, RecurrentLayer | CellLayer) and (now, following) in zip(
-            maker.reads[1:], maker.states, strict=True)
+        cell = (now, following) in makers[following].following_states
         sharing = {i for i in owner if owner[i] in (owner[now], owner[following])}
         sizes = {stored_bytes(plan.graph.tensors[i]) for i in (now, following)}
         if sharing == {now, following} and len(sizes) == 1 and (
@@ -235,7 +229,7 @@ def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) 
         if sizes[i] <= room:
             near[i] = True
             room -= sizes[i]
-    return _place(plan, buffers, merged, sizes, commands, near, local, commands_local)
+    return _place(plan, buffers, merged, sizes, commands, _OnChip(commands_local, near, local))
 
 
 def _reads(plan: Plan, constants: Constants) -> list[int]:
@@ -251,7 +245,7 @@ def _reads(plan: Plan, constants: Constants) -> list[int]:
 
 
 def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[int], commands: int,
-           blobs_local: list[bool], buffers_local: list[bool], commands_local: bool) -> Plan:
+           on_chip: _OnChip) -> Plan:
     """Commands, constants and tensors one after the other, on chip and outside."""
     assert plan.constants is not None
     ends = {True: 0, False: 0}
@@ -261,11 +255,11 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
         ends[local] += size
         return address if local else address | OUTSIDE
 
-    program_address = take(commands_local, commands)
-    blobs = tuple(take(local, size) for local, size in zip(blobs_local, sizes, strict=True))
+    program_address = take(on_chip.commands, commands)
+    blobs = tuple(take(local, size) for local, size in zip(on_chip.blobs, sizes, strict=True))
     base = dict(ends)
     tensors = {i: blobs[blob] for i, blob in plan.constants.tensors.items()}
-    for buffer, offset, local in zip(buffers, offsets, buffers_local, strict=True):
+    for buffer, offset, local in zip(buffers, offsets, on_chip.buffers, strict=True):
         address = base[local] + offset
         ends[local] = max(ends[local], address + buffer.size)
         tensors.update((i, address if local else address | OUTSIDE) for i in buffer.tensors)

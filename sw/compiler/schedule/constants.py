@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 
 from kaniwa.compiler.plan.fields import block_width, column_window, tile_channels, tile_fields
-from kaniwa.compiler.plan.layer import Constants, Layer, Plan, Slice, Tile, VectorLayer, room_of
-from kaniwa.compiler.plan.staged import RecurrentLayer, Stage, StagedLayer
-from kaniwa.compiler.plan.vector_kinds import vector_code
+from kaniwa.compiler.plan.geometry import Tile
+from kaniwa.compiler.plan.layers import ArrayLayer, Stage
+from kaniwa.compiler.plan.operands import room_of
+from kaniwa.compiler.plan.plan import Constants, Plan, Slice
 from kaniwa.compiler.plan.visits import visited_words
 from kaniwa.compiler.schedule.table_banks import Tables, TableUse, table_uses
 from kaniwa.config import AcceleratorConfig
@@ -38,22 +40,21 @@ def constants(plan: Plan) -> Plan:
     weights_of: dict[tuple[int, ...], Slice] = {}
     filled: dict[int, int] = {}
     for layer in plan.layers:
-        if isinstance(layer, StagedLayer):
-            # Layers have the same memory where they write the same of it: what one writes, those
-            # before have read by then.
-            for number, (i, depth) in enumerate(layer.filled.items()):
-                filled[i] = pool.add(_bytes(plan, i), (number, depth))
+        # Layers have the same memory where they write the same of it: what one writes, those
+        # before have read by then.
+        for number, (i, depth) in enumerate(layer.streams.items()):
+            filled[i] = pool.add(_bytes(plan, i), (number, depth))
     for tile, use in zip(plan.tiles, _table_uses(plan), strict=True):
         banks.append(use.bank)
-        if tile.vector:
-            own, words = _vector(plan, tile, pool)
+        if tile.runs_program:
+            own, words = _program(plan, tile, pool)
             parameters.append(own)
             weights.append(words)
             continue
         layer, stage = _of_array(plan, tile)
         tables = b"".join(encode_table(layer.tables[number], number, use.bank, plan.config)
                           for number in use.loads)
-        key = tile.layer, _stage_number(plan, tile), *tile.blocks
+        key = tile.layer, plan.layers[tile.layer].in_step(tile.step), *tile.blocks
         if stage.parameters:
             own = Slice(filled[stage.parameters.tensor], *stage.parameters.part(tile))
         elif tables or key not in parameters_of:
@@ -108,49 +109,38 @@ def _table_uses(plan: Plan) -> list[TableUse]:
     """Of all tiles; the host may run another program between two parts."""
     uses = []
     for _, tiles in groupby(plan.tiles, lambda tile: plan.layers[tile.layer].part):
-        wanted: list[Tables] = [() if tile.vector else _of_array(plan, tile)[0].tables
-                                for tile in tiles]
+        wanted: list[Tables] = [
+            () if tile.runs_program else _of_array(plan, tile)[0].tables for tile in tiles]
         uses += table_uses(wanted, plan.config.table_banks)
     return uses
 
 
-def _stage_number(plan: Plan, tile: Tile) -> int:
-    """Of a layer's stages the one that the tile is of, the same in all steps."""
-    layer = plan.layers[tile.layer]
-    return layer.in_step(tile.step) if isinstance(layer, StagedLayer) else 0
+def _of_array(plan: Plan, tile: Tile) -> tuple[ArrayLayer, Stage]:
+    """The pass of the array that a tile is of, and its stage."""
+    stage = plan.layers[tile.layer].stage(tile.step)
+    assert stage.layer is not None
+    return stage.layer, stage
 
 
-def _of_array(plan: Plan, tile: Tile) -> tuple[Layer, Stage]:
-    """What a tile without a vector program computes, and its stage, which is empty in most."""
-    layer = plan.layers[tile.layer]
-    if isinstance(layer, StagedLayer):
-        stage = layer.stage(tile.step)
-        assert stage.layer is not None
-        return stage.layer, stage
-    assert isinstance(layer, Layer)
-    return layer, Stage()
-
-
-def _vector(plan: Plan, tile: Tile, pool: _Pool) -> tuple[Slice, Slice]:
+def _program(plan: Plan, tile: Tile, pool: _Pool) -> tuple[Slice, Slice]:
     """Room for the program, which is written when addresses are known, and its table."""
     layer, config = plan.layers[tile.layer], plan.config
-    assert isinstance(layer, VectorLayer)
-    if isinstance(layer, RecurrentLayer) and layer.place(tile.step):
+    if layer.place(tile.step):      # in a program that is there
         return Slice(None, 0, 0), Slice(None, 0, 0)
-    code = vector_code(layer, tile, config, (0,) * len(layer.addressed), 0, 0)
-    table = Slice(pool.add(layer.table), 0, len(layer.table)) if layer.table else Slice(None, 0, 0)
-    own = not isinstance(layer, StagedLayer) or layer.has_program(tile.step)
+    code, words = layer.program(tile.step, config, Counter(), 0), layer.looked_up
+    table = Slice(pool.add(words), 0, len(words)) if words else Slice(None, 0, 0)
+    own = layer.has_program(tile.step)      # which has addresses
     return Slice(pool.add_own(bytes(len(code))) if own else pool.add(code), 0, len(code)), table
 
 
-def _parameters(layer: Layer, tile: Tile, config: AcceleratorConfig) -> bytes:
+def _parameters(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> bytes:
     first, last = tile_channels(layer, tile, config)
     return encode_parameters(layer.bias[first:last], layer.rescale.multiplier[first:last],
                              layer.rescale.shift[first:last], block_width(layer, config),
                              tile.blocks[1] - tile.blocks[0], config)
 
 
-def _weights(layer: Layer, tile: Tile, config: AcceleratorConfig, pool: _Pool) -> Slice:
+def _weights(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, pool: _Pool) -> Slice:
     if layer.weights is None:
         return Slice(None, 0, 0)
     first, last = tile_channels(layer, tile, config)

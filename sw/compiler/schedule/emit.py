@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 from kaniwa._version import __version__
 from kaniwa.compiler.plan.fields import tile_fields, visited
-from kaniwa.compiler.plan.layer import (
-    Constants,
-    Layer,
-    MemoryMap,
-    Plan,
-    Tile,
-    VectorLayer,
-    stored_bytes,
-)
-from kaniwa.compiler.plan.staged import RecurrentLayer, StagedLayer
+from kaniwa.compiler.plan.layers import ArrayLayer, Sum
+from kaniwa.compiler.plan.operands import stored_bytes
+from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan
 from kaniwa.compiler.plan.states import device_states
-from kaniwa.compiler.plan.vector_kinds import vector_code
-from kaniwa.compiler.recurrent.cell_unit import CellLayer
 from kaniwa.compiler.rewrite.rounding import rounding_of
 from kaniwa.graph import Graph, Op
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
@@ -51,16 +41,8 @@ def emit(plan: Plan) -> Program:
         local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
         outside=str(plan.options.outside) if memory.outside_bytes else None,
         weights=_weights(plan), materialized=plan.options.materialize, graph=model,
-        rounding={layer.ofm: rounding_of(model, rounds) for layer in plan.layers
-                  if (rounds := _rounding_layer(layer)) is not None})
-
-
-def _rounding_layer(layer: Layer | VectorLayer) -> Layer | None:
-    """What makes the result by a rescaling: the layer, or the last stage of a product."""
-    if not isinstance(layer, StagedLayer):
-        return layer if isinstance(layer, Layer) else None
-    last = layer.stages[-1].layer
-    return replace(last, op=layer.op, positions=layer.positions) if last and layer.macs else None
+        rounding={layer.ofm: rounding_of(model, rescaled) for layer in plan.layers
+                  if (rescaled := layer.rescaled) is not None})
 
 
 class _Stream:
@@ -78,13 +60,14 @@ class _Stream:
                        for number in range(len(plan.parts) + 1)]
         self.written: dict[int, list[int]] = {}
         for tile, index in zip(plan.tiles, self.tiles, strict=True):
-            for made in _made(plan.layers[tile.layer], tile):
+            for made in plan.layers[tile.layer].made(tile.step):
                 self.written.setdefault(made, []).append(index)
-        self.scattered = {layer.ofm for layer in _of_array(plan)
+        array = (own for layer in plan.layers for own in layer.array_layers)
+        self.scattered = {layer.ofm for layer in array
                           if layer.places and not layer.places.ascending(layer.geometry.ofm)}
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
-                      for number, part in enumerate(plan.parts) for i in part.takes}
+                      for number, part in enumerate(plan.parts) for i in part.uploads}
 
     def ready(self, tensor: int) -> int:
         """The last instruction before the tensor is whole, -1 for what is there from the start."""
@@ -95,37 +78,19 @@ class _Stream:
         return int(len(written.get(tensor, ())) == 1 and tensor not in self.scattered)
 
     def of_part(self, part: int) -> dict[int, list[int]]:
-        """What ``part`` writes, by instructions counted from its first one."""
+        """The tensors that ``part`` writes, by instructions counted from its first one."""
         start, end = self.starts[part], self.starts[part + 1]
         return {tensor: [index - start for index in indexes]
                 for tensor, indexes in self.written.items() if start <= indexes[0] < end}
 
 
-def _of_array(plan: Plan) -> Iterator[Layer]:
-    """All that the array does."""
-    for layer in plan.layers:
-        if isinstance(layer, Layer):
-            yield layer
-        elif isinstance(layer, StagedLayer):
-            yield from (stage.layer for stage in layer.stages if stage.layer is not None)
-
-
-def _made(layer: Layer | VectorLayer, tile: Tile) -> tuple[int, ...]:
-    """What a tile of a layer writes."""
-    return layer.made(tile.step) if isinstance(layer, StagedLayer) else layer.makes
-
-
 def _blobs(plan: Plan, memory: MemoryMap, constants: Constants) -> list[bytes]:
-    """The constants, with the programs of the vector unit, which contain addresses."""
+    """The constants, with the programs of units, which contain addresses."""
     blobs = list(constants.blobs)
     for tile, room, table in zip(plan.tiles, constants.parameters, constants.weights, strict=True):
-        layer = plan.layers[tile.layer]
-        if tile.vector and room.blob is not None:
-            assert isinstance(layer, VectorLayer)
-            blobs[room.blob] = vector_code(
-                layer, tile, plan.config,
-                tuple(memory.tensors[i] for i in layer.addressed),
-                memory.tensors[layer.ofm],
+        if tile.runs_program and room.blob is not None:
+            blobs[room.blob] = plan.layers[tile.layer].program(
+                tile.step, plan.config, memory.tensors,
                 0 if table.blob is None else memory.blobs[table.blob])
     return blobs
 
@@ -159,9 +124,9 @@ def _steps(plan: Plan, stream: _Stream) -> tuple[Step, ...]:
         if number >= 0:
             part = plan.parts[number]
             start = stream.starts[number]
-            gives = tuple(i for i in part.gives if i not in staying)
-            steps.append(Step("device", start, stream.starts[number + 1] - start, part.takes,
-                              gives, part.holds))
+            gives = tuple(i for i in part.downloads if i not in staying)
+            steps.append(Step("device", start, stream.starts[number + 1] - start, part.uploads,
+                              gives, part.residents))
         if number in hosts:
             ops = [plan.model.ops[i] for i in hosts[number].positions]
             steps.append(Step("host", done, len(ops), *_crossing(plan.model, ops)))
@@ -170,8 +135,7 @@ def _steps(plan: Plan, stream: _Stream) -> tuple[Step, ...]:
 
 
 def _staying(plan: Plan, stream: _Stream) -> set[int]:
-    """What follows upon a state, is left where the next inference wants it, and goes nowhere else.
-    """
+    """Next values of states that stay where the next inference reads them, and go nowhere else."""
     assert plan.memory is not None
     model, memory = plan.model, plan.memory
     needed = Counter((*model.outputs, *(i for op in plan.host_ops for i in op.inputs),
@@ -183,7 +147,7 @@ def _staying(plan: Plan, stream: _Stream) -> set[int]:
 
 
 def _crossing(model: Graph, ops: list[Op]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What these operators read that others made, and what of theirs others read."""
+    """The tensors that these operators read of others, and that others read of these."""
     made = {i for op in ops for i in op.outputs}
     takes = {i for op in ops for i in op.inputs
              if i not in made and i != -1 and model.tensors[i].data is None}
@@ -201,7 +165,7 @@ def _host_ops(plan: Plan) -> tuple[HostOp, ...]:
 
 
 def _host_tensors(plan: Plan) -> tuple[HostTensor, ...]:
-    """What the host's operators need to know of their operands and results, and constants."""
+    """Operands and results of the host's operators, and constants."""
     ids = {i for op in plan.host_ops for i in (*op.inputs, *op.outputs) if i != -1}
     tensors = plan.model.tensors
     ids |= {i for i in plan.model.outputs if tensors[i].data is not None}
@@ -214,47 +178,43 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
     """The fields of a tile; ``written`` are the instructions of its part."""
     assert plan.memory is not None and plan.constants is not None
     tile, memory = plan.tiles[index], plan.memory
-    layer = plan.layers[tile.layer]
+    layer, parameters = plan.layers[tile.layer], plan.constants.parameters[index]
+    if not tile.runs_program:
+        settled = layer.settled(tile.step)
+        return _array_fields(plan, index, {} if settled else written, stream)
+    address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
+    return {"opcode": layer.opcode, "tag": _tag(tile.layer),
+            "block_words": layer.place(tile.step),
+            "parameter_address": address, "parameter_bytes": parameters.length}
+
+
+def _array_fields(plan: Plan, index: int, written: dict[int, list[int]],
+                  stream: _Stream) -> dict[str, int]:
+    """The fields of a tile that the array computes."""
+    assert plan.memory is not None and plan.constants is not None
+    tile, memory = plan.tiles[index], plan.memory
+    layer = plan.layers[tile.layer].stage(tile.step).layer
     parameters, weights = plan.constants.parameters[index], plan.constants.weights[index]
-    if tile.vector:
-        address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
-        place = layer.place(tile.step) if isinstance(layer, RecurrentLayer) else 0
-        opcode = Opcode.CELL if isinstance(layer, CellLayer) else Opcode.VECTOR
-        return {"opcode": opcode, "tag": _tag(tile.layer), "block_words": place,
-                "parameter_address": address, "parameter_bytes": parameters.length}
-    if isinstance(layer, StagedLayer):
-        if layer.settled(tile.step):
-            written = {}
-        stage = layer.stage(tile.step).layer
-        assert stage is not None
-        layer = stage
-    assert isinstance(layer, Layer)
+    assert layer is not None and parameters.blob is not None
     values = tile_fields(layer, tile, plan.config)
+    if layer.tables:
+        values["table_bank"] = plan.constants.banks[index]
     if layer.add is not None:
-        rescale = layer.add.rescale
-        values |= {
-            "add": 1, "multiply": int(layer.add.multiply),
-            "table_bank": plan.constants.banks[index],
-            "add_rounding": rescale.rounding, "add_zero_point": rescale.zero_point,
-            "add_multiplier": int(rescale.multiplier[0]), "add_shift": int(rescale.shift[0]),
-            "add_min": rescale.act_min, "add_max": rescale.act_max,
-            "operand_wait": _wait(layer.add.operand, written),
-            "operand_watermark": stream.in_order(layer.add.operand, written),
-            **_operand_places(layer, values, memory.tensors[layer.add.operand]),
-        }
+        values |= _sum_fields(layer, layer.add, values, memory.tensors[layer.add.operand])
+        values |= {"operand_wait": _wait(layer.add.operand, written),
+                   "operand_watermark": stream.in_order(layer.add.operand, written)}
     elif layer.table is not None:
-        values |= {"table": 1, "table_bank": plan.constants.banks[index]}
+        values["table"] = 1
     if weights.blob is not None:
         values |= {"weight_address": memory.blobs[weights.blob] + weights.offset,
                    "weight_bytes": weights.length,
                    "weights_stream": int(tile.weights_stream)}
         if tile.weights_stream:
             values["weight_repeat"] = values["ofm_rows"] * values["ofm_columns"]
-    assert parameters.blob is not None
     values["ifm_address"] += memory.tensors[layer.ifm]
     values["ofm_address"] += memory.tensors[layer.ofm]
     return values | {
-        "opcode": Opcode.LAYER, "mode": visited(layer, tile.visits, plan.config).mode,
+        "opcode": layer.opcode, "mode": visited(layer, tile.visits, plan.config).mode,
         "tag": _tag(tile.layer),
         "rounding": layer.rescale.rounding, "zero_point": layer.rescale.zero_point,
         "act_min": layer.rescale.act_min, "act_max": layer.rescale.act_max,
@@ -265,14 +225,22 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
     }
 
 
-def _operand_places(layer: Layer, values: dict[str, int], operand: int) -> dict[str, int]:
-    """Where the operand at ``operand`` has what the result needs: a map like it, or one pixel."""
-    assert layer.add is not None
+def _sum_fields(layer: ArrayLayer, add: Sum, values: dict[str, int],
+                operand: int) -> dict[str, int]:
+    """The fields of an ADD or MUL behind the requantizer, whose operand is a map at ``operand``
+    like the result, or one pixel."""
     offset, row, pixel = (values[f"ofm_{name}"] for name in ("address", "row_pitch", "pixel_pitch"))
-    if layer.add.repeated:
+    if add.repeated:
         offset, row, pixel = offset % layer.geometry.ofm[2], 0, 0
-    return {"operand_address": operand + offset, "operand_row_pitch": row,
-            "operand_pixel_pitch": pixel}
+    rescale = add.rescale
+    return {
+        "add": 1, "multiply": int(add.multiply),
+        "add_rounding": rescale.rounding, "add_zero_point": rescale.zero_point,
+        "add_multiplier": int(rescale.multiplier[0]), "add_shift": int(rescale.shift[0]),
+        "add_min": rescale.act_min, "add_max": rescale.act_max,
+        "operand_address": operand + offset, "operand_row_pitch": row,
+        "operand_pixel_pitch": pixel,
+    }
 
 
 def _wait(tensor: int, written: dict[int, list[int]]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kaniwa.compiler.plan.fields import tile_fields, visited
-from kaniwa.compiler.plan.layer import Layer, Tile
+from kaniwa.compiler.plan.geometry import Tile
+from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
@@ -13,7 +14,7 @@ INSTRUCTION_CYCLES = 16      # the budgets of docs/architecture.md
 ROW_CYCLES = 3
 
 
-def _array_cycles(layer: Layer, v: dict[str, int]) -> int:
+def _array_cycles(layer: ArrayLayer, v: dict[str, int]) -> int:
     """Cycles of the array, or of the reads that feed it where those are more."""
     rows, columns, blocks = v["ofm_rows"], v["ofm_columns"], v["blocks"]
     if layer.mode == Mode.COLUMN:
@@ -26,7 +27,7 @@ def _array_cycles(layer: Layer, v: dict[str, int]) -> int:
     return rows * columns * steps
 
 
-def estimate(layer: Layer, tile: Tile, config: AcceleratorConfig, ahead: bool = False) -> int:
+def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bool = False) -> int:
     """Cycles of the busiest unit, and of what does not overlap with it.
 
     ``ahead``: weights that fit the ring are read while the layer before runs.

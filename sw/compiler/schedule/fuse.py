@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from math import prod
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.layer import Layer, Plan, ScatteredOutput, VectorLayer
+from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.scale import scaled
-from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
 from kaniwa.compiler.schedule.tile import cycles
 from kaniwa.config import AcceleratorConfig
@@ -39,56 +41,46 @@ def fuse(plan: Plan) -> Plan:
     readers.update(plan.kept)
     _look_up_repeated(layers, readers)
     _write_in_runs(plan.config, layers, readers)
-    position = 0
-    while position < len(layers):
-        guest = layers[position]
-        host = _host(layers, guest, readers) if isinstance(guest, Layer) else None
-        if isinstance(guest, Layer) and host is not None:
-            layers[position] = _merge(host, guest)
+    for guest in _on_array(layers):
+        host = _host(layers, guest, readers)
+        layers[layers.index(guest)] = scaled(plan, guest) if host is None else _merge(host, guest)
+        if host is not None:
             layers.remove(host)
-        else:
-            if isinstance(guest, Layer):
-                layers[position] = scaled(plan, guest)
-            position += 1
     return replace(plan, layers=tuple(layers))
 
 
-def _side_by_side(plan: Plan) -> list[Layer | VectorLayer]:
+def _on_array(layers: Iterable[Layer]) -> list[ArrayLayer]:
+    """The layers that the array computes in one pass."""
+    return [own for layer in layers if (own := layer.on_array) is not None]
+
+
+def _side_by_side(plan: Plan) -> list[Layer]:
     """The layers, with products that write their images side by side; only their last stage writes
     the result."""
     layers = list(plan.layers)
     readers = Counter(i for layer in layers for i in layer.reads)
     readers.update(plan.kept)
-    products = {layer.ofm: layer for layer in layers
-                if isinstance(layer, StagedLayer) and layer.op == "BATCH_MATMUL"}
-    for guest in plan.layers:
-        if not isinstance(guest, Layer) or guest.op != "TRANSPOSE":
+    producers = {layer.ofm: layer for layer in layers}
+    for guest in _on_array(plan.layers):
+        host = producers.get(guest.ifm)
+        if guest.op != "TRANSPOSE" or host is None or readers[host.ofm] > 1 or (
+                host.part != guest.part):
             continue
-        host, to = products.get(guest.ifm), guest.places
-        if host is None or to is None or readers[host.ofm] > 1 or host.part != guest.part:
-            continue
-        last = host.stages[-1]
-        if last.layer is None:      # a program has its place
-            continue
-        images, (_, rows, columns) = last.layer.geometry.batch, last.layer.geometry.ofm
-        if (guest.geometry.batch, guest.geometry.ifm) != (1, (images, rows, columns)):
-            continue
-        moved = replace(last.layer, ofm=guest.ofm, lanes=plan.config.out_lanes,
-                        places=ScatteredOutput(0, columns, 0, images * columns, columns, 0))
-        layers[layers.index(guest)] = replace(
-            host, **_of_both(host, guest), stages=(*host.stages[:-1], replace(last, layer=moved)))
-        layers.remove(host)
+        if (product := host.side_by_side(guest, plan.config.out_lanes)) is not None:
+            layers[layers.index(guest)] = product
+            layers.remove(host)
     return layers
 
 
-def _write_in_runs(config: AcceleratorConfig, layers: list[Layer | VectorLayer],
+def _write_in_runs(config: AcceleratorConfig, layers: list[Layer],
                    readers: Counter[int]) -> None:
     """Let dense layers write their channels in runs where a transposition behind puts them, if
     that takes less time."""
-    producers = {layer.ofm: layer for layer in layers}
-    for guest in tuple(layers):
-        host = producers.get(guest.ifm) if isinstance(guest, Layer) else None
-        if not (isinstance(guest, Layer) and guest.op == "TRANSPOSE" and isinstance(host, Layer)
+    array = _on_array(layers)
+    producers = {layer.ofm: layer for layer in array}
+    for guest in array:
+        host = producers.get(guest.ifm)
+        if not (guest.op == "TRANSPOSE" and host is not None
                 and host.mode == Mode.DENSE and host.places is None and host.add is None
                 and readers[host.ofm] == 1 and host.part == guest.part):
             continue
@@ -96,7 +88,7 @@ def _write_in_runs(config: AcceleratorConfig, layers: list[Layer | VectorLayer],
         if (g.batch, guest.geometry.batch, prod(g.ofm[:2])) != (1, 1, pixels) or (
                 run % config.out_lanes):
             continue
-        merged = replace(host, **_of_both(host, guest), lanes=config.out_lanes,
+        merged = replace(host, **of_both(host, guest), lanes=config.out_lanes,
                          places=ScatteredOutput(0, 0, g.ofm[1] * run, run, run, pixels * run))
         first, second, both = (cycles(layer, config) for layer in (host, guest, merged))
         if first is not None and second is not None and both is not None and both < first + second:
@@ -104,14 +96,15 @@ def _write_in_runs(config: AcceleratorConfig, layers: list[Layer | VectorLayer],
             layers.remove(host)
 
 
-def _look_up_repeated(layers: list[Layer | VectorLayer], readers: Counter[int]) -> None:
+def _look_up_repeated(layers: list[Layer], readers: Counter[int]) -> None:
     """Put the tables in front of a broadcast behind it, in ``layers``."""
-    producers = {layer.ofm: layer for layer in layers}
-    for layer in tuple(layers):
-        if not isinstance(layer, Layer) or layer.op != BROADCAST:
+    array = _on_array(layers)
+    producers = {layer.ofm: layer for layer in array}
+    for layer in array:
+        if layer.op != BROADCAST:
             continue
         behind = layer
-        while isinstance(guest := producers.get(behind.ifm), Layer) and (
+        while (guest := producers.get(behind.ifm)) is not None and (
                 guest.identity and guest.table is not None
                 and readers[guest.ofm] == 1 and guest.part == layer.part):
             behind = _behind(behind, guest)
@@ -119,7 +112,7 @@ def _look_up_repeated(layers: list[Layer | VectorLayer], readers: Counter[int]) 
         layers[layers.index(layer)] = behind
 
 
-def _behind(copy: Layer, guest: Layer) -> Layer:
+def _behind(copy: ArrayLayer, guest: ArrayLayer) -> ArrayLayer:
     """``copy`` of what ``guest`` looks up, with its table behind."""
     assert guest.table is not None
     table = guest.table if copy.table is None else _after(guest.table, copy.table)
@@ -129,33 +122,27 @@ def _behind(copy: Layer, guest: Layer) -> Layer:
                    positions=copy.positions[:1] + guest.positions + copy.positions[1:])
 
 
-def _of_both(host: Layer | VectorLayer, guest: Layer) -> dict[str, Any]:
-    """What changes in ``host`` whatever ``guest`` behind it does: the result, and whose it is."""
-    return {"ofm": guest.ofm, "op": f"{host.op}+{guest.op}", "source": host.source + guest.source,
-            "positions": host.positions + guest.positions}
-
-
-def _host(layers: list[Layer | VectorLayer], guest: Layer,
-          readers: Counter[int]) -> Layer | None:
+def _host(layers: list[Layer], guest: ArrayLayer,
+          readers: Counter[int]) -> ArrayLayer | None:
     if not guest.identity:
         return None
     inputs = guest.reads
-    hosts = [layer for layer in layers if isinstance(layer, Layer)
-             and layer.ofm in inputs and layer.add is None
+    hosts = [layer for layer in _on_array(layers)
+             if layer.ofm in inputs and layer.add is None
              and readers[layer.ofm] == 1 and layer.part == guest.part
              and _same_pixels(layer, guest)]
     return max(hosts, key=lambda layer: layer.macs, default=None)
 
 
-def _same_pixels(host: Layer, guest: Layer) -> bool:
-    """Whether an operand that is the same for all pixels of ``guest`` is so for ``host``'s."""
+def _same_pixels(host: ArrayLayer, guest: ArrayLayer) -> bool:
+    """True where an operand that is the same for all pixels of ``guest`` is so for ``host``'s."""
     return guest.add is None or not guest.add.repeated or (
         host.places is None and host.geometry.ofm[2] == guest.geometry.ofm[2])
 
 
-def _merge(host: Layer, guest: Layer) -> Layer:
+def _merge(host: ArrayLayer, guest: ArrayLayer) -> ArrayLayer:
     """``host`` with the ADD, MUL or table behind it, in the guest's place."""
-    merged = replace(host, **_of_both(host, guest))
+    merged = replace(host, **of_both(host, guest))
     add = guest.add
     if guest.table is not None:
         return replace(merged, table=_after(host.table, guest.table))
@@ -178,7 +165,7 @@ def order(plan: Plan) -> Plan:
     """
     producers = {i: layer for layer in plan.layers for i in layer.makes}
     wanted = [layer.ofm for layer in plan.layers] if plan.options.materialize else plan.kept
-    scheduled: dict[int, Layer | VectorLayer] = {}
+    scheduled: dict[int, Layer] = {}
     stack = list(reversed(wanted))
     while stack:
         layer = producers.get(stack[-1])

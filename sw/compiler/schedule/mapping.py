@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
-from kaniwa.compiler.plan.layer import Layer, Plan
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.schedule.tile import cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
@@ -15,11 +17,11 @@ __all__ = ["choose_mapping"]
 
 def choose_mapping(plan: Plan) -> Plan:
     """Give each layer the mapping with the fewest estimated cycles; the plain one if equal."""
-    return replace(plan, layers=tuple(
-        _best(layer, plan.config) if isinstance(layer, Layer) else layer for layer in plan.layers))
+    best = partial(_best, config=plan.config)
+    return replace(plan, layers=tuple(layer.revised(best) for layer in plan.layers))
 
 
-def _best(layer: Layer, config: AcceleratorConfig) -> Layer:
+def _best(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     best, least = layer, None
     for other in _alternatives(layer, config):
         if least is None:
@@ -30,7 +32,7 @@ def _best(layer: Layer, config: AcceleratorConfig) -> Layer:
     return best
 
 
-def _alternatives(layer: Layer, config: AcceleratorConfig) -> Iterator[Layer]:
+def _alternatives(layer: ArrayLayer, config: AcceleratorConfig) -> Iterator[ArrayLayer]:
     g = layer.geometry
     channels = g.ifm[2]
     if layer.places is not None or not g.stride[1]:      # moved, or a pixel that is repeated

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kaniwa.compiler.plan.fields import block_words, parameter_words, tile_fields, visited
-from kaniwa.compiler.plan.layer import Layer, Pair, Plan, Tile, VectorLayer, describe
-from kaniwa.compiler.plan.staged import StagedLayer
+from kaniwa.compiler.plan.geometry import Pair, Tile
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.operands import describe
+from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.visits import visits
 from kaniwa.compiler.rewrite.refusal import Refused
 from kaniwa.compiler.schedule.estimate import estimate
@@ -41,7 +44,7 @@ def tile(plan: Plan) -> Plan:
     for number, layer in enumerate(plan.layers):
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
         try:
-            tiles += _tiles(number, layer, plan.config, where)
+            tiles += layer.tiles(number, partial(_tiles, number, plan.config, where))
         except CompileError as error:
             reasons.setdefault(layer.positions[0], str(error))
     if reasons:
@@ -52,7 +55,7 @@ def tile(plan: Plan) -> Plan:
 
 
 def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
-    """What is wrong with the layer of the most instructions."""
+    """The error of the layer with the most instructions."""
     number, count = Counter(part.layer for part in tiles).most_common(1)[0]
     layer = plan.layers[number]
     where = describe(plan.model, plan.model.ops[layer.positions[0]])
@@ -61,30 +64,19 @@ def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
         f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers, or fewer steps")))
 
 
-def _tiles(number: int, layer: Layer | VectorLayer, config: AcceleratorConfig,
-           where: str) -> Iterator[Tile]:
-    """The tiles of any kind of layer."""
-    if isinstance(layer, StagedLayer):
-        program = Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)
-        stages = [[program] if stage.layer is None else
-                  list(_tiles(number, stage.layer, config, where)) for stage in layer.stages]
-        for step in range(layer.total):
-            own = [program] if layer.stage(step).program else stages[layer.in_step(step)]
-            yield from (replace(t, step=step) for t in own)
-    elif isinstance(layer, VectorLayer):
-        yield Tile(number, 0, (0, 1), (0, 1), (0, 1), False, vector=True)
-    else:
-        for shape in _choose(number, layer, config, where):
-            yield from _cut(number, layer, shape)
+def _tiles(number: int, config: AcceleratorConfig, where: str, layer: ArrayLayer) -> Iterator[Tile]:
+    """The tiles of a pass of the array."""
+    for shape in _choose(number, layer, config, where):
+        yield from _cut(number, layer, shape)
 
 
-def _choose(number: int, layer: Layer, config: AcceleratorConfig, where: str) -> list[_Shape]:
+def _choose(number: int, layer: ArrayLayer, config: AcceleratorConfig, where: str) -> list[_Shape]:
     """How to cut the layer, the blocks of each number of visits by themselves."""
     return [_best(number, layer, times, runs, config, where)
             for times, runs in sorted(visits(layer, config).items())]
 
 
-def _best(number: int, layer: Layer, times: int, runs: list[Pair], config: AcceleratorConfig,
+def _best(number: int, layer: ArrayLayer, times: int, runs: list[Pair], config: AcceleratorConfig,
           where: str) -> _Shape:
     """The better of the fewest column tiles that work, and the fewest that let rows run ahead."""
     seen = visited(layer, times, config)
@@ -106,11 +98,12 @@ def _best(number: int, layer: Layer, times: int, runs: list[Pair], config: Accel
     return min(candidates, key=lambda shape: _cycles(layer, shape, config))
 
 
-def _cycles(layer: Layer, shape: _Shape, config: AcceleratorConfig, ahead: bool = False) -> int:
+def _cycles(layer: ArrayLayer, shape: _Shape, config: AcceleratorConfig,
+            ahead: bool = False) -> int:
     return sum(estimate(layer, t, config, ahead) for t in _cut(0, layer, shape))
 
 
-def cycles(layer: Layer, config: AcceleratorConfig) -> int | None:
+def cycles(layer: ArrayLayer, config: AcceleratorConfig) -> int | None:
     """Estimated cycles of the layer, cut as ``tile`` would; None where it cannot be cut."""
     try:
         return sum(_cycles(layer, shape, config, ahead=True)
@@ -119,19 +112,19 @@ def cycles(layer: Layer, config: AcceleratorConfig) -> int | None:
         return None
 
 
-def _separable(layer: Layer) -> bool:
+def _separable(layer: ArrayLayer) -> bool:
     """Fewer channels make shorter rows: a single pixel a row, of which only they are read."""
     return (layer.mode in (Mode.DEPTHWISE, Mode.MAX_POOL) and layer.geometry.ifm[1] == 1
             and layer.places is None)
 
 
-def _first_problem(number: int, layer: Layer, shape: _Shape, config: AcceleratorConfig,
+def _first_problem(number: int, layer: ArrayLayer, shape: _Shape, config: AcceleratorConfig,
                    ahead: bool) -> str | None:
     problems = (_problem(layer, t, config, ahead) for t in _cut(number, layer, shape))
     return next((problem for problem in problems if problem is not None), None)
 
 
-def _rows(layer: Layer, config: AcceleratorConfig) -> int:
+def _rows(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     """Output rows that an instruction can have."""
     g = layer.geometry
     if g.kernel[0] > 1 and g.stride[0] > FIELDS["stride_rows"].high:
@@ -144,7 +137,7 @@ def _limit(config: AcceleratorConfig, name: str) -> int:
     return config.field_limit(name, FIELDS[name].high)
 
 
-def _shape(layer: Layer, runs: list[Pair], columns: int, config: AcceleratorConfig,
+def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: AcceleratorConfig,
            where: str) -> _Shape:
     """Tiles of ``columns``, with all blocks of a run or groups that leave room for the next one."""
     rows = _rows(layer, config)
@@ -173,8 +166,8 @@ def _share(blocks: int, words: int, capacity: int) -> int:
     return max(capacity * SHARE[0] // SHARE[1] // words, 1 if words <= capacity else 0)
 
 
-def _problem(layer: Layer, part: Tile, config: AcceleratorConfig, ahead: bool) -> str | None:
-    """What the core cannot hold of a tile, or None; ``ahead``: of it and a stride's rows."""
+def _problem(layer: ArrayLayer, part: Tile, config: AcceleratorConfig, ahead: bool) -> str | None:
+    """The limit of the core that a tile breaks, or None; ``ahead``: with a stride's rows more."""
     values = tile_fields(layer, part, config)
     for name, value in values.items():
         field = FIELDS.get(name)
@@ -196,7 +189,7 @@ def _problem(layer: Layer, part: Tile, config: AcceleratorConfig, ahead: bool) -
     return None
 
 
-def _cut(number: int, layer: Layer, shape: _Shape) -> Iterator[Tile]:
+def _cut(number: int, layer: ArrayLayer, shape: _Shape) -> Iterator[Tile]:
     """The tiles in the order of their execution."""
     rows, columns, _ = layer.geometry.ofm
     for image in range(layer.geometry.batch):

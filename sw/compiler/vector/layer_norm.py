@@ -7,12 +7,11 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import quantization
-from kaniwa.compiler.plan.staged import StagedLayer
-from kaniwa.compiler.vector.rows_in_lanes import rows_in_lanes
-from kaniwa.config import AcceleratorConfig
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization
+from kaniwa.compiler.vector.row_per_lane import row_per_lane
 from kaniwa.golden.onnx.layer_norm import RULE, LayerNormNumbers, layer_norm_numbers
-from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.kernels.elementary import table_words
 from kaniwa.units.vector.kernels.layer_norm import LayerNormPlaces, LayerNormResult, layer_norm_rows
 
@@ -31,11 +30,11 @@ def layer_norm_of(graph: Graph, op: Op) -> LayerNormNumbers | None:
     return layer_norm_numbers(gain, bias, epsilon, scale, step)
 
 
-def layer_norm_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
-                     first_id: int) -> tuple[StagedLayer, list[Tensor]]:
-    """The layer of a LAYER_NORM, and tensors of its own, with ids from ``first_id`` on."""
-    x, y = graph.tensors[op.inputs[0]], quantization(graph.tensors[op.outputs[0]])
-    numbers, bounds = layer_norm_of(graph, op), op.attributes["bounds"]
+def layer_norm_layer(lowering: Lowering) -> Lowered:
+    """The layer of a LAYER_NORM."""
+    op, stored, config = lowering.op, lowering.stored, lowering.config
+    x, y = lowering.x, quantization(lowering.y)
+    numbers, bounds = layer_norm_of(lowering.graph, op), op.attributes["bounds"]
     assert numbers is not None and isinstance(bounds, tuple)      # a limit
     result = LayerNormResult(numbers.epsilon, numbers.shift, numbers.result_bits, *bounds)
     biases = numbers.biases + (y.zero_point << numbers.result_bits)
@@ -45,8 +44,8 @@ def layer_norm_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig
         return layer_norm_rows(config, groups, columns, LayerNormPlaces(x, y, table, *scratch),
                                result)
 
-    return rows_in_lanes(
-        op, replace(stored, inputs=stored.inputs[:1]), config, where, first_id,
+    return row_per_lane(
+        replace(lowering, stored=replace(stored, inputs=stored.inputs[:1])),
         (prod(x.shape) // columns, columns),
         table_words(np.concatenate([numbers.gains, biases])), code,
         dict.fromkeys(("totals", "squares", "shifts"), INT32_BYTES * config.requant_lanes))

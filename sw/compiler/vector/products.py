@@ -14,14 +14,14 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import ScatteredOutput, quantization
+from kaniwa.compiler.plan.geometry import ScatteredOutput, Stream
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import Rescale, Rule, double_rounding, float_half_even, prove
-from kaniwa.compiler.plan.staged import StagedLayer, Stream
 from kaniwa.compiler.plan.streams import Stages, Words, whole_lanes
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes
 from kaniwa.compiler.plan.visits import addends
-from kaniwa.config import AcceleratorConfig
-from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.graph import Op
 from kaniwa.isa.weight_stream import encode_parameters
 
 __all__ = ["biases_of", "product_layer", "transposed"]
@@ -29,14 +29,14 @@ __all__ = ["biases_of", "product_layer", "transposed"]
 INT8 = (-128, 127)
 
 
-def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
-                  first_id: int) -> tuple[StagedLayer, list[Tensor]]:
-    """The layer of a BATCH_MATMUL, and tensors of its own, with ids from ``first_id`` on.
+def product_layer(lowering: Lowering) -> Lowered:
+    """The layer of a BATCH_MATMUL.
 
-    Of ``op`` the right operand is [..., columns, depth], or with ``turned`` [..., depth, columns].
-    Raises CompileError for what cannot be rescaled exactly.
+    The right operand is [..., columns, depth], or with ``turned`` [..., depth, columns]. Raises
+    CompileError for what cannot be rescaled exactly.
     """
-    a, b, y = (graph.tensors[i] for i in (*op.inputs, op.outputs[0]))
+    op, stored, config = lowering.op, lowering.stored, lowering.config
+    a, b, y = (lowering.graph.tensors[i] for i in (*op.inputs, op.outputs[0]))
     batch, (rows, depth), columns = prod(a.shape[:-2]), a.shape[-2:], y.shape[-1]
     left, right, result = (quantization(tensor) for tensor in (a, b, y))
     terms = np.outer(np.array(INT8) - left.zero_point, np.array(INT8) - right.zero_point) * depth
@@ -45,8 +45,8 @@ def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
     assert isinstance(bounds, tuple)
     rescale = prove(_rule(op, left.scale, right.scale, result.scale, columns),
                     every * int(terms.min()), every * int(terms.max()), result.zero_point, bounds,
-                    config.multiplier_bits, where)
-    stages = Stages(op, config, batch, where, first_id)
+                    config.multiplier_bits, lowering.where)
+    stages = Stages(lowering, batch)
     more = tuple(int(part[0]) for part in addends(np.array([-right.zero_point])))
     words = Words(config, batch, columns, depth, config.out_lanes, more)
     weights = words.stream(stages.filled("weights", words.template(), depth))
@@ -59,7 +59,7 @@ def product_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
     layer = stages.layer(stored.inputs[0], op.outputs[0], (1, rows, depth), (1, rows, columns),
                          rescale)
     stages.add(replace(layer, visits=1 + len(more)), weights, biases)
-    return stages.finish(stored, macs=batch * rows * depth * columns), stages.tensors
+    return stages.finish(macs=batch * rows * depth * columns), stages.tensors
 
 
 def _rule(op: Op, left: float, right: float, result: float, columns: int) -> Rule:

@@ -6,14 +6,15 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.plan.layer import VectorLayer, quantization, source_of
+from kaniwa.compiler.plan.layers import VectorProgram
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
+from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.plan.rescale import quantize_multiplier
-from kaniwa.compiler.vector.rows_in_lanes import rows_in_lanes
-from kaniwa.config import AcceleratorConfig
+from kaniwa.compiler.vector.row_per_lane import row_per_lane
 from kaniwa.errors import CompileError
 from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT, exponential_table
 from kaniwa.golden.tflite.softmax import exponential_table as litert_exponentials
-from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels.elementary import Place, table_words
 from kaniwa.units.vector.kernels.softmax import softmax, softmax_limit, softmax_rows
@@ -22,13 +23,13 @@ from kaniwa.units.vector.kernels.softmax_forms import FixedPointForm, LitertForm
 __all__ = ["softmax_layer"]
 
 
-def softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, where: str,
-                  first_id: int) -> tuple[VectorLayer, list[Tensor]]:
-    """The layer of a SOFTMAX, and tensors of its own, with ids from ``first_id`` on.
+def softmax_layer(lowering: Lowering) -> Lowered:
+    """The layer of a SOFTMAX.
 
-    Raises CompileError where the unit of ``config`` cannot hold it.
+    Raises CompileError where the unit of the target cannot hold it.
     """
-    x = graph.tensors[op.inputs[0]]
+    graph, op, config = lowering.graph, lowering.op, lowering.config
+    x, where = lowering.x, lowering.where
     columns = x.shape[-1] if x.shape else 1
     rows = prod(x.shape) // columns
     form, exponentials = (_fixed_point if op.rule == FIXED_POINT else _litert)(graph, op)
@@ -36,7 +37,7 @@ def softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
     if columns > most:
         raise CompileError(f"{where}: a row of {columns} is longer than the {most} that the vector "
                            f"unit of {config.requant_lanes} lanes takes")
-    step = quantization(graph.tensors[op.outputs[0]]).scale
+    step = quantization(lowering.y).scale
     largest = 2.0 ** (3 - columns.bit_length())
     if op.rule == FIXED_POINT and step > largest:      # a shift beyond 31
         raise CompileError(f"{where}: the output's scale {step:g} is too large for rows of "
@@ -46,13 +47,13 @@ def softmax_layer(graph: Graph, op: Op, stored: Op, config: AcceleratorConfig, w
         def of_rows(groups: int, x: int, y: int, table: int) -> bytes:
             return softmax_rows(config, groups, columns, x, y, table, form)
 
-        return rows_in_lanes(op, stored, config, where, first_id, (rows, columns), table, of_rows)
+        return row_per_lane(lowering, (rows, columns), table, of_rows)
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
         return softmax(config, columns, Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table,
                        form)
 
-    return VectorLayer(op.name, op.kind, stored.inputs[:1], op.outputs[0], code, table,
+    return VectorProgram(op.name, op.kind, lowering.stored.inputs[:1], op.outputs[0], code, table,
                        source_of(op)), []
 
 

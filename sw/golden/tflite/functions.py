@@ -1,4 +1,4 @@
-"""LOGISTIC, TANH, ELU, GELU, EXP and LOG as LiteRT's reference kernels define them.
+"""LOGISTIC, TANH, ELU, GELU, EXP, LOG, SQRT and RSQRT as LiteRT's reference kernels define them.
 
 Sources: ``activations.cc``, ``exp.cc``, ``elementwise.cc`` and ``reference/gelu.h``. Bytes look
 their results up; int16 interpolates; float32 calls the C library (``kaniwa.golden.numbers.libm``).
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kaniwa.golden.numbers import libm
+from kaniwa.golden.numbers.roots import rsqrt_float, rsqrt_int8, rsqrt_int16, sqrt, sqrt_float
 from kaniwa.golden.numbers.tables import (
     Function,
     byte_table,
@@ -124,3 +125,19 @@ def _function(call: Call) -> np.ndarray:
         return INT16_FUNCTIONS[kind](x, scale=call.quantization(0).scale)
     entries = table(kind, call.op.attributes, str(x.dtype), call.scales, call.zero_points)
     return (look_up_int16 if x.dtype == np.int16 else look_up_bytes)(entries, x)
+
+
+@kernel("SQRT")
+def _sqrt(call: Call) -> np.ndarray:
+    if call.output.dtype == "float32":
+        return sqrt_float(call.value(0))
+    return sqrt(call.value(0), scales=call.scales, zero_points=call.zero_points)
+
+
+@kernel("RSQRT")
+def _rsqrt(call: Call) -> np.ndarray:
+    x = call.value(0)
+    if x.dtype == np.float32:
+        return rsqrt_float(x)
+    quantised = rsqrt_int8 if x.dtype == np.int8 else rsqrt_int16
+    return quantised(x, scales=call.scales, zero_points=call.zero_points)

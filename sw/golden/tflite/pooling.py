@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from kaniwa.golden.registry import Call, kernel
-from kaniwa.golden.tflite.conv import Padding, Pair
+from kaniwa.golden.tflite.convolution import Padding, Pair
 from kaniwa.golden.tflite.plain import clamped
 
 __all__ = ["average_pool_2d", "max_pool_2d"]

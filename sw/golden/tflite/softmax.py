@@ -1,6 +1,7 @@
-"""SOFTMAX and LOG_SOFTMAX as LiteRT's reference kernels define them, over the last axis.
+"""SOFTMAX, LOG_SOFTMAX and L2_NORMALIZATION as LiteRT's reference kernels define them.
 
-Sources: ``reference/softmax.h``, ``reference/log_softmax.h`` and their ``integer_ops``. Bytes use
+All three are over the last axis. Sources: ``reference/softmax.h``, ``reference/log_softmax.h``,
+``reference/l2normalization.h`` and their ``integer_ops``. Bytes of the first two use
 gemmlowp's fixed-point exponential, int16 two interpolated tables, float32 the C library.
 """
 
@@ -11,7 +12,12 @@ from functools import cache
 import numpy as np
 
 from kaniwa.golden.numbers import libm
-from kaniwa.golden.numbers.fixedpoint import exp_on_negative_values, log_from_one, reciprocal
+from kaniwa.golden.numbers.fixedpoint import (
+    exp_on_negative_values,
+    inverse_square_root,
+    log_from_one,
+    reciprocal,
+)
 from kaniwa.golden.numbers.rounding import (
     INT32_MAX,
     INT32_MIN,
@@ -34,9 +40,12 @@ __all__ = [
     "softmax_float",
     "log_softmax",
     "log_softmax_float",
+    "l2_norm",
+    "l2_norm_float",
 ]
 
 INPUT_INTEGER_BITS = 5  # exp's argument is Q5.26
+SMALLEST_NORM = 1e-6
 ACCUMULATOR_INTEGER_BITS = 12  # the sum of the exponentials is Q12.19
 INT16_RANGE = 65535
 
@@ -178,6 +187,32 @@ def log_softmax_float(x: np.ndarray) -> np.ndarray:
         return difference - libm.log(_sum_in_order(libm.exp(difference)))
 
 
+def l2_norm(x: np.ndarray, *, zero_point: int) -> np.ndarray:
+    """int8 or uint8 over the norm of its last axis, to the same dtype with scale 1/128.
+
+    The output's zero point is the middle of its range. Raises ``OverflowError`` where a sum of
+    squares leaves int32.
+    """
+    limits = np.iinfo(x.dtype)
+    value = x.astype(np.int64) - zero_point
+    squares = (value * value).sum(axis=-1, keepdims=True)
+    if squares.size and squares.max() > INT32_MAX:
+        raise OverflowError(f"a sum of squares of {int(squares.max())} does not fit int32")
+    multiplier, shift = inverse_square_root(squares)
+    if x.dtype == np.uint8:  # this kernel shifts its input instead of the product
+        result = multiply_by_quantized_multiplier(128 * value, multiplier, shift)
+    else:
+        result = multiply_by_quantized_multiplier(value, multiplier, shift + 7)
+    middle = (limits.min + limits.max + 1) // 2
+    return np.clip(result + middle, limits.min, limits.max).astype(x.dtype)
+
+
+def l2_norm_float(x: np.ndarray) -> np.ndarray:
+    """float32 over the norm of its last axis; squares are summed in order, in float32."""
+    squares = np.cumsum(x * x, axis=-1, dtype=np.float32)[..., -1:]
+    return x / np.maximum(np.sqrt(squares), np.float32(SMALLEST_NORM))
+
+
 @kernel("SOFTMAX")
 def _softmax(call: Call) -> np.ndarray:
     x, beta = call.value(0), call.attribute("beta")
@@ -195,3 +230,11 @@ def _log_softmax(call: Call) -> np.ndarray:
     if x.dtype == np.float32:
         return log_softmax_float(x)
     return log_softmax(x, scale=call.quantization(0).scale)
+
+
+@kernel("L2_NORMALIZATION")
+def _l2_norm(call: Call) -> np.ndarray:
+    x = call.value(0)
+    if x.dtype == np.float32:
+        return l2_norm_float(x)
+    return l2_norm(x, zero_point=call.quantization(0).zero_point)

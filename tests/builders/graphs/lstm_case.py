@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kaniwa.golden.tflite.lstm import (
+from kaniwa.golden.tflite.recurrent import (
     BIAS,
     CELL_STATE,
     GATES,

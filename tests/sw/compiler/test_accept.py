@@ -7,7 +7,7 @@ import pytest
 from builders.files.tflite_builder import PADDING
 from builders.operator_cases.cases import Cases
 
-from kaniwa.compiler.plan.layer import Options, Plan
+from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.compiler.rewrite.refusal import why_not
 from kaniwa.config import PRESETS
 from kaniwa.importers.tflite.importer import import_tflite

@@ -9,7 +9,7 @@ from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
-from kaniwa.compiler.plan.layer import Options, Plan
+from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.compiler.rewrite.channel_ranges import channel_ranges
 from kaniwa.compiler.rewrite.dead_channels import dead_channels
 from kaniwa.compiler.rewrite.partition import partition

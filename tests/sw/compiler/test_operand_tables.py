@@ -12,7 +12,8 @@ from builders.networks.random_sums import kept_tables, random_sums, tables_broug
 from kaniwa import golden
 from kaniwa.compiler.array.operand_tables import OPERAND
 from kaniwa.compiler.pipeline import compile, plan_model
-from kaniwa.compiler.plan.layer import Layer, Options
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.plan import Options
 from kaniwa.compiler.plan.rescale import affine
 from kaniwa.compiler.schedule.table_banks import TableUse, table_uses
 from kaniwa.config import PRESETS
@@ -26,7 +27,7 @@ FIRST, SECOND = (a.astype(np.int8).reshape(1, 256, 256, 1) for a in
                  np.meshgrid(np.arange(-128, 128), np.arange(-128, 128), indexing="ij"))
 
 
-def has_common_table(layer: Layer) -> bool:
+def has_common_table(layer: ArrayLayer) -> bool:
     assert layer.add is not None
     return np.array_equal(np.abs(layer.add.tables[1].astype(np.int64)), OPERAND)
 
@@ -56,7 +57,7 @@ def test_the_common_table_changes_no_result(kind: str, rule: str, bits: int) -> 
     for seed in range(25):
         graph = random_sum(kind, rule, seed)
         (layer,) = plan_model(graph, config, Options(outside=parse_outside("ideal"))).layers
-        assert isinstance(layer, Layer) and layer.add is not None
+        assert isinstance(layer, ArrayLayer) and layer.add is not None
         found += has_common_table(layer)
         tables, rescale = layer.add.tables.astype(np.int64), layer.add.rescale
         sums = tables[0][FIRST.astype(np.int64) + 128] + tables[1][SECOND.astype(np.int64) + 128]

@@ -8,7 +8,7 @@ from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa.compiler.pipeline import PIPELINE, plan_model
 from kaniwa.compiler.plan.bounds import activation_bounds
-from kaniwa.compiler.plan.layer import Options, Plan
+from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError, ModelError
 from kaniwa.graph import Graph, check

@@ -9,7 +9,8 @@ from builders.graphs.graph_builder import GraphBuilder
 from kaniwa import golden
 from kaniwa.compiler.array.elementwise import sum_of
 from kaniwa.compiler.pipeline import compile, plan_model
-from kaniwa.compiler.plan.layer import Layer, Options
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.plan import Options
 from kaniwa.compiler.plan.scale import scaled
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
@@ -24,7 +25,7 @@ BASE = PRESETS["base"]
 EVERY = np.arange(-128, 128).astype(np.int8)
 
 
-def layers(graph: Graph, **options: bool) -> tuple[Layer, ...]:
+def layers(graph: Graph, **options: bool) -> tuple[ArrayLayer, ...]:
     return plan_model(graph, BASE, Options(**options, outside=parse_outside("ideal"))).layers
 
 
@@ -131,7 +132,7 @@ def test_a_mul_by_constants_of_a_table_keeps_its_tables() -> None:
     graph = b.graph((x,), (b.elementwise("MUL", y, gains, scale=30.0),))
     plan = plan_model(graph, PRESETS["base"], Options())
     (layer,) = plan.layers
-    assert layer.op == "MUL+MUL" and isinstance(layer, Layer) and layer.identity
+    assert layer.op == "MUL+MUL" and isinstance(layer, ArrayLayer) and layer.identity
     assert scaled(plan, layer) is layer
     assert_exact(graph)
 

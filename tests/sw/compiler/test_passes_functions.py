@@ -6,9 +6,10 @@ from builders.files import tflite_layers as layers
 from builders.files.tflite_builder import ModelBuilder
 
 from kaniwa import golden
-from kaniwa.compiler.array.functions import FUNCTIONS, WITH_CONSTANT
+from kaniwa.compiler.operators.table import FUNCTIONS, WITH_CONSTANT
 from kaniwa.compiler.pipeline import compile, plan_model
-from kaniwa.compiler.plan.layer import Layer, Options
+from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.plan import Options
 from kaniwa.config import PRESETS
 from kaniwa.driver.devices import EmulatorDevice
 from kaniwa.driver.session import Session
@@ -47,7 +48,7 @@ def model(kind: str, alpha: tuple[int, ...] = (1, 1, 1), x_zero: int | None = No
     return b.build([x], [y])
 
 
-def only_layer(graph: Graph) -> Layer:
+def only_layer(graph: Graph) -> ArrayLayer:
     (layer,) = plan_model(graph, PRESETS["base"], Options(outside=parse_outside("ideal"))).layers
     return layer
 

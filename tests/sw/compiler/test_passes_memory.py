@@ -8,7 +8,7 @@ import pytest
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa.compiler.pipeline import compile, plan_model
-from kaniwa.compiler.plan.layer import Options, Plan
+from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.compiler.schedule.allocate import Buffer, pack
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError

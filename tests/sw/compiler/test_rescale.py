@@ -17,7 +17,7 @@ from kaniwa.compiler.plan.rescale import (
 )
 from kaniwa.errors import CompileError
 from kaniwa.golden.numbers.rounding import multiply_by_quantized_multiplier, quantize_multiplier
-from kaniwa.golden.tflite.fully_connected import requantize_float
+from kaniwa.golden.tflite.matrix import requantize_float
 from kaniwa.isa import Rounding
 
 INT32 = (-(1 << 31), (1 << 31) - 1)

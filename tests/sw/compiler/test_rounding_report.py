@@ -10,7 +10,7 @@ from builders.graphs.attention_case import attention_graph
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa.compiler.pipeline import compile, plan_model
-from kaniwa.compiler.plan.layer import Options
+from kaniwa.compiler.plan.plan import Options
 from kaniwa.compiler.rewrite.rounding import rounding_of
 from kaniwa.config import PRESETS
 from kaniwa.graph import Graph, Tensor

@@ -9,7 +9,7 @@ from builders.graphs.graph_builder import GraphBuilder
 
 import kaniwa
 from kaniwa import golden
-from kaniwa.compiler.plan.layer import Options, Plan
+from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.compiler.plan.rescale import average_pool_half_up
 from kaniwa.compiler.plan.visits import addends
 from kaniwa.compiler.rewrite.refusal import why_not

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kaniwa.golden.numbers import fixedpoint, fixedpoint16, libm, tables
+from kaniwa.golden.numbers.roots import rsqrt_int8, sqrt
 from kaniwa.golden.tflite.activation import hard_swish
-from kaniwa.golden.tflite.roots import rsqrt_int8, sqrt
 from kaniwa.golden.tflite.sigmoid import logistic_int16, sigmoid_table, tanh_int16
 
 softmax = sys.modules["kaniwa.golden.tflite.softmax"]

@@ -9,15 +9,15 @@ from kaniwa.config import PRESETS
 from kaniwa.errors import ProgramError
 from kaniwa.golden.numbers import libm
 from kaniwa.golden.numbers.fixedpoint16 import logistic, tanh
+from kaniwa.golden.numbers.roots import FRACTION_BITS, rsqrt_int8, rsqrt_multiplier
 from kaniwa.golden.numbers.rounding import (
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     rounding_divide_by_pot,
 )
 from kaniwa.golden.numbers.tables import int16_table, look_up_int16
-from kaniwa.golden.tflite import elementwise, functions
+from kaniwa.golden.tflite import arithmetic, functions
 from kaniwa.golden.tflite.reduction import mean_multiplier
-from kaniwa.golden.tflite.roots import FRACTION_BITS, rsqrt_int8, rsqrt_multiplier
 from kaniwa.golden.tflite.sigmoid import input_rescale, logistic_int16, sigmoid_table, tanh_int16
 from kaniwa.golden.tflite.softmax import exponential_table, softmax as golden_softmax
 from kaniwa.units.vector.emulator import VectorEmulator
@@ -100,16 +100,16 @@ def test_arithmetic(target: str, kind: str, dtype: str, count: int) -> None:
         width = WIDTHS[dtype]
         places = [Place(at, width) for at in (INPUT, SECOND, OUTPUT)]
         if kind == "mul":
-            pair = quantize_multiplier(elementwise.mul_multiplier(*scales))
+            pair = quantize_multiplier(arithmetic.mul_multiplier(*scales))
             program = kernels.multiply(machine.config, count, *places, zeros[:2],
                                        Rescaling(pair, zeros[2], *bounds))
         else:
             first, second, last = (
-                quantize_multiplier(m) for m in elementwise.add_multipliers(*scales, dtype))
-            program = kernels.add(machine.config, count, *places, elementwise.LEFT_SHIFT[dtype],
+                quantize_multiplier(m) for m in arithmetic.add_multipliers(*scales, dtype))
+            program = kernels.add(machine.config, count, *places, arithmetic.LEFT_SHIFT[dtype],
                                   zeros[:2], (first, second), Rescaling(last, zeros[2], *bounds),
                                   kind == "subtract")
-        wanted = getattr(elementwise, kind)(a, b, scales=scales, zero_points=zeros, bounds=bounds)
+        wanted = getattr(arithmetic, kind)(a, b, scales=scales, zero_points=zeros, bounds=bounds)
         np.testing.assert_array_equal(machine.run(program, count, dtype), wanted)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from kaniwa.golden.numbers.rounding import quantize_multiplier
 from kaniwa.golden.tflite.arithmetic import (
     abs_multiplier,
+    add_multipliers,
     div_multiplier,
+    mul_multiplier,
     squared_difference_multipliers,
 )
-from kaniwa.golden.tflite.elementwise import add_multipliers, mul_multiplier
 from kaniwa.importers import consistency, limits
 from kaniwa.importers.info import OperatorInfo
 from kaniwa.importers.operands import Constraint, Operands, quantization_of

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from kaniwa.golden.numbers.roots import rsqrt_multiplier
 from kaniwa.golden.tflite.functions import table
-from kaniwa.golden.tflite.roots import rsqrt_multiplier
 from kaniwa.importers import consistency, limits
 from kaniwa.importers.info import OperatorInfo
 from kaniwa.importers.operands import Constraint, Operands, quantization_of

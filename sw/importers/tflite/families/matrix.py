@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.golden.numbers.rounding import quantize_multiplier
-from kaniwa.golden.tflite.fully_connected import matmul_multiplier
+from kaniwa.golden.tflite.matrix import matmul_multiplier
 from kaniwa.importers import consistency, limits
 from kaniwa.importers.consistency import output_is
 from kaniwa.importers.info import OperatorInfo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from kaniwa.importers import consistency, limits
@@ -185,16 +186,16 @@ def without(*dtypes: str) -> dict[str, str]:
     return {dtype: rule for dtype, rule in ANY.items() if dtype not in dtypes}
 
 
-def _row(kind: str, options: str, read: Any, shape: Any, *, rules: dict[str, str] = ANY,
-         required: bool = True, constants: dict[int, str] | None = None,
-         inputs: tuple[int, int] = (1, 1), outputs: int | None = 1,
-         more: tuple[Any, ...] = (limits.same_quantization,)) -> OperatorInfo:
-    return OperatorInfo(
-        kind, rules, options, required, read,
-        (consistency.operand_count(*inputs, optional=inputs[1], outputs=outputs),
+def _row(kind: str, options: str, read: Any, shape: Any,
+         count: tuple[int, int, int | None] = (1, 1, 1),
+         more: tuple[Any, ...] = (limits.same_quantization,), **columns: Any) -> OperatorInfo:
+    """A row of the table; ``count`` is the least and the most operands, and the results."""
+    least, most, outputs = count
+    return replace(OperatorInfo(
+        kind, ANY, options, True, read,
+        (consistency.operand_count(least, most, optional=most, outputs=outputs),
          output_is(shape)),
-        (limits.one_dtype(0), limits.quantized(0), *more),
-        constants=constants or {})
+        (limits.one_dtype(0), limits.quantized(0), *more)), **columns)
 
 
 def _asked(op: Operands) -> Shape:
@@ -210,25 +211,25 @@ OPERATORS = (
         (limits.one_dtype(0),),
         constants={1: "new shape"},
     ),
-    _row("EXPAND_DIMS", "", _expanded, _asked, required=False, constants={1: "axis"},
-         inputs=(2, 2)),
-    _row("SQUEEZE", "SqueezeOptions", _squeezed, _asked, required=False),
+    _row("EXPAND_DIMS", "", _expanded, _asked, options_required=False, constants={1: "axis"},
+         count=(2, 2, 1)),
+    _row("SQUEEZE", "SqueezeOptions", _squeezed, _asked, options_required=False),
     _row("TRANSPOSE", "", _permutation, lambda op: tuple(
         op.x.shape[i] for i in op.several("permutation")),
-        required=False, constants={1: "permutation"}, inputs=(2, 2)),
-    _row("REVERSE_V2", "", _reversed, lambda op: op.x.shape, required=False,
-         constants={1: "axes"}, inputs=(2, 2)),
-    _row("TILE", "", _multiples, _tiled, required=False, constants={1: "number of copies"},
-         inputs=(2, 2)),
-    _row("BROADCAST_TO", "", _broadcast, _asked, required=False, constants={1: "new shape"},
-         inputs=(2, 2)),
+        options_required=False, constants={1: "permutation"}, count=(2, 2, 1)),
+    _row("REVERSE_V2", "", _reversed, lambda op: op.x.shape, options_required=False,
+         constants={1: "axes"}, count=(2, 2, 1)),
+    _row("TILE", "", _multiples, _tiled, options_required=False, constants={1: "number of copies"},
+         count=(2, 2, 1)),
+    _row("BROADCAST_TO", "", _broadcast, _asked, options_required=False, constants={1: "new shape"},
+         count=(2, 2, 1)),
     _row("SPACE_TO_DEPTH", "SpaceToDepthOptions", _block, _deep, rules=without("int16", "bool")),
     _row("DEPTH_TO_SPACE", "DepthToSpaceOptions", _block, _spacious,
          rules=without("int16", "bool")),
-    _row("CONCATENATION", "ConcatenationOptions", _joined, _sum_of_sizes, inputs=(1, 1024),
+    _row("CONCATENATION", "ConcatenationOptions", _joined, _sum_of_sizes, count=(1, 1024, 1),
          more=(*_ALL, _every_scale)),
-    _row("PACK", "PackOptions", _packed, _stacked, rules=without("bool"), inputs=(1, 1024),
+    _row("PACK", "PackOptions", _packed, _stacked, rules=without("bool"), count=(1, 1024, 1),
          more=(*_ALL, limits.same_quantization)),
     _row("UNPACK", "UnpackOptions", _unpacked, _without_axis, rules=without("int64"),
-         outputs=None),
+         count=(1, 1, None)),
 )

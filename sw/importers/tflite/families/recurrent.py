@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kaniwa.golden.tflite.lstm import (
+from kaniwa.golden.tflite.recurrent import (
     BIAS,
     CELL_STATE,
     GATE_SCALE,

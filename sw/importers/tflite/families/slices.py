@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from kaniwa.importers import consistency, limits
@@ -197,14 +198,13 @@ def _same_fill(op: Operands) -> str | None:
     return None
 
 
-def _row(kind: str, options: str, read: Any, shape: Any, constants: dict[int, str],
-         inputs: int, *more: Any, rules: dict[str, str] = ANY, required: bool = False,
-         finish: Any = lambda op: dict(op.attributes)) -> OperatorInfo:
-    return OperatorInfo(
-        kind, rules, options, required, read,
+def _row(kind: str, options: str, read: Any, shape: Any, inputs: int, *more: Any,
+         **columns: Any) -> OperatorInfo:
+    """A row of the table, of an operator with so many operands."""
+    return replace(OperatorInfo(
+        kind, ANY, options, False, read,
         (consistency.operand_count(inputs, inputs, optional=inputs), output_is(shape)),
-        (limits.one_dtype(0), limits.quantized(0), limits.same_quantization, *more),
-        finish, constants)
+        (limits.one_dtype(0), limits.quantized(0), limits.same_quantization, *more)), **columns)
 
 
 def _split_row(kind: str, position: int, constants: dict[int, str],
@@ -223,14 +223,14 @@ _PADDING = {1: "padding"}
 OPERATORS = (
     _split_row("SPLIT", 1, {0: "axis"}, without("bool")),
     _split_row("SPLIT_V", 0, {1: "sizes", 2: "axis"}, without("bool")),
-    _row("SLICE", "", _slice, _cut, {1: "begin", 2: "size"}, 3, limits.at_most(5)),
-    _row("STRIDED_SLICE", "StridedSliceOptions", _strided_slice, _cut,
-         {1: "begin", 2: "end", 3: "stride"}, 4, limits.at_most(4), required=True,
+    _row("SLICE", "", _slice, _cut, 3, limits.at_most(5), constants={1: "begin", 2: "size"}),
+    _row("STRIDED_SLICE", "StridedSliceOptions", _strided_slice, _cut, 4, limits.at_most(4),
+         constants={1: "begin", 2: "end", 3: "stride"}, options_required=True,
          finish=_without_kept),
-    _row("GATHER", "GatherOptions", _gather, _gathered, {}, 2, _integer_indices),
-    _row("GATHER_ND", "", lambda options, op: {}, _gathered_nd, {}, 2, _integer_indices),
-    _row("PAD", "", _paddings, _padded, _PADDING, 2, limits.at_most(4)),
-    _row("PADV2", "", _paddings, _padded, _PADDING, 3, _same_fill, limits.at_most(4)),
-    _row("MIRROR_PAD", "MirrorPadOptions", _mirror, _padded, _PADDING, 2, limits.at_most(4),
-         required=True),
+    _row("GATHER", "GatherOptions", _gather, _gathered, 2, _integer_indices),
+    _row("GATHER_ND", "", lambda options, op: {}, _gathered_nd, 2, _integer_indices),
+    _row("PAD", "", _paddings, _padded, 2, limits.at_most(4), constants=_PADDING),
+    _row("PADV2", "", _paddings, _padded, 3, _same_fill, limits.at_most(4), constants=_PADDING),
+    _row("MIRROR_PAD", "MirrorPadOptions", _mirror, _padded, 2, limits.at_most(4),
+         constants=_PADDING, options_required=True),
 )

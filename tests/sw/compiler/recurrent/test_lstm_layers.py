@@ -21,7 +21,7 @@ from kaniwa.data.inputs import load_inputs, recorded_inputs
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError, MemoryTooSmallError
-from kaniwa.golden.tflite.lstm import BIAS, NORMALIZATION
+from kaniwa.golden.tflite.recurrent import BIAS, NORMALIZATION
 from kaniwa.graph import Graph, Op, check
 from kaniwa.importers import load_model
 from kaniwa.importers.tflite.importer import import_tflite

@@ -1,10 +1,15 @@
-"""UNIDIRECTIONAL_SEQUENCE_LSTM with int8 activations and weights and an int16 cell state.
+"""UNIDIRECTIONAL_SEQUENCE_LSTM and SVDF as LiteRT defines them.
 
-Sources: ``unidirectional_sequence_lstm.cc`` (scales), ``lstm_eval.cc`` (steps, 8x8_16) and
+The LSTM has int8 activations and weights and an int16 cell state. Sources:
+``unidirectional_sequence_lstm.cc`` (scales), ``lstm_eval.cc`` (steps, 8x8_16) and
 ``portable_tensor_utils.cc`` of LiteRT. A step takes x [B, I] and the states h [B, O] and c [B, N]:
 
     gate = activation(W·x + R·h + P·c), i and f and o by logistic, g by tanh, in Q3.12 → Q0.15
     c = f·c + i·g;  h = o · tanh(c), or its projection
+
+SVDF has int8 activations and feature weights, int16 time weights and state. Sources: ``svdf.cc``
+and ``reference/svdf.h``. Each of F = U · R filters makes one number of an input vector, remembers
+the last M of them, and weights these; R filters add up to a unit.
 """
 
 from __future__ import annotations
@@ -30,9 +35,9 @@ from kaniwa.golden.registry import (
     within_int32,
 )
 
-__all__ = ["Scaled", "Gate", "Cell", "lstm", "GATES", "INPUT_WEIGHTS", "RECURRENT_WEIGHTS", "BIAS",
-           "PEEPHOLES", "PROJECTION", "PROJECTION_BIAS", "HIDDEN_STATE", "CELL_STATE",
-           "NORMALIZATION"]
+__all__ = ["Scaled", "Gate", "Cell", "Filters", "lstm", "svdf", "GATES", "INPUT_WEIGHTS",
+           "RECURRENT_WEIGHTS", "BIAS", "PEEPHOLES", "PROJECTION", "PROJECTION_BIAS",
+           "HIDDEN_STATE", "CELL_STATE", "NORMALIZATION"]
 
 GATES = ("input", "forget", "cell", "output")
 # Positions of the operands; weights and biases have one for each gate, in this order.
@@ -224,3 +229,57 @@ def _lstm(call: Call) -> tuple[np.ndarray, ...]:
     steps = x if by_time else x.transpose(1, 0, 2)
     y, h, c = lstm(_cell(call), steps, call.value(HIDDEN_STATE), call.value(CELL_STATE))
     return (y if by_time else y.transpose(1, 0, 2)), h, c
+
+
+@dataclass(frozen=True, eq=False)
+class Filters:
+    """int8 ``features`` [F, I], int16 ``times`` [F, M], int32 ``bias`` [U] or None.
+
+    ``scales`` are those of the input, features, state, times and output, as float32 values;
+    ``zero_points`` of the input and the output.
+    """
+
+    features: np.ndarray
+    times: np.ndarray
+    bias: np.ndarray | None
+    rank: int
+    scales: tuple[float, float, float, float, float]
+    zero_points: tuple[int, int]
+
+
+def svdf(filters: Filters, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int8 x [B, I] and int16 state [B, F · M] to int8 [B, U] and the next state.
+
+    Raises ``OverflowError`` where a sum leaves int32.
+    """
+    s_in, s_feature, s_state, s_time, s_out = (np.float32(s) for s in filters.scales)
+    batches, (count, memory) = len(x), filters.times.shape
+    acc = (x.astype(np.int64) - filters.zero_points[0]) @ filters.features.astype(np.int64).T
+    newest = rescale_within_int32(within_int32(acc), s_in * s_feature / s_state)
+    newest = np.clip(newest, -32768, 32767)
+    kept = state.astype(np.int64).reshape(batches, count, memory)[:, :, 1:]
+    following = np.concatenate([kept, newest[:, :, None]], axis=2)
+    weighted = (following * filters.times.astype(np.int64)).sum(axis=2)
+    total = within_int32(weighted).reshape(batches, -1, filters.rank).sum(axis=2)
+    if filters.bias is not None:
+        total = total + filters.bias
+    result = rescale_within_int32(within_int32(total), s_state * s_time / s_out)
+    return (
+        np.clip(result + filters.zero_points[1], -128, 127).astype(np.int8),
+        following.reshape(state.shape).astype(np.int16),
+    )
+
+
+@kernel("SVDF")
+def _svdf(call: Call) -> tuple[np.ndarray, ...]:
+    x, features, times, state = (call.quantization(i) for i in (0, 1, 2, 4))
+    out = quantization(call.output)
+    filters = Filters(
+        call.value(1),
+        call.value(2),
+        call.optional(3),
+        call.attribute("rank"),
+        (x.scale, features.scale, state.scale, times.scale, out.scale),
+        (x.zero_point, out.zero_point),
+    )
+    return svdf(filters, call.value(0), call.value(4))

@@ -7,20 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import accumulate
 
-from kaniwa.compiler.plan.layer import ScatteredOutput
-from kaniwa.compiler.plan.staged import StagedLayer
+from kaniwa.compiler.plan.geometry import ScatteredOutput
+from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.streams import Stages, Words
-from kaniwa.config import AcceleratorConfig
-from kaniwa.graph import Op, Tensor
 
-__all__ = ["rows_in_lanes"]
+__all__ = ["row_per_lane"]
 
 
-def rows_in_lanes(op: Op, stored: Op, config: AcceleratorConfig, where: str, first_id: int,
-                  shape: tuple[int, int], table: bytes, code: Callable[..., bytes],
-                  scratch: Mapping[str, int] | None = None) -> tuple[StagedLayer, list[Tensor]]:
-    """The layer of an operator along the rows of ``shape`` (rows, columns) of int8, and tensors of
-    its own, with ids from ``first_id`` on.
+def row_per_lane(lowering: Lowering, shape: tuple[int, int], table: bytes,
+                  code: Callable[..., bytes],
+                  scratch: Mapping[str, int] | None = None) -> Lowered:
+    """The layer of an operator along the rows of ``shape`` (rows, columns) of int8.
 
     The rows are transposed in groups of R: [groups, columns, R], and back behind the program:
     ``code`` (groups, x, y, table, *scratch), the last being memory of so many bytes a group.
@@ -28,7 +25,8 @@ def rows_in_lanes(op: Op, stored: Op, config: AcceleratorConfig, where: str, fir
     they are copied together.
     """
     rows, columns = shape
-    stages = Stages(op, config, 1, where, first_id)
+    config, (source, *_) = lowering.config, lowering.stored.inputs
+    stages = Stages(lowering)
     lanes, width = config.requant_lanes, config.dot_width
     groups = -(-rows // lanes)
     size = groups * columns * lanes
@@ -42,7 +40,7 @@ def rows_in_lanes(op: Op, stored: Op, config: AcceleratorConfig, where: str, fir
     together = min(max(width // lanes, 1), groups)     # groups in a word of the stream back
     starts = [0, *accumulate(len(range(part, groups, together)) for part in range(together))]
     for part, start in enumerate(starts[:-1]):
-        _pack(stages, stored.inputs[0], stream, words, range(part, groups, together), start, rows)
+        _pack(stages, source, stream, words, range(part, groups, together), start, rows)
     stages.settle()
 
     def in_groups(first: int, last: int) -> Iterator[tuple[int, int, int, ScatteredOutput]]:
@@ -61,13 +59,13 @@ def rows_in_lanes(op: Op, stored: Op, config: AcceleratorConfig, where: str, fir
     for part, start in enumerate(starts[:-1]):
         _pack_back(stages, after, returned, back, lanes, part, range(start, starts[part + 1]))
     stages.settle()
-    stages.columns(returned, back, op.outputs[0], in_rows)
+    stages.columns(returned, back, lowering.y.id, in_rows)
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
         x, y, *places = reads[len(reads) - 2 - len(own):]
         return code(groups, x, y, table, *places)
 
-    return stages.finish(stored, program, table), stages.tensors
+    return stages.finish(program, table), stages.tensors
 
 
 def _pack(stages: Stages, source: int, to: int, words: Words, groups: range, start: int,

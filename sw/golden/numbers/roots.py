@@ -1,7 +1,4 @@
-"""Roots, and L2_NORMALIZATION, as LiteRT's reference kernels define them.
-
-Sources: ``elementwise.cc``, ``reference/l2normalization.h`` and its ``integer_ops``.
-"""
+"""Square roots and their inverses as LiteRT's ``elementwise.cc`` computes them."""
 
 from __future__ import annotations
 
@@ -9,12 +6,10 @@ import numpy as np
 
 from kaniwa.golden.numbers.fixedpoint import inverse_square_root
 from kaniwa.golden.numbers.rounding import (
-    INT32_MAX,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
 )
 from kaniwa.golden.numbers.tables import int16_table, look_up_int16
-from kaniwa.golden.registry import Call, kernel
 
 __all__ = [
     "sqrt",
@@ -24,12 +19,9 @@ __all__ = [
     "rsqrt_int16",
     "rsqrt_table_int16",
     "rsqrt_float",
-    "l2_norm",
-    "l2_norm_float",
 ]
 
 FRACTION_BITS = 20  # of 1 / √x before it is rescaled
-SMALLEST_NORM = 1e-6
 
 
 def sqrt(
@@ -101,53 +93,3 @@ def rsqrt_float(x: np.ndarray) -> np.ndarray:
     """float32 1 / √x, rounded after each step."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.float32(1) / np.sqrt(x)
-
-
-def l2_norm(x: np.ndarray, *, zero_point: int) -> np.ndarray:
-    """int8 or uint8 over the norm of its last axis, to the same dtype with scale 1/128.
-
-    The output's zero point is the middle of its range. Raises ``OverflowError`` where a sum of
-    squares leaves int32.
-    """
-    limits = np.iinfo(x.dtype)
-    value = x.astype(np.int64) - zero_point
-    squares = (value * value).sum(axis=-1, keepdims=True)
-    if squares.size and squares.max() > INT32_MAX:
-        raise OverflowError(f"a sum of squares of {int(squares.max())} does not fit int32")
-    multiplier, shift = inverse_square_root(squares)
-    if x.dtype == np.uint8:  # this kernel shifts its input instead of the product
-        result = multiply_by_quantized_multiplier(128 * value, multiplier, shift)
-    else:
-        result = multiply_by_quantized_multiplier(value, multiplier, shift + 7)
-    middle = (limits.min + limits.max + 1) // 2
-    return np.clip(result + middle, limits.min, limits.max).astype(x.dtype)
-
-
-def l2_norm_float(x: np.ndarray) -> np.ndarray:
-    """float32 over the norm of its last axis; squares are summed in order, in float32."""
-    squares = np.cumsum(x * x, axis=-1, dtype=np.float32)[..., -1:]
-    return x / np.maximum(np.sqrt(squares), np.float32(SMALLEST_NORM))
-
-
-@kernel("SQRT")
-def _sqrt(call: Call) -> np.ndarray:
-    if call.output.dtype == "float32":
-        return sqrt_float(call.value(0))
-    return sqrt(call.value(0), scales=call.scales, zero_points=call.zero_points)
-
-
-@kernel("RSQRT")
-def _rsqrt(call: Call) -> np.ndarray:
-    x = call.value(0)
-    if x.dtype == np.float32:
-        return rsqrt_float(x)
-    quantised = rsqrt_int8 if x.dtype == np.int8 else rsqrt_int16
-    return quantised(x, scales=call.scales, zero_points=call.zero_points)
-
-
-@kernel("L2_NORMALIZATION")
-def _l2_norm(call: Call) -> np.ndarray:
-    x = call.value(0)
-    if x.dtype == np.float32:
-        return l2_norm_float(x)
-    return l2_norm(x, zero_point=call.quantization(0).zero_point)

@@ -13,7 +13,7 @@ from kaniwa.golden.numbers.rounding import (
     round_half_away,
 )
 from kaniwa.golden.registry import Call, kernel, quantization, within_int32
-from kaniwa.golden.tflite.conv import requantize
+from kaniwa.golden.tflite.convolution import requantize
 from kaniwa.golden.tflite.plain import clamped
 
 __all__ = ["fully_connected_accumulators", "matmul_multiplier", "requantize_float"]

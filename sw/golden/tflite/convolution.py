@@ -20,7 +20,7 @@ from kaniwa.golden.numbers.rounding import (
     quantize_multipliers,
 )
 from kaniwa.golden.registry import Call, Kernel, kernel, quantization, within_int32
-from kaniwa.golden.tflite import conv_float
+from kaniwa.golden.tflite import convolution_float
 from kaniwa.graph import Tensor
 
 __all__ = [
@@ -43,24 +43,23 @@ def conv_2d_accumulators(
     weights: np.ndarray,
     bias: np.ndarray | None,
     *,
-    zero_point: int,
-    weight_zero_point: int = 0,
+    zero_points: Pair,
     stride: Pair,
     dilation: Pair,
     padding: Padding,
 ) -> np.ndarray:
     """The exact accumulators Σ (w - w_zero)·(x - zero) + bias, int64 [N, OH, OW, OC].
 
-    ``x`` is of 8 or 16 bits [N, H, W, C], ``weights`` of 8 bits [OC, KH, KW, IC], ``bias`` [OC]
-    or None.
+    ``zero_points`` are those of ``x`` and of ``weights``. ``x`` is of 8 or 16 bits [N, H, W, C],
+    ``weights`` of 8 bits [OC, KH, KW, IC], ``bias`` [OC] or None.
     """
-    windows = _windows(x, zero_point, weights.shape[1:3], stride, dilation, padding)
+    windows = _windows(x, zero_points[0], weights.shape[1:3], stride, dilation, padding)
     n, oh, ow, channels = windows.shape[:4]
     groups = channels // weights.shape[3]
     # windows are [N, OH, OW, C, KH, KW]; the weights follow that order. The product runs in
     # float64 BLAS and is exact: each term is below 2^24, so any order of partial sums stays below
     # 2^53 for up to 2^29 terms, far beyond the size an importer accepts.
-    matrix = weights.astype(np.float64) - weight_zero_point
+    matrix = weights.astype(np.float64) - zero_points[1]
     parts = []
     for view, some in zip(np.split(windows, groups, axis=3), np.split(matrix, groups), strict=True):
         patches = view.reshape(n * oh * ow, -1)
@@ -74,17 +73,16 @@ def depthwise_conv_2d_accumulators(
     weights: np.ndarray,
     bias: np.ndarray | None,
     *,
-    zero_point: int,
-    weight_zero_point: int = 0,
+    zero_points: Pair,
     stride: Pair,
     dilation: Pair,
     padding: Padding,
 ) -> np.ndarray:
     """The exact depthwise accumulators, int64 [N, OH, OW, OC]; OC is a multiple of x's channels."""
     _, kh, kw, oc = weights.shape
-    windows = _windows(x, zero_point, (kh, kw), stride, dilation, padding)
+    windows = _windows(x, zero_points[0], (kh, kw), stride, dilation, padding)
     taps = weights.reshape(kh, kw, x.shape[3], oc // x.shape[3]).astype(np.float64)
-    taps -= weight_zero_point
+    taps -= zero_points[1]
     # Exact for the reason given above.
     acc = np.zeros((*windows.shape[:3], *taps.shape[2:]), np.float64)
     for row in range(kh):
@@ -99,8 +97,7 @@ def transpose_conv_accumulators(
     weights: np.ndarray,
     bias: np.ndarray | None,
     *,
-    zero_point: int,
-    weight_zero_point: int = 0,
+    zero_points: Pair,
     stride: Pair,
     padding: Padding,
     size: Pair,
@@ -115,8 +112,8 @@ def transpose_conv_accumulators(
     (top, _), (left, _) = padding
     rows = max((h - 1) * stride[0] + kh, top + size[0])
     columns = max((w - 1) * stride[1] + kw, left + size[1])
-    centered = x.astype(np.float64) - zero_point
-    kernel = weights.astype(np.float64) - weight_zero_point
+    centered = x.astype(np.float64) - zero_points[0]
+    kernel = weights.astype(np.float64) - zero_points[1]
     canvas = np.zeros((n, rows, columns, oc), np.float64)
     for row in range(kh):
         for column in range(kw):
@@ -192,16 +189,16 @@ def _convolution(accumulate: Callable[..., np.ndarray],
         x, weights, bias = call.value(0), call.value(1), call.optional(2)
         if x.dtype == np.float32:
             return in_float(x, weights, bias, activation=call.attribute("activation"), **window)
-        acc = accumulate(x, weights, bias, zero_point=call.quantization(0).zero_point,
-                         weight_zero_point=call.quantization(1).zero_point, **window)
+        acc = accumulate(x, weights, bias, **window, zero_points=(
+            call.quantization(0).zero_point, call.quantization(1).zero_point))
         return requantized(call, acc, call.tensor(0), call.tensor(1))
 
     return run
 
 
-kernel("CONV_2D")(_convolution(conv_2d_accumulators, conv_float.conv_2d))
+kernel("CONV_2D")(_convolution(conv_2d_accumulators, convolution_float.conv_2d))
 kernel("DEPTHWISE_CONV_2D")(
-    _convolution(depthwise_conv_2d_accumulators, conv_float.depthwise_conv_2d))
+    _convolution(depthwise_conv_2d_accumulators, convolution_float.depthwise_conv_2d))
 
 
 @kernel("TRANSPOSE_CONV")
@@ -211,9 +208,9 @@ def _transpose_conv(call: Call) -> np.ndarray:
     how = {"stride": call.attribute("stride"), "padding": call.attribute("padding"),
            "size": call.output.shape[1:3]}
     if x.dtype == np.float32:
-        return conv_float.transpose_conv(
+        return convolution_float.transpose_conv(
             x, weights, bias, activation=call.attribute("activation"), **how)
     acc = transpose_conv_accumulators(
-        x, weights, bias, zero_point=call.quantization(1).zero_point,
-        weight_zero_point=call.quantization(0).zero_point, **how)
+        x, weights, bias, **how,
+        zero_points=(call.quantization(1).zero_point, call.quantization(0).zero_point))
     return requantized(call, acc, call.tensor(1), call.tensor(0))

@@ -1,0 +1,1 @@
+"""Operators of the accelerator: limits, and the operators that they become. A file a family."""

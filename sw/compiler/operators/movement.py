@@ -1,0 +1,112 @@
+"""Operators that only move data, on the accelerator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+from kaniwa.compiler.array.moves import JOINS, REVERSED, moves
+from kaniwa.compiler.operators.limits import some_elements
+from kaniwa.compiler.operators.record import DeviceOperator
+from kaniwa.compiler.rewrite.rewriter import Rewriter
+from kaniwa.graph import Graph, Op
+
+__all__ = ["OPERATORS", "as_copies", "as_view", "integers_moved", "moved", "swapped"]
+
+
+def two_blocks_swapped(graph: Graph, op: Op) -> str | None:
+    """It swaps two groups of neighboring axes."""
+    view = swapped(graph.tensors[op.inputs[0]].shape, op.attributes["permutation"])
+    return None if view is not None else (
+        f"permutation {op.attributes['permutation']} does not swap two groups of neighboring axes; "
+        f"transpose in two steps")
+
+
+def swapped(shape: tuple[int, ...], permutation: object) -> tuple[int, int, int, int] | None:
+    """[outer, first, second, run] of a transposition to [outer, second, first, run], or None; all
+    is one run where nothing moves."""
+    assert isinstance(permutation, tuple)
+    order = [i for i in permutation if shape[i] > 1]
+    axes = sorted(order)
+    start = next((n for n, (a, b) in enumerate(zip(axes, order, strict=True)) if a != b), None)
+    if start is None:
+        return 1, 1, 1, prod(shape)
+    end = next(n for n in range(len(axes), 0, -1) if axes[n - 1] != order[n - 1])
+    cut = axes.index(order[start])
+    if order[start:end] != axes[cut:end] + axes[start:cut]:
+        return None
+    sizes = [shape[i] for i in axes]
+    return prod(sizes[:start]), prod(sizes[start:cut]), prod(sizes[cut:end]), prod(sizes[end:])
+
+
+def integers_moved(graph: Graph, op: Op) -> str | None:
+    """All that is moved is int8, uint8 or int16."""
+    operands = op.inputs if op.kind in JOINS else op.inputs[:1]
+    wrong = next((t for i in (*operands, *op.outputs)
+                  for t in (graph.tensors[i],) if t.dtype not in ("int8", "int16")), None)
+    return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
+
+
+def same_steps(graph: Graph, op: Op) -> str | None:
+    """Operands have the result's scale and zero point."""
+    result = graph.tensors[op.outputs[0]]
+    wrong = next((t for i in op.inputs for t in (graph.tensors[i],)
+                  if t.quantization != result.quantization), None)
+    return None if wrong is None else (
+        f"'{wrong.name}' has another scale or zero point than '{result.name}'; give them the same")
+
+
+def short_reversal(graph: Graph, op: Op) -> str | None:
+    """It reverses up to 256 positions."""
+    return None if moves(graph, op) is not None else (
+        f"it reverses more than {REVERSED} positions, each an instruction; leave it to the host")
+
+
+def _transpose(rewriter: Rewriter, op: Op) -> None:
+    x = rewriter.tensors[op.inputs[0]]
+    view = swapped(x.shape, op.attributes["permutation"])
+    assert view is not None
+    moved(rewriter, op, op.inputs[0], view, op.outputs[0])
+
+
+def moved(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int, int],
+          result: int) -> None:
+    """``result`` is ``source``, seen as ``view``, with its two axes in the middle exchanged."""
+    if 1 in view[1:3]:
+        rewriter.renamed(op, source, rewriter.tensors[result])
+        return
+    rewriter.emit(op, "TRANSPOSE", (rewriter.reshaped(op, source, view),), {
+        **op.attributes, "taps": 0, "source_kind": "TRANSPOSE"}, result)
+
+
+def as_copies(rewriter: Rewriter, op: Op) -> None:
+    """A COPY for each result, from each operand."""
+    parts = moves(rewriter.graph, op)
+    assert parts is not None
+    for result, made in zip(op.outputs, parts, strict=True):
+        sources = op.inputs if op.kind in JOINS else op.inputs[:1] * len(made)
+        rewriter.emit(op, "COPY", sources, {
+            **op.attributes, "taps": 0, "moves": tuple(made)}, result)
+
+
+def as_view(rewriter: Rewriter, op: Op) -> None:
+    """Another name of the first operand's bytes."""
+    source, output = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
+    if source.data is None:
+        rewriter.alias(op, source.id, output.id)
+        return
+    rewriter.tensors[output.id] = replace(output, data=source.data.reshape(output.shape))
+
+
+_MOVED = (integers_moved, some_elements)
+
+OPERATORS = (
+    DeviceOperator("TRANSPOSE", (*_MOVED, two_blocks_swapped), _transpose),
+    DeviceOperator("REVERSE_V2", (*_MOVED, short_reversal), as_copies),
+    DeviceOperator("CONCATENATION", (*_MOVED, same_steps), as_copies),
+    DeviceOperator("PACK", (*_MOVED, same_steps), as_copies),
+    DeviceOperator("UNPACK", _MOVED, as_copies),
+    DeviceOperator("RESHAPE", _MOVED, as_view),
+    DeviceOperator("EXPAND_DIMS", _MOVED, as_view),
+    DeviceOperator("SQUEEZE", _MOVED, as_view),
+)

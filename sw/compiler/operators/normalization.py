@@ -1,0 +1,24 @@
+"""Layer normalisation on the accelerator."""
+
+from __future__ import annotations
+
+from kaniwa.compiler.operators.limits import int8_activations, some_elements
+from kaniwa.compiler.operators.record import DeviceOperator
+from kaniwa.compiler.operators.rewriting import as_it_is
+from kaniwa.compiler.vector.layer_norm import layer_norm_of
+from kaniwa.graph import Graph, Op
+
+__all__ = ["OPERATORS"]
+
+
+def normal_rows(graph: Graph, op: Op) -> str | None:
+    """Rows have at most 256 values, epsilon is above 0, Scale below 2^12 steps of the output."""
+    return None if layer_norm_of(graph, op) is not None else (
+        "rows of more than 256 values, an epsilon of 0, or one or a Scale far too large for the "
+        "quantization; change these")
+
+
+OPERATORS = (
+    DeviceOperator("LAYER_NORM", (int8_activations, some_elements, normal_rows), as_it_is,
+                   onnx=True),
+)

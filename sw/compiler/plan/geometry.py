@@ -1,0 +1,96 @@
+"""The loops of a layer, where its results lie, and the parts of it that are instructions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kaniwa.compiler.plan.operands import Pair
+
+__all__ = ["Geometry", "Hwc", "Pair", "ScatteredOutput", "Stream", "Tile"]
+
+Hwc = tuple[int, int, int]      # rows, columns, channels
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The loops of a layer. Maps are HWC, one after the other for each image of the batch.
+
+    ``padding`` is (top, left); bottom and right follow from the sizes.
+    """
+
+    batch: int
+    ifm: Hwc
+    ofm: Hwc
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Pair
+
+    @property
+    def extent(self) -> Pair:
+        """Input rows and columns that a window spans."""
+        return ((self.kernel[0] - 1) * self.dilation[0] + 1,
+                (self.kernel[1] - 1) * self.dilation[1] + 1)
+
+
+@dataclass(frozen=True)
+class ScatteredOutput:
+    """Where results lie that are not a map: from byte ``first`` on; bytes from one ``image``,
+    ``row`` and ``pixel`` to the next, and ``of_run`` from one run of ``run`` channels, which are
+    neighbors, to the next."""
+
+    first: int
+    image: int
+    row: int
+    pixel: int
+    run: int
+    of_run: int
+
+    def ascending(self, shape: Hwc) -> bool:
+        """True for a map of results that is written in the order of addresses."""
+        rows, columns, _ = shape
+        return (columns < 2 or self.pixel >= self.run) and (
+            rows < 2 or self.row >= (columns - 1) * self.pixel + self.run)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One instruction: a part of a layer's output, ranges are [first, past the last).
+
+    With ``runs_program`` it is a unit's program, whose ranges mean nothing. A ``UnitProgram`` has
+    one such tile, a ``StagedLayer`` the tiles of its stages, whose number is ``step``. ``visits``:
+    how many int8 addends its weights need, see ``kaniwa.compiler.plan.visits``.
+    """
+
+    layer: int
+    image: int
+    rows: Pair
+    columns: Pair
+    blocks: Pair
+    weights_stream: bool
+    visits: int = 1
+    step: int = 0
+    runs_program: bool = False
+
+    @classmethod
+    def of_program(cls, layer: int) -> Tile:
+        """The tile that runs the program of ``layer``."""
+        return cls(layer, 0, (0, 1), (0, 1), (0, 1), False, runs_program=True)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A constant tensor with a stream for each image: the ``first`` byte of one, bytes from one
+    ``image`` to the next, and from one ``block`` of channels, which has its own header, to the
+    next."""
+
+    tensor: int
+    first: int
+    image: int
+    block: int
+
+    def part(self, tile: Tile) -> Pair:
+        """Offset and length of what a tile reads."""
+        first, last = tile.blocks
+        return (self.first + tile.image * self.image + first * self.block,
+                (last - first) * self.block)

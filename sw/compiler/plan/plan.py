@@ -1,0 +1,144 @@
+"""The plan: what the compiler knows of a program, completed pass by pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kaniwa.compiler.plan.geometry import Tile
+from kaniwa.compiler.plan.layers import Layer
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import MemoryTooSmallError
+from kaniwa.graph import Graph, Op
+from kaniwa.outside import Outside
+
+__all__ = ["Constants", "DevicePart", "HostPart", "MemoryMap", "Options", "Plan", "Slice"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the caller."""
+
+    materialize: bool = False
+    require_accelerator: bool = False
+    outside: Outside | None = None
+    keep_dead_channels: bool = False
+
+
+@dataclass(frozen=True)
+class Slice:
+    """``length`` bytes from ``offset`` on of a blob; no blob where there is nothing."""
+
+    blob: int | None
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """Streams and tables that instructions read besides activations.
+
+    ``parameters``, ``weights`` and ``banks`` (of tables) have an entry for each tile. A tile that
+    runs a unit's program has the room for that program in ``parameters`` and the words that the
+    program looks up in ``weights``. ``tensors`` maps constant tensors to their blobs.
+    """
+
+    blobs: tuple[bytes, ...]
+    parameters: tuple[Slice, ...]
+    weights: tuple[Slice, ...]
+    banks: tuple[int, ...]
+    tensors: Mapping[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryMap:
+    """Where everything is in device memory (byte addresses, bit 31 = outside).
+
+    ``tensors`` maps stored tensors, ``blobs`` has the address of each constant. The sizes are the
+    ends of what is used on chip and outside.
+    """
+
+    program_address: int
+    tensors: Mapping[int, int]
+    blobs: tuple[int, ...]
+    local_bytes: int
+    outside_bytes: int
+
+
+@dataclass(frozen=True)
+class HostPart:
+    """Operators that the host runs one after the other, by their positions in the model.
+
+    They come behind the device's part ``behind``, -1: before the first. ``why`` has the reason for
+    each.
+    """
+
+    behind: int
+    positions: tuple[int, ...]
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DevicePart:
+    """A run of the device; ids of tensors.
+
+    The host writes ``uploads`` to device memory before the run, and reads ``downloads`` behind it.
+    The run also reads ``residents``, which earlier parts left or uploaded.
+    """
+
+    uploads: tuple[int, ...]
+    downloads: tuple[int, ...]
+    residents: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The compiler's knowledge of a program; each pass returns a more complete one.
+
+    | field | filled by | contents |
+    |---|---|---|
+    | ``model`` | the caller | the graph as imported |
+    | ``config``, ``options`` | the caller | the target, and what is asked for |
+    | ``refused`` | a Refused | why the host runs an operator, by position in the model |
+    | ``time_multiplexed`` | a NeedsLessMemory | cells with the inputs' products in each step |
+    | ``missing_memory`` | a NeedsLessMemory | the error before cells were time-multiplexed |
+    | ``parts``, ``host_parts`` | partition | runs of the device, and the host's between them |
+    | ``part_of`` | partition | the part of each position in the model |
+    | ``graph`` | partition to lower | the operators of the device |
+    | ``channels`` | dead_channels | channels that are left of a tensor that lost some |
+    | ``storage`` | lower | by tensor, the tensor whose memory it is (RESHAPE moves no data) |
+    | ``layers`` | lower to choose_mapping | the layers in the order of their execution |
+    | ``tiles`` | tile | the instructions |
+    | ``constants`` | constants | weights, parameters and tables |
+    | ``memory`` | allocate | addresses |
+
+    In ``graph`` the results of the host's operators are inputs. ``time_multiplexed`` has positions
+    in the model, too; see ``kaniwa.compiler.recurrent.recurrent`` for what such cells do.
+    """
+
+    model: Graph
+    graph: Graph
+    config: AcceleratorConfig
+    options: Options
+    refused: Mapping[int, str] = field(default_factory=dict)
+    time_multiplexed: frozenset[int] = frozenset()
+    missing_memory: MemoryTooSmallError | None = None
+    parts: tuple[DevicePart, ...] = ()
+    part_of: Mapping[int, int] = field(default_factory=dict)
+    host_parts: tuple[HostPart, ...] = ()
+    storage: Mapping[int, int] = field(default_factory=dict)
+    channels: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    tiles: tuple[Tile, ...] = ()
+    constants: Constants | None = None
+    memory: MemoryMap | None = None
+
+    @property
+    def host_ops(self) -> tuple[Op, ...]:
+        """The host's operators in the order of their execution."""
+        return tuple(self.model.ops[i] for part in self.host_parts for i in part.positions)
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The stored tensors that must be there at the end."""
+        return tuple(dict.fromkeys(self.storage[i] for i in self.graph.outputs))
