@@ -10,7 +10,7 @@ import click
 
 from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.progress import progress
-from kaniwa.commands.tables import show_table
+from kaniwa.commands.tables import REMOVED, show_table
 from kaniwa.errors import InputError
 
 __all__ = ["bench_command"]
@@ -97,6 +97,8 @@ def _show(results: dict[str, Any]) -> None:
               row["macs_per_cycle"], row["macs_per_dsp"], row["estimate"],
               _blank(row["estimate_error"]), compared(row), row["memory"], lost_text(row["lost"]))
              for row in results["models"]])
+        if any(row["utilization"] > 1 for row in results["models"]):
+            click.echo(f"utilization {REMOVED}\n")
         show_table("Others", ("model", "on", "cycles", "MAC/DSP/cycle", "source"), [
             (file.removesuffix(".tflite"), peer["name"], _blank(peer["cycles"]),
              _blank(peer["macs_per_dsp"]), peer["source"])

@@ -14,15 +14,15 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["show_table", "show_layers", "layer_labels", "layer_title", "shape_text"]
+__all__ = ["REMOVED", "show_table", "show_layers", "layer_labels", "layer_title", "shape_text"]
 
 PIPED_WIDTH = 160     # of tables that no terminal wraps
 LAYER_WIDTH = 80
 GAP = 2
 OPERATOR_WIDTH = 17   # DEPTHWISE_CONV_2D
 LEAST_LABEL = 7
-SHARED = "* above 1: a layer's cycles begin where the one before ends, its work earlier"
-REMOVED = "* above 1: all of the model's multiplications count, also with dead channels"
+SHARED = "above 1: a layer's cycles begin where the one before ends, its work earlier"
+REMOVED = "above 1: all of the model's multiplications count, also with dead channels"
 
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -57,8 +57,8 @@ def show_layers(title: str, rows: Sequence[dict[str, Any]]) -> None:
             column.justify = "right"
     above = [row for row in rows if _utilization(row).endswith("*")]
     _print(title, table, LAYER_WIDTH, [
-        *([SHARED] if any(not row.get("removed") for row in above) else []),
-        *([REMOVED] if any(row.get("removed") for row in above) else [])])
+        *([f"* {SHARED}"] if any(not row.get("removed") for row in above) else []),
+        *([f"* {REMOVED}"] if any(row.get("removed") for row in above) else [])])
 
 
 def layer_title(number: int, row: dict[str, Any], label: str) -> str:
