@@ -16,6 +16,7 @@ from kaniwa.hw.multiplier.plain import PlainMultiplier
 from kaniwa.hw.results.elementwise import Elementwise, table_layout
 from kaniwa.hw.results.operand_queue import OperandQueue
 from kaniwa.hw.results.requantizer import Requantizer, settings_layout
+from kaniwa.hw.signatures import ring_reader
 from kaniwa.isa import FACTOR_BITS, Mode
 
 __all__ = ["Post"]
@@ -60,12 +61,8 @@ class Post(wiring.Component):
             "i_results": In(stream.Signature(result_layout(config))),
             "i_operand": In(stream.Signature(beat_layout(config))),
             "i_table": In(stream.Signature(table_layout())),
-            "parameter_read": Out(1),
-            "parameter_index": Out(range(words)),
+            "parameters": Out(ring_reader(words)),
             "parameter_data": In(data.ArrayLayout(parameter_layout(), lanes)),
-            "parameter_written": In(range(2 * words)),
-            "parameter_release": Out(1),
-            "parameter_release_count": Out(range(words + 1)),
             "o": Out(stream.Signature(beat_layout(config))),
             "done": Out(16),
             "waiting_for_store": Out(1),
@@ -186,9 +183,9 @@ class Post(wiring.Component):
         part = Signal(range(self.config.out_lanes // lanes))
 
         # Positions in the parameter ring: of the instruction, of the beat, and past the block.
-        start = Signal.like(self.parameter_written)
-        word = Signal.like(self.parameter_written)
-        limit = Signal.like(self.parameter_written)
+        start = Signal.like(self.parameters.written)
+        word = Signal.like(self.parameters.written)
+        limit = Signal.like(self.parameters.written)
         block_words = Signal(range(self.config.out_lanes // lanes + 1), reset_less=True)
 
         inner_end = block_end & inner_last
@@ -205,21 +202,21 @@ class Post(wiring.Component):
         accepted = self.i_results.valid & may_start
 
         def look_up(place):
-            return words_away.eq((self.parameter_written - place)[len(limit) - 1])
+            return words_away.eq((self.parameters.written - place)[len(limit) - 1])
 
         m.d.comb += [
             next_limit.eq(limit + block_words),
             first_limit.eq(start + block_words),
             may_start.eq(active & ~words_away & free),
             self.i_results.ready.eq(may_start & block_end),
-            self.parameter_read.eq(free),   # goes far, and harms nothing where no beat starts
-            self.parameter_index.eq(word),
+            self.parameters.enable.eq(free),   # goes far, and harms nothing where no beat starts
+            self.parameters.index.eq(word),
             self.i_instruction.ready.eq(~active & instruction_ready),
         ]
 
         m.d.sync += [
-            self.parameter_release.eq(accepted & last),
-            self.parameter_release_count.eq(limit - start),
+            self.parameters.release.eq(accepted & last),
+            self.parameters.release_count.eq(limit - start),
         ]
         m.d.sync += look_up(limit)
         with m.If(beat_taken):
@@ -378,6 +375,6 @@ class Post(wiring.Component):
                 self.i_operand.ready.eq(operands.i.ready),
                 operands.claim.eq(claimed),
             ]
-            adds = Mux(self.parameter_read, now.add, beat.tag.add)   # the beat of the next cycle
+            adds = Mux(self.parameters.enable, now.add, beat.tag.add)   # the beat of the next cycle
             m.d.sync += may_go.eq(~comes_round & (~adds | operands.following))
         return some_in_loop
