@@ -9,7 +9,7 @@ from kaniwa.hw.interfaces import line_position_bits
 from kaniwa.isa import COUNTERS
 
 __all__ = ["transfer", "producer_progress", "ring_reader", "line_reader", "line_level",
-           "step_events", "step_issue", "counter_access"]
+           "step_events", "counter_access"]
 
 
 def transfer() -> Signature:
@@ -73,25 +73,6 @@ def step_events() -> Signature:
     """What the array did in a cycle: at most one of the four is 1."""
     return Signature({
         "issued": Out(1), "stall_load": Out(1), "stall_weights": Out(1), "stall_result": Out(1),
-    })
-
-
-def step_issue() -> Signature:
-    """The right to issue steps and what becomes of it, seen from a controller of the array.
-
-    ``turn``: the controller may issue. ``pending``: steps of it are still to be issued. ``issue``
-    comes with a step; ``take_slot`` takes the result slot that ``slot_ok`` promises. The stalls
-    name what a waiting step lacks.
-    """
-    return Signature({
-        "turn": In(1),
-        "slot_ok": In(1),
-        "pending": Out(1),
-        "issue": Out(1),
-        "take_slot": Out(1),
-        "stall_load": Out(1),
-        "stall_weights": Out(1),
-        "stall_result": Out(1),
     })
 
 

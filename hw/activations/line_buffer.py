@@ -22,9 +22,9 @@ class LineBuffer(Component):
     A line of line_width bytes lies in lanes of min(N, 8) bytes, each with its own address: the
     lanes below the first byte are read in the next line. N + a lane never exceed a line.
 
-    Instead of one read of N bytes, ``read.column_enable`` reads a lane each at several positions, all
-    of whole lanes and all in different lanes of the lines; they come in ``o_columns`` as late. It
-    changes ``o_data``, as a read changes ``o_columns``.
+    Instead of one read of N bytes, ``read.column_enable`` reads a lane each at several positions,
+    all of whole lanes and all in different lanes of the lines; they come in ``o_columns`` as late.
+    It changes ``o_data``, as a read changes ``o_columns``.
 
     A read of bytes that are written in the same cycle gives either value: read only what was
     written in an earlier cycle.

@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In
 
 from kaniwa.hw.signatures import counter_access, step_events
 from kaniwa.isa import COUNTERS

@@ -5,7 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.hw.parts.stream_buffer import StreamBuffer
-from kaniwa.hw.signatures import step_issue
+from kaniwa.hw.steps.signatures import step_issue
 
 __all__ = ["StepIssuer"]
 
@@ -20,7 +20,7 @@ class StepIssuer(Component):
     ``following``. They count in the next cycle, in which ``following`` has come if ``moves`` is 1.
     A step with ``last`` needs a result slot too.
 
-    ``issue``: the steps' side of ``step_issue``. ``data_ok``: the bytes of the waiting step are
+    ``issuing`` is that of the controller. ``data_ok``: the bytes of the waiting step are
     there.
     """
 
@@ -37,7 +37,7 @@ class StepIssuer(Component):
             "weights_following": In(1),
             "last": In(1),
             "data_ok": Out(1),
-            "issue": Out(step_issue()),
+            "issuing": Out(step_issue()),
         })
 
     def elaborate(self, platform):
@@ -55,7 +55,7 @@ class StepIssuer(Component):
         m.d.sync += Cat(data_ok, weights_ok).eq(Mux(
             waiting.moves, Cat(self.data_following, self.weights_following),
             Cat(self.data_here, self.weights_here)))
-        side = self.issue
+        side = self.issuing
         waits = waiting.o.valid & side.turn
         m.d.comb += [
             side.issue.eq(waits & data_ok & weights_ok & (side.slot_ok | ~self.last)),

@@ -23,9 +23,9 @@ __all__ = ["ArraySwitch"]
 
 RING_DELAY = 2   # from step to ring read: the word then meets its bytes in the window
 
-# Outputs of a controller that go on as they are.
-SIGNALS = ("issue", "take_slot", "step", "ring", "line_read", "line_position",
-           "stall_load", "stall_weights", "stall_result", "free", "free_lane", "pending")
+# Outputs of a controller that go on as they are, those of its ``issuing`` first.
+ISSUING = ("issue", "take_slot", "stall_load", "stall_weights", "stall_result", "pending")
+SIGNALS = ("step", "ring", "line_read", "line_position", "free", "free_lane")
 
 
 class ArraySwitch(Component):
@@ -36,8 +36,8 @@ class ArraySwitch(Component):
 
     A step leaves as ``o_step`` and, in the same cycle, as a read of ``line``, if it has bytes; its
     ring word is read 2 cycles later, and given back with the last read of it. ``level.freed`` moves
-    in the cycle after the step that allows it. ``slot_taken`` takes a result slot, ``slot_returned`` gives it back;
-    ``result_slots`` are free at reset.
+    in the cycle after the step that allows it. ``slot_taken`` takes a result slot,
+    ``slot_returned`` gives it back; ``result_slots`` are free at reset.
 
     ``level.loaded``, ``ring.written`` and ``slot_returned`` are seen one cycle after they come. In
     the order of these causes one of ``events`` is 1 in a cycle, none if there is no step;
@@ -85,15 +85,17 @@ class ArraySwitch(Component):
         ring_base = Signal(range(2 * config.ring_words))
 
         # What comes out of the controller whose turn it is.
-        chosen = {name: Signal.like(getattr(controllers[0], name), name=f"chosen_{name}")
-                  for name in SIGNALS}
+        outputs = [{**{name: getattr(controller.issuing, name) for name in ISSUING},
+                    **{name: getattr(controller, name) for name in SIGNALS}}
+                   for controller in controllers]
+        chosen = {name: Signal.like(signal, name=f"chosen_{name}")
+                  for name, signal in outputs[0].items()}
         with m.Switch(owner):
-            for index, controller in enumerate(controllers):
+            for index, signals in enumerate(outputs):
                 with m.Case(index):
-                    m.d.comb += [signal.eq(getattr(controller, name))
-                                 for name, signal in chosen.items()]
+                    m.d.comb += [chosen[name].eq(signal) for name, signal in signals.items()]
         turns = Signal(len(controllers), init=1)   # decoded ``owner``
-        m.d.comb += [controller.turn.eq(turn)
+        m.d.comb += [controller.issuing.turn.eq(turn)
                      for controller, turn in zip(controllers, turns, strict=True)]
         # Only the controller of the instruction accepted last has one that may leave.
         m.d.comb += leaving.eq(Cat(controller.leaving for controller in controllers).any())
@@ -110,7 +112,7 @@ class ArraySwitch(Component):
                 controller.ring_base.eq(ring_base),
                 controller.loaded.eq(self.level.loaded),
                 controller.ring_written.eq(self.ring.written),
-                controller.slot_ok.eq(slot_ok),
+                controller.issuing.slot_ok.eq(slot_ok),
             ]
         self._outputs(m, chosen)
         return m
@@ -152,7 +154,7 @@ class ArraySwitch(Component):
                 controller.products.eq(setup.products),
                 controller.line_base.eq(line_base),
             ]
-        waiting = Cat(controller.pending for controller in controllers).any()
+        waiting = Cat(controller.issuing.pending for controller in controllers).any()
         m.d.comb += self.idle.eq(~(busy | waiting | self.o_step.valid))
 
     def _slots(self, m, chosen):

@@ -233,8 +233,9 @@ class Producer:
                 env.set("progress__retired", number)
                 env.set("progress__retire", number != shown)
                 shown = number
-                env.set("progress__watermark_valid", int(in_order and at > start))
-                env.set("progress__watermark", at if in_order and at > start else rng.getrandbits(32))
+                known = in_order and at > start
+                env.set("progress__watermark_valid", int(known))
+                env.set("progress__watermark", at if known else rng.getrandbits(32))
                 if rng.random() < self.pace:
                     step = rng.choice([1, 3, 8, 16, 40]) if in_order else end - start
                     self._fill(at, min(at + step, end))

@@ -127,7 +127,8 @@ class Rig:
             assert env.get("idle") == int(self.count == due), "idle"
             if not self.waits:
                 assert not env.get("dependency"), "dependency without a wait"
-            assert env.get("level__loaded") == loaded & self.mask, f"loaded after {self.count} words"
+            assert env.get("level__loaded") == loaded & self.mask, (
+                f"loaded after {self.count} words")
             if env.get("o__valid"):
                 word = words[self.count]
                 assert env.get("o__payload") & self.mask == word.position & self.mask, (

@@ -122,7 +122,8 @@ class Observer:
         env, words = self.env, self.model.words
         count = len(self.model.instructions)
         owner = words[self.written][0] if self.written < len(words) else count
-        assert env.get("progress__retired") == owner, f"retired {env.get('retired')}, expected {owner}"
+        retired = env.get("progress__retired")
+        assert retired == owner, f"retired {retired}, expected {owner}"
         assert env.get("progress__retire") == int(owner != self.retired), "retire is not a pulse"
         if owner != self.retired:
             tag = self.model.instructions[owner - 1]["tag"]
