@@ -50,14 +50,14 @@ class Model:
         from kaniwa.hw.activations.line_buffer import LineBuffer
 
         self.pack = codec(LineBuffer(env.config).i.payload.shape())[0]
-        self.positions = 1 << len(env.dut.read_position)
+        self.positions = 1 << len(env.dut.read__position)
 
     async def cycle(self, write: tuple[int, bytes] | None, read: int | None,
                     column: list[int] | None = None) -> None:
         """Drive one cycle and check its output. ``column``: instead of a read."""
         env = self.env
         if self.config.column_window[0] > 1:
-            bits = len(env.dut.read_position)
+            bits = len(env.dut.read__position)
             env.set("read__column_enable", column is not None)
             env.set("read__column_positions", sum(at << bits * row for row, at in enumerate(
                 column or [env.rng.randrange(self.positions) for _ in range(4)])))
