@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode, field_shape
 from kaniwa.isa import unit_fields
 from kaniwa.units.vector.isa import STORE_INSTRUCTIONS
 
@@ -61,8 +62,7 @@ def write_port(config: AcceleratorConfig) -> Signature:
 def unit_layout(unit: str) -> data.StructLayout:
     """The fields of an instruction that a unit gets, by their names in the instruction table."""
     return data.StructLayout({
-        field.name: signed(field.width) if field.signed else unsigned(field.width)
-        for field in unit_fields(unit)
+        field.name: field_shape(field) for field in unit_fields(unit)
     })
 
 
@@ -128,7 +128,7 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
     patch buffer, from ``gather_position`` on; a step may do both.
     """
     return data.StructLayout({
-        "mode": unsigned(2),
+        "mode": Mode,
         "row_valid": unsigned(1),
         "offset": signed(line_position_bits(config)),
         "row_bytes": unsigned(line_position_bits(config) - 1),

@@ -5,10 +5,10 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.interfaces import result_layout, unit_layout
 from kaniwa.hw.results.requantizer import settings_layout
 from kaniwa.hw.signatures import ring_reader
-from kaniwa.isa import Mode
 
 __all__ = ["BeatSplitter", "post_tag_layout", "post_beat_layout"]
 

@@ -5,11 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Rounding
 from kaniwa.hw.interfaces import vector_blocks
 from kaniwa.hw.multiplier.plain import PlainMultiplier
 from kaniwa.hw.parts.adders import above, times, weighted, wire
 from kaniwa.hw.parts.stream_buffer import StreamBuffer
-from kaniwa.isa import FACTOR_BITS, Rounding
+from kaniwa.isa import FACTOR_BITS
 
 __all__ = ["Requantizer", "settings_layout", "requantizer_layout", "requantized_layout"]
 
@@ -26,7 +27,7 @@ QUOTIENT = 9
 def settings_layout() -> data.StructLayout:
     """What is the same for all lanes: Rounding, zero point, and the limits of the result."""
     return data.StructLayout({
-        "rounding": unsigned(2), "zero_point": signed(8), "low": signed(8), "high": signed(8),
+        "rounding": Rounding, "zero_point": signed(8), "low": signed(8), "high": signed(8),
     })
 
 

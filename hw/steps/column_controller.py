@@ -5,12 +5,12 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.interfaces import line_lane_bits, line_position_bits
 from kaniwa.hw.steps.column_walker import ColumnWalker, column_layout
 from kaniwa.hw.steps.issuer import StepIssuer
 from kaniwa.hw.steps.row_release import RowRelease
 from kaniwa.hw.steps.signatures import array_controller_signature
-from kaniwa.isa import Mode
 
 __all__ = ["ColumnController"]
 

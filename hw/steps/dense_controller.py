@@ -5,13 +5,13 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.interfaces import line_position_bits
 from kaniwa.hw.steps.dense_walker import DenseWalker, dense_step_layout
 from kaniwa.hw.steps.issuer import StepIssuer
 from kaniwa.hw.steps.row_release import RowRelease
 from kaniwa.hw.steps.signatures import array_controller_signature
 from kaniwa.hw.steps.window_reach import WindowReach
-from kaniwa.isa import Mode
 
 __all__ = ["DenseController"]
 
@@ -58,7 +58,7 @@ class DenseController(Component):
         position = line_position_bits(config)
         return data.StructLayout({
             "step": dense_step_layout(config), "needed": position, "needs_load": 1,
-            "line_position": position, "mode": 2, "weights_stream": 1, "pad_value": signed(8),
+            "line_position": position, "mode": Mode, "weights_stream": 1, "pad_value": signed(8),
             "row_bytes": self.step.row_bytes.shape(), "held": range(2 * config.ring_words),
             "line_end": self.line_base.shape(),
         })

@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib.wiring import Component
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.steps.issuer import StepIssuer
 from kaniwa.hw.steps.patch_gather import SHARED, PatchGather
 from kaniwa.hw.steps.patch_walker import PatchWalker
 from kaniwa.hw.steps.signatures import array_controller_signature
-from kaniwa.isa import Mode
 
 __all__ = ["PatchController"]
 

@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.interfaces import (
     line_lane_bits,
     line_position_bits,
@@ -17,7 +18,6 @@ from kaniwa.hw.steps.column_controller import ColumnController
 from kaniwa.hw.steps.dense_controller import DenseController
 from kaniwa.hw.steps.patch_controller import PatchController
 from kaniwa.hw.steps.setup import ArraySetup
-from kaniwa.isa import Mode
 
 __all__ = ["ArraySwitch"]
 

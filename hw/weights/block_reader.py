@@ -5,6 +5,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Format
 from kaniwa.hw.weights.fetch import fetched_layout
 from kaniwa.hw.weights.items import (
     TABLE_ENTRIES,
@@ -16,7 +17,6 @@ from kaniwa.hw.weights.items import (
     own_step,
     shared_step,
 )
-from kaniwa.isa import Format
 
 __all__ = ["BlockReader"]
 

@@ -7,6 +7,7 @@ from amaranth.lib import data
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Format
 
 __all__ = ["RECORD_BYTES", "VALUE_BYTES", "TABLE_ENTRIES", "UNITS", "header_layout",
            "block_layout", "item_layout", "window_layout", "own_step", "shared_step", "grain",
@@ -21,7 +22,7 @@ UNITS = 8           # a word is 8 units; a chunk of w-bit weights takes w of the
 def header_layout() -> data.StructLayout:
     """The first 64 bits of a block."""
     return data.StructLayout({
-        "format": unsigned(4), "arg": unsigned(4), "count": unsigned(16),
+        "format": Format, "arg": unsigned(4), "count": unsigned(16),
         "multiplier": unsigned(31), "shift": unsigned(6), "zeros": unsigned(3),
     })
 
