@@ -7,16 +7,8 @@ from amaranth.lib.wiring import Component, In, Out
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Format
 from kaniwa.hw.weights.fetch import fetched_layout
-from kaniwa.hw.weights.items import (
-    TABLE_ENTRIES,
-    UNITS,
-    VALUE_BYTES,
-    block_layout,
-    header_layout,
-    item_layout,
-    own_step,
-    shared_step,
-)
+from kaniwa.hw.weights.items import UNITS, block_layout, header_layout, item_layout, own_step
+from kaniwa.isa.formats import FORMATS
 
 __all__ = ["BlockReader"]
 
@@ -137,12 +129,14 @@ class BlockReader(Component):
     def _begin_block(self, m):
         """Take a header's settings over and go to its items, or stop."""
         config = self._config
-        size, chunks = config.read_bytes, config.tile_bytes // config.read_bytes
-        own, shared = config.own_records, config.shared_records
+        size = config.read_bytes
         header = data.View(header_layout(), self._current[:64])
 
-        def items(bytes_each, number):
-            """A word of a block has ``number`` items of ``bytes_each`` bytes."""
+        def items(kind, bytes_each=None):
+            """The items of a word of a block, of ``bytes_each`` bytes where that varies."""
+            number = FORMATS[kind].items(config)
+            if bytes_each is None:
+                bytes_each = FORMATS[kind].item_bytes(0, config)
             return [self._step.eq(bytes_each), self._end.eq(bytes_each),
                     self._within.eq(bytes_each <= size), self._last_item.eq(number - 1),
                     self._item_last.eq(number == 1)]
@@ -162,15 +156,14 @@ class BlockReader(Component):
         with m.If(header.count != 0):
             m.next = "ITEMS"
         self._read_format(m, header, {
-            Format.RAW: [self._is_weights.eq(1), self._width.eq(0), *items(size, chunks)],
+            Format.RAW: [self._is_weights.eq(1), self._width.eq(0), *items(Format.RAW)],
             Format.PACKED: [self._is_weights.eq(1), self._width.eq(header.arg),
                             self._is_zero.eq(header.arg == 0),
-                            *items(header.arg[:3] * (size // UNITS), chunks)],
-            Format.PARAMETERS: items(own_step(config), config.requant_lanes // own),
+                            *items(Format.PACKED, header.arg[:3] * (size // UNITS))],
+            Format.PARAMETERS: items(Format.PARAMETERS),
             Format.PARAMETERS_SHARED: [
-                self._is_shared.eq(1),
-                *items(shared_step(config), config.requant_lanes // shared)],
-            Format.TABLE: [self._is_table.eq(1), *items(VALUE_BYTES, TABLE_ENTRIES)],
+                self._is_shared.eq(1), *items(Format.PARAMETERS_SHARED)],
+            Format.TABLE: [self._is_table.eq(1), *items(Format.TABLE)],
         })
 
     def _read_format(self, m, header, formats):

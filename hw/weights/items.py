@@ -8,23 +8,19 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Format
+from kaniwa.hw.parts.bit_fields import number_shape
+from kaniwa.isa.formats import FORMATS, HEADER, TABLE_ENTRIES, VALUE_BYTES
 
-__all__ = ["RECORD_BYTES", "VALUE_BYTES", "TABLE_ENTRIES", "UNITS", "header_layout",
-           "block_layout", "item_layout", "window_layout", "own_step", "shared_step", "grain",
-           "moving_units"]
+__all__ = ["UNITS", "header_layout", "block_layout", "item_layout", "window_layout", "own_step",
+           "shared_step", "grain", "moving_units"]
 
-RECORD_BYTES = 9
-VALUE_BYTES = 4     # a bias, or an entry of a table
-TABLE_ENTRIES = 256
 UNITS = 8           # a word is 8 units; a chunk of w-bit weights takes w of them
 
 
 def header_layout() -> data.StructLayout:
     """The first 64 bits of a block."""
-    return data.StructLayout({
-        "format": Format, "arg": unsigned(4), "count": unsigned(16),
-        "multiplier": unsigned(31), "shift": unsigned(6), "zeros": unsigned(3),
-    })
+    numbers = {field.name: number_shape(field) for field in HEADER.fields.values()}
+    return data.StructLayout(numbers | {"format": Format, "zeros": unsigned(3)})
 
 
 def block_layout() -> data.StructLayout:
@@ -36,12 +32,12 @@ def block_layout() -> data.StructLayout:
 
 def own_step(config: AcceleratorConfig) -> int:
     """Bytes of an item of PARAMETERS."""
-    return config.own_records * RECORD_BYTES
+    return FORMATS[Format.PARAMETERS].item_bytes(0, config)
 
 
 def shared_step(config: AcceleratorConfig) -> int:
     """Bytes of an item of PARAMETERS_SHARED."""
-    return config.shared_records * VALUE_BYTES
+    return FORMATS[Format.PARAMETERS_SHARED].item_bytes(0, config)
 
 
 def grain(config: AcceleratorConfig) -> int:

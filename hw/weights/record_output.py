@@ -8,7 +8,8 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import chunk_layout, parameter_layout
 from kaniwa.hw.results.elementwise import table_layout
-from kaniwa.hw.weights.items import RECORD_BYTES, block_layout, grain, window_layout
+from kaniwa.hw.weights.items import block_layout, grain, window_layout
+from kaniwa.isa.formats import RECORD_BYTES
 
 __all__ = ["RecordOutput"]
 
