@@ -9,6 +9,7 @@ from kaniwa.hw.core import make_core
 from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.link.link import Link
 from kaniwa.hw.memory.host_port import HostPort
+from kaniwa.hw.memory.host_router import HostRouter
 from kaniwa.hw.memory.system import OnChipMemory
 
 __all__ = ["Accelerator"]
@@ -63,21 +64,14 @@ class Accelerator(Component):
             connect(m, port.read, flipped(self.outside_read))
             connect(m, port.write, flipped(self.outside_write))
             sides.append((port, core.outside_read, core.outside_write, 1))
-        for port, core_read, core_write, side in sides:
+        m.submodules.router = router = HostRouter(
+            self._config, tuple(side for *_, side in sides))
+        connect(m, link.read, router.read)
+        connect(m, link.write, router.write)
+        for number, (port, core_read, core_write, _) in enumerate(sides):
             m.d.comb += port.busy.eq(core.busy)
             connect(m, core_read, port.core_read)
             connect(m, core_write, port.core_write)
-            for host, wanted, bit in (
-                    (port.host_read, link.read, link.read.request.payload[31]),
-                    (port.host_write, link.write, link.write.request.payload.address[31])):
-                here = bit == side if len(sides) > 1 else C(1)
-                m.d.comb += [
-                    host.request.valid.eq(wanted.request.valid & here),
-                    host.request.payload.eq(wanted.request.payload),
-                ]
-                with m.If(here):
-                    m.d.comb += wanted.request.ready.eq(host.request.ready)
-            with m.If(port.host_read.response.valid):
-                m.d.comb += [link.read.response.valid.eq(1),
-                             link.read.response.payload.eq(port.host_read.response.payload)]
+            connect(m, router.reads[number], port.host_read)
+            connect(m, router.writes[number], port.host_write)
         return m

@@ -12,7 +12,9 @@ from kaniwa.hw.array.mac_array import MacArray
 from kaniwa.hw.array.max_pool import MaxPool
 from kaniwa.hw.array.result_buffer import ResultBuffer
 from kaniwa.hw.compact.core import CompactCore
+from kaniwa.hw.control.activity import Activity
 from kaniwa.hw.control.counters import Counters
+from kaniwa.hw.control.idle import IdleWatch
 from kaniwa.hw.control.registers import Control
 from kaniwa.hw.control.sequencer import Sequencer
 from kaniwa.hw.interfaces import beat_layout, core_ports
@@ -63,180 +65,165 @@ class Core(Component):
         m.d.comb += ClockSignal("datapath").eq(ClockSignal())
         m.submodules.datapath = DomainRenamer("datapath")(
             ResetInserter({"sync": control.reset})(datapath))
-        m.d.comb += control.registers_of(self)
-
-        datapath.submodules.memory = memory = MemorySystem(self._config, outside=self._outside)
-        for name in MEMORY_PORTS:
-            connect(datapath, getattr(memory, name), flipped(getattr(self, name)))
-        datapath.submodules.sequencer = sequencer = Sequencer(self._config)
-        connect(datapath, sequencer.memory, memory.commands)
-        queues = {}
-        for unit in UNITS:
-            queues[unit] = InstructionQueue(self._config, unit)
-            datapath.submodules[f"{unit}_queue"] = queues[unit]
-            connect(datapath, getattr(sequencer, f"o_{unit}"), queues[unit].i)
-
-        load, decoder = self._wire_inputs(datapath, memory)
-        array, results = self._wire_array(datapath, load, decoder)
-        ports = memory
+        self._add_blocks(datapath)
+        self._wire_memory(datapath)
+        self._wire_array(datapath)
+        self._wire_results(datapath)
+        self._wire_progress(datapath)
         if self._config.runs_units:
-            datapath.submodules.units = ports = SideUnits(
-                self._config, self._multiplier.wide)
-        post, store, operand_idle = self._wire_results(
-            datapath, ports, queues, array, results, decoder)
-        if self._config.runs_units:
-            wire_side_units(datapath, ports, memory, sequencer, post, store)
-        units = {"load": load, "weights": decoder, "array": array, "post": post, "store": store}
-        for unit, block in units.items():
-            connect(datapath, queues[unit].o, block.i_instruction)
-
-        idle = {unit: block.idle for unit, block in units.items()} | {"operand": operand_idle}
-        # These are far off, and at rest long before the last result is stored.
-        was_idle = {unit: Signal(name=f"{unit}_was_idle") for unit in ("load", "weights", "array")}
-        datapath.d.sync += [was.eq(idle[unit]) for unit, was in was_idle.items()]
-        if self._config.runs_units:   # more hangs on it then: one flip-flop beside the sequencer
-            far_were_idle = Signal()
-            datapath.d.sync += far_were_idle.eq(Cat(was_idle.values()).all() & operand_idle)
-            was_idle = dict.fromkeys((*was_idle, "operand"), far_were_idle)
-        datapath.d.comb += [
-            load.retired.eq(store.retired),
-            load.retire.eq(store.retire),
-            load.watermark.eq(store.watermark),
-            load.watermark_valid.eq(store.watermark_valid),
-            sequencer.retired.eq(store.retired),
-            sequencer.units_idle.eq(Cat(
-                was_idle[unit] if unit in was_idle else idle[unit] for unit in UNITS)),
-            sequencer.begun.eq(Cat(queues[unit].o.valid & queues[unit].o.ready for unit in UNITS)),
-            sequencer.address_error.eq(memory.error),
-            sequencer.address_client.eq(memory.error_client),
-        ]
-        datapath.d.sync += sequencer.bad_format.eq(decoder.error)   # known late, from far
-        m.d.comb += [
-            *control.watch(sequencer, memory),
-            sequencer.program_address.eq(control.program_address),
-            control.retired.eq(store.retired),
-            control.progress.eq(Cat(
-                array.issued, store.retire,
-                *(port.request.valid & port.request.ready
-                  for port in (getattr(self, name) for name in MEMORY_PORTS)))),
-        ]
+            blocks = datapath.submodules
+            wire_side_units(datapath, blocks.units, blocks.memory, blocks.sequencer,
+                            blocks.post, blocks.store)
+        self._wire_control(m, control, datapath.submodules)
         if self._config.counters:
-            self._wire_counters(m, control, load, array, post, store)
+            self._wire_counters(m, control, datapath.submodules)
         return m
 
-    def _wire_inputs(self, m, memory):
-        """Device memory to line buffer and decoder."""
-        m.submodules.load = load = LoadDma(self._config)
-        m.submodules.weights = decoder = WeightDecoder(self._config)
-        connect(m, load.memory, memory.activations)
-        connect(m, decoder.memory, memory.weights)
-        return load, decoder
-
-    def _wire_array(self, m, load, decoder):
-        """Line buffer and weight ring through the array to the result slots."""
-        config = self._config
-        m.submodules.line_buffer = lines = LineBuffer(config)
-        m.submodules.weight_ring = ring = WeightRing(config)
-        m.submodules.array = array = ArraySwitch(config)
-        m.submodules.window = window = Window(config)
-        m.submodules.mac_array = macs = MacArray(config, self._multiplier)
-        m.submodules.result_buffer = results = ResultBuffer(config)
-        connect(m, load.o, lines.i)
-        connect(m, decoder.o_weights, ring.i)
-        connect(m, array.o_step, window.i)
-        connect(m, window.o, macs.i)
-        connect(m, macs.o, results.i)
-        if config.max_pool:
-            m.submodules.max_pool = pool = MaxPool(config)
-            connect(m, window.o_pool, pool.i)
-            connect(m, pool.o, results.i_pool)
-        m.d.comb += [
-            array.loaded.eq(load.loaded),
-            load.freed.eq(array.freed),
-            lines.read_enable.eq(array.line_read),
-            lines.read_position.eq(array.line_position),
-            window.i_data.eq(lines.o_data),
-            ring.read_enable.eq(array.ring_read),
-            ring.read_index.eq(array.ring_index),
-            window.i_weights.eq(ring.read_data),
-            array.ring_written.eq(ring.written),
-            ring.release.eq(array.ring_release),
-            ring.release_count.eq(array.ring_release_count),
-            array.slot_returned.eq(results.returned),
-        ]
-        if config.depthwise and config.column_window[0] > 1:
-            m.d.comb += [
-                lines.column_enable.eq(array.column_read),
-                lines.column_positions.eq(array.column_positions),
-                window.i_columns.eq(lines.o_columns),
-            ]
-        if config.patch_bytes:
-            m.submodules.patch_buffer = patches = PatchBuffer(config)
-            connect(m, window.o_gather, patches.i)
-            m.d.comb += [
-                patches.read_index.eq(array.o_step.payload.patch_word),
-                window.i_patch.eq(patches.o_data),
-            ]
-        return array, results
-
-    def _wire_results(self, m, ports, queues, array, results, decoder):
-        """Result slots through requantization to device memory, and what else post needs.
-
-        ``ports`` has the memory ports of the operand unit and of the results.
-        """
-        config = self._config
-        m.submodules.parameter_buffer = parameters = ParameterBuffer(config)
-        m.submodules.post = post = Post(config, self._multiplier)
-        m.submodules.store = store = StoreDma(config)
-        connect(m, decoder.o_parameters, parameters.i)
-        connect(m, decoder.o_table, post.i_table)
-        connect(m, results.o, post.i_results)
+    def _add_blocks(self, m):
+        """All blocks but the registers and counters, by name; each unit has its queue."""
+        config, blocks = self._config, m.submodules
+        blocks.memory = MemorySystem(config, outside=self._outside)
+        blocks.sequencer = Sequencer(config)
+        blocks.idle_watch = IdleWatch(config)
+        blocks.load = LoadDma(config)
+        blocks.weights = WeightDecoder(config)
+        blocks.line_buffer = LineBuffer(config)
+        blocks.weight_ring = WeightRing(config)
+        blocks.array = ArraySwitch(config)
+        blocks.window = Window(config)
+        blocks.mac_array = MacArray(config, self._multiplier)
+        blocks.result_buffer = ResultBuffer(config)
+        blocks.parameter_buffer = ParameterBuffer(config)
+        blocks.post = Post(config, self._multiplier)
         # Without it, one path would lead from a write's ready back to the array's results.
-        m.submodules.beat_buffer = beats = StreamBuffer(beat_layout(config))
-        connect(m, post.o, beats.i)
-        connect(m, beats.o, store.i)
-        connect(m, store.memory, ports.results)
-        m.d.comb += [
-            parameters.read_enable.eq(post.parameter_read),
-            parameters.read_index.eq(post.parameter_index),
-            post.parameter_data.eq(parameters.read_data),
-            post.parameter_written.eq(parameters.written),
-            parameters.release.eq(post.parameter_release),
-            parameters.release_count.eq(post.parameter_release_count),
-            decoder.post_done.eq(post.done),
-        ]
-        if not config.elementwise:
-            m.d.comb += queues["operand"].o.ready.eq(1)
-            return post, store, Const(1)
-        m.submodules.operand = operand = OperandDma(config)
-        connect(m, queues["operand"].o, operand.i_instruction)
-        connect(m, operand.memory, ports.operand)
-        connect(m, operand.o, post.i_operand)
-        m.d.comb += [
-            operand.retired.eq(store.retired),
-            operand.retire.eq(store.retire),
-            operand.watermark.eq(store.watermark),
-            operand.watermark_valid.eq(store.watermark_valid),
-        ]
-        return post, store, operand.idle
+        blocks.beat_buffer = StreamBuffer(beat_layout(config))
+        blocks.store = StoreDma(config)
+        if config.max_pool:
+            blocks.max_pool = MaxPool(config)
+        if config.patch_bytes:
+            blocks.patch_buffer = PatchBuffer(config)
+        if config.elementwise:
+            blocks.operand = OperandDma(config)
+        if config.runs_units:
+            blocks.units = SideUnits(config, self._multiplier.wide)
+        for unit in UNITS:
+            m.submodules[f"{unit}_queue"] = queue = InstructionQueue(config, unit)
+            connect(m, getattr(blocks.sequencer, f"o_{unit}"), queue.i)
+            if unit != "operand" or config.elementwise:
+                connect(m, queue.o, m.submodules[unit].i_instruction)
 
-    def _wire_counters(self, m, control, load, array, post, store):
+    def _wire_memory(self, m):
+        """The ways to device memory, and the inputs that come from there."""
+        blocks = m.submodules
+        memory = blocks.memory
+        for name in MEMORY_PORTS:
+            connect(m, getattr(memory, name), flipped(getattr(self, name)))
+        connect(m, blocks.sequencer.memory, memory.commands)
+        connect(m, blocks.load.memory, memory.activations)
+        connect(m, blocks.weights.memory, memory.weights)
+        # The side units stand between these two and memory.
+        ports = blocks.units if self._config.runs_units else memory
+        connect(m, blocks.store.memory, ports.results)
+        if self._config.elementwise:
+            connect(m, blocks.operand.memory, ports.operand)
+
+    def _wire_array(self, m):
+        """Line buffer and weight ring through the array to the result slots."""
+        config, blocks = self._config, m.submodules
+        array, window, lines = blocks.array, blocks.window, blocks.line_buffer
+        connect(m, blocks.load.o, lines.i)
+        connect(m, blocks.weights.o_weights, blocks.weight_ring.i)
+        connect(m, array.level, blocks.load.level)
+        connect(m, array.line, lines.read)
+        connect(m, array.ring, blocks.weight_ring.reader)
+        connect(m, array.o_step, window.i)
+        connect(m, window.o, blocks.mac_array.i)
+        connect(m, blocks.mac_array.o, blocks.result_buffer.i)
+        m.d.comb += [
+            window.i_data.eq(lines.o_data),
+            window.i_weights.eq(blocks.weight_ring.read_data),
+            array.slot_returned.eq(blocks.result_buffer.returned),
+        ]
+        if lines.has_columns:
+            m.d.comb += window.i_columns.eq(lines.o_columns)
+        if config.max_pool:
+            connect(m, window.o_pool, blocks.max_pool.i)
+            connect(m, blocks.max_pool.o, blocks.result_buffer.i_pool)
+        if config.patch_bytes:
+            connect(m, window.o_gather, blocks.patch_buffer.i)
+            m.d.comb += [
+                blocks.patch_buffer.read_index.eq(array.o_step.payload.patch_word),
+                window.i_patch.eq(blocks.patch_buffer.o_data),
+            ]
+
+    def _wire_results(self, m):
+        """Result slots through requantization to the store unit, and what else post needs."""
+        blocks = m.submodules
+        post, parameters = blocks.post, blocks.parameter_buffer
+        connect(m, blocks.weights.o_parameters, parameters.i)
+        connect(m, blocks.weights.o_table, post.i_table)
+        connect(m, blocks.result_buffer.o, post.i_results)
+        connect(m, post.parameters, parameters.reader)
+        connect(m, post.o, blocks.beat_buffer.i)
+        connect(m, blocks.beat_buffer.o, blocks.store.i)
+        m.d.comb += [
+            post.parameter_data.eq(parameters.read_data),
+            blocks.weights.post_done.eq(post.done),
+        ]
+        if self._config.elementwise:
+            connect(m, blocks.operand.o, post.i_operand)
+
+    def _wire_progress(self, m):
+        """How far the units are: to the readers of results, and to the sequencer."""
+        blocks = m.submodules
+        watch, sequencer = blocks.idle_watch, blocks.sequencer
+        if self._config.elementwise:
+            connect(m, blocks.store.progress, blocks.load.progress, blocks.operand.progress)
+        else:
+            connect(m, blocks.store.progress, blocks.load.progress)
+            m.d.comb += blocks.operand_queue.o.ready.eq(1)
+        for unit in UNITS:
+            queue, seen = m.submodules[f"{unit}_queue"].o, getattr(watch.queues, unit)
+            m.d.comb += [seen.valid.eq(queue.valid), seen.ready.eq(queue.ready)]
+            if unit != "operand" or self._config.elementwise:
+                m.d.comb += getattr(watch.idle, unit).eq(m.submodules[unit].idle)
+        m.d.comb += [
+            watch.error.eq(blocks.weights.error),
+            sequencer.retired.eq(blocks.store.progress.retired),
+            sequencer.units_idle.eq(watch.units_idle),
+            sequencer.begun.eq(watch.begun),
+            sequencer.bad_format.eq(watch.bad_format),
+            sequencer.address_error.eq(blocks.memory.error),
+            sequencer.address_client.eq(blocks.memory.error_client),
+        ]
+
+    def _wire_control(self, m, control, blocks):
+        """The registers between the ports of the core and the blocks, and their watchdog."""
+        m.submodules.activity = activity = Activity(len(MEMORY_PORTS))
+        for name, seen in zip(MEMORY_PORTS, activity.ports, strict=True):
+            request = getattr(self, name).request
+            m.d.comb += [seen.valid.eq(request.valid), seen.ready.eq(request.ready)]
+        m.d.comb += [
+            *control.registers_of(self),
+            *control.watch(blocks.sequencer, blocks.memory),
+            blocks.sequencer.program_address.eq(control.program_address),
+            activity.issued.eq(blocks.array.events.issued),
+            activity.retire.eq(blocks.store.progress.retire),
+            control.retired.eq(blocks.store.progress.retired),
+            control.progress.eq(activity.progress),
+        ]
+
+    def _wire_counters(self, m, control, blocks):
         m.submodules.counters = counters = Counters(self._counter_tags)
+        connect(m, blocks.array.events, counters.events)
+        connect(m, control.counters, counters.access)
         m.d.comb += [
             counters.start.eq(control.start),
             counters.running.eq(control.running),
-            counters.issued.eq(array.issued),
-            counters.stall_load.eq(array.stall_load),
-            counters.stall_weights.eq(array.stall_weights),
-            counters.stall_result.eq(array.stall_result),
-            counters.dependency.eq(load.dependency),
-            counters.waiting_for_store.eq(post.waiting_for_store),
-            counters.retire.eq(store.retire),
-            counters.retire_tag.eq(store.retire_tag),
-            counters.tag.eq(control.counter_tag),
-            counters.index.eq(control.counter_index),
-            control.counter_data.eq(counters.data),
-            control.counters_idle.eq(counters.idle),
+            counters.dependency.eq(blocks.load.dependency),
+            counters.waiting_for_store.eq(blocks.post.waiting_for_store),
+            counters.retire.eq(blocks.store.progress.retire),
+            counters.retire_tag.eq(blocks.store.retire_tag),
         ]
 
 

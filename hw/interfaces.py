@@ -6,14 +6,14 @@ from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.parts.bit_fields import layout_of
+from kaniwa.hw.enums import Mode, field_shape
 from kaniwa.isa import unit_fields
 from kaniwa.units.vector.isa import STORE_INSTRUCTIONS
 
 __all__ = ["core_ports", "read_port", "write_port", "unit_layout", "chunk_layout",
            "parameter_layout", "step_layout", "gather_layout", "array_layout", "pool_layout",
            "beat_layout", "result_layout", "line_position_bits", "line_lane_bits",
-           "products_layout", "ring_use_layout", "array_controller_signature",
+           "products_layout", "ring_use_layout",
            "vector_command_layout", "vector_blocks"]
 
 
@@ -61,7 +61,9 @@ def write_port(config: AcceleratorConfig) -> Signature:
 
 def unit_layout(unit: str) -> data.StructLayout:
     """The fields of an instruction that a unit gets, by their names in the instruction table."""
-    return layout_of(unit_fields(unit))
+    return data.StructLayout({
+        field.name: field_shape(field) for field in unit_fields(unit)
+    })
 
 
 def line_position_bits(config: AcceleratorConfig) -> int:
@@ -99,59 +101,6 @@ def ring_use_layout(config: AcceleratorConfig) -> data.StructLayout:
     })
 
 
-def array_controller_signature(config: AcceleratorConfig) -> Signature:
-    """One of the array's controllers, seen from it; ``ArraySwitch`` has the other end.
-
-    Instruction: in the cycle of ``start`` the controller begins one; from then on ``fields`` are
-    there, up to the cycle of ``leaving``. ``products``, ``ring_base`` (index of its first ring
-    word) and ``line_base`` (lane of its first input row) are there in the cycle of ``start``; from
-    the next one on ``line_base`` is the lane past its last row, until the next ``start``.
-    ``leaving`` (may be combinational) is 1 for a cycle: after it the controller looks at none of
-    these any more; ``ring_end`` is then the index past its last ring word. The next ``start``, for
-    any controller, may be in the next cycle, so what is needed later goes along with the steps.
-
-    Steps: a controller may fill its pipeline up to the step to issue, but reads the line buffer and
-    issues only while ``turn`` is 1; it becomes 1 when all steps of the instructions before have
-    been issued, and stays until another controller has been started and ``pending`` is 0.
-    ``pending``: from the cycle after ``leaving`` on, 1 while there are steps still to be issued.
-
-    All outputs below are combinational from flip-flops; the switch registers them, so that step,
-    line read and counters come out one cycle later and ``ring`` 3 cycles later. In a cycle one of
-    ``issue`` and the stalls is 1, or none if there is no step; none may be without ``turn``.
-    ``step``, ``ring`` belong to ``issue``, which counts as a step of the array where
-    ``step.compute`` is 1; without it a stall may be 1 too. ``slot_ok``: a result slot is free for a
-    step in this cycle (those taken up to the cycle before are counted); ``take_slot`` (only with
-    ``issue``) takes it. ``line_read`` is free of the steps: its bytes are at the window as those
-    of a step issued in the same cycle. ``free``: input rows below lane ``free_lane`` are used up.
-    """
-    lane = line_position_bits(config) - line_lane_bits(config)
-    return Signature({
-        "start": In(1),
-        "fields": In(unit_layout("array")),
-        "products": In(products_layout(config)),
-        "line_base": In(lane),
-        "ring_base": In(range(2 * config.ring_words)),
-        "leaving": Out(1),
-        "ring_end": Out(range(2 * config.ring_words)),
-        "turn": In(1),
-        "pending": Out(1),
-        "loaded": In(line_position_bits(config)),
-        "ring_written": In(range(2 * config.ring_words)),
-        "slot_ok": In(1),
-        "issue": Out(1),
-        "take_slot": Out(1),
-        "step": Out(step_layout(config)),
-        "ring": Out(ring_use_layout(config)),
-        "line_read": Out(1),
-        "line_position": Out(line_position_bits(config)),
-        "stall_load": Out(1),
-        "stall_weights": Out(1),
-        "stall_result": Out(1),
-        "free": Out(1),
-        "free_lane": Out(lane),
-    })
-
-
 def chunk_layout(config: AcceleratorConfig) -> Shape:
     """read_bytes decoded weights; out_lanes*dot_width/read_bytes of them, low first, are a word."""
     return unsigned(8 * config.read_bytes)
@@ -179,7 +128,7 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
     patch buffer, from ``gather_position`` on; a step may do both.
     """
     return data.StructLayout({
-        "mode": unsigned(2),
+        "mode": Mode,
         "row_valid": unsigned(1),
         "offset": signed(line_position_bits(config)),
         "row_bytes": unsigned(line_position_bits(config) - 1),

@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import line_position_bits
 from kaniwa.hw.parts.unchecked_read import UncheckedRead
+from kaniwa.hw.signatures import line_reader
 
 __all__ = ["LineBuffer"]
 
@@ -16,14 +17,14 @@ class LineBuffer(Component):
     """``line_bytes`` bytes; N are read at any position, read_bytes written at that of any lane.
 
     One read and one write a cycle. ``o_data`` has the bytes ``latency`` = 3 cycles after
-    ``read_enable`` and keeps them until those of the next read: memory, a register right behind it
+    ``read.enable`` and keeps them until those of the next read: memory, a register right behind it
     (block RAM takes most of a cycle), rotator.
     A line of line_width bytes lies in lanes of min(N, 8) bytes, each with its own address: the
     lanes below the first byte are read in the next line. N + a lane never exceed a line.
 
-    Instead of one read of N bytes, ``column_enable`` reads a lane each at several positions, all
-    of whole lanes and all in different lanes of the lines; they come in ``o_columns`` as late. It
-    changes ``o_data``, as a read changes ``o_columns``.
+    Instead of one read of N bytes, ``read.column_enable`` reads a lane each at several positions,
+    all of whole lanes and all in different lanes of the lines; they come in ``o_columns`` as late.
+    It changes ``o_data``, as a read changes ``o_columns``.
 
     A read of bytes that are written in the same cycle gives either value: read only what was
     written in an earlier cycle.
@@ -34,24 +35,22 @@ class LineBuffer(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         self._columns = config.column_window[0] if config.depthwise else 1
-        position_bits = line_position_bits(config)
-        columns = {}
-        if self._columns > 1:
-            columns = {
-                "column_enable": In(1),
-                "column_positions": In(data.ArrayLayout(unsigned(position_bits), self._columns)),
-                "o_columns": Out(data.ArrayLayout(
-                    data.ArrayLayout(signed(8), config.lane_bytes), self._columns)),
-            }
         super().__init__({
             "i": In(stream.Signature(data.StructLayout({
-                "position": unsigned(position_bits), "data": unsigned(8 * config.read_bytes),
+                "position": unsigned(line_position_bits(config)),
+                "data": unsigned(8 * config.read_bytes),
             }), always_ready=True)),
-            "read_enable": In(1),
-            "read_position": In(position_bits),
+            "read": In(line_reader(config)),
             "o_data": Out(data.ArrayLayout(signed(8), config.dot_width)),
-            **columns,
+            **({"o_columns": Out(data.ArrayLayout(
+                data.ArrayLayout(signed(8), config.lane_bytes), self._columns))}
+               if self._columns > 1 else {}),
         })
+
+    @property
+    def has_columns(self) -> bool:
+        """``o_columns`` is there."""
+        return self._columns > 1
 
     def elaborate(self, platform):
         m = Module()
@@ -63,14 +62,14 @@ class LineBuffer(Component):
         offset_bits, lane_bits = exact_log2(width), exact_log2(lane_bytes)
         line_end = exact_log2(config.line_bytes)   # a position above this bit wraps in the ring
 
-        read_line = self.read_position[offset_bits:line_end]
-        read_lane = self.read_position[lane_bits:offset_bits]
+        read_line = self.read.position[offset_bits:line_end]
+        read_lane = self.read.position[lane_bits:offset_bits]
         next_line = Signal(range(depth))
         m.d.comb += next_line.eq(read_line + 1)    # wraps from the last line to the first
         offset_1 = Signal(offset_bits, reset_less=True)
         offset = Signal(offset_bits, reset_less=True)
-        with m.If(self.read_enable):
-            m.d.sync += offset_1.eq(self.read_position)
+        with m.If(self.read.enable):
+            m.d.sync += offset_1.eq(self.read.position)
         m.d.sync += offset.eq(offset_1)
 
         # A write covers word_lanes lanes, from any one on: of every word_lanes lanes one, in the
@@ -107,12 +106,12 @@ class LineBuffer(Component):
                 write_port.data.eq(rotated_word.word_select(place, 8 * lane_bytes)),
                 write_port.en.eq(self.i.valid & (word[:group_bits] == lane // word_lanes)),
                 read_port.addr.eq(Mux(read_lane > lane, next_line, read_line)),
-                read_port.en.eq(self.read_enable),
+                read_port.en.eq(self.read.enable),
             ]
             m.d.sync += line[lane].eq(read_port.data)
             if self._columns > 1:
-                m.d.comb += read_port.en.eq(self.read_enable | self.column_enable)
-                with m.If(self.column_enable):
+                m.d.comb += read_port.en.eq(self.read.enable | self.read.column_enable)
+                with m.If(self.read.column_enable):
                     m.d.comb += read_port.addr.eq(self._column_line(lane, lane_bits, offset_bits,
                                                                     line_end))
         if self._columns > 1:
@@ -132,7 +131,7 @@ class LineBuffer(Component):
     def _column_line(self, lane, lane_bits, offset_bits, line_end):
         """The line from which a lane is read for the one position that lies in it."""
         lines = Const(0, 1)
-        for position in self.column_positions:
+        for position in self.read.column_positions:
             here = position[lane_bits:offset_bits] == lane
             lines |= position[offset_bits:line_end] & here.replicate(line_end - offset_bits)
         return lines
@@ -140,10 +139,10 @@ class LineBuffer(Component):
     def _select_columns(self, m, line, lane_bits, offset_bits):
         """The lanes in the order of the positions."""
         selected = Signal.like(self.o_columns, reset_less=True)
-        for index, position in enumerate(self.column_positions):
+        for index, position in enumerate(self.read.column_positions):
             lane_1 = Signal(offset_bits - lane_bits, name=f"column_lane_1_{index}", reset_less=True)
             lane_2 = Signal.like(lane_1, name=f"column_lane_2_{index}")
-            with m.If(self.column_enable):
+            with m.If(self.read.column_enable):
                 m.d.sync += lane_1.eq(position[lane_bits:])
             m.d.sync += [lane_2.eq(lane_1), Value.cast(selected[index]).eq(line[lane_2])]
         m.d.comb += self.o_columns.eq(selected)

@@ -8,8 +8,9 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import line_lane_bits, line_position_bits, read_port, unit_layout
 from kaniwa.hw.memory.system import READS_IN_FLIGHT
-from kaniwa.hw.parts.producer_watch import ProducerWatch, progress_ports
+from kaniwa.hw.parts.producer_watch import ProducerWatch
 from kaniwa.hw.parts.stream_buffer import StreamBuffer
+from kaniwa.hw.signatures import line_level, producer_progress
 
 __all__ = ["LoadDma", "line_write_layout"]
 
@@ -35,14 +36,12 @@ class LoadDma(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
-        position = line_position_bits(config)
         super().__init__({
             "i_instruction": In(stream.Signature(unit_layout("load"))),
             "memory": Out(read_port(config)),
             "o": Out(stream.Signature(line_write_layout(config), always_ready=True)),
-            "freed": In(position),
-            "loaded": Out(position),
-            **progress_ports(),
+            "level": In(line_level(config)),
+            "progress": In(producer_progress()),
             "dependency": Out(1),
             "idle": Out(1),
         })
@@ -137,8 +136,8 @@ class LoadDma(wiring.Component):
 
         # A request is pending three cycles after its instruction was accepted at the earliest.
         m.submodules.producer = producer = ProducerWatch(low)
+        wiring.connect(m, wiring.flipped(self.progress), producer.progress)
         m.d.comb += [
-            *producer.watch(self),
             producer.begin.eq(begins),
             producer.wait.eq(new.ifm_wait),
             producer.use_watermark.eq(new.ifm_watermark),
@@ -149,7 +148,7 @@ class LoadDma(wiring.Component):
             producer.last.eq(pending_last),
         ]
         # ``freed`` may be ahead of what is loaded, by rows that a stride skips.
-        limit = self.freed[lane:] + ring_lanes
+        limit = self.level.freed[lane:] + ring_lanes
         has_room = Signal()
 
         def reaches(place):
@@ -178,7 +177,7 @@ class LoadDma(wiring.Component):
         m.d.comb += [
             self.o.payload.position.eq(Cat(C(0, lane), loaded)),
             self.o.payload.data.eq(word_data),
-            self.loaded.eq(Cat(C(0, lane), loaded)),
+            self.level.loaded.eq(Cat(C(0, lane), loaded)),
             in_flight.r_en.eq(self.o.valid),
             self.idle.eq(~active & ~starting & ~pending & (in_flight.level == 0)),
         ]

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.interfaces import array_layout, gather_layout, pool_layout, step_layout
-from kaniwa.isa import Mode
 
 __all__ = ["Window"]
 

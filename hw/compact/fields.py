@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import ceil_log2, exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.parts.bit_fields import field_shape
+from kaniwa.hw.parts.bit_fields import number_shape
 from kaniwa.isa import FIELDS, Field
 
 __all__ = ["address_bits", "fields_layout", "instruction_ports", "kept_bits", "reader_port",
@@ -46,7 +46,7 @@ def fields_layout(config: AcceleratorConfig) -> data.StructLayout:
     """The kept bits of an instruction; addresses and lengths of streams and ``line_pitch`` in
     words of read_bytes."""
     return data.StructLayout({
-        field.name: field_shape(field) if field.signed
+        field.name: number_shape(field) if field.signed
         else unsigned(len(kept_bits(config, field.name))) for field in _with("kept")
     })
 

@@ -3,9 +3,9 @@
 from amaranth import *
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import Component, In, Out
-from amaranth.utils import ceil_log2
+from amaranth.lib.wiring import Component, In
 
+from kaniwa.hw.signatures import counter_access, step_events
 from kaniwa.isa import COUNTERS
 
 __all__ = ["Counters", "TOTALS"]
@@ -20,23 +20,17 @@ class Counters(Component):
     fill, so the causes add up to the cycles. Snapshots go to a memory of 32-bit words, one
     layer's after the other; those of tags from ``tags`` on are dropped. A snapshot takes 8
     cycles; one that has to wait shows the counts of up to 8 cycles later for each before it.
-    ``data`` belongs to the ``tag`` and ``index`` of the cycle before.
+    ``access.data`` belongs to the ``tag`` and ``index`` of the cycle before.
     """
 
     start: In(1)    # clears the counters
     running: In(1)
-    issued: In(1)
-    stall_load: In(1)
-    stall_weights: In(1)
-    stall_result: In(1)
+    events: In(step_events())
     dependency: In(1)         # the load unit waits for a watermark
     waiting_for_store: In(1)  # the post unit waits for the store unit
     retire: In(1)
     retire_tag: In(10)
-    tag: In(11)
-    index: In(ceil_log2(len(COUNTERS)))
-    data: Out(32)
-    idle: Out(1)    # no snapshot is waiting or being written
+    access: In(counter_access())   # ``idle``: no snapshot is waiting or being written
 
     def __init__(self, tags: int = 1024):
         self._tags = tags
@@ -49,14 +43,14 @@ class Counters(Component):
 
         cause = Signal(len(COUNTERS) - 1)   # one-hot, in the order of COUNTERS without cycles
         causes = {name: cause[i] for i, name in enumerate(COUNTERS[1:])}
-        with m.If(self.issued):
+        with m.If(self.events.issued):
             m.d.comb += causes["issued"].eq(1)
-        with m.Elif(self.stall_load):
+        with m.Elif(self.events.stall_load):
             m.d.comb += [causes["dependency"].eq(self.dependency),
                          causes["load"].eq(~self.dependency)]
-        with m.Elif(self.stall_weights):
+        with m.Elif(self.events.stall_weights):
             m.d.comb += causes["weights"].eq(1)
-        with m.Elif(self.stall_result):
+        with m.Elif(self.events.stall_result):
             m.d.comb += [causes["store"].eq(self.waiting_for_store),
                          causes["requantize"].eq(~self.waiting_for_store)]
         with m.Else():
@@ -93,7 +87,7 @@ class Counters(Component):
             write.data.eq(snapshot[:32]),
             write.en.eq(writing & (tag < self._tags)),
             waiting.r_en.eq(~writing | (index == len(COUNTERS) - 1)),
-            self.idle.eq(~writing & ~waiting.r_rdy & ~retired & ~self.retire),
+            self.access.idle.eq(~writing & ~waiting.r_rdy & ~retired & ~self.retire),
         ]
         with m.If(writing):
             m.d.sync += [snapshot.eq(snapshot >> 32), index.eq(index + 1)]
@@ -103,8 +97,8 @@ class Counters(Component):
 
         total = Signal(32, reset_less=True)
         show_total = Signal()
-        m.d.comb += [read.en.eq(1), read.addr.eq(Cat(self.index, self.tag)),
-                     self.data.eq(Mux(show_total, total, read.data))]
-        m.d.sync += [total.eq(Array(counters.values())[self.index]),
-                     show_total.eq(self.tag >= TOTALS)]
+        m.d.comb += [read.en.eq(1), read.addr.eq(Cat(self.access.index, self.access.tag)),
+                     self.access.data.eq(Mux(show_total, total, read.data))]
+        m.d.sync += [total.eq(Array(counters.values())[self.access.index]),
+                     show_total.eq(self.access.tag >= TOTALS)]
         return m

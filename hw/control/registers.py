@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.signatures import counter_access
 from kaniwa.isa import COUNTERS, ISA_VERSION, MAGIC, ErrorCode, Register
 
 __all__ = ["Control"]
@@ -44,10 +45,7 @@ class Control(Component):
             "progress": In(6),
             "hold": Out(1),
             "memory_idle": In(1),
-            "counter_tag": Out(11),
-            "counter_index": Out(3),
-            "counter_data": In(32),
-            "counters_idle": In(1, init=1),
+            "counters": Out(counter_access()),
         })
 
     def registers_of(self, core):
@@ -98,7 +96,7 @@ class Control(Component):
                 with m.Case(Register.WATCHDOG):
                     m.d.sync += watchdog_limit.eq(self.csr_write_data)
                 with m.Case(Register.COUNTER_TAG):
-                    m.d.sync += self.counter_tag.eq(self.csr_write_data)
+                    m.d.sync += self.counters.tag.eq(self.csr_write_data)
 
         patience = Signal(32)   # cycles that the run may still go on without progress
         fed = Signal(init=1)   # no run, or one with progress in the cycle before
@@ -143,7 +141,7 @@ class Control(Component):
                 with m.Elif(self.done):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
-                with m.If(self.counters_idle):
+                with m.If(self.counters.idle):
                     m.d.sync += [busy.eq(0), done.eq(1)]
                     m.next = "IDLE"
             with m.State("DRAIN"):
@@ -179,7 +177,7 @@ class Control(Component):
             Register.WATCHDOG: watchdog_limit,
             Register.CYCLES: cycles,
             Register.RETIRED: retired,
-            Register.COUNTER_TAG: self.counter_tag,
+            Register.COUNTER_TAG: self.counters.tag,
         }
         word = Signal(32, reset_less=True)
         show_counter = Signal()
@@ -189,11 +187,11 @@ class Control(Component):
                     m.d.sync += word.eq(value)
             with m.Default():
                 m.d.sync += word.eq(0)
-        m.d.comb += self.counter_index.eq(self.csr_address - Register.COUNTER_0)
+        m.d.comb += self.counters.index.eq(self.csr_address - Register.COUNTER_0)
         if self._config.counters:   # they come out of block RAM, which takes long
-            m.d.sync += self.csr_read_data.eq(Mux(show_counter, self.counter_data, word))
+            m.d.sync += self.csr_read_data.eq(Mux(show_counter, self.counters.data, word))
         else:
-            m.d.comb += self.csr_read_data.eq(Mux(show_counter, self.counter_data, word))
+            m.d.comb += self.csr_read_data.eq(Mux(show_counter, self.counters.data, word))
         m.d.sync += show_counter.eq(
             (self.csr_address >= Register.COUNTER_0)
             & (self.csr_address < Register.COUNTER_0 + len(COUNTERS)))

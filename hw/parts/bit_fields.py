@@ -7,17 +7,17 @@ from amaranth.lib import data
 
 from kaniwa.isa.bit_table import Field
 
-__all__ = ["field_shape", "layout_of", "values_of"]
+__all__ = ["number_shape", "layout_of", "values_of"]
 
 
-def field_shape(field: Field) -> Shape:
+def number_shape(field: Field) -> Shape:
     """The shape of a field's value."""
     return signed(field.width) if field.signed else unsigned(field.width)
 
 
 def layout_of(fields: Iterable[Field]) -> data.StructLayout:
     """The values of the fields, by name."""
-    return data.StructLayout({field.name: field_shape(field) for field in fields})
+    return data.StructLayout({field.name: number_shape(field) for field in fields})
 
 
 def values_of(bits: Value, fields: Iterable[Field]) -> list:

@@ -3,12 +3,9 @@
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
 
-__all__ = ["ProducerWatch", "progress_ports"]
+from kaniwa.hw.signatures import producer_progress
 
-
-def progress_ports() -> dict:
-    """How far the store unit is, as a reader gets it; ``retire`` is 1 as ``retired`` goes up."""
-    return {"retired": In(16), "retire": In(1), "watermark": In(32), "watermark_valid": In(1)}
+__all__ = ["ProducerWatch"]
 
 
 class ProducerWatch(Component):
@@ -33,27 +30,24 @@ class ProducerWatch(Component):
             "following_last": In(low),
             "word": In(32 - low),
             "last": In(low),
-            **progress_ports(),
+            "progress": In(producer_progress()),
             "allowed": Out(1),
         })
 
-    def watch(self, unit):
-        """Statements that make the store unit's progress that which ``unit`` sees."""
-        return [getattr(self, name).eq(getattr(unit, name)) for name in progress_ports()]
-
     def elaborate(self, platform):
         m = Module()
+        store = self.progress
         wait = Signal(16, reset_less=True)
         use_watermark = Signal(reset_less=True)
         with m.If(self.begin):
             m.d.sync += [wait.eq(self.wait), use_watermark.eq(self.use_watermark)]
         reached, one_short, two_short, below = Signal(), Signal(), Signal(), Signal()
-        running = (self.watermark_valid & use_watermark
-                   & Mux(self.retire, two_short, one_short))
+        running = (store.watermark_valid & use_watermark
+                   & Mux(store.retire, two_short, one_short))
         m.d.sync += [
-            reached.eq(self.retired >= wait),
-            one_short.eq(wait == self.retired + 1),
-            two_short.eq(wait == self.retired + 2),
+            reached.eq(store.retired >= wait),
+            one_short.eq(wait == store.retired + 1),
+            two_short.eq(wait == store.retired + 2),
             # Two comparators, for ``moves`` comes late.
             below.eq(running & Mux(self.moves,
                                    self._below(self.following_word, self.following_last),
@@ -64,5 +58,5 @@ class ProducerWatch(Component):
 
     def _below(self, word, last):
         """Whether the byte ``last`` of the word is; that comes late, and goes in at the end."""
-        mark = self.watermark[self._low:]
-        return (word < mark) | ((word == mark) & (last < self.watermark[:self._low]))
+        mark = self.progress.watermark[self._low:]
+        return (word < mark) | ((word == mark) & (last < self.progress.watermark[:self._low]))

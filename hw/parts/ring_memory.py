@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from kaniwa.hw.parts.unchecked_read import unchecked_memory
+from kaniwa.hw.signatures import ring_reader
 
 __all__ = ["RingMemory"]
 
@@ -14,8 +15,8 @@ class RingMemory(wiring.Component):
 
     Throughput: one lane in and one word out a cycle. What comes in is written in the next cycle,
     for the blocks of a ring lie far apart. ``read_data`` (of ``read_shape``) is valid
-    one cycle after ``read_enable`` and holds until the next read. ``read_index`` is a word's place
-    in the ring. One write and one read port; a word is never read while it is written.
+    one cycle after ``reader.enable`` and holds until the next read. ``reader.index`` is a word's
+    place in the ring. One write and one read port; a word is never read while it is written.
 
     ``written`` counts complete words since reset modulo 2 * words; a word may be read from the
     cycle in which it is counted. ``release`` gives back the ``release_count`` oldest words, which
@@ -27,21 +28,18 @@ class RingMemory(wiring.Component):
         self._shape, self._lanes, self._words = shape, lanes, words
         super().__init__({
             "i": In(stream.Signature(shape)),
-            "read_enable": In(1),
-            "read_index": In(range(words)),
+            "reader": In(ring_reader(words)),
             "read_data": Out(read_shape),
-            "written": Out(range(2 * words)),
-            "release": In(1),
-            "release_count": In(range(words + 1)),
         })
 
     def elaborate(self, platform):
         m = Module()
+        reader = self.reader
         used = Signal(range(self._words + 1))  # words complete and not released
         lane = Signal(range(self._lanes))
         accepted = self.i.valid & self.i.ready
         completed = Signal()
-        released = Signal.like(self.release_count)
+        released = Signal.like(reader.release_count)
         m.d.comb += [
             self.i.ready.eq(~used[-1]),   # it counts to the power of two that ``words`` is
             completed.eq(accepted & (lane == self._lanes - 1)),
@@ -49,7 +47,7 @@ class RingMemory(wiring.Component):
         with m.If(accepted):
             m.d.sync += lane.eq(Mux(completed, 0, lane + 1))
         m.d.sync += [
-            released.eq(Mux(self.release, self.release_count, 0)),
+            released.eq(Mux(reader.release, reader.release_count, 0)),
             used.eq(used + completed - released),
         ]
 
@@ -61,7 +59,7 @@ class RingMemory(wiring.Component):
             payload.eq(self.i.payload),
             enables.eq(Mux(accepted, 1 << lane, 0)),
             completes.eq(completed),
-            self.written.eq(self.written + completes),
+            reader.written.eq(reader.written + completes),
         ]
 
         # A memory a lane. Reads and writes never meet, so what a meeting gives does not matter.
@@ -71,11 +69,11 @@ class RingMemory(wiring.Component):
             write, read = unchecked_memory(m, f"lane_{n}", unsigned(width), self._words)
             words.append(read.data)
             m.d.comb += [
-                write.addr.eq(self.written[:-1]),
+                write.addr.eq(reader.written[:-1]),
                 write.data.eq(payload),
                 write.en.eq(enables[n]),
-                read.addr.eq(self.read_index),
-                read.en.eq(self.read_enable),
+                read.addr.eq(reader.index),
+                read.en.eq(reader.enable),
             ]
         m.d.comb += Value.cast(self.read_data).eq(Cat(words))
         return m

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.parts.stream_buffer import StreamBuffer
-from kaniwa.isa import Mode
 
 __all__ = ["BeatWalker", "address_layout", "set_walk", "walk_layout"]
 

@@ -8,9 +8,10 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import beat_layout, read_port, unit_layout
 from kaniwa.hw.parts.credits import Credits
-from kaniwa.hw.parts.producer_watch import ProducerWatch, progress_ports
+from kaniwa.hw.parts.producer_watch import ProducerWatch
 from kaniwa.hw.parts.stream_buffer import StreamBuffer
 from kaniwa.hw.results.beat_walker import BeatWalker, set_walk
+from kaniwa.hw.signatures import producer_progress
 
 __all__ = ["OperandDma"]
 
@@ -33,7 +34,7 @@ class OperandDma(wiring.Component):
             "i_instruction": In(stream.Signature(unit_layout("operand"))),
             "memory": Out(read_port(config)),
             "o": Out(stream.Signature(beat_layout(config))),
-            **progress_ports(),
+            "progress": In(producer_progress()),
             "dependency": Out(1),
             "idle": Out(1),
         })
@@ -120,9 +121,9 @@ class OperandDma(wiring.Component):
 
         # A move is pending three cycles after its instruction was accepted at the earliest.
         m.submodules.producer = producer = ProducerWatch(low)
+        wiring.connect(m, wiring.flipped(self.progress), producer.progress)
         whole = (1 << low) - 1
         m.d.comb += [
-            *producer.watch(self),
             producer.begin.eq(begins),
             producer.wait.eq(new.operand_wait),
             producer.use_watermark.eq(new.operand_watermark),

@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib import data
 
-from kaniwa.isa import Rounding
+from kaniwa.hw.enums import Rounding
 
 __all__ = ["QUOTIENT", "settings_layout", "double_correction", "rounded_quotient", "clamped"]
 
@@ -14,7 +14,7 @@ QUOTIENT = 9
 def settings_layout() -> data.StructLayout:
     """What is the same for all lanes: Rounding, zero point, and the limits of the result."""
     return data.StructLayout({
-        "rounding": unsigned(2), "zero_point": signed(8), "low": signed(8), "high": signed(8),
+        "rounding": Rounding, "zero_point": signed(8), "low": signed(8), "high": signed(8),
     })
 
 

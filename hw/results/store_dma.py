@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import beat_layout, unit_layout, write_port
 from kaniwa.hw.results.beat_walker import BeatWalker, set_walk
+from kaniwa.hw.signatures import producer_progress
 
 __all__ = ["StoreDma"]
 
@@ -33,11 +34,8 @@ class StoreDma(wiring.Component):
             "i_instruction": In(stream.Signature(unit_layout("store"))),
             "i": In(stream.Signature(beat_layout(config))),
             "memory": Out(write_port(config)),
-            "retired": Out(16),
-            "retire": Out(1),
+            "progress": Out(producer_progress()),
             "retire_tag": Out(10),
-            "watermark": Out(32),
-            "watermark_valid": Out(1),
             "stalled": Out(1),
             "idle": Out(1),
             **({"vector_retire": In(1), "vector_tag": In(10)} if config.runs_units else {}),
@@ -45,7 +43,7 @@ class StoreDma(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width = self._config.write_bytes
+        width, progress = self._config.write_bytes, self.progress
         low = exact_log2(width)
         owner_layout = data.StructLayout({
             "tag": unsigned(10), "in_order": unsigned(1), "last": unsigned(1)})
@@ -208,20 +206,20 @@ class StoreDma(wiring.Component):
             ]
 
         # Cycle 3: the memory takes it.
-        m.d.sync += self.retire.eq(written & out_word.owner.last)
+        m.d.sync += progress.retire.eq(written & out_word.owner.last)
         with m.If(written):
             with m.If(out_reaches):
                 m.d.sync += [
-                    self.watermark.eq(out_end),
-                    self.watermark_valid.eq(out_word.owner.in_order & ~out_word.owner.last),
+                    progress.watermark.eq(out_end),
+                    progress.watermark_valid.eq(out_word.owner.in_order & ~out_word.owner.last),
                 ]
             m.d.sync += [
-                self.retired.eq(self.retired + out_word.owner.last),
+                progress.retired.eq(progress.retired + out_word.owner.last),
                 self.retire_tag.eq(out_word.owner.tag),
             ]
         if self._config.runs_units:
             with m.If(self.vector_retire):
-                m.d.sync += [self.retire.eq(1), self.retired.eq(self.retired + 1),
+                m.d.sync += [progress.retire.eq(1), progress.retired.eq(progress.retired + 1),
                              self.retire_tag.eq(self.vector_tag)]
         m.d.comb += self.idle.eq(walker.i.ready & ~placed & ~held & ~out)
         return m

@@ -2,18 +2,15 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.wiring import Component, Out
+from amaranth.lib.wiring import Component, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import (
-    array_controller_signature,
-    line_lane_bits,
-    line_position_bits,
-)
-from kaniwa.hw.parts.stream_buffer import StreamBuffer
+from kaniwa.hw.enums import Mode
+from kaniwa.hw.interfaces import line_lane_bits, line_position_bits
 from kaniwa.hw.steps.column_walker import ColumnWalker, column_layout
+from kaniwa.hw.steps.issuer import StepIssuer
 from kaniwa.hw.steps.row_release import RowRelease
-from kaniwa.isa import Mode
+from kaniwa.hw.steps.signatures import array_controller_signature
 
 __all__ = ["ColumnController"]
 
@@ -41,25 +38,43 @@ class ColumnController(Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, fields = self._config, self.fields
-        lane = line_lane_bits(config)
-        m.submodules.walker = walker = ColumnWalker(config)
-        walked = walker.column
-
+        m.submodules.walker = walker = ColumnWalker(self._config)
+        m.submodules.issuer = issuer = StepIssuer(self._waiting_layout())
         walking = Signal()
-        advance = Signal()    # all columns on their way move on
+        advance = issuer.i.ready    # all columns on their way move on
         m.d.comb += [
             walker.start.eq(self.start),
             walker.advance.eq(walking & advance),
-            walker.fields.eq(fields),
+            walker.fields.eq(self.fields),
             walker.products.eq(self.products),
             walker.line_base.eq(self.line_base),
             walker.ring_base.eq(self.ring_base),
         ]
         with m.If(self.start):
             m.d.sync += walking.eq(1)
-        with m.Elif(walker.advance & walked.instruction_end):
+        with m.Elif(walker.advance & walker.column.instruction_end):
             m.d.sync += walking.eq(0)
+        self._locate(m, walker, walking, issuer)
+        self._look_up(m, issuer)
+        self._issue(m, issuer)
+        self._release(m, issuer)
+        return m
+
+    def _waiting_layout(self) -> data.StructLayout:
+        """A column that waits, with all that the array needs of its instruction."""
+        config = self._config
+        lane = line_position_bits(config) - line_lane_bits(config)
+        return data.StructLayout({
+            "column": column_layout(config), "rows": self._rows, "below": 1, "needed": lane,
+            "positions": data.ArrayLayout(unsigned(line_position_bits(config)), self._rows),
+            "single_row": 1, "row_bytes": self.step.row_bytes.shape(), "pad_value": signed(8),
+            "held": range(2 * config.ring_words), "line_end": lane,
+        })
+
+    def _locate(self, m, walker, walking, issuer):
+        """Stages 1 and 2, from the walker to where a column waits: its bytes, and its real rows."""
+        config, fields, walked = self._config, self.fields, walker.column
+        lane, advance = line_lane_bits(config), issuer.i.ready
 
         # Multiples of the pitch, for the lower rows of the window.
         pitch = fields.line_pitch[lane:]
@@ -107,22 +122,9 @@ class ColumnController(Component):
             self.leaving.eq(valid_2 & column_2.instruction_end & advance),
             self.ring_end.eq(walked.word),
         ]
-
-        # Stage 3: the column waits here, with room for one behind it, so that those before need not
-        # wait for what issues it. What it waits for is looked up as it comes first, and again in
-        # each cycle in which it waits, so that only flip-flops decide.
-        waiting_shape = data.StructLayout({
-            "column": column_layout(config), "rows": self._rows, "below": 1,
-            "needed": needed_2.shape(),
-            "positions": data.ArrayLayout(unsigned(line_position_bits(config)), self._rows),
-            "single_row": 1, "row_bytes": self.step.row_bytes.shape(), "pad_value": signed(8),
-            "held": walker.held.shape(), "line_end": self.line_base.shape(),
-        })
-        m.submodules.waiting = waiting = StreamBuffer(waiting_shape)
-        arriving, here, following = waiting.i.payload, waiting.o.payload, waiting.following
+        arriving = issuer.i.payload
         m.d.comb += [
-            advance.eq(waiting.i.ready),
-            waiting.i.valid.eq(valid_2),
+            issuer.i.valid.eq(valid_2),
             arriving.column.eq(column_2),
             arriving.rows.eq(rows_2),
             arriving.below.eq(below_2),
@@ -135,27 +137,34 @@ class ColumnController(Component):
             arriving.held.eq(walker.held),
             arriving.line_end.eq(self.line_base),
         ]
-        column = here.column
-        load_ok, weights_ok = Signal(), Signal()
 
-        def available(place):
-            word, needed = place.column.word, place.needed
-            loaded = ~(self.loaded[lane:] + ~needed)[len(needed) - 1]
-            written = ~(self.ring_written + ~word)[len(word) - 1]
-            return Cat(loaded | ~place.rows.any(), written | ~place.column.compute)
+    def _look_up(self, m, issuer):
+        """What a column needs: its bytes in the line buffer, its ring word, its result slot."""
+        lane = line_lane_bits(self._config)
 
-        m.d.sync += Cat(load_ok, weights_ok).eq(
-            Mux(waiting.moves, available(following), available(here)))
+        def loaded(place):
+            needed = place.needed
+            return ~(self.loaded[lane:] + ~needed)[len(needed) - 1] | ~place.rows.any()
 
-        waits = waiting.o.valid & self.turn
-        one_row = here.single_row | (self._rows == 1)
-        issue = Signal()
+        def written(place):
+            word = place.column.word
+            return ~(self.ring_written + ~word)[len(word) - 1] | ~place.column.compute
+
         m.d.comb += [
-            issue.eq(waits & load_ok & weights_ok & (self.slot_ok | ~column.last)),
-            waiting.o.ready.eq(issue),
-            self.pending.eq(waiting.o.valid),
-            self.issue.eq(issue),
-            self.take_slot.eq(issue & column.last),
+            issuer.data_here.eq(loaded(issuer.here)),
+            issuer.data_following.eq(loaded(issuer.following)),
+            issuer.weights_here.eq(written(issuer.here)),
+            issuer.weights_following.eq(written(issuer.following)),
+            issuer.last.eq(issuer.here.column.last),
+        ]
+
+    def _issue(self, m, issuer):
+        """The waiting column as a step, its read, and its use of the weight ring."""
+        connect(m, issuer.issuing, flipped(self.issuing))
+        here, column, issue = issuer.here, issuer.here.column, issuer.issuing.issue
+        lane = line_lane_bits(self._config)
+        one_row = here.single_row | (self._rows == 1)
+        m.d.comb += [
             self.step.mode.eq(Mode.COLUMN),
             self.step.single_row.eq(here.single_row),
             self.step.row_valid.eq(here.rows[0]),
@@ -170,26 +179,26 @@ class ColumnController(Component):
             self.ring.count.eq(here.held),
             self.line_read.eq(issue & one_row & here.rows[0]),
             self.line_position.eq(here.positions[0]),
-            self.stall_load.eq(waits & ~load_ok),
-            self.stall_weights.eq(waits & load_ok & ~weights_ok),
-            self.stall_result.eq(waits & load_ok & weights_ok & ~issue),
         ]
         if self._rows > 1:
             m.d.comb += [
                 self.column_read.eq(issue & ~one_row),
                 self.column_positions.eq(here.positions),
             ]
-        m.submodules.release = release = RowRelease(config)
+
+    def _release(self, m, issuer):
+        """Input rows that are used up."""
+        here, column = issuer.here, issuer.here.column
+        m.submodules.release = release = RowRelease(self._config)
         m.d.comb += [
-            release.moves.eq(waiting.moves),
+            release.moves.eq(issuer.moves),
             release.first.eq(column.row_first),
             release.above.eq(column.row < 0),
             release.below.eq(here.below),
             release.row_lane.eq(column.row_lane),
             release.line_end.eq(here.line_end),
-            release.ended.eq(issue & column.instruction_end),
-            release.turn.eq(self.turn),
+            release.ended.eq(issuer.issuing.issue & column.instruction_end),
+            release.turn.eq(self.issuing.turn),
             self.free.eq(release.free),
             self.free_lane.eq(release.free_lane),
         ]
-        return m

@@ -4,11 +4,11 @@ from amaranth import *
 from amaranth.lib.wiring import Component
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import array_controller_signature
-from kaniwa.hw.parts.stream_buffer import StreamBuffer
+from kaniwa.hw.enums import Mode
+from kaniwa.hw.steps.issuer import StepIssuer
 from kaniwa.hw.steps.patch_gather import SHARED, PatchGather
 from kaniwa.hw.steps.patch_walker import PatchWalker
-from kaniwa.isa import Mode
+from kaniwa.hw.steps.signatures import array_controller_signature
 
 __all__ = ["PatchController"]
 
@@ -39,18 +39,18 @@ class PatchController(Component):
             output = name in ("line_read", "line_position", "free", "free_lane")
             m.d.comb += ours.eq(its) if output else its.eq(ours)
 
-        m.submodules.waiting = waiting = StreamBuffer(walker.step.shape())
-        step = waiting.o.payload
-        walking, issue = Signal(), Signal()
+        m.submodules.issuer = issuer = StepIssuer(walker.step.shape())
+        step, following, issue = issuer.here, issuer.following, issuer.issuing.issue
+        walking = Signal()
         m.d.comb += [
             walker.start.eq(self.start),
             walker.fields.eq(self.fields),
             walker.ring_base.eq(self.ring_base),
             # The last step is held back until the reads need the fields no more.
-            walker.advance.eq(walking & waiting.i.ready
+            walker.advance.eq(walking & issuer.i.ready
                               & ~(walker.step.instruction_end & gather.active)),
-            waiting.i.valid.eq(walker.advance),
-            waiting.i.payload.eq(walker.step),
+            issuer.i.valid.eq(walker.advance),
+            issuer.i.payload.eq(walker.step),
             self.leaving.eq(walker.advance & walker.step.instruction_end),
             self.ring_end.eq(walker.ring_end),
         ]
@@ -59,35 +59,34 @@ class PatchController(Component):
         with m.Elif(self.leaving):
             m.d.sync += walking.eq(0)
 
-        # The step waits here, with room for one behind it, so that the walker need not wait for
-        # what issues it. What it waits for is looked up as it comes first, and again in each cycle
-        # in which it waits, so that only flip-flops decide. One cycle more, and the bytes of a
-        # complete word are in the patch buffer in time.
+        # One cycle more, and the bytes of a complete word are in the patch buffer in time.
         complete = Signal.like(gather.complete)
         m.d.sync += complete.eq(gather.complete)
-        bytes_ok, weights_ok = Signal(), Signal()
 
-        def available(step):
+        def passed(count, word):
             # 1 <= count - word <= size, for what was written is not ahead by more.
-            return Cat(~(count + ~word)[len(word) - 1] for count, word in (
-                (complete, step.patch_word), (self.ring_written, step.word)))
+            return ~(count + ~word)[len(word) - 1]
 
-        m.d.sync += Cat(bytes_ok, weights_ok).eq(
-            Mux(waiting.moves, available(waiting.following), available(step)))
+        m.d.comb += [
+            issuer.data_here.eq(passed(complete, step.patch_word)),
+            issuer.data_following.eq(passed(complete, following.patch_word)),
+            issuer.weights_here.eq(passed(self.ring_written, step.word)),
+            issuer.weights_following.eq(passed(self.ring_written, following.word)),
+            issuer.last.eq(step.last),
+        ]
         used_word = Signal.like(gather.used_word, init=~0)
         with m.If(issue & step.uses_up):
             m.d.sync += used_word.eq(step.patch_word)
-        waits = waiting.o.valid & self.turn
+        own, side = issuer.issuing, self.issuing
         m.d.comb += [
             gather.used_word.eq(used_word),
-            issue.eq(waits & bytes_ok & weights_ok & (self.slot_ok | ~step.last)),
-            waiting.o.ready.eq(issue),
-            self.pending.eq(waiting.o.valid),
-            self.issue.eq(gather.issue | issue),
-            self.take_slot.eq(issue & step.last),
-            self.stall_load.eq(gather.lacks_load & ~(waiting.o.valid & bytes_ok)),
-            self.stall_weights.eq(waits & bytes_ok & ~weights_ok),
-            self.stall_result.eq(waits & bytes_ok & weights_ok & ~issue),
+            gather.turn.eq(side.turn),
+            own.turn.eq(side.turn),
+            own.slot_ok.eq(side.slot_ok),
+            *(getattr(side, name).eq(getattr(own, name))
+              for name in ("pending", "take_slot", "stall_weights", "stall_result")),
+            side.issue.eq(gather.issue | issue),
+            side.stall_load.eq(gather.lacks_load & ~(own.pending & issuer.data_ok)),
             self.ring.read.eq(issue),
             self.ring.word.eq(step.word),
             self.ring.release.eq(issue & step.release),

@@ -5,16 +5,16 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import array_controller_signature
 from kaniwa.hw.parts.stream_buffer import StreamBuffer
 from kaniwa.hw.steps.patch_walker import GatherWalker, gather_read_layout
 from kaniwa.hw.steps.row_release import RowRelease
+from kaniwa.hw.steps.signatures import array_controller_signature
 from kaniwa.hw.steps.window_reach import WindowReach
 
 __all__ = ["PatchGather"]
 
-# Ports as in ``array_controller_signature``.
-SHARED = ("start", "fields", "products", "line_base", "turn", "loaded",
+# Ports as in ``array_controller_signature``; ``turn`` as in its ``issuing``.
+SHARED = ("start", "fields", "products", "line_base", "loaded",
           "line_read", "line_position", "free", "free_lane")
 
 
@@ -34,6 +34,7 @@ class PatchGather(Component):
         layout = gather_read_layout(config)
         super().__init__({
             **{name: shared[name] for name in SHARED},
+            "turn": In(1),
             "used_word": In(layout["last_word"].shape),
             "issue": Out(1),
             "read": Out(layout),

@@ -1,10 +1,11 @@
 """Hands the array's instructions to the controllers of their modes, and holds what these share."""
 
 from amaranth import *
-from amaranth.lib import data, stream
+from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.interfaces import (
     line_lane_bits,
     line_position_bits,
@@ -12,19 +13,19 @@ from kaniwa.hw.interfaces import (
     step_layout,
     unit_layout,
 )
+from kaniwa.hw.signatures import line_level, line_reader, ring_reader, step_events
 from kaniwa.hw.steps.column_controller import ColumnController
 from kaniwa.hw.steps.dense_controller import DenseController
 from kaniwa.hw.steps.patch_controller import PatchController
 from kaniwa.hw.steps.setup import ArraySetup
-from kaniwa.isa import Mode
 
 __all__ = ["ArraySwitch"]
 
 RING_DELAY = 2   # from step to ring read: the word then meets its bytes in the window
 
-# Outputs of a controller that go on as they are.
-SIGNALS = ("issue", "take_slot", "step", "ring", "line_read", "line_position",
-           "stall_load", "stall_weights", "stall_result", "free", "free_lane", "pending")
+# Outputs of a controller that go on as they are, those of its ``issuing`` first.
+ISSUING = ("issue", "take_slot", "stall_load", "stall_weights", "stall_result", "pending")
+SIGNALS = ("step", "ring", "line_read", "line_position", "free", "free_lane")
 
 
 class ArraySwitch(Component):
@@ -33,42 +34,27 @@ class ArraySwitch(Component):
     4 idle cycles between instructions, of one controller or of two, if the next one is set up by
     then; that takes ``ArraySetup`` some cycles from when the one before was accepted.
 
-    A step leaves as ``o_step`` and, in the same cycle, as ``line_read`` and ``line_position`` (or
-    ``column_read`` and ``column_positions``), if it has bytes; its ring word is read 2 cycles
-    later, and given back with the last read of it. ``freed`` moves in the cycle after the step that
-    allows it. ``slot_taken`` takes a result slot, ``slot_returned`` gives it back;
-    ``result_slots`` are free at reset.
+    A step leaves as ``o_step`` and, in the same cycle, as a read of ``line``, if it has bytes; its
+    ring word is read 2 cycles later, and given back with the last read of it. ``level.freed`` moves
+    in the cycle after the step that allows it. ``slot_taken`` takes a result slot,
+    ``slot_returned`` gives it back; ``result_slots`` are free at reset.
 
-    ``loaded``, ``ring_written`` and ``slot_returned`` are seen one cycle after they come. In the
-    order of these causes one of ``issued``, ``stall_load``, ``stall_weights``, ``stall_result`` is
-    1 in a cycle, none if there is no step; ``issued`` is in the cycle of the step.
+    ``level.loaded``, ``ring.written`` and ``slot_returned`` are seen one cycle after they come. In
+    the order of these causes one of ``events`` is 1 in a cycle, none if there is no step;
+    ``events.issued`` is in the cycle of the step.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
-        position = line_position_bits(config)
-        rows = config.column_window[0]
         super().__init__({
             "i_instruction": In(stream.Signature(unit_layout("array"))),
-            "loaded": In(position),
-            "freed": Out(position),
-            "line_read": Out(1),
-            "line_position": Out(position),
-            **({"column_read": Out(1),
-                "column_positions": Out(data.ArrayLayout(unsigned(position), rows))}
-               if config.depthwise and rows > 1 else {}),
-            "ring_written": In(range(2 * config.ring_words)),
-            "ring_read": Out(1),
-            "ring_index": Out(range(config.ring_words)),
-            "ring_release": Out(1),
-            "ring_release_count": Out(range(config.ring_words + 1)),
+            "level": Out(line_level(config)),
+            "line": Out(line_reader(config)),
+            "ring": Out(ring_reader(config.ring_words)),
             "slot_taken": Out(1),
             "slot_returned": In(1),
             "o_step": Out(stream.Signature(step_layout(config), always_ready=True)),
-            "issued": Out(1),
-            "stall_load": Out(1),
-            "stall_weights": Out(1),
-            "stall_result": Out(1),
+            "events": Out(step_events()),
             "idle": Out(1),
         })
 
@@ -83,10 +69,10 @@ class ArraySwitch(Component):
             m.submodules.column = controller = ColumnController(config)
             kind = Mux(new.mode == Mode.COLUMN, len(controllers), kind)
             controllers.append(controller)
-            if hasattr(self, "column_read"):
+            if config.column_window[0] > 1:
                 m.d.sync += [
-                    self.column_read.eq(controller.column_read),
-                    self.column_positions.eq(controller.column_positions),
+                    self.line.column_enable.eq(controller.column_read),
+                    self.line.column_positions.eq(controller.column_positions),
                 ]
         if config.patch_bytes:
             m.submodules.patch = controller = PatchController(config)
@@ -99,15 +85,17 @@ class ArraySwitch(Component):
         ring_base = Signal(range(2 * config.ring_words))
 
         # What comes out of the controller whose turn it is.
-        chosen = {name: Signal.like(getattr(controllers[0], name), name=f"chosen_{name}")
-                  for name in SIGNALS}
+        outputs = [{**{name: getattr(controller.issuing, name) for name in ISSUING},
+                    **{name: getattr(controller, name) for name in SIGNALS}}
+                   for controller in controllers]
+        chosen = {name: Signal.like(signal, name=f"chosen_{name}")
+                  for name, signal in outputs[0].items()}
         with m.Switch(owner):
-            for index, controller in enumerate(controllers):
+            for index, signals in enumerate(outputs):
                 with m.Case(index):
-                    m.d.comb += [signal.eq(getattr(controller, name))
-                                 for name, signal in chosen.items()]
+                    m.d.comb += [chosen[name].eq(signal) for name, signal in signals.items()]
         turns = Signal(len(controllers), init=1)   # decoded ``owner``
-        m.d.comb += [controller.turn.eq(turn)
+        m.d.comb += [controller.issuing.turn.eq(turn)
                      for controller, turn in zip(controllers, turns, strict=True)]
         # Only the controller of the instruction accepted last has one that may leave.
         m.d.comb += leaving.eq(Cat(controller.leaving for controller in controllers).any())
@@ -122,9 +110,9 @@ class ArraySwitch(Component):
         for controller in controllers:
             m.d.comb += [
                 controller.ring_base.eq(ring_base),
-                controller.loaded.eq(self.loaded),
-                controller.ring_written.eq(self.ring_written),
-                controller.slot_ok.eq(slot_ok),
+                controller.loaded.eq(self.level.loaded),
+                controller.ring_written.eq(self.ring.written),
+                controller.issuing.slot_ok.eq(slot_ok),
             ]
         self._outputs(m, chosen)
         return m
@@ -166,7 +154,7 @@ class ArraySwitch(Component):
                 controller.products.eq(setup.products),
                 controller.line_base.eq(line_base),
             ]
-        waiting = Cat(controller.pending for controller in controllers).any()
+        waiting = Cat(controller.issuing.pending for controller in controllers).any()
         m.d.comb += self.idle.eq(~(busy | waiting | self.o_step.valid))
 
     def _slots(self, m, chosen):
@@ -184,24 +172,24 @@ class ArraySwitch(Component):
 
     def _outputs(self, m, chosen):
         step = Signal.like(self.o_step.payload, reset_less=True)
-        line_position = Signal.like(self.line_position, reset_less=True)
+        line_position = Signal.like(self.line.position, reset_less=True)
         freed = Signal.like(chosen["free_lane"])
         m.d.sync += [
             self.o_step.valid.eq(chosen["issue"]),
             step.eq(chosen["step"]),
-            self.line_read.eq(chosen["line_read"]),
+            self.line.enable.eq(chosen["line_read"]),
             line_position.eq(chosen["line_position"]),
-            self.issued.eq(chosen["issue"] & chosen["step"].compute),
+            self.events.issued.eq(chosen["issue"] & chosen["step"].compute),
             self.slot_taken.eq(chosen["take_slot"]),
-            *(getattr(self, name).eq(chosen[name])
+            *(getattr(self.events, name).eq(chosen[name])
               for name in ("stall_load", "stall_weights", "stall_result")),
         ]
         with m.If(chosen["free"]):
             m.d.sync += freed.eq(chosen["free_lane"])
         m.d.comb += [
             self.o_step.payload.eq(step),
-            self.line_position.eq(line_position),
-            self.freed.eq(Cat(Const(0, line_lane_bits(self._config)), freed)),
+            self.line.position.eq(line_position),
+            self.level.freed.eq(Cat(Const(0, line_lane_bits(self._config)), freed)),
         ]
 
         ring = Signal(ring_use_layout(self._config))
@@ -216,6 +204,6 @@ class ArraySwitch(Component):
             m.d.sync += [following.eq(ring), enables.eq(Cat(ring.read, ring.release))]
             ring = following
         m.d.comb += [
-            self.ring_read.eq(enables[0]), self.ring_index.eq(ring.word),
-            self.ring_release.eq(enables[1]), self.ring_release_count.eq(ring.count),
+            self.ring.enable.eq(enables[0]), self.ring.index.eq(ring.word),
+            self.ring.release.eq(enables[1]), self.ring.release_count.eq(ring.count),
         ]

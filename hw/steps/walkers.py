@@ -5,6 +5,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Mode
 from kaniwa.hw.interfaces import (
     line_lane_bits,
     line_position_bits,
@@ -12,7 +13,6 @@ from kaniwa.hw.interfaces import (
     unit_layout,
 )
 from kaniwa.hw.parts.loop_counters import LOOPS
-from kaniwa.isa import Mode
 
 __all__ = ["OffsetWalker", "RowWalker", "WordWalker"]
 

@@ -74,7 +74,7 @@ class World:
         self.unpack_step = codec(layout)[1]
         self.without_patch = {name: 0 for name in layout.members
                               if name.startswith(("patch", "gather"))}
-        self.position_mask = (1 << len(env.dut.loaded)) - 1
+        self.position_mask = (1 << len(env.dut.level__loaded)) - 1
         self.next = 0                      # step expected next
         self.loaded, self.written = [0, 0], [0, 0]   # by cycle, from the two before the first
         self.freed = self.released = 0
@@ -101,14 +101,14 @@ class World:
         self._drive()
         accepted = self.instructions.sent   # before the coming edge
         await self.env.cycles(1)
-        seen = [cause for cause in CAUSES if self.env.get(cause)]
+        seen = [cause for cause in CAUSES if self.env.get(f"events__{cause}")]
         step = self.steps[self.next] if self.next < len(self.steps) else None
         if isinstance(step, PatchStep):
             step = self.patch_part.cycle(step, seen)
         else:
             step = self._check_cause(step, seen)
             self._check_step(step)
-            check(self.env.get("freed"), self.freed & self.position_mask, "freed")
+            check(self.env.get("level__freed"), self.freed & self.position_mask, "freed")
         if step:
             self.next += 1
             self.issue_cycles.append(self.cycle)
@@ -141,8 +141,8 @@ class World:
         self.loaded.append(loaded)
         self.written.append(written)
         self.free_slots.append(self.free_slots[-1] + returned)
-        env.set("loaded", loaded)
-        env.set("ring_written", written)
+        env.set("level__loaded", loaded)
+        env.set("ring__written", written)
         env.set("slot_returned", returned)
         if loaded > self.position_mask:
             cover("position wraps")
@@ -181,9 +181,9 @@ class World:
         check(env.get("o_step__valid"), int(step is not None), f"valid in cycle {self.cycle}")
         columns = bool(step and step.positions and len(step.positions) > 1)
         reads = step is not None and step.row_valid and not columns
-        check(env.get("line_read"), int(reads), f"line_read, {name}")
+        check(env.get("line__enable"), int(reads), f"line_read, {name}")
         if self.config.column_window[0] > 1:
-            check(env.get("column_read"), int(columns), f"column_read, {name}")
+            check(env.get("line__column_enable"), int(columns), f"column_read, {name}")
         check(env.get("slot_taken"), int(step is not None and step.last), f"slot_taken, {name}")
         if step is None:
             return
@@ -196,13 +196,13 @@ class World:
             "preset": int(step.preset), "compute": int(step.compute),
             "first": int(step.first), "last": int(step.last), **self.without_patch}], name)
         if columns and step.positions:
-            bits = len(env.dut.loaded)
-            positions = env.get("column_positions")
+            bits = len(env.dut.level__loaded)
+            positions = env.get("line__column_positions")
             count = range(len(step.positions))
             check([positions >> bits * row & self.position_mask for row in count],
                   [position & self.position_mask for position in step.positions], f"rows, {name}")
         elif step.row_valid:
-            check(env.get("line_position"),
+            check(env.get("line__position"),
                   (step.row_start + step.offset) & self.position_mask, f"position, {name}")
         for position in step.real:   # what counts is there: already loaded, not yet freed
             assert self.freed <= position < self.loaded[-2], f"{name} reads byte {position}"
@@ -222,15 +222,15 @@ class World:
         self.reads.append(step)
         step = self.reads.pop(0)
         reads = step is not None and step.word is not None
-        check(env.get("ring_read"), int(reads), f"ring_read in cycle {self.cycle}")
+        check(env.get("ring__enable"), int(reads), f"ring_read in cycle {self.cycle}")
         if reads:
             assert step is not None and step.word is not None
-            check(env.get("ring_index"), step.word % self.config.ring_words, "ring_index")
+            check(env.get("ring__index"), step.word % self.config.ring_words, "ring_index")
             assert self.released <= step.word < self.written[-1], f"ring word {step.word}"
         releases = step.releases if step else 0
-        check(env.get("ring_release"), int(releases > 0), f"ring_release in cycle {self.cycle}")
+        check(env.get("ring__release"), int(releases > 0), f"ring_release in cycle {self.cycle}")
         if releases:
-            check(env.get("ring_release_count"), releases, "ring_release_count")
+            check(env.get("ring__release_count"), releases, "ring_release_count")
             self.released += releases
 
 

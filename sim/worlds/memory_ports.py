@@ -230,18 +230,19 @@ class Producer:
             at = start
             while at < end:
                 await env.cycles(1)
-                env.set("retired", number)
-                env.set("retire", number != shown)
+                env.set("progress__retired", number)
+                env.set("progress__retire", number != shown)
                 shown = number
-                env.set("watermark_valid", int(in_order and at > start))
-                env.set("watermark", at if in_order and at > start else rng.getrandbits(32))
+                known = in_order and at > start
+                env.set("progress__watermark_valid", int(known))
+                env.set("progress__watermark", at if known else rng.getrandbits(32))
                 if rng.random() < self.pace:
                     step = rng.choice([1, 3, 8, 16, 40]) if in_order else end - start
                     self._fill(at, min(at + step, end))
                     at = min(at + step, end)
             await env.cycles(1)
-        env.set("retired", self.first + len(self._tensors))
-        env.set("retire", 1)
-        env.set("watermark_valid", 0)
+        env.set("progress__retired", self.first + len(self._tensors))
+        env.set("progress__retire", 1)
+        env.set("progress__watermark_valid", 0)
         await env.cycles(1)
-        env.set("retire", 0)
+        env.set("progress__retire", 0)

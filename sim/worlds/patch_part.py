@@ -59,9 +59,9 @@ class PatchPart:
         if seen and not computes:
             self._check_stall(step, seen[0])
         if world.config.column_window[0] > 1:
-            check(env.get("column_read"), 0, f"column_read in cycle {world.cycle}")
+            check(env.get("line__column_enable"), 0, f"column_read in cycle {world.cycle}")
         if not gathers:
-            check(env.get("line_read"), 0, f"line_read in cycle {world.cycle}")
+            check(env.get("line__enable"), 0, f"line_read in cycle {world.cycle}")
         # The step first: it cannot use what is gathered with it.
         if computes:
             check([payload["mode"], payload["patch"]], [0, 1], "mode and patch")
@@ -76,7 +76,7 @@ class PatchPart:
     def _free(self) -> None:
         """Takes over what was given back: no more than what is read from now on allows."""
         world = self.world
-        world.freed += (world.env.get("freed") - world.freed) & world.position_mask
+        world.freed += (world.env.get("level__freed") - world.freed) & world.position_mask
 
     def _check_stall(self, step: PatchStep, cause: str) -> None:
         world = self.world
@@ -99,9 +99,9 @@ class PatchPart:
                 "row_valid": int(read.row_valid), "offset": read.offset,
                 "row_bytes": f["ifm_row_bytes"], "pad_value": f["pad_value"],
                 "gather_last": len(read.bytes) - 1}], name)
-        check(env.get("line_read"), int(read.row_valid), f"line_read, {name}")
+        check(env.get("line__enable"), int(read.row_valid), f"line_read, {name}")
         if read.row_valid:
-            check(env.get("line_position"),
+            check(env.get("line__position"),
                   (read.row_start + read.offset) & world.position_mask, f"position, {name}")
         for position in read.real:
             assert world.freed <= position < world.loaded[-2], f"{name} reads byte {position}"

@@ -126,7 +126,7 @@ class PatchWorld:
         self._instruction()
         self._surroundings()
         slot_ok = self.slots > 0
-        self.env.set("slot_ok", slot_ok)
+        self.env.set("issuing__slot_ok", slot_ok)
         await self.env.cycles(1)
         read, step = self.read, self.step
         reads = read is not None and self._reads(read)
@@ -153,7 +153,7 @@ class PatchWorld:
             self.turn = self.busy and rng.random() < self.pace.turn
             if not self.turn and self.read_comes < self.cycle:
                 cover("waits for its turn")
-        env.set("turn", self.turn)
+        env.set("issuing__turn", self.turn)
         env.set("start", start)
         if start:
             if self.left == self.cycle - 1:
@@ -229,20 +229,21 @@ class PatchWorld:
         elif self.turn and self.load_lacks:
             expected = "stall_load"
         for cause in ("stall_load", "stall_weights", "stall_result"):
-            check(self.env.get(cause), int(cause == expected), f"{cause} in cycle {self.cycle}")
+            check(self.env.get(f"issuing__{cause}"), int(cause == expected),
+                  f"{cause} in cycle {self.cycle}")
         if self.load_lacks or expected == "stall_weights":
             self.lacking.append(self.cycle)
         if expected:
             cover(expected)
             if reads:
                 cover(f"gathers during {expected}")
-        check(self.env.get("pending"), int(at_hand), f"pending in cycle {self.cycle}")
+        check(self.env.get("issuing__pending"), int(at_hand), f"pending in cycle {self.cycle}")
         return bool(self.turn and gathered and not expected)
 
     def _check_issue(self, read: Gather | None, step: PatchStep | None) -> None:
         env, where = self.env, f"cycle {self.cycle}"
-        check(env.get("issue"), int(bool(read or step)), f"issue, {where}")
-        check(env.get("take_slot"), int(bool(step and step.last)), f"take_slot, {where}")
+        check(env.get("issuing__issue"), int(bool(read or step)), f"issue, {where}")
+        check(env.get("issuing__take_slot"), int(bool(step and step.last)), f"take_slot, {where}")
         check(env.get("line_read"), int(bool(read and read.row_valid)), f"line_read, {where}")
         payload = self.unpack_step(env.get("step"))
         check(payload["gather"], int(read is not None), f"gather, {where}")

@@ -50,23 +50,23 @@ class Model:
         from kaniwa.hw.activations.line_buffer import LineBuffer
 
         self.pack = codec(LineBuffer(env.config).i.payload.shape())[0]
-        self.positions = 1 << len(env.dut.read_position)
+        self.positions = 1 << len(env.dut.read__position)
 
     async def cycle(self, write: tuple[int, bytes] | None, read: int | None,
                     column: list[int] | None = None) -> None:
         """Drive one cycle and check its output. ``column``: instead of a read."""
         env = self.env
         if self.config.column_window[0] > 1:
-            bits = len(env.dut.read_position)
-            env.set("column_enable", column is not None)
-            env.set("column_positions", sum(at << bits * row for row, at in enumerate(
+            bits = len(env.dut.read__position)
+            env.set("read__column_enable", column is not None)
+            env.set("read__column_positions", sum(at << bits * row for row, at in enumerate(
                 column or [env.rng.randrange(self.positions) for _ in range(4)])))
         env.set("i__valid", write is not None)
         env.set("i__payload", self.pack({"position": write[0],
                                          "data": int.from_bytes(write[1], "little")})
                 if write else env.rng.getrandbits(len(env.dut.i__payload)))
-        env.set("read_enable", read is not None)
-        env.set("read_position", env.rng.randrange(self.positions) if read is None else read)
+        env.set("read__enable", read is not None)
+        env.set("read__position", env.rng.randrange(self.positions) if read is None else read)
         await env.cycles(1)
         arrived = self.coming.pop(0)
         if self.columns[0] is not None:

@@ -113,7 +113,7 @@ class Rig:
     def free(self, position: int) -> None:
         """Let the ring go up to ``position``."""
         self.freed = position
-        self.env.set("freed", position & self.mask)
+        self.env.set("level__freed", position & self.mask)
 
     async def _watch(self) -> None:
         """Check ``loaded`` and the ring's room at every edge, and free rows."""
@@ -127,7 +127,8 @@ class Rig:
             assert env.get("idle") == int(self.count == due), "idle"
             if not self.waits:
                 assert not env.get("dependency"), "dependency without a wait"
-            assert env.get("loaded") == loaded & self.mask, f"loaded after {self.count} words"
+            assert env.get("level__loaded") == loaded & self.mask, (
+                f"loaded after {self.count} words")
             if env.get("o__valid"):
                 word = words[self.count]
                 assert env.get("o__payload") & self.mask == word.position & self.mask, (
@@ -238,7 +239,7 @@ async def waits_for_the_producer(dut: Any, stall: float, pace: float) -> None:
     model, contents = Model(env), TestMemory(env)
     first, base = env.rng.randrange(1 << 16) - 8 & 0xFFF7, random_address(env)
     producer = Producer(env, contents, pace, first)
-    env.set("retired", first)
+    env.set("progress__retired", first)
     for number in range(8):
         values = instruction(env, base + 20000 * number + env.rng.randrange(64))
         values["ifm_rows"] = min(values["ifm_rows"], 3)
@@ -270,13 +271,13 @@ async def reads_up_to_the_watermark(dut: Any) -> None:
     model.add({"ifm_address": 3, "ifm_pitch": 2 * size + 3, "ifm_rows": 3, "line_pitch": 4 * size,
                "ifm_row_bytes": 2 * size + 1, "ifm_wait": 7, "ifm_watermark": 1})
     rig = Rig(env, model, contents, 0.0, 0.0, (1, 1), 0.0)
-    env.set("retired", 6)
+    env.set("progress__retired", 6)
     await env.cycles(20)
     check(len(rig.port.addresses), 0, "requests before the watermark is valid")
     check(env.get("dependency"), 1, "dependency")
-    env.set("watermark_valid", 1)
+    env.set("progress__watermark_valid", 1)
     for watermark in range(0, model.words[-1].needed + 1):
-        env.set("watermark", watermark)
+        env.set("progress__watermark", watermark)
         await env.cycles(14)
         check(rig.count, sum(w.needed <= watermark for w in model.words), f"words at {watermark}")
         check(env.get("dependency"), int(rig.count < len(model.words)), "dependency")

@@ -90,7 +90,7 @@ class Host:
 async def _setup(dut: Any) -> tuple[Env, Host]:
     env = await start(dut, BENCH)
     env.set("memory_idle", 1)
-    env.set("counters_idle", 1)
+    env.set("counters__idle", 1)
     return env, Host(env)
 
 
@@ -137,14 +137,14 @@ async def run_to_the_end(dut: Any) -> None:
         await env.cycles(env.rng.randint(1, 200))
         check(host.events, ["reset", "start", "running"], "a second start is ignored")
         env.set("retired", retired := env.rng.randint(1, 60000))
-        env.set("counters_idle", not late)
+        env.set("counters__idle", not late)
         await env.cycles(1)
         env.set("done", 1)
         await env.cycles(late)
         if late:
             check(await host.read(Register.STATUS), RUNNING, "status before the last snapshot")
             cover("counters_late")
-        env.set("counters_idle", 1)
+        env.set("counters__idle", 1)
         await host.ends(DONE, ErrorCode.NONE, 0)
         check(await host.read(Register.RETIRED), retired, "retired")
         assert "hold" not in host.events
@@ -243,10 +243,10 @@ async def counter_read_out(dut: Any) -> None:
             env.set("csr_address", Register.COUNTER_0 + index)
             await env.cycles(1)
             # The counters answer in the cycle after the index, like a memory.
-            env.set("counter_data", value := env.rng.getrandbits(32))
+            env.set("counters__data", value := env.rng.getrandbits(32))
             await env.cycles(2)
-            check(env.get("counter_index"), index, "counter index")
-            check(env.get("counter_tag"), tag, "counter tag")
+            check(env.get("counters__index"), index, "counter index")
+            check(env.get("counters__tag"), tag, "counter tag")
             check(env.get("csr_read_data"), value, "counter data")
             cover("counter_data")
         env.set("csr_address", Register.MAGIC)

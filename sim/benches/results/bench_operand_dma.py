@@ -180,7 +180,7 @@ async def waits_for_the_producer(dut: Any, stall: float, pace: float) -> None:
     model, bytes_ = Model(env), TestMemory(env)
     first, base = env.rng.randrange(1 << 16) - 8 & 0xFFF7, random_address(env)
     producer = Producer(env, bytes_, pace, first)
-    env.set("retired", first)
+    env.set("progress__retired", first)
     for number in range(8):
         address = base + 4000 * number + env.rng.randrange(64)
         values = instruction(env, address, far=False)
@@ -213,15 +213,15 @@ async def reads_whole_words_below_the_watermark(dut: Any) -> None:
     await env.cycles(20)
     check(len(rig.port.addresses), 0, "reads before the watermark is valid")
     check(env.get("dependency"), 1, "dependency")
-    env.set("watermark_valid", 1)
+    env.set("progress__watermark_valid", 1)
     for watermark in sorted({3, model.size - 1, *range(model.size, 100, 7), 2 * model.size}):
-        env.set("watermark", watermark)
+        env.set("progress__watermark", watermark)
         await env.cycles(40)
         check(len(rig.port.addresses), watermark // model.size, f"words below {watermark}")
         check(env.get("dependency"), 1, "dependency")
     cover("held_at_watermark")
-    env.set("watermark_valid", 0)
-    env.set("retired", 1)
+    env.set("progress__watermark_valid", 0)
+    env.set("progress__retired", 1)
     await rig.beats(len(model.beats))
     await rig.finish()
 

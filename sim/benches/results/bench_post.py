@@ -257,10 +257,10 @@ class Surroundings:
         written = 0
         while True:
             await self.env.cycles(1)
-            if self.env.get("parameter_release"):
-                self.freed += self.env.get("parameter_release_count")
-            if self.env.get("parameter_read"):
-                word = memory[self.env.get("parameter_index") if size > 1 else 0]
+            if self.env.get("parameters__release"):
+                self.freed += self.env.get("parameters__release_count")
+            if self.env.get("parameters__enable"):
+                word = memory[self.env.get("parameters__index") if size > 1 else 0]
                 if word is not None and self.env.get("i_results__valid"):
                     self.began = self.began or self.env.cycle
                 self.env.dut.parameter_data.value = self._pack(word or self._any_word())
@@ -270,7 +270,7 @@ class Surroundings:
                 written += 1
                 if written > size:
                     cover("ring_wraps")
-                self.env.set("parameter_written", written % (2 * size))
+                self.env.set("parameters__written", written % (2 * size))
             elif self.env.get("i_results__valid") and written == self.freed:
                 cover("parameters_late")
 

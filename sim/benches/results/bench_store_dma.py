@@ -122,8 +122,9 @@ class Observer:
         env, words = self.env, self.model.words
         count = len(self.model.instructions)
         owner = words[self.written][0] if self.written < len(words) else count
-        assert env.get("retired") == owner, f"retired {env.get('retired')}, expected {owner}"
-        assert env.get("retire") == int(owner != self.retired), "retire is not a pulse"
+        retired = env.get("progress__retired")
+        assert retired == owner, f"retired {retired}, expected {owner}"
+        assert env.get("progress__retire") == int(owner != self.retired), "retire is not a pulse"
         if owner != self.retired:
             tag = self.model.instructions[owner - 1]["tag"]
             assert env.get("retire_tag") == tag, f"tag {env.get('retire_tag')}, expected {tag}"
@@ -136,11 +137,11 @@ class Observer:
         assert env.get("idle") == int(not begun), "idle"
         begun = 0 < self.written < len(words) and words[self.written - 1][0] == owner
         may_be = begun and self.model.instructions[owner]["store_in_order"]
-        valid = env.get("watermark_valid")
+        valid = env.get("progress__watermark_valid")
         moves = begun and self.model.ascending[self.written - 1]
         assert valid <= may_be and (valid or not (may_be and moves)), "watermark_valid"
         if valid:
-            watermark, ahead = env.get("watermark"), self.model.ahead[self.written]
+            watermark, ahead = env.get("progress__watermark"), self.model.ahead[self.written]
             reached = max(words[self.written - 1][1]) if moves else -1
             assert reached < watermark <= ahead, f"{watermark} not in {reached + 1}..{ahead}"
             cover("watermark_valid")
@@ -218,7 +219,7 @@ async def finish(env: Env, model: Model, port: WriteServer) -> None:
                    for item in port.items]
     check([(item["address"], item["mask"], item["data"] & bits)
            for item, bits in zip(port.items, spread_mask, strict=True)], model.expected(), "words")
-    check(env.get("retired"), len(model.instructions), "retired")
+    check(env.get("progress__retired"), len(model.instructions), "retired")
     check(env.get("idle"), 1, "idle")
 
 

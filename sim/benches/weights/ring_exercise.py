@@ -47,7 +47,7 @@ class RingExercise:
         while released < total:
             await edge
             complete = accepted // lanes
-            assert env.get("written") == counted % (2 * words), "written"
+            assert env.get("reader__written") == counted % (2 * words), "written"
             assert env.get("i__ready") == (complete - freed < words), "ready"
             assert expected is None or env.get("read_data") == expected, "read_data"
             if reading is not None:
@@ -87,10 +87,10 @@ class RingExercise:
         if complete >= 4 * self.words:
             cover("wrapped_twice")
         # Where nothing is read or released, what the index and count say must not matter.
-        env.set("read_enable", reading is not None)
+        env.set("reader__enable", reading is not None)
         if self.words > 1:
             index = rng.randrange(self.words) if reading is None else reading % self.words
-            env.set("read_index", index)
-        env.set("release", release > 0)
-        env.set("release_count", release or rng.randrange(self.words + 1))
+            env.set("reader__index", index)
+        env.set("reader__release", release > 0)
+        env.set("reader__release_count", release or rng.randrange(self.words + 1))
         return reading, release

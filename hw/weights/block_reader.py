@@ -1,0 +1,189 @@
+"""Reads the headers of the weight stream's blocks, and finds the items of each."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Format
+from kaniwa.hw.weights.fetch import fetched_layout
+from kaniwa.hw.weights.items import UNITS, block_layout, header_layout, item_layout, own_step
+from kaniwa.isa.formats import FORMATS
+
+__all__ = ["BlockReader"]
+
+
+class BlockReader(Component):
+    """Takes the words of the stream, header by header; an item a cycle while ``o`` has room.
+
+    ``o.valid`` is only 1 with ``o.ready``, which is a flip-flop. ``block`` is that of the item. A
+    header is taken only with ``o.ready`` too. A table waits for ``post_done``; ``error`` stops the
+    unit (``WeightDecoder``). ``idle``: the last block is done, and no word is here.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i": In(stream.Signature(fetched_layout(config))),
+            "post_done": In(16),
+            "o": Out(stream.Signature(item_layout(config))),
+            "block": Out(block_layout()),
+            "error": Out(1),
+            "idle": Out(1),
+        })
+        # The block in work. ``step``: bytes of an item; an item is a chunk, an entry, or records.
+        size = config.read_bytes
+        widest = max(size, own_step(config))
+        numbers = self.o.payload.number.shape()
+        self._is_weights, self._is_table, self._is_shared, self._is_zero = (
+            Signal(name=name) for name in ("is_weights", "is_table", "is_shared", "is_zero"))
+        self._width = Signal(3, reset_less=True, name="width")
+        self._bank_and_table = Signal(2, reset_less=True, name="bank_and_table")
+        self._scale = Signal(37, reset_less=True, name="scale")
+        self._step = Signal(range(widest + 1), reset_less=True, name="step")
+        self._count = Signal(16, reset_less=True, name="count")
+        self._item = Signal(numbers, reset_less=True, name="item")
+        self._last_item = Signal(numbers, reset_less=True, name="last_item")
+        # What an item ends is looked up with the one before, so that only flip-flops decide.
+        self._item_last = Signal(reset_less=True, name="item_last")   # item == last_item
+        self._count_one = Signal(reset_less=True, name="count_one")
+        # The next item begins at byte ``position`` of ``current`` and may end in the word after
+        # it, at the input.
+        self._current = Signal(8 * size, reset_less=True, name="current")
+        self._current_valid = Signal(name="current_valid")
+        self._position = Signal(range(size), name="position")
+        self._end = Signal(range(size + widest), reset_less=True, name="end")   # position + step
+        self._within = Signal(reset_less=True, name="within")   # end <= size
+
+    def elaborate(self, platform):
+        m = Module()
+        end, current_valid = self._end, self._current_valid
+        end_word, end_byte = end[len(self._position):], end[:len(self._position)]
+        is_last, complete, shift, ends_word = Signal(), Signal(), Signal(), Signal()
+        # Words that end with this item; two only where records end with the second of them, or
+        # where the item is a block's last.
+        passed = Signal(2)
+        next_end = Signal.like(self._end, name="next_end")
+        block, item = self.block, self.o.payload
+        m.d.comb += [
+            is_last.eq(self._item_last & self._count_one),
+            complete.eq(self._is_zero | (current_valid & (self.i.valid | self._within))),
+            next_end.eq(end_byte + self._step),
+            passed.eq(end_word + (is_last & end_byte.any())),
+            # The word at the input becomes the current one. ``ends_word``: that an item is taken
+            # makes room for it.
+            shift.eq(~current_valid | (self.o.ready & ends_word)),
+            self.i.ready.eq(shift),
+            item.current.eq(self._current),
+            item.following.eq(self.i.payload.word),
+            item.position.eq(self._position),
+            item.number.eq(self._item),
+            block.is_weights.eq(self._is_weights),
+            block.is_table.eq(self._is_table),
+            block.is_shared.eq(self._is_shared),
+            block.is_zero.eq(self._is_zero),
+            block.width.eq(self._width),
+            block.bank_and_table.eq(self._bank_and_table),
+            block.scale.eq(self._scale),
+        ]
+        with m.If(shift):
+            m.d.sync += [self._current.eq(self.i.payload.word),
+                         current_valid.eq(self.i.valid & ~(self.o.valid & passed[1]))]
+        may_load = Signal()
+        m.d.sync += may_load.eq(0)
+        with m.FSM():
+            with m.State("HEADER"):
+                m.d.comb += [ends_word.eq(1), self.idle.eq(~current_valid)]
+                with m.If(current_valid & self.o.ready):
+                    self._begin_block(m)
+            with m.State("TABLE"):
+                m.d.sync += may_load.eq((self.post_done - self.i.payload.instruction + 1)[15] == 0)
+                with m.If(may_load):
+                    m.next = "ITEMS"
+            with m.State("ITEMS"):
+                m.d.comb += [
+                    self.o.valid.eq(self.o.ready & complete),
+                    ends_word.eq(complete & (end_word.any() | (is_last & end_byte.any()))),
+                ]
+                self._next_item(m, end_byte, next_end, is_last)
+            with m.State("ERROR"):
+                m.d.comb += self.error.eq(1)
+        return m
+
+    def _next_item(self, m, end_byte, next_end, is_last):
+        """Go to the next item of the block as one is taken, or to the next block."""
+        with m.If(self.o.valid):
+            m.d.sync += [
+                self._position.eq(end_byte), self._end.eq(next_end),
+                self._within.eq(next_end <= self._config.read_bytes),
+                self._item.eq(self._item + 1),
+                self._item_last.eq(self._item + 1 == self._last_item),
+            ]
+            with m.If(self._item_last):
+                m.d.sync += [self._item.eq(0), self._item_last.eq(self._last_item == 0),
+                             self._count.eq(self._count - 1),
+                             self._count_one.eq(self._count == 2)]
+            with m.If(is_last):
+                m.next = "HEADER"
+
+    def _begin_block(self, m):
+        """Take a header's settings over and go to its items, or stop."""
+        config = self._config
+        size = config.read_bytes
+        header = data.View(header_layout(), self._current[:64])
+
+        def items(kind, bytes_each=None):
+            """The items of a word of a block, of ``bytes_each`` bytes where that varies."""
+            number = FORMATS[kind].items(config)
+            if bytes_each is None:
+                bytes_each = FORMATS[kind].item_bytes(0, config)
+            return [self._step.eq(bytes_each), self._end.eq(bytes_each),
+                    self._within.eq(bytes_each <= size), self._last_item.eq(number - 1),
+                    self._item_last.eq(number == 1)]
+
+        m.d.sync += [
+            self._count.eq(header.count),
+            self._count_one.eq(header.count == 1),
+            self._item.eq(0),
+            self._position.eq(0),
+            self._bank_and_table.eq(header.arg),
+            self._scale.eq(Cat(header.multiplier, header.shift)),
+            self._is_weights.eq(0),
+            self._is_table.eq(0),
+            self._is_shared.eq(0),
+            self._is_zero.eq(0),
+        ]
+        with m.If(header.count != 0):
+            m.next = "ITEMS"
+        self._read_format(m, header, {
+            Format.RAW: [self._is_weights.eq(1), self._width.eq(0), *items(Format.RAW)],
+            Format.PACKED: [self._is_weights.eq(1), self._width.eq(header.arg),
+                            self._is_zero.eq(header.arg == 0),
+                            *items(Format.PACKED, header.arg[:3] * (size // UNITS))],
+            Format.PARAMETERS: items(Format.PARAMETERS),
+            Format.PARAMETERS_SHARED: [
+                self._is_shared.eq(1), *items(Format.PARAMETERS_SHARED)],
+            Format.TABLE: [self._is_table.eq(1), *items(Format.TABLE)],
+        })
+
+    def _read_format(self, m, header, formats):
+        """Take a known header's settings over, or stop."""
+        bad = Signal()
+        with m.Switch(header.format):
+            for number, settings in formats.items():
+                with m.Case(number):
+                    if number == Format.PACKED:
+                        if "packed" not in self._config.weight_formats:
+                            m.d.comb += bad.eq(1)
+                            continue
+                        m.d.comb += bad.eq(header.arg[3])
+                    elif number == Format.TABLE:
+                        m.d.comb += bad.eq((header.arg[2:] != 0) | (header.count != 1))
+                        m.next = "TABLE"
+                    else:
+                        m.d.comb += bad.eq(header.arg != 0)
+                    m.d.sync += settings
+            with m.Default():
+                m.d.comb += bad.eq(1)
+        with m.If(bad):
+            m.next = "ERROR"

@@ -1,0 +1,77 @@
+"""Layouts and sizes of the weight stream on its way through the decoder."""
+
+import math
+
+from amaranth import *
+from amaranth.lib import data
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.enums import Format
+from kaniwa.hw.parts.bit_fields import number_shape
+from kaniwa.isa.formats import FORMATS, HEADER, TABLE_ENTRIES, VALUE_BYTES
+
+__all__ = ["UNITS", "header_layout", "block_layout", "item_layout", "window_layout", "own_step",
+           "shared_step", "grain", "moving_units"]
+
+UNITS = 8           # a word is 8 units; a chunk of w-bit weights takes w of them
+
+
+def header_layout() -> data.StructLayout:
+    """The first 64 bits of a block."""
+    numbers = {field.name: number_shape(field) for field in HEADER.fields.values()}
+    return data.StructLayout(numbers | {"format": Format, "zeros": unsigned(3)})
+
+
+def block_layout() -> data.StructLayout:
+    """What the outputs need to know of an item's block; ``width``: bits of a weight, 0 for 8."""
+    return data.StructLayout({
+        "is_weights": 1, "is_table": 1, "is_shared": 1, "is_zero": 1, "width": 3,
+        "bank_and_table": 2, "scale": 37})
+
+
+def own_step(config: AcceleratorConfig) -> int:
+    """Bytes of an item of PARAMETERS."""
+    return FORMATS[Format.PARAMETERS].item_bytes(0, config)
+
+
+def shared_step(config: AcceleratorConfig) -> int:
+    """Bytes of an item of PARAMETERS_SHARED."""
+    return FORMATS[Format.PARAMETERS_SHARED].item_bytes(0, config)
+
+
+def grain(config: AcceleratorConfig) -> int:
+    """Values begin at multiples of so many bytes."""
+    return math.gcd(VALUE_BYTES, config.own_records, config.read_bytes // UNITS)
+
+
+def moving_units(config: AcceleratorConfig) -> int:
+    """Units of a window that come down to byte 0.
+
+    Only whole words (RAW, biases) need the word's upper units, and they need them where they are.
+    """
+    size, unit = config.read_bytes, config.read_bytes // UNITS
+    shared = shared_step(config)
+    # Bytes of a value from a multiple of ``grain`` on.
+    reach = max(own_step(config), shared if shared < size else 0) + unit - grain(config)
+    return max(-(-reach // unit), UNITS - 1 if "packed" in config.weight_formats else 0)
+
+
+def item_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """An item: from byte ``position`` of ``current`` on, perhaps into ``following``, the word after
+    it; ``number``: its place in its word of the buffer, or in the table."""
+    size = config.read_bytes
+    most_items = max(config.tile_bytes // size, config.requant_lanes, TABLE_ENTRIES)
+    return data.StructLayout({
+        "current": 8 * size, "following": 8 * size, "position": range(size),
+        "number": range(most_items),
+    })
+
+
+def window_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """An item with the unit in which it begins at byte 0, from ``offset`` * ``grain`` on."""
+    unit = config.read_bytes // UNITS
+    return data.StructLayout({
+        "bytes": 8 * max(config.read_bytes, moving_units(config) * unit), "number": 8,
+        "offset": range(1 << exact_log2(unit // grain(config))),
+    })

@@ -1,0 +1,102 @@
+"""Puts the items of the weight stream into the outputs they are for."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.interfaces import chunk_layout, parameter_layout
+from kaniwa.hw.results.elementwise import table_layout
+from kaniwa.hw.weights.items import block_layout, grain, window_layout
+from kaniwa.isa.formats import RECORD_BYTES
+
+__all__ = ["RecordOutput"]
+
+
+class RecordOutput(Component):
+    """Makes chunks, parameter records and table entries of the items in their windows.
+
+    Latency: 1 cycle. Throughput: an item a cycle. Records of their own come in parts; one register
+    serves both outputs of values. Outputs as in ``WeightDecoder``.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self._config = config
+        super().__init__({
+            "i": In(stream.Signature(window_layout(config))),
+            "block": In(block_layout()),
+            "o_weights": Out(stream.Signature(chunk_layout(config))),
+            "o_parameters": Out(stream.Signature(
+                data.ArrayLayout(parameter_layout(), config.shared_records))),
+            "o_table": Out(stream.Signature(table_layout())),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        own, shared = self._config.own_records, self._config.shared_records
+        window, block = self.i, self.block
+        weights_taken = Signal()
+        value_taken = Signal()
+        value_free = Signal()  # one register serves both outputs of values
+        at_once = block.is_shared | block.is_table
+        part = window.payload.number[:exact_log2(shared // own)]   # own records come in parts
+        values = window.payload.bytes >> Cat(
+            C(0, exact_log2(8 * grain(self._config))), window.payload.offset)
+        entry = self.o_table.payload
+        m.d.comb += [
+            entry.value.eq(self.o_parameters.payload[0].bias),
+            weights_taken.eq(window.valid & block.is_weights
+                             & (~self.o_weights.valid | self.o_weights.ready)),
+            value_free.eq((~self.o_parameters.valid | self.o_parameters.ready)
+                          & (~self.o_table.valid | self.o_table.ready)),
+            value_taken.eq(window.valid & ~block.is_weights & value_free),
+            window.ready.eq(weights_taken | value_taken),
+        ]
+        with m.If(weights_taken):
+            m.d.sync += self.o_weights.valid.eq(1)
+            self._extract(m, window.payload.bytes, block)
+        with m.Elif(self.o_weights.ready):
+            m.d.sync += self.o_weights.valid.eq(0)
+        with m.If(value_free):
+            m.d.sync += [
+                self.o_parameters.valid.eq(value_taken & ~block.is_table
+                                           & (block.is_shared | (part == shared // own - 1))),
+                self.o_table.valid.eq(value_taken & block.is_table),
+            ]
+        with m.If(value_taken):
+            self._take_records(m, values, at_once, part, block.scale)
+            m.d.sync += [
+                Cat(entry.table, entry.bank).eq(block.bank_and_table),
+                entry.index.eq(window.payload.number),
+            ]
+        return m
+
+    def _take_records(self, m, values, all_at_once, part, scale):
+        """Records of their own into the lanes of their ``part``, or shared ones into all."""
+        own = self._config.own_records
+        for lane, record in enumerate(self.o_parameters.payload):
+            bias, at = values.word_select(lane, 32), lane % own * 8 * RECORD_BYTES
+            with m.If(all_at_once | (part == lane // own)):
+                m.d.sync += [
+                    record.bias.eq(Mux(all_at_once, bias, values[at:at + 32])),
+                    Cat(record.multiplier, record.shift).eq(
+                        Mux(all_at_once, scale, values[at + 32:at + 8 * RECORD_BYTES])),
+                    record.zeros.eq(0),
+                ]
+
+    def _extract(self, m, window, block):
+        """The window's weights, sign-extended from ``block.width`` bits (0: 8), as a chunk."""
+        size = self._config.read_bytes
+        chunk = self.o_weights.payload
+        if "packed" not in self._config.weight_formats:
+            m.d.sync += chunk.eq(window)
+            return
+        with m.Switch(block.width):
+            for bits in range(8):
+                with m.Case(bits):
+                    taken = bits or 8
+                    weights = [window[j * taken:(j + 1) * taken].as_signed() for j in range(size)]
+                    m.d.sync += chunk.eq(Cat(Cat(w, w[-1].replicate(8 - taken)) for w in weights))
+        with m.If(block.is_zero):
+            m.d.sync += chunk.eq(0)
