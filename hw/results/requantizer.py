@@ -1,5 +1,7 @@
 """Requantizer: 32-bit values to int8 by ``(value * multiplier + b) >> shift``."""
 
+from typing import Any, NamedTuple
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -61,6 +63,16 @@ def requantized_layout(config: AcceleratorConfig, tag=8) -> data.StructLayout:
     })
 
 
+class _Products(NamedTuple):
+    """The product of each lane, with what goes along."""
+
+    valid: Any
+    totals: Any
+    shift: Any
+    settings: Any
+    tag: Any
+
+
 class Requantizer(wiring.Component):
     """Scale ``requant_lanes`` values to int8, exactly for every value, multiplier and shift.
 
@@ -101,9 +113,9 @@ class Requantizer(wiring.Component):
         advance = results.i.ready
         if self.config.requant_cycles == 1:
             m.d.comb += self.i.ready.eq(~results.full)
-            self._finish(m, advance, results.i, *self._multiply(m, advance))
+            self._finish(m, advance, results.i, self._multiply(m, advance))
         else:
-            self._finish(m, advance, results.i, *self._multiply_serially(m, advance))
+            self._finish(m, advance, results.i, self._multiply_serially(m, advance))
         return m
 
     def _along(self, payload):
@@ -136,7 +148,7 @@ class Requantizer(wiring.Component):
             self._multiply_lane(m, advance, given, lane, shift[1][lane], settings[1].rounding)
             for lane in range(self.config.requant_lanes)
         ]
-        return valid[5], totals, shift[4], settings[4], tag[4]
+        return _Products(valid[5], totals, shift[4], settings[4], tag[4])
 
     def _multiply_lane(self, m, advance, given, lane, shift, rounding):
         low_bits = self.config.multiplier_bits - LIMB
@@ -201,7 +213,6 @@ class Requantizer(wiring.Component):
     def _multiply_serially(self, m, advance):
         """requant_cycles cycles of a few multiplier bits each, low ones first."""
         cycles = self.config.requant_cycles
-        digit_bits = 32 // cycles
         busy = Signal()
         step = Signal(range(cycles))
         last = step == cycles - 1
@@ -225,15 +236,13 @@ class Requantizer(wiring.Component):
         shift, settings, _ = along
         totals = [
             self._multiply_lane_serially(
-                m, lane, advance & busy, accepted, step == 0, digit_bits, shift[lane],
-                settings.rounding)
+                m, lane, advance & busy, accepted, step == 0, shift[lane], settings.rounding)
             for lane in range(self.config.requant_lanes)
         ]
-        return valid, totals, *finished
+        return _Products(valid, totals, *finished)
 
-    def _multiply_lane_serially(self, m, lane, running, accepted, first, digit_bits, shift,
-                                rounding):
-        bits = self.config.multiplier_bits
+    def _multiply_lane_serially(self, m, lane, running, accepted, first, shift, rounding):
+        bits, digit_bits = self.config.multiplier_bits, 32 // self.config.requant_cycles
         value = Signal(signed(32), reset_less=True)
         multiplier = Signal(bits, reset_less=True)
         # The bits already shifted out, and the rest: |rest| <= 2^31.
@@ -257,15 +266,16 @@ class Requantizer(wiring.Component):
             ]
         return Cat(low, rest)[:TOTAL].as_signed()
 
-    def _finish(self, m, advance, results, valid, totals, shift, settings, tag):
+    def _finish(self, m, advance, results, products):
         """Four cycles from the total to the result: shift, shift, round, clamp."""
+        shift, settings = products.shift, products.settings
         rounding = _delay(m, advance, settings.rounding, 2)[2]
         zero_point = _delay(m, advance, settings.zero_point, 2)[2]
         least = _delay(m, advance, settings.low, 3)[3]
         most = _delay(m, advance, settings.high, 3)[3]
         if self.config.vector_unit:
             wraps = _delay(m, advance, settings.low > settings.high, 3)[3]
-        for lane, total in enumerate(totals):
+        for lane, total in enumerate(products.totals):
             # Below the units: the half. 1 + QUOTIENT bits are left after the last shift.
             number = (Cat(C(0, 1), total), C(0, 1), C(0, 1))
             fine = _delay(m, advance, shift[lane][:3], 1)[1]
@@ -278,8 +288,8 @@ class Requantizer(wiring.Component):
                 Mux(wraps, rounded[:8].as_signed(), clamped) if self.config.vector_unit
                 else clamped)
         m.d.comb += [
-            results.valid.eq(_delay(m, advance, valid, 3, reset_less=False)[3]),
-            results.payload.tag.eq(_delay(m, advance, tag, 3)[3]),
+            results.valid.eq(_delay(m, advance, products.valid, 3, reset_less=False)[3]),
+            results.payload.tag.eq(_delay(m, advance, products.tag, 3)[3]),
         ]
 
     def _shift(self, m, advance, number, amount, distances):

@@ -24,21 +24,14 @@ RECORD = "an entry of a table: the parameters are its columns"
 
 LONG = {
     "hw/activations/load_dma.py:LoadDma.elaborate": PIPELINE,
-    "hw/activations/window.py:Window.elaborate": PIPELINE,
     "hw/compact/weight_decoder.py:CompactWeightDecoder.elaborate": FSM,
-    "hw/control/registers.py:Control.elaborate": FSM,
     "hw/control/sequencer.py:Sequencer.elaborate": FSM,
     "hw/link/link.py:Link.elaborate": FSM,
     "hw/results/beat_walker.py:BeatWalker.elaborate": PIPELINE,
-    "hw/results/operand_dma.py:OperandDma.elaborate": PIPELINE,
     "hw/results/store_dma.py:StoreDma.elaborate": PIPELINE,
-    "hw/steps/patch_gather.py:PatchGather.elaborate": PIPELINE,
     "hw/units/vector/flow.py:VectorControl.elaborate": FSM,
-    "hw/weights/fetch.py:WeightFetch.elaborate": PIPELINE,
 }
 WIDE = {
-    "hw/results/requantizer.py:Requantizer._finish": PIPELINE,
-    "hw/results/requantizer.py:Requantizer._multiply_lane_serially": PIPELINE,
     "hw/units/vector/issue.py:VectorIssue._stages": PIPELINE,
     "sim/device/simulated_core.py:SimDevice.__init__": KEYWORDS,
     "sim/worlds/column_loops.py:_column": LOOPS,
