@@ -50,7 +50,6 @@ class LoadDma(wiring.Component):
         m = Module()
         low = exact_log2(self._config.read_bytes)  # address bits within a word
         lane = line_lane_bits(self._config)   # positions count lanes in here
-        ring_lanes = self._config.line_bytes >> lane
         word_lanes = self._config.read_bytes >> lane
         position_bits = line_position_bits(self._config) - lane
 
@@ -134,6 +133,27 @@ class LoadDma(wiring.Component):
         m.submodules.in_flight = in_flight = fifo.SyncFIFOBuffered(
             width=position_bits, depth=READS_IN_FLIGHT)
 
+        producer = self._watch_producer(m, begins, moves, word, last, pending_word, pending_last)
+        has_room = self._look_for_room(
+            m, moves, row_end, slot_end, position + word_lanes, pending_end)
+        m.submodules.requests = requests = StreamBuffer(unsigned(32))
+        wiring.connect(m, requests.o, wiring.flipped(self.memory.request))
+        m.d.comb += [
+            may_leave.eq(producer.allowed & has_room & in_flight.w_rdy & requests.i.ready),
+            leaves.eq(pending & may_leave),
+            requests.i.valid.eq(leaves),
+            requests.i.payload.eq(Cat(C(0, low), pending_word)),
+            in_flight.w_data.eq(pending_end),
+            in_flight.w_en.eq(leaves),
+        ]
+        m.d.sync += self.dependency.eq(pending & ~producer.allowed)
+        m.d.comb += self.idle.eq(~active & ~starting & ~pending & (in_flight.level == 0))
+        self._receive(m, in_flight)
+        return m
+
+    def _watch_producer(self, m, begins, moves, word, last, pending_word, pending_last):
+        """How the instruction's producer stands, up to the last byte that the row needs."""
+        new, low = self.i_instruction.payload, exact_log2(self._config.read_bytes)
         # A request is pending three cycles after its instruction was accepted at the earliest.
         m.submodules.producer = producer = ProducerWatch(low)
         wiring.connect(m, wiring.flipped(self.progress), producer.progress)
@@ -147,6 +167,13 @@ class LoadDma(wiring.Component):
             producer.word.eq(pending_word),
             producer.last.eq(pending_last),
         ]
+        return producer
+
+    def _look_for_room(self, m, moves, row_end, slot_end, word_end, pending_end):
+        """Whether the ring has room up to the end of the next request's word; a flip-flop."""
+        lane = line_lane_bits(self._config)
+        ring_lanes = self._config.line_bytes >> lane
+        position_bits = line_position_bits(self._config) - lane
         # ``freed`` may be ahead of what is loaded, by rows that a stride skips.
         limit = self.level.freed[lane:] + ring_lanes
         has_room = Signal()
@@ -157,21 +184,14 @@ class LoadDma(wiring.Component):
 
         # Three subtractions, for what chooses between them comes late.
         m.d.sync += has_room.eq(Mux(
-            moves, Mux(row_end, reaches(slot_end), reaches(position + word_lanes)),
+            moves, Mux(row_end, reaches(slot_end), reaches(word_end)),
             reaches(pending_end)))
+        return has_room
 
-        m.submodules.requests = requests = StreamBuffer(unsigned(32))
-        wiring.connect(m, requests.o, wiring.flipped(self.memory.request))
-        m.d.comb += [
-            may_leave.eq(producer.allowed & has_room & in_flight.w_rdy & requests.i.ready),
-            leaves.eq(pending & may_leave),
-            requests.i.valid.eq(leaves),
-            requests.i.payload.eq(Cat(C(0, low), pending_word)),
-            in_flight.w_data.eq(pending_end),
-            in_flight.w_en.eq(leaves),
-        ]
-        m.d.sync += self.dependency.eq(pending & ~producer.allowed)
-
+    def _receive(self, m, in_flight):
+        """The words that come go on to the line buffer, to where they end."""
+        lane = line_lane_bits(self._config)
+        position_bits = line_position_bits(self._config) - lane
         loaded = Signal(position_bits)
         word_data = Signal(8 * self._config.read_bytes, reset_less=True)
         m.d.comb += [
@@ -179,7 +199,6 @@ class LoadDma(wiring.Component):
             self.o.payload.data.eq(word_data),
             self.level.loaded.eq(Cat(C(0, lane), loaded)),
             in_flight.r_en.eq(self.o.valid),
-            self.idle.eq(~active & ~starting & ~pending & (in_flight.level == 0)),
         ]
         m.d.sync += [
             self.o.valid.eq(self.memory.response.valid),
@@ -187,5 +206,3 @@ class LoadDma(wiring.Component):
         ]
         with m.If(self.o.valid):
             m.d.sync += loaded.eq(in_flight.r_data)
-
-        return m

@@ -84,28 +84,7 @@ class Window(Component):
             valid = next_valid
         tag = tags[-1]
 
-        # Cycle 1: bytes of the read that are left padding, bytes that are so or in the row.
-        before = Signal(signed(len(step.offset) + 1), reset_less=True)
-        inside = Signal(signed(len(step.offset) + 1), reset_less=True)
-        row_valid = Signal(reset_less=True)
-        m.d.sync += [
-            before.eq(-step.offset),
-            inside.eq(step.row_bytes - step.offset),
-            row_valid.eq(step.row_valid),
-        ]
-
-        # Cycle 2: the same, 0 to N; no byte is in a row outside the input.
-        def up_to_width(value):
-            """The smaller of N and a value that is not negative."""
-            low = exact_log2(width)
-            return Mux(value[low:-1].any(), width, value[:low])
-
-        first = Signal(range(width + 1), reset_less=True)
-        end = Signal(range(width + 1), reset_less=True)
-        m.d.sync += [
-            first.eq(Mux(before[-1], 0, up_to_width(before))),
-            end.eq(Mux(inside[-1] | ~row_valid, 0, up_to_width(inside))),
-        ]
+        first, end = self._real_bytes(m, step)
 
         # Cycle 3: which bytes are real; they and the ring word arrive.
         real = Signal(width, reset_less=True)
@@ -153,6 +132,33 @@ class Window(Component):
                     self.o_pool.payload.bytes, operands.activations[0], strict=False)),
             ]
         return m
+
+    def _real_bytes(self, m, step):
+        """Cycles 1 and 2: the first byte of the read that is real, and the end of those."""
+        width = self._config.dot_width
+        # Cycle 1: bytes of the read that are left padding, bytes that are so or in the row.
+        before = Signal(signed(len(step.offset) + 1), reset_less=True)
+        inside = Signal(signed(len(step.offset) + 1), reset_less=True)
+        row_valid = Signal(reset_less=True)
+        m.d.sync += [
+            before.eq(-step.offset),
+            inside.eq(step.row_bytes - step.offset),
+            row_valid.eq(step.row_valid),
+        ]
+
+        # Cycle 2: the same, 0 to N; no byte is in a row outside the input.
+        def up_to_width(value):
+            """The smaller of N and a value that is not negative."""
+            low = exact_log2(width)
+            return Mux(value[low:-1].any(), width, value[:low])
+
+        first = Signal(range(width + 1), reset_less=True)
+        end = Signal(range(width + 1), reset_less=True)
+        m.d.sync += [
+            first.eq(Mux(before[-1], 0, up_to_width(before))),
+            end.eq(Mux(inside[-1] | ~row_valid, 0, up_to_width(inside))),
+        ]
+        return first, end
 
     def _patch(self, m, valid, tag, masked):
         """Sends bytes to the patch buffer; returns those that DENSE uses."""

@@ -17,7 +17,8 @@ class IdleWatch(Component):
 
     ``units_idle`` has a bit for each unit. Far units, and with side units the operand unit, are
     seen one cycle late; the others at once. A unit without a block is idle. ``begun`` has the
-    units that take an instruction from their queue in this cycle. ``bad_format`` is ``error`` of the weight decoder, a cycle late.
+    units that take an instruction from their queue in this cycle. ``bad_format`` is ``error`` of
+    the weight decoder, a cycle late.
     """
 
     def __init__(self, config: AcceleratorConfig):

@@ -86,17 +86,7 @@ class Control(Component):
         commanded = write & (self.csr_address == Register.CONTROL)
         m.d.sync += [abort.eq(commanded & self.csr_write_data[1]),
                      start.eq(commanded & self.csr_write_data[0])]
-        # The low bits of an address within a word of device memory do not count.
-        address_bits = (self._config.read_bytes - 1).bit_length()
-        with m.If(write):
-            with m.Switch(self.csr_address):
-                with m.Case(Register.PROGRAM_ADDRESS):
-                    m.d.sync += self.program_address[address_bits:].eq(
-                        self.csr_write_data[address_bits:])
-                with m.Case(Register.WATCHDOG):
-                    m.d.sync += watchdog_limit.eq(self.csr_write_data)
-                with m.Case(Register.COUNTER_TAG):
-                    m.d.sync += self.counters.tag.eq(self.csr_write_data)
+        self._write(m, watchdog_limit)
 
         patience = Signal(32)   # cycles that the run may still go on without progress
         fed = Signal(init=1)   # no run, or one with progress in the cycle before
@@ -157,6 +147,34 @@ class Control(Component):
                 m.d.sync += [self.hold.eq(0), busy.eq(0)]
                 m.next = "IDLE"
 
+        self._read(m, {
+            Register.STATUS: Cat(busy, done, error_code != ErrorCode.NONE),
+            Register.ERROR_CODE: error_code,
+            Register.ERROR_INSTRUCTION: error_instruction,
+            Register.PROGRAM_ADDRESS: self.program_address,
+            Register.WATCHDOG: watchdog_limit,
+            Register.CYCLES: cycles,
+            Register.RETIRED: retired,
+            Register.COUNTER_TAG: self.counters.tag,
+        })
+        return m
+
+    def _write(self, m, watchdog_limit):
+        """The registers that keep what is written to them."""
+        # The low bits of an address within a word of device memory do not count.
+        address_bits = (self._config.read_bytes - 1).bit_length()
+        with m.If(self.csr_write):
+            with m.Switch(self.csr_address):
+                with m.Case(Register.PROGRAM_ADDRESS):
+                    m.d.sync += self.program_address[address_bits:].eq(
+                        self.csr_write_data[address_bits:])
+                with m.Case(Register.WATCHDOG):
+                    m.d.sync += watchdog_limit.eq(self.csr_write_data)
+                with m.Case(Register.COUNTER_TAG):
+                    m.d.sync += self.counters.tag.eq(self.csr_write_data)
+
+    def _read(self, m, state):
+        """Read-out of the registers: those of the config, of ``state``, and the counters."""
         config_hash = int(self._config.hash, 16)
         config = self._config
         words = {
@@ -170,14 +188,7 @@ class Control(Component):
                              | config.requant_lanes << 16 | config.requant_cycles << 24),
             Register.MEMORY_BYTES: config.memory_bytes,
             Register.CONTROL: 0,
-            Register.STATUS: Cat(busy, done, error_code != ErrorCode.NONE),
-            Register.ERROR_CODE: error_code,
-            Register.ERROR_INSTRUCTION: error_instruction,
-            Register.PROGRAM_ADDRESS: self.program_address,
-            Register.WATCHDOG: watchdog_limit,
-            Register.CYCLES: cycles,
-            Register.RETIRED: retired,
-            Register.COUNTER_TAG: self.counters.tag,
+            **state,
         }
         word = Signal(32, reset_less=True)
         show_counter = Signal()
@@ -195,4 +206,3 @@ class Control(Component):
         m.d.sync += show_counter.eq(
             (self.csr_address >= Register.COUNTER_0)
             & (self.csr_address < Register.COUNTER_0 + len(COUNTERS)))
-        return m

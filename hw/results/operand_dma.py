@@ -119,20 +119,7 @@ class OperandDma(wiring.Component):
             ]
             m.d.sync += begun.eq(~emit)
 
-        # A move is pending three cycles after its instruction was accepted at the earliest.
-        m.submodules.producer = producer = ProducerWatch(low)
-        wiring.connect(m, wiring.flipped(self.progress), producer.progress)
-        whole = (1 << low) - 1
-        m.d.comb += [
-            producer.begin.eq(begins),
-            producer.wait.eq(new.operand_wait),
-            producer.use_watermark.eq(new.operand_watermark),
-            producer.moves.eq(moves_on),
-            producer.following_word.eq(word),
-            producer.following_last.eq(whole),
-            producer.word.eq(pending_word),
-            producer.last.eq(whole),
-        ]
+        producer = self._watch_producer(m, begins, moves_on, word, pending_word)
         allowed = producer.allowed
         m.submodules.requests = buffer = StreamBuffer(unsigned(32))
         wiring.connect(m, buffer.o, wiring.flipped(self.memory.request))
@@ -161,6 +148,25 @@ class OperandDma(wiring.Component):
                          & ~self.o.valid),
         ]
         return m
+
+    def _watch_producer(self, m, begins, moves_on, word, pending_word):
+        """How the instruction's producer stands, for whole words."""
+        new, low = self.i_instruction.payload, exact_log2(self._config.read_bytes)
+        # A move is pending three cycles after its instruction was accepted at the earliest.
+        m.submodules.producer = producer = ProducerWatch(low)
+        wiring.connect(m, wiring.flipped(self.progress), producer.progress)
+        whole = (1 << low) - 1
+        m.d.comb += [
+            producer.begin.eq(begins),
+            producer.wait.eq(new.operand_wait),
+            producer.use_watermark.eq(new.operand_watermark),
+            producer.moves.eq(moves_on),
+            producer.following_word.eq(word),
+            producer.following_last.eq(whole),
+            producer.word.eq(pending_word),
+            producer.last.eq(whole),
+        ]
+        return producer
 
     def _take_apart(self, m, moves, words):
         """Make beats of the words; the returned value is 1 when a word is taken.

@@ -125,17 +125,21 @@ class PatchGather(Component):
             self.lacks_load.eq(waits & ~load_ok),
         ]
 
-        m.submodules.release = release = RowRelease(config)
+        self._release(m, waiting.moves, here.stage)
+        return m
+
+    def _release(self, m, moves, stage):
+        """Input rows that are used up, by the read that waits."""
+        m.submodules.release = release = RowRelease(self._config)
         m.d.comb += [
-            release.moves.eq(waiting.moves),
-            release.first.eq(here.stage.row.first),
-            release.above.eq(here.stage.row.above),
-            release.below.eq(here.stage.row.below),
-            release.row_lane.eq(here.stage.row.lane),
+            release.moves.eq(moves),
+            release.first.eq(stage.row.first),
+            release.above.eq(stage.row.above),
+            release.below.eq(stage.row.below),
+            release.row_lane.eq(stage.row.lane),
             release.line_end.eq(self.line_base),
-            release.ended.eq(self.issue & read.instruction_end),
+            release.ended.eq(self.issue & stage.read.instruction_end),
             release.turn.eq(self.turn),
             self.free.eq(release.free),
             self.free_lane.eq(release.free_lane),
         ]
-        return m

@@ -104,7 +104,12 @@ class WeightFetch(wiring.Component):
                 again_words.eq(weight_words),
                 again_one.eq(weight_words == 1),
             ]
+        self._pass_on(m, requested, first, ends_empty, room, drained)
+        m.d.comb += self.idle.eq(drained & ~pending & ~empty)
+        return m
 
+    def _pass_on(self, m, requested, first, ends_empty, room, drained):
+        """The words that come, in a memory of their own, with the numbers of their instructions."""
         # Responses cannot be held back, so a request reserves the room for its response. A word is
         # read only after it was written, so a collision's result does not matter.
         m.submodules.words = words = Memory(
@@ -129,7 +134,6 @@ class WeightFetch(wiring.Component):
             self.o.payload.instruction.eq(instruction),
             reserved_next.eq(reserved + requested - advance),
             drained.eq((reserved == 0) & ~self.o.valid),
-            self.idle.eq(drained & ~pending & ~empty),
         ]
         m.d.sync += [
             reserved.eq(reserved_next),
@@ -156,4 +160,3 @@ class WeightFetch(wiring.Component):
         ]
         with m.If(ended_empty | (advanced & began)):
             m.d.sync += instruction.eq(instruction + 1)
-        return m
