@@ -18,7 +18,6 @@ OPTIONS = "click gives an argument for each option of the command line"
 FSM = "one state machine, read as the protocol that it is"
 KEYWORDS = "options with defaults, of which a caller names a few"
 LOOPS = "a loop's indices and limits, as the gateware has them"
-LOWERING = "an operator with the model, the tensors and the config that it is lowered for"
 KERNEL = "an operator's attributes, each by its own name in the reference"
 RECORD = "an entry of a table: the parameters are its columns"
 
@@ -43,20 +42,9 @@ WIDE = {
     "sw/commands/run.py:run_command": OPTIONS,
     "sw/commands/selftest.py:selftest_command": OPTIONS,
     "sw/commands/verify.py:verify_command": OPTIONS,
-    "sw/compiler/recurrent/onnx_cells.py:onnx_cell_layer": LOWERING,
-    "sw/compiler/recurrent/recurrent.py:input_sums": LOWERING,
-    "sw/compiler/recurrent/recurrent.py:lstm_layer": LOWERING,
-    "sw/compiler/recurrent/step_factor.py:StepFactor.__init__": LOWERING,
-    "sw/compiler/schedule/allocate.py:_place": LOWERING,
-    "sw/compiler/vector/rows_in_lanes.py:rows_in_lanes": LOWERING,
-    "sw/golden/tflite/conv.py:conv_2d_accumulators": KERNEL,
-    "sw/golden/tflite/conv.py:depthwise_conv_2d_accumulators": KERNEL,
-    "sw/golden/tflite/conv.py:transpose_conv_accumulators": KERNEL,
-    "sw/importers/tflite/families/movement.py:_row": RECORD,
-    "sw/importers/tflite/families/slices.py:_row": RECORD,
     "sw/selftest/layers.py:_Layer.conv": KEYWORDS,
     "sw/selftest/layers.py:_Layer.weighted": KEYWORDS,
-    "sw/units/cell/isa.py:_fields.add": RECORD,
+    "sw/units/cell/isa.py:_fields.field": RECORD,
     "sw/units/vector/builder.py:Builder.compute": KEYWORDS,
     "sw/units/vector/kernels/elementary.py:add": KERNEL,
     "sw/units/vector/kernels/elementary.py:mean": KERNEL,
