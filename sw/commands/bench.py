@@ -91,14 +91,15 @@ def _show(results: dict[str, Any]) -> None:
     if results.get("models"):
         show_table(
             f"One inference; cycles by {results['device']}",
-            ("model", "target", "cycles", "to reach", "utilization", "MAC/cycle",
-             "MAC/DSP/cycle", "estimate", "error %", "mismatches", "memory", "lost"),
+            ("model", "target", "cycles", "to reach", "utilization", "MAC/cycle", "MAC/DSP"),
             [(row["key"], row["target"], row["cycles"], _bar(row), row["utilization"],
-              row["macs_per_cycle"], row["macs_per_dsp"], row["estimate"],
-              _blank(row["estimate_error"]), compared(row), row["memory"], lost_text(row["lost"]))
-             for row in results["models"]])
+              row["macs_per_cycle"], row["macs_per_dsp"]) for row in results["models"]])
         if any(row["utilization"] > 1 for row in results["models"]):
             click.echo(f"utilization {REMOVED}\n")
+        show_table("Estimates, memory and lost cycles", (
+            "model", "estimate", "error %", "mismatches", "memory", "lost"), [
+            (row["key"], row["estimate"], _blank(row["estimate_error"]), compared(row),
+             row["memory"], lost_text(row["lost"])) for row in results["models"]])
         show_table("Others", ("model", "on", "cycles", "MAC/DSP/cycle", "source"), [
             (file.removesuffix(".tflite"), peer["name"], _blank(peer["cycles"]),
              _blank(peer["macs_per_dsp"]), peer["source"])
@@ -122,19 +123,22 @@ def _show(results: dict[str, Any]) -> None:
     if "layers" in results:
         show_table(
             f"Layers of ResNet-18 on {results['layers']['target']}",
-            ("layer", "op", "cycles", "utilization", "estimate", "error %", "mismatches", "lost"),
-            [(row["name"], row["op"], row["cycles"], row["utilization"], row["estimate"],
-              _blank(row["estimate_error"]), compared(row),
-              lost_text(row["lost"])) for row in results["layers"]["rows"]])
+            ("layer", "op", "cycles", "utilization", "lost"),
+            [(row["name"], row["op"], row["cycles"], row["utilization"], lost_text(row["lost"]))
+             for row in results["layers"]["rows"]])
+        show_table("Their estimates", ("layer", "estimate", "error %", "mismatches"), [
+            (row["name"], row["estimate"], _blank(row["estimate_error"]), compared(row))
+            for row in results["layers"]["rows"]])
     if "networks" in results:
         show_table(
             f"Networks at {results['networks']['size']} x {results['networks']['size']} on "
             f"{results['networks']['target']}",
-            ("network", "device", "MAC", "cycles", "utilization", "estimate", "error %",
-             "mismatches", "seconds"),
+            ("network", "device", "MAC", "cycles", "utilization", "seconds"),
             [(row["title"], row["device"], row["macs"], row["cycles"], row["utilization"],
-              row["estimate"], _blank(row["estimate_error"]), compared(row),
               _blank(row["run_seconds"])) for row in results["networks"]["rows"]])
+        show_table("Their estimates", ("network", "estimate", "error %", "mismatches"), [
+            (row["title"], row["estimate"], _blank(row["estimate_error"]), compared(row))
+            for row in results["networks"]["rows"]])
     for row in results["seconds"]:
         bar = f" (to reach: {row['bar']} s)" if row["bar"] else ""
         click.echo(f"{row['what']}: {row['seconds']} s{bar}")

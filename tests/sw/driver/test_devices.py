@@ -33,10 +33,10 @@ def test_the_simulated_core_keeps_the_protocol():
 @pytest.mark.parametrize("name, message", [
     ("fpga", "unknown device 'fpga': give one of golden, emulator, sim, sim:BOARD, serial:PORT, "
              "tcp:HOST:PORT"),
-    ("sim:ulx4s", "device 'sim:ulx4s': expected sim:BOARD[?baud=B], BOARD one of ulx3s_85f, "
-                  "ulx3s_25f, icebreaker, tang_primer_20k"),
+    ("sim:ulx4s", "device 'sim:ulx4s': expected sim:BOARD[?baud=B], BOARD one of "
+                  "icebreaker, tang_primer_20k, ulx3s_25f, ulx3s_85f"),
     ("sim:icebreaker?pace=3", "device 'sim:icebreaker?pace=3': expected sim:BOARD[?baud=B], BOARD "
-                              "one of ulx3s_85f, ulx3s_25f, icebreaker, tang_primer_20k"),
+                              "one of icebreaker, tang_primer_20k, ulx3s_25f, ulx3s_85f"),
     ("serial:", "device 'serial:': expected serial:PORT[?baud=B] or tcp:HOST:PORT"),
     ("tcp:host", "device 'tcp:host': expected serial:PORT[?baud=B] or tcp:HOST:PORT"),
     ("serial:/dev/ttyUSB0?baud=fast", "device 'serial:/dev/ttyUSB0?baud=fast': after '?' expected "
