@@ -178,6 +178,6 @@ def test_verilog_is_kept_by_config_and_sources(cache, monkeypatch):
     for name in ("nano", "base", "nano"):
         assert core_verilog(PRESETS[name]) == "text"
     assert made == ["nano", "base"]
-    monkeypatch.setattr(verilate, "_gateware_sources", lambda: ["changed"])
+    monkeypatch.setattr(verilate, "gateware_sources", lambda: ["changed"])
     core_verilog(CONFIG)
     assert made == ["nano", "base", "nano"]
