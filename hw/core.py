@@ -174,7 +174,7 @@ class Core(Component):
             connect(m, blocks.operand.o, post.i_operand)
 
     def _wire_progress(self, m):
-        """How far the units are: to the readers of results, and to the sequencer."""
+        """Connect the units' progress to the readers of results, and to the sequencer."""
         blocks = m.submodules
         watch, sequencer = blocks.idle_watch, blocks.sequencer
         if self._config.elementwise:

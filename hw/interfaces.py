@@ -94,7 +94,7 @@ def products_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def ring_use_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """What a step does with the weight ring: reads ``word``; gives back ``count`` words."""
+    """Use of the weight ring by a step: ``word`` is read; ``count`` words are given back."""
     return data.StructLayout({
         "read": unsigned(1), "word": range(config.ring_words),
         "release": unsigned(1), "count": range(config.ring_words + 1),

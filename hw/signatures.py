@@ -70,7 +70,7 @@ def line_level(config: AcceleratorConfig) -> Signature:
 
 
 def step_events() -> Signature:
-    """What the array did in a cycle: at most one of the four is 1."""
+    """Events of the array in a cycle: at most one of the four is 1."""
     return Signature({
         "issued": Out(1), "stall_load": Out(1), "stall_weights": Out(1), "stall_result": Out(1),
     })

@@ -9,7 +9,7 @@ __all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:
-    """Where builds are kept: $KANIWA_CACHE, else the user's cache folder."""
+    """Folder where builds are kept: $KANIWA_CACHE, else the user's cache folder."""
     if "KANIWA_CACHE" in os.environ:
         return Path(os.environ["KANIWA_CACHE"])
     base = os.environ.get("XDG_CACHE_HOME")

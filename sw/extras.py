@@ -59,7 +59,7 @@ def install_command(extra: str) -> str:
 
 
 def _origin() -> dict[str, Any]:
-    """What pip noted of the place that kaniwa was installed from; empty where it did not."""
+    """Notes of pip on the place that kaniwa was installed from; empty where pip made none."""
     for distribution in metadata.distributions(name="kaniwa"):     # a clone's own egg-info has none
         if text := distribution.read_text("direct_url.json"):
             found: dict[str, Any] = json.loads(text)

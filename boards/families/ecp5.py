@@ -114,7 +114,7 @@ def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorCo
 
 
 def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
-    """Whether wires run out before blocks.
+    """True where wires run out before blocks.
 
     A packed block feeds four times the wires of a plain one. With the vector unit the array's wires
     are 2.7 times as long unless its lanes have sites.
@@ -139,7 +139,7 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
 
 
 def _design(device: Sequence[str], mhz: float, seed: int) -> tuple[str, ...]:
-    """What is placed, and for what clock."""
+    """Arguments for the design that is placed, and for its clock."""
     return (*device, "--json", "top.json", "--lpf", "top.lpf", "--lpf-allow-unconstrained",
             "--freq", f"{mhz:g}", "--seed", str(seed), "--timing-allow-fail")
 

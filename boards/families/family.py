@@ -1,4 +1,4 @@
-"""What builds for one FPGA family have of their own: clock, synthesis, and the tools after it."""
+"""Parts of builds that are an FPGA family's own: clock, synthesis, and the tools after it."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def pll(input_hz: float, output_mhz: float) -> GowinPll:
 
 
 def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
-    """What synthesis makes of a product: it knows the multipliers of this family."""
+    """Product left to synthesis, which knows the multipliers of this family."""
     return PlainMultiplier
 
 

@@ -72,7 +72,7 @@ class Bitstream:
 
     @property
     def meets_timing(self) -> bool:
-        """Whether every seed reaches the target's clock."""
+        """True where every seed reaches the target's clock."""
         return min(timing.mhz for timing in self.timings.values()) >= self.target_mhz
 
 
@@ -113,7 +113,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
 
 
 def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
-    """What the design takes of each kind (``lut``, ``ff``, ...) behind synthesis, in all."""
+    """Number of the design's cells of each kind (``lut``, ``ff``, ...) behind synthesis, in all."""
     family, config = load_family(board.family), board.config(target)
     files = design_files(board, config, board.clock_mhz(target))
     synthesized = _synthesize(board, family, config, files, progress)
@@ -230,7 +230,7 @@ def _place_all(board: Board, family: Family, planned: Path, files: Mapping[str, 
 
 
 def _at_once(numbers: Iterable[int], work: Callable[[int, threading.Event], T]) -> dict[int, T]:
-    """What ``work`` makes of each number, as many at a time as there are processors.
+    """Results that ``work`` makes of each number, as many at a time as there are processors.
 
     Where one fails, or the caller is interrupted, the others are told by the event to stop.
     """
@@ -364,7 +364,7 @@ def _building(parent: Path, name: str) -> Iterator[Path]:
 
 
 def _texts(*modules: ModuleType) -> list[str]:
-    """What is written in modules that change netlists: part of the key of what comes of it."""
+    """Texts of modules that change netlists: part of the key of what comes of them."""
     return [Path(str(module.__file__)).read_text() for module in modules]
 
 

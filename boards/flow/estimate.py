@@ -1,4 +1,4 @@
-"""What a model takes on a board, without one: memory, time at the board's clock, time on the line.
+"""Needs of a model on a board, without one: memory, time at the board's clock, time on the line.
 
 Needs neither the gateware nor any tool of a build.
 """
@@ -69,7 +69,7 @@ def board_clock(board: Board, target: str, builds: Path | None) -> Clock:
 
 def estimate_board(graph: Graph, board: Board, target: str, *, builds: Path | None = None,
                    **options: Any) -> dict[str, Any]:
-    """What one inference takes; plain values. ``options`` are those of ``compile``.
+    """Figures of one inference; plain values. ``options`` are those of ``compile``.
 
     ``fits`` is False where the model cannot be compiled for the target: then ``why`` says it, and
     there are no figures.
@@ -119,7 +119,7 @@ def _busiest(program: Program, statistics: RunStatistics) -> str:
 
 
 def _summary(folder: Path, board: Board, target: str) -> Any:
-    """What ``kaniwa bitstream`` wrote of its build; None if there was none."""
+    """Report of ``kaniwa bitstream`` on its build; None if there was none."""
     try:
         return json.loads((folder / f"{board.name}-{Path(target).stem}.json").read_text())
     except OSError:

@@ -106,7 +106,7 @@ class _Nets:
         return [load for load in loads if load not in kept]
 
     def _decides(self, load: _Load) -> bool:
-        """Whether what the load makes of the bit goes on to much else, or is a single state."""
+        """True where what the load makes of the bit goes on to much else, or is a single state."""
         kind = self.cells[load.cell]["type"]
         if kind in self._logic.chains:
             return True

@@ -10,7 +10,7 @@ __all__ = ["page", "summary"]
 
 
 def summary(built: Bitstream) -> dict[str, Any]:
-    """What ``kaniwa bitstream --json`` prints."""
+    """Output of ``kaniwa bitstream --json``."""
     path = built.timings[_worst_seed(built)].path
     return {
         "board": built.board.name, "target": built.target, "target_mhz": built.target_mhz,

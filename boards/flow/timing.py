@@ -26,7 +26,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a run of place-and-route reached: clock in MHz, places used by name, longest path."""
+    """Results of a run of place-and-route: clock in MHz, places used by name, longest path."""
 
     mhz: float
     used: Mapping[str, int]

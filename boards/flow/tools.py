@@ -69,7 +69,7 @@ def _path() -> str:
 
 
 def command(tool: str) -> list[str]:
-    """How to run a tool. DeviceError naming what to install if it is not there."""
+    """Command that runs a tool. DeviceError naming what to install if it is not there."""
     found = find(tool)
     if found is None:
         raise DeviceError(missing("a bitstream", tool, "bitstream"))
@@ -84,14 +84,14 @@ def find(tool: str) -> str | None:
 
 
 def yosys_command(script: str) -> list[str]:
-    """How to run a yosys script: the pyosys package, a native yosys, or that of a wheel."""
+    """Command that runs a yosys script: the pyosys package, a native yosys, or that of a wheel."""
     if installed("pyosys"):
         return [sys.executable, str(Path(__file__).with_name("pyosys_script.py")), script]
     return [*command("yosys"), "-s", script]
 
 
 def version(tool: str) -> str:
-    """What names the version of a tool, for the cache: the file's date and size, or the wheel's."""
+    """Name of the version of a tool, for the cache: the file's date and size, or the wheel's."""
     if tool == "yosys" and installed("pyosys"):
         return f"pyosys {importlib.metadata.version('pyosys')}"
     path = Path(command(tool)[0])

@@ -1,4 +1,4 @@
-"""Which block of the diagram each cell of a synthesized design belongs to."""
+"""Block of the diagram that each cell of a synthesized design belongs to."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Netlist:
         return self._blocks[name]
 
     def counts(self, cells: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-        """What each block takes, by kind, the largest block first."""
+        """Resources that each block takes, by kind, the largest block first."""
         total: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         for name, cell in self._cells.items():
             total[self._blocks[name].split(".")[0]].update(cells.get(cell["type"], {}))

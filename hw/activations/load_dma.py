@@ -152,7 +152,7 @@ class LoadDma(wiring.Component):
         return m
 
     def _watch_producer(self, m, begins, moves, word, last, pending_word, pending_last):
-        """How the instruction's producer stands, up to the last byte that the row needs."""
+        """Watch the instruction's producer, up to the last byte that the row needs."""
         new, low = self.i_instruction.payload, exact_log2(self._config.read_bytes)
         # A request is pending three cycles after its instruction was accepted at the earliest.
         m.submodules.producer = producer = ProducerWatch(low)
@@ -170,7 +170,7 @@ class LoadDma(wiring.Component):
         return producer
 
     def _look_for_room(self, m, moves, row_end, slot_end, word_end, pending_end):
-        """Whether the ring has room up to the end of the next request's word; a flip-flop."""
+        """True while the ring has room up to the end of the next request's word; a flip-flop."""
         lane = line_lane_bits(self._config)
         ring_lanes = self._config.line_bytes >> lane
         position_bits = line_position_bits(self._config) - lane

@@ -174,7 +174,7 @@ class Window(Component):
                 for patch, byte in zip(self.i_patch, masked, strict=True)]
 
     def _window(self, m, tag_3, tag, operands):
-        """What COLUMN adds to each byte of the operands: its right neighbor, or a new column."""
+        """Bytes that COLUMN adds to those of the operands: right neighbors, or a new column."""
         def of_columns(condition):
             registered = Signal(reset_less=True)
             m.d.sync += registered.eq(tag_3.columns & condition)

@@ -16,7 +16,7 @@ __all__ = ["CompactArray", "tap_layout"]
 
 
 def tap_layout() -> data.StructLayout:
-    """How the 4 bytes of a step are used: byte j is ``real`` or padding; ``dense``: by all lanes,
+    """Use of a step's 4 bytes: byte j is ``real`` or padding; ``dense``: by all lanes,
     else lane m uses byte m, in ``column``. The results leave with ``last``.
     """
     return data.StructLayout({
@@ -136,7 +136,7 @@ class CompactArray(Component):
         return offset
 
     def _mask(self, m, offset, row_real):
-        """Which bytes lie in the row."""
+        """Mark the bytes that lie in the row."""
         behind = Signal(offset.shape())   # the row's end; negative: not behind
         m.d.comb += behind.eq(offset - self.fields.ifm_row_bytes)
         for j in range(4):

@@ -1,4 +1,4 @@
-"""What a compact core keeps of an instruction, and its ways to device memory."""
+"""Fields of an instruction that a compact core keeps, and the core's ways to device memory."""
 
 from amaranth import *
 from amaranth.lib import data
@@ -62,7 +62,7 @@ def starts_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def instruction_ports(config: AcceleratorConfig) -> dict:
-    """What every unit gets of an instruction; ``begin``: it begins with what ``fields`` says."""
+    """Ports of every unit for an instruction; ``begin``: one begins, as ``fields`` says."""
     return {
         "begin": In(1),
         "fields": In(fields_layout(config)),

@@ -145,7 +145,7 @@ class CompactWeightDecoder(Component):
         return m
 
     def _read_header(self, m, header, is_table, is_own):
-        """Where a block goes on; 0 items: with the next header."""
+        """Go on with a block as its header says; 0 items: with the next header."""
         kind, argument, count = header[:4], header[4:8], header[8:24]
         m.d.sync += [
             is_table.eq(kind == Format.TABLE),

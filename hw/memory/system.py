@@ -139,7 +139,7 @@ class MemorySystem(wiring.Component):
         })
 
     def _beyond(self, address, size: int):
-        """Whether an access of ``size`` bytes at ``address`` is for no memory there is."""
+        """True where an access of ``size`` bytes at ``address`` is for no memory there is."""
         low = exact_log2(size)
         words = self._config.memory_bytes >> low
         if not self._outside:

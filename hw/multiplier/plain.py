@@ -13,7 +13,7 @@ __all__ = ["Multiplier", "PlainMultiplier", "WideProduct", "wide_ports", "activa
 
 
 def activations_layout(width: int) -> data.ArrayLayout:
-    """What all rows of a dot product share."""
+    """Activations, which all rows of a dot product share."""
     return data.ArrayLayout(signed(8), width)
 
 

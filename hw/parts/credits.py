@@ -1,4 +1,4 @@
-"""How many more entries a queue takes, known without waiting for what enters it in this cycle."""
+"""Number of entries that a queue still takes, known without waiting for those of this cycle."""
 
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out

@@ -1,4 +1,4 @@
-"""Whether what a reader waits for is in memory: how its instruction's producer stands."""
+"""Check that a reader's data are in memory, by the progress of its instruction's producer."""
 
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
@@ -9,7 +9,7 @@ __all__ = ["ProducerWatch"]
 
 
 class ProducerWatch(Component):
-    """Whether a reader's request may leave: ``allowed``, of two flip-flops.
+    """Permission for a reader's request to leave: ``allowed``, of two flip-flops.
 
     ``begin``: a new ``wait`` and ``use_watermark``, from the next cycle on; the first request of
     theirs may be there 3 cycles after it. The request there needs its word up to the byte
@@ -57,6 +57,6 @@ class ProducerWatch(Component):
         return m
 
     def _below(self, word, last):
-        """Whether the byte ``last`` of the word is; that comes late, and goes in at the end."""
+        """True for a byte below the mark; ``last`` comes late, and goes in at the end."""
         mark = self.progress.watermark[self._low:]
         return (word < mark) | ((word == mark) & (last < self.progress.watermark[:self._low]))

@@ -14,7 +14,7 @@ __all__ = ["BeatSplitter", "post_tag_layout", "post_beat_layout"]
 
 
 def post_tag_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """What goes along with a beat through the requantizer; ``last``: of its instruction."""
+    """Tag that accompanies a beat through the requantizer; ``last``: of its instruction."""
     return data.StructLayout({
         "count": range(config.requant_lanes + 1), "last": 1, "add": 1, "table": 1, "bank": 1,
     })
@@ -30,8 +30,8 @@ def post_beat_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def loop_ends_layout() -> data.StructLayout:
-    """What the present beat ends. ``inner_end``: the inner loop over blocks, or with ``by_block``
-    over pixels; ``row_end`` and ``last``: the output row and the instruction."""
+    """Loops that the present beat ends. ``inner_end``: the inner loop over blocks, or with
+    ``by_block`` over pixels; ``row_end`` and ``last``: the output row and the instruction."""
     return data.StructLayout({
         "block_end": 1, "inner_end": 1, "row_end": 1, "last": 1, "by_block": 1,
     })

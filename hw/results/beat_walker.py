@@ -47,7 +47,7 @@ def set_walk(walk, fields, tensor):
 
 
 def address_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """Where a beat of ``count`` bytes lies; ``last``: no beat of the tensor follows.
+    """Place of a beat of ``count`` bytes; ``last``: no beat of the tensor follows.
 
     ``ascending``: no byte of the tensor below its end comes later. ``row_first``: none below it
     does, as it is the first one of a row. ``same_word``: it begins in the word in which the beat
@@ -149,8 +149,8 @@ class BeatWalker(wiring.Component):
         next_outer_last = Mux(row_end, outer_one, Mux(inner_end, outer_next_last, outer_last))
 
         def next_narrow(last_of_inner):
-            """Whether it is the last one of its block: given whether that one's pixel or block is
-            the last one of the inner loop, which is known late."""
+            """True where the next beat is the last one of its block. ``last_of_inner``: its pixel
+            or block is the last one of the inner loop, which is known late."""
             last_block = Mux(by_block, next_outer_last, last_of_inner)   # of its pixel
             return Mux(block_end, Mux(last_block, last_narrow, block_narrow),
                        width <= 2 * self._lanes)

@@ -150,7 +150,7 @@ class OperandDma(wiring.Component):
         return m
 
     def _watch_producer(self, m, begins, moves_on, word, pending_word):
-        """How the instruction's producer stands, for whole words."""
+        """Watch the instruction's producer, for whole words."""
         new, low = self.i_instruction.payload, exact_log2(self._config.read_bytes)
         # A move is pending three cycles after its instruction was accepted at the earliest.
         m.submodules.producer = producer = ProducerWatch(low)

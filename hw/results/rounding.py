@@ -12,15 +12,15 @@ QUOTIENT = 9
 
 
 def settings_layout() -> data.StructLayout:
-    """What is the same for all lanes: Rounding, zero point, and the limits of the result."""
+    """Settings that all lanes share: Rounding, zero point, and the limits of the result."""
     return data.StructLayout({
         "rounding": Rounding, "zero_point": signed(8), "low": signed(8), "high": signed(8),
     })
 
 
 def double_correction(value, shift, rounding, multiplier_bits: int):
-    """What Rounding.DOUBLE adds to the product of ``value`` beside half: -1, 0 or 1, in units of
-    2^(multiplier_bits - 1)."""
+    """Number that Rounding.DOUBLE adds to the product of ``value`` beside half: -1, 0 or 1, in
+    units of 2^(multiplier_bits - 1)."""
     active = (rounding == Rounding.DOUBLE) & (shift > multiplier_bits)
     return Cat(active, active & value[-1]).as_signed()
 

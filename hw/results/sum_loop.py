@@ -111,7 +111,7 @@ class SumLoop(Component):
                 for product, pair in zip(self.sums.products, entries, strict=True)]
 
     def _admit(self, m, operand, comes_round):
-        """Whether a beat may go: sums go first, and an ADD waits for its operand."""
+        """Admit a beat: sums go first, and an ADD waits for its operand."""
         in_loop = Signal(range(IN_FLIGHT))  # sums on their first way
         claimed = self.taken & self.beat_add
         m.d.sync += in_loop.eq(in_loop + claimed - self.sums.valid)

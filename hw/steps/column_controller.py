@@ -139,7 +139,7 @@ class ColumnController(Component):
         ]
 
     def _look_up(self, m, issuer):
-        """What a column needs: its bytes in the line buffer, its ring word, its result slot."""
+        """Look up a column's needs: bytes in the line buffer, a ring word, a result slot."""
         lane = line_lane_bits(self._config)
 
         def loaded(place):

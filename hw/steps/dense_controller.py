@@ -102,7 +102,7 @@ class DenseController(Component):
         ]
 
     def _look_up(self, m, issuer):
-        """What a step needs: its bytes in the line buffer, its ring word, its result slot."""
+        """Look up a step's needs: bytes in the line buffer, a ring word, a result slot."""
         def loaded(place):
             return ~place.needs_load | ~(self.loaded - place.needed)[len(place.needed) - 1]
 

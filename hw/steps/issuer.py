@@ -1,4 +1,4 @@
-"""Where the steps of the array wait, and what lets them go: the same for all controllers."""
+"""Place where the steps of the array wait, and what lets them go: the same for all controllers."""
 
 from amaranth import *
 from amaranth.lib import stream

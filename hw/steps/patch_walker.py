@@ -38,7 +38,7 @@ def gather_read_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def gather_row_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """What the release of input rows needs to know of a read: ``first`` one of an output row."""
+    """Facts of a read that the release of input rows needs: ``first`` one of an output row."""
     lane = line_position_bits(config) - line_lane_bits(config)
     return data.StructLayout({"first": 1, "above": 1, "below": 1, "lane": unsigned(lane)})
 
@@ -98,7 +98,7 @@ class GatherWalker(Component):
         return m
 
     def _offsets(self, m, chunk_end, pixel_end, columns_end):
-        """Where a read lies in its row, and where its pixel does."""
+        """Offset of a read in its row, and that of its pixel."""
         fields, shape = self.fields, self.pixel_offset.shape()
         offset = Signal(shape, reset_less=True)
         pixel = Signal(shape, reset_less=True)
@@ -118,7 +118,7 @@ class GatherWalker(Component):
         m.d.comb += [self.read.offset.eq(offset), self.pixel_offset.eq(pixel)]
 
     def _places(self, m, chunk_end, pixel_end):
-        """Where its bytes go."""
+        """Places in the patch buffer for the bytes of a read."""
         read, width = self.read, self._config.dot_width
         byte_bits = exact_log2(width)
         position = Signal(range(2 * self._config.patch_bytes))

@@ -1,4 +1,4 @@
-"""Where the array's loops read: offsets in a row, rows of the line buffer, words of the ring."""
+"""Places of the array's reads: offsets in a row, rows of the line buffer, words of the ring."""
 
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out

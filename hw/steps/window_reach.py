@@ -1,4 +1,4 @@
-"""How far a step's window reaches in the line buffer."""
+"""Reach of a step's window in the line buffer."""
 
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
@@ -11,7 +11,7 @@ __all__ = ["WindowReach"]
 
 
 class WindowReach(Component):
-    """Where a step's row begins, and the position that ``loaded`` has to reach for its window.
+    """Beginning of a step's row, and the position that ``loaded`` has to reach for its window.
 
     Two stages: the outputs are those of the step that was there two cycles with ``advance``
     before. ``needs_load``: the row is real and the window does not end left of it.

@@ -24,7 +24,7 @@ def header_layout() -> data.StructLayout:
 
 
 def block_layout() -> data.StructLayout:
-    """What the outputs need to know of an item's block; ``width``: bits of a weight, 0 for 8."""
+    """Facts of an item's block that the outputs need; ``width``: bits of a weight, 0 for 8."""
     return data.StructLayout({
         "is_weights": 1, "is_table": 1, "is_shared": 1, "is_zero": 1, "width": 3,
         "bank_and_table": 2, "scale": 37})

@@ -1,4 +1,4 @@
-"""What the benches of whole boards do at their pins: hello, load, layers, what is refused."""
+"""Exercises of whole boards' benches at the pins: hello, load, layers, what is refused."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _check_memory(device: BoardDevice, address: int, rng: random.Random, tally: 
 
 
 def _refusal(action: Callable[[], object]) -> str:
-    """What the device says against ``action``."""
+    """Message of the device against ``action``."""
     try:
         action()
     except DeviceError as error:

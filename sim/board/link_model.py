@@ -33,7 +33,7 @@ BUFFER_BYTES = 512
 
 
 class Core(Protocol):
-    """What a link needs of a core. While ``busy``, device memory belongs to a run."""
+    """Interface that a link needs of a core. While ``busy``, device memory belongs to a run."""
 
     busy: bool
 

@@ -69,7 +69,7 @@ class PseudoTerminal:
         self._point_link()
 
     def read(self, wait: bool) -> bytes:
-        """What the host has sent; with ``wait``, not before there is some."""
+        """Bytes that the host has sent; with ``wait``, not before there are some."""
         if not select.select([self._master], [], [], None if wait else 0)[0]:
             return b""
         return os.read(self._master, CHUNK)

@@ -72,7 +72,7 @@ def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) ->
 
 def kept_verilog(name: str, made_from: Sequence[str], elaborate: Callable[[], str],
                  progress: Progress | None = None) -> str:
-    """What ``elaborate`` gave for ``made_from`` the first time, kept under ``name``."""
+    """Verilog that ``elaborate`` gave for ``made_from`` the first time, kept under ``name``."""
     with needed("the simulated core", "sim", DeviceError):
         key = _digest([*made_from, importlib.metadata.version("amaranth")])
     path = cache_folder() / "verilog" / f"{name}-{key}.v"

@@ -1,4 +1,4 @@
-"""What a block bench is made of: its devices under test, clock and reset, drivers and monitors.
+"""Parts of a block bench: its devices under test, clock and reset, drivers and monitors.
 
 A bench is a module ``bench_NAME`` below ``kaniwa.sim.benches`` with a ``BENCH`` and cocotb tests.
 The runner (``kaniwa.sim.harness.run_benches``) builds each ``Dut`` and runs the tests on it in
@@ -155,7 +155,7 @@ def _stop_at_first_failure() -> None:
 
 
 def _is_input(handle: Any) -> bool:
-    """Whether a top-level handle is an input port, by the list that the runner passes on."""
+    """True where a top-level handle is an input port, by the list that the runner passes on."""
     return handle._name in os.environ.get("KANIWA_INPUTS", "").split(",")
 
 

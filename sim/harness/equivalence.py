@@ -69,7 +69,7 @@ def cut_state(rtlil: str) -> str:
 
 
 def proved_equal(yosys: str, rtlil: str, mutant: int, limit: float = 600.0) -> bool:
-    """Whether mutant ``mutant`` of the RTLIL text (see ``cut_state``) equals mutant 0 in all
+    """True where mutant ``mutant`` of the RTLIL text (see ``cut_state``) equals mutant 0 in all
     outputs, registers and memories.
 
     False also if no proof was found within ``limit`` seconds.

@@ -109,7 +109,7 @@ def _describe(line: str) -> str:
 
 def killed(bench: str, dut: str, folder: Path, inputs: str, mutant: int, seed: int,
            limit: float) -> bool:
-    """Whether the bench fails on the mutant. Without a fault (0) it must not."""
+    """True where the bench fails on the mutant. Without a fault (0) it must not."""
     work = Path(tempfile.mkdtemp(prefix="kaniwa-mutant-"))
     context = multiprocessing.get_context("fork")
     process = context.Process(target=_run_mutant,

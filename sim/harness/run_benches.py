@@ -25,7 +25,7 @@ from kaniwa.sim.harness.coverage import Tally
 
 @dataclass
 class Summary:
-    """What the devices of one bench gave together."""
+    """Results of the devices of one bench together."""
 
     name: str
     required: tuple[str, ...]

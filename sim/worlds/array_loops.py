@@ -21,7 +21,7 @@ class Loops:
         self.base = self.word = self.count = 0
 
     def load_positions(self, fields: dict[str, int]) -> list[int]:
-        """What ``loaded`` becomes, word by word, for the instruction about to run."""
+        """Values that ``loaded`` takes, word by word, for the instruction about to run."""
         positions, word = [], self.config.read_bytes
         for row in range(fields["ifm_rows"]):
             start = self.base + row * fields["line_pitch"]

@@ -38,7 +38,7 @@ PLAIN_BINS = ("DENSE", "DEPTHWISE", "MAX_POOL", "padding left", "padding right",
 
 @dataclass
 class Pace:
-    """How fast the surroundings are: chance of progress in a cycle; 1: as fast as allowed."""
+    """Speed of the surroundings: chance of progress in a cycle; 1: as fast as allowed."""
 
     load: float
     weights: float

@@ -32,7 +32,7 @@ class Gather:
 
     @property
     def row_valid(self) -> bool:
-        """Whether its row lies in the input."""
+        """True where the row of the read lies in the input."""
         return 0 <= self.row < self.fields["ifm_rows"]
 
     @property

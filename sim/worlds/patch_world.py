@@ -20,7 +20,7 @@ NEVER = 1 << 60
 
 @dataclass
 class Pace:
-    """How fast the surroundings are: chance of progress in a cycle; 1: as fast as allowed."""
+    """Speed of the surroundings: chance of progress in a cycle; 1: as fast as allowed."""
 
     load: float = 1
     weights: float = 1
@@ -204,7 +204,7 @@ class PatchWorld:
         env.set("ring_written", written)
 
     def _reads(self, read: Gather) -> bool:
-        """Whether a read is issued in this cycle."""
+        """True where a read is issued in this cycle."""
         self.load_lacks = False
         if self.cycle < self.read_comes or not self.turn:
             return False
@@ -217,7 +217,7 @@ class PatchWorld:
         return True
 
     def _steps(self, step: PatchStep, slot_ok: bool, reads: bool) -> bool:
-        """Whether a step is issued in this cycle; checks why not."""
+        """True where a step is issued in this cycle; checks why not."""
         at_hand = self.cycle >= self.step_comes
         gathered = at_hand and self.gathered[-WRITTEN_AFTER] > step.patch_word
         expected = ""

@@ -14,7 +14,7 @@ __all__ = ["ExpectedStreams"]
 
 
 class ExpectedStreams:
-    """What the outputs must give, kept beside the bytes of the streams."""
+    """Values that the outputs must give, kept beside the bytes of the streams."""
 
     def __init__(self, env: Env) -> None:
         assert env.config is not None

@@ -63,7 +63,7 @@ def show_summary(values: dict[str, Any]) -> None:
 
 
 def _show_host(values: dict[str, Any]) -> None:
-    """What the host does, why, and what goes to and fro; nothing where it does nothing."""
+    """Show the host's work, why, and what goes to and fro; nothing where there is no work."""
     rows = [row for row in values["layers"] if row["where"] == "host"]
     if not rows:
         return

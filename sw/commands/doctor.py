@@ -65,7 +65,7 @@ def doctor_command(ctx: click.Context, parts: tuple[str, ...], as_json: bool) ->
 
 
 def _checks(part: str) -> list[dict[str, Any]]:
-    """What the part needs, each with whether it is there, and its version or place."""
+    """Needs of the part, each with whether it is there, and its version or place."""
     from kaniwa.extras import installed
 
     found = {}

@@ -48,7 +48,7 @@ answer_options = apply_options([
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What the options of ``preprocess_options`` say."""
+    """Values of the options of ``preprocess_options``."""
 
     images: tuple[Path, ...]
     resize: str
@@ -112,7 +112,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Answers:
-    """How many classes to name for each inference, and by which labels."""
+    """Number of classes to name for each inference, and their labels."""
 
     top: int
     labels: list[str] | None

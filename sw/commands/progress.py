@@ -1,4 +1,4 @@
-"""What is shown while something takes long: on a terminal, and nothing where output is piped."""
+"""Display while something takes long: on a terminal, and nothing where output is piped."""
 
 from __future__ import annotations
 

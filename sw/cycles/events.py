@@ -16,7 +16,7 @@ Reader = Generator[int | None, int, None]
 
 @dataclass
 class Events:
-    """What the units tell each other, each in the order of time. ``*_ready``: first cycle of use.
+    """Messages between the units, each kind in the order of time. ``*_ready``: first cycle of use.
 
     ``offered``: when instructions are there for the units; ``open``: from when on units take them.
     ``load_ready`` counts words of memory. ``frees``: (cycle, position) of the line buffer;

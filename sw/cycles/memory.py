@@ -16,7 +16,7 @@ __all__ = ["MemoryTimeline", "ReadPath"]
 
 
 class ReadPath(Protocol):
-    """What reads memory: ``address`` is that of the request that its ``reader`` yielded last."""
+    """Path of reads: ``address`` is that of the request that its ``reader`` yielded last."""
 
     address: int
     reader: Reader
@@ -98,7 +98,7 @@ class _Side:
         return max(min(self._read_at, self._write_at), self._bus_free)
 
     def take(self, cycle: int) -> None:
-        """What is before the memory in ``cycle``; on a shared channel the write goes first."""
+        """Take what is before the memory in ``cycle``; on a shared channel the write goes first."""
         busy, wrote = 0, self._write_at <= cycle
         if wrote:
             busy = self._write_cycles
@@ -153,7 +153,7 @@ class MemoryTimeline:
         return ready[index]
 
     def there(self, ready: list[int], index: int, cycle: int) -> bool:
-        """Whether ``ready[index]`` is not after ``cycle``, which nothing so far is after."""
+        """True where ``ready[index]`` is not after ``cycle``, which nothing so far is after."""
         while len(ready) <= index:
             self._poll()
             if len(ready) <= index and not self._step(cycle):

@@ -93,7 +93,7 @@ class PostPipeline:
                 return cycle
 
     def waiting(self) -> bool:
-        """Whether there is a beat that has not arrived."""
+        """True while there is a beat that has not arrived."""
         return bool(self.entries) or self._first is not None or self._settled is not None
 
     def _admit(self) -> None:

@@ -46,7 +46,7 @@ class Results:
         return self._started + self.store.stored + self._pipeline.sum_count
 
     def undecided(self) -> bool:
-        """Whether sums wait for beats that may come before them."""
+        """True while sums wait for beats that may come before them."""
         return bool(self._pipeline.sums)
 
     def _go_on(self) -> None:

@@ -128,7 +128,7 @@ def quantize(real: np.ndarray, tensor: Any) -> np.ndarray:
 
 
 def recorded_paths(model_path: str | PathLike[str]) -> tuple[Path, Path]:
-    """Where the recorded vectors of a model lie: ``refs/NAME.npz`` and ``.json`` beside it."""
+    """Paths of the recorded vectors of a model: ``refs/NAME.npz`` and ``.json`` beside it."""
     folder = Path(model_path).parent / "refs"
     stem = Path(model_path).stem
     return folder / f"{stem}.npz", folder / f"{stem}.json"

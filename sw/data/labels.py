@@ -86,7 +86,7 @@ def real_values(values: np.ndarray, tensor: Any) -> np.ndarray:
 
 
 def unit(program: Any, tensor: Any) -> str:
-    """What real values of an output stand for: probability, log-probability or score."""
+    """Meaning of the real values of an output: probability, log-probability or score."""
     makers = {output: (op.kind, op.inputs) for op in program.host_ops for output in op.outputs}
     layers = {layer.name: layer.op.split("+")[-1] for layer in program.layers}
     output = tensor.id

@@ -39,7 +39,7 @@ def onnx_operator_table() -> list[dict[str, Any]]:
 
 
 def _where(op: OnnxOperator) -> str:
-    """Where the accelerator has it, else the host; "none" for what moves nothing."""
+    """Unit of the accelerator for an operator, else the host; "none" for what moves nothing."""
     if not op.becomes or op.becomes == ("RESHAPE",):
         return "none"
     if all(k in (*VECTOR_KINDS, *GATES) for k in op.becomes):

@@ -71,7 +71,7 @@ class BoardDevice:
 
     @property
     def outside(self) -> bool:
-        """Whether the board has outside memory."""
+        """True for a board with outside memory."""
         return self._require().outside
 
     @property

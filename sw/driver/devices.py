@@ -30,7 +30,7 @@ Target = str | Path | AcceleratorConfig
 
 @runtime_checkable
 class Device(Protocol):
-    """What a Session needs of a device; addresses are device memory's (bit 31: outside).
+    """Interface that a Session needs of a device; addresses are device memory's (bit 31: outside).
 
     ``config`` is None until a target is loaded.
     """
@@ -260,7 +260,7 @@ def _open_sim(target: Target | None, outside: str | None,
 
 
 def _report(progress: Callable[[str], None] | None) -> Callable[[str, float], None]:
-    """What hears of a build, with the seconds it took."""
+    """Function that hears of a build, with the seconds it took."""
     if progress is None:
         return lambda what, seconds: None
     return lambda what, seconds: progress(f"{what} ({seconds:.0f} s)")

@@ -79,7 +79,7 @@ class Request:
 
     @property
     def numbered(self) -> bool:
-        """Whether the device counts it: it is done once, and only in its turn."""
+        """True for a request that the device counts: it is done once, and only in its turn."""
         return self.operation in (Operation.WRITE, Operation.REGISTER)
 
     @property

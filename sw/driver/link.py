@@ -40,7 +40,7 @@ LONGEST_WAIT = 2.0           # of all those without counting the time on the lin
 
 @dataclass
 class LinkStatistics:
-    """What went over the line since it was opened; frames are those of both directions.
+    """Traffic on the line since it was opened; frames are those of both directions.
 
     ``repeated``: requests sent again. ``damaged``: replies that did not pass their check.
     ``refused``: notices of the device that a request was damaged or missing. ``timeouts``: waits

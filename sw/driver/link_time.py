@@ -1,4 +1,4 @@
-"""What an inference takes on the line between host and board, from its program alone."""
+"""Bytes and time of an inference on the line between host and board, from its program alone."""
 
 from __future__ import annotations
 

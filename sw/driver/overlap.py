@@ -37,7 +37,7 @@ class Item(Generic[State, Result]):
 
     @property
     def finished(self) -> bool:
-        """Whether it has its result or its error."""
+        """True for an inference that has its result or its error."""
         return self.future.done()
 
 

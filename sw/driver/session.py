@@ -60,7 +60,7 @@ class Statistics:
 
 @dataclass(eq=False)
 class Inference:
-    """What its steps work on: its inputs, what is known by tensor id, what was counted."""
+    """Data that an inference's steps work on: inputs, values known by tensor id, and counts."""
 
     arrays: dict[str, np.ndarray]
     values: Values
@@ -184,7 +184,7 @@ class Session:
             return self.read(found)
 
     def read(self, tensor: TensorInfo) -> np.ndarray:
-        """What device memory holds now where ``tensor`` is stored."""
+        """Present content of device memory where ``tensor`` is stored."""
         assert tensor.address is not None
         return tensor.from_device(self.device.read(tensor.address, tensor.bytes))
 
@@ -231,7 +231,7 @@ class Session:
 
     @property
     def _stateful(self) -> bool:
-        """Whether an inference has to wait for the one before."""
+        """True where an inference has to wait for the one before."""
         return bool(self.program.state)
 
     def _begin(self, inputs: Arrays, as_float: bool, keep_state: bool = True) -> Inference:
@@ -266,7 +266,7 @@ class Session:
         return outputs
 
     def _named(self, arrays: Mapping[str, np.ndarray]) -> Values:
-        """What is known before the first step, by tensor id."""
+        """Values known before the first step, by tensor id."""
         constants = {t.id: t.data for t in self._host.tensors if t.data is not None}
         initial = {s.tensor: s.initial for s in self._host.state}
         return constants | initial | {t.id: arrays[t.name] for t in self.program.inputs}

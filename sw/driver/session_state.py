@@ -1,5 +1,4 @@
-"""Where the state of a session is: with the host, or left in device memory for the next inference.
-"""
+"""Place of a session's state: with the host, or left in device memory for the next inference."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ class SessionState:
         self.own.clear()
 
     def begin(self, takes: tuple[int, ...], values: Values, state: Values) -> tuple[int, ...]:
-        """What of ``takes`` a run of an inference with ``state`` wants written to device memory.
+        """Tensors of ``takes`` to write to device memory for a run of an inference with ``state``.
 
         What is there goes out of ``values``, and counts as lost until ``finish``. ``own`` is
         fetched before another state is written over it. Raises DeviceError where it is lost.

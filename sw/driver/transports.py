@@ -46,7 +46,7 @@ class Transport(Protocol):
         """Send all of ``data``."""
 
     def read(self, seconds: float) -> bytes:
-        """What has arrived; waits up to ``seconds`` for a first byte, then gives b""."""
+        """Bytes that have arrived; waits up to ``seconds`` for a first byte, then gives b""."""
 
     def now(self) -> float:
         """Seconds of a clock that never goes back."""
@@ -95,7 +95,7 @@ def open_transport(address: Address) -> Transport:
 
 
 class _FileTransport:
-    """What both kinds share: a file descriptor that is waited for, read and written."""
+    """Parts that both kinds share: a file descriptor that is waited for, read and written."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""What makes an instruction legal for a config, beyond the ranges of its fields.
+"""Rules that make an instruction legal for a config, beyond the ranges of its fields.
 
 The core checks little more than ranges, and would hang or compute nonsense on the rest, so the
 emulator refuses it.

@@ -187,7 +187,7 @@ class Emulator:
 
 
 def _streams(step: Step) -> list[Span]:
-    """Where the instruction's parameters and weights lie, or the constants of a unit's."""
+    """Places of the instruction's parameters and weights, or of the constants of a unit's."""
     values = step.values
     spans = step.unit.constants(values) if isinstance(step, _OfUnit) else [
         (values[f"{which}_address"], values[f"{which}_bytes"])

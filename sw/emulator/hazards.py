@@ -1,4 +1,4 @@
-"""Whether a program reads only what has been written: the waits of its instructions are enough.
+"""Check that a program reads only what has been written: the waits of its instructions are enough.
 
 The core's units run ahead of each other, so a forgotten wait shows only by chance there. Here it
 is an error every time.
@@ -55,7 +55,7 @@ class HazardCheck:
 
     def _check_read(self, what: str, address: int, shape: tuple[int, ...],
                     pitches: tuple[int, ...], wait: int = 0) -> bool:
-        """Whether it was written before."""
+        """Check a read; True where its data were written before."""
         if wait > self._count:
             raise Fault(ErrorCode.WATCHDOG, f"{what} waits for instruction {wait - 1}, "
                                             "which does not come before")

@@ -18,7 +18,7 @@ PAGE = 1 << 16
 
 
 class Fault(Exception):
-    """What the core would report as ``code``; the emulator adds the instruction's index."""
+    """Error that the core would report as ``code``; the emulator adds the instruction's index."""
 
     def __init__(self, code: ErrorCode, text: str) -> None:
         super().__init__(text)

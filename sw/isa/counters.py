@@ -1,4 +1,4 @@
-"""What a device says about one run of a program; the same for every device."""
+"""Report of a device on one run of a program; the same for every device."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ HEADER = BitTable("the header of a block", 8, (
 
 
 class Buffer(enum.IntEnum):
-    """Where the items of a block go."""
+    """Destination of the items of a block."""
 
     WEIGHTS = 0     # the weight ring
     RECORDS = 1     # the parameter buffer
@@ -47,7 +47,7 @@ class Buffer(enum.IntEnum):
 
 @dataclass(frozen=True)
 class BlockFormat:
-    """How a block is stored and decoded: ``count`` words, each of ``items`` that leave the
+    """Storage and decoding of a block: ``count`` words, each of ``items`` that leave the
     decoder one after the other.
 
     ``items``: in a word. ``item_bytes``: what the decoder takes for one, by argument. ``at_once``:

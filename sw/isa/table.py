@@ -227,7 +227,7 @@ class Register(enum.IntEnum):
 
 
 class Command(enum.IntFlag):
-    """What is written to register CONTROL."""
+    """Bits that are written to register CONTROL."""
 
     RUN = 1
     ABORT = 2

@@ -188,7 +188,7 @@ class StreamBlock:
 
     @property
     def buffer(self) -> Buffer:
-        """Where the block's values go."""
+        """Buffer that the block's values go to."""
         return FORMATS[self.format].buffer
 
 

@@ -1,4 +1,4 @@
-"""Whether a program is consistent: what a file says is checked before it is believed."""
+"""Check that a program is consistent: what a file says is checked before it is believed."""
 
 from __future__ import annotations
 

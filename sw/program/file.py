@@ -196,7 +196,7 @@ def _layer(values: Any) -> LayerInfo:
 
 
 def _removed(values: Any) -> dict[str, Any]:
-    """What LayerInfo says about dead channels."""
+    """Record of dead channels in LayerInfo."""
     readers: dict[str, Callable[[Any], Any]] = {
         "input_channels": _pair, "output_channels": _pair, "macs": _number}
     if not isinstance(values, dict) or set(values) != set(readers):
@@ -222,7 +222,7 @@ def _step(values: Any) -> Step:
 
 
 def _constants(host: Any, constant: bytes) -> dict[str, Any]:
-    """What has bytes in the section of the host's constants."""
+    """Tensors and state of the host, with their bytes in the section of its constants."""
     position = 0
 
     def take(value: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""What follows from the fields of an instruction: shapes, places, counts of words."""
+"""Values that follow from the fields of an instruction: shapes, places, counts of words."""
 
 from __future__ import annotations
 

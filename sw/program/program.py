@@ -73,7 +73,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Step:
-    """What host or device do without the other: ``where`` is "host" or "device".
+    """Work that host or device does without the other: ``where`` is "host" or "device".
 
     Of the program's instructions, the END of the run with them, or of its host operators it does
     ``count`` from ``first`` on. A run of the device needs the tensors ``takes`` written to device
@@ -182,7 +182,7 @@ class Program:
         return [step for step in self.steps if step.where == "device"]
 
     def address_of(self, run: Step) -> int:
-        """Where the device finds the first instruction of ``run``."""
+        """Address at which the device finds the first instruction of ``run``."""
         return self.program_address + run.first * INSTRUCTION_BYTES
 
     def layers_of(self, run: Step) -> list[LayerInfo]:
@@ -223,7 +223,7 @@ class Program:
         return sum(len(data) for address, data in self.images if address != self.program_address)
 
     def read(self, address: int, length: int) -> bytes:
-        """What the images hold from ``address`` on."""
+        """Bytes that the images hold from ``address`` on."""
         for start, data in self.images:
             if start <= address < start + len(data):
                 return data[address - start:address - start + length]

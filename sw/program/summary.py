@@ -15,7 +15,7 @@ __all__ = ["summary"]
 
 
 def summary(program: Program) -> dict[str, Any]:
-    """What ``kaniwa compile --json`` prints, as plain values; cycles are estimates."""
+    """Output of ``kaniwa compile --json``, as plain values; cycles are estimates."""
     statistics = estimate(program)
     order = list(dict.fromkeys(layer.tag for layer in program.layers))
     counters = {tag.tag: tag for tag in statistics.per_tag(order)}
@@ -68,7 +68,7 @@ def _host_rows(program: Program, step: Step) -> list[dict[str, Any]]:
 
 
 def _crossing(program: Program, step: Step) -> dict[str, Any]:
-    """What a step does, and the bytes that go to the device before it and from it behind."""
+    """Work of a step, and the bytes that go to the device before the step and back behind it."""
     device = step.where == "device"
     names = ([layer.name for layer in program.layers_of(step)] if device else
              [op.name for op in program.host_ops[step.first:step.first + step.count]])

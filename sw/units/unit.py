@@ -39,7 +39,7 @@ class Unit(ABC):
         """The fault in an instruction's fields for which the core refuses it, or None."""
 
     def constants(self, values: Values) -> list[Span]:
-        """What the instruction points to of the program file, as a program or a descriptor."""
+        """Parts of the program file that the instruction points to: a program or a descriptor."""
         return []
 
     def reads(self, values: Values) -> list[Span]:

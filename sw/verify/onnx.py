@@ -71,7 +71,7 @@ class RecordedOnnx(RecordedVectors):
 
 @dataclass
 class Tally:
-    """What ``verify`` reports of an ONNX model."""
+    """Report of ``verify`` on an ONNX model."""
 
     imported: ImportedOnnx
     tensors: set[int] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Which inputs ``verify`` compares on, and recorded vectors: the same for every model format."""
+"""Inputs that ``verify`` compares on, and recorded vectors: the same for every model format."""
 
 from __future__ import annotations
 

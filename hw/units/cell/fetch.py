@@ -1,4 +1,4 @@
-"""What a sequence of a recurrent cell reads of memory, in the order in which it is used."""
+"""Data that a sequence of a recurrent cell reads of memory, in the order of their use."""
 
 from amaranth import *
 from amaranth.lib import stream

@@ -17,7 +17,7 @@ def sums_layout() -> data.ArrayLayout:
 
 
 def operands_layout() -> data.ArrayLayout:
-    """What the weights of a word are multiplied by: int8 less a zero point."""
+    """Operands that the weights of a word are multiplied by: int8 less a zero point."""
     return data.ArrayLayout(signed(9), PRODUCTS)
 
 

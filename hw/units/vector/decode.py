@@ -1,4 +1,4 @@
-"""What the vector unit's control needs to know of an instruction before it begins."""
+"""Facts of an instruction that the vector unit's control needs before the instruction begins."""
 
 from amaranth import *
 from amaranth.lib import data
@@ -35,7 +35,7 @@ def decoded_layout() -> data.StructLayout:
 
 
 def is_scalar(register):
-    """Whether a register number is that of a scalar: SCALAR and up, a power of two from the top."""
+    """True for the number of a scalar register: SCALAR and up, a power of two from the top."""
     assert SCALAR == 24
     return register[3] & register[4]
 
@@ -79,6 +79,6 @@ def decode_instruction(m, instruction):
 
 
 def compares(function):
-    """Whether X and Y are compared: X then comes inverted, as ``VectorLane`` wants it."""
+    """True where X and Y are compared: X then comes inverted, as ``VectorLane`` wants it."""
     return ((function == Function.MINIMUM) | (function == Function.MAXIMUM)
             | (function == Function.LESS))

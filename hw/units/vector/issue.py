@@ -118,7 +118,7 @@ class VectorIssue(Component):
 
     def _stages(self, m, phase, current, active, first, last, table, last_mask, across, folded,
                 group):
-        """What goes along with a group, a slot in each stage."""
+        """Data that accompany a group, a slot in each stage."""
         token = Signal(data.StructLayout({
             "factor": unsigned(3), "addend": unsigned(2),
             "immediate": unsigned(32),
@@ -181,7 +181,7 @@ class VectorIssue(Component):
             m.d.comb += getattr(self, name).eq(value)
 
     def _operand(self, m, phase, stage):
-        """What chooses factor and addend, in the cycles after ``stage``; ``limb`` in turn."""
+        """Choice of factor and addend, in the cycles after ``stage``; ``limb`` in turn."""
         operand = self.operand
         factor, immediate = stage.factor, stage.immediate
         # The low limb is used in phase 1, and is here in the cycle before.

@@ -20,7 +20,7 @@ TAP = sorted(set(TAPS))
 
 
 def operand_layout() -> data.StructLayout:
-    """What a group's factor and addend are.
+    """Choice of a group's factor and addend.
 
     The factor is that of register b (``own``), 2^n of its low 5 bits (``power``; with ``right``
     2^(31-n)), or ``limb``, a constant's limb, low bits first, else 0. The addend is register b
@@ -33,7 +33,7 @@ def operand_layout() -> data.StructLayout:
 
 
 def product_layout() -> data.StructLayout:
-    """What happens to a group's product: its ``tap`` of TAP, rounded half ``up``, or half ``away``
+    """Treatment of a group's product: its ``tap`` of TAP, rounded half ``up``, or half ``away``
     from zero; all bits inverted (``invert``). ``carry``: what is added to X + Y beside rounding, or
     with ``round`` what inverts that."""
     return data.StructLayout({"tap": unsigned(2), "up": unsigned(1), "away": unsigned(1),
@@ -41,7 +41,7 @@ def product_layout() -> data.StructLayout:
 
 
 def combine_layout() -> data.StructLayout:
-    """What is made of X and Y, as Function says; one of these, or none for LEADING_ZEROS.
+    """Operation on X and Y, as Function says; one of these, or none for LEADING_ZEROS.
 
     ``fold``: Y is the result before, of this or (with ``across``) of the next lane, and not the
     addend. ``other``: Y, X and Y, X or Y. Where X and Y are compared, X comes inverted.
@@ -54,7 +54,7 @@ def combine_layout() -> data.StructLayout:
 
 
 def write_layout(lanes: int) -> data.StructLayout:
-    """Whether and where a group's results are written."""
+    """Place of a group's results, and whether they are written."""
     return data.StructLayout({
         "valid": unsigned(1), "mask": unsigned(lanes), "select": unsigned(1), "word": ADDRESS,
     })

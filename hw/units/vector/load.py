@@ -1,4 +1,4 @@
-"""What the vector unit reads from device memory: elements of loads, and programs."""
+"""Data that the vector unit reads from device memory: elements of loads, and programs."""
 
 from amaranth import *
 from amaranth.lib import data

@@ -1,4 +1,4 @@
-"""What the vector unit writes to device memory: groups of elements, packed into words."""
+"""Data that the vector unit writes to device memory: groups of elements, packed into words."""
 
 from amaranth import *
 from amaranth.lib import data

@@ -25,7 +25,7 @@ BENCH = Bench("compact_weights", _duts, required=[
 
 
 class Outputs:
-    """What came out; chunks are taken at random."""
+    """Values that came out; chunks are taken at random."""
 
     def __init__(self, env: Env, stall: float) -> None:
         self.env, self.stall = env, stall

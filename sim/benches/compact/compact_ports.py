@@ -1,4 +1,4 @@
-"""What the benches of a compact core's units share: configs, fields, and a memory for readers."""
+"""Common parts of the benches for compact units: configs, fields, and a memory for readers."""
 
 from __future__ import annotations
 

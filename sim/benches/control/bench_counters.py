@@ -33,7 +33,7 @@ def port_of(name: str) -> str:
 
 
 def cause_of(inputs: dict[str, int]) -> str:
-    """What a cycle with these inputs counts as."""
+    """Cause that a cycle with these inputs counts as."""
     if inputs["issued"]:
         return "issued"
     if inputs["stall_load"]:

@@ -195,7 +195,7 @@ async def refuses_what_is_illegal(dut: Any) -> None:
 
 @cocotb.test()
 async def names_the_vector_at_fault(dut: Any) -> None:
-    """What the unit calls an error, and addresses that are none, by whichever port."""
+    """Faults that the unit calls an error, and addresses that are none, by whichever port."""
     env = await start(dut, BENCH)
     rig = Rig(env, 0.0)
     for client in [None, 1, 4] * 4:   # by address_client: operand, results

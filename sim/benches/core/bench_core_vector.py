@@ -205,7 +205,7 @@ def _compare_cycles(got: Any, expected: Any, tags: list[int], tally: Tally, what
 
 
 def _refuse(rng: random.Random, config: AcceleratorConfig, tally: Tally) -> None:
-    """What must end a run, with the same code and instruction on both devices."""
+    """Check that faults end a run, with the same code and instruction on both devices."""
     from kaniwa.emulator.core import Emulator
     from kaniwa.sim.device.simulated_core import SimDevice
 

@@ -98,7 +98,7 @@ class Device:
         self.env.set("busy", value)
 
     async def replies(self, expected: list[Reply] | None = None) -> list[Reply]:
-        """What is answered from now on, until nothing comes any more or all of ``expected`` did."""
+        """Answers from now on, until nothing comes any more or all of ``expected`` did."""
         await self.driver.drain()
         found: list[Reply] = []
         quiet = 0

@@ -188,7 +188,7 @@ def draw_vectors(rng: random.Random, config: AcceleratorConfig) -> Iterator[dict
 
 
 def expected(vector: dict[str, Any], bits: int) -> dict[str, Any]:
-    """What comes out for a vector; counts the coverage bins."""
+    """Results that come out for a vector; counts the coverage bins."""
     settings = vector["settings"]
     name = Rounding(settings["rounding"]).name.lower()
     results = []

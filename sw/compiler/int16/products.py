@@ -95,7 +95,7 @@ class _Product:
         self._biases: dict[tuple[int, int], list[Stream | None]] = {}
 
     def _parts(self, a: int, b: int) -> int:
-        """How many digits the sums have."""
+        """Number of digits that the sums have."""
         terms = np.outer((HIGH, LOW)[a][1], (HIGH, LOW)[b][1]) * self._shape[1]
         return digits_of(terms.min(keepdims=True)[0], terms.max(keepdims=True)[0])
 

@@ -1,4 +1,4 @@
-"""Which accumulators can occur, and that none of them leaves int32."""
+"""Accumulators that can occur, and the proof that none of them leaves int32."""
 
 from __future__ import annotations
 

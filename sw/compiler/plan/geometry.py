@@ -35,8 +35,8 @@ class Geometry:
 
 @dataclass(frozen=True)
 class ScatteredOutput:
-    """Where results lie that are not a map: from byte ``first`` on; bytes from one ``image``,
-    ``row`` and ``pixel`` to the next, and ``of_run`` from one run of ``run`` channels, which are
+    """Places of results that are not a map: from byte ``first`` on. Bytes from one ``image``,
+    ``row`` and ``pixel`` to the next; ``of_run`` from one run of ``run`` channels, which are
     neighbors, to the next."""
 
     first: int

@@ -110,7 +110,7 @@ class OneStage:
         return ()
 
     def in_step(self, number: int) -> int:
-        """Which of the stages of a time step stage ``number`` is."""
+        """Index of stage ``number`` among the stages of a time step."""
         return 0
 
     def has_program(self, number: int) -> bool:
@@ -118,7 +118,7 @@ class OneStage:
         return True
 
     def place(self, number: int) -> int:
-        """Where an instruction begins in the program that is there, 0 to load the program."""
+        """Place where an instruction begins in the program that is there, 0 to load the program."""
         return 0
 
     def settled(self, number: int) -> bool:

@@ -22,7 +22,7 @@ def source_of(op: Op) -> tuple[int, ...]:
 
 
 def describe(graph: Graph, op: Op) -> str:
-    """How messages name an operator."""
+    """Name of an operator in messages."""
     return f"{graph.name}: op {op.source_index} {op.kind} '{op.name}'"
 
 

@@ -52,7 +52,7 @@ class Constants:
 
 @dataclass(frozen=True, eq=False)
 class MemoryMap:
-    """Where everything is in device memory (byte addresses, bit 31 = outside).
+    """Places of everything in device memory (byte addresses, bit 31 = outside).
 
     ``tensors`` maps stored tensors, ``blobs`` has the address of each constant. The sizes are the
     ends of what is used on chip and outside.

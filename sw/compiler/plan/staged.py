@@ -39,7 +39,7 @@ class StagedLayer(UnitProgram):
 
     @property
     def total(self) -> int:
-        """How many stages come one after the other."""
+        """Number of stages that come one after the other."""
         return self.steps * len(self.stages)
 
     @property
@@ -59,7 +59,7 @@ class StagedLayer(UnitProgram):
         return replace(last, op=self.op, positions=self.positions) if last and self.macs else None
 
     def in_step(self, number: int) -> int:
-        """Which of ``stages`` it is."""
+        """Index of stage ``number`` in ``stages``."""
         return number % len(self.stages)
 
     def stage(self, number: int) -> Stage:
@@ -138,7 +138,7 @@ class RecurrentLayer(StagedLayer):
 
     @property
     def total(self) -> int:
-        """How many stages come one after the other."""
+        """Number of stages that come one after the other."""
         return super().total + self._before + bool(self.states)
 
     @property
@@ -152,7 +152,7 @@ class RecurrentLayer(StagedLayer):
         return tuple(zip(self.reads[1:], self.states, strict=False))
 
     def in_step(self, number: int) -> int:
-        """Which of ``stages`` it is."""
+        """Index of stage ``number`` in ``stages``."""
         return super().in_step(number - self._before)
 
     def stage(self, number: int) -> Stage:
@@ -191,7 +191,7 @@ class RecurrentLayer(StagedLayer):
         return (self.rows,) if self.carried == self.ofm else (self.rows, self.carried)
 
     def place(self, number: int) -> int:
-        """Where a VECTOR begins in the program that is there, 0 for the one that loads it."""
+        """Place where a VECTOR begins in the program that is there, 0 for the one that loads it."""
         if self._is_behind(number):
             return self.behind
         if number < self._before:
@@ -207,7 +207,7 @@ class RecurrentLayer(StagedLayer):
 
     @property
     def _before(self) -> int:
-        """How many VECTORs come before all steps."""
+        """Number of VECTORs that come before all steps."""
         return int(self.first == self.carried)
 
     def _is_behind(self, number: int) -> bool:

@@ -80,7 +80,7 @@ class Words:
             first += rows * columns
 
     def places(self, first: int) -> ScatteredOutput:
-        """Where the results of such a map lie: a pixel is a channel here, a channel a weight."""
+        """Places of the results of such a map: a pixel is a channel here, a channel a weight."""
         width = self.config.dot_width
         start = first // self.lanes * self.block_bytes + first % self.lanes * width
         return ScatteredOutput(

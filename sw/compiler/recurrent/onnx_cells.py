@@ -50,7 +50,7 @@ W, R = 1, 2      # positions of operands
 
 
 def sums_of_step(model: Graph, cell: Op, config: AcceleratorConfig) -> int:
-    """How many sums of the inputs' products a step has, with what is between gates."""
+    """Number of sums of the inputs' products in a step, with what is between gates."""
     gates = GATES[cell.kind]
     return gates * gate_pitch(config, model.tensors[cell.outputs[0]].shape[-1], gates)
 

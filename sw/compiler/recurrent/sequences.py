@@ -42,7 +42,7 @@ class _Apart:
         self.tensors, self.ops, self.state = list(graph.tensors), list[Op](), list(graph.state)
 
     def batch(self, op: Op) -> int:
-        """How many sequences it runs."""
+        """Number of sequences that the operator runs."""
         return self.tensors[op.inputs[HIDDEN_STATE]].shape[0]
 
     def may_be_split(self, op: Op) -> bool:

@@ -43,7 +43,7 @@ def channels(tensor: Tensor) -> int:
 
 
 def repeats(size: int, count: int) -> int | None:
-    """How often ``count`` channels come one after the other in a row of ``size``; None if not."""
+    """Number of groups of ``count`` channels that make up a row of ``size``; None if none do."""
     return size // count if count and size % count == 0 else None
 
 

@@ -233,7 +233,7 @@ def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) 
 
 
 def _reads(plan: Plan, constants: Constants) -> list[int]:
-    """How often each constant is read in a run."""
+    """Number of times that each constant is read in a run."""
     reads = [0] * len(constants.blobs)
     for tile, parameters, weights in zip(plan.tiles, constants.parameters, constants.weights,
                                          strict=True):

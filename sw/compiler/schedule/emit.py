@@ -46,7 +46,7 @@ def emit(plan: Plan) -> Program:
 
 
 class _Stream:
-    """Where instructions are: those of a part one after the other, and an END behind each part.
+    """Places of instructions: those of a part one after the other, and an END behind each part.
 
     ``starts`` has the index of each part's first instruction, and the count of all at its end;
     ``tiles`` the index of each tile; ``written`` the instructions that write each stored tensor,
@@ -96,7 +96,7 @@ def _blobs(plan: Plan, memory: MemoryMap, constants: Constants) -> list[bytes]:
 
 
 def _weights(plan: Plan) -> int:
-    """How many weights of the model the device has."""
+    """Number of weights of the model that the device has."""
     ops = plan.model.ops
     of_host = {i for op in plan.host_ops for i in op.inputs}
     of_device = {i for position in plan.part_of for i in ops[position].inputs}

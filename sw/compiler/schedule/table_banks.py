@@ -1,4 +1,4 @@
-"""Which bank of the post unit's tables an instruction uses, and what of it is to be loaded."""
+"""Bank of the post unit's tables that an instruction uses, and what of it is to be loaded."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _tiles(number: int, config: AcceleratorConfig, where: str, layer: ArrayLayer
 
 
 def _choose(number: int, layer: ArrayLayer, config: AcceleratorConfig, where: str) -> list[_Shape]:
-    """How to cut the layer, the blocks of each number of visits by themselves."""
+    """Cuts of the layer, with the blocks of each number of visits by themselves."""
     return [_best(number, layer, times, runs, config, where)
             for times, runs in sorted(visits(layer, config).items())]
 
@@ -160,7 +160,7 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
 
 
 def _share(blocks: int, words: int, capacity: int) -> int:
-    """How many blocks of ``words`` each an instruction may have: all that fit, or a share."""
+    """Number of blocks of ``words`` each that an instruction may have: all that fit, or a share."""
     if blocks * words <= capacity:
         return blocks
     return max(capacity * SHARE[0] // SHARE[1] // words, 1 if words <= capacity else 0)

@@ -100,7 +100,7 @@ def operand(builder: Builder, value: Value | None, what: str) -> Dequantized | F
 
 
 def _waits_for_floats(value: Value | None) -> bool:
-    """Whether only a float32 result makes something of it: no clamp at whole steps alone."""
+    """True where only a float32 result makes something of it: no clamp at whole steps alone."""
     if not isinstance(value, Pending) or value.node.kind != "Identity":
         return isinstance(value, Pending)
     source = value.operands[0]

@@ -151,7 +151,7 @@ def in_other_steps(builder: Builder, x: Integers | Dequantized, steps: Steps,
 
 def clamp_bounds(clamps: tuple[tuple[float, float], ...],
                  steps: Steps) -> tuple[int, int] | tuple[float, float]:
-    """What activations behind a result leave of the range of ``steps``: integers, or real numbers.
+    """Part of the range of ``steps`` that activations behind a result leave: integers, or reals.
 
     Rounding is monotone and done in one piece, so clamping before and after it is the same.
     """
@@ -195,7 +195,7 @@ def dequantized(builder: Builder, value: Value | None, what: str) -> Dequantized
 
 
 def keeps_steps(clamps: tuple[tuple[float, float], ...], steps: Steps) -> bool:
-    """Whether the clamps' ends are whole steps, or outside what the integers can be."""
+    """True where the clamps' ends are whole steps, or outside what the integers can be."""
     low, high = ((edge - z) * steps.scales[0] for edge, z in zip(
         (np.iinfo(steps.dtype).min, np.iinfo(steps.dtype).max), (steps.zero_points[0],) * 2,
         strict=True))

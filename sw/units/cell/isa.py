@@ -1,4 +1,4 @@
-"""What a CELL instruction points to: the descriptor of a sequence, its fields and legal values.
+"""Descriptor of a sequence, which a CELL instruction points to: its fields and legal values.
 
 Compiler, emulator, gateware and ``docs/isa.md`` are made from these tables.
 """

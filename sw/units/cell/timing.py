@@ -1,4 +1,4 @@
-"""How long the cell unit takes where nothing else uses memory, frame by frame."""
+"""Time that the cell unit takes where nothing else uses memory, frame by frame."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Builder:
 
     @property
     def place(self) -> int:
-        """Where the next instruction will lie in the program."""
+        """Place of the next instruction in the program."""
         return len(self._items)
 
     def point(self, pointer: Pointer, address: int) -> None:
@@ -122,7 +122,7 @@ class Builder:
 
     @contextmanager
     def loop(self, count: int) -> Iterator[None]:
-        """What is written within is done ``count`` times."""
+        """Loop that does what is written within ``count`` times."""
         if count < 1:
             raise ProgramError(f"a loop of {count}")
         if count == 1:

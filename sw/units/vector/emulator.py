@@ -23,7 +23,7 @@ Values = dict[str, int]
 
 @dataclass
 class Length:
-    """How many groups vector registers have now, and how many lanes of the last one count."""
+    """Number of groups that vector registers have now, and of the last one's lanes that count."""
 
     groups: int = 1
     last: int = 1

@@ -125,7 +125,7 @@ _TABLE: tuple[tuple[str, int, bool, int, str], ...] = (
 
 
 def _illegal_use(values: Mapping[str, int]) -> str | None:
-    """What the opcode of an instruction refuses, as the unit does; fields are within range."""
+    """Use that the opcode of an instruction refuses, as the unit does; fields are within range."""
     opcode, function = Opcode(values["opcode"]), values["function"]
     if opcode == Opcode.COMPUTE:
         return _illegal_table(values)

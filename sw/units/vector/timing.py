@@ -1,4 +1,4 @@
-"""How long the vector unit takes where nothing else uses memory, cycle by cycle."""
+"""Time that the vector unit takes where nothing else uses memory, cycle by cycle."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MemorySide:
     free: int = 0
 
     def read(self, asked: int, count: int) -> int:
-        """How much later the last of ``count`` words comes than the first request was made."""
+        """Cycles from the first request to the arrival of the last of ``count`` words."""
         at = max(asked, self.free)
         if self.latency + self.read_cycles < READS_IN_FLIGHT * self.read_cycles:
             at += (count - 1) * self.read_cycles

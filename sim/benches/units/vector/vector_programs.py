@@ -112,7 +112,7 @@ class _Writer:
         self.compute()
 
     def save(self) -> None:
-        """What the registers hold goes to memory, with the lanes past the length."""
+        """Store what the registers hold in memory, with the lanes past the length."""
         self.items.append(control(Control.LENGTH, 0,
                                   self.groups | self.config.requant_lanes << 8))
         for register in self.registers:

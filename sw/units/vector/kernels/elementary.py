@@ -37,7 +37,7 @@ Body = Callable[[Builder, list[Register]], Register]
 
 @dataclass(frozen=True)
 class Place:
-    """Where elements of a width lie in device memory."""
+    """Place of elements of a width in device memory."""
 
     address: int
     width: Width

@@ -36,8 +36,8 @@ class FirstState:
 
 @dataclass(frozen=True)
 class Result:
-    """What becomes of the hidden state of 30 bits, or ``of_cell`` of the cell state: a product with
-    ``multiplier`` in Q31, shifted ``right``, a zero point, and limits."""
+    """Result made of the hidden state of 30 bits, or ``of_cell`` of the cell state: a product with
+    ``multiplier`` in Q31, shifted ``right``. A zero point and limits follow."""
 
     of_cell: bool
     multiplier: int
@@ -49,7 +49,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Cell:
-    """What all steps of ``count`` cells share.
+    """Properties that all steps of ``count`` cells share.
 
     ``gates``: 4 of an LSTM (input, output, forget, cell), 3 of a GRU (update, reset, hidden).
     ``inputs``, ``high`` and ``low`` take sums to ``fraction`` bits behind the point: those of the
@@ -73,7 +73,7 @@ class Cell:
 
     @property
     def logistic(self) -> int:
-        """How many gates, the first ones, have a logistic function; the last one is a tanh."""
+        """Number of gates, the first ones, with a logistic function; the last one is a tanh."""
         return self.gates - 1
 
 
@@ -103,7 +103,7 @@ class CellPlaces:
 
 
 def why_no_cell(config: AcceleratorConfig, count: int) -> str | None:
-    """What the unit cannot do of so many cells, or None."""
+    """Reason why the unit cannot do so many cells, or None."""
     most = Builder(config).limit
     return None if count <= most else (
         f"{count} cells are more than the {most} elements of a register")

@@ -35,7 +35,7 @@ Registers = tuple[Register, Register, Register]
 
 @dataclass(frozen=True)
 class LstmCell:
-    """What the steps of an UNIDIRECTIONAL_SEQUENCE_LSTM of ``count`` cells share.
+    """Properties that the steps of an UNIDIRECTIONAL_SEQUENCE_LSTM of ``count`` cells share.
 
     ``inputs`` and ``recurrent`` take the sums of each gate's products to Q3.12, those of GATES, or
     without the input gate, which then is 1 - the forget gate. The cell state has scale 2^``power``,
@@ -103,14 +103,14 @@ def gates_bytes(config: AcceleratorConfig, cell: LstmCell) -> int:
 
 
 def _together(config: AcceleratorConfig, cell: LstmCell) -> bool:
-    """Whether all gates are one pass: a register holds them, and none waits for the cell state."""
+    """True where all gates are one pass: a register holds them, none waits for the cell state."""
     gates = len(cell.gates)
     return (not cell.peepholes
             and gates * gate_pitch(config, cell.count, gates) <= Builder(config).limit)
 
 
 def why_no_lstm(config: AcceleratorConfig, cell: LstmCell) -> str | None:
-    """What the unit cannot do of a cell, or None."""
+    """Reason why the unit cannot do a cell, or None."""
     most = Builder(config).limit
     for count, what in ((cell.count, "cells"), (cell.projected, "elements of the hidden state")):
         if count > most:

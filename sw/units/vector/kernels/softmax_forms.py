@@ -1,5 +1,5 @@
-"""What sets one framework's SOFTMAX apart from another's: how exponentials add up, and what a
-result is of one of them and of their total."""
+"""Differences between the frameworks' SOFTMAX: how exponentials add up, and the result that is
+made of one of them and of their total."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ BITS = 8      # of a digit
 
 @dataclass(frozen=True)
 class Digit:
-    """Where a digit of all sums lies, and what it counts: 256^``power``."""
+    """Place of a digit of all sums, and the unit that it counts: 256^``power``."""
 
     address: int
     power: int
@@ -55,7 +55,7 @@ def high_and_low(config: AcceleratorConfig, count: int, x: int, high: int, low: 
 
 
 def _parts_of(count: int, most: int) -> list[tuple[int, int]]:
-    """How often so many elements at once, ``most`` at most, make up ``count``."""
+    """Pairs of repetitions and elements at once, ``most`` at most, that make up ``count``."""
     whole, rest = divmod(count, most)
     return [part for part in ((whole, most), (min(rest, 1), rest)) if part[0]]
 
@@ -154,8 +154,8 @@ class _Pieces:
 
 
 def reduced(multiplier: int, shift: int) -> tuple[int, int]:
-    """What LiteRT's MultiplyByQuantizedMultiplier of 48 bits makes of a multiplier in Q31 and its
-    left shift: one of 15 bits, and a right shift."""
+    """Multiplier of 15 bits and right shift that LiteRT's MultiplyByQuantizedMultiplier of 48 bits
+    makes of a multiplier in Q31 and its left shift."""
     if not multiplier:
         return 0, 31      # any
     return (multiplier + (1 << 15)) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF, 15 - shift
