@@ -122,9 +122,9 @@ def test_rtlil_is_the_same_twice(board: str) -> None:
 
 def test_what_names_a_cached_step_is_the_same_in_each_process() -> None:
     code = """if True:
-        from kaniwa.boards import build
+        from kaniwa.boards.flow import build
         from kaniwa.boards.board import load_board
-        from kaniwa.boards.family import load_family
+        from kaniwa.boards.families.family import load_family
         board = load_board("ulx3s_85f")
         family, config = load_family(board.family), board.config("base")
         script = str([family.synthesis("top", config), family.place(board.device, 100, 1)])
