@@ -108,10 +108,10 @@ def test_import_loads_no_third_party_package() -> None:
     assert others == set()
 
 
-def test_import_takes_at_most_300_milliseconds() -> None:
+def test_import_takes_at_most_100_milliseconds() -> None:
     code = "import time; t = time.perf_counter(); import kaniwa; print(time.perf_counter() - t)"
     # The best of three: the first may read from disk, and the machine may be busy.
-    assert min(float(run_python(code)) for _ in range(3)) <= 0.3
+    assert min(float(run_python(code)) for _ in range(3)) <= 0.1
 
 
 def test_host_code_imports_no_amaranth() -> None:
