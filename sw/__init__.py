@@ -5,8 +5,7 @@
         outputs = kaniwa.Session(program, device).run(inputs)
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kaniwa._version import __version__
 from kaniwa.errors import (
@@ -21,6 +20,7 @@ from kaniwa.errors import (
     ProgramError,
     UnsupportedError,
 )
+from kaniwa.lazy import exports
 
 if TYPE_CHECKING:
     from kaniwa.compiler.pipeline import compile
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 # NumPy alone takes 0.1 s to import; a name is loaded when it is first used.
-_LAZY = {
+__getattr__ = exports("kaniwa", {
     "AcceleratorConfig": "kaniwa.config",
     "Program": "kaniwa.program.program",
     "Session": "kaniwa.driver.session",
@@ -63,15 +63,7 @@ _LAZY = {
     "load_program": "kaniwa.program.file",
     "open": "kaniwa.driver.devices",
     "save_program": "kaniwa.program.file",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'kaniwa' has no attribute {name!r}")
-    value = getattr(import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
+})
 
 
 def __dir__() -> list[str]:
