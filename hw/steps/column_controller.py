@@ -150,13 +150,7 @@ class ColumnController(Component):
             word = place.column.word
             return ~(self.ring_written + ~word)[len(word) - 1] | ~place.column.compute
 
-        m.d.comb += [
-            issuer.data_here.eq(loaded(issuer.here)),
-            issuer.data_following.eq(loaded(issuer.following)),
-            issuer.weights_here.eq(written(issuer.here)),
-            issuer.weights_following.eq(written(issuer.following)),
-            issuer.last.eq(issuer.here.column.last),
-        ]
+        m.d.comb += issuer.look_up(loaded, written, issuer.here.column.last)
 
     def _issue(self, m, issuer):
         """The waiting column as a step, its read, and its use of the weight ring."""

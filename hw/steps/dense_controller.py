@@ -112,13 +112,7 @@ class DenseController(Component):
             return (~(self.ring_written + ~word)[len(word) - 1]
                     | (place.mode == Mode.MAX_POOL))
 
-        m.d.comb += [
-            issuer.data_here.eq(loaded(issuer.here)),
-            issuer.data_following.eq(loaded(issuer.following)),
-            issuer.weights_here.eq(written(issuer.here)),
-            issuer.weights_following.eq(written(issuer.following)),
-            issuer.last.eq(issuer.here.step.last),
-        ]
+        m.d.comb += issuer.look_up(loaded, written, issuer.here.step.last)
 
     def _issue(self, m, issuer):
         """The waiting step, its read, and its use of the weight ring."""

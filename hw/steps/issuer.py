@@ -40,6 +40,20 @@ class StepIssuer(Component):
             "issuing": Out(step_issue()),
         })
 
+    def look_up(self, data, weights, last):
+        """Statements that look a step's needs up, for the step that waits and the one behind it.
+
+        ``data(step)``, ``weights(step)``: 1 where the step's bytes and ring word are there.
+        ``last``: the waiting step makes a result.
+        """
+        return [
+            self.data_here.eq(data(self.here)),
+            self.data_following.eq(data(self.following)),
+            self.weights_here.eq(weights(self.here)),
+            self.weights_following.eq(weights(self.following)),
+            self.last.eq(last),
+        ]
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.waiting = waiting = StreamBuffer(self._shape)

@@ -40,7 +40,7 @@ class PatchController(Component):
             m.d.comb += ours.eq(its) if output else its.eq(ours)
 
         m.submodules.issuer = issuer = StepIssuer(walker.step.shape())
-        step, following, issue = issuer.here, issuer.following, issuer.issuing.issue
+        step, issue = issuer.here, issuer.issuing.issue
         walking = Signal()
         m.d.comb += [
             walker.start.eq(self.start),
@@ -67,13 +67,9 @@ class PatchController(Component):
             # 1 <= count - word <= size, for what was written is not ahead by more.
             return ~(count + ~word)[len(word) - 1]
 
-        m.d.comb += [
-            issuer.data_here.eq(passed(complete, step.patch_word)),
-            issuer.data_following.eq(passed(complete, following.patch_word)),
-            issuer.weights_here.eq(passed(self.ring_written, step.word)),
-            issuer.weights_following.eq(passed(self.ring_written, following.word)),
-            issuer.last.eq(step.last),
-        ]
+        m.d.comb += issuer.look_up(
+            lambda place: passed(complete, place.patch_word),
+            lambda place: passed(self.ring_written, place.word), step.last)
         used_word = Signal.like(gather.used_word, init=~0)
         with m.If(issue & step.uses_up):
             m.d.sync += used_word.eq(step.patch_word)
