@@ -91,7 +91,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     progress("elaborating the gateware")
     files = design_files(board, config, mhz)
     synthesized = _synthesize(board, family, config, files, progress)
-    netlist = Netlist(json.loads((synthesized / f"{TOP}.json").read_text()), TOP)
+    netlist = _netlist(synthesized)
     counts = netlist.counts(family.cells)
     _check_fit(board, family, target, counts)
 
@@ -116,10 +116,12 @@ def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]
     """Number of the design's cells of each kind (``lut``, ``ff``, ...) behind synthesis, in all."""
     family, config = load_family(board.family), board.config(target)
     files = design_files(board, config, board.clock_mhz(target))
-    synthesized = _synthesize(board, family, config, files, progress)
-    netlist = Netlist(json.loads((synthesized / f"{TOP}.json").read_text()), TOP)
-    counts = netlist.counts(family.cells)
+    counts = _netlist(_synthesize(board, family, config, files, progress)).counts(family.cells)
     return {kind: sum(block.get(kind, 0) for block in counts.values()) for kind in board.capacity}
+
+
+def _netlist(synthesized: Path) -> Netlist:
+    return Netlist(json.loads((synthesized / f"{TOP}.json").read_text()), TOP)
 
 
 def design_files(board: Board, config: AcceleratorConfig, mhz: float,
