@@ -5,23 +5,41 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kaniwa.errors import CompileError
+from kaniwa.sdram_parts import LOWEST_MHZ, PARTS, RATIOS
 
 __all__ = ["Outside", "parse_outside"]
 
 SDRAM_BYTES, SDRAM_LATENCY = 4, 10
+PART_MHZ, PART_RATIO = 100, 1
+CHIP = ("part", "clock", "ratio")      # settings of a part, in this order
+WORDS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
 class Outside:
-    """Outside memory that the program may use: ``kind`` is "ideal" or "sdram"."""
+    """Outside memory that the program may use: ``kind`` is "ideal" or "sdram".
+
+    SDRAM has a bus of ``bytes`` and a ``latency``, or it is a ``part`` at a ``clock`` of its own,
+    in MHz, with ``ratio`` cycles in one of the core.
+    """
 
     kind: str
     bytes: int = 0       # of a word, for sdram
     latency: int = 0
+    part: str = ""
+    clock: int = 0
+    ratio: int = 0
 
     def __str__(self) -> str:
+        if self.part:
+            return f"{self.kind},part={self.part},clock={self.clock},ratio={self.ratio}"
         return self.kind if self.kind == "ideal" else (
             f"{self.kind},bytes={self.bytes},latency={self.latency}")
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the part; None where there is no limit but that of addresses."""
+        return PARTS[self.part].size if self.part else None
 
 
 def parse_outside(text: str | None) -> Outside | None:
@@ -31,14 +49,47 @@ def parse_outside(text: str | None) -> Outside | None:
     kind, *settings = text.split(",")
     if kind == "ideal" and not settings:
         return Outside("ideal")
+    if kind == "sdram" and any(setting.startswith("part=") for setting in settings):
+        return _of_part(text, settings)
     values = {"bytes": SDRAM_BYTES, "latency": SDRAM_LATENCY}
     for setting in settings:
         key, _, value = setting.partition("=")
-        if kind != "sdram" or key not in values or not value.isdecimal() or len(value) > 6:
+        if kind != "sdram" or key not in values or not _is_count(value):
             break
         values[key] = int(value)
     else:
-        if kind == "sdram" and values["bytes"] in (1, 2, 4, 8, 16, 32, 64, 128):
+        if kind == "sdram" and values["bytes"] in WORDS:
             return Outside("sdram", values["bytes"], values["latency"])
-    raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10], "
-                       f"not '{text}'")
+    raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10 | "
+                       f",part=NAME,clock={PART_MHZ},ratio={PART_RATIO}], not '{text}'")
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) <= 6
+
+
+def _of_part(text: str, settings: list[str]) -> Outside:
+    """SDRAM that is a part."""
+    values = dict[str, str]()
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key in ("bytes", "latency"):
+            raise CompileError(f"outside memory '{text}': a part has its own bus and latency; "
+                               f"leave {key} out, or part")
+        if key not in CHIP or key in values:
+            raise CompileError(f"outside memory '{text}': a part takes {', '.join(CHIP)}, once "
+                               f"each, not '{setting}'")
+        values[key] = value
+    name = values["part"]
+    if name not in PARTS:
+        raise CompileError(f"outside memory '{text}': unknown part '{name}'; the parts are "
+                           f"{', '.join(PARTS)}")
+    clock, ratio = values.get("clock", str(PART_MHZ)), values.get("ratio", str(PART_RATIO))
+    highest = PARTS[name].cl3_mhz
+    if not _is_count(clock) or not LOWEST_MHZ <= int(clock) <= highest:
+        raise CompileError(f"outside memory '{text}': the clock of {name} must be {LOWEST_MHZ} to "
+                           f"{highest} MHz, not '{clock}'")
+    if not _is_count(ratio) or int(ratio) not in RATIOS:
+        raise CompileError(f"outside memory '{text}': ratio, the chip's cycles in one of the core, "
+                           f"must be one of {', '.join(map(str, RATIOS))}, not '{ratio}'")
+    return Outside("sdram", part=name, clock=int(clock), ratio=int(ratio))

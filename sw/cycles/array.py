@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
 from kaniwa.cycles.gather import FREED, GATHERED, Gather, InputRows, free_rows
+from kaniwa.cycles.log import STATES
+from kaniwa.cycles.lost import GATHER
 from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.results import Results
+from kaniwa.cycles.steady import Steady
 from kaniwa.isa import Mode
 from kaniwa.program.instruction import Values, column_window
 
@@ -20,14 +22,12 @@ TURN = 2             # from the last step of a controller to the first one of an
 BEHIND = 4           # from the step before the last one to the next instruction, at the earliest
 LONG_AGO = -1 << 60
 RELEASED = 4         # from a step to the ring's room
+LOAD, WEIGHTS, REQUANTIZE, FILL = (STATES[cause]
+                                   for cause in ("load", "weights", "requantize", "fill"))
 
 
-class Idle(NamedTuple):
-    """The ``cycles`` from ``first`` on are lost to ``cause``."""
-
-    first: int
-    cycles: int
-    cause: str
+# Cycles from the first one up to before the second are lost to the cause.
+Idle = tuple[int, int, int]
 
 
 class Array:
@@ -38,14 +38,18 @@ class Array:
     """
 
     def __init__(self, config: AcceleratorConfig, instructions: Sequence[Values], events: Events,
-                 memory: MemoryTimeline, results: Results) -> None:
+                 memory: MemoryTimeline, results: Results, steady: Steady | None) -> None:
         self._config, self._instructions = config, instructions
         self._events, self._memory, self._results = events, memory, results
         self.idle: list[Idle] = []
         self.end = -1            # cycle of the last step
         self.gather = Gather(config, events)
         memory.follow += [self.gather.poke, results.poke]
-        memory.undecided = results.undecided
+        memory.undecided = results.sums
+        self._steady = steady
+        if steady:
+            steady.gather = self.gather
+            steady.logs = [self.idle, self.gather.lacking, events.waits, results.store.held_back]
         self._accepted = self._leaving = -1
         self._turn = 0           # when the controller of the instruction before had its turn
         # The last three steps of this controller: at the step that is issued next there is room for
@@ -63,7 +67,7 @@ class Array:
         bits = max(v[name].bit_length()
                    for name in ("dilation_rows", "stride_rows", "pad_top", "ifm_rows"))
         self._accepted = max(max(offered, self._accepted + 1) + 1 + bits, self._leaving, self._turn)
-        events.open["array"].append(self._accepted)
+        events.opens("array", self._accepted)
         kind = (v["mode"] == Mode.COLUMN, v["patch"])   # of the controller
         there = self._accepted + START
         cycle = max(there, self.end + 1)
@@ -75,27 +79,41 @@ class Array:
             there = max(there, self._before + BEHIND)
             cycle = max(there, cycle)
         if cycle > self.end + 1:
-            self._stall(self.end + 1, cycle, "fill")
+            self._stall(self.end + 1, cycle, FILL)
         self._rows = InputRows(self._config, v, self._first_word)
         self._line_base += v["ifm_rows"] * v["line_pitch"]
         if v["patch"]:
             self.gather.begin(v, self._rows, max(there, self._turn), self._line_base)
-            self._patches(v, cycle)
+            self._patches(index, v, cycle)
         else:
             previous = self._last
-            (self._columns if v["mode"] == Mode.COLUMN else self._steps)(v, cycle)
+            (self._columns if v["mode"] == Mode.COLUMN else self._steps)(index, v, cycle)
             events.frees.append((self.end + FREED, self._line_base))
+            events.news = True
             several = self._before != previous
             self._leaving = max(there + several, self._earlier + 2)
         self._first_word = self._rows.end
 
+    def _next_row(self, index: int, y: int, read: int = 0) -> int:
+        """The output row behind ``y``, past those that are left out; ``read``: gathered so far."""
+        if self._steady is None:
+            return y + 1
+        times = (self.end, self._accepted, self._leaving, self._turn, self._earlier, self._before,
+                 self._last, self._arrived, self._arrived_before)
+        own = (times, self._slots - len(self._results.returned), read)
+        return y + 1 + self._steady.rows(index, y, self.end + 1, self._rows, own)
+
     def _loaded(self, row: int, end: int) -> int:
         """First cycle of a step that needs the row up to byte ``end``."""
         word = self._rows.word(row, end)
-        return 0 if word < 0 else self._memory.until(self._events.load_ready, word)
+        if word < 0:
+            return 0
+        ready = self._events.load_ready
+        return ready[word] if word < len(ready) else self._memory.until(ready, word)
 
-    def _stall(self, cycle: int, ready: int, cause: str) -> int:
-        self.idle.append(Idle(cycle, ready - cycle, cause))
+    def _stall(self, cycle: int, ready: int, cause: int) -> int:
+        skipped = self._events.skipped
+        self.idle.append((cycle + skipped, ready + skipped, cause))
         return ready
 
     def _result(self, cycle: int, block: int, parameters: bool) -> int:
@@ -103,10 +121,13 @@ class Array:
         waiting = self._slots - self._config.result_slots
         self._slots += 1
         if waiting >= 0:
-            ready = self._memory.until(self._results.returned, waiting) + 1
+            returned = self._results.returned
+            ready = (returned[waiting] if waiting < len(returned)
+                     else self._memory.until(returned, waiting)) + 1
             if ready > cycle:
-                cycle = self._stall(cycle, ready, "requantize")
+                cycle = self._stall(cycle, ready, REQUANTIZE)
         self._results.blocks.append((cycle, block, parameters))
+        self._events.news = True
         return cycle
 
     def _issued(self, cycle: int, steps: int) -> None:
@@ -124,8 +145,9 @@ class Array:
         self._ring_base += words
         if not v["weights_stream"]:
             self._events.ring_releases.append((self.end + RELEASED, self._ring_base))
+            self._events.news = True
 
-    def _steps(self, v: Values, cycle: int) -> None:
+    def _steps(self, index: int, v: Values, cycle: int) -> None:
         """DENSE, DEPTHWISE and MAX_POOL."""
         steps, blocks = v["steps"], v["blocks"]
         stream, uses = bool(v["weights_stream"]), v["mode"] != Mode.MAX_POOL
@@ -133,7 +155,8 @@ class Array:
         row_steps = steps // v["kernel_rows"]
         base, load_ready = self._ring_base, self._events.load_ready
         words = blocks * v["block_words"] if uses else 0
-        for y in range(v["ofm_rows"]):
+        y = 0
+        while y < v["ofm_rows"]:
             rows = [y * v["stride_rows"] + ky * v["dilation_rows"] - v["pad_top"]
                     for ky in range(v["kernel_rows"])]
             real = [(ky * row_steps, row) for ky, row in enumerate(rows)
@@ -158,10 +181,12 @@ class Array:
                     if stream and uses:
                         self._events.ring_releases.append(
                             (cycle + RELEASED, base + (block + 1) * v["block_words"]))
+                        self._events.news = True
                     cycle += 1
                 if stream:
                     base += words
             free_rows(self._events, v, y, self.end, self._line_base)
+            y = self._next_row(index, y)
         self._release(v, base - self._ring_base + (0 if stream else words))
 
     def _block(self, rows: dict[int, int], end: int, steps: int, cycle: int, per_word: int,
@@ -177,22 +202,24 @@ class Array:
             if step in rows:
                 ready = self._loaded(rows[step], end)
                 if ready > cycle:
-                    cycle = self._stall(cycle, ready, "load")
+                    cycle = self._stall(cycle, ready, LOAD)
             if word >= 0 and step % per_word == 0:
                 index = word + step // per_word
                 if stream and step:
                     self._events.ring_releases.append((self._arrived - 1 + RELEASED, index))
+                    self._events.news = True
                 ready = ring[index] if index < len(ring) else memory.until(ring, index)
                 if ready > cycle:
-                    cycle = self._stall(cycle, ready, "weights")
+                    cycle = self._stall(cycle, ready, WEIGHTS)
             cycle += 1
         return cycle - 1
 
-    def _columns(self, v: Values, cycle: int) -> None:
+    def _columns(self, index: int, v: Values, cycle: int) -> None:
         """COLUMN: y, block, x, phases, columns."""
         _, width = column_window(self._config, v)
         sliding, blocks = bool(v["sliding"]), v["blocks"]
-        for y in range(v["ofm_rows"]):
+        y = 0
+        while y < v["ofm_rows"]:
             rows = self._lowest_rows(v, y)
             for block in range(blocks):
                 offset = max(0, -v["pad_left_bytes"]) + block * v["block_width"]
@@ -201,17 +228,29 @@ class Array:
                     if not sliding:
                         offset = (x * v["pixel_step"] - v["pad_left_bytes"]
                                   + block * v["block_width"])
-                    words = 1 if sliding else -(-count // width)
+                    words = 1 if sliding else -(-count // width)   # of a phase, once each
                     word = self._ring_base + block * v["block_words"]
                     for phase, row in enumerate(rows):
                         cycle = self._phase(v, cycle, row, offset, count, words,
                                             -1 if x or y else word + phase * words)
+                    for again in range(1, v["chunks"]):
+                        cycle = self._again(cycle, -1 if x or y else word + again)
                     if sliding:
                         offset += count * v["segment_step"]
                     self.end = self._last = self._result(cycle - 1, block, not (y or x))
                     cycle = self.end + 1
             free_rows(self._events, v, y, self.end, self._line_base)
+            y = self._next_row(index, y)
         self._release(v, blocks * v["block_words"])
+
+    def _again(self, cycle: int, word: int) -> int:
+        """Another step with the window as it is; ``word``: -1 where it is there."""
+        if word >= 0:
+            ready = self._memory.until(self._events.ring_ready, word)
+            if ready > cycle:
+                cycle = self._stall(cycle, ready, WEIGHTS)
+        self._earlier, self._before, self._last = self._before, self._last, cycle
+        return cycle + 1
 
     def _lowest_rows(self, v: Values, y: int) -> list[int]:
         """The lowest input row that each phase of an output row reads, -1 for none."""
@@ -231,34 +270,36 @@ class Array:
         """
         size, empty = v["ifm_row_bytes"], 0      # empty: columns without a step up to here
         _, width = column_window(self._config, v)
+        lane, segment = self._config.lane_bytes, v["segment_step"]
         for column in range(count):
-            place = offset + column * v["segment_step"]
+            place = offset + column * segment
             steps = column == count - 1 or (words > 1 and column % width == width - 1)
             ready = 0
             if row >= 0 and 0 <= place < size:
-                ready = self._loaded(row, min(place + self._config.lane_bytes, size))
+                ready = self._loaded(row, min(place + lane, size))
             if empty and (steps or ready > cycle):
-                self.idle.append(Idle(cycle - empty, empty, "fill"))
+                self._stall(cycle - empty, cycle, FILL)
                 empty = 0
             if ready > cycle:
-                cycle = self._stall(cycle, ready, "load")
+                cycle = self._stall(cycle, ready, LOAD)
             if steps and word >= 0:
                 ready = self._memory.until(self._events.ring_ready,
                                            word + (column // width if words > 1 else 0))
                 if ready > cycle:
-                    cycle = self._stall(cycle, ready, "weights")
+                    cycle = self._stall(cycle, ready, WEIGHTS)
             empty += not steps
             self._earlier, self._before, self._last = self._before, self._last, cycle
             cycle += 1
         return cycle
 
-    def _patches(self, v: Values, cycle: int) -> None:
+    def _patches(self, index: int, v: Values, cycle: int) -> None:
         """DENSE with patches: reads run ahead of the steps as far as the patch buffer has room."""
         steps, blocks, memory = v["steps"], v["blocks"], self._memory
         stream, ring = bool(v["weights_stream"]), self._events.ring_ready
         base, gather = self._ring_base, self.gather
         issued, read = gather.issued, 0
-        for y in range(v["ofm_rows"]):
+        y = 0
+        while y < v["ofm_rows"]:
             for x in range(v["ofm_columns"]):
                 fresh = stream or not (x or y)
                 for block in range(blocks):
@@ -266,11 +307,11 @@ class Array:
                         if not block:
                             ready = memory.until(issued, read + gather.completes[step]) + GATHERED
                             if ready > cycle:
-                                cycle = self._stall(cycle, ready, "gather")
+                                cycle = self._stall(cycle, ready, GATHER)
                         if fresh:
                             ready = memory.until(ring, base + step)
                             if ready > cycle:
-                                cycle = self._stall(cycle, ready, "weights")
+                                cycle = self._stall(cycle, ready, WEIGHTS)
                         if step == steps - 1:
                             cycle = self.end = self._result(cycle, block, not (x or y))
                         self._earlier, self._before, self._last = self._before, self._last, cycle
@@ -278,9 +319,11 @@ class Array:
                             gather.used.append(cycle)
                         if stream:
                             self._events.ring_releases.append((cycle + RELEASED, base + step + 1))
+                        self._events.news = True
                         cycle += 1
                     base += steps if fresh else 0
                 read += len(gather.ends)
+            y = self._next_row(index, y, read)
         # The last step is held back until all reads have been issued.
         self._leaving = max(self._earlier, issued[-1]) + 2
         self._release(v, base - self._ring_base)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
+from kaniwa.cycles.look import Locals, Look
 from kaniwa.program.instruction import Values
 
 __all__ = ["FREED", "GATHERED", "Gather", "InputRows", "free_rows"]
@@ -13,6 +15,10 @@ __all__ = ["FREED", "GATHERED", "Gather", "InputRows", "free_rows"]
 FREED = 2            # from a step to what the load unit sees of it
 GATHERED = 3         # from the read that completes a word of a patch to the step that uses it
 ROOM = 2             # from the last step that uses one to a read in its place
+
+LOCALS = Locals(("cycle",), ("x", "_number"), (
+    "self", "v", "rows", "line_end", "width", "ready", "used", "words", "reads", "end", "tap",
+    "place", "row", "word", "real", "before"), ("cycle",))
 
 
 class InputRows:
@@ -27,6 +33,10 @@ class InputRows:
             self._rows.append((self.end - 1, shift))
             self.end += (shift + v["ifm_row_bytes"] - 1) // self._width + 1
 
+    def shift(self, row: int) -> int:
+        """Bytes of the row's first word that are before it."""
+        return self._rows[row][1]
+
     def word(self, row: int, end: int) -> int:
         """The word with the last byte before ``end``."""
         before, shift = self._rows[row]
@@ -37,6 +47,7 @@ def free_rows(events: Events, v: Values, y: int, cycle: int, line_end: int) -> N
     """Output row ``y`` needs no more bytes: rows above the next one's window are free."""
     row = (y + 1) * v["stride_rows"] - v["pad_top"]
     if row >= 0 and y + 1 < v["ofm_rows"]:
+        events.news = True
         events.frees.append((
             cycle + FREED, line_end - max(0, v["ifm_rows"] - row) * v["line_pitch"]))
 
@@ -57,6 +68,7 @@ class Gather:
         self.used: list[int] = []
         self.lacking: list[tuple[int, int]] = []
         self._words = 0
+        self.row = 0
         self._reading: Generator[None] | None = None
 
     def begin(self, v: Values, rows: InputRows, cycle: int, line_end: int) -> None:
@@ -69,34 +81,44 @@ class Gather:
         self.completes = [next((i for i, end in enumerate(self.ends) if end >= (word + 1) * width),
                                len(self.ends) - 1) for word in range(v["steps"])]
         self._reading = self._read(v, rows, cycle, line_end)
+        self._events.news = self._events.patches_awaited = True
 
-    def poke(self) -> bool:
-        """Read as far as is known by now; whether there was anything to read."""
+    def state(self, look: Look, row: int, read: int) -> tuple[Any, ...]:
+        """What comes next hangs on, at the output row ``row``, of which ``read`` have been used."""
         if self._reading is None:
-            return False
-        before = len(self.issued)
-        if next(self._reading, self) is self:
+            return ()
+        return (look.frame(self._reading, LOCALS), self.row - row,
+                look.recent(self.issued, len(self.issued) - read), len(self.issued) - read,
+                look.recent(self.used, self._config.patch_bytes // self._config.dot_width),
+                self._words - len(self.used))
+
+    def poke(self) -> None:
+        """Read as far as is known by now."""
+        if self._reading is not None and next(self._reading, self) is self:
             self._reading = None
-        return len(self.issued) > before
+            self._events.patches_awaited = False
 
     def _read(self, v: Values, rows: InputRows, cycle: int, line_end: int) -> Generator[None]:
         width, ready, used = self._config.dot_width, self._events.load_ready, self.used
         words = self._config.patch_bytes // width
-        for y in range(v["ofm_rows"]):
-            tops = [y * v["stride_rows"] + number // v["chunks"] * v["dilation_rows"]
-                    - v["pad_top"] for number in range(len(self.ends))]
+        reads = [(number // v["chunks"] * v["dilation_rows"], (last - 1) // width)
+                 for number, last in enumerate(self.ends)]
+        self.row = 0
+        while self.row < v["ofm_rows"]:
             for x in range(v["ofm_columns"]):
                 end = min(x * v["pixel_step"] - v["pad_left_bytes"] + v["window_span"],
                           v["ifm_row_bytes"])
-                for row, last in zip(tops, self.ends, strict=True):
-                    word = rows.word(row, end) if 0 <= row < v["ifm_rows"] and end >= 0 else -1
-                    if word >= 0:
-                        while len(ready) <= word:
+                for _number, (tap, place) in enumerate(reads):
+                    row = self.row * v["stride_rows"] - v["pad_top"] + tap
+                    if 0 <= row < v["ifm_rows"] and end >= 0:
+                        while len(ready) <= (word := rows.word(
+                                self.row * v["stride_rows"] - v["pad_top"] + tap, end)):
                             yield
-                        if ready[word] > cycle:
-                            self.lacking.append((cycle, ready[word]))
+                        if word >= 0 and ready[word] > cycle:
+                            real = self._events.real
+                            self.lacking.append((real(cycle), real(ready[word])))
                             cycle = ready[word]
-                    before = self._words + (last - 1) // width - words   # in the same place
+                    before = self._words + place - words   # in the same place
                     if before >= 0:
                         while len(used) <= before:
                             yield
@@ -104,5 +126,7 @@ class Gather:
                     self.issued.append(cycle)
                     cycle += 1
                 self._words += v["steps"]
-            free_rows(self._events, v, y, cycle - 1, line_end)
+            free_rows(self._events, v, self.row, cycle - 1, line_end)
+            self.row += 1
         self._events.frees.append((cycle - 1 + FREED, line_end))
+        self._events.news = True

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
+from kaniwa.cycles.look import Look
+from kaniwa.cycles.sdram import Sdram
 from kaniwa.isa import OUTSIDE
 from kaniwa.timing import NEVER, READS_IN_FLIGHT, Timing
 
 __all__ = ["MemoryTimeline", "ReadPath"]
 
 
-
 class ReadPath(Protocol):
     """Path of reads: ``address`` is that of the request that its ``reader`` yielded last."""
 
-    address: int
     reader: Reader
+
+    @property
+    def address(self) -> int:
+        """Of a byte of the word."""
+
+    def heard(self) -> int:
+        """A count that grows with what a reader that waits for others knows."""
 
     def respond(self, cycle: int) -> None:
         """The word of its oldest request without one comes."""
@@ -28,9 +35,11 @@ class ReadPath(Protocol):
 class _Client:
     """A read path, when its next request may be granted, and the side of the last one."""
 
-    def __init__(self, path: ReadPath, takes_turns: bool) -> None:
-        self.path, self.takes_turns = path, takes_turns
+    def __init__(self, path: ReadPath, takes_turns: bool, events: Events) -> None:
+        self.path, self.takes_turns, self._events = path, takes_turns, events
+        self._respond, self.go_on = path.respond, path.reader.send
         self.ready = next(path.reader)
+        self.heard = -1     # what the path knew when it was last asked
         self.outside = self.unanswered = False
         self._last_response = -1
 
@@ -45,10 +54,17 @@ class _Client:
             self.ready = max(self.ready, self._last_response + 1)
         return self.ready
 
+    def state(self, look: Look) -> tuple[Any, ...]:
+        """What its next grant hangs on."""
+        return (look.at(self.ready), self.path.address >= OUTSIDE, self.outside, self.unanswered,
+                look.at(self._last_response))
+
     def respond(self, cycle: int) -> None:
         self.unanswered = False
         self._last_response = cycle
-        self.path.respond(cycle)
+        self._respond(cycle)
+        if self.ready is None:
+            self._events.news = True
 
 
 class _Side:
@@ -58,18 +74,35 @@ class _Side:
     ``simple``: reads and writes do not meet, so the memory takes each as it comes.
     """
 
-    def __init__(self, config: AcceleratorConfig, timing: Timing, shared: bool) -> None:
+    def __init__(self, config: AcceleratorConfig, timing: Timing, shared: bool,
+                 events: Events) -> None:
         self.free = 0
         self.weights_first = False
         self.simple = not timing.bus_bytes and not shared
         self._write_cycles = timing.bus_cycles(config.write_bytes)
         self._read_cycles = timing.bus_cycles(config.read_bytes)
         self._latency, self._shared = timing.latency, shared
+        self._sizes = config.read_bytes, config.write_bytes
+        self._chip = Sdram(timing.chip) if timing.chip else None
+        self._events = events
         self._bus_free = 0
         self._client: _Client | None = None
         self._read_at = self._write_at = NEVER
+        self._read_address = self._write_address = 0
         self._on_write: Callable[[int], None]
         self._responses: deque[int] = deque(maxlen=READS_IN_FLIGHT)
+
+    def state(self, look: Look, clients: Sequence[_Client]) -> tuple[Any, ...]:
+        """What the side does next hangs on.
+
+        What a chip does hangs on addresses and on its refresh, so no two accesses of it are alike.
+        It changes by accesses only, so where there is none between two moments it is the same.
+        """
+        before = None if self._read_at >= NEVER or self._client is None else clients.index(
+            self._client)
+        return (look.all((self.free, self._bus_free, self._read_at, self._write_at)), before,
+                self.weights_first, len(self._responses), look.all(self._responses),
+                self._chip and self._chip.accesses)
 
     def grant(self, cycle: int, client: _Client) -> None:
         """Take a request, which reaches the memory in the next cycle."""
@@ -77,21 +110,20 @@ class _Side:
             self._respond(client, cycle + 2 + self._latency, cycle + 1)
         else:
             self._client, self._read_at, self.free = client, cycle + 1, NEVER
+            self._read_address = client.path.address
             client.unanswered = True
 
     def _respond(self, client: _Client, response: int, free: int) -> None:
-        self._responses.append(response)
-        if len(self._responses) == READS_IN_FLIGHT:
-            free = max(free, self._responses[0])
+        responses = self._responses
+        responses.append(response)
+        if len(responses) == READS_IN_FLIGHT and responses[0] > free:
+            free = responses[0]
         self.free = free
         client.respond(response)
 
-    def write(self, cycle: int, taken: Callable[[int], None]) -> None:
+    def write(self, address: int, cycle: int, taken: Callable[[int], None]) -> None:
         """A write reaches the memory in ``cycle``; ``taken`` hears when it is taken."""
-        if self.simple:
-            taken(cycle)
-        else:
-            self._write_at, self._on_write = cycle, taken
+        self._write_address, self._write_at, self._on_write = address, cycle, taken
 
     def due(self) -> int:
         """When the memory takes what is before it, a read and a write at once if both are."""
@@ -99,6 +131,9 @@ class _Side:
 
     def take(self, cycle: int) -> None:
         """Take what is before the memory in ``cycle``; on a shared channel the write goes first."""
+        if self._chip is not None:
+            self._take_by_chip(cycle, self._chip)
+            return
         busy, wrote = 0, self._write_at <= cycle
         if wrote:
             busy = self._write_cycles
@@ -114,42 +149,81 @@ class _Side:
                 self._respond(self._client, cycle + max(busy, 1) + self._latency, cycle)
         self._bus_free = cycle + busy
 
+    def _take_by_chip(self, cycle: int, chip: Sdram) -> None:
+        """The same with a chip, whose time is that of the run."""
+        skipped, (read_bytes, write_bytes) = self._events.skipped, self._sizes
+        if self._write_at <= cycle:
+            self._write_at = NEVER
+            free, _ = chip.access(cycle + skipped, self._write_address % OUTSIDE, write_bytes, True)
+            self._bus_free = free - skipped
+            self._on_write(cycle)
+        if self._read_at <= cycle:
+            assert self._client is not None
+            self._read_at = NEVER
+            free, there = chip.access(cycle + skipped, self._read_address % OUTSIDE, read_bytes,
+                                      False)
+            self._bus_free = free - skipped
+            self._respond(self._client, there - skipped, cycle)
+
 
 class MemoryTimeline:
     """Grants the requests of the readers, and takes them and the writes, in the order of time.
 
     Nothing that a unit does depends on what comes later, so as long as those that go ahead of
-    memory (``follow``, which return whether they did) know all that has come, what they ask for
-    next is known. ``now``: all that comes before this cycle has come. ``undecided``: whether
-    something hangs on what has not come.
+    memory (``follow``) know all that has come, what they ask for
+    next is known. ``now``: all that comes before this cycle has come. ``undecided``: what
+    hangs on something that has not come.
     """
 
     def __init__(self, config: AcceleratorConfig, outside: Timing, events: Events,
                  paths: Sequence[ReadPath]) -> None:
         """``paths`` in the order of hw/memory/system.py's READERS."""
         self.now = 0
-        self.follow: list[Callable[[], bool]] = []
-        self.undecided: Callable[[], bool] = lambda: False
-        self._sides = (_Side(config, Timing.of(config), config.shared_channel),
-                       _Side(config, outside, False))
+        self.follow: list[Callable[[], None]] = []
+        self.undecided: Collection[int] = ()
+        self._sides = (_Side(config, Timing.of(config), config.shared_channel, events),
+                       _Side(config, outside, False, events))
         self._contended = [side for side in self._sides if not side.simple]
-        self._clients = [_Client(path, number >= 2) for number, path in enumerate(paths)]
+        self._clients = [_Client(path, number >= 2, events) for number, path in enumerate(paths)]
         self._activations = self._clients[2]
-        self._open = list(events.open.values())
+        self._events = events
 
-    def write(self, outside: bool, cycle: int, taken: Callable[[int], None]) -> None:
-        """A write reaches memory in ``cycle``; ``taken`` hears when memory takes it."""
-        self._sides[outside].write(cycle, taken)
+    def state(self, look: Look) -> tuple[Any, ...]:
+        """What comes next hangs on, but for what the units do."""
+        return (look.at(self.now), [client.state(look) for client in self._clients],
+                [side.state(look, self._clients) for side in self._sides])
+
+    def settle(self, before: int) -> None:
+        """Grant, read and write all that comes ``before`` a cycle."""
+        self._poll()
+        while self._next()[0] < before:
+            self._step(before)
+            self._poll()
+
+    @property
+    def direct(self) -> tuple[bool, bool]:
+        """True where memory takes each write as it comes: in the device's own, and outside."""
+        own, outside = self._sides
+        return own.simple, outside.simple
+
+    def write(self, address: int, cycle: int, taken: Callable[[int], None]) -> None:
+        """A write to the word at ``address`` reaches memory in ``cycle``, which is not ``direct``;
+        ``taken`` hears when it is taken."""
+        self._sides[address >= OUTSIDE].write(address, cycle, taken)
 
     def until(self, ready: list[int], index: int) -> int:
         """``ready[index]``, which others append. What can never come is there at once."""
         if len(ready) <= index:
+            events = self._events
             for follow in self.follow:
                 follow()
-        while len(ready) <= index:
-            self._poll()
-            if len(ready) <= index and not self._step(NEVER) and len(ready) <= index:
-                ready.append(ready[-1] if ready else 0)
+            while len(ready) <= index:
+                if events.news:
+                    self._poll()
+                    if len(ready) > index:
+                        break
+                if not self._step(NEVER) and len(ready) <= index:
+                    ready.append(ready[-1] if ready else 0)
         return ready[index]
 
     def there(self, ready: list[int], index: int, cycle: int) -> bool:
@@ -168,30 +242,26 @@ class MemoryTimeline:
 
     def _poll(self) -> None:
         """All that go on without memory do so, as far as they know how."""
-        again = True
-        while again:
-            again = False
-            opened = sum(map(len, self._open)) if self._clients[0].ready is None else 0
+        events = self._events
+        while events.news:
+            events.news = False
             for client in self._clients:
-                if client.ready is None:
-                    client.ready = next(client.path.reader)
+                if client.ready is None and client.heard != (heard := client.path.heard()):
+                    client.heard, client.ready = heard, next(client.path.reader)
                     if client.ready is not None:
-                        again = True
+                        events.news = True
             for follow in self.follow:
-                if follow():
-                    again = True
-            # The sequencer, which is asked first, waits for units to take what they are offered.
-            if self._clients[0].ready is None and sum(map(len, self._open)) != opened:
-                again = True
+                follow()
 
     def _step(self, before: int) -> bool:
         """The earliest grant, or what memory takes before that; False if none is ``before``."""
         while True:
             cycle, side, client = self._next()
             if cycle >= before:
-                if cycle < NEVER or not self.undecided():
+                if cycle < NEVER or not self.undecided:
                     return False
                 now, self.now = self.now, NEVER
+                self._events.news = True
                 self._poll()
                 self.now = now
                 if self._next()[0] == NEVER:
@@ -199,7 +269,8 @@ class MemoryTimeline:
                 continue
             if cycle > self.now:
                 self.now = cycle
-                if self.undecided():
+                if self.undecided:
+                    self._events.news = True
                     self._poll()
                     continue
             break
@@ -209,7 +280,9 @@ class MemoryTimeline:
         if client.takes_turns:
             side.weights_first = client is self._activations
         side.grant(cycle, client)
-        client.ready = client.path.reader.send(cycle)
+        client.ready = client.go_on(cycle)
+        if client.ready is None:
+            self._events.news = True
         return True
 
     def _next(self) -> tuple[int, _Side, _Client | None]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.look import Look
 
 __all__ = ["PostPipeline"]
 
@@ -43,24 +45,41 @@ class PostPipeline:
         self._first: tuple[int, bool] | None = None
         self._settled: tuple[int, bool] | None = None
 
+    def state(self, look: Look) -> tuple[Any, ...]:
+        """What the registers do next hangs on."""
+        beats = [beat and (look.at(beat[0]), beat[1]) for beat in (self._first, self._settled)]
+        return ([(moment + self._stood - look.now, adds) for moment, adds in self.entries],
+                look.all(self.sums), look.all((self.last_sum, self._gone, self._moved)),
+                look.at(self._next_start + self._stood_before),
+                [look.all(stop) for stop in self._stops], self._stood - self._stood_before,
+                self._held, beats)
+
     def start(self, cycle: int, adds: bool) -> int | None:
         """A beat that is there in ``cycle`` starts; None if beats before it must arrive first."""
+        entries = self.entries
         while True:
-            self._admit()
-            if self.entries and self.entries[0][0] + self._depth + self._stood <= cycle:
+            if self._first is None and entries:
+                self._admit()
+            if entries and entries[0][0] + self._depth + self._stood <= cycle:
                 return None
-            if any(beat is not None and beat[1] and beat[0] + 2 <= cycle
-                   for beat in (self._first, self._settled)):   # its sum may start before
-                return None
+            first, settled = self._first, self._settled
+            if (first is not None and first[1] and first[0] + 2 <= cycle) or (
+                    settled is not None and settled[1] and settled[0] + 2 <= cycle):
+                return None     # its sum may start before
             if self.sums and self.sums[0] <= cycle:
                 cycle += self.sums[0] == cycle
                 self._start_sum()
                 continue
+            moment = cycle - self._stood_before
+            if not self._stops and moment >= self._next_start:
+                break
             moved = self._moving(cycle)
             if moved == cycle:
+                moment = cycle - self._stood_before
                 break
             cycle = moved
-        self._enter(cycle, adds)
+        entries.append((moment, adds))
+        self._next_start = moment + self._spacing
         return cycle
 
     def start_sums(self, end: int) -> None:
@@ -92,10 +111,6 @@ class PostPipeline:
             else:
                 return cycle
 
-    def waiting(self) -> bool:
-        """True while there is a beat that has not arrived."""
-        return bool(self.entries) or self._first is not None or self._settled is not None
-
     def _admit(self) -> None:
         """The first beat on its way becomes the next one to leave the buffer."""
         if self._first is None and self.entries:
@@ -117,17 +132,23 @@ class PostPipeline:
             self._gone = max(there, self._moved)
             self._settled = self._gone, adds
 
-    def arrive(self) -> tuple[int, bool, int]:
+    def arrive(self) -> tuple[int, bool, int] | None:
         """The first beat is at the end: since when, whether it adds, when it left the requantizer.
 
-        Without elementwise it leaves that only when it leaves the post unit.
+        Without elementwise it leaves that only when it leaves the post unit. None without a beat.
         """
-        self.settle()
-        if self._settled is None:
-            assert self._first is not None
+        if self._first is None and self.entries:
+            self._admit()
+        if self._settled is not None:
+            (left, adds), self._settled = self._settled, None
+        elif self._first is None:
+            return None
+        else:
             there, adds = self._first
-            return there, adds, there
-        (left, adds), self._settled = self._settled, None
+            if not self._elastic or self._held:
+                return there, adds, there
+            self._first = None
+            left = self._gone = there if there > self._moved else self._moved
         there = left + 1
         self._held = not adds
         if adds:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
+from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
+from kaniwa.cycles.log import CODE_BITS
+from kaniwa.cycles.look import Locals, Look, values_of
 from kaniwa.cycles.memory import MemoryTimeline
-from kaniwa.cycles.operand import OperandPath
 from kaniwa.cycles.pipeline import PostPipeline
+from kaniwa.cycles.readers.operand import OperandPath
+from kaniwa.cycles.readers.weights import WeightPath
 from kaniwa.cycles.store import Store
-from kaniwa.cycles.weights import WeightPath
 from kaniwa.isa import Mode
 from kaniwa.program.instruction import Values, parameter_words_per_block
 
 __all__ = ["Results"]
+
+LOCALS = Locals(
+    ("free", "popped", "started", "accepted", "issued", "left", "cycle", "pending", "there"),
+    ("index", "block", "parameters", "last_block", "count", "beat", "first_word"),
+    ("self", "config", "events", "pipeline", "delay", "offered", "ready", "lanes", "serial",
+     "operands", "track", "spacing", "v", "words", "beat_counts", "blocks", "add", "by_block",
+     "of_row", "number", "word", "start"),
+    ("pending", "there", "accepted", "cycle"))
 
 
 class Results:
@@ -33,21 +44,33 @@ class Results:
         self.returned: list[int] = []
         self._pipeline = PostPipeline(config)
         self.store = Store(config, instructions, events, memory, self._pipeline)
-        self._started = 0                # beats so far
         self._posting = self._post()
 
-    def poke(self) -> bool:
-        """Go on as far as is known by now; whether that was any further."""
-        before = self._progress()
+    def state(self, look: Look, index: int, row: int) -> tuple[Any, ...] | None:
+        """What post and store unit do next hangs on, at the output row ``row``.
+
+        None where they are not at the instruction.
+        """
+        values = values_of(self._posting)
+        store = self.store.state(look, index, row)
+        if values["index"] != index or store is None:
+            return None
+        operands = values["operands"]
+        return (look.frame(self._posting, LOCALS), values["number"] - row * values["of_row"],
+                operands - len(self._events.operand_ready),
+                operands - self._pipeline.sum_count if values["serial"] else 0,
+                [(look.at(cycle), *rest) for cycle, *rest in self.blocks],
+                look.recent(self.returned, self._config.result_slots),
+                self._pipeline.state(look), store)
+
+    def poke(self) -> None:
+        """Go on as far as is known by now."""
         next(self._posting)
-        return self._progress() > before
 
-    def _progress(self) -> int:
-        return self._started + self.store.stored + self._pipeline.sum_count
-
-    def undecided(self) -> bool:
-        """True while sums wait for beats that may come before them."""
-        return bool(self._pipeline.sums)
+    @property
+    def sums(self) -> Collection[int]:
+        """Starts of sums that wait for beats that may come before them."""
+        return self._pipeline.sums
 
     def _go_on(self) -> None:
         """Beats that have started go on, and sums before which no beat comes start."""
@@ -63,8 +86,10 @@ class Results:
         offered, ready = events.offered["post"], events.parameters_ready
         lanes, serial = config.requant_lanes, config.requant_cycles > 1
         free = popped = started = first_word = operands = 0
+        track = events.log and events.log.tracks["post"]
+        spacing = config.requant_cycles
         for index, v in enumerate(self._instructions):
-            events.open["post"].append(free)
+            events.opens("post", free)
             while len(offered) <= index:
                 self._go_on()
                 yield
@@ -73,15 +98,16 @@ class Results:
             beat_counts = (-(-v["block_width"] // lanes), -(-v["last_width"] // lanes))
             blocks, add, by_block = v["blocks"], bool(v["add"]), v["mode"] == Mode.COLUMN
             of_row = v["ofm_columns"] * blocks
-            total = v["ofm_rows"] * of_row
-            for number in range(total):
+            number = 0
+            while number < events.rows[index] * of_row:
                 while not self.blocks:
                     self._go_on()
                     yield
                 issued, block, parameters = self.blocks.popleft()
                 left = max(issued + delay, popped)
                 self.returned.append(left + 1)
-                accepted = max(left, accepted)
+                pending, accepted = accepted, max(left, accepted)
+                there = accepted
                 if parameters:
                     word = first_word + (block + 1) * words - 1
                     while len(ready) <= word:
@@ -113,13 +139,22 @@ class Results:
                             break
                         yield
                     started = start
-                    self._started += 1
+                    if track:
+                        if not beat:
+                            track.tell(pending, there, index, "input")
+                            track.tell(there, accepted, index, "weights")
+                        if start > accepted + 1:
+                            track.tell(accepted + 1, cycle, index, "operand")
+                            track.tell(cycle, start, index, "store")
+                        track.told += (start, start + spacing, index << CODE_BITS)
                     self.store.marks.append((
                         last_block or not by_block, not beat and not number % of_row,
-                        number == total - 1 and beat == count - 1))
+                        number == events.rows[index] * of_row - 1 and beat == count - 1))
                 popped = accepted
+                number += 1
             first_word += blocks * words
             events.parameter_releases.append((accepted + 2, first_word))
+            events.news = True
             free = accepted + 1
             if add:
                 yield from self._sums(operands)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.streams import Read
+from kaniwa.cycles.log import Log
+from kaniwa.cycles.readers.streams import Read
 from kaniwa.errors import ProgramError
 from kaniwa.isa import COUNTERS, INSTRUCTION_BYTES, Opcode
 from kaniwa.isa.counters import RunStatistics
@@ -23,7 +24,8 @@ Layers = Callable[[Sequence[Values], int], RunStatistics]
 
 
 def model_units(config: AcceleratorConfig, instructions: Sequence[Values], read: Read,
-                outside: Timing, program_address: int, layers: Layers) -> RunStatistics:
+                outside: Timing, program_address: int, layers: Layers,
+                log: Log | None) -> RunStatistics:
     """Counters of ``instructions``, of which some are for units beside the array.
 
     Everything else has ended before one of those begins, and what follows begins after it; so
@@ -42,6 +44,8 @@ def model_units(config: AcceleratorConfig, instructions: Sequence[Values], read:
         place = first
         while place < len(instructions) and instructions[place]["opcode"] == Opcode.LAYER:
             place += 1
+        if log:
+            log.part(total["cycles"], first)
         run = layers([_renumbered(v, first) for v in instructions[first:place]],
                      program_address + first * INSTRUCTION_BYTES)
         began = dict(total)
@@ -52,6 +56,8 @@ def model_units(config: AcceleratorConfig, instructions: Sequence[Values], read:
                              key=lambda snapshot: snapshot["cycles"]))
         passes(began["cycles"] + run.cycles - total["cycles"])
         if place == len(instructions):
+            if log:
+                log.close()
             return RunStatistics(total["cycles"], len(instructions), snapshots)
         v = instructions[place]
         passes(GIVEN)
@@ -61,7 +67,11 @@ def model_units(config: AcceleratorConfig, instructions: Sequence[Values], read:
         if unit not in clocks:
             clocks[unit] = unit.clock(config, outside, read)
         odd = total["cycles"] % 2 == 0   # the run begins in an odd cycle after reset
-        passes(clocks[unit](v, odd))
+        cycles = clocks[unit](v, odd)
+        if log:
+            log.part(total["cycles"] - GIVEN, place)
+            log.unit(unit.command.name.lower(), GIVEN, GIVEN + cycles)
+        passes(cycles)
         snapshots[v["tag"]] = dict(total)
         passes(RESUMED)
         first = place + 1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
+from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
-from kaniwa.cycles.streams import BlockShape, Read, region_shapes
+from kaniwa.cycles.log import CODE_BITS
+from kaniwa.cycles.look import Locals, Look, values_of
+from kaniwa.cycles.readers.streams import BlockShape, Read, region_shapes
 from kaniwa.isa.formats import Buffer
 from kaniwa.program.instruction import Values
 
@@ -16,6 +19,15 @@ __all__ = ["WeightPath"]
 WEIGHTS, RECORDS, TABLES = Buffer
 
 FETCH_DEPTH = 16     # words requested and not passed on to the decoder
+
+FETCH = Locals(("before", "granted", "free", "begun", "ready", "asked"),
+               ("word", "index", "number", "address"),
+               ("self", "events", "width", "track", "v", "first", "again", "room"),
+               ("ready", "asked"))
+DECODE = Locals(("may_shift", "emitted"),
+                ("word", "owner", "item", "position", "inside", "first_word", "output", "in_use"),
+                ("self", "events", "width", "shifted", "shape", "passed", "room", "kind", "step",
+                 "end", "arrival", "last_word", "gone", "inner"))
 
 
 class WeightPath:
@@ -33,6 +45,7 @@ class WeightPath:
         # output, whether it needs room there, whether it completes a word. When the last two did.
         self._windows: deque[tuple[int, int, bool, bool]] = deque()
         self._taken_before = self._taken = -1
+        self._items = 0                  # that have left it
         # Of the outputs, for weights and for records and tables: what waits in their registers
         # (since when, whether it completes a word), when they were last left, words written and
         # released.
@@ -55,6 +68,33 @@ class WeightPath:
         self._take()
         next(self._decoder)
 
+    def heard(self) -> int:
+        """How far the path is, and what others told it."""
+        events = self._events
+        return (len(self._responses) + len(self._passed) + len(self._shifted) + self._items
+                + self._released[0] + self._released[1] + len(events.offered["weights"])
+                + len(events.ring_releases) + len(events.parameter_releases)
+                + len(events.post_done))
+
+    @property
+    def progress(self) -> tuple[int, int, int]:
+        """Words requested, come, and decoded."""
+        return (values_of(self.reader).get("word", 0), len(self._responses),
+                len(self._shifted))
+
+    def state(self, look: Look) -> tuple[Any, ...]:
+        """What the path does next hangs on, where it stands still."""
+        return (look.frame(self.reader, FETCH), look.frame(self._decoder, DECODE), self.progress,
+                [look.recent(times) for times in (
+                    self._responses, self._passed, self._shifted, self._events.ring_ready,
+                    self._events.parameters_ready)],
+                [(look.at(window[0]), window[1:]) for window in self._windows],
+                look.all((self._taken_before, self._taken, *self._accepted, *self._room)),
+                [item and (look.at(item[0]), item[1]) for item in self._waiting],
+                self._written, self._released,
+                [(len(releases), look.recent([cycle for cycle, _ in releases[-4:]]))
+                 for releases in self._releases])
+
     def _pass(self, word: int) -> int | None:
         """When the word leaves the queue, if that is known."""
         passed, shifted = self._passed, self._shifted
@@ -72,9 +112,10 @@ class WeightPath:
         events, width = self._events, self._config.read_bytes
         before, granted = -1, -1   # grants of the last two requests
         free, word = 0, 0
+        track = events.log and events.log.tracks["weights"]
         for index, v in enumerate(self._instructions):
             first, again = v["parameter_bytes"] // width, v["weight_bytes"] // width
-            events.open["weights"].append(free)
+            events.opens("weights", free)
             while len(events.offered["weights"]) <= index:
                 self.poke()
                 yield None
@@ -90,6 +131,7 @@ class WeightPath:
             for number in range(first + again * v["weight_repeat"]):
                 if number >= first and (number - first) % again == 0:
                     address = v["weight_address"]
+                asked = ready
                 if word >= FETCH_DEPTH:
                     while (room := self._pass(word - FETCH_DEPTH)) is None:
                         self.poke()
@@ -99,6 +141,10 @@ class WeightPath:
                 self.address = address
                 ready = max(ready, before + 1)
                 before, granted = granted, (yield max(ready, granted) + 1)
+                if track:
+                    track.tell(asked, ready, index, "room")
+                    track.tell(ready + 1, granted, index, "memory")
+                    track.told += (granted, granted + 1, index << CODE_BITS)
                 ready = free = ready + 1
                 address += width
                 word += 1
@@ -132,6 +178,7 @@ class WeightPath:
                 self._events.ring_ready.append(cycle + 3)
             else:
                 self._events.parameters_ready.append(cycle + 2)
+                self._events.news = True
 
     def _take(self) -> int | None:
         """Items in the first stage go on to their outputs, as far as that is known.
@@ -143,6 +190,7 @@ class WeightPath:
             if not self._settle(output):
                 break
             self._windows.popleft()
+            self._items += 1
             self._taken_before = self._taken
             self._taken = max(emitted + 1, self._taken + 1, self._accepted[output])
             if takes_room:
@@ -175,12 +223,9 @@ class WeightPath:
             if not shape.items:
                 continue
             kind, step = shape.kind, shape.step
+            in_use = kind == TABLES and owner >= 2
             if kind == TABLES:
                 emitted += 2
-                if owner >= 2:
-                    while len(events.post_done) <= owner - 2:
-                        yield
-                    emitted = max(emitted, events.post_done[owner - 2] + 1)
             position, inside, first_word = 0, 0, 0   # inside: words of the payload that have come
             output = WEIGHTS if kind == WEIGHTS else RECORDS   # tables leave with the records
             for item in range(shape.items):
@@ -202,6 +247,10 @@ class WeightPath:
                             yield
                         if passed > emitted:
                             emitted = passed
+                if in_use:     # until the instruction with the table's place has left the post unit
+                    while len(events.post_done) <= owner - 2:
+                        yield
+                    emitted, in_use = max(emitted, events.post_done[owner - 2] + 1), False
                 while (room := self._take()) is None:
                     yield
                 emitted = max(emitted + 1, room)

@@ -1,0 +1,109 @@
+"""Entries of the event record: spans of a unit, with what repeats told once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from kaniwa.cycles.log import Spans
+
+__all__ = ["Entry", "entries_of"]
+
+PACE = 1       # idle cycles between two words that are the unit's own pace
+DEPTH = 3      # of repeats within repeats
+
+# [first, cycles, instruction, state] or [first, period, count, [entry, ...]]
+Entry = list[Any]
+
+
+def entries_of(spans: Spans) -> list[Entry]:
+    """Spans as entries: work at the unit's own pace is one, and so is what repeats at one pace."""
+    spans = _joined(spans)
+    columns = np.stack((spans.first, spans.after - spans.first, spans.instruction, spans.state), 1)
+    folded, kept = {}, np.ones(len(columns), bool)
+    for repeat in spans.repeats:
+        period = columns[repeat.first:repeat.after].copy()
+        period[:, 0] -= period[0, 0]
+        folded[repeat.first] = [repeat.period, repeat.times + 1, period.tolist()]
+        kept[repeat.first + 1:repeat.after] = False
+    # Of each entry a number that stands for all of it but its first cycle.
+    kinds = columns[:, 1] << 32 | columns[:, 2] << 4 | columns[:, 3]
+    known: dict[str, int] = {}
+    for place, inner in folded.items():
+        kinds[place] = -1 - known.setdefault(str(inner), len(known))
+    places = np.flatnonzero(kept)
+    firsts, *values = columns[places].T.tolist()
+    repeated = {number: folded[place] for number, place in enumerate(places.tolist())
+                if place in folded}
+
+    def rest(number: int) -> Entry:
+        return repeated.get(number) or [column[number] for column in values]
+
+    entries = _folded(firsts, rest, kinds[places])
+    for _ in range(DEPTH - 1):
+        entries = _folded_again(entries)
+    return entries
+
+
+def _folded_again(entries: Sequence[Entry]) -> list[Entry]:
+    known: dict[str, int] = {}
+    kinds = [known.setdefault(str(entry[1:]), len(known)) for entry in entries]
+    return _folded([entry[0] for entry in entries], lambda number: entries[number][1:],
+                   np.array(kinds, np.int64))
+
+
+def _joined(spans: Spans) -> Spans:
+    """Spans of which work that goes on at the unit's own pace is one, but not across repeats."""
+    first, after, instruction, state, repeats = spans
+    begins = np.ones(len(first), bool)
+    begins[1:] = ((state[1:] != 0) | (state[:-1] != 0) | (instruction[1:] != instruction[:-1])
+                  | (first[1:] > after[:-1] + PACE))
+    for repeat in repeats:
+        begins[repeat.first] = True
+        begins[repeat.after:repeat.after + 1] = True
+    heads = np.flatnonzero(begins)
+    lasts = np.append(heads[1:], len(first))[:len(heads)] - 1
+    number = np.append(np.cumsum(begins) - 1, len(heads))
+    return Spans(first[heads], after[lasts], instruction[heads], state[heads], [
+        repeat._replace(first=int(number[repeat.first]), after=int(number[repeat.after]))
+        for repeat in repeats])
+
+
+def _folded(firsts: Sequence[int], rest: Callable[[int], Entry],
+            kinds: np.ndarray) -> list[Entry]:
+    """Entries, of which a sequence that comes again and again at one pace becomes a repeat.
+
+    ``rest``: what an entry has beside its first cycle; ``kinds``: equal where that is equal.
+    """
+    count = len(firsts)
+    kind, sort = np.unique(kinds, return_inverse=True)
+    steps = np.diff(np.array(firsts, np.int64), prepend=-1)
+    step, pace = np.unique(steps, return_inverse=True)
+    numbers = pace * len(kind) + sort
+    # Of each entry the place where it is the next time: what repeats from there on has that length.
+    nexts = np.zeros(count + 1, np.int64)
+    order = np.argsort(numbers, kind="stable")
+    again = numbers[order[1:]] == numbers[order[:-1]]
+    nexts[order[:-1][again]] = order[1:][again]
+    lengths = (nexts[1:] - np.arange(count) - 1).tolist()
+    tokens, sorts = numbers.tolist(), sort.tolist()
+    folded: list[Entry] = []
+    i = 0
+    while i < count:
+        # An entry may begin a sequence whatever is before it, so those behind it are compared.
+        length = lengths[i]
+        if length > 0 and i + length < count and sorts[i] == sorts[i + length]:
+            end = i + length + 1
+            while end < count and tokens[end] == tokens[end - length]:
+                end += 1
+            times = (end - i) // length
+            if (times - 1) * length > 1:
+                folded.append([firsts[i], firsts[i + length] - firsts[i], times, [
+                    [firsts[j] - firsts[i], *rest(j)] for j in range(i, i + length)]])
+                i += times * length
+                continue
+        folded.append([firsts[i], *rest(i)])
+        i += 1
+    return folded
