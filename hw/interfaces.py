@@ -121,7 +121,8 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
     ``column``: in depthwise mode the multiplier column, that is tap % dot_width.
     COLUMN shifts a column of bytes into the window: of those ``rows`` that are real, or with
     ``single_row`` of the row like other modes. ``preset``: all other columns read as ``pad_value``.
-    Only with ``compute`` (1 in other modes) the array takes the window.
+    Only with ``compute`` (1 in other modes) the array takes the window; with ``again`` it is that
+    of the column before, and nothing is shifted.
 
     Where there is a patch buffer: ``patch``: the array takes word ``patch_word`` of it instead of
     what was read. ``gather``: of the bytes read, padding included, 0 to ``gather_last`` go into the
@@ -138,6 +139,8 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
         "rows": unsigned(config.column_window[0]),
         "preset": unsigned(1),
         "compute": unsigned(1),
+        "again": unsigned(1),
+        "weight_zero_point": signed(8),
         "first": unsigned(1),
         "last": unsigned(1),
         **({"patch": unsigned(1), "patch_word": range(config.patch_bytes // config.dot_width),
@@ -158,14 +161,15 @@ def gather_layout(config: AcceleratorConfig) -> data.StructLayout:
 def array_layout(config: AcceleratorConfig) -> data.StructLayout:
     """One cycle of the MAC array: the activations of each lane that has its own, all weights.
 
-    ``correction`` is added to every accumulator (for -zw * sum(x) of weights with a zero point).
+    ``weight_zero_point`` is taken off every weight; where it is not 0, all lanes have the same
+    activations. A compact core has none.
     """
     return data.StructLayout({
         "activations": data.ArrayLayout(
             data.ArrayLayout(signed(8), config.dot_width), config.activation_lanes),
         "weights": data.ArrayLayout(
             data.ArrayLayout(signed(8), config.dot_width), config.out_lanes),
-        "correction": signed(32),
+        **({} if config.compact else {"weight_zero_point": signed(8)}),
         "first": unsigned(1),
         "last": unsigned(1),
     })

@@ -25,7 +25,8 @@ class Window(Component):
     has channel m's, tap (row r, column c) of a window of C columns at r * C + c. A step shifts all
     columns one to the left (``preset``: sets them to ``pad_value``) and brings the last one: byte m
     of the read, or of the ``rows`` in ``i_columns``, those that are not real as ``pad_value``. Only
-    with ``compute`` the window goes to ``o``. Steps of other modes overwrite it.
+    with ``compute`` the window goes to ``o``. A step ``again`` leaves the window as it is. Steps of
+    other modes overwrite it.
 
     Where there is a patch buffer: DENSE with ``patch`` has all rows get the N bytes of ``i_patch``
     instead, which come with those of the read. With ``gather`` the masked bytes of the read go to
@@ -64,6 +65,7 @@ class Window(Component):
             "pool": 1, "depthwise": 1, "columns": 1, "first": 1, "last": 1,
             "pad_value": signed(8), "column": step.column.shape(),
             "one_row": 1, "rows": self._rows, "preset": 1, "compute": 1,
+            "weight_zero_point": signed(8),
             **{name: step[name].shape() for name in unchanged},
         }))
         m.d.comb += [
@@ -73,15 +75,21 @@ class Window(Component):
             tag.one_row.eq(step.single_row | (self._rows == 1)),
             *(tag[name].eq(step[name]) for name in (
                 "first", "last", "pad_value", "column", "rows", "preset", "compute",
-                *unchanged)),
+                "weight_zero_point", *unchanged)),
         ]
         valid = self.i.valid
         tags = [tag]
+        fresh, writes = self.i.valid & ~step.again, Signal()    # of a step that is not ``again``
         for stage in range(1, self.latency):
             next_valid = Signal(name=f"valid_{stage}")
             tags.append(Signal.like(tag, name=f"tag_{stage}", reset_less=True))
             m.d.sync += [next_valid.eq(valid), tags[-1].eq(tags[-2])]
             valid = next_valid
+            if stage < self.latency - 1:
+                next_fresh = Signal(name=f"fresh_{stage}")
+                m.d.sync += next_fresh.eq(fresh)
+                fresh = next_fresh
+        m.d.sync += writes.eq(fresh)
         tag = tags[-1]
 
         first, end = self._real_bytes(m, step)
@@ -108,10 +116,11 @@ class Window(Component):
             Value.cast(operands.weights).eq(self.i_weights),
             operands.first.eq(tag.first),
             operands.last.eq(tag.last),
+            operands.weight_zero_point.eq(tag.weight_zero_point),
             self.o.valid.eq(valid & ~tag.pool & tag.compute),
         ]
         window = self._window(m, tag_3, tag, operands) if config.depthwise else {}
-        with m.If(valid):
+        with m.If(writes):
             for row in range(config.activation_lanes):
                 for j in range(width):
                     byte = dense_bytes[j] & dense.replicate(8)

@@ -1,4 +1,4 @@
-"""From accumulators to bytes in device memory, one result at a time."""
+"""From accumulators to bytes in device memory, one result behind the other."""
 
 from amaranth import *
 from amaranth.lib import data
@@ -15,12 +15,21 @@ from kaniwa.isa.formats import TABLE_ENTRIES
 
 __all__ = ["CompactPost"]
 
+# What comes behind a result: a channel of the same pixel, another pixel, another row, nothing.
+CHANNEL, PIXEL, ROW, END = range(4)
+
+
+def tag_layout() -> data.StructLayout:
+    """What goes with a value: whether it is ``second``, a sum, and what comes ``behind`` it."""
+    return data.StructLayout({"second": 1, "behind": 2})
+
 
 class CompactPost(Component):
     """Bias, requantization, table or ADD with an operand from memory, store.
 
-    A result takes the requantizer's cycles and 7 more, one more with a table; an ADD twice the
-    requantizer's cycles and 13 more; and one for each in which memory does not take the byte.
+    A result takes the requantizer's requant_cycles + 1; an ADD twice that and one. Of an ADD the
+    first value of a result goes into the requantizer before the sum of the result before it, but
+    only that far ahead; so the operand has the time of two values to come.
     ``taken``: the last of the ``results`` is in work, so the next ones may come from the next
     cycle on. ``active``: from ``begin`` until the instruction's last byte is in memory.
 
@@ -48,10 +57,9 @@ class CompactPost(Component):
     def elaborate(self, platform):
         m = Module()
         config, fields = self._config, self.fields
-        m.submodules.requantizer = requantizer = CompactRequantizer(config)
+        m.submodules.requantizer = requantizer = CompactRequantizer(config, tag_layout())
         m.submodules.store = store = CompactResultAddress(config)
         m.submodules.operands = operands = CompactResultAddress(config)
-        walkers = (store, operands)
         m.d.comb += [
             store.first.eq(self.starts.ofm_address.value),
             store.first_valid.eq(self.starts.ofm_address.valid),
@@ -61,79 +69,102 @@ class CompactPost(Component):
             operands.first_valid.eq(self.starts.operand_address.valid),
             operands.row_pitch.eq(fields.operand_row_pitch),
             operands.pixel_pitch.eq(fields.operand_pixel_pitch),
-            *(walker.begin.eq(self.begin) for walker in walkers),
+            store.begin.eq(self.begin),
+            operands.begin.eq(self.begin),
         ]
 
-        begins = Signal()    # a result
-        written = Signal()   # its byte, in memory
-        second = Signal(reset_less=True)   # the sum is requantized
-        value = Signal(signed(32), reset_less=True)
-        result, pixel_end = self._results(m, begins, walkers, written)
-        record = self._records(m, written, pixel_end)
+        first = Signal()     # a result goes into the requantizer
+        result, waiting, behind = self._results(m, first)
+        record = self._records(m, first, behind)
         wanted, read_table, is_operand = Signal(), Signal(), Signal()
         operand = self._operand(m, operands, wanted)
         entry = self._tables(m, read_table, is_operand,
                              Mux(is_operand, operand, requantizer.result))
 
+        pending = Signal()          # the table's entry of a first value is there, for its sum
+        pending_behind = Signal(2, reset_less=True)
+        ahead = Signal(2)           # first values without a sum so far
+        sums = Signal()             # the entry goes into the requantizer,
+        adding = Signal()           # and in the next cycle the operand's
+        is_first = Signal()         # what would go into the requantizer
         m.d.comb += [
-            requantizer.value.eq(value),
-            requantizer.multiplier.eq(Mux(second, fields.add_multiplier, record.multiplier)),
-            requantizer.shift.eq(Mux(second, fields.add_shift, record.shift)),
-            requantizer.settings.rounding.eq(
-                Mux(second, fields.add_rounding, fields.rounding)),
-            requantizer.settings.zero_point.eq(
-                Mux(second, fields.add_zero_point, fields.zero_point)),
-            requantizer.settings.low.eq(Mux(second, fields.add_min, fields.act_min)),
-            requantizer.settings.high.eq(Mux(second, fields.add_max, fields.act_max)),
+            is_first.eq(waiting & ~ahead[1] & ~adding),
+            first.eq(is_first & requantizer.ready),
+            sums.eq(pending & ~self.operand.request & ~is_first & ~adding & requantizer.ready),
+            is_operand.eq(sums),
+            requantizer.take.eq(is_first | sums | adding),
+            requantizer.start.eq(is_first | adding),
+            requantizer.start_tag.second.eq(adding),
+            requantizer.start_tag.behind.eq(Mux(adding, pending_behind, behind)),
+            requantizer.value.eq(Mux(is_first, result, Mux(adding, requantizer.kept, 0))
+                                 + Mux(is_first, record.bias, entry)),
+            requantizer.multiplier.eq(Mux(adding, fields.add_multiplier, record.multiplier)),
+            requantizer.shift.eq(Mux(adding, fields.add_shift, record.shift)),
+            requantizer.rounding.eq(Mux(adding, fields.add_rounding, fields.rounding)),
+        ]
+        m.d.sync += [adding.eq(sums), ahead.eq(ahead + (first & fields.add) - adding)]
+        with m.If(adding):
+            m.d.sync += pending.eq(0)
+        _walk(m, operands, self.operand.response, pending_behind)
+
+        self._settings(m, requantizer)
+        lookup = self._finish(m, requantizer, store, entry, pending)
+        m.d.comb += [read_table.eq(lookup | sums), wanted.eq(lookup & fields.add)]
+        with m.If(wanted):
+            m.d.sync += [pending.eq(1), pending_behind.eq(requantizer.tag.behind)]
+        return m
+
+    def _settings(self, m, requantizer):
+        """Of the value that is rounded, and of the one that is clamped."""
+        fields, settings = self.fields, requantizer.settings
+        rounds, clamps = requantizer.finishing.second, requantizer.tag.second
+        m.d.comb += [
+            settings.rounding.eq(Mux(rounds, fields.add_rounding, fields.rounding)),
+            settings.zero_point.eq(Mux(rounds, fields.add_zero_point, fields.zero_point)),
+            settings.low.eq(Mux(clamps, fields.add_min, fields.act_min)),
+            settings.high.eq(Mux(clamps, fields.add_max, fields.act_max)),
+        ]
+
+    def _finish(self, m, requantizer, store, entry, pending):
+        """What comes out of the requantizer goes to memory, or waits as the entry of a table;
+        returns when that is looked up."""
+        fields, tag = self.fields, requantizer.tag
+        lookup = Signal()
+        written = Signal()
+        m.d.comb += [
             self.write.address.eq(store.address),
             self.write.byte.eq(Mux(fields.table, entry, requantizer.result)),
             written.eq(self.write.valid & self.write.ready),
         ]
-        term = Signal(signed(32))   # what is added to the value
-        add = Signal()
-        m.d.comb += term.eq(record.bias)
-        with m.If(add):
-            m.d.sync += value.eq(value + term)
         with m.FSM():
-            with m.State("RESULT"):
-                m.d.sync += [value.eq(result), second.eq(0)]
-                with m.If(begins):
-                    m.next = "BIAS"
-            with m.State("BIAS"):
-                m.d.comb += add.eq(1)
-                m.next = "START"
-            with m.State("START"):
-                m.d.comb += [requantizer.start.eq(1), wanted.eq(fields.add & ~second)]
-                m.next = "REQUANTIZE"
-            with m.State("REQUANTIZE"):
-                with m.If(requantizer.done):
-                    m.d.comb += read_table.eq(1)
-                    m.d.sync += value.eq(0)
-                    m.next = "STORE"
-                    with m.If(fields.table):
-                        m.next = "TABLE"
-                    with m.If(fields.add & ~second):
-                        m.next = "OPERAND"
-            with m.State("OPERAND"):
-                # The entry of the result; once the operand is there, that of it too.
-                m.d.comb += [term.eq(entry), is_operand.eq(1)]
-                with m.If(~self.operand.request):
-                    m.d.comb += [add.eq(1), read_table.eq(1)]
-                    m.next = "SUM"
-            with m.State("SUM"):
-                m.d.comb += [term.eq(entry), add.eq(1)]
-                m.d.sync += second.eq(1)
-                m.next = "START"
-            with m.State("TABLE"):
+            with m.State("FREE"):
+                m.d.comb += requantizer.free.eq(1)
+                with m.If(requantizer.finish):
+                    m.next = "CLAMP"
+            with m.State("CLAMP"):
                 m.next = "STORE"
+                with m.If(fields.table | (fields.add & ~tag.second)):
+                    m.next = "LOOKUP"
+            with m.State("LOOKUP"):
+                with m.If(~pending):
+                    m.d.comb += lookup.eq(1)
+                    m.next = "FREE"
+                    with m.If(fields.table):
+                        m.next = "STORE"
             with m.State("STORE"):
                 m.d.comb += self.write.valid.eq(1)
                 with m.If(self.write.ready):
-                    m.next = "RESULT"
-        return m
+                    m.next = "FREE"
+        _walk(m, store, written, tag.behind)
+        with m.If(written & (tag.behind == END)):
+            m.d.sync += self.active.eq(0)
+        with m.If(self.begin):
+            m.d.sync += self.active.eq(1)
+        return lookup
 
-    def _results(self, m, begins, walkers, written):
-        """Results wait here, the next one in front; returns that."""
+    def _results(self, m, first):
+        """Results wait here, the next one in front; returns it, whether there is one, and what
+        comes behind it."""
         lanes = self._config.out_lanes
         fields = self.fields
         waiting = Signal(data.ArrayLayout(signed(32), lanes), reset_less=True)
@@ -141,32 +172,19 @@ class CompactPost(Component):
         lane = Signal(len(fields.block_width), init=1)   # from 1 on
         block, column, row = (Signal(len(fields[name]), init=1, name=f"{name}_now")
                               for name in ("blocks", "ofm_columns", "ofm_rows"))
-        free = Signal(init=1)    # no result is in work
         block_end = lane == Mux(block == fields.blocks, fields.last_width, fields.block_width)
         pixel_end = block_end & (block == fields.blocks)
         row_end = pixel_end & (column == fields.ofm_columns)
         end = row_end & (row == fields.ofm_rows)
-        m.d.comb += [
-            begins.eq(full & free & self.active),
-            self.taken.eq(begins & block_end),
-        ]
+        m.d.comb += self.taken.eq(first & block_end)
         with m.If(self.results_valid):
             m.d.sync += [waiting.eq(self.results), full.eq(1)]
-        with m.If(begins):
+        with m.If(first):
             m.d.sync += [
                 Cat(waiting).eq(Cat(*waiting[1:], C(0, 32))),
-                free.eq(0),
                 full.eq(~block_end),
+                lane.eq(lane + 1),
             ]
-        # The place in the loops is that of the result in work, until its byte is written.
-        for walker in walkers:
-            m.d.comb += [
-                walker.next_channel.eq(written & ~pixel_end),
-                walker.next_pixel.eq(written & pixel_end & ~row_end),
-                walker.next_row.eq(written & row_end),
-            ]
-        with m.If(written):
-            m.d.sync += [free.eq(1), lane.eq(lane + 1)]
             with m.If(block_end):
                 m.d.sync += [lane.eq(1), block.eq(block + 1)]
             with m.If(pixel_end):
@@ -174,13 +192,11 @@ class CompactPost(Component):
             with m.If(row_end):
                 m.d.sync += [column.eq(1), row.eq(row + 1)]
             with m.If(end):
-                m.d.sync += [row.eq(1), self.active.eq(0)]
-        with m.If(self.begin):
-            m.d.sync += self.active.eq(1)
-        return waiting[0], pixel_end
+                m.d.sync += row.eq(1)
+        return waiting[0], full, Cat(end | (pixel_end & ~row_end), row_end)
 
-    def _records(self, m, written, pixel_end):
-        """The memory of records; returns that of the result in work."""
+    def _records(self, m, first, behind):
+        """The memory of records; returns that of the next result."""
         depth = self._config.parameter_words
         index = Signal(range(depth))
         written_index = Signal(range(depth))
@@ -195,9 +211,9 @@ class CompactPost(Component):
         ]
         with m.If(self.record_valid):
             m.d.sync += written_index.eq(written_index + 1)
-        with m.If(written):
+        with m.If(first):
             m.d.sync += index.eq(index + 1)
-        with m.If(self.begin | (written & pixel_end)):
+        with m.If(self.begin | (first & behind.any())):
             m.d.sync += index.eq(0)
         with m.If(self.begin):
             m.d.sync += written_index.eq(0)
@@ -231,3 +247,12 @@ class CompactPost(Component):
             read.en.eq(read_enable),
         ]
         return read.data
+
+
+def _walk(m, walker, move, behind):
+    """Go to what comes ``behind``, with ``move``."""
+    m.d.comb += [
+        walker.next_channel.eq(move & (behind == CHANNEL)),
+        walker.next_pixel.eq(move & (behind == PIXEL)),
+        walker.next_row.eq(move & (behind >= ROW)),
+    ]

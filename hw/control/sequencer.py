@@ -245,8 +245,8 @@ class Sequencer(Component):
                 yield from _outside_range(field, fields[field.name],
                                           high=field.name not in ("block_width", "last_width"))
         mode, width = fields["mode"], fields["block_width"]
-        yield width > config.out_lanes
-        if config.depthwise_lanes < config.out_lanes:
+        yield width > config.block_lanes
+        if config.depthwise_lanes < config.block_lanes:
             yield (mode != Mode.DENSE) & (width > config.depthwise_lanes)
         if not config.depthwise:
             yield mode == Mode.COLUMN

@@ -42,7 +42,8 @@ class BeatLoops(Component):
 
     ``begin`` starts ``new``; ``accepted`` goes to the next beat. ``now`` is ``new`` from the cycle
     after ``begin`` on. ``width``: channels of the block from this beat on; ``part``: the beat's
-    place in its block. ``ends`` comes from flip-flops and a few gates.
+    place in its block; ``spread``: each value makes several channels of it. ``ends`` comes from
+    flip-flops and a few gates.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -55,7 +56,8 @@ class BeatLoops(Component):
             "accepted": In(1),
             "ends": Out(loop_ends_layout()),
             "width": Out(8),
-            "part": Out(range(config.out_lanes // lanes)),
+            "part": Out(range(config.block_lanes // lanes)),
+            **({"spread": Out(1)} if config.spread > 1 else {}),
         })
 
     def elaborate(self, platform):
@@ -134,6 +136,8 @@ class BeatLoops(Component):
                 block_narrow.eq(new.block_width <= lanes),
                 last_narrow.eq(new.last_width <= lanes),
             ]
+            if self._config.spread > 1:
+                m.d.sync += self.spread.eq(new.block_width > self._config.out_lanes)
         return m
 
 
@@ -164,7 +168,7 @@ class ParameterWords(Component):
         start = Signal.like(ring.written)
         word = Signal.like(ring.written)
         limit = Signal.like(ring.written)
-        block_words = Signal(range(self._config.out_lanes // lanes + 1), reset_less=True)
+        block_words = Signal(range(self._config.block_lanes // lanes + 1), reset_less=True)
         next_limit = Signal.like(limit)   # of the next block of the pixel, or of its first one
         first_limit = Signal.like(limit)
 
@@ -277,9 +281,16 @@ class BeatSplitter(Component):
             beat.tag.table.eq(now.table),
             beat.tag.bank.eq(now.table_bank),
         ]
-        with m.Switch(loops.part):
-            for number in range(self._config.out_lanes // lanes):
+        results, parts = self.i_results.payload, self._config.out_lanes // lanes
+        with m.Switch(loops.part[:Shape.cast(range(parts)).width]):
+            for number in range(parts):
                 with m.Case(number):
                     for lane in range(lanes):
-                        m.d.sync += beat.values[lane].eq(
-                            self.i_results.payload[number * lanes + lane])
+                        m.d.sync += beat.values[lane].eq(results[number * lanes + lane])
+        if self._config.spread > 1:
+            with m.If(loops.spread), m.Switch(loops.part):
+                for number in range(parts * self._config.spread):
+                    with m.Case(number):
+                        for lane in range(lanes):
+                            m.d.sync += beat.values[lane].eq(
+                                results[(number * lanes + lane) // self._config.spread])

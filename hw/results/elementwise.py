@@ -12,12 +12,14 @@ __all__ = ["Elementwise", "table_layout", "elementwise_layout", "elementwise_res
 
 
 def table_layout() -> data.StructLayout:
-    """An entry of a table: ``index`` is the int8 value + 128.
+    """An entry of a table, or one of ``both``: ``index`` is the int8 value + 128.
 
-    Table 0 maps the accumulated result, 1 the operand of ADD or MUL; each has two banks.
+    Table 0 maps the accumulated result, 1 the operand of ADD or MUL; each has two banks. Table n
+    takes value n.
     """
     return data.StructLayout({
-        "table": unsigned(1), "bank": unsigned(1), "index": unsigned(8), "value": signed(32),
+        "table": unsigned(1), "bank": unsigned(1), "both": unsigned(1), "index": unsigned(8),
+        "values": data.ArrayLayout(signed(32), 2),
     })
 
 
@@ -112,7 +114,7 @@ class Elementwise(wiring.Component):
             read.addr.eq(Cat(index[:7], ~index[7], self.i.payload.bank)),
             read.en.eq(advance),
             write.addr.eq(Cat(entry.index, entry.bank)),
-            write.data.eq(entry.value),
-            write.en.eq(self.i_table.valid & (entry.table == number)),
+            write.data.eq(entry.values[number]),
+            write.en.eq(self.i_table.valid & (entry.both | (entry.table == number))),
         ]
         return read.data

@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, Out, connect, flipped
+from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Mode
@@ -76,11 +77,15 @@ class ColumnController(Component):
         config, fields, walked = self._config, self.fields, walker.column
         lane, advance = line_lane_bits(config), issuer.i.ready
 
-        # Multiples of the pitch, for the lower rows of the window.
+        # From a place in the window's top row to the one in each row: multiples of the pitch, and
+        # the lanes between the word that a row begins in and the row.
         pitch = fields.line_pitch[lane:]
-        triple = Signal(len(pitch) + 2, reset_less=True)
-        m.d.sync += triple.eq(pitch + (pitch << 1))
-        down = [Const(0, 1), pitch, pitch << 1, triple][:self._rows]
+        before = fields.ifm_address[lane:exact_log2(config.read_bytes)]
+        pitches = [Const(0, 1), pitch, pitch << 1, pitch + (pitch << 1)][:self._rows]
+        down = [Signal(len(pitch) + 2, name=f"down_{row}", reset_less=True)
+                for row in range(self._rows)]
+        m.d.sync += [distance.eq(rows + before)
+                     for distance, rows in zip(down, pitches, strict=True)]
 
         # Stage 1: where the top row has its bytes; which rows are real.
         valid_1, column_1 = Signal(), Signal(column_layout(config), reset_less=True)
@@ -114,7 +119,7 @@ class ColumnController(Component):
                 valid_2.eq(valid_1),
                 column_2.eq(column_1),
                 origin_2.eq(origin_1),
-                rows_2.eq(rows_1 & in_row_1.replicate(self._rows)),
+                rows_2.eq(rows_1 & (in_row_1 & ~column_1.again).replicate(self._rows)),
                 below_2.eq(column_1.row >= fields.ifm_rows),
                 needed_2.eq(origin_1 + deepest),
             ]
@@ -166,7 +171,8 @@ class ColumnController(Component):
             self.step.offset.eq(column.offset << lane),
             self.step.row_bytes.eq(here.row_bytes),
             self.step.pad_value.eq(here.pad_value),
-            *(self.step[name].eq(column[name]) for name in ("preset", "compute", "first", "last")),
+            *(self.step[name].eq(column[name]) for name in (
+                "preset", "compute", "again", "first", "last")),
             self.ring.read.eq(column.compute),
             self.ring.word.eq(column.word),
             self.ring.release.eq(column.instruction_end),

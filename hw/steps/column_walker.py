@@ -26,6 +26,7 @@ def column_layout(config: AcceleratorConfig) -> data.StructLayout:
     lie outside the input. ``kernel_left``: kernel rows from there on. ``offset``: of the block's
     channels in the row, in lanes: every block begins at one. ``compute``: it ends a step of the
     array, which uses ring word ``word`` and is the ``first``, ``last`` one of its pixel and block.
+    ``again``: no column, but another step with the window as it is.
     ``preset``, ``row_first``: first column of a block, of an output row.
     """
     lane = line_position_bits(config) - line_lane_bits(config)
@@ -33,13 +34,13 @@ def column_layout(config: AcceleratorConfig) -> data.StructLayout:
         "row": signed(18), "row_lane": unsigned(lane),
         "kernel_left": unsigned(8),
         "offset": signed(lane),
-        "compute": 1, "first": 1, "last": 1, "word": range(2 * config.ring_words),
+        "compute": 1, "again": 1, "first": 1, "last": 1, "word": range(2 * config.ring_words),
         "preset": 1, "row_first": 1, "instruction_end": 1,
     })
 
 
 class ColumnWalker(Component):
-    """Walks y, b, x, phases and columns, a column a cycle.
+    """Walks y, b, x, phases and columns, a column a cycle, and one more with ``chunks`` = 2.
 
     ``start`` sets it to the first column of ``fields``, from the next cycle on; ``advance`` takes
     it to the next one. After the last one ``column.word`` is past the instruction's last ring word,
@@ -76,11 +77,23 @@ class ColumnWalker(Component):
         ]
 
         columns_after = Signal(8, reset_less=True)   # after the next one
+        twice = fields.chunks[1]
+        read = Signal(reset_less=True)         # the last one of its phase that is read
         count = Mux(self.start | pixels_end, fields.columns_first, fields.columns_next)
         with m.If(self.start | walk):
-            m.d.sync += [columns_after.eq(count - 2), column_end.eq(count == 1)]
+            m.d.sync += [
+                columns_after.eq(count - 2),
+                read.eq(count == 1),
+                column_end.eq((count == 1) & ~twice),
+                now.again.eq(0),
+            ]
         with m.Elif(self.advance):
-            m.d.sync += [columns_after.eq(columns_after - 1), column_end.eq(columns_after == 0)]
+            m.d.sync += [
+                columns_after.eq(columns_after - 1),
+                read.eq(columns_after == 0),
+                column_end.eq(Mux(twice, read, columns_after == 0)),
+                now.again.eq(read),
+            ]
 
         # Where it does not slide, the array takes the window whenever it is full of new columns.
         group = Signal(range(self._config.dot_width), reset_less=True)
@@ -91,7 +104,7 @@ class ColumnWalker(Component):
 
         m.d.comb += [
             column.eq(now),
-            column.compute.eq(column_end | (full & ~fields.sliding)),
+            column.compute.eq(read | now.again | (full & ~fields.sliding)),
             column.last.eq(phases_end),
             column.instruction_end.eq(rows_end),
         ]
@@ -126,7 +139,8 @@ class ColumnWalker(Component):
         with m.Elif(column_end & ~fields.sliding):
             m.d.comb += following.eq(pixel)
         with m.Else():
-            m.d.comb += following.eq(now.offset + fields.segment_step[lane:])
+            m.d.comb += following.eq(
+                now.offset + Mux(now.again, 0, fields.segment_step[lane:]))
         with m.If(self.start | self.advance):
             m.d.sync += now.offset.eq(following)
             with m.If(self.start | pixels_end):

@@ -59,8 +59,8 @@ class DenseController(Component):
         return data.StructLayout({
             "step": dense_step_layout(config), "needed": position, "needs_load": 1,
             "line_position": position, "mode": Mode, "weights_stream": 1, "pad_value": signed(8),
-            "row_bytes": self.step.row_bytes.shape(), "held": range(2 * config.ring_words),
-            "line_end": self.line_base.shape(),
+            "weight_zero_point": signed(8), "row_bytes": self.step.row_bytes.shape(),
+            "held": range(2 * config.ring_words), "line_end": self.line_base.shape(),
         })
 
     def _locate(self, m, walker, walking, issuer):
@@ -96,6 +96,7 @@ class DenseController(Component):
             arriving.mode.eq(fields.mode),
             arriving.weights_stream.eq(fields.weights_stream),
             arriving.pad_value.eq(fields.pad_value),
+            arriving.weight_zero_point.eq(fields.weight_zero_point),
             arriving.row_bytes.eq(fields.ifm_row_bytes),
             arriving.held.eq(walker.held),
             arriving.line_end.eq(self.line_base),
@@ -125,6 +126,7 @@ class DenseController(Component):
             self.step.mode.eq(here.mode),
             self.step.row_bytes.eq(here.row_bytes),
             self.step.pad_value.eq(here.pad_value),
+            self.step.weight_zero_point.eq(here.weight_zero_point),
             *(self.step[name].eq(step_3[name])
               for name in ("row_valid", "offset", "column", "first", "last")),
             self.step.compute.eq(1),

@@ -98,6 +98,7 @@ class PatchController(Component):
             self.step.compute.eq(issue),
             self.step.patch.eq(1),
             self.step.patch_word.eq(step.patch_word),
+            self.step.weight_zero_point.eq(step.weight_zero_point),
             self.step.first.eq(step.first),
             self.step.last.eq(step.last),
         ]

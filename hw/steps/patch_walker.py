@@ -148,6 +148,7 @@ def patch_step_layout(config: AcceleratorConfig) -> data.StructLayout:
         "patch_word": _patch_words(config), "uses_up": 1,
         "word": range(2 * config.ring_words),
         "release": 1, "count": range(config.ring_words + 1),
+        "weight_zero_point": signed(8),
     })
 
 
@@ -212,5 +213,6 @@ class PatchWalker(Component):
             step.word.eq(ring_word),
             step.release.eq(fields.weights_stream | rows_end),
             step.count.eq(Mux(fields.weights_stream, 1, self.ring_end - ring_begin)),
+            step.weight_zero_point.eq(fields.weight_zero_point),
         ]
         return m

@@ -8,7 +8,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Format
 from kaniwa.hw.weights.fetch import fetched_layout
 from kaniwa.hw.weights.items import UNITS, block_layout, header_layout, item_layout, own_step
-from kaniwa.isa.formats import FORMATS
+from kaniwa.isa.formats import FORMATS, TABLE_BOTH
 
 __all__ = ["BlockReader"]
 
@@ -38,7 +38,7 @@ class BlockReader(Component):
         self._is_weights, self._is_table, self._is_shared, self._is_zero = (
             Signal(name=name) for name in ("is_weights", "is_table", "is_shared", "is_zero"))
         self._width = Signal(3, reset_less=True, name="width")
-        self._bank_and_table = Signal(2, reset_less=True, name="bank_and_table")
+        self._table = Signal(3, reset_less=True, name="table")
         self._scale = Signal(37, reset_less=True, name="scale")
         self._step = Signal(range(widest + 1), reset_less=True, name="step")
         self._count = Signal(16, reset_less=True, name="count")
@@ -83,7 +83,7 @@ class BlockReader(Component):
             block.is_shared.eq(self._is_shared),
             block.is_zero.eq(self._is_zero),
             block.width.eq(self._width),
-            block.bank_and_table.eq(self._bank_and_table),
+            block.table.eq(self._table),
             block.scale.eq(self._scale),
         ]
         with m.If(shift):
@@ -146,7 +146,7 @@ class BlockReader(Component):
             self._count_one.eq(header.count == 1),
             self._item.eq(0),
             self._position.eq(0),
-            self._bank_and_table.eq(header.arg),
+            self._table.eq(header.arg),
             self._scale.eq(Cat(header.multiplier, header.shift)),
             self._is_weights.eq(0),
             self._is_table.eq(0),
@@ -163,7 +163,10 @@ class BlockReader(Component):
             Format.PARAMETERS: items(Format.PARAMETERS),
             Format.PARAMETERS_SHARED: [
                 self._is_shared.eq(1), *items(Format.PARAMETERS_SHARED)],
-            Format.TABLE: [self._is_table.eq(1), *items(Format.TABLE)],
+            Format.TABLE: [self._is_table.eq(1), *items(
+                Format.TABLE, Mux(header.arg[2], *(
+                    FORMATS[Format.TABLE].item_bytes(arg, config) for arg in (TABLE_BOTH, 0)))
+                if config.pairs_tables else None)],
         })
 
     def _read_format(self, m, header, formats):
@@ -178,7 +181,8 @@ class BlockReader(Component):
                             continue
                         m.d.comb += bad.eq(header.arg[3])
                     elif number == Format.TABLE:
-                        m.d.comb += bad.eq((header.arg[2:] != 0) | (header.count != 1))
+                        both = header.arg[2] & (header.arg[0] | (not self._config.pairs_tables))
+                        m.d.comb += bad.eq(header.arg[3] | both | (header.count != 1))
                         m.next = "TABLE"
                     else:
                         m.d.comb += bad.eq(header.arg != 0)

@@ -24,10 +24,11 @@ def header_layout() -> data.StructLayout:
 
 
 def block_layout() -> data.StructLayout:
-    """Facts of an item's block that the outputs need; ``width``: bits of a weight, 0 for 8."""
+    """Facts of an item's block that the outputs need; ``width``: bits of a weight, 0 for 8;
+    ``table``: a TABLE's argument."""
     return data.StructLayout({
         "is_weights": 1, "is_table": 1, "is_shared": 1, "is_zero": 1, "width": 3,
-        "bank_and_table": 2, "scale": 37})
+        "table": 3, "scale": 37})
 
 
 def own_step(config: AcceleratorConfig) -> int:

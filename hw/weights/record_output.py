@@ -45,7 +45,8 @@ class RecordOutput(Component):
             C(0, exact_log2(8 * grain(self._config))), window.payload.offset)
         entry = self.o_table.payload
         m.d.comb += [
-            entry.value.eq(self.o_parameters.payload[0].bias),
+            *(entry.values[number].eq(self.o_parameters.payload[number % shared].bias)
+              for number in range(2)),
             weights_taken.eq(window.valid & block.is_weights
                              & (~self.o_weights.valid | self.o_weights.ready)),
             value_free.eq((~self.o_parameters.valid | self.o_parameters.ready)
@@ -65,18 +66,23 @@ class RecordOutput(Component):
                 self.o_table.valid.eq(value_taken & block.is_table),
             ]
         with m.If(value_taken):
-            self._take_records(m, values, at_once, part, block.scale)
+            self._take_records(m, values, at_once, part, block)
             m.d.sync += [
-                Cat(entry.table, entry.bank).eq(block.bank_and_table),
+                Cat(entry.table, entry.bank, entry.both).eq(block.table),
                 entry.index.eq(window.payload.number),
             ]
         return m
 
-    def _take_records(self, m, values, all_at_once, part, scale):
-        """Records of their own into the lanes of their ``part``, or shared ones into all."""
-        own = self._config.own_records
+    def _take_records(self, m, values, all_at_once, part, block):
+        """Records of their own into the lanes of their ``part``, or shared ones into all.
+
+        An entry of one table is in the first two lanes: the one that is for its table is known.
+        """
+        own, scale = self._config.own_records, block.scale
         for lane, record in enumerate(self.o_parameters.payload):
             bias, at = values.word_select(lane, 32), lane % own * 8 * RECORD_BYTES
+            if lane == 1:
+                bias = Mux(block.is_table & ~block.table[2], values[:32], bias)
             with m.If(all_at_once | (part == lane // own)):
                 m.d.sync += [
                     record.bias.eq(Mux(all_at_once, bias, values[at:at + 32])),

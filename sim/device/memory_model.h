@@ -7,7 +7,10 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <memory>
 #include <new>
+
+#include "sdram_model.h"
 
 namespace kaniwa {
 
@@ -62,6 +65,7 @@ struct Timing {
     uint32_t latency = 1;
     double stalls = 0.0;  // chance that a request or a response waits in a cycle
     uint64_t seed = 0;
+    const uint32_t *chip = nullptr;  // an SDRAM chip's figures, in place of the first two
 };
 
 // One side of device memory: a read and a write request a cycle, responses in order. A write is
@@ -70,7 +74,9 @@ class Memory {
 public:
     Memory(uint64_t size, uint32_t read_bytes, uint32_t write_bytes, const Timing &timing)
         : storage(size), read_bytes(read_bytes), write_bytes(write_bytes), timing(timing),
-          threshold(static_cast<uint32_t>(timing.stalls * 4294967295.0)), random(timing.seed) {}
+          threshold(static_cast<uint32_t>(timing.stalls * 4294967295.0)), random(timing.seed) {
+        if (timing.chip) chip = std::make_unique<Sdram>(timing.chip);
+    }
 
     Storage storage;
     bool read_ready = false;
@@ -91,6 +97,7 @@ public:
         pending.data.fill(0);
         if (storage.holds(address, read_bytes))
             std::memcpy(pending.data.data(), storage.at(address), read_bytes);
+        read_address = address;
         read_pending = true;
     }
 
@@ -99,7 +106,15 @@ public:
         uint8_t *to = storage.at(address);
         for (uint32_t i = 0; i < write_bytes; i++)
             if (mask[i / 8] >> (i % 8) & 1) to[i] = data[i];
+        write_address = address;
         write_pending = true;
+    }
+
+    // A run of the core begins: a chip's rows are closed, and its time until refresh begins anew.
+    void start() {
+        if (!chip) return;
+        chip->restart();
+        epoch = cycle + RUN_AFTER;
     }
 
     // Forget the requests, as a memory does that is reset with the core.
@@ -110,6 +125,12 @@ public:
 
     void end() {
         if (response_valid) responses.pop_front();
+        if (chip) {
+            end_with_chip();
+            read_pending = write_pending = false;
+            cycle++;
+            return;
+        }
         uint64_t taken = 0;  // cycles of the bus
         if (write_pending) taken += bus_cycles(write_bytes);
         if (read_pending) {
@@ -123,10 +144,24 @@ public:
     }
 
 private:
+    // Cycles from before the command to run until the first one of the run, as the cycle model
+    // counts them.
+    static constexpr uint64_t RUN_AFTER = 5;
+
     struct Response {
         uint64_t due = 0;
         std::array<uint8_t, 128> data;  // the largest read_bytes
     };
+
+    void end_with_chip() {
+        const uint64_t now = cycle - epoch;
+        if (write_pending) bus_free = epoch + chip->write(now, write_address, write_bytes);
+        if (read_pending) {
+            pending.due = epoch + chip->read(now, read_address, read_bytes);
+            bus_free = epoch + chip->next();
+            responses.push_back(pending);
+        }
+    }
 
     bool stalled() { return threshold && random.chance(threshold); }
     uint32_t bus_cycles(uint32_t bytes) const {
@@ -140,6 +175,9 @@ private:
     Random random;
     uint64_t cycle = 0;
     uint64_t bus_free = 0;
+    std::unique_ptr<Sdram> chip;
+    uint64_t epoch = 0;  // the cycle in which the run began
+    uint32_t read_address = 0, write_address = 0;
     std::deque<Response> responses;
     Response pending;
     bool read_pending = false;

@@ -1,7 +1,8 @@
 // The simulated core behind a C interface: cycle loop, memory models, registers.
 //
-// Built with READ_BYTES and WRITE_BYTES of the config, and KANIWA_TRACE for a core that can write
-// waveforms. Verilator writes a double underscore in a port's name as ___05F.
+// Built with READ_BYTES and WRITE_BYTES of the config, OBSERVED_WORDS for an observed core, and
+// KANIWA_TRACE for one that can write waveforms. Verilator writes a double underscore in a port's
+// name as ___05F.
 
 #include <verilated.h>
 
@@ -13,6 +14,12 @@
 #include "memory_model.h"
 #ifdef KANIWA_TRACE
 #include <verilated_vcd_c.h>
+#endif
+#ifdef OBSERVED_WORDS
+#include "observer.h"
+#ifdef KANIWA_TRACE
+#define KANIWA_TEXTS
+#endif
 #endif
 
 #define PORT(side, stream, member) top.side##___05F##stream##___05F##member
@@ -104,6 +111,9 @@ public:
         return cycles;
     }
 
+    // A run begins in the next cycle.
+    void start() { outside.start(); }
+
     bool failed() const { return context.gotError(); }
 
     uint8_t *at(uint32_t address, uint64_t count) {
@@ -114,7 +124,12 @@ public:
 
     bool trace(const char *path) {
 #ifdef KANIWA_TRACE
+#ifdef KANIWA_TEXTS
+        texts.declare(file);
+        vcd = std::make_unique<VerilatedVcdC>(&file);
+#else
         vcd = std::make_unique<VerilatedVcdC>();
+#endif
         top_pointer->trace(vcd.get(), 99);
         vcd->open(path);
         return vcd->isOpen();
@@ -123,6 +138,14 @@ public:
         return false;
 #endif
     }
+
+#ifdef OBSERVED_WORDS
+    kaniwa::Observer observer;
+    bool observing = false;
+#endif
+#ifdef KANIWA_TEXTS
+    kaniwa::Texts texts;
+#endif
 
 private:
     void step() {
@@ -139,6 +162,13 @@ private:
         if (outside.response_valid) put(PORT(outside_read, response, payload), outside.response());
         top.clk = 0;
         eval();
+#ifdef OBSERVED_WORDS
+        static_assert(sizeof(top.observed) == 4 * kaniwa::WORDS, "a word a unit, and two");
+        if (observing) observer.see(&top.observed[0]);
+#endif
+#ifdef KANIWA_TEXTS
+        if (vcd) texts.see(&top.observed[0], time - EVAL_TIME, file);
+#endif
         if (local.read_ready && PORT(local_read, request, valid))
             local.read(PORT(local_read, request, payload) & ADDRESS_MASK);
         if (local.write_ready && PORT(local_write, request, valid))
@@ -157,7 +187,7 @@ private:
         top_pointer->eval();
 #ifdef KANIWA_TRACE
         if (vcd) vcd->dump(time);
-        time += 5;
+        time += EVAL_TIME;
 #endif
     }
 
@@ -165,6 +195,10 @@ private:
     std::unique_ptr<Vcore> top_pointer;
     Memory local, outside;
 #ifdef KANIWA_TRACE
+    static constexpr uint64_t EVAL_TIME = 5;  // of two in a cycle
+#ifdef KANIWA_TEXTS
+    kaniwa::TextVcd file;
+#endif
     std::unique_ptr<VerilatedVcdC> vcd;
     uint64_t time = 0;
 #endif
@@ -174,13 +208,14 @@ private:
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// Null where the memory cannot be had.
+// Null where the memory cannot be had. `outside_chip`: see Sdram::Figures, null for none.
 EXPORT void *kaniwa_open(uint64_t local_bytes, uint32_t local_latency, uint64_t outside_bytes,
                          uint32_t outside_bytes_per_cycle, uint32_t outside_latency,
-                         double stalls, uint64_t seed) {
+                         const uint32_t *outside_chip, double stalls, uint64_t seed) {
     try {
-        const Timing local{0, local_latency, stalls, 2 * seed};
-        const Timing outside{outside_bytes_per_cycle, outside_latency, stalls, 2 * seed + 1};
+        const Timing local{0, local_latency, stalls, 2 * seed, nullptr};
+        const Timing outside{outside_bytes_per_cycle, outside_latency, stalls, 2 * seed + 1,
+                             outside_chip};
         return new Device(local_bytes, outside_bytes, local, outside);
     } catch (const std::bad_alloc &) {
         return nullptr;
@@ -190,6 +225,8 @@ EXPORT void *kaniwa_open(uint64_t local_bytes, uint32_t local_latency, uint64_t 
 EXPORT void kaniwa_close(void *device) { delete static_cast<Device *>(device); }
 
 EXPORT void kaniwa_reset(void *device) { static_cast<Device *>(device)->reset(); }
+
+EXPORT void kaniwa_start(void *device) { static_cast<Device *>(device)->start(); }
 
 EXPORT void kaniwa_csr_write(void *device, uint8_t address, uint32_t value) {
     static_cast<Device *>(device)->csr_write(address, value);
@@ -220,3 +257,40 @@ EXPORT bool kaniwa_read(void *device, uint32_t address, uint8_t *data, uint64_t 
     if (from) std::memcpy(data, from, count);
     return from;
 }
+
+#ifdef OBSERVED_WORDS
+// Begins to observe anew: the next cycle of a run is the first.
+EXPORT void kaniwa_observe(void *device) {
+    Device *observed = static_cast<Device *>(device);
+    observed->observer.begin();
+    observed->observing = true;
+}
+
+// Ends the spans that last, and observes no more.
+EXPORT void kaniwa_observe_end(void *device) {
+    Device *observed = static_cast<Device *>(device);
+    if (observed->observing) observed->observer.end();
+    observed->observing = false;
+}
+
+// Gives the number of spans and of levels, and with room for them takes them out.
+EXPORT void kaniwa_observed(void *device, kaniwa::Span *spans, kaniwa::Level *levels,
+                            uint64_t *counts) {
+    kaniwa::Observer &observer = static_cast<Device *>(device)->observer;
+    counts[0] = observer.spans.size();
+    counts[1] = observer.levels.size();
+    if (!spans) return;
+    std::memcpy(spans, observer.spans.data(), counts[0] * sizeof(kaniwa::Span));
+    std::memcpy(levels, observer.levels.data(), counts[1] * sizeof(kaniwa::Level));
+    observer.spans.clear();
+    observer.levels.clear();
+}
+#endif
+
+#ifdef KANIWA_TEXTS
+// A table of texts, a line each (Texts::Table), for the waveform.
+EXPORT void kaniwa_texts(void *device, uint32_t table, const char *text) {
+    if (table < kaniwa::Texts::TABLES)
+        static_cast<Device *>(device)->texts.tables[table] = kaniwa::lines(text);
+}
+#endif

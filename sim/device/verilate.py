@@ -14,7 +14,9 @@ import functools
 import hashlib
 import importlib.metadata
 import inspect
+import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,20 +27,26 @@ from pathlib import Path
 
 import kaniwa.config
 import kaniwa.hw
+import kaniwa.report.states
 from kaniwa.cache_folder import cache_folder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
 from kaniwa.extras import needed
+from kaniwa.report.states import WORDS
 from kaniwa.sim.device.toolchain import environment, require_compiler, verilator
+from kaniwa.stage import Stage
 
 __all__ = ["Progress", "core_library", "core_verilog", "gateware_sources", "kept_verilog",
-           "source_texts",
-           "build_library"]
+           "observed_verilog", "source_texts", "build_library"]
 
-# Called with what is being done and the seconds since the build began.
+# Called with what is being done, a Stage, and the seconds since the build began.
 Progress = Callable[[str, float], None]
 
-SHIM = [Path(__file__).with_name(name) for name in ("shim.cpp", "memory_model.h")]
+logger = logging.getLogger(__name__)
+
+SHIM = [Path(__file__).with_name(name) for name in ("shim.cpp", "memory_model.h",
+                                                   "sdram_model.h")]
+OBSERVED_SHIM = [*SHIM, Path(__file__).with_name("observer.h")]
 VERILATOR_ARGUMENTS = [
     "--cc", "--exe", "--build", "-O3", "--x-assign", "0", "--x-initial", "0", "--output-split",
     "8000", "--top-module", "core", "--prefix", "Vcore", "-Wno-fatal", "-Wno-lint",
@@ -48,15 +56,23 @@ OPTIMIZATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 COMPILER_ARGUMENTS = ["-fPIC", "-fvisibility=hidden"]
 LINKER_ARGUMENTS = ["-shared"]
 
+COMPILING = "compiling the simulated core"
+COMPILED = re.compile(r" -c -o \S+\.o ")     # the compiler's command as make shows it
+RUNTIME_FILES = 4      # of Verilator's own, beside those that it writes
 
-def core_library(config: AcceleratorConfig, *, trace: bool = False,
+
+def core_library(config: AcceleratorConfig, *, trace: bool = False, observed: bool = False,
                  progress: Progress | None = None) -> Path:
     """The shared object of the core for ``config``, built if there is none yet.
 
-    ``trace`` asks for one that can write waveforms, which is slower. Raises DeviceError where the
-    tools are missing or the build fails.
+    ``observed`` asks for one that says what its units do, ``trace`` for one that can write
+    waveforms as well, which is slower. Raises DeviceError where the tools are missing or the build
+    fails.
     """
-    return build_library(core_verilog(config, progress), config, trace=trace, progress=progress)
+    if not trace and not observed:
+        return build_library(core_verilog(config, progress), config, progress=progress)
+    return build_library(observed_verilog(config, progress), config, trace=trace,
+                         progress=progress, sources=OBSERVED_SHIM, observed_words=WORDS)
 
 
 def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) -> str:
@@ -67,6 +83,20 @@ def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) ->
         return generate(config)
 
     return kept_verilog(config.name, [config.hash, *gateware_sources(), *_unit_sources(config)],
+                        elaborate, progress)
+
+
+def observed_verilog(config: AcceleratorConfig, progress: Progress | None = None) -> str:
+    """Verilog of the core with the output ``observed``, kept as that of the core alone."""
+    def elaborate() -> str:
+        from kaniwa.hw.verilog import to_verilog
+        from kaniwa.sim.device.observed_core import observed_core
+
+        return to_verilog(observed_core(config), "core")
+
+    own = [Path(__file__).with_name("observed_core.py"), Path(kaniwa.report.states.__file__)]
+    return kept_verilog(f"{config.name}-observed", [config.hash, *gateware_sources(),
+                                                    *_unit_sources(config), *source_texts(own)],
                         elaborate, progress)
 
 
@@ -88,38 +118,53 @@ def kept_verilog(name: str, made_from: Sequence[str], elaborate: Callable[[], st
                 os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
+        else:
+            logger.debug("Verilog of %s is in the cache: %s", name, path)
         return path.read_text()
 
 
 def build_library(verilog: str, config: AcceleratorConfig, *, trace: bool = False,
-                  progress: Progress | None = None, sources: Sequence[Path] = SHIM) -> Path:
+                  progress: Progress | None = None, sources: Sequence[Path] = SHIM,
+                  observed_words: int = 0) -> Path:
     """The shared object of a top module ``core`` and of C++ ``sources`` that drive it.
 
     The first source is compiled, the others are its headers; by default those for the core's ports.
+    ``observed_words``: of 32 bits in the port ``observed``, which a core with ``trace`` must have.
     """
     compiler, versions = _tools()
     arguments = [*VERILATOR_ARGUMENTS, "-MAKEFLAGS", f"{OPTIMIZATION} CXX={compiler}",
                  *(["--trace", "--trace-structs"] if trace else [])]
     defines = [f"-DREAD_BYTES={config.read_bytes}", f"-DWRITE_BYTES={config.write_bytes}",
+               *([f"-DOBSERVED_WORDS={observed_words}"] if observed_words else []),
                *(["-DKANIWA_TRACE"] if trace else [])]
     for flag in [*COMPILER_ARGUMENTS, *defines]:
         arguments += ["-CFLAGS", flag]
     for flag in LINKER_ARGUMENTS:
         arguments += ["-LDFLAGS", flag]
     key = _digest([verilog, *(path.read_text() for path in sources), versions, *arguments])
-    path = cache_folder() / "cores" / f"{config.name}{'-trace' * trace}-{key}.so"
+    kind = "-trace" if trace else "-observed" if observed_words else ""
+    path = cache_folder() / "cores" / f"{config.name}{kind}-{key}.so"
     if path.exists():
+        logger.info("the simulated core of %s is in the cache: %s", config.name, path)
         return path
     with _reporting(path.parent), _locked(path, progress):
         if not path.exists():
-            with _stage("compiling the simulated core", progress):
-                _compile(verilog, arguments, sources, path)
+            with _stage(COMPILING, progress):
+                _compile(verilog, arguments, sources, path, progress or (lambda what, at: None))
     return path
 
 
-def _compile(verilog: str, arguments: list[str], sources: Sequence[Path], path: Path) -> None:
+def _compile(verilog: str, arguments: list[str], sources: Sequence[Path], path: Path,
+             progress: Progress) -> None:
     """Build in a folder beside ``path``, then move the shared object there."""
+    began = time.monotonic()
+
+    def compiled(count: int) -> None:
+        total = max(count, len(list((folder / "objects").glob("*.cpp"))) + RUNTIME_FILES)
+        progress(Stage(COMPILING, count, total, "files"), time.monotonic() - began)
+
     for left in path.parent.glob(f"{path.stem}.build-*"):   # of a build that was killed
+        _end_processes(left)
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{path.stem}.build-", dir=path.parent))
     try:
@@ -129,7 +174,7 @@ def _compile(verilog: str, arguments: list[str], sources: Sequence[Path], path: 
         command = [verilator(), *arguments, "-j", str(min(4, os.cpu_count() or 1)),
                    "--Mdir", "objects", "-CFLAGS", "-I..", "-o", "core.so", "core.v",
                    sources[0].name]
-        status, output = _run(command, folder)
+        status, output = _run(command, folder, compiled)
         if status:
             raise _build_error(output)
         os.replace(folder / "objects" / "core.so", path)
@@ -137,19 +182,49 @@ def _compile(verilog: str, arguments: list[str], sources: Sequence[Path], path: 
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(command: list[str], folder: Path) -> tuple[int, str]:
-    """Run a build in its own process group, which ends with it even if it is interrupted."""
+def _end_processes(folder: Path) -> None:
+    """End the compilers of a killed build: they go on without it, and write to its ``folder``."""
+    while found := [process for process in Path("/proc").glob("[0-9]*")
+                    if _works_in(process, folder)]:
+        for process in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(process.name), signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _works_in(process: Path, folder: Path) -> bool:
+    """Whether a process, as /proc has it, has its working directory in ``folder``."""
+    try:
+        return (process / "cwd").readlink().is_relative_to(folder)
+    except OSError:     # it has ended, or belongs to another user
+        return False
+
+
+def _run(command: list[str], folder: Path, compiled: Callable[[int], None]) -> tuple[int, str]:
+    """Run a build in its own process group, which ends with it even if it is interrupted.
+
+    ``compiled`` is told how many files the compiler was given, each time it gets one.
+    """
     process = subprocess.Popen(command, cwd=folder, env=environment(), text=True, errors="replace",
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                start_new_session=True)
+    assert process.stdout is not None
+    lines, count = [], 0
     try:
-        output, _ = process.communicate()
+        for line in process.stdout:
+            lines.append(line)
+            if COMPILED.search(line):
+                count += 1
+                compiled(count)
+        process.wait()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
-    return process.returncode, output
+    finally:
+        process.stdout.close()
+    return process.returncode, "".join(lines)
 
 
 def _build_error(output: str) -> DeviceError:
@@ -193,9 +268,11 @@ def _stage(what: str, progress: Progress | None) -> Iterator[None]:
     """Report ``what`` as begun, and again with its seconds when it is done."""
     report = progress or (lambda _what, _seconds: None)
     began = time.monotonic()
-    report(what, 0.0)
+    report(Stage(what), 0.0)
     yield
-    report(what, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    report(Stage(what), seconds)
+    logger.info("%s took %.1f s", what, seconds)
 
 
 def _digest(parts: list[str]) -> str:

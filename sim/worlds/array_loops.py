@@ -147,6 +147,7 @@ def _draw(config: AcceleratorConfig, rng: random.Random) -> dict[str, int]:
         "chunks": chunks, "pixel_step": stride * channels, "pad_left_bytes": pad_left * channels,
         "segment_step": dilation * channels, "window_span": reach * channels,
         "ofm_rows": ofm_rows, "ofm_columns": ofm_columns,
+        "weight_zero_point": rng.randint(-128, 127),
         "blocks": rng.randint(1, 4) if mode == Mode.DENSE else -(-channels // lanes),
         "block_width": config.out_lanes if mode == Mode.DENSE else lanes,
         "steps": steps,

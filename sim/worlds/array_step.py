@@ -27,6 +27,7 @@ class Step:
     ends: bool = False          # last step of the instruction
     compute: bool = True        # else COLUMN only moves its window
     preset: bool = False        # first column of a block of COLUMN
+    again: bool = False         # a step of COLUMN with the window as it is
     rows: int = 0               # real rows of a column, and where the rows begin
     positions: list[int] | None = None
 

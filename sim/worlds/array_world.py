@@ -30,7 +30,8 @@ BINS = (*CAUSES[1:], "padding above", "padding below", "stride 2", "one step", "
         "slots run out")
 PATCH_BINS = ("patch", *(f"patch: {cause}" for cause in CAUSES[1:]))
 COLUMN_BINS = ("COLUMN", "sliding", "window of one row", "many phases", "many groups",
-               "columns skipped", "column left of the row", "column right of the row")
+               "columns skipped", "column left of the row", "column right of the row",
+               "windows met twice", "rows within a word")
 PLAIN_BINS = ("DENSE", "DEPTHWISE", "MAX_POOL", "padding left", "padding right",
               "row wholly in padding", "dilated rows", "segments", "streamed",
               "streamed depthwise")
@@ -193,9 +194,10 @@ class World:
             "mode": f["mode"], "row_valid": int(step.row_valid), "offset": step.offset,
             "row_bytes": f["ifm_row_bytes"], "pad_value": f["pad_value"], "column": step.column,
             "single_row": f["single_row"] if step.positions else 0, "rows": step.rows,
-            "preset": int(step.preset), "compute": int(step.compute),
+            "preset": int(step.preset), "compute": int(step.compute), "again": int(step.again),
+            "weight_zero_point": f["weight_zero_point"],
             "first": int(step.first), "last": int(step.last), **self.without_patch}], name)
-        if columns and step.positions:
+        if columns and step.positions and not step.again:
             bits = len(env.dut.level__loaded)
             positions = env.get("line__column_positions")
             count = range(len(step.positions))
@@ -247,6 +249,8 @@ def _cover_fields(f: dict[str, int]) -> None:
              f["mode"] in (Mode.DEPTHWISE, Mode.COLUMN) and f["block_words"] > 1),
             ("sliding", f["sliding"]), ("window of one row", f["single_row"]),
             ("many phases", f["phases"] > 1), ("columns skipped", f["columns_next"] > 1),
+            ("windows met twice", f["mode"] == Mode.COLUMN and f["chunks"] == 2),
+            ("rows within a word", f["mode"] == Mode.COLUMN and f["ifm_address"] % 16),
             ("many groups", f["mode"] == Mode.COLUMN and f["block_words"] > f["phases"])):
         if hit:
             cover(name)
@@ -254,6 +258,8 @@ def _cover_fields(f: dict[str, int]) -> None:
 
 def _cover_step(step: Step, width: int) -> None:
     f = step.fields
+    if step.again:
+        return
     if step.positions:
         pixel = step.window_end - f["block_width"]
         if pixel < 0:

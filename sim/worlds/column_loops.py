@@ -35,19 +35,32 @@ def column_steps(config: AcceleratorConfig, f: dict[str, int], number: int, base
                     column = _column(config, f, number, base, y, b, p * rows, offset)
                     column.compute = end or (not f["sliding"] and j % width == width - 1)
                     column.first = step == 0
-                    column.last = end and p == f["phases"] - 1
+                    column.last = end and p == f["phases"] - 1 and f["chunks"] == 1
                     column.preset = x == p == j == 0
                     if column.compute:
                         column.word = first_word + b * f["block_words"] + step
                         step += 1
                     yield column
+                if f["chunks"] == 2:
+                    yield _again(f, number, read * f["segment_step"] + b * f["block_width"],
+                                 column, first_word + b * f["block_words"] + step)
+                    step += 1
             assert step == f["block_words"]
+
+
+def _again(f: dict[str, int], number: int, offset: int, before: Step, word: int) -> Step:
+    """Another step with the window of the column ``before``; ``offset``: of the next one."""
+    return Step(
+        number, f, row_valid=False, offset=offset, row_start=before.row_start, needs=0,
+        window_end=offset + f["block_width"], first=False, last=True, column=0, word=word,
+        again=True, positions=before.positions)
 
 
 def _column(config: AcceleratorConfig, f: dict[str, int], number: int, base: int, y: int, b: int,
             first_row: int, offset: int) -> Step:
     """The column at ``offset`` of the rows from ``first_row`` of the kernel on."""
     rows = column_window(config, f)[0]
+    base += f["ifm_address"] % config.read_bytes
     top = y * f["stride_rows"] - f["pad_top"] + first_row
     real = [0 <= top + r < f["ifm_rows"] and first_row + r < f["kernel_rows"]
             and 0 <= offset < f["ifm_row_bytes"] for r in range(rows)]
@@ -83,17 +96,19 @@ def draw_columns(config: AcceleratorConfig, rng: random.Random) -> dict[str, int
     ofm_columns = (columns + pad_left + pad_right - kernel_columns) // stride + 1
     used = {y * stride_rows + ky - pad_top
             for y in range(ofm_rows) for ky in range(kernel_rows)} & set(range(height))
-    words = -(-columns * channels // config.read_bytes) * config.read_bytes
+    words = -(-columns * channels // config.read_bytes) * config.read_bytes + config.read_bytes
     pitch = words + lane * rng.randrange(4)
     lanes = {row * pitch // lane % (config.line_width // lane) for row in range(rows)}
     if ofm_rows < 1 or ofm_columns < 1 or not used or len(lanes) < rows:
         return {"line_pitch": 2 * config.line_bytes}   # no such layer: never fits
     phases = -(-kernel_rows // rows)
     sliding = phases == 1 and kernel_columns <= width and rng.random() < 0.8
-    steps = 1 if sliding else phases * -(-kernel_columns // width)
+    chunks = rng.choice([1, 1, 2]) if sliding else 1
+    steps = chunks if sliding else phases * -(-kernel_columns // width)
+    misalignment = lane * rng.randrange(config.read_bytes // lane)
     return {
         "mode": Mode.COLUMN, "sliding": sliding, "single_row": single_row,
-        "ifm_address": rng.getrandbits(20) * config.read_bytes,
+        "ifm_address": rng.getrandbits(20) * config.read_bytes + misalignment, "chunks": chunks,
         "ifm_pitch": rng.getrandbits(10) * config.read_bytes,
         "kernel_rows": kernel_rows, "ifm_rows": max(used) + 1, "line_pitch": pitch,
         "ifm_row_bytes": columns * channels, "segments": kernel_columns,

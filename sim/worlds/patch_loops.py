@@ -47,6 +47,7 @@ class PatchStep:
     """A step of the array."""
 
     instruction: int
+    fields: dict[str, int]
     bytes: list[Byte]       # what its word of the patch buffer has to begin with
     patch_word: int
     word: int               # ring word
@@ -128,7 +129,7 @@ class Patches:
         for b in range(f["blocks"]):
             for t in range(steps):
                 self.steps.append(PatchStep(
-                    self.count, patch[t * width:(t + 1) * width], self.patch_word + t,
+                    self.count, f, patch[t * width:(t + 1) * width], self.patch_word + t,
                     first_word + b * steps + t, t == 0, t == steps - 1, b == f["blocks"] - 1,
                     f["weights_stream"]))
         self.patch_word += steps
@@ -183,6 +184,7 @@ def long_patches(config: AcceleratorConfig, rng: random.Random) -> dict[str, int
         "ifm_pitch": rng.getrandbits(24), "kernel_rows": kernel_rows, "ifm_rows": ifm_rows,
         "line_pitch": pitch, "ifm_row_bytes": row_bytes, "segments": 1, "stride_rows": stride,
         "pad_top": pad_top, "dilation_rows": dilation, "pad_value": rng.randint(-128, 127),
+        "weight_zero_point": rng.randint(-128, 127),
         "chunks": -(-size // width), "pixel_step": step, "pad_left_bytes": pad_left,
         "segment_step": rng.getrandbits(16), "window_span": size, "ofm_rows": rows,
         "ofm_columns": columns, "blocks": blocks, "block_width": config.out_lanes}

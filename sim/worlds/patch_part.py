@@ -110,7 +110,8 @@ class PatchPart:
 
     def _compute(self, step: PatchStep, payload: dict[str, int]) -> None:
         world, name = self.world, f"step {self.world.next}"
-        check([payload["first"], payload["last"]], [step.first, step.last], name)
+        check([payload[key] for key in ("first", "last", "weight_zero_point")],
+              [step.first, step.last, step.fields["weight_zero_point"]], name)
         first = payload["patch_word"] * world.config.dot_width
         for j, byte in enumerate(step.bytes):
             there = self.ring[first + j]

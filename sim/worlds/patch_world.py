@@ -268,7 +268,8 @@ class PatchWorld:
                 cover("patch across the ring's end")
         if step:
             name = f"step {self.next_step}"
-            check([payload["first"], payload["last"]], [step.first, step.last], name)
+            check([payload[key] for key in ("first", "last", "weight_zero_point")],
+                  [step.first, step.last, step.fields["weight_zero_point"]], name)
             first = payload["patch_word"] * self.config.dot_width
             for j, byte in enumerate(step.bytes):
                 there = self.ring[first + j]

@@ -50,7 +50,7 @@ def random_compact_config(rng: random.Random) -> AcceleratorConfig:
     """A random legal config of a compact core."""
     return AcceleratorConfig(
         compact=True, out_lanes=rng.choice((2, 4, 6, 8)), dot_width=4, requant_lanes=1,
-        requant_cycles=rng.choice((16, 32, 64)), read_bytes=8, write_bytes=rng.choice((2, 4, 8)),
+        requant_cycles=rng.choice((8, 16, 32)), read_bytes=8, write_bytes=rng.choice((2, 4, 8)),
         shared_channel=True, ring_bytes=rng.choice((1, 2, 4)) << 10,
         line_bytes=rng.choice((2, 4)) << 10, patch_bytes=0,
         parameter_records=rng.choice((64, 256)), memory_bytes=rng.choice((64, 96, 128)) << 10,

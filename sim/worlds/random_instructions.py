@@ -8,7 +8,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode, Opcode, encode
 from kaniwa.sim.harness.bench import cover
 
-__all__ = ["illegal_layers", "legal_layer", "alignments", "spoil"]
+__all__ = ["illegal_layers", "legal_layer", "lowest_layer", "alignments", "spoil"]
 
 
 def alignments(config: AcceleratorConfig) -> dict[str, int]:
@@ -60,6 +60,13 @@ def legal_layer(config: AcceleratorConfig, rng: random.Random) -> dict[str, int]
     if not values["add"] or not config.elementwise_multiply:
         values["multiply"] = 0
     return values
+
+
+def lowest_layer(config: AcceleratorConfig) -> dict[str, int]:
+    """The legal instruction whose every field is as low as it may be."""
+    units = alignments(config)
+    lowest = {name: field.low and units.get(name, field.low) for name, field in FIELDS.items()}
+    return {**lowest, "opcode": Opcode.LAYER}
 
 
 def spoil(raw: bytes, name: str, value: int) -> bytes:
@@ -118,8 +125,9 @@ def illegal_layers(config: AcceleratorConfig, rng: random.Random) -> list[tuple[
 
 
 def _above(limit: int, name: str) -> set[int]:
-    """Values of a field above a limit: the next one, the highest, powers of two and 1 more."""
+    """Values of a field above a limit: the highest, powers of two and 1 more, and the limit with a
+    power of two added."""
     field = FIELDS[name]
-    values = {limit + 1, field.high,
-              *((1 << bit) + odd for bit in range(field.width) for odd in (0, 1))}
+    values = {field.high,
+              *((1 << bit) + more for bit in range(field.width) for more in (0, 1, limit))}
     return {value for value in values if limit < value <= field.high}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.isa import Format
-from kaniwa.isa.weight_stream import encode_parameters, encode_table, encode_weights
+from kaniwa.isa.weight_stream import encode_parameters, encode_tables, encode_weights
 from kaniwa.sim.harness.bench import Env, cover
 
 __all__ = ["ExpectedStreams"]
@@ -21,8 +21,8 @@ class ExpectedStreams:
         self.env, self.config = env, env.config
         self.chunks: list[int] = []
         self.records: list[list[dict[str, int]]] = []  # by transfers
-        self.entries: list[dict[str, int]] = []
-        self.tables = env.rng.randrange(4)
+        self.entries: list[dict[str, Any]] = []
+        self.tables = env.rng.randrange(6)
 
     def weights(self, count: int, width: int) -> bytes:
         """Ring words whose weights need ``width`` bits (8: RAW)."""
@@ -67,16 +67,16 @@ class ExpectedStreams:
         return data
 
     def table(self) -> bytes:
-        """One table of one bank, each in its turn."""
-        env = self.env
-        banks = self.config.table_banks
-        table, bank = divmod(self.tables % (2 * banks), banks)
+        """One table of one bank, or both where they may come together, each in its turn."""
+        banks, both = self.config.table_banks, self.config.pairs_tables
+        kind, bank = divmod(self.tables % ((2 + both) * banks), banks)
         self.tables += 1
-        values = env.np_rng.integers(-2**31, 2**31, 256)
-        cover("table")
-        self.entries += [{"table": table, "bank": bank, "index": i, "value": int(v)}
-                         for i, v in enumerate(values)]
-        return encode_table(values, table, bank, self.config)
+        numbers = (0, 1) if kind == 2 else (kind,)
+        values = self.env.np_rng.integers(-2**31, 2**31, (len(numbers), 256))
+        cover("both_tables" if kind == 2 else "table")
+        self.entries += [{"table": numbers[0], "bank": bank, "both": int(kind == 2), "index": i,
+                          "values": [int(v[0]), int(v[-1])]} for i, v in enumerate(values.T)]
+        return encode_tables(dict(zip(numbers, values, strict=True)), bank, self.config)
 
     def random_block(self) -> bytes:
         """A block of any format."""

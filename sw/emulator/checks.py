@@ -52,7 +52,7 @@ def check_instruction(config: AcceleratorConfig, values: Values) -> None:
 def _lanes(config: AcceleratorConfig, values: Values) -> int:
     """Output channels that a block may have in the instruction's mode."""
     if values["mode"] == Mode.DENSE:
-        return config.out_lanes
+        return config.block_lanes
     return config.column_lanes if values["mode"] == Mode.COLUMN else config.depthwise_lanes
 
 
@@ -63,7 +63,7 @@ def _steps(config: AcceleratorConfig, v: Values) -> int:
     if v["mode"] != Mode.COLUMN:
         return v["kernel_rows"] * v["segments"] * v["chunks"]
     if v["sliding"]:
-        return 1
+        return v["chunks"]
     return v["phases"] * -(-v["columns_next"] // column_window(config, v)[1])
 
 
@@ -86,9 +86,10 @@ def _columns(config: AcceleratorConfig, v: Values) -> bool:
     if v["phases"] != -(-v["kernel_rows"] // rows) or not v["columns_next"]:
         return False
     if not v["sliding"]:
-        return v["columns_first"] == v["columns_next"] == v["segments"]
+        return v["chunks"] == 1 and v["columns_first"] == v["columns_next"] == v["segments"]
     padding = v["segments"] - v["columns_first"]
-    return (v["phases"] == 1 and v["segments"] <= columns and v["columns_first"] > 0
+    return (v["chunks"] <= 2 and v["phases"] == 1 and v["segments"] <= columns
+            and v["columns_first"] > 0
             and v["pixel_step"] == v["columns_next"] * v["segment_step"]
             and v["pad_left_bytes"] == padding * v["segment_step"])
 
@@ -98,9 +99,8 @@ def _column_lanes(config: AcceleratorConfig, v: Values) -> bool:
     if v["mode"] != Mode.COLUMN:
         return True
     lane = config.lane_bytes
-    aligned = (v["ifm_address"] % config.read_bytes == 0 and v["ifm_pitch"] % config.read_bytes == 0
-               and all(v[name] % lane == 0 for name in (
-                   "segment_step", "pixel_step", "pad_left_bytes", "ifm_row_bytes")))
+    aligned = v["ifm_pitch"] % config.read_bytes == 0 and all(v[name] % lane == 0 for name in (
+        "ifm_address", "segment_step", "pixel_step", "pad_left_bytes", "ifm_row_bytes"))
     rows = column_window(config, v)[0]
     lanes = {row * v["line_pitch"] // lane % (config.line_width // lane) for row in range(rows)}
     return aligned and len(lanes) == rows and (v["blocks"] == 1 or v["block_width"] == lane)
@@ -142,8 +142,10 @@ _RULES: tuple[tuple[ErrorCode, str, Callable[[AcceleratorConfig, Values], bool]]
     (_FIELD, "COLUMN needs columns and phases that follow from the kernel", _columns),
     (_FIELD, "COLUMN needs whole lanes, and the rows of a window in different lanes",
      _column_lanes),
-    (_FIELD, "chunks must be 1 unless the mode is DENSE",
-     lambda c, v: v["mode"] == Mode.DENSE or v["chunks"] == 1),
+    (_FIELD, "chunks must be 1 for DEPTHWISE and MAX_POOL",
+     lambda c, v: v["mode"] in (Mode.DENSE, Mode.COLUMN) or v["chunks"] == 1),
+    (_FIELD, "weight_zero_point must be 0 unless the mode is DENSE and the core is not compact",
+     lambda c, v: not v["weight_zero_point"] or (v["mode"] == Mode.DENSE and not c.compact)),
     (_FIELD, "block_words must be steps, or ceil(steps / dot_width) for DEPTHWISE", _block_words),
     (_FIELD, "block_width must be at most the lanes of the mode",
      lambda c, v: v["block_width"] <= _lanes(c, v)),

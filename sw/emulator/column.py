@@ -37,8 +37,9 @@ def column_accumulators(rows: np.ndarray, weights: np.ndarray, values: Values,
                 window = np.concatenate([window[:, :, 1:], column[:, :, None]], axis=2)
                 if j == count - 1 or (not v["sliding"] and j % width == width - 1):
                     taps = window.reshape(v["ofm_rows"], height * width, channels)
-                    result[:, x] += (taps * weights[word]).sum(axis=1)
-                    word += 1
+                    for _ in range(v["chunks"]):
+                        result[:, x] += (taps * weights[word]).sum(axis=1)
+                        word += 1
     return result
 
 

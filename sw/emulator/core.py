@@ -18,6 +18,7 @@ from kaniwa.errors import DeviceError, ProgramError
 from kaniwa.isa import INSTRUCTION_BYTES, Opcode
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.program.instruction import Values, pixels
+from kaniwa.stage import Stage
 from kaniwa.timing import Timing
 from kaniwa.units.register import unit_of
 from kaniwa.units.unit import Runner, Unit
@@ -111,7 +112,8 @@ class Emulator:
         memory = UnitMemory(self._memory, program.source)
         runners: dict[Unit, Runner] = {}
         for index, step in enumerate(program.steps):
-            progress(f"instruction {index + 1} of {len(program.steps)}")
+            progress(Stage(f"instruction {index + 1} of {len(program.steps)}", index,
+                           len(program.steps), "instructions", short="", steady=False))
             try:
                 if isinstance(step, PreparedLayer):
                     step.run(self._memory)

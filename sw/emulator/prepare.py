@@ -27,7 +27,9 @@ def prepare(config: AcceleratorConfig, memory: EmulatedMemory, values: Values,
     """
     once = _decode(config, memory, values["parameter_address"], values["parameter_bytes"])
     repeated = _decode(config, memory, values["weight_address"], values["weight_bytes"])
-    loaded = _load_tables(once + repeated, tables)
+    bank = values["table_bank"] << 1
+    own = {bank, bank | 1} if values["add"] else {bank} if values["table"] else set()
+    loaded = _load_tables(once + repeated, tables, own)
     count = channels(values)
     records = _records(config, values, once, repeated)
     words = _words(config, values, once, repeated)
@@ -36,7 +38,6 @@ def prepare(config: AcceleratorConfig, memory: EmulatedMemory, values: Values,
     if multiplier.max() >> config.multiplier_bits:
         raise Fault(ErrorCode.ILLEGAL_FIELD,
                     f"multiplier {multiplier.max()} does not fit {config.multiplier_bits} bits")
-    bank = values["table_bank"] << 1
     if values["multiply"]:
         _check_factors(tables, bank)
     return PreparedLayer(
@@ -56,16 +57,20 @@ def _decode(config: AcceleratorConfig, memory: EmulatedMemory, address: int,
         raise Fault(ErrorCode.BAD_FORMAT, f"at {address:#x}: {error}") from None
 
 
-def _load_tables(blocks: list[StreamBlock], tables: Tables) -> frozenset[int]:
-    """Put the TABLE blocks into ``tables``; which ones they were."""
-    loaded, parameters = set(), False
+def _load_tables(blocks: list[StreamBlock], tables: Tables, own: set[int]) -> frozenset[int]:
+    """Put the TABLE blocks into ``tables``; which ones they were.
+
+    ``own``: tables that the instruction uses. Others may come behind its parameters.
+    """
+    loaded: set[int] = set()
+    parameters = False
     for block in blocks:
         if block.buffer == Buffer.TABLES:
-            if parameters:
+            if parameters and own & block.tables.keys():
                 raise Fault(ErrorCode.ILLEGAL_FIELD, "a table comes after the parameters, which is "
                                                      "what its use waits for")
-            tables[block.arg] = block.values.astype(np.int64)
-            loaded.add(block.arg)
+            tables |= {number: table.astype(np.int64) for number, table in block.tables.items()}
+            loaded |= block.tables.keys()
         parameters |= block.buffer == Buffer.RECORDS
     return frozenset(loaded)
 
@@ -144,11 +149,16 @@ def _weight_matrix(config: AcceleratorConfig, values: Values, words: np.ndarray,
     # [blocks, block_words, M, N] -> [block_words * N, blocks, width]: N is the inner reduction
     # index of DENSE, and tap % N of DEPTHWISE, where the last word may hold more than the taps.
     tiled = words.reshape(blocks, -1, config.out_lanes, config.dot_width)
-    matrix = tiled.transpose(1, 3, 0, 2)[..., :width].reshape(-1, blocks * width)
+    lanes = tiled.transpose(1, 3, 0, 2)
+    if width > config.out_lanes:
+        lanes = np.repeat(lanes, config.spread, axis=-1)
+    matrix = lanes[..., :width].reshape(-1, blocks * width)
     if values["mode"] == Mode.COLUMN:
         taps = matrix[:, :count].reshape(-1, config.dot_width, count).astype(np.int64)
         check_stale_columns(taps, values, config)
         return taps
+    if values["weight_zero_point"]:
+        matrix = matrix.astype(np.int16) - values["weight_zero_point"]
     if values["patch"]:
         useful = values["kernel_rows"] * values["segment_bytes"]
         if matrix[useful:].any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -55,6 +56,22 @@ class RunStatistics:
             lost = {name: counts[name] for name in COUNTERS[2:] if counts[name]}
             layers.append(TagCounters(tag, counts["cycles"], counts["issued"], lost))
         return layers
+
+    def per_layer(self, turns: Mapping[int, int]) -> list[TagCounters]:
+        """Counters of each layer: those of its turns added up, in the order of the layers' tags.
+
+        ``turns``: the layer's tag by each of its turns' tags, in the order of retirement.
+        """
+        layers: dict[int, TagCounters] = {}
+        for turn in self.per_tag(turns):
+            tag = turns[turn.tag]
+            own = layers.get(tag, TagCounters(tag, 0, 0, {}))
+            lost = Counter(own.lost)
+            lost.update(turn.lost)
+            layers[tag] = TagCounters(tag, own.cycles + turn.cycles, own.issued + turn.issued,
+                                      {name: lost[name] for name in COUNTERS[2:] if lost[name]})
+        order = dict.fromkeys(turns.values())
+        return [layers[tag] for tag in order if tag in layers]
 
 
 def in_turn(runs: Sequence[RunStatistics]) -> RunStatistics:

@@ -7,7 +7,7 @@ records. A record packs and unpacks with code of its own for each, so that one c
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,12 @@ from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
 __all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "RECORD", "RECORD_BYTES",
-           "TABLE_ENTRIES", "VALUE_BYTES", "formats_table"]
+           "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "formats_table"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
 TABLE_ENTRIES = 256
+TABLE_BOTH = 4      # bit of a TABLE's argument
 RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1")])
 
 Payload = npt.NDArray[np.uint8]
@@ -64,7 +65,7 @@ class BlockFormat:
     item_bytes: Callable[[int, AcceleratorConfig], int]
     pack: Callable[[np.ndarray, int], bytes]
     unpack: Callable[[Header, Payload, AcceleratorConfig], np.ndarray]
-    arguments: Callable[[AcceleratorConfig], range] = lambda config: range(1)
+    arguments: Callable[[AcceleratorConfig], Sequence[int]] = lambda config: range(1)
     counts: range = range(1 << 16)
     at_once: Callable[[AcceleratorConfig], int] = lambda config: 1
 
@@ -135,11 +136,19 @@ def _unpack_biases(header: Header, payload: Payload, config: AcceleratorConfig) 
 
 
 def _pack_entries(entries: np.ndarray, _: int) -> bytes:
-    return entries.astype("<i4").tobytes()
+    return entries.T.astype("<i4").tobytes()
 
 
 def _unpack_entries(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
-    return payload.view("<i4")
+    entries = payload.view("<i4")
+    return entries.reshape(-1, 2).T if header["arg"] & TABLE_BOTH else entries
+
+
+def _tables(config: AcceleratorConfig) -> tuple[int, ...]:
+    """Arguments of TABLE: one table of a bank, or both."""
+    banks = range(0, 2 * config.table_banks, 2)
+    both = tuple(TABLE_BOTH | bank for bank in banks) if config.pairs_tables else ()
+    return *range(2 * config.table_banks), *both
 
 
 def _chunks(config: AcceleratorConfig) -> int:
@@ -168,10 +177,12 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         item_bytes=lambda arg, config: config.shared_records * VALUE_BYTES,
         pack=_pack_biases, unpack=_unpack_biases),
     BlockFormat(
-        Format.TABLE, Buffer.TABLES, "number of the table: bit 0: operand, bit 1: bank",
-        f"{TABLE_ENTRIES} entries, int32",
-        items=lambda config: TABLE_ENTRIES, item_bytes=lambda arg, config: VALUE_BYTES,
-        arguments=lambda config: range(2 * config.table_banks), counts=range(1, 2),
+        Format.TABLE, Buffer.TABLES,
+        "bit 0: the operand's table, bit 1: bank; bit 2, with bit 0 = 0: both tables",
+        f"{TABLE_ENTRIES} entries, int32; of both tables, {TABLE_ENTRIES} times one of each",
+        items=lambda config: TABLE_ENTRIES,
+        item_bytes=lambda arg, config: VALUE_BYTES * (2 if arg & TABLE_BOTH else 1),
+        arguments=_tables, counts=range(1, 2),
         pack=_pack_entries, unpack=_unpack_entries),
 )}
 

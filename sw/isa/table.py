@@ -15,7 +15,7 @@ __all__ = ["ISA_VERSION", "INSTRUCTION_BYTES", "OUTSIDE", "FACTOR_BITS", "Opcode
            "Register", "Command", "Status", "ErrorCode", "COUNTERS", "encode", "decode",
            "illegal_field", "unit_fields"]
 
-ISA_VERSION = 1
+ISA_VERSION = 2
 INSTRUCTION_BYTES = 128
 OUTSIDE = 1 << 31  # this address bit selects outside memory
 FACTOR_BITS = 9    # of the table entries that are multiplied: int8 values less a zero point
@@ -129,7 +129,8 @@ _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str, str], ...] = (
      "input rows from one kernel row to the next"),
     ("pad_value", 8, True, -128, 127, "array", "kept",
      "what padding reads as (the input's zero point)"),
-    ("chunks", 16, False, 1, None, "array", "kept count", "reads of N bytes a segment"),
+    ("chunks", 16, False, 1, None, "array", "kept count",
+     "reads of N bytes a segment; sliding COLUMN: steps with a window, 1 or 2"),
     ("pixel_step", 16, False, 0, None, "array", "kept line",
      "bytes from one output pixel's window to the next"),
     ("pad_left_bytes", 16, False, 0, None, "array", "kept line",
@@ -144,7 +145,8 @@ _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str, str], ...] = (
     ("blocks", 12, False, 1, None, "array post operand store", "kept count",
      "blocks of output channels, each of block_width but the last"),
     ("block_width", 8, False, 1, 64, "array post operand store", "kept",
-     "output channels of a block: out_lanes, or depthwise_lanes"),
+     "output channels of a block: out_lanes, or depthwise_lanes; in DENSE, with vector_unit, more "
+     "than out_lanes are four of each lane"),
     ("last_width", 8, False, 1, 64, "post operand store", "kept",
      "output channels of the last block"),
     ("steps", 16, False, 1, None, "array", "unused",
@@ -183,8 +185,8 @@ _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str, str], ...] = (
     ("phases", 8, False, 0, None, "array", "unused",
      "COLUMN: passes over the kernel's rows, as many rows as the window has at a time"),
     ("segment_bytes", 8, False, 0, None, "array", "unused", "patch: useful bytes of a kernel row"),
-    ("weight_zero_point", 8, True, 0, 0, "array", "",
-     "zero point of the weights; only 0, for the compiler takes it off them"),
+    ("weight_zero_point", 8, True, -128, 127, "array", "",
+     "DENSE: what is taken off every weight"),
 )
 
 LAYER = BitTable("an instruction", INSTRUCTION_BYTES, in_order(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,10 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
-from kaniwa.isa.formats import FORMATS, HEADER, RECORD, Buffer
+from kaniwa.isa.formats import FORMATS, HEADER, RECORD, TABLE_BOTH, Buffer
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "encode_weights",
-           "encode_parameters", "encode_table", "decode_stream", "decode_headers"]
+           "encode_parameters", "encode_tables", "decode_stream", "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
@@ -26,20 +26,22 @@ MAX_COUNT = (1 << 16) - 8  # of the count field; a multiple of 8, so a split add
 RAW_WIDTH = 8              # bits of a weight; RAW is treated as the widest packed format
 
 
-def _pad_to(values: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
-    """``values`` with zeros after the end of each axis, up to ``sizes``."""
-    return np.pad(values, [(0, size - n) for size, n in zip(sizes, values.shape, strict=True)])
+def _pad_to(values: np.ndarray, sizes: tuple[int, ...], filler: int = 0) -> np.ndarray:
+    """``values`` with ``filler`` after the end of each axis, up to ``sizes``."""
+    return np.pad(values, [(0, size - n) for size, n in zip(sizes, values.shape, strict=True)],
+                  constant_values=filler)
 
 
-def dense_words(weights: Int8, config: AcceleratorConfig) -> Int8:
+def dense_words(weights: Int8, config: AcceleratorConfig, zero_point: int = 0) -> Int8:
     """Ring words [blocks, steps, M, N] of weights [channels, kernel rows, segments, bytes].
 
-    Channels are padded to a multiple of M, the bytes of a segment to a multiple of N.
+    Channels are padded to a multiple of M, the bytes of a segment to a multiple of N, with weights
+    that are ``zero_point``.
     """
     channels, rows, segments, size = weights.shape
     lanes, width = config.out_lanes, config.dot_width
     blocks, chunks = -(-channels // lanes), -(-size // width)
-    padded = _pad_to(weights, (blocks * lanes, rows, segments, chunks * width))
+    padded = _pad_to(weights, (blocks * lanes, rows, segments, chunks * width), zero_point)
     split = padded.reshape(blocks, lanes, rows * segments * chunks, width)
     return np.ascontiguousarray(split.transpose(0, 2, 1, 3))
 
@@ -169,9 +171,16 @@ def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, blo
                     for part in parts)
 
 
-def encode_table(values: Integers, table: int, bank: int, config: AcceleratorConfig) -> bytes:
-    """A block that loads table 0 (accumulated result) or 1 (operand) of a bank; 256 int32."""
-    return _block(Format.TABLE, table | bank << 1, 1, np.asarray(values, np.int64), config)
+def encode_tables(tables: Mapping[int, Integers], bank: int, config: AcceleratorConfig) -> bytes:
+    """Blocks that load table 0 (accumulated result), 1 (operand) or both of a bank; 256 int32 each.
+
+    Both are one block where the config takes an entry of each in a cycle.
+    """
+    values = {number: np.asarray(table, np.int64) for number, table in sorted(tables.items())}
+    if len(values) == 2 and config.pairs_tables:
+        return _block(Format.TABLE, TABLE_BOTH | bank << 1, 1, np.stack([*values.values()]), config)
+    return b"".join(_block(Format.TABLE, number | bank << 1, 1, table, config)
+                    for number, table in values.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +188,7 @@ class StreamBlock:
     """A decoded block.
 
     ``values``: int8 [count, M, N] for RAW and PACKED, RECORD [count, R] for both kinds of
-    parameters, int32 [256] for TABLE. Not to be written to.
+    parameters, int32 [256] for TABLE, [2, 256] for one of both tables. Not to be written to.
     """
 
     format: Format
@@ -190,6 +199,14 @@ class StreamBlock:
     def buffer(self) -> Buffer:
         """Buffer that the block's values go to."""
         return FORMATS[self.format].buffer
+
+    @property
+    def tables(self) -> dict[int, np.ndarray]:
+        """Of a TABLE: int32 [256] by its number: table | bank << 1."""
+        if not self.arg & TABLE_BOTH:
+            return {self.arg: self.values}
+        first = self.arg & ~TABLE_BOTH
+        return {first: self.values[0], first | 1: self.values[1]}
 
 
 def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kaniwa.cycles import array, compact, load, memory, operand, pipeline, weights
+from kaniwa.cycles import array, compact, memory, pipeline
+from kaniwa.cycles.readers import load, operand, weights
 from kaniwa.hw.memory import system
 from kaniwa.hw.results import (
     operand_dma,
@@ -15,7 +16,7 @@ from kaniwa.hw.results import (
 )
 from kaniwa.hw.steps import switch
 from kaniwa.hw.units.cell import fetch as cell_fetch, function, gates, rescale
-from kaniwa.hw.units.vector import issue
+from kaniwa.hw.units.vector import issue, store
 from kaniwa.hw.weights import fetch
 from kaniwa.units.cell import timing as cell
 from kaniwa.units.vector import timing as vector
@@ -39,3 +40,8 @@ from kaniwa.units.vector import timing as vector
 ])
 def test_a_number_of_the_model_is_that_of_the_gateware(modelled: int, built: int) -> None:
     assert modelled == built
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16, 32])
+def test_the_queue_of_the_vector_units_stores_is_as_deep_as_modelled(lanes: int) -> None:
+    assert vector.queue_depth(lanes) == store.queue_depth(lanes)

@@ -3,12 +3,15 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
+from builders.graphs.bottlenecks import bottlenecks
 
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import seeded_inputs
+from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
 from kaniwa.sim.device.simulated_core import SimDevice
@@ -21,13 +24,16 @@ CONFIG = dataclasses.replace(
     memory_bytes=64 * 1024, instruction_queue=2, name="tiny")
 ALL_OUTSIDE = dataclasses.replace(CONFIG, memory_bytes=0, name="tiny_outside")
 COMPACT_BAR = 0.001
+PART_BAR = 0.03      # units beside the array, before a chip whose rows and refresh they leave out
 VECTOR_BAR = 0.001   # beside LAYERs, whose starts after a VECTOR the model has a few cycles off
 CELL_BAR = 0.01      # with outside memory: its latency is that of all words here
 MODELS = Path(__file__).parents[2] / "models"
 SDRAM = ("sdram,bytes=4,latency=10", "sdram,bytes=2,latency=4", "sdram,bytes=8,latency=30",
          "sdram,bytes=16,latency=50")
-MEMORIES = [(CONFIG, "ideal"), (CONFIG, SDRAM[0]), (ALL_OUTSIDE, "ideal"),
-            *((ALL_OUTSIDE, outside) for outside in SDRAM)]
+PARTS = ("sdram,part=IS42S16160G", "sdram,part=M12L64322A,clock=143,ratio=2",
+         "sdram,part=AS4C32M16SB,clock=133,ratio=4")
+MEMORIES = [(CONFIG, "ideal"), (CONFIG, SDRAM[0]), (CONFIG, PARTS[0]), (ALL_OUTSIDE, "ideal"),
+            *((ALL_OUTSIDE, outside) for outside in (*SDRAM, *PARTS))]
 
 
 @pytest.fixture(scope="module", params=MEMORIES, ids=lambda case: f"{case[0].name}-{case[1]}")
@@ -75,11 +81,31 @@ def test_a_model(device):
     assert expected == counted
 
 
+@pytest.mark.parametrize("outside", ["sdram,bytes=1,latency=10", PARTS[0]])
+def test_layers_that_take_turns(outside):
+    """Results, cycles, and those of each layer, of which the turns are counted one by one."""
+    program = compile(bottlenecks(), CONFIG, outside=outside)
+    assert len(program.turns) > len(program.layers)
+    inputs = seeded_inputs(program.inputs, 1, seed=1)[0]
+    with SimDevice(CONFIG, outside=outside) as core:
+        session = Session(program, core)
+        got = session.run(inputs)
+        counted = core.run(program.program_address, program.turns)
+    with devices.open("golden", target=CONFIG, outside=outside) as golden:
+        wanted = Session(program, golden).run(inputs)
+    for name in wanted:
+        np.testing.assert_array_equal(got[name], wanted[name])
+    expected = estimate(program)
+    assert expected.cycles == counted.cycles
+    assert expected.per_layer(program.turns) == counted.per_layer(program.turns)
+    assert sum(layer.cycles for layer in counted.per_layer(program.turns)) == counted.cycles
+
+
 @pytest.mark.parametrize("kib", [0, 32])
 def test_vector_unit_before_outside_memory(kib):
     """More than 32 words on their way are one limit, a bus of fewer bytes than a word another."""
     config = dataclasses.replace(PRESETS["base_vector"], memory_bytes=1024 * kib, name=f"v{kib}")
-    for outside in ("ideal", *SDRAM, "sdram,bytes=8,latency=200"):
+    for outside in ("ideal", *SDRAM, "sdram,bytes=8,latency=200", PARTS[0]):
         with SimDevice(config, outside=outside) as device:
             for name in ("digits_transformer", "tflm_mnist_lstm"):
                 program = compile(MODELS / f"{name}.tflite", config, outside=outside)
@@ -87,20 +113,21 @@ def test_vector_unit_before_outside_memory(kib):
                 session.write_inputs(seeded_inputs(program.inputs, 1, seed=1)[0])
                 counted = device.run(program.program_address)
                 assert estimate(program).cycles == pytest.approx(
-                    counted.cycles, rel=VECTOR_BAR), (outside, name)
+                    counted.cycles, rel=PART_BAR if "part" in outside else VECTOR_BAR), (
+                        outside, name)
 
 
 @pytest.mark.parametrize("kib", [0, 32])
 def test_cell_unit_before_outside_memory(kib):
     config = dataclasses.replace(PRESETS["base_recurrent"], memory_bytes=1024 * kib, name=f"c{kib}")
-    for outside in ("ideal", *SDRAM, "sdram,bytes=8,latency=200"):
+    for outside in ("ideal", *SDRAM, "sdram,bytes=8,latency=200", PARTS[1]):
         with SimDevice(config, outside=outside) as device:
             program = compile(MODELS / "tflm_mnist_lstm.tflite", config, outside=outside)
             session = Session(program, device)
             session.write_inputs(seeded_inputs(program.inputs, 1, seed=1)[0])
             counted = device.run(program.program_address)
             assert estimate(program).cycles == pytest.approx(
-                counted.cycles, rel=CELL_BAR), outside
+                counted.cycles, rel=PART_BAR if "part" in outside else CELL_BAR), outside
 
 
 @pytest.mark.parametrize("name", ["tflm_micro_speech", "mlperf_kws_dscnn", "mlperf_ic_resnet8"])
@@ -114,10 +141,10 @@ def test_compact_core_and_its_model(name):
 
 
 def test_compact_requantizations_of_large_shifts():
-    """They take more than requant_cycles, which in such a small layer is 2 % of its cycles."""
+    """They stay longer in the second stage, which in such a small layer is 2 % of its cycles."""
     nano = PRESETS["nano"]
     program = compile(random_graph(474476800, "residual", macs=1 << 18), nano)
-    assert any(i["add"] and i["add_shift"] // 4 + 4 > nano.requant_cycles
+    assert any(i["add"] and i["add_shift"] // 4 + 4 > 2 * nano.requant_cycles
                for i in program.instructions)
     with SimDevice(nano) as device:
         session = Session(program, device)

@@ -50,7 +50,8 @@ def test_layers_with_weights_of_minus_128_are_exact(name, monkeypatch):
     config, family = CORES[name]
     config = dataclasses.replace(config, **SMALL_MEMORIES, name=f"{name}_blocks")
 
-    def library(config, *, trace, progress):
+    def library(config, *, trace, observed, progress):
+        assert not observed
         text = to_verilog(make_core(config, multiplier=family(config)), "core")
         models = primitive_models(text)
         assert models

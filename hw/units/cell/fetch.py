@@ -17,9 +17,10 @@ class CellFetch(Component):
     """Requests of the descriptor (``describe``, at ``address``), and of a sequence (``start``).
 
     The sequence: hidden states; words of cell states, each when ``taken`` has come for the one
-    before; then for each step its input, frames of weights for the input, and, behind
-    ``step_done`` of the step before, for the hidden state. ``frame_done``: the sums of a frame have
-    left; ``room``: results of frames for the hidden state have it.
+    before; then for each step its input and frames of weights for it, or frames of its sums; and,
+    behind ``step_done`` of the step before, frames of weights for the hidden state.
+    ``frame_done``: the sums of a frame have left; ``room``: results of frames for
+    the hidden state have it.
     """
 
     def __init__(self):
@@ -54,6 +55,8 @@ class CellFetch(Component):
             m.d.sync += waits.eq(0)
 
         input_frame, hidden_frame = f.input_words + 1, (f.cells + 3) >> 2
+        sums = Signal()
+        m.d.sync += sums.eq(f.input_words == 0)      # stays the same in a sequence
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += steps.eq(f.steps)
@@ -87,6 +90,9 @@ class CellFetch(Component):
                     m.d.sync += [address.eq(row), left.eq(row_words(f, row[2:4])),
                                  row.eq(row + f.input_pitch)]
                     m.next = "INPUT"
+                    with m.If(sums):
+                        m.d.sync += [left.eq(1), frames.eq(f.cells), fresh.eq(1)]
+                        m.next = "INPUT_FRAMES"
             with m.State("INPUT"):
                 m.d.comb += more.eq(1)
                 with m.If(go & (left == 1)):
@@ -102,6 +108,8 @@ class CellFetch(Component):
                         m.d.sync += [frames.eq(frames - 1), left.eq(input_frame)]
                         with m.If(frames == 1):
                             m.d.sync += [frames.eq(f.cells), left.eq(hidden_frame)]
+                            with m.If(sums):
+                                m.d.sync += address.eq(f.weight_address)
                             m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(~waits):

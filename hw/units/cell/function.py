@@ -11,14 +11,14 @@ from kaniwa.hw.parts.unchecked_read import UncheckedRead
 __all__ = ["CellFunction", "LATENCY", "EARLY", "BLOCKS"]
 
 BLOCKS = 6        # multiplier blocks of latency 2
-LATENCY = 47      # cycles from argument to result
+LATENCY = 50      # cycles from argument to result
 EARLY = 2         # how much before the result its tag comes, too
-FRACTION = 12     # bits behind the point of the exponential's argument
+FRACTION = 14     # bits behind the point of the exponential's argument
 BEFORE = 7        # and before it
-TABLE = 11        # of those bits, and one more, the table is of
-# exp(-2^k) in Q0.15 for k = -1 ... 3, of the bits above the table's; exp(-2^4) is 0.
-FACTORS = (19875, 12055, 4435, 600, 11)
-QUARTER_FACTOR, EIGHTH, THIRD = 25520, 28918, 10923   # exp(-1/4), exp(-1/8), 1/3 in Q0.15
+TABLE = 12        # of those bits the table is of, up to a quarter
+# exp(-2^k) in Q0.15 for k = -2 ... 3, of the bits above the table's; exp(-2^4) is 0.
+FACTORS = (25520, 19875, 12055, 4435, 600, 11)
+EIGHTH, THIRD = 28918, 10923      # exp(-1/8), 1/3 in Q0.15
 INTERCEPT, SLOPE = 23130, -15420                      # 48/17, -32/17 in Q2.13
 UNIT = 1 << 13
 
@@ -85,7 +85,7 @@ class CellFunction(Component):
         left = Signal(3, reset_less=True)
         m.d.sync += [magnitude.eq(Mux(self.value[-1], -self.value, self.value)[:16]),
                      left.eq(self.left)]
-        # With 12 bits behind the point, less the lowest one: the quarter that x ends in is then
+        # With 14 bits behind the point, less the lowest one: the quarter that x ends in is then
         # never 0, as gemmlowp has it.
         x = Signal(FRACTION + BEFORE, reset_less=True)
         m.d.sync += x.eq(Array(magnitude << n for n in range(FRACTION + BEFORE - 14))[left] - 1)
@@ -160,17 +160,14 @@ def _times_constant(m, value, constant, name):
 
 
 def _below(index: int) -> int:
-    """exp(-(r + 1) / 2^12) of the low 10 bits r of ``index``, and times exp(-1/4) where the next
-    one is 1: gemmlowp's series round -1/8, in Q0.15."""
+    """exp(-(index + 1) / 2^FRACTION), up to a quarter: gemmlowp's series round -1/8, in Q0.15."""
 
     def times(a: int, b: int) -> int:
         return (a * b + (1 << 14)) >> 15
 
-    quarter = 1 << FRACTION - 2
-    x = (1 << 12) - 8 * ((index & (quarter - 1)) + 1)
+    x = (1 << 12) - (index + 1 << 15 - FRACTION)
     square = times(x, x)
     fourth = (times(square, square) + 2) >> 2
     series = times(fourth + times(square, x), THIRD) + square
     series = (series + (series >= 0)) >> 1
-    result = EIGHTH + times(x + series, EIGHTH)
-    return times(result, QUARTER_FACTOR) if index & quarter else result
+    return EIGHTH + times(x + series, EIGHTH)

@@ -40,8 +40,9 @@ class CellGates(Component):
     told to have left; ``hidden`` is the new hidden state of ``hidden_cell``.
 
     From ``start`` on the frames of all cells with the input, and those with the hidden state, take
-    turns. A frame takes four cycles in a row of each pipeline, and in a fifth one there is room for
-    a state's function, and for a result's rescaling. ``load*``, ``peek*``: those of ``CellState``.
+    turns. A frame takes four cycles in a row of each pipeline, and in a fifth one, which frames
+    with the input have where it is in use, there is room for a state's function, and for a result's
+    rescaling. ``load*``, ``peek*``: those of ``CellState``.
     ``block_*``: pairs of multiplier blocks of latency 2.
     """
 
@@ -106,7 +107,7 @@ class CellGates(Component):
         slot = Signal(range(FRAME))
         hidden, cell = Signal(), Signal(range(MOST_CELLS))
         m.d.comb += [queue.w_data.eq(self.sums), queue.w_en.eq(self.done), sums.eq(queue.r_data),
-                     self.frame_done.eq(slot == FRAME - 1), queue.r_en.eq(self.frame_done)]
+                     queue.r_en.eq(self.frame_done)]
         with m.If(self.frame_done):
             m.d.sync += [slot.eq(0), cell.eq(cell + 1)]
             with m.If(cell == f.cells - 1):
@@ -117,10 +118,14 @@ class CellGates(Component):
             m.d.sync += [cell.eq(0), hidden.eq(0)]
 
         # States' functions may come closer together than the turns of their products.
-        m.submodules.products = products = SyncFIFOBuffered(width=40, depth=PRODUCTS)
+        m.submodules.products = products = SyncFIFOBuffered(
+            width=len(state.product) + len(state.product_cell), depth=PRODUCTS)
         of_gate, product, product_cell = Signal(), Signal(signed(32)), Signal(range(MOST_CELLS))
+        # A frame of the input leaves out the turn of a product that is not there.
+        between = slot == FRAME - 1
         m.d.comb += [
-            of_gate.eq(queue.r_rdy & ~self.frame_done), products.w_en.eq(state.product_valid),
+            self.frame_done.eq(between | ((slot == FRAME - 2) & ~hidden & ~products.r_rdy)),
+            of_gate.eq(queue.r_rdy & ~between), products.w_en.eq(state.product_valid),
             products.w_data.eq(Cat(state.product, state.product_cell)),
             Cat(product, product_cell).eq(products.r_data), products.r_en.eq(~of_gate),
         ]
@@ -169,7 +174,7 @@ class CellGates(Component):
         with m.If(state.state_valid):
             m.d.sync += [value.eq(state.state), cell.eq(state.state_cell)]
 
-        # The exponential's argument has one bit less behind the point for tanh.
+        # In Q3.12 two bits less behind the point than the exponential's argument, three for tanh.
         update = gate.gate == UPDATE
         argument, valid = Signal(signed(16), reset_less=True), Signal()
         tanh, left = Signal(reset_less=True), Signal(3, reset_less=True)
@@ -178,7 +183,7 @@ class CellGates(Component):
             valid.eq(is_gate | taken),
             argument.eq(Mux(is_gate, _limited(total, 16), value)),
             tanh.eq(~is_gate | update),
-            left.eq(Mux(is_gate, update, self.fields.admit_shift - (POWERS[0] - 1))),
+            left.eq(Mux(is_gate, Cat(update, 1), self.fields.admit_shift - POWERS[0])),
             whose.state.eq(~is_gate), whose.gate.eq(gate.gate),
             whose.cell.eq(Mux(is_gate, gate.cell, cell)),
         ]

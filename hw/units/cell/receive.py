@@ -38,6 +38,8 @@ class CellReceive(Component):
         input_frame, hidden_frame = f.input_words + 1, (f.cells + 3) >> 2
         of_half = Cat(C(0, STEP_PLACES.bit_length() - 1), self.half)
         assert STEP_PLACES == 1 << STEP_PLACES.bit_length() - 1
+        sums = Signal()                         # in place of inputs
+        m.d.sync += sums.eq(f.input_words == 0)
         following = Signal(2)                   # and that of the next step
         m.d.comb += following.eq(begin + f.input_pitch[2:4])
         m.d.comb += [self.load_place.eq(place), self.place.eq(place), self.first.eq(fresh),
@@ -62,6 +64,9 @@ class CellReceive(Component):
                 with m.If(ends):
                     m.d.sync += [left.eq(row_words(f, begin)), place.eq(0)]
                     m.next = "INPUT"
+                    with m.If(sums):
+                        m.d.sync += [left.eq(1), frames.eq(f.cells), fresh.eq(1)]
+                        m.next = "INPUT_FRAMES"
             with m.State("INPUT"):
                 m.d.comb += self.load.eq(self.valid)
                 with m.If(ends):
@@ -82,6 +87,8 @@ class CellReceive(Component):
                     with m.If(frames == 1):
                         m.d.sync += [frames.eq(f.cells), left.eq(hidden_frame), place.eq(of_half)]
                         m.next = "HIDDEN_FRAMES"
+                with m.Elif(~self.run):
+                    m.next = "IDLE"
             with m.State("HIDDEN_FRAMES"):
                 m.d.comb += [self.weights.eq(self.valid), self.of_hidden.eq(1)]
                 with m.If(self.valid):
@@ -92,4 +99,7 @@ class CellReceive(Component):
                         m.d.sync += [left.eq(row_words(f, following)), place.eq(0),
                                      begin.eq(following), self.half.eq(~self.half)]
                         m.next = "INPUT"
+                        with m.If(sums):
+                            m.d.sync += [left.eq(1), frames.eq(f.cells), fresh.eq(1)]
+                            m.next = "INPUT_FRAMES"
         return m

@@ -6,19 +6,18 @@ from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.hw.multiplier.plain import delay
 from kaniwa.hw.parts.adders import wire
-from kaniwa.units.cell.isa import LEFT_SHIFT
 
 __all__ = ["CellRescale", "LATENCY", "EARLY"]
 
-LATENCY = 8   # cycles from a sum to the result
+LATENCY = 9   # cycles from a sum to the result
 EARLY = 2     # how much before the result its tag comes, too
 LIMB = 16
 
 
 class CellRescale(Component):
     """``o_value``: ``value`` * ``multiplier`` / 2^31, rounded half up, then / 2^``shift``, rounded
-    half away from zero. A negative ``shift``, of LEFT_SHIFT at most, comes before all that; then
-    the result must fit.
+    half away from zero. A negative ``shift``, of LEFT_SHIFT at most, comes before all that; what
+    it gives is modulo 2^32.
 
     ``tag`` comes out with the result, and EARLY cycles before it. Nothing waits. ``block_a``,
     ``block_b``, ``block_p``: two pairs of multiplier blocks of latency 2; those of a pair share b.
@@ -38,11 +37,17 @@ class CellRescale(Component):
 
     def elaborate(self, platform):
         m = Module()
+        # One to the left: by the number's bits inverted, and by one.
+        value = Signal(signed(32), reset_less=True)
+        left = wire(m, self.shift[-1].replicate(5) & ~self.shift[:5])
+        m.d.sync += value.eq((self.value << left << self.shift[-1])[:32])
+        multiplier = delay(m, self.multiplier, 1, "multiplier")
+
         # Each pair has a limb of the multiplier, each of its blocks one of the sum.
-        for pair, limb in enumerate((self.multiplier[:LIMB], self.multiplier[LIMB:])):
+        for pair, limb in enumerate((multiplier[:LIMB], multiplier[LIMB:])):
             m.d.comb += [
-                self.block_a[2 * pair].eq(self.value[:LIMB]),
-                self.block_a[2 * pair + 1].eq(self.value[LIMB:].as_signed()),
+                self.block_a[2 * pair].eq(value[:LIMB]),
+                self.block_a[2 * pair + 1].eq(value[LIMB:].as_signed()),
                 self.block_b[pair].eq(limb),
             ]
         parts = []
@@ -56,16 +61,11 @@ class CellRescale(Component):
         total = Signal(signed(64), reset_less=True)
         m.d.sync += total.eq(Cat(parts[0][:LIMB], parts[0][LIMB:].as_signed() + parts[1])
                              .as_signed())
-        # What is shifted to the left drops fewer bits.
-        shift = delay(m, self.shift, 4, "shift")
-        left = wire(m, Mux(shift[-1], -shift, 0)[:LEFT_SHIFT.bit_length()])
         doubled = Signal(signed(33), reset_less=True)
-        m.d.sync += doubled.eq(
-            Array(total[31 - n:64 - n].as_signed() for n in range(LEFT_SHIFT + 1))[left]
-            + Array(total[30 - n] for n in range(LEFT_SHIFT + 1))[left])
+        m.d.sync += doubled.eq(total[31:].as_signed() + total[30])
 
         # What the rounding adds: half of 2^shift, less 1 below zero.
-        shift = wire(m, Mux(shift[-1], 0, shift[:5]))
+        shift = delay(m, Mux(self.shift[-1], 0, self.shift[:5]), 5, "shift")
         half, below = Signal(31, reset_less=True), Signal(31, reset_less=True)
         power = wire(m, (C(1, 1) << shift)[1:])
         m.d.sync += [half.eq(power), below.eq(Mux(shift == 0, 0, power - 1))]

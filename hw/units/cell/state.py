@@ -12,6 +12,7 @@ from kaniwa.units.cell.isa import MOST_CELLS, POWERS
 
 __all__ = ["CellState", "function_tag", "KEPT"]
 
+PLACES = range(POWERS[0], POWERS[1] + 1)   # of the point of i * g
 KEPT = 16   # output gates that wait for their tanh(c): more than there can be on the way
 
 
@@ -59,12 +60,16 @@ class CellState(Component):
             m.d.sync += admitted.eq(self.value)
         kept = self._product(m, "keep", self.value, before)
         added = self._product(m, "admit", admitted, self.value)
-        places = range(POWERS[0], POWERS[1] + 1)
-        shifts = Array(_divided(added, place) for place in places)
+        halves = Array((1 << place - 1) - 1 for place in PLACES)
+        below = Signal(POWERS[1] - 1, reset_less=True)      # stays the same in a sequence
+        power = (self.admit_shift - POWERS[0])[:3]
+        m.d.sync += below.eq(halves[power])
+        nudged = added + below + ~added[-1]
+        shifts = Array((nudged >> place)[:17].as_signed() for place in PLACES)
         keeps, adds = Signal(signed(17), reset_less=True), Signal(signed(17), reset_less=True)
         m.d.sync += [
             keeps.eq(_divided(delay(m, kept, 2, "kept"), 15)),
-            adds.eq(shifts[(self.admit_shift - POWERS[0])[:2]]),
+            adds.eq(shifts[power]),
         ]
         total = Signal(signed(18), reset_less=True)
         m.d.sync += total.eq(keeps + adds)
@@ -123,5 +128,4 @@ class CellState(Component):
 
 def _divided(value, place):
     """``value`` / 2^``place``, rounded half away from zero."""
-    nudge = Mux(value[-1], (1 << place - 1) - 1, 1 << place - 1)
-    return ((value + nudge) >> place)[:17].as_signed()
+    return ((value + ((1 << place - 1) - 1) + ~value[-1]) >> place)[:17].as_signed()

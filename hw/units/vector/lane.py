@@ -75,9 +75,12 @@ class VectorLane(Component):
     ``write`` in 13 and 14. ``address`` is that of the read in the next cycle. ``block_*`` go to two
     multiplier blocks of latency 2, ``block_b`` to both.
 
-    ``load_write`` writes ``load_data``, while no group's results are. ``saturated`` is A limited to
-    a ``byte``, to 16 bits (``narrow`` alone), or as it is, taken with ``capture`` in cycle 3. Reads
-    and writes never meet in a word.
+    ``take`` in cycle 3 has the multiplier take A, which else stays what it was; ``pick`` takes the
+    low 8 bits of B for the offset, which ``lookup_offset`` takes from A in an address.
+
+    ``load_write`` writes ``load_data``, while no group's results are. ``saturated`` is the result
+    limited to a ``byte``, to 16 bits (``narrow`` alone), or as it is, from cycle 15 on, taken with
+    ``capture`` in 14. Reads and writes never meet in a word.
     """
 
     def __init__(self, lane: int, lanes: int):
@@ -86,6 +89,9 @@ class VectorLane(Component):
             "address": In(ADDRESS),
             "lookup": In(1),
             "lookup_wide": In(1),
+            "lookup_offset": In(1),
+            "take": In(1),
+            "pick": In(1),
             "lookup_block": In(2),
             "operand": In(operand_layout()),
             "product": In(product_layout()),
@@ -111,7 +117,7 @@ class VectorLane(Component):
         phase = Signal()
         m.d.sync += phase.eq(~phase)
         a, b = self._read(m, phase)
-        self._saturate(m, a)
+        self._saturate(m, self.result)
         addend = self._operands(m, phase, a, b)
         total = self._multiply(m)
         x, carry = self._shift(m, phase, total)
@@ -127,7 +133,11 @@ class VectorLane(Component):
         b = Signal(signed(32), reset_less=True)
         address = Signal(ADDRESS, reset_less=True)
         ninth = Mux(self.lookup_wide, a[8], self.lookup_block[0])
-        table = Cat(a[:8], ninth, self.lookup_block[1])
+        offset = Signal(8, reset_less=True)
+        with m.If(phase & self.pick):
+            m.d.sync += offset.eq(b[:8])
+        shifted = wire(m, (a[:8].as_unsigned() - (offset & self.lookup_offset.replicate(8)))[:8])
+        table = Cat(shifted, ninth, self.lookup_block[1])
         m.d.sync += address.eq(Mux(self.lookup, table, self.address))
         with m.If(phase):
             m.d.sync += a.eq(read.data)
@@ -144,27 +154,28 @@ class VectorLane(Component):
         ]
         return a, b
 
-    def _saturate(self, m, a):
-        """A limited to 8, 16 or 32 bits, for a store: what is over in cycle 2, the rest in 3."""
-        sign = a[-1]
+    def _saturate(self, m, result):
+        """A result limited to 8, 16 or 32 bits, for a store: what is over in cycle 13, the rest in
+        14."""
+        sign = result[-1]
         over_8, over_16 = (Signal(name=f"over_{bits}", reset_less=True) for bits in (8, 16))
-        beyond_16 = wire(m, (a[15:31] ^ sign.replicate(16)).any())
+        beyond_16 = wire(m, (result[15:31] ^ sign.replicate(16)).any())
         m.d.sync += [
             over_16.eq(beyond_16 & self.narrow),
             over_8.eq((beyond_16 & self.narrow)
-                      | ((a[7:15] ^ sign.replicate(8)).any() & self.byte)),
+                      | ((result[7:15] ^ sign.replicate(8)).any() & self.byte)),
         ]
         with m.If(self.capture):
             m.d.sync += self.saturated.eq(Cat(
-                Mux(over_8, (~sign).replicate(7), a[:7]),
-                Mux(over_8, ~sign ^ self.byte, a[7]),
-                Mux(over_16, (~sign).replicate(7), a[8:15]),
-                Mux(over_16, sign, a[15]), a[16:]).as_signed())
+                Mux(over_8, (~sign).replicate(7), result[:7]),
+                Mux(over_8, ~sign ^ self.byte, result[7]),
+                Mux(over_16, (~sign).replicate(7), result[8:15]),
+                Mux(over_16, sign, result[15]), result[16:]).as_signed())
 
     def _operands(self, m, phase, a, b):
         """Operands of the blocks from cycle 4 on, a limb of the factor each; the addend in 11."""
         held = Signal(signed(32), reset_less=True)
-        with m.If(phase):
+        with m.If(phase & self.take):
             m.d.sync += held.eq(a)
         # In phase 1 the low bits of the factor, unsigned; in phase 0 the rest, signed, of which
         # 2^31 needs 17.

@@ -8,13 +8,13 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import read_port
 from kaniwa.hw.parts.adders import wire
-from kaniwa.units.vector.isa import STORE_INSTRUCTIONS, VECTOR_BYTES, Width
+from kaniwa.units.vector.isa import STORE_INSTRUCTIONS, VECTOR_BYTES, Width, piece_of
 
-__all__ = ["VectorLoad", "units_of"]
+__all__ = ["VectorLoad", "row_step", "units_of"]
 
 BYTES = {Width.INT8: 1, Width.INT16: 2, Width.INT32: 4}
-# Beyond the widths: an element of 4 bytes for all lanes, and an instruction.
-EVERYWHERE, PROGRAM = 3, 4
+# Beyond the widths: an element of 4 bytes for all lanes, an instruction, pieces of rows.
+EVERYWHERE, PROGRAM, ROWS = 3, 4, 5
 
 
 def units_of(lanes: int, port_bytes: int) -> dict[Width, tuple[int, int]]:
@@ -23,13 +23,23 @@ def units_of(lanes: int, port_bytes: int) -> dict[Width, tuple[int, int]]:
             for width, size in BYTES.items()}
 
 
-class VectorLoad(Component):
-    """Reads ``count`` items from ``address`` on: groups of elements, single ones, or instructions.
+def row_step(row, lanes: int, last, pitch, back):
+    """What is added to the address of a row's piece for the next one, of ``lanes`` of which the
+    ``last`` rows differ."""
+    return Mux(row == lanes - 1, back, Mux(row + 1 < last, pitch, 0))
 
-    ``start`` takes kind (Width, EVERYWHERE, PROGRAM), address, count, lanes of the last group
+
+class VectorLoad(Component):
+    """Reads ``count`` items from ``address`` on: groups of elements, single ones, instructions, or
+    pieces of rows, one for each lane.
+
+    ``start`` takes kind (Width, EVERYWHERE, PROGRAM, ROWS), address, count, lanes of the last group
     (``last``) and ``place``, where the first goes. A word is requested for each unit of it, so
     every response is one write, two cycles after it, and no response has to wait. ``busy`` from the
     cycle after ``start`` until the last write. Throughput: one unit a cycle.
+
+    A lane writes an element of its piece of a row in each cycle, from the third one behind the
+    response on; so the next piece may come when all lanes have had theirs.
 
     ``mask`` says which lanes write ``lane_data`` to word ``place`` of theirs.
     """
@@ -44,7 +54,8 @@ class VectorLoad(Component):
             "busy": Out(1),
             "memory": Out(read_port(config)),
             "lane_data": Out(data.ArrayLayout(signed(32), lanes)),
-            "mask": Out(lanes), "place": Out(10),
+            "mask": Out(lanes), "place": Out(data.ArrayLayout(10, lanes)),
+            "pitch": In(signed(32)), "back": In(signed(32)),
             "instruction": Out(8 * VECTOR_BYTES), "instruction_valid": Out(1),
             "instruction_place": Out(10),
         })
@@ -62,7 +73,9 @@ class VectorLoad(Component):
     def _steps(self):
         """The unit in bytes and the units of an item, by kind."""
         steps = dict(units_of(self._config.requant_lanes, self._config.read_bytes))
-        return steps | {EVERYWHERE: (4, 1), PROGRAM: (VECTOR_BYTES, 1)}
+        lanes = self._config.requant_lanes
+        return steps | {EVERYWHERE: (4, 1), PROGRAM: (VECTOR_BYTES, 1),
+                        ROWS: (piece_of(lanes), lanes)}
 
     def _chosen(self, m, kind, what):
         """A number by kind."""
@@ -93,14 +106,20 @@ class VectorLoad(Component):
             self.memory.request.valid.eq(asking),
             self.memory.request.payload.eq(Cat(C(0, low), address[low:])),
         ]
+        between = self._between(m, kind, beat, step)
         with m.If(asking & self.memory.request.ready):
-            m.d.sync += [address.eq(address + step), beat.eq(beat + 1)]
+            m.d.sync += [address.eq(address + between), beat.eq(beat + 1)]
             with m.If(beat == beats):
                 m.d.sync += [beat.eq(0), left.eq(left - 1), asking.eq(left != 0)]
         with m.If(self.start):
             m.d.sync += [address.eq(self.address), left.eq(self.count - 1), asking.eq(1),
                          beat.eq(0)]
         return asking
+
+    def _between(self, m, kind, beat, step):
+        """What is added to the address of a unit."""
+        row = row_step(beat, self._config.requant_lanes, self.last, self.pitch, self.back)
+        return Mux(kind == ROWS, row, step)
 
     def _respond(self, m, kind):
         """Units taken out of the words that come; 1 until all are written."""
@@ -131,16 +150,18 @@ class VectorLoad(Component):
         everywhere = kind == EVERYWHERE
         unit = Signal(8 * config.read_bytes, reset_less=True)
         taken = Signal()
+        rows, writes = self._rows(m, kind, taken, beat, unit)
         m.d.sync += [unit.eq(Mux(everywhere, first.replicate(config.read_bytes // 4), Cat(parts))),
-                     taken.eq(arrived), written.eq(taken)]
+                     taken.eq(arrived), written.eq(taken | writes.any())]
         m.d.comb += self.instruction.eq(unit[:8 * VECTOR_BYTES])
         is_word = wire(m, everywhere | (kind == Width.INT32))
-        is_byte = kind == Width.INT8
+        is_byte = (kind == Width.INT8) | (kind == ROWS)
         mask = Signal(lanes)
         for lane in range(lanes):
             byte, half, whole = (
                 unit[8 * size * (lane % min(lanes, config.read_bytes // size)):][:8 * size]
                 for size in (1, 2, 4))
+            byte = wire(m, Mux(kind == ROWS, rows[lane], byte))
             sign = wire(m, Mux(is_byte, byte[7], half[15]))
             m.d.sync += self.lane_data[lane].eq(Cat(
                 Mux(is_word, whole[:8], Mux(is_byte, byte, half[:8])),
@@ -151,25 +172,53 @@ class VectorLoad(Component):
                     with m.Case(width):
                         m.d.comb += mask[lane].eq(
                             beat == lane // min(lanes, config.read_bytes // size))
+                with m.Case(ROWS):
+                    pass
                 with m.Default():
                     m.d.comb += mask[lane].eq(1)
         is_program = kind == PROGRAM
         m.d.comb += [self.instruction_valid.eq(taken & is_program),
                      self.instruction_place.eq(place)]
+        # The row that a word belongs to comes a cycle before ``beat``.
+        row = Signal.like(beat)
         with m.If(arrived):
-            m.d.sync += low.eq(low + step)
+            m.d.sync += [low.eq(low + self._between(m, kind, row, step)), row.eq(row + 1)]
+            with m.If(row == beats):
+                m.d.sync += row.eq(0)
         with m.If(taken):
             m.d.sync += beat.eq(beat + 1)
             with m.If(beat == beats):
                 m.d.sync += [beat.eq(0), left.eq(left - 1), place.eq(place + 1),
                              waiting.eq(left != 0)]
         within = [whole_last | (left != 0) | (lane < last) for lane in range(lanes)]
-        m.d.sync += [self.mask.eq(mask & Cat(within)
-                                  & (taken & ~is_program).replicate(lanes)),
-                     self.place.eq(place)]
+        strobes = (mask & (taken & ~is_program).replicate(lanes)) | writes
+        m.d.sync += self.mask.eq(strobes & (Cat(within) | writes))
+        for lane in range(lanes):
+            own = Signal(10, name=f"own_{lane}", reset_less=True)   # the next word
+            m.d.sync += self.place[lane].eq(own)
+            with m.If(strobes[lane]):
+                m.d.sync += own.eq(own + 1)
+            with m.If(self.start):
+                m.d.sync += own.eq(self.first_place)
         with m.If(self.start):
             # An address is taken down to a multiple of the unit.
             m.d.sync += [low.eq(self.address[:len(low)] & self._aligned(m)),
-                         left.eq(self.count - 1), beat.eq(0), place.eq(self.first_place),
-                         last.eq(self.last), whole_last.eq(self.whole_last), waiting.eq(1)]
-        return waiting | written
+                         left.eq(self.count - 1), beat.eq(0), row.eq(0),
+                         place.eq(self.first_place), last.eq(self.last),
+                         whole_last.eq(self.whole_last), waiting.eq(1)]
+        return waiting | written | writes.any()
+
+    def _rows(self, m, kind, taken, beat, unit):
+        """The byte of its piece that each lane writes, and which lanes do."""
+        lanes, piece = self._config.requant_lanes, piece_of(self._config.requant_lanes)
+        writes, found = Signal(lanes), []
+        for lane in range(lanes):
+            held = Signal(8 * piece, name=f"piece_{lane}", reset_less=True)
+            left = Signal(range(piece + 1), name=f"left_{lane}")
+            m.d.comb += writes[lane].eq(left != 0)
+            with m.If(taken & (kind == ROWS) & (beat == lane)):
+                m.d.sync += [held.eq(unit), left.eq(piece)]
+            with m.Elif(left != 0):
+                m.d.sync += [held.eq(held[8:]), left.eq(left - 1)]
+            found.append(held[:8])
+        return found, writes

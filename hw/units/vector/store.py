@@ -1,89 +1,185 @@
-"""Data that the vector unit writes to device memory: groups of elements, packed into words."""
+"""Data that the vector unit writes to device memory: results, packed into pieces of a word."""
 
 from amaranth import *
 from amaranth.lib import data
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import write_port
-from kaniwa.hw.units.vector.load import BYTES, units_of
+from kaniwa.hw.units.vector.load import BYTES, row_step
+from kaniwa.units.vector.isa import Width, piece_of
 
-__all__ = ["VectorStore"]
+__all__ = ["VectorStore", "queue_depth"]
+
+
+def queue_depth(lanes: int) -> int:
+    """Pieces that the queue holds, and that may be on their way to it: four groups of words."""
+    return max(32, 4 * lanes)
 
 
 class VectorStore(Component):
-    """Packs a group at a time, of elements already limited to ``kind`` (Width), and writes it.
+    """Packs groups of elements, already limited to their width, into pieces, and writes these.
 
-    ``start``: from ``address`` on. ``give`` (only while ``ready`` is 1): a group, of which the
-    first ``count`` elements are written; ``lane_data`` is there from the next cycle on, until
-    ``ready`` is 1 again.
-    ``busy`` until memory has accepted the last word. A group takes a cycle for each of its words,
-    and one more.
+    ``start``: groups to ``address``, of ``kind`` (Width) or as ``rows``: a lane's bytes one behind
+    the other, ``pitch`` apart, those of the ``last`` lanes only. ``count`` groups, of the last of
+    which ``last`` elements are written. The first group begins with ``start``, others with
+    ``issue``, and not while ``pause`` is 1. Its results are in ``lane_data`` from the cycle
+    behind ``capture`` on, for two cycles; those of a group of several pieces, until all are taken.
+
+    Pieces wait in a queue, in which there is room for all that have begun. ``busy`` until memory
+    has accepted the last one.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         lanes = config.requant_lanes
         super().__init__({
-            "start": In(1), "kind": In(2), "address": In(32),
-            "give": In(1), "count": In(range(lanes + 1)),
-            "lane_data": In(data.ArrayLayout(signed(32), lanes)),
-            "ready": Out(1), "busy": Out(1),
+            "start": In(1), "kind": In(2), "rows": In(1), "address": In(32),
+            "count": In(range(65)), "last": In(range(lanes + 1)),
+            "pitch": In(signed(32)), "back": In(signed(32)),
+            "slot": In(1), "issue": In(1), "pause": Out(1),
+            "capture": In(1), "lane_data": In(data.ArrayLayout(signed(32), lanes)),
+            "narrow": Out(1), "byte": Out(1),
+            "busy": Out(1),
             "memory": Out(write_port(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        lanes, size = self._config.requant_lanes, self._config.write_bytes
-        low = exact_log2(size)
-        units = units_of(lanes, size)
-        kind = Signal(2, reset_less=True)
-        address = Signal(32, reset_less=True)
-        count = Signal.like(self.count, reset_less=True)
-        most = max(beats for _, beats in units.values())
-        beat, packing = Signal(range(max(2, most))), Signal()
-        request = self.memory.request
-        free = ~request.valid | request.ready
-
-        step, beats = Signal(range(size + 1)), Signal(range(max(2, most)))
-        forms, masks, choice = [], [], Signal(range(sum(beats for _, beats in units.values())))
-        with m.Switch(kind):
-            for width, (unit, number) in units.items():
-                with m.Case(width):
-                    m.d.comb += [step.eq(unit), beats.eq(number - 1),
-                                 choice.eq(len(forms) + beat)]
-                for part in range(number):
-                    form, mask = self._pack(width, unit, part, count, address)
-                    forms.append(form)
-                    masks.append(mask)
-        word, mask = Array(forms)[choice], Array(masks)[choice]
-        m.d.comb += [self.ready.eq(~packing), self.busy.eq(packing | request.valid)]
-        with m.If(free):
-            m.d.sync += [
-                request.valid.eq(packing & mask.any()),
-                request.payload.address.eq(Cat(C(0, low), address[low:])),
-                request.payload.data.eq(word),
-                request.payload.mask.eq(mask),
-            ]
-            with m.If(packing):
-                m.d.sync += [address.eq(address + step), beat.eq(beat + 1)]
-                with m.If(beat == beats):
-                    m.d.sync += packing.eq(0)
-        with m.If(self.give):
-            m.d.sync += [packing.eq(1), beat.eq(0), count.eq(self.count)]
+        lanes = self._config.requant_lanes
+        self._piece = piece = piece_of(lanes)
+        # Pieces of a group, or for rows of as many groups as a piece has bytes.
+        self._pieces = {width: lanes * size // piece for width, size in BYTES.items()}
+        kind, rows = Signal(2, reset_less=True), Signal(reset_less=True)
         with m.If(self.start):
-            m.d.sync += [address.eq(self.address), kind.eq(self.kind)]
+            m.d.sync += [kind.eq(self.kind), rows.eq(self.rows)]
+        m.d.comb += [self.narrow.eq(kind != Width.INT32), self.byte.eq(kind == Width.INT8)]
+        pieces = self._by_kind(m, kind, rows, {w: n - 1 for w, n in self._pieces.items()},
+                               lanes - 1)
+        push, word = self._put_together(m, kind, rows, pieces)
+        popped = self._write(m, kind, rows, pieces, push, word)
+        self._reserve(m, popped)
         return m
 
-    def _pack(self, width, unit, part, count, address):
-        """Data and mask of a unit: its bytes wherever they fit, masked where they belong."""
-        size, port = BYTES[width], self._config.write_bytes
-        elements = range(part * (unit // size), (part + 1) * (unit // size))
-        bits = Cat(self.lane_data[n][:8 * size] for n in elements)
-        real = Cat((n < count).replicate(size) for n in elements)
-        places = range(port // unit)
-        place = address[exact_log2(unit):exact_log2(port)]
-        mask = Cat(real & (place == n).replicate(unit) if len(places) > 1 else real
-                   for n in places)
-        return bits.replicate(len(places)), mask
+    def _by_kind(self, m, kind, rows, numbers, of_rows):
+        """A number for each width, or for rows."""
+        found = Signal(range(max(2, of_rows + 1, *(n + 1 for n in numbers.values()))))
+        with m.If(rows):
+            m.d.comb += found.eq(of_rows)
+        with m.Else(), m.Switch(kind):
+            for width, number in numbers.items():
+                with m.Case(width):
+                    m.d.comb += found.eq(number)
+        return found
+
+    def _reserve(self, m, popped):
+        """``pause``, where the queue has no room, or its pieces need more time."""
+        lanes, piece = self._config.requant_lanes, self._piece
+        depth = queue_depth(lanes)
+        kind, rows = Signal(2, reset_less=True), Signal(reset_less=True)
+        with m.If(self.start):
+            m.d.sync += [kind.eq(self.kind), rows.eq(self.rows)]
+        # As the store begins they are those that come.
+        now = Mux(self.start, self.kind, kind), Mux(self.start, self.rows, rows)
+        need = self._by_kind(m, *now, self._pieces, lanes)
+        slots = self._by_kind(m, *now, {w: -(-n // 2) - 1 for w, n in self._pieces.items()},
+                              max(0, lanes // 2 - piece))
+        reserved = Signal(range(depth + 1))
+        wait = Signal.like(slots)
+        part = Signal(range(piece))      # groups of a piece that have begun
+        begins = self.start | (self.issue & (part == 0))
+        m.d.comb += self.pause.eq((part == 0) & ((wait != 0) | (reserved + need > depth)))
+        m.d.sync += reserved.eq(reserved + Mux(begins, need, 0) - popped)
+        with m.If(self.start | self.issue):
+            m.d.sync += part.eq(Mux(now[1], Mux(self.start, 0, part) + 1, 0))
+        with m.If(begins):
+            m.d.sync += wait.eq(slots)
+        with m.Elif(self.slot & (part == 0) & (wait != 0)):
+            m.d.sync += wait.eq(wait - 1)
+
+    def _put_together(self, m, kind, rows, pieces):
+        """A piece in each cycle in which there is one."""
+        lanes, piece = self._config.requant_lanes, self._piece
+        arrived, part = Signal(), Signal(range(piece))
+        beat = Signal.like(pieces)
+        m.d.sync += arrived.eq(self.capture)
+        with m.If(self.start):
+            m.d.sync += part.eq(0)
+        with m.Elif(arrived):
+            m.d.sync += part.eq(part + 1)
+        push = (arrived & (~rows | (part == piece - 1))) | (beat != 0)
+        with m.If(push):
+            m.d.sync += beat.eq(Mux(beat == pieces, 0, beat + 1))
+        # A lane's bytes move on in each slot; those of lane 2 n are sent after n more of them.
+        forms, choice = [], Signal(range(sum(self._pieces.values()) + lanes))
+        m.d.comb += choice.eq(beat)
+        for lane in range(lanes):
+            older = Signal(8 * (piece - 1 + lane // 2), name=f"older_{lane}", reset_less=True)
+            line = Cat(self.lane_data[lane][:8], older)
+            with m.If(self.slot):
+                m.d.sync += older.eq(line[:len(older)])
+            bytes_of = [line[8 * n:8 * n + 8] for n in range(piece + lane // 2)]
+            forms.append(Cat(reversed(bytes_of[lane // 2:])))
+        for width, size in BYTES.items():
+            with m.If(~rows & (kind == width)):
+                m.d.comb += choice.eq(len(forms) + beat)
+            every = Cat(self.lane_data[n][:8 * size] for n in range(lanes))
+            forms.extend(every[8 * piece * n:8 * piece * (n + 1)]
+                         for n in range(self._pieces[width]))
+        return push, Array(forms)[choice]
+
+    def _write(self, m, kind, rows, pieces, push, word):
+        """Pieces from the queue to memory; 1 where one leaves the queue."""
+        lanes, piece, size = self._config.requant_lanes, self._piece, self._config.write_bytes
+        depth, low = queue_depth(lanes), exact_log2(size)
+        m.submodules.queue = queue = Memory(shape=unsigned(8 * piece), depth=depth, init=[])
+        write, read = queue.write_port(), queue.read_port(domain="comb")
+        put, get = Signal(range(depth)), Signal(range(depth))
+        level = Signal(range(depth + 1))
+        request = self.memory.request
+        free = ~request.valid | request.ready
+        popped = free & (level != 0)
+        m.d.comb += [write.addr.eq(put), write.data.eq(word), write.en.eq(push),
+                     read.addr.eq(get)]
+        m.d.sync += [put.eq(put + push), get.eq(get + popped), level.eq(level + push - popped)]
+
+        address, beat = Signal(32, reset_less=True), Signal.like(pieces)
+        left, last = Signal(7, reset_less=True), Signal.like(self.last, reset_less=True)
+        running = Signal()
+        whole = self._by_kind(m, kind, rows, {w: 0 for w in BYTES}, piece - 1)
+        is_last = left == whole          # the last group, or the last ones of rows
+        masks = Signal(piece)
+        with m.If(rows):
+            m.d.comb += masks.eq((beat < last).replicate(piece))
+        with m.Else(), m.Switch(kind):
+            for width, bytes_of in BYTES.items():
+                with m.Case(width):
+                    m.d.comb += masks.eq(Cat(
+                        ~is_last | ((beat * piece + n) >> exact_log2(bytes_of) < last)
+                        for n in range(piece)))
+        places = range(size // piece)
+        here = address[exact_log2(piece):low]
+        mask = Cat(masks & (here == n).replicate(piece) for n in places) if len(places) > 1 else (
+            masks)
+        m.d.comb += self.busy.eq(running | request.valid)
+        with m.If(free):
+            m.d.sync += [
+                request.valid.eq((level != 0) & masks.any()),
+                request.payload.address.eq(Cat(C(0, low), address[low:])),
+                request.payload.data.eq(read.data.replicate(len(places))),
+                request.payload.mask.eq(mask),
+            ]
+        with m.If(popped):
+            m.d.sync += [
+                address.eq(address + Mux(
+                    rows, row_step(beat, lanes, last, self.pitch, self.back), piece)),
+                beat.eq(beat + 1),
+            ]
+            with m.If(beat == pieces):
+                m.d.sync += [beat.eq(0), left.eq(left - 1 - whole), running.eq(~is_last)]
+        with m.If(self.start):
+            m.d.sync += [address.eq(self.address), left.eq(self.count - 1), last.eq(self.last),
+                         running.eq(1)]
+        return popped

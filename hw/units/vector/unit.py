@@ -89,7 +89,8 @@ class VectorUnit(Component):
                     m.d.sync += run.eq(0)
                     m.next = "IDLE"
             with m.State("DRAIN"):
-                with m.If(issue.quiet):
+                m.d.comb += self.request.eq(1)
+                with m.If(issue.quiet & ~store.busy):
                     m.next = "IDLE"
 
         m.d.comb += [
@@ -102,20 +103,24 @@ class VectorUnit(Component):
             control.slot.eq(issue.slot), control.room.eq(issue.room),
             control.quiet.eq(issue.quiet),
             issue.begin.eq(control.begin), issue.instruction.eq(control.instruction),
-            issue.count.eq(control.count), issue.table.eq(control.table),
-            issue.fence.eq(control.fence), issue.last_mask.eq(control.last_mask),
-            issue.show.eq(control.show), issue.show_group.eq(control.group),
+            issue.count.eq(control.count), issue.decoded.eq(control.decoded),
+            issue.conflict.eq(control.conflict), issue.last_mask.eq(control.last_mask),
+            issue.pause.eq(store.pause),
             load.start.eq(begins | control.load_start),
             load.kind.eq(Mux(run, control.load_kind, PROGRAM)),
             load.address.eq(Mux(run, control.address, command.address)),
             load.first_place.eq(Mux(run, control.load_place, command.entry)),
-            load.count.eq(Mux(run, control.count, command.count)),
+            load.count.eq(Mux(run, control.load_count, command.count)),
+            load.pitch.eq(control.pitch), load.back.eq(control.back),
             load.last.eq(control.last), load.whole_last.eq(~control.instruction.tail),
             control.load_busy.eq(load.busy),
             store.start.eq(control.store_start), store.kind.eq(control.instruction.function),
-            store.address.eq(control.address), store.give.eq(control.store_give),
-            store.count.eq(control.store_count),
-            control.store_ready.eq(store.ready), control.store_busy.eq(store.busy),
+            store.rows.eq(control.decoded.rows), store.address.eq(control.address),
+            store.count.eq(control.count), store.last.eq(control.last),
+            store.pitch.eq(control.pitch), store.back.eq(control.back),
+            store.slot.eq(issue.slot), store.issue.eq(issue.store_next),
+            store.capture.eq(issue.store_group & issue.slot),
+            control.store_busy.eq(store.busy),
         ]
         self._lanes(m, control, issue, load, store)
         return m
@@ -128,13 +133,15 @@ class VectorUnit(Component):
             m.d.comb += [
                 lane.address.eq(issue.address), lane.lookup.eq(issue.lookup),
                 lane.lookup_wide.eq(issue.lookup_wide), lane.lookup_block.eq(issue.lookup_block),
+                lane.lookup_offset.eq(issue.lookup_offset),
+                lane.take.eq(issue.take), lane.pick.eq(issue.pick),
                 lane.operand.eq(issue.operand), lane.product.eq(issue.product),
                 lane.combine.eq(issue.combine), lane.write.eq(issue.write),
                 lane.next_result.eq(lanes[(n + 1) % len(lanes)].result),
                 lane.load_write.eq(load.mask[n]),
-                lane.load_word.eq(load.place), lane.load_data.eq(load.lane_data[n]),
-                lane.capture.eq(control.capture), lane.narrow.eq(control.narrow),
-                lane.byte.eq(control.byte), store.lane_data[n].eq(lane.saturated),
+                lane.load_word.eq(load.place[n]), lane.load_data.eq(load.lane_data[n]),
+                lane.capture.eq(store.capture), lane.narrow.eq(store.narrow),
+                lane.byte.eq(store.byte), store.lane_data[n].eq(lane.saturated),
                 self.block_a[2 * n].eq(lane.block_a[0]),
                 self.block_a[2 * n + 1].eq(lane.block_a[1]),
                 self.block_b[n].eq(lane.block_b),

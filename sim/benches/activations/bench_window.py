@@ -23,7 +23,8 @@ def _duts() -> list[Dut]:
 
 def _required() -> list[str]:
     bins = ["row outside the input", "all left of the row", "all right of the row", "row in a read",
-            "preset", "window kept while idle", "column without compute", "column after other mode"]
+            "preset", "window kept while idle", "column without compute", "column after other mode",
+            "window met again"]
     for name, config in WITH_PACKED.items():
         lanes = range(config.dot_width)
         bins += [f"{name}: {mode.name}" for mode in _modes(config)]
@@ -67,6 +68,7 @@ def random_step(env: Env) -> dict[str, int]:
         "row_bytes": row_bytes, "pad_value": rng.randint(-128, 127),
         "column": rng.randrange(width),
         "first": rng.getrandbits(1), "last": rng.getrandbits(1),
+        "again": columns and rng.random() < 0.2, "weight_zero_point": rng.randint(-128, 127),
     }
     if config.patch_bytes:
         step |= {"patch": rng.getrandbits(1), "patch_word": rng.getrandbits(16) % (
@@ -149,13 +151,16 @@ def expected(config: AcceleratorConfig, step: dict[str, int], read: list[int],
         return "o_pool", {"bytes": byte[:lanes], **flags}, [byte] * rows
     if step["mode"] == Mode.DENSE:
         activations = [patch if step.get("patch") else byte] * rows
+    elif step["again"]:
+        activations = before
     elif step["mode"] == Mode.COLUMN:
         activations = shifted(config, step, byte, lanes_read, before)
     else:
         activations = [[byte[m] if m < lanes and j == step["column"] else 0 for j in range(width)]
                        for m in range(rows)]
     return "o" if step["compute"] else "", {
-        "activations": activations, "weights": weights, "correction": 0, **flags}, activations
+        "activations": activations, "weights": weights,
+        "weight_zero_point": step["weight_zero_point"], **flags}, activations
 
 
 @cocotb.test()
@@ -228,6 +233,7 @@ def _cover_columns(env: Env, step: dict[str, int], last_mode: Mode, idle: bool) 
     rows = 1 if step["single_row"] else env.config.column_window[0]
     cover(f"{env.dut_name}: window of {rows} rows")
     for name, hit in (("preset", step["preset"]), ("column without compute", not step["compute"]),
+                      ("window met again", step["again"]),
                       ("window kept while idle", idle and last_mode == Mode.COLUMN),
                       ("column after other mode", last_mode != Mode.COLUMN)):
         if hit:

@@ -24,7 +24,7 @@ def _duts() -> list[Dut]:
 
 BENCH = Bench("mac_array", _duts, required=[
     "single step block", "blocks back to back", "idle within a block", "all products 2^14",
-    "most negative sum", "correction", "negative accumulator", "block not finished"])
+    "most negative sum", "zero point", "negative accumulator", "block not finished"])
 
 
 class Blocks:
@@ -44,15 +44,15 @@ class Blocks:
         """A block of ``count`` steps."""
         sums = np.zeros(self.config.out_lanes, dtype=np.int64)
         for index in range(count):
-            activations, weights, correction = self._operands(kind)
-            sums += (np.tile(activations, (self.rows, 1)) * weights).sum(axis=1) + correction
+            activations, weights, zero_point = self._operands(kind)
+            sums += (np.tile(activations, (self.rows, 1)) * (weights - zero_point)).sum(axis=1)
             first = index == 0
             if self.config.compact:   # where it does not matter
                 first = self.env.rng.random() < 0.5
             self.steps.append({
                 "activations": activations.tolist(), "weights": weights.tolist(),
-                "correction": correction, "first": first,
-                "last": finished and index == count - 1,
+                "first": first, "last": finished and index == count - 1,
+                **({} if self.config.compact else {"weight_zero_point": zero_point}),
             })
         if finished:
             self.last_at.append(self.count + count - 1)
@@ -78,12 +78,14 @@ class Blocks:
             lane, column = (self.env.rng.randrange(size) for size in weights_shape)
             activations[lane % len(activations), column] = weights[lane, column] = 127
             return activations, weights, 0
-        correction = 0
-        if kind == "correction":
-            cover("correction")
-            correction = self.env.rng.randint(-(1 << 27), (1 << 27) - 1)
-        return (rng.integers(-128, 128, self.shape), rng.integers(-128, 128, weights_shape),
-                correction)
+        activations = rng.integers(-128, 128, self.shape)
+        weights = rng.integers(-128, 128, weights_shape)
+        if kind != "zero point" or self.config.compact:
+            return activations, weights, 0
+        cover("zero point")
+        of_all = activations[0] if self.env.rng.random() < 0.7 else -128
+        shared = np.broadcast_to(of_all, self.shape)
+        return shared, weights, self.env.rng.choice([-128, 127, self.env.rng.randint(-128, 127)])
 
 
 @cocotb.test()
@@ -104,7 +106,7 @@ async def accumulators_equal_dot_products(dut: Any) -> None:
             cover("idle within a block")
         else:
             cover("blocks back to back")
-        for kind in ("largest", "smallest", "one_hot", "correction"):
+        for kind in ("largest", "smallest", "one_hot", "zero point"):
             for count in (1, 2, 7):
                 blocks.add(count, kind)
         for _ in range(24):

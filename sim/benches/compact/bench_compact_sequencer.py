@@ -16,7 +16,7 @@ from kaniwa.sim.worlds.random_instructions import spoil
 
 ALIGNED = ("line_pitch", "parameter_address", "parameter_bytes", "weight_address", "weight_bytes")
 # What a compact core lacks.
-ZERO = ("patch", "multiply", "table_bank")
+ZERO = ("patch", "multiply", "table_bank", "weight_zero_point")
 SPOILED = ("mode", "patch", "multiply", "table_bank", "weight_zero_point", "block_width",
            "last_width", "line_pitch", "ifm_rows", "chunks", "stride_rows", "dilation_rows",
            "weight_repeat", "ofm_row_pitch", "weight_bytes", "table")
@@ -63,7 +63,7 @@ def illegal(config: AcceleratorConfig, name: str, values: dict[str, int],
         return rng.choice([0, config.out_lanes + 1, 255])
     if name == "last_width":
         return rng.choice([0, values["block_width"] + 1])
-    if name in ZERO or name in ("weight_zero_point", "table"):
+    if name in ZERO or name == "table":
         return 1
     if name in ALIGNED:
         return values[name] | 1 << rng.randrange(3)

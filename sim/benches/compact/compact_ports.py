@@ -15,7 +15,7 @@ __all__ = ["CONFIGS", "WordServer", "begin", "draw_fields"]
 CONFIGS: dict[str, AcceleratorConfig] = {
     "nano": PRESETS["nano"],
     "six_lanes": AcceleratorConfig(
-        compact=True, out_lanes=6, dot_width=4, requant_lanes=1, requant_cycles=32, read_bytes=8,
+        compact=True, out_lanes=6, dot_width=4, requant_lanes=1, requant_cycles=16, read_bytes=8,
         write_bytes=4, shared_channel=True, ring_bytes=512, line_bytes=256, patch_bytes=0,
         parameter_records=16, memory_bytes=3072, multiplier_bits=29, instruction_queue=0,
         result_slots=1, weight_formats=("raw",), elementwise_multiply=False, max_pool=False,

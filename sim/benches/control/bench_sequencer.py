@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
 from typing import Any
 
 import cocotb
 
-from kaniwa.config import PRESETS, AcceleratorConfig
-from kaniwa.isa import (
-    FIELDS,
-    INSTRUCTION_BYTES,
-    UNITS,
-    ErrorCode,
-    Opcode,
-    decode,
-    encode,
-    unit_fields,
+from kaniwa.config import PRESETS
+from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, UNITS, ErrorCode, Opcode, decode, encode
+from kaniwa.sim.harness.bench import PERIOD_NS, Bench, Dut, check, cover, start
+from kaniwa.sim.worlds.random_instructions import (
+    alignments,
+    illegal_layers,
+    legal_layer,
+    lowest_layer,
+    spoil,
 )
-from kaniwa.sim.harness.bench import PERIOD_NS, Bench, Dut, Env, Monitor, check, cover, start
-from kaniwa.sim.worlds.random_instructions import alignments, illegal_layers, legal_layer, spoil
+from kaniwa.sim.worlds.sequencer_world import END, Setup, SteadyMemory, fetched_words
 from kaniwa.sim.worlds.serial_config import SERIAL
 
 
@@ -39,114 +36,9 @@ BENCH = Bench("sequencer", _duts, required=[
     "illegal_opcode", "illegal_low", "illegal_high", "illegal_relation", "lacks_elementwise",
     "lacks_multiply", "lacks_max_pool", "lacks_depthwise", "lacks_patch",
     "end_waits_for_retire", "end_waits_for_idle", "bad_format", "address_error", "program_outside",
-    "field_lowest", "field_highest",
+    "field_lowest", "field_highest", "carry_within_instruction", "carry_between_instructions",
+    "second_fault", "count_shown_by_end", "count_shown_by_illegal", "count_shown_by_fault",
 ])
-
-
-def fetched_words(config: AcceleratorConfig) -> int:
-    """Words of memory that hold the fields of an instruction."""
-    return -(-4 * (1 + max(f.word for f in FIELDS.values())) // config.read_bytes)
-
-
-class Memory:
-    """Answers the command reader: words in order, as fast as the memory system or slower."""
-
-    def __init__(self, env: Env, stall: float) -> None:
-        self.env, self.stall = env, stall
-        self.contents: dict[int, bytes] = {}
-        self.reads: list[int] = []
-        cocotb.start_soon(self._run())
-
-    def load(self, address: int, data: bytes) -> None:
-        """Put a program there; bytes beyond it are random."""
-        size = self.env.config.read_bytes
-        data += self.env.rng.randbytes(-len(data) % size)
-        for at in range(0, len(data), size):
-            self.contents[address + at] = data[at:at + size]
-
-    async def _run(self) -> None:
-        env, rng = self.env, self.env.rng
-        waiting: deque[tuple[int, int]] = deque()
-        cycle = 0
-        while True:
-            ready = rng.random() >= self.stall
-            env.set("memory__request__ready", ready)
-            answer = waiting and waiting[0][0] <= cycle and rng.random() >= self.stall
-            env.set("memory__response__valid", bool(answer))
-            if answer:
-                address = waiting.popleft()[1]
-                size = env.config.read_bytes
-                word = self.contents.get(address) or rng.randbytes(size)
-                env.set("memory__response__payload", int.from_bytes(word, "little"))
-            await env.cycles(1)
-            cycle += 1
-            if env.get("rst"):
-                waiting.clear()
-            elif ready and env.get("memory__request__valid"):
-                address = env.get("memory__request__payload")
-                self.reads.append(address)
-                waiting.append((cycle + 1 + env.config.memory_latency, address))
-
-
-class Setup:
-    """The sequencer with a memory and six monitors, or with units that are always ready."""
-
-    def __init__(self, env: Env, stalls: dict[str, float] | None, memory_stall: float) -> None:
-        from kaniwa.hw.interfaces import unit_layout
-
-        self.env = env
-        self.memory = Memory(env, memory_stall)
-        if stalls is None:
-            self.sinks: dict[str, Monitor] = {}
-            for unit in UNITS:
-                env.set(f"o_{unit}__ready", 1)
-        else:
-            self.sinks = {unit: Monitor(env, f"o_{unit}", unit_layout(unit), stalls.get(unit, 0.0))
-                          for unit in UNITS}
-
-    async def begin(self, layers: list[bytes], *, end: bool = True) -> None:
-        """Put a program into memory at a random place and start it."""
-        env = self.env
-        outside = env.rng.random() < 0.3
-        if outside:
-            cover("program_outside")
-        size = env.config.read_bytes
-        self.base = env.rng.randrange(1 << 30) // size * size
-        if env.rng.random() < 0.5:  # the address carries far in the first instructions
-            self.base = (1 << env.rng.randint(12, 30)) - env.rng.randint(1, 300 // size + 1) * size
-        self.base |= outside << 31
-        self.memory.contents.clear()
-        self.memory.load(self.base, b"".join(layers) + (encode({"opcode": 0}) if end else b""))
-        env.set("program_address", self.base)
-        env.set("units_idle", (1 << len(UNITS)) - 1)
-        env.set("start", 1)
-        await env.cycles(1)
-        env.set("start", 0)
-
-    async def wait(self, name: str, limit: int = 3000) -> None:
-        """Wait until an output is 1."""
-        for _ in range(limit):
-            if self.env.get(name):
-                return
-            await self.env.cycles(1)
-        raise AssertionError(f"{name} did not come within {limit} cycles")
-
-    async def expect(self, layers: list[dict[str, int]]) -> None:
-        """Every unit got its fields of every layer, once and in order."""
-        for unit, sink in self.sinks.items():
-            names = [field.name for field in unit_fields(unit)]
-            expected = [{name: layer[name] for name in names} for layer in layers]
-            check(await sink.take(len(layers), 2000 + 100 * len(layers)), expected, unit)
-
-    async def reset(self) -> None:
-        """Reset the sequencer between two runs."""
-        for sink in self.sinks.values():
-            check(len(sink.items), sink._taken, f"{sink.prefix}: nothing left over")
-        self.env.set("rst", 1)
-        self.env.set("retired", 0)
-        await self.env.cycles(2)
-        self.env.set("rst", 0)
-        await self.env.cycles(1)
 
 
 async def _random_programs(dut: Any, stalls: dict[str, float], memory_stall: float) -> None:
@@ -290,7 +182,7 @@ async def names_the_unit_at_fault(dut: Any) -> None:
         layers = [legal_layer(env.config, env.rng) for _ in range(5)]
         await setup.begin([encode(layer) for layer in layers])
         await setup.expect(layers)
-        begun = {unit: env.rng.randint(1, 1 << env.rng.randint(2, 12)) for unit in units}
+        begun = {unit: env.rng.randint(1, 1 << env.rng.randint(2, 10)) for unit in units}
         for step in range(max(begun.values())):
             env.set("begun", sum((step < begun[unit]) << i for i, unit in enumerate(units)))
             await env.cycles(1)
@@ -339,18 +231,100 @@ async def counts_instructions_of_units_to_16_bits(dut: Any) -> None:
 
 
 @cocotb.test()
-async def a_long_program_ends_when_all_of_it_retired(dut: Any) -> None:
-    """Longer than the low half of the counter of what was issued."""
+async def counts_instructions_issued(dut: Any) -> None:
+    """Counts with each highest bit, up to bit 12 at least, and to 15 where a fetch is short."""
     env = await start(dut, BENCH)
-    setup = Setup(env, None, 0.0)
-    count = env.rng.randrange(1025, 2000)
-    await setup.begin([encode(legal_layer(env.config, env.rng))] * count)
-    await env.cycles(count * (fetched_words(env.config) + 5 + env.config.memory_latency) + 20)
+    memory = SteadyMemory(env)
+    env.set("units_idle", (1 << len(UNITS)) - 1)
+    layer = encode(lowest_layer(env.config))
+    longest = min(((1 << 16) // fetched_words(env.config)).bit_length() - 1, 15)
+    for bits in range(longest + 1):
+        count = env.rng.randrange(1 << bits, 2 << bits)
+        await memory.begin()
+        await memory.give(layer, count)
+        shown = ("end", "illegal", "fault")[(longest - bits) % 3]
+        if shown == "end":
+            await _ends_at(memory, count)
+        else:
+            if shown == "illegal":
+                await memory.give(spoil(END, "opcode", 15))
+            else:
+                env.set("address_error", 1)
+            await env.cycles(2)
+            check([env.get("error"), env.get("error_instruction")], [1, count],
+                  f"instruction of an error by {shown}")
+            env.set("address_error", 0)
+        cover(f"count_shown_by_{shown}")
+        env.set("rst", 1)
+        await env.cycles(2)
+        env.set("rst", 0)
+        await env.cycles(1)
+
+
+async def _ends_at(memory: SteadyMemory, count: int) -> None:
+    """The program ends when all that was issued retired, and at no number a bit away."""
+    env = memory.env
+    await memory.give(END)
     for wrong in (count ^ 1 << bit for bit in range(16)):
         env.set("retired", wrong)
         await env.cycles(2)
         check(env.get("done"), 0, "done before everything retired")
     env.set("retired", count)
-    await setup.wait("done")
-    check(len(setup.memory.reads) // fetched_words(env.config), count + 1, "instructions read")
-    check(env.get("error"), 0, "error")
+    await env.cycles(3)
+    check([env.get("done"), env.get("error")], [1, 0], "done and error")
+
+
+@cocotb.test()
+async def addresses_carry_into_every_bit(dut: Any) -> None:
+    """From word to word and from instruction to instruction, below any higher bits."""
+    env = await start(dut, BENCH)
+    setup = Setup(env, {}, 0.0)
+    size, words = env.config.read_bytes, fetched_words(env.config)
+    steps = [(INSTRUCTION_BYTES, "between")] + [(size, "within")] * (words > 1)
+    for step, where in steps:
+        for bit in range(step.bit_length(), 32):
+            base = ((env.rng.getrandbits(32) >> bit << bit) - step) % (1 << 32)
+            layers = [legal_layer(env.config, env.rng)]
+            setup.memory.reads.clear()
+            await setup.begin([*map(encode, layers)], base)
+            await setup.expect(layers)
+            env.set("retired", 1)
+            await setup.wait("done")
+            check(setup.memory.reads, [
+                (base + INSTRUCTION_BYTES * number + size * word) % (1 << 32)
+                for number in range(2) for word in range(words)], "addresses read")
+            cover(f"carry_{where}_instruction{'s' * (where == 'between')}")
+            await setup.reset()
+
+
+@cocotb.test()
+async def later_faults_change_nothing(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    setup = Setup(env, {}, 0.0)
+    faults = {"bad_format": (ErrorCode.BAD_FORMAT, 4), "address_error": (ErrorCode.ADDRESS, 9),
+              "illegal": (ErrorCode.ILLEGAL_OPCODE, 1)}
+    for first in faults:
+        layers = [legal_layer(env.config, env.rng)]
+        setup.sinks["store"].stall = 1.0    # the illegal instruction is not fetched meanwhile
+        await setup.begin([*map(encode, layers), spoil(END, "opcode", 15)])
+        env.set("begun", 1 << list(UNITS).index("weights"))
+        await env.cycles(5)
+        env.set("begun", 0)
+        env.set("retired", 9)
+        env.set("address_client", 4)
+        await env.cycles(50)
+        check(env.get("error"), 0, "error")
+        for name in (first, *faults):
+            if name == "illegal":
+                setup.sinks["store"].stall = 0.0
+                await env.cycles(60)
+            else:
+                env.set(name, 1)
+                await env.cycles(1)
+                env.set(name, 0)
+                await env.cycles(2)
+            check([env.get(f"error{what}") for what in ("", "_code", "_instruction")],
+                  [1, *faults[first]], f"{first}, then {name}")
+        cover("second_fault")
+        await setup.expect(layers)
+        await setup.reset()

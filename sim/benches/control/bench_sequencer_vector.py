@@ -10,9 +10,9 @@ import cocotb
 
 from kaniwa.config import PRESETS
 from kaniwa.isa import UNITS, ErrorCode, Opcode, encode
-from kaniwa.sim.benches.control.bench_sequencer import Setup
 from kaniwa.sim.harness.bench import Bench, Dut, Env, Monitor, check, cover, start
 from kaniwa.sim.worlds.random_instructions import legal_layer, spoil
+from kaniwa.sim.worlds.sequencer_world import Setup
 from kaniwa.units.cell.isa import DESCRIPTOR_BYTES
 from kaniwa.units.vector.command import COMMAND
 from kaniwa.units.vector.isa import STORE_INSTRUCTIONS, VECTOR_BYTES

@@ -29,7 +29,7 @@ def _duts() -> list[Dut]:
 
 BENCH = Bench("elementwise", _duts, required=[
     "add", "table", "pass", "operand_late", "output_stalled", "write_beside_values",
-    "bank_0", "bank_1"])
+    "bank_0", "bank_1", "one", "both"])
 
 
 def draw_tables(rng: random.Random) -> list[list[int]]:
@@ -39,10 +39,17 @@ def draw_tables(rng: random.Random) -> list[list[int]]:
     return tables
 
 
-def entries(rng: random.Random, bank: int, tables: list[list[int]]) -> list[dict[str, int]]:
+def entries(rng: random.Random, bank: int, tables: list[list[int]]) -> list[dict[str, Any]]:
     """The writes that fill a bank, in any order."""
-    writes = [{"table": number, "bank": bank, "index": index, "value": value}
-              for number, table in enumerate(tables) for index, value in enumerate(table)]
+    writes = []
+    for index, values in enumerate(zip(*tables, strict=True)):
+        both = rng.choice([0, 1])
+        cover("both" if both else "one")
+        # What comes for a table that is not written may be anything.
+        writes += [{"table": number, "both": both, "bank": bank, "index": index,
+                    "values": [v if both or n == number else rng.randrange(-(1 << 31), 1 << 31)
+                               for n, v in enumerate(values)]}
+                   for number in ((rng.choice([0, 1]),) if both else (0, 1))]
     rng.shuffle(writes)
     return writes
 

@@ -63,11 +63,11 @@ class Work:
     beats: list[list[int]]
 
     @property
-    def entries(self) -> list[dict[str, int]]:
-        """The writes that fill its tables."""
-        return [{"table": number, "bank": self.instruction["table_bank"], "index": index,
-                 "value": value}
-                for number, table in enumerate(self.tables) for index, value in enumerate(table)]
+    def entries(self) -> list[dict[str, Any]]:
+        """The writes that fill its tables, of two an entry of each at a time."""
+        return [{"table": 0, "both": int(len(values) == 2), "bank": self.instruction["table_bank"],
+                 "index": index, "values": [values[0], values[-1]]}
+                for index, values in enumerate(zip(*self.tables, strict=True))]
 
 
 def draw_instruction(rng: random.Random, config: AcceleratorConfig, kind: str,

@@ -55,9 +55,9 @@ async def columns_take_a_cycle(dut: Any) -> None:
     lane, width = config.lane_bytes, config.column_window[1]
     cases = []
     if config.column_window[0] == 4 and width >= 3:
-        cases = [(3, 3, 1), (3, 3, 2), (2, 2, 2)]
+        cases = [(3, 3, 1, 1), (3, 3, 1, 2), (3, 3, 2, 1), (3, 3, 2, 2), (2, 2, 2, 1)]
     fields, cycles = [], []
-    for kernel_rows, kernel_columns, stride in [*cases, (1, 3, 1), (1, 4, 2)]:
+    for kernel_rows, kernel_columns, stride, times in [*cases, (1, 3, 1, 1), (1, 4, 2, 1)]:
         rows, columns, single = 3, 4, kernel_rows == 1
         pixels = -(-columns // stride)
         padding = (kernel_columns - 1) // 2
@@ -66,12 +66,14 @@ async def columns_take_a_cycle(dut: Any) -> None:
             "kernel_rows": kernel_rows, "ifm_rows": rows, "ifm_row_bytes": columns * lane,
             "line_pitch": config.read_bytes * -(-columns * lane // config.read_bytes) + lane,
             "segments": kernel_columns, "stride_rows": 1, "pad_top": (kernel_rows - 1) // 2,
-            "dilation_rows": 1, "chunks": 1, "segment_step": lane, "pixel_step": stride * lane,
+            "dilation_rows": 1, "chunks": times, "segment_step": lane, "pixel_step": stride * lane,
             "pad_left_bytes": padding * lane, "ofm_rows": rows, "ofm_columns": pixels,
-            "blocks": 1, "block_width": config.column_lanes, "block_words": 1, "phases": 1,
+            "blocks": 1, "block_width": config.column_lanes, "block_words": times, "phases": 1,
             "columns_first": kernel_columns - padding, "columns_next": stride,
-            "weights_stream": 0, "patch": 0, "ifm_address": 0, "ifm_pitch": 0, "steps": 1})
-        cycles.append(rows * (kernel_columns - padding + (pixels - 1) * stride))
+            "weights_stream": 0, "patch": 0, "ifm_address": 0, "ifm_pitch": 0, "steps": times,
+            "weight_zero_point": 0})
+        cycles.append(rows * (kernel_columns - padding + (pixels - 1) * stride
+                              + pixels * (times - 1)))
     world = World(env, fields, Pace(1, 1, 1, 1))
     await world.run()
     for number, expected in enumerate(cycles):

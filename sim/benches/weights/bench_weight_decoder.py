@@ -9,6 +9,7 @@ import cocotb
 
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.isa import Format
+from kaniwa.isa.formats import FORMATS
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, cover, start
 from kaniwa.sim.worlds.memory_ports import ReadServer
 from kaniwa.sim.worlds.serial_config import SERIAL
@@ -37,8 +38,9 @@ def _duts() -> list[Dut]:
 
 BENCH = Bench("weight_decoder", _duts, required=[
     "raw", *(f"packed_{width}" for width in range(8)), "parameters", "shared", "table",
-    "empty_block", "repeat", "no_parameters", "no_weights", "empty_instruction", "table_waits",
-    "number_wraps", "bad_format", "bad_argument", "bad_count", "no_hardware_for_packed", "stalled"])
+    "both_tables", "empty_block", "repeat", "no_parameters", "no_weights", "empty_instruction",
+    "table_waits", "number_wraps", "bad_format", "bad_argument", "bad_count",
+    "no_hardware_for_packed", "stalled"])
 
 
 class Rig:
@@ -294,7 +296,8 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
            (Format.RAW, rng.randint(1, 15), 1, "bad_argument"),
            (Format.PARAMETERS, rng.randint(1, 15), 0, "bad_argument"),
            (Format.PARAMETERS_SHARED, rng.randint(1, 15), 1, "bad_argument"),
-           (Format.TABLE, rng.randint(4, 15), 1, "bad_argument"),
+           *((Format.TABLE, arg, 1, "bad_argument") for arg in range(16)
+             if arg not in FORMATS[Format.TABLE].arguments(env.config)),
            (Format.TABLE, 0, rng.choice([0, 2, 257]), "bad_count")]
     rig = Rig(env, 0.1, (1, 4))
     if "packed" not in rig.config.weight_formats:

@@ -6,8 +6,8 @@ import numpy as np
 
 from kaniwa.emulator.memory import Fault, UnitMemory
 from kaniwa.isa import ErrorCode
-from kaniwa.units.cell.emulator import step, weights_of
-from kaniwa.units.cell.isa import PRODUCTS, WORD_BYTES, decode, frame_words, illegal
+from kaniwa.units.cell.emulator import input_sums, step, weights_of
+from kaniwa.units.cell.isa import PRODUCTS, WORD_BYTES, decode, illegal, stream_words
 from kaniwa.units.unit import Values
 
 __all__ = ["run_sequence"]
@@ -20,7 +20,7 @@ def run_sequence(memory: UnitMemory, values: Values) -> None:
     if problem is not None:
         raise Fault(ErrorCode.VECTOR, problem)
     cells = v["cells"]
-    size = cells * sum(frame_words(v)) * WORD_BYTES
+    size = stream_words(v) * WORD_BYTES
     weights = weights_of(v, memory.view(v["weight_address"], size).tobytes())
     rows = v["output_address"] + np.arange(v["steps"]) * v["output_pitch"] & 0xFFFFFFFF
     _check_apart(rows, cells, v["weight_address"], size, "weights")
@@ -29,11 +29,12 @@ def run_sequence(memory: UnitMemory, values: Values) -> None:
     for number in range(v["steps"]):
         row = v["input_address"] + number * v["input_pitch"] & 0xFFFFFFFF
         first, length = row % WORD_BYTES, PRODUCTS * v["input_words"]
+        if not length:      # sums, of whole words
+            row, first, length = row - first, 0, cells * WORD_BYTES
         _check_apart(rows[:number], cells, row, length, f"the input of step {number}")
         # Whole words are read.
         whole = memory.view(row - first, -(-(first + length) // WORD_BYTES) * WORD_BYTES)
-        x = whole[first:first + length].view(np.int8).astype(np.int64)
-        h, c = step(v, weights, x, h, c)
+        h, c = step(v, weights, input_sums(v, weights, whole[first:first + length]), h, c)
         memory.writable(int(rows[number]), cells)[:] = h.astype(np.int8).view(np.uint8)
     memory.writable(v["last_hidden"], cells)[:] = h.astype(np.int8).view(np.uint8)
     memory.writable(v["last_cell"], 2 * cells)[:] = c.astype("<i2").view(np.uint8)

@@ -50,13 +50,17 @@ and `first_cell`, a step is, for each cell:
 R is the product with the multiplier, in Q0.31, half up, then D by the shift. A shift below 0 is one
 to the left, before the product. D(v, n) is v / 2^n, half away from zero; sat16 limits to 16 bits.
 logistic and tanh are gemmlowp's of 16 bits (`sw/golden/numbers/fixedpoint16.py`). Sums, and what
-they are shifted to the left, must fit 32 bits.
+they are shifted to the left, are modulo 2^32.
 
 h of a step goes to a row of N bytes of the output; only these are written. Behind the last step h
 goes to `last_hidden`, c to `last_cell`, which may be where they came from. Rows of the input, first
 states and weights are read in whole words of {_WORD} bytes; where the model's input has fewer
 elements, weights are 0. Weights are read again in each step, and the next step's input while this
 one is computed. So a row of the output must lie on no weight, and on no input of a later step.
+
+Where `input_words` is 0, a row of the input is s, as the array has made it: a word for each cell,
+int32 of each gate, without the lowest four bits of its address. Then the weights are those of the
+hidden state alone.
 
 Weights are words of {_WORD} bytes. Each cell has a word of biases, int32, then `input_words` words.
 Behind all these each cell has ceil(N / {_P}) words of the hidden state. Byte {_P} * gate + p of

@@ -11,15 +11,15 @@ from kaniwa.isa.bit_table import BitTable, Field
 
 __all__ = ["WORD_BYTES", "DESCRIPTOR_BYTES", "MOST_CELLS", "MOST_INPUTS", "PRODUCTS",
            "GATES", "LEFT_SHIFT", "POWERS", "DESCRIPTOR", "FIELDS", "ALIGNED", "encode", "decode",
-           "illegal", "frame_words"]
+           "illegal", "frame_words", "stream_words"]
 
 WORD_BYTES = 16            # of a word of weights, and a read of memory
 DESCRIPTOR_BYTES = 128
-MOST_CELLS, MOST_INPUTS = 256, 4096
+MOST_CELLS, MOST_INPUTS = 1024, 4096
 PRODUCTS = 4               # weights of each gate in a word
 GATES = ("forget", "input", "cell", "output")   # the order of weights, biases and rescalings
-LEFT_SHIFT = 3             # of sums, at most
-POWERS = (18, 21)          # what i * g is shifted by, for cell states of scale 2^-12 to 2^-9
+LEFT_SHIFT = 30            # of sums, at most: LiteRT's largest
+POWERS = (15, 21)          # what i * g is shifted by, for cell states of scale 2^-15 to 2^-9
 
 
 def _fields() -> Iterator[Field]:
@@ -28,10 +28,11 @@ def _fields() -> Iterator[Field]:
         return Field.of(name, width, meaning, low=low, high=high, signed=signed, word=word,
                         lsb=lsb, multiple=multiple)
 
-    yield field(0, 0, 9, "cells", "cells, and elements of the hidden state", 1, MOST_CELLS)
+    yield field(0, 0, 11, "cells", "cells, and elements of the hidden state", 1, MOST_CELLS)
     yield field(0, 16, 16, "steps", "steps of the sequence", 1)
     yield field(1, 0, 11, "input_words", "words of weights of a cell's products with the input: a "
-                "quarter of its elements, rounded up", 1, MOST_INPUTS // PRODUCTS)
+                "quarter of its elements, rounded up; 0: the input's rows are sums already", 0,
+                MOST_INPUTS // PRODUCTS)
     yield field(2, 0, 32, "weight_address", "the weights; a multiple of 16", multiple=16)
     yield field(3, 0, 32, "input_address", "the input of the first step; a multiple of 4",
                 multiple=4)
@@ -72,3 +73,9 @@ def frame_words(values: Mapping[str, int]) -> tuple[int, int]:
     """Words of weights of a cell: those with the input and their biases, those with the hidden
     state."""
     return 1 + values["input_words"], -(-values["cells"] // PRODUCTS)
+
+
+def stream_words(values: Mapping[str, int]) -> int:
+    """Words of weights of all cells."""
+    of_input, of_hidden = frame_words(values)
+    return values["cells"] * (of_hidden + (of_input if values["input_words"] else 0))

@@ -15,10 +15,10 @@ TURN = len(GATES) + 1   # cycles of a frame's sums before the rescaling: a gate'
 CHECKED = 7     # from the request of the descriptor's last word to the next one, beside memory
 STATES = 11     # from the request of a word of cell states to the next one, beside memory
 QUEUED = 10     # from the request of a frame's last word to its turn, beside memory
-ARGUMENT = 10   # from a gate's turn to its argument, a cycle before the function
-STATE = 66      # from the first turn of a cell to its state, a cycle before the function
-PRODUCT = 53    # from there to o * tanh(c), before the rescaling
-RESULT = 11     # from there to the hidden state
+ARGUMENT = 11   # from a gate's turn to its argument, a cycle before the function
+STATE = 70      # from the first turn of a cell to its state, a cycle before the function
+PRODUCT = 56    # from there to o * tanh(c), before the rescaling
+RESULT = 12     # from there to the hidden state
 STORED = 8      # from the last hidden state to the end, beside two cycles a cell
 
 
@@ -51,17 +51,19 @@ class _Clock:
         """Until so many cycles, beside the memory's, behind the last request."""
         self.now = self._last + cycles + self._latency
 
-    def frames(self, count: int, words: int) -> list[int]:
-        """Requests of so many frames; the first turn of each."""
+    def frames(self, count: int, words: int, products: _Products | None = None) -> list[int]:
+        """Requests of so many frames; the first turn of each. Those with the input leave out the
+        turn of a product where none of ``products`` waits."""
         turns = []
         for _ in range(count):
             if len(self._ended) == FRAMES:
-                self.now = max(self.now, self._ended[0] + TURN)
+                self.now = max(self.now, self._ended[0])
             self.ask(words)
             turn = self._last + QUEUED + self._latency
             if self._ended:
-                turn = max(turn, self._ended[-1] + TURN)
-            self._ended.append(turn)
+                turn = max(turn, self._ended[-1])
+            skips = products is not None and not products.waits_beside(turn)
+            self._ended.append(turn + TURN - skips)
             turns.append(turn)
         return turns
 
@@ -76,23 +78,40 @@ def _free(earliest: int, taken: Iterable[tuple[int, int]]) -> int:
     return earliest
 
 
-def _hidden_states(turns: list[int], others: list[int]) -> int:
-    """When the last hidden state of a step is there; ``turns`` of its frames, ``others`` those that
-    follow."""
-    gates = len(GATES)
-    arguments = [(turn + ARGUMENT, turn + ARGUMENT + gates - 1) for turn in turns]
-    sums = [(turn, turn + gates - 1) for turn in (*turns, *others)]
-    product, first_argument, first_sum = 0, 0, 0
-    for turn in turns:
-        state = turn + STATE
-        while first_argument < len(turns) and arguments[first_argument][1] < state:
-            first_argument += 1
-        state = _free(state, arguments[first_argument:first_argument + 3])
-        product = max(product + 1, state + PRODUCT)
-        while first_sum < len(sums) and sums[first_sum][1] < product:
-            first_sum += 1
-        product = _free(product, sums[first_sum:first_sum + 3])
-    return product + RESULT
+class _Products:
+    """o * tanh(c) of all cells of a step, whose frames of the hidden state have these ``turns``,
+    until each is rescaled: in no turn of a gate."""
+
+    def __init__(self, turns: list[int]) -> None:
+        gates = len(GATES)
+        arguments = [(turn + ARGUMENT, turn + ARGUMENT + gates - 1) for turn in turns]
+        self._coming, first = deque[int](), 0
+        for turn in turns:
+            state = turn + STATE
+            while first < len(turns) and arguments[first][1] < state:
+                first += 1
+            self._coming.append(_free(state, arguments[first:first + 3]) + PRODUCT)
+        self._free = self._last = 0      # when the next one may be rescaled; when the last one was
+        for turn in turns:
+            self.waits_beside(turn)
+
+    def waits_beside(self, turn: int) -> bool:
+        """True where one waits in the last turn of a gate of the frame whose first is ``turn``."""
+        self._take(turn)
+        self._free = max(self._free, turn + len(GATES))
+        return bool(self._coming) and self._coming[0] < self._free
+
+    def last(self) -> int:
+        """When the hidden state of the last one is there; no frame is before that."""
+        while self._coming:
+            self._take(self._coming[0] + self._free + 1)
+        return self._last + RESULT
+
+    def _take(self, end: int) -> None:
+        """Rescale those that come before a cycle, in which a frame begins."""
+        while self._coming and (at := max(self._coming[0], self._free)) < end:
+            self._coming.popleft()
+            self._last, self._free = at, at + 1
 
 
 def sequence_cycles(values: Mapping[str, int], latency: int, rate: int = 1) -> int:
@@ -109,15 +128,16 @@ def sequence_cycles(values: Mapping[str, int], latency: int, rate: int = 1) -> i
     for _ in range(-(-2 * cells // WORD_BYTES)):
         clock.ask(1)
         clock.wait(STATES)
-    before: list[int] = []
-    for _ in range(values["steps"]):
+    products = _Products([])
+    for step in range(values["steps"]):
         clock.now += 1
-        clock.ask(-(-(values["input_words"] + place % WORD_BYTES // PRODUCTS) * PRODUCTS
-                    // WORD_BYTES))
-        place += values["input_pitch"]
-        others = clock.frames(cells, of_input)
+        if values["input_words"]:
+            clock.ask(-(-(values["input_words"] + place % WORD_BYTES // PRODUCTS) * PRODUCTS
+                        // WORD_BYTES))
+            place += values["input_pitch"]
+        clock.frames(cells, of_input, products)
         clock.now += 1
-        if before:
-            clock.now = max(clock.now, _hidden_states(before, others) + 2)
-        before = clock.frames(cells, of_hidden)
-    return _hidden_states(before, []) + 2 * cells + STORED
+        if step:
+            clock.now = max(clock.now, products.last() + 2)
+        products = _Products(clock.frames(cells, of_hidden))
+    return products.last() + 2 * cells + STORED

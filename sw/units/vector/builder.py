@@ -60,6 +60,7 @@ class Builder:
         self._vectors = list(range(isa.SCALAR))
         self._scalars = list(range(isa.SCALAR, 32))
         self._pointers = list(range(isa.CONTROL_REGISTERS))
+        self._set: dict[Control, int] = {}      # what is known of the length and the pitch
 
     # Registers
 
@@ -117,8 +118,22 @@ class Builder:
         if not 1 <= elements <= self.limit:
             raise ProgramError(f"a vector register holds 1..{self.limit} elements, not {elements}")
         groups = -(-elements // self.lanes)
-        self._control(Control.LENGTH, 0,
-                      groups | elements - (groups - 1) * self.lanes << 8)
+        self.rows(groups, elements - (groups - 1) * self.lanes)
+
+    def rows(self, columns: int, count: int) -> None:
+        """``columns`` groups from now on, of which LOAD and STORE of rows are for ``count``
+        lanes."""
+        self._state(Control.LENGTH, columns | count << 8)
+
+    def pitch(self, bytes_of_row: int, count: int) -> None:
+        """Bytes from one row to the next from now on, where there are ``count`` rows at once."""
+        self._state(Control.PITCH, bytes_of_row)
+        self._state(Control.BACK, isa.piece_of(self.lanes) - (count - 1) * bytes_of_row)
+
+    def _state(self, kind: Control, value: int) -> None:
+        if self._set.get(kind) != value:
+            self._control(kind, 0, value)
+            self._set[kind] = value
 
     @contextmanager
     def loop(self, count: int) -> Iterator[None]:
@@ -130,6 +145,7 @@ class Builder:
             return
         counter = self.pointer(count)
         begin = len(self._items)
+        self._set = {}      # it may be another one when the loop begins again
         yield
         self._control(Control.NEXT, counter.number, begin)
         self.release(counter)
@@ -137,6 +153,7 @@ class Builder:
     def pause(self) -> None:
         """END; another run goes on behind it, at ``place``."""
         self._control(Control.END)
+        self._set = {}
 
     def finish(self) -> bytes:
         """The program, with END."""
@@ -149,12 +166,14 @@ class Builder:
     # Memory
 
     def load(self, d: Register, source: Pointer, width: Width, step: int = 0, *,
-             tail: bool = False, everywhere: bool = False) -> None:
+             tail: bool = False, everywhere: bool = False, rows: bool = False) -> None:
         """Elements to ``d``; then the pointer goes on by ``step`` bytes. ``everywhere``: an int32
-        for all lanes in each group. ``tail``: lanes past the length keep what they hold."""
+        for all lanes in each group. ``tail``: lanes past the length keep what they hold.
+        ``rows``: a row to each lane, as ``pitch`` says."""
         self._items.append({"opcode": Opcode.LOAD, "function": width, "d": d.number,
                             "b": source.number, "immediate": step, "tail": tail,
-                            "reduce": Reduce.LANES if everywhere else Reduce.NONE})
+                            "reduce": Reduce.LANES if everywhere else
+                            Reduce.GROUPS if rows else Reduce.NONE})
 
     def load_table(self, table: Register, source: Pointer, size: int) -> None:
         """``size`` (256 or 512) int32 words to a table. The length is 32 groups afterwards."""
@@ -163,10 +182,29 @@ class Builder:
             self.load(Register(table.number + block), source, Width.INT32, 4 * isa.BLOCK_WORDS,
                       everywhere=True)
 
-    def store(self, a: Register, to: Pointer, width: Width, step: int = 0) -> None:
-        """``a``, limited to the width, to memory; then the pointer goes on by ``step`` bytes."""
+    def store(self, a: Register, to: Pointer, width: Width, step: int = 0, *,
+              rows: bool = False) -> None:
+        """``a``, limited to the width, to memory; then the pointer goes on by ``step`` bytes.
+        ``rows``: what each lane has, as ``pitch`` says."""
         self._items.append({"opcode": Opcode.STORE, "function": width, "a": a.number,
-                            "b": to.number, "immediate": step})
+                            "d": to.number, "immediate": step,
+                            "reduce": Reduce.GROUPS if rows else Reduce.NONE})
+
+    def store_product(self, to: Pointer, width: Width, factor: Operand, shift: Shift,
+                      plus: int = 0, step: int = 0, *, a: Register | None = None,
+                      rows: bool = False) -> None:
+        """(A * factor >> shift) + plus as ``store`` does; A is ``a``, or what is held. Of factor
+        and ``plus`` only one is a number."""
+        values: Values = {"factor": Factor.B, "b": factor.number} if isinstance(
+            factor, Register) else {"factor": Factor.IMMEDIATE}
+        constant = plus if isinstance(factor, Register) else factor
+        self._items.append({
+            "opcode": Opcode.STORE, "function": width, "d": to.number, "shift": shift, **values,
+            "a": a.number if a else values["b"], "tail": a is None,
+            "addend": Addend.IMMEDIATE if plus else Addend.ZERO, "immediate": constant or step,
+            "reduce": Reduce.GROUPS if rows else Reduce.NONE})
+        if constant and step:
+            self.advance(to, step)
 
     # Arithmetic
 
@@ -284,6 +322,38 @@ class Builder:
             "opcode": Opcode.COMPUTE, "function": Function.ADD, "d": d.number, "a": a.number,
             "b": table.number, "factor": Factor.TABLE_256 if size == 256 else Factor.TABLE_512,
             "addend": Addend.B, "tail": tail})
+
+    def hold(self, a: Register, b: Register, word: int = 0) -> None:
+        """Hold A, and B's low 8 bits as the offset, of this word of vector registers."""
+        self._items.append({"opcode": Opcode.COMPUTE, "reduce": Reduce.HOLD, "a": a.number,
+                            "b": b.number, "immediate": word})
+
+    def multiply_looked_up(self, d: Register, a: Register, table: Register, shift: Shift, *,
+                           fold: bool = False, word: int = 0) -> None:
+        """d = held * word >> shift, with the word of a table of 256 that the low 8 bits of
+        a - offset select; ``fold``: their sum, to this word of d."""
+        self._items.append({
+            "opcode": Opcode.COMPUTE, "function": Function.ADD, "d": d.number, "a": a.number,
+            "b": table.number, "factor": Factor.TABLE_256, "addend": Addend.ZERO, "shift": shift,
+            "immediate": word, "reduce": Reduce.GROUPS if fold else Reduce.NONE})
+
+    def looked_up_bits(self, d: Register, a: Register, table: Register, mask: int) -> None:
+        """d = the bits of ``mask`` in held * word, looked up as above."""
+        self._items.append({
+            "opcode": Opcode.COMPUTE, "function": Function.AND, "d": d.number, "a": a.number,
+            "b": table.number, "factor": Factor.TABLE_256, "addend": Addend.IMMEDIATE,
+            "immediate": mask})
+
+    def fold_to(self, d: Register, word: int, a: Register, function: Function,
+                start: Register | None = None, factor: Register | None = None) -> None:
+        """All groups of ``a`` (times ``factor``), and one of ``start``, to a word of ``d``, for
+        each lane; only one of the two is given."""
+        b = start or factor
+        self._items.append({
+            "opcode": Opcode.COMPUTE, "function": function, "d": d.number, "a": a.number,
+            "b": b.number if b else 0, "immediate": word, "reduce": Reduce.GROUPS,
+            "factor": Factor.B if factor else Factor.ONE,
+            "addend": Addend.B if start else Addend.ZERO})
 
     def fold(self, d: Register, a: Register, function: Function, start: int = 0) -> None:
         """Sum (or smallest, or largest) of all groups and lanes of ``a``, in every lane of the

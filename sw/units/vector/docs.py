@@ -62,20 +62,37 @@ was limited). X = T + r for ADD, T for other functions, which do not round; Y is
 limits its sum to 32 bits, once. With `negate` ADD gives Y - X, others take X with all bits
 inverted. SELECT writes where X is not 0, and leaves other lanes as they are.
 
-A table is 256 or 512 words in each lane, in registers that follow each other. The word that A
-selects is B, so it is Y with the addend B. d is not part of the table.
+A table is 256 or 512 words in each lane, in registers that follow each other. With the addend B the
+word that A selects is Y, and X is 0. With another addend the word is F, A is H in the product, and
+the word is the one that A - offset selects (the low 8 bits of these; a ninth is A's). d is not part
+of the table.
+
+HOLD goes through one group: it takes H and the offset from the word of a and b that the low 5 bits
+of the immediate say. H is that until another COMPUTE or STORE takes an A of its own: then it is the
+last A of that one. What is folded goes to the word of d that the low 5 bits of the immediate say,
+or to word 0 where the immediate is the factor or the addend.
+
+STORE makes Y + X or Y - X as ADD does, with A = H if `tail` is 1, limits it to its width, and
+writes what counts of the last group.
 
 LOAD and STORE: elements lie one behind the other from the address in c on. That is taken down to a
-multiple of R elements or of `read_bytes` (`write_bytes`), whichever is less. To all lanes (LANES):
-one element a group, from a multiple of 4. STORE limits elements to its width, and writes only those
-of the last group that count. c then grows by the immediate.
+multiple of R elements or of `read_bytes`, whichever is less; of STORE, to one of a piece. A piece
+is min(R, 8) bytes. To all lanes (LANES): one element a group, from a multiple of 4. c then grows
+by the immediate, but not where that is the factor or the addend of a STORE.
+
+LOAD and STORE of rows (GROUPS, INT8): each lane has a row, group n its byte n, up to a whole number
+of pieces. As many rows are moved as lanes of the last group count; other lanes load the last row.
+PITCH is the way from a row's piece to the next row's, BACK the one from the last row's piece to the
+first row's next piece. All addresses are taken down to multiples of a piece.
 
 An instruction with a field out of its range, or not 0 where it means nothing, ends the program with
 an error. So does a LENGTH of no group, no lane, or more of them than there are.
 
-A group takes two cycles, and a COMPUTE at least 14 until the next one. All results are written
-first after GROUPS, LANES or a table, and before a table, LOAD, STORE and END. That takes 14 cycles
-from the last group on, 16 with a table. `sw/units/vector/timing.py` counts them.
+A group takes two cycles, and a COMPUTE at least 14 until the next one that is no HOLD, 16 with a
+table. All results are written before LOAD, END, PITCH and BACK. So they are before an instruction
+that reads what the last one folds, a HOLD that reads its d, and a table that has its d. That takes
+14 cycles from the last group on, 16 with a table. LOAD, END, PITCH, BACK and another STORE wait
+until what STORE wrote is in memory. `sw/units/vector/timing.py` counts them.
 
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,13 +51,17 @@ def _limited(x: np.ndarray) -> np.ndarray:
 
 def _factor(values: Values, b: np.ndarray) -> np.ndarray | int:
     kind = values["factor"]
-    if kind == Factor.B:
+    if kind == Factor.B or (_is_table(values) and values["addend"] != Addend.B):
         return b
     if kind == Factor.LEFT:
         return np.int64(1) << (b & 31)
     if kind == Factor.RIGHT:
         return np.int64(1) << (31 - (b & 31))
     return {Factor.ONE: 1, Factor.IMMEDIATE: values["immediate"]}.get(Factor(kind), 0)
+
+
+def _is_table(values: Values) -> bool:
+    return values["factor"] in (Factor.TABLE_256, Factor.TABLE_512)
 
 
 def _combine(values: Values, whole: np.ndarray, up: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -100,6 +104,9 @@ class VectorEmulator:
         self.words = np.zeros((isa.WORDS, self.lanes), np.int64)
         self.control = [0] * isa.CONTROL_REGISTERS
         self.length = Length()
+        self.held = np.zeros(self.lanes, np.int64)      # H
+        self.offset = np.zeros(self.lanes, np.int64)
+        self.pitch = self.back = 0
         self.store: dict[int, Values] = {}
         self._legal: set[int] = set()     # places in it that have been looked at
         self.clock = VectorClock(config)
@@ -135,7 +142,8 @@ class VectorEmulator:
                 self._legal.add(at)
             executed += 1
             groups = self.groups(values)
-            away = self.control[values["b"] % isa.CONTROL_REGISTERS] >= OUTSIDE
+            pointer = values["d" if values["opcode"] == Opcode.STORE else "b"]
+            away = self.control[pointer % isa.CONTROL_REGISTERS] >= OUTSIDE
             try:
                 target = self._execute(values)
                 self.clock.step(values, groups, self.length.last, target is not None, away)
@@ -170,6 +178,12 @@ class VectorEmulator:
                     and 1 <= self.length.last <= self.lanes):
                 raise ProgramError(f"a length of {self.length.groups} groups of which the last has "
                                    f"{self.length.last} lanes")
+        elif kind in (Control.PITCH, Control.BACK):
+            step = immediate & -isa.piece_of(self.lanes)
+            if kind == Control.PITCH:
+                self.pitch = step
+            else:
+                self.back = step
         elif kind == Control.NEXT:
             self.control[c] = self.control[c] - 1 & 0xFFFF_FFFF
             return immediate if self.control[c] else None
@@ -182,21 +196,30 @@ class VectorEmulator:
 
     def groups(self, values: Values) -> int:
         """Groups that an instruction goes through."""
-        if values["opcode"] == Opcode.COMPUTE and values["reduce"] == Reduce.LANES:
-            return self.lanes
-        if values["opcode"] == Opcode.COMPUTE and values["reduce"] == Reduce.GROUPS:
-            return self.length.groups
-        register = values["a"] if values["opcode"] == Opcode.STORE else values["d"]
-        return 1 if register >= isa.SCALAR else self.length.groups
+        opcode, reduce = values["opcode"], values["reduce"]
+        if opcode == Opcode.COMPUTE and reduce in (Reduce.LANES, Reduce.HOLD):
+            return self.lanes if reduce == Reduce.LANES else 1
+        register = values["a"] if opcode == Opcode.STORE else values["d"]
+        whole = opcode == Opcode.COMPUTE and reduce == Reduce.GROUPS
+        count = 1 if register >= isa.SCALAR and not whole else self.length.groups
+        if opcode != Opcode.COMPUTE and reduce == Reduce.GROUPS:
+            piece = isa.piece_of(self.lanes)
+            count = -(-count // piece) * piece
+        return count
 
     def _compute(self, values: Values) -> None:
         count = self.groups(values)
+        if values["reduce"] == Reduce.HOLD:
+            word = values["immediate"] & isa.BLOCK_WORDS - 1
+            self.held = self.words[isa.word_of(values["a"], word)].copy()
+            self.offset = self.words[isa.word_of(values["b"], word)] & 255
+            return
         if values["reduce"] != Reduce.NONE:
             self._fold(values, count)
             return
         a = self._register(values["a"], count)
         b = self._second(values, a, count)
-        whole, up = product(values, a, b)
+        whole, up = product(values, self._first(values, a), b)
         self._write(values, _combine(values, whole, up, self._addend(values, b)), whole)
 
     def _fold(self, values: Values, count: int) -> None:
@@ -206,15 +229,23 @@ class VectorEmulator:
         a = np.concatenate([self._register(values["a"], n) for n in reads])
         b = np.concatenate([self._second(values, part, n) for part, n in
                             zip(np.split(a, len(reads)), reads, strict=True)])
-        whole, up = product(values, a, b)
+        whole, up = product(values, self._first(values, a), b)
         result = self._addend(values, b)[0]
         for group in range(count):
             y = np.roll(result, -1) if across and group else result
             result = _combine(values, whole[group], up[group], y)
-        self._write(values, result[None], whole[-1:])
+        word = 0 if isa.is_constant(values) else values["immediate"] & isa.BLOCK_WORDS - 1
+        self._write(values, result[None], whole[-1:], word)
 
-    def _write(self, values: Values, result: np.ndarray, whole: np.ndarray) -> None:
-        first = isa.word_of(values["d"], 0)
+    def _first(self, values: Values, a: np.ndarray) -> np.ndarray:
+        """A of the product: what was read, of which the last is held then, or H."""
+        if _is_table(values) and values["addend"] != Addend.B:
+            return np.broadcast_to(self.held, a.shape)
+        self.held = a[-1].copy()
+        return a
+
+    def _write(self, values: Values, result: np.ndarray, whole: np.ndarray, word: int = 0) -> None:
+        first = isa.word_of(values["d"], word)
         written = np.ones(result.shape, bool)
         if values["function"] == Function.SELECT:
             written = (~whole if values["negate"] else whole) != 0
@@ -237,21 +268,28 @@ class VectorEmulator:
     def _second(self, values: Values, a: np.ndarray, count: int) -> np.ndarray:
         """B: a register, or for each lane a word of its table."""
         factor, b = values["factor"], values["b"]
-        if factor not in (Factor.TABLE_256, Factor.TABLE_512):
+        if not _is_table(values):
             return self._register(b, count)
         size = 256 if factor == Factor.TABLE_256 else 512
-        return self.words[b * isa.BLOCK_WORDS + (a & (size - 1)), np.arange(self.lanes)]
+        place = a & size - 1
+        if values["addend"] != Addend.B:
+            place = (a & size - 256) | (a - self.offset & 255)
+        return self.words[b * isa.BLOCK_WORDS + place, np.arange(self.lanes)]
 
     def _element(self, values: Values) -> tuple[int, np.dtype]:
         """The address that a LOAD or STORE begins at, taken down to its alignment; the type."""
         dtype = np.dtype(DTYPES[Width(values["function"])])
-        everywhere = values["reduce"] == Reduce.LANES
-        port = self.config.write_bytes if values["opcode"] == Opcode.STORE else (
-            self.config.read_bytes)
-        unit = dtype.itemsize if everywhere else min(self.lanes * dtype.itemsize, port)
-        c = values["b"]
+        stores = values["opcode"] == Opcode.STORE
+        if stores or values["reduce"] == Reduce.GROUPS:
+            unit = isa.piece_of(self.lanes)
+        elif values["reduce"] == Reduce.LANES:
+            unit = dtype.itemsize
+        else:
+            unit = min(self.lanes * dtype.itemsize, self.config.read_bytes)
+        c = values["d" if stores else "b"]
         address = self.control[c] // unit * unit
-        self.control[c] = self.control[c] + values["immediate"] & 0xFFFF_FFFF
+        step = 0 if stores and isa.is_constant(values) else values["immediate"]
+        self.control[c] = self.control[c] + step & 0xFFFF_FFFF
         return address, dtype
 
     def _view(self, address: int, size: int, write: bool = False) -> np.ndarray:
@@ -264,6 +302,9 @@ class VectorEmulator:
 
     def _load(self, values: Values) -> None:
         address, dtype = self._element(values)
+        if values["reduce"] == Reduce.GROUPS:
+            self._load_rows(values, address)
+            return
         lanes = 1 if values["reduce"] == Reduce.LANES else self.lanes
         count = self.groups(values)
         for group in range(count):
@@ -273,12 +314,42 @@ class VectorEmulator:
             word = isa.word_of(values["d"], group)
             self.words[word, written] = np.broadcast_to(elements, self.lanes)[written]
 
+    def _pieces(self, count: int, address: int) -> Iterator[tuple[int, int, int]]:
+        """Of rows of ``count`` columns: the first column, row and address of each piece."""
+        piece, at = isa.piece_of(self.lanes), address
+        for first in range(0, count, piece):
+            for row in range(self.length.last):
+                yield first, row, at + row * self.pitch & 0xFFFF_FFFF
+            at += (self.length.last - 1) * self.pitch + self.back
+
+    def _load_rows(self, values: Values, address: int) -> None:
+        """A row in each lane; lanes behind the last row have it too."""
+        piece, first = isa.piece_of(self.lanes), isa.word_of(values["d"], 0)
+        for column, row, at in self._pieces(self.groups(values), address):
+            elements = np.frombuffer(self._view(at, piece).tobytes(), np.int8).astype(np.int64)
+            lanes = slice(row, None if row == self.length.last - 1 else row + 1)
+            self.words[first + column:first + column + piece, lanes] = elements[:, None]
+
     def _store(self, values: Values) -> None:
         address, dtype = self._element(values)
         limits, count = np.iinfo(dtype), self.groups(values)
+        a, b = (self._register(values[name], count) for name in ("a", "b"))
+        if values["tail"]:
+            a = np.broadcast_to(self.held, a.shape)
+        self.held = a[-1].copy()
+        whole, up = product(values, a, b)
+        total = whole + up
+        addend = self._addend(values, b)
+        sums = _limited(addend - total if values["negate"] else addend + total)
+        elements = np.clip(sums, limits.min, limits.max).astype(dtype)
+        if values["reduce"] == Reduce.GROUPS:
+            piece = isa.piece_of(self.lanes)
+            for column, row, at in self._pieces(count, address):
+                self._view(at, piece, write=True)[:] = (
+                    elements[column:column + piece, row].copy().view(np.uint8))
+            return
         for group in range(count):
             last = self.length.last if group == count - 1 else self.lanes
-            elements = np.clip(self.words[isa.word_of(values["a"], group)], limits.min, limits.max)
             place = self._view(address + group * self.lanes * dtype.itemsize, last * dtype.itemsize,
                                write=True)
-            place[:] = np.frombuffer(elements[:last].astype(dtype).tobytes(), np.uint8)
+            place[:] = np.frombuffer(elements[group, :last].tobytes(), np.uint8)

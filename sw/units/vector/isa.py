@@ -13,7 +13,7 @@ from kaniwa.isa.bit_table import BitTable, Field, in_order
 __all__ = ["VECTOR_BYTES", "STORE_INSTRUCTIONS", "WORDS", "BLOCK_WORDS", "SCALAR", "SCALAR_BLOCK",
            "CONTROL_REGISTERS", "TAPS", "Opcode", "Function", "Width", "Control", "Factor", "Shift",
            "Addend", "Reduce", "INSTRUCTION", "FIELDS", "USED", "encode", "decode", "illegal",
-           "word_of"]
+           "is_constant", "piece_of", "word_of"]
 
 VECTOR_BYTES = 8           # of an instruction: two 32-bit words
 STORE_INSTRUCTIONS = 512   # what the program store holds
@@ -29,7 +29,7 @@ class Opcode(enum.IntEnum):
 
     COMPUTE = 0  # d = function(A * F >> shift, Y), group by group
     LOAD = 1     # words of memory to d
-    STORE = 2    # register a to words of memory
+    STORE = 2    # X + Y, as ADD makes it, to words of memory
     CONTROL = 3  # loops, addresses, lengths; see Control
 
 
@@ -62,6 +62,8 @@ class Control(enum.IntEnum):
     ADD = 2     # c = c + immediate, modulo 2^32
     NEXT = 3    # c = c - 1; where that is not 0, go on at instruction immediate
     LENGTH = 4  # groups = immediate bits 0..5, lanes of the last group = bits 8..15
+    PITCH = 5   # bytes from one row to the next, for LOAD and STORE of rows
+    BACK = 6    # bytes from the last row's piece to the first row's next one
 
 
 class Factor(enum.IntEnum):
@@ -73,8 +75,8 @@ class Factor(enum.IntEnum):
     LEFT = 3       # 2^n, n the low 5 bits of register b
     RIGHT = 4      # 2^(31-n), n the low 5 bits of register b
     ZERO = 5       # 0
-    TABLE_256 = 6  # 0; B is the word of the table in registers b to b + 7 that 8 bits of A select
-    TABLE_512 = 7  # 0; B is the word of the table in registers 0 to 15 that 9 bits of A select
+    TABLE_256 = 6  # the word of the table in registers b to b + 7 that 8 bits of A select
+    TABLE_512 = 7  # the word of the table in registers 0 to 15 that 9 bits of A select
 
 
 class Shift(enum.IntEnum):
@@ -101,11 +103,12 @@ class Addend(enum.IntEnum):
 
 
 class Reduce(enum.IntEnum):
-    """Whether the groups are folded into one; only the last result is written, to word 0 of d."""
+    """Folding of the groups into one, of which only the last result is written; or a HOLD."""
 
     NONE = 0    # no
-    GROUPS = 1  # from the second group on, Y is the result of the group before
+    GROUPS = 1  # from the second group on, Y is the result of the group before; LOAD, STORE: rows
     LANES = 2   # as many steps as lanes, on word 0; then Y is the result before of the next lane
+    HOLD = 3    # one step: A becomes H, and 8 bits of B the offset; nothing is written
 
 
 _TABLE: tuple[tuple[str, int, bool, int, str], ...] = (
@@ -115,12 +118,15 @@ _TABLE: tuple[tuple[str, int, bool, int, str], ...] = (
     ("shift", 3, False, 6, "Shift"),
     ("negate", 1, False, 1, "1: ADD takes Y - X; other functions take all bits of X inverted"),
     ("addend", 2, False, 2, "Addend"),
-    ("reduce", 2, False, 2, "Reduce; LOAD: LANES: each element goes to all lanes (INT32)"),
-    ("tail", 1, False, 1, "1: lanes past the length's end are not written in the last group"),
-    ("d", 5, False, 31, "register that is written"),
-    ("a", 5, False, 31, "register A; STORE: what is stored"),
-    ("b", 5, False, 31, "register b, first one of a table (0, 8, 16), or control register (0..15)"),
-    ("immediate", 32, True, (1 << 31) - 1, "a number for all lanes; LOAD, STORE: added to c"),
+    ("reduce", 2, False, 3, "Reduce; LOAD: LANES: each element goes to all lanes (INT32)"),
+    ("tail", 1, False, 1, "1: lanes past the length's end are not written in the last group; "
+     "STORE: A is H"),
+    ("d", 5, False, 31, "register that is written; STORE: control register (0..15)"),
+    ("a", 5, False, 31, "register A"),
+    ("b", 5, False, 31, "register b, first one of a table (0, 8, 16); "
+     "LOAD, CONTROL: control register (0..15)"),
+    ("immediate", 32, True, (1 << 31) - 1,
+     "a number for all lanes; a word's number; LOAD, STORE: added to c"),
 )
 
 
@@ -135,12 +141,22 @@ def _illegal_use(values: Mapping[str, int]) -> str | None:
     kinds: type[enum.IntEnum] = Control if opcode == Opcode.CONTROL else Width
     if function >= len(kinds):
         return f"function must be 0..{len(kinds) - 1} for {opcode.name}, not {function}"
-    if values["b"] >= CONTROL_REGISTERS:
-        return f"control register must be 0..{CONTROL_REGISTERS - 1}, not {values['b']}"
-    if opcode == Opcode.LOAD and values["reduce"] == Reduce.GROUPS:
-        return "reduce must be NONE or LANES for LOAD"
+    register = values["d" if opcode == Opcode.STORE else "b"]
+    if register >= CONTROL_REGISTERS:
+        return f"control register must be 0..{CONTROL_REGISTERS - 1}, not {register}"
+    if opcode == Opcode.CONTROL:
+        return None
+    if values["reduce"] == Reduce.HOLD or (
+            opcode == Opcode.STORE and values["reduce"] == Reduce.LANES):
+        return f"reduce means nothing to {opcode.name} as {Reduce(values['reduce']).name}"
+    if opcode == Opcode.STORE and values["factor"] in (Factor.TABLE_256, Factor.TABLE_512):
+        return "factor of STORE cannot be a table"
     if values["reduce"] == Reduce.LANES and function != Width.INT32:
         return "a LOAD to all lanes must be of INT32"
+    if values["reduce"] == Reduce.GROUPS and function != Width.INT8:
+        return f"a {opcode.name} of rows must be of INT8"
+    if values["reduce"] == Reduce.GROUPS and opcode == Opcode.LOAD and values["d"] >= SCALAR:
+        return "rows cannot be loaded to a scalar"
     return None
 
 
@@ -164,9 +180,19 @@ encode, decode, illegal = INSTRUCTION.encode, INSTRUCTION.decode, INSTRUCTION.il
 USED: dict[Opcode, tuple[str, ...]] = {
     Opcode.COMPUTE: tuple(FIELDS),
     Opcode.LOAD: ("opcode", "function", "reduce", "tail", "d", "b", "immediate"),
-    Opcode.STORE: ("opcode", "function", "a", "b", "immediate"),
+    Opcode.STORE: tuple(FIELDS),
     Opcode.CONTROL: ("opcode", "function", "b", "immediate"),
 }
+
+
+def is_constant(values: Mapping[str, int]) -> bool:
+    """True where the immediate is the factor or the addend, and so no word or step."""
+    return values["factor"] == Factor.IMMEDIATE or values["addend"] == Addend.IMMEDIATE
+
+
+def piece_of(lanes: int) -> int:
+    """Bytes of a row that LOAD and STORE move at once, and of a write to memory at most."""
+    return min(lanes, 8)
 
 
 def word_of(register: int, group: int) -> int:

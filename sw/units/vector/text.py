@@ -66,11 +66,16 @@ def _line(values: Mapping[str, int]) -> str:
         elif name in ENUMS:
             text = ENUMS[name](value).name
         elif name in REGISTERS:
-            text = _register(value, name == "b" and opcode != Opcode.COMPUTE)
+            text = _register(value, _is_control(opcode, name))
         else:
             text = str(value)
         words.append(f"{name}={text}")
     return " ".join(words)
+
+
+def _is_control(opcode: Opcode, field: str) -> bool:
+    """True for the field that names a control register."""
+    return field == {Opcode.COMPUTE: "", Opcode.STORE: "d"}.get(opcode, "b")
 
 
 def _register(number: int, is_control: bool) -> str:
@@ -110,7 +115,7 @@ def _value(opcode: Opcode, field: str, text: str) -> int:
     if kind is not None and text in kind.__members__:
         return kind[text]
     if field in REGISTERS and text[:1] in ("v", "s", "c") and text[1:].isdecimal():
-        number, is_control = int(text[1:]), field == "b" and opcode != Opcode.COMPUTE
+        number, is_control = int(text[1:]), _is_control(opcode, field)
         limit = {"v": isa.SCALAR, "s": 32 - isa.SCALAR, "c": isa.CONTROL_REGISTERS}[text[0]]
         if number >= limit or (text[0] == "c") != is_control:
             raise ValueError(f"{field} cannot be {text}")

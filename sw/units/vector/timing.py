@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.timing import READS_IN_FLIGHT
-from kaniwa.units.vector.isa import Control, Factor, Opcode, Reduce, Width
+from kaniwa.units.vector.isa import Control, Factor, Opcode, Reduce, Width, piece_of
 
-__all__ = ["MemorySide", "VectorClock"]
+__all__ = ["MemorySide", "VectorClock", "queue_depth"]
 
 GAP = 14      # cycles from a group's read until its results may be read
 TABLE = 2     # more of them where the group comes from a table
@@ -19,6 +19,12 @@ JUMP = 4
 LOAD = 5      # from the beginning of a load to its end, beside the memory's latency and the units
 START = 5     # from the command to the first instruction, beside the program's load
 ASKED = 2     # from the beginning of a load until its first request is before memory
+GIVEN = 17    # from a store's group until it is in the queue before memory
+
+
+def queue_depth(lanes: int) -> int:
+    """Pieces that the queue of stores holds, and that may be on their way to it."""
+    return max(32, 4 * lanes)
 
 
 @dataclass
@@ -82,8 +88,9 @@ class VectorClock:
         self.now = 7
         if instructions:
             self.now = LOAD + START + self._sides[outside].read(ASKED, instructions)
-        self._next_read = self._first_read = self._written = -GAP
-        self._fence = False
+        self._next_read = self._first_read = self._written = self._stored = -GAP
+        self._last: Mapping[str, int] | None = None     # that writes registers
+        self._looks = False      # the last one to read looks words up
 
     def _even(self, cycle: int) -> int:
         """The first cycle from ``cycle`` on in which a group may begin."""
@@ -99,47 +106,96 @@ class VectorClock:
             return
         if opcode == Opcode.CONTROL:
             kind = values["function"]
+            if kind in (Control.END, Control.PITCH, Control.BACK):
+                self.now = max(self.now, self._written, self._stored)
             if kind == Control.END:
-                self.now = max(self.now, self._written) + 3
+                self.now += 3
             elif kind == Control.NEXT:
                 self.now += 3 + (JUMP if jumped else NEXT)
             else:
                 self.now += 2 + NEXT
             return
-        begun = max(self.now, self._written)
-        width = Width(values["function"])
-        if opcode == Opcode.LOAD:
-            units = groups
-            if values["reduce"] != Reduce.LANES:
-                units *= self._beats(width, self._config.read_bytes)
-            self.now = begun + LOAD + self._sides[outside].read(begun + ASKED, units) + NEXT
-        else:
-            self.now = self._store(begun, groups, width, last, self._sides[outside]) + NEXT
+        width, side = Width(values["function"]), self._sides[outside]
+        rows = values["reduce"] == Reduce.GROUPS
+        if opcode == Opcode.STORE:
+            begun = self._begin(values, groups)
+            self._stored = self._store(begun, groups, last, width if not rows else None, side)
+            self.now = begun + 2 + NEXT
+            return
+        begun = max(self.now, self._written, self._stored)
+        units, piece = groups, 0
+        if rows:
+            piece = piece_of(self._config.requant_lanes)
+            units = groups // piece * self._config.requant_lanes
+        elif values["reduce"] != Reduce.LANES:
+            units *= self._beats(width, self._config.read_bytes)
+        self.now = begun + LOAD + side.read(begun + ASKED, units) + piece + NEXT
 
     def _beats(self, width: Width, port: int) -> int:
         return max(1, (self._config.requant_lanes << width) // port)
 
-    def _compute(self, values: Mapping[str, int], groups: int) -> None:
-        table = values["factor"] in (Factor.TABLE_256, Factor.TABLE_512)
-        earliest = max(self.now, self._next_read)
-        earliest = max(earliest, self._written if self._fence or table else self._first_read)
+    def _begin(self, values: Mapping[str, int], groups: int) -> int:
+        """When the first group of an instruction is read; ``_next_read`` where all could follow at
+        once."""
+        table = _is_table(values)
+        earliest = max(self.now, self._next_read + 2 * (self._looks and not table),
+                       self._first_read)
+        if values["opcode"] == Opcode.STORE:
+            earliest = max(earliest, self._stored)
+        if self._last is not None and _waits(values, self._last):
+            earliest = max(earliest, self._written)
         begun = self._even(earliest)
-        self._next_read, self._first_read = begun + 2 * groups, begun + GAP
-        self._written = begun + 2 * (groups - 1) + GAP - 1 + TABLE * table
-        self._fence = table or values["reduce"] != Reduce.NONE
-        self.now = begun + NEXT
+        self._next_read, self._looks = begun + 2 * groups, table
+        return begun
 
-    def _store(self, begun: int, groups: int, width: Width, last: int, side: MemorySide) -> int:
-        """The cycle in which a store's last word has been accepted."""
-        beats = self._beats(width, self._config.write_bytes)
-        elements = self._config.requant_lanes // beats
-        given, accepted = self._even(begun + 3) + 4, 0
-        for group in range(groups):
-            packed = given      # a word goes to the register before memory when that is left
-            for beat in range(beats):
-                packed = max(packed + 1, accepted)
-                if group < groups - 1 or last > beat * elements:
-                    accepted = side.write(packed + 1)
-            if group < groups - 1:
-                given = max(given + 6, self._even(packed + 2))
-        return max(packed + 1, accepted + 1) + 1
+    def _compute(self, values: Mapping[str, int], groups: int) -> None:
+        begun = self._begin(values, groups)
+        self.now = begun + NEXT
+        if values["reduce"] == Reduce.HOLD:
+            return
+        late = TABLE * _is_table(values)
+        self._first_read = begun + GAP + late
+        self._written = begun + 2 * (groups - 1) + GAP - 1 + late
+        self._last = values
+
+    def _store(self, begun: int, groups: int, last: int, width: Width | None,
+               side: MemorySide) -> int:
+        """When a store of ``width``, or of rows, is done; ``_next_read`` if it is held up."""
+        lanes = self._config.requant_lanes
+        piece, depth = piece_of(lanes), queue_depth(lanes)
+        # Groups that are put together, the pieces that they are then, slots between them.
+        together, pieces = (piece, lanes) if width is None else (1, (lanes << width) // piece)
+        slots = max(together, -(-pieces // 2))
+        popped: list[int] = []
+        at, accepted, free = begun, 0, 0
+        for first in range(0, groups, together):
+            # A place is free again the cycle after.
+            over = first // together * pieces + pieces - depth
+            while over > 0 and popped[over - 1] >= at:
+                at += 2
+            for number in range(pieces):
+                given = at + GIVEN + 2 * (together - 1) + number
+                free = max(free + 1, given + 1, accepted)
+                popped.append(free)
+                real = number < last if width is None else (
+                    first < groups - 1 or number * piece < last << width)
+                if real:
+                    accepted = side.write(free + 1)
+            self._next_read = at + 2 * together
+            at += 2 * slots
+        return max(free, accepted) + 1
+
+
+def _is_table(values: Mapping[str, int]) -> bool:
+    return (values["opcode"] == Opcode.COMPUTE and values["reduce"] != Reduce.HOLD
+            and values["factor"] in (Factor.TABLE_256, Factor.TABLE_512))
+
+
+def _waits(values: Mapping[str, int], last: Mapping[str, int]) -> bool:
+    """True where the ``last`` results must all be written before an instruction reads."""
+    d, b = last["d"], values["b"]
+    picks = values["opcode"] == Opcode.COMPUTE and values["reduce"] == Reduce.HOLD
+    if (last["reduce"] != Reduce.NONE or picks) and d in (values["a"], b):
+        return True
+    return _is_table(values) and (d < 16 if values["factor"] == Factor.TABLE_512
+                                  else d // 8 == b // 8)

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 from builders.instructions.layer_cases import (
     IFM,
@@ -19,7 +20,7 @@ from kaniwa.config import PRESETS
 from kaniwa.emulator.core import Emulator
 from kaniwa.errors import DeviceError
 from kaniwa.isa import OUTSIDE, Mode
-from kaniwa.isa.weight_stream import encode_parameters
+from kaniwa.isa.weight_stream import encode_parameters, encode_tables
 from kaniwa.units.vector.builder import Builder
 
 CONFIG = dataclasses.replace(PRESETS["base"], memory_bytes=MEMORY_BYTES)
@@ -216,6 +217,14 @@ def test_table_after_the_parameters_is_refused():
     stream = image[PARAMETERS]
     image[PARAMETERS] = stream[table:] + stream[:table]
     assert "a table comes after the parameters" in refusal(values, image=image)
+
+
+def test_table_of_another_bank_may_come_after_the_parameters():
+    values, image = case(table=True)
+    other = encode_tables({0: np.zeros(256)}, 1 - values["table_bank"], CONFIG)
+    image[PARAMETERS] += other
+    values["parameter_bytes"] += len(other)
+    assert run(values, image=image).retired == 1
 
 
 @pytest.mark.parametrize("bias", [2**31 - 1, -2**31])

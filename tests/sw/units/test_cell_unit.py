@@ -21,7 +21,7 @@ from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.emulator.core import Emulator
 from kaniwa.emulator.memory import EmulatedMemory, UnitMemory
-from kaniwa.errors import ConfigError, DeviceError, ProgramError
+from kaniwa.errors import CompileError, ConfigError, DeviceError, ProgramError
 from kaniwa.golden.numbers.fixedpoint16 import logistic, tanh
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
@@ -54,8 +54,8 @@ def goes_on_as_golden(graph: Graph, inputs: np.ndarray, **changes: Any) -> Progr
 def test_functions_of_all_arguments_are_goldens() -> None:
     a = np.arange(-32768, 32768)
     np.testing.assert_array_equal(emulator._logistic(a), logistic(a))
-    for left in range(1, 5):
-        np.testing.assert_array_equal(emulator._tanh(a, left), tanh(a, left + 2))
+    for bits in range(7):
+        np.testing.assert_array_equal(emulator._tanh(a, bits), tanh(a, bits))
 
 
 def test_random_sequences_are_goldens() -> None:
@@ -80,7 +80,8 @@ def test_random_sequences_are_goldens() -> None:
 @pytest.mark.parametrize("steps, depth, count, power, clip, time_major", [
     (5, 28, 20, -11, 10.0, False), (1, 3, 1, -12, 0.0, False), (7, 40, 64, -10, 0.0, True),
     (3, 130, 24, -12, 1.5, False), (4, 9, 16, -9, 0.0, True), (2, 700, 3, -11, 0.0, False),
-    (2, 5, 256, -9, 3.0, True), (30, 1, 33, -11, 0.0, False)])
+    (2, 5, 256, -9, 3.0, True), (30, 1, 33, -11, 0.0, False), (6, 12, 20, -13, 0.0, False),
+    (5, 9, 24, -15, 0.5, True), (1, 3, 1024, -14, 0.0, False)])
 def test_an_lstm_is_one_instruction_and_carries_its_state(
         steps: int, depth: int, count: int, power: int, clip: float, time_major: bool) -> None:
     rng = np.random.default_rng(steps * depth)
@@ -88,14 +89,14 @@ def test_an_lstm_is_one_instruction_and_carries_its_state(
     shape = graph.tensors[0].shape
     program = goes_on_as_golden(graph, np.stack([
         rng.integers(-128, 128, shape), np.full(shape, -128), np.full(shape, 127),
-        rng.integers(-20, 20, shape)]), memory_bytes=1 << 19)
+        rng.integers(-20, 20, shape)]), memory_bytes=1 << 19 if count < 1024 else 1 << 23)
     assert is_one_instruction(program) and program.resident
     assert program.macs == steps * 4 * count * (depth + count)
     assert steps in {row["steps"] for row in summary(program)["layers"]}
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 20, 64])
-@pytest.mark.parametrize("power", [-12, -11, -10, -9])
+@pytest.mark.parametrize("power", [-15, -12, -11, -9])
 def test_extreme_weights_and_inputs(count: int, power: int) -> None:
     """All of them the largest of either sign; scales such that arguments saturate, and not."""
     rng = np.random.default_rng(count - power)
@@ -157,15 +158,29 @@ def test_every_tensor_of_a_materialized_lstm_is_there() -> None:
 
 
 @pytest.mark.parametrize("form", [
-    {"coupled": True}, {"peepholes": True}, {"projected": 7}, {"power": -13}, {"power": -15},
-    {"weight_scale": 20.0}])
+    {"coupled": True}, {"peepholes": True}, {"projected": 7}])
 def test_other_cells_are_the_vector_units(form: dict[str, Any]) -> None:
-    """The last one has sums that are shifted to the left."""
     rng = np.random.default_rng(2)
     graph = lstm_graph(rng, 4, 9, 19, time_major=False, **form)
     program = goes_on_as_golden(graph, rng.integers(-128, 128, (3, 1, 4, 9)))
     assert not is_one_instruction(program)
     assert all(v["opcode"] != Opcode.CELL for v in program.instructions)
+
+
+@pytest.mark.parametrize("weight_scale", [0.2, 2.0, 20.0])
+def test_sums_are_shifted_far_to_the_left(weight_scale: float) -> None:
+    """By as much as LiteRT's int32 has room for."""
+    rng = np.random.default_rng(2)
+    graph = lstm_graph(rng, 4, 9, 19, time_major=False, weight_scale=weight_scale)
+    program = goes_on_as_golden(graph, rng.integers(-128, 128, (3, 1, 4, 9)))
+    assert is_one_instruction(program)
+
+
+def test_more_cells_than_there_are_are_named() -> None:
+    graph = lstm_graph(np.random.default_rng(1), 1, 4, 1025, time_major=False)
+    with pytest.raises(CompileError, match="1025 cells are more than the 256 elements of a "
+                                           "register; the cell unit has none with more than 1024"):
+        compile(graph, replace(BASE, memory_bytes=1 << 24), require_accelerator=True)
 
 
 def test_a_cell_that_does_not_fit_is_the_hosts() -> None:
@@ -194,8 +209,9 @@ def test_the_digits_lstm_streams_its_weights(models: Path) -> None:
 def legal() -> dict[str, int]:
     """A descriptor's values, of one cell and one step, in the first KiB."""
     values = {name: max(0, field.low) for name, field in isa.FIELDS.items()}
-    return values | {"weight_address": 512, "input_address": 640, "output_address": 656,
-                     "first_hidden": 672, "first_cell": 688, "last_hidden": 672, "last_cell": 688}
+    return values | {"input_words": 1, "weight_address": 512, "input_address": 640,
+                     "output_address": 656, "first_hidden": 672, "first_cell": 688,
+                     "last_hidden": 672, "last_cell": 688}
 
 
 def refusal(values: dict[str, int], **fields: int) -> str:
@@ -216,11 +232,11 @@ def refusal(values: dict[str, int], **fields: int) -> str:
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"cells": 0}, "VECTOR at instruction 0: cells of a CELL must be 1..256, not 0"),
-    ({"cells": 257}, "cells of a CELL must be 1..256, not 257"),
+    ({"cells": 0}, "VECTOR at instruction 0: cells of a CELL must be 1..1024, not 0"),
+    ({"cells": 1025}, "cells of a CELL must be 1..1024, not 1025"),
     ({"steps": 0}, "steps of a CELL must be 1..65535, not 0"),
-    ({"input_words": 1025}, "input_words of a CELL must be 1..1024, not 1025"),
-    ({"admit_shift": 22}, "admit_shift of a CELL must be 18..21, not 22"),
+    ({"input_words": 1025}, "input_words of a CELL must be 0..1024, not 1025"),
+    ({"admit_shift": 22}, "admit_shift of a CELL must be 15..21, not 22"),
     ({"clip": 0}, "clip of a CELL must be 1..32768, not 0"),
     ({"weight_address": 520}, "weight_address of a CELL must be a multiple of 16, not 520"),
     ({"input_pitch": 2}, "input_pitch of a CELL must be a multiple of 4, not 2"),
@@ -254,8 +270,8 @@ def test_without_the_unit_there_is_no_such_instruction() -> None:
 
 def test_descriptors_are_checked_when_they_are_made() -> None:
     assert isa.decode(isa.encode(legal())) == legal()
-    with pytest.raises(ProgramError, match="cells of a CELL must be 1..256, not 300"):
-        isa.encode(legal() | {"cells": 300})
+    with pytest.raises(ProgramError, match="cells of a CELL must be 1..1024, not 1300"):
+        isa.encode(legal() | {"cells": 1300})
 
 
 @pytest.mark.parametrize("changes", [

@@ -43,13 +43,13 @@ def test_text_names_what_an_instruction_does() -> None:
 
 @pytest.mark.parametrize("text, message", [
     ("\nJUMP", "line 2: unknown instruction 'JUMP': expected COMPUTE, LOAD, STORE, END, SET, ADD, "
-               "NEXT, LENGTH, RAW"),
+               "NEXT, LENGTH, PITCH, BACK, RAW"),
     ("COMPUTE e=1", "line 1: unknown field 'e'"),
     ("COMPUTE d=1 d=1", "line 1: d is given twice"),
     ("COMPUTE d=v24", "line 1: d cannot be v24"),
     ("LOAD b=v1", "line 1: b cannot be v1"),
     ("COMPUTE factor=FOUR", "line 1: factor cannot be 'FOUR'"),
-    ("STORE tail=1", "line 1: tail means nothing to STORE"),
+    ("LOAD factor=B", "line 1: factor means nothing to LOAD"),
     ("RAW 00", "line 1: an instruction has 8 bytes, not 1"),
 ])
 def test_bad_text_is_refused_with_its_line(text: str, message: str) -> None:
@@ -67,8 +67,13 @@ def test_bad_text_is_refused_with_its_line(text: str, message: str) -> None:
     ({"factor": Factor.TABLE_256, "b": 8, "d": 15},
      "register 15 is part of the table that it is looked up in"),
     ({"opcode": Opcode.LOAD, "function": 3}, "function must be 0..2 for LOAD, not 3"),
-    ({"opcode": Opcode.STORE, "b": 16}, "control register must be 0..15, not 16"),
-    ({"opcode": Opcode.LOAD, "reduce": 1}, "reduce must be NONE or LANES for LOAD"),
+    ({"opcode": Opcode.STORE, "d": 16}, "control register must be 0..15, not 16"),
+    ({"opcode": Opcode.STORE, "factor": 6}, "factor of STORE cannot be a table"),
+    ({"opcode": Opcode.STORE, "reduce": 2}, "reduce means nothing to STORE as LANES"),
+    ({"opcode": Opcode.STORE, "reduce": 1, "function": 1}, "a STORE of rows must be of INT8"),
+    ({"opcode": Opcode.LOAD, "reduce": 3}, "reduce means nothing to LOAD as HOLD"),
+    ({"opcode": Opcode.LOAD, "reduce": 1, "function": 2}, "a LOAD of rows must be of INT8"),
+    ({"opcode": Opcode.LOAD, "reduce": 1, "d": 24}, "rows cannot be loaded to a scalar"),
     ({"opcode": Opcode.LOAD, "reduce": 2}, "a LOAD to all lanes must be of INT32"),
 ])
 def test_illegal_instructions_are_named(values: dict[str, int], message: str) -> None:
@@ -129,7 +134,7 @@ def test_the_builder_refuses_what_has_no_room(steps: object, message: str) -> No
     ("", "vector program: no END before instruction 0"),
     ("SET b=c0 immediate=2\nNEXT b=c0 immediate=9\nEND", "no END before instruction 9"),
     ("SET b=c1 immediate=3\nLENGTH immediate=257\nSET b=c0 immediate=1024\n"
-     "STORE b=c0\nEND", "vector instruction 3: bytes 0x400 to 0x401 lie outside memory of 0x400"),
+     "STORE d=c0\nEND", "vector instruction 3: bytes 0x400 to 0x401 lie outside memory of 0x400"),
     ("LENGTH immediate=33", "vector instruction 0: a length of 33 groups of which the last has 0"),
     ("SET b=c0 immediate=0\nNEXT b=c0 immediate=1", "more than 1000 instructions"),
 ])

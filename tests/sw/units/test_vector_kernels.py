@@ -32,6 +32,7 @@ from kaniwa.units.vector.kernels.recurrent import (
     lstm_table,
 )
 from kaniwa.units.vector.kernels.softmax_forms import LitertForm
+from kaniwa.units.vector.kernels.tiles import Tiles
 
 TARGETS = ["base", "small"]   # eight lanes and two
 WIDTHS = {"int8": Width.INT8, "int16": Width.INT16}
@@ -244,8 +245,9 @@ def test_softmax_of_rows_in_lanes(target: str, groups: int, columns: int) -> Non
             x.reshape(groups, lanes, columns).transpose(0, 2, 1)))
         table = exponential_table(beta=beta, scale=scale)
         machine.put(TABLE, kernels.table_words(np.roll(table, 1)))
-        program = kernels_softmax.softmax_rows(machine.config, groups, columns, INPUT, OUTPUT,
-                                               TABLE, LitertForm())
+        program = kernels_softmax.softmax_rows(
+            machine.config, Tiles(lanes, groups * lanes, columns, turned=True), INPUT, OUTPUT,
+            TABLE, LitertForm())
         got = machine.run(program, x.size, "int8").reshape(groups, columns, lanes)
         np.testing.assert_array_equal(got.transpose(0, 2, 1).reshape(x.shape), golden_softmax(
             x, beta=beta, scale=scale, dtype="int8"))
@@ -256,7 +258,30 @@ def test_a_row_too_long_is_refused() -> None:
         kernels_softmax.softmax(PRESETS["small"], 65, Place(0, Width.INT8), Place(0, Width.INT8), 0,
                                 LitertForm())
     with pytest.raises(ProgramError, match="a row of 513 is longer than 16 registers of 32"):
-        kernels_softmax.softmax_rows(PRESETS["small"], 1, 513, 0, 0, 0, LitertForm())
+        kernels_softmax.softmax_rows(PRESETS["small"], Tiles(2, 2, 513, turned=True), 0, 0, 0,
+                                     LitertForm())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("rows", "columns"), [
+    (1, 8), (8, 8), (7, 24), (96, 24), (97, 24), (47, 64), (64, 64), (20, 200), (12, 504),
+    (33, 40), (9, 352), (9, 320)])
+def test_softmax_of_rows_as_they_lie(target: str, rows: int, columns: int) -> None:
+    """Also with a last tile of fewer rows, behind whose results nothing is written."""
+    rng, machine = np.random.default_rng(columns), Machine(target)
+    x = rng.integers(-128, 128, (rows, columns)).astype(np.int8)
+    x[0] = -128
+    machine.put(INPUT, x)
+    table = exponential_table(beta=1.0, scale=0.05)
+    machine.put(TABLE, kernels.table_words(np.roll(table, 1)))
+    machine.memory[OUTPUT:OUTPUT + x.size + 16] = 0x5A
+    program = kernels_softmax.softmax_rows(
+        machine.config, Tiles(machine.config.requant_lanes, rows, columns), INPUT, OUTPUT, TABLE,
+        LitertForm())
+    got = machine.run(program, x.size + 16, "int8")
+    np.testing.assert_array_equal(got[x.size:], 0x5A)
+    np.testing.assert_array_equal(got[:x.size].reshape(x.shape), golden_softmax(
+        x, beta=1.0, scale=0.05, dtype="int8"))
 
 
 @pytest.mark.parametrize("target", TARGETS)

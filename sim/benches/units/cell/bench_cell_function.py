@@ -23,7 +23,7 @@ def _duts() -> list[Dut]:
 
 
 BENCH = Bench("cell_function", _duts, required=[
-    "logistic", *(f"tanh_{left}" for left in range(1, 5)), "gap",
+    "logistic", *(f"tanh_{bits}" for bits in range(7)), "gap",
     *(f"shift_{shift}" for shift in range(-LEFT_SHIFT, 32)), "tie_positive", "tie_negative",
     "multiplier_0", "multiplier_most", "sum_least", "sum_most"])
 
@@ -61,7 +61,7 @@ class Pipeline:
 
 @cocotb.test()
 async def functions_of_all_arguments(dut: Any) -> None:
-    """The logistic function, and tanh with 3 to 6 bits before the point."""
+    """The logistic function, and tanh with 0 to 6 bits before the point."""
     env = await start(dut, BENCH)
     if env.dut_name != "function":
         return
@@ -69,15 +69,15 @@ async def functions_of_all_arguments(dut: Any) -> None:
 
     pipeline = Pipeline(env, LATENCY, 16)
     arguments = np.arange(-32768, 32768)
-    for left in range(5):
-        name = f"tanh_{left}" if left else "logistic"
-        results = tanh(arguments, left + 2) if left else logistic(arguments)
+    for left, name, results in (
+            (2, "logistic", logistic(arguments)),
+            *((bits, f"tanh_{bits}", tanh(arguments, bits)) for bits in range(7))):
         for value, wanted in zip(arguments.tolist(), results.tolist(), strict=True):
             if env.rng.random() < 0.001:
                 await pipeline.give(None, 0, name)
                 cover("gap")
-            await pipeline.give({"value": value, "tanh": int(left > 0), "left": left}, wanted,
-                                f"{name} of {value}")
+            item = {"value": value, "tanh": int(name != "logistic"), "left": left}
+            await pipeline.give(item, wanted, f"{name} of {value}")
         cover(name)
     await pipeline.drain("the last ones")
 

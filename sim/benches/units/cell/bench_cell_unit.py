@@ -22,7 +22,7 @@ SEQUENCES = int(os.environ.get("KANIWA_CELL_SEQUENCES", "16"))
 SHOWN = 40
 EXACT = (0.0, (0, 0))   # memory never waits, and has the latency of the config
 STALLS = [EXACT, (0.0, (3, 12)), (0.3, (1, 2)), (0.6, (1, 9))]
-ROOM = 1 << 20
+ROOM = 3 << 19
 SIZES = (1, 4, 21)      # of the first sequences; of others it is random
 
 
@@ -33,14 +33,15 @@ def _duts() -> list[Dut]:
 
 
 # Fields of a descriptor with a value that is outside their range, or not aligned.
-WRONG = {"cells": (0, 257, 511), "steps": (0,), "input_words": (0, 1025, 2047),
-         "admit_shift": (0, 17, 22, 31), "clip": (0, 32769, 65535),
-         **{f"shift_{name}": (-4, -32) for name in ("input_forget", "hidden_cell", "output")},
+WRONG = {"cells": (0, 1025, 2047), "steps": (0,), "input_words": (1025, 2047),
+         "admit_shift": (0, 14, 22, 31), "clip": (0, 32769, 65535),
+         **{f"shift_{name}": (-31, -32) for name in ("input_forget", "hidden_cell", "output")},
          **{name: (1, size // 2) for name, size in ALIGNED.items()}}
 BENCH = Bench("cell_unit", _duts, required=[
     *(f"{kind}_{state}" for state in ("free", "stalled") for kind in (
         "one_cell", "one_step", "frames_of_a_word", "long_frames", "clip", "no_clip",
-        "states_in_place", "left_shift", "least", "most", "row_within_a_word",
+        "states_in_place", "summed", "left_shift", "far_left_shift", "least", "most",
+        "row_within_a_word",
         *(f"{what}_{end}" for what in ("input", "gate", "clip", "state")
           for end in ("low", "high")),
         *(f"input_at_{place}" for place in range(0, 16, 4)))),
@@ -60,7 +61,9 @@ def _watch(sequence: Sequence, rows: np.ndarray, state: str) -> None:
             ("frames_of_a_word", v["cells"] <= 4), ("long_frames", v["cells"] > 20),
             ("clip", v["clip"] < 32768), ("no_clip", v["clip"] == 32768),
             ("states_in_place", v["last_cell"] == v["first_cell"]),
+            ("summed", v["input_words"] == 0),
             ("left_shift", any(v[name] < 0 for name in v if name.startswith("shift_"))),
+            ("far_left_shift", any(v[name] < -9 for name in v if name.startswith("shift_"))),
             ("least", (rows == -128).any()), ("most", (rows == 127).any())):
         if hit:
             cover(f"{name}_{state}")
@@ -195,7 +198,7 @@ async def more_cells_than_frames_on_the_way(dut: Any) -> None:
     """Up to as many as there may be, and as many inputs."""
     env = await start(dut, BENCH)
     rig = Rig(env, *EXACT)
-    for cells, inputs, steps in ((256, 7, 2), (256, 1, 1), (256, 4, 1), (255, 130, 1),
+    for cells, inputs, steps in ((256, 7, 2), (257, 1, 1), (516, 4, 1), (255, 130, 1),
                                  (3, 4096, 2), (100, 1, 3)):
         sequence = random_sequence(env.rng, rig.base, ROOM, cells, inputs, steps)
         cycles = await rig.sequence(sequence, f"{cells} cells")

@@ -16,18 +16,21 @@ from kaniwa.units.cell.isa import (
     LEFT_SHIFT,
     MOST_CELLS,
     MOST_INPUTS,
+    POWERS,
     encode,
 )
 
 __all__ = ["Sequence", "random_sequence", "telling_sequence", "weight_stream"]
 
 Array = np.ndarray
+QUIET = 100     # largest bias of a sequence whose sums are shifted far to the left
 
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
     """A descriptor's ``values`` and what it points to: ``inputs`` [T, I], ``weights`` of the input
-    [4, N, I] and the hidden state [4, N, N], ``bias`` [4, N], first states [N]."""
+    [4, N, I] and the hidden state [4, N, N], ``bias`` [4, N], first states [N]. Without
+    ``input_words`` rows of the input are sums."""
 
     values: dict[str, int]
     inputs: Array
@@ -43,7 +46,7 @@ class Sequence:
         v, h, c = self.values, self.hidden.astype(np.int64), self.cell.astype(np.int64)
         rows = []
         for x in self.inputs.astype(np.int64):
-            sums = self.weights[0].astype(np.int64) @ (x - v["input_zero"]) + self.bias
+            sums = self._sums(x)
             again = self.weights[1].astype(np.int64) @ (h - v["hidden_zero"])
             arguments = []
             for g, gate in enumerate(GATES):
@@ -66,6 +69,9 @@ class Sequence:
             rows.append(h)
         return np.array(rows), c
 
+    def _sums(self, x: Array) -> Array:
+        return self.weights[0].astype(np.int64) @ (x - self.values["input_zero"]) + self.bias
+
     def _rescaled(self, total: Array, name: str) -> Array:
         return multiply_by_quantized_multiplier(
             total, self.values[f"multiplier_{name}"], -self.values[f"shift_{name}"])
@@ -74,10 +80,16 @@ class Sequence:
         """Put all that it reads into ``memory``, whose first byte has address ``base``."""
         v = self.values
         count = v["cells"]
-        parts = [(v["weight_address"], weight_stream(self.weights, self.bias)),
+        stream = weight_stream(self.weights, self.bias)
+        if not v["input_words"]:
+            stream = stream[-16 * count * -(-count // 4):]
+        parts = [(v["weight_address"], stream),
                  (v["first_hidden"], self.hidden.astype("<i1").tobytes()),
                  (v["first_cell"], self.cell.astype("<i2").tobytes())]
         parts += [(v["input_address"] + t * v["input_pitch"], row.astype("<i1").tobytes())
+                  if v["input_words"] else
+                  (v["input_address"] + t * v["input_pitch"] & ~15,
+                   self._sums(row.astype(np.int64)).T.astype("<i4").tobytes())
                   for t, row in enumerate(self.inputs)]
         assert len(self.hidden) == count
         for address, code in parts:
@@ -100,15 +112,21 @@ def weight_stream(weights: tuple[Array, Array], bias: Array) -> bytes:
 
 
 def random_sequence(rng: random.Random, base: int, room: int, cells: int | None = None,
-                    inputs: int | None = None, steps: int | None = None) -> Sequence:
-    """One whose parts lie in ``room`` bytes from address ``base`` on, behind the descriptor's."""
+                    inputs: int | None = None, steps: int | None = None,
+                    summed: bool | None = None) -> Sequence:
+    """One whose parts lie in ``room`` bytes from address ``base`` on, behind the descriptor's;
+    ``summed``: its input's rows are sums."""
     draw = np.random.default_rng(rng.randrange(1 << 32))
     cells = cells or rng.choice((1, 2, 3, 4, 5, 8, 15, 16, 17, 20, 24, 33, rng.randrange(1, 65)))
     inputs = inputs or rng.choice((1, 3, 4, 13, 16, 28, 40, rng.randrange(1, 100)))
     steps = steps or rng.choice((1, 2, 3, 5, 9, 14))
-    loud = rng.choice((4, 40, 127))       # weights
+    loud = rng.choice((1, 4, 40, 127))       # weights
     quarters = -(-inputs // 4)
     pitch = 4 * quarters + 4 * rng.randrange(4)
+    if summed is None:
+        summed = rng.random() < 0.3
+    if summed:
+        quarters, pitch = 0, 16 * cells + 4 * rng.randrange(8)
     out_pitch = cells + rng.randrange(9)
     place = base + DESCRIPTOR_BYTES
 
@@ -121,18 +139,19 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
 
     v = {"cells": cells, "steps": steps, "input_words": quarters,
          "weight_address": take(16 * cells * (1 + quarters - (-cells // 4)), 16),
-         "input_address": take(steps * pitch, 4), "input_pitch": pitch,
+         "input_address": take(steps * pitch + 12, 4) + 15 * summed & ~3, "input_pitch": pitch,
          "output_address": take(steps * out_pitch, 1), "output_pitch": out_pitch,
          "first_hidden": take(cells, 16), "first_cell": take(2 * cells, 16),
          "last_hidden": take(cells, 1), "last_cell": take(2 * cells, 2),
          "input_zero": rng.choice((0, -128, 127, rng.randrange(-128, 128))),
          "hidden_zero": rng.choice((0, -128, 127, rng.randrange(-128, 128))),
          "output_zero": rng.choice((0, -128, 127, rng.randrange(-128, 128))),
-         "admit_shift": rng.randrange(18, 22),
+         "admit_shift": rng.randrange(POWERS[0], POWERS[1] + 1),
          "clip": rng.choice((32768, 32767, rng.randrange(1, 32768)))}
     if rng.random() < 0.5:      # states stay in their places
         v |= {"last_hidden": v["first_hidden"], "last_cell": v["first_cell"]}
     for what in ("input", "hidden"):
+        most = QUIET + 256 * (inputs if what == "input" else cells)     # where weights are quiet
         reach = 1 + (128 * loud * (inputs if what == "input" else cells)) ** 0.9
         for gate in GATES:
             v[f"multiplier_{what}_{gate}"] = rng.choice((rng.randrange(1 << 30, 1 << 31),
@@ -140,7 +159,11 @@ def random_sequence(rng: random.Random, base: int, room: int, cells: int | None 
             more = rng.choice((rng.randrange(-4, 6), 1, 2, 2, 3))     # else gates are 0 or 1
             v[f"shift_{what}_{gate}"] = max(-LEFT_SHIFT, min(31, int(reach).bit_length() - 15
                                                              + more))
+            if loud == 1:
+                v[f"shift_{what}_{gate}"] = -rng.randrange(32 - most.bit_length())
     bias = draw.integers(-(1 << 20), 1 << 20, (4, cells))
+    if loud == 1:
+        bias = draw.integers(-QUIET, QUIET, (4, cells))
     if rng.random() < 0.4:      # states that grow without a bound but that of their bits
         v |= {"clip": 32768, "multiplier_input_forget": (1 << 31) - 1, "shift_input_forget": 0}
         bias[GATES.index("forget")] = 1 << 26
@@ -176,7 +199,7 @@ def telling_sequence(rng: random.Random, base: int, room: int, shown: str) -> Se
             v[f"multiplier_{what}_{gate}"] = rng.randrange(1 << 30, 1 << 31)
     sign = draw.choice((-1, 1), cells)
     if shown == "cell":
-        v |= {"clip": 32768, "admit_shift": 18}
+        v |= {"clip": 32768, "admit_shift": 15}
         cell = sign * draw.integers(1 << 14, 1 << 15, cells)
     else:
         bits = rng.randrange(4, 16)

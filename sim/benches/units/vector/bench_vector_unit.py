@@ -47,7 +47,8 @@ _KINDS = [
     *(f"{f.name}_{r.name}" for f in Function for r in Reduce),
     *(f"factor_{f.name}" for f in Factor), *(f"addend_{a.name}" for a in Addend),
     *(f"LOAD_{w.name}" for w in Width), "LOAD_everywhere",
-    *(f"STORE_{w.name}" for w in Width), *(c.name for c in Control)]
+    *(f"STORE_{w.name}" for w in Width), "LOAD_rows", "STORE_rows", "STORE_product", "STORE_held",
+    "table_of_held", *(c.name for c in Control)]
 
 BENCH = Bench("vector_unit", _duts, required=[
     *(f"{kind}_{state}" for kind in _KINDS for state in ("free", "stalled")),
@@ -88,6 +89,10 @@ class Watched(VectorEmulator):
         cover(f"addend_{Addend(values['addend']).name}_{self.state}")
         if values["tail"] and self.length.last < self.lanes:
             cover("tail")
+        if reduce == Reduce.HOLD:
+            return
+        if values["factor"] >= Factor.TABLE_256 and values["addend"] != Addend.B:
+            cover(f"table_of_held_{self.state}")
         a = self._register(values["a"], 1)
         b = self._second(values, a, 1)
         whole, up = product(values, a, b)
@@ -114,8 +119,10 @@ class Watched(VectorEmulator):
     def _watch_transfer(self, opcode: Opcode, values: dict[str, int]) -> None:
         width = Width(values["function"])
         size = min(self.lanes << width, self.config.read_bytes)
-        if self.control[values["b"]] % size:
+        if self.control[values["b" if opcode == Opcode.LOAD else "d"]] % size:
             cover("misaligned")
+        if values["reduce"] == Reduce.GROUPS:
+            cover(f"{opcode.name}_rows_{self.state}")
         if opcode == Opcode.LOAD:
             everywhere = values["reduce"] == Reduce.LANES
             cover(f"LOAD_{'everywhere' if everywhere else width.name}_{self.state}")
@@ -123,6 +130,9 @@ class Watched(VectorEmulator):
                 cover("tail_of_load")
             return
         cover(f"STORE_{width.name}_{self.state}")
+        if values["factor"] or values["shift"] or values["tail"]:
+            cover(f"STORE_{'held' if values['tail'] else 'product'}_{self.state}")
+            return
         if width != Width.INT32:
             stored = self.words[isa.word_of(values["a"], 0)][:self.length.last]
             limit = 1 << (8 << width) - 1
@@ -347,7 +357,7 @@ async def counts_leading_zeros_of_every_place(dut: Any) -> None:
         for negate in (0, 1):
             program += [{"opcode": Opcode.COMPUTE, "function": Function.LEADING_ZEROS, "d": 2,
                          "a": 1, "negate": negate},
-                        {"opcode": Opcode.STORE, "function": Width.INT32, "a": 2, "b": 1,
+                        {"opcode": Opcode.STORE, "function": Width.INT32, "a": 2, "d": 1,
                          "immediate": 2048}]
         program.append(control(Control.END))
         rig.emulator.run(program)
@@ -375,7 +385,7 @@ async def limits_products_of_the_extremes(dut: Any) -> None:
         for shift in Shift:
             program += [{"opcode": Opcode.COMPUTE, "function": Function.ADD, "d": 3, "a": 1, "b": 2,
                          "factor": Factor.B, "shift": shift, "negate": negate},
-                        {"opcode": Opcode.STORE, "function": Width.INT32, "a": 3, "b": 1,
+                        {"opcode": Opcode.STORE, "function": Width.INT32, "a": 3, "d": 1,
                          "immediate": len(data) // 2}]
         program.append(control(Control.END))
         rig.emulator.run(program)

@@ -60,7 +60,7 @@ class _Writer:
 
     def address(self, c: int) -> None:
         """An address with room for all that a program may step over."""
-        address = self.base + self.rng.randrange(PROGRAM_AT - 6144)
+        address = self.base + 2048 + self.rng.randrange(PROGRAM_AT - 8192)
         self.items.append(control(Control.SET, c, address - ((address >> 31) << 32)))
 
     def transfer(self, opcode: Opcode) -> None:
@@ -68,18 +68,36 @@ class _Writer:
         c = rng.randrange(isa.CONTROL_REGISTERS)
         self.address(c)
         width = rng.choice(list(Width))
-        values = {"opcode": opcode, "function": width, "b": c,
-                  "immediate": rng.choice([0, 0, 8, 16, 64, rng.randrange(256)])}
         register = rng.choice(self.registers)
+        rows = rng.random() < 0.5 and width == Width.INT8 and (
+            opcode == Opcode.STORE or register < isa.SCALAR)
+        values = {"opcode": opcode, "function": width,
+                  "immediate": rng.choice([0, 0, 8, 16, 64, rng.randrange(256)]),
+                  "reduce": Reduce.GROUPS if rows else Reduce.NONE}
         if opcode == Opcode.LOAD:
-            everywhere = width == Width.INT32 and rng.random() < 0.5
-            values |= {"d": register, "tail": rng.randrange(2),
-                       "reduce": Reduce.LANES if everywhere else Reduce.NONE}
+            values |= {"b": c, "d": register, "tail": rng.randrange(2)}
+            if width == Width.INT32 and rng.random() < 0.5:
+                values["reduce"] = Reduce.LANES
         else:
-            values["a"] = register
+            values |= {"d": c, "a": register}
+            if rng.random() < 0.5:
+                values |= self.product(register)
         self.items.append(values)
         if rng.random() < 0.3:   # once more from where that ended
             self.items.append(dict(values))
+
+    def product(self, register: int) -> Values:
+        """What STORE makes of A, or of what is held."""
+        rng = self.rng
+        return {"factor": rng.randrange(Factor.TABLE_256), "shift": rng.choice(list(Shift)),
+                "addend": rng.choice(list(Addend)), "negate": rng.randrange(2),
+                "tail": rng.randrange(2), "b": rng.choice([register, *self.registers])}
+
+    def pitch(self) -> None:
+        """Rows of up to 64 bytes, which go up or down, and overlap now and then."""
+        rng = self.rng
+        self.items.append(control(Control.PITCH, 0, rng.randrange(64)))
+        self.items.append(control(Control.BACK, 0, rng.randrange(-128, 128)))
 
     def compute(self) -> None:
         rng, registers = self.rng, self.registers
@@ -100,7 +118,8 @@ class _Writer:
             "opcode": Opcode.COMPUTE,
             "function": rng.choice([Function.ADD] * 4 + list(Function)), "factor": factor,
             "shift": shift, "negate": rng.randrange(2), "addend": rng.choice(list(Addend)),
-            "reduce": rng.choice([Reduce.NONE] * 4 + [Reduce.GROUPS, Reduce.LANES]),
+            "reduce": rng.choice([Reduce.NONE] * 4
+                                 + [Reduce.GROUPS, Reduce.LANES, Reduce.HOLD]),
             "tail": int(rng.random() < 0.3), "d": d, "a": rng.choice(registers),
             "b": b, "immediate": immediate})
 
@@ -117,7 +136,7 @@ class _Writer:
                                   self.groups | self.config.requant_lanes << 8))
         for register in self.registers:
             self.address(0)
-            self.items.append({"opcode": Opcode.STORE, "function": Width.INT32, "b": 0,
+            self.items.append({"opcode": Opcode.STORE, "function": Width.INT32, "d": 0,
                                "immediate": 0, "a": register})
 
     def loop(self, body: Callable[[], None]) -> None:
@@ -126,8 +145,9 @@ class _Writer:
         begin = len(self.items)
         body()
         for item in self.items[begin:]:   # which must not change the counter
-            if item["opcode"] != Opcode.COMPUTE and item["b"] == c:
-                item["b"] = (c + 1) % isa.CONTROL_REGISTERS
+            field = "d" if item["opcode"] == Opcode.STORE else "b"
+            if item["opcode"] != Opcode.COMPUTE and item.get(field) == c:
+                item[field] = (c + 1) % isa.CONTROL_REGISTERS
         self.items.append(control(Control.NEXT, c, begin))
 
 
@@ -136,6 +156,8 @@ def clearing(lanes: int) -> list[Values]:
     return [control(Control.LENGTH, 0, isa.BLOCK_WORDS | lanes << 8),
             *({"opcode": Opcode.COMPUTE, "factor": Factor.ZERO, "d": d} for d in range(32)),
             *(control(Control.SET, c) for c in range(isa.CONTROL_REGISTERS)),
+            control(Control.PITCH, 0, 0), control(Control.BACK, 0, 0),
+            {"opcode": Opcode.COMPUTE, "reduce": Reduce.HOLD},
             control(Control.END)]
 
 
@@ -155,6 +177,7 @@ def random_program(rng: random.Random, config: AcceleratorConfig, size: int = 16
     """
     writer = _Writer(rng, config, base)
     writer.length()
+    writer.pitch()
     for _ in range(rng.randint(1, 3)):
         writer.transfer(Opcode.LOAD)
 
@@ -190,19 +213,24 @@ def illegal_instructions(rng: random.Random) -> list[int]:
     number = {name: 1 << field.bit for name, field in isa.FIELDS.items()}
     load, store = (Opcode.LOAD * number["opcode"], Opcode.STORE * number["opcode"])
     jump = Opcode.CONTROL * number["opcode"] + Control.SET * number["function"]
-    function, b = number["function"], number["b"]
+    function, b, reduce = number["function"], number["b"], number["reduce"]
+    wide = Width.INT32 * function
     found = [
-        3 * number["addend"], 3 * number["reduce"], 7 * number["shift"],
+        3 * number["addend"], 7 * number["shift"],
+        store + 3 * number["addend"], store + 7 * number["shift"], store + 2 * reduce,
+        store + 3 * reduce, store + 6 * number["factor"], store + 7 * number["factor"],
+        store + reduce + rng.choice([Width.INT16, Width.INT32]) * function, load + 3 * reduce,
+        load + 3 * reduce + wide, load + reduce + 24 * number["d"],
         Factor.TABLE_256 * number["factor"] + rng.choice([1, 2, 4, 24]) * b + 23 * number["d"],
         Factor.TABLE_512 * number["factor"] + rng.choice([1, 2, 4, 8, 16]) * b
         + 23 * number["d"],
         Factor.TABLE_256 * number["factor"] + 8 * b + rng.randrange(8, 16) * number["d"],
         Factor.TABLE_512 * number["factor"] + rng.randrange(16) * number["d"],
         load + rng.randrange(3, 8) * function, store + rng.randrange(3, 8) * function,
-        jump + rng.randrange(4, 7) * function, load + 16 * b, store + 16 * b, jump + 16 * b,
-        load + Width.INT32 * function + number["reduce"],
-        load + rng.choice([Width.INT8, Width.INT16]) * function + 2 * number["reduce"]]
-    for opcode, start_of in ((Opcode.LOAD, load), (Opcode.STORE, store), (Opcode.CONTROL, jump)):
+        jump + 6 * function, load + 16 * b, store + 16 * number["d"], jump + 16 * b,
+        load + wide + reduce,
+        load + rng.choice([Width.INT8, Width.INT16]) * function + 2 * reduce]
+    for opcode, start_of in ((Opcode.LOAD, load), (Opcode.CONTROL, jump)):
         for name, field in isa.FIELDS.items():
             if name not in isa.USED[opcode]:
                 found.append(start_of + (1 << field.bit + rng.randrange(field.width)))

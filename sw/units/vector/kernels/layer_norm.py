@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.units.vector.builder import Builder, Operand, Pointer, Register
-from kaniwa.units.vector.isa import BLOCK_WORDS, Function, Reduce, Shift, Width
+from kaniwa.units.vector.builder import Builder, Pointer, Register
+from kaniwa.units.vector.isa import BLOCK_WORDS, SCALAR, Function, Shift, Width
 from kaniwa.units.vector.kernels.fixedpoint import inverse_square_root
+from kaniwa.units.vector.kernels.tiles import Tiles
 
 __all__ = ["LayerNormPlaces", "LayerNormResult", "layer_norm_rows"]
 
 DEVIATION_BITS = 25
+COLUMNS = 256
+WRITTEN_OUT = 20     # parts of rows that a program has instructions of their own for
 
 
 @dataclass(frozen=True)
 class LayerNormPlaces:
-    """Addresses: of ``x`` and ``y``, [groups, columns, R] of int8; of ``constants``, int32 for each
+    """Addresses: of ``x`` and ``y``, tiles of int8; of ``constants``, int32 for each
     column, gains and then biases with the zero point; and of an int32 for each row: less its sum,
     its sum of squares (later the root), and by how much deviations are shifted."""
 
@@ -41,14 +43,14 @@ class LayerNormResult:
     high: int
 
 
-def layer_norm_rows(config: AcceleratorConfig, groups: int, columns: int, places: LayerNormPlaces,
+def layer_norm_rows(config: AcceleratorConfig, tiles: Tiles, places: LayerNormPlaces,
                     result: LayerNormResult) -> bytes:
-    """LAYER_NORM of int8 along ``groups`` of R rows of at most 256 ``columns``.
+    """LAYER_NORM of int8 along rows of at most 256 columns.
 
-    The sums of all rows come first, then the roots, for 32 groups at a time, then all results.
+    The sums of all rows come first, then the roots, for 32 tiles at a time, then all results.
     """
     k = Builder(config)
-    rows = _Rows(k, groups, columns)
+    rows = _Rows(k, tiles)
     rows.sums(places)
     rows.roots(places, result)
     rows.results(places, result)
@@ -56,38 +58,45 @@ def layer_norm_rows(config: AcceleratorConfig, groups: int, columns: int, places
 
 
 class _Rows:
-    """``groups`` of R rows, whose ``columns`` come a register at a time."""
+    """Tiles, whose columns come a register at a time."""
 
-    def __init__(self, k: Builder, groups: int, columns: int) -> None:
-        self._k, self._groups, self._columns = k, groups, columns
-        self._value = k.vector()
+    def __init__(self, k: Builder, tiles: Tiles) -> None:
+        self._k, self._tiles, self._columns = k, tiles, tiles.columns
+        self._groups, self._sizes = tiles.count, tiles.sizes(COLUMNS // BLOCK_WORDS)
 
-    def _parts(self, source: Pointer) -> Iterator[tuple[int, int]]:
-        """The next row's values, a part at a time; its number and its bytes."""
-        for number, first in enumerate(range(0, self._columns, BLOCK_WORDS)):
-            count = min(BLOCK_WORDS, self._columns - first) * self._k.lanes
-            self._k.length(count)
-            self._k.load(self._value, source, Width.INT8, count)
-            yield number, count
+    def _load(self, values: list[Register], source: Pointer, tile: int) -> None:
+        """A tile's values. Loads wait for what was computed, so they come in a row."""
+        for part, value in enumerate(values):
+            self._tiles.load(self._k, value, source, self._sizes, part, tile)
 
     def sums(self, places: LayerNormPlaces) -> None:
         """Of each row, less the sum of its values, and that of their squares."""
-        k, value = self._k, self._value
-        total, square, more = (k.scalar() for _ in range(3))
+        k, parts = self._k, len(self._sizes)
+        totals, squares = ([k.vector() for _ in self._sizes] for _ in range(2))
+        values = [[k.vector() for _ in self._sizes] for _ in range(SCALAR // parts - 2)]
         source = k.pointer(places.x)
         to = k.pointer(places.totals), k.pointer(places.squares)
-        with k.loop(self._groups):
-            for part, _ in self._parts(source):
-                forms: tuple[tuple[Register, Operand, bool], ...] = (
-                    (total, 1, True), (square, value, False))
-                for d, factor, negate in forms:
-                    k.compute(Function.ADD, more if part else d, value, factor=factor,
-                              negate=negate, reduce=Reduce.GROUPS)
-                    if part:
-                        k.add(d, d, more)
-            for register, pointer in zip((total, square), to, strict=True):
-                k.store(register, pointer, Width.INT32, 4 * k.lanes)
-        k.free(total, square, more)
+        most = max(1, WRITTEN_OUT // len(self._sizes))
+        for times, first in self._tiles.repeated(k, most):
+            count = min(most, self._groups - first)
+            with k.loop(times):
+                for begin in range(0, count, len(values)):
+                    words = range(begin, min(begin + len(values), count))
+                    for word, registers in zip(words, values, strict=False):
+                        self._load(registers, source, first + word)
+                    for word, registers in zip(words, values, strict=False):
+                        for part, value in enumerate(registers):
+                            k.length(self._sizes[part] * k.lanes)
+                            k.fold_to(totals[part], word, value, Function.ADD)
+                            k.fold_to(squares[part], word, value, Function.ADD, factor=value)
+                k.length(count * k.lanes)
+                for registers, pointer, negate in ((totals, to[0], True), (squares, to[1], False)):
+                    for more in registers[1:]:
+                        k.add(registers[0], registers[0], more)
+                    if negate:
+                        k.subtract(registers[0], 0, registers[0])
+                    k.store(registers[0], pointer, Width.INT32, 4 * count * k.lanes)
+        k.free(*totals, *squares, *(value for registers in values for value in registers))
         k.release(source, *to)
 
     def roots(self, places: LayerNormPlaces, result: LayerNormResult) -> None:
@@ -137,28 +146,32 @@ class _Rows:
 
     def results(self, places: LayerNormPlaces, result: LayerNormResult) -> None:
         """Deviations of each row, times root and gain, plus bias."""
-        k, value = self._k, self._value
-        blocks = range(0, self._columns, BLOCK_WORDS)
-        gains, biases = ([k.vector() for _ in blocks] for _ in range(2))
+        k = self._k
+        gains, biases, values = ([k.vector() for _ in self._sizes] for _ in range(3))
         constants = k.pointer(places.constants)
         for registers in (gains, biases):
-            for register, first in zip(registers, blocks, strict=True):
-                count = min(BLOCK_WORDS, self._columns - first)
+            for register, count in zip(registers, self._sizes, strict=True):
                 k.length(count * k.lanes)
                 k.load(register, constants, Width.INT32, 4 * count, everywhere=True)
         k.release(constants)
         scalars = total, root, shift = [k.scalar() for _ in range(3)]
         own = [k.pointer(place) for place in (places.totals, places.squares, places.shifts)]
         source, to = k.pointer(places.x), k.pointer(places.y)
-        with k.loop(self._groups):
-            for scalar, pointer in zip(scalars, own, strict=True):
-                k.load(scalar, pointer, Width.INT32, 4 * k.lanes)
-            for part, count in self._parts(source):
-                k.multiply(value, value, self._columns, plus=total)
-                k.shift_left(value, value, shift)
-                k.multiply(value, value, root, Shift.UP_31)
-                k.multiply(value, value, gains[part], Shift.UP_31)
-                k.add(value, value, biases[part])
-                k.shift_right(value, value, result.bits, "up")
-                k.limit_byte(value, result.low, result.high)
-                k.store(value, to, Width.INT8, count)
+        for times, tile in self._tiles.repeated(k, 1):
+            with k.loop(times):
+                for scalar, pointer in zip(scalars, own, strict=True):
+                    k.load(scalar, pointer, Width.INT32, 4 * k.lanes)
+                self._load(values, source, tile)
+                for part, value in enumerate(values):
+                    self._tiles.length(k, self._sizes[part], tile)
+                    k.multiply(value, value, self._columns, plus=total)
+                    k.shift_left(value, value, shift)
+                    k.multiply(value, value, root, Shift.UP_31)
+                    k.multiply(value, value, gains[part], Shift.UP_31)
+                    k.add(value, value, biases[part])
+                    if (result.low, result.high) == (-128, 127) and result.bits:
+                        self._tiles.store_shifted(k, value, to, self._sizes, part, result.bits)
+                    else:
+                        k.shift_right(value, value, result.bits, "up")
+                        k.limit_byte(value, result.low, result.high)
+                        self._tiles.store(k, value, to, self._sizes, part)

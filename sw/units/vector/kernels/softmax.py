@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.units.vector.builder import Builder, Pointer, Register
-from kaniwa.units.vector.isa import BLOCK_WORDS, Function, Reduce, Width
+from kaniwa.units.vector.isa import BLOCK_WORDS, Factor, Function, Reduce, Shift
 from kaniwa.units.vector.kernels.elementary import Place
-from kaniwa.units.vector.kernels.softmax_forms import Division, SoftmaxForm
+from kaniwa.units.vector.kernels.softmax_forms import Division, Looked, SoftmaxForm
+from kaniwa.units.vector.kernels.tiles import Tiles
 
 __all__ = ["softmax", "softmax_limit", "softmax_rows"]
 
 # Registers of rows beside a table of 256 words.
 SOFTMAX_REGISTERS = 16
-SCALARS = 8
 # As many exponentials may add up to what the reference is not defined for.
 SOFTMAX_COLUMNS = 511
 
@@ -55,27 +55,21 @@ def softmax(config: AcceleratorConfig, columns: int, x: Place, y: Place, table: 
     return k.finish()
 
 
-def softmax_rows(config: AcceleratorConfig, groups: int, columns: int, x: int, y: int,
-                 table: int, form: SoftmaxForm) -> bytes:
-    """SOFTMAX of int8 along ``groups`` of R rows, one in each lane: [groups, columns, R] at ``x``
-    and ``y``.
+def softmax_rows(config: AcceleratorConfig, tiles: Tiles, x: int, y: int, table: int,
+                 form: SoftmaxForm) -> bytes:
+    """SOFTMAX of int8 along rows, R at a time, one in each lane; ``tiles`` at ``x`` and ``y``.
 
     ``table``, ``form`` and what is undefined as in ``softmax``.
     """
     k = Builder(config)
     words = k.table(256)
     k.load_table(words, k.pointer(table), 256)
-    room = SOFTMAX_REGISTERS - form.scratch
-    parts = -(-columns // BLOCK_WORDS)
-    if parts > room:
-        raise ProgramError(f"a row of {columns} is longer than {room} registers of {BLOCK_WORDS}")
-    rows = _Rows(k, form, columns, parts, k.pointer(x), k.pointer(y), words)
-    # A scalar each beside the others; and totals, mantissas, shifts and a spare register.
-    most = min(groups, SCALARS - 3 - form.parts, (room - 3 - form.parts) // parts)
-    if most > 1:
-        rows.together(groups, -(-groups // -(-groups // most)))     # of as few divisions as can be
+    rows = _Rows(k, form, tiles, k.pointer(x), k.pointer(y), words)
+    most = rows.at_once()
+    if most:
+        rows.together(-(-tiles.count // -(-tiles.count // most)))  # of as few divisions as can be
     else:
-        rows.one_by_one(groups)
+        rows.one_by_one()
     return k.finish()
 
 
@@ -86,98 +80,139 @@ def softmax_limit(config: AcceleratorConfig, rows: int, form: SoftmaxForm) -> in
 
 
 class _Rows:
-    """Groups of R rows, one in each lane, of which each has ``columns`` in as few registers as can
-    be, ``parts``."""
+    """Rows, R at a time, one in each lane, of which each is in as few registers as can be."""
 
-    def __init__(self, k: Builder, form: SoftmaxForm, columns: int, parts: int, source: Pointer,
-                 to: Pointer, words: Register) -> None:
-        self._k, self._form, self._words, self._source, self._to = k, form, words, source, to
-        self._columns, self._parts, self._size = columns, parts, -(-columns // parts)
-        self._largest, self._more = k.scalar(), k.scalar()
-        self._totals = tuple(k.scalar() for _ in range(form.parts))
+    def __init__(self, k: Builder, form: SoftmaxForm, tiles: Tiles, source: Pointer, to: Pointer,
+                 words: Register) -> None:
+        self._k, self._form, self._words, self._tiles = k, form, words, tiles
+        self._source, self._to = source, to
+        self._sizes = tiles.sizes(SOFTMAX_REGISTERS - form.scratch)
 
-    def one_by_one(self, groups: int) -> None:
+    def at_once(self) -> int:
+        """Tiles whose divisions can be words of the same registers: their largest values, totals by
+        part, mantissas, shifts and a spare one have one each."""
+        form, parts = self._form, len(self._sizes)
+        left = SOFTMAX_REGISTERS - form.scratch - 4 - parts * form.parts
+        return 0 if form.shifts is None or left < parts else min(
+            left // parts, self._tiles.count, BLOCK_WORDS)
+
+    def one_by_one(self) -> None:
         """With the division in scalars."""
         k, form = self._k, self._form
-        division = Division(self._totals, *(k.scalar() for _ in range(4)))
+        largest, more = k.scalar(), k.scalar()
+        totals = tuple(k.scalar() for _ in range(form.parts))
+        division = Division(totals, *(k.scalar() for _ in range(4)))
         division.begin(k)
-        scratch, values = self._scratch(), self._registers()
-        k.length(self._size * k.lanes)
-        with k.loop(groups):
-            self._exponentials(values, scratch)
-            form.denominator(k, division)
-            self._divided(values, division.mantissa, division.shift)
+        scratch, values = [k.vector() for _ in range(form.scratch)], self._registers()
 
-    def together(self, groups: int, count: int) -> None:
-        """``count`` groups at once, whose divisions are words of the same registers: what these
-        give as tables for a group's number is its own."""
+        def tile(number: int) -> None:
+            for part, value in enumerate(values):
+                self._tiles.load(k, value, self._source, self._sizes, part, number)
+                k.compute(Function.MAXIMUM, more if part else largest, value, addend=-128,
+                          reduce=Reduce.GROUPS)
+                if part:
+                    k.maximum(largest, largest, more)
+            for part, value in enumerate(values):
+                k.length(self._sizes[part] * k.lanes)
+                k.subtract(value, value, largest)
+                k.look_up(value, value, self._words)
+                for kind, total in enumerate(totals):
+                    form.add_up(k, kind, more if part else total, value, scratch)
+                    if part:
+                        k.add(total, total, more)
+            form.denominator(k, division)
+            for part, value in enumerate(values):
+                self._tiles.length(k, self._sizes[part], number)
+                form.divide(k, value, division.mantissa, division.shift)
+                self._tiles.store(k, value, self._to, self._sizes, part)
+
+        for times, number in self._tiles.repeated(k, 1):
+            with k.loop(times):
+                tile(number)
+
+    def together(self, count: int) -> None:
+        """``count`` tiles at once, whose divisions are words of the same registers."""
         k, form = self._k, self._form
-        mantissas, shifts = (k.table(256) for _ in range(2))
-        k.free(*(Register(first.number + n) for first in (mantissas, shifts) for n in range(1, 8)))
-        division = Division(tuple(k.vector() for _ in self._totals), mantissas, shifts, k.vector(),
-                            k.scalar())
+        batch = _Batch(
+            largest=k.vector(), mantissas=k.vector(), shifts=k.vector(), spare=k.vector(),
+            totals=[tuple(k.vector() for _ in range(form.parts)) for _ in self._sizes],
+            scratch=[k.vector() for _ in range(form.scratch)], least=k.scalar(), unit=k.scalar(),
+            one=k.scalar(), more=k.scalar(), intercept=k.scalar())
+        values = [self._registers() for _ in range(count)]
+        k.constant(batch.least, -128)
+        k.constant(batch.unit, form.unit)
+        k.constant(batch.one, 1)
+        division = Division(batch.totals[0], batch.mantissas, batch.shifts, batch.spare,
+                            batch.intercept)
         division.begin(k)
-        numbers = [k.scalar() for _ in range(count)]
-        scratch, values = self._scratch(), [self._registers() for _ in range(count)]
-        for number, scalar in enumerate(numbers):
-            k.constant(scalar, number)
-        k.length(self._size * k.lanes)
+        for times, first in self._tiles.repeated(k, count):
+            tiles = list(enumerate(values[:min(count, self._tiles.count - first)]))
+            with k.loop(times):
+                # Loads wait for what was computed, so all of them come first.
+                for word, registers in tiles:
+                    for part, value in enumerate(registers):
+                        self._tiles.load(k, value, self._source, self._sizes, part, first + word)
+                for word, registers in tiles:
+                    self._find(registers, word, batch)
+                for word, registers in tiles:
+                    self._add_up(registers, word, batch)
+                k.length(len(tiles) * k.lanes)
+                for totals in batch.totals[1:]:
+                    for total, more in zip(batch.totals[0], totals, strict=True):
+                        k.add(total, total, more)
+                form.denominator(k, division)
+                # 2^(31 - shift), for a product.
+                k.compute(Function.ADD, batch.shifts, batch.one, factor=batch.shifts,
+                          power=Factor.RIGHT)
+                for word, registers in tiles:
+                    self._divide(registers, first + word, word, batch)
 
-        def part(count: int) -> None:
-            for number in reversed(range(count)):
-                self._exponentials(values[number], scratch)
-                k.length((number + 1) * k.lanes)      # words before are those of later groups
-                for all_of, total in zip(division.totals, self._totals, strict=True):
-                    k.move(all_of, total)
-                if number:
-                    k.length(self._size * k.lanes)
-            k.length(count * k.lanes)
-            form.denominator(k, division)
-            k.length(self._size * k.lanes)
-            mantissa, shift = self._largest, self._totals[0]
-            for number in reversed(range(count)):
-                k.look_up(mantissa, numbers[number], mantissas)
-                k.look_up(shift, numbers[number], shifts)
-                self._divided(values[number], mantissa, shift)
+    def _find(self, registers: list[Register], word: int, batch: _Batch) -> None:
+        """A tile's largest values."""
+        k, last = self._k, len(registers) - 1
+        for part, value in enumerate(registers):
+            k.length(self._sizes[part] * k.lanes)
+            k.fold_to(batch.largest if part == last else batch.more, word, value, Function.MAXIMUM,
+                      batch.more if part else batch.least)
 
-        with k.loop(groups // count):
-            part(count)
-        if groups % count:
-            part(groups % count)
+    def _add_up(self, registers: list[Register], word: int, batch: _Batch) -> None:
+        """A tile's totals."""
+        k, row = self._k, Looked(registers[0], self._words, batch.largest, word)
+        for part, (value, totals) in enumerate(zip(registers, batch.totals, strict=True)):
+            k.length(self._sizes[part] * k.lanes)
+            for kind, total in enumerate(totals):
+                self._form.total(k, kind, total, batch.unit, replace(row, value=value),
+                                 batch.scratch)
+
+    def _divide(self, registers: list[Register], number: int, word: int, batch: _Batch) -> None:
+        """A tile's results."""
+        k = self._k
+        assert self._form.shifts is not None
+        shift, plus = self._form.shifts
+        for part, value in enumerate(registers):
+            self._tiles.length(k, self._sizes[part], number)
+            k.hold(batch.mantissas, batch.largest, word)
+            k.multiply_looked_up(value, value, self._words, Shift.UP_31)
+            k.hold(batch.shifts, batch.shifts, word)
+            self._tiles.store_product(k, value, self._to, self._sizes, part, shift, plus)
 
     def _registers(self) -> list[Register]:
-        return [self._k.vector() for _ in range(self._parts)]
+        return [self._k.vector() for _ in self._sizes]
 
-    def _scratch(self) -> list[Register]:
-        return [self._k.vector() for _ in range(self._form.scratch)]
 
-    def _each(self, values: list[Register]) -> Iterator[tuple[Register, int, bool]]:
-        """A register, its bytes, and whether it is not the first; it has its length then."""
-        for number, register in enumerate(values):
-            count = min(self._size, self._columns - number * self._size) * self._k.lanes
-            if self._columns % self._size:
-                self._k.length(count)
-            yield register, count, number > 0
+@dataclass(frozen=True)
+class _Batch:
+    """Registers of tiles at once, a word a tile: their largest values, totals by part, mantissas,
+    shifts and a spare one. Scalars: the least value, a unit of totals, 1, and two others."""
 
-    def _exponentials(self, values: list[Register], scratch: list[Register]) -> None:
-        """The next group's, and their totals."""
-        k, largest, more = self._k, self._largest, self._more
-        for value, count, later in self._each(values):
-            k.load(value, self._source, Width.INT8, count)
-            k.compute(Function.MAXIMUM, more if later else largest, value, addend=-128,
-                      reduce=Reduce.GROUPS)
-            if later:
-                k.maximum(largest, largest, more)
-        for value, _, later in self._each(values):
-            k.subtract(value, value, largest)
-            k.look_up(value, value, self._words)
-            for part, total in enumerate(self._totals):
-                self._form.add_up(k, part, more if later else total, value, scratch)
-                if later:
-                    k.add(total, total, more)
-
-    def _divided(self, values: list[Register], mantissa: Register, shift: Register) -> None:
-        """The next group's results."""
-        for value, count, _ in self._each(values):
-            self._form.divide(self._k, value, mantissa, shift)
-            self._k.store(value, self._to, Width.INT8, count)
+    largest: Register
+    totals: list[tuple[Register, ...]]
+    mantissas: Register
+    shifts: Register
+    spare: Register
+    least: Register
+    unit: Register
+    one: Register
+    more: Register
+    intercept: Register
+    scratch: list[Register]

@@ -14,7 +14,7 @@ from kaniwa.units.vector.kernels.fixedpoint import (
     reciprocal,
 )
 
-__all__ = ["Division", "FixedPointForm", "LitertForm", "SoftmaxForm"]
+__all__ = ["Division", "FixedPointForm", "LitertForm", "Looked", "SoftmaxForm"]
 
 LOW_BITS = 15      # of a total in two parts
 
@@ -34,14 +34,37 @@ class Division:
         k.constant(self.intercept, RECIPROCAL_INTERCEPT)
 
 
+@dataclass(frozen=True)
+class Looked:
+    """Values of a row in each lane, with the largest in ``word`` of a register, and the table in
+    which their exponentials are looked up by the difference."""
+
+    value: Register
+    words: Register
+    largest: Register
+    word: int
+
+
 class SoftmaxForm(Protocol):
-    """``parts`` of a total; ``scratch``: vector registers that ``part`` needs."""
+    """``parts`` of a total; ``scratch``: vector registers that ``part`` needs. ``shifts``: how a
+    product is shifted, and what is then added; None where more has to be done."""
 
     @property
     def parts(self) -> int: ...
 
     @property
     def scratch(self) -> int: ...
+
+    @property
+    def shifts(self) -> tuple[Shift, int] | None: ...
+
+    @property
+    def unit(self) -> int:
+        """The factor of an exponential in a total's first part."""
+
+    def total(self, k: Builder, part: int, d: Register, unit: Register, row: Looked,
+              scratch: list[Register]) -> None:
+        """The word of ``d`` = this part of the total, the exponentials being looked up."""
 
     def add_up(self, k: Builder, part: int, d: Register, exponential: Register,
                scratch: list[Register]) -> None:
@@ -63,6 +86,16 @@ class LitertForm:
     result_bits: int = 8
     parts = 1
     scratch = 0
+    unit = 1 << 19
+
+    @property
+    def shifts(self) -> tuple[Shift, int]:
+        return Shift.AWAY_31, -(1 << self.result_bits - 1)
+
+    def total(self, k: Builder, part: int, d: Register, unit: Register, row: Looked,
+              scratch: list[Register]) -> None:
+        k.hold(unit, row.largest, row.word)
+        k.multiply_looked_up(d, row.value, row.words, Shift.AWAY_31, fold=True, word=row.word)
 
     def add_up(self, k: Builder, part: int, d: Register, exponential: Register,
                scratch: list[Register]) -> None:
@@ -97,6 +130,24 @@ class FixedPointForm:
     high: int
     parts = 2
     scratch = 1
+    unit = 1
+
+    @property
+    def shifts(self) -> tuple[Shift, int] | None:
+        # 2^31 for a shift by 0 is not held; products are shifted by 11 bits at least here.
+        whole = self.low <= -128 and self.high >= 127 and self.left_shift <= 28
+        return (Shift.UP_31, self.zero_point) if whole else None
+
+    def total(self, k: Builder, part: int, d: Register, unit: Register, row: Looked,
+              scratch: list[Register]) -> None:
+        if part == 0:
+            k.hold(unit, row.largest, row.word)
+            k.multiply_looked_up(d, row.value, row.words, Shift.FLOOR_15, fold=True,
+                                 word=row.word)
+            return
+        (low,) = scratch
+        k.looked_up_bits(low, row.value, row.words, (1 << LOW_BITS) - 1)
+        k.fold_to(d, row.word, low, Function.ADD)
 
     def add_up(self, k: Builder, part: int, d: Register, exponential: Register,
                scratch: list[Register]) -> None:
