@@ -10,6 +10,7 @@ from kaniwa.errors import InputError, ModelError, UnsupportedError
 
 # Each of these files registers the kernels of a family of operators.
 from kaniwa.golden.onnx import (  # noqa: F401
+    detection as onnx_detection,
     float as onnx_float,
     functions as onnx_functions,
     layer_norm as onnx_layer_norm,
@@ -17,6 +18,7 @@ from kaniwa.golden.onnx import (  # noqa: F401
     qdq,
     recurrent as onnx_recurrent,
     recurrent_fixed as onnx_recurrent_fixed,
+    resize as onnx_resize,
     softmax as onnx_softmax,
 )
 from kaniwa.golden.registry import Call, kernel_of
@@ -26,6 +28,7 @@ from kaniwa.golden.tflite import (  # noqa: F401
     comparison,
     conversion,
     convolution,
+    detection,
     functions,
     matrix,
     movement,

@@ -21,9 +21,10 @@ from kaniwa.golden.numbers.rounding import (
     quantize_multiplier,
 )
 from kaniwa.graph import Graph, Op, Quantization, Tensor
+from kaniwa.runtimes import NAMES as RUNTIMES
 
 __all__ = ["Call", "Kernel", "KERNELS", "RULE_KERNELS", "kernel", "kernel_of", "quantization",
-           "within_int32", "rescale_within_int32"]
+           "within_int32", "rescale_within_int32", "rescale_by_pair"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Call:
     def attribute(self, name: str) -> Any:
         """An attribute of the operator, of the type that its kind fixes."""
         return self.op.attributes[name]
+
+    def option(self, name: str, default: object) -> Any:
+        """An attribute that only some operators of the kind have, else ``default``."""
+        return self.op.attributes.get(name, default)
 
     def quantization(self, position: int) -> Quantization:
         """The operand's quantization."""
@@ -111,8 +116,17 @@ class Ruled(Protocol):
 
 
 def kernel_of(op: Ruled) -> Kernel | None:
-    """The kernel that defines ``op``, if there is one."""
+    """The kernel that defines ``op``, if there is one: its framework's own, where golden has none.
+    """
+    if op.rule in RUNTIMES:
+        return _by_runtime
     return RULE_KERNELS.get(op.rule, KERNELS).get(op.kind)
+
+
+def _by_runtime(call: Call) -> tuple[np.ndarray, ...]:
+    from kaniwa.runtimes.run import run
+
+    return run(call.graph, call.op, call.values)
 
 
 def quantization(tensor: Tensor) -> Quantization:
@@ -130,11 +144,15 @@ def within_int32(acc: np.ndarray) -> np.ndarray:
     return acc
 
 
-def rescale_within_int32(x: np.ndarray, real: np.floating) -> np.ndarray:
+def rescale_within_int32(x: np.ndarray, real: float | np.floating) -> np.ndarray:
     """``x`` · ``real`` by LiteRT's double rounding, or ``OverflowError`` where C++ is undefined.
 
     That is where a left shift leaves int32.
     """
-    multiplier, shift = quantize_multiplier(float(real))
+    return rescale_by_pair(x, *quantize_multiplier(float(real)))
+
+
+def rescale_by_pair(x: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
+    """The same with the multiplier as integers."""
     within_int32(x << max(shift, 0))
     return multiply_by_quantized_multiplier(x, multiplier, shift)

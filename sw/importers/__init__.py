@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from os import PathLike
 from pathlib import Path
 
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph
+from kaniwa.importers.input_shapes import Shapes, chosen_shapes
 from kaniwa.importers.operators import OPERATORS, OperatorInfo
 from kaniwa.importers.tflite.importer import import_tflite
 
@@ -14,20 +16,26 @@ __all__ = ["load_model", "read_model_file", "OPERATORS", "OperatorInfo"]
 
 MAXIMUM_BYTES = 1 << 30
 
+logger = logging.getLogger(__name__)
 
-def load_model(path: str | PathLike[str]) -> Graph:
+
+def load_model(path: str | PathLike[str], shapes: Shapes | None = None) -> Graph:
     """Read the model file at ``path``; the content decides the format, then the extension.
 
+    ``shapes`` are those of inputs, by name, where the file leaves sizes open; those of
+    ``input_shapes`` where none are given.
     Raises ``ModelError`` for a file that is missing, unreadable, damaged or of no known format,
+    ``InputError`` for a shape that no input can have,
     ``UnsupportedError`` for a sound model that uses what kaniwa does not support.
     """
+    shapes = chosen_shapes() if shapes is None else shapes
     data, path = read_model_file(path), Path(path)
     if data[4:8] == b"TFL3" or path.suffix.lower() == ".tflite":
-        return import_tflite(data, path.name)
+        return import_tflite(data, path.name, shapes)
     if path.suffix.lower() == ".onnx":
         from kaniwa.importers.onnx.model import import_onnx
 
-        return import_onnx(data, path.name)
+        return import_onnx(data, path.name, shapes)
     raise ModelError(f"{path}: not a model file that kaniwa knows, expected .tflite or .onnx")
 
 
@@ -50,4 +58,5 @@ def read_model_file(path: str | PathLike[str]) -> bytes:
         raise ModelError(f"{str(path)!r}: cannot be read: {reason}") from None
     if not data:
         raise ModelError(f"{path}: is empty")
+    logger.info("%s: a model file of %d bytes", path, len(data))
     return data

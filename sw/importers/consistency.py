@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kaniwa.graph import Tensor
 from kaniwa.importers.operands import Constraint, Operands, OptionError, shape_of
 from kaniwa.importers.shapes import extent, output_size
 
@@ -27,7 +28,25 @@ __all__ = [
     "same_shape",
     "axis_in",
     "output_is",
+    "output_shape",
+    "WrongShape",
 ]
+
+
+class WrongShape(str):
+    """The complaint about an output's shape, with the one that it should have."""
+
+    output: Tensor
+    shape: tuple[int, ...]
+
+
+def output_shape(output: Tensor, expected: tuple[int, ...]) -> WrongShape | None:
+    """None for an output with the ``expected`` shape."""
+    if output.shape == expected:
+        return None
+    wrong = WrongShape(f"output {shape_of(output)} should be {list(expected)}")
+    wrong.output, wrong.shape = output, expected
+    return wrong
 
 
 def operand_count(least: int, most: int, optional: int = 2, outputs: int | None = 1) -> Constraint:
@@ -79,11 +98,7 @@ def window_shape(op: Operands) -> str | None:
     expected = (op.x.shape[0], *size, channels)
     if min(size) < 1:
         return f"the kernel {list(kernel)} does not fit input {shape_of(op.x)}"
-    return (
-        None
-        if op.output.shape == expected
-        else (f"output {shape_of(op.output)} should be {list(expected)}")
-    )
+    return output_shape(op.output, expected)
 
 
 def conv_channels(op: Operands) -> str | None:
@@ -118,11 +133,7 @@ def fully_connected_shape(op: Operands) -> str | None:
         if op.x.shape[-1] != depth:
             return f"weights {shape_of(op.weights)} do not fit input {shape_of(op.x)}"
         expected = (*op.x.shape[:-1], channels)
-    return (
-        None
-        if op.output.shape == expected
-        else (f"output {shape_of(op.output)} should be {list(expected)}")
-    )
+    return output_shape(op.output, expected)
 
 
 def bias_shape(op: Operands) -> str | None:
@@ -141,19 +152,11 @@ def broadcast_shape(op: Operands) -> str | None:
         expected = np.broadcast_shapes(op.x.shape, op.weights.shape)
     except ValueError:
         return f"{shape_of(op.x)} and {shape_of(op.weights)} do not broadcast"
-    return (
-        None
-        if op.output.shape == expected
-        else (f"output {shape_of(op.output)} should be {list(expected)}")
-    )
+    return output_shape(op.output, expected)
 
 
 def same_shape(op: Operands) -> str | None:
-    return (
-        None
-        if op.x.shape == op.output.shape
-        else (f"output {shape_of(op.output)} should be {list(op.x.shape)}")
-    )
+    return output_shape(op.output, op.x.shape)
 
 
 def axis_in(axis: int, rank: int) -> int:
@@ -171,9 +174,7 @@ def output_is(expected: Callable[[Operands], tuple[int, ...]]) -> Constraint:
             shape = expected(op)
         except OptionError as error:
             return str(error)
-        for output in op.outputs:
-            if output.shape != shape:
-                return f"output {shape_of(output)} should be {list(shape)}"
-        return None
+        wrong = (output_shape(output, shape) for output in op.outputs)
+        return next((what for what in wrong if what), None)
 
     return check

@@ -38,6 +38,8 @@ class OperatorInfo:
     is) that must be constant; they become attributes and are not operands of the graph's operator.
     ``variables`` are the operands that keep their value between inferences; the graph's operator
     has an output for the next value of each.
+    ``custom`` operators have no number in the schema: ``read`` gets the bytes of their options.
+    ``results`` gives the shapes of the outputs where files may leave them out.
     ``consistency`` holds for every sound file (else ``ModelError``), ``limits`` for what kaniwa
     supports (else ``UnsupportedError``). ``cases`` is the number of random cases that the tests
     compare with the reference.
@@ -54,6 +56,8 @@ class OperatorInfo:
     constants: Mapping[int, str] = field(default_factory=dict)
     variables: tuple[int, ...] = ()
     decides: int = 0
+    custom: bool = False
+    results: Callable[[Operands], tuple[tuple[int, ...], ...]] | None = None
     cases: int = 60
 
     @property

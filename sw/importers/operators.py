@@ -9,6 +9,7 @@ from kaniwa.importers.tflite.families import (
     comparison,
     conversion,
     convolution,
+    detection,
     functions,
     matrix,
     movement,
@@ -39,6 +40,7 @@ FAMILIES = (
     movement,
     slices,
     resize,
+    detection,
 )
 
 OPERATORS: dict[str, OperatorInfo] = {

@@ -30,6 +30,24 @@ def _gelu(x: np.ndarray, attribute: Callable[[str], Any]) -> np.ndarray:
     return np.asarray(0.5 * x * (1 + _erf(x / math.sqrt(2))))
 
 
+def _selu(x: np.ndarray, attribute: Callable[[str], Any]) -> np.ndarray:
+    return np.asarray(attribute("gamma") * np.where(x < 0, attribute("alpha") * np.expm1(x), x))
+
+
+def _celu(x: np.ndarray, attribute: Callable[[str], Any]) -> np.ndarray:
+    alpha = attribute("alpha")
+    return np.maximum(x, 0) + np.minimum(alpha * np.expm1(x / alpha), 0)
+
+
+def _of_float32(function: Callable[[np.ndarray], np.ndarray]) -> Function:
+    """A function with jumps: its operand is what DequantizeLinear gives, in float32."""
+    return lambda x, a: function(x.astype(np.float32).astype(np.float64))
+
+
+def _above(x: np.ndarray, attribute: Callable[[str], Any]) -> np.ndarray:
+    return np.where(x.astype(np.float32) > np.float32(attribute("alpha")), x, 0)
+
+
 FUNCTIONS: dict[str, Function] = {
     "LOGISTIC": lambda x, a: 1 / (1 + np.exp(-x)),
     "TANH": lambda x, a: np.tanh(x),
@@ -46,6 +64,17 @@ FUNCTIONS: dict[str, Function] = {
     "ABS": lambda x, a: np.abs(x),
     "NEG": lambda x, a: -x,
     "RECIPROCAL": lambda x, a: 1 / x,
+    "SELU": _selu,
+    "CELU": _celu,
+    "THRESHOLDED_RELU": _above,
+    "MISH": lambda x, a: x * np.tanh(np.logaddexp(x, 0)),
+    "SOFTSIGN": lambda x, a: x / (1 + np.abs(x)),
+    "SIN": lambda x, a: np.sin(x),
+    "COS": lambda x, a: np.cos(x),
+    "FLOOR": _of_float32(np.floor),
+    "CEIL": _of_float32(np.ceil),
+    "ROUND": _of_float32(np.rint),
+    "SIGN": lambda x, a: np.sign(x),
     "POW": lambda x, a: np.power(x, a("exponent")),
 }
 
@@ -54,6 +83,12 @@ def _softmax(x: np.ndarray, attribute: Callable[[str], Any]) -> np.ndarray:
     axis = attribute("axis")
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
+
+
+def _log_softmax(x: np.ndarray, attribute: Callable[[str], Any]) -> np.ndarray:
+    axis = attribute("axis")
+    below = x - x.max(axis=axis, keepdims=True)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=axis, keepdims=True)))
 
 
 def _register(kind: str, function: Function) -> None:
@@ -75,5 +110,6 @@ def _register(kind: str, function: Function) -> None:
     kernel(kind, rule=FLOAT_RULE)(floats)
 
 
-for _kind, _function in {**FUNCTIONS, "SOFTMAX": _softmax}.items():
+for _kind, _function in {**FUNCTIONS, "SOFTMAX": _softmax,
+                          "LOG_SOFTMAX": _log_softmax}.items():
     _register(_kind, _function)

@@ -12,7 +12,7 @@ are those of the same operators elsewhere (docs/graph.md), the clamp is the attr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -39,6 +39,8 @@ def real_values(graph: Graph, op: Op, operands: list[np.ndarray | None]) -> np.n
 
 def finish(call: Call, real: np.ndarray) -> np.ndarray:
     """Round half to even, add the zero point, clamp; of the output's dtype."""
+    if np.isnan(real).any():
+        raise OverflowError("a result that is not a number has no quantised value")
     # Far beyond any dtype here, and exact as an integer of 64 bits.
     return finish_integers(call, np.rint(np.clip(real, -(2.0**40), 2.0**40)).astype(np.int64))
 
@@ -84,33 +86,41 @@ def output_step(call: Call) -> float:
     return 1.0 if call.output.dtype == "float32" else quantization(call.output).scale
 
 
-def _weights(call: Call, channel_axis: int) -> np.ndarray:
+def _weights(call: Call, channel_axis: int, position: int = 1) -> np.ndarray:
     """Weights less their zero points, exact in float64; one zero point, or one a channel."""
-    value, q = call.value(1).astype(np.float64), call.quantization(1)
+    value = call.value(position).astype(np.float64)
+    if call.tensor(position).dtype == "float32":
+        return value
+    q = call.quantization(position)
     zero_points = np.array(q.zero_points, np.float64)
     shape = [1] * value.ndim
     shape[channel_axis] = len(zero_points)
     return np.asarray(value - zero_points.reshape(shape))
 
 
-def _slopes(call: Call) -> np.ndarray:
-    """sx * sw / sy in float64, in this order: one, or one an output channel."""
-    scales = np.array(call.quantization(1).scales, np.float64)
-    return call.quantization(0).scale * scales / output_step(call)
+def _slopes(call: Call, x: int = 0, weights: int = 1) -> np.ndarray:
+    """sx * sw / sy in float64, in this order: one, or one an output channel.
+
+    The operands are at the positions ``x`` and ``weights``.
+    """
+    real = call.tensor(weights).dtype == "float32"
+    scales = np.array((1.0,) if real else call.quantization(weights).scales, np.float64)
+    return _step(call, x) * scales / output_step(call)
 
 
-def _scaled(call: Call, acc: np.ndarray) -> np.ndarray:
+def _scaled(call: Call, acc: np.ndarray, x: int = 0, weights: int = 1) -> np.ndarray:
     """Accumulators [..., channels] in steps of the output; an int32 bias is in steps of sx * sw."""
-    bias = call.optional(2)
+    bias, slopes = call.optional(2), _slopes(call, x, weights)
     if bias is not None and bias.dtype == np.float32:
-        return acc * _slopes(call) + bias.astype(np.float64) / output_step(call)
-    return (acc if bias is None else acc + bias.astype(np.float64)) * _slopes(call)
+        return acc * slopes + bias.astype(np.float64) / output_step(call)
+    return (acc if bias is None else acc + bias.astype(np.float64)) * slopes
 
 
 def _windows(call: Call, x: np.ndarray, kernel_size: tuple[int, ...],
-             dilation: tuple[int, int]) -> np.ndarray:
+             dilation: tuple[int, int],
+             padding: Sequence[tuple[int, int]] | None = None) -> np.ndarray:
     """View [N, OH, OW, C, KH, KW] of ``x``, padded with zeros."""
-    padded = np.pad(x, ((0, 0), *call.attribute("padding"), (0, 0)))
+    padded = np.pad(x, ((0, 0), *(padding or call.attribute("padding")), (0, 0)))
     extent = tuple((k - 1) * d + 1 for k, d in zip(kernel_size, dilation, strict=True))
     stride = call.attribute("stride")
     views = sliding_window_view(padded, extent, axis=(1, 2))[:, ::stride[0], ::stride[1]]
@@ -139,6 +149,30 @@ def _depthwise(call: Call) -> np.ndarray:
     return _scaled(call, np.einsum("nyxckl,klc->nyxc", windows, weights[0]))
 
 
+@register_real("TRANSPOSE_CONV")
+def _transposed_convolution(call: Call) -> np.ndarray:
+    """Each input times the kernel, added up where it falls; operands are weights, x and bias."""
+    x, weights = _centered(call, 1), _weights(call, 0, 0)     # [OC, KH, KW, IC of a group]
+    channels, *kernel, depth = weights.shape
+    (sy, sx), (dy, dx) = call.attribute("stride"), call.attribute("dilation")
+    batch, height, width, total = x.shape
+    groups = total // depth
+    whole = np.zeros((batch, (height - 1) * sy + (kernel[0] - 1) * dy + 1,
+                      (width - 1) * sx + (kernel[1] - 1) * dx + 1, channels))
+    inputs = x.reshape(batch, height, width, groups, depth)
+    parts = weights.reshape(groups, channels // groups, *kernel, depth)
+    for row in range(kernel[0]):
+        for column in range(kernel[1]):
+            product = np.einsum("nyxgi,goi->nyxgo", inputs, parts[:, :, row, column])
+            whole[:, row * dy:row * dy + (height - 1) * sy + 1:sy,
+                  column * dx:column * dx + (width - 1) * sx + 1:sx] += product.reshape(
+                      batch, height, width, channels)
+    (top, bottom), (left, right) = call.attribute("padding")
+    whole = np.pad(whole, ((0, 0), (0, max(-bottom, 0)), (0, max(-right, 0)), (0, 0)))
+    rows, columns = call.output.shape[1:3]
+    return _scaled(call, whole[:, top:top + rows, left:left + columns], 1, 0)
+
+
 @register_real("FULLY_CONNECTED")
 def _fully_connected(call: Call) -> np.ndarray:
     weights = _weights(call, 0)     # [OC, IC]
@@ -154,13 +188,33 @@ def _batch_matmul(call: Call) -> np.ndarray:
 def _average_pool(call: Call) -> np.ndarray:
     """The mean, also over the padding where ``count_padding`` says so."""
     x, window = _centered(call, 0), call.attribute("filter")
-    total = _windows(call, x, window, (1, 1)).sum(axis=(4, 5))
+    dilation = call.option("dilation", (1, 1))
+    total = _windows(call, x, window, dilation).sum(axis=(4, 5))
     inside = np.ones((1, *x.shape[1:3], 1))
-    count = _windows(call, inside, window, (1, 1)).sum(axis=(4, 5))
+    # Of the padding with ceil_mode, what the last window lacks is never counted.
+    counted = call.option("counted", ((0, 0), (0, 0)))
+    padding = [(whole[0] - part[0], whole[1] - part[1]) for whole, part in zip(
+        call.attribute("padding"), counted, strict=True)]
+    inside = np.pad(inside, ((0, 0), *counted, (0, 0)), constant_values=1)
+    count = _windows(call, inside, window, dilation, padding).sum(axis=(4, 5))
     if call.attribute("count_padding"):
         count = np.full_like(count, window[0] * window[1])
     # A window that sees padding alone has no mean; the sum of nothing is 0.
     return total * (_step(call, 0) / (np.maximum(count, 1) * output_step(call)))
+
+
+@register_real("LP_POOL_2D")
+def _lp_pool(call: Call) -> np.ndarray:
+    x, power = np.abs(real_operand(call, 0)), call.attribute("power")
+    windows = _windows(call, x**power, call.attribute("filter"), call.attribute("dilation"))
+    return windows.sum(axis=(4, 5)) ** (1 / power) / output_step(call)
+
+
+@register_real("EINSUM")
+def _einsum(call: Call) -> np.ndarray:
+    operands = [real_operand(call, i) for i in range(len(call.op.inputs))]
+    total = np.einsum(call.attribute("equation"), *operands, optimize=True)
+    return np.asarray(total / output_step(call))
 
 
 @register_real("MEAN")
@@ -168,6 +222,18 @@ def _mean(call: Call) -> np.ndarray:
     x, axes = _centered(call, 0), call.attribute("axes")
     count = int(np.prod([x.shape[a] for a in axes]))
     return x.sum(axis=axes) * (_step(call, 0) / (count * output_step(call)))
+
+
+@register_real("SUM")
+def _sum(call: Call) -> np.ndarray:
+    return _centered(call, 0).sum(axis=call.attribute("axes")) * (
+        _step(call, 0) / output_step(call))
+
+
+@register_real("MAXIMUM", "MINIMUM")
+def _extreme(call: Call) -> np.ndarray:
+    a, b = real_operand(call, 0), real_operand(call, 1)
+    return (np.maximum if call.op.kind == "MAXIMUM" else np.minimum)(a, b) / output_step(call)
 
 
 @register_real("ADD", "SUB")
@@ -180,6 +246,19 @@ def _add(call: Call) -> np.ndarray:
 def _mul(call: Call) -> np.ndarray:
     slope = _step(call, 0) * _step(call, 1) / output_step(call)
     return _centered(call, 0) * _centered(call, 1) * slope
+
+
+@register_real("PRELU")
+def _slopes_of_two(call: Call) -> np.ndarray:
+    x, slope = real_operand(call, 0), real_operand(call, 1)
+    return np.where(x < 0, x * slope, x) / output_step(call)
+
+
+@register_real("PADV2")
+def _padded(call: Call) -> np.ndarray:
+    """With a number, which need not be one of the input's steps."""
+    return np.pad(real_operand(call, 0), call.attribute("paddings"),
+                  constant_values=real_operand(call, 1).reshape(-1)[0]) / output_step(call)
 
 
 @register_real("DIV")

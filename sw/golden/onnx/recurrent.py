@@ -7,6 +7,7 @@ h [B, H] and c [B, H], σ the logistic function:
     LSTM  i, o, f = σ(x·W + h·R + b);  g = tanh(x·W + h·R + b);  c = f·c + i·g;  h = o · tanh(c)
     GRU   z, r = σ(x·W + h·R + b);  h = (1 - z)·g + z·h, where
           g = tanh(x·W + (r·h)·R + bR + bW), with linear_before_reset tanh(x·W + r·(h·R + bR) + bW)
+    RNN   h = f(x·W + h·R + b), where f is tanh, σ or relu
 
 Real numbers go through the whole sequence; only the result is rounded, once.
 """
@@ -30,6 +31,10 @@ Cell = Callable[[np.ndarray, States], States]
 
 def _logistic(x: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
+
+
+PLAIN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "tanh": np.tanh, "sigmoid": _logistic, "relu": lambda x: np.maximum(x, 0)}
 
 
 def _lstm(recurrent: np.ndarray, bias: np.ndarray) -> Cell:
@@ -71,7 +76,15 @@ def _sequence(gates: np.ndarray, step: Cell, states: States,
     return hidden, states
 
 
-@register_real("LSTM", "GRU")
+def _rnn(recurrent: np.ndarray, bias: np.ndarray, activation: str) -> Cell:
+    """A step from x·W + bW [B, H] and (h,) to the next (h,)."""
+    def step(gates: np.ndarray, states: States) -> States:
+        return PLAIN[activation](gates + states[0] @ recurrent.T + bias),
+
+    return step
+
+
+@register_real("LSTM", "GRU", "RNN")
 def _recurrent(call: Call) -> np.ndarray:
     """The result that the operator names, in steps of the output.
 
@@ -87,8 +100,12 @@ def _recurrent(call: Call) -> np.ndarray:
     for d in range(directions):
         input_bias, state_bias = (np.zeros((2, rows)) if bias is None
                                   else bias[d].astype(np.float64).reshape(2, rows))
-        step = (_lstm(recurrent[d], state_bias) if call.op.kind == "LSTM"
-                else _gru(recurrent[d], state_bias, call.attribute("linear_before_reset")))
+        if call.op.kind == "RNN":
+            step = _rnn(recurrent[d], state_bias, call.attribute("activations")[d])
+        elif call.op.kind == "LSTM":
+            step = _lstm(recurrent[d], state_bias)
+        else:
+            step = _gru(recurrent[d], state_bias, call.attribute("linear_before_reset"))
         before = tuple(np.zeros((x.shape[1], size)) if value is None
                        else value[d] for value in first)
         with np.errstate(all="ignore"):

@@ -233,6 +233,7 @@ def _squared_difference(call: Call) -> np.ndarray:
 
 @kernel("NEG")
 def _neg(call: Call) -> np.ndarray:
+    """Integers as they are, whatever their scale and zero point, as the reference has it."""
     x = call.value(0)
     if x.dtype in (np.int8, np.int16):
         return -x  # the least number stays what it is, as in the reference

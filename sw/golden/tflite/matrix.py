@@ -9,11 +9,16 @@ import numpy as np
 
 from kaniwa.golden.numbers.rounding import (
     multiply_wide_by_quantized_multiplier,
-    quantize_multipliers,
+    quantize_multiplier,
     round_half_away,
 )
-from kaniwa.golden.registry import Call, kernel, quantization, within_int32
-from kaniwa.golden.tflite.convolution import requantize
+from kaniwa.golden.registry import (
+    Call,
+    kernel,
+    quantization,
+    rescale_within_int32,
+    within_int32,
+)
 from kaniwa.golden.tflite.plain import clamped
 
 __all__ = ["fully_connected_accumulators", "matmul_multiplier", "requantize_float"]
@@ -98,9 +103,10 @@ def _batch_matmul(call: Call) -> np.ndarray:
     # Exact: a term is below 2^30 and there are fewer than 2^23.
     acc = np.matmul(a.astype(np.float64) - qa.zero_point, b.astype(np.float64) - qb.zero_point)
     acc = acc.astype(np.int64)
-    real = np.array([matmul_multiplier(qa.scale, qb.scale, out.scale)])
-    bounds = call.bounds("NONE")
+    real = matmul_multiplier(qa.scale, qb.scale, out.scale)
     if a.dtype == np.int16:
-        scaled = multiply_wide_by_quantized_multiplier(acc, *quantize_multipliers(real))
-        return np.clip(scaled, *bounds).astype(np.int16)
-    return requantize(within_int32(acc), real, out.zero_point, bounds, call.output.dtype)
+        scaled = multiply_wide_by_quantized_multiplier(acc, *quantize_multiplier(real))
+    else:
+        scaled = rescale_within_int32(within_int32(acc), real)
+    total = within_int32(scaled + out.zero_point)
+    return np.clip(total, *call.bounds("NONE")).astype(a.dtype)

@@ -30,11 +30,13 @@ def average_pool_2d(
 
 
 def max_pool_2d(
-    x: np.ndarray, *, window: Pair, stride: Pair, padding: Padding, bounds: tuple[int, int]
+    x: np.ndarray, *, window: Pair, stride: Pair, padding: Padding, bounds: tuple[int, int],
+    dilation: Pair = (1, 1)
 ) -> np.ndarray:
     """The largest element of each window inside the input; integers [N, H, W, C]."""
     least = int(np.iinfo(x.dtype).min)
-    return np.clip(_windows(x, least, window, stride, padding).max(axis=(4, 5)), *bounds)
+    windows = _windows(x, least, window, stride, padding, dilation)
+    return np.clip(windows.max(axis=(4, 5)), *bounds)
 
 
 def _average_float(x: np.ndarray, window: Pair, stride: Pair, padding: Padding) -> np.ndarray:
@@ -48,10 +50,11 @@ def _average_float(x: np.ndarray, window: Pair, stride: Pair, padding: Padding) 
         return total / _inside(x, window, stride, padding).astype(np.float32)
 
 
-def _max_float(x: np.ndarray, window: Pair, stride: Pair, padding: Padding) -> np.ndarray:
+def _max_float(x: np.ndarray, window: Pair, stride: Pair, padding: Padding,
+               dilation: Pair) -> np.ndarray:
     """float32: from the smallest finite number on; a NaN is never larger."""
     least = float(np.finfo(np.float32).min)
-    windows = _windows(x, least, window, stride, padding)
+    windows = _windows(x, least, window, stride, padding, dilation)
     largest = np.full(windows.shape[:4], least, np.float32)
     for row in range(window[0]):
         for column in range(window[1]):
@@ -68,10 +71,13 @@ def _inside(x: np.ndarray, window: Pair, stride: Pair, padding: Padding) -> np.n
 
 
 def _windows(
-    x: np.ndarray, fill: float, window: Pair, stride: Pair, padding: Padding
+    x: np.ndarray, fill: float, window: Pair, stride: Pair, padding: Padding,
+    dilation: Pair = (1, 1)
 ) -> np.ndarray:
     padded = np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=fill)
-    return sliding_window_view(padded, window, axis=(1, 2))[:, :: stride[0], :: stride[1]]
+    extent = tuple((size - 1) * apart + 1 for size, apart in zip(window, dilation, strict=True))
+    views = sliding_window_view(padded, extent, axis=(1, 2))[:, :: stride[0], :: stride[1]]
+    return views[..., :: dilation[0], :: dilation[1]]
 
 
 @kernel("AVERAGE_POOL_2D", "MAX_POOL_2D")
@@ -79,8 +85,13 @@ def _pool(call: Call) -> np.ndarray:
     x, average = call.value(0), call.op.kind == "AVERAGE_POOL_2D"
     window, stride, padding = (call.attribute(n) for n in ("filter", "stride", "padding"))
     activation = call.attribute("activation")
+    dilation = call.option("dilation", (1, 1))      # of ONNX's MaxPool
     if x.dtype == np.float32:
-        run = _average_float if average else _max_float
-        return clamped(run(x, window, stride, padding), activation)
-    pool = average_pool_2d if average else max_pool_2d
-    return pool(x, window=window, stride=stride, padding=padding, bounds=call.bounds(activation))
+        result = (_average_float(x, window, stride, padding) if average
+                  else _max_float(x, window, stride, padding, dilation))
+        return clamped(result, activation)
+    bounds = call.bounds(activation)
+    if average:
+        return average_pool_2d(x, window=window, stride=stride, padding=padding, bounds=bounds)
+    return max_pool_2d(x, window=window, stride=stride, padding=padding, bounds=bounds,
+                       dilation=dilation)

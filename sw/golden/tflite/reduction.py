@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from kaniwa.golden.numbers.rounding import multiply_by_quantized_multiplier, quantize_multiplier
-from kaniwa.golden.registry import Call, kernel, quantization, within_int32
+from kaniwa.golden.numbers.rounding import quantize_multiplier
+from kaniwa.golden.registry import Call, kernel, quantization, rescale_by_pair, within_int32
 from kaniwa.golden.tflite.plain import exact_integer
 
 __all__ = ["mean_multiplier"]
@@ -78,8 +78,8 @@ def _rescaled(call: Call, total: np.ndarray, multiplier: int, shift: int,
 
 def _scaled(call: Call, total: np.ndarray, multiplier: int, shift: int, count: int) -> np.ndarray:
     centered = within_int32(total - count * call.quantization(0).zero_point)
-    scaled = multiply_by_quantized_multiplier(centered, multiplier, shift)
-    return scaled + quantization(call.output).zero_point
+    scaled = rescale_by_pair(centered, multiplier, shift)
+    return within_int32(scaled + quantization(call.output).zero_point)
 
 
 @kernel("REDUCE_MAX", "REDUCE_MIN")

@@ -6,12 +6,14 @@ are [N, H, W, C].
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from kaniwa.golden.numbers.rounding import round_half_away
 from kaniwa.golden.registry import Call, kernel
 
-__all__: list[str] = []
+__all__ = ["between", "between_integer", "nearest_index"]
 
 Float = np.float32
 
@@ -19,12 +21,13 @@ Float = np.float32
 @kernel("RESIZE_NEAREST_NEIGHBOR")
 def _nearest(call: Call) -> np.ndarray:
     x, shape = call.value(0), call.output.shape
-    rows, columns = (_nearest_index(call, x.shape[i], shape[i]) for i in (1, 2))
+    rows, columns = (nearest_index(call.op.attributes, x.shape[i], shape[i]) for i in (1, 2))
     return x[:, rows][:, :, columns]
 
 
-def _nearest_index(call: Call, size: int, wanted: int) -> np.ndarray:
-    aligned, centers = call.attribute("align_corners"), call.attribute("half_pixel_centers")
+def nearest_index(attributes: Mapping[str, object], size: int, wanted: int) -> np.ndarray:
+    """Of so many wanted elements the one of ``size`` that each is."""
+    aligned, centers = attributes["align_corners"], attributes["half_pixel_centers"]
     scale = (Float(size - 1) / Float(wanted - 1) if aligned and wanted > 1
              else Float(size) / Float(wanted))
     position = (np.arange(wanted).astype(Float) + Float(0.5 if centers else 0)) * scale
@@ -38,7 +41,7 @@ def _bilinear(call: Call) -> np.ndarray:
         return _bilinear_integer(call)
     x, shape = call.value(0), call.output.shape
     (top, bottom, down), (left, right, along) = (
-        _between(call, x.shape[i], shape[i]) for i in (1, 2))
+        between(call.op.attributes, x.shape[i], shape[i]) for i in (1, 2))
     down, along = down[:, None, None], along[None, :, None]
     values = x.astype(Float)
     one = Float(1)
@@ -52,12 +55,13 @@ def _bilinear(call: Call) -> np.ndarray:
     return result.astype(x.dtype)
 
 
-def _between(call: Call, size: int, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def between(attributes: Mapping[str, object], size: int,
+            wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The indices on both sides and the distance from the lower one, for every output index."""
-    scale = (Float(size - 1) / Float(wanted - 1) if call.attribute("align_corners") and wanted > 1
+    scale = (Float(size - 1) / Float(wanted - 1) if attributes["align_corners"] and wanted > 1
              else Float(size) / Float(wanted))
     index = np.arange(wanted).astype(Float)
-    if call.attribute("half_pixel_centers"):
+    if attributes["half_pixel_centers"]:
         position = (index + Float(0.5)) * scale - Float(0.5)
     else:
         position = index * scale
@@ -70,7 +74,7 @@ def _bilinear_integer(call: Call) -> np.ndarray:
     """int8 and int16: positions with 10 fractional bits, products with 20."""
     x, shape = call.value(0), call.output.shape
     (top, bottom, down), (left, right, along) = (
-        _between_integer(call, x.shape[i], shape[i]) for i in (1, 2))
+        between_integer(call.op.attributes, x.shape[i], shape[i]) for i in (1, 2))
     down, along = down[:, None, None], along[None, :, None]
     values = x.astype(np.int64)
     total = (
@@ -84,14 +88,14 @@ def _bilinear_integer(call: Call) -> np.ndarray:
     return (np.sign(total) * magnitude).astype(x.dtype)
 
 
-def _between_integer(
-    call: Call, size: int, wanted: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def between_integer(attributes: Mapping[str, object], size: int,
+                    wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same with 10 fractional bits."""
     scale = (1024 * size + wanted // 2) // wanted
-    if call.attribute("align_corners") and wanted > 1:
+    if attributes["align_corners"] and wanted > 1:
         scale = (1024 * (size - 1) + (wanted - 1) // 2) // (wanted - 1)
     position = np.arange(wanted, dtype=np.int64) * scale
-    if call.attribute("half_pixel_centers"):
+    if attributes["half_pixel_centers"]:
         position = position + scale // 2 - 512
     lower = np.maximum(position >> 10, 0)
     upper = np.minimum((position + 1023) >> 10, size - 1)

@@ -64,5 +64,6 @@ def _pad(call: Call) -> np.ndarray:
 
 @kernel("MIRROR_PAD")
 def _mirror_pad(call: Call) -> np.ndarray:
-    mode = "reflect" if call.attribute("mode") == "REFLECT" else "symmetric"
-    return np.pad(call.value(0), call.attribute("paddings"), mode=mode)  # type: ignore[call-overload]
+    # EDGE and WRAP are ONNX's.
+    return np.pad(call.value(0), call.attribute("paddings"),
+                  mode=call.attribute("mode").lower())

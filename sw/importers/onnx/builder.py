@@ -51,6 +51,7 @@ class Builder:
         self.readers: dict[str, list[Node]] = {}      # of the model's names
         self.real: dict[str, Stored] = {}      # results that were wanted in float32, by name
         self.node: Node | None = None      # the one that is being imported
+        self.quantised = True      # False where the file has float32 alone
 
     def fail(self, what: str, error: type[Error] = UnsupportedError,
              node: Node | None = None) -> Error:
@@ -91,11 +92,16 @@ class Builder:
     def emit(self, kind: str, inputs: tuple[int, ...], output: int,
              attributes: Mapping[str, object], rule: str) -> int:
         """Append an operator; returns ``output``."""
+        self.emit_all(kind, inputs, (output,), attributes, rule)
+        return output
+
+    def emit_all(self, kind: str, inputs: tuple[int, ...], outputs: tuple[int, ...],
+                 attributes: Mapping[str, object], rule: str) -> None:
+        """Append an operator of several results."""
         node = self.node
         assert node is not None
-        self.ops.append(Op(kind, self.tensors[output].name, inputs, (output,), attributes, rule,
+        self.ops.append(Op(kind, self.tensors[outputs[0]].name, inputs, outputs, attributes, rule,
                            node.index))
-        return output
 
     def store(self, name: str, tensor_id: int, shape: tuple[int, ...], permutation: Permutation,
               steps: Steps | None = None) -> Stored:
@@ -137,12 +143,16 @@ class Builder:
         return self.emit("RESHAPE", (source,), new, {"shape": shape}, "exact")
 
     def constant(self, known: Known, name: str, permutation: Permutation, rank: int) -> int:
-        """A quantised constant as an int8 tensor of this rank, transposed by ``permutation``."""
+        """A constant as a tensor of this rank, transposed by ``permutation``: integers where it has
+        8 or 16 bits and one scale, else the real numbers, float32."""
         steps = known.steps
-        assert steps is not None
-        data = known.data.astype(np.int64) - steps.shift
+        if steps is None or steps.bits > 16 or "4" in steps.dtype or len(steps.scales) > 1:
+            dtype, quantization, data = "float32", None, known.real
+        else:
+            dtype, quantization = steps.stored_as
+            data = known.data.astype(np.int64) - steps.shift
         data = data.reshape((1,) * (rank - data.ndim) + data.shape).transpose(permutation)
-        return self.tensor(name, data.shape, "int8", steps.quantization, data.astype(np.int8))
+        return self.tensor(name, data.shape, dtype, quantization, data)
 
     def shape_of(self, value: Value) -> tuple[int, ...]:
         """The model's shape of a value."""
@@ -159,7 +169,7 @@ class Builder:
     def requantized(self, value: Dequantized, steps: Steps, name: str,
                     bounds: tuple[int, int] | tuple[float, float]) -> Integers:
         """The same numbers in other steps, clamped to ``bounds``."""
-        form = value.stored.first if value.stored.forms else tuple(range(len(value.stored.shape)))
+        form = value.stored.first
         source = self.form(value.stored, form)
         index, result = self.made(name, value.stored.shape, form, steps)
         self.emit("QUANTIZE", (source,), index, {"bounds": bounds}, "qdq")

@@ -10,17 +10,19 @@ from __future__ import annotations
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node, OnnxFile
 from kaniwa.importers.onnx.quantization import activation_steps
-from kaniwa.importers.onnx.values import Pending, Steps
+from kaniwa.importers.onnx.values import Floats, Pending, Steps
 
-__all__ = ["COMMUTING", "steps_ahead"]
+__all__ = ["COMMUTING", "VIEWS", "steps_ahead"]
 
-COMMUTING = ("MaxPool", "GlobalMaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
-             "Slice", "Gather")
+VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
+COMMUTING = (*VIEWS, "MaxPool", "GlobalMaxPool", "Slice", "Gather", "DepthToSpace",
+             "SpaceToDepth", "Expand", "Tile", "ReduceMax", "ReduceMin")
 MAXIMUM_NODES = 16      # between the result and its quantization
 
 
-def steps_ahead(builder: Builder, file: OnnxFile, pending: Pending, node: Node) -> Steps | None:
-    """The steps in which every reader behind ``node`` wants ``pending``, or None.
+def steps_ahead(builder: Builder, file: OnnxFile, value: Pending | Floats,
+                node: Node) -> Steps | None:
+    """The steps in which every reader behind ``node`` wants ``value``, or None.
 
     ``node`` reads it. None where the value is wanted as it is, too, or in several steps.
     """
@@ -30,7 +32,7 @@ def steps_ahead(builder: Builder, file: OnnxFile, pending: Pending, node: Node) 
         reader = waiting.pop()
         seen += 1
         if reader.kind == "QuantizeLinear":
-            steps = _steps_of(builder, reader, len(pending.shape))
+            steps = _steps_of(builder, reader, len(builder.shape_of(value)))
             if steps is None or found not in (None, steps):
                 return None
             found = steps

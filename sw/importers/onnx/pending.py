@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from kaniwa.importers.onnx.quantization import (
     dequantized,
     keeps_steps,
     quantized_constant,
+    real_numbers,
 )
 from kaniwa.importers.onnx.values import (
     REAL,
@@ -25,13 +27,17 @@ from kaniwa.importers.onnx.values import (
     Floats,
     Integers,
     Known,
+    Moved,
     Pending,
+    Permutation,
     Steps,
     Stored,
     Value,
+    moved,
 )
 
-__all__ = ["TO_FLOAT", "floats", "lowers", "lowers_floats", "operand", "quantize", "quantized_to"]
+__all__ = ["TO_FLOAT", "floats", "lowers", "lowers_floats", "movable", "operand", "quantize",
+           "quantized_floats", "quantized_to", "transposed"]
 
 Lower = Callable[[Builder, Pending, Steps, str], Integers]
 LowerFloats = Callable[[Builder, Pending], Stored]
@@ -83,13 +89,41 @@ def quantized_to(builder: Builder, x: Value, steps: Steps, name: str) -> Integer
         if x.steps == steps:
             return Integers(x.stored, steps)
         return builder.requantized(x, steps, name, steps.bounds)
+    return quantized_floats(builder, x, steps, name, steps.bounds)
+
+
+def quantized_floats(builder: Builder, x: Floats, steps: Steps, name: str,
+                     bounds: tuple[int, int] | tuple[float, float]) -> Integers:
+    """float32 as integers of these ``steps`` between ``bounds``, or as float32 between those."""
     if x.dtype != "float32":
         raise builder.fail(f"quantises {x.dtype}; only float32 is supported")
     form = x.stored.first
     source = builder.form(x.stored, form)
     index, result = builder.made(name, x.stored.shape, form, steps)
-    builder.emit("QUANTIZE", (source,), index, {"bounds": steps.bounds}, "onnx")
+    builder.emit("QUANTIZE", (source,), index, {"bounds": bounds}, "onnx")
     return result
+
+
+AnyMoved = TypeVar("AnyMoved", Integers, Dequantized, Floats, Dequantized | Floats, Moved)
+
+
+def transposed(builder: Builder, value: AnyMoved, permutation: Permutation,
+               name: str) -> AnyMoved:
+    """The same numbers seen through another permutation; nothing is moved yet."""
+    stored = value.stored
+    if not stored.forms:
+        builder.form(stored, stored.first)
+    # A form f of x = transposed by f; of y = x transposed by p it is the form f after p's inverse.
+    forms = {tuple(permutation.index(axis) for axis in f): i for f, i in stored.forms.items()}
+    return replace(value, stored=Stored(name, moved(stored.shape, permutation), forms))
+
+
+def movable(builder: Builder, value: Value | None) -> Moved:
+    """A value that can be moved without computing, a result that is not quantised in float32:
+    raises UnsupportedError for others."""
+    if isinstance(value, (Integers, Dequantized, Floats)):
+        return value
+    return operand(builder, value, "its input")
 
 
 def operand(builder: Builder, value: Value | None, what: str) -> Dequantized | Floats:
@@ -104,18 +138,25 @@ def _waits_for_floats(value: Value | None) -> bool:
     if not isinstance(value, Pending) or value.node.kind != "Identity":
         return isinstance(value, Pending)
     source = value.operands[0]
-    assert isinstance(source, Dequantized)
-    return not keeps_steps(value.clamps, source.steps)
+    assert isinstance(source, (Dequantized, Floats))
+    return isinstance(source, Floats) or not keeps_steps(value.clamps, source.steps)
 
 
 def floats(builder: Builder, value: Value | None, what: str) -> Stored:
-    """``value`` as float32 in the graph: dequantised by the host where it is not yet."""
+    """``value`` as float32 in the graph, a constant too: dequantised by the host where it is not
+    yet."""
     if isinstance(value, Floats):
         return value.stored
+    if isinstance(value, Known):
+        shape = real_numbers(builder, value, what).data.shape
+        own = tuple(range(len(shape)))
+        name = f"constant:{len(builder.tensors)}"
+        index = builder.tensor(name, shape, "float32", None, value.real)
+        return Stored(name, shape, {own: index})
     if isinstance(value, Pending) and _waits_for_floats(value):
         return _lower_float(builder, value, what)
     source = dequantized(builder, value, what)
-    form = source.stored.first if source.stored.forms else tuple(range(len(source.stored.shape)))
+    form = source.stored.first
     tensor = builder.tensors[builder.form(source.stored, form)]
     name = f"{source.stored.name}:float"
     index = builder.tensor(name, tensor.shape, "float32")

@@ -18,11 +18,11 @@ from kaniwa.importers.onnx.values import (
     Value,
 )
 
-__all__ = ["steps_of", "activation_steps", "quantized_constant", "dequantize", "dequantized",
-           "clamp_bounds", "in_steps", "in_other_steps", "keeps_steps", "known_constant",
-           "real_constant"]
+__all__ = ["ACTIVATIONS", "steps_of", "activation_steps", "quantized_constant", "dequantize",
+           "dequantized", "clamp_bounds", "in_steps", "in_other_steps", "keeps_steps",
+           "known_constant", "real_constant", "real_numbers"]
 
-ACTIVATIONS = ("int8", "uint8")
+ACTIVATIONS = ("int8", "uint8", "int16", "uint16")
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
@@ -58,17 +58,18 @@ def steps_of(builder: Builder, scale: Value, zero_point: Value | None, dtype: st
 
 def activation_steps(builder: Builder, node: Node, scale: Value | None, zero_point: Value | None,
                      dtype: str | None, rank: int) -> Steps:
-    """The quantization of an activation: one scale, 8 bits."""
+    """The quantization of an activation: one scale, 8 or 16 bits."""
     assert scale is not None
     if node.attributes.get("block_size") or node.attributes.get("output_dtype"):
-        dtype = dtype or {2: "uint8", 3: "int8"}.get(node.attributes.get("output_dtype", 0))
+        named = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16"}
+        dtype = dtype or named.get(node.attributes.get("output_dtype", 0))
         if node.attributes.get("block_size") or dtype is None:
-            raise builder.fail("only int8 and uint8, quantised by tensor, are supported for "
+            raise builder.fail("only 8 and 16 bits, quantised by tensor, are supported for "
                                "activations")
     steps = steps_of(builder, scale, zero_point, dtype, rank, int(node.attributes.get("axis", 1)))
     if steps.dtype not in ACTIVATIONS:
-        raise builder.fail(f"activations of {steps.dtype} are not supported; quantise them to int8 "
-                           "or uint8")
+        raise builder.fail(f"activations of {steps.dtype} are not supported; quantise them to 8 or "
+                           "16 bits")
     if len(steps.scales) > 1:
         raise builder.fail(f"an activation has {len(steps.scales)} scales; quantise activations "
                            "by tensor")
@@ -80,7 +81,7 @@ def quantized_constant(builder: Builder, node: Node, x: Known) -> Known:
     assert scale is not None
     steps = steps_of(builder, scale, zero_point, None, x.data.ndim,
                      int(node.attributes.get("axis", 1)))
-    if steps.dtype not in ("int8", "uint8", "int32"):
+    if steps.dtype not in (*ACTIVATIONS, "int32"):
         raise builder.fail(f"constants of {steps.dtype} are not supported; quantise to int8")
     _check_axis(builder, steps, x.data.shape)
     shape = [1] * x.data.ndim
@@ -142,7 +143,7 @@ def dequantize(builder: Builder, node: Node) -> Value:
 def in_other_steps(builder: Builder, x: Integers | Dequantized, steps: Steps,
                    name: str) -> Dequantized:
     """The same integers under another scale: another name of the same memory."""
-    form = x.stored.first if x.stored.forms else tuple(range(len(x.stored.shape)))
+    form = x.stored.first
     source = builder.form(x.stored, form)
     index, other = builder.made(name, x.stored.shape, form, steps)
     builder.emit("RESHAPE", (source,), index, {"shape": builder.tensors[index].shape}, "exact")
@@ -209,11 +210,17 @@ def known_constant(builder: Builder, what: str, value: Value | None,
         return None
     if not isinstance(value, Known):
         raise builder.fail(f"{what} is computed; only a constant is supported")
-    if value.steps is None and value.data.dtype != np.float32:
-        raise builder.fail(f"{what} is {value.data.dtype}, expected float32")
+    real_numbers(builder, value, what)
     if value.data.shape != shape:
         raise builder.fail(f"{what} is {list(value.data.shape)}, expected {list(shape)}",
                            ModelError)
+    return value
+
+
+def real_numbers(builder: Builder, value: Known, what: str) -> Known:
+    """A constant of finite real numbers, quantised or float32, called ``what`` in messages."""
+    if value.steps is None and value.data.dtype != np.float32:
+        raise builder.fail(f"{what} is {value.data.dtype}, expected float32")
     with np.errstate(all="ignore"):
         finite = np.isfinite(value.real.astype(np.float32)).all()
     if not finite:

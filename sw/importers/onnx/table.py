@@ -23,7 +23,8 @@ class OnnxOperator:
     limits: tuple[str, ...] = ()
 
 
-_WEIGHTS = ("weights are constant, 8 or 4 bits wide, with a scale a tensor or an output channel",
+_WEIGHTS = ("weights are constant, 8 or 4 bits wide with a scale a tensor or an output channel, or "
+            "float32",
             "a bias is constant")
 _WINDOW = ("maps have one or two dimensions",)
 _MOVED = "movement"
@@ -32,9 +33,9 @@ _MOVED = "movement"
 def _functions() -> tuple[OnnxOperator, ...]:
     from kaniwa.importers.onnx.families.functions import FUNCTIONS
 
-    limits = {"PRelu": ("the slope is one constant",), "Pow": ("the exponent is one constant",),
+    limits = {"PRelu": ("slopes are constants",), "Pow": ("the exponent is one constant",),
               "Log": ("every value of its input has a logarithm, else the result is an error",),
-              "Softmax": ("along one axis",)}
+              "Softmax": ("along one axis",), "LogSoftmax": ("along one axis",)}
     return tuple(OnnxOperator(name, (kind,), "qdq_fixed_point" if name == "Softmax" else "qdq",
                               name, limits.get(name, ()))
                  for name, (kind, _) in FUNCTIONS.items())
@@ -47,15 +48,13 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("DequantizeLinear", ("DEQUANTIZE",), "onnx", "requantize", (
         "weights are not quantised by blocks",)),
     OnnxOperator("Conv", ("CONV_2D", "DEPTHWISE_CONV_2D"), "qdq", "Conv", (*_WINDOW, *_WEIGHTS)),
-    OnnxOperator("Gemm", ("FULLY_CONNECTED",), "qdq", "Gemm", (
-        *_WEIGHTS, "alpha and beta are 1, the input is not transposed")),
+    OnnxOperator("Gemm", ("FULLY_CONNECTED",), "qdq", "Gemm", _WEIGHTS),
     OnnxOperator("MatMul", ("FULLY_CONNECTED", "BATCH_MATMUL"), "qdq", "MatMul", (
         "a constant operand is the second one and a matrix",)),
     *(OnnxOperator(kind, (kind.upper(),), "qdq", kind, (
-        "constants are quantised by tensor, one number, or the bias of the node before",))
+        "a constant that is quantised otherwise than by tensor is taken in float32, on the host",))
       for kind in ("Add", "Sub", "Mul", "Div")),
-    OnnxOperator("AveragePool", ("AVERAGE_POOL_2D",), "qdq", "AveragePool", (
-        *_WINDOW, "ceil_mode is 0, dilations are 1")),
+    OnnxOperator("AveragePool", ("AVERAGE_POOL_2D",), "qdq", "AveragePool", _WINDOW),
     OnnxOperator("GlobalAveragePool", ("AVERAGE_POOL_2D",), "qdq", "GlobalAveragePool", _WINDOW),
     OnnxOperator("ReduceMean", ("AVERAGE_POOL_2D", "MEAN"), "qdq", "ReduceMean", (
         "its axes are constants",)),
@@ -68,8 +67,17 @@ OPERATORS: tuple[OnnxOperator, ...] = (
         "sequence_lens is absent, or a constant of all steps"))
       for kind, absent in (("LSTM", "peepholes, clip, layout and input_forget"),
                            ("GRU", "clip and layout"))),
+    OnnxOperator("RNN", ("RNN",), "qdq", "RNN", (
+        "W, R and B are constants", "activations are Tanh, Relu or Sigmoid",
+        "without clip and layout", "sequence_lens is absent, or a constant of all steps")),
+    OnnxOperator("LpPool", ("LP_POOL_2D",), "qdq", "LpPool", _WINDOW),
+    OnnxOperator("GlobalLpPool", ("LP_POOL_2D",), "qdq", "GlobalLpPool", _WINDOW),
+    OnnxOperator("Einsum", ("EINSUM",), "qdq", "Einsum"),
+    OnnxOperator("NonMaxSuppression", ("NON_MAX_SUPPRESSION",), "onnx", "NonMaxSuppression", (
+        "its limits are constants", "a result has as many rows as there may be, -1 behind the "
+        "last one")),
     OnnxOperator("MaxPool", ("MAX_POOL_2D",), "exact", "MaxPool", (
-        *_WINDOW, "dilations are 1, padding is smaller than the kernel")),
+        *_WINDOW, "padding is smaller than the kernel")),
     OnnxOperator("GlobalMaxPool", ("MAX_POOL_2D",), "exact", "GlobalMaxPool", _WINDOW),
     OnnxOperator("Relu", ("QUANTIZE",), "qdq", "requantize"),
     OnnxOperator("Clip", ("QUANTIZE",), "qdq", "requantize", ("its ends are constants",)),
@@ -83,9 +91,33 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("Gather", ("STRIDED_SLICE",), "exact", "slices", (
         "indices are constants, one or several the same way apart",)),
     OnnxOperator("Split", ("STRIDED_SLICE",), "exact", "slices", ("its lengths are constants",)),
-    OnnxOperator("Pad", ("PAD",), "exact", "slices", ("with zeros",)),
-    OnnxOperator("Resize", ("RESIZE_NEAREST_NEIGHBOR",), "exact", "slices", (
-        "nearest neighbour by whole factors of rows and columns",)),
+    OnnxOperator("Pad", ("PAD", "MIRROR_PAD", "PADV2"), "exact", "Pad", (
+        "a number that is not 0 is rounded to the result's steps",)),
+    OnnxOperator("BatchNormalization", ("DEPTHWISE_CONV_2D", "BATCH_NORM"), "qdq",
+                 "BatchNormalization", ("its operands are constants",)),
+    *(OnnxOperator(kind, ("GROUP_NORM",), "qdq", kind, ("scale and bias are constants",))
+      for kind in ("InstanceNormalization", "GroupNormalization")),
+    OnnxOperator("Resize", ("RESIZE_NEAREST_NEIGHBOR", "RESIZE"), "exact", "Resize", (
+        "without antialias", "scales, sizes and roi are constants")),
     OnnxOperator("Identity", (), "exact", _MOVED),
+    OnnxOperator("ConvTranspose", ("TRANSPOSE_CONV",), "qdq", "ConvTranspose", (
+        *_WINDOW, *_WEIGHTS)),
+    *(OnnxOperator(kind, (graph,), "qdq", kind) for kind, graph in (
+        ("Max", "MAXIMUM"), ("Min", "MINIMUM"))),
+    *(OnnxOperator(kind, (graph,), rule, kind, ("its axes are constants",))
+      for kind, graph, rule in (("ReduceMax", "REDUCE_MAX", "exact"),
+                                ("ReduceMin", "REDUCE_MIN", "exact"),
+                                ("ReduceSum", "SUM", "qdq"))),
+    OnnxOperator("ArgMax", ("ARG_MAX",), "exact", "ArgMax"),
+    OnnxOperator("ArgMin", ("ARG_MIN",), "exact", "ArgMin"),
+    OnnxOperator("TopK", ("TOPK",), "onnx", "TopK", ("k is a constant",)),
+    OnnxOperator("DepthToSpace", ("DEPTH_TO_SPACE",), "exact", "DepthToSpace"),
+    OnnxOperator("SpaceToDepth", ("SPACE_TO_DEPTH",), "exact", "SpaceToDepth"),
+    OnnxOperator("Expand", ("BROADCAST_TO",), "exact", "Expand", ("its shape is a constant",)),
+    OnnxOperator("Tile", ("TILE",), "exact", "Tile", ("its repeats are constants",)),
+    OnnxOperator("Cast", ("CAST",), "exact", "MatMulInteger"),
+    OnnxOperator("DynamicQuantizeLinear", ("DYNAMIC_QUANTIZE",), "onnx", "DynamicQuantizeLinear"),
+    *(OnnxOperator(kind, (graph,), "onnx", kind, ("weights and their zero points are constants",))
+      for kind, graph in (("MatMulInteger", "FULLY_CONNECTED"), ("ConvInteger", "CONV_2D"))),
     *_functions(),
 )

@@ -10,7 +10,7 @@ from kaniwa.graph import Quantization
 from kaniwa.importers.onnx.file import Node
 
 __all__ = ["Permutation", "Stored", "Known", "Integers", "Dequantized", "Floats", "Pending",
-           "Value", "Steps", "REAL", "channel_last", "moved"]
+           "Moved", "Value", "Steps", "REAL", "channel_last", "moved"]
 
 Permutation = tuple[int, ...]
 
@@ -40,8 +40,8 @@ class Stored:
 
     @property
     def first(self) -> Permutation:
-        """The form that was there first."""
-        return next(iter(self.forms))
+        """The form that was there first; of what is only flattened the model's own layout."""
+        return next(iter(self.forms), tuple(range(len(self.shape))))
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,17 @@ class Steps:
 
     @property
     def shift(self) -> int:
-        """Number that makes integers of the file int8 when taken from them."""
-        return 128 if self.dtype == "uint8" else 0
+        """Number that makes integers of the file signed when taken from them."""
+        return {"uint8": 128, "uint16": 1 << 15}.get(self.dtype, 0)
+
+    @property
+    def bits(self) -> int:
+        """Width of the integers."""
+        return 8 * np.dtype(self.dtype).itemsize
 
     @property
     def quantization(self) -> Quantization:
-        """The graph's, of int8 (int32) values."""
+        """The graph's, of signed values."""
         return Quantization(self.scales, tuple(z - self.shift for z in self.zero_points), self.axis)
 
     @property
@@ -71,7 +76,9 @@ class Steps:
     @property
     def stored_as(self) -> tuple[str, Quantization | None]:
         """The dtype and the quantization of the graph's tensors in these steps."""
-        return ("float32", None) if self.dtype == "float32" else ("int8", self.quantization)
+        if self.dtype == "float32":
+            return "float32", None
+        return "int16" if self.bits == 16 else "int8", self.quantization
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -111,7 +118,8 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Integers:
-    """Quantised integers, int8 in the graph; ``steps`` is None for an input nobody dequantised."""
+    """Quantised integers, int8 or int16 in the graph; an input that nobody dequantises has steps
+    of 1."""
 
     stored: Stored
     steps: Steps
@@ -157,4 +165,5 @@ class Pending:
         return self.name or self.node.outputs[0]
 
 
+Moved = Integers | Dequantized | Floats      # what can be moved without computing
 Value = Known | Integers | Dequantized | Floats | Pending

@@ -15,46 +15,57 @@ from typing import Any
 
 import numpy as np
 
-from kaniwa.errors import Error, ModelError, UnsupportedError
+from kaniwa.errors import Error, InputError, ModelError, UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, State, Tensor, check
 from kaniwa.importers.info import OperatorInfo
+from kaniwa.importers.input_shapes import Shapes
 from kaniwa.importers.operands import Constraint, Operands, OptionError
 from kaniwa.importers.operators import OPERATORS
-from kaniwa.importers.tflite.text import names_of, one_line
+from kaniwa.importers.tflite.buffers import Buffers
+from kaniwa.importers.tflite.by_runtime import RULE, by_runtime, definition
+from kaniwa.importers.tflite.shapes import MAXIMUM_ELEMENTS, fixed, known, resized
+from kaniwa.importers.tflite.text import names_of, one_line, scalar
 from kaniwa.importers.tflite.variables import VARIABLE_OPERATORS, Variables
 from kaniwa.importers.tflite.verifier import verify
+from kaniwa.runtimes.litert_table import CUSTOM
+from kaniwa.runtimes.prepared import Refusal
 
 __all__ = ["import_tflite"]
 
 TENSOR_TYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8",
           13: "resource"}
 INT4 = 17
+BUILTIN_CODE = 10  # offset of the field in the table's vtable
 MAXIMUM_RANK = 6
-MAXIMUM_ELEMENTS = 1 << 26
 MAXIMUM_COUNT = 1 << 13  # of tensors and of operators
 
 
-def import_tflite(data: bytes, name: str) -> Graph:
+def import_tflite(data: bytes, name: str, shapes: Shapes | None = None) -> Graph:
     """The graph of the TFLite file with content ``data``; ``name`` is used in messages.
 
+    ``shapes`` are those of inputs, by name, in place of the file's; all others follow from them.
     Tensor ids are the file's indices. Raises ``ModelError`` or ``UnsupportedError``, one line each.
     """
     verify(data, name)
-    return check(_Importer(data, name).graph())
+    return check(_Importer(data, name, shapes or {}).graph())
 
 
 class _Importer:
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes, name: str, shapes: Shapes) -> None:
         import tflite
 
         self.tflite = tflite
         self.data = data
         self.name = name
+        self.shapes = shapes
         self.model = tflite.Model.GetRootAs(data, 0)
+        self.buffers = Buffers(data, self.model, self.fail)
         self.kinds = names_of("BuiltinOperator")
         # Tables of a damaged file may share a long vector; in a sound one each has its own.
         self.scales_left = len(data)
         self.variables: set[int] = set()
+        self.inputs: list[int] = []  # of the model
+        self.outputs: list[int] = []
         self.states: list[State] = []
         self.count = 0  # of the file's tensors; ``following`` adds more
         self.resources = Variables()
@@ -70,9 +81,12 @@ class _Importer:
         subgraph = self.model.Subgraphs(0)
         tensors = self.tensors(subgraph)
         inputs = self.indices(subgraph.InputsLength(), subgraph.Inputs, len(tensors), "model input")
+        if wrong := fixed(tensors, inputs, self.shapes, subgraph):
+            raise self.fail(wrong, InputError)
         outputs = self.indices(
             subgraph.OutputsLength(), subgraph.Outputs, len(tensors), "model output"
         )
+        self.inputs, self.outputs = inputs, outputs
         operators = subgraph.OperatorsLength()
         if not inputs or not outputs or not operators:
             raise self.fail(
@@ -118,7 +132,8 @@ class _Importer:
         name = one_line(source, 10) or f"tensor_{index}"
         where = f"tensor {index} '{name}'"
         shape = self.shape(source, where)
-        packed = source.Type() == INT4 and self.size(source, where) > 0
+        content = self.buffers.content(source, where)
+        packed = source.Type() == INT4 and content.size > 0
         dtype = "int8" if packed else TENSOR_TYPES.get(source.Type())
         if dtype is None:
             names = names_of("TensorType")
@@ -136,7 +151,8 @@ class _Importer:
         if dtype == "resource":
             return Tensor(index, name, shape, dtype, source_index=index)
         quantization = self.quantization(source, shape, where)
-        data = self.constant(source, shape, dtype, where, packed)
+        where = f"{where}: buffer {source.Buffer()}"
+        data = self.buffers.constant(content, shape, dtype, where, packed)
         return Tensor(index, name, shape, dtype, quantization, data, index)
 
     def shape(self, source: Any, where: str) -> tuple[int, ...]:
@@ -148,10 +164,11 @@ class _Importer:
             )
         shape = tuple(int(source.Shape(i)) for i in range(source.ShapeLength()))
         if any(n < 0 for n in shape):
-            raise self.fail(
-                f"{where}: shape {list(shape)} is dynamic; convert the model with fixed shapes",
-                UnsupportedError,
-            )
+            if not self.shapes:
+                raise self.fail(
+                    f"{where}: shape {list(shape)} is dynamic; fix the inputs' with --shape "
+                    f"NAME=1x49x40, or convert the model with fixed shapes", UnsupportedError)
+            shape = tuple(max(n, 1) for n in shape)
         if math.prod(shape) > MAXIMUM_ELEMENTS:
             raise self.fail(
                 f"{where}: shape {list(shape)} has more than {MAXIMUM_ELEMENTS} elements",
@@ -190,36 +207,6 @@ class _Importer:
             tuple(scales.astype(np.float64).tolist()), tuple(zero_points.tolist()), axis
         )
 
-    def size(self, source: Any, where: str) -> int:
-        """The bytes of the tensor's buffer."""
-        index = source.Buffer()
-        if index >= self.model.BuffersLength():
-            raise self.fail(f"{where}: buffer {index} does not exist")
-        return int(self.model.Buffers(index).DataLength())
-
-    def constant(
-        self, source: Any, shape: tuple[int, ...], dtype: str, where: str, packed: bool
-    ) -> np.ndarray | None:
-        """The tensor's values, None where it has none; ``packed`` ones are int4, as int8 here."""
-        size, index = self.size(source, where), source.Buffer()
-        buffer = self.model.Buffers(index)
-        if buffer.Offset() > 1:
-            raise self.fail(
-                f"{where}: data outside the flatbuffer is not supported", UnsupportedError
-            )
-        if size == 0:
-            return None
-        count = math.prod(shape)
-        expected = (count + 1) // 2 if packed else count * np.dtype(dtype).itemsize
-        if size != expected:
-            name = "int4" if packed else dtype
-            raise self.fail(
-                f"{where}: buffer {index} has {size} bytes, {name}{list(shape)} needs {expected}"
-            )
-        if packed:
-            return _unpacked(buffer.DataAsNumpy(), count).reshape(shape)
-        return buffer.DataAsNumpy().view(np.dtype(dtype)).reshape(shape)
-
     def op(self, index: int, source: Any, tensors: list[Tensor]) -> Op | None:
         """The graph's operator; None for one that only names or assigns variables."""
         kind = self.kind(index, source)
@@ -234,21 +221,19 @@ class _Importer:
             raise self.fail(f"{where}: has no output")
         name = tensors[outputs[0] if outputs else inputs[0]].name if inputs or outputs else ""
         where = f"{where} '{name}'"
-        operands = [tensors[i] for i in (*inputs, *outputs) if i != -1]
         info = OPERATORS.get(kind)
-        if info is None:
-            raise self.fail(
-                f"{where}: operator is not supported; replace it in the model by one that "
-                f"`kaniwa operators` lists, or cut the model before it",
-                UnsupportedError,
-            )
-        self.check_variables(info, inputs, outputs, tensors, where)
+        self.check_variables(() if info is None else info.variables, inputs, outputs, tensors,
+                             where)
+        operands = self.operands(info, inputs, tensors) + [tensors[i] for i in outputs]
         empty = [t for t in operands if 0 in t.shape]
         if empty:
             raise self.fail(
                 f"{where}: tensor '{empty[0].name}' {list(empty[0].shape)} is empty",
                 UnsupportedError,
             )
+        if info is None:
+            return self.other(Op(kind, name, tuple(inputs), tuple(outputs), {}, RULE, index),
+                              source, tensors, where)
         view = Operands(
             kind,
             tuple(None if i == -1 else tensors[i] for i in inputs),
@@ -266,12 +251,51 @@ class _Importer:
         except OptionError as error:
             raise self.fail(f"{where}: {error}") from None
         view = replace(view, attributes=attributes)
+        if self.shapes:
+            view = resized(info, view, tensors)
         self.hold(info.consistency, view, where, ModelError)
+        if info.results is not None:
+            for i, shape in zip(outputs, info.results(view), strict=True):
+                tensors[i] = replace(tensors[i], shape=shape)
         self.hold(info.limits, view, where, UnsupportedError)
         kept = tuple(i for position, i in enumerate(inputs) if position not in info.constants)
         outputs += [self.following(tensors[inputs[position]], tensors)
                     for position in info.variables]
-        return Op(kind, name, kept, tuple(outputs), info.finish(view), info.rule(view), index)
+        op = Op(kind, name, kept, tuple(outputs), info.finish(view), info.rule(view), index)
+        return None if known(op, tensors, self.outputs) else op
+
+    def other(self, op: Op, source: Any, tensors: list[Tensor], where: str) -> Op | None:
+        """An operator that golden lacks, for LiteRT; None where its results are constants."""
+        try:
+            custom = self.buffers.options(source, where)
+            code = self.model.OperatorCodes(source.OpcodeIndex())
+            op = replace(op, attributes=definition(op.kind, code, source, custom))
+            op = by_runtime(f"{self.name}: {where}", op, tensors)
+        except OptionError as error:
+            raise self.fail(f"{where}: {error}") from None
+        except Refusal as reason:
+            why = f": {reason}" if str(reason) else ""
+            raise self.fail(
+                f"{where}: operator is not supported{why}; replace it in the model by one that "
+                f"`kaniwa operators` lists, or cut the model before it",
+                UnsupportedError,
+            ) from None
+        return None if known(op, tensors, self.outputs) else op
+
+    def operands(self, info: OperatorInfo | None, inputs: list[int],
+                 tensors: list[Tensor]) -> list[Tensor]:
+        """What the operator reads, but for vectors without numbers, which become constants: such
+        as the new shape of a scalar."""
+        found = []
+        for position, i in enumerate(inputs):
+            if i == -1:
+                continue
+            constant = info is not None and position in info.constants
+            if constant and tensors[i].shape == (0,) and i not in self.inputs:
+                tensors[i] = replace(tensors[i], data=np.empty(0, tensors[i].dtype))
+            else:
+                found.append(tensors[i])
+        return found
 
     def variable(self, info: OperatorInfo, source: Any, view: Operands, tensors: list[Tensor],
                  index: int, where: str) -> Op | None:
@@ -300,7 +324,7 @@ class _Importer:
             raise OptionError(f"subgraph {number} does not exist, or is called twice")
         self.called.add(number)
         subgraph = self.model.Subgraphs(number)
-        inner = _Importer(self.data, self.name)
+        inner = _Importer(self.data, self.name, {})
         inner.called = set(range(self.model.SubgraphsLength()))  # it may call none
         tensors = inner.tensors(subgraph)
         ops = [inner.op(i, subgraph.Operators(i), tensors)
@@ -318,11 +342,11 @@ class _Importer:
             source.IntermediatesLength(), source.Intermediates, self.count, f"{where}: intermediate"
         )
 
-    def check_variables(self, info: OperatorInfo, inputs: list[int], outputs: list[int],
+    def check_variables(self, positions: tuple[int, ...], inputs: list[int], outputs: list[int],
                         tensors: list[Tensor], where: str) -> None:
-        """Variables are operands where the operator has such, and of no other operator."""
+        """Variables are operands at ``positions``, and of no other operator."""
         for position, i in enumerate(inputs):
-            wanted = position in info.variables
+            wanted = position in positions
             if wanted and i not in self.variables:
                 name = "which is absent" if i == -1 else f"'{tensors[i].name}'"
                 raise self.fail(f"{where}: operand {position}, {name}, must be a variable")
@@ -346,6 +370,8 @@ class _Importer:
 
     def options(self, info: OperatorInfo, source: Any) -> Any:
         """The options object, or None where the file has none and the operator needs none."""
+        if info.custom:
+            return self.buffers.options(source, f"an operator {info.kind}")
         number, table = source.BuiltinOptionsType(), source.BuiltinOptions()
         if not info.options or (not info.options_required and (number == 0 or table is None)):
             return None
@@ -372,19 +398,13 @@ class _Importer:
         if code_index >= self.model.OperatorCodesLength():
             raise self.fail(f"op {index}: operator code {code_index} does not exist")
         code = self.model.OperatorCodes(code_index)
-        # Files older than builtin_code have only the 8-bit field.
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        # Files older than builtin_code have only the 8-bit field, others perhaps only the new one.
+        number = max(scalar(code, BUILTIN_CODE, "i"), int(code.DeprecatedBuiltinCode()))
         if number == self.tflite.BuiltinOperator.CUSTOM:
-            return f"CUSTOM({one_line(code, 6)})"
+            name = one_line(code, 6)
+            known = name in OPERATORS and OPERATORS[name].custom
+            return name if known or name in CUSTOM else f"CUSTOM({name})"
         return str(self.kinds.get(number, f"BUILTIN_{number}"))
-
-
-def _unpacked(data: np.ndarray, count: int) -> np.ndarray:
-    """int4 values as int8; the lower half of a byte comes first."""
-    both = np.stack([data << 4, data & 0xF0], axis=-1).view(np.int8) >> 4
-    values = both.reshape(-1)[:count]
-    values.flags.writeable = False
-    return values
 
 
 def _make_names_unique(tensors: list[Tensor], ids: list[int]) -> None:

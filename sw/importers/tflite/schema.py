@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kaniwa.runtimes.litert_table import OPTIONS as OF_RUNTIME
+
 __all__ = ["Vector", "Tables", "Table", "Union", "Kind", "SCHEMA"]
 
 
@@ -70,6 +72,7 @@ OPTIONS: dict[int, tuple[str, Fields]] = {
     37: ("CastOptions", {0: 1, 1: 1}),
     40: ("ArgMaxOptions", {0: 1}),
     49: ("TransposeConvOptions", {0: 1, 1: 4, 2: 4, 3: 1, 4: 1}),
+    55: ("ShapeOptions", {0: 1}),
     57: ("ArgMinOptions", {0: 1}),
     59: ("PackOptions", {0: 4, 1: 4}),
     64: ("UnpackOptions", {0: 4, 1: 4}),
@@ -84,6 +87,9 @@ OPTIONS: dict[int, tuple[str, Fields]] = {
     111: ("VarHandleOptions", {0: STRING, 1: STRING}),
     116: ("GeluOptions", {0: 1}),
 }
+for _name, (_number, _sizes) in OF_RUNTIME.items():
+    OPTIONS.setdefault(_number, (_name, {
+        field: Vector(-width) if width < 0 else width for field, width in _sizes.items()}))
 
 SCHEMA: dict[str, Fields] = {
     "Model": {
@@ -92,7 +98,10 @@ SCHEMA: dict[str, Fields] = {
         2: Tables("SubGraph"),
         3: STRING,
         4: Tables("Buffer"),
+        7: Tables("SignatureDef"),
     },
+    "SignatureDef": {0: Tables("TensorMap"), 1: Tables("TensorMap"), 2: STRING, 4: 4},
+    "TensorMap": {0: STRING, 1: 4},
     "OperatorCode": {0: 1, 1: STRING, 2: 4, 3: 4},
     "SubGraph": {0: Tables("Tensor"), 1: Vector(4), 2: Vector(4), 3: Tables("Operator"), 4: STRING},
     "Tensor": {
@@ -115,6 +124,8 @@ SCHEMA: dict[str, Fields] = {
         4: Union(3, {number: name for number, (name, _) in OPTIONS.items()}),
         5: Vector(1),
         8: Vector(4),  # intermediates, of recurrent operators
+        9: 8,  # of a custom operator's options behind the flatbuffer: start and size
+        10: 8,
     },
     "Buffer": {0: Vector(1), 1: 8, 2: 8},
     **dict(OPTIONS.values()),

@@ -1,11 +1,13 @@
-"""Names in TFLite files: strings, which may be damaged, and the schema's enums."""
+"""Fields of TFLite files that the package does not give as they are: strings, which may be damaged,
+numbers, and the schema's enums."""
 
 from __future__ import annotations
 
+import struct
 from functools import cache
 from typing import Any
 
-__all__ = ["names_of", "one_line"]
+__all__ = ["names_of", "one_line", "scalar"]
 
 MAXIMUM_NAME = 1000
 
@@ -32,3 +34,12 @@ def one_line(table: Any, slot: int) -> str:
     content = bytes(table._tab.Bytes[start : start + min(length, MAXIMUM_NAME)])
     text = content.decode("utf-8", "replace")
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def scalar(table: Any, slot: int, form: str) -> int:
+    """A number of the file in ``form`` of ``struct``, 0 where the table has none."""
+    offset = table._tab.Offset(slot)
+    if offset == 0:
+        return 0
+    (number,) = struct.unpack_from(f"<{form}", table._tab.Bytes, offset + table._tab.Pos)
+    return int(number)

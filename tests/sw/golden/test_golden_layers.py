@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 import pytest
 from builders.files import tflite_layers as layers
-from builders.files.tflite_builder import PADDING, ModelBuilder
 
 from kaniwa import golden
+from kaniwa.benchmark.networks.tflite_file import PADDING, ModelBuilder
 from kaniwa.importers.tflite.importer import import_tflite
 
 pytest.importorskip("ai_edge_litert")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.files.tflite_builder import ModelBuilder
 
 from kaniwa import golden
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.data.inputs import load_inputs
 from kaniwa.errors import InputError, ModelError
 from kaniwa.importers import load_model

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.files.tflite_builder import ModelBuilder
 
 from kaniwa import golden
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.errors import Error, ModelError
 from kaniwa.graph import Graph, State, check
 from kaniwa.importers import load_model

@@ -19,6 +19,9 @@ from kaniwa.importers.onnx.table import CASES
 pytest.importorskip("onnxruntime")
 
 KINDS = ("Conv", "Gemm", "MatMul", "MatMul of two", "linear", "Add", "Sub", "Mul", "Div",
+         "Max", "Min", "ConvTranspose", "ReduceSum", "RNN", "LpPool", "GlobalLpPool", "Einsum",
+         "Pad", "Resize",
+         "BatchNormalization", "InstanceNormalization", "GroupNormalization", "slopes",
          "AveragePool", "GlobalAveragePool", "ReduceMean", "LayerNormalization", "LSTM", "GRU")
 SIZE = (1, 3, 8, 8)
 
@@ -68,6 +71,22 @@ def pool_before_the_quantization(b: OnnxBuilder) -> str:
     return b.quantized(b.node("Flatten", [y]), 0.02, np.array(3, b.dtype))
 
 
+def input_that_is_moved(b: OnnxBuilder, kind: str) -> str:
+    """A float input in another layout, flattened before it is quantised."""
+    y = b.node("Transpose", [b.input((1, 3, 4, 5))], perm=[0, 2, 3, 1])
+    y = (b.node("Flatten", [y]) if kind == "Flatten"
+         else b.node("Reshape", [y, b.constant(np.array([1, 60]))]))
+    return b.quantized(b.node("Gemm", [b.quantized(y), b.weights((60, 5))]), 0.5)
+
+
+def flattened_input(b: OnnxBuilder) -> str:
+    return input_that_is_moved(b, "Flatten")
+
+
+def reshaped_input(b: OnnxBuilder) -> str:
+    return input_that_is_moved(b, "Reshape")
+
+
 def pool_read_twice(b: OnnxBuilder) -> str:
     y = b.node("MaxPool", [conv(b, b.activation(SIZE), 4, 3)], kernel_shape=[2, 2])
     zero = np.array(7, b.dtype)
@@ -104,7 +123,8 @@ ON_HOST = {dense_behind_the_last_step: ["GRU", "STRIDED_SLICE"],
            function_of_a_convolution: ["CONV_2D", "HARD_SWISH"],
            mean_of_a_convolution: ["CONV_2D", "AVERAGE_POOL_2D"],
            softmax_of_a_matrix: ["FULLY_CONNECTED", "SOFTMAX"],
-           pool_before_the_quantization: [], pool_read_twice: []}
+           pool_before_the_quantization: [], pool_read_twice: [],
+           flattened_input: [], reshaped_input: []}
 
 
 @pytest.mark.parametrize("kind", KINDS)

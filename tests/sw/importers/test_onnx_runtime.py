@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from builders.files.onnx_compared import Compared
 from builders.files.onnx_models import OnnxBuilder
+from builders.files.onnx_more_operators import MORE_DRAWS, suppression
 from builders.files.onnx_operators import DRAWS
+from builders.graphs.inferences import assert_runs_as_golden
 
 from kaniwa.documents.operators_onnx import onnx_operator_table
 from kaniwa.errors import UnsupportedError
-from kaniwa.importers.onnx.model import HANDLERS
+from kaniwa.importers.onnx.model import HANDLERS, import_onnx
 from kaniwa.importers.onnx.table import CASES, OPERATORS
 from kaniwa.verify.onnxruntime import OnnxRuntime
 
@@ -27,6 +29,23 @@ def test_random_models_equal_onnx_runtime_but_for_near_ties(kind: str) -> None:
         varied += np.unique(found[-1].golden).size > 2
     compared.assert_few_next_to_ties()
     assert varied > CASES // 5
+
+
+@pytest.mark.parametrize("kind", MORE_DRAWS)
+def test_programs_of_rarer_operators_equal_golden(kind: str) -> None:
+    b = OnnxBuilder(1)
+    model = b.model(b.quantized(DRAWS[kind](b), 0.1))
+    assert_runs_as_golden(import_onnx(model, "test.onnx"), "base_vector", b.samples(), kind)
+
+
+def test_rows_of_boxes_that_are_left_out_are_minus_one() -> None:
+    fewer = 0
+    for seed in range(CASES):
+        b = OnnxBuilder(seed)
+        graph, found = Compared().add(b.model(suppression(b, 0.1), dtype="int64"), b.samples())
+        assert graph.tensors[graph.outputs[0]].shape == (8, 3)
+        fewer += bool((found[-1].golden == -1).any())
+    assert fewer > CASES // 2
 
 
 def test_every_operator_is_listed_and_compared() -> None:

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders.files.tflite_builder import ACTIVATION, PADDING, ModelBuilder
 
+from kaniwa import golden
+from kaniwa.benchmark.networks.tflite_file import ACTIVATION, PADDING, ModelBuilder
 from kaniwa.errors import Error, ModelError, UnsupportedError
 from kaniwa.graph import Graph
 from kaniwa.importers import OPERATORS, load_model
 from kaniwa.importers.tflite.importer import import_tflite
+from kaniwa.verify.litert import LiteRT
 
 
 def conv(
@@ -126,7 +128,8 @@ def test_convolution_has_its_attributes_in_full() -> None:
         ),
         (
             conv((1, 8, -1, 2)),
-            "tensor 0 'image': shape [1, 8, -1, 2] is dynamic; convert the model with fixed shapes",
+            "tensor 0 'image': shape [1, 8, -1, 2] is dynamic; fix the inputs' with --shape "
+            "NAME=1x49x40, or convert the model with fixed shapes",
         ),
         (conv((1, 8, 8, 4)), "op 0 CONV_2D 'conv1': has 2 groups and 3 output channels"),
         (
@@ -142,14 +145,16 @@ def test_convolution_has_its_attributes_in_full() -> None:
             "op 0 CONV_2D 'conv1': stride or span of 5000 is too large",
         ),
         (
-            one_op("SIN"),
-            "op 0 SIN 'out': operator is not supported; replace it in the model by one that "
-            "`kaniwa operators` lists, or cut the model before it",
+            one_op("UNIQUE"),
+            "op 0 UNIQUE 'out': operator is not supported: the shape of its result depends on "
+            "values; replace it in the model by one that `kaniwa operators` lists, or cut the "
+            "model before it",
         ),
         (
             one_op("MyOp"),
-            "op 0 CUSTOM(MyOp) 'out': operator is not supported; replace it in the model by "
-            "one that `kaniwa operators` lists, or cut the model before it",
+            "op 0 CUSTOM(MyOp) 'out': operator is not supported: LiteRT does not know it; "
+            "replace it in the model by one that `kaniwa operators` lists, or cut the model "
+            "before it",
         ),
         (
             one_op("ADD", 2, scale=1e-9),
@@ -183,6 +188,42 @@ def test_what_is_not_supported_is_named(content: bytes, message: str) -> None:
 )
 def test_what_is_wrong_is_named(content: bytes, message: str) -> None:
     assert refusal(content) == (ModelError, f"m.tflite: {message}")
+
+
+def one_conv(**form: Any) -> tuple[bytes, list[np.ndarray]]:
+    """A CONV_2D, and its input; the file has another ``form`` of the builder."""
+    b, rng = ModelBuilder(**form), np.random.default_rng(3)
+    x = b.tensor("x", [1, 5, 5, 2], scale=0.1, zero_point=5)
+    w = b.tensor("w", [3, 3, 3, 2], scale=0.01, zero_point=0,
+                 data=rng.integers(-128, 128, (3, 3, 3, 2)).astype(np.int8))
+    bias = b.tensor("b", [3], "int32", scale=0.001, zero_point=0, data=np.arange(3, dtype=np.int32))
+    y = b.tensor("y", [1, 3, 3, 3], scale=1.0, zero_point=-3)
+    b.op("CONV_2D", [x, w, bias], [y], Padding=PADDING["VALID"], StrideH=1, StrideW=1)
+    return b.build([x], [y]), [rng.integers(-128, 128, (1, 5, 5, 2)).astype(np.int8)]
+
+
+@pytest.mark.parametrize("form", [
+    {}, {"behind": True}, {"code_fields": (False, True)}, {"code_fields": (True, False)},
+], ids=str)
+def test_every_form_of_a_file_means_what_litert_reads(form: dict[str, Any]) -> None:
+    pytest.importorskip("ai_edge_litert")
+    content, inputs = one_conv(**form)
+    graph = import_tflite(content, "m.tflite")
+    (expected,) = LiteRT(content, graph).run(inputs).values()
+    assert np.array_equal(golden.run(graph, inputs)[graph.outputs[0]], expected)
+    assert np.unique(expected).size > 9
+
+
+def test_data_cut_off_behind_the_flatbuffer_is_named() -> None:
+    content, _ = one_conv(behind=True)
+    start = len(content) - 32 - 64     # one buffer of 54 bytes, and one of 12
+    size = len(content) - 5
+    for cut, message in (
+            (size, f"tensor 2 'b': buffer 2 has 12 bytes from byte {len(content) - 16} on, outside "
+                   f"the file of {size} bytes"),
+            (start + 40, f"tensor 1 'w': buffer 1 has 54 bytes from byte {start + 16} on, outside "
+                         f"the file of {start + 40} bytes")):
+        assert refusal(content[:cut]) == (ModelError, f"m.tflite: {message}")
 
 
 def test_a_bias_with_a_foreign_quantized_dimension_is_read() -> None:

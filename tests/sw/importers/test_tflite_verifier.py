@@ -12,9 +12,9 @@ import pytest
 import tflite
 from builders.files import tflite_layers as layers
 from builders.files.malformed import damage
-from builders.files.tflite_builder import ModelBuilder
 from builders.operator_cases import DRAWS, Cases
 
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.errors import Error, ModelError
 from kaniwa.graph import check
 from kaniwa.importers import OPERATORS

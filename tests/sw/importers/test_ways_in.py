@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders.files.onnx_models import OnnxBuilder
-from builders.files.tflite_builder import ACTIVATION, PADDING, ModelBuilder
 
 import kaniwa
 from kaniwa import golden
+from kaniwa.benchmark.networks.tflite_file import ACTIVATION, PADDING, ModelBuilder
 from kaniwa.data.inputs import seeded_inputs
 from kaniwa.errors import UnsupportedError
 from kaniwa.importers import load_model

@@ -10,11 +10,12 @@ import numpy as np
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.families.weighted import with_bias
-from kaniwa.importers.onnx.families.windows import as_map, from_map, map_result, window_of
+from kaniwa.importers.onnx.families.windows import Window, as_map, from_map, map_result, window_of
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.pending import lowers, operand
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, in_other_steps
+from kaniwa.importers.onnx.pending import lowers, movable, operand, quantized_floats
+from kaniwa.importers.onnx.quantization import clamp_bounds, in_other_steps, real_numbers
 from kaniwa.importers.onnx.values import (
+    REAL,
     Dequantized,
     Floats,
     Integers,
@@ -26,10 +27,11 @@ from kaniwa.importers.onnx.values import (
     moved,
 )
 
-__all__ = ["elementwise", "lower_elementwise", "clamp", "identity_of", "average_pool",
-           "max_pool", "lower_pool", "lower_identity"]
+__all__ = ["average_pool", "clamp", "elementwise", "extreme", "identity_of", "lower_elementwise",
+           "lower_identity", "lower_lp_pool", "lower_pool", "lp_pool", "max_pool", "slopes"]
 
-KINDS = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV"}
+KINDS = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV", "Max": "MAXIMUM",
+         "Min": "MINIMUM", "slopes": "PRELU"}
 
 
 def elementwise(builder: Builder, node: Node) -> Value:
@@ -51,7 +53,11 @@ def elementwise(builder: Builder, node: Node) -> Value:
             if 2.0**-100 < scale < 2.0**100:      # float32 has it with all its bits
                 return in_other_steps(builder, x, replace(x.steps, scales=(scale,)),
                                       node.outputs[0])
-    operands = tuple(_quantised(builder, v, f"operand {i}") for i, v in enumerate((a, b)))
+    return _of_two(builder, node, (a, b))
+
+
+def _of_two(builder: Builder, node: Node, values: tuple[Value | None, Value | None]) -> Pending:
+    operands = tuple(_quantised(builder, v, f"operand {i}") for i, v in enumerate(values))
     if all(isinstance(v, Known) for v in operands):
         raise builder.fail("both operands are constants; fold them when exporting")
     shapes = [builder.shape_of(v) for v in operands]
@@ -61,6 +67,38 @@ def elementwise(builder: Builder, node: Node) -> Value:
         raise builder.fail(f"{list(shapes[0])} and {list(shapes[1])} do not broadcast",
                            ModelError) from None
     return Pending(node, operands, shape)
+
+
+def extreme(builder: Builder, node: Node) -> Value:
+    """Max and Min of any number of operands, two at a time; with a number it is a clamp."""
+    if not 1 <= len(node.inputs) <= 64:
+        raise builder.fail(f"has {len(node.inputs)} operands, 1 to 64 are supported")
+    # What is computed comes first: their order changes nothing.
+    first, *others = sorted(builder.operands(node, len(node.inputs), len(node.inputs)),
+                            key=lambda value: isinstance(value, Known))
+    name, last = node.outputs[0], len(others) - 1
+    assert first is not None
+    result: Value = first if others else identity_of(node, operand(builder, first, "its input"))
+    for i, other in enumerate(others):
+        own = name if i == last else f"{name}:{i}"
+        if isinstance(other, Known) and other.data.size == 1 and (
+                other.data.ndim <= len(builder.shape_of(result))):
+            edge = _edge(builder, node, other, "a constant", 0.0)
+            low, high = (edge, inf) if node.kind == "Max" else (-inf, edge)
+            result = _clamped_to(builder, node, result, low, high, own)
+        else:
+            result = _of_two(builder, replace(node, outputs=(own,)), (result, other))
+    return result
+
+
+def slopes(builder: Builder, node: Node, x: Value | None, slope: Value) -> Pending:
+    """PRelu with several slopes: by channel, or as they broadcast."""
+    x = operand(builder, x, "its input")
+    pending = _of_two(builder, replace(node, kind="slopes"), (x, slope))
+    if pending.shape != x.stored.shape:
+        raise builder.fail(f"slopes {list(builder.shape_of(slope))} do not fit "
+                           f"{list(x.stored.shape)}", ModelError)
+    return pending
 
 
 def _factor(node: Node, value: Value | None) -> float | None:
@@ -78,13 +116,9 @@ def _factor(node: Node, value: Value | None) -> float | None:
 def _quantised(builder: Builder, value: Value | None, what: str) -> Value:
     if not isinstance(value, Known):
         return operand(builder, value, what)
-    steps = value.steps
-    if steps is None and value.data.size == 1 and value.data.dtype == np.float32:
+    if value.steps is None and value.data.size == 1 and value.data.dtype == np.float32:
         return _one_number(builder, value, what)
-    if steps is None or steps.dtype not in ("int8", "uint8") or len(steps.scales) != 1:
-        raise builder.fail(f"{what} is a constant that is not quantised by tensor to int8; "
-                           "quantise it, with DequantizeLinear between it and the node")
-    return value
+    return real_numbers(builder, value, what)
 
 
 def _one_number(builder: Builder, value: Known, what: str) -> Known:
@@ -96,9 +130,9 @@ def _one_number(builder: Builder, value: Known, what: str) -> Known:
     return Known(sign, Steps((abs(number) or 1.0,), (0,), "int8"))
 
 
-@lowers("Add", "Sub", "Mul", "Div", to_float=True)
+@lowers("Add", "Sub", "Mul", "Div", "Max", "Min", "slopes", to_float=True)
 def lower_elementwise(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
-    """To ADD, SUB or MUL, in the layout of the larger operand."""
+    """To ADD, SUB, MUL, DIV, MAXIMUM or MINIMUM, in the layout of the larger operand."""
     rank = len(pending.shape)
     stored = [v.stored for v in pending.operands if isinstance(v, (Dequantized, Floats))]
     whole = [s for s in stored if len(s.shape) == rank and s.forms]
@@ -134,13 +168,17 @@ def clamp(builder: Builder, node: Node) -> Value:
     else:
         value, least, most = builder.operands(node, 1, 3)
         low, high = _edge(builder, node, least, "min", -inf), _edge(builder, node, most, "max", inf)
+    return _clamped_to(builder, node, value, low, high, node.outputs[0])
+
+
+def _clamped_to(builder: Builder, node: Node, value: Value | None, low: float, high: float,
+                name: str) -> Pending:
     if isinstance(value, Pending):
-        return value.clamped(low, high, node.outputs[0])
-    same = identity_of(node, dequantized(builder, value, "its input"))
-    return same.clamped(low, high, node.outputs[0])
+        return value.clamped(low, high, name)
+    return identity_of(node, operand(builder, value, "its input")).clamped(low, high, name)
 
 
-def identity_of(node: Node, value: Dequantized) -> Pending:
+def identity_of(node: Node, value: Dequantized | Floats) -> Pending:
     """The same numbers, waiting for a quantization."""
     same = Node(node.index, "Identity", "", node.name, node.inputs, node.outputs, {})
     return Pending(same, (value,), value.stored.shape)
@@ -161,20 +199,20 @@ def _edge(builder: Builder, node: Node, value: Value | None, attribute: str,
 @lowers("Identity")
 def lower_identity(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To QUANTIZE: the same numbers in other steps, clamped."""
-    source = pending.operands[0]
-    assert isinstance(source, Dequantized)
-    return builder.requantized(source, steps, name, clamp_bounds(pending.clamps, steps))
+    source, bounds = pending.operands[0], clamp_bounds(pending.clamps, steps)
+    assert isinstance(source, (Dequantized, Floats))
+    if isinstance(source, Floats):
+        return quantized_floats(builder, source, steps, name, bounds)
+    return builder.requantized(source, steps, name, bounds)
 
 
-def average_pool(builder: Builder, node: Node) -> Value:
+def average_pool(builder: Builder, node: Node) -> Pending:
     """AveragePool, and GlobalAveragePool as one whose window is the whole map."""
     x = operand(builder, builder.operands(node, 1, 1)[0], "its input")
     shape = x.stored.shape
     if len(shape) not in (3, 4):
         raise builder.fail(f"works on {len(shape) - 2} dimensions; one and two are supported")
     kernel = _kernel(builder, node, shape)
-    if node.attributes.get("ceil_mode", 0):
-        raise builder.fail("ceil_mode is not supported for means; pad explicitly")
     window = window_of(builder, node, shape[2:], kernel)
     return Pending(node, (x,), (*shape[:2], *window.sizes[-len(kernel):]))
 
@@ -196,22 +234,50 @@ def lower_pool(builder: Builder, pending: Pending, steps: Steps, name: str) -> I
     assert isinstance(x, (Dequantized, Floats))
     kernel = _kernel(builder, node, x.stored.shape)
     window = window_of(builder, node, x.stored.shape[2:], kernel)
-    if window.dilation != (1, 1):
-        raise builder.fail("dilated means are not supported", node=node)
+    counted = bool(node.attributes.get("count_include_pad", 0))
+    more: dict[str, object] = {}
+    if counted and window.padding != window.explicit:
+        counted, more = False, {"counted": window.explicit}
     source = as_map(builder, x)
-    output = map_result(builder, pending, window, pending.shape[1], steps, name)
+    output = map_result(builder, pending, window.sizes, pending.shape[1], steps, name)
     builder.emit("AVERAGE_POOL_2D", (source,), output, {
         "filter": window.kernel, "stride": window.stride, "padding": window.padding,
-        "activation": "NONE", "count_padding": bool(node.attributes.get("count_include_pad", 0)),
+        "activation": "NONE", "count_padding": counted,
+        "bounds": clamp_bounds(pending.clamps, steps), **_dilated(window), **more}, steps.rule)
+    return from_map(builder, pending, output, steps, name)
+
+
+def lp_pool(builder: Builder, node: Node) -> Value:
+    """LpPool and GlobalLpPool: the p-th root of the sum of p-th powers of magnitudes."""
+    pending = average_pool(builder, node)
+    power = node.attributes.get("p", 2)
+    if not isinstance(power, int) or not 1 <= power <= 64:
+        raise builder.fail(f"p is {power}, expected a number of 1 to 64", ModelError)
+    return pending
+
+
+@lowers("LpPool", "GlobalLpPool", to_float=True)
+def lower_lp_pool(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To LP_POOL_2D on channel-last maps."""
+    x, node = pending.operands[0], pending.node
+    assert isinstance(x, (Dequantized, Floats))
+    kernel = _kernel(builder, node, x.stored.shape)
+    window = window_of(builder, node, x.stored.shape[2:], kernel)
+    output = map_result(builder, pending, window.sizes, pending.shape[1], steps, name)
+    builder.emit("LP_POOL_2D", (as_map(builder, x),), output, {
+        **window.attributes, "filter": window.kernel, "power": node.attributes.get("p", 2),
         "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
     return from_map(builder, pending, output, steps, name)
+
+
+def _dilated(window: Window) -> dict[str, object]:
+    return {} if window.dilation == (1, 1) else {"dilation": window.dilation}
 
 
 def max_pool(builder: Builder, node: Node) -> Value:
     """MaxPool: of integers, for they are in the order of the numbers that they stand for."""
     value = builder.operands(node, 1, 1)[0]
-    x = (Dequantized(value.stored, value.steps) if isinstance(value, Integers)
-         else dequantized(builder, value, "its input"))
+    x = movable(builder, value)
     shape = x.stored.shape
     if len(shape) not in (3, 4):
         raise builder.fail(f"works on {len(shape) - 2} dimensions; one and two are supported")
@@ -219,15 +285,15 @@ def max_pool(builder: Builder, node: Node) -> Value:
         raise builder.fail("the indices of its maxima are not supported")
     kernel = _kernel(builder, node, shape)
     window = window_of(builder, node, shape[2:], kernel)
-    extents = zip(window.kernel, window.padding, strict=True)
-    if window.dilation != (1, 1) or any(max(pads) >= size for size, pads in extents):
-        raise builder.fail("dilated maxima, and padding as large as the kernel, are not supported")
+    extents = zip(window.kernel, window.dilation, window.padding, strict=True)
+    if any(max(pads) > (size - 1) * dilation for size, dilation, pads in extents):
+        raise builder.fail("padding as large as the kernel is not supported; pad less")
     pending = Pending(node, (x,), (*shape[:2], *window.sizes[-len(kernel):]))
     name = node.outputs[0]
     source = as_map(builder, x)
-    output = map_result(builder, pending, window, shape[1], x.steps, name)
+    steps = REAL if isinstance(x, Floats) else x.steps
+    output = map_result(builder, pending, window.sizes, shape[1], steps, name)
     builder.emit("MAX_POOL_2D", (source,), output, {
         "filter": window.kernel, "stride": window.stride, "padding": window.padding,
-        "activation": "NONE"}, "exact")
-    result = from_map(builder, pending, output, x.steps, name)
-    return result if isinstance(value, Integers) else Dequantized(result.stored, x.steps)
+        "activation": "NONE", **_dilated(window)}, "exact")
+    return replace(x, stored=from_map(builder, pending, output, steps, name).stored)

@@ -9,7 +9,7 @@ from math import prod
 from kaniwa.errors import ModelError
 from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT, SMALLEST_STEP
 from kaniwa.importers.onnx.builder import Builder
-from kaniwa.importers.onnx.families.elementwise import lower_pool
+from kaniwa.importers.onnx.families.elementwise import lower_pool, slopes
 from kaniwa.importers.onnx.file import Node
 from kaniwa.importers.onnx.pending import floats, lowers, lowers_floats, operand
 from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
@@ -47,11 +47,23 @@ FUNCTIONS: dict[str, tuple[str, Mapping[str, float]]] = {
     "Neg": ("NEG", {}),
     "Reciprocal": ("RECIPROCAL", {}),
     "Pow": ("POW", {}),
+    "Selu": ("SELU", {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}),
+    "Celu": ("CELU", {"alpha": 1.0}),
+    "ThresholdedRelu": ("THRESHOLDED_RELU", {"alpha": 1.0}),
+    "Mish": ("MISH", {}),
+    "Softsign": ("SOFTSIGN", {}),
+    "Sin": ("SIN", {}),
+    "Cos": ("COS", {}),
+    "Floor": ("FLOOR", {}),
+    "Ceil": ("CEIL", {}),
+    "Round": ("ROUND", {}),
+    "Sign": ("SIGN", {}),
     "Softmax": ("SOFTMAX", {}),
+    "LogSoftmax": ("LOG_SOFTMAX", {}),
 }
 
 # Whose second operand is a number: what the graph calls it, and the line for another one.
-SECOND = {"PRelu": ("alpha", "only one constant slope is supported; use LeakyRelu"),
+SECOND = {"PRelu": ("alpha", "its slopes must be constants; use LeakyRelu"),
           "Pow": ("exponent", "only one constant exponent is supported; use Mul, Exp and Log")}
 
 
@@ -68,6 +80,8 @@ def function(builder: Builder, node: Node) -> Value:
         attributes[key] = node.attributes.get(key, default)
     if node.kind in SECOND:
         (key, refusal), number = SECOND[node.kind], values[1]
+        if node.kind == "PRelu" and number is not None and prod(builder.shape_of(number)) != 1:
+            return slopes(builder, node, values[0], number)
         if not isinstance(number, Known) or number.data.size != 1:
             raise builder.fail(refusal)
         attributes[key] = float(number.real.reshape(()))
@@ -77,7 +91,7 @@ def function(builder: Builder, node: Node) -> Value:
 
 
 def softmax(builder: Builder, node: Node) -> Value:
-    """Softmax over one axis, as since opset 13."""
+    """Softmax and LogSoftmax over one axis, as since opset 13."""
     value = builder.operands(node, 1, 1)[0]
     assert value is not None
     shape = builder.shape_of(value)
@@ -111,11 +125,11 @@ def _attributes(pending: Pending, form: Permutation) -> dict[str, object]:
 def lower_function(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To an operator of rule ``qdq``, a softmax of bytes to one of ``qdq_fixed_point``."""
     x = operand(builder, pending.operands[0], "its input")
-    form = x.stored.first if x.stored.forms else tuple(range(len(pending.shape)))
+    form = x.stored.first
     source = builder.form(x.stored, form)
     index, result = builder.made(name, pending.shape, form, steps)
     fixed = (pending.node.kind == "Softmax" and isinstance(x, Dequantized)
-             and steps.scales[0] >= SMALLEST_STEP)
+             and x.steps.bits == steps.bits == 8 and steps.scales[0] >= SMALLEST_STEP)
     builder.emit(FUNCTIONS[pending.node.kind][0], (source,), index, {
         **_attributes(pending, form), "bounds": clamp_bounds(pending.clamps, steps)},
         FIXED_POINT if fixed else steps.rule)
@@ -170,7 +184,9 @@ def lower_mean(builder: Builder, pending: Pending, steps: Steps, name: str) -> I
                             steps, name if kept else f"{name}:map")
         if kept:
             return pooled
-        flat = builder.reshaped(next(iter(pooled.stored.forms.values())), pending.shape, name)
+        pooled_id = next(iter(pooled.stored.forms.values()))
+        builder.store(name, pooled_id, pending.shape, identity, steps)      # the same values
+        flat = builder.reshaped(pooled_id, pending.shape, name)
         return Integers(builder.store(name, flat, pending.shape, identity, steps), steps)
     source = builder.form(x.stored, tuple(range(len(shape))))
     index, result = builder.made(name, pending.shape, identity, steps)

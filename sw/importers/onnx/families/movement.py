@@ -14,31 +14,30 @@ import numpy as np
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.pending import lowers, operand
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, in_steps
+from kaniwa.importers.onnx.pending import (
+    floats,
+    lowers,
+    lowers_floats,
+    movable,
+    operand,
+    quantized_floats,
+    transposed,
+)
+from kaniwa.importers.onnx.quantization import clamp_bounds, in_steps
 from kaniwa.importers.onnx.values import (
+    REAL,
     Dequantized,
     Floats,
     Integers,
     Known,
+    Moved,
     Pending,
     Steps,
     Stored,
     Value,
 )
 
-__all__ = ["Moved", "movable", "reshape", "in_shape", "transpose", "concat", "lower_concat", "same"]
-
-Moved = Integers | Dequantized | Floats
-
-
-def movable(builder: Builder, value: Value | None) -> Moved:
-    """A value that can be moved without computing, a result that is not quantised in float32:
-    raises UnsupportedError for others."""
-    if isinstance(value, (Integers, Dequantized, Floats)):
-        return value
-    return operand(builder, value, "its input")
-
+__all__ = ["reshape", "in_shape", "transpose", "concat", "lower_concat", "same"]
 
 def same(builder: Builder, node: Node) -> Value:
     """Identity, and Dropout when it does not train."""
@@ -134,14 +133,8 @@ def transpose(builder: Builder, node: Node) -> Value:
     if isinstance(value, Known) and value.steps is not None:
         return _transposed_constant(builder, node, value)
     moved = movable(builder, value)
-    stored = moved.stored
-    permutation = _permutation(builder, node, len(stored.shape))
-    if not stored.forms:
-        builder.form(stored, identity_form(stored))
-    # A form f of x = transposed by f; of y = x transposed by p it is the form f after p's inverse.
-    forms = {tuple(permutation.index(axis) for axis in f): i for f, i in stored.forms.items()}
-    shape = tuple(stored.shape[axis] for axis in permutation)
-    return replace(moved, stored=Stored(node.outputs[0], shape, forms))
+    permutation = _permutation(builder, node, len(moved.stored.shape))
+    return transposed(builder, moved, permutation, node.outputs[0])
 
 
 def _permutation(builder: Builder, node: Node, rank: int) -> tuple[int, ...]:
@@ -164,7 +157,7 @@ def concat(builder: Builder, node: Node) -> Value:
     get those, too."""
     if not 1 <= len(node.inputs) <= 256:
         raise builder.fail(f"has {len(node.inputs)} operands, 1 to 256 are supported")
-    values = [v if _is_real(v) else dequantized(builder, v, f"operand {i}")
+    values = [v if _is_real(v) else operand(builder, v, f"operand {i}")
               for i, v in enumerate(builder.operands(node, len(node.inputs), len(node.inputs)))]
     shapes = [builder.shape_of(v) for v in values]
     rank = len(shapes[0])
@@ -177,8 +170,8 @@ def concat(builder: Builder, node: Node) -> Value:
         raise builder.fail(f"joins {[list(s) for s in shapes[:4]]} along axis {axis}", ModelError)
     shape = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1:])
     pending = Pending(node, tuple(values), shape)
-    steps = values[0].steps
-    if steps is not None and all(v.steps == steps for v in values):
+    steps = values[0].steps if isinstance(values[0], Dequantized) else None
+    if steps is not None and all(isinstance(v, Dequantized) and v.steps == steps for v in values):
         return Dequantized(lower_concat(builder, pending, steps, node.outputs[0]).stored, steps)
     return pending
 
@@ -200,11 +193,36 @@ def lower_concat(builder: Builder, pending: Pending, steps: Steps, name: str) ->
             index = builder.constant(ours, f"{name}:{len(parts)}", own, rank)
             parts.append(Stored(name, value.data.shape, {own: index}))
             continue
-        assert isinstance(value, Dequantized)
-        if value.steps != steps or bounds != steps.bounds:
+        assert isinstance(value, (Dequantized, Floats))
+        if isinstance(value, Floats):
+            parts.append(quantized_floats(builder, value, steps, f"{name}:{len(parts)}",
+                                          bounds).stored)
+        elif value.steps != steps or bounds != steps.bounds:
             parts.append(builder.requantized(value, steps, f"{name}:{len(parts)}", bounds).stored)
         else:
             parts.append(value.stored)
+    return _joined(builder, pending, parts, steps, name)
+
+
+@lowers_floats("Concat")
+def concat_floats(builder: Builder, pending: Pending) -> Stored:
+    """To CONCATENATION of float32."""
+    rank, name, parts = len(pending.shape), pending.node.outputs[0], list[Stored]()
+    for value in pending.operands:
+        if isinstance(value, Known):
+            own = tuple(range(rank))
+            index = builder.constant(Known(value.real.astype(np.float32)), f"{name}:{len(parts)}",
+                                     own, rank)
+            parts.append(Stored(name, value.data.shape, {own: index}))
+        else:
+            parts.append(floats(builder, value, "its operand"))
+    return _joined(builder, pending, parts, REAL, name).stored
+
+
+def _joined(builder: Builder, pending: Pending, parts: list[Stored], steps: Steps,
+            name: str) -> Integers:
+    """CONCATENATION in the layout of the first part that is computed."""
+    rank = len(pending.shape)
     computed = [part for part, value in zip(parts, pending.operands, strict=True)
                 if not isinstance(value, Known)]
     form = next((s.first for s in computed if s.forms), tuple(range(rank)))

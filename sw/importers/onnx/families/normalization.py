@@ -1,18 +1,33 @@
-"""LayerNormalization of quantised ONNX models."""
+"""LayerNormalization, and normalizations by channel, of quantised ONNX models."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from kaniwa.errors import ModelError
 from kaniwa.golden.onnx.layer_norm import RULE as FIXED_POINT, layer_norm_numbers
+from kaniwa.graph import Quantization
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.file import Node
 from kaniwa.importers.onnx.pending import lowers, operand
 from kaniwa.importers.onnx.quantization import clamp_bounds, real_constant
-from kaniwa.importers.onnx.values import Dequantized, Floats, Integers, Pending, Steps, Value
+from kaniwa.importers.onnx.values import (
+    Dequantized,
+    Floats,
+    Integers,
+    Known,
+    Pending,
+    Steps,
+    Value,
+    channel_last,
+)
 
-__all__ = ["layer_normalization", "lower_layer_normalization"]
+LARGEST_WEIGHT = 127
+
+__all__ = ["batch_normalization", "group_normalization", "layer_normalization",
+           "lower_batch_normalization", "lower_group_normalization", "lower_layer_normalization"]
 
 
 def layer_normalization(builder: Builder, node: Node) -> Value:
@@ -27,9 +42,7 @@ def layer_normalization(builder: Builder, node: Node) -> Value:
         raise builder.fail(f"axis {axis} does not fit {list(shape)}", ModelError)
     if axis not in (-1, len(shape) - 1):
         raise builder.fail(f"axis {axis} has others behind it; only the last axis is supported")
-    epsilon = node.attributes.get("epsilon", 1e-5)
-    if not isinstance(epsilon, float) or not 0 <= epsilon < float("inf"):
-        raise builder.fail(f"epsilon {epsilon} must be a number from 0 on", ModelError)
+    epsilon = _epsilon(builder, node)
     constants = tuple(real_constant(builder, node, what, value, shape[-1:])
                       for what, value in zip(("Scale", "B"), values[1:], strict=False))
     return Pending(replace(node, outputs=node.outputs[:1], attributes={"epsilon": epsilon}),
@@ -51,11 +64,131 @@ def lower_layer_normalization(builder: Builder, pending: Pending, steps: Steps,
     epsilon = pending.node.attributes["epsilon"]
     assert isinstance(epsilon, float)
     rule = steps.rule
-    if isinstance(x, Dequantized) and rule == "qdq":
+    if isinstance(x, Dequantized) and x.steps.bits == steps.bits == 8:
         gain, bias = (None if i == -1 else builder.tensors[i].data for i in (*inputs[1:], -1)[:2])
         assert gain is not None
         if layer_norm_numbers(gain, bias, epsilon, x.steps.scales[0], steps.scales[0]):
             rule = FIXED_POINT
     builder.emit("LAYER_NORM", tuple(inputs), index, {
         "epsilon": epsilon, "bounds": clamp_bounds(pending.clamps, steps)}, rule)
+    return result
+
+
+def _epsilon(builder: Builder, node: Node) -> float:
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    if not isinstance(epsilon, float) or not 0 <= epsilon < float("inf"):
+        raise builder.fail(f"epsilon {epsilon} must be a number from 0 on", ModelError)
+    return epsilon
+
+
+def _of_channels(builder: Builder, x: Value | None) -> Dequantized | Floats:
+    x = operand(builder, x, "its input")
+    if len(x.stored.shape) < 2:
+        raise builder.fail(f"its input {list(x.stored.shape)} has no channels", ModelError)
+    return x
+
+
+def batch_normalization(builder: Builder, node: Node) -> Value:
+    """BatchNormalization by constant means and variances."""
+    value, *others = builder.operands(node, 5, 5)
+    if node.attributes.get("training_mode", 0) or any(node.outputs[1:]):
+        raise builder.fail("training_mode is not supported; export the model for inference")
+    x, epsilon = _of_channels(builder, value), _epsilon(builder, node)
+    constants = tuple(
+        real_constant(builder, node, what, value, x.stored.shape[1:2])
+        for what, value in zip(("scale", "B", "mean", "var"), others, strict=True))
+    return Pending(replace(node, outputs=node.outputs[:1], attributes={"epsilon": epsilon}),
+                   (x, *constants), x.stored.shape)
+
+
+def group_normalization(builder: Builder, node: Node) -> Value:
+    """InstanceNormalization, and GroupNormalization with a gain a channel or a group."""
+    value, *others = builder.operands(node, 3, 3)
+    x, epsilon = _of_channels(builder, value), _epsilon(builder, node)
+    channels = x.stored.shape[1]
+    groups = node.attributes.get("num_groups") if node.kind == "GroupNormalization" else channels
+    if not isinstance(groups, int) or groups < 1 or channels % groups:
+        raise builder.fail(f"{groups} groups do not fit {channels} channels", ModelError)
+    constants = []
+    for what, other in zip(("scale", "bias"), others, strict=True):
+        if isinstance(other, Known) and other.data.shape == (groups,) != (channels,):
+            other = Known(np.repeat(other.real, channels // groups).astype(np.float32))
+        constants.append(real_constant(builder, node, what, other, (channels,)))
+    attributes = {"epsilon": epsilon, "groups": groups}
+    return Pending(replace(node, attributes=attributes), (x, *constants), x.stored.shape)
+
+
+@lowers("BatchNormalization", to_float=True)
+def lower_batch_normalization(builder: Builder, pending: Pending, steps: Steps,
+                              name: str) -> Integers:
+    """To DEPTHWISE_CONV_2D of one pixel for quantised maps, else to BATCH_NORM, channels last."""
+    return _as_convolution(builder, pending, steps, name) or _by_channel(
+        builder, pending, steps, name, "BATCH_NORM")
+
+
+def _as_convolution(builder: Builder, pending: Pending, steps: Steps,
+                    name: str) -> Integers | None:
+    """Weights of 127 or -127 with a scale a channel, and what is added as a bias; or None."""
+    x, *constants = pending.operands
+    if not isinstance(x, Dequantized) or len(pending.shape) != 4 or not (
+            x.steps.bits == steps.bits == 8):
+        return None
+    gain, bias, mean, variance = (_numbers(builder, value) for value in constants)
+    with np.errstate(all="ignore"):
+        factor = gain / np.sqrt(variance + pending.node.attributes["epsilon"])
+    added = bias - mean * factor
+    if not (np.isfinite(factor) & np.isfinite(added) & (np.abs(factor) > 2.0**-30)).all():
+        return None
+    scales = np.abs(factor) / LARGEST_WEIGHT
+    in_steps = added / (scales * x.steps.scales[0])
+    if np.abs(in_steps).max() >= 2.0**31 - 1:
+        return None
+    rounded = np.rint(in_steps)
+    error = float((np.abs(in_steps - rounded) * scales).max()) * x.steps.scales[0] / steps.scales[0]
+    count, zeros, many = len(factor), (0,) * len(factor), len(factor) > 1
+    weights = builder.tensor(
+        f"{name}:weights", (1, 1, 1, count), "int8",
+        Quantization(tuple(scales.tolist()), zeros, 3 if many else None),
+        np.sign(factor) * LARGEST_WEIGHT)
+    offset = builder.tensor(
+        f"{name}:bias", (count,), "int32",
+        Quantization(tuple((scales * x.steps.scales[0]).tolist()), zeros, 0 if many else None),
+        rounded)
+    form = channel_last(4)
+    source = builder.form(x.stored, form)
+    index, result = builder.made(name, pending.shape, form, steps)
+    builder.emit("DEPTHWISE_CONV_2D", (source, weights, offset), index, {
+        "stride": (1, 1), "dilation": (1, 1), "padding": ((0, 0), (0, 0)), "activation": "NONE",
+        "bounds": clamp_bounds(pending.clamps, steps), "depth_multiplier": 1,
+        **({"bias_error": error} if error else {})}, steps.rule)
+    return result
+
+
+def _numbers(builder: Builder, value: Value | None) -> np.ndarray:
+    """A float32 constant of the graph, in float64."""
+    assert isinstance(value, Floats)
+    data = builder.tensors[builder.form(value.stored, value.stored.first)].data
+    assert data is not None
+    return data.astype(np.float64)
+
+
+@lowers("InstanceNormalization", "GroupNormalization", to_float=True)
+def lower_group_normalization(builder: Builder, pending: Pending, steps: Steps,
+                              name: str) -> Integers:
+    """To GROUP_NORM, channels last."""
+    return _by_channel(builder, pending, steps, name, "GROUP_NORM")
+
+
+def _by_channel(builder: Builder, pending: Pending, steps: Steps, name: str,
+                kind: str) -> Integers:
+    x, *constants = pending.operands
+    assert isinstance(x, (Dequantized, Floats))
+    form = channel_last(len(pending.shape))
+    inputs = [builder.form(x.stored, form)]
+    for constant in constants:
+        assert isinstance(constant, Floats)
+        inputs.append(builder.form(constant.stored, constant.stored.first))
+    index, result = builder.made(name, pending.shape, form, steps)
+    builder.emit(kind, tuple(inputs), index, {
+        **pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
     return result

@@ -1,4 +1,4 @@
-"""LSTM and GRU of quantised ONNX models: one operator for each result in use."""
+"""LSTM, GRU and RNN of quantised ONNX models: one operator for each result in use."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ from kaniwa.importers.onnx.values import (
 
 __all__ = ["RESULTS", "recurrent", "lower_recurrent"]
 
-RESULTS = {"LSTM": ("Y", "Y_h", "Y_c"), "GRU": ("Y", "Y_h")}
-ACTIVATIONS = {"LSTM": (b"sigmoid", b"tanh", b"tanh"), "GRU": (b"sigmoid", b"tanh")}
+RESULTS = {"LSTM": ("Y", "Y_h", "Y_c"), "GRU": ("Y", "Y_h"), "RNN": ("Y", "Y_h")}
+PLAIN = (b"tanh", b"relu", b"sigmoid")      # activations that an RNN may have
+ACTIVATIONS = {"LSTM": (b"sigmoid", b"tanh", b"tanh"), "GRU": (b"sigmoid", b"tanh"),
+               "RNN": (b"tanh",)}
 BACKWARDS = {b"forward": (False,), b"reverse": (True,), b"bidirectional": (False, True)}
 OPERANDS = ("", "W", "R", "B", "", "initial_h", "initial_c")
 WEIGHTS, LENGTHS, STATES, PEEPHOLES = (1, 2), 4, (5, 6), 7      # positions of the operands
 
 
 def recurrent(builder: Builder, node: Node) -> list[Value]:
-    """LSTM or GRU with constant weights; its results wait for their steps."""
+    """LSTM, GRU or RNN with constant weights; its results wait for their steps."""
     names = RESULTS[node.kind]
     operands = builder.operands(node, 3, 8 if node.kind == "LSTM" else 6)
     if len(node.outputs) > len(names):
@@ -47,7 +49,7 @@ def recurrent(builder: Builder, node: Node) -> list[Value]:
     steps, batch, features = x.stored.shape
     weights = operands[2]
     size = weights.data.shape[-1] if isinstance(weights, Known) and weights.data.ndim else 0
-    count, rows = len(backwards), GATES[node.kind] * size
+    count, rows = len(backwards), GATES.get(node.kind, 1) * size
     if node.attributes.get("hidden_size", size) != size:
         raise builder.fail(f"hidden_size is not {size}, the columns of R", ModelError)
     lengths = operands[LENGTHS]
@@ -63,6 +65,10 @@ def recurrent(builder: Builder, node: Node) -> list[Value]:
                    for i, shape in shapes.items() if i < len(operands))
     attributes = {"backwards": backwards,
                   "linear_before_reset": bool(node.attributes.get("linear_before_reset", 0))}
+    if node.kind == "RNN":
+        attributes = {"backwards": backwards, "activations": tuple(
+            a.decode().lower()
+            for a in node.attributes.get("activations", (b"tanh",) * count))}
     return [Pending(
         replace(node, outputs=(output,), attributes={**attributes, "result": name}),
         (x, *others), (count, batch, size) if name != "Y" else (steps, count, batch, size))
@@ -78,7 +84,11 @@ def _backwards(builder: Builder, node: Node) -> tuple[bool, ...]:
     backwards = BACKWARDS[direction]
     usual = ACTIVATIONS[node.kind] * len(backwards)
     activations = given.get("activations", usual)
-    if usual != tuple(a.lower() for a in activations):
+    found = tuple(a.lower() for a in activations)
+    if node.kind == "RNN" and (len(found) != len(usual) or not set(found) <= set(PLAIN)):
+        raise builder.fail("activations other than Tanh, Relu and Sigmoid are not supported; "
+                           "export with these")
+    if node.kind != "RNN" and found != usual:
         raise builder.fail("activations other than Sigmoid and Tanh in their usual places are not "
                            "supported; export with these")
     for name in ("clip", "layout", "input_forget"):
@@ -112,10 +122,12 @@ def _state(builder: Builder, node: Node, what: str, value: Value | None,
     return state
 
 
-@lowers("LSTM", "GRU", to_float=True)
+@lowers("LSTM", "GRU", "RNN", to_float=True)
 def lower_recurrent(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
-    """To LSTM or GRU, which gives the one result that is waiting: of rule ``qdq_fixed_point`` where
-    that has numbers for its constants."""
+    """To LSTM, GRU or RNN, which gives the one result that is waiting.
+
+    The rule is ``qdq_fixed_point`` where that has numbers for the constants.
+    """
     inputs = []
     for value in pending.operands:
         assert value is None or isinstance(value, (Dequantized, Floats))
@@ -124,7 +136,7 @@ def lower_recurrent(builder: Builder, pending: Pending, steps: Steps, name: str)
     index, result = builder.made(name, pending.shape, tuple(range(len(pending.shape))), steps)
     attributes = {**pending.node.attributes, "bounds": clamp_bounds(pending.clamps, steps)}
     rule = steps.rule
-    if rule == "qdq":
+    if rule == "qdq" and steps.bits == 8 and pending.node.kind in GATES:
         op = Op(pending.node.kind, name, tuple(inputs), (index,), attributes, FIXED_POINT)
         values = [None if i == -1 else builder.tensors[i].data for i in inputs]
         call = Call(Graph("", tuple(builder.tensors), (op,), (), (), ""), op, values)

@@ -1,21 +1,35 @@
-"""Slice, Split, Gather, Pad and Resize (nearest) of ONNX models: integers are moved as they are."""
+"""Slice, Split, Gather and Pad of ONNX models: integers are moved as they are."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
-from kaniwa.importers.onnx.families.movement import Moved, in_shape, movable
+from kaniwa.importers.onnx.families.movement import in_shape
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.values import Dequantized, Floats, Known, Value, channel_last, moved
+from kaniwa.importers.onnx.pending import lowers, movable
+from kaniwa.importers.onnx.quantization import clamp_bounds
+from kaniwa.importers.onnx.values import (
+    Dequantized,
+    Floats,
+    Integers,
+    Known,
+    Moved,
+    Pending,
+    Steps,
+    Value,
+    moved,
+)
 
-__all__ = ["cut", "split", "gather", "pad", "resize"]
+__all__ = ["axis_of", "cut", "gather", "integers", "lower_padded", "pad", "same_kind", "split"]
 
 
-def _integers(builder: Builder, value: Value | None, what: str) -> list[int] | None:
+def integers(builder: Builder, value: Value | None, what: str) -> list[int] | None:
+    """The numbers of a constant operand, called ``what`` in messages; None for an absent one."""
     if value is None:
         return None
     if not isinstance(value, Known) or value.data.dtype.kind not in "iu" or value.data.size > 256:
@@ -23,14 +37,19 @@ def _integers(builder: Builder, value: Value | None, what: str) -> list[int] | N
     return [int(n) for n in value.data.reshape(-1)]
 
 
-def _axis(builder: Builder, axis: int, shape: tuple[int, ...]) -> int:
+PADDING = ("constant", "reflect", "edge", "wrap")
+
+
+def axis_of(builder: Builder, axis: int, shape: tuple[int, ...]) -> int:
+    """``axis`` of ``shape``, counted from the front."""
     if not -len(shape) <= axis < len(shape):
         raise builder.fail(f"axis {axis} does not fit {list(shape)}", ModelError)
     return axis % len(shape)
 
 
-def _same_kind(builder: Builder, value: Moved, index: int, name: str,
+def same_kind(builder: Builder, value: Moved, index: int, name: str,
                shape: tuple[int, ...], form: tuple[int, ...]) -> Moved:
+    """The tensor as the model's ``name``: integers, or numbers, as ``value`` is."""
     steps = None if isinstance(value, Floats) else value.steps
     return replace(value, stored=builder.store(name, index, shape, form, steps))
 
@@ -43,14 +62,14 @@ def _part(builder: Builder, value: Moved, name: str, ranges: list[range]) -> Mov
     shape = tuple(len(r) for r in ranges)
     if all(r == range(n) for r, n in zip(ranges, stored.shape, strict=True)):
         return value
-    form = stored.first if stored.forms else tuple(range(len(shape)))
+    form = stored.first
     tensor = builder.tensors[builder.form(stored, form)]
     index = builder.tensor(name, moved(shape, form), tensor.dtype, tensor.quantization)
     ordered = [ranges[axis] for axis in form]
     builder.emit("STRIDED_SLICE", (tensor.id,), index, {
         "begin": tuple(r.start for r in ordered), "end": tuple(r.stop for r in ordered),
         "stride": tuple(r.step for r in ordered)}, "exact")
-    return _same_kind(builder, value, index, name, shape, form)
+    return same_kind(builder, value, index, name, shape, form)
 
 
 def cut(builder: Builder, node: Node) -> Value:
@@ -58,7 +77,7 @@ def cut(builder: Builder, node: Node) -> Value:
     x, *others = builder.operands(node, 1, 5)
     value = movable(builder, x)
     shape = value.stored.shape
-    starts, ends, axes, steps = (_integers(builder, v, "starts, ends, axes and steps")
+    starts, ends, axes, steps = (integers(builder, v, "starts, ends, axes and steps")
                                  for v in others)
     if starts is None:
         starts, ends, axes = (list(node.attributes.get(k, ())) or None
@@ -71,7 +90,7 @@ def cut(builder: Builder, node: Node) -> Value:
         raise builder.fail("its starts, ends, axes and steps do not fit each other", ModelError)
     ranges = [range(n) for n in shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        axis = _axis(builder, axis, shape)
+        axis = axis_of(builder, axis, shape)
         ranges[axis] = range(*slice(start, end, step).indices(shape[axis]))
     return _part(builder, value, node.outputs[0], ranges)
 
@@ -81,8 +100,8 @@ def split(builder: Builder, node: Node) -> list[Value]:
     x, lengths = builder.operands(node, 1, 2)
     value = movable(builder, x)
     shape = value.stored.shape
-    axis = _axis(builder, int(node.attributes.get("axis", 0)), shape)
-    parts = _integers(builder, lengths, "its lengths") or list(node.attributes.get("split", ()))
+    axis = axis_of(builder, int(node.attributes.get("axis", 0)), shape)
+    parts = integers(builder, lengths, "its lengths") or list(node.attributes.get("split", ()))
     if not parts:
         count = len(node.outputs)
         length = -(-shape[axis] // count)
@@ -104,8 +123,8 @@ def gather(builder: Builder, node: Node) -> Value:
     x, chosen = builder.operands(node, 2, 2)
     value = movable(builder, x)
     shape = value.stored.shape
-    axis = _axis(builder, int(node.attributes.get("axis", 0)), shape)
-    indices = _integers(builder, chosen, "its indices") or []
+    axis = axis_of(builder, int(node.attributes.get("axis", 0)), shape)
+    indices = integers(builder, chosen, "its indices") or []
     size = shape[axis]
     if not indices or any(not -size <= i < size for i in indices):
         raise builder.fail(f"indices {indices[:8]} do not fit {size}", ModelError)
@@ -126,65 +145,83 @@ def gather(builder: Builder, node: Node) -> Value:
 
 
 def pad(builder: Builder, node: Node) -> Value:
-    """Pad with zeros, which are the zero point."""
+    """Pad by any mode; with a number that is not 0 the result waits for its steps."""
     x, amounts, fill, axes_value = builder.operands(node, 1, 4)
     value = movable(builder, x)
     shape = value.stored.shape
-    if not isinstance(value, Dequantized):
-        raise builder.fail("pads numbers that are not dequantised")
-    if node.attributes.get("mode", b"constant") != b"constant":
-        raise builder.fail("only mode constant is supported")
-    if float(node.attributes.get("value", 0.0)) != 0 or fill is not None and (
-            not isinstance(fill, Known) or fill.real.any()):
-        raise builder.fail("only padding with zeros is supported")
-    pads = _integers(builder, amounts, "pads") or list(node.attributes.get("pads", ()))
-    axes = _integers(builder, axes_value, "axes")
-    axes = list(range(len(shape))) if axes is None else [_axis(builder, a, shape) for a in axes]
-    if len(pads) != 2 * len(axes) or any(not 0 <= p <= 1 << 16 for p in pads):
+    mode = node.attributes.get("mode", b"constant").decode(errors="replace")
+    if mode not in PADDING:
+        raise builder.fail(f"mode is {mode}, expected {', '.join(PADDING)}", ModelError)
+    pads = integers(builder, amounts, "pads") or list(node.attributes.get("pads", ()))
+    axes = integers(builder, axes_value, "axes")
+    axes = list(range(len(shape))) if axes is None else [axis_of(builder, a, shape) for a in axes]
+    if len(pads) != 2 * len(axes) or any(abs(p) > 1 << 16 for p in pads):
         raise builder.fail(f"pads {pads[:12]} do not fit {list(shape)}", ModelError)
     paddings = [(0, 0)] * len(shape)
     for i, axis in enumerate(axes):
         paddings[axis] = pads[i], pads[len(axes) + i]
-    result = tuple(n + sum(p) for n, p in zip(shape, paddings, strict=True))
-    form = value.stored.first if value.stored.forms else tuple(range(len(shape)))
-    tensor = builder.tensors[builder.form(value.stored, form)]
     name = node.outputs[0]
+    if min(pads, default=0) < 0:      # these take away
+        ranges = [range(max(-a, 0), n + min(b, 0))
+                  for n, (a, b) in zip(shape, paddings, strict=True)]
+        value = _part(builder, value, f"{name}:cut", ranges)
+        paddings = [(max(a, 0), max(b, 0)) for a, b in paddings]
+    if not any(map(any, paddings)):
+        return value
+    number = float(node.attributes.get("value", 0.0))
+    if fill is not None:
+        if not isinstance(fill, Known) or fill.data.size != 1:
+            raise builder.fail("the number that it pads with must be a constant")
+        number = float(fill.real.reshape(()))
+    if mode == "constant" and (number != 0 or isinstance(value, Integers)):
+        return _padded(builder, node, value, tuple(paddings), number)
+    reach = {"reflect": 1, "wrap": 0}.get(mode)
+    if reach is not None and any(max(p) > n - reach
+                                 for p, n in zip(paddings, value.stored.shape, strict=True)):
+        raise builder.fail(f"mode {mode} pads {list(value.stored.shape)} by more than it has; pad "
+                           "in two steps")
+    kind, attributes = ("PAD", {}) if mode == "constant" else (
+        "MIRROR_PAD", {"mode": mode.upper()})
+    return _around(builder, value, name, (kind, attributes), paddings)
+
+
+def _around(builder: Builder, value: Moved, name: str, kind: tuple[str, dict[str, object]],
+            paddings: list[tuple[int, int]]) -> Moved:
+    result = _padded_shape(value.stored.shape, paddings)
+    form = value.stored.first
+    tensor = builder.tensors[builder.form(value.stored, form)]
     index = builder.tensor(name, moved(result, form), tensor.dtype, tensor.quantization)
-    builder.emit("PAD", (tensor.id,), index, {
-        "paddings": tuple(paddings[axis] for axis in form)}, "exact")
-    return _same_kind(builder, value, index, name, result, form)
+    builder.emit(kind[0], (tensor.id,), index, {
+        "paddings": tuple(paddings[axis] for axis in form), **kind[1]}, "exact")
+    return same_kind(builder, value, index, name, result, form)
 
 
-def resize(builder: Builder, node: Node) -> Value:
-    """Resize to the nearest neighbour by whole factors of rows and columns."""
-    operands = builder.operands(node, 1, 4)
-    value = movable(builder, operands[0])
-    shape = value.stored.shape
-    modes = tuple(node.attributes.get(k, d) for k, d in (
-        ("mode", b"nearest"), ("coordinate_transformation_mode", b"half_pixel"),
-        ("nearest_mode", b"round_prefer_floor")))
-    if len(shape) != 4 or modes not in ((b"nearest", b"asymmetric", b"floor"),
-                                        (b"nearest", b"half_pixel", b"round_prefer_floor")):
-        raise builder.fail("only the nearest neighbour of maps is supported, asymmetric and floor "
-                           "or half_pixel and round_prefer_floor")
-    scales, sizes = operands[2:]
-    if isinstance(scales, Known) and scales.data.size == 4:
-        wanted = [int(n * f) if 0 < f <= 1 << 12 else 0 for n, f in zip(
-            shape, scales.real.reshape(-1), strict=True)]
-    else:
-        wanted = _integers(builder, sizes, "its sizes") or []
-    if len(wanted) != 4 or tuple(wanted[:2]) != shape[:2] or any(
-            not n or n % m for n, m in zip(wanted, shape, strict=True)):
-        raise builder.fail(f"makes {wanted} of {list(shape)}; rows and columns may grow by whole "
-                           "factors")
-    for n, m in zip(wanted[2:], shape[2:], strict=True):
-        ours = np.floor(np.arange(n).astype(np.float32) * (np.float32(m) / np.float32(n)))
-        if n > 1 << 16 or (ours != np.arange(n) // (n // m)).any():
-            raise builder.fail(f"a factor of {n // m} is not supported; use a power of two")
-    form, name = channel_last(4), node.outputs[0]
-    source = builder.tensors[builder.form(value.stored, form)]
-    result = (wanted[0], wanted[1], wanted[2], wanted[3])
-    index = builder.tensor(name, moved(result, form), source.dtype, source.quantization)
-    builder.emit("RESIZE_NEAREST_NEIGHBOR", (source.id,), index,
-                 {"align_corners": False, "half_pixel_centers": False}, "exact")
-    return _same_kind(builder, value, index, name, result, form)
+def _padded_shape(shape: tuple[int, ...], paddings: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    return tuple(n + sum(p) for n, p in zip(shape, paddings, strict=True))
+
+
+def _padded(builder: Builder, node: Node, value: Moved, paddings: tuple[tuple[int, int], ...],
+            number: float) -> Pending:
+    if isinstance(value, Integers):
+        raise builder.fail("pads numbers that are not dequantised")
+    if not np.isfinite(np.float32(number)):
+        raise builder.fail(f"pads with {number}, which is not finite")
+    attributes = {"paddings": paddings, "number": number}
+    return Pending(replace(node, attributes=attributes), (value,),
+                   _padded_shape(value.stored.shape, paddings))
+
+
+@lowers("Pad", to_float=True)
+def lower_padded(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
+    """To PADV2, with the number in float32."""
+    x, attributes = pending.operands[0], pending.node.attributes
+    assert isinstance(x, (Dequantized, Floats))
+    form = x.stored.first
+    source = builder.form(x.stored, form)
+    number = builder.tensor(f"{name}:number", (), "float32", None,
+                            np.array(attributes["number"], np.float32))
+    index, result = builder.made(name, pending.shape, form, steps)
+    builder.emit("PADV2", (source, number), index, {
+        "paddings": tuple(attributes["paddings"][axis] for axis in form),
+        "bounds": clamp_bounds(pending.clamps, steps)}, steps.rule)
+    return result

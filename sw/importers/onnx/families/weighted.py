@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -11,10 +12,11 @@ from kaniwa.graph import Quantization
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.families.windows import as_map, from_map, map_result, window_of
 from kaniwa.importers.onnx.file import Node
-from kaniwa.importers.onnx.pending import lowers
-from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
+from kaniwa.importers.onnx.pending import lowers, operand, transposed
+from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized, real_numbers
 from kaniwa.importers.onnx.values import (
     Dequantized,
+    Floats,
     Integers,
     Known,
     Pending,
@@ -22,7 +24,8 @@ from kaniwa.importers.onnx.values import (
     Value,
 )
 
-__all__ = ["convolution", "lower_convolution", "gemm", "matmul", "lower_matrix", "with_bias"]
+__all__ = ["bias_of", "constant_weights", "convolution", "gemm", "integers_of",
+           "lower_convolution", "lower_matrix", "matmul", "real_input", "tensor_of", "with_bias"]
 
 INT32 = np.iinfo(np.int32)
 SAME_SCALE = 1e-6      # float32 rounds the product of two scales by 6e-8
@@ -31,10 +34,12 @@ SAME_SCALE = 1e-6      # float32 rounds the product of two scales by 6e-8
 def convolution(builder: Builder, node: Node) -> Value:
     """Conv over one or two dimensions, any groups, strides, dilations and padding."""
     x, w, bias = builder.operands(node, 2, 3)
-    x = dequantized(builder, x, "its input")
-    weights = _weights(builder, w, node)
+    x = real_input(builder, x, "its input")
+    weights = constant_weights(builder, w)
     shape = x.stored.shape
-    if len(shape) != weights.data.ndim or len(shape) not in (3, 4):
+    if len(shape) not in (3, 4):
+        raise builder.fail(f"works on {len(shape) - 2} dimensions; one and two are supported")
+    if len(shape) != weights.data.ndim:
         raise builder.fail(f"weights {list(weights.data.shape)} do not fit input {list(shape)}",
                            ModelError)
     channels, depth, *kernel = weights.data.shape
@@ -49,21 +54,27 @@ def convolution(builder: Builder, node: Node) -> Value:
     return Pending(node, (x, weights, bias), result)
 
 
-def _weights(builder: Builder, value: Value | None, node: Node) -> Known:
-    """Constant 8-bit weights with a scale a tensor or a channel."""
+def real_input(builder: Builder, value: Value | None, what: str) -> Dequantized | Floats:
+    """Real numbers, float32 where the quantiser has left a part of the model so."""
+    return (operand if builder.quantised else dequantized)(builder, value, what)
+
+
+def constant_weights(builder: Builder, value: Value | None) -> Known:
+    """Constant weights, of 8 bits with a scale a tensor or a channel, or left in float32."""
     if not isinstance(value, Known):
         raise builder.fail("its weights are computed; only constant weights are supported")
-    if value.steps is None or value.steps.dtype not in ("int8", "uint8", "int4", "uint4"):
-        found = value.data.dtype if value.steps is None else value.steps.dtype
-        raise builder.fail(f"its weights are {found}; quantise them to int8, with DequantizeLinear "
-                           "between them and the node")
-    return value
+    if not value.data.size:
+        raise builder.fail(f"its weights {list(value.data.shape)} are empty", ModelError)
+    return real_numbers(builder, value, "its weights")
 
 
-def _int8(builder: Builder, weights: Known, axis: int) -> tuple[np.ndarray, Quantization]:
-    """Weights as int8, with zero points of 0 where the range allows; scales along ``axis``."""
+def integers_of(builder: Builder, weights: Known,
+              axis: int) -> tuple[np.ndarray, Quantization | None]:
+    """Weights as int8, with zero points of 0 where the range allows, scales along ``axis``; or
+    float32, which have no quantization."""
     steps = weights.steps
-    assert steps is not None
+    if steps is None or steps.dtype not in ("int8", "uint8", "int4", "uint4"):
+        return weights.real.astype(np.float32), None
     if steps.axis not in (None, axis):
         raise builder.fail(f"its weights have scales along axis {steps.axis}, expected {axis}, the "
                            "output channels")
@@ -78,12 +89,14 @@ def _int8(builder: Builder, weights: Known, axis: int) -> tuple[np.ndarray, Quan
     return stored, Quantization(steps.scales, tuple(int(z) - shift for z in zeros), 0)
 
 
-def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quantization,
-          channels: int, steps: Steps, name: str) -> tuple[int, dict[str, object]]:
+def bias_of(builder: Builder, value: Value | None, x: Dequantized | Floats,
+          weights: Quantization | None, channels: int, steps: Steps,
+          name: str) -> tuple[int, dict[str, object]]:
     """The bias's id, or -1; and attributes.
 
-    A result in float32 takes the bias in float32, else it becomes int32 in steps of sx * sw, and
-    ``bias_error`` is what rounding it to those moved a result by at most, in the output's steps.
+    A result, an input or weights in float32 take the bias in float32, else it becomes int32 in
+    steps of sx * sw, and ``bias_error`` is what rounding it to those moved a result by at most, in
+    the output's steps.
     """
     if value is None:
         return -1, {}
@@ -92,6 +105,8 @@ def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quanti
     if value.data.size not in (1, channels) or value.data.ndim > 2:
         raise builder.fail(f"bias {list(value.data.shape)} does not fit {channels} channels",
                            ModelError)
+    if isinstance(x, Floats) or weights is None:
+        return _float_bias(builder, value, channels, name), {}
     scales = x.steps.scales[0] * np.array(weights.scales, np.float64)
     error = 0.0
     exact = value.steps is not None and bool(
@@ -106,9 +121,7 @@ def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quanti
         with np.errstate(invalid="ignore"):      # infinities are refused below
             error = float((np.abs(real - rounded) * scales / steps.scales[0]).max())
     if steps.dtype == "float32" and not exact:
-        index = builder.tensor(f"{name}:bias", (channels,), "float32", None,
-                               np.broadcast_to(value.real.reshape(-1), channels))
-        return index, {}
+        return _float_bias(builder, value, channels, name), {}
     rounded = np.broadcast_to(rounded, channels)
     if not np.isfinite(rounded).all() or rounded.min() < INT32.min or rounded.max() > INT32.max:
         raise builder.fail("its bias does not fit int32 in steps of input scale * weight scale; "
@@ -118,19 +131,27 @@ def _bias(builder: Builder, value: Value | None, x: Dequantized, weights: Quanti
     return index, {"bias_error": error} if error > 0 else {}
 
 
-def _named(weights: Quantization, axis: int) -> Quantization:
-    """With the axis of the graph's tensor, where there are scales along one."""
-    return Quantization(weights.scales, weights.zero_points,
-                        axis if len(weights.scales) > 1 else None)
+def _float_bias(builder: Builder, value: Known, channels: int, name: str) -> int:
+    real = real_numbers(builder, value, "its bias").real.reshape(-1)
+    return builder.tensor(f"{name}:bias", (channels,), "float32", None,
+                          np.broadcast_to(real, channels))
+
+
+def tensor_of(builder: Builder, name: str, data: np.ndarray, q: Quantization | None,
+               axis: int) -> int:
+    """Weights in the graph's layout; ``axis`` is theirs, where there are scales along one."""
+    if q is not None:
+        q = Quantization(q.scales, q.zero_points, axis if len(q.scales) > 1 else None)
+    return builder.tensor(f"{name}:weights", data.shape, str(data.dtype), q, data)
 
 
 @lowers("Conv", to_float=True)
 def lower_convolution(builder: Builder, pending: Pending, steps: Steps, name: str) -> Integers:
     """To CONV_2D or DEPTHWISE_CONV_2D on channel-last maps."""
     x, known, bias = pending.operands
-    assert isinstance(x, Dequantized) and isinstance(known, Known)
+    assert isinstance(x, (Dequantized, Floats)) and isinstance(known, Known)
     window = window_of(builder, pending.node, x.stored.shape[2:], known.data.shape[2:])
-    data, q = _int8(builder, known, 0)
+    data, q = integers_of(builder, known, 0)
     channels, depth = data.shape[:2]
     data = data.reshape(channels, depth, *window.kernel)
     groups = x.stored.shape[1] // depth
@@ -141,23 +162,24 @@ def lower_convolution(builder: Builder, pending: Pending, steps: Steps, name: st
         attributes["depth_multiplier"] = channels // groups
     else:
         kind, layout, axis = "CONV_2D", data.transpose(0, 2, 3, 1), 0
-    weights = builder.tensor(f"{name}:weights", layout.shape, "int8", _named(q, axis), layout)
-    offset, rounding = _bias(builder, bias, x, q, channels, steps, name)
+    weights = tensor_of(builder, name, layout, q, axis)
+    offset, rounding = bias_of(builder, bias, x, q, channels, steps, name)
     source = as_map(builder, x)
-    output = map_result(builder, pending, window, channels, steps, name)
+    output = map_result(builder, pending, window.sizes, channels, steps, name)
     builder.emit(kind, (source, weights, offset), output, attributes | rounding, steps.rule)
     return from_map(builder, pending, output, steps, name)
 
 
 def gemm(builder: Builder, node: Node) -> Value:
-    """Gemm with constant weights, alpha and beta 1."""
+    """Gemm with constant weights, which take alpha in, and a bias, which takes beta."""
     x, w, bias = builder.operands(node, 2, 3)
-    if (node.attributes.get("alpha", 1.0), node.attributes.get("beta", 1.0)) != (1.0, 1.0):
-        raise builder.fail("alpha and beta must be 1; fold them into the weights and the bias")
+    x = real_input(builder, x, "its input")
     if node.attributes.get("transA", 0):
-        raise builder.fail("a transposed input is not supported; transpose it before")
-    x = dequantized(builder, x, "its input")
-    weights = _weights(builder, w, node)
+        x = transposed(builder, x, (1, 0), f"{node.outputs[0]}:x") if len(
+            x.stored.shape) == 2 else x
+    weights = _times(builder, constant_weights(builder, w), node.attributes.get("alpha", 1.0))
+    if isinstance(bias, Known):
+        bias = _times(builder, bias, node.attributes.get("beta", 1.0))
     if len(x.stored.shape) != 2 or weights.data.ndim != 2:
         raise builder.fail(f"multiplies {list(x.stored.shape)} by {list(weights.data.shape)}",
                            ModelError)
@@ -168,17 +190,30 @@ def gemm(builder: Builder, node: Node) -> Value:
     return Pending(node, (x, weights, bias), (x.stored.shape[0], outputs))
 
 
+def _times(builder: Builder, known: Known, factor: float) -> Known:
+    """A constant times a number: in other steps where that is positive."""
+    if factor == 1:
+        return known
+    if not np.isfinite(factor):
+        raise builder.fail(f"multiplies by {factor}", ModelError)
+    steps = known.steps
+    if steps is not None and 2.0**-100 < factor * min(steps.scales) and factor * max(
+            steps.scales) < 2.0**100:
+        return Known(known.data, replace(steps, scales=tuple(s * factor for s in steps.scales)))
+    return Known((known.real * factor).astype(np.float32))
+
+
 def matmul(builder: Builder, node: Node) -> Value:
     """MatMul of quantised numbers with constant weights, or with other quantised numbers."""
     a, b = builder.operands(node, 2, 2)
-    a = dequantized(builder, a, "its first operand")
+    a = real_input(builder, a, "its first operand")
     if isinstance(b, Known):
-        weights = _weights(builder, b, node)
-        if weights.data.ndim != 2 or weights.data.shape[0] != a.stored.shape[-1]:
+        weights = constant_weights(builder, b)
+        if weights.data.ndim != 2 or weights.data.shape[:1] != a.stored.shape[-1:]:
             raise builder.fail(f"multiplies {list(a.stored.shape)} by {list(weights.data.shape)}; "
                                "constant operands must be matrices that fit")
         return Pending(node, (a, weights, None), (*a.stored.shape[:-1], weights.data.shape[1]))
-    b = dequantized(builder, b, "its second operand")
+    b = real_input(builder, b, "its second operand")
     first, second = a.stored.shape, b.stored.shape
     if min(len(first), len(second)) < 2 or first[-1] != second[-2]:
         raise builder.fail(f"multiplies {list(first)} by {list(second)}", ModelError)
@@ -213,20 +248,20 @@ def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) ->
     """To FULLY_CONNECTED, or BATCH_MATMUL for two computed operands."""
     bounds = clamp_bounds(pending.clamps, steps)
     a, b = pending.operands[:2]
-    assert isinstance(a, Dequantized)
+    assert isinstance(a, (Dequantized, Floats))
     identity = tuple(range(len(pending.shape)))
-    if isinstance(b, Dequantized):
+    if isinstance(b, (Dequantized, Floats)):
         inputs = tuple(builder.form(v.stored, tuple(range(len(v.stored.shape)))) for v in (a, b))
         output, result = builder.made(name, pending.shape, identity, steps)
         builder.emit("BATCH_MATMUL", inputs, output, {"bounds": bounds}, steps.rule)
         return result
     assert isinstance(b, Known)
     by_row = pending.node.kind == "Gemm" and pending.node.attributes.get("transB", 0)
-    data, q = _int8(builder, b, 0 if by_row else 1)
+    data, q = integers_of(builder, b, 0 if by_row else 1)
     data = data if by_row else data.T
     source, data = _flat_source(builder, a, data)
-    weights = builder.tensor(f"{name}:weights", data.shape, "int8", _named(q, 0), data)
-    offset, rounding = _bias(builder, pending.operands[2], a, q, len(data), steps, name)
+    weights = tensor_of(builder, name, data, q, 0)
+    offset, rounding = bias_of(builder, pending.operands[2], a, q, len(data), steps, name)
     output, result = builder.made(name, pending.shape, identity, steps)
     builder.emit("FULLY_CONNECTED", (source, weights, offset), output,
                  {"activation": "NONE", "keep_num_dims": len(pending.shape) != 2,
@@ -234,7 +269,8 @@ def lower_matrix(builder: Builder, pending: Pending, steps: Steps, name: str) ->
     return result
 
 
-def _flat_source(builder: Builder, x: Dequantized, weights: np.ndarray) -> tuple[int, np.ndarray]:
+def _flat_source(builder: Builder, x: Dequantized | Floats,
+                 weights: np.ndarray) -> tuple[int, np.ndarray]:
     """The input's id, and the weights' columns in its order.
 
     A flattened channel-last map is not transposed: the columns of the weights are.

@@ -97,17 +97,6 @@ def abs_multiplier_in_range(op: Operands) -> str | None:
     return f"output scale {out:g} is too small for input scale {x:g}"
 
 
-def symmetric(op: Operands) -> str | None:
-    """Quantised input and output have the same scale and zero point 0."""
-    if not _quantized(op):
-        return None
-    x, out = quantization_of(op.x), quantization_of(op.output)
-    if x.scale != out.scale:
-        return f"output scale {out.scale:g} differs from the input's {x.scale:g}"
-    wrong = [q.zero_point for q in (x, out) if q.zero_point != 0]
-    return f"zero point {wrong[0]} must be 0" if wrong else None
-
-
 def _sum(options: Any, op: Operands) -> dict[str, object]:
     """``by_shifts`` is decided by the scales too, see ``not_by_shifts``."""
     return {**fused(options, op), "by_shifts": options is None or bool(options.PotScaleInt16())}
@@ -163,7 +152,7 @@ OPERATORS = (
     _plain("SQUARED_DIFFERENCE", {"int8": "litert_squared_difference", "int32": "exact",
                                   "float32": "float32"}, difference_multiplier_in_range),
     _unary("NEG", {"int8": "exact", "int16": "exact", "int32": "exact", "int64": "exact",
-                   "float32": "float32"}, symmetric),
+                   "float32": "float32"}),
     _unary("ABS", {"int8": "litert_abs", "int16": "litert_abs", "int32": "exact",
                    "float32": "float32"}, abs_multiplier_in_range),
 )

@@ -58,8 +58,7 @@ def _selected(op: Operands) -> str | None:
             expected = np.broadcast_shapes(*shapes)
         except ValueError:
             return f"{shape_of(op.x)} and {shape_of(op.weights)} do not broadcast"
-    return (None if op.output.shape == expected
-            else f"output {shape_of(op.output)} should be {list(expected)}")
+    return consistency.output_shape(op.output, expected)
 
 
 def _comparison(kind: str, rules: dict[str, str]) -> OperatorInfo:

@@ -38,9 +38,7 @@ def _holds_all(op: Operands) -> str | None:
     assert isinstance(shape, tuple)
     if math.prod(shape) != math.prod(op.x.shape) or min(shape, default=1) < 1:
         return f"new shape {shape} does not hold the elements of {shape_of(op.x)}"
-    if op.output.shape != shape:
-        return f"output {shape_of(op.output)} should be {list(shape)}"
-    return None
+    return consistency.output_shape(op.output, shape)
 
 
 def _expanded(options: Any, op: Operands) -> dict[str, object]:
@@ -124,6 +122,49 @@ def _spacious(op: Operands) -> Shape:
     return n, h * block, w * block, c // (block * block)
 
 
+def _spaces(op: Operands, sizes: str) -> dict[str, object]:
+    """``block`` and pairs of ``sizes`` for the one or two axes between batch and channels."""
+    rank, block = len(op.x.shape) - 2, op.numbers(1)
+    if not 1 <= rank <= 2 or op.weights.shape != (rank,) or min(block) < 1:
+        raise OptionError(f"block {list(block)} does not fit {shape_of(op.x)}")
+    numbers = op.numbers(2)
+    if op.present(2).shape != (rank, 2) or min(numbers) < 0:
+        raise OptionError(f"{sizes} {list(numbers)} do not fit {shape_of(op.x)}")
+    return {"block": block, sizes: tuple(zip(numbers[::2], numbers[1::2], strict=True))}
+
+
+def _to_batch(options: Any, op: Operands) -> dict[str, object]:
+    return _spaces(op, "paddings")
+
+
+def _to_space(options: Any, op: Operands) -> dict[str, object]:
+    return _spaces(op, "crops")
+
+
+def _pairs(op: Operands, name: str) -> list[tuple[int, int]]:
+    value = op.attributes[name]
+    assert isinstance(value, tuple)
+    return list(value)
+
+
+def _batches(op: Operands) -> Shape:
+    block, (n, *space, c) = op.several("block"), op.x.shape
+    padded = [size + sum(pads) for size, pads in zip(space, _pairs(op, "paddings"), strict=True)]
+    if any(size % b for size, b in zip(padded, block, strict=True)):
+        raise OptionError(f"{padded} does not split into blocks {list(block)}")
+    return (n * math.prod(block),
+            *(size // b for size, b in zip(padded, block, strict=True)), c)
+
+
+def _space(op: Operands) -> Shape:
+    block, (n, *space, c) = op.several("block"), op.x.shape
+    sizes = [size * b - sum(crops) for size, b, crops in zip(
+        space, block, _pairs(op, "crops"), strict=True)]
+    if n % math.prod(block) or min(sizes) < 1:
+        raise OptionError(f"{shape_of(op.x)} does not join blocks {list(block)}")
+    return (n // math.prod(block), *sizes, c)
+
+
 def _joined(options: Any, op: Operands) -> dict[str, object]:
     if activation(options) != "NONE":
         raise OptionError("has a fused activation")
@@ -198,6 +239,12 @@ def _row(kind: str, options: str, read: Any, shape: Any,
         (limits.one_dtype(0), limits.quantized(0), *more)), **columns)
 
 
+def whole_number(op: Operands) -> str | None:
+    """The output is int32 or int64."""
+    good = op.output.dtype in ("int32", "int64")
+    return None if good else f"output is {op.output.dtype}, must be int32 or int64"
+
+
 def _asked(op: Operands) -> Shape:
     return op.several("shape")
 
@@ -210,6 +257,11 @@ OPERATORS = (
         (consistency.operand_count(1, 2), _holds_all),
         (limits.one_dtype(0),),
         constants={1: "new shape"},
+    ),
+    OperatorInfo(
+        "SHAPE", ANY, consistency=(
+            consistency.operand_count(1, 1), output_is(lambda op: (len(op.x.shape),))),
+        limits=(whole_number,),
     ),
     _row("EXPAND_DIMS", "", _expanded, _asked, options_required=False, constants={1: "axis"},
          count=(2, 2, 1)),
@@ -226,6 +278,10 @@ OPERATORS = (
     _row("SPACE_TO_DEPTH", "SpaceToDepthOptions", _block, _deep, rules=without("int16", "bool")),
     _row("DEPTH_TO_SPACE", "DepthToSpaceOptions", _block, _spacious,
          rules=without("int16", "bool")),
+    _row("SPACE_TO_BATCH_ND", "", _to_batch, _batches, options_required=False, count=(3, 3, 1),
+         constants={1: "block", 2: "padding"}),
+    _row("BATCH_TO_SPACE_ND", "", _to_space, _space, options_required=False, count=(3, 3, 1),
+         constants={1: "block", 2: "crops"}),
     _row("CONCATENATION", "ConcatenationOptions", _joined, _sum_of_sizes, count=(1, 1024, 1),
          more=(*_ALL, _every_scale)),
     _row("PACK", "PackOptions", _packed, _stacked, rules=without("bool"), count=(1, 1024, 1),

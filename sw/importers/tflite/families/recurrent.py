@@ -99,9 +99,7 @@ def lstm_shapes(op: Operands) -> str | None:
             return f"{shape_of(tensor)} should be {list(shape)}"
     if op.optional(PROJECTION) is None and units != outputs:
         return f"states {shape_of(h)} and {shape_of(c)} differ without a projection"
-    shape = (*op.x.shape[:2], outputs)
-    good = op.output.shape == shape
-    return None if good else f"output {shape_of(op.output)} should be {list(shape)}"
+    return consistency.output_shape(op.output, (*op.x.shape[:2], outputs))
 
 
 def _constant(tensor: Tensor | None, dtype: str) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kaniwa.golden.numbers.rounding import quantize_multiplier
+from kaniwa.golden.tflite.reduction import mean_multiplier
 from kaniwa.importers import consistency, limits
 from kaniwa.importers.consistency import axis_in, output_is
 from kaniwa.importers.info import OperatorInfo
@@ -47,14 +49,14 @@ def _one_less(op: Operands) -> Shape:
 
 
 def reduced_scale_in_range(op: Operands) -> str | None:
-    """The input scale is at most 2^8 of the output's, for SUM of n values 2^(8 - bits of n)."""
+    """The input scale is below 2^30 of the output's, for MEAN times the number of values."""
     if op.x.dtype not in limits.QUANTIZED:
         return None
     x, out = quantization_of(op.x).scale, quantization_of(op.output).scale
     count = math.prod(op.x.shape[i] for i in op.several("axes"))
-    # Sums take up to 9 or 16 bits more than the number of values: all stays within int32.
-    least = 2.0 ** ((count.bit_length() if op.kind == "SUM" else 0) - 8)
-    return (None if out >= x * least
+    # A left shift by 31 bits is undefined in C++ for any sum.
+    pair = mean_multiplier(x / out, count) if op.kind == "MEAN" else quantize_multiplier(x / out)
+    return (None if pair[1] <= 30
             else f"output scale {out:g} is too small for input scale {x:g} and {count} values")
 
 

@@ -47,8 +47,8 @@ def _split_shapes(op: Operands) -> str | None:
     axis = op.integer("axis")
     for output, size in zip(op.outputs, op.several("sizes"), strict=True):
         expected = (*x.shape[:axis], size, *x.shape[axis + 1:])
-        if output.shape != expected:
-            return f"output {shape_of(output)} should be {list(expected)}"
+        if wrong := consistency.output_shape(output, expected):
+            return wrong
     return None
 
 
