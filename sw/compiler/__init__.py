@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PIPELINE", "compile", "plan_model"]
 
-__getattr__ = exports("kaniwa.compiler", {
-    "PIPELINE": "kaniwa.compiler.pipeline",
-    "compile": "kaniwa.compiler.pipeline",
-    "plan_model": "kaniwa.compiler.pipeline",
-})
+if not TYPE_CHECKING:
+    __getattr__ = exports("kaniwa.compiler", {
+        "PIPELINE": "kaniwa.compiler.pipeline",
+        "compile": "kaniwa.compiler.pipeline",
+        "plan_model": "kaniwa.compiler.pipeline",
+    })

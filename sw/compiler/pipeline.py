@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 from kaniwa.compiler.array.operand_tables import operand_tables
 from kaniwa.compiler.int16.functions import keep_tables
+from kaniwa.compiler.operators.reduction import fits_in_blocks
 from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.compiler.recurrent.directions import directions_apart
 from kaniwa.compiler.recurrent.sequences import sequences_apart
 from kaniwa.compiler.rewrite.dead_channels import dead_channels
+from kaniwa.compiler.rewrite.dilated import dilations_folded
+from kaniwa.compiler.rewrite.fold_padding import fold_padding
 from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
 from kaniwa.compiler.rewrite.partition import partition
-from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, Refused
+from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, NeedsNoGaps, Refused
 from kaniwa.compiler.rewrite.uint8_to_int8 import uint8_to_int8
 from kaniwa.compiler.rewrite.widen import widen
 from kaniwa.compiler.schedule.allocate import allocate
 from kaniwa.compiler.schedule.constants import constants
+from kaniwa.compiler.schedule.depth_first import depth_first
 from kaniwa.compiler.schedule.emit import emit
 from kaniwa.compiler.schedule.fuse import fuse, order
 from kaniwa.compiler.schedule.mapping import choose_mapping
+from kaniwa.compiler.schedule.space_out import space_out
 from kaniwa.compiler.schedule.tile import tile
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, check
+from kaniwa.isa import INSTRUCTION_BYTES
 from kaniwa.outside import parse_outside
 from kaniwa.program.check import check as check_program
 from kaniwa.program.program import Program
+from kaniwa.stage import Stage
 
 __all__ = ["compile", "PIPELINE", "plan_model"]
 
-# ``compile`` makes cells of a sequence and a direction each before these passes, and emits the
-# program behind them. A Refused or a NeedsLessMemory starts the list anew, with another plan.
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+# Before these passes ``compile`` folds dilations, and makes cells of a sequence and a direction
+# each; behind them it emits the program. A Refused, a NeedsLessMemory or a NeedsNoGaps starts the
+# list anew, with another plan.
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
     uint8_to_int8,    # legacy uint8 as int8
+    fold_padding,     # a PAD into the windows behind it
     dead_channels,    # what no output depends on is removed
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved
@@ -46,11 +61,13 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     operand_tables,   # of sums the same for all, which stays
     order,            # the skip branch first
     keep_tables,      # what a program looks up in int16 stays for the next
+    space_out,        # gaps in maps, for depthwise by columns
     widen,            # longer rows
     choose_mapping,   # depthwise by columns, shallow inputs by patches
     tile,             # to instructions
     constants,        # weights, parameters and tables encoded
     allocate,         # addresses
+    depth_first,      # bands of rows by turns, if whole maps would go to slow memory
 )
 
 
@@ -65,12 +82,14 @@ def compile(model: str | PathLike[str] | Graph,
     model in full, without fusion or reuse of memory. ``keep_dead_channels`` computes also channels
     that are the same for every input or used by nobody. ``require_accelerator`` refuses operators
     for the host.
-    ``outside``: None, "ideal" or "sdram[,bytes=4,latency=10]". ``progress`` is called with
-    the name of each pass before it runs.
+    ``outside``: None, "ideal", "sdram[,bytes=4,latency=10]" or
+    "sdram,part=NAME[,clock=100,ratio=1]". ``progress`` is called with the name of
+    each pass before it runs, a Stage.
 
     Raises ModelError, UnsupportedError or ConfigError for what it is given, CompileError where
     the model does not fit the target or cannot be exact on it.
     """
+    began = time.monotonic()
     config = load_target(target)
     options = Options(materialize, require_accelerator, parse_outside(outside),
                       keep_dead_channels)
@@ -81,11 +100,14 @@ def compile(model: str | PathLike[str] | Graph,
         from kaniwa.importers import load_model
 
         model = load_model(Path(model))
-    apart = check(directions_apart(sequences_apart(check(model), config), config))
+    folded = dilations_folded(check(model))
+    apart = check(directions_apart(sequences_apart(folded, config), config))
     plan = plan_model(apart, config, options, progress)
-    if progress is not None:
-        progress(emit.__name__)
-    return check_program(emit(plan), model.name)
+    program = check_program(_timed(emit, plan, len(PIPELINE), progress), model.name)
+    logger.info("%s compiled for %s in %.2f s: %d instructions, %d layers", model.name, config.name,
+                time.monotonic() - began, len(program.commands) // INSTRUCTION_BYTES,
+                len(program.layers))
+    return program
 
 
 def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
@@ -93,23 +115,40 @@ def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
     """Run all passes; the graph is checked after each.
 
     What a pass finds that the target cannot take goes to the host, and all is done anew; so it is
-    where cells can do with less memory.
+    where cells can do with less memory, or averages with less of the line buffer.
     """
     plan = Plan(graph, graph, config, options)
     while True:
         try:
             return _run_passes(plan, progress)
         except Refused as refused:
-            plan = replace(plan, refused={**plan.refused, **refused.reasons})
+            logger.debug("once more, %d operators refused: %s", len(refused.reasons), refused)
+            blocks = {position for position in refused.reasons if position not in plan.in_blocks
+                      and fits_in_blocks(graph, graph.ops[position], config)}
+            plan = replace(plan, in_blocks=plan.in_blocks | blocks, refused={
+                **plan.refused, **{position: why for position, why in refused.reasons.items()
+                                   if position not in blocks}})
+        except NeedsNoGaps as error:
+            logger.debug("once more: %s", error)
+            plan = replace(plan, without_gaps=True)
         except NeedsLessMemory as needs:
             plan = replace(plan, time_multiplexed=plan.time_multiplexed | needs.positions,
                            missing_memory=needs.error)
 
 
 def _run_passes(plan: Plan, progress: Callable[[str], None] | None) -> Plan:
-    for run in PIPELINE:
-        if progress is not None:
-            progress(run.__name__)
-        plan = run(plan)
+    for number, run in enumerate(PIPELINE):
+        plan = _timed(run, plan, number, progress)
         check(plan.graph)
     return plan
+
+
+def _timed(run: Callable[[Plan], Result], plan: Plan, number: int,
+           progress: Callable[[str], None] | None) -> Result:
+    """What the pass ``run`` makes of ``plan``; ``number`` passes were before."""
+    if progress is not None:
+        progress(Stage(run.__name__, number, len(PIPELINE) + 1, "passes", steady=False))
+    began = time.monotonic()
+    result = run(plan)
+    logger.debug("pass %s: %.3f s", run.__name__, time.monotonic() - began)
+    return result

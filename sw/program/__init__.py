@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerInfo", "Program", "Step", "TensorInfo", "load_program", "save_program"]
 
-__getattr__ = exports("kaniwa.program", {
-    "LayerInfo": "kaniwa.program.program",
-    "Program": "kaniwa.program.program",
-    "Step": "kaniwa.program.program",
-    "TensorInfo": "kaniwa.program.program",
-    "load_program": "kaniwa.program.file",
-    "save_program": "kaniwa.program.file",
-})
+if not TYPE_CHECKING:
+    __getattr__ = exports("kaniwa.program", {
+        "LayerInfo": "kaniwa.program.program",
+        "Program": "kaniwa.program.program",
+        "Step": "kaniwa.program.program",
+        "TensorInfo": "kaniwa.program.program",
+        "load_program": "kaniwa.program.file",
+        "save_program": "kaniwa.program.file",
+    })

@@ -9,13 +9,16 @@ from kaniwa.errors import ProgramError
 from kaniwa.golden.registry import kernel_of
 from kaniwa.graph import DTYPE_BYTES
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, OUTSIDE, Opcode, illegal_field
-from kaniwa.program.program import MAX_RANK, TENSOR_KINDS, Program, Step
+from kaniwa.program.program import MAX_RANK, TENSOR_KINDS, Program, Step, TensorInfo
+from kaniwa.runtimes import NAMES as RUNTIMES
+from kaniwa.runtimes.run import illegal
 from kaniwa.units.register import unit_of
 
 __all__ = ["check"]
 
 MAX_TENSORS = 1 << 20
-ON_DEVICE = ("int8", "uint8", "int16")      # what device memory has of tensors
+# What device memory has of tensors; int32 and int64 are places that ARG_MAX gives.
+ON_DEVICE = ("int8", "uint8", "int16", "int32", "int64")
 MAX_ELEMENTS = 1 << 32
 
 
@@ -121,6 +124,8 @@ def _tensors(program: Program) -> str | None:
         if (len(tensor.shape) > MAX_RANK
                 or min(tensor.shape, default=1) < (tensor.address is not None)):
             return f"{where}: no legal shape"
+        if tensor.axes is not None and not _is_spaced(tensor):
+            return f"{where}: its gaps do not fit its shape"
         if tensor.address is not None and not _inside(program, tensor.address, tensor.bytes):
             return f"{where}: leaves memory at 0x{tensor.address:x}"
         if (tensor.address is not None and tensor.dtype not in ON_DEVICE) or tensor.id < 0:
@@ -135,6 +140,18 @@ def _tensors(program: Program) -> str | None:
     if missing:
         return f"input or output {min(missing)} is not in the tensor table"
     return None
+
+
+def _is_spaced(tensor: TensorInfo) -> bool:
+    """True for axes of a tensor of bytes that the host does not move, without overlaps."""
+    axes, inner = tensor.axes or (), 1
+    for count, apart in reversed(axes):
+        if count < 1 or apart < inner:
+            return False
+        inner = count * apart
+    return (0 < len(axes) <= MAX_RANK and tensor.address is not None
+            and tensor.kind == "intermediate" and DTYPE_BYTES[tensor.dtype] == 1
+            and prod(count for count, _ in axes) == prod(tensor.shape))
 
 
 def _operators(program: Program) -> str | None:
@@ -185,6 +202,9 @@ def _step(program: Program, step: Step, known: set[int]) -> str | None:
         if (kernel_of(op) is None or not host.keys() >= {*op.inputs, *op.outputs} - {-1}
                 or not known.issuperset(set(op.inputs) - constants)):
             return f"host operator {op.kind} '{op.name}' is unknown or reads what is not there"
+        problem = illegal(op.kind, op.rule, op.attributes) if op.rule in RUNTIMES else None
+        if problem is not None:
+            return f"host operator {op.kind} '{op.name}' {problem}"
         known.update(op.outputs)
     return None
 

@@ -68,7 +68,7 @@ def to_bytes(program: Program) -> bytes:
         "outside": program.outside, "weights": program.weights,
         "materialized": program.materialized,
     }
-    parts = [_to_json(header), _to_json([dataclasses.asdict(t) for t in program.tensors]),
+    parts = [_to_json(header), _to_json([_tensor_values(t) for t in program.tensors]),
              _to_json([dataclasses.asdict(layer) for layer in program.layers]),
              _to_json({"ops": [dataclasses.asdict(op) for op in program.host_ops],
                        "tensors": [_without_data(t) for t in program.host_tensors],
@@ -81,6 +81,14 @@ def to_bytes(program: Program) -> bytes:
     for name, part in zip(SECTIONS, parts, strict=True):
         table += _ENTRY.pack(name.encode(), len(part), zlib.crc32(part))
     return b"".join([table, _CRC.pack(zlib.crc32(table)), *parts])
+
+
+def _tensor_values(tensor: TensorInfo) -> dict[str, Any]:
+    """The tensor's table entry; few tensors have ``axes``."""
+    values = dataclasses.asdict(tensor)
+    if tensor.axes is None:
+        del values["axes"]
+    return values
 
 
 def _without_data(tensor: HostTensor) -> dict[str, Any]:
@@ -182,7 +190,8 @@ def _images(values: Any, image: bytes) -> tuple[tuple[int, bytes], ...]:
 
 
 def _tensor(values: Any) -> TensorInfo:
-    return TensorInfo(**_record(values, TensorInfo, {
+    optional = {"axes": _pairs} if isinstance(values, dict) and "axes" in values else {}
+    return TensorInfo(**_record(values, TensorInfo, {**optional,
         "id": _number, "name": _text, "shape": _numbers, "dtype": _text, "scale": _optional(_real),
         "zero_point": _optional(_number), "address": _optional(_number), "kind": _text,
         "source": _optional(_number), "ready": _number, "overwritten": _optional(_number),
@@ -202,6 +211,10 @@ def _removed(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict) or set(values) != set(readers):
         raise ValueError("removed")
     return {key: readers[key](value) for key, value in values.items()}
+
+
+def _pairs(value: Any) -> tuple[tuple[int, int], ...]:
+    return tuple(_pair(item) for item in _list(value))
 
 
 def _pair(value: Any) -> tuple[int, int]:

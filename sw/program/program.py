@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
@@ -30,7 +31,9 @@ MAX_RANK = 8
 class TensorInfo:
     """A tensor of the model.
 
-    ``address`` is where the device stores it (HWC, without gaps), None where it does not. Its
+    ``address`` is where the device stores it (HWC), None where it does not. Its elements lie one
+    behind the other, or, with gaps between them, as ``axes`` say: how many there are along each
+    axis of a map, and the bytes from one to the next. Its
     bytes are complete once instruction ``ready`` has retired (-1: before the run), until
     instruction ``overwritten`` (None: to the end); what the host writes between two runs is there
     after the END of the first. ``id`` is its position in the imported graph,
@@ -51,6 +54,7 @@ class TensorInfo:
     ready: int
     overwritten: int | None
     channels: tuple[int, ...] | None = None
+    axes: tuple[tuple[int, int], ...] | None = None
 
     def stored(self, value: np.ndarray) -> np.ndarray:
         """The part of the model's ``value`` that the device stores."""
@@ -62,12 +66,18 @@ class TensorInfo:
 
     def from_device(self, data: builtins.bytes) -> np.ndarray:
         """The inverse: an array of the tensor's shape and dtype, not to be written to."""
-        value = np.frombuffer(data, self.dtype).reshape(self.shape)
+        value = np.frombuffer(data, self.dtype)
+        if self.axes is not None:
+            counts, apart = zip(*self.axes, strict=True)
+            value = as_strided(value, counts, apart, writeable=False)
+        value = value.reshape(self.shape)
         return value ^ np.uint8(128) if self.dtype == "uint8" else value
 
     @property
     def bytes(self) -> int:
-        """Size in device memory."""
+        """Size in device memory, gaps included."""
+        if self.axes is not None:
+            return 1 + sum((count - 1) * apart for count, apart in self.axes)
         return prod(self.shape) * DTYPE_BYTES[self.dtype]
 
 
@@ -189,6 +199,23 @@ class Program:
         """The layers that ``run`` computes."""
         span = range(run.first, run.first + run.count)
         return [layer for layer in self.layers if layer.instructions[0] in span]
+
+    def turns_of(self, run: Step) -> dict[int, int]:
+        """The layer's tag by each tag of the instructions of ``run``, in the order in which they
+        retire last. A layer has more than one where it takes turns with others."""
+        layers = self.layers_of(run)
+        if all(layer.instructions[-1] - layer.instructions[0] < len(layer.instructions)
+               for layer in layers):
+            return {layer.tag: layer.tag for layer in layers}
+        instructions = self.instructions
+        last = {instructions[index]["tag"]: (index, layer.tag)
+                for layer in layers for index in layer.instructions}
+        return {tag: layer for tag, (_, layer) in sorted(last.items(), key=lambda item: item[1])}
+
+    @cached_property
+    def turns(self) -> dict[int, int]:
+        """The same of all runs."""
+        return {tag: layer for run in self.runs for tag, layer in self.turns_of(run).items()}
 
     @property
     def commands(self) -> bytes:

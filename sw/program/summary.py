@@ -6,21 +6,24 @@ from typing import Any
 
 from kaniwa.cycles.estimate import estimate
 from kaniwa.isa import INSTRUCTION_BYTES
-from kaniwa.isa.counters import TagCounters
+from kaniwa.isa.counters import RunStatistics, TagCounters
+from kaniwa.program.host_segments import host_segments
 from kaniwa.program.layer_facts import layer_facts
 from kaniwa.program.program import Program, Step
+from kaniwa.runtimes import NAMES
 from kaniwa.units import register
 
 __all__ = ["summary"]
 
 
-def summary(program: Program) -> dict[str, Any]:
-    """Output of ``kaniwa compile --json``, as plain values; cycles are estimates."""
-    statistics = estimate(program)
-    order = list(dict.fromkeys(layer.tag for layer in program.layers))
-    counters = {tag.tag: tag for tag in statistics.per_tag(order)}
+def summary(program: Program, statistics: RunStatistics | None = None) -> dict[str, Any]:
+    """Output of ``kaniwa compile --json``, as plain values; cycles are estimates, or ``statistics``
+    where the caller has them."""
+    statistics = statistics or estimate(program)
+    counters = {tag.tag: tag for tag in statistics.per_layer(program.turns)}
+    instructions = program.instructions
     rows = [row for step in program.steps for row in (
-        _device_rows(program, step, counters) if step.where == "device"
+        _device_rows(program, step, counters, instructions) if step.where == "device"
         else _host_rows(program, step))]
     return {
         "model": program.name, "target": program.config.name, "config_hash": program.config_hash,
@@ -31,17 +34,18 @@ def summary(program: Program) -> dict[str, Any]:
         "bits_per_weight": 8 * program.weight_bytes / program.weights if program.weights else 0.0,
         "instructions": len(program.commands) // INSTRUCTION_BYTES, "layers": rows,
         "steps": [_crossing(program, step) for step in program.steps],
+        "host_segments": host_segments(program).as_dict(),
     }
 
 
-def _device_rows(program: Program, run: Step,
-                 counters: dict[int, TagCounters]) -> list[dict[str, Any]]:
-    rows, instructions = [], program.instructions
+def _device_rows(program: Program, run: Step, counters: dict[int, TagCounters],
+                 instructions: list[dict[str, int]]) -> list[dict[str, Any]]:
+    rows = []
     for layer in program.layers_of(run):
         own_instructions = [instructions[i] for i in layer.instructions]
         own = counters.pop(layer.tag, TagCounters(layer.tag, 0, 0, {}))
         rows.append({"name": layer.name, "op": layer.op, "where": "device", "why": "",
-                     "macs": layer.macs, "cycles": own.cycles,
+                     "runtime": "", "macs": layer.macs, "cycles": own.cycles,
                      "utilization": program.utilization(layer.macs, own.cycles),
                      "lost": own.lost, "instructions": len(layer.instructions),
                      "steps": _recurrent_steps(program, own_instructions),
@@ -62,6 +66,7 @@ def _recurrent_steps(program: Program, instructions: list[dict[str, int]]) -> in
 
 def _host_rows(program: Program, step: Step) -> list[dict[str, Any]]:
     return [{"name": op.name, "op": op.kind, "where": "host", "why": op.why, "macs": 0,
+             "runtime": NAMES.get(op.rule, ""),
              "cycles": 0, "utilization": 0.0, "lost": {}, "instructions": 0, "steps": 1,
              "removed": {}, "rounding": [], **layer_facts(program, op)}
             for op in program.host_ops[step.first:step.first + step.count]]

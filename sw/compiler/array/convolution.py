@@ -9,6 +9,8 @@ import numpy as np
 from kaniwa.compiler.array.attributes import bounds_of, geometry_of, macs_of, removed_of
 from kaniwa.compiler.int16.sums import digit_rescale
 from kaniwa.compiler.plan.accumulators import accumulator_range
+from kaniwa.compiler.plan.fields import weight_zero_point
+from kaniwa.compiler.plan.kinds import UINT8_BILINEAR
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import pair, quantization, source_of
@@ -20,6 +22,7 @@ from kaniwa.compiler.plan.rescale import (
     exact,
     float_half_away,
     float_half_even,
+    float_half_up,
     mean,
     prove,
 )
@@ -27,7 +30,7 @@ from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Tensor
 from kaniwa.isa import Mode
 
-__all__ = ["convolution_layer", "max_pool_layer"]
+__all__ = ["convolution_layer", "max_pool_layer", "rule_of"]
 
 
 def convolution_layer(lowering: Lowering) -> Lowered:
@@ -60,16 +63,19 @@ def convolution_layer(lowering: Lowering) -> Lowered:
         else:
             bias -= pad_value * by_channel.sum(axis=1)
         low, high = accumulator_range(by_channel, bias, where)
-        rescale = prove(_rule(lowering, w, len(bias)), low, high, output_zero_point,
+        rescale = prove(rule_of(lowering, w, len(bias)), low, high, output_zero_point,
                         bounds_of(op, y), lowering.config.multiplier_bits, where)
+    zero_point = weight_zero_point(weights, lowering.config) if dense else 0
+    if zero_point:
+        weights = (weights + zero_point).astype(np.int8)
     return ArrayLayer(
         op.name, lowering.source_kind, Mode.DENSE if dense else Mode.DEPTHWISE,
         lowering.stored.inputs[0], y.id, geometry_of(op, x, y, (kernel[0], kernel[1])),
         np.ascontiguousarray(weights), bias, pad_value, rescale, macs_of(op, y), source_of(op),
-        removed=removed_of(op)), []
+        removed=removed_of(op), weight_zero_point=zero_point), []
 
 
-def _rule(lowering: Lowering, w: Tensor, channels: int) -> Rule:
+def rule_of(lowering: Lowering, w: Tensor, channels: int) -> Rule:
     """The rescaling of so many channels by the operator's rule, with the scales of weights."""
     op = lowering.op
     sx, sy = quantization(lowering.x).scale, quantization(lowering.y).scale
@@ -95,6 +101,9 @@ def _rule(lowering: Lowering, w: Tensor, channels: int) -> Rule:
         return average_pool(prod(pair(op, "filter")), channels)
     if op.rule == "litert_uint8_average_pool":
         return average_pool_half_up(prod(pair(op, "filter")), channels)
+    if op.rule in ("litert_bilinear", UINT8_BILINEAR):      # by powers of two
+        reals = np.full(channels, np.ldexp(1.0, -int(str(op.attributes["fraction"]))))
+        return (float_half_away if op.rule == "litert_bilinear" else float_half_up)(reals)
     raise UnsupportedError(f"{lowering.where}: unknown rounding rule '{op.rule}'")
 
 

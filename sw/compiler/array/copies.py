@@ -26,8 +26,8 @@ def copy_layer(lowering: Lowering) -> Lowered:
     for source, move in zip(lowering.stored.inputs, parts, strict=True):
         _copy(stages, source, move)
     if len(parts) > 1:
-        return stages.finish(), stages.tensors
-    return _alone(stages), []
+        return replace(stages.finish(), op=lowering.source_kind), stages.tensors
+    return replace(_alone(stages), op=lowering.source_kind), []
 
 
 def transpose_layer(lowering: Lowering) -> Lowered:
@@ -52,10 +52,21 @@ def _alone(stages: Stages) -> ArrayLayer:
 
 def _copy(stages: Stages, source: int, move: Move) -> None:
     lanes = stages.config.depthwise_lanes
+    first, image, row = move.to
+    if move.columns > 1:
+        source_apart, apart = move.apart
+        every = source_apart // move.run
+        shape = (move.rows, move.columns, move.run)
+        layer = stages.layer(source, stages.op.outputs[0],
+                             (move.rows, (move.columns - 1) * every + 1, move.run), shape,
+                             batch=move.images)
+        stages.copy(replace(layer, geometry=replace(layer.geometry, stride=(1, every))),
+                    min(lanes, move.run), source_at=move.source,
+                    places=ScatteredOutput(first, image, row, apart, move.run, 0))
+        return
     channels = max((n for n in range(1, PIXEL_LANES * lanes + 1) if move.run % n == 0),
                    key=lambda n: (whole_lanes(lanes, n), n))
     shape = (move.rows, move.run // channels, channels)
-    first, image, row = move.to
     stages.copy(stages.layer(source, stages.op.outputs[0], shape, shape, batch=move.images),
                 channels, places=ScatteredOutput(first, image, row, channels, channels, 0),
                 source_at=move.source)

@@ -14,6 +14,7 @@ from kaniwa.compiler.plan.rescale import (
     Int64,
     Rule,
     double_rounding,
+    exact,
     float_half_even,
     listed,
     prove_values,
@@ -31,8 +32,8 @@ Bounds = tuple[int, int]
 
 def has_one_value(tensor: Tensor) -> bool:
     """True for a constant with the same value everywhere."""
-    return tensor.data is not None and tensor.data.size > 0 and not np.ptp(
-        tensor.data.astype(np.int64))
+    data = tensor.data
+    return data is not None and data.size > 0 and bool((data == data.flat[0]).all())
 
 
 def sum_of(graph: Graph, op: Op, operand: int, bounds: Bounds, bits: int, where: str) -> Sum:
@@ -65,8 +66,13 @@ def table_of(graph: Graph, op: Op, bounds: Bounds, where: str) -> npt.NDArray[np
 def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int]:
     """The function that combines the operands' entries, their tables [2, 256], the result's rule.
 
-    Last comes the output's zero point.
+    Last comes the output's zero point. A difference ``of_bytes`` has two signs and a number that
+    is added, whatever the operands' steps are.
     """
+    if (of_bytes := op.attributes.get("of_bytes")) is not None:
+        assert isinstance(of_bytes, tuple)
+        first, second, more = of_bytes
+        return np.add, np.stack([first * VALUES, second * VALUES + more]), exact(1), 0
     if op.rule == "litert_mul":
         return np.multiply, *_product(graph, op)
     if op.rule == "qdq":

@@ -15,9 +15,11 @@ from kaniwa.errors import ModelError
 from kaniwa.golden import run_op
 from kaniwa.golden.numbers.roots import rsqrt_table_int16
 from kaniwa.golden.tflite.functions import table
-from kaniwa.graph import Graph, Op
+from kaniwa.golden.tflite.movement import rescaled_uint8
+from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["argument", "function_table", "interpolated_table", "why_no_table"]
+__all__ = ["EVERY", "argument", "function_table", "interpolated_table", "pair_table",
+           "why_no_table"]
 
 EVERY = np.arange(-128, 128).astype(np.int8)
 
@@ -55,6 +57,8 @@ def function_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int8]:
     Raises ModelError where the reference has no result for some value.
     """
     position = argument(graph, op)
+    if kind == "CONCATENATION":
+        return _joined_table(graph.tensors[op.inputs[position]], graph.tensors[op.outputs[0]])
     varied = {op.inputs[position], op.outputs[0]}
     tensors = tuple(replace(t, shape=EVERY.shape) if t.id in varied else t for t in graph.tensors)
     data = [graph.tensors[i].data for i in op.inputs]
@@ -62,6 +66,25 @@ def function_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int8]:
     values[position] = EVERY
     (result,) = run_op(replace(graph, tensors=tensors), replace(op, kind=kind), values)
     return result.astype(np.int8)
+
+
+def pair_table(graph: Graph, op: Op) -> npt.NDArray[np.int8]:
+    """The results [256, 256] of ``op`` for all values of its first and of its second operand.
+
+    Raises ModelError where the reference has no result for some pair.
+    """
+    shapes = dict(zip((*op.inputs, op.outputs[0]), ((256, 1), (1, 256), (256, 256)), strict=True))
+    tensors = tuple(replace(t, shape=shapes.get(t.id, t.shape)) for t in graph.tensors)
+    (result,) = run_op(replace(graph, tensors=tensors), op, (EVERY[:, None], EVERY[None]))
+    return result.astype(np.int8)
+
+
+def _joined_table(x: Tensor, y: Tensor) -> npt.NDArray[np.int8]:
+    """An operand of uint8, which is int8 here, in the steps of the result."""
+    before, behind = (replace(q, zero_points=tuple(z + 128 for z in q.zero_points))
+                      for q in (quantization(x), quantization(y)))
+    result = rescaled_uint8(np.arange(256).astype(np.uint8), before, behind)
+    return (result ^ np.uint8(128)).view(np.int8)
 
 
 def interpolated_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int64]:

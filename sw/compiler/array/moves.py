@@ -11,10 +11,14 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["CUTS", "JOINS", "REVERSED", "VIEWS", "Move", "moves"]
+__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "PADS", "REVERSED", "VIEWS", "Move", "joined",
+           "moves"]
 
 CUTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK", "REVERSE_V2")
 JOINS = ("CONCATENATION", "PACK")
+PADS = ("PAD", "PADV2")
+GROWN = (*PADS, "RESIZE_NEAREST_NEIGHBOR")     # results are larger than operands
+BLOCKS = ("SPACE_TO_DEPTH", "DEPTH_TO_SPACE")
 # What moves nothing: the result is the first operand's bytes.
 VIEWS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "READ_VARIABLE")
 REVERSED = 256      # positions, at most: each is an instruction
@@ -22,10 +26,11 @@ REVERSED = 256      # positions, at most: each is an instruction
 
 @dataclass(frozen=True)
 class Move:
-    """``images`` times ``rows`` runs of ``run`` neighboring bytes.
+    """``images`` times ``rows`` times ``columns`` runs of ``run`` neighboring bytes.
 
     ``source`` and ``to`` are bytes: of the first one, from one image to the next, from one row to
-    the next.
+    the next. ``apart`` are bytes from one column to the next, of the source a multiple of ``run``,
+    and of the result.
     """
 
     images: int
@@ -33,6 +38,8 @@ class Move:
     run: int
     source: tuple[int, int, int]
     to: tuple[int, int, int]
+    columns: int = 1
+    apart: tuple[int, int] = (0, 0)
 
 
 def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
@@ -44,16 +51,16 @@ def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
         sizes = [1 if op.kind == "PACK" else graph.tensors[i].shape[axis] for i in op.inputs]
         ends = list(accumulate(sizes))
         cuts = [_along(y, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
-        return [[_joined(replace(cut, source=cut.to, to=cut.source)) for cut in cuts]]
+        return [[joined(replace(cut, source=cut.to, to=cut.source)) for cut in cuts]]
     x = _bytes(graph.tensors[op.inputs[0]])
     if op.kind in ("SLICE", "STRIDED_SLICE"):
         cut = _slice(op, x)
-        return None if cut is None else [[_joined(cut)]]
+        return None if cut is None else [[joined(cut)]]
     if op.kind == "REVERSE_V2":
         return _reversed(op, x)
     axis = _axis(op)
     sizes = [1 if op.kind == "UNPACK" else graph.tensors[i].shape[axis] for i in op.outputs]
-    return [[_joined(_along(x, axis, end - size, end))]
+    return [[joined(_along(x, axis, end - size, end))]
             for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
@@ -83,7 +90,7 @@ def _reversed(op: Op, shape: tuple[int, ...]) -> list[list[Move]] | None:
         return None
     one = (*shape[:first], count, *shape[last:])
     cuts = [_along(one, first, i, i + 1) for i in range(count)]
-    return [[_joined(replace(cut, to=other.source))
+    return [[joined(replace(cut, to=other.source))
              for cut, other in zip(cuts, cuts[::-1], strict=True)]]
 
 
@@ -110,7 +117,7 @@ def _slice(op: Op, shape: tuple[int, ...]) -> Move | None:
                 (0, rows * inner.run, inner.run))
 
 
-def _joined(move: Move) -> Move:
+def joined(move: Move) -> Move:
     """With rows and images that follow one another in both places as one."""
     if move.source[2] == move.to[2] == move.run:
         run = move.rows * move.run
@@ -120,5 +127,5 @@ def _joined(move: Move) -> Move:
         rows = move.images * move.rows
         move = replace(move, images=1, rows=rows)
         if move.source[2] == move.to[2] == move.run and rows > 1:
-            return _joined(move)
+            return joined(move)
     return move

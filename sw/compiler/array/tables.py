@@ -34,7 +34,10 @@ def elementwise_layer(lowering: Lowering) -> Lowered:
     geometry = geometry_of(replace(op, attributes=ONE_PIXEL), y, y, (1, 1))
     bounds = bounds_of(op, y)
     add, table, source = None, None, inputs[0]
-    if lowering.source_kind not in COMBINED:
+    given = op.attributes.get("table")
+    if isinstance(given, tuple):
+        table = np.array(given, np.int8)
+    elif op.kind == "TABLE" and lowering.source_kind not in COMBINED:
         table = function_table(graph, op, lowering.source_kind)
         source = inputs[argument(graph, op)]
     elif op.kind == "TABLE":

@@ -18,7 +18,6 @@ from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import quantize_multiplier
 from kaniwa.compiler.plan.streams import Stages, Words
-from kaniwa.compiler.plan.visits import addends
 from kaniwa.compiler.vector.products import biases_of, transposed
 from kaniwa.errors import UnsupportedError
 from kaniwa.units.vector.isa import Width
@@ -47,8 +46,7 @@ def wide_product_layer(lowering: Lowering) -> Lowered:
     streams = []
     for name, source, (zero, _) in zip(("high", "low"), stored.inputs[2:], (HIGH, LOW),
                                        strict=True):
-        more = tuple(int(part[0]) for part in addends(np.array([-zero])))
-        words = Words(config, batch, columns, depth, config.out_lanes, more)
+        words = Words(config, batch, columns, depth, config.out_lanes, zero)
         stream = words.stream(stages.filled(f"weights:{name}", words.template(), depth))
         if op.attributes["turned"]:
             transposed(stages, source, stream.tensor, words)
@@ -116,6 +114,7 @@ class _Product:
             bias, rescale = digit_rescale(digit, np.zeros(columns, np.int64))
             made = stages.between(f"{a}{b}{digit}", words.batch * rows * columns)
             layer = stages.layer(source, made, (1, rows, depth), (1, rows, columns), rescale)
-            stages.add(replace(layer, bias=bias, visits=1 + len(words.more)), weights, biases)
+            stages.add(replace(layer, bias=bias, weight_zero_point=words.zero_point), weights,
+                       biases)
             planes.append((made, digit))
         return planes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kaniwa.compiler.operators.functions import table_operator
-from kaniwa.compiler.operators.limits import ANY, elementwise_int16
+from kaniwa.compiler.operators.limits import BYTES, elementwise_int16
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.operators.rewriting import as_wide, unit_depthwise
 from kaniwa.compiler.plan.operands import as_map
@@ -30,8 +30,8 @@ def _relu(rewriter: Rewriter, op: Op) -> None:
 _INT16 = elementwise_int16("litert_double_rounding")
 
 OPERATORS = (
-    DeviceOperator("RELU", ANY, _relu, _INT16, as_wide),
-    DeviceOperator("RELU6", ANY, _relu, _INT16, as_wide),
+    DeviceOperator("RELU", BYTES, _relu, _INT16, as_wide),
+    DeviceOperator("RELU6", BYTES, _relu, _INT16, as_wide),
     table_operator("RELU_N1_TO_1"),
     table_operator("RELU_0_TO_1"),
     table_operator("LEAKY_RELU"),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
+from kaniwa.compiler.array.pieces import MOST_PIECES, Axis, Piece
 from kaniwa.compiler.operators.limits import WEIGHTED, weighted_int16
-from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import check_window
+from kaniwa.compiler.operators.record import DeviceOperator, Limit
+from kaniwa.compiler.operators.rewriting import check_window, input_first
+from kaniwa.compiler.plan.operands import paddings, pair
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
 
@@ -48,8 +52,77 @@ def _depthwise(rewriter: Rewriter, op: Op) -> None:
     rewriter.emit(op, "CONV_2D", (op.inputs[0], new, *op.inputs[2:]), attributes)
 
 
+def _on_input(limit: Limit) -> Limit:
+    """``limit`` of an operator whose weights come before its input."""
+    def same(graph: Graph, op: Op) -> str | None:
+        return limit(graph, input_first(op))
+
+    same.__doc__ = limit.__doc__
+    return same
+
+
+def few_phases(graph: Graph, op: Op) -> str | None:
+    """The product of its strides is at most 256."""
+    stride = pair(op, "stride")
+    return None if prod(stride) <= MOST_PIECES else (
+        f"strides of {stride[0]} x {stride[1]} make {prod(stride)} convolutions, at most "
+        f"{MOST_PIECES} are taken; use smaller strides")
+
+
+def plain_taps(graph: Graph, op: Op) -> str | None:
+    """The kernel is dense, and takes nothing off the input's borders."""
+    if pair(op, "dilation", (1, 1)) != (1, 1):
+        return "its kernel is dilated; use one that is dense"
+    return None if min(min(pads) for pads in paddings(op)) >= 0 else (
+        "its results reach beyond what inputs give; use less output padding")
+
+
+def _transpose(rewriter: Rewriter, op: Op) -> None:
+    """A convolution for each place of a result between two inputs: the kernel's taps that meet
+    inputs there, last tap first."""
+    op = input_first(op)
+    x, weights, y = (rewriter.tensors[i] for i in (*op.inputs[:2], op.outputs[0]))
+    assert weights.data is not None
+    axes = [list(_phases(*numbers)) for numbers in zip(
+        x.shape[1:3], weights.data.shape[1:3], pair(op, "stride"),
+        (before for before, _ in paddings(op)), y.shape[1:3], strict=True)]
+    pieces = tuple(
+        Piece(rows, columns, _taps(_taps(weights.data, 1, down), 2, along))
+        for rows, down in axes[0] for columns, along in axes[1])
+    rewriter.emit(op, "PIECES", op.inputs, {
+        **op.attributes, "pieces": pieces, "taps": 0,
+        "macs": prod(x.shape[:3]) * weights.data.size}, y.id)
+
+
+def _phases(size: int, kernel: int, stride: int, before: int,
+            results: int) -> Iterator[tuple[Axis, range]]:
+    """Along an axis the windows of each phase, and the taps that they have; none, in windows that
+    all begin with the first input, where results see no input and are the bias."""
+    for phase in range(min(stride, results)):
+        first, skipped = (phase + before) % stride, (phase + before) // stride
+        taps, count = range(first, kernel, stride), len(range(phase, results, stride))
+        above = len(taps) - 1 - skipped      # of the first window
+        begin = min(max(above - len(taps) + 1, 0), count) if taps else count
+        end = max(min(size + above, count), begin)
+        for start, past, own in ((0, begin, range(0)), (begin, end, taps), (end, count, range(0))):
+            if past > start:
+                yield Axis(past - start, int(bool(own)), above - start if own else 0,
+                           phase + start * stride, stride), own[::-1]
+
+
+def _taps(weights: np.ndarray, axis: int, taps: range) -> np.ndarray:
+    """These taps along an axis, or one of weight 0."""
+    if taps:
+        return np.take(weights, taps, axis)
+    return np.zeros_like(np.take(weights, [0], axis))
+
+
+_TRANSPOSED = tuple(map(_on_input, WEIGHTED))
+
 OPERATORS = (
     DeviceOperator("CONV_2D", (*WEIGHTED, one_group), _dense,
                    (*weighted_int16("litert_int16"), one_group)),
     DeviceOperator("DEPTHWISE_CONV_2D", WEIGHTED, _depthwise, weighted_int16("litert_int16")),
+    DeviceOperator("TRANSPOSE_CONV", (*_TRANSPOSED, _on_input(one_group), plain_taps, few_phases),
+                   _transpose),
 )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from kaniwa.compiler.array.functions import interpolated_table, why_no_table
-from kaniwa.compiler.array.moves import CUTS, JOINS
-from kaniwa.compiler.operators.limits import elementwise_int16, int8_activations, some_elements
+from kaniwa.compiler.array.moves import BLOCKS, CUTS, JOINS
+from kaniwa.compiler.operators.limits import (
+    bytes_of_one_scale,
+    elementwise_int16,
+    int8_activations,
+    some_elements,
+)
 from kaniwa.compiler.operators.record import DeviceOperator, Limit
 from kaniwa.compiler.operators.rewriting import as_table, as_wide
+from kaniwa.compiler.rewrite.uint8_to_int8 import UINT8_FUNCTIONS
 from kaniwa.errors import ModelError
 from kaniwa.graph import Graph, Op
 
@@ -16,7 +22,7 @@ __all__ = ["OPERATORS", "table_operator"]
 POSITIVE = ("RELU", "RELU6", "LOGISTIC", "SOFTMAX")
 # Never negative where what they read is not; a variable may be written elsewhere.
 KEEPS_SIGN = ("ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "QUANTIZE", "TRANSPOSE",
-              "RESHAPE", "EXPAND_DIMS", "SQUEEZE", *CUTS, *JOINS)
+              "RESHAPE", "EXPAND_DIMS", "SQUEEZE", *CUTS, *JOINS, *BLOCKS)
 
 
 def function_of_one(graph: Graph, op: Op) -> str | None:
@@ -27,7 +33,8 @@ def function_of_one(graph: Graph, op: Op) -> str | None:
 def table_operator(kind: str, int16_limits: tuple[Limit, ...] = (),
                    onnx: bool = False) -> DeviceOperator:
     """An operator as a table of int8; of int16 a program of the vector unit."""
-    return DeviceOperator(kind, (int8_activations, some_elements, function_of_one), as_table,
+    activations = bytes_of_one_scale if kind in UINT8_FUNCTIONS else int8_activations
+    return DeviceOperator(kind, (activations, some_elements, function_of_one), as_table,
                           int16_limits, as_wide if int16_limits else None, onnx=onnx)
 
 
@@ -81,4 +88,7 @@ OPERATORS: tuple[DeviceOperator, ...] = (
     table_operator("SOFTPLUS", onnx=True),
     table_operator("RECIPROCAL", onnx=True),
     table_operator("POW", onnx=True),
+    *(table_operator(kind, onnx=True)
+      for kind in ("SELU", "CELU", "THRESHOLDED_RELU", "MISH", "SOFTSIGN", "SIN", "COS", "FLOOR",
+                   "CEIL", "ROUND", "SIGN")),
 )

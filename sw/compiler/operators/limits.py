@@ -9,10 +9,10 @@ import numpy as np
 from kaniwa.compiler.operators.record import Limit
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["ANY", "BYTES", "TWO_OPERANDS", "WEIGHTED", "activations", "elementwise_int16",
-           "int16_of_one_scale", "int8_activations", "known_activation", "known_rule",
-           "rule_of_int16", "same_quantization", "some_elements", "summed_int16", "unpadded",
-           "weighted_int16"]
+__all__ = ["BYTES", "TWO_OPERANDS", "WEIGHTED", "activations", "bytes_of_one_scale",
+           "elementwise_int16", "int16_of_one_scale", "int8_activations", "known_activation",
+           "known_rule", "rule_of_int16", "same_quantization", "some_elements", "summed_int16",
+           "unpadded", "weighted_int16"]
 
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 # Operators of two activations; others have settings behind the first one, or nothing.
@@ -174,6 +174,5 @@ def weighted_int16(rule: str) -> tuple[Limit, ...]:
     return *summed_int16(rule), constant_weights, constant_int64_bias
 
 
-ANY: tuple[Limit, ...] = (int8_activations, some_elements, known_activation)
 BYTES: tuple[Limit, ...] = (bytes_of_one_scale, some_elements, known_activation)
 WEIGHTED: tuple[Limit, ...] = (*BYTES, constant_weights, constant_bias)

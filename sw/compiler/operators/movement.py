@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from kaniwa.compiler.array.moves import JOINS, REVERSED, moves
+from kaniwa.compiler.array.moves import JOINS, PADS, REVERSED, moves
 from kaniwa.compiler.operators.limits import some_elements
 from kaniwa.compiler.operators.record import DeviceOperator
+from kaniwa.compiler.operators.rewriting import moved
+from kaniwa.compiler.plan.kinds import UINT8_JOIN
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
 
-__all__ = ["OPERATORS", "as_copies", "as_view", "integers_moved", "moved", "swapped"]
+__all__ = ["OPERATORS", "as_copies", "as_view", "integers_moved", "swapped"]
 
 
 def two_blocks_swapped(graph: Graph, op: Op) -> str | None:
@@ -41,15 +43,17 @@ def swapped(shape: tuple[int, ...], permutation: object) -> tuple[int, int, int,
 
 def integers_moved(graph: Graph, op: Op) -> str | None:
     """All that is moved is int8, uint8 or int16."""
-    operands = op.inputs if op.kind in JOINS else op.inputs[:1]
+    operands = op.inputs if op.kind in (*JOINS, *PADS) else op.inputs[:1]
     wrong = next((t for i in (*operands, *op.outputs)
                   for t in (graph.tensors[i],) if t.dtype not in ("int8", "int16")), None)
     return None if wrong is None else f"'{wrong.name}' is {wrong.dtype}; quantize the model to int8"
 
 
 def same_steps(graph: Graph, op: Op) -> str | None:
-    """Operands have the result's scale and zero point."""
+    """Operands have the result's scale and zero point, unless CONCATENATION joins uint8."""
     result = graph.tensors[op.outputs[0]]
+    if op.rule == UINT8_JOIN:
+        return None
     wrong = next((t for i in op.inputs for t in (graph.tensors[i],)
                   if t.quantization != result.quantization), None)
     return None if wrong is None else (
@@ -69,14 +73,14 @@ def _transpose(rewriter: Rewriter, op: Op) -> None:
     moved(rewriter, op, op.inputs[0], view, op.outputs[0])
 
 
-def moved(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int, int],
-          result: int) -> None:
-    """``result`` is ``source``, seen as ``view``, with its two axes in the middle exchanged."""
-    if 1 in view[1:3]:
-        rewriter.renamed(op, source, rewriter.tensors[result])
-        return
-    rewriter.emit(op, "TRANSPOSE", (rewriter.reshaped(op, source, view),), {
-        **op.attributes, "taps": 0, "source_kind": "TRANSPOSE"}, result)
+def _blocks(rewriter: Rewriter, op: Op) -> None:
+    """Rows of a block and the columns of blocks change places."""
+    x, y = (rewriter.tensors[i].shape for i in (op.inputs[0], op.outputs[0]))
+    block = int(str(op.attributes["block"]))
+    images, rows, columns, channels = y if op.kind == "SPACE_TO_DEPTH" else x
+    first, second = (block, columns) if op.kind == "SPACE_TO_DEPTH" else (columns, block)
+    moved(rewriter, op, op.inputs[0], (images * rows, first, second, channels // block),
+          op.outputs[0])
 
 
 def as_copies(rewriter: Rewriter, op: Op) -> None:
@@ -87,6 +91,20 @@ def as_copies(rewriter: Rewriter, op: Op) -> None:
         sources = op.inputs if op.kind in JOINS else op.inputs[:1] * len(made)
         rewriter.emit(op, "COPY", sources, {
             **op.attributes, "taps": 0, "moves": tuple(made)}, result)
+
+
+def _join(rewriter: Rewriter, op: Op) -> None:
+    """Copies of the operands; those of uint8 with other steps than the result's by tables."""
+    y, inputs = rewriter.tensors[op.outputs[0]], list(op.inputs)
+    for number, i in enumerate(op.inputs):
+        x = rewriter.tensors[i]
+        if op.rule == UINT8_JOIN and x.quantization != y.quantization:
+            inputs[number] = rewriter.tensor(f"{y.name}:{number}", x.shape, y)
+            rewriter.emit(op, "TABLE", (i,), {**op.attributes, "taps": 0}, inputs[number])
+    parts = moves(rewriter.graph, op)
+    assert parts is not None
+    rewriter.emit(op, "COPY", tuple(inputs), {
+        **op.attributes, "taps": 0, "moves": tuple(parts[0])}, y.id)
 
 
 def as_view(rewriter: Rewriter, op: Op) -> None:
@@ -103,9 +121,11 @@ _MOVED = (integers_moved, some_elements)
 OPERATORS = (
     DeviceOperator("TRANSPOSE", (*_MOVED, two_blocks_swapped), _transpose),
     DeviceOperator("REVERSE_V2", (*_MOVED, short_reversal), as_copies),
-    DeviceOperator("CONCATENATION", (*_MOVED, same_steps), as_copies),
+    DeviceOperator("CONCATENATION", (*_MOVED, same_steps), _join),
     DeviceOperator("PACK", (*_MOVED, same_steps), as_copies),
     DeviceOperator("UNPACK", _MOVED, as_copies),
+    DeviceOperator("SPACE_TO_DEPTH", _MOVED, _blocks),
+    DeviceOperator("DEPTH_TO_SPACE", _MOVED, _blocks),
     DeviceOperator("RESHAPE", _MOVED, as_view),
     DeviceOperator("EXPAND_DIMS", _MOVED, as_view),
     DeviceOperator("SQUEEZE", _MOVED, as_view),

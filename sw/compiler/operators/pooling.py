@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
 from math import prod
 
+import numpy as np
+
+from kaniwa.compiler.array.pieces import MOST_PIECES, Axis, Piece
 from kaniwa.compiler.operators.limits import (
     BYTES,
     int16_of_one_scale,
@@ -15,10 +20,12 @@ from kaniwa.compiler.operators.limits import (
     unpadded,
 )
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import check_window, unit_depthwise
+from kaniwa.compiler.operators.reduction import whole_map
+from kaniwa.compiler.operators.rewriting import check_window, in_blocks, unit_depthwise
 from kaniwa.compiler.plan.kinds import WIDE
-from kaniwa.compiler.plan.operands import pair
-from kaniwa.compiler.rewrite.rewriter import Rewriter
+from kaniwa.compiler.plan.operands import paddings, pair
+from kaniwa.compiler.plan.rescale import tied
+from kaniwa.compiler.rewrite.rewriter import UNIT, Rewriter
 from kaniwa.graph import Graph, Op
 
 __all__ = ["OPERATORS"]
@@ -34,9 +41,69 @@ def small_window(graph: Graph, op: Op) -> str | None:
         f"two steps")
 
 
+def whole_windows(graph: Graph, op: Op) -> str | None:
+    """Windows are dense, and all of the padding counts, or none of it."""
+    if pair(op, "dilation", (1, 1)) != (1, 1):
+        return "its windows are dilated; average all neighbors"
+    return None if "counted" not in op.attributes else (
+        "a part of its padding counts; pad before it, or without ceil_mode")
+
+
+def few_borders(graph: Graph, op: Op) -> str | None:
+    """Windows see up to 256 different numbers of rows and columns."""
+    count = prod(len(axis) for axis in _averaged(graph, op))
+    return None if count <= MOST_PIECES else (
+        f"its windows see {count} different numbers of rows and columns, at most {MOST_PIECES} "
+        f"are taken; pool in two steps")
+
+
+def _averaged(graph: Graph, op: Op) -> list[list[tuple[Axis, int]]]:
+    """Along rows and columns the windows that see as many positions, and how many these are."""
+    x, y = (graph.tensors[i].shape for i in (op.inputs[0], op.outputs[0]))
+    return [list(_seen(*numbers)) for numbers in zip(
+        x[1:3], pair(op, "filter"), pair(op, "stride"), (before for before, _ in paddings(op)),
+        y[1:3], strict=True)]
+
+
+def _seen(size: int, length: int, stride: int, before: int,
+          results: int) -> Iterator[tuple[Axis, int]]:
+    starts = [result * stride - before for result in range(results)]
+    counts = [min(start + length, size) - max(start, 0) for start in starts]
+    first = 0
+    for count, run in groupby(counts):
+        number = len(list(run))
+        yield Axis(number, stride, before - first * stride, first, 1), count
+        first += number
+
+
+def _is_doubled(op: Op, count: int) -> bool:
+    """True where sums are to be doubled, and 1 added, for the rule to be exact."""
+    return op.rule == "litert_uint8_average_pool" and tied(count)
+
+
 def _average_pool(rewriter: Rewriter, op: Op) -> None:
-    check_window(rewriter, op, pair(op, "filter"))
-    unit_depthwise(rewriter, op, pair(op, "filter"), op.rule)
+    """A depthwise convolution, or, with padding that does not count, one for each number of rows
+    and columns that windows see."""
+    window = pair(op, "filter")
+    check_window(rewriter, op, window)
+    if op.attributes.get("position") in rewriter.in_blocks:
+        shape = whole_map(rewriter.tensors[op.inputs[0]].shape)
+        in_blocks(rewriter, op, shape, int(_is_doubled(op, prod(window))))
+        return
+    if unpadded(rewriter.graph, op) is None:
+        unit_depthwise(rewriter, op, window, op.rule, int(_is_doubled(op, prod(window))))
+        return
+    ones = np.ones((*window, rewriter.tensors[op.inputs[0]].shape[3]), np.int8)
+    rows, columns = _averaged(rewriter.graph, op)
+    pieces = []
+    for down, high in rows:
+        for along, wide in columns:
+            doubled = int(_is_doubled(op, high * wide))
+            pieces.append(Piece(down, along, ones << doubled, {"filter": (high, wide)},
+                                op.rule != "qdq", doubled))
+    one = rewriter.tensor(f"{op.name}:ones", ones.shape, None, ones, UNIT)
+    rewriter.emit(op, "PIECES", (op.inputs[0], one), {
+        **op.attributes, "pieces": tuple(pieces), "taps": 0, "macs": 0})
 
 
 def _max_pool(rewriter: Rewriter, op: Op) -> None:
@@ -52,8 +119,10 @@ def _max_pool_of_int16(rewriter: Rewriter, op: Op) -> None:
 
 
 OPERATORS = (
-    DeviceOperator("AVERAGE_POOL_2D", (*BYTES, same_quantization, unpadded), _average_pool,
-                   (*summed_int16("litert_average_pool"), same_quantization, unpadded)),
+    DeviceOperator("AVERAGE_POOL_2D", (*BYTES, same_quantization, whole_windows, few_borders),
+                   _average_pool,
+                   (*summed_int16("litert_average_pool"), same_quantization, whole_windows,
+                    unpadded)),
     DeviceOperator("MAX_POOL_2D", (*BYTES, same_quantization), _max_pool, (
         int16_of_one_scale, some_elements, rule_of_int16("exact"), known_activation,
         same_quantization, unpadded, small_window), _max_pool_of_int16),

@@ -76,6 +76,12 @@ def short_gates(graph: Graph, op: Op) -> str | None:
     return None      # what R is, ``lower`` knows
 
 
+def short_cells(graph: Graph, op: Op) -> str | None:
+    """With a vector unit of R lanes: at most 32 R cells, and 32 R outputs; with a cell unit, of a
+    cell without peepholes, projection and coupled gates: 1,024 cells."""
+    return None      # what R is, ``lower`` knows
+
+
 def known_cell(graph: Graph, op: Op) -> str | None:
     """It is of rule qdq_fixed_point: of 8 bits, with W and R quantised by tensor."""
     if op.rule == FIXED_POINT:
@@ -154,7 +160,7 @@ def _copied(rewriter: Rewriter, op: Op, source: int, columns: int) -> int:
 
 OPERATORS = (
     DeviceOperator("UNIDIRECTIONAL_SEQUENCE_LSTM",
-                   (int8_cell, plain_cell, own_sequences, short_gates), _lstm),
+                   (int8_cell, plain_cell, own_sequences, short_cells), _lstm),
     DeviceOperator("LSTM", (known_cell, short_gates), _onnx_cell, onnx=True),
     DeviceOperator("GRU", (known_cell, short_gates), _onnx_cell, onnx=True),
 )

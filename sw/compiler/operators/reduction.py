@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
+from kaniwa.compiler.array.largest import MOST_VALUES, first_largest
 from kaniwa.compiler.operators.limits import (
     int8_activations,
     known_rule,
@@ -13,10 +15,13 @@ from kaniwa.compiler.operators.limits import (
     summed_int16,
 )
 from kaniwa.compiler.operators.record import DeviceOperator
+from kaniwa.compiler.operators.rewriting import block_of, in_blocks
+from kaniwa.compiler.plan.operands import paddings
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
+from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op
 
-__all__ = ["OPERATORS"]
+__all__ = ["OPERATORS", "fits_in_blocks", "whole_map"]
 
 
 def neighboring_axes(graph: Graph, op: Op) -> str | None:
@@ -37,11 +42,53 @@ def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
     return prod(shape[:first]), prod(shape[first:last + 1]), prod(shape[last + 1:])
 
 
+def fits_in_blocks(graph: Graph, op: Op, config: AcceleratorConfig) -> bool:
+    """True for an average of bytes over all positions that the line buffer holds only where
+    channels are moved apart."""
+    shape = graph.tensors[op.inputs[0]].shape
+    if graph.tensors[op.inputs[0]].dtype not in ("int8", "uint8"):
+        return False
+    if op.kind == "AVERAGE_POOL_2D":
+        whole = op.attributes["filter"] == shape[1:3] and not any(map(any, paddings(op)))
+        return whole and block_of(whole_map(shape), config) is not None
+    view = averaged(graph, op) if op.kind == "MEAN" else None
+    return view is not None and view[2] > 1 and block_of(view, config) is not None
+
+
+def whole_map(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """[outer, averaged, inner] of an average over all pixels."""
+    return shape[0], shape[1] * shape[2], shape[3]
+
+
+def int8_compared(graph: Graph, op: Op) -> str | None:
+    """Its input is int8 or uint8."""
+    x = graph.tensors[op.inputs[0]]
+    return None if x.dtype == "int8" else f"'{x.name}' is {x.dtype}; quantize the model to int8"
+
+
+def short_last_axis(graph: Graph, op: Op) -> str | None:
+    """It is along the last axis, of 2 to 256 values."""
+    shape, axis = graph.tensors[op.inputs[0]].shape, op.attributes["axis"]
+    if axis != len(shape) - 1:
+        return f"it is along axis {axis} of {list(shape)}; transpose its input"
+    return None if 2 <= shape[-1] <= MOST_VALUES else (
+        f"it compares {shape[-1]} values, the accelerator 2 to {MOST_VALUES}; leave it to the host")
+
+
+def first_of_equals(graph: Graph, op: Op) -> str | None:
+    """Of equal values the first counts."""
+    return None if not op.attributes.get("last") else (
+        "of equal values the last counts; leave out select_last_index")
+
+
 def _mean(rewriter: Rewriter, op: Op) -> None:
     x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
     view = averaged(rewriter.graph, op)
     assert view is not None
     outer, count, inner = view
+    if op.attributes.get("position") in rewriter.in_blocks:
+        in_blocks(rewriter, replace(op, attributes={**op.attributes, "count": count}), view)
+        return
     rows, columns = x.shape[1:3] if len(x.shape) == 4 and x.shape[0] == outer else (1, count)
     if rows * columns != count:
         rows, columns = 1, count
@@ -65,4 +112,6 @@ OPERATORS = (
     DeviceOperator("MEAN", (int8_activations, some_elements, known_rule(*_RULES),
                             neighboring_axes),
                    _mean, (*summed_int16("litert_mean"), neighboring_axes), rules=_RULES),
+    *(DeviceOperator(kind, (int8_compared, some_elements, short_last_axis, first_of_equals),
+                     first_largest) for kind in ("ARG_MAX", "ARG_MIN")),
 )

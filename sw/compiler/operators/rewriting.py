@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kaniwa.compiler.plan.kinds import WIDE
-from kaniwa.compiler.plan.operands import describe, paddings, pair
-from kaniwa.compiler.rewrite.rewriter import UNIT, Rewriter
+from kaniwa.compiler.plan.operands import Pair, describe, paddings, pair
+from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.graph import Op
+from kaniwa.isa import FIELDS
 
-__all__ = ["as_it_is", "as_table", "as_wide", "check_window", "unit_depthwise"]
+__all__ = ["as_it_is", "as_table", "as_wide", "block_of", "check_window", "in_blocks",
+           "input_first", "moved", "unit_depthwise"]
+
+
+def input_first(op: Op) -> Op:
+    """A TRANSPOSE_CONV with its input before the weights, as other convolutions have them."""
+    weights, x, *others = op.inputs
+    return replace(op, inputs=(x, weights, *others))
 
 
 def check_window(rewriter: Rewriter, op: Op, kernel: tuple[int, ...]) -> None:
@@ -31,12 +42,57 @@ def check_window(rewriter: Rewriter, op: Op, kernel: tuple[int, ...]) -> None:
                          f"expected {[x[0], *sizes]} and channels")
 
 
-def unit_depthwise(rewriter: Rewriter, op: Op, kernel: tuple[int, int], rule: str) -> None:
-    """A depthwise convolution with weights of 1."""
+def unit_depthwise(rewriter: Rewriter, op: Op, kernel: tuple[int, int], rule: str,
+                   doubled: int = 0) -> None:
+    """A depthwise convolution with weights of 1, or, ``doubled`` 1, of 2 and with biases of 1."""
     shape = (1, *kernel, rewriter.tensors[op.inputs[0]].shape[3])
-    ones = rewriter.tensor(f"{op.name}:ones", shape, None, np.ones(shape, np.int8), UNIT)
-    rewriter.emit(op, "DEPTHWISE_CONV_2D", (op.inputs[0], ones),
+    ones = np.ones(shape, np.int8) << doubled
+    inputs = [op.inputs[0], rewriter.tensor(f"{op.name}:ones", shape, None, ones, UNIT)]
+    if doubled:
+        inputs.append(rewriter.tensor(f"{op.name}:bias", shape[3:], None,
+                                      np.ones(shape[3:], np.int32)))
+    rewriter.emit(op, "DEPTHWISE_CONV_2D", tuple(inputs),
                   {"dilation": (1, 1), **op.attributes, "taps": 0}, rule=rule)
+
+
+def block_of(shape: tuple[int, int, int], config: AcceleratorConfig) -> tuple[int, Pair] | None:
+    """Of [outer, averaged, inner] elements the channels of a block, and the rows and columns that
+    are averaged, such that the line buffer holds a block; None where none does."""
+    _, count, inner = shape
+    sides = [(count // n, n) for n in range(count, 0, -1) if count % n == 0
+             and n <= FIELDS["segments"].high and count // n <= FIELDS["kernel_rows"].high]
+    for channels in range(min(inner, config.depthwise_lanes), 0, -1):
+        for rows, columns in sides if inner % channels == 0 else ():
+            if (rows + 1) * (columns * channels + 2 * config.read_bytes) <= config.line_bytes:
+                return channels, (rows, columns)
+    return None
+
+
+def in_blocks(rewriter: Rewriter, op: Op, shape: tuple[int, int, int], doubled: int = 0) -> None:
+    """An average of [outer, averaged, inner] elements too many for the line buffer: blocks of
+    channels are moved apart, and are maps of their own."""
+    block = block_of(shape, rewriter.config)
+    assert block is not None      # ``fits_in_blocks``
+    (outer, count, inner), (channels, sides) = shape, block
+    x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
+    images = outer * inner // channels
+    apart = rewriter.tensor(f"{x.name}:blocks", (images, *sides, channels), x)
+    moved(rewriter, op, x.id, (outer, count, inner // channels, channels), apart)
+    made = rewriter.tensor(f"{y.name}:blocks", (images, 1, 1, channels), y)
+    unit_depthwise(rewriter, replace(op, inputs=(apart,), outputs=(made,), attributes={
+        **op.attributes, "stride": (1, 1), "padding": NO_PADDING, "filter": sides}), sides, op.rule,
+        doubled)
+    rewriter.renamed(op, made, y)
+
+
+def moved(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int, int],
+          result: int) -> None:
+    """``result`` is ``source``, seen as ``view``, with its two axes in the middle exchanged."""
+    if 1 in view[1:3]:
+        rewriter.renamed(op, source, rewriter.tensors[result])
+        return
+    rewriter.emit(op, "TRANSPOSE", (rewriter.reshaped(op, source, view),), {
+        **op.attributes, "taps": 0, "source_kind": "TRANSPOSE"}, result)
 
 
 def as_table(rewriter: Rewriter, op: Op) -> None:

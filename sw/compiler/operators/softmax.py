@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kaniwa.compiler.operators.limits import (
-    int8_activations,
+    bytes_of_one_scale,
     int16_of_one_scale,
     known_rule,
     rule_of_int16,
@@ -33,7 +33,7 @@ _RULES = ("litert_softmax", "qdq_fixed_point")
 
 OPERATORS = (
     DeviceOperator(
-        "SOFTMAX", (int8_activations, some_elements,
+        "SOFTMAX", (bytes_of_one_scale, some_elements,
                     known_rule(*_RULES), last_axis, short_rows),
         as_it_is, (int16_of_one_scale, some_elements, rule_of_int16("litert_softmax_tables")),
         rules=_RULES),

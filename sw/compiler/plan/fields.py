@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+import numpy as np
+import numpy.typing as npt
+
 from kaniwa.compiler.plan.geometry import Pair, ScatteredOutput, Tile
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa import Mode
+from kaniwa.isa import FIELDS, Mode
 
 __all__ = ["block_width", "block_words", "layer_blocks", "tile_channels", "tile_fields",
-           "visited", "column_window", "slides", "parameter_words"]
+           "visited", "column_window", "slides", "parameter_words", "weight_zero_point"]
+
+INT8 = (-128, 127)
 
 
 def block_width(layer: ArrayLayer, config: AcceleratorConfig) -> int:
@@ -19,22 +24,39 @@ def block_width(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     if layer.lanes:
         return layer.lanes
     if layer.mode == Mode.DENSE:
-        return config.out_lanes
+        return layer.spread * config.out_lanes
     return config.column_lanes if layer.mode == Mode.COLUMN else config.depthwise_lanes
 
 
 def visited(layer: ArrayLayer, visits: int, config: AcceleratorConfig) -> ArrayLayer:
     """The layer as an instruction of so many ``visits`` computes it, blocks being the same.
 
-    More than one are DENSE with each row of the kernel whole, read again from where it begins; the
+    COLUMN meets its windows twice. Others become DENSE with each row of the kernel whole: read
+    once where one zero point brings all weights into int8, else again from where it begins. The
     weights are those of the layer still.
     """
     if visits == 1:
         return layer
+    if layer.mode == Mode.COLUMN and visits == 2 and slides(layer, config):
+        return replace(layer, visits=visits)
     g = layer.geometry
-    return replace(layer, mode=Mode.DENSE, patch=False, visits=visits,
-                   lanes=block_width(layer, config), geometry=replace(
-                       g, kernel=(g.kernel[0], g.extent[1]), dilation=(g.dilation[0], 1)))
+    zero_point = weight_zero_point(layer.weights, config)
+    return replace(layer, mode=Mode.DENSE, patch=False, visits=1 if zero_point else visits,
+                   weight_zero_point=zero_point, lanes=block_width(layer, config),
+                   geometry=replace(g, kernel=(g.kernel[0], g.extent[1]),
+                                    dilation=(g.dilation[0], 1)))
+
+
+def weight_zero_point(weights: npt.NDArray[np.integer] | None, config: AcceleratorConfig) -> int:
+    """The zero point that all ``weights`` (zeros beside them) need to be int8, 0 where there is
+    none or none that the target has."""
+    if weights is None or weights.dtype == np.int8 or config.compact:
+        return 0
+    low, high = min(int(weights.min(initial=0)), 0), max(int(weights.max(initial=0)), 0)
+    field = FIELDS["weight_zero_point"]
+    needed = INT8[1] - high if high > INT8[1] else INT8[0] - low
+    fits = INT8[0] <= low + needed and high + needed <= INT8[1]
+    return needed if fits and field.low <= needed <= (field.high or 0) else 0
 
 
 def column_window(layer: ArrayLayer, config: AcceleratorConfig) -> Pair:
@@ -55,7 +77,7 @@ def _steps(layer: ArrayLayer, config: AcceleratorConfig) -> int:
         return -(-kernel_rows * segment_bytes // config.dot_width)
     if layer.mode == Mode.COLUMN:
         rows, columns = column_window(layer, config)
-        return -(-kernel_rows // rows) * -(-segments // columns)
+        return layer.visits * -(-kernel_rows // rows) * -(-segments // columns)
     return kernel_rows * segments * chunks
 
 
@@ -88,7 +110,7 @@ def _reduction(layer: ArrayLayer, config: AcceleratorConfig) -> tuple[int, int, 
     g = layer.geometry
     channels, (rows, columns) = g.ifm[2], g.kernel
     if layer.mode != Mode.DENSE:
-        return rows, columns, g.dilation[1] * channels, 1, channels
+        return rows, columns, g.dilation[1] * channels, layer.visits, channels
     if columns == 1 or g.dilation[1] == 1:     # the taps of a row are neighbors in memory
         return rows, layer.visits, 0, -(-columns * channels // config.dot_width), columns * channels
     return rows, columns, g.dilation[1] * channels, -(-channels // config.dot_width), channels
@@ -119,9 +141,12 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
     stride_rows, dilation_rows = g.stride[0], g.dilation[0]
     # Modes but DENSE read only the tile's channels: the row begins and ends with them.
     skipped, used = (0, channels) if dense else (first_channel, last_channel - first_channel)
+    if layer.mode == Mode.COLUMN:      # whole lanes
+        used = -(-used // config.lane_bytes) * config.lane_bytes
     row_bytes = (ifm_columns - 1) * channels + used
     start, image, ifm_pitch = layer.source_at or (0, prod(g.ifm), width * channels)
-    address = start + tile.image * image + top * ifm_pitch + left * channels + skipped
+    address = (start + tile.image * image + (top - tile.ifm_base) * ifm_pitch + left * channels
+               + skipped)
     if kernel_rows == 1:     # rows between those that are used need not be loaded
         ifm_pitch, ifm_rows = ifm_pitch * stride_rows, rows
         stride_rows = dilation_rows = 1
@@ -129,7 +154,8 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         stride_rows = 1
     to = layer.places or ScatteredOutput(0, prod(g.ofm), out_width * out_channels, out_channels,
                                 out_channels, 0)
-    ofm = (to.first + tile.image * to.image + tile.rows[0] * to.row + tile.columns[0] * to.pixel
+    ofm = (to.first + tile.image * to.image + (tile.rows[0] - tile.ofm_base) * to.row
+           + tile.columns[0] * to.pixel
            + first_channel // to.run * to.of_run + first_channel % to.run)
     line_pitch = _line_pitch(address, ifm_pitch, ifm_rows, row_bytes, config.read_bytes)
     special: dict[str, int] = {}
@@ -145,7 +171,8 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         "ifm_row_bytes": row_bytes,
         "line_pitch": line_pitch,
         "kernel_rows": kernel_rows, "segments": segments, "chunks": chunks,
-        "segment_step": segment_step, "stride_rows": stride_rows, "pad_top": pad_top,
+        "segment_step": segment_step, "weight_zero_point": layer.weight_zero_point,
+        "stride_rows": stride_rows, "pad_top": pad_top,
         "dilation_rows": dilation_rows,
         "pixel_step": g.stride[1] * channels if columns > 1 or special else 0,
         "pad_left_bytes": pad_left * channels,

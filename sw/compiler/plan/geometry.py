@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kaniwa.compiler.plan.operands import Pair
 
-__all__ = ["Geometry", "Hwc", "Pair", "ScatteredOutput", "Stream", "Tile"]
+__all__ = ["Geometry", "Hwc", "Pair", "ScatteredOutput", "SpacedMap", "Stream", "Tile"]
 
 Hwc = tuple[int, int, int]      # rows, columns, channels
 
@@ -54,12 +54,50 @@ class ScatteredOutput:
 
 
 @dataclass(frozen=True)
+class SpacedMap:
+    """A stored map with gaps: ``pixel`` bytes from one pixel to the next, ``row`` bytes from one
+    row to the next, of ``images`` maps of a ``shape``. Nothing that is read of a gap counts."""
+
+    images: int
+    shape: Hwc
+    row: int
+    pixel: int
+
+    @property
+    def image(self) -> int:
+        """Bytes from one image to the next."""
+        return self.shape[0] * self.row
+
+    @property
+    def bytes(self) -> int:
+        """The memory of all images, gaps included."""
+        return self.images * self.image
+
+    @property
+    def whole_rows(self) -> bool:
+        """True where there are gaps between pixels only."""
+        return self.row == self.shape[1] * self.pixel
+
+    @property
+    def axes(self) -> tuple[Pair, ...]:
+        """Number of images, rows, columns and channels, and bytes from one to the next of each."""
+        rows, columns, channels = self.shape
+        return (self.images, self.image), (rows, self.row), (columns, self.pixel), (channels, 1)
+
+    @property
+    def output(self) -> ScatteredOutput:
+        """The places of the results that make the map."""
+        return ScatteredOutput(0, self.image, self.row, self.pixel, self.shape[2], 0)
+
+
+@dataclass(frozen=True)
 class Tile:
     """One instruction: a part of a layer's output, ranges are [first, past the last).
 
     With ``runs_program`` it is a unit's program, whose ranges mean nothing. A ``UnitProgram`` has
     one such tile, a ``StagedLayer`` the tiles of its stages, whose number is ``step``. ``visits``:
-    how many int8 addends its weights need, see ``kaniwa.compiler.plan.visits``.
+    how many int8 addends its weights need, see ``kaniwa.compiler.plan.visits``. ``ifm_base`` and
+    ``ofm_base``: the first row that the memory of input and result has, where it has not all.
     """
 
     layer: int
@@ -71,6 +109,8 @@ class Tile:
     visits: int = 1
     step: int = 0
     runs_program: bool = False
+    ifm_base: int = 0
+    ofm_base: int = 0
 
     @classmethod
     def of_program(cls, layer: int) -> Tile:

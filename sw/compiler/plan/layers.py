@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.geometry import Geometry, ScatteredOutput, Stream, Tile
+from kaniwa.compiler.plan.geometry import Geometry, ScatteredOutput, SpacedMap, Stream, Tile
 from kaniwa.compiler.plan.operands import Pair
 from kaniwa.compiler.plan.rescale import Int64, Rescale
 from kaniwa.config import AcceleratorConfig
@@ -38,7 +38,7 @@ class Sum:
     """An ADD behind the requantizer: ``tables[0][result] + tables[1][operand]``, rescaled.
 
     With ``multiply`` it is a MUL: the product in place of the sum. With ``repeated`` the operand is
-    one pixel, and the same for all.
+    one pixel, and the same for all. ``spaced``: the operand's map, where it has gaps.
     """
 
     operand: int
@@ -46,6 +46,7 @@ class Sum:
     rescale: Rescale
     multiply: bool = False
     repeated: bool = False
+    spaced: SpacedMap | None = None
 
 
 class OneStage:
@@ -134,6 +135,11 @@ class OneStage:
         """The program of stage ``number`` for addresses of tensors and of the words looked up."""
         return b""
 
+    def with_passes(self, view: Callable[[ArrayLayer], ArrayLayer | None]) -> Layer | None:
+        """The layer with each of several passes as ``view`` makes it; None where that refuses one,
+        or where the layer is more than passes of the array."""
+        return None
+
     def side_by_side(self, guest: ArrayLayer, lanes: int) -> Layer | None:
         """The layer with its images written side by side, as the transposition ``guest`` behind it
         moves them, in blocks of ``lanes``; None where that is not all that ``guest`` does."""
@@ -156,14 +162,18 @@ class ArrayLayer(OneStage):
     | ``patch`` | DENSE with the taps of a pixel packed |
     | ``part`` | the run of the device that the layer belongs to |
     | ``positions`` | the operators in the model, the one that shapes the layer first |
-    | ``visits`` | DENSE: how often a pixel's bytes are read, each time with other weights |
+    | ``visits`` | how often a pixel's bytes, or its window in COLUMN, meet weights: other ones |
+    | ``weight_zero_point`` | DENSE: what the array takes off ``weights`` |
     | ``lanes`` | channels of a block, 0: as many as the mode has |
-    | ``places`` | where results lie that are not a map |
-    | ``source_at`` | where ``ifm`` is not a map: its first byte, bytes to the next image and row |
+    | ``spread`` | DENSE: channels of a lane, which have the same weights |
+    | ``places`` | where results lie that are not a map without gaps |
+    | ``has_gaps`` | a map that is read or written is a SpacedMap |
+    | ``source_at`` | where ``ifm`` is no whole rows: its first byte, bytes to the next image, row |
 
-    Weights are int16 if some do not fit int8 (see ``visits``). Only what ``visited`` makes of a
-    layer has ``visits``, and ``lanes`` without ``places``. An instruction with ``places`` has a run
-    of blocks at most.
+    Weights are int16 if some do not fit int8 (see ``plan/visits.py``). Only what ``visited`` makes
+    of a layer has ``visits``, and ``lanes`` without ``places``. An instruction with ``places`` has
+    a run of blocks at most, and needs ``lanes``, unless these are gaps in a map. Where pixels of
+    ``ifm`` have gaps behind them, the channels of ``geometry.ifm`` count these too.
     """
 
     opcode: ClassVar[Opcode] = Opcode.LAYER
@@ -189,9 +199,12 @@ class ArrayLayer(OneStage):
     part: int = 0
     positions: tuple[int, ...] = ()
     visits: int = 1
+    weight_zero_point: int = 0
     lanes: int = 0
+    spread: int = 1
     places: ScatteredOutput | None = None
     source_at: tuple[int, int, int] | None = None
+    has_gaps: bool = False
 
     @property
     def tables(self) -> tuple[npt.NDArray[np.int32], ...]:

@@ -17,8 +17,10 @@ Pair = tuple[int, int]
 
 
 def source_of(op: Op) -> tuple[int, ...]:
-    """The operator's index in the model file, where it has one, as layers have it."""
-    return () if op.source_index is None else (op.source_index,)
+    """The operator's index in the model file, where it has one, as layers have it; those of the
+    operators that are folded into it come behind."""
+    folded: Any = op.attributes.get("folded", ())
+    return () if op.source_index is None else (op.source_index, *folded)
 
 
 def describe(graph: Graph, op: Op) -> str:

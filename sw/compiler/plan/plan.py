@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kaniwa.compiler.plan.geometry import Tile
+from kaniwa.compiler.plan.geometry import Pair, SpacedMap, Tile
 from kaniwa.compiler.plan.layers import Layer
+from kaniwa.compiler.plan.operands import stored_bytes
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import Graph, Op
@@ -101,16 +102,22 @@ class Plan:
     | ``config``, ``options`` | the caller | the target, and what is asked for |
     | ``refused`` | a Refused | why the host runs an operator, by position in the model |
     | ``time_multiplexed`` | a NeedsLessMemory | cells with the inputs' products in each step |
+    | ``in_blocks`` | a Refused | averages of more than the line buffer holds, in the model |
     | ``missing_memory`` | a NeedsLessMemory | the error before cells were time-multiplexed |
+    | ``without_gaps`` | a NeedsNoGaps | memory has no room for gaps in maps |
     | ``parts``, ``host_parts`` | partition | runs of the device, and the host's between them |
     | ``part_of`` | partition | the part of each position in the model |
     | ``graph`` | partition to lower | the operators of the device |
     | ``channels`` | dead_channels | channels that are left of a tensor that lost some |
     | ``storage`` | lower | by tensor, the tensor whose memory it is (RESHAPE moves no data) |
     | ``layers`` | lower to choose_mapping | the layers in the order of their execution |
+    | ``spaced`` | space_out | the stored tensors that are maps with gaps |
+    | ``saved_cycles`` | space_out | estimated cycles that gaps save |
     | ``tiles`` | tile | the instructions |
     | ``constants`` | constants | weights, parameters and tables |
     | ``memory`` | allocate | addresses |
+    | ``stacks`` | depth_first | layers [first, past the last) that take turns, band by band |
+    | ``banded`` | depth_first | of tensors that are never whole: rows held, and whether some stay |
 
     In ``graph`` the results of the host's operators are inputs. ``time_multiplexed`` has positions
     in the model, too; see ``kaniwa.compiler.recurrent.recurrent`` for what such cells do.
@@ -122,21 +129,32 @@ class Plan:
     options: Options
     refused: Mapping[int, str] = field(default_factory=dict)
     time_multiplexed: frozenset[int] = frozenset()
+    in_blocks: frozenset[int] = frozenset()
     missing_memory: MemoryTooSmallError | None = None
+    without_gaps: bool = False
     parts: tuple[DevicePart, ...] = ()
     part_of: Mapping[int, int] = field(default_factory=dict)
     host_parts: tuple[HostPart, ...] = ()
     storage: Mapping[int, int] = field(default_factory=dict)
     channels: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
+    spaced: Mapping[int, SpacedMap] = field(default_factory=dict)
+    saved_cycles: float = 0
     tiles: tuple[Tile, ...] = ()
     constants: Constants | None = None
     memory: MemoryMap | None = None
+    stacks: tuple[Pair, ...] = ()
+    banded: Mapping[int, Pair] = field(default_factory=dict)
 
     @property
     def host_ops(self) -> tuple[Op, ...]:
         """The host's operators in the order of their execution."""
         return tuple(self.model.ops[i] for part in self.host_parts for i in part.positions)
+
+    def extent(self, stored: int) -> int:
+        """The bytes from the first to the last of a stored tensor, gaps included."""
+        spaced = self.spaced.get(stored)
+        return stored_bytes(self.graph.tensors[stored]) if spaced is None else spaced.bytes
 
     @property
     def kept(self) -> tuple[int, ...]:

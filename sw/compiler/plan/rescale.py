@@ -19,9 +19,10 @@ from kaniwa.errors import CompileError
 from kaniwa.isa import Rounding
 
 __all__ = ["Int64", "Rule", "Rescale", "double_rounding", "float_half_away",
-           "float_half_even", "listed", "average_pool", "average_pool_half_up", "mean",
-           "mean_multiplier", "first_at_least", "exact", "affine", "prove", "prove_values",
-           "nearest_multiplier", "first_reaching", "quantize_multiplier"]
+           "float_half_even", "float_half_up", "listed", "average_pool", "average_pool_half_up",
+           "mean", "mean_multiplier", "first_at_least", "exact", "affine", "prove", "prove_values",
+           "nearest_multiplier", "first_reaching", "quantize_multiplier",
+           "tied"]
 
 Int64 = npt.NDArray[np.int64]
 MAX_SHIFT = 62        # (acc * m + b) with |acc| <= 2^31, m < 2^31, b < 1.5 * 2^61 fits int64
@@ -33,12 +34,14 @@ class Rule:
     """A framework's rule: a monotone function of accumulators, one row for each channel.
 
     ``function`` maps int64 [channels, any] to int64 results before zero point and clamp.
-    ``slopes`` are about result / accumulator; ``rounding`` is the hardware form to try first.
+    ``slopes`` are about result / accumulator; ``rounding`` is the hardware form to try first. With
+    ``odd`` no accumulator is even.
     """
 
     function: Callable[[Int64], Int64]
     slopes: npt.NDArray[np.float64]
     rounding: Rounding
+    odd: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +161,13 @@ def float_half_even(reals: npt.ArrayLike) -> Rule:
     return Rule(function, slopes, Rounding.EVEN)
 
 
+def float_half_up(reals: npt.ArrayLike) -> Rule:
+    """The float64 product rounded to the nearest integer, ties up."""
+    slopes = np.atleast_1d(np.asarray(reals, np.float64))
+    return Rule(lambda acc: np.floor(acc * slopes[:, None] + 0.5).astype(np.int64), slopes,
+                Rounding.UP)
+
+
 def listed(values: Int64, results: Int64, slope: float, rounding: Rounding) -> Rule:
     """A function given by its ``results`` at the sorted ``values``, which are all that occur."""
     def function(acc: Int64) -> Int64:
@@ -176,8 +186,17 @@ def average_pool(count: int, channels: int) -> Rule:
 
 
 def average_pool_half_up(count: int, channels: int) -> Rule:
-    """The same of unsigned values, whose mean has no sign: ties go up."""
+    """The same of unsigned values, whose mean has no sign: ties go up. Accumulators of counts that
+    are ``tied`` are twice the sum and 1, so that there are none."""
+    if tied(count):
+        return Rule(lambda acc: (acc + count) // (2 * count), np.full(channels, 0.5 / count),
+                    Rounding.UP, odd=True)
     return Rule(lambda acc: (acc + count // 2) // count, np.full(channels, 1 / count), Rounding.UP)
+
+
+def tied(count: int) -> bool:
+    """True where means of ``count`` values end in halves that no multiplier has exactly."""
+    return count % 2 == 0 and count & (count - 1) != 0
 
 
 def exact(channels: int) -> Rule:
@@ -229,7 +248,10 @@ def prove(rule: Rule, low: Int64, high: Int64, zero_point: int, bounds: tuple[in
     levels = np.arange(bounds[0] + 1, bounds[1] + 1, dtype=np.int64) - zero_point
     below, above = low[:, None] - 1, high[:, None] + 1
     reached = first_at_least(rule, levels, below, above)
-    steps = _Steps(levels, reached, reached - 1, reached < above, reached - 1 > below)
+    if rule.odd:
+        reached |= 1
+    short = reached - (2 if rule.odd else 1)
+    steps = _Steps(levels, reached, short, reached < above, short > below)
     multiplier, shift, rounding, adjusted = _fit(steps, rule, bits, where)
     return Rescale(multiplier, shift, rounding, zero_point, *bounds, steps.count, adjusted)
 

@@ -58,6 +58,14 @@ class StagedLayer(UnitProgram):
         last = self.stages[-1].layer
         return replace(last, op=self.op, positions=self.positions) if last and self.macs else None
 
+    def with_passes(self, view: Callable[[ArrayLayer], ArrayLayer | None]) -> StagedLayer | None:
+        """The layer with its stages as ``view`` makes them, if all are of the array alone."""
+        layers = [None if stage.layer is None else view(stage.layer) for stage in self.stages]
+        if self.filled or self.steps > 1 or any(layer is None for layer in layers):
+            return None
+        return replace(self, stages=tuple(replace(stage, layer=layer) for stage, layer in zip(
+            self.stages, layers, strict=True)))
+
     def in_step(self, number: int) -> int:
         """Index of stage ``number`` in ``stages``."""
         return number % len(self.stages)

@@ -34,7 +34,7 @@ ONE = (1, 1)
 @dataclass(frozen=True)
 class Words:
     """Streams of weights [batch, channels, depth] for blocks of ``lanes`` channels, each with a
-    header; a pixel meets the words of a block, and then ``more`` other ones as often.
+    header. ``zero_point``: what the array takes off them, and what fills a channel's last word up.
 
     With ``split`` the terms of each step of the array are a stream of their own.
     """
@@ -44,7 +44,7 @@ class Words:
     channels: int
     depth: int
     lanes: int
-    more: tuple[int, ...] = ()
+    zero_point: int = 0
     split: bool = False
 
     @property
@@ -57,7 +57,7 @@ class Words:
 
     @property
     def block_bytes(self) -> int:
-        words = 1 if self.split else self.steps * (1 + len(self.more))
+        words = 1 if self.split else self.steps
         return self.config.read_bytes + words * self.config.tile_bytes
 
     @property
@@ -91,10 +91,10 @@ class Words:
         """The streams with weights of 0, but for the ``last`` ones of each channel."""
         lanes, width = self.config.out_lanes, self.config.dot_width
         steps = 1 if self.split else self.steps
-        words = np.zeros((1 + len(self.more), steps * width, lanes), np.int8)
-        words[1:, :self.depth] = np.array(self.more, np.int8)[:, None, None]
-        words[0, self.depth - len(last):self.depth] = np.array(last, np.int8)[:, None]
-        split = words.reshape(-1, width, lanes).transpose(0, 2, 1)
+        words = np.zeros((steps * width, lanes), np.int8)
+        words[self.depth:] = self.zero_point
+        words[self.depth - len(last):self.depth] = np.array(last, np.int8)[:, None]
+        split = words.reshape(steps, width, lanes).transpose(0, 2, 1)
         block = encode_weights(split, self.config, ("raw",))
         return np.frombuffer(block * (self.image_bytes // len(block) * self.batch), np.int8)
 

@@ -41,10 +41,12 @@ from kaniwa.units.cell.isa import (
 )
 from kaniwa.units.vector.kernels.recurrent import GATES as SCALED, LstmCell
 
-__all__ = ["CellSequence", "cell_layer", "fits_cell_unit", "whole_words"]
+__all__ = ["CellSequence", "cell_layer", "fits_cell_unit", "whole_words",
+           "why_no_sequence"]
 
 NO_CLIP = 1 << 15
 MOST_SHIFT = 31
+MOST_STEPS = (1 << 16) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +80,29 @@ def whole_words(depth: int) -> int:
 
 def fits_cell_unit(model: Graph, op: Op, config: AcceleratorConfig) -> bool:
     """True where the unit of ``config`` holds the cell; else the vector unit may."""
-    if not config.cell_unit or len(gates_of(op)) != len(GATES):
+    if not config.cell_unit:
         return False
     try:
         cell = lstm_cell(model, op, config, op.name)
     except (CompileError, UnsupportedError):
         return False
+    return why_no_sequence(model, op, cell) is None
+
+
+def why_no_sequence(model: Graph, op: Op, cell: LstmCell) -> str | None:
+    """What of a cell the unit has not, or None."""
     shifts = [-shift for _, shift in (*cell.inputs, *cell.recurrent, cell.hidden.scaling)]
-    return (not cell.peepholes and not cell.projected and cell.count <= MOST_CELLS
-            and model.tensors[op.inputs[0]].shape[-1] <= MOST_INPUTS
-            and POWERS[0] <= _admit_shift(cell) <= POWERS[1]
-            and steps_of(model, op) < 1 << 16
-            and min(shifts) >= -LEFT_SHIFT and max(shifts) <= MOST_SHIFT)
+    depth, steps = model.tensors[op.inputs[0]].shape[-1], steps_of(model, op)
+    return next((problem for problem, wrong in (
+        ("a coupled input gate", len(gates_of(op)) != len(GATES)),
+        ("peepholes", bool(cell.peepholes)), ("a projection", bool(cell.projected)),
+        (f"more than {MOST_CELLS} cells", cell.count > MOST_CELLS),
+        (f"more than {MOST_INPUTS} inputs", depth > MOST_INPUTS),
+        (f"more than {MOST_STEPS} steps", steps > MOST_STEPS),
+        (f"a cell state of scale 2^{cell.power}",
+         not POWERS[0] <= _admit_shift(cell) <= POWERS[1]),
+        ("such a rescaling", min(shifts) < -LEFT_SHIFT or max(shifts) > MOST_SHIFT)) if wrong),
+        None)
 
 
 def _admit_shift(cell: LstmCell) -> int:

@@ -13,6 +13,7 @@ from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.plan.staged import RecurrentLayer
 from kaniwa.compiler.plan.streams import Stages
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes
+from kaniwa.compiler.recurrent.cell_unit import why_no_sequence
 from kaniwa.compiler.recurrent.lstm_operands import (
     cells_of,
     gates_of,
@@ -59,11 +60,13 @@ def input_sums(lowering: Lowering, weights: Int64, bias: Int64, outputs: int) ->
     channels = len(of_bytes)
     stored_weights = of_bytes.reshape(channels, 1, 1, depth).astype(np.int16)      # of 9 bits
     narrow = stored_weights.astype(np.int8)
+    exact = bool((narrow == stored_weights).all())
     return ArrayLayer(op.name, cell.kind, Mode.DENSE, lowering.stored.inputs[0], op.outputs[0],
                  Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
-                 narrow if (narrow == stored_weights).all() else stored_weights, biases,
+                 narrow if exact else stored_weights, biases,
                  quantization(model.tensors[cell.inputs[0]]).zero_point, rescale,
-                 rows * outputs * depth, source_of(op))
+                 rows * outputs * depth, source_of(op),
+                 spread=lowering.config.spread if exact else 1)
 
 
 def lstm_layer(lowering: Lowering) -> Lowered:
@@ -79,7 +82,9 @@ def lstm_layer(lowering: Lowering) -> Lowered:
     shared = lstm_cell(model, cell, config, lowering.where)
     problem = why_no_lstm(config, shared)
     if problem is not None:
-        raise CompileError(f"{lowering.where}: {problem}")
+        plain = why_no_sequence(model, cell, shared)
+        hint = f"; the cell unit has none with {plain}" if config.cell_unit and plain else ""
+        raise CompileError(f"{lowering.where}: {problem}{hint}")
     steps, gates = steps_of(model, cell), len(shared.gates)
     inputs, hidden = lowering.stored.inputs[:2]
     pitch = row_pitch(config, model.tensors[cell.outputs[0]].shape[-1])

@@ -170,10 +170,13 @@ def _combinations(ends: list[tuple[Int64, Int64]]) -> list[list[Int64]]:
 
 
 def _pool(graph: Graph, op: Op, ranges: dict[int, Range]) -> Range:
-    """Maximum and mean stay between the ends; they see no padding."""
+    """Maximum and mean stay between the ends, and the zero point where padding counts."""
     q = quantization(graph.tensors[op.outputs[0]])
     bounds = activation_range(str(op.attributes["activation"]), q.scale, q.zero_point)
     x = ranges[op.inputs[0]]
+    if op.attributes.get("count_padding"):
+        zero_point = quantization(graph.tensors[op.inputs[0]]).zero_point
+        x = Range(np.minimum(x.low, zero_point), np.maximum(x.high, zero_point))
     return Range(np.clip(x.low, *bounds), np.clip(x.high, *bounds))
 
 

@@ -3,11 +3,11 @@
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
 its rule tells) of equal shapes, TRANSPOSE of [outer, first, second, run] to [outer, second, first,
 run], TABLE (a function of one operand, or an elementwise operator of one and a constant of one
-value, or of one twice), COPY, the VECTOR_KINDS, SUMS and LSTM (products with the inputs of all
-steps, and the steps), SEQUENCE (both, on the cell unit), WIDE (what is of int16, element by
-element) and WIDE_SUMS (what ends one that sums), and RESHAPE, which moves no data. A rewritten
-operator keeps its rounding rule and, as attributes, what it was (``source_kind``) and the products
-of one result in the model (``taps``).
+value, or of one twice), COPY, PIECES (convolutions that each make a part of a result), the
+VECTOR_KINDS, SUMS and LSTM (products with the inputs of all steps, and the steps), SEQUENCE (both,
+on the cell unit), WIDE (what is of int16, element by element) and WIDE_SUMS (what ends one that
+sums), and RESHAPE, which moves no data. A rewritten operator keeps its rounding rule and, as
+attributes, what it was (``source_kind``) and the products of one result in the model (``taps``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["legalize", "rewritten"]
 
 def legalize(plan: Plan) -> Plan:
     """Rewrite every operator."""
-    rewriter = Rewriter(plan.graph, plan.config, plan.time_multiplexed)
+    rewriter = Rewriter(plan.graph, plan.config, plan.time_multiplexed, plan.in_blocks)
     for op in plan.graph.ops:
         _rewrite(rewriter, op)
     return replace(plan, graph=replace(plan.graph, tensors=tuple(rewriter.tensors),

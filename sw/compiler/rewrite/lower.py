@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from kaniwa.compiler.array.convolution import convolution_layer, max_pool_layer
 from kaniwa.compiler.array.copies import copy_layer, transpose_layer
+from kaniwa.compiler.array.pieces import pieces_layer
 from kaniwa.compiler.array.tables import elementwise_layer
 from kaniwa.compiler.int16.functions import wide_layer
 from kaniwa.compiler.int16.products import wide_product_layer
@@ -58,6 +59,7 @@ LOWERINGS: Mapping[str, Lower] = {
     **dict.fromkeys(("ADD", "MUL", "TABLE"), elementwise_layer),
     "TRANSPOSE": transpose_layer,
     "COPY": copy_layer,
+    "PIECES": pieces_layer,
     "SOFTMAX": _of_int16(softmax_layer, wide_softmax_layer),
     "LAYER_NORM": layer_norm_layer,
     "BATCH_MATMUL": _of_int16(product_layer, wide_product_layer),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
+from kaniwa.compiler.array.moves import BLOCKS, CUTS, GROWN, JOINS, VIEWS
 from kaniwa.compiler.operators.table import is_wide
 from kaniwa.compiler.plan.kinds import SUMMED
 from kaniwa.compiler.plan.operands import describe
@@ -17,7 +17,7 @@ from kaniwa.graph import Graph, Op
 
 __all__ = ["partition"]
 
-MOVERS = ("TRANSPOSE", *CUTS, *JOINS)
+MOVERS = ("TRANSPOSE", *CUTS, *JOINS, *BLOCKS)
 BESIDE_HOST = {**dict.fromkeys(VIEWS, "moves no data, and stands beside an operator of the host"),
                **dict.fromkeys(MOVERS, "only moves data, and stands beside an operator of the "
                                        "host")}
@@ -84,7 +84,7 @@ def _leave_wide(model: Graph, why: Reasons) -> None:
     that is worth a way to the device and back."""
     users: dict[int, list[int]] = {}      # of tensors of int16
     for position, op in enumerate(model.ops):
-        if op.kind in (*VIEWS, *MOVERS) or is_wide(model, op) and op.kind not in SUMMED:
+        if op.kind in (*VIEWS, *MOVERS, *GROWN) or is_wide(model, op) and op.kind not in SUMMED:
             for i in _wide_tensors(model, op):
                 users.setdefault(i, []).append(position)
     left = [i for position in why for i in _wide_tensors(model, model.ops[position])]

@@ -8,8 +8,9 @@ from kaniwa.compiler.plan.operands import describe
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.rewrite.legalize import rewritten
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
+from kaniwa.runtimes import NAMES as RUNTIMES
 
-__all__ = ["NeedsLessMemory", "Refused", "why_not"]
+__all__ = ["NeedsLessMemory", "NeedsNoGaps", "Refused", "why_not"]
 
 
 class Refused(CompileError):
@@ -35,6 +36,13 @@ class NeedsLessMemory(CompileError):
         self.positions, self.error = positions, error
 
 
+class NeedsNoGaps(CompileError):
+    """A plan that memory has no room for, because of the gaps in its maps.
+
+    The compiler begins again, without such maps.
+    """
+
+
 def why_not(plan: Plan, position: int) -> str | None:
     """Why the target cannot take the operator at ``position`` of the model, and the way out.
 
@@ -42,6 +50,9 @@ def why_not(plan: Plan, position: int) -> str | None:
     up later, by ``Refused``, since what they check depends on what becomes of the whole model.
     """
     op = plan.model.ops[position]
+    if op.rule in RUNTIMES:
+        limit = op.attributes.get("limit")
+        return f"golden has no kernel for it: {limit}" if limit else "golden has no kernel for it"
     where = f"{describe(plan.model, op)}: "
     if position in plan.refused:
         return plan.refused[position].removeprefix(where)

@@ -28,10 +28,12 @@ class Rewriter:
     """The operators of a graph and tensors, with what has been added."""
 
     def __init__(self, graph: Graph, config: AcceleratorConfig,
-                 time_multiplexed: frozenset[int] = frozenset()) -> None:
+                 time_multiplexed: frozenset[int] = frozenset(),
+                 in_blocks: frozenset[int] = frozenset()) -> None:
         self.graph = graph
         self.config = config
         self.time_multiplexed = time_multiplexed
+        self.in_blocks = in_blocks
         self.tensors: list[Tensor] = list(graph.tensors)
         self.ops: list[Op] = []
         self._origins: dict[int, int] = {}     # of tensors that are other names, of one dtype

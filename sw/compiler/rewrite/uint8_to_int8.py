@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
+from kaniwa.compiler.array.moves import BLOCKS, CUTS, GROWN, JOINS, PADS, VIEWS
+from kaniwa.compiler.plan.kinds import UINT8_BILINEAR, UINT8_JOIN
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["int8_operators", "uint8_to_int8"]
+__all__ = ["UINT8_FUNCTIONS", "int8_operators", "uint8_to_int8"]
 
 HALF = 128
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+OF_TWO = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
+# Element by element or by row, with LiteRT's rule of int8.
+UINT8_FUNCTIONS = (*OF_TWO, "QUANTIZE", "SOFTMAX", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1",
+                   "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU")
 # What computes the same from x - zero point, whether x is int8 or uint8. All but these rules are
 # the same, too: LiteRT multiplies the scales of uint8 in float32, and rounds a mean of uint8 half
 # up, for it has no sign.
-KINDS = (*WEIGHTED, "AVERAGE_POOL_2D", "MAX_POOL_2D", *VIEWS, *CUTS, *JOINS)
+SUMMED = (*WEIGHTED, "AVERAGE_POOL_2D")
+KINDS = (*SUMMED, "MAX_POOL_2D", "TRANSPOSE", *VIEWS, *CUTS, *JOINS, *BLOCKS, *GROWN,
+         "RESIZE_BILINEAR", "ARG_MAX", "ARG_MIN", *UINT8_FUNCTIONS)
+BYTES = {"int8", "uint8"}
 RULES = {"litert_double_rounding": "litert_uint8_double_rounding",
          "litert_average_pool": "litert_uint8_average_pool"}
+RULES_BY_KIND = {"CONCATENATION": UINT8_JOIN, "RESIZE_BILINEAR": UINT8_BILINEAR}
 
 
 def uint8_to_int8(plan: Plan) -> Plan:
@@ -37,18 +46,24 @@ def int8_operators(graph: Graph, ops: Iterable[Op]) -> tuple[tuple[Tensor, ...],
     """
     tensors, rewritten = list(graph.tensors), []
     for op in ops:
-        inputs = list(op.inputs)
+        inputs, first = list(op.inputs), int(op.kind == "TRANSPOSE_CONV")
         if op.kind in WEIGHTED:
-            weights = _weights(graph.tensors[inputs[1]], len(tensors), op.rule)
+            weights = _weights(graph.tensors[inputs[1 - first]], len(tensors), op.rule)
             if weights is not None:
-                inputs[1] = weights.id
+                inputs[1 - first] = weights.id
                 tensors.append(weights)
-        rule = op.rule
-        if op.kind in KINDS and graph.tensors[op.inputs[0]].dtype == "uint8":
-            rule = RULES.get(rule, rule)
-            for i in (*(inputs if op.kind in JOINS else inputs[:1]), *op.outputs):
+        rule, attributes = op.rule, op.attributes
+        operands = (inputs if op.kind in (*JOINS, *PADS) else inputs[:2] if op.kind in OF_TWO
+                    else inputs[first:first + 1])
+        of_op = (*operands, *op.outputs)
+        dtypes = {graph.tensors[i].dtype for i in of_op}
+        if op.kind in KINDS and "uint8" in dtypes and (
+                op.kind not in UINT8_FUNCTIONS or dtypes <= BYTES):
+            rule = RULES_BY_KIND.get(op.kind, RULES.get(rule, rule) if op.kind in SUMMED else rule)
+            for i in of_op:
                 tensors[i] = _activation(graph.tensors[i])
-        rewritten.append(replace(op, inputs=tuple(inputs), rule=rule))
+            attributes = _bounds(attributes, graph.tensors[op.outputs[0]])
+        rewritten.append(replace(op, inputs=tuple(inputs), rule=rule, attributes=attributes))
     return tuple(tensors), tuple(rewritten)
 
 
@@ -72,6 +87,14 @@ def _weights(weights: Tensor, number: int, rule: str) -> Tensor | None:
     values = values.astype(np.int8 if fits else np.int16)
     return replace(weights, id=number, dtype=str(values.dtype), data=values,
                    quantization=replace(q, zero_points=(0,) * len(q.zero_points)))
+
+
+def _bounds(attributes: Mapping[str, object], output: Tensor) -> Mapping[str, object]:
+    """``attributes`` with the clamp of a result of uint8, where there is one, less 128."""
+    bounds = attributes.get("bounds")
+    if output.dtype != "uint8" or not isinstance(bounds, tuple):
+        return attributes
+    return {**attributes, "bounds": tuple(edge - HALF for edge in bounds)}
 
 
 def _activation(tensor: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Only the view of the tensors changes; every byte stays where it is.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -16,18 +17,25 @@ from kaniwa.compiler.plan.plan import Plan
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
 
-__all__ = ["widen"]
+__all__ = ["widen", "widened"]
 
 
 def widen(plan: Plan) -> Plan:
     """Apply to each layer the views that fit it."""
-    def revised(layer: ArrayLayer) -> ArrayLayer:
-        if layer.places is None:
-            for view in (_regroup, _join_columns, _transpose, _split_columns, _flatten):
-                layer = view(layer, plan.config)
-        return layer
+    view = partial(widened, config=plan.config)
+    return replace(plan, layers=tuple(layer.revised(view) for layer in plan.layers))
 
-    return replace(plan, layers=tuple(layer.revised(revised) for layer in plan.layers))
+
+def widened(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
+    """The layer as the views that fit it leave it; where maps have gaps, few do."""
+    if layer.places is not None and not layer.has_gaps:
+        return layer
+    views = [_join_columns, _flatten]
+    if not layer.has_gaps:
+        views = [_regroup, _join_columns, _transpose, _split_columns, _flatten]
+    for view in views:
+        layer = view(layer, config)
+    return layer
 
 
 def _regroup(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
@@ -110,11 +118,27 @@ def _flatten(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     g = layer.geometry
     if g.kernel != (1, 1) or g.stride != (1, 1) or any(g.padding) or g.ifm[:2] != g.ofm[:2]:
         return layer
+    if layer.has_gaps and not _has_whole_rows(layer):
+        return layer
     pixels = g.batch * g.ifm[0] * g.ifm[1]
     longest = max(1, config.line_bytes // 4 // g.ifm[2])
     columns = max(d for d in range(1, min(pixels, longest) + 1) if pixels % d == 0)
     columns = max(columns, g.ifm[1])
     if columns == g.ifm[1] and g.batch == 1:
         return layer
-    return replace(layer, geometry=replace(g, batch=1, ifm=(pixels // columns, columns, g.ifm[2]),
-                                           ofm=(pixels // columns, columns, g.ofm[2])))
+    places, add, rows = layer.places, layer.add, pixels // columns
+    if places is not None:
+        places = replace(places, row=columns * places.pixel)
+    if add is not None and add.spaced is not None:
+        add = replace(add, spaced=replace(add.spaced, images=1, shape=(rows, columns, g.ofm[2]),
+                                          row=columns * add.spaced.pixel))
+    return replace(layer, places=places, add=add, geometry=replace(
+        g, batch=1, ifm=(rows, columns, g.ifm[2]), ofm=(rows, columns, g.ofm[2])))
+
+
+def _has_whole_rows(layer: ArrayLayer) -> bool:
+    """True where all gaps are between pixels: rows follow one another."""
+    columns, places, add = layer.geometry.ofm[1], layer.places, layer.add
+    return (layer.source_at is None
+            and (places is None or places.row == columns * places.pixel)
+            and (add is None or add.spaced is None or add.spaced.whole_rows))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import NoReturn
 
+from kaniwa.compiler.array.moves import GROWN
 from kaniwa.compiler.plan.kinds import VECTOR_KINDS
 from kaniwa.compiler.plan.layers import Layer
 from kaniwa.compiler.plan.operands import room_of, stored_bytes
 from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan
 from kaniwa.compiler.plan.states import device_states
 from kaniwa.compiler.rewrite.partition import MOVERS
-from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, Refused
+from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, NeedsNoGaps, Refused
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
@@ -22,17 +24,18 @@ __all__ = ["allocate", "Buffer", "pack"]
 
 KIB = 1024
 # Kinds without multiplications by weights.
-DISPENSABLE = (BROADCAST, "MEAN", *MOVERS, *VECTOR_KINDS)
+DISPENSABLE = (BROADCAST, "MEAN", "RESIZE_BILINEAR", *MOVERS, *GROWN, *VECTOR_KINDS)
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory that tensors share, from time ``first`` to time ``last``."""
+    """Memory that tensors share, from time ``first`` to time ``last``; ``pinned`` on chip."""
 
     tensors: tuple[int, ...]
     size: int
     first: int
     last: int
+    pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def allocate(plan: Plan) -> Plan:
         if commands + sum(sizes) + peak <= config.memory_bytes:
             return _place(plan, buffers, offsets, sizes, commands,
                           _OnChip(True, [True] * len(sizes), [True] * len(buffers)))
+    if plan.spaced and plan.options.outside is None:
+        raise NeedsNoGaps(f"{plan.model.name}: no room for gaps in maps")
     if plan.options.outside is None:
         need = commands + sum(sizes) + min(peaks)
         _complain(plan, MemoryTooSmallError(
@@ -72,7 +77,25 @@ def allocate(plan: Plan) -> Plan:
             f"{_kib(config.memory_bytes)} KiB on chip; "
             f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
             f"memory", need))
-    return _spread(plan, _buffers(plan, align, True), sizes, commands)
+    spread = _spread(plan, _buffers(plan, align, True), sizes, commands)
+    if plan.spaced and plan.options.outside.bytes:
+        plain = replace(plan, spaced={})
+        plain = _spread(plain, _buffers(plain, align, True), sizes, commands)
+        more = _outside_bytes(spread) - _outside_bytes(plain)
+        if more > plan.saved_cycles * plan.options.outside.bytes:
+            raise NeedsNoGaps(f"{plan.model.name}: gaps in maps take {more} bytes outside")
+    return spread
+
+
+def _outside_bytes(plan: Plan) -> int:
+    """Bytes of tensors and constants that go from and to outside memory, commands aside."""
+    assert plan.memory is not None and plan.constants is not None
+    memory, constants = plan.memory, plan.constants
+    total = sum(times * len(blob) for times, blob, address in zip(
+        _reads(plan, constants), constants.blobs, memory.blobs, strict=True) if address & OUTSIDE)
+    moved = (i for layer in plan.layers for i in (*layer.reads, *layer.makes)
+             if i not in constants.tensors)
+    return total + sum(plan.extent(i) for i in moved if memory.tensors[i] & OUTSIDE)
 
 
 def _complain(plan: Plan, error: MemoryTooSmallError) -> NoReturn:
@@ -141,15 +164,20 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
         last.update((i, max(ends[part + 1], last[i])) for i in read)
     last.update((i, ends[-1]) for i in plan.kept if i in plan.graph.inputs)
 
+    _let_stacks_live(plan, times, first, last)
     rooms = Counter[int]()      # a tensor may have names of other types
     for i, root in plan.storage.items():
-        rooms[root] = max(rooms[root], room_of(tensors[i], plan.config))
+        rooms[root] = max(rooms[root], plan.extent(root), room_of(tensors[i], plan.config))
+    rooms.update(Counter({i: rows * prod(tensors[i].shape[2:]) - rooms[i]
+                          for i, (rows, _) in plan.banded.items()}))
     owner = {i: i for i in first}
-    for time, layer in zip(times, plan.layers, strict=True):
+    for number, (time, layer) in enumerate(zip(times, plan.layers, strict=True)):
         operand = layer.overwritten
-        if plan.options.materialize or operand is None:
+        if plan.options.materialize or operand is None or any(
+                low <= number < high for low, high in plan.stacks):
             continue
-        if operand not in constant and last[operand] == time:
+        if operand not in constant and last[operand] == time and (
+                plan.spaced.get(operand) == plan.spaced.get(layer.ofm)):
             owner[layer.ofm] = owner[operand]
     for now, following in _sharing(plan, first, last, owner) if in_place else ():
         owner[following], last[following] = now, ends[-1]
@@ -157,8 +185,22 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
     for i in first:
         groups.setdefault(owner[i], []).append(i)
     return [Buffer(tuple(ids), _round(max(rooms[i] for i in ids), align),
-                   min(first[i] for i in ids), max(last[i] for i in ids))
+                   min(first[i] for i in ids), max(last[i] for i in ids),
+                   ids[0] in plan.banded)
             for ids in groups.values()]
+
+
+def _let_stacks_live(plan: Plan, times: Sequence[int], first: dict[int, int],
+                     last: dict[int, int]) -> None:
+    """Tensors that a stack reads or writes live as long as it does, but for rows that no two bands
+    have in common."""
+    for low, high in plan.stacks:
+        layers = plan.layers[low:high]
+        for i in {i for layer in layers for i in (*layer.reads, *layer.makes)}:
+            if i not in plan.banded or plan.banded[i][1]:
+                if i in {made for layer in layers for made in layer.makes}:
+                    first[i] = min(first[i], times[low])
+                last[i] = max(last[i], times[high - 1])
 
 
 def _sharing(plan: Plan, first: Mapping[int, int], last: Mapping[int, int],
@@ -208,16 +250,11 @@ def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) 
     """On chip: commands, then the tensors but the largest, then the constants most often read."""
     assert plan.constants is not None
     capacity = plan.config.memory_bytes
-    commands_local = commands <= capacity
+    # Those of bands are many, and are read ahead like weights.
+    commands_local = commands <= capacity and not plan.stacks
     room = capacity - commands if commands_local else capacity
-    local = [True] * len(buffers)
-    for i in [-1, *sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, i))]:
-        if i >= 0:
-            local[i] = False
-        inside = [b for b, here in zip(buffers, local, strict=True) if here]
-        offsets, peak = pack(inside, not plan.options.materialize)
-        if peak <= room:
-            break
+    choose = _least_outside if plan.stacks else _largest_outside
+    offsets, peak, local = choose(buffers, room, not plan.options.materialize)
     room -= peak
     outside = [b for b, here in zip(buffers, local, strict=True) if not here]
     outside_offsets, _ = pack(outside, not plan.options.materialize)
@@ -230,6 +267,43 @@ def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) 
             near[i] = True
             room -= sizes[i]
     return _place(plan, buffers, merged, sizes, commands, _OnChip(commands_local, near, local))
+
+
+def _largest_outside(buffers: Sequence[Buffer], room: int,
+                     reuse: bool) -> tuple[list[int], int, list[bool]]:
+    """Offsets of the buffers on chip, their peak, and which they are: all but the largest."""
+    local = [True] * len(buffers)
+    for i in [-1, *sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, i))]:
+        if i >= 0:
+            local[i] = False
+        inside = [b for b, here in zip(buffers, local, strict=True) if here]
+        offsets, peak = pack(inside, reuse)
+        if peak <= room:
+            break
+    return offsets, peak, local
+
+
+def _least_outside(buffers: Sequence[Buffer], room: int,
+                   reuse: bool) -> tuple[list[int], int, list[bool]]:
+    """The same, where some are pinned: where there are too many at a time, the largest of these
+    goes. Raises CompileError where those that are pinned do not fit."""
+    local = [True] * len(buffers)
+    while True:
+        inside = [b for b, here in zip(buffers, local, strict=True) if here]
+        offsets, peak = pack(inside, reuse)
+        if peak <= room:
+            return offsets, peak, local
+        loads = {time: sum(b.size for b in inside if b.first <= time <= b.last)
+                 for b in inside for time in (b.first, b.last)}
+        time = max(loads, key=lambda time: (loads[time], -time))
+        if loads[time] <= room:      # the packing leaves gaps
+            time = next(b.first for offset, b in zip(offsets, inside, strict=True)
+                        if offset + b.size == peak)
+        movable = [i for i, b in enumerate(buffers)
+                   if local[i] and not b.pinned and b.first <= time <= b.last]
+        if not movable:
+            raise CompileError("the rows of a stack do not fit on chip")
+        local[max(movable, key=lambda i: buffers[i].size)] = False
 
 
 def _reads(plan: Plan, constants: Constants) -> list[int]:
@@ -266,6 +340,11 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
     if max(ends.values()) > OUTSIDE:
         raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
                            f"at most {_kib(OUTSIDE)} KiB can be addressed; use a smaller model")
+    part = plan.options.outside
+    if part is not None and part.size is not None and ends[False] > part.size:
+        raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
+                           f"{part.part} has {_kib(part.size)}; use a larger part or a smaller "
+                           "model")
     return replace(plan, memory=MemoryMap(program_address, tensors, blobs, ends[True], ends[False]))
 
 

@@ -22,7 +22,7 @@ from kaniwa.isa.weight_stream import (
     dense_words,
     depthwise_words,
     encode_parameters,
-    encode_table,
+    encode_tables,
     encode_weights,
 )
 
@@ -44,7 +44,9 @@ def constants(plan: Plan) -> Plan:
         # before have read by then.
         for number, (i, depth) in enumerate(layer.streams.items()):
             filled[i] = pool.add(_bytes(plan, i), (number, depth))
-    for tile, use in zip(plan.tiles, _table_uses(plan), strict=True):
+    uses = _table_uses(plan)
+    tables_of = [_tables(plan, tile, use) for tile, use in zip(plan.tiles, uses, strict=True)]
+    for index, (tile, use) in enumerate(zip(plan.tiles, uses, strict=True)):
         banks.append(use.bank)
         if tile.runs_program:
             own, words = _program(plan, tile, pool)
@@ -52,9 +54,8 @@ def constants(plan: Plan) -> Plan:
             weights.append(words)
             continue
         layer, stage = _of_array(plan, tile)
-        tables = b"".join(encode_table(layer.tables[number], number, use.bank, plan.config)
-                          for number in use.loads)
-        key = tile.layer, plan.layers[tile.layer].in_step(tile.step), *tile.blocks
+        tables = b"" if use.early else tables_of[index]
+        key = _key(plan, tile)
         if stage.parameters:
             own = Slice(filled[stage.parameters.tensor], *stage.parameters.part(tile))
         elif tables or key not in parameters_of:
@@ -68,7 +69,11 @@ def constants(plan: Plan) -> Plan:
             words = Slice(filled[stage.weights.tensor], *stage.weights.part(tile))
         else:
             if key not in weights_of:
-                weights_of[key] = _weights(layer, tile, plan.config, pool)
+                stream = _weights(layer, tile, plan.config)
+                if index + 1 < len(uses) and uses[index + 1].early:
+                    stream += tables_of[index + 1]
+                weights_of[key] = (Slice(pool.add(stream), 0, len(stream)) if stream
+                                   else Slice(None, 0, 0))
             words = weights_of[key]
         parameters.append(own)
         weights.append(words)
@@ -108,11 +113,35 @@ def _bytes(plan: Plan, tensor: int) -> bytes:
 def _table_uses(plan: Plan) -> list[TableUse]:
     """Of all tiles; the host may run another program between two parts."""
     uses = []
-    for _, tiles in groupby(plan.tiles, lambda tile: plan.layers[tile.layer].part):
+    for _, part in groupby(plan.tiles, lambda tile: plan.layers[tile.layer].part):
+        tiles = list(part)
         wanted: list[Tables] = [
             () if tile.runs_program else _of_array(plan, tile)[0].tables for tile in tiles]
-        uses += table_uses(wanted, plan.config.table_banks)
+        users = Counter(_key(plan, tile) for tile in tiles)
+        carries = [users[_key(plan, tile)] == 1 and _carries(plan, tile) for tile in tiles]
+        uses += table_uses(wanted, plan.config.table_banks, carries)
     return uses
+
+
+def _tables(plan: Plan, tile: Tile, use: TableUse) -> bytes:
+    """The stream that loads the tables of a tile."""
+    if not use.loads:
+        return b""
+    tables = _of_array(plan, tile)[0].tables
+    return encode_tables({number: tables[number] for number in use.loads}, use.bank, plan.config)
+
+
+def _key(plan: Plan, tile: Tile) -> tuple[int, ...]:
+    """Tiles of one key have the same weights and parameters."""
+    return tile.layer, plan.layers[tile.layer].in_step(tile.step), *tile.blocks
+
+
+def _carries(plan: Plan, tile: Tile) -> bool:
+    """Whether tables may follow the tile's weights: a constant stream that is read once."""
+    if tile.runs_program or tile.weights_stream:
+        return False
+    layer, stage = _of_array(plan, tile)
+    return layer.weights is not None and not stage.weights
 
 
 def _of_array(plan: Plan, tile: Tile) -> tuple[ArrayLayer, Stage]:
@@ -140,9 +169,9 @@ def _parameters(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> byt
                              tile.blocks[1] - tile.blocks[0], config)
 
 
-def _weights(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, pool: _Pool) -> Slice:
+def _weights(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> bytes:
     if layer.weights is None:
-        return Slice(None, 0, 0)
+        return b""
     first, last = tile_channels(layer, tile, config)
     if tile.visits > 1:
         words = visited_words(layer, (first, last), tile.visits, config)
@@ -155,9 +184,9 @@ def _weights(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, pool: _Po
                  else column_words(taps, column_window(layer, config), config))
     else:
         values = tile_fields(layer, tile, config)
-        part = layer.weights[first:last].astype(np.int8)
-        shape = ((last - first, 1, 1, -1) if layer.patch
-                 else (last - first, values["kernel_rows"], values["segments"], -1))
-        words = dense_words(np.ascontiguousarray(part).reshape(shape), config)
-    stream = encode_weights(words, config)
-    return Slice(pool.add(stream), 0, len(stream))
+        part = layer.weights[first:last:layer.spread].astype(np.int8)
+        shape = ((len(part), 1, 1, -1) if layer.patch
+                 else (len(part), values["kernel_rows"], values["segments"], -1))
+        words = dense_words(np.ascontiguousarray(part).reshape(shape), config,
+                            layer.weight_zero_point)
+    return encode_weights(words, config)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 
 from kaniwa._version import __version__
 from kaniwa.compiler.plan.fields import tile_fields, visited
+from kaniwa.compiler.plan.geometry import Tile
 from kaniwa.compiler.plan.layers import ArrayLayer, Sum
-from kaniwa.compiler.plan.operands import stored_bytes
 from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan
 from kaniwa.compiler.plan.states import device_states
 from kaniwa.compiler.rewrite.rounding import rounding_of
+from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
@@ -50,7 +53,8 @@ class _Stream:
 
     ``starts`` has the index of each part's first instruction, and the count of all at its end;
     ``tiles`` the index of each tile; ``written`` the instructions that write each stored tensor,
-    ``scattered`` those that are not written from their first byte to their last.
+    ``scattered`` those that are not written from their first byte to their last. ``alone``: by
+    instruction, 1 where no other writes the same rows of its layer. ``tags`` of the tiles.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -65,6 +69,10 @@ class _Stream:
         array = (own for layer in plan.layers for own in layer.array_layers)
         self.scattered = {layer.ofm for layer in array
                           if layer.places and not layer.places.ascending(layer.geometry.ofm)}
+        self.tags = _tags(plan)
+        bands = Counter((tile.layer, tile.rows) for tile in plan.tiles)
+        self.alone = {index: int(bands[tile.layer, tile.rows] == 1)
+                      for index, tile in zip(self.tiles, plan.tiles, strict=True)}
         # The host writes when the part before is complete.
         self.taken = {plan.storage[i]: self.starts[number] - 1
                       for number, part in enumerate(plan.parts) for i in part.uploads}
@@ -76,6 +84,15 @@ class _Stream:
     def in_order(self, tensor: int, written: Mapping[int, Sequence[int]]) -> int:
         """1 where one instruction fills the tensor, in the order of addresses, row by row."""
         return int(len(written.get(tensor, ())) == 1 and tensor not in self.scattered)
+
+    def band_before(self, tensor: int, index: int) -> tuple[int, int]:
+        """1 + the instruction of the part that writes a band of ``tensor`` last before the one of
+        the tile ``index`` reads it, and 1 where it alone fills the band in the order of addresses.
+        """
+        own = self.tiles[index]
+        writer = max(number for number in self.written[tensor] if number < own)
+        start = max(start for start in self.starts if start <= own)
+        return 1 + writer - start, self.alone[writer]
 
     def of_part(self, part: int) -> dict[int, list[int]]:
         """The tensors that ``part`` writes, by instructions counted from its first one."""
@@ -183,7 +200,7 @@ def _instruction(plan: Plan, index: int, written: dict[int, list[int]],
         settled = layer.settled(tile.step)
         return _array_fields(plan, index, {} if settled else written, stream)
     address = 0 if parameters.blob is None else memory.blobs[parameters.blob]
-    return {"opcode": layer.opcode, "tag": _tag(tile.layer),
+    return {"opcode": layer.opcode, "tag": stream.tags[index],
             "block_words": layer.place(tile.step),
             "parameter_address": address, "parameter_bytes": parameters.length}
 
@@ -200,7 +217,8 @@ def _array_fields(plan: Plan, index: int, written: dict[int, list[int]],
     if layer.tables:
         values["table_bank"] = plan.constants.banks[index]
     if layer.add is not None:
-        values |= _sum_fields(layer, layer.add, values, memory.tensors[layer.add.operand])
+        values |= _sum_fields(layer, layer.add, tile, plan.config,
+                              memory.tensors[layer.add.operand])
         values |= {"operand_wait": _wait(layer.add.operand, written),
                    "operand_watermark": stream.in_order(layer.add.operand, written)}
     elif layer.table is not None:
@@ -213,23 +231,34 @@ def _array_fields(plan: Plan, index: int, written: dict[int, list[int]],
             values["weight_repeat"] = values["ofm_rows"] * values["ofm_columns"]
     values["ifm_address"] += memory.tensors[layer.ifm]
     values["ofm_address"] += memory.tensors[layer.ofm]
+    wait, watermark = (
+        stream.band_before(layer.ifm, index) if layer.ifm in plan.banded
+        else (_wait(layer.ifm, written), stream.in_order(layer.ifm, written)))
     return values | {
         "opcode": layer.opcode, "mode": visited(layer, tile.visits, plan.config).mode,
-        "tag": _tag(tile.layer),
+        "tag": stream.tags[index],
         "rounding": layer.rescale.rounding, "zero_point": layer.rescale.zero_point,
         "act_min": layer.rescale.act_min, "act_max": layer.rescale.act_max,
-        "pad_value": layer.pad_value, "store_in_order": stream.in_order(layer.ofm, written),
-        "ifm_wait": _wait(layer.ifm, written), "ifm_watermark": stream.in_order(layer.ifm, written),
+        "pad_value": layer.pad_value,
+        "store_in_order": (stream.alone[stream.tiles[index]] if layer.ofm in plan.banded
+                           else stream.in_order(layer.ofm, written)),
+        "ifm_wait": wait, "ifm_watermark": watermark,
         "parameter_address": memory.blobs[parameters.blob] + parameters.offset,
         "parameter_bytes": parameters.length,
     }
 
 
-def _sum_fields(layer: ArrayLayer, add: Sum, values: dict[str, int],
+def _sum_fields(layer: ArrayLayer, add: Sum, tile: Tile, config: AcceleratorConfig,
                 operand: int) -> dict[str, int]:
     """The fields of an ADD or MUL behind the requantizer, whose operand is a map at ``operand``
-    like the result, or one pixel."""
+    of the result's shape, or one pixel."""
+    if add.spaced is not None:
+        layer = replace(layer, places=add.spaced.output)
+    elif layer.has_gaps:
+        layer = replace(layer, places=None)
+    values = tile_fields(layer, tile, config)
     offset, row, pixel = (values[f"ofm_{name}"] for name in ("address", "row_pitch", "pixel_pitch"))
+    offset += tile.ofm_base * row       # the operand has all its rows
     if add.repeated:
         offset, row, pixel = offset % layer.geometry.ofm[2], 0, 0
     rescale = add.rescale
@@ -246,6 +275,22 @@ def _sum_fields(layer: ArrayLayer, add: Sum, values: dict[str, int],
 def _wait(tensor: int, written: dict[int, list[int]]) -> int:
     """0 for what is there before the run, else 1 + the last instruction that writes it."""
     return 1 + written[tensor][-1] if tensor in written else 0
+
+
+def _tags(plan: Plan) -> list[int]:
+    """Tags of the tiles. A turn of a layer in a stack has its own, the last one the layer's."""
+    tags = [_tag(tile.layer) for tile in plan.tiles]
+    last = {tile.layer: index for index, tile in enumerate(plan.tiles)}
+    in_stack = {number for first, end in plan.stacks for number in range(first, end)}
+    following = len(plan.layers)
+    for number, turn in groupby(range(len(tags)), lambda index: plan.tiles[index].layer):
+        indexes = list(turn)
+        if number in in_stack and last[number] not in indexes:
+            for index in indexes:
+                tags[index] = following
+            following += 1
+    # Where there are not so many, the cycles of a stack are its last turns'.
+    return tags if following <= FIELDS["tag"].high else [_tag(tile.layer) for tile in plan.tiles]
 
 
 def _tag(layer: int) -> int:
@@ -267,32 +312,33 @@ def _tensor_table(plan: Plan, memory: MemoryMap, stream: _Stream) -> tuple[Tenso
     table = []
     for tensor in model.tensors:
         root = plan.storage.get(tensor.id)
-        stored = root in memory.tensors and (tensor.data is None or tensor.id in model.outputs)
-        if not stored and tensor.id not in {*made_by_host, *model.inputs, *model.outputs}:
+        known = root in memory.tensors and (tensor.data is None or tensor.id in model.outputs)
+        stored = known and root not in plan.banded      # whole, once it is ready
+        if not known and tensor.id not in {*made_by_host, *model.inputs, *model.outputs}:
             continue
         kind = ("input" if tensor.id in model.inputs else "output" if tensor.id in model.outputs
                 else "host" if tensor.id in made_by_host else "intermediate")
         q, channels = tensor.quantization, plan.channels.get(tensor.id)
         shape = tensor.shape if channels is None else (*tensor.shape[:-1], len(channels))
-        ready, address, overwritten = -1, None, None
+        ready, address, overwritten, spaced = -1, None, None, None
         if stored:
             assert root is not None
             ready, address = stream.ready(root), memory.tensors[root]
-            overwritten = _overwritten(plan, memory, root, stream)
+            overwritten, spaced = _overwritten(plan, memory, root, stream), plan.spaced.get(root)
         table.append(TensorInfo(
             tensor.id, tensor.name, shape, tensor.dtype, q.scale if q else None,
             q.zero_point if q else None, address, kind, tensor.source_index, ready, overwritten,
-            channels))
+            channels, None if spaced is None else spaced.axes))
     return tuple(table)
 
 
 def _overwritten(plan: Plan, memory: MemoryMap, root: int, stream: _Stream) -> int | None:
     """The first instruction after which, or by which, the tensor's memory is written again."""
-    tensors, ready = plan.graph.tensors, stream.ready(root)
+    ready = stream.ready(root)
     start = memory.tensors[root]
-    end = start + stored_bytes(tensors[root])
+    end = start + plan.extent(root)
     writers = {i: indexes[0] for i, indexes in stream.written.items()} | stream.taken
-    sizes = {i: stored_bytes(tensors[i]) for i in writers}
+    sizes = {i: plan.extent(i) for i in writers}
     later = [index for other, index in writers.items()
              if other != root and index > ready and memory.tensors[other] < end
              and memory.tensors[other] + sizes[other] > start]

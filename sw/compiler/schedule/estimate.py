@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kaniwa.compiler.plan.fields import tile_fields, visited
 from kaniwa.compiler.plan.geometry import Tile
 from kaniwa.compiler.plan.layers import ArrayLayer
@@ -19,12 +21,23 @@ def _array_cycles(layer: ArrayLayer, v: dict[str, int]) -> int:
     rows, columns, blocks = v["ofm_rows"], v["ofm_columns"], v["blocks"]
     if layer.mode == Mode.COLUMN:
         if v["sliding"]:
-            return rows * blocks * (v["columns_first"] + (columns - 1) * v["columns_next"])
+            again = columns * (v["chunks"] - 1)
+            return rows * blocks * (v["columns_first"] + (columns - 1) * v["columns_next"] + again)
         return rows * columns * blocks * v["phases"] * v["columns_next"]
     steps = blocks * v["steps"]
     if layer.patch:
         steps = max(steps, v["kernel_rows"] * v["chunks"])
     return rows * columns * steps
+
+
+def _written_words(v: dict[str, int], config: AcceleratorConfig) -> int:
+    """Words that COLUMN writes: a block's results lie alone, and may be in two words."""
+    at = v["ofm_address"] + np.arange(v["ofm_columns"])[:, None] * v["ofm_pixel_pitch"] + (
+        np.arange(v["blocks"]) * v["block_width"])
+    count = np.full(v["blocks"], v["block_width"])
+    count[-1] = v["last_width"]
+    return v["ofm_rows"] * int(((at + count - 1) // config.write_bytes
+                                - at // config.write_bytes + 1).sum())
 
 
 def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bool = False) -> int:
@@ -43,6 +56,8 @@ def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bo
     load = v["ifm_rows"] * v["line_pitch"] // config.read_bytes
     operand = 0 if layer.add is None else results // config.requant_lanes
     store = results // min(config.write_bytes, config.requant_lanes)
+    if layer.mode == Mode.COLUMN and v["ofm_pixel_pitch"] % config.lane_bytes:
+        store = max(store, _written_words(v, config))
     post = int(results / config.requant_rate)
     if ahead and words <= config.ring_words * 3 // 4:
         weights = 0

@@ -12,16 +12,17 @@ from kaniwa.compiler.schedule.tile import cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
 
-__all__ = ["choose_mapping"]
+__all__ = ["best_mapping", "choose_mapping"]
 
 
 def choose_mapping(plan: Plan) -> Plan:
     """Give each layer the mapping with the fewest estimated cycles; the plain one if equal."""
-    best = partial(_best, config=plan.config)
+    best = partial(best_mapping, config=plan.config)
     return replace(plan, layers=tuple(layer.revised(best) for layer in plan.layers))
 
 
-def _best(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
+def best_mapping(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
+    """The layer with the mapping that takes the fewest estimated cycles."""
     best, least = layer, None
     for other in _alternatives(layer, config):
         if least is None:
@@ -35,12 +36,14 @@ def _best(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
 def _alternatives(layer: ArrayLayer, config: AcceleratorConfig) -> Iterator[ArrayLayer]:
     g = layer.geometry
     channels = g.ifm[2]
-    if layer.places is not None or not g.stride[1]:      # moved, or a pixel that is repeated
+    if not g.stride[1]:      # a pixel that is repeated
         return
+    if layer.places is not None and (layer.places.run < g.ofm[2] or g.kernel == (1, 1)):
+        return      # what is moved
     if (layer.mode == Mode.DEPTHWISE and config.depthwise and g.dilation == (1, 1)
             and config.column_lanes == config.lane_bytes     # blocks are whole lanes
             and channels % config.lane_bytes == 0 and g.padding[1] < g.kernel[1]):
-        yield replace(layer, mode=Mode.COLUMN)
+        yield replace(layer, mode=Mode.COLUMN, lanes=config.column_lanes if layer.lanes else 0)
     segment = g.kernel[1] * channels
     if (layer.mode == Mode.DENSE and config.patch_bytes and g.kernel[0] > 1 and g.dilation[1] == 1
             and segment <= FIELDS["segment_bytes"].high

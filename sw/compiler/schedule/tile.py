@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from kaniwa.compiler.plan.fields import block_words, parameter_words, tile_fields, visited
+from kaniwa.compiler.plan.fields import (
+    block_words,
+    layer_blocks,
+    parameter_words,
+    tile_fields,
+    visited,
+)
 from kaniwa.compiler.plan.geometry import Pair, Tile
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.operands import describe
@@ -19,7 +25,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
 
-__all__ = ["tile", "cycles"]
+__all__ = ["tile", "cycles", "tiles_of"]
 
 # Of a buffer that a whole layer does not fit: the rest lets the next group's data run ahead.
 SHARE = (3, 4)
@@ -64,6 +70,11 @@ def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
         f"{FIELDS['ifm_wait'].high} fit; use a target with larger buffers, or fewer steps")))
 
 
+def tiles_of(number: int, layer: ArrayLayer, config: AcceleratorConfig) -> list[Tile]:
+    """The tiles of a layer of the array; raises CompileError where even the smallest do not fit."""
+    return list(_tiles(number, config, layer.name, layer))
+
+
 def _tiles(number: int, config: AcceleratorConfig, where: str, layer: ArrayLayer) -> Iterator[Tile]:
     """The tiles of a pass of the array."""
     for shape in _choose(number, layer, config, where):
@@ -71,9 +82,16 @@ def _tiles(number: int, config: AcceleratorConfig, where: str, layer: ArrayLayer
 
 
 def _choose(number: int, layer: ArrayLayer, config: AcceleratorConfig, where: str) -> list[_Shape]:
-    """Cuts of the layer, with the blocks of each number of visits by themselves."""
+    """Cuts of the layer, with the blocks of each number of visits by themselves.
+
+    Each of them reads all rows. Where these come from outside memory alone, that takes longer than
+    to meet every window of COLUMN twice.
+    """
+    found = visits(layer, config)
+    if layer.mode == Mode.COLUMN and not config.memory_bytes and set(found) == {1, 2}:
+        found = {2: [(0, layer_blocks(layer, config))]}
     return [_best(number, layer, times, runs, config, where)
-            for times, runs in sorted(visits(layer, config).items())]
+            for times, runs in sorted(found.items())]
 
 
 def _best(number: int, layer: ArrayLayer, times: int, runs: list[Pair], config: AcceleratorConfig,
@@ -84,7 +102,7 @@ def _best(number: int, layer: ArrayLayer, times: int, runs: list[Pair], config: 
     candidates = []
     for ahead in (False, True):
         for parts in range(1, columns + 1):
-            shape = _shape(seen, runs, -(-columns // parts), config, where)
+            shape = replace(_shape(seen, runs, -(-columns // parts), config, where), visits=times)
             problem = _first_problem(number, layer, shape, config, ahead)
             while problem is not None and shape.blocks > 1 and _separable(seen):
                 shape = replace(shape, blocks=shape.blocks - 1)
@@ -129,7 +147,7 @@ def _rows(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     g = layer.geometry
     if g.kernel[0] > 1 and g.stride[0] > FIELDS["stride_rows"].high:
         return 1
-    return min(g.ofm[0], max(1, (_limit(config, "ifm_rows") - g.extent[0]) // g.stride[0]))
+    return min(g.ofm[0], max(1, (_limit(config, "ifm_rows") - g.extent[0]) // max(g.stride[0], 1)))
 
 
 def _limit(config: AcceleratorConfig, name: str) -> int:
@@ -151,7 +169,7 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")
-    if layer.places is not None:      # a run of channels, or equal parts of one
+    if layer.places is not None and not layer.has_gaps:      # a run, or equal parts of one
         of_run = -(-layer.places.run // layer.lanes)
         limit = max(n for n in range(1, min(of_run, limit) + 1) if of_run % n == 0)
         return _Shape(rows, columns, limit, stream, layer.visits, runs)
@@ -178,9 +196,9 @@ def _problem(layer: ArrayLayer, part: Tile, config: AcceleratorConfig, ahead: bo
     if part.weights_stream and passes > _limit(config, "weight_repeat"):
         return (f"the weights would be read {passes} times, the limit is "
                 f"{_limit(config, 'weight_repeat')}")
-    if layer.mode == Mode.COLUMN and part.visits == 1 and any(
-            values[name] % config.read_bytes for name in ("ifm_address", "ifm_pitch")):
-        return "rows do not begin at multiples of read_bytes"
+    if visited(layer, part.visits, config).mode == Mode.COLUMN and (
+            values["ifm_address"] % config.lane_bytes or values["ifm_pitch"] % config.read_bytes):
+        return "rows are not multiples of read_bytes apart, or do not begin at whole lanes"
     extent = (values["kernel_rows"] - 1) * values["dilation_rows"] + 1
     needed = extent + values["stride_rows"] if ahead else max(extent, values["stride_rows"])
     if needed * values["line_pitch"] > config.line_bytes:

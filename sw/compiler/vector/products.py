@@ -2,8 +2,8 @@
 
     (x - zx) (w - zw) summed = xw - zw Σx - zx Σw + n zx zw
 
-Words of -zw in the stream meet the same activations again, and -zx Σw + n zx zw is written into the
-biases. An operand that has its columns in neighbors is transposed before.
+The array takes zw off its weights, and -zx Σw + n zx zw is written into the biases. An operand that
+has its columns in neighbors is transposed before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from kaniwa.compiler.plan.operands import quantization
 from kaniwa.compiler.plan.rescale import Rescale, Rule, double_rounding, float_half_even, prove
 from kaniwa.compiler.plan.streams import Stages, Words, whole_lanes
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes
-from kaniwa.compiler.plan.visits import addends
 from kaniwa.graph import Op
 from kaniwa.isa.weight_stream import encode_parameters
 
@@ -47,8 +46,7 @@ def product_layer(lowering: Lowering) -> Lowered:
                     every * int(terms.min()), every * int(terms.max()), result.zero_point, bounds,
                     config.multiplier_bits, lowering.where)
     stages = Stages(lowering, batch)
-    more = tuple(int(part[0]) for part in addends(np.array([-right.zero_point])))
-    words = Words(config, batch, columns, depth, config.out_lanes, more)
+    words = Words(config, batch, columns, depth, config.out_lanes, right.zero_point)
     weights = words.stream(stages.filled("weights", words.template(), depth))
     if op.attributes["turned"]:
         transposed(stages, stored.inputs[1], weights.tensor, words)
@@ -58,7 +56,7 @@ def product_layer(lowering: Lowering) -> Lowered:
     stages.settle()
     layer = stages.layer(stored.inputs[0], op.outputs[0], (1, rows, depth), (1, rows, columns),
                          rescale)
-    stages.add(replace(layer, visits=1 + len(more)), weights, biases)
+    stages.add(replace(layer, weight_zero_point=right.zero_point), weights, biases)
     return stages.finish(macs=batch * rows * depth * columns), stages.tensors
 
 
@@ -90,6 +88,8 @@ def biases_of(stages: Stages, weights: Stream, words: Words, zero_points: tuple[
     """A stream of biases -zx Σw + n zx zw + ``more``, the bytes of each a result; None where zx is
     0. Where zx is -128 ``more`` is a multiple of 128."""
     (zx, zw), config = zero_points, stages.config
+    terms = words.steps * config.dot_width      # what fills the last word up is in the sum, too
+    own = words.depth * zw + (terms - words.depth) * words.zero_point
     if not zx:
         return None
     block = encode_parameters(np.zeros(words.lanes), rescale.multiplier[0], rescale.shift[0],
@@ -100,7 +100,7 @@ def biases_of(stages: Stages, weights: Stream, words: Words, zero_points: tuple[
     # 128 is no int8: then the sum of the weights themselves is scaled.
     doubled = 7 if zx == INT8[0] else 0
     factor = np.full((SUM_BYTES, 1, words.steps, config.dot_width), -zx >> doubled, np.int8)
-    bias, bytes_of = sum_bytes(np.array([words.depth * zx * zw + more >> doubled]), doubled)
+    bias, bytes_of = sum_bytes(np.array([zx * own + more >> doubled]), doubled)
     layer = stages.layer(
         weights.tensor, to.tensor, (blocks, words.steps * config.out_lanes, config.dot_width),
         (blocks, words.lanes, SUM_BYTES), bytes_of, batch=1)

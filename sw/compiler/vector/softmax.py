@@ -19,6 +19,7 @@ from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels.elementary import Place, table_words
 from kaniwa.units.vector.kernels.softmax import softmax, softmax_limit, softmax_rows
 from kaniwa.units.vector.kernels.softmax_forms import FixedPointForm, LitertForm, SoftmaxForm
+from kaniwa.units.vector.kernels.tiles import Tiles, in_place
 
 __all__ = ["softmax_layer"]
 
@@ -43,13 +44,17 @@ def softmax_layer(lowering: Lowering) -> Lowered:
         raise CompileError(f"{where}: the output's scale {step:g} is too large for rows of "
                            f"{columns}; quantize it to at most {largest:g}")
     table = table_words(np.roll(exponentials, 1))
-    if rows > 1:
+    lanes = config.requant_lanes
+    if rows > 1 and not in_place(lanes, columns):
         def of_rows(groups: int, x: int, y: int, table: int) -> bytes:
-            return softmax_rows(config, groups, columns, x, y, table, form)
+            return softmax_rows(config, Tiles(lanes, groups * lanes, columns, turned=True), x, y,
+                                table, form)
 
         return row_per_lane(lowering, (rows, columns), table, of_rows)
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
+        if rows > 1:
+            return softmax_rows(config, Tiles(lanes, rows, columns), reads[0], ofm, table, form)
         return softmax(config, columns, Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table,
                        form)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders.files.tflite_builder import PADDING
 from builders.operator_cases.cases import Cases
 
+from kaniwa.benchmark.networks.tflite_file import PADDING
 from kaniwa.compiler.plan.plan import Options, Plan
 from kaniwa.compiler.rewrite.refusal import why_not
 from kaniwa.config import PRESETS

@@ -223,7 +223,7 @@ def test_legacy_rules_are_refused_by_name() -> None:
 @pytest.mark.parametrize(("base", "field", "value", "message"), [
     ("nano", "max_pool", True, "max_pool must be False in a compact core, not True"),
     ("nano", "dot_width", 8, "dot_width must be 4 in a compact core, not 8"),
-    ("nano", "requant_cycles", 8, "requant_cycles must be 16, 32 or 64 in a compact core, not 8"),
+    ("nano", "requant_cycles", 4, "requant_cycles must be 8, 16 or 32 in a compact core, not 4"),
     ("nano", "memory_bytes", 0, "memory_bytes must be 8..8388608 in a compact core, not 0"),
     ("small", "instruction_queue", 0,
      "instruction_queue must be at least 1 unless the core is compact, not 0"),

@@ -28,6 +28,21 @@ ACCELERATED = ("Conv", "Gemm", "MatMul", "MatMul of two", "Add", "Sub", "Mul", "
 SEEDS = 10
 
 
+def test_an_output_of_uint8_has_all_its_values_on_the_accelerator() -> None:
+    """Its clamp, 0 to 255, is that of int8 once the device has it less 128."""
+    b = OnnxBuilder(7, "uint8")
+    b.quantized(b.node("Conv", [b.activation((1, 3, 6, 6), 0.02), b.weights((4, 3, 3, 3))]), 0.02)
+    graph = import_onnx(b.model(b.nodes[-1].input[0], dtype="uint8"), "test.onnx")
+    inputs = b.samples(1.0)
+    expected = golden.run(graph, inputs)[graph.outputs[0]]
+    assert expected.min() < 128 < expected.max()
+    program = kaniwa.compile(graph, target="base")
+    assert not any(op.kind == "QUANTIZE" and "uint8" in op.name for op in program.host_ops)
+    with kaniwa.open("emulator") as device:
+        (got,) = kaniwa.Session(program, device).run(inputs).values()
+    np.testing.assert_array_equal(got, expected)
+
+
 def alone(graph: Graph, op: Op) -> Graph:
     """The graph of one operator."""
     activations = tuple(i for i in op.inputs if i != -1 and graph.tensors[i].data is None)

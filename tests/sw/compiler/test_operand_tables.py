@@ -94,10 +94,14 @@ def test_a_table_that_is_there_is_not_loaded(target: str, kinds: str, loads: lis
         "first_difference"] is None
 
 
-def use(letters: str, banks: int = 2) -> list[TableUse]:
-    """Of instructions divided by spaces, with a table for each letter; a dash has none."""
+def use(letters: str, banks: int = 2, carries: bool = False) -> list[TableUse]:
+    """Of instructions divided by spaces, with a table for each letter; a dash has none.
+
+    ``carries``: each can bring tables of the next one.
+    """
+    words = letters.split()
     return table_uses([[np.full(256, ord(letter), np.int32) for letter in word if letter != "-"]
-                       for word in letters.split()], banks)
+                       for word in words], banks, [carries] * len(words))
 
 
 def test_banks_alternate_where_nothing_stays() -> None:
@@ -118,8 +122,19 @@ def test_what_is_wanted_most_stays() -> None:
     assert use("ab - cd - ef - ab - ab")[6] == TableUse(0)
 
 
-def test_random_uses_have_their_tables() -> None:
-    """What an instruction uses is in its bank, and the one before does not use what is loaded."""
+def test_tables_come_early_where_they_replace_none_in_use() -> None:
+    assert use("- ab", carries=True)[1] == TableUse(0, (0, 1), early=True)
+    assert use("ab - - cd", carries=True)[3] == TableUse(1, (0, 1), early=True)
+    assert use("ab - cd", carries=True)[2] == TableUse(1, (0, 1), early=True)      # another bank
+    assert not use("ab cd ef", carries=True)[2].early      # both are in use
+    assert not use("ab", carries=True)[0].early and not use("- ab", 1, carries=True)[1].early
+    assert not use("ab ab", carries=True)[1].early         # nothing is to be loaded
+
+
+@pytest.mark.parametrize("carries", [False, True])
+def test_random_uses_have_their_tables(carries: bool) -> None:
+    """What an instruction uses is in its bank, and the one before does not use what is loaded; nor
+    do the two before, if it comes early."""
     rng = np.random.default_rng(5)
     for banks in (1, 2):
         kept = 0
@@ -127,12 +142,13 @@ def test_random_uses_have_their_tables() -> None:
             words = ["".join(rng.choice(list("abc"), rng.integers(1, 3))) if rng.random() < 0.8
                      else "-" for _ in range(12)]
             held: dict[tuple[int, int], str] = {}
-            before: set[tuple[int, int]] = set()
-            for word, made in zip(words, use(" ".join(words), banks), strict=True):
-                assert banks == 1 or before.isdisjoint((made.bank, n) for n in made.loads)
+            before: list[set[tuple[int, int]]] = [set(), set()]
+            for word, made in zip(words, use(" ".join(words), banks, carries), strict=True):
+                for used in before if made.early else before[1:]:
+                    assert banks == 1 or used.isdisjoint((made.bank, n) for n in made.loads)
                 held.update({(made.bank, n): word[n] for n in made.loads})
                 letters = word.strip("-")
-                before = {(made.bank, n) for n in range(len(letters))}
+                before = [before[1], {(made.bank, n) for n in range(len(letters))}]
                 assert [held[made.bank, n] for n in range(len(letters))] == list(letters)
                 kept += len(letters) - len(made.loads)
         assert kept > 200

@@ -15,7 +15,7 @@ from kaniwa.cycles.estimate import estimate
 from kaniwa.driver import devices
 from kaniwa.driver.link_time import link_time
 from kaniwa.errors import CompileError
-from kaniwa.graph import Graph
+from kaniwa.graph import Graph, Tensor
 from kaniwa.program.assembler import assemble, disassemble
 from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.program.program import Program
@@ -64,12 +64,43 @@ def test_host_parts_stand_between_parts_of_the_device(target: str, materialize: 
     first, host, second, last = program.steps
     assert first.takes == graph.inputs and host.takes == first.gives
     assert second.takes == host.gives == graph.ops[2].outputs
+    assert summary(program)["host_segments"] == {      # the SOFTMAX behind all is none
+        "count": 1, "operators": 1, "bytes_from_device": 144, "bytes_to_device": 144}
     assert second.holds == graph.ops[0].outputs
     assert last.gives == graph.outputs[:1] and graph.outputs[1] in second.gives
     assert_exact(program, graph)
     for seed in range(2):
         found = diff(program, ["golden", "emulator"], random_input(graph, seed))
         assert found["first_difference"] is None and found["tensors"] >= 4
+
+
+def maps() -> Graph:
+    """A small network of maps that shrink and grow, with a class of each pixel."""
+    b = GraphBuilder(3)
+    x = b.tensor((1, 15, 15, 3))
+    padded = b.op("PAD", (x,), b.tensor((1, 17, 17, 3)),
+                  paddings=((0, 0), (1, 1), (1, 1), (0, 0)))
+    skip = b.conv(padded, 8, (3, 3), (2, 2), pad=0)
+    deep = b.conv(b.pool(skip, "AVERAGE_POOL_2D", (3, 3), (2, 2), pad=1), 16)
+    steps = b.steps(skip)
+    up = b.requantized(b.transpose_conv(deep, 8), *steps)
+    joined = b.op("CONCATENATION", (up, skip), b.tensor((1, 8, 8, 16), *steps), axis=3)
+    y = b.conv(joined, 5, (1, 1))
+    large = b.op("RESIZE_BILINEAR", (y,), b.tensor((1, 16, 16, 5), *b.steps(y)), "litert_bilinear",
+                 align_corners=False, half_pixel_centers=True)
+    b.tensors.append(Tensor(len(b.tensors), "classes", (1, 16, 16), "int32"))
+    return b.graph((x,), (b.op("ARG_MAX", (large,), len(b.tensors) - 1, axis=3),))
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+def test_maps_that_shrink_and_grow_stay_on_the_device(materialize: bool) -> None:
+    graph = maps()
+    program = compile(graph, require_accelerator=True, materialize=materialize)
+    assert wheres(program) == ["device"]
+    assert summary(program)["host_segments"]["count"] == 0
+    assert_exact(program, graph)
+    found = diff(program, ["golden", "emulator"], random_input(graph, 0))
+    assert found["first_difference"] is None
 
 
 def test_host_comes_first_where_it_must() -> None:
@@ -90,6 +121,7 @@ def test_a_model_for_the_host_alone_runs() -> None:
     graph = b.graph((x,), (b.softmax(b.softmax(x)),))
     program = compile(graph)
     assert wheres(program) == ["host"] and program.images == () and program.local_bytes == 0
+    assert summary(program)["host_segments"]["count"] == 0
     assert summary(program)["cycles"] == 0 and link_time(program, 1e5).seconds == 0
     assert_exact(program, graph)
     assert assemble(disassemble(program)) == to_bytes(program)

@@ -88,13 +88,15 @@ def test_pools_and_activations_become_depthwise_layers() -> None:
     assert np.all(np.asarray(layers[2].weights) == 1)
 
 
-def test_average_pool_with_padding_is_refused() -> None:
+def test_average_pool_with_padding_is_a_pass_for_each_number_of_elements() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 4, 4, 2))
     y = b.op("AVERAGE_POOL_2D", (x,), b.tensor((1, 4, 4, 2)), "litert_average_pool",
              filter=(2, 2), stride=(1, 1), padding=((0, 1), (0, 1)), activation="NONE")
-    with pytest.raises(CompileError, match="average pooling with padding is not supported"):
-        planned(b.graph((x,), (y,)), require_accelerator=True)
+    (layer,) = planned(b.graph((x,), (y,)), "lower", require_accelerator=True).layers
+    passes = layer.array_layers
+    assert [own.geometry.ofm for own in passes] == [(3, 3, 2), (3, 1, 2), (1, 3, 2), (1, 1, 2)]
+    assert all(own.pad_value == 0 and not own.bias.any() for own in passes)
 
 
 def test_shape_that_does_not_follow_from_the_window_is_refused() -> None:

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from kaniwa.config import PRESETS, AcceleratorConfig
-from kaniwa.cycles.streams import region_shapes
+from kaniwa.cycles.readers.streams import region_shapes
 from kaniwa.isa import FIELDS, WEIGHT_FORMATS, Format
-from kaniwa.isa.formats import FORMATS, HEADER, RECORD, BlockFormat, Buffer, formats_table
+from kaniwa.isa.formats import (
+    FORMATS,
+    HEADER,
+    RECORD,
+    TABLE_BOTH,
+    BlockFormat,
+    Buffer,
+    formats_table,
+)
 from kaniwa.isa.weight_stream import decode_stream
 
 BASE = PRESETS["base"]
@@ -24,7 +32,7 @@ def some_values(block: BlockFormat, arg: int, config: AcceleratorConfig) -> tupl
         return count, rng.integers(-limit if width else 0, limit,
                                    (count, config.out_lanes, config.dot_width), np.int8)
     if block.buffer == Buffer.TABLES:
-        return count, rng.integers(-2**31, 2**31, 256)
+        return count, rng.integers(-2**31, 2**31, (2, 256) if arg & TABLE_BOTH else 256)
     records = np.zeros(count * config.requant_lanes, RECORD)
     records["bias"] = rng.integers(-2**31, 2**31, len(records))
     own = block.format == Format.PARAMETERS

@@ -14,7 +14,7 @@ import kaniwa
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.errors import Error, ProgramError
-from kaniwa.isa import FIELDS, INSTRUCTION_BYTES
+from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, ISA_VERSION
 from kaniwa.program.file import from_bytes, load_program, save_program, to_bytes
 from kaniwa.program.program import VERSION_OFFSET, Program
 from kaniwa.program.summary import summary
@@ -55,8 +55,8 @@ def test_summary_is_plain_and_complete(program: Program) -> None:
     assert sum(layer["macs"] for layer in values["layers"]) == program.macs
     assert values["layers"][-1] | {"lost": {}} == {
         "name": values["layers"][-1]["name"], "op": "SOFTMAX", "where": "host",
-        "why": values["layers"][-1]["why"], "macs": 0, "cycles": 0, "utilization": 0.0,
-        "shape": [1, 10], "kernel": "",
+        "why": values["layers"][-1]["why"], "runtime": "", "macs": 0, "cycles": 0,
+        "utilization": 0.0, "shape": [1, 10], "kernel": "",
         "lost": {}, "instructions": 0, "steps": 1, "removed": {}, "rounding": []}
 
 
@@ -123,7 +123,7 @@ def _join(parts: list[bytes], original: bytes) -> bytes:
     (0, b'"out_lanes":8', b'"out_lanes":[]'),
     (0, b'"out_lanes":8', b'"out_lines":8'),
     (0, b'"config_hash":"', b'"config_hash":"0'),
-    (0, b'"isa":1', b'"isa":2'),
+    (0, f'"isa":{ISA_VERSION}'.encode(), f'"isa":{ISA_VERSION - 1}'.encode()),
     (0, b'"inputs":[0]', b'"inputs":[999]'),
     (0, b'"program_address":0', b'"program_address":64'),
     (0, b'"local_bytes":', b'"local_bytes":9'),

@@ -14,7 +14,7 @@ from kaniwa.isa.weight_stream import (
     dense_words,
     depthwise_words,
     encode_parameters,
-    encode_table,
+    encode_tables,
     encode_weights,
 )
 from kaniwa.sim.worlds.serial_config import SERIAL
@@ -155,9 +155,24 @@ def test_bytes_of_a_record_are_as_documented():
 @given(configs, seeds, st.integers(0, 1), st.integers(0, 1))
 def test_tables_come_back(config, seed, table, bank):
     values = np.random.default_rng(seed).integers(-2**31, 2**31, 256)
-    block, = decode_stream(encode_table(values, table, bank, config), config)
+    block, = decode_stream(encode_tables({table: values}, bank, config), config)
     assert (block.format, block.arg) == (Format.TABLE, table | bank << 1)
     assert np.array_equal(block.values, values)
+    assert [*block.tables] == [table | bank << 1]
+
+
+@given(configs, seeds, st.integers(0, 1))
+def test_both_tables_are_one_block_where_the_config_takes_an_entry_of_each(config, seed, bank):
+    values = np.random.default_rng(seed).integers(-2**31, 2**31, (2, 256))
+    stream = encode_tables({1: values[1], 0: values[0]}, bank, config)
+    blocks = decode_stream(stream, config)
+    assert len(blocks) == (1 if config.pairs_tables else 2)
+    tables = {number: table for block in blocks for number, table in block.tables.items()}
+    assert [*tables] == [bank << 1, 1 | bank << 1]
+    assert np.array_equal(np.stack([*tables.values()]), values)
+    if config.pairs_tables:
+        first = np.frombuffer(stream, "<i4", 4, config.read_bytes)
+        assert first.tolist() == values[:, :2].T.ravel().tolist()
 
 
 @given(configs, st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.integers(0, 3),

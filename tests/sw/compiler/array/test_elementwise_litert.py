@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from builders.files import tflite_layers as layers
-from builders.files.tflite_builder import ModelBuilder
 
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.compiler.pipeline import compile
 from kaniwa.driver.devices import EmulatorDevice
 from kaniwa.driver.session import Session

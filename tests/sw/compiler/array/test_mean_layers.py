@@ -27,6 +27,21 @@ def mean_graph(shape: tuple[int, ...], axes: tuple[int, ...], keep: bool = True,
     return Graph("mean", tensors, (op,), (0,), (1,), "0" * 64)
 
 
+@pytest.mark.parametrize(("target", "shape"), [
+    ("base", (1, 28, 28, 72)), ("base", (2, 40, 41, 24)), ("small", (1, 28, 28, 24)),
+    ("nano", (1, 28, 28, 6))])
+def test_a_mean_of_more_than_the_line_buffer_holds_is_one_of_blocks(
+        target: str, shape: tuple[int, ...]) -> None:
+    graph = mean_graph(shape, (1, 2))
+    program = compile(graph, replace(PRESETS[target], memory_bytes=1 << 18),
+                      require_accelerator=True)
+    assert [layer.op for layer in program.layers] == ["TRANSPOSE", "MEAN"]
+    session = Session(program, devices.open("emulator", program.config))
+    x = np.random.default_rng(2).integers(-128, 128, shape).astype(np.int8)
+    (got,) = session.run([x]).values()
+    np.testing.assert_array_equal(got, run_op(graph, graph.ops[0], [x])[0])
+
+
 @pytest.mark.parametrize("target", ["base", "small", "nano"])
 @pytest.mark.parametrize(("shape", "axes"), [
     ((1, 7, 7, 32), (1, 2)), ((2, 4, 3, 8), (1, 2)), ((1, 25, 64), (1,)), ((6, 16), (0,)),

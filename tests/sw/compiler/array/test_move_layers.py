@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
-from builders.graphs.move_case import cut, moved
+from builders.graphs.move_case import cut, moved, padded, resized
 from builders.graphs.streaming_convolution import streaming_convolution
 from builders.graphs.unrolled_gru import unrolled_gru
 
@@ -20,6 +20,13 @@ from kaniwa.isa import Opcode
 TARGETS = ["base", "small", "large", "nano"]
 
 
+def joined_with_other_steps(dtype: str) -> Graph:
+    graph = moved("CONCATENATION", [(2, 3), (2, 5)], [(2, 8)], dtype, axis=1)
+    first = Tensor(0, "x0", (2, 3), dtype, Quantization((0.2,), (3,)), None)
+    return Graph("steps", (first, *graph.tensors[1:]), graph.ops, graph.inputs, graph.outputs,
+                 "0" * 64)
+
+
 CASES = {
     "split the channels": moved("SPLIT", [(2, 3, 5, 24)], [(2, 3, 5, 8)] * 3, axis=3),
     "split rows": moved("SPLIT", [(1, 6, 7)], [(1, 2, 7)] * 3, axis=1),
@@ -31,6 +38,7 @@ CASES = {
                                axis=3),
     "join rows": moved("CONCATENATION", [(2, 3, 8), (2, 1, 8), (2, 4, 8)], [(2, 8, 8)], axis=1),
     "join what is uint8": moved("CONCATENATION", [(7, 3), (7, 8)], [(7, 11)], "uint8", axis=1),
+    "join uint8 of other steps": joined_with_other_steps("uint8"),
     "cut a step": cut((1, 9, 20), (0, 4, 0), (1, 5, 20)),
     "cut a window": cut((2, 8, 9, 3), (0, 2, 1, 0), (2, 7, 8, 3)),
     "cut two far axes": cut((3, 2, 5, 12), (1, 0, 0, 4), (3, 2, 5, 9)),
@@ -48,6 +56,23 @@ CASES = {
     "join what is int16": moved("CONCATENATION", [(1, 4, 4, 16), (1, 4, 4, 5)], [(1, 4, 4, 21)],
                                 "int16", axis=3),
     "pack what is int16": moved("PACK", [(3, 9)] * 2, [(3, 9, 2)], "int16", axis=2),
+    "pad rows and columns": padded((2, 5, 6, 3), ((0, 0), (1, 2), (3, 0), (0, 0))),
+    "pad channels": padded((1, 5, 6, 16), ((0, 0), (0, 0), (0, 0), (0, 16))),
+    "pad every axis": padded((2, 3, 4, 5), ((1, 0), (0, 1), (2, 1), (3, 4))),
+    "pad what is uint8": padded((7, 9), ((0, 3), (2, 0)), "uint8"),
+    "pad what is int16": padded((7, 9), ((0, 3), (2, 0)), "int16"),
+    "pad nothing": padded((4, 6), ((0, 0), (0, 0))),
+    "pad widely": padded((1, 3, 4, 24), ((0, 0), (9, 8), (7, 9), (0, 0))),
+    "space to depth": moved("SPACE_TO_DEPTH", [(2, 6, 9, 5)], [(2, 2, 3, 45)], block=3),
+    "depth to space": moved("DEPTH_TO_SPACE", [(2, 3, 2, 12)], [(2, 6, 4, 3)], block=2),
+    "double": resized((1, 4, 5, 8), (8, 10)),
+    "treble columns of odd channels": resized((2, 4, 5, 11), (4, 15)),
+    "halve": resized((1, 6, 8, 3), (3, 4)),
+    "resize unevenly": resized((1, 7, 5, 3), (10, 13), "uint8"),
+    "resize in two steps": resized((1, 23, 23, 2), (47, 49)),
+    "resize between corners": resized((1, 5, 5, 4), (9, 9), "int16", align_corners=True),
+    "resize from centers": resized((1, 5, 6, 4), (10, 9), half_pixel_centers=True),
+    "resize a pixel": resized((1, 1, 1, 16), (7, 9)),
     "cut what is int16": cut((3, 2, 5, 12), (1, 0, 0, 4), (3, 2, 5, 9), dtype="int16"),
     "cut steps of int16": cut((4, 6), (3, 0), (2, 6), (-1, 1), "int16"),
 }
@@ -67,18 +92,11 @@ def test_moves_equal_golden(target: str, name: str) -> None:
         np.testing.assert_array_equal(outputs[graph.tensors[i].name], values[i])
 
 
-def joined_with_other_steps() -> Graph:
-    graph = moved("CONCATENATION", [(2, 3), (2, 5)], [(2, 8)], "uint8", axis=1)
-    first = Tensor(0, "x0", (2, 3), "uint8", Quantization((0.2,), (3,)), None)
-    return Graph("steps", (first, *graph.tensors[1:]), graph.ops, graph.inputs, graph.outputs,
-                 "0" * 64)
-
-
 @pytest.mark.parametrize(("graph", "reason"), [
     (cut((8, 9), (0, 0), (8, 9), (2, 1)), "leaves elements out between those it takes"),
     (cut((4, 5, 6), (0, 0, 1), (3, 4, 6)), "it cuts more than two axes"),
     (moved("REVERSE_V2", [(257, 4)], [(257, 4)], axes=(0,)), "reverses more than 256 positions"),
-    (joined_with_other_steps(), "'x0' has another scale or zero point than 'y2'"),
+    (joined_with_other_steps("int8"), "'x0' has another scale or zero point than 'y2'"),
     (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int32", axis=1), "is int32")])
 def test_other_moves_go_to_the_host(graph: Graph, reason: str) -> None:
     with pytest.raises(CompileError, match=reason):

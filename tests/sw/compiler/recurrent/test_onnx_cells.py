@@ -211,7 +211,7 @@ def test_a_result_that_is_wanted_in_two_steps_has_layers_of_its_own() -> None:
 def test_a_cell_that_memory_is_short_for(kind: str) -> None:
     """The products of its inputs are part of each step."""
     graph = cell_graph(kind, (24, 1, 40), 64, np.random.default_rng(2), spread=0.5)
-    small = replace(BASE, memory_bytes=80 * 1024, name="short")
+    small = replace(BASE, memory_bytes=76 * 1024, name="short")
     program = compile(graph, small, require_accelerator=True)
     assert [row["steps"] for row in summary(program)["layers"] if row["macs"]] == [24]
     assert_equal_golden(graph, Session(program, devices.open("emulator", small)),

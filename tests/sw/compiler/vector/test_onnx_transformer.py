@@ -9,6 +9,7 @@ from builders.files.onnx_models import OnnxBuilder
 from builders.graphs.inferences import assert_runs_as_golden
 
 from kaniwa.errors import Error
+from kaniwa.graph import Graph
 from kaniwa.importers.onnx.model import import_onnx
 
 TOKENS, HEADS, SIZE = 8, 2, 8
@@ -114,19 +115,32 @@ def test_a_block_equals_onnx_runtime_and_runs_on_host_and_device(dtype: str,
     compared.assert_few_next_to_ties()
 
 
-@pytest.mark.parametrize(("options", "gain", "outputs", "message"), [
-    ({"axis": 1}, True, 1, "axis 1 has others behind it; only the last axis is supported"),
-    ({"axis": 3}, True, 1, "axis 3 does not fit [2, 3, 4]"),
-    ({"epsilon": -1.0}, True, 1, "epsilon -1.0 must be a number from 0 on"),
-    ({}, False, 1, "Scale is computed; only a constant is supported"),
-    ({}, True, 2, "Mean and InvStdDev are not supported; leave these results out"),
-])
-def test_layer_normalization_beyond_its_limits_is_refused(
-        options: dict[str, object], gain: bool, outputs: int, message: str) -> None:
+def normalization(options: dict[str, object], gain: bool = True, outputs: int = 1) -> Graph:
     b = OnnxBuilder()
     x = b.activation((2, 3, 4))
     scale = b.constant(np.ones(4, np.float32)) if gain else b.activation((4,))
     y = b.nodes_of("LayerNormalization", [x, scale], outputs, **options)[0]
+    return import_onnx(b.model(b.quantized(y)), "norm.onnx")
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"axis": 3}, "axis 3 does not fit [2, 3, 4]"),
+    ({"epsilon": -1.0}, "epsilon -1.0 must be a number from 0 on"),
+])
+def test_layer_normalization_that_is_illegal_is_refused(
+        options: dict[str, object], message: str) -> None:
     with pytest.raises(Error) as error:
-        import_onnx(b.model(b.quantized(y)), "norm.onnx")
+        normalization(options)
     assert str(error.value).endswith(message)
+
+
+@pytest.mark.parametrize(("options", "gain", "outputs", "limit"), [
+    ({"axis": 1}, True, 1, "axis 1 has others behind it; only the last axis is supported"),
+    ({}, False, 1, "Scale is computed; only a constant is supported"),
+    ({}, True, 2, "Mean and InvStdDev are not supported; leave these results out"),
+])
+def test_layer_normalization_beyond_its_limits_is_the_runtime_s(
+        options: dict[str, object], gain: bool, outputs: int, limit: str) -> None:
+    (op,) = [op for op in normalization(options, gain, outputs).ops
+             if op.kind == "LayerNormalization"]
+    assert (op.rule, op.attributes["limit"]) == ("onnxruntime", limit)
