@@ -1,0 +1,66 @@
+"""Bytes of a program's constants by cause: weights, parameters, tables, and what holds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.isa.formats import FORMATS, HEADER, Buffer
+from kaniwa.isa.weight_stream import decode_headers
+from kaniwa.program.program import Program
+from kaniwa.report.accesses import Access, image_reader
+
+__all__ = ["CAUSES", "weight_bytes"]
+
+# The causes in the order in which they are shown; they add up to the bytes of all constants.
+CAUSES = ("weights", "parameters", "tables", "headers", "padding", "programs", "other")
+BUFFERS = {Buffer.WEIGHTS: "weights", Buffer.RECORDS: "parameters", Buffer.TABLES: "tables"}
+
+
+def weight_bytes(program: Program, found: Sequence[Access]) -> tuple[Counter[str], list[Counter]]:
+    """Bytes by cause of all constants, and of each layer's own.
+
+    A constant that several layers read counts for the first one. "programs" are those of units
+    beside the array, with their descriptors; "other" are constants that no instruction's fields
+    point to.
+    """
+    read, seen = image_reader(program), set[int]()
+    layers = [Counter[str]() for _ in program.layers]
+    for access in found:
+        if access.kind == "program":
+            if access.address not in seen:
+                seen.add(access.address)
+                layers[access.layer]["programs"] += access.span
+        elif access.kind in ("weights", "parameters"):
+            layers[access.layer].update(_stream(
+                access.address, read(access.address, access.span), program.config, seen.add,
+                seen.__contains__))
+    total = Counter[str]()
+    for layer in layers:
+        total.update(layer)
+    total["other"] = program.weight_bytes - sum(total.values())
+    return total, layers
+
+
+def _stream(address: int, data: bytes, config: AcceleratorConfig, add: Callable[[int], None],
+            is_known: Callable[[int], bool]) -> Counter[str]:
+    """Bytes by cause of the blocks of a stream at ``address`` that were not counted yet."""
+    counts = Counter[str]()
+    for cause, at, sizes in _blocks(data, config):
+        if not is_known(address + at):
+            add(address + at)
+            for name, size in zip((cause, "headers", "padding"), sizes, strict=True):
+                counts[name] += size
+    return counts
+
+
+def _blocks(data: bytes, config: AcceleratorConfig) -> Iterator[
+        tuple[str, int, tuple[int, int, int]]]:
+    """The cause and the place of each block, and its bytes of payload, header and padding."""
+    size = config.read_bytes
+    for header, first in decode_headers(data, config):
+        block = FORMATS[header["format"]]
+        payload = block.payload_bytes(header["arg"], header["count"], config)
+        padding = size - HEADER.size + -payload % size
+        yield BUFFERS[block.buffer], first - size, (payload, HEADER.size, padding)
