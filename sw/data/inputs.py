@@ -17,6 +17,7 @@ __all__ = [
     "load_inputs",
     "load_float_inputs",
     "load_labels",
+    "as_batch",
     "quantize",
     "recorded_inputs",
     "recorded_paths",
@@ -64,7 +65,7 @@ def load_inputs(
     """
     path = Path(path)
     arrays = _read(path, graph_inputs)
-    batches = {t.name: _batch(path.name, t, arrays[t.name], uint8) for t in graph_inputs}
+    batches = {t.name: as_batch(path.name, t, arrays[t.name], uint8) for t in graph_inputs}
     return _inferences(path, batches, limit)
 
 
@@ -106,7 +107,7 @@ def load_float_inputs(
             raise InputError(
                 f"{path.name}: '{tensor.name}': expected finite float data, found {array.dtype}"
             )
-        floats[tensor.name] = _batch(path.name, tensor, quantize(array, tensor), False)
+        floats[tensor.name] = as_batch(path.name, tensor, quantize(array, tensor), False)
     return _inferences(path, floats, limit)
 
 
@@ -278,8 +279,12 @@ def _check_dtype(file: str, tensor: Any, array: np.ndarray) -> None:
         raise InputError(f"{file}: '{tensor.name}': expected {tensor.dtype}, found {array.dtype}")
 
 
-def _batch(file: str, tensor: Any, array: np.ndarray, uint8: bool) -> np.ndarray:
-    """``array`` as [n, *shape] of the tensor's dtype, in native byte order."""
+def as_batch(file: str, tensor: Any, array: np.ndarray, uint8: bool) -> np.ndarray:
+    """``array`` as [n, *shape] of the tensor's dtype, in native byte order.
+
+    ``file`` says in messages where the array comes from. Raises ``InputError`` for another shape
+    or dtype.
+    """
     shape = tuple(tensor.shape)
     if uint8 and tensor.dtype == "int8":
         if array.dtype != np.uint8:
