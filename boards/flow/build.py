@@ -7,15 +7,16 @@ appears whole or not at all. The same sources, tools and seeds give the same bit
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,27 +30,34 @@ from amaranth import Elaboratable
 
 from kaniwa.boards.board import Board
 from kaniwa.boards.families.family import Family, Step, load_family
+from kaniwa.boards.floor.placement import PLACEMENT, keep_placement, written_netlist
 from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, tools
-from kaniwa.boards.flow.timing import Timing, read_timing
+from kaniwa.boards.flow.timing import Timing, load_report, read_timing
 from kaniwa.boards.flow.utilization import Netlist, mark_commands
+from kaniwa.boards.flow.watch import Stop, Watch, watch_synthesis
 from kaniwa.cache_folder import cache_folder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError
 from kaniwa.hw.parts.unchecked_read import UNDEFINED
+from kaniwa.machine import cores
+from kaniwa.stage import Stage
 
-__all__ = ["Bitstream", "Progress", "build", "count_cells", "design_files"]
+__all__ = ["REPORT", "TOP", "Bitstream", "Progress", "build", "count_cells", "design_files"]
 
 TOP = "top"
-# Attempts at connections for each one before routing is given up: ``base`` took 2.3 to 3.4 of them,
-# ``large`` 3.3 to 3.7, ``base_vector`` 3.4 to 4.1.
-ATTEMPTS = 5
+REPORT = "report.json"   # of place-and-route, in the folder of a seed
 Progress = Callable[[str], None]
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Bitstream:
-    """A built bitstream. ``timings``: by seed. ``counts``: what each block takes, by kind."""
+    """A built bitstream. ``timings``: by seed. ``counts``: what each block takes, by kind.
+
+    ``folder``: kept files of the best seed. ``netlist``: the synthesized one, with its blocks.
+    """
 
     board: Board
     target: str
@@ -62,6 +70,8 @@ class Bitstream:
     path: Path
     rtlil_hash: str
     seconds: float
+    folder: Path
+    netlist: Netlist = dataclasses.field(compare=False, repr=False)
 
     @property
     def clock_mhz(self) -> dict[str, float]:
@@ -77,8 +87,10 @@ class Bitstream:
 
 
 def build(board: Board, target: str | None, seeds: int, output: Path, progress: Progress,
-          clock_mhz: float | None = None) -> Bitstream:
+          clock_mhz: float | None = None, *, placement: bool = False) -> Bitstream:
     """Build for seeds 1 to ``seeds``; the bitstream of the fastest one is copied to ``output``.
+
+    ``placement``: place and route that one again where a kept result lacks the place of each cell.
 
     Raises BuildError where a tool fails or the design does not fit, ConfigError for a bad target.
     A clock that is not met is not an error here.
@@ -97,9 +109,14 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
 
     planned = _plan(board, family, config, synthesized, files, mhz, progress)
     placed = _place_all(board, family, planned, files, mhz, seeds, progress)
-    timings = {seed: read_timing(json.loads((folder / "report.json").read_text()), netlist.block)
+    timings = {seed: read_timing(load_report(folder / REPORT), netlist.block)
                for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
+    if placement and not (placed[best] / PLACEMENT).exists():
+        watch = Watch(f"seed {best} again", Stop(), progress,
+                      _advice(family, ["lut"]), beside=False)
+        _place_again(family, planned, files, family.place(board.device, mhz, best), placed[best],
+                     watch)
     packed = placed[best] / family.pack().output
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"{board.name}-{Path(target).stem}{packed.suffix}"
@@ -109,7 +126,8 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
                              sum(block.get(kind, 0) for block in counts.values()))
               for kind in board.capacity}
     return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
-                     _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1))
+                     _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1),
+                     placed[best], netlist)
 
 
 def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
@@ -153,10 +171,11 @@ def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: 
                         *family.synthesis(TOP, config), f"write_json {TOP}.json"]) + "\n"
 
     def make(folder: Path) -> None:
-        progress("synthesis")
+        progress(Stage("synthesis"))
         (folder / f"{TOP}.il").write_text(source)
         (folder / "synth.ys").write_text(script)
-        _run("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json", lambda line: None)
+        _run("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json",
+             watch_synthesis(board.family, progress))
         netlist = json.loads((folder / f"{TOP}.json").read_text())
         _forget_sources(netlist)
         family.arrange(netlist["modules"][TOP], board.device, config)
@@ -193,13 +212,15 @@ def _plan(board: Board, family: Family, config: AcceleratorConfig, synthesized: 
                    *_texts(block_sites)])
 
     def make(folder: Path) -> None:
-        def place(number: int, stopped: threading.Event) -> int:
+        def place(number: int, stopped: Stop) -> int:
             own = folder / str(number)
             own.mkdir()
             (own / constraints).write_text(files[constraints])
             os.link(synthesized / design, own / design)
-            watch = _Watch(f"floorplan {number}", stopped, progress, family)
+            watch = Watch(f"floorplan {number}", stopped, progress, _advice(family, ["lut"]),
+                          len(steps) > 1)
             _run_for_board(steps[number], own, watch, family)
+            watch.end()
             return watch.wires
 
         wires = _at_once(steps, place)
@@ -223,21 +244,32 @@ def _place_all(board: Board, family: Family, planned: Path, files: Mapping[str, 
                seeds: int, progress: Progress) -> dict[int, Path]:
     """The folder of each seed, with report and bitstream."""
     netlist = _digest([(planned / f"{TOP}.json").read_text()])
+    placed: list[Path] = []
 
-    def place(seed: int, stopped: threading.Event) -> Path:
-        watch = _Watch(f"seed {seed}", stopped, progress, family)
-        return _place(family, planned, netlist, files, family.place(board.device, mhz, seed), watch)
+    def tell() -> None:
+        if seeds > 1:
+            progress(Stage("place and route", len(placed), seeds, "seeds", steady=False))
 
+    def place(seed: int, stopped: Stop) -> Path:
+        watch = Watch(f"seed {seed}", stopped, progress, _advice(family, ["lut"]), seeds > 1)
+        step = family.place(board.device, mhz, seed)
+        folder = _place(family, planned, netlist, files, step, watch)
+        placed.append(folder)
+        watch.end()
+        tell()
+        return folder
+
+    tell()
     return _at_once(range(1, seeds + 1), place)
 
 
-def _at_once(numbers: Iterable[int], work: Callable[[int, threading.Event], T]) -> dict[int, T]:
+def _at_once(numbers: Iterable[int], work: Callable[[int, Stop], T]) -> dict[int, T]:
     """Results that ``work`` makes of each number, as many at a time as there are processors.
 
     Where one fails, or the caller is interrupted, the others are told by the event to stop.
     """
-    stopped = threading.Event()
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    stopped = Stop()
+    with ThreadPoolExecutor(cores()) as pool:
         running = {number: pool.submit(work, number, stopped) for number in numbers}
         try:
             wait(running.values(), return_when=FIRST_EXCEPTION)
@@ -249,24 +281,58 @@ def _at_once(numbers: Iterable[int], work: Callable[[int, threading.Event], T]) 
 
 
 def _place(family: Family, planned: Path, netlist: str, files: Mapping[str, str], step: Step,
-           watch: _Watch) -> Path:
-    """The folder with report and bitstream of a seed; ``netlist`` names what is placed."""
+           watch: Watch) -> Path:
+    """The folder with report, placement and bitstream of a seed; ``netlist`` names what is placed.
+    """
     pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
     commands = [(*step.arguments, tools.version(step.tool)) for step in (step, pack)]
 
     def make(folder: Path) -> None:
-        design = folder / f"{TOP}.json"
-        os.link(planned / design.name, design)
-        (folder / constraints).write_text(files[constraints])
-        watch.say("place and route")
-        _run_for_board(step, folder, watch, family)
-        design.unlink()
+        _route(family, planned, files, step, folder, watch)
         watch.say("bitstream")
         _run(pack.tool, [*tools.command(pack.tool), *pack.arguments], folder, pack.output,
              lambda line: None)
 
     return _kept(f"placed-{_digest([netlist, files[constraints], commands])}", make)
+
+
+def _route(family: Family, planned: Path, files: Mapping[str, str], step: Step, folder: Path,
+           watch: Watch) -> None:
+    """Run place-and-route in ``folder``, and keep the place of each cell.
+
+    The placed netlist is asked for beside the family's own arguments: these name a result in the
+    cache, and writing one file more does not change it.
+    """
+    design, constraints = folder / f"{TOP}.json", f"{TOP}.{family.constraints}"
+    os.link(planned / design.name, design)
+    (folder / constraints).write_text(files[constraints])
+    watch.say("place and route")
+    own = written_netlist(step.arguments)
+    written = own or "placed.json"
+    asked = () if own else ("--write", written)
+    _run_for_board(dataclasses.replace(step, arguments=(*step.arguments, *asked)), folder, watch,
+                   family)
+    if (folder / written).exists():
+        keep_placement(folder / written, folder / PLACEMENT, TOP)
+    if own is None:
+        (folder / written).unlink(missing_ok=True)
+    design.unlink()
+
+
+def _place_again(family: Family, planned: Path, files: Mapping[str, str], step: Step, kept: Path,
+                 watch: Watch) -> None:
+    """Add the place of each cell to a result that was kept before these were."""
+    own = written_netlist(step.arguments)
+    if own is not None:
+        keep_placement(kept / own, kept / PLACEMENT, TOP)
+        return
+    with _building(kept.parent, f"again-{kept.name}") as folder:
+        _route(family, planned, files, step, folder, watch)
+        if (folder / step.output).read_bytes() != (kept / step.output).read_bytes():
+            raise BuildError(f"{kept}: place and route came to another result than the kept one; "
+                             "remove the folder and build again")
+        os.replace(folder / PLACEMENT, kept / PLACEMENT)
 
 
 def _run_for_board(step: Step, folder: Path, watch: Callable[[str], None], family: Family) -> None:
@@ -275,48 +341,12 @@ def _run_for_board(step: Step, folder: Path, watch: Callable[[str], None], famil
          advice=f"; {_advice(family, family.bels)}")
 
 
-class _Watch:
-    """Takes the lines of place-and-route, shows its stages, and keeps how long the ``wires`` of the
-    placement are, in its units.
-
-    It ends the tool by raising BuildError when the build was stopped or routing does not end.
-    """
-
-    def __init__(self, name: str, stopped: threading.Event, progress: Progress,
-                 family: Family) -> None:
-        self._name, self._stopped, self._progress = name, stopped, progress
-        self._advice = _advice(family, ["lut"])
-        self.wires, self._connections = 0, 0
-
-    def say(self, text: str) -> None:
-        """Show what is done now."""
-        self._progress(f"{self._name}: {text}")
-
-    def __call__(self, line: str) -> None:
-        if self._stopped.is_set():
-            raise BuildError(f"{self._name} was stopped")
-        if length := re.search(r"wirelen = (\d+)", line):
-            self.wires = int(length[1])
-        if connections := re.match(r"Info: Routing (\d+) arcs", line):
-            self._connections = int(connections[1])
-        if attempts := re.match(r"Info: +(\d+) \|.*\| +(\d+)\|", line):
-            self._check(int(attempts[1]), int(attempts[2]))
-        stage = re.match(r"Info: (Packing|Placing|Routing|Running).*", line)
-        if stage:
-            self.say(stage[0][6:].strip(". ").lower())
-
-    def _check(self, attempts: int, left: int) -> None:
-        if attempts > ATTEMPTS * self._connections:
-            raise BuildError(
-                f"{self._name} cannot be routed: after {attempts:,} attempts {left:,} of "
-                f"{self._connections:,} connections are open; {self._advice}")
-
-
 def _run(tool: str, command: Sequence[str], folder: Path, output: str,
          watch: Callable[[str], None], advice: str = "") -> None:
     """Run a tool that makes ``output``; BuildError with its last error if it does not."""
     log = folder / f"{tool}.log"
-    status = tools.run(command, folder, log, watch)
+    begun = watch.begin if isinstance(watch, Watch) else lambda process: None
+    status = tools.run(command, folder, log, watch, begun)
     if status or not (folder / output).exists():
         errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR")]
         text = errors[-1] if errors else f"exit status {status}"
@@ -345,7 +375,9 @@ def _advice(family: Family, kinds: Iterable[str]) -> str:
 def _kept(name: str, make: Callable[[Path], None]) -> Path:
     """The cached folder of that name, made if there is none yet."""
     folder = cache_folder() / "bitstreams" / name
-    if not folder.exists():
+    if folder.exists():
+        logger.info("%s is in the cache: %s", name.partition("-")[0], folder)
+    else:
         with _building(folder.parent, name) as temporary:
             make(temporary)
             with contextlib.suppress(FileExistsError, OSError):   # another process made the same

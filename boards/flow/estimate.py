@@ -112,7 +112,7 @@ def _times(program: Program, mhz: float) -> dict[str, Any]:
 def _busiest(program: Program, statistics: RunStatistics) -> str:
     """array, or what it waits for most where that takes more cycles than it works."""
     cycles: Counter[str] = Counter()
-    for tag in statistics.per_tag(dict.fromkeys(layer.tag for layer in program.layers)):
+    for tag in statistics.per_layer(program.turns):
         cycles["array"] += tag.issued
         cycles.update(tag.lost)
     return max(cycles, key=lambda name: cycles[name])

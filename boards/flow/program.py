@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kaniwa.boards.board import Board
 from kaniwa.boards.flow.tools import FAMILIES
 from kaniwa.errors import DeviceError
+from kaniwa.stage import Stage
 
 __all__ = ["find_bitstream", "load_bitstream"]
+
+SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while they write
 
 
 def find_bitstream(board: Board, target: str | None, folder: Path) -> Path:
@@ -23,9 +28,10 @@ def find_bitstream(board: Board, target: str | None, folder: Path) -> Path:
     return path
 
 
-def load_bitstream(board: Board, path: Path) -> str:
+def load_bitstream(board: Board, path: Path, progress: Callable[[str], None] | None = None) -> str:
     """Load ``path`` with the first tool of the board that is installed; returns its name.
 
+    ``progress`` is told how far the tool says that it is.
     DeviceError where there is no tool or it fails, with its last line.
     """
     if not path.is_file():
@@ -33,14 +39,26 @@ def load_bitstream(board: Board, path: Path) -> str:
     for command in board.programmers:
         if shutil.which(command[0]) is None:
             continue
-        done = subprocess.run([part.format(file=path) for part in command],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              errors="replace")
-        if done.returncode:
-            lines = (done.stdout + done.stderr).split("\n")
-            last = next((line for line in reversed(lines) if line.strip()), "no message")
+        status, output = _run([part.format(file=path) for part in command],
+                              progress or (lambda text: None))
+        if status:
+            last = next((line for line in reversed(output.splitlines()) if line.strip()),
+                        "no message")
             raise DeviceError(f"{command[0]} failed: {last.strip()}; is the board connected, and "
                               "may this user open it (udev rules)?")
         return command[0]
     names = " or ".join(command[0] for command in board.programmers)
     raise DeviceError(f"no tool to program {board.name}: install {names}")
+
+
+def _run(command: Sequence[str], progress: Callable[[str], None]) -> tuple[int, str]:
+    """Exit status and output of a tool; its percentages go to ``progress`` as they come."""
+    output = b""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        while piece := process.stdout.read1():
+            output += piece
+            if shares := SHARE.findall(piece):
+                progress(Stage("writing", min(int(shares[-1]), 100), 100, "%"))
+    return process.returncode, output.decode(errors="replace")

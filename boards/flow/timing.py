@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Path", "Timing", "read_timing"]
+from kaniwa.errors import BuildError
+
+__all__ = ["Path", "Timing", "critical_steps", "load_report", "read_timing"]
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,54 @@ class Timing:
     path: Path | None
 
 
+def load_report(path: pathlib.Path) -> dict[str, Any]:
+    """The report that nextpnr wrote. BuildError where it is missing or damaged."""
+    try:
+        report: dict[str, Any] = json.loads(path.read_text())
+        _check(report)
+        return report
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+        raise BuildError(f"{path}: missing or damaged; remove its folder and build again") from None
+
+
+def _check(report: Mapping[str, Any]) -> None:
+    """Touch all that is read of a report, so that none of it fails later."""
+    for clock in report["fmax"].values():
+        float(clock["achieved"] / clock["constraint"])
+    for values in report["utilization"].values():
+        sum((values["used"], values["available"]))
+    for path in report["critical_paths"]:
+        for clock in (path["from"], path["to"]):
+            clock.split(" ")
+        for step in path["path"]:
+            sum((step["delay"], *step["from"]["loc"], *step["to"]["loc"]))
+            "".join((step["type"], step["from"]["cell"], step["to"]["cell"]))
+            if len(step["from"]["loc"]) != 2 or len(step["to"]["loc"]) != 2:
+                raise ValueError
+
+
 def read_timing(report: Mapping[str, Any], block: Callable[[str], str]) -> Timing:
     """The slowest clock of a report. ``block`` gives the block of a cell."""
     clocks = report["fmax"]
     used = {name: values["used"] for name, values in report["utilization"].items()}
     if not clocks:
         return Timing(0.0, used, None)
-    slowest = min(clocks, key=lambda name: clocks[name]["achieved"] / clocks[name]["constraint"])
-    path = next((_read_path(path["path"], block) for path in report["critical_paths"]
-                 if path["from"].split(" ", 1)[-1] == path["to"].split(" ", 1)[-1] == slowest),
-                None)
-    return Timing(clocks[slowest]["achieved"], used, path)
+    steps = critical_steps(report)
+    return Timing(clocks[_slowest(clocks)]["achieved"], used,
+                  _read_path(steps, block) if steps else None)
+
+
+def critical_steps(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The steps of the longest path between registers of the slowest clock; empty without one."""
+    if not report["fmax"]:
+        return []
+    slowest = _slowest(report["fmax"])
+    return next((path["path"] for path in report["critical_paths"]
+                 if path["from"].split(" ", 1)[-1] == path["to"].split(" ", 1)[-1] == slowest), [])
+
+
+def _slowest(clocks: Mapping[str, Any]) -> str:
+    return min(clocks, key=lambda name: clocks[name]["achieved"] / clocks[name]["constraint"])
 
 
 def _read_path(steps: list[Mapping[str, Any]], block: Callable[[str], str]) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,8 @@ class FamilyTools:
     pack: str
     suffix: str
 
+
+logger = logging.getLogger(__name__)
 
 # Known without the family's module, which needs amaranth.
 FAMILIES = {
@@ -102,15 +106,22 @@ def version(tool: str) -> str:
 
 
 def run(arguments: Sequence[str], folder: Path, log: Path,
-        watch: Callable[[str], None] = lambda line: None) -> int:
-    """Run a command in ``folder``; its output goes line by line to ``log`` and to ``watch``."""
+        watch: Callable[[str], None] = lambda line: None,
+        begun: Callable[[subprocess.Popen[str]], None] = lambda process: None) -> int:
+    """Run a command in ``folder``; its output goes line by line to ``log`` and to ``watch``.
+
+    ``begun`` is given the process.
+    """
     environment = dict(os.environ)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
+    began = time.monotonic()
+    logger.debug("in %s: %s", folder, " ".join(arguments))
     with log.open("w", buffering=1) as file, subprocess.Popen(
             arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env=environment, text=True, errors="replace") as process:
         assert process.stdout is not None
+        begun(process)
         try:
             for line in process.stdout:
                 file.write(line)
@@ -118,4 +129,5 @@ def run(arguments: Sequence[str], folder: Path, log: Path,
         except BaseException:
             process.kill()
             raise
+    logger.info("%s took %.1f s", Path(arguments[0]).name, time.monotonic() - began)
     return process.returncode

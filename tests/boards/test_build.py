@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,6 +77,9 @@ def test_a_small_design_becomes_a_bitstream(board: str, blinky: None, tmp_path: 
     assert json.loads(Path(values["report"]).with_suffix(".json").read_text()) == values
     assert "control" in report and f"{values['target_mhz']:g} MHz met\n" in report
 
+    shown = Path(values["page"]).read_text()
+    assert shown.count('<g class="block') >= 2 and "control" in shown
+
     again = _json(capsys, arguments)
     assert Path(again["bitstream"]).read_bytes() == bitstream
     assert again["clock_of_seed"] == values["clock_of_seed"]
@@ -102,6 +106,61 @@ def test_a_cached_build_runs_no_tool(blinky: None, tmp_path: Path,
     monkeypatch.setattr(tools, "run", lambda *arguments: pytest.fail("a tool was run"))
     second = build(board, None, 1, tmp_path, lambda text: None)
     assert dataclasses.replace(second, seconds=first.seconds) == first
+
+
+@pytest.mark.slow
+def test_a_result_kept_without_places_of_cells_is_routed_again_only_for_a_page(
+        blinky: None, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["bitstream", "--board", "icebreaker", "-o", str(tmp_path), "--json"]
+    first = _json(capsys, arguments)
+    placement = next((tmp_path / "cache" / "bitstreams").glob("placed-*/placement.json"))
+    text, kept = placement.read_text(), sorted(placement.parent.iterdir())
+    placement.unlink()
+    with monkeypatch.context() as no_tools:
+        no_tools.setattr(tools, "run", lambda *arguments: pytest.fail("a tool was run"))
+        again = _json(capsys, arguments)
+    assert again["clock_of_seed"] == first["clock_of_seed"]
+    assert "The blocks are not drawn" in Path(again["page"]).read_text()
+
+    page = tmp_path / "floor.html"
+    assert _json(capsys, [*arguments, "--page", str(page)])["page"] == str(page)
+    assert '<g class="block' in page.read_text()
+    assert placement.read_text() == text and sorted(placement.parent.iterdir()) == kept
+
+
+@pytest.mark.slow
+def test_asking_for_the_places_of_cells_changes_no_placement(blinky: None, tmp_path: Path) -> None:
+    board = load_board("icebreaker")
+    folder = build(board, None, 1, tmp_path, lambda text: None).folder
+    plain = tmp_path / "plain"
+    shutil.copytree(next(folder.parent.glob("synthesis-*")), plain)
+    shutil.copy(folder / f"{TOP}.pcf", plain)
+    step = load_family("ice40").place(board.device, board.clock_mhz(board.default_target), 1)
+    assert "--write" not in step.arguments
+    tools.run([*tools.command(step.tool), *step.arguments], plain, plain / "log")
+    for name in ("report.json", step.output):
+        assert (plain / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_result_that_cannot_be_made_again_gets_no_places(blinky: None, tmp_path: Path) -> None:
+    board = load_board("icebreaker")
+    folder = build(board, None, 1, tmp_path, lambda text: None).folder
+    (folder / "placement.json").unlink()
+    (folder / "top.asc").write_text("of another version")
+    with pytest.raises(BuildError, match="came to another result than the kept one; remove the "):
+        build(board, None, 1, tmp_path, lambda text: None, placement=True)
+    assert not (folder / "placement.json").exists()
+
+
+def test_a_page_in_no_folder_is_told_before_the_build(tmp_path: Path,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["bitstream", "--board", "icebreaker", "--page", str(tmp_path / "no" / "x.html")])
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == (
+        f"kaniwa: {tmp_path}/no/x.html: no such folder to write the page to\n")
 
 
 @pytest.mark.slow
