@@ -17,7 +17,7 @@ import numpy as np
 
 import kaniwa
 from kaniwa import golden
-from kaniwa.benchmark.network import Network
+from kaniwa.benchmark.networks.network import Network
 from kaniwa.compiler.pipeline import compile
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Inference, Session
@@ -45,7 +45,7 @@ def model(pools: int) -> Graph:
     y = network.conv(network.conv(x, 32, 3), 16, 3)
     for _ in range(pools):
         y = network.average_pool(y, 3)
-    return network.graph((x,), (network.conv(network.conv(y, 32, 3), 16, 3),))
+    return network.file((x,), (network.conv(network.conv(y, 32, 3), 16, 3),)).graph
 
 
 def inputs_of(graph: Graph, count: int) -> list[list[np.ndarray]]:

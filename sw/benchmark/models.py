@@ -23,8 +23,10 @@ from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
+from kaniwa.program.host_segments import host_segments
 from kaniwa.program.program import Program
 from kaniwa.program.summary import summary
+from kaniwa.stage import Stage
 
 __all__ = ["Progress", "compile_near", "measure_models", "measure", "open_device", "peers"]
 
@@ -43,14 +45,14 @@ def open_device(name: str, config: AcceleratorConfig,
 def measure_models(device: str, cases: Iterable[Case], folder: Path, samples: int,
                    progress: Progress) -> list[dict[str, Any]]:
     """One row a case. Cases of one target run one after the other on one open device."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     cases = list(cases)
     for target in dict.fromkeys(case.target for case in cases):
         opened = open_device(device, PRESETS[target], progress)
         try:
             for case in cases:
                 if case.target == target:
-                    progress(case.key)
+                    progress(Stage(case.key, len(rows), len(cases), "models", steady=False))
                     rows.append(_row(case, opened, device, folder, samples))
         finally:
             if opened is not None:
@@ -80,16 +82,24 @@ def _row(case: Case, opened: devices.Device | None, device: str, folder: Path,
 
 def compile_near(graph: Graph, config: AcceleratorConfig,
                  keep_dead_channels: bool = False, require_accelerator: bool = False) -> Program:
-    """The program with everything on chip, else with ideal outside memory."""
+    """The program with everything on chip, else with ideal outside memory.
+
+    Also with that memory if operators in the middle would run on the host for want of room.
+    """
     def compiled(outside: str | None) -> Program:
         return compile(graph, config, keep_dead_channels=keep_dead_channels,
                        require_accelerator=require_accelerator, outside=outside)
 
-    if config.memory_bytes:
+    constants = sum(t.data.nbytes for t in graph.tensors if t.data is not None)
+    # Weights hardly shrink: where they are twice the memory, the first attempt is spared.
+    if constants < 2 * config.memory_bytes:
         try:
-            return compiled(None)
+            program = compiled(None)
         except CompileError:
-            pass   # what is not for want of memory is raised again below
+            return compiled("ideal")   # what is not for want of memory is raised again
+        if not host_segments(program).count:
+            return program
+        return min(compiled("ideal"), program, key=lambda each: len(each.host_ops))
     return compiled("ideal")
 
 
@@ -99,7 +109,8 @@ def measure(graph: Graph, program: Program, opened: devices.Device | None, devic
 
     Without a device the cycles are the estimate, and nothing is compared.
     """
-    row = summary(program)
+    estimated = estimate(program)
+    row = summary(program, estimated)
     cycles, layers = [row["cycles"]], row["layers"]
     checked = mismatches = 0
     seconds = 0.0
@@ -122,8 +133,7 @@ def measure(graph: Graph, program: Program, opened: devices.Device | None, devic
     for layer in layers:
         lost.update(layer["lost"])
     # From the instructions, so that issued + lost = cycles checks the device's counters.
-    issued = sum(tag.issued for tag in estimate(program).per_tag(
-        dict.fromkeys(layer.tag for layer in program.layers)))
+    issued = sum(tag.issued for tag in estimated.per_layer(program.turns))
     counted = device == "sim"
     return {
         "macs": program.macs, "cycles": cycles[0], "cycles_max": max(cycles),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["compared", "lost_text", "page"]
+from kaniwa.benchmark.cells import compared, count, estimate_text, lost_text, share, table
+from kaniwa.benchmark.networks.page import networks_text
+
+__all__ = ["page"]
 
 Results = dict[str, Any]
 
@@ -14,7 +17,7 @@ INTRODUCTION = """\
 
 Made from `bench/results/performance.json`; don't edit. To measure again:
 
-```
+```sh
 kaniwa bench --parts all --json > bench/results/performance.json
 kaniwa bench --from bench/results/performance.json --markdown docs/performance.md
 ```
@@ -47,20 +50,10 @@ def page(results: Results) -> str:
     """The whole page; sections of parts that were not run are left out."""
     sections: list[tuple[str, Callable[[Results], str]]] = [
         ("models", _models), ("peers", _peers), ("dense", _dense), ("scaling", _scaling),
-        ("layers", _layers), ("networks", _networks), ("seconds", _seconds)]
+        ("layers", _layers), ("networks", networks_text), ("seconds", _seconds)]
     parts = [INTRODUCTION, _how(results)]
     parts += [section(results) for key, section in sections if results.get(key)]
     return "\n".join(parts)
-
-
-def lost_text(lost: dict[str, int]) -> str:
-    """Causes of lost cycles, the largest first."""
-    return ", ".join(f"{cause} {n:,}" for cause, n in sorted(lost.items(), key=lambda i: -i[1]))
-
-
-def compared(row: Results) -> str:
-    """Number of output elements that differ from golden, of how many."""
-    return f"{row['mismatches']} of {row['checked']:,}" if row["checked"] else "not run"
 
 
 def _how(results: Results) -> str:
@@ -71,16 +64,16 @@ def _how(results: Results) -> str:
 
 def _models(results: Results) -> str:
     rows = results["models"]
-    text = "## Cycles of one inference\n\n" + _table(
+    text = "## Cycles of one inference\n\n" + table(
         ("model", "target", "MAC", "cycles", "to reach", "utilization", "MAC/cycle", "estimate",
          "memory", "mismatches"),
-        [(row["title"], f"`{row['target']}`, {row['multipliers']}", _count(row["macs"]),
-          _range(row), _bar(row), _share(row["utilization"]), f"{row['macs_per_cycle']:.1f}",
-          _estimate(row), row["memory"], compared(row)) for row in rows])
+        [(row["title"], f"`{row['target']}`, {row['multipliers']}", count(row["macs"]),
+          _range(row), _bar(row), share(row["utilization"]), f"{row['macs_per_cycle']:.1f}",
+          estimate_text(row), row["memory"], compared(row)) for row in rows])
     text += "\nThe number behind a target is that of its multipliers.\n\n## Where cycles go\n\n"
-    return text + _table(
+    return text + table(
         ("model", "cycles", "with a step", "lost"),
-        [(f"{row['title']} (`{row['target']}`)", _count(row["cycles"]), _count(row["issued"]),
+        [(f"{row['title']} (`{row['target']}`)", count(row["cycles"]), count(row["issued"]),
           lost_text(row["lost"])) for row in rows])
 
 
@@ -90,16 +83,16 @@ def _peers(results: Results) -> str:
         for row in results["models"]:
             if row["model"] == file:
                 rows.append((row["title"], f"**kaniwa `{row['target']}`**",
-                             f"**{_count(row['cycles'])}**", _share(row["utilization"]),
-                             _count(row["dsps"]), f"{row['macs_per_dsp']:.3f}",
+                             f"**{count(row['cycles'])}**", share(row["utilization"]),
+                             count(row["dsps"]), f"{row['macs_per_dsp']:.3f}",
                              "simulated core" if results["device"] == "sim" else "cycle model"))
         for peer in peers:
-            rows.append(("", peer["name"], _count(peer["cycles"]), _share(peer["utilization"]),
-                         _count(peer["dsps"]),
+            rows.append(("", peer["name"], count(peer["cycles"]), share(peer["utilization"]),
+                         count(peer["dsps"]),
                          f"{peer['macs_per_dsp']:.3f}" if peer["macs_per_dsp"] else "",
                          peer["source"]))
     version = results["peers"]["vela"]
-    text = "## Beside others\n\n" + _table(
+    text = "## Beside others\n\n" + table(
         ("model", "on", "cycles", "utilization", "DSPs", "MAC/DSP/cycle", "source"), rows)
     text += "\nCycles of hardware are its published latency times its clock, memory and host as "
     text += "its own rules have them. DSPs of kaniwa are blocks MULT18X18D of an ECP5, the "
@@ -113,25 +106,25 @@ def _dense(results: Results) -> str:
     values = results["dense"]
     text = (f"## Dense layers\n\nOne fully connected layer, 1 x n by n x n, on `{values['target']}`"
             f"; inferences a second at {values['clock_mhz']:g} MHz.\n\n")
-    return text + _table(
+    return text + table(
         ("n", "MAC", "cycles by the model", "cycles run", "utilization", "inferences/s", "memory",
          "mismatches"),
-        [(row["size"], _count(row["macs"]), _count(row["estimate"]), _count(row["cycles"]),
-          _share(row["utilization"]), _count(round(row["inferences_per_second"])),
+        [(row["size"], count(row["macs"]), count(row["estimate"]), count(row["cycles"]),
+          share(row["utilization"]), count(round(row["inferences_per_second"])),
           row["outside"] or "on chip", compared(row)) for row in values["rows"]])
 
 
 def _scaling(results: Results) -> str:
     values = results["scaling"]
     text = (f"## Scaling\n\nResNet-18 at {values['size']} x {values['size']} "
-            f"({_count(values['macs'])} MAC, seeded weights) by the cycle model, with ideal "
+            f"({count(values['macs'])} MAC, seeded weights) by the cycle model, with ideal "
             "outside memory. R: results requantized a cycle.\n\n")
-    return text + _table(
+    return text + table(
         ("multipliers", "array", "R", "read / write bytes", "ring KiB", "on-chip KiB", "cycles",
          "utilization", "speed-up", "to reach", "lost"),
-        [(_count(row["multipliers"]), row["array"], row["requantized"],
+        [(count(row["multipliers"]), row["array"], row["requantized"],
           f"{row['read_bytes']} / {row['write_bytes']}", row["ring_bytes"] >> 10,
-          row["memory_bytes"] >> 10, _count(row["cycles"]), _share(row["utilization"]),
+          row["memory_bytes"] >> 10, count(row["cycles"]), share(row["utilization"]),
           f"{row['speedup']:.2f}", row["bar"] or "", lost_text(row["lost"]))
          for row in values["rows"]])
 
@@ -140,66 +133,32 @@ def _layers(results: Results) -> str:
     values = results["layers"]
     text = (f"## Layers of ResNet-18\n\nEach distinct layer as a model of its own on "
             f"`{values['target']}`, run and compared with the estimate and with golden.\n\n")
-    return text + _table(
+    return text + table(
         ("layer", "input", "kernel, stride", "times", "MAC", "cycles", "utilization", "estimate",
          "memory", "mismatches", "lost"),
         [(row["op"], _shape(row["input"]), _kernel(row["kernel"]), row["times"],
-          _count(row["macs"]), _count(row["cycles"]), _share(row["utilization"]), _estimate(row),
+          count(row["macs"]), count(row["cycles"]), share(row["utilization"]), estimate_text(row),
           row["outside"] or "on chip", compared(row), lost_text(row["lost"]))
          for row in values["rows"]])
-
-
-def _networks(results: Results) -> str:
-    values = results["networks"]
-    text = (f"## Networks for images of {values['size']} x {values['size']}\n\nSeeded weights, all "
-            f"layers on `{values['target']}`, weights and large tensors in ideal outside memory; "
-            "one inference, by `kaniwa bench --parts networks`. The emulator's cycles are the "
-            "cycle model's.\n\n")
-    return text + _table(
-        ("network", "device", "MAC", "weight bytes", "cycles", "utilization", "estimate",
-         "mismatches", "lost"),
-        [(row["title"], row["device"], _count(row["macs"]), _count(row["weight_bytes"]),
-          _count(row["cycles"]), _share(row["utilization"]), _estimate(row), compared(row),
-          lost_text(row["lost"])) for row in values["rows"]])
 
 
 def _seconds(results: Results) -> str:
     values = results["seconds"]
     text = "## Seconds\n\nOn the machine of this run, which did other things too.\n\n"
-    return text + _table(("what", "seconds", "to reach"), [
+    return text + table(("what", "seconds", "to reach"), [
         (row["what"], f"{row['seconds']:.1f}", f"<= {row['bar']}" if row["bar"] else "")
         for row in values])
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _count(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
 def _range(row: Results) -> str:
     most = row["cycles_max"]
-    return _count(row["cycles"]) + (f" .. {most:,}" if most != row["cycles"] else "")
+    return count(row["cycles"]) + (f" .. {most:,}" if most != row["cycles"] else "")
 
 
 def _bar(row: Results) -> str:
     if row["bar"] is None:
         return ""
     return f"<= {row['bar']:,}: {'yes' if row['reached'] else '**no**'}"
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
-
-
-def _estimate(row: Results) -> str:
-    if row["estimate_error"] is None:
-        return _count(row["estimate"])
-    return f"{row['estimate']:,} ({row['estimate_error']:+.2f} %)"
 
 
 def _shape(shape: Sequence[int]) -> str:

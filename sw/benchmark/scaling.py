@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from kaniwa.benchmark.models import Progress, compile_near, measure, open_device
-from kaniwa.benchmark.network import dense, resnet18
+from kaniwa.benchmark.networks.residual import dense, resnet18
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.data.inputs import seeded_inputs
 from kaniwa.graph import Graph, Op, check
 from kaniwa.program.summary import summary
+from kaniwa.stage import Stage
 
 __all__ = ["ARRAYS", "DENSE_SIZES", "distinct_layers", "measure_dense", "measure_layers",
            "measure_scaling"]
@@ -36,12 +37,12 @@ def measure_dense(device: str, target: str, sizes: Sequence[int], run_sizes: Seq
                   clock_mhz: float, progress: Progress) -> dict[str, Any]:
     """Cycles of 1 x n by n x n layers by the cycle model; those of ``run_sizes`` also run."""
     config = PRESETS[target]
-    rows = []
+    rows: list[dict[str, Any]] = []
     opened = open_device(device, config, progress) if run_sizes else None
     try:
         for size in sizes:
-            progress(f"dense {size}")
-            graph = dense(size)
+            progress(Stage(f"dense {size}", len(rows), len(sizes), "layers", steady=False))
+            graph = dense(size).graph
             program = compile_near(graph, config, require_accelerator=True)
             inputs = seeded_inputs(program.inputs, 1, seed=size)
             row = measure(graph, program, None, "estimate", [])
@@ -64,10 +65,11 @@ def measure_dense(device: str, target: str, sizes: Sequence[int], run_sizes: Seq
 def measure_scaling(size: int, progress: Progress,
                     arrays: Sequence[AcceleratorConfig] = ARRAYS) -> dict[str, Any]:
     """ResNet-18 on arrays of growing size, by the cycle model, with ideal outside memory."""
-    graph = resnet18(size=size)
+    graph = resnet18(size=size).graph
     rows: list[dict[str, Any]] = []
     for config in arrays:
-        progress(f"ResNet-18 on {config.name}")
+        progress(Stage(f"ResNet-18 on {config.name}", len(rows), len(arrays), "arrays",
+                       steady=False))
         began = time.monotonic()
         program = compile(graph, config, outside="ideal", require_accelerator=True)
         seconds = time.monotonic() - began
@@ -88,13 +90,13 @@ def measure_scaling(size: int, progress: Progress,
 def measure_layers(device: str, size: int, progress: Progress,
                    limit: int | None = None) -> dict[str, Any]:
     """Each distinct layer of ResNet-18 as a model of its own: run, estimate and golden."""
-    graph = resnet18(size=size)
+    graph = resnet18(size=size).graph
     config = PRESETS[LAYERS_TARGET]
-    rows = []
+    rows: list[dict[str, Any]] = []
     opened = open_device(device, config, progress)
     try:
-        for op, count in distinct_layers(graph)[:limit]:
-            progress(op.name)
+        for op, count in (layers := distinct_layers(graph)[:limit]):
+            progress(Stage(op.name, len(rows), len(layers), "layers", steady=False))
             single = _single(graph, op)
             program = compile_near(single, config, require_accelerator=True)
             inputs = seeded_inputs(program.inputs, 1, seed=0)

@@ -9,7 +9,8 @@ from typing import Any
 from kaniwa._version import __version__
 from kaniwa.benchmark.cases import Case
 from kaniwa.benchmark.models import Progress, measure_models, peers
-from kaniwa.benchmark.networks import measure_networks
+from kaniwa.benchmark.networks.measure import measure_networks
+from kaniwa.benchmark.networks.table import pick_networks
 from kaniwa.benchmark.scaling import (
     DENSE_SIZES,
     measure_dense,
@@ -20,14 +21,18 @@ from kaniwa.benchmark.scaling import (
 __all__ = ["PARTS", "RESULTS_VERSION", "mismatches", "run_suite"]
 
 PARTS = ("models", "dense", "scaling", "layers", "networks")
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 IMAGE_SIZE = 224
 DENSE_RUN = (16, 64, 256, 1024)
 
 
 def run_suite(device: str, parts: Sequence[str], cases: Sequence[Case], folder: Path,
-              samples: int, clock_mhz: float, progress: Progress) -> dict[str, Any]:
-    """The results of the ``parts``; an estimate runs no model and no layer."""
+              samples: int, clock_mhz: float, progress: Progress,
+              networks: str | None = None) -> dict[str, Any]:
+    """The results of the ``parts``; an estimate runs no model and no layer.
+
+    ``networks`` names those to measure, which then also run on the device on all their targets.
+    """
     results: dict[str, Any] = {"version": RESULTS_VERSION, "kaniwa": __version__,
                                "device": device}
     seconds: list[dict[str, Any]] = []
@@ -47,18 +52,18 @@ def run_suite(device: str, parts: Sequence[str], cases: Sequence[Case], folder: 
     if "layers" in parts:
         results["layers"] = measure_layers(device, IMAGE_SIZE, progress)
     if "networks" in parts:
-        results["networks"] = measure_networks(device, IMAGE_SIZE, progress)
-        compiled = {row["title"]: row["compile_seconds"] for row in results["networks"]["rows"]}
-        seconds += [_seconds(f"compile {title} for `{results['networks']['target']}`", value, 60)
-                    for title, value in compiled.items()]
+        results["networks"] = measure_networks(device, pick_networks(networks), progress,
+                                               named=networks is not None)
+        seconds += [_seconds(f"compile {row['title']} for `{row['target']}`",
+                             row["compile_seconds"], 60) for row in results["networks"]["rows"]]
     return results | {"seconds": seconds}
 
 
 def mismatches(results: dict[str, Any]) -> int:
     """Output elements that differ from golden, over all parts."""
     rows = [*results.get("models", ())]
-    for part in ("dense", "layers", "networks"):
-        rows += results.get(part, {"rows": ()})["rows"]
+    for part, table in (("dense", "rows"), ("layers", "rows"), ("networks", "runs")):
+        rows += results.get(part, {table: ()})[table]
     return sum(row["mismatches"] for row in rows)
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from kaniwa.errors import DeviceError
 
-__all__ = ["vela_version", "vela_cycles"]
+__all__ = ["SETTINGS", "vela_cycles", "vela_summary", "vela_version"]
 
 SETTINGS = ("--config", "Arm/vela.ini", "--system-config", "Ethos_U55_High_End_Embedded",
             "--memory-mode", "Sram_Only")
 TIMEOUT = 300
+ON_CPU = re.compile(r"CPU operators = (\d+)")
 
 
 def vela_version() -> str | None:
@@ -31,6 +34,11 @@ def vela_version() -> str | None:
 
 def vela_cycles(model: Path, multipliers: int) -> int:
     """Vela's estimate of one inference on an Ethos-U55 with everything in SRAM."""
+    return int(vela_summary(model, multipliers)["cycles"])
+
+
+def vela_summary(model: Path, multipliers: int) -> dict[str, Any]:
+    """``cycles`` as vela_cycles gives them, and ``cpu_operators``, which are not in them."""
     vela = _executable()
     if vela is None:
         raise DeviceError("vela is not installed: pip install ethos-u-vela")
@@ -43,7 +51,9 @@ def vela_cycles(model: Path, multipliers: int) -> int:
         if done.returncode or len(summaries) != 1:
             raise DeviceError(f"vela failed on {model.name}: run `vela {model.name}` to see why")
         with summaries[0].open(newline="") as file:
-            return int(float(next(csv.DictReader(file))["cycles_total"]))
+            cycles = int(float(next(csv.DictReader(file))["cycles_total"]))
+        left = ON_CPU.search(done.stdout)
+        return {"cycles": cycles, "cpu_operators": int(left[1]) if left else 0}
 
 
 def _executable() -> str | None:

@@ -1,0 +1,1 @@
+"""Networks of `kaniwa bench`, written as TFLite files with seeded weights: a file a family."""
