@@ -5,6 +5,7 @@
         outputs = kaniwa.Session(program, device).run(inputs)
 """
 
+import logging
 from typing import TYPE_CHECKING
 
 from kaniwa._version import __version__
@@ -23,11 +24,23 @@ from kaniwa.errors import (
 from kaniwa.lazy import exports
 
 if TYPE_CHECKING:
+    from kaniwa import lite
+    from kaniwa.compat.inference_session import InferenceSession
+    from kaniwa.compat.onnx_metadata import ModelMetadata, NodeArg
+    from kaniwa.compat.options import (
+        ExecutionMode,
+        GraphOptimizationLevel,
+        RunOptions,
+        SessionOptions,
+        set_default_logger_severity,
+    )
+    from kaniwa.compat.providers import get_available_providers, get_device
     from kaniwa.compiler.pipeline import compile
     from kaniwa.config import AcceleratorConfig
     from kaniwa.cycles.estimate import estimate
     from kaniwa.driver.devices import open
     from kaniwa.driver.session import Session
+    from kaniwa.evaluation.evaluate import Evaluation, evaluate
     from kaniwa.program.file import load_program, save_program
     from kaniwa.program.program import Program
 
@@ -38,32 +51,62 @@ __all__ = [
     "ConfigError",
     "DeviceError",
     "Error",
+    "Evaluation",
+    "ExecutionMode",
+    "GraphOptimizationLevel",
+    "InferenceSession",
     "InputError",
     "MemoryTooSmallError",
     "ModelError",
+    "ModelMetadata",
+    "NodeArg",
     "Program",
     "ProgramError",
+    "RunOptions",
     "Session",
+    "SessionOptions",
     "UnsupportedError",
     "__version__",
     "compile",
     "estimate",
+    "evaluate",
+    "get_available_providers",
+    "get_device",
+    "lite",
     "load_program",
     "open",
     "save_program",
+    "set_default_logger_severity",
 ]
 
-# NumPy alone takes 0.1 s to import; a name is loaded when it is first used.
-__getattr__ = exports("kaniwa", {
-    "AcceleratorConfig": "kaniwa.config",
-    "Program": "kaniwa.program.program",
-    "Session": "kaniwa.driver.session",
-    "compile": "kaniwa.compiler.pipeline",
-    "estimate": "kaniwa.cycles.estimate",
-    "load_program": "kaniwa.program.file",
-    "open": "kaniwa.driver.devices",
-    "save_program": "kaniwa.program.file",
-})
+# Who uses the library says where its log goes; see ``kaniwa -v``.
+logging.getLogger("kaniwa").addHandler(logging.NullHandler())
+
+if not TYPE_CHECKING:     # or checkers take every name for one that is there
+    # NumPy alone takes 0.1 s to import; a name is loaded when it is first used.
+    __getattr__ = exports("kaniwa", {
+        "AcceleratorConfig": "kaniwa.config",
+        "Evaluation": "kaniwa.evaluation.evaluate",
+        "ExecutionMode": "kaniwa.compat.options",
+        "GraphOptimizationLevel": "kaniwa.compat.options",
+        "InferenceSession": "kaniwa.compat.inference_session",
+        "ModelMetadata": "kaniwa.compat.onnx_metadata",
+        "NodeArg": "kaniwa.compat.onnx_metadata",
+        "Program": "kaniwa.program.program",
+        "RunOptions": "kaniwa.compat.options",
+        "Session": "kaniwa.driver.session",
+        "SessionOptions": "kaniwa.compat.options",
+        "compile": "kaniwa.compiler.pipeline",
+        "estimate": "kaniwa.cycles.estimate",
+        "evaluate": "kaniwa.evaluation.evaluate",
+        "get_available_providers": "kaniwa.compat.providers",
+        "get_device": "kaniwa.compat.providers",
+        "lite": "kaniwa.lite",
+        "load_program": "kaniwa.program.file",
+        "open": "kaniwa.driver.devices",
+        "save_program": "kaniwa.program.file",
+        "set_default_logger_severity": "kaniwa.compat.options",
+    })
 
 
 def __dir__() -> list[str]:

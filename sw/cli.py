@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import json
 import os
 import sys
-from typing import Any
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from kaniwa import __version__
+from kaniwa.commands.options import COMMON_OPTIONS, SHOWN_JSON, VERBOSITY, apply_options
 from kaniwa.errors import Error
 
 __all__ = ["main"]
@@ -21,6 +27,7 @@ VERBS = {
     "run": ("run", "Run a program or model on a device."),
     "evaluate": ("evaluate", "Accuracy over labelled data."),
     "estimate": ("estimate", "Cycles, memory and utilization without simulating."),
+    "report": ("report", "A page that shows where a model's cycles, memory and bytes go."),
     "verify": ("verify", "Compare golden with the source framework."),
     "diff": ("diff", "Name the first stored value that differs between two devices."),
     "disasm": ("listing", "Program file to text."),
@@ -28,13 +35,14 @@ VERBS = {
     "info": ("inspect", "What a model or program file holds."),
     "describe": ("inspect", "The parameters of a target and their legal ranges."),
     "operators": ("inspect", "Supported operators, where they run, and their limits."),
-    "devices": ("devices", "What programs can run on, and the boards that are plugged in."),
+    "devices": ("inspect", "What programs can run on, and the boards that are plugged in."),
     "selftest": ("selftest", "Test a device: link, memory, array, a model's answers."),
     "board-sim": ("board_sim", "Offer a simulated board as a pseudo-terminal."),
     "doctor": ("doctor", "Check what this machine has, and what works with it."),
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
     "bitstream": ("bitstream", "Build the bitstream of a board."),
     "program": ("bitstream", "Load a bitstream into a connected board."),
+    "examples": ("doctor", "List examples, scripts and notebooks, or copy some."),
     "cache": ("doctor", "Show or clear the cache of builds."),
     "completion": ("completion", "Completion of verbs, devices, targets and boards in a shell."),
 }
@@ -54,11 +62,7 @@ class _Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        module = importlib.import_module(f"kaniwa.commands.{VERBS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
-        return command
+        return _verb(cmd_name) if cmd_name in VERBS else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The verbs that begin with ``incomplete``; click's own would load all their modules."""
@@ -73,10 +77,22 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise _Interrupted from None
+        finally:
+            ctx.obj.update(ctx.meta)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@functools.cache
+def _verb(name: str) -> click.Command:
+    """The command of a verb, with the options that all have."""
+    module = importlib.import_module(f"kaniwa.commands.{VERBS[name][0]}")
+    command: click.Command = getattr(module, f"{name.replace('-', '_')}_command")
+    for option in COMMON_OPTIONS:
+        option(command)
+    return command
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]},
@@ -84,6 +100,7 @@ class _Verbs(click.Group):
              epilog="Example: kaniwa run model.tflite --random. Completion in the shell: kaniwa "
                     "completion --help.")
 @click.version_option(__version__, prog_name="kaniwa")
+@apply_options(COMMON_OPTIONS)
 @click.pass_context
 def verbs(ctx: click.Context) -> None:
     """Compile quantised neural networks and run them on a generated accelerator."""
@@ -92,38 +109,89 @@ def verbs(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
+@dataclass
+class _Failure:
+    """What failed, in one line, and what is more to tell a program that asked for JSON."""
+
+    kind: str
+    message: str
+    status: int
+    where: str | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit status 0, 1 (failed), 2 (usage) or 130 (Ctrl-C).
 
-    Errors are one line. Without a verb the help is printed, on standard error, with status 2.
+    Errors are one line on standard error; with --json also an object on standard output. Without a
+    verb the help is printed, on standard error, with status 2.
     """
+    given = sys.argv[1:] if arguments is None else arguments
+    facts: dict[str, Any] = {}     # what the command's context knew at its end
     try:
-        status = verbs.main(arguments, prog_name="kaniwa", standalone_mode=False)
+        status = verbs.main(given, prog_name="kaniwa", standalone_mode=False, obj=facts)
         sys.stdout.flush()
-    except click.UsageError as error:
-        hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        _fail(error.format_message() + hint, 2)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except (_Interrupted, KeyboardInterrupt, click.Abort):
-        _fail(INTERRUPTED, INTERRUPTED_STATUS)
-    except Error as error:
-        _fail(str(error), 1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}; nothing was left half-written", 1)
-    except MemoryError:
-        _fail("out of memory; close other programs or use a smaller model", 1)
+    except (Exception, KeyboardInterrupt) as error:
+        if facts.get(VERBOSITY, 0) > 1 and not isinstance(error, click.ClickException):
+            traceback.print_exc()
+        _fail(_failure(error), _asks_for_json(given) and SHOWN_JSON not in facts)
+    finally:
+        if facts.get(VERBOSITY):
+            from kaniwa.terminal.log import hide_log
+
+            hide_log()
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str, status: int) -> None:
-    """Print one line on standard error and exit."""
-    print(f"kaniwa: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(status)
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """True for --json among the options; it is not known by then which verb was meant."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return "--json" in arguments[:end]
+
+
+def _failure(error: BaseException) -> _Failure:
+    kind = type(error).__name__
+    if isinstance(error, click.ClickException):
+        return _usage(error)
+    if isinstance(error, _Interrupted | KeyboardInterrupt | click.Abort):
+        return _Failure("Interrupted", INTERRUPTED, INTERRUPTED_STATUS)
+    if isinstance(error, Error):
+        return _Failure(kind, str(error), 1, more=vars(error))
+    if isinstance(error, OSError):
+        where = None if error.filename is None else str(error.filename)
+        text = f"{error.strerror or error}; nothing was left half-written"
+        return _Failure(kind, f"{where}: {text}" if where else text, 1, where)
+    if isinstance(error, MemoryError):
+        return _Failure(kind, "out of memory; close other programs or use a smaller model", 1)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(last.filename)}:{last.lineno}"
+    return _Failure(kind, f"internal error, {kind} at {where}: {error}; -vv shows the traceback, "
+                          "which makes a good report", 1, where)
+
+
+def _usage(error: click.ClickException) -> _Failure:
+    ctx = getattr(error, "ctx", None)
+    hint = f" (see {ctx.command_path} --help)" if ctx else ""
+    parameter = getattr(error, "param", None)
+    where = getattr(error, "option_name", None) or (
+        parameter.opts[0] if parameter is not None and parameter.opts else None)
+    return _Failure("UsageError", error.format_message() + hint, 2, where)
+
+
+def _fail(failure: _Failure, as_json: bool) -> NoReturn:
+    """Tell in one line on standard error, and to a program as JSON; then exit."""
+    message = " ".join(failure.message.split())
+    if as_json:
+        print(json.dumps({"error": {"type": failure.kind, "message": message,
+                                    "where": failure.where, "exit_status": failure.status,
+                                    **failure.more}}, indent=2, default=str))
+    print(f"kaniwa: {message}", file=sys.stderr)
+    sys.exit(failure.status)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
     "dot_width": (4, 64, True, "N, products summed for each output channel in a cycle"),
     "product_cycles": (1, 8, False, "cycles of a product; multiplier blocks with registers need 3"),
     "requant_lanes": (1, 64, False, "results requantized at once"),
-    "requant_cycles": (1, 64, True, "cycles a requantizer lane takes for a result (1 = pipelined)"),
+    "requant_cycles": (1, 32, True, "cycles a requantizer lane takes for a result (1 = pipelined)"),
     "read_bytes": (8, 128, True, "bytes of a memory read, and of a decoded weight chunk"),
     "write_bytes": (2, 128, True, "bytes of a write to device memory; at least requant_lanes"),
     "ring_bytes": (256, 4096 * KIB, True, "size of the weight ring"),
@@ -139,11 +139,8 @@ class AcceleratorConfig:
             if others and not self.compact and getattr(self, name) == value:
                 raise ConfigError(f"{name} must be {others} unless the core is compact, "
                                   f"not {value}")
-        if self.compact and self.requant_cycles < 16:
-            raise ConfigError(f"requant_cycles must be 16, 32 or 64 in a compact core, "
-                              f"not {self.requant_cycles}")
-        if not self.compact and self.requant_cycles > 32:
-            raise ConfigError(f"requant_cycles must be at most 32 unless the core is compact, "
+        if self.compact and self.requant_cycles < 8:
+            raise ConfigError(f"requant_cycles must be 8, 16 or 32 in a compact core, "
                               f"not {self.requant_cycles}")
         if not self.compact and self.count_bits != 16:
             raise ConfigError(f"count_bits must be 16 unless the core is compact, "
@@ -250,6 +247,17 @@ class AcceleratorConfig:
         return max(2 * self.dot_width, self.read_bytes)
 
     @property
+    def spread(self) -> int:
+        """Channels that a lane's sum makes in a wide block: with a vector unit the bytes of an
+        int32, where a block may have so many channels."""
+        return 4 if self.vector_unit and 4 * self.out_lanes <= 64 else 1
+
+    @property
+    def block_lanes(self) -> int:
+        """Channels that a DENSE block may have."""
+        return self.spread * self.out_lanes
+
+    @property
     def depthwise_lanes(self) -> int:
         """Channels a depthwise (or max pool) block computes: one byte of a read each."""
         return min(self.activation_lanes, self.dot_width)
@@ -307,6 +315,11 @@ class AcceleratorConfig:
         """Banks of tables: with two, one is loaded while an earlier instruction uses the other."""
         return 1 if self.compact else 2
 
+    @property
+    def pairs_tables(self) -> bool:
+        """Whether both tables of a bank may come together, an entry of each in a cycle."""
+        return not self.compact and self.shared_records > 1
+
     def field_limit(self, name: str, high: int) -> int:
         """The largest value of an instruction field, given the largest that the field can hold."""
         if not self.compact:
@@ -342,7 +355,7 @@ PRESETS: dict[str, AcceleratorConfig] = {
     config.name: config for config in (
         AcceleratorConfig(
             name="nano", compact=True, out_lanes=4, dot_width=4, product_cycles=1,
-            requant_lanes=1, requant_cycles=16, read_bytes=8, write_bytes=2, shared_channel=True,
+            requant_lanes=1, requant_cycles=8, read_bytes=8, write_bytes=2, shared_channel=True,
             ring_bytes=4 * KIB, line_bytes=4 * KIB, patch_bytes=0, parameter_records=256,
             memory_bytes=128 * KIB, instruction_queue=0, result_slots=1, weight_formats=("raw",),
             elementwise_multiply=False, max_pool=False, depthwise=False, counters=False,

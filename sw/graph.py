@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,8 @@ from kaniwa.errors import ModelError
 __all__ = ["Quantization", "Tensor", "Op", "State", "Graph", "check"]
 
 # Bytes of an element, by dtype.
-DTYPE_BYTES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "int32": 4, "float32": 4, "int64": 8}
+DTYPE_BYTES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "uint16": 2, "int32": 4,
+               "float32": 4, "int64": 8}
 RESOURCE = "resource"   # a name for a variable: it has no value, and no operator reads it
 
 
@@ -168,7 +170,7 @@ def _check_tensor(graph: Graph, position: int, tensor: Tensor) -> None:
         if len(q.scales) != len(q.zero_points):
             raise ModelError(f"{where}: {len(q.scales)} scales but {len(q.zero_points)} "
                              "zero points")
-        if not all(np.isfinite(s) and s > 0 for s in q.scales):
+        if not all(0 < s < math.inf for s in q.scales):
             raise ModelError(f"{where}: scales must be positive and finite")
         if len(q.scales) > 1 and not _fits_axis(q, tensor.shape):
             raise ModelError(f"{where}: {len(q.scales)} scales do not fit axis {q.axis} "

@@ -10,12 +10,16 @@ __all__ = ["exports"]
 
 
 def exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of ``package``; ``modules`` has the module of each name."""
+    """The ``__getattr__`` of ``package``; ``modules`` has the module of each name.
+
+    A name may be that of the package's own module.
+    """
 
     def getattribute(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(modules[name]), name)
+        module = import_module(modules[name])
+        value = module if module.__name__ == f"{package}.{name}" else getattr(module, name)
         setattr(import_module(package), name, value)
         return value
 

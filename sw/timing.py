@@ -6,19 +6,26 @@ from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.outside import parse_outside
+from kaniwa.sdram_parts import PARTS, ChipTiming
 
 __all__ = ["NEVER", "READS_IN_FLIGHT", "Timing"]
 
 NEVER = 1 << 62        # a cycle that does not come
 READS_IN_FLIGHT = 32   # on a side of memory
+CONTROLLER = 3         # cycles of the core before a chip's first clock and behind its last
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Of a memory side: cycles from request to response, bytes a cycle of a bus, 0 for no limit."""
+    """Of a memory side: cycles from request to response, bytes a cycle of a bus, 0 for no limit.
+
+    With a ``chip`` the cycles of an access hang on its rows and its refresh too. ``latency`` is
+    then that of a row to be opened first.
+    """
 
     latency: int
     bus_bytes: int = 0
+    chip: ChipTiming | None = None
 
     @classmethod
     def of(cls, config: AcceleratorConfig, outside: str | None = None) -> Timing:
@@ -27,6 +34,10 @@ class Timing:
             return cls(config.memory_latency)
         memory = parse_outside(outside)
         assert memory is not None
+        if memory.part:
+            chip = ChipTiming.of(PARTS[memory.part], memory.clock, memory.ratio)
+            opened = -(-(chip.rcd + chip.cas) // chip.ratio)
+            return cls(CONTROLLER + opened, chip.width * chip.ratio, chip)
         return cls(max(1, memory.latency), memory.bytes)
 
     def bus_cycles(self, size: int) -> int:

@@ -24,6 +24,9 @@ __all__ = ["bench_command"]
                    "resnet8-large (default: all).")
 @click.option("--parts", default="models,dense,scaling", show_default=True, metavar="A,B",
               help="models, dense, scaling, layers, networks, or all.")
+@click.option("--networks", default=None, metavar="A,B",
+              help="Of the part networks only these, run on each of their targets, such as "
+                   "mobilenet_v3 or vit_tiny (default: all).")
 @click.option("--quick", is_flag=True, help="Models at target base only, one inference each.")
 @click.option("--samples", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
               help="Inferences a model.")
@@ -37,9 +40,10 @@ __all__ = ["bench_command"]
               help="Write the results as a page.")
 @json_option
 @click.pass_context
-def bench_command(ctx: click.Context, device: str, models: str | None, parts: str, quick: bool,
-                  samples: int, clock_mhz: float, folder: Path | None, source: Path | None,
-                  markdown: Path | None, as_json: bool) -> None:
+def bench_command(ctx: click.Context, device: str, models: str | None, parts: str,
+                  networks: str | None, quick: bool, samples: int, clock_mhz: float,
+                  folder: Path | None, source: Path | None, markdown: Path | None,
+                  as_json: bool) -> None:
     """Cycles of the shipped models, beside those of others; dense layers; scaling."""
     from kaniwa.benchmark.cases import models_folder, pick
     from kaniwa.benchmark.page import page
@@ -60,7 +64,7 @@ def bench_command(ctx: click.Context, device: str, models: str | None, parts: st
             cases = [case for case in cases if case.target == "base"]
         with progress("measuring") as update:
             results = run_suite(device, chosen, cases, models_folder(folder), samples, clock_mhz,
-                                update)
+                                update, networks)
     if markdown is not None:
         write_atomic(markdown, page(results).encode())
     if as_json:
@@ -86,7 +90,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _show(results: dict[str, Any]) -> None:
-    from kaniwa.benchmark.page import compared, lost_text
+    from kaniwa.benchmark.cells import compared, lost_text
 
     if results.get("models"):
         show_table(
@@ -130,18 +134,29 @@ def _show(results: dict[str, Any]) -> None:
             (row["name"], row["estimate"], _blank(row["estimate_error"]), compared(row))
             for row in results["layers"]["rows"]])
     if "networks" in results:
-        show_table(
-            f"Networks at {results['networks']['size']} x {results['networks']['size']} on "
-            f"{results['networks']['target']}",
-            ("network", "device", "MAC", "cycles", "utilization", "seconds"),
-            [(row["title"], row["device"], row["macs"], row["cycles"], row["utilization"],
-              _blank(row["run_seconds"])) for row in results["networks"]["rows"]])
-        show_table("Their estimates", ("network", "estimate", "error %", "mismatches"), [
-            (row["title"], row["estimate"], _blank(row["estimate_error"]), compared(row))
-            for row in results["networks"]["rows"]])
+        _show_networks(results["networks"])
     for row in results["seconds"]:
         bar = f" (to reach: {row['bar']} s)" if row["bar"] else ""
         click.echo(f"{row['what']}: {row['seconds']} s{bar}")
+
+
+def _show_networks(values: dict[str, Any]) -> None:
+    from kaniwa.benchmark.cells import compared
+
+    show_table("Networks, by the cycle model", (
+        "network", "target", "cycles", "utilization", "bound", "cycles/bound", "host in the middle",
+        "Vela", "Vela/cycles"), [
+        (row["title"], row["target"], row["cycles"], row["utilization"], row["bound"],
+         row["over_bound"], row["segments"]["count"],
+         _blank(row["vela"] and row["vela"]["cycles"]), _blank(row["vela_ratio"]))
+        for row in values["rows"] if not row["error"]])
+    for row in values["rows"]:
+        if row["error"]:
+            click.echo(f"{row['title']} on {row['target']}: {row['error']}")
+    if values["runs"]:
+        show_table("Runs", ("network", "target", "device", "cycles", "estimate", "mismatches"), [
+            (row["title"], row["target"], row["device"], row["cycles"], row["estimate"],
+             compared(row)) for row in values["runs"]])
 
 
 def _bar(row: dict[str, Any]) -> str:

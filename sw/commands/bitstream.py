@@ -11,6 +11,7 @@ from kaniwa.commands.completion import complete_boards, complete_targets
 from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
+from kaniwa.errors import InputError
 
 __all__ = ["bitstream_command", "program_command"]
 
@@ -28,26 +29,37 @@ __all__ = ["bitstream_command", "program_command"]
               metavar="F", help="Another clock than the board's for this target.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder for bitstream and report.")
+@click.option("--page", "page_path", type=click.Path(path_type=Path), default=None, metavar="FILE",
+              help="The page with the floor (default: beside the bitstream, .html). A result that "
+                   "was kept without the places of cells is routed again for it.")
 @json_option
 @click.pass_context
 def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds: int,
-                      clock_mhz: float | None, output: Path, as_json: bool) -> None:
+                      clock_mhz: float | None, output: Path, page_path: Path | None,
+                      as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock."""
     from kaniwa.boards.board import load_board
     from kaniwa.boards.flow.tools import require
     from kaniwa.files import write_atomic
 
+    if page_path is not None and not page_path.parent.is_dir():
+        raise InputError(f"{page_path}: no such folder to write the page to")
     chosen = load_board(board)
     chosen.config(target or chosen.default_target)     # an unknown target is told before all else
     require(board, chosen.family)
+    from kaniwa.boards.floor.page import floor_page
     from kaniwa.boards.flow.build import build
     from kaniwa.boards.flow.report import page, summary
 
-    with progress(f"building for {board}") as update:
-        built = build(chosen, target, seeds, output, update, clock_mhz)
-    report = built.path.with_suffix(".txt")
+    with progress(board) as update:
+        built = build(chosen, target, seeds, output, update, clock_mhz,
+                      placement=page_path is not None)
+        update("page")
+        floor = floor_page(built)
+    report, page_path = built.path.with_suffix(".txt"), page_path or built.path.with_suffix(".html")
     write_atomic(report, page(built).encode())
-    values = summary(built) | {"report": str(report)}
+    write_atomic(page_path, floor.encode())
+    values = summary(built) | {"report": str(report), "page": str(page_path)}
     write_atomic(built.path.with_suffix(".json"), json.dumps(values, indent=2).encode())
     if as_json:
         show_json(values)
@@ -62,7 +74,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
                    f"{clock['best']:.2f} best of {seeds} seeds, {built.target_mhz:g} MHz "
                    f"{'met' if built.meets_timing else 'NOT met'}")
         click.echo(f"critical path: {values['critical_path']}")
-        click.echo(f"wrote {built.path} and {report}")
+        click.echo(f"wrote {built.path}, {report} and {page_path}")
     if not built.meets_timing:
         ctx.exit(1)
 
@@ -87,8 +99,8 @@ def program_command(board: str, target: str | None, path: Path | None, output: P
 
     chosen = load_board(board)
     path = path or find_bitstream(chosen, target, output)
-    with progress(f"programming {board}"):
-        tool = load_bitstream(chosen, path)
+    with progress(f"programming {board}") as update:
+        tool = load_bitstream(chosen, path, update)
     if as_json:
         show_json({"board": board, "bitstream": str(path), "tool": tool})
     else:

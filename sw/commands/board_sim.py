@@ -70,8 +70,7 @@ def board_sim_command(board: str, target: str | None, link: Path | None, bit_err
             from kaniwa.sim.board.pseudo_terminal import PseudoTerminal, serve
 
             design = board_design(board, config)
-            virtual = PinTransport(design, lambda what, seconds: update(f"{what} "
-                                                                        f"({seconds:.0f} s)"))
+            virtual = PinTransport(design, update)
         line = FaultyTransport(virtual, faults, seed)
         terminal = PseudoTerminal(link)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kaniwa.commands.options import compile_options, json_option, show_json
+from kaniwa.commands.options import compile_options, json_option, shape_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_layers, show_table
 
@@ -18,6 +18,7 @@ __all__ = ["compile_command", "show_summary"]
 
 @click.command("compile", epilog="Example: kaniwa compile resnet8.tflite -o resnet8.kaniwa")
 @click.argument("model", type=click.Path(path_type=Path))
+@shape_option
 @compile_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
               help="Program file to write (default: the model's name with .kaniwa).")
@@ -27,16 +28,20 @@ def compile_command(model: Path, target: str, output: Path | None, as_json: bool
     """Compile MODEL (.tflite, .onnx) for a target into a program file."""
     from kaniwa.compiler.pipeline import compile
     from kaniwa.files import write_atomic
+    from kaniwa.importers import load_model
     from kaniwa.program.file import to_bytes
     from kaniwa.program.summary import summary
 
     began = time.monotonic()
     with progress("compiling") as update:
-        program = compile(model, target=target, progress=update, **options)
-    output = output or Path(model.with_suffix(".kaniwa").name)
-    data = to_bytes(program)
-    write_atomic(output, data)
-    values = summary(program) | {"program": str(output), "program_bytes": len(data),
+        graph = load_model(model)
+        program = compile(graph, target=target, progress=update, **options)
+        output = output or Path(model.with_suffix(".kaniwa").name)
+        data = to_bytes(program)
+        write_atomic(output, data)
+        update("estimating the cycles")
+        facts = summary(program)
+    values = facts | {"program": str(output), "program_bytes": len(data),
                                   "seconds": round(time.monotonic() - began, 3)}
     if as_json:
         show_json(values)
@@ -75,7 +80,14 @@ def _show_host(values: dict[str, Any]) -> None:
         first = last + 1
     show_table("host and device in turn", (
         "where", "layers", "bytes to device", "bytes from device"), steps)
-    for (op, why), count in Counter((row["op"], row["why"]) for row in rows).items():
-        click.echo(f"on the host: {op}{f' ({count})' if count > 1 else ''}: {why}")
+    middle = values["host_segments"]
+    click.echo(f"host segments in the middle: {middle['count']}"
+               + (f", of {middle['operators']} operators, {middle['bytes_from_device']:,} bytes "
+                  f"from the device and {middle['bytes_to_device']:,} to it"
+                  if middle["count"] else ""))
+    for (op, why, runtime), count in Counter(
+            (row["op"], row["why"], row["runtime"]) for row in rows).items():
+        by = f", by {runtime}" if runtime else ""
+        click.echo(f"on the host{by}: {op}{f' ({count})' if count > 1 else ''}: {why}")
     if len(rows) == len(values["layers"]):
         click.echo("the accelerator has nothing to do: all operators run on the host")

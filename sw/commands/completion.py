@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-__all__ = ["completion_command", "complete_boards", "complete_devices", "complete_targets"]
+__all__ = ["completion_command", "complete_boards", "complete_devices", "complete_examples",
+           "complete_targets"]
 
 SHELLS = ("bash", "zsh", "fish")
 # bash takes words apart at colons, and so would give only the part behind `sim:`.
@@ -61,6 +62,14 @@ def complete_devices(ctx: click.Context, parameter: click.Parameter,
              *(f"serial:{port.device}" for port in usb_ports())]
     found = _beginning(last, names)
     return [CompletionItem(",".join([*before, item.value])) for item in found]
+
+
+def complete_examples(ctx: click.Context, parameter: click.Parameter,
+                      incomplete: str) -> list[CompletionItem]:
+    """The examples whose name begins with ``incomplete``."""
+    from kaniwa.data.examples import all_examples
+
+    return _beginning(incomplete, all_examples())
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:

@@ -13,18 +13,21 @@ from kaniwa.commands.options import (
     json_option,
     open_program,
     random_option,
+    shape_option,
     show_json,
     take_arrays,
     target_for,
 )
 from kaniwa.commands.progress import progress
-from kaniwa.commands.tables import layer_labels, layer_title
+from kaniwa.commands.tables import layer_title
+from kaniwa.program.layer_labels import layer_labels
 
 __all__ = ["diff_command"]
 
 
 @click.command("diff", epilog="Example: kaniwa diff resnet8.tflite --devices emulator,sim")
 @click.argument("program", type=click.Path(path_type=Path), metavar="PROGRAM_OR_MODEL")
+@shape_option
 @compile_options
 @click.option("--devices", default="emulator,sim", show_default=True, metavar="A,B",
               shell_complete=complete_devices,
@@ -48,11 +51,12 @@ def diff_command(ctx: click.Context, program: Path, target: str, devices: str, s
     if len(names) != 2:
         raise click.UsageError(f"--devices takes two names, not '{devices}'", ctx)
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
-    with progress("comparing"):
-        compiled, _ = open_program(program, target_for(ctx, target, *names), options, given, names)
+    with progress("comparing") as update:
+        compiled, _ = open_program(program, target_for(ctx, target, *names), options, given, names,
+                                   update)
         items = take_arrays(program, compiled.inputs, source, random_seed, 1, "", lambda path:
                             load_inputs(path, compiled.inputs, uint8=uint8, limit=1))
-        values = diff(compiled, names, items[0])
+        values = diff(compiled, names, items[0], update)
     if as_json:
         show_json(values)
     elif values["first_difference"] is None:

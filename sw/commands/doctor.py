@@ -1,4 +1,4 @@
-"""``kaniwa doctor`` and ``kaniwa cache``."""
+"""This installation: ``kaniwa doctor``, ``kaniwa cache`` and ``kaniwa examples``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from kaniwa.commands.completion import complete_examples
 from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.tables import show_table
 
-__all__ = ["doctor_command", "cache_command"]
+if TYPE_CHECKING:
+    from kaniwa.data.examples import Example
+
+__all__ = ["doctor_command", "cache_command", "examples_command"]
 
 FAMILIES = ("ecp5", "ice40", "gowin")
 # part -> (what it is for, its extra, the packages by distribution and import name)
@@ -35,6 +39,8 @@ PARTS: dict[str, tuple[str, str, dict[str, str]]] = {
         "amaranth": "amaranth", "amaranth-boards": "amaranth_boards"}) for family in FAMILIES},
     "program": ("loading bitstreams into boards", "", {}),
 }
+OWN_PACKAGES = "named in the script"     # by examples that no extra is for
+NOTHING = "none"                         # the extras of an example that kaniwa alone runs
 COMPILERS = (("c++", "g++", "clang++"), ("make",), ("perl",))     # beside Verilator
 
 
@@ -153,3 +159,70 @@ def cache_command(clear: bool, as_json: bool) -> None:
     else:
         state = "removed" if clear else "holds"
         click.echo(f"{folder} {state} {len(files)} files, {size / 1e6:.1f} MB")
+
+
+@click.group("examples", invoke_without_command=True,
+             epilog="Example: kaniwa examples copy keyword --to my-examples")
+@json_option
+@click.pass_context
+def examples_command(ctx: click.Context, as_json: bool) -> None:
+    """List the examples, scripts and notebooks, or copy some into a folder."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from kaniwa.data.examples import all_examples
+
+    examples = list(all_examples().values())
+    if as_json:
+        show_json({"examples": [_as_json(example) for example in examples]})
+        return
+    show_table("", ("example", "kind", "about", "extras"), [
+        (example.name, example.kind, example.about + (" (in a clone)" if example.missing else ""),
+         example.extras or OWN_PACKAGES) for example in examples])
+    click.echo("kaniwa examples copy NAME copies one with what it reads; docs/notebooks.md says "
+               "how to open notebooks")
+
+
+@examples_command.command("copy", epilog="Example: kaniwa examples copy keyword stall")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_examples)
+@click.option("--to", "folder", type=click.Path(path_type=Path), default=Path("kaniwa-examples"),
+              show_default=True, metavar="FOLDER", help="Where to copy to; made if need be.")
+@click.option("--all", "every", is_flag=True, help="Copy all examples that are here.")
+@click.option("--force", is_flag=True, help="Replace files that are there and differ.")
+@json_option
+@click.pass_context
+def copy_command(ctx: click.Context, names: tuple[str, ...], folder: Path, every: bool,
+                 force: bool, as_json: bool) -> None:
+    """Copy examples, with the models and inputs that they read."""
+    from kaniwa.data.examples import all_examples, copy_examples, find_example
+
+    if every == bool(names):
+        raise click.UsageError("give names of examples, or --all", ctx)
+    examples = ([example for example in all_examples().values() if not example.missing] if every
+                else [find_example(name) for name in names])
+    written = copy_examples(examples, folder, force)
+    if as_json:
+        show_json({"folder": str(folder), "written": [str(path) for path in written],
+                   "examples": [_as_json(example) for example in examples]})
+        return
+    click.echo(f"{folder}: {len(written)} files written")
+    for example in examples:
+        click.echo(f"{folder / example.file}: needs {_needs(example)}")
+
+
+def _as_json(example: Example) -> dict[str, Any]:
+    return {"name": example.name, "kind": example.kind, "about": example.about,
+            "file": str(example.file),
+            "extras": [e for e in example.extras.split(",") if e not in ("", NOTHING)],
+            "models": [str(path) for path in example.models],
+            "missing": [str(path) for path in example.missing]}
+
+
+def _needs(example: Example) -> str:
+    """What has to be installed for an example, as one command."""
+    from kaniwa.extras import install_command
+
+    if example.extras == NOTHING:
+        return "nothing beside kaniwa"
+    if not example.extras:
+        return f"the packages {OWN_PACKAGES}"
+    return install_command(example.extras)

@@ -9,16 +9,18 @@ import click
 
 from kaniwa.commands.build import show_summary
 from kaniwa.commands.completion import complete_boards
-from kaniwa.commands.options import compile_options, json_option, show_json
+from kaniwa.commands.options import compile_options, json_option, shape_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
 from kaniwa.errors import ConfigError
+from kaniwa.stage import Stage
 
 __all__ = ["estimate_command"]
 
 
 @click.command("estimate", epilog="Example: kaniwa estimate resnet8.tflite --all-boards")
 @click.argument("model", type=click.Path(path_type=Path))
+@shape_option
 @compile_options
 @click.option("--board", default=None, metavar="B",
               shell_complete=complete_boards,
@@ -35,10 +37,14 @@ def estimate_command(ctx: click.Context, model: Path, target: str, board: str | 
     """Cycles, utilization and memory of MODEL on a target, or its time on boards; runs nothing."""
     if board is None and not all_boards:
         from kaniwa.compiler.pipeline import compile
+        from kaniwa.importers import load_model
         from kaniwa.program.summary import summary
 
         with progress("compiling") as update:
-            values = summary(compile(model, target=target, progress=update, **options))
+            graph = load_model(model)
+            program = compile(graph, target=target, progress=update, **options)
+            update("estimating the cycles")
+            values = summary(program)
         if as_json:
             show_json(values)
         else:
@@ -71,10 +77,10 @@ def _rows(model: Path, board: str | None, target: str | None, builds: Path,
         one = load_board(board)
         chosen = [(one, target or one.default_target)]
     graph = load_model(model)
-    rows = []
+    rows: list[dict[str, Any]] = []
     with progress("estimating") as update:
         for place, name in chosen:
-            update(f"{place.name}, {name}")
+            update(Stage(f"{place.name}, {name}", len(rows), len(chosen), "targets", steady=False))
             rows.append(estimate_board(graph, place, name, builds=builds, **options))
     return rows
 

@@ -15,10 +15,11 @@ from kaniwa.commands.options import (
     input_options,
     json_option,
     open_program,
+    shape_option,
     show_json,
     target_for,
 )
-from kaniwa.commands.progress import progress, track
+from kaniwa.commands.progress import device_progress, expected_cycles, progress, track
 from kaniwa.errors import InputError
 
 __all__ = ["evaluate_command"]
@@ -27,6 +28,7 @@ __all__ = ["evaluate_command"]
 @click.command("evaluate", epilog="Example: kaniwa evaluate resnet8.tflite --device emulator "
                                   "--data cifar10.npz --uint8")
 @click.argument("model", type=click.Path(path_type=Path))
+@shape_option
 @compile_options
 @device_options
 @click.option("--data", required=True, metavar="X.npz",
@@ -43,12 +45,13 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     from kaniwa.data.inputs import load_inputs, load_labels
     from kaniwa.driver import devices
     from kaniwa.driver.session import Session
+    from kaniwa.evaluation.accuracy import Accuracy
 
     began = time.monotonic()
     devices.check_name(device)
-    with progress("compiling"):
+    with progress("compiling") as update:
         program, graph = open_program(model, target_for(ctx, target, device), options, False,
-                                      [device])
+                                      [device], update)
     if graph is None:
         raise InputError(f"{model}: evaluate needs the model, not a program file")
     inputs = load_inputs(data, program.inputs, uint8=uint8, limit=limit)
@@ -61,23 +64,26 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
         opened = devices.open(device, target=program.config, outside=program.outside,
                               progress=update, **sim_options)
     output = program.outputs[0].name
-    answers, different, device_seconds = [], 0, 0.0
+    accuracy, different, device_seconds = Accuracy(), 0, 0.0
     with opened:
-        session = Session(program, opened)
+        with device_progress(opened, f"loading {device}"):
+            session = Session(program, opened)
         found = ((item, *_timed(session, item)) for item in inputs)
-        for item, got, seconds in track(found, len(inputs), f"running on {device}", opened):
+        cycles = expected_cycles(program, device)
+        for item, got, seconds in track(found, len(inputs), f"running on {device}", opened,
+                                        cycles):
             device_seconds += seconds
-            answers.append(int(np.argmax(got[output])))
+            accuracy.take(got[output], int(labels[accuracy.count]))
             different += int(np.count_nonzero(got[output] != reference(item)))
-    correct = int(np.sum(np.array(answers) == labels[:len(answers)]))
-    values = {"device": device, "target": program.config.name, "inferences": len(answers),
-              "correct": correct, "accuracy": correct / len(answers), "against": against,
+    count, correct = accuracy.count, accuracy.correct
+    values = {"device": device, "target": program.config.name, "inferences": count,
+              "correct": correct, "accuracy": accuracy.accuracy, "against": against,
               "mismatches": different, "seconds": round(time.monotonic() - began, 3),
-              "seconds_per_inference": round(device_seconds / len(answers), 4)}
+              "seconds_per_inference": round(device_seconds / count, 4)}
     if as_json:
         show_json(values)
     else:
-        click.echo(f"{correct} of {len(answers)} right, accuracy {values['accuracy']:.3f}; "
+        click.echo(f"{correct} of {count} right, accuracy {values['accuracy']:.3f}; "
                    f"mismatches with {against}: {different}; "
                    f"{values['seconds_per_inference']} s an inference")
     if different:

@@ -1,4 +1,4 @@
-"""``kaniwa info``, ``kaniwa describe`` and ``kaniwa operators``."""
+"""``kaniwa info``, ``kaniwa describe``, ``kaniwa operators`` and ``kaniwa devices``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from kaniwa.commands.completion import complete_targets
-from kaniwa.commands.options import json_option, show_json
+from kaniwa.commands.options import json_option, shape_option, show_json
 from kaniwa.commands.tables import show_table
+from kaniwa.runtimes import NAMES as RUNTIMES
 
-__all__ = ["info_command", "describe_command", "operators_command"]
+__all__ = ["info_command", "describe_command", "operators_command", "devices_command"]
 
 FORMATS = "encodings of weights that the decoder knows; raw is always one"
 UNITS = "units beside the array that are registered, but have no field of their own"
@@ -24,10 +25,20 @@ DERIVED = {
     "ring_words": "words of the weight ring, each with a weight for each multiplier",
     "parameter_words": "words of the parameter buffer, each of requant_lanes records",
 }
+# USB vendor and product -> boards that carry this adapter (they have no ids of their own)
+USB_BOARDS = {
+    (0x0403, 0x6015): "ULX3S (FT231X)",
+    (0x0403, 0x6010): "iCEBreaker, Tang Primer 20K or another board with an FT2232 (second port)",
+    (0x1209, 0x6146): "OrangeCrab",
+}
+ALWAYS = {"golden": "reference kernels on this machine",
+          "emulator": "the command stream on this machine",
+          "sim": "the gateware, simulated"}
 
 
 @click.command("info", epilog="Example: kaniwa info resnet8.tflite")
 @click.argument("file", type=click.Path(path_type=Path))
+@shape_option
 @json_option
 def info_command(file: Path, as_json: bool) -> None:
     """What a model or program file holds."""
@@ -133,3 +144,31 @@ def operators_command(as_json: bool) -> None:
         return
     show_table("", ("operator", "where", "reference", "limits"),
                [(r["operator"], r["where"], r["rule"], "; ".join(r["limits"])) for r in rows])
+    click.echo(f"what golden lacks, {' or '.join(RUNTIMES.values())} does on the host, with the "
+               "extra host: docs/operators.md")
+
+
+@click.command("devices", epilog="Example: kaniwa devices")
+@json_option
+def devices_command(as_json: bool) -> None:
+    """List what programs can run on, with the serial ports that may lead to a board."""
+    from kaniwa.boards.board import BOARDS, load_board
+
+    always = ALWAYS | {f"sim:{name}": f"simulated at its pins: {load_board(name).title}"
+                       for name in BOARDS}
+    found = [{"device": name, "what": what, "serial_number": None}
+             for name, what in always.items()] + _plugged_in()
+    if as_json:
+        show_json({"devices": found})
+    else:
+        show_table("", ("device", "what", "serial number"),
+                   [(d["device"], d["what"], d["serial_number"] or "") for d in found])
+
+
+def _plugged_in() -> list[dict[str, Any]]:
+    """The serial ports of USB adapters, named as for ``--device``."""
+    from kaniwa.driver.transports import usb_ports
+
+    return [{"device": f"serial:{port.device}", "serial_number": port.serial_number,
+             "what": USB_BOARDS.get((port.vid, port.pid), port.description)}
+            for port in usb_ports()]

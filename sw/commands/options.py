@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,18 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kaniwa.commands.completion import complete_devices, complete_targets
-from kaniwa.errors import InputError, MemoryTooSmallError, ProgramError
+from kaniwa.commands.progress import NO_PROGRESS, hide_progress
+from kaniwa.errors import InputError, ProgramError
 
 if TYPE_CHECKING:
     from kaniwa.data.inputs import Inputs
     from kaniwa.graph import Graph
     from kaniwa.program.program import Program
 
-__all__ = ["apply_options", "compile_options", "json_option", "input_options", "random_option",
-           "device_options", "target_for", "open_program", "take_arrays", "show_json"]
+__all__ = ["COMMON_OPTIONS", "SHOWN_JSON", "VERBOSITY", "apply_options", "compile_options",
+           "json_option", "shape_option", "input_options", "random_option", "device_options",
+           "target_for", "open_program", "take_arrays", "show_json"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-ADDED_OUTSIDE = "sdram"     # what a simulator gives unasked: memory with the delays of real one
+# Of click's context: the times that -v was given, and True once a JSON object was printed.
+VERBOSITY, SHOWN_JSON = "kaniwa.verbosity", "kaniwa.json"
 
 
 def apply_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command], Command]:
@@ -34,13 +38,38 @@ def apply_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Command]
     return decorate
 
 
+
+
+def _take_verbose(ctx: click.Context, param: click.Parameter, count: int) -> None:
+    """Show the log; -v before the verb and -v behind it add up."""
+    if count:
+        from kaniwa.terminal.log import show_log
+
+        ctx.meta[VERBOSITY] = ctx.meta.get(VERBOSITY, 0) + count
+        show_log(ctx.meta[VERBOSITY])
+
+
+def _take_no_progress(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+    if given:
+        hide_progress(ctx)
+
+
+# Of every verb, and of kaniwa itself before the verb.
+COMMON_OPTIONS = (
+    click.option("-v", "--verbose", count=True, expose_value=False, callback=_take_verbose,
+                 help="Log to standard error what is done; -vv in detail."),
+    click.option("--no-progress", is_flag=True, expose_value=False, callback=_take_no_progress,
+                 help=f"Show no progress bars; so does {NO_PROGRESS}=1."),
+)
+
 compile_options = apply_options([
     click.option("--target", default="base", show_default=True, metavar="T",
                  shell_complete=complete_targets,
                  help="A preset (nano, small, base, base_vector, base_recurrent, large, xl) or a "
                       "TOML file."),
     click.option("--outside", default=None, metavar="KIND",
-                 help="Outside memory: none, ideal, or sdram[,bytes=4,latency=10] (default: none; "
+                 help="Outside memory: none, ideal, sdram[,bytes=4,latency=10] or sdram,part=NAME "
+                      "[,clock=100,ratio=1] (default: none; "
                       "golden, emulator and sim add what a program needs)."),
     click.option("--materialize", is_flag=True,
                  help="Store every tensor: no fusion, reuse in place or elimination."),
@@ -48,6 +77,21 @@ compile_options = apply_options([
     click.option("--require-accelerator", is_flag=True,
                  help="Fail if an operator would run on the host."),
 ])
+
+
+
+def _take_shapes(ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> None:
+    from kaniwa.importers.input_shapes import fixed_shapes, parse_shapes
+
+    try:
+        ctx.with_resource(fixed_shapes(parse_shapes(texts)))
+    except InputError as error:
+        raise click.UsageError(str(error), ctx) from None
+
+
+shape_option = click.option(
+    "--shape", multiple=True, metavar="NAME=1x49x40", expose_value=False, callback=_take_shapes,
+    help="Fix the shape of an input that the model leaves open; may be given for each input.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -95,22 +139,25 @@ def target_for(ctx: click.Context, target: str, *devices: str) -> str:
 
 
 def open_program(path: Path, target: str, options: dict[str, Any], target_given: bool,
-                 devices: Sequence[str]) -> tuple[Program, Graph | None]:
+                 devices: Sequence[str], progress: Callable[[str], None] | None = None
+                 ) -> tuple[Program, Graph | None]:
     """The program in a ``.kaniwa`` file, or the one compiled from a model, and the model's graph.
 
     Where all ``devices`` are simulators, a program that needs outside memory gets it unasked, and
     a line on standard error says so. Raises ProgramError where a program file is for another
-    target than the one asked for.
+    target than the one asked for. ``progress`` hears of the compiler's passes.
     """
     from kaniwa.driver.devices import SIMULATORS
 
     simulated = options["outside"] is None and set(devices) <= {*SIMULATORS}
-    program, graph = _open_program(path, target, options, target_given, simulated)
+    program, graph = _open_program(path, target, options | {"progress": progress}, target_given,
+                                   simulated)
     if simulated and program.outside is not None:
         config = program.config
-        click.echo(f"outside memory: {config.name} has {config.memory_bytes // 1024} KiB on chip; "
-                   f"{', '.join(dict.fromkeys(devices))} adds {-(-program.outside_bytes // 1024)} "
-                   f"KiB ({program.outside})", err=True)
+        # Not by click.echo, which writes into a bar that is shown.
+        print(f"outside memory: {config.name} has {config.memory_bytes // 1024} KiB on chip; "
+              f"{', '.join(dict.fromkeys(devices))} adds {-(-program.outside_bytes // 1024)} "
+              f"KiB ({program.outside})", file=sys.stderr)
     return program, graph
 
 
@@ -118,6 +165,7 @@ def _open_program(path: Path, target: str, options: dict[str, Any], target_given
                   simulated: bool) -> tuple[Program, Graph | None]:
 
     if path.suffix == ".kaniwa":
+        from kaniwa.importers.input_shapes import chosen_shapes
         from kaniwa.program.file import load_program
 
         program = load_program(path)
@@ -125,20 +173,16 @@ def _open_program(path: Path, target: str, options: dict[str, Any], target_given
             from kaniwa.config import load_target
 
             program.check_target(load_target(target))
-        if any(options[name] for name in ("materialize", "keep_dead_channels")):
+        if chosen_shapes() or any(
+                options[name] for name in ("materialize", "keep_dead_channels")):
             raise ProgramError(f"{path}: is compiled already; give the model for compile options")
         return program, None
-    from kaniwa.compiler.pipeline import compile
+    from kaniwa.compiler.added_memory import compile_with_memory
     from kaniwa.config import load_target
     from kaniwa.importers import load_model
 
-    graph, config = load_model(path), load_target(target)
-    try:
-        return compile(graph, target=config, **options), graph
-    except MemoryTooSmallError:
-        if not simulated or config.compact:
-            raise
-    return compile(graph, target=config, **options | {"outside": ADDED_OUTSIDE}), graph
+    graph = load_model(path)
+    return compile_with_memory(graph, load_target(target), simulated, **options), graph
 
 
 def take_arrays(model: Path, inputs: Sequence[Any], source: str, random_seed: int | None,
@@ -162,6 +206,8 @@ def take_arrays(model: Path, inputs: Sequence[Any], source: str, random_seed: in
 
 def show_json(values: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
+    if context := click.get_current_context(silent=True):
+        context.meta[SHOWN_JSON] = True
     click.echo(json.dumps(values, indent=2, default=_plain))
 
 

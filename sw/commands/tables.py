@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kaniwa.program.layer_labels import layer_labels
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["REMOVED", "show_table", "show_layers", "layer_labels", "layer_title", "shape_text"]
+__all__ = ["REMOVED", "show_behind", "show_table", "show_layers", "layer_title", "shape_text"]
 
 PIPED_WIDTH = 160     # of tables that no terminal wraps
 LAYER_WIDTH = 80
@@ -61,6 +62,14 @@ def show_layers(title: str, rows: Sequence[dict[str, Any]]) -> None:
         *([f"* {REMOVED}"] if any(row.get("removed") for row in above) else [])])
 
 
+def show_behind(values: dict[str, Any], mismatches: str) -> None:
+    """Print the ``mismatches`` of what depends on a framework's own runtime: it is compared with
+    the same runtime, so they claim nothing."""
+    count = values["operators"]
+    click.echo(f"behind {count} operator{'s' * (count != 1)} of {values['runtime']}: mismatches: "
+               f"{mismatches}, compared with the same runtime: no claim of exactness")
+
+
 def layer_title(number: int, row: dict[str, Any], label: str) -> str:
     """A layer in a sentence: "layer 3, CONV_2D+ADD 3x3, 32x32x16, conv2d_2"."""
     parts = [f"layer {number}", f"{row['op']} {row['kernel']}".strip(), shape_text(row["shape"]),
@@ -71,64 +80,6 @@ def layer_title(number: int, row: dict[str, Any], label: str) -> str:
 def shape_text(shape: Sequence[int]) -> str:
     """A tensor's shape without a leading 1, the batch: "32x32x16"."""
     return "x".join(map(str, shape[1:] if len(shape) > 1 and shape[0] == 1 else shape))
-
-
-def layer_labels(names: Sequence[str], width: int = LAYER_WIDTH) -> list[str]:
-    """For each name the part in which it differs from the others, in at most ``width`` letters.
-
-    A label has the words of a name that the fewest other names have, as many as make it unlike
-    all other labels. What is too long loses the beginning or end that most labels share, then the
-    beginning.
-    """
-    words = [_words(name) for name in names]
-    counts = Counter(word for own in words for word in dict.fromkeys(own))
-    labels = [_label(own, words, counts) for own in words]
-    long = {label for label in labels if len(label) > width}
-    for shared in (_shared(long, r"(?=(_\D.*))"), _shared(long, r"(.*_)")):
-        if any(len(label) > width for label in labels):
-            labels = [_without(label, shared) if label in long else label for label in labels]
-    return [label if len(label) <= width else "…" + label[1 - width:] for label in labels]
-
-
-def _words(name: str) -> tuple[str, ...]:
-    """The words of the path that is a layer's own.
-
-    Where converters fuse operators they join the paths by ";". TensorFlow's puts the layer's own
-    last; PyTorch's first, and a number or nothing behind all.
-    """
-    path = name.rsplit(";", 1)[-1]
-    if not path.strip("0123456789") and ";" in name:
-        path = name.split(";", 1)[0] + (f";{path}" if path else "")
-    return tuple(word for word in re.split(r"[/.]", path) if word) or (name,)
-
-
-def _without(label: str, part: str) -> str:
-    """``label`` without ``part``, unless a bare number would be left."""
-    rest = label.replace(part, "")
-    return rest if re.search("[A-Za-z]", rest) else label
-
-
-def _shared(labels: Iterable[str], pattern: str) -> str:
-    """The part matching ``pattern`` that saves most letters, of those that several labels have."""
-    parts = Counter(part for label in labels for part in re.findall(pattern, label))
-    return max((part for part, count in parts.items() if count > 1),
-               key=lambda part: len(part) * parts[part], default="")
-
-
-def _label(own: tuple[str, ...], words: Sequence[tuple[str, ...]], counts: Counter[str]) -> str:
-    others = [set(other) for other in words if other != own]
-    chosen: set[str] = set()
-    # Of equally rare words a layer's name is rather in the middle: a network's is first, and an
-    # operator's last.
-    for word in sorted(dict.fromkeys(own), key=lambda word: (
-            counts[word], len(own) > 1 and word == own[0], word == own[-1])):
-        left = [other for other in others if word in other]
-        if not chosen or len(left) < len(others):
-            chosen.add(word)
-            others = left
-        if not others:
-            break
-    return "/".join(word for word in dict.fromkeys(own) if word in chosen)
 
 
 def _folded(text: str) -> str:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
-from kaniwa.commands.options import json_option, random_option, show_json
+from kaniwa.commands.options import json_option, random_option, shape_option, show_json
 from kaniwa.commands.progress import progress
+from kaniwa.commands.tables import show_behind
 
 __all__ = ["verify_command"]
 
 
 @click.command("verify", epilog="Example: kaniwa verify resnet8.tflite --against litert --layers")
 @click.argument("model", type=click.Path(path_type=Path))
+@shape_option
 @click.option("--against", type=click.Choice([
     "litert", "onnxruntime", "recorded", "litert-optimized", "onnxruntime-optimized"]),
               default="recorded", show_default=True,
@@ -51,9 +53,13 @@ def verify_command(ctx: click.Context, model: Path, against: str, inputs: str | 
             click.echo(f"differences of one step next to a tie, allowed: {values['near_ties']}")
             click.echo(f"outputs end to end: {drift['differ']} of {drift['elements']} differ, by "
                        f"{drift['largest']:.3g} at most")
+        if "behind" in values:
+            apart = values["behind"]
+            show_behind(apart, f"{apart['mismatches']} in {apart['tensors']} tensors")
         if (first := values["first_mismatch"]) is not None:
             click.echo(f"first mismatch: inference {first['inference']}, {first['op'] or 'input'}, "
                        f"tensor '{first['tensor']}', index {first['index']}: golden has "
                        f"{first['golden']}, the reference {first['reference']}")
-    if values["mismatches"] and not against.endswith("-optimized"):
+    wrong = values["mismatches"] or values.get("behind", {}).get("mismatches")
+    if wrong and not against.endswith("-optimized"):
         ctx.exit(1)

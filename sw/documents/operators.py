@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kaniwa.compiler.array.moves import CUTS, JOINS, VIEWS
+from kaniwa.compiler.array.moves import BLOCKS, CUTS, JOINS, PADS, VIEWS
 from kaniwa.compiler.operators.record import sentence
 from kaniwa.compiler.operators.table import FUNCTIONS, OPERATORS as ON_DEVICE, WITH_CONSTANT
 from kaniwa.importers.operators import OPERATORS
@@ -19,12 +19,16 @@ _SUM = "two tables and an adder behind the producing layer"
 _PRODUCT = "two tables and a multiplier behind the producing layer"
 
 _HOST = ("host", "golden kernel")
+_FOLDED = "golden kernel; a convolution between these two becomes a dilated one"
 
 # kind -> (where it runs, how it is mapped)
 _MAPPING: dict[str, tuple[str, str]] = {
     "CONV_2D": ("array", "dense; one dot product a channel and pixel"),
     "DEPTHWISE_CONV_2D": (
-        "array", "one tap a cycle; with a depth multiplier as a dense convolution"),
+        "array", "a column of the kernel a cycle, on small targets a tap; with a depth multiplier "
+        "as a dense convolution"),
+    "TRANSPOSE_CONV": (
+        "array", "a dense convolution for each place of a result between two inputs"),
     "FULLY_CONNECTED": ("array", "dense, one pixel; streams weights beyond the ring"),
     "AVERAGE_POOL_2D": ("array", "depthwise with unit weights"),
     "MAX_POOL_2D": ("array", "maximum over the window's taps"),
@@ -37,6 +41,13 @@ _MAPPING: dict[str, tuple[str, str]] = {
     **dict.fromkeys(FUNCTIONS, ("array", "table behind the producing layer")),
     **dict.fromkeys(WITH_CONSTANT, (
         "array", "with a scalar constant a table behind the producing layer")),
+    **dict.fromkeys(("MAXIMUM", "MINIMUM"), (
+        "array", "two adders, one after the other; with a scalar constant a table behind the "
+        "producing layer")),
+    "SQUARED_DIFFERENCE": (
+        "array", "three adders and a table; with a scalar constant a table behind the producing "
+        "layer"),
+    **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), ("host", _FOLDED)),
     "SOFTMAX": (
         "vector", "a program of the vector unit, a row in each lane; on the host where the target "
         "has none"),
@@ -48,7 +59,15 @@ _MAPPING: dict[str, tuple[str, str]] = {
         "unit all steps there; on the host where it has neither"),
     "MEAN": ("array", "a window of all that is averaged, with unit weights"),
     "TRANSPOSE": ("array", "depthwise with unit weights"),
-    **dict.fromkeys((*CUTS, *JOINS), ("array", "depthwise with unit weights")),
+    **dict.fromkeys(("ARG_MAX", "ARG_MIN"), (
+        "array", "maximum, a sum that tells which values equal it, and the maximum of their "
+        "places")),
+    "RESIZE_BILINEAR": ("array", "a depthwise convolution for all pixels with the same weights"),
+    "RESIZE_NEAREST_NEIGHBOR": ("array", "depthwise with unit weights"),
+    **dict.fromkeys(PADS, (
+        "array", "padding of the layer behind it where that is exact, else depthwise with unit "
+        "weights")),
+    **dict.fromkeys((*CUTS, *JOINS, *BLOCKS), ("array", "depthwise with unit weights")),
     **dict.fromkeys(VIEWS, ("none", "another name of the same memory")),
 }
 

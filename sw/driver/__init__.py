@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "open"]
 
-__getattr__ = exports("kaniwa.driver", {
-    "Session": "kaniwa.driver.session",
-    "open": "kaniwa.driver.devices",
-})
+if not TYPE_CHECKING:
+    __getattr__ = exports("kaniwa.driver", {
+        "Session": "kaniwa.driver.session",
+        "open": "kaniwa.driver.devices",
+    })

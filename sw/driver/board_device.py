@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -26,12 +27,15 @@ from kaniwa.isa import (
     illegal_field,
 )
 from kaniwa.isa.counters import RunStatistics
+from kaniwa.stage import Stage
 
 __all__ = ["BoardDevice", "known_targets"]
 
 CAPABILITIES = range(Register.MAGIC, Register.MEMORY_BYTES + 1)
 LONGEST_POLL = 0.05                  # seconds between two looks at a run's status
 WATCHDOG_CYCLES = 10_000_000
+
+logger = logging.getLogger(__name__)
 
 
 class BoardDevice:
@@ -130,6 +134,8 @@ class BoardDevice:
         if status & Status.ERROR:
             raise self._error(program_address)
         cycles, retired = self._registers(Register.CYCLES, 2)
+        seconds = time.monotonic() - began
+        logger.debug("%s: a run of %d cycles took %.3f s", self.name, cycles, seconds)
         return RunStatistics(cycles, retired, self._counters(tags) if config.counters else {},
                              seconds=time.monotonic() - began)
 
@@ -188,8 +194,15 @@ class BoardDevice:
     def _transfer(self, what: str, size: int,
                   requests: Sequence[Request]) -> list[bytes | None]:
         """Move ``size`` bytes of device memory."""
-        return self._exchange(requests, lambda done: self.progress(
-            f"{what}, {size * done // len(requests):,} of {size:,} bytes"))
+        def report(done: int) -> None:
+            moved = size * done // len(requests)
+            self.progress(Stage(f"{what}, {moved:,} of {size:,} bytes", moved, size, "bytes",
+                                short=what))
+
+        began = time.monotonic()
+        answers = self._exchange(requests, report)
+        logger.debug("%s: %s %d bytes took %.3f s", self.name, what, size, time.monotonic() - began)
+        return answers
 
     def _pause(self, seconds: float) -> None:
         link = self._require()
@@ -205,7 +218,8 @@ class BoardDevice:
         link = self._require()
         try:
             return link.exchange(requests, report)
-        except DeviceError:
+        except DeviceError as error:
+            logger.info("%s: the line is given up: %s", self.name, error)
             self._drop()
             raise
         except KeyboardInterrupt:
@@ -255,6 +269,7 @@ class BoardDevice:
         self.config = config
         self.capabilities = {register.name.lower(): words[register] for register in Register
                              if register in CAPABILITIES}
+        logger.info("%s: opened, a board of config %s (%s)", self.name, config.name, config.hash)
         self.abort()
 
 

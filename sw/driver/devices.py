@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -12,20 +13,23 @@ import numpy as np
 from kaniwa import golden
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.emulator.core import Emulator
-from kaniwa.errors import ConfigError, DeviceError
+from kaniwa.errors import CompileError, ConfigError, DeviceError
 from kaniwa.extras import needed
 from kaniwa.graph import Graph
 from kaniwa.isa.counters import RunStatistics
+from kaniwa.outside import parse_outside
+from kaniwa.program.run_names import InstructionName
 
 __all__ = ["SIMULATORS", "check_name", "target_of", "Device", "EmulatorDevice", "GoldenDevice",
-           "SimulatedMemory", "open"]
+           "NamesInstructions", "SimulatedMemory", "open"]
 
 SIMULATORS = ("golden", "emulator", "sim")
 CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT")
 BOARDS = ("serial:", "tcp:")
 VIRTUAL = "sim:"
-OUTSIDE_MEMORY = re.compile(r"none|ideal|sdram(,(bytes|latency)=[1-9][0-9]{0,3})*")
 Target = str | Path | AcceleratorConfig
+
+logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -67,6 +71,14 @@ class SimulatedMemory(Protocol):
         """
 
 
+@runtime_checkable
+class NamesInstructions(Protocol):
+    """A device that shows the names of what it runs."""
+
+    def name_instructions(self, named: Callable[[], Sequence[InstructionName]]) -> None:
+        """Take the names of the next run's instructions, if it shows them."""
+
+
 class EmulatorDevice:
     """The emulator as a device. ``outside`` is by default ideal where there is no on-chip memory,
     else none, until a program needs some. ``progress`` may be set to what is to hear of long runs.
@@ -75,9 +87,10 @@ class EmulatorDevice:
     name = "emulator"
 
     def __init__(self, target: Target | None = None, outside: str | None = None) -> None:
-        if outside is not None and not OUTSIDE_MEMORY.fullmatch(outside):
-            raise ConfigError("outside memory must be none, ideal or sdram[,bytes=B,latency=L], "
-                              f"not {outside!r}")
+        try:
+            parse_outside(outside)
+        except CompileError as error:
+            raise ConfigError(str(error)) from None
         self.config: AcceleratorConfig | None = None
         self._outside = outside
         self._added: str | None = None
@@ -92,6 +105,8 @@ class EmulatorDevice:
             return
         default = self._added or (None if config.memory_bytes else "ideal")
         self._emulator = Emulator(config, self._outside or default)
+        logger.info("the emulator is open for %s, outside memory %s", config.name,
+                    self._outside or default or "none")
         self.config = config
 
     def add_outside(self, kind: str) -> None:
@@ -209,9 +224,9 @@ def open(name: str, target: Target | None = None, outside: str | None = None,
 
     ``target`` is a preset, a TOML file or a config; without it, the device takes the target of its
     first program; a board has its own, which must be ``target``, and a virtual board is made for
-    ``target``, by default the board's first one. ``outside``: none, ideal or
-    sdram[,bytes=B,latency=L]; a board must have some. ``progress`` is told what takes long.
-    ``options`` of sim: stalls, seed, trace, watchdog, cycle_limit; of a board: watchdog.
+    ``target``, by default the board's first one. ``outside``: as for
+    ``compile``; a board must have some. ``progress`` is told what takes long.
+    ``options`` of sim: stalls, seed, trace, observer, watchdog, cycle_limit; of a board: watchdog.
     Raises DeviceError for an unknown device or option.
     """
     check_name(name)
@@ -255,15 +270,16 @@ def _open_sim(target: Target | None, outside: str | None,
               progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
     from kaniwa.sim.device.simulated_core import SimDevice
 
-    _check_options("sim", options, ("stalls", "seed", "trace", "watchdog", "cycle_limit"))
+    _check_options("sim", options, (
+        "stalls", "seed", "trace", "observer", "watchdog", "cycle_limit"))
     return SimDevice(target, outside=outside, progress=_report(progress), **options)
 
 
 def _report(progress: Callable[[str], None] | None) -> Callable[[str, float], None]:
-    """Function that hears of a build, with the seconds it took."""
+    """Function that hears of a build."""
     if progress is None:
         return lambda what, seconds: None
-    return lambda what, seconds: progress(f"{what} ({seconds:.0f} s)")
+    return lambda what, seconds: progress(what)
 
 
 def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:

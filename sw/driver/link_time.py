@@ -55,7 +55,7 @@ def _exchanges(program: Program, run: Step) -> list[list[Request]]:
                                           Register.CONTROL)],
                   [_read(Register.STATUS, 1)], [_read(Register.CYCLES, 2)]]
     if program.config.counters:
-        tags = dict.fromkeys(layer.tag for layer in program.layers_of(run))
+        tags = program.turns_of(run)
         exchanges.append([request for _ in tags for request in (
             _register(Register.COUNTER_TAG), _read(Register.COUNTER_0, len(COUNTERS)))])
     return exchanges + [_transfer(Operation.READ, program.tensor(i).bytes) for i in run.gives]

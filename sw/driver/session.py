@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.data.inputs import quantize
 from kaniwa.data.labels import dequantize
-from kaniwa.driver.devices import Device, GoldenDevice, SimulatedMemory
+from kaniwa.driver.devices import Device, GoldenDevice, NamesInstructions, SimulatedMemory
 from kaniwa.driver.overlap import PLACES, WINDOW, Item, Overlap
 from kaniwa.driver.session_state import SessionState, Values
 from kaniwa.errors import DeviceError, InputError
@@ -25,11 +27,14 @@ from kaniwa.isa.counters import RunStatistics, in_turn
 from kaniwa.program.host_run import host_graph, run_host_op
 from kaniwa.program.layer_facts import layer_facts, layer_numbers
 from kaniwa.program.program import LayerInfo, Program, Step, TensorInfo
+from kaniwa.program.run_names import instruction_names
 
 __all__ = ["Inference", "Session", "Statistics", "forget_image"]
 
 Arrays = Mapping[str, np.ndarray] | Sequence[np.ndarray]
 Outputs = dict[str, np.ndarray]
+
+logger = logging.getLogger(__name__)
 
 # Whose image each device holds: a second session on a device must not run the first one's.
 _LOADED: weakref.WeakKeyDictionary[Device, weakref.ref[Session]] = weakref.WeakKeyDictionary()
@@ -77,12 +82,13 @@ class Session:
     A device without a target takes the program's; emulator and sim get the outside memory that it
     needs, unless they were opened with another. Raises DeviceError where the device is of another
     config, lacks outside memory that the program needs, or, for golden, where the program
-    was not compiled in this process.
+    was not compiled in this process. ``watch`` may be set to what goes round each step.
     """
 
     def __init__(self, program: Program, device: Device) -> None:
         self.program = program
         self.device = device
+        self.watch: Callable[[Step], AbstractContextManager[None]] = lambda step: nullcontext()
         self.stats: Statistics | None = None
         self._lock = threading.Lock()      # of the device
         self._values: Values = {}     # of the last inference, as far as known
@@ -172,16 +178,20 @@ class Session:
         if found is None:
             raise DeviceError(f"{self.program.name}: the program stores no tensor '{name}'; "
                               "compile with --materialize to store all")
+        return self.value(found)
+
+    def value(self, tensor: TensorInfo) -> np.ndarray:
+        """As ``tensor``, for a tensor of the program: names of two may be the same."""
         with self._lock:
-            if found.id in self._values:
-                return self._values[found.id]
-            if found.address is None or found.overwritten is not None:
-                raise DeviceError(f"{self.program.name}: tensor '{name}' is not in device memory "
-                                  "at the end; compile with --materialize to keep all")
-            if found.channels is not None:
-                raise DeviceError(f"{self.program.name}: tensor '{name}' is stored without its "
-                                  "dead channels; compile with --keep-dead-channels")
-            return self.read(found)
+            if tensor.id in self._values:
+                return self._values[tensor.id]
+            if tensor.address is None or tensor.overwritten is not None:
+                raise DeviceError(f"{self.program.name}: tensor '{tensor.name}' is not in device "
+                                  "memory at the end; compile with --materialize to keep all")
+            if tensor.channels is not None:
+                raise DeviceError(f"{self.program.name}: tensor '{tensor.name}' is stored without "
+                                  "its dead channels; compile with --keep-dead-channels")
+            return self.read(tensor)
 
     def read(self, tensor: TensorInfo) -> np.ndarray:
         """Present content of device memory where ``tensor`` is stored."""
@@ -222,6 +232,8 @@ class Session:
         try:
             for address, data in program.images:
                 self.device.write(address, data)
+                logger.debug("%s: %d bytes to %s at %#x", program.name, len(data),
+                             self.device.name, address)
         except DeviceError as error:
             if program.outside is None:
                 raise
@@ -248,9 +260,10 @@ class Session:
             assert self.program.graph is not None
             values.update(self.device.run_graph(self.program.graph, inference.arrays, dict(state)))
         elif step.where == "host":
-            self._run_on_host(step, inference.values)
+            with self.watch(step):
+                self._run_on_host(step, inference.values)
         else:
-            with self._lock:
+            with self._lock, self.watch(step):
                 inference.runs.append(self._run_on_device(step, inference.values, state))
 
     def _finish(self, item: Item[Inference, Outputs]) -> Outputs:
@@ -278,7 +291,9 @@ class Session:
     def _run_on_device(self, step: Step, values: Values, state: Values) -> RunStatistics:
         try:
             self._write(step, values, state)
-            tags = list(dict.fromkeys(layer.tag for layer in self.program.layers_of(step)))
+            tags = list(self._turns[step])
+            if isinstance(self.device, NamesInstructions):
+                self.device.name_instructions(lambda: instruction_names(self.program, step))
             statistics = self.device.run(self.program.address_of(step), tags)
             values.update((i, self.read(self.program.tensor(i))) for i in step.gives)
         except BaseException:
@@ -313,6 +328,10 @@ class Session:
                 for tensor in expected}
 
     @cached_property
+    def _turns(self) -> dict[Step, dict[int, int]]:
+        return {step: self.program.turns_of(step) for step in self.program.runs}
+
+    @cached_property
     def _facts(self) -> dict[int, dict[str, Any]]:
         """Number, removed, shape and kernel by tag, of the first layer that has it."""
         facts: dict[int, dict[str, Any]] = {}
@@ -328,7 +347,7 @@ class Session:
         for layer in program.layers:
             layers.setdefault(layer.tag, []).append(layer)
         rows = []
-        for counters in run.per_tag(layers) if run is not None else ():
+        for counters in run.per_layer(program.turns) if run is not None else ():
             # Layers beyond the last tag share it; they are shown together.
             same = layers[counters.tag]
             macs = sum(layer.macs for layer in same)

@@ -68,9 +68,10 @@ class _Layer:
     def conv(self, x: int, channels: int, kernel: tuple[int, int] = (3, 3),
              stride: tuple[int, int] = ONE,
              padding: tuple[tuple[int, int], tuple[int, int]] = SAME_3X3,
-             depthwise: bool = False, activation: str = "NONE", largest: int = 128) -> int:
+             depthwise: bool = False, activation: str = "NONE", largest: int = 128,
+             dilation: int = 1) -> int:
         _, *size, depth = self.tensors[x].shape
-        out = [(n + sum(p) - k) // s + 1
+        out = [(n + sum(p) - dilation * (k - 1) - 1) // s + 1
                for n, p, k, s in zip(size, padding, kernel, stride, strict=True)]
         extra: dict[str, object] = {"depth_multiplier": 1} if depthwise else {}
         return self.weighted(
@@ -78,7 +79,8 @@ class _Layer:
             (1, *kernel, channels) if depthwise else (channels, *kernel, depth),
             3 if depthwise else 0, (*out, channels),
             kernel[0] * kernel[1] * (1 if depthwise else depth), "litert_double_rounding",
-            largest, stride=stride, dilation=ONE, padding=padding, activation=activation, **extra)
+            largest, stride=stride, dilation=(dilation, dilation), padding=padding,
+            activation=activation, **extra)
 
     def pool(self, x: int, kind: str, rule: str) -> int:
         _, rows, columns, depth = self.tensors[x].shape
@@ -105,7 +107,7 @@ class _Layer:
 def layer_graphs(config: AcceleratorConfig, seed: int = 1) -> list[Graph]:
     """The layers that a core of ``config`` has units for; each fits 24 KiB of device memory."""
     graphs = [_fully_connected(seed), _convolution(seed), _shallow(seed), _odd(seed),
-              _depthwise(seed), _average(seed)]
+              _depthwise(seed), _taps(seed), _average(seed)]
     if config.elementwise:
         graphs += [_chain(seed), _residual("ADD", seed)]
         if config.elementwise_multiply:
@@ -156,6 +158,12 @@ def _depthwise(seed: int) -> Graph:
     """A channel a lane."""
     layer = _Layer("depthwise 3 x 3, 40 channels", seed)
     return layer.graph(layer.conv(layer.input(10, 10, 40), 40, depthwise=True))
+
+
+def _taps(seed: int) -> Graph:
+    """A tap at a time."""
+    layer = _Layer("depthwise 3 x 3, dilation 2, 20 channels", seed)
+    return layer.graph(layer.conv(layer.input(9, 9, 20), 20, depthwise=True, dilation=2))
 
 
 def _chain(seed: int) -> Graph:

@@ -20,6 +20,7 @@ from kaniwa.selftest.link_quality import describe_link, is_weak, measure_link
 from kaniwa.selftest.march import march, march_passes
 from kaniwa.selftest.stuck_bit import StuckBit
 from kaniwa.selftest.vectors import describe_mismatch, run_layers, run_model
+from kaniwa.stage import Stage
 
 __all__ = ["DEPTHS", "MODEL", "PARTS", "Part", "Report", "selftest"]
 
@@ -146,7 +147,7 @@ class _Run:
     def link(self) -> Outcome:
         if not isinstance(self.device, BoardDevice):
             return "none", "the device is in this process", {}
-        values = measure_link(self.device, *self._span, lambda text: self.progress(f"link: {text}"))
+        values = measure_link(self.device, *self._span, self._tell("link"))
         self.pace = values["host_bytes_per_second"]
         return ("weak" if is_weak(values) else "pass"), describe_link(values), values
 
@@ -156,9 +157,11 @@ class _Run:
                   else StuckBit(self.device, *self.stuck_bit))
         seconds = march_passes(quick=False) * size / self.pace
         quick = self.depth == "quick" or (self.depth == "auto" and seconds > FULL_SECONDS)
-        total = march_passes(quick) * size / self.pace
+        passes = march_passes(quick)
+        total = passes * size / self.pace
         found = march(memory, start, size, quick=quick, progress=lambda share: self.progress(
-            f"memory: {100 * share:.0f} %, {total * (1 - share):.0f} s left"))
+            Stage(f"memory: {100 * share:.0f} %, {total * (1 - share):.0f} s left",
+                  size * passes * share, size * passes, "bytes", short="memory")))
         values = {"start": start, "bytes": size, "depth": "quick" if quick else "full",
                   "moved_bytes": found.moved, "faults": [fault.as_dict() for fault in found.faults]}
         text = str(found)
@@ -168,7 +171,7 @@ class _Run:
 
     def array(self) -> Outcome:
         rows, left_out = run_layers(self.device, self._outside, self.seed,
-                                    lambda text: self.progress(f"array: {text}"))
+                                    self._tell("array"))
         values = {"layers": rows, "left_out": left_out}
         if not rows:
             return "not run", f"no layer fits: {left_out[0]}", values
@@ -186,7 +189,7 @@ class _Run:
             return "not run", "no model: name one with --model", {}
         try:
             row = run_model(self.device, self._outside, self.model_path,
-                            lambda text: self.progress(f"model: {text}"))
+                            self._tell("model"))
         except (CompileError, InputError) as error:
             return "not run", str(error), {}
         assert self.device.config is not None
@@ -194,6 +197,13 @@ class _Run:
             return "fail", describe_mismatch(row, self.device.config), row
         return "pass", (f"{row['name']}, {row['inferences']} samples, {row['checked']} values "
                         f"equal to LiteRT's; {_cycles([row])}"), row
+
+    def _tell(self, part: str) -> Progress:
+        """A function that tells of a stage of the ``part``."""
+        def tell(text: str) -> None:
+            self.progress(Stage.of(text).behind(f"{part}: "))
+
+        return tell
 
     @property
     def _span(self) -> tuple[int, int]:

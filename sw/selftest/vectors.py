@@ -18,6 +18,7 @@ from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
 from kaniwa.selftest.layers import layer_graphs, layer_inputs
+from kaniwa.stage import Stage
 from kaniwa.verify.litert import Recorded
 
 __all__ = ["run_layers", "run_model", "describe_mismatch"]
@@ -30,7 +31,8 @@ def run_layers(device: Device, outside: str | None, seed: int, progress: Callabl
     assert config is not None
     rows, left_out = [], []
     for number, graph in enumerate(graphs := layer_graphs(config, seed), 1):
-        progress(f"layer {number} of {len(graphs)}: {graph.name}")
+        progress(Stage(f"layer {number} of {len(graphs)}: {graph.name}", number - 1, len(graphs),
+                       "layers", short=graph.name, steady=False))
         inputs = layer_inputs(graph, seed)
         expected = [_outputs(graph, golden.run(graph, item)) for item in inputs]
         try:

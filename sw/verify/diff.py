@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from kaniwa.driver.session import Session
 from kaniwa.errors import InputError
 from kaniwa.isa import INSTRUCTION_BYTES, Opcode
 from kaniwa.program.program import Program, TensorInfo
+from kaniwa.stage import Stage
 
 __all__ = ["diff", "same"]
 
@@ -20,31 +21,40 @@ Values = dict[int, np.ndarray]  # by tensor id
 END = isa.encode({"opcode": Opcode.END})
 
 
-def diff(program: Program, devices: Sequence[str | Device],
-         inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def diff(program: Program, devices: Sequence[str | Device], inputs: Mapping[str, np.ndarray],
+         progress: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Run ``program`` on two devices, by name or open, and compare every stored tensor.
 
     The result has ``devices`` (names), ``tensors`` (how many were compared) and
     ``first_difference``: None, or a dict of instruction, layer, tensor, index, values (one a
     device), different and elements, for the first tensor in the order of completion that differs.
+    ``progress`` is told what takes long.
     """
     if len(devices) != 2:
         raise InputError(f"expected two devices, found {len(devices)}")
     stored = sorted((t for t in program.tensors if t.address is not None and t.kind != "input"),
                     key=lambda t: (t.ready, t.id))
     names = [device if isinstance(device, str) else device.name for device in devices]
-    first, second = (_collect(program, device, inputs, stored) for device in devices)
+    first, second = (_collect(program, device, inputs, stored, progress) for device in devices)
     found = next((difference for tensor in stored if (difference := _difference(
         program, tensor, names, first[tensor.id], second[tensor.id])) is not None), None)
     return {"devices": names, "tensors": len(stored), "first_difference": found}
 
 
 def _collect(program: Program, device: str | Device, inputs: Mapping[str, np.ndarray],
-             stored: list[TensorInfo]) -> Values:
+             stored: list[TensorInfo], progress: Callable[[str], None] | None) -> Values:
     """The value of each of the ``stored`` tensors on a device."""
     if not isinstance(device, str):
         return _values(Session(program, device), inputs, stored)
-    with open(device, target=program.config, outside=program.outside) as opened:
+
+    def tell(text: str) -> None:
+        if progress is not None:
+            progress(Stage.of(text).behind(f"{device}: "))
+
+    tell("starting")
+    with open(device, target=program.config, outside=program.outside, progress=tell) as opened:
+        if hasattr(opened, "progress"):
+            opened.progress = tell
         return _values(Session(program, opened), inputs, stored)
 
 

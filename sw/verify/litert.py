@@ -19,12 +19,17 @@ from kaniwa.errors import InputError, UnsupportedError
 from kaniwa.extras import needed
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
+from kaniwa.runtimes import NAMES
+from kaniwa.runtimes.behind import behind
+from kaniwa.stage import Stage
 from kaniwa.verify.recorded import RECORDED, RecordedVectors, choose_inputs
 
 __all__ = ["WITHOUT_REFERENCE", "LiteRT", "Recorded", "verify"]
 
 # Operators that BUILTIN_REF lacks, with the only kernel that LiteRT has for them.
 WITHOUT_REFERENCE = ("ELU",)
+# The same of those that golden lacks.
+RUN_WITHOUT_REFERENCE = ("CEIL", "ROUND", "SEGMENT_SUM")
 Progress = Callable[[str], None]
 
 
@@ -54,7 +59,8 @@ class LiteRT:
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
         self.graph = graph
         kernels = OpResolverType.BUILTIN_REF
-        if any(op.kind in WITHOUT_REFERENCE for op in graph.ops):
+        if any(op.kind in WITHOUT_REFERENCE or op.rule in NAMES
+               and op.kind in RUN_WITHOUT_REFERENCE for op in graph.ops):
             kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         if optimized:
             kernels = OpResolverType.AUTO
@@ -62,14 +68,14 @@ class LiteRT:
         self.description = (
             f"LiteRT {metadata.version('ai-edge-litert')}, {kernels.name}, one thread, {kept}"
         )
+        self._make = partial(
+            Interpreter,
+            model_content=model,
+            num_threads=1,
+            experimental_op_resolver_type=kernels,
+            experimental_preserve_all_tensors=not optimized,
+        )
         try:
-            self._make = partial(
-                Interpreter,
-                model_content=model,
-                num_threads=1,
-                experimental_op_resolver_type=kernels,
-                experimental_preserve_all_tensors=not optimized,
-            )
             self.reset()
         except (RuntimeError, ValueError) as error:
             raise UnsupportedError(
@@ -104,6 +110,10 @@ class LiteRT:
         """Give the model's variables their initial values."""
         # LiteRT's own reset leaves out resource variables.
         self.interpreter = self._make()
+        file_has = {d["index"]: tuple(d["shape"]) for d in self.interpreter.get_input_details()}
+        for i in self.graph.inputs:
+            if file_has.get(self._index(i)) != self.graph.tensors[i].shape:
+                self.interpreter.resize_tensor_input(self._index(i), self.graph.tensors[i].shape)
         self.interpreter.allocate_tensors()
 
     def _index(self, tensor_id: int) -> int:
@@ -122,12 +132,27 @@ class Recorded(RecordedVectors):
 
 @dataclass
 class _Comparison:
-    """Counts differences and remembers the first."""
+    """Counts differences and remembers the first; those behind LiteRT's own operators apart."""
 
     graph: Graph
     tensors: set[int] = field(default_factory=set)
     mismatches: int = 0
+    apart_mismatches: int = 0
     first: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        self.apart = behind(self.graph)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """For ``verify``'s result."""
+        values: dict[str, Any] = {"tensors": len(self.tensors), "mismatches": self.mismatches,
+                                  "first_mismatch": self.first}
+        if self.apart is None:
+            return values
+        own = self.tensors & self.apart.tensors
+        return values | {"tensors": len(self.tensors - own), "behind": self.apart.as_dict() | {
+            "tensors": len(own), "mismatches": self.apart_mismatches}}
 
     def arrays(self, inference: int, tensor_id: int, ours: np.ndarray, theirs: np.ndarray) -> None:
         self.tensors.add(tensor_id)
@@ -164,7 +189,10 @@ class _Comparison:
         ours: object,
         theirs: object,
     ) -> None:
-        self.mismatches += count
+        if self.apart is not None and tensor_id in self.apart.tensors:
+            self.apart_mismatches += count
+        else:
+            self.mismatches += count
         if self.first is None:
             op = self.graph.producer(tensor_id)
             self.first = {
@@ -200,8 +228,10 @@ def verify(
     are made. ``progress`` is called with a line of text after each.
 
     Returns ``reference, inputs, inferences, tensors`` (compared), ``mismatches`` (elements) and
-    ``first_mismatch`` (None, or inference, tensor, op, index, golden and reference). Raises the
-    errors of the importer, of the inputs, and ``UnsupportedError`` for a reference that is absent.
+    ``first_mismatch`` (None, or inference, tensor, op, index, golden and reference). Where the
+    framework's own runtime does operators, ``behind`` has runtime, operators, tensors and
+    mismatches of what depends on them, which the others leave out. Raises the errors of the
+    importer, of the inputs, and ``UnsupportedError`` for a reference that is absent.
     """
     framework = "onnxruntime" if Path(model).suffix.lower() == ".onnx" else "litert"
     known = (framework, f"{framework}-optimized", "recorded")
@@ -232,14 +262,13 @@ def verify(
         steps = _against_litert(litert, samples, comparison, layers and not optimized)
     for done in steps:
         if progress is not None:
-            progress(f"{done} of {len(samples)} inferences")
+            progress(Stage(f"{done} of {len(samples)} inferences", done, len(samples),
+                           "inferences", short=""))
     return {
         "reference": reference,
         "inputs": used,
         "inferences": len(samples),
-        "tensors": len(comparison.tensors),
-        "mismatches": comparison.mismatches,
-        "first_mismatch": comparison.first,
+        **comparison.report,
     }
 
 

@@ -14,8 +14,18 @@ import numpy as np
 from kaniwa.data.inputs import Inputs
 from kaniwa.golden import run
 from kaniwa.importers import read_model_file
+from kaniwa.importers.input_shapes import chosen_shapes
 from kaniwa.importers.onnx.model import ImportedOnnx, read_graph
-from kaniwa.verify.onnxruntime import FLOAT_TOLERANCE, Difference, OnnxRuntime, differences
+from kaniwa.runtimes import NAMES
+from kaniwa.runtimes.behind import behind
+from kaniwa.stage import Stage
+from kaniwa.verify.onnxruntime import (
+    FLOAT_TOLERANCE,
+    Difference,
+    OnnxRuntime,
+    as_long,
+    differences,
+)
 from kaniwa.verify.recorded import RECORDED, RecordedVectors, choose_inputs
 
 __all__ = ["RecordedOnnx", "verify_onnx"]
@@ -31,7 +41,7 @@ def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike
     reference each compute on from their own values.
     """
     path, data = Path(model), read_model_file(model)
-    imported = read_graph(data, path.name)
+    imported = read_graph(data, path.name, chosen_shapes())
     tally = Tally(imported)
     if against == "recorded":
         recorded = RecordedOnnx(model, imported.graph)
@@ -48,7 +58,8 @@ def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike
                  else _against_runtime(imported, runtime, samples, layers, tally))
     for done in steps:
         if progress is not None:
-            progress(f"{done} of {len(samples)} inferences")
+            progress(Stage(f"{done} of {len(samples)} inferences", done, len(samples),
+                           "inferences", short=""))
     return {"reference": reference, "inputs": used, "inferences": len(samples), **tally.report}
 
 
@@ -81,14 +92,20 @@ class Tally:
     outputs: int = 0
     drifted: int = 0
     largest: float = 0.0
+    of_runtime: set[int] = field(default_factory=set)      # results of its operators
+    apart_mismatches: int = 0
 
     def operators(self, inference: int, found: list[Difference], layers: bool) -> None:
         """Add the operators' differences, or only those that make outputs."""
         for d in found:
             if not layers and d.tensor_id not in self.imported.graph.outputs:
                 continue
-            self.tensors.add(d.tensor_id)
-            self.mismatches += int(d.wrong.sum())
+            if d.op.rule in NAMES:
+                self.of_runtime.add(d.tensor_id)
+                self.apart_mismatches += int(d.wrong.sum())
+            else:
+                self.tensors.add(d.tensor_id)
+                self.mismatches += int(d.wrong.sum())
             self.near_ties += int(d.near_tie.sum())
             if self.first is None and d.wrong.any():
                 index = tuple(int(i) for i in np.argwhere(d.wrong)[0])
@@ -103,7 +120,8 @@ class Tally:
         graph = self.imported.graph
         ours = run(graph, sample, keep=graph.outputs)
         for i in graph.outputs:
-            theirs = reference[graph.tensors[i].name].astype(np.float64)
+            theirs = as_long(reference[graph.tensors[i].name],
+                             graph.tensors[i]).astype(np.float64)
             apart = np.abs(ours[i] - theirs)
             tolerance = FLOAT_TOLERANCE if ours[i].dtype.kind == "f" else 0.0
             self.outputs += apart.size
@@ -113,10 +131,13 @@ class Tally:
     @property
     def report(self) -> dict[str, Any]:
         """For ``verify``'s result."""
-        return {"tensors": len(self.tensors), "mismatches": self.mismatches,
-                "first_mismatch": self.first, "near_ties": self.near_ties,
-                "end_to_end": {"elements": self.outputs, "differ": self.drifted,
-                               "largest": self.largest}}
+        values = {"tensors": len(self.tensors), "mismatches": self.mismatches,
+                  "first_mismatch": self.first, "near_ties": self.near_ties,
+                  "end_to_end": {"elements": self.outputs, "differ": self.drifted,
+                                 "largest": self.largest}}
+        apart = behind(self.imported.graph)
+        return values if apart is None else values | {"behind": apart.as_dict() | {
+            "tensors": len(self.of_runtime), "mismatches": self.apart_mismatches}}
 
 
 def _against_runtime(imported: ImportedOnnx, runtime: OnnxRuntime, samples: Inputs,

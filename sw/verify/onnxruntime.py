@@ -22,9 +22,10 @@ from kaniwa.graph import Op, Tensor
 from kaniwa.importers.onnx.builder import Origin
 from kaniwa.importers.onnx.model import ImportedOnnx
 
-__all__ = ["NEAR_TIE", "FLOAT_TOLERANCE", "OnnxRuntime", "Difference", "differences"]
+__all__ = ["NEAR_TIE", "FLOAT_TOLERANCE", "OnnxRuntime", "Difference", "as_long", "differences"]
 
-NEAR_TIE = 1e-3            # distance from half-way, in steps of the output
+NEAR_TIE = 1e-3            # distance from half-way, in steps of an output of 8 bits
+NEAR_TIES = {1: NEAR_TIE, 2: 256 * NEAR_TIE}      # by bytes: the same share of the range
 FLOAT_TOLERANCE = 1e-5     # of float32 results, relative to 1 and to their size
 
 
@@ -123,9 +124,11 @@ def _reference_of(op: Op, tensor: Tensor, origin: Origin | None,
     value = reference.get(origin.name)
     if value is None:
         return None
-    value = value.transpose(origin.permutation)
-    if origin.shift and value.dtype == np.uint8:
-        return (value.astype(np.int16) - origin.shift).astype(np.int8)
+    value = as_long(value.transpose(origin.permutation), tensor)
+    if value.size == np.prod(tensor.shape):
+        value = value.reshape(tensor.shape)      # a map of one row, or of one pixel
+    if origin.shift and value.dtype.kind == "u":
+        return (value.astype(np.int64) - origin.shift).astype(tensor.dtype)
     q = tensor.quantization
     if value.dtype == np.float32 and q is not None:
         # Moved as real numbers there: whole steps, or rounded only behind what moves them.
@@ -135,6 +138,14 @@ def _reference_of(op: Op, tensor: Tensor, origin: Origin | None,
         steps = np.rint(value / np.float32(q.scale)) + q.zero_point
         return np.clip(steps, *bounds).astype(tensor.dtype)
     return value
+
+
+def as_long(value: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Rows of NonMaxSuppression, with -1 up to as many as there may be."""
+    missing = tensor.shape[0] - value.shape[0] if tensor.dtype == "int64" and tensor.shape else 0
+    if value.ndim != len(tensor.shape) or value.shape[1:] != tensor.shape[1:] or missing <= 0:
+        return value
+    return np.pad(value, ((0, missing), *[(0, 0)] * (value.ndim - 1)), constant_values=-1)
 
 
 def _compare(imported: ImportedOnnx, op: Op, output: int, operands: list[np.ndarray | None],
@@ -152,5 +163,5 @@ def _compare(imported: ImportedOnnx, op: Op, output: int, operands: list[np.ndar
             # A float bias was rounded to the accumulator's steps at import.
             error = op.attributes.get("bias_error", 0.0)
             assert isinstance(error, float)
-            near = different & one & (distance <= NEAR_TIE + error)
+            near = different & one & (distance <= NEAR_TIES[ours.dtype.itemsize] + error)
     return Difference(op, output, ours, theirs, different & ~near, near)

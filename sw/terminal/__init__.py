@@ -1,0 +1,1 @@
+"""What a terminal shows beside results: bars while something is done, and the log."""
