@@ -1,7 +1,7 @@
 """Fill the generated parts of the documentation from the tables and runs they describe.
 
-``python tools/make_docs.py`` writes the pages of ``PARTS`` and docs/isa.md; ``--check`` only says
-whether they are up to date (the demo's output is compared without its times).
+``python tools/make_docs.py`` writes the pages of ``PARTS``, docs/isa.md and the pictures;
+``--check`` only says whether they are up to date (the demo's output is compared without its times).
 """
 
 from __future__ import annotations
@@ -98,6 +98,22 @@ def folders() -> str:
     return "\n".join(lines)
 
 
+def decisions() -> str:
+    """Markdown list of the decisions, by their numbers and titles."""
+    return "\n".join(f"- [{file.stem[:4]}]({file.name}): {file.read_text().split(chr(10))[0][2:]}"
+                     for file in sorted((ROOT / "docs" / "decisions").glob("0*.md")))
+
+
+def compared(name: str) -> Callable[[], str]:
+    """A table of tools/comparison.py, by its name."""
+    def table() -> str:
+        sys.path.insert(0, str(ROOT / "tools"))
+        import comparison
+
+        return str(getattr(comparison, name)())
+    return table
+
+
 def estimates() -> str:
     """Markdown table of `kaniwa estimate --all-boards` for the shipped models, without builds."""
     chosen = every_target()
@@ -151,12 +167,25 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/operators.md": {"operators": operators},
     "docs/limits.md": {"limits": limits},
     "docs/boards/README.md": {"estimates": estimates},
+    "docs/comparison.md": {"cycles": compared("cycles"), "chips": compared("chips")},
+    "docs/decisions/README.md": {"decisions": decisions},
 }
 
 
+def pictures() -> dict[Path, str]:
+    """Every picture that is drawn from the code, from the cycle model or from recorded runs."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from pictures.blocks import block_diagram
+    from pictures.cycles import cycles_by_layer, cycles_by_model
+    from pictures.lines import line_buffer
+
+    drawn = (block_diagram, cycles_by_layer, cycles_by_model, line_buffer)
+    return {ROOT / "docs" / "pictures" / f"{draw.__name__}.svg": draw() for draw in drawn}
+
+
 def pages() -> dict[Path, str]:
-    """Every page that has generated parts, as it should be."""
-    made = {ROOT / "docs" / "isa.md": isa_page()}
+    """Every page that has generated parts, as it should be, and the pictures."""
+    made = {ROOT / "docs" / "isa.md": isa_page(), **pictures()}
     for name, parts in PARTS.items():
         text = (ROOT / name).read_text()
         for marker, content in parts.items():
@@ -169,7 +198,7 @@ def main() -> int:
     """Write the pages, or say which are out of date."""
     made = pages()
     stale = [path for path, text in made.items()
-             if timeless(path.read_text()) != timeless(text)]
+             if not path.exists() or timeless(path.read_text()) != timeless(text)]
     if "--check" in sys.argv:
         for path in stale:
             print(f"{path.relative_to(ROOT)} is out of date: run make docs")
