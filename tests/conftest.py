@@ -19,6 +19,14 @@ settings.register_profile("kaniwa", deadline=None, print_blob=True)
 settings.load_profile("kaniwa")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `make long` runs, unless its mark is asked for."""
+    if "long" not in config.getoption("markexpr"):
+        left = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The project's folder."""

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS = 40 * 60
 SEED = 7
 # Targets that are parts of `make test`, or no tests at all.
-NOT_TESTS = {"clean", "demo", "docs", "help", "lint", "setup", "test"}
+NOT_TESTS = {"clean", "demo", "docs", "help", "lint", "setup", "site", "test"}
 
 
 @dataclass
@@ -96,8 +96,9 @@ def pytest(folder: str) -> Callable[[int], Counts]:
             report = Path(temporary) / "report.xml"
             status, _ = run(
                 # One file stays on one worker: what its fixtures build is built once.
-                [sys.executable, "-m", "pytest", "-q", "-n", str(jobs), "--dist", "loadfile",
-                 "--durations=5", "--durations-min=5", f"--junit-xml={report}", folder]
+                [sys.executable, "-m", "pytest", "-q", "-m", "not long", "-n", str(jobs),
+                 "--dist", "loadfile", "--durations=5", "--durations-min=5",
+                 f"--junit-xml={report}", folder]
             )
             counts = read_junit(report)
         return settle(counts, status, folder)

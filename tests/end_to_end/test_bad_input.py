@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.files.tflite_builder import ModelBuilder
 
 from kaniwa import cli
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.program.file import to_bytes
 
 KANIWA = [sys.executable, "-m", "kaniwa.cli"]
@@ -79,6 +79,8 @@ CASES = [
     Case("argument missing", "compile", "MODEL", 2),
     Case("option out of range", "run {resnet} --limit 0", "limit", 2),
     Case("waveform of the emulator", "run {resnet} --trace {none}.vcd", "is for --device sim", 2),
+    Case("timeline of golden", "run {resnet} --device golden --trace-events {none}.json",
+         "is for --device sim or emulator", 2),
     Case("unknown virtual board", "run {resnet} --device sim:ulx4s", "BOARD one of icebreaker"),
     Case("chance of 1", "board-sim --board icebreaker --drops 1", "drops", 2),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -11,11 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from builders.files.runtime_models import tflite_mixed
 
 from kaniwa import cli, extras
 
@@ -25,7 +23,8 @@ RESNET = "{models}/mlperf_ic_resnet8.tflite"
 # Verb -> command lines for an environment without extras, each with the extra that its one line
 # names, or "" where the verb works.
 BARE = {
-    "compile": {f"{RESNET} -o {{folder}}/a.kaniwa": "", "{models}/digits_gru_qdq.onnx": "onnx"},
+    "compile": {f"{RESNET} -o {{folder}}/a.kaniwa": "", "{models}/digits_gru_qdq.onnx": "onnx",
+                "{hosted}": "host"},
     "run": {f"{RESNET} --limit 1": "", f"{RESNET} --device sim": "sim",
             f"{RESNET} --device sim:icebreaker": "sim", f"{RESNET} --image {{image}}": "image",
             "{models}/digits_gru_qdq.onnx": "onnx"},
@@ -33,6 +32,8 @@ BARE = {
                  f"{RESNET} --data {{data}} --device sim": "sim",
                  f"{RESNET} --data {{data}} --against litert": "verify"},
     "estimate": {RESNET: "", f"{RESNET} --board icebreaker": ""},
+    "report": {f"{RESNET} -o {{folder}}/report.html": "",
+               "{models}/digits_gru_qdq.onnx": "onnx"},
     "verify": {f"{RESNET} --limit 1": "", f"{RESNET} --against litert": "verify",
                "{models}/digits_gru_qdq.onnx": "onnx"},
     "diff": {f"{RESNET} --devices golden,emulator": "", RESNET: "sim"},
@@ -49,6 +50,7 @@ BARE = {
               "--quick --models anomaly": "sim"},
     "bitstream": {"--board icebreaker": "bitstream"},
     "program": {"--board icebreaker --bitstream {image}": None},
+    "examples": {"": "", "copy stall --to {folder}/examples": ""},
     "cache": {"": ""},
     "completion": {"bash": ""},
 }
@@ -64,9 +66,11 @@ def places(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[str, 
     program = kaniwa.compile(models / "mlperf_ic_resnet8.tflite")
     kaniwa.save_program(program, folder / "program.kaniwa")
     (folder / "text.txt").write_text(disassemble(program))
+    (folder / "hosted.tflite").write_bytes(tflite_mixed())
     (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     return {"folder": folder, "models": models, "program": folder / "program.kaniwa",
-            "text": folder / "text.txt", "image": folder / "a.png",
+            "hosted": folder / "hosted.tflite", "text": folder / "text.txt",
+            "image": folder / "a.png",
             "data": models / "inputs" / "resnet8_ten.npz"}
 
 
@@ -131,6 +135,8 @@ def test_kaniwa_alone_prints_its_help(tmp_path: Path) -> None:
     ("kaniwa diff m.tflite --devices golden,em", ["golden,emulator"]),
     ("kaniwa compile m.tflite --target base_", ["base_vector", "base_recurrent"]),
     ("kaniwa describe na", ["nano"]),
+    ("kaniwa examples copy digits", ["digits_transformer", "digits_transformer_onnx",
+                                     "digits_gru_onnx"]),
     ("kaniwa bitstream --board ic", ["icebreaker"]),
     ("kaniwa estimate m.tflite --board tang", ["tang_primer_20k"]),
     ("kaniwa selftest --device emu", ["emulator"]),
@@ -253,59 +259,6 @@ def test_a_simulator_gets_the_outside_memory_that_a_model_needs(
     with pytest.raises(SystemExit) as stopped:
         cli.main([*command, "--outside", "none"])
     assert stopped.value.code == 1 and "--outside" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("count", "says"), [(1, "working"), (3, "3/3")])
-def test_progress_is_shown_on_a_terminal_and_nothing_in_a_pipe(count: int, says: str,
-                                                               root: Path) -> None:
-    """A device that tells what it does, and then is interrupted or comes to its end."""
-    script = f"""
-from types import SimpleNamespace
-from kaniwa.commands.progress import track
-
-def work():
-    for n in range({count}):
-        for part in range(20):
-            device.progress(f"{{part}} cycles")
-        yield n
-
-device = SimpleNamespace(progress=lambda text: None)
-print(list(track(work(), {count}, "working", device, 20)))
-"""
-    piped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (piped.stdout, piped.stderr) == (f"{list(range(count))}\n", "")
-    master, terminal = os.openpty()
-    shown = b""
-    with subprocess.Popen([sys.executable, "-c", script], stderr=terminal,
-                          stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"}):
-        os.close(terminal)
-        with contextlib.suppress(OSError):      # the terminal's end
-            while piece := os.read(master, 4096):
-                shown += piece
-    os.close(master)
-    assert says in shown.decode()
-
-
-def test_progress_of_a_run_has_its_cycles_and_how_many_there_will_be(
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    from kaniwa.commands import progress
-
-    told: list[str] = []
-    device = SimpleNamespace(progress=None)
-    device.progress = quiet = told.clear
-
-    @contextlib.contextmanager
-    def shown(what: str, count: int | None) -> Iterator[Callable[[str, int], None]]:
-        yield lambda text, done: told.append(text)
-
-    def work() -> Iterator[int]:
-        device.progress("200,000 cycles")
-        yield 1
-
-    monkeypatch.setattr(progress, "_shown", shown)
-    assert list(progress.track(work(), 1, "running", device, 900_000)) == [1]
-    assert told == ["running: 200,000 of about 900,000 cycles", "running"]
-    assert device.progress == quiet
 
 
 @pytest.mark.rtl

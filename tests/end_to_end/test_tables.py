@@ -9,7 +9,8 @@ import pytest
 
 import kaniwa
 from kaniwa import cli
-from kaniwa.commands.tables import layer_labels, shape_text, show_layers
+from kaniwa.commands.tables import shape_text, show_layers
+from kaniwa.program.layer_labels import layer_labels
 from kaniwa.program.summary import summary
 
 MODELS = [("mlperf_ic_resnet8.tflite", "base"), ("mlperf_vww_mbv1_96.tflite", "base"),

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders.files.tflite_builder import PADDING, ModelBuilder
 
 from kaniwa import cli
+from kaniwa.benchmark.networks.tflite_file import PADDING, ModelBuilder
 
 REQUIRE = "--require-accelerator"
 TINY = 'base = "small"\nline_bytes = 256\nmemory_bytes = 0\n'
@@ -101,8 +101,10 @@ CASES = [
          "no such operator", "without --require-accelerator", REQUIRE),
     Case("SOFTMAX on base", one("SOFTMAX", y=(1 / 256, -128), Beta=1.0), "SOFTMAX 'out'",
          "no vector unit", "vector_unit = true", REQUIRE),
-    Case("average pooling with padding", pool("AVERAGE_POOL_2D", "SAME", (1, 4, 4, 2)),
-         "AVERAGE_POOL_2D 'out'", "padding", "VALID", REQUIRE),
+    Case("padded average of int16", one("AVERAGE_POOL_2D", dtype="int16", Padding=PADDING["SAME"],
+                                        FilterHeight=2, FilterWidth=2, StrideH=1, StrideW=1),
+         "AVERAGE_POOL_2D 'out'", "average pooling with padding", "VALID",
+         f"{REQUIRE} --target base_vector"),
     Case("pooling between scales", one(
         "MAX_POOL_2D", y_shape=(1, 3, 3, 2), y=(0.7, 0), Padding=PADDING["VALID"], StrideH=1,
         StrideW=1, FilterHeight=2, FilterWidth=2), "MAX_POOL_2D 'out'", "scale", "", REQUIRE),

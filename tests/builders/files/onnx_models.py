@@ -9,7 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 __all__ = ["OnnxBuilder"]
 
-TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8}
+TYPES = {"float32": TensorProto.FLOAT, "int8": TensorProto.INT8, "uint8": TensorProto.UINT8,
+         "int32": TensorProto.INT32, "int64": TensorProto.INT64, "int16": TensorProto.INT16,
+         "uint16": TensorProto.UINT16}
 
 
 class OnnxBuilder:

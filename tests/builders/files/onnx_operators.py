@@ -7,6 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from builders.files.onnx_models import OnnxBuilder
+from builders.files.onnx_more_operators import MORE_DRAWS
+from builders.files.onnx_partly_float import (
+    dynamic_convolution,
+    dynamic_matrix,
+    dynamic_steps_of_an_input,
+)
 
 __all__ = ["DRAWS"]
 
@@ -46,7 +52,11 @@ def gemm(b: OnnxBuilder) -> str:
     by_row = bool(b.rng.random() < 0.5)
     w = b.weights((outputs, depth) if by_row else (depth, outputs), "int8",
                   (0 if by_row else 1) if b.rng.random() < 0.5 else None)
-    return b.node("Gemm", [x, w, b.bias(outputs, scale)], transB=int(by_row))
+    bias = b.bias(outputs, scale)
+    if b.rng.random() < 0.5:
+        return b.node("Gemm", [x, w, bias], transB=int(by_row))
+    return b.node("Gemm", [x, w, bias], transB=int(by_row), alpha=float(b.rng.uniform(-1, 2)),
+                  beta=float(b.rng.uniform(-1, 2)))
 
 
 def matmul(b: OnnxBuilder) -> str:
@@ -147,6 +157,12 @@ def pool(kind: str) -> Callable[[OnnxBuilder], str]:
             "pads": [int(b.rng.integers(0, k)) for k in (*kernel, *kernel)]}
         if kind == "AveragePool":
             options["count_include_pad"] = int(b.rng.integers(0, 2))
+        if b.rng.random() < 0.3:
+            options["ceil_mode"] = 1
+        elif b.rng.random() < 0.3:
+            b.opset = 19
+            options.update(dilations=[2] * rank, kernel_shape=[2] * rank)
+            options["pads"] = [int(b.rng.integers(0, 2)) for _ in range(2 * rank)]
         return b.node(kind, [x], **options)
 
     return draw
@@ -200,11 +216,13 @@ def slices(b: OnnxBuilder) -> str:
 def function(kind: str) -> Callable[[OnnxBuilder], str]:
     def draw(b: OnnxBuilder) -> str:
         options: dict[str, object] = {}
-        if kind in ("Elu", "LeakyRelu", "HardSigmoid"):
+        if kind in ("Elu", "LeakyRelu", "HardSigmoid", "Selu", "Celu", "ThresholdedRelu"):
             options["alpha"] = float(b.rng.uniform(0.01, 0.9))
         if kind == "HardSigmoid":
             options["beta"] = float(b.rng.uniform(0, 1))
-        if kind == "Softmax":
+        if kind == "Mish":
+            b.opset = 18
+        if kind in ("Softmax", "LogSoftmax"):
             options["axis"] = int(b.rng.integers(-3, 3))
         if kind == "Gelu":
             b.opset = 20
@@ -257,7 +275,11 @@ def recurrent(kind: str, results: int, gates: int) -> Callable[[OnnxBuilder], st
         operands.append(b.constant(np.full(batch, steps, np.int32)) if b.rng.random() < 0.3 else "")
         operands += [constant(count, batch, size) if b.rng.random() < 0.5 else ""
                      for _ in range(results - 1)]
-        options = {} if kind == "LSTM" else {"linear_before_reset": int(b.rng.integers(0, 2))}
+        options: dict[str, object] = {}
+        if kind == "GRU":
+            options["linear_before_reset"] = int(b.rng.integers(0, 2))
+        if kind == "RNN" and b.rng.random() < 0.5:
+            options["activations"] = [str(b.rng.choice(["Relu", "Tanh", "Sigmoid"]))] * count
         outputs = b.nodes_of(kind, operands, results, hidden_size=size, direction=direction,
                              **options)
         wanted = int(b.rng.integers(results))
@@ -278,8 +300,13 @@ DRAWS: dict[str, Callable[[OnnxBuilder], str]] = {
     "requantize": requantize, "Concat": concat, "movement": moved,
     "slices": slices, "PRelu": prelu, "ReduceMean": mean,
     "LayerNormalization": layer_normalization,
-    "LSTM": recurrent("LSTM", 3, 4), "GRU": recurrent("GRU", 2, 3),
+    "LSTM": recurrent("LSTM", 3, 4), "GRU": recurrent("GRU", 2, 3), "RNN": recurrent("RNN", 2, 1),
+    "DynamicQuantizeLinear": dynamic_steps_of_an_input, "MatMulInteger": dynamic_matrix,
+    "ConvInteger": dynamic_convolution,
+    **MORE_DRAWS,
     **{kind: function(kind) for kind in (
         "Sigmoid", "Tanh", "Elu", "LeakyRelu", "HardSigmoid", "HardSwish", "Exp", "Log", "Sqrt",
-        "Gelu", "Erf", "Softplus", "Abs", "Neg", "Reciprocal", "Softmax")},
+        "Gelu", "Erf", "Softplus", "Abs", "Neg", "Reciprocal", "Softmax", "LogSoftmax", "Selu",
+        "Celu", "ThresholdedRelu", "Mish", "Softsign", "Sin", "Cos", "Floor", "Ceil", "Round",
+        "Sign")},
 }

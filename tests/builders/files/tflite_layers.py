@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from builders.files.tflite_builder import ACTIVATION, PADDING, ModelBuilder
+from kaniwa.benchmark.networks.tflite_file import ACTIVATION, PADDING, ModelBuilder
 
 __all__ = [
     "Layer",

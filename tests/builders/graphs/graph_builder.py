@@ -10,8 +10,6 @@ from kaniwa.graph import Graph, Op, Quantization, Tensor, check
 
 __all__ = ["GraphBuilder"]
 
-NO_PADDING = ((0, 0), (0, 0))
-
 
 class GraphBuilder:
     """Collects tensors and operators; every method returns the id of the tensor it made."""
@@ -79,16 +77,29 @@ class GraphBuilder:
                        "litert_double_rounding", stride=stride, dilation=dilation,
                        padding=tuple((p, p) for p in pads), activation=activation, **extra)
 
-    def pool(self, x: int, kind: str, window: tuple[int, int],
-             stride: tuple[int, int] = (1, 1)) -> int:
-        """AVERAGE_POOL_2D or MAX_POOL_2D without padding."""
+    def transpose_conv(self, x: int, channels: int, kernel: tuple[int, int] = (3, 3),
+                       stride: tuple[int, int] = (2, 2), *, same: bool = True) -> int:
+        """TRANSPOSE_CONV to ``stride`` times the size with padding SAME, else VALID."""
         batch, rows, columns, depth = self.tensors[x].shape
-        size = [(n - k) // s + 1 for n, k, s in zip((rows, columns), window, stride, strict=True)]
+        size = [n * s if same else (n - 1) * s + k
+                for n, k, s in zip((rows, columns), kernel, stride, strict=True)]
+        lost = [max(k - s, 0) if same else 0 for k, s in zip(kernel, stride, strict=True)]
+        w, b = self.weights((channels, *kernel, depth)), self.bias(channels)
+        y = self.tensor((batch, *size, channels), 2.0, -4)
+        return self.op("TRANSPOSE_CONV", (w, x, b), y, "litert_double_rounding", stride=stride,
+                       padding=tuple((n // 2, n - n // 2) for n in lost), activation="NONE")
+
+    def pool(self, x: int, kind: str, window: tuple[int, int],
+             stride: tuple[int, int] = (1, 1), pad: int = 0) -> int:
+        """AVERAGE_POOL_2D or MAX_POOL_2D, with ``pad`` on each side."""
+        batch, rows, columns, depth = self.tensors[x].shape
+        size = [(n + 2 * pad - k) // s + 1
+                for n, k, s in zip((rows, columns), window, stride, strict=True)]
         q = self.tensors[x].quantization
         assert q is not None
         y = self.tensor((batch, *size, depth), q.scale, q.zero_point)
         return self.op(kind, (x,), y, "litert_average_pool" if kind.startswith("AV") else "exact",
-                       filter=window, stride=stride, padding=NO_PADDING, activation="NONE")
+                       filter=window, stride=stride, padding=((pad, pad),) * 2, activation="NONE")
 
     def add(self, a: int, b: int, activation: str = "NONE") -> int:
         """ADD, with an output of ``a``'s shape."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
 Q = Quantization((0.1,), (3,))
@@ -24,3 +26,22 @@ def cut(shape: tuple[int, ...], begin: tuple[int, ...], end: tuple[int, ...],
     counts = [len(range(*bounds)) for bounds in zip(begin, end, stride, strict=True)]
     return moved("STRIDED_SLICE", [shape], [tuple(n for n in counts if n > 1)], dtype,
                  begin=begin, end=end, stride=stride)
+
+
+def padded(shape: tuple[int, ...], paddings: tuple[tuple[int, int], ...],
+           dtype: str = "int8") -> Graph:
+    """A PAD."""
+    result = tuple(size + sum(pads) for size, pads in zip(shape, paddings, strict=True))
+    return moved("PAD", [shape], [result], dtype, paddings=paddings)
+
+
+def resized(shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str = "int8", *,
+            kind: str = "RESIZE_NEAREST_NEIGHBOR", align_corners: bool = False,
+            half_pixel_centers: bool = False) -> Graph:
+    """A RESIZE_NEAREST_NEIGHBOR, or RESIZE_BILINEAR."""
+    graph = moved(kind, [shape], [(shape[0], *size, shape[3])], dtype,
+                  align_corners=align_corners, half_pixel_centers=half_pixel_centers)
+    if kind == "RESIZE_NEAREST_NEIGHBOR":
+        return graph
+    rule = "float32" if dtype == "uint8" else "litert_bilinear"
+    return replace(graph, ops=(replace(graph.ops[0], rule=rule),))

@@ -35,16 +35,21 @@ def column_geometry(rng: random.Random, config: AcceleratorConfig, address: int)
     row_bytes = channels * rng.randint(1, 2 * columns + kernel_columns)
     phases = -(-kernel_rows // window_rows)
     groups = -(-kernel_columns // window_columns)
+    misalignment = lane * rng.randrange(rb // lane)
+    chunks = rng.randint(1, 2) if sliding else 1
+    steps = chunks * phases * groups
     return {
-        "ifm_address": address, "ifm_pitch": -(-row_bytes // rb) * rb, "kernel_rows": kernel_rows,
-        "ifm_rows": ifm_rows, "line_pitch": -(-row_bytes // rb) * rb | lane,
+        "ifm_address": address + misalignment, "ifm_pitch": -(-row_bytes // rb) * rb,
+        "kernel_rows": kernel_rows,
+        "ifm_rows": ifm_rows, "line_pitch": -(-(row_bytes + misalignment) // rb) * rb | lane,
         "ifm_row_bytes": row_bytes, "segments": kernel_columns, "stride_rows": stride_rows,
-        "pad_top": pad_top, "dilation_rows": 1, "pad_value": rng.randint(-128, 127), "chunks": 1,
+        "pad_top": pad_top, "dilation_rows": 1, "pad_value": rng.randint(-128, 127),
+        "chunks": chunks,
         "pixel_step": stride * channels, "pad_left_bytes": pad_left * channels,
         "segment_step": channels,
         "window_span": (kernel_columns - 1) * channels + (blocks - 1) * width + last,
         "ofm_rows": rows, "ofm_columns": columns, "blocks": blocks, "block_width": width,
-        "last_width": last, "steps": phases * groups, "block_words": phases * groups,
+        "last_width": last, "steps": steps, "block_words": steps,
         "single_row": int(single), "sliding": int(sliding), "phases": phases,
         "columns_first": kernel_columns - pad_left if sliding else kernel_columns,
         "columns_next": stride if sliding else kernel_columns}
@@ -91,11 +96,12 @@ def column_sums(config: AcceleratorConfig, v: Geometry, read: Read, words: np.nd
                             read(iy, offset + b * v["block_width"] + m) if inside
                             else v["pad_value"]]
                 if j == count - 1 or (not v["sliding"] and j % columns == columns - 1):
-                    for m in range(lanes):
-                        taps = [tap for row in window[m] for tap in row]
-                        totals[m] += sum(a * int(w) for a, w in zip(taps, words[word][m],
-                                                                    strict=True))
-                    word += 1
+                    for _ in range(v["chunks"]):
+                        for m in range(lanes):
+                            taps = [tap for row in window[m] for tap in row]
+                            totals[m] += sum(a * int(w) for a, w in zip(taps, words[word][m],
+                                                                        strict=True))
+                        word += 1
         sums.append(totals)
     return sums
 
@@ -119,5 +125,6 @@ def patch_sums(config: AcceleratorConfig, v: Geometry, read: Read, words: np.nda
             offset = x * v["pixel_step"] - v["pad_left_bytes"] + j
             inside = 0 <= iy < v["ifm_rows"] and 0 <= offset < v["ifm_row_bytes"]
             patch.append(read(iy, offset) if inside else v["pad_value"])
-    flat = words.transpose(1, 0, 2).reshape(config.out_lanes, -1)
+    flat = words.transpose(1, 0, 2).reshape(config.out_lanes, -1).astype(int)
+    flat -= v["weight_zero_point"]
     return [sum(a * int(w) for a, w in zip(patch, row, strict=False)) for row in flat]

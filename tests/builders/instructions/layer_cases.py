@@ -21,7 +21,7 @@ from builders.instructions.column_cases import (
 from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode, Rounding
-from kaniwa.isa.weight_stream import encode_parameters, encode_table, encode_weights
+from kaniwa.isa.weight_stream import encode_parameters, encode_tables, encode_weights
 
 PROGRAM, PARAMETERS, WEIGHTS, IFM, OPERAND, OFM = (
     0x0000, 0x0800, 0x2000, 0x6000, 0x8000, 0xA000)
@@ -62,10 +62,13 @@ def random_case(seed: int, config: AcceleratorConfig, mode: Mode = Mode.DENSE, a
         words >>= rng.randrange(8)
     if mode == Mode.COLUMN:
         clear_stale(words, v, config)
+    v["weight_zero_point"] = 0
+    if mode == Mode.DENSE and not config.compact and rng.random() < 0.5:
+        v["weight_zero_point"] = rng.choice((-128, 127, rng.randint(-128, 127)))
     if v.get("patch"):
         useful = v["kernel_rows"] * v["segment_bytes"]
         flat = words.transpose(0, 2, 1, 3).reshape(blocks, config.out_lanes, -1).copy()
-        flat[..., useful:] = 0
+        flat[..., useful:] = v["weight_zero_point"]
         words = np.ascontiguousarray(flat.reshape(
             blocks, config.out_lanes, -1, config.dot_width).transpose(0, 2, 1, 3))
     weight_stream = encode_weights(words, config)
@@ -78,7 +81,7 @@ def random_case(seed: int, config: AcceleratorConfig, mode: Mode = Mode.DENSE, a
     tables = [numbers.integers(-limit, limit, 256) for _ in range(2)]
     bank = rng.randrange(2)
     used_tables = range(2 if add else int(table))
-    parameter_stream = b"".join(encode_table(tables[i], i, bank, config) for i in used_tables)
+    parameter_stream = encode_tables({i: tables[i] for i in used_tables}, bank, config)
     parameter_stream += encode_parameters(*zip(*records, strict=True), width, blocks, config)
     act = sorted(rng.sample(range(-128, 128), 2))
     row_pitch = v["ofm_columns"] * (channels + rng.randrange(3)) + rng.randrange(4)
@@ -202,7 +205,8 @@ def _block(config: AcceleratorConfig, v: dict[str, int], image: dict[int, bytes]
                         else v["pad_value"] for j in range(n)]
                 for m in range(lanes):
                     if v["mode"] == Mode.DENSE:
-                        sums[m] += sum(a * int(w) for a, w in zip(read, words[t][m], strict=True))
+                        sums[m] += sum(a * (int(w) - v["weight_zero_point"])
+                                       for a, w in zip(read, words[t][m], strict=True))
                     elif m < config.depthwise_lanes and v["mode"] == Mode.DEPTHWISE:
                         sums[m] += read[m] * int(words[t // n][m][t % n])
                     elif m < config.depthwise_lanes:

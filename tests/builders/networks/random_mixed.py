@@ -134,6 +134,26 @@ def _moved(b: _Builder, a: int, _: list[int]) -> int:
     return b.reshape(a, (batch, 1, rows * columns, channels))
 
 
+def _grown(b: _Builder, a: int, _: list[int]) -> int:
+    """A map with an edge around it, a larger one, or one of blocks of pixels."""
+    batch, rows, columns, channels = b.tensors[a].shape
+    kind, steps = int(b.rng.integers(5)), b.steps(a)
+    larger = b.tensor((batch, 2 * rows, 2 * columns, channels), *steps)
+    centers = {"align_corners": False, "half_pixel_centers": bool(b.rng.integers(2))}
+    if kind == 0 or 4 * b.size(a) > LARGEST:
+        pads = tuple((int(n), int(m)) for n, m in b.rng.integers(0, 2, (2, 2)))
+        (top, bottom), (left, right) = pads
+        shape = batch, rows + top + bottom, columns + left + right, channels
+        return b.op("PAD", (a,), b.tensor(shape, *steps), paddings=((0, 0), *pads, (0, 0)))
+    if kind == 1:
+        return b.op("RESIZE_NEAREST_NEIGHBOR", (a,), larger, **centers)
+    if kind == 2:
+        return b.op("RESIZE_BILINEAR", (a,), larger, "litert_bilinear", **centers)
+    if kind == 3:
+        return b.requantized(b.transpose_conv(a, int(b.rng.choice([3, 8]))), *b.any_scale())
+    return b.pool(a, "AVERAGE_POOL_2D", (3, 3), pad=1)
+
+
 def _softmax(b: _Builder, a: int, _: list[int]) -> int:
     """LiteRT's, or that of a quantised ONNX model."""
     if b.rng.random() < 0.5:
@@ -215,4 +235,5 @@ def _root(b: _Builder, a: int, _: list[int]) -> int:
 
 _STEPS: tuple[Callable[[_Builder, int, list[int]], int], ...] = (
     _conv, _conv, _dense, _pool, _mean, _arithmetic, _arithmetic, _moved, _moved, _softmax,
-    _layer_norm, _attention, _attention, _cell, _cell, _frames, _function, _wide, _wide, _root)
+    _layer_norm, _attention, _attention, _cell, _cell, _frames, _function, _wide, _wide, _root,
+    _grown, _grown)

@@ -59,13 +59,18 @@ def _zero_point(rng: random.Random) -> int:
 
 
 def tables_brought(program: Program) -> list[str]:
-    """The numbers of the tables in each instruction's stream."""
-    brought, images = [], dict(program.images)
-    for values in program.instructions:
-        stream = images.get(values["parameter_address"], b"")[:values["parameter_bytes"]]
-        brought.append("".join(str(block.arg & 1) for block in decode_stream(stream, program.config)
-                               if block.format == Format.TABLE))
-    return brought
+    """The numbers of the tables that come for each instruction: before its parameters, or behind
+    the weights of the instruction before."""
+    images = dict(program.images)
+
+    def tables(values: dict[str, int], kind: str) -> str:
+        stream = images.get(values[f"{kind}_address"], b"")[:values[f"{kind}_bytes"]]
+        return "".join(str(number & 1) for block in decode_stream(stream, program.config)
+                       if block.format == Format.TABLE for number in block.tables)
+
+    behind = ["", *(tables(values, "weight") for values in program.instructions)]
+    return [early + tables(values, "parameter")
+            for early, values in zip(behind, program.instructions, strict=False)]
 
 
 def kept_tables(program: Program) -> int:

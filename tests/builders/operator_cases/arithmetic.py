@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from builders.files.tflite_builder import ACTIVATION
 from builders.operator_cases.cases import FUSED, Cases, Rng, draws, scale, values, zero_point
 from builders.operator_cases.movement import shape_of_rank
+from kaniwa.benchmark.networks.tflite_file import ACTIVATION
 
 __all__: list[str] = []
 
@@ -133,10 +133,9 @@ def unary(cases: Cases, rng: Rng, kind: str) -> None:
         x = cases.given(small(rng, shape, dtype, 30))
         cases.op(kind, [x], [cases.result(shape, dtype)])
         return
-    x_scale, zero = scale(rng), 0 if kind == "NEG" else zero_point(rng, dtype)
-    y_scale = x_scale if kind == "NEG" or rng.random() < 0.3 else float(
+    x_scale = scale(rng)
+    y_scale = x_scale if rng.random() < 0.3 else float(
         np.float32(x_scale * 2.0 ** rng.uniform(-3, 6)))
-    x = cases.given(values(rng, shape, dtype), scale=x_scale, zero_point=zero)
-    y_zero = 0 if kind == "NEG" else zero_point(rng, dtype)
-    y = cases.result(shape, dtype, scale=y_scale, zero_point=y_zero)
+    x = cases.given(values(rng, shape, dtype), scale=x_scale, zero_point=zero_point(rng, dtype))
+    y = cases.result(shape, dtype, scale=y_scale, zero_point=zero_point(rng, dtype))
     cases.op(kind, [x], [y])

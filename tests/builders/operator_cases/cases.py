@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from builders.files.tflite_builder import ModelBuilder
 from kaniwa import golden
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.errors import Error
 from kaniwa.importers.tflite.importer import import_tflite
 

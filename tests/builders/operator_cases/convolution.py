@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from builders.files.tflite_builder import ACTIVATION, PADDING
 from builders.operator_cases.arithmetic import dtype_of
 from builders.operator_cases.cases import FUSED, Cases, Rng, draws, scale, values, zero_point
+from kaniwa.benchmark.networks.tflite_file import ACTIVATION, PADDING
 
 __all__ = ["weighted"]
 

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from builders.files.tflite_builder import ACTIVATION
 from builders.operator_cases.arithmetic import dtype_of
 from builders.operator_cases.cases import FUSED, Cases, Rng, draws, scale, values, zero_point
 from builders.operator_cases.convolution import weighted
+from kaniwa.benchmark.networks.tflite_file import ACTIVATION
 
 __all__: list[str] = []
 
@@ -51,9 +51,13 @@ def batch_matmul(cases: Cases, rng: Rng, kind: str) -> None:
     else:
         scales = [scale(rng) for _ in range(2)]
         bits = 14 if dtype == "int8" else 30
-        real = 2.0 ** rng.uniform(-bits - math.log2(depth) - 1, 4 - bits // 2)
+        low, high = -bits - math.log2(depth) - 1, 4 - bits // 2
+        wide = rng.random() < 0.3      # factors above 1, up to where sums leave int32
+        real = 2.0 ** (rng.uniform(high, 11) if wide else rng.uniform(low, high))
         y_scale = float(np.float32(scales[0] * scales[1] / real))
-        operands = [cases.given(values(rng, s, dtype), scale=q, zero_point=zero_point(rng, dtype))
+        most = 300 if wide and dtype == "int16" else 1 << 16
+        operands = [cases.given(np.clip(values(rng, s, dtype), -most, most - 1).astype(dtype),
+                                scale=q, zero_point=zero_point(rng, dtype))
                     for s, q in zip((a, b), scales, strict=True)]
         y = cases.result(result, dtype, scale=y_scale, zero_point=zero_point(rng, dtype))
     cases.op(kind, operands, [y], AdjX=flips[0], AdjY=flips[1])

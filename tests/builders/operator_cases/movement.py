@@ -37,8 +37,11 @@ def drawn(cases: Cases, rng: Rng, kind: str, shape: list[int]) -> tuple[int, str
 @draws("RESHAPE")
 def reshape(cases: Cases, rng: Rng, kind: str) -> None:
     """The shape as an operand or an option, with or without -1."""
-    shape = shape_of_rank(rng, 1, 4)
+    shape = shape_of_rank(rng, 1, 4) if rng.random() < 0.9 else [1] * int(rng.integers(1, 3))
     x, dtype, q = drawn(cases, rng, kind, shape)
+    if len(shape) < 3 and max(shape) == 1 and rng.random() < 0.5:      # a scalar
+        cases.op(kind, [x, cases.numbers([])], [cases.result([], dtype, **q)])
+        return
     new = [int(n) for n in rng.permutation([*shape, *[1] * int(rng.integers(0, 2))])]
     if len(new) > 1 and rng.random() < 0.5:
         new = [new[0] * new[1], *new[2:]]
@@ -50,6 +53,15 @@ def reshape(cases: Cases, rng: Rng, kind: str) -> None:
         cases.op(kind, [x, cases.numbers(asked)], [y])
     else:
         cases.op(kind, [x], [y], NewShape=asked)
+
+
+@draws("SHAPE")
+def shape_(cases: Cases, rng: Rng, kind: str) -> None:
+    """Of one to five axes."""
+    shape = shape_of_rank(rng, 1, 5)
+    x, _, _ = drawn(cases, rng, kind, shape)
+    index = str(rng.choice(["int32", "int64"]))
+    cases.op(kind, [x], [cases.result([len(shape)], index)], OutType=2 if index == "int32" else 4)
 
 
 @draws("EXPAND_DIMS")
@@ -131,6 +143,23 @@ def blocks(cases: Cases, rng: Rng, kind: str) -> None:
     before, after = (large, small) if kind == "SPACE_TO_DEPTH" else (small, large)
     x, dtype, q = drawn(cases, rng, kind, before)
     cases.op(kind, [x], [cases.result(after, dtype, **q)], BlockSize=block)
+
+
+@draws("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
+def spaces(cases: Cases, rng: Rng, kind: str) -> None:
+    """Blocks of 1 to 3 along one axis or two, with padding or crops."""
+    rank = int(rng.integers(1, 3))
+    block = [int(b) for b in rng.integers(1, 4, rank)]
+    n, c, *space = (int(m) for m in rng.integers(1, 5, 2 + rank))
+    pads = [[int(p) for p in rng.integers(0, 3, 2)] for _ in block]
+    whole = [m * b for m, b in zip(space, block, strict=True)]
+    pads = [p if sum(p) < m else [0, 0] for p, m in zip(pads, whole, strict=True)]
+    small = [n * int(np.prod(block)), *space, c]
+    large = [n, *(m - sum(p) for m, p in zip(whole, pads, strict=True)), c]
+    before, after = (large, small) if kind == "SPACE_TO_BATCH_ND" else (small, large)
+    x, dtype, q = drawn(cases, rng, kind, before)
+    cases.op(kind, [x, cases.numbers(block), cases.numbers(np.array(pads))],
+             [cases.result(after, dtype, **q)])
 
 
 @draws("CONCATENATION")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from builders.files.tflite_builder import ACTIVATION, PADDING
 from builders.operator_cases.arithmetic import dtype_of
 from builders.operator_cases.cases import FUSED, Cases, Rng, draws, values
 from builders.operator_cases.movement import quantized
+from kaniwa.benchmark.networks.tflite_file import ACTIVATION, PADDING
 
 __all__: list[str] = []
 

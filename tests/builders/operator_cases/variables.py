@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders.files.tflite_builder import ModelBuilder
 from builders.operator_cases.cases import Cases, Rng, draws, scale, values, zero_point
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 
 __all__: list[str] = []
 

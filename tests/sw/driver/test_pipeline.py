@@ -4,10 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-from builders.files.tflite_builder import ModelBuilder
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import Session, golden
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.compiler.pipeline import compile
 from kaniwa.cycles.estimate import estimate
 from kaniwa.driver import devices
