@@ -39,7 +39,7 @@ def test_the_accelerator_behind_its_byte_stream_passes(line):
     assert link["repeated"] == link["damaged"] == link["refused"] == link["timeouts"] == 0
     assert link["line_bytes_per_second"] == PACE and 0.95 < link["write_share"] < 0.96
     assert memory["bytes"] == CONFIG.memory_bytes and memory["faults"] == []
-    assert len(array["layers"]) == 7 and len(array["left_out"]) == 3    # of 8 KiB
+    assert len(array["layers"]) == 8 and len(array["left_out"]) == 3    # of 8 KiB
     assert all(row["cycles"] == row["estimate"] for row in array["layers"])
 
 
