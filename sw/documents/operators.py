@@ -45,8 +45,8 @@ _MAPPING: dict[str, tuple[str, str]] = {
         "array", "two adders, one after the other; with a scalar constant a table behind the "
         "producing layer")),
     "SQUARED_DIFFERENCE": (
-        "array", "three adders and a table; with a scalar constant a table behind the producing "
-        "layer"),
+        "array", "three adders and a table; of two scales a program of the vector unit; with a "
+        "scalar constant a table behind the producing layer"),
     **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), ("host", _FOLDED)),
     "SOFTMAX": (
         "vector", "a program of the vector unit, a row in each lane; on the host where the target "

@@ -128,12 +128,13 @@ def _classes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         mine = [row for row in rows if row["class"] == family and not row["error"]]
         for target in dict.fromkeys(row["target"] for row in mine):
             own = [row for row in mine if row["target"] == target]
-            whole = [row["vela_ratio"] for row in own
+            whole = [(row["vela_ratio"], row["over_bound"]) for row in own
                      if row["vela_ratio"] and not row["vela"]["cpu_operators"]]
             found.append({"class": family, "target": target, "networks": len(own),
                           "over_bound": _mean([row["over_bound"] for row in own]),
                           "utilization": _mean([row["utilization"] for row in own]),
-                          "beside_vela": len(whole), "vela_ratio": _mean(whole)})
+                          "beside_vela": len(whole), "vela_ratio": _mean([ratio for ratio, _ in whole]),
+                          "vela_over_bound": _mean([ratio * over for ratio, over in whole])})
     return found
 
 

@@ -84,13 +84,13 @@ def _refused(rows: list[Results]) -> str:
 
 def _classes(classes: list[Results]) -> str:
     text = ("\n### Geometric means\n\nVela's are over the networks that it takes without the "
-            "processor.\n\n")
+            "processor. **Vela / bound** is what Vela / kaniwa would be at the bounds.\n\n")
     return text + table(
         ("class", "target", "networks", "utilization", "cycles / bound", "beside Vela",
-         "Vela / kaniwa"),
+         "Vela / kaniwa", "Vela / bound"),
         [(CLASSES[row["class"]], f"`{row['target']}`", row["networks"], share(row["utilization"]),
-          f"{row['over_bound']:.2f}", row["beside_vela"], _times(row["vela_ratio"]))
-         for row in classes])
+          f"{row['over_bound']:.2f}", row["beside_vela"], _times(row["vela_ratio"]),
+          _times(row["vela_over_bound"])) for row in classes])
 
 
 def _worst(rows: list[Results]) -> str:

@@ -23,9 +23,11 @@ from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 from kaniwa.isa import Rounding
 
-__all__ = ["has_one_value", "product_scale", "sum_of", "sum_scales", "table_of"]
+__all__ = ["SQUARE_SHIFT", "has_one_value", "product_scale", "square_of", "sum_of",
+           "sum_scales", "table_of"]
 
 LEFT_SHIFT = 20      # fractional bits of the common scale in LiteRT's ADD and SUB
+SQUARE_SHIFT = 7     # those of SQUARED_DIFFERENCE
 VALUES = np.arange(-128, 128, dtype=np.int64)
 Bounds = tuple[int, int]
 
@@ -88,6 +90,21 @@ def sum_scales(a: Quantization, b: Quantization, out: Quantization,
     ``left_shift`` fractional bits, and then the result."""
     twice = 2.0 * max(a.scale, b.scale)
     return a.scale / twice, b.scale / twice, twice / ((1 << left_shift) * out.scale)
+
+
+def square_of(a: Quantization, b: Quantization, out: Quantization) -> tuple[int, Int64, float]:
+    """LiteRT's SQUARED_DIFFERENCE as end((table[fine] - 2^6 * coarse)^2): the number of the coarse
+    operand, the table of the fine one (index = value + 128), and the factor of the end.
+
+    The larger of the scales is half of the common one, so that its operand has no rounding.
+    """
+    coarse = int(b.scale > a.scale)
+    large, small = (b, a) if coarse else (a, b)
+    twice = 2.0 * large.scale
+    scaled = double_rounding(small.scale / twice).function(
+        (VALUES - small.zero_point << SQUARE_SHIFT)[None])[0]
+    table = scaled + (large.zero_point << SQUARE_SHIFT - 1)
+    return coarse, table, twice * twice / ((1 << 2 * SQUARE_SHIFT) * out.scale)
 
 
 def product_scale(a: Quantization, b: Quantization, out: Quantization) -> float:

@@ -1,4 +1,5 @@
-"""Operators of int16, element by element, as programs of the vector unit."""
+"""Operators of int16, element by element, as programs of the vector unit; and of int8 the
+SQUARED_DIFFERENCE of two scales."""
 
 from __future__ import annotations
 
@@ -10,7 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from kaniwa.compiler.array.elementwise import product_scale, sum_scales
+from kaniwa.compiler.array.elementwise import (
+    SQUARE_SHIFT,
+    product_scale,
+    square_of,
+    sum_scales,
+)
 from kaniwa.compiler.array.functions import interpolated_table
 from kaniwa.compiler.plan.bounds import activation_bounds
 from kaniwa.compiler.plan.layers import Code, Layer, VectorProgram
@@ -22,7 +28,7 @@ from kaniwa.golden.tflite.sigmoid import input_rescale, sigmoid_table
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels import elementary as kernels
-from kaniwa.units.vector.kernels.elementary import Place, Rescaling, pair_words
+from kaniwa.units.vector.kernels.elementary import Place, Rescaling, pair_words, table_words
 
 __all__ = ["WideProgram", "keep_tables", "wide_layer"]
 
@@ -112,6 +118,13 @@ def _product(graph: Graph, op: Op, kind: str) -> Kernel:
     return partial(kernels.multiply, zero_points=(0, 0), end=_end(op, y, real)), b""
 
 
+def _squared_difference(graph: Graph, op: Op, kind: str) -> Kernel:
+    a, b, y = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
+    coarse, entries, last = square_of(quantization(a), quantization(b), quantization(y))
+    return (partial(kernels.squared_difference, coarse=coarse, factor=1 << SQUARE_SHIFT - 1,
+                    end=_end(op, y, last)), table_words(np.roll(entries, -128)))
+
+
 def _requantized(graph: Graph, op: Op, kind: str) -> Kernel:
     """QUANTIZE, and the RELU family, for which LiteRT divides the scales in float32."""
     x, y = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
@@ -139,6 +152,7 @@ def _largest(graph: Graph, op: Op, kind: str) -> Kernel:
 
 _KERNELS: dict[str, Callable[[Graph, Op, str], Kernel]] = {
     "ADD": _sum, "SUB": _sum, "MUL": _product, "MAX_POOL_2D": _largest,
+    "SQUARED_DIFFERENCE": _squared_difference,
     **dict.fromkeys(("QUANTIZE", "RELU", "RELU6"), _requantized),
     **dict.fromkeys(("LOGISTIC", "TANH"), _sigmoid),
     **dict.fromkeys(INTERPOLATED, _interpolated),

@@ -20,9 +20,9 @@ from kaniwa.compiler.operators.limits import (
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.operators.rewriting import as_table
 from kaniwa.compiler.plan.kinds import WIDE
-from kaniwa.compiler.plan.operands import quantization
+from kaniwa.compiler.plan.operands import describe, quantization
 from kaniwa.compiler.rewrite.rewriter import Rewriter, repeated
-from kaniwa.errors import ModelError
+from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.graph import Graph, Op
 
 __all__ = ["OPERATORS"]
@@ -73,8 +73,9 @@ def _operand(rewriter: Rewriter, op: Op, tensor_id: int, shape: tuple[int, ...])
                            np.ascontiguousarray(np.broadcast_to(tensor.data, shape)))
 
 
-def _of_int16(rewriter: Rewriter, op: Op) -> None:
-    """A constant is repeated where it is stored, another operand by a convolution."""
+def _by_program(rewriter: Rewriter, op: Op) -> None:
+    """A program of the vector unit. A constant is repeated where it is stored, another operand by
+    a convolution."""
     inputs, shape = list(op.inputs), rewriter.tensors[op.outputs[0]].shape
     for number, i in enumerate(inputs):
         tensor = rewriter.tensors[i]
@@ -100,10 +101,8 @@ def extreme_of_bytes(graph: Graph, op: Op) -> str | None:
 
 
 def square_of_steps(graph: Graph, op: Op) -> str | None:
-    """Two operands have one scale."""
-    constant = any(has_one_value(graph.tensors[i]) for i in op.inputs)
-    return None if constant or _squares(graph, op) is not None else (
-        "its operands have different scales; give them the same")
+    """Two operands have one scale, unless the target has a vector unit."""
+    return None      # ``_squared_difference`` knows the target
 
 
 def _squares(graph: Graph, op: Op) -> tuple[int, ...] | None:
@@ -146,11 +145,18 @@ def _extreme(rewriter: Rewriter, op: Op) -> None:
 
 
 def _squared_difference(rewriter: Rewriter, op: Op) -> None:
-    """A table of relu(a - b) + relu(b - a)."""
+    """A table of relu(a - b) + relu(b - a), or, of two scales, a program of the vector unit."""
     if any(has_one_value(rewriter.tensors[i]) for i in op.inputs):
         as_table(rewriter, op)
         return
     entries = _squares(rewriter.graph, op)
+    if entries is None:
+        if not rewriter.config.vector_unit:
+            raise UnsupportedError(
+                f"{describe(rewriter.graph, op)}: its operands have different scales; give them "
+                f"the same, or use a target with vector_unit = true")
+        _by_program(rewriter, op)
+        return
     inputs, offset = _pair(rewriter, op, True), _zero_points(rewriter.graph, op)
     if rewriter.tensors[op.inputs[0]].data is not None:
         offset = -offset      # the constant is second now
@@ -181,7 +187,7 @@ def _of_bytes(rewriter: Rewriter, op: Op, inputs: tuple[int, int], form: tuple[i
 def _two_operands(kind: str, rule: str) -> DeviceOperator:
     return DeviceOperator(
         kind, (*BYTES, known_broadcast), _elementwise,
-        (*elementwise_int16(rule), known_activation, known_broadcast), _of_int16)
+        (*elementwise_int16(rule), known_activation, known_broadcast), _by_program)
 
 
 OPERATORS = (

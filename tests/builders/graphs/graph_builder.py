@@ -107,7 +107,7 @@ class GraphBuilder:
 
     def elementwise(self, kind: str, a: int, b: int, activation: str = "NONE", scale: float = 0.7,
                     zero_point: int = 5) -> int:
-        """ADD, SUB or MUL, broadcast."""
+        """ADD, SUB, MUL or SQUARED_DIFFERENCE, broadcast."""
         shape = np.broadcast_shapes(self.tensors[a].shape, self.tensors[b].shape)
         return self.op(kind, (a, b), self.tensor(shape, scale, zero_point),
                        f"litert_{kind.lower()}", activation=activation)

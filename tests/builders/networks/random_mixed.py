@@ -103,7 +103,8 @@ def _mean(b: _Builder, a: int, _: list[int]) -> int:
 
 def _arithmetic(b: _Builder, a: int, made: list[int]) -> int:
     """Of two of a shape, of one and its mean, or of a constant."""
-    shape, kind = b.tensors[a].shape, str(b.rng.choice(["ADD", "SUB", "MUL"]))
+    shape = b.tensors[a].shape
+    kind = str(b.rng.choice(["ADD", "SUB", "MUL", "SQUARED_DIFFERENCE"]))
     others = [i for i in made if b.tensors[i].shape == shape]
     other, way = int(b.rng.choice(others)), int(b.rng.integers(3))
     if way == 0:

@@ -153,6 +153,7 @@ def test_means_are_geometric_and_leave_out_what_vela_does_not_take():
     first, second = measure._classes(rows)
     assert first["over_bound"] == pytest.approx(2 ** (1 / 3))
     assert first["beside_vela"] == 2 and first["vela_ratio"] == pytest.approx(2)
+    assert first["vela_over_bound"] == pytest.approx(8 ** 0.5)
     assert second["class"] == "uint8" and second["vela_ratio"] == pytest.approx(3)
 
 

@@ -26,10 +26,10 @@ from kaniwa.units.vector.kernels.fixedpoint import (
     tanh_16,
 )
 
-__all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "largest", "multiply",
-           "byte_table", "int16_table", "interpolate", "interpolated_words", "sigmoid_int16",
-           "gate_logistic", "gate_tanh", "mean", "rsqrt", "row_pitch", "table_words",
-           "pair_words"]
+__all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "squared_difference",
+           "largest", "multiply", "byte_table", "int16_table", "interpolate",
+           "interpolated_words", "sigmoid_int16", "gate_logistic", "gate_tanh", "mean", "rsqrt",
+           "row_pitch", "table_words", "pair_words"]
 
 Scaling = tuple[int, int]   # multiplier in Q31 and left shift
 Body = Callable[[Builder, list[Register]], Register]
@@ -148,6 +148,31 @@ def add(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place, lef
             k.subtract(second, first, second)
         end.write(k, second)
         return second
+
+    return _elementwise(k, count, [a, b], y, body)
+
+
+def squared_difference(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place,
+                       table: int | None, coarse: int, factor: int, end: Rescaling) -> bytes:
+    """SQUARED_DIFFERENCE of int8: end((table[fine] - factor * coarse)^2).
+
+    ``coarse``: the number of the operand with the larger scale, whose value on the common scale is
+    ``factor`` times as many steps; the table is ``table_words`` of the other's, zero points
+    included. Without the address of a ``table`` it is the one that the program before has left.
+    The difference must be below 2^15.
+    """
+    k = Builder(config)
+    words = k.table(256)
+    if table is not None:
+        k.load_table(words, k.pointer(table), 256)
+
+    def body(k: Builder, registers: list[Register]) -> Register:
+        fine = registers[1 - coarse]
+        k.look_up(fine, fine, words)
+        k.multiply(fine, registers[coarse], -factor, plus=fine)
+        k.multiply(fine, fine, fine)
+        end.write(k, fine)
+        return fine
 
     return _elementwise(k, count, [a, b], y, body)
 

@@ -1,4 +1,4 @@
-"""MAXIMUM, MINIMUM and SQUARED_DIFFERENCE of two computed operands on the array."""
+"""MAXIMUM, MINIMUM and SQUARED_DIFFERENCE of two computed operands on the accelerator."""
 
 from __future__ import annotations
 
@@ -55,8 +55,19 @@ def test_different_scales_are_compared_byte_by_byte_as_litert_does() -> None:
     assert assert_runs_as_golden(graph, "base", inputs).layers
 
 
-def test_squares_of_operands_with_different_scales_are_the_hosts() -> None:
+def test_squares_of_operands_with_different_scales_need_a_vector_unit() -> None:
     graph, inputs = case("SQUARED_DIFFERENCE", 5, scales=(0.1, 0.7))
     program = assert_runs_as_golden(graph, "base", inputs)
     assert not program.layers
     assert "different scales" in program.host_ops[0].why
+    assert "vector_unit = true" in program.host_ops[0].why
+
+
+@pytest.mark.parametrize("other, constant", [
+    (SHAPE, False), (SHAPE, True), ((9,), False), ((9,), True), ((2, 3, 4, 1), False)], ids=str)
+def test_squares_of_two_scales_are_a_program(other: tuple[int, ...], constant: bool) -> None:
+    for seed in range(6):
+        scales = tuple(np.random.default_rng(seed).choice([0.004, 0.1, 0.11, 0.7], 2, False))
+        graph, inputs = case("SQUARED_DIFFERENCE", seed, other, constant, scales)
+        program = assert_runs_as_golden(graph, "base_vector", inputs, f"{seed}")
+        assert program.layers and not program.host_ops
