@@ -133,7 +133,8 @@ def _classes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             found.append({"class": family, "target": target, "networks": len(own),
                           "over_bound": _mean([row["over_bound"] for row in own]),
                           "utilization": _mean([row["utilization"] for row in own]),
-                          "beside_vela": len(whole), "vela_ratio": _mean([ratio for ratio, _ in whole]),
+                          "beside_vela": len(whole),
+                          "vela_ratio": _mean([ratio for ratio, _ in whole]),
                           "vela_over_bound": _mean([ratio * over for ratio, over in whole])})
     return found
 

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.units.vector.builder import Builder, Register
+from kaniwa.units.vector.builder import Builder, Operand, Pointer, Register
 from kaniwa.units.vector.isa import Function, Shift, Width
 from kaniwa.units.vector.kernels.fixedpoint import (
     Constants16,
@@ -60,6 +60,29 @@ class Rescaling:
             k.add(d, d, self.zero_point)
         self.limit(k, d)
 
+    def last_shift(self, k: Builder) -> Operand | None:
+        """The factor of a last shift, for ``store``; None where there is none, or limits follow.
+        With a zero point it is a scalar, which is set here."""
+        right = -self.scaling[1]
+        if right <= 0 or self.low is not None or self.high is not None:
+            return None
+        if not self.zero_point:
+            return 1 << 31 - right
+        factor = k.scalar()
+        k.constant(factor, 1 << 31 - right)
+        return factor
+
+    def store(self, k: Builder, d: Register, factor: Operand | None, to: Pointer, width: Width,
+              step: int) -> None:
+        """Apply it to ``d``, and store that: STORE shifts by ``factor``, that of ``last_shift``,
+        and adds the zero point."""
+        if factor is None:
+            self.write(k, d)
+            k.store(d, to, width, step)
+        else:
+            k.multiply(d, d, self.scaling[0], Shift.UP_31)
+            k.store_product(to, width, factor, Shift.AWAY_31, self.zero_point, step, a=d)
+
     def limit(self, k: Builder, d: Register) -> None:
         """Only the limits."""
         if self.low is not None:
@@ -83,24 +106,30 @@ def pair_words(first: np.ndarray, second: np.ndarray) -> bytes:
     return table_words((first.astype(np.int64) << 16) | (second.astype(np.int64) & 0xFFFF))
 
 
-def _elementwise(k: Builder, count: int, inputs: Sequence[Place], output: Place,
-                 body: Body) -> bytes:
+def _elementwise(k: Builder, count: int, inputs: Sequence[Place], output: Place, body: Body,
+                 end: Rescaling | None = None) -> bytes:
     """``elementwise`` as a whole program."""
-    elementwise(k, count, inputs, output, body)
+    elementwise(k, count, inputs, output, body, end)
     return k.finish()
 
 
-def elementwise(k: Builder, count: int, inputs: Sequence[Place], output: Place,
-                body: Body) -> None:
-    """``body`` on as many elements at once as a register holds, until ``count`` are done."""
+def elementwise(k: Builder, count: int, inputs: Sequence[Place], output: Place, body: Body,
+                end: Rescaling | None = None) -> None:
+    """``body``, and ``end``, on as many elements at once as a register holds, until ``count`` are
+    done."""
     registers = [k.vector() for _ in inputs]
     sources = [k.pointer(place.address) for place in inputs]
     to = k.pointer(output.address)
+    factor = end.last_shift(k) if end else None
 
     def part(elements: int) -> None:
         for register, source, place in zip(registers, sources, inputs, strict=True):
             k.load(register, source, place.width, elements << place.width)
-        k.store(body(k, registers), to, output.width, elements << output.width)
+        result, step = body(k, registers), elements << output.width
+        if end:
+            end.store(k, result, factor, to, output.width, step)
+        else:
+            k.store(result, to, output.width, step)
 
     whole, rest = divmod(count, k.limit)
     if whole:
@@ -123,10 +152,9 @@ def requantize(config: AcceleratorConfig, count: int, x: Place, y: Place, zero_p
         value = registers[0]
         if zero_point:
             k.add(value, value, -zero_point)
-        end.write(k, value)
         return value
 
-    return _elementwise(k, count, [x], y, body)
+    return _elementwise(k, count, [x], y, body, end)
 
 
 def add(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place, left_shift: int,
@@ -146,10 +174,9 @@ def add(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place, lef
             rescale(k, value, value, *scaling, plus)
         if subtract:
             k.subtract(second, first, second)
-        end.write(k, second)
         return second
 
-    return _elementwise(k, count, [a, b], y, body)
+    return _elementwise(k, count, [a, b], y, body, end)
 
 
 def squared_difference(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place,
@@ -171,10 +198,9 @@ def squared_difference(config: AcceleratorConfig, count: int, a: Place, b: Place
         k.look_up(fine, fine, words)
         k.multiply(fine, registers[coarse], -factor, plus=fine)
         k.multiply(fine, fine, fine)
-        end.write(k, fine)
         return fine
 
-    return _elementwise(k, count, [a, b], y, body)
+    return _elementwise(k, count, [a, b], y, body, end)
 
 
 def multiply(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place,
@@ -188,10 +214,9 @@ def multiply(config: AcceleratorConfig, count: int, a: Place, b: Place, y: Place
                 k.add(value, value, -zero_point)
         first, second = registers
         k.multiply(first, first, second)
-        end.write(k, first)
         return first
 
-    return _elementwise(k, count, [a, b], y, body)
+    return _elementwise(k, count, [a, b], y, body, end)
 
 
 def largest(config: AcceleratorConfig, count: int, *places: Place, end: Rescaling) -> bytes:
