@@ -53,6 +53,7 @@ WIDE = {
     "sw/units/vector/builder.py:Builder.store_product": KEYWORDS,
     "sw/units/vector/kernels/elementary.py:add": KERNEL,
     "sw/units/vector/kernels/elementary.py:mean": KERNEL,
+    "sw/units/vector/kernels/elementary.py:squared_difference": KERNEL,
     "sw/units/vector/kernels/fixedpoint.py:_exponential": KERNEL,
 }
 
