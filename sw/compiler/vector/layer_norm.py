@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
@@ -10,13 +9,12 @@ import numpy as np
 
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization
-from kaniwa.compiler.plan.streams import Stages
-from kaniwa.compiler.vector.row_per_lane import row_per_lane
+from kaniwa.compiler.vector.spaced_rows import spaced_rows
 from kaniwa.golden.onnx.layer_norm import RULE, LayerNormNumbers, layer_norm_numbers
 from kaniwa.graph import Graph, Op
 from kaniwa.units.vector.kernels.elementary import table_words
 from kaniwa.units.vector.kernels.layer_norm import LayerNormPlaces, LayerNormResult, layer_norm_rows
-from kaniwa.units.vector.kernels.tiles import Tiles, in_place
+from kaniwa.units.vector.kernels.tiles import Tiles
 
 __all__ = ["layer_norm_layer", "layer_norm_of"]
 
@@ -47,26 +45,9 @@ def layer_norm_layer(lowering: Lowering) -> Lowered:
     lanes, rows = config.requant_lanes, prod(x.shape) // columns
     lowering = replace(lowering, stored=replace(stored, inputs=stored.inputs[:1]))
     scratch = dict.fromkeys(("totals", "squares", "shifts"), INT32_BYTES * lanes)
-    if in_place(lanes, columns):
-        return _in_place(lowering, Tiles(lanes, rows, columns), words, result, scratch)
+    tiles = Tiles(lanes, rows, columns)
 
-    def code(groups: int, x: int, y: int, table: int, *scratch: int) -> bytes:
-        return layer_norm_rows(config, Tiles(lanes, groups * lanes, columns, turned=True),
-                               LayerNormPlaces(x, y, table, *scratch), result)
+    def code(x: int, y: int, table: int, *scratch: int) -> bytes:
+        return layer_norm_rows(config, tiles, LayerNormPlaces(x, y, table, *scratch), result)
 
-    return row_per_lane(lowering, (rows, columns), words, code, scratch)
-
-
-def _in_place(lowering: Lowering, tiles: Tiles, words: bytes, result: LayerNormResult,
-              scratch: Mapping[str, int]) -> Lowered:
-    """Rows as they lie; ``scratch``: names and bytes of what a tile needs between."""
-    stages = Stages(lowering)
-    for name, size in scratch.items():
-        stages.between(name, tiles.count * size)
-    stages.run_program()
-
-    def program(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
-        places = LayerNormPlaces(reads[0], ofm, table, *reads[len(reads) - len(scratch):])
-        return layer_norm_rows(lowering.config, tiles, places, result)
-
-    return stages.finish(program, words), stages.tensors
+    return spaced_rows(lowering, tiles, words, code, scratch)

@@ -10,7 +10,7 @@ from kaniwa.compiler.plan.layers import VectorProgram
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.plan.rescale import quantize_multiplier
-from kaniwa.compiler.vector.row_per_lane import row_per_lane
+from kaniwa.compiler.vector.spaced_rows import spaced_rows
 from kaniwa.errors import CompileError
 from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT, exponential_table
 from kaniwa.golden.tflite.softmax import exponential_table as litert_exponentials
@@ -19,7 +19,7 @@ from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels.elementary import Place, table_words
 from kaniwa.units.vector.kernels.softmax import softmax, softmax_limit, softmax_rows
 from kaniwa.units.vector.kernels.softmax_forms import FixedPointForm, LitertForm, SoftmaxForm
-from kaniwa.units.vector.kernels.tiles import Tiles, in_place
+from kaniwa.units.vector.kernels.tiles import Tiles
 
 __all__ = ["softmax_layer"]
 
@@ -44,17 +44,17 @@ def softmax_layer(lowering: Lowering) -> Lowered:
         raise CompileError(f"{where}: the output's scale {step:g} is too large for rows of "
                            f"{columns}; quantize it to at most {largest:g}")
     table = table_words(np.roll(exponentials, 1))
-    lanes = config.requant_lanes
-    if rows > 1 and not in_place(lanes, columns):
-        def of_rows(groups: int, x: int, y: int, table: int) -> bytes:
-            return softmax_rows(config, Tiles(lanes, groups * lanes, columns, turned=True), x, y,
-                                table, form)
+    tiles = Tiles(config.requant_lanes, rows, columns)
 
-        return row_per_lane(lowering, (rows, columns), table, of_rows)
+    def of_rows(x: int, y: int, table: int) -> bytes:
+        return softmax_rows(config, tiles, x, y, table, form)
+
+    if rows > 1 and tiles.gap:
+        return spaced_rows(lowering, tiles, table, of_rows)
 
     def code(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
         if rows > 1:
-            return softmax_rows(config, Tiles(lanes, rows, columns), reads[0], ofm, table, form)
+            return of_rows(reads[0], ofm, table)
         return softmax(config, columns, Place(reads[0], Width.INT8), Place(ofm, Width.INT8), table,
                        form)
 

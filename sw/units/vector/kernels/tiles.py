@@ -9,23 +9,27 @@ from kaniwa.errors import ProgramError
 from kaniwa.units.vector.builder import Builder, Pointer, Register
 from kaniwa.units.vector.isa import BLOCK_WORDS, Shift, Width, piece_of
 
-__all__ = ["Tiles", "in_place"]
-
-
-def in_place(lanes: int, columns: int) -> bool:
-    """True where rows of ``columns`` can be moved as they lie, in whole pieces."""
-    return columns % piece_of(lanes) == 0
+__all__ = ["Tiles"]
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """``rows`` of ``columns``; a tile is R of them, the last one of less where rows lie as they do
-    in a tensor. Else they are turned, [tiles, columns, R], and whole."""
+    """``rows`` of ``columns``, ``pitch`` bytes apart; a tile is R of them, the last one of less."""
 
     lanes: int
     rows: int
     columns: int
-    turned: bool = False
+
+    @property
+    def pitch(self) -> int:
+        """Bytes from one row to the next: whole pieces."""
+        piece = piece_of(self.lanes)
+        return -(-self.columns // piece) * piece
+
+    @property
+    def gap(self) -> int:
+        """Bytes behind each row; 0 where rows are moved as they lie in a tensor."""
+        return self.pitch - self.columns
 
     @property
     def count(self) -> int:
@@ -33,7 +37,7 @@ class Tiles:
 
     def sizes(self, most: int) -> list[int]:
         """Columns of the registers that a row lies in, of which there are ``most``."""
-        parts, unit = -(-self.columns // BLOCK_WORDS), 1 if self.turned else piece_of(self.lanes)
+        parts, unit = -(-self.columns // BLOCK_WORDS), piece_of(self.lanes)
         if parts > most:
             raise ProgramError(
                 f"a row of {self.columns} is longer than {most} registers of {BLOCK_WORDS}")
@@ -43,7 +47,7 @@ class Tiles:
     def repeated(self, k: Builder, together: int) -> Iterator[tuple[int, int]]:
         """How often as many tiles are passed ``together``, and the first one's number; then what is
         left, at most as many. A loop is of whole tiles."""
-        whole = self.count if self.turned else self.rows // self.lanes
+        whole = self.rows // self.lanes
         times, rest = whole // together, self.count - whole // together * together
         if times:
             yield times, 0
@@ -52,37 +56,35 @@ class Tiles:
 
     def length(self, k: Builder, size: int, number: int) -> None:
         """The length for a part of a tile, and how far its rows are apart."""
-        if self.turned:
-            k.length(size * self.lanes)
-        else:
-            rows = min(self.lanes, self.rows - number * self.lanes)
-            k.rows(size, rows)
-            k.pitch(self.columns, rows)
+        rows = min(self.lanes, self.rows - number * self.lanes)
+        k.rows(size, rows)
+        k.pitch(self.pitch, rows)
 
     def _step(self, sizes: Sequence[int], part: int) -> int:
-        if self.turned:
-            return sizes[part] * self.lanes
-        return sizes[part] + (part == len(sizes) - 1) * (self.lanes - 1) * self.columns
+        """From a part to the next one, in a row or of the next tile."""
+        if part < len(sizes) - 1:
+            return sizes[part]
+        return sizes[part] + self.gap + (self.lanes - 1) * self.pitch
 
     def load(self, k: Builder, value: Register, source: Pointer, sizes: Sequence[int], part: int,
              number: int) -> None:
         """The next part, with the length that it has."""
         self.length(k, sizes[part], number)
-        k.load(value, source, Width.INT8, self._step(sizes, part), rows=not self.turned)
+        k.load(value, source, Width.INT8, self._step(sizes, part), rows=True)
 
     def store(self, k: Builder, value: Register, to: Pointer, sizes: Sequence[int],
               part: int) -> None:
         """A part."""
-        k.store(value, to, Width.INT8, self._step(sizes, part), rows=not self.turned)
+        k.store(value, to, Width.INT8, self._step(sizes, part), rows=True)
 
     def store_product(self, k: Builder, value: Register, to: Pointer, sizes: Sequence[int],
                       part: int, shift: Shift, plus: int) -> None:
         """A part, times what is held."""
         k.store_product(to, Width.INT8, value, shift, plus, self._step(sizes, part),
-                        rows=not self.turned)
+                        rows=True)
 
     def store_shifted(self, k: Builder, value: Register, to: Pointer, sizes: Sequence[int],
                       part: int, bits: int) -> None:
         """A part, shifted right by 1 to 31 ``bits`` and rounded half up."""
         k.store_product(to, Width.INT8, 1 << 31 - bits, Shift.UP_31,
-                        step=self._step(sizes, part), a=value, rows=not self.turned)
+                        step=self._step(sizes, part), a=value, rows=True)
