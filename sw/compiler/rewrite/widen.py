@@ -113,7 +113,8 @@ def _split_columns(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
 def _flatten(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     """Pixels that are independent of their neighbors: rows of any length, over images too.
 
-    A quarter of the line buffer lets three rows run ahead of the one in work.
+    A quarter of the line buffer lets three rows run ahead of the one in work. Rows of which it does
+    not hold two would be cut into tiles of columns, each of which reads all weights again.
     """
     g = layer.geometry
     if g.kernel != (1, 1) or g.stride != (1, 1) or any(g.padding) or g.ifm[:2] != g.ofm[:2]:
@@ -123,7 +124,8 @@ def _flatten(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     pixels = g.batch * g.ifm[0] * g.ifm[1]
     longest = max(1, config.line_bytes // 4 // g.ifm[2])
     columns = max(d for d in range(1, min(pixels, longest) + 1) if pixels % d == 0)
-    columns = max(columns, g.ifm[1])
+    if 2 * g.ifm[1] * g.ifm[2] <= config.line_bytes:
+        columns = max(columns, g.ifm[1])
     if columns == g.ifm[1] and g.batch == 1:
         return layer
     places, add, rows = layer.places, layer.add, pixels // columns
