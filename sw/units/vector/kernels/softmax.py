@@ -68,6 +68,8 @@ def softmax_rows(config: AcceleratorConfig, tiles: Tiles, x: int, y: int, table:
     most = rows.at_once()
     if most:
         rows.together(-(-tiles.count // -(-tiles.count // most)))  # of as few divisions as can be
+    elif rows.fits_in_words():
+        rows.in_words()
     else:
         rows.one_by_one()
     return k.finish()
@@ -95,6 +97,13 @@ class _Rows:
         left = SOFTMAX_REGISTERS - form.scratch - 4 - parts * form.parts
         return 0 if form.shifts is None or left < parts else min(
             left // parts, self._tiles.count, BLOCK_WORDS)
+
+    def fits_in_words(self) -> bool:
+        """True where a tile's division can be in vector registers: its largest value, mantissa,
+        shift and a spare one, and its totals, whose parts are words of one register."""
+        form, parts = self._form, len(self._sizes)
+        left = SOFTMAX_REGISTERS - form.scratch - 4 - form.parts
+        return form.shifts is not None and parts <= left
 
     def one_by_one(self) -> None:
         """With the division in scalars."""
@@ -133,25 +142,15 @@ class _Rows:
     def together(self, count: int) -> None:
         """``count`` tiles at once, whose divisions are words of the same registers."""
         k, form = self._k, self._form
-        batch = _Batch(
-            largest=k.vector(), mantissas=k.vector(), shifts=k.vector(), spare=k.vector(),
-            totals=[tuple(k.vector() for _ in range(form.parts)) for _ in self._sizes],
-            scratch=[k.vector() for _ in range(form.scratch)], least=k.scalar(), unit=k.scalar(),
-            one=k.scalar(), more=k.scalar(), intercept=k.scalar())
+        batch = self._batch(len(self._sizes))
         values = [self._registers() for _ in range(count)]
-        k.constant(batch.least, -128)
-        k.constant(batch.unit, form.unit)
-        k.constant(batch.one, 1)
-        division = Division(batch.totals[0], batch.mantissas, batch.shifts, batch.spare,
-                            batch.intercept)
-        division.begin(k)
+        division = batch.division(k)
         for times, first in self._tiles.repeated(k, count):
             tiles = list(enumerate(values[:min(count, self._tiles.count - first)]))
             with k.loop(times):
                 # Loads wait for what was computed, so all of them come first.
                 for word, registers in tiles:
-                    for part, value in enumerate(registers):
-                        self._tiles.load(k, value, self._source, self._sizes, part, first + word)
+                    self._load(registers, first + word)
                 for word, registers in tiles:
                     self._find(registers, word, batch)
                 for word, registers in tiles:
@@ -161,11 +160,54 @@ class _Rows:
                     for total, more in zip(batch.totals[0], totals, strict=True):
                         k.add(total, total, more)
                 form.denominator(k, division)
-                # 2^(31 - shift), for a product.
-                k.compute(Function.ADD, batch.shifts, batch.one, factor=batch.shifts,
-                          power=Factor.RIGHT)
+                batch.shift_to_factor(k)
                 for word, registers in tiles:
                     self._divide(registers, first + word, word, batch)
+
+    def in_words(self) -> None:
+        """Tile by tile; what is found of the registers of a row are words of one."""
+        k, form, parts = self._k, self._form, len(self._sizes)
+        batch = self._batch(1)
+        values, (totals,) = self._registers(), batch.totals
+        division = batch.division(k)
+        for times, number in self._tiles.repeated(k, 1):
+            with k.loop(times):
+                self._load(values, number)
+                for part, value in enumerate(values):
+                    k.length(self._sizes[part] * k.lanes)
+                    k.fold_to(batch.mantissas, part, value, Function.MAXIMUM, batch.least)
+                k.length(parts * k.lanes)
+                k.fold_to(batch.largest, 0, batch.mantissas, Function.MAXIMUM, batch.least)
+                for part, value in enumerate(values):
+                    k.length(self._sizes[part] * k.lanes)
+                    row = Looked(value, self._words, batch.largest, 0, part)
+                    for kind, total in enumerate(totals):
+                        form.total(k, kind, total, batch.unit, row, batch.scratch)
+                k.length(parts * k.lanes)
+                for total in totals:
+                    k.fold_to(total, 0, total, Function.ADD)
+                k.length(k.lanes)
+                form.denominator(k, division)
+                batch.shift_to_factor(k)
+                self._divide(values, number, 0, batch)
+
+    def _batch(self, parts: int) -> _Batch:
+        """Registers, with the totals of so many parts of rows."""
+        k, form = self._k, self._form
+        batch = _Batch(
+            largest=k.vector(), mantissas=k.vector(), shifts=k.vector(), spare=k.vector(),
+            totals=[tuple(k.vector() for _ in range(form.parts)) for _ in range(parts)],
+            scratch=[k.vector() for _ in range(form.scratch)], least=k.scalar(), unit=k.scalar(),
+            one=k.scalar(), more=k.scalar(), intercept=k.scalar())
+        k.constant(batch.least, -128)
+        k.constant(batch.unit, form.unit)
+        k.constant(batch.one, 1)
+        return batch
+
+    def _load(self, registers: list[Register], number: int) -> None:
+        """A tile."""
+        for part, value in enumerate(registers):
+            self._tiles.load(self._k, value, self._source, self._sizes, part, number)
 
     def _find(self, registers: list[Register], word: int, batch: _Batch) -> None:
         """A tile's largest values."""
@@ -177,7 +219,7 @@ class _Rows:
 
     def _add_up(self, registers: list[Register], word: int, batch: _Batch) -> None:
         """A tile's totals."""
-        k, row = self._k, Looked(registers[0], self._words, batch.largest, word)
+        k, row = self._k, Looked(registers[0], self._words, batch.largest, word, word)
         for part, (value, totals) in enumerate(zip(registers, batch.totals, strict=True)):
             k.length(self._sizes[part] * k.lanes)
             for kind, total in enumerate(totals):
@@ -216,3 +258,14 @@ class _Batch:
     more: Register
     intercept: Register
     scratch: list[Register]
+
+    def division(self, k: Builder) -> Division:
+        """The division by the first part's totals, with what all divisions have in common set."""
+        division = Division(self.totals[0], self.mantissas, self.shifts, self.spare,
+                            self.intercept)
+        division.begin(k)
+        return division
+
+    def shift_to_factor(self, k: Builder) -> None:
+        """2^(31 - shift), for a product, in place of each shift."""
+        k.compute(Function.ADD, self.shifts, self.one, factor=self.shifts, power=Factor.RIGHT)

@@ -37,12 +37,13 @@ class Division:
 @dataclass(frozen=True)
 class Looked:
     """Values of a row in each lane, with the largest in ``word`` of a register, and the table in
-    which their exponentials are looked up by the difference."""
+    which their exponentials are looked up by the difference. ``to``: the word for their total."""
 
     value: Register
     words: Register
     largest: Register
     word: int
+    to: int
 
 
 class SoftmaxForm(Protocol):
@@ -64,7 +65,8 @@ class SoftmaxForm(Protocol):
 
     def total(self, k: Builder, part: int, d: Register, unit: Register, row: Looked,
               scratch: list[Register]) -> None:
-        """The word of ``d`` = this part of the total, the exponentials being looked up."""
+        """The word ``row.to`` of ``d`` = this part of the total, the exponentials being looked
+        up."""
 
     def add_up(self, k: Builder, part: int, d: Register, exponential: Register,
                scratch: list[Register]) -> None:
@@ -95,7 +97,7 @@ class LitertForm:
     def total(self, k: Builder, part: int, d: Register, unit: Register, row: Looked,
               scratch: list[Register]) -> None:
         k.hold(unit, row.largest, row.word)
-        k.multiply_looked_up(d, row.value, row.words, Shift.AWAY_31, fold=True, word=row.word)
+        k.multiply_looked_up(d, row.value, row.words, Shift.AWAY_31, fold=True, word=row.to)
 
     def add_up(self, k: Builder, part: int, d: Register, exponential: Register,
                scratch: list[Register]) -> None:
@@ -143,11 +145,11 @@ class FixedPointForm:
         if part == 0:
             k.hold(unit, row.largest, row.word)
             k.multiply_looked_up(d, row.value, row.words, Shift.FLOOR_15, fold=True,
-                                 word=row.word)
+                                 word=row.to)
             return
         (low,) = scratch
         k.looked_up_bits(low, row.value, row.words, (1 << LOW_BITS) - 1)
-        k.fold_to(d, row.word, low, Function.ADD)
+        k.fold_to(d, row.to, low, Function.ADD)
 
     def add_up(self, k: Builder, part: int, d: Register, exponential: Register,
                scratch: list[Register]) -> None:
