@@ -114,7 +114,7 @@ def _flatten(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     """Pixels that are independent of their neighbors: rows of any length, over images too.
 
     A quarter of the line buffer lets three rows run ahead of the one in work. Rows of which it does
-    not hold two would be cut into tiles of columns, each of which reads all weights again.
+    not hold two would be cut into tiles of columns, each of which reads all of a matrix again.
     """
     g = layer.geometry
     if g.kernel != (1, 1) or g.stride != (1, 1) or any(g.padding) or g.ifm[:2] != g.ofm[:2]:
@@ -124,7 +124,7 @@ def _flatten(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     pixels = g.batch * g.ifm[0] * g.ifm[1]
     longest = max(1, config.line_bytes // 4 // g.ifm[2])
     columns = max(d for d in range(1, min(pixels, longest) + 1) if pixels % d == 0)
-    if 2 * g.ifm[1] * g.ifm[2] <= config.line_bytes:
+    if layer.mode != Mode.DENSE or 2 * g.ifm[1] * g.ifm[2] <= config.line_bytes:
         columns = max(columns, g.ifm[1])
     if columns == g.ifm[1] and g.batch == 1:
         return layer
