@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kaniwa.compiler.added_memory import ADDED_OUTSIDE
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.errors import (
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["ASSUMED_MHZ", "Wanted", "make_runs"]
 
 ASSUMED_MHZ = 100.0         # of a target that no board is built for
-ADDED_OUTSIDE = "sdram"     # as simulators give it unasked
 PROGRAM_SUFFIX = ".kaniwa"
 
 Progress = Callable[[str], None]
