@@ -75,9 +75,16 @@ def _join_columns(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
 
 
 def _transpose(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
-    """A single column becomes a single row: fewer borders, and a reduction packed over taps."""
+    """A single column becomes a single row: fewer borders, and a reduction packed over taps.
+
+    A depthwise kernel that is longer than a window of one row stays as it is: by columns, a step
+    has several of its taps.
+    """
     g = layer.geometry
     if g.ifm[1] != 1 or g.kernel[1] != 1 or g.ofm[1] != 1 or g.ifm[0] == 1 or g.padding[1]:
+        return layer
+    if (layer.mode == Mode.DEPTHWISE and config.depthwise and config.column_window[0] > 1
+            and g.kernel[0] > config.dot_width):
         return layer
     weights = layer.weights
     if weights is not None:

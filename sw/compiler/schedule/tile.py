@@ -27,8 +27,10 @@ from kaniwa.isa import FIELDS, Mode
 
 __all__ = ["tile", "cycles", "tiles_of"]
 
-# Of a buffer that a whole layer does not fit: the rest lets the next group's data run ahead.
-SHARE = (3, 4)
+# Of a buffer that a whole layer does not fit: the rest lets the next group's data run ahead. What
+# is used again at each pixel is waited for at the first one, so half of it should be there by then.
+# What is used once, as it comes, needs less; and so it is where the array reads by the same port.
+SHARE, LARGER_SHARE = (1, 2), (3, 4)
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,10 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
     records = parameter_words(layer, config)
     # A word that is used once is freed at once; a kernel beyond the ring comes again each pixel.
     stream = layer.mode == Mode.DENSE and (rows * columns == 1 or words > config.ring_words)
-    limit = min(_share(blocks, records, config.parameter_words), _limit(config, "blocks"))
+    share = LARGER_SHARE if stream or config.shared_channel else SHARE
+    limit = min(_share(blocks, records, config.parameter_words, share), _limit(config, "blocks"))
     if not stream:
-        limit = min(limit, _share(blocks, words, config.ring_words))
+        limit = min(limit, _share(blocks, words, config.ring_words, share))
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")
@@ -177,11 +180,11 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
     return _Shape(rows, columns, -(-blocks // groups), stream, layer.visits, runs)
 
 
-def _share(blocks: int, words: int, capacity: int) -> int:
+def _share(blocks: int, words: int, capacity: int, share: Pair) -> int:
     """Number of blocks of ``words`` each that an instruction may have: all that fit, or a share."""
     if blocks * words <= capacity:
         return blocks
-    return max(capacity * SHARE[0] // SHARE[1] // words, 1 if words <= capacity else 0)
+    return max(capacity * share[0] // share[1] // words, 1 if words <= capacity else 0)
 
 
 def _problem(layer: ArrayLayer, part: Tile, config: AcceleratorConfig, ahead: bool) -> str | None:
