@@ -214,7 +214,7 @@ def test_a_cell_of_onnx_that_memory_is_short_for() -> None:
                             tolerance=0.001)
 
 
-@pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12)])
+@pytest.mark.parametrize(("heads", "tokens", "depth"), [(3, 17, 8), (1, 50, 12), (1, 197, 8)])
 def test_attention_of_any_length(heads: int, tokens: int, depth: int) -> None:
     """Rows of no whole groups of lanes."""
     graph = attention_graph(heads, tokens, depth)
