@@ -147,12 +147,12 @@ class Stages:
                      Geometry(images, source, made, ONE, ONE, ONE, (0, 0)), None,
                      np.zeros(made[2], np.int64), 0, rescale, 0, ())
 
-    def copy(self, layer: ArrayLayer, run: int, advance: int = 0, **changes: Any) -> None:
+    def copy(self, layer: ArrayLayer, run: int | None, advance: int = 0, **changes: Any) -> None:
         """A stage that copies bytes: ``layer`` as a depthwise one with weights of 1, for places in
-        runs of ``run`` channels."""
-        self.add(replace(layer, mode=Mode.DEPTHWISE,
-                         weights=np.ones((1, 1, layer.geometry.ofm[2]), np.int8),
-                         lanes=whole_lanes(self.config.depthwise_lanes, run), **changes),
+        runs of ``run`` channels; None for a map's, with gaps or without."""
+        lanes = 0 if run is None else whole_lanes(self.config.depthwise_lanes, run)
+        self.add(replace(layer, mode=Mode.DEPTHWISE, lanes=lanes,
+                         weights=np.ones((1, 1, layer.geometry.ofm[2]), np.int8), **changes),
                  advance=advance)
 
     def pack(self, source: int, to: int, words: Words) -> None:

@@ -7,15 +7,10 @@ again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
-import numpy as np
-
-from kaniwa.compiler.plan.geometry import Hwc, SpacedMap
-from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.geometry import SpacedMap
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.streams import Stages
-from kaniwa.isa import Mode
 from kaniwa.units.vector.kernels.tiles import Tiles
 
 __all__ = ["spaced_rows"]
@@ -37,12 +32,12 @@ def spaced_rows(lowering: Lowering, tiles: Tiles, table: bytes, code: Callable[.
     for name, count in own.items():
         stages.between(name, count)
     if tiles.gap:
-        stages.add(replace(_copy(stages, source, before, spaced.shape), places=spaced.output,
-                           has_gaps=True))
+        stages.copy(stages.layer(source, before, spaced.shape, spaced.shape), None,
+                    places=spaced.output, has_gaps=True)
     stages.run_program()
     if tiles.gap:
-        stages.add(replace(_copy(stages, after, result, spaced.shape),
-                           source_at=(0, 0, tiles.pitch)))
+        stages.copy(stages.layer(after, result, spaced.shape, spaced.shape), None,
+                    source_at=(0, 0, tiles.pitch))
 
     def program(reads: tuple[int, ...], ofm: int, table: int) -> bytes:
         first = len(reads) - len(own)
@@ -50,8 +45,3 @@ def spaced_rows(lowering: Lowering, tiles: Tiles, table: bytes, code: Callable[.
         return code(x, y, table, *reads[first:])
 
     return stages.finish(program, table), stages.tensors
-
-
-def _copy(stages: Stages, source: int, to: int, shape: Hwc) -> ArrayLayer:
-    return replace(stages.layer(source, to, shape, shape), mode=Mode.DEPTHWISE,
-                   weights=np.ones((1, 1, shape[2]), np.int8))
