@@ -33,6 +33,13 @@ def settled(page: Any) -> None:
                   "requestAnimationFrame(done)))")
 
 
+def redrawn(page: Any, before: str) -> None:
+    """The timeline's label is no longer the one of before: wheel events come when they come."""
+    page.wait_for_function(
+        "before => document.querySelector('#timeline svg.chart').getAttribute('aria-label') "
+        "!== before", arg=before)
+
+
 def test_every_part_is_drawn(show: Show, resnet8: dict[str, Any]) -> None:
     page = show(document([resnet8]))
     assert rows(page, "#layers tbody tr") == len(resnet8["layers"])
@@ -96,11 +103,10 @@ def test_the_timeline_zooms_by_key_button_and_wheel(show: Show, resnet8: dict[st
     stage.press("ArrowRight")
     settled(page)
     assert shown_cycles(page)[0] > low
-    box = stage.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
+    stage.hover()  # in view and at rest first
+    before = page.locator("#timeline svg.chart").first.get_attribute("aria-label")
     page.mouse.wheel(0, -300)
-    settled(page)
-    page.wait_for_timeout(100)
+    redrawn(page, before)
     assert shown_cycles(page)[1] - shown_cycles(page)[0] < high - low
     stage.press("Home")
     settled(page)
@@ -127,6 +133,7 @@ def test_figures_of_the_timeline_are_those_of_the_counters(
     page = show(document([resnet8]))
     page.locator("#timeline summary").click()
     table = page.locator("#timeline tbody")
+    table.locator("tr").first.wait_for()  # the browser says later that the part is open
     found = {state: int(cycles.replace(",", "")) for unit, state, cycles, _ in (
         row.locator("th, td").all_inner_texts() for row in table.locator("tr").all())
         if unit == "array"}
