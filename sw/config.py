@@ -49,6 +49,8 @@ SWITCHES: dict[str, str] = {
     "elementwise_multiply": "MUL of two tensors too; counts only with elementwise",
     "max_pool": "MAX_POOL_2D on the array",
     "depthwise": "depthwise convolutions read a column of the window, not a tap, a cycle",
+    "phase_windows": "depthwise kernels of up to 8 rows and N / 2 columns read a column once a row "
+                     "of results; needs depthwise and a dot_width of 16 or more",
     "counters": "cycles and their losses are counted for each layer",
     "compact": "the serial core of few logic cells, one instruction at a time",
     "vector_unit": "programs of integer arithmetic on requant_lanes lanes, as for SOFTMAX",
@@ -62,7 +64,7 @@ COMPACT: dict[str, tuple[object, str]] = {
     "instruction_queue": (0, "at least 1"), "result_slots": (1, "at least 2"),
     "weight_formats": (("raw",), ""), "elementwise": (True, ""),
     "elementwise_multiply": (False, ""), "max_pool": (False, ""), "depthwise": (False, ""),
-    "counters": (False, ""), "units": ((), ""),
+    "phase_windows": (False, ""), "counters": (False, ""), "units": ((), ""),
 }
 
 
@@ -99,6 +101,7 @@ class AcceleratorConfig:
     elementwise_multiply: bool = True
     max_pool: bool = True
     depthwise: bool = True
+    phase_windows: bool = False
     counters: bool = True
     compact: bool = False
     count_bits: int = 16
@@ -171,6 +174,9 @@ class AcceleratorConfig:
             raise ConfigError(f"vector_unit must be true, requant_lanes at least 8, and read_bytes "
                               f"16, where cell_unit is true, not {self.vector_unit}, "
                               f"{self.requant_lanes} and {self.read_bytes}")
+        if self.phase_windows and not (self.depthwise and self.column_window[0] > 1):
+            raise ConfigError(f"depthwise must be true, and dot_width at least 16, where "
+                              f"phase_windows is true, not {self.depthwise} and {self.dot_width}")
         if self.requant_lanes > self.write_bytes or self.requant_lanes > self.read_bytes:
             raise ConfigError(f"requant_lanes must be at most read_bytes ({self.read_bytes}) and "
                               f"write_bytes ({self.write_bytes}), not {self.requant_lanes}")
@@ -337,7 +343,7 @@ class AcceleratorConfig:
         config has it, so that the hashes of others stay what they were."""
         values = dataclasses.asdict(self)
         del values["name"]
-        for name in ("vector_unit", "cell_unit", "units"):
+        for name in ("phase_windows", "vector_unit", "cell_unit", "units"):
             if not values[name]:
                 del values[name]
         for name in values.keys() & {"weight_formats", "units"}:
@@ -364,14 +370,16 @@ PRESETS: dict[str, AcceleratorConfig] = {
             name="small", out_lanes=4, dot_width=8, packed_multipliers=True, requant_lanes=2,
             read_bytes=8, write_bytes=4, ring_bytes=16 * KIB, line_bytes=8 * KIB,
             parameter_records=512, memory_bytes=64 * KIB, instruction_queue=2, result_slots=8),
-        AcceleratorConfig(name="base"),
+        AcceleratorConfig(name="base", phase_windows=True),
         # The vector unit has block RAMs that are device memory in base.
-        AcceleratorConfig(name="base_vector", vector_unit=True, memory_bytes=192 * KIB),
+        AcceleratorConfig(name="base_vector", phase_windows=True, vector_unit=True,
+                          memory_bytes=192 * KIB),
+        # Recurrent networks have no depthwise layers, and the cell unit needs the room.
         AcceleratorConfig(name="base_recurrent", vector_unit=True, cell_unit=True,
                           memory_bytes=192 * KIB),
         AcceleratorConfig(
-            name="large", out_lanes=16, packed_multipliers=True, ring_bytes=128 * KIB,
-            memory_bytes=160 * KIB),
+            name="large", out_lanes=16, packed_multipliers=True, phase_windows=True,
+            ring_bytes=128 * KIB, memory_bytes=160 * KIB),
         AcceleratorConfig(
             name="xl", out_lanes=32, dot_width=32, requant_lanes=32, read_bytes=128,
             write_bytes=32, ring_bytes=1024 * KIB, line_bytes=256 * KIB, patch_bytes=512,

@@ -218,23 +218,25 @@ class Array:
         """COLUMN: y, block, x, phases, columns."""
         _, width = column_window(self._config, v)
         sliding, blocks = bool(v["sliding"]), v["blocks"]
+        before = v["pad_left_bytes"] if v["phase_windows"] else 0   # of a row of a sliding window
         y = 0
         while y < v["ofm_rows"]:
             rows = self._lowest_rows(v, y)
             for block in range(blocks):
-                offset = max(0, -v["pad_left_bytes"]) + block * v["block_width"]
+                offset = block * v["block_width"] - before
                 for x in range(v["ofm_columns"]):
                     count = v["columns_next"] if x else v["columns_first"]
                     if not sliding:
                         offset = (x * v["pixel_step"] - v["pad_left_bytes"]
                                   + block * v["block_width"])
-                    words = 1 if sliding else -(-count // width)   # of a phase, once each
+                    words = 1 if sliding else -(-count // width)   # of a phase, with its columns
+                    again = range(1, v["chunks"])                  # and without
                     word = self._ring_base + block * v["block_words"]
                     for phase, row in enumerate(rows):
-                        cycle = self._phase(v, cycle, row, offset, count, words,
-                                            -1 if x or y else word + phase * words)
-                    for again in range(1, v["chunks"]):
-                        cycle = self._again(cycle, -1 if x or y else word + again)
+                        first = -1 if x or y else word + phase * (words + len(again))
+                        cycle = self._phase(v, cycle, row, offset, count, words, first)
+                        for number in again:
+                            cycle = self._again(cycle, -1 if x or y else first + number)
                     if sliding:
                         offset += count * v["segment_step"]
                     self.end = self._last = self._result(cycle - 1, block, not (y or x))

@@ -63,7 +63,7 @@ def _steps(config: AcceleratorConfig, v: Values) -> int:
     if v["mode"] != Mode.COLUMN:
         return v["kernel_rows"] * v["segments"] * v["chunks"]
     if v["sliding"]:
-        return v["chunks"]
+        return v["phases"] * v["chunks"]
     return v["phases"] * -(-v["columns_next"] // column_window(config, v)[1])
 
 
@@ -86,11 +86,16 @@ def _columns(config: AcceleratorConfig, v: Values) -> bool:
     if v["phases"] != -(-v["kernel_rows"] // rows) or not v["columns_next"]:
         return False
     if not v["sliding"]:
-        return v["chunks"] == 1 and v["columns_first"] == v["columns_next"] == v["segments"]
+        return (v["chunks"] == 1 and not v["phase_windows"]
+                and v["columns_first"] == v["columns_next"] == v["segments"])
+    if v["chunks"] > 2 or v["pixel_step"] != v["columns_next"] * v["segment_step"]:
+        return False
+    if v["phase_windows"]:
+        return (config.phase_windows and not v["single_row"] and v["phases"] <= 2
+                and v["columns_first"] == v["segments"]
+                and v["chunks"] == -(-v["segments"] // columns))
     padding = v["segments"] - v["columns_first"]
-    return (v["chunks"] <= 2 and v["phases"] == 1 and v["segments"] <= columns
-            and v["columns_first"] > 0
-            and v["pixel_step"] == v["columns_next"] * v["segment_step"]
+    return (v["phases"] == 1 and v["segments"] <= columns and v["columns_first"] > 0
             and v["pad_left_bytes"] == padding * v["segment_step"])
 
 

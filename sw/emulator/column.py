@@ -17,12 +17,15 @@ def column_accumulators(rows: np.ndarray, weights: np.ndarray, values: Values,
     """int64 [ofm_rows, ofm_columns, channels] from the input ``rows`` int8 [ifm_rows, bytes].
 
     ``weights``: int64 [block_words, N, channels]. Every output row and channel has a window
-    [rows, columns] of its own here; columns shift in from the right.
+    [rows, columns] of its own here; columns shift in from the right. With ``phase_windows`` it has
+    two, twice as wide: a step sees a half, the right one first.
     """
     v, channels = values, weights.shape[2]
     height, width = column_window(config, v)
+    own = v["phase_windows"]
     result = np.zeros((v["ofm_rows"], v["ofm_columns"], channels), np.int64)
-    window = np.full((v["ofm_rows"], height, width, channels), v["pad_value"], np.int64)
+    windows = [np.full((v["ofm_rows"], height, width << own, channels), v["pad_value"], np.int64)
+               for _ in range(1 + own)]
     for x in range(v["ofm_columns"]):
         word = 0
         for phase in range(v["phases"]):
@@ -30,14 +33,17 @@ def column_accumulators(rows: np.ndarray, weights: np.ndarray, values: Values,
             for j in range(count):
                 if v["sliding"]:
                     number = j if x == 0 else v["columns_first"] + (x - 1) * count + j
-                    offset = number * v["segment_step"]
+                    offset = number * v["segment_step"] - own * v["pad_left_bytes"]
                 else:
                     offset = x * v["pixel_step"] - v["pad_left_bytes"] + j * v["segment_step"]
                 column = _column(rows, values, height, phase, offset, channels)
+                window = windows[own * phase]
                 window = np.concatenate([window[:, :, 1:], column[:, :, None]], axis=2)
+                windows[own * phase] = window
                 if j == count - 1 or (not v["sliding"] and j % width == width - 1):
-                    taps = window.reshape(v["ofm_rows"], height * width, channels)
-                    for _ in range(v["chunks"]):
+                    for again in range(v["chunks"]):
+                        half = window[:, :, :width] if again else window[:, :, -width:]
+                        taps = half.reshape(v["ofm_rows"], height * width, channels)
                         result[:, x] += (taps * weights[word]).sum(axis=1)
                         word += 1
     return result
@@ -59,9 +65,15 @@ def _column(rows: np.ndarray, v: Values, height: int, phase: int, offset: int,
 
 def check_stale_columns(weights: np.ndarray, values: Values, config: AcceleratorConfig) -> None:
     """Raise Fault where a weight meets a column that is left over from another pixel."""
+    height, width = column_window(config, values)
+    if values["phase_windows"]:
+        taps = weights.reshape(values["phases"], values["chunks"], height, width, -1)
+        left = values["chunks"] * width - values["segments"]    # of both halves, in all
+        if taps[:, -1, :, :left].any():
+            raise Fault(ErrorCode.ILLEGAL_FIELD, "a weight meets a column of another row")
+        return
     if values["sliding"]:
         return
-    height, width = column_window(config, values)
     fresh = values["columns_next"] % width
     if fresh == 0:
         return

@@ -108,6 +108,8 @@ _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str, str], ...] = (
      "1: bytes below the producer's watermark may be read before the producer retires"),
     ("operand_watermark", 1, False, 0, 1, "operand", "unused", "the same for the operand"),
     ("tag", 10, False, 0, None, "store", "unused", "layer number, for counters"),
+    ("phase_windows", 1, False, 0, 1, "array", "unused",
+     "COLUMN, sliding: 1: each phase, 1 or 2, has a window of its own: 4 rows, N/2 columns"),
     ("ifm_wait", 16, False, 0, None, "load", "unused",
      "0, or 1 + index of the instruction that completes the input tensor"),
     ("operand_wait", 16, False, 0, None, "operand", "unused", "the same for the operand"),

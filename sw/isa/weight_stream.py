@@ -16,8 +16,9 @@ from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
 from kaniwa.isa.formats import FORMATS, HEADER, RECORD, TABLE_BOTH, Buffer
 
-__all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "encode_weights",
-           "encode_parameters", "encode_tables", "decode_stream", "decode_headers"]
+__all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "phase_window_words",
+           "encode_weights", "encode_parameters", "encode_tables", "decode_stream",
+           "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
@@ -77,6 +78,23 @@ def column_words(weights: Int8, window: tuple[int, int], config: AcceleratorConf
     split = taps.reshape(phases, rows, groups, columns, blocks, lanes).transpose(4, 0, 2, 5, 1, 3)
     words = split.reshape(blocks, phases * groups, lanes, rows * columns)
     return _pad_to(words, (blocks, phases * groups, config.out_lanes, config.dot_width))
+
+
+def phase_window_words(weights: Int8, config: AcceleratorConfig) -> Int8:
+    """Ring words [blocks, phases * halves, M, N] of COLUMN ``weights`` [rows, columns, channels]
+    for windows of each phase, whose right edge the kernel's is; the right half comes first.
+    """
+    kernel_rows, kernel_columns, channels = weights.shape
+    rows, columns = config.column_window
+    lanes, phases, halves = (config.column_lanes, -(-kernel_rows // rows),
+                             -(-kernel_columns // columns))
+    blocks = -(-channels // lanes)
+    taps = np.zeros((phases * rows, halves * columns, blocks * lanes), np.int8)
+    taps[:kernel_rows, halves * columns - kernel_columns:, :channels] = weights
+    split = taps.reshape(phases, rows, halves, columns, blocks, lanes)[:, :, ::-1]
+    words = split.transpose(4, 0, 2, 5, 1, 3).reshape(
+        blocks, phases * halves, lanes, rows * columns)
+    return _pad_to(words, (blocks, phases * halves, config.out_lanes, config.dot_width))
 
 
 def encode_weights(words: Int8, config: AcceleratorConfig,

@@ -14,7 +14,8 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
 
 __all__ = ["block_width", "block_words", "layer_blocks", "tile_channels", "tile_fields",
-           "visited", "column_window", "slides", "parameter_words", "weight_zero_point"]
+           "visited", "column_window", "slides", "phase_windows", "parameter_words",
+           "weight_zero_point"]
 
 INT8 = (-128, 127)
 
@@ -68,6 +69,19 @@ def slides(layer: ArrayLayer, config: AcceleratorConfig) -> bool:
     """True where the window of a COLUMN layer holds the kernel, so that pixels share columns."""
     rows, columns = column_window(layer, config)
     return layer.geometry.kernel[0] <= rows and layer.geometry.kernel[1] <= columns
+
+
+def phase_windows(layer: ArrayLayer, config: AcceleratorConfig) -> bool:
+    """True where a COLUMN layer has windows of each phase, in which more than one window's taps
+    slide, and reads less so."""
+    if not config.phase_windows or slides(layer, config) or layer.visits > 1:
+        return False
+    (rows, columns), (kernel_rows, kernel_columns) = config.column_window, layer.geometry.kernel
+    pixels, stride = layer.geometry.ofm[1], layer.geometry.stride[1]
+    again = -(-kernel_columns // columns) - 1
+    sliding = kernel_columns + (pixels - 1) * stride + pixels * again
+    return (1 < kernel_rows <= 2 * rows and kernel_columns <= 2 * columns
+            and sliding < pixels * kernel_columns)
 
 
 def _steps(layer: ArrayLayer, config: AcceleratorConfig) -> int:
@@ -166,7 +180,7 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         special = _column_fields(layer, config, pad_left)
     elif layer.patch:
         special = {"patch": 1, "segment_bytes": segment_bytes}
-    return special | {
+    return {
         "ifm_address": address, "ifm_pitch": ifm_pitch, "ifm_rows": ifm_rows,
         "ifm_row_bytes": row_bytes,
         "line_pitch": line_pitch,
@@ -182,18 +196,22 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         "last_width": last_channel - first_channel - (blocks - 1) * block_width(layer, config),
         "steps": _steps(layer, config), "block_words": block_words(layer, config),
         "ofm_address": ofm, "ofm_row_pitch": to.row, "ofm_pixel_pitch": to.pixel,
+        **special,
     }
 
 
 def _column_fields(layer: ArrayLayer, config: AcceleratorConfig, pad_left: int) -> dict[str, int]:
-    """The fields of COLUMN mode; a window that slides starts with its left padding in place."""
+    """The fields of COLUMN mode; a window that slides starts with its left padding in place, but
+    those of the phases read it."""
     kernel_rows, kernel_columns = layer.geometry.kernel
-    sliding = slides(layer, config)
+    rows, columns = column_window(layer, config)
+    sliding, own = slides(layer, config), phase_windows(layer, config)
     return {
-        "single_row": int(kernel_rows == 1), "sliding": int(sliding),
-        "phases": -(-kernel_rows // column_window(layer, config)[0]),
+        "single_row": int(kernel_rows == 1), "sliding": int(sliding or own),
+        "phases": -(-kernel_rows // rows),
         "columns_first": kernel_columns - pad_left if sliding else kernel_columns,
-        "columns_next": layer.geometry.stride[1] if sliding else kernel_columns,
+        "columns_next": layer.geometry.stride[1] if sliding or own else kernel_columns,
+        **({"phase_windows": 1, "chunks": -(-kernel_columns // columns)} if own else {}),
     }
 
 

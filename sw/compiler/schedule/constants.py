@@ -8,7 +8,13 @@ from itertools import groupby
 
 import numpy as np
 
-from kaniwa.compiler.plan.fields import block_width, column_window, tile_channels, tile_fields
+from kaniwa.compiler.plan.fields import (
+    block_width,
+    column_window,
+    phase_windows,
+    tile_channels,
+    tile_fields,
+)
 from kaniwa.compiler.plan.geometry import Tile
 from kaniwa.compiler.plan.layers import ArrayLayer, Stage
 from kaniwa.compiler.plan.operands import room_of
@@ -24,6 +30,7 @@ from kaniwa.isa.weight_stream import (
     encode_parameters,
     encode_tables,
     encode_weights,
+    phase_window_words,
 )
 
 __all__ = ["constants"]
@@ -181,6 +188,7 @@ def _weights(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> bytes:
         words = (np.concatenate([depthwise_words(taps[..., i:i + width], config)
                                  for i in range(0, last - first, width)])
                  if layer.mode == Mode.DEPTHWISE
+                 else phase_window_words(taps, config) if phase_windows(layer, config)
                  else column_words(taps, column_window(layer, config), config))
     else:
         values = tile_fields(layer, tile, config)

@@ -22,7 +22,8 @@ def _array_cycles(layer: ArrayLayer, v: dict[str, int]) -> int:
     if layer.mode == Mode.COLUMN:
         if v["sliding"]:
             again = columns * (v["chunks"] - 1)
-            return rows * blocks * (v["columns_first"] + (columns - 1) * v["columns_next"] + again)
+            return rows * blocks * v["phases"] * (
+                v["columns_first"] + (columns - 1) * v["columns_next"] + again)
         return rows * columns * blocks * v["phases"] * v["columns_next"]
     steps = blocks * v["steps"]
     if layer.patch:

@@ -14,13 +14,15 @@ Read = Callable[[int, int], int]     # (row, offset) -> the byte there, or paddi
 
 
 def column_geometry(rng: random.Random, config: AcceleratorConfig, address: int) -> Geometry:
-    """A legal COLUMN instruction: sliding or not, over one row or several."""
+    """A legal COLUMN instruction: sliding or not, over one row or several, also by phases."""
     lane, rb = config.lane_bytes, config.read_bytes
     single = config.column_window[0] == 1 or rng.random() < 0.4
     window_rows, window_columns = (1, config.dot_width) if single else config.column_window
     kernel_rows = rng.randint(1, 2 if single else 7)
     kernel_columns = rng.randint(1, window_columns + 3)
-    sliding = kernel_rows <= window_rows and kernel_columns <= window_columns
+    own = (config.phase_windows and not single and kernel_rows <= 2 * window_rows
+           and kernel_columns <= 2 * window_columns and rng.random() < 0.5)
+    sliding = not own and kernel_rows <= window_rows and kernel_columns <= window_columns
     rows, columns, stride_rows, stride = (rng.randint(1, 3), rng.randint(1, 4),
                                           rng.randint(1, 2), rng.randint(1, 2))
     blocks, width = rng.randint(1, 3), config.column_lanes
@@ -36,8 +38,8 @@ def column_geometry(rng: random.Random, config: AcceleratorConfig, address: int)
     phases = -(-kernel_rows // window_rows)
     groups = -(-kernel_columns // window_columns)
     misalignment = lane * rng.randrange(rb // lane)
-    chunks = rng.randint(1, 2) if sliding else 1
-    steps = chunks * phases * groups
+    chunks = groups if own else rng.randint(1, 2) if sliding else 1
+    steps = phases * groups * (chunks if sliding else 1)
     return {
         "ifm_address": address + misalignment, "ifm_pitch": -(-row_bytes // rb) * rb,
         "kernel_rows": kernel_rows,
@@ -50,9 +52,9 @@ def column_geometry(rng: random.Random, config: AcceleratorConfig, address: int)
         "window_span": (kernel_columns - 1) * channels + (blocks - 1) * width + last,
         "ofm_rows": rows, "ofm_columns": columns, "blocks": blocks, "block_width": width,
         "last_width": last, "steps": steps, "block_words": steps,
-        "single_row": int(single), "sliding": int(sliding), "phases": phases,
+        "single_row": int(single), "sliding": int(sliding or own), "phases": phases,
         "columns_first": kernel_columns - pad_left if sliding else kernel_columns,
-        "columns_next": stride if sliding else kernel_columns}
+        "columns_next": stride if sliding or own else kernel_columns, "phase_windows": int(own)}
 
 
 def clear_stale(words: np.ndarray, v: Geometry, config: AcceleratorConfig) -> None:
@@ -64,6 +66,10 @@ def clear_stale(words: np.ndarray, v: Geometry, config: AcceleratorConfig) -> No
         taps = words[:, -last:].reshape(*words[:, -last:].shape[:-1], rows, columns)
         taps[..., rows - below:, :] = 0
         words[:, -last:] = taps.reshape(words[:, -last:].shape)
+    if v["phase_windows"]:
+        left = v["chunks"] * columns - v["segments"]
+        for word in range(v["chunks"] - 1, v["block_words"], v["chunks"]):
+            words[:, word].reshape(len(words), -1, rows, columns)[..., :left] = 0
     fresh = v["columns_next"] % columns
     if v["sliding"] or not fresh:
         return
@@ -78,15 +84,21 @@ def column_sums(config: AcceleratorConfig, v: Geometry, read: Read, words: np.nd
     """Accumulators [pixel][lane] of an output row and block, column by column."""
     rows, columns = (1, config.dot_width) if v["single_row"] else config.column_window
     lanes = config.column_lanes
-    window = [[[v["pad_value"]] * columns for _ in range(rows)] for _ in range(lanes)]
+    own, wide = v["phase_windows"], columns << v["phase_windows"]
+    windows = [[[[v["pad_value"]] * wide for _ in range(rows)] for _ in range(lanes)]
+               for _ in range(1 + own)]
     sums, position = [], 0
     for x in range(v["ofm_columns"]):
         totals, word = [0] * lanes, 0
+        begin = position
         for phase in range(v["phases"]):
+            window, position = windows[own * phase], begin
             count = v["columns_first"] if v["sliding"] and x == 0 else v["columns_next"]
             for j in range(count):
                 offset = position * v["segment_step"] if v["sliding"] else (
-                    x * v["pixel_step"] - v["pad_left_bytes"] + j * v["segment_step"])
+                    x * v["pixel_step"] + j * v["segment_step"])
+                if own or not v["sliding"]:
+                    offset -= v["pad_left_bytes"]
                 position += 1
                 for m in range(lanes):
                     for r in range(rows):
@@ -96,9 +108,10 @@ def column_sums(config: AcceleratorConfig, v: Geometry, read: Read, words: np.nd
                             read(iy, offset + b * v["block_width"] + m) if inside
                             else v["pad_value"]]
                 if j == count - 1 or (not v["sliding"] and j % columns == columns - 1):
-                    for _ in range(v["chunks"]):
+                    for again in range(v["chunks"]):
+                        half = slice(0, columns) if again else slice(wide - columns, wide)
                         for m in range(lanes):
-                            taps = [tap for row in window[m] for tap in row]
+                            taps = [tap for row in window[m] for tap in row[half]]
                             totals[m] += sum(a * int(w) for a, w in zip(taps, words[word][m],
                                                                         strict=True))
                         word += 1
