@@ -122,7 +122,9 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
     COLUMN shifts a column of bytes into the window: of those ``rows`` that are real, or with
     ``single_row`` of the row like other modes. ``preset``: all other columns read as ``pad_value``.
     Only with ``compute`` (1 in other modes) the array takes the window; with ``again`` it is that
-    of the column before, and nothing is shifted.
+    of the column before, and nothing is shifted. Where there are ``config.phase_windows``: with
+    ``own`` the window is that of the ``phase``, twice as wide, of which the array takes the right
+    half, and with ``again`` the left one.
 
     Where there is a patch buffer: ``patch``: the array takes word ``patch_word`` of it instead of
     what was read. ``gather``: of the bytes read, padding included, 0 to ``gather_last`` go into the
@@ -140,6 +142,7 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
         "preset": unsigned(1),
         "compute": unsigned(1),
         "again": unsigned(1),
+        **({"own": unsigned(1), "phase": unsigned(1)} if config.phase_windows else {}),
         "weight_zero_point": signed(8),
         "first": unsigned(1),
         "last": unsigned(1),

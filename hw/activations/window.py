@@ -1,5 +1,8 @@
 """From bytes of the line buffer to the operands of the array: padding, and who sees which byte."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
@@ -26,7 +29,9 @@ class Window(Component):
     columns one to the left (``preset``: sets them to ``pad_value``) and brings the last one: byte m
     of the read, or of the ``rows`` in ``i_columns``, those that are not real as ``pad_value``. Only
     with ``compute`` the window goes to ``o``. A step ``again`` leaves the window as it is. Steps of
-    other modes overwrite it.
+    other modes overwrite it. A step with ``own`` has a window of its ``phase`` instead, of 2 * C
+    columns, which no other steps change and nothing presets: of which the right half, or ``again``
+    the left one, goes to ``o``.
 
     Where there is a patch buffer: DENSE with ``patch`` has all rows get the N bytes of ``i_patch``
     instead, which come with those of the read. With ``gather`` the masked bytes of the read go to
@@ -59,27 +64,11 @@ class Window(Component):
         width = config.dot_width
         step = self.i.payload
 
-        # What goes along unchanged.
-        unchanged = ("patch", "gather", "gather_position", "gather_last") * bool(config.patch_bytes)
-        tag = Signal(data.StructLayout({
-            "pool": 1, "depthwise": 1, "columns": 1, "first": 1, "last": 1,
-            "pad_value": signed(8), "column": step.column.shape(),
-            "one_row": 1, "rows": self._rows, "preset": 1, "compute": 1,
-            "weight_zero_point": signed(8),
-            **{name: step[name].shape() for name in unchanged},
-        }))
-        m.d.comb += [
-            tag.pool.eq(step.mode == Mode.MAX_POOL),
-            tag.depthwise.eq(step.mode == Mode.DEPTHWISE),
-            tag.columns.eq(step.mode == Mode.COLUMN),
-            tag.one_row.eq(step.single_row | (self._rows == 1)),
-            *(tag[name].eq(step[name]) for name in (
-                "first", "last", "pad_value", "column", "rows", "preset", "compute",
-                "weight_zero_point", *unchanged)),
-        ]
+        tag = self._tag(m, step)
         valid = self.i.valid
         tags = [tag]
-        fresh, writes = self.i.valid & ~step.again, Signal()    # of a step that is not ``again``
+        # Of a step that changes the operands.
+        fresh, writes = self.i.valid & (~step.again | tag.own), Signal()
         for stage in range(1, self.latency):
             next_valid = Signal(name=f"valid_{stage}")
             tags.append(Signal.like(tag, name=f"tag_{stage}", reset_less=True))
@@ -119,7 +108,7 @@ class Window(Component):
             operands.weight_zero_point.eq(tag.weight_zero_point),
             self.o.valid.eq(valid & ~tag.pool & tag.compute),
         ]
-        window = self._window(m, tag_3, tag, operands) if config.depthwise else {}
+        window = self._window(m, tag_3, tag, operands, writes) if config.depthwise else {}
         with m.If(writes):
             for row in range(config.activation_lanes):
                 for j in range(width):
@@ -141,6 +130,30 @@ class Window(Component):
                     self.o_pool.payload.bytes, operands.activations[0], strict=False)),
             ]
         return m
+
+    def _tag(self, m, step):
+        """What of a step goes along unchanged."""
+        config = self._config
+        unchanged = ("patch", "gather", "gather_position", "gather_last") * bool(config.patch_bytes)
+        tag = Signal(data.StructLayout({
+            "pool": 1, "depthwise": 1, "columns": 1, "first": 1, "last": 1,
+            "pad_value": signed(8), "column": step.column.shape(),
+            "one_row": 1, "rows": self._rows, "preset": 1, "compute": 1, "again": 1,
+            "own": 1, "phase": 1,
+            "weight_zero_point": signed(8),
+            **{name: step[name].shape() for name in unchanged},
+        }))
+        m.d.comb += [
+            tag.pool.eq(step.mode == Mode.MAX_POOL),
+            tag.depthwise.eq(step.mode == Mode.DEPTHWISE),
+            tag.columns.eq(step.mode == Mode.COLUMN),
+            tag.one_row.eq(step.single_row | (self._rows == 1)),
+            *([tag.own.eq(step.own), tag.phase.eq(step.phase)] if config.phase_windows else []),
+            *(tag[name].eq(step[name]) for name in (
+                "first", "last", "pad_value", "column", "rows", "preset", "compute", "again",
+                "weight_zero_point", *unchanged)),
+        ]
+        return tag
 
     def _real_bytes(self, m, step):
         """Cycles 1 and 2: the first byte of the read that is real, and the end of those."""
@@ -182,31 +195,63 @@ class Window(Component):
         return [Mux(tag.patch, patch.as_unsigned(), byte)
                 for patch, byte in zip(self.i_patch, masked, strict=True)]
 
-    def _window(self, m, tag_3, tag, operands):
+    def _window(self, m, tag_3, tag, operands, writes):
         """Bytes that COLUMN adds to those of the operands: right neighbors, or a new column."""
         def of_columns(condition):
             registered = Signal(reset_less=True)
             m.d.sync += registered.eq(tag_3.columns & condition)
             return registered.replicate(8)
 
-        shift = of_columns(~tag_3.preset)
-        fill = of_columns(tag_3.preset) & tag.pad_value
+        shift = of_columns(~tag_3.preset & ~tag_3.own)
+        fill = of_columns(tag_3.preset & ~tag_3.own) & tag.pad_value
         if self._rows > 1:
             shift_row = of_columns(~tag_3.preset & tag_3.one_row)
             fill_row = of_columns(tag_3.preset & tag_3.one_row) & tag.pad_value
-            newest = of_columns(~tag_3.one_row)
+            newest = of_columns(~tag_3.one_row & ~(tag_3.own & tag_3.again))
+        own = self._own_windows(m, writes, tag_3, tag) if self._config.phase_windows else {}
         window = {}
         for lane in range(self._config.column_lanes):
             activations = operands.activations[lane]
             for row in range(self._rows):
                 end = (row + 1) * self._columns - 1
                 for j in range(row * self._columns, end):
-                    window[lane, j] = (activations[j + 1].as_unsigned() & shift) | fill
+                    window[lane, j] = ((activations[j + 1].as_unsigned() & shift) | fill
+                                       | own.get((lane, j), 0))
                 byte = Const(0, 8)
                 if self._rows > 1:
-                    byte = Mux(tag.rows[row], self.i_columns[row][lane], tag.pad_value)
-                    byte = byte.as_unsigned() & newest
+                    byte = self._newest(tag, row, lane) & newest
                 if row < self._rows - 1:
                     byte = byte | (activations[end + 1].as_unsigned() & shift_row) | fill_row
-                window[lane, end] = byte
+                window[lane, end] = byte | own.get((lane, end), 0)
         return window
+
+    def _newest(self, tag, row, lane):
+        """A byte of the column that comes in, or padding."""
+        return Mux(tag.rows[row], self.i_columns[row][lane], tag.pad_value).as_unsigned()
+
+    def _own_windows(self, m, writes, tag_3, tag):
+        """The windows of both phases; returns the bytes that the array takes of them, but for those
+        of the column that comes in."""
+        columns = self._columns
+        right, left = ([Signal(name=f"{half}_{phase}", reset_less=True) for phase in range(2)]
+                       for half in ("right", "left"))
+        for phase in range(2):
+            of_phase = tag_3.own & (tag_3.phase == phase)
+            m.d.sync += [right[phase].eq(of_phase & ~tag_3.again),
+                         left[phase].eq(of_phase & tag_3.again)]
+        taken = {}
+        for lane in range(self._config.column_lanes):
+            for row in range(self._rows):
+                windows = [Signal(8 * 2 * columns, name=f"own_{phase}_{lane}_{row}",
+                                  reset_less=True) for phase in range(2)]
+                for window, comes in zip(windows, right, strict=True):
+                    with m.If(writes & comes):
+                        m.d.sync += window.eq(Cat(window[8:], self._newest(tag, row, lane)))
+                for column in range(columns):
+                    halves = [window.word_select(column, 8) & seen.replicate(8)
+                              for window, seen in zip(windows, left, strict=True)]
+                    if column < columns - 1:    # shifted with this step
+                        halves += [window.word_select(columns + column + 1, 8) & seen.replicate(8)
+                                   for window, seen in zip(windows, right, strict=True)]
+                    taken[lane, row * columns + column] = reduce(or_, halves)
+        return taken

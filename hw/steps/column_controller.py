@@ -68,7 +68,8 @@ class ColumnController(Component):
         return data.StructLayout({
             "column": column_layout(config), "rows": self._rows, "below": 1, "needed": lane,
             "positions": data.ArrayLayout(unsigned(line_position_bits(config)), self._rows),
-            "single_row": 1, "row_bytes": self.step.row_bytes.shape(), "pad_value": signed(8),
+            "single_row": 1, "own": 1, "pad_value": signed(8),
+            "row_bytes": self.step.row_bytes.shape(),
             "held": range(2 * config.ring_words), "line_end": lane,
         })
 
@@ -137,6 +138,7 @@ class ColumnController(Component):
             *(position.eq((origin_2 + distance) << lane)
               for position, distance in zip(arriving.positions, down, strict=True)),
             arriving.single_row.eq(fields.single_row),
+            arriving.own.eq(fields.phase_windows),
             arriving.row_bytes.eq(fields.ifm_row_bytes),
             arriving.pad_value.eq(fields.pad_value),
             arriving.held.eq(walker.held),
@@ -180,6 +182,8 @@ class ColumnController(Component):
             self.line_read.eq(issue & one_row & here.rows[0]),
             self.line_position.eq(here.positions[0]),
         ]
+        if self._config.phase_windows:
+            m.d.comb += [self.step.own.eq(here.own), self.step.phase.eq(column.phase)]
         if self._rows > 1:
             m.d.comb += [
                 self.column_read.eq(issue & ~one_row),

@@ -26,7 +26,7 @@ def column_layout(config: AcceleratorConfig) -> data.StructLayout:
     lie outside the input. ``kernel_left``: kernel rows from there on. ``offset``: of the block's
     channels in the row, in lanes: every block begins at one. ``compute``: it ends a step of the
     array, which uses ring word ``word`` and is the ``first``, ``last`` one of its pixel and block.
-    ``again``: no column, but another step with the window as it is.
+    ``again``: no column, but another step with the window as it is. ``phase``: modulo 2.
     ``preset``, ``row_first``: first column of a block, of an output row.
     """
     lane = line_position_bits(config) - line_lane_bits(config)
@@ -34,7 +34,8 @@ def column_layout(config: AcceleratorConfig) -> data.StructLayout:
         "row": signed(18), "row_lane": unsigned(lane),
         "kernel_left": unsigned(8),
         "offset": signed(lane),
-        "compute": 1, "again": 1, "first": 1, "last": 1, "word": range(2 * config.ring_words),
+        "compute": 1, "again": 1, "phase": 1, "first": 1, "last": 1,
+        "word": range(2 * config.ring_words),
         "preset": 1, "row_first": 1, "instruction_end": 1,
     })
 
@@ -79,7 +80,13 @@ class ColumnWalker(Component):
         columns_after = Signal(8, reset_less=True)   # after the next one
         twice = fields.chunks[1]
         read = Signal(reset_less=True)         # the last one of its phase that is read
-        count = Mux(self.start | pixels_end, fields.columns_first, fields.columns_next)
+        first_pixel = Signal(reset_less=True)
+        count = Mux(self.start | pixels_end | (first_pixel & ~phases_end),
+                    fields.columns_first, fields.columns_next)
+        with m.If(self.start | (self.advance & phases_end)):
+            m.d.sync += first_pixel.eq(self.start | pixels_end)
+        with m.If(self.start | walk):
+            m.d.sync += now.phase.eq(~(self.start | phases_end | now.phase))
         with m.If(self.start | walk):
             m.d.sync += [
                 columns_after.eq(count - 2),
@@ -130,13 +137,14 @@ class ColumnWalker(Component):
         pixel = Signal.like(now.offset, reset_less=True)
         following = Signal.like(now.offset)
         with m.If(self.start | blocks_end):
-            # A window that slides has its left padding by ``preset``.
-            m.d.comb += following.eq(Mux(fields.sliding, 0, -fields.pad_left_bytes[lane:]))
+            # A window that slides has its left padding by ``preset``, but not those of the phases.
+            m.d.comb += following.eq(Mux(fields.sliding & ~fields.phase_windows, 0,
+                                         -fields.pad_left_bytes[lane:]))
         with m.Elif(pixels_end):
             m.d.comb += following.eq(block + fields.block_width[lane:])
         with m.Elif(phases_end & ~fields.sliding):
             m.d.comb += following.eq(pixel + fields.pixel_step[lane:])
-        with m.Elif(column_end & ~fields.sliding):
+        with m.Elif(column_end & ~phases_end):
             m.d.comb += following.eq(pixel)
         with m.Else():
             m.d.comb += following.eq(

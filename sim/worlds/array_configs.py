@@ -13,7 +13,8 @@ CONFIGS: dict[str, AcceleratorConfig] = {
         read_bytes=8, write_bytes=2, ring_bytes=256, line_bytes=256, parameter_records=16,
         result_slots=2, name="nano"),
     "base": AcceleratorConfig(
-        ring_bytes=2048, line_bytes=512, parameter_records=16, result_slots=16, name="base"),
+        ring_bytes=2048, line_bytes=512, parameter_records=16, result_slots=16, phase_windows=True,
+        name="base"),
     "twelve": AcceleratorConfig(
         out_lanes=12, dot_width=8, product_cycles=2, requant_lanes=4, read_bytes=8, write_bytes=4,
         ring_bytes=1024, line_bytes=256, parameter_records=16, result_slots=4, name="twelve"),
@@ -29,6 +30,7 @@ CONFIGS: dict[str, AcceleratorConfig] = {
 # For blocks in which lanes share activations where multipliers are packed.
 WITH_PACKED = CONFIGS | {
     "packed": AcceleratorConfig(
-        out_lanes=12, dot_width=16, packed_multipliers=True, requant_lanes=4, ring_bytes=1024,
+        out_lanes=12, dot_width=16, packed_multipliers=True, phase_windows=True, requant_lanes=4,
+        ring_bytes=1024,
         line_bytes=512, parameter_records=16, result_slots=4, name="packed"),
 }

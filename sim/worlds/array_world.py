@@ -31,7 +31,8 @@ BINS = (*CAUSES[1:], "padding above", "padding below", "stride 2", "one step", "
 PATCH_BINS = ("patch", *(f"patch: {cause}" for cause in CAUSES[1:]))
 COLUMN_BINS = ("COLUMN", "sliding", "window of one row", "many phases", "many groups",
                "columns skipped", "column left of the row", "column right of the row",
-               "windows met twice", "rows within a word")
+               "windows met twice", "windows of phases", "wide windows of phases",
+               "rows within a word")
 PLAIN_BINS = ("DENSE", "DEPTHWISE", "MAX_POOL", "padding left", "padding right",
               "row wholly in padding", "dilated rows", "segments", "streamed",
               "streamed depthwise")
@@ -195,6 +196,8 @@ class World:
             "row_bytes": f["ifm_row_bytes"], "pad_value": f["pad_value"], "column": step.column,
             "single_row": f["single_row"] if step.positions else 0, "rows": step.rows,
             "preset": int(step.preset), "compute": int(step.compute), "again": int(step.again),
+            **({"own": int(bool(step.positions) and f["phase_windows"]), "phase": step.phase}
+               if self.config.phase_windows else {}),
             "weight_zero_point": f["weight_zero_point"],
             "first": int(step.first), "last": int(step.last), **self.without_patch}], name)
         if columns and step.positions and not step.again:
@@ -249,7 +252,10 @@ def _cover_fields(f: dict[str, int]) -> None:
              f["mode"] in (Mode.DEPTHWISE, Mode.COLUMN) and f["block_words"] > 1),
             ("sliding", f["sliding"]), ("window of one row", f["single_row"]),
             ("many phases", f["phases"] > 1), ("columns skipped", f["columns_next"] > 1),
-            ("windows met twice", f["mode"] == Mode.COLUMN and f["chunks"] == 2),
+            ("windows met twice", f["mode"] == Mode.COLUMN and f["chunks"] == 2
+             and not f["phase_windows"]),
+            ("windows of phases", f["phase_windows"] and f["phases"] == 2),
+            ("wide windows of phases", f["phase_windows"] and f["chunks"] == 2),
             ("rows within a word", f["mode"] == Mode.COLUMN and f["ifm_address"] % 16),
             ("many groups", f["mode"] == Mode.COLUMN and f["block_words"] > f["phases"])):
         if hit:

@@ -28,32 +28,37 @@ def column_steps(config: AcceleratorConfig, f: dict[str, int], number: int, base
             for p in range(f["phases"]):
                 count = f["columns_next"] if x else f["columns_first"]
                 for j in range(count):
-                    offset = (read * f["segment_step"] if f["sliding"] else
+                    offset = (read * f["segment_step"]
+                              if f["sliding"] and not f["phase_windows"] else
                               x * f["pixel_step"] - f["pad_left_bytes"] + j * f["segment_step"])
+                    if f["phase_windows"] and x:
+                        offset += (f["segments"] - count) * f["segment_step"]
                     read += 1
                     end = j == count - 1
                     column = _column(config, f, number, base, y, b, p * rows, offset)
                     column.compute = end or (not f["sliding"] and j % width == width - 1)
                     column.first = step == 0
                     column.last = end and p == f["phases"] - 1 and f["chunks"] == 1
+                    column.phase = p % 2
                     column.preset = x == p == j == 0
                     if column.compute:
                         column.word = first_word + b * f["block_words"] + step
                         step += 1
                     yield column
                 if f["chunks"] == 2:
-                    yield _again(f, number, read * f["segment_step"] + b * f["block_width"],
-                                 column, first_word + b * f["block_words"] + step)
+                    yield _again(f, number, column, first_word + b * f["block_words"] + step,
+                                 p == f["phases"] - 1)
                     step += 1
             assert step == f["block_words"]
 
 
-def _again(f: dict[str, int], number: int, offset: int, before: Step, word: int) -> Step:
-    """Another step with the window of the column ``before``; ``offset``: of the next one."""
+def _again(f: dict[str, int], number: int, before: Step, word: int, last: bool) -> Step:
+    """Another step with the window of the column ``before``."""
+    offset = before.offset + f["segment_step"]
     return Step(
         number, f, row_valid=False, offset=offset, row_start=before.row_start, needs=0,
-        window_end=offset + f["block_width"], first=False, last=True, column=0, word=word,
-        again=True, positions=before.positions)
+        window_end=offset + f["block_width"], first=False, last=last, column=0, word=word,
+        again=True, phase=before.phase, positions=before.positions)
 
 
 def _column(config: AcceleratorConfig, f: dict[str, int], number: int, base: int, y: int, b: int,
@@ -103,11 +108,15 @@ def draw_columns(config: AcceleratorConfig, rng: random.Random) -> dict[str, int
         return {"line_pitch": 2 * config.line_bytes}   # no such layer: never fits
     phases = -(-kernel_rows // rows)
     sliding = phases == 1 and kernel_columns <= width and rng.random() < 0.8
-    chunks = rng.choice([1, 1, 2]) if sliding else 1
-    steps = chunks if sliding else phases * -(-kernel_columns // width)
+    own = (config.phase_windows and not single_row and phases <= 2
+           and kernel_columns <= 2 * width and rng.random() < (0.2 if sliding else 0.8))
+    groups = -(-kernel_columns // width)
+    chunks = groups if own else rng.choice([1, 1, 2]) if sliding else 1
+    steps = phases * (groups if own or not sliding else chunks)
     misalignment = lane * rng.randrange(config.read_bytes // lane)
     return {
-        "mode": Mode.COLUMN, "sliding": sliding, "single_row": single_row,
+        "mode": Mode.COLUMN, "sliding": sliding or own, "phase_windows": own,
+        "single_row": single_row,
         "ifm_address": rng.getrandbits(20) * config.read_bytes + misalignment, "chunks": chunks,
         "ifm_pitch": rng.getrandbits(10) * config.read_bytes,
         "kernel_rows": kernel_rows, "ifm_rows": max(used) + 1, "line_pitch": pitch,
@@ -117,6 +126,6 @@ def draw_columns(config: AcceleratorConfig, rng: random.Random) -> dict[str, int
         "segment_step": channels, "window_span": kernel_columns * channels,
         "ofm_rows": ofm_rows, "ofm_columns": ofm_columns, "blocks": blocks,
         "block_width": config.column_lanes, "steps": steps, "block_words": steps,
-        "columns_first": kernel_columns - pad_left if sliding else kernel_columns,
-        "columns_next": stride if sliding else kernel_columns, "phases": phases,
+        "columns_first": kernel_columns - pad_left if sliding and not own else kernel_columns,
+        "columns_next": stride if sliding or own else kernel_columns, "phases": phases,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cocotb
@@ -24,7 +25,8 @@ def _duts() -> list[Dut]:
 def _required() -> list[str]:
     bins = ["row outside the input", "all left of the row", "all right of the row", "row in a read",
             "preset", "window kept while idle", "column without compute", "column after other mode",
-            "window met again"]
+            "window met again", "right half of a phase's window", "left half of a phase's window",
+            "phase's window kept by other steps"]
     for name, config in WITH_PACKED.items():
         lanes = range(config.dot_width)
         bins += [f"{name}: {mode.name}" for mode in _modes(config)]
@@ -70,6 +72,10 @@ def random_step(env: Env) -> dict[str, int]:
         "first": rng.getrandbits(1), "last": rng.getrandbits(1),
         "again": columns and rng.random() < 0.2, "weight_zero_point": rng.randint(-128, 127),
     }
+    if config.phase_windows:
+        step |= {"own": columns and rng.random() < 0.5, "phase": rng.getrandbits(1)}
+        if step["own"]:
+            step |= {"single_row": 0, "again": rng.random() < 0.4}
     if config.patch_bytes:
         step |= {"patch": rng.getrandbits(1), "patch_word": rng.getrandbits(16) % (
                      config.patch_bytes // width),
@@ -113,6 +119,27 @@ def _cover(env: Env, step: dict[str, int]) -> None:
                 cover(f"{name}: {kind}")
 
 
+def real_rows(step: dict[str, int], lanes: list[list[int]]) -> list[list[int]]:
+    """The rows of a column with their padding."""
+    return [lane if step["rows"] >> r & 1 else [step["pad_value"]] * len(lane)
+            for r, lane in enumerate(lanes)]
+
+
+def half_of_phase(config: AcceleratorConfig, step: dict[str, int], lanes: list[list[int]],
+                  own: list[Any]) -> list[list[int]]:
+    """The activations of a step with a window of its phase, whose column goes into ``own``
+    [phase][lane][row]."""
+    rows, count = config.column_window
+    window = own[step["phase"]]
+    if not step["again"]:
+        for m, of_lane in enumerate(window):
+            for r, column in enumerate(real_rows(step, lanes)):
+                of_lane[r] = [*of_lane[r][1:], column[m]]
+    half = slice(0, count) if step["again"] else slice(count, None)
+    return [sum((row[half] for row in window[m]), []) if m < config.column_lanes
+            else [0] * config.dot_width for m in range(config.activation_lanes)]
+
+
 def shifted(config: AcceleratorConfig, step: dict[str, int], read: list[int],
             lanes: list[list[int]], before: list[list[int]]) -> list[list[int]]:
     """The activations after a step of COLUMN; ``read`` has its padding."""
@@ -121,8 +148,7 @@ def shifted(config: AcceleratorConfig, step: dict[str, int], read: list[int],
         rows, count = 1, config.dot_width
         lanes = [read]
     else:
-        lanes = [lane if step["rows"] >> r & 1 else [step["pad_value"]] * len(lane)
-                 for r, lane in enumerate(lanes)]
+        lanes = real_rows(step, lanes)
     after = [[0] * config.dot_width for _ in before]
     for m in range(config.column_lanes):
         for r in range(rows):
@@ -139,28 +165,39 @@ def masked(step: dict[str, int], read: list[int]) -> list[int]:
             else step["pad_value"] for j, value in enumerate(read)]
 
 
+@dataclass
+class Kept:
+    """What stays from step to step: the activations, and the windows of both phases."""
+
+    activations: list[list[int]]
+    own: list[Any]
+
+
 def expected(config: AcceleratorConfig, step: dict[str, int], read: list[int],
-             lanes_read: list[list[int]], weights: list[list[int]],
-             before: list[list[int]],
-             patch: list[int]) -> tuple[str, dict[str, Any], list[list[int]]]:
-    """The port that a step goes to, with what, and the activations after it."""
+             lanes_read: list[list[int]], weights: list[list[int]], kept: Kept,
+             patch: list[int]) -> tuple[str, dict[str, Any]]:
+    """The port that a step goes to, with what."""
     width, rows, lanes = config.dot_width, config.activation_lanes, config.depthwise_lanes
     byte = masked(step, read)
     flags = {"first": step["first"], "last": step["last"]}
     if step["mode"] == Mode.MAX_POOL:
-        return "o_pool", {"bytes": byte[:lanes], **flags}, [byte] * rows
+        kept.activations = [byte] * rows
+        return "o_pool", {"bytes": byte[:lanes], **flags}
     if step["mode"] == Mode.DENSE:
         activations = [patch if step.get("patch") else byte] * rows
+    elif step.get("own"):
+        activations = half_of_phase(config, step, lanes_read, kept.own)
     elif step["again"]:
-        activations = before
+        activations = kept.activations
     elif step["mode"] == Mode.COLUMN:
-        activations = shifted(config, step, byte, lanes_read, before)
+        activations = shifted(config, step, byte, lanes_read, kept.activations)
     else:
         activations = [[byte[m] if m < lanes and j == step["column"] else 0 for j in range(width)]
                        for m in range(rows)]
+    kept.activations = activations
     return "o" if step["compute"] else "", {
         "activations": activations, "weights": weights,
-        "weight_zero_point": step["weight_zero_point"], **flags}, activations
+        "weight_zero_point": step["weight_zero_point"], **flags}
 
 
 @cocotb.test()
@@ -184,7 +221,10 @@ async def operands_equal_model(dut: Any) -> None:
     reads: list[list[int]] = []
     columns: list[list[list[int]]] = []
     words: list[list[list[int]]] = []
-    window = [[0] * config.dot_width for _ in range(config.activation_lanes)]
+    rows, columns_of_window = config.column_window
+    kept = Kept([[0] * config.dot_width for _ in range(config.activation_lanes)], [
+        [[[0] * 2 * columns_of_window for _ in range(rows)] for _ in range(config.column_lanes)]
+        for _ in range(2)])
     last_mode = Mode.DENSE
     for cycle in range(2400):
         idle = rng.random() < (0.0, 0.4, 0.9)[cycle // 800]
@@ -210,10 +250,10 @@ async def operands_equal_model(dut: Any) -> None:
         out: dict[str, dict[str, Any]] = {}   # what is expected, by port
         if step is not None:
             read = reads[cycle - LATENCY + DATA_AFTER]
-            port, value, window = expected(
+            port, value = expected(
                 config, step, read,
                 columns[cycle - LATENCY + DATA_AFTER], words[cycle - LATENCY + WEIGHTS_AFTER],
-                window, patches[cycle - LATENCY + DATA_AFTER])
+                kept, patches[cycle - LATENCY + DATA_AFTER])
             if port:
                 out[port] = value
             if step.get("gather"):
@@ -233,7 +273,11 @@ def _cover_columns(env: Env, step: dict[str, int], last_mode: Mode, idle: bool) 
     rows = 1 if step["single_row"] else env.config.column_window[0]
     cover(f"{env.dut_name}: window of {rows} rows")
     for name, hit in (("preset", step["preset"]), ("column without compute", not step["compute"]),
-                      ("window met again", step["again"]),
+                      ("window met again", step["again"] and not step.get("own")),
+                      ("right half of a phase's window", step.get("own") and not step["again"]),
+                      ("left half of a phase's window", step.get("own") and step["again"]),
+                      ("phase's window kept by other steps",
+                       step.get("own") and last_mode != Mode.COLUMN),
                       ("window kept while idle", idle and last_mode == Mode.COLUMN),
                       ("column after other mode", last_mode != Mode.COLUMN)):
         if hit:

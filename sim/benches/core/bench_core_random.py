@@ -12,6 +12,7 @@ import concurrent.futures
 import multiprocessing
 import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ COMPACT_ERROR = 0.01    # kaniwa.cycles.compact leaves out reads that wait for o
 
 REQUIRED = [*(f"kind_{kind}" for kind in KINDS), "memory_stalls", "outside_memory",
             "channel_groups", "streamed_weights", "several_tiles", "in_place_add", "in_place_mul",
-            "visits", "padding", "stride_2", "dilation", "depthwise", "columns", "patches",
+            "visits", "padding", "stride_2", "dilation", "depthwise", "columns", "phase_windows",
+            "patches",
             "saturated_low", "saturated_high"]
 
 
@@ -69,11 +71,12 @@ def run(seed: int, options: dict[str, int]) -> Tally:
 
 
 def _column_config(rng: random.Random) -> AcceleratorConfig:
-    """A config with windows of four rows, which small random ones cannot have."""
+    """A config with windows of four rows, for each phase too, which small random ones cannot have.
+    """
     while True:
         config = random_config(rng, largest=128)
         if "columns" in _possible(config):
-            return config
+            return replace(config, phase_windows=True)
 
 
 def _run_config(config: AcceleratorConfig, layers: int, seed: int, path: Path) -> Path:
@@ -122,6 +125,7 @@ def _possible(config: AcceleratorConfig) -> dict[str, str]:
     columns = (config.depthwise and config.column_window[0] > 1 and config.requant_rate >= 4
                and config.column_lanes == config.lane_bytes)
     return ({"columns": "depthwise"} if columns else {}) | (
+        {"phase_windows": "depthwise"} if config.phase_windows else {}) | (
         {"patches": "conv"} if config.patch_bytes >= 128 else {})
 
 
@@ -196,6 +200,7 @@ def _count_paths(program: Any, tally: Tally) -> None:
         tally.bins["dilation"] += i["dilation_rows"] > 1 and i["kernel_rows"] > 1
         tally.bins["depthwise"] += i["mode"] == Mode.DEPTHWISE
         tally.bins["columns"] += i["mode"] == Mode.COLUMN
+        tally.bins["phase_windows"] += i["mode"] == Mode.COLUMN and i["phase_windows"]
         tally.bins["patches"] += i["patch"]
         in_place = i["add"] and i["operand_address"] == i["ofm_address"]
         tally.bins["in_place_mul" if i["multiply"] else "in_place_add"] += in_place

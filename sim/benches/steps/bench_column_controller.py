@@ -56,24 +56,30 @@ async def columns_take_a_cycle(dut: Any) -> None:
     cases = []
     if config.column_window[0] == 4 and width >= 3:
         cases = [(3, 3, 1, 1), (3, 3, 1, 2), (3, 3, 2, 1), (3, 3, 2, 2), (2, 2, 2, 1)]
+    if config.phase_windows:     # two steps a pixel and phase where a window has two halves
+        cases += [(rows, columns, stride, -(-columns // width))
+                  for rows, columns in ((5, 5), (7, 7), (5, 3), (3, 5)) for stride in (1, 2)]
     fields, cycles = [], []
     for kernel_rows, kernel_columns, stride, times in [*cases, (1, 3, 1, 1), (1, 4, 2, 1)]:
         rows, columns, single = 3, 4, kernel_rows == 1
+        phases = -(-kernel_rows // config.column_window[0]) if not single else 1
+        own = phases > 1 or (not single and kernel_columns > width)
         pixels = -(-columns // stride)
         padding = (kernel_columns - 1) // 2
         fields.append({
-            "mode": Mode.COLUMN, "sliding": 1, "single_row": int(single), "pad_value": 5,
+            "mode": Mode.COLUMN, "sliding": 1, "phase_windows": int(own),
+            "single_row": int(single), "pad_value": 5,
             "kernel_rows": kernel_rows, "ifm_rows": rows, "ifm_row_bytes": columns * lane,
             "line_pitch": config.read_bytes * -(-columns * lane // config.read_bytes) + lane,
             "segments": kernel_columns, "stride_rows": 1, "pad_top": (kernel_rows - 1) // 2,
             "dilation_rows": 1, "chunks": times, "segment_step": lane, "pixel_step": stride * lane,
             "pad_left_bytes": padding * lane, "ofm_rows": rows, "ofm_columns": pixels,
-            "blocks": 1, "block_width": config.column_lanes, "block_words": times, "phases": 1,
-            "columns_first": kernel_columns - padding, "columns_next": stride,
-            "weights_stream": 0, "patch": 0, "ifm_address": 0, "ifm_pitch": 0, "steps": times,
-            "weight_zero_point": 0})
-        cycles.append(rows * (kernel_columns - padding + (pixels - 1) * stride
-                              + pixels * (times - 1)))
+            "blocks": 1, "block_width": config.column_lanes, "block_words": phases * times,
+            "phases": phases, "columns_first": kernel_columns - padding * (not own),
+            "columns_next": stride, "weights_stream": 0, "patch": 0, "ifm_address": 0,
+            "ifm_pitch": 0, "steps": phases * times, "weight_zero_point": 0})
+        cycles.append(rows * phases * (fields[-1]["columns_first"] + (pixels - 1) * stride
+                                       + pixels * (times - 1)))
     world = World(env, fields, Pace(1, 1, 1, 1))
     await world.run()
     for number, expected in enumerate(cycles):
