@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders.graphs.bottlenecks import bottlenecks
+from builders.graphs.depthwise import KERNELS, depthwise
 
+from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.cycles.estimate import estimate
@@ -15,7 +17,7 @@ from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
 from kaniwa.sim.device.simulated_core import SimDevice
-from kaniwa.sim.worlds.random_graphs import KINDS, random_graph
+from kaniwa.sim.worlds.random_graphs import KINDS, random_graph, random_input
 
 pytestmark = pytest.mark.rtl
 # That of test_device, so that it is built once.
@@ -53,6 +55,18 @@ def counted_and_expected(device, source):
     counted = core.run(program.program_address, tags)
     expected = estimate(program)
     return ((counted.cycles, counted.per_tag(tags)), (expected.cycles, expected.per_tag(tags)))
+
+
+def test_windows_of_phases():
+    """Depthwise kernels over one window, in turn; results equal golden too."""
+    with SimDevice(PRESETS["base"]) as core:
+        for seed, (kernel, stride) in enumerate(KERNELS):
+            graph = depthwise(kernel, stride)
+            program = compile(graph, core.config)
+            session, values = Session(program, core), random_input(graph, seed)
+            (got,) = session.run(values).values()
+            assert np.array_equal(got, golden.run(graph, values)[graph.outputs[0]]), kernel
+            assert session.stats.cycles == estimate(program).cycles, kernel
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
