@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.outside import parse_outside
@@ -10,8 +11,8 @@ from kaniwa.sdram_parts import PARTS, ChipTiming
 
 __all__ = ["NEVER", "READS_IN_FLIGHT", "Timing"]
 
-NEVER = 1 << 62        # a cycle that does not come
-READS_IN_FLIGHT = 32   # on a side of memory
+NEVER: Final = 1 << 61   # a cycle that does not come
+READS_IN_FLIGHT: Final = 32   # on a side of memory
 CONTROLLER = 3         # cycles of the core before a chip's first clock and behind its last
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
@@ -17,11 +18,11 @@ from kaniwa.program.instruction import Values, column_window
 
 __all__ = ["Array", "Idle"]
 
-START = 5            # from the acceptance of an instruction to its first step
-TURN = 2             # from the last step of a controller to the first one of another
-BEHIND = 4           # from the step before the last one to the next instruction, at the earliest
-LONG_AGO = -1 << 60
-RELEASED = 4         # from a step to the ring's room
+START: Final = 5      # from the acceptance of an instruction to its first step
+TURN: Final = 2       # from the last step of a controller to the first one of another
+BEHIND: Final = 4     # from the step before the last one to the next instruction, at the earliest
+LONG_AGO: Final = -1 << 60
+RELEASED: Final = 4   # from a step to the ring's room
 LOAD, WEIGHTS, REQUANTIZE, FILL = (STATES[cause]
                                    for cause in ("load", "weights", "requantize", "fill"))
 
@@ -44,7 +45,7 @@ class Array:
         self.idle: list[Idle] = []
         self.end = -1            # cycle of the last step
         self.gather = Gather(config, events)
-        memory.follow += [self.gather.poke, results.poke]
+        memory.follow += [self.gather, results]
         memory.undecided = results.sums
         self._steady = steady
         if steady:

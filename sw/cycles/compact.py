@@ -43,7 +43,7 @@ def model_compact(config: AcceleratorConfig, instructions: Sequence[Values],
     for index, v in enumerate(instructions):
         if log:
             log.part(0, index)
-            log.tracks["commands"].tell(cycle, cycle + fetch, 0)
+            log.tracks["commands"].work(cycle, cycle + fetch, 0)
         layer = _Layer(config, v, read, cycle + fetch + 1, log)
         cycle = layer.run() + 1
         if log:
@@ -195,7 +195,7 @@ class _Post:
         self._upper = self._free + 1 + max(
             self._cycles, shift // self._digit + words - self._cycles)
         if self._log:
-            self._log.tracks["post"].tell(begins, self._free, 0)
+            self._log.tracks["post"].work(begins, self._free, 0)
         return self._upper
 
 
@@ -252,8 +252,8 @@ class _Reads:
         number = 0 if times[0] <= cycle else 1
         self._free = cycle + OTHER
         if self._tracks:
-            self._tracks[number].tell(times[number], cycle, 0, "memory")
-            self._tracks[number].tell(cycle, cycle + AGAIN, 0)
+            self._tracks[number].wait(times[number], cycle, 0, "memory")
+            self._tracks[number].work(cycle, cycle + AGAIN, 0)
         try:
             self._asks[number] = self._units[number].send(cycle)
         except StopIteration:

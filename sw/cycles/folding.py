@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from kaniwa.cycles.log import Spans
+from kaniwa.cycles.log import PACE, Spans
 
 __all__ = ["Entry", "entries_of"]
 
-PACE = 1       # idle cycles between two words that are the unit's own pace
 DEPTH = 3      # of repeats within repeats
 
 # [first, cycles, instruction, state] or [first, period, count, [entry, ...]]

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Final
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
-from kaniwa.cycles.look import Locals, Look
+from kaniwa.cycles.look import Frame, Kinds, Look
+from kaniwa.cycles.memory import Follower
 from kaniwa.program.instruction import Values
 
 __all__ = ["FREED", "GATHERED", "Gather", "InputRows", "free_rows"]
 
-FREED = 2            # from a step to what the load unit sees of it
-GATHERED = 3         # from the read that completes a word of a patch to the step that uses it
-ROOM = 2             # from the last step that uses one to a read in its place
+FREED: Final = 2      # from a step to what the load unit sees of it
+GATHERED: Final = 3   # from the read that completes a word of a patch to the step that uses it
+ROOM: Final = 2       # from the last step that uses one to a read in its place
 
-LOCALS = Locals(("cycle",), ("x", "_number"), (
-    "self", "v", "rows", "line_end", "width", "ready", "used", "words", "reads", "end", "tap",
-    "place", "row", "word", "real", "before"), ("cycle",))
+READ = Kinds(("cycle",), ("x", "number"), (
+    "self", "own", "v", "rows", "line_end", "width", "ready", "used", "words", "reads", "end",
+    "tap", "place", "row", "word", "real", "before"), ("cycle",))
 
 
 class InputRows:
@@ -52,7 +53,16 @@ def free_rows(events: Events, v: Values, y: int, cycle: int, line_end: int) -> N
             cycle + FREED, line_end - max(0, v["ifm_rows"] - row) * v["line_pitch"]))
 
 
-class Gather:
+class _Read(Frame):
+    """The next read: ``number`` of output column ``x``, at the earliest in ``cycle``."""
+
+    def __init__(self, cycle: int) -> None:
+        super().__init__()
+        self.cycle = cycle
+        self.x = self.number = 0
+
+
+class Gather(Follower):
     """Issues reads ahead of the array's steps, as far as the patch buffer has room.
 
     ``issued``: cycles of the instruction's reads. ``ends``: bytes of a patch that are there with
@@ -69,6 +79,7 @@ class Gather:
         self.lacking: list[tuple[int, int]] = []
         self._words = 0
         self.row = 0
+        self._place = _Read(0)
         self._reading: Generator[None] | None = None
 
     def begin(self, v: Values, rows: InputRows, cycle: int, line_end: int) -> None:
@@ -80,14 +91,15 @@ class Gather:
                      for ky in range(v["kernel_rows"]) for chunk in range(v["chunks"])]
         self.completes = [next((i for i, end in enumerate(self.ends) if end >= (word + 1) * width),
                                len(self.ends) - 1) for word in range(v["steps"])]
-        self._reading = self._read(v, rows, cycle, line_end)
+        self._place = _Read(cycle)
+        self._reading = self._read(v, rows, line_end)
         self._events.news = self._events.patches_awaited = True
 
     def state(self, look: Look, row: int, read: int) -> tuple[Any, ...]:
         """What comes next hangs on, at the output row ``row``, of which ``read`` have been used."""
         if self._reading is None:
             return ()
-        return (look.frame(self._reading, LOCALS), self.row - row,
+        return (look.frame(self._place, READ), self.row - row,
                 look.recent(self.issued, len(self.issued) - read), len(self.issued) - read,
                 look.recent(self.used, self._config.patch_bytes // self._config.dot_width),
                 self._words - len(self.used))
@@ -98,35 +110,38 @@ class Gather:
             self._reading = None
             self._events.patches_awaited = False
 
-    def _read(self, v: Values, rows: InputRows, cycle: int, line_end: int) -> Generator[None]:
-        width, ready, used = self._config.dot_width, self._events.load_ready, self.used
+    def _read(self, v: Values, rows: InputRows, line_end: int) -> Generator[None]:
+        own, width = self._place, self._config.dot_width
+        ready, used = self._events.load_ready, self.used
         words = self._config.patch_bytes // width
         reads = [(number // v["chunks"] * v["dilation_rows"], (last - 1) // width)
                  for number, last in enumerate(self.ends)]
         self.row = 0
         while self.row < v["ofm_rows"]:
-            for x in range(v["ofm_columns"]):
-                end = min(x * v["pixel_step"] - v["pad_left_bytes"] + v["window_span"],
+            for own.x in range(v["ofm_columns"]):
+                end = min(own.x * v["pixel_step"] - v["pad_left_bytes"] + v["window_span"],
                           v["ifm_row_bytes"])
-                for _number, (tap, place) in enumerate(reads):
+                for own.number, (tap, place) in enumerate(reads):
                     row = self.row * v["stride_rows"] - v["pad_top"] + tap
                     if 0 <= row < v["ifm_rows"] and end >= 0:
                         while len(ready) <= (word := rows.word(
                                 self.row * v["stride_rows"] - v["pad_top"] + tap, end)):
+                            own.at = 1
                             yield
-                        if word >= 0 and ready[word] > cycle:
+                        if word >= 0 and ready[word] > own.cycle:
                             real = self._events.real
-                            self.lacking.append((real(cycle), real(ready[word])))
-                            cycle = ready[word]
+                            self.lacking.append((real(own.cycle), real(ready[word])))
+                            own.cycle = ready[word]
                     before = self._words + place - words   # in the same place
                     if before >= 0:
                         while len(used) <= before:
+                            own.at = 2
                             yield
-                        cycle = max(cycle, used[before] + ROOM)
-                    self.issued.append(cycle)
-                    cycle += 1
+                        own.cycle = max(own.cycle, used[before] + ROOM)
+                    self.issued.append(own.cycle)
+                    own.cycle += 1
                 self._words += v["steps"]
-            free_rows(self._events, v, self.row, cycle - 1, line_end)
+            free_rows(self._events, v, self.row, own.cycle - 1, line_end)
             self.row += 1
-        self._events.frees.append((cycle - 1 + FREED, line_end))
+        self._events.frees.append((own.cycle - 1 + FREED, line_end))
         self._events.news = True

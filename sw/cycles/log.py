@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from kaniwa.isa import UNITS
 
-__all__ = ["CAUSES", "CODE_BITS", "STATES", "Log", "Repeat", "Spans", "Track"]
+__all__ = ["CAUSES", "PACE", "STATES", "Log", "Repeat", "Spans", "Track"]
 
 # Causes of the counters, and those of the other units: input not there, operand not there, no room
 # behind, memory busy, units that have not taken the instruction.
 CAUSES = ("load", "dependency", "weights", "requantize", "store", "fill",
           "input", "operand", "room", "memory", "queue")
 STATES = {"": 0, **{cause: number for number, cause in enumerate(CAUSES, 1)}}
-CODE_BITS = 4    # of a state, below the instruction
+CODE_BITS: Final = 4    # of a state, below the instruction
+BEFORE: Final = -1 << 60
+PACE: Final = 1         # idle cycles between two words that are the unit's own pace
 
 
 class Repeat(NamedTuple):
@@ -61,22 +64,50 @@ class Track:
     """Spans of one unit in the order of time, of which a later one has no cycles of an earlier.
 
     ``told``: in the model's cycles, first, after and code (instruction of the part, state) of each.
+    Work at the unit's own pace is one span, which ends where another kind begins, or who asks for
+    the ``count`` has seen it.
     """
 
     def __init__(self) -> None:
-        self.told: list[int] = []
+        self._told = array("q")
+        self._end = BEFORE                            # of all spans so far
+        self._first, self._code = 0, -1               # of work that ends there and may go on
         # By how many spans were told: what repeats, once for each cut, of a period of some cycles.
         self._repeats: list[Repeat] = []
         self._parts: list[tuple[_Part, np.ndarray, list[Repeat]]] = []
 
-    def tell(self, first: int, after: int, instruction: int, cause: str = "") -> None:
-        """Work of the part's instruction, or a wait of it."""
+    def wait(self, first: int, after: int, instruction: int, cause: str) -> None:
+        """A wait of the part's instruction."""
+        first = max(first, self._end)
         if after > first:
-            self.told += (first, after, instruction << CODE_BITS | STATES[cause])
+            self._end_work()
+            self._told.extend((first, after, instruction << CODE_BITS | STATES[cause]))
+            self._end = after
+
+    def work(self, first: int, after: int, instruction: int) -> None:
+        """Work of the part's instruction."""
+        code, first = instruction << CODE_BITS, max(first, self._end)
+        if after > first:
+            if code != self._code or first > self._end + PACE:
+                self._end_work()
+                self._first, self._code = first, code
+            self._end = after
+
+    def _end_work(self) -> None:
+        """The work so far is told, and does not go on."""
+        if self._code >= 0:
+            self._told.extend((self._first, self._end, self._code))
+            self._code = -1
+
+    def tell_all(self, told: np.ndarray) -> None:
+        """Rows of first, after and state, of instruction 0."""
+        self._end_work()
+        self._told.frombytes(told.astype(np.int64).tobytes())
 
     def count(self) -> int:
         """How many spans have been told in this part."""
-        return len(self.told) // 3
+        self._end_work()
+        return len(self._told) // 3
 
     def repeat(self, first: int, times: int, period: int) -> None:
         """The spans from number ``first`` on come so many times more."""
@@ -84,9 +115,10 @@ class Track:
 
     def close(self, part: _Part) -> None:
         """What has been told since is of the part."""
-        if self.told:
-            self._parts.append((part, np.array(self.told, np.int64).reshape(-1, 3), self._repeats))
-        self.told.clear()
+        if self.count():
+            told = np.frombuffer(self._told, np.int64).reshape(-1, 3)
+            self._parts.append((part, told, self._repeats))
+        self._told, self._end = array("q"), BEFORE
         self._repeats = []
 
     def spans(self) -> Spans:
@@ -149,12 +181,12 @@ class Log:
 
     def lose(self, cause: str, first: int, after: int) -> None:
         """The array has no step in its cycles from ``first`` up to before ``after``."""
-        self.lost.tell(first + 1, after + 1, 0, cause)
+        self.lost.wait(first + 1, after + 1, 0, cause)
 
     def lose_all(self, parts: np.ndarray) -> None:
         """The same for rows of first, after and state."""
         shown = parts[parts[:, 1] > parts[:, 0]] + np.array([1, 1, 0])
-        self.lost.told += shown.ravel().tolist()
+        self.lost.tell_all(shown)
 
     def retire(self, cycle: int) -> None:
         """The next instruction has retired."""
@@ -162,6 +194,6 @@ class Log:
 
     def unit(self, name: str, first: int, after: int) -> None:
         """A unit beside the array does the part's first instruction."""
-        self.tracks.setdefault(name, Track()).tell(first, after, 0)
-        self.lost.tell(-self._part.begin, after, 0, "fill")
+        self.tracks.setdefault(name, Track()).work(first, after, 0)
+        self.lost.wait(-self._part.begin, after, 0, "fill")
         self.retire(after)

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import GeneratorType
-from typing import Any
+from typing import Any, Final
 
 from kaniwa.timing import NEVER
 
-__all__ = ["LONG_AGO", "Locals", "Look", "values_of"]
+__all__ = ["LONG_AGO", "Frame", "Kinds", "Look"]
 
 # What is so long ago is over: whatever is still to come is later by more than any constant that
 # the model adds to a time, the longest of which is a requantization of 64 cycles.
-LONG_AGO = 512
+LONG_AGO: Final = 512
+
+
+class Frame:
+    """What a generator of the model keeps where it waits: ``at`` says at which of its yields."""
+
+    def __init__(self) -> None:
+        self.at = 0
 
 
 @dataclass(frozen=True)
-class Locals:
-    """Locals of a generator: ``times``, and ``places``, which are the same in each row.
+class Kinds:
+    """Attributes of a frame: ``times``, and ``places``, which are the same in each row.
 
-    ``others`` are constant within an instruction, follow from those, are compared as relations
-    between units, or are dead where the generator waits. ``told``: those of ``times`` that are told
-    later on.
+    ``others`` (attributes, or locals of the generator) are constant within an instruction, follow
+    from those, are compared as relations between units, or are dead where the generator waits.
+    ``told``: those of ``times`` that are told later on.
     """
 
     times: tuple[str, ...]
     places: tuple[str, ...]
     others: tuple[str, ...]
     told: tuple[str, ...] = ()
-
-
-def values_of(generator: Generator[Any, Any, Any]) -> dict[str, Any]:
-    """The locals of a generator that has not ended."""
-    frame = generator.gi_frame if isinstance(generator, GeneratorType) else None
-    return frame.f_locals if frame else {}
 
 
 class Look:
@@ -76,16 +76,9 @@ class Look:
         """True for what is long ago."""
         return time <= self._old
 
-    def frame(self, generator: Generator[Any, Any, Any] | None, kinds: Locals,
-              ) -> tuple[Any, ...]:
-        """Where the generator waits, and the locals that say how it goes on."""
-        if not isinstance(generator, GeneratorType) or generator.gi_frame is None:
-            return ()
-        frame = generator.gi_frame
-        values, inner = frame.f_locals, generator.gi_yieldfrom
+    def frame(self, frame: Frame, kinds: Kinds) -> tuple[Any, ...]:
+        """Where the generator waits, and the attributes that say how it goes on."""
         for name in kinds.told:
-            self.tell(values.get(name))
-        within = inner.gi_frame if isinstance(inner, GeneratorType) else None
-        return (frame.f_lasti, within.f_lasti if within else -1,
-                self.all([values.get(name) for name in kinds.times]),
-                *[values.get(name) for name in kinds.places])
+            self.tell(getattr(frame, name))
+        return (frame.at, self.all([getattr(frame, name) for name in kinds.times]),
+                *[getattr(frame, name) for name in kinds.places])

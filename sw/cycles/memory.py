@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
@@ -13,23 +13,30 @@ from kaniwa.cycles.sdram import Sdram
 from kaniwa.isa import OUTSIDE
 from kaniwa.timing import NEVER, READS_IN_FLIGHT, Timing
 
-__all__ = ["MemoryTimeline", "ReadPath"]
+__all__ = ["Follower", "MemoryTimeline", "ReadPath"]
 
 
-class ReadPath(Protocol):
+class ReadPath:
     """Path of reads: ``address`` is that of the request that its ``reader`` yielded last."""
 
     reader: Reader
-
-    @property
-    def address(self) -> int:
-        """Of a byte of the word."""
+    address: int      # of a byte of the word
 
     def heard(self) -> int:
         """A count that grows with what a reader that waits for others knows."""
+        raise NotImplementedError
 
     def respond(self, cycle: int) -> None:
         """The word of its oldest request without one comes."""
+        raise NotImplementedError
+
+
+class Follower:
+    """What goes ahead of memory, as far as it knows how."""
+
+    def poke(self) -> None:
+        """Go on as far as is known by now."""
+        raise NotImplementedError
 
 
 class _Client:
@@ -37,7 +44,6 @@ class _Client:
 
     def __init__(self, path: ReadPath, takes_turns: bool, events: Events) -> None:
         self.path, self.takes_turns, self._events = path, takes_turns, events
-        self._respond, self.go_on = path.respond, path.reader.send
         self.ready = next(path.reader)
         self.heard = -1     # what the path knew when it was last asked
         self.outside = self.unanswered = False
@@ -62,7 +68,7 @@ class _Client:
     def respond(self, cycle: int) -> None:
         self.unanswered = False
         self._last_response = cycle
-        self._respond(cycle)
+        self.path.respond(cycle)
         if self.ready is None:
             self._events.news = True
 
@@ -179,7 +185,7 @@ class MemoryTimeline:
                  paths: Sequence[ReadPath]) -> None:
         """``paths`` in the order of hw/memory/system.py's READERS."""
         self.now = 0
-        self.follow: list[Callable[[], None]] = []
+        self.follow: list[Follower] = []
         self.undecided: Collection[int] = ()
         self._sides = (_Side(config, Timing.of(config), config.shared_channel, events),
                        _Side(config, outside, False, events))
@@ -216,7 +222,7 @@ class MemoryTimeline:
         if len(ready) <= index:
             events = self._events
             for follow in self.follow:
-                follow()
+                follow.poke()
             while len(ready) <= index:
                 if events.news:
                     self._poll()
@@ -251,7 +257,7 @@ class MemoryTimeline:
                     if client.ready is not None:
                         events.news = True
             for follow in self.follow:
-                follow()
+                follow.poke()
 
     def _step(self, before: int) -> bool:
         """The earliest grant, or what memory takes before that; False if none is ``before``."""
@@ -280,7 +286,7 @@ class MemoryTimeline:
         if client.takes_turns:
             side.weights_first = client is self._activations
         side.grant(cycle, client)
-        client.ready = client.go_on(cycle)
+        client.ready = client.path.reader.send(cycle)
         if client.ready is None:
             self._events.news = True
         return True

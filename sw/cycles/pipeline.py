@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.look import Look
 
 __all__ = ["PostPipeline"]
 
-PIPELINED = 9    # cycles of a requantization
-SERIAL = 5       # the same beside requant_cycles
+PIPELINED: Final = 9    # cycles of a requantization
+SERIAL: Final = 5       # the same beside requant_cycles
 
 
 class PostPipeline:

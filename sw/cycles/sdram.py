@@ -8,14 +8,16 @@ the beginning of the run. docs/decisions/0034-sdram-parts.md has the rules.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kaniwa.sdram_parts import ChipTiming
 
 __all__ = ["Sdram"]
 
-CLOSED = -1
-START = 1      # cycles of the core from a request to the chip's first clock
-END = 2        # from the clock behind the last word to the cycle that its word is used in
-TURNAROUND = 1     # clocks in which nobody drives the bus, between a read and a write
+CLOSED: Final = -1
+START: Final = 1      # cycles of the core from a request to the chip's first clock
+END: Final = 2        # from the clock behind the last word to the cycle that its word is used in
+TURNAROUND: Final = 1     # clocks in which nobody drives the bus, between a read and a write
 
 
 class Sdram:

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kaniwa.cycles.events import Events
 from kaniwa.cycles.gather import Gather, InputRows
@@ -28,8 +28,8 @@ from kaniwa.timing import NEVER
 
 __all__ = ["Steady"]
 
-PERIOD = 4       # rows at most
-AHEAD = 8        # rows for which the load unit has room or watermarks, or the array input
+PERIOD: Final = 4       # rows at most
+AHEAD: Final = 8        # rows for which the load unit has room or watermarks, or the array input
 
 
 @dataclass(frozen=True)

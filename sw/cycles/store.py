@@ -8,7 +8,7 @@ from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
-from kaniwa.cycles.look import Locals, Look, values_of
+from kaniwa.cycles.look import Frame, Kinds, Look
 from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.pipeline import PostPipeline
 from kaniwa.cycles.readers.operand import row_beats
@@ -17,15 +17,47 @@ from kaniwa.program.instruction import Values
 
 __all__ = ["Store"]
 
-FILL = Locals(("cycle", "there", "left"), ("index", "adds"),
-              ("self", "events", "pipeline", "v", "of_row", "arrival"), ("there",))
-STORE = Locals(("cycle",), ("index", "begun", "_place", "count"),
-               ("self", "offered", "v", "beats", "row", "row_address", "offset"))
-COMBINE = Locals(("cycle",), ("count", "ascending", "row_first", "last", "crosses", "leaves"),
-                 ("self", "width", "held", "address", "word", "end", "limit"))
+FILL = Kinds(("cycle", "there", "left"), ("index", "adds"),
+             ("self", "own", "events", "pipeline", "v", "of_row", "arrival"), ("there",))
+STORE = Kinds(("cycle",), ("index", "begun", "place", "count"),
+              ("self", "own", "offered", "v", "beats", "row", "row_address", "offset"))
+COMBINE = Kinds(("cycle",), ("count", "ascending", "row_first", "last", "crosses", "leaves"),
+                ("self", "own", "width", "held", "address", "word", "end", "limit"))
 
 
 _Word = tuple[int, int, bool, bool]
+
+
+class _Fill(Frame):
+    """A beat that came ``there``, and ``left`` the requantizer; ``adds``: it is an operand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cycle = self.there = self.left = self.index = self.of_row = 0
+        self.adds = False
+
+
+class _Store(Frame):
+    """The beat at ``place`` in its ``row``; ``begun``: the instruction is taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cycle = -1
+        self.index = self.place = self.count = self.row = self.row_address = 0
+        self.begun = False
+
+
+class _Combine(Frame):
+    """A beat of ``count`` bytes at ``address``, and what its mark says of it.
+
+    ``held``: the word that more bytes may come for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cycle = self.count = self.address = self.word = 0
+        self.ascending = self.row_first = self.last = self.crosses = self.leaves = False
+        self.held: int | None = None
 
 
 class Store:
@@ -60,26 +92,23 @@ class Store:
         self._buffer: deque[int] = deque()   # when its beats got there
         self._room = deque([-1, -1])         # when the beats left after which there is room again
         self._full = False                   # whether a beat waits for that
-        self._buffering = self._fill()
-        self._combining = self._combine()
-        self._storing = self._store()
+        self._filling, self._storing, self._combining = _Fill(), _Store(), _Combine()
+        self._filler, self._storer = self._fill(), self._store()
+        self._combiner = self._combine()
 
     def state(self, look: Look, index: int, row: int) -> tuple[Any, ...] | None:
         """What comes next hangs on, at the output row ``row``; None if not at the instruction."""
-        filling = values_of(self._buffering)
-        storing = values_of(self._storing)
-        if not filling["index"] == storing["index"] == len(self.writes) == index:
+        filling, storing, combining = self._filling, self._storing, self._combining
+        if not filling.index == storing.index == len(self.writes) == index:
             return None
-        width = self._config.write_bytes
-        first = storing["row_address"]
-        combining = values_of(self._combining)
-        places = [None if place is None else place - first // width
-                  for place in map(combining.get, ("held", "word"))]
+        width, first = self._config.write_bytes, storing.row_address
+        held = None if combining.held is None else combining.held - first // width
         look.tell(self._asked)
         return (
-            look.frame(self._buffering, FILL), self.filled - row * filling["of_row"],
-            look.frame(self._storing, STORE), storing["row"] - row, first % width,
-            look.frame(self._combining, COMBINE), places, combining.get("address", first) - first,
+            look.frame(filling, FILL), self.filled - row * filling.of_row,
+            look.frame(storing, STORE), storing.row - row, first % width,
+            look.frame(combining, COMBINE), held, combining.word - first // width,
+            combining.address - first,
             tuple(self.marks), self._beat and (look.at(self._beat[0]), self._beat[1] - first),
             [word and (word[0] - first, word[1] - first, *word[2:])
              for word in (self._output, self._complete)],
@@ -89,127 +118,143 @@ class Store:
     def poke(self) -> None:
         """Take what beats there are."""
         while True:
-            next(self._buffering)
+            next(self._filler)
             before = self.stored
-            next(self._storing)
+            next(self._storer)
             if self.stored == before or not self._full:
                 break
 
     def _fill(self) -> Generator[None]:
         """Beats from the post unit into the buffer, as far as there is room."""
-        events, pipeline = self._events, self._pipeline
-        for index, v in enumerate(self._instructions):
-            cycle = -1
-            of_row = len(row_beats(self._config, v, "ofm"))
+        own, events, pipeline = self._filling, self._events, self._pipeline
+        for own.index, v in enumerate(self._instructions):
+            own.cycle = -1
+            own.of_row = len(row_beats(self._config, v, "ofm"))
             self.filled = 0
-            while self.filled < events.rows[index] * of_row:
-                adds = True
-                while adds:
+            while self.filled < events.rows[own.index] * own.of_row:
+                own.adds = True
+                while own.adds:
                     while (arrival := pipeline.arrive()) is None:
+                        own.at = 1
                         yield
-                    there, adds, left = arrival
-                    if adds:
-                        events.operand_used.append(left)
+                    own.there, own.adds, own.left = arrival
+                    if own.adds:
+                        events.operand_used.append(own.left)
                         events.news = True
                 while not self._room:
                     self._full = True
                     pipeline.settle()
+                    own.at = 2
                     yield
                 self._full = False
-                cycle = self._room.popleft() + 1
-                if cycle > there:
-                    self.held_back.append((events.real(there), events.real(cycle)))
+                own.cycle = self._room.popleft() + 1
+                if own.cycle > own.there:
+                    self.held_back.append((events.real(own.there), events.real(own.cycle)))
                 else:
-                    cycle = there
-                pipeline.leave(cycle)
-                self._buffer.append(cycle)
+                    own.cycle = own.there
+                pipeline.leave(own.cycle)
+                self._buffer.append(own.cycle)
                 self.filled += 1
-            events.post_done.append(cycle + 1)
+            events.post_done.append(own.cycle + 1)
             events.news = True
         while True:
+            own.at = 3
             yield
 
     def _store(self) -> Generator[None]:
         """Beats into the store unit, as far as it has taken the one before."""
-        offered = self._events.offered["store"]
-        cycle = -1
-        for index, v in enumerate(self._instructions):
-            self._events.opens("store", cycle + 1)
-            begun = False
-            beats, row = row_beats(self._config, v, "ofm"), 0
-            while row < self._events.rows[index]:
-                row_address = v["ofm_address"] + row * v["ofm_row_pitch"]
-                for _place, (offset, count) in enumerate(beats):
+        own, offered = self._storing, self._events.offered["store"]
+        for own.index, v in enumerate(self._instructions):
+            self._events.opens("store", own.cycle + 1)
+            own.begun = False
+            beats, own.row = row_beats(self._config, v, "ofm"), 0
+            while own.row < self._events.rows[own.index]:
+                own.row_address = v["ofm_address"] + own.row * v["ofm_row_pitch"]
+                for own.place, (offset, own.count) in enumerate(beats):
                     while not self._buffer:
-                        next(self._combining)
+                        next(self._combiner)
+                        own.at = 1
                         yield
-                    while not begun:
-                        if len(offered) > index:
-                            cycle = max(cycle + 1, offered[index]) + 1
-                            begun = True
+                    while not own.begun:
+                        if len(offered) > own.index:
+                            own.cycle = max(own.cycle + 1, offered[own.index]) + 1
+                            own.begun = True
                         else:
-                            next(self._combining)
+                            next(self._combiner)
+                            own.at = 2
                             yield
-                    while self._beat is not None:
-                        next(self._combining)
-                        if self._beat is not None:
+                    while self._holds_beat():
+                        next(self._combiner)
+                        if self._holds_beat():
+                            own.at = 3
                             yield
-                    cycle = max(self._buffer.popleft() + 1, cycle + 1, self._consumed)
-                    self._room.append(cycle)
-                    self._beat = cycle, row_address + offset, count
+                    own.cycle = max(self._buffer.popleft() + 1, own.cycle + 1, self._consumed)
+                    self._room.append(own.cycle)
+                    self._beat = own.cycle, own.row_address + offset, own.count
                     self.stored += 1
-                row += 1
+                own.row += 1
         while True:
-            next(self._combining)
+            next(self._combiner)
+            own.at = 4
             yield
 
     def _combine(self) -> Generator[None]:
         """A beat into the word held, and out with what is complete."""
-        width = self._config.write_bytes
-        held: int | None = None      # word that more bytes may come for
+        own, width = self._combining, self._config.write_bytes
         while True:
             while self._beat is None:
+                own.at = 1
                 yield
-            cycle, address, count = self._beat
-            ascending, row_first, last = self.marks.popleft()
-            cycle += 1
-            word = address // width
-            end, limit = address + count, (word + 1) * width
+            own.cycle, own.address, own.count = self._beat
+            own.ascending, own.row_first, own.last = self.marks.popleft()
+            own.cycle += 1
+            own.word = own.address // width
+            end, limit = own.address + own.count, (own.word + 1) * width
             while self._complete is not None:
+                own.at = 2
                 yield
-            leaves = cycle <= self._left
-            if leaves or (held is not None and held != word):
-                if leaves:
-                    cycle = self._left
+            own.leaves = own.cycle <= self._left
+            if own.leaves or (own.held is not None and own.held != own.word):
+                if own.leaves:
+                    own.cycle = self._left
                 else:
                     while self._output is not None:
+                        own.at = 3
                         yield
-                    cycle = max(cycle, self._free)
-                    assert held is not None
-                    self._write(cycle, (held * width, address, ascending or row_first, False))
-                held = None
+                    own.cycle = max(own.cycle, self._free)
+                    assert own.held is not None
+                    self._write(own.cycle, (own.held * width, own.address,
+                                            own.ascending or own.row_first, False))
+                own.held = None
                 if end <= limit:
-                    if end == limit or last:
-                        self._finish(cycle, (word * width, limit, ascending, last))
+                    if end == limit or own.last:
+                        self._finish(own.cycle, (own.word * width, limit, own.ascending, own.last))
                     else:
-                        held = word
-                    self._take(cycle)
+                        own.held = own.word
+                    self._take(own.cycle)
                     continue
-                cycle += 1
-            if end >= limit or last:
+                own.cycle += 1
+            if end >= limit or own.last:
                 while self._output is not None:
+                    own.at = 4
                     yield
-                cycle = max(cycle, self._free)
-                crosses = end > limit
-                self._write(cycle, (word * width, limit if ascending else address,
-                                    ascending or row_first, last and not crosses))
-                held = word + 1 if crosses else None
-                if crosses and last:
-                    self._finish(cycle, (limit, end, ascending, True))
-                    held = None
+                own.cycle = max(own.cycle, self._free)
+                own.crosses = end > limit
+                self._write(own.cycle, (own.word * width,
+                                        limit if own.ascending else own.address,
+                                        own.ascending or own.row_first,
+                                        own.last and not own.crosses))
+                own.held = own.word + 1 if own.crosses else None
+                if own.crosses and own.last:
+                    self._finish(own.cycle, (limit, end, own.ascending, True))
+                    own.held = None
             else:
-                held = word
-            self._take(cycle)
+                own.held = own.word
+            self._take(own.cycle)
+
+    def _holds_beat(self) -> bool:
+        """Whether a beat waits to become part of a word."""
+        return self._beat is not None
 
     def _take(self, cycle: int) -> None:
         self._consumed = cycle
@@ -248,9 +293,9 @@ class Store:
         events.news = True
         if events.log:
             track = events.log.tracks["store"]
-            track.tell(events.begun("store", index) or 0, self._asked, index, "input")
-            track.tell(self._asked, cycle, index, "memory")
-            track.tell(cycle, cycle + 1, index)
+            track.wait(events.begun("store", index) or 0, self._asked, index, "input")
+            track.wait(self._asked, cycle, index, "memory")
+            track.work(cycle, cycle + 1, index)
         if last:
             events.retired.append(cycle + 1)
             self.writes.append(cycle + events.skipped)

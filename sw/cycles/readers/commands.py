@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
-from kaniwa.cycles.look import Locals, Look, values_of
+from kaniwa.cycles.look import Frame, Kinds, Look
+from kaniwa.cycles.memory import ReadPath
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, UNITS
 
 __all__ = ["Commands"]
 
-WORD_COUNT_BYTES = 4 * (1 + max(f.word for f in FIELDS.values()))   # of an instruction
-CHECKED = 3       # from the response with an instruction's last word to its offer
+WORD_COUNT_BYTES: Final = 4 * (1 + max(f.word for f in FIELDS.values()))   # of an instruction
+CHECKED: Final = 3       # from the response with an instruction's last word to its offer
 
-LOCALS = Locals(("ready", "checked", "last"), ("index",), (
-    "self", "offered", "track", "depth", "through", "words", "_", "waiting", "unit", "taken",
-    "begun"),
+FETCH = Kinds(("ready", "checked", "last"), ("index",), (
+    "self", "own", "offered", "track", "depth", "through", "words", "_", "waiting", "unit",
+    "taken", "begun"),
     ("checked", "last"))
 
 
-class Commands:
+class _Fetch(Frame):
+    """``waiting``: units that have not been offered the instruction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ready = self.checked = self.last = self.index = 0
+        self.waiting: list[str] = []
+
+
+class Commands(ReadPath):
     """``end_fetched``: when the END instruction after ``count`` others is there."""
 
     def __init__(self, config: AcceleratorConfig, count: int, events: Events,
@@ -29,6 +39,7 @@ class Commands:
         self.address = address
         self.end_fetched = 0
         self._responses: list[int] = []
+        self._fetching = _Fetch()
         self.reader = self._fetch()
 
     def respond(self, cycle: int) -> None:
@@ -41,47 +52,52 @@ class Commands:
 
     def state(self, look: Look) -> tuple[Any, ...]:
         """What the unit does next hangs on."""
-        waiting = values_of(self.reader).get("waiting", ())
-        return (look.frame(self.reader, LOCALS), tuple(waiting), len(self._responses),
+        own = self._fetching
+        return (look.frame(own, FETCH), tuple(own.waiting), len(self._responses),
                 look.recent(self._responses))
 
     def _fetch(self) -> Reader:
+        own = self._fetching
         offered, depth = self._events.offered, self._config.instruction_queue
         track = self._events.log and self._events.log.tracks["commands"]
         through = 2 if depth > 1 else 1    # cycles in an empty queue
         words = min(-(-WORD_COUNT_BYTES // self._config.read_bytes),
                     INSTRUCTION_BYTES // self._config.read_bytes)
-        ready = 0
-        for index in range(self._count + 1):
+        own.ready = 0
+        for own.index in range(self._count + 1):
             for _ in range(words):
-                ready = (yield ready) + 1
+                own.at = 1
+                own.ready = (yield own.ready) + 1
                 self.address += self._config.read_bytes
                 if track:
-                    track.tell(ready - 1, ready, index)
+                    track.work(own.ready - 1, own.ready, own.index)
             self.address += INSTRUCTION_BYTES - words * self._config.read_bytes
-            while len(self._responses) < (index + 1) * words:
+            while len(self._responses) < (own.index + 1) * words:
+                own.at = 2
                 yield None
-            checked = last = self._responses[-1] + CHECKED
-            if index == self._count:
-                self.end_fetched = checked + self._events.skipped
+            own.checked = own.last = self._responses[-1] + CHECKED
+            if own.index == self._count:
+                self.end_fetched = own.checked + self._events.skipped
                 break
-            waiting = list(UNITS)
-            while waiting:
-                for unit in list(waiting):
-                    taken = checked
-                    if index >= depth:
-                        begun = self._events.begun(unit, index - depth)
+            own.waiting = list(UNITS)
+            while own.waiting:
+                for unit in list(own.waiting):
+                    taken = own.checked
+                    if own.index >= depth:
+                        begun = self._events.begun(unit, own.index - depth)
                         if begun is None:
                             continue
                         taken = max(taken, begun + 1)
-                    waiting.remove(unit)
+                    own.waiting.remove(unit)
                     offered[unit].append(taken + through)
                     self._events.news = True
-                    last = max(last, taken)
-                if waiting:
+                    own.last = max(own.last, taken)
+                if own.waiting:
+                    own.at = 3
                     yield None
-            ready = last + 1
+            own.ready = own.last + 1
             if track:
-                track.tell(checked, last, index, "queue")
+                track.wait(own.checked, own.last, own.index, "queue")
         while True:
+            own.at = 4
             yield None

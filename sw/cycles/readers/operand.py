@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
-from kaniwa.cycles.log import CODE_BITS
-from kaniwa.cycles.look import Locals, Look, values_of
+from kaniwa.cycles.look import Frame, Kinds, Look
+from kaniwa.cycles.memory import ReadPath
 from kaniwa.isa import Mode
 from kaniwa.program.instruction import Values
 from kaniwa.timing import NEVER
 
 __all__ = ["OperandPath", "row_beats"]
 
-BEATS_AHEAD = 16
+BEATS_AHEAD: Final = 16
 
-LOCALS = Locals(
+READ = Kinds(
     ("before", "granted", "free", "begun", "leave", "allowed", "pending", "room_at", "asked"),
     ("index", "place", "crosses", "takes", "fresh", "number", "count"),
-    ("self", "events", "width", "moves", "moved", "taken", "track", "requested", "v", "last_word",
-     "mark", "known", "waiting", "beats", "row", "row_address", "offset", "address", "word",
-     "marks"),
+    ("self", "own", "events", "width", "moves", "moved", "taken", "track", "requested", "v",
+     "last_word", "mark", "known", "waiting", "beats", "row", "row_address", "offset", "address",
+     "word", "marks"),
     ("pending", "room_at", "leave", "asked"))
 
 
@@ -41,7 +41,27 @@ def row_beats(config: AcceleratorConfig, v: Values, which: str) -> list[tuple[in
     return [(x + first, size) for x in columns for first, size in pixel]
 
 
-class OperandPath:
+class _Read(Frame):
+    """``place``: of the beat in its row, ``number`` of its ``takes`` moves; ``fresh``: the move
+    takes a word.
+
+    ``pending``: since when a word waits, ``room_at`` for the producer; ``allowed``: cycle from
+    which what the producer has written up to ``known``, its watermark before ``mark``, may be read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = self.granted = -1      # grants of the last two requests
+        self.free = self.requested = 0       # free: from when on an instruction is taken
+        self.begun = self.leave = self.allowed = self.pending = self.room_at = self.asked = 0
+        self.index = self.place = self.takes = self.number = self.count = 0
+        self.crosses = self.fresh = False
+        self.row, self.row_address = -1, 0   # no row yet
+        self.word = self.mark = self.known = self.waiting = 0
+        self.last_word = -1
+
+
+class OperandPath(ReadPath):
     """Reads the words of the operand's beats, as far ahead as its queues have room.
 
     A beat is a move from words to the post unit, or two where two words are taken for it.
@@ -60,6 +80,7 @@ class OperandPath:
         self._moved: list[int] = []   # when they are made
         self._taken: list[int] = []   # when words are
         self._made = 0
+        self._reading = _Read()
         self.reader = self._read()
 
     def respond(self, cycle: int) -> None:
@@ -75,32 +96,32 @@ class OperandPath:
 
     def row(self, index: int) -> int | None:
         """The row of the instruction whose operand it reads, None where it reads none of it."""
-        values = values_of(self.reader)
-        return values["row"] if values.get("index") == index and "row" in values else None
+        own = self._reading
+        return own.row if own.index == index and own.row >= 0 else None
 
     def state(self, look: Look, index: int, row: int) -> tuple[Any, ...] | None:
         """What the path does next hangs on, at the output row ``row`` of an instruction.
 
         None where it waits for a producer that still writes.
         """
-        values = values_of(self.reader)
+        own = self._reading
         used, ready = self._events.operand_used, self._events.operand_ready
         moves, moved, taken = self._moves, self._moved, self._taken
         place: tuple[Any, ...] = ()
-        if "row" in values:
-            width, address = self._config.read_bytes, values["row_address"]
-            waiting, retired = values["waiting"], self._events.retired
+        if own.row >= 0:
+            width, address = self._config.read_bytes, own.row_address
+            waiting, retired = own.waiting, self._events.retired
             if waiting < 0 or (waiting < len(retired) and look.old(retired[waiting])):
                 known: tuple[int, ...] = ()
-            elif values["index"] == index:
+            elif own.index == index:
                 return None
             else:
-                known = values["known"], values["mark"]
-            place = (values["row"] - row if values["index"] == index else values["row"], known,
-                     address % width, values["last_word"] - address // width,
-                     values.get("word", 0) - address // width,
-                     min(values["requested"], self._words_ahead), values["requested"] - len(taken))
-        return (look.frame(self.reader, LOCALS), place, min(len(moves), BEATS_AHEAD),
+                known = own.known, own.mark
+            place = (own.row - row if own.index == index else own.row, known,
+                     address % width, own.last_word - address // width,
+                     own.word - address // width,
+                     min(own.requested, self._words_ahead), own.requested - len(taken))
+        return (look.frame(own, READ), place, min(len(moves), BEATS_AHEAD),
                 [(look.at(leave), *kind) for leave, *kind in moves[len(moved):]],
                 look.recent(moved, BEATS_AHEAD), look.recent(taken, self._words_ahead),
                 look.recent(self._responses, len(self._responses) - len(taken)),
@@ -131,85 +152,95 @@ class OperandPath:
             self._events.news = True
 
     def _read(self) -> Reader:
+        own = self._reading
         events, width = self._events, self._config.read_bytes
         moves, moved, taken = self._moves, self._moved, self._taken
         track = events.log and events.log.tracks["operand"]
-        before, granted = -1, -1   # grants of the last two requests
-        free, requested = 0, 0     # free: from when on an instruction is taken
         events.opens("operand", 0)
-        for index, v in enumerate(self._instructions):
-            while len(events.offered["operand"]) <= index:
+        for own.index, v in enumerate(self._instructions):
+            while len(events.offered["operand"]) <= own.index:
+                own.at = 1
                 yield None
-            begun = max(free, events.offered["operand"][index])
+            own.begun = max(own.free, events.offered["operand"][own.index])
             if not v["add"]:
-                free = begun + 1
-                events.opens("operand", free)
+                own.free = own.begun + 1
+                events.opens("operand", own.free)
                 continue
-            leave = begun + 2
-            last_word, mark = -1, 0
-            allowed, known = 0, NEVER if not v["operand_wait"] else 0
-            waiting = v["operand_wait"] - 1
-            beats, row = row_beats(self._config, v, "operand"), 0
-            while row < events.rows[index]:
-                row_address = v["operand_address"] + row * v["operand_row_pitch"]
-                for place, (offset, count) in enumerate(beats):
-                    address = row_address + offset
-                    word, crosses = address // width, address % width + count > width
+            own.leave = own.begun + 2
+            own.last_word, own.mark = -1, 0
+            own.allowed, own.known = 0, NEVER if not v["operand_wait"] else 0
+            own.waiting = v["operand_wait"] - 1
+            beats, own.row = row_beats(self._config, v, "operand"), 0
+            while own.row < events.rows[own.index]:
+                own.row_address = v["operand_address"] + own.row * v["operand_row_pitch"]
+                for own.place, (offset, own.count) in enumerate(beats):
+                    address = own.row_address + offset
+                    own.word = address // width
+                    own.crosses = address % width + own.count > width
                     takes = 1
-                    fresh = word != last_word
-                    if crosses and fresh:
+                    own.fresh = own.word != own.last_word
+                    if own.crosses and own.fresh:
                         takes = 2
-                    elif crosses:
-                        word, fresh = word + 1, True
-                    for number in range(takes):
-                        word += number
-                        leave += 1
-                        pending = leave
+                    elif own.crosses:
+                        own.word, own.fresh = own.word + 1, True
+                    own.takes = takes
+                    for own.number in range(takes):
+                        own.word += own.number
+                        own.leave += 1
+                        own.pending = own.leave
                         if len(moves) >= BEATS_AHEAD:
                             while len(moved) <= len(moves) - BEATS_AHEAD:
                                 self.poke()
                                 if len(moved) <= len(moves) - BEATS_AHEAD:
+                                    own.at = 2
                                     yield None
-                            leave = max(leave, moved[len(moves) - BEATS_AHEAD] + 1)
-                        if fresh:
-                            if requested >= self._words_ahead:
-                                while len(taken) <= requested - self._words_ahead:
+                            own.leave = max(own.leave, moved[len(moves) - BEATS_AHEAD] + 1)
+                        if own.fresh:
+                            if own.requested >= self._words_ahead:
+                                while len(taken) <= own.requested - self._words_ahead:
                                     self.poke()
-                                    if len(taken) <= requested - self._words_ahead:
+                                    if len(taken) <= own.requested - self._words_ahead:
+                                        own.at = 3
                                         yield None
-                                leave = max(leave, taken[requested - self._words_ahead] + 1)
-                            room_at = leave
-                            while (word + 1) * width + self._left_out(index) > known:
-                                marks = (events.watermarks[waiting]
-                                         if waiting < len(events.watermarks)
+                                own.leave = max(
+                                    own.leave, taken[own.requested - self._words_ahead] + 1)
+                            own.room_at = own.leave
+                            while (own.word + 1) * width + self._left_out(own.index) > own.known:
+                                marks = (events.watermarks[own.waiting]
+                                         if own.waiting < len(events.watermarks)
                                          and v["operand_watermark"] else ((), ()))
-                                if mark < len(marks[0]):
-                                    allowed, known = marks[0][mark] + 1, marks[1][mark]
-                                    mark += 1
-                                elif len(events.retired) > waiting:
-                                    allowed, known = events.retired[waiting] + 1, NEVER
+                                if own.mark < len(marks[0]):
+                                    own.allowed = marks[0][own.mark] + 1
+                                    own.known = marks[1][own.mark]
+                                    own.mark += 1
+                                elif len(events.retired) > own.waiting:
+                                    own.allowed = events.retired[own.waiting] + 1
+                                    own.known = NEVER
                                 else:
+                                    own.at = 4
                                     yield None
-                            leave = max(leave, before + 1, allowed)
-                        last_word = word
-                        moves.append((leave, fresh, number == takes - 1))
+                            own.leave = max(own.leave, own.before + 1, own.allowed)
+                        own.last_word = own.word
+                        moves.append((own.leave, own.fresh, own.number == own.takes - 1))
                         events.news = True
-                        if (place == len(beats) - 1 and row == events.rows[index] - 1
-                                and number == takes - 1):
-                            free = leave + 1
-                            events.opens("operand", free)
-                        if fresh:
-                            requested += 1
-                            self.address = word * width + self._left_out(index)
-                            asked = max(leave, granted) + 1
-                            before, granted = granted, (yield asked)
+                        if (own.place == len(beats) - 1 and own.row == events.rows[own.index] - 1
+                                and own.number == own.takes - 1):
+                            own.free = own.leave + 1
+                            events.opens("operand", own.free)
+                        if own.fresh:
+                            own.requested += 1
+                            self.address = own.word * width + self._left_out(own.index)
+                            own.asked = max(own.leave, own.granted) + 1
+                            own.at = 5
+                            own.before, own.granted = own.granted, (yield own.asked)
                             if track:
-                                track.tell(pending, room_at, index, "room")
-                                track.tell(room_at, leave, index, "dependency")
-                                track.tell(asked, granted, index, "memory")
-                                track.told += (granted, granted + 1, index << CODE_BITS)
-                row += 1
+                                track.wait(own.pending, own.room_at, own.index, "room")
+                                track.wait(own.room_at, own.leave, own.index, "dependency")
+                                track.wait(own.asked, own.granted, own.index, "memory")
+                                track.work(own.granted, own.granted + 1, own.index)
+                own.row += 1
         while True:
+            own.at = 6
             yield None
 
     def _left_out(self, index: int) -> int:

@@ -4,33 +4,59 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
-from kaniwa.cycles.log import CODE_BITS
-from kaniwa.cycles.look import Locals, Look, values_of
+from kaniwa.cycles.look import Frame, Kinds, Look
+from kaniwa.cycles.memory import ReadPath
 from kaniwa.cycles.readers.streams import BlockShape, Read, region_shapes
 from kaniwa.isa.formats import Buffer
 from kaniwa.program.instruction import Values
 
 __all__ = ["WeightPath"]
 
-WEIGHTS, RECORDS, TABLES = Buffer
+WEIGHTS, RECORDS, TABLES = (int(buffer) for buffer in Buffer)
 
-FETCH_DEPTH = 16     # words requested and not passed on to the decoder
+FETCH_DEPTH: Final = 16     # words requested and not passed on to the decoder
 
-FETCH = Locals(("before", "granted", "free", "begun", "ready", "asked"),
-               ("word", "index", "number", "address"),
-               ("self", "events", "width", "track", "v", "first", "again", "room"),
-               ("ready", "asked"))
-DECODE = Locals(("may_shift", "emitted"),
-                ("word", "owner", "item", "position", "inside", "first_word", "output", "in_use"),
-                ("self", "events", "width", "shifted", "shape", "passed", "room", "kind", "step",
-                 "end", "arrival", "last_word", "gone", "inner"))
+FETCH = Kinds(("before", "granted", "free", "begun", "ready", "asked"),
+              ("word", "index", "number", "address"),
+              ("self", "own", "events", "width", "track", "v", "first", "again", "room"),
+              ("ready", "asked"))
+DECODE = Kinds(("may_shift", "emitted"),
+               ("word", "owner", "item", "position", "inside", "first_word", "output", "in_use"),
+               ("self", "own", "events", "width", "shifted", "shape", "passed", "room", "kind",
+                "step", "end", "arrival", "last_word", "gone", "inner"))
 
 
-class WeightPath:
+class _Fetch(Frame):
+    """``word``: requests so far, ``number`` of them the instruction's; ``asked``: since when the
+    next one waits for room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = self.granted = -1   # grants of the last two requests
+        self.free = self.begun = self.ready = self.asked = 0
+        self.word = self.index = self.number = self.address = 0
+
+
+class _Decode(Frame):
+    """``word``: the next to come, from ``may_shift`` on; ``emitted``: when the last item was.
+
+    Of a block that is for ``output`` of the instruction ``owner``: the next ``item``, its
+    ``position`` in the payload, the words of that which have come (``inside``).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_shift = self.emitted = 0
+        self.word = self.owner = self.item = self.position = self.inside = self.first_word = 0
+        self.output = 0
+        self.in_use = False
+
+
+class WeightPath(ReadPath):
     """Fetches the streams of the instructions, and decodes them block by block."""
 
     def __init__(self, config: AcceleratorConfig, instructions: Sequence[Values], events: Events,
@@ -54,6 +80,7 @@ class WeightPath:
         self._released, self._next_release = [0, 0], [0, 0]
         self._releases = (events.ring_releases, events.parameter_releases)
         self._capacity = (config.ring_words, config.parameter_words)
+        self._fetching, self._decoding = _Fetch(), _Decode()
         self._decoder = self._decode()
         self.reader = self._fetch()
 
@@ -79,12 +106,13 @@ class WeightPath:
     @property
     def progress(self) -> tuple[int, int, int]:
         """Words requested, come, and decoded."""
-        return (values_of(self.reader).get("word", 0), len(self._responses),
+        return (self._fetching.word, len(self._responses),
                 len(self._shifted))
 
     def state(self, look: Look) -> tuple[Any, ...]:
         """What the path does next hangs on, where it stands still."""
-        return (look.frame(self.reader, FETCH), look.frame(self._decoder, DECODE), self.progress,
+        return (look.frame(self._fetching, FETCH), look.frame(self._decoding, DECODE),
+                self.progress,
                 [look.recent(times) for times in (
                     self._responses, self._passed, self._shifted, self._events.ring_ready,
                     self._events.parameters_ready)],
@@ -109,47 +137,51 @@ class WeightPath:
         return passed[word]
 
     def _fetch(self) -> Reader:
+        own = self._fetching
         events, width = self._events, self._config.read_bytes
-        before, granted = -1, -1   # grants of the last two requests
-        free, word = 0, 0
         track = events.log and events.log.tracks["weights"]
-        for index, v in enumerate(self._instructions):
+        for own.index, v in enumerate(self._instructions):
             first, again = v["parameter_bytes"] // width, v["weight_bytes"] // width
-            events.opens("weights", free)
-            while len(events.offered["weights"]) <= index:
+            events.opens("weights", own.free)
+            while len(events.offered["weights"]) <= own.index:
                 self.poke()
+                own.at = 1
                 yield None
-            begun = max(events.offered["weights"][index], free)
-            free = begun + 1
+            own.begun = max(events.offered["weights"][own.index], own.free)
+            own.free = own.begun + 1
             if not first + again:
-                while len(self._shifted) < word:
+                while len(self._shifted) < own.word:
                     self.poke()
+                    own.at = 2
                     yield None
-                free = max(free, self._shifted[-1] + 2 if word else 0) + 1
-            ready = begun + (1 if first else 2)
-            address = v["parameter_address"]
-            for number in range(first + again * v["weight_repeat"]):
-                if number >= first and (number - first) % again == 0:
-                    address = v["weight_address"]
-                asked = ready
-                if word >= FETCH_DEPTH:
-                    while (room := self._pass(word - FETCH_DEPTH)) is None:
+                own.free = max(own.free, self._shifted[-1] + 2 if own.word else 0) + 1
+            own.ready = own.begun + (1 if first else 2)
+            own.address = v["parameter_address"]
+            for own.number in range(first + again * v["weight_repeat"]):
+                if own.number >= first and (own.number - first) % again == 0:
+                    own.address = v["weight_address"]
+                own.asked = own.ready
+                if own.word >= FETCH_DEPTH:
+                    while (room := self._pass(own.word - FETCH_DEPTH)) is None:
                         self.poke()
-                        if self._pass(word - FETCH_DEPTH) is None:
+                        if self._pass(own.word - FETCH_DEPTH) is None:
+                            own.at = 3
                             yield None
-                    ready = max(ready, room + 1)
-                self.address = address
-                ready = max(ready, before + 1)
-                before, granted = granted, (yield max(ready, granted) + 1)
+                    own.ready = max(own.ready, room + 1)
+                self.address = own.address
+                own.ready = max(own.ready, own.before + 1)
+                own.at = 4
+                own.before, own.granted = own.granted, (yield max(own.ready, own.granted) + 1)
                 if track:
-                    track.tell(asked, ready, index, "room")
-                    track.tell(ready + 1, granted, index, "memory")
-                    track.told += (granted, granted + 1, index << CODE_BITS)
-                ready = free = ready + 1
-                address += width
-                word += 1
+                    track.wait(own.asked, own.ready, own.index, "room")
+                    track.wait(own.ready + 1, own.granted, own.index, "memory")
+                    track.work(own.granted, own.granted + 1, own.index)
+                own.ready = own.free = own.ready + 1
+                own.address += width
+                own.word += 1
         while True:
             self.poke()
+            own.at = 5
             yield None
 
     def _settle(self, output: int) -> bool:
@@ -203,74 +235,79 @@ class WeightPath:
         return (self._taken if self._windows else self._taken_before) + 1
 
     def _decode(self) -> Generator[None, None, None]:
-        """Take items from the words; yields where more must be known first.
-
-        ``may_shift``: from when on the next word may come.
-        """
+        """Take items from the words; yields where more must be known first."""
+        own = self._decoding
         events, width = self._events, self._config.read_bytes
         shifted = self._shifted
-        word = 0                 # the next to come
-        may_shift = emitted = 0
-        for owner, shape in self._blocks():
-            while (passed := self._pass(word)) is None:
+        for own.owner, shape in self._blocks():
+            while (passed := self._pass(own.word)) is None:
+                own.at = 1
                 yield
-            shifted.append(max(may_shift, passed + 1))
-            word += 1
+            shifted.append(max(own.may_shift, passed + 1))
+            own.word += 1
             while (room := self._take()) is None:
+                own.at = 2
                 yield
-            emitted = max(shifted[-1] + 1, emitted + 1, room)   # the header
-            may_shift = emitted
+            own.emitted = max(shifted[-1] + 1, own.emitted + 1, room)   # the header
+            own.may_shift = own.emitted
             if not shape.items:
                 continue
-            kind, step = shape.kind, shape.step
-            in_use = kind == TABLES and owner >= 2
+            kind, step = int(shape.kind), shape.step
+            own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
-                emitted += 2
-            position, inside, first_word = 0, 0, 0   # inside: words of the payload that have come
-            output = WEIGHTS if kind == WEIGHTS else RECORDS   # tables leave with the records
-            for item in range(shape.items):
-                end = position + step
+                own.emitted += 2
+            own.position, own.inside, own.first_word = 0, 0, 0
+            own.output = WEIGHTS if kind == WEIGHTS else RECORDS   # tables leave with the records
+            for own.item in range(shape.items):
+                end = own.position + step
                 if step:
-                    first_word = position // width
-                    if inside <= first_word:
-                        while (passed := self._pass(word)) is None:
+                    own.first_word = own.position // width
+                    if own.inside <= own.first_word:
+                        while (passed := self._pass(own.word)) is None:
+                            own.at = 3
                             yield
-                        arrival = max(may_shift, passed + 1)
+                        arrival = max(own.may_shift, passed + 1)
                         shifted.append(arrival)
-                        word += 1
-                        inside += 1
-                        if arrival > emitted:
-                            emitted = arrival
+                        own.word += 1
+                        own.inside += 1
+                        if arrival > own.emitted:
+                            own.emitted = arrival
                     last_word = (end - 1) // width
-                    if last_word > first_word:
-                        while (passed := self._pass(word)) is None:
+                    if last_word > own.first_word:
+                        while (passed := self._pass(own.word)) is None:
+                            own.at = 4
                             yield
-                        if passed > emitted:
-                            emitted = passed
-                if in_use:     # until the instruction with the table's place has left the post unit
-                    while len(events.post_done) <= owner - 2:
+                        if passed > own.emitted:
+                            own.emitted = passed
+                if own.in_use:   # until the instruction with the table's place left the post unit
+                    while len(events.post_done) <= own.owner - 2:
+                        own.at = 5
                         yield
-                    emitted, in_use = max(emitted, events.post_done[owner - 2] + 1), False
+                    own.emitted = max(own.emitted, events.post_done[own.owner - 2] + 1)
+                    own.in_use = False
                 while (room := self._take()) is None:
+                    own.at = 6
                     yield
-                emitted = max(emitted + 1, room)
+                own.emitted = max(own.emitted + 1, room)
                 if step:
-                    gone = end // width - first_word
-                    if item == shape.items - 1 and end % width:
+                    gone = end // width - own.first_word
+                    if own.item == shape.items - 1 and end % width:
                         gone += 1
                     if gone:
-                        may_shift = emitted
+                        own.may_shift = own.emitted
                         if gone == 2:
-                            shifted.append(emitted)
-                            word += 1
-                            inside += 1
-                            may_shift += 1
-                    position = end
-                inner = item % shape.per_word
-                self._windows.append((emitted, output, kind != TABLES and inner == shape.parts - 1,
-                                      kind != TABLES and inner == shape.per_word - 1))
+                            shifted.append(own.emitted)
+                            own.word += 1
+                            own.inside += 1
+                            own.may_shift += 1
+                    own.position = end
+                inner = own.item % shape.per_word
+                self._windows.append((
+                    own.emitted, own.output, kind != TABLES and inner == shape.parts - 1,
+                    kind != TABLES and inner == shape.per_word - 1))
                 self._take()
         while True:
+            own.at = 7
             yield
 
     def _blocks(self) -> Generator[tuple[int, BlockShape], None, None]:
