@@ -8,6 +8,7 @@ from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
+from kaniwa.cycles.log import Track
 from kaniwa.cycles.look import Frame, Kinds, Look
 from kaniwa.cycles.memory import Follower, MemoryTimeline
 from kaniwa.cycles.pipeline import PostPipeline
@@ -23,7 +24,7 @@ POST = Kinds(
     ("free", "popped", "started", "accepted", "issued", "left", "cycle", "pending", "there"),
     ("index", "block", "parameters", "last_block", "count", "beat", "first_word"),
     ("self", "own", "config", "events", "pipeline", "delay", "offered", "ready", "lanes", "serial",
-     "operands", "track", "spacing", "v", "words", "beat_counts", "blocks", "add", "by_block",
+     "operands", "track", "v", "words", "beat_counts", "blocks", "add", "by_block",
      "of_row", "number", "word", "start", "last"),
     ("pending", "there", "accepted", "cycle"))
 
@@ -102,7 +103,6 @@ class Results(Follower):
         offered, ready = events.offered["post"], events.parameters_ready
         lanes = config.requant_lanes
         track = events.log and events.log.tracks["post"]
-        spacing = config.requant_cycles
         for own.index, v in enumerate(self._instructions):
             events.opens("post", own.free)
             while len(offered) <= own.index:
@@ -161,13 +161,7 @@ class Results(Follower):
                         yield
                     own.started = start
                     if track:
-                        if not own.beat:
-                            track.wait(own.pending, own.there, own.index, "input")
-                            track.wait(own.there, own.accepted, own.index, "weights")
-                        if start > own.accepted + 1:
-                            track.wait(own.accepted + 1, own.cycle, own.index, "operand")
-                            track.wait(own.cycle, start, own.index, "store")
-                        track.work(start, start + spacing, own.index)
+                        self._tell(track, start)
                     last = own.number == events.rows[own.index] * own.of_row - 1
                     self.store.marks.append((
                         own.last_block or not by_block,
@@ -187,6 +181,17 @@ class Results(Follower):
             self._go_on()
             own.at = 8
             yield
+
+    def _tell(self, track: Track, start: int) -> None:
+        """The next beat starts, and has waited before."""
+        own = self._posting
+        if not own.beat:
+            track.wait(own.pending, own.there, own.index, "input")
+            track.wait(own.there, own.accepted, own.index, "weights")
+        if start > own.accepted + 1:
+            track.wait(own.accepted + 1, own.cycle, own.index, "operand")
+            track.wait(own.cycle, start, own.index, "store")
+        track.work(start, start + self._config.requant_cycles, own.index)
 
     def _sums(self, count: int) -> Generator[None]:
         """Waits until that many sums have come round."""

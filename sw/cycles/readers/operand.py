@@ -177,13 +177,10 @@ class OperandPath(ReadPath):
                     address = own.row_address + offset
                     own.word = address // width
                     own.crosses = address % width + own.count > width
-                    takes = 1
                     own.fresh = own.word != own.last_word
-                    if own.crosses and own.fresh:
-                        takes = 2
-                    elif own.crosses:
+                    own.takes = takes = 2 if own.crosses and own.fresh else 1
+                    if own.crosses and not own.fresh:
                         own.word, own.fresh = own.word + 1, True
-                    own.takes = takes
                     for own.number in range(takes):
                         own.word += own.number
                         own.leave += 1

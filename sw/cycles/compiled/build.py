@@ -1,4 +1,4 @@
-"""Compile the cycle model: ``python -m kaniwa.cycles.build``.
+"""Compile the cycle model: ``python -m kaniwa.cycles.compiled.build``.
 
 mypyc, which comes with mypy, makes C of the modules, and the C compiler machine code of that. What
 was built stays in the cache until a source changes.
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import kaniwa
-from kaniwa.cycles.compiled import HERE, MODULES, expected_folder
+from kaniwa.cycles.compiled.place import HERE, MODULES, expected_folder
 from kaniwa.errors import Error, UnsupportedError
 from kaniwa.extras import installed, missing
 

@@ -1,7 +1,7 @@
 """Cycle model: its modules compiled to machine code, which are kept in the cache.
 
 The interpreted modules and the compiled ones are the same source, and give the same cycles. The
-compiled ones take a third of the time. ``python -m kaniwa.cycles.build`` makes them.
+compiled ones take a third of the time. ``python -m kaniwa.cycles.compiled.build`` makes them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from kaniwa.cache_folder import cache_folder
 __all__ = ["MODULES", "SWITCH", "compiled_folder", "expected_folder"]
 
 SWITCH = "KANIWA_CYCLE_MODEL"      # "interpreted" leaves the compiled modules out
-HERE = Path(__file__).parent
-# Modules of this package that are compiled: those in which a run's cycles are counted.
+HERE = Path(__file__).parents[1]     # kaniwa.cycles
+# Modules of kaniwa.cycles that are compiled: those in which a run's cycles are counted.
 MODULES = (
     "array", "events", "gather", "log", "look", "memory", "model", "pipeline", "results", "sdram",
     "steady", "store", "readers.commands", "readers.load", "readers.operand", "readers.streams",
