@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from kaniwa.cycles.log import PACE, Spans
+from kaniwa.cycles.log import CODE_BITS, PACE, Spans
 
 __all__ = ["Entry", "entries_of"]
 
 DEPTH = 3      # of repeats within repeats
+TABLE = 1 << 22
 
 # [first, cycles, instruction, state] or [first, period, count, [entry, ...]]
 Entry = list[Any]
@@ -28,7 +29,9 @@ def entries_of(spans: Spans) -> list[Entry]:
         folded[repeat.first] = [repeat.period, repeat.times + 1, period.tolist()]
         kept[repeat.first + 1:repeat.after] = False
     # Of each entry a number that stands for all of it but its first cycle.
-    kinds = columns[:, 1] << 32 | columns[:, 2] << 4 | columns[:, 3]
+    lengths, _ = _dense(columns[:, 1])
+    codes, count = _dense(columns[:, 2] << CODE_BITS | columns[:, 3])
+    kinds = lengths * count + codes
     known: dict[str, int] = {}
     for place, inner in folded.items():
         kinds[place] = -1 - known.setdefault(str(inner), len(known))
@@ -44,6 +47,23 @@ def entries_of(spans: Spans) -> list[Entry]:
     for _ in range(DEPTH - 1):
         entries = _folded_again(entries)
     return entries
+
+
+def _dense(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Numbers from 0 on, equal where the integers ``values`` are, and how many there are of them.
+
+    By a table where that is small, which is much faster than by sorting.
+    """
+    if not len(values):
+        return values, 0
+    low, high = int(values.min()), int(values.max())
+    if high - low >= TABLE:
+        found, numbers = np.unique(values, return_inverse=True)
+        return numbers, len(found)
+    seen = np.zeros(high - low + 1, bool)
+    seen[values - low] = True
+    number_of = np.cumsum(seen) - 1
+    return number_of[values - low], int(number_of[-1]) + 1
 
 
 def _folded_again(entries: Sequence[Entry]) -> list[Entry]:
@@ -77,13 +97,12 @@ def _folded(firsts: Sequence[int], rest: Callable[[int], Entry],
     ``rest``: what an entry has beside its first cycle; ``kinds``: equal where that is equal.
     """
     count = len(firsts)
-    kind, sort = np.unique(kinds, return_inverse=True)
-    steps = np.diff(np.array(firsts, np.int64), prepend=-1)
-    step, pace = np.unique(steps, return_inverse=True)
-    numbers = pace * len(kind) + sort
+    sort, sort_count = _dense(kinds)
+    pace, _ = _dense(np.diff(np.array(firsts, np.int64), prepend=-1))
+    numbers, _ = _dense(pace * sort_count + sort)
     # Of each entry the place where it is the next time: what repeats from there on has that length.
     nexts = np.zeros(count + 1, np.int64)
-    order = np.argsort(numbers, kind="stable")
+    order = np.argsort(numbers.astype(np.min_scalar_type(numbers.max(initial=0))), kind="stable")
     again = numbers[order[1:]] == numbers[order[:-1]]
     nexts[order[:-1][again]] = order[1:][again]
     lengths = (nexts[1:] - np.arange(count) - 1).tolist()

@@ -10,7 +10,7 @@ import numpy as np
 
 from kaniwa.isa import UNITS
 
-__all__ = ["CAUSES", "PACE", "STATES", "Log", "Repeat", "Spans", "Track"]
+__all__ = ["CAUSES", "CODE_BITS", "PACE", "STATES", "Log", "Repeat", "Spans", "Track"]
 
 # Causes of the counters, and those of the other units: input not there, operand not there, no room
 # behind, memory busy, units that have not taken the instruction.
@@ -133,7 +133,7 @@ class Track:
             kept, begin = np.zeros(len(told), bool), 0
             for repeat in (*own, None):
                 stop = repeat.after if repeat else len(told)
-                ends = np.maximum.accumulate([end, *after[begin:stop]])
+                ends = np.maximum.accumulate(np.append(end, after[begin:stop]))
                 first[begin:stop] = np.maximum(first[begin:stop], ends[:-1])
                 kept[begin:stop] = after[begin:stop] > first[begin:stop]
                 begin, end = stop, int(ends[-1])
