@@ -25,7 +25,7 @@ demo: $(STAMP) ## Compile ResNet-8 and run it on the simulated accelerator, chec
 	@$(PYTHON_RUN) examples/demo.py
 
 .PHONY: test
-test: $(BOARD_STAMP) $(PAGES_STAMP) types-tree ## Run lint and all tests, with the minutes each part takes
+test: $(BOARD_STAMP) $(PAGES_STAMP) types-tree cycle-model ## Run lint and all tests, with the minutes each part takes
 	@$(PYTHON_RUN) tests/run_parts.py --jobs $(JOBS)
 
 .PHONY: long
@@ -65,7 +65,13 @@ lint: $(STAMP) types-tree ## ruff and mypy
 	@$(PYTHON_RUN) tests/run_parts.py --part lint
 
 .PHONY: setup
-setup: $(STAMP) types-tree ## Make .venv with the pinned packages, and kaniwa itself in editable form
+setup: $(STAMP) types-tree cycle-model ## Make .venv with the pinned packages, and kaniwa itself in editable form
+
+# Takes no time where the cache has what its source compiles to. Without a C compiler the model stays
+# interpreted, which is as exact.
+.PHONY: cycle-model
+cycle-model: $(STAMP)
+	@$(PYTHON_RUN) -m kaniwa.cycles.compiled.build || true
 
 .PHONY: clean
 clean: ## Remove what was built; .venv stays

@@ -35,6 +35,8 @@ PARTS: dict[str, tuple[str, str, dict[str, str]]] = {
         "amaranth": "amaranth", "amaranth-boards": "amaranth_boards"}),
     "test": ("make test, make sim", "test", {
         "cocotb": "cocotb", "pytest": "pytest", "hypothesis": "hypothesis"}),
+    "fast": ("a compiled cycle model, else interpreted: as exact, slower", "fast", {
+        "mypy": "mypy", "setuptools": "setuptools"}),
     **{family: (f"bitstreams for {family}", "bitstream", {
         "amaranth": "amaranth", "amaranth-boards": "amaranth_boards"}) for family in FAMILIES},
     "program": ("loading bitstreams into boards", "", {}),
@@ -42,6 +44,8 @@ PARTS: dict[str, tuple[str, str, dict[str, str]]] = {
 OWN_PACKAGES = "named in the script"     # by examples that no extra is for
 NOTHING = "none"                         # the extras of an example that kaniwa alone runs
 COMPILERS = (("c++", "g++", "clang++"), ("make",), ("perl",))     # beside Verilator
+C_COMPILER = ("cc", "gcc", "clang")
+BUILT = "compiled modules in the cache"
 
 
 @click.command("doctor", epilog="Example: kaniwa doctor sim ice40")
@@ -82,6 +86,8 @@ def _checks(part: str) -> list[dict[str, Any]]:
         found = {"Python 3.11 or newer": platform.python_version() if new else None} | found
     elif part == "sim":
         found |= _simulator()
+    elif part == "fast":
+        found |= _cycle_model()
     elif part in FAMILIES:
         found |= _builder(part)
     elif part == "program":
@@ -99,6 +105,14 @@ def _simulator() -> dict[str, str | None]:
                                       None) for names in (("verilator",), *COMPILERS)}
     folder = cache_folder()
     return found | {"cache can be written": str(folder) if _writable(folder) else None}
+
+
+def _cycle_model() -> dict[str, str | None]:
+    from kaniwa.cycles.compiled.place import compiled_folder
+
+    folder = compiled_folder()
+    return {" or ".join(C_COMPILER): next(filter(None, map(shutil.which, C_COMPILER)), None),
+            BUILT: None if folder is None else str(folder)}
 
 
 def _builder(family: str) -> dict[str, str | None]:
@@ -125,9 +139,12 @@ def _advise(part: str, missing: list[str]) -> None:
 
     if part == "program":
         missing = ["openFPGALoader"]     # knows all boards
-    system = [what for what in missing if what in {" or ".join(names) for names in COMPILERS}
+    if missing == [BUILT]:
+        click.echo("  python -m kaniwa.cycles.compiled.build compiles it, which takes a minute")
+    system = [what for what in missing
+              if what in {" or ".join(names) for names in (*COMPILERS, C_COMPILER)}
               or part in ("base", "program")]
-    packages = [what for what in missing if what not in system and what != "cache can be written"]
+    packages = [what for what in missing if what not in (*system, BUILT, "cache can be written")]
     if packages:
         click.echo("  " + extra_line(part, ", ".join(packages), PARTS[part][1]))
     if system:
