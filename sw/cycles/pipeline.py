@@ -123,6 +123,11 @@ class PostPipeline:
                 there = after
             self._first = there, adds
 
+    @property
+    def empty(self) -> bool:
+        """No beat is on its way."""
+        return not self.entries and self._first is None and self._settled is None
+
     def settle(self) -> None:
         """The first beat leaves the requantizer, if that does not hang on the one before it."""
         self._admit()

@@ -82,7 +82,7 @@ class Results(Follower):
 
     def poke(self) -> None:
         """Go on as far as is known by now."""
-        next(self._poster)
+        self._poster.send(None)
 
     @property
     def sums(self) -> Collection[int]:

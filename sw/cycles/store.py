@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events
@@ -24,6 +24,7 @@ STORE = Kinds(("cycle",), ("index", "begun", "place", "count"),
 COMBINE = Kinds(("cycle",), ("count", "ascending", "row_first", "last", "crosses", "leaves"),
                 ("self", "own", "width", "held", "address", "word", "end", "limit"))
 
+NO_BEAT: Final = 1      # where each of the three waits for the next beat
 
 _Word = tuple[int, int, bool, bool]
 
@@ -118,9 +119,11 @@ class Store:
     def poke(self) -> None:
         """Take what beats there are."""
         while True:
-            next(self._filler)
+            if self._filling.at != NO_BEAT or not self._pipeline.empty:
+                self._filler.send(None)
             before = self.stored
-            next(self._storer)
+            if self._buffer or self._storing.at != NO_BEAT or self._combining.at != NO_BEAT:
+                self._storer.send(None)
             if self.stored == before or not self._full:
                 break
 
@@ -172,7 +175,7 @@ class Store:
                 own.row_address = v["ofm_address"] + own.row * v["ofm_row_pitch"]
                 for own.place, (offset, own.count) in enumerate(beats):
                     while not self._buffer:
-                        next(self._combiner)
+                        self._combiner.send(None)
                         own.at = 1
                         yield
                     while not own.begun:
@@ -180,21 +183,21 @@ class Store:
                             own.cycle = max(own.cycle + 1, offered[own.index]) + 1
                             own.begun = True
                         else:
-                            next(self._combiner)
+                            self._combiner.send(None)
                             own.at = 2
                             yield
                     while self._holds_beat():
-                        next(self._combiner)
+                        self._combiner.send(None)
                         if self._holds_beat():
                             own.at = 3
                             yield
-                    own.cycle = max(self._buffer.popleft() + 1, own.cycle + 1, self._consumed)
+                    own.cycle = max(max(self._buffer.popleft(), own.cycle) + 1, self._consumed)
                     self._room.append(own.cycle)
                     self._beat = own.cycle, own.row_address + offset, own.count
                     self.stored += 1
                 own.row += 1
         while True:
-            next(self._combiner)
+            self._combiner.send(None)
             own.at = 4
             yield
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import Final
 
 from kaniwa.isa.bit_table import BitTable, Field, in_order
 
@@ -17,7 +18,7 @@ __all__ = ["ISA_VERSION", "INSTRUCTION_BYTES", "OUTSIDE", "FACTOR_BITS", "Opcode
 
 ISA_VERSION = 2
 INSTRUCTION_BYTES = 128
-OUTSIDE = 1 << 31  # this address bit selects outside memory
+OUTSIDE: Final = 1 << 31  # this address bit selects outside memory
 FACTOR_BITS = 9    # of the table entries that are multiplied: int8 values less a zero point
 
 

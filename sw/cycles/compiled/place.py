@@ -24,7 +24,7 @@ MODULES = (
     "steady", "store", "readers.commands", "readers.load", "readers.operand", "readers.streams",
     "readers.weights")
 # Sources whose constants become part of the machine code.
-CONSTANTS = ("../timing.py",)
+CONSTANTS = ("../timing.py", "../isa/table.py")
 
 
 def source_of(module: str) -> Path:

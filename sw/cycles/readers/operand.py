@@ -216,7 +216,7 @@ class OperandPath(ReadPath):
                                 else:
                                     own.at = 4
                                     yield None
-                            own.leave = max(own.leave, own.before + 1, own.allowed)
+                            own.leave = max(max(own.leave, own.before + 1), own.allowed)
                         own.last_word = own.word
                         moves.append((own.leave, own.fresh, own.number == own.takes - 1))
                         events.news = True

@@ -16,7 +16,10 @@ from kaniwa.program.instruction import Values
 
 __all__ = ["WeightPath"]
 
-WEIGHTS, RECORDS, TABLES = (int(buffer) for buffer in Buffer)
+WEIGHTS: Final = 0
+RECORDS: Final = 1
+TABLES: Final = 2
+assert tuple(Buffer) == (WEIGHTS, RECORDS, TABLES)
 
 FETCH_DEPTH: Final = 16     # words requested and not passed on to the decoder
 
@@ -93,7 +96,7 @@ class WeightPath(ReadPath):
         self._settle(WEIGHTS)
         self._settle(RECORDS)
         self._take()
-        next(self._decoder)
+        self._decoder.send(None)
 
     def heard(self) -> int:
         """How far the path is, and what others told it."""
@@ -132,7 +135,7 @@ class WeightPath(ReadPath):
                 return None
             cycle = self._responses[index] + 1
             if index:
-                cycle = max(cycle, passed[-1] + 1, shifted[-1])
+                cycle = max(max(cycle, passed[-1] + 1), shifted[-1])
             passed.append(cycle)
         return passed[word]
 
@@ -224,7 +227,7 @@ class WeightPath(ReadPath):
             self._windows.popleft()
             self._items += 1
             self._taken_before = self._taken
-            self._taken = max(emitted + 1, self._taken + 1, self._accepted[output])
+            self._taken = max(max(emitted, self._taken) + 1, self._accepted[output])
             if takes_room:
                 self._waiting[output] = self._taken, completes
                 self._settle(output)
@@ -248,7 +251,7 @@ class WeightPath(ReadPath):
             while (room := self._take()) is None:
                 own.at = 2
                 yield
-            own.emitted = max(shifted[-1] + 1, own.emitted + 1, room)   # the header
+            own.emitted = max(max(shifted[-1], own.emitted) + 1, room)   # the header
             own.may_shift = own.emitted
             if not shape.items:
                 continue
