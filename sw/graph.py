@@ -170,7 +170,8 @@ def _check_tensor(graph: Graph, position: int, tensor: Tensor) -> None:
         if len(q.scales) != len(q.zero_points):
             raise ModelError(f"{where}: {len(q.scales)} scales but {len(q.zero_points)} "
                              "zero points")
-        if not all(0 < s < math.inf for s in q.scales):
+        # A sum of float32 values is finite where each of them is.
+        if q.scales and not (min(q.scales) > 0 and math.isfinite(sum(q.scales))):
             raise ModelError(f"{where}: scales must be positive and finite")
         if len(q.scales) > 1 and not _fits_axis(q, tensor.shape):
             raise ModelError(f"{where}: {len(q.scales)} scales do not fit axis {q.axis} "

@@ -36,14 +36,13 @@ def entries_of(spans: Spans) -> list[Entry]:
     for place, inner in folded.items():
         kinds[place] = -1 - known.setdefault(str(inner), len(known))
     places = np.flatnonzero(kept)
-    firsts, *values = columns[places].T.tolist()
-    repeated = {number: folded[place] for number, place in enumerate(places.tolist())
-                if place in folded}
+    repeated = dict(zip(np.searchsorted(places, list(folded)).tolist(), folded.values(),
+                        strict=True))
 
     def rest(number: int) -> Entry:
-        return repeated.get(number) or [column[number] for column in values]
+        return repeated.get(number) or columns[places[number], 1:].tolist()
 
-    entries = _folded(firsts, rest, kinds[places])
+    entries = _folded(columns[places, 0].tolist(), rest, kinds[places])
     for _ in range(DEPTH - 1):
         entries = _folded_again(entries)
     return entries
