@@ -16,7 +16,8 @@ PHASES = 5
 LATENCY = 1
 CONFIGS = {
     "eight_lanes": PRESETS["base"],
-    "three_lanes": replace(PRESETS["base"], requant_lanes=3, out_lanes=6, dot_width=8),
+    "three_lanes": replace(PRESETS["base"], requant_lanes=3, out_lanes=6, dot_width=8,
+                           phase_windows=False),
     "one_lane": SERIAL,
 }
 

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import click
+
 import kaniwa
 from kaniwa.cycles.compiled.place import HERE, MODULES, expected_folder
 from kaniwa.errors import Error, UnsupportedError
@@ -45,8 +47,7 @@ def build() -> Path:
     for module, package in NEEDED.items():
         if not installed(module):
             raise UnsupportedError(missing("the compiled cycle model", package, "fast"))
-    print("compiling the cycle model (a minute, once for each state of its source) ...",
-          flush=True)
+    click.echo("compiling the cycle model (a minute, once for each state of its source) ...")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cycle-model-", dir=folder.parent) as made:
         place = Path(made)
@@ -77,9 +78,9 @@ def _compile(place: Path) -> None:
 def main() -> int:
     """Build, and say where; exit status 1 where that cannot be done."""
     try:
-        print(f"compiled cycle model: {build()}")
+        click.echo(f"compiled cycle model: {build()}")
     except Error as error:
-        print(f"kaniwa: {error}", file=sys.stderr)
+        click.echo(f"kaniwa: {error}", err=True)
         return 1
     return 0
 
