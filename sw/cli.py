@@ -23,6 +23,7 @@ __all__ = ["main"]
 
 # verb -> (module of kaniwa.commands, one line of help)
 VERBS = {
+    "quantize": ("quantize", "Quantise a float model, and say what it costs by layer."),
     "compile": ("build", "Compile a model into a program file."),
     "run": ("run", "Run a program or model on a device."),
     "evaluate": ("evaluate", "Accuracy over labelled data."),

@@ -18,6 +18,7 @@ __all__ = ["install_command", "installed", "missing", "needed"]
 
 # Packages whose import has another name.
 DISTRIBUTIONS = {"PIL": "pillow", "google.protobuf": "onnx", "ai_edge_litert": "ai-edge-litert",
+                 "ai_edge_quantizer": "ai-edge-quantizer",
                  "amaranth_boards": "amaranth-boards"}
 
 

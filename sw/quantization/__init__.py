@@ -1,0 +1,1 @@
+"""Float models quantised by the ecosystem's own quantisers, with the error that it costs."""

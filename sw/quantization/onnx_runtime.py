@@ -1,0 +1,203 @@
+"""Float ONNX models through ONNX Runtime's quantiser."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kaniwa.errors import InputError, ModelError
+from kaniwa.extras import needed
+from kaniwa.quantization.calibration import FloatInput, Sample
+from kaniwa.quantization.errors_by_layer import (
+    ActivationError,
+    Outcome,
+    WeightError,
+    signal_to_noise,
+    weight_error,
+)
+from kaniwa.quantization.quiet import quiet
+from kaniwa.quantization.recipe import Recipe
+
+__all__ = ["onnx_inputs", "quantize_onnx"]
+
+Progress = Callable[[str], None]
+# ONNX's numbers of element types that an input may have here.
+DTYPES = {1: "float32", 6: "int32", 7: "int64", 9: "bool"}
+RECURRENT = {"LSTM", "GRU", "RNN"}     # left in float32 unless all kinds are named
+SIGNS = {"int8": "QInt8", "uint8": "QUInt8", "int16": "QInt16", "uint16": "QUInt16",
+         "int4": "QInt4"}
+METHODS = {"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}
+OPSET = 21          # the first one with QuantizeLinear of 4 and 16 bits
+
+
+def onnx_inputs(path: Path) -> list[FloatInput]:
+    """The inputs that a caller gives. Raises ModelError for a file that is no float model."""
+    with needed("ONNX quantisation", "quantize"):
+        import onnx
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+        onnx.checker.check_model(str(path))    # by its path: weights may be in other files
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file") from None
+    except Exception as error:    # protobuf's and the checker's own, which share no base
+        raise ModelError(f"{path}: is no ONNX model: {str(error).splitlines()[0]}") from None
+    kinds = {node.op_type for node in model.graph.node}
+    if kinds & {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}:
+        raise ModelError(f"{path}: is quantised already; `kaniwa compile` takes it as it is")
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = []
+    for value in model.graph.input:
+        if value.name not in constants:
+            kind = value.type.tensor_type
+            if kind.elem_type not in DTYPES:
+                raise ModelError(f"{path}: input '{value.name}' has element type "
+                                 f"{kind.elem_type}; float32, integers and bool can be calibrated")
+            shape = tuple(size.dim_value or None for size in kind.shape.dim)
+            inputs.append(FloatInput(value.name, shape, DTYPES[kind.elem_type]))
+    return inputs
+
+
+def quantize_onnx(path: Path, samples: Sequence[Sample], recipe: Recipe, compared: int,
+                  progress: Progress) -> Outcome:
+    """The model in QDQ form, and its errors over the first ``compared`` samples.
+
+    Raises InputError for what ONNX Runtime has no form of, ModelError where it cannot quantise the
+    model.
+    """
+    if recipe.by_channel and not recipe.symmetric_weights:
+        raise InputError("ONNX Runtime's weights by channel are symmetric: give --by tensor for "
+                         "asymmetric ones")
+    with needed("ONNX quantisation", "quantize"):
+        import onnxruntime.quantization as of_runtime
+    with tempfile.TemporaryDirectory(prefix="kaniwa-quantize-") as made, quiet():
+        prepared, quantised = Path(made) / "prepared.onnx", Path(made) / "quantised.onnx"
+        progress("folding constants and batch normalisation")
+        with _failing(path):
+            _in_one_file(path, prepared)
+            of_runtime.quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
+            kinds = _prepare(prepared, recipe)
+        progress(f"calibrating with {len(samples)} samples")
+        signs = of_runtime.QuantType
+        with _failing(path):
+            of_runtime.quantize_static(
+                prepared, quantised, _reader(samples), quant_format=of_runtime.QuantFormat.QDQ,
+                op_types_to_quantize=kinds, per_channel=recipe.by_channel,
+                activation_type=signs[SIGNS[recipe.activations]],
+                weight_type=signs[SIGNS[recipe.weights]],
+                calibrate_method=of_runtime.CalibrationMethod[METHODS[recipe.method]],
+                extra_options={"ActivationSymmetric": recipe.symmetric_activations,
+                               "WeightSymmetric": recipe.symmetric_weights,
+                               "CalibTensorRangeSymmetric": recipe.symmetric_activations,
+                               **({"CalibPercentile": recipe.percentile}
+                                  if recipe.method == "percentile" else {})})
+        progress(f"comparing {compared} samples")
+        return Outcome(quantised.read_bytes(), _weights(prepared, quantised, recipe),
+                       _activations(prepared, quantised, samples[:compared], Path(made)),
+                       len(samples))
+
+
+def _in_one_file(path: Path, whole: Path) -> None:
+    """Without data in other files, which the quantiser does not find from its own folder."""
+    import onnx
+
+    onnx.save(onnx.load(path), whole)
+
+
+def _prepare(path: Path, recipe: Recipe) -> list[str] | None:
+    """The kinds to quantise, None for those that the quantiser takes by itself."""
+    import onnx
+
+    model = onnx.load(path)
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    wide = recipe.weights == "int4" or recipe.activations in ("int16", "uint16")
+    if wide and opset < OPSET:
+        model = onnx.version_converter.convert_version(model, OPSET)
+        onnx.save(model, path)
+    kinds = {node.op_type for node in model.graph.node}
+    return sorted(kinds) if kinds & RECURRENT else None
+
+
+def _reader(samples: Sequence[Sample]) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):
+        """One sample at a time."""
+
+        def __init__(self) -> None:
+            self._left: Iterator[Sample] = iter(samples)
+
+        def get_next(self) -> Sample | None:
+            return next(self._left, None)
+
+    return Reader()
+
+
+def _weights(prepared: Path, quantised: Path, recipe: Recipe) -> list[WeightError]:
+    """Errors of the weights, which QDQ has with ``_quantized`` behind their names."""
+    import onnx
+    from onnxruntime.quantization.qdq_loss_debug import create_weight_matching
+
+    stored = {tensor.name: tensor for tensor in onnx.load(quantised).graph.initializer}
+    bits = int(recipe.weights.removeprefix("int"))
+    rows = []
+    for name, pair in create_weight_matching(str(prepared), str(quantised)).items():
+        integers = onnx.numpy_helper.to_array(stored[f"{name}_quantized"])
+        if integers.dtype == np.int32:      # a bias
+            continue
+        rows.append(weight_error(name, pair["float"], integers.astype(np.int8), pair["dequantized"],
+                                 bits, stored[f"{name}_scale"].dims[0]
+                                 if stored[f"{name}_scale"].dims else 1))
+    return rows
+
+
+def _activations(prepared: Path, quantised: Path, samples: Sequence[Sample],
+                 made: Path) -> list[ActivationError]:
+    from onnxruntime.quantization.qdq_loss_debug import (
+        collect_activations,
+        create_activation_matching,
+        modify_model_output_intermediate_tensors,
+    )
+
+    found = []
+    for name, model in (("float", prepared), ("quantised", quantised)):
+        every = made / f"every_{name}.onnx"
+        modify_model_output_intermediate_tensors(str(model), str(every))
+        found.append(collect_activations(str(every), _reader(samples)))
+    pairs = create_activation_matching(found[1], found[0])
+    rows = []
+    for name in _in_order(prepared):
+        values = pairs.get(name)
+        if values and values["float"]:
+            exact = np.concatenate([np.ravel(value) for value in values["float"]])
+            got = np.concatenate([np.ravel(value) for value in values["post_qdq"]])
+            rows.append(ActivationError(name, float(exact.min()), float(exact.max()),
+                                        signal_to_noise(exact, got)))
+    return rows
+
+
+def _in_order(path: Path) -> list[str]:
+    """Inputs, and what each node gives."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    return [value.name for value in graph.input] + [
+        name for node in graph.node for name in node.output]
+
+
+@contextmanager
+def _failing(path: Path) -> Iterator[None]:
+    """The quantiser's own errors, which share no base, as one line."""
+    try:
+        yield
+    except (InputError, ModelError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise ModelError(f"{path}: ONNX Runtime cannot quantise it: "
+                         f"{text[0] if text else type(error).__name__}") from error

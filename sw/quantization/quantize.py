@@ -1,0 +1,43 @@
+"""A float model in, a quantised one and its errors out: by the quantiser of its framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kaniwa.errors import InputError, ModelError
+from kaniwa.quantization.calibration import load_samples
+from kaniwa.quantization.errors_by_layer import Outcome
+from kaniwa.quantization.recipe import Recipe
+
+__all__ = ["quantize"]
+
+
+def quantize(model: Path, calibration: Path, recipe: Recipe | None = None,
+             limit: int | None = None, compared: int = 16,
+             progress: Callable[[str], None] = lambda text: None) -> Outcome:
+    """Quantise a float32 .onnx or .tflite file with the samples in the .npz file ``calibration``.
+
+    ``limit``: samples to calibrate with, all by default; errors are those over the first
+    ``compared`` of them. Raises ModelError for a file that is no float model or cannot be
+    quantised, InputError for samples that do not fit it and for a recipe that it has no form of,
+    UnsupportedError without the extra ``quantize``.
+    """
+    recipe = recipe or Recipe()
+    if model.suffix == ".onnx":
+        from kaniwa.quantization.onnx_runtime import (
+            onnx_inputs as inputs_of,
+            quantize_onnx as by_framework,
+        )
+    elif model.suffix == ".tflite":
+        from kaniwa.quantization.litert import (
+            quantize_tflite as by_framework,
+            tflite_inputs as inputs_of,
+        )
+    else:
+        raise ModelError(f"{model}: a float model is a .onnx or a .tflite file")
+    inputs = inputs_of(model)
+    if not inputs:
+        raise InputError(f"{model}: has no inputs to calibrate")
+    samples = load_samples(calibration, inputs, limit)
+    return by_framework(model, samples, recipe, min(compared, len(samples)), progress)

@@ -1,0 +1,43 @@
+"""How a model is quantised: bits, ranges, one scale a tensor or a channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kaniwa.errors import InputError
+
+__all__ = ["ACTIVATIONS", "METHODS", "WEIGHTS", "Recipe"]
+
+Method = Literal["minmax", "percentile", "entropy"]
+METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")
+WEIGHTS = ("int8", "int4")
+ACTIVATIONS = ("int8", "uint8", "int16", "uint16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Linear quantisation: real = scale * (integer - zero point).
+
+    ``method`` finds the range of an activation from the calibration's values: all of them
+    (``minmax``), all but the outermost (``percentile``, which says how many per cent are kept), or
+    those that lose the least information (``entropy``: Kullback and Leibler's divergence, after
+    Migacz, "8-bit inference with TensorRT", GTC 2017). Symmetric means a zero point of 0.
+    """
+
+    method: Method = "minmax"
+    percentile: float = 99.99
+    weights: str = "int8"
+    activations: str = "int8"
+    by_channel: bool = True
+    symmetric_weights: bool = True
+    symmetric_activations: bool = False
+
+    def __post_init__(self) -> None:
+        for what, value, known in (("calibration method", self.method, METHODS),
+                                   ("weights", self.weights, WEIGHTS),
+                                   ("activations", self.activations, ACTIVATIONS)):
+            if value not in known:
+                raise InputError(f"{what} are one of {', '.join(known)}, not {value!r}")
+        if not 50 < self.percentile <= 100:
+            raise InputError(f"a percentile is above 50 and at most 100, not {self.percentile:g}")
