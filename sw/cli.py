@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -38,17 +41,18 @@ VERBS = {
     "operators": ("inspect", "Supported operators, where they run, and their limits."),
     "devices": ("inspect", "What programs can run on, and the boards that are plugged in."),
     "selftest": ("selftest", "Test a device: link, memory, array, a model's answers."),
-    "board-sim": ("board_sim", "Offer a simulated board as a pseudo-terminal."),
+    "board-sim": ("boards.board_sim", "Offer a simulated board as a pseudo-terminal."),
     "doctor": ("doctor", "Check what this machine has, and what works with it."),
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
-    "bitstream": ("bitstream", "Build the bitstream of a board."),
-    "program": ("bitstream", "Load a bitstream into a connected board."),
+    "bitstream": ("boards.bitstream", "Build the bitstream of a board."),
+    "program": ("boards.bitstream", "Load a bitstream into a connected board."),
     "examples": ("doctor", "List examples, scripts and notebooks, or copy some."),
     "cache": ("doctor", "Show or clear the cache of builds."),
     "completion": ("completion", "Completion of verbs, devices, targets and boards in a shell."),
 }
 
 INTERRUPTED = "interrupted; nothing was left half-written, run the command again"
+AGAIN = 0.01                 # seconds to an interrupt that came where none can be
 INTERRUPTED_STATUS = 130     # as a shell has it: 128 + SIGINT
 
 
@@ -121,6 +125,24 @@ class _Failure:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+@contextlib.contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Ctrl-C where Python can raise nothing, as in a callback of its imports, comes once more."""
+    before = sys.unraisablehook
+
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is KeyboardInterrupt:     # a moment later: nothing can be raised here
+            threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit status 0, 1 (failed), 2 (usage) or 130 (Ctrl-C).
 
@@ -130,7 +152,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     facts: dict[str, Any] = {}     # what the command's context knew at its end
     try:
-        status = verbs.main(given, prog_name="kaniwa", standalone_mode=False, obj=facts)
+        with _interrupts_kept():
+            status = verbs.main(given, prog_name="kaniwa", standalone_mode=False, obj=facts)
         sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)

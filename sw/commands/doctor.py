@@ -29,6 +29,8 @@ PARTS: dict[str, tuple[str, str, dict[str, str]]] = {
         "rich": "rich"}),
     "onnx": ("ONNX models", "onnx", {"onnx": "onnx"}),
     "image": ("run --image", "image", {"pillow": "PIL"}),
+    "quantize": ("kaniwa quantize", "quantize", {
+        "onnxruntime": "onnxruntime", "onnx": "onnx", "ai-edge-quantizer": "ai_edge_quantizer"}),
     "verify": ("verify --against a framework", "verify", {
         "ai-edge-litert": "ai_edge_litert", "onnxruntime": "onnxruntime", "onnx": "onnx"}),
     "sim": ("the simulated core and boards", "sim", {

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
+import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,9 @@ SPEECH = "{models}/tflm_micro_speech.tflite"
 
 # Verb -> command lines that fail, with the type, the exit status and the place of each.
 FAILURES: dict[str, list[tuple[str, str, int, str | None]]] = {
+    "quantize": [("no_such.onnx --calibration x.npz", "ModelError", 1, None),
+                 (f"{SPEECH} --calibration x.npz", "ModelError", 1, None),
+                 ("no_such.onnx", "UsageError", 2, "--calibration")],
     "compile": [("no_such.tflite", "ModelError", 1, None),
                 (f"{SPEECH} --target no_such", "ConfigError", 1, None),
                 (f"{SPEECH} --target nano --outside ideal", "CompileError", 1, None),
@@ -107,6 +113,26 @@ def test_an_interrupt_is_told_as_json(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("kaniwa.config.load_target", _raiser(KeyboardInterrupt()))
     assert call(["describe", "base", "--json"]) == 130
     assert json.loads(capsys.readouterr().out)["error"]["type"] == "Interrupted"
+
+
+def test_an_interrupt_in_a_callback_is_not_lost(monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    """Python calls those of weak references where it can raise nothing, in imports for one."""
+    class Referred:
+        pass
+
+    def interrupted(*_: object) -> None:
+        referred = Referred()
+        reference = weakref.ref(referred, _raiser(KeyboardInterrupt()))
+        del referred
+        assert reference() is None
+        threading.Event().wait(60)
+
+    monkeypatch.setattr("kaniwa.config.load_target", interrupted)
+    hook = sys.unraisablehook
+    assert call(["describe", "base"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert sys.unraisablehook is hook
 
 
 def _raiser(error: BaseException) -> Any:

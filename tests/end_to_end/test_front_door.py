@@ -23,6 +23,8 @@ RESNET = "{models}/mlperf_ic_resnet8.tflite"
 # Verb -> command lines for an environment without extras, each with the extra that its one line
 # names, or "" where the verb works.
 BARE = {
+    "quantize": {"{folder}/a.onnx --calibration {data}": "quantize",
+                 "{hosted} --calibration {data}": "quantize"},
     "compile": {f"{RESNET} -o {{folder}}/a.kaniwa": "", "{models}/digits_gru_qdq.onnx": "onnx",
                 "{hosted}": "host"},
     "run": {f"{RESNET} --limit 1": "", f"{RESNET} --device sim": "sim",
