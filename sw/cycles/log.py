@@ -63,7 +63,7 @@ class _Part(NamedTuple):
 class Track:
     """Spans of one unit in the order of time, of which a later one has no cycles of an earlier.
 
-    ``told``: in the model's cycles, first, after and code (instruction of the part, state) of each.
+    Told is, in the model's cycles, first, after and code (instruction of the part, state) of each.
     Work at the unit's own pace is one span, which ends where another kind begins, or who asks for
     the ``count`` has seen it.
     """
