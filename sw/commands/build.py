@@ -12,8 +12,11 @@ import click
 from kaniwa.commands.options import compile_options, json_option, shape_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_layers, show_table
+from kaniwa.program.layer_labels import layer_labels
 
 __all__ = ["compile_command", "show_summary"]
+
+LABEL_WIDTH = 24
 
 
 @click.command("compile", epilog="Example: kaniwa compile resnet8.tflite -o resnet8.kaniwa")
@@ -22,8 +25,9 @@ __all__ = ["compile_command", "show_summary"]
 @compile_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
               help="Program file to write (default: the model's name with .kaniwa).")
+@click.option("--bits", is_flag=True, help="Show the bits a weight of each layer, by cause.")
 @json_option
-def compile_command(model: Path, target: str, output: Path | None, as_json: bool,
+def compile_command(model: Path, target: str, output: Path | None, bits: bool, as_json: bool,
                     **options: Any) -> None:
     """Compile MODEL (.tflite, .onnx) for a target into a program file."""
     from kaniwa.compiler.pipeline import compile
@@ -31,6 +35,7 @@ def compile_command(model: Path, target: str, output: Path | None, as_json: bool
     from kaniwa.importers import load_model
     from kaniwa.program.file import to_bytes
     from kaniwa.program.summary import summary
+    from kaniwa.report.layer_bits import layer_bits
 
     began = time.monotonic()
     with progress("compiling") as update:
@@ -42,12 +47,29 @@ def compile_command(model: Path, target: str, output: Path | None, as_json: bool
         update("estimating the cycles")
         facts = summary(program)
     values = facts | {"program": str(output), "program_bytes": len(data),
-                                  "seconds": round(time.monotonic() - began, 3)}
+                      "seconds": round(time.monotonic() - began, 3),
+                      "bits": layer_bits(program, graph)}
     if as_json:
         show_json(values)
     else:
         show_summary(values)
+        if bits:
+            _show_bits(values["bits"])
         click.echo(f"wrote {output} ({len(data):,} bytes)")
+
+
+def _show_bits(rows: list[dict[str, Any]]) -> None:
+    """Bytes become bits a weight of the layer, or, where there are none, stay bytes."""
+    causes = list(rows[-1]["bytes"])
+    names = layer_labels([row["name"] for row in rows], LABEL_WIDTH)
+    show_table("bits a weight, by cause", ("layer", "weights", "bits", *causes), [
+        (name, f"{row['weights']:,}", "" if row["bits"] is None else f"{row['bits']:.2f}",
+         *(_bits_of(row["bytes"].get(cause, 0), row["weights"]) for cause in causes))
+        for name, row in zip(names, rows, strict=True)])
+
+
+def _bits_of(size: int, weights: int) -> str:
+    return f"{8 * size / weights:.2f}" if weights else f"{size:,} B"
 
 
 def show_summary(values: dict[str, Any]) -> None:
