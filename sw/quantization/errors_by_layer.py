@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-__all__ = ["ActivationError", "Outcome", "WeightError", "signal_to_noise", "weight_error"]
+__all__ = ["ActivationErrors", "ActivationError", "Outcome", "WeightError", "weight_error"]
 
 FLOAT_BITS = 32
 
@@ -72,17 +72,45 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
             for name, value in row.items()}
 
 
-def signal_to_noise(exact: np.ndarray, quantised: np.ndarray) -> float:
-    """20 log10(|x| / |x - y|) in decibels; infinite where nothing differs."""
-    signal = float(np.linalg.norm(exact.astype(np.float64)))
-    noise = float(np.linalg.norm(exact.astype(np.float64) - quantised.astype(np.float64)))
+class ActivationErrors:
+    """Sums up the errors of activations, sample by sample."""
+
+    def __init__(self) -> None:
+        # Of each tensor: least, greatest, squares of the values, squares of the errors.
+        self._found: dict[str, tuple[float, float, float, float]] = {}
+
+    def take(self, exact: Mapping[str, np.ndarray], quantised: Mapping[str, np.ndarray]) -> None:
+        """The real values of a sample in both models, by name; those in one of them are left out.
+        """
+        for name in exact.keys() & quantised.keys():
+            value = np.ravel(exact[name]).astype(np.float64)
+            if value.size:
+                error = value - np.ravel(quantised[name])
+                low, high, signal, noise = self._found.get(name, (math.inf, -math.inf, 0.0, 0.0))
+                self._found[name] = (min(low, float(value.min())), max(high, float(value.max())),
+                                     signal + float(value @ value), noise + float(error @ error))
+
+    def rows(self, order: Sequence[str]) -> list[ActivationError]:
+        """A row for each tensor, in the ``order`` of names."""
+        return [ActivationError(name, low, high, _decibels(signal, noise))
+                for name in dict.fromkeys(order) if name in self._found
+                for low, high, signal, noise in [self._found[name]]]
+
+
+def _decibels(signal: float, noise: float) -> float:
+    """Signal to noise of two sums of squares: 10 log10(signal / noise); infinite without noise."""
     if noise == 0:
         return math.inf
-    return 20 * math.log10(signal / noise) if signal else -math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf
 
 
 def weight_error(name: str, exact: np.ndarray, integers: np.ndarray, real: np.ndarray, bits: int,
                  scales: int) -> WeightError:
     """``integers`` stand for the ``real`` values, in the place of the ``exact`` ones."""
     return WeightError(name, tuple(map(int, exact.shape)), bits, scales,
-                       len(np.unique(integers)), 1 << bits, signal_to_noise(exact, real))
+                       len(np.unique(integers)), 1 << bits,
+                       _decibels(_squares(exact), _squares(exact - real)))
+
+
+def _squares(values: np.ndarray) -> float:
+    return float(np.sum(np.square(values, dtype=np.float64)))

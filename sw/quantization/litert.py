@@ -14,9 +14,9 @@ from kaniwa.extras import needed
 from kaniwa.quantization.calibration import FloatInput, Sample
 from kaniwa.quantization.errors_by_layer import (
     ActivationError,
+    ActivationErrors,
     Outcome,
     WeightError,
-    signal_to_noise,
     weight_error,
 )
 from kaniwa.quantization.quiet import quiet
@@ -187,17 +187,7 @@ def _weights(exact: Any, data: bytes, path: Path) -> list[WeightError]:
 
 
 def _activations(exact: Any, integer: Any, samples: Sequence[Sample]) -> list[ActivationError]:
-    pairs: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+    errors = ActivationErrors()
     for sample in samples:
-        floats, got = _run(exact, sample), _run(integer, sample)
-        for name in floats.keys() & got.keys():
-            for values, value in zip(pairs.setdefault(name, ([], [])), (floats[name], got[name]),
-                                     strict=True):
-                values.append(np.ravel(value))
-    order = [detail["name"] for detail in exact.get_tensor_details()]
-    rows = []
-    for name in sorted(pairs, key=order.index):
-        value, other = map(np.concatenate, pairs[name])
-        rows.append(ActivationError(name, float(value.min()), float(value.max()),
-                                    signal_to_noise(value, other)))
-    return rows
+        errors.take(_run(exact, sample), _run(integer, sample))
+    return errors.rows([detail["name"] for detail in exact.get_tensor_details()])

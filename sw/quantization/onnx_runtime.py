@@ -15,9 +15,9 @@ from kaniwa.extras import needed
 from kaniwa.quantization.calibration import FloatInput, Sample
 from kaniwa.quantization.errors_by_layer import (
     ActivationError,
+    ActivationErrors,
     Outcome,
     WeightError,
-    signal_to_noise,
     weight_error,
 )
 from kaniwa.quantization.quiet import quiet
@@ -164,21 +164,17 @@ def _activations(prepared: Path, quantised: Path, samples: Sequence[Sample],
         modify_model_output_intermediate_tensors,
     )
 
-    found = []
+    every = []
     for name, model in (("float", prepared), ("quantised", quantised)):
-        every = made / f"every_{name}.onnx"
-        modify_model_output_intermediate_tensors(str(model), str(every))
-        found.append(collect_activations(str(every), _reader(samples)))
-    pairs = create_activation_matching(found[1], found[0])
-    rows = []
-    for name in _in_order(prepared):
-        values = pairs.get(name)
-        if values and values["float"]:
-            exact = np.concatenate([np.ravel(value) for value in values["float"]])
-            got = np.concatenate([np.ravel(value) for value in values["post_qdq"]])
-            rows.append(ActivationError(name, float(exact.min()), float(exact.max()),
-                                        signal_to_noise(exact, got)))
-    return rows
+        every.append(str(made / f"every_{name}.onnx"))
+        modify_model_output_intermediate_tensors(str(model), every[-1])
+    errors = ActivationErrors()
+    for sample in samples:
+        exact, got = (collect_activations(model, _reader([sample])) for model in every)
+        pairs = create_activation_matching(got, exact)
+        errors.take({name: pair["float"][0] for name, pair in pairs.items() if pair["float"]},
+                    {name: pair["post_qdq"][0] for name, pair in pairs.items()})
+    return errors.rows(_in_order(prepared))
 
 
 def _in_order(path: Path) -> list[str]:
