@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import signal
+import subprocess
 import sys
-import threading
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,24 +115,38 @@ def test_an_interrupt_is_told_as_json(monkeypatch: pytest.MonkeyPatch,
     assert json.loads(capsys.readouterr().out)["error"]["type"] == "Interrupted"
 
 
-def test_an_interrupt_in_a_callback_is_not_lost(monkeypatch: pytest.MonkeyPatch,
-                                                capsys: pytest.CaptureFixture[str]) -> None:
-    """Python calls those of weak references where it can raise nothing, in imports for one."""
-    class Referred:
-        pass
+LOST = """
+import sys, threading, weakref
+import kaniwa.config
+from kaniwa import cli
 
-    def interrupted(*_: object) -> None:
-        referred = Referred()
-        reference = weakref.ref(referred, _raiser(KeyboardInterrupt()))
-        del referred
-        assert reference() is None
-        threading.Event().wait(60)
+def interrupt(_):
+    raise KeyboardInterrupt
 
-    monkeypatch.setattr("kaniwa.config.load_target", interrupted)
-    hook = sys.unraisablehook
-    assert call(["describe", "base"]) == 130
-    assert "interrupted" in capsys.readouterr().err
+def load_target(_):
+    referred = type("Referred", (), {})()
+    reference = weakref.ref(referred, interrupt)
+    del referred
+    threading.Event().wait(60)
+    print("not interrupted")
+
+kaniwa.config.load_target = load_target
+hook = sys.unraisablehook
+try:
+    cli.main(["describe", "base"])
+except SystemExit as stopped:
     assert sys.unraisablehook is hook
+    raise
+"""
+
+
+def test_an_interrupt_in_a_callback_is_not_lost() -> None:
+    """Python calls those of weak references where it can raise nothing, in imports for one."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOST], capture_output=True, text=True, timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert done.returncode == 130, done.stderr
+    assert done.stdout == "" and "interrupted" in done.stderr
 
 
 def _raiser(error: BaseException) -> Any:
