@@ -6,7 +6,6 @@ appears whole or not at all. The same sources, tools and seeds give the same bit
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,10 +15,9 @@ import re
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +33,7 @@ from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, tools
 from kaniwa.boards.flow.timing import Timing, load_report, read_timing
 from kaniwa.boards.flow.utilization import Netlist, mark_commands
 from kaniwa.boards.flow.watch import Stop, Watch, watch_synthesis
-from kaniwa.cache_folder import cache_folder
+from kaniwa.cache_folder import building, cache_folder, kept_folder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError
 from kaniwa.hw.parts.unchecked_read import UNDEFINED
@@ -327,7 +325,7 @@ def _place_again(family: Family, planned: Path, files: Mapping[str, str], step: 
     if own is not None:
         keep_placement(kept / own, kept / PLACEMENT, TOP)
         return
-    with _building(kept.parent, f"again-{kept.name}") as folder:
+    with building(kept.with_name(f"again-{kept.name}")) as folder:
         _route(family, planned, files, step, folder, watch)
         if (folder / step.output).read_bytes() != (kept / step.output).read_bytes():
             raise BuildError(f"{kept}: place and route came to another result than the kept one; "
@@ -374,27 +372,7 @@ def _advice(family: Family, kinds: Iterable[str]) -> str:
 
 def _kept(name: str, make: Callable[[Path], None]) -> Path:
     """The cached folder of that name, made if there is none yet."""
-    folder = cache_folder() / "bitstreams" / name
-    if folder.exists():
-        logger.info("%s is in the cache: %s", name.partition("-")[0], folder)
-    else:
-        with _building(folder.parent, name) as temporary:
-            make(temporary)
-            with contextlib.suppress(FileExistsError, OSError):   # another process made the same
-                os.replace(temporary, folder)
-        if not folder.exists():
-            raise BuildError(f"{folder}: cannot be written; nothing was left half-written")
-    return folder
-
-
-@contextlib.contextmanager
-def _building(parent: Path, name: str) -> Iterator[Path]:
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    return kept_folder(cache_folder() / "bitstreams" / name, make)
 
 
 def _texts(*modules: ModuleType) -> list[str]:

@@ -47,8 +47,9 @@ def compile_command(model: Path, target: str, output: Path | None, bits: bool, a
         update("estimating the cycles")
         facts = summary(program)
     values = facts | {"program": str(output), "program_bytes": len(data),
-                      "seconds": round(time.monotonic() - began, 3),
-                      "bits": layer_bits(program, graph)}
+                      "seconds": round(time.monotonic() - began, 3)}
+    if bits or as_json:
+        values["bits"] = layer_bits(program, graph)
     if as_json:
         show_json(values)
     else:

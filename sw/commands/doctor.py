@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,8 +104,7 @@ def _simulator() -> dict[str, str | None]:
     from kaniwa.sim.device.toolchain import environment
 
     path = environment()["PATH"]
-    found = {" or ".join(names): next(filter(None, (shutil.which(n, path=path) for n in names)),
-                                      None) for names in (("verilator",), *COMPILERS)}
+    found = {" or ".join(names): _first(names, path) for names in (("verilator",), *COMPILERS)}
     folder = cache_folder()
     return found | {"cache can be written": str(folder) if _writable(folder) else None}
 
@@ -113,7 +113,7 @@ def _cycle_model() -> dict[str, str | None]:
     from kaniwa.cycles.compiled.place import compiled_folder
 
     folder = compiled_folder()
-    return {" or ".join(C_COMPILER): next(filter(None, map(shutil.which, C_COMPILER)), None),
+    return {" or ".join(C_COMPILER): _first(C_COMPILER),
             BUILT: None if folder is None else str(folder)}
 
 
@@ -131,8 +131,12 @@ def _programmers() -> dict[str, str | None]:
     from kaniwa.boards.board import BOARDS, load_board
 
     boards = {name: [command[0] for command in load_board(name).programmers] for name in BOARDS}
-    return {f"{name}: {' or '.join(tools)}": next(filter(None, map(shutil.which, tools)), None)
-            for name, tools in boards.items()}
+    return {f"{name}: {' or '.join(tools)}": _first(tools) for name, tools in boards.items()}
+
+
+def _first(names: Sequence[str], path: str | None = None) -> str | None:
+    """The place of the first of these programs that there is."""
+    return next(filter(None, (shutil.which(name, path=path) for name in names)), None)
 
 
 def _advise(part: str, missing: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kaniwa.commands.completion import complete_devices, complete_targets
+from kaniwa.commands.completion import complete_boards, complete_devices, complete_targets
 from kaniwa.commands.progress import NO_PROGRESS, hide_progress
 from kaniwa.errors import InputError, ProgramError
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from kaniwa.graph import Graph
     from kaniwa.program.program import Program
 
-__all__ = ["COMMON_OPTIONS", "SHOWN_JSON", "VERBOSITY", "apply_options", "compile_options",
+__all__ = ["COMMON_OPTIONS", "SHOWN_JSON", "VERBOSITY", "apply_options", "board_option",
+           "board_target_option", "compile_options",
            "json_option", "shape_option", "input_options", "random_option", "device_options",
            "target_for", "open_program", "take_arrays", "show_json"]
 
@@ -92,6 +93,17 @@ def _take_shapes(ctx: click.Context, param: click.Parameter, texts: Sequence[str
 shape_option = click.option(
     "--shape", multiple=True, metavar="NAME=1x49x40", expose_value=False, callback=_take_shapes,
     help="Fix the shape of an input that the model leaves open; may be given for each input.")
+
+board_option = click.option(
+    "--board", required=True, metavar="B", shell_complete=complete_boards,
+    help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
+
+
+def board_target_option(text: str) -> Callable[[Command], Command]:
+    """The ``--target`` of a verb for a board, which has a first one."""
+    return click.option("--target", default=None, metavar="T", shell_complete=complete_targets,
+                        help=f"{text} (default: the board's first target).")
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

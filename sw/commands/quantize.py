@@ -12,6 +12,7 @@ from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
 from kaniwa.errors import Error, InputError
+from kaniwa.quantization.recipe import ACTIVATIONS, METHODS, WEIGHTS, Recipe
 
 if TYPE_CHECKING:
     from kaniwa.quantization.errors_by_layer import Outcome
@@ -26,12 +27,12 @@ __all__ = ["quantize_command"]
               help="Samples of each input: [n, ...] by the input's name.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
               help="Model to write (default: the model's name with _quantized).")
-@click.option("--method", type=click.Choice(["minmax", "percentile", "entropy"]),
+@click.option("--method", type=click.Choice(METHODS),
               default="minmax", show_default=True, help="How ranges of activations are found.")
 @click.option("--percentile", type=float, default=99.99, show_default=True, metavar="P",
               help="Share of values within the range, for --method percentile.")
-@click.option("--weights", type=click.Choice(["int8", "int4"]), default="int8", show_default=True)
-@click.option("--activations", type=click.Choice(["int8", "uint8", "int16", "uint16"]),
+@click.option("--weights", type=click.Choice(WEIGHTS), default="int8", show_default=True)
+@click.option("--activations", type=click.Choice(ACTIVATIONS),
               default="int8", show_default=True)
 @click.option("--by", type=click.Choice(["channel", "tensor"]), default="channel",
               show_default=True, help="One scale of weights for each channel, or for a tensor.")
@@ -74,9 +75,7 @@ def quantize_command(model: Path, calibration: Path, output: Path | None, as_jso
     click.echo(f"kaniwa cannot run it: {unread}" if unread else f"next: kaniwa compile {output}")
 
 
-def _recipe(options: dict[str, Any]) -> Any:
-    from kaniwa.quantization.recipe import Recipe
-
+def _recipe(options: dict[str, Any]) -> Recipe:
     return Recipe(options["method"], options["percentile"], options["weights"],
                   options["activations"], options["by"] == "channel",
                   not options["asymmetric_weights"], options["symmetric"])
@@ -90,8 +89,6 @@ def _show(outcome: Outcome) -> None:
     show_table("activations, beside the float model", ("tensor", "least", "greatest", "SNR, dB"), [
         (row.name, f"{row.low:.4g}", f"{row.high:.4g}", _decibels(row.signal_to_noise_db))
         for row in outcome.activations])
-    for note in outcome.notes:
-        click.echo(note)
     click.echo(f"{outcome.samples} samples; weights {outcome.ratio:.2f} times smaller than in "
                "float32")
 

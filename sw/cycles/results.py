@@ -36,9 +36,8 @@ class _Post(Frame):
     beats of the second operand so far.
     """
 
-    def __init__(self, serial: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.serial = serial     # whether a sum takes the requantizer's only turn
         self.free = self.popped = self.started = self.accepted = 0
         self.issued = self.left = self.cycle = self.pending = self.there = 0
         self.index = self.block = self.count = self.beat = self.first_word = 0
@@ -61,7 +60,7 @@ class Results(Follower):
         self.returned: list[int] = []
         self._pipeline = PostPipeline(config)
         self.store = Store(config, instructions, events, memory, self._pipeline)
-        self._posting = _Post(config.requant_cycles > 1)
+        self._posting = _Post()
         self._poster = self._post()
 
     def state(self, look: Look, index: int, row: int) -> tuple[Any, ...] | None:
@@ -75,7 +74,7 @@ class Results(Follower):
             return None
         return (look.frame(own, POST), own.number - row * own.of_row,
                 own.operands - len(self._events.operand_ready),
-                own.operands - self._pipeline.sum_count if own.serial else 0,
+                own.operands - self._pipeline.sum_count if self._config.requant_cycles > 1 else 0,
                 [(look.at(cycle), *rest) for cycle, *rest in self.blocks],
                 look.recent(self.returned, self._config.result_slots),
                 self._pipeline.state(look), store)
@@ -101,7 +100,7 @@ class Results(Follower):
         # From the issue of a last step to the write of its result: array controller, window, array.
         delay = 6 + config.array_latency
         offered, ready = events.offered["post"], events.parameters_ready
-        lanes = config.requant_lanes
+        lanes, serial = config.requant_lanes, config.requant_cycles > 1
         track = events.log and events.log.tracks["post"]
         for own.index, v in enumerate(self._instructions):
             events.opens("post", own.free)
@@ -147,7 +146,7 @@ class Results(Follower):
                                 own.at = 4
                                 yield
                         own.cycle = max(own.cycle, events.operand_ready[own.operands])
-                        if own.serial:
+                        if serial:
                             own.at = 5
                             yield from self._sums(own.operands)
                             own.cycle = max(own.cycle, pipeline.last_sum + 1)

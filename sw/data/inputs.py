@@ -18,7 +18,9 @@ __all__ = [
     "load_float_inputs",
     "load_labels",
     "as_batch",
+    "inferences",
     "quantize",
+    "read_arrays",
     "recorded_inputs",
     "recorded_paths",
     "seeded_inputs",
@@ -64,9 +66,9 @@ def load_inputs(
     Raises ``InputError`` that names what was expected and what was found.
     """
     path = Path(path)
-    arrays = _read(path, graph_inputs)
+    arrays = read_arrays(path, graph_inputs)
     batches = {t.name: as_batch(path.name, t, arrays[t.name], uint8) for t in graph_inputs}
-    return _inferences(path, batches, limit)
+    return inferences(path, batches, limit)
 
 
 def load_labels(path: str | PathLike[str], limit: int | None = None) -> np.ndarray:
@@ -99,7 +101,7 @@ def load_float_inputs(
     Raises ``InputError`` for data that is not float, or not finite.
     """
     path = Path(path)
-    arrays = _read(path, graph_inputs)
+    arrays = read_arrays(path, graph_inputs)
     floats = {}
     for tensor in graph_inputs:
         array = arrays[tensor.name]
@@ -108,7 +110,7 @@ def load_float_inputs(
                 f"{path.name}: '{tensor.name}': expected finite float data, found {array.dtype}"
             )
         floats[tensor.name] = as_batch(path.name, tensor, quantize(array, tensor), False)
-    return _inferences(path, floats, limit)
+    return inferences(path, floats, limit)
 
 
 def quantize(real: np.ndarray, tensor: Any) -> np.ndarray:
@@ -197,7 +199,7 @@ def _noise(generator: np.random.Generator, tensor: Any) -> np.ndarray:
     return generator.integers(limits.min, limits.max, shape, tensor.dtype, endpoint=True)
 
 
-def _inferences(path: Path, batches: Mapping[str, np.ndarray], limit: int | None) -> Inputs:
+def inferences(path: Path, batches: Mapping[str, np.ndarray], limit: int | None) -> Inputs:
     """One dict an inference from arrays [n, *shape]; at most ``limit`` of them."""
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
@@ -241,7 +243,7 @@ def _other_kind(start: bytes) -> str | None:
         m in (s, ord(".")) for m, s in zip(magic, start, strict=False))), None)
 
 
-def _read(path: Path, tensors: Sequence[Any]) -> Mapping[str, np.ndarray]:
+def read_arrays(path: Path, tensors: Sequence[Any]) -> Mapping[str, np.ndarray]:
     """The arrays of the file, by name of the input that each is for."""
     arrays = _load(path)
     names = [tensor.name for tensor in tensors]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,6 @@ class Outcome:
     weights: Sequence[WeightError]
     activations: Sequence[ActivationError]
     samples: int
-    notes: Sequence[str] = field(default_factory=tuple)
 
     @property
     def ratio(self) -> float:
@@ -63,7 +62,7 @@ class Outcome:
         return {"weights": [_finite(asdict(row)) for row in self.weights],
                 "activations": [_finite(asdict(row)) for row in self.activations],
                 "samples": self.samples, "ratio": round(self.ratio, 3),
-                "bytes": len(self.data), "notes": list(self.notes)}
+                "bytes": len(self.data)}
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

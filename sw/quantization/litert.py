@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kaniwa.data.inputs import Inputs, quantize
 from kaniwa.errors import InputError, ModelError
 from kaniwa.extras import needed
-from kaniwa.quantization.calibration import FloatInput, Sample
+from kaniwa.quantization.calibration import FloatInput
 from kaniwa.quantization.errors_by_layer import (
-    ActivationError,
     ActivationErrors,
     Outcome,
     WeightError,
@@ -21,26 +20,22 @@ from kaniwa.quantization.errors_by_layer import (
 )
 from kaniwa.quantization.quiet import quiet
 from kaniwa.quantization.ranges import Ranges
-from kaniwa.quantization.recipe import Recipe
+from kaniwa.quantization.recipe import Progress, Recipe
 
 __all__ = ["quantize_tflite", "tflite_inputs"]
 
-Progress = Callable[[str], None]
-BITS = {"int4": 4, "int8": 8, "int16": 16}
+BITS = {"int4": 4, "int8": 8}
 
 
 def tflite_inputs(path: Path) -> list[FloatInput]:
     """The inputs that a caller gives. Raises ModelError for a file that is no float model."""
-    interpreter = _interpreter(path, path.read_bytes() if path.is_file() else b"")
-    for detail in interpreter.get_tensor_details():
-        if len(detail["quantization_parameters"]["scales"]):
-            raise ModelError(f"{path}: is quantised already; `kaniwa compile` takes it as it is")
-    return [FloatInput(detail["name"], tuple(map(int, detail["shape"])),
-                       np.dtype(detail["dtype"]).name)
-            for detail in interpreter.get_input_details()]
+    model = _Model(path, _read(path))
+    if any(tensor.scale is not None for tensor in model.tensors.values()):
+        raise ModelError(f"{path}: is quantised already; `kaniwa compile` takes it as it is")
+    return [FloatInput(tensor.name, tensor.shape, tensor.dtype) for tensor in model.inputs]
 
 
-def quantize_tflite(path: Path, samples: Sequence[Sample], recipe: Recipe, compared: int,
+def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                     progress: Progress) -> Outcome:
     """The model with integer weights and activations, and its errors over the first ``compared``
     samples.
@@ -50,15 +45,16 @@ def quantize_tflite(path: Path, samples: Sequence[Sample], recipe: Recipe, compa
     _check(recipe)
     with needed("TFLite quantisation", "quantize"):
         from ai_edge_quantizer import quantizer
-    content = path.read_bytes()
+    content = _read(path)
     with quiet():
         progress(f"calibrating with {len(samples)} samples")
-        exact = _interpreter(path, content, every=True)
+        exact = _Model(path, content)
         ranges = Ranges(recipe)
         for sample in samples:
-            ranges.take(_run(exact, sample))
-        found = {name: {"min": _as_tensor(low, exact, name), "max": _as_tensor(high, exact, name)}
-                 for name, (low, high) in ranges.found().items()}
+            ranges.take(exact.run(sample))
+        found = {name: {which: np.full((1,) * len(exact.tensors[name].shape), value, np.float32)
+                        for which, value in zip(("min", "max"), ends, strict=True)}
+                 for name, ends in ranges.found().items()}
         progress("quantising")
         try:
             given = quantizer.Quantizer(content, _own_recipe(recipe))
@@ -68,9 +64,11 @@ def quantize_tflite(path: Path, samples: Sequence[Sample], recipe: Recipe, compa
                              f"{str(error).splitlines()[0]}") from error
         data = bytes(done.quantized_model)
         progress(f"comparing {compared} samples")
-        integer = _interpreter(path, data, every=True)
-        return Outcome(data, _weights(exact, data, path),
-                       _activations(exact, integer, samples[:compared]), len(samples))
+        integer, errors = _Model(path, data), ActivationErrors()
+        for sample in samples[:compared]:
+            errors.take(exact.run(sample), integer.run(sample))
+        return Outcome(data, list(_weights(exact, data, path)), errors.rows([*exact.tensors]),
+                       len(samples))
 
 
 def _check(recipe: Recipe) -> None:
@@ -99,95 +97,91 @@ def _own_recipe(recipe: Recipe) -> Any:
     return rules
 
 
-def _interpreter(path: Path, content: bytes, every: bool = False) -> Any:
-    with needed("TFLite quantisation", "quantize"):
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
+def _read(path: Path) -> bytes:
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
-    try:
-        with quiet():
-            interpreter = Interpreter(
-                model_content=content, experimental_preserve_all_tensors=every, num_threads=1,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"{path}: LiteRT cannot read it: "
-                         f"{str(error).strip().splitlines()[0]}") from None
-    return interpreter
+    return path.read_bytes()
 
 
-def _run(interpreter: Any, sample: Sample) -> dict[str, np.ndarray]:
-    """Real values of the activations, by name."""
-    for detail in interpreter.get_input_details():
-        value = sample[detail["name"]]
-        interpreter.set_tensor(detail["index"], _integers(value, detail))
-    interpreter.invoke()
-    constant = _constants(interpreter)
-    found = {}
-    for detail in interpreter.get_tensor_details():
-        name = detail["name"]
-        if name and name not in constant and name not in found and (
-                detail["dtype"] is np.float32 or len(detail["quantization_parameters"]["scales"])):
-            # A tensor that no operator gives has no values.
-            with contextlib.suppress(ValueError):
-                found[name] = _real(interpreter.get_tensor(detail["index"]), detail)
-    return found
+class _Tensor:
+    """A tensor as LiteRT describes it; ``scale`` is None where its values are real."""
+
+    def __init__(self, detail: dict[str, Any]) -> None:
+        self.name, self.index = str(detail["name"]), int(detail["index"])
+        self.shape = tuple(map(int, detail["shape"]))
+        self.dtype = np.dtype(detail["dtype"]).name
+        steps = detail["quantization_parameters"]    # of a channel each, which only constants have
+        scales, zero_points = steps["scales"], steps["zero_points"]
+        self.scale = float(scales[0]) if len(scales) else None
+        self.zero_point = int(zero_points[0]) if len(scales) else 0
+
+    def real(self, values: np.ndarray) -> np.ndarray:
+        """What its values stand for."""
+        if self.scale is None:
+            return values
+        return np.asarray((values.astype(np.float64) - self.zero_point) * self.scale, np.float32)
 
 
-def _constants(interpreter: Any) -> set[str]:
-    """Names of tensors that no operator writes, but for the inputs."""
-    details = interpreter.get_tensor_details()
-    written = {int(index) for op in interpreter._get_ops_details() for index in op["outputs"]}
-    written |= {detail["index"] for detail in interpreter.get_input_details()}
-    return {detail["name"] for detail in details if detail["index"] not in written}
+class _Model:
+    """A model on LiteRT's own kernels, with all tensors kept.
+
+    ``tensors`` by name; ``activations`` are those of real or quantised values that are computed or
+    given.
+    """
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        with needed("TFLite quantisation", "quantize"):
+            from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        try:
+            with quiet():
+                self._interpreter = Interpreter(
+                    model_content=content, experimental_preserve_all_tensors=True, num_threads=1,
+                    experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{path}: LiteRT cannot read it: "
+                             f"{str(error).strip().splitlines()[0]}") from None
+        details = self._interpreter.get_tensor_details()
+        self.tensors: dict[str, _Tensor] = {}
+        for detail in details:
+            if detail["name"]:
+                self.tensors.setdefault(detail["name"], _Tensor(detail))
+        self.inputs = [_Tensor(detail) for detail in self._interpreter.get_input_details()]
+        written = {int(index) for op in self._interpreter._get_ops_details()
+                   for index in op["outputs"]} | {tensor.index for tensor in self.inputs}
+        self._activations = [tensor for tensor in self.tensors.values() if tensor.index in written
+                             and (tensor.dtype == "float32" or tensor.scale is not None)]
+
+    def run(self, sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Real values of the activations, by name."""
+        for tensor in self.inputs:
+            value = sample[tensor.name]
+            self._interpreter.set_tensor(
+                tensor.index, value if tensor.scale is None else quantize(value, tensor))
+        self._interpreter.invoke()
+        return {tensor.name: tensor.real(self.constant(tensor)) for tensor in self._activations}
+
+    def constant(self, tensor: _Tensor) -> np.ndarray:
+        """The values that a tensor has, of a constant at any time."""
+        return np.asarray(self._interpreter.get_tensor(tensor.index))
 
 
-def _integers(value: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
-    scale, zero_point = detail["quantization"]
-    if not scale:
-        return value
-    limits = np.iinfo(detail["dtype"])
-    return np.clip(np.round(value / scale) + zero_point, limits.min,
-                   limits.max).astype(detail["dtype"])
-
-
-def _real(value: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
-    scale, zero_point = detail["quantization"]
-    real = (value.astype(np.float64) - zero_point) * scale if scale else value
-    return np.asarray(real, np.float32)
-
-
-def _as_tensor(value: float, interpreter: Any, name: str) -> np.ndarray:
-    """As the quantiser has a range: of the rank of the tensor."""
-    rank = next(len(detail["shape"]) for detail in interpreter.get_tensor_details()
-                if detail["name"] == name)
-    return np.full((1,) * rank, value, np.float32)
-
-
-def _weights(exact: Any, data: bytes, path: Path) -> list[WeightError]:
+def _weights(exact: _Model, data: bytes, path: Path) -> Iterator[WeightError]:
     """Errors of the constants that have become int4 or int8."""
-    from kaniwa.importers.tflite.importer import import_tflite
+    import tflite
 
-    floats = {detail["name"]: detail for detail in exact.get_tensor_details()}
-    rows = []
+    from kaniwa.importers.tflite.importer import INT4, import_tflite
+
+    stored = tflite.Model.GetRootAs(data).Subgraphs(0)
     for tensor in import_tflite(data, path.name).tensors:
-        q, detail = tensor.quantization, floats.get(tensor.name)
-        if (tensor.data is None or q is None or detail is None
-                or tensor.data.dtype != np.int8 or detail["dtype"] is not np.float32):
+        q, own = tensor.quantization, exact.tensors.get(tensor.name)
+        if (tensor.data is None or q is None or own is None or tensor.source_index is None
+                or tensor.data.dtype != np.int8 or own.dtype != "float32"):
             continue
-        value = exact.get_tensor(detail["index"])
         along = [1] * tensor.data.ndim
         along[q.axis or 0] = len(q.scales)
         real = tensor.data * np.reshape(q.scales, along if len(q.scales) > 1 else (1,))
-        four = bool(tensor.data.min() >= -8 and tensor.data.max() <= 7)
-        rows.append(weight_error(tensor.name, value, tensor.data, real, 4 if four else 8,
-                                 len(q.scales)))
-    return rows
-
-
-def _activations(exact: Any, integer: Any, samples: Sequence[Sample]) -> list[ActivationError]:
-    errors = ActivationErrors()
-    for sample in samples:
-        errors.take(_run(exact, sample), _run(integer, sample))
-    return errors.rows([detail["name"] for detail in exact.get_tensor_details()])
+        bits = 4 if stored.Tensors(tensor.source_index).Type() == INT4 else 8
+        yield weight_error(tensor.name, exact.constant(own), tensor.data, real, bits,
+                           len(q.scales))

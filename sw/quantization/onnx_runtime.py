@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kaniwa.data.inputs import Inputs
 from kaniwa.errors import InputError, ModelError
 from kaniwa.extras import needed
-from kaniwa.quantization.calibration import FloatInput, Sample
+from kaniwa.quantization.calibration import FloatInput
 from kaniwa.quantization.errors_by_layer import (
     ActivationError,
     ActivationErrors,
@@ -21,11 +22,10 @@ from kaniwa.quantization.errors_by_layer import (
     weight_error,
 )
 from kaniwa.quantization.quiet import quiet
-from kaniwa.quantization.recipe import Recipe
+from kaniwa.quantization.recipe import Progress, Recipe
 
 __all__ = ["onnx_inputs", "quantize_onnx"]
 
-Progress = Callable[[str], None]
 # ONNX's numbers of element types that an input may have here.
 DTYPES = {1: "float32", 6: "int32", 7: "int64", 9: "bool"}
 RECURRENT = {"LSTM", "GRU", "RNN"}     # left in float32 unless all kinds are named
@@ -63,7 +63,7 @@ def onnx_inputs(path: Path) -> list[FloatInput]:
     return inputs
 
 
-def quantize_onnx(path: Path, samples: Sequence[Sample], recipe: Recipe, compared: int,
+def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
                   progress: Progress) -> Outcome:
     """The model in QDQ form, and its errors over the first ``compared`` samples.
 
@@ -81,7 +81,7 @@ def quantize_onnx(path: Path, samples: Sequence[Sample], recipe: Recipe, compare
         with _failing(path):
             _in_one_file(path, prepared)
             of_runtime.quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
-            kinds = _prepare(prepared, recipe)
+            kinds, order = _prepare(prepared, recipe)
         progress(f"calibrating with {len(samples)} samples")
         signs = of_runtime.QuantType
         with _failing(path):
@@ -98,7 +98,7 @@ def quantize_onnx(path: Path, samples: Sequence[Sample], recipe: Recipe, compare
                                   if recipe.method == "percentile" else {})})
         progress(f"comparing {compared} samples")
         return Outcome(quantised.read_bytes(), _weights(prepared, quantised, recipe),
-                       _activations(prepared, quantised, samples[:compared], Path(made)),
+                       _activations(prepared, quantised, samples[:compared], order),
                        len(samples))
 
 
@@ -109,8 +109,9 @@ def _in_one_file(path: Path, whole: Path) -> None:
     onnx.save(onnx.load(path), whole)
 
 
-def _prepare(path: Path, recipe: Recipe) -> list[str] | None:
-    """The kinds to quantise, None for those that the quantiser takes by itself."""
+def _prepare(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str]]:
+    """The kinds to quantise, None for those that the quantiser takes by itself, and the names of
+    values in the order in which they are computed."""
     import onnx
 
     model = onnx.load(path)
@@ -120,19 +121,21 @@ def _prepare(path: Path, recipe: Recipe) -> list[str] | None:
         model = onnx.version_converter.convert_version(model, OPSET)
         onnx.save(model, path)
     kinds = {node.op_type for node in model.graph.node}
-    return sorted(kinds) if kinds & RECURRENT else None
+    order = [value.name for value in model.graph.input] + [
+        name for node in model.graph.node for name in node.output]
+    return sorted(kinds) if kinds & RECURRENT else None, order
 
 
-def _reader(samples: Sequence[Sample]) -> Any:
+def _reader(samples: Inputs) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):
         """One sample at a time."""
 
         def __init__(self) -> None:
-            self._left: Iterator[Sample] = iter(samples)
+            self._left: Iterator[dict[str, np.ndarray]] = iter(samples)
 
-        def get_next(self) -> Sample | None:
+        def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self._left, None)
 
     return Reader()
@@ -156,8 +159,8 @@ def _weights(prepared: Path, quantised: Path, recipe: Recipe) -> list[WeightErro
     return rows
 
 
-def _activations(prepared: Path, quantised: Path, samples: Sequence[Sample],
-                 made: Path) -> list[ActivationError]:
+def _activations(prepared: Path, quantised: Path, samples: Inputs,
+                 order: list[str]) -> list[ActivationError]:
     from onnxruntime.quantization.qdq_loss_debug import (
         collect_activations,
         create_activation_matching,
@@ -166,7 +169,7 @@ def _activations(prepared: Path, quantised: Path, samples: Sequence[Sample],
 
     every = []
     for name, model in (("float", prepared), ("quantised", quantised)):
-        every.append(str(made / f"every_{name}.onnx"))
+        every.append(str(prepared.with_name(f"every_{name}.onnx")))
         modify_model_output_intermediate_tensors(str(model), every[-1])
     errors = ActivationErrors()
     for sample in samples:
@@ -174,16 +177,7 @@ def _activations(prepared: Path, quantised: Path, samples: Sequence[Sample],
         pairs = create_activation_matching(got, exact)
         errors.take({name: pair["float"][0] for name, pair in pairs.items() if pair["float"]},
                     {name: pair["post_qdq"][0] for name, pair in pairs.items()})
-    return errors.rows(_in_order(prepared))
-
-
-def _in_order(path: Path) -> list[str]:
-    """Inputs, and what each node gives."""
-    import onnx
-
-    graph = onnx.load(path).graph
-    return [value.name for value in graph.input] + [
-        name for node in graph.node for name in node.output]
+    return errors.rows(order)
 
 
 @contextmanager

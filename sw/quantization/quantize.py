@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from kaniwa.errors import InputError, ModelError
 from kaniwa.quantization.calibration import load_samples
 from kaniwa.quantization.errors_by_layer import Outcome
-from kaniwa.quantization.recipe import Recipe
+from kaniwa.quantization.recipe import Progress, Recipe
 
 __all__ = ["quantize"]
 
 
 def quantize(model: Path, calibration: Path, recipe: Recipe | None = None,
              limit: int | None = None, compared: int = 16,
-             progress: Callable[[str], None] = lambda text: None) -> Outcome:
+             progress: Progress = lambda text: None) -> Outcome:
     """Quantise a float32 .onnx or .tflite file with the samples in the .npz file ``calibration``.
 
     ``limit``: samples to calibrate with, all by default; errors are those over the first

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from kaniwa.errors import InputError
 
-__all__ = ["ACTIVATIONS", "METHODS", "WEIGHTS", "Recipe"]
+__all__ = ["ACTIVATIONS", "METHODS", "WEIGHTS", "Progress", "Recipe"]
 
+Progress = Callable[[str], None]     # is told the next stage
 Method = Literal["minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")
 WEIGHTS = ("int8", "int4")

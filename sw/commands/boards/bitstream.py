@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from kaniwa.commands.completion import complete_boards, complete_targets
-from kaniwa.commands.options import json_option, show_json
+from kaniwa.commands.options import board_option, board_target_option, json_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
 from kaniwa.errors import InputError
@@ -17,12 +16,8 @@ __all__ = ["bitstream_command", "program_command"]
 
 
 @click.command("bitstream", epilog="Example: kaniwa bitstream --board ulx3s_85f --seeds 4")
-@click.option("--board", required=True, metavar="B",
-              shell_complete=complete_boards,
-              help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
-@click.option("--target", default=None, metavar="T",
-              shell_complete=complete_targets,
-              help="A preset or a TOML file (default: the board's first target).")
+@board_option
+@board_target_option("A preset or a TOML file")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Place and route with seeds 1 to N; the fastest one's bitstream is kept.")
 @click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=None,
@@ -80,12 +75,8 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
 
 
 @click.command("program", epilog="Example: kaniwa program --board icebreaker")
-@click.option("--board", required=True, metavar="B",
-              shell_complete=complete_boards,
-              help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
-@click.option("--target", default=None, metavar="T",
-              shell_complete=complete_targets,
-              help="The target that was built (default: the board's first one).")
+@board_option
+@board_target_option("The target that was built")
 @click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
               metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),

@@ -11,40 +11,38 @@ from typing import Any
 
 import click
 
-from kaniwa.commands.completion import complete_boards, complete_targets
-from kaniwa.commands.options import json_option
+from kaniwa.commands.options import (
+    apply_options,
+    board_option,
+    board_target_option,
+    json_option,
+)
 from kaniwa.commands.progress import progress
 from kaniwa.errors import DeviceError
 from kaniwa.extras import needed
 
 __all__ = ["board_sim_command"]
 
-CHANCE = click.FloatRange(0, 1, max_open=True)
+fault_options = apply_options([
+    click.option(name, type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="P",
+                 help=text) for name, text in (
+        ("--bit-errors", "Chance a bit that it arrives wrong, in both directions as all the "
+                         "others."),
+        ("--drops", "Chance a byte that it is lost."),
+        ("--duplicates", "Chance a byte that it arrives twice."),
+        ("--insertions", "Chance a byte that another one comes behind it."),
+        ("--stalls", "Chance a byte that the line stands still for 0.2 s of the board's time."),
+        ("--disconnects", "Chance a byte that the cable is pulled, and plugged in again."))])
 
 
 @click.command("board-sim", epilog="Example: kaniwa board-sim --board ulx3s_85f --link /tmp/ulx3s, "
                                    "and elsewhere: kaniwa run resnet8.tflite --device "
                                    "serial:/tmp/ulx3s --check")
-@click.option("--board", required=True, metavar="B",
-              shell_complete=complete_boards,
-              help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
-@click.option("--target", default=None, metavar="T",
-              shell_complete=complete_targets,
-              help="A preset or a TOML file (default: the board's first target).")
+@board_option
+@board_target_option("A preset or a TOML file")
 @click.option("--link", type=click.Path(path_type=Path), default=None, metavar="PATH",
               help="A symbolic link to keep to the pseudo-terminal.")
-@click.option("--bit-errors", type=CHANCE, default=0.0, metavar="P",
-              help="Chance a bit that it arrives wrong, in both directions as all the others.")
-@click.option("--drops", type=CHANCE, default=0.0, metavar="P",
-              help="Chance a byte that it is lost.")
-@click.option("--duplicates", type=CHANCE, default=0.0, metavar="P",
-              help="Chance a byte that it arrives twice.")
-@click.option("--insertions", type=CHANCE, default=0.0, metavar="P",
-              help="Chance a byte that another one comes behind it.")
-@click.option("--stalls", type=CHANCE, default=0.0, metavar="P",
-              help="Chance a byte that the line stands still for 0.2 s of the board's time.")
-@click.option("--disconnects", type=CHANCE, default=0.0, metavar="P",
-              help="Chance a byte that the cable is pulled, and plugged in again.")
+@fault_options
 @click.option("--seed", type=int, default=0, metavar="N", help="Seed of these faults.")
 @json_option
 def board_sim_command(board: str, target: str | None, link: Path | None, bit_errors: float,

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 import kaniwa
+from kaniwa.cache_folder import kept_folder
 from kaniwa.cycles.compiled.place import HERE, MODULES, expected_folder
 from kaniwa.errors import Error, UnsupportedError
 from kaniwa.extras import installed, missing
@@ -39,28 +40,23 @@ setup(name="cycle_model", ext_modules=extensions, packages=[], script_args=[
 def build() -> Path:
     """Compile the cycle model unless it is; returns the folder of its modules.
 
-    Raises UnsupportedError without mypy, Error where the compiler fails.
+    Raises UnsupportedError without mypy, Error where the compiler fails, BuildError where the cache
+    cannot be written.
     """
-    folder = expected_folder()
-    if folder.is_dir():
-        return folder
+    return kept_folder(expected_folder(), _make)
+
+
+def _make(folder: Path) -> None:
     for module, package in NEEDED.items():
         if not installed(module):
             raise UnsupportedError(missing("the compiled cycle model", package, "fast"))
     click.echo("compiling the cycle model (a minute, once for each state of its source) ...")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="cycle-model-", dir=folder.parent) as made:
+    with tempfile.TemporaryDirectory(prefix="kaniwa-cycle-model-") as made:
         place = Path(made)
         (place / "kaniwa").symlink_to(Path(kaniwa.__file__).parent)
         _compile(place)
-        modules = place / "out" / "kaniwa" / "cycles"
-        shutil.copy(HERE / "readers" / "__init__.py", modules / "readers")
-        try:
-            modules.rename(folder)
-        except OSError:
-            if not folder.is_dir():      # else another process was faster
-                raise
-    return folder
+        shutil.copytree(place / "out" / "kaniwa" / "cycles", folder, dirs_exist_ok=True)
+    shutil.copy(HERE / "readers" / "__init__.py", folder / "readers")
 
 
 def _compile(place: Path) -> None:

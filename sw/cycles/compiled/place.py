@@ -1,7 +1,7 @@
 """Cycle model: its modules compiled to machine code, which are kept in the cache.
 
 The interpreted modules and the compiled ones are the same source, and give the same cycles. The
-compiled ones take a third of the time. ``python -m kaniwa.cycles.compiled.build`` makes them.
+compiled ones take a quarter of the time. ``python -m kaniwa.cycles.compiled.build`` makes them.
 """
 
 from __future__ import annotations

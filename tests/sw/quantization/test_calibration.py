@@ -38,26 +38,37 @@ def test_several_inputs_and_a_limit(saved):
 
 @pytest.mark.parametrize("arrays, why", [
     ({"image": np.zeros((5, 4, 3)), "state": np.zeros((5, 7))},
-     r"'image' is \[5, 4, 3\], and the model's input is \[1, 4, 4"),
-    ({"image": np.zeros((5, 4, 4, 2)), "state": np.zeros((5, 7))}, "samples come first"),
-    ({"image": np.zeros((5, 4, 4, 3)), "state": np.zeros((4, 7))}, "image 5, state 4"),
-    ({"image": np.zeros((0, 4, 4, 3)), "state": np.zeros((0, 7))}, "no samples"),
-    ({"image": np.full((5, 4, 4, 3), np.nan), "state": np.zeros((5, 7))}, "not finite"),
-    ({"image": np.full((5, 4, 4, 3), "a"), "state": np.zeros((5, 7))}, "no numbers"),
-    ({"picture": np.zeros((5, 4, 4, 3)), "state": np.zeros((5, 7))}, "no array for input 'image'"),
+     r"'image': expected shape \[n, 4, 4, 3\] or \[n, 1, 4, 4, 3\], found \[5, 4, 3\]"),
+    ({"image": np.zeros((5, 4, 4, 2)), "state": np.zeros((5, 7))}, "expected shape"),
+    ({"image": np.zeros((5, 4, 4, 3)), "state": np.zeros((4, 7))},
+     "as many inferences for each input, found .*5.*4"),
+    ({"image": np.zeros((0, 4, 4, 3)), "state": np.zeros((0, 7))}, "at least one inference"),
+    ({"image": np.full((5, 4, 4, 3), np.nan), "state": np.zeros((5, 7))},
+     "expected finite numbers, found float64"),
+    ({"image": np.full((5, 4, 4, 3), "a"), "state": np.zeros((5, 7))},
+     "expected finite numbers, found <U1"),
+    ({"picture": np.zeros((5, 4, 4, 3)), "state": np.zeros((5, 7))},
+     "expected array 'image', found 'picture', 'state'"),
 ])
 def test_what_does_not_fit_is_refused(saved, arrays, why):
     with pytest.raises(InputError, match=why):
         load_samples(saved(**arrays), [IMAGE, STATE])
 
 
+def test_a_single_array_is_of_the_only_input(tmp_path):
+    path = tmp_path / "one.npy"
+    np.save(path, np.zeros((5, 4, 4, 3)))
+    assert len(load_samples(path, [IMAGE])) == 5
+    with pytest.raises(InputError, match="found one unnamed array"):
+        load_samples(path, [IMAGE, STATE])
+
+
 def test_files_that_cannot_be_read(saved, tmp_path):
     whole = saved(image=np.zeros((5, 4, 4, 3)))
     cut = tmp_path / "cut.npz"
     cut.write_bytes(whole.read_bytes()[:200])
-    single = tmp_path / "one.npy"
-    np.save(single, np.zeros((5, 4, 4, 3)))
-    for path, why in ((cut, "cannot be read"), (single, "named arrays"),
+    (tmp_path / "a.png").write_bytes(b"\x89PNG and more")
+    for path, why in ((cut, "not a sound"), (tmp_path / "a.png", "an image, not"),
                       (tmp_path / "none.npz", "no such file")):
         with pytest.raises(InputError, match=why):
             load_samples(path, [IMAGE])

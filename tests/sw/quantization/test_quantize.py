@@ -45,14 +45,46 @@ def test_result_runs_exactly_and_has_the_form_asked_for(models, samples, tmp_pat
     kaniwa.compile(graph)
     found = verify(path, against=FRAMEWORK[suffix], inputs=1, layers=True)
     assert found["mismatches"] == 0 and found["tensors"] > 1
-    assert recipe.activations in {str(tensor.dtype) for tensor in graph.tensors} | (
-        {"uint8"} if recipe.activations == "uint8" else set())
+    assert stored_dtype(path) == recipe.activations
     bits = int(recipe.weights.removeprefix("int"))
     assert outcome.ratio == 32 / bits and outcome.samples == 24
     assert [row.bits for row in outcome.weights] == [bits] * 2
     scales = [8, 5] if recipe.by_channel else [1, 1]
     assert [row.scales for row in outcome.weights] == scales
     assert all(1 < row.levels <= row.of_levels == 1 << bits for row in outcome.weights)
+
+
+def stored_dtype(path):
+    """Of the quantised input, as the file has it."""
+    if path.suffix == ".tflite":
+        graph = load_model(path)
+        return graph.tensors[graph.inputs[0]].dtype
+    graph = onnx.load(path).graph
+    zero_point = next(node.input[2] for node in graph.node if node.op_type == "QuantizeLinear")
+    return next(onnx.numpy_helper.to_array(tensor).dtype.name for tensor in graph.initializer
+                if tensor.name == zero_point)
+
+
+def test_weights_of_8_bits_that_are_small_are_not_taken_for_4(tmp_path, float_tflite, samples):
+    """The bits are those of the file, not those that the values would need."""
+    outcome = quantize(float_tflite, samples[".tflite"], Recipe(by_channel=False))
+    path = tmp_path / "wide.tflite"
+    content = bytearray(outcome.data)
+    for tensor in load_model_bytes(outcome.data):
+        at = outcome.data.index(tensor.tobytes())
+        content[at:at + tensor.size] = bytes(tensor.size)
+    path.write_bytes(content)
+    exact = litert._Model(float_tflite, float_tflite.read_bytes())
+    rows = list(litert._weights(exact, bytes(content), path))
+    assert [row.levels for row in rows] == [1, 1] and [row.bits for row in rows] == [8, 8]
+
+
+def load_model_bytes(data):
+    """The int8 constants of a TFLite file."""
+    from kaniwa.importers.tflite.importer import import_tflite
+
+    return [tensor.data for tensor in import_tflite(data, "made").tensors
+            if tensor.data is not None and tensor.data.dtype == np.int8]
 
 
 @pytest.mark.parametrize("suffix", RECIPES)
@@ -151,7 +183,7 @@ def test_a_failed_command_writes_nothing(models, samples, tmp_path):
     shown = command(["quantize", str(models[".tflite"]), "--calibration",
                      str(samples[".onnx"]), "-o", str(output)])
     assert isinstance(shown.exception, InputError)
-    assert "samples come first" in str(shown.exception)
+    assert "expected shape" in str(shown.exception)
     assert not list(tmp_path.iterdir())
     shown = command(["quantize", str(models[".tflite"]), "--calibration",
                      str(samples[".tflite"]), "-o", str(tmp_path / "made.onnx")])
