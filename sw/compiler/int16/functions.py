@@ -17,7 +17,8 @@ from kaniwa.compiler.array.elementwise import (
     square_of,
     sum_scales,
 )
-from kaniwa.compiler.array.functions import interpolated_table
+from kaniwa.compiler.array.functions import EVERY, interpolated_table, pair_table
+from kaniwa.compiler.int16.square import shifted_square
 from kaniwa.compiler.plan.bounds import activation_bounds
 from kaniwa.compiler.plan.layers import Code, Layer, VectorProgram
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
@@ -28,7 +29,13 @@ from kaniwa.golden.tflite.sigmoid import input_rescale, sigmoid_table
 from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.units.vector.isa import Width
 from kaniwa.units.vector.kernels import elementary as kernels
-from kaniwa.units.vector.kernels.elementary import Place, Rescaling, pair_words, table_words
+from kaniwa.units.vector.kernels.elementary import (
+    ONE_Q31,
+    Place,
+    Rescaling,
+    pair_words,
+    table_words,
+)
 
 __all__ = ["WideProgram", "keep_tables", "wide_layer"]
 
@@ -121,8 +128,15 @@ def _product(graph: Graph, op: Op, kind: str) -> Kernel:
 def _squared_difference(graph: Graph, op: Op, kind: str) -> Kernel:
     a, b, y = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
     coarse, entries, last = square_of(quantization(a), quantization(b), quantization(y))
-    return (partial(kernels.squared_difference, coarse=coarse, factor=1 << SQUARE_SHIFT - 1,
-                    end=_end(op, y, last)), table_words(np.roll(entries, -128)))
+    factor, end = 1 << SQUARE_SHIFT - 1, _end(op, y, last)
+    results = pair_table(graph, replace(op, kind=kind)).astype(np.int64) - end.zero_point
+    shifted = shifted_square(entries, factor, EVERY, results if coarse else results.T,
+                             127 - end.zero_point)
+    if shifted:
+        entries, factor = shifted.entries, shifted.factor
+        end = replace(end, scaling=(ONE_Q31, -shifted.right))
+    return (partial(kernels.squared_difference, coarse=coarse, factor=factor, end=end),
+            table_words(np.roll(entries, -128)))
 
 
 def _requantized(graph: Graph, op: Op, kind: str) -> Kernel:

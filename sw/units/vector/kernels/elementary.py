@@ -26,12 +26,13 @@ from kaniwa.units.vector.kernels.fixedpoint import (
     tanh_16,
 )
 
-__all__ = ["Place", "Rescaling", "elementwise", "requantize", "add", "squared_difference",
+__all__ = ["ONE_Q31", "Place", "Rescaling", "elementwise", "requantize", "add", "squared_difference",
            "largest", "multiply", "byte_table", "int16_table", "interpolate",
            "interpolated_words", "sigmoid_int16", "gate_logistic", "gate_tanh", "mean", "rsqrt",
            "row_pitch", "table_words", "pair_words"]
 
 Scaling = tuple[int, int]   # multiplier in Q31 and left shift
+ONE_Q31 = 1 << 31           # for a square: the multiplication is that of the square itself
 Body = Callable[[Builder, list[Register]], Register]
 
 
@@ -80,7 +81,8 @@ class Rescaling:
             self.write(k, d)
             k.store(d, to, width, step)
         else:
-            k.multiply(d, d, self.scaling[0], Shift.UP_31)
+            if self.scaling[0] != ONE_Q31:
+                k.multiply(d, d, self.scaling[0], Shift.UP_31)
             k.store_product(to, width, factor, Shift.AWAY_31, self.zero_point, step, a=d)
 
     def limit(self, k: Builder, d: Register) -> None:
@@ -186,9 +188,11 @@ def squared_difference(config: AcceleratorConfig, count: int, a: Place, b: Place
     ``coarse``: the number of the operand with the larger scale, whose value on the common scale is
     ``factor`` times as many steps; the table is ``table_words`` of the other's, zero points
     included. Without the address of a ``table`` it is the one that the program before has left.
-    The difference must be below 2^15.
+    The difference must be below 2^15; with a multiplier of ONE_Q31 below 2^31, and ``end`` takes
+    the upper half of its square.
     """
     k = Builder(config)
+    shift = Shift.UP_31 if end.scaling[0] == ONE_Q31 else Shift.LOW
     words = k.table(256)
     if table is not None:
         k.load_table(words, k.pointer(table), 256)
@@ -197,7 +201,7 @@ def squared_difference(config: AcceleratorConfig, count: int, a: Place, b: Place
         fine = registers[1 - coarse]
         k.look_up(fine, fine, words)
         k.multiply(fine, registers[coarse], -factor, plus=fine)
-        k.multiply(fine, fine, fine)
+        k.multiply(fine, fine, fine, shift)
         return fine
 
     return _elementwise(k, count, [a, b], y, body, end)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders.graphs.inferences import assert_runs_as_golden
 from builders.operator_cases import Cases
 from builders.operator_cases.cases import values, zero_point
 
+from kaniwa.compiler.int16.square import shifted_square
+from kaniwa.config import load_target
+from kaniwa.cycles.estimate import estimate
 from kaniwa.graph import Graph
 from kaniwa.importers.tflite.importer import import_tflite
 
@@ -71,3 +76,32 @@ def test_squares_of_two_scales_are_a_program(other: tuple[int, ...], constant: b
         graph, inputs = case("SQUARED_DIFFERENCE", seed, other, constant, scales)
         program = assert_runs_as_golden(graph, "base_vector", inputs, f"{seed}")
         assert program.layers and not program.host_ops
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_square_of_two_scales_is_exact_for_every_pair_without_a_pass_for_its_scale(seed: int) -> None:
+    """Both operands have all values, and the results are those of LiteRT's two roundings."""
+    rng, cases = np.random.default_rng(seed), Cases()
+    every = np.arange(-128, 128).astype(np.int8)
+    grid = np.repeat(every[:, None], 256, 1)
+    steps = (0.02, 0.02 * float(rng.uniform(1.1, 3)))[::(1, -1)[seed % 2]]
+    pair = [cases.given(x, scale=s, zero_point=zero_point(rng, "int8"))
+            for x, s in zip((grid, grid.T.copy()), steps, strict=True)]
+    y = cases.result(grid.shape, "int8", scale=float(rng.uniform(0.01, 1.0)),
+                     zero_point=(-128, int(rng.integers(-128, 128)))[seed % 2])
+    cases.op("SQUARED_DIFFERENCE", pair, [y])
+    graph = import_tflite(cases.builder.build(cases.inputs, cases.outputs), "cases.tflite")
+    inputs = {graph.tensors[i].name: x for i, x in zip(graph.inputs, cases.arrays, strict=True)}
+    config = replace(load_target("base_vector"), name="", memory_bytes=256 * 1024)
+    program = assert_runs_as_golden(graph, config, inputs)
+    groups = 65_536 / program.config.requant_lanes     # with a pass for the scale 12.5 each
+    assert 11 * groups < estimate(program).cycles < 12 * groups
+
+
+def test_a_square_whose_results_no_scale_gives_keeps_both_roundings() -> None:
+    entries, coarse = np.arange(-128, 128) * 64, np.arange(-128, 128).astype(np.int8)
+    results = (entries[:, None] - 64 * coarse.astype(np.int64)) ** 2 + (1 << 15) >> 16
+    assert shifted_square(entries, 64, coarse, np.minimum(results, 255), 255)
+    results[0, 5] += 1
+    assert shifted_square(entries, 64, coarse, np.minimum(results, 255), 255) is None
+    assert shifted_square(entries * 0, 0, coarse, results * 0, 255) is None
