@@ -10,7 +10,11 @@ import numpy as np
 from kaniwa.compiler.array.moves import Move
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES
-from kaniwa.compiler.recurrent.cell_unit import fits_cell_unit, whole_words
+from kaniwa.compiler.recurrent.cell_unit import (
+    fits_cell_unit,
+    sums_come_first,
+    whole_words,
+)
 from kaniwa.compiler.recurrent.lstm_operands import cells_of, gates_of, steps_of
 from kaniwa.compiler.recurrent.onnx_cells import computed_states, sums_of_step
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
@@ -110,9 +114,18 @@ def _lstm(rewriter: Rewriter, op: Op) -> None:
 
 
 def _sequence(rewriter: Rewriter, op: Op) -> None:
-    """All steps on the cell unit, of inputs in rows of whole words."""
+    """All steps on the cell unit, of inputs in rows of whole words, or of sums where those come
+    sooner and have room."""
     inputs, states = op.inputs[0], (op.inputs[HIDDEN_STATE], op.inputs[CELL_STATE])
     x, steps = rewriter.tensors[inputs], steps_of(rewriter.graph, op)
+    if (op.attributes.get("position") not in rewriter.time_multiplexed
+            and sums_come_first(rewriter.graph, op, rewriter.config)):
+        gates = cells_of(rewriter.graph, op) * len(GATES)
+        sums = rewriter.tensor(f"{op.name}:sums", (1, 1, steps, SUM_BYTES * gates))
+        rewriter.emit(op, "SEQUENCE_SUMS", op.inputs[:1], {**op.attributes, "taps": 0}, sums)
+        rewriter.emit(op, "SEQUENCE", (sums, *states), {
+            **op.attributes, "taps": 0, "of_sums": True})
+        return
     depth = x.shape[-1]
     pitch = whole_words(depth)
     if depth != pitch:      # what is between rows meets weights of 0

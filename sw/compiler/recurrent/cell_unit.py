@@ -8,10 +8,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from kaniwa.compiler.plan.accumulators import accumulator_range
 from kaniwa.compiler.plan.geometry import Pair
 from kaniwa.compiler.plan.layers import UnitProgram
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization, source_of
+from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes
+from kaniwa.compiler.recurrent.input_sums import cell_unit_sums
 from kaniwa.compiler.recurrent.lstm_operands import (
     cells_of,
     constant,
@@ -30,6 +33,7 @@ from kaniwa.golden.tflite.recurrent import (
 )
 from kaniwa.graph import Graph, Op
 from kaniwa.isa import Opcode
+from kaniwa.isa.formats import RECORD_BYTES
 from kaniwa.units.cell.isa import (
     GATES,
     LEFT_SHIFT,
@@ -37,16 +41,19 @@ from kaniwa.units.cell.isa import (
     MOST_INPUTS,
     POWERS,
     PRODUCTS,
+    WORD_BYTES,
     encode,
 )
+from kaniwa.units.cell.timing import sequence_cycles
 from kaniwa.units.vector.kernels.recurrent import GATES as SCALED, LstmCell
 
-__all__ = ["CellSequence", "cell_layer", "fits_cell_unit", "whole_words",
-           "why_no_sequence"]
+__all__ = ["CellSequence", "SummedSequence", "cell_layer", "fits_cell_unit", "sums_come_first",
+           "whole_words", "why_no_sequence"]
 
 NO_CLIP = 1 << 15
 MOST_SHIFT = 31
 MOST_STEPS = (1 << 16) - 1
+INSTRUCTION = 200      # cycles, some, in which the unit waits for one more instruction
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +78,12 @@ class CellSequence(UnitProgram):
     def following_states(self) -> tuple[Pair, ...]:
         """States before and behind the sequence: the unit has read them by then."""
         return tuple(zip(self.reads[1:], self.states, strict=False))
+
+
+class SummedSequence(CellSequence):
+    """A sequence whose input is sums, which the array has made of the inputs of all steps."""
+
+    time_multiplexes: ClassVar[bool] = True
 
 
 def whole_words(depth: int) -> int:
@@ -105,20 +118,51 @@ def why_no_sequence(model: Graph, op: Op, cell: LstmCell) -> str | None:
         None)
 
 
+def sums_come_first(model: Graph, op: Op, config: AcceleratorConfig) -> bool:
+    """True where the array has the sums with the inputs of all steps sooner than the unit reads
+    the input's weights again in each step.
+
+    The array makes each of a sum's four bytes, ``spread`` of them of one product, and reads its
+    weights once. Of the unit's steps the third is taken for all.
+    """
+    weights, bias = cell_unit_sums(model, op)
+    try:
+        accumulator_range(np.repeat(weights, SUM_BYTES, axis=0), sum_bytes(bias)[0], op.name)
+    except CompileError:
+        return False
+    steps, count, depth = steps_of(model, op), cells_of(model, op), weights.shape[1]
+    channels, chunks = SUM_BYTES * len(weights), -(-depth // config.dot_width)
+    words = chunks * -(-channels // (config.spread * config.out_lanes))
+    stream = words * config.tile_bytes + channels * RECORD_BYTES
+    on_array = INSTRUCTION + max(steps * words, stream // config.read_bytes,
+                                 steps * channels // config.requant_lanes)
+
+    def step(input_words: int) -> int:
+        """Cycles of a step in the middle of a sequence."""
+        two, three = (sequence_cycles({
+            "cells": count, "steps": some, "input_words": input_words, "input_address": 0,
+            "input_pitch": PRODUCTS * input_words}, config.memory_latency) for some in (2, 3))
+        return three - two
+
+    return steps * (step(whole_words(depth) // PRODUCTS) - step(0)) > on_array
+
+
 def _admit_shift(cell: LstmCell) -> int:
     return 30 + cell.power
 
 
 def cell_layer(lowering: Lowering) -> Lowered:
-    """The sequence of a cell, whose input has rows of ``whole_words``."""
+    """The sequence of a cell, whose input has rows of ``whole_words``, or is sums."""
     model, cell, op = lowering.model, lowering.origin, lowering.op
     shared = lstm_cell(model, cell, lowering.config, lowering.where)
     steps = steps_of(model, cell)
     x, h = (quantization(model.tensors[cell.inputs[i]]) for i in (0, HIDDEN_STATE))
     depth, count = model.tensors[cell.inputs[0]].shape[-1], shared.count
-    rows = whole_words(depth)
+    of_sums = bool(op.attributes.get("of_sums"))
+    rows = count * WORD_BYTES if of_sums else whole_words(depth)
     values = {
-        "cells": count, "steps": steps, "input_words": rows // PRODUCTS, "input_pitch": rows,
+        "cells": count, "steps": steps, "input_words": 0 if of_sums else rows // PRODUCTS,
+        "input_pitch": rows,
         "output_pitch": count, "input_zero": x.zero_point, "hidden_zero": h.zero_point,
         "output_zero": shared.hidden.zero_point, "admit_shift": _admit_shift(shared),
         "clip": shared.clip or NO_CLIP}
@@ -136,14 +180,15 @@ def cell_layer(lowering: Lowering) -> Lowered:
             "first_hidden": hidden, "first_cell": state, "last_hidden": last_hidden,
             "last_cell": last_state})
 
-    return CellSequence(op.name, cell.kind, lowering.stored.inputs, op.outputs[0], code,
-                        _weights(model, cell), source_of(op),
-                        macs=steps * count * len(GATES) * (depth + count),
-                        states=op.outputs[1:]), []
+    made, factors = (SummedSequence, count) if of_sums else (CellSequence, depth + count)
+    return made(op.name, cell.kind, lowering.stored.inputs, op.outputs[0], code,
+                _weights(model, cell, of_sums), source_of(op),
+                macs=steps * count * len(GATES) * factors, states=op.outputs[1:]), []
 
 
-def _weights(model: Graph, cell: Op) -> bytes:
-    """Words of all cells: biases and weights of the input, then weights of the hidden state."""
+def _weights(model: Graph, cell: Op, of_sums: bool) -> bytes:
+    """Words of all cells: biases and weights of the input, where that is no sums, then weights of
+    the hidden state."""
     order = [OPERANDS.index(gate) for gate in GATES]
 
     def words(first: int) -> npt.NDArray[np.int8]:
@@ -153,6 +198,8 @@ def _weights(model: Graph, cell: Op) -> bytes:
             len(order), cells_of(model, cell), -1, PRODUCTS)
         return split.transpose(1, 2, 0, 3).reshape(cells_of(model, cell), -1).astype(np.int8)
 
+    if of_sums:
+        return words(RECURRENT_WEIGHTS).tobytes()
     bias = np.stack([constant(model, cell, BIAS + gate) for gate in order], axis=1)
     return np.concatenate([np.ascontiguousarray(bias.astype("<i4")).view(np.int8),
                            words(INPUT_WEIGHTS)], axis=1).tobytes() + words(

@@ -13,8 +13,8 @@ from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.plan.staged import RecurrentLayer
 from kaniwa.compiler.plan.streams import Stages
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES
+from kaniwa.compiler.recurrent.input_sums import input_sums
 from kaniwa.compiler.recurrent.lstm_operands import steps_of
-from kaniwa.compiler.recurrent.recurrent import input_sums
 from kaniwa.compiler.recurrent.step_factor import StepFactor, StepVector, whole_words
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from kaniwa.compiler.plan.accumulators import accumulator_range
-from kaniwa.compiler.plan.geometry import Geometry
-from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
-from kaniwa.compiler.plan.operands import quantization, source_of
-from kaniwa.compiler.plan.rescale import Int64
 from kaniwa.compiler.plan.staged import RecurrentLayer
 from kaniwa.compiler.plan.streams import Stages
-from kaniwa.compiler.plan.sum_bytes import SUM_BYTES, sum_bytes
+from kaniwa.compiler.plan.sum_bytes import SUM_BYTES
 from kaniwa.compiler.recurrent.cell_unit import why_no_sequence
 from kaniwa.compiler.recurrent.lstm_operands import (
-    cells_of,
-    gates_of,
     has_projection,
     lstm_cell,
     steps_of,
@@ -26,7 +17,6 @@ from kaniwa.compiler.recurrent.projection import project
 from kaniwa.compiler.recurrent.step_factor import StepFactor, StepVector
 from kaniwa.errors import CompileError
 from kaniwa.golden.tflite.recurrent import BIAS, HIDDEN_STATE, INPUT_WEIGHTS, RECURRENT_WEIGHTS
-from kaniwa.isa import Mode
 from kaniwa.units.vector.kernels.elementary import row_pitch
 from kaniwa.units.vector.kernels.recurrent import (
     LstmPlaces,
@@ -36,41 +26,11 @@ from kaniwa.units.vector.kernels.recurrent import (
     why_no_lstm,
 )
 
-__all__ = ["input_sums", "lstm_layer", "sums_layer"]
-
-
-def sums_layer(lowering: Lowering) -> Lowered:
-    """The products of the inputs of all steps: [steps, gates, pitch] sums.
-
-    Raises CompileError for sums that may leave int32.
-    """
-    model, cell = lowering.model, lowering.origin
-    weights, bias = sums_of(model, cell, lowering.config, INPUT_WEIGHTS, 0, BIAS)
-    return input_sums(lowering, weights, bias, len(gates_of(cell)) * cells_of(model, cell)), []
-
-
-def input_sums(lowering: Lowering, weights: Int64, bias: Int64, outputs: int) -> ArrayLayer:
-    """``sums_layer`` of ``weights`` [sums, depth] and ``bias`` [sums], of which so many are the
-    model's."""
-    model, cell, op = lowering.model, lowering.origin, lowering.op
-    depth, rows = weights.shape[1], steps_of(model, cell)
-    of_bytes = np.repeat(weights, SUM_BYTES, axis=0)
-    biases, rescale = sum_bytes(bias)
-    accumulator_range(of_bytes, biases, lowering.where)
-    channels = len(of_bytes)
-    stored_weights = of_bytes.reshape(channels, 1, 1, depth).astype(np.int16)      # of 9 bits
-    narrow = stored_weights.astype(np.int8)
-    exact = bool((narrow == stored_weights).all())
-    return ArrayLayer(op.name, cell.kind, Mode.DENSE, lowering.stored.inputs[0], op.outputs[0],
-                 Geometry(1, (1, rows, depth), (1, rows, channels), (1, 1), (1, 1), (1, 1), (0, 0)),
-                 narrow if exact else stored_weights, biases,
-                 quantization(model.tensors[cell.inputs[0]]).zero_point, rescale,
-                 rows * outputs * depth, source_of(op),
-                 spread=lowering.config.spread if exact else 1)
+__all__ = ["lstm_layer"]
 
 
 def lstm_layer(lowering: Lowering) -> Lowered:
-    """The steps, as in ``sums_layer``.
+    """The steps, of sums as ``sums_layer`` makes them.
 
     A cell that is time-multiplexed has the products of its inputs in each step, too: that takes
     longer, but no memory for the sums of all steps, nor for four copies of the weights. Raises

@@ -18,12 +18,13 @@ from kaniwa.compiler.plan.layers import Layer
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.recurrent.cell_unit import cell_layer
+from kaniwa.compiler.recurrent.input_sums import cell_unit_sums_layer, sums_layer
 from kaniwa.compiler.recurrent.onnx_cells import (
     KINDS as ONNX_CELLS,
     onnx_cell_layer,
     onnx_sums_layer,
 )
-from kaniwa.compiler.recurrent.recurrent import lstm_layer, sums_layer
+from kaniwa.compiler.recurrent.recurrent import lstm_layer
 from kaniwa.compiler.rewrite.refusal import Refused
 from kaniwa.compiler.vector.layer_norm import layer_norm_layer
 from kaniwa.compiler.vector.products import product_layer
@@ -65,6 +66,7 @@ LOWERINGS: Mapping[str, Lower] = {
     "BATCH_MATMUL": _of_int16(product_layer, wide_product_layer),
     "SUMS": _of_onnx(sums_layer, onnx_sums_layer),
     "LSTM": _of_onnx(lstm_layer, onnx_cell_layer),
+    "SEQUENCE_SUMS": cell_unit_sums_layer,
     "SEQUENCE": cell_layer,
     WIDE: wide_layer,
     WIDE_BYTES: bytes_layer,

@@ -14,6 +14,7 @@ from builders.graphs.lstm_case import lstm_graph
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
+from kaniwa.compiler.recurrent.cell_unit import sums_come_first
 from kaniwa.config import PRESETS
 from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import load_inputs, recorded_inputs
@@ -110,15 +111,39 @@ def test_extreme_weights_and_inputs(count: int, power: int) -> None:
     assert is_one_instruction(program)
 
 
-@pytest.mark.parametrize("depth", [2, 37, 130, 499])
-def test_rows_that_are_not_whole_words_are_copied(depth: int) -> None:
+@pytest.mark.parametrize("steps, depth", [(5, 2), (5, 37), (2, 130), (1, 499)])
+def test_rows_that_are_not_whole_words_are_copied(steps: int, depth: int) -> None:
     """What lies between them, of other tensors, meets weights of 0."""
     rng = np.random.default_rng(depth)
-    graph = lstm_graph(rng, 5, depth, 6, time_major=False)
-    program = goes_on_as_golden(graph, rng.integers(-128, 128, (3, 1, 5, depth)))
+    graph = lstm_graph(rng, steps, depth, 6, time_major=False)
+    program = goes_on_as_golden(graph, rng.integers(-128, 128, (3, 1, steps, depth)))
     assert is_one_instruction(program)
-    whole = lstm_graph(rng, 5, -(-depth // 4) * 4, 6, time_major=False)
+    whole = lstm_graph(rng, steps, -(-depth // 4) * 4, 6, time_major=False)
     assert len(program.instructions) == 1 + len(compile(whole, BASE).instructions)
+
+
+@pytest.mark.parametrize("steps, depth, cells", [(20, 500, 6), (9, 96, 33), (40, 64, 64)])
+def test_sums_with_long_inputs_are_the_arrays(steps: int, depth: int, cells: int) -> None:
+    """A layer before the sequence, which then takes as long as its recurrent weights; where there
+    is no memory for the sums the unit reads the input's weights in each step."""
+    rng = np.random.default_rng(depth)
+    graph = lstm_graph(rng, steps, depth, cells, time_major=False)
+    inputs = rng.integers(-128, 128, (3, 1, steps, depth))
+    program = goes_on_as_golden(graph, inputs)
+    assert is_one_instruction(program) and len(program.layers) == 2
+    short = goes_on_as_golden(graph, inputs, memory_bytes=program.local_bytes - BASE.read_bytes)
+    assert is_one_instruction(short) and len(short.layers) == 1
+    assert estimate(program).cycles < estimate(short).cycles
+
+
+def test_sums_that_may_leave_32_bits_with_a_bytes_rounding_are_not_the_arrays() -> None:
+    graph = lstm_graph(np.random.default_rng(0), 9, 97, 33, time_major=False)
+    op = graph.ops[0]
+    bias = next(i for i in op.inputs if i != -1 and graph.tensors[i].dtype == "int32")
+    assert sums_come_first(graph, op, BASE)
+    tensors = list(graph.tensors)
+    tensors[bias] = replace(tensors[bias], data=np.full(33, 97 * 255 * 128 - (1 << 31), "i4"))
+    assert not sums_come_first(replace(graph, tensors=tuple(tensors)), op, BASE)
 
 
 @pytest.mark.parametrize("kib", [0, 2, 4, 8])

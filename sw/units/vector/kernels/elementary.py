@@ -26,8 +26,8 @@ from kaniwa.units.vector.kernels.fixedpoint import (
     tanh_16,
 )
 
-__all__ = ["ONE_Q31", "Place", "Rescaling", "elementwise", "requantize", "add", "squared_difference",
-           "largest", "multiply", "byte_table", "int16_table", "interpolate",
+__all__ = ["ONE_Q31", "Place", "Rescaling", "elementwise", "requantize", "add",
+           "squared_difference", "largest", "multiply", "byte_table", "int16_table", "interpolate",
            "interpolated_words", "sigmoid_int16", "gate_logistic", "gate_tanh", "mean", "rsqrt",
            "row_pitch", "table_words", "pair_words"]
 

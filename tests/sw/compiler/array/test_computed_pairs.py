@@ -79,7 +79,7 @@ def test_squares_of_two_scales_are_a_program(other: tuple[int, ...], constant: b
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_square_of_two_scales_is_exact_for_every_pair_without_a_pass_for_its_scale(seed: int) -> None:
+def test_squares_of_two_scales_are_exact_for_every_pair_in_a_pass_less(seed: int) -> None:
     """Both operands have all values, and the results are those of LiteRT's two roundings."""
     rng, cases = np.random.default_rng(seed), Cases()
     every = np.arange(-128, 128).astype(np.int8)
