@@ -91,8 +91,10 @@ def _lloyd(ordered: Floats, centers: Floats) -> Floats:
         borders = np.searchsorted(ordered, (centers[1:] + centers[:-1]) / 2)
         ends = np.concatenate([[0], borders, [len(ordered)]])
         counts = np.diff(ends)
-        # A center without values stays where it is, until a border moves past one.
-        means = np.where(counts > 0, np.diff(sums[ends]) / np.maximum(counts, 1), centers)
+        means = np.diff(sums[ends]) / np.maximum(counts, 1)
+        if unused := np.count_nonzero(counts == 0):     # they go where the error is largest
+            error = np.abs(ordered - np.repeat(means, counts))
+            means[counts == 0] = ordered[np.argsort(error, kind="stable")[-unused:]]
         means = np.sort(means)
         if np.array_equal(means, centers):
             break
