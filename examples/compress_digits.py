@@ -31,7 +31,7 @@ import kaniwa
 from kaniwa import golden
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
-from kaniwa.compression.pytorch.export import export_onnx
+from kaniwa.compression.pytorch.measure import Bench
 from kaniwa.compression.pytorch.recipe import Recipe, compress
 from kaniwa.compression.pytorch.steps import (
     BlockPruning,
@@ -46,8 +46,6 @@ from kaniwa.compression.pytorch.steps import (
 from kaniwa.compression.pytorch.training import Data, Settings, accuracy
 from kaniwa.files import write_atomic
 from kaniwa.importers import load_model
-from kaniwa.quantization.quantize import quantize
-from kaniwa.quantization.recipe import Recipe as Quantisation
 
 TARGET = "base"
 FORMS = 4
@@ -83,29 +81,21 @@ def samples() -> tuple[Data, Data]:
 class Steps:
     """A row for each step: what the module is as a quantised model, compiled for TARGET."""
 
-    def __init__(self, learned: Data, held_back: Data, folder: Path) -> None:
-        self._sample, self._held_back, self._folder = learned.x[:1], held_back, folder
-        np.savez(folder / "samples.npz", image=learned.x[:128])
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
         self.rows: list[dict[str, Any]] = []
         self.model = b""
 
     def take(self, module: nn.Module, name: str, bits: int) -> None:
         """Add the row of ``module`` with weights of ``bits``."""
-        plain, path = self._folder / "float.onnx", self._folder / "quantised.onnx"
-        export_onnx(module, plain, self._sample)
-        outcome = quantize(plain, self._folder / "samples.npz",
-                           Quantisation(weights=f"int{bits}"), compared=1)
-        path.write_bytes(outcome.data)
-        program = kaniwa.compile(path, TARGET)
-        found = kaniwa.evaluate(program, (self._held_back.x, self._held_back.labels))
+        self.model = self._bench.model(module, bits)
+        found = self._bench.measure_model(self.model)
         left = weights_left(module)
-        self.model = outcome.data
         self.rows.append({
             "step": name, "bits": bits, "weights": sum(count for _, count in left.values()),
             "not_zero": sum(count for count, _ in left.values()),
-            "accuracy_float": accuracy(module, self._held_back),
-            "accuracy": found.accuracy, "bytes": program.weight_bytes,
-            "cycles": kaniwa.estimate(program).cycles})
+            "accuracy_float": accuracy(module, self._bench.held_back),
+            "accuracy": found.accuracy, "bytes": found.bytes, "cycles": found.cycles})
 
     def show(self, float_bytes: int) -> None:
         """Print the rows; bytes are those of the program, ratios those beside float32."""
@@ -147,7 +137,7 @@ def main() -> int:
     learned, held_back = samples()
     first = options.checkpoint and options.checkpoint.with_suffix(".float")
     with tempfile.TemporaryDirectory() as made, progress("compressing") as update:
-        steps = Steps(learned, held_back, Path(made))
+        steps = Steps(Bench(learned, held_back, TARGET))
 
         def after(module: nn.Module, number: int, step: Step) -> None:
             if step.epochs:

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 HIDDEN = "import sys; sys.modules['torch'] = None\n"
-MODULES = ("channels", "checkpoint", "export", "folding", "held", "layers", "recipe", "scan",
-           "steps", "training")
+MODULES = ("channels", "checkpoint", "export", "folding", "held", "layers", "measure", "recipe",
+           "scan", "steps", "training")
 
 
 def run(code):
@@ -30,6 +30,18 @@ def test_the_pytorch_part_names_its_extra(module):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     assert " needs torch: pip install " in done.stdout and "[compress]" in done.stdout
+
+
+def test_a_search_names_the_extra():
+    done = run("sys.modules['optuna'] = None\n"
+               "from kaniwa.compression.search import search\n"
+               "from kaniwa.errors import UnsupportedError\n"
+               "try:\n"
+               "    search({'a': (1, 2)}, print, 1, least_accuracy=0.5)\n"
+               "except UnsupportedError as error:\n"
+               "    print(error)")
+    assert done.stdout.startswith("a search needs optuna: pip install "), done.stderr
+    assert done.stdout.count("\n") == 1 and "[compress]" in done.stdout
 
 
 def test_every_module_is_tried(root):
