@@ -62,7 +62,10 @@ def is_changed(layer: nn.Module) -> bool:
 
 
 def replace_layer(module: nn.Module, name: str, layer: nn.Module) -> None:
-    """Put ``layer`` where ``name`` was."""
+    """Put ``layer`` where ``name`` was. Raises UnsupportedError for the module itself."""
+    if not name:
+        raise UnsupportedError("compression: the module is itself a layer that is replaced; put it "
+                               "into an nn.Sequential")
     parent, _, own = name.rpartition(".")
     setattr(module.get_submodule(parent), own, layer)
 

@@ -53,7 +53,7 @@ def compress(module: nn.Module, recipe: Recipe, data: Data, *,
              checkpoint: str | os.PathLike[str] | None = None,
              progress: Progress = lambda text: None,
              after: After = lambda module, number, step: None) -> nn.Module:
-    """A copy of ``module`` that the recipe's steps have changed, trained on ``data``.
+    """A copy of ``module``, on the CPU, that the recipe's steps have changed, trained on ``data``.
 
     ``module`` itself stays as it is, and is what distillation learns from. ``checkpoint`` names a
     file that is written after every epoch; where it is there, all goes on behind that epoch, with
@@ -67,8 +67,7 @@ def compress(module: nn.Module, recipe: Recipe, data: Data, *,
     _check(module, data)
     fingerprint = _fingerprint(module, recipe, data)
     saved = load_checkpoint(checkpoint, fingerprint) if checkpoint is not None else None
-    teacher = copy.deepcopy(module).eval()
-    work = copy.deepcopy(module).eval()
+    teacher, work = (copy.deepcopy(module).cpu().eval() for _ in range(2))
     before: list[dict[str, Any]] = []
     total = sum(step.epochs for step in recipe.steps)
     done = 0
@@ -102,7 +101,7 @@ def compress(module: nn.Module, recipe: Recipe, data: Data, *,
 
 def _check(module: nn.Module, data: Data) -> None:
     """Raises InputError where ``module`` does not take the samples or lacks a class."""
-    tried = copy.deepcopy(module).eval()
+    tried = copy.deepcopy(module).cpu().eval()
     try:
         with torch.no_grad():
             scores = tried(torch.from_numpy(data.x[:1]))

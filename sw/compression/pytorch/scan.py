@@ -10,6 +10,7 @@ import numpy as np
 
 from kaniwa.compression.arguments import choice, share
 from kaniwa.compression.masks import block_mask, channel_scores, kept_channels, magnitude_mask
+from kaniwa.compression.pytorch.held import make_permanent
 from kaniwa.compression.pytorch.layers import assign, chosen, weights_of
 from kaniwa.compression.pytorch.training import Data, accuracy
 from kaniwa.config import AcceleratorConfig
@@ -48,7 +49,7 @@ def sensitivity(module: nn.Module, data: Data, sparsities: Sequence[float] = (0.
     if (how == "blocks") != (config is not None):
         raise InputError("config: give the target's with how='blocks', and only then")
     parts = [share("sparsities", value) for value in sparsities]
-    work = copy.deepcopy(module)
+    work = make_permanent(copy.deepcopy(module))
     found = {name: layer for name, layer in chosen(work, layers).items()
              if how != "blocks" or getattr(layer, "groups", 1) == 1}
     rows: list[Sensitivity] = []

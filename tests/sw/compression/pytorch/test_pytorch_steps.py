@@ -146,6 +146,8 @@ def test_sensitivity_has_a_row_for_each_layer_and_sparsity(module, data):
     assert rows[0].accuracy == rows[3].accuracy == whole > 0.8
     assert rows[2].accuracy < whole and rows[5].accuracy < whole
     assert all(torch.equal(state[name], t) for name, t in module.state_dict().items())
+    steps.WeightSharing(entries=8).apply(module)      # a codebook makes the weights no longer
+    assert sensitivity(module, data, (1,), layers=("last",))[0].accuracy < whole
     blocks = sensitivity(module, data, (0.5,), how="blocks", config=PRESETS["base"])
     assert "depthwise" not in {row.layer for row in blocks}
     assert len(sensitivity(module, data, (0.5,), how="channels")) == len(layers(module))
@@ -170,6 +172,11 @@ def test_sensitivity_has_a_row_for_each_layer_and_sparsity(module, data):
 def test_wrong_values_are_one_line(made, why):
     with pytest.raises(InputError, match=why):
         made()
+
+
+def test_a_module_that_is_a_layer_is_not_replaced():
+    with pytest.raises(UnsupportedError, match="put it into an nn.Sequential"):
+        steps.LowRank(energy=0.1).apply(nn.Linear(20, 20))
 
 
 def test_a_wrong_target_and_data_that_do_not_fit_are_one_line(module, data):
