@@ -49,6 +49,61 @@ def test_the_rewritten_module_equals_the_masked_one(module, sparsity):
     assert small.scores.weight.shape == (3, len(kept["hidden"])) and small.scores.out_features == 3
 
 
+class Random(nn.Module):
+    """Blocks of random kinds one behind the other, of maps and then of flat values."""
+
+    def __init__(self, rng):
+        super().__init__()
+        channels, side, self.blocks = 2, 8, nn.ModuleList()
+        for _ in range(6):
+            kind = rng.choice(["conv", "depthwise", "beside", "pool"])
+            if kind == "conv":
+                wide = int(rng.integers(2, 9))
+                self.blocks.append(nn.Sequential(
+                    nn.Conv2d(channels, wide, 3, padding=1, bias=bool(rng.integers(2))),
+                    nn.BatchNorm2d(wide), nn.LeakyReLU()))
+                channels = wide
+            elif kind == "depthwise":
+                self.blocks.append(nn.Sequential(
+                    nn.Conv2d(channels, channels, 3, padding=1, groups=channels), nn.SiLU()))
+            elif kind == "beside":
+                self.blocks.append(nn.Sequential(
+                    nn.Conv2d(channels, 5, 1), nn.ReLU(), nn.Conv2d(5, channels, 1), nn.Tanh()))
+            elif side > 2:
+                self.blocks.append(nn.AvgPool2d(2))
+                side //= 2
+            else:
+                self.blocks.append(nn.Dropout())
+            self.blocks[-1].added = kind == "beside"
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, 9),
+                                   nn.BatchNorm1d(9), nn.GELU(), nn.Linear(9, 4))
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = x + block(x) if block.added else block(x)
+        return self.dense(x)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_modules_equal_their_masked_ones(seed):
+    rng = np.random.default_rng(seed)
+    module = Random(rng).eval()
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
+                layer.running_mean.normal_()
+                layer.bias.normal_()
+    groups = channel_groups(module)
+    small = copy.deepcopy(module)
+    kept = prune_channels(small, float(rng.uniform(0.2, 0.8)))
+    assert len(kept) >= 1
+    masked = without(module, kept, {group.makers[0]: group.passers for group in groups})
+    x = torch.randn(3, 2, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(small(x), masked(x), atol=1e-5, rtol=1e-4)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in module.parameters())
+
+
 def test_counts_are_multiples_and_the_worthiest_stay(module):
     with torch.no_grad():
         module.hidden.weight[:4] *= 10
