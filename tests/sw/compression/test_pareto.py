@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kaniwa.compression.pareto import Measured, best, front, report, table
+from kaniwa.compression.plot import plot
 from kaniwa.errors import InputError
 
 ROWS = [Measured(0.9, 100, 1000, {"a": 0, "b": 8}), Measured(0.9, 90, 900, {"a": 0.5, "b": 8}),
@@ -57,3 +58,23 @@ def test_rows_as_json_and_as_a_table():
 def test_wrong_values_are_one_line(call, why):
     with pytest.raises(InputError, match=why):
         call()
+
+
+@pytest.mark.parametrize("suffix, begins", [(".png", b"\x89PNG"), (".svg", b"<?xml")])
+@pytest.mark.parametrize("cost", ["cycles", "bytes"])
+def test_a_picture_of_the_rows(tmp_path, suffix, begins, cost):
+    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'kaniwa[notebook]'")
+    path = tmp_path / f"rows{suffix}"
+    plot(ROWS, path, cost)
+    assert path.read_bytes().startswith(begins)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("change, why", [
+    ({"rows": []}, "rows: expected one at least"),
+    ({"path": "a.txt"}, "suffix: expected one of .png, .svg, .pdf, found '.txt'"),
+    ({"cost": "energy"}, "cost: expected one of cycles, bytes"),
+])
+def test_what_cannot_be_drawn_is_one_line(change, why):
+    with pytest.raises(InputError, match=why):
+        plot(**{"rows": ROWS, "path": "a.png", "cost": "cycles"} | change)
