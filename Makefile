@@ -110,10 +110,10 @@ $(PAGES_STAMP): $(STAMP)
 		--no-build-isolation -e '.[docs,notebook]'
 	@touch $@
 
-# PyTorch is for `make long` alone, with the exact versions of its extra.
+# PyTorch is for `make long` alone, with the exact versions of its extras.
 $(TORCH_STAMP): $(STAMP)
 	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
-		--no-build-isolation -e '.[torch]'
+		--no-build-isolation -e '.[torch,compress]'
 	@touch $@
 
 # mypy and pyright do not follow the package-dir map; a tree of links shows them the import names.

@@ -1,0 +1,1 @@
+"""Smaller networks: masks, channels, shared weights, low rank, in NumPy; training in PyTorch."""

@@ -1,0 +1,119 @@
+"""Which patterns of pruning pay on a target, and what each saves: data for whoever prunes.
+
+The rows say what the compiler and the gateware of this version do. They follow the config: a target
+whose weight decoder has no packed formats saves nothing by zeros and small weights.
+
+A weight decoder gives ``read_bytes`` weights a cycle however few bits they have. So fewer bits make
+an inference faster only where the weights come from memory that is slower than that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import InputError
+from kaniwa.isa.formats import HEADER, RECORD_BYTES
+
+__all__ = ["ALWAYS", "NEVER", "OUTSIDE", "Pattern", "pattern", "patterns"]
+
+ALWAYS = "always"
+OUTSIDE = "with weights in outside memory"
+NEVER = "never"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A pattern of weights, and what the target makes of it.
+
+    ``outputs``, ``inputs``: the block's size in output channels and in neighbors of the reduction
+    (see ``masks.block_mask``). ``saves_bytes``: whether constants get smaller, by ``bytes_each``
+    for one block. ``saves_cycles``: ALWAYS, OUTSIDE or NEVER. ``made_by`` names the function of
+    ``kaniwa.compression`` that prunes so. ``condition``: when it pays, in a sentence.
+    """
+
+    name: str
+    about: str
+    outputs: int
+    inputs: int
+    saves_bytes: bool
+    bytes_each: int
+    saves_cycles: str
+    made_by: str
+    condition: str
+
+    def facts(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def patterns(config: AcceleratorConfig) -> tuple[Pattern, ...]:
+    """The patterns on the target ``config``, those that save most first.
+
+    Raises InputError for what is no config.
+    """
+    if not isinstance(config, AcceleratorConfig):
+        raise InputError(f"config: expected an AcceleratorConfig, found {type(config).__name__}: "
+                         "kaniwa.config.load_target gives that of a name")
+    return (_channels(config), _input_channels(config), *_packed(config), _n_of_m(config),
+            _single())
+
+
+def pattern(config: AcceleratorConfig, name: str) -> Pattern:
+    """The row of ``name``. Raises InputError for a name that there is not."""
+    rows = {row.name: row for row in patterns(config)}
+    if name not in rows:
+        raise InputError(f"pattern: expected one of {', '.join(rows)}, found {name!r}")
+    return rows[name]
+
+
+def _channels(config: AcceleratorConfig) -> Pattern:
+    lanes, width = config.out_lanes, config.dot_width
+    return Pattern(
+        "output_channels", f"{lanes} output channels of a layer, removed from the model",
+        lanes, width, True, lanes * width, ALWAYS, "masks.kept_channels",
+        f"A layer takes its blocks of {lanes} output channels one after the other: cycles and "
+        f"bytes fall where a whole block goes. Bytes are those of {width} weights of each channel; "
+        f"beside them it has up to {RECORD_BYTES} bytes of parameters.")
+
+
+def _input_channels(config: AcceleratorConfig) -> Pattern:
+    lanes, width = config.out_lanes, config.dot_width
+    return Pattern(
+        "input_channels", f"{width} neighbors of the reduction, removed from the model",
+        lanes, width, True, lanes * width, ALWAYS, "masks.kept_channels",
+        f"Channels that the layer before no longer has. A row of a kernel, columns times input "
+        f"channels, is taken in steps of {width}: cycles and bytes fall where a whole step goes.")
+
+
+def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
+    header = -(-HEADER.size // config.read_bytes) * config.read_bytes
+    zeros = (f"Words of zeros take no memory but the {header} bytes of the header of their run. "
+             "The array multiplies the zeros all the same.")
+    few = (f"A word of {config.tile_bytes} weights takes as many bits a weight as its largest one "
+           f"needs; bytes are those of one bit. A change of width costs {header} bytes of header.")
+    packed = "packed" in config.weight_formats
+    if not packed:
+        zeros = few = "This target's weight decoder takes raw weights alone: nothing is saved."
+    cycles = OUTSIDE if packed else NEVER
+    return (
+        Pattern("zero_words", "weights of 0 for all that the array multiplies in a cycle",
+                config.out_lanes, config.dot_width, packed, packed * config.tile_bytes, cycles,
+                "masks.block_mask", zeros),
+        Pattern("few_bits", "weights of 1 to 7 bits, as int4 has", config.out_lanes,
+                config.dot_width, packed, packed * config.tile_bytes // 8, cycles,
+                "pytorch.steps.Quantized", few))
+
+
+def _n_of_m(config: AcceleratorConfig) -> Pattern:
+    return Pattern(
+        "n_of_m", "n weights that are kept of m neighbors", 1, config.dot_width, False, 0, NEVER,
+        "masks.n_of_m_mask", "The array has no multiplexers for it: zeros are stored and "
+        "multiplied.")
+
+
+def _single() -> Pattern:
+    return Pattern(
+        "single_weights", "weights of 0 anywhere", 1, 1, False, 0, NEVER, "masks.magnitude_mask",
+        "A zero among other weights takes as many bits as they do.")
