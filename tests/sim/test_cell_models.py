@@ -68,6 +68,17 @@ def test_lstms_of_any_size(steps: int, depth: int, count: int, form: dict[str, A
                             tolerance=0.005 if "batch" in form else EXACT)
 
 
+@pytest.mark.parametrize("steps, depth, count", [(9, 96, 33), (4, 257, 64)])
+def test_sums_with_long_inputs_come_before_the_sequence(steps: int, depth: int, count: int) -> None:
+    """The array's sums in the order of the cells, to the cycle."""
+    graph = lstm_graph(np.random.default_rng(depth), steps, depth, count, time_major=False)
+    program = compile(graph, TARGET, require_accelerator=True)
+    opcodes = [v["opcode"] for v in program.instructions]
+    assert len(program.layers) == 2 and opcodes.count(Opcode.CELL) == 1
+    with devices.open("sim", TARGET) as device:
+        assert_equal_golden(graph, Session(program, device), noise(graph, 3, 1), tolerance=EXACT)
+
+
 @pytest.mark.parametrize("stalls", [0.2, 0.5])
 def test_a_sequence_while_memory_stalls(models: Path, stalls: float) -> None:
     path = models / "tflm_mnist_lstm.tflite"
