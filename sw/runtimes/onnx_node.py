@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.graph import Tensor
+from kaniwa.runtimes.onnx_exact import exact_options, exact_weights
 from kaniwa.runtimes.prepared import Form, Refusal, one_line
 
 __all__ = ["DOMAINS", "OnnxNode", "UNLIKE", "definition", "illegal"]
@@ -113,13 +114,10 @@ class OnnxNode:
         node = _node(str(attributes["node"]), kind, operands)
         opset = attributes["opset"]
         assert isinstance(opset, int)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = onnxruntime.InferenceSession(
-                _model(node, opset, operands), options, providers=["CPUExecutionProvider"])
+                exact_weights(_model(node, opset, operands)), exact_options(),
+                providers=["CPUExecutionProvider"])
         except Exception as error:   # its errors have no base of their own
             raise Refusal(one_line(error)) from None
         self._names = [f"i{i}" if t is not None and t.data is None else None

@@ -21,6 +21,7 @@ from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT
 from kaniwa.graph import Op, Tensor
 from kaniwa.importers.onnx.builder import Origin
 from kaniwa.importers.onnx.model import ImportedOnnx
+from kaniwa.runtimes.onnx_exact import exact_options, exact_weights
 
 __all__ = ["NEAR_TIE", "FLOAT_TOLERANCE", "OnnxRuntime", "Difference", "as_long", "differences"]
 
@@ -52,14 +53,9 @@ class OnnxRuntime:
             for extra in sorted(written.intersection(names).difference(self.outputs)):
                 proto.graph.output.append(onnx.ValueInfoProto(name=extra))
             model = proto.SerializeToString()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        if not optimized:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self.session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"])
+                exact_weights(model), exact_options(optimized), providers=["CPUExecutionProvider"])
         except Exception as error:   # its errors have no base of their own
             raise self._refused("the model", error) from None
 

@@ -132,7 +132,7 @@ def _squared_difference(graph: Graph, op: Op, kind: str) -> Kernel:
     results = pair_table(graph, replace(op, kind=kind)).astype(np.int64) - end.zero_point
     shifted = shifted_square(entries, factor, EVERY, results if coarse else results.T,
                              127 - end.zero_point)
-    if shifted:
+    if shifted and end.low is None and end.high is None:     # a store has no other limits
         entries, factor = shifted.entries, shifted.factor
         end = replace(end, scaling=(ONE_Q31, -shifted.right))
     return (partial(kernels.squared_difference, coarse=coarse, factor=factor, end=end),

@@ -20,13 +20,12 @@ from kaniwa.importers.onnx.model import import_onnx
 from kaniwa.importers.tflite.importer import import_tflite
 from kaniwa.runtimes import NAMES
 from kaniwa.runtimes.litert_table import CUSTOM, OPERATORS
+from kaniwa.runtimes.onnx_exact import exact_options, exact_weights
 from kaniwa.verify.litert import LiteRT
 
 
 def whole_model(data: bytes, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(data, options).run(None, inputs)
+    return onnxruntime.InferenceSession(exact_weights(data), exact_options()).run(None, inputs)
 
 
 def on_emulator(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
