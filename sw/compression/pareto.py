@@ -31,19 +31,25 @@ class Measured:
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise InputError(f"{what}: expected a whole number from 0 on, found {value!r}")
 
+    @property
+    def costs(self) -> tuple[float, int, int]:
+        """What is to be small: accuracy, negated, bytes and cycles."""
+        return -self.accuracy, self.bytes, self.cycles
+
+    def is_no_worse(self, other: Measured) -> bool:
+        """True where ``other`` is better in nothing."""
+        return all(a <= b for a, b in zip(self.costs, other.costs, strict=True))
+
     def beats(self, other: Measured) -> bool:
         """True where it is nowhere worse than ``other`` and somewhere better."""
-        own = (-self.accuracy, self.bytes, self.cycles)
-        others = (-other.accuracy, other.bytes, other.cycles)
-        return own != others and all(a <= b for a, b in zip(own, others, strict=True))
+        return self.costs != other.costs and self.is_no_worse(other)
 
 
 def front(rows: Sequence[Measured]) -> list[Measured]:
     """The rows that no other one beats, the most accurate ones first; of equal ones the first."""
     kept: list[Measured] = []
     for row in sorted(rows, key=lambda row: (-row.accuracy, row.cycles, row.bytes)):
-        if not any(other.beats(row) or (other.accuracy, other.bytes, other.cycles) ==
-                   (row.accuracy, row.bytes, row.cycles) for other in kept):
+        if not any(other.is_no_worse(row) for other in kept):
             kept.append(row)
     return kept
 

@@ -56,8 +56,7 @@ def patterns(config: AcceleratorConfig) -> tuple[Pattern, ...]:
     if not isinstance(config, AcceleratorConfig):
         raise InputError(f"config: expected an AcceleratorConfig, found {type(config).__name__}: "
                          "kaniwa.config.load_target gives that of a name")
-    return (_channels(config), _input_channels(config), *_packed(config), _n_of_m(config),
-            _single())
+    return *_channels(config), *_packed(config), _n_of_m(config), _single()
 
 
 def pattern(config: AcceleratorConfig, name: str) -> Pattern:
@@ -68,23 +67,22 @@ def pattern(config: AcceleratorConfig, name: str) -> Pattern:
     return rows[name]
 
 
-def _channels(config: AcceleratorConfig) -> Pattern:
+def _channels(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
     lanes, width = config.out_lanes, config.dot_width
-    return Pattern(
-        "output_channels", f"{lanes} output channels of a layer, removed from the model",
-        lanes, width, True, lanes * width, ALWAYS, "masks.kept_channels",
-        f"A layer takes its blocks of {lanes} output channels one after the other: cycles and "
-        f"bytes fall where a whole block goes. Bytes are those of {width} weights of each channel; "
-        f"beside them it has up to {RECORD_BYTES} bytes of parameters.")
 
+    def removed(name: str, about: str, condition: str) -> Pattern:
+        return Pattern(name, f"{about}, removed from the model", lanes, width, True,
+                       lanes * width, ALWAYS, "masks.kept_channels", condition)
 
-def _input_channels(config: AcceleratorConfig) -> Pattern:
-    lanes, width = config.out_lanes, config.dot_width
-    return Pattern(
-        "input_channels", f"{width} neighbors of the reduction, removed from the model",
-        lanes, width, True, lanes * width, ALWAYS, "masks.kept_channels",
-        f"Channels that the layer before no longer has. A row of a kernel, columns times input "
-        f"channels, is taken in steps of {width}: cycles and bytes fall where a whole step goes.")
+    return (
+        removed("output_channels", f"{lanes} output channels of a layer",
+                f"A layer takes its blocks of {lanes} output channels one after the other: cycles "
+                f"and bytes fall where a whole block goes. Bytes are those of {width} weights of "
+                f"each channel; beside them it has up to {RECORD_BYTES} bytes of parameters."),
+        removed("input_channels", f"{width} neighbors of the reduction",
+                f"Channels that the layer before no longer has. A row of a kernel, columns times "
+                f"input channels, is taken in steps of {width}: cycles and bytes fall where a "
+                f"whole step goes."))
 
 
 def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:

@@ -129,12 +129,13 @@ def _squared_difference(graph: Graph, op: Op, kind: str) -> Kernel:
     a, b, y = (graph.tensors[i] for i in (*op.inputs, *op.outputs))
     coarse, entries, last = square_of(quantization(a), quantization(b), quantization(y))
     factor, end = 1 << SQUARE_SHIFT - 1, _end(op, y, last)
-    results = pair_table(graph, replace(op, kind=kind)).astype(np.int64) - end.zero_point
-    shifted = shifted_square(entries, factor, EVERY, results if coarse else results.T,
-                             127 - end.zero_point)
-    if shifted and end.low is None and end.high is None:     # a store has no other limits
-        entries, factor = shifted.entries, shifted.factor
-        end = replace(end, scaling=(ONE_Q31, -shifted.right))
+    if end.low is None and end.high is None:     # a store has no other limits than its type's
+        results = pair_table(graph, replace(op, kind=kind)).astype(np.int64) - end.zero_point
+        shifted = shifted_square(entries, factor, EVERY, results if coarse else results.T,
+                                 127 - end.zero_point)
+        if shifted:
+            entries, factor = shifted.entries, shifted.factor
+            end = replace(end, scaling=(ONE_Q31, -shifted.right))
     return (partial(kernels.squared_difference, coarse=coarse, factor=factor, end=end),
             table_words(np.roll(entries, -128)))
 

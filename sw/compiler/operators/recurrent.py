@@ -10,11 +10,7 @@ import numpy as np
 from kaniwa.compiler.array.moves import Move
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.plan.sum_bytes import SUM_BYTES
-from kaniwa.compiler.recurrent.cell_unit import (
-    fits_cell_unit,
-    sums_come_first,
-    whole_words,
-)
+from kaniwa.compiler.recurrent.cell_unit import fits_cell_unit, sums_come_first, whole_words
 from kaniwa.compiler.recurrent.lstm_operands import cells_of, gates_of, steps_of
 from kaniwa.compiler.recurrent.onnx_cells import computed_states, sums_of_step
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter

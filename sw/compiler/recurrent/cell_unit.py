@@ -53,7 +53,7 @@ __all__ = ["CellSequence", "SummedSequence", "cell_layer", "fits_cell_unit", "su
 NO_CLIP = 1 << 15
 MOST_SHIFT = 31
 MOST_STEPS = (1 << 16) - 1
-INSTRUCTION = 200      # cycles, some, in which the unit waits for one more instruction
+INSTRUCTION = 200      # cycles, about, of the array's beginning and end before a sequence
 
 
 @dataclass(frozen=True, eq=False)
