@@ -28,11 +28,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Slice:
-    """``length`` bytes from ``offset`` on of a blob; no blob where there is nothing."""
+    """``length`` bytes from ``offset`` on of a blob, ``repeat`` times; no blob where there is
+    nothing."""
 
     blob: int | None
     offset: int
     length: int
+    repeat: int = 1
 
 
 @dataclass(frozen=True, eq=False)

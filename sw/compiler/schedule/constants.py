@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 
 from kaniwa.compiler.plan.fields import (
     block_width,
@@ -34,6 +35,9 @@ from kaniwa.isa.weight_stream import (
 )
 
 __all__ = ["constants"]
+
+Int8 = npt.NDArray[np.int8]
+REPEATED_WORDS = 24     # of memory, of a stream that is read again: 4 % of it are its header
 
 
 def constants(plan: Plan) -> Plan:
@@ -76,10 +80,11 @@ def constants(plan: Plan) -> Plan:
             words = Slice(filled[stage.weights.tensor], *stage.weights.part(tile))
         else:
             if key not in weights_of:
-                stream = _weights(layer, tile, plan.config)
-                if index + 1 < len(uses) and uses[index + 1].early:
-                    stream += tables_of[index + 1]
-                weights_of[key] = (Slice(pool.add(stream), 0, len(stream)) if stream
+                early = (tables_of[index + 1] if index + 1 < len(uses) and uses[index + 1].early
+                         else b"")
+                stream, repeat = _weights(layer, tile, not early, plan.config)
+                stream += early
+                weights_of[key] = (Slice(pool.add(stream), 0, len(stream), repeat) if stream
                                    else Slice(None, 0, 0))
             words = weights_of[key]
         parameters.append(own)
@@ -176,25 +181,44 @@ def _parameters(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> byt
                              tile.blocks[1] - tile.blocks[0], config)
 
 
-def _weights(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> bytes:
+def _weights(layer: ArrayLayer, tile: Tile, alone: bool,
+             config: AcceleratorConfig) -> tuple[bytes, int]:
+    """The stream of a tile's weights, and how often it is read.
+
+    Blocks of channels that all have the same weights, as those of an average, are stored once
+    where the stream is ``alone``, without what must be read once; or as many of them as make the
+    header, which is read again as well, a small part.
+    """
     if layer.weights is None:
-        return b""
+        return b"", 1
+    words = _words(layer, tile, config)
+    blocks = words.reshape(tile.blocks[1] - tile.blocks[0], -1, *words.shape[-2:])
+    if alone and not tile.weights_stream and (blocks == blocks[0]).all():
+        for count in range(1, len(blocks) // 2 + 1):
+            if len(blocks) % count == 0:
+                stream = encode_weights(blocks[:count], config)
+                if len(stream) >= REPEATED_WORDS * config.read_bytes:
+                    return stream, len(blocks) // count
+    return encode_weights(words, config), 1
+
+
+def _words(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> Int8:
+    """Ring words of a tile."""
+    assert layer.weights is not None
     first, last = tile_channels(layer, tile, config)
     if tile.visits > 1:
-        words = visited_words(layer, (first, last), tile.visits, config)
-    elif layer.mode != Mode.DENSE:
+        return visited_words(layer, (first, last), tile.visits, config)
+    if layer.mode != Mode.DENSE:
         taps = layer.weights[..., first:last].astype(np.int8)
         width = block_width(layer, config)
-        words = (np.concatenate([depthwise_words(taps[..., i:i + width], config)
-                                 for i in range(0, last - first, width)])
-                 if layer.mode == Mode.DEPTHWISE
-                 else phase_window_words(taps, config) if phase_windows(layer, config)
-                 else column_words(taps, column_window(layer, config), config))
-    else:
-        values = tile_fields(layer, tile, config)
-        part = layer.weights[first:last:layer.spread].astype(np.int8)
-        shape = ((len(part), 1, 1, -1) if layer.patch
-                 else (len(part), values["kernel_rows"], values["segments"], -1))
-        words = dense_words(np.ascontiguousarray(part).reshape(shape), config,
-                            layer.weight_zero_point)
-    return encode_weights(words, config)
+        return (np.concatenate([depthwise_words(taps[..., i:i + width], config)
+                                for i in range(0, last - first, width)])
+                if layer.mode == Mode.DEPTHWISE
+                else phase_window_words(taps, config) if phase_windows(layer, config)
+                else column_words(taps, column_window(layer, config), config))
+    values = tile_fields(layer, tile, config)
+    part = layer.weights[first:last:layer.spread].astype(np.int8)
+    shape = ((len(part), 1, 1, -1) if layer.patch
+             else (len(part), values["kernel_rows"], values["segments"], -1))
+    return dense_words(np.ascontiguousarray(part).reshape(shape), config,
+                       layer.weight_zero_point)

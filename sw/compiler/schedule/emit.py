@@ -226,7 +226,8 @@ def _array_fields(plan: Plan, index: int, written: dict[int, list[int]],
     if weights.blob is not None:
         values |= {"weight_address": memory.blobs[weights.blob] + weights.offset,
                    "weight_bytes": weights.length,
-                   "weights_stream": int(tile.weights_stream)}
+                   "weights_stream": int(tile.weights_stream),
+                   "weight_repeat": weights.repeat}
         if tile.weights_stream:
             values["weight_repeat"] = values["ofm_rows"] * values["ofm_columns"]
     values["ifm_address"] += memory.tensors[layer.ifm]

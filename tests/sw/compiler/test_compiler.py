@@ -150,6 +150,19 @@ def test_all_operators_together_are_exact(target: str, materialize: bool) -> Non
     assert mismatches(program, graph, random_input(graph, 3)) == []
 
 
+def test_equal_blocks_of_weights_are_stored_once() -> None:
+    b = GraphBuilder(5)
+    x = b.tensor((1, 25, 5, 64))
+    y = b.pool(x, "AVERAGE_POOL_2D", (25, 5))
+    graph = b.graph((x,), (y,))
+    program = compile(graph, "base")
+    (v,) = program.instructions[:-1]
+    # 125 taps in 7 * 2 windows of 4 * 4, 8 lanes a word of 16 weights, 2 bits each, one header.
+    assert (v["blocks"], v["weight_repeat"]) == (8, 8)
+    assert v["weight_bytes"] == 14 * 128 * 2 // 8 + 16
+    assert mismatches(program, graph, random_input(graph, 7)) == []
+
+
 def test_constant_and_alias_outputs_are_there() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 4, 4, 2))
