@@ -7,8 +7,15 @@ from amaranth.lib.wiring import Component, In, Out
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Format
 from kaniwa.hw.weights.fetch import fetched_layout
-from kaniwa.hw.weights.items import UNITS, block_layout, header_layout, item_layout, own_step
-from kaniwa.isa.formats import FORMATS, TABLE_BOTH
+from kaniwa.hw.weights.items import (
+    BYTES,
+    UNITS,
+    block_layout,
+    header_layout,
+    item_layout,
+    own_step,
+)
+from kaniwa.isa.formats import FORMATS, TABLE_BOTH, WIDTH_BITS, width_entries
 
 __all__ = ["BlockReader"]
 
@@ -31,13 +38,20 @@ class BlockReader(Component):
             "error": Out(1),
             "idle": Out(1),
         })
-        # The block in work. ``step``: bytes of an item; an item is a chunk, an entry, or records.
+        # The block in work. ``step``: bytes of the item after this; an item is a chunk, an entry,
+        # or records.
         size = config.read_bytes
         widest = max(size, own_step(config))
         numbers = self.o.payload.number.shape()
-        self._is_weights, self._is_table, self._is_shared, self._is_zero = (
-            Signal(name=name) for name in ("is_weights", "is_table", "is_shared", "is_zero"))
-        self._width = Signal(3, reset_less=True, name="width")
+        self._is_weights, self._is_table, self._is_shared, self._is_short = (
+            Signal(name=name) for name in ("is_weights", "is_table", "is_shared", "is_short"))
+        # PACKED: the widths of this item's chunk and of those behind it, in a circle.
+        self._entries = width_entries(config)
+        self._is_packed = Signal(name="is_packed")
+        self._widths = Signal(data.ArrayLayout(WIDTH_BITS, self._entries), reset_less=True,
+                              name="widths")
+        self._is_zero = Signal(name="is_zero")                   # of width 0
+        self._width = Signal(range(BYTES + 1), reset_less=True, name="width")
         self._table = Signal(3, reset_less=True, name="table")
         self._scale = Signal(37, reset_less=True, name="scale")
         self._step = Signal(range(widest + 1), reset_less=True, name="step")
@@ -78,11 +92,11 @@ class BlockReader(Component):
             item.following.eq(self.i.payload.word),
             item.position.eq(self._position),
             item.number.eq(self._item),
+            item.width.eq(self._width),
             block.is_weights.eq(self._is_weights),
             block.is_table.eq(self._is_table),
             block.is_shared.eq(self._is_shared),
-            block.is_zero.eq(self._is_zero),
-            block.width.eq(self._width),
+            block.is_short.eq(self._is_short),
             block.table.eq(self._table),
             block.scale.eq(self._scale),
         ]
@@ -119,6 +133,8 @@ class BlockReader(Component):
                 self._item.eq(self._item + 1),
                 self._item_last.eq(self._item + 1 == self._last_item),
             ]
+            with m.If(self._is_packed):
+                self._next_width(m)
             with m.If(self._item_last):
                 m.d.sync += [self._item.eq(0), self._item_last.eq(self._last_item == 0),
                              self._count.eq(self._count - 1),
@@ -126,18 +142,33 @@ class BlockReader(Component):
             with m.If(is_last):
                 m.next = "HEADER"
 
+    def _next_width(self, m):
+        """Turn the circle of widths on by a chunk."""
+        widths, entries = self._widths, self._entries
+        m.d.sync += [
+            *(widths[entry].eq(widths[(entry + 1) % entries]) for entry in range(entries)),
+            self._width.eq(widths[1 % entries]),
+            self._is_zero.eq(widths[1 % entries] == 0),
+            self._step.eq(widths[2 % entries] * (self._config.read_bytes // UNITS)),
+        ]
+
     def _begin_block(self, m):
         """Take a header's settings over and go to its items, or stop."""
         config = self._config
         size = config.read_bytes
         header = data.View(header_layout(), self._current[:64])
 
-        def items(kind, bytes_each=None):
-            """The items of a word of a block, of ``bytes_each`` bytes where that varies."""
+        widths = data.View(self._widths.shape(), Cat(header.multiplier, header.shift)[
+            :WIDTH_BITS * self._entries])
+
+        def items(kind, bytes_each=None, bytes_next=None):
+            """The items of a word of a block, of ``bytes_each`` bytes where that varies, or the
+            second one of ``bytes_next``."""
             number = FORMATS[kind].items(config)
             if bytes_each is None:
-                bytes_each = FORMATS[kind].item_bytes(0, config)
-            return [self._step.eq(bytes_each), self._end.eq(bytes_each),
+                bytes_each = FORMATS[kind].step(config)
+            return [self._step.eq(bytes_each if bytes_next is None else bytes_next),
+                    self._end.eq(bytes_each),
                     self._within.eq(bytes_each <= size), self._last_item.eq(number - 1),
                     self._item_last.eq(number == 1)]
 
@@ -151,23 +182,34 @@ class BlockReader(Component):
             self._is_weights.eq(0),
             self._is_table.eq(0),
             self._is_shared.eq(0),
+            self._is_packed.eq(0),
             self._is_zero.eq(0),
+            self._widths.eq(widths),
         ]
         with m.If(header.count != 0):
             m.next = "ITEMS"
         self._read_format(m, header, {
-            Format.RAW: [self._is_weights.eq(1), self._width.eq(0), *items(Format.RAW)],
-            Format.PACKED: [self._is_weights.eq(1), self._width.eq(header.arg),
-                            self._is_zero.eq(header.arg == 0),
-                            *items(Format.PACKED, header.arg[:3] * (size // UNITS))],
-            Format.PARAMETERS: items(Format.PARAMETERS),
+            Format.RAW: [self._is_weights.eq(1), self._width.eq(BYTES), *items(Format.RAW)],
+            Format.PACKED: [self._is_weights.eq(1), self._is_packed.eq(1),
+                            self._width.eq(widths[0]), self._is_zero.eq(widths[0] == 0),
+                            *items(Format.PACKED, *(widths[entry % self._entries] * (size // UNITS)
+                                                    for entry in (0, 1)))],
+            Format.PARAMETERS: [self._is_short.eq(header.arg[0]), *items(
+                Format.PARAMETERS, Mux(header.arg[0], *(
+                    FORMATS[Format.PARAMETERS].step(config, arg) for arg in (1, 0))))],
             Format.PARAMETERS_SHARED: [
                 self._is_shared.eq(1), *items(Format.PARAMETERS_SHARED)],
             Format.TABLE: [self._is_table.eq(1), *items(
                 Format.TABLE, Mux(header.arg[2], *(
-                    FORMATS[Format.TABLE].item_bytes(arg, config) for arg in (TABLE_BOTH, 0)))
+                    FORMATS[Format.TABLE].step(config, arg) for arg in (TABLE_BOTH, 0)))
                 if config.pairs_tables else None)],
         })
+
+    def _is_wide(self, header):
+        """For each width of a PACKED block whether it is above 8."""
+        widths = Cat(header.multiplier, header.shift[0])
+        return Cat((width[3] & width[:3].any())
+                   for width in (widths.word_select(entry, WIDTH_BITS) for entry in range(8)))
 
     def _read_format(self, m, header, formats):
         """Take a known header's settings over, or stop."""
@@ -179,11 +221,13 @@ class BlockReader(Component):
                         if "packed" not in self._config.weight_formats:
                             m.d.comb += bad.eq(1)
                             continue
-                        m.d.comb += bad.eq(header.arg[3])
+                        m.d.comb += bad.eq(header.arg.any() | self._is_wide(header).any())
                     elif number == Format.TABLE:
                         both = header.arg[2] & (header.arg[0] | (not self._config.pairs_tables))
                         m.d.comb += bad.eq(header.arg[3] | both | (header.count != 1))
                         m.next = "TABLE"
+                    elif number == Format.PARAMETERS:
+                        m.d.comb += bad.eq(header.arg[1:].any())
                     else:
                         m.d.comb += bad.eq(header.arg != 0)
                     m.d.sync += settings

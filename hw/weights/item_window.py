@@ -50,6 +50,7 @@ class ItemWindow(Component):
             windows.i.valid.eq(self.i.valid),
             given.bytes.eq(Cat(shifted, item.current[8 * unit * moving:])),
             given.number.eq(item.number),
+            given.width.eq(item.width),
             given.offset.eq(position[exact_log2(grain(self._config)):unit_bits]),
         ]
         # A header is taken only while the buffer has room, so what waits in its second place is of

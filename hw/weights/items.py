@@ -11,10 +11,11 @@ from kaniwa.hw.enums import Format
 from kaniwa.hw.parts.bit_fields import number_shape
 from kaniwa.isa.formats import FORMATS, HEADER, TABLE_ENTRIES, VALUE_BYTES
 
-__all__ = ["UNITS", "header_layout", "block_layout", "item_layout", "window_layout", "own_step",
+__all__ = ["BYTES", "UNITS", "header_layout", "block_layout", "item_layout", "window_layout", "own_step",
            "shared_step", "grain", "moving_units"]
 
-UNITS = 8           # a word is 8 units; a chunk of w-bit weights takes w of them
+UNITS = 8           # a word is 8 units; a chunk of w-bit weights takes w of them, a plane each
+BYTES = 9           # in place of a width: a chunk of weights of a byte each, not in planes
 
 
 def header_layout() -> data.StructLayout:
@@ -24,21 +25,19 @@ def header_layout() -> data.StructLayout:
 
 
 def block_layout() -> data.StructLayout:
-    """Facts of an item's block that the outputs need; ``width``: bits of a weight, 0 for 8;
-    ``table``: a TABLE's argument."""
+    """Facts of an item's block that the outputs need; ``table``: a TABLE's argument."""
     return data.StructLayout({
-        "is_weights": 1, "is_table": 1, "is_shared": 1, "is_zero": 1, "width": 3,
-        "table": 3, "scale": 37})
+        "is_weights": 1, "is_table": 1, "is_shared": 1, "is_short": 1, "table": 3, "scale": 37})
 
 
 def own_step(config: AcceleratorConfig) -> int:
-    """Bytes of an item of PARAMETERS."""
-    return FORMATS[Format.PARAMETERS].item_bytes(0, config)
+    """Bytes of an item of PARAMETERS, at most."""
+    return FORMATS[Format.PARAMETERS].step(config)
 
 
 def shared_step(config: AcceleratorConfig) -> int:
     """Bytes of an item of PARAMETERS_SHARED."""
-    return FORMATS[Format.PARAMETERS_SHARED].item_bytes(0, config)
+    return FORMATS[Format.PARAMETERS_SHARED].step(config)
 
 
 def grain(config: AcceleratorConfig) -> int:
@@ -49,23 +48,25 @@ def grain(config: AcceleratorConfig) -> int:
 def moving_units(config: AcceleratorConfig) -> int:
     """Units of a window that come down to byte 0.
 
-    Only whole words (RAW, biases) need the word's upper units, and they need them where they are.
+    Without packed weights only whole words (RAW, biases) need the word's upper units, and they need
+    them where they are.
     """
     size, unit = config.read_bytes, config.read_bytes // UNITS
     shared = shared_step(config)
     # Bytes of a value from a multiple of ``grain`` on.
     reach = max(own_step(config), shared if shared < size else 0) + unit - grain(config)
-    return max(-(-reach // unit), UNITS - 1 if "packed" in config.weight_formats else 0)
+    return max(-(-reach // unit), UNITS if "packed" in config.weight_formats else 0)
 
 
 def item_layout(config: AcceleratorConfig) -> data.StructLayout:
     """An item: from byte ``position`` of ``current`` on, perhaps into ``following``, the word after
-    it; ``number``: its place in its word of the buffer, or in the table."""
+    it; ``number``: its place in its word of the buffer, or in the table; ``width``: planes of its
+    weights, or BYTES."""
     size = config.read_bytes
     most_items = max(config.tile_bytes // size, config.requant_lanes, TABLE_ENTRIES)
     return data.StructLayout({
         "current": 8 * size, "following": 8 * size, "position": range(size),
-        "number": range(most_items),
+        "number": range(most_items), "width": range(BYTES + 1),
     })
 
 
@@ -74,5 +75,6 @@ def window_layout(config: AcceleratorConfig) -> data.StructLayout:
     unit = config.read_bytes // UNITS
     return data.StructLayout({
         "bytes": 8 * max(config.read_bytes, moving_units(config) * unit), "number": 8,
+        "width": range(BYTES + 1),
         "offset": range(1 << exact_log2(unit // grain(config))),
     })

@@ -8,8 +8,8 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import chunk_layout, parameter_layout
 from kaniwa.hw.results.elementwise import table_layout
-from kaniwa.hw.weights.items import block_layout, grain, window_layout
-from kaniwa.isa.formats import RECORD_BYTES
+from kaniwa.hw.weights.items import BYTES, UNITS, block_layout, grain, window_layout
+from kaniwa.isa.formats import RECORD_BYTES, SHORT_RECORD
 
 __all__ = ["RecordOutput"]
 
@@ -56,7 +56,7 @@ class RecordOutput(Component):
         ]
         with m.If(weights_taken):
             m.d.sync += self.o_weights.valid.eq(1)
-            self._extract(m, window.payload.bytes, block)
+            self._extract(m, window.payload)
         with m.Elif(self.o_weights.ready):
             m.d.sync += self.o_weights.valid.eq(0)
         with m.If(value_free):
@@ -74,35 +74,42 @@ class RecordOutput(Component):
         return m
 
     def _take_records(self, m, values, all_at_once, part, block):
-        """Records of their own into the lanes of their ``part``, or shared ones into all.
+        """Records of their own, whole or short, into the lanes of their ``part``, or shared ones
+        into all.
 
         An entry of one table is in the first two lanes: the one that is for its table is known.
         """
-        own, scale = self._config.own_records, block.scale
+        own, scale, short = self._config.own_records, block.scale, SHORT_RECORD
         for lane, record in enumerate(self.o_parameters.payload):
-            bias, at = values.word_select(lane, 32), lane % own * 8 * RECORD_BYTES
+            bias, place = values.word_select(lane, 32), lane % own
             if lane == 1:
                 bias = Mux(block.is_table & ~block.table[2], values[:32], bias)
+            whole = values.word_select(place, 8 * RECORD_BYTES)
+            fewer = values.word_select(place, 8 * short.bytes)
             with m.If(all_at_once | (part == lane // own)):
                 m.d.sync += [
-                    record.bias.eq(Mux(all_at_once, bias, values[at:at + 32])),
-                    Cat(record.multiplier, record.shift).eq(
-                        Mux(all_at_once, scale, values[at + 32:at + 8 * RECORD_BYTES])),
+                    record.bias.eq(Mux(all_at_once, bias, Mux(
+                        block.is_short, fewer[:short.bias].as_signed(), whole[:32]))),
+                    Cat(record.multiplier, record.shift).eq(Mux(all_at_once, scale, Mux(
+                        block.is_short, Cat(C(0, short.dropped), fewer[short.bias:]),
+                        whole[32:]))),
                     record.zeros.eq(0),
                 ]
 
-    def _extract(self, m, window, block):
-        """The window's weights, sign-extended from ``block.width`` bits (0: 8), as a chunk."""
+    def _extract(self, m, window):
+        """The window's weights as a chunk: bytes, or planes of which the top one is the sign."""
         size = self._config.read_bytes
         chunk = self.o_weights.payload
         if "packed" not in self._config.weight_formats:
-            m.d.sync += chunk.eq(window)
+            m.d.sync += chunk.eq(window.bytes)
             return
-        with m.Switch(block.width):
-            for bits in range(8):
+        width, planes = window.width, [window.bytes.word_select(p, size) for p in range(UNITS)]
+        signs = Signal(size)
+        with m.Switch(width):
+            for bits in range(1, UNITS + 1):
                 with m.Case(bits):
-                    taken = bits or 8
-                    weights = [window[j * taken:(j + 1) * taken].as_signed() for j in range(size)]
-                    m.d.sync += chunk.eq(Cat(Cat(w, w[-1].replicate(8 - taken)) for w in weights))
-        with m.If(block.is_zero):
-            m.d.sync += chunk.eq(0)
+                    m.d.comb += signs.eq(planes[bits - 1])
+        # In front of the top plane its weights' signs; a width of 0 has neither.
+        filled = [Mux(width > bit, plane, signs) for bit, plane in enumerate(planes)]
+        m.d.sync += chunk.eq(Mux(width == BYTES, window.bytes, Cat(
+            plane[weight] for weight in range(size) for plane in filled)))

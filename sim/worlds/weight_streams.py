@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kaniwa.isa import Format
+from kaniwa.isa.formats import HEADER, width_entries, widths_of
 from kaniwa.isa.weight_stream import encode_parameters, encode_tables, encode_weights
 from kaniwa.sim.harness.bench import Env, cover
 
@@ -26,34 +28,47 @@ class ExpectedStreams:
 
     def weights(self, count: int, width: int) -> bytes:
         """Ring words whose weights need ``width`` bits (8: RAW)."""
+        return self._weights(count, [width] * width_entries(self.config))
+
+    def mixed_weights(self, count: int) -> bytes:
+        """Ring words whose chunks need bits of their own, 0 to 8."""
+        cover("mixed")
+        return self._weights(count, self.env.np_rng.integers(
+            0, 9, width_entries(self.config)).tolist())
+
+    def _weights(self, count: int, widths: Sequence[int]) -> bytes:
         config, rng = self.config, self.env.np_rng
-        limit = 1 << width >> 1
-        shape = (count, config.out_lanes, config.dot_width)
-        words = rng.integers(-limit, max(limit, 1), shape).astype(np.int8)
-        if width:
-            words[:, 0, 0] = -limit
-        packed = "packed" in config.weight_formats and width < 8
-        data = encode_weights(words, config, ("raw", "packed") if packed else ("raw",))
-        if data[0] & 15 == Format.PACKED:
-            cover(f"packed_{data[0] >> 4}")
+        size = config.read_bytes
+        chunks = np.zeros((count, config.tile_bytes // size, size), np.int8)
+        for entry, width in enumerate(widths):
+            if width:
+                limit = 1 << width >> 1
+                own = chunks[:, entry::len(widths)]
+                own[...] = rng.integers(-limit, limit, own.shape)
+                own[..., rng.integers(size)] = -limit
+        packed = "packed" in config.weight_formats and min(widths) < 8
+        data = encode_weights(chunks, config, ("raw", "packed") if packed else ("raw",))
+        header = HEADER.decode(data[:HEADER.size])
+        if header["format"] == Format.PACKED:
+            for width in widths_of(header)[:len(widths)]:
+                cover(f"packed_{width}")
         else:
             cover("raw")
-        flat = words.tobytes()
-        size = config.read_bytes
-        self.chunks += [int.from_bytes(flat[i:i + size], "little")
-                        for i in range(0, len(flat), size)]
+        self.chunks += [int.from_bytes(chunk.tobytes(), "little")
+                        for chunk in chunks.reshape(-1, size)]
         return data
 
-    def parameters(self, words: int, shared: bool) -> bytes:
+    def parameters(self, words: int, shared: bool, short: bool = False) -> bytes:
         """Parameter words, the last lanes of which may have no channel."""
         env, lanes = self.env, self.config.requant_lanes
         channels = words * lanes - env.rng.randrange(lanes)
-        bias = env.np_rng.integers(-2**31, 2**31, channels)
+        bias = env.np_rng.integers(-2**31, 2**31, channels) >> (9 if short else 0)
         multiplier = env.np_rng.integers(0, 2**31, 1 if shared else channels)
+        multiplier &= -16 if short else -1
         shift = env.np_rng.integers(0, 64, 1 if shared else channels)
         data = encode_parameters(bias, multiplier, shift, channels, 1, self.config)
         is_shared = data[0] & 15 == Format.PARAMETERS_SHARED
-        cover("shared" if is_shared else "parameters")
+        cover("shared" if is_shared else "short" if data[0] >> 4 else "parameters")
         records = []
         for lane in range(words * lanes):
             real = lane < channels
@@ -89,7 +104,9 @@ class ExpectedStreams:
             header = rng.choice([Format.RAW, Format.PARAMETERS, Format.PARAMETERS_SHARED])
             return bytes([header]).ljust(self.config.read_bytes, b"\0")
         if kind <= 4:
-            return self.parameters(rng.randint(1, 9), rng.random() < 0.5)
+            return self.parameters(rng.randint(1, 9), rng.random() < 0.5, rng.random() < 0.5)
+        if kind <= 6:
+            return self.mixed_weights(rng.randint(1, 9))
         return self.weights(rng.randint(1, 9), rng.randrange(9))
 
     def region(self, blocks: int, repeat: int = 1) -> bytes:

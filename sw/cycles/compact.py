@@ -303,8 +303,8 @@ class _Reads:
                ready: int) -> Generator[int | None, int, tuple[int, int]]:
         """A block that is taken byte by byte, and one cycle an item."""
         place = 0
-        for _ in range(shape.items):
-            for _ in range(shape.step):
+        for item in range(shape.items):
+            for _ in range(shape.steps[item % len(shape.steps)]):
                 if not place:
                     ready = max(ready, AGAIN + (yield ask))
                 ready += 1

@@ -18,24 +18,46 @@ from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
 __all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "RECORD", "RECORD_BYTES",
-           "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "formats_table"]
+           "SHORT_RECORD", "ShortRecord", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTH_BITS", "formats_table",
+           "header_of_widths", "widths_of", "width_entries"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
 TABLE_ENTRIES = 256
 TABLE_BOTH = 4      # bit of a TABLE's argument
+WIDTH_BITS = 4      # of an entry of a PACKED block's widths
+WIDTHS = 8          # of its entries
+WIDTH = 8           # bits of a weight, at most
 RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1")])
 
+
+
+@dataclass(frozen=True)
+class ShortRecord:
+    """A record of fewer bytes: its fields' bits, LSB first. The multiplier's lowest ``dropped``
+    bits are 0 and are not stored."""
+
+    bytes: int = 7
+    bias: int = 23
+    multiplier: int = 27
+    shift: int = 6
+    dropped: int = 4
+
+
+SHORT_RECORD = ShortRecord()
 Payload = npt.NDArray[np.uint8]
 Header = dict[str, int]
-_MULTIPLIER = (1 << 31) - 1
+_MULTIPLIER_BITS = 31
+_MULTIPLIER = (1 << _MULTIPLIER_BITS) - 1
 
 HEADER = BitTable("the header of a block", 8, (
     Field.of("format", 4, "Format; an unknown one ends the run with BAD_FORMAT"),
     Field.of("arg", 4, "see the formats", lsb=4),
     Field.of("count", 16, "words of the buffer that the block is for; of a TABLE 1", lsb=8),
-    Field.of("multiplier", 31, "PARAMETERS_SHARED: of all records, else 0", lsb=24),
-    Field.of("shift", 6, "PARAMETERS_SHARED: of all records, else 0", lsb=55)))
+    Field.of("multiplier", 31, "PARAMETERS_SHARED: of all records; PACKED: the widths' bits 0..30; "
+             "else 0", lsb=24),
+    Field.of("shift", 6, "PARAMETERS_SHARED: of all records; PACKED: the widths' bit 31; else 0",
+             lsb=55)))
 
 
 class Buffer(enum.IntEnum):
@@ -51,9 +73,10 @@ class BlockFormat:
     """Storage and decoding of a block: ``count`` words, each of ``items`` that leave the
     decoder one after the other.
 
-    ``items``: in a word. ``item_bytes``: what the decoder takes for one, by argument. ``at_once``:
-    items that the buffer takes together. ``arguments``, ``counts``: those that are legal.
-    ``pack``: the payload of ``count`` words' values, by argument. ``unpack``: the values, from
+    ``items``: in a word. ``steps``: the bytes that the decoder takes for the items of a word, one
+    after the other and from the first again, by header. ``at_once``: items that the buffer takes
+    together. ``arguments``, ``counts``, ``scales``: those that are legal, the last by header.
+    ``pack``: the payload of ``count`` words' values, by header. ``unpack``: the values, from
     header and payload. ``argument``, ``payload``: what they are, in the documentation.
     """
 
@@ -62,25 +85,56 @@ class BlockFormat:
     argument: str
     payload: str
     items: Callable[[AcceleratorConfig], int]
-    item_bytes: Callable[[int, AcceleratorConfig], int]
-    pack: Callable[[np.ndarray, int], bytes]
+    steps: Callable[[Header, AcceleratorConfig], tuple[int, ...]]
+    pack: Callable[[np.ndarray, Header, AcceleratorConfig], bytes]
     unpack: Callable[[Header, Payload, AcceleratorConfig], np.ndarray]
     arguments: Callable[[AcceleratorConfig], Sequence[int]] = lambda config: range(1)
     counts: range = range(1 << 16)
+    scales: Callable[[Header], bool] = lambda header: True
     at_once: Callable[[AcceleratorConfig], int] = lambda config: 1
 
     def is_legal(self, header: Header, config: AcceleratorConfig) -> bool:
         """True where the core of ``config`` decodes a block with this header."""
         named = [name for name, format in WEIGHT_FORMATS.items() if format == self.format]
         return (all(name in config.weight_formats for name in named)
-                and header["arg"] in self.arguments(config) and header["count"] in self.counts)
+                and header["arg"] in self.arguments(config) and header["count"] in self.counts
+                and self.scales(header))
 
-    def payload_bytes(self, arg: int, count: int, config: AcceleratorConfig) -> int:
+    def payload_bytes(self, header: Header, config: AcceleratorConfig) -> int:
         """Length of a block's payload, without what fills its last word of memory up."""
-        return count * self.items(config) * self.item_bytes(arg, config)
+        steps = self.steps(header, config)
+        return header["count"] * self.items(config) // len(steps) * sum(steps)
+
+    def step(self, config: AcceleratorConfig, arg: int = 0) -> int:
+        """Bytes of each item of a format whose items are alike."""
+        step, = self.steps({"arg": arg}, config)
+        return step
 
 
-def _pack_words(words: np.ndarray, _: int) -> bytes:
+def width_entries(config: AcceleratorConfig) -> int:
+    """Widths of a PACKED block: chunk c of a ring word has entry c modulo so many."""
+    chunks = _chunks(config)
+    return next(count for count in range(min(WIDTHS, chunks), 0, -1) if chunks % count == 0)
+
+
+def header_of_widths(widths: Sequence[int]) -> Header:
+    """The fields of a PACKED block's header that hold its widths (0..8)."""
+    number = sum(int(width) << WIDTH_BITS * entry for entry, width in enumerate(widths))
+    return {"multiplier": number & _MULTIPLIER, "shift": number >> _MULTIPLIER_BITS}
+
+
+def widths_of(header: Header) -> list[int]:
+    """All entries of a PACKED block's header."""
+    number = header["multiplier"] | header["shift"] << _MULTIPLIER_BITS
+    return [number >> WIDTH_BITS * entry & (1 << WIDTH_BITS) - 1 for entry in range(WIDTHS)]
+
+
+def _packed_steps(header: Header, config: AcceleratorConfig) -> tuple[int, ...]:
+    return tuple(width * config.read_bytes // 8
+                 for width in widths_of(header)[:width_entries(config)])
+
+
+def _pack_words(words: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
     return words.tobytes()
 
 
@@ -88,33 +142,65 @@ def _unpack_words(header: Header, payload: Payload, config: AcceleratorConfig) -
     return payload.view(np.int8).reshape(header["count"], config.out_lanes, config.dot_width)
 
 
-def _pack_bits(words: np.ndarray, width: int) -> bytes:
-    """The low ``width`` bits of each weight, one after the other, LSB first."""
-    bits = np.unpackbits(words.view(np.uint8).reshape(-1, 1), axis=1, count=width,
-                         bitorder="little")
-    return np.packbits(bits, bitorder="little").tobytes()
+def _pack_planes(words: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
+    """Of each chunk the low bits of all its weights, then the next bits, up to its width."""
+    widths, size = widths_of(header)[:width_entries(config)], config.read_bytes
+    chunks = words.view(np.uint8).reshape(-1, len(widths), size)
+    parts = [np.packbits(chunks[:, entry] >> plane & 1, axis=1, bitorder="little")
+             for entry, width in enumerate(widths) for plane in range(width)]
+    return np.concatenate(parts, axis=1).tobytes() if parts else b""
 
 
-def _unpack_bits(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
-    width, weights = header["arg"], header["count"] * config.tile_bytes
+def _unpack_planes(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
+    widths, size = widths_of(header)[:width_entries(config)], config.read_bytes
     shape = (header["count"], config.out_lanes, config.dot_width)
-    if width == 0:   # no memory for what may be 65535 words of zeros
+    if not any(widths):   # no memory for what may be 65535 words of zeros
         return np.broadcast_to(np.int8(0), shape)
-    bits = np.unpackbits(payload, count=weights * width, bitorder="little")
-    values = np.zeros(weights, np.uint8)
-    for bit in range(8):   # the top bit is the sign, and fills the rest
-        values |= bits[min(bit, width - 1)::width] << bit
+    rows = payload.reshape(-1, sum(widths), size // 8)
+    bits = np.unpackbits(rows, axis=2, bitorder="little")
+    values = np.zeros((len(rows), len(widths), size), np.uint8)
+    first = 0
+    for entry, width in enumerate(widths):
+        for bit in range(8 if width else 0):   # the top plane is the sign, and fills the rest
+            values[:, entry] |= bits[:, first + min(bit, width - 1)] << bit
+        first += width
     return values.view(np.int8).reshape(shape)
 
 
-def _pack_records(records: np.ndarray, _: int) -> bytes:
+def _pack_records(records: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
+    if header["arg"]:
+        return _pack_short(records)
     scale = records["multiplier"].astype(np.int64) | records["shift"].astype(np.int64) << 31
     return np.concatenate([
         np.ascontiguousarray(records["bias"]).view(np.uint8).reshape(-1, 4),
         scale.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :5]], axis=1).tobytes()
 
 
+def _pack_short(records: np.ndarray) -> bytes:
+    short = SHORT_RECORD
+    number = (records["bias"].astype(np.int64) & (1 << short.bias) - 1
+              | records["multiplier"].astype(np.int64) >> short.dropped << short.bias
+              | records["shift"].astype(np.int64) << short.bias + short.multiplier)
+    return number.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :short.bytes].tobytes()
+
+
+def _unpack_short(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
+    short = SHORT_RECORD
+    columns = payload.reshape(-1, short.bytes).astype(np.int64)
+    low, high = (sum(columns[:, byte] << 8 * place for place, byte in enumerate(part))
+                 for part in ((0, 1, 2, 3), (4, 5, 6)))
+    records = np.zeros(len(columns), RECORD)
+    bias = low & (1 << short.bias) - 1
+    records["bias"] = bias - ((bias >> short.bias - 1) << short.bias)
+    multiplier = (low >> short.bias | high << 32 - short.bias) & (1 << short.multiplier) - 1
+    records["multiplier"] = multiplier << short.dropped
+    records["shift"] = high >> short.bias + short.multiplier - 32
+    return records.reshape(header["count"], config.requant_lanes)
+
+
 def _unpack_records(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
+    if header["arg"]:
+        return _unpack_short(header, payload, config)
     columns = payload.reshape(-1, RECORD_BYTES)
     records = np.zeros(len(columns), RECORD)
     records["bias"] = np.ascontiguousarray(columns[:, :4]).view("<i4")[:, 0]
@@ -124,7 +210,7 @@ def _unpack_records(header: Header, payload: Payload, config: AcceleratorConfig)
     return records.reshape(header["count"], config.requant_lanes)
 
 
-def _pack_biases(records: np.ndarray, _: int) -> bytes:
+def _pack_biases(records: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
     return records["bias"].tobytes()
 
 
@@ -135,7 +221,7 @@ def _unpack_biases(header: Header, payload: Payload, config: AcceleratorConfig) 
     return records.reshape(header["count"], config.requant_lanes)
 
 
-def _pack_entries(entries: np.ndarray, _: int) -> bytes:
+def _pack_entries(entries: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
     return entries.T.astype("<i4").tobytes()
 
 
@@ -158,30 +244,33 @@ def _chunks(config: AcceleratorConfig) -> int:
 FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
     BlockFormat(
         Format.RAW, Buffer.WEIGHTS, "0", "weights, int8",
-        items=_chunks, item_bytes=lambda arg, config: config.read_bytes,
+        items=_chunks, steps=lambda header, config: (config.read_bytes,),
         pack=_pack_words, unpack=_unpack_words),
     BlockFormat(
-        Format.PACKED, Buffer.WEIGHTS, "bits of a weight, 0..7",
-        "weights of that many bits, LSB first, two's complement",
-        items=_chunks, item_bytes=lambda arg, config: arg * config.read_bytes // 8,
-        pack=_pack_bits, unpack=_unpack_bits, arguments=lambda config: range(8)),
+        Format.PACKED, Buffer.WEIGHTS, "0",
+        "of each chunk as many planes of bits as its width says, the lowest first",
+        items=_chunks, steps=_packed_steps, pack=_pack_planes, unpack=_unpack_planes,
+        scales=lambda header: max(widths_of(header)) <= WIDTH),
     BlockFormat(
-        Format.PARAMETERS, Buffer.RECORDS, "0", f"records of {RECORD_BYTES} bytes",
+        Format.PARAMETERS, Buffer.RECORDS, "0, or 1 for short records",
+        f"records of {RECORD_BYTES} bytes, or of {SHORT_RECORD.bytes}",
         items=lambda config: config.requant_lanes // config.own_records,
-        item_bytes=lambda arg, config: config.own_records * RECORD_BYTES,
+        steps=lambda header, config: (
+            config.own_records * (SHORT_RECORD.bytes if header["arg"] else RECORD_BYTES),),
+        arguments=lambda config: range(1 if config.compact else 2),
         at_once=lambda config: config.shared_records // config.own_records,
         pack=_pack_records, unpack=_unpack_records),
     BlockFormat(
         Format.PARAMETERS_SHARED, Buffer.RECORDS, "0", "biases, int32",
         items=lambda config: config.requant_lanes // config.shared_records,
-        item_bytes=lambda arg, config: config.shared_records * VALUE_BYTES,
+        steps=lambda header, config: (config.shared_records * VALUE_BYTES,),
         pack=_pack_biases, unpack=_unpack_biases),
     BlockFormat(
         Format.TABLE, Buffer.TABLES,
         "bit 0: the operand's table, bit 1: bank; bit 2, with bit 0 = 0: both tables",
         f"{TABLE_ENTRIES} entries, int32; of both tables, {TABLE_ENTRIES} times one of each",
         items=lambda config: TABLE_ENTRIES,
-        item_bytes=lambda arg, config: VALUE_BYTES * (2 if arg & TABLE_BOTH else 1),
+        steps=lambda header, config: (VALUE_BYTES * (2 if header["arg"] & TABLE_BOTH else 1),),
         arguments=_tables, counts=range(1, 2),
         pack=_pack_entries, unpack=_unpack_entries),
 )}

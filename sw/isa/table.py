@@ -16,7 +16,7 @@ __all__ = ["ISA_VERSION", "INSTRUCTION_BYTES", "OUTSIDE", "FACTOR_BITS", "Opcode
            "Register", "Command", "Status", "ErrorCode", "COUNTERS", "encode", "decode",
            "illegal_field", "unit_fields"]
 
-ISA_VERSION = 2
+ISA_VERSION = 3
 INSTRUCTION_BYTES = 128
 OUTSIDE: Final = 1 << 31  # this address bit selects outside memory
 FACTOR_BITS = 9    # of the table entries that are multiplied: int8 values less a zero point
@@ -56,7 +56,7 @@ class Format(enum.IntEnum):
     """Format of a block of the weight stream; ``formats`` has a record of each."""
 
     RAW = 0                # weights of 8 bits
-    PACKED = 1             # weights of fewer bits
+    PACKED = 1             # planes of bits, as many for each chunk as the header says
     PARAMETERS = 2         # records of bias, multiplier and shift
     PARAMETERS_SHARED = 3  # biases; multiplier and shift are in the header
     TABLE = 4              # a table of the post unit

@@ -14,7 +14,17 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
-from kaniwa.isa.formats import FORMATS, HEADER, RECORD, TABLE_BOTH, Buffer
+from kaniwa.isa.formats import (
+    FORMATS,
+    HEADER,
+    RECORD,
+    SHORT_RECORD,
+    TABLE_BOTH,
+    Buffer,
+    header_of_widths,
+    widths_of,
+)
+from kaniwa.isa.packed_blocks import MAX_COUNT, RAW_WIDTH, packed_blocks
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "phase_window_words",
            "encode_weights", "encode_parameters", "encode_tables", "decode_stream",
@@ -22,9 +32,6 @@ __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "pha
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
-
-MAX_COUNT = (1 << 16) - 8  # of the count field; a multiple of 8, so a split adds no padding
-RAW_WIDTH = 8              # bits of a weight; RAW is treated as the widest packed format
 
 
 def _pad_to(values: np.ndarray, sizes: tuple[int, ...], filler: int = 0) -> np.ndarray:
@@ -99,69 +106,33 @@ def phase_window_words(weights: Int8, config: AcceleratorConfig) -> Int8:
 
 def encode_weights(words: Int8, config: AcceleratorConfig,
                    formats: tuple[str, ...] | None = None) -> bytes:
-    """The shortest stream of RAW and PACKED blocks for ring words [..., M, N].
+    """The shortest stream of RAW and PACKED blocks for ring words [..., M, N] (see
+    ``packed_blocks``).
 
     ``formats`` (default: the config's) names what may be used; never longer than RAW alone.
     """
     flat = np.ascontiguousarray(words, np.int8).reshape(-1, config.tile_bytes)
     packed = "packed" in (config.weight_formats if formats is None else formats)
-    widths = _word_widths(flat) if packed else np.full(len(flat), RAW_WIDTH)
+    blocks = (packed_blocks(flat, config) if packed
+              else [(0, len(flat), (RAW_WIDTH,))] if len(flat) else [])
     stream = bytearray()
-    for start, end, width in _choose_blocks(widths, config):
+    for start, end, widths in blocks:
         for first in range(start, end, MAX_COUNT):
             part = flat[first:min(end, first + MAX_COUNT)]
-            if width == RAW_WIDTH:
+            if min(widths) == RAW_WIDTH:
                 stream += _block(Format.RAW, 0, len(part), part, config)
             else:
-                stream += _block(Format.PACKED, width, len(part), part, config)
+                stream += _block(Format.PACKED, 0, len(part), part, config,
+                                 **header_of_widths(widths))
     return bytes(stream)
-
-
-def _word_widths(flat: Int8) -> npt.NDArray[np.int64]:
-    """For each word the bits of two's complement that all its weights fit."""
-    magnitudes = (flat ^ (flat >> 7)).max(axis=1)  # v for v >= 0, -v - 1 for v < 0
-    bits = np.ceil(np.log2(magnitudes.astype(np.float64) + 1)).astype(np.int64) + 1
-    return np.where(flat.any(axis=1), bits, 0)
-
-
-def _choose_blocks(widths: npt.NDArray[np.int64],
-                   config: AcceleratorConfig) -> list[tuple[int, int, int]]:
-    """Split words into blocks (start, end, width) of the smallest total size.
-
-    Sizes count units of read_bytes / 8 bytes: a header is 8 units, and so is the padding's grain.
-    A path is judged by its size alone: what follows adds the same to each, and rounding up keeps
-    their order. Hence one path for each width of the open block is enough.
-    """
-    if not len(widths):
-        return []
-    starts = np.flatnonzero(np.diff(widths, prepend=-1))
-    ends = np.append(starts[1:], len(widths))
-    unit = config.tile_bytes // config.read_bytes
-    candidates = np.arange(RAW_WIDTH + 1)
-    sizes = np.full(len(candidates), np.inf)
-    closed, best = 0.0, 0
-    opened = np.zeros((len(starts), len(candidates)), bool)
-    previous = np.zeros(len(starts), np.int64)
-    for run, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        opened[run], previous[run] = closed + 8 < sizes, best
-        sizes = np.minimum(sizes, closed + 8) + (end - start) * unit * candidates
-        sizes[candidates < widths[start]] = np.inf
-        best = int(np.argmin(sizes))
-        closed = np.ceil(sizes[best] / 8) * 8
-    blocks, end, width = [], len(widths), best
-    for run in range(len(starts) - 1, -1, -1):
-        if opened[run, width]:
-            blocks.append((int(starts[run]), int(end), width))
-            end, width = starts[run], int(previous[run])
-    return blocks[::-1]
 
 
 def _block(block_format: Format, arg: int, count: int, values: np.ndarray,
            config: AcceleratorConfig, **scale: int) -> bytes:
     """Header and payload, each padded to a multiple of read_bytes."""
     size = config.read_bytes
-    header = HEADER.encode({"format": block_format, "arg": arg, "count": count, **scale})
-    payload = FORMATS[block_format].pack(values, arg)
+    fields = {"format": int(block_format), "arg": arg, "count": count, **scale}
+    header, payload = HEADER.encode(fields), FORMATS[block_format].pack(values, fields, config)
     return header.ljust(size, b"\0") + payload.ljust(-(-len(payload) // size) * size, b"\0")
 
 
@@ -170,7 +141,8 @@ def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, blo
     """Parameter words of the channels of ``blocks`` blocks, the last of which may be narrower.
 
     ``multiplier`` and ``shift`` are one for each channel, or one for all; where they are equal, the
-    blocks are PARAMETERS_SHARED: biases alone. Lanes without a channel get zeros.
+    blocks are PARAMETERS_SHARED: biases alone. Else records are short where all fit. Lanes without
+    a channel get zeros.
     """
     biases = np.asarray(bias, np.int64)
     lanes = config.requant_lanes
@@ -183,10 +155,19 @@ def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, blo
     parts = np.split(records, range(MAX_COUNT * lanes, len(records), MAX_COUNT * lanes))
     scale = {name: int(records[name][slots[0]]) for name in ("multiplier", "shift")}
     if any((records[name][slots] != value).any() for name, value in scale.items()):
-        return b"".join(_block(Format.PARAMETERS, 0, len(part) // lanes, part, config)
+        short = int(not config.compact and _is_short(records))
+        return b"".join(_block(Format.PARAMETERS, short, len(part) // lanes, part, config)
                         for part in parts)
     return b"".join(_block(Format.PARAMETERS_SHARED, 0, len(part) // lanes, part, config, **scale)
                     for part in parts)
+
+
+def _is_short(records: np.ndarray) -> bool:
+    """Whether all fit a short record."""
+    limit, dropped = 1 << SHORT_RECORD.bias - 1, (1 << SHORT_RECORD.dropped) - 1
+    bias, multiplier = records["bias"], records["multiplier"]
+    return bool((bias >= -limit).all() and (bias < limit).all()
+                and not (multiplier & dropped).any())
 
 
 def encode_tables(tables: Mapping[int, Integers], bank: int, config: AcceleratorConfig) -> bytes:
@@ -236,7 +217,7 @@ def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:
     blocks = []
     for header, first in decode_headers(data, config):
         block = FORMATS[header["format"]]
-        size = block.payload_bytes(header["arg"], header["count"], config)
+        size = block.payload_bytes(header, config)
         payload = np.frombuffer(data, np.uint8, size, first)
         blocks.append(StreamBlock(block.format, header["arg"],
                                   block.unpack(header, payload, config)))
@@ -256,11 +237,13 @@ def decode_headers(data: bytes, config: AcceleratorConfig) -> Iterator[tuple[dic
         header = HEADER.decode(data[position:position + HEADER.size])
         block = FORMATS.get(header["format"])
         if block is None or not block.is_legal(header, config):
+            widths = (f"widths {', '.join(map(str, widths_of(header)))}, "
+                      if header["format"] == Format.PACKED else "")
             raise ProgramError(f"weight stream: block at byte {position} has format "
-                               f"{header['format']}, argument {header['arg']}, count "
+                               f"{header['format']}, argument {header['arg']}, {widths}count "
                                f"{header['count']}, unknown to this target")
         first = position + size
-        payload = block.payload_bytes(header["arg"], header["count"], config)
+        payload = block.payload_bytes(header, config)
         position = first + -(-payload // size) * size
         if position > len(data):
             raise ProgramError(f"weight stream: block at byte {first - size} is cut short, "

@@ -61,6 +61,6 @@ def _blocks(data: bytes, config: AcceleratorConfig) -> Iterator[
     size = config.read_bytes
     for header, first in decode_headers(data, config):
         block = FORMATS[header["format"]]
-        payload = block.payload_bytes(header["arg"], header["count"], config)
+        payload = block.payload_bytes(header, config)
         padding = size - HEADER.size + -payload % size
         yield BUFFERS[block.buffer], first - size, (payload, HEADER.size, padding)

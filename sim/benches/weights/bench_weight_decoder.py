@@ -9,7 +9,7 @@ import cocotb
 
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.isa import Format
-from kaniwa.isa.formats import FORMATS
+from kaniwa.isa.formats import FORMATS, HEADER, header_of_widths
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, cover, start
 from kaniwa.sim.worlds.memory_ports import ReadServer
 from kaniwa.sim.worlds.serial_config import SERIAL
@@ -37,9 +37,9 @@ def _duts() -> list[Dut]:
 
 
 BENCH = Bench("weight_decoder", _duts, required=[
-    "raw", *(f"packed_{width}" for width in range(8)), "parameters", "shared", "table",
+    "raw", *(f"packed_{width}" for width in range(9)), "mixed", "parameters", "short", "shared", "table",
     "both_tables", "empty_block", "repeat", "no_parameters", "no_weights", "empty_instruction",
-    "table_waits", "number_wraps", "bad_format", "bad_argument", "bad_count",
+    "table_waits", "number_wraps", "bad_format", "bad_argument", "bad_count", "bad_width",
     "no_hardware_for_packed", "stalled"])
 
 
@@ -125,6 +125,7 @@ async def every_width_comes_out(dut: Any) -> None:
     rig = Rig(env, 0.2, (1, 5))
     for width in (*range(9), 0, 8):
         rig.send(b"", rig.expected.weights(9, width))
+        rig.send(b"", rig.expected.mixed_weights(5))
     for _ in range(3):
         rig.send(b"", b"")
         cover("empty_instruction")
@@ -188,7 +189,7 @@ async def instructions_follow_closely(dut: Any, parameters: bool) -> None:
 
 
 @cocotb.test()
-@cocotb.parametrize(kind=["own", "shared", "table"])
+@cocotb.parametrize(kind=["own", "short", "shared", "table"])
 async def values_come_as_fast_as_promised(dut: Any, kind: str) -> None:
     env = await start(dut, BENCH)
     rig = Rig(env, 0.0, (LATENCY, LATENCY))
@@ -200,9 +201,9 @@ async def values_come_as_fast_as_promised(dut: Any, kind: str) -> None:
         rig.send(rig.expected.table(), b"")
     else:
         at_once = config.shared_records if kind == "shared" else config.own_records
-        payload = records * (9 if kind == "own" else 4)
+        payload = records * {"own": 9, "short": 7, "shared": 4}[kind]
         monitor, cycles = rig.parameters, max(records // at_once, -(-payload // config.read_bytes))
-        rig.send(rig.expected.parameters(words, kind == "shared"), b"")
+        rig.send(rig.expected.parameters(words, kind == "shared", kind == "short"), b"")
     await rig.finish()
     assert _span(monitor) <= cycles, f"{_span(monitor)} cycles, not {cycles}"
 
@@ -292,19 +293,25 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
     _set_free(env)
     rng = env.rng
     bad = [(rng.randint(5, 15), 0, 1, "bad_format"),
-           (Format.PACKED, rng.randint(8, 15), 1, "bad_argument"),
+           (Format.PACKED, rng.randint(1, 15), 1, "bad_argument"),
            (Format.RAW, rng.randint(1, 15), 1, "bad_argument"),
-           (Format.PARAMETERS, rng.randint(1, 15), 0, "bad_argument"),
+           (Format.PARAMETERS, rng.randint(2, 15), 0, "bad_argument"),
            (Format.PARAMETERS_SHARED, rng.randint(1, 15), 1, "bad_argument"),
            *((Format.TABLE, arg, 1, "bad_argument") for arg in range(16)
              if arg not in FORMATS[Format.TABLE].arguments(env.config)),
            (Format.TABLE, 0, rng.choice([0, 2, 257]), "bad_count")]
     rig = Rig(env, 0.1, (1, 4))
-    if "packed" not in rig.config.weight_formats:
-        bad.append((Format.PACKED, 4, 1, "no_hardware_for_packed"))
-    for kind, arg, count, name in bad:
+    packed = "packed" in rig.config.weight_formats
+    bad += ([(Format.PACKED, 0, 1, "bad_width")] * 8 if packed
+            else [(Format.PACKED, 0, 1, "no_hardware_for_packed")])
+    for number, (kind, arg, count, name) in enumerate(bad):
         good = rig.expected.weights(3, 8) + rig.expected.parameters(2, False)
         header = bytes([kind | arg << 4, count & 255, count >> 8, *rng.randbytes(5)])
+        if kind == Format.PACKED and not arg:
+            widths = [rng.randint(0, 8) for _ in range(8)]
+            if name == "bad_width":
+                widths[number % 8] = rng.randint(9, 15)
+            header = HEADER.encode({"format": kind, "count": count} | header_of_widths(widths))
         rig.send(b"", good + header.ljust(rig.config.read_bytes, b"\0"))
         rig.send(b"", good)
         await env.cycles(200 + 10 * len(good) // rig.config.read_bytes)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from kaniwa.errors import CompileError
 from kaniwa.isa import Rounding
+from kaniwa.isa.formats import SHORT_RECORD
 
 __all__ = ["Int64", "Rule", "Rescale", "double_rounding", "float_half_away",
            "float_half_even", "float_half_up", "listed", "average_pool", "average_pool_half_up",
@@ -313,9 +314,28 @@ def _fit(steps: _Steps, rule: Rule, bits: int,
         else:
             if not _meets(steps, multiplier, chosen, rounding, bits).all():
                 raise AssertionError("the search returned parameters that are not exact")
-            return multiplier, chosen, rounding, len(wrong)
+            return (_shortened(steps, multiplier, chosen, rounding, bits), chosen, rounding,
+                    len(wrong))
     raise CompileError(f"{where}: channel {failed}: no {bits}-bit multiplier reproduces its "
                        f"rounding exactly; use a target with larger multiplier_bits")
+
+
+def _shortened(steps: _Steps, multiplier: Int64, shift: Int64, rounding: Rounding,
+               bits: int) -> Int64:
+    """The multipliers with their lowest bits 0, as short records need it, where that is as exact.
+
+    Channels that all have one multiplier store it once anyway.
+    """
+    if (multiplier == multiplier[0]).all() and (shift == shift[0]).all():
+        return multiplier
+    dropped = SHORT_RECORD.dropped
+    shortened = multiplier.copy()
+    for step in (1, 0, -1):
+        short = (multiplier + (1 << dropped >> 1) >> dropped) + step << dropped
+        found = ((short >= 0) & (short < 1 << bits)
+                 & _meets(steps, np.clip(short, 0, (1 << bits) - 1), shift, rounding, bits))
+        shortened = np.where(found, short, shortened)
+    return shortened
 
 
 def nearest_multiplier(slope: float, bits: int) -> tuple[int, int]:

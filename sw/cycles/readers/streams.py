@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Format, Mode
-from kaniwa.isa.formats import FORMATS, RECORD_BYTES, Buffer
+from kaniwa.isa.formats import (
+    FORMATS,
+    RECORD_BYTES,
+    SHORT_RECORD,
+    Buffer,
+    header_of_widths,
+    width_entries,
+)
 from kaniwa.isa.weight_stream import decode_headers
 from kaniwa.program.instruction import Values, parameter_words_per_block, weight_words
 
@@ -18,7 +25,8 @@ Read = Callable[[int, int], bytes]   # address, length -> what is stored there
 
 @dataclass(frozen=True)
 class BlockShape:
-    """A block: ``items`` leave the decoder one after the other, each from ``step`` bytes.
+    """A block: ``items`` leave the decoder one after the other, from as many bytes as ``steps``
+    say in turn.
 
     ``per_word`` items are a word of the buffer that they are for: ``kind``; that takes ``parts``
     of them at once.
@@ -26,9 +34,14 @@ class BlockShape:
 
     kind: Buffer
     items: int
-    step: int
+    steps: tuple[int, ...]
     per_word: int
     parts: int = 1
+
+    @property
+    def bytes(self) -> int:
+        """Of all items."""
+        return self.items // len(self.steps) * sum(self.steps)
 
 
 def region_shapes(config: AcceleratorConfig, v: Values, read: Read | None,
@@ -46,34 +59,37 @@ def region_shapes(config: AcceleratorConfig, v: Values, read: Read | None,
             _likely_weights(config, v["weight_bytes"], words))
 
 
-def _shape(config: AcceleratorConfig, kind: int, arg: int, count: int) -> BlockShape:
-    block = FORMATS[kind]
+def _shape(config: AcceleratorConfig, header: dict[str, int]) -> BlockShape:
+    block = FORMATS[header["format"]]
     items = block.items(config)
-    return BlockShape(block.buffer, count * items, block.item_bytes(arg, config), items,
+    return BlockShape(block.buffer, header["count"] * items, block.steps(header, config), items,
                       block.at_once(config))
 
 
 def _shapes(config: AcceleratorConfig, data: bytes) -> list[BlockShape]:
-    return [_shape(config, header["format"], header["arg"], header["count"])
-            for header, _ in decode_headers(data, config)]
+    return [_shape(config, header) for header, _ in decode_headers(data, config)]
 
 
 def _likely_parameters(config: AcceleratorConfig, size: int, words: int) -> list[BlockShape]:
-    own = size - config.read_bytes >= RECORD_BYTES * words * config.requant_lanes
-    shape = _shape(config, Format.PARAMETERS if own else Format.PARAMETERS_SHARED, 0, words)
+    records = words * config.requant_lanes
+    own, short = (size - config.read_bytes >= each * records
+                  for each in (RECORD_BYTES, SHORT_RECORD.bytes))
+    kind = Format.PARAMETERS if own or short else Format.PARAMETERS_SHARED
+    shape = _shape(config, {"format": kind, "arg": int(short and not own), "count": words})
     return _padded(config, size, shape)
 
 
 def _likely_weights(config: AcceleratorConfig, size: int, words: int) -> list[BlockShape]:
     room = size // config.read_bytes - 1
     width = min(8, 8 * room * config.read_bytes // max(1, words * config.tile_bytes))
-    shape = (_shape(config, Format.RAW, 0, words) if width == 8
-             else _shape(config, Format.PACKED, max(0, width), words))
+    kind = Format.RAW if width == 8 else Format.PACKED
+    shape = _shape(config, {"format": kind, "arg": 0, "count": words}
+                   | header_of_widths([max(0, width)] * width_entries(config)))
     return _padded(config, size, shape)
 
 
 def _padded(config: AcceleratorConfig, size: int, shape: BlockShape) -> list[BlockShape]:
     """``shape`` and as many empty blocks as make up ``size``."""
-    used = 1 - -shape.items * shape.step // config.read_bytes
-    empty = BlockShape(Buffer.WEIGHTS, 0, 0, 1)
+    used = 1 - -shape.bytes // config.read_bytes
+    empty = BlockShape(Buffer.WEIGHTS, 0, (0,), 1)
     return [shape, *[empty] * (size // config.read_bytes - used)] if size else []

@@ -30,7 +30,7 @@ FETCH = Kinds(("before", "granted", "free", "begun", "ready", "asked"),
 DECODE = Kinds(("may_shift", "emitted"),
                ("word", "owner", "item", "position", "inside", "first_word", "output", "in_use"),
                ("self", "own", "events", "width", "shifted", "shape", "passed", "room", "kind",
-                "step", "end", "arrival", "last_word", "gone", "inner"))
+                "steps", "step", "end", "arrival", "last_word", "gone", "inner"))
 
 
 class _Fetch(Frame):
@@ -255,16 +255,17 @@ class WeightPath(ReadPath):
             own.may_shift = own.emitted
             if not shape.items:
                 continue
-            kind, step = int(shape.kind), shape.step
+            kind, steps = int(shape.kind), shape.steps
             own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
                 own.emitted += 2
             own.position, own.inside, own.first_word = 0, 0, 0
             own.output = WEIGHTS if kind == WEIGHTS else RECORDS   # tables leave with the records
             for own.item in range(shape.items):
+                step = steps[own.item % len(steps)]
                 end = own.position + step
+                own.first_word = own.position // width
                 if step:
-                    own.first_word = own.position // width
                     if own.inside <= own.first_word:
                         while (passed := self._pass(own.word)) is None:
                             own.at = 3
@@ -292,18 +293,17 @@ class WeightPath(ReadPath):
                     own.at = 6
                     yield
                 own.emitted = max(own.emitted + 1, room)
-                if step:
-                    gone = end // width - own.first_word
-                    if own.item == shape.items - 1 and end % width:
-                        gone += 1
-                    if gone:
-                        own.may_shift = own.emitted
-                        if gone == 2:
-                            shifted.append(own.emitted)
-                            own.word += 1
-                            own.inside += 1
-                            own.may_shift += 1
-                    own.position = end
+                gone = end // width - own.first_word
+                if own.item == shape.items - 1 and end % width:
+                    gone += 1
+                if gone:
+                    own.may_shift = own.emitted
+                    if gone == 2:
+                        shifted.append(own.emitted)
+                        own.word += 1
+                        own.inside += 1
+                        own.may_shift += 1
+                own.position = end
                 inner = own.item % shape.per_word
                 self._windows.append((
                     own.emitted, own.output, kind != TABLES and inner == shape.parts - 1,

@@ -1,6 +1,7 @@
 """The records of weight formats, and that all which is made from them follows a new one."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -16,21 +17,29 @@ from kaniwa.isa.formats import (
     BlockFormat,
     Buffer,
     formats_table,
+    header_of_widths,
+    width_entries,
+    widths_of,
 )
 from kaniwa.isa.weight_stream import decode_stream
 
 BASE = PRESETS["base"]
 
 
-def some_values(block: BlockFormat, arg: int, config: AcceleratorConfig) -> tuple[int, np.ndarray]:
+def some_values(block: BlockFormat, arg: int, widths: list[int],
+                config: AcceleratorConfig) -> tuple[int, np.ndarray]:
     """A legal count of words, and values of so many."""
     rng = np.random.default_rng(arg)
     count = 1 if block.buffer == Buffer.TABLES else 3
     if block.buffer == Buffer.WEIGHTS:
-        width = arg if block.format == Format.PACKED else 8
-        limit = 1 << max(0, width - 1)
-        return count, rng.integers(-limit if width else 0, limit,
-                                   (count, config.out_lanes, config.dot_width), np.int8)
+        values = rng.integers(-128, 128, (count, config.out_lanes, config.dot_width), np.int8)
+        if block.format == Format.PACKED:
+            chunks = values.reshape(-1, config.read_bytes)
+            for chunk, row in enumerate(chunks):
+                width = widths[chunk % (config.tile_bytes // config.read_bytes)
+                               % width_entries(config)]
+                row[...] = row >> 8 - width if width else 0
+        return count, values
     if block.buffer == Buffer.TABLES:
         return count, rng.integers(-2**31, 2**31, (2, 256) if arg & TABLE_BOTH else 256)
     records = np.zeros(count * config.requant_lanes, RECORD)
@@ -56,23 +65,28 @@ def test_formats_that_a_config_names_are_those_of_weights() -> None:
 @pytest.mark.parametrize("block", FORMATS.values(), ids=lambda block: block.format.name)
 def test_every_argument_packs_to_its_length_and_back(
         block: BlockFormat, config: AcceleratorConfig) -> None:
-    for arg in block.arguments(config):
-        count, values = some_values(block, arg, config)
-        payload = block.pack(values, arg)
-        assert len(payload) == block.payload_bytes(arg, count, config)
-        header = {"format": block.format, "arg": arg, "count": count}
+    for arg, widths in itertools.product(block.arguments(config), (
+            [[*range(1, 9)], [8, 0, 0, 3, 1, 0, 2, 7], [0] * 8]
+            if block.format == Format.PACKED else [[0] * 8])):
+        count, values = some_values(block, arg, widths, config)
+        header = {"format": int(block.format), "arg": arg, "count": count}
+        header |= header_of_widths(widths)
         if block.format == Format.PARAMETERS_SHARED:
             header |= {"multiplier": 7, "shift": 63}
-        assert HEADER.decode(HEADER.encode(header)) == {"multiplier": 0, "shift": 0} | header
-        found = block.unpack({"multiplier": 0, "shift": 0} | header,
-                             np.frombuffer(payload, np.uint8), config)
+        payload = block.pack(values, header, config)
+        assert len(payload) == block.payload_bytes(header, config)
+        assert HEADER.decode(HEADER.encode(header)) == header
+        assert block.is_legal(header, config)
+        found = block.unpack(header, np.frombuffer(payload, np.uint8), config)
         assert np.array_equal(found.ravel(), values.ravel())
+        if block.format == Format.PACKED:
+            assert widths_of(header) == widths
 
 
 def test_decoder_and_cycle_model_follow_a_new_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights of a whole word that are all the same: a chunk is one byte."""
     same = dataclasses.replace(
-        FORMATS[Format.RAW], item_bytes=lambda arg, config: 1,
+        FORMATS[Format.RAW], steps=lambda header, config: (1,),
         unpack=lambda header, payload, config: np.repeat(
             payload[::config.tile_bytes // config.read_bytes].view(np.int8), config.tile_bytes)
         .reshape(header["count"], config.out_lanes, config.dot_width))
@@ -86,5 +100,5 @@ def test_decoder_and_cycle_model_follow_a_new_record(monkeypatch: pytest.MonkeyP
     assert (block.values[0] == 5).all() and (block.values[1] == -6).all()
     fields = dict.fromkeys(FIELDS, 0) | {"weight_bytes": len(stream)}
     shape, = region_shapes(BASE, fields, lambda address, length: stream[:length])[1]
-    assert (shape.kind, shape.items, shape.step, shape.per_word) == (
-        Buffer.WEIGHTS, 2 * chunks, 1, chunks)
+    assert (shape.kind, shape.items, shape.steps, shape.per_word) == (
+        Buffer.WEIGHTS, 2 * chunks, (1,), chunks)

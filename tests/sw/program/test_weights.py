@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
+from kaniwa.isa.formats import width_entries
 from kaniwa.isa.weight_stream import (
     decode_stream,
     dense_words,
@@ -27,11 +28,12 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def random_words(rng, config, count):
-    """Words in runs of similar widths, as groups of channels have them."""
-    widths = np.repeat(rng.integers(0, 9, count), rng.integers(1, 5, count))[:count]
-    shape = (count, config.out_lanes, config.dot_width)
-    values = rng.integers(-128, 128, shape) >> (8 - widths)[:, None, None]
-    return np.where(widths[:, None, None] == 0, 0, values).astype(np.int8)
+    """Words in runs of similar widths, as groups of channels have them; rows are narrower."""
+    widths = np.repeat(rng.integers(0, 9, count), rng.integers(1, 5, count))[:count, None, None]
+    rows = rng.integers(0, rng.integers(1, 6), (1, config.out_lanes, 1))
+    widths = np.maximum(widths - rows, 0)
+    values = rng.integers(-128, 128, (count, config.out_lanes, config.dot_width)) >> 8 - widths
+    return np.where(widths == 0, 0, values).astype(np.int8)
 
 
 @given(configs, seeds, st.integers(1, 12))
@@ -43,19 +45,39 @@ def test_weights_come_back(config, seed, count):
 
 @given(configs, seeds, st.integers(1, 12))
 def test_a_stream_is_the_shortest_of_all_splits(config, seed, count):
+    """Where a header counts twice, for the cycle that it takes."""
     words = random_words(np.random.default_rng(seed), config, count)
-    read, tile = config.read_bytes, config.tile_bytes
+    read = config.read_bytes
+    chunks = words.reshape(count, -1, width_entries(config), read)
 
-    def width(run):
-        return next(w for w in range(9) if w == 8 or not (run if w == 0 else (
-            (run < -(1 << (w - 1))) | (run >= 1 << (w - 1)))).any())
+    def width(chunk):
+        return next(w for w in range(9) if w == 8 or not (chunk if w == 0 else (
+            (chunk < -(1 << (w - 1))) | (chunk >= 1 << (w - 1)))).any())
+
+    def size(run):
+        bits = sum(width(run[:, :, entry]) * run[:, :, entry].size
+                   for entry in range(run.shape[2]))
+        return read * (2 + -(-bits // (8 * read)))
 
     best = [0]  # of the words before each one, by trying every last block
     for end in range(1, count + 1):
-        best.append(min(best[start] + read * (1 + -(-(end - start) * tile * width(words[start:end])
-                                                    // (8 * read))) for start in range(end)))
-    length = len(encode_weights(words, config))
-    assert length == best[count] <= read + words.size
+        best.append(min(best[start] + size(chunks[start:end]) for start in range(end)))
+    stream = encode_weights(words, config)
+    headers = len(decode_stream(stream, config))
+    assert len(stream) + read * headers == best[count]
+    assert len(stream) <= read + words.size
+
+
+def test_many_words_are_split_where_it_pays():
+    """Words beyond those of which every split is tried: each run of one width is a block."""
+    config = PRESETS["base"]
+    rng = np.random.default_rng(2)
+    runs = [rng.integers(-(1 << bits - 1), 1 << bits - 1, (words, 8, 16)).astype(np.int8)
+            for bits, words in ((3, 900), (7, 40), (2, 2000), (5, 333))]
+    stream = encode_weights(np.concatenate(runs), config)
+    blocks = decode_stream(stream, config)
+    assert [len(block.values) for block in blocks] == [900, 40, 2000, 333]
+    assert np.array_equal(np.concatenate([b.values for b in blocks]), np.concatenate(runs))
 
 
 @given(configs, seeds)
@@ -75,19 +97,19 @@ def test_more_words_than_a_block_counts_are_split():
     config = SERIAL
     words = np.random.default_rng(1).integers(-4, 4, (70000, 4, 4)).astype(np.int8)
     blocks = decode_stream(encode_weights(words, config), config)
-    assert [(b.format, b.arg) for b in blocks] == [(Format.PACKED, 3)] * 2
+    assert [(b.format, len(b.values)) for b in blocks] == [
+        (Format.PACKED, 65528), (Format.PACKED, 4472)]
     assert np.array_equal(np.concatenate([b.values for b in blocks]), words)
 
 
 def test_bytes_of_a_packed_block_are_as_documented():
     config = SERIAL
-    word = np.zeros((1, 4, 4), np.int8)
+    word = np.zeros((1, 4, 4), np.int8)     # two chunks of 8
     word[0, 0, 0], word[0, 0, 1], word[0, 1, 0], word[0, 3, 3] = -4, 3, 1, -1
     stream = encode_weights(word, config)
-    bits = int.from_bytes(stream[8:], "little")
-    assert stream[:8] == bytes([0x31, 1, 0, 0, 0, 0, 0, 0])
-    assert bits == 0b100 | 0b011 << 3 | 0b001 << 12 | 0b111 << 45
-    assert len(stream) == 16
+    assert stream[:8] == bytes([0x01, 1, 0, 0x13, 0, 0, 0, 0])     # widths 3 and 1
+    first = [0b00010010, 0b00000010, 0b00000001]                    # bits 0, 1 and 2 of -4, 3, 1
+    assert [*stream[8:]] == [*first, 0b10000000, 0, 0, 0, 0]
 
 
 @given(configs, seeds, st.integers(1, 70), st.integers(1, 3), st.integers(1, 3), st.integers(1, 40))
@@ -198,6 +220,7 @@ def test_an_unknown_format_is_refused():
     assert raises(bytes([5]).ljust(8, b"\0")) == (
         "weight stream: block at byte 0 has format 5, argument 0, count 0, unknown to this target")
     assert "argument 8" in raises(bytes([0x81]).ljust(8, b"\0"))
+    assert "widths 0, 9" in raises(bytes([1, 0, 0, 0x90]).ljust(8, b"\0"))
     assert "argument 4" in raises(bytes([0x44, 1]).ljust(8, b"\0"))
     assert "count 2" in raises(bytes([0x04, 2]).ljust(8, b"\0"))
     assert "argument 1" in raises(bytes([0x10, 1]).ljust(8, b"\0"))
@@ -205,7 +228,7 @@ def test_an_unknown_format_is_refused():
 
 def test_packed_is_unknown_to_a_target_without_it():
     config = dataclasses.replace(SERIAL, weight_formats=("raw",))
-    assert "format 1" in raises(bytes([0x11]).ljust(8, b"\0"), config)
+    assert "format 1" in raises(bytes([0x01]).ljust(8, b"\0"), config)
 
 
 def test_a_stream_cut_short_is_refused():
