@@ -11,8 +11,8 @@ from kaniwa.hw.enums import Format
 from kaniwa.hw.parts.bit_fields import number_shape
 from kaniwa.isa.formats import FORMATS, HEADER, TABLE_ENTRIES, VALUE_BYTES
 
-__all__ = ["BYTES", "UNITS", "header_layout", "block_layout", "item_layout", "window_layout", "own_step",
-           "shared_step", "grain", "moving_units"]
+__all__ = ["BYTES", "UNITS", "header_layout", "block_layout", "item_layout", "window_layout",
+           "own_step", "shared_step", "grain", "moving_units"]
 
 UNITS = 8           # a word is 8 units; a chunk of w-bit weights takes w of them, a plane each
 BYTES = 9           # in place of a width: a chunk of weights of a byte each, not in planes

@@ -89,8 +89,9 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
     header = -(-HEADER.size // config.read_bytes) * config.read_bytes
     zeros = (f"Words of zeros take no memory but the {header} bytes of the header of their run. "
              "The array multiplies the zeros all the same.")
-    few = (f"A word of {config.tile_bytes} weights takes as many bits a weight as its largest one "
-           f"needs; bytes are those of one bit. A change of width costs {header} bytes of header.")
+    few = (f"A chunk of {config.read_bytes} weights takes as many bits a weight as the largest "
+           "one at its place in a run of words needs; bytes are those of one bit. A run costs "
+           f"{header} bytes of header.")
     packed = "packed" in config.weight_formats
     if not packed:
         zeros = few = "This target's weight decoder takes raw weights alone: nothing is saved."
@@ -99,8 +100,10 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
         Pattern("zero_words", "weights of 0 for all that the array multiplies in a cycle",
                 config.out_lanes, config.dot_width, packed, packed * config.tile_bytes, cycles,
                 "masks.block_mask", zeros),
-        Pattern("few_bits", "weights of 1 to 7 bits, as int4 has", config.out_lanes,
-                config.dot_width, packed, packed * config.tile_bytes // 8, cycles,
+        Pattern("few_bits", "weights of 1 to 7 bits, as int4 has",
+                max(1, config.read_bytes // config.dot_width),
+                min(config.read_bytes, config.dot_width), packed,
+                packed * config.read_bytes // 8, cycles,
                 "pytorch.steps.Quantized", few))
 
 

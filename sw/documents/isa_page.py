@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from kaniwa import isa
-from kaniwa.isa.formats import HEADER, formats_table
+from kaniwa.isa.formats import HEADER, SHORT_RECORD as _SHORT, formats_table
 from kaniwa.units import register
 
 __all__ = ["isa_page"]
@@ -66,13 +66,23 @@ What the weight unit reads for an instruction: `parameter_bytes` once, then `wei
 zeros to a multiple of `read_bytes`, and a payload, padded likewise.
 """
 
-_WORDS = """\
+_WORDS = f"""\
 A ring word is `out_lanes` rows of `dot_width` weights, row 0 first. DENSE takes a word a step, in
 the order block, kernel row, segment, chunk: row m has the weights of output channel `block *
 block_width + m`. DEPTHWISE takes `ceil(steps / dot_width)` words a block: row m has channel m's
-taps, `dot_width` in a word. A parameter word is `requant_lanes` records of 72 bits, LSB first: bias
-(32), multiplier (31), shift (6), zeros (3). Each block of output channels starts at a new parameter
-word. Tables come before the parameters of their instruction, and not into a bank that the
+taps, `dot_width` in a word.
+
+A ring word comes in chunks of `read_bytes` weights. Chunk c of every word of a PACKED block has
+width `c mod E` of the header's eight, of 4 bits each (0..8), the first at bit 24. E is the largest
+divisor of a word's chunks that is at most 8. A chunk of width w is w planes of `read_bytes` bits:
+bit p of all its weights, in the order of the weights, p = 0 first. Plane w - 1 is the sign. A chunk
+of width 0 is zeros and takes no bytes.
+
+A parameter word is `requant_lanes` records of 72 bits, LSB first: bias (32), multiplier (31), shift
+(6), zeros (3). A short record has {8 * _SHORT.bytes}: bias ({_SHORT.bias}), the multiplier without
+its lowest {_SHORT.dropped} bits, which are 0 ({_SHORT.multiplier}), shift ({_SHORT.shift}). A
+compact core has no short records. Each block of output channels starts at a new parameter word.
+Tables come before the parameters of their instruction, and not into a bank that the
 instruction before uses. The stream brings exactly the words that the instruction uses.
 
 ## Order

@@ -17,9 +17,9 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
-__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "RECORD", "RECORD_BYTES",
-           "SHORT_RECORD", "ShortRecord", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTH_BITS", "formats_table",
-           "header_of_widths", "widths_of", "width_entries"]
+__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "RECORD", "RECORD_BYTES", "SHORT_RECORD",
+           "ShortRecord", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTH_BITS",
+           "formats_table", "header_of_widths", "width_entries", "widths_of"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table

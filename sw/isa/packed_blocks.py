@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,9 +16,10 @@ MAX_COUNT = (1 << 16) - 8  # of the count field; a multiple of 8, so a split add
 RAW_WIDTH = 8              # bits of a weight; RAW is treated as the widest packed format
 UNITS = 8                  # of a word of memory, as which sizes are counted
 HEADER = 2 * UNITS         # a header is a word, and takes a cycle of the decoder besides
-ALL_SPLITS = 320           # words of which every split is tried
+ALL_SPLITS = 64            # words of which every split is tried
 
-Widths = npt.NDArray[np.int64]
+Widths = npt.NDArray[np.uint8]
+Sizes = npt.NDArray[np.int64]
 Block = tuple[int, int, tuple[int, ...]]
 
 
@@ -24,75 +27,85 @@ def packed_blocks(flat: npt.NDArray[np.int8], config: AcceleratorConfig) -> list
     """Split ring words [words, tile_bytes] into blocks (start, end, widths).
 
     The blocks have the smallest total size up to ``ALL_SPLITS`` words, where a header counts
-    twice. More words are halved where that saves most, as long as it saves something.
+    twice. More words are taken in parts of so many, and neighbors of two parts become one block
+    where that is not larger.
     """
     if not len(flat):
         return []
     entries = width_entries(config)
     widths = _chunk_widths(flat, entries, config.read_bytes)
     chunks = config.tile_bytes // config.read_bytes // entries   # of a word, of each entry
-    blocks: list[Block] = []
-    waiting = [(0, len(widths))]
-    while waiting:
-        start, end = waiting.pop()
-        part = widths[start:end]
-        if part.sum() * chunks + 2 * HEADER >= _size_of(part, chunks):
-            cuts = [0, len(part)]       # no split makes up for a second header
-        elif len(part) <= ALL_SPLITS:
-            cuts = _best_cuts(part, chunks)
-        else:
-            middle = _best_cut(part, chunks)
-            if middle:
-                waiting += [(start + middle, end), (start, start + middle)]
-                continue
-            cuts = [0, len(part)]
-        blocks += [(start + first, start + last, tuple(part[first:last].max(axis=0).tolist()))
-                   for first, last in zip(cuts, cuts[1:], strict=False)]
-    return blocks
+    whole = len(widths) - len(widths) % ALL_SPLITS
+    blocks: list[_Block] = []
+    for first, last, count in ((0, whole, ALL_SPLITS), (whole, len(widths), len(widths) - whole)):
+        if first < last:
+            parts = widths[first:last].reshape(-1, count, entries)
+            for number, cuts in enumerate(_best_cuts(parts, chunks)):
+                for start, end in zip(cuts, cuts[1:], strict=False):
+                    begin = first + number * count
+                    _append(blocks, _Block(begin + start, begin + end, parts[
+                        number, start:end].max(axis=0)), chunks)
+    return [(block.start, block.end, tuple(block.widths.tolist())) for block in blocks]
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    start: int
+    end: int
+    widths: Widths
+
+    def size(self, chunks: int) -> int:
+        """In units, with its header, filled up to whole words of memory."""
+        return int(_rounded((self.end - self.start) * int(self.widths.sum()) * chunks))
+
+
+def _append(blocks: list[_Block], block: _Block, chunks: int) -> None:
+    """Append a block, as one with those before it as long as that is not larger."""
+    while blocks:
+        before = blocks[-1]
+        both = _Block(before.start, block.end, np.maximum(before.widths, block.widths))
+        if both.size(chunks) > before.size(chunks) + block.size(chunks):
+            break
+        block = both
+        blocks.pop()
+    blocks.append(block)
 
 
 def _chunk_widths(flat: npt.NDArray[np.int8], entries: int, read_bytes: int) -> Widths:
     """[words, entries]: the bits of two's complement that all weights of each entry fit."""
     chunks = flat.reshape(len(flat), -1, entries, read_bytes)
     magnitudes = (chunks ^ (chunks >> 7)).max(axis=(1, 3))  # v for v >= 0, -v - 1 for v < 0
-    bits = np.ceil(np.log2(magnitudes.astype(np.float64) + 1)).astype(np.int64) + 1
-    return np.where(chunks.any(axis=(1, 3)), bits, 0)
+    bits = np.ceil(np.log2(magnitudes.astype(np.float64) + 1)).astype(np.uint8) + 1
+    return np.where(chunks.any(axis=(1, 3)), bits, 0).astype(np.uint8)
 
 
-def _size_of(widths: Widths, chunks: int) -> int:
-    """Units of one block of words, with its header, filled up to whole words of memory."""
-    return int(_rounded(len(widths) * widths.max(axis=0).sum() * chunks))
-
-
-def _rounded(units: npt.ArrayLike) -> Widths:
+def _rounded(units: npt.ArrayLike) -> Sizes:
     """With a header, and up to whole words of memory."""
-    return -(-np.asarray(units) // UNITS) * UNITS + HEADER
+    return -(-np.asarray(units, np.int64) // UNITS) * UNITS + HEADER
 
 
-def _best_cut(widths: Widths, chunks: int) -> int:
-    """Where two blocks are smallest, 0 if that saves nothing."""
-    before = np.maximum.accumulate(widths, axis=0).sum(axis=1)[:-1]
-    behind = np.maximum.accumulate(widths[::-1], axis=0).sum(axis=1)[-2::-1]
-    counts = np.arange(1, len(widths))
-    sizes = _rounded(before * counts * chunks) + _rounded(behind * counts[::-1] * chunks)
-    cut = int(np.argmin(sizes))
-    return cut + 1 if sizes[cut] < _size_of(widths, chunks) else 0
-
-
-def _best_cuts(widths: Widths, chunks: int) -> list[int]:
-    """The ends of the blocks of the smallest total size, by dynamic programming."""
-    count = len(widths)
-    sizes = np.full(count + 1, np.iinfo(np.int64).max)
-    sizes[0] = 0
-    before = np.zeros(count + 1, np.int64)
+def _best_cuts(parts: Widths, chunks: int) -> list[list[int]]:
+    """Of each of the ``parts`` [parts, words, entries] the ends of the blocks of the smallest total
+    size, by dynamic programming."""
+    number, count, _ = parts.shape
+    cuts = [[0, count]] * number
+    together = _rounded(parts.max(axis=1).sum(axis=1, dtype=np.int64) * count * chunks)
+    apart = parts.sum(axis=(1, 2), dtype=np.int64) * chunks + 2 * HEADER
+    may_pay = np.flatnonzero(apart < together)
+    parts = parts[may_pay]
+    sizes = np.full((len(parts), count + 1), np.iinfo(np.int64).max)
+    sizes[:, 0] = 0
+    before = np.zeros(sizes.shape, np.int64)
     for start in range(count):
-        widest = np.maximum.accumulate(widths[start:], axis=0).sum(axis=1)
-        found = sizes[start] + _rounded(
+        widest = np.maximum.accumulate(parts[:, start:], axis=1).sum(axis=2, dtype=np.int64)
+        found = sizes[:, start, None] + _rounded(
             widest * np.arange(1, count - start + 1) * chunks)
-        better = found < sizes[start + 1:]
-        sizes[start + 1:][better] = found[better]
-        before[start + 1:][better] = start
-    cuts = [count]
-    while cuts[-1]:
-        cuts.append(int(before[cuts[-1]]))
-    return cuts[::-1]
+        better = found < sizes[:, start + 1:]
+        sizes[:, start + 1:] = np.where(better, found, sizes[:, start + 1:])
+        before[:, start + 1:][better] = start
+    for part, path in zip(may_pay, before.tolist(), strict=True):
+        ends = [count]
+        while ends[-1]:
+            ends.append(path[ends[-1]])
+        cuts[part] = ends[::-1]
+    return cuts

@@ -43,9 +43,10 @@ def some_values(block: BlockFormat, arg: int, widths: list[int],
     if block.buffer == Buffer.TABLES:
         return count, rng.integers(-2**31, 2**31, (2, 256) if arg & TABLE_BOTH else 256)
     records = np.zeros(count * config.requant_lanes, RECORD)
-    records["bias"] = rng.integers(-2**31, 2**31, len(records))
-    own = block.format == Format.PARAMETERS
-    records["multiplier"] = rng.integers(0, 2**31, len(records)) if own else 7
+    own, short = block.format == Format.PARAMETERS, bool(arg)
+    records["bias"] = rng.integers(-2**31, 2**31, len(records)) >> (9 if short else 0)
+    multipliers = rng.integers(0, 2**31, len(records)) & (-16 if short else -1)
+    records["multiplier"] = multipliers if own else 7
     records["shift"] = rng.integers(0, 64, len(records)) if own else 63
     return count, records
 

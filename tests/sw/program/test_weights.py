@@ -145,13 +145,14 @@ def test_depthwise_words_follow_the_taps(config, seed, rows, columns, channels):
     assert np.array_equal(words, expected)
 
 
-@given(configs, seeds, st.integers(1, 12), st.integers(1, 4), st.booleans())
-def test_parameters_come_back(config, seed, block_width, blocks, shared):
+@given(configs, seeds, st.integers(1, 12), st.integers(1, 4), st.booleans(), st.booleans())
+def test_parameters_come_back(config, seed, block_width, blocks, shared, short):
     rng = np.random.default_rng(seed)
     channels = (blocks - 1) * block_width + int(rng.integers(1, block_width + 1))
-    bias = rng.integers(-2**31, 2**31, channels)
+    bias = rng.integers(-2**31, 2**31, channels) >> (9 if short else 0)
     count = 1 if shared else channels
     multiplier, shift = rng.integers(0, 2**31, count), rng.integers(0, 64, count)
+    multiplier &= -16 if short else -1
     stream = encode_parameters(bias, multiplier, shift, block_width, blocks, config)
     decoded = decode_stream(stream, config)
     words = np.concatenate([b.values for b in decoded])
@@ -172,6 +173,23 @@ def test_bytes_of_a_record_are_as_documented():
     other = 5 | 1 << 32 | 2 << 63
     assert stream[:8] == bytes([Format.PARAMETERS, 2, 0, 0, 0, 0, 0, 0])
     assert int.from_bytes(stream[8:], "little") == record | other << 72
+
+
+def test_bytes_of_a_short_record_are_as_documented():
+    config = SERIAL
+    stream = encode_parameters([-2, (1 << 22) - 1], [0x7FFFFFF0, 16], [63, 2], 2, 1, config)
+    record = (1 << 23) - 2 | 0x7FFFFFF << 23 | 63 << 50
+    other = (1 << 22) - 1 | 1 << 23 | 2 << 50
+    assert stream[:8] == bytes([Format.PARAMETERS | 1 << 4, 2, 0, 0, 0, 0, 0, 0])
+    assert int.from_bytes(stream[8:], "little") == record | other << 56
+
+
+@pytest.mark.parametrize(("bias", "multiplier", "target", "short"), [
+    (1 << 22, 16, "base", 0), ((1 << 22) - 1, 16, "base", 1), (-1 << 22, 16, "base", 1),
+    ((-1 << 22) - 1, 16, "base", 0), (0, 24, "base", 0), (0, 16, "nano", 0)])
+def test_records_are_short_where_all_fit(bias, multiplier, target, short):
+    stream = encode_parameters([0, bias], [32, multiplier], [5, 6], 2, 1, PRESETS[target])
+    assert stream[0] == Format.PARAMETERS | short << 4
 
 
 @given(configs, seeds, st.integers(0, 1), st.integers(0, 1))
