@@ -7,12 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
-from kaniwa.isa.formats import HEADER, width_entries, widths_of
-from kaniwa.isa.weight_stream import encode_parameters, encode_tables, encode_weights
+from kaniwa.isa.formats import FORMATS, HEADER, Buffer, width_entries, widths_of
+from kaniwa.isa.weight_stream import (
+    StreamBlock,
+    decode_stream,
+    encode_parameters,
+    encode_tables,
+    encode_weights,
+)
 from kaniwa.sim.harness.bench import Env, cover
 
 __all__ = ["ExpectedStreams"]
+
+LONG = 400      # words of memory, of a payload of a hostile stream
 
 
 class ExpectedStreams:
@@ -108,6 +117,52 @@ class ExpectedStreams:
         if kind <= 6:
             return self.mixed_weights(rng.randint(1, 9))
         return self.weights(rng.randint(1, 9), rng.randrange(9))
+
+    def hostile(self, blocks: int) -> tuple[bytes, bool]:
+        """A stream of random blocks behind headers of which some are illegal, and whether it ends
+        with such a one. It ends, too, where a long payload would have to follow. Expected is what
+        comes before, as the host's parser has it."""
+        config, rng = self.config, self.env.rng
+        size, data = config.read_bytes, b""
+        for _ in range(blocks):
+            header = bytearray(rng.randbytes(HEADER.size))
+            header[0] = rng.randrange(7) | rng.choice([0, 0, 0, 1, 2, 4, 8, 15]) << 4
+            header[1], header[2] = rng.choice([0, 1, 1, 2, 3]), rng.choice([0] * 9 + [1])
+            if rng.random() < 0.8:  # most widths are legal
+                header[3:7] = bytes(rng.randrange(9) | rng.randrange(9) << 4 for _ in range(4))
+            block = bytes(header).ljust(size, b"\0")
+            try:
+                found = decode_stream(block + bytes(size * LONG), config)[0]
+            except ProgramError as error:
+                if "cut short" in str(error):
+                    break
+                cover("hostile")
+                return data + block + rng.randbytes(size * rng.randrange(9)), True
+            record = FORMATS[found.format]
+            fields = HEADER.decode(block[:HEADER.size])
+            length = record.payload_bytes(fields, config)
+            payload = rng.randbytes(-(-length // size) * size)
+            self._expect(decode_stream(block + payload, config)[0])
+            data += block + payload
+        return data, False
+
+    def _expect(self, block: StreamBlock) -> None:
+        """The outputs of a block of the host's parser."""
+        at_once = self.config.shared_records
+        if block.buffer == Buffer.WEIGHTS:
+            flat = block.values.tobytes()
+            size = self.config.read_bytes
+            self.chunks += [int.from_bytes(flat[i:i + size], "little")
+                            for i in range(0, len(flat), size)]
+        elif block.buffer == Buffer.RECORDS:
+            records = [{"bias": int(r["bias"]), "multiplier": int(r["multiplier"]),
+                        "shift": int(r["shift"]), "zeros": 0} for r in block.values.reshape(-1)]
+            self.records += [records[i:i + at_once] for i in range(0, len(records), at_once)]
+        else:
+            (number, *_), tables = block.tables, np.stack([*block.tables.values()])
+            self.entries += [{"table": number & 1, "bank": number >> 1, "both": len(tables) - 1,
+                              "index": i, "values": [int(v[0]), int(v[-1])]}
+                             for i, v in enumerate(tables.T)]
 
     def region(self, blocks: int, repeat: int = 1) -> bytes:
         """Random blocks, expected ``repeat`` times over."""

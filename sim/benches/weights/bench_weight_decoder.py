@@ -40,7 +40,8 @@ BENCH = Bench("weight_decoder", _duts, required=[
     "raw", *(f"packed_{width}" for width in range(9)), "mixed", "parameters", "short", "shared",
     "table", "both_tables", "empty_block", "repeat", "no_parameters", "no_weights",
     "empty_instruction", "table_waits", "number_wraps", "bad_format", "bad_argument", "bad_count",
-    "bad_width", "no_hardware_for_packed", "stalled"])
+    "bad_width", "no_hardware_for_packed", "hostile",
+    "stalled"])
 
 
 class Rig:
@@ -326,13 +327,33 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
     await rig.finish()
 
 
+@cocotb.test()
+async def hostile_streams_end_where_the_host_ends_them(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    _set_free(env)
+    rig = Rig(env, 0.3, (1, 6))
+    for _ in range(40):
+        stream, illegal = rig.expected.hostile(6)
+        rig.send(b"", stream)
+        expected = rig.expected
+        for monitor, items in ((rig.weights, expected.chunks), (rig.parameters, expected.records),
+                               (rig.tables, expected.entries)):
+            check(await monitor.take(len(items), TIMEOUT), items, monitor.prefix)
+        await rig.instructions.drain()
+        await env.cycles(100)
+        check([env.get("error"), env.get("idle")], [illegal, not illegal], "error and idle")
+        check([len(rig.weights.items), len(rig.parameters.items), len(rig.tables.items)],
+              [len(expected.chunks), len(expected.records), len(expected.entries)], "totals")
+        await _reset(env, rig)
+
+
 async def _reset(env: Env, rig: Rig) -> None:
     env.set("rst", 1)
     await env.cycles(30)
     env.set("rst", 0)
     await env.cycles(1)
     check([env.get("error"), env.get("idle")], [0, 1], "error and idle after reset")
-    for output in (rig.expected.chunks, rig.expected.records, rig.weights.items,
-                   rig.parameters.items):
+    for output in (rig.expected.chunks, rig.expected.records, rig.expected.entries,
+                   rig.weights.items, rig.parameters.items, rig.tables.items):
         output.clear()
-    rig.weights._taken = rig.parameters._taken = 0
+    rig.weights._taken = rig.parameters._taken = rig.tables._taken = 0
