@@ -18,6 +18,7 @@ from kaniwa.isa.formats import (
     FORMATS,
     HEADER,
     RECORD,
+    RECORD_BYTES,
     SHORT_RECORD,
     TABLE_BOTH,
     Buffer,
@@ -141,8 +142,8 @@ def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, blo
     """Parameter words of the channels of ``blocks`` blocks, the last of which may be narrower.
 
     ``multiplier`` and ``shift`` are one for each channel, or one for all; where they are equal, the
-    blocks are PARAMETERS_SHARED: biases alone. Else records are short where all fit. Lanes without
-    a channel get zeros.
+    blocks are PARAMETERS_SHARED: biases alone. Else records are short where they fit, in runs that
+    make up for their headers. Lanes without a channel get zeros.
     """
     biases = np.asarray(bias, np.int64)
     lanes = config.requant_lanes
@@ -152,22 +153,43 @@ def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, blo
     records = np.zeros(blocks * words * lanes, RECORD)
     for name, values in (("bias", biases), ("multiplier", multiplier), ("shift", shift)):
         records[name][slots] = values
-    parts = np.split(records, range(MAX_COUNT * lanes, len(records), MAX_COUNT * lanes))
     scale = {name: int(records[name][slots[0]]) for name in ("multiplier", "shift")}
-    if any((records[name][slots] != value).any() for name, value in scale.items()):
-        short = int(not config.compact and _is_short(records))
-        return b"".join(_block(Format.PARAMETERS, short, len(part) // lanes, part, config)
-                        for part in parts)
-    return b"".join(_block(Format.PARAMETERS_SHARED, 0, len(part) // lanes, part, config, **scale)
-                    for part in parts)
+    if all((records[name][slots] == value).all() for name, value in scale.items()):
+        runs = [(records, Format.PARAMETERS_SHARED, 0, scale)]
+    else:
+        runs = [(run, Format.PARAMETERS, int(short), {}) for run, short in _runs(records, config)]
+    return b"".join(
+        _block(kind, short, len(part) // lanes, part, config, **fields)
+        for run, kind, short, fields in runs
+        for part in np.split(run, range(MAX_COUNT * lanes, len(run), MAX_COUNT * lanes)))
 
 
-def _is_short(records: np.ndarray) -> bool:
-    """Whether all fit a short record."""
+def _runs(records: np.ndarray, config: AcceleratorConfig) -> list[tuple[np.ndarray, bool]]:
+    """Runs of whole words of records, each with whether it is stored as short ones.
+
+    Short ones between others have a header more, and so have the others behind them.
+    """
+    if config.compact:
+        return [(records, False)]
+    words = records.reshape(-1, config.requant_lanes)
+    short = _are_short(words)
+    saved = (RECORD_BYTES - SHORT_RECORD.bytes) * config.requant_lanes
+    edges = np.flatnonzero(np.diff(short, prepend=~short[:1], append=~short[-1:]))
+    for first, last in zip(edges, edges[1:], strict=False):
+        headers = int(first > 0) + int(last < len(words))
+        if short[first] and (last - first) * saved <= headers * config.read_bytes:
+            short[first:last] = False
+    edges = np.flatnonzero(np.diff(short, prepend=~short[:1], append=~short[-1:]))
+    return [(words[first:last].reshape(-1), bool(short[first]))
+            for first, last in zip(edges, edges[1:], strict=False)]
+
+
+def _are_short(words: np.ndarray) -> npt.NDArray[np.bool_]:
+    """For each word [words, lanes] whether all its records fit short ones."""
     limit, dropped = 1 << SHORT_RECORD.bias - 1, (1 << SHORT_RECORD.dropped) - 1
-    bias, multiplier = records["bias"], records["multiplier"]
-    return bool((bias >= -limit).all() and (bias < limit).all()
-                and not (multiplier & dropped).any())
+    bias, multiplier = words["bias"], words["multiplier"]
+    fits = (bias >= -limit) & (bias < limit) & (multiplier & dropped == 0)
+    return np.asarray(fits.all(axis=1))
 
 
 def encode_tables(tables: Mapping[int, Integers], bank: int, config: AcceleratorConfig) -> bytes:

@@ -192,6 +192,21 @@ def test_records_are_short_where_all_fit(bias, multiplier, target, short):
     assert stream[0] == Format.PARAMETERS | short << 4
 
 
+@pytest.mark.parametrize(("whole", "blocks"), [
+    ([0], [(0, 1), (1, 39)]), ([39], [(1, 39), (0, 1)]), ([20], [(1, 20), (0, 1), (1, 19)]),
+    ([2, 5], [(1, 2), (0, 4), (1, 34)]), ([], [(1, 40)]), ([*range(40)], [(0, 40)])])
+def test_runs_of_short_records_make_up_for_their_headers(whole, blocks):
+    """A word of ``base`` has 8 records, of which short ones save as much as a header takes."""
+    config = PRESETS["base"]
+    multiplier = np.arange(1, 321) * 16
+    multiplier[np.array(whole, int) * 8] += 1
+    stream = encode_parameters(np.zeros(320), multiplier, np.zeros(320), 320, 1, config)
+    found = decode_stream(stream, config)
+    assert [(b.arg, len(b.values)) for b in found] == blocks
+    assert np.concatenate([b.values for b in found])["multiplier"].ravel().tolist() == (
+        multiplier.tolist())
+
+
 @given(configs, seeds, st.integers(0, 1), st.integers(0, 1))
 def test_tables_come_back(config, seed, table, bank):
     values = np.random.default_rng(seed).integers(-2**31, 2**31, 256)
