@@ -103,9 +103,9 @@ def _best_cuts(parts: Widths, chunks: int) -> list[list[int]]:
         better = found < sizes[:, start + 1:]
         sizes[:, start + 1:] = np.where(better, found, sizes[:, start + 1:])
         before[:, start + 1:][better] = start
-    for part, path in zip(may_pay, before, strict=True):
+    for row, part in enumerate(may_pay):
         ends = [count]
         while ends[-1]:
-            ends.append(int(path[ends[-1]]))
+            ends.append(int(before[row, ends[-1]]))
         cuts[part] = ends[::-1]
     return cuts
