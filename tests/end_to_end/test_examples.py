@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = ("compress_digits", "compress_keywords", "demo", "digits_gru_onnx",
+SCRIPTS = ("compress_digits", "compress_keywords", "compress_lstm", "demo", "digits_gru_onnx",
            "digits_transformer", "digits_transformer_onnx", "keyword_transformer", "pytorch_export")
 
 

@@ -42,6 +42,11 @@ def test_keywords_are_smaller_and_faster_than_the_reference(root, tmp_path):
     check(found["reference"], found, told, 300)
 
 
+def test_an_lstm_of_fewer_cells_is_smaller_and_faster(root, tmp_path):
+    found, told = results(root, tmp_path, "compress_lstm")
+    check(found["steps"][0] | {"accuracy": found["float_accuracy"]}, found, told, 360)
+
+
 @pytest.fixture
 def parts(root, monkeypatch):
     """The folder of the scripts, from which they import."""
@@ -63,6 +68,34 @@ def test_channels_that_others_make_up_for_go_without_loss(parts):
         RefitPruning(kept=(4, 3), samples=x).apply(module)
         torch.testing.assert_close(module(torch.from_numpy(x)), before, atol=1e-3, rtol=1e-2)
     assert module[0].weight.shape == (4, 1, 3, 3) and module[6].weight.shape == (3, 3)
+
+
+def test_cells_that_others_make_up_for_go_without_loss(parts):
+    from parts.cells import CellPruning, Rows
+
+    module = Rows(12).eval()
+    twice = np.arange(48).reshape(4, 2, 6)
+    with torch.no_grad():
+        for values in (module.cells.weight_ih_l0, module.cells.weight_hh_l0,
+                       module.cells.bias_ih_l0, module.cells.bias_hh_l0):
+            values[twice[:, 1].ravel()] = values[twice[:, 0].ravel()]
+    x = np.random.default_rng(0).random((60, 1, 8, 8)).astype(np.float32)
+    with torch.no_grad():
+        before = module(torch.from_numpy(x))
+        CellPruning(kept=6, samples=x).apply(module)
+        torch.testing.assert_close(module(torch.from_numpy(x)), before, atol=1e-3, rtol=1e-2)
+    assert module.cells.hidden_size == module.classes.in_features == 6
+
+
+def test_balanced_weights_get_no_zero_point(parts):
+    from parts.cells import BalancedWeights, Rows
+
+    module = Rows(5)
+    with torch.no_grad():
+        module.cells.weight_hh_l0[3, 2] = 7
+    BalancedWeights().apply(module)
+    for values in (module.cells.weight_ih_l0, module.cells.weight_hh_l0):
+        assert values.max() == -values.min() < 1
 
 
 def test_the_module_of_the_keyword_network_answers_as_the_network(parts):
