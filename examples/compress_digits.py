@@ -13,24 +13,16 @@ FILE a run that was stopped goes on where it was.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import tempfile
 import time
-from pathlib import Path
-from typing import Any
 
 import _needs  # noqa: F401
-import numpy as np
 import torch
+from parts.compressing import Steps, options_of, run, save
 from parts.digits import TRAINING, digits, varied_digits
 from torch import nn
 
-import kaniwa
-from kaniwa import golden
 from kaniwa.commands.progress import progress
-from kaniwa.commands.tables import show_table
 from kaniwa.compression.pytorch.measure import Bench
 from kaniwa.compression.pytorch.recipe import Recipe, compress
 from kaniwa.compression.pytorch.steps import (
@@ -41,11 +33,8 @@ from kaniwa.compression.pytorch.steps import (
     Step,
     Training,
     WeightSharing,
-    weights_left,
 )
 from kaniwa.compression.pytorch.training import Data, Settings, accuracy
-from kaniwa.files import write_atomic
-from kaniwa.importers import load_model
 
 TARGET = "base"
 FORMS = 4
@@ -78,65 +67,14 @@ def samples() -> tuple[Data, Data]:
             Data(x[TRAINING:].transpose(0, 3, 1, 2), labels[TRAINING:]))
 
 
-class Steps:
-    """A row for each step: what the module is as a quantised model, compiled for TARGET."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-        self.rows: list[dict[str, Any]] = []
-        self.model = b""
-
-    def take(self, module: nn.Module, name: str, bits: int) -> None:
-        """Add the row of ``module`` with weights of ``bits``."""
-        self.model = self._bench.model(module, bits)
-        found = self._bench.measure_model(self.model)
-        left = weights_left(module)
-        self.rows.append({
-            "step": name, "bits": bits, "weights": sum(count for _, count in left.values()),
-            "not_zero": sum(count for count, _ in left.values()),
-            "accuracy_float": accuracy(module, self._bench.held_back),
-            "accuracy": found.accuracy, "bytes": found.bytes, "cycles": found.cycles})
-
-    def show(self, float_bytes: int) -> None:
-        """Print the rows; bytes are those of the program, ratios those beside float32."""
-        show_table(f"On target '{TARGET}'; the float model's weights have {float_bytes:,} bytes",
-                   ("step", "weights", "not 0", "bits", "accuracy", "bytes", "smaller", "cycles"),
-                   [(row["step"], f"{row['weights']:,}", f"{row['not_zero']:,}", str(row["bits"]),
-                     f"{row['accuracy']:.1%}", f"{row['bytes']:,}",
-                     f"{float_bytes / row['bytes']:.1f}x", f"{row['cycles']:,}")
-                    for row in self.rows])
-
-
-def run(model: bytes, held_back: Data, device_name: str, folder: Path) -> dict[str, Any]:
-    """All held-back digits through a device, each beside golden."""
-    path = folder / "small.onnx"
-    path.write_bytes(model)
-    graph = load_model(path)
-    right = different = 0
-    with kaniwa.open(device_name) as device:
-        session = kaniwa.Session(kaniwa.compile(graph, TARGET), device)
-        for image, label in zip(held_back.x, held_back.labels, strict=True):
-            (scores,) = session.run({"image": image[None]}).values()
-            expected = golden.run(graph, {"image": image[None]})[graph.outputs[0]]
-            different += not np.array_equal(scores, expected)
-            right += int(scores.argmax() == label)
-    return {"device": device_name, "inferences": len(held_back.x), "right": right,
-            "different": different, "cycles": session.stats.cycles}
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--device", choices=("sim", "emulator"), default="sim")
-    parser.add_argument("--output", type=Path, help="write the quantised ONNX model")
-    parser.add_argument("--json", type=Path, help="write the rows")
-    parser.add_argument("--checkpoint", type=Path, help="go on from this file, and write it")
-    options = parser.parse_args()
+    options = options_of(__doc__.splitlines()[0]).parse_args()
     began = time.monotonic()
     torch.set_num_threads(1)      # the same weights every time
     torch.manual_seed(0)
     learned, held_back = samples()
     first = options.checkpoint and options.checkpoint.with_suffix(".float")
-    with tempfile.TemporaryDirectory() as made, progress("compressing") as update:
+    with progress("compressing") as update:
         steps = Steps(Bench(learned, held_back, TARGET))
 
         def after(module: nn.Module, number: int, step: Step) -> None:
@@ -144,26 +82,23 @@ def main() -> int:
                 steps.take(module, type(step).__name__, getattr(step, "bits", 8))
 
         module = compress(network(), FLOAT, learned, checkpoint=first, progress=update)
-        float_bytes = 4 * sum(count for _, count in weights_left(module).values())
         in_float = accuracy(module, held_back)
         steps.take(module, "float, int8", 8)
+        float_bytes = 4 * steps.rows[0]["weights"]
         compress(module, SMALL, learned, checkpoint=options.checkpoint, progress=update,
                  after=after)
         update(f"running on {options.device}")
-        ran = run(steps.model, held_back, options.device, Path(made))
-    steps.show(float_bytes)
+        ran = run(steps.model, held_back, TARGET, options.device)
+    steps.show("the float model's weights have", float_bytes)
     small = steps.rows[-1]
     print(f"float32: {in_float:.1%} right; int4: {small['accuracy']:.1%}, with constants "
           f"{float_bytes / small['bytes']:.1f} times smaller than 4 bytes a weight")
     print(f"{ran['device']}: {ran['inferences']} digits, {ran['right']} right, "
           f"{ran['different']} different from golden, {ran['cycles']:,} cycles each")
     print(f"done in {time.monotonic() - began:.0f} s")
-    if options.output:
-        write_atomic(options.output, steps.model)
-    if options.json:
-        write_atomic(options.json, json.dumps({
-            "target": TARGET, "float_bytes": float_bytes, "float_accuracy": in_float,
-            "steps": steps.rows, "run": ran}, indent=1).encode() + b"\n")
+    save(options, steps, {
+        "target": TARGET, "float_bytes": float_bytes, "float_accuracy": in_float,
+        "steps": steps.rows, "run": ran})
     return 1 if ran["different"] else 0
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = ("compress_digits", "demo", "digits_gru_onnx", "digits_transformer",
-           "digits_transformer_onnx", "keyword_transformer", "pytorch_export")
+SCRIPTS = ("compress_digits", "compress_keywords", "compress_lstm", "demo", "digits_gru_onnx",
+           "digits_transformer", "digits_transformer_onnx", "keyword_transformer", "pytorch_export")
 
 
 def imported(tree: ast.Module) -> list[tuple[str, str]]:

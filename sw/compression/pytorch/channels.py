@@ -8,7 +8,7 @@ ConvNets", ICLR 2017.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,12 +24,12 @@ with needed("channel pruning", "compress"):
     from torch import fx, nn
     from torch.nn import functional
 
-__all__ = ["Channels", "channel_groups", "prune_channels", "traced"]
+__all__ = ["Channels", "channel_groups", "prune_channels", "remove_channels", "traced"]
 
 # Each of these keeps a channel of zeros zero, and channels apart.
 POINTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish, nn.SiLU, nn.GELU, nn.ELU, nn.Tanh,
              nn.Identity, nn.Dropout, nn.Dropout2d, nn.MaxPool2d, nn.AvgPool2d,
-             nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+             nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.ZeroPad2d)
 FUNCTIONS = {torch.relu, torch.tanh, functional.relu, functional.relu6, functional.leaky_relu,
              functional.hardswish, functional.silu, functional.gelu, functional.elu,
              functional.dropout, functional.max_pool2d, functional.avg_pool2d,
@@ -71,7 +71,7 @@ def channel_groups(module: nn.Module) -> list[Channels]:
     """The groups of channels of ``module``, in the order of their first makers.
 
     Raises UnsupportedError, naming the operator, for what is none of Conv2d (plain or depthwise),
-    Linear, BatchNorm, pooling, activations with f(0) = 0, addition and flattening.
+    Linear, BatchNorm, ZeroPad2d, pooling, activations with f(0) = 0, addition and flattening.
     """
     graph = traced(module, "channel pruning")
     walk = _Walk(dict(module.named_modules()))
@@ -239,10 +239,16 @@ def prune_channels(module: nn.Module, sparsity: float, norm: str = "l1", multipl
         if not group.fixed and only(group):
             scores = sum(channel_scores(weights_of(layers[name]), norm) for name in group.makers)
             plans.append((group, kept_channels(np.asarray(scores), sparsity, multiple)))
+    remove_channels(module, plans)
+    return {name: kept.tolist() for group, kept in plans for name in group.makers}
+
+
+def remove_channels(module: nn.Module, plans: Sequence[tuple[Channels, np.ndarray]]) -> None:
+    """Leave of each group of ``channel_groups(module)`` the channels beside it, in place."""
+    layers = dict(module.named_modules())
     for group, kept in plans:
         for layer, dimension, each in _cuts(group, layers):
             _cut(layer, dimension, (kept[:, None] * each + np.arange(each)).ravel())
-    return {name: kept.tolist() for group, kept in plans for name in group.makers}
 
 
 def _cuts(group: Channels, layers: dict[str, nn.Module]) -> Iterator[tuple[nn.Module, int, int]]:

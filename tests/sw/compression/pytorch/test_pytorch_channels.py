@@ -104,6 +104,16 @@ def test_random_modules_equal_their_masked_ones(seed):
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in module.parameters())
 
 
+def test_zeros_around_a_map_are_of_all_channels():
+    module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.ZeroPad2d((0, 1, 2, 0)),
+                           nn.Conv2d(8, 3, 3), nn.Flatten(), nn.Linear(27, 2)).eval()
+    small = copy.deepcopy(module)
+    kept = prune_channels(small, 0.5, only=lambda group: group.makers == ["0"])
+    x = torch.randn(4, 1, 5, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(small(x), without(module, kept, {})(x))
+
+
 def test_counts_are_multiples_and_the_worthiest_stay(module):
     with torch.no_grad():
         module.hidden.weight[:4] *= 10
