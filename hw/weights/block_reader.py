@@ -15,7 +15,7 @@ from kaniwa.hw.weights.items import (
     item_layout,
     own_step,
 )
-from kaniwa.isa.formats import FORMATS, TABLE_BOTH, WIDTH_BITS, width_entries
+from kaniwa.isa.formats import FORMATS, TABLE_BOTH, WIDTH_BITS, WIDTHS, width_entries
 
 __all__ = ["BlockReader"]
 
@@ -157,7 +157,6 @@ class BlockReader(Component):
         config = self._config
         size = config.read_bytes
         header = data.View(header_layout(), self._current[:64])
-
         widths = data.View(self._widths.shape(), Cat(header.multiplier, header.shift)[
             :WIDTH_BITS * self._entries])
 
@@ -209,7 +208,7 @@ class BlockReader(Component):
         """For each width of a PACKED block whether it is above 8."""
         widths = Cat(header.multiplier, header.shift[0])
         return Cat((width[3] & width[:3].any())
-                   for width in (widths.word_select(entry, WIDTH_BITS) for entry in range(8)))
+                   for width in (widths.word_select(entry, WIDTH_BITS) for entry in range(WIDTHS)))
 
     def _read_format(self, m, header, formats):
         """Take a known header's settings over, or stop."""

@@ -17,9 +17,9 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
-__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "RECORD", "RECORD_BYTES", "SHORT_RECORD",
-           "ShortRecord", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTH_BITS",
-           "formats_table", "header_of_widths", "width_entries", "widths_of"]
+__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "RAW_WIDTH", "RECORD", "RECORD_BYTES",
+           "SHORT_RECORD", "ShortRecord", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTHS",
+           "WIDTH_BITS", "formats_table", "header_of_widths", "width_entries", "widths_of"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
@@ -27,7 +27,7 @@ TABLE_ENTRIES = 256
 TABLE_BOTH = 4      # bit of a TABLE's argument
 WIDTH_BITS = 4      # of an entry of a PACKED block's widths
 WIDTHS = 8          # of its entries
-WIDTH = 8           # bits of a weight, at most
+RAW_WIDTH = 8       # bits of a weight, at most
 RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1")])
 
 
@@ -250,7 +250,7 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         Format.PACKED, Buffer.WEIGHTS, "0",
         "of each chunk as many planes of bits as its width says, the lowest first",
         items=_chunks, steps=_packed_steps, pack=_pack_planes, unpack=_unpack_planes,
-        scales=lambda header: max(widths_of(header)) <= WIDTH),
+        scales=lambda header: max(widths_of(header)) <= RAW_WIDTH),
     BlockFormat(
         Format.PARAMETERS, Buffer.RECORDS, "0, or 1 for short records",
         f"records of {RECORD_BYTES} bytes, or of {SHORT_RECORD.bytes}",

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.formats import width_entries
 
-__all__ = ["MAX_COUNT", "RAW_WIDTH", "packed_blocks"]
+__all__ = ["MAX_COUNT", "packed_blocks"]
 
 MAX_COUNT = (1 << 16) - 8  # of the count field; a multiple of 8, so a split adds no padding
-RAW_WIDTH = 8              # bits of a weight; RAW is treated as the widest packed format
 UNITS = 8                  # of a word of memory, as which sizes are counted
 HEADER = 2 * UNITS         # a header is a word, and takes a cycle of the decoder besides
 ALL_SPLITS = 64            # words of which every split is tried
@@ -50,6 +49,8 @@ def packed_blocks(flat: npt.NDArray[np.int8], config: AcceleratorConfig) -> list
 
 @dataclass(frozen=True, eq=False)
 class _Block:
+    """Words ``start`` to ``end`` - 1, and the widths [entries] that they fit."""
+
     start: int
     end: int
     widths: Widths

@@ -17,6 +17,7 @@ from kaniwa.isa import Format
 from kaniwa.isa.formats import (
     FORMATS,
     HEADER,
+    RAW_WIDTH,
     RECORD,
     RECORD_BYTES,
     SHORT_RECORD,
@@ -25,7 +26,7 @@ from kaniwa.isa.formats import (
     header_of_widths,
     widths_of,
 )
-from kaniwa.isa.packed_blocks import MAX_COUNT, RAW_WIDTH, packed_blocks
+from kaniwa.isa.packed_blocks import MAX_COUNT, packed_blocks
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "phase_window_words",
            "encode_weights", "encode_parameters", "encode_tables", "decode_stream",
