@@ -28,7 +28,8 @@ FETCH = Kinds(("before", "granted", "free", "begun", "ready", "asked"),
               ("self", "own", "events", "width", "track", "v", "first", "again", "room"),
               ("ready", "asked"))
 DECODE = Kinds(("may_shift", "emitted"),
-               ("word", "owner", "item", "position", "inside", "first_word", "output", "in_use"),
+               ("word", "owner", "item", "position", "inside", "first_word", "output", "in_use",
+                "ahead"),
                ("self", "own", "events", "width", "shifted", "shape", "passed", "room", "kind",
                 "steps", "step", "end", "arrival", "last_word", "gone", "inner"))
 
@@ -45,7 +46,8 @@ class _Fetch(Frame):
 
 
 class _Decode(Frame):
-    """``word``: the next to come, from ``may_shift`` on; ``emitted``: when the last item was.
+    """``word``: the next to come, from ``may_shift`` on; ``ahead``: that the one before it has come
+    and is not looked at yet; ``emitted``: when the last item was.
 
     Of a block that is for ``output`` of the instruction ``owner``: the next ``item``, its
     ``position`` in the payload, the words of that which have come (``inside``).
@@ -56,7 +58,7 @@ class _Decode(Frame):
         self.may_shift = self.emitted = 0
         self.word = self.owner = self.item = self.position = self.inside = self.first_word = 0
         self.output = 0
-        self.in_use = False
+        self.in_use = self.ahead = False
 
 
 class WeightPath(ReadPath):
@@ -243,11 +245,10 @@ class WeightPath(ReadPath):
         events, width = self._events, self._config.read_bytes
         shifted = self._shifted
         for own.owner, shape in self._blocks():
-            while (passed := self._pass(own.word)) is None:
+            while not self._comes():
                 own.at = 1
                 yield
-            shifted.append(max(own.may_shift, passed + 1))
-            own.word += 1
+            own.ahead = False
             while (room := self._take()) is None:
                 own.at = 2
                 yield
@@ -265,17 +266,15 @@ class WeightPath(ReadPath):
                 step = steps[own.item % len(steps)]
                 end = own.position + step
                 own.first_word = own.position // width
-                if step:
+                if step or own.position % width:    # within a word, which may be a block's last
                     if own.inside <= own.first_word:
-                        while (passed := self._pass(own.word)) is None:
+                        while not self._comes():
                             own.at = 3
                             yield
-                        arrival = max(own.may_shift, passed + 1)
-                        shifted.append(arrival)
-                        own.word += 1
+                        own.ahead = False
                         own.inside += 1
-                        if arrival > own.emitted:
-                            own.emitted = arrival
+                        if shifted[-1] > own.emitted:
+                            own.emitted = shifted[-1]
                     last_word = (end - 1) // width
                     if last_word > own.first_word:
                         while (passed := self._pass(own.word)) is None:
@@ -289,9 +288,13 @@ class WeightPath(ReadPath):
                         yield
                     own.emitted = max(own.emitted, events.post_done[own.owner - 2] + 1)
                     own.in_use = False
+                if own.inside <= own.first_word:
+                    self._comes()       # and is not waited for: the item has no bytes
                 while (room := self._take()) is None:
                     own.at = 6
                     yield
+                    if own.inside <= own.first_word:
+                        self._comes()
                 own.emitted = max(own.emitted + 1, room)
                 gone = end // width - own.first_word
                 if own.item == shape.items - 1 and end % width:
@@ -312,6 +315,15 @@ class WeightPath(ReadPath):
         while True:
             own.at = 7
             yield
+
+    def _comes(self) -> bool:
+        """The next word comes as soon as there is place for it, if that is known: True then."""
+        own = self._decoding
+        if not own.ahead and (passed := self._pass(own.word)) is not None:
+            self._shifted.append(max(own.may_shift, passed + 1))
+            own.word += 1
+            own.ahead = True
+        return own.ahead
 
     def _blocks(self) -> Generator[tuple[int, BlockShape], None, None]:
         for index, v in enumerate(self._instructions):
