@@ -26,7 +26,7 @@ CONFIG = dataclasses.replace(
     memory_bytes=64 * 1024, instruction_queue=2, name="tiny")
 ALL_OUTSIDE = dataclasses.replace(CONFIG, memory_bytes=0, name="tiny_outside")
 COMPACT_BAR = 0.001
-PART_BAR = 0.03      # units beside the array, before a chip whose rows and refresh they leave out
+PART_BAR = 0.03      # units beside the array, before a chip whose rows they leave out
 VECTOR_BAR = 0.001   # beside LAYERs, whose starts after a VECTOR the model has a few cycles off
 CELL_BAR = 0.01      # with outside memory: its latency is that of all words here
 MODELS = Path(__file__).parents[2] / "models"

@@ -57,8 +57,8 @@ class Cell(Unit):
                 raise ProgramError(problem)
             # Weights take most of the cycles, so what counts is where these lie.
             timing = outside if sequence["weight_address"] >= OUTSIDE else Timing.of(config)
-            return sequence_cycles(sequence, timing.latency + ARBITER,
-                                   max(1, timing.bus_cycles(config.read_bytes)))
+            return timing.with_refreshes(sequence_cycles(
+                sequence, timing.latency + ARBITER, max(1, timing.bus_cycles(config.read_bytes))))
 
         return cycles
 
