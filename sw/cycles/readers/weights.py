@@ -31,7 +31,7 @@ DECODE = Kinds(("may_shift", "emitted"),
                ("word", "owner", "item", "position", "inside", "first_word", "output", "in_use",
                 "ahead"),
                ("self", "own", "events", "width", "shifted", "shape", "passed", "room", "kind",
-                "steps", "step", "end", "arrival", "last_word", "gone", "inner"))
+                "steps", "step", "end", "last_word", "gone", "inner"))
 
 
 class _Fetch(Frame):
