@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from parts.refit import fitted, worthy
+from parts.refit import OnSamples, fitted, worthy
 from torch import nn
 
 from kaniwa.compression.pytorch.steps import Step
@@ -25,23 +25,17 @@ class Rows(nn.Module):
 
 
 @dataclass(frozen=True)
-class CellPruning(Step):
+class CellPruning(OnSamples):
     """Leave ``kept`` cells of ``Rows``: those from whose outputs for ``samples`` the gates' sums
     and the scores can be made again best, by least squares, and with the weights of that fit."""
 
     kept: int = 0
-    samples: InitVar[np.ndarray | None] = None
-
-    def __post_init__(self, samples: np.ndarray | None) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "_samples", samples)
 
     def apply(self, module: nn.Module) -> None:
         assert isinstance(module, Rows)
-        samples: np.ndarray = self._samples     # type: ignore[attr-defined]
         old, classes = module.cells, module.classes
         with torch.no_grad():
-            steps = old(torch.from_numpy(samples).reshape(-1, 8, 8))[0]
+            steps = old(torch.from_numpy(self.looked_at).reshape(-1, 8, 8))[0]
             hidden, last = steps.flatten(0, 1), steps[:, -1]
             sums = torch.cat([hidden @ old.weight_hh_l0.T, hidden @ classes.weight.T], 1)
             stay = worthy(hidden.numpy(), sums.numpy(), self.kept)

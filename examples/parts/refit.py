@@ -26,19 +26,31 @@ Seen = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class RefitPruning(Step):
-    """Leave ``kept`` channels of each group, in the order of ``channel_groups``, judged by
-    ``samples``. Each group has one reader, a convolution of 1x1 or a dense layer."""
+class OnSamples(Step):
+    """A step that judges by ``samples``. They are no field, since a recipe's fields are JSON."""
 
-    kept: tuple[int, ...] = ()
     samples: InitVar[np.ndarray | None] = None
 
     def __post_init__(self, samples: np.ndarray | None) -> None:
         super().__post_init__()
-        object.__setattr__(self, "_samples", samples)
+        vars(self)["seen"] = samples
+
+    @property
+    def looked_at(self) -> np.ndarray:
+        """The samples."""
+        found: np.ndarray = vars(self)["seen"]
+        return found
+
+
+@dataclass(frozen=True)
+class RefitPruning(OnSamples):
+    """Leave ``kept`` channels of each group, in the order of ``channel_groups``. Each group has one
+    reader, a convolution of 1x1 or a dense layer."""
+
+    kept: tuple[int, ...] = ()
 
     def apply(self, module: nn.Module) -> None:
-        samples: np.ndarray = self._samples     # type: ignore[attr-defined]
+        samples = self.looked_at
         before = copy.deepcopy(module)
         groups = [group for group in channel_groups(module) if not group.fixed]
         readers = [group.readers[0] for group in groups]

@@ -63,8 +63,7 @@ class ExpectedStreams:
                 cover(f"packed_{width}")
         else:
             cover("raw")
-        self.chunks += [int.from_bytes(chunk.tobytes(), "little")
-                        for chunk in chunks.reshape(-1, size)]
+        self._expect_chunks(chunks)
         return data
 
     def parameters(self, words: int, shared: bool, short: bool = False) -> bytes:
@@ -86,8 +85,7 @@ class ExpectedStreams:
                 "bias": int(bias[lane]) if real else 0,
                 "multiplier": int(multiplier[at]) if real or is_shared else 0,
                 "shift": int(shift[at]) if real or is_shared else 0, "zeros": 0})
-        at_once = self.config.shared_records
-        self.records += [records[i:i + at_once] for i in range(0, len(records), at_once)]
+        self._expect_records(records)
         return data
 
     def table(self) -> bytes:
@@ -98,8 +96,7 @@ class ExpectedStreams:
         numbers = (0, 1) if kind == 2 else (kind,)
         values = self.env.np_rng.integers(-2**31, 2**31, (len(numbers), 256))
         cover("both_tables" if kind == 2 else "table")
-        self.entries += [{"table": numbers[0], "bank": bank, "both": int(kind == 2), "index": i,
-                          "values": [int(v[0]), int(v[-1])]} for i, v in enumerate(values.T)]
+        self._expect_entries(numbers[0], bank, values)
         return encode_tables(dict(zip(numbers, values, strict=True)), bank, self.config)
 
     def random_block(self) -> bytes:
@@ -148,21 +145,28 @@ class ExpectedStreams:
 
     def _expect(self, block: StreamBlock) -> None:
         """The outputs of a block of the host's parser."""
-        at_once = self.config.shared_records
         if block.buffer == Buffer.WEIGHTS:
-            flat = block.values.tobytes()
-            size = self.config.read_bytes
-            self.chunks += [int.from_bytes(flat[i:i + size], "little")
-                            for i in range(0, len(flat), size)]
+            self._expect_chunks(block.values)
         elif block.buffer == Buffer.RECORDS:
-            records = [{"bias": int(r["bias"]), "multiplier": int(r["multiplier"]),
-                        "shift": int(r["shift"]), "zeros": 0} for r in block.values.reshape(-1)]
-            self.records += [records[i:i + at_once] for i in range(0, len(records), at_once)]
+            self._expect_records([
+                {"bias": int(r["bias"]), "multiplier": int(r["multiplier"]),
+                 "shift": int(r["shift"]), "zeros": 0} for r in block.values.reshape(-1)])
         else:
-            (number, *_), tables = block.tables, np.stack([*block.tables.values()])
-            self.entries += [{"table": number & 1, "bank": number >> 1, "both": len(tables) - 1,
-                              "index": i, "values": [int(v[0]), int(v[-1])]}
-                             for i, v in enumerate(tables.T)]
+            number, *_ = block.tables
+            self._expect_entries(number & 1, number >> 1, np.stack([*block.tables.values()]))
+
+    def _expect_chunks(self, weights: np.ndarray) -> None:
+        self.chunks += [int.from_bytes(chunk.tobytes(), "little")
+                        for chunk in weights.reshape(-1, self.config.read_bytes)]
+
+    def _expect_records(self, records: list[dict[str, int]]) -> None:
+        at_once = self.config.shared_records
+        self.records += [records[i:i + at_once] for i in range(0, len(records), at_once)]
+
+    def _expect_entries(self, table: int, bank: int, values: np.ndarray) -> None:
+        """Those of one table or, from ``table`` 0 on, of both."""
+        self.entries += [{"table": table, "bank": bank, "both": len(values) - 1, "index": i,
+                          "values": [int(v[0]), int(v[-1])]} for i, v in enumerate(values.T)]
 
     def region(self, blocks: int, repeat: int = 1) -> bytes:
         """Random blocks, expected ``repeat`` times over."""

@@ -18,8 +18,8 @@ from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
 __all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "RAW_WIDTH", "RECORD", "RECORD_BYTES",
-           "SHORT_RECORD", "ShortRecord", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTHS",
-           "WIDTH_BITS", "formats_table", "header_of_widths", "width_entries", "widths_of"]
+           "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTHS", "WIDTH_BITS",
+           "formats_table", "header_of_widths", "width_entries", "widths_of"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
@@ -31,9 +31,8 @@ RAW_WIDTH = 8       # bits of a weight, at most
 RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1")])
 
 
-
 @dataclass(frozen=True)
-class ShortRecord:
+class _ShortRecord:
     """A record of fewer bytes: its fields' bits, LSB first. The multiplier's lowest ``dropped``
     bits are 0 and are not stored."""
 
@@ -44,7 +43,7 @@ class ShortRecord:
     dropped: int = 4
 
 
-SHORT_RECORD = ShortRecord()
+SHORT_RECORD = _ShortRecord()
 Payload = npt.NDArray[np.uint8]
 Header = dict[str, int]
 _MULTIPLIER_BITS = 31
@@ -186,15 +185,14 @@ def _pack_short(records: np.ndarray) -> bytes:
 
 def _unpack_short(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
     short = SHORT_RECORD
-    columns = payload.reshape(-1, short.bytes).astype(np.int64)
-    low, high = (sum(columns[:, byte] << 8 * place for place, byte in enumerate(part))
-                 for part in ((0, 1, 2, 3), (4, 5, 6)))
+    columns = payload.reshape(-1, short.bytes)
+    number = np.pad(columns, ((0, 0), (0, 8 - short.bytes))).view("<i8")[:, 0]
     records = np.zeros(len(columns), RECORD)
-    bias = low & (1 << short.bias) - 1
+    bias = number & (1 << short.bias) - 1
     records["bias"] = bias - ((bias >> short.bias - 1) << short.bias)
-    multiplier = (low >> short.bias | high << 32 - short.bias) & (1 << short.multiplier) - 1
+    multiplier = number >> short.bias & (1 << short.multiplier) - 1
     records["multiplier"] = multiplier << short.dropped
-    records["shift"] = high >> short.bias + short.multiplier - 32
+    records["shift"] = number >> short.bias + short.multiplier
     return records.reshape(header["count"], config.requant_lanes)
 
 

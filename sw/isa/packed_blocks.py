@@ -34,16 +34,10 @@ def packed_blocks(flat: npt.NDArray[np.int8], config: AcceleratorConfig) -> list
     entries = width_entries(config)
     widths = _chunk_widths(flat, entries, config.read_bytes)
     chunks = config.tile_bytes // config.read_bytes // entries   # of a word, of each entry
-    whole = len(widths) - len(widths) % ALL_SPLITS
+    cuts = _cuts(widths, chunks)
     blocks: list[_Block] = []
-    for first, last, count in ((0, whole, ALL_SPLITS), (whole, len(widths), len(widths) - whole)):
-        if first < last:
-            parts = widths[first:last].reshape(-1, count, entries)
-            for number, cuts in enumerate(_best_cuts(parts, chunks)):
-                for start, end in zip(cuts, cuts[1:], strict=False):
-                    begin = first + number * count
-                    _append(blocks, _Block(begin + start, begin + end, parts[
-                        number, start:end].max(axis=0)), chunks)
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        _append(blocks, _Block(start, end, widths[start:end].max(axis=0)), chunks)
     return [(block.start, block.end, tuple(block.widths.tolist())) for block in blocks]
 
 
@@ -70,6 +64,16 @@ def _append(blocks: list[_Block], block: _Block, chunks: int) -> None:
         block = both
         blocks.pop()
     blocks.append(block)
+
+
+def _cuts(widths: Widths, chunks: int) -> list[int]:
+    """The ends of the best blocks of each part, which has ALL_SPLITS words, or is the rest."""
+    whole = len(widths) - len(widths) % ALL_SPLITS
+    parts = [widths[:whole].reshape(-1, ALL_SPLITS, widths.shape[1])]
+    if whole < len(widths):
+        parts.append(widths[None, whole:])
+    found = [cuts for equal in parts for cuts in _best_cuts(equal, chunks)]
+    return [0, *(part * ALL_SPLITS + cut for part, cuts in enumerate(found) for cut in cuts[1:])]
 
 
 def _chunk_widths(flat: npt.NDArray[np.int8], entries: int, read_bytes: int) -> Widths:

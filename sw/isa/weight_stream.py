@@ -108,8 +108,8 @@ def phase_window_words(weights: Int8, config: AcceleratorConfig) -> Int8:
 
 def encode_weights(words: Int8, config: AcceleratorConfig,
                    formats: tuple[str, ...] | None = None) -> bytes:
-    """The shortest stream of RAW and PACKED blocks for ring words [..., M, N] (see
-    ``packed_blocks``).
+    """A stream of RAW and PACKED blocks for ring words [..., M, N], as ``packed_blocks`` splits
+    them.
 
     ``formats`` (default: the config's) names what may be used; never longer than RAW alone.
     """
@@ -175,14 +175,17 @@ def _runs(records: np.ndarray, config: AcceleratorConfig) -> list[tuple[np.ndarr
     words = records.reshape(-1, config.requant_lanes)
     short = _are_short(words)
     saved = (RECORD_BYTES - SHORT_RECORD.bytes) * config.requant_lanes
-    edges = np.flatnonzero(np.diff(short, prepend=~short[:1], append=~short[-1:]))
-    for first, last in zip(edges, edges[1:], strict=False):
-        headers = int(first > 0) + int(last < len(words))
+    for first, last in _equal(short):
+        headers = (first > 0) + (last < len(words))
         if short[first] and (last - first) * saved <= headers * config.read_bytes:
             short[first:last] = False
-    edges = np.flatnonzero(np.diff(short, prepend=~short[:1], append=~short[-1:]))
-    return [(words[first:last].reshape(-1), bool(short[first]))
-            for first, last in zip(edges, edges[1:], strict=False)]
+    return [(words[first:last].reshape(-1), bool(short[first])) for first, last in _equal(short)]
+
+
+def _equal(values: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The runs [first, past the last) of values that are equal."""
+    edges = np.flatnonzero(np.diff(values, prepend=~values[:1], append=~values[-1:])).tolist()
+    return list(zip(edges, edges[1:], strict=False))
 
 
 def _are_short(words: np.ndarray) -> npt.NDArray[np.bool_]:

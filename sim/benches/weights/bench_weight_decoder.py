@@ -40,8 +40,7 @@ BENCH = Bench("weight_decoder", _duts, required=[
     "raw", *(f"packed_{width}" for width in range(9)), "mixed", "parameters", "short", "shared",
     "table", "both_tables", "empty_block", "repeat", "no_parameters", "no_weights",
     "empty_instruction", "table_waits", "number_wraps", "bad_format", "bad_argument", "bad_count",
-    "bad_width", "no_hardware_for_packed", "hostile",
-    "stalled"])
+    "bad_width", "no_hardware_for_packed", "hostile", "stalled"])
 
 
 class Rig:

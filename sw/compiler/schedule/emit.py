@@ -227,9 +227,8 @@ def _array_fields(plan: Plan, index: int, written: dict[int, list[int]],
         values |= {"weight_address": memory.blobs[weights.blob] + weights.offset,
                    "weight_bytes": weights.length,
                    "weights_stream": int(tile.weights_stream),
-                   "weight_repeat": weights.repeat}
-        if tile.weights_stream:
-            values["weight_repeat"] = values["ofm_rows"] * values["ofm_columns"]
+                   "weight_repeat": (values["ofm_rows"] * values["ofm_columns"]
+                                     if tile.weights_stream else weights.repeat)}
     values["ifm_address"] += memory.tensors[layer.ifm]
     values["ofm_address"] += memory.tensors[layer.ofm]
     wait, watermark = (

@@ -68,6 +68,17 @@ def test_a_stream_is_the_shortest_of_all_splits(config, seed, count):
     assert len(stream) <= read + words.size
 
 
+@given(configs, seeds, st.integers(13, 400))
+def test_no_stream_is_longer_than_raw_words(config, seed, count):
+    """Also where words are taken in parts, of which each has blocks of its own at first."""
+    rng = np.random.default_rng(seed)
+    words = random_words(rng, config, count)
+    words[rng.random(count) < rng.random()] |= 64     # some need 8 bits
+    stream = encode_weights(words, config)
+    assert len(stream) <= config.read_bytes + words.size
+    assert np.array_equal(np.concatenate([b.values for b in decode_stream(stream, config)]), words)
+
+
 def test_many_words_are_split_where_it_pays():
     """Words beyond those of which every split is tried: each run of one width is a block."""
     config = PRESETS["base"]
