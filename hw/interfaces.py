@@ -102,8 +102,8 @@ def ring_use_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def chunk_layout(config: AcceleratorConfig) -> Shape:
-    """read_bytes decoded weights; out_lanes*dot_width/read_bytes of them, low first, are a word."""
-    return unsigned(8 * config.read_bytes)
+    """decoded_bytes weights; out_lanes*dot_width/decoded_bytes such, low first, are a word."""
+    return unsigned(8 * config.decoded_bytes)
 
 
 def parameter_layout() -> data.StructLayout:

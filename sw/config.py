@@ -29,6 +29,7 @@ LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
     "requant_lanes": (1, 64, False, "results requantized at once"),
     "requant_cycles": (1, 32, True, "cycles a requantizer lane takes for a result (1 = pipelined)"),
     "read_bytes": (8, 128, True, "bytes of a memory read, and of a decoded weight chunk"),
+    "weight_chunks": (1, 2, False, "chunks of weights that are decoded in a cycle"),
     "write_bytes": (2, 128, True, "bytes of a write to device memory; at least requant_lanes"),
     "ring_bytes": (256, 4096 * KIB, True, "size of the weight ring"),
     "line_bytes": (256, 1024 * KIB, True, "size of the line buffer"),
@@ -62,7 +63,7 @@ COMPACT: dict[str, tuple[object, str]] = {
     "dot_width": (4, ""), "packed_multipliers": (False, ""), "requant_lanes": (1, ""),
     "read_bytes": (8, ""), "shared_channel": (True, ""), "patch_bytes": (0, ""),
     "instruction_queue": (0, "at least 1"), "result_slots": (1, "at least 2"),
-    "weight_formats": (("raw",), ""), "elementwise": (True, ""),
+    "weight_formats": (("raw",), ""), "weight_chunks": (1, ""), "elementwise": (True, ""),
     "elementwise_multiply": (False, ""), "max_pool": (False, ""), "depthwise": (False, ""),
     "phase_windows": (False, ""), "counters": (False, ""), "units": ((), ""),
 }
@@ -86,6 +87,7 @@ class AcceleratorConfig:
     requant_lanes: int = 8
     requant_cycles: int = 1
     read_bytes: int = 16
+    weight_chunks: int = 1
     write_bytes: int = 16
     shared_channel: bool = False
     ring_bytes: int = 64 * KIB
@@ -183,6 +185,11 @@ class AcceleratorConfig:
         if self.tile_bytes % self.read_bytes:
             raise ConfigError(f"out_lanes * dot_width must be a multiple of read_bytes "
                               f"({self.read_bytes}), not {self.tile_bytes}")
+        if self.weight_chunks > 1 and (self.tile_bytes % self.decoded_bytes
+                                       or "packed" not in self.weight_formats):
+            raise ConfigError(f"weight_chunks must be 1 where a weight ring's word of "
+                              f"{self.tile_bytes} bytes is not a multiple of {self.decoded_bytes}, "
+                              f"or without the weight format 'packed'")
         if self.ring_bytes < 2 * self.tile_bytes:
             raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
                               f"not {self.ring_bytes}")
@@ -241,6 +248,11 @@ class AcceleratorConfig:
     def tile_bytes(self) -> int:
         """Bytes of one word of the weight ring: a weight for each multiplier."""
         return self.out_lanes * self.dot_width
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Weights that leave the weight decoder at once, at most a cycle."""
+        return self.weight_chunks * self.read_bytes
 
     @property
     def ring_words(self) -> int:
@@ -346,6 +358,8 @@ class AcceleratorConfig:
         for name in ("phase_windows", "vector_unit", "cell_unit", "units"):
             if not values[name]:
                 del values[name]
+        if self.weight_chunks == 1:
+            del values["weight_chunks"]
         for name in values.keys() & {"weight_formats", "units"}:
             values[name] = list(getattr(self, name))
         return values
@@ -370,7 +384,7 @@ PRESETS: dict[str, AcceleratorConfig] = {
             name="small", out_lanes=4, dot_width=8, packed_multipliers=True, requant_lanes=2,
             read_bytes=8, write_bytes=4, ring_bytes=16 * KIB, line_bytes=8 * KIB,
             parameter_records=512, memory_bytes=64 * KIB, instruction_queue=2, result_slots=8),
-        AcceleratorConfig(name="base", phase_windows=True),
+        AcceleratorConfig(name="base", phase_windows=True, weight_chunks=2),
         # The vector unit has block RAMs that are device memory in base.
         AcceleratorConfig(name="base_vector", phase_windows=True, vector_unit=True,
                           memory_bytes=192 * KIB),

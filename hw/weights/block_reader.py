@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Format
@@ -14,6 +15,7 @@ from kaniwa.hw.weights.items import (
     header_layout,
     item_layout,
     own_step,
+    widths_layout,
 )
 from kaniwa.isa.formats import FORMATS, TABLE_BOTH, WIDTH_BITS, WIDTHS, width_entries
 
@@ -38,20 +40,21 @@ class BlockReader(Component):
             "error": Out(1),
             "idle": Out(1),
         })
-        # The block in work. ``step``: bytes of the item after this; an item is a chunk, an entry,
-        # or records.
-        size = config.read_bytes
-        widest = max(size, own_step(config))
+        # The block in work. ``step``: bytes of the item after this; an item is chunks, an entry, or
+        # records.
+        size, chunks = config.read_bytes, config.weight_chunks
+        widest = max(config.decoded_bytes, own_step(config))
         numbers = self.o.payload.number.shape()
         self._is_weights, self._is_table, self._is_shared, self._is_short = (
             Signal(name=name) for name in ("is_weights", "is_table", "is_shared", "is_short"))
-        # PACKED: the widths of this item's chunk and of those behind it, in a circle.
+        # PACKED: the widths of this item's chunks and of those behind them, in a circle.
         self._entries = width_entries(config)
         self._is_packed = Signal(name="is_packed")
         self._widths = Signal(data.ArrayLayout(WIDTH_BITS, self._entries), reset_less=True,
                               name="widths")
-        self._is_zero = Signal(name="is_zero")                   # of width 0
-        self._width = Signal(range(BYTES + 1), reset_less=True, name="width")
+        self._is_zero = Signal(name="is_zero")                   # all of width 0
+        self._now = Signal(widths_layout(config), reset_less=True, name="now")
+        self._second = Signal.like(self.o.payload.second, reset_less=True, name="second")
         self._table = Signal(3, reset_less=True, name="table")
         self._scale = Signal(37, reset_less=True, name="scale")
         self._step = Signal(range(widest + 1), reset_less=True, name="step")
@@ -61,38 +64,37 @@ class BlockReader(Component):
         # What an item ends is looked up with the one before, so that only flip-flops decide.
         self._item_last = Signal(reset_less=True, name="item_last")   # item == last_item
         self._count_one = Signal(reset_less=True, name="count_one")
-        # The next item begins at byte ``position`` of ``current`` and may end in the word after
-        # it, at the input.
-        self._current = Signal(8 * size, reset_less=True, name="current")
-        self._current_valid = Signal(name="current_valid")
+        # The next item begins at byte ``position`` of the first word held, and may end in the word
+        # after the last one, at the input. Each but the first word held has one before it.
+        self._held = [Signal(8 * size, reset_less=True, name=f"held_{n}") for n in range(chunks)]
+        self._held_valid = [Signal(name=f"held_valid_{n}") for n in range(chunks)]
         self._position = Signal(range(size), name="position")
         self._end = Signal(range(size + widest), reset_less=True, name="end")   # position + step
-        self._within = Signal(reset_less=True, name="within")   # end <= size
+        self._needs = Signal(chunks, reset_less=True, name="needs")   # words after the first one
 
     def elaborate(self, platform):
         m = Module()
-        end, current_valid = self._end, self._current_valid
+        end, first_valid = self._end, self._held_valid[0]
         end_word, end_byte = end[len(self._position):], end[:len(self._position)]
-        is_last, complete, shift, ends_word = Signal(), Signal(), Signal(), Signal()
-        # Words that end with this item; two only where records end with the second of them, or
-        # where the item is a block's last.
-        passed = Signal(2)
+        is_last, complete = Signal(), Signal()
+        # Words that end with this item: all that are held and the one at the input only where the
+        # item ends with that, or is a block's last.
+        passed = Signal(range(len(self._held) + 2))
+        left = Signal.like(passed)   # words that end in this cycle, with an item or a header
         next_end = Signal.like(self._end, name="next_end")
         block, item = self.block, self.o.payload
         m.d.comb += [
             is_last.eq(self._item_last & self._count_one),
-            complete.eq(self._is_zero | (current_valid & (self.i.valid | self._within))),
+            complete.eq(self._is_zero | Cat(
+                first_valid, *(valid | ~need for valid, need in zip(
+                    [*self._held_valid[1:], self.i.valid], self._needs, strict=True))).all()),
             next_end.eq(end_byte + self._step),
             passed.eq(end_word + (is_last & end_byte.any())),
-            # The word at the input becomes the current one. ``ends_word``: that an item is taken
-            # makes room for it.
-            shift.eq(~current_valid | (self.o.ready & ends_word)),
-            self.i.ready.eq(shift),
-            item.current.eq(self._current),
-            item.following.eq(self.i.payload.word),
+            item.words.eq(Cat(*self._held, self.i.payload.word)),
             item.position.eq(self._position),
+            item.second.eq(self._second),
             item.number.eq(self._item),
-            item.width.eq(self._width),
+            item.widths.eq(self._now),
             block.is_weights.eq(self._is_weights),
             block.is_table.eq(self._is_table),
             block.is_shared.eq(self._is_shared),
@@ -100,41 +102,56 @@ class BlockReader(Component):
             block.table.eq(self._table),
             block.scale.eq(self._scale),
         ]
-        with m.If(shift):
-            m.d.sync += [self._current.eq(self.i.payload.word),
-                         current_valid.eq(self.i.valid & ~(self.o.valid & passed[1]))]
+        self._hold(m, left)
         may_load = Signal()
         m.d.sync += may_load.eq(0)
         with m.FSM():
             with m.State("HEADER"):
-                m.d.comb += [ends_word.eq(1), self.idle.eq(~current_valid)]
-                with m.If(current_valid & self.o.ready):
+                m.d.comb += self.idle.eq(~first_valid)
+                with m.If(first_valid & self.o.ready):
+                    m.d.comb += left.eq(1)
                     self._begin_block(m)
             with m.State("TABLE"):
                 m.d.sync += may_load.eq((self.post_done - self.i.payload.instruction + 1)[15] == 0)
                 with m.If(may_load):
                     m.next = "ITEMS"
             with m.State("ITEMS"):
-                m.d.comb += [
-                    self.o.valid.eq(self.o.ready & complete),
-                    ends_word.eq(complete & (end_word.any() | (is_last & end_byte.any()))),
-                ]
+                m.d.comb += self.o.valid.eq(self.o.ready & complete)
+                with m.If(self.o.valid):
+                    m.d.comb += left.eq(passed)
                 self._next_item(m, end_byte, next_end, is_last)
             with m.State("ERROR"):
                 m.d.comb += self.error.eq(1)
         return m
+
+    def _hold(self, m, left):
+        """Take the word at the input where there is room, as those that are ``left`` make it."""
+        held, valid, count = self._held, self._held_valid, len(self._held)
+        m.d.comb += self.i.ready.eq(~valid[-1] | left.any())
+        for n in range(count):
+            with m.Switch(left):
+                for gone in range(count + 2):
+                    with m.Case(gone):
+                        there = valid[n + gone] if n + gone < count else C(0)
+                        # The word at the input comes behind those that stay; as the only one that
+                        # is left out it is gone itself.
+                        before = valid[n + gone - 1] if 0 < n and n + gone - 1 < count else C(
+                            n == 0 and gone <= count)
+                        m.d.sync += valid[n].eq(there | (self.i.valid & before))
+                        stays = held[n + gone] if n + gone < count else self.i.payload.word
+                        m.d.sync += held[n].eq(Mux(there, stays, self.i.payload.word))
 
     def _next_item(self, m, end_byte, next_end, is_last):
         """Go to the next item of the block as one is taken, or to the next block."""
         with m.If(self.o.valid):
             m.d.sync += [
                 self._position.eq(end_byte), self._end.eq(next_end),
-                self._within.eq(next_end <= self._config.read_bytes),
+                self._needs.eq(self._words_after(next_end)),
                 self._item.eq(self._item + 1),
                 self._item_last.eq(self._item + 1 == self._last_item),
             ]
             with m.If(self._is_packed):
-                self._next_width(m)
+                self._next_widths(m, end_byte)
             with m.If(self._item_last):
                 m.d.sync += [self._item.eq(0), self._item_last.eq(self._last_item == 0),
                              self._count.eq(self._count - 1),
@@ -142,21 +159,33 @@ class BlockReader(Component):
             with m.If(is_last):
                 m.next = "HEADER"
 
-    def _next_width(self, m):
-        """Turn the circle of widths on by a chunk."""
-        widths, entries = self._widths, self._entries
+    def _words_after(self, end):
+        """For each word after the first one whether an item that ends at byte ``end`` needs it."""
+        return Cat(end > self._config.read_bytes * (n + 1) for n in range(len(self._held)))
+
+    def _next_widths(self, m, end_byte):
+        """Turn the circle of widths on by an item's chunks."""
+        widths, entries, chunks = self._widths, self._entries, self._config.weight_chunks
+        unit = self._config.read_bytes // UNITS
+        following = self._of_item(widths, 1)
         m.d.sync += [
-            *(widths[entry].eq(widths[(entry + 1) % entries]) for entry in range(entries)),
-            self._width.eq(widths[1 % entries]),
-            self._is_zero.eq(widths[1 % entries] == 0),
-            self._step.eq(widths[2 % entries] * (self._config.read_bytes // UNITS)),
+            *(widths[entry].eq(widths[(entry + chunks) % entries]) for entry in range(entries)),
+            self._now.eq(Cat(following)),
+            self._is_zero.eq(~Cat(following).any()),
+            self._step.eq(sum(self._of_item(widths, 2)) * unit),
+            self._second.eq(end_byte[exact_log2(unit):] + following[0]),
         ]
+
+    def _of_item(self, widths, later):
+        """Of a circle of widths those of the chunks of the item that is so many ``later``."""
+        chunks = self._config.weight_chunks
+        return [widths[(later * chunks + n) % self._entries] for n in range(chunks)]
 
     def _begin_block(self, m):
         """Take a header's settings over and go to its items, or stop."""
         config = self._config
         size = config.read_bytes
-        header = data.View(header_layout(), self._current[:64])
+        header = data.View(header_layout(), self._held[0][:64])
         widths = data.View(self._widths.shape(), Cat(header.multiplier, header.shift)[
             :WIDTH_BITS * self._entries])
 
@@ -168,7 +197,7 @@ class BlockReader(Component):
                 bytes_each = FORMATS[kind].step(config)
             return [self._step.eq(bytes_each if bytes_next is None else bytes_next),
                     self._end.eq(bytes_each),
-                    self._within.eq(bytes_each <= size), self._last_item.eq(number - 1),
+                    self._needs.eq(self._words_after(bytes_each)), self._last_item.eq(number - 1),
                     self._item_last.eq(number == 1)]
 
         m.d.sync += [
@@ -185,14 +214,16 @@ class BlockReader(Component):
             self._is_zero.eq(0),
             self._widths.eq(widths),
         ]
+        first, second = (self._of_item(widths, later) for later in (0, 1))
         with m.If(header.count != 0):
             m.next = "ITEMS"
         self._read_format(m, header, {
-            Format.RAW: [self._is_weights.eq(1), self._width.eq(BYTES), *items(Format.RAW)],
-            Format.PACKED: [self._is_weights.eq(1), self._is_packed.eq(1),
-                            self._width.eq(widths[0]), self._is_zero.eq(widths[0] == 0),
-                            *items(Format.PACKED, *(widths[entry % self._entries] * (size // UNITS)
-                                                    for entry in (0, 1)))],
+            Format.RAW: [self._is_weights.eq(1), self._second.eq(UNITS),
+                         *(now.eq(BYTES) for now in self._now), *items(Format.RAW)],
+            Format.PACKED: [self._is_weights.eq(1), self._is_packed.eq(1), self._now.eq(Cat(first)),
+                            self._second.eq(first[0]), self._is_zero.eq(~Cat(first).any()),
+                            *items(Format.PACKED, *(sum(each) * (size // UNITS)
+                                                    for each in (first, second)))],
             Format.PARAMETERS: [self._is_short.eq(header.arg[0]), *items(
                 Format.PARAMETERS, Mux(header.arg[0], *(
                     FORMATS[Format.PARAMETERS].step(config, arg) for arg in (1, 0))))],

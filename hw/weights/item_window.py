@@ -45,12 +45,13 @@ class ItemWindow(Component):
         position, shifted = item.position, Signal(8 * unit * moving)
         m.d.comb += [
             self.i.ready.eq(windows.i.ready),
-            shifted.eq(Cat(item.current, item.following)
+            shifted.eq(Cat(item.words[0], item.words[1])
                        >> Cat(C(0, unit_bits + 3), position[unit_bits:])),
             windows.i.valid.eq(self.i.valid),
-            given.bytes.eq(Cat(shifted, item.current[8 * unit * moving:])),
+            given.bytes.eq(Cat(shifted, item.words[0][8 * unit * moving:])),
+            given.second.eq(item.words.as_value() >> Cat(C(0, unit_bits + 3), item.second)),
             given.number.eq(item.number),
-            given.width.eq(item.width),
+            given.widths.eq(item.widths),
             given.offset.eq(position[exact_log2(grain(self._config)):unit_bits]),
         ]
         # A header is taken only while the buffer has room, so what waits in its second place is of

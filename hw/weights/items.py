@@ -12,7 +12,7 @@ from kaniwa.hw.parts.bit_fields import number_shape
 from kaniwa.isa.formats import FORMATS, HEADER, TABLE_ENTRIES, VALUE_BYTES
 
 __all__ = ["BYTES", "UNITS", "header_layout", "block_layout", "item_layout", "window_layout",
-           "own_step", "shared_step", "grain", "moving_units"]
+           "own_step", "shared_step", "grain", "moving_units", "widths_layout"]
 
 UNITS = 8           # a word is 8 units; a chunk of w-bit weights takes w of them, a plane each
 BYTES = 9           # in place of a width: a chunk of weights of a byte each, not in planes
@@ -58,23 +58,35 @@ def moving_units(config: AcceleratorConfig) -> int:
     return max(-(-reach // unit), UNITS if "packed" in config.weight_formats else 0)
 
 
+def widths_layout(config: AcceleratorConfig) -> data.ArrayLayout:
+    """For each chunk of an item its planes, 0 to 8, or BYTES."""
+    return data.ArrayLayout(range(BYTES + 1), config.weight_chunks)
+
+
 def item_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """An item: from byte ``position`` of ``current`` on, perhaps into ``following``, the word after
-    it; ``number``: its place in its word of the buffer, or in the table; ``width``: planes of its
-    weights, or BYTES."""
-    size = config.read_bytes
+    """An item: from byte ``position`` of the first of ``words`` on, perhaps into those after it.
+
+    ``number``: its place in its word of the buffer, or in the table. ``widths``: planes of the
+    weights of its chunks, or BYTES. ``second``: the unit in which its second chunk begins.
+    """
+    size, chunks = config.read_bytes, config.weight_chunks
     most_items = max(config.tile_bytes // size, config.requant_lanes, TABLE_ENTRIES)
     return data.StructLayout({
-        "current": 8 * size, "following": 8 * size, "position": range(size),
-        "number": range(most_items), "width": range(BYTES + 1),
+        "words": data.ArrayLayout(8 * size, chunks + 1), "position": range(size),
+        "number": range(most_items), "widths": widths_layout(config),
+        "second": range(2 * UNITS if chunks > 1 else 1),
     })
 
 
 def window_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """An item with the unit in which it begins at byte 0, from ``offset`` * ``grain`` on."""
+    """An item with the unit in which it begins at byte 0, from ``offset`` * ``grain`` on.
+
+    ``second``: its second chunk.
+    """
     unit = config.read_bytes // UNITS
     return data.StructLayout({
         "bytes": 8 * max(config.read_bytes, moving_units(config) * unit), "number": 8,
-        "width": range(BYTES + 1),
+        "second": 8 * config.read_bytes * (config.weight_chunks - 1),
+        "widths": widths_layout(config),
         "offset": range(1 << exact_log2(unit // grain(config))),
     })

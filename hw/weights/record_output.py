@@ -97,13 +97,18 @@ class RecordOutput(Component):
                 ]
 
     def _extract(self, m, window):
-        """The window's weights as a chunk: bytes, or planes of which the top one is the sign."""
+        """The window's weights: bytes, or planes of each chunk, of which the top one is the sign."""
+        chunks = (window.bytes[:8 * self._config.read_bytes], window.second)
+        m.d.sync += self.o_weights.payload.eq(Cat(
+            self._chunk(m, chunk, width)
+            for chunk, width in zip(chunks, window.widths, strict=False)))
+
+    def _chunk(self, m, chunk, width):
+        """The weights of ``width``, of ``chunk``."""
         size = self._config.read_bytes
-        chunk = self.o_weights.payload
         if "packed" not in self._config.weight_formats:
-            m.d.sync += chunk.eq(window.bytes)
-            return
-        width, planes = window.width, [window.bytes.word_select(p, size) for p in range(UNITS)]
+            return chunk
+        planes = [chunk.word_select(p, size) for p in range(UNITS)]
         signs = Signal(size)
         with m.Switch(width):
             for bits in range(1, UNITS + 1):
@@ -111,5 +116,5 @@ class RecordOutput(Component):
                     m.d.comb += signs.eq(planes[bits - 1])
         # In front of the top plane its weights' signs; a width of 0 has neither.
         filled = [Mux(width > bit, plane, signs) for bit, plane in enumerate(planes)]
-        m.d.sync += chunk.eq(Mux(width == BYTES, window.bytes, Cat(
-            plane[weight] for weight in range(size) for plane in filled)))
+        return Mux(width == BYTES, chunk, Cat(
+            plane[weight] for weight in range(size) for plane in filled))

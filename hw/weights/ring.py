@@ -10,11 +10,11 @@ __all__ = ["WeightRing"]
 
 
 class WeightRing(RingMemory):
-    """A ``RingMemory`` of ring_words words, a weight for each multiplier, in chunks of read_bytes.
+    """A ``RingMemory`` of ring_words words, a weight for each multiplier, decoded_bytes at a time.
 
     ``read_data`` is 8 * tile_bytes bits: row 0's N bytes first.
     """
 
     def __init__(self, config: AcceleratorConfig):
-        super().__init__(chunk_layout(config), config.tile_bytes // config.read_bytes,
+        super().__init__(chunk_layout(config), config.tile_bytes // config.decoded_bytes,
                          config.ring_words, unsigned(8 * config.tile_bytes))

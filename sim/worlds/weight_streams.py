@@ -157,7 +157,7 @@ class ExpectedStreams:
 
     def _expect_chunks(self, weights: np.ndarray) -> None:
         self.chunks += [int.from_bytes(chunk.tobytes(), "little")
-                        for chunk in weights.reshape(-1, self.config.read_bytes)]
+                        for chunk in weights.reshape(-1, self.config.decoded_bytes)]
 
     def _expect_records(self, records: list[dict[str, int]]) -> None:
         at_once = self.config.shared_records

@@ -7,6 +7,7 @@ records. A record packs and unpacks with code of its own for each, so that one c
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -112,7 +113,7 @@ class BlockFormat:
 
 def width_entries(config: AcceleratorConfig) -> int:
     """Widths of a PACKED block: chunk c of a ring word has entry c modulo so many."""
-    chunks = _chunks(config)
+    chunks = config.tile_bytes // config.read_bytes
     return next(count for count in range(min(WIDTHS, chunks), 0, -1) if chunks % count == 0)
 
 
@@ -129,8 +130,11 @@ def widths_of(header: Header) -> list[int]:
 
 
 def _packed_steps(header: Header, config: AcceleratorConfig) -> tuple[int, ...]:
-    return tuple(width * config.read_bytes // 8
-                 for width in widths_of(header)[:width_entries(config)])
+    """Of the chunks that are decoded together, until they begin with the first entry again."""
+    entries, together = width_entries(config), config.weight_chunks
+    widths = widths_of(header)[:entries] * (math.lcm(entries, together) // entries)
+    return tuple(sum(widths[first:first + together]) * config.read_bytes // 8
+                 for first in range(0, len(widths), together))
 
 
 def _pack_words(words: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
@@ -235,19 +239,19 @@ def _tables(config: AcceleratorConfig) -> tuple[int, ...]:
     return *range(2 * config.table_banks), *both
 
 
-def _chunks(config: AcceleratorConfig) -> int:
-    return config.tile_bytes // config.read_bytes
+def _weight_items(config: AcceleratorConfig) -> int:
+    return config.tile_bytes // config.decoded_bytes
 
 
 FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
     BlockFormat(
         Format.RAW, Buffer.WEIGHTS, "0", "weights, int8",
-        items=_chunks, steps=lambda header, config: (config.read_bytes,),
+        items=_weight_items, steps=lambda header, config: (config.decoded_bytes,),
         pack=_pack_words, unpack=_unpack_words),
     BlockFormat(
         Format.PACKED, Buffer.WEIGHTS, "0",
         "of each chunk as many planes of bits as its width says, the lowest first",
-        items=_chunks, steps=_packed_steps, pack=_pack_planes, unpack=_unpack_planes,
+        items=_weight_items, steps=_packed_steps, pack=_pack_planes, unpack=_unpack_planes,
         scales=lambda header: max(widths_of(header)) <= RAW_WIDTH),
     BlockFormat(
         Format.PARAMETERS, Buffer.RECORDS, "0, or 1 for short records",

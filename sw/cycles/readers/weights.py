@@ -27,11 +27,10 @@ FETCH = Kinds(("before", "granted", "free", "begun", "ready", "asked"),
               ("word", "index", "number", "address"),
               ("self", "own", "events", "width", "track", "v", "first", "again", "room"),
               ("ready", "asked"))
-DECODE = Kinds(("may_shift", "emitted"),
-               ("word", "owner", "item", "position", "inside", "first_word", "output", "in_use",
-                "ahead"),
-               ("self", "own", "events", "width", "shifted", "shape", "passed", "room", "kind",
-                "steps", "step", "end", "last_word", "gone", "inner"))
+DECODE = Kinds(("emitted",),
+               ("front", "owner", "item", "position", "needed", "output", "in_use"),
+               ("self", "own", "events", "width", "shape", "came", "room", "kind",
+                "steps", "step", "end", "gone", "inner"))
 
 
 class _Fetch(Frame):
@@ -46,19 +45,17 @@ class _Fetch(Frame):
 
 
 class _Decode(Frame):
-    """``word``: the next to come, from ``may_shift`` on; ``ahead``: that the one before it has come
-    and is not looked at yet; ``emitted``: when the last item was.
+    """``front``: the first word that no item has ended; ``emitted``: when the last item was.
 
     Of a block that is for ``output`` of the instruction ``owner``: the next ``item``, its
-    ``position`` in the payload, the words of that which have come (``inside``).
+    ``position`` in the word ``front``, the word that must be there for it (``needed``).
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.may_shift = self.emitted = 0
-        self.word = self.owner = self.item = self.position = self.inside = self.first_word = 0
-        self.output = 0
-        self.in_use = self.ahead = False
+        self.emitted = 0
+        self.front = self.owner = self.item = self.position = self.needed = self.output = 0
+        self.in_use = False
 
 
 class WeightPath(ReadPath):
@@ -70,7 +67,8 @@ class WeightPath(ReadPath):
         self._read = read
         self._responses: list[int] = []
         self._passed: list[int] = []    # cycles in which words leave the queue of the fetch,
-        self._shifted: list[int] = []   # and the fetch
+        self._shifted: list[int] = []   # and the fetch, for one of the words that are held,
+        self._ended: list[int] = []     # and end with an item or as a header
         self.address = 0
         # Items in the first stage of the decoder, which has two places: since when, for which
         # output, whether it needs room there, whether it completes a word. When the last two did.
@@ -98,12 +96,14 @@ class WeightPath(ReadPath):
         self._settle(WEIGHTS)
         self._settle(RECORDS)
         self._take()
+        self._hold()
         self._decoder.send(None)
 
     def heard(self) -> int:
         """How far the path is, and what others told it."""
         events = self._events
-        return (len(self._responses) + len(self._passed) + len(self._shifted) + self._items
+        return (len(self._responses) + len(self._passed) + len(self._shifted) + len(self._ended)
+                + self._items
                 + self._released[0] + self._released[1] + len(events.offered["weights"])
                 + len(events.ring_releases) + len(events.parameter_releases)
                 + len(events.post_done))
@@ -119,8 +119,8 @@ class WeightPath(ReadPath):
         return (look.frame(self._fetching, FETCH), look.frame(self._decoding, DECODE),
                 self.progress,
                 [look.recent(times) for times in (
-                    self._responses, self._passed, self._shifted, self._events.ring_ready,
-                    self._events.parameters_ready)],
+                    self._responses, self._passed, self._shifted, self._ended,
+                    self._events.ring_ready, self._events.parameters_ready)],
                 [(look.at(window[0]), window[1:]) for window in self._windows],
                 look.all((self._taken_before, self._taken, *self._accepted, *self._room)),
                 [item and (look.at(item[0]), item[1]) for item in self._waiting],
@@ -243,87 +243,82 @@ class WeightPath(ReadPath):
         """Take items from the words; yields where more must be known first."""
         own = self._decoding
         events, width = self._events, self._config.read_bytes
-        shifted = self._shifted
         for own.owner, shape in self._blocks():
-            while not self._comes():
+            while (came := self._came(own.front)) is None:
                 own.at = 1
                 yield
-            own.ahead = False
+            own.emitted = max(own.emitted, came)
             while (room := self._take()) is None:
                 own.at = 2
                 yield
-            own.emitted = max(max(shifted[-1], own.emitted) + 1, room)   # the header
-            own.may_shift = own.emitted
+            own.emitted = max(own.emitted + 1, room)   # the header
+            self._end_words(1)
             if not shape.items:
                 continue
             kind, steps = int(shape.kind), shape.steps
             own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
                 own.emitted += 2
-            own.position, own.inside, own.first_word = 0, 0, 0
+            own.position = 0
             own.output = WEIGHTS if kind == WEIGHTS else RECORDS   # tables leave with the records
             for own.item in range(shape.items):
                 step = steps[own.item % len(steps)]
                 end = own.position + step
-                own.first_word = own.position // width
-                if step or own.position % width:    # within a word, which may be a block's last
-                    if own.inside <= own.first_word:
-                        while not self._comes():
+                if end:     # of an item without bytes, within a word, which may be a block's last
+                    for own.needed in range(own.front, own.front + (end - 1) // width + 1):
+                        while (came := self._came(own.needed)) is None:
                             own.at = 3
                             yield
-                        own.ahead = False
-                        own.inside += 1
-                        if shifted[-1] > own.emitted:
-                            own.emitted = shifted[-1]
-                    last_word = (end - 1) // width
-                    if last_word > own.first_word:
-                        while (passed := self._pass(own.word)) is None:
-                            own.at = 4
-                            yield
-                        if passed > own.emitted:
-                            own.emitted = passed
+                        own.emitted = max(own.emitted, came)
                 if own.in_use:   # until the instruction with the table's place left the post unit
                     while len(events.post_done) <= own.owner - 2:
-                        own.at = 5
+                        own.at = 4
                         yield
                     own.emitted = max(own.emitted, events.post_done[own.owner - 2] + 1)
                     own.in_use = False
-                if own.inside <= own.first_word:
-                    self._comes()       # and is not waited for: the item has no bytes
                 while (room := self._take()) is None:
-                    own.at = 6
+                    own.at = 5
                     yield
-                    if own.inside <= own.first_word:
-                        self._comes()
                 own.emitted = max(own.emitted + 1, room)
-                gone = end // width - own.first_word
+                gone = end // width
                 if own.item == shape.items - 1 and end % width:
                     gone += 1
-                if gone:
-                    own.may_shift = own.emitted
-                    if gone == 2:
-                        shifted.append(own.emitted)
-                        own.word += 1
-                        own.inside += 1
-                        own.may_shift += 1
-                own.position = end
+                own.position = end % width
+                self._end_words(gone)
                 inner = own.item % shape.per_word
                 self._windows.append((
                     own.emitted, own.output, kind != TABLES and inner == shape.parts - 1,
                     kind != TABLES and inner == shape.per_word - 1))
                 self._take()
         while True:
-            own.at = 7
+            own.at = 6
             yield
 
-    def _comes(self) -> bool:
-        """The next word comes as soon as there is place for it, if that is known: True then."""
+    def _came(self, word: int) -> int | None:
+        """The cycle before that in which an item may read the word: it is held, or the one behind
+        those that are."""
+        own, held = self._decoding, self._config.weight_chunks
+        self._hold()
+        if word < own.front + held:
+            return self._shifted[word] if word < len(self._shifted) else None
+        return self._pass(word) if word <= len(self._shifted) else None
+
+    def _hold(self) -> None:
+        """Words leave the fetch as soon as there is place for them, as far as that is known."""
+        shifted, ended, held = self._shifted, self._ended, self._config.weight_chunks
+        while len(shifted) < len(ended) + held:
+            word = len(shifted)
+            passed = self._pass(word)
+            if passed is None:
+                break
+            shifted.append(max(passed + 1, ended[word - held] if word >= held else 0))
+
+    def _end_words(self, count: int) -> None:
+        """The item that was emitted last, or a header, ends so many words."""
         own = self._decoding
-        if not own.ahead and (passed := self._pass(own.word)) is not None:
-            self._shifted.append(max(own.may_shift, passed + 1))
-            own.word += 1
-            own.ahead = True
-        return own.ahead
+        self._ended += [own.emitted] * count
+        own.front += count
+        self._hold()
 
     def _blocks(self) -> Generator[tuple[int, BlockShape], None, None]:
         for index, v in enumerate(self._instructions):
