@@ -97,14 +97,14 @@ class RecordOutput(Component):
                 ]
 
     def _extract(self, m, window):
-        """The window's weights: bytes, or planes of each chunk, of which the top one is the sign."""
+        """The weights of the window's chunks."""
         chunks = (window.bytes[:8 * self._config.read_bytes], window.second)
         m.d.sync += self.o_weights.payload.eq(Cat(
             self._chunk(m, chunk, width)
             for chunk, width in zip(chunks, window.widths, strict=False)))
 
     def _chunk(self, m, chunk, width):
-        """The weights of ``width``, of ``chunk``."""
+        """Weights that are bytes, or planes of which the top one is the sign."""
         size = self._config.read_bytes
         if "packed" not in self._config.weight_formats:
             return chunk

@@ -14,31 +14,54 @@ __all__ = ["MAX_COUNT", "packed_blocks"]
 
 MAX_COUNT = (1 << 16) - 8  # of the count field; a multiple of 8, so a split adds no padding
 UNITS = 8                  # of a word of memory, as which sizes are counted
-HEADER = 2 * UNITS         # a header is a word, and takes a cycle of the decoder besides
 ALL_SPLITS = 64            # words of which every split is tried
 
 Widths = npt.NDArray[np.uint8]
-Sizes = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64]
 Block = tuple[int, int, tuple[int, ...]]
 
 
 def packed_blocks(flat: npt.NDArray[np.int8], config: AcceleratorConfig) -> list[Block]:
     """Split ring words [words, tile_bytes] into blocks (start, end, widths).
 
-    The blocks have the smallest total size up to ``ALL_SPLITS`` words, where a header counts
-    twice. More words are taken in parts of so many, and neighbors of two parts become one block
-    where that is not larger.
+    The blocks have the smallest total size up to ``ALL_SPLITS`` words, where a header may count
+    twice (``_Sizes``). More words are taken in parts of so many, and neighbors of two parts become
+    one block where that is not larger.
     """
     if not len(flat):
         return []
     entries = width_entries(config)
     widths = _chunk_widths(flat, entries, config.read_bytes)
-    chunks = config.tile_bytes // config.read_bytes // entries   # of a word, of each entry
-    cuts = _cuts(widths, chunks)
+    sizes = _Sizes.of(config)
+    cuts = _cuts(widths, sizes)
     blocks: list[_Block] = []
     for start, end in zip(cuts, cuts[1:], strict=False):
-        _append(blocks, _Block(start, end, widths[start:end].max(axis=0)), chunks)
+        _append(blocks, _Block(start, end, widths[start:end].max(axis=0)), sizes)
     return [(block.start, block.end, tuple(block.widths.tolist())) for block in blocks]
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Sizes of blocks, in units.
+
+    A header is a word, and takes a cycle of the decoder besides. It counts twice where the decoder
+    is not faster than memory, for a cycle more is as bad there as a word more.
+    """
+
+    chunks: int     # of a word, of each entry
+    header: int
+
+    @classmethod
+    def of(cls, config: AcceleratorConfig) -> _Sizes:
+        """Those of the config's blocks."""
+        return cls(config.tile_bytes // config.read_bytes // width_entries(config),
+                   UNITS if config.weight_chunks > 1 else 2 * UNITS)
+
+    def whole(self, widths: npt.ArrayLike) -> Counts:
+        """Of blocks whose words have so many bits in all: with a header, filled up to whole words
+        of memory."""
+        units = np.asarray(widths, np.int64) * self.chunks
+        return -(-units // UNITS) * UNITS + self.header
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,30 +72,30 @@ class _Block:
     end: int
     widths: Widths
 
-    def size(self, chunks: int) -> int:
-        """In units, with its header, filled up to whole words of memory."""
-        return int(_rounded((self.end - self.start) * int(self.widths.sum()) * chunks))
+    def size(self, sizes: _Sizes) -> int:
+        """In units."""
+        return int(sizes.whole((self.end - self.start) * int(self.widths.sum())))
 
 
-def _append(blocks: list[_Block], block: _Block, chunks: int) -> None:
+def _append(blocks: list[_Block], block: _Block, sizes: _Sizes) -> None:
     """Append a block, as one with those before it as long as that is not larger."""
     while blocks:
         before = blocks[-1]
         both = _Block(before.start, block.end, np.maximum(before.widths, block.widths))
-        if both.size(chunks) > before.size(chunks) + block.size(chunks):
+        if both.size(sizes) > before.size(sizes) + block.size(sizes):
             break
         block = both
         blocks.pop()
     blocks.append(block)
 
 
-def _cuts(widths: Widths, chunks: int) -> list[int]:
+def _cuts(widths: Widths, sizes: _Sizes) -> list[int]:
     """The ends of the best blocks of each part, which has ALL_SPLITS words, or is the rest."""
     whole = len(widths) - len(widths) % ALL_SPLITS
     parts = [widths[:whole].reshape(-1, ALL_SPLITS, widths.shape[1])]
     if whole < len(widths):
         parts.append(widths[None, whole:])
-    found = [cuts for equal in parts for cuts in _best_cuts(equal, chunks)]
+    found = [cuts for equal in parts for cuts in _best_cuts(equal, sizes)]
     return [0, *(part * ALL_SPLITS + cut for part, cuts in enumerate(found) for cut in cuts[1:])]
 
 
@@ -84,29 +107,23 @@ def _chunk_widths(flat: npt.NDArray[np.int8], entries: int, read_bytes: int) -> 
     return np.where(chunks.any(axis=(1, 3)), bits, 0).astype(np.uint8)
 
 
-def _rounded(units: npt.ArrayLike) -> Sizes:
-    """With a header, and up to whole words of memory."""
-    return -(-np.asarray(units, np.int64) // UNITS) * UNITS + HEADER
-
-
-def _best_cuts(parts: Widths, chunks: int) -> list[list[int]]:
+def _best_cuts(parts: Widths, sizes: _Sizes) -> list[list[int]]:
     """Of each of the ``parts`` [parts, words, entries] the ends of the blocks of the smallest total
     size, by dynamic programming."""
     number, count, _ = parts.shape
     cuts = [[0, count]] * number
-    together = _rounded(parts.max(axis=1).sum(axis=1, dtype=np.int64) * count * chunks)
-    apart = parts.sum(axis=(1, 2), dtype=np.int64) * chunks + 2 * HEADER
+    together = sizes.whole(parts.max(axis=1).sum(axis=1, dtype=np.int64) * count)
+    apart = parts.sum(axis=(1, 2), dtype=np.int64) * sizes.chunks + 2 * sizes.header
     may_pay = np.flatnonzero(apart < together)
     parts = parts[may_pay]
-    sizes = np.full((len(parts), count + 1), np.iinfo(np.int64).max)
-    sizes[:, 0] = 0
-    before = np.zeros(sizes.shape, np.int64)
+    least = np.full((len(parts), count + 1), np.iinfo(np.int64).max)
+    least[:, 0] = 0
+    before = np.zeros(least.shape, np.int64)
     for start in range(count):
         widest = np.maximum.accumulate(parts[:, start:], axis=1).sum(axis=2, dtype=np.int64)
-        found = sizes[:, start, None] + _rounded(
-            widest * np.arange(1, count - start + 1) * chunks)
-        better = found < sizes[:, start + 1:]
-        sizes[:, start + 1:] = np.where(better, found, sizes[:, start + 1:])
+        found = least[:, start, None] + sizes.whole(widest * np.arange(1, count - start + 1))
+        better = found < least[:, start + 1:]
+        least[:, start + 1:] = np.where(better, found, least[:, start + 1:])
         before[:, start + 1:][better] = start
     for row, part in enumerate(may_pay):
         ends = [count]

@@ -154,8 +154,8 @@ async def decodes_a_chunk_a_cycle(dut: Any, width: int) -> None:
     words = -(-200 * rig.config.read_bytes // rig.config.tile_bytes)
     rig.send(b"", rig.expected.weights(words, width))
     await rig.finish()
-    # The start of a width-0 block needs no payload, so no word is waited for. A payload of more than
-    # a word a cycle comes as fast as its words, of which the first item has read weight_chunks.
+    # The start of a width-0 block needs no payload, so no word is waited for. A payload of more
+    # than a word a cycle comes as fast as its words, of which the first item has read two.
     read = words * rig.config.tile_bytes * width // 8 // rig.config.read_bytes
     check(_span(rig.weights), max(len(rig.expected.chunks), read + 1 - rig.config.weight_chunks),
           f"cycles of {words} words")

@@ -265,11 +265,13 @@ class WeightPath(ReadPath):
                 step = steps[own.item % len(steps)]
                 end = own.position + step
                 if end:     # of an item without bytes, within a word, which may be a block's last
-                    for own.needed in range(own.front, own.front + (end - 1) // width + 1):
+                    own.needed = own.front
+                    while own.needed <= own.front + (end - 1) // width:
                         while (came := self._came(own.needed)) is None:
                             own.at = 3
                             yield
                         own.emitted = max(own.emitted, came)
+                        own.needed += 1
                 if own.in_use:   # until the instruction with the table's place left the post unit
                     while len(events.post_done) <= own.owner - 2:
                         own.at = 4
