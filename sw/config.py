@@ -185,11 +185,9 @@ class AcceleratorConfig:
         if self.tile_bytes % self.read_bytes:
             raise ConfigError(f"out_lanes * dot_width must be a multiple of read_bytes "
                               f"({self.read_bytes}), not {self.tile_bytes}")
-        if self.weight_chunks > 1 and (self.tile_bytes % self.decoded_bytes
-                                       or "packed" not in self.weight_formats):
-            raise ConfigError(f"weight_chunks must be 1 where a weight ring's word of "
-                              f"{self.tile_bytes} bytes is not a multiple of {self.decoded_bytes}, "
-                              f"or without the weight format 'packed'")
+        if self.tile_bytes % self.decoded_bytes:
+            raise ConfigError(f"out_lanes * dot_width must be a multiple of weight_chunks * "
+                              f"read_bytes ({self.decoded_bytes}), not {self.tile_bytes}")
         if self.ring_bytes < 2 * self.tile_bytes:
             raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
                               f"not {self.ring_bytes}")

@@ -26,6 +26,7 @@ CONFIGS = {
     "widest": AcceleratorConfig(out_lanes=32, dot_width=4, requant_lanes=1, read_bytes=128),
     "odd_twice": dataclasses.replace(ODD, out_lanes=20, weight_chunks=2),    # 5 entries, 10 items
     "many_twice": AcceleratorConfig(out_lanes=16, requant_lanes=16, read_bytes=64, weight_chunks=2),
+    "raw_twice": dataclasses.replace(ODD, weight_formats=("raw",), weight_chunks=2),
     "raw": dataclasses.replace(SERIAL, weight_formats=("raw",)),
 }
 LATENCY = 10

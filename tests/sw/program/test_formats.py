@@ -85,14 +85,14 @@ def test_every_argument_packs_to_its_length_and_back(
 
 
 def test_decoder_and_cycle_model_follow_a_new_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights of a whole word that are all the same: a chunk is one byte."""
+    """Weights of a whole word that are all the same: an item is one byte."""
     same = dataclasses.replace(
         FORMATS[Format.RAW], steps=lambda header, config: (1,),
         unpack=lambda header, payload, config: np.repeat(
-            payload[::config.tile_bytes // config.read_bytes].view(np.int8), config.tile_bytes)
+            payload[::config.tile_bytes // config.decoded_bytes].view(np.int8), config.tile_bytes)
         .reshape(header["count"], config.out_lanes, config.dot_width))
     monkeypatch.setitem(FORMATS, 9, same)
-    chunks = BASE.tile_bytes // BASE.read_bytes
+    chunks = BASE.tile_bytes // BASE.decoded_bytes
     payload = bytes([5] * chunks + [250] * chunks)
     size = -(-len(payload) // BASE.read_bytes) * BASE.read_bytes
     stream = (HEADER.encode({"format": 9, "count": 2}).ljust(BASE.read_bytes, b"\0")
