@@ -15,17 +15,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.driver.run_error import run_error
 from kaniwa.errors import ConfigError, DeviceError
 from kaniwa.isa import (
     COUNTERS,
-    INSTRUCTION_BYTES,
     OUTSIDE,
     Command,
     ErrorCode,
     Register,
     Status,
-    decode,
-    illegal_field,
 )
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.outside import Outside, parse_outside
@@ -265,13 +263,8 @@ class SimDevice:
 
     def _error(self, program_address: int) -> DeviceError:
         code = ErrorCode(self._get(Register.ERROR_CODE))
-        index = self._get(Register.ERROR_INSTRUCTION)
-        what = f"the device ended the run: {code.name} at instruction {index}"
-        if code == ErrorCode.ILLEGAL_FIELD:
-            values = decode(self.read(program_address + index * INSTRUCTION_BYTES,
-                                      INSTRUCTION_BYTES))
-            what += f", field {illegal_field(values) or 'that this config lacks'}"
-        return DeviceError(what)
+        return DeviceError(run_error(code, self._get(Register.ERROR_INSTRUCTION), program_address,
+                                     self._require(), self.read))
 
     def _counters(self, tag: int) -> dict[str, int]:
         self._set(Register.COUNTER_TAG, tag)

@@ -11,11 +11,11 @@ from typing import Self
 from kaniwa.config import PRESETS, AcceleratorConfig, load_target
 from kaniwa.driver.frames import REGISTERS, Operation, Request
 from kaniwa.driver.link import Link, LinkStatistics, reads, writes
+from kaniwa.driver.run_error import run_error
 from kaniwa.driver.transports import Transport, open_transport, parse_address
 from kaniwa.errors import DeviceError
 from kaniwa.isa import (
     COUNTERS,
-    INSTRUCTION_BYTES,
     ISA_VERSION,
     MAGIC,
     OUTSIDE,
@@ -23,8 +23,6 @@ from kaniwa.isa import (
     ErrorCode,
     Register,
     Status,
-    decode,
-    illegal_field,
 )
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.stage import Stage
@@ -158,13 +156,9 @@ class BoardDevice:
 
     def _error(self, program_address: int) -> DeviceError:
         number, index = self._registers(Register.ERROR_CODE, 2)
-        code = ErrorCode(number)
-        what = f"{self.name}: the device ended the run: {code.name} at instruction {index}"
-        if code == ErrorCode.ILLEGAL_FIELD:
-            values = decode(self.read(program_address + index * INSTRUCTION_BYTES,
-                                      INSTRUCTION_BYTES))
-            what += f", field {illegal_field(values) or 'that this config lacks'}"
-        return DeviceError(what)
+        assert self.config is not None
+        return DeviceError(f"{self.name}: " + run_error(
+            ErrorCode(number), index, program_address, self.config, self.read))
 
     def _counters(self, tags: Iterable[int]) -> dict[int, dict[str, int]]:
         """All tags in one go; those whose answer got lost once more."""

@@ -163,7 +163,20 @@ def test_access_beyond_memory_is_named(shared, field):
 def test_unknown_weight_format_is_named(shared):
     shared.write(CONFIG.memory_bytes - 64, bytes([15]) + bytes(63))
     bad = layer(weight_address=CONFIG.memory_bytes - 64, weight_bytes=64)
-    assert refused(shared, layer(), layer(), bad) == "BAD_FORMAT at instruction 2"
+    assert refused(shared, layer(), layer(), bad) == (
+        f"BAD_FORMAT at instruction 2: at {CONFIG.memory_bytes - 64:#x}: weight stream: block at "
+        "byte 0 has format 15, argument 0, count 0, unknown to this target")
+
+
+def test_a_block_in_the_middle_is_named(shared):
+    good = bytes([isa.Format.RAW]).ljust(CONFIG.read_bytes, b"\0")     # of no words
+    wide = isa.formats.HEADER.encode({"format": isa.Format.PACKED, "count": 1, "multiplier": 9})
+    stream = good * 2 + wide.ljust(CONFIG.read_bytes, b"\0")
+    shared.write(CONFIG.memory_bytes - 64, stream.ljust(64, b"\0"))
+    bad = layer(parameter_address=CONFIG.memory_bytes - 64, parameter_bytes=64)
+    assert refused(shared, bad).startswith(
+        f"BAD_FORMAT at instruction 0: at {CONFIG.memory_bytes - 64:#x}: weight stream: block at "
+        f"byte {2 * CONFIG.read_bytes} has format 1, argument 0, widths 9, 0, ")
 
 
 def test_program_without_end_runs_into_an_error(shared):
