@@ -3,6 +3,7 @@
 from amaranth import *
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.hw.multiplier.masked_sum import MaskedSum, times_masked
 from kaniwa.hw.multiplier.mult18x18 import Mult18x18
 from kaniwa.hw.multiplier.plain import Multiplier, adder_tree, delay
 from kaniwa.hw.parts.adders import times_signed
@@ -20,6 +21,7 @@ class Ecp5Multiplier(Multiplier):
 
     product_cycles = 3
     wide = Mult18x18
+    times_few = staticmethod(times_masked)
 
     def elaborate(self, platform):
         m = Module()
@@ -49,6 +51,7 @@ class PackedMultiplierEcp5(Multiplier):
     only_rows = 2
     product_cycles = 3
     wide = Mult18x18
+    times_few = staticmethod(times_masked)
     narrow = staticmethod(times_signed)   # the blocks are for the array
 
     @classmethod
@@ -89,8 +92,10 @@ class PackedMultiplierEcp5(Multiplier):
         parts = []
         for place in range(0, UPPER, 2):
             part = Signal(UPPER - place, name=f"part_{column}_{place}", reset_less=True)
-            m.d.sync += part.eq(Mux(a1[place], b[:UPPER - place], 0)
-                                + Mux(a1[place + 1], b[:UPPER - place - 1] << 1, 0))
+            m.submodules[f"part_sum_{column}_{place}"] = total = MaskedSum(UPPER - place)
+            m.d.comb += [total.a.eq(b), total.a_on.eq(a1[place]),
+                         total.b.eq(Cat(C(0, 1), b)), total.b_on.eq(a1[place + 1])]
+            m.d.sync += part.eq(total.o)
             parts.append(part << place)
         high = Signal(UPPER, name=f"high_{column}", reset_less=True)
         m.d.sync += high.eq(sum(parts))

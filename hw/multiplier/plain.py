@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.errors import ConfigError
-from kaniwa.hw.parts.adders import wire
+from kaniwa.hw.parts.adders import times, wire
 
 __all__ = ["Multiplier", "PlainMultiplier", "WideProduct", "wide_ports", "activations_layout",
            "weights_layout", "sums_layout", "adder_tree", "delay"]
@@ -64,11 +64,13 @@ class Multiplier(Component):
     ``rows`` is 2 where the config has packed multipliers, else 1; a strategy that only works for
     one of them has it as ``only_rows``. ``product_cycles``: its cycles for a product. ``wide``:
     what makes products for the requantizer, with the ports and the latency of ``WideProduct``.
-    ``narrow``: makes those of MUL.
+    ``narrow``: makes those of MUL. ``times_few``: a signed number times a few bits, by adders
+    within the cycle.
     """
 
     only_rows = None
     wide = WideProduct
+    times_few = staticmethod(times)
 
     @staticmethod
     def narrow(m, a, b):

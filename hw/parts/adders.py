@@ -22,12 +22,18 @@ def above(m, low, high, place):
     return wire(m, Cat(low[:place], upper + high).as_signed())
 
 
-def times(m, value, digit):
-    """The signed ``value`` times a few bits, as a balanced tree of adders."""
+def times(m, value, digit, of_two=None):
+    """The signed ``value`` times a few bits, as a balanced tree of adders.
+
+    ``of_two(m, value, bits)`` makes what two of the bits give, where an FPGA has means of its own.
+    """
     if len(digit) == 1:
         return wire(m, (value.as_unsigned() & digit.replicate(len(value))).as_signed())
+    if len(digit) == 2 and of_two:
+        return of_two(m, value, digit)
     half = len(digit) // 2
-    total = above(m, times(m, value, digit[:half]), times(m, value, digit[half:]), half)
+    total = above(m, times(m, value, digit[:half], of_two),
+                  times(m, value, digit[half:], of_two), half)
     return total[:len(value) + len(digit)].as_signed()
 
 

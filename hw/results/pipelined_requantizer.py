@@ -2,7 +2,7 @@
 
 from amaranth import *
 
-from kaniwa.hw.parts.adders import above, times, weighted
+from kaniwa.hw.parts.adders import above, weighted
 from kaniwa.hw.results.requantizer import TOTAL, Products, Requantizer, delay
 from kaniwa.hw.results.rounding import double_correction
 
@@ -75,7 +75,7 @@ class PipelinedRequantizer(Requantizer):
         total = Signal(signed(TOTAL), reset_less=True)
 
         # Formed outside the condition, or each wire in them would be ANDed with it.
-        new_products = [times(m, value, digit) for digit in digits]
+        new_products = [self._multiplier.times_few(m, value, digit) for digit in digits]
         new_high, new_low = above(m, corrected, product_high, LIMB), weighted(m, products, DIGIT)
         new_total = above(m, low, high, low_bits)
         new_correction = double_correction(value, shift, rounding, self.config.multiplier_bits)
