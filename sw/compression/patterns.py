@@ -3,8 +3,8 @@
 The rows say what the compiler and the gateware of this version do. They follow the config: a target
 whose weight decoder has no packed formats saves nothing by zeros and small weights.
 
-A weight decoder gives ``read_bytes`` weights a cycle however few bits they have. So fewer bits make
-an inference faster only where the weights come from memory that is slower than that.
+A weight decoder gives ``decoded_bytes`` weights a cycle however few bits they have. So fewer bits
+make an inference faster only where memory is slower than that: on chip with weight_chunks = 2.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
 from kaniwa.isa.formats import HEADER, RECORD_BYTES
 
-__all__ = ["ALWAYS", "NEVER", "OUTSIDE", "Pattern", "pattern", "patterns"]
+__all__ = ["ALWAYS", "NEVER", "OUTSIDE", "WAITING", "Pattern", "pattern", "patterns"]
 
 ALWAYS = "always"
 OUTSIDE = "with weights in outside memory"
+WAITING = "where a layer waits for its weights"
 NEVER = "never"
 
 
@@ -29,7 +30,7 @@ class Pattern:
 
     ``outputs``, ``inputs``: the block's size in output channels and in neighbors of the reduction
     (see ``masks.block_mask``). ``saves_bytes``: whether constants get smaller, by ``bytes_each``
-    for one block. ``saves_cycles``: ALWAYS, OUTSIDE or NEVER. ``made_by`` names the function of
+    for one block. ``saves_cycles``: ALWAYS, WAITING, OUTSIDE or NEVER. ``made_by`` names the function of
     ``kaniwa.compression`` that prunes so. ``condition``: when it pays, in a sentence.
     """
 
@@ -95,7 +96,7 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
     packed = "packed" in config.weight_formats
     if not packed:
         zeros = few = "This target's weight decoder takes raw weights alone: nothing is saved."
-    cycles = OUTSIDE if packed else NEVER
+    cycles = NEVER if not packed else WAITING if config.weight_chunks > 1 else OUTSIDE
     return (
         Pattern("zero_words", "weights of 0 for all that the array multiplies in a cycle",
                 config.out_lanes, config.dot_width, packed, packed * config.tile_bytes, cycles,

@@ -8,7 +8,7 @@ import pytest
 import kaniwa
 from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.compression.masks import block_mask, magnitude_mask, n_of_m_mask
-from kaniwa.compression.patterns import ALWAYS, NEVER, OUTSIDE, pattern, patterns
+from kaniwa.compression.patterns import ALWAYS, NEVER, OUTSIDE, WAITING, pattern, patterns
 from kaniwa.config import PRESETS
 from kaniwa.errors import InputError
 
@@ -59,7 +59,7 @@ def test_removed_channels_save_bytes_and_cycles(target, full, measure):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_packed_words_save_bytes_alone_where_the_target_has_them(target, full, measure):
+def test_packed_words_save_bytes_and_cycles_of_a_decoder_faster_than_memory(target, full, measure):
     config = PRESETS[target]
     size, cycles = measure(full, target)
     zeros, few = pattern(config, "zero_words"), pattern(config, "few_bits")
@@ -68,11 +68,15 @@ def test_packed_words_save_bytes_alone_where_the_target_has_them(target, full, m
                              (few, 4 * blocks(few) * few.bytes_each, full >> 4)):
         less_size, less_cycles = measure(less.astype(np.int8), target)
         assert row.saves_bytes == (target != "nano")
-        assert row.saves_cycles == (OUTSIDE if row.saves_bytes else NEVER)
+        waiting = WAITING if config.weight_chunks > 1 else OUTSIDE
+        assert row.saves_cycles == (waiting if row.saves_bytes else NEVER)
         # Of zeros, each run has a header.
         runs = blocks(row) * config.read_bytes if row is zeros and row.saves_bytes else 0
         assert saved - runs <= size - less_size <= saved
-        assert abs(less_cycles - cycles) < 0.1 * cycles
+        if row.saves_cycles == WAITING:
+            assert less_cycles < 0.85 * cycles
+        else:
+            assert abs(less_cycles - cycles) < 0.1 * cycles
 
 
 def test_packed_words_save_cycles_in_outside_memory(measure):
