@@ -35,7 +35,7 @@ def _exercise(env: Env, stall: float, pace: float) -> RingExercise:
     from kaniwa.hw.interfaces import chunk_layout
 
     config = CONFIGS[env.dut_name]
-    return RingExercise(env, chunk_layout(config), config.tile_bytes // config.read_bytes,
+    return RingExercise(env, chunk_layout(config), config.tile_bytes // config.decoded_bytes,
                         config.ring_words, stall, pace)
 
 
