@@ -30,8 +30,8 @@ class Pattern:
 
     ``outputs``, ``inputs``: the block's size in output channels and in neighbors of the reduction
     (see ``masks.block_mask``). ``saves_bytes``: whether constants get smaller, by ``bytes_each``
-    for one block. ``saves_cycles``: ALWAYS, WAITING, OUTSIDE or NEVER. ``made_by`` names the function of
-    ``kaniwa.compression`` that prunes so. ``condition``: when it pays, in a sentence.
+    for one block. ``saves_cycles``: ALWAYS, WAITING, OUTSIDE or NEVER. ``made_by`` names the
+    function of ``kaniwa.compression`` that prunes so. ``condition``: when it pays, in a sentence.
     """
 
     name: str
