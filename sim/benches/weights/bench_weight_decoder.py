@@ -157,7 +157,8 @@ async def decodes_a_chunk_a_cycle(dut: Any, width: int) -> None:
     await rig.finish()
     # The start of a width-0 block needs no payload, so no word is waited for. A payload of more
     # than a word a cycle comes as fast as its words, of which the first item has read two.
-    read = words * rig.config.tile_bytes * width // 8 // rig.config.read_bytes
+    bits = width if "packed" in rig.config.weight_formats else 8
+    read = words * rig.config.tile_bytes * bits // 8 // rig.config.read_bytes
     check(_span(rig.weights), max(len(rig.expected.chunks), read + 1 - rig.config.weight_chunks),
           f"cycles of {words} words")
 
@@ -277,7 +278,8 @@ async def counts_have_16_bits(dut: Any) -> None:
         count = bytes([header, *(1 << bit).to_bytes(2, "little")])
         rig.send(b"", count.ljust(rig.config.read_bytes, b"\0") + payload)
         chunks = words * rig.config.tile_bytes // rig.config.decoded_bytes
-        check(await rig.weights.take(chunks, chunks + 60), [0] * chunks, "zeros")
+        check(await rig.weights.take(chunks, chunks * rig.config.weight_chunks + 60), [0] * chunks,
+              "zeros")
         await _reset(env, rig)
 
 
