@@ -101,9 +101,12 @@ def ring_use_layout(config: AcceleratorConfig) -> data.StructLayout:
     })
 
 
-def chunk_layout(config: AcceleratorConfig) -> Shape:
-    """decoded_bytes weights; out_lanes*dot_width/decoded_bytes such, low first, are a word."""
-    return unsigned(8 * config.decoded_bytes)
+def chunk_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """decoded_bytes weights; out_lanes*dot_width/decoded_bytes such, low first, are a word.
+
+    ``whole``: one transfer is the word; its weights are 0, and so are all others of the word.
+    """
+    return data.StructLayout({"weights": 8 * config.decoded_bytes, "whole": 1})
 
 
 def parameter_layout() -> data.StructLayout:

@@ -17,7 +17,15 @@ from kaniwa.hw.weights.items import (
     own_step,
     widths_layout,
 )
-from kaniwa.isa.formats import FORMATS, TABLE_BOTH, WIDTH_BITS, WIDTHS, width_entries
+from kaniwa.isa.formats import (
+    FORMATS,
+    MAP_WORDS,
+    TABLE_BOTH,
+    WIDTH_BITS,
+    WIDTHS,
+    has_maps,
+    width_entries,
+)
 
 __all__ = ["BlockReader"]
 
@@ -50,9 +58,14 @@ class BlockReader(Component):
         # PACKED: the widths of this item's chunks and of those behind them, in a circle.
         self._entries = width_entries(config)
         self._is_packed = Signal(name="is_packed")
+        self._is_alone = FORMATS[Format.PACKED].items(config) == 1    # an item, in its word
         self._widths = Signal(data.ArrayLayout(WIDTH_BITS, self._entries), reset_less=True,
                               name="widths")
         self._is_zero = Signal(name="is_zero")                   # all of width 0
+        # A bit for the word in work and each one behind it: a word of zeros is one item. The last
+        # bit stands for all words behind it.
+        self._map = Signal(MAP_WORDS if has_maps(config) else 3, reset_less=True, name="map")
+        self._whole = Signal(name="whole")
         self._now = Signal(widths_layout(config), reset_less=True, name="now")
         self._second = Signal.like(self.o.payload.second, reset_less=True, name="second")
         self._table = Signal(3, reset_less=True, name="table")
@@ -95,6 +108,7 @@ class BlockReader(Component):
             item.second.eq(self._second),
             item.number.eq(self._item),
             item.widths.eq(self._now),
+            item.whole.eq(self._whole),
             block.is_weights.eq(self._is_weights),
             block.is_table.eq(self._is_table),
             block.is_shared.eq(self._is_shared),
@@ -143,17 +157,23 @@ class BlockReader(Component):
 
     def _next_item(self, m, end_byte, next_end, is_last):
         """Go to the next item of the block as one is taken, or to the next block."""
+        next_last, next_whole = Signal(), Signal()
+        m.d.comb += [next_last.eq(self._item + 1 == self._last_item),
+                     next_whole.eq(self._item_last & self._map[1])]
         with m.If(self.o.valid):
             m.d.sync += [
                 self._position.eq(end_byte), self._end.eq(next_end),
                 self._needs.eq(self._words_after(next_end)),
                 self._item.eq(self._item + 1),
-                self._item_last.eq(self._item + 1 == self._last_item),
+                self._item_last.eq(next_last),
+                self._whole.eq(next_whole),
             ]
             with m.If(self._is_packed):
-                self._next_widths(m, end_byte)
+                self._next_widths(m, end_byte, next_last, next_whole)
             with m.If(self._item_last):
-                m.d.sync += [self._item.eq(0), self._item_last.eq(self._last_item == 0),
+                m.d.sync += [self._item.eq(0),
+                             self._item_last.eq(next_whole | (self._last_item == 0)),
+                             self._map.eq(self._map.as_signed() >> 1),
                              self._count.eq(self._count - 1),
                              self._count_one.eq(self._count == 2)]
             with m.If(is_last):
@@ -163,18 +183,37 @@ class BlockReader(Component):
         """For each word after the first one whether an item that ends at byte ``end`` needs it."""
         return Cat(end > self._config.read_bytes * (n + 1) for n in range(len(self._held)))
 
-    def _next_widths(self, m, end_byte):
-        """Turn the circle of widths on by an item's chunks."""
+    def _next_widths(self, m, end_byte, next_last, next_whole):
+        """Turn the circle of widths on by an item's chunks; a word of zeros leaves it as it is."""
         widths, entries, chunks = self._widths, self._entries, self._config.weight_chunks
         unit = self._config.read_bytes // UNITS
-        following = self._of_item(widths, 1)
+        now, following, later = (Cat(self._of_item(widths, n)) for n in range(3))
+        after = Signal.like(now)      # the widths of the item after this one, and of the one behind
+        behind = Signal.like(now)
+        behind_whole = Signal()
+        with m.If(self._whole):
+            m.d.comb += [after.eq(now), behind.eq(following)]
+        with m.Else():
+            m.d.comb += [after.eq(following), behind.eq(later)]
+            m.d.sync += [widths[entry].eq(widths[(entry + chunks) % entries])
+                         for entry in range(entries)]
+        with m.If(next_whole):
+            m.d.comb += behind.eq(after)
+        m.d.comb += behind_whole.eq(Mux(
+            self._item_last, (next_whole | self._is_alone) & self._map[2],
+            next_last & self._map[1]))
         m.d.sync += [
-            *(widths[entry].eq(widths[(entry + chunks) % entries]) for entry in range(entries)),
-            self._now.eq(Cat(following)),
-            self._is_zero.eq(~Cat(following).any()),
-            self._step.eq(sum(self._of_item(widths, 2)) * unit),
-            self._second.eq(end_byte[exact_log2(unit):] + following[0]),
+            self._now.eq(Mux(next_whole, 0, after)),
+            self._is_zero.eq(next_whole | ~after.any()),
+            self._step.eq(Mux(behind_whole, 0, self._bytes(behind))),
+            self._second.eq(end_byte[exact_log2(unit):] + after[:WIDTH_BITS]),
         ]
+
+    def _bytes(self, widths):
+        """Of an item whose chunks have such widths."""
+        return sum(widths.word_select(chunk, WIDTH_BITS)
+                   for chunk in range(self._config.weight_chunks)) * (
+                       self._config.read_bytes // UNITS)
 
     def _of_item(self, widths, later):
         """Of a circle of widths those of the chunks of the item that is so many ``later``."""
@@ -184,7 +223,6 @@ class BlockReader(Component):
     def _begin_block(self, m):
         """Take a header's settings over and go to its items, or stop."""
         config = self._config
-        size = config.read_bytes
         header = data.View(header_layout(), self._held[0][:64])
         widths = data.View(self._widths.shape(), Cat(header.multiplier, header.shift)[
             :WIDTH_BITS * self._entries])
@@ -212,18 +250,28 @@ class BlockReader(Component):
             self._is_shared.eq(0),
             self._is_packed.eq(0),
             self._is_zero.eq(0),
+            self._map.eq(0),
+            self._whole.eq(0),
             self._widths.eq(widths),
         ]
-        first, second = (self._of_item(widths, later) for later in (0, 1))
+        first, second = (Cat(self._of_item(widths, later)) for later in (0, 1))
+        # Words without bytes: those of the map. Where all widths are 0, sums of them are 0, too.
+        mapped, zeros = Signal.like(self._map), Signal.like(self._map)
+        if has_maps(config):
+            m.d.comb += mapped.eq(Mux(header.arg[0], self._held[0][64:], 0))
+        m.d.comb += zeros.eq(mapped | (~Cat(widths).any()).replicate(len(zeros)))
         with m.If(header.count != 0):
             m.next = "ITEMS"
         self._read_format(m, header, {
             Format.RAW: [self._is_weights.eq(1), self._second.eq(UNITS),
                          *(now.eq(BYTES) for now in self._now), *items(Format.RAW)],
-            Format.PACKED: [self._is_weights.eq(1), self._is_packed.eq(1), self._now.eq(Cat(first)),
-                            self._second.eq(first[0]), self._is_zero.eq(~Cat(first).any()),
-                            *items(Format.PACKED, *(sum(each) * (size // UNITS)
-                                                    for each in (first, second)))],
+            Format.PACKED: [self._is_weights.eq(1), self._is_packed.eq(1), self._map.eq(zeros),
+                            self._whole.eq(zeros[0]), self._now.eq(Mux(mapped[0], 0, first)),
+                            self._second.eq(first[:WIDTH_BITS]),
+                            self._is_zero.eq(mapped[0] | ~first.any()),
+                            *items(Format.PACKED, Mux(mapped[0], 0, self._bytes(first)),
+                                   self._second_bytes(mapped, first, second)),
+                            self._item_last.eq(zeros[0] | self._is_alone)],
             Format.PARAMETERS: [self._is_short.eq(header.arg[0]), *items(
                 Format.PARAMETERS, Mux(header.arg[0], *(
                     FORMATS[Format.PARAMETERS].step(config, arg) for arg in (1, 0))))],
@@ -234,6 +282,12 @@ class BlockReader(Component):
                     FORMATS[Format.TABLE].step(config, arg) for arg in (TABLE_BOTH, 0)))
                 if config.pairs_tables else None)],
         })
+
+    def _second_bytes(self, mapped, first, second):
+        """Of a PACKED block's second item; the first word may be one of zeros, and the next one."""
+        if self._is_alone:
+            return Mux(mapped[1], 0, self._bytes(Mux(mapped[0], first, second)))
+        return Mux(mapped[0], Mux(mapped[1], 0, self._bytes(first)), self._bytes(second))
 
     def _is_wide(self, header):
         """For each width of a PACKED block whether it is above 8."""
@@ -251,7 +305,11 @@ class BlockReader(Component):
                         if "packed" not in self._config.weight_formats:
                             m.d.comb += bad.eq(1)
                             continue
-                        m.d.comb += bad.eq(header.arg.any() | self._is_wide(header).any())
+                        too_long = header.arg[0] & (header.count > MAP_WORDS)
+                        if not has_maps(self._config):
+                            too_long = header.arg[0]
+                        m.d.comb += bad.eq(header.arg[1:].any() | too_long
+                                           | self._is_wide(header).any())
                     elif number == Format.TABLE:
                         both = header.arg[2] & (header.arg[0] | (not self._config.pairs_tables))
                         m.d.comb += bad.eq(header.arg[3] | both | (header.count != 1))

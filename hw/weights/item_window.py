@@ -52,6 +52,7 @@ class ItemWindow(Component):
             given.second.eq(item.words.as_value() >> Cat(C(0, unit_bits + 3), item.second)),
             given.number.eq(item.number),
             given.widths.eq(item.widths),
+            given.whole.eq(item.whole),
             given.offset.eq(position[exact_log2(grain(self._config)):unit_bits]),
         ]
         # A header is taken only while the buffer has room, so what waits in its second place is of

@@ -68,13 +68,14 @@ def item_layout(config: AcceleratorConfig) -> data.StructLayout:
 
     ``number``: its place in its word of the buffer, or in the table. ``widths``: planes of the
     weights of its chunks, or BYTES. ``second``: the unit in which its second chunk begins.
+    ``whole``: a whole word of zeros.
     """
     size, chunks = config.read_bytes, config.weight_chunks
     most_items = max(config.tile_bytes // size, config.requant_lanes, TABLE_ENTRIES)
     return data.StructLayout({
         "words": data.ArrayLayout(8 * size, chunks + 1), "position": range(size),
         "number": range(most_items), "widths": widths_layout(config),
-        "second": range(2 * UNITS if chunks > 1 else 1),
+        "second": range(2 * UNITS if chunks > 1 else 1), "whole": 1,
     })
 
 
@@ -87,6 +88,6 @@ def window_layout(config: AcceleratorConfig) -> data.StructLayout:
     return data.StructLayout({
         "bytes": 8 * max(config.read_bytes, moving_units(config) * unit), "number": 8,
         "second": 8 * config.read_bytes * (config.weight_chunks - 1),
-        "widths": widths_layout(config),
+        "widths": widths_layout(config), "whole": 1,
         "offset": range(1 << exact_log2(unit // grain(config))),
     })

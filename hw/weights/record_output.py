@@ -99,9 +99,12 @@ class RecordOutput(Component):
     def _extract(self, m, window):
         """The weights of the window's chunks."""
         chunks = (window.bytes[:8 * self._config.read_bytes], window.second)
-        m.d.sync += self.o_weights.payload.eq(Cat(
-            self._chunk(m, chunk, width)
-            for chunk, width in zip(chunks, window.widths, strict=False)))
+        given = self.o_weights.payload
+        m.d.sync += [
+            given.weights.eq(Cat(self._chunk(m, chunk, width)
+                                 for chunk, width in zip(chunks, window.widths, strict=False))),
+            given.whole.eq(window.whole),
+        ]
 
     def _chunk(self, m, chunk, width):
         """Weights that are bytes, or planes of which the top one is the sign."""

@@ -9,9 +9,18 @@ import numpy as np
 
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
-from kaniwa.isa.formats import FORMATS, HEADER, Buffer, width_entries, widths_of
+from kaniwa.isa.formats import (
+    FORMATS,
+    HEADER,
+    Buffer,
+    read_header,
+    width_entries,
+    widths_of,
+    words_of_zeros,
+)
 from kaniwa.isa.weight_stream import (
     StreamBlock,
+    decode_headers,
     decode_stream,
     encode_parameters,
     encode_tables,
@@ -30,7 +39,7 @@ class ExpectedStreams:
     def __init__(self, env: Env) -> None:
         assert env.config is not None
         self.env, self.config = env, env.config
-        self.chunks: list[int] = []
+        self.chunks: list[dict[str, int]] = []
         self.records: list[list[dict[str, int]]] = []  # by transfers
         self.entries: list[dict[str, Any]] = []
         self.tables = env.rng.randrange(6)
@@ -45,7 +54,14 @@ class ExpectedStreams:
         return self._weights(count, self.env.np_rng.integers(
             0, 9, width_entries(self.config)).tolist())
 
-    def _weights(self, count: int, widths: Sequence[int]) -> bytes:
+    def sparse_weights(self, count: int) -> bytes:
+        """Ring words of which some are of zeros, in a block with a map where there is room."""
+        zeros = self.env.np_rng.random(count) < self.env.rng.choice([0.2, 0.5, 0.9])
+        return self._weights(count, self.env.np_rng.integers(
+            0, 9, width_entries(self.config)).tolist(), zeros)
+
+    def _weights(self, count: int, widths: Sequence[int],
+                 zeros: np.ndarray | None = None) -> bytes:
         config, rng = self.config, self.env.np_rng
         size = config.read_bytes
         chunks = np.zeros((count, config.tile_bytes // size, size), np.int8)
@@ -55,15 +71,20 @@ class ExpectedStreams:
                 own = chunks[:, entry::len(widths)]
                 own[...] = rng.integers(-limit, limit, own.shape)
                 own[..., rng.integers(size)] = -limit
+        if zeros is not None:
+            chunks[zeros] = 0
         packed = "packed" in config.weight_formats and min(widths) < 8
         data = encode_weights(chunks, config, ("raw", "packed") if packed else ("raw",))
         header = HEADER.decode(data[:HEADER.size])
         if header["format"] == Format.PACKED:
             for width in widths_of(header)[:len(widths)]:
                 cover(f"packed_{width}")
+            if header["arg"]:
+                cover("map")
         else:
             cover("raw")
-        self._expect_chunks(chunks)
+        self._expect_chunks(chunks, np.concatenate([
+            self._are_zeros(header) for header, _ in decode_headers(data, config)]))
         return data
 
     def parameters(self, words: int, shared: bool, short: bool = False) -> bytes:
@@ -111,7 +132,9 @@ class ExpectedStreams:
             return bytes([header]).ljust(self.config.read_bytes, b"\0")
         if kind <= 4:
             return self.parameters(rng.randint(1, 9), rng.random() < 0.5, rng.random() < 0.5)
-        if kind <= 6:
+        if kind == 5:
+            return self.sparse_weights(rng.choice([rng.randint(1, 9), rng.randint(60, 70)]))
+        if kind == 6:
             return self.mixed_weights(rng.randint(1, 9))
         return self.weights(rng.randint(1, 9), rng.randrange(9))
 
@@ -127,7 +150,7 @@ class ExpectedStreams:
             header[1], header[2] = rng.choice([0, 1, 1, 2, 3]), rng.choice([0] * 9 + [1])
             if rng.random() < 0.8:  # most widths are legal
                 header[3:7] = bytes(rng.randrange(9) | rng.randrange(9) << 4 for _ in range(4))
-            block = bytes(header).ljust(size, b"\0")
+            block = (bytes(header) + rng.randbytes(8))[:size].ljust(size, b"\0")
             try:
                 found = decode_stream(block + bytes(size * LONG), config)[0]
             except ProgramError as error:
@@ -136,17 +159,17 @@ class ExpectedStreams:
                 cover("hostile")
                 return data + block + rng.randbytes(size * rng.randrange(9)), True
             record = FORMATS[found.format]
-            fields = HEADER.decode(block[:HEADER.size])
+            fields = read_header(block)
             length = record.payload_bytes(fields, config)
             payload = rng.randbytes(-(-length // size) * size)
-            self._expect(decode_stream(block + payload, config)[0])
+            self._expect(decode_stream(block + payload, config)[0], fields)
             data += block + payload
         return data, False
 
-    def _expect(self, block: StreamBlock) -> None:
+    def _expect(self, block: StreamBlock, header: dict[str, int]) -> None:
         """The outputs of a block of the host's parser."""
         if block.buffer == Buffer.WEIGHTS:
-            self._expect_chunks(block.values)
+            self._expect_chunks(block.values, self._are_zeros(header))
         elif block.buffer == Buffer.RECORDS:
             self._expect_records([
                 {"bias": int(r["bias"]), "multiplier": int(r["multiplier"]),
@@ -155,9 +178,19 @@ class ExpectedStreams:
             number, *_ = block.tables
             self._expect_entries(number & 1, number >> 1, np.stack([*block.tables.values()]))
 
-    def _expect_chunks(self, weights: np.ndarray) -> None:
-        self.chunks += [int.from_bytes(chunk.tobytes(), "little")
-                        for chunk in weights.reshape(-1, self.config.decoded_bytes)]
+    def _are_zeros(self, header: dict[str, int]) -> np.ndarray:
+        """For each word of a block whether it comes as a whole."""
+        if header["format"] == Format.PACKED:
+            return words_of_zeros(header, self.config)
+        return np.zeros(header["count"], np.bool_)
+
+    def _expect_chunks(self, weights: np.ndarray, zeros: np.ndarray) -> None:
+        """Chunks of words, in which a word of zeros is one where the block says so."""
+        size = self.config.decoded_bytes
+        for word, is_zero in zip(weights.reshape(-1, self.config.tile_bytes), zeros, strict=True):
+            chunks = [0] if is_zero else [int.from_bytes(chunk.tobytes(), "little")
+                                          for chunk in word.reshape(-1, size)]
+            self.chunks += [{"weights": chunk, "whole": int(is_zero)} for chunk in chunks]
 
     def _expect_records(self, records: list[dict[str, int]]) -> None:
         at_once = self.config.shared_records

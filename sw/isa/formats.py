@@ -18,9 +18,11 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
-__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "RAW_WIDTH", "RECORD", "RECORD_BYTES",
-           "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTHS", "WIDTH_BITS",
-           "formats_table", "header_of_widths", "width_entries", "widths_of"]
+__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "MAP_WORDS", "RAW_WIDTH", "RECORD",
+           "RECORD_BYTES", "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTHS",
+           "WIDTH_BITS",
+           "formats_table", "has_maps", "header_of_widths", "read_header", "width_entries",
+           "widths_of", "words_of_zeros", "write_header"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
@@ -29,6 +31,7 @@ TABLE_BOTH = 4      # bit of a TABLE's argument
 WIDTH_BITS = 4      # of an entry of a PACKED block's widths
 WIDTHS = 8          # of its entries
 RAW_WIDTH = 8       # bits of a weight, at most
+MAP_WORDS = 64      # of a PACKED block with a map of its words of zeros, at most; a bit each
 RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1")])
 
 
@@ -75,9 +78,10 @@ class BlockFormat:
 
     ``items``: in a word. ``steps``: the bytes that the decoder takes for the items of a word, one
     after the other and from the first again, by header. ``at_once``: items that the buffer takes
-    together. ``arguments``, ``counts``, ``scales``: those that are legal, the last by header.
-    ``pack``: the payload of ``count`` words' values, by header. ``unpack``: the values, from
-    header and payload. ``argument``, ``payload``: what they are, in the documentation.
+    together. ``stored``: words that have a payload, by header. ``arguments``, ``counts``,
+    ``scales``: those that are legal, the last by header. ``pack``: the payload of ``count`` words'
+    values, by header. ``unpack``: the values, from header and payload. ``argument``, ``payload``:
+    what they are, in the documentation.
     """
 
     format: Format
@@ -92,6 +96,7 @@ class BlockFormat:
     counts: range = range(1 << 16)
     scales: Callable[[Header], bool] = lambda header: True
     at_once: Callable[[AcceleratorConfig], int] = lambda config: 1
+    stored: Callable[[Header, AcceleratorConfig], int] = lambda header, config: header["count"]
 
     def is_legal(self, header: Header, config: AcceleratorConfig) -> bool:
         """True where the core of ``config`` decodes a block with this header."""
@@ -103,12 +108,42 @@ class BlockFormat:
     def payload_bytes(self, header: Header, config: AcceleratorConfig) -> int:
         """Length of a block's payload, without what fills its last word of memory up."""
         steps = self.steps(header, config)
-        return header["count"] * self.items(config) // len(steps) * sum(steps)
+        return self.stored(header, config) * self.items(config) // len(steps) * sum(steps)
 
     def step(self, config: AcceleratorConfig, arg: int = 0) -> int:
         """Bytes of each item of a format whose items are alike."""
         step, = self.steps({"arg": arg}, config)
         return step
+
+
+def read_header(word: bytes) -> Header:
+    """The header in the first word of a block, with the ``map`` behind it, which only counts with
+    an argument of 1."""
+    return HEADER.decode(word[:HEADER.size]) | {
+        "map": int.from_bytes(word[HEADER.size:HEADER.size + MAP_WORDS // 8], "little")}
+
+
+def write_header(header: Header, config: AcceleratorConfig) -> bytes:
+    """The first word of a block."""
+    fields = {name: value for name, value in header.items() if name != "map"}
+    word = HEADER.encode(fields) + header.get("map", 0).to_bytes(MAP_WORDS // 8, "little")
+    return word[:config.read_bytes].ljust(config.read_bytes, b"\0")
+
+
+def has_maps(config: AcceleratorConfig) -> bool:
+    """Whether the first word of a block has room for a map of words of zeros."""
+    return config.read_bytes >= HEADER.size + MAP_WORDS // 8
+
+
+def words_of_zeros(header: Header, config: AcceleratorConfig) -> npt.NDArray[np.bool_]:
+    """For each ring word of a PACKED block whether it is of zeros and has no payload: those that
+    its map names, or all where all widths are 0."""
+    if not any(widths_of(header)[:width_entries(config)]):
+        return np.ones(header["count"], np.bool_)
+    if not header["arg"]:
+        return np.zeros(header["count"], np.bool_)
+    bits = np.frombuffer(header.get("map", 0).to_bytes(MAP_WORDS // 8, "little"), np.uint8)
+    return np.unpackbits(bits, bitorder="little")[:header["count"]].astype(np.bool_)
 
 
 def width_entries(config: AcceleratorConfig) -> int:
@@ -148,6 +183,7 @@ def _unpack_words(header: Header, payload: Payload, config: AcceleratorConfig) -
 def _pack_planes(words: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
     """Of each chunk the low bits of all its weights, then the next bits, up to its width."""
     widths, size = widths_of(header)[:width_entries(config)], config.read_bytes
+    words = words.reshape(header["count"], -1)[~words_of_zeros(header, config)]
     chunks = words.view(np.uint8).reshape(-1, len(widths), size)
     parts = [np.packbits(chunks[:, entry] >> plane & 1, axis=1, bitorder="little")
              for entry, width in enumerate(widths) for plane in range(width)]
@@ -167,7 +203,9 @@ def _unpack_planes(header: Header, payload: Payload, config: AcceleratorConfig) 
         for bit in range(8 if width else 0):   # the top plane is the sign, and fills the rest
             values[:, entry] |= bits[:, first + min(bit, width - 1)] << bit
         first += width
-    return values.view(np.int8).reshape(shape)
+    words = np.zeros(shape, np.int8)
+    words[~words_of_zeros(header, config)] = values.view(np.int8).reshape(-1, *shape[1:])
+    return words
 
 
 def _pack_records(records: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
@@ -249,10 +287,14 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         items=_weight_items, steps=lambda header, config: (config.decoded_bytes,),
         pack=_pack_words, unpack=_unpack_words),
     BlockFormat(
-        Format.PACKED, Buffer.WEIGHTS, "0",
-        "of each chunk as many planes of bits as its width says, the lowest first",
+        Format.PACKED, Buffer.WEIGHTS, "0, or 1 with a map of words of zeros",
+        "of each chunk as many planes of bits as its width says, the lowest first; of words of "
+        "zeros nothing",
         items=_weight_items, steps=_packed_steps, pack=_pack_planes, unpack=_unpack_planes,
-        scales=lambda header: max(widths_of(header)) <= RAW_WIDTH),
+        arguments=lambda config: range(2 if has_maps(config) else 1),
+        scales=lambda header: max(widths_of(header)) <= RAW_WIDTH and (
+            not header["arg"] or header["count"] <= MAP_WORDS),
+        stored=lambda header, config: int((~words_of_zeros(header, config)).sum())),
     BlockFormat(
         Format.PARAMETERS, Buffer.RECORDS, "0, or 1 for short records",
         f"records of {RECORD_BYTES} bytes, or of {SHORT_RECORD.bytes}",

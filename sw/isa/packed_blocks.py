@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa.formats import width_entries
+from kaniwa.isa.formats import MAP_WORDS, has_maps, width_entries
 
 __all__ = ["MAX_COUNT", "packed_blocks"]
 
 MAX_COUNT = (1 << 16) - 8  # of the count field; a multiple of 8, so a split adds no padding
 UNITS = 8                  # of a word of memory, as which sizes are counted
-ALL_SPLITS = 64            # words of which every split is tried
+ALL_SPLITS = MAP_WORDS     # words of which every split is tried
 
 Widths = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int64]
@@ -36,7 +36,8 @@ def packed_blocks(flat: npt.NDArray[np.int8], config: AcceleratorConfig) -> list
     cuts = _cuts(widths, sizes)
     blocks: list[_Block] = []
     for start, end in zip(cuts, cuts[1:], strict=False):
-        _append(blocks, _Block(start, end, widths[start:end].max(axis=0)), sizes)
+        own = widths[start:end]
+        _append(blocks, _Block(start, end, int(own.any(axis=1).sum()), own.max(axis=0)), sizes)
     return [(block.start, block.end, tuple(block.widths.tolist())) for block in blocks]
 
 
@@ -50,12 +51,13 @@ class _Sizes:
 
     chunks: int     # of a word, of each entry
     header: int
+    maps: bool      # words of zeros take nothing in blocks of up to MAP_WORDS words
 
     @classmethod
     def of(cls, config: AcceleratorConfig) -> _Sizes:
         """Those of the config's blocks."""
         return cls(config.tile_bytes // config.read_bytes // width_entries(config),
-                   UNITS if config.weight_chunks > 1 else 2 * UNITS)
+                   UNITS if config.weight_chunks > 1 else 2 * UNITS, has_maps(config))
 
     def whole(self, widths: npt.ArrayLike) -> Counts:
         """Of blocks whose words have so many bits in all: with a header, filled up to whole words
@@ -66,22 +68,27 @@ class _Sizes:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Words ``start`` to ``end`` - 1, and the widths [entries] that they fit."""
+    """Words ``start`` to ``end`` - 1, how many of them are not zeros (``filled``), and the widths
+    [entries] that they fit."""
 
     start: int
     end: int
+    filled: int
     widths: Widths
 
     def size(self, sizes: _Sizes) -> int:
         """In units."""
-        return int(sizes.whole((self.end - self.start) * int(self.widths.sum())))
+        count = self.end - self.start
+        words = self.filled if sizes.maps and count <= MAP_WORDS else count
+        return int(sizes.whole(words * int(self.widths.sum())))
 
 
 def _append(blocks: list[_Block], block: _Block, sizes: _Sizes) -> None:
     """Append a block, as one with those before it as long as that is not larger."""
     while blocks:
         before = blocks[-1]
-        both = _Block(before.start, block.end, np.maximum(before.widths, block.widths))
+        both = _Block(before.start, block.end, before.filled + block.filled,
+                      np.maximum(before.widths, block.widths))
         if both.size(sizes) > before.size(sizes) + block.size(sizes):
             break
         block = both
@@ -112,16 +119,17 @@ def _best_cuts(parts: Widths, sizes: _Sizes) -> list[list[int]]:
     size, by dynamic programming."""
     number, count, _ = parts.shape
     cuts = [[0, count]] * number
-    together = sizes.whole(parts.max(axis=1).sum(axis=1, dtype=np.int64) * count)
+    filled = np.asarray(parts.any(axis=2) if sizes.maps else np.ones(parts.shape[:2], np.bool_))
+    together = sizes.whole(parts.max(axis=1).sum(axis=1, dtype=np.int64) * filled.sum(axis=1))
     apart = parts.sum(axis=(1, 2), dtype=np.int64) * sizes.chunks + 2 * sizes.header
     may_pay = np.flatnonzero(apart < together)
-    parts = parts[may_pay]
+    parts, filled = parts[may_pay], filled[may_pay]
     least = np.full((len(parts), count + 1), np.iinfo(np.int64).max)
     least[:, 0] = 0
     before = np.zeros(least.shape, np.int64)
     for start in range(count):
         widest = np.maximum.accumulate(parts[:, start:], axis=1).sum(axis=2, dtype=np.int64)
-        found = least[:, start, None] + sizes.whole(widest * np.arange(1, count - start + 1))
+        found = least[:, start, None] + sizes.whole(widest * filled[:, start:].cumsum(axis=1))
         better = found < least[:, start + 1:]
         least[:, start + 1:] = np.where(better, found, least[:, start + 1:])
         before[:, start + 1:][better] = start

@@ -16,15 +16,18 @@ from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
 from kaniwa.isa.formats import (
     FORMATS,
-    HEADER,
+    MAP_WORDS,
     RAW_WIDTH,
     RECORD,
     RECORD_BYTES,
     SHORT_RECORD,
     TABLE_BOTH,
     Buffer,
+    has_maps,
     header_of_widths,
+    read_header,
     widths_of,
+    write_header,
 )
 from kaniwa.isa.packed_blocks import MAX_COUNT, packed_blocks
 
@@ -115,18 +118,27 @@ def encode_weights(words: Int8, config: AcceleratorConfig,
     """
     flat = np.ascontiguousarray(words, np.int8).reshape(-1, config.tile_bytes)
     packed = "packed" in (config.weight_formats if formats is None else formats)
-    blocks = (packed_blocks(flat, config) if packed
-              else [(0, len(flat), (RAW_WIDTH,))] if len(flat) else [])
+    blocks = packed_blocks(flat, config) if packed else [(0, len(flat), ())]
     stream = bytearray()
     for start, end, widths in blocks:
         for first in range(start, end, MAX_COUNT):
             part = flat[first:min(end, first + MAX_COUNT)]
-            if min(widths) == RAW_WIDTH:
-                stream += _block(Format.RAW, 0, len(part), part, config)
-            else:
-                stream += _block(Format.PACKED, 0, len(part), part, config,
-                                 **header_of_widths(widths))
+            stream += (_packed(part, widths, config) if packed
+                       else _block(Format.RAW, 0, len(part), part, config))
     return bytes(stream)
+
+
+def _packed(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:
+    """A PACKED block of ring words [words, tile_bytes] with a map of those of zeros, where there
+    are some and it has room for all; else RAW where all chunks need 8 bits."""
+    zeros = ~words.any(axis=1)
+    if has_maps(config) and len(words) <= MAP_WORDS and any(widths) and zeros.any():
+        bits = int.from_bytes(np.packbits(zeros, bitorder="little").tobytes(), "little")
+        return _block(Format.PACKED, 1, len(words), words, config, map=bits,
+                      **header_of_widths(widths))
+    if min(widths) == RAW_WIDTH:
+        return _block(Format.RAW, 0, len(words), words, config)
+    return _block(Format.PACKED, 0, len(words), words, config, **header_of_widths(widths))
 
 
 def _block(block_format: Format, arg: int, count: int, values: np.ndarray,
@@ -134,8 +146,8 @@ def _block(block_format: Format, arg: int, count: int, values: np.ndarray,
     """Header and payload, each padded to a multiple of read_bytes."""
     size = config.read_bytes
     fields = {"format": int(block_format), "arg": arg, "count": count, **scale}
-    header, payload = HEADER.encode(fields), FORMATS[block_format].pack(values, fields, config)
-    return header.ljust(size, b"\0") + payload.ljust(-(-len(payload) // size) * size, b"\0")
+    payload = FORMATS[block_format].pack(values, fields, config)
+    return write_header(fields, config) + payload.ljust(-(-len(payload) // size) * size, b"\0")
 
 
 def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, block_width: int,
@@ -260,7 +272,7 @@ def decode_headers(data: bytes, config: AcceleratorConfig) -> Iterator[tuple[dic
         raise ProgramError(f"weight stream: length must be a multiple of {size}, not {len(data)}")
     position = 0
     while position < len(data):
-        header = HEADER.decode(data[position:position + HEADER.size])
+        header = read_header(data[position:position + size])
         block = FORMATS.get(header["format"])
         if block is None or not block.is_legal(header, config):
             widths = (f"widths {', '.join(map(str, widths_of(header)))}, "

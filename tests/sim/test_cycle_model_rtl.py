@@ -1,12 +1,14 @@
 """The cycle model against the counters of the simulated core, on layers and a model."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 from builders.graphs.bottlenecks import bottlenecks
 from builders.graphs.depthwise import KERNELS, depthwise
+from builders.graphs.sparse_dense import sparse_dense
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
@@ -67,6 +69,25 @@ def test_windows_of_phases():
             (got,) = session.run(values).values()
             assert np.array_equal(got, golden.run(graph, values)[graph.outputs[0]]), kernel
             assert session.stats.cycles == estimate(program).cycles, kernel
+
+
+@pytest.mark.parametrize("target", ["base", "large", "small"])
+def test_words_of_zeros(target):
+    """With a map of them, in runs, and alone; half of them save 40 % of a dense layer's cycles on
+    ``base``."""
+    config, cycles = PRESETS[target], {}
+    with SimDevice(config) as core:
+        for largest, share in itertools.product((127, 20), (0.0, 0.05, 0.5, 0.9, 1.0)):
+            graph = sparse_dense(config, share, largest=largest, shape=(128, 256))
+            program = compile(graph, config, keep_dead_channels=True)
+            session, values = Session(program, core), random_input(graph, 0)
+            (got,) = session.run(values).values()
+            assert np.array_equal(got, golden.run(graph, values)[graph.outputs[0]]), share
+            assert session.stats.cycles == estimate(program).cycles, (largest, share)
+            cycles[largest, share] = session.stats.cycles
+    print(cycles)
+    if target == "base":
+        assert cycles[127, 0.5] <= 0.6 * cycles[127, 0.0]
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

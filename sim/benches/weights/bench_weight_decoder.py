@@ -40,20 +40,19 @@ def _duts() -> list[Dut]:
 
 
 BENCH = Bench("weight_decoder", _duts, required=[
-    "raw", *(f"packed_{width}" for width in range(9)), "mixed", "parameters", "short", "shared",
-    "table", "both_tables", "empty_block", "repeat", "no_parameters", "no_weights",
-    "empty_instruction", "table_waits", "number_wraps", "bad_format", "bad_argument", "bad_count",
-    "bad_width", "no_hardware_for_packed", "hostile", "stalled"])
+    "raw", *(f"packed_{width}" for width in range(9)), "mixed", "map", "bad_map", "parameters",
+    "short", "shared", "table", "both_tables", "empty_block", "repeat", "no_parameters",
+    "no_weights", "empty_instruction", "table_waits", "number_wraps", "bad_format", "bad_argument",
+    "bad_count", "bad_width", "no_hardware_for_packed", "hostile", "stalled"])
 
 
 class Rig:
     """The decoder with memory, instruction source and output monitors around it."""
 
     def __init__(self, env: Env, stall: float, latency: tuple[int, int]) -> None:
-        from amaranth.hdl import unsigned
         from amaranth.lib import data
 
-        from kaniwa.hw.interfaces import parameter_layout, unit_layout
+        from kaniwa.hw.interfaces import chunk_layout, parameter_layout, unit_layout
         from kaniwa.hw.results.elementwise import table_layout
 
         self.env = env
@@ -63,7 +62,7 @@ class Rig:
         self.memory = ReadServer(env, "memory", self.words.__getitem__, stall, latency)
         self.next_free = 0
         self.instructions = Driver(env, "i_instruction", unit_layout("weights"), stall)
-        self.weights = Monitor(env, "o_weights", unsigned(8 * self.config.decoded_bytes), stall)
+        self.weights = Monitor(env, "o_weights", chunk_layout(self.config), stall)
         self.parameters = Monitor(env, "o_parameters", data.ArrayLayout(
             parameter_layout(), self.config.shared_records), stall)
         self.tables = Monitor(env, "o_table", table_layout(), stall)
@@ -141,7 +140,7 @@ def _span(monitor: Monitor) -> int:
     return monitor.cycles[-1] - monitor.cycles[0] + 1
 
 
-def _words_read(rig: Rig, chunks: list[int]) -> int:
+def _words_read(rig: Rig, chunks: list[dict[str, int]]) -> int:
     """Words of memory with ``chunks`` of weights of 8 bits. The first chunk comes when
     weight_chunks of them have been read."""
     return len(chunks) * rig.config.weight_chunks
@@ -277,9 +276,10 @@ async def counts_have_16_bits(dut: Any) -> None:
             header, payload = Format.RAW, bytes(words * rig.config.tile_bytes)
         count = bytes([header, *(1 << bit).to_bytes(2, "little")])
         rig.send(b"", count.ljust(rig.config.read_bytes, b"\0") + payload)
-        chunks = words * rig.config.tile_bytes // rig.config.decoded_bytes
-        check(await rig.weights.take(chunks, chunks * rig.config.weight_chunks + 60), [0] * chunks,
-              "zeros")
+        whole = header == Format.PACKED
+        chunks = words if whole else words * rig.config.tile_bytes // rig.config.decoded_bytes
+        check(await rig.weights.take(chunks, chunks * rig.config.weight_chunks + 60),
+              [{"weights": 0, "whole": int(whole)}] * chunks, "zeros")
         await _reset(env, rig)
 
 
@@ -309,7 +309,8 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
     _set_free(env)
     rng = env.rng
     bad = [(rng.randint(5, 15), 0, 1, "bad_format"),
-           (Format.PACKED, rng.randint(1, 15), 1, "bad_argument"),
+           (Format.PACKED, rng.randint(2, 15), 1, "bad_argument"),
+           (Format.PACKED, 1, rng.randint(65, 65535), "bad_map"),
            (Format.RAW, rng.randint(1, 15), 1, "bad_argument"),
            (Format.PARAMETERS, rng.randint(2, 15), 0, "bad_argument"),
            (Format.PARAMETERS_SHARED, rng.randint(1, 15), 1, "bad_argument"),
@@ -323,7 +324,10 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
     for number, (kind, arg, count, name) in enumerate(bad):
         good = rig.expected.weights(3, 8) + rig.expected.parameters(2, False)
         header = bytes([kind | arg << 4, count & 255, count >> 8, *rng.randbytes(5)])
-        if kind == Format.PACKED and not arg:
+        if name == "bad_map":
+            header = HEADER.encode({"format": kind, "arg": arg, "count": count}
+                                   | header_of_widths([1] * 8))
+        elif kind == Format.PACKED and not arg:
             widths = [rng.randint(0, 8) for _ in range(8)]
             if name == "bad_width":
                 widths[number % 8] = rng.randint(9, 15)

@@ -28,15 +28,16 @@ def _duts() -> list[Dut]:
     return [Dut(name, WeightRing(config), config) for name, config in CONFIGS.items()]
 
 
-BENCH = Bench("weight_ring", _duts, required=BINS)
+BENCH = Bench("weight_ring", _duts, required=[*BINS, "whole"])
 
 
-def _exercise(env: Env, stall: float, pace: float) -> RingExercise:
-    from kaniwa.hw.interfaces import chunk_layout
+def _exercise(env: Env, stall: float, pace: float, whole: float = 0.3) -> RingExercise:
+    from amaranth.hdl import unsigned
 
     config = CONFIGS[env.dut_name]
-    return RingExercise(env, chunk_layout(config), config.tile_bytes // config.decoded_bytes,
-                        config.ring_words, stall, pace)
+    return RingExercise(env, unsigned(8 * config.decoded_bytes),
+                        config.tile_bytes // config.decoded_bytes, config.ring_words, stall, pace,
+                        whole)
 
 
 @cocotb.test()
@@ -50,7 +51,7 @@ async def gives_back_what_was_written(dut: Any, stall: float, pace: float) -> No
 @cocotb.test()
 async def takes_a_chunk_a_cycle(dut: Any) -> None:
     env = await start(dut, BENCH)
-    exercise = _exercise(env, 0.0, 1.0)
+    exercise = _exercise(env, 0.0, 1.0, 0.0)
     source = await exercise.run(5 * exercise.words)
     if exercise.words * exercise.lanes > exercise.lanes + 3:   # less are not refilled in time
         check(source.cycles[-1] - source.cycles[0], source.sent - 1, "cycles")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ class RingExercise:
     """Fills a ring with random lanes and checks each cycle what comes back.
 
     ``pace`` is the chance of a release in a cycle, of as many words as there are at most; with 1
-    each word is released in the cycle in which it is counted.
+    each word is released in the cycle in which it is counted. ``whole`` is the share of
+    words that come in one transfer, which all of their lanes then hold, None where none can.
     """
 
     env: Env
@@ -29,6 +31,7 @@ class RingExercise:
     words: int
     stall: float = 0.0
     pace: float = 0.5
+    whole: float | None = None
 
     async def run(self, total: int) -> Driver:
         """Bring ``total`` words through; returns the driver that wrote them."""
@@ -36,9 +39,18 @@ class RingExercise:
 
         env, lanes, words = self.env, self.lanes, self.words
         width = Shape.cast(self.layout).width
-        values = [env.rng.getrandbits(width) for _ in range(total * lanes)]
-        source = Driver(env, "i", width, self.stall)
-        source.send(values)
+        transfers, values, ends = [], [], []
+        for _ in range(total):
+            whole = env.rng.random() < (self.whole or 0)
+            given = [env.rng.getrandbits(width) for _ in range(1 if whole else lanes)]
+            transfers += [value | whole << width for value in given]
+            ends.append(len(transfers))
+            values.append(sum(value << (width * i)
+                              for i, value in enumerate(given * (lanes if whole else 1))))
+            if whole:
+                cover("whole")
+        source = Driver(env, "i", width + (self.whole is not None), self.stall)
+        source.send(transfers)
         accepted = released = release = 0
         counted = freed = 0   # words complete and released, a cycle later
         reading: int | None = None   # the word read in this cycle
@@ -46,19 +58,17 @@ class RingExercise:
         edge = RisingEdge(env.dut.clk)
         while released < total:
             await edge
-            complete = accepted // lanes
+            complete = bisect_right(ends, accepted)
             assert env.get("reader__written") == counted % (2 * words), "written"
             assert env.get("i__ready") == (complete - freed < words), "ready"
             assert expected is None or env.get("read_data") == expected, "read_data"
             if reading is not None:
-                first = reading * lanes
-                expected = sum(value << (width * i)
-                               for i, value in enumerate(values[first:first + lanes]))
+                expected = values[reading]
             elif expected is not None:
                 cover("held")
             if env.get("i__valid") and env.get("i__ready"):
                 accepted += 1
-                if release and accepted // lanes > complete:
+                if release and bisect_right(ends, accepted) > complete:
                     cover("released_in_write_cycle")
             counted, freed = complete, released
             released += release

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Format, Mode
@@ -14,6 +18,7 @@ from kaniwa.isa.formats import (
     Buffer,
     header_of_widths,
     width_entries,
+    words_of_zeros,
 )
 from kaniwa.isa.weight_stream import decode_headers
 from kaniwa.program.instruction import Values, parameter_words_per_block, weight_words
@@ -29,7 +34,8 @@ class BlockShape:
     say in turn.
 
     ``per_word`` items are a word of the buffer that they are for: ``kind``; that takes ``parts``
-    of them at once.
+    of them at once. A part of a block whose items are alike may be without its beginning, the
+    header, or without its end.
     """
 
     kind: Buffer
@@ -37,6 +43,8 @@ class BlockShape:
     steps: tuple[int, ...]
     per_word: int
     parts: int = 1
+    begins: bool = True
+    ends: bool = True
 
     @property
     def bytes(self) -> int:
@@ -66,8 +74,25 @@ def _shape(config: AcceleratorConfig, header: dict[str, int]) -> BlockShape:
                       block.at_once(config))
 
 
+def _packed_shapes(config: AcceleratorConfig, header: dict[str, int]) -> list[BlockShape]:
+    """The parts of a PACKED block: a word of zeros is one item, without bytes."""
+    zeros = words_of_zeros(header, config)
+    edges = [0, *(np.flatnonzero(np.diff(zeros)) + 1).tolist(), len(zeros)]
+    shape = _shape(config, header)
+    of_zeros = BlockShape(shape.kind, 1, (0,), 1)
+    return [dataclasses.replace(
+        of_zeros if zeros[first] else shape,
+        items=(last - first) * (1 if zeros[first] else shape.per_word),
+        begins=first == 0, ends=last == len(zeros))
+        for first, last in itertools.pairwise(edges)]
+
+
 def _shapes(config: AcceleratorConfig, data: bytes) -> list[BlockShape]:
-    return [_shape(config, header) for header, _ in decode_headers(data, config)]
+    shapes = []
+    for header, _ in decode_headers(data, config):
+        packed = header["format"] == Format.PACKED and header["count"]
+        shapes += _packed_shapes(config, header) if packed else [_shape(config, header)]
+    return shapes
 
 
 def _likely_parameters(config: AcceleratorConfig, size: int, words: int) -> list[BlockShape]:

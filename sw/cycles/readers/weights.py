@@ -244,22 +244,23 @@ class WeightPath(ReadPath):
         own = self._decoding
         events, width = self._events, self._config.read_bytes
         for own.owner, shape in self._blocks():
-            while (came := self._came(own.front)) is None:
-                own.at = 1
-                yield
-            own.emitted = max(own.emitted, came)
-            while (room := self._take()) is None:
-                own.at = 2
-                yield
-            own.emitted = max(own.emitted + 1, room)   # the header
-            self._end_words(1)
+            if shape.begins:
+                while (came := self._came(own.front)) is None:
+                    own.at = 1
+                    yield
+                own.emitted = max(own.emitted, came)
+                while (room := self._take()) is None:
+                    own.at = 2
+                    yield
+                own.emitted = max(own.emitted + 1, room)   # the header
+                self._end_words(1)
+                own.position = 0
             if not shape.items:
                 continue
             kind, steps = int(shape.kind), shape.steps
             own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
                 own.emitted += 2
-            own.position = 0
             own.output = WEIGHTS if kind == WEIGHTS else RECORDS   # tables leave with the records
             for own.item in range(shape.items):
                 step = steps[own.item % len(steps)]
@@ -283,7 +284,7 @@ class WeightPath(ReadPath):
                     yield
                 own.emitted = max(own.emitted + 1, room)
                 gone = end // width
-                if own.item == shape.items - 1 and end % width:
+                if shape.ends and own.item == shape.items - 1 and end % width:
                     gone += 1
                 own.position = end % width
                 self._end_words(gone)
