@@ -4,7 +4,8 @@ The rows say what the compiler and the gateware of this version do. They follow 
 whose weight decoder has no packed formats saves nothing by zeros and small weights.
 
 A weight decoder gives ``decoded_bytes`` weights a cycle however few bits they have. So fewer bits
-make an inference faster only where memory is slower than that: on chip with weight_chunks = 2.
+make an inference faster only where memory is slower than that: on chip with weight_chunks = 2. A
+word of zeros takes it one cycle, less than any other word.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
-from kaniwa.isa.formats import HEADER, RECORD_BYTES
+from kaniwa.isa.formats import HEADER, MAP_WORDS, RECORD_BYTES, has_maps
 
 __all__ = ["ALWAYS", "NEVER", "OUTSIDE", "WAITING", "Pattern", "pattern", "patterns"]
 
@@ -88,7 +89,9 @@ def _channels(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
 
 def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
     header = -(-HEADER.size // config.read_bytes) * config.read_bytes
-    zeros = (f"Words of zeros take no memory but the {header} bytes of the header of their run. "
+    where = (f"a bit for each of up to {MAP_WORDS} in the header of their block"
+             if has_maps(config) else f"the {header} bytes of the header of their run")
+    zeros = (f"Words of zeros take no memory but {where}, and a cycle of the weight decoder each. "
              "The array multiplies the zeros all the same.")
     few = (f"A chunk of {config.read_bytes} weights takes as many bits a weight as the largest "
            "one at its place in a run of words needs; bytes are those of one bit. A run costs "
@@ -96,15 +99,16 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
     packed = "packed" in config.weight_formats
     if not packed:
         zeros = few = "This target's weight decoder takes raw weights alone: nothing is saved."
-    cycles = NEVER if not packed else WAITING if config.weight_chunks > 1 else OUTSIDE
+    few_cycles = NEVER if not packed else WAITING if config.weight_chunks > 1 else OUTSIDE
     return (
         Pattern("zero_words", "weights of 0 for all that the array multiplies in a cycle",
-                config.out_lanes, config.dot_width, packed, packed * config.tile_bytes, cycles,
+                config.out_lanes, config.dot_width, packed, packed * config.tile_bytes,
+                WAITING if packed else NEVER,
                 "masks.block_mask", zeros),
         Pattern("few_bits", "weights of 1 to 7 bits, as int4 has",
                 max(1, config.read_bytes // config.dot_width),
                 min(config.read_bytes, config.dot_width), packed,
-                packed * config.read_bytes // 8, cycles,
+                packed * config.read_bytes // 8, few_cycles,
                 "pytorch.steps.Quantized", few))
 
 

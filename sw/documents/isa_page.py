@@ -78,6 +78,11 @@ divisor of a word's chunks that is at most 8. A chunk of width w is w planes of 
 bit p of all its weights, in the order of the weights, p = 0 first. Plane w - 1 is the sign. A chunk
 of width 0 is zeros and takes no bytes.
 
+With `arg` 1 a PACKED block of up to 64 words has a map behind its header, in bytes 8 to 15 of the
+same word, where `read_bytes` is at least 16. Bit w says that word w is all zeros, and that its
+planes are left out. Bits beyond `count` do not matter. Such a word takes one cycle of the decoder,
+and so does each word of a block whose widths are all 0.
+
 A parameter word is `requant_lanes` records of 72 bits, LSB first: bias (32), multiplier (31), shift
 (6), zeros (3). A short record has {8 * _SHORT.bytes}: bias ({_SHORT.bias}), the multiplier without
 its lowest {_SHORT.dropped} bits, which are 0 ({_SHORT.multiplier}), shift ({_SHORT.shift}). A

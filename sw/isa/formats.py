@@ -18,11 +18,10 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
-__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "MAP_WORDS", "RAW_WIDTH", "RECORD",
-           "RECORD_BYTES", "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES", "WIDTHS",
-           "WIDTH_BITS",
-           "formats_table", "has_maps", "header_of_widths", "read_header", "width_entries",
-           "widths_of", "words_of_zeros", "write_header"]
+__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "MAP_BYTES", "MAP_WORDS", "RAW_WIDTH",
+           "RECORD", "RECORD_BYTES", "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES",
+           "WIDTHS", "WIDTH_BITS", "formats_table", "has_map", "has_maps", "header_of_widths",
+           "read_header", "width_entries", "widths_of", "words_of_zeros", "write_header"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
@@ -32,6 +31,7 @@ WIDTH_BITS = 4      # of an entry of a PACKED block's widths
 WIDTHS = 8          # of its entries
 RAW_WIDTH = 8       # bits of a weight, at most
 MAP_WORDS = 64      # of a PACKED block with a map of its words of zeros, at most; a bit each
+MAP_BYTES = MAP_WORDS // 8
 RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1")])
 
 
@@ -120,19 +120,24 @@ def read_header(word: bytes) -> Header:
     """The header in the first word of a block, with the ``map`` behind it, which only counts with
     an argument of 1."""
     return HEADER.decode(word[:HEADER.size]) | {
-        "map": int.from_bytes(word[HEADER.size:HEADER.size + MAP_WORDS // 8], "little")}
+        "map": int.from_bytes(word[HEADER.size:HEADER.size + MAP_BYTES], "little")}
 
 
 def write_header(header: Header, config: AcceleratorConfig) -> bytes:
     """The first word of a block."""
     fields = {name: value for name, value in header.items() if name != "map"}
-    word = HEADER.encode(fields) + header.get("map", 0).to_bytes(MAP_WORDS // 8, "little")
+    word = HEADER.encode(fields) + header.get("map", 0).to_bytes(MAP_BYTES, "little")
     return word[:config.read_bytes].ljust(config.read_bytes, b"\0")
 
 
 def has_maps(config: AcceleratorConfig) -> bool:
     """Whether the first word of a block has room for a map of words of zeros."""
-    return config.read_bytes >= HEADER.size + MAP_WORDS // 8
+    return config.read_bytes >= HEADER.size + MAP_BYTES
+
+
+def has_map(header: Header) -> bool:
+    """Whether a block has a map of words of zeros."""
+    return header["format"] == Format.PACKED and header["arg"] == 1
 
 
 def words_of_zeros(header: Header, config: AcceleratorConfig) -> npt.NDArray[np.bool_]:
@@ -140,9 +145,9 @@ def words_of_zeros(header: Header, config: AcceleratorConfig) -> npt.NDArray[np.
     its map names, or all where all widths are 0."""
     if not any(widths_of(header)[:width_entries(config)]):
         return np.ones(header["count"], np.bool_)
-    if not header["arg"]:
+    if not has_map(header):
         return np.zeros(header["count"], np.bool_)
-    bits = np.frombuffer(header.get("map", 0).to_bytes(MAP_WORDS // 8, "little"), np.uint8)
+    bits = np.frombuffer(header.get("map", 0).to_bytes(MAP_BYTES, "little"), np.uint8)
     return np.unpackbits(bits, bitorder="little")[:header["count"]].astype(np.bool_)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa.formats import FORMATS, HEADER, Buffer
+from kaniwa.isa.formats import FORMATS, HEADER, MAP_BYTES, Buffer, has_map
 from kaniwa.isa.weight_stream import decode_headers
 from kaniwa.program.program import Program
 from kaniwa.report.accesses import Access, image_reader
@@ -62,5 +62,5 @@ def _blocks(data: bytes, config: AcceleratorConfig) -> Iterator[
     for header, first in decode_headers(data, config):
         block = FORMATS[header["format"]]
         payload = block.payload_bytes(header, config)
-        padding = size - HEADER.size + -payload % size
-        yield BUFFERS[block.buffer], first - size, (payload, HEADER.size, padding)
+        used = HEADER.size + (MAP_BYTES if has_map(header) else 0)
+        yield BUFFERS[block.buffer], first - size, (payload, used, size - used + -payload % size)
