@@ -18,9 +18,9 @@ __all__ = ["WeightDecoder"]
 class WeightDecoder(Component):
     """Reads and decodes the blocks of the weight stream, each item to the buffer it is for.
 
-    Throughput: weight_chunks chunks of weights, an entry of a table, shared_records records of
-    PARAMETERS_SHARED or own_records of PARAMETERS a cycle, less where read_bytes a cycle are not
-    enough for them; a block costs one cycle more, two if it ends within a word, three if it is a
+    Throughput: weight_chunks chunks of weights, a word of zeros, an entry of a table,
+    shared_records records of PARAMETERS_SHARED or own_records of PARAMETERS a cycle, less where
+    read_bytes a cycle are not enough for them; a block costs one cycle more, two if it ends within a word, three if it is a
     table. A word becomes a chunk five cycles after its response.
 
     A table of instruction i waits until the cycle after post_done >= i - 1 (modulo 2^16). ``error``
