@@ -17,7 +17,7 @@ LATENCY = 1
 CONFIGS = {
     "eight_lanes": PRESETS["base"],
     "three_lanes": replace(PRESETS["base"], requant_lanes=3, out_lanes=6, dot_width=8,
-                           phase_windows=False),
+                           phase_windows=False, weight_chunks=1),
     "one_lane": SERIAL,
 }
 
