@@ -29,7 +29,7 @@ class Outputs:
 
     def __init__(self, env: Env, stall: float) -> None:
         self.env, self.stall = env, stall
-        self.chunks: list[int] = []
+        self.chunks: list[dict[str, int]] = []
         self.records: list[list[dict[str, int]]] = []
         self.entries: list[tuple[int, int]] = []
         cocotb.start_soon(self._run())
@@ -44,7 +44,7 @@ class Outputs:
             await env.cycles(1)
             if env.get("chunk_valid"):
                 if ready:
-                    self.chunks.append(env.get("chunk"))
+                    self.chunks.append({"weights": env.get("chunk"), "whole": 0})
                 else:
                     cover("chunk_stalled")
             record = unpack(env.get("record"))
