@@ -7,16 +7,15 @@ from kaniwa.hw.parts.adders import times
 
 __all__ = ["MaskedSum", "times_masked"]
 
-# Of A, B, C and D, the lowest input first: (A and B) xor (C and D).
-INIT = "0111100010001000"
+INIT = 0x7888    # of a lookup table with the inputs A, B, C and D: (A and B) xor (C and D)
 
 
 class MaskedSum(Component):
-    """``o = a * a_on + b * b_on`` modulo 2^width, within the cycle: a CCU2C for two bits.
+    """``o = a * a_on + b * b_on`` modulo 2^width, an even width, within the cycle.
 
-    Synthesis has gates of their own before the adder, twice as many lookup tables besides. The
-    cell's two lookup tables need none: where (A and B) equals (C and D), its carry is A and B,
-    which is what it looks up in the four places of INIT where C and D are 0.
+    A CCU2C makes two bits, gates and all, where synthesis takes four more lookup tables for the
+    gates. Where (A and B) equals (C and D), the carry is A and B: the cell looks it up in the four
+    places of INIT in which C and D are 0.
     """
 
     def __init__(self, width: int):
@@ -25,19 +24,19 @@ class MaskedSum(Component):
 
     def elaborate(self, platform):
         m = Module()
-        carry, unused = C(0, 1), Signal()
+        carry = C(0, 1)
         for bit in range(0, len(self.o), 2):
-            is_pair = bit + 1 < len(self.o)
             following = Signal(name=f"carry_{bit}")
             m.submodules[f"cell_{bit}"] = Instance(
                 "CCU2C",
-                **{f"p_INIT{n}": Const(int(INIT, 2), 16) for n in range(2)},
+                **{f"p_INIT{n}": Const(INIT, 16) for n in range(2)},
                 **{f"p_INJECT1_{n}": "NO" for n in range(2)},
-                i_A0=self.a[bit], i_B0=self.a_on, i_C0=self.b[bit], i_D0=self.b_on,
-                i_A1=self.a[bit + 1] if is_pair else C(0, 1), i_B1=self.a_on,
-                i_C1=self.b[bit + 1] if is_pair else C(0, 1), i_D1=self.b_on,
+                **{f"i_A{n}": self.a[bit + n] for n in range(2)},
+                **{f"i_B{n}": self.a_on for n in range(2)},
+                **{f"i_C{n}": self.b[bit + n] for n in range(2)},
+                **{f"i_D{n}": self.b_on for n in range(2)},
+                **{f"o_S{n}": self.o[bit + n] for n in range(2)},
                 i_CIN=carry, o_COUT=following,
-                o_S0=self.o[bit], o_S1=self.o[bit + 1] if is_pair else unused,
             )
             carry = following
         return m

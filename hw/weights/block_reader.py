@@ -90,8 +90,8 @@ class BlockReader(Component):
         end, first_valid = self._end, self._held_valid[0]
         end_word, end_byte = end[len(self._position):], end[:len(self._position)]
         is_last, complete = Signal(), Signal()
-        # Words that end with this item: all that are held and the one at the input only where the
-        # item ends with that, or is a block's last.
+        # Words that end with this item, from the first one held on. The last of them may be the one
+        # at the input.
         passed = Signal(range(len(self._held) + 2))
         left = Signal.like(passed)   # words that end in this cycle, with an item or a header
         next_end = Signal.like(self._end, name="next_end")
@@ -139,7 +139,7 @@ class BlockReader(Component):
         return m
 
     def _hold(self, m, left):
-        """Take the word at the input where there is room, as those that are ``left`` make it."""
+        """Let go of the first ``left`` words, and take the one at the input if there is room."""
         held, valid, count = self._held, self._held_valid, len(self._held)
         m.d.comb += self.i.ready.eq(~valid[-1] | left.any())
         for n in range(count):
@@ -147,8 +147,8 @@ class BlockReader(Component):
                 for gone in range(count + 2):
                     with m.Case(gone):
                         there = valid[n + gone] if n + gone < count else C(0)
-                        # The word at the input comes behind those that stay; as the only one that
-                        # is left out it is gone itself.
+                        # The word at the input comes behind those that stay. Where it is let go of
+                        # with all that are held, none comes.
                         before = valid[n + gone - 1] if 0 < n and n + gone - 1 < count else C(
                             n == 0 and gone <= count)
                         m.d.sync += valid[n].eq(there | (self.i.valid & before))

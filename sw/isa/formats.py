@@ -208,6 +208,8 @@ def _unpack_planes(header: Header, payload: Payload, config: AcceleratorConfig) 
         for bit in range(8 if width else 0):   # the top plane is the sign, and fills the rest
             values[:, entry] |= bits[:, first + min(bit, width - 1)] << bit
         first += width
+    if not has_map(header):
+        return values.view(np.int8).reshape(shape)
     words = np.zeros(shape, np.int8)
     words[~words_of_zeros(header, config)] = values.view(np.int8).reshape(-1, *shape[1:])
     return words

@@ -32,7 +32,7 @@ from kaniwa.isa.formats import (
 from kaniwa.isa.packed_blocks import MAX_COUNT, packed_blocks
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "phase_window_words",
-           "encode_weights", "encode_parameters", "encode_tables", "decode_stream",
+           "encode_weights", "encode_parameters", "encode_tables", "equal_runs", "decode_stream",
            "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
@@ -187,14 +187,15 @@ def _runs(records: np.ndarray, config: AcceleratorConfig) -> list[tuple[np.ndarr
     words = records.reshape(-1, config.requant_lanes)
     short = _are_short(words)
     saved = (RECORD_BYTES - SHORT_RECORD.bytes) * config.requant_lanes
-    for first, last in _equal(short):
+    for first, last in equal_runs(short):
         headers = (first > 0) + (last < len(words))
         if short[first] and (last - first) * saved <= headers * config.read_bytes:
             short[first:last] = False
-    return [(words[first:last].reshape(-1), bool(short[first])) for first, last in _equal(short)]
+    return [(words[first:last].reshape(-1), bool(short[first]))
+            for first, last in equal_runs(short)]
 
 
-def _equal(values: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def equal_runs(values: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """The runs [first, past the last) of values that are equal."""
     edges = np.flatnonzero(np.diff(values, prepend=~values[:1], append=~values[-1:])).tolist()
     return list(zip(edges, edges[1:], strict=False))

@@ -85,7 +85,6 @@ def test_words_of_zeros(target):
             assert np.array_equal(got, golden.run(graph, values)[graph.outputs[0]]), share
             assert session.stats.cycles == estimate(program).cycles, (largest, share)
             cycles[largest, share] = session.stats.cycles
-    print(cycles)
     if target == "base":
         assert cycles[127, 0.5] <= 0.6 * cycles[127, 0.0]
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Format, Mode
@@ -20,7 +17,7 @@ from kaniwa.isa.formats import (
     width_entries,
     words_of_zeros,
 )
-from kaniwa.isa.weight_stream import decode_headers
+from kaniwa.isa.weight_stream import decode_headers, equal_runs
 from kaniwa.program.instruction import Values, parameter_words_per_block, weight_words
 
 __all__ = ["BlockShape", "Read", "region_shapes"]
@@ -77,14 +74,13 @@ def _shape(config: AcceleratorConfig, header: dict[str, int]) -> BlockShape:
 def _packed_shapes(config: AcceleratorConfig, header: dict[str, int]) -> list[BlockShape]:
     """The parts of a PACKED block: a word of zeros is one item, without bytes."""
     zeros = words_of_zeros(header, config)
-    edges = [0, *(np.flatnonzero(np.diff(zeros)) + 1).tolist(), len(zeros)]
     shape = _shape(config, header)
     of_zeros = BlockShape(shape.kind, 1, (0,), 1)
     return [dataclasses.replace(
         of_zeros if zeros[first] else shape,
         items=(last - first) * (1 if zeros[first] else shape.per_word),
         begins=first == 0, ends=last == len(zeros))
-        for first, last in itertools.pairwise(edges)]
+        for first, last in equal_runs(zeros)]
 
 
 def _shapes(config: AcceleratorConfig, data: bytes) -> list[BlockShape]:
