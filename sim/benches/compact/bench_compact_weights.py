@@ -75,19 +75,31 @@ async def run(env: Env, parameters: bytes, weights: bytes, repeat: int, stall: f
     return server.words
 
 
+def draw_streams(env: Env, weight_blocks: int,
+                 repeat: int) -> tuple[ExpectedStreams, bytes, bytes]:
+    """Parameters and weights, and what they give, that the config's memory holds together: longer
+    ones have no length in an instruction's fields."""
+    assert env.config is not None
+    kinds = (Format.RAW, Format.PARAMETERS, Format.PARAMETERS_SHARED)
+    while True:
+        expected = ExpectedStreams(env)
+        empty = bytes([env.rng.choice(kinds)]).ljust(8, b"\0")
+        parameters = expected.table() + expected.region(env.rng.randint(2, 5)) + empty
+        parameters += b"".join(expected.parameters(env.rng.randint(2, 5), shared)
+                               for shared in (False, True))
+        weights = expected.region(weight_blocks, repeat)
+        if len(parameters) + len(weights) <= env.config.memory_bytes:
+            return expected, parameters, weights
+
+
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def items_equal_model(dut: Any, stall: float) -> None:
     env = await start(dut, BENCH)
-    rng = env.rng
-    expected = ExpectedStreams(env)
-    kinds = (Format.RAW, Format.PARAMETERS, Format.PARAMETERS_SHARED)
-    empty = bytes([rng.choice(kinds)]).ljust(8, b"\0")
+    repeat = env.rng.randint(2, 3)
+    expected, parameters, weights = draw_streams(
+        env, 0 if env.dut_name == "six_lanes" and stall else 4, repeat)
     cover("empty_block")
-    parameters = expected.table() + expected.region(rng.randint(2, 5)) + empty
-    parameters += expected.region(2)
-    repeat = rng.randint(2, 3)
-    weights = b"" if env.dut_name == "six_lanes" and stall else expected.region(4, repeat)
     cover("repeat" if weights else "no_weights")
     outputs = Outputs(env, stall)
     words = await run(env, parameters, weights, repeat, stall)
