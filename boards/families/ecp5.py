@@ -10,6 +10,7 @@ from amaranth import *
 from kaniwa.boards.families.family import Step
 from kaniwa.boards.flow.fanout import Logic, split_fanout
 from kaniwa.boards.flow.multiplier_sites import fix_multipliers
+from kaniwa.boards.flow.output_registers import Block, Side, fold_output_registers
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
@@ -54,6 +55,14 @@ FLOORPLANS = 3
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
               registers=("TRELLIS_FF",), copied=("LUT4", "TRELLIS_FF"), data=("DI", "M"),
               memories=("DP16KD", "PDPW16KD"))
+
+# Two sides of up to 18 bits, or one word of 36: then all that is read goes by the clock of B.
+BLOCK_RAM = Block(
+    kind="DP16KD",
+    sides=(Side(r"DOA\d+", "CLKA", "CLKAMUX", "OCEA", "REGMODE_A"),
+           Side(r"DOB\d+", "CLKB", "CLKBMUX", "OCEB", "REGMODE_B")),
+    width="DATA_WIDTH_A", whole=36,
+    register="TRELLIS_FF", plain={"CLKMUX": "CLK", "CEMUX": "1 ", "REGSET": "RESET"})
 
 
 class Ecp5Pll:
@@ -107,7 +116,9 @@ def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
 
 
 def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
-    """Copy what has many loads; lay out the lanes of an array that fills the device with wires."""
+    """Use the registers of block RAM; copy what has many loads; lay out the lanes of an array that
+    fills the device with wires."""
+    fold_output_registers(module, BLOCK_RAM)
     split_fanout(module, LOGIC)
     if _fills_wires(device, config):
         fix_multipliers(module, "MULT18X18D", SITES_85F)

@@ -29,7 +29,7 @@ from amaranth import Elaboratable
 from kaniwa.boards.board import Board
 from kaniwa.boards.families.family import Family, Step, load_family
 from kaniwa.boards.floor.placement import PLACEMENT, keep_placement, written_netlist
-from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, tools
+from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, output_registers, tools
 from kaniwa.boards.flow.timing import Timing, load_report, read_timing
 from kaniwa.boards.flow.utilization import Netlist, mark_commands
 from kaniwa.boards.flow.watch import Stop, Watch, watch_synthesis
@@ -192,7 +192,8 @@ def _forget_sources(netlist: dict[str, Any]) -> None:
 
 def _synthesis_key(board: Board, family: Family, source: str, script: str) -> str:
     return _digest([source, script, tools.version("yosys"), *board.device,
-                    *_texts(fanout, multiplier_sites, sys.modules[family.arrange.__module__])])
+                    *_texts(fanout, multiplier_sites, output_registers,
+                            sys.modules[family.arrange.__module__])])
 
 
 def _plan(board: Board, family: Family, config: AcceleratorConfig, synthesized: Path,
