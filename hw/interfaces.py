@@ -127,7 +127,8 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
     Only with ``compute`` (1 in other modes) the array takes the window; with ``again`` it is that
     of the column before, and nothing is shifted. Where there are ``config.phase_windows``: with
     ``own`` the window is that of the ``phase``, twice as wide, of which the array takes the right
-    half, and with ``again`` the left one.
+    half, and with ``again`` the left one; with ``corner`` the first row of the right half, and
+    what is beside both halves.
 
     Where there is a patch buffer: ``patch``: the array takes word ``patch_word`` of it instead of
     what was read. ``gather``: of the bytes read, padding included, 0 to ``gather_last`` go into the
@@ -145,7 +146,8 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
         "preset": unsigned(1),
         "compute": unsigned(1),
         "again": unsigned(1),
-        **({"own": unsigned(1), "phase": unsigned(1)} if config.phase_windows else {}),
+        **({"own": unsigned(1), "phase": unsigned(1), "corner": unsigned(1)}
+           if config.phase_windows else {}),
         "weight_zero_point": signed(8),
         "first": unsigned(1),
         "last": unsigned(1),

@@ -31,7 +31,9 @@ class Window(Component):
     with ``compute`` the window goes to ``o``. A step ``again`` leaves the window as it is. Steps of
     other modes overwrite it. A step with ``own`` has a window of its ``phase`` instead, of 2 * C
     columns, which no other steps change and nothing presets: of which the right half, or ``again``
-    the left one, goes to ``o``.
+    the left one, goes to ``o``. With ``corner``, in phase 1, only the right half's first row does;
+    the taps behind it are the last column of phase 0's left half, the first byte of that of phase
+    1, and zeros.
 
     Where there is a patch buffer: DENSE with ``patch`` has all rows get the N bytes of ``i_patch``
     instead, which come with those of the read. With ``gather`` the masked bytes of the read go to
@@ -139,7 +141,7 @@ class Window(Component):
             "pool": 1, "depthwise": 1, "columns": 1, "first": 1, "last": 1,
             "pad_value": signed(8), "column": step.column.shape(),
             "one_row": 1, "rows": self._rows, "preset": 1, "compute": 1, "again": 1,
-            "own": 1, "phase": 1,
+            "own": 1, "phase": 1, "corner": 1,
             "weight_zero_point": signed(8),
             **{name: step[name].shape() for name in unchanged},
         }))
@@ -148,7 +150,8 @@ class Window(Component):
             tag.depthwise.eq(step.mode == Mode.DEPTHWISE),
             tag.columns.eq(step.mode == Mode.COLUMN),
             tag.one_row.eq(step.single_row | (self._rows == 1)),
-            *([tag.own.eq(step.own), tag.phase.eq(step.phase)] if config.phase_windows else []),
+            *(tag[name].eq(step[name]) for name in ("own", "phase", "corner")
+              if config.phase_windows),
             *(tag[name].eq(step[name]) for name in (
                 "first", "last", "pad_value", "column", "rows", "preset", "compute", "again",
                 "weight_zero_point", *unchanged)),
@@ -208,6 +211,8 @@ class Window(Component):
             shift_row = of_columns(~tag_3.preset & tag_3.one_row)
             fill_row = of_columns(tag_3.preset & tag_3.one_row) & tag.pad_value
             newest = of_columns(~tag_3.one_row & ~(tag_3.own & tag_3.again))
+            # Of the rows but the first one, whose taps a corner has others in.
+            newest_below = of_columns(~tag_3.one_row & ~(tag_3.own & (tag_3.again | tag_3.corner)))
         own = self._own_windows(m, writes, tag_3, tag) if self._config.phase_windows else {}
         window = {}
         for lane in range(self._config.column_lanes):
@@ -219,7 +224,7 @@ class Window(Component):
                                        | own.get((lane, j), 0))
                 byte = Const(0, 8)
                 if self._rows > 1:
-                    byte = self._newest(tag, row, lane) & newest
+                    byte = self._newest(tag, row, lane) & (newest_below if row else newest)
                 if row < self._rows - 1:
                     byte = byte | (activations[end + 1].as_unsigned() & shift_row) | fill_row
                 window[lane, end] = byte | own.get((lane, end), 0)
@@ -233,25 +238,37 @@ class Window(Component):
         """The windows of both phases; returns the bytes that the array takes of them, but for those
         of the column that comes in."""
         columns = self._columns
-        right, left = ([Signal(name=f"{half}_{phase}", reset_less=True) for phase in range(2)]
-                       for half in ("right", "left"))
+        right, below, left = (
+            [Signal(name=f"{part}_{phase}", reset_less=True) for phase in range(2)]
+            for part in ("right", "below", "left"))
+        corner = Signal(reset_less=True)
+        m.d.sync += corner.eq(tag_3.own & tag_3.corner)
         for phase in range(2):
             of_phase = tag_3.own & (tag_3.phase == phase)
             m.d.sync += [right[phase].eq(of_phase & ~tag_3.again),
+                         below[phase].eq(of_phase & ~tag_3.again & ~tag_3.corner),
                          left[phase].eq(of_phase & tag_3.again)]
         taken = {}
         for lane in range(self._config.column_lanes):
+            windows = [[Signal(8 * 2 * columns, name=f"own_{phase}_{lane}_{row}", reset_less=True)
+                        for row in range(self._rows)] for phase in range(2)]
+            # Shifted with this step: the last column of a left half was the first of the right one.
+            beside = [*(window.word_select(columns - 1, 8) for window in windows[0]),
+                      windows[1][0].word_select(columns, 8)]
             for row in range(self._rows):
-                windows = [Signal(8 * 2 * columns, name=f"own_{phase}_{lane}_{row}",
-                                  reset_less=True) for phase in range(2)]
-                for window, comes in zip(windows, right, strict=True):
+                of_row = [window[row] for window in windows]
+                for window, comes in zip(of_row, right, strict=True):
                     with m.If(writes & comes):
                         m.d.sync += window.eq(Cat(window[8:], self._newest(tag, row, lane)))
                 for column in range(columns):
-                    halves = [window.word_select(column, 8) & seen.replicate(8)
-                              for window, seen in zip(windows, left, strict=True)]
+                    tap = row * columns + column
+                    parts = [window.word_select(column, 8) & seen.replicate(8)
+                             for window, seen in zip(of_row, left, strict=True)]
                     if column < columns - 1:    # shifted with this step
-                        halves += [window.word_select(columns + column + 1, 8) & seen.replicate(8)
-                                   for window, seen in zip(windows, right, strict=True)]
-                    taken[lane, row * columns + column] = reduce(or_, halves)
+                        parts += [window.word_select(columns + column + 1, 8) & seen.replicate(8)
+                                  for window, seen in zip(of_row, below if row else right,
+                                                          strict=True)]
+                    if 0 <= tap - columns < len(beside):
+                        parts.append(beside[tap - columns] & corner.replicate(8))
+                    taken[lane, tap] = reduce(or_, parts)
         return taken

@@ -68,7 +68,7 @@ class ColumnController(Component):
         return data.StructLayout({
             "column": column_layout(config), "rows": self._rows, "below": 1, "needed": lane,
             "positions": data.ArrayLayout(unsigned(line_position_bits(config)), self._rows),
-            "single_row": 1, "own": 1, "pad_value": signed(8),
+            "single_row": 1, "own": 1, "corner": 1, "pad_value": signed(8),
             "row_bytes": self.step.row_bytes.shape(),
             "held": range(2 * config.ring_words), "line_end": lane,
         })
@@ -139,6 +139,9 @@ class ColumnController(Component):
               for position, distance in zip(arriving.positions, down, strict=True)),
             arriving.single_row.eq(fields.single_row),
             arriving.own.eq(fields.phase_windows),
+            # The kernel has a column that its steps do not meet in a half.
+            arriving.corner.eq(~fields.chunks[1]
+                               & (fields.segments > self._config.column_window[1])),
             arriving.row_bytes.eq(fields.ifm_row_bytes),
             arriving.pad_value.eq(fields.pad_value),
             arriving.held.eq(walker.held),
@@ -183,7 +186,8 @@ class ColumnController(Component):
             self.line_position.eq(here.positions[0]),
         ]
         if self._config.phase_windows:
-            m.d.comb += [self.step.own.eq(here.own), self.step.phase.eq(column.phase)]
+            m.d.comb += [self.step.own.eq(here.own), self.step.phase.eq(column.phase),
+                         self.step.corner.eq(here.own & here.corner & column.phase)]
         if self._rows > 1:
             m.d.comb += [
                 self.column_read.eq(issue & ~one_row),

@@ -6,11 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.sim.harness.bench import Bench, Driver, Env, check, cover, start
 from kaniwa.sim.harness.payload import codec
 from kaniwa.sim.worlds.array_loops import Loops, random_instruction
 from kaniwa.sim.worlds.array_step import Step
+from kaniwa.sim.worlds.column_loops import meets_corner
 from kaniwa.sim.worlds.patch_loops import PatchStep, random_patches
 from kaniwa.sim.worlds.patch_part import PatchPart
 
@@ -32,7 +34,7 @@ PATCH_BINS = ("patch", *(f"patch: {cause}" for cause in CAUSES[1:]))
 COLUMN_BINS = ("COLUMN", "sliding", "window of one row", "many phases", "many groups",
                "columns skipped", "column left of the row", "column right of the row",
                "windows met twice", "windows of phases", "wide windows of phases",
-               "rows within a word")
+               "corner", "rows within a word")
 PLAIN_BINS = ("DENSE", "DEPTHWISE", "MAX_POOL", "padding left", "padding right",
               "row wholly in padding", "dilated rows", "segments", "streamed",
               "streamed depthwise")
@@ -65,7 +67,7 @@ class World:
         self.load_positions: list[int] = []
         self.patch_part = PatchPart(self)
         for f in fields:
-            _cover_fields(f)
+            _cover_fields(self.config, f)
             self.load_positions += loops.load_positions(f)
             self.steps += self.patch_part.patches.follow(loops, f) if f["patch"] else loops.run(f)
         self.all_words = loops.word
@@ -196,7 +198,8 @@ class World:
             "row_bytes": f["ifm_row_bytes"], "pad_value": f["pad_value"], "column": step.column,
             "single_row": f["single_row"] if step.positions else 0, "rows": step.rows,
             "preset": int(step.preset), "compute": int(step.compute), "again": int(step.again),
-            **({"own": int(bool(step.positions) and f["phase_windows"]), "phase": step.phase}
+            **({"own": int(bool(step.positions) and f["phase_windows"]), "phase": step.phase,
+                "corner": int(step.phase and meets_corner(self.config, f))}
                if self.config.phase_windows else {}),
             "weight_zero_point": f["weight_zero_point"],
             "first": int(step.first), "last": int(step.last), **self.without_patch}], name)
@@ -239,7 +242,7 @@ class World:
             self.released += releases
 
 
-def _cover_fields(f: dict[str, int]) -> None:
+def _cover_fields(config: AcceleratorConfig, f: dict[str, int]) -> None:
     cover(Mode(f["mode"]).name)
     if f["mode"] != Mode.MAX_POOL:
         cover("streamed" if f["weights_stream"] else "kept")
@@ -256,6 +259,7 @@ def _cover_fields(f: dict[str, int]) -> None:
              and not f["phase_windows"]),
             ("windows of phases", f["phase_windows"] and f["phases"] == 2),
             ("wide windows of phases", f["phase_windows"] and f["chunks"] == 2),
+            ("corner", meets_corner(config, f)),
             ("rows within a word", f["mode"] == Mode.COLUMN and f["ifm_address"] % 16),
             ("many groups", f["mode"] == Mode.COLUMN and f["block_words"] > f["phases"])):
         if hit:

@@ -9,12 +9,17 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.sim.worlds.array_step import Step
 
-__all__ = ["column_steps", "draw_columns", "column_window"]
+__all__ = ["column_steps", "draw_columns", "column_window", "meets_corner"]
 
 
 def column_window(config: AcceleratorConfig, f: dict[str, int]) -> tuple[int, int]:
     """Rows and columns of the instruction's window."""
     return (1, config.dot_width) if f["single_row"] else config.column_window
+
+
+def meets_corner(config: AcceleratorConfig, f: dict[str, int]) -> bool:
+    """Whether a kernel has a column that no half of a window of phases is met with."""
+    return bool(f["phase_windows"]) and f["chunks"] * column_window(config, f)[1] < f["segments"]
 
 
 def column_steps(config: AcceleratorConfig, f: dict[str, int], number: int, base: int,
@@ -112,7 +117,9 @@ def draw_columns(config: AcceleratorConfig, rng: random.Random) -> dict[str, int
            and kernel_columns <= 2 * width and rng.random() < (0.2 if sliding else 0.8))
     groups = -(-kernel_columns // width)
     chunks = groups if own else rng.choice([1, 1, 2]) if sliding else 1
-    steps = phases * (groups if own or not sliding else chunks)
+    if own and (kernel_rows, kernel_columns) == (rows + 1, width + 1) and rng.random() < 0.7:
+        chunks = 1    # the second phase's step takes all that the first one's leaves
+    steps = phases * (chunks if own or sliding else groups)
     misalignment = lane * rng.randrange(config.read_bytes // lane)
     return {
         "mode": Mode.COLUMN, "sliding": sliding or own, "phase_windows": own,

@@ -91,9 +91,10 @@ def _columns(config: AcceleratorConfig, v: Values) -> bool:
     if v["chunks"] > 2 or v["pixel_step"] != v["columns_next"] * v["segment_step"]:
         return False
     if v["phase_windows"]:
+        corner = (v["kernel_rows"], v["segments"], v["chunks"]) == (rows + 1, columns + 1, 1)
         return (config.phase_windows and not v["single_row"] and v["phases"] <= 2
                 and v["columns_first"] == v["segments"]
-                and v["chunks"] == -(-v["segments"] // columns))
+                and (corner or v["chunks"] == -(-v["segments"] // columns)))
     padding = v["segments"] - v["columns_first"]
     return (v["phases"] == 1 and v["segments"] <= columns and v["columns_first"] > 0
             and v["pad_left_bytes"] == padding * v["segment_step"])

@@ -7,7 +7,7 @@ import numpy as np
 from kaniwa.config import AcceleratorConfig
 from kaniwa.emulator.memory import Fault
 from kaniwa.isa import ErrorCode
-from kaniwa.program.instruction import Values, column_window
+from kaniwa.program.instruction import Values, column_window, meets_corner
 
 __all__ = ["column_accumulators", "check_stale_columns"]
 
@@ -18,11 +18,13 @@ def column_accumulators(rows: np.ndarray, weights: np.ndarray, values: Values,
 
     ``weights``: int64 [block_words, N, channels]. Every output row and channel has a window
     [rows, columns] of its own here; columns shift in from the right. With ``phase_windows`` it has
-    two, twice as wide: a step sees a half, the right one first.
+    two, twice as wide: a step sees a half, the right one first. In a corner the second phase's
+    step sees the first row of its right half, in the next taps what is beside both halves, and
+    zeros.
     """
     v, channels = values, weights.shape[2]
     height, width = column_window(config, v)
-    own = v["phase_windows"]
+    own, corner = v["phase_windows"], meets_corner(config, v)
     result = np.zeros((v["ofm_rows"], v["ofm_columns"], channels), np.int64)
     windows = [np.full((v["ofm_rows"], height, width << own, channels), v["pad_value"], np.int64)
                for _ in range(1 + own)]
@@ -44,6 +46,12 @@ def column_accumulators(rows: np.ndarray, weights: np.ndarray, values: Values,
                     for again in range(v["chunks"]):
                         half = window[:, :, :width] if again else window[:, :, -width:]
                         taps = half.reshape(v["ofm_rows"], height * width, channels)
+                        if corner and phase == 1:
+                            beside = np.concatenate(
+                                [windows[0][:, :, -width - 1], window[:, :1, -width - 1]], axis=1)
+                            taps = np.concatenate([half[:, 0], beside], axis=1)
+                            taps = np.pad(taps, [(0, 0), (0, height * width - taps.shape[1]),
+                                                 (0, 0)])
                         result[:, x] += (taps * weights[word]).sum(axis=1)
                         word += 1
     return result
@@ -66,6 +74,8 @@ def _column(rows: np.ndarray, v: Values, height: int, phase: int, offset: int,
 def check_stale_columns(weights: np.ndarray, values: Values, config: AcceleratorConfig) -> None:
     """Raise Fault where a weight meets a column that is left over from another pixel."""
     height, width = column_window(config, values)
+    if meets_corner(config, values):
+        return
     if values["phase_windows"]:
         taps = weights.reshape(values["phases"], values["chunks"], height, width, -1)
         left = values["chunks"] * width - values["segments"]    # of both halves, in all

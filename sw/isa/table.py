@@ -16,7 +16,7 @@ __all__ = ["ISA_VERSION", "INSTRUCTION_BYTES", "OUTSIDE", "FACTOR_BITS", "Opcode
            "Register", "Command", "Status", "ErrorCode", "COUNTERS", "encode", "decode",
            "illegal_field", "unit_fields"]
 
-ISA_VERSION = 4
+ISA_VERSION = 5
 INSTRUCTION_BYTES = 128
 OUTSIDE: Final = 1 << 31  # this address bit selects outside memory
 FACTOR_BITS = 9    # of the table entries that are multiplied: int8 values less a zero point

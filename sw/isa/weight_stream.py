@@ -31,9 +31,9 @@ from kaniwa.isa.formats import (
 )
 from kaniwa.isa.packed_blocks import MAX_COUNT, packed_blocks
 
-__all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "phase_window_words",
-           "encode_weights", "encode_parameters", "encode_tables", "equal_runs", "decode_stream",
-           "decode_headers"]
+__all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "corner_words",
+           "phase_window_words", "encode_weights", "encode_parameters", "encode_tables",
+           "equal_runs", "decode_stream", "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
@@ -107,6 +107,24 @@ def phase_window_words(weights: Int8, config: AcceleratorConfig) -> Int8:
     words = split.transpose(4, 0, 2, 5, 1, 3).reshape(
         blocks, phases * halves, lanes, rows * columns)
     return _pad_to(words, (blocks, phases * halves, config.out_lanes, config.dot_width))
+
+
+def corner_words(weights: Int8, config: AcceleratorConfig) -> Int8:
+    """Ring words [blocks, 2, M, N] of COLUMN ``weights`` [rows + 1, columns + 1, channels] of a
+    kernel that is a row and a column larger than the window.
+
+    First what the window holds at the kernel's right edge; then the rest of the last row, the
+    first column down to it, and where these meet.
+    """
+    rows, columns = config.column_window
+    window = weights[:rows, 1:].reshape(rows * columns, -1)
+    corner = np.concatenate([weights[rows, 1:], weights[:, 0]])
+    corner = _pad_to(corner, window.shape)
+    lanes = config.column_lanes
+    blocks = -(-weights.shape[2] // lanes)
+    taps = _pad_to(np.stack([window, corner]), (2, rows * columns, blocks * lanes))
+    words = taps.reshape(2, rows * columns, blocks, lanes).transpose(2, 0, 3, 1)
+    return _pad_to(words, (blocks, 2, config.out_lanes, config.dot_width))
 
 
 def encode_weights(words: Int8, config: AcceleratorConfig,

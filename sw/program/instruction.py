@@ -44,6 +44,13 @@ def column_window(config: AcceleratorConfig, values: Values) -> tuple[int, int]:
     return (1, config.dot_width) if values["single_row"] else config.column_window
 
 
+def meets_corner(config: AcceleratorConfig, values: Values) -> bool:
+    """True where the second phase's step takes all that the first one's leaves of a kernel that is
+    a row and a column larger than the window."""
+    columns = column_window(config, values)[1]
+    return bool(values["phase_windows"]) and values["segments"] > values["chunks"] * columns
+
+
 def rows_needed(values: Values, output_row: int) -> int:
     """Input rows up to the last one that ``output_row`` reads."""
     last = (output_row * values["stride_rows"]

@@ -59,9 +59,10 @@ def counted_and_expected(device, source):
     return ((counted.cycles, counted.per_tag(tags)), (expected.cycles, expected.per_tag(tags)))
 
 
-def test_windows_of_phases():
+@pytest.mark.parametrize("target", ["base", "large"])
+def test_windows_of_phases(target):
     """Depthwise kernels over one window, in turn; results equal golden too."""
-    with SimDevice(PRESETS["base"]) as core:
+    with SimDevice(PRESETS[target]) as core:
         for seed, (kernel, stride) in enumerate(KERNELS):
             graph = depthwise(kernel, stride)
             program = compile(graph, core.config)

@@ -26,7 +26,7 @@ def _required() -> list[str]:
     bins = ["row outside the input", "all left of the row", "all right of the row", "row in a read",
             "preset", "window kept while idle", "column without compute", "column after other mode",
             "window met again", "right half of a phase's window", "left half of a phase's window",
-            "phase's window kept by other steps"]
+            "corner of both phases' windows", "phase's window kept by other steps"]
     for name, config in WITH_PACKED.items():
         lanes = range(config.dot_width)
         bins += [f"{name}: {mode.name}" for mode in _modes(config)]
@@ -76,6 +76,8 @@ def random_step(env: Env) -> dict[str, int]:
         step |= {"own": columns and rng.random() < 0.5, "phase": rng.getrandbits(1)}
         if step["own"]:
             step |= {"single_row": 0, "again": rng.random() < 0.4}
+        step["corner"] = bool(step["own"] and step["phase"] and not step["again"]
+                              and rng.random() < 0.5)
     if config.patch_bytes:
         step |= {"patch": rng.getrandbits(1), "patch_word": rng.getrandbits(16) % (
                      config.patch_bytes // width),
@@ -135,6 +137,11 @@ def half_of_phase(config: AcceleratorConfig, step: dict[str, int], lanes: list[l
         for m, of_lane in enumerate(window):
             for r, column in enumerate(real_rows(step, lanes)):
                 of_lane[r] = [*of_lane[r][1:], column[m]]
+    if step["corner"]:
+        taps = [[*window[m][0][count:], *(row[count - 1] for row in own[0][m]),
+                 window[m][0][count - 1]] for m in range(config.column_lanes)]
+        taps += [[]] * (config.activation_lanes - len(taps))
+        return [row + [0] * (config.dot_width - len(row)) for row in taps]
     half = slice(0, count) if step["again"] else slice(count, None)
     return [sum((row[half] for row in window[m]), []) if m < config.column_lanes
             else [0] * config.dot_width for m in range(config.activation_lanes)]
@@ -274,7 +281,9 @@ def _cover_columns(env: Env, step: dict[str, int], last_mode: Mode, idle: bool) 
     cover(f"{env.dut_name}: window of {rows} rows")
     for name, hit in (("preset", step["preset"]), ("column without compute", not step["compute"]),
                       ("window met again", step["again"] and not step.get("own")),
-                      ("right half of a phase's window", step.get("own") and not step["again"]),
+                      ("right half of a phase's window",
+                       step.get("own") and not step["again"] and not step["corner"]),
+                      ("corner of both phases' windows", step.get("corner")),
                       ("left half of a phase's window", step.get("own") and step["again"]),
                       ("phase's window kept by other steps",
                        step.get("own") and last_mode != Mode.COLUMN),

@@ -59,6 +59,7 @@ async def columns_take_a_cycle(dut: Any) -> None:
     if config.phase_windows:     # two steps a pixel and phase where a window has two halves
         cases += [(rows, columns, stride, -(-columns // width))
                   for rows, columns in ((5, 5), (7, 7), (5, 3), (3, 5)) for stride in (1, 2)]
+        cases += [(5, width + 1, stride, 1) for stride in (1, 2)]
     fields, cycles = [], []
     for kernel_rows, kernel_columns, stride, times in [*cases, (1, 3, 1, 1), (1, 4, 2, 1)]:
         rows, columns, single = 3, 4, kernel_rows == 1

@@ -14,8 +14,8 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
 
 __all__ = ["block_width", "block_words", "layer_blocks", "tile_channels", "tile_fields",
-           "visited", "column_window", "slides", "phase_windows", "parameter_words",
-           "weight_zero_point"]
+           "visited", "column_window", "slides", "phase_windows", "meets_corner",
+           "parameter_words", "weight_zero_point"]
 
 INT8 = (-128, 127)
 
@@ -78,10 +78,23 @@ def phase_windows(layer: ArrayLayer, config: AcceleratorConfig) -> bool:
         return False
     (rows, columns), (kernel_rows, kernel_columns) = config.column_window, layer.geometry.kernel
     pixels, stride = layer.geometry.ofm[1], layer.geometry.stride[1]
-    again = -(-kernel_columns // columns) - 1
+    again = 0 if _is_one_larger(layer, config) else -(-kernel_columns // columns) - 1
     sliding = kernel_columns + (pixels - 1) * stride + pixels * again
     return (1 < kernel_rows <= 2 * rows and kernel_columns <= 2 * columns
             and sliding < pixels * kernel_columns)
+
+
+def meets_corner(layer: ArrayLayer, config: AcceleratorConfig) -> bool:
+    """True for a COLUMN layer with windows of phases whose second phase takes in one step what the
+    first one leaves of the kernel."""
+    return (layer.mode == Mode.COLUMN and _is_one_larger(layer, config)
+            and phase_windows(layer, config))
+
+
+def _is_one_larger(layer: ArrayLayer, config: AcceleratorConfig) -> bool:
+    """True where the kernel has a row and a column more than the window."""
+    rows, columns = config.column_window
+    return layer.geometry.kernel == (rows + 1, columns + 1)
 
 
 def _steps(layer: ArrayLayer, config: AcceleratorConfig) -> int:
@@ -89,6 +102,8 @@ def _steps(layer: ArrayLayer, config: AcceleratorConfig) -> int:
     kernel_rows, segments, _, chunks, segment_bytes = _reduction(layer, config)
     if layer.patch:
         return -(-kernel_rows * segment_bytes // config.dot_width)
+    if meets_corner(layer, config):
+        return 2
     if layer.mode == Mode.COLUMN:
         rows, columns = column_window(layer, config)
         return layer.visits * -(-kernel_rows // rows) * -(-segments // columns)
@@ -211,7 +226,8 @@ def _column_fields(layer: ArrayLayer, config: AcceleratorConfig, pad_left: int) 
         "phases": -(-kernel_rows // rows),
         "columns_first": kernel_columns - pad_left if sliding else kernel_columns,
         "columns_next": layer.geometry.stride[1] if sliding or own else kernel_columns,
-        **({"phase_windows": 1, "chunks": -(-kernel_columns // columns)} if own else {}),
+        **({"phase_windows": 1, "chunks": (
+            1 if meets_corner(layer, config) else -(-kernel_columns // columns))} if own else {}),
     }
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from kaniwa.compiler.plan.fields import (
     block_width,
     column_window,
+    meets_corner,
     phase_windows,
     tile_channels,
     tile_fields,
@@ -26,6 +27,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.isa.weight_stream import (
     column_words,
+    corner_words,
     dense_words,
     depthwise_words,
     encode_parameters,
@@ -214,6 +216,7 @@ def _words(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> Int8:
         return (np.concatenate([depthwise_words(taps[..., i:i + width], config)
                                 for i in range(0, last - first, width)])
                 if layer.mode == Mode.DEPTHWISE
+                else corner_words(taps, config) if meets_corner(layer, config)
                 else phase_window_words(taps, config) if phase_windows(layer, config)
                 else column_words(taps, column_window(layer, config), config))
     values = tile_fields(layer, tile, config)

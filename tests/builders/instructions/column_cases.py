@@ -20,6 +20,8 @@ def column_geometry(rng: random.Random, config: AcceleratorConfig, address: int)
     window_rows, window_columns = (1, config.dot_width) if single else config.column_window
     kernel_rows = rng.randint(1, 2 if single else 7)
     kernel_columns = rng.randint(1, window_columns + 3)
+    if not single and rng.random() < 0.1:
+        kernel_rows, kernel_columns = window_rows + 1, window_columns + 1
     own = (config.phase_windows and not single and kernel_rows <= 2 * window_rows
            and kernel_columns <= 2 * window_columns and rng.random() < 0.5)
     sliding = not own and kernel_rows <= window_rows and kernel_columns <= window_columns
@@ -40,6 +42,9 @@ def column_geometry(rng: random.Random, config: AcceleratorConfig, address: int)
     misalignment = lane * rng.randrange(rb // lane)
     chunks = groups if own else rng.randint(1, 2) if sliding else 1
     steps = phases * groups * (chunks if sliding else 1)
+    if own and (kernel_rows, kernel_columns) == (window_rows + 1, window_columns + 1) and (
+            rng.random() < 0.7):
+        chunks, steps = 1, 2    # the second phase takes all that the first one leaves
     return {
         "ifm_address": address + misalignment, "ifm_pitch": -(-row_bytes // rb) * rb,
         "kernel_rows": kernel_rows,
@@ -60,6 +65,8 @@ def column_geometry(rng: random.Random, config: AcceleratorConfig, address: int)
 def clear_stale(words: np.ndarray, v: Geometry, config: AcceleratorConfig) -> None:
     """Zero the weights that would meet rows below the kernel or columns of another pixel."""
     rows, columns = (1, config.dot_width) if v["single_row"] else config.column_window
+    if _meets_corner(v, columns):
+        return
     below = v["phases"] * rows - v["kernel_rows"]
     if below:
         last = v["block_words"] // v["phases"]
@@ -77,6 +84,11 @@ def clear_stale(words: np.ndarray, v: Geometry, config: AcceleratorConfig) -> No
     for word in range(groups - 1, v["block_words"], groups):
         taps = words[:, word].reshape(len(words), -1, rows, columns)
         taps[..., :columns - fresh] = 0
+
+
+def _meets_corner(v: Geometry, columns: int) -> bool:
+    """Whether the second phase's step sees what the first one's leaves of the kernel."""
+    return bool(v["phase_windows"]) and v["segments"] > v["chunks"] * columns
 
 
 def column_sums(config: AcceleratorConfig, v: Geometry, read: Read, words: np.ndarray, y: int,
@@ -112,6 +124,11 @@ def column_sums(config: AcceleratorConfig, v: Geometry, read: Read, words: np.nd
                         half = slice(0, columns) if again else slice(wide - columns, wide)
                         for m in range(lanes):
                             taps = [tap for row in window[m] for tap in row[half]]
+                            if phase == 1 and _meets_corner(v, columns):
+                                beside = [*(row[columns - 1] for row in windows[0][m]),
+                                          window[m][0][columns - 1]]
+                                taps = taps[:columns] + beside + [0] * (
+                                    len(taps) - columns - len(beside))
                             totals[m] += sum(a * int(w) for a, w in zip(taps, words[word][m],
                                                                         strict=True))
                         word += 1
