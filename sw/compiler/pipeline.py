@@ -26,6 +26,7 @@ from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, NeedsNoGaps, Refuse
 from kaniwa.compiler.rewrite.uint8_to_int8 import uint8_to_int8
 from kaniwa.compiler.rewrite.widen import widen
 from kaniwa.compiler.schedule.allocate import allocate
+from kaniwa.compiler.schedule.channel_parts import channel_parts
 from kaniwa.compiler.schedule.constants import constants
 from kaniwa.compiler.schedule.depth_first import depth_first
 from kaniwa.compiler.schedule.emit import emit
@@ -62,6 +63,7 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     order,            # the skip branch first
     keep_tables,      # what a program looks up in int16 stays for the next
     space_out,        # gaps in maps, for depthwise by columns
+    channel_parts,    # wide maps in parts, whose rows depthwise layers then read whole
     widen,            # longer rows
     choose_mapping,   # depthwise by columns, shallow inputs by patches
     tile,             # to instructions

@@ -143,9 +143,10 @@ def _tensors(program: Program) -> str | None:
 
 
 def _is_spaced(tensor: TensorInfo) -> bool:
-    """True for axes of a tensor of bytes that the host does not move, without overlaps."""
+    """True for axes of a tensor of bytes that the host does not move, without overlaps: from the
+    one whose elements are nearest to each other on, each goes on past the ones before."""
     axes, inner = tensor.axes or (), 1
-    for count, apart in reversed(axes):
+    for count, apart in sorted(axes, key=lambda axis: axis[::-1]):
         if count < 1 or apart < inner:
             return False
         inner = count * apart

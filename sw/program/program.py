@@ -32,9 +32,9 @@ class TensorInfo:
     """A tensor of the model.
 
     ``address`` is where the device stores it (HWC), None where it does not. Its elements lie one
-    behind the other, or, with gaps between them, as ``axes`` say: how many there are along each
-    axis of a map, and the bytes from one to the next. Its
-    bytes are complete once instruction ``ready`` has retired (-1: before the run), until
+    behind the other, or, with gaps between them or in parts of the channels, as ``axes`` say: how
+    many there are along each axis of a map, and the bytes from one to the next. Its bytes are
+    complete once instruction ``ready`` has retired (-1: before the run), until
     instruction ``overwritten`` (None: to the end); what the host writes between two runs is there
     after the END of the first. ``id`` is its position in the imported graph,
     ``source`` its index in the model file. ``kind``: input, output, intermediate, or host.

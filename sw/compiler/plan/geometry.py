@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kaniwa.compiler.plan.operands import Pair
 
-__all__ = ["Geometry", "Hwc", "Pair", "ScatteredOutput", "SpacedMap", "Stream", "Tile"]
+__all__ = ["Geometry", "Hwc", "Pair", "PartedMap", "ScatteredOutput", "SpacedMap", "Stream", "Tile"]
 
 Hwc = tuple[int, int, int]      # rows, columns, channels
 
@@ -88,6 +88,45 @@ class SpacedMap:
     def output(self) -> ScatteredOutput:
         """The places of the results that make the map."""
         return ScatteredOutput(0, self.image, self.row, self.pixel, self.shape[2], 0)
+
+
+@dataclass(frozen=True)
+class PartedMap:
+    """A stored map whose rows lie there once for each of ``parts`` parts of the channels, one part
+    behind the other; ``images`` maps of a ``shape``."""
+
+    images: int
+    shape: Hwc
+    parts: int
+
+    @property
+    def of_part(self) -> Hwc:
+        """The shape of a part."""
+        rows, columns, channels = self.shape
+        return rows, columns, channels // self.parts
+
+    @property
+    def row(self) -> int:
+        """Bytes from one row to the next."""
+        return self.shape[1] * self.shape[2]
+
+    @property
+    def axes(self) -> tuple[Pair, ...]:
+        """Number of images, rows, columns, parts and channels of a part, and bytes from one to the
+        next of each."""
+        rows, columns, channels = self.of_part
+        return ((self.images, rows * self.row), (rows, self.row), (columns, channels),
+                (self.parts, columns * channels), (channels, 1))
+
+    def source(self, part: int) -> tuple[int, int, int]:
+        """Of what reads a part: its first byte, bytes to the next image and row."""
+        rows, columns, channels = self.of_part
+        return part * columns * channels, rows * self.row, self.row
+
+    def output(self, part: int) -> ScatteredOutput:
+        """The places of the results that make a part."""
+        channels = self.of_part[2]
+        return ScatteredOutput(*self.source(part), channels, channels, 0)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -212,6 +213,14 @@ class ArrayLayer(OneStage):
         if self.add is not None:
             return tuple(self.add.tables)
         return () if self.table is None else (self.table.astype(np.int32),)
+
+    @cached_property
+    def weight_bits(self) -> int:
+        """Bits that all weights fit in two's complement, 0 where there are none but zeros."""
+        if self.weights is None or not self.weights.any():
+            return 0
+        low, high = int(self.weights.min()), int(self.weights.max())
+        return min(8, max(high, -low - 1).bit_length() + 1)
 
     @property
     def reads(self) -> tuple[int, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kaniwa.compiler.plan.geometry import Pair, SpacedMap, Tile
+from kaniwa.compiler.plan.geometry import Pair, PartedMap, SpacedMap, Tile
 from kaniwa.compiler.plan.layers import Layer
 from kaniwa.compiler.plan.operands import stored_bytes
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import MemoryTooSmallError
-from kaniwa.graph import Graph, Op
+from kaniwa.graph import DTYPE_BYTES, Graph, Op
 from kaniwa.outside import Outside
 
 __all__ = ["Constants", "DevicePart", "HostPart", "MemoryMap", "Options", "Plan", "Slice"]
@@ -114,6 +114,7 @@ class Plan:
     | ``storage`` | lower | by tensor, the tensor whose memory it is (RESHAPE moves no data) |
     | ``layers`` | lower to choose_mapping | the layers in the order of their execution |
     | ``spaced`` | space_out | the stored tensors that are maps with gaps |
+    | ``in_parts`` | channel_parts | the stored tensors that are maps in parts of their channels |
     | ``saved_cycles`` | space_out | estimated cycles that gaps save |
     | ``tiles`` | tile | the instructions |
     | ``constants`` | constants | weights, parameters and tables |
@@ -141,6 +142,7 @@ class Plan:
     channels: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     layers: tuple[Layer, ...] = ()
     spaced: Mapping[int, SpacedMap] = field(default_factory=dict)
+    in_parts: Mapping[int, PartedMap] = field(default_factory=dict)
     saved_cycles: float = 0
     tiles: tuple[Tile, ...] = ()
     constants: Constants | None = None
@@ -157,6 +159,14 @@ class Plan:
         """The bytes from the first to the last of a stored tensor, gaps included."""
         spaced = self.spaced.get(stored)
         return stored_bytes(self.graph.tensors[stored]) if spaced is None else spaced.bytes
+
+    def is_internal(self, stored: int) -> bool:
+        """True for bytes that a layer makes, and that the host never moves."""
+        graph = self.graph
+        return (stored not in self.kept and stored not in graph.inputs
+                and graph.tensors[stored].data is None
+                and all(DTYPE_BYTES[graph.tensors[i].dtype] == 1
+                        for i, root in self.storage.items() if root == stored))
 
     @property
     def kept(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from math import prod
 
 import numpy as np
 
+from kaniwa.compiler.plan.fields import layer_blocks, parameter_words
 from kaniwa.compiler.plan.geometry import Geometry
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.plan import Plan
@@ -100,7 +101,8 @@ def _transpose(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
 
 
 def _split_columns(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
-    """A depthwise kernel as wide as the input, with a window that the line buffer cannot hold.
+    """A depthwise kernel as wide as the input, of more channels than an instruction takes: by what
+    the line buffer holds of a window, or by the parameter buffer.
 
     Pixels become rows, which can be cut into groups of channels: none loads what others use.
     """
@@ -109,7 +111,9 @@ def _split_columns(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     taps = g.extent[0] * columns
     if (layer.mode == Mode.DENSE or g.kernel[1] != columns or columns == 1 or g.padding[1]
             or g.ofm[1] != 1 or g.dilation != (1, 1) or taps > FIELDS["kernel_rows"].high
-            or g.extent[0] * (columns * channels + config.read_bytes) <= config.line_bytes):
+            or (g.extent[0] * (columns * channels + config.read_bytes) <= config.line_bytes
+                and layer_blocks(layer, config) * parameter_words(layer, config)
+                <= config.parameter_words)):
         return layer
     weights = None if layer.weights is None else layer.weights.reshape(taps, 1, channels)
     return replace(layer, weights=weights, geometry=replace(

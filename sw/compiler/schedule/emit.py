@@ -320,15 +320,17 @@ def _tensor_table(plan: Plan, memory: MemoryMap, stream: _Stream) -> tuple[Tenso
                 else "host" if tensor.id in made_by_host else "intermediate")
         q, channels = tensor.quantization, plan.channels.get(tensor.id)
         shape = tensor.shape if channels is None else (*tensor.shape[:-1], len(channels))
-        ready, address, overwritten, spaced = -1, None, None, None
+        ready, address, overwritten, axes = -1, None, None, None
         if stored:
             assert root is not None
             ready, address = stream.ready(root), memory.tensors[root]
-            overwritten, spaced = _overwritten(plan, memory, root, stream), plan.spaced.get(root)
+            overwritten = _overwritten(plan, memory, root, stream)
+            strided = plan.spaced.get(root) or plan.in_parts.get(root)
+            axes = None if strided is None else strided.axes
         table.append(TensorInfo(
             tensor.id, tensor.name, shape, tensor.dtype, q.scale if q else None,
             q.zero_point if q else None, address, kind, tensor.source_index, ready, overwritten,
-            channels, None if spaced is None else spaced.axes))
+            channels, axes))
     return tuple(table)
 
 

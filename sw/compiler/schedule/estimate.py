@@ -10,10 +10,19 @@ from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "rows_held"]
 
 INSTRUCTION_CYCLES = 16      # the budgets of docs/architecture.md
 ROW_CYCLES = 3
+
+
+def rows_held(v: dict[str, int], ahead: bool) -> int:
+    """Rows that the line buffer holds while the window of a row of results is in work; ``ahead``:
+    with those that are loaded for the next one, which may be another instruction's."""
+    window = (v["kernel_rows"] - 1) * v["dilation_rows"] + 1
+    if not ahead:
+        return max(window, v["stride_rows"])
+    return window + (v["stride_rows"] if v["ofm_rows"] > 1 else window)
 
 
 def _array_cycles(layer: ArrayLayer, v: dict[str, int]) -> int:
@@ -53,7 +62,8 @@ def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bo
     array = _array_cycles(layer, v)
     repeat = pixels if tile.weights_stream else 1
     words = v["blocks"] * v["block_words"] * repeat
-    weights = words * config.tile_bytes // config.read_bytes
+    decoded = words * config.tile_bytes // config.decoded_bytes
+    weights = words * config.tile_bytes * layer.weight_bits // (8 * config.read_bytes)
     load = v["ifm_rows"] * v["line_pitch"] // config.read_bytes
     operand = 0 if layer.add is None else results // config.requant_lanes
     store = results // min(config.write_bytes, config.requant_lanes)
@@ -61,11 +71,11 @@ def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bo
         store = max(store, _written_words(v, config))
     post = int(results / config.requant_rate)
     if ahead and words <= config.ring_words * 3 // 4:
-        weights = 0
+        weights = decoded = 0
     read = load + weights + operand
     if config.shared_channel:
         read += store
-    window = (v["kernel_rows"] - 1) * v["dilation_rows"] + 1
-    if (window + v["stride_rows"]) * v["line_pitch"] > config.line_bytes:
+    if rows_held(v, ahead=True) * v["line_pitch"] > config.line_bytes:
         array += load      # rows cannot be loaded while the window is in work
-    return (max(array, read, store, post) + INSTRUCTION_CYCLES + ROW_CYCLES * v["ofm_rows"])
+    busiest = max(array, read, decoded, store, post)
+    return busiest + INSTRUCTION_CYCLES + ROW_CYCLES * v["ofm_rows"]

@@ -115,7 +115,7 @@ class _Spacing:
                 break
             changed[i] = layer
         else:
-            if self._may_have_gaps(tensor):
+            if self._plan.is_internal(tensor):
                 yield None, changed
         own = self._layers[number].on_array
         if copies and own is not None and own.source_at is None:
@@ -123,14 +123,6 @@ class _Spacing:
             reader = with_gaps(replace(own, ifm=copy.ofm), copy.ofm, spaced)
             if reader is not None:
                 yield copy, {number: reader}
-
-    def _may_have_gaps(self, tensor: int) -> bool:
-        """True for bytes that a layer makes, and that the host never moves."""
-        plan = self._plan
-        return (tensor not in plan.kept and tensor not in plan.graph.inputs
-                and plan.graph.tensors[tensor].data is None
-                and all(np.dtype(plan.graph.tensors[i].dtype).itemsize == 1
-                        for i, stored in plan.storage.items() if stored == tensor))
 
     def _cost(self, layer: Layer) -> float:
         """Estimated cycles, as the passes behind this one leave the layer."""

@@ -20,7 +20,7 @@ from kaniwa.compiler.plan.operands import describe
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.visits import visits
 from kaniwa.compiler.rewrite.refusal import Refused
-from kaniwa.compiler.schedule.estimate import estimate
+from kaniwa.compiler.schedule.estimate import estimate, rows_held
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
@@ -120,7 +120,8 @@ def _best(number: int, layer: ArrayLayer, times: int, runs: list[Pair], config: 
 
 def _cycles(layer: ArrayLayer, shape: _Shape, config: AcceleratorConfig,
             ahead: bool = False) -> int:
-    return sum(estimate(layer, t, config, ahead) for t in _cut(0, layer, shape))
+    return sum(estimate(layer, t, config, ahead and number == 0)
+               for number, t in enumerate(_cut(0, layer, shape)))
 
 
 def cycles(layer: ArrayLayer, config: AcceleratorConfig) -> int | None:
@@ -202,8 +203,7 @@ def _problem(layer: ArrayLayer, part: Tile, config: AcceleratorConfig, ahead: bo
     if visited(layer, part.visits, config).mode == Mode.COLUMN and (
             values["ifm_address"] % config.lane_bytes or values["ifm_pitch"] % config.read_bytes):
         return "rows are not multiples of read_bytes apart, or do not begin at whole lanes"
-    extent = (values["kernel_rows"] - 1) * values["dilation_rows"] + 1
-    needed = extent + values["stride_rows"] if ahead else max(extent, values["stride_rows"])
+    needed = rows_held(values, ahead)
     if needed * values["line_pitch"] > config.line_bytes:
         return (f"{needed} rows of {values['line_pitch']} bytes exceed the line buffer's "
                 f"{config.line_bytes} bytes")

@@ -1,0 +1,81 @@
+"""Maps in parts of their channels, whose rows depthwise layers then read whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from builders.graphs.inverted_bottleneck import inverted_bottleneck
+
+from kaniwa.compiler import pipeline
+from kaniwa.compiler.pipeline import compile
+from kaniwa.cycles.estimate import estimate
+from kaniwa.graph import Graph
+from kaniwa.program.file import from_bytes, to_bytes
+from kaniwa.program.program import Program, TensorInfo
+from kaniwa.sim.worlds.random_graphs import random_input
+from kaniwa.verify.diff import diff
+
+# Size, channels, kernel, stride, parts on ``base``: 3 x 3 and 5 x 5, of odd sizes too.
+MAPS = [(14, 672, 5, 1, 2), (14, 672, 5, 2, 3), (7, 1152, 5, 1, 3), (14, 576, 3, 1, 2),
+        (28, 240, 5, 1, 3)]
+
+
+def in_parts(program: Program) -> list[TensorInfo]:
+    return [t for t in program.tensors if t.axes is not None]
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[[Graph, str], Program]:
+    """Compiles with all maps whole."""
+    def compiled(graph: Graph, target: str) -> Program:
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline, "PIPELINE", tuple(
+                run for run in pipeline.PIPELINE if run.__name__ != "channel_parts"))
+            return compile(graph, target, outside="ideal")
+
+    return compiled
+
+
+@pytest.mark.parametrize("target", ["base", "large"])
+@pytest.mark.parametrize("size, channels, kernel, stride, parts", MAPS)
+def test_every_tensor_equals_golden_in_fewer_cycles(
+        size: int, channels: int, kernel: int, stride: int, parts: int, target: str,
+        whole: Callable[[Graph, str], Program]) -> None:
+    graph = inverted_bottleneck(size, channels, kernel, stride)
+    program = compile(graph, target, outside="ideal")
+    assert len(in_parts(program)) == 2
+    if target == "base":
+        assert {t.axes[3][0] for t in in_parts(program) if t.axes is not None} == {parts}
+    found = diff(program, ["golden", "emulator"], random_input(graph, 1))
+    assert found["first_difference"] is None and found["tensors"] == 3
+    assert estimate(program).cycles < estimate(whole(graph, target)).cycles
+
+
+def test_parts_of_an_operator_are_its_layers(whole: Callable[[Graph, str], Program]) -> None:
+    graph = inverted_bottleneck(14, 672, 5)
+    program = compile(graph, "base", outside="ideal")
+    names = [layer.name.partition(":") for layer in program.layers]
+    assert [part for _, _, part in names] == ["1", "2", "1", "2", ""]
+    before = whole(graph, "base")
+    assert list(dict.fromkeys(name for name, _, _ in names)) == [
+        layer.name for layer in before.layers]
+    assert sum(layer.macs for layer in program.layers) == sum(
+        layer.macs for layer in before.layers)
+
+
+def test_a_program_file_has_the_parts() -> None:
+    program = compile(inverted_bottleneck(14, 672, 5), "base", outside="ideal")
+    assert [t.axes for t in from_bytes(to_bytes(program)).tensors] == [
+        t.axes for t in program.tensors]
+
+
+@pytest.mark.parametrize("graph, options", [
+    (inverted_bottleneck(14, 48, 5), {}),                # rows that fit
+    (inverted_bottleneck(14, 664, 5), {}),               # no whole dot products
+    (inverted_bottleneck(14, 672, 5, heads=2), {}),      # somebody else reads the result
+    (inverted_bottleneck(14, 672, 5), {"materialize": True}),
+    (inverted_bottleneck(14, 672, 5), {"outside": "sdram,bytes=2"})])
+def test_others_stay_whole(graph: Graph, options: dict[str, object]) -> None:
+    program = compile(graph, "base", **({"outside": "ideal"} | options))   # type: ignore[arg-type]
+    assert not any(t.axes is not None and len(t.axes) > 4 for t in program.tensors)
