@@ -13,6 +13,7 @@ from kaniwa.cycles.estimate import estimate
 from kaniwa.graph import Graph
 from kaniwa.program.file import from_bytes, to_bytes
 from kaniwa.program.program import Program, TensorInfo
+from kaniwa.report.layer_bits import layer_bits
 from kaniwa.sim.worlds.random_graphs import random_input
 from kaniwa.verify.diff import diff
 
@@ -79,3 +80,12 @@ def test_a_program_file_has_the_parts() -> None:
 def test_others_stay_whole(graph: Graph, options: dict[str, object]) -> None:
     program = compile(graph, "base", **({"outside": "ideal"} | options))   # type: ignore[arg-type]
     assert not any(t.axes is not None and len(t.axes) > 4 for t in program.tensors)
+
+
+def test_bits_of_parts_are_their_operators(whole: Callable[[Graph, str], Program]) -> None:
+    graph = inverted_bottleneck(14, 672, 5)
+    rows, before = (layer_bits(program, graph) for program in (
+        compile(graph, "base", outside="ideal"), whole(graph, "base")))
+    assert [(row["name"], row["weights"]) for row in rows] == [
+        (row["name"], row["weights"]) for row in before]
+    assert all(row["bits"] > 1 for row in rows)
