@@ -92,6 +92,8 @@ def draw_columns(config: AcceleratorConfig, rng: random.Random) -> dict[str, int
     kernel_rows = 1 if single_row else rng.choice([1, 2, 3, 3, 3, 4, 5, 7, 9])
     kernel_columns = rng.choice([1, 2, 3, 3, 3, 4, 5, 7, config.dot_width + 1])
     rows, width = column_window(config, {"single_row": single_row})
+    if config.phase_windows and not single_row and rng.random() < 0.15:    # may meet the corner
+        kernel_rows, kernel_columns = rows + 1, width + 1
     stride_rows, stride = rng.choice([1, 1, 2, 3]), rng.choice([1, 1, 2, 3])
     blocks = rng.choice([1, 1, 2, 3]) if config.column_lanes == lane else 1
     channels = blocks * lane
