@@ -123,5 +123,5 @@ def test_a_page_has_no_violations_that_axe_finds(
 def test_addresses_of_other_places_are_listed(site: Path) -> None:
     listed = (site / "links.txt").read_text().splitlines()
     assert len(listed) >= 10
-    assert all(re.fullmatch(r"https://\S+ docs/[\w/]+|https://\S+ [\w/]+", line)
+    assert all(re.fullmatch(r"https://\S+ docs/[\w/-]+|https://\S+ [\w/-]+", line)
                for line in listed)
