@@ -17,26 +17,26 @@ def layer_bits(program: Program, graph: Graph) -> list[dict[str, Any]]:
     """A row for each layer with constants, and one for all: its weights, its bytes by cause, and
     the bits a weight that these are; None where there are no weights.
 
-    A constant that several layers read counts for the first one. Layers of the same operators, as
-    those of channel parts are, have one row. The bytes of all add up to ``program.weight_bytes``,
-    the weights to ``program.weights``.
+    A constant that several layers read counts for the first one. Layers that do the same for the
+    same operators, as those of channel parts, have one row. The bytes of all add up to
+    ``program.weight_bytes``, the weights to ``program.weights``.
     """
     total, of_layers = weight_bytes(program, accesses(program))
     counts = _weights(program, graph)
     groups: dict[object, list[int]] = {}
     for number, layer in enumerate(program.layers):
-        groups.setdefault(layer.source or number, []).append(number)
-    rows = [_row(_name(program, group), program.layers[group[0]].op,
+        groups.setdefault((layer.source or number, layer.op), []).append(number)
+    rows = [_row(_name([program.layers[i].name for i in group]), program.layers[group[0]].op,
                  sum(counts[i] for i in group), sum((of_layers[i] for i in group), Counter()))
             for group in groups.values()]
     return [*(row for row in rows if row["weights"] or row["bytes"]),
             _row("all", "", program.weights, total)]
 
 
-def _name(program: Program, group: list[int]) -> str:
-    """Of one layer its name, of more what the names begin with."""
-    first = program.layers[group[0]].name
-    return first if len(group) == 1 else first.rpartition(":")[0] or first
+def _name(names: list[str]) -> str:
+    """The name that layers share: that of their operator, before the number of a channel part."""
+    first, *others = names
+    return first.rpartition(":")[0] if any(name != first for name in others) else first
 
 
 def _row(name: str, op: str, weights: int, found: dict[str, int]) -> dict[str, Any]:
