@@ -1,0 +1,133 @@
+"""A device of a pool or a pipeline: its session, its clock, and what it has done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from kaniwa.driver.devices import BOARDS, Device, open as open_device
+from kaniwa.driver.session import Arrays, Outputs, Session
+from kaniwa.errors import DeviceError, Error
+from kaniwa.program.program import Program
+
+__all__ = ["CLOCK_MHZ", "Member", "MemberStatistics", "close_all", "open_members"]
+
+CLOCK_MHZ = 100.0     # of devices that have no clock: emulator and simulated core
+
+
+@runtime_checkable
+class _HasLine(Protocol):
+    """A device at the end of a line, whose clock counts the time on the line, too."""
+
+    def line_seconds(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class MemberStatistics:
+    """What a device has done since its pool was opened.
+
+    ``seconds`` are those of the device's own clock: of its line, or its cycles at the clock that
+    the pool was given. ``lost`` says why it takes no more inferences; empty where it does.
+    """
+
+    name: str
+    inferences: int
+    cycles: int
+    seconds: float
+    lost: str
+
+
+class Member:
+    """``device`` with ``program``. ``owned``: ``close`` closes the device.
+
+    ``simulated``: the device's clock is not that of the host.
+    """
+
+    def __init__(self, device: Device, program: Program, name: str, *, clock_mhz: float,
+                 owned: bool) -> None:
+        self.device = device
+        self.name = name
+        self.simulated = not device.name.startswith(BOARDS)
+        self.session = Session(program, device)
+        self.inferences = self.cycles = 0
+        self.seconds = 0.0
+        self.lost: DeviceError | None = None
+        self._hz = clock_mhz * 1e6
+        self._owned = owned
+
+    def infer(self, sequence: Sequence[Arrays], as_float: bool) -> list[Outputs]:
+        """The outputs of each inference of ``sequence``, which begins with cleared state."""
+        self.session.reset()
+        return [self.step(arrays, as_float) for arrays in sequence]
+
+    def step(self, arrays: Arrays, as_float: bool) -> Outputs:
+        """One inference, its time taken."""
+        began = self._line_seconds()
+        outputs = self.session.run(arrays, as_float)
+        statistics = self.session.stats
+        cycles = statistics.cycles if statistics is not None else 0
+        ended = self._line_seconds()
+        self.inferences += 1
+        self.cycles += cycles
+        self.seconds += cycles / self._hz if began is None or ended is None else ended - began
+        return outputs
+
+    @property
+    def statistics(self) -> MemberStatistics:
+        """What the device has done so far."""
+        return MemberStatistics(self.name, self.inferences, self.cycles, self.seconds,
+                                str(self.lost or ""))
+
+    def close(self) -> None:
+        """Close a device that the pool has opened."""
+        if self._owned:
+            self.device.close()
+
+    def _line_seconds(self) -> float | None:
+        return self.device.line_seconds() if isinstance(self.device, _HasLine) else None
+
+
+def open_members(devices: Sequence[str | Device], programs: Sequence[Program],
+                 clock_mhz: float, progress: Callable[[str], None] | None) -> tuple[Member, ...]:
+    """A member for each device, with the program of its place; all or none of them.
+
+    A device given by name is opened, and closed with its member. Raises DeviceError naming the
+    device, also for one that is given twice.
+    """
+    members: list[Member] = []
+    try:
+        for number, (given, program) in enumerate(zip(devices, programs, strict=True)):
+            name = f"device {number} ({given if isinstance(given, str) else given.name})"
+            if any(other.device is given for other in members):
+                raise DeviceError(f"{name}: is in the list twice: each device once")
+            try:
+                device = given if not isinstance(given, str) else open_device(
+                    given, target=program.config, outside=program.outside, progress=progress)
+            except Error as error:
+                raise DeviceError(f"{name}: {error}") from None
+            try:
+                members.append(Member(device, program, name, clock_mhz=clock_mhz,
+                                      owned=isinstance(given, str)))
+            except BaseException as error:
+                if isinstance(given, str):
+                    device.close()
+                if isinstance(error, Error):
+                    raise DeviceError(f"{name}: {error}") from None
+                raise
+    except BaseException:
+        close_all(members)
+        raise
+    return tuple(members)
+
+
+def close_all(members: Sequence[Member]) -> None:
+    """Close every member, whatever closing one of them raises."""
+    errors = []
+    for member in members:
+        try:
+            member.close()
+        except Error as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
