@@ -37,6 +37,10 @@ class ModelTransport:
         self._clock += size / self._rate
         return data
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass: the device works."""
+        self._clock += seconds
+
     def now(self) -> float:
         return self._clock
 

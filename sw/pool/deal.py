@@ -130,14 +130,12 @@ class Deal(Generic[Work, Result]):
             job.result, job.error, job.done = result, error, True
 
     def _in_turn(self, member: Member) -> bool:
-        """Whether no other simulated clock is behind by more than a job of its own."""
+        """Whether no other simulated clock is behind by more than a job."""
         return not member.simulated or all(
-            member.seconds <= other.seconds + _job_seconds(other, other in self._busy)
+            member.seconds <= other.seconds + (self._job_seconds(other, member)
+                                               if other in self._busy else 0.0)
             for other in self._members if other.simulated and other.lost is None)
 
-
-def _job_seconds(member: Member, busy: bool) -> float:
-    """Expected time of the job that a member has: the mean of those before."""
-    if not busy:
-        return 0.0
-    return member.seconds / member.inferences if member.inferences else float("inf")
+    def _job_seconds(self, *members: Member) -> float:
+        """Expected time of a job: the mean of the first of ``members`` that has done some."""
+        return next((m.seconds / m.inferences for m in members if m.inferences), float("inf"))

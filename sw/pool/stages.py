@@ -43,7 +43,8 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
     A stage's time is its cycles at ``clock_mhz`` and its inputs and outputs on a line of ``pace``
     bytes a second (None: they take no time). Cuts are first put where the cycles of the whole
     model's layers and the bytes that cross say, then each is moved as long as the slowest stage
-    gets quicker. ``options`` are those of ``compile``. Raises CompileError where the model has no
+    gets quicker. ``options`` are those of ``compile``; without ``outside`` a stage gets as much as
+    it needs, which simulators add. Raises CompileError where the model has no
     place for so many cuts (none divides what belongs to a state), and what ``compile`` raises.
     """
     if devices < 1:
@@ -53,11 +54,14 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
         raise CompileError(f"{graph.name}: can be cut in {len(allowed)} places, which makes "
                            f"{len(allowed) + 1} stages, not {devices}: use fewer devices")
 
+    # Emulator and simulated core add memory that nothing was said of, as for a whole model.
+    simulated = options.get("outside") is None
+
     @cache
     def stage(first: int, last: int) -> Stage:
         if progress is not None:
             progress(f"compiling operators {first} to {last}")
-        program = compile_with_memory(part(graph, first, last), target, True, **options)
+        program = compile_with_memory(part(graph, first, last), target, simulated, **options)
         cycles = estimate(program).cycles
         on_line = 0.0 if pace is None else link_time(program, pace).seconds
         return Stage(first, last, program, cycles, cycles / (1e6 * clock_mhz) + on_line)

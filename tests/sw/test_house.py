@@ -38,6 +38,7 @@ WIDE = {
     "sw/benchmark/networks/tflite_file.py:ModelBuilder.tensor": KEYWORDS,
     "sw/benchmark/suite.py:run_suite": KEYWORDS,
     "sw/commands/bench.py:bench_command": OPTIONS,
+    "sw/commands/build.py:compile_command": OPTIONS,
     "sw/commands/boards/bitstream.py:bitstream_command": OPTIONS,
     "sw/commands/boards/board_sim.py:board_sim_command": OPTIONS,
     "sw/commands/diff.py:diff_command": OPTIONS,

@@ -60,7 +60,8 @@ def boards(count, pace=300_000.0):
 def test_outputs_are_in_order_and_shared_out(program, count):
     with Pool(["emulator"] * count, program) as pool:
         check(program, pool.map(INPUTS))
-        assert [s.inferences for s in pool.stats] == [len(INPUTS) // count] * count
+        counts = [s.inferences for s in pool.stats]
+        assert sum(counts) == len(INPUTS) and max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize("count", [2, 4])
