@@ -42,6 +42,7 @@ VERBS = {
     "devices": ("inspect", "What programs can run on, and the boards that are plugged in."),
     "selftest": ("selftest", "Test a device: link, memory, array, a model's answers."),
     "board-sim": ("boards.board_sim", "Offer a simulated board as a pseudo-terminal."),
+    "bridge": ("boards.bridge", "Offer a device's line over TCP."),
     "doctor": ("doctor", "Check what this machine has, and what works with it."),
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
     "bitstream": ("boards.bitstream", "Build the bitstream of a board."),

@@ -12,8 +12,11 @@ __all__ = ["ModelTransport"]
 class ModelTransport:
     """Answers of ``model`` arrive in pieces of random size; a byte takes 1 / ``pace`` seconds.
 
-    Waiting takes no time but on this clock.
+    Waiting takes no time but on this clock. ``waiting``: bytes on their way to the device, for it
+    takes all at once.
     """
+
+    waiting = 0
 
     def __init__(self, model: LinkModel, pace: float = 300_000.0, seed: int = 0) -> None:
         self.name = "model"

@@ -21,7 +21,7 @@ from kaniwa.outside import parse_outside
 from kaniwa.program.run_names import InstructionName
 
 __all__ = ["SIMULATORS", "check_name", "target_of", "Device", "EmulatorDevice", "GoldenDevice",
-           "NamesInstructions", "SimulatedMemory", "open"]
+           "NamesInstructions", "SimulatedMemory", "open", "virtual_line"]
 
 SIMULATORS = ("golden", "emulator", "sim")
 CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT")
@@ -217,10 +217,23 @@ def _parse_virtual(name: str) -> tuple[str, int | None]:
     return found[1], int(found[2]) if found[2] else None
 
 
+def virtual_line(name: str, target: Target | None,
+                 progress: Callable[[str], None] | None) -> Callable[[], Any]:
+    """Power a virtual board up; gives what plugs its cable in."""
+    board, baud = _parse_virtual(name)
+    config = None if target is None else load_target(target)
+    with needed("a simulated board", "sim", DeviceError):
+        from kaniwa.sim.board.board_design import board_design
+        from kaniwa.sim.board.pin_transport import PinTransport
+
+        transport = PinTransport(board_design(board, config, baud), _report(progress))
+    return lambda: transport
+
+
 def open(name: str, target: Target | None = None, outside: str | None = None,
          progress: Callable[[str], None] | None = None, **options: Any) -> Device:
     """Open the device ``name``: "golden", "emulator", "sim", "sim:BOARD[?baud=B]",
-    "serial:PORT[?baud=B]" or "tcp:HOST:PORT".
+    "serial:PORT[?baud=B]" or "tcp:HOST:PORT[?token-file=F]".
 
     ``target`` is a preset, a TOML file or a config; without it, the device takes the target of its
     first program; a board has its own, which must be ``target``, and a virtual board is made for
@@ -244,26 +257,13 @@ def _open_board(name: str, target: Target | None, outside: str | None,
 
     _check_options(name, options, ("watchdog",))
     if name.startswith(VIRTUAL):
-        options = options | {"connect": _virtual_line(name, target, progress)}
+        options = options | {"connect": virtual_line(name, target, progress)}
     device = BoardDevice(name, target, **options)
     if outside not in (None, "none") and not device.outside:
         device.close()
         raise DeviceError(f"{name}: the board has no outside memory ({outside} is wanted): compile "
                           "for on-chip memory only")
     return device
-
-
-def _virtual_line(name: str, target: Target | None,
-                  progress: Callable[[str], None] | None) -> Callable[[], Any]:
-    """Power a virtual board up; gives what plugs its cable in."""
-    board, baud = _parse_virtual(name)
-    config = None if target is None else load_target(target)
-    with needed("a simulated board", "sim", DeviceError):
-        from kaniwa.sim.board.board_design import board_design
-        from kaniwa.sim.board.pin_transport import PinTransport
-
-        transport = PinTransport(board_design(board, config, baud), _report(progress))
-    return lambda: transport
 
 
 def _open_sim(target: Target | None, outside: str | None,

@@ -47,6 +47,7 @@ BARE = {
     "devices": {"": ""},
     "selftest": {"--device emulator --memory quick": "", "--device sim": "sim"},
     "board-sim": {"--board icebreaker": "sim"},
+    "bridge": {"sim:icebreaker --port 0": "sim"},
     "doctor": {"": ""},
     "bench": {"--quick --device estimate --models anomaly": "",
               "--quick --models anomaly": "sim"},

@@ -1,1 +1,1 @@
-"""Verbs of boards: bitstreams, and a board that is simulated at its pins."""
+"""Verbs of boards: bitstreams, boards simulated at their pins, a line offered over TCP."""
