@@ -46,6 +46,7 @@ BARE = {
     "operators": {"": ""},
     "devices": {"": ""},
     "selftest": {"--device emulator --memory quick": "", "--device sim": "sim"},
+    "hil": {"--device emulator --target small --memory quick --soak 0 --models {models}": ""},
     "board-sim": {"--board icebreaker": "sim"},
     "bridge": {"sim:icebreaker --port 0": "sim"},
     "doctor": {"": ""},

@@ -1,1 +1,1 @@
-"""Verbs of boards: bitstreams, boards simulated at their pins, a line offered over TCP."""
+"""Verbs of boards: bitstreams, trials, boards simulated at their pins, a line over TCP."""
