@@ -25,22 +25,26 @@ LABEL_WIDTH = 24
 @compile_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
               help="Program file to write (default: the model's name with .kaniwa).")
+@click.option("--behind", type=click.Path(path_type=Path), multiple=True, metavar="P",
+              help="A program file whose device memory this one leaves alone, so that a device can "
+                   "hold both; may be repeated.")
 @click.option("--bits", is_flag=True, help="Show the bits a weight of each layer, by cause.")
 @json_option
-def compile_command(model: Path, target: str, output: Path | None, bits: bool, as_json: bool,
-                    **options: Any) -> None:
+def compile_command(model: Path, target: str, output: Path | None, behind: tuple[Path, ...],
+                    bits: bool, as_json: bool, **options: Any) -> None:
     """Compile MODEL (.tflite, .onnx) for a target into a program file."""
     from kaniwa.compiler.pipeline import compile
     from kaniwa.files import write_atomic
     from kaniwa.importers import load_model
-    from kaniwa.program.file import to_bytes
+    from kaniwa.program.file import load_program, to_bytes
     from kaniwa.program.summary import summary
     from kaniwa.report.layer_bits import layer_bits
 
     began = time.monotonic()
     with progress("compiling") as update:
         graph = load_model(model)
-        program = compile(graph, target=target, progress=update, **options)
+        others = [load_program(path) for path in behind]
+        program = compile(graph, target=target, behind=others, progress=update, **options)
         output = output or Path(model.with_suffix(".kaniwa").name)
         data = to_bytes(program)
         write_atomic(output, data)
