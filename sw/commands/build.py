@@ -26,6 +26,9 @@ CLOCK_MHZ = 100.0     # of stages, whose times are shown
 @compile_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
               help="Program file to write (default: the model's name with .kaniwa).")
+@click.option("--behind", type=click.Path(path_type=Path), multiple=True, metavar="P",
+              help="A program file whose device memory this one leaves alone, so that a device can "
+                   "hold both; may be repeated.")
 @click.option("--bits", is_flag=True, help="Show the bits a weight of each layer, by cause.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Cut the model into stages for N devices, a program file each: NAME.1.kaniwa "
@@ -33,23 +36,27 @@ CLOCK_MHZ = 100.0     # of stages, whose times are shown
 @click.option("--pace", type=click.FloatRange(min=1), default=None, metavar="B",
               help="With --devices: bytes a second of a device's line (default: it takes no time).")
 @json_option
-def compile_command(model: Path, target: str, output: Path | None, bits: bool, as_json: bool,
-                    devices: int, pace: float | None, **options: Any) -> None:
+def compile_command(model: Path, target: str, output: Path | None, behind: tuple[Path, ...],
+                    bits: bool, as_json: bool, devices: int, pace: float | None,
+                    **options: Any) -> None:
     """Compile MODEL (.tflite, .onnx) for a target into a program file, or one for each device."""
     from kaniwa.compiler.pipeline import compile
     from kaniwa.files import write_atomic
     from kaniwa.importers import load_model
-    from kaniwa.program.file import to_bytes
+    from kaniwa.program.file import load_program, to_bytes
     from kaniwa.program.summary import summary
     from kaniwa.report.layer_bits import layer_bits
 
     if devices > 1 or pace is not None:
+        if behind:
+            raise click.UsageError("--behind is for one device, not with --devices or --pace")
         _compile_stages(model, target, output, devices, pace, as_json, options)
         return
     began = time.monotonic()
     with progress("compiling") as update:
         graph = load_model(model)
-        program = compile(graph, target=target, progress=update, **options)
+        others = [load_program(path) for path in behind]
+        program = compile(graph, target=target, behind=others, progress=update, **options)
         output = output or Path(model.with_suffix(".kaniwa").name)
         data = to_bytes(program)
         write_atomic(output, data)
@@ -70,7 +77,7 @@ def compile_command(model: Path, target: str, output: Path | None, bits: bool, a
 
 def _compile_stages(model: Path, target: str, output: Path | None, devices: int,
                     pace: float | None, as_json: bool, options: dict[str, Any]) -> None:
-    """Write a program file for each stage, all or none of them, and show what each takes."""
+    """Write a program file for each stage, once all are compiled, and show what each takes."""
     from kaniwa.config import load_target
     from kaniwa.files import write_atomic
     from kaniwa.importers import load_model

@@ -48,6 +48,7 @@ WIDE = {
     "sw/commands/run.py:run_command": OPTIONS,
     "sw/commands/selftest.py:selftest_command": OPTIONS,
     "sw/commands/verify.py:verify_command": OPTIONS,
+    "sw/compiler/pipeline.py:compile": KEYWORDS,
     "sw/compression/search.py:search": KEYWORDS,
     "sw/selftest/layers.py:_Layer.conv": KEYWORDS,
     "sw/selftest/layers.py:_Layer.weighted": KEYWORDS,

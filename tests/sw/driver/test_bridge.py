@@ -267,7 +267,7 @@ def test_a_client_with_a_token_wants_a_bridge_that_asks(serve, model, monkeypatc
 
 @pytest.mark.parametrize("said", [
     b"\0\5\1\1\1\1", b"GET / HTTP/1.1\r\nHost: here\r\n\r\n", b"\n", TOKEN + b"\n",
-    b"kaniwa client 2 " + bytes(64) + b"\n", b"kaniwa client 1 " + b"a" * 100, bytes(ROOM),
+    b"kaniwa client 2 " + bytes(64) + b"\n", b"kaniwa client 1 " + b"a" * 100, bytes(1 << 22),
 ])
 def test_garbage_in_place_of_an_answer_is_refused_at_once(serve, model, program, token_file, said):
     served = serve(to_model(model), TOKEN, patience=10 * LONG)
