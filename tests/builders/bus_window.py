@@ -37,7 +37,7 @@ class BusWindow(EmulatedCore):
                  ram_base: int = 0x9000_0000, looks: int = 3) -> None:
         super().__init__(config)
         self._emulator = Emulator(config, "ideal" if ram is not None else None)
-        self.bytes = window_bytes(config.memory_bytes)
+        self.size = window_bytes(config.memory_bytes)
         self.ram, self.ram_base, self.looks = ram, ram_base, looks
         self.faults: list[str] = []
         self.interrupt: Callable[[], None] = lambda: None
