@@ -287,6 +287,7 @@ int kaniwa_run(struct kaniwa *device, const struct kaniwa_model *model)
     device->error_code = device->error_instruction = 0;
     device->bus_error = device->bus_error_address = 0;
     give_states(device, model);
+    write_register(device, KANIWA_BUS_ERROR, 0);
     kaniwa_acknowledge(device);
     if (device->wait)
         write_register(device, KANIWA_IRQ_ENABLE, KANIWA_IRQ_END | KANIWA_IRQ_BUS_ERROR);

@@ -20,6 +20,7 @@ from kaniwa.isa import ISA_VERSION, MAGIC, OUTSIDE, Register, Status
 from kaniwa.isa.bus import (
     BASE_ALIGNMENT,
     BUS_VERSION,
+    BusError,
     BusRegister,
     Feature,
     memory_offset,
@@ -124,6 +125,13 @@ def test_watchdog_and_errors_of_a_run_are_told_and_the_next_run_works(spotting, 
     window.hangs = False
     session.run([recordings[:1]])
     assert window.faults == []
+
+
+def test_bus_error_of_an_earlier_run_is_forgotten(spotting, recordings):
+    window = Faked(CONFIG)
+    session = kaniwa.Session(spotting, opened(window))
+    window.set(BusRegister.BUS_ERROR, BusError.HELD)
+    session.run([recordings[:1]])
 
 
 def test_run_without_end_is_given_up_and_aborted(spotting, recordings):

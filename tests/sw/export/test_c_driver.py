@@ -173,6 +173,11 @@ def test_run_of_an_earlier_program_is_ended_by_open(spotting, window):
     assert not window.running
 
 
+def test_bus_error_of_an_earlier_run_is_forgotten(loaded, window, recordings):
+    window.set(BusRegister.BUS_ERROR, BusError.HELD)
+    assert infer(loaded, recordings[:1])[0] == Result.OK
+
+
 def test_abort_needs_the_model_again(loaded, recordings):
     assert loaded.call("kaniwa_abort") == Result.OK
     assert infer(loaded, recordings[:1])[0] == Result.NOT_LOADED

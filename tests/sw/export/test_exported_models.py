@@ -115,7 +115,7 @@ def test_an_lstm_keeps_its_state(models, tmp_path):
     assert [state.resident for state in exported.face.states] == [True, True]
 
 
-@pytest.mark.parametrize("seed", [101, 109, 102])
+@pytest.mark.parametrize("seed", [101, 102, 113])
 def test_random_networks_of_int8_and_uint8(tmp_path, seed):
     program = compile(odd_network(seed, unsigned=seed % 2 == 1), "base", require_accelerator=True)
     compare(program, tmp_path)
