@@ -28,6 +28,7 @@ __all__ = ["main"]
 VERBS = {
     "quantize": ("quantize", "Quantise a float model, and say what it costs by layer."),
     "compile": ("build", "Compile a model into a program file."),
+    "export": ("export", "A model as C source, for a CPU with the core on its bus."),
     "run": ("run", "Run a program or model on a device."),
     "evaluate": ("evaluate", "Accuracy over labelled data."),
     "estimate": ("estimate", "Cycles, memory and utilization without simulating."),

@@ -146,7 +146,7 @@ class _Run:
 
     def link(self) -> Outcome:
         if not isinstance(self.device, BoardDevice):
-            return "none", "the device is in this process", {}
+            return "none", "no line leads to the device", {}
         values = measure_link(self.device, *self._span, self._tell("link"))
         self.pace = values["host_bytes_per_second"]
         return ("weak" if is_weak(values) else "pass"), describe_link(values), values

@@ -102,7 +102,8 @@ def shell_lines(root: Path) -> Iterator[tuple[str, list[str]]]:
 def test_a_block_is_run_or_is_checked_or_holds_no_command(root: Path) -> None:
     for page in documents(root):
         for kind, text in blocks(page):
-            assert kind in ("python", "console", "sh", "json", "{toctree}", "{eval-rst}", ""), page
+            assert kind in ("python", "console", "sh", "json", "c", "{toctree}", "{eval-rst}",
+                            ""), page     # C is compiled in tests/sw/export
             assert kind or not re.search(r"^(\$ )?kaniwa ", text, re.MULTILINE), (
                 f"{page}: name the block console (tests run it) or sh: {text}")
         plain = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)

@@ -27,6 +27,8 @@ BARE = {
                  "{hosted} --calibration {data}": "quantize"},
     "compile": {f"{RESNET} -o {{folder}}/a.kaniwa": "", "{models}/digits_gru_qdq.onnx": "onnx",
                 "{hosted}": "host"},
+    "export": {f"{RESNET} --target base_vector -o {{folder}}/a.c": "",
+               "{models}/digits_gru_qdq.onnx -o {folder}/b.c": "onnx"},
     "run": {f"{RESNET} --limit 1": "", f"{RESNET} --device sim": "sim",
             f"{RESNET} --device sim:icebreaker": "sim", f"{RESNET} --image {{image}}": "image",
             "{models}/digits_gru_qdq.onnx": "onnx"},
