@@ -5,11 +5,11 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from builders.gated_device import WAIT, Gated
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
-from kaniwa.driver.devices import EmulatorDevice
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.pool import Pool
 from kaniwa.sim.worlds.random_graphs import random_graph, random_input
@@ -19,27 +19,11 @@ GRAPHS = [random_graph(seed, "conv", macs=1 << 14) for seed in (3, 4)]
 INPUTS = [[random_input(graph, seed) for seed in range(6)] for graph in GRAPHS]
 EXPECTED = [[golden.run(graph, arrays) for arrays in inputs]
             for graph, inputs in zip(GRAPHS, INPUTS, strict=True)]
-WAIT = 60.0     # seconds, where a test that fails would wait for ever
 
 
 @pytest.fixture(scope="module")
 def programs():
     return [compile(graph, target=CONFIG) for graph in GRAPHS]
-
-
-class Gated(EmulatorDevice):
-    """Says when its run begins, and goes on with it once it may; then it fails where it shall."""
-
-    def __init__(self):
-        super().__init__(CONFIG)
-        self.begun, self.may, self.fails = threading.Event(), threading.Event(), False
-
-    def run(self, program_address, tags=()):
-        self.begun.set()
-        assert self.may.wait(WAIT)
-        if self.fails:
-            raise DeviceError("the line is gone")
-        return super().run(program_address, tags)
 
 
 def check(program, outputs, values):
@@ -74,7 +58,7 @@ def test_inferences_are_independent(programs):
 
 
 def test_what_is_cancelled_is_not_run(programs):
-    device = Gated()
+    device = Gated(CONFIG)
     with Pool([device], programs[0]) as pool:
         first, second, third = (pool.submit(INPUTS[0][n]) for n in range(3))
         assert device.begun.wait(WAIT)
@@ -86,7 +70,7 @@ def test_what_is_cancelled_is_not_run(programs):
 
 
 def test_a_lost_device_hands_its_inference_on(programs, caplog):
-    device = Gated()
+    device = Gated(CONFIG)
     device.fails = True
     with Pool([device, "emulator"], programs[0]) as pool:
         given = [pool.submit(arrays) for arrays in INPUTS[0]]
@@ -99,7 +83,7 @@ def test_a_lost_device_hands_its_inference_on(programs, caplog):
 
 
 def test_all_devices_lost_is_the_error_of_all_that_wait_and_come(programs):
-    device = Gated()
+    device = Gated(CONFIG)
     device.fails = True
     with Pool([device], programs[0]) as pool:
         given = [pool.submit(arrays) for arrays in INPUTS[0]]
@@ -110,7 +94,7 @@ def test_all_devices_lost_is_the_error_of_all_that_wait_and_come(programs):
 
 
 def test_close_ends_what_was_begun_and_cancels_the_rest(programs):
-    device = Gated()
+    device = Gated(CONFIG)
     pool = Pool([device], programs[0])
     first, second = (pool.submit(INPUTS[0][n]) for n in range(2))
     assert device.begun.wait(WAIT)
@@ -124,7 +108,7 @@ def test_close_ends_what_was_begun_and_cancels_the_rest(programs):
 
 
 def test_close_does_not_wait_for_ever(programs, caplog):
-    device = Gated()
+    device = Gated(CONFIG)
     pool = Pool([device], programs[0])
     first = pool.submit(INPUTS[0][0])
     assert device.begun.wait(WAIT)
