@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -24,9 +26,7 @@ logger = logging.getLogger(__name__)
 @dataclass(eq=False)
 class _Job(Generic[Work, Result]):
     work: Work
-    result: Result | None = None
-    error: BaseException | None = None
-    done: bool = False
+    future: Future[Result] = field(default_factory=Future)
     failed: list[DeviceError] = field(default_factory=list)
 
 
@@ -48,48 +48,82 @@ class Deal(Generic[Work, Result]):
         self._busy: set[Member] = set()
         self._closing = False
         self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
 
     def run(self, work: Iterable[Work]) -> Iterator[Result]:
         """The results in the order of ``work``; raises the error of the first job that has one.
 
         Raises DeviceError where all devices are lost. Jobs that were begun end before it returns.
         """
-        threads = [threading.Thread(target=self._serve, args=(member,), name=f"kaniwa-{n}")
-                   for n, member in enumerate(self._members) if member.lost is None]
-        if not threads:
+        if self._all_are_lost():
             raise self._all_lost()
-        given: deque[_Job[Work, Result]] = deque()
+        given: deque[Future[Result]] = deque()
         most = (1 + AHEAD) * len(self._members)
         try:
-            for thread in threads:
-                thread.start()
+            self.start()
             for item in work:
-                job: _Job[Work, Result] = _Job(item)
-                with self._changed:
-                    self._queue.append(job)
-                    self._changed.notify_all()
-                given.append(job)
+                given.append(self.submit(item))
                 if len(given) == most:
-                    yield self._result(given.popleft())
+                    yield given.popleft().result()
             while given:
-                yield self._result(given.popleft())
+                yield given.popleft().result()
         finally:
-            with self._changed:
-                self._closing = True
-                self._changed.notify_all()
-            for thread in threads:
-                thread.join()
+            self.close()
 
-    def _result(self, job: _Job[Work, Result]) -> Result:
+    def start(self) -> None:
+        """Begin a thread for each member that is not lost."""
+        # Daemons: a device that never answers must not keep the process from its end.
+        self._threads = [
+            threading.Thread(target=self._serve, args=(member,), name=f"kaniwa-{n}", daemon=True)
+            for n, member in enumerate(self._members) if member.lost is None]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Work) -> Future[Result]:
+        """The result of a job, once a member has done it; jobs are begun in the order given.
+
+        A future that is cancelled before its job is begun takes the job out of the queue. It has
+        DeviceError where all devices are lost, and is cancelled after ``close``.
+        """
+        job: _Job[Work, Result] = _Job(work)
+        job.future.add_done_callback(lambda future: self._forget(job))
         with self._changed:
-            while not job.done:
-                if all(member.lost is not None for member in self._members):
-                    raise self._all_lost()
-                self._changed.wait()
-        if job.error is not None:
-            raise job.error
-        assert job.result is not None
-        return job.result
+            closing = self._closing
+            if not closing and not self._all_are_lost():
+                self._queue.append(job)
+                self._changed.notify_all()
+                return job.future
+        if closing:
+            job.future.cancel()
+        else:
+            job.future.set_exception(self._all_lost())
+        return job.future
+
+    def close(self, limit: float | None = None) -> bool:
+        """Cancel jobs that wait, and wait for those that were begun, at most ``limit`` seconds.
+
+        True where all ended. A second call does nothing more.
+        """
+        with self._changed:
+            self._closing = True
+            waiting = list(self._queue)
+            self._changed.notify_all()
+        for job in waiting:
+            job.future.cancel()
+        end = None if limit is None else time.monotonic() + limit
+        for thread in self._threads:
+            if thread.ident is not None:     # one may not have been begun
+                thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _forget(self, job: _Job[Work, Result]) -> None:
+        if job.future.cancelled():
+            with self._changed:
+                if job in self._queue:
+                    self._queue.remove(job)
+
+    def _all_are_lost(self) -> bool:
+        return all(member.lost is not None for member in self._members)
 
     def _all_lost(self) -> DeviceError:
         last = next(member for member in reversed(self._members) if member.lost is not None)
@@ -105,7 +139,8 @@ class Deal(Generic[Work, Result]):
                     return
                 job = self._queue.popleft()
                 self._busy.add(member)
-            self._try(member, job)
+            if job.failed or job.future.set_running_or_notify_cancel():
+                self._try(member, job)
             with self._changed:
                 self._busy.discard(member)
                 self._changed.notify_all()
@@ -114,20 +149,32 @@ class Deal(Generic[Work, Result]):
 
     def _try(self, member: Member, job: _Job[Work, Result]) -> None:
         """Do ``job``; where the device fails, give the job back to the queue's front."""
-        result, error = None, None
         try:
             result = self._do(member, job.work)
-        except BaseException as raised:
-            error = raised
+        except BaseException as error:
+            if isinstance(error, DeviceError) and self._lose(member, job, error):
+                return
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(result)
+
+    def _lose(self, member: Member, job: _Job[Work, Result], error: DeviceError) -> bool:
+        """Take ``member`` for lost, unless the fault is the job's; with the last, all jobs fail."""
         with self._changed:
             others = any(m.lost is None for m in self._members if m is not member)
-            if isinstance(error, DeviceError) and (not job.failed or not others):
-                job.failed.append(error)
-                member.lost = error
-                logger.warning("%s is lost: %s", member.name, error)
-                self._queue.appendleft(job)
-                return
-            job.result, job.error, job.done = result, error, True
+            if job.failed and others:
+                return False
+            job.failed.append(error)
+            member.lost = error
+            self._queue.appendleft(job)
+            left = list(self._queue) if not others else []
+            if left:
+                self._queue.clear()
+        logger.warning("%s is lost: %s", member.name, error)
+        for each in left:
+            if each.failed or each.future.set_running_or_notify_cancel():
+                each.future.set_exception(self._all_lost())
+        return True
 
     def _in_turn(self, member: Member) -> bool:
         """Whether no other simulated clock is behind by more than a job."""

@@ -39,33 +39,41 @@ class MemberStatistics:
 
 
 class Member:
-    """``device`` with ``program``. ``owned``: ``close`` closes the device.
+    """``device`` with a session for each of ``programs``. ``owned``: ``close`` closes the device.
 
-    ``simulated``: the device's clock is not that of the host.
+    ``simulated``: the device's clock is not that of the host. A program's image is loaded again
+    where another one ran before it.
     """
 
-    def __init__(self, device: Device, program: Program, name: str, *, clock_mhz: float,
-                 owned: bool) -> None:
+    def __init__(self, device: Device, programs: Sequence[Program], name: str, *,
+                 clock_mhz: float, owned: bool) -> None:
         self.device = device
         self.name = name
         self.simulated = not device.name.startswith(BOARDS)
-        self.session = Session(program, device)
+        self.sessions = tuple(Session(program, device) for program in programs)
         self.inferences = self.cycles = 0
         self.seconds = 0.0
         self.lost: DeviceError | None = None
         self._hz = clock_mhz * 1e6
         self._owned = owned
 
-    def infer(self, sequence: Sequence[Arrays], as_float: bool) -> list[Outputs]:
-        """The outputs of each inference of ``sequence``, which begins with cleared state."""
-        self.session.reset()
-        return [self.step(arrays, as_float) for arrays in sequence]
+    @property
+    def session(self) -> Session:
+        """The session of the only program, or of the first one."""
+        return self.sessions[0]
 
-    def step(self, arrays: Arrays, as_float: bool) -> Outputs:
+    def infer(self, sequence: Sequence[Arrays], as_float: bool,
+              program: int = 0) -> list[Outputs]:
+        """The outputs of each inference of ``sequence``, which begins with cleared state."""
+        self.sessions[program].reset()
+        return [self.step(arrays, as_float, program) for arrays in sequence]
+
+    def step(self, arrays: Arrays, as_float: bool, program: int = 0) -> Outputs:
         """One inference, its time taken."""
+        session = self.sessions[program]
         began = self._line_seconds()
-        outputs = self.session.run(arrays, as_float)
-        statistics = self.session.stats
+        outputs = session.run(arrays, as_float)
+        statistics = session.stats
         cycles = statistics.cycles if statistics is not None else 0
         ended = self._line_seconds()
         self.inferences += 1
@@ -88,26 +96,27 @@ class Member:
         return self.device.line_seconds() if isinstance(self.device, _HasLine) else None
 
 
-def open_members(devices: Sequence[str | Device], programs: Sequence[Program],
+def open_members(devices: Sequence[str | Device], programs: Sequence[Sequence[Program]],
                  clock_mhz: float, progress: Callable[[str], None] | None) -> tuple[Member, ...]:
-    """A member for each device, with the program of its place; all or none of them.
+    """A member for each device, with the programs of its place; all or none of them.
 
     A device given by name is opened, and closed with its member. Raises DeviceError naming the
     device, also for one that is given twice.
     """
     members: list[Member] = []
     try:
-        for number, (given, program) in enumerate(zip(devices, programs, strict=True)):
+        for number, (given, own) in enumerate(zip(devices, programs, strict=True)):
+            outside = next((p.outside for p in own if p.outside is not None), None)
             name = f"device {number} ({given if isinstance(given, str) else given.name})"
             if any(other.device is given for other in members):
                 raise DeviceError(f"{name}: is in the list twice: each device once")
             try:
                 device = given if not isinstance(given, str) else open_device(
-                    given, target=program.config, outside=program.outside, progress=progress)
+                    given, target=own[0].config, outside=outside, progress=progress)
             except Error as error:
                 raise DeviceError(f"{name}: {error}") from None
             try:
-                members.append(Member(device, program, name, clock_mhz=clock_mhz,
+                members.append(Member(device, own, name, clock_mhz=clock_mhz,
                                       owned=isinstance(given, str)))
             except BaseException as error:
                 if isinstance(given, str):

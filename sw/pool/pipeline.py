@@ -43,7 +43,8 @@ class Pipeline:
             raise DeviceError(f"a pipeline of {len(programs)} stages needs as many devices, not "
                               f"{len(devices)}")
         self.inputs, self.outputs = _ends(programs, inputs, outputs)
-        self._members = open_members(devices, programs, clock_mhz, progress)
+        self._members = open_members(devices, [[program] for program in programs],
+                                     clock_mhz, progress)
 
     def map(self, inputs: Iterable[Outputs]) -> Iterator[Outputs]:
         """The outputs of each of ``inputs`` (arrays by name), in order.

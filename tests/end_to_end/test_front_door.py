@@ -35,6 +35,7 @@ BARE = {
     "evaluate": {f"{RESNET} --data {{data}} --limit 1": "",
                  f"{RESNET} --data {{data}} --device sim": "sim",
                  f"{RESNET} --data {{data}} --against litert": "verify"},
+    "serve": {f"{RESNET} --port 0": "serve"},
     "estimate": {RESNET: "", f"{RESNET} --board icebreaker": ""},
     "report": {f"{RESNET} -o {{folder}}/report.html": "",
                "{models}/digits_gru_qdq.onnx": "onnx"},

@@ -45,6 +45,7 @@ WIDE = {
     "sw/commands/diff.py:diff_command": OPTIONS,
     "sw/commands/estimate.py:estimate_command": OPTIONS,
     "sw/commands/evaluate.py:evaluate_command": OPTIONS,
+    "sw/commands/network/serve.py:serve_command": OPTIONS,
     "sw/commands/run.py:run_command": OPTIONS,
     "sw/commands/selftest.py:selftest_command": OPTIONS,
     "sw/commands/verify.py:verify_command": OPTIONS,
