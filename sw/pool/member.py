@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from kaniwa.driver.devices import BOARDS, Device, open as open_device
+from kaniwa.driver.devices import BOARDS, MAPPED, Device, open as open_device
 from kaniwa.driver.session import Arrays, Outputs, Session
 from kaniwa.errors import DeviceError, Error
 from kaniwa.program.program import Program
@@ -49,7 +49,7 @@ class Member:
                  clock_mhz: float, owned: bool) -> None:
         self.device = device
         self.name = name
-        self.simulated = not device.name.startswith(BOARDS)
+        self.simulated = not device.name.startswith((*BOARDS, *MAPPED))
         self.sessions = tuple(Session(program, device) for program in programs)
         self.inferences = self.cycles = 0
         self.seconds = 0.0
