@@ -29,8 +29,9 @@ __all__ = ["Bridge"]
 MOST_GUESTS = 16          # connections that have yet to answer the challenge, or were refused
 STILL_SECONDS = 30.0      # that a side may take no bytes: as long as the host waits for its line
 LINGER_SECONDS = 2.0      # for a client to read why its connection ends
-# A host without power is noticed after 30 s: it would keep the device from all others.
-KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+# A host without power is noticed after 30 s, also where it has yet to confirm bytes (milliseconds):
+# it would keep the device from all others.
+KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 
 
 @dataclass(eq=False)

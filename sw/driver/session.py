@@ -75,6 +75,7 @@ class Inference:
 class Session:
     """Runs ``program`` on ``device``; a model's state is cleared at first, and by ``reset``.
 
+    Its image is loaded at once, and again where a program that overlaps it was loaded meanwhile.
     A device without a target takes the program's; emulator and sim get the outside memory that it
     needs, unless they were opened with another. Raises DeviceError where the device is of another
     config, lacks outside memory that the program needs, or, for golden, where the program
