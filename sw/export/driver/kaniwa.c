@@ -241,8 +241,7 @@ void kaniwa_set(struct kaniwa *device, const struct kaniwa_tensor *tensor, const
 void kaniwa_get(struct kaniwa *device, const struct kaniwa_tensor *tensor, void *value)
 {
     uint8_t *to = (uint8_t *)value;
-    uint32_t address, place, done;
-    const struct kaniwa_axis *axis;
+    uint32_t address, place, done, axis;
 
     if (!tensor->axis_count) {
         read_memory(device, tensor->address, to, tensor->bytes, tensor->flip);
@@ -251,9 +250,9 @@ void kaniwa_get(struct kaniwa *device, const struct kaniwa_tensor *tensor, void 
     for (done = 0; done < tensor->bytes; done++) {
         address = tensor->address;
         place = done;
-        for (axis = tensor->axes + tensor->axis_count; axis-- != tensor->axes;) {
-            address += place % axis->count * axis->step;
-            place /= axis->count;
+        for (axis = tensor->axis_count; axis-- > 0;) {
+            address += place % tensor->axes[axis].count * tensor->axes[axis].step;
+            place /= tensor->axes[axis].count;
         }
         read_memory(device, address, to + done, 1, tensor->flip);
     }
