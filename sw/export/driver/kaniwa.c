@@ -154,6 +154,8 @@ void kaniwa_init(struct kaniwa *device, uintptr_t window)
 
 int kaniwa_open(struct kaniwa *device)
 {
+    int result;
+
     device->loaded = NULL;
     if (read_register(device, KANIWA_MAGIC) != KANIWA_MAGIC_VALUE)
         return KANIWA_NO_CORE;
@@ -162,14 +164,15 @@ int kaniwa_open(struct kaniwa *device)
     device->memory_offset = read_register(device, KANIWA_MEMORY_OFFSET);
     device->memory_bytes = read_register(device, KANIWA_MEMORY_BYTES);
     write_register(device, KANIWA_IRQ_ENABLE, 0);
-    if (device->outside) {
+    result = kaniwa_abort(device); /* in a run the base of outside memory cannot be written */
+    if (result == KANIWA_OK && device->outside) {
         if (!(read_register(device, KANIWA_FEATURES) & KANIWA_FEATURE_OUTSIDE)
             || device->outside_base % OUTSIDE_ALIGNMENT)
             return KANIWA_NO_OUTSIDE;
         write_register(device, KANIWA_OUTSIDE_BASE_LOW, (uint32_t)device->outside_base);
         write_register(device, KANIWA_OUTSIDE_BASE_HIGH, (uint32_t)(device->outside_base >> 32));
     }
-    return kaniwa_abort(device);
+    return result;
 }
 
 int kaniwa_load(struct kaniwa *device, const struct kaniwa_model *model)
