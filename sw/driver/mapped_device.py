@@ -203,7 +203,9 @@ class MappedDevice:
         return config
 
     def _prepare(self) -> None:
-        """Tell the core its outside memory, and end what may still be running."""
+        """End what may still be running, and tell the core its outside memory."""
+        self._set(BusRegister.IRQ_ENABLE, 0)
+        self._stop()     # in a run the base of outside memory cannot be written
         if self._outside is not None:
             base = self._outside.bus_address
             if not self._get(BusRegister.FEATURES) & Feature.OUTSIDE:
@@ -214,8 +216,6 @@ class MappedDevice:
                                   f"{BASE_ALIGNMENT} bytes, not at {base:#x}")
             self._set(BusRegister.OUTSIDE_BASE_LOW, base & 0xFFFF_FFFF)
             self._set(BusRegister.OUTSIDE_BASE_HIGH, base >> 32)
-        self._set(BusRegister.IRQ_ENABLE, 0)
-        self._stop()
 
     def _stop(self) -> None:
         """End a run; memory keeps what was written."""

@@ -62,7 +62,7 @@ def header(face: Interface, stem: str) -> str:
                   ", with its state as at first. */" if face.states else ". */"),
               f"int {names.prefix}_load(struct kaniwa *device);", ""]
     if face.states:
-        lines += ["/* Give the state, which stays on the device, its first value. */",
+        lines += ["/* Give the state its first value. */",
                   f"int {names.prefix}_reset(struct kaniwa *device);", ""]
     lines += ["/* One inference; the outputs are there if the result is KANIWA_OK. */",
               f"{names.run};", "", "#ifdef __cplusplus", "}", "#endif", "", "#endif"]

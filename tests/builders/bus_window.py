@@ -23,6 +23,8 @@ from kaniwa.sim.board.link_model import EmulatedCore
 
 __all__ = ["BusWindow"]
 
+OUTSIDE_BASE = (BusRegister.OUTSIDE_BASE_LOW, BusRegister.OUTSIDE_BASE_HIGH)
+
 
 class BusWindow(EmulatedCore):
     """Registers and on-chip memory by byte offset.
@@ -80,6 +82,8 @@ class BusWindow(EmulatedCore):
                 self._command(value)
         elif offset // 4 == BusRegister.IRQ_STATUS:
             self._bus[BusRegister.IRQ_STATUS] &= ~value
+        elif offset // 4 in OUTSIDE_BASE and self.running:
+            self.faults.append(f"write of register {offset // 4} in a run")
         elif offset // 4 == BusRegister.BUS_ERROR:
             self._bus[BusRegister.BUS_ERROR] = 0
         else:

@@ -154,6 +154,8 @@ void kaniwa_init(struct kaniwa *device, uintptr_t window)
 
 int kaniwa_open(struct kaniwa *device)
 {
+    int result;
+
     device->loaded = NULL;
     if (read_register(device, KANIWA_MAGIC) != KANIWA_MAGIC_VALUE)
         return KANIWA_NO_CORE;
@@ -162,14 +164,15 @@ int kaniwa_open(struct kaniwa *device)
     device->memory_offset = read_register(device, KANIWA_MEMORY_OFFSET);
     device->memory_bytes = read_register(device, KANIWA_MEMORY_BYTES);
     write_register(device, KANIWA_IRQ_ENABLE, 0);
-    if (device->outside) {
+    result = kaniwa_abort(device); /* in a run the base of outside memory cannot be written */
+    if (result == KANIWA_OK && device->outside) {
         if (!(read_register(device, KANIWA_FEATURES) & KANIWA_FEATURE_OUTSIDE)
             || device->outside_base % OUTSIDE_ALIGNMENT)
             return KANIWA_NO_OUTSIDE;
         write_register(device, KANIWA_OUTSIDE_BASE_LOW, (uint32_t)device->outside_base);
         write_register(device, KANIWA_OUTSIDE_BASE_HIGH, (uint32_t)(device->outside_base >> 32));
     }
-    return kaniwa_abort(device);
+    return result;
 }
 
 int kaniwa_load(struct kaniwa *device, const struct kaniwa_model *model)
@@ -241,8 +244,7 @@ void kaniwa_set(struct kaniwa *device, const struct kaniwa_tensor *tensor, const
 void kaniwa_get(struct kaniwa *device, const struct kaniwa_tensor *tensor, void *value)
 {
     uint8_t *to = (uint8_t *)value;
-    uint32_t address, place, done;
-    const struct kaniwa_axis *axis;
+    uint32_t address, place, done, axis;
 
     if (!tensor->axis_count) {
         read_memory(device, tensor->address, to, tensor->bytes, tensor->flip);
@@ -251,9 +253,9 @@ void kaniwa_get(struct kaniwa *device, const struct kaniwa_tensor *tensor, void 
     for (done = 0; done < tensor->bytes; done++) {
         address = tensor->address;
         place = done;
-        for (axis = tensor->axes + tensor->axis_count; axis-- != tensor->axes;) {
-            address += place % axis->count * axis->step;
-            place /= axis->count;
+        for (axis = tensor->axis_count; axis-- > 0;) {
+            address += place % tensor->axes[axis].count * tensor->axes[axis].step;
+            place /= tensor->axes[axis].count;
         }
         read_memory(device, address, to + done, 1, tensor->flip);
     }

@@ -162,7 +162,8 @@ struct kaniwa_tensor {
 /*
  * State that goes from one run to the next: it begins as `initial`. With `kept` NULL its next value
  * is at `address` behind a run, and stays there. Else it is read from `following` into `kept`, and
- * written to `address` before the next run; KANIWA_UNCHANGED: it never changes.
+ * written to `address` before the next run; KANIWA_UNCHANGED: it never changes. A model with such
+ * an array runs on one device.
  */
 struct kaniwa_state {
     uint32_t address;

@@ -183,6 +183,17 @@ def test_small_window_is_told(size, message):
         opened(window)
 
 
+def test_outside_base_is_set_when_an_earlier_run_has_ended():
+    """In a run the window refuses it, and Linux would end the process."""
+    ram = Ram()
+    window = Faked(CONFIG, ram.data, ram.bus_address + BASE_ALIGNMENT)
+    window.write32(4 * Register.CONTROL, 1)
+    assert window.running
+    opened(window, outside=ram)
+    assert window.faults == []
+    assert window.read32(4 * BusRegister.OUTSIDE_BASE_LOW) == ram.bus_address
+
+
 def test_outside_memory_that_cannot_be_is_told():
     ram = Ram()
     with pytest.raises(DeviceError, match="has no port to outside memory: leave out outside="):

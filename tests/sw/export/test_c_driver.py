@@ -255,6 +255,19 @@ def test_refused_access_of_the_core_is_told_with_its_address(outside, recordings
     assert not window.running and window.read32(4 * BusRegister.BUS_ERROR) == 0
 
 
+def test_outside_base_is_set_when_an_earlier_run_has_ended(outside):
+    """In a run the window refuses it, and the CPU would take a fault."""
+    program, library = outside
+    window = BusWindow(program.config, bytearray(RAM_BYTES), RAM_BASE + BASE_ALIGNMENT)
+    window.write32(4 * Register.CONTROL, Command.RUN)
+    assert window.running
+    driver = CDriver(library, window)
+    memory = (ctypes.c_uint8 * RAM_BYTES)()
+    driver.use_outside(memory, RAM_BASE)
+    assert driver.call("kaniwa_open") == Result.OK and window.faults == []
+    assert window.read32(4 * BusRegister.OUTSIDE_BASE_LOW) == RAM_BASE
+
+
 @pytest.mark.parametrize("base, size", [(RAM_BASE + 16, RAM_BYTES), (RAM_BASE, 4096)])
 def test_outside_memory_of_a_wrong_place_or_size_is_told(outside, base, size):
     program, library = outside
