@@ -44,6 +44,7 @@ VERBS = {
     "board-sim": ("boards.board_sim", "Offer a simulated board as a pseudo-terminal."),
     "doctor": ("doctor", "Check what this machine has, and what works with it."),
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
+    "mlperf-tiny": ("boards.mlperf_tiny", "MLPerf Tiny's benchmarks on a device, by its protocol."),
     "bitstream": ("boards.bitstream", "Build the bitstream of a board."),
     "program": ("boards.bitstream", "Load a bitstream into a connected board."),
     "examples": ("doctor", "List examples, scripts and notebooks, or copy some."),

@@ -41,6 +41,7 @@ WIDE = {
     "sw/commands/build.py:compile_command": OPTIONS,
     "sw/commands/boards/bitstream.py:bitstream_command": OPTIONS,
     "sw/commands/boards/board_sim.py:board_sim_command": OPTIONS,
+    "sw/commands/boards/mlperf_tiny.py:mlperf_tiny_command": OPTIONS,
     "sw/commands/diff.py:diff_command": OPTIONS,
     "sw/commands/estimate.py:estimate_command": OPTIONS,
     "sw/commands/evaluate.py:evaluate_command": OPTIONS,

@@ -21,7 +21,7 @@ from kaniwa.commands.progress import progress
 from kaniwa.errors import DeviceError
 from kaniwa.extras import needed
 
-__all__ = ["board_sim_command"]
+__all__ = ["board_sim_command", "ended_by_signals"]
 
 fault_options = apply_options([
     click.option(name, type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="P",
@@ -60,7 +60,7 @@ def board_sim_command(board: str, target: str | None, link: Path | None, bit_err
     faults = Faults(bit_error=bit_errors, drop=drops, duplicate=duplicates, insertion=insertions,
                     stall=stalls, disconnect=disconnects)
     config = None if target is None else load_target(target)
-    with _ended_by_signals():
+    with ended_by_signals():
         with (progress(f"starting {board}") as update,
               needed("a simulated board", "sim", DeviceError)):
             from kaniwa.sim.board.board_design import board_design
@@ -89,7 +89,7 @@ def board_sim_command(board: str, target: str | None, link: Path | None, bit_err
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Ctrl-C or a request to terminate ends what is inside, and that is no failure."""
     def end(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
