@@ -40,11 +40,6 @@ class DeviceClock:
         self._device = device
         self._hz = clock_mhz * 1e6
 
-    @property
-    def has_line(self) -> bool:
-        """True where times include those of a line."""
-        return isinstance(self._device, _HasLine)
-
     def run(self, session: Session, arrays: Arrays, as_float: bool = False) -> TimedInference:
         """One inference of ``session``, which runs on this device."""
         began = self._line_seconds()

@@ -48,19 +48,19 @@ class _Refused(Exception):
 class DutAdapter:
     """Answers the protocol's commands with ``session``, whose program is that of ``benchmark``.
 
-    Times are the device's own: its line's clock, or its cycles at ``clock_mhz``. ``seconds`` and
-    ``cycles`` are those of all inferences so far, ``inferences`` their number. Raises InputError
-    for a program that does not fit the benchmark.
+    Times are the device's own: its line's clock, or its cycles at ``clock_mhz``, 100 where that is
+    None. ``seconds`` and ``cycles`` are those of all inferences so far, ``inferences`` their
+    number. Raises InputError for a program that does not fit the benchmark.
     """
 
-    def __init__(self, session: Session, benchmark: Benchmark, *, clock_mhz: float = CLOCK_MHZ,
+    def __init__(self, session: Session, benchmark: Benchmark, *, clock_mhz: float | None = None,
                  vendor: str = "kaniwa") -> None:
         benchmark.check(session.program)
         self.benchmark = benchmark
         self.seconds = 0.0
         self.cycles = self.inferences = 0
         self._session = session
-        self._clock = DeviceClock(session.device, clock_mhz)
+        self._clock = DeviceClock(session.device, clock_mhz or CLOCK_MHZ)
         self._vendor = vendor
         (self._input,), (self._output,) = session.program.inputs, session.program.outputs
         self._expected = 0            # bytes of the buffer when it is full

@@ -58,7 +58,9 @@ class Sample:
 
 
 class Log:
-    """What was sent and answered, with times: the text of a session of the runner."""
+    """What was sent and answered, with the host's times, as ``benchmark/runner/script.py`` of
+    mlcommons/tiny writes them: MMDD.HHMMSS.
+    """
 
     def __init__(self, now: Callable[[], datetime] = datetime.now) -> None:
         self._now = now

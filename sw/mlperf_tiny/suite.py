@@ -66,7 +66,7 @@ class Result:
 
 
 def run_benchmark(benchmark: Benchmark, program: Program, device: Device, plan: Plan, *,
-                  clock_mhz: float, log: Log, progress: Progress | None = None) -> Result:
+                  clock_mhz: float | None, log: Log, progress: Progress | None = None) -> Result:
     """Measure ``program``, of the benchmark's model, on ``device``.
 
     Raises InputError where nothing can be measured, and DeviceError where the device fails.
@@ -114,8 +114,9 @@ def _reasons(benchmark: Benchmark, program: Program, plan: Plan, found: SampleSe
         reasons.append("the device is simulated")
     rules = plan.rules
     if plan.performance and (rules.seconds < RULES.seconds or rules.iterations < RULES.iterations):
-        reasons.append(f"runs of {rules.seconds:g} s and {rules.iterations} inferences or more, "
-                       f"the rules have {RULES.seconds:g} s and {RULES.iterations}")
+        plural = "s" * (rules.iterations != 1)
+        reasons.append(f"runs of {rules.seconds:g} s and {rules.iterations} inference{plural}, "
+                       f"not of {RULES.seconds:g} s and {RULES.iterations}")
     if simulated and any(step.where == "host" for step in program.steps):
         reasons.append("what the host computes (SOFTMAX) takes no time in simulation")
     if found is not None and (plan.data is not None or not benchmark.whole

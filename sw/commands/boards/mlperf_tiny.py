@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kaniwa.config import AcceleratorConfig
     from kaniwa.driver.devices import Device
     from kaniwa.mlperf_tiny.benchmarks import Benchmark
-    from kaniwa.mlperf_tiny.suite import Result
+    from kaniwa.mlperf_tiny.suite import Plan, Result
     from kaniwa.program.program import Program
 
 __all__ = ["mlperf_tiny_command"]
@@ -46,6 +46,8 @@ WIDTH = 80
               help=f"Board whose target and clock emulator and sim take [default: {BOARD}].")
 @click.option("--target", default=None, metavar="T", shell_complete=complete_targets,
               help="A preset or a TOML file (default: the board's first target).")
+@click.option("--outside", default=None, metavar="KIND",
+              help="Outside memory, as of `kaniwa compile` (default: none, as boards have it).")
 @click.option("--mode", type=click.Choice(["performance", "accuracy"]), default=None,
               help="What to measure (default: both).")
 @click.option("--seconds", type=click.FloatRange(min=0), default=None, metavar="S",
@@ -68,10 +70,10 @@ WIDTH = 80
                    "a TCP port, until Ctrl-C.")
 @json_option
 def mlperf_tiny_command(benchmarks: tuple[str, ...], device: str, board: str | None,
-                        target: str | None, mode: str | None, seconds: float | None,
-                        iterations: int, data: tuple[str, ...], limit: int | None,
-                        folder: Path | None, log_file: Path | None, place: str | None,
-                        as_json: bool) -> None:
+                        target: str | None, outside: str | None, mode: str | None,
+                        seconds: float | None, iterations: int, data: tuple[str, ...],
+                        limit: int | None, folder: Path | None, log_file: Path | None,
+                        place: str | None, as_json: bool) -> None:
     """Measure MLPerf Tiny's benchmarks on a device: all, or those named.
 
     The runner and an adapter in front of the device speak MLPerf Tiny's text protocol. No result
@@ -91,20 +93,22 @@ def mlperf_tiny_command(benchmarks: tuple[str, ...], device: str, board: str | N
         device = f"{device}?baud={LINE_BAUD}"    # else its times would not be a board's
     files = _files(data, chosen)
     place_of_models = models_folder(folder)
-    config, clock_mhz = _target(device, board, target)
+    on = _system(device, board, target, outside)
     if place is not None:
-        _serve(chosen, place_of_models, device, config, clock_mhz, place)
+        if len(chosen) != 1:
+            raise InputError("--serve-dut: a device under test has one model: name one benchmark")
+        _serve(chosen[0], place_of_models, on, place, as_json)
         return
     if seconds is None:
         seconds = DEFAULT_SECONDS if device.startswith(LINE) else 0.0
     plans = {benchmark.name: Plan(
         place_of_models, mode != "accuracy", mode != "performance",
         Rules(seconds, iterations), files.get(benchmark.name), limit) for benchmark in chosen}
-    results, notes = _measure(chosen, plans, device, config, clock_mhz, log_file)
+    results, notes = _measure(chosen, plans, on, log_file)
     if as_json:
-        show_json(_values(results, notes, device, config, clock_mhz))
+        show_json(_values(results, notes, on))
     else:
-        _show(results, notes, device, config, clock_mhz)
+        _show(results, notes, on)
 
 
 def _files(data: Sequence[str], chosen: Sequence[Benchmark]) -> dict[str, Path]:
@@ -121,8 +125,41 @@ def _files(data: Sequence[str], chosen: Sequence[Benchmark]) -> dict[str, Path]:
     return files
 
 
-def _target(device: str, board: str | None, target: str | None) -> tuple[AcceleratorConfig, float]:
-    """The target, and the clock in MHz of a device that has none."""
+@dataclass(frozen=True)
+class _System:
+    """What is measured: the device by name, its target, its outside memory, and its clock.
+
+    ``clock_mhz`` is None where times are those of the device's line.
+    """
+
+    device: str
+    config: AcceleratorConfig
+    outside: str | None
+    clock_mhz: float | None
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Device]:
+        """The device, closed at the end."""
+        from kaniwa.driver import devices
+
+        with progress(f"starting {self.device}") as update:
+            device = devices.open(self.device, target=self.config, outside=self.outside,
+                                  progress=update)
+        with device:
+            yield device
+
+    def compiled(self, benchmark: Benchmark, folder: Path) -> Program:
+        """The benchmark's model."""
+        from kaniwa.compiler.pipeline import compile
+        from kaniwa.importers import load_model
+
+        with progress(f"compiling {benchmark.name}"):
+            return compile(load_model(folder / f"{benchmark.model}.tflite"), target=self.config,
+                           outside=self.outside)
+
+
+def _system(device: str, board: str | None, target: str | None, outside: str | None) -> _System:
+    """What the options name. Raises InputError for a board that cannot be chosen."""
     from kaniwa.boards.board import load_board
     from kaniwa.config import load_target
     from kaniwa.driver.devices import target_of
@@ -132,46 +169,30 @@ def _target(device: str, board: str | None, target: str | None) -> tuple[Acceler
         raise InputError(f"--board {board}: {device} is a board itself")
     chosen = load_board(board or BOARD)
     name = target or own or chosen.default_target
-    return load_target(chosen.files.get(name, name)), chosen.clock_mhz(name)
+    return _System(device, load_target(chosen.files.get(name, name)), outside,
+                   None if device.startswith((*LINE, "sim:")) else chosen.clock_mhz(name))
 
 
-@contextlib.contextmanager
-def _opened(name: str, config: AcceleratorConfig) -> Iterator[Device]:
-    from kaniwa.driver import devices
-
-    with progress(f"starting {name}") as update:
-        device = devices.open(name, target=config, progress=update)
-    with device:
-        yield device
-
-
-def _compiled(benchmark: Benchmark, folder: Path, config: AcceleratorConfig) -> Program:
-    from kaniwa.compiler.pipeline import compile
-    from kaniwa.importers import load_model
-
-    with progress(f"compiling {benchmark.name}"):
-        return compile(load_model(folder / f"{benchmark.model}.tflite"), target=config)
-
-
-def _serve(chosen: Sequence[Benchmark], folder: Path, device: str, config: AcceleratorConfig,
-           clock_mhz: float, place: str) -> None:
+def _serve(benchmark: Benchmark, folder: Path, on: _System, place: str, as_json: bool) -> None:
     from kaniwa.driver.session import Session
     from kaniwa.mlperf_tiny.dut import DutAdapter
     from kaniwa.mlperf_tiny.serve import check_place, serve
 
+    def tell(where: str) -> None:
+        if as_json:
+            show_json({"benchmark": benchmark.name, "device": on.device,
+                       "target": on.config.name, "place": where})
+        else:
+            click.echo(f"{benchmark.name} on {on.device}, target {on.config.name}: {where}")
+
     check_place(place)
-    if len(chosen) != 1:
-        raise InputError("--serve-dut: a device under test has one model: name one benchmark")
-    program = _compiled(chosen[0], folder, config)
-    with ended_by_signals(), _opened(device, config) as opened:
-        adapter = DutAdapter(Session(program, opened), chosen[0], clock_mhz=clock_mhz)
-        serve(adapter, place, lambda where: click.echo(
-            f"{chosen[0].name} on {device}, target {config.name}: {where}"))
+    program = on.compiled(benchmark, folder)
+    with ended_by_signals(), on.opened() as device:
+        serve(DutAdapter(Session(program, device), benchmark, clock_mhz=on.clock_mhz), place, tell)
 
 
-def _measure(chosen: Sequence[Benchmark], plans: dict[str, Any], device: str,
-             config: AcceleratorConfig, clock_mhz: float, log_file: Path | None
-             ) -> tuple[list[Result], list[str]]:
+def _measure(chosen: Sequence[Benchmark], plans: dict[str, Plan], on: _System,
+             log_file: Path | None) -> tuple[list[Result], list[str]]:
     """The results, and why some have none. What cannot be had of a single one is its error."""
     from kaniwa.files import write_atomic
     from kaniwa.mlperf_tiny.runner import Log
@@ -180,20 +201,20 @@ def _measure(chosen: Sequence[Benchmark], plans: dict[str, Any], device: str,
     programs, notes = [], list[str]()
     for benchmark in chosen:
         try:
-            programs.append((benchmark, _compiled(benchmark, plans[benchmark.name].folder, config)))
+            programs.append((benchmark, on.compiled(benchmark, plans[benchmark.name].folder)))
         except CompileError as error:
             if len(chosen) == 1:
                 raise
             notes.append(f"{benchmark.name}: not measured: {error}")
     results, log = list[Any](), Log()
     try:
-        with _opened(device, config) as opened:
+        with on.opened() as device:
             for benchmark, program in programs:
                 with progress(benchmark.name) as update:
                     try:
                         results.append(run_benchmark(
-                            benchmark, program, opened, plans[benchmark.name],
-                            clock_mhz=clock_mhz, log=log, progress=_shown(benchmark, update)))
+                            benchmark, program, device, plans[benchmark.name],
+                            clock_mhz=on.clock_mhz, log=log, progress=_shown(benchmark, update)))
                     except InputError as error:
                         if len(chosen) == 1 or plans[benchmark.name].data is not None:
                             raise
@@ -201,6 +222,8 @@ def _measure(chosen: Sequence[Benchmark], plans: dict[str, Any], device: str,
     finally:
         if log_file is not None:     # of a failure, too: it is most wanted then
             write_atomic(log_file, log.text.encode())
+    if not results:
+        raise InputError("nothing was measured: " + "; ".join(notes))
     return results, notes
 
 
@@ -212,11 +235,10 @@ def _shown(benchmark: Benchmark, update: Any) -> Any:
     return show
 
 
-def _values(results: Sequence[Result], notes: Sequence[str], device: str,
-            config: AcceleratorConfig, clock_mhz: float) -> dict[str, Any]:
+def _values(results: Sequence[Result], notes: Sequence[str], on: _System) -> dict[str, Any]:
     return {
-        "device": device, "target": config.name, "config_hash": config.hash,
-        "clock_mhz": None if _has_line(device) else clock_mhz,
+        "device": on.device, "target": on.config.name, "config_hash": on.config.hash,
+        "clock_mhz": on.clock_mhz,
         "not_a_valid_submission": _reasons(results), "notes": _notes(results, notes),
         "energy": "an estimate by activity, not measured",
         "benchmarks": [{
@@ -233,10 +255,9 @@ def _values(results: Sequence[Result], notes: Sequence[str], device: str,
             "estimated_energy": asdict(result.energy)} for result in results]}
 
 
-def _show(results: Sequence[Result], notes: Sequence[str], device: str,
-          config: AcceleratorConfig, clock_mhz: float) -> None:
-    clock = "time of its line" if _has_line(device) else f"cycles at {clock_mhz:g} MHz"
-    show_table(f"MLPerf Tiny on {device}, target {config.name}, {clock}", (
+def _show(results: Sequence[Result], notes: Sequence[str], on: _System) -> None:
+    clock = "time of its line" if on.clock_mhz is None else f"cycles at {on.clock_mhz:g} MHz"
+    show_table(f"MLPerf Tiny on {on.device}, target {on.config.name}, {clock}", (
         "benchmark", "samples", "quality", "latency ms", "inf./s", "cycles", "est. uJ"), [
         (result.benchmark.name, *_quality(result), f"{1e3 * result.latency:,.3f}",
          f"{1 / result.latency:,.1f}", result.cycles, f"{1e6 * result.energy.joules:,.2f}")
@@ -260,7 +281,3 @@ def _reasons(results: Sequence[Result]) -> list[str]:
 
 def _notes(results: Sequence[Result], notes: Sequence[str]) -> list[str]:
     return [*notes, *(note for result in results for note in result.notes)]
-
-
-def _has_line(device: str) -> bool:
-    return device.startswith((*LINE, "sim:"))

@@ -116,7 +116,7 @@ def test_every_benchmark_runs_on_the_emulator(programs, models, name):
     assert (found.quality is not None) == bool(benchmark.data)
     assert len(found.notes) == (not benchmark.data)
     assert "the device is simulated" in found.reasons
-    assert any("the rules have 10 s and 10" in reason for reason in found.reasons)
+    assert "runs of 0 s and 2 inferences, not of 10 s and 10" in found.reasons
     assert log.text.count(" dut: infer 2 0%\n") == 5 and f"m-model-[{name}]" in log.text
 
 
@@ -252,6 +252,17 @@ def test_command_with_json(capsys):
     assert row["estimated_energy"]["joules"] > 0
 
 
+def test_outside_memory_makes_a_model_fit_and_takes_energy(capsys):
+    arguments = ["ad01", "--target", "small", "--mode", "performance", "--iterations", "1",
+                 "--json"]
+    status, _, err = call(capsys, *arguments)
+    assert status == 1 and "give it --outside sdram" in err
+    status, out, _ = call(capsys, *arguments, "--outside", "sdram")
+    energy = json.loads(out)["benchmarks"][0]["estimated_energy"]
+    assert status == 0 and energy["outside_bytes"] > 100_000
+    assert energy["joules"] > energy["outside_bytes"] * 162.5e-12
+
+
 def test_a_log_is_written_of_a_failure_too(capsys, tmp_path, monkeypatch):
     def fail(self, address, tags=()):
         raise DeviceError("the cable was pulled")
@@ -271,6 +282,7 @@ def test_a_log_is_written_of_a_failure_too(capsys, tmp_path, monkeypatch):
     (["ic01", "--data", "kws01=x.npz"], "expected NAME=FILE, NAME one of ic01"),
     (["--data", "x.npz"], "expected NAME=FILE"),
     (["ad01", "--mode", "accuracy"], "no labelled data are shipped"),
+    (["ad01", "sww01", "--mode", "accuracy"], "nothing was measured: ad01: accuracy is not"),
     (["ic01", "--data", "no_such.npz"], "no_such.npz"),
     (["--serve-dut", "pty"], "name one benchmark"),
     (["ic01", "--serve-dut", "here"], "expected pty or tcp:HOST:PORT"),

@@ -1,11 +1,15 @@
 """The adapter on a pseudo-terminal and on a TCP port, as another runner would meet it."""
 
-import os
+import json
 import queue
+import signal
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
+import serial
 
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
@@ -71,12 +75,31 @@ def test_a_host_at_a_tcp_port_and_the_next_one(adapter):
 def test_a_host_at_a_pseudo_terminal(adapter):
     path = served(adapter, "pty")
     for _ in range(2):
-        handle = os.open(path, os.O_RDWR | os.O_NOCTTY)
-        try:
-            assert measure(Port(lambda data, to=handle: os.write(to, data),
-                                lambda count, of=handle: os.read(of, count))) > 0
-        finally:
-            os.close(handle)
+        with serial.Serial(path, 115200, timeout=LIMIT) as line:
+            assert measure(Port(line.write, lambda count, of=line: of.read_until(b"\n"))) > 0
+
+
+def test_the_command_serves_until_it_is_ended():
+    command = [sys.executable, "-m", "kaniwa", "mlperf-tiny", "sww01", "--json", "--serve-dut"]
+    serving = subprocess.Popen([*command, "tcp:127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert serving.stdout is not None
+        text = ""
+        while not text.endswith("}\n"):
+            line = serving.stdout.readline()
+            assert line, f"ended: {text}"
+            text += line
+        told = json.loads(text)
+        assert told["benchmark"] == "sww01" and told["target"] == "base"
+        address = ("127.0.0.1", int(told["place"].rsplit(":", 1)[1]))
+        with socket.create_connection(address, timeout=LIMIT) as line:
+            assert measure(Port(line.sendall, line.recv)) == pytest.approx(1e8 / 8336, rel=0.02)
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(LIMIT) == 0
+    finally:
+        serving.kill()
+        serving.wait()
+        serving.stdout.close()
 
 
 @pytest.mark.parametrize("place", ["", "tcp:", "tcp:a:b", "tcp:localhost:70000", "serial:/dev/x"])
