@@ -43,7 +43,8 @@ WIDTH = 80
               help="emulator, sim, sim:BOARD[?baud=B] (3,000,000 by default, as boards have it), "
                    "serial:PORT[?baud=B] or tcp:HOST:PORT.")
 @click.option("--board", default=None, metavar="B", shell_complete=complete_boards,
-              help=f"Board whose target and clock emulator and sim take [default: {BOARD}].")
+              help="Board whose target is taken, and whose clock for emulator and sim "
+                   f"[default: {BOARD}].")
 @click.option("--target", default=None, metavar="T", shell_complete=complete_targets,
               help="A preset or a TOML file (default: the board's first target).")
 @click.option("--outside", default=None, metavar="KIND",
@@ -207,6 +208,8 @@ def _measure(chosen: Sequence[Benchmark], plans: dict[str, Plan], on: _System,
                 raise
             notes.append(f"{benchmark.name}: not measured: {error}")
     results, log = list[Any](), Log()
+    if log_file is not None:         # a file that cannot be written is told before all runs
+        write_atomic(log_file, b"")
     try:
         with on.opened() as device:
             for benchmark, program in programs:

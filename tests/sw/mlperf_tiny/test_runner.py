@@ -171,6 +171,7 @@ def test_anomaly_detection_scores_files_by_their_windows(programs, models, tmp_p
     ("ad01", np.zeros((2, 640), np.int8), [0, 1], "expected finite floats, found int8"),
     ("ad01", np.zeros((2, 600), np.float32), [0, 1], "expected shape"),
     ("ad01", np.zeros((2, 4, 128), np.float32), [0, 1], "with 5 slices or more"),
+    ("ad01", np.zeros((2, 5, 128), np.float32), [1, 1], "needs samples of both labels"),
     ("ic01", np.zeros((2, 32, 32), np.uint8), [0, 1], "expected shape"),
     ("ic01", np.zeros((2, 32, 32, 3), np.float32), [0, 1], "float32"),
     ("kws01", np.zeros((3, 49, 10, 1), np.int8), [0, 1], "3 samples but 2 labels"),
@@ -182,6 +183,19 @@ def test_data_of_another_form_is_one_line(programs, tmp_path, name, x, y, messag
     with pytest.raises(InputError, match=message) as error:
         list(own_samples(BENCHMARKS[name], path, programs[name].inputs[0]).samples)
     assert "\n" not in str(error.value)
+
+
+def test_performance_is_measured_where_the_reader_of_images_is_missing(programs, models,
+                                                                      monkeypatch):
+    def missing(path, tensor):
+        raise InputError("the reader of images needs Pillow")
+
+    monkeypatch.setattr("kaniwa.preprocess.image.load_image", missing)
+    with EmulatorDevice(BASE) as device:
+        found = run_benchmark(BENCHMARKS["vww01"], programs["vww01"], device,
+                              Plan(models, rules=QUICK), clock_mhz=100.0, log=Log())
+    assert found.quality is None and found.performance is not None
+    assert found.notes == ("the reader of images needs Pillow",)
 
 
 def test_uint8_data_is_the_same_as_int8(programs, models, tmp_path):
@@ -284,6 +298,7 @@ def test_a_log_is_written_of_a_failure_too(capsys, tmp_path, monkeypatch):
     (["ad01", "--mode", "accuracy"], "no labelled data are shipped"),
     (["ad01", "sww01", "--mode", "accuracy"], "nothing was measured: ad01: accuracy is not"),
     (["ic01", "--data", "no_such.npz"], "no_such.npz"),
+    (["sww01", "--log", "/no/such/folder/session.log"], "cannot be written"),
     (["--serve-dut", "pty"], "name one benchmark"),
     (["ic01", "--serve-dut", "here"], "expected pty or tcp:HOST:PORT"),
     (["--board", "icebreaker", "--device", "sim:icebreaker"], "is a board itself"),
