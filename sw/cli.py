@@ -48,6 +48,7 @@ VERBS = {
     "bridge": ("boards.bridge", "Offer a device's line over TCP."),
     "doctor": ("doctor", "Check what this machine has, and what works with it."),
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
+    "mlperf-tiny": ("boards.mlperf_tiny", "MLPerf Tiny's benchmarks on a device, by its protocol."),
     "bitstream": ("boards.bitstream", "Build the bitstream of a board."),
     "program": ("boards.bitstream", "Load a bitstream into a connected board."),
     "examples": ("doctor", "List examples, scripts and notebooks, or copy some."),

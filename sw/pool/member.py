@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-from kaniwa.driver.devices import BOARDS, MAPPED, Device, open as open_device
+from kaniwa.driver.device_clock import CLOCK_MHZ, DeviceClock
+from kaniwa.driver.devices import Device, open as open_device
 from kaniwa.driver.session import Arrays, Outputs, Session
 from kaniwa.errors import DeviceError, Error
 from kaniwa.program.program import Program
 
 __all__ = ["CLOCK_MHZ", "Member", "MemberStatistics", "close_all", "open_members"]
-
-CLOCK_MHZ = 100.0     # of devices that have no clock: emulator and simulated core
-
-
-@runtime_checkable
-class _HasLine(Protocol):
-    """A device at the end of a line, whose clock counts the time on the line, too."""
-
-    def line_seconds(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -49,12 +40,12 @@ class Member:
                  clock_mhz: float, owned: bool) -> None:
         self.device = device
         self.name = name
-        self.simulated = not device.name.startswith((*BOARDS, *MAPPED))
+        self._clock = DeviceClock(device, clock_mhz)
+        self.simulated = self._clock.simulated
         self.sessions = tuple(Session(program, device) for program in programs)
         self.inferences = self.cycles = 0
         self.seconds = 0.0
         self.lost: DeviceError | None = None
-        self._hz = clock_mhz * 1e6
         self._owned = owned
 
     @property
@@ -70,16 +61,11 @@ class Member:
 
     def step(self, arrays: Arrays, as_float: bool, program: int = 0) -> Outputs:
         """One inference, its time taken."""
-        session = self.sessions[program]
-        began = self._line_seconds()
-        outputs = session.run(arrays, as_float)
-        statistics = session.stats
-        cycles = statistics.cycles if statistics is not None else 0
-        ended = self._line_seconds()
+        timed = self._clock.run(self.sessions[program], arrays, as_float)
         self.inferences += 1
-        self.cycles += cycles
-        self.seconds += cycles / self._hz if began is None or ended is None else ended - began
-        return outputs
+        self.cycles += timed.cycles
+        self.seconds += timed.seconds
+        return timed.outputs
 
     @property
     def statistics(self) -> MemberStatistics:
@@ -91,9 +77,6 @@ class Member:
         """Close a device that the pool has opened."""
         if self._owned:
             self.device.close()
-
-    def _line_seconds(self) -> float | None:
-        return self.device.line_seconds() if isinstance(self.device, _HasLine) else None
 
 
 def open_members(devices: Sequence[str | Device], programs: Sequence[Sequence[Program]],

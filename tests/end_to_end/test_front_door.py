@@ -55,6 +55,8 @@ BARE = {
     "doctor": {"": ""},
     "bench": {"--quick --device estimate --models anomaly": "",
               "--quick --models anomaly": "sim"},
+    "mlperf-tiny": {"ic01 --limit 1 --iterations 1": "", "sww01 --device sim": "sim",
+                    "vww01 --mode accuracy": "image"},
     "bitstream": {"--board icebreaker": "bitstream"},
     "program": {"--board icebreaker --bitstream {image}": None},
     "examples": {"": "", "copy stall --to {folder}/examples": ""},

@@ -42,6 +42,7 @@ WIDE = {
     "sw/commands/boards/bitstream.py:bitstream_command": OPTIONS,
     "sw/commands/boards/board_sim.py:board_sim_command": OPTIONS,
     "sw/commands/boards/hil.py:hil_command": OPTIONS,
+    "sw/commands/boards/mlperf_tiny.py:mlperf_tiny_command": OPTIONS,
     "sw/commands/diff.py:diff_command": OPTIONS,
     "sw/commands/estimate.py:estimate_command": OPTIONS,
     "sw/commands/evaluate.py:evaluate_command": OPTIONS,
