@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -109,7 +108,7 @@ class App:
         return self._models[name]
 
     @contextmanager
-    def _room(self) -> Any:
+    def _room(self) -> Iterator[bytearray]:
         """Bytes for a body, which count among those of all bodies until it is read."""
         body = bytearray()
         try:

@@ -1,6 +1,8 @@
 """Inferences handed to a pool one by one: each future has its own, whatever happens to others."""
 
+import gc
 import threading
+import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import numpy as np
@@ -67,6 +69,23 @@ def test_what_is_cancelled_is_not_run(programs):
         check(programs[0], first.result(WAIT), EXPECTED[0][0])
         check(programs[0], third.result(WAIT), EXPECTED[0][2])
         assert pool.stats[0].inferences == 2
+
+
+def test_what_is_cancelled_leaves_no_arrays_behind(programs):
+    """A device may take long: the queue must not grow by those who gave up."""
+    device = Gated(CONFIG)
+    with Pool([device], programs[0]) as pool:
+        first = pool.submit(INPUTS[0][0])
+        assert device.begun.wait(WAIT)
+        arrays = {name: array.copy() for name, array in INPUTS[0][1].items()}
+        held = [weakref.ref(array) for array in arrays.values()]
+        second = pool.submit(arrays)
+        assert second.cancel()
+        del arrays, second
+        gc.collect()
+        assert held and not any(ref() is not None for ref in held)
+        device.may.set()
+        check(programs[0], first.result(WAIT), EXPECTED[0][0])
 
 
 def test_a_lost_device_hands_its_inference_on(programs, caplog):
