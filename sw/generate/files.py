@@ -1,0 +1,147 @@
+"""All files of a generated folder, by their paths in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kaniwa._version import __version__
+from kaniwa.driver.frames import REGISTERS
+from kaniwa.generate.design import BUSES, Design
+from kaniwa.generate.registers import words_of
+from kaniwa.generate.template import render
+from kaniwa.generate.vectors import MEMORY_MODEL_BYTES, vectors_of
+from kaniwa.generate.verilog import Port, design_verilog
+from kaniwa.isa import MAGIC, OUTSIDE
+from kaniwa.isa.bus import memory_offset, window_bytes
+
+__all__ = ["BUILD_FOLDERS", "generated_files"]
+
+# What builds leave in the folder: that of the testbench's Makefile, and that of FuseSoC.
+BUILD_FOLDERS = ("tb/build", "build")
+
+# Rules of `verilator -Wall` that lines by Amaranth and Yosys break, each with its reason.
+WAIVERS = {
+    "UNUSEDSIGNAL": "A block has all fields of what comes in, and reads those it needs.",
+    "PROCASSINIT": "A flip-flop has its value at power-up in its declaration, and another in reset.",
+    "CASEINCOMPLETE": "A register keeps its value in the cases that are not named.",
+    "WIDTHEXPAND": "Sums of several widths: the shorter operand is extended, as intended.",
+    "WIDTHTRUNC": "Sums and shifts that are one bit longer than what keeps them.",
+    "DECLFILENAME": "One file has all modules.",
+    "ASCRANGE": "Fields without bits in a small target are declared as [-1:0].",
+    "CMPCONST": "Limits that all values of a small target are within.",
+    "UNSIGNED": "The same, for limits of 0.",
+    "VARHIDDEN": "Loops that set memories to zero have a variable i; so may a port have that name.",
+}
+_USED_IN_TESTBENCH = ("MAGIC", "CONTROL", "STATUS", "PROGRAM_ADDRESS", "WATCHDOG", "CYCLES",
+                      "IRQ_STATUS", "IRQ_ENABLE")
+
+
+def generated_files(design: Design, progress: Callable[[str], None] = lambda text: None) -> dict[
+        str, bytes]:
+    """The bytes of each file, the same for the same design.
+
+    ``progress`` hears of what takes long. Raises ConfigError for a design that there is no gateware
+    or no testbench of, and BuildError without the extra ``sim``.
+    """
+    progress("testbench")
+    vectors = vectors_of(design)     # first: it finds in a second what does not fit
+    progress("gateware")
+    verilog, ports, first_line = design_verilog(design)
+    progress("files")
+    name, words = design.name, words_of(design)
+    values: dict[str, Any] = {
+        "design": design, "name": name, "version": __version__, "words": words, "ports": ports,
+        "prefix": name.upper(), "constants": _constants(design), "description": _title(design),
+        "memory_bytes": design.config.memory_bytes, **_window(design),
+        "first_line": first_line, "last_line": verilog.count("\n"), "waivers": WAIVERS,
+        "slave": {"axi4": "s_axi", "wishbone": "s_wb", "stream": "s_axis"}[design.bus],
+        "offsets_from": _offsets_from(design), "networks": vectors.networks,
+        "runs": len(vectors.runs), "writes": vectors.text("writes").count("\n"),
+        "checks": vectors.text("checks").count("\n"), "magic": MAGIC,
+        "model_bytes": MEMORY_MODEL_BYTES, **_master(ports), "sides": _sides(ports), "bus": BUSES[design.bus],
+    }
+    used = [word for word in words if word.name in _USED_IN_TESTBENCH
+            or design.outside and word.name.startswith("OUTSIDE_BASE")]
+    stream = design.bus == "stream"
+    texts = {
+        f"{name}.v": verilog,
+        f"{name}.vlt": render("waivers.vlt", **values),
+        f"{name}.h": render("registers.h", **values),
+        f"{name}.md": render("page.md", **values),
+        f"{name}.core": render("fusesoc.core", **values),
+        "tb/Makefile": render("Makefile", **values),
+        f"tb/{name}_tb.sv": render("tb_stream.sv" if stream else "tb_bus.sv",
+                                   **values | {"words": used}),
+        "tb/writes.hex": vectors.text("writes"),
+        "tb/checks.hex": vectors.text("checks"),
+        "tb/runs.hex": vectors.index,
+    }
+    if not stream:
+        texts[f"{name}.svd"] = render("registers.svd", **values)
+    return {path: text.encode() for path, text in sorted(texts.items())}
+
+
+def _title(design: Design) -> str:
+    config = design.config
+    return (f"kaniwa accelerator, target {config.name}: {config.multipliers} multiplications a "
+            f"cycle, {BUSES[design.bus]}")
+
+
+def _offsets_from(design: Design) -> str:
+    if design.bus == "stream":
+        return f"A READ finds the registers from address 0x{REGISTERS:08X} on."
+    return "They count from the first byte of the window on the bus."
+
+
+def _window(design: Design) -> dict[str, int]:
+    """Sizes of the window on the bus, in bytes."""
+    size = design.config.memory_bytes
+    window, offset = window_bytes(size), memory_offset(size)
+    return {"window_bytes": window, "memory_offset": offset,
+            "register_bytes": offset or window,
+            "window_bits": (window - 1).bit_length()}
+
+
+def _constants(design: Design) -> list[tuple[str, str, str]]:
+    """Name, C constant and meaning of what a driver must know of the accelerator."""
+    config, number = design.config, int(design.config.hash, 16)
+    rows = [
+        ("TARGET", f'"{config.name}"', "name of the target"),
+        ("CONFIG_HASH", f"UINT64_C(0x{number:016X})", "its hash; include stdint.h to use it"),
+        ("MEMORY_BYTES", f"{config.memory_bytes}u", "device memory on chip"),
+        ("OUT_LANES", f"{config.out_lanes}u", "output channels computed at once"),
+        ("DOT_WIDTH", f"{config.dot_width}u", "products summed for each channel in a cycle"),
+        ("PROGRAM_ALIGNMENT", f"{config.read_bytes}u", "of a program's address, in bytes"),
+        ("OUTSIDE", f"{int(design.outside)}", "1: there is a master port for memory outside"),
+    ]
+    if design.bus == "stream":
+        rows.append(("REGISTERS", f"0x{REGISTERS:08X}u", "address of register 0 in a READ"))
+    else:
+        window = _window(design)
+        rows += [
+            ("WINDOW_BYTES", f"0x{window['window_bytes']:X}u", "size of the window on the bus"),
+            ("MEMORY_OFFSET", f"0x{window['memory_offset']:X}u",
+             "byte offset of device memory in the window; 0: there is none on chip")]
+    if design.outside:
+        rows.append(("OUTSIDE_ADDRESS", f"0x{OUTSIDE:08X}u",
+                     "device address of the first byte outside"))
+    return rows
+
+
+def _master(ports: list[Port]) -> dict[str, int]:
+    """Widths of the master port's byte address and data, in bits; 0 where there is none."""
+    widths = {port.name: port.width for port in ports}
+    data = widths.get("m_axi_wdata", widths.get("m_wb_dat_w", 0))
+    size = (data // 8 - 1).bit_length() if "m_wb_adr" in widths else 0
+    address = widths.get("m_axi_awaddr", widths.get("m_wb_adr", 0) + size)
+    return {"data_bits": data, "address_bits": address, "size_bits": size}
+
+
+def _sides(ports: list[Port]) -> dict[str, list[Port]]:
+    """The ports by the bus port that they are of, such as s_axi; irq is of none."""
+    sides: dict[str, list[Port]] = {}
+    for port in ports:
+        sides.setdefault(port.side, []).append(port)
+    return sides
+
