@@ -1,11 +1,16 @@
 """The core with its on-chip memory behind a bus: a peripheral of a system on chip."""
 
 from amaranth import *
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.bus.signatures import axi4, axi_lite, wishbone
+from kaniwa.hw.bus.slaves import AxiLiteSlave, WishboneSlave
+from kaniwa.hw.bus.window import BusWindow
+from kaniwa.hw.core import make_core
+from kaniwa.hw.memory.host_port import HostPort
+from kaniwa.hw.memory.system import OnChipMemory
 from kaniwa.isa.bus import window_bytes
 
 __all__ = ["BusAccelerator", "BUSES"]
@@ -48,7 +53,35 @@ class BusAccelerator(Component):
         })
 
     def elaborate(self, platform):
-        return Module()
+        m = Module()
+        config = self.config
+        m.submodules.core = core = make_core(config, outside=self.outside, **self._options)
+        m.submodules.window = window = BusWindow(
+            config, outside=self.outside, address_bits=self.address_bits)
+        slave = AxiLiteSlave(config) if self.bus == "axi4" else WishboneSlave(config)
+        m.submodules.slave = slave
+        connect(m, flipped(self.control), slave.bus)
+        connect(m, slave.access, window.access)
+        connect(m, window.answer, slave.answer)
+        m.d.comb += [
+            core.csr_address.eq(window.csr_address),
+            core.csr_write.eq(window.csr_write),
+            core.csr_write_data.eq(window.csr_write_data),
+            window.csr_read_data.eq(core.csr_read_data),
+            window.busy.eq(core.busy),
+            self.irq.eq(window.irq),
+        ]
+        if config.memory_bytes:
+            m.submodules.memory = memory = OnChipMemory(config)
+            m.submodules.local_port = port = HostPort(config)
+            m.d.comb += port.busy.eq(core.busy)
+            connect(m, port.read, memory.read)
+            connect(m, port.write, memory.write)
+            connect(m, core.local_read, port.core_read)
+            connect(m, core.local_write, port.core_write)
+            connect(m, window.read, port.host_read)
+            connect(m, window.write, port.host_write)
+        return m
 
 
 def _check(config, bus, outside, address_bits, data_bits):
