@@ -46,6 +46,7 @@ VERBS = {
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
     "bitstream": ("boards.bitstream", "Build the bitstream of a board."),
     "program": ("boards.bitstream", "Load a bitstream into a connected board."),
+    "generate": ("generate", "Write the accelerator as Verilog, for a design of your own."),
     "examples": ("doctor", "List examples, scripts and notebooks, or copy some."),
     "cache": ("doctor", "Show or clear the cache of builds."),
     "completion": ("completion", "Completion of verbs, devices, targets and boards in a shell."),

@@ -1,1 +1,1 @@
-"""Folders of `kaniwa generate`: the accelerator in Verilog, with all that a design around it needs."""
+"""Folders of `kaniwa generate`: the accelerator in Verilog, and what a design around it needs."""

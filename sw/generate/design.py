@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 
-__all__ = ["BUSES", "Design"]
+__all__ = ["BUSES", "DATA_BITS", "Design"]
 
 # bus -> what it is, in a few words
 BUSES = {
-    "axi4": "AXI4-Lite slave of 32 bits",
-    "wishbone": "Wishbone B4 slave of 32 bits",
+    "axi4": "an AXI4-Lite slave of 32 bits",
+    "wishbone": "a Wishbone slave of 32 bits",
     "stream": "two AXI4-Stream ports of 8 bits",
 }
+DATA_BITS = (32, 64, 128)     # of the port for memory outside, and at most what is read at once
 LONGEST_NAME = 64
 
 # Words that Verilog, SystemVerilog, VHDL or C take for themselves, of those that a name may be.
@@ -68,6 +69,11 @@ class Design:
             raise ConfigError(f"clock_hz must be 0..{(1 << 32) - 1}, not {self.clock_hz}")
         self._check_outside()
 
+    @property
+    def target(self) -> str:
+        """Name of the target, fit for comments and strings of any language."""
+        return re.sub(r"[^A-Za-z0-9_.+-]", "_", self.config.name)
+
     def _check_outside(self) -> None:
         target = f"target '{self.config.name}'"
         if self.outside and self.bus == "stream":
@@ -79,6 +85,12 @@ class Design:
         if not self.outside and not self.config.memory_bytes:
             raise ConfigError(f"{target} has no memory on chip: give --outside, with axi4 or "
                               "wishbone")
-        if self.data_bits is not None and not self.outside:
+        if self.data_bits is None:
+            return
+        if not self.outside:
             raise ConfigError("data_bits is the width of the port for outside memory: give "
                               "--outside too")
+        fitting = [bits for bits in DATA_BITS if bits <= 8 * self.config.read_bytes]
+        if self.data_bits not in fitting:
+            raise ConfigError(f"data_bits must be {', '.join(map(str, fitting))} for {target}, not "
+                              f"{self.data_bits}")

@@ -11,11 +11,11 @@ from kaniwa.generate.design import BUSES, Design
 from kaniwa.generate.registers import words_of
 from kaniwa.generate.template import render
 from kaniwa.generate.vectors import MEMORY_MODEL_BYTES, vectors_of
-from kaniwa.generate.verilog import Port, design_verilog
+from kaniwa.generate.verilog import LINE_PACE, Port, design_verilog
 from kaniwa.isa import MAGIC, OUTSIDE
 from kaniwa.isa.bus import memory_offset, window_bytes
 
-__all__ = ["BUILD_FOLDERS", "generated_files"]
+__all__ = ["BUILD_FOLDERS", "file_names", "generated_files"]
 
 # What builds leave in the folder: that of the testbench's Makefile, and that of FuseSoC.
 BUILD_FOLDERS = ("tb/build", "build")
@@ -23,7 +23,7 @@ BUILD_FOLDERS = ("tb/build", "build")
 # Rules of `verilator -Wall` that lines by Amaranth and Yosys break, each with its reason.
 WAIVERS = {
     "UNUSEDSIGNAL": "A block has all fields of what comes in, and reads those it needs.",
-    "PROCASSINIT": "A flip-flop has its value at power-up in its declaration, and another in reset.",
+    "PROCASSINIT": "A flip-flop has its value at power-up in its declaration.",
     "CASEINCOMPLETE": "A register keeps its value in the cases that are not named.",
     "WIDTHEXPAND": "Sums of several widths: the shorter operand is extended, as intended.",
     "WIDTHTRUNC": "Sums and shifts that are one bit longer than what keeps them.",
@@ -49,42 +49,55 @@ def generated_files(design: Design, progress: Callable[[str], None] = lambda tex
     progress("gateware")
     verilog, ports, first_line = design_verilog(design)
     progress("files")
-    name, words = design.name, words_of(design)
-    values: dict[str, Any] = {
-        "design": design, "name": name, "version": __version__, "words": words, "ports": ports,
-        "prefix": name.upper(), "constants": _constants(design), "description": _title(design),
-        "memory_bytes": design.config.memory_bytes, **_window(design),
-        "first_line": first_line, "last_line": verilog.count("\n"), "waivers": WAIVERS,
-        "slave": {"axi4": "s_axi", "wishbone": "s_wb", "stream": "s_axis"}[design.bus],
-        "offsets_from": _offsets_from(design), "networks": vectors.networks,
+    name, last_line = design.name, verilog.count("\n")
+    values = _values(design, ports) | {
+        "first_line": first_line, "last_line": last_line, "networks": vectors.networks,
         "runs": len(vectors.runs), "writes": vectors.text("writes").count("\n"),
-        "checks": vectors.text("checks").count("\n"), "magic": MAGIC,
-        "model_bytes": MEMORY_MODEL_BYTES, **_master(ports), "sides": _sides(ports), "bus": BUSES[design.bus],
+        "checks": vectors.text("checks").count("\n")}
+    texts = {path: render(template, **values) for path, template in _templates(design).items()}
+    texts |= {f"{name}.v": verilog, "tb/writes.hex": vectors.text("writes"),
+              "tb/checks.hex": vectors.text("checks"), "tb/runs.hex": vectors.index}
+    return {path: texts[path].encode() for path in file_names(design)}
+
+
+def file_names(design: Design) -> list[str]:
+    """The paths of ``generated_files``, without making them; those in folders are last."""
+    names = [*_templates(design), f"{design.name}.v", "tb/writes.hex", "tb/checks.hex",
+             "tb/runs.hex"]
+    return sorted(names, key=lambda name: ("/" in name, name))
+
+
+def _templates(design: Design) -> dict[str, str]:
+    """The template of each file that has one."""
+    name, stream = design.name, design.bus == "stream"
+    return {
+        f"{name}.core": "fusesoc.core", f"{name}.h": "registers.h", f"{name}.md": "page.md",
+        f"{name}.vlt": "waivers.vlt", "tb/Makefile": "Makefile",
+        f"tb/{name}_tb.sv": "tb_stream.sv" if stream else "tb_bus.sv",
+        **({} if stream else {f"{name}.svd": "registers.svd"}),
     }
+
+
+def _values(design: Design, ports: list[Port]) -> dict[str, Any]:
+    """What the templates name, but for the sizes of this very Verilog and testbench."""
+    words = words_of(design)
     used = [word for word in words if word.name in _USED_IN_TESTBENCH
             or design.outside and word.name.startswith("OUTSIDE_BASE")]
-    stream = design.bus == "stream"
-    texts = {
-        f"{name}.v": verilog,
-        f"{name}.vlt": render("waivers.vlt", **values),
-        f"{name}.h": render("registers.h", **values),
-        f"{name}.md": render("page.md", **values),
-        f"{name}.core": render("fusesoc.core", **values),
-        "tb/Makefile": render("Makefile", **values),
-        f"tb/{name}_tb.sv": render("tb_stream.sv" if stream else "tb_bus.sv",
-                                   **values | {"words": used}),
-        "tb/writes.hex": vectors.text("writes"),
-        "tb/checks.hex": vectors.text("checks"),
-        "tb/runs.hex": vectors.index,
+    return {
+        "design": design, "name": design.name, "version": __version__, "words": words,
+        "used": used, "ports": ports, "prefix": design.name.upper(),
+        "constants": _constants(design), "description": _title(design),
+        "memory_bytes": design.config.memory_bytes, **_window(design), "waivers": WAIVERS,
+        "slave": {"axi4": "s_axi", "wishbone": "s_wb", "stream": "s_axis"}[design.bus],
+        "offsets_from": _offsets_from(design), "magic": MAGIC, "model_bytes": MEMORY_MODEL_BYTES,
+        **_master(ports), "sides": _sides(ports), "bus": BUSES[design.bus],
+        "outside_address": OUTSIDE, "registers_address": REGISTERS, "pace": LINE_PACE,
     }
-    if not stream:
-        texts[f"{name}.svd"] = render("registers.svd", **values)
-    return {path: text.encode() for path, text in sorted(texts.items())}
 
 
 def _title(design: Design) -> str:
     config = design.config
-    return (f"kaniwa accelerator, target {config.name}: {config.multipliers} multiplications a "
+    return (f"kaniwa accelerator, target {design.target}: {config.multipliers} multiplications a "
             f"cycle, {BUSES[design.bus]}")
 
 
@@ -107,7 +120,7 @@ def _constants(design: Design) -> list[tuple[str, str, str]]:
     """Name, C constant and meaning of what a driver must know of the accelerator."""
     config, number = design.config, int(design.config.hash, 16)
     rows = [
-        ("TARGET", f'"{config.name}"', "name of the target"),
+        ("TARGET", f'"{design.target}"', "name of the target"),
         ("CONFIG_HASH", f"UINT64_C(0x{number:016X})", "its hash; include stdint.h to use it"),
         ("MEMORY_BYTES", f"{config.memory_bytes}u", "device memory on chip"),
         ("OUT_LANES", f"{config.out_lanes}u", "output channels computed at once"),

@@ -30,7 +30,7 @@ READ, WRITE, BOTH = "read-only", "write-only", "read-write"
 class Bits:
     """A field of a register: ``width`` bits from bit ``low`` on; ``values`` by name where named.
 
-    ``clears``: a 1 that is written clears the bit.
+    ``on_write``: what writing does, in the words of CMSIS-SVD, where it does not store the value.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Bits:
     width: int
     text: str
     values: Mapping[str, int] = field(default_factory=dict)
-    clears: bool = False
+    on_write: str = ""
 
     @property
     def high(self) -> int:
@@ -76,12 +76,12 @@ def words_of(design: Design) -> list[Word]:
     return words
 
 
-def _flags(names: type[enum.IntFlag], texts: Mapping[str, str], clears: bool = False) -> tuple[
+def _flags(names: type[enum.IntFlag], texts: Mapping[str, str], on_write: str = "") -> tuple[
         Bits, ...]:
     """A bit for each member; ``texts`` must have them all."""
     assert set(texts) == {str(flag.name) for flag in names}
     return tuple(Bits(str(flag.name), flag.bit_length() - 1, 1, texts[str(flag.name)],
-                      clears=clears) for flag in names)
+                      on_write=on_write) for flag in names)
 
 
 def _constants(design: Design) -> list[Word]:
@@ -147,22 +147,36 @@ def _counters() -> list[Word]:
 
 
 def _of_the_bus(design: Design) -> list[Word]:
+    of, outside = BusRegister, design.outside
     meanings = {"RUN_ENDED": "a run ended", "BUS_ERROR": "the master port saw an error"}
     pending = _flags(Interrupt, {name: f"{text}; writing 1 clears the bit"
-                                 for name, text in meanings.items()}, clears=True)
+                                 for name, text in meanings.items()}, "oneToClear")
     enabled = _flags(Interrupt, {name: f"1: irq rises when {text}"
                                  for name, text in meanings.items()})
-    held = _flags(BusError, {"HELD": "an error is held, and later ones are not",
-                             "WRITE": "1: of a write, 0: of a read"})
-    responses = {code.name: code.value for code in BusResponse}
-    response = Bits("RESPONSE", RESPONSE_SHIFT, 2, "response of the bus", responses)
+    if not outside:     # nothing else raises the second one
+        pending, enabled = pending[:1], enabled[:1]
     features = _flags(Feature, {"OUTSIDE": "1: there is a master port for memory outside"})
-    low_zeros = int(math.log2(BASE_ALIGNMENT))
-    of = BusRegister
     return [
         Word("BUS_VERSION", of.BUS_VERSION, READ, "version of these registers", (), BUS_VERSION),
         Word("IRQ_STATUS", of.IRQ_STATUS, BOTH, "pending interrupts", pending),
         Word("IRQ_ENABLE", of.IRQ_ENABLE, BOTH, "interrupts that reach irq", enabled),
+        *(_of_the_master_port() if outside else ()),
+        Word("MEMORY_OFFSET", of.MEMORY_OFFSET, READ,
+             "byte offset of device memory in the window; 0: there is none on chip", (),
+             memory_offset(design.config.memory_bytes)),
+        Word("FEATURES", of.FEATURES, READ, "what this accelerator has", features,
+             Feature.OUTSIDE * outside),
+    ]
+
+
+def _of_the_master_port() -> list[Word]:
+    held = _flags(BusError, {"HELD": "an error is held, and later ones are not",
+                             "WRITE": "1: of a write, 0: of a read"}, "clear")
+    responses = {code.name: code.value for code in BusResponse}
+    response = Bits("RESPONSE", RESPONSE_SHIFT, 2, "response of the bus", responses, "clear")
+    low_zeros = int(math.log2(BASE_ALIGNMENT))
+    of = BusRegister
+    return [
         Word("BUS_ERROR", of.BUS_ERROR, BOTH,
              "first error of the master port; writing anything clears it", (*held, response)),
         Word("BUS_ERROR_ADDRESS", of.BUS_ERROR_ADDRESS, READ,
@@ -170,9 +184,4 @@ def _of_the_bus(design: Design) -> list[Word]:
         Word("OUTSIDE_BASE_LOW", of.OUTSIDE_BASE_LOW, BOTH,
              f"bus address of device address 0x80000000, low half; its {low_zeros} low bits are 0"),
         Word("OUTSIDE_BASE_HIGH", of.OUTSIDE_BASE_HIGH, BOTH, "the same, high half"),
-        Word("MEMORY_OFFSET", of.MEMORY_OFFSET, READ,
-             "byte offset of device memory in the window; 0: there is none on chip", (),
-             memory_offset(design.config.memory_bytes)),
-        Word("FEATURES", of.FEATURES, READ, "what this accelerator has", features,
-             Feature.OUTSIDE * design.outside),
     ]

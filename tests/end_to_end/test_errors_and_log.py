@@ -57,6 +57,9 @@ FAILURES: dict[str, list[tuple[str, str, int, str | None]]] = {
               ("--parts no_such", "UsageError", 2, None)],
     "bitstream": [("--board no_such", "ConfigError", 1, None)],
     "program": [("--board icebreaker -o /no/such", "DeviceError", 1, None)],
+    "generate": [("--bus no_such -o new", "ConfigError", 1, None),
+                 ("--bus axi4 -o /no/such/new", "InputError", 1, None),
+                 ("-o new", "UsageError", 2, "--bus")],
     "cache": [("--no-such", "UsageError", 2, "--no-such")],
 }
 

@@ -34,8 +34,7 @@
         m_axi_rresp = 0;
         forever begin
             m_axi_arready = 1;
-            @(posedge clk);
-            while (!m_axi_arvalid) @(posedge clk);
+            do @(posedge clk); while (!m_axi_arvalid);
             address = m_axi_araddr;
             beats = {24'd0, m_axi_arlen} + 1;
             check_burst(m_axi_arsize, m_axi_arburst, m_axi_arlock);
@@ -50,8 +49,7 @@
                     m_axi_rdata[8 * number +: 8] = model[from + number];
                 m_axi_rlast = beat == beats - 1;
                 m_axi_rvalid = 1;
-                @(posedge clk);
-                while (!m_axi_rready) @(posedge clk);
+                do @(posedge clk); while (!m_axi_rready);
                 @(negedge clk);
                 m_axi_rvalid = 0;
             end
@@ -68,8 +66,7 @@
         m_axi_bresp = 0;
         forever begin
             m_axi_awready = 1;
-            @(posedge clk);
-            while (!m_axi_awvalid) @(posedge clk);
+            do @(posedge clk); while (!m_axi_awvalid);
             address = m_axi_awaddr;
             beats = {24'd0, m_axi_awlen} + 1;
             check_burst(m_axi_awsize, m_axi_awburst, m_axi_awlock);
@@ -79,8 +76,7 @@
             for (beat = 0; beat < beats; beat = beat + 1) begin
                 if ($urandom_range(3) == 0) @(negedge clk);
                 m_axi_wready = 1;
-                @(posedge clk);
-                while (!m_axi_wvalid) @(posedge clk);
+                do @(posedge clk); while (!m_axi_wvalid);
                 to = place(address, beat);
                 for (number = 0; number < BEAT_BYTES; number = number + 1)
                     if (m_axi_wstrb[number]) model[to + number] = m_axi_wdata[8 * number +: 8];
@@ -90,8 +86,7 @@
             end
             repeat ($urandom_range(6)) @(negedge clk);
             m_axi_bvalid = 1;
-            @(posedge clk);
-            while (!m_axi_bready) @(posedge clk);
+            do @(posedge clk); while (!m_axi_bready);
             @(negedge clk);
             m_axi_bvalid = 0;
         end

@@ -1,4 +1,4 @@
-/* {{ design.name }}: a kaniwa accelerator, target {{ design.config.name }}. Registers, bits and constants, for C99.
+/* {{ design.name }}: a kaniwa accelerator, target {{ design.target }}. Registers, bits and constants, for C99.
  *
  * Offsets are in bytes. {{ offsets_from }}
  * {{ design.name }}.md says how a program is run.

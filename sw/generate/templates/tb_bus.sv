@@ -11,7 +11,7 @@ module {{ name }}_tb;
     localparam LONGEST_RUN = 10_000_000;    // cycles
 
     // Byte offsets in the window
-{% for word in words %}
+{% for word in used %}
     localparam [31:0] {{ word.name }} = 32'h{{ "%03X" % word.offset }};
 {% endfor %}
     localparam [31:0] WINDOW_BYTES = 32'h{{ "%X" % window_bytes }};
@@ -92,8 +92,7 @@ module {{ name }}_tb;
             s_axi_araddr = offset[{{ window_bits - 1 }}:0];
             s_axi_arvalid = 1;
             s_axi_rready = 1;
-            @(posedge clk);
-            while (!s_axi_arready) @(posedge clk);
+            do @(posedge clk); while (!s_axi_arready);
             @(negedge clk);
             s_axi_arvalid = 0;
             while (!s_axi_rvalid) @(negedge clk);
@@ -114,8 +113,7 @@ module {{ name }}_tb;
             s_wb_dat_w = data;
             s_wb_cyc = 1;
             s_wb_stb = 1;
-            @(posedge clk);
-            while (!s_wb_ack && !s_wb_err) @(posedge clk);
+            do @(posedge clk); while (!s_wb_ack && !s_wb_err);
             if (s_wb_err) fail("an access of the window got an error");
             answered = s_wb_dat_r;
             @(negedge clk);

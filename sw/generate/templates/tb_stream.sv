@@ -14,7 +14,7 @@ module {{ design.name }}_tb;
     localparam [1:0] OPEN = 0, WRITE = 1, READ = 2, REGISTER = 3;
     localparam [3:0] DATA = 1;
     localparam [31:0] REGISTERS = 32'h4000_0000;
-{% for word in words %}
+{% for word in used %}
     localparam [7:0] {{ word.name }} = {{ word.index }};
 {% endfor %}
     localparam [31:0] MAGIC_VALUE = 32'h{{ "%08X" % magic }};
@@ -72,8 +72,7 @@ module {{ design.name }}_tb;
         begin
             s_axis_tdata = data;
             s_axis_tvalid = 1;
-            @(posedge clk);
-            while (!s_axis_tready) @(posedge clk);
+            do @(posedge clk); while (!s_axis_tready);
             @(negedge clk);
             s_axis_tvalid = 0;
         end
@@ -105,8 +104,7 @@ module {{ design.name }}_tb;
     task receive_byte(output [7:0] data);
         begin
             m_axis_tready = 1;
-            @(posedge clk);
-            while (!m_axis_tvalid) @(posedge clk);
+            do @(posedge clk); while (!m_axis_tvalid);
             data = m_axis_tdata;
             @(negedge clk);
             m_axis_tready = 0;

@@ -1,5 +1,5 @@
 // {{ design.name }}: a kaniwa accelerator with {{ {"axi4": "AXI", "wishbone": "Wishbone", "stream": "AXI4-Stream"}[design.bus] }} ports, in one file.
-// Target {{ design.config.name }}, hash {{ design.config.hash }}. {{ design.name }}.md has ports, registers and memory.
+// Target {{ design.target }}, hash {{ design.config.hash }}. {{ design.name }}.md has ports, registers and memory.
 // One clock domain; rst is synchronous, active high, for at least one cycle.
 
 module {{ design.name }} (
