@@ -5,9 +5,11 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
+from kaniwa.hw.bus.axi_master import AxiMaster
 from kaniwa.hw.bus.signatures import axi4, axi_lite, wishbone
 from kaniwa.hw.bus.slaves import AxiLiteSlave, WishboneSlave
 from kaniwa.hw.bus.window import BusWindow
+from kaniwa.hw.bus.wishbone_master import WishboneMaster
 from kaniwa.hw.core import make_core
 from kaniwa.hw.memory.host_port import HostPort
 from kaniwa.hw.memory.system import OnChipMemory
@@ -81,7 +83,25 @@ class BusAccelerator(Component):
             connect(m, core.local_write, port.core_write)
             connect(m, window.read, port.host_read)
             connect(m, window.write, port.host_write)
+        if self.outside:
+            self._add_master(m, core, window)
         return m
+
+    def _add_master(self, m, core, window):
+        """The way to outside memory, which the core alone uses."""
+        kind = AxiMaster if self.bus == "axi4" else WishboneMaster
+        m.submodules.master = master = kind(
+            self.config, address_bits=self.address_bits, data_bits=self.data_bits)
+        connect(m, core.outside_read, master.read)
+        connect(m, core.outside_write, master.write)
+        connect(m, master.bus, flipped(self.memory))
+        connect(m, master.fault, window.fault)
+        m.d.comb += [
+            master.busy.eq(core.busy),
+            master.base.eq(window.base),
+            window.writing.eq(master.writing),
+            window.quiet.eq(master.quiet),
+        ]
 
 
 def _check(config, bus, outside, address_bits, data_bits):
