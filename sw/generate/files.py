@@ -8,17 +8,18 @@ from typing import Any
 from kaniwa._version import __version__
 from kaniwa.driver.frames import REGISTERS
 from kaniwa.generate.design import BUSES, Design
+from kaniwa.generate.projects import has_projects, project_templates, selftest_values
 from kaniwa.generate.registers import words_of
 from kaniwa.generate.template import render
-from kaniwa.generate.vectors import MEMORY_MODEL_BYTES, vectors_of
+from kaniwa.generate.vectors import MEMORY_MODEL_BYTES, Vectors, vectors_of
 from kaniwa.generate.verilog import LINE_PACE, Port, design_verilog
 from kaniwa.isa import MAGIC, OUTSIDE
 from kaniwa.isa.bus import memory_offset, window_bytes
 
 __all__ = ["BUILD_FOLDERS", "file_names", "generated_files"]
 
-# What builds leave in the folder: that of the testbench's Makefile, and that of FuseSoC.
-BUILD_FOLDERS = ("tb/build", "build")
+# What builds leave in the folder: the testbench's Makefile, FuseSoC, and the projects.
+BUILD_FOLDERS = ("tb/build", "build", "projects/arty_a7/build", "projects/de10_nano/build")
 
 # Rules of `verilator -Wall` that lines by Amaranth and Yosys break, each with its reason.
 WAIVERS = {
@@ -54,9 +55,14 @@ def generated_files(design: Design, progress: Callable[[str], None] = lambda tex
         "first_line": first_line, "last_line": last_line, "networks": vectors.networks,
         "runs": len(vectors.runs), "writes": vectors.text("writes").count("\n"),
         "checks": vectors.text("checks").count("\n")}
+    if has_projects(design):
+        values |= selftest_values(design, vectors.runs[0])
     texts = {path: render(template, **values) for path, template in _templates(design).items()}
     texts |= {f"{name}.v": verilog, "tb/writes.hex": vectors.text("writes"),
               "tb/checks.hex": vectors.text("checks"), "tb/runs.hex": vectors.index}
+    if has_projects(design):
+        first = Vectors(vectors.runs[:1], ())
+        texts |= {f"projects/{part}.hex": first.text(part) for part in ("writes", "checks")}
     return {path: texts[path].encode() for path in file_names(design)}
 
 
@@ -64,6 +70,8 @@ def file_names(design: Design) -> list[str]:
     """The paths of ``generated_files``, without making them; those in folders are last."""
     names = [*_templates(design), f"{design.name}.v", "tb/writes.hex", "tb/checks.hex",
              "tb/runs.hex"]
+    if has_projects(design):
+        names += ["projects/writes.hex", "projects/checks.hex"]
     return sorted(names, key=lambda name: ("/" in name, name))
 
 
@@ -75,6 +83,7 @@ def _templates(design: Design) -> dict[str, str]:
         f"{name}.vlt": "waivers.vlt", "tb/Makefile": "Makefile",
         f"tb/{name}_tb.sv": "tb_stream.sv" if stream else "tb_bus.sv",
         **({} if stream else {f"{name}.svd": "registers.svd"}),
+        **(project_templates(name) if has_projects(design) else {}),
     }
 
 
@@ -85,6 +94,7 @@ def _values(design: Design, ports: list[Port]) -> dict[str, Any]:
             or design.outside and word.name.startswith("OUTSIDE_BASE")]
     return {
         "design": design, "name": design.name, "version": __version__, "words": words,
+        "has_projects": has_projects(design),
         "used": used, "ports": ports, "prefix": design.name.upper(),
         "constants": _constants(design), "description": _title(design),
         "memory_bytes": design.config.memory_bytes, **_window(design), "waivers": WAIVERS,
