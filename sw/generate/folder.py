@@ -17,11 +17,15 @@ __all__ = ["check_folder", "write_folder"]
 def check_folder(folder: Path, own: Iterable[str], built: Iterable[str], force: bool) -> None:
     """Raise InputError unless ``folder`` may be written: it is not there, or empty.
 
+    It is never the folder of this process, or around it.
+
     With ``force`` it may hold the files ``own``, which are replaced, and the folders ``built``,
     which are removed. No other file is ever lost.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(f"{folder}: is no folder; name another one")
+    if Path.cwd().is_relative_to(folder.resolve()):     # which would be moved away under a shell
+        raise InputError(f"{folder}: is the folder you are in, or around it; name one inside it")
     parent = folder.absolute().parent
     if not parent.is_dir():
         raise InputError(f"{folder}: there is no folder {parent} to make it in")

@@ -61,6 +61,14 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
         check_folder(tmp_path / "no" / "such", FILES, BUILT, force=False)
 
 
+def test_the_folder_of_the_shell_is_refused(tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("."), tmp_path, tmp_path.parent):
+        with pytest.raises(InputError, match="is the folder you are in, or around it"):
+            check_folder(folder, FILES, BUILT, force=True)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_place_that_is_not_writable_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
