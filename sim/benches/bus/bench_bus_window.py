@@ -291,7 +291,7 @@ async def outside(dut: Any) -> None:
         core.words[Register.STATUS] = Status.DONE   # it ended before the abort came
         env.set("busy", 0)
         await env.cycles(10)
-        check((await host.read(status))[0], Status.ERROR, "STATUS")
+        check((await host.read(status))[0], int(Status.ERROR), "STATUS")
         cover("status_failed")
         error = BusError.HELD | write * BusError.WRITE | code << RESPONSE_SHIFT
         check([(await host.read(_at(register)))[0]
@@ -303,7 +303,7 @@ async def outside(dut: Any) -> None:
         check([(await host.read(_at(register)))[0]
                for register in (BusRegister.BUS_ERROR, BusRegister.BUS_ERROR_ADDRESS)],
               [0, 0], "the error cleared")
-        check((await host.read(status))[0], Status.DONE, "STATUS")
+        check((await host.read(status))[0], int(Status.DONE), "STATUS")
     core.written.clear()
     await _fault(env, 0, 2, 0)   # of a run that is over: nothing to abort
     await env.cycles(10)
