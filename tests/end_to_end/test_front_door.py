@@ -59,6 +59,7 @@ BARE = {
                     "vww01 --mode accuracy": "image"},
     "bitstream": {"--board icebreaker": "bitstream"},
     "program": {"--board icebreaker --bitstream {image}": None},
+    "generate": {"--target nano --bus axi4 -o {folder}/generated": "sim"},
     "examples": {"": "", "copy stall --to {folder}/examples": ""},
     "cache": {"": ""},
     "completion": {"bash": ""},
@@ -147,6 +148,7 @@ def test_kaniwa_alone_prints_its_help(tmp_path: Path) -> None:
     ("kaniwa examples copy digits", ["digits_transformer", "digits_transformer_onnx",
                                      "digits_gru_onnx"]),
     ("kaniwa bitstream --board ic", ["icebreaker"]),
+    ("kaniwa generate --bus w", ["wishbone"]),
     ("kaniwa estimate m.tflite --board tang", ["tang_primer_20k"]),
     ("kaniwa selftest --device emu", ["emulator"]),
 ])
