@@ -11,7 +11,7 @@ from typing import Any
 
 from kaniwa.boards.flow import tools
 from kaniwa.errors import BuildError
-from kaniwa.sim.netlist.hidden_wires import connect_hidden
+from kaniwa.sim.netlist.hidden_wires import connect_hidden, direct_pins
 from kaniwa.sim.primitives.models import cell_models, primitive_models
 
 __all__ = ["check_models", "netlist_verilog"]
@@ -29,6 +29,7 @@ def netlist_verilog(module: Mapping[str, Any], top: str) -> str:
     own = copy.deepcopy(dict(module))
     own["cells"] = {name: cell for name, cell in own["cells"].items()
                     if cell["type"] not in BOOKKEEPING}
+    direct_pins(own)
     check_models(own)
     connect_hidden(own)
     text = _write({"creator": "kaniwa", "modules": {top: own}})

@@ -1,6 +1,6 @@
-// iCE40's flip-flops of the rising edge, from Lattice's iCE40 technology library. They begin with 0.
-// E: they keep their value where it is 0. R, S: to 0 or 1; at once in DFFR, DFFS, DFFER and DFFES,
-// in the others with the clock, and there a flip-flop with an enable needs it for that as well.
+// iCE40's flip-flops of the rising edge, from Lattice's iCE40 technology library. They begin with
+// 0. E: they keep their value where it is 0. R, S: to 0 or 1; at once in DFFR, DFFS, DFFER and
+// DFFES, in the others with the clock, and there one with an enable needs it for that as well.
 
 module SB_DFF (input C, D, output reg Q = 1'b0);
   always @(posedge C)
