@@ -8,10 +8,10 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kaniwa import golden
+from kaniwa.benchmark.cases import models_folder
 from kaniwa.boards.board import Board
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import AcceleratorConfig
@@ -25,9 +25,9 @@ from kaniwa.sim.board.board_design import BoardDesign, board_design
 from kaniwa.sim.board.pin_transport import PinTransport
 from kaniwa.sim.netlist.design import NetlistDesign
 
-__all__ = ["FAMILIES", "MODEL", "Answers", "check_netlists", "mismatches"]
+__all__ = ["FAMILIES", "MODEL", "Answers", "check_netlists", "mismatches", "require_models"]
 
-FAMILIES = ("ice40",)   # whose cells all have models
+FAMILIES = ("ecp5", "ice40")   # whose cells all have models
 MODEL = "mlperf_kws_dscnn.tflite"
 Progress = Callable[[str], None]
 
@@ -53,21 +53,26 @@ class Answers:
 
 
 def check_netlists(board: Board, config: AcceleratorConfig, baud: int,
-                   netlists: Mapping[str, Mapping[str, Any]], model: Path, progress: Progress
-                   ) -> list[Answers]:
+                   netlists: Mapping[str, Mapping[str, Any]], progress: Progress,
+                   memory_bytes: int | None = None) -> list[Answers]:
     """Answers of the gateware, and of each netlist by its name.
 
-    ``netlists``: modules of yosys' or nextpnr's JSON, built with ``baud``. ``model``: one with
-    recorded inputs, of which the first is run. Raises BuildError where a cell has no model.
+    ``netlists``: modules of yosys' or nextpnr's JSON, built with ``baud``. ``memory_bytes``: as
+    much of memory is tested, by default all. Raises BuildError where a cell has no model.
     """
-    if board.family not in FAMILIES:
-        raise BuildError(f"--check-netlist: the cells of {board.family} have no models; families "
-                         f"that have: {', '.join(FAMILIES)}")
+    require_models(board)
     design = board_design(board.name, config, baud)
     values = {field.name: getattr(design, field.name) for field in dataclasses.fields(design)}
     designs: dict[str, BoardDesign] = {"RTL": design} | {
         name: NetlistDesign(**values, netlist=netlist) for name, netlist in netlists.items()}
-    return [_ask(name, one, model, progress) for name, one in designs.items()]
+    return [_ask(name, one, memory_bytes, progress) for name, one in designs.items()]
+
+
+def require_models(board: Board) -> None:
+    """Raise BuildError where the cells of the board's family have no models."""
+    if board.family not in FAMILIES:
+        raise BuildError(f"the cells of {board.family} have no models to check a netlist with: "
+                         f"choose a board of {' or '.join(FAMILIES)}")
 
 
 def mismatches(answers: list[Answers]) -> int:
@@ -91,12 +96,14 @@ class _Heard(PinTransport):
         return data
 
 
-def _ask(name: str, design: BoardDesign, model: Path, progress: Progress) -> Answers:
+def _ask(name: str, design: BoardDesign, memory_bytes: int | None, progress: Progress) -> Answers:
+    model = models_folder() / MODEL
     began = time.monotonic()
     line = _Heard(design, lambda text: progress(f"{name}: {text}"))
     with BoardDevice(name, target=design.config, connect=lambda: line) as device:
-        found = selftest(device, memory="quick", progress=lambda text: progress(f"{name}: {text}"))
-        layers = next((part.values.get("layers", []) for part in found.parts
+        found = selftest(device, memory="quick", memory_bytes=memory_bytes,
+                         progress=lambda text: progress(f"{name}: {text}"))
+        layers: list[dict[str, Any]] = next((part.values.get("layers", []) for part in found.parts
                        if part.name == "array"), [])
         progress(f"{name}: inference of {model.stem}")
         graph = load_model(model)

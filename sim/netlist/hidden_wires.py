@@ -1,5 +1,4 @@
-"""Wires and directions that a netlist lacks, for the device has no others; put in before it is
-simulated."""
+"""Wires that a device has and a routed netlist lacks, put back before it is simulated."""
 
 from __future__ import annotations
 
@@ -8,33 +7,7 @@ from typing import Any
 
 from kaniwa.errors import BuildError
 
-__all__ = ["connect_hidden", "direct_pins"]
-
-# A pin of ECP5 by its direction, and the names that its own pins have in this model.
-DIRECTED = {"INPUT": ("IB", {"B": "I", "O": "O"}), "OUTPUT": ("OBZ", {"B": "O", "I": "I", "T": "T"})}
-
-
-def direct_pins(module: dict[str, Any]) -> None:
-    """Make each TRELLIS_IO of a module of yosys' or nextpnr's JSON the pin of its direction.
-
-    Raises BuildError for one that is neither an input nor an output, or uses a wire of the other.
-    """
-    for name, cell in module["cells"].items():
-        if cell["type"] != "TRELLIS_IO":
-            continue
-        direction = cell["parameters"].get("DIR")
-        if direction not in DIRECTED:
-            raise BuildError(f"netlist: no model of a TRELLIS_IO of direction {direction} ({name})")
-        cell["type"], pins = DIRECTED[direction]
-        connections = {pin: bits for pin, bits in cell["connections"].items() if bits}
-        if strange := sorted(connections.keys() - pins):
-            raise BuildError(f"netlist: a TRELLIS_IO of direction {direction} has a wire at "
-                             f"{strange[0]} ({name})")
-        cell["parameters"] = {}
-        cell["connections"] = {pins[pin]: bits for pin, bits in connections.items()}
-        cell["port_directions"] = {
-            pin: "output" if pin == "O" else "input" for pin in cell["connections"]}
-
+__all__ = ["connect_hidden"]
 
 
 def connect_hidden(module: dict[str, Any]) -> None:
@@ -53,10 +26,10 @@ def connect_hidden(module: dict[str, Any]) -> None:
     generator = generators[0]
     pin = _only(cells, "a pin without a wire beside the clock generator",
                 lambda cell: cell["type"] == "SB_IO" and int(cell["parameters"]["PIN_TYPE"], 2) == 1
-                and not cell["connections"].get("D_IN_0"))
+                and "D_IN_0" not in cell["connections"])
     buffer = _only(cells, "a global buffer without a source beside the clock generator",
                    lambda cell: cell["type"] == "SB_GB"
-                   and not cell["connections"]["USER_SIGNAL_TO_GLOBAL_BUFFER"])
+                   and "USER_SIGNAL_TO_GLOBAL_BUFFER" not in cell["connections"])
     used = [bit for cell in cells.values() for bits in cell["connections"].values()
             for bit in bits if isinstance(bit, int)]
     clock = [max(used) + 1]

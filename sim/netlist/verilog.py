@@ -11,7 +11,8 @@ from typing import Any
 
 from kaniwa.boards.flow import tools
 from kaniwa.errors import BuildError
-from kaniwa.sim.netlist.hidden_wires import connect_hidden, direct_pins
+from kaniwa.sim.netlist.ecp5_pins import direct_pins, settle_pins
+from kaniwa.sim.netlist.hidden_wires import connect_hidden
 from kaniwa.sim.primitives.models import cell_models, primitive_models
 
 __all__ = ["check_models", "netlist_verilog"]
@@ -29,9 +30,12 @@ def netlist_verilog(module: Mapping[str, Any], top: str) -> str:
     own = copy.deepcopy(dict(module))
     own["cells"] = {name: cell for name, cell in own["cells"].items()
                     if cell["type"] not in BOOKKEEPING}
+    for cell in own["cells"].values():
+        cell["connections"] = {pin: bits for pin, bits in cell["connections"].items() if bits}
     direct_pins(own)
-    check_models(own)
+    settle_pins(own)
     connect_hidden(own)
+    check_models(own)
     text = _write({"creator": "kaniwa", "modules": {top: own}})
     return primitive_models("", {cell["type"] for cell in own["cells"].values()}) + text
 

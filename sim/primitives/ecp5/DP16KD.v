@@ -1,7 +1,7 @@
 // ECP5's block RAM, from Lattice's memory guide (FPGA-TN-02204): 1024 words of 18 bits, which both
 // sides read and write, or 512 of 36, which side A writes and side B reads, through the data pins
-// of both. A word comes behind the clock edge, with OUTREG another edge of that clock later. A side of
-// 9 bits takes a half of a word, one of 1, 2 or 4 bits a part of the lower 8 of a half, at the
+// of both. A word comes behind the clock edge, with OUTREG another edge of that clock later. A side
+// of 9 bits takes a half of a word, one of 1, 2 or 4 bits a part of the lower 8 of a half, at the
 // lowest data pins, as yosys connects them; wider ones have a bit of the address for each 9 bits
 // that are written. What the guide leaves open is noise: bits that one side reads while the other
 // one writes them.
@@ -12,12 +12,7 @@ module DP16KD #(
   parameter ASYNC_RESET_RELEASE = "SYNC", parameter CSDECODE_A = "0b000",
   parameter CSDECODE_B = "0b000", parameter WRITEMODE_A = "NORMAL",
   parameter WRITEMODE_B = "NORMAL", parameter GSR = "ENABLED", parameter WID = 0,
-  parameter CEAMUX = "CEA", parameter OCEAMUX = "OCEA", parameter CLKAMUX = "CLKA",
-  parameter WEAMUX = "WEA", parameter RSTAMUX = "RSTA", parameter CSA2MUX = "CSA2",
-  parameter CSA1MUX = "CSA1", parameter CSA0MUX = "CSA0", parameter CEBMUX = "CEB",
-  parameter OCEBMUX = "OCEB", parameter CLKBMUX = "CLKB", parameter WEBMUX = "WEB",
-  parameter RSTBMUX = "RSTB", parameter CSB2MUX = "CSB2", parameter CSB1MUX = "CSB1",
-  parameter CSB0MUX = "CSB0",
+  parameter CLKAMUX = "CLKA", parameter CLKBMUX = "CLKB",
   parameter [319:0] INITVAL_00 = 0, parameter [319:0] INITVAL_01 = 0,
   parameter [319:0] INITVAL_02 = 0, parameter [319:0] INITVAL_03 = 0,
   parameter [319:0] INITVAL_04 = 0, parameter [319:0] INITVAL_05 = 0,
@@ -85,11 +80,8 @@ module DP16KD #(
       $fatal(1, "DP16KD: this model does not know that WRITEMODE");
     if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000" || GSR == "ENABLED")
       $fatal(1, "DP16KD: this model knows neither CSDECODE nor a global reset");
-    if (CLKAMUX != "CLKA" || CEAMUX != "CEA" || OCEAMUX != "OCEA" || WEAMUX != "WEA"
-        || RSTAMUX != "RSTA" || CSA2MUX != "CSA2" || CSA1MUX != "CSA1" || CSA0MUX != "CSA0"
-        || CLKBMUX != "CLKB" || CEBMUX != "CEB" || OCEBMUX != "OCEB" || WEBMUX != "WEB"
-        || RSTBMUX != "RSTB" || CSB2MUX != "CSB2" || CSB1MUX != "CSB1" || CSB0MUX != "CSB0")
-      $fatal(1, "DP16KD: this model knows pins that are used as they are only");
+    if (CLKAMUX != "CLKA" || CLKBMUX != "CLKB")
+      $fatal(1, "DP16KD: this model knows the rising edge only");
   endgenerate
 
   localparam [64 * 320 - 1:0] INIT = {

@@ -1,6 +1,7 @@
 // A lookup table of ECP5 as nextpnr packs it (its source, ecp5/cells.cc), with the carry chain, the
 // RAM and the multiplexers of the slice that Lattice's data sheet of the family shows
-// (FPGA-DS-02012). An input of the table without a wire is 1.
+// (FPGA-DS-02012). An input of the table without a wire is 1. A RAMW_BLOCK is a table whose inputs
+// a write port uses.
 
 module TRELLIS_COMB #(
   parameter MODE = "LOGIC", parameter [15:0] INITVAL = 16'h0000,
@@ -12,10 +13,10 @@ module TRELLIS_COMB #(
   output F, FCO, OFX
 );
   generate
-    if (MODE != "LOGIC" && MODE != "CCU2" && MODE != "DPRAM")
+    if (MODE != "LOGIC" && MODE != "CCU2" && MODE != "DPRAM" && MODE != "RAMW_BLOCK")
       $fatal(1, "TRELLIS_COMB: this model does not know that MODE");
-    if (CCU2_INJECT1 != "NO")
-      $fatal(1, "TRELLIS_COMB: this model knows cells that are in the carry chain only");
+    if (CCU2_INJECT1 != "NO" && (CCU2_INJECT1 != "YES" || INITVAL != 16'hFFFF))
+      $fatal(1, "TRELLIS_COMB: a cell before the carry chain hands the carry on in this model");
     if (WREMUX != "WRE" || WCKMUX != "WCK")
       $fatal(1, "TRELLIS_COMB: this model knows the rising edge and an enable that is 1 only");
 
@@ -27,7 +28,7 @@ module TRELLIS_COMB #(
       assign FCO = 1'b0;
     end else begin : lookup
       wire passes = INITVAL[{D, C, B, A}];
-      assign F = MODE == "CCU2" ? passes ^ FCI : passes;
+      assign F = MODE == "CCU2" && CCU2_INJECT1 == "NO" ? passes ^ FCI : passes;
       assign FCO = MODE == "CCU2" ? (passes ? FCI : INITVAL[{2'b00, B, A}]) : 1'b0;
     end
   endgenerate

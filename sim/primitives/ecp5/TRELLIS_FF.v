@@ -1,11 +1,12 @@
 // ECP5's flip-flop as yosys and nextpnr name it; the parts of a slice are those of Lattice's data
 // sheet of the family (FPGA-DS-02012). LSR sets or clears it, with the clock or at once, and needs
-// no enable. CEMUX says whether the enable is a wire, its complement or always 1.
+// no enable. CEMUX says whether the enable is a wire, its complement or always 1, SD whether the
+// data come from the lookup table (DI) or from outside the slice (M). LSR without a wire is 0.
 
 module TRELLIS_FF #(
   parameter GSR = "ENABLED", parameter CEMUX = "1", parameter CLKMUX = "CLK",
   parameter LSRMUX = "LSR", parameter LSRMODE = "LSR", parameter SRMODE = "LSR_OVER_CE",
-  parameter REGSET = "RESET", parameter SD = "0"
+  parameter REGSET = "RESET", parameter SD = "1"
 ) (
   input CLK, LSR, CE, DI, M,
   output Q
@@ -35,11 +36,11 @@ module TRELLIS_FF #(
     if (SRMODE == "ASYNC") begin : at_once
       always @(posedge CLK or posedge set_or_clear)
         if (set_or_clear) register <= SET;
-        else if (enable) register <= DI;
+        else if (enable) register <= data;
     end else begin : with_the_clock
       always @(posedge CLK)
         if (set_or_clear) register <= SET;
-        else if (enable) register <= DI;
+        else if (enable) register <= data;
     end
   endgenerate
 endmodule

@@ -1,6 +1,6 @@
 // iCE40's clock generator as nextpnr packs it, for simulation in cycles of the clock that it makes,
 // as SB_PLL40_PAD is. Its reference comes from the pin beside it, its clock leaves it over a global
-// buffer; where the netlist has no wire for these, one is put in before (routed_wires.py).
+// buffer; where the netlist has no wire for these, one is put in before (hidden_wires.py).
 
 module ICESTORM_PLL #(
   parameter PLLTYPE = 0, parameter [2:0] FEEDBACK_PATH = 0, parameter PLLOUT_SELECT = "GENCLK",

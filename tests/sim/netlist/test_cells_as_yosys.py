@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
 from builders.compared_modules import compare
 
 from kaniwa.sim.primitives.models import cell_models, primitive_models
