@@ -17,7 +17,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,12 +88,11 @@ class Bitstream:
 
 
 def build(board: Board, target: str | None, seeds: int, output: Path, progress: Progress,
-          clock_mhz: float | None = None, *, placement: bool = False,
-          routed: bool = False) -> Bitstream:
+          clock_mhz: float | None = None, *, wanted: Collection[str] = ()) -> Bitstream:
     """Build for seeds 1 to ``seeds``; the bitstream of the fastest one is copied to ``output``.
 
-    ``placement``, ``routed``: place and route that one again where a kept result lacks the place of
-    each cell, or the routed netlist.
+    ``wanted``: of PLACEMENT and ROUTED, those for which that one is placed and routed again where a
+    result was kept without.
 
     Raises BuildError where a tool fails or the design does not fit, ConfigError for a bad target.
     A clock that is not met is not an error here.
@@ -115,7 +114,6 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     timings = {seed: read_timing(load_report(folder / REPORT), netlist.block)
                for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
-    wanted = [PLACEMENT] * placement + [ROUTED] * routed
     if not all((placed[best] / name).exists() for name in wanted):
         watch = Watch(f"seed {best} again", Stop(), progress,
                       _advice(family, ["lut"]), beside=False)

@@ -62,7 +62,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("kaniwa.boards.flow.top.BoardTop", Mixture)
         patch.setenv("KANIWA_CACHE", str(folder / "cache"))
-        return build(load_board(request.param), None, 1, folder, lambda text: None, routed=True)
+        return build(load_board(request.param), None, 1, folder, lambda text: None, wanted=[ROUTED])
 
 
 def netlists(built: Bitstream) -> dict[str, dict[str, Any]]:

@@ -59,12 +59,14 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
     if check_netlist:
         _require_check(chosen, clock_mhz)
     from kaniwa.boards.floor.page import floor_page
+    from kaniwa.boards.floor.placement import PLACEMENT
     from kaniwa.boards.flow.build import build
     from kaniwa.boards.flow.report import page, summary
+    from kaniwa.boards.flow.routed import ROUTED
 
     with progress(board) as update:
         built = build(chosen, target, seeds, output, update, clock_mhz,
-                      placement=page_path is not None, routed=check_netlist)
+                      wanted=[PLACEMENT] * (page_path is not None) + [ROUTED] * check_netlist)
         update("page")
         floor = floor_page(built)
         answers = _check(built, check_memory, update) if check_netlist else []
