@@ -18,7 +18,7 @@ from kaniwa.sim.primitives.models import cell_models, primitive_models
 __all__ = ["check_models", "netlist_verilog"]
 
 BOOKKEEPING = ("$scopeinfo",)   # cells of yosys that stand for no hardware
-SCRIPT = "read_json netlist.json\nwrite_verilog -norename -noattr netlist.v\n"
+SCRIPT = "read_json netlist.json\nwrite_verilog -noattr netlist.v\n"
 
 
 def netlist_verilog(module: Mapping[str, Any], top: str) -> str:
@@ -36,6 +36,9 @@ def netlist_verilog(module: Mapping[str, Any], top: str) -> str:
     settle_pins(own)
     connect_hidden(own)
     check_models(own)
+    # Names of cells and wires would be half of the text, and more of what is made of it.
+    own["cells"] = {f"c{number}": cell for number, cell in enumerate(own["cells"].values())}
+    own["netnames"] = {}
     text = _write({"creator": "kaniwa", "modules": {top: own}})
     return primitive_models("", {cell["type"] for cell in own["cells"].values()}) + text
 
