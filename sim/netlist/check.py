@@ -117,8 +117,8 @@ def _ask(name: str, design: BoardDesign, memory_bytes: int | None, progress: Pro
     with _same_session(), BoardDevice(name, target=design.config, connect=lambda: line) as device:
         found = selftest(device, memory="quick", memory_bytes=memory_bytes,
                          progress=lambda text: progress(f"{name}: {text}"))
-        layers: list[dict[str, Any]] = next((part.values.get("layers", []) for part in found.parts
-                       if part.name == "array"), [])
+        layers: list[dict[str, Any]] = next(
+            (part.values.get("layers", []) for part in found.parts if part.name == "array"), [])
         progress(f"{name}: inference of {model.stem}")
         graph = load_model(model)
         program = compile(graph, target=design.config)

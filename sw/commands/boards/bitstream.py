@@ -130,7 +130,7 @@ def _show_answers(answers: list[Answers]) -> None:
                     "answers", "seconds"),
                [(one.name, one.verdict, one.checked, one.wrong, one.cycles, one.line_cycles,
                  "" if one is first else "as RTL" if one.digest == first.digest else "DIFFER",
-                 one.seconds) for one in answers])
+                 round(one.seconds)) for one in answers])
     click.echo(f"netlists: {_differ(answers)} mismatches")
 
 
