@@ -12,7 +12,9 @@ from typing import Any
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.errors import ConfigError
 
-__all__ = ["Board", "BOARDS", "load_board"]
+__all__ = ["BITS_A_BYTE", "Board", "BOARDS", "load_board"]
+
+BITS_A_BYTE = 10     # of the link, with start and stop bit
 
 # Each file beside this one is a board.
 BOARDS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py")
@@ -28,6 +30,7 @@ class Board:
     ``files``: targets that are not presets, as TOML files beside the board's.
     ``device``: the part as the place-and-route tool names it. ``capacity``: its resources, in the
     units of a build's report. ``link``: how a host reaches it, by resource name of the platform.
+    ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream.
     """
@@ -43,11 +46,17 @@ class Board:
     memory: str
     programmers: tuple[tuple[str, ...], ...]
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    baud: int = 3_000_000
 
     @property
     def default_target(self) -> str:
         """Name of the target that is built if none is asked for."""
         return next(iter(self.targets))
+
+    @property
+    def pace(self) -> int:
+        """Bytes a second that the link carries in each direction."""
+        return self.baud // BITS_A_BYTE
 
     def config(self, target: str) -> AcceleratorConfig:
         """The config of a target of this board, a preset or a TOML file."""

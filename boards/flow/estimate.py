@@ -16,7 +16,6 @@ from kaniwa.boards.board import BOARDS, Board, load_board
 from kaniwa.compiler.pipeline import compile
 from kaniwa.cycles.estimate import estimate
 from kaniwa.driver.link_time import link_time
-from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 from kaniwa.graph import Graph
 from kaniwa.isa.counters import RunStatistics
@@ -24,8 +23,6 @@ from kaniwa.program.program import Program
 from kaniwa.program.summary import summary
 
 __all__ = ["Clock", "board_clock", "estimate_board", "every_target"]
-
-PACE = DEFAULT_BAUD // BITS_A_BYTE    # bytes a second: the UART's of every board
 
 
 @dataclass(frozen=True)
@@ -89,12 +86,12 @@ def estimate_board(graph: Graph, board: Board, target: str, *, builds: Path | No
     except (CompileError, UnsupportedError) as error:
         reason = str(error).removeprefix(f"{graph.name}: ")
         return values | {"fits": False, "memory_bytes": None, "why": reason}
-    return values | summary(program) | _times(program, clock.mhz)
+    return values | summary(program) | _times(program, clock.mhz, board.pace)
 
 
-def _times(program: Program, mhz: float) -> dict[str, Any]:
+def _times(program: Program, mhz: float, pace: int) -> dict[str, Any]:
     statistics = estimate(program)
-    line = link_time(program, PACE)
+    line = link_time(program, pace)
     compute, link = statistics.cycles / mhz / 1e3, 1e3 * line.seconds
     return {
         "milliseconds": compute, "link_milliseconds": link,
@@ -104,7 +101,7 @@ def _times(program: Program, mhz: float) -> dict[str, Any]:
         "load_milliseconds": 1e3 * line.load_seconds,
         "input_bytes": line.input_bytes, "output_bytes": line.output_bytes,
         "link_bytes_out": line.to_device, "link_bytes_in": line.from_device,
-        "link_bytes_per_second": PACE, "exchanges": line.exchanges,
+        "link_bytes_per_second": pace, "exchanges": line.exchanges,
         "bottleneck": "host" if not compute else "link" if link > compute
         else _busiest(program, statistics)}
 

@@ -8,34 +8,35 @@ from amaranth import *
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import BITS_A_BYTE, Board
 from kaniwa.boards.families.family import Pll, load_family
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.accelerator import Accelerator
 from kaniwa.hw.link.uart import Uart
 
-__all__ = ["BoardTop", "COUNTER_TAGS", "BAUD"]
+__all__ = ["BoardTop", "COUNTER_TAGS"]
 
 COUNTER_TAGS = 64   # layers whose counters are kept
-BAUD = 3_000_000
 
 
 class BoardTop(Elaboratable):
     """The accelerator on a board, in one clock domain that runs at the target's clock.
 
-    The host reaches it over a UART of ``baud``. ``pace``: bytes a second that the board tells the
-    host, by default those of the UART.
+    The host reaches it over a UART of ``baud``, by default the board's. ``pace``: bytes a second
+    that the board tells the host, by default those of the UART.
     """
 
-    def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *, baud: int = BAUD,
-                 pace: int | None = None):
+    def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *,
+                 baud: int | None = None, pace: int | None = None):
         self._board, self._config, self._mhz = board, config, mhz
-        self._baud, self._pace = baud, pace or baud // 10
+        self._baud = baud or board.baud
+        self._pace = pace or self._baud // BITS_A_BYTE
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         family = load_family(self._board.family)
-        pll: Pll = family.pll(platform.default_clk_frequency, self._mhz)
+        pll: Pll = family.pll(platform.default_clk_frequency, self._mhz,
+                              self._board.device)
         m.domains.sync = sync = ClockDomain()
         locked = pll.add(m, platform, sync.clk)
         # The reset's own flip-flops are by the PLL, in a corner of the device: it takes two more

@@ -131,10 +131,10 @@ def _config(board: Board | None, target: str) -> AcceleratorConfig:
 def _clock(board: Board | None, target: str, config: AcceleratorConfig, wanted: Wanted) -> Clock:
     """The clock asked for, the board's, that of a board with this target, or the assumed one."""
     from kaniwa.boards.board import BOARDS, load_board
-    from kaniwa.boards.flow.estimate import PACE, board_clock
+    from kaniwa.boards.flow.estimate import board_clock
 
     chosen = None if board is None else (board.name, board.title)
-    pace = None if board is None else PACE
+    pace = None if board is None else board.pace
     if wanted.clock_mhz is not None:
         return Clock(wanted.clock_mhz, "the clock that was asked for", chosen, pace)
     if board is not None:

@@ -12,7 +12,7 @@ import pytest
 
 from kaniwa import Session, cli
 from kaniwa.boards.board import BOARDS, load_board
-from kaniwa.boards.flow.estimate import PACE, board_clock, estimate_board, every_target
+from kaniwa.boards.flow.estimate import board_clock, estimate_board, every_target
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.cycles.estimate import estimate
@@ -104,10 +104,13 @@ def test_the_link_s_bytes_are_those_of_the_driver(target: str, models: Path,
     assert line.load_seconds < loading < 1.1 * line.load_seconds
 
 
-def test_the_pace_is_that_of_the_boards_uart() -> None:
-    from kaniwa.boards.flow.top import BAUD
-
-    assert PACE == BAUD // 10
+def test_the_pace_is_that_of_the_boards_uart(speech: Graph) -> None:
+    fast = load_board("icebreaker")
+    slow = dataclasses.replace(fast, baud=115_200)
+    values = [estimate_board(speech, board, "nano") for board in (fast, slow)]
+    assert [found["link_bytes_per_second"] for found in values] == [300_000, 11_520]
+    times = [found["link_milliseconds"] for found in values]
+    assert times[1] == pytest.approx(times[0] * 300_000 / 11_520)
 
 
 def test_the_built_clock_counts_where_there_is_a_build(tmp_path: Path) -> None:

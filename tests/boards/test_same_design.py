@@ -8,7 +8,6 @@ import pytest
 
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.flow.build import TOP, design_files
-from kaniwa.boards.flow.top import BAUD
 from kaniwa.config import PRESETS
 from kaniwa.sim.board.board_design import BIT_CYCLES, board_design
 from kaniwa.sim.primitives.models import FOLDER
@@ -37,7 +36,7 @@ def built(name):
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_virtual_board_is_the_bitstreams_design(name):
     config, bitstream = built(name)
-    assert board_design(name, config, baud=BAUD).rtlil() == bitstream
+    assert board_design(name, config, baud=load_board(name).baud).rtlil() == bitstream
 
     assert board_design(name).config == load_board(name).config(load_board(name).default_target)
 
@@ -47,6 +46,14 @@ def test_a_virtual_board_is_the_bitstreams_design(name):
     simulated, real = modules(virtual.rtlil()), modules(bitstream)
     assert simulated.keys() == real.keys()
     assert {module for module in real if simulated[module] != real[module]} <= {
+        "top.uart.receiver", "top.uart.transmitter", "top.accelerator.link"}
+
+
+def test_a_board_has_the_baud_that_its_file_says():
+    board = load_board("ulx3s_25f")
+    slow = dataclasses.replace(board, baud=1_000_000)
+    texts = [modules(design_files(chosen, TINY, 80.0)[f"{TOP}.il"]) for chosen in (board, slow)]
+    assert {module for module in texts[0] if texts[0][module] != texts[1][module]} == {
         "top.uart.receiver", "top.uart.transmitter", "top.accelerator.link"}
 
 
