@@ -28,7 +28,7 @@ __all__ = ["main"]
 VERBS = {
     "quantize": ("quantize", "Quantise a float model, and say what it costs by layer."),
     "compile": ("build", "Compile a model into a program file."),
-    "export": ("export", "A model as C source, for a CPU with the core on its bus."),
+    "export": ("integration.export", "A model as C source, for a CPU with the core on its bus."),
     "run": ("run", "Run a program or model on a device."),
     "evaluate": ("evaluate", "Accuracy over labelled data."),
     "serve": ("network.serve", "Answer inference requests over HTTP, on one device or several."),
@@ -51,7 +51,7 @@ VERBS = {
     "mlperf-tiny": ("boards.mlperf_tiny", "MLPerf Tiny's benchmarks on a device, by its protocol."),
     "bitstream": ("boards.bitstream", "Build the bitstream of a board."),
     "program": ("boards.bitstream", "Load a bitstream into a connected board."),
-    "generate": ("generate", "Write the accelerator as Verilog, for a design of your own."),
+    "generate": ("integration.generate", "Write the accelerator as Verilog for your own design."),
     "examples": ("doctor", "List examples, scripts and notebooks, or copy some."),
     "cache": ("doctor", "Show or clear the cache of builds."),
     "completion": ("completion", "Completion of verbs, devices, targets and boards in a shell."),

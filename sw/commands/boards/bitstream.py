@@ -116,12 +116,12 @@ def _check(built: Bitstream, memory_bytes: int | None, update: Callable[..., Non
     """Answers of the gateware and of both netlists of a build."""
     from kaniwa.boards.flow.build import TOP
     from kaniwa.boards.flow.routed import ROUTED, load_routed
-    from kaniwa.boards.flow.top import BAUD
     from kaniwa.sim.netlist.check import check_netlists
 
     synthesized = json.loads(built.placed_from.read_text())["modules"][TOP]
     netlists = {"synthesized": synthesized, "routed": load_routed(built.folder / ROUTED, TOP)}
-    return check_netlists(built.board, built.config, BAUD, netlists, update, memory_bytes)
+    return check_netlists(built.board, built.config, built.board.baud, netlists, update,
+                          memory_bytes)
 
 
 def _show_answers(answers: list[Answers]) -> None:
