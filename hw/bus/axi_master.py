@@ -23,8 +23,8 @@ class AxiMaster(Component):
     Words that are asked for one after the other become bursts of up to ``burst_words``. Up to
     ``bursts`` of them, and ``reads`` words in all, are on their way; and up to ``writes`` writes.
     Throughput: a word read a cycle and a word written a cycle, or a beat where a word has several.
-    Latency: 5 cycles from a request to ``arvalid``, 1 cycle from the last beat to its word, 2
-    cycles from a write to ``awvalid`` and ``wvalid``.
+    Latency: 3 cycles from a request to ``arvalid``, and one for each word of its burst; 1 cycle
+    from the last beat to its word; 2 cycles from a write to ``awvalid`` and ``wvalid``.
     """
 
     def __init__(self, config: AcceleratorConfig, *, address_bits: int, data_bits: int,

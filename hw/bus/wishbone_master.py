@@ -24,8 +24,9 @@ class WishboneMaster(Component):
     One transfer at a time: a write, or a burst of up to ``burst_words`` words, with the tags of
     registered feedback, which a slave may ignore. Writes go first, so a read never overtakes one.
     ``cyc`` is 0 for a cycle behind each, for an arbiter may pass the bus on only then.
-    Throughput: a beat a cycle but that one. Latency: 5 cycles from a read to ``stb``, 2 from a
-    write, 1 cycle from the last beat to its word. All outputs are flip-flops.
+    Throughput: a beat a cycle but that one. Latency: 3 cycles from a read to ``stb``, and one
+    for each word of its burst; 2 from a write; 1 cycle from the last beat to its word. All outputs
+    are flip-flops.
     """
 
     def __init__(self, config: AcceleratorConfig, *, address_bits: int, data_bits: int,

@@ -123,9 +123,12 @@ async def errors(dut: Any) -> None:
         written = (OUTSIDE + (at - BASE) // config.write_bytes * config.write_bytes, 0,
                    (1 << config.write_bytes) - 1)
         await core.finish()
-        for write, address, ask in ((0, read, core.reads), (1, written[0], core.writes)):
+        for write, address in ((0, read), (1, written[0])):
             told = len(core.faults)
-            ask.append(written if write else read)
+            if write:
+                core.writes.append(written)
+            else:
+                core.reads.append(read)
             await core.finish()
             await env.cycles(2)
             check(core.faults[told:],

@@ -26,7 +26,7 @@ from kaniwa.isa.bus import (
     Interrupt,
     memory_offset,
 )
-from kaniwa.program.program import Program
+from kaniwa.program.program import Program, TensorInfo
 from kaniwa.sim.benches.bus.master_world import OutsideBytes, axi_slave
 from kaniwa.sim.benches.bus.window_world import AxiHost, WishboneHost
 from kaniwa.sim.benches.bus.wishbone_world import WishboneMemory
@@ -142,6 +142,12 @@ class System:
         return status
 
 
+def _address(tensor: TensorInfo) -> int:
+    """Where the device has a tensor."""
+    assert tensor.address is not None
+    return tensor.address
+
+
 async def _infer(system: System, graph: Graph, program: Program, inputs: Mapping[str, Any]) -> None:
     """One inference: everything in memory that the emulator wrote is the same here."""
     emulator = Emulator(CONFIG, "ideal")
@@ -149,13 +155,13 @@ async def _infer(system: System, graph: Graph, program: Program, inputs: Mapping
         emulator.write(address, data)
     for tensor in program.inputs:
         data = tensor.to_device(np.asarray(inputs[tensor.name]))
-        emulator.write(tensor.address, data)
-        await system.store(tensor.address, data)
+        emulator.write(_address(tensor), data)
+        await system.store(_address(tensor), data)
     emulator.run(program.address_of(program.runs[0]))
     check(await system.run(), int(Status.DONE), "STATUS")
     for tensor in program.outputs:
-        got = await system.load(tensor.address, tensor.bytes)
-        check(list(got), list(emulator.read(tensor.address, tensor.bytes)), tensor.name)
+        got = await system.load(_address(tensor), tensor.bytes)
+        check(list(got), list(emulator.read(_address(tensor), tensor.bytes)), tensor.name)
     TALLY.measure(f"cycles of the run, {system.env.dut_name}", await system.get(Register.CYCLES))
 
 
@@ -173,7 +179,7 @@ async def whole_runs(dut: Any) -> None:
         system.attach()
     await system.begin(program)
     sides = {address >> 31 for address, _ in program.images}
-    sides |= {tensor.address >> 31 for tensor in (*program.inputs, *program.outputs)}
+    sides |= {_address(tensor) >> 31 for tensor in (*program.inputs, *program.outputs)}
     if sides == {0, 1}:
         cover("uses_both_memories")
     for name in ("whole_run", "second_run"):
@@ -203,7 +209,7 @@ async def errors(dut: Any) -> None:
     system = System(env)
     system.attach()
     await system.begin(program)
-    output = next(t.address for t in program.outputs if t.address >= OUTSIDE)
+    output = next(a for a in map(_address, program.outputs) if a >= OUTSIDE)
     image = next(address for address, _ in program.images if address >= OUTSIDE)
     for write, address in ((0, image), (1, output)):
         size = CONFIG.write_bytes if write else CONFIG.read_bytes
