@@ -107,8 +107,8 @@ def _compile_stages(model: Path, target: str, output: Path | None, devices: int,
         (Path(row["program"]).name, "{} to {}".format(*row["operators"]), f"{row['cycles']:,}",
          f"{row['bytes_in']:,}", f"{row['bytes_out']:,}", f"{row['milliseconds']:.3f}")
         for row in rows])
-    click.echo(f"{1e3 / slowest:,.0f} inferences a second at {CLOCK_MHZ:.0f} MHz, the slowest "
-               "stage's; a pipeline has several inferences on their way")
+    click.echo(f"{1e3 / slowest:,.0f} inferences a second, as many as the slowest stage does at "
+               f"{CLOCK_MHZ:.0f} MHz")
 
 
 def _show_bits(rows: list[dict[str, Any]]) -> None:
