@@ -67,7 +67,7 @@ class GowinPll:
         return locked
 
 
-def pll(input_hz: float, output_mhz: float, device: Sequence[str]) -> GowinPll:
+def pll(input_hz: float, output_mhz: float) -> GowinPll:
     """The clock generator for ``output_mhz`` MHz."""
     return GowinPll(input_hz, output_mhz)
 
@@ -77,7 +77,7 @@ def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
     return PlainMultiplier
 
 
-def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Sequence[str]:
+def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
     return [f"synth_gowin -family gw2a -top {top}"]
 
@@ -99,6 +99,6 @@ def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> 
     return ()
 
 
-def pack(device: Sequence[str]) -> Step:
+def pack() -> Step:
     """Make the bitstream."""
     return Step("gowin_pack", ("-d", "GW2A-18C", "-o", "top.fs", "top.pnr.json"), "top.fs")
