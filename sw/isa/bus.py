@@ -1,6 +1,6 @@
 """The 32-bit window through which a bus sees a core: registers beside the core's own, and memory.
 
-Gateware, the C driver and ``docs/bus.md`` are made from these values.
+Gateware and drivers have these values; the C driver and ``docs/bus.md`` are held to them by a test.
 """
 
 from __future__ import annotations
