@@ -57,6 +57,11 @@ hil: $(STAMP) ## Try a board on a port with all there is: BOARD=name PORT=/dev/t
 	@$(PYTHON_RUN) -m kaniwa.cli hil --board $(BOARD) --device "serial:$(PORT)" $(if $(SOAK),--soak $(SOAK)) \
 		-o $(or $(REPORT),build/hil-$(BOARD).json)
 
+.PHONY: release
+release: $(BOARD_STAMP) ## Wheel, bitstreams and simulators, ready to use: BOARDS="names" TARGETS= SEEDS= OUTPUT=
+	@$(PYTHON_RUN) tools/make_release.py $(if $(BOARDS),--boards $(BOARDS)) $(if $(TARGETS),--targets $(TARGETS)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(OUTPUT),-o $(OUTPUT))
+
 .PHONY: docs
 docs: $(PAGES_STAMP) ## Fill the generated parts of README.md and docs/, then build the site
 	@$(PYTHON_RUN) tools/make_docs.py

@@ -51,6 +51,7 @@ VERBS = {
     "mlperf-tiny": ("boards.mlperf_tiny", "MLPerf Tiny's benchmarks on a device, by its protocol."),
     "bitstream": ("boards.bitstream", "Build the bitstream of a board."),
     "program": ("boards.bitstream", "Load a bitstream into a connected board."),
+    "unpack": ("boards.unpack", "Keep a release's bitstreams and simulators for use."),
     "generate": ("integration.generate", "Write the accelerator as Verilog for your own design."),
     "examples": ("doctor", "List examples, scripts and notebooks, or copy some."),
     "cache": ("doctor", "Show or clear the cache of builds."),

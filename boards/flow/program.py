@@ -11,6 +11,8 @@ from pathlib import Path
 from kaniwa.boards.board import Board
 from kaniwa.boards.flow.tools import FAMILIES
 from kaniwa.errors import DeviceError
+from kaniwa.release.kept import kept_bitstream
+from kaniwa.sim.device.verilate import sources_digest
 from kaniwa.stage import Stage
 
 __all__ = ["find_bitstream", "load_bitstream"]
@@ -19,13 +21,19 @@ SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while t
 
 
 def find_bitstream(board: Board, target: str | None, folder: Path) -> Path:
-    """The file that a build for the target wrote to ``folder``; DeviceError if there is none."""
-    suffix = FAMILIES[board.family].suffix
-    path = folder / f"{board.name}-{Path(target or board.default_target).stem}{suffix}"
-    if not path.is_file():
+    """The file that a build for the target wrote to ``folder``, else that of a release.
+
+    DeviceError if there is none.
+    """
+    target, suffix = target or board.default_target, FAMILIES[board.family].suffix
+    path = folder / f"{board.name}-{Path(target).stem}{suffix}"
+    if path.is_file():
+        return path
+    released = kept_bitstream(board.name, board.config(target).hash, sources_digest())
+    if released is None:
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "
-                          "builds it")
-    return path
+                          "builds it, kaniwa unpack takes it from a release")
+    return released
 
 
 def load_bitstream(board: Board, path: Path, progress: Callable[[str], None] | None = None) -> str:

@@ -317,7 +317,11 @@ def _check_writable(path: Path) -> None:
 @functools.cache
 def _load(path: Path) -> ctypes.CDLL:
     """The shared object with the types of its functions."""
-    library = ctypes.CDLL(str(path))
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise DeviceError(f"the simulated core cannot be loaded: {error}; empty the cache folder "
+                          "(kaniwa cache --clear)") from None
     handle, u8, u32, u64 = ctypes.c_void_p, ctypes.c_uint8, ctypes.c_uint32, ctypes.c_uint64
     double, text, truth = ctypes.c_double, ctypes.c_char_p, ctypes.c_bool
     observation: list[tuple[str, Any, list[Any]]] = [   # of an observed core, and of one with trace

@@ -32,12 +32,13 @@ from kaniwa.cache_folder import cache_folder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
 from kaniwa.extras import needed
+from kaniwa.release.kept import kept_simulator
 from kaniwa.report.states import WORDS
 from kaniwa.sim.device.toolchain import environment, require_compiler, verilator
 from kaniwa.stage import Stage
 
 __all__ = ["Progress", "core_library", "core_verilog", "gateware_sources", "kept_verilog",
-           "observed_verilog", "source_texts", "build_library"]
+           "observed_verilog", "source_texts", "sources_digest", "build_library"]
 
 # Called with what is being done, a Stage, and the seconds since the build began.
 Progress = Callable[[str, float], None]
@@ -65,11 +66,17 @@ def core_library(config: AcceleratorConfig, *, trace: bool = False, observed: bo
                  progress: Progress | None = None) -> Path:
     """The shared object of the core for ``config``, built if there is none yet.
 
+    One of an unpacked release of the same sources is taken as it is.
+
     ``observed`` asks for one that says what its units do, ``trace`` for one that can write
     waveforms as well, which is slower. Raises DeviceError where the tools are missing or the build
     fails.
     """
     if not trace and not observed:
+        released = kept_simulator(config.hash, sources_digest())
+        if released is not None:
+            logger.info("the simulated core of %s is a release's: %s", config.name, released)
+            return released
         return build_library(core_verilog(config, progress), config, progress=progress)
     return build_library(observed_verilog(config, progress), config, trace=trace,
                          progress=progress, sources=OBSERVED_SHIM, observed_words=WORDS)
@@ -285,6 +292,11 @@ def gateware_sources() -> list[str]:
     tables = [host / "config.py", host / "driver" / "frames.py", *(host / "isa").glob("*.py"),
               *(host / "units").glob("**/isa.py"), *(host / "units").glob("**/command.py")]
     return source_texts([*Path(kaniwa.hw.__path__[0]).rglob("*.py"), *tables])
+
+
+def sources_digest() -> str:
+    """Of all that a simulated core is made from, besides its config and the tools."""
+    return _digest([*gateware_sources(), *(path.read_text() for path in SHIM)])
 
 
 def _unit_sources(config: AcceleratorConfig) -> list[str]:

@@ -77,6 +77,7 @@ FAILURES: dict[str, list[tuple[str, str, int, str | None]]] = {
                     ("--mode no_such", "UsageError", 2, "--mode")],
     "bitstream": [("--board no_such", "ConfigError", 1, None)],
     "program": [("--board icebreaker -o /no/such", "DeviceError", 1, None)],
+    "unpack": [("no_such.zip", "InputError", 1, None)],
     "generate": [("--bus no_such -o new", "ConfigError", 1, None),
                  ("--bus axi4 -o /no/such/new", "InputError", 1, None),
                  ("-o new", "UsageError", 2, "--bus")],

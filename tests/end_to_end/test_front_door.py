@@ -59,6 +59,7 @@ BARE = {
                     "vww01 --mode accuracy": "image"},
     "bitstream": {"--board icebreaker": "bitstream"},
     "program": {"--board icebreaker --bitstream {image}": None},
+    "unpack": {"{release}": ""},
     "generate": {"--target nano --bus axi4 -o {folder}/generated": "sim"},
     "examples": {"": "", "copy stall --to {folder}/examples": ""},
     "cache": {"": ""},
@@ -71,16 +72,19 @@ def places(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[str, 
     """The files that the command lines of ``BARE`` name."""
     import kaniwa
     from kaniwa.program.assembler import disassemble
+    from kaniwa.release.archive import pack
+    from kaniwa.release.manifest import Release, this_platform
 
     folder = tmp_path_factory.mktemp("bare")
     program = kaniwa.compile(models / "mlperf_ic_resnet8.tflite")
     kaniwa.save_program(program, folder / "program.kaniwa")
     (folder / "text.txt").write_text(disassemble(program))
     (folder / "hosted.tflite").write_bytes(tflite_mixed())
+    (folder / "built.zip").write_bytes(pack(Release("0", "ab", this_platform(), {}, ()), {}))
     (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     return {"folder": folder, "models": models, "program": folder / "program.kaniwa",
             "hosted": folder / "hosted.tflite", "text": folder / "text.txt",
-            "image": folder / "a.png",
+            "image": folder / "a.png", "release": folder / "built.zip",
             "data": models / "inputs" / "resnet8_ten.npz"}
 
 

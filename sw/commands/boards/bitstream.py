@@ -151,7 +151,10 @@ def _differ(answers: list[Answers]) -> int:
 @json_option
 def program_command(board: str, target: str | None, path: Path | None, output: Path,
                     as_json: bool) -> None:
-    """Load a bitstream into a connected board by openFPGALoader or the board's own tool."""
+    """Load a bitstream into a connected board by openFPGALoader or the board's own tool.
+
+    Where none was built, that of an unpacked release is taken (kaniwa unpack).
+    """
     from kaniwa.boards.board import load_board
     from kaniwa.boards.flow.program import find_bitstream, load_bitstream
 
