@@ -391,7 +391,7 @@ PRESETS: dict[str, AcceleratorConfig] = {
                           memory_bytes=192 * KIB),
         AcceleratorConfig(
             name="large", out_lanes=16, packed_multipliers=True, phase_windows=True,
-            ring_bytes=128 * KIB, memory_bytes=160 * KIB),
+            patch_bytes=512, ring_bytes=128 * KIB, memory_bytes=160 * KIB),
         AcceleratorConfig(
             name="xl", out_lanes=32, dot_width=32, requant_lanes=32, read_bytes=128,
             write_bytes=32, ring_bytes=1024 * KIB, line_bytes=256 * KIB, patch_bytes=512,
