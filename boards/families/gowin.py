@@ -44,7 +44,7 @@ class Chip:
 
 
 # By the name that place-and-route and packer have for them. The oscillator's range is that of the
-# speed grades C6/I5 and C8/I7, from Gowin's data sheets DS117 (GW1NR) and DS102 (GW2A).
+# speed grades C6/I5 and C8/I7 in Apicula's gowin_pll.
 CHIPS = {"GW1N-9C": Chip("gw1n", 400, 1200), "GW2A-18C": Chip("gw2a", 500, 1250)}
 
 

@@ -39,7 +39,7 @@ MULTIPLIERS = (("$__NX_MUL18X18", 18, 10), ("$__NX_MUL9X9", 9, 4))
 class NexusClock:
     """The board's oscillator, as it is: the PLL takes it from 18 MHz on only.
 
-    18 MHz is the least reference in Lattice's data sheet FPGA-DS-02049, "sysCLOCK PLL Timing".
+    18 MHz is the least reference that LiteX allows, ``NXPLL`` of its ``lattice_nx.py``.
     """
 
     def __init__(self, input_hz: float, output_mhz: float):

@@ -1,7 +1,7 @@
 """Pins of the Colorlight i5 on Muse Lab's extension board.
 
-From the extension board's schematic and picture of its pins, ``schematic/i5_v6.0-extboard.pdf`` and
-``doc/i5_extboard_v1.2_pinout.png`` of github.com/wuxx/Colorlight-FPGA-Projects.
+The clock from github.com/wuxx/Colorlight-FPGA-Projects, the UART from the file colorlight_i5.py of
+github.com/litex-hub/litex-boards, which names the extension board's schematic as its source.
 """
 
 from amaranth.build import Attrs, Clock, Pins, Resource

@@ -1,8 +1,7 @@
 """Pins of Lattice's CrossLink-NX Evaluation Board, LIFCL-40-EVN.
 
-From Lattice's user guide FPGA-EB-02028, sections "Clock Sources" and "UART Topology", and from the
-board's file in github.com/litex-hub/litex-boards, which corrects the guide: the resistors for the
-UART are R15 and R17.
+From github.com/litex-hub/litex-boards, ``litex_boards/platforms/lattice_crosslink_nx_evn.py``, which
+corrects Lattice's user guide: the resistors for the UART are R15 and R17.
 """
 
 from amaranth.build import Attrs, Clock, Pins, Resource

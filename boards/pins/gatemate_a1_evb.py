@@ -1,8 +1,8 @@
 """Pins of Olimex' GateMateA1-EVB.
 
-From Olimex' schematic, ``HARDWARE/GateMateA1-EVB-Rev.C`` of github.com/OLIMEX/GateMateA1-EVB, with
-which the board's file in github.com/litex-hub/litex-boards agrees. The names DBG-UART_TX and
-DBG-UART_RX in the schematic are the RP2040's: its transmitter is the FPGA's receiver.
+From github.com/litex-hub/litex-boards, ``litex_boards/platforms/olimex_gatemate_a1_evb.py``. The
+names of the UART's wires in Olimex' schematic are the RP2040's: its transmitter is the FPGA's
+receiver.
 """
 
 from amaranth.build import Attrs, Clock, Pins, Resource

@@ -1,7 +1,6 @@
 """Pins of Sipeed's Tang Nano 20K.
 
-From Sipeed's schematic of the board, ``Tang_Nano_20K_3921_Schematic`` of dl.sipeed.com, with which
-the board's file in github.com/litex-hub/litex-boards agrees.
+From github.com/litex-hub/litex-boards, ``litex_boards/platforms/sipeed_tang_nano_20k.py``.
 """
 
 from amaranth.build import Attrs, Clock, Pins, Resource
