@@ -1,6 +1,6 @@
 """Pins of Lattice's CrossLink-NX Evaluation Board, LIFCL-40-EVN.
 
-From github.com/litex-hub/litex-boards, ``litex_boards/platforms/lattice_crosslink_nx_evn.py``, which
+From github.com/litex-hub/litex-boards, its file ``lattice_crosslink_nx_evn.py``, which
 corrects Lattice's user guide: the resistors for the UART are R15 and R17.
 """
 
