@@ -16,7 +16,7 @@ class TangNano20kPlatform(GowinPlatform):
     """Clock, and the UART to the board's BL616."""
 
     part = "GW2AR-LV18QN88C8/I7"
-    family = "GW2A-18C"
+    family = "GW2AR-18C"
     default_clk = "clk27"
     resources = [
         Resource("clk27", 0, Pins("4", dir="i"), Clock(27e6), LVCMOS33),

@@ -3,10 +3,10 @@
 from kaniwa.boards.board import Board
 
 BOARD = Board(
-    name="crosslink_nx_evn",
+    name="crosslink_nx",
     title="Lattice CrossLink-NX Evaluation Board (LIFCL-40-9BG400C)",
     family="nexus",
-    platform="kaniwa.boards.pins.crosslink_nx_evn:CrossLinkNxEvnPlatform",
+    platform="kaniwa.boards.pins.crosslink_nx:CrossLinkNxEvnPlatform",
     device=("--device", "LIFCL-40-9BG400C"),
     targets={"nano": 12.0},   # the oscillator itself
     capacity={"lut": 32256, "ff": 32256, "bram": 84, "dsp": 112},
