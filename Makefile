@@ -50,6 +50,12 @@ bitstream: $(BOARD_STAMP) ## Build for a board from the wheels: BOARD=name TARGE
 	@$(PYTHON_RUN) -m kaniwa.cli bitstream --board $(BOARD) $(if $(TARGET),--target $(TARGET)) \
 		$(if $(SEEDS),--seeds $(SEEDS))
 
+.PHONY: hil
+hil: $(STAMP) ## Try a board on a port with all there is: BOARD=name PORT=/dev/tty... REPORT= SOAK=
+	@test -n "$(BOARD)" -a -n "$(PORT)" || { echo "make hil: name board and port, for example BOARD=icebreaker PORT=/dev/ttyUSB1" >&2; exit 2; }
+	@$(PYTHON_RUN) -m kaniwa.cli hil --board $(BOARD) --device "serial:$(PORT)" $(if $(SOAK),--soak $(SOAK)) \
+		-o $(or $(REPORT),build/hil-$(BOARD).json)
+
 .PHONY: docs
 docs: $(PAGES_STAMP) ## Fill the generated parts of README.md and docs/, then build the site
 	@$(PYTHON_RUN) tools/make_docs.py

@@ -37,15 +37,16 @@ def ports(component: wiring.Component) -> dict:
     return named
 
 
-def to_verilog(component: wiring.Component, name: str) -> str:
+def to_verilog(component: wiring.Component, name: str, named=ports) -> str:
     """Verilog of a component and all below it, the same for the same component.
 
+    ``named`` makes the list of its ports, such as ``kaniwa.hw.bus.signatures.bus_ports``.
     Memories of zeros are initialized by a loop, not by a line a word, which would be most of the
     text.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")   # the toolchain's own, for example on its version
-        text = verilog.convert(component, name=name, ports=ports(component),
+        text = verilog.convert(component, name=name, ports=named(component),
                                emit_src=False)
     return _zeroed_by_loops(text)
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from kaniwa.driver.devices import open
     from kaniwa.driver.session import Session
     from kaniwa.evaluation.evaluate import Evaluation, evaluate
+    from kaniwa.pool.pipeline import Pipeline
+    from kaniwa.pool.pool import Pool
     from kaniwa.program.file import load_program, save_program
     from kaniwa.program.program import Program
 
@@ -60,6 +62,8 @@ __all__ = [
     "ModelError",
     "ModelMetadata",
     "NodeArg",
+    "Pipeline",
+    "Pool",
     "Program",
     "ProgramError",
     "RunOptions",
@@ -92,6 +96,8 @@ if not TYPE_CHECKING:     # or checkers take every name for one that is there
         "InferenceSession": "kaniwa.compat.inference_session",
         "ModelMetadata": "kaniwa.compat.onnx_metadata",
         "NodeArg": "kaniwa.compat.onnx_metadata",
+        "Pipeline": "kaniwa.pool.pipeline",
+        "Pool": "kaniwa.pool.pool",
         "Program": "kaniwa.program.program",
         "RunOptions": "kaniwa.compat.options",
         "Session": "kaniwa.driver.session",

@@ -19,7 +19,7 @@ __all__ = ["install_command", "installed", "missing", "needed"]
 # Packages whose import has another name.
 DISTRIBUTIONS = {"PIL": "pillow", "google.protobuf": "onnx", "ai_edge_litert": "ai-edge-litert",
                  "ai_edge_quantizer": "ai-edge-quantizer", "sklearn": "scikit-learn",
-                 "amaranth_boards": "amaranth-boards"}
+                 "amaranth_boards": "amaranth-boards", "prometheus_client": "prometheus-client"}
 
 
 def installed(package: str) -> bool:

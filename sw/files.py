@@ -12,7 +12,7 @@ import numpy as np
 
 from kaniwa.errors import Error
 
-__all__ = ["write_atomic", "write_npz"]
+__all__ = ["write_all", "write_atomic", "write_npz"]
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
@@ -33,6 +33,24 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def write_all(files: Mapping[Path, bytes]) -> None:
+    """Write several files, each whole; where one fails, none is left that was not there before.
+
+    Raises Error naming the path.
+    """
+    made: list[Path] = []
+    try:
+        for path, data in files.items():
+            new = not path.exists()
+            write_atomic(path, data)
+            if new:
+                made.append(path)
+    except BaseException:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _umask() -> int:

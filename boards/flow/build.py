@@ -17,7 +17,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from kaniwa.boards.board import Board
 from kaniwa.boards.families.family import Family, Step, load_family
 from kaniwa.boards.floor.placement import PLACEMENT, keep_placement, written_netlist
 from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, output_registers, tools
+from kaniwa.boards.flow.routed import ROUTED, keep_routed
 from kaniwa.boards.flow.timing import Timing, load_report, read_timing
 from kaniwa.boards.flow.utilization import Netlist, mark_commands
 from kaniwa.boards.flow.watch import Stop, Watch, watch_synthesis
@@ -55,6 +56,7 @@ class Bitstream:
     """A built bitstream. ``timings``: by seed. ``counts``: what each block takes, by kind.
 
     ``folder``: kept files of the best seed. ``netlist``: the synthesized one, with its blocks.
+    ``placed_from``: the file with the netlist that was placed, as yosys' JSON.
     """
 
     board: Board
@@ -69,6 +71,7 @@ class Bitstream:
     rtlil_hash: str
     seconds: float
     folder: Path
+    placed_from: Path
     netlist: Netlist = dataclasses.field(compare=False, repr=False)
 
     @property
@@ -85,10 +88,11 @@ class Bitstream:
 
 
 def build(board: Board, target: str | None, seeds: int, output: Path, progress: Progress,
-          clock_mhz: float | None = None, *, placement: bool = False) -> Bitstream:
+          clock_mhz: float | None = None, *, wanted: Collection[str] = ()) -> Bitstream:
     """Build for seeds 1 to ``seeds``; the bitstream of the fastest one is copied to ``output``.
 
-    ``placement``: place and route that one again where a kept result lacks the place of each cell.
+    ``wanted``: of PLACEMENT and ROUTED, those for which that one is placed and routed again where a
+    result was kept without.
 
     Raises BuildError where a tool fails or the design does not fit, ConfigError for a bad target.
     A clock that is not met is not an error here.
@@ -110,7 +114,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     timings = {seed: read_timing(load_report(folder / REPORT), netlist.block)
                for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
-    if placement and not (placed[best] / PLACEMENT).exists():
+    if not all((placed[best] / name).exists() for name in wanted):
         watch = Watch(f"seed {best} again", Stop(), progress,
                       _advice(family, ["lut"]), beside=False)
         _place_again(family, planned, files, family.place(board.device, mhz, best), placed[best],
@@ -125,7 +129,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
               for kind in board.capacity}
     return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
                      _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1),
-                     placed[best], netlist)
+                     placed[best], planned / f"{TOP}.json", netlist)
 
 
 def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
@@ -299,7 +303,7 @@ def _place(board: Board, family: Family, planned: Path, netlist: str, files: Map
 
 def _route(family: Family, planned: Path, files: Mapping[str, str], step: Step, folder: Path,
            watch: Watch) -> None:
-    """Run place-and-route in ``folder``, and keep the place of each cell.
+    """Run place-and-route in ``folder``, and keep the place of each cell and the netlist.
 
     The placed netlist is asked for beside the family's own arguments: these name a result in the
     cache, and writing one file more does not change it.
@@ -314,7 +318,7 @@ def _route(family: Family, planned: Path, files: Mapping[str, str], step: Step, 
     _run_for_board(dataclasses.replace(step, arguments=(*step.arguments, *asked)), folder, watch,
                    family)
     if (folder / written).exists():
-        keep_placement(folder / written, folder / PLACEMENT, TOP)
+        _keep_written(folder / written, folder)
     if own is None:
         (folder / written).unlink(missing_ok=True)
     design.unlink()
@@ -322,17 +326,24 @@ def _route(family: Family, planned: Path, files: Mapping[str, str], step: Step, 
 
 def _place_again(family: Family, planned: Path, files: Mapping[str, str], step: Step, kept: Path,
                  watch: Watch) -> None:
-    """Add the place of each cell to a result that was kept before these were."""
+    """Add what a result lacks that was kept before the places of cells and its netlist were."""
     own = written_netlist(step.arguments)
     if own is not None:
-        keep_placement(kept / own, kept / PLACEMENT, TOP)
+        _keep_written(kept / own, kept)
         return
     with building(kept.with_name(f"again-{kept.name}")) as folder:
         _route(family, planned, files, step, folder, watch)
         if (folder / step.output).read_bytes() != (kept / step.output).read_bytes():
             raise BuildError(f"{kept}: place and route came to another result than the kept one; "
                              "remove the folder and build again")
-        os.replace(folder / PLACEMENT, kept / PLACEMENT)
+        for name in (PLACEMENT, ROUTED):
+            os.replace(folder / name, kept / name)
+
+
+def _keep_written(written: Path, folder: Path) -> None:
+    """Keep what the floor and a simulation need of the netlist that place-and-route wrote."""
+    keep_placement(written, folder / PLACEMENT, TOP)
+    keep_routed(written, folder / ROUTED, TOP)
 
 
 def _run_for_board(step: Step, folder: Path, watch: Callable[[str], None], family: Family) -> None:

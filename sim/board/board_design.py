@@ -65,17 +65,22 @@ class BoardDesign:
 
     def _verilog(self) -> str:
         """Models of the primitives, the board's design, and around it a module of three pins."""
-        from kaniwa.boards.flow.build import TOP
         from kaniwa.hw.verilog import from_rtlil
 
         text = from_rtlil(self.rtlil())
+        return f"{primitive_models(text)}{text}\n{self._pins(text)}"
+
+    def _pins(self, text: str) -> str:
+        """The module of three pins around the top module of ``text``."""
+        from kaniwa.boards.flow.build import TOP
+
         head = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
         assert head is not None
         link = f"{self.board.link}_0"
         wires = {f"{link}__rx__io": "rx_pin", f"{link}__tx__io": "tx"}
         pins = [f".{pin}({wires.get(pin, 'clk' if pin.startswith('clk') else 1)})"
                 for pin in re.split(r",\s*", head[1])]
-        return (f"{primitive_models(text)}{text}\nmodule core(input clk, input rx, output tx);\n"
+        return ("module core(input clk, input rx, output tx);\n"
                 f"  wire rx_pin = rx;\n  {TOP} board({', '.join(pins)});\nendmodule\n")
 
 

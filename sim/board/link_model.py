@@ -76,14 +76,15 @@ class MemoryCore:
 class EmulatedCore:
     """The emulator behind the registers of a core; a run ends as soon as it has begun.
 
-    ``runs`` counts them. ``hangs``: the next run goes on until it is aborted.
+    ``runs`` counts them. ``hangs``: the next run goes on until it is aborted. ``outside``: kind of
+    outside memory, if any.
     """
 
-    def __init__(self, config: AcceleratorConfig) -> None:
+    def __init__(self, config: AcceleratorConfig, outside: str | None = None) -> None:
         self.busy = False
         self.runs = 0
         self.hangs = False
-        self._emulator = Emulator(config)
+        self._emulator = Emulator(config, outside)
         self._snapshots: dict[int, list[int]] = {}
         number = int(config.hash, 16)
         self._registers = {

@@ -12,8 +12,11 @@ __all__ = ["ModelTransport"]
 class ModelTransport:
     """Answers of ``model`` arrive in pieces of random size; a byte takes 1 / ``pace`` seconds.
 
-    Waiting takes no time but on this clock.
+    Waiting takes no time but on this clock. ``waiting``: bytes on their way to the device, for it
+    takes all at once.
     """
+
+    waiting = 0
 
     def __init__(self, model: LinkModel, pace: float = 300_000.0, seed: int = 0) -> None:
         self.name = "model"
@@ -36,6 +39,10 @@ class ModelTransport:
         data, self._arrived = self._arrived[:size], self._arrived[size:]
         self._clock += size / self._rate
         return data
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass: the device works."""
+        self._clock += seconds
 
     def now(self) -> float:
         return self._clock

@@ -17,6 +17,7 @@ from kaniwa.program.layer_labels import layer_labels
 __all__ = ["compile_command", "show_summary"]
 
 LABEL_WIDTH = 24
+CLOCK_MHZ = 100.0     # of stages, whose times are shown
 
 
 @click.command("compile", epilog="Example: kaniwa compile resnet8.tflite -o resnet8.kaniwa")
@@ -25,22 +26,37 @@ LABEL_WIDTH = 24
 @compile_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
               help="Program file to write (default: the model's name with .kaniwa).")
+@click.option("--behind", type=click.Path(path_type=Path), multiple=True, metavar="P",
+              help="A program file whose device memory this one leaves alone, so that a device can "
+                   "hold both; may be repeated.")
 @click.option("--bits", is_flag=True, help="Show the bits a weight of each layer, by cause.")
+@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+              help="Cut the model into stages for N devices, a program file each: NAME.1.kaniwa "
+                   "and so on.")
+@click.option("--pace", type=click.FloatRange(min=1), default=None, metavar="B",
+              help="With --devices: bytes a second of a device's line (default: it takes no time).")
 @json_option
-def compile_command(model: Path, target: str, output: Path | None, bits: bool, as_json: bool,
+def compile_command(model: Path, target: str, output: Path | None, behind: tuple[Path, ...],
+                    bits: bool, as_json: bool, devices: int, pace: float | None,
                     **options: Any) -> None:
-    """Compile MODEL (.tflite, .onnx) for a target into a program file."""
+    """Compile MODEL (.tflite, .onnx) for a target into a program file, or one for each device."""
     from kaniwa.compiler.pipeline import compile
     from kaniwa.files import write_atomic
     from kaniwa.importers import load_model
-    from kaniwa.program.file import to_bytes
+    from kaniwa.program.file import load_program, to_bytes
     from kaniwa.program.summary import summary
     from kaniwa.report.layer_bits import layer_bits
 
+    if devices > 1 or pace is not None:
+        if behind:
+            raise click.UsageError("--behind is for one device, not with --devices or --pace")
+        _compile_stages(model, target, output, devices, pace, as_json, options)
+        return
     began = time.monotonic()
     with progress("compiling") as update:
         graph = load_model(model)
-        program = compile(graph, target=target, progress=update, **options)
+        others = [load_program(path) for path in behind]
+        program = compile(graph, target=target, behind=others, progress=update, **options)
         output = output or Path(model.with_suffix(".kaniwa").name)
         data = to_bytes(program)
         write_atomic(output, data)
@@ -57,6 +73,42 @@ def compile_command(model: Path, target: str, output: Path | None, bits: bool, a
         if bits:
             _show_bits(values["bits"])
         click.echo(f"wrote {output} ({len(data):,} bytes)")
+
+
+def _compile_stages(model: Path, target: str, output: Path | None, devices: int,
+                    pace: float | None, as_json: bool, options: dict[str, Any]) -> None:
+    """Write a program file for each stage, once all are compiled, and show what each takes."""
+    from kaniwa.config import load_target
+    from kaniwa.files import write_atomic
+    from kaniwa.importers import load_model
+    from kaniwa.pool.stages import split
+    from kaniwa.program.file import to_bytes
+
+    with progress("compiling") as update:
+        stages = split(load_model(model), devices, load_target(target), pace=pace,
+                       progress=update, **options)
+        output = output or Path(model.with_suffix(".kaniwa").name)
+        files = [output.with_suffix(f".{n}{output.suffix}") for n in range(1, devices + 1)]
+        for file, data in zip(files, [to_bytes(stage.program) for stage in stages], strict=True):
+            write_atomic(file, data)
+    rows: list[dict[str, Any]] = [
+        {"program": str(file), "operators": [s.first + 1, s.last + 1], "cycles": s.cycles,
+         "bytes_in": sum(t.bytes for t in s.program.inputs),
+         "bytes_out": sum(t.bytes for t in s.program.outputs),
+         "milliseconds": 1e3 * s.seconds} for file, s in zip(files, stages, strict=True)]
+    slowest = max(row["milliseconds"] for row in rows)
+    if as_json:
+        show_json({"model": stages[0].program.name, "target": stages[0].program.config.name,
+                   "clock_mhz": CLOCK_MHZ, "pace": pace, "stages": rows,
+                   "inferences_per_second": 1e3 / slowest})
+        return
+    show_table(f"{model.name} on {devices} devices", (
+        "program", "operators", "cycles", "bytes in", "bytes out", "ms"), [
+        (Path(row["program"]).name, "{} to {}".format(*row["operators"]), f"{row['cycles']:,}",
+         f"{row['bytes_in']:,}", f"{row['bytes_out']:,}", f"{row['milliseconds']:.3f}")
+        for row in rows])
+    click.echo(f"{1e3 / slowest:,.0f} inferences a second at {CLOCK_MHZ:.0f} MHz, the slowest "
+               "stage's; a pipeline has several inferences on their way")
 
 
 def _show_bits(rows: list[dict[str, Any]]) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-__all__ = ["completion_command", "complete_boards", "complete_devices", "complete_examples",
-           "complete_targets"]
+__all__ = ["completion_command", "complete_boards", "complete_buses", "complete_devices",
+           "complete_examples", "complete_targets"]
 
 SHELLS = ("bash", "zsh", "fish")
 # bash takes words apart at colons, and so would give only the part behind `sim:`.
@@ -38,6 +38,14 @@ def complete_boards(ctx: click.Context, parameter: click.Parameter,
     from kaniwa.boards.board import BOARDS
 
     return _beginning(incomplete, BOARDS)
+
+
+def complete_buses(ctx: click.Context, parameter: click.Parameter,
+                   incomplete: str) -> list[CompletionItem]:
+    """The buses that begin with ``incomplete``."""
+    from kaniwa.generate.design import BUSES
+
+    return _beginning(incomplete, BUSES)
 
 
 def complete_targets(ctx: click.Context, parameter: click.Parameter,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -21,6 +23,11 @@ from kaniwa.commands.options import (
 )
 from kaniwa.commands.progress import device_progress, expected_cycles, progress, track
 from kaniwa.errors import InputError
+
+if TYPE_CHECKING:
+    from kaniwa.data.inputs import Inputs
+    from kaniwa.driver.session import Session
+    from kaniwa.program.program import Program
 
 __all__ = ["evaluate_command"]
 
@@ -41,17 +48,23 @@ __all__ = ["evaluate_command"]
 def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, data: str,
                      against: str, uint8: bool, limit: int | None, stalls: float, seed: int,
                      as_json: bool, **options: Any) -> None:
-    """Accuracy of MODEL over labelled data; the answer is the first largest output."""
+    """Accuracy of MODEL over labelled data; the answer is the first largest output.
+
+    Several devices, with commas between them, share out the inferences.
+    """
     from kaniwa.data.inputs import load_inputs, load_labels
-    from kaniwa.driver import devices
-    from kaniwa.driver.session import Session
+    from kaniwa.driver.devices import check_name
     from kaniwa.evaluation.accuracy import Accuracy
 
     began = time.monotonic()
-    devices.check_name(device)
+    names = device.split(",")
+    for name in names:
+        check_name(name)
+    if stalls and len(names) > 1:
+        raise click.UsageError("--stalls is for one device, sim", ctx)
     with progress("compiling") as update:
-        program, graph = open_program(model, target_for(ctx, target, device), options, False,
-                                      [device], update)
+        program, graph = open_program(model, target_for(ctx, target, *names), options, False,
+                                      names, update)
     if graph is None:
         raise InputError(f"{model}: evaluate needs the model, not a program file")
     inputs = load_inputs(data, program.inputs, uint8=uint8, limit=limit)
@@ -59,42 +72,79 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     if len(labels) < len(inputs):
         raise InputError(f"{data}: {len(inputs)} inferences but {len(labels)} labels")
     reference = _reference(against, model, graph)
-    sim_options = {"stalls": stalls, "seed": seed} if device == "sim" else {}
-    with progress(f"starting {device}") as update:
-        opened = devices.open(device, target=program.config, outside=program.outside,
-                              progress=update, **sim_options)
     output = program.outputs[0].name
-    accuracy, different, device_seconds = Accuracy(), 0, 0.0
-    with opened:
-        with device_progress(opened, f"loading {device}"):
-            session = Session(program, opened)
-        found = ((item, *_timed(session, item)) for item in inputs)
-        cycles = expected_cycles(program, device)
-        for item, got, seconds in track(found, len(inputs), f"running on {device}", opened,
-                                        cycles):
-            device_seconds += seconds
-            accuracy.take(got[output], int(labels[accuracy.count]))
-            different += int(np.count_nonzero(got[output] != reference(item)))
+    accuracy, different = Accuracy(), 0
+    run = _Run(program, names, {"stalls": stalls, "seed": seed})
+    for item, got in run.outputs(inputs):
+        accuracy.take(got[output], int(labels[accuracy.count]))
+        different += int(np.count_nonzero(got[output] != reference(item)))
     count, correct = accuracy.count, accuracy.correct
     values = {"device": device, "target": program.config.name, "inferences": count,
               "correct": correct, "accuracy": accuracy.accuracy, "against": against,
               "mismatches": different, "seconds": round(time.monotonic() - began, 3),
-              "seconds_per_inference": round(device_seconds / count, 4)}
+              "seconds_per_inference": round(run.seconds / count, 4), **run.shares}
     if as_json:
         show_json(values)
     else:
         click.echo(f"{correct} of {count} right, accuracy {values['accuracy']:.3f}; "
                    f"mismatches with {against}: {different}; "
                    f"{values['seconds_per_inference']} s an inference")
+        for share in run.shares.get("devices", ()):
+            click.echo(f"{share['name']}: {share['inferences']} inferences"
+                       + (f", lost: {share['lost']}" if share["lost"] else ""))
     if different:
         ctx.exit(1)
 
 
-def _timed(session: Any, item: Any) -> tuple[Any, float]:
-    """The outputs of an inference with cleared state, and the seconds that it took."""
-    session.reset()
-    at = time.monotonic()
-    return session.run(item), time.monotonic() - at
+class _Run:
+    """The inferences, on one device or shared out among several.
+
+    ``seconds`` is the time that they took. ``shares``: "devices", what each of several did.
+    """
+
+    def __init__(self, program: Program, names: list[str], sim_options: dict[str, Any]) -> None:
+        self.seconds = 0.0
+        self.shares: dict[str, Any] = {}
+        self._program, self._names, self._sim_options = program, names, sim_options
+
+    def outputs(self, inputs: Inputs) -> Iterator[tuple[Any, Any]]:
+        """Each of ``inputs``, and the outputs of an inference with cleared state."""
+        return self._alone(inputs) if len(self._names) == 1 else self._shared(inputs)
+
+    def _alone(self, inputs: Inputs) -> Iterator[tuple[Any, Any]]:
+        from kaniwa.driver import devices
+        from kaniwa.driver.session import Session
+
+        program, (name,) = self._program, self._names
+        with progress(f"starting {name}") as update:
+            opened = devices.open(name, target=program.config, outside=program.outside,
+                                  progress=update,
+                                  **(self._sim_options if name == "sim" else {}))
+        with opened:
+            with device_progress(opened, f"loading {name}"):
+                session = Session(program, opened)
+            found = ((item, self._timed(session, item)) for item in inputs)
+            yield from track(found, len(inputs), f"running on {name}", opened,
+                             expected_cycles(program, name))
+
+    def _timed(self, session: Session, item: Any) -> Any:
+        session.reset()
+        began = time.monotonic()
+        outputs = session.run(item)
+        self.seconds += time.monotonic() - began
+        return outputs
+
+    def _shared(self, inputs: Inputs) -> Iterator[tuple[Any, Any]]:
+        from kaniwa.pool.pool import Pool
+
+        with progress(f"starting {len(self._names)} devices") as update:
+            pool = Pool(self._names, self._program, progress=update)
+        with pool:
+            began = time.monotonic()
+            yield from track(zip(inputs, pool.map(inputs), strict=True), len(inputs),
+                             f"running on {len(self._names)} devices", None)
+            self.seconds = time.monotonic() - began
+            self.shares["devices"] = [asdict(stats) for stats in pool.stats]
 
 
 def _reference(against: str, model: Path, graph: Any) -> Any:

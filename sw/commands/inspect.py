@@ -151,7 +151,12 @@ def operators_command(as_json: bool) -> None:
 @click.command("devices", epilog="Example: kaniwa devices")
 @json_option
 def devices_command(as_json: bool) -> None:
-    """List what programs can run on, with the serial ports that may lead to a board."""
+    """List what programs can run on, with the serial ports that may lead to a board.
+
+    A core on this machine's bus is not looked for: name it uio:PATH (uio:/dev/uio0), or
+    mem:ADDRESS[:SIZE] in hexadecimal for /dev/mem. Behind either, ?outside=udmabuf0 names a buffer
+    of u-dma-buf as its outside memory.
+    """
     from kaniwa.boards.board import BOARDS, load_board
 
     always = ALWAYS | {f"sim:{name}": f"simulated at its pins: {load_board(name).title}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TypeVar
 from kaniwa.compiler.array.operand_tables import operand_tables
 from kaniwa.compiler.int16.functions import keep_tables
 from kaniwa.compiler.operators.reduction import fits_in_blocks
-from kaniwa.compiler.plan.plan import Options, Plan
+from kaniwa.compiler.plan.plan import Neighbor, Options, Plan
 from kaniwa.compiler.recurrent.directions import directions_apart
 from kaniwa.compiler.recurrent.sequences import sequences_apart
 from kaniwa.compiler.rewrite.dead_channels import dead_channels
@@ -38,7 +38,7 @@ from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, check
 from kaniwa.isa import INSTRUCTION_BYTES
-from kaniwa.outside import parse_outside
+from kaniwa.outside import Outside, parse_outside
 from kaniwa.program.check import check as check_program
 from kaniwa.program.program import Program
 from kaniwa.stage import Stage
@@ -77,6 +77,7 @@ def compile(model: str | PathLike[str] | Graph,
             target: str | Path | AcceleratorConfig = "base", *,
             materialize: bool = False, keep_dead_channels: bool = False,
             require_accelerator: bool = False, outside: str | None = None,
+            behind: Sequence[Program] = (),
             progress: Callable[[str], None] | None = None) -> Program:
     """Compile a model for a target; every result equals the model's, bit for bit.
 
@@ -85,8 +86,9 @@ def compile(model: str | PathLike[str] | Graph,
     that are the same for every input or used by nobody. ``require_accelerator`` refuses operators
     for the host.
     ``outside``: None, "ideal", "sdram[,bytes=4,latency=10]" or
-    "sdram,part=NAME[,clock=100,ratio=1]". ``progress`` is called with the name of
-    each pass before it runs, a Stage.
+    "sdram,part=NAME[,clock=100,ratio=1]". ``behind``: programs for the same target whose memory
+    this one leaves alone, so that a device can hold them all at once. ``progress`` is called with
+    the name of each pass before it runs, a Stage.
 
     Raises ModelError, UnsupportedError or ConfigError for what it is given, CompileError where
     the model does not fit the target or cannot be exact on it.
@@ -94,7 +96,7 @@ def compile(model: str | PathLike[str] | Graph,
     began = time.monotonic()
     config = load_target(target)
     options = Options(materialize, require_accelerator, parse_outside(outside),
-                      keep_dead_channels)
+                      keep_dead_channels, _neighbors(behind, config, parse_outside(outside)))
     if config.compact and options.outside is not None:
         raise CompileError(f"target '{config.name}' has no way to outside memory; leave --outside "
                            "out, or take a target whose core is not compact")
@@ -110,6 +112,21 @@ def compile(model: str | PathLike[str] | Graph,
                 time.monotonic() - began, len(program.commands) // INSTRUCTION_BYTES,
                 len(program.layers))
     return program
+
+
+def _neighbors(programs: Sequence[Program], config: AcceleratorConfig,
+               outside: Outside | None) -> tuple[Neighbor, ...]:
+    """Places of ``programs``. Raises CompileError for those of another device."""
+    for program in programs:
+        if program.config != config:
+            raise CompileError(f"{program.name}: compiled for target '{program.config.name}' "
+                               f"({program.config.hash}), so nothing for '{config.name}' "
+                               f"({config.hash}) can be behind it: compile both for one target")
+        if outside is not None and program.outside not in (None, str(outside)):
+            raise CompileError(f"{program.name}: compiled for outside memory '{program.outside}', "
+                               f"so nothing for '{outside}' can be behind it: give both the same")
+    return tuple(Neighbor(program.name, (program.local_base, program.local_bytes),
+                          (program.outside_base, program.outside_bytes)) for program in programs)
 
 
 def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,

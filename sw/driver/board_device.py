@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-from kaniwa.config import PRESETS, AcceleratorConfig, load_target
+from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.driver.frames import REGISTERS, Operation, Request
+from kaniwa.driver.identity import CAPABILITIES, capabilities, identify, wrong_config
 from kaniwa.driver.link import Link, LinkStatistics, reads, writes
 from kaniwa.driver.run_error import run_error
 from kaniwa.driver.transports import Transport, open_transport, parse_address
 from kaniwa.errors import DeviceError
 from kaniwa.isa import (
     COUNTERS,
-    ISA_VERSION,
-    MAGIC,
     OUTSIDE,
     Command,
     ErrorCode,
@@ -27,9 +26,8 @@ from kaniwa.isa import (
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.stage import Stage
 
-__all__ = ["BoardDevice", "known_targets"]
+__all__ = ["BoardDevice", "WATCHDOG_CYCLES"]
 
-CAPABILITIES = range(Register.MAGIC, Register.MEMORY_BYTES + 1)
 LONGEST_POLL = 0.05                  # seconds between two looks at a run's status
 WATCHDOG_CYCLES = 10_000_000
 
@@ -89,7 +87,7 @@ class BoardDevice:
         """Nothing if the board is of ``config``; else DeviceError, for a board cannot change."""
         self._require()
         if self.config is not None and self.config != config:
-            raise _wrong_config(self.name, config, self.config.hash, self.config.name)
+            raise wrong_config(self.name, config, self.config.hash, self.config.name)
 
     def close(self) -> None:
         """Give the line up; a second call does nothing."""
@@ -241,47 +239,13 @@ class BoardDevice:
     def _hello(self) -> None:
         """Learn what the board is, and end what an earlier host may have left running."""
         words = self._registers(Register.MAGIC, len(CAPABILITIES))
-        if words[Register.MAGIC] != MAGIC:
-            raise DeviceError(f"{self.name}: not a kaniwa device (its first register is "
-                              f"{words[Register.MAGIC]:#x})")
-        if words[Register.VERSION] != ISA_VERSION:
-            raise DeviceError(f"{self.name}: the bitstream has instruction set version "
-                              f"{words[Register.VERSION]}, this kaniwa has {ISA_VERSION}: "
-                              "build and program the bitstream again")
-        found = f"{words[Register.CONFIG_HASH_HIGH]:08x}{words[Register.CONFIG_HASH_LOW]:08x}"
-        if self._target is not None and self._target.hash != found:
-            known = known_targets().get(found)
-            raise _wrong_config(self.name, self._target, found, known.name if known else "unknown")
-        config = self._target or known_targets().get(found)
-        if config is None:
-            shape = words[Register.SHAPE]
-            raise DeviceError(
-                f"{self.name}: the bitstream is of an unknown config {found} ({shape & 255} x "
-                f"{shape >> 8 & 255} multipliers): give the TOML file it was built from as target")
+        config = identify(self.name, words, self._target)
         if self.config is not None and self.config != config:
-            raise _wrong_config(self.name, self.config, found, config.name)
+            raise wrong_config(self.name, self.config, config.hash, config.name)
         self.config = config
-        self.capabilities = {register.name.lower(): words[register] for register in Register
-                             if register in CAPABILITIES}
+        self.capabilities = capabilities(words)
         logger.info("%s: opened, a board of config %s (%s)", self.name, config.name, config.hash)
         self.abort()
-
-
-def known_targets() -> dict[str, AcceleratorConfig]:
-    """The presets and the configs that come with the boards, by hash."""
-    import kaniwa.boards
-
-    configs = list(PRESETS.values())
-    for folder in kaniwa.boards.__path__:
-        configs += [load_target(path) for path in sorted(Path(folder).glob("*.toml"))]
-    return {config.hash: config for config in reversed(configs)}
-
-
-def _wrong_config(name: str, wanted: AcceleratorConfig, found: str,
-                  found_name: str) -> DeviceError:
-    return DeviceError(f"{name}: the bitstream is of config '{found_name}' ({found}), wanted is "
-                       f"'{wanted.name}' ({wanted.hash}): program that bitstream, or compile for "
-                       "this one")
 
 
 def _set(register: Register, value: int) -> Request:

@@ -21,11 +21,12 @@ from kaniwa.outside import parse_outside
 from kaniwa.program.run_names import InstructionName
 
 __all__ = ["SIMULATORS", "check_name", "target_of", "Device", "EmulatorDevice", "GoldenDevice",
-           "NamesInstructions", "SimulatedMemory", "open"]
+           "NamesInstructions", "SimulatedMemory", "open", "virtual_line"]
 
 SIMULATORS = ("golden", "emulator", "sim")
-CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT")
+CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT", "uio:PATH", "mem:ADDRESS")
 BOARDS = ("serial:", "tcp:")
+MAPPED = ("uio:", "mem:")
 VIRTUAL = "sim:"
 Target = str | Path | AcceleratorConfig
 
@@ -190,6 +191,10 @@ def check_name(name: str) -> None:
         from kaniwa.driver.transports import parse_address
 
         parse_address(name)
+    elif name.startswith(MAPPED):
+        from kaniwa.driver.mapping import parse_mapping
+
+        parse_mapping(name)
     elif name.startswith(VIRTUAL):
         _parse_virtual(name)
     elif name not in CHOICES:
@@ -217,15 +222,29 @@ def _parse_virtual(name: str) -> tuple[str, int | None]:
     return found[1], int(found[2]) if found[2] else None
 
 
+def virtual_line(name: str, target: Target | None,
+                 progress: Callable[[str], None] | None) -> Callable[[], Any]:
+    """Power a virtual board up; gives what plugs its cable in."""
+    board, baud = _parse_virtual(name)
+    config = None if target is None else load_target(target)
+    with needed("a simulated board", "sim", DeviceError):
+        from kaniwa.sim.board.board_design import board_design
+        from kaniwa.sim.board.pin_transport import PinTransport
+
+        transport = PinTransport(board_design(board, config, baud), _report(progress))
+    return lambda: transport
+
+
 def open(name: str, target: Target | None = None, outside: str | None = None,
          progress: Callable[[str], None] | None = None, **options: Any) -> Device:
     """Open the device ``name``: "golden", "emulator", "sim", "sim:BOARD[?baud=B]",
-    "serial:PORT[?baud=B]" or "tcp:HOST:PORT".
+    "serial:PORT[?baud=B]", "tcp:HOST:PORT[?token-file=F]", "uio:PATH" or "mem:ADDRESS[:SIZE]";
+    behind the last two "?outside=NAME" names a buffer of u-dma-buf.
 
     ``target`` is a preset, a TOML file or a config; without it, the device takes the target of its
     first program; a board has its own, which must be ``target``, and a virtual board is made for
-    ``target``, by default the board's first one. ``outside``: as for
-    ``compile``; a board must have some. ``progress`` is told what takes long.
+    ``target``, by default the board's first one. A core on this machine's bus is like a board.
+    ``outside``: as for ``compile``; a board must have some. ``progress`` is told what takes long.
     ``options`` of sim: stalls, seed, trace, observer, watchdog, cycle_limit; of a board: watchdog.
     Raises DeviceError for an unknown device or option.
     """
@@ -234,6 +253,8 @@ def open(name: str, target: Target | None = None, outside: str | None = None,
         return _open_sim(target, outside, progress, options)
     if name.startswith((*BOARDS, VIRTUAL)):
         return _open_board(name, target, outside, progress, options)
+    if name.startswith(MAPPED):
+        return _open_mapped(name, target, outside, options)
     _check_options(name, options, ())
     return (GoldenDevice if name == "golden" else EmulatorDevice)(target, outside)
 
@@ -244,7 +265,7 @@ def _open_board(name: str, target: Target | None, outside: str | None,
 
     _check_options(name, options, ("watchdog",))
     if name.startswith(VIRTUAL):
-        options = options | {"connect": _virtual_line(name, target, progress)}
+        options = options | {"connect": virtual_line(name, target, progress)}
     device = BoardDevice(name, target, **options)
     if outside not in (None, "none") and not device.outside:
         device.close()
@@ -253,17 +274,17 @@ def _open_board(name: str, target: Target | None, outside: str | None,
     return device
 
 
-def _virtual_line(name: str, target: Target | None,
-                  progress: Callable[[str], None] | None) -> Callable[[], Any]:
-    """Power a virtual board up; gives what plugs its cable in."""
-    board, baud = _parse_virtual(name)
-    config = None if target is None else load_target(target)
-    with needed("a simulated board", "sim", DeviceError):
-        from kaniwa.sim.board.board_design import board_design
-        from kaniwa.sim.board.pin_transport import PinTransport
+def _open_mapped(name: str, target: Target | None, outside: str | None,
+                 options: dict[str, Any]) -> Device:
+    from kaniwa.driver.mapped_device import MappedDevice
 
-        transport = PinTransport(board_design(board, config, baud), _report(progress))
-    return lambda: transport
+    _check_options(name, options, ("watchdog",))
+    device = MappedDevice(name, target, **options)
+    if outside not in (None, "none") and not device.outside:
+        device.close()
+        raise DeviceError(f"{name}: outside memory is wanted ({outside}): name a buffer of "
+                          f"u-dma-buf, as in {name}?outside=udmabuf0")
+    return device
 
 
 def _open_sim(target: Target | None, outside: str | None,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -21,6 +19,7 @@ from kaniwa.data.inputs import quantize
 from kaniwa.data.labels import dequantize
 from kaniwa.driver.devices import Device, GoldenDevice, NamesInstructions, SimulatedMemory
 from kaniwa.driver.overlap import PLACES, WINDOW, Item, Overlap
+from kaniwa.driver.residents import residents_of
 from kaniwa.driver.session_state import SessionState, Values
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.isa.counters import RunStatistics, in_turn
@@ -36,13 +35,10 @@ Outputs = dict[str, np.ndarray]
 
 logger = logging.getLogger(__name__)
 
-# Whose image each device holds: a second session on a device must not run the first one's.
-_LOADED: weakref.WeakKeyDictionary[Device, weakref.ref[Session]] = weakref.WeakKeyDictionary()
-
 
 def forget_image(device: Device) -> None:
     """Say that ``device``'s memory was overwritten: the next run of a session loads its image."""
-    _LOADED.pop(device, None)
+    residents_of(device).forget()
 
 
 @dataclass(frozen=True)
@@ -79,6 +75,7 @@ class Inference:
 class Session:
     """Runs ``program`` on ``device``; a model's state is cleared at first, and by ``reset``.
 
+    Its image is loaded at once, and again where a program that overlaps it was loaded meanwhile.
     A device without a target takes the program's; emulator and sim get the outside memory that it
     needs, unless they were opened with another. Raises DeviceError where the device is of another
     config, lacks outside memory that the program needs, or, for golden, where the program
@@ -90,7 +87,8 @@ class Session:
         self.device = device
         self.watch: Callable[[Step], AbstractContextManager[None]] = lambda step: nullcontext()
         self.stats: Statistics | None = None
-        self._lock = threading.Lock()      # of the device
+        self._residents = residents_of(device)
+        self._lock = self._residents.lock
         self._values: Values = {}     # of the last inference, as far as known
         self._host = host_graph(program)
         golden = isinstance(device, GoldenDevice)
@@ -103,7 +101,8 @@ class Session:
                 raise DeviceError(f"{program.name}: the golden device runs the model itself: give "
                                   "the model, not a program file")
         else:
-            self._load()
+            with self._lock:
+                self._load()
 
     def run(self, inputs: Arrays, as_float: bool = False) -> Outputs:
         """The outputs by name for ``inputs``, by name or in the model's order.
@@ -191,6 +190,10 @@ class Session:
             if tensor.channels is not None:
                 raise DeviceError(f"{self.program.name}: tensor '{tensor.name}' is stored without "
                                   "its dead channels; compile with --keep-dead-channels")
+            if not isinstance(self.device, GoldenDevice) and not self._residents.hold(self):
+                raise DeviceError(f"{self.program.name}: tensor '{tensor.name}' is no longer in "
+                                  "device memory, which was given to another program or lost: run "
+                                  "it again")
             return self.read(tensor)
 
     def read(self, tensor: TensorInfo) -> np.ndarray:
@@ -221,12 +224,23 @@ class Session:
             if instruction < step.first + step.count:
                 return
 
+    def leave(self) -> None:
+        """Fetch the state that device memory alone has: that will be another's."""
+        self._state.fetch()
+
     def _load(self) -> None:
-        program = self.program
-        held = _LOADED.pop(self.device, None)   # until all of the image is there, none is
+        """Write the image, beside those of other sessions that it does not overlap."""
         self._state.forget()
-        if held is not None and (other := held()) is not None:
-            other._state.fetch()
+        try:
+            self._residents.make_room(self, isinstance(self.device, SimulatedMemory))
+            self._write_image()
+        except BaseException:
+            self._residents.forget()
+            raise
+        self._residents.add(self)
+
+    def _write_image(self) -> None:
+        program = self.program
         if program.outside is not None and isinstance(self.device, SimulatedMemory):
             self.device.add_outside(program.outside)
         try:
@@ -239,7 +253,6 @@ class Session:
                 raise
             raise DeviceError(f"{program.name}: needs outside memory: open the device with "
                               f"outside='{program.outside}' ({error})") from None
-        _LOADED[self.device] = weakref.ref(self)
 
     @property
     def _stateful(self) -> bool:
@@ -297,16 +310,19 @@ class Session:
             statistics = self.device.run(self.program.address_of(step), tags)
             values.update((i, self.read(self.program.tensor(i))) for i in step.gives)
         except BaseException:
-            # The device may have been reset or replaced: the next run loads the image again.
-            _LOADED.pop(self.device, None)
+            # The device may have been reset or replaced: all sessions load their images again.
+            self._residents.forget()
             self._state.forget()
             raise
         return statistics
 
     def _write(self, step: Step, values: Values, state: Values) -> None:
         """Make device memory ready for a run: the image, if need be, and what it takes."""
-        held = _LOADED.get(self.device)
-        if held is None or held() is not self:
+        if not self._residents.hold(self):
+            if step.holds:
+                raise DeviceError(f"{self.program.name}: between two of its runs another program "
+                                  "took the device's memory: run one behind the other, or compile "
+                                  "one behind the other")
             self._load()
         for i in self._state.begin(step.takes, values, state):
             tensor = self.program.tensor(i)
@@ -361,7 +377,8 @@ class Session:
 
 
 def _check_target(program: Program, device: Device) -> None:
-    if device.config is None:
+    if device.config is None:      # then its memory is empty
+        residents_of(device).forget()
         device.load_target(program.config)
     config: AcceleratorConfig | None = device.config
     if config is not None and config != program.config:

@@ -13,6 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from kaniwa.driver.bridge_protocol import (
+    MOST_LAST_WORDS,
+    ask_for_the_device,
+    clients_token,
+    ended,
+    reason_in,
+)
 from kaniwa.errors import DeviceError
 
 __all__ = ["Transport", "SerialTransport", "TcpTransport", "Address", "parse_address",
@@ -57,12 +64,15 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class Address:
-    """A device's name taken apart: ``serial:PATH?baud=B&pace=P`` or ``tcp:HOST:PORT?pace=P``."""
+    """A device's name taken apart: ``serial:PATH?baud=B&pace=P`` or
+    ``tcp:HOST:PORT?pace=P&token-file=F``.
+    """
 
     kind: str
     place: str
     baud: int = DEFAULT_BAUD
     pace: int | None = None
+    token_file: str | None = None
 
 
 def parse_address(name: str) -> Address:
@@ -70,9 +80,13 @@ def parse_address(name: str) -> Address:
     found = re.fullmatch(r"(serial|tcp):([^?]+)(?:\?(.*))?", name)
     if found is None or (found[1] == "tcp" and not re.fullmatch(r".+:[0-9]{1,5}", found[2])):
         raise DeviceError(f"device '{name}': expected serial:PORT[?baud=B] or tcp:HOST:PORT")
-    numbers = {}
+    numbers: dict[str, int] = {}
+    token_file = None
     known = ("baud", "pace") if found[1] == "serial" else ("pace",)
     for key, value in parse_qsl(found[3] or "", keep_blank_values=True):
+        if key == "token-file" and value and found[1] == "tcp":
+            token_file = value
+            continue
         if key not in known or not re.fullmatch("[1-9][0-9]{0,8}", value):
             raise DeviceError(f"device '{name}': after '?' expected {' or '.join(known)} with a "
                               f"number, found '{key}={value}'")
@@ -83,7 +97,7 @@ def parse_address(name: str) -> Address:
     port = found[2].rpartition(":")[2]
     if found[1] == "tcp" and not 1 <= int(port) <= 65535:
         raise DeviceError(f"device '{name}': the port must be 1..65535, not {port}")
-    return Address(found[1], found[2], **numbers)
+    return Address(found[1], found[2], token_file=token_file, **numbers)
 
 
 def open_transport(address: Address) -> Transport:
@@ -91,13 +105,14 @@ def open_transport(address: Address) -> Transport:
     if address.kind == "serial":
         return SerialTransport(address.place, address.baud)
     host, _, port = address.place.rpartition(":")
-    return TcpTransport(host, int(port))
+    return TcpTransport(host, int(port), clients_token(address.token_file))
 
 
 class _FileTransport:
     """Parts that both kinds share: a file descriptor that is waited for, read and written."""
 
     name: str
+    stands_still = False
 
     def now(self) -> float:
         return time.monotonic()
@@ -106,21 +121,28 @@ class _FileTransport:
         left = memoryview(data)
         while left:
             try:
-                ready = select.select([], [self._fd()], [], WRITE_SECONDS)[1]
-                if not ready:
-                    raise DeviceError(f"{self.name}: the line takes no data: is the other side "
-                                      "stopped?")
-                left = left[os.write(self._fd(), left):]
-            except BlockingIOError:
-                continue
+                ready = select.select([], [self.fileno()], [], WRITE_SECONDS)[1]
             except OSError as error:
                 raise self._lost(error) from None
+            if not ready:
+                raise DeviceError(f"{self.name}: the line takes no data: is the other side "
+                                  "stopped?")
+            left = left[self.offer(left):]
+
+    def offer(self, data: bytes | memoryview) -> int:
+        """Send as much of ``data`` as the line takes without waiting; gives how many bytes."""
+        try:
+            return os.write(self.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._lost(error) from None
 
     def read(self, seconds: float) -> bytes:
         try:
-            if not select.select([self._fd()], [], [], max(0.0, seconds))[0]:
+            if not select.select([self.fileno()], [], [], max(0.0, seconds))[0]:
                 return b""
-            data = os.read(self._fd(), CHUNK)
+            data = os.read(self.fileno(), CHUNK)
         except BlockingIOError:
             return b""
         except OSError as error:
@@ -129,7 +151,8 @@ class _FileTransport:
             raise self._lost(None)
         return data
 
-    def _fd(self) -> int:
+    def fileno(self) -> int:
+        """Number of the open file; OSError where it is closed."""
         raise NotImplementedError
 
     def _lost(self, error: OSError | None) -> DeviceError:
@@ -162,7 +185,7 @@ class SerialTransport(_FileTransport):
                 self._port.close()
             self._port = None
 
-    def _fd(self) -> int:
+    def fileno(self) -> int:
         if self._port is None:
             raise OSError(errno.EBADF, "closed")
         fd: int = self._port.fileno()
@@ -170,29 +193,57 @@ class SerialTransport(_FileTransport):
 
 
 class TcpTransport(_FileTransport):
-    """A TCP connection; its server talks to one client at a time."""
+    """A TCP connection; its server talks to one client at a time.
 
-    def __init__(self, host: str, port: int) -> None:
+    ``token``: the server must be a bridge that asks for it, else it is not used.
+    """
+
+    def __init__(self, host: str, port: int, token: bytes | None = None) -> None:
         self.name = f"{host}:{port}"
         self.pace: float | None = None
         self._socket: socket.socket | None = None
+        self._last = b""     # bytes that came last: a bridge ends with a reason
         try:
-            self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
+            self._socket = socket.create_connection((_plain(host), port), CONNECT_SECONDS)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if token is not None:
+                ask_for_the_device(self._socket, token, self.name)
             self._socket.setblocking(False)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:
+            self.close()
             raise DeviceError(f"{self.name}: no connection ({error}): is the device's server "
                               "running?") from None
+        except DeviceError:
+            self.close()
+            raise
+
+    def read(self, seconds: float) -> bytes:
+        data = super().read(seconds)
+        self._last = (self._last + data)[-MOST_LAST_WORDS:]
+        return data
+
+    def _lost(self, error: OSError | None) -> DeviceError:
+        """As of all lines, or the reason that a bridge gave, which may still wait to be read."""
+        with contextlib.suppress(OSError):
+            while data := os.read(self.fileno(), CHUNK):
+                self._last = (self._last + data)[-MOST_LAST_WORDS:]
+        reason = reason_in(self._last)
+        return super()._lost(error) if reason is None else ended(self.name, reason)
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def _fd(self) -> int:
+    def fileno(self) -> int:
         if self._socket is None:
             raise OSError(errno.EBADF, "closed")
         return self._socket.fileno()
+
+
+def _plain(host: str) -> str:
+    """``host`` without the brackets that addresses of IPv6 may have."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def _why_not_opened(path: str, baud: int, error: Exception) -> str:

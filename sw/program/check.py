@@ -38,6 +38,9 @@ def _memory(program: Program) -> str | None:
                 f"{config.memory_bytes}")
     if not 0 <= program.outside_bytes <= OUTSIDE:
         return f"needs {program.outside_bytes} bytes of outside memory"
+    if (not 0 <= program.local_base <= program.local_bytes
+            or not 0 <= program.outside_base <= program.outside_bytes):
+        return "its memory ends before it begins"
     if (program.outside is None) != (program.outside_bytes == 0):
         return "the kind of outside memory does not fit its size"
     end = 0
@@ -49,8 +52,10 @@ def _memory(program: Program) -> str | None:
 
 
 def _inside(program: Program, address: int, size: int) -> bool:
-    limit = program.outside_bytes if address & OUTSIDE else program.local_bytes
-    return address >= 0 and size >= 0 and (address & ~OUTSIDE) + size <= limit
+    base, limit = ((program.outside_base, program.outside_bytes) if address & OUTSIDE
+                   else (program.local_base, program.local_bytes))
+    offset = address & ~OUTSIDE
+    return address >= 0 and size >= 0 and (not size or offset >= base) and offset + size <= limit
 
 
 def _commands(program: Program) -> str | None:

@@ -123,11 +123,12 @@ class LayerInfo:
 class Program:
     """A model compiled for one config. ``images`` are (address, bytes), addresses ascending.
 
-    An address with bit 31 set is in outside memory, of which the program needs ``outside_bytes``
-    of the kind ``outside``. ``steps`` say what device and host do in turn, ``state`` what
-    goes from one inference to the next, by the host or (``resident``) where it is. ``weights`` is
-    the number of weights that the device has of the model. ``graph`` is the model itself and
-    ``rounding`` says of each layer, by output, how it is requantized (see
+    An address with bit 31 set is in outside memory, of the kind ``outside``. Of the memory on chip
+    the program has the bytes from ``local_base`` on, before ``local_bytes``, and of outside memory
+    those from ``outside_base`` on, before ``outside_bytes``. ``steps`` say what device and host do
+    in turn, ``state`` what goes from one inference to the next, by the host or (``resident``) where
+    it is. ``weights`` is the number of weights that the device has of the model. ``graph`` is the
+    model itself and ``rounding`` says of each layer, by output, how it is requantized (see
     ``kaniwa.compiler.rewrite.rounding``): there only where the program was compiled in this
     process.
     """
@@ -152,6 +153,8 @@ class Program:
     outside: str | None
     weights: int
     materialized: bool
+    local_base: int = 0
+    outside_base: int = 0
     graph: Graph | None = field(default=None, compare=False, repr=False)
     rounding: Mapping[int, list[dict[str, Any]]] = field(
         default_factory=dict, compare=False, repr=False)
@@ -185,6 +188,12 @@ class Program:
             if s.following not in known and s.tensor in table and s.following in table
             and table[s.tensor].address is not None
             and table[s.tensor].address == table[s.following].address)
+
+    def overlaps(self, other: Program) -> bool:
+        """Tell whether the two use some of the same device memory: one of them can be there."""
+        return any(max(own[0], others[0]) < min(own[1], others[1]) for own, others in (
+            ((self.local_base, self.local_bytes), (other.local_base, other.local_bytes)),
+            ((self.outside_base, self.outside_bytes), (other.outside_base, other.outside_bytes))))
 
     @property
     def runs(self) -> list[Step]:

@@ -97,7 +97,7 @@ class Report:
 
 
 def selftest(device: Device, *, model: Path | None = None, memory: str = "auto", seed: int = 1,
-             stuck_bit: tuple[int, int, int] | None = None,
+             stuck_bit: tuple[int, int, int] | None = None, memory_bytes: int | None = None,
              progress: Progress | None = None) -> Report:
     """Test an open device; what its memory held is lost.
 
@@ -105,6 +105,8 @@ def selftest(device: Device, *, model: Path | None = None, memory: str = "auto",
     it; None leaves that part out. ``memory``: full moves 18 times its size, quick 4 times; auto is
     full where that takes no more than FULL_SECONDS.
     ``stuck_bit`` (address, bit, value) is planted in front of memory, to see it found.
+    ``memory_bytes``: as much of memory is tested, around its middle, where every bit of the address
+    changes; by default all of it.
     Raises DeviceError for golden, which has no memory; what a part raises makes it fail.
     """
     if isinstance(device, GoldenDevice):
@@ -114,7 +116,8 @@ def selftest(device: Device, *, model: Path | None = None, memory: str = "auto",
     if device.config is None:
         device.load_target(load_target(DEFAULT_TARGET))
     forget_image(device)
-    run = _Run(device, model, memory, seed, stuck_bit, progress or (lambda text: None))
+    run = _Run(device, model, memory, seed, stuck_bit, progress or (lambda text: None),
+               memory_bytes)
     parts: list[Part] = []
     for name, work in (("link", run.link), ("memory", run.memory), ("array", run.array),
                        ("model", run.model)):
@@ -142,17 +145,20 @@ class _Run:
     seed: int
     stuck_bit: tuple[int, int, int] | None
     progress: Progress
+    memory_bytes: int | None = None
     pace: float = math.inf
 
     def link(self) -> Outcome:
         if not isinstance(self.device, BoardDevice):
-            return "none", "the device is in this process", {}
+            return "none", "no line leads to the device", {}
         values = measure_link(self.device, *self._span, self._tell("link"))
         self.pace = values["host_bytes_per_second"]
         return ("weak" if is_weak(values) else "pass"), describe_link(values), values
 
     def memory(self) -> Outcome:
         start, size = self._span
+        if self.memory_bytes is not None and self.memory_bytes < size:
+            start, size = start + (size - self.memory_bytes) // 2, self.memory_bytes
         memory = (self.device if self.stuck_bit is None
                   else StuckBit(self.device, *self.stuck_bit))
         seconds = march_passes(quick=False) * size / self.pace

@@ -18,6 +18,7 @@ from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
 from kaniwa import cli
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.families.family import Step, load_family
+from kaniwa.boards.floor.placement import PLACEMENT
 from kaniwa.boards.flow import build as build_module, program, tools
 from kaniwa.boards.flow.build import TOP, build, design_files
 from kaniwa.config import AcceleratorConfig
@@ -155,7 +156,7 @@ def test_a_result_that_cannot_be_made_again_gets_no_places(blinky: None, tmp_pat
     (folder / "placement.json").unlink()
     (folder / "top.asc").write_text("of another version")
     with pytest.raises(BuildError, match="came to another result than the kept one; remove the "):
-        build(board, None, 1, tmp_path, lambda text: None, placement=True)
+        build(board, None, 1, tmp_path, lambda text: None, wanted=[PLACEMENT])
     assert not (folder / "placement.json").exists()
 
 

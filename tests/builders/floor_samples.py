@@ -42,4 +42,5 @@ def kept_result(family: str, folder: Path) -> Bitstream:
     return Bitstream(
         board, target, board.config(target), board.clock_mhz(target),
         {1: read_timing(load_report(folder / REPORT), blocks.block)}, 1, {"control": {"lut": 4}},
-        {"lut": 4}, folder / f"{board.name}.bit", "0123", 1.0, folder, blocks)
+        {"lut": 4}, folder / f"{board.name}.bit", "0123", 1.0, folder,
+        folder / f"{TOP}.json", blocks)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kaniwa import cli
+from kaniwa import Pipeline, cli, load_program
 
 KANIWA = [sys.executable, "-m", "kaniwa.cli"]
 
@@ -97,6 +97,31 @@ def test_evaluate_counts_right_answers(models: Path, tmp_path: Path,
     values = kaniwa(capsys, "evaluate", models / "mlperf_ic_resnet8.tflite", "--device",
                     "emulator", "--data", tmp_path / "data.npz")
     assert (values["correct"], values["inferences"], values["mismatches"]) == (9, 10, 0)
+
+
+def test_evaluate_shares_out_among_devices(models: Path, tmp_path: Path,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.load(models / "inputs" / "resnet8_ten.npz")
+    np.savez(tmp_path / "data.npz", x=images["input_1_int8"], y=images["labels"])
+    values = kaniwa(capsys, "evaluate", models / "mlperf_ic_resnet8.tflite", "--device",
+                    "emulator,golden,emulator", "--data", tmp_path / "data.npz")
+    assert (values["correct"], values["inferences"], values["mismatches"]) == (9, 10, 0)
+    assert sum(share["inferences"] for share in values["devices"]) == 10
+    assert [share["name"] for share in values["devices"]] == [
+        "device 0 (emulator)", "device 1 (golden)", "device 2 (emulator)"]
+
+
+def test_compile_for_several_devices_writes_a_program_each(
+        models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = kaniwa(capsys, "compile", models / "mlperf_ic_resnet8.tflite", "--devices", "2",
+                    "--pace", "100e6", "-o", tmp_path / "resnet8.kaniwa")
+    files = [stage["program"] for stage in values["stages"]]
+    assert files == [str(tmp_path / f"resnet8.{n}.kaniwa") for n in (1, 2)]
+    images = np.load(models / "inputs" / "resnet8_ten.npz")
+    with Pipeline(["emulator"] * 2, [load_program(file) for file in files]) as line:
+        inputs = ({"input_1_int8": image[None]} for image in images["input_1_int8"])
+        given = [outputs["Identity_int8"] for outputs in line.map(inputs)]
+    assert np.array_equal(np.concatenate(given), images["expected"])
 
 
 def test_evaluate_begins_each_inference_with_cleared_state(

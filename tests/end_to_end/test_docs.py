@@ -16,7 +16,8 @@ import pytest
 from kaniwa import cli
 
 # Pages with a simulated core or board, which may have to be built first.
-SIMULATED = {"first_inference.md", "own_board.md", "howto/run_on_a_board.md"}
+SIMULATED = {"first_inference.md", "own_board.md", "howto/run_on_a_board.md",
+             "howto/own_design.md"}
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page.relative_to(ROOT / "docs").as_posix()
                for page in (ROOT / "docs").rglob("*.md"))
@@ -102,7 +103,8 @@ def shell_lines(root: Path) -> Iterator[tuple[str, list[str]]]:
 def test_a_block_is_run_or_is_checked_or_holds_no_command(root: Path) -> None:
     for page in documents(root):
         for kind, text in blocks(page):
-            assert kind in ("python", "console", "sh", "json", "{toctree}", "{eval-rst}", ""), page
+            assert kind in ("python", "console", "sh", "json", "c", "{toctree}", "{eval-rst}",
+                            ""), page     # C is compiled in tests/sw/export
             assert kind or not re.search(r"^(\$ )?kaniwa ", text, re.MULTILINE), (
                 f"{page}: name the block console (tests run it) or sh: {text}")
         plain = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)

@@ -44,6 +44,7 @@ VERBS = {
     "selftest": ("--device emulator --target small --memory quick",
                  {("bytes", 4 << 16), ("layers", None)}),
     "bench": ("--quick --device estimate --models anomaly", {("models", 1)}),
+    "mlperf-tiny": ("ic01 --limit 2 --iterations 1", {("samples", 2), ("runs", 5)}),
     "program": ("--board ulx3s_85f --bitstream {folder}/a.bit", {("%", 100)}),
 }
 

@@ -105,6 +105,29 @@ def test_a_pulled_cable_is_named_and_the_next_run_works(tmp_path):
             assert board["next"]()["device"] == f"serial:{link}"
 
 
+@pytest.mark.rtl
+def test_a_bridge_offers_a_simulated_board(models):
+    """To one client after the other; the board stands still between them, and keeps its memory."""
+    process = subprocess.Popen(
+        [*KANIWA, "bridge", "sim:icebreaker", "--port", "0", "--json"], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts)
+    try:
+        device = json.loads(process.stdout.readline())["device"]
+        for _ in range(2):
+            done = subprocess.run(
+                [*KANIWA, "run", models / "tflm_micro_speech.tflite", "--target", "nano",
+                 "--device", device, "--limit", "1", "--check", "--json"],
+                capture_output=True, text=True)
+            values = json.loads(done.stdout)
+            assert values["mismatches"] == 0 and values["checked"]
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1].count("it has left") == 2
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_the_link_is_not_put_over_something_else(tmp_path):
     link = tmp_path / "board"
     link.write_text("mine")

@@ -1,1 +1,1 @@
-"""Verbs of boards: bitstreams, and a board that is simulated at its pins."""
+"""Verbs of boards: bitstreams, trials, boards simulated at their pins, a line over TCP."""

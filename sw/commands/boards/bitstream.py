@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kaniwa.commands.options import board_option, board_target_option, json_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
-from kaniwa.errors import InputError
+from kaniwa.errors import DeviceError, InputError
+from kaniwa.extras import needed
+
+if TYPE_CHECKING:
+    from kaniwa.boards.board import Board
+    from kaniwa.boards.flow.build import Bitstream
+    from kaniwa.sim.netlist.check import Answers
 
 __all__ = ["bitstream_command", "program_command"]
 
@@ -27,11 +36,16 @@ __all__ = ["bitstream_command", "program_command"]
 @click.option("--page", "page_path", type=click.Path(path_type=Path), default=None, metavar="FILE",
               help="The page with the floor (default: beside the bitstream, .html). A result that "
                    "was kept without the places of cells is routed again for it.")
+@click.option("--check-netlist", is_flag=True,
+              help="Simulate the synthesized and the routed netlist cell by cell, and compare what "
+                   "they answer at their pins with the gateware; exit status 1 if it differs.")
+@click.option("--check-memory", type=click.IntRange(min=1), default=None, metavar="BYTES",
+              help="How much of memory that tests, around its middle (default: all of it).")
 @json_option
 @click.pass_context
 def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds: int,
                       clock_mhz: float | None, output: Path, page_path: Path | None,
-                      as_json: bool) -> None:
+                      check_netlist: bool, check_memory: int | None, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock."""
     from kaniwa.boards.board import load_board
     from kaniwa.boards.flow.tools import require
@@ -42,19 +56,26 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
     chosen = load_board(board)
     chosen.config(target or chosen.default_target)     # an unknown target is told before all else
     require(board, chosen.family)
+    if check_netlist:
+        _require_check(chosen, clock_mhz)
     from kaniwa.boards.floor.page import floor_page
+    from kaniwa.boards.floor.placement import PLACEMENT
     from kaniwa.boards.flow.build import build
     from kaniwa.boards.flow.report import page, summary
+    from kaniwa.boards.flow.routed import ROUTED
 
     with progress(board) as update:
         built = build(chosen, target, seeds, output, update, clock_mhz,
-                      placement=page_path is not None)
+                      wanted=[PLACEMENT] * (page_path is not None) + [ROUTED] * check_netlist)
         update("page")
         floor = floor_page(built)
+        answers = _check(built, check_memory, update) if check_netlist else []
     report, page_path = built.path.with_suffix(".txt"), page_path or built.path.with_suffix(".html")
     write_atomic(report, page(built).encode())
     write_atomic(page_path, floor.encode())
     values = summary(built) | {"report": str(report), "page": str(page_path)}
+    if answers:
+        values["netlists"] = [asdict(one) for one in answers]
     write_atomic(built.path.with_suffix(".json"), json.dumps(values, indent=2).encode())
     if as_json:
         show_json(values)
@@ -69,9 +90,56 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
                    f"{clock['best']:.2f} best of {seeds} seeds, {built.target_mhz:g} MHz "
                    f"{'met' if built.meets_timing else 'NOT met'}")
         click.echo(f"critical path: {values['critical_path']}")
+        if answers:
+            _show_answers(answers)
         click.echo(f"wrote {built.path}, {report} and {page_path}")
-    if not built.meets_timing:
+    if not built.meets_timing or _differ(answers):
         ctx.exit(1)
+
+
+def _require_check(board: Board, clock_mhz: float | None) -> None:
+    """Raise a kaniwa.Error, before the build, where its netlist could not be checked."""
+    with needed("--check-netlist", "sim", DeviceError):
+        from kaniwa.sim.device.toolchain import require_compiler, verilator
+        from kaniwa.sim.netlist.check import require_models
+
+    if clock_mhz is not None:
+        raise InputError("--check-netlist: the gateware beside it has the board's own clock; leave "
+                         "out --clock-mhz")
+    require_models(board)
+    require_compiler()
+    verilator()
+
+
+def _check(built: Bitstream, memory_bytes: int | None, update: Callable[..., None]
+           ) -> list[Answers]:
+    """Answers of the gateware and of both netlists of a build."""
+    from kaniwa.boards.flow.build import TOP
+    from kaniwa.boards.flow.routed import ROUTED, load_routed
+    from kaniwa.sim.netlist.check import check_netlists
+
+    synthesized = json.loads(built.placed_from.read_text())["modules"][TOP]
+    netlists = {"synthesized": synthesized, "routed": load_routed(built.folder / ROUTED, TOP)}
+    return check_netlists(built.board, built.config, built.board.baud, netlists, update,
+                          memory_bytes)
+
+
+def _show_answers(answers: list[Answers]) -> None:
+    first = answers[0]
+    show_table("", ("netlist", "self-test", "values", "wrong", "cycles", "cycles at the pins",
+                    "answers", "seconds"),
+               [(one.name, one.verdict, one.checked, one.wrong, one.cycles, one.line_cycles,
+                 "" if one is first else "as RTL" if one.digest == first.digest else "DIFFER",
+                 round(one.seconds)) for one in answers])
+    click.echo(f"netlists: {_differ(answers)} mismatches")
+
+
+def _differ(answers: list[Answers]) -> int:
+    if not answers:
+        return 0
+    from kaniwa.sim.netlist.check import mismatches
+
+    return mismatches(answers)
 
 
 @click.command("program", epilog="Example: kaniwa program --board icebreaker")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from kaniwa.commands.boards.until_ended import until_ended
 from kaniwa.commands.options import (
     apply_options,
     board_option,
@@ -60,7 +58,7 @@ def board_sim_command(board: str, target: str | None, link: Path | None, bit_err
     faults = Faults(bit_error=bit_errors, drop=drops, duplicate=duplicates, insertion=insertions,
                     stall=stalls, disconnect=disconnects)
     config = None if target is None else load_target(target)
-    with _ended_by_signals():
+    with until_ended():
         with (progress(f"starting {board}") as update,
               needed("a simulated board", "sim", DeviceError)):
             from kaniwa.sim.board.board_design import board_design
@@ -86,21 +84,6 @@ def board_sim_command(board: str, target: str | None, link: Path | None, bit_err
         finally:
             terminal.close()
             _sum_up(virtual, line.counts, as_json)
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Ctrl-C or a request to terminate ends what is inside, and that is no failure."""
-    def end(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _sum_up(virtual: Any, counts: dict[str, int], as_json: bool) -> None:

@@ -13,7 +13,17 @@ from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import DTYPE_BYTES, Graph, Op
 from kaniwa.outside import Outside
 
-__all__ = ["Constants", "DevicePart", "HostPart", "MemoryMap", "Options", "Plan", "Slice"]
+__all__ = ["Constants", "DevicePart", "HostPart", "MemoryMap", "Neighbor", "Options", "Plan",
+           "Slice"]
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A program that is to stay in device memory; where what it uses of it begins and ends."""
+
+    name: str
+    local: tuple[int, int]
+    outside: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Options:
     require_accelerator: bool = False
     outside: Outside | None = None
     keep_dead_channels: bool = False
+    behind: tuple[Neighbor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ class MemoryMap:
     """Places of everything in device memory (byte addresses, bit 31 = outside).
 
     ``tensors`` maps stored tensors, ``blobs`` has the address of each constant. The sizes are the
-    ends of what is used on chip and outside.
+    ends of what is used on chip and outside, the bases its beginnings; 0 where nothing is used.
     """
 
     program_address: int
@@ -66,6 +77,8 @@ class MemoryMap:
     blobs: tuple[int, ...]
     local_bytes: int
     outside_bytes: int
+    local_base: int = 0
+    outside_base: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +167,24 @@ class Plan:
     def host_ops(self) -> tuple[Op, ...]:
         """The host's operators in the order of their execution."""
         return tuple(self.model.ops[i] for part in self.host_parts for i in part.positions)
+
+    @property
+    def align(self) -> int:
+        """What each place in device memory is a multiple of: a word read or written, in bytes."""
+        return max(self.config.read_bytes, self.config.write_bytes)
+
+    @property
+    def bases(self) -> tuple[int, int]:
+        """Offsets of the first bytes on chip and outside, behind the programs that are to stay."""
+        ends = [(0, 0), *((other.local[1], other.outside[1]) for other in self.options.behind)]
+        local, outside = (-(-max(end) // self.align) * self.align
+                          for end in zip(*ends, strict=True))
+        return local, outside
+
+    @property
+    def room(self) -> int:
+        """Bytes on chip that the programs that are to stay leave."""
+        return max(0, self.config.memory_bytes - self.bases[0])
 
     def extent(self, stored: int) -> int:
         """The bytes from the first to the last of a stored tensor, gaps included."""

@@ -55,8 +55,7 @@ def allocate(plan: Plan) -> Plan:
     room.
     """
     assert plan.constants is not None
-    config = plan.config
-    align = max(config.read_bytes, config.write_bytes)
+    align = plan.align
     commands = _round(INSTRUCTION_BYTES * (len(plan.tiles) + len(plan.parts)), align)
     sizes = [_round(len(blob), align) for blob in plan.constants.blobs]
     peaks = []
@@ -64,19 +63,13 @@ def allocate(plan: Plan) -> Plan:
         buffers = _buffers(plan, align, in_place)
         offsets, peak = pack(buffers, not plan.options.materialize)
         peaks.append(peak)
-        if commands + sum(sizes) + peak <= config.memory_bytes:
+        if commands + sum(sizes) + peak <= plan.room:
             return _place(plan, buffers, offsets, sizes, commands,
                           _OnChip(True, [True] * len(sizes), [True] * len(buffers)))
     if plan.spaced and plan.options.outside is None:
         raise NeedsNoGaps(f"{plan.model.name}: no room for gaps in maps")
     if plan.options.outside is None:
-        need = commands + sum(sizes) + min(peaks)
-        _complain(plan, MemoryTooSmallError(
-            f"{plan.model.name}: needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
-            f"{_kib(sum(sizes))}, tensors {_kib(min(peaks))}), target '{config.name}' has "
-            f"{_kib(config.memory_bytes)} KiB on chip; "
-            f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
-            f"memory", need))
+        _complain(plan, _too_small(plan, commands, sum(sizes), min(peaks)))
     spread = _spread(plan, _buffers(plan, align, True), sizes, commands)
     if plan.spaced and plan.options.outside.bytes:
         plain = replace(plan, spaced={})
@@ -85,6 +78,24 @@ def allocate(plan: Plan) -> Plan:
         if more > plan.saved_cycles * plan.options.outside.bytes:
             raise NeedsNoGaps(f"{plan.model.name}: gaps in maps take {more} bytes outside")
     return spread
+
+
+def _too_small(plan: Plan, commands: int, weights: int, tensors: int) -> MemoryTooSmallError:
+    """The error for a program of so many bytes, beside those that are to stay."""
+    config, need = plan.config, commands + weights + tensors
+    more = (f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
+            "memory")
+    if not plan.options.behind:
+        return MemoryTooSmallError(
+            f"{plan.model.name}: needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
+            f"{_kib(weights)}, tensors {_kib(tensors)}), target '{config.name}' has "
+            f"{_kib(config.memory_bytes)} KiB on chip; {more}", need)
+    taken = ", ".join(f"{other.name} has {other.local[1] - other.local[0]:,}"
+                      for other in plan.options.behind)
+    return MemoryTooSmallError(
+        f"{plan.model.name}: needs {need:,} bytes (commands {commands:,}, weights {weights:,}, "
+        f"tensors {tensors:,}); of the {config.memory_bytes:,} on chip of target '{config.name}' "
+        f"{taken}: {more}", plan.bases[0] + need)
 
 
 def _outside_bytes(plan: Plan) -> int:
@@ -118,7 +129,8 @@ def _leave_out(plan: Plan, need: int) -> None:
         return
     layers = _largest(plan, need - plan.config.memory_bytes) or [
         layer for layer in plan.layers if layer.op.split("+")[0] in DISPENSABLE]
-    reason = (f"with it the model needs {_kib(need)} KiB, target '{plan.config.name}' has "
+    beside = ", with the programs beside it," if plan.options.behind else ""
+    reason = (f"with it the model{beside} needs {_kib(need)} KiB, target '{plan.config.name}' has "
               f"{_kib(plan.config.memory_bytes)} KiB on chip")
     if layers:
         raise Refused({position: reason for layer in layers for position in layer.positions})
@@ -249,7 +261,7 @@ def _first_fit(buffers: Sequence[Buffer], order: Sequence[int],
 def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) -> Plan:
     """On chip: commands, then the tensors but the largest, then the constants most often read."""
     assert plan.constants is not None
-    capacity = plan.config.memory_bytes
+    capacity = plan.room
     # Those of bands are many, and are read ahead like weights.
     commands_local = commands <= capacity and not plan.stacks
     room = capacity - commands if commands_local else capacity
@@ -322,7 +334,8 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
            on_chip: _OnChip) -> Plan:
     """Commands, constants and tensors one after the other, on chip and outside."""
     assert plan.constants is not None
-    ends = {True: 0, False: 0}
+    starts = {True: plan.bases[0], False: plan.bases[1]}
+    ends = dict(starts)
 
     def take(local: bool, size: int) -> int:
         address = ends[local]
@@ -345,7 +358,10 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
         raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
                            f"{part.part} has {_kib(part.size)}; use a larger part or a smaller "
                            "model")
-    return replace(plan, memory=MemoryMap(program_address, tensors, blobs, ends[True], ends[False]))
+    used = {local: ends[local] > starts[local] for local in ends}
+    return replace(plan, memory=MemoryMap(
+        program_address, tensors, blobs, ends[True] * used[True], ends[False] * used[False],
+        starts[True] * used[True], starts[False] * used[False]))
 
 
 def _round(size: int, align: int) -> int:

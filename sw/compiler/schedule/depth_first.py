@@ -69,7 +69,7 @@ class _Chooser:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._room = plan.config.memory_bytes * (RESERVE - 1) // RESERVE
+        self._room = plan.room * (RESERVE - 1) // RESERVE
         self._bus = Timing.of(plan.config, str(plan.options.outside)).bus_bytes
         self.layers = {number: in_rows(plan, own) for number, layer in enumerate(plan.layers)
                        if (own := layer.on_array) is not None}

@@ -43,7 +43,8 @@ def emit(plan: Plan) -> Program:
         layers=tuple(_layer_info(plan, number, stream) for number in range(len(plan.layers))),
         local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
         outside=str(plan.options.outside) if memory.outside_bytes else None,
-        weights=_weights(plan), materialized=plan.options.materialize, graph=model,
+        weights=_weights(plan), materialized=plan.options.materialize,
+        local_base=memory.local_base, outside_base=memory.outside_base, graph=model,
         rounding={layer.ofm: rounding_of(model, rescaled) for layer in plan.layers
                   if (rescaled := layer.rescaled) is not None})
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
+from builders.graphs.sandwich import sandwich
 
 from kaniwa import Session, golden
 from kaniwa.compiler.pipeline import compile
@@ -42,16 +43,6 @@ def assert_exact(program: Program, graph: Graph, seeds: range = range(2)) -> Non
                 got = session.run(inputs)
                 for i in graph.outputs:
                     assert np.array_equal(got[graph.tensors[i].name], expected[i])
-
-
-def sandwich() -> Graph:
-    """A SOFTMAX between convolutions, with a branch around it, and one behind all."""
-    b = GraphBuilder(1)
-    x = b.tensor((1, 6, 6, 3))
-    u = b.conv(x, 8)
-    v = b.conv(b.softmax(b.conv(u, 4)), 8)
-    y = b.add(v, u)
-    return b.graph((x,), (b.softmax(b.conv(y, 5)), v))
 
 
 @pytest.mark.parametrize("materialize", [False, True])

@@ -33,7 +33,7 @@ def test_the_simulated_core_keeps_the_protocol():
 
 @pytest.mark.parametrize("name, message", [
     ("fpga", "unknown device 'fpga': give one of golden, emulator, sim, sim:BOARD, serial:PORT, "
-             "tcp:HOST:PORT"),
+             "tcp:HOST:PORT, uio:PATH, mem:ADDRESS"),
     ("sim:ulx4s", "device 'sim:ulx4s': expected sim:BOARD[?baud=B], BOARD one of "
                   f"{', '.join(BOARDS)}"),
     ("sim:icebreaker?pace=3", "device 'sim:icebreaker?pace=3': expected sim:BOARD[?baud=B], BOARD "

@@ -1,0 +1,121 @@
+"""The core with its on-chip memory behind a bus: a peripheral of a system on chip."""
+
+from amaranth import *
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import ConfigError
+from kaniwa.hw.bus.axi_master import AxiMaster
+from kaniwa.hw.bus.signatures import axi4, axi_lite, wishbone
+from kaniwa.hw.bus.slaves import AxiLiteSlave, WishboneSlave
+from kaniwa.hw.bus.window import BusWindow
+from kaniwa.hw.bus.wishbone_master import WishboneMaster
+from kaniwa.hw.core import make_core
+from kaniwa.hw.memory.host_port import HostPort
+from kaniwa.hw.memory.system import OnChipMemory
+from kaniwa.isa.bus import window_bytes
+
+__all__ = ["BusAccelerator", "BUSES"]
+
+BUSES = ("axi4", "wishbone")
+DATA_BITS = (32, 64, 128)
+ADDRESS_BITS = (32, 64)   # fewest and most: device memory outside has 31 bits of its own
+
+
+class BusAccelerator(Component):
+    """The core with ``config.memory_bytes`` of memory, as slave and, with ``outside``, as master.
+
+    Ports: ``control`` is a slave of 32 bits, AXI4-Lite or classic Wishbone, whose window
+    ``kaniwa.isa.bus`` describes. ``memory``, with ``outside`` only, is an AXI4 or a Wishbone
+    master. ``irq`` is 1 while an enabled interrupt is pending.
+    ``address_bits``: of a byte address of the master. ``data_bits``: of the master, 32, 64 or 128
+    and at most a word of ``read_bytes``; the widest by default.
+    Raises ConfigError for what there is no bus accelerator of.
+    """
+
+    def __init__(self, config: AcceleratorConfig, bus: str = "axi4", outside: bool = False,
+                 address_bits: int = 32, data_bits: int | None = None, build_id: int = 0,
+                 clock_hz: int = 0):
+        if data_bits is None:
+            data_bits = min(DATA_BITS[-1], 8 * config.read_bytes)
+        _check(config, bus, outside, address_bits, data_bits)
+        self.config, self.bus, self.outside = config, bus, outside
+        self.address_bits, self.data_bits = address_bits, data_bits
+        self._options = {"build_id": build_id, "clock_hz": clock_hz}
+        window_bits = (window_bytes(config.memory_bytes) - 1).bit_length()
+        if bus == "axi4":
+            control, memory = axi_lite(window_bits), axi4(address_bits, data_bits)
+        else:
+            control = wishbone(window_bits, 32)
+            memory = wishbone(address_bits, data_bits, bursts=True)
+        super().__init__({
+            "control": In(control),
+            "irq": Out(1),
+            **({"memory": Out(memory)} if outside else {}),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        m.submodules.core = core = make_core(config, outside=self.outside, **self._options)
+        m.submodules.window = window = BusWindow(
+            config, outside=self.outside, address_bits=self.address_bits)
+        slave = AxiLiteSlave(config) if self.bus == "axi4" else WishboneSlave(config)
+        m.submodules.slave = slave
+        connect(m, flipped(self.control), slave.bus)
+        connect(m, slave.access, window.access)
+        connect(m, window.answer, slave.answer)
+        m.d.comb += [
+            core.csr_address.eq(window.csr_address),
+            core.csr_write.eq(window.csr_write),
+            core.csr_write_data.eq(window.csr_write_data),
+            window.csr_read_data.eq(core.csr_read_data),
+            window.busy.eq(core.busy),
+            self.irq.eq(window.irq),
+        ]
+        if config.memory_bytes:
+            m.submodules.memory = memory = OnChipMemory(config)
+            m.submodules.local_port = port = HostPort(config)
+            m.d.comb += port.busy.eq(core.busy)
+            connect(m, port.read, memory.read)
+            connect(m, port.write, memory.write)
+            connect(m, core.local_read, port.core_read)
+            connect(m, core.local_write, port.core_write)
+            connect(m, window.read, port.host_read)
+            connect(m, window.write, port.host_write)
+        if self.outside:
+            self._add_master(m, core, window)
+        return m
+
+    def _add_master(self, m, core, window):
+        """The way to outside memory, which the core alone uses."""
+        kind = AxiMaster if self.bus == "axi4" else WishboneMaster
+        m.submodules.master = master = kind(
+            self.config, address_bits=self.address_bits, data_bits=self.data_bits)
+        connect(m, core.outside_read, master.read)
+        connect(m, core.outside_write, master.write)
+        connect(m, master.bus, flipped(self.memory))
+        connect(m, master.fault, window.fault)
+        m.d.comb += [
+            master.busy.eq(core.busy),
+            master.base.eq(window.base),
+            window.writing.eq(master.writing),
+            window.quiet.eq(master.quiet),
+        ]
+
+
+def _check(config, bus, outside, address_bits, data_bits):
+    """Raise ConfigError unless there is a bus accelerator of these parameters."""
+    if bus not in BUSES:
+        raise ConfigError(f"bus must be {' or '.join(BUSES)}, not {bus!r}")
+    if outside and config.compact:
+        raise ConfigError("outside must be false for a compact core, which has no outside memory")
+    if not outside and not config.memory_bytes:
+        raise ConfigError("outside must be true where memory_bytes is 0: there is no other memory")
+    low, high = ADDRESS_BITS
+    if not low <= address_bits <= high:
+        raise ConfigError(f"address_bits must be {low}..{high}, not {address_bits}")
+    if data_bits not in DATA_BITS or data_bits > 8 * config.read_bytes:
+        fitting = [str(bits) for bits in DATA_BITS if bits <= 8 * config.read_bytes]
+        raise ConfigError(f"data_bits must be {', '.join(fitting)} with read_bytes "
+                          f"{config.read_bytes}, not {data_bits}")

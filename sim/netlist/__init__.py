@@ -1,0 +1,1 @@
+"""Netlists of builds, synthesized or routed, simulated cell by cell."""

@@ -1,0 +1,134 @@
+"""Asks a board's gateware, its synthesized and its routed netlist the same, and compares."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kaniwa import golden
+from kaniwa.benchmark.cases import models_folder
+from kaniwa.boards.board import Board
+from kaniwa.compiler.pipeline import compile
+from kaniwa.config import AcceleratorConfig
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver.board_device import BoardDevice
+from kaniwa.driver.session import Session
+from kaniwa.errors import BuildError
+from kaniwa.importers import load_model
+from kaniwa.selftest.suite import selftest
+from kaniwa.sim.board.board_design import BoardDesign, board_design
+from kaniwa.sim.board.pin_transport import PinTransport
+from kaniwa.sim.netlist.design import NetlistDesign
+
+__all__ = ["FAMILIES", "MODEL", "Answers", "check_netlists", "mismatches", "require_models"]
+
+FAMILIES = ("ecp5", "ice40")   # whose cells all have models
+MODEL = "mlperf_kws_dscnn.tflite"
+SESSION = 1
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a design answered at its UART pins.
+
+    ``verdict``: of the quick self-test without a model. ``wrong``: values of its layers and of the
+    inference that are not golden's. ``checked``: how many there were. ``cycles``: of the inference
+    in the accelerator. ``line_cycles``: of everything, at the pins. ``digest``: of all bytes that
+    came from the board, and of the cycle in which each piece of them ended.
+    """
+
+    name: str
+    verdict: str
+    wrong: int
+    checked: int
+    cycles: int
+    line_cycles: int
+    digest: str
+    seconds: float
+
+
+def check_netlists(board: Board, config: AcceleratorConfig, baud: int,
+                   netlists: Mapping[str, Mapping[str, Any]], progress: Progress,
+                   memory_bytes: int | None = None) -> list[Answers]:
+    """Answers of the gateware, and of each netlist by its name.
+
+    ``netlists``: modules of yosys' or nextpnr's JSON, built with ``baud``. ``memory_bytes``: as
+    much of memory is tested, by default all. Raises BuildError where a cell has no model.
+    """
+    require_models(board)
+    design = board_design(board.name, config, baud)
+    values = {field.name: getattr(design, field.name) for field in dataclasses.fields(design)}
+    designs: dict[str, BoardDesign] = {"RTL": design} | {
+        name: NetlistDesign(**values, netlist=netlist) for name, netlist in netlists.items()}
+    return [_ask(name, one, memory_bytes, progress) for name, one in designs.items()]
+
+
+def require_models(board: Board) -> None:
+    """Raise BuildError where the cells of the board's family have no models."""
+    if board.family not in FAMILIES:
+        raise BuildError(f"the cells of {board.family} have no models to check a netlist with: "
+                         f"choose a board of {' or '.join(FAMILIES)}")
+
+
+def mismatches(answers: list[Answers]) -> int:
+    """Wrong values, failed self-tests, and netlists that answered otherwise than the first one."""
+    first = answers[0]
+    return sum(one.wrong + (not one.verdict.startswith("PASS")) + (one.digest != first.digest)
+               for one in answers)
+
+
+class _Heard(PinTransport):
+    """Keeps the digest of what the board says, with the cycles in which it does."""
+
+    def __init__(self, design: BoardDesign, progress: Progress) -> None:
+        self.digest = hashlib.sha256()
+        super().__init__(design, lambda text, seconds: progress(text))
+
+    def read(self, seconds: float) -> bytes:
+        data = super().read(seconds)
+        if data:
+            self.digest.update(json.dumps([self.line_cycles, data.hex()]).encode())
+        return data
+
+
+@contextlib.contextmanager
+def _same_session() -> Iterator[None]:
+    """The host draws the number of its session, which the answers bear: here always the same."""
+    state = random.getstate()
+    random.seed(SESSION)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _ask(name: str, design: BoardDesign, memory_bytes: int | None, progress: Progress) -> Answers:
+    model = models_folder() / MODEL
+    began = time.monotonic()
+    line = _Heard(design, lambda text: progress(f"{name}: {text}"))
+    with _same_session(), BoardDevice(name, target=design.config, connect=lambda: line) as device:
+        found = selftest(device, memory="quick", memory_bytes=memory_bytes,
+                         progress=lambda text: progress(f"{name}: {text}"))
+        layers: list[dict[str, Any]] = next(
+            (part.values.get("layers", []) for part in found.parts if part.name == "array"), [])
+        progress(f"{name}: inference of {model.stem}")
+        graph = load_model(model)
+        program = compile(graph, target=design.config)
+        item = recorded_inputs(model, program.inputs)[0]
+        session = Session(program, device)
+        outputs, expected = session.run(item), golden.run(graph, item)
+        assert session.stats is not None
+    wrong = sum(row["mismatches"] for row in layers) + sum(
+        int((outputs[tensor.name] != expected[tensor.id]).sum()) for tensor in program.outputs)
+    checked = sum(row["checked"] for row in layers) + sum(
+        expected[tensor.id].size for tensor in program.outputs)
+    return Answers(name, found.verdict, wrong, checked, session.stats.cycles, line.line_cycles,
+                   line.digest.hexdigest()[:16], round(time.monotonic() - began, 1))

@@ -1,0 +1,1 @@
+"""Verbs that write files for designs and programs of others."""

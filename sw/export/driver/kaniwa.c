@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kaniwa.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "tensors of int16 and int32 have their low byte first: the CPU must have so, too"
+#endif
+
+#define DEFAULT_WATCHDOG UINT32_C(10000000)
+#define OUTSIDE_ALIGNMENT UINT32_C(4096)
+#define ERROR_WATCHDOG UINT32_C(5) /* of ERROR_CODE */
+
+static uint32_t read_register(const struct kaniwa *device, enum kaniwa_register index)
+{
+    return KANIWA_READ32(device->window + 4U * (uintptr_t)index);
+}
+
+static void write_register(const struct kaniwa *device, enum kaniwa_register index,
+                           uint32_t value)
+{
+    KANIWA_WRITE32(device->window + 4U * (uintptr_t)index, value);
+}
+
+/* The CPU's pointer to device address `address`, which is one of outside memory. */
+static uint8_t *outside_at(const struct kaniwa *device, uint32_t address)
+{
+    return device->outside + (address - KANIWA_OUTSIDE);
+}
+
+/* Volatile, for else the compiler makes a call of memcpy of it, which may be missing. */
+static void copy(volatile uint8_t *to, const uint8_t *from, uint32_t bytes, uint8_t flip)
+{
+    uint32_t i;
+
+    for (i = 0; i < bytes; i++)
+        to[i] = (uint8_t)(from[i] ^ flip);
+}
+
+static void write_memory(struct kaniwa *device, uint32_t address, const uint8_t *data,
+                         uint32_t bytes, uint8_t flip)
+{
+    uintptr_t at = device->window + device->memory_offset + address;
+    uint32_t flips = UINT32_C(0x01010101) * flip;
+
+    if (address >= KANIWA_OUTSIDE) {
+        copy(outside_at(device, address), data, bytes, flip);
+        if (device->clean)
+            device->clean(device, outside_at(device, address), bytes);
+        return;
+    }
+    while (bytes) {
+        if (at % 4U || bytes < 4U) {
+            KANIWA_WRITE8(at, (uint8_t)(*data ^ flip));
+            at += 1U;
+            data += 1;
+            bytes -= 1U;
+        } else {
+            uint32_t word = (uint32_t)data[0] | (uint32_t)data[1] << 8
+                            | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
+
+            KANIWA_WRITE32(at, word ^ flips);
+            at += 4U;
+            data += 4;
+            bytes -= 4U;
+        }
+    }
+}
+
+/* Reads of on-chip memory are of whole words. */
+static void read_memory(struct kaniwa *device, uint32_t address, uint8_t *data, uint32_t bytes,
+                        uint8_t flip)
+{
+    uintptr_t at = device->window + device->memory_offset + address;
+    uint32_t word, lane = (uint32_t)(at % 4U);
+
+    if (address >= KANIWA_OUTSIDE) {
+        if (device->invalidate)
+            device->invalidate(device, outside_at(device, address), bytes);
+        copy(data, outside_at(device, address), bytes, flip);
+        return;
+    }
+    at -= lane;
+    while (bytes) {
+        word = KANIWA_READ32(at) >> (8U * lane);
+        for (; lane < 4U && bytes; lane++, bytes--) {
+            *data++ = (uint8_t)((uint8_t)word ^ flip);
+            word >>= 8;
+        }
+        lane = 0;
+        at += 4U;
+    }
+}
+
+/* True while an error of the bus is held; it is noted in `device`. */
+static int sees_bus_error(struct kaniwa *device)
+{
+    device->bus_error = read_register(device, KANIWA_BUS_ERROR);
+    if (!(device->bus_error & KANIWA_BUS_ERROR_HELD)) {
+        device->bus_error = 0;
+        return 0;
+    }
+    device->bus_error_address = read_register(device, KANIWA_BUS_ERROR_ADDRESS);
+    return 1;
+}
+
+void kaniwa_acknowledge(const struct kaniwa *device)
+{
+    write_register(device, KANIWA_IRQ_STATUS, KANIWA_IRQ_END | KANIWA_IRQ_BUS_ERROR);
+}
+
+/* Command an abort and look until it is done. */
+static int stop(struct kaniwa *device)
+{
+    uint32_t looks = 0;
+
+    write_register(device, KANIWA_CONTROL, KANIWA_CONTROL_ABORT);
+    do {
+        if (!(read_register(device, KANIWA_STATUS) & KANIWA_STATUS_RUNNING))
+            return KANIWA_OK;
+        looks++;
+    } while (!device->limit || looks < device->limit);
+    return KANIWA_NO_END;
+}
+
+int kaniwa_abort(struct kaniwa *device)
+{
+    int result = stop(device);
+
+    device->loaded = NULL;
+    write_register(device, KANIWA_BUS_ERROR, 0);
+    kaniwa_acknowledge(device);
+    return result;
+}
+
+void kaniwa_init(struct kaniwa *device, uintptr_t window)
+{
+    device->window = window;
+    device->outside = NULL;
+    device->outside_base = 0;
+    device->outside_bytes = 0;
+    device->watchdog = DEFAULT_WATCHDOG;
+    device->limit = 0;
+    device->wait = NULL;
+    device->clean = NULL;
+    device->invalidate = NULL;
+    device->context = NULL;
+    device->loaded = NULL;
+    device->memory_offset = 0;
+    device->memory_bytes = 0;
+    device->error_code = 0;
+    device->error_instruction = 0;
+    device->bus_error = 0;
+    device->bus_error_address = 0;
+}
+
+int kaniwa_open(struct kaniwa *device)
+{
+    int result;
+
+    device->loaded = NULL;
+    if (read_register(device, KANIWA_MAGIC) != KANIWA_MAGIC_VALUE)
+        return KANIWA_NO_CORE;
+    if (read_register(device, KANIWA_BUS_VERSION) != KANIWA_BUS_VERSION_VALUE)
+        return KANIWA_OTHER_BUS;
+    device->memory_offset = read_register(device, KANIWA_MEMORY_OFFSET);
+    device->memory_bytes = read_register(device, KANIWA_MEMORY_BYTES);
+    write_register(device, KANIWA_IRQ_ENABLE, 0);
+    result = kaniwa_abort(device); /* in a run the base of outside memory cannot be written */
+    if (result == KANIWA_OK && device->outside) {
+        if (!(read_register(device, KANIWA_FEATURES) & KANIWA_FEATURE_OUTSIDE)
+            || device->outside_base % OUTSIDE_ALIGNMENT)
+            return KANIWA_NO_OUTSIDE;
+        write_register(device, KANIWA_OUTSIDE_BASE_LOW, (uint32_t)device->outside_base);
+        write_register(device, KANIWA_OUTSIDE_BASE_HIGH, (uint32_t)(device->outside_base >> 32));
+    }
+    return result;
+}
+
+int kaniwa_load(struct kaniwa *device, const struct kaniwa_model *model)
+{
+    uint32_t i;
+
+    device->loaded = NULL;
+    if (read_register(device, KANIWA_VERSION) != model->version)
+        return KANIWA_OTHER_VERSION;
+    if (read_register(device, KANIWA_CONFIG_HASH_LOW) != model->config_hash_low
+        || read_register(device, KANIWA_CONFIG_HASH_HIGH) != model->config_hash_high)
+        return KANIWA_OTHER_CONFIG;
+    if (model->memory_bytes > device->memory_bytes
+        || (model->memory_bytes && !device->memory_offset))
+        return KANIWA_MEMORY;
+    if (model->outside_bytes && (!device->outside || model->outside_bytes > device->outside_bytes))
+        return KANIWA_NO_OUTSIDE;
+    for (i = 0; i < model->segment_count; i++)
+        write_memory(device, model->segments[i].address, model->segments[i].data,
+                     model->segments[i].bytes, 0);
+    device->loaded = model;
+    return kaniwa_reset(device, model);
+}
+
+int kaniwa_reset(struct kaniwa *device, const struct kaniwa_model *model)
+{
+    const struct kaniwa_state *state;
+    uint32_t i;
+
+    if (device->loaded != model)
+        return KANIWA_NOT_LOADED;
+    for (i = 0; i < model->state_count; i++) {
+        state = &model->states[i];
+        if (state->kept)
+            copy(state->kept, state->initial, state->bytes, 0);
+        else
+            write_memory(device, state->address, state->initial, state->bytes, 0);
+    }
+    return KANIWA_OK;
+}
+
+/* Write the states that are kept here to where a run takes them. */
+static void give_states(struct kaniwa *device, const struct kaniwa_model *model)
+{
+    const struct kaniwa_state *state = model->states;
+    uint32_t i;
+
+    for (i = 0; i < model->state_count; i++, state++)
+        if (state->kept)
+            write_memory(device, state->address, state->kept, state->bytes, 0);
+}
+
+/* Read their next values behind a run. */
+static void take_states(struct kaniwa *device, const struct kaniwa_model *model)
+{
+    const struct kaniwa_state *state = model->states;
+    uint32_t i;
+
+    for (i = 0; i < model->state_count; i++, state++)
+        if (state->kept && state->following != KANIWA_UNCHANGED)
+            read_memory(device, state->following, state->kept, state->bytes, 0);
+}
+
+void kaniwa_set(struct kaniwa *device, const struct kaniwa_tensor *tensor, const void *value)
+{
+    write_memory(device, tensor->address, (const uint8_t *)value, tensor->bytes, tensor->flip);
+}
+
+void kaniwa_get(struct kaniwa *device, const struct kaniwa_tensor *tensor, void *value)
+{
+    uint8_t *to = (uint8_t *)value;
+    uint32_t address, place, done, axis;
+
+    if (!tensor->axis_count) {
+        read_memory(device, tensor->address, to, tensor->bytes, tensor->flip);
+        return;
+    }
+    for (done = 0; done < tensor->bytes; done++) {
+        address = tensor->address;
+        place = done;
+        for (axis = tensor->axis_count; axis-- > 0;) {
+            address += place % tensor->axes[axis].count * tensor->axes[axis].step;
+            place /= tensor->axes[axis].count;
+        }
+        read_memory(device, address, to + done, 1, tensor->flip);
+    }
+}
+
+/* The run's end, or KANIWA_NO_END; `status` is what was seen last. */
+static int wait_for_end(struct kaniwa *device, uint32_t *status)
+{
+    uint32_t looks = 0;
+
+    do {
+        *status = read_register(device, KANIWA_STATUS);
+        if (!(*status & KANIWA_STATUS_RUNNING))
+            return KANIWA_OK;
+        if (sees_bus_error(device))
+            return KANIWA_BUS_ERROR_SEEN;
+        if (device->wait)
+            device->wait(device);
+        looks++;
+    } while (!device->limit || looks < device->limit);
+    return KANIWA_NO_END;
+}
+
+int kaniwa_run(struct kaniwa *device, const struct kaniwa_model *model)
+{
+    uint32_t status;
+    int result;
+
+    if (device->loaded != model)
+        return KANIWA_NOT_LOADED;
+    device->error_code = device->error_instruction = 0;
+    device->bus_error = device->bus_error_address = 0;
+    give_states(device, model);
+    write_register(device, KANIWA_BUS_ERROR, 0);
+    kaniwa_acknowledge(device);
+    if (device->wait)
+        write_register(device, KANIWA_IRQ_ENABLE, KANIWA_IRQ_END | KANIWA_IRQ_BUS_ERROR);
+    write_register(device, KANIWA_PROGRAM_ADDRESS, model->program_address);
+    write_register(device, KANIWA_WATCHDOG, device->watchdog);
+    KANIWA_BARRIER();
+    write_register(device, KANIWA_CONTROL, KANIWA_CONTROL_RUN);
+    result = wait_for_end(device, &status);
+    KANIWA_BARRIER();
+    if (result == KANIWA_OK) {
+        if (sees_bus_error(device)) {
+            result = KANIWA_BUS_ERROR_SEEN;
+        } else if (!(status & KANIWA_STATUS_DONE)) {
+            device->error_code = read_register(device, KANIWA_ERROR_CODE);
+            device->error_instruction = read_register(device, KANIWA_ERROR_INSTRUCTION);
+            result = device->error_code == ERROR_WATCHDOG ? KANIWA_WATCHDOG_BITE
+                                                          : KANIWA_RUN_ERROR;
+        }
+    }
+    write_register(device, KANIWA_IRQ_ENABLE, 0);
+    if (result != KANIWA_OK) {
+        kaniwa_abort(device); /* memory is not known: the model is to be loaded again */
+        return result;
+    }
+    kaniwa_acknowledge(device);
+    take_states(device, model);
+    return KANIWA_OK;
+}
+
+uint32_t kaniwa_cycles(const struct kaniwa *device)
+{
+    return read_register(device, KANIWA_CYCLES);
+}
+
+#ifndef KANIWA_NO_TEXT
+static const char *const TEXTS[] = {
+    "done",
+    "no kaniwa core answers at this address",
+    "the window is of another version than the driver",
+    "the instruction set is of another version than the model",
+    "the model was compiled for another config",
+    "the model needs more memory on chip than there is in the window",
+    "the model needs outside memory, or more of it, or its base is not aligned",
+    "the model is not loaded",
+    "the bus refused an access of the core",
+    "the core ended the run with an error",
+    "the core made no progress, and its watchdog ended the run",
+    "the run did not end",
+};
+
+static const char *const ERROR_TEXTS[] = {
+    "no error",
+    "unknown instruction",
+    "a field outside its legal range",
+    "unknown format in the weight stream",
+    "an access outside device memory",
+    "no progress for the time set",
+    "aborted",
+    "illegal program of a unit",
+};
+
+const char *kaniwa_text(int result)
+{
+    if (result < 0 || (size_t)result >= sizeof TEXTS / sizeof *TEXTS)
+        return "unknown result";
+    return TEXTS[result];
+}
+
+const char *kaniwa_error_text(uint32_t error_code)
+{
+    if (error_code >= sizeof ERROR_TEXTS / sizeof *ERROR_TEXTS)
+        return "unknown error";
+    return ERROR_TEXTS[error_code];
+}
+#endif

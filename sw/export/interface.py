@@ -1,0 +1,161 @@
+"""What a program is to a caller in C: inputs, outputs and state, all of them the accelerator's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kaniwa.errors import UnsupportedError
+from kaniwa.program.host_part import HostOp
+from kaniwa.program.program import Program, Step, TensorInfo
+
+__all__ = ["Interface", "Port", "StateCopy", "interface"]
+
+VIEWS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")    # of the host: the same bytes in another shape
+MOST_NAMED = 4                                   # operators that a refusal names
+C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t",
+           "bool": "uint8_t"}
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the model, ``name``, and the device's ``tensor`` that stands for it."""
+
+    name: str
+    tensor: TensorInfo
+
+    @property
+    def c_type(self) -> str:
+        """The C type of an element."""
+        return C_TYPES[self.tensor.dtype]
+
+
+@dataclass(frozen=True)
+class StateCopy:
+    """State that a run takes at ``address``; ``initial`` in the first one.
+
+    Its next value is at ``following`` behind a run. ``resident``: it is at ``address``, and stays
+    there. None: it never changes.
+    """
+
+    address: int
+    following: int | None
+    initial: bytes
+    resident: bool
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A program of one run, and what a caller gives it and gets back, in the model's order."""
+
+    program: Program
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    states: tuple[StateCopy, ...]
+
+    @property
+    def address(self) -> int:
+        """Where the device finds the run's first instruction."""
+        return self.program.address_of(self.program.runs[0])
+
+
+def interface(program: Program) -> Interface:
+    """The interface of ``program``.
+
+    Float edges are left to the caller: its inputs are quantized, and so are its outputs. Raises
+    UnsupportedError where the host has more to do, naming the operators.
+    """
+    others = [op for op in program.host_ops if not _is_edge(program, op)]
+    if not others and len(program.runs) > 1:
+        first, last = program.steps.index(program.runs[0]), program.steps.index(program.runs[-1])
+        others = [op for step in program.steps[first:last] if step.where == "host"
+                  for op in program.host_ops[step.first:step.first + step.count]]
+    if others:
+        raise _refusal(program, f"the host would run {_named(others)}; compile it for a target "
+                       "that takes all operators, or cut the model there")
+    if not program.runs:
+        raise _refusal(program, "the accelerator has nothing to do in it")
+    run = program.runs[0]
+    return Interface(program, _inputs(program, run), _outputs(program, run),
+                     _states(program, run))
+
+
+def _refusal(program: Program, why: str) -> UnsupportedError:
+    return UnsupportedError(f"{program.name}: cannot be exported: {why}")
+
+
+def _is_edge(program: Program, op: HostOp) -> bool:
+    """True for what turns a float input into the device's, or the device's into a float output."""
+    dtypes = {tensor.id: tensor.dtype for tensor in program.host_tensors}
+    if op.kind == "QUANTIZE":
+        return dtypes[op.inputs[0]] == "float32"
+    if op.kind == "DEQUANTIZE":
+        return dtypes[op.outputs[0]] == "float32"
+    return op.kind in VIEWS
+
+
+def _named(ops: list[HostOp]) -> str:
+    named = ", ".join(f"{op.kind} '{op.name}' ({op.why})" for op in ops[:MOST_NAMED])
+    more = len(ops) - MOST_NAMED
+    return f"{named} and {more} more operators" if more > 0 else named
+
+
+def _origin(program: Program, tensor: int, edge: str) -> int:
+    """The tensor of which views and operators of kind ``edge`` on the host make ``tensor``."""
+    made_by = {i: op for op in program.host_ops if op.kind in (edge, *VIEWS) for i in op.outputs}
+    while tensor in made_by:
+        tensor = made_by[tensor].inputs[0]
+    return tensor
+
+
+def _inputs(program: Program, run: Step) -> tuple[Port, ...]:
+    state = {s.tensor for s in program.state}
+    origins = {i: _origin(program, i, "QUANTIZE") for i in run.takes if i not in state}
+    for i, origin in origins.items():
+        if origin not in program.input_ids:
+            raise _refusal(program, f"the host makes tensor '{program.tensor(i).name}', and not "
+                           "from an input alone")
+    order = sorted(origins, key=lambda i: (program.input_ids.index(origins[i]), i))
+    return tuple(_port(program, program.tensor(origins[i]).name, i) for i in order)
+
+
+def _outputs(program: Program, run: Step) -> tuple[Port, ...]:
+    ports = []
+    for output in program.outputs:
+        origin = _origin(program, output.id, "DEQUANTIZE")
+        if origin not in run.gives:
+            raise _refusal(program, f"the accelerator does not compute output '{output.name}'")
+        ports.append(_port(program, output.name, origin))
+    return tuple(ports)
+
+
+def _port(program: Program, name: str, tensor_id: int) -> Port:
+    tensor = program.tensor(tensor_id)
+    if tensor.dtype not in C_TYPES or tensor.channels is not None or tensor.address is None:
+        raise _refusal(program, f"'{name}' is {tensor.dtype}, or not stored in full")
+    return Port(name, tensor)
+
+
+def _states(program: Program, run: Step) -> tuple[StateCopy, ...]:
+    copies: list[StateCopy] = []
+    for state in program.state:
+        if state.tensor not in run.takes:
+            continue
+        tensor = program.tensor(state.tensor)
+        assert tensor.address is not None
+        initial = np.frombuffer(state.initial, tensor.dtype)
+        resident = state.tensor in program.resident
+        following = None if state.following == state.tensor else tensor.address if resident else (
+            _following(program, run, tensor, state.following))
+        copies.append(StateCopy(tensor.address, following, tensor.to_device(initial), resident))
+    return tuple(copies)
+
+
+def _following(program: Program, run: Step, tensor: TensorInfo, following: int) -> int:
+    """Where the device leaves the next value of ``tensor``, in one piece."""
+    if following in run.gives:
+        found = program.tensor(following)
+        if found.address is not None and found.axes is None and found.channels is None:
+            return found.address
+    raise _refusal(program, f"the host keeps the state '{tensor.name}'")

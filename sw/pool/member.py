@@ -1,0 +1,125 @@
+"""A device of a pool or a pipeline: its session, its clock, and what it has done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kaniwa.driver.device_clock import CLOCK_MHZ, DeviceClock
+from kaniwa.driver.devices import Device, open as open_device
+from kaniwa.driver.session import Arrays, Outputs, Session
+from kaniwa.errors import DeviceError, Error
+from kaniwa.program.program import Program
+
+__all__ = ["CLOCK_MHZ", "Member", "MemberStatistics", "close_all", "open_members"]
+
+
+@dataclass(frozen=True)
+class MemberStatistics:
+    """What a device has done since its pool was opened.
+
+    ``seconds`` are those of the device's own clock: of its line, or its cycles at the clock that
+    the pool was given. ``lost`` says why it takes no more inferences; empty where it does.
+    """
+
+    name: str
+    inferences: int
+    cycles: int
+    seconds: float
+    lost: str
+
+
+class Member:
+    """``device`` with a session for each of ``programs``. ``owned``: ``close`` closes the device.
+
+    ``simulated``: the device's clock is not that of the host. A program's image is loaded again
+    where another one ran before it.
+    """
+
+    def __init__(self, device: Device, programs: Sequence[Program], name: str, *,
+                 clock_mhz: float, owned: bool) -> None:
+        self.device = device
+        self.name = name
+        self._clock = DeviceClock(device, clock_mhz)
+        self.simulated = self._clock.simulated
+        self.sessions = tuple(Session(program, device) for program in programs)
+        self.inferences = self.cycles = 0
+        self.seconds = 0.0
+        self.lost: DeviceError | None = None
+        self._owned = owned
+
+    @property
+    def session(self) -> Session:
+        """The session of the only program, or of the first one."""
+        return self.sessions[0]
+
+    def infer(self, sequence: Sequence[Arrays], as_float: bool,
+              program: int = 0) -> list[Outputs]:
+        """The outputs of each inference of ``sequence``, which begins with cleared state."""
+        self.sessions[program].reset()
+        return [self.step(arrays, as_float, program) for arrays in sequence]
+
+    def step(self, arrays: Arrays, as_float: bool, program: int = 0) -> Outputs:
+        """One inference, its time taken."""
+        timed = self._clock.run(self.sessions[program], arrays, as_float)
+        self.inferences += 1
+        self.cycles += timed.cycles
+        self.seconds += timed.seconds
+        return timed.outputs
+
+    @property
+    def statistics(self) -> MemberStatistics:
+        """What the device has done so far."""
+        return MemberStatistics(self.name, self.inferences, self.cycles, self.seconds,
+                                str(self.lost or ""))
+
+    def close(self) -> None:
+        """Close a device that the pool has opened."""
+        if self._owned:
+            self.device.close()
+
+
+def open_members(devices: Sequence[str | Device], programs: Sequence[Sequence[Program]],
+                 clock_mhz: float, progress: Callable[[str], None] | None) -> tuple[Member, ...]:
+    """A member for each device, with the programs of its place; all or none of them.
+
+    A device given by name is opened, and closed with its member. Raises DeviceError naming the
+    device, also for one that is given twice.
+    """
+    members: list[Member] = []
+    try:
+        for number, (given, own) in enumerate(zip(devices, programs, strict=True)):
+            outside = next((p.outside for p in own if p.outside is not None), None)
+            name = f"device {number} ({given if isinstance(given, str) else given.name})"
+            if any(other.device is given for other in members):
+                raise DeviceError(f"{name}: is in the list twice: each device once")
+            try:
+                device = given if not isinstance(given, str) else open_device(
+                    given, target=own[0].config, outside=outside, progress=progress)
+            except Error as error:
+                raise DeviceError(f"{name}: {error}") from None
+            try:
+                members.append(Member(device, own, name, clock_mhz=clock_mhz,
+                                      owned=isinstance(given, str)))
+            except BaseException as error:
+                if isinstance(given, str):
+                    device.close()
+                if isinstance(error, Error):
+                    raise DeviceError(f"{name}: {error}") from None
+                raise
+    except BaseException:
+        close_all(members)
+        raise
+    return tuple(members)
+
+
+def close_all(members: Sequence[Member]) -> None:
+    """Close every member, whatever closing one of them raises."""
+    errors = []
+    for member in members:
+        try:
+            member.close()
+        except Error as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -1,0 +1,119 @@
+"""Pool: the same program on several devices, which share out the inferences."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Self
+
+from kaniwa.driver.devices import Device
+from kaniwa.driver.session import Arrays, Outputs
+from kaniwa.errors import DeviceError
+from kaniwa.pool.deal import Deal
+from kaniwa.pool.member import CLOCK_MHZ, Member, MemberStatistics, close_all, open_members
+from kaniwa.program.program import Program
+
+__all__ = ["Pool"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Inference:
+    arrays: Arrays
+    as_float: bool
+    program: int
+
+
+class Pool:
+    """``program`` on each of ``devices``, of any kind: names as for ``kaniwa.open``, or open ones.
+
+    Outputs are those of one device, in the order of the inputs. A device that fails is lost, and
+    another one does its inference. ``clock_mhz`` is the clock that an emulator or a simulated core
+    is taken to have; boards have their own. ``progress`` is told what takes long. Raises
+    DeviceError naming the device that cannot be opened, or is not of the program's target.
+
+    ``program`` may be several, for ``submit``. Each device then has them all, and loads the image
+    of one again where another ran before it.
+    """
+
+    def __init__(self, devices: Sequence[str | Device], program: Program | Sequence[Program], *,
+                 clock_mhz: float = CLOCK_MHZ,
+                 progress: Callable[[str], None] | None = None) -> None:
+        if isinstance(devices, str) or not devices:
+            raise DeviceError(f"a pool needs a list of one device or more, not {devices!r}")
+        self.programs = (program,) if isinstance(program, Program) else tuple(program)
+        if not self.programs:
+            raise DeviceError("a pool needs one program or more")
+        self._members = open_members(devices, [self.programs] * len(devices), clock_mhz, progress)
+        self._deal: Deal[_Inference, Outputs] | None = None     # of submit
+
+    def map(self, inputs: Iterable[Arrays], as_float: bool = False) -> Iterator[Outputs]:
+        """The outputs of each of ``inputs``, in order; arrays are as for ``Session.run``.
+
+        Each inference begins with cleared state. A few inputs for each device are taken ahead.
+        Raises InputError in the turn of arrays that do not fit, and DeviceError once all devices
+        are lost, or where an inference fails on two devices.
+        """
+        for (outputs,) in self.sequences(([arrays] for arrays in inputs), as_float):
+            yield outputs
+
+    def sequences(self, sequences: Iterable[Sequence[Arrays]],
+                  as_float: bool = False) -> Iterator[list[Outputs]]:
+        """As ``map``, for sequences of inferences: for each the outputs of all its inferences.
+
+        State begins cleared with each sequence and goes from one inference of it to the next, on
+        one device. Where that is lost, another begins the sequence anew.
+        """
+        if self._deal is not None:
+            raise DeviceError("the pool takes inferences by submit: open another for map")
+        yield from Deal[Sequence[Arrays], list[Outputs]](
+            self._members, lambda member, sequence: member.infer(sequence, as_float)).run(sequences)
+
+    def submit(self, arrays: Arrays, as_float: bool = False,
+               program: int = 0) -> Future[Outputs]:
+        """The outputs of one inference with cleared state, once a device has done it.
+
+        ``program`` is the number of its program. Inferences are begun in the order in which they
+        are given; one whose future is cancelled by then is left out. The future has InputError
+        where arrays do not fit, and DeviceError once all devices are lost, or where the inference
+        failed on two. From the first call on the pool has a thread for each device, until
+        ``close``, and no ``map``.
+        """
+        if not self._members:
+            raise DeviceError("the pool is closed")
+        if self._deal is None:
+            self._deal = Deal(self._members, lambda member, inference: member.infer(
+                [inference.arrays], inference.as_float, inference.program)[0])
+            self._deal.start()
+        return self._deal.submit(_Inference(arrays, as_float, program))
+
+    @property
+    def stats(self) -> tuple[MemberStatistics, ...]:
+        """What each device has done, in the order in which they were given."""
+        return tuple(member.statistics for member in self._members)
+
+    @property
+    def seconds(self) -> float:
+        """Time that the inferences so far took: the longest of the devices' clocks."""
+        return max(member.seconds for member in self._members)
+
+    def close(self, limit: float | None = None) -> None:
+        """Close the devices that were given by name; a second call does nothing.
+
+        Inferences of ``submit`` that wait are cancelled. Those that were begun are waited for, by
+        default without a ``limit`` in seconds.
+        """
+        if self._deal is not None and not self._deal.close(limit):
+            logger.warning("an inference did not end within %g s; its device is closed", limit)
+        members: tuple[Member, ...]
+        members, self._members = self._members, ()
+        close_all(members)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,32 @@
+"""What a server takes at most, and the answer to a request that it does not take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Limits", "Refused"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """``max_body``: bytes of a request's body. ``queue``: inferences that wait or run at a time.
+
+    ``seconds``: for a request to come in, for its answer from then on, for a client to take it,
+    and for requests that were begun when the server ends.
+    """
+
+    max_body: int = 8 << 20
+    seconds: float = 30.0
+    queue: int = 64
+
+
+@dataclass
+class Refused(Exception):
+    """A request that gets no inference: HTTP status, one line that says why, more headers."""
+
+    status: int
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.message

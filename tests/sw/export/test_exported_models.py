@@ -1,0 +1,180 @@
+"""Models of every kind through `export` and the C driver: the answers of a session, with state."""
+
+import ctypes
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders.bus_window import BusWindow
+from builders.c_driver import CDriver, Result, build, write_model
+from builders.graphs.odd_channels import odd_network
+from builders.networks.random_states import random_states
+
+import kaniwa
+from kaniwa.compiler.pipeline import compile
+from kaniwa.data.inputs import quantize
+from kaniwa.data.labels import dequantize
+from kaniwa.driver.session import Session
+from kaniwa.errors import UnsupportedError
+from kaniwa.export.interface import interface
+
+STEPS = 3
+
+
+class Exported:
+    """``program`` behind the C driver, loaded."""
+
+    def __init__(self, program, folder):
+        self.face = interface(program)
+        self.window = BusWindow(program.config)
+        self.driver = CDriver(build(folder, [write_model(folder, program)]), self.window)
+        assert self.driver.call("kaniwa_open") == Result.OK
+        self.load()
+
+    def load(self):
+        assert self.driver.call("model_load") == Result.OK
+
+    def run(self, values):
+        """The outputs for ``values``, both in the order of the C function."""
+        answers = [np.full(p.tensor.shape, 77, p.tensor.dtype) for p in self.face.outputs]
+        values = [np.ascontiguousarray(value) for value in values]
+        assert self.driver.call("model_run", *values, *answers) == Result.OK
+        assert self.window.faults == []
+        return answers
+
+
+def random_values(face, seed):
+    rng = np.random.default_rng(seed)
+    for port in face.inputs:
+        limits = np.iinfo(port.tensor.dtype)
+        yield rng.integers(limits.min, limits.max + 1, port.tensor.shape).astype(port.tensor.dtype)
+
+
+def compare(program, folder, steps=STEPS):
+    """Inferences in a row, those of a session and those of the driver."""
+    exported = Exported(program, folder)
+    session = Session(program, kaniwa.open("emulator"))
+    for step in range(steps):
+        values = list(random_values(exported.face, step))
+        wanted = session.run(values)
+        for answer, output in zip(exported.run(values), program.outputs, strict=True):
+            np.testing.assert_array_equal(answer, wanted[output.name])
+    return exported
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4, 12, 19])
+def test_random_states(tmp_path, seed):
+    """State that stays on the device, and state that the driver takes from place to place."""
+    program = compile(random_states(seed), "base_vector")
+    exported = compare(program, tmp_path)
+    assert exported.face.states
+    first = exported.run(random_values(exported.face, 0))
+    assert exported.driver.call("model_reset") == Result.OK
+    again = Session(program, kaniwa.open("emulator")).run(list(random_values(exported.face, 0)))
+    for answer, output in zip(exported.run(random_values(exported.face, 0)), program.outputs,
+                              strict=True):
+        np.testing.assert_array_equal(answer, again[output.name])
+    exported.load()       # as at first, too
+    for answer, output in zip(exported.run(random_values(exported.face, 0)), program.outputs,
+                              strict=True):
+        np.testing.assert_array_equal(answer, again[output.name])
+    assert any((one != again[output.name]).any()
+               for one, output in zip(first, program.outputs, strict=True))
+
+
+def test_the_random_states_are_of_every_kind():
+    states = [state for seed in (0, 1, 4, 12, 19)
+              for state in interface(compile(random_states(seed), "base_vector")).states]
+    assert any(state.resident for state in states)
+    assert any(not state.resident and state.following is not None for state in states)
+
+
+def test_state_that_never_changes(tmp_path):
+    for seed in range(100):
+        program = compile(random_states(seed), "base_vector")
+        try:
+            states = interface(program).states
+        except UnsupportedError:
+            continue
+        if any(state.following is None for state in states):
+            compare(program, tmp_path)
+            return
+    raise AssertionError("no random model has a state that never changes")
+
+
+def test_state_that_the_host_keeps_is_refused():
+    """It becomes another state, which the device may have overwritten by then."""
+    with pytest.raises(UnsupportedError, match="^states: cannot be exported: the host keeps the "
+                                               "state 't1'$"):
+        interface(compile(random_states(5), "base_vector"))
+
+
+def test_an_lstm_keeps_its_state(models, tmp_path):
+    program = kaniwa.compile(models / "tflm_mnist_lstm.tflite", target="base_recurrent")
+    exported = compare(program, tmp_path)
+    assert [state.resident for state in exported.face.states] == [True, True]
+
+
+@pytest.mark.parametrize("seed", [101, 102, 113])
+def test_random_networks_of_int8_and_uint8(tmp_path, seed):
+    program = compile(odd_network(seed, unsigned=seed % 2 == 1), "base", require_accelerator=True)
+    compare(program, tmp_path)
+
+
+@pytest.mark.slow
+def test_int16(models, tmp_path):
+    program = kaniwa.compile(models / "digits_transformer_int16.tflite", target="base_vector")
+    compare(program, tmp_path, steps=1)
+
+
+def test_output_with_gaps(tmp_path):
+    """A map that is stored with gaps, given as if it were the output."""
+    for seed in range(100, 116):
+        program = compile(odd_network(seed), "base", require_accelerator=True)
+        spaced = [t for t in program.tensors
+                  if t.axes is not None and t.overwritten is None and t.channels is None]
+        if spaced:
+            break
+    step = replace(program.steps[0], gives=(spaced[0].id,))
+    program = replace(program, steps=(step,), output_ids=(spaced[0].id,), graph=None)
+    exported = compare(program, tmp_path)
+    assert exported.face.outputs[0].tensor.bytes > np.prod(spaced[0].shape)
+
+
+def test_float_edges_are_the_callers(models, tmp_path):
+    """Quantized by the header's macros they give the floats of a session."""
+    program = kaniwa.compile(models / "digits_gru_qdq.onnx", target="base_recurrent")
+    assert program.inputs[0].dtype == "float32"
+    exported = Exported(program, tmp_path)
+    (port,), (result,) = exported.face.inputs, exported.face.outputs
+    assert (port.name, result.name) == ("image", "scores")
+    image = np.load(models / "inputs" / "digits_gru_qdq.npz")["x"][:1]
+    wanted = Session(program, kaniwa.open("emulator")).run([image])["scores"]
+    value = quantize(image, port.tensor).reshape(port.tensor.shape)
+    (answer,) = exported.run([value])
+    np.testing.assert_array_equal(dequantize(answer, result.tensor), wanted)
+
+
+FLOATS = """
+#include "model.h"
+int quantized(double value);
+float real(int value);
+int quantized(double value) { return MODEL_IMAGE_QUANTIZE(value); }
+float real(int value) { return MODEL_SCORES_DEQUANTIZE(value); }
+"""
+
+
+def test_float_helpers_are_the_hosts_numbers(models, tmp_path):
+    program = kaniwa.compile(models / "digits_gru_qdq.onnx", target="base_recurrent")
+    face = interface(program)
+    path = write_model(tmp_path, program)
+    (tmp_path / "floats.c").write_text(FLOATS)
+    c = ctypes.CDLL(str(build(tmp_path, [path, tmp_path / "floats.c"], ["-DKANIWA_FLOAT"])))
+    c.quantized.argtypes, c.real.restype = [ctypes.c_double], ctypes.c_float
+    scale = face.inputs[0].tensor.scale
+    reals = np.concatenate([np.arange(-600, 600) * scale / 2, [1e30, -1e30, 1e308, -1e308, 0.0]])
+    wanted = quantize(reals, face.inputs[0].tensor)
+    assert [c.quantized(real) for real in reals] == wanted.tolist()
+    assert c.quantized(float("inf")) == 127 and c.quantized(float("-inf")) == -128
+    values = np.arange(-128, 128, dtype=np.int8)
+    assert [c.real(int(v)) for v in values] == dequantize(values, face.outputs[0].tensor).tolist()
