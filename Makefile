@@ -53,6 +53,7 @@ bitstream: $(BOARD_STAMP) ## Build for a board from the wheels: BOARD=name TARGE
 .PHONY: hil
 hil: $(STAMP) ## Try a board on a port with all there is: BOARD=name PORT=/dev/tty... REPORT= SOAK=
 	@test -n "$(BOARD)" -a -n "$(PORT)" || { echo "make hil: name board and port, for example BOARD=icebreaker PORT=/dev/ttyUSB1" >&2; exit 2; }
+	@mkdir -p build
 	@$(PYTHON_RUN) -m kaniwa.cli hil --board $(BOARD) --device "serial:$(PORT)" $(if $(SOAK),--soak $(SOAK)) \
 		-o $(or $(REPORT),build/hil-$(BOARD).json)
 

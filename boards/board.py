@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
 
-__all__ = ["BITS_A_BYTE", "Board", "BOARDS", "load_board"]
-
-BITS_A_BYTE = 10     # of the link, with start and stop bit
+__all__ = ["Board", "BOARDS", "load_board"]
 
 # Each file beside this one is a board.
 BOARDS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py")
@@ -46,7 +45,7 @@ class Board:
     memory: str
     programmers: tuple[tuple[str, ...], ...]
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
-    baud: int = 3_000_000
+    baud: int = DEFAULT_BAUD
 
     @property
     def default_target(self) -> str:

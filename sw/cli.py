@@ -43,7 +43,7 @@ VERBS = {
     "operators": ("inspect", "Supported operators, where they run, and their limits."),
     "devices": ("inspect", "What programs can run on, and the boards that are plugged in."),
     "selftest": ("selftest", "Test a device: link, memory, array, a model's answers."),
-    "hil": ("boards.hil", "Try a board with all there is, and compare with an earlier report."),
+    "hil": ("boards.hil", "Try a board with all there is, in a report to compare."),
     "board-sim": ("boards.board_sim", "Offer a simulated board as a pseudo-terminal."),
     "bridge": ("boards.bridge", "Offer a device's line over TCP."),
     "doctor": ("doctor", "Check what this machine has, and what works with it."),

@@ -41,7 +41,7 @@ class Family(Protocol):
     ``cells``: for each type of cell that synthesis may leave, what it takes of the device, by kind.
     ``reduce``: what to make smaller, by kind. ``constraints``: suffix of the file with the pins.
     ``multiplier``: the strategy that makes the products of a config. ``arrange``: changes to the
-    synthesized netlist (a module of yosys' JSON) before place-and-route. ``device``: the board's.
+    synthesized netlist (a module of yosys' JSON) before place-and-route.
     """
 
     cells: Mapping[str, Mapping[str, int]]
@@ -52,10 +52,9 @@ class Family(Protocol):
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
 
-    def pll(self, input_hz: float, output_mhz: float, device: Sequence[str]) -> Pll: ...
+    def pll(self, input_hz: float, output_mhz: float) -> Pll: ...
 
-    def synthesis(self, top: str, config: AcceleratorConfig,
-                  device: Sequence[str]) -> Sequence[str]: ...
+    def synthesis(self, top: str, config: AcceleratorConfig) -> Sequence[str]: ...
 
     def arrange(self, module: dict[str, Any], device: Sequence[str],
                 config: AcceleratorConfig) -> None: ...
@@ -69,7 +68,7 @@ class Family(Protocol):
 
     def place(self, device: Sequence[str], mhz: float, seed: int) -> Step: ...
 
-    def pack(self, device: Sequence[str]) -> Step: ...
+    def pack(self) -> Step: ...
 
 
 def load_family(name: str) -> Family:

@@ -8,9 +8,10 @@ from amaranth import *
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from kaniwa.boards.board import BITS_A_BYTE, Board
+from kaniwa.boards.board import Board
 from kaniwa.boards.families.family import Pll, load_family
 from kaniwa.config import AcceleratorConfig
+from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.hw.accelerator import Accelerator
 from kaniwa.hw.link.uart import Uart
 
@@ -35,8 +36,7 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         family = load_family(self._board.family)
-        pll: Pll = family.pll(platform.default_clk_frequency, self._mhz,
-                              self._board.device)
+        pll: Pll = family.pll(platform.default_clk_frequency, self._mhz)
         m.domains.sync = sync = ClockDomain()
         locked = pll.add(m, platform, sync.clk)
         # The reset's own flip-flops are by the PLL, in a corner of the device: it takes two more

@@ -37,17 +37,18 @@ class AxiMaster(Component):
         self._reads = reads
         beats = 8 * config.read_bytes // data_bits
         self._burst_words = min(burst_words, MOST_BEATS // beats)
-        widths = {"address_bits": address_bits, "data_bits": data_bits}
-        self._reader = AxiReader(config, bursts=bursts, **widths)
-        self._writer = AxiWriter(config, writes=writes, **widths)
-        super().__init__(master_ports(config, axi4(**widths), address_bits))
+        self._bursts, self._writes = bursts, writes
+        self._widths = {"address_bits": address_bits, "data_bits": data_bits}
+        super().__init__(master_ports(config, axi4(**self._widths), address_bits))
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.guard = guard = RunGuard(self._config, self._reads)
         m.submodules.gather = gather = Gather(self._config, self._burst_words)
-        m.submodules.reader = reader = self._reader
-        m.submodules.writer = writer = self._writer
+        m.submodules.reader = reader = AxiReader(
+            self._config, bursts=self._bursts, **self._widths)
+        m.submodules.writer = writer = AxiWriter(
+            self._config, writes=self._writes, **self._widths)
         m.submodules.words = words = StreamBuffer(gather.i.payload.shape())
         connect(m, flipped(self.read), guard.core_read)
         connect(m, flipped(self.write), guard.core_write)

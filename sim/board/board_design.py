@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kaniwa.boards
-from kaniwa.boards.board import BITS_A_BYTE, Board, load_board
+from kaniwa.boards.board import Board, load_board
 from kaniwa.config import AcceleratorConfig
+from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.sim.device.verilate import (
     SHIM,
     Progress,
@@ -97,7 +98,7 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     board = load_board(name)
     config = config or board.config(board.default_target)
     hz = board.make_platform().default_clk_frequency
-    clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name), board.device).hz
+    clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name)).hz
     if baud is None:
         pace = PACE // (config.out_lanes * config.dot_width)
         return BoardDesign(board, config, clock_hz // BIT_CYCLES, pace, BIT_CYCLES)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig, load_target
-from kaniwa.driver.run_error import run_error
+from kaniwa.driver.run_error import check_start, run_error
 from kaniwa.errors import ConfigError, DeviceError
 from kaniwa.isa import (
     COUNTERS,
@@ -192,9 +192,7 @@ class SimDevice:
     def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
         """Run the program to its END; counters of ``tags``. Raises DeviceError if it fails."""
         config = self._require()
-        if program_address % config.read_bytes:
-            raise DeviceError(f"a program must start at a multiple of {config.read_bytes} bytes, "
-                              f"not at {program_address:#x}")
+        check_start(program_address, config)
         began = time.monotonic()
         if self._observer is not None:
             self._library.kaniwa_observe(self._handle)

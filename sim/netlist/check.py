@@ -55,16 +55,17 @@ class Answers:
     seconds: float
 
 
-def check_netlists(board: Board, config: AcceleratorConfig, baud: int,
+def check_netlists(board: Board, config: AcceleratorConfig,
                    netlists: Mapping[str, Mapping[str, Any]], progress: Progress,
                    memory_bytes: int | None = None) -> list[Answers]:
     """Answers of the gateware, and of each netlist by its name.
 
-    ``netlists``: modules of yosys' or nextpnr's JSON, built with ``baud``. ``memory_bytes``: as
-    much of memory is tested, by default all. Raises BuildError where a cell has no model.
+    ``netlists``: modules of yosys' or nextpnr's JSON, of a bitstream of the board.
+    ``memory_bytes``: as much of memory is tested, by default all. Raises BuildError where a cell
+    has no model.
     """
     require_models(board)
-    design = board_design(board.name, config, baud)
+    design = board_design(board.name, config, board.baud)
     values = {field.name: getattr(design, field.name) for field in dataclasses.fields(design)}
     designs: dict[str, BoardDesign] = {"RTL": design} | {
         name: NetlistDesign(**values, netlist=netlist) for name, netlist in netlists.items()}

@@ -17,7 +17,6 @@ from kaniwa.program.layer_labels import layer_labels
 __all__ = ["compile_command", "show_summary"]
 
 LABEL_WIDTH = 24
-CLOCK_MHZ = 100.0     # of stages, whose times are shown
 
 
 @click.command("compile", epilog="Example: kaniwa compile resnet8.tflite -o resnet8.kaniwa")
@@ -77,9 +76,10 @@ def compile_command(model: Path, target: str, output: Path | None, behind: tuple
 
 def _compile_stages(model: Path, target: str, output: Path | None, devices: int,
                     pace: float | None, as_json: bool, options: dict[str, Any]) -> None:
-    """Write a program file for each stage, once all are compiled, and show what each takes."""
+    """Write a program file for each stage, all or none of them, and show what each takes."""
     from kaniwa.config import load_target
-    from kaniwa.files import write_atomic
+    from kaniwa.driver.device_clock import CLOCK_MHZ
+    from kaniwa.files import write_all
     from kaniwa.importers import load_model
     from kaniwa.pool.stages import split
     from kaniwa.program.file import to_bytes
@@ -89,8 +89,8 @@ def _compile_stages(model: Path, target: str, output: Path | None, devices: int,
                        progress=update, **options)
         output = output or Path(model.with_suffix(".kaniwa").name)
         files = [output.with_suffix(f".{n}{output.suffix}") for n in range(1, devices + 1)]
-        for file, data in zip(files, [to_bytes(stage.program) for stage in stages], strict=True):
-            write_atomic(file, data)
+        write_all({file: to_bytes(stage.program)
+                   for file, stage in zip(files, stages, strict=True)})
     rows: list[dict[str, Any]] = [
         {"program": str(file), "operators": [s.first + 1, s.last + 1], "cycles": s.cycles,
          "bytes_in": sum(t.bytes for t in s.program.inputs),
@@ -107,8 +107,8 @@ def _compile_stages(model: Path, target: str, output: Path | None, devices: int,
         (Path(row["program"]).name, "{} to {}".format(*row["operators"]), f"{row['cycles']:,}",
          f"{row['bytes_in']:,}", f"{row['bytes_out']:,}", f"{row['milliseconds']:.3f}")
         for row in rows])
-    click.echo(f"{1e3 / slowest:,.0f} inferences a second at {CLOCK_MHZ:.0f} MHz, the slowest "
-               "stage's; a pipeline has several inferences on their way")
+    click.echo(f"{1e3 / slowest:,.0f} inferences a second, as many as the slowest stage does at "
+               f"{CLOCK_MHZ:.0f} MHz")
 
 
 def _show_bits(rows: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.driver.frames import REGISTERS, Operation, Request
 from kaniwa.driver.identity import CAPABILITIES, capabilities, identify, wrong_config
 from kaniwa.driver.link import Link, LinkStatistics, reads, writes
-from kaniwa.driver.run_error import run_error
+from kaniwa.driver.run_error import check_start, run_error
 from kaniwa.driver.transports import Transport, open_transport, parse_address
 from kaniwa.errors import DeviceError
 from kaniwa.isa import (
@@ -115,9 +115,7 @@ class BoardDevice:
         self._require()
         config = self.config
         assert config is not None
-        if program_address % config.read_bytes:
-            raise DeviceError(f"a program must start at a multiple of {config.read_bytes} bytes, "
-                              f"not at {program_address:#x}")
+        check_start(program_address, config)
         began = time.monotonic()
         self._exchange([_set(Register.PROGRAM_ADDRESS, program_address),
                         _set(Register.WATCHDOG, self._watchdog),

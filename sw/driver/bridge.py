@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import os
 import select
 import socket
 import time
@@ -23,6 +21,7 @@ from kaniwa.driver.bridge_protocol import (
     last_words,
 )
 from kaniwa.errors import DeviceError
+from kaniwa.listening import listen
 
 __all__ = ["Bridge"]
 
@@ -74,7 +73,8 @@ class Bridge:
         self._guests: list[_Guest] = []
         self._client: _Client | None = None
         self._stopped = False
-        self._listener = _listen(host, port, token is not None)
+        self._listener = listen(host, port, guarded=token is not None)
+        self._listener.setblocking(False)
         self._bell, self._rope = socket.socketpair()     # ends a wait from another thread
         self.place = _place(self._listener.getsockname())
 
@@ -279,23 +279,3 @@ def _send(connection: socket.socket, data: bytes) -> None:
 
 def _place(address: tuple[Any, ...]) -> str:
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
-
-
-def _listen(host: str, port: int, guarded: bool) -> socket.socket:
-    """A socket that listens; others than this machine reach it only where it is ``guarded``."""
-    place = f"{host}:{port}"
-    try:
-        family, *_, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM,
-                                                 flags=socket.AI_PASSIVE)[0]
-        found = ipaddress.ip_address(str(address[0]).partition("%")[0])
-        if not guarded and not found.is_loopback:
-            raise DeviceError(f"{place}: others than this machine could use the device: give "
-                              "--token-file, or listen on 127.0.0.1")
-        listener = socket.create_server(address[:2], family=family)
-    except (OSError, UnicodeError) as error:
-        number = getattr(error, "errno", None) or 0
-        why = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
-        raise DeviceError(f"{place}: cannot listen ({why}): choose another --port or --host"
-                          ) from None
-    listener.setblocking(False)
-    return listener

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from kaniwa.config import AcceleratorConfig, load_target
-from kaniwa.driver.board_device import WATCHDOG_CYCLES
+from kaniwa.driver.board_device import LONGEST_POLL, WATCHDOG_CYCLES
 from kaniwa.driver.identity import CAPABILITIES, capabilities, identify, wrong_config
 from kaniwa.driver.mapping import (
     WORD,
@@ -20,7 +20,7 @@ from kaniwa.driver.mapping import (
     open_window,
     parse_mapping,
 )
-from kaniwa.driver.run_error import run_error
+from kaniwa.driver.run_error import check_start, run_error
 from kaniwa.errors import DeviceError
 from kaniwa.isa import COUNTERS, OUTSIDE, Command, ErrorCode, Register, Status
 from kaniwa.isa.bus import (
@@ -36,7 +36,6 @@ from kaniwa.isa.counters import RunStatistics
 
 __all__ = ["MappedDevice"]
 
-LONGEST_POLL = 0.05     # seconds between two looks at a run's status
 STILL_LOOKS = 40        # looks at cycles that stand still, after which a run is given up
 NONE = 0xFFFF_FFFF      # of most buses, where nobody answers
 
@@ -123,9 +122,7 @@ class MappedDevice:
         """Run the program to its END; counters of ``tags``. Raises DeviceError if it fails."""
         self._require()
         assert self.config is not None
-        if program_address % self.config.read_bytes:
-            raise DeviceError(f"a program must start at a multiple of {self.config.read_bytes} "
-                              f"bytes, not at {program_address:#x}")
+        check_start(program_address, self.config)
         began = time.monotonic()
         self._set(BusRegister.BUS_ERROR, 0)
         self._set(Register.PROGRAM_ADDRESS, program_address)

@@ -1,4 +1,4 @@
-"""What a run's error was about: the field, or the block of the weight stream."""
+"""Errors of a run: a start that cannot be, and what the device's own error was about."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from collections import deque
 from collections.abc import Callable
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import ProgramError
+from kaniwa.errors import DeviceError, ProgramError
 from kaniwa.isa import INSTRUCTION_BYTES, ErrorCode, decode, illegal_field
 from kaniwa.isa.weight_stream import decode_headers
 
-__all__ = ["run_error"]
+__all__ = ["check_start", "run_error"]
 
 Read = Callable[[int, int], bytes]   # address, length -> what is in device memory
+
+
+def check_start(program_address: int, config: AcceleratorConfig) -> None:
+    """Raise DeviceError unless a program may start at ``program_address``."""
+    if program_address % config.read_bytes:
+        raise DeviceError(f"a program must start at a multiple of {config.read_bytes} bytes, not "
+                          f"at {program_address:#x}")
 
 
 def run_error(code: ErrorCode, index: int, program_address: int, config: AcceleratorConfig,

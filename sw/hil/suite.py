@@ -16,9 +16,9 @@ from kaniwa.data.inputs import recorded_paths, seeded_inputs
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Session
-from kaniwa.errors import CompileError, DeviceError, InputError, UnsupportedError
+from kaniwa.errors import CompileError, InputError, UnsupportedError
 from kaniwa.importers import load_model
-from kaniwa.selftest.suite import MODEL, Part, Report, selftest
+from kaniwa.selftest.suite import MODEL, Outcome, Report, outside_of, run_part, selftest
 from kaniwa.selftest.vectors import describe_mismatch, run_model
 from kaniwa.stage import Stage
 
@@ -56,22 +56,13 @@ def hil(device: Device, models: Sequence[Path], *, soak_seconds: float = 60.0,
     for name, work in (("models", lambda: _models(device, models, tell)),
                        ("soak", lambda: _soak(device, smallest, soak_seconds, seed, tell))):
         failed = [part.name for part in parts if part.result == "fail"]
-        at = time.monotonic()
-        try:
-            result, text, values = (("not run", f"left out, for {failed[0]} failed", {})
-                                    if failed else work())
-        except DeviceError as error:
-            result, text, values = "fail", str(error), {}
-        parts.append(Part(name, result, text, round(time.monotonic() - at, 3), values))
+        parts.append(run_part(name, work, failed))
     return Report(report.device, parts, round(time.monotonic() - began, 3))
-
-
-Outcome = tuple[str, str, dict[str, Any]]
 
 
 def _models(device: Device, models: Sequence[Path], tell: Progress) -> Outcome:
     assert device.config is not None
-    outside = _outside(device)
+    outside = outside_of(device)
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     for number, path in enumerate(models):
@@ -96,7 +87,7 @@ def _models(device: Device, models: Sequence[Path], tell: Progress) -> Outcome:
 def _soak(device: Device, path: Path, seconds: float, seed: int, tell: Progress) -> Outcome:
     assert device.config is not None
     graph = load_model(path)
-    program = compile(graph, target=device.config, outside=_outside(device))
+    program = compile(graph, target=device.config, outside=outside_of(device))
     before = asdict(device.link_statistics) if isinstance(device, BoardDevice) else {}
     session = Session(program, device)
     inferences = wrong = cycles = 0
@@ -125,8 +116,3 @@ def _soak(device: Device, path: Path, seconds: float, seed: int, tell: Progress)
                         f"the first with seed {seed + (first_wrong or 0)}"), found
     line = f", {found['repeated']} requests repeated on the line" if after else ""
     return "pass", f"{inferences} inferences of {path.name} equal to golden{line}", found
-
-
-def _outside(device: Device) -> str | None:
-    assert device.config is not None
-    return None if device.config.memory_bytes else "ideal"

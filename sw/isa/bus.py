@@ -1,21 +1,20 @@
 """The 32-bit window through which a bus sees a core: registers beside the core's own, and memory.
 
-Gateware, the C driver and ``docs/bus.md`` are made from these values.
+Gateware and drivers have these values; the C driver and ``docs/bus.md`` are held to them by a test.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Final
 
 __all__ = ["BUS_VERSION", "CORE_REGISTERS", "BASE_ALIGNMENT", "RESPONSE_SHIFT", "BusRegister",
            "Interrupt", "BusError", "BusResponse", "Feature", "memory_offset", "window_bytes"]
 
-BUS_VERSION: Final = 1
-CORE_REGISTERS: Final = 128      # indices 0 to 127 are the core's own registers (``Register``)
-BASE_ALIGNMENT: Final = 4096     # bytes; of OUTSIDE_BASE, for no burst crosses such a boundary
-RESPONSE_SHIFT: Final = 2        # the response code's place in BUS_ERROR
-_SMALLEST_OFFSET: Final = 4096   # bytes of the window that registers have at least
+BUS_VERSION = 1
+CORE_REGISTERS = 128      # indices 0 to 127 are the core's own registers (``Register``)
+BASE_ALIGNMENT = 4096     # bytes; of OUTSIDE_BASE, for no burst crosses such a boundary
+RESPONSE_SHIFT = 2        # the response code's place in BUS_ERROR
+_SMALLEST_OFFSET = 4096   # bytes of the window that registers have at least
 
 
 class BusRegister(enum.IntEnum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kaniwa.cycles.estimate import estimate
+from kaniwa.isa import OUTSIDE
 from kaniwa.program.program import Program
 
 __all__ = ["Energy", "estimate_energy"]
@@ -17,8 +18,7 @@ __all__ = ["Energy", "estimate_energy"]
 MULTIPLY = 0.2e-12            # joules of a product of 8 bits
 ADD = 0.1e-12                 # joules of a sum of 32 bits
 ON_CHIP = 20e-12 / 8          # joules a byte: a cache of 32 KB, read by 64 bits
-OUTSIDE = 1.3e-9 / 8          # joules a byte: DRAM, the lower of two figures, by 64 bits
-OUTSIDE_BIT = 1 << 31         # of addresses in outside memory
+DRAM = 1.3e-9 / 8             # joules a byte: the lower of two figures, by 64 bits
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,6 @@ def estimate_energy(program: Program) -> Energy:
     products = steps * program.config.multipliers
     moved = {True: 0, False: 0}
     for access in accesses(program):
-        moved[bool(access.address & OUTSIDE_BIT)] += access.moved
-    return Energy(products * (MULTIPLY + ADD) + moved[False] * ON_CHIP + moved[True] * OUTSIDE,
+        moved[access.address >= OUTSIDE] += access.moved
+    return Energy(products * (MULTIPLY + ADD) + moved[False] * ON_CHIP + moved[True] * DRAM,
                   products, moved[False], moved[True])

@@ -6,10 +6,10 @@ import contextlib
 import os
 import re
 import select
-import socket
 from collections.abc import Callable
 
-from kaniwa.errors import DeviceError, InputError
+from kaniwa.errors import InputError
+from kaniwa.listening import listen
 from kaniwa.mlperf_tiny.dut import DutAdapter
 
 __all__ = ["check_place", "serve"]
@@ -59,12 +59,8 @@ def _serve_terminal(adapter: DutAdapter, tell: Callable[[str], None]) -> None:
 
 
 def _serve_port(adapter: DutAdapter, address: tuple[str, int], tell: Callable[[str], None]) -> None:
-    try:
-        listening = socket.create_server(address)
-    except OSError as error:
-        raise DeviceError(f"tcp:{address[0]}:{address[1]}: cannot be offered "
-                          f"({error.strerror or error})") from None
-    with listening:
+    # The protocol has no token: whoever names an address offers the device to all that reach it.
+    with listen(*address, guarded=True) as listening:
         host, port = listening.getsockname()[:2]
         tell(f"tcp:{host}:{port}")
         while True:

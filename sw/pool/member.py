@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from kaniwa.driver.device_clock import CLOCK_MHZ, DeviceClock
 from kaniwa.driver.devices import Device, open as open_device
@@ -11,7 +12,7 @@ from kaniwa.driver.session import Arrays, Outputs, Session
 from kaniwa.errors import DeviceError, Error
 from kaniwa.program.program import Program
 
-__all__ = ["CLOCK_MHZ", "Member", "MemberStatistics", "close_all", "open_members"]
+__all__ = ["CLOCK_MHZ", "Member", "MemberStatistics", "Members", "open_members"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,44 @@ class Member:
         """Close a device that the pool has opened."""
         if self._owned:
             self.device.close()
+
+
+class Members:
+    """What pools and pipelines share: their devices, what these have done, and their end.
+
+    ``what`` is the name in messages.
+    """
+
+    def __init__(self, what: str, members: Sequence[Member]) -> None:
+        self._what = what
+        self._members = tuple(members)
+        self._closed = False
+
+    @property
+    def stats(self) -> tuple[MemberStatistics, ...]:
+        """What each device has done, in the order in which they were given."""
+        return tuple(member.statistics for member in self._members)
+
+    @property
+    def seconds(self) -> float:
+        """Time that the inferences so far took: the longest of the devices' clocks."""
+        return max(member.seconds for member in self._members)
+
+    def close(self) -> None:
+        """Close the devices that were given by name; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            close_all(self._members)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DeviceError(f"the {self._what} is closed")
 
 
 def open_members(devices: Sequence[str | Device], programs: Sequence[Sequence[Program]],

@@ -43,8 +43,8 @@ def part(graph: Graph, first: int, last: int) -> Graph:
     ops = graph.ops[first:last + 1]
     made = {i for op in ops for i in op.outputs}
     # A state that no operator has to do with is the first part's.
-    states = [s for s in graph.state if first <= min(_users_of_states(graph)[s.tensor], default=0)
-              <= last]
+    users = _users_of_states(graph)
+    states = [s for s in graph.state if first <= min(users[s.tensor], default=0) <= last]
     held = {s.tensor for s in states}
     read = {i for op in ops for i in op.inputs if i != -1} | {s.following for s in states}
     inputs = sorted(i for i in read - made - held if graph.tensors[i].data is None)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Self
 
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Outputs
 from kaniwa.errors import DeviceError, InputError
-from kaniwa.pool.member import CLOCK_MHZ, Member, MemberStatistics, close_all, open_members
+from kaniwa.pool.member import CLOCK_MHZ, Member, Members, open_members
 from kaniwa.program.program import Program
 
 __all__ = ["Pipeline"]
@@ -26,7 +25,7 @@ class _Item:
         self.error: BaseException | None = None
 
 
-class Pipeline:
+class Pipeline(Members):
     """``programs`` are the stages of a model in order (``split``), each on the device of its place.
 
     ``inputs`` and ``outputs`` are the names of the model's: by default what stages read and none
@@ -43,8 +42,8 @@ class Pipeline:
             raise DeviceError(f"a pipeline of {len(programs)} stages needs as many devices, not "
                               f"{len(devices)}")
         self.inputs, self.outputs = _ends(programs, inputs, outputs)
-        self._members = open_members(devices, [[program] for program in programs],
-                                     clock_mhz, progress)
+        super().__init__("pipeline", open_members(
+            devices, [[program] for program in programs], clock_mhz, progress))
 
     def map(self, inputs: Iterable[Outputs]) -> Iterator[Outputs]:
         """The outputs of each of ``inputs`` (arrays by name), in order.
@@ -53,6 +52,7 @@ class Pipeline:
         in the turn of arrays that do not fit, and DeviceError naming the stage whose device
         failed, in the turn of the inference that it failed with.
         """
+        self._check_open()
         queues: list[queue.SimpleQueue[_Item | None]] = [
             queue.SimpleQueue() for _ in range(len(self._members) + 1)]
         stop = threading.Event()
@@ -77,32 +77,10 @@ class Pipeline:
             for thread in threads:
                 thread.join()
 
-    @property
-    def stats(self) -> tuple[MemberStatistics, ...]:
-        """What each stage's device has done."""
-        return tuple(member.statistics for member in self._members)
-
-    @property
-    def seconds(self) -> float:
-        """Time that the inferences so far took: the longest of the devices' clocks."""
-        return max(member.seconds for member in self._members)
-
     def reset(self) -> None:
         """Clear the state of recurrent models, in all stages."""
         for member in self._members:
             member.session.reset()
-
-    def close(self) -> None:
-        """Close the devices that were given by name; a second call does nothing."""
-        members: tuple[Member, ...]
-        members, self._members = self._members, ()
-        close_all(members)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _item(self, arrays: Outputs) -> _Item:
         item = _Item(dict(arrays))

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Self
 
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Arrays, Outputs
 from kaniwa.errors import DeviceError
 from kaniwa.pool.deal import Deal
-from kaniwa.pool.member import CLOCK_MHZ, Member, MemberStatistics, close_all, open_members
+from kaniwa.pool.member import CLOCK_MHZ, Members, open_members
 from kaniwa.program.program import Program
 
 __all__ = ["Pool"]
@@ -27,7 +26,7 @@ class _Inference:
     program: int
 
 
-class Pool:
+class Pool(Members):
     """``program`` on each of ``devices``, of any kind: names as for ``kaniwa.open``, or open ones.
 
     Outputs are those of one device, in the order of the inputs. A device that fails is lost, and
@@ -47,7 +46,8 @@ class Pool:
         self.programs = (program,) if isinstance(program, Program) else tuple(program)
         if not self.programs:
             raise DeviceError("a pool needs one program or more")
-        self._members = open_members(devices, [self.programs] * len(devices), clock_mhz, progress)
+        super().__init__("pool", open_members(
+            devices, [self.programs] * len(devices), clock_mhz, progress))
         self._deal: Deal[_Inference, Outputs] | None = None     # of submit
 
     def map(self, inputs: Iterable[Arrays], as_float: bool = False) -> Iterator[Outputs]:
@@ -67,6 +67,7 @@ class Pool:
         State begins cleared with each sequence and goes from one inference of it to the next, on
         one device. Where that is lost, another begins the sequence anew.
         """
+        self._check_open()
         if self._deal is not None:
             raise DeviceError("the pool takes inferences by submit: open another for map")
         yield from Deal[Sequence[Arrays], list[Outputs]](
@@ -82,23 +83,12 @@ class Pool:
         failed on two. From the first call on the pool has a thread for each device, until
         ``close``, and no ``map``.
         """
-        if not self._members:
-            raise DeviceError("the pool is closed")
+        self._check_open()
         if self._deal is None:
             self._deal = Deal(self._members, lambda member, inference: member.infer(
                 [inference.arrays], inference.as_float, inference.program)[0])
             self._deal.start()
         return self._deal.submit(_Inference(arrays, as_float, program))
-
-    @property
-    def stats(self) -> tuple[MemberStatistics, ...]:
-        """What each device has done, in the order in which they were given."""
-        return tuple(member.statistics for member in self._members)
-
-    @property
-    def seconds(self) -> float:
-        """Time that the inferences so far took: the longest of the devices' clocks."""
-        return max(member.seconds for member in self._members)
 
     def close(self, limit: float | None = None) -> None:
         """Close the devices that were given by name; a second call does nothing.
@@ -106,14 +96,6 @@ class Pool:
         Inferences of ``submit`` that wait are cancelled. Those that were begun are waited for, by
         default without a ``limit`` in seconds.
         """
-        if self._deal is not None and not self._deal.close(limit):
+        if not self._closed and self._deal is not None and not self._deal.close(limit):
             logger.warning("an inference did not end within %g s; its device is closed", limit)
-        members: tuple[Member, ...]
-        members, self._members = self._members, ()
-        close_all(members)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().close()

@@ -11,9 +11,11 @@ from typing import Any
 from kaniwa.compiler.added_memory import compile_with_memory
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.estimate import estimate
+from kaniwa.driver.device_clock import CLOCK_MHZ
 from kaniwa.driver.link_time import link_time
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
+from kaniwa.isa.counters import RunStatistics
 from kaniwa.pool.part import crossing_bytes, cut_points, part
 from kaniwa.program.program import Program
 
@@ -36,7 +38,7 @@ class Stage:
 
 
 def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float | None = None,
-          clock_mhz: float = 100.0, progress: Callable[[str], None] | None = None,
+          clock_mhz: float = CLOCK_MHZ, progress: Callable[[str], None] | None = None,
           **options: Any) -> list[Stage]:
     """``graph`` in as many stages as there are ``devices``, the slowest of which is quick.
 
@@ -44,8 +46,8 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
     bytes a second (None: they take no time). Cuts are first put where the cycles of the whole
     model's layers and the bytes that cross say, then each is moved as long as the slowest stage
     gets quicker. ``options`` are those of ``compile``; without ``outside`` a stage gets as much as
-    it needs, which simulators add. Raises CompileError where the model has no
-    place for so many cuts (none divides what belongs to a state), and what ``compile`` raises.
+    it needs, which simulators add. Raises CompileError where the model has no place for so many
+    cuts (none divides what belongs to a state), and what ``compile`` raises.
     """
     if devices < 1:
         raise CompileError(f"{graph.name}: a pipeline has at least one device, not {devices}")
@@ -58,11 +60,15 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
     simulated = options.get("outside") is None
 
     @cache
-    def stage(first: int, last: int) -> Stage:
+    def compiled(first: int, last: int) -> tuple[Program, RunStatistics]:
         if progress is not None:
             progress(f"compiling operators {first} to {last}")
         program = compile_with_memory(part(graph, first, last), target, simulated, **options)
-        cycles = estimate(program).cycles
+        return program, estimate(program)
+
+    def stage(first: int, last: int) -> Stage:
+        program, statistics = compiled(first, last)
+        cycles = statistics.cycles
         on_line = 0.0 if pace is None else link_time(program, pace).seconds
         return Stage(first, last, program, cycles, cycles / (1e6 * clock_mhz) + on_line)
 
@@ -70,7 +76,7 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
         bounds = [0, *cuts, len(graph.ops)]
         return [stage(first, end - 1) for first, end in zip(bounds, bounds[1:], strict=False)]
 
-    sums = [0.0, *accumulate(_op_cycles(graph, stage(0, len(graph.ops) - 1).program))]
+    sums = [0.0, *accumulate(_op_cycles(graph, *compiled(0, len(graph.ops) - 1)))]
     crossing = [crossing_bytes(graph, place) for place in range(len(graph.ops) + 1)]
 
     def expected(first: int, end: int) -> float:
@@ -81,12 +87,12 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
     return stages(_improved(cuts, allowed, lambda cuts: max(s.seconds for s in stages(cuts))))
 
 
-def _op_cycles(graph: Graph, program: Program) -> list[float]:
+def _op_cycles(graph: Graph, program: Program, statistics: RunStatistics) -> list[float]:
     """Cycles of each operator; those of a layer of several are shared out evenly."""
     cycles = [0.0] * len(graph.ops)
     places = {op.source_index: i for i, op in enumerate(graph.ops)}
     layers = {layer.tag: layer for layer in program.layers}
-    for counters in estimate(program).per_layer(program.turns):
+    for counters in statistics.per_layer(program.turns):
         own = [places[i] for i in layers[counters.tag].source if i in places]
         for place in own:
             cycles[place] += counters.cycles / len(own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from kaniwa.selftest.stuck_bit import StuckBit
 from kaniwa.selftest.vectors import describe_mismatch, run_layers, run_model
 from kaniwa.stage import Stage
 
-__all__ = ["DEPTHS", "MODEL", "PARTS", "Part", "Report", "selftest"]
+__all__ = ["DEPTHS", "MODEL", "PARTS", "Outcome", "Part", "Report", "outside_of", "run_part",
+           "selftest"]
 
 PARTS = ("link", "memory", "array", "model")
 MODEL = "tflm_micro_speech.tflite"     # the smallest that is shipped: it fits every board
@@ -122,17 +123,28 @@ def selftest(device: Device, *, model: Path | None = None, memory: str = "auto",
     for name, work in (("link", run.link), ("memory", run.memory), ("array", run.array),
                        ("model", run.model)):
         lost = [p.name for p in parts if p.result == "fail" and p.name in ("link", "memory")]
-        at = time.monotonic()
-        try:
-            result, text, values = (("not run", f"left out, for {lost[0]} failed", {}) if lost
-                                    else work())
-        except DeviceError as error:
-            result, text, values = "fail", str(error), {}
-        parts.append(Part(name, result, text, round(time.monotonic() - at, 3), values))
+        parts.append(run_part(name, work, lost))
     return Report(_describe(device), parts, round(time.monotonic() - began, 3))
 
 
 Outcome = tuple[str, str, dict[str, Any]]   # result, text, values
+
+
+def run_part(name: str, work: Callable[[], Outcome], failed: Sequence[str]) -> Part:
+    """The part that ``work`` does; it is not run where parts that it needs have ``failed``."""
+    at = time.monotonic()
+    try:
+        result, text, values = (("not run", f"left out, for {failed[0]} failed", {}) if failed
+                                else work())
+    except DeviceError as error:
+        result, text, values = "fail", str(error), {}
+    return Part(name, result, text, round(time.monotonic() - at, 3), values)
+
+
+def outside_of(device: Device) -> str | None:
+    """Kind of outside memory that programs are compiled with, for a device without any other."""
+    assert device.config is not None
+    return None if device.config.memory_bytes else "ideal"
 
 
 @dataclass
@@ -176,7 +188,7 @@ class _Run:
         return ("fail" if found.faults else "pass"), text, values
 
     def array(self) -> Outcome:
-        rows, left_out = run_layers(self.device, self._outside, self.seed,
+        rows, left_out = run_layers(self.device, outside_of(self.device), self.seed,
                                     self._tell("array"))
         values = {"layers": rows, "left_out": left_out}
         if not rows:
@@ -194,7 +206,7 @@ class _Run:
         if self.model_path is None:
             return "not run", "no model: name one with --model", {}
         try:
-            row = run_model(self.device, self._outside, self.model_path,
+            row = run_model(self.device, outside_of(self.device), self.model_path,
                             self._tell("model"))
         except (CompileError, InputError) as error:
             return "not run", str(error), {}
@@ -217,11 +229,6 @@ class _Run:
         assert self.device.config is not None
         size = self.device.config.memory_bytes
         return (0, size) if size else (OUTSIDE, OUTSIDE_BYTES)
-
-    @property
-    def _outside(self) -> str | None:
-        assert self.device.config is not None
-        return None if self.device.config.memory_bytes else "ideal"
 
 
 def _plain(value: Any) -> str:

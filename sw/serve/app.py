@@ -142,6 +142,8 @@ class App:
         finally:
             work.cancel()
             gone.cancel()
+            # So that the places in the queue are free before the client hears that it failed.
+            await asyncio.wait({work, gone})
 
 
 async def _disconnected(request: HttpRequest) -> None:

@@ -29,7 +29,8 @@ def timed_connection(seconds: float) -> type[asyncio.Protocol]:
             self._coming = _Timer(self, "its request did not come in", seconds)
             self._going = _Timer(self, "its client did not take the answer", seconds)
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
             super().connection_made(transport)
             self._coming.start()
             # The kernel keeps the last bytes of an answer, which nothing here waits for.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +12,7 @@ import uvicorn
 
 from kaniwa.driver.devices import Device
 from kaniwa.errors import Error
+from kaniwa.listening import listen
 from kaniwa.pool.pool import Pool
 from kaniwa.program.program import Program
 from kaniwa.serve.app import App
@@ -38,8 +36,8 @@ class Server:
 
     Port 0 stands for a free one; ``url`` tells it. From here on clients can connect; they are
     answered once ``run`` is. A ``token`` is asked of every request; only a host that is this
-    machine alone does without. Raises Error where the port cannot be had or a token is missing,
-    and DeviceError as ``Pool``, which gets ``devices`` and ``progress``.
+    machine alone does without. Raises Error for a token that is no word, DeviceError as ``listen``
+    and as ``Pool``, which gets ``devices`` and ``progress``.
     """
 
     def __init__(self, models: Mapping[str, Program], devices: Sequence[str | Device], *,
@@ -47,12 +45,10 @@ class Server:
                  limits: Limits | None = None,
                  progress: Callable[[str], None] | None = None) -> None:
         limits = limits or Limits()
-        if token is None and not _is_local(host):
-            raise Error(f"{host} can be reached from other machines: give --token-file")
         if token is not None and not (token.isascii() and token.isprintable() and token
                                       and " " not in token):
             raise Error("a token is one word of printable ASCII characters")
-        self._socket = _listen(host, port)
+        self._socket = listen(host, port, guarded=token is not None, backlog=BACKLOG)
         try:
             self.pool = Pool(devices, list(models.values()), progress=progress)
         except BaseException:
@@ -103,22 +99,3 @@ class _Http(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:     # the name of a machine
-        return False
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:     # also of a name that nothing is known of
-        # Python's own text has the address again; the number of a gaierror is another one.
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(
-            error.errno or 0)
-        raise Error(f"{host}, port {port}: cannot listen there ({reason}); give another --port "
-                    "or --host") from None

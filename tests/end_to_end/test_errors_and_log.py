@@ -45,7 +45,7 @@ FAILURES: dict[str, list[tuple[str, str, int, str | None]]] = {
     "serve": [("no_such.tflite", "ModelError", 1, None),
               (f"{SPEECH} --device no_such", "DeviceError", 1, None),
               (f"{SPEECH} {SPEECH}", "InputError", 1, None),
-              (f"{SPEECH} --host 0.0.0.0 --port 0", "Error", 1, None),
+              (f"{SPEECH} --host 0.0.0.0 --port 0", "DeviceError", 1, None),
               (f"{SPEECH} --token-file /no/such", "InputError", 1, None),
               (f"{SPEECH} --port 65536", "UsageError", 2, "--port"),
               ("", "UsageError", 2, "models")],

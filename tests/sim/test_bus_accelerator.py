@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -24,6 +25,10 @@ FULL = {"aw": ADDRESS, "w": "data strb last valid ready", "b": "id resp valid re
 WISHBONE = "cyc stb we adr dat_w dat_r sel ack err"
 
 
+# What is refused is a component that was begun, and Amaranth asks for the use of each.
+pytestmark = pytest.mark.filterwarnings("ignore:.*created but never used")
+
+
 def _quiet(accelerator: BusAccelerator) -> BusAccelerator:
     accelerator._MustUse__silence = True   # only its ports are looked at
     return accelerator
@@ -41,12 +46,14 @@ def _quiet(accelerator: BusAccelerator) -> BusAccelerator:
 def test_refuses_what_there_is_none_of(config: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match="^" + message.replace(".", r"\.")):
         BusAccelerator(config, **options)
+    gc.collect()
 
 
 def test_refuses_bursts_beyond_a_page() -> None:
     for words in (0, 17):
         with pytest.raises(ConfigError, match=f"burst_words must be 1..16, not {words}"):
             Gather(SMALL, words)
+    gc.collect()
 
 
 def _axi(prefix: str, channels: dict[str, str]) -> set[str]:

@@ -158,6 +158,23 @@ class CoreSide:
         self.env.set("busy", 1)
         self.words = 0
 
+    async def run_behind_a_hang(self, answer: Callable[[], None]) -> None:
+        """End a run whose bus does not answer, begin another one, and let the bus ``answer``.
+
+        The new run reads beyond the first 4 KiB. It gets its own words alone, and no fault of the
+        run before.
+        """
+        await self.end_run()
+        self.faults.clear()
+        self.reads.extend(address + 4096 for address in random_reads(self.env, 20, 16384))
+        await self.env.cycles(50)
+        check([self.words, self.env.get("quiet")], [0, 0], "words before the bus answers")
+        answer()
+        await self.finish()
+        check([self.words, *self.faults], [20], "words, and faults of the run before")
+        await self.env.cycles(5)
+        check(self.env.get("quiet"), 1, "quiet")
+
     async def _run(self) -> None:
         env, rng = self.env, self.env.rng
         while True:

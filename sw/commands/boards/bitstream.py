@@ -120,8 +120,7 @@ def _check(built: Bitstream, memory_bytes: int | None, update: Callable[..., Non
 
     synthesized = json.loads(built.placed_from.read_text())["modules"][TOP]
     netlists = {"synthesized": synthesized, "routed": load_routed(built.folder / ROUTED, TOP)}
-    return check_netlists(built.board, built.config, built.board.baud, netlists, update,
-                          memory_bytes)
+    return check_netlists(built.board, built.config, netlists, update, memory_bytes)
 
 
 def _show_answers(answers: list[Answers]) -> None:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["mlperf_tiny_command"]
 
 BOARD = "ulx3s_85f"     # whose target and clock simulators take by default
-LINE = ("serial:", "tcp:")
-DEFAULT_SECONDS = 10.0  # of a run, by the rules
-LINE_BAUD = 3_000_000   # of every board's bitstream
 WIDTH = 80
 
 
@@ -40,7 +37,7 @@ WIDTH = 80
 @click.argument("benchmarks", nargs=-1, metavar="[ad01|ic01|kws01|vww01|sww01]...")
 @click.option("--device", default="emulator", show_default=True, metavar="D",
               shell_complete=complete_devices,
-              help="emulator, sim, sim:BOARD[?baud=B] (3,000,000 by default, as boards have it), "
+              help="emulator, sim, sim:BOARD[?baud=B] (by default as the real board has it), "
                    "serial:PORT[?baud=B] or tcp:HOST:PORT.")
 @click.option("--board", default=None, metavar="B", shell_complete=complete_boards,
               help="Board whose target is taken, and whose clock for emulator and sim "
@@ -81,17 +78,16 @@ def mlperf_tiny_command(benchmarks: tuple[str, ...], device: str, board: str | N
     is a valid submission; the output says why. Energies are estimates, not measurements.
     """
     from kaniwa.benchmark.cases import models_folder
-    from kaniwa.driver.devices import check_name
+    from kaniwa.driver.devices import BOARDS, check_name
     from kaniwa.mlperf_tiny.benchmarks import BENCHMARKS, find_benchmark
-    from kaniwa.mlperf_tiny.runner import Rules
+    from kaniwa.mlperf_tiny.runner import RULES, Rules
     from kaniwa.mlperf_tiny.suite import Plan
 
     chosen = [find_benchmark(name) for name in dict.fromkeys(benchmarks or BENCHMARKS)]
     check_name(device)
     if device == "golden":
         raise DeviceError("golden has no clock: take emulator, sim or a board")
-    if device.startswith("sim:") and "?" not in device:
-        device = f"{device}?baud={LINE_BAUD}"    # else its times would not be a board's
+    device = _with_baud(device)
     files = _files(data, chosen)
     place_of_models = models_folder(folder)
     on = _system(device, board, target, outside)
@@ -101,7 +97,7 @@ def mlperf_tiny_command(benchmarks: tuple[str, ...], device: str, board: str | N
         _serve(chosen[0], place_of_models, on, place, as_json)
         return
     if seconds is None:
-        seconds = DEFAULT_SECONDS if device.startswith(LINE) else 0.0
+        seconds = RULES.seconds if device.startswith(BOARDS) else 0.0
     plans = {benchmark.name: Plan(
         place_of_models, mode != "accuracy", mode != "performance",
         Rules(seconds, iterations), files.get(benchmark.name), limit) for benchmark in chosen}
@@ -110,6 +106,16 @@ def mlperf_tiny_command(benchmarks: tuple[str, ...], device: str, board: str | N
         show_json(_values(results, notes, on))
     else:
         _show(results, notes, on)
+
+
+def _with_baud(device: str) -> str:
+    """A simulated board with the line of the real one: else its times would not be a board's."""
+    from kaniwa.boards.board import load_board
+    from kaniwa.driver.devices import VIRTUAL
+
+    if not device.startswith(VIRTUAL) or "?" in device:
+        return device
+    return f"{device}?baud={load_board(device.removeprefix(VIRTUAL)).baud}"
 
 
 def _files(data: Sequence[str], chosen: Sequence[Benchmark]) -> dict[str, Path]:
@@ -162,16 +168,15 @@ class _System:
 def _system(device: str, board: str | None, target: str | None, outside: str | None) -> _System:
     """What the options name. Raises InputError for a board that cannot be chosen."""
     from kaniwa.boards.board import load_board
-    from kaniwa.config import load_target
-    from kaniwa.driver.devices import target_of
+    from kaniwa.driver.devices import BOARDS, VIRTUAL, target_of
 
     own = target_of(device)
     if own is not None and board is not None:
         raise InputError(f"--board {board}: {device} is a board itself")
     chosen = load_board(board or BOARD)
     name = target or own or chosen.default_target
-    return _System(device, load_target(chosen.files.get(name, name)), outside,
-                   None if device.startswith((*LINE, "sim:")) else chosen.clock_mhz(name))
+    return _System(device, chosen.config(name), outside,
+                   None if device.startswith((*BOARDS, VIRTUAL)) else chosen.clock_mhz(name))
 
 
 def _serve(benchmark: Benchmark, folder: Path, on: _System, place: str, as_json: bool) -> None:

@@ -43,16 +43,9 @@ module {{ name }}_tb;
         forever #5 clk = !clk;
     end
 
-    reg [67:0] writes [0:WRITES-1];
-    reg [67:0] checks [0:CHECKS-1];
-    reg [95:0] runs [0:RUNS-1];
-    integer errors, first_write, first_check;
-    reg [31:0] cycles;
+{% include "runs.sv" %}
 
-    function void fail(input string text);
-        $display("FAIL: %s", text);
-        $fatal(1);
-    endfunction
+    reg [31:0] cycles;
 
     task check_offset(input [31:0] offset);
         if (offset[1:0] != 0 || offset >= WINDOW_BYTES) fail("an access that is not in the window");
@@ -159,28 +152,10 @@ module {{ name }}_tb;
 {% endif %}
     endtask
 
-    task check_word(input integer run, input [31:0] address, input [3:0] mask, input [31:0] data);
-        reg [31:0] found, bytes;
-        begin
-            bytes = { {8{mask[3]}}, {8{mask[2]}}, {8{mask[1]}}, {8{mask[0]}} };
-            read_word(address, found);
-            if ((found & bytes) != data) begin
-                if (errors == 0)
-                    $display("run %0d: device address %08x has %08x, expected is %08x",
-                             run, address, found & bytes, data);
-                errors = errors + 1;
-            end
-        end
-    endtask
-
     task run_program(input integer run);
         reg [31:0] status;
-        integer number;
         begin
-            for (number = 0; number < runs[run][63:32]; number = number + 1)
-                write_word(writes[first_write + number][63:32], writes[first_write + number][67:64],
-                           writes[first_write + number][31:0]);
-            first_write = first_write + runs[run][63:32];
+            write_words(runs[run][63:32]);
             write_register(PROGRAM_ADDRESS, runs[run][95:64]);
             write_register(WATCHDOG, LONGEST_RUN);
             write_register(CONTROL, 1);
@@ -193,11 +168,7 @@ module {{ name }}_tb;
             @(negedge clk);
             if (irq) fail("irq stays after its bit was cleared");
             bus_read(CYCLES, cycles);
-            for (number = 0; number < runs[run][31:0]; number = number + 1)
-                check_word(run, checks[first_check + number][63:32],
-                           checks[first_check + number][67:64],
-                           checks[first_check + number][31:0]);
-            first_check = first_check + runs[run][31:0];
+            check_words(run, runs[run][31:0]);
             $display("run %0d: %0d cycles", run, cycles);
         end
     endtask
@@ -210,15 +181,10 @@ module {{ name }}_tb;
     integer run;
 
     initial begin
-        $readmemh("writes.hex", writes);
-        $readmemh("checks.hex", checks);
-        $readmemh("runs.hex", runs);
+        load_runs;
 {% for port in sides[slave] if not port.output %}
         {{ port.name }} = 0;
 {% endfor %}
-        errors = 0;
-        first_write = 0;
-        first_check = 0;
         rst = 1;
         repeat (4) @(negedge clk);
         rst = 0;

@@ -39,9 +39,7 @@ module {{ design.name }}_tb;
         forever #5 clk = !clk;
     end
 
-    reg [67:0] writes [0:WRITES-1];
-    reg [67:0] checks [0:CHECKS-1];
-    reg [95:0] runs [0:RUNS-1];
+{% include "runs.sv" %}
 
     // One frame each way: at most 254 bytes and their CRC among them.
     reg [7:0] request [0:255];
@@ -51,13 +49,7 @@ module {{ design.name }}_tb;
     reg [7:0] answer [0:255];    // without stuffing: session and flags, expected, address, data, CRC
     integer answer_bytes;
     reg [5:0] sequence_number;
-    integer errors, first_write, first_check;
     reg [31:0] cycles;
-
-    function void fail(input string text);
-        $display("FAIL: %s", text);
-        $fatal(1);
-    endfunction
 
     function [31:0] crc_step(input [31:0] crc, input [7:0] data);
         integer bit_number;
@@ -202,28 +194,10 @@ module {{ design.name }}_tb;
         end
     endtask
 
-    task check_word(input integer run, input [31:0] address, input [3:0] mask, input [31:0] data);
-        reg [31:0] found, bytes;
-        begin
-            bytes = { {8{mask[3]}}, {8{mask[2]}}, {8{mask[1]}}, {8{mask[0]}} };
-            read_word(address, found);
-            if ((found & bytes) != data) begin
-                if (errors == 0)
-                    $display("run %0d: device address %08x has %08x, expected is %08x",
-                             run, address, found & bytes, data);
-                errors = errors + 1;
-            end
-        end
-    endtask
-
     task run_program(input integer run);
         reg [31:0] status;
-        integer number;
         begin
-            for (number = 0; number < runs[run][63:32]; number = number + 1)
-                write_word(writes[first_write + number][63:32], writes[first_write + number][67:64],
-                           writes[first_write + number][31:0]);
-            first_write = first_write + runs[run][63:32];
+            write_words(runs[run][63:32]);
             write_register(PROGRAM_ADDRESS, runs[run][95:64]);
             write_register(WATCHDOG, LONGEST_RUN);
             write_register(CONTROL, 1);
@@ -231,11 +205,7 @@ module {{ design.name }}_tb;
             while (status[0]) read_register(STATUS, status);
             if (status != 2) fail("the run ended with an error");
             read_register(CYCLES, cycles);
-            for (number = 0; number < runs[run][31:0]; number = number + 1)
-                check_word(run, checks[first_check + number][63:32],
-                           checks[first_check + number][67:64],
-                           checks[first_check + number][31:0]);
-            first_check = first_check + runs[run][31:0];
+            check_words(run, runs[run][31:0]);
             $display("run %0d: %0d cycles", run, cycles);
         end
     endtask
@@ -244,16 +214,11 @@ module {{ design.name }}_tb;
     integer run;
 
     initial begin
-        $readmemh("writes.hex", writes);
-        $readmemh("checks.hex", checks);
-        $readmemh("runs.hex", runs);
+        load_runs;
         s_axis_tdata = 0;
         s_axis_tvalid = 0;
         m_axis_tready = 0;
         sequence_number = 0;
-        errors = 0;
-        first_write = 0;
-        first_check = 0;
         rst = 1;
         repeat (4) @(negedge clk);
         rst = 0;

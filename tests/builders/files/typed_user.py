@@ -80,6 +80,15 @@ def evaluated(path: Path, x: np.ndarray, y: np.ndarray) -> float:
     return kaniwa.evaluate(path, zip(x, y, strict=True)).accuracy
 
 
+def on_several_devices(first: kaniwa.Program, second: kaniwa.Program, x: np.ndarray) -> float:
+    with kaniwa.Pool(["emulator", kaniwa.open("emulator")], first) as pool:
+        outputs: dict[str, np.ndarray] = next(pool.map([[x]]))
+        print(outputs, pool.stats[0].lost, pool.submit([x]).result())
+    with kaniwa.Pipeline(["emulator"] * 2, [first, second], clock_mhz=80) as line:
+        print([given[line.outputs[0]].shape for given in line.map([{line.inputs[0]: x}])])
+    return pool.seconds + line.seconds
+
+
 def refused(path: Path) -> str:
     try:
         compiled(path)

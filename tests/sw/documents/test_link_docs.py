@@ -5,7 +5,7 @@ import re
 
 from kaniwa.driver.frames import LINK_REGISTERS, OPERATIONS, PAYLOAD_BYTES, Flag
 
-SOURCES = ("link.py", "transports.py", "board_device.py", "bridge_protocol.py")
+SOURCES = ("link.py", "transports.py", "board_device.py", "identity.py", "bridge_protocol.py")
 
 
 def test_tables_of_the_page_are_those_of_the_code(root):

@@ -68,7 +68,7 @@ def test_a_host_at_a_tcp_port_and_the_next_one(adapter):
         line.sendall(b"infer 1")       # a command that is cut off, with its host gone
     with socket.create_connection(address, timeout=LIMIT) as line:
         assert b"e-[" in Port(line.sendall, line.recv).feed(b"%")
-    with pytest.raises(DeviceError, match="cannot be offered"):
+    with pytest.raises(DeviceError, match="cannot listen"):
         serve(adapter, f"tcp:127.0.0.1:{address[1]}", str)
 
 

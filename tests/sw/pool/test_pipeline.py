@@ -182,6 +182,13 @@ def test_inputs_that_do_not_fit_are_an_error_in_their_turn(resnet):
             list(line.map([{"x": np.zeros(1, np.int8)}]))
 
 
+def test_a_closed_pipeline_says_so(resnet):
+    with Pipeline(["emulator"], [compile(resnet, target=BASE)]) as line:
+        pass
+    with pytest.raises(DeviceError, match="the pipeline is closed"):
+        next(line.map([arrays_of(resnet, 0)]))
+
+
 def test_stages_and_devices_must_fit(resnet):
     programs = [s.program for s in split(resnet, 2, BASE)]
     with pytest.raises(DeviceError, match="2 stages needs as many devices, not 1"):

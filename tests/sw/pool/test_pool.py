@@ -190,6 +190,15 @@ def test_sequences_keep_their_state_on_one_device(recurrent):
         alone, [outputs for sequence in expected for outputs in sequence], strict=True))
 
 
+def test_a_closed_pool_says_so_and_keeps_what_it_has_done(program):
+    with Pool(["emulator"] * 2, program) as pool:
+        check(program, pool.map(INPUTS))
+    assert sum(s.inferences for s in pool.stats) == len(INPUTS) and pool.seconds > 0
+    pool.close()
+    with pytest.raises(DeviceError, match="the pool is closed"):
+        next(pool.map(INPUTS))
+
+
 @pytest.mark.parametrize("devices", ["emulator", [], ()])
 def test_a_pool_needs_a_list_of_devices(program, devices):
     with pytest.raises(DeviceError, match="a list of one device or more"):

@@ -109,5 +109,5 @@ def test_a_port_in_use_is_one_line(kws, capsys):
             cli.main(["serve", kws, "--port", str(port)])
     assert stopped.value.code == 1
     assert capsys.readouterr().err == (
-        f"kaniwa: 127.0.0.1, port {port}: cannot listen there (Address already in use); give "
-        "another --port or --host\n")
+        f"kaniwa: 127.0.0.1:{port}: cannot listen (Address already in use): choose another --port "
+        "or --host\n")

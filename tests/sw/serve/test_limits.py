@@ -184,12 +184,12 @@ def test_a_token_is_asked_of_every_request(words):
 
 
 @pytest.mark.parametrize(("options", "text"), [
-    ({"host": "0.0.0.0"}, "0.0.0.0 can be reached from other machines: give --token-file"),
-    ({"host": "::"}, ":: can be reached from other machines"),
-    ({"host": "example.org"}, "example.org can be reached from other machines"),
+    ({"host": "0.0.0.0"}, "0.0.0.0:0: others than this machine could use the device: give --token"),
+    ({"host": "::"}, ":::0: others than this machine"),
+    ({"host": "192.0.2.1"}, "192.0.2.1:0: others than this machine"),
     ({"token": ""}, "a token is one word of printable ASCII characters"),
     ({"token": "two words"}, "a token is one word of printable ASCII characters"),
-    ({"host": "192.0.2.1", "token": "x"}, "192.0.2.1, port 0: cannot listen there"),
+    ({"host": "192.0.2.1", "token": "x"}, "192.0.2.1:0: cannot listen"),
 ])
 def test_a_server_that_cannot_be(words, options, text):
     with pytest.raises(Error, match=text):
@@ -211,4 +211,4 @@ def test_an_error_that_nobody_expected_is_one_line(patient, monkeypatch, caplog)
     monkeypatch.setattr("kaniwa.serve.app.read_request", broken)
     reply = Client(patient).post("/v2/models/kws/infer", b"{}")
     assert reply.status == 500 and reply.json == {"error": "internal error, RuntimeError"}
-    assert "internal error, RuntimeError: a bug" in caplog.text
+    until(lambda: "internal error, RuntimeError: a bug" in caplog.text)     # behind the answer

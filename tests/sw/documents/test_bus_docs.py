@@ -1,0 +1,32 @@
+"""The registers of a bus are the same in the page, in the C driver and in the code."""
+
+import re
+
+from kaniwa.export.c_source import driver_file
+from kaniwa.isa import MAGIC, OUTSIDE, Command, Register, Status
+from kaniwa.isa.bus import BUS_VERSION, BusError, BusRegister, Feature, Interrupt
+
+
+def test_the_page_has_the_registers(root):
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", (root / "docs" / "bus.md").read_text(),
+                      re.MULTILINE)
+    assert [(int(index), name) for index, name in rows] == [(r.value, r.name) for r in BusRegister]
+
+
+def test_the_driver_in_c_has_the_registers_and_their_bits():
+    header = driver_file("kaniwa.h").decode()
+    enums = re.findall(r"enum(?: kaniwa_register)? \{\n(.*?)\n\};", header, re.DOTALL)
+    registers, bits = ({name: int(value) for name, value in re.findall(
+        r"KANIWA_(\w+) = (\d+)", text)} for text in enums[:2])
+    assert registers.keys() >= {r.name for r in BusRegister}
+    known = {r.name: r.value for r in (*Register, *BusRegister)}
+    assert all(known[name] == value for name, value in registers.items())
+    assert bits == {
+        **{f"CONTROL_{c.name}": c.value for c in Command},
+        **{f"STATUS_{s.name}": s.value for s in Status},
+        "IRQ_END": Interrupt.RUN_ENDED, "IRQ_BUS_ERROR": Interrupt.BUS_ERROR,
+        "BUS_ERROR_HELD": BusError.HELD, "FEATURE_OUTSIDE": Feature.OUTSIDE}
+    for name, value in (("MAGIC_VALUE", MAGIC), ("BUS_VERSION_VALUE", BUS_VERSION),
+                        ("OUTSIDE", OUTSIDE)):
+        (text,) = re.findall(rf"#define KANIWA_{name} UINT32_C\((\w+)\)", header)
+        assert int(text, 0) == value
