@@ -9,6 +9,7 @@ from amaranth import *
 
 from kaniwa.boards.families.family import Step
 from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
 from kaniwa.hw.multiplier.plain import Multiplier, PlainMultiplier
 

@@ -87,7 +87,7 @@ class GowinPll:
         return locked
 
 
-def pll(input_hz: float, output_mhz: float) -> GowinPll:
+def pll(input_hz: float, output_mhz: float, device: Sequence[str]) -> GowinPll:
     """The clock generator for ``output_mhz`` MHz."""
     return GowinPll(input_hz, output_mhz, _chip(device))
 
@@ -97,7 +97,7 @@ def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
     return PlainMultiplier
 
 
-def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
+def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
     return [f"synth_gowin -family {CHIPS[_chip(device)].family} -top {top}"]
 
@@ -119,6 +119,6 @@ def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> 
     return ()
 
 
-def pack() -> Step:
+def pack(device: Sequence[str]) -> Step:
     """Make the bitstream."""
     return Step("gowin_pack", ("-d", _chip(device), "-o", "top.fs", "top.pnr.json"), "top.fs")

@@ -184,7 +184,7 @@ def test_doctor_lists_every_tool_of_every_build() -> None:
     for board in map(load_board, BOARDS):
         family, own = load_family(board.family), FAMILIES[board.family]
         assert family.place(board.device, 1.0, 1).tool == own.place
-        pack = family.pack()
+        pack = family.pack(board.device)
         assert (pack.tool, Path(pack.output).suffix) == (own.pack, own.suffix)
 
 
