@@ -59,12 +59,14 @@ def blinky(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
 
 
-# A board of each device.
+# A board of each device. Those alike to another board, whose tools they share, are for `make long`.
 DEVICES = sorted({load_board(name).device: name for name in reversed(BOARDS)}.values())
+ALIKE = ("tang_nano_20k", "tang_nano_9k")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", DEVICES)
+@pytest.mark.parametrize("board", [
+    pytest.param(name, marks=[pytest.mark.long] if name in ALIKE else []) for name in DEVICES])
 def test_a_small_design_becomes_a_bitstream(board: str, blinky: None, tmp_path: Path,
                                             capsys: pytest.CaptureFixture[str]) -> None:
     seeds = 2 if board == "icebreaker" else 1   # the larger devices take their time

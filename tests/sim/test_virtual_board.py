@@ -48,7 +48,9 @@ def wrong_answers(session, seed):
     return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
-@pytest.mark.parametrize("name", ["crosslink_nx", "gatemate_a1_evb"])
+@pytest.mark.parametrize("name", [
+    # A simulator to build, without a primitive of its own.
+    pytest.param("crosslink_nx", marks=pytest.mark.long), "gatemate_a1_evb"])
 def test_boards_of_other_families_are_exact(name, models):
     path = models / "tflm_micro_speech.tflite"
     with devices.open(f"sim:{name}") as board:
