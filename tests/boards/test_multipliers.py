@@ -30,9 +30,7 @@ EXPECTED = {
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},
     ("tang_nano_20k", "nano_64k"): {"product": 16},
     ("tang_nano_9k", "nano_32k"): {"product": 16},
-    ("colorlight_i5", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("crosslink_nx", "nano"): {"product": 16},
-    ("gatemate_a1_evb", "nano_64k"): {"product": 16},
 }
 
 

@@ -82,7 +82,7 @@ CASES = [
     Case("timeline of golden", "run {resnet} --device golden --trace-events {none}.json",
          "is for --device sim or emulator", 2),
     Case("unknown virtual board", "run {resnet} --device sim:ulx4s",
-         "BOARD one of colorlight_i5, "),
+         "BOARD one of crosslink_nx, "),
     Case("chance of 1", "board-sim --board icebreaker --drops 1", "drops", 2),
 ]
 
