@@ -48,18 +48,6 @@ def wrong_answers(session, seed):
     return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
-@pytest.mark.long     # a simulator to build, of which only the pins are of another family
-def test_a_board_without_a_pll_is_exact(models):
-    path = models / "tflm_micro_speech.tflite"
-    with devices.open("sim:crosslink_nx") as board:
-        program = compile(load_model(path), target=devices.target_of("sim:crosslink_nx"))
-        inputs = recorded_inputs(path, program.inputs)[0]
-        outputs = Session(program, board).run(inputs)
-    values = golden.run(load_model(path), inputs)
-    for t in program.outputs:
-        np.testing.assert_array_equal(outputs[t.name], values[t.id])
-
-
 @pytest.mark.parametrize("model", ["mlperf_ic_resnet8", "mlperf_kws_dscnn"])
 def test_whole_models_in_spram_are_exact(model, models):
     path = models / f"{model}.tflite"
