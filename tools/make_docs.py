@@ -118,13 +118,12 @@ def estimates() -> str:
     """Markdown table of `kaniwa estimate --all-boards` for the shipped models, without builds."""
     chosen = every_target()
     models = {case.file: case.title for case in CASES if not case.keep_dead_channels}
-    lines = ["| | " + " | ".join(f"`{board.name}`, `{target}`" if len(board.targets) > 1
-                                 else f"`{board.name}`" for board, target in chosen) + " |",
-             "|---" * (len(chosen) + 1) + "|"]
-    for file, title in models.items():
-        graph = load_model(ROOT / "models" / file)
-        rows = [estimate_board(graph, board, target) for board, target in chosen]
-        lines.append(f"| {title} | " + " | ".join(_estimate_cell(row) for row in rows) + " |")
+    graphs = [load_model(ROOT / "models" / file) for file in models]
+    lines = ["| | " + " | ".join(models.values()) + " |", "|---" * (len(models) + 1) + "|"]
+    for board, target in chosen:
+        name = f"`{board.name}`, `{target}`" if len(board.targets) > 1 else f"`{board.name}`"
+        rows = [estimate_board(graph, board, target) for graph in graphs]
+        lines.append(f"| {name} | " + " | ".join(_estimate_cell(row) for row in rows) + " |")
     return "\n".join(lines)
 
 

@@ -101,12 +101,12 @@ class Ecp5Pll:
         return locked
 
 
-def pll(input_hz: float, output_mhz: float) -> Ecp5Pll:
+def pll(input_hz: float, output_mhz: float, device: Sequence[str]) -> Ecp5Pll:
     """The clock generator for ``output_mhz`` MHz."""
     return Ecp5Pll(input_hz, output_mhz)
 
 
-def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
+def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
     commands = [f"synth_ecp5 -top {top}"]
     if config.parameter_words <= DISTRIBUTED_WORDS and not config.packed_multipliers:
@@ -155,6 +155,6 @@ def _design(device: Sequence[str], mhz: float, seed: int) -> tuple[str, ...]:
             "--freq", f"{mhz:g}", "--seed", str(seed), "--timing-allow-fail")
 
 
-def pack() -> Step:
+def pack(device: Sequence[str]) -> Step:
     """Make the bitstream."""
     return Step("ecppack", ("--compress", "--input", "top.config", "--bit", "top.bit"), "top.bit")

@@ -1,8 +1,9 @@
-"""Builds for Gowin GW2A: rPLL, yosys, nextpnr-himbaechel, gowin_pack."""
+"""Builds for Gowin GW1N and GW2A: rPLL, yosys, nextpnr-himbaechel, gowin_pack."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth import *
@@ -33,10 +34,29 @@ reduce = {
 }
 
 
-class GowinPll:
-    """rPLL: input * (fbdiv + 1) / (idiv + 1), oscillator at 500 to 1250 MHz."""
+@dataclass(frozen=True)
+class Chip:
+    """How the tools name a chip, and where its PLL's oscillator runs, in MHz."""
 
-    def __init__(self, input_hz: float, output_mhz: float):
+    family: str
+    slowest: float
+    fastest: float
+
+
+# By the name that place-and-route and packer have for them. The oscillator's range is that of the
+# speed grades C6/I5 and C8/I7 in Apicula's gowin_pll.
+CHIPS = {"GW1N-9C": Chip("gw1n", 400, 1200), "GW2A-18C": Chip("gw2a", 500, 1250)}
+
+
+def _chip(device: Sequence[str]) -> str:
+    """The name of the chip in the arguments of place-and-route."""
+    return next(part for part in device if part.startswith("family=")).removeprefix("family=")
+
+
+class GowinPll:
+    """rPLL: input * (fbdiv + 1) / (idiv + 1), oscillator in the range of the chip."""
+
+    def __init__(self, input_hz: float, output_mhz: float, chip: str):
         input_mhz = input_hz / 1e6
         for idiv in range(64):
             fbdiv = round(output_mhz * (idiv + 1) / input_mhz) - 1
@@ -47,17 +67,17 @@ class GowinPll:
             raise ConfigError(f"the PLL cannot make {output_mhz:g} MHz of {input_mhz:g} MHz: "
                               "choose another clock")
         dividers = [n for n in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
-                    if 500 <= n * output_mhz <= 1250]
+                    if CHIPS[chip].slowest <= n * output_mhz <= CHIPS[chip].fastest]
         if not dividers:
             raise ConfigError(f"the PLL cannot make {output_mhz:g} MHz: choose another clock")
         self._settings = dict(p_FCLKIN=f"{input_mhz:g}", p_IDIV_SEL=idiv, p_FBDIV_SEL=fbdiv,
-                              p_ODIV_SEL=dividers[0])
+                              p_ODIV_SEL=dividers[0], p_DEVICE=chip)
         self.hz = round(output_mhz * 1e6)
 
     def add(self, m: Module, platform: Any, clock: Signal) -> Value:
         locked = Signal()
         m.submodules.pll = Instance(
-            "rPLL", **self._settings, p_DEVICE="GW2A-18C",
+            "rPLL", **self._settings,
             p_DYN_IDIV_SEL="false", p_DYN_FBDIV_SEL="false", p_DYN_ODIV_SEL="false",
             p_DYN_DA_EN="false", p_PSDA_SEL="0000", p_DUTYDA_SEL="1000", p_CLKFB_SEL="internal",
             p_CLKOUT_BYPASS="false", p_CLKOUTP_BYPASS="false", p_CLKOUTD_BYPASS="false",
@@ -67,9 +87,9 @@ class GowinPll:
         return locked
 
 
-def pll(input_hz: float, output_mhz: float) -> GowinPll:
+def pll(input_hz: float, output_mhz: float, device: Sequence[str]) -> GowinPll:
     """The clock generator for ``output_mhz`` MHz."""
-    return GowinPll(input_hz, output_mhz)
+    return GowinPll(input_hz, output_mhz, _chip(device))
 
 
 def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
@@ -77,9 +97,9 @@ def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
     return PlainMultiplier
 
 
-def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
+def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
-    return [f"synth_gowin -family gw2a -top {top}"]
+    return [f"synth_gowin -family {CHIPS[_chip(device)].family} -top {top}"]
 
 
 def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
@@ -99,6 +119,6 @@ def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> 
     return ()
 
 
-def pack() -> Step:
+def pack(device: Sequence[str]) -> Step:
     """Make the bitstream."""
-    return Step("gowin_pack", ("-d", "GW2A-18C", "-o", "top.fs", "top.pnr.json"), "top.fs")
+    return Step("gowin_pack", ("-d", _chip(device), "-o", "top.fs", "top.pnr.json"), "top.fs")

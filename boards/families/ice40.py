@@ -68,7 +68,7 @@ class Ice40Pll:
         return locked
 
 
-def pll(input_hz: float, output_mhz: float) -> Ice40Pll:
+def pll(input_hz: float, output_mhz: float, device: Sequence[str]) -> Ice40Pll:
     """The clock generator for ``output_mhz`` MHz."""
     return Ice40Pll(input_hz, output_mhz)
 
@@ -78,7 +78,7 @@ def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
     return DualMultiplierIce40
 
 
-def synthesis(top: str, config: AcceleratorConfig) -> Sequence[str]:
+def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
     # Without -dsp, whose pass takes the clock off blocks that are there already.
     return [f"scratchpad -set abc9.script +{';'.join(MAPPING).replace(' ', ',')}",
@@ -103,6 +103,6 @@ def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> 
     return ()
 
 
-def pack() -> Step:
+def pack(device: Sequence[str]) -> Step:
     """Make the bitstream."""
     return Step("icepack", ("top.asc", "top.bin"), "top.bin")

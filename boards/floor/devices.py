@@ -49,6 +49,8 @@ GRIDS = {
         *(Band("dsp", x, y, 1, 4) for x in (0, 25) for y in (5, 10, 15, 23)))),
     "GW2A-LV18PG256C8/I7": Grid(56, 55, False, (*_rows("bram", 1, 51, (9, 27, 45)),
                                                 *_rows("dsp", 1, 54, (18, 36)))),
+    "GW1NR-LV9QN88PC6/I5": Grid(47, 29, False, (*_rows("bram", 1, 45, (9, 27)),
+                                                *_rows("dsp", 1, 45, (18,)))),
 }
 
 

@@ -119,7 +119,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
                       _advice(family, ["lut"]), beside=False)
         _place_again(family, planned, files, family.place(board.device, mhz, best), placed[best],
                      watch)
-    packed = placed[best] / family.pack().output
+    packed = placed[best] / family.pack(board.device).output
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"{board.name}-{Path(target).stem}{packed.suffix}"
     shutil.copyfile(packed, path)
@@ -170,7 +170,8 @@ def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: 
     source = files[f"{TOP}.il"]
     script = "\n".join([f"read_rtlil {TOP}.il", *mark_commands(source),
                         f"setattr -unset init a:{UNDEFINED}",
-                        *family.synthesis(TOP, config), f"write_json {TOP}.json"]) + "\n"
+                        *family.synthesis(TOP, config, board.device),
+                        f"write_json {TOP}.json"]) + "\n"
 
     def make(folder: Path) -> None:
         progress(Stage("synthesis"))
@@ -247,6 +248,7 @@ def _place_all(board: Board, family: Family, planned: Path, files: Mapping[str, 
                seeds: int, progress: Progress) -> dict[int, Path]:
     """The folder of each seed, with report and bitstream."""
     netlist = _digest([(planned / f"{TOP}.json").read_text()])
+    pack = family.pack(board.device)
     placed: list[Path] = []
 
     def tell() -> None:
@@ -256,7 +258,7 @@ def _place_all(board: Board, family: Family, planned: Path, files: Mapping[str, 
     def place(seed: int, stopped: Stop) -> Path:
         watch = Watch(f"seed {seed}", stopped, progress, _advice(family, ["lut"]), seeds > 1)
         step = family.place(board.device, mhz, seed)
-        folder = _place(family, planned, netlist, files, step, watch)
+        folder = _place(family, planned, netlist, files, step, pack, watch)
         placed.append(folder)
         watch.end()
         tell()
@@ -284,10 +286,9 @@ def _at_once(numbers: Iterable[int], work: Callable[[int, Stop], T]) -> dict[int
 
 
 def _place(family: Family, planned: Path, netlist: str, files: Mapping[str, str], step: Step,
-           watch: Watch) -> Path:
+           pack: Step, watch: Watch) -> Path:
     """The folder with report, placement and bitstream of a seed; ``netlist`` names what is placed.
     """
-    pack = family.pack()
     constraints = f"{TOP}.{family.constraints}"
     commands = [(*step.arguments, tools.version(step.tool)) for step in (step, pack)]
 

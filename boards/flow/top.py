@@ -36,7 +36,8 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         family = load_family(self._board.family)
-        pll: Pll = family.pll(platform.default_clk_frequency, self._mhz)
+        pll: Pll = family.pll(platform.default_clk_frequency, self._mhz,
+                              self._board.device)
         m.domains.sync = sync = ClockDomain()
         locked = pll.add(m, platform, sync.clk)
         # The reset's own flip-flops are by the PLL, in a corner of the device: it takes two more

@@ -98,7 +98,8 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     board = load_board(name)
     config = config or board.config(board.default_target)
     hz = board.make_platform().default_clk_frequency
-    clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name)).hz
+    clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name),
+                                               board.device).hz
     if baud is None:
         pace = PACE // (config.out_lanes * config.dot_width)
         return BoardDesign(board, config, clock_hz // BIT_CYCLES, pace, BIT_CYCLES)

@@ -96,7 +96,7 @@ shape_option = click.option(
 
 board_option = click.option(
     "--board", required=True, metavar="B", shell_complete=complete_boards,
-    help="ulx3s_85f, ulx3s_25f, icebreaker or tang_primer_20k.")
+    help="icebreaker, ulx3s_85f, ...: a name that is none lists them all.")
 
 
 def board_target_option(text: str) -> Callable[[Command], Command]:

@@ -36,11 +36,12 @@ class Blinky(Elaboratable):
     """A counter at the PLL's clock with its top bit on the link's pin; a child block adds to it."""
 
     def __init__(self, board: Any, config: AcceleratorConfig, mhz: float) -> None:
-        self._family, self._mhz = load_family(board.family), mhz
+        self._board, self._mhz = board, mhz
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        pll = self._family.pll(platform.default_clk_frequency, self._mhz)
+        pll = load_family(self._board.family).pll(platform.default_clk_frequency, self._mhz,
+                                                  self._board.device)
         m.domains.sync = sync = ClockDomain(reset_less=True)
         pll.add(m, platform, sync.clk)
         uart = platform.request("uart")
@@ -58,8 +59,14 @@ def blinky(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
 
 
+# A board of each device. Those alike to another board, whose tools they share, are for `make long`.
+DEVICES = sorted({load_board(name).device: name for name in reversed(BOARDS)}.values())
+ALIKE = ("tang_nano_9k",)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("board", [
+    pytest.param(name, marks=[pytest.mark.long] if name in ALIKE else []) for name in DEVICES])
 def test_a_small_design_becomes_a_bitstream(board: str, blinky: None, tmp_path: Path,
                                             capsys: pytest.CaptureFixture[str]) -> None:
     seeds = 2 if board == "icebreaker" else 1   # the larger devices take their time
@@ -187,7 +194,7 @@ def test_what_names_a_cached_step_is_the_same_in_each_process() -> None:
         from kaniwa.boards.families.family import load_family
         board = load_board("ulx3s_85f")
         family, config = load_family(board.family), board.config("base")
-        script = str([family.synthesis("top", config),
+        script = str([family.synthesis("top", config, board.device),
                       family.place(board.device, 100, 1)])
         print(build._synthesis_key(board, family, "", script))"""
     seen = {subprocess.run([sys.executable, "-c", code], check=True, capture_output=True,
@@ -202,7 +209,7 @@ def test_targets_of_a_board_are_legal_and_its_clock_can_be_made(board: str) -> N
     hz = chosen.make_platform().default_clk_frequency
     for target in chosen.targets:
         assert isinstance(chosen.config(target), AcceleratorConfig)
-        pll = load_family(chosen.family).pll(hz, chosen.clock_mhz(target))
+        pll = load_family(chosen.family).pll(hz, chosen.clock_mhz(target), chosen.device)
         assert pll.hz == round(chosen.clock_mhz(target) * 1e6)
 
 
@@ -210,7 +217,7 @@ def test_a_clock_that_the_pll_cannot_make_is_named() -> None:
     for board in map(load_board, BOARDS):
         hz = board.make_platform().default_clk_frequency
         with pytest.raises(ConfigError, match="PLL cannot make 31.4159 MHz"):
-            load_family(board.family).pll(hz, 31.4159)
+            load_family(board.family).pll(hz, 31.4159, board.device)
 
 
 def test_an_unknown_board_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,7 +156,9 @@ def test_all_boards_are_rows_of_one_table(models: Path, tmp_path: Path,
     assert [(row["board"], row["target"]) for row in values["boards"]] == [
         (board.name, target) for board, target in every_target()]
     assert {row["board"] for row in values["boards"]} == set(BOARDS)
-    assert [row["fits"] for row in values["boards"]] == [True, False, False, True, True, True, True]
+    assert {row["board"] for row in values["boards"] if row["fits"]} == {
+        "icebreaker", "ulx3s_85f"}
+    assert sum(row["fits"] for row in values["boards"]) == 5
     build_summary(tmp_path, meets_timing=False)
     text = _output(capsys, arguments)
     assert "does not fit: needs 121 of 64 KiB" in text

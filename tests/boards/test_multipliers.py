@@ -28,6 +28,7 @@ EXPECTED = {
     ("ulx3s_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},
+    ("tang_nano_9k", "nano_32k"): {"product": 16},
 }
 
 
@@ -53,7 +54,7 @@ def test_blocks_of_ice40_have_their_clock_after_synthesis(tmp_path: Path) -> Non
     (tmp_path / f"{TOP}.il").write_text(
         rtlil.convert(block, name=TOP, ports=ports(block), emit_src=False))
     (tmp_path / "synth.ys").write_text("\n".join([
-        f"read_rtlil {TOP}.il", *flow.synthesis(TOP, config), f"write_json {TOP}.json"]))
+        f"read_rtlil {TOP}.il", *flow.synthesis(TOP, config, ()), f"write_json {TOP}.json"]))
     status = tools.run(tools.yosys_command("synth.ys"), tmp_path, tmp_path / "yosys.log")
     assert status == 0, (tmp_path / "yosys.log").read_text()[-2000:]
     module = json.loads((tmp_path / f"{TOP}.json").read_text())["modules"][TOP]

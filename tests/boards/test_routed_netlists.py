@@ -28,11 +28,12 @@ class Mixture(Elaboratable):
     the input's last bits drive; the output is the parity of all of them."""
 
     def __init__(self, board: Any, config: AcceleratorConfig, mhz: float) -> None:
-        self._family, self._mhz = load_family(board.family), mhz
+        self._board, self._mhz = board, mhz
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        pll = self._family.pll(platform.default_clk_frequency, self._mhz)
+        pll = load_family(self._board.family).pll(platform.default_clk_frequency, self._mhz,
+                                                  self._board.device)
         m.domains.sync = sync = ClockDomain(reset_less=True)
         pll.add(m, platform, sync.clk)
         uart = platform.request("uart")

@@ -153,7 +153,7 @@ def test_kaniwa_alone_prints_its_help(tmp_path: Path) -> None:
                                      "digits_gru_onnx"]),
     ("kaniwa bitstream --board ic", ["icebreaker"]),
     ("kaniwa generate --bus w", ["wishbone"]),
-    ("kaniwa estimate m.tflite --board tang", ["tang_primer_20k"]),
+    ("kaniwa estimate m.tflite --board tang_p", ["tang_primer_20k"]),
     ("kaniwa selftest --device emu", ["emulator"]),
 ])
 def test_a_shell_completes(words: str, expected: list[str], tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_doctor_lists_every_tool_of_every_build() -> None:
     for board in map(load_board, BOARDS):
         family, own = load_family(board.family), FAMILIES[board.family]
         assert family.place(board.device, 1.0, 1).tool == own.place
-        pack = family.pack()
+        pack = family.pack(board.device)
         assert (pack.tool, Path(pack.output).suffix) == (own.pack, own.suffix)
 
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 from builders.instructions.layer_cases import MEMORY_BYTES, random_case
 
+from kaniwa.boards.board import BOARDS
 from kaniwa.config import PRESETS
 from kaniwa.driver import devices
 from kaniwa.errors import ConfigError, DeviceError
@@ -34,9 +35,9 @@ def test_the_simulated_core_keeps_the_protocol():
     ("fpga", "unknown device 'fpga': give one of golden, emulator, sim, sim:BOARD, serial:PORT, "
              "tcp:HOST:PORT, uio:PATH, mem:ADDRESS"),
     ("sim:ulx4s", "device 'sim:ulx4s': expected sim:BOARD[?baud=B], BOARD one of "
-                  "icebreaker, tang_primer_20k, ulx3s_25f, ulx3s_85f"),
+                  f"{', '.join(BOARDS)}"),
     ("sim:icebreaker?pace=3", "device 'sim:icebreaker?pace=3': expected sim:BOARD[?baud=B], BOARD "
-                              "one of icebreaker, tang_primer_20k, ulx3s_25f, ulx3s_85f"),
+                              f"one of {', '.join(BOARDS)}"),
     ("serial:", "device 'serial:': expected serial:PORT[?baud=B] or tcp:HOST:PORT"),
     ("tcp:host", "device 'tcp:host': expected serial:PORT[?baud=B] or tcp:HOST:PORT"),
     ("serial:/dev/ttyUSB0?baud=fast", "device 'serial:/dev/ttyUSB0?baud=fast': after '?' expected "

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from click.testing import CliRunner
 from serial.tools import list_ports
 
+from kaniwa.boards.board import BOARDS
 from kaniwa.cli import verbs
 
 
@@ -23,9 +24,10 @@ def test_boards_are_named_by_their_usb_ids(monkeypatch):
     result = CliRunner().invoke(verbs, ["devices", "--json"])
     found = json.loads(result.output)["devices"]
     assert [d["device"] for d in found] == [
-        "golden", "emulator", "sim", "sim:icebreaker", "sim:tang_primer_20k", "sim:ulx3s_25f",
-        "sim:ulx3s_85f", "serial:/dev/ttyUSB0", "serial:/dev/ttyUSB1"]
-    assert found[3]["what"].startswith("simulated at its pins: 1BitSquared iCEBreaker")
-    assert [d["what"] for d in found[7:]] == ["Gadget", "ULX3S (FT231X)"]
-    assert found[8]["serial_number"] == "D00"
+        "golden", "emulator", "sim", *(f"sim:{board}" for board in BOARDS),
+        "serial:/dev/ttyUSB0", "serial:/dev/ttyUSB1"]
+    assert found[3 + BOARDS.index("icebreaker")]["what"].startswith(
+        "simulated at its pins: 1BitSquared iCEBreaker")
+    assert [d["what"] for d in found[-2:]] == ["Gadget", "ULX3S (FT231X)"]
+    assert found[-1]["serial_number"] == "D00"
     assert "serial:/dev/ttyUSB1" in CliRunner().invoke(verbs, ["devices"]).output
