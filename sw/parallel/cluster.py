@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import socket
 import time
 import uuid
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kaniwa.errors import DeviceError
 from kaniwa.extras import installed, needed
 from kaniwa.parallel.owners import SIMULATOR, check_owners, resource_of
-from kaniwa.parallel.place import Sent, do_share, end
+from kaniwa.parallel.place import Sent, do_share, end, leave_interrupts
 from kaniwa.parallel.stream import Given, Processes
 from kaniwa.parallel.versions import difference, versions
 from kaniwa.parallel.workers import Work
@@ -34,14 +33,16 @@ CONFIG = {
     "distributed.admin.large-graph-warning-threshold": "1TB",
     # A local worker that ended is begun anew, however long that takes on a busy machine.
     "distributed.deploy.lost-worker-timeout": "1 hour",
+    # Some items have processes of their own. Workers end with this process all the same.
+    "distributed.worker.daemon": False,
 }
 # A call that needs no module of kaniwa at the other side: there may be none.
 VERSIONS = "__import__('importlib').import_module('kaniwa.parallel.versions').versions()"
 
 
 def dask_setup(worker: Any) -> None:
-    """Of a local worker, when it begins: Ctrl-C is the command's, which then ends the workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Of a local worker, when it begins."""
+    leave_interrupts()
 
 
 @contextlib.contextmanager

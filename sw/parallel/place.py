@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import signal
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from socket import gethostname
@@ -14,7 +16,7 @@ from kaniwa.parallel.failure import Failure
 from kaniwa.parallel.versions import difference, versions
 from kaniwa.parallel.workers import Work
 
-__all__ = ["Sent", "Share", "do_share", "end"]
+__all__ = ["Sent", "Share", "do_share", "end", "leave_interrupts"]
 
 KEPT = 8     # works whose commands have not ended them: they may have been killed
 
@@ -41,7 +43,8 @@ class Share:
 
 
 class _Place:
-    """A work in this process. What it opens is lent to one thread at a time."""
+    """A work in this process. What it opens is lent to one thread at a time; ``lent`` counts them.
+    """
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -53,17 +56,12 @@ class _Place:
         """What the work opens; opened anew where all are lent."""
         with _LOCK:
             if self._idle:
-                self.lent += 1
                 return self._idle.pop()
-        opened = self.work.opened()
-        with _LOCK:
-            self.lent += 1
-        return opened
+        return self.work.opened()
 
     def give_back(self, opened: Any) -> None:
         """Take back what was lent; it is closed where the work has ended meanwhile."""
         with _LOCK:
-            self.lent -= 1
             self._idle.append(opened)
         if self.ended:
             self.close()
@@ -79,6 +77,13 @@ class _Place:
 
 _LOCK = threading.RLock()
 _PLACES: dict[str, _Place] = {}
+_ENDED: deque[str] = deque(maxlen=1000)     # tokens of works that ended: a task may be late
+
+
+def leave_interrupts() -> None:
+    """Leave Ctrl-C to the command, which then ends this process. What this one starts ends itself.
+    """
+    signal.signal(signal.SIGINT, lambda *_: None)     # SIG_IGN would go on to what is started
 
 
 def do_share(sent: Sent, items: Sequence[Any]) -> Share:
@@ -87,7 +92,20 @@ def do_share(sent: Sent, items: Sequence[Any]) -> Share:
     if (other := difference(sent.versions, versions(), here)) is not None:
         return Share([], Failure(DeviceError, other, ""), "other versions")
     try:
-        place = _place(sent)
+        place = _taken(sent)
+    except Exception as error:
+        return Share([], Failure.of(error), here)
+    if place is None:
+        return Share([])
+    try:
+        return _do(place, items, here)
+    finally:
+        with _LOCK:
+            place.lent -= 1
+
+
+def _do(place: _Place, items: Sequence[Any], here: str) -> Share:
+    try:
         opened = place.borrow()
     except Exception as error:
         return Share([], Failure.of(error), here)
@@ -107,6 +125,7 @@ def do_share(sent: Sent, items: Sequence[Any]) -> Share:
 def end(token: str) -> None:
     """Close what is open for a work; items of it that are being done are the last."""
     with _LOCK:
+        _ENDED.append(token)
         place = _PLACES.pop(token, None)
         if place is None:
             return
@@ -114,17 +133,21 @@ def end(token: str) -> None:
     place.close()
 
 
-def _place(sent: Sent) -> _Place:
-    """The work, unpickled once. A work with a device closes those of others, which may be the same.
+def _taken(sent: Sent) -> _Place | None:
+    """The work, unpickled once, and lent; None where it has ended.
+
+    A work with a device closes those that others left open: they may be the same.
     """
     with _LOCK:
+        if sent.token in _ENDED:
+            return None
         place = _PLACES.get(sent.token)
         if place is None:
-            work: Work = pickle.loads(sent.work)
+            place = _Place(pickle.loads(sent.work))
             idle = [token for token, other in _PLACES.items() if not other.lent]
-            kept = idle[-KEPT:]
             for token in idle:
-                if token not in kept or (work.device and _PLACES[token].work.device):
-                    end(token)
-            place = _PLACES[sent.token] = _Place(work)
+                if token not in idle[-KEPT:] or (place.work.device and _PLACES[token].work.device):
+                    _PLACES.pop(token).close()
+            _PLACES[sent.token] = place
+        place.lent += 1
         return place

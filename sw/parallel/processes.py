@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from kaniwa.errors import DeviceError
-from kaniwa.parallel.place import Sent, do_share
+from kaniwa.parallel.place import Sent, do_share, leave_interrupts
 from kaniwa.parallel.stream import Given, Processes
 from kaniwa.parallel.workers import Work
 
@@ -25,8 +24,8 @@ class LocalProcesses(Processes):
     def _begin(self, work: Work, sent: Sent) -> Callable[[Sequence[Any]], Any]:
         self._before = set(multiprocessing.active_children())
         self._pool = pool = ProcessPoolExecutor(
-            self.count, mp_context=multiprocessing.get_context("spawn"), initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_IGN))     # Ctrl-C is the command's
+            self.count, mp_context=multiprocessing.get_context("spawn"),
+            initializer=leave_interrupts)
         return lambda items: pool.submit(do_share, sent, items)
 
     def _end(self, sent: Sent, given: Iterable[Given]) -> None:

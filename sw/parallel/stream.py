@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,7 +20,8 @@ __all__ = ["Given", "Processes"]
 
 AHEAD = 2       # shares for each process that wait behind the one that it does
 ROUNDS = 4      # shares for each process, at least, so that all end at about the same time
-POLL = 0.25     # seconds between two looks at progress, and at whether the workers still live
+MOST = 200      # shares for each process that may wait for the first of them to be done
+POLL = 0.1      # seconds between two looks at progress, and at whether the workers still live
 
 
 @dataclass(frozen=True)
@@ -64,41 +64,46 @@ class Processes(Workers):
         try:
             done = 0
             while True:
-                while len(given) < (1 + AHEAD) * self.count and (
-                        share := list(islice(items, size))):
+                running = sum(not each.future.done() for each in given)
+                for share in self._more(items, size, running, len(given)):
                     given.append(Given(share, submit([item for _, item in share])))
                 if not given:
                     break
-                taken = self._share(work, given, partial(_tell, tell, done))
+                taken = self._taken(work, given[0])
+                tell(done + sum(len(each.items) for each in given if each.future.done()))
+                if taken is None:
+                    continue
                 first = given.popleft().items
+                assert taken.failure or len(taken.results) == len(first)
                 for result in taken.results:
                     done += 1
                     yield result
                 if taken.failure is not None:
                     raise taken.failure.error(taken.where or work.name(*first[len(taken.results)]))
-            given.clear()
         finally:
             self._end(sent, given)
 
-    def _share(self, work: Work, given: Sequence[Given], tell: Callable[[int], None]) -> Share:
-        """The share of the first of ``given``, once it is there; ``tell`` hears of the others, too.
+    def _more(self, items: Iterator[Item], size: int, running: int, given: int
+              ) -> Iterator[list[Item]]:
+        """Shares to give beside those ``running`` and, of those ``given``, done in wait of others.
         """
-        first, share = given[0], None
-        while share is None:
-            try:
-                share = first.future.result(POLL)
-            except TimeoutError:
-                self._look()
-            except Exception as error:
-                names = [work.name(*first.items[0]), work.name(*first.items[-1])]
-                raise self._lost(error, " to ".join(dict.fromkeys(names))) from None
-            tell(sum(len(each.items) for each in given if each.future.done()))
-        assert isinstance(share, Share)
+        count = self.count
+        while running < (1 + AHEAD) * count and given < MOST * count and (
+                share := list(islice(items, size))):
+            yield share
+            running, given = running + 1, given + 1
+
+    def _taken(self, work: Work, first: Given) -> Share | None:
+        """The share that was given, or None where it takes longer than a moment."""
+        try:
+            share: Share = first.future.result(POLL)
+        except TimeoutError:
+            self._look()
+            return None
+        except Exception as error:
+            names = [work.name(*first.items[0]), work.name(*first.items[-1])]
+            raise self._lost(error, " to ".join(dict.fromkeys(names))) from None
         return share
-
-
-def _tell(tell: Callable[[int], None], before: int, more: int) -> None:
-    tell(before + more)
 
 
 def _pickled(work: Work) -> bytes:

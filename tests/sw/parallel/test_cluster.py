@@ -200,7 +200,7 @@ def speech(models: Path) -> Work:
                 at_once=32)
 
 
-def infer_and_kill(dask_cluster: Any, address: str, work: Work, count: int) -> None:
+def infer_and_kill(address: str, work: Work, count: int) -> None:
     """Assert that results are those of one process, though a worker is killed in the middle."""
     make = np.random.default_rng(5)
     graph_input = work.open.args[0].inputs[0]     # type: ignore[union-attr]
@@ -212,7 +212,7 @@ def infer_and_kill(dask_cluster: Any, address: str, work: Work, count: int) -> N
         for number, result in enumerate(found):
             there.append(result)
             if number == count // 4:
-                killed = next(iter(dask_cluster.workers.values())).pid
+                killed = next(iter(workers._client.run(os.getpid).values()))
                 os.kill(killed, signal.SIGKILL)
         here = list(alone.map(work, items))
     assert killed and len(there) == count
@@ -222,14 +222,14 @@ def infer_and_kill(dask_cluster: Any, address: str, work: Work, count: int) -> N
 
 
 def test_inferences_are_the_same_though_a_worker_is_killed(
-        dask_cluster: Any, address: str, speech: Work) -> None:
-    infer_and_kill(dask_cluster, address, speech, 60)
+        address: str, speech: Work) -> None:
+    infer_and_kill(address, speech, 60)
 
 
 @pytest.mark.long
 def test_ten_thousand_inferences_are_the_same_though_a_worker_is_killed(
-        dask_cluster: Any, address: str, speech: Work) -> None:
-    infer_and_kill(dask_cluster, address, speech, 10_000)
+        address: str, speech: Work) -> None:
+    infer_and_kill(address, speech, 10_000)
 
 
 INTERRUPTED = """

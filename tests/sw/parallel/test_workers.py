@@ -66,7 +66,7 @@ def test_an_error_of_an_item_has_its_name_and_its_class(workers: Workers) -> Non
     ("file", kaniwa.Error, "^item 0: /no/such/file: No such file or directory$"),
     ("memory", kaniwa.Error, "^item 0: out of memory$")])
 def test_other_errors_are_told_in_a_line(kind: str, error: type[Exception], said: str) -> None:
-    for jobs in (1, 2):
+    for jobs in (1, 2) if kind == "code" else (1,):
         with scheduler(jobs=jobs) as workers, pytest.raises(error, match=said):
             list(workers.map(partial(fail, kind), range(3)))
 
@@ -124,11 +124,18 @@ def sent_work(token: str, log: Path, device: str = "") -> Sent:
 def test_a_place_is_closed_at_the_end_of_its_work(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for _ in range(3):
-        assert len(do_share(sent_work("a", log), [1, 2]).results) == 2
+        assert len(do_share(sent_work("ended", log), [1, 2]).results) == 2
     assert Counter(line.split()[0] for line in log.read_text().splitlines()) == {"opened": 1}
-    end("a")
-    end("a")
+    end("ended")
+    end("ended")
     assert [line.split()[0] for line in log.read_text().splitlines()] == ["opened", "closed"]
+
+
+def test_a_task_behind_the_end_of_its_work_opens_nothing(tmp_path: Path) -> None:
+    """It was on its way when the command was interrupted."""
+    end("late")
+    assert do_share(sent_work("late", tmp_path / "log"), [1, 2]).results == []
+    assert not (tmp_path / "log").exists()
 
 
 def test_a_work_with_a_device_closes_the_devices_of_others(tmp_path: Path) -> None:
