@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 import uuid
 from abc import abstractmethod
 from collections import deque
@@ -21,7 +22,8 @@ __all__ = ["Given", "Processes"]
 AHEAD = 2       # shares for each process that wait behind the one that it does
 ROUNDS = 4      # shares for each process, at least, so that all end at about the same time
 MOST = 200      # shares for each process that may wait for the first of them to be done
-POLL = 0.1      # seconds between two looks at progress, and at whether the workers still live
+POLL = 0.02     # seconds between two looks at what is done
+RESULT_SECONDS = 30.0     # for a result that is there to come here
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,13 @@ class Processes(Workers):
 
     def _taken(self, work: Work, first: Given) -> Share | None:
         """The share that was given, or None where it takes longer than a moment."""
+        if not first.future.done():
+            self._look()
+            time.sleep(POLL)     # Dask's wait of a short time may fail where it ends with the task
+            return None
         try:
-            share: Share = first.future.result(POLL)
-        except TimeoutError:
+            share: Share = first.future.result(RESULT_SECONDS)
+        except TimeoutError:     # its worker was lost with it, so another does it again
             self._look()
             return None
         except Exception as error:

@@ -23,8 +23,9 @@ from builders.parallel_items import Opened, die_once, fail, refuse, square
 
 import kaniwa
 from kaniwa import cli
+from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.evaluation.compared import ComparedRun, Reference, open_run
-from kaniwa.importers import load_model
+from kaniwa.importers.tflite.importer import import_tflite
 from kaniwa.parallel import Workers, cluster, scheduler, stream
 from kaniwa.parallel.owners import SIMULATOR
 from kaniwa.parallel.versions import versions
@@ -191,11 +192,14 @@ def test_evaluate_finds_the_same_as_in_one_process(
 
 
 @pytest.fixture
-def speech(models: Path) -> Work:
-    """Inferences of a small model on the emulator, compared with golden."""
-    path = models / "tflm_micro_speech.tflite"
-    graph, program = load_model(path), kaniwa.compile(path, target="base")
-    reference = Reference("golden", path.read_bytes(), graph)
+def images() -> Work:
+    """Inferences of a network of one operator on the emulator, compared with golden."""
+    b = ModelBuilder()
+    image, sums = (b.tensor(name, [1, 8, 8, 1], scale=0.5, zero_point=3) for name in ("x", "y"))
+    b.op("ADD", [image, image], [sums])
+    graph = import_tflite(b.build([image], [sums]), "sums")
+    program = kaniwa.compile(graph, target="base")
+    reference = Reference("golden", b"", graph)
     return Work(ComparedRun.infer, partial(open_run, program, "emulator", {}, reference),
                 at_once=32)
 
@@ -221,15 +225,15 @@ def infer_and_kill(address: str, work: Work, count: int) -> None:
         assert (one.output.dtype, one.different) == (other.output.dtype, other.different)
 
 
-def test_inferences_are_the_same_though_a_worker_is_killed(
-        address: str, speech: Work) -> None:
-    infer_and_kill(address, speech, 60)
+def test_images_are_the_same_though_a_worker_is_killed(
+        address: str, images: Work) -> None:
+    infer_and_kill(address, images, 60)
 
 
 @pytest.mark.long
-def test_ten_thousand_inferences_are_the_same_though_a_worker_is_killed(
-        address: str, speech: Work) -> None:
-    infer_and_kill(address, speech, 10_000)
+def test_ten_thousand_images_are_the_same_though_a_worker_is_killed(
+        address: str, images: Work) -> None:
+    infer_and_kill(address, images, 10_000)
 
 
 INTERRUPTED = """
