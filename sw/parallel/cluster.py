@@ -98,14 +98,17 @@ def _dask() -> Iterator[None]:
         import dask
         import distributed  # noqa: F401
 
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    # Dask gives its client a level of its own.
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         with dask.config.set(CONFIG):
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 class Cluster(Processes):
@@ -195,7 +198,7 @@ class Cluster(Processes):
             return DeviceError(f"{items}: {error.allowed_failures + 1} workers ended while they "
                                f"did it, the last was {error.last_worker.address}; it may need "
                                "more memory than they have")
-        if isinstance(error, CancelledError):
+        if isinstance(error, CancelledError | OSError):
             return self._gone()
         return DeviceError(f"{items}: {self.name}: {type(error).__name__}: {error}")
 
