@@ -34,10 +34,11 @@ long: $(PAGES_STAMP) $(TORCH_STAMP) ## Run the tests that take minutes (400 rand
 	@$(PYTHON_RUN) -m pytest -q -k pytorch tests/end_to_end/test_notebooks.py tests/sw/importers/test_pytorch_recipe.py
 
 .PHONY: sim
-sim: $(STAMP) ## RTL benches: BENCH=name (default all) SEED= LAYERS= CONFIGS=
+sim: $(STAMP) ## RTL benches: BENCH=name (default all) SEED= LAYERS= CONFIGS= SCHEDULER=
 	@$(PYTHON_RUN) -m kaniwa.sim.harness.run_benches $(foreach bench,$(BENCH),--bench $(bench)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(LAYERS),--layers $(LAYERS)) \
-		$(if $(CONFIGS),--configs $(CONFIGS)) --jobs $(JOBS)
+		$(if $(CONFIGS),--configs $(CONFIGS)) $(if $(SCHEDULER),--scheduler $(SCHEDULER)) \
+		--jobs $(JOBS)
 
 .PHONY: mutate
 mutate: $(STAMP) ## Share of planted faults that a bench finds: BENCH=name

@@ -1,21 +1,26 @@
 """Run benches: ``python -m kaniwa.sim.harness.run_benches [--bench NAME] [--seed N]``.
 
-Runs every device of every bench, two at a time, and prints a table of seeds, tests, checks and
-coverage. Fails if a test fails, no test ran, or a required bin was never hit.
+Runs every device of every bench, two at a time or on a scheduler's workers. Prints a table of
+seeds, tests, checks and coverage. Fails if a test fails, no test ran, or a required bin was never
+hit.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
+import contextlib
 import os
 import secrets
 import sys
 import traceback
 from dataclasses import dataclass, field
+from functools import partial
 
 import click
 
+from kaniwa.commands.options import scheduler_option
+from kaniwa.parallel import scheduler as open_scheduler
+from kaniwa.parallel.processes import LocalProcesses
+from kaniwa.parallel.workers import Work
 from kaniwa.sim.harness.bench import Bench, PythonBench
 from kaniwa.sim.harness.bench_job import JobResult, bench_modules, find_bench, run_job
 from kaniwa.sim.harness.coverage import Tally
@@ -55,8 +60,10 @@ def bench_names() -> list[str]:
     return list(bench_modules())
 
 
-def _guarded(name: str, dut: str, seed: int, options: dict[str, int]) -> JobResult:
-    """run_job; whatever goes wrong becomes a failed result (the parent reports it)."""
+def _guarded(seed: int, options: dict[str, int], job: tuple[str, str]) -> JobResult:
+    """run_job of a bench and a device; whatever goes wrong becomes a failed result."""
+    name, dut = job
+    os.environ.setdefault("PYTHONHASHSEED", "0")     # of simulators, as `main` has it
     try:
         return run_job(name, dut, seed, options)
     except BaseException as error:
@@ -64,19 +71,26 @@ def _guarded(name: str, dut: str, seed: int, options: dict[str, int]) -> JobResu
                          f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
 
 
-def run(names: list[str], seed: int, jobs: int, options: dict[str, int]) -> list[Summary]:
-    """Run the benches' devices ``jobs`` at a time and sum up by bench."""
-    work, summaries = [], {}
+def _job_name(place: int, job: tuple[str, str]) -> str:
+    return "/".join(job)
+
+
+def run(names: list[str], seed: int, jobs: int, options: dict[str, int],
+        scheduler: str | None = None) -> list[Summary]:
+    """Run the benches' devices ``jobs`` at a time, or on a scheduler's workers; sum up by bench."""
+    todo, summaries = [], {}
     for name in names:
         bench = find_bench(name)
         summaries[name] = Summary(name, tuple(bench.required))
         duts = ["-"] if isinstance(bench, PythonBench) else [d.name for d in _quiet_duts(bench)]
-        work += [(name, dut) for dut in duts]
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = [pool.submit(_guarded, name, dut, seed, options) for name, dut in work]
-        for future in concurrent.futures.as_completed(futures):
-            result = future.result()
+        todo += [(name, dut) for dut in duts]
+    work = Work(partial(_guarded, seed, options), device="sim",
+                name=_job_name)
+    # Not in this process: a bench changes the environment, and may end the process that it is in.
+    opened = (contextlib.nullcontext(LocalProcesses(jobs)) if scheduler is None
+              else open_scheduler(scheduler))
+    with opened as workers:
+        for result in workers.map(work, todo):
             summaries[result.bench].add(result)
             state = "FAILED" if result.failed else "ok"
             print(f"{result.bench}/{result.dut}: {state}, {result.passed} tests, "
@@ -97,8 +111,9 @@ def _quiet_duts(bench: Bench) -> list:
 @click.option("--jobs", type=int, default=2, show_default=True, help="Devices run at a time.")
 @click.option("--layers", type=int, default=None, help="Random layers (core_random).")
 @click.option("--configs", type=int, default=None, help="Random configs (core_random).")
+@scheduler_option
 def main(names: tuple[str, ...], seed: int | None, jobs: int, layers: int | None,
-         configs: int | None) -> None:
+         configs: int | None, scheduler: str | None) -> None:
     """Run RTL benches in Verilator and print a table."""
     known = bench_names()
     for name in names:
@@ -107,7 +122,7 @@ def main(names: tuple[str, ...], seed: int | None, jobs: int, layers: int | None
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     print(f"seed {seed} (replay with SEED={seed})", flush=True)
     options = {k: v for k, v in (("layers", layers), ("configs", configs)) if v is not None}
-    summaries = run(list(names) or known, seed, jobs, options)
+    summaries = run(list(names) or known, seed, jobs, options, scheduler)
     print(f"\n{'bench':20} {'tests':>6} {'failed':>6} {'checks':>8} {'required':>9} "
           f"{'bins':>5} {'s':>7}")
     for s in summaries:

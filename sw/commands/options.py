@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from kaniwa.commands.completion import complete_boards, complete_devices, complete_targets
-from kaniwa.commands.progress import NO_PROGRESS, hide_progress
+from kaniwa.commands.progress import NO_PROGRESS, hide_progress, progress
 from kaniwa.errors import InputError, ProgramError
 
 if TYPE_CHECKING:
     from kaniwa.data.inputs import Inputs
     from kaniwa.graph import Graph
+    from kaniwa.parallel.workers import Workers
     from kaniwa.program.program import Program
 
 __all__ = ["COMMON_OPTIONS", "SHOWN_JSON", "VERBOSITY", "apply_options", "board_option",
            "board_target_option", "compile_options",
            "json_option", "shape_option", "input_options", "random_option", "device_options",
-           "target_for", "open_program", "take_arrays", "show_json"]
+           "scheduler_option", "opened_workers", "target_for", "open_program", "take_arrays",
+           "show_json"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # Of click's context: the times that -v was given, and True once a JSON object was printed.
@@ -122,6 +125,36 @@ device_options = apply_options([
                  help="sim: chance that memory stalls in a cycle."),
     click.option("--seed", type=int, default=0, metavar="N", help="sim: seed of the stalls."),
 ])
+
+
+def _take_scheduler(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    from kaniwa.parallel.option import check_option
+
+    try:
+        if text is not None:
+            check_option(text)
+    except InputError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+    return text
+
+
+scheduler_option = click.option(
+    "--scheduler", default=None, metavar="S", callback=_take_scheduler,
+    help="Do it on the workers of a Dask scheduler: tcp://HOST:PORT, local (a process for each "
+         "processor), or N local processes.")
+
+
+@contextmanager
+def opened_workers(option: str | None, jobs: int = 1) -> Iterator[Workers]:
+    """The workers that ``--scheduler`` and ``--jobs`` ask for, told of where they take a while."""
+    from kaniwa.parallel import scheduler
+
+    with ExitStack() as stack:
+        with progress(f"starting workers ({option})" if option else "starting"):
+            workers = stack.enter_context(scheduler(option, jobs))
+        if workers.dashboard is not None:
+            print(f"dashboard: {workers.dashboard}", file=sys.stderr)
+        yield workers
 
 
 class _Seed(click.ParamType):
