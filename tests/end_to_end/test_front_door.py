@@ -60,6 +60,7 @@ BARE = {
     "bitstream": {"--board icebreaker": "bitstream"},
     "program": {"--board icebreaker --bitstream {image}": None},
     "generate": {"--target nano --bus axi4 -o {folder}/generated": "sim"},
+    "explore": {"{models}/tflm_micro_speech.tflite --board icebreaker -n 1": "explore"},
     "examples": {"": "", "copy stall --to {folder}/examples": ""},
     "cache": {"": ""},
     "completion": {"bash": ""},
