@@ -24,9 +24,14 @@ from kaniwa.extras import needed
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
-__all__ = ["AreaModel", "area_model", "fit_area", "searched_cores"]
+__all__ = ["REACH", "AreaModel", "area_model", "fit_area", "searched_cores"]
 
 KINDS = ("lut", "ff")
+# Of a feature a config may have so many times as much as the point with the most of it.
+REACH = 2
+# The cell unit, of which no netlist is among the points: base_recurrent beside base_vector in
+# docs/boards/ulx3s.md, both of one time.
+CELL_UNIT = {"lut": 10481, "ff": 6589}
 # Holds a factor to which no point speaks near 0, without moving one that points determine.
 RIDGE = 0.03
 
@@ -36,17 +41,27 @@ class AreaModel:
     """Factors of each block, by kind of cell, and what a placed design takes of synthesized cells.
 
     ``placed``: LUTs behind placement for each LUT and for each flip-flop behind synthesis.
+    ``most``: of each feature of a block, the most that a point has.
     """
 
     family: str
     factors: Mapping[str, Mapping[str, tuple[float, ...]]]
     placed: tuple[float, float]
+    most: Mapping[str, tuple[float, ...]]
+
+    def beyond(self, config: AcceleratorConfig) -> str | None:
+        """The block of a core that has more of something than the points speak of, if one has."""
+        own = features(config)
+        return next((block for block, most in self.most.items()
+                     if any(value > REACH * seen
+                            for value, seen in zip(own[block], most, strict=True))), None)
 
     def blocks(self, config: AcceleratorConfig) -> dict[str, dict[str, int]]:
         """LUTs and flip-flops of each block of a core, behind synthesis."""
         own = features(config)
-        return {block: {kind: round(float(np.dot(own[block], factors[kind]))) for kind in KINDS}
-                for block, factors in self.factors.items()}
+        found = {block: {kind: round(float(np.dot(own[block], factors[kind]))) for kind in KINDS}
+                 for block, factors in self.factors.items()}
+        return found | ({"cell unit": dict(CELL_UNIT)} if config.cell_unit else {})
 
     def cells(self, config: AcceleratorConfig) -> dict[str, int]:
         """Cells behind synthesis by kind: LUTs and flip-flops of the model, the others exact."""
@@ -74,7 +89,9 @@ def fit_area(family: str, compact: bool, points: Sequence[Point]) -> AreaModel:
     factors = {block: {kind: _fit([row[block] for row in rows],
                                   [total[block].get(kind, 0) for total in totals])
                        for kind in KINDS} for block in rows[0]}
-    return AreaModel(family, factors, _fit_placed(own))
+    most = {block: tuple(max(row[block][n] for row in rows) for n in range(len(rows[0][block])))
+            for block in rows[0]}
+    return AreaModel(family, factors, _fit_placed(own), most)
 
 
 def _of_blocks(point: Point, blocks: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -120,7 +137,10 @@ def area_model(family: str, compact: bool) -> AreaModel:
 
 
 def searched_cores(board: Board) -> tuple[bool, ...]:
-    """Kinds of core that there are points of for a board's family: True is the compact one."""
-    return tuple(compact for compact in (False, True)
-                 if any(point.family == board.family and point.blocks
-                        and point.accelerator.compact == compact for point in known_points()))
+    """Kinds of core that a board's family has points of, with a clock: True is the compact one."""
+    return tuple(compact for compact in (False, True) if all(
+        any(kind and point.accelerator.compact == compact for point, kind in found)
+        for found in ([(point, point.family == board.family and point.blocks)
+                       for point in known_points()],
+                      [(point, point.series == board.device[-1] and point.clock_of_seed)
+                       for point in known_points()])))

@@ -1,8 +1,8 @@
 """Clock of a core behind routing: a period that grows with what wires and adders are long by.
 
-For each family and kind of core the period is a sum: a constant, the placed LUTs in thousands, and
-the bits that a serial requantizer adds in a cycle, each times a factor of at least 0. It is fitted
-to the slowest seed of each routed point. A clock is known exactly only by routing.
+For each speed grade or series and kind of core the period is a sum: a constant, the placed LUTs in
+thousands, and the bits that a serial requantizer adds in a cycle, each times a factor of at least
+0. It is fitted to the slowest seed of each routed point. A clock is known only by routing.
 """
 
 from __future__ import annotations
@@ -40,14 +40,16 @@ def _terms(config: AcceleratorConfig, lut: int) -> tuple[float, float, float]:
     return 1.0, lut / KILO, 32 / config.requant_cycles if config.requant_cycles > 1 else 0.0
 
 
-def fit_clock(family: str, compact: bool, points: Sequence[Point]) -> ClockModel:
-    """The model of a family's pipelined or compact cores. Raises UnsupportedError where none was
-    routed, or without the extra ``explore``."""
-    own = [point for point in points if point.family == family and point.clock_of_seed
+def fit_clock(device: Sequence[str], compact: bool, points: Sequence[Point]) -> ClockModel:
+    """The model of a device's pipelined or compact cores, as of all devices of its series.
+
+    Raises UnsupportedError where none was routed, or without the extra ``explore``.
+    """
+    own = [point for point in points if point.series == device[-1] and point.clock_of_seed
            and point.accelerator.compact == compact]
     if not own:
         raise UnsupportedError(f"no {'compact' if compact else 'pipelined'} core was routed for "
-                               f"{family}: add a point with tools/add_point.py")
+                               f"{' '.join(device)}: add a point with tools/add_point.py")
     with needed("a clock model", "explore"):
         from scipy.optimize import nnls
 
@@ -63,6 +65,6 @@ def fit_clock(family: str, compact: bool, points: Sequence[Point]) -> ClockModel
 
 
 @functools.cache
-def clock_model(family: str, compact: bool) -> ClockModel:
+def clock_model(device: tuple[str, ...], compact: bool) -> ClockModel:
     """The model that the points of kaniwa give."""
-    return fit_clock(family, compact, known_points())
+    return fit_clock(device, compact, known_points())

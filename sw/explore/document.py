@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["advice", "document", "is_found", "pareto", "pll_mhz", "row", "target_toml", "verdict"]
 
-# Fields of a table's row, in the order of what people change first.
-SHOWN = ("out_lanes", "dot_width")
+# Behind the size of an array in a table: what else the core has.
+LETTERS = {"S": "compact", "P": "packed_multipliers", "V": "vector_unit", "C": "cell_unit"}
 STEPS_A_MHZ = 4
 
 
@@ -108,14 +108,12 @@ def row(number: int, outcome: Outcome, board: Board) -> tuple[str, ...]:
     """A line of the table of the front, for its columns: number, size, costs, resources."""
     config, figures = outcome.config, outcome.figures
     assert config is not None and figures is not None
-    kinds = "compact" if config.compact else "+".join(
-        ["array", *(["vector"] if config.vector_unit else []),
-         *(["cell"] if config.cell_unit else [])])
+    letters = "".join(letter for letter, name in LETTERS.items() if getattr(config, name))
     memories = "/".join(f"{size // 1024}" for size in (
         config.memory_bytes, config.ring_bytes, config.line_bytes))
     used = [str(figures.used[kind]) for kind in ("lut", "bram", "dsp")]
-    return (outcome.target or str(number), f"{config.out_lanes}x{config.dot_width} {kinds}",
-            str(config.requant_rate), memories, f"{figures.latency:.3f}", f"{figures.area:.1f}",
+    size = f"{config.out_lanes}x{config.dot_width} {letters}".strip()
+    return (outcome.target or str(number), size, str(config.requant_rate), memories, f"{figures.latency:.3f}", f"{figures.area:.1f}",
             f"{figures.energy:.2f}", f"{figures.clock_mhz:.1f}", *used)
 
 

@@ -58,7 +58,7 @@ def _write(config: AcceleratorConfig) -> float:
 
 
 def _decoded(config: AcceleratorConfig) -> float:
-    return config.decoded_bytes * config.weight_chunks
+    return config.decoded_bytes
 
 
 def _line(config: AcceleratorConfig) -> float:
@@ -127,8 +127,7 @@ PIPELINED: Mapping[str, tuple[Feature, ...]] = {
     "line_buffer": (_line, _switch("depthwise")),
     "on_chip_memory": (_read, _memory_bits),
     "max_pool": (_pool,),
-    "units": (lambda config: config.vector_unit * config.requant_lanes, _switch("vector_unit"),
-              _switch("cell_unit")),
+    "units": (lambda config: config.vector_unit * config.requant_lanes, _switch("vector_unit")),
     "beat_buffer": (_lanes,),
     **{f"{name}_queue": (_queue,)
        for name in ("array", "load", "operand", "post", "store", "weights")},

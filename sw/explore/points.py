@@ -49,6 +49,12 @@ class Point:
         return AcceleratorConfig(**self.config)
 
     @property
+    def series(self) -> str:
+        """What the speed of a device's logic goes by: its series or speed grade, which is the last
+        word that the place-and-route tool is told of it."""
+        return self.device[-1]
+
+    @property
     def clock_mhz(self) -> float | None:
         """The clock of the slowest seed; None where it was not routed."""
         return min(self.clock_of_seed.values(), default=None)

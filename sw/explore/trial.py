@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError, Error, MemoryTooSmallError, UnsupportedError
-from kaniwa.explore.area import area_model
+from kaniwa.explore.area import REACH, area_model
 from kaniwa.explore.clock import clock_model
 from kaniwa.explore.outcome import Figures, Outcome
 from kaniwa.explore.points import Point, known_points
@@ -79,6 +79,11 @@ def share(board: Board, used: Mapping[str, int]) -> float:
 
 def fits(board: Board, config: AcceleratorConfig) -> Outcome | None:
     """Why a core is taken not to fit a board, None where it is taken to: needs no model."""
+    known = _routed(board, config) is not None
+    block = None if known else area_model(board.family, config.compact).beyond(config)
+    if block is not None:
+        return Outcome(config, None, "beyond the points", f"{block} has more than {REACH:g} times "
+                       "as much of something as any design that was synthesized")
     used, most_of = used_resources(board, config), limits(board)
     # What is counted comes before what is modelled: that reason is certain.
     for kind in sorted(most_of, key=lambda kind: kind in LOGIC):
@@ -138,7 +143,7 @@ def _figures(board: Board, config: AcceleratorConfig, programs: Sequence[Program
     used = used_resources(board, config)
     point = _routed(board, config)
     mhz = point.clock_mhz if point and point.clock_mhz else (
-        clock_model(board.family, config.compact).mhz(config, used["lut"]))
+        clock_model(board.device, config.compact).mhz(config, used["lut"]))
     cycles = tuple(estimate(program).cycles for program in programs)
     return Figures(cycles, round(mhz, 3), round(sum(cycles) / mhz / 1e3, 6),
                    round(share(board, used), 4),

@@ -137,7 +137,8 @@ def _show(found: Found, confirmed: list[dict[str, Any]], others: list[str]) -> N
                    [row(number, one, question.board) for number, one in enumerate(rows[:ROWS], 1)])
         if len(rows) > ROWS:
             click.echo(f"and {len(rows) - ROWS} more, which -o and --json have")
-        click.echo("KiB: device memory/weight ring/line buffer. area: mean % of the device.")
+        click.echo("array: S compact core, P packed multipliers, V vector unit, C cell unit\n"
+                   "KiB: device memory/weight ring/line buffer. area: mean % of the device")
     _show_targets(found.presets)
     for kind, count in sorted(found.refused.items(), key=lambda item: -item[1]):
         click.echo(f"{count:,} proposals: {kind}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kaniwa.boards.board import load_board
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import InputError, UnsupportedError
 from kaniwa.explore.area import area_model, fit_area
@@ -54,12 +55,22 @@ def test_what_a_parameter_costs_is_seen_by_block() -> None:
     assert "mac_array" in grown and not grown & {"link", "counters", "on_chip_memory"}
 
 
+def test_nothing_is_said_of_what_no_point_is_near() -> None:
+    """A factor to which no point speaks is 0: a search would take what costs nothing."""
+    model = area_model("ecp5", compact=False)
+    assert model.beyond(PRESETS["base"]) is None
+    assert model.beyond(dataclasses.replace(PRESETS["base"], out_lanes=64)) == "mac_array"
+    without, with_cell = (model.cells(dataclasses.replace(PRESETS["base_recurrent"], cell_unit=on))
+                          for on in (False, True))
+    assert with_cell["lut"] - without["lut"] > 10_000
+
+
 def test_a_family_without_points_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(UnsupportedError, match=r"^no pipelined core was synthesized for ice40: "
                                                r"add a point with tools/add_point.py$"):
         area_model("ice40", compact=False)
-    with pytest.raises(UnsupportedError, match="was routed for ice40"):
-        clock_model("ice40", compact=False)
+    with pytest.raises(UnsupportedError, match="no pipelined core was routed for --up5k"):
+        clock_model(load_board("icebreaker").device, compact=False)
 
 
 def test_a_routed_point_fits_its_own_model() -> None:
@@ -68,7 +79,8 @@ def test_a_routed_point_fits_its_own_model() -> None:
             family, compact = point.family, point.accelerator.compact
             used = fit_area(family, compact, [point]).used(point.accelerator)
             assert abs(used["lut"] / point.placed["lut"] - 1) < 0.02
-            mhz = fit_clock(family, compact, [point]).mhz(point.accelerator, point.placed["lut"])
+            mhz = fit_clock(point.device, compact, [point]).mhz(
+                point.accelerator, point.placed["lut"])
             assert abs(mhz / min(point.clock_of_seed.values()) - 1) < 0.02
 
 
