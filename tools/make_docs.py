@@ -139,7 +139,8 @@ def errors() -> str:
         parts = [name for name, has in (
             ("compact", config.compact), ("packed", config.packed_multipliers),
             ("vector unit", config.vector_unit), ("cell unit", config.cell_unit),
-            ("earlier netlist", bool(point.source))) if has]
+            ("earlier netlist", bool(point.source)),
+            (f"no error: beyond the others in `{row.beyond}`", row.beyond is not None)) if has]
         found = ((point.counts.get("lut"), row.lut), (point.counts.get("ff"), row.ff),
                  (point.placed.get("lut"), row.placed), (point.clock_mhz, row.clock))
         lines.append(f"| `{point.board}` | {config.out_lanes} x {config.dot_width}, R "

@@ -1,8 +1,9 @@
 """Clock of a core behind routing: a period that grows with what wires and adders are long by.
 
-For each speed grade or series and kind of core the period is a sum: a constant, the placed LUTs in
-thousands, and the bits that a serial requantizer adds in a cycle, each times a factor of at least
-0. It is fitted to the slowest seed of each routed point. A clock is known only by routing.
+For each speed grade or series and kind of core the period is a sum: a constant, the square of the
+placed LUTs, for wires grow longer and scarcer at once, and the bits that a serial requantizer adds
+in a cycle, each times a factor of at least 0. It is fitted to the slowest seed of each routed
+point. A clock is known only by routing.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from kaniwa.extras import needed
 
 __all__ = ["ClockModel", "clock_model", "fit_clock"]
 
-# Holds the factors near 0 where points lie close together; the constant is free.
-RIDGE = 0.05
+# Holds the factors near 0 where points lie close together; the constant is free. With less of it a
+# device that is smaller than all points looks too fast.
+RIDGE = 0.2
 KILO = 1000
 
 
@@ -37,7 +39,7 @@ class ClockModel:
 
 
 def _terms(config: AcceleratorConfig, lut: int) -> tuple[float, float, float]:
-    return 1.0, lut / KILO, 32 / config.requant_cycles if config.requant_cycles > 1 else 0.0
+    return 1.0, (lut / KILO) ** 2, 32 / config.requant_cycles if config.requant_cycles > 1 else 0.0
 
 
 def fit_clock(device: Sequence[str], compact: bool, points: Sequence[Point]) -> ClockModel:

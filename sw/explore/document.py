@@ -113,8 +113,9 @@ def row(number: int, outcome: Outcome, board: Board) -> tuple[str, ...]:
         config.memory_bytes, config.ring_bytes, config.line_bytes))
     used = [str(figures.used[kind]) for kind in ("lut", "bram", "dsp")]
     size = f"{config.out_lanes}x{config.dot_width} {letters}".strip()
-    return (outcome.target or str(number), size, str(config.requant_rate), memories, f"{figures.latency:.3f}", f"{figures.area:.1f}",
-            f"{figures.energy:.2f}", f"{figures.clock_mhz:.1f}", *used)
+    return (outcome.target or str(number), size, str(config.requant_rate), memories,
+            f"{figures.latency:.3f}", f"{figures.area:.1f}", f"{figures.energy:.2f}",
+            f"{figures.clock_mhz:.1f}", *used)
 
 
 def document(found: Found, names: Mapping[str, str], confirmed: Sequence[Mapping[str, Any]]

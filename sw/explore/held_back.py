@@ -17,13 +17,15 @@ __all__ = ["HeldBack", "held_back"]
 class HeldBack:
     """A point, and the relative error of what the other points say of it: ``lut`` and ``ff`` behind
     synthesis, ``placed`` LUTs, ``clock`` of the slowest seed with the LUTs modelled, too. None
-    where the point does not have it, or no other point speaks of it."""
+    where the point does not have it, or no other point speaks of it. ``beyond``: the block of which
+    it has more than the search takes the other points to speak of; then there are no errors."""
 
     point: Point
     lut: float | None = None
     ff: float | None = None
     placed: float | None = None
     clock: float | None = None
+    beyond: str | None = None
 
 
 def held_back(points: Sequence[Point]) -> list[HeldBack]:
@@ -37,6 +39,8 @@ def _error(point: Point, others: Sequence[Point]) -> HeldBack:
         area = fit_area(point.family, config.compact, others)
     except UnsupportedError:
         return HeldBack(point)
+    if (block := area.beyond(config)) is not None:
+        return HeldBack(point, beyond=block)
     cells, used = area.cells(config), area.used(config)
     clock = None
     if point.clock_mhz:

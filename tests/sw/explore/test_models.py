@@ -11,6 +11,7 @@ from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import InputError, UnsupportedError
 from kaniwa.explore.area import area_model, fit_area
 from kaniwa.explore.clock import clock_model, fit_clock
+from kaniwa.explore.held_back import held_back
 from kaniwa.explore.memories import Ram, block_rams, exact_counts
 from kaniwa.explore.points import (
     Point,
@@ -82,6 +83,16 @@ def test_a_routed_point_fits_its_own_model() -> None:
             mhz = fit_clock(point.device, compact, [point]).mhz(
                 point.accelerator, point.placed["lut"])
             assert abs(mhz / min(point.clock_of_seed.values()) - 1) < 0.02
+
+
+def test_points_that_are_held_back_are_near_what_the_others_say() -> None:
+    """The page has each error: docs/howto/explore.md."""
+    rows = held_back(known_points())
+    assert all(abs(row.lut) <= 0.10 and abs(row.ff) <= 0.12 for row in rows
+               if row.lut is not None and row.ff is not None)
+    clocks = {row.point.device: row.clock for row in rows if row.clock is not None}
+    assert len(clocks) >= 3
+    assert all(abs(row.clock) <= 0.15 for row in rows if row.clock is not None)
 
 
 def test_points_are_written_as_they_were_read() -> None:
