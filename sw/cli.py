@@ -53,6 +53,7 @@ VERBS = {
     "program": ("boards.bitstream", "Load a bitstream into a connected board."),
     "unpack": ("boards.unpack", "Keep a release's bitstreams and simulators for use."),
     "generate": ("integration.generate", "Write the accelerator as Verilog for your own design."),
+    "explore": ("integration.explore", "Search for the best config for models on a board."),
     "examples": ("doctor", "List examples, scripts and notebooks, or copy some."),
     "cache": ("doctor", "Show or clear the cache of builds."),
     "completion": ("completion", "Completion of verbs, devices, targets and boards in a shell."),

@@ -26,6 +26,8 @@ from kaniwa.compiler.rewrite.rewriter import missing_unit
 from kaniwa.config import PRESETS
 from kaniwa.documents.isa_page import isa_page
 from kaniwa.documents.operators import operator_table
+from kaniwa.explore.held_back import held_back
+from kaniwa.explore.points import known_points
 from kaniwa.importers import load_model
 from kaniwa.units.register import units_of
 
@@ -127,6 +129,32 @@ def estimates() -> str:
     return "\n".join(lines)
 
 
+def errors() -> str:
+    """Markdown table of the points of ``kaniwa explore``, each held back from the models."""
+    lines = ["| board | array | core | LUTs, synthesized | flip-flops | LUTs, placed | clock |",
+             "|---|---|---|---|---|---|---|"]
+    for row in held_back(known_points()):
+        config, point = row.point.accelerator, row.point
+        parts = [name for name, has in (
+            ("compact", config.compact), ("packed", config.packed_multipliers),
+            ("vector unit", config.vector_unit), ("cell unit", config.cell_unit),
+            ("earlier netlist", bool(point.source)),
+            (f"no error: beyond the others in `{row.beyond}`", row.beyond is not None)) if has]
+        found = ((point.counts.get("lut"), row.lut), (point.counts.get("ff"), row.ff),
+                 (point.placed.get("lut"), row.placed), (point.clock_mhz, row.clock))
+        lines.append(f"| `{point.board}` | {config.out_lanes} x {config.dot_width}, R "
+                     f"{config.requant_rate} | {', '.join(parts)} | "
+                     + " | ".join(_error_cell(*one) for one in found) + " |")
+    return "\n".join(lines)
+
+
+def _error_cell(value: float | None, error: float | None) -> str:
+    """A value, with the model's error where there is one."""
+    if value is None:
+        return ""
+    return f"{value:,}" + ("" if error is None else f" ({100 * error:+.1f} %)")
+
+
 def _estimate_cell(row: dict[str, Any]) -> str:
     if not row["fits"]:
         return row["why"]
@@ -166,6 +194,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/operators.md": {"operators": operators},
     "docs/limits.md": {"limits": limits},
     "docs/boards/README.md": {"estimates": estimates},
+    "docs/howto/explore.md": {"errors": errors},
     "docs/comparison.md": {"cycles": compared("cycles"), "chips": compared("chips")},
     "docs/decisions/README.md": {"decisions": decisions},
 }

@@ -61,6 +61,7 @@ BARE = {
     "program": {"--board icebreaker --bitstream {image}": None},
     "unpack": {"{release}": ""},
     "generate": {"--target nano --bus axi4 -o {folder}/generated": "sim"},
+    "explore": {"{models}/tflm_micro_speech.tflite --board icebreaker -n 1": "explore"},
     "examples": {"": "", "copy stall --to {folder}/examples": ""},
     "cache": {"": ""},
     "completion": {"bash": ""},

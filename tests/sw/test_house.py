@@ -46,6 +46,7 @@ WIDE = {
     "sw/commands/diff.py:diff_command": OPTIONS,
     "sw/commands/estimate.py:estimate_command": OPTIONS,
     "sw/commands/evaluate.py:evaluate_command": OPTIONS,
+    "sw/commands/integration/explore.py:explore_command": OPTIONS,
     "sw/commands/network/serve.py:serve_command": OPTIONS,
     "sw/commands/run.py:run_command": OPTIONS,
     "sw/commands/selftest.py:selftest_command": OPTIONS,
