@@ -44,13 +44,15 @@ def build_firmware(soc: AcceleratorSoC, program: Program, clips: np.ndarray,
     compiler = [COMPILER, *soc.cpu.gcc_flags.split(), *FLAGS]
     includes = [f"-I{folder}", "-isystem", str(CPU), "-isystem", str(SOFTWARE / "include")]
     # LiteX's linker script finds the start-up code by the name of its object file.
-    subprocess.run([*compiler, *includes, "-c", str(CPU / "crt0.S"), "-o", "crt0.o"], cwd=folder,
-                   check=True)
-    subprocess.run([*compiler, *includes, f"-L{folder}", "-T", str(SOFTWARE / "bios/linker.ld"),
-                    "crt0.o", str(Path(__file__).with_name("main.c")), "model.c", "kaniwa.c",
-                    "-lgcc", "-o", "firmware.elf"], cwd=folder, check=True)
-    subprocess.run([COMPILER.replace("gcc", "objcopy"), "-O", "binary", "firmware.elf",
-                    str(binary)], cwd=folder, check=True)
+    for command in ([*compiler, *includes, "-c", str(CPU / "crt0.S"), "-o", "crt0.o"],
+                    [*compiler, *includes, f"-L{folder}", "-T", str(SOFTWARE / "bios/linker.ld"),
+                     "crt0.o", str(Path(__file__).with_name("main.c")), "model.c", "kaniwa.c",
+                     "-lgcc", "-o", "firmware.elf"],
+                    [COMPILER.replace("gcc", "objcopy"), "-O", "binary", "firmware.elf",
+                     str(binary)]):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise BuildError(f"the firmware could not be built: {done.stderr.strip()}")
     words: list[int] = get_mem_data(str(binary), data_width=32, endianness="little")
     return words
 

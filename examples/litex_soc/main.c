@@ -4,6 +4,9 @@
 #include <generated/mem.h>
 #include <generated/soc.h>
 #include <irq.h>
+#ifdef MAIN_RAM_BASE
+#include <generated/sdram_phy.h>
+#endif
 
 #include "clips.h"
 #include "model.h"
@@ -82,6 +85,29 @@ static int best(const int8_t scores[CLASSES])
     return found;
 }
 
+#ifdef MAIN_RAM_BASE
+/* VexRiscv's data cache, where it has one, writes through: there is nothing to clean. */
+static void drop_cache(struct kaniwa *of, const void *start, size_t bytes)
+{
+    (void)of;
+    (void)start;
+    (void)bytes;
+    flush_cpu_dcache();
+}
+
+/* The commands that the memory wants first, and where the accelerator finds it. */
+static void open_sdram(void)
+{
+    sdram_dfii_control_write(DFII_CONTROL_CKE | DFII_CONTROL_ODT | DFII_CONTROL_RESET_N);
+    init_sequence();
+    sdram_dfii_control_write(DFII_CONTROL_SEL); /* the controller of the SoC takes over */
+    device.outside = (uint8_t *)MAIN_RAM_BASE;
+    device.outside_base = MAIN_RAM_BASE;
+    device.outside_bytes = MAIN_RAM_SIZE;
+    device.invalidate = drop_cache;
+}
+#endif
+
 int main(void)
 {
     int8_t scores[1][CLASSES];
@@ -91,6 +117,9 @@ int main(void)
     irq_setie(1);
     kaniwa_init(&device, KANIWA_BASE);
     device.wait = wait_for_interrupt;
+#ifdef MAIN_RAM_BASE
+    open_sdram();
+#endif
     result = kaniwa_open(&device);
     if (result == KANIWA_OK)
         result = model_load(&device);

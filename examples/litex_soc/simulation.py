@@ -38,16 +38,8 @@ def write_verilog(soc: AcceleratorSoC, folder: Path) -> list[str]:
     return [str(soc.kaniwa.sources.waivers), "soc.v", *sources]
 
 
-def lint(files: list[str], folder: Path) -> str:
-    """Verilator's warnings, an empty text where there are none."""
-    done = subprocess.run([verilator(), "--lint-only", "--top-module", "soc",
-                           *(f"-Wno-{rule}" for rule in FOREIGN), *files],
-                          cwd=folder, env=environment(), capture_output=True, text=True)
-    return done.stderr
-
-
 def build(files: list[str], folder: Path) -> Path:
-    """The program that simulates the SoC."""
+    """The program that simulates the SoC. Any warning of Verilator's but those is an error."""
     require_compiler()
     done = subprocess.run(
         [verilator(), "--cc", "--exe", "--build", "-O3", "-j", "2", "--x-assign", "0",

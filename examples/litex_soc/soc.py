@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from litedram.init import get_sdram_phy_c_header
+from litedram.modules import MT48LC4M16
+from litedram.phy.model import SDRAMPHYModel
 from litex.build.generic_platform import GenericPlatform, Pins, Subsignal
 from litex.gen import LiteXModule
 from litex.soc.integration import export
@@ -29,26 +32,42 @@ class Clock(LiteXModule):
 
 
 class AcceleratorSoC(SoCCore):
-    """VexRiscv with ``rom_bytes`` of ROM and 8 KiB of RAM, and the accelerator of ``target``."""
+    """VexRiscv with ``rom_bytes`` of ROM and 8 KiB of RAM, and the accelerator of ``target``.
 
-    def __init__(self, target: str, rom_bytes: int) -> None:
+    ``outside``: with an SDRAM of 16 MiB, which the accelerator reaches that way; ``bus``: of the
+    accelerator (see add_kaniwa).
+    """
+
+    def __init__(self, target: str, rom_bytes: int, outside: str | None = None,
+                 bus: str | None = None) -> None:
         super().__init__(
             GenericPlatform("simulation", PINS, name="soc"), CLOCK_HZ,
             cpu_type="vexriscv", cpu_variant="lite", integrated_rom_size=rom_bytes,
             integrated_sram_size=8 << 10, uart_baudrate=CLOCK_HZ // CYCLES_OF_A_BIT,
             with_timer=False)
         self.crg = Clock(self.platform)
-        add_kaniwa(self, target)     # the one line
+        if outside:
+            module = MT48LC4M16(CLOCK_HZ, "1:1")     # two of them, 32 bits in all
+            self.sdrphy = SDRAMPHYModel(module, data_width=32, clk_freq=CLOCK_HZ)
+            # A cache before the bus alone would keep what the accelerator does not see.
+            self.add_sdram("sdram", phy=self.sdrphy, module=module,
+                           l2_cache_size=8192 if outside == "bus" else 0)
+        add_kaniwa(self, target, outside=outside, bus=bus)     # the one line
 
     def write_headers(self, folder: Path) -> None:
         """What C and the linker must know of the SoC, in ``folder``/generated."""
         generated = folder / "generated"
         generated.mkdir(parents=True)
-        for name, text in (
-                ("csr.h", export.get_csr_header(self.csr_regions, self.constants,
-                                                self.mem_regions["csr"].origin)),
-                ("mem.h", export.get_mem_header(self.mem_regions)),
-                ("soc.h", export.get_soc_header(self.constants)),
-                ("output_format.ld", export.get_linker_output_format(self.cpu)),
-                ("regions.ld", export.get_linker_regions(self.mem_regions))):
+        files = {
+            "csr.h": export.get_csr_header(self.csr_regions, self.constants,
+                                           self.mem_regions["csr"].origin),
+            "mem.h": export.get_mem_header(self.mem_regions),
+            "soc.h": export.get_soc_header(self.constants),
+            "output_format.ld": export.get_linker_output_format(self.cpu),
+            "regions.ld": export.get_linker_regions(self.mem_regions)}
+        if hasattr(self, "sdram"):
+            settings = self.sdram.controller.settings
+            files["sdram_phy.h"] = get_sdram_phy_c_header(settings.phy, settings.timing,
+                                                          settings.geom)
+        for name, text in files.items():
             (generated / name).write_text(text)

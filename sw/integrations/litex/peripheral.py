@@ -33,7 +33,7 @@ class Interrupt:
         self.irq = Signal()
 
 
-class KaniwaPeripheral(LiteXModule):    # type: ignore[misc]
+class KaniwaPeripheral(LiteXModule):
     """The accelerator of ``design``, whose Verilog becomes a source of LiteX's ``platform``.
 
     ``control``: the slave of 32 bits, AXI4-Lite or Wishbone. ``memory``: the master for memory
@@ -82,8 +82,9 @@ class KaniwaPeripheral(LiteXModule):    # type: ignore[misc]
         interface = self.control if port.side.startswith("s_") else self.memory
         member = port.name.removeprefix(f"{port.side}_")
         if self.design.bus == "axi4":
-            channel, member = CHANNEL.fullmatch(member).groups()
-            interface = getattr(interface, channel)
+            found = CHANNEL.fullmatch(member)
+            assert found is not None
+            interface, member = getattr(interface, found[1]), found[2]
         theirs = getattr(interface, member)
         # The slave has the address bits of its window alone.
         self.comb += theirs.eq(own) if port.output else own.eq(theirs[:port.width])
@@ -126,12 +127,18 @@ def _data_bits(soc: Any, outside: str | None, config: AcceleratorConfig) -> int 
     """Width of the master: that of the SoC's bus, or the one nearest to the memory controller's."""
     if outside is None:
         return None
+    fitting = [bits for bits in DATA_BITS if bits <= 8 * config.read_bytes]
     if outside == "bus":
+        # A converter of LiteX's between two widths would lose errors of the bus.
+        if soc.bus.data_width not in fitting:
+            raise ConfigError(
+                f"the SoC's bus must have {', '.join(map(str, fitting))} bits for target "
+                f"'{config.name}', not {soc.bus.data_width}: give the SoC another bus_data_width, "
+                "or outside='sdram'")
         return int(soc.bus.data_width)
     if not hasattr(soc, "sdram"):
         raise ConfigError("outside='sdram' takes a SoC with an SDRAM: call add_sdram first")
-    fitting = [bits for bits in DATA_BITS if bits <= 8 * config.read_bytes]
-    return max([bits for bits in fitting if bits <= soc.sdram.controller.data_width]
+    return max([bits for bits in fitting if bits <= soc.sdram.crossbar.controller.data_width]
                or fitting[:1])
 
 
