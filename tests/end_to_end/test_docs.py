@@ -17,7 +17,7 @@ from kaniwa import cli
 
 # Pages with a simulated core or board, which may have to be built first.
 SIMULATED = {"first_inference.md", "own_board.md", "howto/run_on_a_board.md",
-             "howto/own_design.md"}
+             "howto/own_design.md", "howto/litex.md"}
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page.relative_to(ROOT / "docs").as_posix()
                for page in (ROOT / "docs").rglob("*.md"))

@@ -18,7 +18,6 @@ from kaniwa.generate.design import Design
 from kaniwa.generate.files import WAIVERS
 from kaniwa.generate.template import render
 from kaniwa.generate.verilog import Port, design_verilog
-from kaniwa.sim.device.verilate import gateware_sources, source_texts, unit_sources
 
 __all__ = ["Sources", "kept_sources"]
 
@@ -54,6 +53,8 @@ def kept_sources(design: Design) -> Sources:
 
 def _key(design: Design) -> str:
     """Digest of all that the files are made from."""
+    from kaniwa.sim.device.verilate import gateware_sources, source_texts, unit_sources
+
     own = Path(kaniwa.generate.__path__[0])
     texts = [*gateware_sources(), *unit_sources(design.config),
              *source_texts([*own.glob("*.py"), *own.glob("templates/*.v*"), Path(__file__)])]
