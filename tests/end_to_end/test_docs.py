@@ -56,7 +56,7 @@ def test_examples_of_a_page_print_what_it_shows(
     monkeypatch.delenv("COLUMNS", raising=False)     # processes of pytest-xdist have it
     for kind, block in blocks(root / "docs" / name):
         if kind == "python":
-            exec(compile(block, name, "exec"), {})
+            exec(compile(block, name, "exec"), {"__name__": "__main__"})
         if kind != "console":
             continue
         for example in block.split("$ ")[1:]:
