@@ -49,7 +49,7 @@ class AcceleratorSoC(SoCCore):
         if outside:
             module = MT48LC4M16(CLOCK_HZ, "1:1")     # two of them, 32 bits in all
             self.sdrphy = SDRAMPHYModel(module, data_width=32, clk_freq=CLOCK_HZ)
-            # A cache before the bus alone would keep what the accelerator does not see.
+            # The cache is between bus and SDRAM: a port of the accelerator's own is beside it.
             self.add_sdram("sdram", phy=self.sdrphy, module=module,
                            l2_cache_size=8192 if outside == "bus" else 0)
         add_kaniwa(self, target, outside=outside, bus=bus)     # the one line

@@ -26,7 +26,7 @@ PORTS = "ports.json"
 
 @dataclass(frozen=True)
 class Sources:
-    """``folder`` with a design's files, which are those of `kaniwa generate`.
+    """A design's files, with the bytes that `kaniwa generate` writes.
 
     ``verilog``: the one file with all modules. ``waivers``: Verilator's warnings of it that are
     waived. ``ports``: those of its top module, without clk and rst.
@@ -45,7 +45,11 @@ def kept_sources(design: Design) -> Sources:
     """
     with needed("generated Verilog", "sim", BuildError):
         folder = cache_folder() / "designs" / f"{design.name}-{_key(design)}"
-    kept_folder(folder, lambda temporary: _make(design, temporary))
+    try:
+        kept_folder(folder, lambda temporary: _make(design, temporary))
+    except OSError as error:
+        raise BuildError(f"cannot keep the Verilog in {folder.parent}: {error.strerror}; make room "
+                         "there, or set KANIWA_CACHE to another folder") from None
     rows = json.loads((folder / PORTS).read_text())
     return Sources(folder / f"{design.name}.v", folder / f"{design.name}.vlt",
                    tuple(Port(**row) for row in rows))

@@ -14,7 +14,7 @@ from litex.soc.integration.soc_core import SoCCore
 from migen import ClockDomain
 
 from kaniwa.config import PRESETS
-from kaniwa.errors import ConfigError
+from kaniwa.errors import BuildError, ConfigError
 from kaniwa.generate.design import Design
 from kaniwa.generate.verilog import Port
 from kaniwa.integrations.litex import KaniwaPeripheral, add_kaniwa, peripheral, sources
@@ -130,6 +130,14 @@ def test_what_is_refused_says_so_and_makes_nothing(
 def test_a_bus_of_another_width_is_refused(gateware: list[Design]) -> None:
     with pytest.raises(ConfigError, match="must have 32, 64 bits for target 'small', not 128"):
         add_kaniwa(make_soc(bus_data_width=128), "small", outside="bus")
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+        gateware: list[Design], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "file"))
+    with pytest.raises(BuildError, match="cannot keep the Verilog in .*set KANIWA_CACHE"):
+        add_kaniwa(make_soc(), "nano")
 
 
 def test_without_litex_one_line_names_the_extra(root: Path) -> None:
