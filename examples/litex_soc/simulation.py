@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +39,14 @@ def write_verilog(soc: AcceleratorSoC, folder: Path) -> list[str]:
     return [str(soc.kaniwa.sources.waivers), "soc.v", *sources]
 
 
-def build(files: list[str], folder: Path) -> Path:
-    """The program that simulates the SoC. Any warning of Verilator's but those is an error."""
+def build(files: list[str], folder: Path, foreign: Sequence[str] = FOREIGN) -> Path:
+    """The program that simulates the SoC. A warning of Verilator's is an error, but ``foreign``."""
     require_compiler()
     done = subprocess.run(
         [verilator(), "--cc", "--exe", "--build", "-O3", "-j", "2", "--x-assign", "0",
          "--x-initial", "0", "--output-split", "8000", "--top-module", "soc", "--prefix", "Vsoc",
          "-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1",
-         *(f"-Wno-{rule}" for rule in FOREIGN), *files,
+         *(f"-Wno-{rule}" for rule in foreign), *files,
          str(Path(__file__).with_name("bench.cpp")), "-o", "soc"],
         cwd=folder, env=environment(), capture_output=True, text=True)
     if done.returncode:

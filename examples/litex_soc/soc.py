@@ -35,16 +35,16 @@ class AcceleratorSoC(SoCCore):
     """VexRiscv with ``rom_bytes`` of ROM and 8 KiB of RAM, and the accelerator of ``target``.
 
     ``outside``: with an SDRAM of 16 MiB, which the accelerator reaches that way; ``bus``: of the
-    accelerator (see add_kaniwa).
+    accelerator (see add_kaniwa). ``options``: of SoCCore.
     """
 
     def __init__(self, target: str, rom_bytes: int, outside: str | None = None,
-                 bus: str | None = None) -> None:
+                 bus: str | None = None, **options: Any) -> None:
         super().__init__(
             GenericPlatform("simulation", PINS, name="soc"), CLOCK_HZ,
             cpu_type="vexriscv", cpu_variant="lite", integrated_rom_size=rom_bytes,
             integrated_sram_size=8 << 10, uart_baudrate=CLOCK_HZ // CYCLES_OF_A_BIT,
-            with_timer=False)
+            with_timer=False, **options)
         self.crg = Clock(self.platform)
         if outside:
             module = MT48LC4M16(CLOCK_HZ, "1:1")     # two of them, 32 bits in all

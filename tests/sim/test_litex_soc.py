@@ -109,6 +109,23 @@ def test_a_firmware_that_does_not_end_is_an_error(example: Example, simulated: S
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("standard", ["axi-lite", "axi"])
+def test_uart_tells_the_same_behind_axi(standard: str, example: Example, clips: np.ndarray,
+                                        tmp_path: Path) -> None:
+    """LiteX's own AXI blocks have paths from valid to ready, as Verilator tells (UNOPTFLAT)."""
+    program = network(CONFIG)
+    soc = example.soc.AcceleratorSoC("nano", ROM_BYTES, bus_standard=standard)
+    soc.finalize()
+    soc.init_rom("rom", example.firmware.build_firmware(
+        soc, program, clips, example.keywords.WORDS, tmp_path), auto_size=False)
+    built = example.simulation.build(example.simulation.write_verilog(soc, tmp_path), tmp_path,
+                                     (*example.simulation.FOREIGN, "UNOPTFLAT"))
+    done = example.simulation.run(built, tmp_path, LIMIT)
+    lines = example.keywords.expected(program, clips)
+    assert done.text.splitlines() == [f"{line} cycles {CYCLES}" for line in lines]
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("options", [(), ("--outside", "bus"), ("--outside", "sdram")],
                          ids=["on-chip", "bus", "sdram"])
 def test_keywords_are_spotted(options: tuple[str, ...], root: Path) -> None:
