@@ -89,7 +89,7 @@ def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) ->
 
         return generate(config)
 
-    return kept_verilog(config.name, [config.hash, *gateware_sources(), *_unit_sources(config)],
+    return kept_verilog(config.name, [config.hash, *gateware_sources(), *unit_sources(config)],
                         elaborate, progress)
 
 
@@ -103,7 +103,7 @@ def observed_verilog(config: AcceleratorConfig, progress: Progress | None = None
 
     own = [Path(__file__).with_name("observed_core.py"), Path(kaniwa.report.states.__file__)]
     return kept_verilog(f"{config.name}-observed", [config.hash, *gateware_sources(),
-                                                    *_unit_sources(config), *source_texts(own)],
+                                                    *unit_sources(config), *source_texts(own)],
                         elaborate, progress)
 
 
@@ -299,7 +299,7 @@ def sources_digest() -> str:
     return _digest([*gateware_sources(), *(path.read_text() for path in SHIM)])
 
 
-def _unit_sources(config: AcceleratorConfig) -> list[str]:
+def unit_sources(config: AcceleratorConfig) -> list[str]:
     """The texts of units that the config names, which may be registered from anywhere."""
     if not config.units:
         return []

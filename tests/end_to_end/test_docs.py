@@ -17,7 +17,7 @@ from kaniwa import cli
 
 # Pages with a simulated core or board, which may have to be built first.
 SIMULATED = {"first_inference.md", "own_board.md", "howto/run_on_a_board.md",
-             "howto/own_design.md"}
+             "howto/own_design.md", "howto/litex.md"}
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page.relative_to(ROOT / "docs").as_posix()
                for page in (ROOT / "docs").rglob("*.md"))
@@ -56,7 +56,7 @@ def test_examples_of_a_page_print_what_it_shows(
     monkeypatch.delenv("COLUMNS", raising=False)     # processes of pytest-xdist have it
     for kind, block in blocks(root / "docs" / name):
         if kind == "python":
-            exec(compile(block, name, "exec"), {})
+            exec(compile(block, name, "exec"), {"__name__": "__main__"})
         if kind != "console":
             continue
         for example in block.split("$ ")[1:]:

@@ -1,0 +1,73 @@
+"""The firmware: the network as C source, the driver, `main.c`, and what LiteX brings."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import litex
+import numpy as np
+from litex.soc.integration.common import get_mem_data
+from soc import AcceleratorSoC
+
+from kaniwa.errors import BuildError
+from kaniwa.export.c_source import DRIVER_FILES, driver_file, header, source
+from kaniwa.export.interface import interface
+from kaniwa.program.program import Program
+
+COMPILER = "riscv64-unknown-elf-gcc"
+FLAGS = ("-Os", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib",
+         "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
+SOFTWARE = Path(litex.__file__).parent / "soc" / "software"
+CPU = Path(litex.__file__).parent / "soc" / "cores" / "cpu" / "vexriscv"
+
+
+def build_firmware(soc: AcceleratorSoC, program: Program, clips: np.ndarray,
+                   names: Sequence[str], folder: Path) -> list[int]:
+    """The words of the ROM of a finalized ``soc``: ``program`` runs on each of ``clips``.
+
+    ``clips``: int8, a first axis for the inferences, then the shape of the network's input.
+    ``names``: of the classes.
+    """
+    if shutil.which(COMPILER) is None:
+        raise BuildError(f"the firmware needs {COMPILER}: install gcc-riscv64-unknown-elf")
+    soc.write_headers(folder)
+    face = interface(program)
+    (folder / "model.c").write_text(source(face, "model"))
+    (folder / "model.h").write_text(header(face, "model"))
+    for name in DRIVER_FILES:
+        (folder / name).write_bytes(driver_file(name))
+    (folder / "clips.h").write_text(clips_header(clips, names))
+    binary = folder / "firmware.bin"
+    compiler = [COMPILER, *soc.cpu.gcc_flags.split(), *FLAGS]
+    includes = [f"-I{folder}", "-isystem", str(CPU), "-isystem", str(SOFTWARE / "include")]
+    # LiteX's linker script finds the start-up code by the name of its object file.
+    for command in ([*compiler, *includes, "-c", str(CPU / "crt0.S"), "-o", "crt0.o"],
+                    [*compiler, *includes, f"-L{folder}", "-T", str(SOFTWARE / "bios/linker.ld"),
+                     "crt0.o", str(Path(__file__).with_name("main.c")), "model.c", "kaniwa.c",
+                     "-lgcc", "-o", "firmware.elf"],
+                    [COMPILER.replace("gcc", "objcopy"), "-O", "binary", "firmware.elf",
+                     str(binary)]):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise BuildError(f"the firmware could not be built: {done.stderr.strip()}")
+    words: list[int] = get_mem_data(str(binary), data_width=32, endianness="little")
+    return words
+
+
+def clips_header(clips: np.ndarray, names: Sequence[str]) -> str:
+    """Inputs and names of classes as arrays in C."""
+    shape = "".join(f"[{size}]" for size in clips.shape[1:])
+    values = ",\n".join(_braces(clip) for clip in clips)
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return (f"#include <stdint.h>\n\n#define CLIPS {len(clips)}\n#define CLASSES {len(names)}\n\n"
+            f"static const int8_t clips[CLIPS]{shape} = {{\n{values}\n}};\n"
+            f"static const char *const names[CLASSES] = {{{quoted}}};\n")
+
+
+def _braces(values: np.ndarray) -> str:
+    if not values.ndim:
+        return str(int(values))
+    return "{" + ", ".join(_braces(part) for part in values) + "}"

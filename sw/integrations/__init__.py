@@ -1,0 +1,1 @@
+"""The accelerator in the frameworks of others."""
