@@ -97,7 +97,7 @@ def pll_mhz(board: Board, mhz: float) -> float | None:
         return None
     for quarters in range(int(STEPS_A_MHZ * mhz), 0, -1):
         try:
-            family.pll(hertz, quarters / STEPS_A_MHZ)
+            family.pll(hertz, quarters / STEPS_A_MHZ, board.device)
         except ConfigError:
             continue
         return quarters / STEPS_A_MHZ
