@@ -39,6 +39,8 @@ def _rows(kind: str, x: int, width: int, rows: Iterable[int]) -> tuple[Band, ...
     return tuple(Band(kind, x, y, width, 1) for y in rows)
 
 
+GW2A_18 = Grid(56, 55, False, (*_rows("bram", 1, 51, (9, 27, 45)), *_rows("dsp", 1, 54, (18, 36))))
+
 # By an argument that names the device to nextpnr. Sizes count from tile 0.
 GRIDS = {
     "--25k": Grid(73, 51, False, (*_rows("bram", 4, 65, (25, 37)), *_rows("dsp", 4, 65, (13,)))),
@@ -47,8 +49,8 @@ GRIDS = {
     "--up5k": Grid(26, 32, True, (
         *(Band("bram", x, 1, 1, 30) for x in (6, 19)),
         *(Band("dsp", x, y, 1, 4) for x in (0, 25) for y in (5, 10, 15, 23)))),
-    "GW2A-LV18PG256C8/I7": Grid(56, 55, False, (*_rows("bram", 1, 51, (9, 27, 45)),
-                                                *_rows("dsp", 1, 54, (18, 36)))),
+    "GW2A-LV18PG256C8/I7": GW2A_18,
+    "GW2AR-LV18QN88C8/I7": GW2A_18,
     "GW1NR-LV9QN88PC6/I5": Grid(47, 29, False, (*_rows("bram", 1, 45, (9, 27)),
                                                 *_rows("dsp", 1, 45, (18,)))),
 }

@@ -61,7 +61,7 @@ def blinky(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 # A board of each device. Those alike to another board, whose tools they share, are for `make long`.
 DEVICES = sorted({load_board(name).device: name for name in reversed(BOARDS)}.values())
-ALIKE = ("tang_nano_9k",)
+ALIKE = ("tang_nano_20k", "tang_nano_9k")
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ EXPECTED = {
     ("ulx3s_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},
+    ("tang_nano_20k", "nano_64k"): {"product": 16},
     ("tang_nano_9k", "nano_32k"): {"product": 16},
 }
 
