@@ -1,0 +1,1 @@
+"""Releases: bitstreams and simulators that were built before, checked and kept for use."""
