@@ -47,13 +47,15 @@ Progress = Callable[[str], None]
 class Search:
     """How long to search and where. ``trials``: configs to measure, those in ``study`` beside.
 
-    ``seed``: the same one proposes the same configs, with any number of ``jobs``, the processes.
+    ``seed``: the same one proposes the same configs, with any number of ``jobs``, the processes,
+    and on a ``scheduler``'s workers (``kaniwa.parallel.scheduler``), which take their place.
     """
 
     trials: int = 100
     seed: int = 0
     jobs: int = 1
     study: Path | None = None
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def explore(question: Question, search: Search, progress: Progress = lambda text
             presets[target] = outcome_of(question, target)
         _recall(question, study, outcomes, refused)
         try:
-            with mapper(search.jobs) as mapped:
+            with mapper(search.jobs, search.scheduler) as mapped:
                 _search(question, search, study, mapped, outcomes, refused, progress)
         except KeyboardInterrupt:
             interrupted = True

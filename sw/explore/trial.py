@@ -1,7 +1,7 @@
 """A trial: a config and models to figures, in a process of its own; and many of them at once.
 
 All that a trial needs is in its ``Work``, which can be pickled, and ``run_trials`` hands a list of
-them to any function that maps: processes of this machine here, a cluster's scheduler elsewhere.
+them to any function that maps: processes of this machine, or workers of a Dask scheduler.
 """
 
 from __future__ import annotations
@@ -152,11 +152,20 @@ def _figures(board: Board, config: AcceleratorConfig, programs: Sequence[Program
 
 
 @contextmanager
-def mapper(jobs: int) -> Iterator[Mapper]:
-    """A function that maps over ``jobs`` processes, in order; in this one for 1.
+def mapper(jobs: int, scheduler: str | None = None) -> Iterator[Mapper]:
+    """A function that maps over ``jobs`` processes, in order; in this one for 1. With a
+    ``scheduler``, as of ``kaniwa.parallel.scheduler``, it maps over that one's workers.
 
     An interrupt ends the processes: none of them writes anything.
     """
+    if scheduler is not None:
+        from kaniwa.parallel import workers as shared
+        from kaniwa.parallel.option import scheduler as opened
+
+        with opened(scheduler) as workers:
+            yield lambda function, items: workers.map(shared.Work(
+                function, name="config {}".format, unit="configs"), items)
+        return
     if jobs == 1:
         yield lambda function, items: map(function, items)
         return

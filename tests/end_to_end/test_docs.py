@@ -169,6 +169,14 @@ def test_every_link_of_the_pages_leads_somewhere(root: Path) -> None:
                 assert not anchor or anchor in _anchors(target), f"{page.name}: {link}"
 
 
+def test_no_table_has_two_rows_for_the_same(root: Path) -> None:
+    """Rows of a page's first column, as merges leave them twice."""
+    for page in (root / "docs/commands.md", root / "docs/howto/README.md"):
+        first = [line.split(" | ")[0] for line in page.read_text().splitlines()
+                 if line.startswith("| `kaniwa") or (line.startswith("| ") and "](" in line)]
+        assert sorted({*first}) == sorted(first), page
+
+
 def test_links_to_other_places_are_safe_and_whole(root: Path) -> None:
     for page in documents(root):
         for link in links(page):

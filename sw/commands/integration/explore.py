@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kaniwa.commands.completion import complete_targets
-from kaniwa.commands.options import board_option, json_option, shape_option, show_json
+from kaniwa.commands.options import (
+    board_option,
+    json_option,
+    scheduler_option,
+    shape_option,
+    show_json,
+)
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
 from kaniwa.errors import InputError
@@ -44,6 +50,7 @@ INTERRUPTED_STATUS = 130
               help="Seed of the search: the same one proposes the same configs.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Processes that measure configs.")
+@scheduler_option
 @click.option("--device", type=click.Choice(["emulator", "sim"]), default=None,
               help="Run one inference of each model on the best config, and compare cycles with "
                    "the cycle model and outputs with golden.")

@@ -141,6 +141,10 @@ def test_the_same_seed_finds_the_same_with_any_number_of_processes(
     assert plain(explore(question, Search(trials=6, seed=4))) != plain(found)
 
 
+def test_workers_of_dask_find_the_same_as_one_process(found: Found, question: Question) -> None:
+    assert plain(explore(question, Search(trials=6, seed=3, scheduler="2"))) == plain(found)
+
+
 def test_trials_go_through_any_function_that_maps(question: Question) -> None:
     """As a cluster's scheduler has one: it takes the function and all works at once."""
     given: list[Work] = []
