@@ -26,6 +26,7 @@ EXPECTED = {
     ("ulx3s_85f", "base_vector"): {"MULT18X18D": 128 + 16, "product": 8},
     ("ulx3s_85f", "base_recurrent"): {"MULT18X18D": 128 + 16 + 3, "product": 8},
     ("ulx3s_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
+    ("colorlight_i5", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},
     ("tang_nano_20k", "nano_64k"): {"product": 16},
