@@ -237,10 +237,14 @@ def test_ten_thousand_images_are_the_same_though_a_worker_is_killed(
 
 
 INTERRUPTED = """
+import signal
+
 from builders.parallel_items import never_end
 from kaniwa.parallel import scheduler
 
 if __name__ == "__main__":
+    # Where the tests run in the background of a shell, Ctrl-C is ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with scheduler("1") as workers:
             list(workers.map(never_end, range(9)))
@@ -258,7 +262,7 @@ def test_an_interrupt_ends_local_workers(tmp_path: Path) -> None:
     assert process.stdout is not None
     worker = int(process.stdout.readline())
     os.killpg(process.pid, signal.SIGINT)
-    out, errors = process.communicate()
+    out, errors = process.communicate(timeout=60)
     assert (out, errors, process.returncode) == ("interrupted\n", "", 0)
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
