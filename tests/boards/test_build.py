@@ -336,7 +336,7 @@ def test_routing_that_does_not_end_is_given_up(attempts: int, fails: bool, place
     monkeypatch.setattr(tools, "command", lambda tool: ["sh", "-c", f"{shell}; touch out bit"])
     family = load_family("ice40")
     monkeypatch.setattr(family, "place", lambda device, mhz, seed: Step("tool", (), "out"))
-    monkeypatch.setattr(family, "pack", lambda: Step("packer", (), "bit"))
+    monkeypatch.setattr(family, "pack", lambda device: Step("packer", (), "bit"))
     if not fails:
         assert (place_all("", 1, lambda text: None)[1] / "bit").exists()
         return
