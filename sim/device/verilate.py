@@ -295,8 +295,11 @@ def gateware_sources() -> list[str]:
 
 
 def sources_digest() -> str:
-    """Of all that a simulated core is made from, besides its config and the tools."""
-    return _digest([*gateware_sources(), *(path.read_text() for path in SHIM)])
+    """Of all that a simulated core is made from, besides its config and the tools.
+
+    It is the same in a checkout and in an installed wheel, whose folders have another order.
+    """
+    return _digest(sorted([*gateware_sources(), *(path.read_text() for path in SHIM)]))
 
 
 def unit_sources(config: AcceleratorConfig) -> list[str]:

@@ -84,6 +84,15 @@ def test_a_board_takes_the_bitstream_of_a_release_where_none_was_built(archive, 
     assert find_bitstream(board, None, tmp_path) == built
 
 
+def test_the_digest_of_sources_does_not_hang_on_where_they_lie(monkeypatch):
+    """A wheel has hw/ below sw/, a checkout beside it: the paths come in another order."""
+    before, sources = sources_digest(), verilate.gateware_sources()
+    monkeypatch.setattr(verilate, "gateware_sources", lambda: sources[::-1])
+    assert sources_digest() == before
+    monkeypatch.setattr(verilate, "gateware_sources", lambda: [*sources[1:], "another"])
+    assert sources_digest() != before
+
+
 def test_a_release_of_other_sources_is_kept_and_not_used(archive, capsys):
     archive.write_bytes(pack(release(sources="abc123"), CONTENTS))
     with pytest.raises(SystemExit):
