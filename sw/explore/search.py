@@ -25,7 +25,9 @@ from kaniwa.explore.space import (
     proposed,
 )
 from kaniwa.explore.study import open_study
-from kaniwa.explore.trial import Mapper, fits, mapper, run_trials
+from kaniwa.explore.trial import fits, run_trials
+from kaniwa.parallel.option import scheduler
+from kaniwa.parallel.workers import Workers
 from kaniwa.stage import Stage
 
 if TYPE_CHECKING:
@@ -92,14 +94,14 @@ def explore(question: Question, search: Search, progress: Progress = lambda text
             presets[target] = outcome_of(question, target)
         _recall(question, study, outcomes, refused)
         try:
-            with mapper(search.jobs, search.scheduler) as mapped:
-                _search(question, search, study, mapped, outcomes, refused, progress)
+            with scheduler(search.scheduler, search.jobs) as workers:
+                _search(question, search, study, workers, outcomes, refused, progress)
         except KeyboardInterrupt:
             interrupted = True
     return Found(question, presets, tuple(outcomes.values()), refused, interrupted)
 
 
-def _search(question: Question, search: Search, study: Study, mapped: Mapper,
+def _search(question: Question, search: Search, study: Study, workers: Workers,
             outcomes: dict[str, Outcome], refused: Counter[str], progress: Progress) -> None:
     board = question.board
     kinds = searched_cores(board)
@@ -120,7 +122,7 @@ def _search(question: Question, search: Search, study: Study, mapped: Mapper,
             if config is not None:
                 batch.append((trial, config))
         works = [question.work(config) for _, config in batch]
-        for (trial, config), outcome in zip(batch, run_trials(works, mapped), strict=True):
+        for (trial, config), outcome in zip(batch, run_trials(works, workers), strict=True):
             progress(Stage("searching", done, search.trials, "configs"))
             outcomes[config.hash] = outcome
             _tell(question, study, trial, outcome, refused)

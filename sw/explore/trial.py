@@ -1,35 +1,33 @@
 """A trial: a config and models to figures, in a process of its own; and many of them at once.
 
-All that a trial needs is in its ``Work``, which can be pickled, and ``run_trials`` hands a list of
-them to any function that maps: processes of this machine, or workers of a Dask scheduler.
+All that a trial needs is in its ``Work``, which can be pickled, and ``run_trials`` gives a list of
+them to the workers of ``kaniwa.parallel``.
 """
 
 from __future__ import annotations
 
 import functools
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import CompileError, Error, MemoryTooSmallError, UnsupportedError
+from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 from kaniwa.explore.area import REACH, area_model
 from kaniwa.explore.clock import clock_model
 from kaniwa.explore.outcome import Figures, Outcome
 from kaniwa.explore.points import Point, known_points
 from kaniwa.graph import Graph
+from kaniwa.parallel.workers import Work as Task, Workers
 from kaniwa.program.program import Program
 
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
-__all__ = ["Mapper", "Work", "compiled", "fits", "limits", "mapper", "run_trial", "run_trials",
-           "share", "used_resources"]
+__all__ = ["Work", "compiled", "fits", "limits", "run_trial", "run_trials", "share",
+           "used_resources"]
 
-Mapper = Callable[[Callable[["Work"], Outcome], Sequence["Work"]], Iterable[Outcome]]
 # Beyond the fullest design that was routed for a device nothing says that another can be.
 LEAST_LIMIT = 0.6
 LOGIC = ("lut", "ff")
@@ -151,48 +149,11 @@ def _figures(board: Board, config: AcceleratorConfig, programs: Sequence[Program
                    {kind: used[kind] for kind in board.capacity})
 
 
-@contextmanager
-def mapper(jobs: int, scheduler: str | None = None) -> Iterator[Mapper]:
-    """A function that maps over ``jobs`` processes, in order; in this one for 1. With a
-    ``scheduler``, as of ``kaniwa.parallel.scheduler``, it maps over that one's workers.
-
-    An interrupt ends the processes: none of them writes anything.
-    """
-    if scheduler is not None:
-        from kaniwa.parallel import workers as shared
-        from kaniwa.parallel.option import scheduler as opened
-
-        with opened(scheduler) as workers:
-            yield lambda function, items: workers.map(shared.Work(
-                function, name="config {}".format, unit="configs"), items)
-        return
-    if jobs == 1:
-        yield lambda function, items: map(function, items)
-        return
-    import multiprocessing
-
-    # Spawned: a fork of a process with threads may hang.
-    pool = multiprocessing.get_context("spawn").Pool(jobs, signal.signal,
-                                                     (signal.SIGINT, signal.SIG_IGN))
-    try:
-        yield lambda function, items: pool.imap(function, items)
-    finally:
-        pool.terminate()
-        pool.join()
+def run_trials(works: Sequence[Work], workers: Workers) -> Iterator[Outcome]:
+    """The outcome of each work, in their order; an error that no config is to blame for is raised,
+    with the config's hash."""
+    return workers.map(Task(run_trial, name=_name, unit="configs"), works)
 
 
-def run_trials(works: Sequence[Work], mapped: Mapper) -> Iterator[Outcome]:
-    """The outcome of each work, in their order; an error that no config is to blame for is raised.
-    """
-    for work, outcome in zip(works, mapped(_kept_apart, works), strict=True):
-        if outcome.kind == "error":
-            raise Error(f"{work.config.hash}: {outcome.why}")
-        yield outcome
-
-
-def _kept_apart(work: Work) -> Outcome:
-    """A trial whose errors come back as an outcome: not every exception can be pickled."""
-    try:
-        return run_trial(work)
-    except Error as error:
-        return Outcome(work.config, None, "error", str(error))
+def _name(place: int, work: Work) -> str:
+    return work.config.hash

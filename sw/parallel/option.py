@@ -32,7 +32,8 @@ def scheduler(option: str | None = None, jobs: int = 1) -> Iterator[Workers]:
         else:
             from kaniwa.parallel.processes import LocalProcesses
 
-            yield LocalProcesses(jobs)
+            with contextlib.closing(LocalProcesses(jobs)) as processes:
+                yield processes
         return
     count = check_option(option)
     from kaniwa.parallel.cluster import local_cluster, remote_cluster

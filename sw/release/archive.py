@@ -9,6 +9,8 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from kaniwa.cache_folder import building
 from kaniwa.errors import BuildError, InputError
@@ -23,10 +25,12 @@ DATE = (1980, 1, 1, 0, 0, 0)
 LARGEST_FILE, LARGEST_MANIFEST = 256 << 20, 4 << 20
 
 
-def artifact(file: str, data: bytes, **values: object) -> Artifact:
-    """The entry of ``file`` in a manifest; ``values`` are its other fields."""
-    return Artifact(file=file, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data),
-                    **values)  # type: ignore[arg-type]
+def artifact(file: str, data: bytes, *, kind: str, target: str, config: str,
+             board: str | None = None, facts: Mapping[str, Any] = MappingProxyType({})
+             ) -> Artifact:
+    """The entry of ``file``, which holds ``data``, in a manifest."""
+    return Artifact(file, kind, target, config, hashlib.sha256(data).hexdigest(), len(data), board,
+                    dict(facts))
 
 
 def pack(release: Release, contents: Mapping[str, bytes]) -> bytes:

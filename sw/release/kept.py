@@ -16,24 +16,33 @@ from kaniwa.release.manifest import BITSTREAM, MANIFEST, SIMULATOR, Artifact, Re
 __all__ = ["kept_bitstream", "kept_simulator", "release_folder"]
 
 
+def _releases() -> Path:
+    return cache_folder() / "releases"
+
+
 def release_folder(sources: str) -> Path:
     """The folder of the release that was made from ``sources``, which need not be there."""
-    return cache_folder() / "releases" / sources
+    return _releases() / sources
 
 
-def kept_simulator(config: str, sources: str) -> Path | None:
-    """The shared object of the core whose configuration has that hash, if a release has it."""
+def kept_simulator(config: str, sources: Callable[[], str]) -> Path | None:
+    """The shared object of the core whose configuration has that hash, if a release has it.
+
+    ``sources`` makes the digest of the sources; it is asked for where there are releases.
+    """
     return _kept(sources, lambda one: one.kind == SIMULATOR and one.config == config)
 
 
-def kept_bitstream(board: str, config: str, sources: str) -> Path | None:
+def kept_bitstream(board: str, config: str, sources: Callable[[], str]) -> Path | None:
     """The bitstream of a board whose configuration has that hash, if a release has it."""
     return _kept(sources, lambda one: (one.kind, one.board, one.config)
                  == (BITSTREAM, board, config))
 
 
-def _kept(sources: str, fits: Callable[[Artifact], bool]) -> Path | None:
-    folder = release_folder(sources)
+def _kept(sources: Callable[[], str], fits: Callable[[Artifact], bool]) -> Path | None:
+    if not _releases().is_dir():     # spares most starts of a simulator the digest
+        return None
+    folder = release_folder(sources())
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return None

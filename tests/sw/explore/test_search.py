@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from kaniwa.explore.question import Question, elsewhere, make_question
 from kaniwa.explore.search import Found, Search, explore
 from kaniwa.explore.space import choices, config_of, proposal_of
 from kaniwa.explore.trial import Work, fits, run_trial, run_trials
+from kaniwa.parallel.workers import OneProcess
 
 MODEL = "tflm_micro_speech.tflite"
 
@@ -145,17 +147,25 @@ def test_workers_of_dask_find_the_same_as_one_process(found: Found, question: Qu
     assert plain(explore(question, Search(trials=6, seed=3, scheduler="2"))) == plain(found)
 
 
-def test_trials_go_through_any_function_that_maps(question: Question) -> None:
-    """As a cluster's scheduler has one: it takes the function and all works at once."""
+def test_all_works_of_a_batch_go_to_the_workers_at_once(question: Question) -> None:
     given: list[Work] = []
 
-    def mapped(function: Callable[[Work], Outcome], works: Sequence[Work]) -> Iterable[Outcome]:
-        given.extend(works)
-        return [function(work) for work in works]
+    class Listed(OneProcess):
+        def map(self, work: Any, items: Iterable[Any], progress: Any = None) -> Iterator[Any]:
+            given.extend(items)
+            return super().map(work, given, progress)
 
     works = [question.work(PRESETS["nano"])] * 2
-    assert [one.kind for one in run_trials(works, mapped)] == ["", ""]
+    assert [one.kind for one in run_trials(works, Listed())] == ["", ""]
     assert given == works
+
+
+def test_an_error_that_no_config_is_to_blame_for_is_raised_with_its_config(
+        question: Question) -> None:
+    config = PRESETS["nano"]
+    gone = dataclasses.replace(question, models=("/no/such.tflite",)).work(config)
+    with pytest.raises(ModelError, match=f"^{config.hash}: /no/such.tflite: "):
+        list(run_trials([gone], OneProcess()))
 
 
 def test_a_study_goes_on_where_it_ended(question: Question, tmp_path: Path) -> None:

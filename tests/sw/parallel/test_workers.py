@@ -51,6 +51,15 @@ def test_items_may_be_endless(workers: Workers) -> None:
     assert not multiprocessing.active_children()
 
 
+def test_processes_serve_one_map_after_the_other() -> None:
+    with scheduler(jobs=2) as workers:
+        assert list(workers.map(square, range(3))) == [0, 1, 4]
+        first = {process.pid for process in multiprocessing.active_children()}
+        assert list(workers.map(square, range(3))) == [0, 1, 4]
+        assert first and first <= {process.pid for process in multiprocessing.active_children()}
+    assert not multiprocessing.active_children()
+
+
 def test_an_error_of_an_item_has_its_name_and_its_class(workers: Workers) -> None:
     work = Work(partial(refuse, 3), name="image {}".format)
     found = workers.map(work, range(20))

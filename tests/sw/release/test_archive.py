@@ -61,14 +61,18 @@ def test_the_same_files_make_the_same_archive():
 
 def test_what_is_unpacked_is_found_and_nothing_is_built(archive, monkeypatch):
     nano = PRESETS["nano"]
-    assert kept_simulator(nano.hash, sources_digest()) is None
+    assert kept_simulator(nano.hash, sources_digest) is None
     assert unpack(archive) == release() == read_manifest(archive)
-    found = kept_simulator(nano.hash, sources_digest())
+    found = kept_simulator(nano.hash, sources_digest)
     assert found.read_bytes() == CONTENTS["simulators/nano.so"]
     monkeypatch.setattr(verilate, "build_library", lambda *_, **__: pytest.fail("it is built"))
     assert verilate.core_library(nano) == found
-    assert kept_simulator(PRESETS["small"].hash, sources_digest()) is None
-    assert kept_simulator(nano.hash, "0123") is None
+    assert kept_simulator(PRESETS["small"].hash, sources_digest) is None
+    assert kept_simulator(nano.hash, lambda: "0123") is None
+
+
+def test_sources_are_not_read_where_nothing_was_unpacked(archive):
+    assert kept_simulator(PRESETS["nano"].hash, lambda: pytest.fail("they are read")) is None
 
 
 def test_a_board_takes_the_bitstream_of_a_release_where_none_was_built(archive, tmp_path):
@@ -78,7 +82,7 @@ def test_a_board_takes_the_bitstream_of_a_release_where_none_was_built(archive, 
     unpack(archive)
     released = find_bitstream(board, None, tmp_path)
     assert released.read_bytes() == b"bits"
-    assert kept_bitstream("ulx3s_85f", PRESETS["nano"].hash, sources_digest()) is None
+    assert kept_bitstream("ulx3s_85f", PRESETS["nano"].hash, sources_digest) is None
     built = tmp_path / "icebreaker-nano.bin"
     built.write_bytes(b"own")
     assert find_bitstream(board, None, tmp_path) == built
@@ -98,7 +102,7 @@ def test_a_release_of_other_sources_is_kept_and_not_used(archive, capsys):
     with pytest.raises(SystemExit):
         cli.main(["unpack", str(archive)])
     assert "made from other sources than this kaniwa has" in capsys.readouterr().out
-    assert kept_simulator(PRESETS["nano"].hash, sources_digest()) is None
+    assert kept_simulator(PRESETS["nano"].hash, sources_digest) is None
     assert release_folder("abc123").is_dir()
 
 
@@ -108,7 +112,7 @@ def test_a_simulator_needs_a_c_library_that_is_not_older(monkeypatch, archive, l
     monkeypatch.setattr(manifest.platform, "libc_ver", lambda: ("glibc", "2.36"))
     archive.write_bytes(pack(release(platform=f"linux-x86_64-glibc-{libc}"), CONTENTS))
     assert unpack(archive).runs_here == runs
-    assert (kept_simulator(PRESETS["nano"].hash, sources_digest()) is not None) == runs
+    assert (kept_simulator(PRESETS["nano"].hash, sources_digest) is not None) == runs
 
 
 def test_simulators_of_another_processor_are_told_and_not_used(archive, capsys):
@@ -116,7 +120,7 @@ def test_simulators_of_another_processor_are_told_and_not_used(archive, capsys):
     with pytest.raises(SystemExit):
         cli.main(["unpack", str(archive)])
     assert "its simulators are for linux-riscv64-glibc-2.0, this is" in capsys.readouterr().out
-    assert kept_simulator(PRESETS["nano"].hash, sources_digest()) is None
+    assert kept_simulator(PRESETS["nano"].hash, sources_digest) is None
 
 
 @pytest.mark.parametrize(("harm", "message"), [
@@ -166,7 +170,7 @@ def test_a_newer_release_takes_the_place_of_an_older_one(archive):
     unpack(archive)
     archive.write_bytes(pack(release(version="1.3", artifacts=()), {}))
     assert unpack(archive).version == "1.3"
-    assert kept_simulator(PRESETS["nano"].hash, sources_digest()) is None
+    assert kept_simulator(PRESETS["nano"].hash, sources_digest) is None
 
 
 def test_the_command_names_what_there_is_for_people_and_for_programs(archive, capsys):
