@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,23 @@ from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
 
-__all__ = ["Board", "BOARDS", "load_board"]
+__all__ = ["Board", "BOARDS", "Sdram", "load_board"]
 
 # Each file beside this one is a board.
 BOARDS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py")
                       if path.stem not in ("__init__", "board")))
+
+
+@dataclass(frozen=True)
+class Sdram:
+    """An SDRAM chip of a board: ``resource`` of the platform, and ``part`` of
+    ``kaniwa.sdram_parts``.
+
+    Where boards carry one chip or another, the part is the one with the longest times.
+    """
+
+    part: str
+    resource: str = "sdram"
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class Board:
     units of a build's report. ``link``: how a host reaches it, by resource name of the platform.
     ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
-    ``{file}`` is the bitstream.
+    ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     """
 
     name: str
@@ -46,6 +59,7 @@ class Board:
     programmers: tuple[tuple[str, ...], ...]
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     baud: int = DEFAULT_BAUD
+    sdram: Sdram | None = None
 
     @property
     def default_target(self) -> str:
@@ -64,6 +78,12 @@ class Board:
     def clock_mhz(self, target: str) -> float:
         """The clock for a target in MHz; that of the default target where it is not listed."""
         return self.targets.get(target, self.targets[self.default_target])
+
+    def outside(self, target: str) -> str | None:
+        """Outside memory as ``compile`` takes it, at the clock of a target; None without any."""
+        if self.sdram is None:
+            return None
+        return f"sdram,part={self.sdram.part},clock={math.ceil(self.clock_mhz(target))}"
 
     def make_platform(self) -> Any:
         """A new Amaranth platform, good for one build."""

@@ -82,8 +82,15 @@ class Ecp5Pll:
         self._output_divider = int(800 // output_mhz)   # oscillator at 400 to 800 MHz
         self.hz = round(output_mhz * 1e6)
 
-    def add(self, m: Module, platform: Any, clock: Signal) -> Value:
+    def add(self, m: Module, platform: Any, clock: Signal,
+            late: Signal | None = None) -> Value:
         locked = Signal()
+        divider = self._output_divider
+        # A phase is counted in cycles of the oscillator, and in eighths of one.
+        eighths = 8 * (divider // 2) + 6 * divider
+        second = {} if late is None else dict(
+            p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=divider, p_CLKOS_CPHASE=eighths // 8,
+            p_CLKOS_FPHASE=eighths % 8, o_CLKOS=late)
         m.submodules.pll = Instance(
             "EHXPLLL",
             a_FREQUENCY_PIN_CLKI=f"{self._input_mhz:g}", a_FREQUENCY_PIN_CLKOP=f"{self._mhz:g}",
@@ -97,7 +104,7 @@ class Ecp5Pll:
             i_CLKI=platform.request(platform.default_clk).i,
             i_CLKFB=clock, i_RST=0, i_STDBY=0, i_PHASESEL0=0, i_PHASESEL1=0, i_PHASEDIR=1,
             i_PHASESTEP=1, i_PHASELOADREG=1, i_PLLWAKESYNC=0, i_ENCLKOP=0,
-            o_CLKOP=clock, o_LOCK=locked)
+            o_CLKOP=clock, o_LOCK=locked, **second)
         return locked
 
 

@@ -19,11 +19,14 @@ class Pll(Protocol):
     """A clock generator: drives ``clock`` from the board's oscillator.
 
     ``add`` puts it into a module and returns the signal that is 1 once the clock is stable.
+    ``late``: a second clock to drive, three quarters of a cycle behind; only where a board of the
+    family has SDRAM.
     """
 
     hz: int   # of the clock it makes
 
-    def add(self, m: Module, platform: Any, clock: Signal) -> Value: ...
+    def add(self, m: Module, platform: Any, clock: Signal,
+            late: Signal | None = None) -> Value: ...
 
 
 @dataclass(frozen=True)

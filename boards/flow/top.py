@@ -8,12 +8,15 @@ from amaranth import *
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import Board, Sdram
 from kaniwa.boards.families.family import Pll, load_family
+from kaniwa.boards.flow.sdram_pins import SdramPins
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.hw.accelerator import Accelerator
 from kaniwa.hw.link.uart import Uart
+from kaniwa.hw.sdram.controller import SdramController
+from kaniwa.sdram_parts import PARTS
 
 __all__ = ["BoardTop", "COUNTER_TAGS"]
 
@@ -39,7 +42,12 @@ class BoardTop(Elaboratable):
         pll: Pll = family.pll(platform.default_clk_frequency, self._mhz,
                               self._board.device)
         m.domains.sync = sync = ClockDomain()
-        locked = pll.add(m, platform, sync.clk)
+        sdram = self._board.sdram
+        if sdram is not None:
+            m.domains.sdram = late = ClockDomain(local=True, reset_less=True)
+            locked = pll.add(m, platform, sync.clk, late.clk)
+        else:
+            locked = pll.add(m, platform, sync.clk)
         # The reset's own flip-flops are by the PLL, in a corner of the device: it takes two more
         # cycles on its way to all registers.
         m.domains.pll = beside = ClockDomain(local=True)
@@ -51,10 +59,21 @@ class BoardTop(Elaboratable):
 
         m.submodules.uart = uart = Uart(pll.hz, self._baud)
         m.submodules.accelerator = accelerator = Accelerator(
-            self._config, pace=self._pace, memory=family.memory, clock_hz=pll.hz,
-            counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
+            self._config, pace=self._pace, memory=family.memory, outside=sdram is not None,
+            clock_hz=pll.hz, counter_tags=COUNTER_TAGS,
+            multiplier=family.multiplier(self._config))
         connect(m, uart.o, accelerator.rx)
         connect(m, accelerator.tx, uart.i)
         pins = platform.request(self._board.link)
         m.d.comb += [uart.rx.eq(pins.rx.i), pins.tx.o.eq(uart.tx)]
+        if sdram is not None:
+            self._add_sdram(m, sdram, accelerator)
         return m
+
+    def _add_sdram(self, m: Module, sdram: Sdram, accelerator: Accelerator) -> None:
+        """The chip behind the accelerator's ports for outside memory."""
+        part = PARTS[sdram.part]
+        m.submodules.sdram = controller = SdramController(self._config, part, self._mhz)
+        m.submodules.sdram_pins = SdramPins(controller.pins, sdram.resource)
+        connect(m, accelerator.outside_read, controller.read)
+        connect(m, accelerator.outside_write, controller.write)

@@ -1,16 +1,21 @@
-"""The design of a board as it is built, made into a simulation that is driven at its pins."""
+"""The design of a board as it is built, made into a simulation that is driven at its pins.
+
+A board with SDRAM has a chip there, which is part of the simulation.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import re
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import kaniwa.boards
 from kaniwa.boards.board import Board, load_board
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.transports import BITS_A_BYTE
+from kaniwa.sdram_parts import PARTS, ChipTiming
 from kaniwa.sim.device.verilate import (
     SHIM,
     Progress,
@@ -21,13 +26,37 @@ from kaniwa.sim.device.verilate import (
 )
 from kaniwa.sim.primitives.models import FOLDER, primitive_models
 
-__all__ = ["BIT_CYCLES", "BoardDesign", "board_design"]
+__all__ = ["BIT_CYCLES", "SOURCES", "BoardDesign", "board_design"]
 
-SOURCE = SHIM[0].with_name("pin_shim.cpp")
+SOURCES = [SHIM[0].with_name(name) for name in ("pin_shim.cpp", "sdram_chip.h")]
 BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
 # Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it.
 # It sets how long the host waits: in the board's time or, at a pseudo-terminal, in its own.
 PACE = 320_000
+
+# Pins of an SDRAM as amaranth-boards names them. Those of a board without are not used.
+SDRAM_PINS = ("clk", "clk_en", "cs", "ras", "cas", "we", "ba", "a", "dq", "dqm")
+SIMULATED = """
+module core(
+  input clk, input rx, output tx,
+  output [2:0] sdram_command, output [1:0] sdram_bank, output [12:0] sdram_address,
+  output [3:0] sdram_mask, output [31:0] sdram_data, input [31:0] sdram_given, input sdram_drive
+);
+  wire rx_pin = rx;
+  wire chip_clk, chip_clk_en, chip_cs, chip_ras, chip_cas, chip_we;
+  wire [1:0] chip_ba;
+  wire [12:0] chip_a;
+  wire [{width}-1:0] chip_dqm;
+  wire [8*{width}-1:0] chip_dq;
+  assign chip_dq = sdram_drive ? sdram_given[8*{width}-1:0] : {{8*{width}{{1'bz}}}};
+  assign sdram_command = chip_clk_en & !chip_cs ? ~{{chip_we, chip_cas, chip_ras}} : 3'b000;
+  assign sdram_bank = chip_ba;
+  assign sdram_address = chip_a;
+  assign sdram_mask = chip_dqm;
+  assign sdram_data = chip_dq;
+  {top} board({pins});
+endmodule
+"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +84,7 @@ class BoardDesign:
         """The shared object with its simulation, built if there is none yet."""
         text = kept_verilog(f"{self.board.name}-{self.config.name}", self._made_from(),
                             self._verilog, progress)
-        return build_library(text, self.config, progress=progress, sources=[SOURCE])
+        return build_library(text, self.config, progress=progress, sources=SOURCES)
 
     def _made_from(self) -> list[str]:
         return [self.config.hash, str(self.baud), str(self.pace), self.board.name,
@@ -65,24 +94,39 @@ class BoardDesign:
                 *source_texts(FOLDER.glob("*.v"))]
 
     def _verilog(self) -> str:
-        """Models of the primitives, the board's design, and around it a module of three pins."""
+        """Models of the primitives, the board's design, and around it a module of the pins."""
         from kaniwa.hw.verilog import from_rtlil
 
         text = from_rtlil(self.rtlil())
         return f"{primitive_models(text)}{text}\n{self._pins(text)}"
 
+    def chip_figures(self) -> list[int] | None:
+        """Figures of the SDRAM for its model, in the order that sdram_chip.h has; None without."""
+        if self.board.sdram is None:
+            return None
+        from kaniwa.hw.sdram.controller import POWER_UP_US
+
+        mhz = self.board.clock_mhz(self.config.name)
+        part = PARTS[self.board.sdram.part]
+        times = ChipTiming.of(part, ceil(mhz), 1)
+        return [part.width, part.columns, part.rows, times.rcd, times.rp, times.ras, times.rc,
+                times.rfc, times.rrd, times.wr, times.refi, int(POWER_UP_US * mhz)]
+
     def _pins(self, text: str) -> str:
-        """The module of three pins around the top module of ``text``."""
+        """The module of clock, UART and SDRAM around the top module of ``text``."""
         from kaniwa.boards.flow.build import TOP
 
         head = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
         assert head is not None
         link = f"{self.board.link}_0"
         wires = {f"{link}__rx__io": "rx_pin", f"{link}__tx__io": "tx"}
+        if self.board.sdram is not None:
+            chip = f"{self.board.sdram.resource}_0"
+            wires |= {f"{chip}__{pin}__io": f"chip_{pin}" for pin in SDRAM_PINS}
         pins = [f".{pin}({wires.get(pin, 'clk' if pin.startswith('clk') else 1)})"
                 for pin in re.split(r",\s*", head[1])]
-        return ("module core(input clk, input rx, output tx);\n"
-                f"  wire rx_pin = rx;\n  {TOP} board({', '.join(pins)});\nendmodule\n")
+        width = 1 if self.board.sdram is None else PARTS[self.board.sdram.part].width
+        return SIMULATED.format(top=TOP, pins=", ".join(pins), width=width)
 
 
 def board_design(name: str, config: AcceleratorConfig | None = None,

@@ -32,6 +32,8 @@ class PinTransport:
         self.line_cycles = self.bytes_taken = self.bytes_given = 0
         self.byte_cycles = 10 * design.bit_cycles
         self._library = _load(str(design.library(progress)))
+        figures = design.chip_figures()
+        self._chip = None if figures is None else (ctypes.c_uint32 * len(figures))(*figures)
         self._bits = design.bit_cycles / host_baud, design.bit_cycles
         self._hz = design.pace * self.byte_cycles
         self._out = ctypes.create_string_buffer(ROOM)
@@ -49,7 +51,7 @@ class PinTransport:
         if self._close is not None:
             self._close()
         self._pending = b""
-        self._handle = self._library.kaniwa_board_open(*self._bits)
+        self._handle = self._library.kaniwa_board_open(*self._bits, self._chip)
         self._close = weakref.finalize(self, self._library.kaniwa_board_close, self._handle)
 
     def write(self, data: bytes) -> None:
@@ -63,7 +65,7 @@ class PinTransport:
                 self._handle, self._pending, len(self._pending), min(left, SLICE_CYCLES),
                 self._out, ROOM, ctypes.byref(taken), ctypes.byref(given))
             if self._library.kaniwa_board_failed(self._handle):
-                raise DeviceError(f"{self.name}: an assertion failed (see above)")
+                raise DeviceError(f"{self.name}: {self._failure()}")
             left -= cycles
             self.line_cycles += cycles
             self.bytes_taken += taken.value
@@ -73,8 +75,18 @@ class PinTransport:
                 break
         return self._out.raw[:given.value]
 
+    def _failure(self) -> str:
+        broken = self._library.kaniwa_board_broken_rule(self._handle).decode()
+        return f"the SDRAM does not allow {broken}" if broken else "an assertion failed (see above)"
+
     def now(self) -> float:
         return self.line_cycles / self._hz
+
+    def outside_memory(self, offset: int, size: int) -> ctypes.Array[ctypes.c_uint8] | None:
+        """``size`` bytes of the SDRAM from ``offset`` on, to be looked at and changed past the
+        board; None where there are none."""
+        address = self._library.kaniwa_board_memory(self._handle, offset, size)
+        return (ctypes.c_uint8 * size).from_address(address) if address else None
 
     def close(self) -> None:
         """The board goes on being there; what is not on its way yet is not sent."""
@@ -87,7 +99,8 @@ def _load(path: str) -> ctypes.CDLL:
     handle, u64, double = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_double
     count = ctypes.POINTER(u64)
     for name, result, arguments in (
-            ("open", handle, [double, double]), ("close", None, [handle]),
+            ("open", handle, [double, double, ctypes.c_void_p]), ("close", None, [handle]),
+            ("broken_rule", ctypes.c_char_p, [handle]), ("memory", handle, [handle, u64, u64]),
             ("failed", ctypes.c_bool, [handle]),
             ("run", u64, [handle, ctypes.c_char_p, u64, u64, ctypes.c_char_p, u64, count, count])):
         function = getattr(library, f"kaniwa_board_{name}")

@@ -1,4 +1,5 @@
-// A simulated board at its pins, with a C interface: its clock, and the host's end of its UART.
+// A simulated board at its pins, with a C interface: its clock, the host's end of its UART, and
+// its SDRAM if it has some.
 
 #include <verilated.h>
 
@@ -7,6 +8,7 @@
 #include <memory>
 
 #include "Vcore.h"
+#include "sdram_chip.h"
 
 namespace {
 
@@ -80,8 +82,9 @@ private:
 
 class Board {
 public:
-    Board(double host_bit_cycles, double bit_cycles)
+    Board(double host_bit_cycles, double bit_cycles, const uint32_t *chip_figures)
         : sender(host_bit_cycles), receiver(bit_cycles) {
+        if (chip_figures) chip = std::make_unique<kaniwa::SdramChip>(chip_figures);
         context.randReset(0);
         context.fatalOnError(false);  // a failed assertion must not end the process
         top = std::make_unique<Vcore>(&context, "core");
@@ -99,7 +102,7 @@ public:
         const uint8_t *next = in, *const end = in + count;
         uint64_t cycle = 0;
         *given = 0;
-        while (cycle < cycles && *given < room && !context.gotError()) {
+        while (cycle < cycles && *given < room && !failed()) {
             if (*given && receiver.idle()) break;
             if (receiver.take(step(sender.level(next, end)))) out[(*given)++] = receiver.byte;
             cycle++;
@@ -108,7 +111,15 @@ public:
         return cycle;
     }
 
-    bool failed() const { return context.gotError(); }
+    bool failed() const { return context.gotError() || *broken_rule(); }
+
+    // What the SDRAM was done that its data sheet forbids; empty if nothing.
+    const char *broken_rule() const { return chip ? chip->broken().c_str() : ""; }
+
+    // `size` bytes of the SDRAM; null if it has not so many.
+    uint8_t *memory(uint64_t address, uint64_t size) {
+        return chip && chip->holds(address, size) ? chip->at(address) : nullptr;
+    }
 
 private:
     bool step(bool rx) {
@@ -116,15 +127,26 @@ private:
         top->clk = 0;
         top->eval();
         const bool tx = top->tx;
+        if (chip) clock_chip();
         top->clk = 1;
         top->eval();
         return tx;
+    }
+
+    // The chip's clock rises within the cycle: what it gives is there before the cycle's end.
+    void clock_chip() {
+        uint32_t given = 0;
+        top->sdram_drive = chip->clock(top->sdram_command, top->sdram_bank, top->sdram_address,
+                                       top->sdram_mask, top->sdram_data, given);
+        top->sdram_given = given;
+        top->eval();
     }
 
     VerilatedContext context;
     std::unique_ptr<Vcore> top;
     Sender sender;
     Receiver receiver;
+    std::unique_ptr<kaniwa::SdramChip> chip;
 };
 
 }  // namespace
@@ -132,9 +154,9 @@ private:
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // A board just powered up. Its UART has a bit in `bit_cycles`, the host's one in
-// `host_bit_cycles`.
-EXPORT void *kaniwa_board_open(double host_bit_cycles, double bit_cycles) {
-    return new Board(host_bit_cycles, bit_cycles);
+// `host_bit_cycles`. `chip`: figures of its SDRAM, or null.
+EXPORT void *kaniwa_board_open(double host_bit_cycles, double bit_cycles, const uint32_t *chip) {
+    return new Board(host_bit_cycles, bit_cycles, chip);
 }
 
 EXPORT void kaniwa_board_close(void *board) { delete static_cast<Board *>(board); }
@@ -144,4 +166,12 @@ EXPORT bool kaniwa_board_failed(void *board) { return static_cast<Board *>(board
 EXPORT uint64_t kaniwa_board_run(void *board, const uint8_t *in, uint64_t count, uint64_t cycles,
                                  uint8_t *out, uint64_t room, uint64_t *taken, uint64_t *given) {
     return static_cast<Board *>(board)->run(in, count, cycles, out, room, taken, given);
+}
+
+EXPORT const char *kaniwa_board_broken_rule(void *board) {
+    return static_cast<Board *>(board)->broken_rule();
+}
+
+EXPORT uint8_t *kaniwa_board_memory(void *board, uint64_t address, uint64_t size) {
+    return static_cast<Board *>(board)->memory(address, size);
 }

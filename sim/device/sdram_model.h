@@ -34,7 +34,7 @@ public:
     }
 
     // The first cycle of the core in which the next request is taken.
-    uint64_t next() const { return core_cycle(last_command); }
+    uint64_t next() const { return core_cycle(last_command + 1); }
 
     // Takes a request in a cycle; gives the cycle in which its word is there.
     uint64_t read(uint64_t cycle, uint32_t address, uint32_t bytes) {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kaniwa.sim.board.board_design import SOURCE, BoardDesign
+from kaniwa.sim.board.board_design import SOURCES, BoardDesign
 from kaniwa.sim.device.verilate import Progress, build_library
 from kaniwa.sim.netlist.verilog import netlist_verilog
 
@@ -29,4 +29,4 @@ class NetlistDesign(BoardDesign):
 
         text = netlist_verilog(self.netlist, TOP)
         return build_library(f"{text}\n{self._pins(text)}", self.config, progress=progress,
-                             sources=[SOURCE])
+                             sources=SOURCES)

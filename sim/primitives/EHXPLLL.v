@@ -1,5 +1,6 @@
 // ECP5's clock generator, for simulation in cycles of the clock that it makes: a cycle of the pin
-// stands for one of them. The lock comes some cycles late, as on the device.
+// stands for one of them. The lock comes some cycles late, as on the device. CLKOS has no phase
+// of its own: it is for a chip that is not clocked by it here.
 
 module EHXPLLL #(
   parameter PLLRST_ENA = "DISABLED", parameter INTFB_WAKE = "DISABLED",
@@ -8,11 +9,12 @@ module EHXPLLL #(
   parameter OUTDIVIDER_MUXC = "DIVC", parameter OUTDIVIDER_MUXD = "DIVD",
   parameter CLKI_DIV = 1, parameter CLKFB_DIV = 1, parameter FEEDBK_PATH = "CLKOP",
   parameter CLKOP_ENABLE = "ENABLED", parameter CLKOP_DIV = 8, parameter CLKOP_CPHASE = 0,
-  parameter CLKOP_FPHASE = 0
+  parameter CLKOP_FPHASE = 0, parameter CLKOS_ENABLE = "DISABLED", parameter CLKOS_DIV = 8,
+  parameter CLKOS_CPHASE = 0, parameter CLKOS_FPHASE = 0
 ) (
   input CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG,
     PLLWAKESYNC, ENCLKOP,
-  output CLKOP, LOCK
+  output CLKOP, CLKOS, LOCK
 );
   generate
     if (FEEDBK_PATH != "CLKOP" || CLKOP_ENABLE != "ENABLED")
@@ -21,6 +23,7 @@ module EHXPLLL #(
 
   reg [3:0] count = 0;
   assign CLKOP = CLKI;
+  assign CLKOS = CLKI;
   assign LOCK = count[3];
   always @(posedge CLKI)
     if (!count[3]) count <= count + 1;

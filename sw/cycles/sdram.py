@@ -1,7 +1,7 @@
 """Cycle model: an SDRAM chip with banks and rows, and the controller before it.
 
-The controller takes a request when it has given the command of the one before to the chip: so a
-row of another bank is opened while words of the last one are still on the bus. Rows stay open
+The controller takes a request a clock after it has given the command of the one before to the
+chip: so a row of another bank is opened while words of the last one are still on the bus. Rows stay open
 until another row of the bank is wanted, or a refresh. Times within are clocks of the chip since
 the beginning of the run. docs/decisions/0034-sdram-parts.md has the rules.
 """
@@ -16,6 +16,7 @@ __all__ = ["Sdram"]
 
 CLOSED: Final = -1
 START: Final = 1      # cycles of the core from a request to the chip's first clock
+AFTER: Final = 1      # clocks from the command until the next request is taken
 END: Final = 2        # from the clock behind the last word to the cycle that its word is used in
 TURNAROUND: Final = 1     # clocks in which nobody drives the bus, between a read and a write
 
@@ -71,7 +72,7 @@ class Sdram:
             closes = self._read
         self._precharge[bank] = max(self._precharge[bank], closes)
         self._command = command
-        return -(-command // ratio), -(-end // ratio) + END
+        return -(-(command + AFTER) // ratio), -(-end // ratio) + END
 
     def _do_refresh(self) -> None:
         """Close all rows, and refresh the next ones."""

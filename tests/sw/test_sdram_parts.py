@@ -113,16 +113,18 @@ def test_a_write_waits_for_the_words_of_a_read_and_a_free_clock():
     chip = Sdram(CHIP)
     free, there = chip.access(0, 0, WORD, write=False)
     free, _ = chip.access(free, WORD, WORD, write=True)
-    assert free == there - 2 + 1      # a write's command comes with its first word
+    command = there - 2 + 1           # a write's comes with its first word
+    assert free == command + 1
     _, after = chip.access(free, 2 * WORD, WORD, write=False)
-    assert after == free + WORDS + CHIP.cas + WORDS + 2
+    assert after == command + WORDS + CHIP.cas + WORDS + 2
 
 
 def test_a_row_is_closed_after_the_recovery_of_its_last_write():
     chip = Sdram(CHIP)
     free, _ = chip.access(0, 0, WORD, write=True)
     _, second = chip.access(free, BANK_AGAIN, WORD, write=False)
-    assert second == (free + WORDS - 1 + CHIP.wr) + CHIP.rp + OPENED - 1
+    command = free - 1
+    assert second == (command + WORDS - 1 + CHIP.wr) + CHIP.rp + OPENED - 1
 
 
 def test_a_refresh_closes_the_rows():

@@ -1,0 +1,178 @@
+"""The controller of an SDRAM chip."""
+
+from math import ceil
+
+from amaranth import *
+from amaranth.lib.wiring import Component, In, Out
+from amaranth.utils import exact_log2
+
+from kaniwa.config import AcceleratorConfig
+from kaniwa.errors import ConfigError
+from kaniwa.hw.interfaces import read_port, write_port
+from kaniwa.hw.sdram.banks import Banks
+from kaniwa.hw.sdram.data_pins import DataPins
+from kaniwa.hw.sdram.signatures import ALL_BANKS, pins_signature
+from kaniwa.hw.sdram.start import ChipStart, mode_register
+from kaniwa.sdram_parts import BANKS, ChipTiming, Part
+
+__all__ = ["SdramController", "POWER_UP_US"]
+
+POWER_UP_US = 200      # from a stable clock to the first command
+BURSTS = (1, 2, 4, 8)  # lengths of a chip
+
+
+class SdramController(Component):
+    """One SDRAM chip as outside memory, at the clock of the core.
+
+    ``mhz``: that clock. A request is ``read_bytes`` or ``write_bytes`` long, and one burst of the
+    chip. Rows stay open until another row of their bank is wanted, or a refresh; the next request
+    is taken in the cycle behind the column command of the one before, so its row is opened while
+    words are on the bus. A write goes before the read of the same cycle.
+    docs/decisions/0034-sdram-parts.md has the rules, ``kaniwa.cycles.sdram`` the cycles.
+
+    Latency: with its row open, a word comes 3 + CAS latency + columns cycles after its request.
+    Throughput: a column a cycle within a row. Requests wait until the chip has been started,
+    POWER_UP_US after reset. Raises ConfigError where a request is no burst.
+    """
+
+    def __init__(self, config: AcceleratorConfig, part: Part, mhz: float, *,
+                 power_up_us: float = POWER_UP_US):
+        self._part = part
+        self._timing = ChipTiming.of(part, ceil(mhz), 1)
+        self._power_up = ceil(power_up_us * mhz)
+        self._read_words = _burst(config.read_bytes, part, "read_bytes")
+        self._write_words = _burst(config.write_bytes, part, "write_bytes")
+        if self._write_words > self._read_words:
+            raise ConfigError(f"write_bytes of {config.write_bytes} are more than read_bytes, "
+                              f"{config.read_bytes}: the SDRAM's bursts are of read_bytes")
+        super().__init__({
+            "read": In(read_port(config)),
+            "write": In(write_port(config)),
+            "pins": Out(pins_signature(part)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        timing = self._timing
+        lengths = {"words_read": self._read_words, "words_written": self._write_words}
+        m.submodules.start = start = ChipStart(timing, power_up=self._power_up, mode=mode_register(
+            timing.cas, self._read_words, self._write_words))
+        m.submodules.banks = banks = Banks(timing, seeks=2, **lengths)
+        m.submodules.data_pins = pins = DataPins(width=timing.width, cas=timing.cas, **lengths)
+
+        ends = Signal()       # the request in turn, by its column command
+        begun = Signal()      # it has been looked at before: no refresh comes in between any more
+        due = Signal()        # a refresh is
+        reading, writing, address = self._requests(m, start.done, banks, pins, ends)
+        serve = (reading | writing) & (begun | ~due)
+        closing = due & ~begun
+        with m.If(ends):
+            m.d.sync += begun.eq(0)
+        with m.Elif(serve):
+            m.d.sync += begun.eq(1)
+        row_wanted = self._serve(m, banks, serve, writing, ends)
+        self._refresh(m, banks, start.done, closing, due)
+        m.d.comb += [
+            ends.eq(banks.read | banks.write),
+            pins.read.eq(banks.read),
+            pins.write.eq(banks.write),
+            self.read.response.valid.eq(pins.valid),
+            self.read.response.payload.eq(pins.word),
+            pins.from_chip.eq(self.pins.from_chip),
+            *(getattr(self.pins, name).eq(getattr(pins, name))
+              for name in ("drive", "mask", "to_chip")),
+        ]
+        self._command(m, banks, start, closing, row_wanted, address)
+        return m
+
+    def _requests(self, m, started, banks, pins, ends):
+        """A read and a write that wait here, the write for its turn first.
+
+        Returns whether there is one of each, and the address of the one in turn.
+        """
+        read, write = self.read.request, self.write.request
+        free = Signal()   # both may be taken
+        reading, writing = Signal(), Signal()
+        reads, writes = Signal(), Signal()   # in the next cycle
+        read_address = Signal(32, reset_less=True)
+        waiting = Signal.like(write.payload, reset_less=True)
+        next_read, next_write = Signal.like(read_address), Signal.like(waiting.address)
+        m.d.comb += [
+            read.ready.eq(free),
+            write.ready.eq(free),
+            reads.eq(Mux(free, read.valid, reading & ~(ends & ~writing))),
+            writes.eq(Mux(free, write.valid, writing & ~ends)),
+            next_read.eq(Mux(free, read.payload, read_address)),
+            next_write.eq(Mux(free, write.payload.address, waiting.address)),
+            banks.seek[0].eq(self._place(next_read)),
+            banks.seek[1].eq(self._place(next_write)),
+            pins.data.eq(waiting.data),
+            pins.enables.eq(waiting.mask),
+        ]
+        m.d.sync += [reading.eq(reads), writing.eq(writes), free.eq(started & ~(reads | writes)),
+                     read_address.eq(next_read)]
+        with m.If(free):
+            m.d.sync += waiting.eq(write.payload)
+        return reading, writing, Mux(writing, waiting.address, read_address)
+
+    def _place(self, address):
+        """The bank and the row of an address, row's bits below those of the rows' pins."""
+        low = exact_log2(self._timing.row_bytes)
+        high = low + exact_log2(BANKS)
+        return Cat(address[low:high], address[high:high + exact_log2(self._part.rows)])
+
+    def _serve(self, m, banks, serve, writing, ends):
+        """The commands of the request in turn; returns whether it wants its row opened."""
+        looked_up, is_open = Signal(init=1), Signal()   # as found at first, or as made since
+        hit = Mux(looked_up, Mux(writing, banks.hit[1], banks.hit[0]), is_open)
+        other = looked_up & Mux(writing, banks.conflict[1], banks.conflict[0])
+        missing = ~hit & ~other
+        m.d.comb += [
+            banks.precharge.eq(serve & other & banks.may_precharge),
+            banks.activate.eq(serve & missing & banks.may_activate),
+            banks.read.eq(serve & hit & ~writing & banks.may_read),
+            banks.write.eq(serve & hit & writing & banks.may_write),
+        ]
+        with m.If(banks.activate | banks.precharge):
+            m.d.sync += [looked_up.eq(0), is_open.eq(banks.activate)]
+        with m.If(ends):
+            m.d.sync += looked_up.eq(1)
+        return missing
+
+    def _refresh(self, m, banks, started, closing, due):
+        """A refresh every tREFI, before the next request; all rows are closed for it."""
+        left = Signal(range(self._timing.refi), init=self._timing.refi - 1)
+        m.d.comb += [
+            banks.precharge_all.eq(closing & banks.any_open & banks.may_precharge_all),
+            banks.refresh.eq(closing & ~banks.any_open & banks.may_refresh),
+        ]
+        with m.If(banks.refresh):
+            m.d.sync += due.eq(0)
+        with m.If(started):
+            m.d.sync += left.eq(left - 1)
+            with m.If(left == 0):
+                m.d.sync += [left.eq(self._timing.refi - 1), due.eq(1)]
+
+    def _command(self, m, banks, start, closing, row_wanted, address):
+        """What goes to the chip's pins for commands."""
+        place = self._place(address)
+        column = address[exact_log2(self._part.width):exact_log2(self._timing.row_bytes)]
+        close = banks.precharge | banks.precharge_all
+        command = Cat(banks.activate | banks.refresh | close,
+                      banks.read | banks.write | banks.refresh, banks.write | close)
+        m.d.comb += [
+            banks.place.eq(place),
+            self.pins.command.eq(command | start.command),
+            self.pins.bank.eq(Mux(start.done, banks.place.bank, 0)),
+            self.pins.address.eq(start.address | Mux(start.done, Mux(
+                row_wanted & ~closing, banks.place.row, column | closing << ALL_BANKS), 0)),
+        ]
+
+
+def _burst(size: int, part: Part, name: str) -> int:
+    """Columns of a request; raises ConfigError where they are no burst."""
+    words, rest = divmod(size, part.width)
+    if rest or words not in BURSTS:
+        raise ConfigError(f"{name} of {size} is no burst of an SDRAM of {part.width} bytes a "
+                          f"column: it must be 1, 2, 4 or 8 of these")
+    return words
