@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from kaniwa.errors import CompileError
 from kaniwa.sdram_parts import LOWEST_MHZ, PARTS, RATIOS
 
-__all__ = ["Outside", "parse_outside"]
+__all__ = ["ADDED_OUTSIDE", "Outside", "parse_outside"]
+
+ADDED_OUTSIDE = "sdram"   # that a simulator gives unasked: with the delays of real memory
 
 SDRAM_BYTES, SDRAM_LATENCY = 4, 10
 PART_MHZ, PART_RATIO = 100, 1

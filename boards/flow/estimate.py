@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.boards.board import BOARDS, Board, load_board
-from kaniwa.compiler.pipeline import compile
+from kaniwa.compiler.added_memory import compile_with_memory
 from kaniwa.cycles.estimate import estimate
 from kaniwa.driver.link_time import link_time
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
@@ -78,7 +78,7 @@ def estimate_board(graph: Graph, board: Board, target: str, *, builds: Path | No
         "config_hash": config.hash, "clock_mhz": clock.mhz, "clock": clock.source,
         "clock_note": clock.note, "available_bytes": config.memory_bytes, "why": ""}
     try:
-        program = compile(graph, target=config, **options)
+        program = compile_with_memory(graph, config, board.outside(target), **options)
     except MemoryTooSmallError as error:
         return values | {"fits": False, "memory_bytes": error.needed_bytes,
                          "why": f"needs {_kib(error.needed_bytes)} of "

@@ -22,8 +22,8 @@ class Banks(Component):
     ``activate``, ``precharge``, ``read``, ``write``: the command for ``place`` that is given in
     this cycle; ``precharge_all`` and ``refresh`` are for all banks. At most one of them is 1.
     ``may_*``: that command may be given now, by the rules of the data sheet; for ``place`` where
-    it is of a bank. ``hit`` and ``conflict`` are flip-flops: of each of ``seek`` a cycle before, whether
-    its row is open, or another row of its bank. ``any_open``: of all banks.
+    it is of a bank. ``hit`` and ``conflict`` are flip-flops: of each of ``seek`` a cycle before,
+    whether its row is open, or another row of its bank. ``any_open``: of all banks.
     """
 
     def __init__(self, timing: ChipTiming, *, words_read: int, words_written: int, seeks: int):

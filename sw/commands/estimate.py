@@ -71,7 +71,7 @@ def _rows(model: Path, board: str | None, target: str | None, builds: Path,
     from kaniwa.importers import load_model
 
     if options.pop("outside") not in (None, "none"):
-        raise ConfigError("no board has outside memory yet: leave --outside out")
+        raise ConfigError("a board has the outside memory that is on it: leave --outside out")
     chosen = every_target()
     if board is not None:
         one = load_board(board)

@@ -189,16 +189,17 @@ def open_program(path: Path, target: str, options: dict[str, Any], target_given:
                  ) -> tuple[Program, Graph | None]:
     """The program in a ``.kaniwa`` file, or the one compiled from a model, and the model's graph.
 
-    Where all ``devices`` are simulators, a program that needs outside memory gets it unasked, and
-    a line on standard error says so. Raises ProgramError where a program file is for another
-    target than the one asked for. ``progress`` hears of the compiler's passes.
+    Where all ``devices`` are simulators, or virtual boards with SDRAM, a program that needs outside
+    memory gets it unasked, and a line on standard error says so. Raises ProgramError where a
+    program file is for another target than the one asked for. ``progress`` hears of the compiler's
+    passes.
     """
-    from kaniwa.driver.devices import SIMULATORS
+    from kaniwa.driver.devices import added_outside
 
-    simulated = options["outside"] is None and set(devices) <= {*SIMULATORS}
+    unasked = options["outside"] is None
     program, graph = _open_program(path, target, options | {"progress": progress}, target_given,
-                                   simulated)
-    if simulated and program.outside is not None:
+                                   devices if unasked else ())
+    if unasked and program.outside is not None and added_outside(devices, program.config):
         config = program.config
         # Not by click.echo, which writes into a bar that is shown.
         print(f"outside memory: {config.name} has {config.memory_bytes // 1024} KiB on chip; "
@@ -208,7 +209,8 @@ def open_program(path: Path, target: str, options: dict[str, Any], target_given:
 
 
 def _open_program(path: Path, target: str, options: dict[str, Any], target_given: bool,
-                  simulated: bool) -> tuple[Program, Graph | None]:
+                  adding: Sequence[str]) -> tuple[Program, Graph | None]:
+    """``adding``: devices that add outside memory if all of them do."""
 
     if path.suffix == ".kaniwa":
         from kaniwa.importers.input_shapes import chosen_shapes
@@ -225,10 +227,12 @@ def _open_program(path: Path, target: str, options: dict[str, Any], target_given
         return program, None
     from kaniwa.compiler.added_memory import compile_with_memory
     from kaniwa.config import load_target
+    from kaniwa.driver.devices import added_outside
     from kaniwa.importers import load_model
 
-    graph = load_model(path)
-    return compile_with_memory(graph, load_target(target), simulated, **options), graph
+    graph, config = load_model(path), load_target(target)
+    added = added_outside(adding, config) if adding else None
+    return compile_with_memory(graph, config, added, **options), graph
 
 
 def take_arrays(model: Path, inputs: Sequence[Any], source: str, random_seed: int | None,

@@ -1,4 +1,5 @@
-"""Outside memory that a simulator gives a program unasked, where the target's own is too small."""
+"""Outside memory that a program gets unasked, where the target's own is too small: that of a
+simulator, or of a board."""
 
 from __future__ import annotations
 
@@ -10,20 +11,18 @@ from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import Graph
 from kaniwa.program.program import Program
 
-__all__ = ["ADDED_OUTSIDE", "compile_with_memory"]
-
-ADDED_OUTSIDE = "sdram"     # memory with the delays of real one
+__all__ = ["compile_with_memory"]
 
 
-def compile_with_memory(graph: Graph, config: AcceleratorConfig, simulated: bool,
+def compile_with_memory(graph: Graph, config: AcceleratorConfig, added: str | None,
                         **options: Any) -> Program:
-    """Compile ``graph``; where it needs outside memory and all devices are ``simulated``, with it.
+    """Compile ``graph``; where it needs outside memory and ``added`` names some, with that.
 
     ``options`` are those of ``compile``, and so are the errors.
     """
     try:
         return compile(graph, target=config, **options)
     except MemoryTooSmallError:
-        if not simulated or config.compact:
+        if added is None or config.compact:
             raise
-    return compile(graph, target=config, **options | {"outside": ADDED_OUTSIDE})
+    return compile(graph, target=config, **options | {"outside": added})

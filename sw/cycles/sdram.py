@@ -1,9 +1,9 @@
 """Cycle model: an SDRAM chip with banks and rows, and the controller before it.
 
 The controller takes a request a clock after it has given the command of the one before to the
-chip: so a row of another bank is opened while words of the last one are still on the bus. Rows stay open
-until another row of the bank is wanted, or a refresh. Times within are clocks of the chip since
-the beginning of the run. docs/decisions/0034-sdram-parts.md has the rules.
+chip: so a row of another bank is opened while words of the last one are still on the bus. Rows
+stay open until another row of the bank is wanted, or a refresh. Times within are clocks of the
+chip since the beginning of the run. docs/decisions/0034-sdram-parts.md has the rules.
 """
 
 from __future__ import annotations

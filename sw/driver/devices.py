@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -17,11 +17,12 @@ from kaniwa.errors import CompileError, ConfigError, DeviceError
 from kaniwa.extras import needed
 from kaniwa.graph import Graph
 from kaniwa.isa.counters import RunStatistics
-from kaniwa.outside import parse_outside
+from kaniwa.outside import ADDED_OUTSIDE, parse_outside
 from kaniwa.program.run_names import InstructionName
 
-__all__ = ["SIMULATORS", "check_name", "target_of", "Device", "EmulatorDevice", "GoldenDevice",
-           "NamesInstructions", "SimulatedMemory", "open", "virtual_line"]
+__all__ = ["SIMULATORS", "added_outside", "check_name", "target_of", "Device",
+           "EmulatorDevice", "GoldenDevice", "NamesInstructions", "SimulatedMemory", "open",
+           "virtual_line"]
 
 SIMULATORS = ("golden", "emulator", "sim")
 CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT", "uio:PATH", "mem:ADDRESS")
@@ -209,6 +210,22 @@ def target_of(name: str) -> str | None:
 
     board = load_board(_parse_virtual(name)[0])
     return str(board.files.get(board.default_target, board.default_target))
+
+
+def added_outside(names: Collection[str], config: AcceleratorConfig) -> str | None:
+    """The outside memory that a program of ``config`` gets unasked on devices of these ``names``.
+
+    Simulators have what it needs, a virtual board what is on the board. None where one of them has
+    none that is known, and where they differ.
+    """
+    if set(names) <= {*SIMULATORS}:
+        return ADDED_OUTSIDE
+    if not all(name.startswith(VIRTUAL) for name in names):
+        return None
+    from kaniwa.boards.board import load_board
+
+    kinds = {load_board(_parse_virtual(name)[0]).outside(config.name) for name in names}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _parse_virtual(name: str) -> tuple[str, int | None]:

@@ -12,10 +12,10 @@ from kaniwa.compiler.added_memory import compile_with_memory
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.driver.devices import (
     BOARDS,
-    SIMULATORS,
     Device,
     GoldenDevice,
     SimulatedMemory,
+    added_outside,
     check_name,
     open as open_device,
     target_of,
@@ -24,6 +24,7 @@ from kaniwa.driver.session import Session
 from kaniwa.errors import DeviceError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
+from kaniwa.outside import ADDED_OUTSIDE
 from kaniwa.program.file import load_program
 from kaniwa.program.program import Program
 
@@ -117,12 +118,10 @@ class Runner:
                 model.check_target(load_target(options["target"]))
             return model
         graph = model if isinstance(model, Graph) else load_model(model)
-        simulated = options.get("outside") is None and (
-            self._device in SIMULATORS if isinstance(self._device, str)
-            else isinstance(self._device, SimulatedMemory | GoldenDevice))
+        asked_for = self._device     # a board is another object once it was opened for its target
         target = load_target(options["target"] if "target" in options else self._own_target())
         given = {name: value for name, value in options.items() if name in COMPILE_OPTIONS}
-        return compile_with_memory(graph, target, simulated, **given)
+        return compile_with_memory(graph, target, _added(asked_for, target, options), **given)
 
     def _own_target(self) -> str | AcceleratorConfig:
         """The target that the device has of itself; a board is opened to ask."""
@@ -132,3 +131,12 @@ class Runner:
             self._open(open_device(self._device, progress=self._progress))
         assert not isinstance(self._device, str)
         return self._device.config or TARGET
+
+
+def _added(device: str | Device, target: AcceleratorConfig, options: OpenOptions) -> str | None:
+    """The outside memory that ``device`` adds if it is needed, and none was asked for."""
+    if options.get("outside") is not None:
+        return None
+    if isinstance(device, str):
+        return added_outside([device], target)
+    return ADDED_OUTSIDE if isinstance(device, SimulatedMemory | GoldenDevice) else None

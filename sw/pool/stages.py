@@ -16,6 +16,7 @@ from kaniwa.driver.link_time import link_time
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.isa.counters import RunStatistics
+from kaniwa.outside import ADDED_OUTSIDE
 from kaniwa.pool.part import crossing_bytes, cut_points, part
 from kaniwa.program.program import Program
 
@@ -57,13 +58,13 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
                            f"{len(allowed) + 1} stages, not {devices}: use fewer devices")
 
     # Emulator and simulated core add memory that nothing was said of, as for a whole model.
-    simulated = options.get("outside") is None
+    added = ADDED_OUTSIDE if options.get("outside") is None else None
 
     @cache
     def compiled(first: int, last: int) -> tuple[Program, RunStatistics]:
         if progress is not None:
             progress(f"compiling operators {first} to {last}")
-        program = compile_with_memory(part(graph, first, last), target, simulated, **options)
+        program = compile_with_memory(part(graph, first, last), target, added, **options)
         return program, estimate(program)
 
     def stage(first: int, last: int) -> Stage:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kaniwa.compiler.added_memory import ADDED_OUTSIDE
+from kaniwa.compiler.added_memory import compile_with_memory
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.errors import (
@@ -18,6 +18,7 @@ from kaniwa.errors import (
     UnsupportedError,
 )
 from kaniwa.importers import load_model
+from kaniwa.outside import ADDED_OUTSIDE
 from kaniwa.program.file import load_program
 from kaniwa.program.program import Program
 from kaniwa.report.run import Clock, Parts, fitting_run, unfit_run
@@ -99,7 +100,8 @@ def _of_model(graph: Graph, target: str, board: Board | None, wanted: Wanted,
     wanted.progress(f"{graph.name} for {config.name}")
     options = dict(wanted.options)
     try:
-        return _run(compile(graph, target=config, **options), clock, wanted, Parts())
+        added = None if board is None else board.outside(target)
+        return _run(compile_with_memory(graph, config, added, **options), clock, wanted, Parts())
     except MemoryTooSmallError as error:
         why = str(error).removeprefix(f"{graph.name}: ").partition(";")[0]
         needed = error.needed_bytes

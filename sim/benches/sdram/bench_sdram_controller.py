@@ -65,7 +65,8 @@ class World:
         self.chip = SdramChip(self.part, self.mhz, 1000 * POWER_UP_US, now=RESET_CYCLES)
         self.timing = ChipTiming.of(self.part, self.mhz, 1)
         self.model = Sdram(self.timing)
-        self.pack = codec(write_port(config).members["request"].signature.members["payload"].shape)[0]
+        request = write_port(config).members["request"].signature
+        self.pack = codec(request.members["payload"].shape)[0]
         self.reads: deque[int] = deque()
         self.writes: deque[tuple[int, int, int]] = deque()
         self.bytes: dict[int, int] = {}
