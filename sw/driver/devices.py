@@ -282,8 +282,12 @@ def _open_board(name: str, target: Target | None, outside: str | None,
 
     _check_options(name, options, ("watchdog",))
     if name.startswith(VIRTUAL):
-        options = options | {"connect": virtual_line(name, target, progress)}
-    device = BoardDevice(name, target, **options)
+        from kaniwa.sim.board.virtual_board import VirtualBoard
+
+        device: BoardDevice = VirtualBoard(
+            name, target, virtual_line(name, target, progress)(), **options)
+    else:
+        device = BoardDevice(name, target, **options)
     if outside not in (None, "none") and not device.outside:
         device.close()
         raise DeviceError(f"{name}: the board has no outside memory ({outside} is wanted): compile "

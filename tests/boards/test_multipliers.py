@@ -25,6 +25,8 @@ EXPECTED = {
     ("ulx3s_85f", "large"): {"MULT18X18D": 128 + 16, "product": 0},
     ("ulx3s_85f", "base_vector"): {"MULT18X18D": 128 + 16, "product": 8},
     ("ulx3s_85f", "base_recurrent"): {"MULT18X18D": 128 + 16 + 3, "product": 8},
+    ("ulx3s_85f_sdram", "base"): {"MULT18X18D": 128 + 16, "product": 8},
+    ("ulx3s_25f_sdram", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("ulx3s_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("colorlight_i5", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},

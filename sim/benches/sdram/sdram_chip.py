@@ -87,7 +87,7 @@ class SdramChip:
         elif command == PRECHARGE:
             for each in range(BANKS) if address >> 10 & 1 else (number,):
                 self._close(each, time)
-            self._closed_all |= address >> 10 & 1
+            self._closed_all = self._closed_all or bool(address >> 10 & 1)
         elif command == REFRESH:
             self._all_closed(time)
             self._busy_until = time + part.t_rfc

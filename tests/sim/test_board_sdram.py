@@ -1,0 +1,89 @@
+"""Boards simulated at their pins with an SDRAM there, which refuses what its data sheet forbids."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kaniwa import Session, golden
+from kaniwa.benchmark.networks.mobile import mobilenet_v2
+from kaniwa.boards.board import load_board
+from kaniwa.compiler.pipeline import compile
+from kaniwa.cycles.estimate import estimate
+from kaniwa.data.inputs import recorded_inputs
+from kaniwa.driver import devices
+from kaniwa.driver.board_device import BoardDevice
+from kaniwa.errors import DeviceError
+from kaniwa.importers import load_model
+from kaniwa.isa import OUTSIDE
+from kaniwa.sim.board.board_design import board_design
+from kaniwa.sim.board.pin_transport import PinTransport
+from kaniwa.sim.board.virtual_board import PAST_THE_LINE
+from kaniwa.sim.worlds.random_graphs import random_input
+
+pytestmark = pytest.mark.rtl
+SMALL, LARGE = "ulx3s_25f_sdram", "ulx3s_85f_sdram"
+SIZE = 32 << 20
+
+
+@pytest.fixture(scope="module")
+def board():
+    with devices.open(f"sim:{SMALL}") as opened:
+        yield opened
+
+
+def test_a_board_tells_that_it_has_outside_memory(board):
+    assert board.outside and board.config.name == "small"
+
+
+@pytest.mark.parametrize("offset, count", [
+    (0, 64), (3 * 1024 - 8, 2048), (5, 3), (SIZE - 40, 40), (12 << 20, PAST_THE_LINE)])
+def test_bytes_of_the_chip_are_those_that_were_written(board, offset, count):
+    data = np.random.default_rng(offset).integers(0, 256, count, np.uint8).tobytes()
+    board.write(OUTSIDE + offset, data)
+    assert board.read(OUTSIDE + offset, count) == data
+    memory = board._transport.outside_memory(offset, count)
+    assert bytes(memory) == data
+    assert board._transport.outside_memory(SIZE - count + 1, count) is None
+
+
+def test_a_model_that_the_chip_holds_is_exact_and_takes_the_estimated_cycles(board, models):
+    graph = load_model(models / "mlperf_ic_resnet8.tflite")
+    kind = load_board(SMALL).outside("small")
+    program = compile(graph, target="small", outside=kind)
+    assert kind == "sdram,part=MT48LC16M16A2,clock=80" and program.outside_bytes
+    inputs = recorded_inputs(models / "mlperf_ic_resnet8.tflite", program.inputs)[0]
+    values = golden.run(graph, inputs)
+    session = Session(program, board)
+    outputs = session.run(inputs)
+    for tensor in program.outputs:
+        np.testing.assert_array_equal(outputs[tensor.name], values[tensor.id])
+    assert session.stats.cycles == pytest.approx(estimate(program).cycles, rel=0.03)
+
+
+def test_a_broken_rule_ends_the_simulation_with_its_name(monkeypatch):
+    """The chip of this board is slower than its controller knows."""
+    design = board_design(SMALL)
+    figures = design.chip_figures()
+    figures[3] += 1     # tRCD
+    monkeypatch.setattr(type(design), "chip_figures", lambda self: figures)
+    slower = PinTransport(dataclasses.replace(design))
+    with pytest.raises(DeviceError, match=r"the SDRAM does not allow tRCD, at clock \d+"), \
+            BoardDevice("board", connect=lambda: slower) as opened:
+        opened.read(OUTSIDE, 8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("network", ["cfu_mbv2_160_035", "mobilenet_v2"])
+def test_large_networks_from_the_sdram_are_exact(network, models):
+    graph = (mobilenet_v2().graph if network == "mobilenet_v2"
+             else load_model(models / f"{network}.tflite"))
+    program = compile(graph, target="base", outside=load_board(LARGE).outside("base"))
+    inputs = random_input(graph, 1)
+    values = golden.run(graph, inputs)
+    with devices.open(f"sim:{LARGE}") as board:
+        session = Session(program, board)
+        outputs = session.run(inputs)
+        for tensor in program.outputs:
+            np.testing.assert_array_equal(outputs[tensor.name], values[tensor.id])
+        assert session.stats.cycles == pytest.approx(estimate(program).cycles, rel=0.03)
