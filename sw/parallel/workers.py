@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,7 @@ class Workers(ABC):
     dashboard: str | None = None
 
     def map(self, work: Callable[[Any], Any] | Work, items: Iterable[Any],
-            progress: Progress | None = None) -> Iterator[Any]:
+            progress: Progress | None = None) -> Generator[Any, None, None]:
         """The result of each item, in the order of the items.
 
         ``work`` is a function of an item, or a ``Work``. ``progress`` hears how many are done.
@@ -79,7 +79,7 @@ class Workers(ABC):
 
     @abstractmethod
     def _map(self, work: Work, items: Iterator[Item], total: int, tell: Callable[[int], None]
-             ) -> Iterator[Any]:
+             ) -> Generator[Any, None, None]:
         """As ``map``; ``items`` have their places, ``tell`` takes the number of those done.
 
         ``total``: how many items there are; 0: not known.
@@ -92,7 +92,7 @@ class OneProcess(Workers):
     name, count = "this process", 1
 
     def _map(self, work: Work, items: Iterator[Item], total: int, tell: Callable[[int], None]
-             ) -> Iterator[Any]:
+             ) -> Generator[Any, None, None]:
         with contextlib.ExitStack() as stack:
             opened = work.opened()
             if hasattr(opened, "close"):

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.errors import InputError, MemoryTooSmallError
+from kaniwa.parallel.cluster import Cluster
+from kaniwa.stage import Stage
 
 RESULTS = (3, 1, 4, 1, 5, 9, 2, 6)
 
@@ -54,6 +56,20 @@ def never_end(item: int) -> None:
     """Tell of this process, and wait for what never comes."""
     print(os.getpid(), flush=True)
     threading.Event().wait()
+
+
+class Killer:
+    """Hears the progress of what ``workers`` do, and kills one of them when ``after`` are done."""
+
+    def __init__(self, workers: Cluster, after: int) -> None:
+        self.killed = 0     # its process
+        self._workers, self._after = workers, after
+
+    def __call__(self, text: str) -> None:
+        stage = Stage.of(text)
+        if not self.killed and stage.total and stage.done >= self._after:
+            self.killed = next(iter(self._workers._client.run(os.getpid).values()))
+            os.kill(self.killed, signal.SIGKILL)
 
 
 class Opened:

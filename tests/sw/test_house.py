@@ -62,6 +62,7 @@ WIDE = {
     "sw/units/vector/kernels/elementary.py:mean": KERNEL,
     "sw/units/vector/kernels/elementary.py:squared_difference": KERNEL,
     "sw/units/vector/kernels/fixedpoint.py:_exponential": KERNEL,
+    "sw/verify/litert.py:verify": KEYWORDS,
 }
 
 

@@ -47,7 +47,7 @@ def test_results_are_in_the_order_of_the_items(workers: Workers) -> None:
 def test_items_may_be_endless(workers: Workers) -> None:
     found = workers.map(square, count())
     assert list(islice(found, 5)) == [0, 1, 4, 9, 16]
-    found.close()     # type: ignore[attr-defined]
+    found.close()
     assert not multiprocessing.active_children()
 
 
