@@ -110,15 +110,17 @@ def run(arguments: Sequence[str], folder: Path, log: Path,
         begun: Callable[[subprocess.Popen[str]], None] = lambda process: None) -> int:
     """Run a command in ``folder``; its output goes line by line to ``log`` and to ``watch``.
 
-    ``begun`` is given the process.
+    ``begun`` is given the process, which ends with this one, even where this one is killed.
     """
     environment = dict(os.environ)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
     began = time.monotonic()
     logger.debug("in %s: %s", folder, " ".join(arguments))
+    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("ends_with_parent.py")),
+               str(os.getpid()), *arguments]
     with log.open("w", buffering=1) as file, subprocess.Popen(
-            arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env=environment, text=True, errors="replace") as process:
         assert process.stdout is not None
         begun(process)

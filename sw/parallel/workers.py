@@ -22,11 +22,12 @@ class Work:
     """What is done with each item.
 
     ``function`` is called with an item, or with what ``open`` gave and an item. ``open`` is called
-    once in a process; what it gives is closed at the end where it has a method ``close``. Both are
-    functions of modules, or partials of such: they are sent once to each process, with models and
-    data that partials hold. ``name`` makes an item's name for errors, from its place and itself.
-    ``unit`` is the word for items, in progress. Up to ``at_once`` items are sent together, which
-    serves small ones.
+    once in a process; what it gives is closed at the end where it has a method ``close``. A method
+    ``stop`` is called, from another thread, where the work ends while an item is being done, which
+    is wanted no more then. Both are functions of modules, or partials of such: they are sent once
+    to each process, with models and data that partials hold. ``name`` makes an item's name for
+    errors, from its place and itself. ``unit`` is the word for items, in progress. Up to
+    ``at_once`` items are sent together, which serves small ones.
 
     ``device`` is a device that ``open`` opens, by its name, or empty: workers of a cluster that
     have none are not asked, and none is opened twice at a time.

@@ -97,5 +97,22 @@ class Opened:
             file.write(f"{what} {os.getpid()}\n")
 
 
+class Waiting:
+    """Does an item until it is told to stop."""
+
+    began = threading.Event()
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def wait(self, item: int) -> int:
+        Waiting.began.set()
+        self._stopped.wait()
+        return item
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
 def cannot_open(log: Path) -> Any:
     raise InputError(f"{log.name} cannot be opened")
