@@ -16,6 +16,7 @@ from pathlib import Path
 
 from kaniwa.errors import DeviceError
 from kaniwa.extras import installed, missing
+from kaniwa.parallel.child import bound
 
 __all__ = ["FAMILIES", "FamilyTools", "absent", "command", "find", "require", "run", "version",
            "yosys_command"]
@@ -117,10 +118,8 @@ def run(arguments: Sequence[str], folder: Path, log: Path,
         environment.pop(name, None)
     began = time.monotonic()
     logger.debug("in %s: %s", folder, " ".join(arguments))
-    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("ends_with_parent.py")),
-               str(os.getpid()), *arguments]
     with log.open("w", buffering=1) as file, subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            bound(arguments), cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env=environment, text=True, errors="replace") as process:
         assert process.stdout is not None
         begun(process)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders.parallel_items import ends
 
 from kaniwa import cli
 from kaniwa.boards.board import load_board
@@ -89,12 +90,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return run
 
 
-def runs(process: Path) -> bool:
-    """Whether the process, whose number is in a file, has not ended."""
-    stat = Path("/proc", process.read_text().strip(), "stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
 def test_a_worker_that_is_killed_loses_nothing_and_leaves_nothing(tmp_path: Path, place: Place
                                                                   ) -> None:
     """Seed 2 kills its worker, the first time, and would never end."""
@@ -108,7 +103,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_leaves_nothing(tmp_path: Path
     assert (there[2] / "top.bin").read_text() == "2 a netlist pins\n"
     assert {path.name for path in (tmp_path / "there" / "bitstreams").iterdir()} == {
         folder.name for folder in there.values()}
-    assert first.exists() and not runs(first)
+    assert first.exists() and ends(first)
 
 
 def test_a_seed_that_fails_is_named_and_stops_the_others(tmp_path: Path, place: Place) -> None:
@@ -117,7 +112,7 @@ def test_a_seed_that_fails_is_named_and_stops_the_others(tmp_path: Path, place: 
         place("there", f"if test $2 = 1; then until test -s {other}; do :; done; "
                        "echo ERROR: no BELs left; exit 1; fi; "
                        f"if test $2 = 2; then echo $$ > {other}; exec sleep 600; fi", 2)
-    assert not runs(other)
+    assert ends(other)
     assert not list((tmp_path / "there").rglob("*"))
 
 
@@ -157,7 +152,7 @@ def test_an_interrupt_ends_the_tools_and_keeps_the_seeds_that_are_done(
     assert process.communicate(timeout=60) == ("interrupted\n", "")
     second.unlink()
     second.write_text(tool)
-    assert not runs(second)
+    assert ends(second)
     (kept,) = (tmp_path / "there" / "bitstreams").iterdir()
     assert (kept / "top.bin").read_text() == "1 a netlist pins\n"
 

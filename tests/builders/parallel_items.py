@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from pathlib import Path
@@ -56,6 +57,18 @@ def never_end(item: int) -> None:
     """Tell of this process, and wait for what never comes."""
     print(os.getpid(), flush=True)
     threading.Event().wait()
+
+
+def ends(told: Path) -> bool:
+    """Whether the process, whose number is in the file ``told``, ends within a minute."""
+    try:
+        process = os.pidfd_open(int(told.read_text()))
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], 60)[0])
+    finally:
+        os.close(process)
 
 
 class Killer:
