@@ -15,36 +15,10 @@ from builders.parallel_items import Killer, ends
 
 from kaniwa.parallel import scheduler
 from kaniwa.parallel.workers import Work
-from kaniwa.sim.harness import mutants as mutants_module, mutate
+from kaniwa.sim.harness import bench_job, mutants as mutants_module, mutate
 from kaniwa.sim.harness.bench import Bench
 from kaniwa.sim.harness.bench_job import find_bench
 from kaniwa.sim.harness.mutants import Fate, Mutants
-
-
-@pytest.mark.rtl
-@pytest.mark.slow
-def test_fates_are_those_of_one_process_though_a_worker_is_killed(
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside a real mutant there is one that no fault is planted for: it is proved equal."""
-    bench = find_bench("selftest")
-    assert isinstance(bench, Bench)
-    (dut,) = bench.duts()
-    text, netlist, faults = mutate.make_mutants(dut, 1, 1)
-    faults += ["nothing"]
-    monkeypatch.setattr(mutate, "make_mutants", lambda dut, count, seed: (text, netlist, faults))
-    with scheduler() as alone:
-        here = mutate.run_dut(bench, dut, 1, 1, alone)
-    with scheduler("2") as workers:
-        share, killer = workers.map, Killer(workers, 1)     # type: ignore[arg-type]
-
-        def killing(work: Work, items: Iterable[Any]) -> Any:
-            return share(work, items, killer)
-
-        monkeypatch.setattr(workers, "map", killing)
-        there = mutate.run_dut(bench, dut, 1, 1, workers)
-    assert killer.killed and there == here
-    assert here.made == 2 and here.equal == ["stage: nothing"]
-
 
 # A stand-in for a simulator: without a fault it passes, with one it tells of itself and hangs.
 SIMULATOR = """#!/bin/sh
@@ -54,6 +28,42 @@ else
     echo $$ > {told}; exec sleep 600
 fi
 """
+
+
+# Another: the bench finds the faults of odd numbers.
+ODD = """#!/bin/sh
+echo "<r><testsuite tests='1' failures='$(( KANIWA_MUTANT % 2 ))' errors='0'/></r>" \\
+    > "$COCOTB_RESULTS_FILE"
+"""
+
+
+def test_fates_are_those_of_one_process_though_a_worker_is_killed(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def build(folder: Path, text: str) -> None:
+        (folder / "dut").write_text(ODD)
+        (folder / "dut").chmod(0o755)
+
+    bench = find_bench("selftest")
+    assert isinstance(bench, Bench)
+    (dut,) = bench.duts()
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path))     # where workers find the build, too
+    monkeypatch.setattr(bench_job, "_build", build)
+    faults = [f"fault {number}" for number in range(1, 4)]
+    monkeypatch.setattr(mutate, "make_mutants", lambda dut, count, seed: (
+        "module dut(\n", "no netlist, so nothing is proved", faults))
+    with scheduler() as alone:
+        here = mutate.run_dut(bench, dut, 3, 1, alone)
+    with scheduler("2") as workers:
+        share, killer = workers.map, Killer(workers, 1)     # type: ignore[arg-type]
+
+        def killing(work: Work, items: Iterable[Any]) -> Any:
+            return share(work, items, killer)
+
+        monkeypatch.setattr(workers, "map", killing)
+        there = mutate.run_dut(bench, dut, 3, 1, workers)
+    assert killer.killed and there == here
+    assert here.made == 3 and not here.equal
+    assert here.survivors == ["stage: fault 2"]
 
 
 @pytest.fixture
