@@ -41,15 +41,16 @@ sim: $(STAMP) ## RTL benches: BENCH=name (default all) SEED= LAYERS= CONFIGS= SC
 		--jobs $(JOBS)
 
 .PHONY: mutate
-mutate: $(STAMP) ## Share of planted faults that a bench finds: BENCH=name
+mutate: $(STAMP) ## Share of planted faults that a bench finds: BENCH=name SCHEDULER=
 	@test -n "$(BENCH)" || { echo "make mutate: name the bench, for example BENCH=mac_array" >&2; exit 2; }
-	@$(PYTHON_RUN) -m kaniwa.sim.harness.mutate --bench $(BENCH)
+	@$(PYTHON_RUN) -m kaniwa.sim.harness.mutate --bench $(BENCH) \
+		$(if $(SCHEDULER),--scheduler $(SCHEDULER)) --jobs $(JOBS)
 
 .PHONY: bitstream
-bitstream: $(BOARD_STAMP) ## Build for a board from the wheels: BOARD=name TARGET= SEEDS=
+bitstream: $(BOARD_STAMP) ## Build for a board from the wheels: BOARD=name TARGET= SEEDS= SCHEDULER=
 	@test -n "$(BOARD)" || { echo "make bitstream: name the board, for example BOARD=ulx3s_85f" >&2; exit 2; }
 	@$(PYTHON_RUN) -m kaniwa.cli bitstream --board $(BOARD) $(if $(TARGET),--target $(TARGET)) \
-		$(if $(SEEDS),--seeds $(SEEDS))
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 
 .PHONY: hil
 hil: $(STAMP) ## Try a board on a port with all there is: BOARD=name PORT=/dev/tty... REPORT= SOAK=

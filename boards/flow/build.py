@@ -7,17 +7,13 @@ appears whole or not at all. The same sources, tools and seeds give the same bit
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import logging
 import os
-import re
-import shutil
 import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,28 +23,37 @@ from typing import Any, TypeVar
 from amaranth import Elaboratable
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.families.family import Family, Step, load_family
-from kaniwa.boards.floor.placement import PLACEMENT, keep_placement, written_netlist
+from kaniwa.boards.families.family import Family, load_family
 from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, output_registers, tools
-from kaniwa.boards.flow.routed import ROUTED, keep_routed
+from kaniwa.boards.flow.place import (
+    REPORT,
+    TOP,
+    Design,
+    Seed,
+    advice,
+    digest,
+    kept,
+    kept_path,
+    make_placed,
+    place_again,
+    run_for_board,
+    run_tool,
+)
 from kaniwa.boards.flow.timing import Timing, load_report, read_timing
 from kaniwa.boards.flow.utilization import Netlist, mark_commands
 from kaniwa.boards.flow.watch import Stop, Watch, watch_synthesis
-from kaniwa.cache_folder import building, cache_folder, kept_folder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError
+from kaniwa.files import write_atomic
 from kaniwa.hw.parts.unchecked_read import UNDEFINED
 from kaniwa.machine import cores
+from kaniwa.parallel.workers import Workers
 from kaniwa.stage import Stage
 
 __all__ = ["REPORT", "TOP", "Bitstream", "Progress", "build", "count_cells", "design_files"]
 
-TOP = "top"
-REPORT = "report.json"   # of place-and-route, in the folder of a seed
 Progress = Callable[[str], None]
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,13 @@ class Bitstream:
 
 
 def build(board: Board, target: str | None, seeds: int, output: Path, progress: Progress,
-          clock_mhz: float | None = None, *, wanted: Collection[str] = ()) -> Bitstream:
+          clock_mhz: float | None = None, *, wanted: Collection[str] = (),
+          workers: Workers | None = None) -> Bitstream:
     """Build for seeds 1 to ``seeds``; the bitstream of the fastest one is copied to ``output``.
 
     ``wanted``: of PLACEMENT and ROUTED, those for which that one is placed and routed again where a
-    result was kept without.
+    result was kept without. ``workers`` (``kaniwa.parallel.scheduler``) place and route the seeds;
+    else the processors of this machine do.
 
     Raises BuildError where a tool fails or the design does not fit, ConfigError for a bad target.
     A clock that is not met is not an error here.
@@ -110,26 +117,25 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     _check_fit(board, family, target, counts)
 
     planned = _plan(board, family, config, synthesized, files, mhz, progress)
-    placed = _place_all(board, family, planned, files, mhz, seeds, progress)
+    design = Design(board.family, planned, files[f"{TOP}.{family.constraints}"])
+    placed = _place_all(board, design, mhz, seeds, progress, workers)
     timings = {seed: read_timing(load_report(folder / REPORT), netlist.block)
                for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
     if not all((placed[best] / name).exists() for name in wanted):
-        watch = Watch(f"seed {best} again", Stop(), progress,
-                      _advice(family, ["lut"]), beside=False)
-        _place_again(family, planned, files, family.place(board.device, mhz, best), placed[best],
-                     watch)
+        watch = Watch(f"seed {best} again", Stop(), progress, design.advice, beside=False)
+        place_again(design, family.place(board.device, mhz, best), placed[best], watch)
     packed = placed[best] / family.pack(board.device).output
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"{board.name}-{Path(target).stem}{packed.suffix}"
-    shutil.copyfile(packed, path)
+    write_atomic(path, packed.read_bytes())
     used = timings[best].used
     totals = {kind: used.get(family.bels.get(kind, ""),
                              sum(block.get(kind, 0) for block in counts.values()))
               for kind in board.capacity}
     return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
-                     _digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1),
-                     placed[best], planned / f"{TOP}.json", netlist)
+                     digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1),
+                     placed[best], design.netlist, netlist)
 
 
 def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
@@ -177,15 +183,15 @@ def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: 
         progress(Stage("synthesis"))
         (folder / f"{TOP}.il").write_text(source)
         (folder / "synth.ys").write_text(script)
-        _run("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json",
-             watch_synthesis(board.family, progress))
+        run_tool("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json",
+                 watch_synthesis(board.family, progress))
         netlist = json.loads((folder / f"{TOP}.json").read_text())
         _forget_sources(netlist)
         family.arrange(netlist["modules"][TOP], board.device, config)
         (folder / f"{TOP}.json").write_text(json.dumps(netlist))
         (folder / f"{TOP}.il").unlink()
 
-    return _kept(f"synthesis-{_synthesis_key(board, family, source, script)}", make)
+    return kept(f"synthesis-{_synthesis_key(board, family, source, script)}", make)
 
 
 def _forget_sources(netlist: dict[str, Any]) -> None:
@@ -196,9 +202,9 @@ def _forget_sources(netlist: dict[str, Any]) -> None:
 
 
 def _synthesis_key(board: Board, family: Family, source: str, script: str) -> str:
-    return _digest([source, script, tools.version("yosys"), *board.device,
-                    *_texts(fanout, multiplier_sites, output_registers,
-                            sys.modules[family.arrange.__module__])])
+    return digest([source, script, tools.version("yosys"), *board.device,
+                   *_texts(fanout, multiplier_sites, output_registers,
+                           sys.modules[family.arrange.__module__])])
 
 
 def _plan(board: Board, family: Family, config: AcceleratorConfig, synthesized: Path,
@@ -212,8 +218,8 @@ def _plan(board: Board, family: Family, config: AcceleratorConfig, synthesized: 
         return synthesized
     design, constraints = f"{TOP}.json", f"{TOP}.{family.constraints}"
     commands = [(*step.arguments, tools.version(step.tool)) for step in steps.values()]
-    key = _digest([(synthesized / design).read_text(), files[constraints], commands,
-                   *_texts(block_sites)])
+    key = digest([(synthesized / design).read_text(), files[constraints], commands,
+                  *_texts(block_sites)])
 
     def make(folder: Path) -> None:
         def place(number: int, stopped: Stop) -> int:
@@ -221,9 +227,9 @@ def _plan(board: Board, family: Family, config: AcceleratorConfig, synthesized: 
             own.mkdir()
             (own / constraints).write_text(files[constraints])
             os.link(synthesized / design, own / design)
-            watch = Watch(f"floorplan {number}", stopped, progress, _advice(family, ["lut"]),
+            watch = Watch(f"floorplan {number}", stopped, progress, advice(family, ["lut"]),
                           len(steps) > 1)
-            _run_for_board(steps[number], own, watch, family)
+            run_for_board(steps[number], own, watch, family)
             watch.end()
             return watch.wires
 
@@ -241,31 +247,38 @@ def _plan(board: Board, family: Family, config: AcceleratorConfig, synthesized: 
             (folder / str(number) / step.output).unlink()
             (folder / str(number) / design).unlink()
 
-    return _kept(f"floorplan-{key}", make)
+    return kept(f"floorplan-{key}", make)
 
 
-def _place_all(board: Board, family: Family, planned: Path, files: Mapping[str, str], mhz: float,
-               seeds: int, progress: Progress) -> dict[int, Path]:
+def _place_all(board: Board, design: Design, mhz: float, seeds: int, progress: Progress,
+               workers: Workers | None = None) -> dict[int, Path]:
     """The folder of each seed, with report and bitstream."""
-    netlist = _digest([(planned / f"{TOP}.json").read_text()])
-    pack = family.pack(board.device)
+    family, netlist = load_family(board.family), digest([design.netlist.read_text()])
+    todo = [Seed(number, family.place(board.device, mhz, number), family.pack(board.device))
+            for number in range(1, seeds + 1)]
+    names = {seed.number: seed.name(design, netlist) for seed in todo}
+    if workers is not None:
+        from kaniwa.boards.flow.seeds import place_on_workers
+
+        place_on_workers(workers, design, todo, names, progress)
+        return {number: kept_path(name) for number, name in names.items()}
     placed: list[Path] = []
 
     def tell() -> None:
         if seeds > 1:
             progress(Stage("place and route", len(placed), seeds, "seeds", steady=False))
 
-    def place(seed: int, stopped: Stop) -> Path:
-        watch = Watch(f"seed {seed}", stopped, progress, _advice(family, ["lut"]), seeds > 1)
-        step = family.place(board.device, mhz, seed)
-        folder = _place(family, planned, netlist, files, step, pack, watch)
+    def place(number: int, stopped: Stop) -> Path:
+        watch = Watch(f"seed {number}", stopped, progress, design.advice, seeds > 1)
+        folder = kept(names[number], lambda made: make_placed(design, todo[number - 1], made,
+                                                              watch))
         placed.append(folder)
         watch.end()
         tell()
         return folder
 
     tell()
-    return _at_once(range(1, seeds + 1), place)
+    return _at_once(names, place)
 
 
 def _at_once(numbers: Iterable[int], work: Callable[[int, Stop], T]) -> dict[int, T]:
@@ -285,87 +298,6 @@ def _at_once(numbers: Iterable[int], work: Callable[[int, Stop], T]) -> dict[int
             raise
 
 
-def _place(family: Family, planned: Path, netlist: str, files: Mapping[str, str], step: Step,
-           pack: Step, watch: Watch) -> Path:
-    """The folder with report, placement and bitstream of a seed; ``netlist`` names what is placed.
-    """
-    constraints = f"{TOP}.{family.constraints}"
-    commands = [(*step.arguments, tools.version(step.tool)) for step in (step, pack)]
-
-    def make(folder: Path) -> None:
-        _route(family, planned, files, step, folder, watch)
-        watch.say("bitstream")
-        _run(pack.tool, [*tools.command(pack.tool), *pack.arguments], folder, pack.output,
-             lambda line: None)
-
-    return _kept(f"placed-{_digest([netlist, files[constraints], commands])}", make)
-
-
-def _route(family: Family, planned: Path, files: Mapping[str, str], step: Step, folder: Path,
-           watch: Watch) -> None:
-    """Run place-and-route in ``folder``, and keep the place of each cell and the netlist.
-
-    The placed netlist is asked for beside the family's own arguments: these name a result in the
-    cache, and writing one file more does not change it.
-    """
-    design, constraints = folder / f"{TOP}.json", f"{TOP}.{family.constraints}"
-    os.link(planned / design.name, design)
-    (folder / constraints).write_text(files[constraints])
-    watch.say("place and route")
-    own = written_netlist(step.arguments)
-    written = own or "placed.json"
-    asked = () if own else ("--write", written)
-    _run_for_board(dataclasses.replace(step, arguments=(*step.arguments, *asked)), folder, watch,
-                   family)
-    if (folder / written).exists():
-        _keep_written(folder / written, folder)
-    if own is None:
-        (folder / written).unlink(missing_ok=True)
-    design.unlink()
-
-
-def _place_again(family: Family, planned: Path, files: Mapping[str, str], step: Step, kept: Path,
-                 watch: Watch) -> None:
-    """Add what a result lacks that was kept before the places of cells and its netlist were."""
-    own = written_netlist(step.arguments)
-    if own is not None:
-        _keep_written(kept / own, kept)
-        return
-    with building(kept.with_name(f"again-{kept.name}")) as folder:
-        _route(family, planned, files, step, folder, watch)
-        if (folder / step.output).read_bytes() != (kept / step.output).read_bytes():
-            raise BuildError(f"{kept}: place and route came to another result than the kept one; "
-                             "remove the folder and build again")
-        for name in (PLACEMENT, ROUTED):
-            os.replace(folder / name, kept / name)
-
-
-def _keep_written(written: Path, folder: Path) -> None:
-    """Keep what the floor and a simulation need of the netlist that place-and-route wrote."""
-    keep_placement(written, folder / PLACEMENT, TOP)
-    keep_routed(written, folder / ROUTED, TOP)
-
-
-def _run_for_board(step: Step, folder: Path, watch: Callable[[str], None], family: Family) -> None:
-    """Run place-and-route, whose errors may be that the board has too little of something."""
-    _run(step.tool, [*tools.command(step.tool), *step.arguments], folder, step.output, watch,
-         advice=f"; {_advice(family, family.bels)}")
-
-
-def _run(tool: str, command: Sequence[str], folder: Path, output: str,
-         watch: Callable[[str], None], advice: str = "") -> None:
-    """Run a tool that makes ``output``; BuildError with its last error if it does not."""
-    log = folder / f"{tool}.log"
-    begun = watch.begin if isinstance(watch, Watch) else lambda process: None
-    status = tools.run(command, folder, log, watch, begun)
-    if status or not (folder / output).exists():
-        errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR")]
-        text = errors[-1] if errors else f"exit status {status}"
-        no_room = re.search(r"no (?:BELs|bels|more)|unable to place|[Ff]ailed to (?:place|expand)",
-                            text)
-        raise BuildError(f"{tool} failed: {text}{advice if no_room else ''}")
-
-
 def _check_fit(board: Board, family: Family, target: str,
                counts: Mapping[str, Mapping[str, int]]) -> None:
     """BuildError where a design needs more than the device has, naming what and what to reduce."""
@@ -376,26 +308,9 @@ def _check_fit(board: Board, family: Family, target: str,
             over[kind] = f"{needed:,} of {capacity:,} {kind}"
     if over:
         raise BuildError(f"{target} does not fit {board.name}: it needs {', '.join(over.values())}"
-                         f"; {_advice(family, over)}")
-
-
-def _advice(family: Family, kinds: Iterable[str]) -> str:
-    return "; ".join(f"for {kind} reduce {family.reduce[kind]}" for kind in kinds)
-
-
-def _kept(name: str, make: Callable[[Path], None]) -> Path:
-    """The cached folder of that name, made if there is none yet."""
-    return kept_folder(cache_folder() / "bitstreams" / name, make)
+                         f"; {advice(family, over)}")
 
 
 def _texts(*modules: ModuleType) -> list[str]:
     """Texts of modules that change netlists: part of the key of what comes of them."""
     return [Path(str(module.__file__)).read_text() for module in modules]
-
-
-def _digest(parts: Iterable[Any]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(str(part).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:32]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from kaniwa.errors import DeviceError
 from kaniwa.extras import installed, missing
+from kaniwa.parallel.child import bound
 
 __all__ = ["FAMILIES", "FamilyTools", "absent", "command", "find", "require", "run", "version",
            "yosys_command"]
@@ -110,7 +111,7 @@ def run(arguments: Sequence[str], folder: Path, log: Path,
         begun: Callable[[subprocess.Popen[str]], None] = lambda process: None) -> int:
     """Run a command in ``folder``; its output goes line by line to ``log`` and to ``watch``.
 
-    ``begun`` is given the process.
+    ``begun`` is given the process, which ends with this one, even where this one is killed.
     """
     environment = dict(os.environ)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
@@ -118,7 +119,7 @@ def run(arguments: Sequence[str], folder: Path, log: Path,
     began = time.monotonic()
     logger.debug("in %s: %s", folder, " ".join(arguments))
     with log.open("w", buffering=1) as file, subprocess.Popen(
-            arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            bound(arguments), cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env=environment, text=True, errors="replace") as process:
         assert process.stdout is not None
         begun(process)

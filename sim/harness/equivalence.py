@@ -7,6 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from kaniwa.parallel.child import bound
+from kaniwa.parallel.place import scratch_folder
+
 __all__ = ["cut_state", "proved_equal"]
 
 # What goes into registers and memories is compared, with the same in all of them: what only
@@ -74,11 +77,11 @@ def proved_equal(yosys: str, rtlil: str, mutant: int, limit: float = 600.0) -> b
 
     False also if no proof was found within ``limit`` seconds.
     """
-    with tempfile.TemporaryDirectory(prefix="kaniwa-equal-") as folder:
+    with tempfile.TemporaryDirectory(prefix="kaniwa-equal-", dir=scratch_folder()) as folder:
         Path(folder, "mutants.il").write_text(cut_state(rtlil))
         Path(folder, "run.ys").write_text(SCRIPT.format(rtlil="mutants.il", mutant=mutant))
         try:
-            done = subprocess.run([yosys, "-q", "run.ys"], cwd=folder, capture_output=True,
+            done = subprocess.run(bound([yosys, "-q", "run.ys"]), cwd=folder, capture_output=True,
                                   timeout=limit)
         except subprocess.TimeoutExpired:
             return False

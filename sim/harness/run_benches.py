@@ -23,6 +23,7 @@ from kaniwa.parallel.processes import LocalProcesses
 from kaniwa.parallel.workers import Work
 from kaniwa.sim.harness.bench import Bench, PythonBench
 from kaniwa.sim.harness.bench_job import JobResult, bench_modules, find_bench, run_job
+from kaniwa.sim.harness.command import one_line
 from kaniwa.sim.harness.coverage import Tally
 
 # `make test` runs every bench but with fewer random layers than a run that is asked for more.
@@ -145,4 +146,4 @@ def main(names: tuple[str, ...], seed: int | None, jobs: int, layers: int | None
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONHASHSEED", "0")
-    main()
+    one_line(main)

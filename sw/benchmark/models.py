@@ -3,81 +3,63 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from kaniwa import golden
 from kaniwa.benchmark.cases import PEERS, VELA, Case
 from kaniwa.benchmark.dsp_blocks import dsp_blocks
+from kaniwa.benchmark.jobs import Job, measure_jobs
+from kaniwa.benchmark.measure import Progress
 from kaniwa.benchmark.vela import vela_cycles, vela_version
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
-from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import recorded_inputs
-from kaniwa.driver import devices
-from kaniwa.driver.session import Session
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
+from kaniwa.parallel.workers import Workers
 from kaniwa.program.host_segments import host_segments
 from kaniwa.program.program import Program
-from kaniwa.program.summary import summary
 from kaniwa.stage import Stage
 
-__all__ = ["Progress", "compile_near", "measure_models", "measure", "open_device", "peers"]
-
-Progress = Callable[[str], None]
-ESTIMATE = "estimate"   # the device that runs nothing
-
-
-def open_device(name: str, config: AcceleratorConfig,
-                progress: Progress) -> devices.Device | None:
-    """The device with ideal outside memory beside its own; None for "estimate"."""
-    if name == ESTIMATE:
-        return None
-    return devices.open(name, target=config, outside="ideal", progress=progress)
+__all__ = ["compile_near", "measure_models", "peers"]
 
 
 def measure_models(device: str, cases: Iterable[Case], folder: Path, samples: int,
-                   progress: Progress) -> list[dict[str, Any]]:
-    """One row a case. Cases of one target run one after the other on one open device."""
-    rows: list[dict[str, Any]] = []
+                   progress: Progress, workers: Workers | None = None) -> list[dict[str, Any]]:
+    """One row a case. Cases of one target are one after the other."""
     cases = list(cases)
-    for target in dict.fromkeys(case.target for case in cases):
-        opened = open_device(device, PRESETS[target], progress)
-        try:
-            for case in cases:
-                if case.target == target:
-                    progress(Stage(case.key, len(rows), len(cases), "models", steady=False))
-                    rows.append(_row(case, opened, device, folder, samples))
-        finally:
-            if opened is not None:
-                opened.close()
+    rows = []
+    for row in measure_jobs(_jobs(device, cases, folder, samples, progress), device, "models",
+                            progress, workers):
+        row["macs_per_dsp"] = row["macs_per_cycle"] / row["dsps"]
+        row["reached"] = row["bar"] is None or row["cycles"] <= row["bar"]
+        rows.append(row)
     return rows
 
 
-def _row(case: Case, opened: devices.Device | None, device: str, folder: Path,
-         samples: int) -> dict[str, Any]:
-    path = folder / case.file
-    began = time.monotonic()
-    graph = load_model(path)
-    program = compile_near(graph, PRESETS[case.target], case.keep_dead_channels)
-    seconds = time.monotonic() - began
-    inputs = recorded_inputs(path, program.inputs)[:samples]
-    row = {"key": case.key, "title": case.title, "model": case.file, "target": case.target,
-           "multipliers": program.config.multipliers, "host": [op.kind for op in program.host_ops],
-           "memory": _memory(program), "memory_bytes": program.local_bytes,
-           "outside_bytes": program.outside_bytes, "weight_bytes": program.weight_bytes,
-           **measure(graph, program, opened, device, inputs),
-           "bar": case.bar, "compile_seconds": round(seconds, 2)}
-    row["dsps"] = dsp_blocks(program.config)
-    row["macs_per_dsp"] = row["macs_per_cycle"] / row["dsps"]
-    row["reached"] = case.bar is None or row["cycles"] <= case.bar
-    return row
+def _jobs(device: str, cases: list[Case], folder: Path, samples: int, progress: Progress
+          ) -> Iterator[Job]:
+    """The cases, compiled; those of one target together."""
+    targets = list(dict.fromkeys(case.target for case in cases))
+    cases = sorted(cases, key=lambda case: targets.index(case.target))
+    for number, case in enumerate(cases):
+        progress(Stage(case.key, number, len(cases), "models", steady=False))
+        path = folder / case.file
+        began = time.monotonic()
+        graph = load_model(path)
+        program = compile_near(graph, PRESETS[case.target], case.keep_dead_channels)
+        seconds = time.monotonic() - began
+        known = {"key": case.key, "title": case.title, "model": case.file, "target": case.target,
+                 "multipliers": program.config.multipliers,
+                 "host": [op.kind for op in program.host_ops],
+                 "memory": _memory(program), "memory_bytes": program.local_bytes,
+                 "outside_bytes": program.outside_bytes, "weight_bytes": program.weight_bytes,
+                 "bar": case.bar, "compile_seconds": round(seconds, 2),
+                 "dsps": dsp_blocks(program.config)}
+        yield Job(case.key, known, graph, program,
+                  recorded_inputs(path, program.inputs)[:samples], device)
 
 
 def compile_near(graph: Graph, config: AcceleratorConfig,
@@ -101,50 +83,6 @@ def compile_near(graph: Graph, config: AcceleratorConfig,
             return program
         return min(compiled("ideal"), program, key=lambda each: len(each.host_ops))
     return compiled("ideal")
-
-
-def measure(graph: Graph, program: Program, opened: devices.Device | None, device: str,
-            inputs: list[dict[str, np.ndarray]]) -> dict[str, Any]:
-    """Cycles, what they went to, and how many output elements differ from golden.
-
-    Without a device the cycles are the estimate, and nothing is compared.
-    """
-    estimated = estimate(program)
-    row = summary(program, estimated)
-    cycles, layers = [row["cycles"]], row["layers"]
-    checked = mismatches = 0
-    seconds = 0.0
-    if opened is not None:
-        session = Session(program, opened)
-        cycles = []
-        for item in inputs:
-            session.reset()
-            outputs = session.run(item)
-            assert session.stats is not None
-            cycles.append(session.stats.cycles)
-            layers = session.stats.layers if len(cycles) == 1 else layers
-            seconds += session.stats.seconds
-            expected = golden.run(graph, item)
-            for number in graph.outputs:
-                got = outputs[graph.tensors[number].name]
-                checked += got.size
-                mismatches += int(np.count_nonzero(got != expected[number]))
-    lost: Counter[str] = Counter()
-    for layer in layers:
-        lost.update(layer["lost"])
-    # From the instructions, so that issued + lost = cycles checks the device's counters.
-    issued = sum(tag.issued for tag in estimated.per_layer(program.turns))
-    counted = device == "sim"
-    return {
-        "macs": program.macs, "cycles": cycles[0], "cycles_max": max(cycles),
-        "inferences": len(inputs) if opened is not None else 0,
-        "utilization": program.utilization(program.macs, cycles[0]),
-        "macs_per_cycle": program.macs / cycles[0],
-        "issued": issued, "lost": dict(lost), "checked": checked,
-        "mismatches": mismatches, "estimate": row["cycles"],
-        "estimate_error": (100 * (row["cycles"] - cycles[0]) / cycles[0] if counted else None),
-        "run_seconds": round(seconds / len(inputs), 2) if opened is not None else None,
-    }
 
 
 def _memory(program: Program) -> str:

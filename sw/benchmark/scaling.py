@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kaniwa.benchmark.models import Progress, compile_near, measure, open_device
+from kaniwa.benchmark.jobs import Job, measure_jobs
+from kaniwa.benchmark.measure import ESTIMATE, Progress
+from kaniwa.benchmark.models import compile_near
 from kaniwa.benchmark.networks.residual import dense, resnet18
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.data.inputs import seeded_inputs
 from kaniwa.graph import Graph, Op, check
-from kaniwa.program.summary import summary
+from kaniwa.parallel.workers import Workers
 from kaniwa.stage import Stage
 
 __all__ = ["ARRAYS", "DENSE_SIZES", "distinct_layers", "measure_dense", "measure_layers",
@@ -31,83 +33,77 @@ ARRAYS = (
 )
 # multipliers -> how many times faster than the smallest array, to reach
 SPEEDUPS = {256: 3.5, 1024: 11.0}
+# What is kept of the row of an array.
+SCALING = ("array", "multipliers", "read_bytes", "write_bytes", "requantized", "ring_bytes",
+           "memory_bytes", "cycles", "issued", "lost", "utilization", "bar", "compile_seconds")
 
 
 def measure_dense(device: str, target: str, sizes: Sequence[int], run_sizes: Sequence[int],
-                  clock_mhz: float, progress: Progress) -> dict[str, Any]:
+                  clock_mhz: float, progress: Progress, workers: Workers | None = None
+                  ) -> dict[str, Any]:
     """Cycles of 1 x n by n x n layers by the cycle model; those of ``run_sizes`` also run."""
-    config = PRESETS[target]
-    rows: list[dict[str, Any]] = []
-    opened = open_device(device, config, progress) if run_sizes else None
-    try:
-        for size in sizes:
-            progress(Stage(f"dense {size}", len(rows), len(sizes), "layers", steady=False))
+    def jobs() -> Iterator[Job]:
+        for number, size in enumerate(sizes):
+            progress(Stage(f"dense {size}", number, len(sizes), "layers", steady=False))
             graph = dense(size).graph
-            program = compile_near(graph, config, require_accelerator=True)
-            inputs = seeded_inputs(program.inputs, 1, seed=size)
-            row = measure(graph, program, None, "estimate", [])
-            run = (measure(graph, program, opened, device, inputs)
-                   if opened is not None and size in run_sizes else None)
-            rows.append({
-                "size": size, "macs": row["macs"], "estimate": row["cycles"],
-                "cycles": run["cycles"] if run else None,
-                "checked": run["checked"] if run else 0,
-                "mismatches": run["mismatches"] if run else 0,
-                "utilization": (run or row)["utilization"],
-                "outside": program.outside,
-                "inferences_per_second": clock_mhz * 1e6 / (run or row)["cycles"]})
-    finally:
-        if opened is not None:
-            opened.close()
+            program = compile_near(graph, PRESETS[target], require_accelerator=True)
+            yield Job(f"dense {size}", {"size": size, "outside": program.outside}, graph, program,
+                      seeded_inputs(program.inputs, 1, seed=size),
+                      device if size in run_sizes else ESTIMATE)
+
+    rows = [{
+        "size": row["size"], "macs": row["macs"], "estimate": row["estimate"],
+        "cycles": row["cycles"] if row["inferences"] else None,
+        "checked": row["checked"], "mismatches": row["mismatches"],
+        "utilization": row["utilization"], "outside": row["outside"],
+        "inferences_per_second": clock_mhz * 1e6 / row["cycles"]}
+        for row in measure_jobs(jobs(), device, "layers", progress, workers)]
     return {"target": target, "clock_mhz": clock_mhz, "rows": rows}
 
 
-def measure_scaling(size: int, progress: Progress,
-                    arrays: Sequence[AcceleratorConfig] = ARRAYS) -> dict[str, Any]:
+def measure_scaling(size: int, progress: Progress, arrays: Sequence[AcceleratorConfig] = ARRAYS,
+                    workers: Workers | None = None) -> dict[str, Any]:
     """ResNet-18 on arrays of growing size, by the cycle model, with ideal outside memory."""
     graph = resnet18(size=size).graph
-    rows: list[dict[str, Any]] = []
-    for config in arrays:
-        progress(Stage(f"ResNet-18 on {config.name}", len(rows), len(arrays), "arrays",
-                       steady=False))
-        began = time.monotonic()
-        program = compile(graph, config, outside="ideal", require_accelerator=True)
-        seconds = time.monotonic() - began
-        values = measure(graph, program, None, "estimate", [])
-        rows.append({
-            "array": config.name, "multipliers": config.multipliers,
-            "read_bytes": config.read_bytes, "write_bytes": config.write_bytes,
-            "requantized": str(config.requant_rate), "ring_bytes": config.ring_bytes,
-            "memory_bytes": config.memory_bytes, "cycles": values["cycles"],
-            "issued": values["issued"], "lost": values["lost"],
-            "utilization": values["utilization"],
-            "speedup": (rows[0]["cycles"] if rows else values["cycles"]) / values["cycles"],
-            "bar": SPEEDUPS.get(config.multipliers), "compile_seconds": round(seconds, 2)})
-    return {"size": size, "macs": sum(layer["macs"] for layer in summary(program)["layers"]),
-            "rows": rows}
+
+    def jobs() -> Iterator[Job]:
+        for number, config in enumerate(arrays):
+            progress(Stage(f"ResNet-18 on {config.name}", number, len(arrays), "arrays",
+                           steady=False))
+            began = time.monotonic()
+            program = compile(graph, config, outside="ideal", require_accelerator=True)
+            seconds = time.monotonic() - began
+            yield Job(f"ResNet-18 on {config.name}", {
+                "array": config.name, "multipliers": config.multipliers,
+                "read_bytes": config.read_bytes, "write_bytes": config.write_bytes,
+                "requantized": str(config.requant_rate), "ring_bytes": config.ring_bytes,
+                "memory_bytes": config.memory_bytes, "bar": SPEEDUPS.get(config.multipliers),
+                "compile_seconds": round(seconds, 2)}, graph, program, [], ESTIMATE)
+
+    found = list(measure_jobs(jobs(), ESTIMATE, "arrays", progress, workers))
+    rows = [{key: row[key] for key in SCALING}
+            | {"speedup": found[0]["cycles"] / row["cycles"]} for row in found]
+    return {"size": size, "macs": found[-1]["macs"], "rows": rows}
 
 
-def measure_layers(device: str, size: int, progress: Progress,
-                   limit: int | None = None) -> dict[str, Any]:
+def measure_layers(device: str, size: int, progress: Progress, limit: int | None = None,
+                   workers: Workers | None = None) -> dict[str, Any]:
     """Each distinct layer of ResNet-18 as a model of its own: run, estimate and golden."""
     graph = resnet18(size=size).graph
-    config = PRESETS[LAYERS_TARGET]
-    rows: list[dict[str, Any]] = []
-    opened = open_device(device, config, progress)
-    try:
-        for op, count in (layers := distinct_layers(graph)[:limit]):
-            progress(Stage(op.name, len(rows), len(layers), "layers", steady=False))
+    layers = distinct_layers(graph)[:limit]
+
+    def jobs() -> Iterator[Job]:
+        for number, (op, count) in enumerate(layers):
+            progress(Stage(op.name, number, len(layers), "layers", steady=False))
             single = _single(graph, op)
-            program = compile_near(single, config, require_accelerator=True)
-            inputs = seeded_inputs(program.inputs, 1, seed=0)
-            values = measure(single, program, opened, device, inputs)
+            program = compile_near(single, PRESETS[LAYERS_TARGET], require_accelerator=True)
             shapes = [single.tensors[i].shape for i in (*single.inputs, *single.outputs)]
-            rows.append({"name": op.name, "op": op.kind, "times": count, "input": shapes[0],
-                         "output": shapes[1], "kernel": _kernel(graph, op),
-                         "outside": program.outside, **values})
-    finally:
-        if opened is not None:
-            opened.close()
+            yield Job(op.name, {
+                "name": op.name, "op": op.kind, "times": count, "input": shapes[0],
+                "output": shapes[1], "kernel": _kernel(graph, op), "outside": program.outside},
+                single, program, seeded_inputs(program.inputs, 1, seed=0), device)
+
+    rows = list(measure_jobs(jobs(), device, "layers", progress, workers))
     return {"target": LAYERS_TARGET, "size": size, "rows": rows}
 
 

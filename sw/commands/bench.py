@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from kaniwa.commands.options import json_option, show_json
+from kaniwa.commands.options import json_option, opened_workers, scheduler_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import REMOVED, show_table
 from kaniwa.errors import InputError
@@ -38,18 +38,24 @@ __all__ = ["bench_command"]
               metavar="R.json", help="Show earlier results instead of measuring.")
 @click.option("--markdown", type=click.Path(path_type=Path), default=None, metavar="FILE",
               help="Write the results as a page.")
+@scheduler_option
 @json_option
 @click.pass_context
 def bench_command(ctx: click.Context, device: str, models: str | None, parts: str,
                   networks: str | None, quick: bool, samples: int, clock_mhz: float,
                   folder: Path | None, source: Path | None, markdown: Path | None,
-                  as_json: bool) -> None:
-    """Cycles of the shipped models, beside those of others; dense layers; scaling."""
+                  scheduler: str | None, as_json: bool) -> None:
+    """Cycles of the shipped models, beside those of others; dense layers; scaling.
+
+    The workers of a scheduler count cycles and compare values. Seconds are measured here, before.
+    """
     from kaniwa.benchmark.cases import models_folder, pick
     from kaniwa.benchmark.page import page
     from kaniwa.benchmark.suite import PARTS, mismatches, run_suite
     from kaniwa.files import write_atomic
 
+    if source is not None and scheduler is not None:
+        raise click.UsageError("--from measures nothing: leave out --scheduler", ctx)
     if source is not None:
         results = _load(source)
     else:
@@ -62,9 +68,10 @@ def bench_command(ctx: click.Context, device: str, models: str | None, parts: st
         if quick:
             chosen, samples = ["models"], 1
             cases = [case for case in cases if case.target == "base"]
-        with progress("measuring") as update:
-            results = run_suite(device, chosen, cases, models_folder(folder), samples, clock_mhz,
-                                update, networks)
+        folder = models_folder(folder)
+        with opened_workers(scheduler) as workers, progress("measuring") as update:
+            results = run_suite(device, chosen, cases, folder, samples, clock_mhz, update,
+                                networks, workers)
     if markdown is not None:
         write_atomic(markdown, page(results).encode())
     if as_json:

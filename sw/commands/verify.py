@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from kaniwa.commands.options import json_option, random_option, shape_option, show_json
+from kaniwa.commands.options import (
+    json_option,
+    opened_workers,
+    random_option,
+    scheduler_option,
+    shape_option,
+    show_json,
+)
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_behind
 
@@ -27,20 +34,24 @@ __all__ = ["verify_command"]
 @click.option("--uint8", is_flag=True, help="Take uint8 data for an int8 input as x - 128.")
 @click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N",
               help="Use the first N inferences only.")
+@scheduler_option
 @json_option
 @click.pass_context
 def verify_command(ctx: click.Context, model: Path, against: str, inputs: str | None,
                    random_seed: int | None, layers: bool, uint8: bool, limit: int | None,
-                   as_json: bool) -> None:
-    """Compare the golden model with the framework that MODEL comes from."""
+                   scheduler: str | None, as_json: bool) -> None:
+    """Compare the golden model with the framework that MODEL comes from.
+
+    The workers of a scheduler share out the inferences.
+    """
     from kaniwa.verify.litert import verify
 
     if inputs is not None and random_seed is not None:
         raise click.UsageError("give --inputs or --random, not both", ctx)
     chosen = inputs if random_seed is None else random_seed
-    with progress("comparing") as update:
+    with opened_workers(scheduler) as workers, progress("comparing") as update:
         values = verify(model, against=against, inputs=chosen, layers=layers, uint8=uint8,
-                        limit=limit, progress=update)
+                        limit=limit, progress=update, workers=workers)
     if as_json:
         show_json(values)
     else:

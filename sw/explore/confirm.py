@@ -36,7 +36,7 @@ def confirm(path: str, config: AcceleratorConfig, device: str,
 
     Raises what a device raises: DeviceError, UnsupportedError without its extra.
     """
-    from kaniwa.benchmark.models import measure
+    from kaniwa.benchmark.measure import measure
     from kaniwa.data.inputs import seeded_inputs
     from kaniwa.driver import devices
 

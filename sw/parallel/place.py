@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from kaniwa.parallel.failure import Failure
 from kaniwa.parallel.versions import difference, versions
 from kaniwa.parallel.workers import Work
 
-__all__ = ["Sent", "Share", "do_share", "end", "leave_interrupts"]
+__all__ = ["Sent", "Share", "do_share", "end", "leave_interrupts", "scratch_folder"]
 
 KEPT = 8     # works whose commands have not ended them: they may have been killed
 
@@ -51,20 +52,34 @@ class _Place:
         self.ended = False
         self.lent = 0
         self._idle: list[Any] = []
+        self._used: list[Any] = []
 
     def borrow(self) -> Any:
         """What the work opens; opened anew where all are lent."""
         with _LOCK:
-            if self._idle:
-                return self._idle.pop()
-        return self.work.opened()
+            opened = self._idle.pop() if self._idle else None
+        opened = self.work.opened() if opened is None else opened
+        with _LOCK:
+            self._used.append(opened)
+        return opened
 
     def give_back(self, opened: Any) -> None:
         """Take back what was lent; it is closed where the work has ended meanwhile."""
         with _LOCK:
+            self._used = [other for other in self._used if other is not opened]
             self._idle.append(opened)
         if self.ended:
             self.close()
+
+    def end(self) -> None:
+        """Close what is open. What is lent is told to stop, and closed when it is given back."""
+        with _LOCK:
+            self.ended = True
+            used = list(self._used)
+        for opened in used:
+            if hasattr(opened, "stop"):
+                opened.stop()
+        self.close()
 
     def close(self) -> None:
         """Close what is open and not lent."""
@@ -84,6 +99,22 @@ def leave_interrupts() -> None:
     """Leave Ctrl-C to the command, which then ends this process. What this one starts ends itself.
     """
     signal.signal(signal.SIGINT, lambda *_: None)     # SIG_IGN would go on to what is started
+
+
+def scratch_folder() -> str | None:
+    """Where a worker's temporary files belong: Dask removes them though the worker is killed.
+
+    None where this is no worker of Dask.
+    """
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import get_worker
+
+    try:
+        folder: str = get_worker().local_directory
+    except ValueError:
+        return None
+    return folder
 
 
 def do_share(sent: Sent, items: Sequence[Any]) -> Share:
@@ -127,10 +158,8 @@ def end(token: str) -> None:
     with _LOCK:
         _ENDED.append(token)
         place = _PLACES.pop(token, None)
-        if place is None:
-            return
-        place.ended = True
-    place.close()
+    if place is not None:
+        place.end()
 
 
 def _taken(sent: Sent) -> _Place | None:

@@ -7,7 +7,7 @@ import time
 import uuid
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -56,7 +56,7 @@ class Processes(Workers):
         """Raise DeviceError where nothing can be awaited any more."""
 
     def _map(self, work: Work, items: Iterator[Item], total: int, tell: Callable[[int], None]
-             ) -> Iterator[Any]:
+             ) -> Generator[Any, None, None]:
         size = work.at_once
         if total:
             size = min(size, max(1, total // (ROUNDS * self.count)))

@@ -21,7 +21,7 @@ def versions() -> dict[str, str]:
     """The versions here, by name. That of kaniwa has a digest of its sources, too."""
     import numpy
 
-    from kaniwa import __version__
+    from kaniwa._version import __version__
 
     return {"kaniwa": f"{__version__} (sources {_sources()})",
             "Python": platform.python_version(), "NumPy": numpy.__version__}

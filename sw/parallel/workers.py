@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,12 @@ class Work:
     """What is done with each item.
 
     ``function`` is called with an item, or with what ``open`` gave and an item. ``open`` is called
-    once in a process; what it gives is closed at the end where it has a method ``close``. Both are
-    functions of modules, or partials of such: they are sent once to each process, with models and
-    data that partials hold. ``name`` makes an item's name for errors, from its place and itself.
-    ``unit`` is the word for items, in progress. Up to ``at_once`` items are sent together, which
-    serves small ones.
+    once in a process; what it gives is closed at the end where it has a method ``close``. A method
+    ``stop`` is called, from another thread, where the work ends while an item is being done, which
+    is wanted no more then. Both are functions of modules, or partials of such: they are sent once
+    to each process, with models and data that partials hold. ``name`` makes an item's name for
+    errors, from its place and itself. ``unit`` is the word for items, in progress. Up to
+    ``at_once`` items are sent together, which serves small ones.
 
     ``device`` is a device that ``open`` opens, by its name, or empty: workers of a cluster that
     have none are not asked, and none is opened twice at a time.
@@ -59,7 +60,7 @@ class Workers(ABC):
     dashboard: str | None = None
 
     def map(self, work: Callable[[Any], Any] | Work, items: Iterable[Any],
-            progress: Progress | None = None) -> Iterator[Any]:
+            progress: Progress | None = None) -> Generator[Any, None, None]:
         """The result of each item, in the order of the items.
 
         ``work`` is a function of an item, or a ``Work``. ``progress`` hears how many are done.
@@ -79,7 +80,7 @@ class Workers(ABC):
 
     @abstractmethod
     def _map(self, work: Work, items: Iterator[Item], total: int, tell: Callable[[int], None]
-             ) -> Iterator[Any]:
+             ) -> Generator[Any, None, None]:
         """As ``map``; ``items`` have their places, ``tell`` takes the number of those done.
 
         ``total``: how many items there are; 0: not known.
@@ -92,7 +93,7 @@ class OneProcess(Workers):
     name, count = "this process", 1
 
     def _map(self, work: Work, items: Iterator[Item], total: int, tell: Callable[[int], None]
-             ) -> Iterator[Any]:
+             ) -> Generator[Any, None, None]:
         with contextlib.ExitStack() as stack:
             opened = work.opened()
             if hasattr(opened, "close"):

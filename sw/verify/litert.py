@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import metadata
 from os import PathLike
@@ -14,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from kaniwa import golden
-from kaniwa.data.inputs import Inputs, seeded_inputs
+from kaniwa.data.inputs import seeded_inputs
 from kaniwa.errors import InputError, UnsupportedError
 from kaniwa.extras import needed
 from kaniwa.graph import Graph
 from kaniwa.importers import load_model
+from kaniwa.parallel.workers import OneProcess, Workers
 from kaniwa.runtimes import NAMES
 from kaniwa.runtimes.behind import behind
-from kaniwa.stage import Stage
 from kaniwa.verify.recorded import RECORDED, RecordedVectors, choose_inputs
+from kaniwa.verify.shared import Counts, check_same, put_together, shared
 
 __all__ = ["WITHOUT_REFERENCE", "LiteRT", "Recorded", "verify"]
 
@@ -130,42 +130,25 @@ class Recorded(RecordedVectors):
         self.sha256 = {int(index): str(t["sha256"]) for index, t in facts["tensors"].items()}
 
 
-@dataclass
 class _Comparison:
     """Counts differences and remembers the first; those behind LiteRT's own operators apart."""
 
-    graph: Graph
-    tensors: set[int] = field(default_factory=set)
-    mismatches: int = 0
-    apart_mismatches: int = 0
-    first: dict[str, Any] | None = None
+    def __init__(self, graph: Graph) -> None:
+        self.counts = Counts()
+        self._graph = graph
+        self._apart = behind(graph)
 
-    def __post_init__(self) -> None:
-        self.apart = behind(self.graph)
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """For ``verify``'s result."""
-        values: dict[str, Any] = {"tensors": len(self.tensors), "mismatches": self.mismatches,
-                                  "first_mismatch": self.first}
-        if self.apart is None:
-            return values
-        own = self.tensors & self.apart.tensors
-        return values | {"tensors": len(self.tensors - own), "behind": self.apart.as_dict() | {
-            "tensors": len(own), "mismatches": self.apart_mismatches}}
-
-    def arrays(self, inference: int, tensor_id: int, ours: np.ndarray, theirs: np.ndarray) -> None:
-        self.tensors.add(tensor_id)
+    def arrays(self, tensor_id: int, ours: np.ndarray, theirs: np.ndarray) -> None:
+        self.counts.tensors.add(tensor_id)
         if ours.shape != theirs.shape:
             self._differ(
-                inference, tensor_id, max(ours.size, 1), None, list(ours.shape), list(theirs.shape)
+                tensor_id, max(ours.size, 1), None, list(ours.shape), list(theirs.shape)
             )
             return
         different = ours != theirs
         if different.any():
             index = tuple(int(i) for i in np.argwhere(different)[0])
             self._differ(
-                inference,
                 tensor_id,
                 int(different.sum()),
                 list(index),
@@ -173,36 +156,47 @@ class _Comparison:
                 theirs[index].item(),
             )
 
-    def digests(self, inference: int, tensor_id: int, ours: np.ndarray, sha256: str) -> None:
+    def digests(self, tensor_id: int, ours: np.ndarray, sha256: str) -> None:
         """A digest that differs counts as one element: more is not known."""
-        self.tensors.add(tensor_id)
+        self.counts.tensors.add(tensor_id)
         digest = hashlib.sha256(np.ascontiguousarray(ours).tobytes()).hexdigest()
         if digest != sha256:
-            self._differ(inference, tensor_id, 1, None, f"sha256 {digest}", f"sha256 {sha256}")
+            self._differ(tensor_id, 1, None, f"sha256 {digest}", f"sha256 {sha256}")
 
     def _differ(
         self,
-        inference: int,
         tensor_id: int,
         count: int,
         index: list[int] | None,
         ours: object,
         theirs: object,
     ) -> None:
-        if self.apart is not None and tensor_id in self.apart.tensors:
-            self.apart_mismatches += count
+        counts = self.counts
+        if self._apart is not None and tensor_id in self._apart.tensors:
+            counts.apart_mismatches += count
         else:
-            self.mismatches += count
-        if self.first is None:
-            op = self.graph.producer(tensor_id)
-            self.first = {
-                "inference": inference,
-                "tensor": self.graph.tensors[tensor_id].name,
+            counts.mismatches += count
+        if counts.first is None:
+            op = self._graph.producer(tensor_id)
+            counts.first = {
+                "tensor": self._graph.tensors[tensor_id].name,
                 "op": None if op is None else f"op {op.source_index} {op.kind}",
                 "index": index,
                 "golden": ours,
                 "reference": theirs,
             }
+
+
+def _report(graph: Graph, counts: Counts) -> dict[str, Any]:
+    """For ``verify``'s result."""
+    values: dict[str, Any] = {"tensors": len(counts.tensors), "mismatches": counts.mismatches,
+                              "first_mismatch": counts.first}
+    apart = behind(graph)
+    if apart is None:
+        return values
+    own = counts.tensors & apart.tensors
+    return values | {"tensors": len(counts.tensors - own), "behind": apart.as_dict() | {
+        "tensors": len(own), "mismatches": counts.apart_mismatches}}
 
 
 def verify(
@@ -213,6 +207,7 @@ def verify(
     progress: Progress | None = None,
     uint8: bool = False,
     limit: int | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Compare golden with a reference on the model file ``model``, element by element.
 
@@ -225,13 +220,15 @@ def verify(
     ``inputs`` is a file for ``load_inputs``, "recorded", or a seed; without it the recorded
     vectors are used, else 16 seeded inferences. With ``layers`` every computed tensor is
     compared, else the outputs. ``uint8`` is as in ``load_inputs``; at most ``limit`` inferences
-    are made. ``progress`` is called with a line of text after each.
+    are made, shared out to ``workers`` (``kaniwa.parallel.scheduler``) where these are given.
+    ``progress`` is called with a line of text after each.
 
     Returns ``reference, inputs, inferences, tensors`` (compared), ``mismatches`` (elements) and
     ``first_mismatch`` (None, or inference, tensor, op, index, golden and reference). Where the
     framework's own runtime does operators, ``behind`` has runtime, operators, tensors and
     mismatches of what depends on them, which the others leave out. Raises the errors of the
-    importer, of the inputs, and ``UnsupportedError`` for a reference that is absent.
+    importer, of the inputs, and ``UnsupportedError`` for a reference that is absent, or that a
+    worker has in another version.
     """
     framework = "onnxruntime" if Path(model).suffix.lower() == ".onnx" else "litert"
     known = (framework, f"{framework}-optimized", "recorded")
@@ -242,33 +239,33 @@ def verify(
         raise InputError(f"limit must be at least 1, not {limit}")
     if against == "recorded" and inputs not in (None, "recorded"):
         raise InputError("verification against recorded vectors takes no other inputs")
+    share = partial(put_together, workers or OneProcess(), progress)
     if framework == "onnxruntime":
         from kaniwa.verify.onnx import verify_onnx
 
-        return verify_onnx(model, against, inputs, layers, progress, uint8, limit)
+        return verify_onnx(model, against, inputs, layers, uint8, limit, share)
     graph = load_model(model)
-    comparison = _Comparison(graph)
     if against == "recorded":
         recorded = Recorded(model, graph)
-        samples, used, reference = recorded.inputs[:limit], RECORDED, recorded.description
-        steps = _against_recorded(recorded, samples, comparison, layers)
+        used, reference = RECORDED, recorded.description
+        items: Sequence[Any] = range(len(recorded.inputs[:limit]))
+        work = shared(partial(_compare_recorded, recorded, layers))
     else:
         tensors = [graph.tensors[i] for i in graph.inputs]
-        samples, used = choose_inputs(model, graph, inputs, uint8, limit,
-                                      partial(seeded_inputs, tensors))
+        items, used = choose_inputs(model, graph, inputs, uint8, limit,
+                                    partial(seeded_inputs, tensors))
         optimized = against.endswith("-optimized")
-        litert = LiteRT(model, graph, optimized)
-        reference = litert.description
-        steps = _against_litert(litert, samples, comparison, layers and not optimized)
-    for done in steps:
-        if progress is not None:
-            progress(Stage(f"{done} of {len(samples)} inferences", done, len(samples),
-                           "inferences", short=""))
+        content = Path(model).read_bytes()
+        reference = LiteRT(content, graph, optimized).description
+        work = shared(partial(_compare_litert, _compared(graph, layers and not optimized)),
+                      partial(_open_litert, content, graph, optimized, reference))
+    counts = Counts()
+    share(counts, work, items)
     return {
         "reference": reference,
         "inputs": used,
-        "inferences": len(samples),
-        **comparison.report,
+        "inferences": len(items),
+        **_report(graph, counts),
     }
 
 
@@ -277,42 +274,47 @@ def _compared(graph: Graph, layers: bool) -> list[int]:
     return [i for op in graph.ops for i in op.outputs] if layers else list(graph.outputs)
 
 
-def _against_litert(
-    litert: LiteRT, samples: Inputs, comparison: _Comparison, layers: bool
-) -> Iterator[int]:
-    ids = _compared(litert.graph, layers)
-    for inference, sample in enumerate(samples):
-        ours = golden.run(litert.graph, sample, keep=ids)
-        theirs = litert.run_cleared(sample, ids)
-        for i in ids:
-            comparison.arrays(inference, i, ours[i], theirs[i])
-        yield inference + 1
+def _open_litert(content: bytes, graph: Graph, optimized: bool, description: str) -> LiteRT:
+    """The reference in a process that does inferences."""
+    litert = LiteRT(content, graph, optimized)
+    check_same(litert.description, description)
+    return litert
 
 
-def _against_recorded(
-    recorded: Recorded, samples: Inputs, comparison: _Comparison, layers: bool
-) -> Iterator[int]:
+def _compare_litert(ids: Sequence[int], litert: LiteRT, sample: Mapping[str, np.ndarray]) -> Counts:
+    """Compare the tensors ``ids`` of an inference."""
+    comparison = _Comparison(litert.graph)
+    ours = golden.run(litert.graph, sample, keep=ids)
+    theirs = litert.run_cleared(sample, ids)
+    for i in ids:
+        comparison.arrays(i, ours[i], theirs[i])
+    return comparison.counts
+
+
+def _compare_recorded(recorded: Recorded, layers: bool, inference: int) -> Counts:
+    """Compare the outputs of an inference, and with ``layers`` all that is recorded of the first.
+    """
     graph = recorded.graph
-    for inference, sample in enumerate(samples):
-        ours = golden.run(graph, sample)
-        if layers and inference == 0:
-            for i in [
-                *(t.id for t in graph.tensors if t.data is not None),
-                *_compared(graph, True),
-            ]:
-                value = ours[i] if i in ours else graph.tensors[i].data
-                assert value is not None
-                # A variable's next value has the variable's index.
-                index = graph.tensors[i].source_index
-                if f"t{index}" in recorded.arrays:
-                    comparison.arrays(inference, i, value, recorded.arrays[f"t{index}"])
-                elif index in recorded.sha256:
-                    comparison.digests(inference, i, value, recorded.sha256[index])
-        for position, i in enumerate(graph.outputs):
-            expected = recorded.arrays.get(f"out{position}_{inference}")
-            if expected is None:
-                raise InputError(
-                    f"{graph.name}: recorded output out{position}_{inference} is missing"
-                )
-            comparison.arrays(inference, i, ours[i], expected)
-        yield inference + 1
+    comparison = _Comparison(graph)
+    ours = golden.run(graph, recorded.inputs[inference])
+    if layers and inference == 0:
+        for i in [
+            *(t.id for t in graph.tensors if t.data is not None),
+            *_compared(graph, True),
+        ]:
+            value = ours[i] if i in ours else graph.tensors[i].data
+            assert value is not None
+            # A variable's next value has the variable's index.
+            index = graph.tensors[i].source_index
+            if f"t{index}" in recorded.arrays:
+                comparison.arrays(i, value, recorded.arrays[f"t{index}"])
+            elif index in recorded.sha256:
+                comparison.digests(i, value, recorded.sha256[index])
+    for position, i in enumerate(graph.outputs):
+        expected = recorded.arrays.get(f"out{position}_{inference}")
+        if expected is None:
+            raise InputError(
+                f"{graph.name}: recorded output out{position}_{inference} is missing"
+            )
+        comparison.arrays(i, ours[i], expected)
+    return comparison.counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
@@ -13,12 +13,13 @@ import numpy as np
 
 from kaniwa.data.inputs import Inputs
 from kaniwa.golden import run
+from kaniwa.graph import Graph
 from kaniwa.importers import read_model_file
 from kaniwa.importers.input_shapes import chosen_shapes
 from kaniwa.importers.onnx.model import ImportedOnnx, read_graph
+from kaniwa.parallel.workers import Work
 from kaniwa.runtimes import NAMES
 from kaniwa.runtimes.behind import behind
-from kaniwa.stage import Stage
 from kaniwa.verify.onnxruntime import (
     FLOAT_TOLERANCE,
     Difference,
@@ -27,14 +28,17 @@ from kaniwa.verify.onnxruntime import (
     differences,
 )
 from kaniwa.verify.recorded import RECORDED, RecordedVectors, choose_inputs
+from kaniwa.verify.shared import Counts, check_same, shared
 
 __all__ = ["RecordedOnnx", "verify_onnx"]
 
 
 def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike[str] | int | None,
-                layers: bool, progress: Callable[[str], None] | None, uint8: bool,
-                limit: int | None) -> dict[str, Any]:
+                layers: bool, uint8: bool, limit: int | None,
+                share: Callable[[Counts, Work, Sequence[Any]], None]) -> dict[str, Any]:
     """As ``kaniwa.verify.litert.verify``, whose parameters were checked.
+
+    ``share`` adds to counts those of the inferences that a work does.
 
     The result has also ``near_ties``, differences that the rule allows, and ``end_to_end``: how
     many ``elements`` of the outputs ``differ``, and by how much at most, where golden and the
@@ -42,25 +46,24 @@ def verify_onnx(model: str | PathLike[str], against: str, inputs: str | PathLike
     """
     path, data = Path(model), read_model_file(model)
     imported = read_graph(data, path.name, chosen_shapes())
-    tally = Tally(imported)
+    tally = Tally()
     if against == "recorded":
         recorded = RecordedOnnx(model, imported.graph)
-        samples, used, reference = recorded.inputs[:limit], RECORDED, recorded.description
-        steps = _against_recorded(recorded, imported, samples, layers, tally)
+        used, reference = RECORDED, recorded.description
+        items: Sequence[Any] = range(len(recorded.inputs[:limit]))
+        work = shared(partial(_compare_recorded, recorded, imported, layers))
     else:
         optimized = against.endswith("-optimized")
-        names = () if optimized else {o.name for o in imported.origins.values()}
-        runtime = OnnxRuntime(data, path.name, names, optimized)
-        reference = runtime.description
-        samples, used = choose_inputs(model, imported.graph, inputs, uint8, limit,
-                                      partial(_seeded, imported))
-        steps = (_against_optimized(imported, runtime, samples, tally) if optimized
-                 else _against_runtime(imported, runtime, samples, layers, tally))
-    for done in steps:
-        if progress is not None:
-            progress(Stage(f"{done} of {len(samples)} inferences", done, len(samples),
-                           "inferences", short=""))
-    return {"reference": reference, "inputs": used, "inferences": len(samples), **tally.report}
+        names = [] if optimized else sorted({o.name for o in imported.origins.values()})
+        reference = OnnxRuntime(data, path.name, names, optimized).description
+        items, used = choose_inputs(model, imported.graph, inputs, uint8, limit,
+                                    partial(_seeded, imported))
+        compare = (partial(_compare_optimized, imported) if optimized
+                   else partial(_compare_runtime, imported, layers))
+        work = shared(compare, partial(_open, data, path.name, names, optimized, reference))
+    share(tally, work, items)
+    return {"reference": reference, "inputs": used, "inferences": len(items),
+            **_report(imported, tally)}
 
 
 class RecordedOnnx(RecordedVectors):
@@ -81,24 +84,28 @@ class RecordedOnnx(RecordedVectors):
 
 
 @dataclass
-class Tally:
-    """Report of ``verify`` on an ONNX model."""
+class Tally(Counts):
+    """Counts of an ONNX model. ``of_runtime``: results of its framework's own operators."""
 
-    imported: ImportedOnnx
-    tensors: set[int] = field(default_factory=set)
-    mismatches: int = 0
     near_ties: int = 0
-    first: dict[str, Any] | None = None
     outputs: int = 0
     drifted: int = 0
     largest: float = 0.0
-    of_runtime: set[int] = field(default_factory=set)      # results of its operators
-    apart_mismatches: int = 0
+    of_runtime: set[int] = field(default_factory=set)
 
-    def operators(self, inference: int, found: list[Difference], layers: bool) -> None:
+    def add(self, inference: int, other: Any) -> None:
+        """Take in what was found in the inference of this number, behind all before it."""
+        super().add(inference, other)
+        self.near_ties += other.near_ties
+        self.outputs += other.outputs
+        self.drifted += other.drifted
+        self.largest = max(self.largest, other.largest)
+        self.of_runtime |= other.of_runtime
+
+    def operators(self, graph: Graph, found: list[Difference], layers: bool) -> None:
         """Add the operators' differences, or only those that make outputs."""
         for d in found:
-            if not layers and d.tensor_id not in self.imported.graph.outputs:
+            if not layers and d.tensor_id not in graph.outputs:
                 continue
             if d.op.rule in NAMES:
                 self.of_runtime.add(d.tensor_id)
@@ -110,14 +117,13 @@ class Tally:
             if self.first is None and d.wrong.any():
                 index = tuple(int(i) for i in np.argwhere(d.wrong)[0])
                 self.first = {
-                    "inference": inference, "tensor": self.imported.graph.tensors[d.tensor_id].name,
+                    "tensor": graph.tensors[d.tensor_id].name,
                     "op": f"node {d.op.source_index} {d.op.kind}", "index": list(index),
                     "golden": d.golden[index].item(), "reference": d.reference[index].item()}
 
-    def end_to_end(self, sample: Mapping[str, np.ndarray],
+    def end_to_end(self, graph: Graph, sample: Mapping[str, np.ndarray],
                    reference: Mapping[str, np.ndarray]) -> None:
         """Add how far the outputs drift apart where each side computes on from its own values."""
-        graph = self.imported.graph
         ours = run(graph, sample, keep=graph.outputs)
         for i in graph.outputs:
             theirs = as_long(reference[graph.tensors[i].name],
@@ -128,51 +134,60 @@ class Tally:
             self.drifted += int((apart > tolerance * np.maximum(np.abs(theirs), 1.0)).sum())
             self.largest = max(self.largest, float(apart.max()))
 
-    @property
-    def report(self) -> dict[str, Any]:
-        """For ``verify``'s result."""
-        values = {"tensors": len(self.tensors), "mismatches": self.mismatches,
-                  "first_mismatch": self.first, "near_ties": self.near_ties,
-                  "end_to_end": {"elements": self.outputs, "differ": self.drifted,
-                                 "largest": self.largest}}
-        apart = behind(self.imported.graph)
-        return values if apart is None else values | {"behind": apart.as_dict() | {
-            "tensors": len(self.of_runtime), "mismatches": self.apart_mismatches}}
+
+def _report(imported: ImportedOnnx, tally: Tally) -> dict[str, Any]:
+    """For ``verify``'s result."""
+    values = {"tensors": len(tally.tensors), "mismatches": tally.mismatches,
+              "first_mismatch": tally.first, "near_ties": tally.near_ties,
+              "end_to_end": {"elements": tally.outputs, "differ": tally.drifted,
+                             "largest": tally.largest}}
+    apart = behind(imported.graph)
+    return values if apart is None else values | {"behind": apart.as_dict() | {
+        "tensors": len(tally.of_runtime), "mismatches": tally.apart_mismatches}}
 
 
-def _against_runtime(imported: ImportedOnnx, runtime: OnnxRuntime, samples: Inputs,
-                    layers: bool, tally: Tally) -> Iterator[int]:
-    """Compare on every sample; yields how many are done."""
-    graph = imported.graph
-    for inference, sample in enumerate(samples):
-        values = runtime.run(sample)
-        given = [sample[graph.tensors[i].name] for i in graph.inputs]
-        tally.operators(inference, differences(imported, given, values), layers)
-        tally.end_to_end(sample, values)
-        yield inference + 1
+def _open(data: bytes, name: str, names: Sequence[str], optimized: bool, description: str
+          ) -> OnnxRuntime:
+    """The reference in a process that does inferences."""
+    runtime = OnnxRuntime(data, name, names, optimized)
+    check_same(runtime.description, description)
+    return runtime
 
 
-def _against_optimized(imported: ImportedOnnx, runtime: OnnxRuntime, samples: Inputs,
-                      tally: Tally) -> Iterator[int]:
-    """Compare the outputs of whole models: the operators of an optimised model are others."""
-    for inference, sample in enumerate(samples):
-        tally.end_to_end(sample, runtime.run(sample))
-        tally.tensors.update(imported.graph.outputs)
-        yield inference + 1
+def _compare_runtime(imported: ImportedOnnx, layers: bool, runtime: OnnxRuntime,
+                     sample: Mapping[str, np.ndarray]) -> Tally:
+    """Compare an inference operator by operator, and its outputs end to end."""
+    tally, values = Tally(), runtime.run(sample)
+    tally.operators(imported.graph, _differences(imported, sample, values), layers)
+    tally.end_to_end(imported.graph, sample, values)
+    return tally
+
+
+def _compare_optimized(imported: ImportedOnnx, runtime: OnnxRuntime,
+                       sample: Mapping[str, np.ndarray]) -> Tally:
+    """Compare the outputs of the whole model: the operators of an optimised one are others."""
+    tally = Tally(set(imported.graph.outputs))
+    tally.end_to_end(imported.graph, sample, runtime.run(sample))
     tally.mismatches = tally.drifted
+    return tally
 
 
-def _against_recorded(recorded: RecordedOnnx, imported: ImportedOnnx, samples: Inputs,
-                     layers: bool, tally: Tally) -> Iterator[int]:
-    """Compare sample 0 operator by operator, and the outputs of all samples end to end."""
+def _compare_recorded(recorded: RecordedOnnx, imported: ImportedOnnx, layers: bool,
+                      inference: int) -> Tally:
+    """Compare inference 0 operator by operator, and the outputs of each end to end."""
+    tally, graph = Tally(), imported.graph
+    sample, values = recorded.inputs[inference], recorded.values(inference)
+    if inference == 0:
+        tally.operators(graph, _differences(imported, sample, values), layers)
+    tally.end_to_end(graph, sample, values)
+    return tally
+
+
+def _differences(imported: ImportedOnnx, sample: Mapping[str, np.ndarray],
+                 values: Mapping[str, np.ndarray]) -> list[Difference]:
+    """Every operator of an inference whose result is among the reference's ``values``."""
     graph = imported.graph
-    for inference, sample in enumerate(samples):
-        values = recorded.values(inference)
-        if inference == 0:
-            given = [sample[graph.tensors[i].name] for i in graph.inputs]
-            tally.operators(inference, differences(imported, given, values), layers)
-        tally.end_to_end(sample, values)
-        yield inference + 1
+    return differences(imported, [sample[graph.tensors[i].name] for i in graph.inputs], values)
 
 
 def _seeded(imported: ImportedOnnx, count: int, seed: int) -> Inputs:

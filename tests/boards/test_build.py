@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
 
 from kaniwa import cli
 from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.families.family import Step, load_family
 from kaniwa.boards.floor.placement import PLACEMENT
-from kaniwa.boards.flow import build as build_module, program, tools
+from kaniwa.boards.flow import build as build_module, place as place_module, program, tools
 from kaniwa.boards.flow.build import TOP, build, design_files
+from kaniwa.boards.flow.place import Design
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
 from kaniwa.sim.worlds.serial_config import SERIAL
@@ -30,33 +30,6 @@ Plan = Callable[[str, Callable[[str], None]], Path]
 TINY = dataclasses.replace(
     SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0, parameter_records=16,
     memory_bytes=1024, elementwise=False, max_pool=False, depthwise=False, counters=False)
-
-
-class Blinky(Elaboratable):
-    """A counter at the PLL's clock with its top bit on the link's pin; a child block adds to it."""
-
-    def __init__(self, board: Any, config: AcceleratorConfig, mhz: float) -> None:
-        self._board, self._mhz = board, mhz
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        pll = load_family(self._board.family).pll(platform.default_clk_frequency, self._mhz,
-                                                  self._board.device)
-        m.domains.sync = sync = ClockDomain(reset_less=True)
-        pll.add(m, platform, sync.clk)
-        uart = platform.request("uart")
-        m.submodules.control = control = Module()
-        count, step = Signal(16), Signal(4)
-        control.d.sync += step.eq(Cat(uart.rx.i, step))
-        m.d.sync += count.eq(count + step)
-        m.d.comb += uart.tx.o.eq(count[-1])
-        return m
-
-
-@pytest.fixture
-def blinky(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("kaniwa.boards.flow.top.BoardTop", Blinky)
-    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "cache"))
 
 
 # A board of each device. Those alike to another board, whose tools they share, are for `make long`.
@@ -232,10 +205,10 @@ def test_a_tool_that_fails_is_quoted(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo Info: Placing; echo ERROR: no BELs remaining; exit 3"]
     seen: list[str] = []
     with pytest.raises(BuildError, match="^nextpnr failed: ERROR: no BELs remaining; reduce it$"):
-        build_module._run("nextpnr", command, tmp_path, "out", seen.append, advice="; reduce it")
+        place_module.run_tool("nextpnr", command, tmp_path, "out", seen.append, hint="; reduce it")
     assert seen == ["Info: Placing\n", "ERROR: no BELs remaining\n"]
     with pytest.raises(BuildError, match="^yosys failed: exit status 0$"):
-        build_module._run("yosys", ["true"], tmp_path, "out", seen.append)
+        place_module.run_tool("yosys", ["true"], tmp_path, "out", seen.append)
 
 
 @pytest.fixture
@@ -255,8 +228,8 @@ def place_all(synthesized: Path) -> PlaceAll:
 
     def place(netlist: str, seeds: int, progress: Callable[[str], None]) -> dict[int, Path]:
         (synthesized / f"{TOP}.json").write_text(netlist)
-        return build_module._place_all(board, load_family(board.family), synthesized,
-                                       {f"{TOP}.pcf": ""}, 12, seeds, progress)
+        return build_module._place_all(board, Design(board.family, synthesized, ""), 12, seeds,
+                                       progress)
 
     return place
 
@@ -354,7 +327,7 @@ def test_a_failed_step_leaves_nothing_in_the_cache(tmp_path: Path,
         raise BuildError("no")
 
     with pytest.raises(BuildError):
-        build_module._kept("step", fail)
+        place_module.kept("step", fail)
     assert list((tmp_path / "bitstreams").iterdir()) == []
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from pathlib import Path
 from typing import Any
 
 from kaniwa.errors import InputError, MemoryTooSmallError
+from kaniwa.parallel.cluster import Cluster
+from kaniwa.stage import Stage
 
 RESULTS = (3, 1, 4, 1, 5, 9, 2, 6)
 
@@ -56,6 +59,32 @@ def never_end(item: int) -> None:
     threading.Event().wait()
 
 
+def ends(told: Path) -> bool:
+    """Whether the process, whose number is in the file ``told``, ends within a minute."""
+    try:
+        process = os.pidfd_open(int(told.read_text()))
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], 60)[0])
+    finally:
+        os.close(process)
+
+
+class Killer:
+    """Hears the progress of what ``workers`` do, and kills one of them when ``after`` are done."""
+
+    def __init__(self, workers: Cluster, after: int) -> None:
+        self.killed = 0     # its process
+        self._workers, self._after = workers, after
+
+    def __call__(self, text: str) -> None:
+        stage = Stage.of(text)
+        if not self.killed and stage.total and stage.done >= self._after:
+            self.killed = next(iter(self._workers._client.run(os.getpid).values()))
+            os.kill(self.killed, signal.SIGKILL)
+
+
 class Opened:
     """A device of which a process has one. Each that is opened and closed leaves a line."""
 
@@ -79,6 +108,23 @@ class Opened:
     def _write(self, what: str) -> None:
         with self._log.open("a") as file:     # lines as short as these come whole
             file.write(f"{what} {os.getpid()}\n")
+
+
+class Waiting:
+    """Does an item until it is told to stop."""
+
+    began = threading.Event()
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def wait(self, item: int) -> int:
+        Waiting.began.set()
+        self._stopped.wait()
+        return item
+
+    def stop(self) -> None:
+        self._stopped.set()
 
 
 def cannot_open(log: Path) -> Any:

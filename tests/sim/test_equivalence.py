@@ -13,7 +13,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.sim.harness.equivalence import proved_equal
-from kaniwa.sim.harness.mutate import _yosys
+from kaniwa.sim.harness.mutants import yosys
 
 # What the faults do, by number: mutsel 1 to 7.
 FAULTS = {1: (True, "a bit that another one decides"), 2: (False, "an output"),
@@ -62,11 +62,11 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "block.il").write_text(rtlil.convert(Block(), name="dut"))
     (folder / "run.ys").write_text("read_rtlil block.il\nhierarchy -top dut\nproc\nflatten\nopt\n"
                                    "dffunmap\nopt_clean\nwrite_rtlil cut.il\n")
-    subprocess.run([_yosys(), "-q", "run.ys"], cwd=folder, check=True, capture_output=True)
+    subprocess.run([yosys(), "-q", "run.ys"], cwd=folder, check=True, capture_output=True)
     return (folder / "cut.il").read_text()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_proved_to_be_none_only_where_it_is(fault: int, text: str) -> None:
     equal, what = FAULTS[fault]
-    assert proved_equal(_yosys(), text, fault) == equal, what
+    assert proved_equal(yosys(), text, fault) == equal, what

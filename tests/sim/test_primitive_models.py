@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from kaniwa.sim.device.toolchain import environment, verilator
-from kaniwa.sim.harness.mutate import _yosys
+from kaniwa.sim.harness.mutants import yosys
 from kaniwa.sim.primitives import models
 from kaniwa.sim.primitives.models import primitive_models
 
@@ -98,5 +98,5 @@ def test_the_carry_cell_is_that_of_yosys(tmp_path, table):
     (tmp_path / "model.v").write_text(text.replace('"YES"', '"NO"'))    # what is not modelled
     (tmp_path / "cells.v").write_text(CELLS.format(table=table))
     (tmp_path / "run.ys").write_text(SAME_CELL)
-    done = subprocess.run([_yosys(), "-q", "run.ys"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([yosys(), "-q", "run.ys"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-600:] + done.stdout[-600:]

@@ -32,6 +32,7 @@ LONG = {
     "hw/units/vector/flow.py:VectorControl.elaborate": FSM,
 }
 WIDE = {
+    "boards/flow/build.py:build": KEYWORDS,
     "hw/units/vector/issue.py:VectorIssue._stages": PIPELINE,
     "sim/device/simulated_core.py:SimDevice.__init__": KEYWORDS,
     "sim/worlds/column_loops.py:_column": LOOPS,
@@ -62,6 +63,7 @@ WIDE = {
     "sw/units/vector/kernels/elementary.py:mean": KERNEL,
     "sw/units/vector/kernels/elementary.py:squared_difference": KERNEL,
     "sw/units/vector/kernels/fixedpoint.py:_exponential": KERNEL,
+    "sw/verify/litert.py:verify": KEYWORDS,
 }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from kaniwa.benchmark.models import Progress, compile_near, measure, open_device
+from kaniwa.benchmark.jobs import Devices, Job, measure_jobs
+from kaniwa.benchmark.measure import Progress
+from kaniwa.benchmark.models import compile_near
 from kaniwa.benchmark.networks.bound import LayerBound, bounds
-from kaniwa.benchmark.networks.network import NetworkFile
 from kaniwa.benchmark.networks.table import CLASSES, Entry
 from kaniwa.benchmark.networks.vela import Figures
 from kaniwa.config import PRESETS
@@ -18,6 +20,7 @@ from kaniwa.cycles.estimate import estimate
 from kaniwa.data.inputs import seeded_inputs
 from kaniwa.errors import Error
 from kaniwa.graph import Graph
+from kaniwa.parallel.workers import Workers
 from kaniwa.program.host_segments import host_segments
 from kaniwa.program.program import Program
 from kaniwa.stage import Stage
@@ -25,12 +28,13 @@ from kaniwa.stage import Stage
 __all__ = ["measure_networks"]
 
 BEHIND = {"sim": ("emulator", "sim"), "emulator": ("emulator",), "estimate": ()}
-RUN = ("key", "title", "size", "target", "weight_bytes", "compile_seconds")   # of a row, for runs
+RUN = ("key", "title", "size", "target", "compile_seconds")   # of a row, for runs
 WORST = 6   # kinds of layers that are named
 
 
 def measure_networks(device: str, entries: Sequence[Entry], progress: Progress,
-                     size: int | None = None, named: bool = False) -> dict[str, Any]:
+                     size: int | None = None, named: bool = False,
+                     workers: Workers | None = None) -> dict[str, Any]:
     """A row for each network and target by the cycle model, and ``runs`` on the device.
 
     ``size``: of all images and sequences, in place of each network's own. With ``named``, networks
@@ -40,46 +44,92 @@ def measure_networks(device: str, entries: Sequence[Entry], progress: Progress,
     figures = Figures.found()
     rows: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
+    tables: list[list[dict[str, Any]]] = []     # of each job, the one that its row belongs to
     count = sum(len(entry.targets) for entry in entries)
-    for entry in entries:
-        file = entry.build(size=size or entry.size)
-        vela = figures.of(entry.key, file) if size is None else {}
-        for target in entry.targets:
-            progress(Stage(f"{entry.title} on {target}", len(rows), count, "networks",
-                           steady=False))
-            row, program = _row(entry, file, target, size or entry.size)
-            beside = vela.get(str(PRESETS[target].multipliers))
-            rows.append(row | _beside(row, beside))
-            if program is not None and target in (entry.targets if named else entry.runs):
-                known = {key: row[key] for key in RUN}
-                runs += [known | run for run in _runs(file.graph, program, device, progress)]
+
+    def jobs() -> Iterator[_Network | Job]:
+        number = 0
+        for entry in entries:
+            file = entry.build(size=size or entry.size)
+            vela = figures.of(entry.key, file) if size is None else {}
+            for target in entry.targets:
+                progress(Stage(f"{entry.title} on {target}", number, count, "networks",
+                               steady=False))
+                number += 1
+                job = _compiled(entry, file.graph, target, size or entry.size, vela)
+                tables.append(rows)
+                yield job
+                if job.program is not None and target in (entry.targets if named else entry.runs):
+                    for run in _runs(job, job.program, device):
+                        progress(f"{file.graph.name} on {run.device}")
+                        tables.append(runs)
+                        yield run
+
+    for place, row in enumerate(measure_jobs(jobs(), device, "programs", progress, workers)):
+        tables[place].append(row)
     return {"rows": rows, "runs": runs, "classes": _classes(rows), **figures.source()}
 
 
-def _row(entry: Entry, file: NetworkFile, target: str,
-         size: int) -> tuple[dict[str, Any], Program | None]:
+@dataclass(frozen=True)
+class _Network:
+    """A network on a target, to be measured by the cycle model; without ``program``: refused.
+
+    ``vela``: Vela's figures of it, by multipliers.
+    """
+
+    title: str
+    known: dict[str, Any]
+    graph: Graph
+    program: Program | None
+    vela: Mapping[str, Any]
+
+    def row(self, devices: Devices) -> dict[str, Any]:
+        """The estimate and the bound. No device is asked for."""
+        row = self.known
+        if self.program is not None:
+            row = row | _estimated(self.program)
+        return row | _beside(row, self.vela.get(str(row["multipliers"])))
+
+
+def _compiled(entry: Entry, graph: Graph, target: str, size: int, vela: Mapping[str, Any]
+              ) -> _Network:
     row: dict[str, Any] = {"key": entry.key, "title": entry.title, "class": entry.family,
                            "size": size, "target": target,
                            "multipliers": PRESETS[target].multipliers, "error": None}
+    program = None
     began = time.monotonic()
     try:
-        program = compile_near(file.graph, PRESETS[target])
+        program = compile_near(graph, PRESETS[target])
+        row["compile_seconds"] = round(time.monotonic() - began, 2)
     except Error as error:
-        return row | {"error": str(error), "compile_seconds": 0.0}, None
-    row["compile_seconds"] = round(time.monotonic() - began, 2)
+        row |= {"error": str(error), "compile_seconds": 0.0}
+    return _Network(f"{entry.title} on {target}", row, graph, program, vela)
+
+
+def _runs(job: _Network, program: Program, device: str) -> Iterator[Job]:
+    """One inference on each device, compared with golden."""
+    known = {key: job.known[key] for key in RUN} | {
+        "weight_bytes": program.weight_bytes, "outside_bytes": program.outside_bytes}
+    inputs = seeded_inputs(program.inputs, 1, seed=0)
+    for name in BEHIND[device]:
+        yield Job(f"{job.title}, {name}", known | {"device": name}, job.graph, program, inputs,
+                  name)
+
+
+def _estimated(program: Program) -> dict[str, Any]:
     statistics = estimate(program)
     layers = bounds(program, statistics)
     bound = math.ceil(sum(layer.bound for layer in layers))
     lost: Counter[str] = Counter()
     for layer in layers:
         lost.update(layer.lost)
-    return row | {
+    return {
         "macs": program.macs, "weight_bytes": program.weight_bytes,
         "outside": program.outside, "cycles": statistics.cycles,
         "utilization": program.utilization(program.macs, statistics.cycles),
         "bound": bound, "over_bound": statistics.cycles / bound, "lost": dict(lost),
         "segments": host_segments(program).as_dict(), "host": _host(program),
-        "worst": _worst(layers), "excess": _excess(layers)}, program
+        "worst": _worst(layers), "excess": _excess(layers)}
 
 
 def _host(program: Program) -> list[dict[str, Any]]:
@@ -141,20 +191,3 @@ def _classes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _mean(values: list[float]) -> float | None:
     return math.exp(sum(map(math.log, values)) / len(values)) if values else None
-
-
-def _runs(graph: Graph, program: Program, device: str,
-          progress: Progress) -> list[dict[str, Any]]:
-    """One inference on each device, compared with golden."""
-    rows = []
-    inputs = seeded_inputs(program.inputs, 1, seed=0)
-    for name in BEHIND[device]:
-        progress(f"{graph.name} on {name}")
-        opened = open_device(name, program.config, progress)
-        assert opened is not None
-        try:
-            values = measure(graph, program, opened, name, inputs)
-        finally:
-            opened.close()
-        rows.append({"device": name, "outside_bytes": program.outside_bytes, **values})
-    return rows

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kaniwa.commands.options import board_option, board_target_option, json_option, show_json
+from kaniwa.commands.options import (
+    board_option,
+    board_target_option,
+    json_option,
+    opened_workers,
+    scheduler_option,
+    show_json,
+)
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
 from kaniwa.errors import DeviceError, InputError
@@ -41,12 +48,17 @@ __all__ = ["bitstream_command", "program_command"]
                    "they answer at their pins with the gateware; exit status 1 if it differs.")
 @click.option("--check-memory", type=click.IntRange(min=1), default=None, metavar="BYTES",
               help="How much of memory that tests, around its middle (default: all of it).")
+@scheduler_option
 @json_option
 @click.pass_context
 def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds: int,
                       clock_mhz: float | None, output: Path, page_path: Path | None,
-                      check_netlist: bool, check_memory: int | None, as_json: bool) -> None:
-    """Build the bitstream of a board; exit status 1 if a seed does not meet the clock."""
+                      check_netlist: bool, check_memory: int | None, scheduler: str | None,
+                      as_json: bool) -> None:
+    """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
+
+    The workers of a scheduler place and route a seed each; all else is done here.
+    """
     from kaniwa.boards.board import load_board
     from kaniwa.boards.flow.tools import require
     from kaniwa.files import write_atomic
@@ -64,9 +76,11 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
     from kaniwa.boards.flow.report import page, summary
     from kaniwa.boards.flow.routed import ROUTED
 
-    with progress(board) as update:
+    with opened_workers(scheduler) as workers, progress(board) as update:
         built = build(chosen, target, seeds, output, update, clock_mhz,
-                      wanted=[PLACEMENT] * (page_path is not None) + [ROUTED] * check_netlist)
+                      wanted=[PLACEMENT] * (page_path is not None) + [ROUTED] * check_netlist,
+                      workers=workers if scheduler else None)
+    with progress(board) as update:
         update("page")
         floor = floor_page(built)
         answers = _check(built, check_memory, update) if check_netlist else []

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -27,35 +26,10 @@ from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.evaluation.compared import ComparedRun, Reference, open_run
 from kaniwa.importers.tflite.importer import import_tflite
 from kaniwa.parallel import Workers, cluster, scheduler, stream
-from kaniwa.parallel.owners import SIMULATOR
 from kaniwa.parallel.versions import versions
 from kaniwa.parallel.workers import Work
 
 TESTS = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def dask_cluster() -> Iterator[Any]:
-    """Two worker processes of two threads each, which own a simulator each."""
-    import dask
-    from distributed import LocalCluster
-
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}), LocalCluster(
-            n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-            memory_limit=0, silence_logs=60, resources={SIMULATOR: 1}) as found:
-        yield found
-
-
-@pytest.fixture
-def address(dask_cluster: Any) -> str:
-    found: str = dask_cluster.scheduler_address
-    return found
-
-
-@pytest.fixture
-def workers(address: str) -> Iterator[Workers]:
-    with scheduler(address) as opened:
-        yield opened
 
 
 def tasks(dask_cluster: Any) -> int:
@@ -111,7 +85,7 @@ def test_work_that_is_left_leaves_nothing(workers: Workers, tmp_path: Path, dask
     work = Work(Opened.use, partial(Opened, tmp_path / "log"), device="sim")
     found = workers.map(work, iter(range(10**9)))
     assert len(list(islice(found, 5))) == 5
-    found.close()     # type: ignore[attr-defined]
+    found.close()
     with scheduler(dask_cluster.scheduler_address) as again:     # behind all that was running
         list(again.map(Work(Opened.use, partial(Opened, tmp_path / "other"), device="sim"),
                        range(30)))

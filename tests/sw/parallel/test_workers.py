@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from builders.parallel_items import (
     Opened,
+    Waiting,
     cannot_open,
     die,
     fail,
@@ -47,7 +49,7 @@ def test_results_are_in_the_order_of_the_items(workers: Workers) -> None:
 def test_items_may_be_endless(workers: Workers) -> None:
     found = workers.map(square, count())
     assert list(islice(found, 5)) == [0, 1, 4, 9, 16]
-    found.close()     # type: ignore[attr-defined]
+    found.close()
     assert not multiprocessing.active_children()
 
 
@@ -215,3 +217,12 @@ def test_a_board_is_never_shared(device: str, workers: dict, local: bool, said: 
     with pytest.raises(kaniwa.DeviceError, match=said) as error:
         check_owners("tcp://s:1", workers, device, local)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_being_done_is_told_to_stop_when_its_work_ends() -> None:
+    sent = Sent("waiting", _pickled(Work(Waiting.wait, Waiting)), versions())
+    with ThreadPoolExecutor(1) as thread:
+        share = thread.submit(do_share, sent, [1, 2])
+        assert Waiting.began.wait(60)
+        end("waiting")
+        assert share.result(60).results == [1]

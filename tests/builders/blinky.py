@@ -1,0 +1,31 @@
+"""A design of a few cells in place of a board's own, which is built in seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
+
+from kaniwa.boards.families.family import load_family
+from kaniwa.config import AcceleratorConfig
+
+
+class Blinky(Elaboratable):
+    """A counter at the PLL's clock with its top bit on the link's pin; a child block adds to it."""
+
+    def __init__(self, board: Any, config: AcceleratorConfig, mhz: float) -> None:
+        self._board, self._mhz = board, mhz
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        pll = load_family(self._board.family).pll(platform.default_clk_frequency, self._mhz,
+                                                  self._board.device)
+        m.domains.sync = sync = ClockDomain(reset_less=True)
+        pll.add(m, platform, sync.clk)
+        uart = platform.request("uart")
+        m.submodules.control = control = Module()
+        count, step = Signal(16), Signal(4)
+        control.d.sync += step.eq(Cat(uart.rx.i, step))
+        m.d.sync += count.eq(count + step)
+        m.d.comb += uart.tx.o.eq(count[-1])
+        return m
