@@ -37,7 +37,7 @@ async def accesses_in_order(dut: Any) -> None:
     busy = False
     for port in ("read", "write"):
         env.set(f"{port}__request__ready", 1)
-    for _ in range(4000):
+    for _ in range(1500):
         busy = busy != (rng.random() < 0.1)
         env.set("busy", busy)
         for who in SIDES:

@@ -27,11 +27,10 @@ from kaniwa.sim.benches.sensor.sensor_world import World, result_of, sensor_dut
 from kaniwa.sim.harness.bench import TALLY, Bench, Dut, Env, check, cover, start
 from kaniwa.sim.worlds.memory_ports import config_of
 
-# Words of 16 bits written and one channel; words of 32 bits written; of 128 bits.
+# Words of 16 bits written and one channel for all; words of 128 bits.
 NARROW = dataclasses.replace(PRESETS["nano"], memory_bytes=640, name="narrow")
-SMALL = dataclasses.replace(PRESETS["small"], memory_bytes=1024, name="small")
 WIDE = dataclasses.replace(PRESETS["base"], memory_bytes=1024, name="wide")
-BUFFERS = {"narrow": 0, "small": 53, "wide": 256}    # bytes of samples that wait
+BUFFERS = {"narrow": 0, "wide": 53}    # bytes of samples that wait
 OF = SensorRegister
 RUN, TABLE, COUNT, SKIP = (SensorControl.RUN, SensorControl.TABLE, SensorControl.COUNT,
                            SensorControl.SKIP)
@@ -45,7 +44,7 @@ def _duts() -> list[Dut]:
     return [Dut(f"{bus}_{config.name}", sensor_dut(config, slave, BUFFERS[config.name]),
                 config=config)
             for bus, slave, config in (("wishbone", WishboneSlave, NARROW),
-                                       ("axi", AxiLiteSlave, SMALL), ("axi", AxiLiteSlave, WIDE))]
+                                       ("axi", AxiLiteSlave, WIDE))]
 
 
 BENCH = Bench("sensor_ports", _duts, required=[
@@ -343,6 +342,9 @@ async def frames_left_out(dut: Any) -> None:
         frames = [bytes([number]) + rng.randbytes(length - 1) for number in range(12)]
         for data in frames:
             world.source.send_nowait(data)
+            if not pause:   # each frame finds the ports ready
+                await world.source.wait()
+                await world.wait(OF.SENSOR_STATE, SensorState.FILL)
         await world.source.wait()
         for _ in range(2000):
             whole, dropped, early, late, missed = await _counted(world)
