@@ -120,4 +120,4 @@ class SampleInput(Component):
             m.d.sync += void.eq(0)
         with m.If(consume):
             over = ends | (takes & at_end)
-            m.d.sync += [position.eq(Mux(over, 0, position + 1)), begins.eq(over | misses | void)]
+            m.d.sync += [position.eq(Mux(over, 0, position + 1)), begins.eq(over)]

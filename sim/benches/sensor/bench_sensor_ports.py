@@ -279,7 +279,8 @@ async def rates(dut: Any) -> None:
     await world.enable(RUN, given, result)
     world.source.send_nowait(bytes(range(length)))
     marks: dict[str, int] = {}
-    taken, given_out = [], []
+    taken: list[int] = []
+    given_out: list[int] = []
     while len(given_out) < length:
         await env.cycles(1)
         if env.get("sample__tvalid") and env.get("sample__tready"):
