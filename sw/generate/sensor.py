@@ -64,7 +64,7 @@ def sensor_setup(program: Program) -> SensorSetup:
         tensor = ports[0].tensor
         assert tensor.address is not None
         if tensor.address & OUTSIDE:
-            raise _refusal(program, f"its {what} is in outside memory; compile it for memory on chip")
+            raise _refusal(program, f"its {what} is outside; compile it for memory on chip")
         if tensor.axes is not None:
             raise _refusal(program, f"its {what} has gaps between its elements")
     if any(not state.resident for state in face.states):

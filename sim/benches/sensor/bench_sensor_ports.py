@@ -304,6 +304,32 @@ async def rates(dut: Any) -> None:
 
 
 @cocotb.test()
+async def accesses(dut: Any) -> None:
+    """Cycles from an access to its end: of the ports' registers, and of what is passed on."""
+    env, world = await _begin(dut)
+    axi = "axi" in env.dut_name
+    host, front = world.host, 2 if axi else 1     # ``front``: cycles of the slave
+    cases = [(lambda: host.read(4 * OF.SENSOR_VERSION), 3),
+             (lambda: host.write(4 * OF.SENSOR_IRQ_ENABLE, 0), 2),
+             (lambda: host.write(4 * OF.SENSOR_VERSION, 0), 2),
+             (lambda: host.read(4 * Register.MAGIC), 5), (lambda: host.write(0, 0), 2)]
+    asked = ("awvalid", "arvalid") if axi else ("stb",)
+    ended = ("bvalid", "rvalid") if axi else ("ack", "err")
+    for number, (access, cycles) in enumerate(cases):
+        task = cocotb.start_soon(access())
+        began = None
+        for _ in range(50):
+            await env.cycles(1)
+            if began is None and any(env.get(f"control__{name}") for name in asked):
+                began = env.cycle
+            if any(env.get(f"control__{name}") for name in ended):
+                break
+        assert began is not None
+        check(env.cycle - began, cycles + front, f"cycles of case {number}")
+        await task
+
+
+@cocotb.test()
 async def samples_during_a_run(dut: Any) -> None:
     """The buffer takes the next frame while memory is the run's; samples beyond it wait."""
     env, world = await _begin(dut)

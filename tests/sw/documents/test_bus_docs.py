@@ -5,12 +5,26 @@ import re
 from kaniwa.export.c_source import driver_file
 from kaniwa.isa import MAGIC, OUTSIDE, Command, Register, Status
 from kaniwa.isa.bus import BUS_VERSION, BusError, BusRegister, Feature, Interrupt
+from kaniwa.isa.sensor import OFFERING, SensorControl, SensorEvent, SensorRegister, SensorState
 
 
 def test_the_page_has_the_registers(root):
-    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", (root / "docs" / "bus.md").read_text(),
+    rows = re.findall(r"^\| (\d{3}) \| ([A-Z_]+) \|", (root / "docs" / "bus.md").read_text(),
                       re.MULTILINE)
-    assert [(int(index), name) for index, name in rows] == [(r.value, r.name) for r in BusRegister]
+    assert [(int(index), name) for index, name in rows] == [
+        (r.value, r.name) for r in (*BusRegister, *SensorRegister)]
+
+
+def test_the_page_has_the_bits_and_states_of_the_sensor(root):
+    text = (root / "docs" / "bus.md").read_text().partition("## Sensors and results")[2]
+    rows = re.findall(r"^\| (\d) \| ([A-Z]+)[^|]*\| ([A-Z]+)", text, re.MULTILINE)
+    for column, names in ((1, SensorControl), (2, SensorEvent)):
+        assert [(1 << int(row[0]), row[column]) for row in rows] == [
+            (flag.value, flag.name) for flag in names]
+    states = re.findall(r"^\| (\d) ([A-Z]+) \|", text, re.MULTILINE)
+    assert [(int(number), name) for number, name in states] == [
+        (state.value, state.name) for state in SensorState]
+    assert f"bit {OFFERING}: a result" in text
 
 
 def test_the_driver_in_c_has_the_registers_and_their_bits():
