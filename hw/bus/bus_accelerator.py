@@ -30,25 +30,24 @@ class BusAccelerator(Component):
     ``kaniwa.isa.bus`` describes. ``memory``, with ``outside`` only, is an AXI4 or a Wishbone
     master. ``irq`` is 1 while an enabled interrupt is pending.
     ``address_bits``: of a byte address of the master. ``data_bits``: of the master, 32, 64 or 128
-    and at most a word of ``read_bytes``; the widest by default. ``sensor``: there are streams
-    ``sample`` and ``result``, with a buffer of ``sensor_buffer`` bytes (``SensorPorts``).
+    and at most a word of ``read_bytes``; the widest by default. ``sensor``: bytes of the buffer
+    behind the stream ``sample``, whose ``result`` is another one (``SensorPorts``); None: there are
+    no such ports. Other keyword arguments go to ``make_core``.
     Raises ConfigError for what there is no bus accelerator of.
     """
 
     def __init__(self, config: AcceleratorConfig, bus: str = "axi4", outside: bool = False,
-                 address_bits: int = 32, data_bits: int | None = None, build_id: int = 0,
-                 clock_hz: int = 0, sensor: bool = False, sensor_buffer: int = 0):
+                 address_bits: int = 32, data_bits: int | None = None, sensor: int | None = None,
+                 **options):
         if data_bits is None:
             data_bits = min(DATA_BITS[-1], 8 * config.read_bytes)
         _check(config, bus, outside, address_bits, data_bits)
-        if sensor:
-            check_sensor(config, sensor_buffer)
-        elif sensor_buffer:
-            raise ConfigError(f"sensor_buffer must be 0 without sensor, not {sensor_buffer}")
+        if sensor is not None:
+            check_sensor(config, sensor)
         self.config, self.bus, self.outside = config, bus, outside
         self.address_bits, self.data_bits = address_bits, data_bits
-        self.sensor, self.sensor_buffer = sensor, sensor_buffer
-        self._options = {"build_id": build_id, "clock_hz": clock_hz}
+        self.sensor = sensor
+        self._options = options
         window_bits = (window_bytes(config.memory_bytes) - 1).bit_length()
         if bus == "axi4":
             control, memory = axi_lite(window_bits), axi4(address_bits, data_bits)
@@ -59,7 +58,8 @@ class BusAccelerator(Component):
             "control": In(control),
             "irq": Out(1),
             **({"memory": Out(memory)} if outside else {}),
-            **({"sample": In(axi_stream(8)), "result": Out(axi_stream(8))} if sensor else {}),
+            **({"sample": In(axi_stream(8)), "result": Out(axi_stream(8))}
+               if sensor is not None else {}),
         })
 
     def elaborate(self, platform):
@@ -71,7 +71,9 @@ class BusAccelerator(Component):
         slave = AxiLiteSlave(config) if self.bus == "axi4" else WishboneSlave(config)
         m.submodules.slave = slave
         connect(m, flipped(self.control), slave.bus)
-        ports = self._add_sensor(m, core, window, slave) if self.sensor else None
+        ports = None
+        if self.sensor is not None:
+            ports = self._add_sensor(m, core, window, slave)
         if ports is None:
             connect(m, slave.access, window.access)
             connect(m, window.answer, slave.answer)
@@ -103,7 +105,7 @@ class BusAccelerator(Component):
 
     def _add_sensor(self, m, core, window, slave):
         """The sensor ports, between slave and window; the way to memory is left to the caller."""
-        m.submodules.sensor = ports = SensorPorts(self.config, self.sensor_buffer)
+        m.submodules.sensor = ports = SensorPorts(self.config, self.sensor)
         connect(m, slave.access, ports.host_access)
         connect(m, ports.host_answer, slave.answer)
         connect(m, ports.access, window.access)

@@ -27,9 +27,9 @@ __all__ = ["SensorPorts", "check_sensor"]
 def check_sensor(config: AcceleratorConfig, buffer_bytes: int) -> None:
     """Raise ConfigError unless there are sensor ports of these parameters."""
     if not config.memory_bytes:
-        raise ConfigError("sensor must be false where memory_bytes is 0: its tensors are on chip")
+        raise ConfigError("sensor must be None where memory_bytes is 0: its tensors are on chip")
     if not 0 <= buffer_bytes <= config.memory_bytes:
-        raise ConfigError(f"sensor_buffer must be 0..{config.memory_bytes} (memory_bytes), not "
+        raise ConfigError(f"sensor must be None or 0..{config.memory_bytes} (memory_bytes), not "
                           f"{buffer_bytes}")
 
 

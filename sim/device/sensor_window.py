@@ -24,8 +24,7 @@ class SensorWindow(SimulatedWindow):
 
     def __init__(self, config: AcceleratorConfig, buffer: int = 0,
                  progress: Progress | None = None) -> None:
-        super().__init__(config, progress, (SENSOR_SOURCE, SOURCE), sensor=True,
-                         sensor_buffer=buffer)
+        super().__init__(config, progress, (SENSOR_SOURCE, SOURCE), sensor=buffer)
         self._stream: Any = self._library.kaniwa_sensor_stream
         size, values = ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint16)
         self._stream.restype = size

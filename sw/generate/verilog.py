@@ -82,7 +82,7 @@ def _gateware(design: Design, inner: str) -> tuple[str, dict[str, tuple[Any, boo
     else:
         component = BusAccelerator(
             design.config, bus=design.bus, outside=design.outside, data_bits=design.data_bits,
-            clock_hz=design.clock_hz, sensor=design.sensor, sensor_buffer=design.sensor_buffer)
+            clock_hz=design.clock_hz, sensor=design.sensor_buffer if design.sensor else None)
         named = bus_ports
     signals = {name: (signal, direction is PortDirection.Output)
                for name, (signal, direction) in named(component).items()}
