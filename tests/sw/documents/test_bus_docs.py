@@ -29,11 +29,13 @@ def test_the_page_has_the_bits_and_states_of_the_sensor(root):
 
 def test_the_driver_in_c_has_the_registers_and_their_bits():
     header = driver_file("kaniwa.h").decode()
-    enums = re.findall(r"enum(?: kaniwa_register)? \{\n(.*?)\n\};", header, re.DOTALL)
-    registers, bits = ({name: int(value) for name, value in re.findall(
-        r"KANIWA_(\w+) = (\d+)", text)} for text in enums[:2])
-    assert registers.keys() >= {r.name for r in BusRegister}
-    known = {r.name: r.value for r in (*Register, *BusRegister)}
+    enums = re.findall(r"enum(?: kaniwa_register)? \{\n(.*?)\n\};", header, re.DOTALL)[:3]
+    registers, bits, sensor = ({name: int(value) for name, value in re.findall(
+        r"KANIWA_(\w+) = (\d+)", text)} for text in enums)
+    assert registers.keys() >= {r.name for r in (*BusRegister, *SensorRegister)}
+    assert sensor == {**{f"SENSOR_CONTROL_{c.name}": c.value for c in SensorControl},
+                      **{f"SENSOR_EVENT_{e.name}": e.value for e in SensorEvent}}
+    known = {r.name: r.value for r in (*Register, *BusRegister, *SensorRegister)}
     assert all(known[name] == value for name, value in registers.items())
     assert bits == {
         **{f"CONTROL_{c.name}": c.value for c in Command},

@@ -12,7 +12,7 @@ from builders.graphs.graph_builder import GraphBuilder
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.errors import InputError, UnsupportedError
-from kaniwa.generate.sensor import SensorSetup, sensor_setup
+from kaniwa.export.sensor import SensorSetup, sensor_setup
 from kaniwa.isa import Register
 from kaniwa.isa.sensor import TABLE_INDEX_SHIFT, SensorControl, SensorRegister
 from kaniwa.program.program import Program

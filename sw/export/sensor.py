@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kaniwa.errors import InputError, UnsupportedError
-from kaniwa.export.interface import interface
+from kaniwa.export.interface import Interface, interface
 from kaniwa.isa import OUTSIDE, Register
 from kaniwa.isa.sensor import TABLE_INDEX_SHIFT, SensorControl, SensorRegister
 from kaniwa.program.program import Program, TensorInfo
 
-__all__ = ["SensorSetup", "sensor_setup"]
+__all__ = ["SensorSetup", "is_fed_by_sensors", "sensor_setup"]
 
 FLIP = 0x80     # between uint8 and the device's int8
 
@@ -58,19 +58,29 @@ def sensor_setup(program: Program) -> SensorSetup:
     where one of them is outside or has gaps.
     """
     face = interface(program)
-    for what, ports in (("input", face.inputs), ("output", face.outputs)):
-        if len(ports) != 1:
-            raise _refusal(program, f"it has {len(ports)} {what}s, not one")
-        tensor = ports[0].tensor
-        assert tensor.address is not None
-        if tensor.address & OUTSIDE:
-            raise _refusal(program, f"its {what} is outside; compile it for memory on chip")
-        if tensor.axes is not None:
-            raise _refusal(program, f"its {what} has gaps between its elements")
-    if any(not state.resident for state in face.states):
-        raise _refusal(program, "its state goes by the host from one run to the next")
+    why = _obstacle(face)
+    if why:
+        raise UnsupportedError(
+            f"{program.name}: the sensor ports cannot feed this model: {why}")
     return SensorSetup(face.address, face.inputs[0].tensor, face.outputs[0].tensor)
 
 
-def _refusal(program: Program, why: str) -> UnsupportedError:
-    return UnsupportedError(f"{program.name}: the sensor ports cannot feed this model: {why}")
+def is_fed_by_sensors(face: Interface) -> bool:
+    """True for a model that ``sensor_setup`` does not refuse."""
+    return not _obstacle(face)
+
+
+def _obstacle(face: Interface) -> str:
+    """Why the ports cannot feed the model; empty where they can."""
+    for what, ports in (("input", face.inputs), ("output", face.outputs)):
+        if len(ports) != 1:
+            return f"it has {len(ports)} {what}s, not one"
+        tensor = ports[0].tensor
+        assert tensor.address is not None
+        if tensor.address & OUTSIDE:
+            return f"its {what} is outside; compile it for memory on chip"
+        if tensor.axes is not None:
+            return f"its {what} has gaps between its elements"
+    if any(not state.resident for state in face.states):
+        return "its state goes by the host from one run to the next"
+    return ""
