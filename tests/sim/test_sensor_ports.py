@@ -111,7 +111,8 @@ def test_c_driver_starts_and_stops_the_ports(
     assert driver.call("model_load") == Result.OK
     infer(1)
     assert driver.call("model_sensor", None, SensorControl.RUN) == Result.OK
-    with MappedDevice("uio:simulated", window=window, pause=lambda seconds: None) as device:
+    with MappedDevice("uio:simulated", CONFIG, window=window,
+                      pause=lambda seconds: None) as device:
         session = kaniwa.Session(program, device)
         (answer,) = session.run([recordings[3][None]]).values()
         assert answer.tobytes() == golden[3]
