@@ -381,6 +381,8 @@ int kaniwa_sensor_stop(struct kaniwa *device)
 {
     uint32_t looks = 0;
 
+    if (!read_register(device, KANIWA_SENSOR_VERSION))
+        return KANIWA_NO_SENSOR;
     write_register(device, KANIWA_SENSOR_CONTROL, 0);
     do {
         if (!(read_register(device, KANIWA_STATUS) & KANIWA_STATUS_RUNNING)

@@ -331,6 +331,7 @@ def test_ports_for_sensors_that_are_not_there_are_told(spotting, tmp_path):
     assert driver.call("model_sensor", None, SensorControl.RUN) == Result.NOT_LOADED
     assert driver.call("model_load") == Result.OK
     assert driver.call("model_sensor", None, SensorControl.RUN) == Result.NO_SENSOR
+    assert driver.call("kaniwa_sensor_stop") == Result.NO_SENSOR
     assert window.faults == [] and window.runs == 0
 
 
