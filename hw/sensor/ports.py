@@ -40,7 +40,7 @@ class SensorPorts(Component):
     ``access`` and ``answer`` the window's; ``others_read`` and ``others_write`` come from the
     ``HostPort``, ``read`` and ``write`` go to on-chip memory.
     ``buffer_bytes``: samples that are taken while memory is the run's, the next frame of as many
-    bytes at most; with 0 two words. Raises ConfigError for what there are no ports of.
+    bytes at most; with 0 three words. Raises ConfigError for what there are no ports of.
     """
 
     def __init__(self, config: AcceleratorConfig, buffer_bytes: int = 0):
