@@ -21,12 +21,12 @@ WORDS = (1, 2, 4, 8, 16, 32, 64, 128)
 class Outside:
     """Outside memory that the program may use: ``kind`` is "ideal" or "sdram".
 
-    SDRAM has a bus of ``bytes`` and a ``latency``, or it is a ``part`` at a ``clock`` of its own,
-    in MHz, with ``ratio`` cycles in one of the core.
+    SDRAM has a bus of ``bytes`` in a cycle of the core and a ``latency``, or it is a ``part`` at a
+    ``clock`` of its own, in MHz, with ``ratio`` cycles in one of the core.
     """
 
     kind: str
-    bytes: int = 0       # of a word, for sdram
+    bytes: int = 0       # for sdram
     latency: int = 0
     part: str = ""
     clock: int = 0
@@ -94,4 +94,5 @@ def _of_part(text: str, settings: list[str]) -> Outside:
     if not _is_count(ratio) or int(ratio) not in RATIOS:
         raise CompileError(f"outside memory '{text}': ratio, the chip's cycles in one of the core, "
                            f"must be one of {', '.join(map(str, RATIOS))}, not '{ratio}'")
-    return Outside("sdram", part=name, clock=int(clock), ratio=int(ratio))
+    return Outside("sdram", PARTS[name].width * int(ratio), part=name, clock=int(clock),
+                   ratio=int(ratio))

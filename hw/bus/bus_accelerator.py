@@ -6,13 +6,14 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.bus.axi_master import AxiMaster
-from kaniwa.hw.bus.signatures import axi4, axi_lite, wishbone
+from kaniwa.hw.bus.signatures import axi4, axi_lite, axi_stream, wishbone
 from kaniwa.hw.bus.slaves import AxiLiteSlave, WishboneSlave
 from kaniwa.hw.bus.window import BusWindow
 from kaniwa.hw.bus.wishbone_master import WishboneMaster
 from kaniwa.hw.core import make_core
 from kaniwa.hw.memory.host_port import HostPort
 from kaniwa.hw.memory.system import OnChipMemory
+from kaniwa.hw.sensor.ports import SensorPorts, check_sensor
 from kaniwa.isa.bus import window_bytes
 
 __all__ = ["BusAccelerator", "BUSES"]
@@ -29,19 +30,24 @@ class BusAccelerator(Component):
     ``kaniwa.isa.bus`` describes. ``memory``, with ``outside`` only, is an AXI4 or a Wishbone
     master. ``irq`` is 1 while an enabled interrupt is pending.
     ``address_bits``: of a byte address of the master. ``data_bits``: of the master, 32, 64 or 128
-    and at most a word of ``read_bytes``; the widest by default.
+    and at most a word of ``read_bytes``; the widest by default. ``sensor``: bytes of the buffer
+    behind the stream ``sample``, whose ``result`` is another one (``SensorPorts``); None: there are
+    no such ports. Other keyword arguments go to ``make_core``.
     Raises ConfigError for what there is no bus accelerator of.
     """
 
     def __init__(self, config: AcceleratorConfig, bus: str = "axi4", outside: bool = False,
-                 address_bits: int = 32, data_bits: int | None = None, build_id: int = 0,
-                 clock_hz: int = 0):
+                 address_bits: int = 32, data_bits: int | None = None, sensor: int | None = None,
+                 **options):
         if data_bits is None:
             data_bits = min(DATA_BITS[-1], 8 * config.read_bytes)
         _check(config, bus, outside, address_bits, data_bits)
+        if sensor is not None:
+            check_sensor(config, sensor)
         self.config, self.bus, self.outside = config, bus, outside
         self.address_bits, self.data_bits = address_bits, data_bits
-        self._options = {"build_id": build_id, "clock_hz": clock_hz}
+        self.sensor = sensor
+        self._options = options
         window_bits = (window_bytes(config.memory_bytes) - 1).bit_length()
         if bus == "axi4":
             control, memory = axi_lite(window_bits), axi4(address_bits, data_bits)
@@ -52,6 +58,8 @@ class BusAccelerator(Component):
             "control": In(control),
             "irq": Out(1),
             **({"memory": Out(memory)} if outside else {}),
+            **({"sample": In(axi_stream(8)), "result": Out(axi_stream(8))}
+               if sensor is not None else {}),
         })
 
     def elaborate(self, platform):
@@ -63,22 +71,30 @@ class BusAccelerator(Component):
         slave = AxiLiteSlave(config) if self.bus == "axi4" else WishboneSlave(config)
         m.submodules.slave = slave
         connect(m, flipped(self.control), slave.bus)
-        connect(m, slave.access, window.access)
-        connect(m, window.answer, slave.answer)
+        ports = None
+        if self.sensor is not None:
+            ports = self._add_sensor(m, core, window, slave)
+        if ports is None:
+            connect(m, slave.access, window.access)
+            connect(m, window.answer, slave.answer)
         m.d.comb += [
             core.csr_address.eq(window.csr_address),
             core.csr_write.eq(window.csr_write),
             core.csr_write_data.eq(window.csr_write_data),
             window.csr_read_data.eq(core.csr_read_data),
             window.busy.eq(core.busy),
-            self.irq.eq(window.irq),
+            self.irq.eq(window.irq | ports.irq if ports else window.irq),
         ]
         if config.memory_bytes:
             m.submodules.memory = memory = OnChipMemory(config)
             m.submodules.local_port = port = HostPort(config)
             m.d.comb += port.busy.eq(core.busy)
-            connect(m, port.read, memory.read)
-            connect(m, port.write, memory.write)
+            if ports:
+                connect(m, port.read, ports.others_read)
+                connect(m, port.write, ports.others_write)
+            last = ports or port     # before memory
+            connect(m, last.read, memory.read)
+            connect(m, last.write, memory.write)
             connect(m, core.local_read, port.core_read)
             connect(m, core.local_write, port.core_write)
             connect(m, window.read, port.host_read)
@@ -86,6 +102,18 @@ class BusAccelerator(Component):
         if self.outside:
             self._add_master(m, core, window)
         return m
+
+    def _add_sensor(self, m, core, window, slave):
+        """The sensor ports, between slave and window; the way to memory is left to the caller."""
+        m.submodules.sensor = ports = SensorPorts(self.config, self.sensor)
+        connect(m, slave.access, ports.host_access)
+        connect(m, ports.host_answer, slave.answer)
+        connect(m, ports.access, window.access)
+        connect(m, window.answer, ports.answer)
+        connect(m, flipped(self.sample), ports.sample)
+        connect(m, ports.result, flipped(self.result))
+        m.d.comb += ports.busy.eq(core.busy)
+        return ports
 
     def _add_master(self, m, core, window):
         """The way to outside memory, which the core alone uses."""

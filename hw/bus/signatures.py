@@ -1,14 +1,14 @@
 """Ports of the buses, seen from the master, and the names that tools know them by.
 
-Sources: Arm IHI 0022 (AXI4 and AXI4-Lite, chapters A2 and B1), and "WISHBONE System-on-Chip
-Interconnection Architecture", revision B4, chapters 2 and 4.
+Sources: Arm IHI 0022 (AXI4 and AXI4-Lite, chapters A2 and B1), Arm IHI 0051 (AXI4-Stream, chapter
+2), and "WISHBONE System-on-Chip Interconnection Architecture", revision B4, chapters 2 and 4.
 """
 
 from amaranth.lib.wiring import In, Out, Signature
 
 from kaniwa.hw.verilog import ports
 
-__all__ = ["axi_lite", "axi4", "wishbone", "bus_ports"]
+__all__ = ["axi_lite", "axi4", "axi_stream", "wishbone", "bus_ports"]
 
 # Normal memory, not cached and not buffered on the way: a write's response means that the word is
 # where all other masters read it (Arm IHI 0022, A4.4).
@@ -45,6 +45,11 @@ def axi4(address_bits: int, data_bits: int) -> Signature:
     })
 
 
+def axi_stream(data_bits: int) -> Signature:
+    """AXI4-Stream with whole bytes and the end of a packet, seen from the transmitter."""
+    return Signature({"tdata": Out(data_bits), "tlast": Out(1), "tvalid": Out(1), "tready": In(1)})
+
+
 def wishbone(address_bits: int, data_bits: int, *, bursts: bool = False) -> Signature:
     """Wishbone with bytes selected by ``sel``; ``adr`` counts words of ``data_bits``.
 
@@ -61,15 +66,17 @@ def wishbone(address_bits: int, data_bits: int, *, bursts: bool = False) -> Sign
 
 _PREFIXES = {"axi4": {"control": "s_axi_", "memory": "m_axi_"},
              "wishbone": {"control": "s_wb_", "memory": "m_wb_"}}
+_STREAMS = {"sample": "s_axis_sample_", "result": "m_axis_result_"}
 
 
 def bus_ports(component) -> dict:
     """The ports of a ``BusAccelerator`` for Amaranth's back ends, with the names of the field.
 
     Those of ``control`` begin with ``s_axi_`` or ``s_wb_``, those of ``memory`` with ``m_axi_`` or
-    ``m_wb_``; ``irq`` is itself. The back end adds ``clk`` and ``rst``.
+    ``m_wb_``, those of sensors with ``s_axis_sample_`` and ``m_axis_result_``; ``irq`` is itself.
+    The back end adds ``clk`` and ``rst``.
     """
-    prefixes = _PREFIXES[component.bus]
+    prefixes = _PREFIXES[component.bus] | _STREAMS
     named = {}
     for name, port in ports(component).items():
         side, _, member = name.partition("__")

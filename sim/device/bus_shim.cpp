@@ -53,7 +53,10 @@ public:
 
     bool interrupt() const { return top->irq; }
 
-private:
+    bool failed() const { return context.gotError(); }
+
+    Vcore &ports() { return *top; }
+
     void step() {
         top->clk = 0;
         top->eval();
@@ -61,6 +64,7 @@ private:
         top->eval();
     }
 
+private:
     VerilatedContext context;
     std::unique_ptr<Vcore> top;
 };

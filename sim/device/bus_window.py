@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import DeviceError
@@ -20,16 +23,18 @@ ALL_BYTES = 15
 class SimulatedWindow:
     """Each access is one of the bus; the core's clock runs during accesses alone.
 
-    The first one of a config builds it, which takes minutes; ``progress`` hears of it. Raises
-    DeviceError where the slave refuses an access or does not answer.
+    The first one of a config builds it, which takes minutes; ``progress`` hears of it. ``options``
+    go to the BusAccelerator. Raises DeviceError where the slave refuses an access or does not
+    answer.
     """
 
-    def __init__(self, config: AcceleratorConfig, progress: Progress | None = None) -> None:
+    def __init__(self, config: AcceleratorConfig, progress: Progress | None = None,
+                 sources: Sequence[Path] = (SOURCE,), **options: Any) -> None:
         from kaniwa.hw.bus.bus_accelerator import BusAccelerator
         from kaniwa.hw.verilog import to_verilog
 
-        path = build_library(to_verilog(BusAccelerator(config, "wishbone"), "core"), config,
-                             progress=progress, sources=[SOURCE])
+        path = build_library(to_verilog(BusAccelerator(config, "wishbone", **options), "core"),
+                             config, progress=progress, sources=sources)
         self.size = window_bytes(config.memory_bytes)
         self._library = _load(str(path))
         self._handle = self._library.kaniwa_bus_open()

@@ -33,6 +33,7 @@ from kaniwa.isa.bus import (
     Feature,
 )
 from kaniwa.isa.counters import RunStatistics
+from kaniwa.isa.sensor import SensorRegister
 
 __all__ = ["MappedDevice"]
 
@@ -202,6 +203,9 @@ class MappedDevice:
     def _prepare(self) -> None:
         """End what may still be running, and tell the core its outside memory."""
         self._set(BusRegister.IRQ_ENABLE, 0)
+        registers = self._require().size // WORD
+        if registers > max(SensorRegister) and self._get(SensorRegister.SENSOR_VERSION):
+            self._set(SensorRegister.SENSOR_CONTROL, 0)     # else they may start runs
         self._stop()     # in a run the base of outside memory cannot be written
         if self._outside is not None:
             base = self._outside.bus_address

@@ -10,6 +10,7 @@ from pathlib import Path
 from kaniwa._version import __version__
 from kaniwa.export.c_names import comment_text, identifier, unique
 from kaniwa.export.interface import Interface, Port, StateCopy
+from kaniwa.export.sensor import is_fed_by_sensors
 from kaniwa.graph import DTYPE_BYTES
 
 __all__ = ["DRIVER_FILES", "driver_file", "header", "source"]
@@ -43,6 +44,12 @@ class _Names:
         indent = ",\n" + " " * len(f"int {self.prefix}_run(")
         return f"int {self.prefix}_run({indent.join(arguments)})"
 
+    @property
+    def sensor(self) -> str:
+        """The head of the function that has the sensor ports feed the model."""
+        return (f"int {self.prefix}_sensor(struct kaniwa *device, const uint8_t *table, "
+                "uint32_t control)")
+
 
 def header(face: Interface, stem: str) -> str:
     """The text of ``STEM.h``."""
@@ -65,7 +72,12 @@ def header(face: Interface, stem: str) -> str:
         lines += ["/* Give the state its first value. */",
                   f"int {names.prefix}_reset(struct kaniwa *device);", ""]
     lines += ["/* One inference; the outputs are there if the result is KANIWA_OK. */",
-              f"{names.run};", "", "#ifdef __cplusplus", "}", "#endif", "", "#endif"]
+              f"{names.run};", ""]
+    if is_fed_by_sensors(face):
+        lines += ["#ifdef KANIWA_SENSOR",
+                  "/* Have the loaded model fed by the sensor ports; see kaniwa_sensor_start. */",
+                  f"{names.sensor};", "#endif", ""]
+    lines += ["#ifdef __cplusplus", "}", "#endif", "", "#endif"]
     return "\n".join(lines) + "\n"
 
 
@@ -122,6 +134,11 @@ def _functions(face: Interface, names: _Names) -> Iterator[str]:
     for number, (name, _) in enumerate(names.outputs, len(names.inputs)):
         yield f"    kaniwa_get(device, &TENSORS[{number}], {name});"
     yield from ("    return KANIWA_OK;", "}")
+    if is_fed_by_sensors(face):
+        yield from ("", "#ifdef KANIWA_SENSOR", names.sensor, "{",
+                    f"    return kaniwa_sensor_start(device, &{prefix}_model, &TENSORS[0], "
+                    "&TENSORS[1],",
+                    "                               table, control);", "}", "#endif")
 
 
 def _state(number: int, state: StateCopy) -> str:

@@ -47,7 +47,8 @@ class Design:
     """An accelerator of ``config`` behind a ``bus`` (of BUSES), as the Verilog module ``name``.
 
     ``outside``: a master port for memory outside, ``data_bits`` wide. ``clock_hz``: what register
-    CLOCK_HZ tells; 0 is unknown. Raises ConfigError naming the bad value.
+    CLOCK_HZ tells; 0 is unknown. ``sensor``: stream ports for samples and results, with a buffer of
+    ``sensor_buffer`` bytes. Raises ConfigError naming the bad value.
     """
 
     config: AcceleratorConfig
@@ -56,6 +57,8 @@ class Design:
     outside: bool = False
     data_bits: int | None = None
     clock_hz: int = 0
+    sensor: bool = False
+    sensor_buffer: int = 0
 
     def __post_init__(self) -> None:
         if self.bus not in BUSES:
@@ -68,6 +71,7 @@ class Design:
         if not 0 <= self.clock_hz < 1 << 32:
             raise ConfigError(f"clock_hz must be 0..{(1 << 32) - 1}, not {self.clock_hz}")
         self._check_outside()
+        self._check_sensor()
 
     @property
     def target(self) -> str:
@@ -94,3 +98,16 @@ class Design:
         if self.data_bits not in fitting:
             raise ConfigError(f"data_bits must be {', '.join(map(str, fitting))} for {target}, not "
                               f"{self.data_bits}")
+
+    def _check_sensor(self) -> None:
+        if self.sensor and self.bus == "stream":
+            raise ConfigError("bus 'stream' has no ports for sensors: take axi4 or wishbone, or "
+                              "leave --sensor out")
+        if self.sensor and not self.config.memory_bytes:
+            raise ConfigError(f"target '{self.config.name}' has no memory on chip, where the "
+                              "tensors of sensors are: leave --sensor out")
+        if self.sensor_buffer and not self.sensor:
+            raise ConfigError("sensor_buffer is of the ports for sensors: give --sensor too")
+        if not 0 <= self.sensor_buffer <= self.config.memory_bytes:
+            raise ConfigError(f"sensor_buffer must be 0..{self.config.memory_bytes} for target "
+                              f"'{self.config.name}', not {self.sensor_buffer}")

@@ -36,6 +36,9 @@ WAIVERS = {
 }
 _USED_IN_TESTBENCH = ("MAGIC", "CONTROL", "STATUS", "PROGRAM_ADDRESS", "WATCHDOG", "CYCLES",
                       "IRQ_STATUS", "IRQ_ENABLE")
+_USED_WITH_A_SENSOR = ("SENSOR_CONTROL", "SENSOR_EVENTS", "SENSOR_INPUT_ADDRESS",
+                       "SENSOR_INPUT_LENGTH", "SENSOR_OUTPUT_ADDRESS", "SENSOR_OUTPUT_LENGTH",
+                       "SENSOR_TABLE", "SENSOR_FRAMES", "SENSOR_DROPPED", "SENSOR_EARLY")
 
 
 def generated_files(design: Design, progress: Callable[[str], None] = lambda text: None) -> dict[
@@ -50,16 +53,18 @@ def generated_files(design: Design, progress: Callable[[str], None] = lambda tex
     progress("gateware")
     verilog, ports, first_line = design_verilog(design)
     progress("files")
-    name, last_line = design.name, verilog.count("\n")
+    name, last_line, sensor = design.name, verilog.count("\n"), vectors.sensor
     values = _values(design, ports) | {
         "first_line": first_line, "last_line": last_line, "networks": vectors.networks,
         "runs": len(vectors.runs), "writes": vectors.text("writes").count("\n"),
-        "checks": vectors.text("checks").count("\n")}
+        "checks": vectors.text("checks").count("\n"), "sensor": sensor}
     if has_projects(design):
         values |= selftest_values(design, vectors.runs[0])
     texts = {path: render(template, **values) for path, template in _templates(design).items()}
     texts |= {f"{name}.v": verilog, "tb/writes.hex": vectors.text("writes"),
               "tb/checks.hex": vectors.text("checks"), "tb/runs.hex": vectors.index}
+    if sensor:
+        texts |= {"tb/samples.hex": sensor.samples, "tb/results.hex": sensor.bytes_offered}
     if has_projects(design):
         first = Vectors(vectors.runs[:1], ())
         texts |= {f"projects/{part}.hex": first.text(part) for part in ("writes", "checks")}
@@ -70,6 +75,8 @@ def file_names(design: Design) -> list[str]:
     """The paths of ``generated_files``, without making them; those in folders are last."""
     names = [*_templates(design), f"{design.name}.v", "tb/writes.hex", "tb/checks.hex",
              "tb/runs.hex"]
+    if design.sensor:
+        names += ["tb/samples.hex", "tb/results.hex"]
     if has_projects(design):
         names += ["projects/writes.hex", "projects/checks.hex"]
     return sorted(names, key=lambda name: ("/" in name, name))
@@ -91,7 +98,8 @@ def _values(design: Design, ports: list[Port]) -> dict[str, Any]:
     """What the templates name, but for the sizes of this very Verilog and testbench."""
     words = words_of(design)
     used = [word for word in words if word.name in _USED_IN_TESTBENCH
-            or design.outside and word.name.startswith("OUTSIDE_BASE")]
+            or design.outside and word.name.startswith("OUTSIDE_BASE")
+            or word.name in _USED_WITH_A_SENSOR]
     return {
         "design": design, "name": design.name, "version": __version__, "words": words,
         "has_projects": has_projects(design),
@@ -138,6 +146,9 @@ def _constants(design: Design) -> list[tuple[str, str, str]]:
         ("PROGRAM_ALIGNMENT", f"{config.read_bytes}u", "of a program's address, in bytes"),
         ("OUTSIDE", f"{int(design.outside)}", "1: there is a master port for memory outside"),
     ]
+    if design.sensor:
+        rows.append(("SENSOR_BUFFER", f"{design.sensor_buffer}u",
+                     "bytes of samples that are taken during a run"))
     if design.bus == "stream":
         rows.append(("REGISTERS", f"0x{REGISTERS:08X}u", "address of register 0 in a READ"))
     else:

@@ -15,8 +15,8 @@ LONGEST_RUN = 10_000_000     # cycles
 
 
 def has_projects(design: Design) -> bool:
-    """True for AXI without a port for memory outside, which a project would need memory at."""
-    return design.bus == "axi4" and not design.outside
+    """True for AXI without other ports, at which a project would need memory or a sensor."""
+    return design.bus == "axi4" and not design.outside and not design.sensor
 
 
 def project_templates(name: str) -> dict[str, str]:

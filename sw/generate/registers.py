@@ -20,6 +20,15 @@ from kaniwa.isa.bus import (
     Interrupt,
     memory_offset,
 )
+from kaniwa.isa.sensor import (
+    OFFERING,
+    SENSOR_VERSION,
+    TABLE_INDEX_SHIFT,
+    SensorControl,
+    SensorEvent,
+    SensorRegister,
+    SensorState,
+)
 
 __all__ = ["Bits", "Word", "words_of"]
 
@@ -73,6 +82,8 @@ def words_of(design: Design) -> list[Word]:
         words += _counters()
     if design.bus != "stream":
         words += _of_the_bus(design)
+    if design.sensor:
+        words += _of_the_sensor(design)
     return words
 
 
@@ -184,4 +195,54 @@ def _of_the_master_port() -> list[Word]:
         Word("OUTSIDE_BASE_LOW", of.OUTSIDE_BASE_LOW, BOTH,
              f"bus address of device address 0x80000000, low half; its {low_zeros} low bits are 0"),
         Word("OUTSIDE_BASE_HIGH", of.OUTSIDE_BASE_HIGH, BOTH, "the same, high half"),
+    ]
+
+
+def _of_the_sensor(design: Design) -> list[Word]:
+    of = SensorRegister
+    control = _flags(SensorControl, {
+        "ENABLE": "1: samples are taken; the other bits are set in the same write",
+        "RUN": "1: a full tensor starts the program; 0: the host does",
+        "TABLE": "1: samples go through the table",
+        "COUNT": "1: frames end by their length, not by tlast",
+        "SKIP": "1: samples never wait; a frame without room is left out"})
+    meanings = {"FULL": "an input tensor is whole", "FAILED": "a run ended with an error",
+                "EARLY": "tlast came before the tensor was full",
+                "LATE": "the tensor was full and tlast had not come",
+                "MISSED": "there was no room for a sample"}
+    events = _flags(SensorEvent, {name: f"{text}; writing 1 clears the bit"
+                                  for name, text in meanings.items()}, "oneToClear")
+    enabled = _flags(SensorEvent, {name: f"1: irq rises when {text}"
+                                   for name, text in meanings.items()})
+    states = {state.name: state.value for state in SensorState}
+    entry = (Bits("VALUE", 0, 8, "what the sample becomes"),
+             Bits("INDEX", TABLE_INDEX_SHIFT, 8, "the sample"))
+    while_off = "written only while the ports are off"
+    return [
+        Word("SENSOR_VERSION", of.SENSOR_VERSION, READ,
+             "version of the sensor's registers", (), SENSOR_VERSION),
+        Word("SENSOR_CONTROL", of.SENSOR_CONTROL, BOTH, "enables the ports", control),
+        Word("SENSOR_STATE", of.SENSOR_STATE, READ, "where the inference is", (
+            Bits("STATE", 0, 3, "what the ports do", states),
+            Bits("OFFERING", OFFERING, 1, "1: a result is still read from memory"))),
+        Word("SENSOR_EVENTS", of.SENSOR_EVENTS, BOTH, "what has happened", events),
+        Word("SENSOR_IRQ_ENABLE", of.SENSOR_IRQ_ENABLE, BOTH, "events that reach irq", enabled),
+        Word("SENSOR_INPUT_ADDRESS", of.SENSOR_INPUT_ADDRESS, BOTH,
+             f"device address of the input tensor; {while_off}"),
+        Word("SENSOR_INPUT_LENGTH", of.SENSOR_INPUT_LENGTH, BOTH,
+             f"its bytes; 0: no samples are taken; {while_off}"),
+        Word("SENSOR_OUTPUT_ADDRESS", of.SENSOR_OUTPUT_ADDRESS, BOTH,
+             f"device address of the output tensor; {while_off}"),
+        Word("SENSOR_OUTPUT_LENGTH", of.SENSOR_OUTPUT_LENGTH, BOTH,
+             f"its bytes; 0: no results are offered; {while_off}"),
+        Word("SENSOR_TABLE", of.SENSOR_TABLE, WRITE, "writes an entry of the table", entry),
+        Word("SENSOR_BUFFER_BYTES", of.SENSOR_BUFFER_BYTES, READ,
+             "bytes of samples that are taken during a run", (), design.sensor_buffer),
+        *(Word(register.name, register, READ, f"{text}, since the ports were enabled")
+          for register, text in (
+              (of.SENSOR_FRAMES, "tensors filled"),
+              (of.SENSOR_DROPPED, "samples of frames that did not become a tensor"),
+              (of.SENSOR_EARLY, "frames whose tlast came early, modulo 65,536"),
+              (of.SENSOR_LATE, "frames whose tlast came late, modulo 65,536"),
+              (of.SENSOR_MISSED, "frames left out for want of room, modulo 65,536"))),
     ]

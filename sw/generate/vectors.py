@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,14 @@ from kaniwa.generate.design import Design
 from kaniwa.graph import Graph
 from kaniwa.program.program import Program, TensorInfo
 
-__all__ = ["MEMORY_MODEL_BYTES", "MemoryWord", "Run", "Vectors", "vectors_of"]
+__all__ = ["MEMORY_MODEL_BYTES", "MemoryWord", "Run", "SensorVectors", "Vectors", "vectors_of"]
 
 MEMORY_MODEL_BYTES = 64 << 10     # of the testbench's memory outside
 WORD_BYTES = 4
 SEED = 1
+SENSOR_SEED = 2
+TABLE_FLIP = 0x80     # what the testbench's table flips of a sample
+LAST = 1 << 8         # in a line of samples or results: tlast
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,47 @@ class Run:
 
 
 @dataclass(frozen=True)
+class SensorVectors:
+    """Frames that a testbench sends to a program on chip, and the results that come of them.
+
+    ``tensors``: address and bytes of the input, and of the output. The frames at ``short`` are too
+    short, and come to nothing.
+    """
+
+    program_address: int
+    tensors: tuple[tuple[int, int], tuple[int, int]]
+    frames: tuple[bytes, ...]
+    results: tuple[bytes, ...]
+    short: tuple[int, ...]
+
+    @property
+    def samples(self) -> str:
+        """Samples before the table, a line each, with bit 8 as tlast."""
+        return _lines(bytes(value ^ TABLE_FLIP for value in frame) for frame in self.frames)
+
+    @property
+    def bytes_offered(self) -> str:
+        """The results in the same form."""
+        return _lines(self.results)
+
+    @property
+    def dropped(self) -> int:
+        """Samples of the frames that come to nothing."""
+        return sum(len(self.frames[number]) for number in self.short)
+
+
+def _lines(packets: Iterable[bytes]) -> str:
+    return "".join(f"{value | LAST * (number == len(packet) - 1):03x}\n"
+                   for packet in packets for number, value in enumerate(packet))
+
+
+@dataclass(frozen=True)
 class Vectors:
     """The runs of a testbench, one after the other, and the names of their networks."""
 
     runs: tuple[Run, ...]
     networks: tuple[str, ...]
+    sensor: SensorVectors | None = None
 
     def text(self, part: str) -> str:
         """``writes`` or ``checks`` of all runs, a word a line."""
@@ -64,7 +103,8 @@ class Vectors:
 def vectors_of(design: Design) -> Vectors:
     """Two inferences of a small network, on chip, and with ``outside`` the same from there.
 
-    Outputs are golden's. Raises ConfigError where no network of the testbench fits the target.
+    With ``sensor`` inferences of the network on chip by samples follow. Outputs are golden's.
+    Raises ConfigError where no network of the testbench fits the target.
     """
     config = design.config
     programs = []
@@ -72,10 +112,12 @@ def vectors_of(design: Design) -> Vectors:
         programs.append(_first_that_fits(design, None))
     if design.outside:
         # Without memory on chip everything is outside: instructions, weights and tensors.
-        other = dataclasses.replace(design, config=dataclasses.replace(config, memory_bytes=0))
+        other = dataclasses.replace(design, config=dataclasses.replace(config, memory_bytes=0),
+                                    sensor=False, sensor_buffer=0)
         programs.append(_first_that_fits(other, "ideal"))
     runs = [run for program in programs for run in _runs(program)]
-    return Vectors(tuple(runs), tuple(dict.fromkeys(program.name for program in programs)))
+    return Vectors(tuple(runs), tuple(dict.fromkeys(program.name for program in programs)),
+                   _frames(programs[0]) if design.sensor else None)
 
 
 def _first_that_fits(design: Design, outside: str | None) -> Program:
@@ -118,10 +160,36 @@ def _runs(program: Program) -> Iterator[Run]:
         before = []
 
 
+def _frames(program: Program) -> SensorVectors:
+    """Four inferences, and a frame without its end in between."""
+    from kaniwa import golden
+    from kaniwa.selftest.layers import layer_inputs
+
+    graph = program.graph
+    assert graph is not None
+    (given,), (result,) = program.inputs, program.outputs
+    frames, results = [], []
+    for inputs in (*layer_inputs(graph, SENSOR_SEED), *layer_inputs(graph, SENSOR_SEED + 1)):
+        frames.append(_on_device(given, inputs[given.name]))
+        results.append(_on_device(result, golden.run(graph, inputs)[result.id]))
+    short = 1
+    frames.insert(short, frames[short][:len(frames[short]) // 3])
+    assert given.address is not None and result.address is not None
+    return SensorVectors(
+        program.address_of(program.runs[0]),
+        ((given.address, given.bytes), (result.address, result.bytes)),
+        tuple(frames), tuple(results), (short,))
+
+
+def _on_device(tensor: TensorInfo, value: np.ndarray) -> bytes:
+    """The bytes of ``tensor`` in device memory, where it has ``value``."""
+    return tensor.to_device(np.ascontiguousarray(tensor.stored(value)))
+
+
 def _stored(tensor: TensorInfo, value: np.ndarray) -> Iterator[MemoryWord]:
     """The words of ``tensor`` in device memory, where it has ``value``."""
     assert tensor.address is not None
-    return _words(tensor.address, tensor.to_device(np.ascontiguousarray(tensor.stored(value))))
+    return _words(tensor.address, _on_device(tensor, value))
 
 
 def _words(address: int, data: bytes) -> Iterator[MemoryWord]:

@@ -18,7 +18,9 @@ STREAM_PORTS = {"rx__payload": "s_axis_tdata", "rx__valid": "s_axis_tvalid",
                 "rx__ready": "s_axis_tready", "tx__payload": "m_axis_tdata",
                 "tx__valid": "m_axis_tvalid", "tx__ready": "m_axis_tready"}
 # Interfaces of Vivado's IP integrator, which has no Wishbone
-INTERFACES = {"s_axi": "aximm", "m_axi": "aximm", "s_axis": "axis", "m_axis": "axis"}
+INTERFACES = {"s_axi": "aximm", "m_axi": "aximm", "s_axis": "axis", "m_axis": "axis",
+              "s_axis_sample": "axis", "m_axis_result": "axis"}
+SIDES = (*INTERFACES, "s_wb", "m_wb")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Port:
     @property
     def side(self) -> str:
         """The bus port that it is of, such as s_axi, or empty."""
-        return "_".join(self.name.split("_")[:2]) if "_" in self.name else ""
+        of = [side for side in SIDES if self.name.startswith(f"{side}_")]
+        return max(of, key=len, default="")
 
     @property
     def declaration(self) -> str:
@@ -79,7 +82,7 @@ def _gateware(design: Design, inner: str) -> tuple[str, dict[str, tuple[Any, boo
     else:
         component = BusAccelerator(
             design.config, bus=design.bus, outside=design.outside, data_bits=design.data_bits,
-            clock_hz=design.clock_hz)
+            clock_hz=design.clock_hz, sensor=design.sensor_buffer if design.sensor else None)
         named = bus_ports
     signals = {name: (signal, direction is PortDirection.Output)
                for name, (signal, direction) in named(component).items()}

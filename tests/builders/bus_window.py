@@ -19,6 +19,7 @@ from kaniwa.isa.bus import (
     memory_offset,
     window_bytes,
 )
+from kaniwa.isa.sensor import SensorRegister
 from kaniwa.sim.board.link_model import EmulatedCore
 
 __all__ = ["BusWindow"]
@@ -46,7 +47,7 @@ class BusWindow(EmulatedCore):
         self.interrupts = 0
         self._offset = memory_offset(config.memory_bytes)
         self._left = 0
-        self._bus = {register: 0 for register in BusRegister} | {
+        self._bus: dict[int, int] = {register: 0 for register in BusRegister} | {
             BusRegister.BUS_VERSION: BUS_VERSION, BusRegister.MEMORY_OFFSET: self._offset,
             BusRegister.FEATURES: Feature.OUTSIDE if ram is not None else 0}
 
@@ -55,7 +56,7 @@ class BusWindow(EmulatedCore):
         """True while STATUS shows RUNNING."""
         return self.busy or self._left > 0
 
-    def set(self, register: Register | BusRegister, value: int) -> None:
+    def set(self, register: Register | BusRegister | SensorRegister, value: int) -> None:
         """Have ``register`` read as ``value``."""
         if isinstance(register, Register):
             self._registers[register] = value
@@ -67,7 +68,7 @@ class BusWindow(EmulatedCore):
             return int.from_bytes(self._memory("read", offset, 4), "little")
         index = offset // 4
         if index >= CORE_REGISTERS:
-            return self._bus[BusRegister(index)]
+            return self._bus.get(index, 0)
         if index == Register.STATUS and self.running:
             self._look()
             return Status.RUNNING
@@ -86,8 +87,10 @@ class BusWindow(EmulatedCore):
             self.faults.append(f"write of register {offset // 4} in a run")
         elif offset // 4 == BusRegister.BUS_ERROR:
             self._bus[BusRegister.BUS_ERROR] = 0
+        elif offset // 4 in self._bus:
+            self._bus[offset // 4] = value
         else:
-            self._bus[BusRegister(offset // 4)] = value
+            self.faults.append(f"write of register {offset // 4}, which is none")
 
     def write8(self, offset: int, value: int) -> None:
         self._memory("write", offset, 1, bytes([value]))

@@ -56,6 +56,7 @@ class Result(enum.IntEnum):
     RUN_ERROR = 9
     WATCHDOG_BITE = 10
     NO_END = 11
+    NO_SENSOR = 12
 
 
 class CDevice(ctypes.Structure):

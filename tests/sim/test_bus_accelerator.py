@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from kaniwa.hw.bus.bus_accelerator import BusAccelerator
 from kaniwa.hw.bus.gather import Gather
 from kaniwa.hw.bus.signatures import bus_ports
 from kaniwa.isa.bus import CORE_REGISTERS, BusRegister, memory_offset, window_bytes
+from kaniwa.isa.sensor import SENSOR_REGISTERS, SensorRegister
 from kaniwa.isa.table import COUNTERS, Register
 
 SMALL, NANO = PRESETS["small"], PRESETS["nano"]
@@ -42,9 +44,12 @@ def _quiet(accelerator: BusAccelerator) -> BusAccelerator:
     (SMALL, {"address_bits": 65}, "address_bits must be 32..64, not 65"),
     (SMALL, {"data_bits": 128}, "data_bits must be 32, 64 with read_bytes 8, not 128"),
     (SMALL, {"data_bits": 16}, "data_bits must be 32, 64 with read_bytes 8, not 16"),
+    (PRESETS["xl"], {"outside": True, "sensor": 0}, "sensor must be None where memory_bytes is 0"),
+    (NANO, {"sensor": -1}, "sensor must be None or 0..131072 (memory_bytes), not -1"),
+    (NANO, {"sensor": 131073}, "sensor must be None or 0..131072 (memory_bytes), not 131073"),
 ])
 def test_refuses_what_there_is_none_of(config: Any, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match="^" + message.replace(".", r"\.")):
+    with pytest.raises(ConfigError, match="^" + re.escape(message)):
         BusAccelerator(config, **options)
     gc.collect()
 
@@ -72,6 +77,10 @@ def test_names_of_ports() -> None:
         "irq"}
     assert [len(wishbone[name][0]) for name in ("m_wb_adr", "s_wb_adr")] == [30, 15]
     assert set(bus_ports(_quiet(BusAccelerator(NANO, "wishbone")))) == slave | {"irq"}
+    sensor = bus_ports(_quiet(BusAccelerator(NANO, "wishbone", sensor=0)))
+    streams = {f"{side}_{name}" for side in ("s_axis_sample", "m_axis_result")
+               for name in "tdata tlast tvalid tready".split()}
+    assert set(sensor) == slave | {"irq"} | streams
 
 
 @pytest.mark.parametrize("size, offset, window", [
@@ -83,7 +92,8 @@ def test_window(size: int, offset: int, window: int) -> None:
 
 def test_registers_of_bus_and_core_are_apart() -> None:
     assert max(Register) + len(COUNTERS) <= CORE_REGISTERS == min(BusRegister)
-    assert 4 * max(BusRegister) < 4096
+    assert max(BusRegister) < min(SensorRegister) == SENSOR_REGISTERS
+    assert 4 * max(SensorRegister) < 4096
 
 
 def test_every_preset_has_a_bus() -> None:

@@ -67,16 +67,28 @@ def test_testbench_passes_and_fails_where_an_output_differs(bus: str, tmp_path: 
                      r".*FAIL: 1 words of the outputs differ", done.stdout, re.DOTALL)
 
 
-@pytest.mark.parametrize("bus", ["axi4", "wishbone"])
-def test_testbench_with_memory_outside_passes(bus: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bus", "sensor"), [("axi4", False), ("wishbone", True)])
+def test_testbench_with_memory_outside_passes(bus: str, sensor: bool, tmp_path: Path) -> None:
+    """With ports for sensors, inferences by samples alone follow, and a frame that is too short."""
     folder = tmp_path / "design"
-    write_folder(folder, generated_files(Design(PRESETS["small"], bus, name="tiny", outside=True)))
+    write_folder(folder, generated_files(Design(
+        PRESETS["small"], bus, name="tiny", outside=True, sensor=sensor,
+        sensor_buffer=2000 * sensor)))
     done = make(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     cycles = [int(count) for count in re.findall(r"^run \d: (\d+) cycles", done.stdout,
                                                   re.MULTILINE)]
     assert cycles[:2] == [SMALL_CYCLES] * 2 and min(cycles[2:]) > SMALL_CYCLES
     assert f"PASS: 4 runs, the last one of {cycles[3]} cycles" in done.stdout
+    if not sensor:
+        return
+    assert "sensor: 4 results of 5 frames" in done.stdout
+    results = (folder / "tb" / "results.hex").read_text().splitlines()
+    results[-1] = f"{int(results[-1], 16) ^ 0x100:03x}"     # without its tlast
+    (folder / "tb" / "results.hex").write_text("\n".join(results) + "\n")
+    done = make(folder)
+    assert done.returncode and "PASS" not in done.stdout
+    assert f"byte {len(results) - 1} of the results is" in done.stdout
 
 
 def test_selftest_of_the_boards_passes_and_fails_where_an_output_differs(tmp_path: Path) -> None:

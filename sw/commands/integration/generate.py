@@ -23,6 +23,10 @@ design_options = apply_options([
     click.option("--data-bits", type=int, default=None, metavar="N",
                  help="Width of that port: 32, 64 or 128 (default: the widest that the target "
                       "fills)."),
+    click.option("--sensor", is_flag=True,
+                 help="Stream ports: samples into a tensor, and results out of one."),
+    click.option("--sensor-buffer", type=int, default=0, metavar="N",
+                 help="Bytes of the next samples that are taken during a run (default: 0)."),
     click.option("--clock-hz", type=int, default=0, metavar="N",
                  help="Clock that register CLOCK_HZ tells (default: 0, unknown)."),
     click.option("--name", default="kaniwa", show_default=True, metavar="NAME",
@@ -58,6 +62,7 @@ def generate_command(target: str, output: Path, force: bool, as_json: bool,
     if as_json:
         show_json({"folder": str(output), "name": design.name, "target": design.config.name,
                    "hash": design.config.hash, "bus": design.bus, "outside": design.outside,
+                   "sensor": design.sensor,
                    "files": {name: len(data) for name, data in files.items()}})
         return
     for name, data in files.items():

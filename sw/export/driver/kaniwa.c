@@ -164,6 +164,12 @@ int kaniwa_open(struct kaniwa *device)
     device->memory_offset = read_register(device, KANIWA_MEMORY_OFFSET);
     device->memory_bytes = read_register(device, KANIWA_MEMORY_BYTES);
     write_register(device, KANIWA_IRQ_ENABLE, 0);
+#ifdef KANIWA_SENSOR
+    if (read_register(device, KANIWA_SENSOR_VERSION)) {
+        write_register(device, KANIWA_SENSOR_CONTROL, 0);
+        write_register(device, KANIWA_SENSOR_IRQ_ENABLE, 0);
+    }
+#endif
     result = kaniwa_abort(device); /* in a run the base of outside memory cannot be written */
     if (result == KANIWA_OK && device->outside) {
         if (!(read_register(device, KANIWA_FEATURES) & KANIWA_FEATURE_OUTSIDE)
@@ -324,6 +330,70 @@ uint32_t kaniwa_cycles(const struct kaniwa *device)
     return read_register(device, KANIWA_CYCLES);
 }
 
+#ifdef KANIWA_SENSOR
+#define SENSOR_VERSION UINT32_C(1)
+#define SENSOR_OFFERING UINT32_C(0x100) /* of SENSOR_STATE */
+#define TABLE_ENTRIES UINT32_C(256)
+
+/* True where the ports can fill or read a tensor: on chip, its bytes one behind the other. */
+static int is_plain(const struct kaniwa_tensor *tensor)
+{
+    return tensor->address < KANIWA_OUTSIDE && !tensor->axis_count;
+}
+
+int kaniwa_sensor_start(struct kaniwa *device, const struct kaniwa_model *model,
+                        const struct kaniwa_tensor *input, const struct kaniwa_tensor *output,
+                        const uint8_t *table, uint32_t control)
+{
+    uint32_t i, value;
+    int result;
+
+    if (device->loaded != model)
+        return KANIWA_NOT_LOADED;
+    if (read_register(device, KANIWA_SENSOR_VERSION) != SENSOR_VERSION || !is_plain(input)
+        || !is_plain(output))
+        return KANIWA_NO_SENSOR;
+    for (i = 0; i < model->state_count; i++)
+        if (model->states[i].kept)
+            return KANIWA_NO_SENSOR;
+    result = kaniwa_sensor_stop(device);
+    if (result != KANIWA_OK)
+        return result;
+    if (table || input->flip) {
+        control |= KANIWA_SENSOR_CONTROL_TABLE;
+        for (i = 0; i < TABLE_ENTRIES; i++) {
+            value = (table ? table[i] : i) ^ input->flip;
+            write_register(device, KANIWA_SENSOR_TABLE, i << 8 | value);
+        }
+    }
+    write_register(device, KANIWA_SENSOR_INPUT_ADDRESS, input->address);
+    write_register(device, KANIWA_SENSOR_INPUT_LENGTH, input->bytes);
+    write_register(device, KANIWA_SENSOR_OUTPUT_ADDRESS, output->address);
+    write_register(device, KANIWA_SENSOR_OUTPUT_LENGTH, output->bytes);
+    write_register(device, KANIWA_SENSOR_EVENTS, UINT32_MAX);
+    write_register(device, KANIWA_PROGRAM_ADDRESS, model->program_address);
+    write_register(device, KANIWA_WATCHDOG, device->watchdog);
+    write_register(device, KANIWA_SENSOR_CONTROL, control | KANIWA_SENSOR_CONTROL_ENABLE);
+    return KANIWA_OK;
+}
+
+int kaniwa_sensor_stop(struct kaniwa *device)
+{
+    uint32_t looks = 0;
+
+    if (!read_register(device, KANIWA_SENSOR_VERSION))
+        return KANIWA_NO_SENSOR;
+    write_register(device, KANIWA_SENSOR_CONTROL, 0);
+    do {
+        if (!(read_register(device, KANIWA_STATUS) & KANIWA_STATUS_RUNNING)
+            && !(read_register(device, KANIWA_SENSOR_STATE) & SENSOR_OFFERING))
+            return KANIWA_OK;
+        looks++;
+    } while (!device->limit || looks < device->limit);
+    return KANIWA_NO_END;
+}
+#endif
+
 #ifndef KANIWA_NO_TEXT
 static const char *const TEXTS[] = {
     "done",
@@ -338,6 +408,7 @@ static const char *const TEXTS[] = {
     "the core ended the run with an error",
     "the core made no progress, and its watchdog ended the run",
     "the run did not end",
+    "no ports for sensors that fit the model",
 };
 
 static const char *const ERROR_TEXTS[] = {

@@ -58,7 +58,23 @@ enum kaniwa_register {
     KANIWA_OUTSIDE_BASE_LOW = 133,
     KANIWA_OUTSIDE_BASE_HIGH = 134,
     KANIWA_MEMORY_OFFSET = 135,
-    KANIWA_FEATURES = 136
+    KANIWA_FEATURES = 136,
+    KANIWA_SENSOR_VERSION = 160,
+    KANIWA_SENSOR_CONTROL = 161,
+    KANIWA_SENSOR_STATE = 162,
+    KANIWA_SENSOR_EVENTS = 163,
+    KANIWA_SENSOR_IRQ_ENABLE = 164,
+    KANIWA_SENSOR_INPUT_ADDRESS = 165,
+    KANIWA_SENSOR_INPUT_LENGTH = 166,
+    KANIWA_SENSOR_OUTPUT_ADDRESS = 167,
+    KANIWA_SENSOR_OUTPUT_LENGTH = 168,
+    KANIWA_SENSOR_TABLE = 169,
+    KANIWA_SENSOR_BUFFER_BYTES = 170,
+    KANIWA_SENSOR_FRAMES = 171,
+    KANIWA_SENSOR_DROPPED = 172,
+    KANIWA_SENSOR_EARLY = 173,
+    KANIWA_SENSOR_LATE = 174,
+    KANIWA_SENSOR_MISSED = 175
 };
 
 /* Bits of these registers. */
@@ -73,6 +89,22 @@ enum {
     KANIWA_BUS_ERROR_HELD = 1,
     KANIWA_FEATURE_OUTSIDE = 1
 };
+
+#ifdef KANIWA_SENSOR
+/* Bits of SENSOR_CONTROL, and of SENSOR_EVENTS. docs/bus.md describes them. */
+enum {
+    KANIWA_SENSOR_CONTROL_ENABLE = 1,
+    KANIWA_SENSOR_CONTROL_RUN = 2,
+    KANIWA_SENSOR_CONTROL_TABLE = 4,
+    KANIWA_SENSOR_CONTROL_COUNT = 8,
+    KANIWA_SENSOR_CONTROL_SKIP = 16,
+    KANIWA_SENSOR_EVENT_FULL = 1,
+    KANIWA_SENSOR_EVENT_FAILED = 2,
+    KANIWA_SENSOR_EVENT_EARLY = 4,
+    KANIWA_SENSOR_EVENT_LATE = 8,
+    KANIWA_SENSOR_EVENT_MISSED = 16
+};
+#endif
 
 /* Values of registers that this driver works with. */
 #define KANIWA_MAGIC_VALUE UINT32_C(0x4b414e49)
@@ -92,7 +124,8 @@ enum kaniwa_result {
     KANIWA_BUS_ERROR_SEEN, /* the bus refused an access of the core: `bus_error_address` */
     KANIWA_RUN_ERROR,      /* the core ended the run: `error_code`, `error_instruction` */
     KANIWA_WATCHDOG_BITE,  /* the core ended the run: no progress for `watchdog` cycles */
-    KANIWA_NO_END          /* the run did not end within `limit` looks */
+    KANIWA_NO_END,         /* the run did not end within `limit` looks */
+    KANIWA_NO_SENSOR       /* no ports for sensors, or they cannot feed the model */
 };
 
 struct kaniwa_model;
@@ -215,6 +248,22 @@ uint32_t kaniwa_cycles(const struct kaniwa *device);
 
 /* Take the interrupt away; for its handler. */
 void kaniwa_acknowledge(const struct kaniwa *device);
+
+#ifdef KANIWA_SENSOR
+/*
+ * Have the loaded model fed by the sensor ports: samples fill `input`, and `output` is offered.
+ * `control` has bits of SENSOR_CONTROL; ENABLE is added. `table`: 256 values of the input, one for
+ * each sample, or NULL where samples are such values themselves. The model's file has a function
+ * for its own tensors. Until kaniwa_sensor_stop no other function may be called but
+ * kaniwa_cycles and kaniwa_acknowledge.
+ */
+int kaniwa_sensor_start(struct kaniwa *device, const struct kaniwa_model *model,
+                        const struct kaniwa_tensor *input, const struct kaniwa_tensor *output,
+                        const uint8_t *table, uint32_t control);
+
+/* Switch the ports off, and wait until a run has ended and a result has been read from memory. */
+int kaniwa_sensor_stop(struct kaniwa *device);
+#endif
 
 #ifndef KANIWA_NO_TEXT
 /* What a result, or the `error_code` of a run, means. */

@@ -9,6 +9,10 @@ module {{ name }}_tb;
     localparam WRITES = {{ writes }};       // words of all runs together
     localparam CHECKS = {{ checks }};
     localparam LONGEST_RUN = 10_000_000;    // cycles
+{% if sensor %}
+    localparam SAMPLES = {{ sensor.frames | map("length") | sum }};
+    localparam RESULTS = {{ sensor.results | map("length") | sum }};     // bytes
+{% endif %}
 
     // Byte offsets in the window
 {% for word in used %}
@@ -176,6 +180,10 @@ module {{ name }}_tb;
 
 {% include "model_axi4.sv" if design.bus == "axi4" else "model_wishbone.sv" %}
 {% endif %}
+{% if sensor %}
+
+{% include "sensor.sv" %}
+{% endif %}
 
     reg [31:0] word;
     integer run;
@@ -185,6 +193,10 @@ module {{ name }}_tb;
 {% for port in sides[slave] if not port.output %}
         {{ port.name }} = 0;
 {% endfor %}
+{% if sensor %}
+        s_axis_sample_tvalid = 0;
+        m_axis_result_tready = 0;
+{% endif %}
         rst = 1;
         repeat (4) @(negedge clk);
         rst = 0;
@@ -197,6 +209,9 @@ module {{ name }}_tb;
 {% endif %}
         write_register(IRQ_ENABLE, 3);
         for (run = 0; run < RUNS; run = run + 1) run_program(run);
+{% if sensor %}
+        run_sensor;
+{% endif %}
         if (errors != 0) fail($sformatf("%0d words of the outputs differ", errors));
         $display("PASS: %0d runs, the last one of %0d cycles", RUNS, cycles);
         $finish;

@@ -26,6 +26,7 @@ from kaniwa.isa.bus import (
     memory_offset,
     window_bytes,
 )
+from kaniwa.isa.sensor import SensorControl, SensorRegister
 
 CONFIG = PRESETS["base_vector"]
 RAM_BYTES = 1 << 17
@@ -192,6 +193,17 @@ def test_outside_base_is_set_when_an_earlier_run_has_ended():
     opened(window, outside=ram)
     assert window.faults == []
     assert window.read32(4 * BusRegister.OUTSIDE_BASE_LOW) == ram.bus_address
+
+
+def test_ports_for_sensors_are_switched_off_where_there_are_some():
+    """They would start runs, and refuse those of a session."""
+    window = Faked(CONFIG)
+    opened(window)
+    assert window.faults == []
+    window.set(SensorRegister.SENSOR_VERSION, 1)
+    window.set(SensorRegister.SENSOR_CONTROL, SensorControl.ENABLE | SensorControl.RUN)
+    opened(window)
+    assert window.read32(4 * SensorRegister.SENSOR_CONTROL) == 0
 
 
 def test_outside_memory_that_cannot_be_is_told():

@@ -21,6 +21,13 @@ from kaniwa.isa.bus import (
     Feature,
     Interrupt,
 )
+from kaniwa.isa.sensor import (
+    OFFERING,
+    SENSOR_VERSION,
+    SensorControl,
+    SensorEvent,
+    SensorRegister,
+)
 
 INFERENCES = 12
 RAM_BYTES = 1 << 17
@@ -290,7 +297,9 @@ def test_numbers_of_the_header_are_those_of_the_tables():
     text = driver_file("kaniwa.h").decode()
     found = {name: int(value, 0) for name, value in re.findall(
         r"^(?: +|#define )KANIWA_(\w+)(?: = | UINT32_C\()(\w+)", text, re.MULTILINE)}
-    registers = {r.name: r.value for r in (*Register, *BusRegister)}
+    registers = {r.name: r.value for r in (*Register, *BusRegister, *SensorRegister)}
+    registers |= {f"SENSOR_CONTROL_{c.name}": c.value for c in SensorControl}
+    registers |= {f"SENSOR_EVENT_{e.name}": e.value for e in SensorEvent}
     wanted = registers | {
         "CONTROL_RUN": Command.RUN, "CONTROL_ABORT": Command.ABORT,
         "STATUS_RUNNING": Status.RUNNING, "STATUS_DONE": Status.DONE,
@@ -302,6 +311,8 @@ def test_numbers_of_the_header_are_those_of_the_tables():
     assert {name: wanted[name] for name in found} == found
     assert f"ERROR_WATCHDOG UINT32_C({ErrorCode.WATCHDOG})" in driver_file("kaniwa.c").decode()
     assert f"OUTSIDE_ALIGNMENT UINT32_C({BASE_ALIGNMENT})" in driver_file("kaniwa.c").decode()
+    assert f"SENSOR_VERSION UINT32_C({SENSOR_VERSION})" in driver_file("kaniwa.c").decode()
+    assert f"SENSOR_OFFERING UINT32_C({1 << OFFERING:#x})" in driver_file("kaniwa.c").decode()
 
 
 def test_results_of_the_header_are_those_that_the_tests_know():
@@ -311,7 +322,21 @@ def test_results_of_the_header_are_those_that_the_tests_know():
     assert names == [result.name for result in Result]
 
 
-@pytest.mark.parametrize("flags", [(), ("-DKANIWA_NO_TEXT", "-DKANIWA_FLOAT")])
+def test_ports_for_sensors_that_are_not_there_are_told(spotting, tmp_path):
+    program = spotting[0]
+    library = build(tmp_path, [write_model(tmp_path, program)], ["-DKANIWA_SENSOR"])
+    window = BusWindow(program.config)
+    driver = CDriver(library, window)
+    assert driver.call("kaniwa_open") == Result.OK
+    assert driver.call("model_sensor", None, SensorControl.RUN) == Result.NOT_LOADED
+    assert driver.call("model_load") == Result.OK
+    assert driver.call("model_sensor", None, SensorControl.RUN) == Result.NO_SENSOR
+    assert driver.call("kaniwa_sensor_stop") == Result.NO_SENSOR
+    assert window.faults == [] and window.runs == 0
+
+
+@pytest.mark.parametrize("flags", [(), ("-DKANIWA_NO_TEXT", "-DKANIWA_FLOAT"),
+                                   ("-DKANIWA_SENSOR",)])
 def test_driver_compiles_as_c99_and_in_cpp(tmp_path, flags):
     for name in ("kaniwa.h", "kaniwa.c"):
         (tmp_path / name).write_bytes(driver_file(name))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
+from builders.generated_designs import design_of
 
-from kaniwa.config import PRESETS
-from kaniwa.generate.design import BUSES, Design
+from kaniwa.generate.design import BUSES
 from kaniwa.generate.files import generated_files
 
 Files = Mapping[str, bytes]
@@ -15,14 +15,14 @@ Files = Mapping[str, bytes]
 
 @pytest.fixture(scope="session")
 def generated() -> Callable[[str], Files]:
-    """A function from a bus to the files of target nano behind it, with the name `tiny`."""
+    """A function from a kind of design (``KINDS``) to its files."""
     made: dict[str, Files] = {}
 
-    def of(bus: str) -> Files:
-        if bus not in made:
+    def of(kind: str) -> Files:
+        if kind not in made:
             pytest.importorskip("amaranth")
-            made[bus] = generated_files(Design(PRESETS["nano"], bus, name="tiny"))
-        return made[bus]
+            made[kind] = generated_files(design_of(kind))
+        return made[kind]
 
     assert set(BUSES) == {"axi4", "wishbone", "stream"}
     return of

@@ -50,6 +50,8 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
     (("--bus", "axi4", "--target", "no_such"), "unknown target 'no_such'"),
     (("--bus", "axi4", "--name", "reg"), "name 'reg' is no module name"),
     (("--bus", "stream", "--outside"), "bus 'stream' has no port for outside memory"),
+    (("--bus", "stream", "--sensor"), "bus 'stream' has no ports for sensors"),
+    (("--bus", "axi4", "--sensor-buffer", "8"), "sensor_buffer is of the ports for sensors"),
 ])
 def test_bad_options_are_a_line_and_leave_nothing(
         arguments: tuple[str, ...], says: str, tmp_path: Path,

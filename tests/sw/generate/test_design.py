@@ -30,6 +30,13 @@ NANO, SMALL, XL = (PRESETS[name] for name in ("nano", "small", "xl"))
     (SMALL, "axi4", {"outside": True, "data_bits": 128},
      "data_bits must be 32, 64 for target 'small', not 128"),
     (XL, "axi4", {}, "target 'xl' has no memory on chip: give --outside"),
+    (NANO, "stream", {"sensor": True}, "bus 'stream' has no ports for sensors"),
+    (XL, "axi4", {"sensor": True, "outside": True},
+     "target 'xl' has no memory on chip, where the tensors of sensors are"),
+    (NANO, "axi4", {"sensor_buffer": 8}, "sensor_buffer is of the ports for sensors"),
+    (NANO, "axi4", {"sensor": True, "sensor_buffer": 131073},
+     "sensor_buffer must be 0..131072 for target 'nano', not 131073"),
+    (NANO, "axi4", {"sensor": True, "sensor_buffer": -1}, "must be 0..131072"),
 ])
 def test_a_bad_design_is_told_in_a_line(config: AcceleratorConfig, bus: str,
                                         options: dict[str, object], says: str) -> None:
@@ -79,6 +86,26 @@ def test_with_memory_outside_some_runs_are_wholly_there(name: str) -> None:
     assert len(outside) == 2
     for run in outside:
         assert all(word.address & OUTSIDE for word in (*run.writes, *run.checks))
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "xl"])
+def test_with_a_sensor_frames_come_to_the_results_of_the_network(name: str) -> None:
+    vectors = vectors_of(Design(PRESETS[name], "axi4", sensor=True))
+    sensor = vectors.sensor
+    assert sensor is not None and vectors_of(Design(PRESETS[name], "axi4")).sensor is None
+    (given, length), (result, offered) = sensor.tensors
+    assert max(given + length, result + offered) <= PRESETS[name].memory_bytes
+    assert sensor.program_address == vectors.runs[0].program_address
+    whole = [frame for number, frame in enumerate(sensor.frames) if number not in sensor.short]
+    assert {len(frame) for frame in whole} == {length} and len(whole) == len(sensor.results)
+    assert {len(answer) for answer in sensor.results} == {offered}
+    assert 0 < sensor.dropped < length
+    for text, packets in ((sensor.samples, sensor.frames), (sensor.bytes_offered, sensor.results)):
+        lines = [int(line, 16) for line in text.splitlines()]
+        assert sum(line >> 8 for line in lines) == len(packets)
+        assert len(lines) == sum(map(len, packets))
+    assert [int(line, 16) & 255 ^ 0x80 for line in sensor.samples.splitlines()] == [
+        *b"".join(sensor.frames)]
 
 
 def test_name_of_a_target_cannot_end_a_comment_or_a_string() -> None:

@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from builders.generated_designs import KINDS, design_of
 
 from kaniwa.config import PRESETS
-from kaniwa.generate.design import BUSES, Design
+from kaniwa.generate.design import Design
 from kaniwa.generate.files import WAIVERS, file_names, generated_files
 from kaniwa.generate.registers import words_of
 from kaniwa.isa import COUNTERS, ErrorCode, Register
 from kaniwa.isa.bus import BusRegister, memory_offset
+from kaniwa.isa.sensor import SensorRegister
 
 pytestmark = pytest.mark.rtl
 NANO = PRESETS["nano"]
@@ -30,12 +32,12 @@ def write(folder: Path, files: Files) -> None:
         (folder / name).write_bytes(data)
 
 
-@pytest.mark.parametrize("bus", BUSES)
-def test_names_of_files_are_known_beforehand(bus: str, generated: Generated) -> None:
-    names = file_names(Design(NANO, bus, name="tiny"))
-    assert list(generated(bus)) == names
-    assert ("tiny.svd" in names) == (bus != "stream")
-    for name, data in generated(bus).items():
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_of_files_are_known_beforehand(kind: str, generated: Generated) -> None:
+    names = file_names(design_of(kind))
+    assert list(generated(kind)) == names
+    assert ("tiny.svd" in names) == (kind != "stream")
+    for name, data in generated(kind).items():
         assert data.endswith(b"\n"), name
         if name != "tiny.v":     # which Yosys lays out
             assert not re.search(rb"[ \t]\n|\n\n\n", data), name
@@ -49,19 +51,19 @@ def test_another_process_writes_the_same_bytes(generated: Generated, tmp_path: P
     assert {name: (out / name).read_bytes() for name in generated("axi4")} == generated("axi4")
 
 
-@pytest.mark.parametrize("bus", BUSES)
-def test_header_compiles_and_has_the_values(bus: str, generated: Generated,
+@pytest.mark.parametrize("kind", KINDS)
+def test_header_compiles_and_has_the_values(kind: str, generated: Generated,
                                             tmp_path: Path) -> None:
-    write(tmp_path, {"tiny.h": generated(bus)["tiny.h"]})
-    text = generated(bus)["tiny.h"].decode()
+    write(tmp_path, {"tiny.h": generated(kind)["tiny.h"]})
+    text = generated(kind)["tiny.h"].decode()
     names = re.findall(r"^#define (\w+) ", text, re.MULTILINE)
     assert len(names) == len(set(names))
-    checks = [f"TINY_{word.name}_OFFSET == {word.offset}" for word in words_of(Design(NANO, bus))]
+    checks = [f"TINY_{word.name}_OFFSET == {word.offset}" for word in words_of(design_of(kind))]
     checks += ["TINY_STATUS_DONE_MASK == 2", "TINY_STATUS_DONE_SHIFT == 1",
                "TINY_SHAPE_REQUANT_CYCLES_MASK == 0xFF000000", "TINY_MEMORY_BYTES == 131072",
                f"TINY_CONFIG_HASH == 0x{NANO.hash}",
                f"TINY_ERROR_CODE_CODE_WATCHDOG == {ErrorCode.WATCHDOG}"]
-    if bus != "stream":
+    if kind != "stream":
         checks += ["TINY_IRQ_ENABLE_RUN_ENDED_MASK == 1", "TINY_WINDOW_BYTES == 0x40000",
                    "TINY_MEMORY_OFFSET == 0x20000"]
     (tmp_path / "use.c").write_text('#include <stdint.h>\n#include "tiny.h"\n#include "tiny.h"\n'
@@ -71,14 +73,14 @@ def test_header_compiles_and_has_the_values(bus: str, generated: Generated,
     assert subprocess.run([tmp_path / "use"]).returncode == 0
 
 
-@pytest.mark.parametrize("bus", ["axi4", "wishbone"])
-def test_svd_is_read_back(bus: str, generated: Generated, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "stream"])
+def test_svd_is_read_back(kind: str, generated: Generated, tmp_path: Path) -> None:
     parser = pytest.importorskip("cmsis_svd.parser")
-    write(tmp_path, {"tiny.svd": generated(bus)["tiny.svd"]})
+    write(tmp_path, {"tiny.svd": generated(kind)["tiny.svd"]})
     device = parser.SVDParser.for_xml_file(str(tmp_path / "tiny.svd")).get_device()
     (peripheral,) = device.peripherals
     found = {register.name: register for register in peripheral.registers}
-    words = words_of(Design(NANO, bus))
+    words = words_of(design_of(kind))
     assert list(found) == [word.name for word in words]
     for word in words:
         register = found[word.name]
@@ -100,6 +102,10 @@ def test_registers_are_all_of_those_that_there_are() -> None:
     words = {word.name: word.index for word in words_of(Design(small, "axi4", outside=True))}
     assert words == core | bus
     assert {word.name for word in words_of(Design(small, "stream"))} == set(core)
+    sensor = {word.name: word.index
+              for word in words_of(Design(small, "axi4", outside=True, sensor=True))}
+    assert sensor == words | {register.name: register.value for register in SensorRegister}
+    assert list(sensor.values()) == sorted(sensor.values())
     without = {word.name for word in words_of(Design(NANO, "axi4"))}
     assert set(words) - without == {"COUNTER_TAG", *counters, "BUS_ERROR", "BUS_ERROR_ADDRESS",
                                     "OUTSIDE_BASE_LOW", "OUTSIDE_BASE_HIGH"}
@@ -107,12 +113,12 @@ def test_registers_are_all_of_those_that_there_are() -> None:
         word.value for word in words_of(Design(small, "axi4")) if word.name == "MEMORY_OFFSET")
 
 
-@pytest.mark.parametrize("bus", BUSES)
-def test_verilog_and_testbench_have_no_warnings(bus: str, generated: Generated,
+@pytest.mark.parametrize("kind", KINDS)
+def test_verilog_and_testbench_have_no_warnings(kind: str, generated: Generated,
                                                 tmp_path: Path) -> None:
     from kaniwa.sim.device.toolchain import environment, verilator
 
-    write(tmp_path, generated(bus))
+    write(tmp_path, generated(kind))
     for top, sources in (("tiny", ()), ("tiny_tb", ("tb/tiny_tb.sv",))):
         done = subprocess.run(
             [verilator(), "--lint-only", "--timing", "-Wall", "--top-module", top, "tiny.vlt",
@@ -148,13 +154,13 @@ def test_a_rule_is_waived_only_where_generated_lines_break_it(tmp_path: Path) ->
     assert set(re.findall(r"^%Warning-(\w+):", done.stderr, re.MULTILINE)) == set(WAIVERS)
 
 
-@pytest.mark.parametrize("bus", BUSES)
-def test_fusesoc_knows_the_core_and_lints_it(bus: str, generated: Generated,
+@pytest.mark.parametrize("kind", KINDS)
+def test_fusesoc_knows_the_core_and_lints_it(kind: str, generated: Generated,
                                              tmp_path: Path) -> None:
     pytest.importorskip("fusesoc")
     from kaniwa.sim.device.toolchain import environment
 
-    write(tmp_path / "design", generated(bus))
+    write(tmp_path / "design", generated(kind))
     env = environment() | {"XDG_CONFIG_HOME": str(tmp_path / "config"),
                            "XDG_CACHE_HOME": str(tmp_path / "cache")}
     fusesoc = [sys.executable, "-m", "fusesoc.main", "--cores-root", str(tmp_path / "design")]
@@ -166,12 +172,12 @@ def test_fusesoc_knows_the_core_and_lints_it(bus: str, generated: Generated,
         assert done.returncode == 0 and "ERROR" not in told and "%Warning" not in told, told
 
 
-@pytest.mark.parametrize("bus", BUSES)
-def test_page_names_every_port_and_register(bus: str, generated: Generated) -> None:
-    page = generated(bus)["tiny.md"].decode()
-    header = generated(bus)["tiny.v"].decode().partition(");")[0]
+@pytest.mark.parametrize("kind", KINDS)
+def test_page_names_every_port_and_register(kind: str, generated: Generated) -> None:
+    page = generated(kind)["tiny.md"].decode()
+    header = generated(kind)["tiny.v"].decode().partition(");")[0]
     ports = re.findall(r"(?:input|output) wire (?:\[\d+:0\] )?(\w+)", header)
     assert len(ports) > 7
     assert all(f"| `{port}` |" in page and f".{port}({port})" in page for port in ports)
-    assert all(f"| {word.name} |" in page for word in words_of(Design(NANO, bus)))
+    assert all(f"| {word.name} |" in page for word in words_of(design_of(kind)))
     assert "None" not in page and "{" not in page

@@ -34,6 +34,7 @@ def test_only_axi_without_a_master_port_has_projects(generated: Callable[[str], 
     small = PRESETS["small"]
     assert has_projects(Design(small, "axi4"))
     assert not has_projects(Design(small, "axi4", outside=True))
+    assert not has_projects(Design(small, "axi4", sensor=True))
     for bus in ("axi4", "wishbone", "stream"):
         assert any(name.startswith("projects/") for name in generated(bus)) == (bus == "axi4")
 
