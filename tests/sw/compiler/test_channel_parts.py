@@ -77,7 +77,8 @@ def test_a_program_file_has_the_parts() -> None:
     (inverted_bottleneck(14, 664, 5), "ideal", False),               # no whole dot products
     (inverted_bottleneck(14, 672, 5, heads=2), "ideal", False),      # two read the result
     (inverted_bottleneck(14, 672, 5), "ideal", True),
-    (inverted_bottleneck(14, 672, 5), "sdram,bytes=2", False)])
+    (inverted_bottleneck(14, 672, 5), "sdram,bytes=2", False),
+    (inverted_bottleneck(14, 672, 5), "sdram,part=IS42S16160G", False)])
 def test_others_stay_whole(graph: Graph, outside: str, materialize: bool) -> None:
     program = compile(graph, "base", outside=outside, materialize=materialize)
     assert not any(t.axes is not None and len(t.axes) > 4 for t in program.tensors)
