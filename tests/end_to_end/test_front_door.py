@@ -146,7 +146,8 @@ def test_kaniwa_alone_prints_its_help(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("words", "expected"), [
     ("kaniwa des", ["describe"]),
-    ("kaniwa run m.tflite --device sim:ul", ["sim:ulx3s_25f", "sim:ulx3s_85f"]),
+    ("kaniwa run m.tflite --device sim:ul", [
+        "sim:ulx3s_25f", "sim:ulx3s_25f_sdram", "sim:ulx3s_85f", "sim:ulx3s_85f_sdram"]),
     ("kaniwa diff m.tflite --devices golden,em", ["golden,emulator"]),
     ("kaniwa compile m.tflite --target base_", ["base_vector", "base_recurrent"]),
     ("kaniwa describe na", ["nano"]),
