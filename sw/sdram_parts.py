@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -83,8 +84,10 @@ class ChipTiming:
     refi: int
 
     @classmethod
-    def of(cls, part: Part, mhz: int, ratio: int) -> ChipTiming:
-        """The timing of ``part`` with a clock of ``mhz`` that it takes."""
+    def of(cls, part: Part, mhz: float, ratio: int) -> ChipTiming:
+        """The timing of ``part`` with a clock of ``mhz`` that it takes, by whole MHz above it."""
+        mhz = math.ceil(mhz)
+
         def clocks(ns: float, least: int = 1) -> int:
             return max(least, -int(-ns * mhz // 1000))
 

@@ -38,7 +38,7 @@ class Timing:
         if memory.part:
             chip = ChipTiming.of(PARTS[memory.part], memory.clock, memory.ratio)
             opened = -(-(chip.rcd + chip.cas) // chip.ratio)
-            return cls(CONTROLLER + opened, chip.width * chip.ratio, chip)
+            return cls(CONTROLLER + opened, memory.bytes, chip)
         return cls(max(1, memory.latency), memory.bytes)
 
     def with_refreshes(self, cycles: int) -> int:

@@ -14,9 +14,9 @@ class SdramPins(Elaboratable):
     """Puts a controller's ``pins`` on the platform's ``resource``, with a register at each pin.
 
     The chip's clock is that of the domain ``sdram``, three quarters of a cycle behind. At 100 MHz a
-    command has 7.5 ns to come to the chip. With a CAS latency of 2 a word is there 16 to 22.7 ns
-    behind the chip's clock of its command (tAC, tOH), and is taken at 22.5 ns, less what the ways
-    to the chip and back take.
+    command has 7.5 ns to come to the chip. With a CAS latency of 2 a word is there 16 to 22.5 ns
+    behind the chip's clock of its command (tAC of 6 ns, tOH of 2.5: Alliance AS4C16M16SA-C&I rev.
+    3.0, table 16), and is taken at 22.5 ns, less what the ways to the chip and back take.
     """
 
     def __init__(self, pins: Any, resource: str):

@@ -43,11 +43,11 @@ class BoardTop(Elaboratable):
                               self._board.device)
         m.domains.sync = sync = ClockDomain()
         sdram = self._board.sdram
+        clocks = [sync.clk]
         if sdram is not None:
             m.domains.sdram = late = ClockDomain(local=True, reset_less=True)
-            locked = pll.add(m, platform, sync.clk, late.clk)
-        else:
-            locked = pll.add(m, platform, sync.clk)
+            clocks.append(late.clk)
+        locked = pll.add(m, platform, *clocks)
         # The reset's own flip-flops are by the PLL, in a corner of the device: it takes two more
         # cycles on its way to all registers.
         m.domains.pll = beside = ClockDomain(local=True)

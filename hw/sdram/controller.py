@@ -30,7 +30,7 @@ class SdramController(Component):
     words are on the bus. A write goes before the read of the same cycle.
     docs/decisions/0034-sdram-parts.md has the rules, ``kaniwa.cycles.sdram`` the cycles.
 
-    Latency: with its row open, a word comes 3 + CAS latency + columns cycles after its request.
+    Latency: with its row open, a word comes 2 + CAS latency + columns cycles after its request.
     Throughput: a column a cycle within a row. Requests wait until the chip has been started,
     POWER_UP_US after reset. Raises ConfigError where a request is no burst.
     """
@@ -38,7 +38,7 @@ class SdramController(Component):
     def __init__(self, config: AcceleratorConfig, part: Part, mhz: float, *,
                  power_up_us: float = POWER_UP_US):
         self._part = part
-        self._timing = ChipTiming.of(part, ceil(mhz), 1)
+        self._timing = ChipTiming.of(part, mhz, 1)
         self._power_up = ceil(power_up_us * mhz)
         self._read_words = _burst(config.read_bytes, part, "read_bytes")
         self._write_words = _burst(config.write_bytes, part, "write_bytes")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 import kaniwa.boards
@@ -108,7 +107,7 @@ class BoardDesign:
 
         mhz = self.board.clock_mhz(self.config.name)
         part = PARTS[self.board.sdram.part]
-        times = ChipTiming.of(part, ceil(mhz), 1)
+        times = ChipTiming.of(part, mhz, 1)
         return [part.width, part.columns, part.rows, times.rcd, times.rp, times.ras, times.rc,
                 times.rfc, times.rrd, times.wr, times.refi, int(POWER_UP_US * mhz)]
 

@@ -183,13 +183,15 @@ private:
 
     uint32_t load(uint64_t at) const {
         uint32_t word = 0;
-        for (uint32_t byte = 0; byte < f.width; byte++) word |= uint32_t(memory[at + byte]) << 8 * byte;
+        for (uint32_t byte = 0; byte < f.width; byte++)
+            word |= uint32_t(memory[at + byte]) << 8 * byte;
         return word;
     }
 
     void refresh_in_time() {
         if (!burst || (now - mode_loaded) % f.refi) return;
-        need(refreshes + POSTPONED >= uint64_t(now - mode_loaded) / f.refi, "more than 8 refreshes are late");
+        const uint64_t due = uint64_t(now - mode_loaded) / f.refi;
+        need(refreshes + POSTPONED >= due, "more than 8 refreshes are late");
     }
 
     Figures f;

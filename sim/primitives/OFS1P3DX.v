@@ -1,9 +1,5 @@
-// ECP5's output register at a pin, without its reset.
+// ECP5's output register at a pin, which is one as that of inputs is.
 
-module OFS1P3DX (input SCLK, SP, CD, D, output reg Q);
-  initial Q = 1'b0;
-  always @(posedge SCLK) begin
-    if (CD) $fatal(1, "OFS1P3DX: this model has no reset");
-    if (SP) Q <= D;
-  end
+module OFS1P3DX (input SCLK, SP, CD, D, output Q);
+  IFS1P3DX register (.SCLK(SCLK), .SP(SP), .CD(CD), .D(D), .Q(Q));
 endmodule

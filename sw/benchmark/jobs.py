@@ -73,10 +73,11 @@ def measure_jobs(jobs: Iterable[Any], device: str, unit: str, progress: Progress
     alone = workers is None or isinstance(workers, OneProcess)
     work = Work(_row, partial(Devices, progress if alone else None), _title, unit,
                 device="" if device == ESTIMATE else device)
-    if workers is None or alone:
+    if alone:
         with contextlib.closing(OneProcess().map(work, jobs)) as rows:
             yield from rows
         return
+    assert workers is not None
     with contextlib.closing(workers.map(work, list(jobs), progress)) as rows:
         for row in rows:
             yield row | {"run_seconds": None} if "run_seconds" in row else row

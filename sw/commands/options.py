@@ -16,6 +16,7 @@ from kaniwa.commands.progress import NO_PROGRESS, hide_progress, progress
 from kaniwa.errors import InputError, ProgramError
 
 if TYPE_CHECKING:
+    from kaniwa.config import AcceleratorConfig
     from kaniwa.data.inputs import Inputs
     from kaniwa.graph import Graph
     from kaniwa.parallel.workers import Workers
@@ -196,10 +197,12 @@ def open_program(path: Path, target: str, options: dict[str, Any], target_given:
     """
     from kaniwa.driver.devices import added_outside
 
-    unasked = options["outside"] is None
+    def added(config: AcceleratorConfig) -> str | None:
+        return added_outside(devices, config) if options["outside"] is None else None
+
     program, graph = _open_program(path, target, options | {"progress": progress}, target_given,
-                                   devices if unasked else ())
-    if unasked and program.outside is not None and added_outside(devices, program.config):
+                                   added)
+    if program.outside is not None and added(program.config) is not None:
         config = program.config
         # Not by click.echo, which writes into a bar that is shown.
         print(f"outside memory: {config.name} has {config.memory_bytes // 1024} KiB on chip; "
@@ -209,9 +212,9 @@ def open_program(path: Path, target: str, options: dict[str, Any], target_given:
 
 
 def _open_program(path: Path, target: str, options: dict[str, Any], target_given: bool,
-                  adding: Sequence[str]) -> tuple[Program, Graph | None]:
-    """``adding``: devices that add outside memory if all of them do."""
-
+                  added: Callable[[AcceleratorConfig], str | None]
+                  ) -> tuple[Program, Graph | None]:
+    """``added``: the outside memory that a program of a config gets unasked, if any."""
     if path.suffix == ".kaniwa":
         from kaniwa.importers.input_shapes import chosen_shapes
         from kaniwa.program.file import load_program
@@ -227,12 +230,10 @@ def _open_program(path: Path, target: str, options: dict[str, Any], target_given
         return program, None
     from kaniwa.compiler.added_memory import compile_with_memory
     from kaniwa.config import load_target
-    from kaniwa.driver.devices import added_outside
     from kaniwa.importers import load_model
 
     graph, config = load_model(path), load_target(target)
-    added = added_outside(adding, config) if adding else None
-    return compile_with_memory(graph, config, added, **options), graph
+    return compile_with_memory(graph, config, added(config), **options), graph
 
 
 def take_arrays(model: Path, inputs: Sequence[Any], source: str, random_seed: int | None,

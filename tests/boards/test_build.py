@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from amaranth import Module, Signal
 
 from kaniwa import cli
 from kaniwa.boards.board import BOARDS, load_board
@@ -184,6 +185,22 @@ def test_targets_of_a_board_are_legal_and_its_clock_can_be_made(board: str) -> N
         assert isinstance(chosen.config(target), AcceleratorConfig)
         pll = load_family(chosen.family).pll(hz, chosen.clock_mhz(target), chosen.device)
         assert pll.hz == round(chosen.clock_mhz(target) * 1e6)
+
+
+@pytest.mark.filterwarnings("ignore:Using platform.request:DeprecationWarning")
+@pytest.mark.parametrize("name", [name for name in BOARDS if load_board(name).sdram])
+def test_the_clock_of_an_sdram_is_three_quarters_of_a_cycle_late(name: str) -> None:
+    board = load_board(name)
+    platform = board.make_platform()
+    pll = load_family(board.family).pll(platform.default_clk_frequency,
+                                        board.clock_mhz(board.default_target), board.device)
+    m = Module()
+    pll.add(m, platform, Signal(), Signal())
+    made: Any = m.submodules.pll
+    of = made.parameters
+    phases = [of[f"{output}_CPHASE"] + of[f"{output}_FPHASE"] / 8 for output in ("CLKOP", "CLKOS")]
+    assert of["CLKOS_DIV"] == of["CLKOP_DIV"] and of["CLKOS_ENABLE"] == "ENABLED"
+    assert (phases[1] - phases[0]) / of["CLKOP_DIV"] == 0.75
 
 
 def test_a_clock_that_the_pll_cannot_make_is_named() -> None:

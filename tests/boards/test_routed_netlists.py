@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth import Cat, ClockDomain, Elaboratable, Module, Mux, Signal
+from amaranth import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.lib.memory import Memory
+from builders.blinky import clock_and_link
 from builders.compared_modules import compare
 
 from kaniwa.boards.board import load_board
-from kaniwa.boards.families.family import load_family
 from kaniwa.boards.flow.build import TOP, Bitstream, build, design_files
 from kaniwa.boards.flow.routed import ROUTED, load_routed
 from kaniwa.config import AcceleratorConfig
@@ -32,11 +32,7 @@ class Mixture(Elaboratable):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        pll = load_family(self._board.family).pll(platform.default_clk_frequency, self._mhz,
-                                                  self._board.device)
-        m.domains.sync = sync = ClockDomain(reset_less=True)
-        pll.add(m, platform, sync.clk)
-        uart = platform.request("uart")
+        uart = clock_and_link(m, platform, self._board, self._mhz)
         last, total, parity = Signal(64), Signal(16, init=7), Signal()
         m.d.sync += last.eq(Cat(uart.rx.i, last))
         with m.If(last[20]):

@@ -10,6 +10,14 @@ from kaniwa.boards.families.family import load_family
 from kaniwa.config import AcceleratorConfig
 
 
+def clock_and_link(m: Module, platform: Any, board: Any, mhz: float) -> Any:
+    """Clock ``m`` by the board's PLL; gives the pins of its link."""
+    pll = load_family(board.family).pll(platform.default_clk_frequency, mhz, board.device)
+    m.domains.sync = sync = ClockDomain(reset_less=True)
+    pll.add(m, platform, sync.clk)
+    return platform.request(board.link)
+
+
 class Blinky(Elaboratable):
     """A counter at the PLL's clock with its top bit on the link's pin; a child block adds to it."""
 
@@ -18,11 +26,7 @@ class Blinky(Elaboratable):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        pll = load_family(self._board.family).pll(platform.default_clk_frequency, self._mhz,
-                                                  self._board.device)
-        m.domains.sync = sync = ClockDomain(reset_less=True)
-        pll.add(m, platform, sync.clk)
-        uart = platform.request("uart")
+        uart = clock_and_link(m, platform, self._board, self._mhz)
         m.submodules.control = control = Module()
         count, step = Signal(16), Signal(4)
         control.d.sync += step.eq(Cat(uart.rx.i, step))

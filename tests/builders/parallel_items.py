@@ -11,6 +11,7 @@ from typing import Any
 
 from kaniwa.errors import InputError, MemoryTooSmallError
 from kaniwa.parallel.cluster import Cluster
+from kaniwa.parallel.workers import Workers
 from kaniwa.stage import Stage
 
 RESULTS = (3, 1, 4, 1, 5, 9, 2, 6)
@@ -74,7 +75,8 @@ def ends(told: Path) -> bool:
 class Killer:
     """Hears the progress of what ``workers`` do, and kills one of them when ``after`` are done."""
 
-    def __init__(self, workers: Cluster, after: int) -> None:
+    def __init__(self, workers: Workers, after: int) -> None:
+        assert isinstance(workers, Cluster)
         self.killed = 0     # its process
         self._workers, self._after = workers, after
 

@@ -1,7 +1,5 @@
 """Boards simulated at their pins with an SDRAM there, which refuses what its data sheet forbids."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -67,7 +65,7 @@ def test_a_broken_rule_ends_the_simulation_with_its_name(monkeypatch):
     figures = design.chip_figures()
     figures[3] += 1     # tRCD
     monkeypatch.setattr(type(design), "chip_figures", lambda self: figures)
-    slower = PinTransport(dataclasses.replace(design))
+    slower = PinTransport(design)
     with pytest.raises(DeviceError, match=r"the SDRAM does not allow tRCD, at clock \d+"), \
             BoardDevice("board", connect=lambda: slower) as opened:
         opened.read(OUTSIDE, 8)

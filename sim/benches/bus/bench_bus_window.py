@@ -28,9 +28,10 @@ from kaniwa.sim.benches.bus.window_world import (
     AxiHost,
     CoreRegisters,
     WishboneHost,
+    check_cycles_of_accesses,
     window_dut,
 )
-from kaniwa.sim.harness.bench import TALLY, Bench, Dut, Env, check, cover, start
+from kaniwa.sim.harness.bench import Bench, Dut, Env, check, cover, start
 from kaniwa.sim.worlds.memory_ports import config_of
 
 # A memory that is no power of two, with words of 16 bits written and 64 read; one of 128 bits.
@@ -170,29 +171,13 @@ async def latency(dut: Any) -> None:
     """Cycles from an access to its end, as the blocks promise, with those of the slave's own."""
     env, _, host = await _begin(dut, 0)
     config = config_of(env)
-    axi = "axi" in env.dut_name
-    front = 2 if axi else 1   # of the slave
     cases = [(lambda: host.read(0), 5), (lambda: host.write(_at(Register.WATCHDOG), 1), 5),
              (lambda: host.write(0, 1), 2)]
     if config.memory_bytes:
         offset = memory_offset(config.memory_bytes)
         cases += [(lambda: host.read(offset), 3 + config.memory_latency),
                   (lambda: host.write(offset, 1), 3 if config.write_bytes >= 4 else 4)]
-    asked = ("awvalid", "arvalid") if axi else ("stb",)
-    ended = ("bvalid", "rvalid") if axi else ("ack", "err")
-    for number, (access, cycles) in enumerate(cases):
-        task = cocotb.start_soon(access())
-        began = None
-        for _ in range(50):
-            await env.cycles(1)
-            if began is None and any(env.get(f"control__{name}") for name in asked):
-                began = env.cycle
-            if any(env.get(f"control__{name}") for name in ended):
-                break
-        assert began is not None
-        check(env.cycle - began, cycles + front, f"cycles of case {number}")
-        await task
-        TALLY.measure("cycles of an access", env.cycle - began)
+    await check_cycles_of_accesses(env, cases)
 
 
 async def _run(env: Env, length: int = 5) -> None:

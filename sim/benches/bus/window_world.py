@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.bus import BusResponse
-from kaniwa.sim.harness.bench import Env
+from kaniwa.sim.harness.bench import TALLY, Env, check
 
-__all__ = ["window_dut", "CoreRegisters", "AxiHost", "WishboneHost"]
+__all__ = ["window_dut", "CoreRegisters", "AxiHost", "WishboneHost", "check_cycles_of_accesses"]
 
 ADDRESS_BITS = 40   # of outside memory
 
@@ -148,3 +149,27 @@ class WishboneHost:
         """Write the bytes of a word that ``strobe`` selects."""
         _, end = await self._transfer(address, value, strobe)
         return BusResponse.OKAY if end == 1 else BusResponse.SLVERR
+
+
+async def check_cycles_of_accesses(
+        env: Env, cases: Sequence[tuple[Callable[[], Coroutine[Any, Any, Any]], int]]) -> None:
+    """Do each access and check its cycles, to which the slave's own are added."""
+    import cocotb
+
+    axi = "axi" in env.dut_name
+    asked = ("awvalid", "arvalid") if axi else ("stb",)
+    ended = ("bvalid", "rvalid") if axi else ("ack", "err")
+    of_the_slave = 2 if axi else 1
+    for number, (access, cycles) in enumerate(cases):
+        task = cocotb.start_soon(access())
+        began = None
+        for _ in range(50):
+            await env.cycles(1)
+            if began is None and any(env.get(f"control__{name}") for name in asked):
+                began = env.cycle
+            if any(env.get(f"control__{name}") for name in ended):
+                break
+        assert began is not None
+        check(env.cycle - began, cycles + of_the_slave, f"cycles of case {number}")
+        await task
+        TALLY.measure("cycles of an access", env.cycle - began)

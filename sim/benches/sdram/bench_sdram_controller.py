@@ -16,7 +16,7 @@ from cocotb.triggers import RisingEdge
 from kaniwa.config import PRESETS
 from kaniwa.cycles.sdram import Sdram
 from kaniwa.sdram_parts import PARTS, ChipTiming
-from kaniwa.sim.benches.sdram.sdram_chip import SdramChip
+from kaniwa.sim.benches.sdram.sdram_chip import REFRESH, SdramChip
 from kaniwa.sim.harness.bench import Bench, Dut, Env, check, cover, start
 from kaniwa.sim.harness.payload import codec
 from kaniwa.sim.worlds.memory_ports import config_of
@@ -73,11 +73,11 @@ class World:
         self.stall = 0.0
         self.expected: deque[tuple[int, int, int]] = deque()   # cycle, word, address
         self.epoch: int | None = None    # the cycle in which the chip had been started
-        self.next = 0
+        self.next = 0                    # the first cycle in which a request may be taken
+        self.taken_at = -1               # the last one was
+        self.was_write = False
         self.rows: dict[int, int] = {}
         self.cycle = 0
-        self.words = 0
-        self.last_read: tuple[int, int] | None = None
         self._chip_word: int | None = None
         self.refreshes = 0
         cocotb.start_soon(self._run())
@@ -127,7 +127,7 @@ class World:
         else:
             env.set("pins__from_chip", env.rng.getrandbits(8 * self.part.width))
         command = env.get("pins__command")
-        if command == 3 and self.epoch is not None:
+        if command == REFRESH and self.epoch is not None:
             self.refreshes += 1
             cover("refresh_with_open_rows" if self.rows else "refresh_with_none")
             if env.get("read__request__valid"):
@@ -161,9 +161,6 @@ class World:
             self.expected.append((self.epoch + used - 1, int.from_bytes(word, "little"), address))
         self.was_write = write
 
-    taken_at = -1
-    was_write = False
-
     def _cover_row(self, address: int) -> None:
         row, bank = divmod(address // self.timing.row_bytes, self.timing.banks)
         cover("miss" if bank not in self.rows else
@@ -184,8 +181,7 @@ class World:
         place, column = divmod(address, self.timing.row_bytes)
         row, bank = divmod(place, self.timing.banks)
         column, byte = divmod(column, self.part.width)
-        noise = (bank << 40 ^ row << 20 ^ column) * 0x9E3779B97F4A7C15 >> 24
-        return noise >> 8 * byte & 255
+        return self.chip.noise(bank, row, column) >> 8 * byte & 255
 
     def _check_word(self) -> None:
         if not self.env.get("read__response__valid"):
@@ -196,7 +192,6 @@ class World:
         cycle, word, address = self.expected.popleft()
         check(self.cycle, cycle, f"cycle of the word of {address:#x}")
         check(self.env.get("read__response__payload"), word, f"word of {address:#x}")
-        self.words += 1
 
 
 async def _begin(dut: Any) -> World:

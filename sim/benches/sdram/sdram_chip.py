@@ -66,8 +66,12 @@ class SdramChip:
 
     def word(self, bank: int, row: int, column: int) -> int:
         """What memory holds in a column."""
-        noise = (bank << 40 ^ row << 20 ^ column) * 0x9E3779B97F4A7C15 >> 24
-        return self.memory.get((bank, row, column), noise & (1 << 8 * self.part.width) - 1)
+        return self.memory.get((bank, row, column), self.noise(bank, row, column))
+
+    def noise(self, bank: int, row: int, column: int) -> int:
+        """What a column has until it is written."""
+        value = (bank << 40 ^ row << 20 ^ column) * 0x9E3779B97F4A7C15 >> 24
+        return value & (1 << 8 * self.part.width) - 1
 
     def _do(self, command: int, number: int, address: int, time: float) -> None:
         part, bank = self.part, self.banks[number]

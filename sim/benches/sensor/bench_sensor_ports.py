@@ -23,6 +23,7 @@ from kaniwa.isa.sensor import (
     SensorRegister,
     SensorState,
 )
+from kaniwa.sim.benches.bus.window_world import check_cycles_of_accesses
 from kaniwa.sim.benches.sensor.sensor_world import World, result_of, sensor_dut
 from kaniwa.sim.harness.bench import TALLY, Bench, Dut, Env, check, cover, start
 from kaniwa.sim.worlds.memory_ports import config_of
@@ -307,26 +308,12 @@ async def rates(dut: Any) -> None:
 async def accesses(dut: Any) -> None:
     """Cycles from an access to its end: of the ports' registers, and of what is passed on."""
     env, world = await _begin(dut)
-    axi = "axi" in env.dut_name
-    host, front = world.host, 2 if axi else 1     # ``front``: cycles of the slave
+    host = world.host
     cases = [(lambda: host.read(4 * OF.SENSOR_VERSION), 3),
              (lambda: host.write(4 * OF.SENSOR_IRQ_ENABLE, 0), 2),
              (lambda: host.write(4 * OF.SENSOR_VERSION, 0), 2),
              (lambda: host.read(4 * Register.MAGIC), 5), (lambda: host.write(0, 0), 2)]
-    asked = ("awvalid", "arvalid") if axi else ("stb",)
-    ended = ("bvalid", "rvalid") if axi else ("ack", "err")
-    for number, (access, cycles) in enumerate(cases):
-        task = cocotb.start_soon(access())
-        began = None
-        for _ in range(50):
-            await env.cycles(1)
-            if began is None and any(env.get(f"control__{name}") for name in asked):
-                began = env.cycle
-            if any(env.get(f"control__{name}") for name in ended):
-                break
-        assert began is not None
-        check(env.cycle - began, cycles + front, f"cycles of case {number}")
-        await task
+    await check_cycles_of_accesses(env, cases)
 
 
 @cocotb.test()

@@ -19,7 +19,6 @@ from kaniwa.compiler.schedule.estimate import estimate
 from kaniwa.compiler.schedule.tile import tiles_of
 from kaniwa.errors import CompileError
 from kaniwa.isa import OUTSIDE, Mode
-from kaniwa.timing import Timing
 
 __all__ = ["depth_first"]
 
@@ -70,7 +69,8 @@ class _Chooser:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._room = plan.room * (RESERVE - 1) // RESERVE
-        self._bus = Timing.of(plan.config, str(plan.options.outside)).bus_bytes
+        assert plan.options.outside is not None
+        self._bus = plan.options.outside.bytes
         self.layers = {number: in_rows(plan, own) for number, layer in enumerate(plan.layers)
                        if (own := layer.on_array) is not None}
         self.tiles = {number: tiles_of(number, layer, plan.config)

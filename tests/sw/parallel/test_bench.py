@@ -68,7 +68,7 @@ def test_other_parts_have_the_rows_of_one_process(
 
 def test_layers_are_the_same_though_a_worker_is_killed(address: str) -> None:
     with scheduler(address) as workers:
-        killer = Killer(workers, 2)     # type: ignore[arg-type]
+        killer = Killer(workers, 2)
 
         def progress(text: str) -> None:
             if " of " in text:     # behind the compiler's own

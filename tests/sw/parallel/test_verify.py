@@ -57,7 +57,7 @@ def test_the_first_mismatch_is_that_of_one_process_though_a_worker_is_killed(
 
     monkeypatch.setattr(litert, "load_model", damaged)
     with scheduler(address) as workers:
-        killer = Killer(workers, 3)     # type: ignore[arg-type]
+        killer = Killer(workers, 3)
         there = verify(model, inputs=5, progress=killer, workers=workers)
     assert killer.killed and there == verify(model, inputs=5)
     assert there["mismatches"] > 0 and there["first_mismatch"]["tensor"]
