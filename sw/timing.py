@@ -41,14 +41,6 @@ class Timing:
             return cls(CONTROLLER + opened, memory.bytes, chip)
         return cls(max(1, memory.latency), memory.bytes)
 
-    def with_refreshes(self, cycles: int) -> int:
-        """``cycles`` of accesses one behind the other, and those of a chip's refreshes between."""
-        chip = self.chip
-        if chip is None:
-            return cycles
-        share = chip.rp + chip.rfc + chip.rcd   # of an interval: rows are closed, and opened again
-        return cycles * chip.refi // (chip.refi - share)
-
     def bus_cycles(self, size: int) -> int:
         """Cycles for which an access of ``size`` bytes has the bus; 0 where there is no limit."""
         return -(-size // self.bus_bytes) if self.bus_bytes else 0

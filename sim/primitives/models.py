@@ -57,4 +57,4 @@ def primitive_models(verilog: str, types: Collection[str] | None = None) -> str:
 def primitive_ports() -> str:
     """Verilog of the primitives that gateware has instances of, without what is inside."""
     text = "".join(path.read_text() for path in sorted(FOLDER.glob("*.v")))
-    return re.sub(r"(\nmodule .*?\n\);).*?\nendmodule", r"\1\nendmodule", text, flags=re.DOTALL)
+    return re.sub(r"(\nmodule [^;]*;).*?\nendmodule", r"\1\nendmodule", text, flags=re.DOTALL)

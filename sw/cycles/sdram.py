@@ -1,4 +1,4 @@
-"""Cycle model: an SDRAM chip with banks and rows, and the controller before it.
+"""When accesses of an SDRAM chip are taken and answered: banks, rows, the controller before it.
 
 The controller takes a request a clock after it has given the command of the one before to the
 chip: so a row of another bank is opened while words of the last one are still on the bus. Rows

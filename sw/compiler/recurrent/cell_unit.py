@@ -35,6 +35,7 @@ from kaniwa.graph import Graph, Op
 from kaniwa.isa import Opcode
 from kaniwa.isa.formats import RECORD_BYTES
 from kaniwa.units.cell.isa import (
+    FIELDS,
     GATES,
     LEFT_SHIFT,
     MOST_CELLS,
@@ -139,8 +140,8 @@ def sums_come_first(model: Graph, op: Op, config: AcceleratorConfig) -> bool:
 
     def step(input_words: int) -> int:
         """Cycles of a step in the middle of a sequence."""
-        two, three = (sequence_cycles({
-            "cells": count, "steps": some, "input_words": input_words, "input_address": 0,
+        two, three = (sequence_cycles(dict.fromkeys(FIELDS, 0) | {
+            "cells": count, "steps": some, "input_words": input_words,
             "input_pitch": PRODUCTS * input_words}, config.memory_latency) for some in (2, 3))
         return three - two
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from kaniwa.cycles.sdram import Sdram
+from kaniwa.isa import OUTSIDE
 from kaniwa.timing import READS_IN_FLIGHT
 from kaniwa.units.cell.isa import DESCRIPTOR_BYTES, GATES, PRODUCTS, WORD_BYTES, frame_words
 
@@ -25,18 +27,23 @@ STORED = 8      # from the last hidden state to the end, beside two cycles a cel
 class _Clock:
     """Requests, one after the other, and what comes of the frames of weights.
 
-    A word comes ``latency`` cycles behind its request, and has the memory's bus for ``rate``.
+    A word comes ``latency`` cycles behind its request, and has the memory's bus for ``rate``. Those
+    outside come from the ``chip``, if there is one.
     """
 
-    def __init__(self, latency: int, rate: int) -> None:
-        self._latency, self._rate = latency + rate - 1, rate
+    def __init__(self, latency: int, rate: int, chip: Sdram | None) -> None:
+        self._latency, self._rate, self._chip = latency + rate - 1, rate, chip
         self._flying: deque[int] = deque(maxlen=READS_IN_FLIGHT)    # when their words come
         self._ended: deque[int] = deque(maxlen=FRAMES)              # first turns of frames
         self.now = 1                      # when the next request may be made
-        self._last = 0
+        self._last = self._there = 0      # the last request, and its word
+        self._free = 0                    # when the chip takes the next one
 
-    def ask(self, words: int) -> None:
-        """Requests of so many words."""
+    def ask(self, words: int, address: int) -> None:
+        """Requests of so many words, one behind the other."""
+        if self._chip is not None and address >= OUTSIDE:
+            self._ask_chip(self._chip, words, address)
+            return
         if self._latency < READS_IN_FLIGHT * self._rate:
             self._last = self.now + (words - 1) * self._rate
         else:
@@ -45,21 +52,33 @@ class _Clock:
                     self.now, self._flying[0])
                 self._flying.append(at + self._latency)
                 self._last, self.now = at, at + self._rate
-        self.now = self._last + self._rate
+        self.now, self._there = self._last + self._rate, self._last + self._latency
+
+    def _ask_chip(self, chip: Sdram, words: int, address: int) -> None:
+        """The arbiter grants a request where the chip takes the one before."""
+        for place in range(address % OUTSIDE, address % OUTSIDE + words * WORD_BYTES, WORD_BYTES):
+            at = self.now if len(self._flying) < READS_IN_FLIGHT else max(
+                self.now, self._flying[0])
+            taken = max(at + 1, self._free)
+            self._free, self._there = chip.access(taken, place, WORD_BYTES, write=False)
+            self._flying.append(self._there)
+            self._last, self.now = at, taken
 
     def wait(self, cycles: int) -> None:
-        """Until so many cycles, beside the memory's, behind the last request."""
-        self.now = self._last + cycles + self._latency
+        """Until so many cycles behind the last request's word."""
+        self.now = self._there + cycles
 
-    def frames(self, count: int, words: int, products: _Products | None = None) -> list[int]:
+    def frames(self, count: int, words: int, address: int,
+               products: _Products | None = None) -> list[int]:
         """Requests of so many frames; the first turn of each. Those with the input leave out the
         turn of a product where none of ``products`` waits."""
         turns = []
         for _ in range(count):
             if len(self._ended) == FRAMES:
                 self.now = max(self.now, self._ended[0])
-            self.ask(words)
-            turn = self._last + QUEUED + self._latency
+            self.ask(words, address)
+            address += words * WORD_BYTES
+            turn = self._there + QUEUED
             if self._ended:
                 turn = max(turn, self._ended[-1])
             skips = products is not None and not products.waits_beside(turn)
@@ -114,30 +133,34 @@ class _Products:
             self._last, self._free = at, at + 1
 
 
-def sequence_cycles(values: Mapping[str, int], latency: int, rate: int = 1) -> int:
+def sequence_cycles(values: Mapping[str, int], latency: int, rate: int = 1,
+                    chip: Sdram | None = None, descriptor: int = 0) -> int:
     """Cycles from the command of a legal descriptor until the unit is idle again.
 
-    ``latency``: cycles from a request to its word; ``rate``: those in which there can be one.
+    ``latency``: cycles from a request to its word; ``rate``: those in which there can be one. With
+    a ``chip`` as outside memory both are those of the device's own memory, and ``descriptor`` is
+    the address of that.
     """
-    cells, place = values["cells"], values["input_address"]
+    cells, place, weights = values["cells"], values["input_address"], values["weight_address"]
     of_input, of_hidden = frame_words(values)
-    clock = _Clock(latency, rate)
-    clock.ask(DESCRIPTOR_BYTES // WORD_BYTES)
+    of_hidden_state = weights + (cells * of_input * WORD_BYTES if values["input_words"] else 0)
+    clock = _Clock(latency, rate, chip)
+    clock.ask(DESCRIPTOR_BYTES // WORD_BYTES, descriptor)
     clock.wait(CHECKED)
-    clock.ask(-(-cells // WORD_BYTES))
-    for _ in range(-(-2 * cells // WORD_BYTES)):
-        clock.ask(1)
+    clock.ask(-(-cells // WORD_BYTES), values["first_hidden"])
+    for word in range(-(-2 * cells // WORD_BYTES)):
+        clock.ask(1, values["first_cell"] + word * WORD_BYTES)
         clock.wait(STATES)
     products = _Products([])
     for step in range(values["steps"]):
         clock.now += 1
         if values["input_words"]:
             clock.ask(-(-(values["input_words"] + place % WORD_BYTES // PRODUCTS) * PRODUCTS
-                        // WORD_BYTES))
-            place += values["input_pitch"]
-        clock.frames(cells, of_input, products)
+                        // WORD_BYTES), place)
+        clock.frames(cells, of_input, weights if values["input_words"] else place, products)
+        place += values["input_pitch"]
         clock.now += 1
         if step:
             clock.now = max(clock.now, products.last() + 2)
-        products = _Products(clock.frames(cells, of_hidden))
+        products = _Products(clock.frames(cells, of_hidden, of_hidden_state))
     return products.last() + 2 * cells + STORED

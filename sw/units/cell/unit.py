@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.sdram import Sdram
 from kaniwa.emulator.memory import UnitMemory
 from kaniwa.errors import ProgramError
 from kaniwa.isa import OUTSIDE
@@ -55,10 +56,14 @@ class Cell(Unit):
             problem = isa.illegal(sequence)
             if problem is not None:
                 raise ProgramError(problem)
+            if outside.chip is not None:
+                return sequence_cycles(sequence, config.memory_latency + ARBITER,
+                                       chip=Sdram(outside.chip),
+                                       descriptor=values["parameter_address"])
             # Weights take most of the cycles, so what counts is where these lie.
             timing = outside if sequence["weight_address"] >= OUTSIDE else Timing.of(config)
-            return timing.with_refreshes(sequence_cycles(
-                sequence, timing.latency + ARBITER, max(1, timing.bus_cycles(config.read_bytes))))
+            return sequence_cycles(sequence, timing.latency + ARBITER,
+                                   max(1, timing.bus_cycles(config.read_bytes)))
 
         return cycles
 
