@@ -29,6 +29,7 @@ from kaniwa.isa import Mode
 __all__ = ["channel_parts"]
 
 MOST_PARTS = 8
+MARGIN = 250     # cycles that parts must gain, for the count is rough
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,18 +116,12 @@ def _may_be_in_parts(maker: ArrayLayer, depthwise: ArrayLayer, reader: ArrayLaye
 
 
 def _best(chain: _Chain, config: AcceleratorConfig) -> int:
-    """The number of parts that takes the fewest cycles, 1 for a whole map.
-
-    Weights of a part may wait for those of the one before to leave the ring, so the maker's count
-    once more.
-    """
-    assert chain.maker.weights is not None
-    best, least = 1, (_cost([chain.maker, chain.depthwise, chain.reader], config)
-                      - chain.maker.weights.size / config.read_bytes)
+    """The number of parts that takes the fewest cycles, 1 for a whole map."""
+    best, least = 1, _cost([chain.maker, chain.depthwise, chain.reader], config)
     for parts in range(2, MOST_PARTS + 1):
         if all(_in_whole_reads(parted, config) for parted in chain.maps(parts).values()):
             cost = _cost(chain.layers(parts), config)
-            if cost < least:
+            if cost + (MARGIN if best == 1 else 0) < least:
                 best, least = parts, cost
     return best
 
@@ -140,8 +135,8 @@ def _in_whole_reads(parted: PartedMap, config: AcceleratorConfig) -> bool:
 
 def _cost(layers: list[ArrayLayer], config: AcceleratorConfig) -> float:
     """Estimated cycles, as the passes behind this one leave the layers."""
-    counts = [cycles(best_mapping(widened(layer, config), config), config) for layer in layers]
-    return sum(float("inf") if n is None else n for n in counts)
+    count = cycles([best_mapping(widened(layer, config), config) for layer in layers], config)
+    return float("inf") if count is None else count
 
 
 def _writer(layer: ArrayLayer, parted: PartedMap, part: int) -> ArrayLayer:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from kaniwa.compiler.plan.fields import tile_fields, visited
+from kaniwa.compiler.plan.fields import parameter_words, tile_fields, visited
 from kaniwa.compiler.plan.geometry import Tile
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
+from kaniwa.isa.formats import RECORD_BYTES
+from kaniwa.timing import NEVER
 
-__all__ = ["estimate", "rows_held"]
+__all__ = ["FREE", "Held", "estimate", "rows_held"]
 
 INSTRUCTION_CYCLES = 16      # the budgets of docs/architecture.md
 ROW_CYCLES = 3
@@ -50,10 +54,55 @@ def _written_words(v: dict[str, int], config: AcceleratorConfig) -> int:
                                 - at // config.write_bytes + 1).sum())
 
 
-def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bool = False) -> int:
+@dataclass(frozen=True)
+class Held:
+    """Words that an instruction has in the weight ring, and in the parameter buffer, and the
+    cycles for which it runs; by default one that is in nobody's way."""
+
+    weights: int = 0
+    parameters: int = 0
+    cycles: int = NEVER
+
+    @classmethod
+    def of(cls, layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, cycles: int) -> Held:
+        """That of a tile; of weights that stream none stays."""
+        v, layer = tile_fields(layer, tile, config), visited(layer, tile.visits, config)
+        return cls(0 if tile.weights_stream else v["blocks"] * v["block_words"],
+                   v["blocks"] * parameter_words(layer, config), cycles)
+
+    def share_ahead(self, weights: int, parameters: int, config: AcceleratorConfig) -> float:
+        """The share of so many words of another one that fits beside, and so is read meanwhile.
+        Parameters come before weights, so without room for them there is none."""
+        if self.parameters + parameters > config.parameter_words or not weights:
+            return 0
+        return min(1, (config.ring_words - self.weights) / weights)
+
+
+FREE = Held()
+
+
+def _waits(layer: ArrayLayer, v: dict[str, int], weights: int, array: int, before: Held,
+           config: AcceleratorConfig) -> int:
+    """Cycles for which the array waits for ``weights`` that take so many.
+
+    Records come first. All weights are needed at the first pixel, or the first row of COLUMN.
+    """
+    rows = v["ofm_rows"]
+    channels = (v["blocks"] - 1) * v["block_width"] + v["last_width"]
+    records = channels * RECORD_BYTES // config.read_bytes
+    at_first = array // (rows if layer.mode == Mode.COLUMN else rows * v["ofm_columns"])
+    share = before.share_ahead(v["blocks"] * v["block_words"],
+                               v["blocks"] * parameter_words(layer, config), config)
+    there = min(before.cycles, int(share * (records + weights)))
+    return max(0, records + max(0, weights - at_first) - there)
+
+
+def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bool = False,
+             before: Held = FREE) -> int:
     """Cycles of the busiest unit, and of what does not overlap with it.
 
-    ``ahead``: weights that fit the ring are read while the layer before runs.
+    ``ahead``: weights that fit the ring are read while the layer before runs. ``before``: what the
+    instruction before this one has in the buffers.
     """
     v = tile_fields(layer, tile, config)
     layer = visited(layer, tile.visits, config)
@@ -77,5 +126,7 @@ def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bo
         read += store
     if rows_held(v, ahead=True) * v["line_pitch"] > config.line_bytes:
         array += load      # rows cannot be loaded while the window is in work
+    if not (tile.weights_stream or config.compact):
+        array += _waits(layer, v, max(weights, decoded), array, before, config)
     busiest = max(array, read, decoded, store, post)
     return busiest + INSTRUCTION_CYCLES + ROW_CYCLES * v["ofm_rows"]

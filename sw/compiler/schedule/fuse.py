@@ -90,7 +90,7 @@ def _write_in_runs(config: AcceleratorConfig, layers: list[Layer],
             continue
         merged = replace(host, **of_both(host, guest), lanes=config.out_lanes,
                          places=ScatteredOutput(0, 0, g.ofm[1] * run, run, run, pixels * run))
-        first, second, both = (cycles(layer, config) for layer in (host, guest, merged))
+        first, second, both = (cycles([layer], config) for layer in (host, guest, merged))
         if first is not None and second is not None and both is not None and both < first + second:
             layers[layers.index(guest)] = merged
             layers.remove(host)

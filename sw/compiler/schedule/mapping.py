@@ -26,8 +26,8 @@ def best_mapping(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
     best, least = layer, None
     for other in _alternatives(layer, config):
         if least is None:
-            least = cycles(layer, config)
-        count = cycles(other, config)
+            least = cycles([layer], config)
+        count = cycles([other], config)
         if count is not None and (least is None or count < least):
             best, least = other, count
     return best

@@ -129,7 +129,7 @@ class _Spacing:
         if layer not in self._costs:
             config = self._plan.config
             passes = layer.revised(lambda own: best_mapping(widened(own, config), config))
-            counts = [cycles(own, config) for own in passes.array_layers]
+            counts = [cycles([own], config) for own in passes.array_layers]
             self._costs[layer] = sum(float("inf") if n is None else n for n in counts)
         return self._costs[layer]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +22,7 @@ from kaniwa.compiler.plan.operands import describe
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.visits import visits
 from kaniwa.compiler.rewrite.refusal import Refused
-from kaniwa.compiler.schedule.estimate import estimate, rows_held
+from kaniwa.compiler.schedule.estimate import FREE, Held, estimate, rows_held
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
@@ -30,12 +32,30 @@ __all__ = ["tile", "cycles", "tiles_of"]
 # Of a buffer that a whole layer does not fit: the rest lets the next group's data run ahead. What
 # is used again at each pixel is waited for at the first one, so half of it should be there by then.
 # What is used once, as it comes, needs less; and so it is where the array reads by the same port.
-SHARE, LARGER_SHARE = (1, 2), (3, 4)
+SHARE, LARGER_SHARE, QUARTER = (1, 2), (3, 4), (1, 4)
+MARGIN = 200    # cycles that groups of another size than usual must gain, by a rough count
+
+
+class _Groups(enum.Enum):
+    """Blocks that an instruction has of a buffer's.
+
+    FEW: all where they fit, else a share that leaves room for the next group. SMALL: that share in
+    any case, so that data of the next group come meanwhile; SMALLER: less of it, so that the first
+    ones are there sooner. LARGE: as many as fit, for rows that each group reads again.
+    """
+
+    FEW = enum.auto()
+    SMALL = enum.auto()
+    SMALLER = enum.auto()
+    LARGE = enum.auto()
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """The largest tile of a cut; ``runs`` of blocks have as many ``visits``, others are not cut."""
+    """The largest tile of a cut; ``runs`` of blocks have as many ``visits``, others are not cut.
+
+    ``short_first``: of groups of blocks that are not all equal, the smaller one comes first.
+    """
 
     rows: int
     columns: int
@@ -43,16 +63,18 @@ class _Shape:
     weights_stream: bool
     visits: int
     runs: list[Pair]
+    short_first: bool = False
 
 
 def tile(plan: Plan) -> Plan:
     """Cut each layer; raises Refused naming the limit that even the smallest tile breaks."""
     tiles: list[Tile] = []
     reasons: dict[int, str] = {}
+    cutter = _Cutter(plan.config, Held(cycles=0))
     for number, layer in enumerate(plan.layers):
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
         try:
-            tiles += layer.tiles(number, partial(_tiles, number, plan.config, where))
+            tiles += layer.tiles(number, partial(cutter.tiles, number, where))
         except CompileError as error:
             reasons.setdefault(layer.positions[0], str(error))
     if reasons:
@@ -74,63 +96,101 @@ def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
 
 def tiles_of(number: int, layer: ArrayLayer, config: AcceleratorConfig) -> list[Tile]:
     """The tiles of a layer of the array; raises CompileError where even the smallest do not fit."""
-    return list(_tiles(number, config, layer.name, layer))
+    return list(_Cutter(config).tiles(number, layer.name, layer))
 
 
-def _tiles(number: int, config: AcceleratorConfig, where: str, layer: ArrayLayer) -> Iterator[Tile]:
-    """The tiles of a pass of the array."""
-    for shape in _choose(number, layer, config, where):
-        yield from _cut(number, layer, shape)
+def cycles(layers: Sequence[ArrayLayer], config: AcceleratorConfig) -> int | None:
+    """Estimated cycles of layers one behind the other, cut as ``tile`` would, and after others that
+    leave room in the buffers; None where one cannot be cut."""
+    cutter, total = _Cutter(config), 0
+    try:
+        for layer in layers:
+            before = cutter.before
+            tiles = list(cutter.tiles(0, layer.name, layer))
+            total += sum(_cycles(layer, tiles, config, before, ahead=layer is layers[0]))
+    except CompileError:
+        return None
+    return total
 
 
-def _choose(number: int, layer: ArrayLayer, config: AcceleratorConfig, where: str) -> list[_Shape]:
-    """Cuts of the layer, with the blocks of each number of visits by themselves.
+class _Cutter:
+    """Cuts passes of the array in their order; ``before``: what the last tile has in buffers."""
 
-    Each of them reads all rows. Where these come from outside memory alone, that takes longer than
-    to meet every window of COLUMN twice.
-    """
-    found = visits(layer, config)
-    if layer.mode == Mode.COLUMN and not config.memory_bytes and set(found) == {1, 2}:
-        found = {2: [(0, layer_blocks(layer, config))]}
-    return [_best(number, layer, times, runs, config, where)
-            for times, runs in sorted(found.items())]
+    def __init__(self, config: AcceleratorConfig, before: Held = FREE) -> None:
+        self._config, self.before = config, before
+
+    def tiles(self, number: int, where: str, layer: ArrayLayer) -> Iterator[Tile]:
+        """Those of the next one: cuts, with the blocks of each number of visits by themselves.
+
+        Each cut reads all rows. Where these come from outside memory alone, that takes longer than
+        to meet every window of COLUMN twice.
+        """
+        config, found = self._config, visits(layer, self._config)
+        if layer.mode == Mode.COLUMN and not config.memory_bytes and set(found) == {1, 2}:
+            found = {2: [(0, layer_blocks(layer, config))]}
+        for times, runs in sorted(found.items()):
+            tiles = self._best(number, layer, times, runs, where)
+            *_, last = _cycles(layer, tiles, config, self.before)
+            self.before = Held.of(layer, tiles[-1], config, last)
+            yield from tiles
+
+    def _best(self, number: int, layer: ArrayLayer, times: int, runs: list[Pair],
+              where: str) -> list[Tile]:
+        """The cut of the fewest cycles, among those of the usual groups and of others."""
+        config = self._config
+        best: list[Tile] = []
+        least = math.inf
+        for groups in _kinds(visited(layer, times, config), config):
+            margin = 0 if groups == _Groups.FEW else MARGIN
+            for shape in _shapes(number, layer, times, runs, config, where, groups):
+                tiles = list(_cut(number, layer, shape))
+                count = margin + sum(_cycles(layer, tiles, config, self.before))
+                if count < least:
+                    best, least = tiles, count
+        return best
 
 
-def _best(number: int, layer: ArrayLayer, times: int, runs: list[Pair], config: AcceleratorConfig,
-          where: str) -> _Shape:
-    """The better of the fewest column tiles that work, and the fewest that let rows run ahead."""
-    seen = visited(layer, times, config)
-    columns = layer.geometry.ofm[1]
-    candidates = []
+def _kinds(layer: ArrayLayer, config: AcceleratorConfig) -> tuple[_Groups, ...]:
+    """Sizes of groups that may pay; a compact core reads nothing ahead."""
+    if config.compact:
+        return _Groups.FEW,
+    if layer.mode == Mode.DENSE:
+        return _Groups.FEW, _Groups.SMALL, _Groups.SMALLER
+    if layer.mode == Mode.COLUMN:
+        return _Groups.FEW, _Groups.SMALL, _Groups.LARGE
+    return _Groups.FEW, _Groups.LARGE
+
+
+def _shapes(number: int, layer: ArrayLayer, times: int, runs: list[Pair],
+            config: AcceleratorConfig, where: str, groups: _Groups) -> Iterator[_Shape]:
+    """The fewest column tiles that work, and the fewest that let rows run ahead, each also with
+    the smaller one of the groups in front."""
+    seen, columns = visited(layer, times, config), layer.geometry.ofm[1]
     for ahead in (False, True):
         for parts in range(1, columns + 1):
-            shape = replace(_shape(seen, runs, -(-columns // parts), config, where), visits=times)
+            shape = replace(_shape(seen, runs, -(-columns // parts), config, where, groups),
+                            visits=times)
             problem = _first_problem(number, layer, shape, config, ahead)
             while problem is not None and shape.blocks > 1 and _separable(seen):
                 shape = replace(shape, blocks=shape.blocks - 1)
                 problem = _first_problem(number, layer, shape, config, ahead)
             if problem is None:
-                candidates.append(shape)
+                yield shape
+                if groups != _Groups.FEW:
+                    yield replace(shape, short_first=True)
                 break
-            if parts == columns and not ahead:
-                raise CompileError(f"{where}: {problem}; use a target with larger buffers or a "
-                                   f"smaller layer")
-    return min(candidates, key=lambda shape: _cycles(layer, shape, config))
+            if parts == columns and not ahead and groups == _Groups.FEW:
+                raise CompileError(f"{where}: {problem}; use a target with larger buffers or "
+                                   "a smaller layer")
 
 
-def _cycles(layer: ArrayLayer, shape: _Shape, config: AcceleratorConfig,
-            ahead: bool = False) -> int:
-    return sum(estimate(layer, t, config, ahead and number == 0)
-               for number, t in enumerate(_cut(0, layer, shape)))
-
-
-def cycles(layer: ArrayLayer, config: AcceleratorConfig) -> int | None:
-    """Estimated cycles of the layer, cut as ``tile`` would; None where it cannot be cut."""
-    try:
-        return sum(_cycles(layer, shape, config, ahead=True)
-                   for shape in _choose(0, layer, config, layer.name))
-    except CompileError:
-        return None
+def _cycles(layer: ArrayLayer, tiles: list[Tile], config: AcceleratorConfig, before: Held,
+            ahead: bool = False) -> Iterator[int]:
+    """Estimated cycles of each tile; ``ahead``: weights of the first are read while others run."""
+    for number, part in enumerate(tiles):
+        count = estimate(layer, part, config, ahead and number == 0, before)
+        before = Held.of(layer, part, config, count)
+        yield count
 
 
 def _separable(layer: ArrayLayer) -> bool:
@@ -159,17 +219,18 @@ def _limit(config: AcceleratorConfig, name: str) -> int:
 
 
 def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: AcceleratorConfig,
-           where: str) -> _Shape:
-    """Tiles of ``columns``, with all blocks of a run or groups that leave room for the next one."""
+           where: str, groups: _Groups) -> _Shape:
+    """Tiles of ``columns``, with all blocks of a run or groups of them."""
     rows = _rows(layer, config)
     blocks, words = max(last - first for first, last in runs), block_words(layer, config)
     records = parameter_words(layer, config)
     # A word that is used once is freed at once; a kernel beyond the ring comes again each pixel.
     stream = layer.mode == Mode.DENSE and (rows * columns == 1 or words > config.ring_words)
     share = LARGER_SHARE if stream or config.shared_channel else SHARE
-    limit = min(_share(blocks, records, config.parameter_words, share), _limit(config, "blocks"))
+    limit = min(_share(blocks, records, config.parameter_words, share, groups),
+                _limit(config, "blocks"))
     if not stream:
-        limit = min(limit, _share(blocks, words, config.ring_words, share))
+        limit = min(limit, _share(blocks, words, config.ring_words, share, groups))
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")
@@ -177,15 +238,20 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
         of_run = -(-layer.places.run // layer.lanes)
         limit = max(n for n in range(1, min(of_run, limit) + 1) if of_run % n == 0)
         return _Shape(rows, columns, limit, stream, layer.visits, runs)
-    groups = -(-blocks // limit)
-    return _Shape(rows, columns, -(-blocks // groups), stream, layer.visits, runs)
+    count = -(-blocks // limit)
+    return _Shape(rows, columns, -(-blocks // count), stream, layer.visits, runs)
 
 
-def _share(blocks: int, words: int, capacity: int, share: Pair) -> int:
+def _share(blocks: int, words: int, capacity: int, share: Pair, groups: _Groups) -> int:
     """Number of blocks of ``words`` each that an instruction may have: all that fit, or a share."""
-    if blocks * words <= capacity:
+    if groups in (_Groups.FEW, _Groups.LARGE) and blocks * words <= capacity:
         return blocks
-    return max(capacity * share[0] // share[1] // words, 1 if words <= capacity else 0)
+    if groups == _Groups.SMALLER:
+        share = QUARTER
+    if groups == _Groups.LARGE:
+        return capacity // words
+    return min(blocks, max(capacity * share[0] // share[1] // words,
+                           1 if words <= capacity else 0)) if words else blocks
 
 
 def _problem(layer: ArrayLayer, part: Tile, config: AcceleratorConfig, ahead: bool) -> str | None:
@@ -217,9 +283,16 @@ def _cut(number: int, layer: ArrayLayer, shape: _Shape) -> Iterator[Tile]:
         for row in _ranges(rows, shape.rows):
             for column in _ranges(columns, shape.columns):
                 for run in shape.runs:
-                    for blocks in _ranges(run[1], shape.blocks, run[0]):
+                    for blocks in _groups(run, shape):
                         yield Tile(number, image, row, column, blocks, shape.weights_stream,
                                    shape.visits)
+
+
+def _groups(run: Pair, shape: _Shape) -> list[Pair]:
+    """A run of blocks in groups of the shape's."""
+    first, last = run
+    short = (last - first) % shape.blocks if shape.short_first else 0
+    return [(first, first + short)] * (short > 0) + _ranges(last, shape.blocks, first + short)
 
 
 def _ranges(end: int, step: int, start: int = 0) -> list[Pair]:
