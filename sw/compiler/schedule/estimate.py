@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kaniwa.compiler.plan.fields import parameter_words, tile_fields, visited
+from kaniwa.compiler.plan.fields import (
+    block_words,
+    parameter_words,
+    tile_fields,
+    visited,
+)
 from kaniwa.compiler.plan.geometry import Tile
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
@@ -66,9 +71,9 @@ class Held:
     @classmethod
     def of(cls, layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, cycles: int) -> Held:
         """That of a tile; of weights that stream none stays."""
-        v, layer = tile_fields(layer, tile, config), visited(layer, tile.visits, config)
-        return cls(0 if tile.weights_stream else v["blocks"] * v["block_words"],
-                   v["blocks"] * parameter_words(layer, config), cycles)
+        layer, blocks = visited(layer, tile.visits, config), tile.blocks[1] - tile.blocks[0]
+        return cls(0 if tile.weights_stream else blocks * block_words(layer, config),
+                   blocks * parameter_words(layer, config), cycles)
 
     def share_ahead(self, weights: int, parameters: int, config: AcceleratorConfig) -> float:
         """The share of so many words of another one that fits beside, and so is read meanwhile.

@@ -140,9 +140,14 @@ class _Cutter:
         config = self._config
         best: list[Tile] = []
         least = math.inf
+        tried: set[tuple[int, int, bool]] = set()
         for groups in _kinds(visited(layer, times, config), config):
             margin = 0 if groups == _Groups.FEW else MARGIN
             for shape in _shapes(number, layer, times, runs, config, where, groups):
+                cut = shape.columns, shape.blocks, shape.short_first
+                if cut in tried:
+                    continue
+                tried.add(cut)
                 tiles = list(_cut(number, layer, shape))
                 count = margin + sum(_cycles(layer, tiles, config, self.before))
                 if count < least:
@@ -176,7 +181,8 @@ def _shapes(number: int, layer: ArrayLayer, times: int, runs: list[Pair],
                 problem = _first_problem(number, layer, shape, config, ahead)
             if problem is None:
                 yield shape
-                if groups != _Groups.FEW:
+                if groups != _Groups.FEW and any(
+                        (last - first) % shape.blocks for first, last in runs):
                     yield replace(shape, short_first=True)
                 break
             if parts == columns and not ahead and groups == _Groups.FEW:

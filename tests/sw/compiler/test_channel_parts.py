@@ -19,7 +19,7 @@ from kaniwa.sim.worlds.random_graphs import random_input
 from kaniwa.verify.diff import diff
 
 # Size, channels, kernel, stride, parts on ``base``: 3 x 3 and 5 x 5, of odd sizes too.
-MAPS = [(14, 672, 5, 1, 2), (14, 672, 5, 2, 3), (7, 1152, 5, 1, 3), (14, 576, 3, 1, 2),
+MAPS = [(14, 672, 5, 1, 3), (14, 672, 5, 2, 3), (7, 1152, 5, 1, 2), (14, 768, 3, 1, 3),
         (28, 240, 5, 1, 3)]
 
 
@@ -58,7 +58,7 @@ def test_parts_of_an_operator_are_its_layers(whole: Callable[[Graph, str], Progr
     graph = inverted_bottleneck(14, 672, 5)
     program = compile(graph, "base", outside="ideal")
     names = [layer.name.partition(":") for layer in program.layers]
-    assert [part for _, _, part in names] == ["1", "2", "1", "2", ""]
+    assert [part for _, _, part in names] == ["1", "2", "3", "1", "2", "3", ""]
     before = whole(graph, "base")
     assert list(dict.fromkeys(name for name, _, _ in names)) == [
         layer.name for layer in before.layers]
