@@ -70,7 +70,9 @@ def tile(plan: Plan) -> Plan:
     """Cut each layer; raises Refused naming the limit that even the smallest tile breaks."""
     tiles: list[Tile] = []
     reasons: dict[int, str] = {}
-    cutter = _Cutter(plan.config, Held(cycles=0))
+    outside = plan.options.outside
+    cutter = _Cutter(plan.config, Held(cycles=0),
+                     usual=outside is not None and outside.bytes > 0)
     for number, layer in enumerate(plan.layers):
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
         try:
@@ -95,8 +97,9 @@ def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
 
 
 def tiles_of(number: int, layer: ArrayLayer, config: AcceleratorConfig) -> list[Tile]:
-    """The tiles of a layer of the array; raises CompileError where even the smallest do not fit."""
-    return list(_Cutter(config).tiles(number, layer.name, layer))
+    """The tiles of a layer of the array before slow memory; raises CompileError where even the
+    smallest do not fit."""
+    return list(_Cutter(config, usual=True).tiles(number, layer.name, layer))
 
 
 def cycles(layers: Sequence[ArrayLayer], config: AcceleratorConfig) -> int | None:
@@ -114,10 +117,15 @@ def cycles(layers: Sequence[ArrayLayer], config: AcceleratorConfig) -> int | Non
 
 
 class _Cutter:
-    """Cuts passes of the array in their order; ``before``: what the last tile has in buffers."""
+    """Cuts passes of the array in their order; ``before``: what the last tile has in buffers.
 
-    def __init__(self, config: AcceleratorConfig, before: Held = FREE) -> None:
+    ``usual``: into the usual groups only. The count knows memory that is as fast as on chip.
+    """
+
+    def __init__(self, config: AcceleratorConfig, before: Held = FREE,
+                 usual: bool = False) -> None:
         self._config, self.before = config, before
+        self._usual = usual or config.compact
 
     def tiles(self, number: int, where: str, layer: ArrayLayer) -> Iterator[Tile]:
         """Those of the next one: cuts, with the blocks of each number of visits by themselves.
@@ -141,7 +149,8 @@ class _Cutter:
         best: list[Tile] = []
         least = math.inf
         tried: set[tuple[int, int, bool]] = set()
-        for groups in _kinds(visited(layer, times, config), config):
+        kinds = [_Groups.FEW] if self._usual else _kinds(visited(layer, times, config))
+        for groups in kinds:
             margin = 0 if groups == _Groups.FEW else MARGIN
             for shape in _shapes(number, layer, times, runs, config, where, groups):
                 cut = shape.columns, shape.blocks, shape.short_first
@@ -155,10 +164,8 @@ class _Cutter:
         return best
 
 
-def _kinds(layer: ArrayLayer, config: AcceleratorConfig) -> tuple[_Groups, ...]:
-    """Sizes of groups that may pay; a compact core reads nothing ahead."""
-    if config.compact:
-        return _Groups.FEW,
+def _kinds(layer: ArrayLayer) -> tuple[_Groups, ...]:
+    """Sizes of groups that may pay."""
     if layer.mode == Mode.DENSE:
         return _Groups.FEW, _Groups.SMALL, _Groups.SMALLER
     if layer.mode == Mode.COLUMN:

@@ -36,13 +36,13 @@ def wide_depthwise(size: int, channels: int) -> Graph:
 @pytest.fixture
 def usual(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Only the usual groups."""
-    monkeypatch.setattr(tile, "_kinds", lambda layer, config: (tile._Groups.FEW,))
+    monkeypatch.setattr(tile, "_kinds", lambda layer: (tile._Groups.FEW,))
     return monkeypatch
 
 
-def both(graph: Graph, target: str, usual: pytest.MonkeyPatch) -> tuple[Program, Program]:
+def both(graph: Graph, target: str, usual: pytest.MonkeyPatch,
+         outside: str | None = "ideal") -> tuple[Program, Program]:
     """The program with the usual groups, and the one with groups of all sizes."""
-    outside = None if PRESETS[target].compact else "ideal"
     plain = compile(graph, target, outside=outside)
     usual.undo()
     return plain, compile(graph, target, outside=outside)
@@ -74,8 +74,11 @@ def test_large_groups_read_wide_rows_less_often(target: str, usual: pytest.Monke
     assert found["first_difference"] is None and found["tensors"] == 1
 
 
-def test_a_compact_core_has_the_usual_groups(usual: pytest.MonkeyPatch) -> None:
-    plain, program = both(dense_pair(5, 64, 128), "nano", usual)
+@pytest.mark.parametrize("size, target, outside", [
+    (64, "nano", None), (256, "large", "sdram,bytes=2")])
+def test_a_compact_core_and_slow_memory_have_the_usual_groups(
+        size: int, target: str, outside: str | None, usual: pytest.MonkeyPatch) -> None:
+    plain, program = both(dense_pair(5, size, 2 * size), target, usual, outside)
     assert program.commands == plain.commands
 
 
