@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = ("compress_digits", "compress_keywords", "compress_lstm", "demo", "digits_gru_onnx",
-           "digits_transformer", "digits_transformer_onnx", "keyword_transformer", "pytorch_export")
+SCRIPTS = ("camera", "compress_digits", "compress_keywords", "compress_lstm", "demo",
+           "digits_gru_onnx", "digits_transformer", "digits_transformer_onnx",
+           "keyword_transformer", "microphone", "pytorch_export")
 
 
 def imported(tree: ast.Module) -> list[tuple[str, str]]:
