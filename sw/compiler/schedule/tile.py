@@ -17,7 +17,7 @@ from kaniwa.compiler.plan.fields import (
     visited,
 )
 from kaniwa.compiler.plan.geometry import Pair, Tile
-from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.layers import ArrayLayer, Layer
 from kaniwa.compiler.plan.operands import describe
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.visits import visits
@@ -70,13 +70,15 @@ def tile(plan: Plan) -> Plan:
     """Cut each layer; raises Refused naming the limit that even the smallest tile breaks."""
     tiles: list[Tile] = []
     reasons: dict[int, str] = {}
-    outside = plan.options.outside
+    outside, counts = plan.options.outside, Counter(map(_constants, plan.layers))
     cutter = _Cutter(plan.config, Held(cycles=0),
                      usual=outside is not None and outside.bytes > 0)
     for number, layer in enumerate(plan.layers):
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
+        constants = _constants(layer)
+        alike = constants is None or counts[constants] > 1
         try:
-            tiles += layer.tiles(number, partial(cutter.tiles, number, where))
+            tiles += layer.tiles(number, partial(cutter.tiles, number, where, alike=alike))
         except CompileError as error:
             reasons.setdefault(layer.positions[0], str(error))
     if reasons:
@@ -84,6 +86,14 @@ def tile(plan: Plan) -> Plan:
     if len(tiles) > FIELDS["ifm_wait"].high:
         raise _too_many(plan, tiles)
     return replace(plan, tiles=tuple(tiles))
+
+
+def _constants(layer: Layer) -> tuple[int, ...] | Layer | None:
+    """What dense layers of the same weights have in common; None of passes, which share theirs."""
+    own = layer.on_array
+    if own is None or own.weights is None or own.mode != Mode.DENSE:
+        return own
+    return *own.weights.shape, hash(own.weights.tobytes())
 
 
 def _too_many(plan: Plan, tiles: list[Tile]) -> Refused:
@@ -107,10 +117,10 @@ def cycles(layers: Sequence[ArrayLayer], config: AcceleratorConfig) -> int | Non
     leave room in the buffers; None where one cannot be cut."""
     cutter, total = _Cutter(config), 0
     try:
-        for layer in layers:
+        for number, layer in enumerate(layers):
             before = cutter.before
-            tiles = list(cutter.tiles(0, layer.name, layer))
-            total += sum(_cycles(layer, tiles, config, before, ahead=layer is layers[0]))
+            tiles = list(cutter.tiles(number, layer.name, layer))
+            total += sum(_cycles(layer, tiles, config, before, ahead=number == 0))
     except CompileError:
         return None
     return total
@@ -127,29 +137,31 @@ class _Cutter:
         self._config, self.before = config, before
         self._usual = usual or config.compact
 
-    def tiles(self, number: int, where: str, layer: ArrayLayer) -> Iterator[Tile]:
+    def tiles(self, number: int, where: str, layer: ArrayLayer,
+              alike: bool = False) -> Iterator[Tile]:
         """Those of the next one: cuts, with the blocks of each number of visits by themselves.
 
-        Each cut reads all rows. Where these come from outside memory alone, that takes longer than
-        to meet every window of COLUMN twice.
+        ``alike``: it shares its weights with others, so all have the usual groups. Each cut reads
+        all rows. Where these come from outside memory alone, that takes longer than to meet every
+        window of COLUMN twice.
         """
         config, found = self._config, visits(layer, self._config)
         if layer.mode == Mode.COLUMN and not config.memory_bytes and set(found) == {1, 2}:
             found = {2: [(0, layer_blocks(layer, config))]}
         for times, runs in sorted(found.items()):
-            tiles = self._best(number, layer, times, runs, where)
+            tiles = self._best(number, layer, times, runs, where, alike)
             *_, last = _cycles(layer, tiles, config, self.before)
             self.before = Held.of(layer, tiles[-1], config, last)
             yield from tiles
 
     def _best(self, number: int, layer: ArrayLayer, times: int, runs: list[Pair],
-              where: str) -> list[Tile]:
+              where: str, alike: bool) -> list[Tile]:
         """The cut of the fewest cycles, among those of the usual groups and of others."""
         config = self._config
         best: list[Tile] = []
         least = math.inf
         tried: set[tuple[int, int, bool]] = set()
-        kinds = [_Groups.FEW] if self._usual else _kinds(visited(layer, times, config))
+        kinds = [_Groups.FEW] if self._usual or alike else _kinds(visited(layer, times, config))
         for groups in kinds:
             margin = 0 if groups == _Groups.FEW else MARGIN
             for shape in _shapes(number, layer, times, runs, config, where, groups):
@@ -188,7 +200,7 @@ def _shapes(number: int, layer: ArrayLayer, times: int, runs: list[Pair],
                 problem = _first_problem(number, layer, shape, config, ahead)
             if problem is None:
                 yield shape
-                if groups != _Groups.FEW and any(
+                if groups != _Groups.FEW and not _in_runs(seen) and any(
                         (last - first) % shape.blocks for first, last in runs):
                     yield replace(shape, short_first=True)
                 break
@@ -247,12 +259,17 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")
-    if layer.places is not None and not layer.has_gaps:      # a run, or equal parts of one
+    if layer.places is not None and _in_runs(layer):     # a run, or equal parts of one
         of_run = -(-layer.places.run // layer.lanes)
         limit = max(n for n in range(1, min(of_run, limit) + 1) if of_run % n == 0)
         return _Shape(rows, columns, limit, stream, layer.visits, runs)
     count = -(-blocks // limit)
     return _Shape(rows, columns, -(-blocks // count), stream, layer.visits, runs)
+
+
+def _in_runs(layer: ArrayLayer) -> bool:
+    """Whether results go to runs of places, so that no group may reach from one into another."""
+    return layer.places is not None and not layer.has_gaps
 
 
 def _share(blocks: int, words: int, capacity: int, share: Pair, groups: _Groups) -> int:
