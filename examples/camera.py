@@ -28,15 +28,13 @@ MOST_CYCLES = 500_000     # a frame
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=Path, default=MODELS / "inputs" / "pictures")
-    parser.add_argument("--limit", type=int, default=8, help="frames (default: 8)")
     args = parser.parse_args()
-    paths = sorted(args.pictures.glob("*.jpg"))[:args.limit]
+    paths = sorted(args.pictures.glob("*.jpg"))
     if not paths:
         parser.error(f"no .jpg in {args.pictures}")
 
-    sensing = Sensing(str(MODELS / "mlperf_vww_mbv1_96.tflite"))
+    sensing = Sensing(str(MODELS / "mlperf_vww_mbv1_96.tflite"), table=from_uint8())
     picture, = sensing.program.inputs
-    sensing.start(from_uint8())
     pixels = [(load_image(path, picture)[0].astype(np.int16) + 128).astype(np.uint8)
               for path in paths]
     found, cycles = sensing.answers([frame.tobytes() for frame in pixels], MOST_CYCLES)

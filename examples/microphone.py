@@ -35,9 +35,8 @@ def main() -> None:
 
     seconds = len(read_wav(args.recording)) / RATE
     starts = np.arange(0, seconds - 1, STEP)
-    sensing = Sensing(str(MODELS / "mlperf_kws_dscnn.tflite"), buffer=490)
+    sensing = Sensing(str(MODELS / "mlperf_kws_dscnn.tflite"), meanwhile=True)
     spectrum, = sensing.program.inputs
-    sensing.start(None)
     frames = [load_wav(args.recording, spectrum, start=start).tobytes() for start in starts]
     found, cycles = sensing.answers(frames, MOST_CYCLES)
     last = ""

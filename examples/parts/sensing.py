@@ -27,20 +27,22 @@ def from_uint8() -> bytes:
 
 class Sensing:
     """``model`` on the Verilated accelerator of ``base`` with a vector unit, which has the softmax,
-    and ports for sensors."""
+    and ports for sensors. From here on samples alone start the program.
 
-    def __init__(self, model: str, buffer: int = 0) -> None:
+    ``table``: values of the model's input for samples, which are such values without it.
+    ``meanwhile``: samples of the next frame are taken during a run, into a buffer.
+    """
+
+    def __init__(self, model: str, table: bytes | None = None, meanwhile: bool = False) -> None:
         config = replace(PRESETS["base"], vector_unit=True, name="base_sensor")
         self.program = kaniwa.compile(model, target=config)
-        self._scores, = self.program.outputs
-        self._window = SensorWindow(config, buffer)
+        setup = sensor_setup(self.program)
+        self._scores = setup.output
+        self._window = SensorWindow(config, setup.input.bytes if meanwhile else 0)
         for address, data in self.program.images:
             self._window.write_bytes(memory_offset(config.memory_bytes) + address, data)
         self._window.write32(4 * Register.WATCHDOG, WATCHDOG)
-
-    def start(self, table: bytes | None) -> None:
-        """From here on samples alone start the program."""
-        for register, value in sensor_setup(self.program).writes(SensorControl.RUN, table):
+        for register, value in setup.writes(SensorControl.RUN, table):
             self._window.write32(4 * register, value)
 
     def answers(self, frames: Sequence[bytes], most_cycles: int) -> tuple[np.ndarray, int]:

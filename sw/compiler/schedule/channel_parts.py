@@ -117,11 +117,11 @@ def _may_be_in_parts(maker: ArrayLayer, depthwise: ArrayLayer, reader: ArrayLaye
 
 def _best(chain: _Chain, config: AcceleratorConfig) -> int:
     """The number of parts that takes the fewest cycles, 1 for a whole map."""
-    best, least = 1, _cost([chain.maker, chain.depthwise, chain.reader], config)
+    best, least = 1, _cost([chain.maker, chain.depthwise, chain.reader], config) - MARGIN
     for parts in range(2, MOST_PARTS + 1):
         if all(_in_whole_reads(parted, config) for parted in chain.maps(parts).values()):
             cost = _cost(chain.layers(parts), config)
-            if cost + (MARGIN if best == 1 else 0) < least:
+            if cost < least:
                 best, least = parts, cost
     return best
 

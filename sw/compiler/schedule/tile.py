@@ -32,7 +32,8 @@ __all__ = ["tile", "cycles", "tiles_of"]
 # Of a buffer that a whole layer does not fit: the rest lets the next group's data run ahead. What
 # is used again at each pixel is waited for at the first one, so half of it should be there by then.
 # What is used once, as it comes, needs less; and so it is where the array reads by the same port.
-SHARE, LARGER_SHARE, QUARTER = (1, 2), (3, 4), (1, 4)
+SHARE, LARGER_SHARE = (1, 2), (3, 4)
+QUARTER, WHOLE = (1, 4), (1, 1)      # of other groups than the usual
 MARGIN = 200    # cycles that groups of another size than usual must gain, by a rough count
 
 
@@ -70,13 +71,13 @@ def tile(plan: Plan) -> Plan:
     """Cut each layer; raises Refused naming the limit that even the smallest tile breaks."""
     tiles: list[Tile] = []
     reasons: dict[int, str] = {}
-    outside, counts = plan.options.outside, Counter(map(_constants, plan.layers))
+    outside, constants = plan.options.outside, [*map(_constants, plan.layers)]
+    counts = Counter(constants)
     cutter = _Cutter(plan.config, Held(cycles=0),
                      usual=outside is not None and outside.bytes > 0)
-    for number, layer in enumerate(plan.layers):
+    for number, (layer, own) in enumerate(zip(plan.layers, constants, strict=True)):
         where = describe(plan.model, plan.model.ops[layer.positions[0]])
-        constants = _constants(layer)
-        alike = constants is None or counts[constants] > 1
+        alike = own is None or counts[own] > 1
         try:
             tiles += layer.tiles(number, partial(cutter.tiles, number, where, alike=alike))
         except CompileError as error:
@@ -118,9 +119,9 @@ def cycles(layers: Sequence[ArrayLayer], config: AcceleratorConfig) -> int | Non
     cutter, total = _Cutter(config), 0
     try:
         for number, layer in enumerate(layers):
-            before = cutter.before
-            tiles = list(cutter.tiles(number, layer.name, layer))
-            total += sum(_cycles(layer, tiles, config, before, ahead=number == 0))
+            cut = list(cutter.counted(number, layer.name, layer))
+            total += (sum(count for _, count in cut) if number else
+                      sum(_cycles(layer, [part for part, _ in cut], config, FREE, ahead=True)))
     except CompileError:
         return None
     return total
@@ -139,7 +140,13 @@ class _Cutter:
 
     def tiles(self, number: int, where: str, layer: ArrayLayer,
               alike: bool = False) -> Iterator[Tile]:
-        """Those of the next one: cuts, with the blocks of each number of visits by themselves.
+        """Those of ``counted``."""
+        return (part for part, _ in self.counted(number, where, layer, alike))
+
+    def counted(self, number: int, where: str, layer: ArrayLayer,
+                alike: bool = False) -> Iterator[tuple[Tile, int]]:
+        """Tiles of the next one, and their estimated cycles: cuts, with the blocks of each number
+        of visits by themselves.
 
         ``alike``: it shares its weights with others, so all have the usual groups. Each cut reads
         all rows. Where these come from outside memory alone, that takes longer than to meet every
@@ -149,16 +156,15 @@ class _Cutter:
         if layer.mode == Mode.COLUMN and not config.memory_bytes and set(found) == {1, 2}:
             found = {2: [(0, layer_blocks(layer, config))]}
         for times, runs in sorted(found.items()):
-            tiles = self._best(number, layer, times, runs, where, alike)
-            *_, last = _cycles(layer, tiles, config, self.before)
-            self.before = Held.of(layer, tiles[-1], config, last)
-            yield from tiles
+            cut = self._best(number, layer, times, runs, where, alike)
+            self.before = Held.of(layer, cut[-1][0], config, cut[-1][1])
+            yield from cut
 
     def _best(self, number: int, layer: ArrayLayer, times: int, runs: list[Pair],
-              where: str, alike: bool) -> list[Tile]:
+              where: str, alike: bool) -> list[tuple[Tile, int]]:
         """The cut of the fewest cycles, among those of the usual groups and of others."""
         config = self._config
-        best: list[Tile] = []
+        best: list[tuple[Tile, int]] = []
         least = math.inf
         tried: set[tuple[int, int, bool]] = set()
         kinds = [_Groups.FEW] if self._usual or alike else _kinds(visited(layer, times, config))
@@ -170,9 +176,9 @@ class _Cutter:
                     continue
                 tried.add(cut)
                 tiles = list(_cut(number, layer, shape))
-                count = margin + sum(_cycles(layer, tiles, config, self.before))
-                if count < least:
-                    best, least = tiles, count
+                counts = list(_cycles(layer, tiles, config, self.before))
+                if margin + sum(counts) < least:
+                    best, least = list(zip(tiles, counts, strict=True)), margin + sum(counts)
         return best
 
 
@@ -200,7 +206,7 @@ def _shapes(number: int, layer: ArrayLayer, times: int, runs: list[Pair],
                 problem = _first_problem(number, layer, shape, config, ahead)
             if problem is None:
                 yield shape
-                if groups != _Groups.FEW and not _in_runs(seen) and any(
+                if groups != _Groups.FEW and _run_blocks(seen) is None and any(
                         (last - first) % shape.blocks for first, last in runs):
                     yield replace(shape, short_first=True)
                 break
@@ -251,37 +257,38 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
     records = parameter_words(layer, config)
     # A word that is used once is freed at once; a kernel beyond the ring comes again each pixel.
     stream = layer.mode == Mode.DENSE and (rows * columns == 1 or words > config.ring_words)
-    share = LARGER_SHARE if stream or config.shared_channel else SHARE
-    limit = min(_share(blocks, records, config.parameter_words, share, groups),
+    share = {_Groups.SMALLER: QUARTER, _Groups.LARGE: WHOLE}.get(
+        groups, LARGER_SHARE if stream or config.shared_channel else SHARE)
+    all_that_fit = groups in (_Groups.FEW, _Groups.LARGE)
+    limit = min(_share(blocks, records, config.parameter_words, share, all_that_fit),
                 _limit(config, "blocks"))
     if not stream:
-        limit = min(limit, _share(blocks, words, config.ring_words, share, groups))
+        limit = min(limit, _share(blocks, words, config.ring_words, share, all_that_fit))
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")
-    if layer.places is not None and _in_runs(layer):     # a run, or equal parts of one
-        of_run = -(-layer.places.run // layer.lanes)
+    of_run = _run_blocks(layer)
+    if of_run is not None:      # a run, or equal parts of one
         limit = max(n for n in range(1, min(of_run, limit) + 1) if of_run % n == 0)
         return _Shape(rows, columns, limit, stream, layer.visits, runs)
     count = -(-blocks // limit)
     return _Shape(rows, columns, -(-blocks // count), stream, layer.visits, runs)
 
 
-def _in_runs(layer: ArrayLayer) -> bool:
-    """Whether results go to runs of places, so that no group may reach from one into another."""
-    return layer.places is not None and not layer.has_gaps
+def _run_blocks(layer: ArrayLayer) -> int | None:
+    """Blocks of a run of places, out of which no group may reach; None where there are no runs."""
+    if layer.places is None or layer.has_gaps:
+        return None
+    return -(-layer.places.run // layer.lanes)
 
 
-def _share(blocks: int, words: int, capacity: int, share: Pair, groups: _Groups) -> int:
-    """Number of blocks of ``words`` each that an instruction may have: all that fit, or a share."""
-    if groups in (_Groups.FEW, _Groups.LARGE) and blocks * words <= capacity:
+def _share(blocks: int, words: int, capacity: int, share: Pair, all_that_fit: bool) -> int:
+    """Number of blocks of ``words`` each that an instruction may have: all, where these fit and
+    may be together, or a share."""
+    if not words or all_that_fit and blocks * words <= capacity:
         return blocks
-    if groups == _Groups.SMALLER:
-        share = QUARTER
-    if groups == _Groups.LARGE:
-        return capacity // words
     return min(blocks, max(capacity * share[0] // share[1] // words,
-                           1 if words <= capacity else 0)) if words else blocks
+                           1 if words <= capacity else 0))
 
 
 def _problem(layer: ArrayLayer, part: Tile, config: AcceleratorConfig, ahead: bool) -> str | None:

@@ -143,7 +143,7 @@ def sequence_cycles(values: Mapping[str, int], latency: int, rate: int = 1,
     """
     cells, place, weights = values["cells"], values["input_address"], values["weight_address"]
     of_input, of_hidden = frame_words(values)
-    of_hidden_state = weights + (cells * of_input * WORD_BYTES if values["input_words"] else 0)
+    hidden_weights = weights + (cells * of_input * WORD_BYTES if values["input_words"] else 0)
     clock = _Clock(latency, rate, chip)
     clock.ask(DESCRIPTOR_BYTES // WORD_BYTES, descriptor)
     clock.wait(CHECKED)
@@ -162,5 +162,5 @@ def sequence_cycles(values: Mapping[str, int], latency: int, rate: int = 1,
         clock.now += 1
         if step:
             clock.now = max(clock.now, products.last() + 2)
-        products = _Products(clock.frames(cells, of_hidden, of_hidden_state))
+        products = _Products(clock.frames(cells, of_hidden, hidden_weights))
     return products.last() + 2 * cells + STORED
