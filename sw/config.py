@@ -20,6 +20,8 @@ __all__ = ["AcceleratorConfig", "PRESETS", "LEGAL_RANGES", "SWITCHES", "WEIGHT_F
            "load_target"]
 
 KIB = 1024
+MODE_GROUP = 8      # weights that have a mode
+MODE_WEIGHTS = 32   # that a byte of modes is for: it has 4, of 2 bits
 
 # name -> (smallest, largest, must be a power of two, what it is)
 LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
@@ -188,6 +190,11 @@ class AcceleratorConfig:
         if self.tile_bytes % self.decoded_bytes:
             raise ConfigError(f"out_lanes * dot_width must be a multiple of weight_chunks * "
                               f"read_bytes ({self.decoded_bytes}), not {self.tile_bytes}")
+        if "modes" in self.weight_formats and not (
+                "packed" in self.weight_formats and self.decoded_bytes == MODE_WEIGHTS):
+            raise ConfigError(f"weight_formats must contain 'packed', and weight_chunks * "
+                              f"read_bytes must be {MODE_WEIGHTS}, where it contains 'modes', "
+                              f"not {self.decoded_bytes}")
         if self.ring_bytes < 2 * self.tile_bytes:
             raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
                               f"not {self.ring_bytes}")
@@ -251,6 +258,11 @@ class AcceleratorConfig:
     def decoded_bytes(self) -> int:
         """Weights that leave the weight decoder at once, at most a cycle."""
         return self.weight_chunks * self.read_bytes
+
+    @property
+    def plane_weights(self) -> int:
+        """Weights of a plane of packed ones: a chunk, or 8 where groups of 8 have modes."""
+        return MODE_GROUP if "modes" in self.weight_formats else self.read_bytes
 
     @property
     def ring_words(self) -> int:
@@ -382,7 +394,8 @@ PRESETS: dict[str, AcceleratorConfig] = {
             name="small", out_lanes=4, dot_width=8, packed_multipliers=True, requant_lanes=2,
             read_bytes=8, write_bytes=4, ring_bytes=16 * KIB, line_bytes=8 * KIB,
             parameter_records=512, memory_bytes=64 * KIB, instruction_queue=2, result_slots=8),
-        AcceleratorConfig(name="base", phase_windows=True, weight_chunks=2),
+        AcceleratorConfig(name="base", phase_windows=True, weight_chunks=2,
+                          weight_formats=("raw", "packed", "modes")),
         # The vector unit has block RAMs that are device memory in base.
         AcceleratorConfig(name="base_vector", phase_windows=True, vector_unit=True,
                           memory_bytes=192 * KIB),

@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.bit_table import BitTable, Field
+from kaniwa.isa.modes import AHEAD, MODES, item_bytes, pack_modes, unpack_modes
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
 __all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "MAP_BYTES", "MAP_WORDS", "RAW_WIDTH",
            "RECORD", "RECORD_BYTES", "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES",
-           "WIDTHS", "WIDTH_BITS", "formats_table", "has_map", "has_maps", "header_of_widths",
-           "read_header", "width_entries", "widths_of", "words_of_zeros", "write_header"]
+           "WIDTHS", "WIDTH_BITS", "bytes_behind", "formats_table", "has_map", "has_maps",
+           "header_of_widths", "read_header", "width_entries", "widths_of", "words_of_zeros",
+           "write_header"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
@@ -57,10 +59,10 @@ HEADER = BitTable("the header of a block", 8, (
     Field.of("format", 4, "Format; an unknown one ends the run with BAD_FORMAT"),
     Field.of("arg", 4, "see the formats", lsb=4),
     Field.of("count", 16, "words of the buffer that the block is for; of a TABLE 1", lsb=8),
-    Field.of("multiplier", 31, "PARAMETERS_SHARED: of all records; PACKED: the widths' bits 0..30; "
-             "else 0", lsb=24),
-    Field.of("shift", 6, "PARAMETERS_SHARED: of all records; PACKED: the widths' bit 31; else 0",
-             lsb=55)))
+    Field.of("multiplier", 31, "PARAMETERS_SHARED: of all records; PACKED, MODES: the widths' bits "
+             "0..30; else 0", lsb=24),
+    Field.of("shift", 6, "PARAMETERS_SHARED: of all records; PACKED, MODES: the widths' bit 31; "
+             "else 0", lsb=55)))
 
 
 class Buffer(enum.IntEnum):
@@ -77,7 +79,8 @@ class BlockFormat:
     decoder one after the other.
 
     ``items``: in a word. ``steps``: the bytes that the decoder takes for the items of a word, one
-    after the other and from the first again, by header. ``at_once``: items that the buffer takes
+    after the other and from the first again, by header; of MODES those of all items, by what
+    follows the header's word, too. ``at_once``: items that the buffer takes
     together. ``stored``: words that have a payload, by header. ``arguments``, ``counts``,
     ``scales``: those that are legal, the last by header. ``pack``: the payload of ``count`` words'
     values, by header. ``unpack``: the values, from header and payload. ``argument``, ``payload``:
@@ -89,7 +92,7 @@ class BlockFormat:
     argument: str
     payload: str
     items: Callable[[AcceleratorConfig], int]
-    steps: Callable[[Header, AcceleratorConfig], tuple[int, ...]]
+    steps: Callable[[Header, AcceleratorConfig, bytes | memoryview], tuple[int, ...]]
     pack: Callable[[np.ndarray, Header, AcceleratorConfig], bytes]
     unpack: Callable[[Header, Payload, AcceleratorConfig], np.ndarray]
     arguments: Callable[[AcceleratorConfig], Sequence[int]] = lambda config: range(1)
@@ -105,20 +108,22 @@ class BlockFormat:
                 and header["arg"] in self.arguments(config) and header["count"] in self.counts
                 and self.scales(header))
 
-    def payload_bytes(self, header: Header, config: AcceleratorConfig) -> int:
-        """Length of a block's payload, without what fills its last word of memory up."""
-        steps = self.steps(header, config)
+    def payload_bytes(self, header: Header, config: AcceleratorConfig,
+                      behind: bytes | memoryview = b"") -> int:
+        """Length of a block's payload, without what fills its last word of memory up. ``behind``:
+        what follows the header's word; where it is too short, the length is above its own."""
+        steps = self.steps(header, config, behind)
         return self.stored(header, config) * self.items(config) // len(steps) * sum(steps)
 
     def step(self, config: AcceleratorConfig, arg: int = 0) -> int:
         """Bytes of each item of a format whose items are alike."""
-        step, = self.steps({"arg": arg}, config)
+        step, = self.steps({"arg": arg}, config, b"")
         return step
 
 
 def read_header(word: bytes) -> Header:
     """The header in the first word of a block, with the ``map`` behind it, which only counts with
-    an argument of 1."""
+    an argument of 1, and in MODES: as the modes of the first items."""
     return HEADER.decode(word[:HEADER.size]) | {
         "map": int.from_bytes(word[HEADER.size:HEADER.size + MAP_BYTES], "little")}
 
@@ -169,7 +174,15 @@ def widths_of(header: Header) -> list[int]:
     return [number >> WIDTH_BITS * entry & (1 << WIDTH_BITS) - 1 for entry in range(WIDTHS)]
 
 
-def _packed_steps(header: Header, config: AcceleratorConfig) -> tuple[int, ...]:
+def bytes_behind(header: Header) -> int:
+    """Bytes behind the fields of a header that it needs: a map, or the modes of the first items."""
+    if header["format"] == Format.MODES:
+        return AHEAD
+    return MAP_BYTES if has_map(header) else 0
+
+
+def _packed_steps(header: Header, config: AcceleratorConfig,
+                  behind: bytes | memoryview) -> tuple[int, ...]:
     """Of the chunks that are decoded together, until they begin with the first entry again."""
     entries, together = width_entries(config), config.weight_chunks
     widths = widths_of(header)[:entries] * (math.lcm(entries, together) // entries)
@@ -186,33 +199,55 @@ def _unpack_words(header: Header, payload: Payload, config: AcceleratorConfig) -
 
 
 def _pack_planes(words: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
-    """Of each chunk the low bits of all its weights, then the next bits, up to its width."""
-    widths, size = widths_of(header)[:width_entries(config)], config.read_bytes
+    """Of each group of a chunk the low bits of all its weights, then the next bits, up to the
+    chunk's width."""
+    widths, size = widths_of(header)[:width_entries(config)], config.plane_weights
     words = words.reshape(header["count"], -1)[~words_of_zeros(header, config)]
-    chunks = words.view(np.uint8).reshape(-1, len(widths), size)
-    parts = [np.packbits(chunks[:, entry] >> plane & 1, axis=1, bitorder="little")
-             for entry, width in enumerate(widths) for plane in range(width)]
+    chunks = words.view(np.uint8).reshape(-1, len(widths), config.read_bytes // size, size)
+    parts = [np.packbits(chunks[:, entry, group] >> plane & 1, axis=1, bitorder="little")
+             for entry, width in enumerate(widths) for group in range(chunks.shape[2])
+             for plane in range(width)]
     return np.concatenate(parts, axis=1).tobytes() if parts else b""
 
 
 def _unpack_planes(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
-    widths, size = widths_of(header)[:width_entries(config)], config.read_bytes
+    widths, size = widths_of(header)[:width_entries(config)], config.plane_weights
+    groups = config.read_bytes // size
     shape = (header["count"], config.out_lanes, config.dot_width)
     if not any(widths):   # no memory for what may be 65535 words of zeros
         return np.broadcast_to(np.int8(0), shape)
-    rows = payload.reshape(-1, sum(widths), size // 8)
+    rows = payload.reshape(-1, groups * sum(widths), size // 8)
     bits = np.unpackbits(rows, axis=2, bitorder="little")
-    values = np.zeros((len(rows), len(widths), size), np.uint8)
+    values = np.zeros((len(rows), len(widths), groups, size), np.uint8)
     first = 0
     for entry, width in enumerate(widths):
-        for bit in range(8 if width else 0):   # the top plane is the sign, and fills the rest
-            values[:, entry] |= bits[:, first + min(bit, width - 1)] << bit
-        first += width
+        for group in range(groups if width else 0):
+            for bit in range(8):   # the top plane is the sign, and fills the rest
+                values[:, entry, group] |= bits[:, first + min(bit, width - 1)] << bit
+            first += width
     if not has_map(header):
         return values.view(np.int8).reshape(shape)
     words = np.zeros(shape, np.int8)
     words[~words_of_zeros(header, config)] = values.view(np.int8).reshape(-1, *shape[1:])
     return words
+
+
+def _mode_items(header: Header, config: AcceleratorConfig) -> int:
+    return header["count"] * config.tile_bytes // config.decoded_bytes
+
+
+def _mode_steps(header: Header, config: AcceleratorConfig,
+                behind: bytes | memoryview) -> tuple[int, ...]:
+    items = _mode_items(header, config)
+    return tuple(item_bytes(items, header.get("map", 0), widths_of(header), behind)) or (0,)
+
+
+def _unpack_modes(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
+    shape = (header["count"], config.out_lanes, config.dot_width)
+    if not header["count"]:
+        return np.zeros(shape, np.int8)
+    return unpack_modes(_mode_items(header, config), header.get("map", 0), widths_of(header),
+                        payload).reshape(shape)
 
 
 def _pack_records(records: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
@@ -291,7 +326,7 @@ def _weight_items(config: AcceleratorConfig) -> int:
 FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
     BlockFormat(
         Format.RAW, Buffer.WEIGHTS, "0", "weights, int8",
-        items=_weight_items, steps=lambda header, config: (config.decoded_bytes,),
+        items=_weight_items, steps=lambda header, config, behind: (config.decoded_bytes,),
         pack=_pack_words, unpack=_unpack_words),
     BlockFormat(
         Format.PACKED, Buffer.WEIGHTS, "0, or 1 with a map of words of zeros",
@@ -306,7 +341,7 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         Format.PARAMETERS, Buffer.RECORDS, "0, or 1 for short records",
         f"records of {RECORD_BYTES} bytes, or of {SHORT_RECORD.bytes}",
         items=lambda config: config.requant_lanes // config.own_records,
-        steps=lambda header, config: (
+        steps=lambda header, config, behind: (
             config.own_records * (SHORT_RECORD.bytes if header["arg"] else RECORD_BYTES),),
         arguments=lambda config: range(1 if config.compact else 2),
         at_once=lambda config: config.shared_records // config.own_records,
@@ -314,16 +349,24 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
     BlockFormat(
         Format.PARAMETERS_SHARED, Buffer.RECORDS, "0", "biases, int32",
         items=lambda config: config.requant_lanes // config.shared_records,
-        steps=lambda header, config: (config.shared_records * VALUE_BYTES,),
+        steps=lambda header, config, behind: (config.shared_records * VALUE_BYTES,),
         pack=_pack_biases, unpack=_unpack_biases),
     BlockFormat(
         Format.TABLE, Buffer.TABLES,
         "bit 0: the operand's table, bit 1: bank; bit 2, with bit 0 = 0: both tables",
         f"{TABLE_ENTRIES} entries, int32; of both tables, {TABLE_ENTRIES} times one of each",
         items=lambda config: TABLE_ENTRIES,
-        steps=lambda header, config: (VALUE_BYTES * (2 if header["arg"] & TABLE_BOTH else 1),),
+        steps=lambda header, config, behind: (
+            VALUE_BYTES * (2 if header["arg"] & TABLE_BOTH else 1),),
         arguments=_tables, counts=range(1, 2),
         pack=_pack_entries, unpack=_unpack_entries),
+    BlockFormat(
+        Format.MODES, Buffer.WEIGHTS, "0",
+        "of each item a byte, the modes of the item four behind it, and as many planes of bits of "
+        "each group as its mode says, the lowest first",
+        items=_weight_items, steps=_mode_steps,
+        pack=lambda words, header, config: pack_modes(words, widths_of(header)),
+        unpack=_unpack_modes, scales=lambda header: max(widths_of(header)) <= RAW_WIDTH),
 )}
 
 

@@ -60,10 +60,11 @@ class Format(enum.IntEnum):
     PARAMETERS = 2         # records of bias, multiplier and shift
     PARAMETERS_SHARED = 3  # biases; multiplier and shift are in the header
     TABLE = 4              # a table of the post unit
+    MODES = 5              # planes of bits, as many for each group as its mode says
 
 
 # Those that a config may name in weight_formats, by name; every core decodes the others.
-WEIGHT_FORMATS = {"raw": Format.RAW, "packed": Format.PACKED}
+WEIGHT_FORMATS = {"raw": Format.RAW, "packed": Format.PACKED, "modes": Format.MODES}
 
 
 # The units that take an instruction apart, in the order of the data.

@@ -29,7 +29,8 @@ from kaniwa.isa.formats import (
     widths_of,
     write_header,
 )
-from kaniwa.isa.packed_blocks import MAX_COUNT, packed_blocks
+from kaniwa.isa.modes import AHEAD, modes_of
+from kaniwa.isa.packed_blocks import MAX_COUNT, PackedBlock, packed_blocks
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "corner_words",
            "phase_window_words", "encode_weights", "encode_parameters", "encode_tables",
@@ -129,21 +130,28 @@ def corner_words(weights: Int8, config: AcceleratorConfig) -> Int8:
 
 def encode_weights(words: Int8, config: AcceleratorConfig,
                    formats: tuple[str, ...] | None = None) -> bytes:
-    """A stream of RAW and PACKED blocks for ring words [..., M, N], as ``packed_blocks`` splits
-    them.
+    """A stream of RAW, PACKED and MODES blocks for ring words [..., M, N], as ``packed_blocks``
+    splits them.
 
     ``formats`` (default: the config's) names what may be used; never longer than RAW alone.
     """
     flat = np.ascontiguousarray(words, np.int8).reshape(-1, config.tile_bytes)
-    packed = "packed" in (config.weight_formats if formats is None else formats)
-    blocks = packed_blocks(flat, config) if packed else [(0, len(flat), ())]
+    used = config.weight_formats if formats is None else formats
+    blocks = (packed_blocks(flat, config, "modes" in used) if "packed" in used
+              else [PackedBlock(0, len(flat), (RAW_WIDTH,))])
     stream = bytearray()
-    for start, end, widths in blocks:
-        for first in range(start, end, MAX_COUNT):
-            part = flat[first:min(end, first + MAX_COUNT)]
-            stream += (_packed(part, widths, config) if packed
-                       else _block(Format.RAW, 0, len(part), part, config))
+    for block in blocks:
+        for first in range(block.start, block.end, MAX_COUNT):
+            part = flat[first:min(block.end, first + MAX_COUNT)]
+            stream += (_modes if block.is_modes else _packed)(part, block.widths, config)
     return bytes(stream)
+
+
+def _modes(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:
+    """A MODES block of ring words [words, tile_bytes], of groups that have the ``widths``."""
+    first = int.from_bytes(modes_of(words, widths)[:AHEAD].tobytes(), "little")
+    return _block(Format.MODES, 0, len(words), words, config, map=first,
+                  **header_of_widths(widths))
 
 
 def _packed(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:
@@ -274,7 +282,7 @@ def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:
     blocks = []
     for header, first in decode_headers(data, config):
         block = FORMATS[header["format"]]
-        size = block.payload_bytes(header, config)
+        size = block.payload_bytes(header, config, memoryview(data)[first:])
         payload = np.frombuffer(data, np.uint8, size, first)
         blocks.append(StreamBlock(block.format, header["arg"],
                                   block.unpack(header, payload, config)))
@@ -295,12 +303,12 @@ def decode_headers(data: bytes, config: AcceleratorConfig) -> Iterator[tuple[dic
         block = FORMATS.get(header["format"])
         if block is None or not block.is_legal(header, config):
             widths = (f"widths {', '.join(map(str, widths_of(header)))}, "
-                      if header["format"] == Format.PACKED else "")
+                      if header["format"] in (Format.PACKED, Format.MODES) else "")
             raise ProgramError(f"weight stream: block at byte {position} has format "
                                f"{header['format']}, argument {header['arg']}, {widths}count "
                                f"{header['count']}, unknown to this target")
         first = position + size
-        payload = block.payload_bytes(header, config)
+        payload = block.payload_bytes(header, config, memoryview(data)[first:])
         position = first + -(-payload // size) * size
         if position > len(data):
             raise ProgramError(f"weight stream: block at byte {first - size} is cut short, "

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa.formats import FORMATS, HEADER, MAP_BYTES, Buffer, has_map
+from kaniwa.isa.formats import FORMATS, HEADER, Buffer, bytes_behind
 from kaniwa.isa.weight_stream import decode_headers
 from kaniwa.program.program import Program
 from kaniwa.report.accesses import Access, image_reader
@@ -61,6 +61,6 @@ def _blocks(data: bytes, config: AcceleratorConfig) -> Iterator[
     size = config.read_bytes
     for header, first in decode_headers(data, config):
         block = FORMATS[header["format"]]
-        payload = block.payload_bytes(header, config)
-        used = HEADER.size + (MAP_BYTES if has_map(header) else 0)
+        payload = block.payload_bytes(header, config, memoryview(data)[first:])
+        used = HEADER.size + bytes_behind(header)
         yield BUFFERS[block.buffer], first - size, (payload, used, size - used + -payload % size)

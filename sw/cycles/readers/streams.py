@@ -22,6 +22,7 @@ from kaniwa.program.instruction import Values, parameter_words_per_block, weight
 
 __all__ = ["BlockShape", "Read", "region_shapes"]
 
+MODE_FILL = 3    # cycles from a MODES header until its first item's widths are known
 Read = Callable[[int, int], bytes]   # address, length -> what is stored there
 
 
@@ -32,7 +33,7 @@ class BlockShape:
 
     ``per_word`` items are a word of the buffer that they are for: ``kind``; that takes ``parts``
     of them at once. A part of a block whose items are alike may be without its beginning, the
-    header, or without its end.
+    header, or without its end. After a header the decoder waits for ``fill`` cycles.
     """
 
     kind: Buffer
@@ -42,6 +43,7 @@ class BlockShape:
     parts: int = 1
     begins: bool = True
     ends: bool = True
+    fill: int = 0
 
     @property
     def bytes(self) -> int:
@@ -64,11 +66,13 @@ def region_shapes(config: AcceleratorConfig, v: Values, read: Read | None,
             _likely_weights(config, v["weight_bytes"], words))
 
 
-def _shape(config: AcceleratorConfig, header: dict[str, int]) -> BlockShape:
+def _shape(config: AcceleratorConfig, header: dict[str, int],
+           behind: bytes | memoryview = b"") -> BlockShape:
     block = FORMATS[header["format"]]
     items = block.items(config)
-    return BlockShape(block.buffer, header["count"] * items, block.steps(header, config), items,
-                      block.at_once(config))
+    return BlockShape(block.buffer, header["count"] * items,
+                      block.steps(header, config, behind), items, block.at_once(config),
+                      fill=MODE_FILL if header["format"] == Format.MODES else 0)
 
 
 def _packed_shapes(config: AcceleratorConfig, header: dict[str, int]) -> list[BlockShape]:
@@ -85,9 +89,10 @@ def _packed_shapes(config: AcceleratorConfig, header: dict[str, int]) -> list[Bl
 
 def _shapes(config: AcceleratorConfig, data: bytes) -> list[BlockShape]:
     shapes = []
-    for header, _ in decode_headers(data, config):
+    for header, first in decode_headers(data, config):
         packed = header["format"] == Format.PACKED and header["count"]
-        shapes += _packed_shapes(config, header) if packed else [_shape(config, header)]
+        shapes += _packed_shapes(config, header) if packed else [
+            _shape(config, header, memoryview(data)[first:])]
     return shapes
 
 

@@ -257,6 +257,7 @@ class WeightPath(ReadPath):
                 own.position = 0
             if not shape.items:
                 continue
+            own.emitted += shape.fill
             kind, steps = int(shape.kind), shape.steps
             own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
