@@ -1,5 +1,7 @@
 """Reads the headers of the weight stream's blocks, and finds the items of each."""
 
+from itertools import accumulate
+
 from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
@@ -12,11 +14,16 @@ from kaniwa.hw.weights.items import (
     BYTES,
     UNITS,
     block_layout,
+    groups,
+    has_modes,
     header_layout,
     item_layout,
     own_step,
+    starts_layout,
+    unit_bytes,
     widths_layout,
 )
+from kaniwa.hw.weights.mode_ahead import ModeAhead
 from kaniwa.isa.formats import (
     FORMATS,
     MAP_WORDS,
@@ -26,6 +33,7 @@ from kaniwa.isa.formats import (
     has_maps,
     width_entries,
 )
+from kaniwa.isa.modes import AHEAD, MODES
 
 __all__ = ["BlockReader"]
 
@@ -51,7 +59,7 @@ class BlockReader(Component):
         # The block in work. ``step``: bytes of the item after this; an item is chunks, an entry, or
         # records.
         size, chunks = config.read_bytes, config.weight_chunks
-        widest = max(config.decoded_bytes, own_step(config))
+        widest = max(config.decoded_bytes + has_modes(config), own_step(config))
         numbers = self.o.payload.number.shape()
         self._is_weights, self._is_table, self._is_shared, self._is_short = (
             Signal(name=name) for name in ("is_weights", "is_table", "is_shared", "is_short"))
@@ -67,7 +75,9 @@ class BlockReader(Component):
         self._map = Signal(MAP_WORDS if has_maps(config) else 3, reset_less=True, name="map")
         self._whole = Signal(name="whole")
         self._now = Signal(widths_layout(config), reset_less=True, name="now")
-        self._second = Signal.like(self.o.payload.second, reset_less=True, name="second")
+        # Where the item's groups begin, and how far from its first byte those of the next one do.
+        self._starts = Signal(starts_layout(config), reset_less=True, name="starts")
+        self._next_starts = Signal.like(self._starts, reset_less=True, name="next_starts")
         self._table = Signal(3, reset_less=True, name="table")
         self._scale = Signal(37, reset_less=True, name="scale")
         self._step = Signal(range(widest + 1), reset_less=True, name="step")
@@ -77,6 +87,8 @@ class BlockReader(Component):
         # What an item ends is looked up with the one before, so that only flip-flops decide.
         self._item_last = Signal(reset_less=True, name="item_last")   # item == last_item
         self._count_one = Signal(reset_less=True, name="count_one")
+        self._modes = ModeAhead(config) if has_modes(config) else None
+        self._is_modes = Signal(name="is_modes")
         # The next item begins at byte ``position`` of the first word held, and may end in the word
         # after the last one, at the input. Each but the first word held has one before it.
         self._held = [Signal(8 * size, reset_less=True, name=f"held_{n}") for n in range(chunks)]
@@ -105,7 +117,7 @@ class BlockReader(Component):
             passed.eq(end_word + (is_last & end_byte.any())),
             item.words.eq(Cat(*self._held, self.i.payload.word)),
             item.position.eq(self._position),
-            item.second.eq(self._second),
+            item.starts.eq(self._starts),
             item.number.eq(self._item),
             item.widths.eq(self._now),
             item.whole.eq(self._whole),
@@ -117,6 +129,8 @@ class BlockReader(Component):
             block.scale.eq(self._scale),
         ]
         self._hold(m, left)
+        if self._modes:
+            self._connect_modes(m)
         may_load = Signal()
         m.d.sync += may_load.eq(0)
         with m.FSM():
@@ -129,6 +143,9 @@ class BlockReader(Component):
                 m.d.sync += may_load.eq((self.post_done - self.i.payload.instruction + 1)[15] == 0)
                 with m.If(may_load):
                     m.next = "ITEMS"
+            if self._modes:
+                with m.State("FILL"):
+                    self._fill(m)
             with m.State("ITEMS"):
                 m.d.comb += self.o.valid.eq(self.o.ready & complete)
                 with m.If(self.o.valid):
@@ -168,8 +185,13 @@ class BlockReader(Component):
                 self._item_last.eq(next_last),
                 self._whole.eq(next_whole),
             ]
+            unit = end_byte[exact_log2(unit_bytes(self._config)):]
+            m.d.sync += self._set(self._starts, [unit + units for units in self._next_starts])
             with m.If(self._is_packed):
-                self._next_widths(m, end_byte, next_last, next_whole)
+                self._next_widths(m, next_last, next_whole)
+            if self._modes:
+                with m.If(self._is_modes):
+                    self._take_modes(m)
             with m.If(self._item_last):
                 m.d.sync += [self._item.eq(0),
                              self._item_last.eq(next_whole | (self._last_item == 0)),
@@ -183,13 +205,38 @@ class BlockReader(Component):
         """For each word after the first one whether an item that ends at byte ``end`` needs it."""
         return Cat(end > self._config.read_bytes * (n + 1) for n in range(len(self._held)))
 
-    def _next_widths(self, m, end_byte, next_last, next_whole):
+    def _connect_modes(self, m):
+        """What looks the widths of MODES up, and the byte of modes of the item that is taken."""
+        m.submodules.modes = ahead = self._modes
+        m.d.comb += [
+            ahead.modes.eq(self._held[0].word_select(self._position, 8)),
+            ahead.table.eq(self._header_widths()[:WIDTH_BITS * MODES]),
+            ahead.first.eq(self._held[0][64:64 + 8 * AHEAD]),
+        ]
+
+    def _take_modes(self, m):
+        """Turn to the next item of a MODES block."""
+        ahead = self._modes
+        m.d.comb += ahead.advance.eq(1)
+        m.d.sync += [self._now.eq(ahead.after), self._next_starts.eq(ahead.starts),
+                     self._step.eq(ahead.bytes)]
+
+    def _fill(self, m):
+        """Look the widths of the first items up, and go to the first one."""
+        filled = Signal(2)
+        m.d.comb += self._modes.filling.eq(1)
+        self._take_modes(m)
+        m.d.sync += [filled.eq(Mux(filled == 2, 0, filled + 1)), self._starts.eq(self._next_starts),
+                     self._end.eq(self._step), self._needs.eq(self._words_after(self._step))]
+        with m.If(filled == 2):
+            m.next = "ITEMS"
+
+    def _next_widths(self, m, next_last, next_whole):
         """Turn the circle of widths on by an item's chunks; a word of zeros leaves it as it is."""
         widths, entries, chunks = self._widths, self._entries, self._config.weight_chunks
-        unit = self._config.read_bytes // UNITS
         now, following, later = (Cat(self._of_item(widths, n)) for n in range(3))
-        after = Signal.like(now)      # the widths of the item after this one, and of the one behind
-        behind = Signal.like(now)
+        after = Signal(now.shape())   # the widths of the item after this one, and of the one behind
+        behind = Signal(now.shape())
         behind_whole = Signal()
         with m.If(self._whole):
             m.d.comb += [after.eq(now), behind.eq(following)]
@@ -203,11 +250,25 @@ class BlockReader(Component):
             self._item_last, (next_whole | self._is_alone) & self._map[2],
             next_last & self._map[1]))
         m.d.sync += [
-            self._now.eq(Mux(next_whole, 0, after)),
+            self._now.eq(Mux(next_whole, 0, Cat(self._by_group(after)))),
             self._is_zero.eq(next_whole | ~after.any()),
             self._step.eq(Mux(behind_whole, 0, self._bytes(behind))),
-            self._second.eq(end_byte[exact_log2(unit):] + after[:WIDTH_BITS]),
+            *self._set(self._next_starts, self._before(behind)),
         ]
+
+    def _by_group(self, widths):
+        """Of the chunks' ``widths`` those of their groups."""
+        config = self._config
+        return [widths.word_select(chunk, WIDTH_BITS) for chunk in range(config.weight_chunks)
+                for _ in range(config.read_bytes // config.plane_weights)]
+
+    def _before(self, widths):
+        """Units of an item before each of its groups that has a start."""
+        before = [C(0, 1), *accumulate(self._by_group(widths))][:groups(self._config)]
+        return before[len(before) - len(self._starts):]
+
+    def _set(self, starts, units):
+        return [start.eq(value) for start, value in zip(starts, units, strict=True)]
 
     def _bytes(self, widths):
         """Of an item whose chunks have such widths."""
@@ -224,7 +285,7 @@ class BlockReader(Component):
         """Take a header's settings over and go to its items, or stop."""
         config = self._config
         header = data.View(header_layout(), self._held[0][:64])
-        widths = data.View(self._widths.shape(), Cat(header.multiplier, header.shift)[
+        widths = data.View(self._widths.shape(), self._header_widths()[
             :WIDTH_BITS * self._entries])
 
         def items(kind, bytes_each=None, bytes_next=None):
@@ -249,10 +310,13 @@ class BlockReader(Component):
             self._is_table.eq(0),
             self._is_shared.eq(0),
             self._is_packed.eq(0),
+            *([self._is_modes.eq(0)] if self._modes else []),
             self._is_zero.eq(0),
             self._map.eq(0),
             self._whole.eq(0),
             self._widths.eq(widths),
+            *(setting for starts in (self._starts, self._next_starts)
+              for setting in self._set(starts, self._before(C(0x88, 8)))),   # bytes
         ]
         first, second = (Cat(self._of_item(widths, later)) for later in (0, 1))
         # Words without bytes: those of the map. Where all widths are 0, sums of them are 0, too.
@@ -263,11 +327,14 @@ class BlockReader(Component):
         with m.If(header.count != 0):
             m.next = "ITEMS"
         self._read_format(m, header, {
-            Format.RAW: [self._is_weights.eq(1), self._second.eq(UNITS),
+            Format.RAW: [self._is_weights.eq(1),
                          *(now.eq(BYTES) for now in self._now), *items(Format.RAW)],
             Format.PACKED: [self._is_weights.eq(1), self._is_packed.eq(1), self._map.eq(zeros),
-                            self._whole.eq(zeros[0]), self._now.eq(Mux(mapped[0], 0, first)),
-                            self._second.eq(first[:WIDTH_BITS]),
+                            self._whole.eq(zeros[0]),
+                            self._now.eq(Mux(mapped[0], 0, Cat(self._by_group(first)))),
+                            *self._set(self._starts, self._before(first)),
+                            *self._set(self._next_starts, self._before(
+                                Mux(mapped[0], first, second))),
                             self._is_zero.eq(mapped[0] | ~first.any()),
                             *items(Format.PACKED, Mux(mapped[0], 0, self._bytes(first)),
                                    self._second_bytes(mapped, first, second)),
@@ -281,7 +348,17 @@ class BlockReader(Component):
                 Format.TABLE, Mux(header.arg[2], *(
                     FORMATS[Format.TABLE].step(config, arg) for arg in (TABLE_BOTH, 0)))
                 if config.pairs_tables else None)],
+            **({Format.MODES: [
+                self._is_weights.eq(1), self._is_modes.eq(1),
+                self._last_item.eq(FORMATS[Format.MODES].items(config) - 1),
+                self._item_last.eq(FORMATS[Format.MODES].items(config) == 1),
+            ]} if self._modes else {}),
         })
+
+    def _header_widths(self):
+        """The widths in the header that is held."""
+        header = data.View(header_layout(), self._held[0][:64])
+        return Cat(header.multiplier, header.shift)
 
     def _second_bytes(self, mapped, first, second):
         """Of a PACKED block's second item; the first word may be one of zeros, and the next one."""
@@ -316,6 +393,11 @@ class BlockReader(Component):
                         m.next = "TABLE"
                     elif number == Format.PARAMETERS:
                         m.d.comb += bad.eq(header.arg[1:].any())
+                    elif number == Format.MODES:
+                        m.d.comb += [bad.eq(header.arg.any() | self._is_wide(header).any()),
+                                     self._modes.begin.eq(1)]
+                        with m.If(header.count != 0):
+                            m.next = "FILL"
                     else:
                         m.d.comb += bad.eq(header.arg != 0)
                     m.d.sync += settings

@@ -12,10 +12,26 @@ from kaniwa.hw.parts.bit_fields import number_shape
 from kaniwa.isa.formats import FORMATS, HEADER, TABLE_ENTRIES, VALUE_BYTES
 
 __all__ = ["BYTES", "UNITS", "header_layout", "block_layout", "item_layout", "window_layout",
-           "own_step", "shared_step", "grain", "moving_units", "widths_layout"]
+           "own_step", "shared_step", "grain", "moving_units", "widths_layout", "groups",
+           "has_modes", "unit_bytes", "start_places", "starts_layout"]
 
-UNITS = 8           # a word is 8 units; a chunk of w-bit weights takes w of them, a plane each
-BYTES = 9           # in place of a width: a chunk of weights of a byte each, not in planes
+UNITS = 8           # of a group of weights of a byte each; w-bit weights take w, a plane each
+BYTES = 9           # in place of a width: a group of weights of a byte each, not in planes
+
+
+def has_modes(config: AcceleratorConfig) -> bool:
+    """Whether there are MODES blocks."""
+    return "modes" in config.weight_formats
+
+
+def groups(config: AcceleratorConfig) -> int:
+    """Groups of an item of weights; those of a group are in planes of their own."""
+    return config.decoded_bytes // config.plane_weights
+
+
+def unit_bytes(config: AcceleratorConfig) -> int:
+    """Bytes of a plane of a group."""
+    return config.plane_weights // UNITS
 
 
 def header_layout() -> data.StructLayout:
@@ -42,7 +58,14 @@ def shared_step(config: AcceleratorConfig) -> int:
 
 def grain(config: AcceleratorConfig) -> int:
     """Values begin at multiples of so many bytes."""
-    return math.gcd(VALUE_BYTES, config.own_records, config.read_bytes // UNITS)
+    return math.gcd(VALUE_BYTES, config.own_records, unit_bytes(config))
+
+
+def start_places(config: AcceleratorConfig, group: int) -> int:
+    """Units in which a group of an item may begin, the first word's and those behind it: after a
+    byte of modes, where there are such, and wide groups before it."""
+    places = config.read_bytes // unit_bytes(config) + has_modes(config)
+    return places + UNITS * group
 
 
 def moving_units(config: AcceleratorConfig) -> int:
@@ -51,7 +74,7 @@ def moving_units(config: AcceleratorConfig) -> int:
     Without packed weights only whole words (RAW, biases) need the word's upper units, and they need
     them where they are.
     """
-    size, unit = config.read_bytes, config.read_bytes // UNITS
+    size, unit = config.read_bytes, unit_bytes(config)
     shared = shared_step(config)
     # Bytes of a value from a multiple of ``grain`` on.
     reach = max(own_step(config), shared if shared < size else 0) + unit - grain(config)
@@ -59,35 +82,47 @@ def moving_units(config: AcceleratorConfig) -> int:
 
 
 def widths_layout(config: AcceleratorConfig) -> data.ArrayLayout:
-    """For each chunk of an item its planes, 0 to 8, or BYTES."""
-    return data.ArrayLayout(range(BYTES + 1), config.weight_chunks)
+    """For each group of an item its planes, 0 to 8, or BYTES."""
+    return data.ArrayLayout(range(BYTES + 1), groups(config))
 
 
 def item_layout(config: AcceleratorConfig) -> data.StructLayout:
     """An item: from byte ``position`` of the first of ``words`` on, perhaps into those after it.
 
     ``number``: its place in its word of the buffer, or in the table. ``widths``: planes of the
-    weights of its chunks, or BYTES. ``second``: the unit in which its second chunk begins.
-    ``whole``: a whole word of zeros.
+    weights of its groups, or BYTES. ``starts``: the unit in which each group begins, but for the
+    first one of those without modes: there it is the one of ``position``. ``whole``: a whole word
+    of zeros.
     """
     size, chunks = config.read_bytes, config.weight_chunks
     most_items = max(config.tile_bytes // size, config.requant_lanes, TABLE_ENTRIES)
     return data.StructLayout({
         "words": data.ArrayLayout(8 * size, chunks + 1), "position": range(size),
         "number": range(most_items), "widths": widths_layout(config),
-        "second": range(2 * UNITS if chunks > 1 else 1), "whole": 1,
+        "starts": starts_layout(config), "whole": 1,
     })
+
+
+def starts_layout(config: AcceleratorConfig) -> data.ArrayLayout:
+    """Units in which groups begin."""
+    return data.ArrayLayout(range(start_places(config, groups(config) - 1)),
+                            groups(config) - 1 + has_modes(config))
 
 
 def window_layout(config: AcceleratorConfig) -> data.StructLayout:
     """An item with the unit in which it begins at byte 0, from ``offset`` * ``grain`` on.
 
-    ``second``: its second chunk.
+    ``bytes``: those of the first group and what the window has besides; of an item with modes the
+    modes are left out. ``others``: the other groups. ``more``: what values have behind those, for
+    values and bytes of weights go on from the one into the next.
     """
-    unit = config.read_bytes // UNITS
+    unit = unit_bytes(config)
+    moving = moving_units(config) * unit
+    first = config.plane_weights if has_modes(config) else max(config.read_bytes, moving)
     return data.StructLayout({
-        "bytes": 8 * max(config.read_bytes, moving_units(config) * unit), "number": 8,
-        "second": 8 * config.read_bytes * (config.weight_chunks - 1),
+        "bytes": 8 * first, "number": 8,
+        "others": data.ArrayLayout(8 * config.plane_weights, groups(config) - 1),
+        "more": 8 * max(0, moving - config.decoded_bytes) * has_modes(config),
         "widths": widths_layout(config), "whole": 1,
         "offset": range(1 << exact_log2(unit // grain(config))),
     })

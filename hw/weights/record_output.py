@@ -8,7 +8,14 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import chunk_layout, parameter_layout
 from kaniwa.hw.results.elementwise import table_layout
-from kaniwa.hw.weights.items import BYTES, UNITS, block_layout, grain, window_layout
+from kaniwa.hw.weights.items import (
+    BYTES,
+    UNITS,
+    block_layout,
+    grain,
+    has_modes,
+    window_layout,
+)
 from kaniwa.isa.formats import RECORD_BYTES, SHORT_RECORD
 
 __all__ = ["RecordOutput"]
@@ -41,7 +48,10 @@ class RecordOutput(Component):
         value_free = Signal()  # one register serves both outputs of values
         at_once = block.is_shared | block.is_table
         part = window.payload.number[:exact_log2(shared // own)]   # own records come in parts
-        values = window.payload.bytes >> Cat(
+        stored = window.payload.bytes
+        if has_modes(self._config):
+            stored = Cat(stored, window.payload.others, window.payload.more)
+        values = stored >> Cat(
             C(0, exact_log2(8 * grain(self._config))), window.payload.offset)
         entry = self.o_table.payload
         m.d.comb += [
@@ -97,21 +107,21 @@ class RecordOutput(Component):
                 ]
 
     def _extract(self, m, window):
-        """The weights of the window's chunks."""
-        chunks = (window.bytes[:8 * self._config.read_bytes], window.second)
+        """The weights of the window's groups."""
+        groups = (window.bytes[:8 * self._config.plane_weights], *window.others)
         given = self.o_weights.payload
         m.d.sync += [
-            given.weights.eq(Cat(self._chunk(m, chunk, width)
-                                 for chunk, width in zip(chunks, window.widths, strict=False))),
+            given.weights.eq(Cat(self._group(m, group, width)
+                                 for group, width in zip(groups, window.widths, strict=True))),
             given.whole.eq(window.whole),
         ]
 
-    def _chunk(self, m, chunk, width):
+    def _group(self, m, group, width):
         """Weights that are bytes, or planes of which the top one is the sign."""
-        size = self._config.read_bytes
+        size = self._config.plane_weights
         if "packed" not in self._config.weight_formats:
-            return chunk
-        planes = [chunk.word_select(p, size) for p in range(UNITS)]
+            return group
+        planes = [group.word_select(p, size) for p in range(UNITS)]
         signs = Signal(size)
         with m.Switch(width):
             for bits in range(1, UNITS + 1):
@@ -119,5 +129,5 @@ class RecordOutput(Component):
                     m.d.comb += signs.eq(planes[bits - 1])
         # In front of the top plane its weights' signs; a width of 0 has neither.
         filled = [Mux(width > bit, plane, signs) for bit, plane in enumerate(planes)]
-        return Mux(width == BYTES, chunk, Cat(
+        return Mux(width == BYTES, group, Cat(
             plane[weight] for weight in range(size) for plane in filled))

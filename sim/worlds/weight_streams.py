@@ -7,21 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from kaniwa.config import MODE_GROUP
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
 from kaniwa.isa.formats import (
     FORMATS,
     HEADER,
     Buffer,
-    read_header,
     width_entries,
     widths_of,
     words_of_zeros,
 )
+from kaniwa.isa.packed_blocks import PackedBlock
 from kaniwa.isa.weight_stream import (
     StreamBlock,
     decode_headers,
     decode_stream,
+    encode_block,
     encode_parameters,
     encode_tables,
     encode_weights,
@@ -59,6 +61,25 @@ class ExpectedStreams:
         zeros = self.env.np_rng.random(count) < self.env.rng.choice([0.2, 0.5, 0.9])
         return self._weights(count, self.env.np_rng.integers(
             0, 9, width_entries(self.config)).tolist(), zeros)
+
+    def mode_weights(self, count: int, widths: Sequence[int] = range(9)) -> bytes:
+        """Ring words whose groups of 8 need bits of their own, four of the ``widths``, in a MODES
+        block where the config has such."""
+        if "modes" not in self.config.weight_formats:
+            return self.mixed_weights(count)
+        rng = self.env.np_rng
+        table = sorted(rng.choice(list(widths), 4, replace=False).tolist())
+        groups = np.zeros((count * self.config.tile_bytes // MODE_GROUP, MODE_GROUP), np.int8)
+        for group, width in zip(groups, rng.choice(table, len(groups)), strict=True):
+            if width:
+                group[...] = rng.integers(-1 << width - 1, 1 << width - 1, MODE_GROUP)
+        words = groups.reshape(count, self.config.tile_bytes)
+        data = encode_block(words, PackedBlock(0, count, tuple(table), True), self.config)
+        cover("modes")
+        for width in table:
+            cover(f"mode_{width}")
+        self._expect_chunks(words, np.zeros(count, np.bool_))
+        return data
 
     def _weights(self, count: int, widths: Sequence[int],
                  zeros: np.ndarray | None = None) -> bytes:
@@ -123,7 +144,7 @@ class ExpectedStreams:
     def random_block(self) -> bytes:
         """A block of any format."""
         rng = self.env.rng
-        kind = rng.randrange(10)
+        kind = rng.randrange(12)
         if kind == 0:
             return self.table()
         if kind == 1:
@@ -136,6 +157,8 @@ class ExpectedStreams:
             return self.sparse_weights(rng.choice([rng.randint(1, 9), rng.randint(60, 70)]))
         if kind == 6:
             return self.mixed_weights(rng.randint(1, 9))
+        if kind >= 10:
+            return self.mode_weights(rng.randint(1, 9))
         return self.weights(rng.randint(1, 9), rng.randrange(9))
 
     def hostile(self, blocks: int) -> tuple[bytes, bool]:
@@ -146,22 +169,21 @@ class ExpectedStreams:
         size, data = config.read_bytes, b""
         for _ in range(blocks):
             header = bytearray(rng.randbytes(HEADER.size))
-            header[0] = rng.randrange(7) | rng.choice([0, 0, 0, 1, 2, 4, 8, 15]) << 4
+            header[0] = rng.randrange(8) | rng.choice([0, 0, 0, 1, 2, 4, 8, 15]) << 4
             header[1], header[2] = rng.choice([0, 1, 1, 2, 3]), rng.choice([0] * 9 + [1])
             if rng.random() < 0.8:  # most widths are legal
                 header[3:7] = bytes(rng.randrange(9) | rng.randrange(9) << 4 for _ in range(4))
             block = (bytes(header) + rng.randbytes(8))[:size].ljust(size, b"\0")
             try:
-                found = decode_stream(block + bytes(size * LONG), config)[0]
+                behind = rng.randbytes(size * LONG)
+                fields, _ = next(decode_headers(block + behind, config))
             except ProgramError as error:
                 if "cut short" in str(error):
                     break
                 cover("hostile")
                 return data + block + rng.randbytes(size * rng.randrange(9)), True
-            record = FORMATS[found.format]
-            fields = read_header(block)
-            length = record.payload_bytes(fields, config)
-            payload = rng.randbytes(-(-length // size) * size)
+            length = FORMATS[fields["format"]].payload_bytes(fields, config, behind)
+            payload = behind[:-(-length // size) * size]
             self._expect(decode_stream(block + payload, config)[0], fields)
             data += block + payload
         return data, False

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.bit_table import BitTable, Field
-from kaniwa.isa.modes import AHEAD, MODES, item_bytes, pack_modes, unpack_modes
+from kaniwa.isa.modes import AHEAD, item_bytes, pack_modes, unpack_modes
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
 __all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "MAP_BYTES", "MAP_WORDS", "RAW_WIDTH",

@@ -109,8 +109,8 @@ class _Sizes:
         return -(-units // UNITS) * UNITS + self.header
 
     def of_modes(self, groups: npt.NDArray[np.float32], count: npt.ArrayLike) -> Counts:
-        """Of MODES blocks [...] of ``count`` words, whose ``groups`` [..., 9] need 0 to 8 bits, with
-        the best choice of widths."""
+        """Of MODES blocks [...] of ``count`` words, of which so many ``groups`` [..., 9] need 0
+        to 8 bits, with the best choice of widths."""
         own = (groups @ GROUP_BYTES).min(axis=-1).astype(np.int64)
         stored = own + np.asarray(count, np.int64) * self.items
         return -(-stored // self.word_bytes) * UNITS + self.header

@@ -33,8 +33,8 @@ from kaniwa.isa.modes import AHEAD, modes_of
 from kaniwa.isa.packed_blocks import MAX_COUNT, PackedBlock, packed_blocks
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "corner_words",
-           "phase_window_words", "encode_weights", "encode_parameters", "encode_tables",
-           "equal_runs", "decode_stream", "decode_headers"]
+           "phase_window_words", "encode_weights", "encode_block", "encode_parameters",
+           "encode_tables", "equal_runs", "decode_stream", "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
@@ -139,12 +139,16 @@ def encode_weights(words: Int8, config: AcceleratorConfig,
     used = config.weight_formats if formats is None else formats
     blocks = (packed_blocks(flat, config, "modes" in used) if "packed" in used
               else [PackedBlock(0, len(flat), (RAW_WIDTH,))])
-    stream = bytearray()
-    for block in blocks:
-        for first in range(block.start, block.end, MAX_COUNT):
-            part = flat[first:min(block.end, first + MAX_COUNT)]
-            stream += (_modes if block.is_modes else _packed)(part, block.widths, config)
-    return bytes(stream)
+    return b"".join(encode_block(flat, block, config) for block in blocks)
+
+
+def encode_block(flat: Int8, block: PackedBlock, config: AcceleratorConfig) -> bytes:
+    """The words of ``flat`` [words, tile_bytes] that a block has; more than the header can count
+    become several blocks."""
+    encode = _modes if block.is_modes else _packed
+    return b"".join(
+        encode(flat[first:min(block.end, first + MAX_COUNT)], block.widths, config)
+        for first in range(block.start, block.end, MAX_COUNT))
 
 
 def _modes(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 import cocotb
 
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.cycles.readers.streams import MODE_FILL
 from kaniwa.isa import Format
 from kaniwa.isa.formats import FORMATS, HEADER, header_of_widths
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, cover, start
@@ -16,6 +17,7 @@ from kaniwa.sim.worlds.serial_config import SERIAL
 from kaniwa.sim.worlds.weight_streams import ExpectedStreams
 
 ODD = AcceleratorConfig(out_lanes=12, dot_width=8, requant_lanes=4, read_bytes=8, write_bytes=4)
+MODES = ("raw", "packed", "modes")
 CONFIGS = {
     "serial": SERIAL,
     "base": PRESETS["base"],
@@ -28,6 +30,7 @@ CONFIGS = {
     "many_twice": AcceleratorConfig(out_lanes=16, requant_lanes=16, read_bytes=64, weight_chunks=2),
     "raw_twice": dataclasses.replace(ODD, weight_formats=("raw",), weight_chunks=2),
     "raw": dataclasses.replace(SERIAL, weight_formats=("raw",)),
+    "wide_modes": dataclasses.replace(ODD, read_bytes=32, weight_formats=MODES),  # 3 items
 }
 LATENCY = 10
 TIMEOUT = 50000
@@ -40,7 +43,8 @@ def _duts() -> list[Dut]:
 
 
 BENCH = Bench("weight_decoder", _duts, required=[
-    "raw", *(f"packed_{width}" for width in range(9)), "mixed", "map", "bad_map", "parameters",
+    "raw", *(f"packed_{width}" for width in range(9)), "mixed", "map", "modes",
+    *(f"mode_{width}" for width in range(9)), "no_hardware_for_modes", "bad_map", "parameters",
     "short", "shared", "table", "both_tables", "empty_block", "repeat", "no_parameters",
     "no_weights", "empty_instruction", "table_waits", "number_wraps", "bad_format", "bad_argument",
     "bad_count", "bad_width", "no_hardware_for_packed", "hostile", "stalled"])
@@ -128,6 +132,7 @@ async def every_width_comes_out(dut: Any) -> None:
     for width in (*range(9), 0, 8):
         rig.send(b"", rig.expected.weights(9, width))
         rig.send(b"", rig.expected.mixed_weights(5))
+        rig.send(b"", rig.expected.mode_weights(5))
     for _ in range(3):
         rig.send(b"", b"")
         cover("empty_instruction")
@@ -160,6 +165,41 @@ async def decodes_a_chunk_a_cycle(dut: Any, width: int) -> None:
     read = words * rig.config.tile_bytes * bits // 8 // rig.config.read_bytes
     check(_span(rig.weights), max(len(rig.expected.chunks), read + 1 - rig.config.weight_chunks),
           f"cycles of {words} words")
+
+
+@cocotb.test()
+@cocotb.parametrize(narrow=[True, False])
+async def decodes_an_item_with_modes_a_cycle(dut: Any, narrow: bool) -> None:
+    env = await start(dut, BENCH)
+    if "modes" not in env.config.weight_formats:
+        return
+    rig = Rig(env, 0.0, (LATENCY, LATENCY))
+    stream = rig.expected.mode_weights(50, range(4) if narrow else range(5, 9))
+    rig.send(b"", stream)
+    await rig.finish()
+    # Of wide groups the words come one after the other, and the header is not among those waited
+    # for. The first item has read two of them, or three, if its modes make it long.
+    read, items = len(stream) // rig.config.read_bytes - 1, len(rig.expected.chunks)
+    if narrow:
+        check(_span(rig.weights), items, "cycles of narrow items")
+    else:
+        ahead = 1 + rig.config.weight_chunks
+        assert read + 1 - ahead <= _span(rig.weights) <= max(read, items), "cycles of wide items"
+
+
+@cocotb.test()
+async def modes_wait_three_cycles_behind_a_header(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    if "modes" not in env.config.weight_formats:
+        return
+    rig = Rig(env, 0.0, (LATENCY, LATENCY))
+    blocks = 20
+    rig.send(b"", b"".join(rig.expected.mode_weights(9, range(4)) for _ in range(blocks)))
+    await rig.finish()
+    least = len(rig.expected.chunks) + (blocks - 1) * (1 + MODE_FILL)
+    # Where one word is held, a block that ends within a word may cost one more.
+    late = (blocks - 1) * (2 - rig.config.weight_chunks)
+    assert least <= _span(rig.weights) <= least + late, f"{_span(rig.weights)}, not {least}"
 
 
 @cocotb.test()
@@ -308,7 +348,7 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
     env = await start(dut, BENCH)
     _set_free(env)
     rng = env.rng
-    bad = [(rng.randint(5, 15), 0, 1, "bad_format"),
+    bad = [(rng.randint(6, 15), 0, 1, "bad_format"),
            (Format.PACKED, rng.randint(2, 15), 1, "bad_argument"),
            (Format.PACKED, 1, rng.randint(65, 65535), "bad_map"),
            (Format.RAW, rng.randint(1, 15), 1, "bad_argument"),
@@ -321,13 +361,17 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
     packed = "packed" in rig.config.weight_formats
     bad += ([(Format.PACKED, 0, 1, "bad_width")] * 8 if packed
             else [(Format.PACKED, 0, 1, "no_hardware_for_packed")])
+    bad += ([(Format.MODES, rng.randint(1, 15), 1, "bad_argument")]
+            + [(Format.MODES, 0, 1, "bad_width")] * 8
+            if "modes" in rig.config.weight_formats
+            else [(Format.MODES, 0, 1, "no_hardware_for_modes")])
     for number, (kind, arg, count, name) in enumerate(bad):
         good = rig.expected.weights(3, 8) + rig.expected.parameters(2, False)
         header = bytes([kind | arg << 4, count & 255, count >> 8, *rng.randbytes(5)])
         if name == "bad_map":
             header = HEADER.encode({"format": kind, "arg": arg, "count": count}
                                    | header_of_widths([1] * 8))
-        elif kind == Format.PACKED and not arg:
+        elif kind in (Format.PACKED, Format.MODES) and not arg:
             widths = [rng.randint(0, 8) for _ in range(8)]
             if name == "bad_width":
                 widths[number % 8] = rng.randint(9, 15)
