@@ -74,7 +74,7 @@ class ExpectedStreams:
             if width:
                 group[...] = rng.integers(-1 << width - 1, 1 << width - 1, MODE_GROUP)
         words = groups.reshape(count, self.config.tile_bytes)
-        data = encode_block(words, PackedBlock(0, count, tuple(table), True), self.config)
+        data = encode_block(words, PackedBlock(0, count, Format.MODES, tuple(table)), self.config)
         cover("modes")
         for width in table:
             cover(f"mode_{width}")

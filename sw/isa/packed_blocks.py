@@ -11,6 +11,7 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.formats import MAP_WORDS, RAW_WIDTH, has_maps, width_entries
 from kaniwa.isa.modes import MODES, group_widths
+from kaniwa.isa.table import Format
 
 __all__ = ["MAX_COUNT", "PackedBlock", "packed_blocks"]
 
@@ -31,13 +32,13 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PackedBlock:
-    """Words ``start`` to ``end`` - 1, as PACKED with ``widths`` of chunks, or as MODES with those
-    of its modes."""
+    """Words ``start`` to ``end`` - 1: as RAW, as PACKED with ``widths`` of chunks, or as MODES with
+    those of its modes."""
 
     start: int
     end: int
-    widths: tuple[int, ...]
-    is_modes: bool = False
+    format: Format
+    widths: tuple[int, ...] = ()
 
 
 def packed_blocks(flat: npt.NDArray[np.int8], config: AcceleratorConfig, modes: bool = False,
@@ -158,9 +159,9 @@ class _Block:
         """The smaller way."""
         packed, modes = self.sizes(sizes)
         if modes is None or self.groups is None or packed <= modes:
-            return PackedBlock(self.start, self.end, tuple(self.widths.tolist()))
+            return PackedBlock(self.start, self.end, Format.PACKED, tuple(self.widths.tolist()))
         choice = CHOICES[int((self.groups @ GROUP_BYTES).argmin())]
-        return PackedBlock(self.start, self.end, tuple(choice.tolist()), True)
+        return PackedBlock(self.start, self.end, Format.MODES, tuple(choice.tolist()))
 
 
 def _append(blocks: list[_Block], block: _Block, sizes: _Sizes) -> None:

@@ -137,18 +137,24 @@ def encode_weights(words: Int8, config: AcceleratorConfig,
     """
     flat = np.ascontiguousarray(words, np.int8).reshape(-1, config.tile_bytes)
     used = config.weight_formats if formats is None else formats
-    blocks = (packed_blocks(flat, config, "modes" in used) if "packed" in used
-              else [PackedBlock(0, len(flat), (RAW_WIDTH,))])
+    if "packed" in used:
+        blocks = packed_blocks(flat, config, "modes" in used)
+    else:
+        blocks = [PackedBlock(0, len(flat), Format.RAW)]
     return b"".join(encode_block(flat, block, config) for block in blocks)
 
 
 def encode_block(flat: Int8, block: PackedBlock, config: AcceleratorConfig) -> bytes:
     """The words of ``flat`` [words, tile_bytes] that a block has; more than the header can count
     become several blocks."""
-    encode = _modes if block.is_modes else _packed
+    encode = {Format.RAW: _raw, Format.PACKED: _packed, Format.MODES: _modes}[block.format]
     return b"".join(
         encode(flat[first:min(block.end, first + MAX_COUNT)], block.widths, config)
         for first in range(block.start, block.end, MAX_COUNT))
+
+
+def _raw(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:
+    return _block(Format.RAW, 0, len(words), words, config)
 
 
 def _modes(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:
@@ -167,7 +173,7 @@ def _packed(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> 
         return _block(Format.PACKED, 1, len(words), words, config, map=bits,
                       **header_of_widths(widths))
     if min(widths) == RAW_WIDTH:
-        return _block(Format.RAW, 0, len(words), words, config)
+        return _raw(words, widths, config)
     return _block(Format.PACKED, 0, len(words), words, config, **header_of_widths(widths))
 
 
