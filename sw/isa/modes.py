@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from kaniwa.config import MODE_GROUP, MODE_WEIGHTS
 
-__all__ = ["AHEAD", "GROUPS", "MODES", "MODE_BITS", "group_widths", "item_bytes", "modes_of",
+__all__ = ["AHEAD", "FILL", "GROUPS", "MODES", "MODE_BITS", "group_widths", "item_bytes", "modes_of",
            "pack_modes", "unpack_modes"]
 
 MODES = 4           # widths of a block
 MODE_BITS = 2
 GROUPS = MODE_WEIGHTS // MODE_GROUP     # of an item
 AHEAD = 4           # items that an item's modes come before it
+FILL = 3            # cycles of the decoder from a header until the first item's widths are known
 _ALL_PLANES = 8
 
 Bytes = npt.NDArray[np.uint8]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.formats import MAP_WORDS, RAW_WIDTH, has_maps, width_entries
-from kaniwa.isa.modes import MODES, group_widths
+from kaniwa.isa.modes import FILL, MODES, group_widths
 from kaniwa.isa.table import Format
 
 __all__ = ["MAX_COUNT", "PackedBlock", "packed_blocks"]
@@ -87,7 +87,8 @@ class _Sizes:
     """Sizes of blocks, in units.
 
     A header is a word, and takes a cycle of the decoder besides. It counts twice where the decoder
-    is not faster than memory, for a cycle more is as bad there as a word more.
+    is not faster than memory, for a cycle more is as bad there as a word more. So does each cycle
+    that the first weights of a MODES block come later: an array that waits for them waits as long.
     """
 
     chunks: int     # of a word, of each entry
@@ -114,7 +115,7 @@ class _Sizes:
         to 8 bits, with the best choice of widths."""
         own = (groups @ GROUP_BYTES).min(axis=-1).astype(np.int64)
         stored = own + np.asarray(count, np.int64) * self.items
-        return -(-stored // self.word_bytes) * UNITS + self.header
+        return -(-stored // self.word_bytes) * UNITS + self.header + FILL * UNITS
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from typing import Any
 import cocotb
 
 from kaniwa.config import PRESETS, AcceleratorConfig
-from kaniwa.cycles.readers.streams import MODE_FILL
 from kaniwa.isa import Format
 from kaniwa.isa.formats import FORMATS, HEADER, header_of_widths
+from kaniwa.isa.modes import FILL
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, cover, start
 from kaniwa.sim.worlds.memory_ports import ReadServer
 from kaniwa.sim.worlds.serial_config import SERIAL
@@ -196,7 +196,7 @@ async def modes_wait_three_cycles_behind_a_header(dut: Any) -> None:
     blocks = 20
     rig.send(b"", b"".join(rig.expected.mode_weights(9, range(4)) for _ in range(blocks)))
     await rig.finish()
-    least = len(rig.expected.chunks) + (blocks - 1) * (1 + MODE_FILL)
+    least = len(rig.expected.chunks) + (blocks - 1) * (1 + FILL)
     # Where one word is held, a block that ends within a word may cost one more.
     late = (blocks - 1) * (2 - rig.config.weight_chunks)
     assert least <= _span(rig.weights) <= least + late, f"{_span(rig.weights)}, not {least}"

@@ -17,12 +17,12 @@ from kaniwa.isa.formats import (
     width_entries,
     words_of_zeros,
 )
+from kaniwa.isa.modes import FILL
 from kaniwa.isa.weight_stream import decode_headers, equal_runs
 from kaniwa.program.instruction import Values, parameter_words_per_block, weight_words
 
 __all__ = ["BlockShape", "Read", "region_shapes"]
 
-MODE_FILL = 3    # cycles from a MODES header until its first item's widths are known
 Read = Callable[[int, int], bytes]   # address, length -> what is stored there
 
 
@@ -72,7 +72,7 @@ def _shape(config: AcceleratorConfig, header: dict[str, int],
     items = block.items(config)
     return BlockShape(block.buffer, header["count"] * items,
                       block.steps(header, config, behind), items, block.at_once(config),
-                      fill=MODE_FILL if header["format"] == Format.MODES else 0)
+                      fill=FILL if header["format"] == Format.MODES else 0)
 
 
 def _packed_shapes(config: AcceleratorConfig, header: dict[str, int]) -> list[BlockShape]:
