@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from kaniwa.config import MODE_GROUP, MODE_WEIGHTS
 
-__all__ = ["AHEAD", "FILL", "GROUPS", "MODES", "MODE_BITS", "group_widths", "item_bytes", "modes_of",
-           "pack_modes", "unpack_modes"]
+__all__ = ["AHEAD", "FILL", "GROUPS", "MODES", "MODE_BITS", "group_widths", "item_bytes",
+           "modes_of", "pack_modes", "unpack_modes"]
 
 MODES = 4           # widths of a block
 MODE_BITS = 2
