@@ -44,7 +44,7 @@ def _array_cycles(layer: ArrayLayer, v: dict[str, int], config: AcceleratorConfi
             return rows * blocks * v["phases"] * (
                 v["columns_first"] + (columns - 1) * v["columns_next"] + again)
         return rows * columns * blocks * v["phases"] * v["columns_next"]
-    steps = -(-blocks // blocks_at_once(config, v)) * v["steps"]
+    steps = -(-blocks // blocks_at_once(config, v | {"mode": layer.mode})) * v["steps"]
     if layer.patch:
         steps = max(steps, v["kernel_rows"] * v["chunks"])
     return rows * columns * steps
