@@ -16,8 +16,8 @@ from kaniwa.sim.worlds.column_loops import meets_corner
 from kaniwa.sim.worlds.patch_loops import PatchStep, random_patches
 from kaniwa.sim.worlds.patch_part import PatchPart
 
-__all__ = ["BINS", "COLUMN_BINS", "PATCH_BINS", "PLAIN_BINS", "PACES", "Pace", "World",
-           "check_idle", "run"]
+__all__ = ["BINS", "COLUMN_BINS", "PATCH_BINS", "PLAIN_BINS", "POOL_BINS", "PACES", "Pace",
+           "World", "check_idle", "run"]
 
 CAUSES = ("issued", "stall_load", "stall_weights", "stall_result")
 RING_DELAY = 2    # cycles from a step to its ring read
@@ -26,7 +26,7 @@ SEEN_AFTER = 2    # cycles from an input to the decision's outputs
 MOST_IDLE = 16    # cycles between instructions, by contract
 USUAL_IDLE = 4    # at most, where the next instruction is set up in time
 
-# Coverage bins: of all modes, of patches, of COLUMN, of the others.
+# Coverage bins: of all modes, of patches, of COLUMN, of the others, of MAX_POOL's pairs.
 BINS = (*CAUSES[1:], "padding above", "padding below", "stride 2", "one step", "one pixel a row",
         "kept", "ring wraps", "line buffer wraps", "position wraps", "block words above 1",
         "slots run out")
@@ -37,9 +37,9 @@ COLUMN_BINS = ("COLUMN", "sliding", "window of one row", "many phases", "many gr
                "corner", "rows within a word")
 PLAIN_BINS = ("DENSE", "DEPTHWISE", "MAX_POOL", "padding left", "padding right",
               "row wholly in padding", "dilated rows", "segments", "streamed",
-              "streamed depthwise", "pair", "pair of one step", "pair of two steps",
-              "pair of nine steps", "block without a pair", "narrow blocks", "one slot for a pair",
-              "result behind a pair")
+              "streamed depthwise", "pair")
+POOL_BINS = ("pair of one step", "pair of two steps", "pair of nine steps", "block without a pair",
+             "narrow blocks", "one slot for a pair", "result behind a pair")
 
 
 @dataclass
@@ -120,7 +120,7 @@ class World:
             self.next += 1
             self.issue_cycles.append(self.cycle)
             if step.last:
-                self._take_slots(step.pair)
+                self._take_slots(isinstance(step, Step) and step.pair)
         self._check_ring(step)
         if step and step.frees is not None:
             self.freed = step.frees    # seen in the cycle after the step
