@@ -130,6 +130,8 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
     half, and with ``again`` the left one; with ``corner`` the first row of the right half, and
     what is beside both halves.
 
+    ``pair``, where ``config.pool_blocks`` is 2: the step of MAX_POOL is one of two blocks.
+
     Where there is a patch buffer: ``patch``: the array takes word ``patch_word`` of it instead of
     what was read. ``gather``: of the bytes read, padding included, 0 to ``gather_last`` go into the
     patch buffer, from ``gather_position`` on; a step may do both.
@@ -151,6 +153,7 @@ def step_layout(config: AcceleratorConfig) -> data.StructLayout:
         "weight_zero_point": signed(8),
         "first": unsigned(1),
         "last": unsigned(1),
+        **({"pair": unsigned(1)} if config.pool_blocks > 1 else {}),
         **({"patch": unsigned(1), "patch_word": range(config.patch_bytes // config.dot_width),
             "gather": unsigned(1), "gather_position": range(config.patch_bytes),
             "gather_last": range(config.dot_width)} if config.patch_bytes else {}),
@@ -184,11 +187,12 @@ def array_layout(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def pool_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """One cycle of the max pool unit: a byte of each channel."""
+    """One cycle of the max pool unit: a byte of each channel, with ``pair`` of two blocks."""
     return data.StructLayout({
-        "bytes": data.ArrayLayout(signed(8), config.depthwise_lanes),
+        "bytes": data.ArrayLayout(signed(8), config.pool_lanes),
         "first": unsigned(1),
         "last": unsigned(1),
+        **({"pair": unsigned(1)} if config.pool_blocks > 1 else {}),
     })
 
 

@@ -291,6 +291,21 @@ class AcceleratorConfig:
         return min(self.activation_lanes, self.dot_width)
 
     @property
+    def pool_blocks(self) -> int:
+        """Blocks of which a step of MAX_POOL takes the bytes: two where its read has them.
+
+        Only from reads of 16 bytes on: smaller targets are made for few cells. The results of
+        both need a slot each.
+        """
+        both = self.dot_width >= max(16, 2 * self.depthwise_lanes)
+        return 2 if self.max_pool and both and self.result_slots > 1 else 1
+
+    @property
+    def pool_lanes(self) -> int:
+        """Maxima that the max pool unit keeps."""
+        return self.pool_blocks * self.depthwise_lanes
+
+    @property
     def lane_bytes(self) -> int:
         """Bytes of a lane of the line buffer; each lane has an address of its own."""
         return min(self.dot_width, 8)

@@ -131,12 +131,17 @@ class Window(Component):
                 *(byte.eq(value) for byte, value in zip(
                     self.o_pool.payload.bytes, operands.activations[0], strict=False)),
             ]
+            if config.pool_blocks > 1:
+                pair = Signal(reset_less=True)
+                m.d.sync += pair.eq(tag.pair)
+                m.d.comb += self.o_pool.payload.pair.eq(pair)
         return m
 
     def _tag(self, m, step):
         """What of a step goes along unchanged."""
         config = self._config
-        unchanged = ("patch", "gather", "gather_position", "gather_last") * bool(config.patch_bytes)
+        unchanged = (("pair",) * (config.pool_blocks > 1) + (
+            "patch", "gather", "gather_position", "gather_last") * bool(config.patch_bytes))
         tag = Signal(data.StructLayout({
             "pool": 1, "depthwise": 1, "columns": 1, "first": 1, "last": 1,
             "pad_value": signed(8), "column": step.column.shape(),

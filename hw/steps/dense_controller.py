@@ -2,7 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.wiring import Component, connect, flipped
+from amaranth.lib.wiring import Component, In, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Mode
@@ -10,7 +10,7 @@ from kaniwa.hw.interfaces import line_position_bits
 from kaniwa.hw.steps.dense_walker import DenseWalker, dense_step_layout
 from kaniwa.hw.steps.issuer import StepIssuer
 from kaniwa.hw.steps.row_release import RowRelease
-from kaniwa.hw.steps.signatures import array_controller_signature
+from kaniwa.hw.steps.signatures import array_controller_signature, pool_pairs
 from kaniwa.hw.steps.window_reach import WindowReach
 
 __all__ = ["DenseController"]
@@ -22,12 +22,18 @@ class DenseController(Component):
     No idle cycle between steps, blocks, pixels and rows. A step waits for ``loaded`` to pass the
     end of its pixel's window in its own row, for its ring word to be among the ``ring_written``,
     and the last one of a block for a free result slot. Each is seen one cycle after it comes. A
-    step reads the line buffer if its row is valid. Ports: ``array_controller_signature``.
+    step reads the line buffer if its row is valid. Ports: ``array_controller_signature`` and
+    ``pool_pairs``. The last step of two blocks waits for two slots: for ``two_slots_ok`` in place
+    of ``slot_ok``.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
-        super().__init__(dict(array_controller_signature(config).members))
+        super().__init__({
+            **array_controller_signature(config).members,
+            **pool_pairs(config),
+            **({"two_slots_ok": In(1)} if config.pool_blocks > 1 else {}),
+        })
 
     def elaborate(self, platform):
         m = Module()
@@ -42,6 +48,8 @@ class DenseController(Component):
             walker.line_base.eq(self.line_base),
             walker.ring_base.eq(self.ring_base),
         ]
+        if self._config.pool_blocks > 1:
+            m.d.comb += [walker.pairs.eq(self.pairs), walker.odd.eq(self.odd)]
         with m.If(self.start):
             m.d.sync += walking.eq(1)
         with m.Elif(walker.advance):
@@ -119,6 +127,10 @@ class DenseController(Component):
         """The waiting step, its read, and its use of the weight ring."""
         connect(m, issuer.issuing, flipped(self.issuing))
         here, step_3 = issuer.here, issuer.here.step
+        if self._config.pool_blocks > 1:
+            m.d.comb += self.step.pair.eq(step_3.pair)
+            with m.If(step_3.pair):
+                m.d.comb += issuer.issuing.slot_ok.eq(self.two_slots_ok)
         uses_weights = here.mode != Mode.MAX_POOL
         m.d.comb += [
             self.line_read.eq(issuer.issuing.issue & step_3.row_valid),

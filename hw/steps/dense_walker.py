@@ -13,6 +13,7 @@ from kaniwa.hw.interfaces import (
     unit_layout,
 )
 from kaniwa.hw.parts.loop_counters import LOOPS, LoopCounters
+from kaniwa.hw.steps.signatures import pool_pairs
 from kaniwa.hw.steps.walkers import OffsetWalker, RowWalker, WordWalker
 
 __all__ = ["DenseWalker", "dense_step_layout"]
@@ -23,6 +24,7 @@ def dense_step_layout(config: AcceleratorConfig) -> data.StructLayout:
 
     ``first``, ``last``: of its block. ``row_first``: of its output row. ``row_valid``: its input
     row is there; else ``row_below`` or above. ``word_end``: the last step of its ring word.
+    ``pair``: it is one of two blocks.
     """
     position = line_position_bits(config)
     return data.StructLayout({
@@ -30,6 +32,7 @@ def dense_step_layout(config: AcceleratorConfig) -> data.StructLayout:
         "row_valid": 1, "row_below": 1,
         "row_lane": position - line_lane_bits(config), "offset": signed(position),
         "word": range(2 * config.ring_words), "word_end": 1, "column": range(config.dot_width),
+        **({"pair": 1} if config.pool_blocks > 1 else {}),
     })
 
 
@@ -38,7 +41,8 @@ class DenseWalker(Component):
     on, and moves with ``advance``.
 
     ``products``, ``line_base`` and ``ring_base`` are read at ``start``. ``row_shift`` and
-    ``pixel_offset`` are those of ``WindowReach``. ``held``: ring words up to this step.
+    ``pixel_offset`` are those of ``WindowReach``. ``held``: ring words up to this step. ``pairs``
+    and ``odd`` are those of ``pool_pairs``.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -52,6 +56,7 @@ class DenseWalker(Component):
             "products": In(products_layout(config)),
             "line_base": In(lane),
             "ring_base": In(range(2 * config.ring_words)),
+            **pool_pairs(config),
             "step": Out(dense_step_layout(config)),
             "row_shift": Out(exact_log2(config.read_bytes)),
             "pixel_offset": Out(signed(position)),
@@ -104,4 +109,7 @@ class DenseWalker(Component):
             self.pixel_offset.eq(offsets.pixel_offset),
             self.held.eq(words.held),
         ]
+        if config.pool_blocks > 1:
+            last_block = counters.lasts[LOOPS.index("blocks")]
+            m.d.comb += step.pair.eq(self.pairs & ~(self.odd & last_block))
         return m

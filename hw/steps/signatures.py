@@ -13,7 +13,7 @@ from kaniwa.hw.interfaces import (
     unit_layout,
 )
 
-__all__ = ["array_controller_signature", "step_issue"]
+__all__ = ["array_controller_signature", "pool_pairs", "step_issue"]
 
 
 def step_issue() -> Signature:
@@ -35,6 +35,15 @@ def step_issue() -> Signature:
         "stall_weights": Out(1),
         "stall_result": Out(1),
     })
+
+
+def pool_pairs(config: AcceleratorConfig) -> dict[str, In]:
+    """What a controller of MAX_POOL is told of blocks that a step has two of, beside ``fields``.
+
+    ``pairs``: each of ``fields.blocks`` is two blocks, and ``fields.block_width`` the channels of
+    both; ``odd``: but for the last one. Nothing where ``config.pool_blocks`` is 1.
+    """
+    return {"pairs": In(1), "odd": In(1)} if config.pool_blocks > 1 else {}
 
 
 def array_controller_signature(config: AcceleratorConfig) -> Signature:

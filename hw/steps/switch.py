@@ -37,7 +37,8 @@ class ArraySwitch(Component):
     A step leaves as ``o_step`` and, in the same cycle, as a read of ``line``, if it has bytes; its
     ring word is read 2 cycles later, and given back with the last read of it. ``level.freed`` moves
     in the cycle after the step that allows it. ``slot_taken`` takes a result slot,
-    ``slot_returned`` gives it back; ``result_slots`` are free at reset.
+    ``slot_returned`` gives it back; ``result_slots`` are free at reset. The last step of two blocks
+    takes a second one in the cycle behind it, in which no other step takes any.
 
     ``level.loaded``, ``ring.written`` and ``slot_returned`` are seen one cycle after they come. In
     the order of these causes one of ``events`` is 1 in a cycle, none if there is no step;
@@ -106,7 +107,7 @@ class ArraySwitch(Component):
             m.d.sync += [owner.eq(current), turns.eq(1 << current)]
         self._accept(m, controllers, kind, current, chosen["pending"], leaving)
 
-        slot_ok = self._slots(m, chosen)
+        slot_ok, taking = self._slots(m, chosen, controllers[0])
         for controller in controllers:
             m.d.comb += [
                 controller.ring_base.eq(ring_base),
@@ -114,7 +115,7 @@ class ArraySwitch(Component):
                 controller.ring_written.eq(self.ring.written),
                 controller.issuing.slot_ok.eq(slot_ok),
             ]
-        self._outputs(m, chosen)
+        self._outputs(m, chosen, taking)
         return m
 
     def _accept(self, m, controllers, kind, current, pending, leaving):
@@ -143,6 +144,8 @@ class ArraySwitch(Component):
             m.d.sync += [busy.eq(1), fields.eq(self.i_instruction.payload), current.eq(kind)]
         with m.Elif(leaving):
             m.d.sync += busy.eq(0)
+        if config.pool_blocks > 1:
+            self._pairs(m, accepted, fields, controllers[0])
 
         line_base = Signal(line_position_bits(config) - line_lane_bits(config))
         with m.If(starts.any()):
@@ -157,20 +160,55 @@ class ArraySwitch(Component):
         waiting = Cat(controller.issuing.pending for controller in controllers).any()
         m.d.comb += self.idle.eq(~(busy | waiting | self.o_step.valid))
 
-    def _slots(self, m, chosen):
-        """Free result slots; returns whether there is one for a step in this cycle."""
+    def _pairs(self, m, accepted, fields, dense):
+        """Blocks two by two, where MAX_POOL has blocks of all lanes: ``fields`` of such a pair.
+
+        An instruction is offered for more than a cycle before it is accepted. So flip-flops have
+        looked at it by then, and what is accepted has no gates before it.
+        """
+        new, lanes = self.i_instruction.payload, self._config.depthwise_lanes
+        paired, pairs, odd = (Signal(reset_less=True, name=name)
+                              for name in ("paired", "pairs", "odd"))
+        rounds = Signal.like(new.blocks, reset_less=True)
+        m.d.sync += [
+            paired.eq((new.mode == Mode.MAX_POOL) & (new.block_width == lanes)),
+            rounds.eq((new.blocks + 1) >> 1),
+        ]
+        with m.If(accepted):
+            m.d.sync += [pairs.eq(paired), odd.eq(new.blocks[0])]
+            with m.If(paired):
+                m.d.sync += [fields.blocks.eq(rounds), fields.block_width.eq(2 * lanes)]
+        m.d.comb += [dense.pairs.eq(pairs), dense.odd.eq(odd)]
+
+    def _slots(self, m, chosen, dense):
+        """Free result slots; returns whether there is one for a step in this cycle, and whether
+        one is taken."""
         slots = Signal(range(self._config.result_slots + 1), init=self._config.result_slots)
         slot_ok = Signal(init=1)
         taking = chosen["take_slot"]
+        if self._config.pool_blocks > 1:
+            both = taking & chosen["step"].pair
+            second = Signal()    # a pair's second slot is taken
+            taking = taking | second
         m.d.sync += slot_ok.eq(
             self.slot_returned | ((slots != 0) & ~((slots == 1) & taking)))
         with m.If(taking & ~self.slot_returned):
             m.d.sync += slots.eq(slots - 1)
         with m.Elif(self.slot_returned & ~taking):
             m.d.sync += slots.eq(slots + 1)
-        return slot_ok
+        if self._config.pool_blocks > 1:
+            two_ok = Signal(init=1)
+            m.d.sync += [
+                second.eq(both),
+                two_ok.eq((slots > 2) | ((slots == 2) & (self.slot_returned | ~taking))
+                          | ((slots == 1) & self.slot_returned & ~taking)),
+            ]
+            with m.If(both):    # the next cycle is that of the second slot
+                m.d.sync += [slot_ok.eq(0), two_ok.eq(0)]
+            m.d.comb += dense.two_slots_ok.eq(two_ok)
+        return slot_ok, taking
 
-    def _outputs(self, m, chosen):
+    def _outputs(self, m, chosen, taking):
         step = Signal.like(self.o_step.payload, reset_less=True)
         line_position = Signal.like(self.line.position, reset_less=True)
         freed = Signal.like(chosen["free_lane"])
@@ -180,7 +218,7 @@ class ArraySwitch(Component):
             self.line.enable.eq(chosen["line_read"]),
             line_position.eq(chosen["line_position"]),
             self.events.issued.eq(chosen["issue"] & chosen["step"].compute),
-            self.slot_taken.eq(chosen["take_slot"]),
+            self.slot_taken.eq(taking),
             *(getattr(self.events, name).eq(chosen[name])
               for name in ("stall_load", "stall_weights", "stall_result")),
         ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
+from kaniwa.program.instruction import blocks_at_once
 from kaniwa.sim.worlds.array_step import Step
 from kaniwa.sim.worlds.column_loops import column_steps, draw_columns
 
@@ -42,8 +43,10 @@ class Loops:
                 steps += column_steps(self.config, f, self.count, self.base, first_word, y)
             for x in range(f["ofm_columns"] if f["mode"] != Mode.COLUMN else 0):
                 streamed = words * (y * f["ofm_columns"] + x) if f["weights_stream"] else 0
-                for b in range(f["blocks"]):
-                    steps += self._block(f, y, x, b, first_word + streamed)
+                at_once = blocks_at_once(self.config, f)
+                for b in range(0, f["blocks"], at_once):
+                    steps += self._block(f, y, x, b, first_word + streamed,
+                                         at_once > 1 and b + 1 < f["blocks"])
             top = (y + 1) * f["stride_rows"] - f["pad_top"]
             steps[-1].frees = self.base + min(max(top, 0), f["ifm_rows"]) * f["line_pitch"]
         self.base += f["ifm_rows"] * f["line_pitch"]
@@ -54,7 +57,8 @@ class Loops:
         self.count += 1
         return steps
 
-    def _block(self, f: dict[str, int], y: int, x: int, b: int, first_word: int) -> Iterator[Step]:
+    def _block(self, f: dict[str, int], y: int, x: int, b: int, first_word: int,
+               pair: bool) -> Iterator[Step]:
         width, dense = self.config.dot_width, f["mode"] == Mode.DENSE
         pixel = x * f["pixel_step"] - f["pad_left_bytes"]
         taps = [(ky, s, c) for ky in range(f["kernel_rows"]) for s in range(f["segments"])
@@ -77,6 +81,7 @@ class Loops:
                 self.count, f, valid, offset, start,
                 needs=start + min(end, f["ifm_row_bytes"]) if valid and end >= 0 else 0,
                 window_end=end, first=t == 0, last=t == len(taps) - 1, column=t % width, word=word,
+                pair=pair,
                 releases=int(word is not None and f["weights_stream"] and used_up))
 
     def _shift(self, f: dict[str, int], row: int) -> int:
@@ -111,6 +116,10 @@ def _draw(config: AcceleratorConfig, rng: random.Random) -> dict[str, int]:
     size = rng.choice([1, 1, 2, 3, 3, 5, 7])
     kernel_rows, kernel_columns = (size, size) if rng.random() < 0.5 else (
         rng.randint(1, 7), rng.randint(1, 7))
+    if mode == Mode.MAX_POOL and rng.random() < 0.2:
+        lanes = max(lanes - 1, 1)    # such blocks are no pairs
+    elif mode == Mode.MAX_POOL and rng.random() < 0.6:
+        kernel_rows, kernel_columns = rng.choice([(1, 1), (1, 2), (2, 1), (3, 3)])
     dilation_rows, dilation = rng.choice([1, 1, 1, 2, 3]), rng.choice([1, 1, 1, 2])
     stride_rows, stride = rng.choice([1, 1, 2, 3]), rng.choice([1, 1, 2])
     channels = rng.choice([1, 2, 3, lanes, width, rng.randint(1, 3 * width)])

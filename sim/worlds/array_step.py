@@ -28,6 +28,7 @@ class Step:
     compute: bool = True        # else COLUMN only moves its window
     preset: bool = False        # first column of a block of COLUMN
     again: bool = False         # a step of COLUMN with the window as it is
+    pair: bool = False          # a step of MAX_POOL for two blocks
     phase: int = 0              # of COLUMN, modulo 2
     rows: int = 0               # real rows of a column, and where the rows begin
     positions: list[int] | None = None

@@ -16,8 +16,8 @@ from kaniwa.sim.worlds.column_loops import meets_corner
 from kaniwa.sim.worlds.patch_loops import PatchStep, random_patches
 from kaniwa.sim.worlds.patch_part import PatchPart
 
-__all__ = ["BINS", "COLUMN_BINS", "PATCH_BINS", "PLAIN_BINS", "PACES", "Pace", "World",
-           "check_idle", "run"]
+__all__ = ["BINS", "COLUMN_BINS", "PATCH_BINS", "PLAIN_BINS", "POOL_BINS", "PACES", "Pace",
+           "World", "check_idle", "run"]
 
 CAUSES = ("issued", "stall_load", "stall_weights", "stall_result")
 RING_DELAY = 2    # cycles from a step to its ring read
@@ -26,7 +26,7 @@ SEEN_AFTER = 2    # cycles from an input to the decision's outputs
 MOST_IDLE = 16    # cycles between instructions, by contract
 USUAL_IDLE = 4    # at most, where the next instruction is set up in time
 
-# Coverage bins: of all modes, of patches, of COLUMN, of the others.
+# Coverage bins: of all modes, of patches, of COLUMN, of the others, of MAX_POOL's pairs.
 BINS = (*CAUSES[1:], "padding above", "padding below", "stride 2", "one step", "one pixel a row",
         "kept", "ring wraps", "line buffer wraps", "position wraps", "block words above 1",
         "slots run out")
@@ -37,7 +37,9 @@ COLUMN_BINS = ("COLUMN", "sliding", "window of one row", "many phases", "many gr
                "corner", "rows within a word")
 PLAIN_BINS = ("DENSE", "DEPTHWISE", "MAX_POOL", "padding left", "padding right",
               "row wholly in padding", "dilated rows", "segments", "streamed",
-              "streamed depthwise")
+              "streamed depthwise", "pair")
+POOL_BINS = ("pair of one step", "pair of two steps", "pair of nine steps", "block without a pair",
+             "narrow blocks", "one slot for a pair", "result behind a pair")
 
 
 @dataclass
@@ -84,6 +86,7 @@ class World:
         self.freed = self.released = 0
         self.free_slots = [env.config.result_slots] * 2
         self.taken: list[int] = []         # cycles in which slots were taken
+        self.paired = -2                   # when a pair's first one was
         self.reads: list[Step | PatchStep | None] = [None] * RING_DELAY
         self.gap = 0                       # idle cycles before the next step
         self.gaps: dict[int, int] = {}     # and before each instruction
@@ -117,7 +120,7 @@ class World:
             self.next += 1
             self.issue_cycles.append(self.cycle)
             if step.last:
-                self._take_slot()
+                self._take_slots(isinstance(step, Step) and step.pair)
         self._check_ring(step)
         if step and step.frees is not None:
             self.freed = step.frees    # seen in the cycle after the step
@@ -167,9 +170,12 @@ class World:
             expected = "stall_load"
         elif step.word is not None and step.word >= self.written[-1 - SEEN_AFTER]:
             expected = "stall_weights"
-        elif step.last and not self.free_slots[-1 - SEEN_AFTER]:
+        elif step.last and self.cycle - 1 == self.paired:
+            expected = "stall_result"    # the second slot of a pair is taken
+            cover("result behind a pair")
+        elif step.last and self.free_slots[-1 - SEEN_AFTER] <= int(step.pair):
             expected = "stall_result"
-            cover("slots run out")
+            cover("one slot for a pair" if self.free_slots[-1 - SEEN_AFTER] else "slots run out")
         else:
             expected = "issued"
         check(seen, [expected], f"what cycle {self.cycle} went by for, step {self.next}")
@@ -188,7 +194,9 @@ class World:
         check(env.get("line__enable"), int(reads), f"line_read, {name}")
         if self.config.column_window[0] > 1:
             check(env.get("line__column_enable"), int(columns), f"column_read, {name}")
-        check(env.get("slot_taken"), int(step is not None and step.last), f"slot_taken, {name}")
+        check(env.get("slot_taken"),
+              int(step is not None and step.last or self.cycle - 1 == self.paired),
+              f"slot_taken, {name}")
         if step is None:
             return
         f = step.fields
@@ -198,6 +206,7 @@ class World:
             "row_bytes": f["ifm_row_bytes"], "pad_value": f["pad_value"], "column": step.column,
             "single_row": f["single_row"] if step.positions else 0, "rows": step.rows,
             "preset": int(step.preset), "compute": int(step.compute), "again": int(step.again),
+            **({"pair": int(step.pair)} if self.config.pool_blocks > 1 else {}),
             **({"own": int(bool(step.positions) and f["phase_windows"]), "phase": step.phase,
                 "corner": int(step.phase and meets_corner(self.config, f))}
                if self.config.phase_windows else {}),
@@ -218,10 +227,13 @@ class World:
                 cover("line buffer wraps")
         _cover_step(step, self.config.dot_width)
 
-    def _take_slot(self) -> None:
-        self.taken.append(self.cycle)
+    def _take_slots(self, pair: bool) -> None:
+        """The slots of a step, each given back later: of a pair both."""
+        if pair:
+            self.paired = self.cycle
+        self.taken += [self.cycle] * (1 + pair)
         for back in (-1, -2):    # the controller saw it taken when it issued the step
-            self.free_slots[back] -= 1
+            self.free_slots[back] -= 1 + pair
         assert self.free_slots[-1] >= 0, f"no slot in cycle {self.cycle}"
 
     def _check_ring(self, step: Step | PatchStep | None) -> None:
@@ -261,6 +273,8 @@ def _cover_fields(config: AcceleratorConfig, f: dict[str, int]) -> None:
             ("wide windows of phases", f["phase_windows"] and f["chunks"] == 2),
             ("corner", meets_corner(config, f)),
             ("rows within a word", f["mode"] == Mode.COLUMN and f["ifm_address"] % 16),
+            ("narrow blocks", f["mode"] == Mode.MAX_POOL and config.pool_blocks > 1
+             and f["block_width"] < config.depthwise_lanes),
             ("many groups", f["mode"] == Mode.COLUMN and f["block_words"] > f["phases"])):
         if hit:
             cover(name)
@@ -270,6 +284,13 @@ def _cover_step(step: Step, width: int) -> None:
     f = step.fields
     if step.again:
         return
+    if step.pair:
+        cover("pair")
+        for count, name in ((1, "one step"), (2, "two steps"), (9, "nine steps")):
+            if f["steps"] == count:
+                cover(f"pair of {name}")
+    elif f["mode"] == Mode.MAX_POOL and f["blocks"] > 1:
+        cover("block without a pair")
     if step.positions:
         pixel = step.window_end - f["block_width"]
         if pixel < 0:

@@ -30,6 +30,7 @@ class Surroundings(Protocol):
     loaded: list[int]
     written: list[int]
     free_slots: list[int]
+    paired: int
     gap: int
     gaps: dict[int, int]
 
@@ -54,7 +55,8 @@ class PatchPart:
         payload = world.unpack_step(env.get("o_step__payload"))
         gathers, computes = valid and payload["gather"], valid and payload["compute"]
         check(bool(computes), seen == ["issued"], f"issued in cycle {world.cycle}")
-        check(env.get("slot_taken"), int(bool(computes and step.last)), "slot_taken")
+        check(env.get("slot_taken"),
+              int(bool(computes and step.last) or world.cycle - 1 == world.paired), "slot_taken")
         self._free()
         if seen and not computes:
             self._check_stall(step, seen[0])

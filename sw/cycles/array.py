@@ -14,7 +14,7 @@ from kaniwa.cycles.memory import MemoryTimeline
 from kaniwa.cycles.results import Results
 from kaniwa.cycles.steady import Steady
 from kaniwa.isa import Mode
-from kaniwa.program.instruction import Values, column_window
+from kaniwa.program.instruction import Values, blocks_at_once, column_window
 
 __all__ = ["Array", "Idle"]
 
@@ -59,6 +59,7 @@ class Array:
         self._first_word = self._line_base = self._ring_base = 0
         self._kind = (False, 0)
         self._slots = 0          # results so far
+        self._slot_free = 0      # from here on a step may take a slot again
         self._arrived = self._arrived_before = 0   # when it came first: the last step, one before
 
     def run(self, index: int) -> None:
@@ -117,17 +118,22 @@ class Array:
         self.idle.append((cycle + skipped, ready + skipped, cause))
         return ready
 
-    def _result(self, cycle: int, block: int, parameters: bool) -> int:
-        """The last step of a block arrives; returns the cycle in which it is issued."""
-        waiting = self._slots - self._config.result_slots
-        self._slots += 1
+    def _result(self, cycle: int, block: int, parameters: bool, count: int = 1) -> int:
+        """The last step of a block, or of a ``count`` of two, arrives; returns the cycle in which
+        it is issued."""
+        self._slots += count
+        waiting = self._slots - 1 - self._config.result_slots
+        ready = self._slot_free
         if waiting >= 0:
             returned = self._results.returned
-            ready = (returned[waiting] if waiting < len(returned)
-                     else self._memory.until(returned, waiting)) + 1
-            if ready > cycle:
-                cycle = self._stall(cycle, ready, REQUANTIZE)
+            ready = max(ready, (returned[waiting] if waiting < len(returned)
+                                else self._memory.until(returned, waiting)) + 1)
+        if ready > cycle:
+            cycle = self._stall(cycle, ready, REQUANTIZE)
         self._results.blocks.append((cycle, block, parameters))
+        if count > 1:
+            self._results.blocks.append((cycle + 1, block + 1, parameters))
+            self._slot_free = cycle + count
         self._events.news = True
         return cycle
 
@@ -151,6 +157,7 @@ class Array:
     def _steps(self, index: int, v: Values, cycle: int) -> None:
         """DENSE, DEPTHWISE and MAX_POOL."""
         steps, blocks = v["steps"], v["blocks"]
+        at_once = blocks_at_once(self._config, v)
         stream, uses = bool(v["weights_stream"]), v["mode"] != Mode.MAX_POOL
         per_word = self._config.dot_width if v["mode"] == Mode.DEPTHWISE else 1
         row_steps = steps // v["kernel_rows"]
@@ -168,7 +175,7 @@ class Array:
                 fresh = uses and (stream or not (x or y))
                 needed = self._rows.word(real[-1][1], end) if real and end >= 0 else -1
                 late = needed >= 0 and not self._memory.there(load_ready, needed, cycle)
-                for block in range(blocks):
+                for block in range(0, blocks, at_once):
                     if fresh or (late and not block):
                         starts = dict(real) if late and not block else {}
                         cycle = self._block(starts, end, steps, cycle, per_word,
@@ -177,7 +184,7 @@ class Array:
                     else:
                         cycle += steps - 1
                         self._arrived, self._arrived_before = cycle, cycle - 1
-                    cycle = self._result(cycle, block, not (x or y))
+                    cycle = self._result(cycle, block, not (x or y), min(at_once, blocks - block))
                     self._issued(cycle, steps)
                     if stream and uses:
                         self._events.ring_releases.append(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
-__all__ = ["Values", "channels", "column_window", "parameter_words_per_block", "pixels",
-           "rows_needed", "weight_words"]
+__all__ = ["Values", "blocks_at_once", "channels", "column_window", "parameter_words_per_block",
+           "pixels", "rows_needed", "weight_words"]
 
 Values = Mapping[str, int]  # fields by name, as isa.decode gives them
 
@@ -16,6 +16,13 @@ Values = Mapping[str, int]  # fields by name, as isa.decode gives them
 def channels(values: Values) -> int:
     """Output channels of the instruction."""
     return (values["blocks"] - 1) * values["block_width"] + values["last_width"]
+
+
+def blocks_at_once(config: AcceleratorConfig, values: Values) -> int:
+    """Blocks of which a step of the array takes the bytes: two of MAX_POOL where each has all lanes
+    and the config's reads bring both."""
+    pools = values["mode"] == Mode.MAX_POOL and values["block_width"] == config.depthwise_lanes
+    return config.pool_blocks if pools else 1
 
 
 def pixels(values: Values, which: str) -> tuple[int, tuple[int, int, int], tuple[int, int, int]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from builders.graphs.bottlenecks import bottlenecks
 from builders.graphs.depthwise import KERNELS, depthwise
+from builders.graphs.pools import CHANNELS, pools
 from builders.graphs.sparse_dense import sparse_dense
 
 from kaniwa import golden
@@ -70,6 +71,21 @@ def test_windows_of_phases(target):
             (got,) = session.run(values).values()
             assert np.array_equal(got, golden.run(graph, values)[graph.outputs[0]]), kernel
             assert session.stats.cycles == estimate(program).cycles, kernel
+
+
+@pytest.mark.parametrize("target", ["base", "large", "small"])
+def test_pools(target):
+    """Max pools of pairs of blocks and of single ones, one behind the other and before layers whose
+    pixels take a step; results equal golden too."""
+    with SimDevice(PRESETS[target]) as core:
+        for seed in range(4 * len(CHANNELS)):
+            graph = pools(seed)
+            program = compile(graph, core.config)
+            session, values = Session(program, core), random_input(graph, seed)
+            got, expected = session.run(values), golden.run(graph, values)
+            for index in graph.outputs:
+                assert np.array_equal(got[graph.tensors[index].name], expected[index]), seed
+            assert session.stats.cycles == estimate(program).cycles, seed
 
 
 @pytest.mark.parametrize("target", ["base", "large", "small"])

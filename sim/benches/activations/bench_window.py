@@ -36,6 +36,7 @@ def _required() -> list[str]:
         bins += [f"{name}: window of {rows} rows" for rows in {1, config.column_window[0]}
                  if config.depthwise]
         bins += [f"{name}: {kind}" for kind in ("back to back", "idle between")]
+        bins += [f"{name}: pair"] * (config.pool_blocks > 1)
         bins += [f"{name}: {kind}" for kind in (
             "gather", "patch word", "gather beside patch word", "gather of padding")
             if config.patch_bytes]
@@ -78,6 +79,8 @@ def random_step(env: Env) -> dict[str, int]:
             step |= {"single_row": 0, "again": rng.random() < 0.4}
         step["corner"] = bool(step["own"] and step["phase"] and not step["again"]
                               and rng.random() < 0.5)
+    if config.pool_blocks > 1:
+        step["pair"] = mode == Mode.MAX_POOL and rng.getrandbits(1)
     if config.patch_bytes:
         step |= {"patch": rng.getrandbits(1), "patch_word": rng.getrandbits(16) % (
                      config.patch_bytes // width),
@@ -98,6 +101,8 @@ def _cover(env: Env, step: dict[str, int]) -> None:
     left = -step["offset"]
     right = step["offset"] + width - step["row_bytes"]
     cover(f"{name}: {Mode(step['mode']).name}")
+    if step.get("pair"):
+        cover(f"{name}: pair")
     if not step["row_valid"]:
         cover("row outside the input")
     elif left >= width:
@@ -185,11 +190,12 @@ def expected(config: AcceleratorConfig, step: dict[str, int], read: list[int],
              patch: list[int]) -> tuple[str, dict[str, Any]]:
     """The port that a step goes to, with what."""
     width, rows, lanes = config.dot_width, config.activation_lanes, config.depthwise_lanes
+    pair = {"pair": step["pair"]} if config.pool_blocks > 1 else {}
     byte = masked(step, read)
     flags = {"first": step["first"], "last": step["last"]}
     if step["mode"] == Mode.MAX_POOL:
         kept.activations = [byte] * rows
-        return "o_pool", {"bytes": byte[:lanes], **flags}
+        return "o_pool", {"bytes": byte[:config.pool_lanes], **flags, **pair}
     if step["mode"] == Mode.DENSE:
         activations = [patch if step.get("patch") else byte] * rows
     elif step.get("own"):

@@ -9,7 +9,15 @@ import cocotb
 
 from kaniwa.sim.harness.bench import Bench, Dut
 from kaniwa.sim.worlds.array_configs import CONFIGS
-from kaniwa.sim.worlds.array_world import BINS, PACES, PLAIN_BINS, Pace, check_idle, run
+from kaniwa.sim.worlds.array_world import (
+    BINS,
+    PACES,
+    PLAIN_BINS,
+    POOL_BINS,
+    Pace,
+    check_idle,
+    run,
+)
 
 
 def _duts() -> list[Dut]:
@@ -20,7 +28,7 @@ def _duts() -> list[Dut]:
 
 
 BENCH = Bench("array_controller", _duts, required=[
-    *BINS, *PLAIN_BINS, "usual idle", "late instruction"])
+    *BINS, *PLAIN_BINS, *POOL_BINS, "usual idle", "late instruction"])
 
 
 @cocotb.test()

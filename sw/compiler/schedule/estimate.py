@@ -17,6 +17,7 @@ from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.isa.formats import RECORD_BYTES
+from kaniwa.program.instruction import blocks_at_once
 from kaniwa.timing import NEVER
 
 __all__ = ["FREE", "Held", "estimate", "rows_held"]
@@ -34,7 +35,7 @@ def rows_held(v: dict[str, int], ahead: bool) -> int:
     return window + (v["stride_rows"] if v["ofm_rows"] > 1 else window)
 
 
-def _array_cycles(layer: ArrayLayer, v: dict[str, int]) -> int:
+def _array_cycles(layer: ArrayLayer, v: dict[str, int], config: AcceleratorConfig) -> int:
     """Cycles of the array, or of the reads that feed it where those are more."""
     rows, columns, blocks = v["ofm_rows"], v["ofm_columns"], v["blocks"]
     if layer.mode == Mode.COLUMN:
@@ -43,7 +44,7 @@ def _array_cycles(layer: ArrayLayer, v: dict[str, int]) -> int:
             return rows * blocks * v["phases"] * (
                 v["columns_first"] + (columns - 1) * v["columns_next"] + again)
         return rows * columns * blocks * v["phases"] * v["columns_next"]
-    steps = blocks * v["steps"]
+    steps = -(-blocks // blocks_at_once(config, v | {"mode": layer.mode})) * v["steps"]
     if layer.patch:
         steps = max(steps, v["kernel_rows"] * v["chunks"])
     return rows * columns * steps
@@ -113,7 +114,7 @@ def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bo
     layer = visited(layer, tile.visits, config)
     pixels = v["ofm_rows"] * v["ofm_columns"]
     results = pixels * ((v["blocks"] - 1) * v["block_width"] + v["last_width"])
-    array = _array_cycles(layer, v)
+    array = _array_cycles(layer, v, config)
     repeat = pixels if tile.weights_stream else 1
     words = v["blocks"] * v["block_words"] * repeat
     decoded = words * config.tile_bytes // config.decoded_bytes
