@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from kaniwa import isa
 from kaniwa.isa.formats import HEADER, SHORT_RECORD as _SHORT, formats_table
+from kaniwa.isa.modes import AHEAD
 from kaniwa.units import register
 
 __all__ = ["isa_page"]
@@ -76,7 +77,13 @@ A ring word comes in chunks of `read_bytes` weights. Chunk c of every word of a 
 width `c mod E` of the header's eight, of 4 bits each (0..8), the first at bit 24. E is the largest
 divisor of a word's chunks that is at most 8. A chunk of width w is w planes of `read_bytes` bits:
 bit p of all its weights, in the order of the weights, p = 0 first. Plane w - 1 is the sign. A chunk
-of width 0 is zeros and takes no bytes.
+of width 0 is zeros and takes no bytes. Where a target has MODES, its planes have 8 bits: a chunk is
+groups of 8 weights, and the planes of a group come before those of the next one.
+
+A MODES block is items of 32 weights, in the order of the weights: a byte of modes, then the planes
+of each of four groups. A mode has 2 bits, that of the first group is lowest, and names one of the
+header's first four widths. The byte has the modes of the item {AHEAD} behind it, and 0 where there
+is none. Those of the first {AHEAD} items are behind the header, in bytes 8 to 11 of the same word.
 
 With `arg` 1 a PACKED block of up to 64 words has a map behind its header, in bytes 8 to 15 of the
 same word, where `read_bytes` is at least 16. Bit w says that word w is all zeros, and that its
