@@ -16,6 +16,7 @@ from typing import Any
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
 from kaniwa.isa.formats import HEADER, MAP_WORDS, RECORD_BYTES, has_maps
+from kaniwa.isa.modes import MODES
 
 __all__ = ["ALWAYS", "NEVER", "OUTSIDE", "WAITING", "Pattern", "pattern", "patterns"]
 
@@ -93,9 +94,14 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
              if has_maps(config) else f"the {header} bytes of the header of their run")
     zeros = (f"Words of zeros take no memory but {where}, and a cycle of the weight decoder each. "
              "The array multiplies the zeros all the same.")
-    few = (f"A chunk of {config.read_bytes} weights takes as many bits a weight as the largest "
+    size = config.plane_weights
+    few = (f"A chunk of {size} weights takes as many bits a weight as the largest "
            "one at its place in a run of words needs; bytes are those of one bit. A run costs "
            f"{header} bytes of header.")
+    if "modes" in config.weight_formats:
+        few = (f"A group of {size} weights takes as many bits a weight as its largest one needs, "
+               f"of {MODES} widths that a run of words has; bytes are those of one bit. A run "
+               f"costs {header} bytes of header, and a group 2 bits.")
     packed = "packed" in config.weight_formats
     if not packed:
         zeros = few = "This target's weight decoder takes raw weights alone: nothing is saved."
@@ -106,9 +112,8 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
                 WAITING if packed else NEVER,
                 "masks.block_mask", zeros),
         Pattern("few_bits", "weights of 1 to 7 bits, as int4 has",
-                max(1, config.read_bytes // config.dot_width),
-                min(config.read_bytes, config.dot_width), packed,
-                packed * config.read_bytes // 8, few_cycles,
+                max(1, size // config.dot_width), min(size, config.dot_width), packed,
+                packed * size // 8, few_cycles,
                 "pytorch.steps.Quantized", few))
 
 

@@ -30,7 +30,7 @@ PIPELINED_CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "line_bytes": tuple(KIB << n for n in range(1, 7)),
     "patch_bytes": (0, 64, 128, 256, 512), "parameter_records": (64, 128, 256, 512, 1024),
     "instruction_queue": (1, 2, 4), "result_slots": (4, 8, 16),
-    **{name: (False, True) for name in SWITCHES}}
+    "modes": (False, True), **{name: (False, True) for name in SWITCHES}}
 COMPACT_CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "out_lanes": (1, 2, 4, 6, 8, 16), "requant_cycles": (8, 16, 32), "write_bytes": (2, 4, 8),
     "ring_bytes": tuple(KIB << n for n in range(4)),
@@ -81,6 +81,8 @@ def config_of(board: Board, proposal: Mapping[str, Choice]) -> AcceleratorConfig
         values |= {"requant_lanes": int(lanes), "requant_cycles": int(cycles or 1)}
     if core != COMPACT:
         values.setdefault("packed_multipliers", False)
+    if values.pop("modes", False):
+        values["weight_formats"] = (*base.weight_formats, "modes")
     values |= OF_FAMILY.get(board.family, {})
     return dataclasses.replace(base, **values, name="explored")
 
@@ -103,4 +105,5 @@ def _values(config: AcceleratorConfig) -> dict[str, Any]:
     rate = (f"1/{config.requant_cycles}" if config.requant_cycles > 1
             else str(config.requant_lanes))
     return {**config.as_dict(), **{name: getattr(config, name) for name in SWITCHES},
-            "weight_chunks": config.weight_chunks, "rate": rate}
+            "weight_chunks": config.weight_chunks, "modes": "modes" in config.weight_formats,
+            "rate": rate}

@@ -249,6 +249,17 @@ def test_compact_core_names_what_it_cannot_have(base: str, field: str, value: ob
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize(("base", "changes"), [
+    ("base", {"weight_chunks": 1}), ("base", {"weight_formats": ("raw", "modes")}),
+    ("small", {"weight_formats": ("raw", "packed", "modes")})])
+def test_modes_are_for_32_weights_a_cycle(base: str, changes: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as error:
+        replace(PRESETS[base], **changes)
+    assert str(error.value).startswith(
+        "weight_formats must contain 'packed', and weight_chunks * read_bytes must be 32, where it "
+        "contains 'modes', not ")
+
+
 def test_a_ring_of_less_than_a_word_is_refused() -> None:
     with pytest.raises(ConfigError, match="ring_bytes must hold 2 words of 1024 bytes, not 512"):
         AcceleratorConfig(out_lanes=64, requant_lanes=8, ring_bytes=512)
