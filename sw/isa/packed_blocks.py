@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +79,7 @@ class _Words:
                               axis=1).astype(np.float32)
         return cls(_chunk_widths(flat, width_entries(config), config.read_bytes), groups)
 
-    def __getitem__(self, at: object) -> _Words:
+    def __getitem__(self, at: Any) -> _Words:
         return _Words(self.widths[at], None if self.groups is None else self.groups[at])
 
 
