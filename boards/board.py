@@ -42,7 +42,8 @@ class Board:
     ``files``: targets that are not presets, as TOML files beside the board's.
     ``device``: the part as the place-and-route tool names it. ``capacity``: its resources, in the
     units of a build's report. ``link``: how a host reaches it, by resource name of the platform.
-    ``baud``: the link's, one that the adapter of the board can do.
+    ``several``: targets that it is built for with several cores, by name and number of cores, with
+    the clock in MHz. ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     """
@@ -58,6 +59,7 @@ class Board:
     memory: str
     programmers: tuple[tuple[str, ...], ...]
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    several: Mapping[tuple[str, int], float] = dataclasses.field(default_factory=dict)
     baud: int = DEFAULT_BAUD
     sdram: Sdram | None = None
 
@@ -75,9 +77,10 @@ class Board:
         """The config of a target of this board, a preset or a TOML file."""
         return load_target(self.files.get(target, target))
 
-    def clock_mhz(self, target: str) -> float:
+    def clock_mhz(self, target: str, cores: int = 1) -> float:
         """The clock for a target in MHz; that of the default target where it is not listed."""
-        return self.targets.get(target, self.targets[self.default_target])
+        own = self.targets.get(target, self.targets[self.default_target])
+        return self.several.get((target, cores), own)
 
     def outside(self, target: str) -> str | None:
         """Outside memory as ``compile`` takes it, at the clock of a target; None without any."""
