@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
 
-__all__ = ["Board", "BOARDS", "Sdram", "load_board"]
+__all__ = ["Board", "BOARDS", "Sdram", "file_stem", "load_board"]
 
 # Each file beside this one is a board.
 BOARDS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py")
@@ -63,6 +64,11 @@ class Board:
     baud: int = DEFAULT_BAUD
     sdram: Sdram | None = None
 
+    def target_for(self, cores: int) -> str:
+        """Name of the target that is built with so many cores if none is asked for."""
+        return next((target for target, several in self.several if several == cores),
+                    self.default_target)
+
     @property
     def default_target(self) -> str:
         """Name of the target that is built if none is asked for."""
@@ -88,10 +94,19 @@ class Board:
             return None
         return f"sdram,part={self.sdram.part},clock={math.ceil(self.clock_mhz(target))}"
 
+    def check_cores(self, target: str, cores: int) -> None:
+        """Raise ConfigError unless the target is known, and so many cores of it can be built."""
+        check_cores(cores, self.config(target).memory_bytes, self.sdram is not None)
+
     def make_platform(self) -> Any:
         """A new Amaranth platform, good for one build."""
         module, name = self.platform.split(":")
         return getattr(importlib.import_module(module), name)()
+
+
+def file_stem(board: Board, target: str, cores: int = 1) -> str:
+    """Name of a build's files, without suffix."""
+    return f"{board.name}-{Path(target).stem}" + (f"-{cores}cores" if cores > 1 else "")
 
 
 def load_board(name: str) -> Board:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from amaranth import Elaboratable
 
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import Board, file_stem
 from kaniwa.boards.families.family import Family, load_family
 from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, output_registers, tools
 from kaniwa.boards.flow.place import (
@@ -50,8 +50,7 @@ from kaniwa.machine import cores
 from kaniwa.parallel.workers import Workers
 from kaniwa.stage import Stage
 
-__all__ = ["REPORT", "TOP", "Bitstream", "Progress", "build", "count_cells", "design_files",
-           "file_stem"]
+__all__ = ["REPORT", "TOP", "Bitstream", "Progress", "build", "count_cells", "design_files"]
 
 Progress = Callable[[str], None]
 T = TypeVar("T")
@@ -83,6 +82,11 @@ class Bitstream:
     cores: int = 1
 
     @property
+    def of_cores(self) -> str:
+        """Target and number of cores, for people."""
+        return f"target {self.target}" + (f", {self.cores} cores" if self.cores > 1 else "")
+
+    @property
     def clock_mhz(self) -> dict[str, float]:
         """Worst, median and best clock of the seeds."""
         clocks = [timing.mhz for timing in self.timings.values()]
@@ -110,7 +114,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     A clock that is not met is not an error here.
     """
     began = time.monotonic()
-    target = target or board.default_target
+    target = target or board.target_for(cores)
     config = board.config(target)
     mhz = clock_mhz or board.clock_mhz(target, cores)
     family = load_family(board.family)
@@ -141,11 +145,6 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
                      digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1),
                      placed[best], design.netlist, netlist, cores)
-
-
-def file_stem(board: Board, target: str, cores: int = 1) -> str:
-    """Name of a build's files, without suffix."""
-    return f"{board.name}-{Path(target).stem}" + (f"-{cores}cores" if cores > 1 else "")
 
 
 def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
