@@ -14,12 +14,19 @@ from kaniwa.config import PRESETS
 from kaniwa.driver import devices
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.driver.cores.line import TURN_REQUESTS, SharedLine, Turns
-from kaniwa.driver.frames import CORE_BIT, INDEX_CORE_BIT, Operation, Request, check_cores
+from kaniwa.driver.frames import (
+    CORE_BIT,
+    INDEX_CORE_BIT,
+    MOST_CORES,
+    Operation,
+    Request,
+    check_cores,
+)
 from kaniwa.driver.link import Link
 from kaniwa.driver.transports import parse_address
 from kaniwa.errors import ConfigError, DeviceError
 from kaniwa.importers import load_model
-from kaniwa.isa import Command, Register
+from kaniwa.isa import COUNTERS, Command, Register
 from kaniwa.pool import split
 from kaniwa.sim.board.link_model import EmulatedCore, LinkModel, MemoryCore
 from kaniwa.sim.board.model_transport import ModelTransport
@@ -194,6 +201,11 @@ def test_each_core_has_its_own_addresses():
                    for core in range(8)])
     assert [core.memory[0] for core in board.cores] == list(range(1, 9))
     assert [core.registers[12] for core in board.cores] == list(range(100, 108))
+
+
+def test_every_register_leaves_the_bits_of_the_core_free():
+    assert Register.COUNTER_0 + len(COUNTERS) <= 1 << INDEX_CORE_BIT
+    assert MOST_CORES - 1 << INDEX_CORE_BIT <= 255
 
 
 @pytest.mark.parametrize("arguments, message", [

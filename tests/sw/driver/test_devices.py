@@ -37,7 +37,8 @@ def test_the_simulated_core_keeps_the_protocol():
     ("sim:ulx4s", "device 'sim:ulx4s': expected "
                   f"sim:BOARD[?baud=B&cores=K&core=C], BOARD one of {', '.join(BOARDS)}"),
     ("sim:icebreaker?pace=3", "device 'sim:icebreaker?pace=3': expected "
-                              f"sim:BOARD[?baud=B&cores=K&core=C], BOARD one of {', '.join(BOARDS)}"),
+                              "sim:BOARD[?baud=B&cores=K&core=C], BOARD one of "
+                              f"{', '.join(BOARDS)}"),
     ("serial:", "device 'serial:': expected serial:PORT[?baud=B] or tcp:HOST:PORT"),
     ("tcp:host", "device 'tcp:host': expected serial:PORT[?baud=B] or tcp:HOST:PORT"),
     ("serial:/dev/ttyUSB0?baud=fast", "device 'serial:/dev/ttyUSB0?baud=fast': after '?' expected "
