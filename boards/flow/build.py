@@ -43,6 +43,7 @@ from kaniwa.boards.flow.timing import Timing, load_report, read_timing
 from kaniwa.boards.flow.utilization import Netlist, mark_commands
 from kaniwa.boards.flow.watch import Stop, Watch, watch_synthesis
 from kaniwa.config import AcceleratorConfig
+from kaniwa.driver.frames import check_cores
 from kaniwa.errors import BuildError, ConfigError
 from kaniwa.files import write_atomic
 from kaniwa.hw.parts.unchecked_read import UNDEFINED
@@ -164,7 +165,9 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
     """RTLIL and constraints of the board's top, by file name; the same for the same sources.
 
     ``line``: baud, pace and cores of ``BoardTop``, where they are not those of a usual bitstream.
+    Raises ConfigError for cores that the link or the board cannot have.
     """
+    check_cores(line.get("cores", 1), config.memory_bytes, board.sdram is not None)
     from kaniwa.boards.flow.top import BoardTop
 
     family = load_family(board.family)

@@ -12,7 +12,6 @@ from kaniwa.boards.board import Board, Sdram
 from kaniwa.boards.families.family import Pll, load_family
 from kaniwa.boards.flow.sdram_pins import SdramPins
 from kaniwa.config import AcceleratorConfig
-from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.hw.accelerator import Accelerator
 from kaniwa.hw.cores import Cores
@@ -30,12 +29,11 @@ class BoardTop(Elaboratable):
 
     The host reaches it over a UART of ``baud``, by default the board's. ``pace``: bytes a second
     that the board tells the host, by default those of the UART. ``cores``: how many there are, each
-    with its own memory. Raises ConfigError for a number that the link or the board cannot have.
+    with its own memory.
     """
 
     def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *,
                  baud: int | None = None, pace: int | None = None, cores: int = 1):
-        check_cores(cores, config.memory_bytes, board.sdram is not None)
         self._board, self._config, self._mhz = board, config, mhz
         self._cores = cores
         self._baud = baud or board.baud

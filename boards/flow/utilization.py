@@ -133,8 +133,9 @@ def _block_of(module: str) -> str:
         return "on_chip_memory"
     part = OF_CORE.fullmatch(path[1]) if path[:1] == ["accelerator"] and path[1:] else None
     if part is not None:
-        own = BLOCKS_OF_CORE.get(part[1])
-        inner = [own] if own else [level for level in path[2:3] if level not in CONTAINERS]
+        if part[1] in BLOCKS_OF_CORE:
+            return f"core_{part[2]}.{BLOCKS_OF_CORE[part[1]]}"
+        inner = [level for level in path[2:3] if level not in CONTAINERS]
         return ".".join([f"core_{part[2]}", *inner, *path[3:]])
     while path and path[0] in CONTAINERS:
         path = path[1:]
