@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
 
-__all__ = ["Board", "BOARDS", "Sdram", "load_board"]
+__all__ = ["Board", "BOARDS", "Sdram", "file_stem", "load_board"]
 
 # Each file beside this one is a board.
 BOARDS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py")
@@ -42,7 +43,8 @@ class Board:
     ``files``: targets that are not presets, as TOML files beside the board's.
     ``device``: the part as the place-and-route tool names it. ``capacity``: its resources, in the
     units of a build's report. ``link``: how a host reaches it, by resource name of the platform.
-    ``baud``: the link's, one that the adapter of the board can do.
+    ``several``: targets that it is built for with several cores, by name and number of cores, with
+    the clock in MHz. ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     """
@@ -58,8 +60,14 @@ class Board:
     memory: str
     programmers: tuple[tuple[str, ...], ...]
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    several: Mapping[tuple[str, int], float] = dataclasses.field(default_factory=dict)
     baud: int = DEFAULT_BAUD
     sdram: Sdram | None = None
+
+    def target_for(self, cores: int) -> str:
+        """Name of the target that is built with so many cores if none is asked for."""
+        return next((target for target, several in self.several if several == cores),
+                    self.default_target)
 
     @property
     def default_target(self) -> str:
@@ -75,9 +83,10 @@ class Board:
         """The config of a target of this board, a preset or a TOML file."""
         return load_target(self.files.get(target, target))
 
-    def clock_mhz(self, target: str) -> float:
+    def clock_mhz(self, target: str, cores: int = 1) -> float:
         """The clock for a target in MHz; that of the default target where it is not listed."""
-        return self.targets.get(target, self.targets[self.default_target])
+        own = self.targets.get(target, self.targets[self.default_target])
+        return self.several.get((target, cores), own)
 
     def outside(self, target: str) -> str | None:
         """Outside memory as ``compile`` takes it, at the clock of a target; None without any."""
@@ -85,10 +94,19 @@ class Board:
             return None
         return f"sdram,part={self.sdram.part},clock={math.ceil(self.clock_mhz(target))}"
 
+    def check_cores(self, target: str, cores: int) -> None:
+        """Raise ConfigError unless the target is known, and so many cores of it can be built."""
+        check_cores(cores, self.config(target).memory_bytes, self.sdram is not None)
+
     def make_platform(self) -> Any:
         """A new Amaranth platform, good for one build."""
         module, name = self.platform.split(":")
         return getattr(importlib.import_module(module), name)()
+
+
+def file_stem(board: Board, target: str, cores: int = 1) -> str:
+    """Name of a build's files, without suffix."""
+    return f"{board.name}-{Path(target).stem}" + (f"-{cores}cores" if cores > 1 else "")
 
 
 def load_board(name: str) -> Board:

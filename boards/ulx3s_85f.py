@@ -1,5 +1,7 @@
 """ULX3S with LFE5U-85F: 84k LUTs, 208 block RAMs, 156 multipliers 18x18."""
 
+from pathlib import Path
+
 from kaniwa.boards.board import Board
 
 BOARD = Board(
@@ -10,6 +12,8 @@ BOARD = Board(
     device=("--85k", "--package", "CABGA381", "--speed", "6"),
     targets={"base": 100.0, "large": 80.0, "base_vector": 90.0,
              "base_recurrent": 90.0},
+    several={("half", 2): 80.0},
+    files={"half": Path(__file__).with_name("half.toml")},
     capacity={"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156},
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",

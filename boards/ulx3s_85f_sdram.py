@@ -12,6 +12,7 @@ BOARD = dataclasses.replace(
     name="ulx3s_85f_sdram",
     title="Radiona ULX3S 85F with its SDRAM (Lattice ECP5, LFE5U-85F-6BG381C)",
     targets={"base": 90.0},
+    several={},
     memory="block RAM, and 32 MB of SDRAM outside",
     sdram=Sdram("MT48LC16M16A2"),
 )

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kaniwa.compiler.pipeline import compile
     from kaniwa.config import AcceleratorConfig
     from kaniwa.cycles.estimate import estimate
+    from kaniwa.driver.cores.open import open_cores
     from kaniwa.driver.devices import open
     from kaniwa.driver.session import Session
     from kaniwa.evaluation.evaluate import Evaluation, evaluate
@@ -79,6 +80,7 @@ __all__ = [
     "lite",
     "load_program",
     "open",
+    "open_cores",
     "save_program",
     "set_default_logger_severity",
 ]
@@ -110,6 +112,7 @@ if not TYPE_CHECKING:     # or checkers take every name for one that is there
         "lite": "kaniwa.lite",
         "load_program": "kaniwa.program.file",
         "open": "kaniwa.driver.devices",
+        "open_cores": "kaniwa.driver.cores.open",
         "save_program": "kaniwa.program.file",
         "set_default_logger_severity": "kaniwa.compat.options",
     })

@@ -117,7 +117,7 @@ def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Seq
     """The commands of yosys between reading and writing."""
     commands = [f"synth_ecp5 -top {top}"]
     if config.parameter_words <= DISTRIBUTED_WORDS and not config.packed_multipliers:
-        parameters = f"{top}.accelerator.core.datapath.parameter_buffer"
+        parameters = f"{top}.accelerator.core*.datapath.parameter_buffer"   # of all cores
         commands.insert(0, f'setattr -set ram_style "distributed" {parameters}/m:*')
     return commands
 

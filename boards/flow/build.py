@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from amaranth import Elaboratable
 
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import Board, file_stem
 from kaniwa.boards.families.family import Family, load_family
 from kaniwa.boards.flow import block_sites, fanout, multiplier_sites, output_registers, tools
 from kaniwa.boards.flow.place import (
@@ -43,6 +43,7 @@ from kaniwa.boards.flow.timing import Timing, load_report, read_timing
 from kaniwa.boards.flow.utilization import Netlist, mark_commands
 from kaniwa.boards.flow.watch import Stop, Watch, watch_synthesis
 from kaniwa.config import AcceleratorConfig
+from kaniwa.driver.frames import check_cores
 from kaniwa.errors import BuildError, ConfigError
 from kaniwa.files import write_atomic
 from kaniwa.hw.parts.unchecked_read import UNDEFINED
@@ -59,6 +60,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Bitstream:
     """A built bitstream. ``timings``: by seed. ``counts``: what each block takes, by kind.
+    ``cores``: how many cores of ``config`` it has.
 
     ``folder``: kept files of the best seed. ``netlist``: the synthesized one, with its blocks.
     ``placed_from``: the file with the netlist that was placed, as yosys' JSON.
@@ -78,6 +80,12 @@ class Bitstream:
     folder: Path
     placed_from: Path
     netlist: Netlist = dataclasses.field(compare=False, repr=False)
+    cores: int = 1
+
+    @property
+    def of_cores(self) -> str:
+        """Target and number of cores, for people."""
+        return f"target {self.target}" + (f", {self.cores} cores" if self.cores > 1 else "")
 
     @property
     def clock_mhz(self) -> dict[str, float]:
@@ -93,28 +101,30 @@ class Bitstream:
 
 
 def build(board: Board, target: str | None, seeds: int, output: Path, progress: Progress,
-          clock_mhz: float | None = None, *, wanted: Collection[str] = (),
+          clock_mhz: float | None = None, *, cores: int = 1, wanted: Collection[str] = (),
           workers: Workers | None = None) -> Bitstream:
     """Build for seeds 1 to ``seeds``; the bitstream of the fastest one is copied to ``output``.
 
+    ``cores``: how many, each with its own memory.
     ``wanted``: of PLACEMENT and ROUTED, those for which that one is placed and routed again where a
     result was kept without. ``workers`` (``kaniwa.parallel.scheduler``) place and route the seeds;
     else the processors of this machine do.
 
-    Raises BuildError where a tool fails or the design does not fit, ConfigError for a bad target.
+    Raises BuildError where a tool fails or the design does not fit, ConfigError for a bad target
+    and for cores that the link or the board cannot have.
     A clock that is not met is not an error here.
     """
     began = time.monotonic()
-    target = target or board.default_target
+    target = target or board.target_for(cores)
     config = board.config(target)
-    mhz = clock_mhz or board.clock_mhz(target)
+    mhz = clock_mhz or board.clock_mhz(target, cores)
     family = load_family(board.family)
     progress("elaborating the gateware")
-    files = design_files(board, config, mhz)
+    files = design_files(board, config, mhz, cores=cores)
     synthesized = _synthesize(board, family, config, files, progress)
     netlist = _netlist(synthesized)
     counts = netlist.counts(family.cells)
-    _check_fit(board, family, target, counts)
+    _check_fit(board, family, target if cores == 1 else f"{cores} cores of {target}", counts)
 
     planned = _plan(board, family, config, synthesized, files, mhz, progress)
     design = Design(board.family, planned, files[f"{TOP}.{family.constraints}"])
@@ -127,7 +137,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
         place_again(design, family.place(board.device, mhz, best), placed[best], watch)
     packed = placed[best] / family.pack(board.device).output
     output.mkdir(parents=True, exist_ok=True)
-    path = output / f"{board.name}-{Path(target).stem}{packed.suffix}"
+    path = output / f"{file_stem(board, target, cores)}{packed.suffix}"
     write_atomic(path, packed.read_bytes())
     used = timings[best].used
     totals = {kind: used.get(family.bels.get(kind, ""),
@@ -135,7 +145,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
               for kind in board.capacity}
     return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
                      digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1),
-                     placed[best], design.netlist, netlist)
+                     placed[best], design.netlist, netlist, cores)
 
 
 def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
@@ -154,8 +164,10 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
                  **line: int) -> dict[str, str]:
     """RTLIL and constraints of the board's top, by file name; the same for the same sources.
 
-    ``line``: baud and pace of ``BoardTop``, where they are not those of a bitstream.
+    ``line``: baud, pace and cores of ``BoardTop``, where they are not those of a usual bitstream.
+    Raises ConfigError for cores that the link or the board cannot have.
     """
+    check_cores(line.get("cores", 1), config.memory_bytes, board.sdram is not None)
     from kaniwa.boards.flow.top import BoardTop
 
     family = load_family(board.family)

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import Board, file_stem
 from kaniwa.boards.flow.tools import FAMILIES
 from kaniwa.errors import DeviceError
 from kaniwa.release.kept import kept_bitstream
@@ -20,15 +20,18 @@ __all__ = ["find_bitstream", "load_bitstream"]
 SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while they write
 
 
-def find_bitstream(board: Board, target: str | None, folder: Path) -> Path:
+def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 1) -> Path:
     """The file that a build for the target wrote to ``folder``, else that of a release.
 
-    DeviceError if there is none.
+    Releases have one core. DeviceError if there is none.
     """
-    target, suffix = target or board.default_target, FAMILIES[board.family].suffix
-    path = folder / f"{board.name}-{Path(target).stem}{suffix}"
+    target, suffix = target or board.target_for(cores), FAMILIES[board.family].suffix
+    path = folder / f"{file_stem(board, target, cores)}{suffix}"
     if path.is_file():
         return path
+    if cores > 1:
+        raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "
+                          f"--cores {cores} builds it")
     released = kept_bitstream(board.name, board.config(target).hash, sources_digest)
     if released is None:
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "

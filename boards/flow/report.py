@@ -21,7 +21,8 @@ def summary(built: Bitstream) -> dict[str, Any]:
         "meets_timing": built.meets_timing,
         "clock_of_seed": {str(seed): round(timing.mhz, 2)
                           for seed, timing in built.timings.items()},
-        "seed": built.best_seed, "config": built.config.hash, "rtlil_hash": built.rtlil_hash,
+        "seed": built.best_seed, "config": built.config.hash,
+        "cores": built.cores, "rtlil_hash": built.rtlil_hash,
         "capacity": dict(built.board.capacity), "totals": dict(built.totals),
         "blocks": {block: dict(counts) for block, counts in built.counts.items()},
         "critical_path": str(path) if path else None,
@@ -33,7 +34,7 @@ def page(built: Bitstream) -> str:
     kinds = list(built.board.capacity)
     clock = built.clock_mhz
     lines = [
-        f"{built.board.title}, target {built.target} (config {built.config.hash})",
+        f"{built.board.title}, {built.of_cores} (config {built.config.hash})",
         "",
         f"clock {clock['worst']:.2f} MHz worst, {clock['median']:.2f} median, "
         f"{clock['best']:.2f} best of {len(built.timings)} seeds; "

@@ -14,6 +14,7 @@ from kaniwa.boards.flow.sdram_pins import SdramPins
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.hw.accelerator import Accelerator
+from kaniwa.hw.cores import Cores
 from kaniwa.hw.link.uart import Uart
 from kaniwa.hw.sdram.controller import SdramController
 from kaniwa.sdram_parts import PARTS
@@ -27,12 +28,14 @@ class BoardTop(Elaboratable):
     """The accelerator on a board, in one clock domain that runs at the target's clock.
 
     The host reaches it over a UART of ``baud``, by default the board's. ``pace``: bytes a second
-    that the board tells the host, by default those of the UART.
+    that the board tells the host, by default those of the UART. ``cores``: how many there are, each
+    with its own memory.
     """
 
     def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *,
-                 baud: int | None = None, pace: int | None = None):
+                 baud: int | None = None, pace: int | None = None, cores: int = 1):
         self._board, self._config, self._mhz = board, config, mhz
+        self._cores = cores
         self._baud = baud or board.baud
         self._pace = pace or self._baud // BITS_A_BYTE
 
@@ -58,10 +61,11 @@ class BoardTop(Elaboratable):
         m.d.comb += sync.rst.eq(on_the_way[-1])
 
         m.submodules.uart = uart = Uart(pll.hz, self._baud)
-        m.submodules.accelerator = accelerator = Accelerator(
-            self._config, pace=self._pace, memory=family.memory, outside=sdram is not None,
-            clock_hz=pll.hz, counter_tags=COUNTER_TAGS,
-            multiplier=family.multiplier(self._config))
+        options = dict(pace=self._pace, memory=family.memory, clock_hz=pll.hz,
+                       counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
+        m.submodules.accelerator = accelerator = (
+            Accelerator(self._config, outside=sdram is not None, **options) if self._cores == 1
+            else Cores(self._config, self._cores, **options))
         connect(m, uart.o, accelerator.rx)
         connect(m, accelerator.tx, uart.i)
         pins = platform.request(self._board.link)

@@ -14,6 +14,9 @@ INPUT = "kaniwa_input"   # attribute of a module's inputs
 
 # Levels of the hierarchy that only hold blocks.
 CONTAINERS = ("accelerator", "core", "datapath")
+# Parts of one core of several, and the block that they are of it.
+OF_CORE = re.compile(r"(core|memory|port)_(\d+)")
+BLOCKS_OF_CORE = {"memory": "on_chip_memory", "port": "local_port"}
 
 
 def mark_commands(rtlil: str) -> list[str]:
@@ -93,7 +96,9 @@ class Netlist:
         """Resources that each block takes, by kind, the largest block first."""
         total: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         for name, cell in self._cells.items():
-            total[self._blocks[name].split(".")[0]].update(cells.get(cell["type"], {}))
+            levels = self._blocks[name].split(".")
+            total[".".join(levels[:1 + bool(OF_CORE.fullmatch(levels[0]))])].update(
+                cells.get(cell["type"], {}))
         return {block: dict(sorted(counts.items()))
                 for block, counts in sorted(total.items(), key=lambda item: (-item[1]["lut"],
                                                                              item[0]))}
@@ -119,10 +124,19 @@ def _depth(module: str) -> tuple[int, str]:
 
 
 def _block_of(module: str) -> str:
-    """The path of a module from the block on, without the levels that only hold blocks."""
+    """The path of a module from the block on, without the levels that only hold blocks.
+
+    Blocks of several cores are below ``core_0``, ``core_1`` and so on.
+    """
     path = module.split(".")[1:]
     if path[:2] == ["accelerator", "memory"]:
         return "on_chip_memory"
+    part = OF_CORE.fullmatch(path[1]) if path[:1] == ["accelerator"] and path[1:] else None
+    if part is not None:
+        if part[1] in BLOCKS_OF_CORE:
+            return f"core_{part[2]}.{BLOCKS_OF_CORE[part[1]]}"
+        inner = [level for level in path[2:3] if level not in CONTAINERS]
+        return ".".join([f"core_{part[2]}", *inner, *path[3:]])
     while path and path[0] in CONTAINERS:
         path = path[1:]
     return ".".join(path) or "top"

@@ -6,7 +6,16 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.driver.frames import PAYLOAD_BYTES, SEQUENCES, SESSIONS, Operation, link_registers
+from kaniwa.driver.frames import (
+    CORE_BIT,
+    INDEX_CORE_BIT,
+    PAYLOAD_BYTES,
+    SEQUENCES,
+    SESSIONS,
+    Operation,
+    check_cores,
+    link_registers,
+)
 from kaniwa.errors import ConfigError
 from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.link.receiver import LinkReceiver
@@ -15,6 +24,7 @@ from kaniwa.hw.link.transmitter import LinkTransmitter
 __all__ = ["Link"]
 
 SMALLEST_BUFFER = 512   # two bulk writes: one is done while the next one comes
+CORE_BITS = 4           # of an address, for the core
 
 
 class Link(wiring.Component):
@@ -28,24 +38,30 @@ class Link(wiring.Component):
     request. ``csr_read_data`` may be 1 or 2 cycles behind ``csr_address``.
     ``pace``: bytes a second of the line, for the host. All outputs but the request's ready are
     combinational from flip-flops.
+    With several ``cores`` each has its bit of ``busy``. ``csr_core``, as old as ``csr_address``, is
+    the one that the registers are of. Bits 24 to 27 of an address go to ``read`` and ``write`` as
+    they are. A request for a core that is not there is left out, as one for a busy one's memory.
     """
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, outside: bool = False,
-                 buffer_bytes: int = SMALLEST_BUFFER):
+                 buffer_bytes: int = SMALLEST_BUFFER, cores: int = 1):
         if not 0 < pace < 1 << 24:
             raise ConfigError(f"pace must be 1..{(1 << 24) - 1} bytes a second, not {pace}")
         if buffer_bytes < SMALLEST_BUFFER or buffer_bytes & (buffer_bytes - 1):
             raise ConfigError(f"buffer_bytes must be a power of two of at least {SMALLEST_BUFFER},"
                               f" not {buffer_bytes}")
+        check_cores(cores, config.memory_bytes, outside)
         self._config = config
+        self._cores = cores
         self._buffer_bytes = buffer_bytes
-        self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, outside)
+        self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, outside, cores)
         # The registers' addresses go up to 0x400.
         self._counted_bits = 31 if outside else max(10, (config.memory_bytes - 1).bit_length())
         super().__init__({
             "rx": In(stream.Signature(8)),
             "tx": Out(stream.Signature(8)),
-            "busy": In(1),
+            "busy": In(cores),
+            **({"csr_core": Out(CORE_BITS)} if cores > 1 else {}),
             "csr_address": Out(8),
             "csr_write": Out(1),
             "csr_write_data": Out(32),
@@ -96,10 +112,13 @@ class Link(wiring.Component):
             m.d.sync += count.eq(Mux(take_count, byte, count - 1))
 
         low_read, low = exact_log2(self._config.read_bytes), exact_log2(self._config.write_bytes)
+        index, left_out = count, self.busy & (is_write | (is_read & ~registers))
+        if self._cores > 1:
+            index, left_out = self._choose_core(m, operation, address, count, registers)
         constants = Array(C(byte, 8) for byte in self._constants)
         own = Signal(8, reset_less=True)
         m.d.sync += [
-            self.csr_address.eq(Mux(is_read, address[2:10], count)),
+            self.csr_address.eq(Mux(is_read, address[2:10], index)),
             own.eq(self.csr_read_data.word_select(address[:2], 8)),
         ]
         m.d.comb += [
@@ -153,7 +172,7 @@ class Link(wiring.Component):
                 with m.If(operation == Operation.OPEN):
                     m.d.sync += [session.eq(count), expected.eq(0)]
                 with m.Elif((ahead == 0) & (session != 0)):
-                    with m.If(self.busy & (is_write | (is_read & ~registers))):
+                    with m.If(left_out):
                         m.d.sync += [refused.eq(1), doing.eq(0)]
                     with m.Else():
                         m.d.sync += self.csr_write.eq(operation == Operation.REGISTER)
@@ -236,6 +255,19 @@ class Link(wiring.Component):
                     with m.If(count == 1):
                         m.next = "IDLE"
         return m
+
+    def _choose_core(self, m, operation, address, count, registers):
+        """The index of a register of the core that the request is for, and whether the request is
+        left out: its memory is used by a run, or there is no such core."""
+        core, absent = Signal(CORE_BITS), Signal()
+        m.d.comb += [
+            core.eq(Mux(operation == Operation.REGISTER, count[INDEX_CORE_BIT:],
+                        address[CORE_BIT:CORE_BIT + CORE_BITS])),
+            absent.eq(core >= self._cores),
+        ]
+        m.d.sync += self.csr_core.eq(core)
+        memory = (operation == Operation.WRITE) | ((operation == Operation.READ) & ~registers)
+        return count[:INDEX_CORE_BIT], absent | (self.busy.bit_select(core, 1) & memory)
 
     def _part(self, m, word, offset):
         """The 8 bytes of a word that hold the byte at ``offset``, a cycle later; a word of no more

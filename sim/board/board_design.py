@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kaniwa.boards
-from kaniwa.boards.board import Board, load_board
+from kaniwa.boards.board import Board, file_stem, load_board
 from kaniwa.config import AcceleratorConfig
+from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.sdram_parts import PARTS, ChipTiming
 from kaniwa.sim.device.verilate import (
@@ -62,7 +63,7 @@ endmodule
 class BoardDesign:
     """A board's top for ``config``. ``pace``: bytes a second that it tells the host.
 
-    ``bit_cycles``: cycles of a bit at its UART.
+    ``bit_cycles``: cycles of a bit at its UART. ``cores``: how many of ``config`` there are.
     """
 
     board: Board
@@ -70,23 +71,29 @@ class BoardDesign:
     baud: int
     pace: int
     bit_cycles: float
+    cores: int = 1
 
     def rtlil(self) -> str:
         """The gateware; that of a bitstream if baud and pace are."""
         from kaniwa.boards.flow.build import TOP, design_files
 
-        files = design_files(self.board, self.config, self.board.clock_mhz(self.config.name),
-                             baud=self.baud, pace=self.pace)
+        files = design_files(self.board, self.config, self.mhz,
+                             baud=self.baud, pace=self.pace, cores=self.cores)
         return files[f"{TOP}.il"]
 
     def library(self, progress: Progress | None = None) -> Path:
         """The shared object with its simulation, built if there is none yet."""
-        text = kept_verilog(f"{self.board.name}-{self.config.name}", self._made_from(),
+        text = kept_verilog(file_stem(self.board, self.config.name, self.cores), self._made_from(),
                             self._verilog, progress)
         return build_library(text, self.config, progress=progress, sources=SOURCES)
 
+    @property
+    def mhz(self) -> float:
+        """Clock of the target."""
+        return self.board.clock_mhz(self.config.name, self.cores)
+
     def _made_from(self) -> list[str]:
-        return [self.config.hash, str(self.baud), str(self.pace), self.board.name,
+        return [self.config.hash, str(self.baud), str(self.pace), str(self.cores), self.board.name,
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
                 *source_texts(Path(kaniwa.boards.__path__[0]).rglob("*.py")),
@@ -105,7 +112,7 @@ class BoardDesign:
             return None
         from kaniwa.hw.sdram.controller import POWER_UP_US
 
-        mhz = self.board.clock_mhz(self.config.name)
+        mhz = self.mhz
         part = PARTS[self.board.sdram.part]
         times = ChipTiming.of(part, mhz, 1)
         return [part.width, part.columns, part.rows, times.rcd, times.rp, times.ras, times.rc,
@@ -129,21 +136,24 @@ class BoardDesign:
 
 
 def board_design(name: str, config: AcceleratorConfig | None = None,
-                 baud: int | None = None) -> BoardDesign:
+                 baud: int | None = None, cores: int = 1) -> BoardDesign:
     """The design of the board ``name`` for ``config``, by default the board's first target.
+
+    ``cores``: how many of them there are, each with its own memory.
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. Raises
-    ConfigError for an unknown board.
+    ConfigError for an unknown board, and for cores that it cannot have.
     """
     from kaniwa.boards.families.family import load_family
 
     board = load_board(name)
-    config = config or board.config(board.default_target)
+    config = config or board.config(board.target_for(cores))
+    check_cores(cores, config.memory_bytes, board.sdram is not None)
     hz = board.make_platform().default_clk_frequency
-    clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name),
+    clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz
     if baud is None:
-        pace = PACE // (config.out_lanes * config.dot_width)
-        return BoardDesign(board, config, clock_hz // BIT_CYCLES, pace, BIT_CYCLES)
-    return BoardDesign(board, config, baud, baud // BITS_A_BYTE, clock_hz / baud)
+        pace = PACE // (config.out_lanes * config.dot_width * cores)
+        return BoardDesign(board, config, clock_hz // BIT_CYCLES, pace, BIT_CYCLES, cores)
+    return BoardDesign(board, config, baud, baud // BITS_A_BYTE, clock_hz / baud, cores)

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.frames import (
+    CORE_BIT,
+    INDEX_CORE_BIT,
     LINK_REGISTERS,
     PAYLOAD_BYTES,
     REGISTERS,
@@ -142,15 +144,28 @@ class EmulatedCore:
 
 
 class LinkModel:
-    """Takes the line's bytes and gives those that it answers, after each frame at once."""
+    """Takes the line's bytes and gives those that it answers, after each frame at once.
 
-    def __init__(self, core: Core, *, pace: int = 300_000,
+    ``further``: the cores from number 1 on, behind the same link.
+    """
+
+    def __init__(self, core: Core, *further: Core, pace: int = 300_000,
                  payload_bytes: int = PAYLOAD_BYTES, outside: bool = False) -> None:
-        self.core = core
+        self.cores = [core, *further]
         self.session = 0
         self.expected = 0
         self._splitter = Splitter()
-        self._constants = link_registers(payload_bytes, BUFFER_BYTES, pace, outside)
+        self._constants = link_registers(payload_bytes, BUFFER_BYTES, pace, outside,
+                                         len(self.cores))
+
+    @property
+    def core(self) -> Core:
+        """The only core, or the first one."""
+        return self.cores[0]
+
+    @core.setter
+    def core(self, core: Core) -> None:
+        self.cores[0] = core
 
     def reset(self) -> None:
         """As after power-up or a reset of the device."""
@@ -177,22 +192,36 @@ class LinkModel:
         if ahead or not self.session:
             return self._reply(Flag.GAP if 0 < ahead < SEQUENCES // 2 else Flag(0))
         registers = request.word >> 30 == 1
-        if self.core.busy and (request.operation == Operation.WRITE
-                               or request.operation == Operation.READ and not registers):
+        number, word, index = self._addressed(request)
+        if number >= len(self.cores):
+            return self._reply(Flag.BUSY)
+        core = self.cores[number]
+        if core.busy and (request.operation == Operation.WRITE
+                          or request.operation == Operation.READ and not registers):
             return self._reply(Flag.BUSY)
         if request.operation == Operation.READ:
-            read = self._read_register if registers else self.core.read
-            data = bytes(read(request.word + i) for i in range(request.count))
+            data = bytes(self._read_register(core, word + i) if registers else core.read(word + i)
+                         for i in range(request.count))
             return self._reply(Flag.DATA, request.word, data)
         self.expected = (self.expected + 1) % SEQUENCES
         if request.operation == Operation.REGISTER:
-            self.core.write_register(request.count, request.word)
+            core.write_register(index, request.word)
         for i, value in enumerate(request.data):
-            self.core.write(request.word + i, value)
+            core.write(word + i, value)
         return self._reply(Flag(0))
 
-    def _read_register(self, address: int) -> int:
+    def _addressed(self, request: Request) -> tuple[int, int, int]:
+        """Number of the core, address without it, and index of a register without it."""
+        if len(self.cores) == 1:
+            return 0, request.word, request.count
+        if request.operation == Operation.REGISTER:
+            return (request.count >> INDEX_CORE_BIT, request.word,
+                    request.count % (1 << INDEX_CORE_BIT))
+        number = request.word >> CORE_BIT & 15
+        return number, request.word - (number << CORE_BIT), request.count
+
+    def _read_register(self, core: Core, address: int) -> int:
         if address >= LINK_REGISTERS:
             return self._constants[address % 8]
-        word = self.core.read_register((address - REGISTERS) // 4)
+        word = core.read_register((address - REGISTERS) // 4)
         return word >> 8 * (address % 4) & 255

@@ -27,7 +27,7 @@ class VirtualBoard(BoardDevice):
     def __init__(self, name: str, target: str | Path | AcceleratorConfig | None,
                  transport: PinTransport, **options: Any) -> None:
         self._transport = transport
-        super().__init__(name, target, connect=lambda: transport, **options)
+        super().__init__(name, target, **{"connect": lambda: transport} | options)
 
     def write(self, address: int, data: bytes) -> None:
         """Copy ``data`` into device memory."""

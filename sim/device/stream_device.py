@@ -24,16 +24,18 @@ class StreamTransport:
     """Time is the accelerator's: reading runs it until a byte comes or the time is over.
 
     The first one of a config builds it, which takes minutes; ``progress`` hears of it. ``options``
-    go to the Accelerator.
+    go to the Accelerator; with several ``cores`` it is these behind one link.
     """
 
-    def __init__(self, config: AcceleratorConfig, progress: Progress | None = None,
-                 **options: Any) -> None:
+    def __init__(self, config: AcceleratorConfig, progress: Progress | None = None, *,
+                 cores: int = 1, **options: Any) -> None:
         from kaniwa.hw.accelerator import Accelerator
+        from kaniwa.hw.cores import Cores
         from kaniwa.hw.verilog import to_verilog
 
-        accelerator = Accelerator(config, pace=PACE, clock_hz=CLOCK_HZ,
-                                  counter_tags=COUNTER_TAGS, **options)
+        options |= {"pace": PACE, "clock_hz": CLOCK_HZ, "counter_tags": COUNTER_TAGS}
+        accelerator = (Accelerator(config, **options) if cores == 1
+                       else Cores(config, cores, **options))
         path = build_library(to_verilog(accelerator, "core"), config, progress=progress,
                              sources=[SOURCE])
         self.name = f"simulated {config.name}"

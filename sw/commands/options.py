@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kaniwa.program.program import Program
 
 __all__ = ["COMMON_OPTIONS", "SHOWN_JSON", "VERBOSITY", "apply_options", "board_option",
-           "board_target_option", "compile_options",
+           "board_target_option", "compile_options", "cores_option",
            "json_option", "shape_option", "input_options", "random_option", "device_options",
            "scheduler_option", "opened_workers", "target_for", "open_program", "take_arrays",
            "show_json"]
@@ -108,6 +108,10 @@ def board_target_option(text: str) -> Callable[[Command], Command]:
     return click.option("--target", default=None, metavar="T", shell_complete=complete_targets,
                         help=f"{text} (default: the board's first target).")
 
+
+cores_option = click.option(
+    "--cores", type=click.IntRange(1, 8), default=1, show_default=True, metavar="K",
+    help="Cores of the target behind the link, each with its own memory and program.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from kaniwa.config import AcceleratorConfig, load_target
-from kaniwa.driver.frames import REGISTERS, Operation, Request
+from kaniwa.driver.cores.line import SharedLine
+from kaniwa.driver.frames import CORE_BIT, INDEX_CORE_BIT, REGISTERS, Operation, Request
 from kaniwa.driver.identity import CAPABILITIES, capabilities, identify, wrong_config
 from kaniwa.driver.link import Link, LinkStatistics, reads, writes
 from kaniwa.driver.run_error import check_start, run_error
@@ -39,22 +40,27 @@ class BoardDevice:
 
     config: the board's own. target: the config that it must have; also names one that is neither
     a preset nor a board's. watchdog: cycles without progress before the board ends a run.
-    connect: opens the byte stream, for lines that have no name. ``progress`` may be set to what is
-    to hear of long transfers and runs.
+    connect: opens the byte stream, for lines that have no name. line: what devices of other cores
+    have too, with core: the number of this one's. ``progress`` may be set to what is to hear of
+    long transfers and runs.
     After a DeviceError of the line the next call opens it again; memory is then what it may be.
     """
 
     def __init__(self, name: str, target: str | Path | AcceleratorConfig | None = None, *,
                  watchdog: int = WATCHDOG_CYCLES,
-                 connect: Callable[[], Transport] | None = None) -> None:
+                 connect: Callable[[], Transport] | None = None,
+                 line: SharedLine | None = None, core: int = 0) -> None:
         self.name = name
-        self._pace: float | None = None
-        if connect is None:
-            address = parse_address(name)
-            self._pace = address.pace
-            self._connect: Callable[[], Transport] = lambda: open_transport(address)
+        self._core = core
+        if line is not None:
+            self._line = line
+        elif connect is not None:
+            self._line = SharedLine(connect)
         else:
-            self._connect = connect
+            address = parse_address(name)
+            self._line = SharedLine(lambda: open_transport(address), address.pace)
+            self._core = address.core
+        self._user = object()     # this device on the line, which must not keep it
         self._target = None if target is None else load_target(target)
         self._watchdog = watchdog
         self.progress: Callable[[str], None] = lambda text: None
@@ -68,6 +74,11 @@ class BoardDevice:
     def link_statistics(self) -> LinkStatistics:
         """Frames, retries and errors since the line was last opened."""
         return self._require().statistics
+
+    @property
+    def cores(self) -> int:
+        """Number of cores behind the link."""
+        return self._require().cores
 
     @property
     def outside(self) -> bool:
@@ -103,12 +114,14 @@ class BoardDevice:
     def write(self, address: int, data: bytes) -> None:
         """Copy ``data`` into device memory."""
         self._check_span("write", address, len(data))
-        self._transfer("writing", len(data), writes(self._require(), address, bytes(data)))
+        self._transfer("writing", len(data), writes(
+            self._require(), self._own(address), bytes(data)))
 
     def read(self, address: int, count: int) -> bytes:
         """``count`` bytes of device memory."""
         self._check_span("read", address, count)
-        return _joined(self._transfer("reading", count, reads(self._require(), address, count)))
+        return _joined(self._transfer("reading", count, reads(
+            self._require(), self._own(address), count)))
 
     def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
         """Run the program to its END; counters of ``tags``. Raises DeviceError if it fails."""
@@ -117,9 +130,9 @@ class BoardDevice:
         assert config is not None
         check_start(program_address, config)
         began = time.monotonic()
-        self._exchange([_set(Register.PROGRAM_ADDRESS, program_address),
-                        _set(Register.WATCHDOG, self._watchdog),
-                        _set(Register.CONTROL, Command.RUN)])
+        self._exchange([self._set(Register.PROGRAM_ADDRESS, program_address),
+                        self._set(Register.WATCHDOG, self._watchdog),
+                        self._set(Register.CONTROL, Command.RUN)])
         try:
             status = self._wait_for_end()
         except KeyboardInterrupt:
@@ -135,7 +148,7 @@ class BoardDevice:
 
     def abort(self) -> None:
         """End a run; memory keeps what was written."""
-        self._exchange([_set(Register.CONTROL, Command.ABORT)])
+        self._exchange([self._set(Register.CONTROL, Command.ABORT)])
         self._wait_for_end()
 
     def reset(self) -> None:
@@ -163,8 +176,8 @@ class BoardDevice:
         while left:
             requests: list[Request] = []
             for tag in left:
-                requests += [_set(Register.COUNTER_TAG, tag),
-                             _get(Register.COUNTER_0, len(COUNTERS))]
+                requests += [self._set(Register.COUNTER_TAG, tag),
+                             self._get(Register.COUNTER_0, len(COUNTERS))]
             for tag, data in zip(left, self._exchange(requests)[1::2], strict=True):
                 if data is not None:
                     snapshots[tag] = dict(zip(COUNTERS, _words(data), strict=True))
@@ -172,7 +185,17 @@ class BoardDevice:
         return snapshots
 
     def _registers(self, first: Register, count: int) -> list[int]:
-        return _words(_joined(self._exchange([_get(first, count)])))
+        return _words(_joined(self._exchange([self._get(first, count)])))
+
+    def _set(self, register: Register, value: int) -> Request:
+        return Request(Operation.REGISTER, value, register + (self._core << INDEX_CORE_BIT))
+
+    def _get(self, first: Register, count: int) -> Request:
+        return Request(Operation.READ, self._own(REGISTERS + 4 * first), 4 * count)
+
+    def _own(self, address: int) -> int:
+        """The address with the number of the core."""
+        return address + (self._core << CORE_BIT)
 
     def _check_span(self, what: str, address: int, count: int) -> None:
         outside = self.outside and OUTSIDE <= address <= 2 * OUTSIDE - count
@@ -197,7 +220,7 @@ class BoardDevice:
     def _pause(self, seconds: float) -> None:
         link = self._require()
         try:
-            link.pause(seconds)
+            self._line.pause(link, seconds)
         except DeviceError:
             self._drop()
             raise
@@ -207,7 +230,7 @@ class BoardDevice:
         """All traffic goes through here; a failed line is dropped."""
         link = self._require()
         try:
-            return link.exchange(requests, report)
+            return self._line.exchange(link, requests, report)
         except DeviceError as error:
             logger.info("%s: the line is given up: %s", self.name, error)
             self._drop()
@@ -220,22 +243,30 @@ class BoardDevice:
         if self._closed:
             raise DeviceError(f"{self.name}: the device is closed")
         if self._link is None:
-            self._link = Link(self._connect(), self._pace)
+            self._link = self._line.join(self._user)
             try:
-                self._link.open()
-                self._hello()
+                self._hello(self._link.cores)
             except BaseException:
                 self._drop()
                 raise
+            return self._link
+        try:
+            self._line.check(self._link)
+        except DeviceError:     # another core's device has lost it
+            self._drop()
+            raise
         return self._link
 
     def _drop(self) -> None:
         if self._link is not None:
-            self._link.close()
             self._link = None
+            self._line.leave(self._user)
 
-    def _hello(self) -> None:
+    def _hello(self, cores: int) -> None:
         """Learn what the board is, and end what an earlier host may have left running."""
+        if self._core >= cores:
+            raise DeviceError(f"{self.name}: there is no core {self._core}: the device has "
+                              f"{cores}, numbered from 0")
         words = self._registers(Register.MAGIC, len(CAPABILITIES))
         config = identify(self.name, words, self._target)
         if self.config is not None and self.config != config:
@@ -244,14 +275,6 @@ class BoardDevice:
         self.capabilities = capabilities(words)
         logger.info("%s: opened, a board of config %s (%s)", self.name, config.name, config.hash)
         self.abort()
-
-
-def _set(register: Register, value: int) -> Request:
-    return Request(Operation.REGISTER, value, register)
-
-
-def _get(first: Register, count: int) -> Request:
-    return Request(Operation.READ, REGISTERS + 4 * first, 4 * count)
 
 
 def _words(data: bytes) -> list[int]:

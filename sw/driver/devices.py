@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -20,9 +21,12 @@ from kaniwa.isa.counters import RunStatistics
 from kaniwa.outside import ADDED_OUTSIDE, parse_outside
 from kaniwa.program.run_names import InstructionName
 
+if TYPE_CHECKING:
+    from kaniwa.boards.board import Board
+
 __all__ = ["SIMULATORS", "added_outside", "check_name", "target_of", "Device",
-           "EmulatorDevice", "GoldenDevice", "NamesInstructions", "SimulatedMemory", "open",
-           "virtual_line"]
+           "EmulatorDevice", "GoldenDevice", "NamesInstructions", "SimulatedMemory", "VirtualName",
+           "check_options", "open", "parse_virtual", "virtual_line"]
 
 SIMULATORS = ("golden", "emulator", "sim")
 CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT", "uio:PATH", "mem:ADDRESS")
@@ -197,7 +201,7 @@ def check_name(name: str) -> None:
 
         parse_mapping(name)
     elif name.startswith(VIRTUAL):
-        _parse_virtual(name)
+        parse_virtual(name)
     elif name not in CHOICES:
         raise DeviceError(f"unknown device '{name}': give one of {', '.join(CHOICES)}")
 
@@ -206,10 +210,9 @@ def target_of(name: str) -> str | None:
     """The target that the device ``name`` has unless another one is asked for, if it has one."""
     if not name.startswith(VIRTUAL):
         return None
-    from kaniwa.boards.board import load_board
-
-    board = load_board(_parse_virtual(name)[0])
-    return str(board.files.get(board.default_target, board.default_target))
+    virtual = parse_virtual(name)
+    target = virtual.board.target_for(virtual.cores)
+    return str(virtual.board.files.get(target, target))
 
 
 def added_outside(names: Collection[str], config: AcceleratorConfig) -> str | None:
@@ -222,41 +225,60 @@ def added_outside(names: Collection[str], config: AcceleratorConfig) -> str | No
         return ADDED_OUTSIDE
     if not all(name.startswith(VIRTUAL) for name in names):
         return None
-    from kaniwa.boards.board import load_board
-
-    kinds = {load_board(_parse_virtual(name)[0]).outside(config.name) for name in names}
+    kinds = {parse_virtual(name).board.outside(config.name) for name in names}
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _parse_virtual(name: str) -> tuple[str, int | None]:
-    """The board and the baud of ``sim:BOARD?baud=B``."""
-    from kaniwa.boards.board import BOARDS as boards
+@dataclass(frozen=True)
+class VirtualName:
+    """``sim:BOARD?baud=B&cores=K&core=C`` taken apart."""
 
-    found = re.fullmatch(r"sim:([^?]*)(?:\?baud=([1-9][0-9]{0,8}))?", name)
-    if found is None or found[1] not in boards:
-        raise DeviceError(f"device '{name}': expected sim:BOARD[?baud=B], BOARD one of "
-                          f"{', '.join(boards)}")
-    return found[1], int(found[2]) if found[2] else None
+    board: Board
+    baud: int | None = None
+    cores: int = 1
+    core: int = 0
+
+
+def parse_virtual(name: str) -> VirtualName:
+    """Raises DeviceError for a name of the wrong form, a core that is not there among them."""
+    from kaniwa.boards.board import BOARDS as boards, load_board
+    from kaniwa.driver.frames import MOST_CORES
+
+    found = re.fullmatch(r"sim:([^?]*)((?:[?&](?:baud|cores|core)=[0-9]{1,9})*)", name)
+    given = re.findall(r"([?&])(\w+)=(\d+)", found[2]) if found else []
+    numbers = {key: int(value) for _, key, value in given}
+    if found is None or found[1] not in boards or len(numbers) < len(given) or (
+            "".join(mark for mark, *_ in given) != "?&&"[:len(given)]) or (
+            numbers.get("baud") == 0):
+        raise DeviceError(f"device '{name}': expected sim:BOARD[?baud=B&cores=K&core=C], BOARD one "
+                          f"of {', '.join(boards)}")
+    virtual = VirtualName(load_board(found[1]), **numbers)
+    if not 1 <= virtual.cores <= MOST_CORES or virtual.core >= virtual.cores:
+        raise DeviceError(f"device '{name}': cores must be 1..{MOST_CORES}, and core one of them, "
+                          "numbered from 0")
+    return virtual
 
 
 def virtual_line(name: str, target: Target | None,
                  progress: Callable[[str], None] | None) -> Callable[[], Any]:
     """Power a virtual board up; gives what plugs its cable in."""
-    board, baud = _parse_virtual(name)
+    virtual = parse_virtual(name)
     config = None if target is None else load_target(target)
     with needed("a simulated board", "sim", DeviceError):
         from kaniwa.sim.board.board_design import board_design
         from kaniwa.sim.board.pin_transport import PinTransport
 
-        transport = PinTransport(board_design(board, config, baud), _report(progress))
+        design = board_design(virtual.board.name, config, virtual.baud, virtual.cores)
+        transport = PinTransport(design, _report(progress))
     return lambda: transport
 
 
 def open(name: str, target: Target | None = None, outside: str | None = None,
          progress: Callable[[str], None] | None = None, **options: Any) -> Device:
-    """Open the device ``name``: "golden", "emulator", "sim", "sim:BOARD[?baud=B]",
+    """Open the device ``name``: "golden", "emulator", "sim", "sim:BOARD[?baud=B&cores=K]",
     "serial:PORT[?baud=B]", "tcp:HOST:PORT[?token-file=F]", "uio:PATH" or "mem:ADDRESS[:SIZE]";
-    behind the last two "?outside=NAME" names a buffer of u-dma-buf.
+    behind the last two "?outside=NAME" names a buffer of u-dma-buf. Of a board with several cores
+    "core=C" names one, by default 0; ``open_cores`` opens them all.
 
     ``target`` is a preset, a TOML file or a config; without it, the device takes the target of its
     first program; a board has its own, which must be ``target``, and a virtual board is made for
@@ -272,7 +294,7 @@ def open(name: str, target: Target | None = None, outside: str | None = None,
         return _open_board(name, target, outside, progress, options)
     if name.startswith(MAPPED):
         return _open_mapped(name, target, outside, options)
-    _check_options(name, options, ())
+    check_options(name, options, ())
     return (GoldenDevice if name == "golden" else EmulatorDevice)(target, outside)
 
 
@@ -280,12 +302,13 @@ def _open_board(name: str, target: Target | None, outside: str | None,
                 progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
     from kaniwa.driver.board_device import BoardDevice
 
-    _check_options(name, options, ("watchdog",))
+    check_options(name, options, ("watchdog",))
     if name.startswith(VIRTUAL):
         from kaniwa.sim.board.virtual_board import VirtualBoard
 
         device: BoardDevice = VirtualBoard(
-            name, target, virtual_line(name, target, progress)(), **options)
+            name, target, virtual_line(name, target, progress)(),
+            core=parse_virtual(name).core, **options)
     else:
         device = BoardDevice(name, target, **options)
     if outside not in (None, "none") and not device.outside:
@@ -299,7 +322,7 @@ def _open_mapped(name: str, target: Target | None, outside: str | None,
                  options: dict[str, Any]) -> Device:
     from kaniwa.driver.mapped_device import MappedDevice
 
-    _check_options(name, options, ("watchdog",))
+    check_options(name, options, ("watchdog",))
     device = MappedDevice(name, target, **options)
     if outside not in (None, "none") and not device.outside:
         device.close()
@@ -312,7 +335,7 @@ def _open_sim(target: Target | None, outside: str | None,
               progress: Callable[[str], None] | None, options: dict[str, Any]) -> Device:
     from kaniwa.sim.device.simulated_core import SimDevice
 
-    _check_options("sim", options, (
+    check_options("sim", options, (
         "stalls", "seed", "trace", "observer", "watchdog", "cycle_limit"))
     return SimDevice(target, outside=outside, progress=_report(progress), **options)
 
@@ -324,7 +347,8 @@ def _report(progress: Callable[[str], None] | None) -> Callable[[str, float], No
     return lambda what, seconds: progress(what)
 
 
-def _check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+def check_options(name: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Raise DeviceError for an option that the device ``name`` has not."""
     for option in options:
         if option not in known:
             has = f": it has {', '.join(known)}" if known else ""

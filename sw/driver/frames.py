@@ -14,8 +14,11 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kaniwa.errors import ConfigError
+
 __all__ = ["LINK_VERSION", "PAYLOAD_BYTES", "SEQUENCES", "SESSIONS", "REGISTERS", "LINK_REGISTERS",
            "HAS_OUTSIDE", "Operation", "OPERATIONS", "Flag", "Request", "Reply", "Splitter",
+           "MOST_CORES", "CORE_BIT", "INDEX_CORE_BIT", "FURTHER_CORES", "check_cores",
            "link_registers", "encode_request", "decode_request", "encode_reply", "decode_reply"]
 
 LINK_VERSION = 1
@@ -34,6 +37,12 @@ REGISTERS = 1 << 30
 # features.
 LINK_REGISTERS = REGISTERS + 0x200
 HAS_OUTSIDE = 1           # of the features: there is memory at addresses with bit 31
+FURTHER_CORES = 4         # of the features from this bit on: the number of cores, less 1
+
+# Several cores: which one is in bits 24 to 27 of an address, and in a register's index of REGISTER.
+MOST_CORES = 8
+CORE_BIT = 24
+INDEX_CORE_BIT = 5
 
 
 class Operation(enum.IntEnum):
@@ -108,10 +117,24 @@ class Reply:
     data: bytes = b""
 
 
-def link_registers(payload_bytes: int, buffer_bytes: int, pace: int, outside: bool) -> bytes:
+def link_registers(payload_bytes: int, buffer_bytes: int, pace: int, outside: bool,
+                   cores: int = 1) -> bytes:
     """The 8 bytes at LINK_REGISTERS."""
+    features = HAS_OUTSIDE * outside | cores - 1 << FURTHER_CORES
     return (bytes([LINK_VERSION, payload_bytes]) + buffer_bytes.to_bytes(2, "little")
-            + pace.to_bytes(3, "little") + bytes([HAS_OUTSIDE * outside]))
+            + pace.to_bytes(3, "little") + bytes([features]))
+
+
+def check_cores(cores: int, memory_bytes: int, outside: bool) -> None:
+    """Raise ConfigError unless one link can have so many cores with memory of this size each."""
+    if not 1 <= cores <= MOST_CORES:
+        raise ConfigError(f"cores must be 1..{MOST_CORES}, not {cores}")
+    if cores > 1 and outside:
+        raise ConfigError(f"{cores} cores cannot have outside memory: build for a board without, "
+                          "or one core")
+    if cores > 1 and not 0 < memory_bytes <= 1 << CORE_BIT:
+        raise ConfigError(f"memory_bytes of {cores} cores must be 1..{1 << CORE_BIT} each, not "
+                          f"{memory_bytes}: the link has no more addresses for a core")
 
 
 def encode_request(request: Request, sequence: int) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kaniwa.driver.frames import (
+    FURTHER_CORES,
     HAS_OUTSIDE,
     LINK_REGISTERS,
     LINK_VERSION,
@@ -89,6 +90,7 @@ class Link:
         self._window = float(WINDOW)
         self.payload_bytes = PAYLOAD_BYTES
         self.outside = False   # whether the device has outside memory
+        self.cores = 1
         self.statistics = LinkStatistics()
 
     @property
@@ -121,6 +123,7 @@ class Link:
         self._buffer_bytes = int.from_bytes(data[2:4], "little")
         self._pace = self._given_pace or float(int.from_bytes(data[4:7], "little"))
         self.outside = bool(data[7] & HAS_OUTSIDE)
+        self.cores = (data[7] >> FURTHER_CORES) + 1
         if not self.payload_bytes or not self._pace:
             raise DeviceError(f"{self._transport.name}: the device tells a frame size or pace of 0")
 

@@ -20,6 +20,7 @@ from kaniwa.driver.bridge_protocol import (
     ended,
     reason_in,
 )
+from kaniwa.driver.frames import MOST_CORES
 from kaniwa.errors import DeviceError
 
 __all__ = ["Transport", "SerialTransport", "TcpTransport", "Address", "parse_address",
@@ -64,8 +65,8 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class Address:
-    """A device's name taken apart: ``serial:PATH?baud=B&pace=P`` or
-    ``tcp:HOST:PORT?pace=P&token-file=F``.
+    """A device's name taken apart: ``serial:PATH?baud=B&pace=P&core=C`` or
+    ``tcp:HOST:PORT?pace=P&core=C&token-file=F``.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class Address:
     baud: int = DEFAULT_BAUD
     pace: int | None = None
     token_file: str | None = None
+    core: int = 0
 
 
 def parse_address(name: str) -> Address:
@@ -82,18 +84,22 @@ def parse_address(name: str) -> Address:
         raise DeviceError(f"device '{name}': expected serial:PORT[?baud=B] or tcp:HOST:PORT")
     numbers: dict[str, int] = {}
     token_file = None
-    known = ("baud", "pace") if found[1] == "serial" else ("pace",)
+    known = ("baud", "pace", "core") if found[1] == "serial" else ("pace", "core")
     for key, value in parse_qsl(found[3] or "", keep_blank_values=True):
         if key == "token-file" and value and found[1] == "tcp":
             token_file = value
             continue
-        if key not in known or not re.fullmatch("[1-9][0-9]{0,8}", value):
+        form = "[0-9]" if key == "core" else "[1-9][0-9]{0,8}"
+        if key not in known or not re.fullmatch(form, value):
             raise DeviceError(f"device '{name}': after '?' expected {' or '.join(known)} with a "
                               f"number, found '{key}={value}'")
         numbers[key] = int(value)
     if numbers.get("baud", DEFAULT_BAUD) < LEAST_BAUD:
         raise DeviceError(f"device '{name}': baud must be at least {LEAST_BAUD}, not "
                           f"{numbers['baud']}")
+    if numbers.get("core", 0) >= MOST_CORES:
+        raise DeviceError(f"device '{name}': core must be 0..{MOST_CORES - 1}, not "
+                          f"{numbers['core']}")
     port = found[2].rpartition(":")[2]
     if found[1] == "tcp" and not 1 <= int(port) <= 65535:
         raise DeviceError(f"device '{name}': the port must be 1..65535, not {port}")

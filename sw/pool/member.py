@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from kaniwa.driver.cores.open import has_cores, open_cores
 from kaniwa.driver.device_clock import CLOCK_MHZ, DeviceClock
 from kaniwa.driver.devices import Device, open as open_device
 from kaniwa.driver.session import Arrays, Outputs, Session
@@ -119,30 +120,35 @@ class Members:
 
 
 def open_members(devices: Sequence[str | Device], programs: Sequence[Sequence[Program]],
-                 clock_mhz: float, progress: Callable[[str], None] | None) -> tuple[Member, ...]:
+                 clock_mhz: float, progress: Callable[[str], None] | None, *,
+                 every_core: bool = False) -> tuple[Member, ...]:
     """A member for each device, with the programs of its place; all or none of them.
 
-    A device given by name is opened, and closed with its member. Raises DeviceError naming the
+    A device given by name is opened, and closed with its member; with ``every_core`` a board has a
+    member for each of its cores, unless its name has ``core=C``. Raises DeviceError naming the
     device, also for one that is given twice.
     """
     members: list[Member] = []
     try:
         for number, (given, own) in enumerate(zip(devices, programs, strict=True)):
-            outside = next((p.outside for p in own if p.outside is not None), None)
             name = f"device {number} ({given if isinstance(given, str) else given.name})"
             if any(other.device is given for other in members):
                 raise DeviceError(f"{name}: is in the list twice: each device once")
             try:
-                device = given if not isinstance(given, str) else open_device(
-                    given, target=own[0].config, outside=outside, progress=progress)
+                opened = [given] if not isinstance(given, str) else _open(
+                    given, own, progress, every_core)
             except Error as error:
                 raise DeviceError(f"{name}: {error}") from None
             try:
-                members.append(Member(device, own, name, clock_mhz=clock_mhz,
-                                      owned=isinstance(given, str)))
+                for device in opened:
+                    if len(opened) > 1:
+                        name = f"device {number} ({device.name})"
+                    members.append(Member(device, own, name, clock_mhz=clock_mhz,
+                                          owned=isinstance(given, str)))
             except BaseException as error:
                 if isinstance(given, str):
-                    device.close()
+                    for device in opened:
+                        device.close()
                 if isinstance(error, Error):
                     raise DeviceError(f"{name}: {error}") from None
                 raise
@@ -150,6 +156,16 @@ def open_members(devices: Sequence[str | Device], programs: Sequence[Sequence[Pr
         close_all(members)
         raise
     return tuple(members)
+
+
+def _open(name: str, programs: Sequence[Program], progress: Callable[[str], None] | None,
+          every_core: bool) -> list[Device]:
+    """The device of that name, or one for each of its cores."""
+    config = programs[0].config
+    outside = next((p.outside for p in programs if p.outside is not None), None)
+    if every_core and outside is None and has_cores(name):
+        return open_cores(name, config, progress=progress)
+    return [open_device(name, target=config, outside=outside, progress=progress)]
 
 
 def close_all(members: Sequence[Member]) -> None:

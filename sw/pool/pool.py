@@ -29,6 +29,7 @@ class _Inference:
 class Pool(Members):
     """``program`` on each of ``devices``, of any kind: names as for ``kaniwa.open``, or open ones.
 
+    The name of a board with several cores stands for all of them; ``core=C`` in it for one.
     Outputs are those of one device, in the order of the inputs. A device that fails is lost, and
     another one does its inference. ``clock_mhz`` is the clock that an emulator or a simulated core
     is taken to have; boards have their own. ``progress`` is told what takes long. Raises
@@ -47,7 +48,7 @@ class Pool(Members):
         if not self.programs:
             raise DeviceError("a pool needs one program or more")
         super().__init__("pool", open_members(
-            devices, [self.programs] * len(devices), clock_mhz, progress))
+            devices, [self.programs] * len(devices), clock_mhz, progress, every_core=True))
         self._deal: Deal[_Inference, Outputs] | None = None     # of submit
 
     def map(self, inputs: Iterable[Arrays], as_float: bool = False) -> Iterator[Outputs]:

@@ -96,7 +96,7 @@ def test_the_link_s_bytes_are_those_of_the_driver(target: str, models: Path,
         session.run(recorded_inputs(models / SPEECH)[0])
         seconds = device.line_seconds() - began
         after = device.link_statistics
-    line = link_time(program, device._pace or 300_000)
+    line = link_time(program, 300_000)
     assert line.to_device == after.bytes_sent - before.bytes_sent
     assert line.from_device == after.bytes_received - before.bytes_received
     # The model's line carries one direction at a time.

@@ -27,7 +27,8 @@ class Mixture(Elaboratable):
     """Sums, a block RAM with a register behind it, a small RAM and a choice of many, all of which
     the input's last bits drive; the output is the parity of all of them."""
 
-    def __init__(self, board: Any, config: AcceleratorConfig, mhz: float) -> None:
+    def __init__(self, board: Any, config: AcceleratorConfig, mhz: float,
+                 cores: int = 1) -> None:
         self._board, self._mhz = board, mhz
 
     def elaborate(self, platform: Any) -> Module:

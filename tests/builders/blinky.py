@@ -21,7 +21,8 @@ def clock_and_link(m: Module, platform: Any, board: Any, mhz: float) -> Any:
 class Blinky(Elaboratable):
     """A counter at the PLL's clock with its top bit on the link's pin; a child block adds to it."""
 
-    def __init__(self, board: Any, config: AcceleratorConfig, mhz: float) -> None:
+    def __init__(self, board: Any, config: AcceleratorConfig, mhz: float,
+                 cores: int = 1) -> None:
         self._board, self._mhz = board, mhz
 
     def elaborate(self, platform: Any) -> Module:

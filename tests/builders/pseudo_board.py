@@ -22,19 +22,21 @@ BAUDS = {getattr(termios, f"B{rate}"): rate for rate in (115_200, 1_000_000, 2_0
 
 class PseudoBoard:
     """A board of ``target`` on the port ``path``, whose pseudo-terminal changes as it is replugged.
+    ``cores``: of the target, behind its link.
 
     ``at``: after so many bytes from the host, once, ``what`` is called.
     """
 
-    def __init__(self, path, target="small"):
-        self.path = path
+    def __init__(self, path, target="small", cores=1):
+        self.path, self.cores = path, cores
         self.program(target)
         self.noise = None
         self.at, self.what = None, None
         self.plug()
 
     def program(self, target):
-        self.model = LinkModel(EmulatedCore(PRESETS[target]), pace=BAUD // 10)
+        self.model = LinkModel(*(EmulatedCore(PRESETS[target]) for _ in range(self.cores)),
+                               pace=BAUD // 10)
 
     def plug(self):
         self.master, self.slave = pty.openpty()

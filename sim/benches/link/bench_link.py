@@ -10,7 +10,10 @@ import cocotb
 
 from kaniwa.config import PRESETS
 from kaniwa.driver.frames import (
+    CORE_BIT,
+    INDEX_CORE_BIT,
     LINK_REGISTERS,
+    MOST_CORES,
     PAYLOAD_BYTES,
     REGISTERS,
     SEQUENCES,
@@ -28,6 +31,7 @@ from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, co
 from kaniwa.sim.worlds.memory_ports import ReadServer, WriteServer
 
 PACE, SIZE = 123_456, 4096
+SEVERAL, CORES = "several", 3   # the device with more than one core
 CYCLES_A_BYTE = 50          # of the fastest UART: 5 cycles a bit
 IDLE_CYCLES = 1200          # without a byte: nothing more will come
 EXTRA_CYCLES = 150          # for what should not come
@@ -37,14 +41,17 @@ BUFFER = 512
 def _duts() -> list[Dut]:
     from kaniwa.hw.link.link import Link
 
-    return [Dut(name, Link(PRESETS[name], pace=PACE, outside=outside), config=PRESETS[name])
+    duts = [Dut(name, Link(PRESETS[name], pace=PACE, outside=outside), config=PRESETS[name])
             for name, outside in (("nano", False), ("base", True))]
+    return [*duts, Dut(SEVERAL, Link(PRESETS["small"], pace=PACE, cores=CORES),
+                       config=PRESETS["small"])]
 
 
 BENCH = Bench("link", _duts, required=[
     "write", "read", "register", "open", "behind", "gap", "garbled", "busy_write", "busy_read",
     "register_while_busy", "link_registers", "no_session", "coalesced", "overflow", "goodput",
-    "full_speed", "back_in_step", "outside"])
+    "full_speed", "back_in_step", "outside", "beside_a_busy_core", "no_such_core",
+    *(f"core_{number}" for number in range(CORES))])
 
 
 class Device:
@@ -55,9 +62,11 @@ class Device:
 
         config = env.config
         self.env = env
-        self.core = MemoryCore(SIZE)
-        self.wanted = MemoryCore(SIZE)
-        self.model = LinkModel(self.wanted, pace=PACE, outside=env.dut_name == "base")
+        several = CORES if env.dut_name == SEVERAL else 1
+        self.cores = [MemoryCore(SIZE) for _ in range(several)]
+        self.wanted = [MemoryCore(SIZE) for _ in range(several)]
+        self.core = self.cores[0]
+        self.model = LinkModel(*self.wanted, pace=PACE, outside=env.dut_name == "base")
         layout = write_port(config).members["request"].signature.members["payload"].shape
         self.addresses: list[int] = []
         self.driver = Driver(env, "rx", 8, line_stall)
@@ -73,29 +82,39 @@ class Device:
         size = self.env.config.read_bytes
         assert address % size == 0
         self.addresses.append(address)
-        return int.from_bytes(bytes(self.core.read(address + i) for i in range(size)), "little")
+        core = self._core_of(address)
+        return int.from_bytes(bytes(core.read(address + i) for i in range(size)), "little")
 
     def _write_word(self, item: dict[str, int]) -> None:
         assert item["address"] % self.env.config.write_bytes == 0
         self.addresses.append(item["address"])
+        core = self._core_of(item["address"])
         for i in range(self.env.config.write_bytes):
             if item["mask"] >> i & 1:
-                self.core.write(item["address"] + i, item["data"] >> 8 * i & 255)
+                core.write(item["address"] + i, item["data"] >> 8 * i & 255)
+
+    def _core_of(self, address: int) -> MemoryCore:
+        return self.core if len(self.cores) == 1 else self.cores[address >> CORE_BIT & 15]
 
     async def _registers(self) -> None:
         """``csr_read_data`` belongs to the address of two cycles before."""
-        env, before = self.env, 0
+        env, before, core_before = self.env, 0, self.core
         while True:
             await env.cycles(1)
-            address = env.get("csr_address")
+            address, core = env.get("csr_address"), self.core
+            if len(self.cores) > 1:
+                number = env.get("csr_core")
+                core = self.cores[number] if number < CORES else MemoryCore(SIZE)
             if env.get("csr_write"):
-                self.core.write_register(address, env.get("csr_write_data"))
-            env.set("csr_read_data", self.core.read_register(before))
-            before = address
+                core.write_register(address, env.get("csr_write_data"))
+            env.set("csr_read_data", core_before.read_register(before))
+            before, core_before = address, core
 
-    def busy(self, value: bool) -> None:
-        self.model.core.busy = value
-        self.env.set("busy", value)
+    def busy(self, rng: random.Random) -> None:
+        """Have each core busy, or not, from now on."""
+        for core in self.wanted:
+            core.busy = rng.random() < 0.2
+        self.env.set("busy", sum(core.busy << i for i, core in enumerate(self.wanted)))
 
     async def replies(self, expected: list[Reply] | None = None) -> list[Reply]:
         """Answers from now on, until nothing comes any more or all of ``expected`` did."""
@@ -148,15 +167,19 @@ class Device:
             check(seen, flags, "notices")
             if len(replies) < len(expected):
                 cover("coalesced")
-        check(bytes(self.core.memory), bytes(self.wanted.memory), "memory")
-        check(self.core.log, self.wanted.log, "registers written")
+        for core, wanted in zip(self.cores, self.wanted, strict=True):
+            check(bytes(core.memory), bytes(wanted.memory), "memory")
+            check(core.log, wanted.log, "registers written")
         for flag, name in ((Flag.GAP, "gap"), (Flag.GARBLED, "garbled")):
             if flag in flags:
                 cover(name)
 
 
-def _request(rng: random.Random, outside: bool) -> Request:
-    address = rng.randrange(SIZE - PAYLOAD_BYTES)
+def _request(rng: random.Random, outside: bool, cores: int) -> Request:
+    address, core = rng.randrange(SIZE - PAYLOAD_BYTES), 0
+    if cores > 1:
+        core = rng.randrange(cores) if rng.random() < 0.9 else rng.randrange(cores, 16)
+        address += core << CORE_BIT
     if outside and rng.random() < 0.5:
         address += 1 << 31
     size = rng.choice([1, 2, 3, 9, rng.randrange(1, PAYLOAD_BYTES + 1), PAYLOAD_BYTES])
@@ -167,13 +190,24 @@ def _request(rng: random.Random, outside: bool) -> Request:
     if kind == "read":
         return Request(Operation.READ, address, size)
     if kind == "registers":
-        return Request(Operation.READ, REGISTERS + rng.randrange(400), rng.randrange(1, 60))
+        return Request(Operation.READ, REGISTERS + (core << CORE_BIT) + rng.randrange(400),
+                       rng.randrange(1, 60))
     if kind == "link":
         cover("link_registers")
         return Request(Operation.READ, LINK_REGISTERS + rng.randrange(4), rng.randrange(1, 5))
     if kind == "open" and rng.random() < 0.2:
         return Request(Operation.OPEN, 0, rng.randrange(16))
+    if cores > 1:
+        index = core % MOST_CORES << INDEX_CORE_BIT | rng.randrange(1 << INDEX_CORE_BIT)
+        return Request(Operation.REGISTER, rng.getrandbits(32), index)
     return Request(Operation.REGISTER, rng.getrandbits(32), rng.randrange(128))
+
+
+def _core(request: Request) -> int:
+    """Number of the core that a request is for, of several."""
+    if request.operation == Operation.REGISTER:
+        return request.count >> INDEX_CORE_BIT
+    return request.word >> CORE_BIT & 15
 
 
 def _group(device: Device, rng: random.Random) -> bytes:
@@ -182,7 +216,7 @@ def _group(device: Device, rng: random.Random) -> bytes:
     expected, session = device.model.expected, device.model.session
     data, stored = b"\0" if rng.random() < 0.5 else b"", 0
     while True:
-        request = _request(rng, outside)
+        request = _request(rng, outside, len(device.cores))
         stored += request.stored_bytes + 2
         if stored > BUFFER - 20:
             return data
@@ -198,13 +232,21 @@ def _group(device: Device, rng: random.Random) -> bytes:
             cover("no_session")
         elif in_turn:
             name = request.operation.name.lower()
-            busy = device.model.core.busy
-            memory = request.operation == Operation.WRITE or (
+            number = _core(request) if len(device.cores) > 1 else 0
+            absent = number >= len(device.cores)
+            busy = absent or device.wanted[number].busy
+            memory = absent or request.operation == Operation.WRITE or (
                 request.operation == Operation.READ and request.word >> 30 != 1)
-            if busy:
+            if absent:
+                cover("no_such_core")
+            elif busy:
                 cover(f"busy_{name}" if memory else "register_while_busy")
             else:
                 cover("outside" if request.word >> 31 and memory else name)
+                if len(device.cores) > 1:
+                    cover(f"core_{number}")
+                    if any(core.busy for core in device.wanted):
+                        cover("beside_a_busy_core")
             expected = (expected + (request.numbered and not (busy and memory))) % SEQUENCES
         data += encode_request(request, sequence)
 
@@ -224,7 +266,7 @@ async def does_what_the_model_does(dut: Any, stall: float, faults: bool) -> None
     if faults:
         await _open(device)
     for _ in range(16):
-        device.busy(rng.random() < 0.2)
+        device.busy(rng)
         await device.both(line.pass_on(_group(device, rng)) + b"\0" * faults)
     if env.dut_name == "base":
         assert any(address >> 31 for address in device.addresses)
@@ -236,7 +278,7 @@ async def does_what_the_model_does(dut: Any, stall: float, faults: bool) -> None
 async def bulk_writes_fill_the_line(dut: Any, fastest: bool) -> None:
     """95 % of the line's bytes are data, at a bit in 5 cycles; a byte takes 10 cycles at most."""
     env = await start(dut, BENCH)
-    if not fastest and env.dut_name != "nano":
+    if env.dut_name == SEVERAL or (not fastest and env.dut_name != "nano"):
         return    # the longest test; the frames are the same for all
     device = Device(env)
     await _open(device)
@@ -280,6 +322,8 @@ async def an_answer_takes_nine_cycles_a_byte(dut: Any, address: int) -> None:
 @cocotb.test()
 async def what_the_buffer_cannot_hold_is_refused_whole(dut: Any) -> None:
     env = await start(dut, BENCH)
+    if env.dut_name == SEVERAL:
+        return    # the buffer knows of no core
     device = Device(env)
     await _open(device)
     device.monitor.stall = 1.0

@@ -13,6 +13,7 @@ import click
 from kaniwa.commands.options import (
     board_option,
     board_target_option,
+    cores_option,
     json_option,
     opened_workers,
     scheduler_option,
@@ -34,6 +35,7 @@ __all__ = ["bitstream_command", "program_command"]
 @click.command("bitstream", epilog="Example: kaniwa bitstream --board ulx3s_85f --seeds 4")
 @board_option
 @board_target_option("A preset or a TOML file")
+@cores_option
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Place and route with seeds 1 to N; the fastest one's bitstream is kept.")
 @click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=None,
@@ -51,7 +53,7 @@ __all__ = ["bitstream_command", "program_command"]
 @scheduler_option
 @json_option
 @click.pass_context
-def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds: int,
+def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int, seeds: int,
                       clock_mhz: float | None, output: Path, page_path: Path | None,
                       check_netlist: bool, check_memory: int | None, scheduler: str | None,
                       as_json: bool) -> None:
@@ -66,7 +68,8 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
     if page_path is not None and not page_path.parent.is_dir():
         raise InputError(f"{page_path}: no such folder to write the page to")
     chosen = load_board(board)
-    chosen.config(target or chosen.default_target)     # an unknown target is told before all else
+    # An unknown target, or cores that it cannot have, are told before all else.
+    chosen.check_cores(target or chosen.target_for(cores), cores)
     require(board, chosen.family)
     if check_netlist:
         _require_check(chosen, clock_mhz)
@@ -77,7 +80,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
     from kaniwa.boards.flow.routed import ROUTED
 
     with opened_workers(scheduler) as workers, progress(board) as update:
-        built = build(chosen, target, seeds, output, update, clock_mhz,
+        built = build(chosen, target, seeds, output, update, clock_mhz, cores=cores,
                       wanted=[PLACEMENT] * (page_path is not None) + [ROUTED] * check_netlist,
                       workers=workers if scheduler else None)
     with progress(board) as update:
@@ -95,7 +98,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, seeds:
         show_json(values)
     else:
         kinds = list(built.board.capacity)
-        show_table(f"{built.board.title}, target {built.target}", ("block", *kinds), [
+        show_table(f"{built.board.title}, {built.of_cores}", ("block", *kinds), [
             (name, *(counts.get(kind, 0) for kind in kinds))
             for name, counts in (*built.counts.items(), ("placed", built.totals),
                                  ("device", built.board.capacity))])
@@ -158,12 +161,13 @@ def _differ(answers: list[Answers]) -> int:
 @click.command("program", epilog="Example: kaniwa program --board icebreaker")
 @board_option
 @board_target_option("The target that was built")
+@cores_option
 @click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
               metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder of kaniwa bitstream.")
 @json_option
-def program_command(board: str, target: str | None, path: Path | None, output: Path,
+def program_command(board: str, target: str | None, cores: int, path: Path | None, output: Path,
                     as_json: bool) -> None:
     """Load a bitstream into a connected board by openFPGALoader or the board's own tool.
 
@@ -173,7 +177,7 @@ def program_command(board: str, target: str | None, path: Path | None, output: P
     from kaniwa.boards.flow.program import find_bitstream, load_bitstream
 
     chosen = load_board(board)
-    path = path or find_bitstream(chosen, target, output)
+    path = path or find_bitstream(chosen, target, output, cores)
     with progress(f"programming {board}") as update:
         tool = load_bitstream(chosen, path, update)
     if as_json:

@@ -13,6 +13,7 @@ from kaniwa.commands.options import (
     apply_options,
     board_option,
     board_target_option,
+    cores_option,
     json_option,
 )
 from kaniwa.commands.progress import progress
@@ -38,14 +39,15 @@ fault_options = apply_options([
                                    "serial:/tmp/ulx3s --check")
 @board_option
 @board_target_option("A preset or a TOML file")
+@cores_option
 @click.option("--link", type=click.Path(path_type=Path), default=None, metavar="PATH",
               help="A symbolic link to keep to the pseudo-terminal.")
 @fault_options
 @click.option("--seed", type=int, default=0, metavar="N", help="Seed of these faults.")
 @json_option
-def board_sim_command(board: str, target: str | None, link: Path | None, bit_errors: float,
-                      drops: float, duplicates: float, insertions: float, stalls: float,
-                      disconnects: float, seed: int, as_json: bool) -> None:
+def board_sim_command(board: str, target: str | None, cores: int, link: Path | None,
+                      bit_errors: float, drops: float, duplicates: float, insertions: float,
+                      stalls: float, disconnects: float, seed: int, as_json: bool) -> None:
     """Simulate a board at its pins, for `--device serial:PATH`, until Ctrl-C.
 
     Prints the path of the pseudo-terminal, then waits for hosts; one after the other may use the
@@ -65,7 +67,7 @@ def board_sim_command(board: str, target: str | None, link: Path | None, bit_err
             from kaniwa.sim.board.pin_transport import PinTransport
             from kaniwa.sim.board.pseudo_terminal import PseudoTerminal, serve
 
-            design = board_design(board, config)
+            design = board_design(board, config, cores=cores)
             virtual = PinTransport(design, update)
         line = FaultyTransport(virtual, faults, seed)
         terminal = PseudoTerminal(link)

@@ -110,12 +110,12 @@ def mlperf_tiny_command(benchmarks: tuple[str, ...], device: str, board: str | N
 
 def _with_baud(device: str) -> str:
     """A simulated board with the line of the real one: else its times would not be a board's."""
-    from kaniwa.boards.board import load_board
-    from kaniwa.driver.devices import VIRTUAL
+    from kaniwa.driver.devices import VIRTUAL, parse_virtual
 
-    if not device.startswith(VIRTUAL) or "?" in device:
+    if not device.startswith(VIRTUAL) or parse_virtual(device).baud is not None:
         return device
-    return f"{device}?baud={load_board(device.removeprefix(VIRTUAL)).baud}"
+    baud = parse_virtual(device).board.baud
+    return f"{device}{'&' if '?' in device else '?'}baud={baud}"
 
 
 def _files(data: Sequence[str], chosen: Sequence[Benchmark]) -> dict[str, Path]:
