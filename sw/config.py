@@ -192,9 +192,9 @@ class AcceleratorConfig:
                               f"read_bytes ({self.decoded_bytes}), not {self.tile_bytes}")
         if "modes" in self.weight_formats and not (
                 "packed" in self.weight_formats and self.decoded_bytes == MODE_WEIGHTS):
-            raise ConfigError(f"weight_formats must contain 'packed', and weight_chunks * "
-                              f"read_bytes must be {MODE_WEIGHTS}, where it contains 'modes', "
-                              f"not {self.decoded_bytes}")
+            raise ConfigError(f"weight_formats may contain 'modes' beside 'packed' where "
+                              f"weight_chunks * read_bytes is {MODE_WEIGHTS}, not "
+                              f"{self.decoded_bytes}: leave 'modes' out")
         if self.ring_bytes < 2 * self.tile_bytes:
             raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
                               f"not {self.ring_bytes}")
