@@ -33,6 +33,11 @@ def on_a_device(program: kaniwa.Program, values: npt.NDArray[np.int8]) -> np.nda
         return outputs["y"]
 
 
+def on_cores(program: kaniwa.Program) -> int:
+    return sum(kaniwa.Session(program, core).program.macs
+               for core in kaniwa.open_cores("sim:ulx3s_85f?cores=2", "half"))
+
+
 def interpreted(path: str) -> np.ndarray:
     interpreter = Interpreter(model_path=path, num_threads=2, target="base", device="golden",
                               experimental_op_resolver_type=OpResolverType.BUILTIN_REF)

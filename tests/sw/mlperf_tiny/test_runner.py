@@ -37,7 +37,7 @@ from kaniwa.sim.board.model_transport import ModelTransport
 BASE = PRESETS["base"]
 QUICK = Rules(seconds=0.0, iterations=2, runs=5, warmups=0)
 # Cycles of an inference on `base`, counted by the RTL: docs/performance.md.
-CYCLES = {"ad01": 13_777, "ic01": 98_701, "kws01": 24_534, "vww01": 42_573, "sww01": 8_336}
+CYCLES = {"ad01": 12_421, "ic01": 98_701, "kws01": 24_503, "vww01": 42_573, "sww01": 8_258}
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_a_host_at_a_tcp_port_and_the_next_one(adapter):
     address = ("127.0.0.1", int(place.rsplit(":", 1)[1]))
     for _ in range(2):
         with socket.create_connection(address, timeout=LIMIT) as line:
-            assert measure(Port(line.sendall, line.recv)) == pytest.approx(1e8 / 8336, rel=0.02)
+            assert measure(Port(line.sendall, line.recv)) == pytest.approx(1e8 / 8258, rel=0.02)
     with socket.create_connection(address, timeout=LIMIT) as line:
         line.sendall(b"infer 1")       # a command that is cut off, with its host gone
     with socket.create_connection(address, timeout=LIMIT) as line:
@@ -93,7 +93,7 @@ def test_the_command_serves_until_it_is_ended():
         assert told["benchmark"] == "sww01" and told["target"] == "base"
         address = ("127.0.0.1", int(told["place"].rsplit(":", 1)[1]))
         with socket.create_connection(address, timeout=LIMIT) as line:
-            assert measure(Port(line.sendall, line.recv)) == pytest.approx(1e8 / 8336, rel=0.02)
+            assert measure(Port(line.sendall, line.recv)) == pytest.approx(1e8 / 8258, rel=0.02)
         serving.send_signal(signal.SIGTERM)
         assert serving.wait(LIMIT) == 0
     finally:
