@@ -130,12 +130,20 @@ class AcceleratorConfig:
         if unknown:
             raise ConfigError(f"weight_formats may name {', '.join(WEIGHT_FORMATS)}, "
                               f"not {unknown[0]!r}")
+        self._leave_modes_out()
         object.__setattr__(self, "units", tuple(self.units))
         if not all(isinstance(unit, str) for unit in self.units) or (
                 len(set(self.units)) < len(self.units)):
             raise ConfigError(f"units must be names, each once, not {list(self.units)!r}")
         self._check_relations()
         self._check_compact()
+
+    def _leave_modes_out(self) -> None:
+        """A decoder of fewer or more weights a cycle has no modes, whatever ``weight_formats`` of
+        the config that this one was made from says."""
+        if self.decoded_bytes != MODE_WEIGHTS:
+            object.__setattr__(self, "weight_formats", tuple(
+                name for name in self.weight_formats if name != "modes"))
 
     def _check_compact(self) -> None:
         """One instruction at a time, serially: a core of few logic cells, and what that needs."""
@@ -190,11 +198,8 @@ class AcceleratorConfig:
         if self.tile_bytes % self.decoded_bytes:
             raise ConfigError(f"out_lanes * dot_width must be a multiple of weight_chunks * "
                               f"read_bytes ({self.decoded_bytes}), not {self.tile_bytes}")
-        if "modes" in self.weight_formats and not (
-                "packed" in self.weight_formats and self.decoded_bytes == MODE_WEIGHTS):
-            raise ConfigError(f"weight_formats may contain 'modes' beside 'packed' where "
-                              f"weight_chunks * read_bytes is {MODE_WEIGHTS}, not "
-                              f"{self.decoded_bytes}: leave 'modes' out")
+        if "modes" in self.weight_formats and "packed" not in self.weight_formats:
+            raise ConfigError("weight_formats must contain 'packed' where it contains 'modes'")
         if self.ring_bytes < 2 * self.tile_bytes:
             raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
                               f"not {self.ring_bytes}")

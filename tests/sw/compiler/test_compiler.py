@@ -249,16 +249,19 @@ def test_compact_core_names_what_it_cannot_have(base: str, field: str, value: ob
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize(("base", "changes", "size"), [
-    ("base", {"weight_chunks": 1}, 16), ("base", {"weight_formats": ("raw", "modes")}, 32),
-    ("small", {"weight_formats": ("raw", "packed", "modes")}, 8)])
-def test_modes_are_for_32_weights_a_cycle(base: str, changes: dict[str, object],
-                                          size: int) -> None:
+@pytest.mark.parametrize(("changes", "formats"), [
+    ({}, ("raw", "packed", "modes")), ({"weight_chunks": 1}, ("raw", "packed")),
+    ({"read_bytes": 8, "requant_lanes": 4}, ("raw", "packed")),
+    ({"read_bytes": 32, "weight_chunks": 1}, ("raw", "packed", "modes"))])
+def test_modes_are_for_32_weights_a_cycle(changes: dict[str, object],
+                                          formats: tuple[str, ...]) -> None:
+    assert replace(PRESETS["base"], **changes).weight_formats == formats
+
+
+def test_modes_need_packed_weights() -> None:
     with pytest.raises(ConfigError) as error:
-        replace(PRESETS[base], **changes)
-    assert str(error.value) == (
-        "weight_formats may contain 'modes' beside 'packed' where weight_chunks * read_bytes is "
-        f"32, not {size}: leave 'modes' out")
+        replace(PRESETS["base"], weight_formats=("raw", "modes"))
+    assert str(error.value) == "weight_formats must contain 'packed' where it contains 'modes'"
 
 
 def test_a_ring_of_less_than_a_word_is_refused() -> None:
