@@ -11,7 +11,6 @@ from kaniwa.config import MODE_GROUP
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
 from kaniwa.isa.formats import (
-    FORMATS,
     HEADER,
     Buffer,
     width_entries,
@@ -176,14 +175,13 @@ class ExpectedStreams:
             block = (bytes(header) + rng.randbytes(8))[:size].ljust(size, b"\0")
             try:
                 behind = rng.randbytes(size * LONG)
-                fields, _ = next(decode_headers(block + behind, config))
+                fields, place = next(decode_headers(block + behind, config))
             except ProgramError as error:
                 if "cut short" in str(error):
                     break
                 cover("hostile")
                 return data + block + rng.randbytes(size * rng.randrange(9)), True
-            length = FORMATS[fields["format"]].payload_bytes(fields, config, behind)
-            payload = behind[:-(-length // size) * size]
+            payload = behind[:-(-len(place) // size) * size]
             self._expect(decode_stream(block + payload, config)[0], fields)
             data += block + payload
         return data, False

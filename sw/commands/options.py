@@ -13,6 +13,7 @@ import click
 
 from kaniwa.commands.completion import complete_boards, complete_devices, complete_targets
 from kaniwa.commands.progress import NO_PROGRESS, hide_progress, progress
+from kaniwa.driver.frames import MOST_CORES
 from kaniwa.errors import InputError, ProgramError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def board_target_option(text: str) -> Callable[[Command], Command]:
 
 
 cores_option = click.option(
-    "--cores", type=click.IntRange(1, 8), default=1, show_default=True, metavar="K",
+    "--cores", type=click.IntRange(1, MOST_CORES), default=1, show_default=True, metavar="K",
     help="Cores of the target behind the link, each with its own memory and program.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

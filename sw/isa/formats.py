@@ -232,13 +232,9 @@ def _unpack_planes(header: Header, payload: Payload, config: AcceleratorConfig) 
     return words
 
 
-def _mode_items(header: Header, config: AcceleratorConfig) -> int:
-    return header["count"] * config.tile_bytes // config.decoded_bytes
-
-
 def _mode_steps(header: Header, config: AcceleratorConfig,
                 behind: bytes | memoryview) -> tuple[int, ...]:
-    items = _mode_items(header, config)
+    items = header["count"] * _weight_items(config)
     return tuple(item_bytes(items, header.get("map", 0), widths_of(header), behind)) or (0,)
 
 
@@ -246,8 +242,8 @@ def _unpack_modes(header: Header, payload: Payload, config: AcceleratorConfig) -
     shape = (header["count"], config.out_lanes, config.dot_width)
     if not header["count"]:
         return np.zeros(shape, np.int8)
-    return unpack_modes(_mode_items(header, config), header.get("map", 0), widths_of(header),
-                        payload).reshape(shape)
+    return unpack_modes(header["count"] * _weight_items(config), header.get("map", 0),
+                        widths_of(header), payload).reshape(shape)
 
 
 def _pack_records(records: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from kaniwa.config import MODE_GROUP, MODE_WEIGHTS
 
 __all__ = ["AHEAD", "FILL", "GROUPS", "MODES", "MODE_BITS", "group_widths", "item_bytes",
-           "modes_of", "pack_modes", "unpack_modes"]
+           "modes_of", "needed_bits", "pack_modes", "unpack_modes"]
 
 MODES = 4           # widths of a block
 MODE_BITS = 2
@@ -30,13 +30,16 @@ Bytes = npt.NDArray[np.uint8]
 def group_widths(weights: npt.NDArray[np.int8]) -> Bytes:
     """The bits of two's complement that each group needs, 0 for zeros: shape [..., groups] of
     weights [..., 8 * groups]."""
-    groups = weights.reshape(*weights.shape[:-1], -1, MODE_GROUP)
-    magnitudes = (groups ^ (groups >> 7)).max(axis=-1)   # v for v >= 0, -v - 1 for v < 0
-    bits = _BITS[magnitudes]
-    return np.where(groups.any(axis=-1), bits, 0).astype(np.uint8)
+    return needed_bits(weights.reshape(*weights.shape[:-1], -1, MODE_GROUP), -1)
 
 
-_BITS = np.array([int(magnitude).bit_length() + 1 for magnitude in range(128)], np.uint8)
+def needed_bits(weights: npt.NDArray[np.int8], axes: int | tuple[int, ...]) -> Bytes:
+    """The bits of two's complement that all weights along ``axes`` fit, 0 where all are zeros."""
+    magnitudes = (weights ^ (weights >> 7)).max(axis=axes)   # v for v >= 0, -v - 1 for v < 0
+    return np.where(weights.any(axis=axes), _BITS[magnitudes], 0).astype(np.uint8)
+
+
+_BITS = np.array([magnitude.bit_length() + 1 for magnitude in range(128)], np.uint8)
 
 
 def modes_of(words: npt.NDArray[np.int8], widths: Sequence[int]) -> Bytes:

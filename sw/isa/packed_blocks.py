@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.formats import MAP_WORDS, RAW_WIDTH, has_maps, width_entries
-from kaniwa.isa.modes import FILL, MODES, group_widths
+from kaniwa.isa.modes import FILL, MODES, group_widths, needed_bits
 from kaniwa.isa.table import Format
 
 __all__ = ["MAX_COUNT", "PackedBlock", "packed_blocks"]
@@ -139,10 +139,10 @@ class _Block:
 
     def joined(self, behind: _Block) -> _Block:
         """This block and the one behind it."""
-        both = self.groups is not None and behind.groups is not None
+        groups = (None if self.groups is None or behind.groups is None
+                  else self.groups + behind.groups)
         return _Block(self.start, behind.end, self.filled + behind.filled,
-                      np.maximum(self.widths, behind.widths),
-                      self.groups + behind.groups if both else None)   # type: ignore[operator]
+                      np.maximum(self.widths, behind.widths), groups)
 
     def sizes(self, sizes: _Sizes) -> tuple[int, int | None]:
         """In units, as PACKED, and as MODES where that is possible."""
@@ -191,10 +191,7 @@ def _cuts(words: _Words, sizes: _Sizes) -> list[int]:
 
 def _chunk_widths(flat: npt.NDArray[np.int8], entries: int, read_bytes: int) -> Widths:
     """[words, entries]: the bits of two's complement that all weights of each entry fit."""
-    chunks = flat.reshape(len(flat), -1, entries, read_bytes)
-    magnitudes = (chunks ^ (chunks >> 7)).max(axis=(1, 3))  # v for v >= 0, -v - 1 for v < 0
-    bits = np.ceil(np.log2(magnitudes.astype(np.float64) + 1)).astype(np.uint8) + 1
-    return np.where(chunks.any(axis=(1, 3)), bits, 0).astype(np.uint8)
+    return needed_bits(flat.reshape(len(flat), -1, entries, read_bytes), (1, 3))
 
 
 def _best_cuts(parts: _Words, sizes: _Sizes) -> list[list[int]]:

@@ -290,17 +290,17 @@ def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:
     short, or a length that is not a multiple of read_bytes.
     """
     blocks = []
-    for header, first in decode_headers(data, config):
+    for header, place in decode_headers(data, config):
         block = FORMATS[header["format"]]
-        size = block.payload_bytes(header, config, memoryview(data)[first:])
-        payload = np.frombuffer(data, np.uint8, size, first)
+        payload = np.frombuffer(data, np.uint8, len(place), place.start)
         blocks.append(StreamBlock(block.format, header["arg"],
                                   block.unpack(header, payload, config)))
     return blocks
 
 
-def decode_headers(data: bytes, config: AcceleratorConfig) -> Iterator[tuple[dict[str, int], int]]:
-    """The header of each block of a stream, and the place of its payload.
+def decode_headers(data: bytes, config: AcceleratorConfig,
+                   ) -> Iterator[tuple[dict[str, int], range]]:
+    """The header of each block of a stream, and the bytes of ``data`` that its payload is.
 
     Raises ProgramError as ``decode_stream`` does.
     """
@@ -323,4 +323,4 @@ def decode_headers(data: bytes, config: AcceleratorConfig) -> Iterator[tuple[dic
         if position > len(data):
             raise ProgramError(f"weight stream: block at byte {first - size} is cut short, "
                                f"{position - len(data)} bytes are missing")
-        yield header, first
+        yield header, range(first, first + payload)

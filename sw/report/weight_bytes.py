@@ -59,8 +59,7 @@ def _blocks(data: bytes, config: AcceleratorConfig) -> Iterator[
         tuple[str, int, tuple[int, int, int]]]:
     """The cause and the place of each block, and its bytes of payload, header and padding."""
     size = config.read_bytes
-    for header, first in decode_headers(data, config):
-        block = FORMATS[header["format"]]
-        payload = block.payload_bytes(header, config, memoryview(data)[first:])
-        used = HEADER.size + bytes_behind(header)
-        yield BUFFERS[block.buffer], first - size, (payload, used, size - used + -payload % size)
+    for header, place in decode_headers(data, config):
+        payload, used = len(place), HEADER.size + bytes_behind(header)
+        yield BUFFERS[FORMATS[header["format"]].buffer], place.start - size, (
+            payload, used, size - used + -payload % size)

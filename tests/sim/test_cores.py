@@ -1,7 +1,7 @@
 """Two cores of a board at its pins, over one line: two programs at once, and a model in two stages.
 """
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -41,25 +41,17 @@ def test_two_models_at_once_are_exact_in_the_cycles_of_the_model(cores, models):
     graphs = [load_model(models / f"{name}.tflite") for name in MODELS]
     programs = [compile(graph, target=target_of(NAME)) for graph in graphs]
     sessions = [Session(program, device) for program, device in zip(programs, cores, strict=True)]
-    errors = []
 
     def work(session, graph):
-        try:
-            for seed in range(2):
-                inputs = random_input(graph, seed)
-                check(graph, session.run(inputs), inputs)
-                expected = estimate(session.program).cycles
-                assert abs(session.stats.cycles - expected) <= 0.01 * expected
-        except BaseException as error:
-            errors.append(error)
+        for seed in range(2):
+            inputs = random_input(graph, seed)
+            check(graph, session.run(inputs), inputs)
+            expected = estimate(session.program).cycles
+            assert abs(session.stats.cycles - expected) <= 0.01 * expected
+        return True
 
-    threads = [threading.Thread(target=work, args=pair)
-               for pair in zip(sessions, graphs, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors, errors[0]
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        assert all(pool.map(work, sessions, graphs))
     assert [device.capabilities["memory_bytes"] for device in cores] == [128 * 1024] * 2
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -151,21 +151,9 @@ def _cycles(session: Session) -> int:
 
 def _at_once(works: Sequence[Callable[[], None]]) -> None:
     """Do each of ``works`` in a thread of its own; raises the first error."""
-    errors: list[BaseException] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(work) for work in works]:
+            done.result()
 
 
 BENCH = PythonBench("cores", run, required=[

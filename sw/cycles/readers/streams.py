@@ -89,10 +89,10 @@ def _packed_shapes(config: AcceleratorConfig, header: dict[str, int]) -> list[Bl
 
 def _shapes(config: AcceleratorConfig, data: bytes) -> list[BlockShape]:
     shapes = []
-    for header, first in decode_headers(data, config):
+    for header, place in decode_headers(data, config):
         packed = header["format"] == Format.PACKED and header["count"]
         shapes += _packed_shapes(config, header) if packed else [
-            _shape(config, header, memoryview(data)[first:])]
+            _shape(config, header, memoryview(data)[place.start:place.stop])]
     return shapes
 
 
