@@ -115,7 +115,7 @@ def describe_command(target: str, as_json: bool) -> None:
     legal = {name: (f"{low}..{high}{', 2^n' if power else ''}", meaning)
              for name, (low, high, power, meaning) in LEGAL_RANGES.items()}
     legal |= {name: ("true or false", meaning) for name, meaning in SWITCHES.items()}
-    legal["weight_formats"] = ", ".join(WEIGHT_FORMATS), FORMATS
+    legal["weight_formats"] = _plain(tuple(WEIGHT_FORMATS)), FORMATS
     legal["units"] = "names of the register", UNITS
     values = {name: value for name, value in asdict(config).items() if name != "name"}
     show_table(f"{config.name}, hash {config.hash}", ("parameter", "value", "legal", "meaning"),
@@ -125,10 +125,10 @@ def describe_command(target: str, as_json: bool) -> None:
 
 
 def _plain(value: Any) -> str:
-    """As in a TOML file."""
+    """As in a TOML file, but a name a line: the meanings need the width."""
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return ",\n".join(value) if isinstance(value, tuple) else str(value)
 
 
 @click.command("operators", epilog="Example: kaniwa operators --json")
