@@ -15,7 +15,9 @@ from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
 
-__all__ = ["Board", "BOARDS", "Sdram", "file_stem", "load_board"]
+__all__ = ["Board", "BOARDS", "Ethernet", "Sdram", "file_stem", "load_board"]
+
+LINK_CYCLES = 9   # that the link's end in the core takes for a byte; the line is faster
 
 # Each file beside this one is a board.
 BOARDS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py")
@@ -35,6 +37,19 @@ class Sdram:
 
 
 @dataclass(frozen=True)
+class Ethernet:
+    """A gigabit PHY that the host reaches a board by: pins ``receive_ns`` and ``send_ns`` late.
+
+    ``address``: of IPv4, unless a build is given another one. Delays as in
+    ``kaniwa.boards.families.ecp5_rgmii``.
+    """
+
+    receive_ns: float
+    send_ns: float
+    address: str = "192.168.1.50"
+
+
+@dataclass(frozen=True)
 class Board:
     """An FPGA board. ``load_board`` gives the one of a name.
 
@@ -47,6 +62,7 @@ class Board:
     the clock in MHz. ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
+    ``ethernet``: the PHY behind ``link``, where that is no UART.
     """
 
     name: str
@@ -63,6 +79,7 @@ class Board:
     several: Mapping[tuple[str, int], float] = dataclasses.field(default_factory=dict)
     baud: int = DEFAULT_BAUD
     sdram: Sdram | None = None
+    ethernet: Ethernet | None = None
 
     def target_for(self, cores: int) -> str:
         """Name of the target that is built with so many cores if none is asked for."""
@@ -77,6 +94,8 @@ class Board:
     @property
     def pace(self) -> int:
         """Bytes a second that the link carries in each direction."""
+        if self.ethernet is not None:
+            return int(self.clock_mhz(self.default_target) * 1e6) // LINK_CYCLES
         return self.baud // BITS_A_BYTE
 
     def config(self, target: str) -> AcceleratorConfig:

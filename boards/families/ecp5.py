@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth import *
 
+from kaniwa.boards.families.ecp5_rgmii import Ecp5Rgmii
 from kaniwa.boards.families.family import Step
 from kaniwa.boards.flow.fanout import Logic, split_fanout
 from kaniwa.boards.flow.multiplier_sites import fix_multipliers
@@ -17,6 +18,7 @@ from kaniwa.hw.memory.system import OnChipMemory
 from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
 
 constraints = "lpf"
+rgmii = Ecp5Rgmii
 memory = OnChipMemory
 multiplier = ecp5_multiplier
 # A carry cell is two LUTs; a 16x4 RAM four, and two more for its write port.

@@ -52,6 +52,7 @@ class Family(Protocol):
     reduce: Mapping[str, str]
     constraints: str
     memory: Any   # what on-chip device memory is made of
+    rgmii: Any    # the pins of an Ethernet PHY; only where a board of the family has one
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
 

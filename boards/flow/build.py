@@ -129,7 +129,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     planned = _plan(board, family, config, synthesized, files, mhz, progress)
     design = Design(board.family, planned, files[f"{TOP}.{family.constraints}"])
     placed = _place_all(board, design, mhz, seeds, progress, workers)
-    timings = {seed: read_timing(load_report(folder / REPORT), netlist.block)
+    timings = {seed: read_timing(load_report(folder / REPORT), netlist.block, mhz)
                for seed, folder in placed.items()}
     best = max(timings, key=lambda seed: (timings[seed].mhz, -seed))
     if not all((placed[best] / name).exists() for name in wanted):

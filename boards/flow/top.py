@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
+import math
 from typing import Any
 
 from amaranth import *
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from kaniwa.boards.board import Board, Sdram
-from kaniwa.boards.families.family import Pll, load_family
+from kaniwa.boards.board import Board, Ethernet, Sdram
+from kaniwa.boards.families.family import Family, Pll, load_family
 from kaniwa.boards.flow.sdram_pins import SdramPins
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.hw.accelerator import Accelerator
 from kaniwa.hw.cores import Cores
+from kaniwa.hw.ethernet.ethernet_link import EthernetLink
 from kaniwa.hw.link.uart import Uart
 from kaniwa.hw.sdram.controller import SdramController
 from kaniwa.sdram_parts import PARTS
@@ -22,14 +25,16 @@ from kaniwa.sdram_parts import PARTS
 __all__ = ["BoardTop", "COUNTER_TAGS"]
 
 COUNTER_TAGS = 64   # layers whose counters are kept
+PHY_RESET_US = 10_000
+OWN_MACS = 0x026B << 32   # of local administration; the device's address of IPv4 is the rest
 
 
 class BoardTop(Elaboratable):
     """The accelerator on a board, in one clock domain that runs at the target's clock.
 
-    The host reaches it over a UART of ``baud``, by default the board's. ``pace``: bytes a second
-    that the board tells the host, by default those of the UART. ``cores``: how many there are, each
-    with its own memory.
+    The host reaches it over a UART of ``baud``, by default the board's, or over Ethernet. ``pace``:
+    bytes a second that the board tells the host, by default those of the link. ``cores``: how many
+    there are, each with its own memory.
     """
 
     def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *,
@@ -37,7 +42,7 @@ class BoardTop(Elaboratable):
         self._board, self._config, self._mhz = board, config, mhz
         self._cores = cores
         self._baud = baud or board.baud
-        self._pace = pace or self._baud // BITS_A_BYTE
+        self._pace = pace or (board.pace if board.ethernet else self._baud // BITS_A_BYTE)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -60,19 +65,40 @@ class BoardTop(Elaboratable):
         m.d.pll += on_the_way.eq(Cat(beside.rst, on_the_way))
         m.d.comb += sync.rst.eq(on_the_way[-1])
 
-        m.submodules.uart = uart = Uart(pll.hz, self._baud)
         options = dict(pace=self._pace, memory=family.memory, clock_hz=pll.hz,
                        counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
         m.submodules.accelerator = accelerator = (
             Accelerator(self._config, outside=sdram is not None, **options) if self._cores == 1
             else Cores(self._config, self._cores, **options))
-        connect(m, uart.o, accelerator.rx)
-        connect(m, accelerator.tx, uart.i)
-        pins = platform.request(self._board.link)
-        m.d.comb += [uart.rx.eq(pins.rx.i), pins.tx.o.eq(uart.tx)]
+        if self._board.ethernet is None:
+            m.submodules.uart = line = Uart(pll.hz, self._baud)
+            pins = platform.request(self._board.link)
+            m.d.comb += [line.rx.eq(pins.rx.i), pins.tx.o.eq(line.tx)]
+        else:
+            line = self._add_ethernet(m, self._board.ethernet, family)
+        connect(m, line.o, accelerator.rx)
+        connect(m, accelerator.tx, line.i)
         if sdram is not None:
             self._add_sdram(m, sdram, accelerator)
         return m
+
+    def _add_ethernet(self, m: Module, ethernet: Ethernet, family: Family) -> EthernetLink:
+        """The link behind a PHY, in the PHY's clock domain."""
+        m.domains.ethernet = ClockDomain()
+        m.submodules.ethernet_reset = ResetSynchronizer(ResetSignal("sync"), domain="ethernet")
+        address = int(ipaddress.IPv4Address(ethernet.address))
+        m.submodules.ethernet = link = EthernetLink(OWN_MACS | address, address)
+        m.submodules.phy = phy = family.rgmii(self._board.link, ethernet.receive_ns,
+                                              ethernet.send_ns)
+        # A PHY wants a reset of 10 ms (Microchip KSZ9031RNX, DS00002117, figure 7-7).
+        cycles = math.ceil(self._mhz * PHY_RESET_US)
+        waited = Signal(range(cycles + 1))
+        m.d.comb += phy.reset.eq(waited != cycles)
+        with m.If(phy.reset):
+            m.d.sync += waited.eq(waited + 1)
+        connect(m, phy.received, link.received)
+        connect(m, link.sent, phy.sent)
+        return link
 
     def _add_sdram(self, m: Module, sdram: Sdram, accelerator: Accelerator) -> None:
         """The chip behind the accelerator's ports for outside memory."""

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from kaniwa.hw.parts.unchecked_read import UncheckedRead
 
-__all__ = ["LinkReceiver", "crc_step"]
+__all__ = ["CRC_POLYNOMIAL", "CRC_RESIDUE", "LinkReceiver", "crc_step"]
 
 CRC_POLYNOMIAL = 0xEDB8_8320
 CRC_RESIDUE = 0xDEBB_20E3 ^ 0xFFFF_FFFF   # inverse, of a body with its CRC behind it

@@ -1,0 +1,91 @@
+"""The link's frames in datagrams of UDP, between the core's clock and that of an Ethernet PHY."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import AsyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from kaniwa.driver.datagrams.format import MOST_BYTES, PORT
+from kaniwa.errors import ConfigError
+from kaniwa.hw.ethernet.frame import gmii
+from kaniwa.hw.ethernet.frame_sender import FrameSender
+from kaniwa.hw.ethernet.reply_buffer import ReplyBuffer
+from kaniwa.hw.ethernet.request_receiver import RequestReceiver
+
+__all__ = ["EthernetLink", "RING_BYTES"]
+
+RING_BYTES = 8192   # the 32 requests that a host has in flight
+CROSSING = 16       # bytes between the two clocks, each way
+GROUP_BIT = 40      # of a MAC: it is that of a group
+
+
+class EthernetLink(wiring.Component):
+    """Requests at ``o`` and replies at ``i`` as bytes, in ``sync``; docs/link.md has the datagrams.
+
+    ``received`` and ``sent`` are a PHY's bytes in the domain ``ethernet``, of 125 MHz for a
+    gigabit. ``mac``, ``address`` (of IPv4) and ``port`` are the device's. Requests wait in
+    ``ring_bytes``, a power of two; those for which there is no room are dropped, and sent again by
+    the host. Replies go to the sender of the last request.
+    Raises ConfigError for addresses that no device can have.
+    Throughput: a byte in 2 cycles at ``o``, one a cycle at ``i``; each way the line's. Latency: a
+    request's frames come out some 12 cycles after its last byte, a reply's first byte is on its way
+    some 150 cycles after the reply's last byte came.
+    """
+
+    def __init__(self, mac: int, address: int, port: int = PORT, ring_bytes: int = RING_BYTES):
+        if not 0 < mac < 1 << 48 or mac >> GROUP_BIT & 1:
+            raise ConfigError(f"MAC {mac:#014x} is not one of a single device")
+        if not 0 < address >> 24 < 224 or address >> 24 == 127:
+            raise ConfigError(f"{_dotted(address)} is not the address of a single device")
+        if not 0 < port < 1 << 16:
+            raise ConfigError(f"the UDP port must be 1..65535, not {port}")
+        if ring_bytes & (ring_bytes - 1) or ring_bytes <= MOST_BYTES:
+            raise ConfigError(f"ring_bytes must be a power of two above {MOST_BYTES}, not "
+                              f"{ring_bytes}")
+        self._device, self._ring_bytes = (mac, address, port), ring_bytes
+        super().__init__({
+            "o": Out(stream.Signature(8)),
+            "i": In(stream.Signature(8)),
+            "received": In(gmii()),
+            "sent": Out(gmii()),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        blocks = (RequestReceiver(*self._device, self._ring_bytes), ReplyBuffer(),
+                  FrameSender(*self._device))
+        receiver, replies, sender = blocks
+        for name, block in zip(("receiver", "replies", "sender"), blocks, strict=True):
+            m.submodules[name] = DomainRenamer("ethernet")(block)
+        self._cross(m, "requests", receiver.o, self.o, "ethernet", "sync")
+        self._cross(m, "answers", self.i, replies.i, "sync", "ethernet")
+        for name in ("data", "valid"):
+            m.d.comb += [getattr(receiver.received, name).eq(getattr(self.received, name)),
+                         getattr(self.sent, name).eq(getattr(sender.sent, name))]
+        m.d.comb += [
+            replies.answer.eq(receiver.answer),
+            sender.last.eq(receiver.last), sender.peer.eq(receiver.peer),
+            receiver.using.eq(sender.using),
+            sender.asked.eq(receiver.asked), sender.asker.eq(receiver.asker),
+            receiver.told.eq(sender.told),
+            receiver.peer_place.eq(sender.peer_place), sender.peer_byte.eq(receiver.peer_byte),
+            sender.ready.eq(replies.ready), sender.size.eq(replies.size),
+            sender.bank.eq(replies.bank), replies.sent.eq(sender.gone),
+            replies.address.eq(sender.address), replies.read.eq(sender.read),
+            sender.byte.eq(replies.byte),
+        ]
+        return m
+
+    def _cross(self, m, name, source, target, source_domain, target_domain):
+        """Bytes from one clock to the other."""
+        m.submodules[name] = fifo = AsyncFIFOBuffered(
+            width=8, depth=CROSSING, w_domain=source_domain, r_domain=target_domain)
+        m.d.comb += [
+            fifo.w_data.eq(source.payload), fifo.w_en.eq(source.valid), source.ready.eq(fifo.w_rdy),
+            target.payload.eq(fifo.r_data), target.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(target.ready),
+        ]
+
+
+def _dotted(address: int) -> str:
+    return ".".join(str(address >> shift & 0xFF) for shift in (24, 16, 8, 0))

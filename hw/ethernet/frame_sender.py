@@ -1,0 +1,199 @@
+"""Replies of UDP and answers of ARP, as frames to the PHY."""
+
+from amaranth import *
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from kaniwa.driver.datagrams.format import MOST_BYTES, REPLY_HEAD
+from kaniwa.hw.ethernet.frame import (
+    FCS_BYTES,
+    GAP_BYTES,
+    IPV4_HEAD,
+    LEAST_BYTES,
+    PEER_BYTES,
+    PREAMBLE,
+    PREAMBLE_BYTES,
+    START,
+    UDP_HEAD,
+    Peer,
+    Source,
+    arp_reply,
+    fcs_step,
+    gmii,
+    sum_of_given,
+    udp_reply,
+)
+from kaniwa.hw.ethernet.reply_buffer import BANK_BYTES
+from kaniwa.hw.ethernet.request_receiver import BANKS
+
+__all__ = ["FrameSender"]
+
+SUM_STEPS = 7   # four bytes of an address, a length, and the carries of two sums
+
+
+class Kind(enum.IntEnum, shape=3):
+    """What a byte on its way is: of the frame's head (``Source``), of the reply, or of the FCS."""
+
+    NONE = 0
+    GIVEN, PEER, FIELD = Source.GIVEN, Source.PEER, Source.FIELD
+    REPLY = 4
+    FCS = 5
+
+
+def _byte_layout():
+    """``value``: the byte, or a place in what is kept of the peer. ``around``: not in the frame."""
+    return data.StructLayout({"kind": Kind, "value": 8, "around": 1})
+
+
+class FrameSender(wiring.Component):
+    """Sends what waits: an answer where somebody ``asked`` for the MAC, else the datagram of
+    ``size`` bytes in ``bank`` where one is ``ready``, to ``peer``.
+
+    ``using`` is the bank of the peer of the reply on its way. ``last`` goes into a reply as it is
+    when the reply begins. ``told`` and ``gone`` are 1 for a cycle when an answer's or a reply's
+    bytes have been read. ``address``, ``read`` and ``byte`` are those of ``ReplyBuffer``,
+    ``peer_place`` and ``peer_byte`` those of ``RequestReceiver``.
+    Throughput: a byte a cycle, with GAP_BYTES between two frames. Latency: the preamble begins 12
+    cycles after a datagram is ready.
+    """
+
+    def __init__(self, mac: int, address: int, port: int):
+        self._udp, self._arp = udp_reply(mac, address, port), arp_reply(mac, address)
+        self._sum = sum_of_given(address)
+        super().__init__({
+            "sent": Out(gmii()),
+            "last": In(32),
+            "peer": In(range(BANKS)),
+            "using": Out(range(BANKS)),
+            "asked": In(1),
+            "asker": In(range(BANKS)),
+            "told": Out(1),
+            "ready": In(1),
+            "size": In(range(MOST_BYTES - REPLY_HEAD + 1)),
+            "bank": In(1),
+            "gone": Out(1),
+            "address": Out(range(2 * BANK_BYTES)),
+            "read": Out(1),
+            "byte": In(8),
+            "peer_place": Out(range(BANKS * PEER_BYTES)),
+            "peer_byte": In(8),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        is_arp, number, head = Signal(), Signal(32), len(self._udp)
+        place = Signal(range(MOST_BYTES + 64))   # in the frame, or in what is around it
+        end = Signal.like(place, reset_less=True)
+        given = Signal(_byte_layout())           # what the byte of this cycle is made of
+        start, loading = Signal(), Signal()
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [place.eq(0), is_arp.eq(self.asked), end.eq(LEAST_BYTES)]
+                with m.If(self.asked):
+                    m.next = "PREAMBLE"
+                with m.Elif(self.ready):
+                    m.d.comb += start.eq(1)
+                    m.d.sync += [self.using.eq(self.peer), number.eq(number + 1)]
+                    with m.If(self.size > LEAST_BYTES - head):
+                        m.d.sync += end.eq(self.size + head)
+                    m.next = "SUM"
+            with m.State("SUM"):
+                m.d.sync += place.eq(place + 1)
+                with m.If(place == SUM_STEPS):
+                    m.d.comb += loading.eq(1)
+                    self._go_on(m, place, "PREAMBLE")
+            with m.State("PREAMBLE"):
+                m.d.sync += place.eq(place + 1)
+                m.d.comb += [given.kind.eq(Kind.GIVEN), given.around.eq(1),
+                             given.value.eq(PREAMBLE)]
+                with m.If(place == PREAMBLE_BYTES - 1):
+                    m.d.comb += given.value.eq(START)
+                    self._go_on(m, place, "FRAME")
+            with m.State("FRAME"):
+                m.d.sync += place.eq(place + 1)
+                self._choose(m, given, place, is_arp)
+                with m.If(place == end - 1):
+                    m.d.comb += [self.told.eq(is_arp), self.gone.eq(~is_arp)]
+                    self._go_on(m, place, "FCS")
+            with m.State("FCS"):
+                m.d.sync += place.eq(place + 1)
+                m.d.comb += given.kind.eq(Kind.FCS)
+                with m.If(place == FCS_BYTES - 1):
+                    self._go_on(m, place, "GAP")
+            with m.State("GAP"):
+                m.d.sync += place.eq(place + 1)
+                with m.If(place == GAP_BYTES - 1):
+                    m.next = "IDLE"
+
+        chosen, of_address = Signal(_byte_layout()), Signal(range(PEER_BYTES))
+        m.d.sync += chosen.eq(given)
+        m.d.comb += [
+            of_address.eq(Peer.ADDRESS + place[:2]),
+            self.read.eq(1),
+            self.address.eq(Cat((place - head)[:exact_log2(BANK_BYTES)], self.bank)),
+            # Before the frame the peer's address is read, for the sum.
+            self.peer_place.eq(Mux(
+                chosen.kind == Kind.NONE, Cat(of_address, self.using),
+                Cat(chosen.value[:4], Mux(is_arp, self.asker, self.using)))),
+        ]
+        fields = self._fields(m, start, loading, place, number, chosen.kind == Kind.FIELD)
+        self._send(m, chosen, fields[:8])
+        return m
+
+    def _go_on(self, m, place, state):
+        m.d.sync += place.eq(0)
+        m.next = state
+
+    def _choose(self, m, given, place, is_arp):
+        """What the frame's byte at ``place`` is made of."""
+        for arp, sources in ((0, self._udp), (1, self._arp)):
+            with m.If(is_arp == arp), m.Switch(place):
+                for at, (source, value) in enumerate(sources):
+                    with m.Case(at):
+                        m.d.comb += [given.kind.eq(source), given.value.eq(value)]
+                with m.Default():
+                    m.d.comb += given.kind.eq(Kind.GIVEN if arp else Mux(
+                        place < len(sources) + self.size, Kind.REPLY, Kind.GIVEN))
+
+    def _fields(self, m, start, loading, place, number, taken):
+        """The fields of a reply, the next byte lowest. The checksum is summed before the frame."""
+        summed, total, length = Signal(17), Signal(16), Signal(16)
+        m.d.comb += [length.eq(self.size + (UDP_HEAD + REPLY_HEAD)),
+                     total.eq(self.size + (IPV4_HEAD + UDP_HEAD + REPLY_HEAD))]
+        word = Signal(16)
+        with m.Switch(place[:3]):
+            for at in range(4):      # the upper byte of a word comes first
+                with m.Case(at):
+                    m.d.comb += word.eq(self.peer_byte << 8 * (1 - at % 2))
+            with m.Case(4):
+                m.d.comb += word.eq(total)
+        m.d.sync += summed.eq(Mux(start, self._sum, summed[:16] + summed[16] + word))
+        fields = Signal(8 * 14, reset_less=True)
+        swapped = [Cat(value[8:], value[:8]) for value in (total, ~summed[:16], length)]
+        with m.If(loading):
+            m.d.sync += fields.eq(Cat(*swapped, number, self.last))
+        with m.Elif(taken):
+            m.d.sync += fields.eq(fields >> 8)
+        return fields
+
+    def _send(self, m, chosen, field):
+        """Two registers behind the choice: the byte, and the byte or the FCS on its way out."""
+        byte = Signal(8, reset_less=True)
+        valid, in_frame, is_fcs = Signal(), Signal(), Signal()
+        m.d.sync += [
+            valid.eq(chosen.kind != Kind.NONE), is_fcs.eq(chosen.kind == Kind.FCS),
+            in_frame.eq(~chosen.around), byte.eq(chosen.value),
+        ]
+        for kind, value in ((Kind.PEER, self.peer_byte), (Kind.FIELD, field),
+                            (Kind.REPLY, self.byte)):
+            with m.If(chosen.kind == kind):
+                m.d.sync += byte.eq(value)
+        inverse = Signal(32)
+        m.d.sync += [self.sent.valid.eq(valid), self.sent.data.eq(byte)]
+        with m.If(~valid | ~in_frame):
+            m.d.sync += inverse.eq(0)
+        with m.Elif(is_fcs):
+            m.d.sync += [self.sent.data.eq(inverse), inverse.eq(inverse >> 8)]
+        with m.Else():
+            m.d.sync += inverse.eq(fcs_step(inverse, byte))
