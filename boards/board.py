@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import ipaddress
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,14 +39,15 @@ class Sdram:
 
 @dataclass(frozen=True)
 class Ethernet:
-    """A gigabit PHY that the host reaches a board by: pins ``receive_ns`` and ``send_ns`` late.
+    """A gigabit PHY with RGMII that the host reaches a board by: ``resource`` of the platform.
 
-    ``address``: of IPv4, unless a build is given another one. Delays as in
-    ``kaniwa.boards.families.ecp5_rgmii``.
+    ``receive_ns`` and ``send_ns``: delays of the pins, as ``kaniwa.boards.families.ecp5_rgmii`` has
+    them. ``address``: the board's, of IPv4.
     """
 
     receive_ns: float
     send_ns: float
+    resource: str = "eth_rgmii"
     address: str = "192.168.1.50"
 
 
@@ -57,12 +59,13 @@ class Board:
     ``targets``: what it is built for, by name, with the clock in MHz; the first one is the default.
     ``files``: targets that are not presets, as TOML files beside the board's.
     ``device``: the part as the place-and-route tool names it. ``capacity``: its resources, in the
-    units of a build's report. ``link``: how a host reaches it, by resource name of the platform.
+    units of a build's report. ``link``: the UART that a host reaches it by, a resource of the
+    platform.
     ``several``: targets that it is built for with several cores, by name and number of cores, with
     the clock in MHz. ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
-    ``ethernet``: the PHY behind ``link``, where that is no UART.
+    ``ethernet``: the PHY that a host reaches it by, instead of the UART.
     """
 
     name: str
@@ -112,6 +115,20 @@ class Board:
         if self.sdram is None:
             return None
         return f"sdram,part={self.sdram.part},clock={math.ceil(self.clock_mhz(target))}"
+
+    def with_address(self, address: str) -> Board:
+        """This board with another address of IPv4; ConfigError for one that no device can have."""
+        if self.ethernet is None:
+            raise ConfigError(f"{self.name} has no Ethernet, so it takes no address")
+        try:
+            value = ipaddress.IPv4Address(address)
+        except ValueError:
+            raise ConfigError(f"address '{address}': expected one of IPv4, like "
+                              f"{self.ethernet.address}") from None
+        if value.is_multicast or value.is_loopback or value.is_unspecified or value.is_reserved:
+            raise ConfigError(f"address '{address}' is not one of a single device")
+        return dataclasses.replace(
+            self, ethernet=dataclasses.replace(self.ethernet, address=str(value)))
 
     def check_cores(self, target: str, cores: int) -> None:
         """Raise ConfigError unless the target is known, and so many cores of it can be built."""

@@ -10,7 +10,9 @@ BOARD = Board(
     device=("--um5g-85k", "--package", "CABGA554", "--speed", "8"),
     targets={"base": 100.0},
     capacity={"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156},
-    link="eth_rgmii",   # KSZ9031RNX: shifts the clock of what it receives itself (1.2 ns)
+    link="uart",
+    # A KSZ9031RNX: it shifts the clock of what it sends itself, by 1.2 ns. Delays as in
+    # lambdaconcept_ecpix5.py of github.com/litex-hub/litex-boards.
     ethernet=Ethernet(receive_ns=0.0, send_ns=2.0),
     memory="block RAM only; the DDR3 memory is not used",
     programmers=(("openFPGALoader", "-b", "ecpix5_r03", "{file}"),),

@@ -46,6 +46,7 @@ DISTRIBUTED_WORDS = 64
 TIMING_WEIGHT = 150
 
 # Sites of multiplier blocks of the 85F, left to right: four in nine columns, in each of three rows.
+LARGE = ("--85k", "--um5g-85k")    # how nextpnr names the 85F, and the 5G-85F of the same grid
 SITES_85F = tuple(
     tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for x in (*range(4, 59, 9), *range(69, 115, 9))
           for offset in (0, 1, 4, 5))
@@ -139,7 +140,8 @@ def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
     A packed block feeds four times the wires of a plain one. With the vector unit the array's wires
     are 2.7 times as long unless its lanes have sites.
     """
-    return (config.packed_multipliers or config.vector_unit) and "--85k" in device
+    return (config.packed_multipliers or config.vector_unit) and any(
+        argument in device for argument in LARGE)
 
 
 def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:

@@ -41,11 +41,14 @@ def _rows(kind: str, x: int, width: int, rows: Iterable[int]) -> tuple[Band, ...
 
 GW2A_18 = Grid(56, 55, False, (*_rows("bram", 1, 51, (9, 27, 45)), *_rows("dsp", 1, 54, (18, 36))))
 
+ECP5_85 = Grid(127, 96, False, (*_rows("bram", 4, 119, (22, 46, 70, 82)),
+                                *_rows("dsp", 4, 119, (10, 34, 58))))
+
 # By an argument that names the device to nextpnr. Sizes count from tile 0.
 GRIDS = {
     "--25k": Grid(73, 51, False, (*_rows("bram", 4, 65, (25, 37)), *_rows("dsp", 4, 65, (13,)))),
-    "--85k": Grid(127, 96, False, (*_rows("bram", 4, 119, (22, 46, 70, 82)),
-                                   *_rows("dsp", 4, 119, (10, 34, 58)))),
+    "--85k": ECP5_85,
+    "--um5g-85k": ECP5_85,
     "--up5k": Grid(26, 32, True, (
         *(Band("bram", x, 1, 1, 30) for x in (6, 19)),
         *(Band("dsp", x, y, 1, 4) for x in (0, 25) for y in (5, 10, 15, 23)))),

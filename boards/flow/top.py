@@ -88,7 +88,7 @@ class BoardTop(Elaboratable):
         m.submodules.ethernet_reset = ResetSynchronizer(ResetSignal("sync"), domain="ethernet")
         address = int(ipaddress.IPv4Address(ethernet.address))
         m.submodules.ethernet = link = EthernetLink(OWN_MACS | address, address)
-        m.submodules.phy = phy = family.rgmii(self._board.link, ethernet.receive_ns,
+        m.submodules.phy = phy = family.rgmii(ethernet.resource, ethernet.receive_ns,
                                               ethernet.send_ns)
         # A PHY wants a reset of 10 ms (Microchip KSZ9031RNX, DS00002117, figure 7-7).
         cycles = math.ceil(self._mhz * PHY_RESET_US)

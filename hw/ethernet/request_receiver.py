@@ -198,7 +198,8 @@ class RequestReceiver(wiring.Component):
         following = Signal.like(write_at)
         full = Signal()
         m.d.comb += [
-            following.eq(write_at + 1), full.eq(following == read_at), empty.eq(write_at == right_to),
+            following.eq(write_at + 1), full.eq(following == read_at),
+            empty.eq(write_at == right_to),
             write.addr.eq(write_at), write.data.eq(byte), write.en.eq(come),
         ]
         with m.If(come):

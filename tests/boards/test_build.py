@@ -37,7 +37,7 @@ TINY = dataclasses.replace(
 
 # A board of each device. Those alike to another board, whose tools they share, are for `make long`.
 DEVICES = sorted({load_board(name).device: name for name in reversed(BOARDS)}.values())
-ALIKE = ("tang_nano_20k", "tang_nano_9k")
+ALIKE = ("tang_nano_20k", "tang_nano_9k", "ecpix5_85f")
 
 
 @pytest.mark.slow

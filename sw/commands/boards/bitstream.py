@@ -40,6 +40,8 @@ __all__ = ["bitstream_command", "program_command"]
               help="Place and route with seeds 1 to N; the fastest one's bitstream is kept.")
 @click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=None,
               metavar="F", help="Another clock than the board's for this target.")
+@click.option("--address", default=None, metavar="A.B.C.D",
+              help="The board's address of IPv4, for boards with Ethernet.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder for bitstream and report.")
 @click.option("--page", "page_path", type=click.Path(path_type=Path), default=None, metavar="FILE",
@@ -54,9 +56,9 @@ __all__ = ["bitstream_command", "program_command"]
 @json_option
 @click.pass_context
 def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int, seeds: int,
-                      clock_mhz: float | None, output: Path, page_path: Path | None,
-                      check_netlist: bool, check_memory: int | None, scheduler: str | None,
-                      as_json: bool) -> None:
+                      clock_mhz: float | None, address: str | None, output: Path,
+                      page_path: Path | None, check_netlist: bool, check_memory: int | None,
+                      scheduler: str | None, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
 
     The workers of a scheduler place and route a seed each; all else is done here.
@@ -70,9 +72,11 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
     chosen = load_board(board)
     # An unknown target, or cores that it cannot have, are told before all else.
     chosen.check_cores(target or chosen.target_for(cores), cores)
+    if address is not None:
+        chosen = chosen.with_address(address)
     require(board, chosen.family)
     if check_netlist:
-        _require_check(chosen, clock_mhz)
+        _require_check(chosen, clock_mhz, cores)
     from kaniwa.boards.floor.page import floor_page
     from kaniwa.boards.floor.placement import PLACEMENT
     from kaniwa.boards.flow.build import build
@@ -114,7 +118,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
         ctx.exit(1)
 
 
-def _require_check(board: Board, clock_mhz: float | None) -> None:
+def _require_check(board: Board, clock_mhz: float | None, cores: int) -> None:
     """Raise a kaniwa.Error, before the build, where its netlist could not be checked."""
     with needed("--check-netlist", "sim", DeviceError):
         from kaniwa.sim.device.toolchain import require_compiler, verilator
@@ -123,6 +127,11 @@ def _require_check(board: Board, clock_mhz: float | None) -> None:
     if clock_mhz is not None:
         raise InputError("--check-netlist: the gateware beside it has the board's own clock; leave "
                          "out --clock-mhz")
+    if cores > 1:
+        raise InputError("--check-netlist: netlists of one core are checked; leave out --cores")
+    if board.ethernet is not None:
+        raise InputError("--check-netlist: netlists are checked at the pins of a UART, which "
+                         f"{board.name} does not use")
     require_models(board)
     require_compiler()
     verilator()
@@ -164,6 +173,8 @@ def _differ(answers: list[Answers]) -> int:
 @cores_option
 @click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
               metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")
+@click.option("--address", default=None, metavar="A.B.C.D",
+              help="The board's address of IPv4, for boards with Ethernet.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder of kaniwa bitstream.")
 @json_option
