@@ -42,11 +42,14 @@ class Ethernet:
     """A gigabit PHY with RGMII that the host reaches a board by: ``resource`` of the platform.
 
     ``receive_ns`` and ``send_ns``: delays of the pins, as ``kaniwa.boards.families.ecp5_rgmii`` has
-    them. ``address``: the board's, of IPv4.
+    them. ``ring_bytes`` and ``bank_bytes`` are those of ``kaniwa.hw.ethernet.ethernet_link``.
+    ``address``: the board's, of IPv4.
     """
 
     receive_ns: float
     send_ns: float
+    ring_bytes: int = 8192
+    bank_bytes: int = 2048
     resource: str = "eth_rgmii"
     address: str = "192.168.1.50"
 

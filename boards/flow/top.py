@@ -87,7 +87,9 @@ class BoardTop(Elaboratable):
         m.domains.ethernet = ClockDomain()
         m.submodules.ethernet_reset = ResetSynchronizer(ResetSignal("sync"), domain="ethernet")
         address = int(ipaddress.IPv4Address(ethernet.address))
-        m.submodules.ethernet = link = EthernetLink(OWN_MACS | address, address)
+        m.submodules.ethernet = link = EthernetLink(
+            OWN_MACS | address, address, ring_bytes=ethernet.ring_bytes,
+            bank_bytes=ethernet.bank_bytes)
         m.submodules.phy = phy = family.rgmii(ethernet.resource, ethernet.receive_ns,
                                               ethernet.send_ns)
         # A PHY wants a reset of 10 ms (Microchip KSZ9031RNX, DS00002117, figure 7-7).

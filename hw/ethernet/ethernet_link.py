@@ -9,12 +9,13 @@ from kaniwa.driver.datagrams.format import MOST_BYTES, PORT
 from kaniwa.errors import ConfigError
 from kaniwa.hw.ethernet.frame import gmii
 from kaniwa.hw.ethernet.frame_sender import FrameSender
-from kaniwa.hw.ethernet.reply_buffer import ReplyBuffer
+from kaniwa.hw.ethernet.reply_buffer import LEAST_BANK, ReplyBuffer
 from kaniwa.hw.ethernet.request_receiver import RequestReceiver
 
-__all__ = ["EthernetLink", "RING_BYTES"]
+__all__ = ["BANK_BYTES", "EthernetLink", "RING_BYTES"]
 
 RING_BYTES = 8192   # the 32 requests that a host has in flight
+BANK_BYTES = 2048   # a reply of the largest size
 CROSSING = 16       # bytes between the two clocks, each way
 GROUP_BIT = 40      # of a MAC: it is that of a group
 
@@ -25,14 +26,16 @@ class EthernetLink(wiring.Component):
     ``received`` and ``sent`` are a PHY's bytes in the domain ``ethernet``, of 125 MHz for a
     gigabit. ``mac``, ``address`` (of IPv4) and ``port`` are the device's. Requests wait in
     ``ring_bytes``, a power of two; those for which there is no room are dropped, and sent again by
-    the host. Replies go to the sender of the last request.
+    the host. Replies are gathered in two banks of ``bank_bytes``, a power of two, and go to the
+    sender of the last request.
     Raises ConfigError for addresses that no device can have.
     Throughput: a byte in 2 cycles at ``o``, one a cycle at ``i``; each way the line's. Latency: a
     request's frames come out some 12 cycles after its last byte, a reply's first byte is on its way
     some 150 cycles after the reply's last byte came.
     """
 
-    def __init__(self, mac: int, address: int, port: int = PORT, ring_bytes: int = RING_BYTES):
+    def __init__(self, mac: int, address: int, port: int = PORT, *,
+                 ring_bytes: int = RING_BYTES, bank_bytes: int = BANK_BYTES):
         if not 0 < mac < 1 << 48 or mac >> GROUP_BIT & 1:
             raise ConfigError(f"MAC {mac:#014x} is not one of a single device")
         if not 0 < address >> 24 < 224 or address >> 24 == 127:
@@ -42,7 +45,11 @@ class EthernetLink(wiring.Component):
         if ring_bytes & (ring_bytes - 1) or ring_bytes <= MOST_BYTES:
             raise ConfigError(f"ring_bytes must be a power of two above {MOST_BYTES}, not "
                               f"{ring_bytes}")
-        self._device, self._ring_bytes = (mac, address, port), ring_bytes
+        if bank_bytes & (bank_bytes - 1) or bank_bytes < LEAST_BANK:
+            raise ConfigError(f"bank_bytes must be a power of two of at least {LEAST_BANK}, not "
+                              f"{bank_bytes}")
+        self._device = mac, address, port
+        self._ring_bytes, self._bank_bytes = ring_bytes, bank_bytes
         super().__init__({
             "o": Out(stream.Signature(8)),
             "i": In(stream.Signature(8)),
@@ -52,8 +59,8 @@ class EthernetLink(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        blocks = (RequestReceiver(*self._device, self._ring_bytes), ReplyBuffer(),
-                  FrameSender(*self._device))
+        blocks = (RequestReceiver(*self._device, self._ring_bytes),
+                  ReplyBuffer(self._bank_bytes), FrameSender(*self._device, self._bank_bytes))
         receiver, replies, sender = blocks
         for name, block in zip(("receiver", "replies", "sender"), blocks, strict=True):
             m.submodules[name] = DomainRenamer("ethernet")(block)

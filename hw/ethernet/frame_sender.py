@@ -24,7 +24,7 @@ from kaniwa.hw.ethernet.frame import (
     sum_of_given,
     udp_reply,
 )
-from kaniwa.hw.ethernet.reply_buffer import BANK_BYTES
+from kaniwa.hw.ethernet.reply_buffer import MOST_FRAMES
 from kaniwa.hw.ethernet.request_receiver import BANKS
 
 __all__ = ["FrameSender"]
@@ -48,7 +48,7 @@ def _byte_layout():
 
 class FrameSender(wiring.Component):
     """Sends what waits: an answer where somebody ``asked`` for the MAC, else the datagram of
-    ``size`` bytes in ``bank`` where one is ``ready``, to ``peer``.
+    ``size`` bytes in ``bank``, of two of ``bank_bytes``, where one is ``ready``, to ``peer``.
 
     ``using`` is the bank of the peer of the reply on its way. ``last`` goes into a reply as it is
     when the reply begins. ``told`` and ``gone`` are 1 for a cycle when an answer's or a reply's
@@ -58,7 +58,8 @@ class FrameSender(wiring.Component):
     cycles after a datagram is ready.
     """
 
-    def __init__(self, mac: int, address: int, port: int):
+    def __init__(self, mac: int, address: int, port: int, bank_bytes: int):
+        self._bank_bytes = bank_bytes
         self._udp, self._arp = udp_reply(mac, address, port), arp_reply(mac, address)
         self._sum = sum_of_given(address)
         super().__init__({
@@ -70,10 +71,10 @@ class FrameSender(wiring.Component):
             "asker": In(range(BANKS)),
             "told": Out(1),
             "ready": In(1),
-            "size": In(range(MOST_BYTES - REPLY_HEAD + 1)),
+            "size": In(range(MOST_FRAMES + 1)),
             "bank": In(1),
             "gone": Out(1),
-            "address": Out(range(2 * BANK_BYTES)),
+            "address": Out(range(2 * bank_bytes)),
             "read": Out(1),
             "byte": In(8),
             "peer_place": Out(range(BANKS * PEER_BYTES)),
@@ -131,7 +132,7 @@ class FrameSender(wiring.Component):
         m.d.comb += [
             of_address.eq(Peer.ADDRESS + place[:2]),
             self.read.eq(1),
-            self.address.eq(Cat((place - head)[:exact_log2(BANK_BYTES)], self.bank)),
+            self.address.eq(Cat((place - head)[:exact_log2(self._bank_bytes)], self.bank)),
             # Before the frame the peer's address is read, for the sum.
             self.peer_place.eq(Mux(
                 chosen.kind == Kind.NONE, Cat(of_address, self.using),

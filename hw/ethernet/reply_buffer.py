@@ -3,20 +3,21 @@
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from kaniwa.driver.datagrams.format import MOST_BYTES, REPLY_HEAD
 from kaniwa.hw.parts.unchecked_read import unchecked_memory
 
-__all__ = ["BANK_BYTES", "CLOSE_CYCLES", "ReplyBuffer"]
+__all__ = ["CLOSE_CYCLES", "LEAST_BANK", "MOST_FRAMES", "ReplyBuffer"]
 
-BANK_BYTES = 2048     # a power of two that holds a datagram
 CLOSE_CYCLES = 128    # without a byte, after the end of a frame
 FRAME_BYTES = 256     # of the longest frame on the line
-FULL = MOST_BYTES - REPLY_HEAD - FRAME_BYTES   # with more, another frame might not fit
+LEAST_BANK = 2 * FRAME_BYTES
+MOST_FRAMES = MOST_BYTES - REPLY_HEAD    # bytes of frames in a datagram
 
 
 class ReplyBuffer(wiring.Component):
-    """Two banks: one is filled from ``i`` while the other one is sent.
+    """Two banks of ``bank_bytes``, a power of two: one is filled from ``i``, the other one sent.
 
     Frames end in a zero. A bank is closed behind one, when no byte has come for CLOSE_CYCLES, when
     another frame might not fit, or at once where ``answer`` was 1, be it without a frame.
@@ -25,32 +26,34 @@ class ReplyBuffer(wiring.Component):
     Throughput: a byte a cycle; it waits when both banks are full.
     """
 
-    def __init__(self):
+    def __init__(self, bank_bytes: int):
+        self._bank_bytes = bank_bytes
         super().__init__({
             "i": In(stream.Signature(8)),
             "answer": In(1),
             "ready": Out(1),
-            "size": Out(range(MOST_BYTES - REPLY_HEAD + 1)),
+            "size": Out(range(MOST_FRAMES + 1)),
             "bank": Out(1),
             "sent": In(1),
-            "address": In(range(2 * BANK_BYTES)),
+            "address": In(range(2 * bank_bytes)),
             "read": In(1),
             "byte": Out(8),
         })
 
     def elaborate(self, platform):
         m = Module()
-        write, read = unchecked_memory(m, "banks", unsigned(8), 2 * BANK_BYTES)
+        write, read = unchecked_memory(m, "banks", unsigned(8), 2 * self._bank_bytes)
         filling, count, quiet = Signal(), Signal.like(self.size), Signal(range(CLOSE_CYCLES + 1))
         at_border, wanted = Signal(init=1), Signal()
         full, closing, come = Signal(), Signal(), Signal()
         m.d.comb += [
-            full.eq(at_border & (count > FULL)),
+            # With more, another frame might not fit.
+            full.eq(at_border & (count > min(self._bank_bytes, MOST_FRAMES) - FRAME_BYTES)),
             self.i.ready.eq(~full),
             come.eq(self.i.valid & self.i.ready),
             closing.eq(at_border & ~self.ready & ~come
                        & (full | wanted | ((count != 0) & (quiet == CLOSE_CYCLES)))),
-            write.addr.eq(Cat(count, filling)),   # a count has as many bits as a bank's place
+            write.addr.eq(Cat(count[:exact_log2(self._bank_bytes)], filling)),
             write.data.eq(self.i.payload),
             write.en.eq(come),
             read.addr.eq(self.address), read.en.eq(self.read), self.byte.eq(read.data),

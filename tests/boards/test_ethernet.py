@@ -12,7 +12,6 @@ from kaniwa.boards.board import load_board
 from kaniwa.boards.flow import top
 from kaniwa.boards.flow.build import TOP, design_files
 from kaniwa.boards.flow.timing import read_timing
-from kaniwa.driver.datagrams.format import PORT
 from kaniwa.errors import ConfigError
 from kaniwa.hw.ethernet.ethernet_link import EthernetLink
 from kaniwa.sim.worlds.serial_config import SERIAL
@@ -41,9 +40,9 @@ def test_the_design_stands_between_the_core_and_the_pins_of_the_phy() -> None:
 def test_the_address_is_in_the_design_and_in_its_mac(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[int, int]] = []
 
-    def link(mac: int, address: int) -> EthernetLink:
+    def link(mac: int, address: int, **sizes: int) -> EthernetLink:
         made.append((mac, address))
-        return EthernetLink(mac, address)
+        return EthernetLink(mac, address, **sizes)
 
     monkeypatch.setattr(top, "EthernetLink", link)
     design_files(BOARD.with_address("10.1.2.3"), TINY, BOARD.clock_mhz(""))
@@ -82,18 +81,20 @@ def test_what_a_board_cannot_do_is_refused(arguments: list[str], message: str,
     assert capsys.readouterr().err == f"kaniwa: {message}\n"
 
 
-@pytest.mark.parametrize("device, message", [
-    ((1 << 48, 1 << 24), "MAC 0x1000000000000 is not one of a single device"),
-    ((0x0101_0000_0000, 1 << 24), "MAC 0x010100000000 is not one of a single device"),
-    ((MAC, 0xE000_0001), "224.0.0.1 is not the address of a single device"),
-    ((MAC, 0x7F00_0001), "127.0.0.1 is not the address of a single device"),
-    ((MAC, 1 << 24, 0), "the UDP port must be 1..65535, not 0"),
-    ((MAC, 1 << 24, PORT, 1024), "ring_bytes must be a power of two above 1472, not 1024"),
-    ((MAC, 1 << 24, PORT, 3000), "ring_bytes must be a power of two above 1472, not 3000"),
+@pytest.mark.parametrize("given, message", [
+    ({"mac": 1 << 48}, "MAC 0x1000000000000 is not one of a single device"),
+    ({"mac": 0x0101_0000_0000}, "MAC 0x010100000000 is not one of a single device"),
+    ({"address": 0xE000_0001}, "224.0.0.1 is not the address of a single device"),
+    ({"address": 0x7F00_0001}, "127.0.0.1 is not the address of a single device"),
+    ({"port": 0}, "the UDP port must be 1..65535, not 0"),
+    ({"ring_bytes": 1024}, "ring_bytes must be a power of two above 1472, not 1024"),
+    ({"ring_bytes": 3000}, "ring_bytes must be a power of two above 1472, not 3000"),
+    ({"bank_bytes": 256}, "bank_bytes must be a power of two of at least 512, not 256"),
+    ({"bank_bytes": 1000}, "bank_bytes must be a power of two of at least 512, not 1000"),
 ])
-def test_a_block_checks_its_parameters(device: tuple[int, ...], message: str) -> None:
+def test_a_block_checks_its_parameters(given: dict[str, int], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
-        EthernetLink(*device)
+        EthernetLink(**{"mac": MAC, "address": 0xC0A8_0132} | given)
 
 
 @pytest.mark.parametrize("core, line, told", [
