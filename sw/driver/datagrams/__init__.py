@@ -1,0 +1,1 @@
+"""The link over UDP: its datagrams, their numbers, and the host's end of them."""
