@@ -14,6 +14,7 @@ from kaniwa.driver.datagrams.format import NUMBERS, is_ahead, pack_request, unpa
 __all__ = ["HostRow", "number_of_the_time"]
 
 TICKS = 62_500       # numbers a second, more than a host sends; they go round in 19 hours
+LATE = 1 << 26       # numbers of 18 minutes: more than a datagram may be late
 # More than another host may have on its way to the device. No multiple of it comes near a power of
 # two: so a row differs from the one that it ends by more than a damaged bit.
 LEAP = 3 << 15
@@ -23,13 +24,16 @@ def number_of_the_time() -> int:
     """The number that a row begins with now, as TCP takes its first ones (RFC 9293, 3.4.1).
 
     It is ahead of all that were sent in the hours before, also to a device that has lost its power
-    since.
+    since. The last numbers of the round are left out: by way of a probe that was taken, any other
+    number is ahead of the 0 of a new device.
     """
-    return int(time.time() * TICKS) % NUMBERS
+    return int(time.time() * TICKS) % (NUMBERS - LATE)
 
 
 class HostRow:
     """A row of numbers, which ``begin`` or ``begin_again`` starts; ``clock`` gives where.
+
+    ``probe`` comes before it: the datagram whose answer ``begin`` takes.
 
     ``heard``: a reply was not taken since the last one that was.
     """
@@ -41,6 +45,14 @@ class HostRow:
         self._reply: int | None = None      # last reply taken; None: the next one may have any
         self._told: int | None = None       # most that replies which were not taken told of
         self.heard = False
+
+    def probe(self) -> bytes:
+        """A request without frames, whose number is behind that of a device in use.
+
+        It is one of nine hours ago. So the device drops it, and tells of the last one it took,
+        also when it comes late or twice, and the host that has the device is not disturbed.
+        """
+        return pack_request((self._clock() - (NUMBERS // 2 - LATE)) % NUMBERS)
 
     def begin(self, datagram: bytes) -> bool:
         """True if ``datagram`` answers the probe: the row begins ahead of what it tells of."""
@@ -65,9 +77,10 @@ class HostRow:
     def overtaken(self) -> bool:
         """True if a reply that was not taken told of a request ahead of this row: another host's.
 
-        One of this row's own whose number came with a damaged bit is none.
+        One of this row's own whose number came with a damaged bit is none, nor is 0: that is of a
+        device that was reset.
         """
-        if self._told is None or not is_ahead(self._told, (self._next - 1) % NUMBERS):
+        if not self._told or not is_ahead(self._told, (self._next - 1) % NUMBERS):
             return False
         sent = range(self._taken, self._taken + (self._next - self._taken) % NUMBERS)
         return all((self._told ^ number % NUMBERS).bit_count() > 1 for number in sent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from kaniwa.driver.datagrams.format import MOST_BYTES, REQUEST_HEAD, pack_request
+from kaniwa.driver.datagrams.format import MOST_BYTES, REQUEST_HEAD
 from kaniwa.driver.datagrams.row import HostRow, number_of_the_time
 from kaniwa.driver.datagrams.udp_socket import UdpSocket
 from kaniwa.errors import DeviceError
@@ -118,7 +118,7 @@ class DatagramTransport:
         """Learn the number of the last request that the device has taken."""
         heard = 0
         for wait in PROBE_WAITS:
-            self._datagrams.send(pack_request(0))
+            self._datagrams.send(self._row.probe())
             end = self.now() + wait
             while (left := end - self.now()) > 0:
                 datagram = self._datagrams.receive(left)

@@ -13,7 +13,7 @@ from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.driver.datagrams.format import MOST_BYTES, NUMBERS, REPLY_HEAD, REQUEST_HEAD, is_ahead
-from kaniwa.driver.datagrams.row import LEAP, HostRow, number_of_the_time
+from kaniwa.driver.datagrams.row import LATE, LEAP, HostRow, number_of_the_time
 from kaniwa.driver.datagrams.transport import QUESTION, DatagramTransport
 from kaniwa.driver.frames import SEQUENCES, Operation, Request
 from kaniwa.driver.link import Link, reads, writes
@@ -46,7 +46,12 @@ def network(faults=None, seed=0, core=None):
 
 def transport(net, address="host", clock=None):
     """A transport whose numbers follow the network's clock."""
-    return DatagramTransport(net.socket(address), clock or (lambda: int(net.clock * 62_500) + 1))
+    return DatagramTransport(net.socket(address), clock or (lambda: time_of(net, 1)))
+
+
+def time_of(net, first):
+    """As ``number_of_the_time``, by the clock of ``net`` and from ``first`` on."""
+    return (first + int(net.clock * 62_500)) % (NUMBERS - LATE)
 
 
 def board(net, address="host", clock=None):
@@ -87,11 +92,17 @@ def test_200_inferences_on_a_bad_network_are_all_right(case, program):
     assert net.device.link.core.runs == 200
 
 
-def test_late_datagrams_of_earlier_sessions_change_nothing(program):
-    """Each session is one of the same host at the same port: the worst that can be."""
-    net = network(DatagramFaults(delayed=0.1, doubled=0.1, longest_delay=300), seed=8)
-    for number in range(30):
-        with board(net) as device:
+@pytest.mark.parametrize("first", [0, NUMBERS // 2 - LATE - LEAP, NUMBERS // 2 - LEAP,
+                                   NUMBERS // 8 * 7, NUMBERS - LATE - 400 * LEAP])
+def test_late_datagrams_of_earlier_sessions_change_nothing(program, first):
+    """Each session is one of the same host at the same port, and now and then the power is cut."""
+    net = network(DatagramFaults(delayed=0.1, lost=0.02, longest_delay=300), seed=8)
+    for number in range(24):
+        if number % 4 == 3:
+            net.device.reset()
+            net.device.link.core = EmulatedCore(CONFIG)
+            net.clock += 10.0
+        with board(net, clock=lambda: time_of(net, first)) as device:
             session = Session(program, device)
             assert sum(wrong_answers(session, 10 * number + i) for i in range(3)) == 0
 
@@ -171,12 +182,13 @@ def test_what_does_not_answer_the_probe_begins_no_row(datagram):
 
 def test_a_row_begins_ahead_of_all_that_was_sent(monkeypatch):
     """By the clock, or by a leap where another host's clock is ahead of this one's."""
-    for told, first in ((0, FIRST + LEAP), (FIRST + LEAP, FIRST + 2 * LEAP),
-                        (NUMBERS - 1, FIRST + LEAP)):
-        row = HostRow(lambda: FIRST + LEAP)
+    late, half = FIRST + LEAP, NUMBERS // 2
+    for now, told, first in ((late, 0, late), (late, late, late + LEAP), (late, NUMBERS - 1, late),
+                             (half - 1, 0, half - 1), (half, 0, LEAP), (half + 9, 9, 9 + LEAP)):
+        row = HostRow(lambda now=now: now)
         assert row.begin(reply(1, told))
         assert row.request(b"")[:4] == first.to_bytes(4, "little")
-    monkeypatch.setattr("time.time", lambda: NUMBERS / 62_500 + 2.0)
+    monkeypatch.setattr("time.time", lambda: (NUMBERS - LATE) / 62_500 + 2.0)
     assert number_of_the_time() == 125_000
 
 
@@ -229,7 +241,7 @@ class Recorder:
 def test_frames_go_whole_and_as_many_as_fit():
     socket = Recorder()
     line = DatagramTransport(socket, lambda: FIRST + LEAP)
-    assert socket.sent == [bytes(4)]                         # the probe
+    assert len(socket.sent) == 1 and len(socket.sent[0]) == REQUEST_HEAD     # the probe
     rng = random.Random(3)
     frames = [rng.randbytes(rng.randrange(260)).replace(b"\0", b"\1") + b"\0" for _ in range(300)]
     data, at = b"".join(frames), 0
@@ -289,15 +301,16 @@ def test_an_opening_without_an_answer_is_named(answers, message):
     with pytest.raises(DeviceError) as caught:
         DatagramTransport(socket)
     assert str(caught.value) == message and socket.closed
-    assert socket.sent == [bytes(4)] * 5
+    assert [len(datagram) for datagram in socket.sent] == [REQUEST_HEAD] * 5
 
 
-@pytest.mark.parametrize("first", [FIRST, NUMBERS // 2 + FIRST, NUMBERS - LEAP])
+@pytest.mark.parametrize("first", [FIRST, NUMBERS // 2 - 300, NUMBERS // 2 + FIRST,
+                                   NUMBERS // 4 * 3 + FIRST, NUMBERS - LATE - LEAP])
 @pytest.mark.parametrize("cold", [True, False])
 def test_a_device_that_lost_its_power_is_named_and_works_again(program, first, cold):
     """It begins anew with its numbers, which are behind those of before."""
     net = network()
-    with board(net, clock=lambda: (first + int(net.clock * 62_500)) % NUMBERS) as device:
+    with board(net, clock=lambda: time_of(net, first)) as device:
         session = Session(program, device)
         assert not wrong_answers(session, 1)
         net.device.reset()
@@ -372,14 +385,27 @@ def test_garbage_that_the_device_takes_for_a_request_is_named(program):
             assert not wrong_answers(session, 3)
 
 
-def test_a_host_that_only_probes_does_not_disturb(program):
+@pytest.mark.parametrize("eighth", range(8))
+def test_a_probe_that_is_late_or_of_another_host_does_not_disturb(program, eighth):
+    """Wherever the numbers are, at a device that is new and one that was used."""
     net = network()
-    with board(net) as device:
-        session = Session(program, device)
-        for seed in range(10):
-            transport(net, "another").close()
-            assert not wrong_answers(session, seed)
-        assert device.link_statistics.repeated == 0
+
+    def clock():
+        return time_of(net, eighth * NUMBERS // 8 + 10 * LEAP)
+
+    sent = []
+    receive = net.device.receive
+    net.device.receive = lambda content: sent.append(content) or receive(content)
+    for _ in range(2):
+        sent.clear()
+        with board(net, clock=clock) as device:
+            session = Session(program, device)
+            assert not wrong_answers(session, 1)
+            net.send("host", sent[0])
+            assert not wrong_answers(session, 2)
+            transport(net, "another", clock).close()
+            assert not wrong_answers(session, 3)
+            assert device.link_statistics.repeated == 0
 
 
 @pytest.mark.parametrize("place", [3, 7])
