@@ -24,8 +24,8 @@ def number_of_the_time() -> int:
     """The number that a row begins with now, as TCP takes its first ones (RFC 9293, 3.4.1).
 
     It is ahead of all that were sent in the hours before, also to a device that has lost its power
-    since. The last numbers of the round are left out: by way of a probe that was taken, any other
-    number is ahead of the 0 of a new device.
+    since. The last numbers of the round are left out: all others are ahead of the 0 of a new
+    device, or of a probe that it took.
     """
     return int(time.time() * TICKS) % (NUMBERS - LATE)
 
@@ -33,9 +33,8 @@ def number_of_the_time() -> int:
 class HostRow:
     """A row of numbers, which ``begin`` or ``begin_again`` starts; ``clock`` gives where.
 
-    ``probe`` comes before it: the datagram whose answer ``begin`` takes.
-
-    ``heard``: a reply was not taken since the last one that was.
+    First comes ``probe``, whose answer ``begin`` takes. ``heard``: a reply was dropped since the
+    last one that was taken.
     """
 
     def __init__(self, clock: Callable[[], int] = number_of_the_time) -> None:
