@@ -153,7 +153,8 @@ def operators_command(as_json: bool) -> None:
 def devices_command(as_json: bool) -> None:
     """List what programs can run on, with the serial ports that may lead to a board.
 
-    A core on this machine's bus is not looked for: name it uio:PATH (uio:/dev/uio0), or
+    A board on the network is not looked for: name it udp:HOST[:PORT], or tcp:HOST:PORT behind a
+    bridge. Neither is a core on this machine's bus: name it uio:PATH (uio:/dev/uio0), or
     mem:ADDRESS[:SIZE] in hexadecimal for /dev/mem. Behind either, ?outside=udmabuf0 names a buffer
     of u-dma-buf as its outside memory.
     """

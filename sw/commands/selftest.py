@@ -17,8 +17,8 @@ __all__ = ["selftest_command"]
 @click.command("selftest", epilog="Example: kaniwa selftest --device serial:/dev/ttyUSB0")
 @click.option("--device", required=True, metavar="D",
               shell_complete=complete_devices,
-              help="emulator, sim, sim:BOARD, serial:PORT[?baud=B], tcp:HOST:PORT, uio:PATH or "
-                   "mem:ADDRESS[:SIZE].")
+              help="emulator, sim, sim:BOARD, serial:PORT[?baud=B], tcp:HOST:PORT, "
+                   "udp:HOST[:PORT], uio:PATH or mem:ADDRESS[:SIZE].")
 @click.option("--target", default=None, metavar="T",
               shell_complete=complete_targets,
               help="The target that a board must have, or that sim is to be (default: base).")

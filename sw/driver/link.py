@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from kaniwa.driver.frames import (
     decode_reply,
     encode_request,
 )
-from kaniwa.driver.transports import Transport
+from kaniwa.driver.transports import Bounded, Transport
 from kaniwa.errors import DeviceError
 
 __all__ = ["Link", "LinkStatistics", "reads", "writes"]
@@ -88,6 +89,7 @@ class Link:
         self._session = 0
         self._executed = 0   # numbered requests that the device has done in this session
         self._window = float(WINDOW)
+        self._room = transport.room if isinstance(transport, Bounded) else math.inf
         self.payload_bytes = PAYLOAD_BYTES
         self.outside = False   # whether the device has outside memory
         self.cores = 1
@@ -278,7 +280,8 @@ class _Exchange:
         reading = not item.request.numbered or any(
             not other.request.numbered for other in self._flight)
         stored = sum(other.request.stored_bytes for other in self._flight)
-        return not reading or stored + item.request.stored_bytes < self._link._buffer_bytes
+        stored += item.request.stored_bytes
+        return stored <= self._link._room and (not reading or stored < self._link._buffer_bytes)
 
     def _take(self, reply: Reply) -> None:
         name = self._link._transport.name

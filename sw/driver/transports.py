@@ -1,4 +1,4 @@
-"""Byte streams to a device: serial port or pseudo-terminal, and TCP."""
+"""Byte streams to a device: serial port or pseudo-terminal, TCP, and UDP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import select
 import socket
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
 from kaniwa.driver.bridge_protocol import (
@@ -20,11 +20,12 @@ from kaniwa.driver.bridge_protocol import (
     ended,
     reason_in,
 )
+from kaniwa.driver.datagrams.format import PORT
 from kaniwa.driver.frames import MOST_CORES
 from kaniwa.errors import DeviceError
 
-__all__ = ["Transport", "SerialTransport", "TcpTransport", "Address", "parse_address",
-           "open_transport", "usb_ports", "DEFAULT_BAUD"]
+__all__ = ["Transport", "Bounded", "SerialTransport", "TcpTransport", "Address",
+           "parse_address", "open_transport", "usb_ports", "DEFAULT_BAUD"]
 
 DEFAULT_BAUD = 3_000_000
 LEAST_BAUD = 300          # what adapters do; a device that is not there is given up in seconds
@@ -32,6 +33,8 @@ BITS_A_BYTE = 10          # with start and stop bit
 CONNECT_SECONDS = 5.0
 WRITE_SECONDS = 30.0      # a line that takes no byte for so long is broken
 CHUNK = 65536
+# What follows the kind of a device in its name; UDP is over IPv4, whose hosts have no colon.
+PLACES = {"serial": r".+", "tcp": r".+:[0-9]{1,5}", "udp": r"[^:]+(:[0-9]{1,5})?"}
 
 
 def usb_ports() -> list[Any]:
@@ -63,10 +66,19 @@ class Transport(Protocol):
         """Give the line up; a second call does nothing."""
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """A transport whose device drops what finds no room: so at most ``room`` bytes are to be in
+    flight to it.
+    """
+
+    room: int
+
+
 @dataclass(frozen=True)
 class Address:
-    """A device's name taken apart: ``serial:PATH?baud=B&pace=P&core=C`` or
-    ``tcp:HOST:PORT?pace=P&core=C&token-file=F``.
+    """A device's name taken apart: ``serial:PATH?baud=B&pace=P&core=C``,
+    ``tcp:HOST:PORT?pace=P&core=C&token-file=F`` or ``udp:HOST:PORT?pace=P&core=C``.
     """
 
     kind: str
@@ -76,17 +88,27 @@ class Address:
     token_file: str | None = None
     core: int = 0
 
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Of tcp and udp."""
+        host, _, port = self.place.rpartition(":")
+        return host, int(port)
+
 
 def parse_address(name: str) -> Address:
     """Raises DeviceError for a name of the wrong form."""
-    found = re.fullmatch(r"(serial|tcp):([^?]+)(?:\?(.*))?", name)
-    if found is None or (found[1] == "tcp" and not re.fullmatch(r".+:[0-9]{1,5}", found[2])):
-        raise DeviceError(f"device '{name}': expected serial:PORT[?baud=B] or tcp:HOST:PORT")
+    found = re.fullmatch(r"(serial|tcp|udp):([^?]+)(?:\?(.*))?", name)
+    if found is None or not re.fullmatch(PLACES[found[1]], found[2]):
+        raise DeviceError(f"device '{name}': expected serial:PORT[?baud=B], tcp:HOST:PORT or "
+                          "udp:HOST[:PORT]")
+    kind, place = found[1], found[2]
+    if kind == "udp" and ":" not in place:
+        place = f"{place}:{PORT}"
     numbers: dict[str, int] = {}
     token_file = None
-    known = ("baud", "pace", "core") if found[1] == "serial" else ("pace", "core")
+    known = ("baud", "pace", "core") if kind == "serial" else ("pace", "core")
     for key, value in parse_qsl(found[3] or "", keep_blank_values=True):
-        if key == "token-file" and value and found[1] == "tcp":
+        if key == "token-file" and value and kind == "tcp":
             token_file = value
             continue
         form = "[0-9]" if key == "core" else "[1-9][0-9]{0,8}"
@@ -100,18 +122,21 @@ def parse_address(name: str) -> Address:
     if numbers.get("core", 0) >= MOST_CORES:
         raise DeviceError(f"device '{name}': core must be 0..{MOST_CORES - 1}, not "
                           f"{numbers['core']}")
-    port = found[2].rpartition(":")[2]
-    if found[1] == "tcp" and not 1 <= int(port) <= 65535:
+    port = place.rpartition(":")[2]
+    if kind != "serial" and not 1 <= int(port) <= 65535:
         raise DeviceError(f"device '{name}': the port must be 1..65535, not {port}")
-    return Address(found[1], found[2], token_file=token_file, **numbers)
+    return Address(kind, place, token_file=token_file, **numbers)
 
 
 def open_transport(address: Address) -> Transport:
     """Open the byte stream. Raises DeviceError, one line that says what is wrong."""
     if address.kind == "serial":
         return SerialTransport(address.place, address.baud)
-    host, _, port = address.place.rpartition(":")
-    return TcpTransport(host, int(port), clients_token(address.token_file))
+    if address.kind == "udp":
+        from kaniwa.driver.datagrams.transport import UdpTransport
+
+        return UdpTransport(*address.host_and_port)
+    return TcpTransport(*address.host_and_port, clients_token(address.token_file))
 
 
 class _FileTransport:

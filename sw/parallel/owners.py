@@ -13,7 +13,7 @@ __all__ = ["BOARD", "SIMULATOR", "check_owners", "resource_of"]
 
 BOARD, SIMULATOR = "kaniwa-device", "kaniwa-simulator"
 NEEDS_NONE = ("", "golden", "emulator")
-ANY_MACHINE = "tcp:"     # devices that are the same one from each machine
+ANY_MACHINE = ("tcp:", "udp:")     # devices that are the same one from each machine
 
 
 def resource_of(device: str) -> str | None:

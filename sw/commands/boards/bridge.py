@@ -33,10 +33,10 @@ def bridge_command(device: str, host: str, port: int, token_file: Path | None,
                    as_json: bool) -> None:
     """Offer the line to DEVICE over TCP, for `--device tcp:HOST:PORT`, until Ctrl-C.
 
-    DEVICE is serial:PORT[?baud=B] or sim:BOARD. One client at a time has it; others are told who
-    has. Clients know the token by the environment's KANIWA_TOKEN, or a device's name with
-    ?token-file=F; it never goes over the line, but all else is plain text. A device that is
-    unplugged is waited for. With --json what happens is told on standard error.
+    DEVICE is serial:PORT[?baud=B], udp:HOST[:PORT] or sim:BOARD. One client at a time has it;
+    others are told who has. Clients know the token by the environment's KANIWA_TOKEN, or a
+    device's name with ?token-file=F; it never goes over the line, but all else is plain text. A
+    device that is unplugged is waited for. With --json what happens is told on standard error.
     """
     from kaniwa.driver.bridge import Bridge
     from kaniwa.driver.bridge_protocol import read_token
@@ -62,6 +62,7 @@ def bridge_command(device: str, host: str, port: int, token_file: Path | None,
 def _line_to(device: str) -> Callable[[], Line]:
     """Function that opens the line to ``device``; a simulated board is made at once."""
     from kaniwa.driver.bridge_line import SimulatedLine
+    from kaniwa.driver.datagrams.transport import UdpTransport
     from kaniwa.driver.devices import virtual_line
     from kaniwa.driver.transports import SerialTransport, parse_address
 
@@ -69,7 +70,10 @@ def _line_to(device: str) -> Callable[[], Line]:
         with progress(f"starting {device}") as update:
             board = virtual_line(device, None, update)
         return lambda: SimulatedLine(board())
-    if not device.startswith("serial:"):
-        raise DeviceError(f"device '{device}': a bridge offers serial:PORT[?baud=B] or sim:BOARD")
+    if not device.startswith(("serial:", "udp:")):
+        raise DeviceError(f"device '{device}': a bridge offers serial:PORT[?baud=B], "
+                          "udp:HOST[:PORT] or sim:BOARD")
     address = parse_address(device)
-    return lambda: SerialTransport(address.place, address.baud)
+    if address.kind == "serial":
+        return lambda: SerialTransport(address.place, address.baud)
+    return lambda: UdpTransport(*address.host_and_port)

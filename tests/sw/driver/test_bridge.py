@@ -474,9 +474,10 @@ def test_an_unplugged_board_is_waited_for(board, program):
 
 @pytest.mark.parametrize("options, message", [
     (["serial:/dev/null/none"], "/dev/null/none: cannot be opened (Not a directory)"),
-    (["emulator"], "device 'emulator': a bridge offers serial:PORT[?baud=B] or sim:BOARD"),
-    (["tcp:localhost:1"], "device 'tcp:localhost:1': a bridge offers serial:PORT[?baud=B] or "
-                          "sim:BOARD"),
+    (["emulator"], "device 'emulator': a bridge offers serial:PORT[?baud=B], udp:HOST[:PORT] or "
+                   "sim:BOARD"),
+    (["tcp:localhost:1"], "device 'tcp:localhost:1': a bridge offers serial:PORT[?baud=B], "
+                          "udp:HOST[:PORT] or sim:BOARD"),
     (["serial:/dev/null", "--host", "0.0.0.0"],
      "0.0.0.0:0: others than this machine could use the device: give --token-file, or listen on "
      "127.0.0.1"),

@@ -188,7 +188,7 @@ def test_the_options() -> None:
 @pytest.mark.parametrize(("device", "resource"), [
     ("", None), ("golden", None), ("emulator", None), ("sim", SIMULATOR),
     ("sim:ulx3s_85f", SIMULATOR), ("serial:/dev/ttyUSB0", BOARD), ("tcp:host:1", BOARD),
-    ("uio:/dev/uio0", BOARD), ("mem:0x43c00000", BOARD)])
+    ("udp:host", BOARD), ("uio:/dev/uio0", BOARD), ("mem:0x43c00000", BOARD)])
 def test_the_resource_of_a_device(device: str, resource: str | None) -> None:
     assert resource_of(device) == resource
 
@@ -212,6 +212,7 @@ def test_workers_on_different_machines_own_a_board_each() -> None:
     ("serial:/dev/ttyUSB0", owners(("10.0.0.2", 2)), False, "on 10.0.0.2 own 2 of kaniwa-device"),
     ("serial:/dev/ttyUSB0", owners(("10.0.0.2", 1), ("10.0.0.2", 1)), False, "on 10.0.0.2 own 2"),
     ("tcp:board:1", owners(("10.0.0.2", 1), ("10.0.0.3", 1)), False, "workers own 2 of"),
+    ("udp:board", owners(("10.0.0.2", 1), ("10.0.0.3", 1)), False, "workers own 2 of"),
     ("uio:/dev/uio0", {}, True, "is one board, not one for each local worker")])
 def test_a_board_is_never_shared(device: str, workers: dict, local: bool, said: str) -> None:
     with pytest.raises(kaniwa.DeviceError, match=said) as error:
