@@ -5,6 +5,7 @@ The other end is not ours: frames are cocotbext-eth's, packets are scapy's.
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from typing import Any
 
@@ -16,8 +17,6 @@ from kaniwa.sim.benches.link.ethernet_world import (
     GAP,
     MAC,
     PEERS,
-    REPLY_ROOM,
-    RING,
     Peer,
     Reply,
     Sent,
@@ -33,6 +32,8 @@ from kaniwa.sim.harness.bench import TALLY, Bench, Dut, check, cover
 # Periods of the line in ps beside a core's of 10,000: the core's clock is slower, and faster.
 SLOWER, FASTER = 8006, 13_998
 PERIODS = [SLOWER, FASTER]
+SIZES = {"large": {"ring_bytes": 8192, "bank_bytes": 2048},
+         "small": {"ring_bytes": 2048, "bank_bytes": 1024}}
 HERE, THERE = PEERS
 STRANGER = Peer("02:00:00:00:00:01", "192.168.1.99", 5555)   # sends nothing that is right
 LONGEST = 256              # bytes of a frame of the link, on the line
@@ -50,7 +51,8 @@ def _duts() -> list[Dut]:
     from kaniwa.hw.ethernet.ethernet_link import EthernetLink
 
     address = int.from_bytes(map(int, ADDRESS.split(".")), "big")
-    return [Dut("link", EthernetLink(int(MAC.replace(":", ""), 16), address))]
+    return [Dut(name, EthernetLink(int(MAC.replace(":", ""), 16), address, **sizes))
+            for name, sizes in SIZES.items()]
 
 
 BENCH = Bench("ethernet", _duts, required=[
@@ -64,7 +66,7 @@ BENCH = Bench("ethernet", _duts, required=[
 
 async def _opened(dut: Any, period_ps: int = SLOWER) -> World:
     """A device whose peer is HERE, behind its first reply."""
-    world = await begin(dut, BENCH, period_ps)
+    world = await begin(dut, BENCH, period_ps, SIZES[os.environ["KANIWA_DUT"]])
     world.give(HERE, pack(0))
     check([(reply.last, reply.to) for reply in await _answers(world)], [(0, HERE)], "the opening")
     return world
@@ -223,7 +225,8 @@ async def what_finds_no_room_is_dropped_whole(dut: Any, period_ps: int) -> None:
     for _ in range(2):
         world.monitor.stall = 1.0
         await world.env.cycles(2)
-        sizes = [1468] * 5 + [RING - 1 - 5 * 1468]   # one byte of the ring is never used
+        room = world.ring - 1
+        sizes = [1468] * (room // 1468) + [room % 1468]
         for size in sizes:
             world.give(HERE, _next(world, rng.randbytes(size)))
         cover("room_to_the_last_byte")
@@ -278,7 +281,7 @@ async def replies_fill_the_line_or_the_core_waits(dut: Any, period_ps: int) -> N
     replies = await _answers(world)
     check(b"".join(reply.frames for reply in replies), b"".join(frames), "frames")
     for reply in replies[:-1]:   # another of the longest frames might not fit
-        assert REPLY_ROOM - LONGEST < len(reply.frames), len(reply.frames)
+        assert world.room - LONGEST < len(reply.frames), len(reply.frames)
         cover("reply_full")
     if period_ps == FASTER:
         gaps = [after.began - before.ended for before, after in pairwise(replies)]
@@ -333,7 +336,7 @@ async def traffic_both_ways(dut: Any, period_ps: int, stall: float) -> None:
                               _next(world, frames_in, rng.choice([1, 1, 1, 9, 0])))
             answered += [sent] * sent.answered
         await world.sent()
-        while len(world.contract.data) - len(world.monitor.items) > RING - 500:
+        while len(world.contract.data) - len(world.monitor.items) > world.ring - 500:
             await world.cycles(20)
         await world.cycles(rng.choice([1, 1, 30, 200]))
     last = world.give(HERE, _next(world))

@@ -13,12 +13,11 @@ from typing import Any
 
 from kaniwa.sim.harness.bench import Bench, Driver, Env, Monitor, check, start
 
-__all__ = ["ADDRESS", "MAC", "PORT", "PEERS", "RING", "Contract", "Peer", "Reply", "Sent", "World",
+__all__ = ["ADDRESS", "MAC", "PORT", "PEERS", "Contract", "Peer", "Reply", "Sent", "World",
            "arp_request", "begin", "datagram", "draw_frame", "pack", "packet"]
 
 MAC, ADDRESS, PORT = "02:6b:61:6e:69:77", "192.168.1.50", 7413
-RING = 8192               # bytes of requests that wait
-REPLY_ROOM = 1464         # bytes of frames in a reply
+MOST_FRAMES = 1464        # bytes of frames in a reply
 GAP = 12                  # cycles between two frames
 RESET_NS = 300            # longer than any synchronizer
 QUIET_CYCLES = 400        # of the line, after which nothing comes any more
@@ -126,12 +125,17 @@ class Reply:
 
 
 class World:
-    """The device's line, its core and what is expected of it. A cycle is one of the line."""
+    """The device's line, its core and what is expected of it. A cycle is one of the line.
 
-    def __init__(self, env: Env, period_ps: int) -> None:
+    ``ring``: bytes of requests that wait, one of which is never used. ``room``: of the frames in a
+    reply.
+    """
+
+    def __init__(self, env: Env, period_ps: int, ring: int, bank: int) -> None:
         from cocotbext.eth import GmiiSink, GmiiSource
 
         self.env, self.rng, self._period = env, env.rng, period_ps
+        self.ring, self.room = ring, min(bank, MOST_FRAMES)
         dut = env.dut
         for port in ("received__data", "sent__data"):
             logging.getLogger(f"cocotb.dut.{port}").setLevel(logging.WARNING)
@@ -241,7 +245,7 @@ class World:
         number, last = (int.from_bytes(payload[at:at + 4], "little") for at in (0, 4))
         frames = payload[8:]
         assert len(payload) >= 8 and frames[-1:] in (b"", b"\0"), "a reply holds whole frames"
-        assert len(frames) <= REPLY_ROOM, f"{len(frames)} bytes in a reply"
+        assert len(frames) <= self.room, f"{len(frames)} bytes in a reply"
         return Reply(number, last, frames, Peer(ether.dst, ip.dst, udp.dport), began, ended)
 
 
@@ -251,8 +255,11 @@ def _check_padding(data: bytes, used: int) -> None:
     check(data[used:], bytes(len(data) - used), "padding")
 
 
-async def begin(dut: Any, bench: Bench, period_ps: int) -> World:
-    """Start both clocks and reset both domains; a period of the core's is 10 ns."""
+async def begin(dut: Any, bench: Bench, period_ps: int, sizes: dict[str, int]) -> World:
+    """Start both clocks and reset both domains; a period of the core's is 10 ns.
+
+    ``sizes``: ``ring_bytes`` and ``bank_bytes`` of the device.
+    """
     from cocotb.clock import Clock
     from cocotb.triggers import Timer
 
@@ -261,6 +268,6 @@ async def begin(dut: Any, bench: Bench, period_ps: int) -> World:
     for reset in (1, 0):
         dut.rst.value = dut.ethernet_rst.value = reset
         await Timer(RESET_NS, "ns")
-    world = World(env, period_ps)
+    world = World(env, period_ps, sizes["ring_bytes"], sizes["bank_bytes"])
     await env.cycles(2)
     return world
