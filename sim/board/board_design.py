@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kaniwa.boards
-from kaniwa.boards.board import Board, file_stem, load_board
+from kaniwa.boards.board import LINK_CYCLES, Board, file_stem, load_board
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE
+from kaniwa.errors import ConfigError
 from kaniwa.sdram_parts import PARTS, ChipTiming
 from kaniwa.sim.device.verilate import (
     SHIM,
@@ -29,8 +30,10 @@ from kaniwa.sim.primitives.models import FOLDER, primitive_models
 __all__ = ["BIT_CYCLES", "SOURCES", "BoardDesign", "board_design"]
 
 SOURCES = [SHIM[0].with_name(name) for name in ("pin_shim.cpp", "sdram_chip.h")]
+RGMII_SOURCES = [SHIM[0].with_name("rgmii_shim.cpp")]
 BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
 # Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it.
+# A link that takes fewer cycles a byte tells more.
 # It sets how long the host waits: in the board's time or, at a pseudo-terminal, in its own.
 PACE = 320_000
 
@@ -58,12 +61,25 @@ module core(
 endmodule
 """
 
+# Pins of a PHY as amaranth-boards names them, without those of its reset and registers: it is there
+# as soon as the board is.
+RGMII_PINS = ("rx_clk", "rx_ctrl", "rx_data", "tx_clk", "tx_ctrl", "tx_data")
+SIMULATED_RGMII = """
+module core(
+  input clk, input rx_clk, input rx_ctrl, input [3:0] rx_data,
+  output tx_clk, output tx_ctrl, output [3:0] tx_data
+);
+  {top} board({pins});
+endmodule
+"""
+
 
 @dataclass(frozen=True)
 class BoardDesign:
     """A board's top for ``config``. ``pace``: bytes a second that it tells the host.
 
-    ``bit_cycles``: cycles of a bit at its UART. ``cores``: how many of ``config`` there are.
+    ``bit_cycles``: cycles of a bit at its UART; a board with Ethernet has none. ``cores``: how many
+    of ``config`` there are.
     """
 
     board: Board
@@ -85,7 +101,13 @@ class BoardDesign:
         """The shared object with its simulation, built if there is none yet."""
         text = kept_verilog(file_stem(self.board, self.config.name, self.cores), self._made_from(),
                             self._verilog, progress)
-        return build_library(text, self.config, progress=progress, sources=SOURCES)
+        sources = SOURCES if self.board.ethernet is None else RGMII_SOURCES
+        return build_library(text, self.config, progress=progress, sources=sources)
+
+    @property
+    def byte_cycles(self) -> float:
+        """Cycles that the link takes for a byte in each direction."""
+        return BITS_A_BYTE * self.bit_cycles if self.board.ethernet is None else LINK_CYCLES
 
     @property
     def mhz(self) -> float:
@@ -119,18 +141,25 @@ class BoardDesign:
                 times.rfc, times.rrd, times.wr, times.refi, int(POWER_UP_US * mhz)]
 
     def _pins(self, text: str) -> str:
-        """The module of clock, UART and SDRAM around the top module of ``text``."""
+        """The module of clock, link and SDRAM around the top module of ``text``."""
         from kaniwa.boards.flow.build import TOP
 
         head = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
         assert head is not None
+        names = re.split(r",\s*", head[1])
+        if self.board.ethernet is not None:
+            phy = f"{self.board.ethernet.resource}_0"
+            wires = {f"{phy}__{pin}__io": pin for pin in RGMII_PINS}
+            pins = [f".{pin}({'clk' if pin.startswith('clk') else wires.get(pin, '')})"
+                    for pin in names]
+            return SIMULATED_RGMII.format(top=TOP, pins=", ".join(pins))
         link = f"{self.board.link}_0"
         wires = {f"{link}__rx__io": "rx_pin", f"{link}__tx__io": "tx"}
         if self.board.sdram is not None:
             chip = f"{self.board.sdram.resource}_0"
             wires |= {f"{chip}__{pin}__io": f"chip_{pin}" for pin in SDRAM_PINS}
         pins = [f".{pin}({wires.get(pin, 'clk' if pin.startswith('clk') else 1)})"
-                for pin in re.split(r",\s*", head[1])]
+                for pin in names]
         width = 1 if self.board.sdram is None else PARTS[self.board.sdram.part].width
         return SIMULATED.format(top=TOP, pins=", ".join(pins), width=width)
 
@@ -142,8 +171,9 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     ``cores``: how many of them there are, each with its own memory.
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
-    BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. Raises
-    ConfigError for an unknown board, and for cores that it cannot have.
+    BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. A board with
+    Ethernet has only the baud of its file, with which it tells the pace of its bitstream. Raises
+    ConfigError for an unknown board, and for cores or a baud that it cannot have.
     """
     from kaniwa.boards.families.family import load_family
 
@@ -153,7 +183,13 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     hz = board.make_platform().default_clk_frequency
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz
+    pace = PACE // (config.out_lanes * config.dot_width * cores)
+    if board.ethernet is not None:
+        if baud not in (None, board.baud):
+            raise ConfigError(f"{name} is reached by Ethernet: it has no baud to choose")
+        faster = BITS_A_BYTE * BIT_CYCLES // LINK_CYCLES
+        return BoardDesign(board, config, board.baud, pace * faster if baud is None else board.pace,
+                           BIT_CYCLES, cores)
     if baud is None:
-        pace = PACE // (config.out_lanes * config.dot_width * cores)
         return BoardDesign(board, config, clock_hz // BIT_CYCLES, pace, BIT_CYCLES, cores)
     return BoardDesign(board, config, baud, baud // BITS_A_BYTE, clock_hz / baud, cores)

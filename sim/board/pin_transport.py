@@ -30,7 +30,7 @@ class PinTransport:
         self.name = f"sim:{design.board.name}"
         self.pace: float | None = float(design.pace)
         self.line_cycles = self.bytes_taken = self.bytes_given = 0
-        self.byte_cycles = 10 * design.bit_cycles
+        self.byte_cycles = design.byte_cycles
         self._library = _load(str(design.library(progress)))
         figures = design.chip_figures()
         self._chip = None if figures is None else (ctypes.c_uint32 * len(figures))(*figures)

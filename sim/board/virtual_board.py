@@ -8,6 +8,7 @@ from typing import Any
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.isa import OUTSIDE
+from kaniwa.sim.board.ethernet_transport import EthernetTransport
 from kaniwa.sim.board.pin_transport import PinTransport
 
 __all__ = ["PAST_THE_LINE", "VirtualBoard"]
@@ -25,7 +26,7 @@ class VirtualBoard(BoardDevice):
     """
 
     def __init__(self, name: str, target: str | Path | AcceleratorConfig | None,
-                 transport: PinTransport, **options: Any) -> None:
+                 transport: PinTransport | EthernetTransport, **options: Any) -> None:
         self._transport = transport
         super().__init__(name, target, **{"connect": lambda: transport} | options)
 

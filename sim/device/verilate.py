@@ -289,7 +289,8 @@ def _digest(parts: list[str]) -> str:
 def gateware_sources() -> list[str]:
     """The texts that the Verilog is made from, besides the config."""
     host = Path(kaniwa.config.__file__).parent
-    tables = [host / "config.py", host / "driver" / "frames.py", *(host / "isa").glob("*.py"),
+    tables = [host / "config.py", host / "driver" / "frames.py",
+              host / "driver" / "datagrams" / "format.py", *(host / "isa").glob("*.py"),
               *(host / "units").glob("**/isa.py"), *(host / "units").glob("**/command.py")]
     return source_texts([*Path(kaniwa.hw.__path__[0]).rglob("*.py"), *tables])
 

@@ -267,10 +267,10 @@ def virtual_line(name: str, target: Target | None,
     config = None if target is None else load_target(target)
     with needed("a simulated board", "sim", DeviceError):
         from kaniwa.sim.board.board_design import board_design
-        from kaniwa.sim.board.pin_transport import PinTransport
+        from kaniwa.sim.board.virtual_line import power_up
 
         design = board_design(virtual.board.name, config, virtual.baud, virtual.cores)
-        transport = PinTransport(design, _report(progress))
+        transport = power_up(design, _report(progress))
     return lambda: transport
 
 
