@@ -38,7 +38,7 @@ class Ecp5Rgmii(wiring.Component):
         ports = platform.request(self._resource, dir=dict.fromkeys(names, "-"))
         m.d.comb += ports.rst.o.eq(self.reset)
         m.submodules.clock = clock = io.Buffer("i", ports.rx_clk)
-        platform.add_clock_constraint(clock.i, PHY_HZ)
+        platform.add_clock_constraint(ports.rx_clk.io, PHY_HZ)
         m.d.comb += ClockSignal("ethernet").eq(clock.i)
 
         low, high = Signal(5), Signal(5)     # of four bits of data, and of the control line

@@ -32,7 +32,7 @@ def test_the_design_stands_between_the_core_and_the_pins_of_the_phy() -> None:
     modules = set(re.findall(r"^module \\top\.(\w+)$", files[f"{TOP}.il"], re.MULTILINE))
     assert {"ethernet", "phy"} <= modules and "uart" not in modules
     constraints = files[f"{TOP}.lpf"]
-    assert 'FREQUENCY NET "phy.clock.i" 125000000.0 HZ' in constraints
+    assert 'FREQUENCY PORT "eth_rgmii_0__rx_clk__io" 125000000.0 HZ' in constraints
     for pin in ("rx_clk", "rx_ctrl", "rx_data", "tx_clk", "tx_ctrl", "tx_data", "rst"):
         assert f"eth_rgmii_0__{pin}__io" in constraints
 
