@@ -150,7 +150,8 @@ class EthernetPins:
 
     def _take_arp(self, packet: bytes) -> None:
         *kinds, operation, mac, address, _, asker = ARP_PACKET.unpack_from(packet)
-        if (*kinds, operation, address) != (*ARP_OF_ETHERNET, TOLD, self._address.packed):
+        if (*kinds, operation, address, asker) != (
+                *ARP_OF_ETHERNET, TOLD, self._address.packed, (self._address + 1).packed):
             raise DeviceError(f"{self.name}: an answer of ARP is wrong: {packet.hex()}")
         self._mac = mac
         for held in self._held:

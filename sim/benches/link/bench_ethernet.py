@@ -336,8 +336,7 @@ async def traffic_both_ways(dut: Any, period_ps: int, stall: float) -> None:
                               _next(world, frames_in, rng.choice([1, 1, 1, 9, 0])))
             answered += [sent] * sent.answered
         await world.sent()
-        while len(world.contract.data) - len(world.monitor.items) > world.ring - 500:
-            await world.cycles(20)
+        await world.make_room(400)
         await world.cycles(rng.choice([1, 1, 30, 200]))
     last = world.give(HERE, _next(world))
     replies = await _answers(world)

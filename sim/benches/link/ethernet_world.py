@@ -21,6 +21,7 @@ MOST_FRAMES = 1464        # bytes of frames in a reply
 GAP = 12                  # cycles between two frames
 RESET_NS = 300            # longer than any synchronizer
 QUIET_CYCLES = 400        # of the line, after which nothing comes any more
+MOST_CYCLES = 100_000     # until then
 
 
 @dataclass(frozen=True)
@@ -190,12 +191,20 @@ class World:
         while not self.source.idle():
             await self.cycles(8)
 
+    async def make_room(self, count: int) -> None:
+        """Wait until the core has taken so much that the ring has room for ``count`` bytes."""
+        until = self.cycle + MOST_CYCLES
+        while len(self.contract.data) - len(self.monitor.items) > self.ring - 1 - count:
+            assert self.cycle < until, "requests stay in the ring"
+            await self.cycles(20)
+
     async def quiet(self) -> None:
         """Wait until nothing comes from the device any more, and check what came at ``o``."""
         await self.sent()
         await self.driver.drain()
-        still, before = 0, 0
+        still, before, until = 0, 0, self.cycle + MOST_CYCLES
         while still < QUIET_CYCLES:
+            assert self.cycle < until, "the device does not come to an end"
             await self.cycles(4)
             now = len(self.monitor.items)
             still = 0 if now > before or self.env.get("sent__valid") else still + 4
