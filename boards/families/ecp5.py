@@ -65,7 +65,8 @@ BLOCK_RAM = Block(
     sides=(Side(r"DOA\d+", "CLKA", "CLKAMUX", "OCEA", "REGMODE_A"),
            Side(r"DOB\d+", "CLKB", "CLKBMUX", "OCEB", "REGMODE_B")),
     width="DATA_WIDTH_A", whole=36,
-    register="TRELLIS_FF", plain={"CLKMUX": "CLK", "CEMUX": "1 ", "REGSET": "RESET"})
+    register="TRELLIS_FF", plain={"CLKMUX": "CLK", "CEMUX": "1 ", "REGSET": "RESET"},
+    slow=("MULT18X18D",))
 
 
 class Ecp5Pll:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 __all__ = ["Block", "fold_output_registers"]
@@ -21,7 +21,8 @@ class Block(NamedTuple):
 
     ``sides`` are the two read sides: outputs, clock, enable of the register and its mode. A block
     whose ``width`` is ``whole`` reads one word through both, at the clock of the second.
-    ``plain`` are the parameters of a flip-flop without enable whose word is 0 at first.
+    ``plain`` are the parameters of a flip-flop without enable whose word is 0 at first. ``slow``
+    are cells that take so long that the register in front of them has to be on the way to them.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Block(NamedTuple):
     whole: int
     register: str
     plain: Mapping[str, str]
+    slow: Collection[str]
 
 
 class Side(NamedTuple):
@@ -44,7 +46,8 @@ def fold_output_registers(module: dict[str, Any], block: Block) -> int:
     """Move the flip-flops that take a whole side of a block, and nothing else; how many went.
 
     ``module`` is that of yosys' JSON, flat and mapped; it is changed. A side is left as it is if
-    one of its outputs goes anywhere but to the data input of one plain flip-flop of its clock.
+    one of its outputs goes anywhere but to the data input of one plain flip-flop of its clock, or
+    if a flip-flop is in front of a slow cell.
     """
     cells: dict[str, Any] = module["cells"]
     loads = _loads(module)
@@ -102,6 +105,9 @@ def _registers(cell: dict[str, Any], cells: dict[str, Any],
             (name, at), *more = behind
             load = cells.get(name)
             if more or load is None or at != "DI" or not _is_plain(load, block, clock):
+                return {}
+            if any(cells[taker]["type"] in block.slow
+                   for taker, _ in loads.get(load["connections"]["Q"][0], ()) if taker):
                 return {}
             found[pin, index] = name
     return found

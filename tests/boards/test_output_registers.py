@@ -95,9 +95,13 @@ def _is_an_enable(module: dict[str, Any]) -> None:
     _connect(module["cells"]["register_0"], CE=OUT, DI=8)
 
 
+def _is_in_front_of_a_multiplier(module: dict[str, Any]) -> None:
+    module["cells"]["product"] = _cell("MULT18X18D", {}, {"A0": REGISTERED + 1}, {"P0": 7})
+
+
 @pytest.mark.parametrize("change", [
-    _goes_elsewhere, _leaves_the_chip, _is_enabled, _is_reset, _begins_with_one,
-    _has_another_clock, _takes_the_other_edge, _is_an_enable])
+    _is_in_front_of_a_multiplier, _goes_elsewhere, _leaves_the_chip, _is_enabled, _is_reset,
+    _begins_with_one, _has_another_clock, _takes_the_other_edge, _is_an_enable])
 def test_a_side_stays_as_it_is_unless_all_its_flip_flops_can_move(
         change: Callable[[dict[str, Any]], None]) -> None:
     module = _module()
