@@ -18,6 +18,7 @@ using Frame = std::vector<uint8_t>;
 
 constexpr uint8_t PREAMBLE = 0x55, START = 0xD5;
 constexpr unsigned PREAMBLE_BYTES = 7, GAP_BYTES = 12;
+constexpr uint8_t STATUS = 0b1101;  // between frames: full duplex, 125 MHz, a link (RGMII 1.3)
 constexpr uint64_t HALF = uint64_t{1} << 32;  // half a cycle of the line, in its phase
 constexpr uint32_t POWER_UP_CYCLES = 32;      // until the clock is stable and the resets over
 
@@ -159,7 +160,7 @@ private:
         if (line_clock) sending = sender.next();
         top->rx_clk = line_clock;
         top->rx_ctrl = sending;
-        top->rx_data = !sending ? 0 : line_clock ? sender.byte & 15 : sender.byte >> 4;
+        top->rx_data = !sending ? STATUS : line_clock ? sender.byte & 15 : sender.byte >> 4;
         top->eval();
         return receiver.take(top->tx_clk, top->tx_ctrl, top->tx_data);
     }

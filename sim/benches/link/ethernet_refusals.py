@@ -77,6 +77,14 @@ def _short_length(rng: random.Random, wrong: Any) -> None:
     wrong["UDP"].len = rng.randrange(12)   # less than its own head's, or than a number's
 
 
+def _long_length(world: World, peer: Peer, payload: bytes) -> None:
+    """The datagram is longer than the frame, by each power of two."""
+    for bit in range(7, 16):
+        wrong = packet(peer, payload)
+        wrong["UDP"].len = len(payload) + 8 + (1 << bit)
+        world.send(bytes(wrong))
+
+
 def _no_number(world: World, peer: Peer, payload: bytes) -> None:
     world.send(datagram(peer, payload[:world.rng.randrange(4)]))
 
@@ -117,8 +125,9 @@ def _no_start(world: World, peer: Peer, payload: bytes) -> None:
 
 
 def _noise(world: World, peer: Peer, payload: bytes) -> None:
-    """What begins as no frame does has one within."""
-    world.send_raw(b"\x0e" + START + _closed(datagram(peer, payload)))
+    """What begins as no frame does, by a bit, has one within."""
+    for bit in range(7):
+        world.send_raw(bytes([0x55 ^ 1 << bit]) + START + _closed(datagram(peer, payload)))
 
 
 # Each sends a wrong frame that is made of a datagram of at least 60 bytes.
@@ -127,7 +136,7 @@ REFUSED: dict[str, Callable[[World, Peer, bytes], None]] = {
     "version": _changed(_version), "options": _changed(_options),
     "first_fragment": _changed(_first_fragment), "later_fragment": _changed(_later_fragment),
     "protocol": _changed(_protocol), "address": _changed(_address), "port": _changed(_port),
-    "short_length": _changed(_short_length), "no_number": _no_number, "fcs": _fcs, "byte": _byte,
-    "cut_line": _cut_line, "cut_frame": _cut_frame, "runt": _runt, "no_start": _no_start,
-    "noise": _noise,
+    "short_length": _changed(_short_length), "long_length": _long_length, "no_number": _no_number,
+    "fcs": _fcs, "byte": _byte, "cut_line": _cut_line, "cut_frame": _cut_frame, "runt": _runt,
+    "no_start": _no_start, "noise": _noise,
 }

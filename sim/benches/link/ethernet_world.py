@@ -33,8 +33,9 @@ class Peer:
     port: int
 
 
+# Each bit of the second one is other than that of the first, but that which makes a MAC a group's.
 PEERS = (Peer("00:1b:21:0a:0b:0c", "192.168.1.1", 40000),
-         Peer("aa:00:04:00:ff:fe", "10.0.0.254", 9))
+         Peer("fe:e4:de:f5:f4:f3", "63.87.254.254", 25535))
 
 
 def packet(peer: Peer, payload: bytes) -> Any:
@@ -125,6 +126,31 @@ class Reply:
     ended: int
 
 
+class NoisyValid:
+    """What cocotbext-eth drives as ``valid``; ``data`` is noise while it is 0, as RGMII allows."""
+
+    def __init__(self, valid: Any, data: Any, rng: random.Random) -> None:
+        self._valid, self._data, self._rng = valid, data, rng
+
+    def __len__(self) -> int:
+        return len(self._valid)
+
+    def setimmediatevalue(self, value: int) -> None:
+        """Set it at once."""
+        self._valid.setimmediatevalue(value)
+
+    @property
+    def value(self) -> Any:
+        """The level of the pin."""
+        return self._valid.value
+
+    @value.setter
+    def value(self, level: int) -> None:
+        self._valid.value = level
+        if not level:
+            self._data.value = self._rng.choice([0x55, 0xD5, 0xDD, self._rng.randrange(256)])
+
+
 class World:
     """The device's line, its core and what is expected of it. A cycle is one of the line.
 
@@ -140,7 +166,8 @@ class World:
         dut = env.dut
         for port in ("received__data", "sent__data"):
             logging.getLogger(f"cocotb.dut.{port}").setLevel(logging.WARNING)
-        self.source = GmiiSource(dut.received__data, None, dut.received__valid, dut.ethernet_clk)
+        valid = NoisyValid(dut.received__valid, dut.received__data, self.rng)
+        self.source = GmiiSource(dut.received__data, None, valid, dut.ethernet_clk)
         self.sink = GmiiSink(dut.sent__data, None, dut.sent__valid, dut.ethernet_clk)
         self.monitor = Monitor(env, "o", 8)
         self.driver = Driver(env, "i", 8)
