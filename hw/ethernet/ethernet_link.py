@@ -70,7 +70,7 @@ class EthernetLink(wiring.Component):
             m.d.comb += [getattr(receiver.received, name).eq(getattr(self.received, name)),
                          getattr(self.sent, name).eq(getattr(sender.sent, name))]
         m.d.comb += [
-            replies.answer.eq(receiver.answer),
+            replies.answer.eq(receiver.answer), replies.heard.eq(receiver.heard),
             sender.last.eq(receiver.last), sender.peer.eq(receiver.peer),
             receiver.using.eq(sender.using),
             sender.asked.eq(receiver.asked), sender.asker.eq(receiver.asker),

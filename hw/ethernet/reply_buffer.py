@@ -20,7 +20,8 @@ class ReplyBuffer(wiring.Component):
     """Two banks of ``bank_bytes``, a power of two: one is filled from ``i``, the other one sent.
 
     Frames end in a zero. A bank is closed behind one, when no byte has come for CLOSE_CYCLES, when
-    another frame might not fit, or at once where ``answer`` was 1, be it without a frame.
+    another frame might not fit, or at once where ``answer`` was 1, be it without a frame. Before
+    anybody was ``heard`` there is nobody to send to, and what comes is dropped.
     ``ready``: a datagram of ``size`` bytes waits, at ``bank``; ``sent`` gives it free. A byte at
     ``address`` of the banks is read a cycle after ``read``.
     Throughput: a byte a cycle; it waits when both banks are full.
@@ -31,6 +32,7 @@ class ReplyBuffer(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(8)),
             "answer": In(1),
+            "heard": In(1),
             "ready": Out(1),
             "size": Out(range(MOST_FRAMES + 1)),
             "bank": Out(1),
@@ -50,7 +52,7 @@ class ReplyBuffer(wiring.Component):
             # With more, another frame might not fit.
             full.eq(at_border & (count > min(self._bank_bytes, MOST_FRAMES) - FRAME_BYTES)),
             self.i.ready.eq(~full),
-            come.eq(self.i.valid & self.i.ready),
+            come.eq(self.i.valid & self.i.ready & self.heard),
             closing.eq(at_border & ~self.ready & ~come
                        & (full | wanted | ((count != 0) & (quiet == CLOSE_CYCLES)))),
             write.addr.eq(Cat(count[:exact_log2(self._bank_bytes)], filling)),

@@ -35,10 +35,10 @@ class RequestReceiver(wiring.Component):
     the last one taken, and one that does not fit into what is free of ``ring_bytes`` (a power of
     two, one of them never used).
     ``answer``: for a cycle, a request came whose sender waits for a reply: it held no frames, or
-    was dropped for its number. ``peer`` is the bank with the addresses of that sender, or of the
+    was dropped for its number. ``heard``: some request was taken or answered. ``peer`` is the bank with the addresses of that sender, or of the
     last request's; ``using`` the one that a reply on its way is for. ``asked``: ``asker`` is the
     bank of somebody who asked for the MAC, until ``told``. ``peer_place`` and ``peer_byte`` read
-    the banks, without a clock.
+    the banks; the byte comes a cycle later.
     Throughput: a byte a cycle in, one in 2 cycles out. Latency: a request's frames can be read 5
     cycles after its last byte.
     """
@@ -51,6 +51,7 @@ class RequestReceiver(wiring.Component):
             "o": Out(stream.Signature(8)),
             "last": Out(32),
             "answer": Out(1),
+            "heard": Out(1),
             "peer": Out(range(BANKS)),
             "using": In(range(BANKS)),
             "asked": Out(1),
@@ -117,7 +118,7 @@ class RequestReceiver(wiring.Component):
         with m.If(taken):
             m.d.sync += self.last.eq(number)
         with m.If(taken | old):
-            m.d.sync += self.peer.eq(bank)
+            m.d.sync += [self.peer.eq(bank), self.heard.eq(1)]
         with m.If(self.told):
             m.d.sync += self.asked.eq(0)
         with m.If(ended[1] & question & whole & ~self.asked):
@@ -154,7 +155,8 @@ class RequestReceiver(wiring.Component):
         """Write what answers need into the frame's bank."""
         m.submodules.peers = peers = Memory(shape=unsigned(8), depth=BANKS * PEER_BYTES, init=[])
         write, read = peers.write_port(), peers.read_port(domain="comb")
-        m.d.comb += [read.addr.eq(self.peer_place), self.peer_byte.eq(read.data)]
+        m.d.comb += read.addr.eq(self.peer_place)
+        m.d.sync += self.peer_byte.eq(read.data)
         kept, at = Signal(), Signal(range(PEER_BYTES))
         # ARP has the asker's address at 28. These places of a request hold parts of both addresses
         # of IPv4, so they are written for ARP alone.
@@ -172,8 +174,9 @@ class RequestReceiver(wiring.Component):
         left = Signal(16, reset_less=True)       # bytes of the datagram that have not come
         high = Signal(8, reset_less=True)
         number, bytes_left = Signal(32, reset_less=True), Signal(range(REQUEST_HEAD + 1))
-        inside = Signal()
-        m.d.comb += inside.eq((place == HEAD_BYTES) & (left != 0))
+        inside, more = Signal(), Signal()        # more: ``left`` is not 0
+        m.d.comb += inside.eq((place == HEAD_BYTES) & more)
+        m.d.sync += more.eq(left != Mux(inside & taking, 1, 0))
         with m.If(taking):
             with m.If(place == LENGTH_AT):
                 m.d.sync += high.eq(byte)
@@ -186,7 +189,7 @@ class RequestReceiver(wiring.Component):
                     m.d.sync += [number.eq(Cat(number[8:], byte)), bytes_left.eq(bytes_left - 1)]
         with m.If(starting):
             m.d.sync += bytes_left.eq(REQUEST_HEAD)
-        complete = (place == HEAD_BYTES) & (left == 0) & (bytes_left == 0)
+        complete = (place == HEAD_BYTES) & ~more & (bytes_left == 0)
         return complete, number, inside & (bytes_left == 0)
 
     def _add_ring(self, m, come, byte):
@@ -195,22 +198,21 @@ class RequestReceiver(wiring.Component):
         write_at, right_to, read_at = (Signal(range(self._depth), name=name)
                                        for name in ("write_at", "right_to", "read_at"))
         fits, empty, commit, drop = Signal(init=1), Signal(), Signal(), Signal()
-        following = Signal.like(write_at)
+        following = Signal.like(write_at, init=1)   # the place behind write_at
         full = Signal()
         m.d.comb += [
-            following.eq(write_at + 1), full.eq(following == read_at),
-            empty.eq(write_at == right_to),
+            full.eq(following == read_at), empty.eq(write_at == right_to),
             write.addr.eq(write_at), write.data.eq(byte), write.en.eq(come),
         ]
         with m.If(come):
             with m.If(full):
                 m.d.sync += fits.eq(0)
             with m.Else():
-                m.d.sync += write_at.eq(following)
+                m.d.sync += [write_at.eq(following), following.eq(following + 1)]
         with m.If(commit):
             m.d.sync += right_to.eq(write_at)
         with m.If(drop):
-            m.d.sync += [write_at.eq(right_to), fits.eq(1)]
+            m.d.sync += [write_at.eq(right_to), following.eq(right_to + 1), fits.eq(1)]
 
         fetched = Signal()
         m.d.comb += [
