@@ -35,10 +35,10 @@ class RequestReceiver(wiring.Component):
     the last one taken, and one that does not fit into what is free of ``ring_bytes`` (a power of
     two, one of them never used).
     ``answer``: for a cycle, a request came whose sender waits for a reply: it held no frames, or
-    was dropped for its number. ``heard``: some request was taken or answered. ``peer`` is the bank with the addresses of that sender, or of the
-    last request's; ``using`` the one that a reply on its way is for. ``asked``: ``asker`` is the
-    bank of somebody who asked for the MAC, until ``told``. ``peer_place`` and ``peer_byte`` read
-    the banks; the byte comes a cycle later.
+    was dropped for its number. ``heard``: some request was taken or answered. ``peer`` is the bank
+    with the addresses of that sender, or of the last request's; ``using`` the one that a reply on
+    its way is for. ``asked``: ``asker`` is the bank of somebody who asked for the MAC, until
+    ``told``. ``peer_place`` and ``peer_byte`` read the banks; the byte comes a cycle later.
     Throughput: a byte a cycle in, one in 2 cycles out. Latency: a request's frames can be read 5
     cycles after its last byte.
     """

@@ -40,7 +40,7 @@ LONGEST = 256              # bytes of a frame of the link, on the line
 CLOSE_CYCLES = 128         # without another byte
 CROSSING = 12              # cycles of the line at most from one clock to the other
 FIRST_BYTE_CYCLES = 12 + CROSSING    # from a request's end on the line
-ANSWER_CYCLES = 20                   # the same, until the preamble of an answer without frames
+ANSWER_CYCLES = 22                   # the same, until the preamble of an answer without frames
 REPLY_CYCLES = 32                    # until its preamble, once a datagram's time is over
 BETWEEN_CYCLES = 12                  # from a datagram to the next one, beside the gap
 CORE_BYTE_CYCLES = 1.05              # of the core, for a byte of replies that find room
@@ -57,7 +57,7 @@ def _duts() -> list[Dut]:
 
 BENCH = Bench("ethernet", _duts, required=[
     "arp_broadcast", "arp_unicast", "arp_refused", "padded_request", "plain_request",
-    "longest_request", "no_frames", "back_to_back", "short_preamble",
+    "longest_request", "no_frames", "nobody_heard", "back_to_back", "short_preamble",
     "number_ahead", "number_behind", "number_same", "number_half_ahead", "numbers_wrap",
     "no_room", "room_to_the_last_byte", "padded_reply", "plain_reply", "several_frames",
     "reply_full", "reply_in_time", "line_full", "core_waits", "two_peers", "arp_beside_replies",
@@ -240,6 +240,17 @@ async def what_finds_no_room_is_dropped_whole(dut: Any, period_ps: int) -> None:
         world.give(HERE, _next(world, rng.randbytes(200)))
         world.give(HERE, _next(world))
         check([reply.last for reply in await _answers(world)], [world.contract.last], "answers")
+
+
+@cocotb.test()
+async def nothing_is_sent_before_somebody_was_heard(dut: Any) -> None:
+    world = await begin(dut, BENCH, SLOWER, SIZES[os.environ["KANIWA_DUT"]])
+    world.driver.send(b"\0\1\0")
+    check(await _answers(world), [], "replies to nobody")
+    world.give(HERE, pack(0))
+    check([(reply.to, reply.frames) for reply in await _answers(world)], [(HERE, b"")],
+          "the opening")
+    cover("nobody_heard")
 
 
 @cocotb.test()
