@@ -16,8 +16,9 @@ from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
 
-__all__ = ["Board", "BOARDS", "Ethernet", "Sdram", "file_stem", "load_board"]
+__all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Sdram", "file_stem", "load_board"]
 
+PHY_HZ = 125_000_000   # of a gigabit line
 LINK_CYCLES = 9   # that the link's end in the core takes for a byte; the line is faster
 
 # Each file beside this one is a board.

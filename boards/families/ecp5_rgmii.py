@@ -8,11 +8,11 @@ from amaranth import *
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
+from kaniwa.boards.board import PHY_HZ
 from kaniwa.hw.ethernet.frame import gmii
 
-__all__ = ["PHY_HZ", "Ecp5Rgmii"]
+__all__ = ["Ecp5Rgmii"]
 
-PHY_HZ = 125_000_000    # of a gigabit line
 TAP_PS = 25             # of a delay at a pin (FPGA-TN-02032, table of DELAYG)
 MOST_TAPS = 127
 

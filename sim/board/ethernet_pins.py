@@ -14,7 +14,7 @@ import weakref
 import zlib
 from collections import deque
 
-from kaniwa.boards.families.ecp5_rgmii import PHY_HZ
+from kaniwa.boards.board import PHY_HZ
 from kaniwa.driver.datagrams.format import PORT
 from kaniwa.errors import DeviceError
 from kaniwa.sim.board.board_design import BoardDesign
