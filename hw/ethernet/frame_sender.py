@@ -181,7 +181,9 @@ class FrameSender(wiring.Component):
                     m.d.comb += word.eq(self.peer_byte << 8 * (1 - step % 2))
             with m.Case(5):
                 m.d.comb += word.eq(total)
-        m.d.sync += summed.eq(Mux(start, self._sum, summed[:16] + summed[16] + word))
+        # The carry of the sum before comes in behind the lowest bit, in the same adder.
+        carried = Cat(C(1, 1), summed[:16]) + Cat(summed[16], word)
+        m.d.sync += summed.eq(Mux(start, self._sum, carried[1:]))
         fields = Signal(8 * 14, reset_less=True)
         swapped = [Cat(value[8:], value[:8]) for value in (total, ~summed[:16], length)]
         with m.If(loading):

@@ -47,10 +47,11 @@ class ReplyBuffer(wiring.Component):
         write, read = unchecked_memory(m, "banks", unsigned(8), 2 * self._bank_bytes)
         filling, count, quiet = Signal(), Signal.like(self.size), Signal(range(CLOSE_CYCLES + 1))
         at_border, wanted = Signal(init=1), Signal()
-        full, closing, come = Signal(), Signal(), Signal()
+        full, closing, come, crowded = Signal(), Signal(), Signal(), Signal()
+        # With more, another frame might not fit. It is of the cycle before: a byte may have come.
+        m.d.sync += crowded.eq(count >= min(self._bank_bytes, MOST_FRAMES) - FRAME_BYTES)
         m.d.comb += [
-            # With more, another frame might not fit.
-            full.eq(at_border & (count > min(self._bank_bytes, MOST_FRAMES) - FRAME_BYTES)),
+            full.eq(at_border & crowded),
             self.i.ready.eq(~full),
             come.eq(self.i.valid & self.i.ready & self.heard),
             closing.eq(at_border & ~self.ready & ~come

@@ -63,7 +63,9 @@ class RequestReceiver(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        byte, place = Signal(8), Signal(6)       # of the frame's head; stays at HEAD_BYTES
+        # Places of the frame's head. All that depends on one is looked up a cycle before its byte.
+        byte, place, upcoming = Signal(8), Signal(6), Signal(6)
+        behind_head = Signal()
         taking, starting = Signal(), Signal()
         m.d.comb += byte.eq(self.received.data)
         inverse = Signal(32, reset_less=True)
@@ -91,12 +93,17 @@ class RequestReceiver(wiring.Component):
         whole = Signal()
         m.d.sync += whole.eq(inverse == FCS_RESIDUE)
 
-        self._count(m, taking, starting, place)
-        is_udp = self._match(m, self._udp, taking, starting, place, byte)
-        is_arp = self._match(m, self._arp, taking, starting, place, byte)
+        with m.If(starting):
+            m.d.sync += [place.eq(0), upcoming.eq(1), behind_head.eq(0)]
+        with m.Elif(taking & ~behind_head):
+            m.d.sync += [place.eq(upcoming), upcoming.eq(upcoming + 1),
+                         behind_head.eq(upcoming == HEAD_BYTES)]
+        is_udp = self._match(m, self._udp, taking & ~behind_head, starting, upcoming, byte)
+        is_arp = self._match(m, self._arp, taking & ~behind_head, starting, upcoming, byte)
         bank = Signal(range(BANKS))
-        self._keep_peer(m, taking, place, byte, bank, is_arp)
-        complete, number, in_frames = self._read_datagram(m, taking, starting, place, byte)
+        self._keep_peer(m, taking & ~behind_head, upcoming, byte, bank, is_arp)
+        complete, number, in_frames = self._read_datagram(m, taking, starting, place, behind_head,
+                                                          byte)
 
         # The number's lead over the last one; it stands still long before a frame ends.
         lead, newer = Signal(32, reset_less=True), Signal()
@@ -106,7 +113,7 @@ class RequestReceiver(wiring.Component):
         request, question = Signal(), Signal()
         m.d.sync += [
             request.eq(ended[0] & is_udp & complete),
-            question.eq(ended[0] & is_arp & (place == HEAD_BYTES)),
+            question.eq(ended[0] & is_arp & behind_head),
         ]
         taken, old = Signal(), Signal()
         m.d.comb += [
@@ -126,32 +133,24 @@ class RequestReceiver(wiring.Component):
         self._choose_bank(m, bank, ended[1])
         return m
 
-    def _count(self, m, taking, starting, place):
-        with m.If(starting):
-            m.d.sync += place.eq(0)
-        with m.Elif(taking & (place != HEAD_BYTES)):
-            m.d.sync += place.eq(place + 1)
-
-    def _match(self, m, wanted, taking, starting, place, byte):
-        """Whether all bytes so far are those ``wanted``; what a place must have is looked up a
-        cycle before its byte comes."""
+    def _match(self, m, wanted, taking, starting, upcoming, byte):
+        """Whether all bytes so far are those ``wanted``."""
         matches = Signal()
         value, mask = Signal(8, reset_less=True), Signal(8, reset_less=True)
-        following = Signal.like(place)
-        m.d.comb += following.eq(Mux(starting, 0, place + 1))
-        with m.If(starting | taking):
+        with m.If(taking):
             m.d.sync += mask.eq(0)
-            with m.Switch(following):
-                for at, (expected, bits) in sorted(wanted.items()):
-                    with m.Case(at):
+            with m.Switch(upcoming):
+                for place, (expected, bits) in sorted(wanted.items()):
+                    with m.Case(place):
                         m.d.sync += [value.eq(expected), mask.eq(bits)]
         with m.If(starting):
-            m.d.sync += matches.eq(1)
-        with m.Elif(taking & (place != HEAD_BYTES) & (((byte ^ value) & mask) != 0)):
+            first, bits = wanted.get(0, (0, 0))
+            m.d.sync += [matches.eq(1), value.eq(first), mask.eq(bits)]
+        with m.Elif(taking & (((byte ^ value) & mask) != 0)):
             m.d.sync += matches.eq(0)
         return matches
 
-    def _keep_peer(self, m, taking, place, byte, bank, is_arp):
+    def _keep_peer(self, m, taking, upcoming, byte, bank, is_arp):
         """Write what answers need into the frame's bank."""
         m.submodules.peers = peers = Memory(shape=unsigned(8), depth=BANKS * PEER_BYTES, init=[])
         write, read = peers.write_port(), peers.read_port(domain="comb")
@@ -160,22 +159,24 @@ class RequestReceiver(wiring.Component):
         kept, at = Signal(), Signal(range(PEER_BYTES))
         # ARP has the asker's address at 28. These places of a request hold parts of both addresses
         # of IPv4, so they are written for ARP alone.
-        for only, first, count, begin in ((None, 6, 6, Peer.MAC), (is_arp, 28, 4, Peer.ADDRESS),
-                                          (~is_arp, 26, 4, Peer.ADDRESS),
-                                          (~is_arp, PORT_AT, 2, Peer.PORT)):
-            for index in range(count):
-                with m.If((place == first + index) & (1 if only is None else only)):
-                    m.d.comb += [kept.eq(taking), at.eq(begin + index)]
-        m.d.comb += [write.en.eq(kept), write.addr.eq(Cat(at, bank)), write.data.eq(byte)]
+        with m.If(taking):
+            m.d.sync += kept.eq(0)
+            for only, first, count, begin in ((None, 6, 6, Peer.MAC), (is_arp, 28, 4, Peer.ADDRESS),
+                                              (~is_arp, 26, 4, Peer.ADDRESS),
+                                              (~is_arp, PORT_AT, 2, Peer.PORT)):
+                for index in range(count):
+                    with m.If((upcoming == first + index) & (1 if only is None else only)):
+                        m.d.sync += [kept.eq(1), at.eq(begin + index)]
+        m.d.comb += [write.en.eq(kept & taking), write.addr.eq(Cat(at, bank)), write.data.eq(byte)]
 
-    def _read_datagram(self, m, taking, starting, place, byte):
+    def _read_datagram(self, m, taking, starting, place, behind_head, byte):
         """Whether the datagram was there as far as its length says; its number; whether the byte
         that comes is of its frames."""
         left = Signal(16, reset_less=True)       # bytes of the datagram that have not come
         high = Signal(8, reset_less=True)
         number, bytes_left = Signal(32, reset_less=True), Signal(range(REQUEST_HEAD + 1))
         inside, more = Signal(), Signal()        # more: ``left`` is not 0
-        m.d.comb += inside.eq((place == HEAD_BYTES) & more)
+        m.d.comb += inside.eq(behind_head & more)
         m.d.sync += more.eq(left != Mux(inside & taking, 1, 0))
         with m.If(taking):
             with m.If(place == LENGTH_AT):
@@ -189,7 +190,7 @@ class RequestReceiver(wiring.Component):
                     m.d.sync += [number.eq(Cat(number[8:], byte)), bytes_left.eq(bytes_left - 1)]
         with m.If(starting):
             m.d.sync += bytes_left.eq(REQUEST_HEAD)
-        complete = (place == HEAD_BYTES) & ~more & (bytes_left == 0)
+        complete = behind_head & ~more & (bytes_left == 0)
         return complete, number, inside & (bytes_left == 0)
 
     def _add_ring(self, m, come, byte):
