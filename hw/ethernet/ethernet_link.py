@@ -29,8 +29,8 @@ class EthernetLink(wiring.Component):
     the host. Replies are gathered in two banks of ``bank_bytes``, a power of two, and go to the
     sender of the last request.
     Raises ConfigError for addresses that no device can have.
-    Throughput: a byte in 2 cycles at ``o``, one a cycle at ``i``; each way the line's. Latency: a
-    request's frames come out some 12 cycles after its last byte, a reply's first byte is on its way
+    Throughput: a byte in 3 cycles at ``o``, one a cycle at ``i``. Latency: a request's
+    frames come out some 12 cycles after its last byte, a reply's first byte is on its way
     some 150 cycles after the reply's last byte came.
     """
 

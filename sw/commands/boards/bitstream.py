@@ -173,8 +173,6 @@ def _differ(answers: list[Answers]) -> int:
 @cores_option
 @click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
               metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")
-@click.option("--address", default=None, metavar="A.B.C.D",
-              help="The board's address of IPv4, for boards with Ethernet.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder of kaniwa bitstream.")
 @json_option

@@ -7,7 +7,7 @@ from kaniwa.boards.colorlight_i5 import BOARD as WITHOUT
 
 BOARD = dataclasses.replace(
     WITHOUT,
-    name="colorlight_i5_ethernet",
+    name="colorlight_eth",
     title="Colorlight i5 by Ethernet (Lattice ECP5, LFE5U-25F-6BG381C)",
     # Delays as in colorlight_i5.py of github.com/litex-hub/litex-boards. ``small`` leaves two block
     # RAMs: one for the ring, one for both banks.
