@@ -81,7 +81,7 @@ CASES = [
     Case("waveform of the emulator", "run {resnet} --trace {none}.vcd", "is for --device sim", 2),
     Case("timeline of golden", "run {resnet} --device golden --trace-events {none}.json",
          "is for --device sim or emulator", 2),
-    Case("unknown virtual board", "run {resnet} --device sim:ulx4s", "BOARD one of colorlight_i5"),
+    Case("unknown virtual board", "run {resnet} --device sim:ulx4s", "BOARD one of colorlight_eth"),
     Case("chance of 1", "board-sim --board icebreaker --drops 1", "drops", 2),
 ]
 

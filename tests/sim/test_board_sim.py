@@ -142,4 +142,4 @@ def test_an_unknown_board_is_named():
     done = subprocess.run([*KANIWA, "board-sim", "--board", "ulx4s"], capture_output=True,
                           text=True)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("kaniwa: unknown board 'ulx4s': give one of colorlight_i5, ")
+    assert done.stderr.startswith("kaniwa: unknown board 'ulx4s': give one of colorlight_eth, ")
