@@ -215,12 +215,12 @@ class RequestReceiver(wiring.Component):
         with m.If(drop):
             m.d.sync += [write_at.eq(right_to), following.eq(right_to + 1), fits.eq(1)]
 
-        fetched, coming = Signal(), Signal()
+        fetched, coming, given = Signal(), Signal(), Signal(8, reset_less=True)
         m.d.comb += [
-            read.addr.eq(read_at), read.en.eq(fetched),
+            read.addr.eq(read_at), read.en.eq(fetched), self.o.payload.eq(given),
             fetched.eq(~coming & ~self.o.valid & (read_at != right_to)),
         ]
-        m.d.sync += [coming.eq(fetched), self.o.payload.eq(read.data)]
+        m.d.sync += [coming.eq(fetched), given.eq(read.data)]
         with m.If(fetched):
             m.d.sync += read_at.eq(read_at + 1)
         with m.If(coming):
