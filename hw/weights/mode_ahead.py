@@ -45,10 +45,13 @@ class ModeAhead(Component):
         behind = Signal.like(self.after, reset_less=True)
         after = Signal.like(self.after, reset_less=True)
         before = list(accumulate(behind, initial=1))    # the first unit has the modes
+        # All bytes are summed by halves: the next item's step waits for them. A one below the
+        # lowest bits carries the modes' unit in.
+        low, high = sum(behind[:GROUPS // 2]), sum(behind[GROUPS // 2:])
         m.d.comb += [
             self.after.eq(after),
             *(start.eq(units) for start, units in zip(self.starts, before, strict=False)),
-            self.bytes.eq(before[-1]),
+            self.bytes.eq((Cat(C(1, 1), low) + Cat(C(1, 1), high))[1:]),
         ]
         with m.If(self.advance):
             m.d.sync += [
