@@ -5,7 +5,8 @@ import re
 
 from kaniwa.driver.frames import LINK_REGISTERS, OPERATIONS, PAYLOAD_BYTES, Flag
 
-SOURCES = ("link.py", "transports.py", "board_device.py", "identity.py", "bridge_protocol.py")
+SOURCES = ("link.py", "transports.py", "board_device.py", "identity.py", "bridge_protocol.py",
+           "datagrams/transport.py", "datagrams/udp_socket.py")
 
 
 def test_tables_of_the_page_are_those_of_the_code(root):
