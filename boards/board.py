@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.driver.datagrams.format import is_of_one_device
 from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
@@ -43,7 +44,8 @@ class Ethernet:
     """A gigabit PHY with RGMII that the host reaches a board by: ``resource`` of the platform.
 
     ``receive_ns`` and ``send_ns``: delays of the pins, as ``kaniwa.boards.families.ecp5_rgmii`` has
-    them. ``ring_bytes`` and ``bank_bytes`` are those of ``kaniwa.hw.ethernet.ethernet_link``.
+    them. ``ring_bytes`` and ``bank_bytes`` are those of ``kaniwa.hw.ethernet.ethernet_link``: by
+    default for 32 requests, and for a reply of the largest size.
     ``address``: the board's, of IPv4.
     """
 
@@ -129,7 +131,7 @@ class Board:
         except ValueError:
             raise ConfigError(f"address '{address}': expected one of IPv4, like "
                               f"{self.ethernet.address}") from None
-        if value.is_multicast or value.is_loopback or value.is_unspecified or value.is_reserved:
+        if not is_of_one_device(int(value)):
             raise ConfigError(f"address '{address}' is not one of a single device")
         return dataclasses.replace(
             self, ethernet=dataclasses.replace(self.ethernet, address=str(value)))

@@ -11,9 +11,8 @@ BOARD = Board(
     targets={"base": 100.0},
     capacity={"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156},
     link="uart",
-    # A KSZ9031RNX: it shifts the clock of what it sends itself, by 1.2 ns. Delays as in
-    # lambdaconcept_ecpix5.py of github.com/litex-hub/litex-boards.
+    # Delays as in lambdaconcept_ecpix5.py of github.com/litex-hub/litex-boards.
     ethernet=Ethernet(receive_ns=0.0, send_ns=2.0),
     memory="block RAM only; the DDR3 memory is not used",
-    programmers=(("openFPGALoader", "-b", "ecpix5_r03", "{file}"),),
+    programmers=(("openFPGALoader", "-b", "ecpix5", "{file}"),),
 )

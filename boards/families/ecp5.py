@@ -45,8 +45,9 @@ DISTRIBUTED_WORDS = 64
 # MHz with it, to 87.5 with 150.
 TIMING_WEIGHT = 150
 
-# Sites of multiplier blocks of the 85F, left to right: four in nine columns, in each of three rows.
 LARGE = ("--85k", "--um5g-85k")    # how nextpnr names the 85F, and the 5G-85F of the same grid
+
+# Sites of multiplier blocks of the 85F, left to right: four in nine columns, in each of three rows.
 SITES_85F = tuple(
     tuple(f"X{x + offset}/Y{y}/MULT18_{offset}" for x in (*range(4, 59, 9), *range(69, 115, 9))
           for offset in (0, 1, 4, 5))

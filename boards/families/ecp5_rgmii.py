@@ -13,7 +13,7 @@ from kaniwa.hw.ethernet.frame import gmii
 
 __all__ = ["Ecp5Rgmii"]
 
-TAP_PS = 25             # of a delay at a pin (FPGA-TN-02032, table of DELAYG)
+TAP_PS = 25             # of a delay at a pin, as ecp5rgmii.py of LiteEth counts them
 MOST_TAPS = 127
 
 
@@ -24,7 +24,7 @@ class Ecp5Rgmii(wiring.Component):
     and 2.0). Where the PHY does not shift a clock against its data by a quarter of a cycle, the
     pins do: ``receive_ns`` delays what comes, ``send_ns`` the clock beside what goes. ``reset``
     holds the PHY in reset.
-    Latency: three cycles in, three out, registers of the pins and all.
+    Latency: that of the registers at the pins, and a cycle more each way.
     """
 
     def __init__(self, resource: str, receive_ns: float, send_ns: float):

@@ -92,7 +92,7 @@ class BoardTop(Elaboratable):
             bank_bytes=ethernet.bank_bytes)
         m.submodules.phy = phy = family.rgmii(ethernet.resource, ethernet.receive_ns,
                                               ethernet.send_ns)
-        # A PHY wants a reset of 10 ms (Microchip KSZ9031RNX, DS00002117, figure 7-7).
+        # A PHY is held in reset once, while its supplies and its clock settle.
         cycles = math.ceil(self._mhz * PHY_RESET_US)
         waited = Signal(range(cycles + 1))
         m.d.comb += phy.reset.eq(waited != cycles)

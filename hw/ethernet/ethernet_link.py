@@ -1,21 +1,21 @@
 """The link's frames in datagrams of UDP, between the core's clock and that of an Ethernet PHY."""
 
+from ipaddress import IPv4Address
+
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import AsyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from kaniwa.driver.datagrams.format import MOST_BYTES, PORT
+from kaniwa.driver.datagrams.format import MOST_BYTES, PORT, is_of_one_device
 from kaniwa.errors import ConfigError
 from kaniwa.hw.ethernet.frame import gmii
 from kaniwa.hw.ethernet.frame_sender import FrameSender
 from kaniwa.hw.ethernet.reply_buffer import LEAST_BANK, ReplyBuffer
 from kaniwa.hw.ethernet.request_receiver import RequestReceiver
 
-__all__ = ["BANK_BYTES", "EthernetLink", "RING_BYTES"]
+__all__ = ["EthernetLink"]
 
-RING_BYTES = 8192   # the 32 requests that a host has in flight
-BANK_BYTES = 2048   # a reply of the largest size
 CROSSING = 16       # bytes between the two clocks, each way
 GROUP_BIT = 40      # of a MAC: it is that of a group
 
@@ -29,17 +29,17 @@ class EthernetLink(wiring.Component):
     the host. Replies are gathered in two banks of ``bank_bytes``, a power of two, and go to the
     sender of the last request.
     Raises ConfigError for addresses that no device can have.
-    Throughput: a byte in 3 cycles at ``o``, one a cycle at ``i``. Latency: a request's
-    frames come out some 12 cycles after its last byte, a reply's first byte is on its way
-    some 150 cycles after the reply's last byte came.
+    Throughput: a byte in 3 cycles at ``o``, one a cycle at ``i``. Latency, in cycles of the line: a
+    request's frames come out at most 24 after its last byte, and a reply's preamble begins at most
+    160 after the reply's last byte came.
     """
 
     def __init__(self, mac: int, address: int, port: int = PORT, *,
-                 ring_bytes: int = RING_BYTES, bank_bytes: int = BANK_BYTES):
+                 ring_bytes: int, bank_bytes: int):
         if not 0 < mac < 1 << 48 or mac >> GROUP_BIT & 1:
             raise ConfigError(f"MAC {mac:#014x} is not one of a single device")
-        if not 0 < address >> 24 < 224 or address >> 24 == 127:
-            raise ConfigError(f"{_dotted(address)} is not the address of a single device")
+        if not is_of_one_device(address):
+            raise ConfigError(f"{IPv4Address(address)} is not the address of a single device")
         if not 0 < port < 1 << 16:
             raise ConfigError(f"the UDP port must be 1..65535, not {port}")
         if ring_bytes & (ring_bytes - 1) or ring_bytes <= MOST_BYTES:
@@ -78,8 +78,7 @@ class EthernetLink(wiring.Component):
             receiver.peer_place.eq(sender.peer_place), sender.peer_byte.eq(receiver.peer_byte),
             sender.ready.eq(replies.ready), sender.size.eq(replies.size),
             sender.bank.eq(replies.bank), replies.sent.eq(sender.gone),
-            replies.address.eq(sender.address), replies.read.eq(sender.read),
-            sender.byte.eq(replies.byte),
+            replies.address.eq(sender.address), sender.byte.eq(replies.byte),
         ]
         return m
 
@@ -92,7 +91,3 @@ class EthernetLink(wiring.Component):
             target.payload.eq(fifo.r_data), target.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(target.ready),
         ]
-
-
-def _dotted(address: int) -> str:
-    return ".".join(str(address >> shift & 0xFF) for shift in (24, 16, 8, 0))

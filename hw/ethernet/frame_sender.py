@@ -52,7 +52,7 @@ class FrameSender(wiring.Component):
 
     ``using`` is the bank of the peer of the reply on its way. ``last`` goes into a reply as it is
     when the reply begins. ``told`` and ``gone`` are 1 for a cycle when an answer's or a reply's
-    bytes are on their way. ``address``, ``read`` and ``byte`` are those of ``ReplyBuffer``,
+    bytes are on their way. ``address`` and ``byte`` are those of ``ReplyBuffer``,
     ``peer_place`` and ``peer_byte`` those of ``RequestReceiver``.
     Throughput: a byte a cycle, with GAP_BYTES between two frames. Latency: the preamble begins 14
     cycles after a datagram is ready.
@@ -75,7 +75,6 @@ class FrameSender(wiring.Component):
             "bank": In(1),
             "gone": Out(1),
             "address": Out(range(2 * bank_bytes)),
-            "read": Out(1),
             "byte": In(8),
             "peer_place": Out(range(BANKS * PEER_BYTES)),
             "peer_byte": In(8),
@@ -90,7 +89,7 @@ class FrameSender(wiring.Component):
         given = Signal(_byte_layout())          # what the byte of this cycle is made of
         start, loading = Signal(), Signal()
         offset = Signal(exact_log2(self._bank_bytes))       # in the reply
-        m.d.comb += [self.read.eq(1), self.address.eq(Cat(offset, self.bank))]
+        m.d.comb += self.address.eq(Cat(offset, self.bank))
         m.d.sync += at.eq(at + 1)
         with m.FSM():
             with m.State("IDLE"):

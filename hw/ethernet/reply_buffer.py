@@ -22,8 +22,8 @@ class ReplyBuffer(wiring.Component):
     Frames end in a zero. A bank is closed behind one, when no byte has come for CLOSE_CYCLES, when
     another frame might not fit, or at once where ``answer`` was 1, be it without a frame. Before
     anybody was ``heard`` there is nobody to send to, and what comes is dropped.
-    ``ready``: a datagram of ``size`` bytes waits, at ``bank``; ``sent`` gives it free. A byte at
-    ``address`` of the banks is read a cycle after ``read``.
+    ``ready``: a datagram of ``size`` bytes waits, at ``bank``; ``sent`` gives it free. The
+    ``byte`` at ``address`` of the banks comes a cycle later.
     Throughput: a byte a cycle; it waits when both banks are full.
     """
 
@@ -38,7 +38,6 @@ class ReplyBuffer(wiring.Component):
             "bank": Out(1),
             "sent": In(1),
             "address": In(range(2 * bank_bytes)),
-            "read": In(1),
             "byte": Out(8),
         })
 
@@ -59,7 +58,7 @@ class ReplyBuffer(wiring.Component):
             write.addr.eq(Cat(count[:exact_log2(self._bank_bytes)], filling)),
             write.data.eq(self.i.payload),
             write.en.eq(come),
-            read.addr.eq(self.address), read.en.eq(self.read), self.byte.eq(read.data),
+            read.addr.eq(self.address), read.en.eq(1), self.byte.eq(read.data),
         ]
         with m.If(come):
             m.d.sync += [count.eq(count + 1), at_border.eq(self.i.payload == 0), quiet.eq(0)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kaniwa.config import AcceleratorConfig
 
-__all__ = ["SERIAL"]
+__all__ = ["SERIAL", "TINY"]
 
 # One lane that requantizes serially, one channel of memory, queues of one instruction.
 SERIAL = AcceleratorConfig(
@@ -12,3 +14,8 @@ SERIAL = AcceleratorConfig(
     write_bytes=2, shared_channel=True, ring_bytes=4096, line_bytes=4096, patch_bytes=128,
     parameter_records=256, memory_bytes=128 * 1024, instruction_queue=1, result_slots=2,
     elementwise_multiply=False)
+
+# The least of it, for designs that are elaborated and not run.
+TINY = dataclasses.replace(
+    SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0, parameter_records=16,
+    memory_bytes=1024, elementwise=False, max_pool=False, depthwise=False, counters=False)

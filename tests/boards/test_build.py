@@ -26,13 +26,10 @@ from kaniwa.boards.flow.build import TOP, build, design_files
 from kaniwa.boards.flow.place import Design
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
-from kaniwa.sim.worlds.serial_config import SERIAL
+from kaniwa.sim.worlds.serial_config import TINY
 
 PlaceAll = Callable[[str, int, Callable[[str], None]], dict[int, Path]]
 Plan = Callable[[str, Callable[[str], None]], Path]
-TINY = dataclasses.replace(
-    SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0, parameter_records=16,
-    memory_bytes=1024, elementwise=False, max_pool=False, depthwise=False, counters=False)
 
 
 # A board of each device. Those alike to another board, whose tools they share, are for `make long`.

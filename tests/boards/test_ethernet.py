@@ -1,6 +1,5 @@
 """Boards with Ethernet: their address, the two clocks of their design, what is refused."""
 
-import dataclasses
 import ipaddress
 import re
 from typing import Any
@@ -14,12 +13,9 @@ from kaniwa.boards.flow.build import TOP, design_files
 from kaniwa.boards.flow.timing import read_timing
 from kaniwa.errors import ConfigError
 from kaniwa.hw.ethernet.ethernet_link import EthernetLink
-from kaniwa.sim.worlds.serial_config import SERIAL
+from kaniwa.sim.worlds.serial_config import TINY
 
 BOARD = load_board("ecpix5_85f")
-TINY = dataclasses.replace(SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0,
-                           parameter_records=16, memory_bytes=1024, elementwise=False,
-                           max_pool=False, depthwise=False, counters=False)
 MAC = 0x026B_C0A8_0132
 
 
@@ -95,7 +91,8 @@ def test_what_a_board_cannot_do_is_refused(arguments: list[str], message: str,
 def test_a_block_checks_its_parameters(given: dict[str, int], message: str) -> None:
     EthernetLink._MustUse__silence = True   # one that is refused is not used
     with pytest.raises(ConfigError, match=re.escape(message)):
-        EthernetLink(**{"mac": MAC, "address": 0xC0A8_0132} | given)
+        EthernetLink(**{"mac": MAC, "address": 0xC0A8_0132, "ring_bytes": 2048,
+                        "bank_bytes": 1024} | given)
 
 
 @pytest.mark.parametrize("core, line, told", [

@@ -11,12 +11,9 @@ from kaniwa.boards.flow.build import TOP, design_files
 from kaniwa.config import PRESETS
 from kaniwa.sim.board.board_design import BIT_CYCLES, board_design
 from kaniwa.sim.primitives.models import FOLDER
-from kaniwa.sim.worlds.serial_config import SERIAL
+from kaniwa.sim.worlds.serial_config import TINY
 
 # Elaborates in a second; iCEBreaker's own target does too.
-TINY = dataclasses.replace(SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0,
-                           parameter_records=16, memory_bytes=1024, elementwise=False,
-                           max_pool=False, depthwise=False, counters=False)
 
 
 def modules(rtlil):

@@ -1,6 +1,5 @@
 """Bitstreams of several cores: names, defaults, refusals, and the blocks of each core."""
 
-import dataclasses
 import re
 
 import pytest
@@ -11,12 +10,9 @@ from kaniwa.boards.flow.build import TOP, design_files
 from kaniwa.boards.flow.utilization import _block_of
 from kaniwa.errors import ConfigError
 from kaniwa.sim.board.board_design import board_design
-from kaniwa.sim.worlds.serial_config import SERIAL
+from kaniwa.sim.worlds.serial_config import TINY
 
 BOARD = load_board("ulx3s_85f")
-TINY = dataclasses.replace(SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0,
-                           parameter_records=16, memory_bytes=1024, elementwise=False,
-                           max_pool=False, depthwise=False, counters=False)
 
 
 def test_a_board_has_a_target_for_two_cores():

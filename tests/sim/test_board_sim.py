@@ -1,6 +1,7 @@
 """``kaniwa board-sim``: a virtual board on a pseudo-terminal, for the driver of real boards."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from builders.graphs.inferences import wrong_answers_of
 
 from kaniwa import Session, golden
 from kaniwa.compiler.pipeline import compile
@@ -17,10 +19,11 @@ from kaniwa.driver import devices
 from kaniwa.errors import DeviceError
 from kaniwa.importers import load_model
 from kaniwa.sim.board.pseudo_terminal import PseudoTerminal
-from kaniwa.sim.worlds.random_graphs import random_graph, random_input
+from kaniwa.sim.worlds.random_graphs import random_graph
 
 KANIWA = [sys.executable, "-m", "kaniwa.cli"]
 GRAPH = random_graph(3, "conv", macs=1 << 12)
+wrong_answers = functools.partial(wrong_answers_of, GRAPH)
 
 
 def heed_interrupts():
@@ -46,12 +49,6 @@ def board_sim(*options, board="icebreaker", end=signal.SIGINT):
     finally:
         process.kill()
         process.communicate()
-
-
-def wrong_answers(session, seed):
-    inputs = random_input(GRAPH, seed)
-    values, outputs = golden.run(GRAPH, inputs), session.run(inputs)
-    return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
 @pytest.mark.rtl

@@ -3,10 +3,12 @@
 The iCEBreaker of these tests is the one of its bitstream: preset ``nano``, SPRAM, link and UART.
 """
 
+import functools
 import random
 
 import numpy as np
 import pytest
+from builders.graphs.inferences import wrong_answers_of
 
 from kaniwa import Session, golden
 from kaniwa.compiler.pipeline import compile
@@ -21,10 +23,11 @@ from kaniwa.isa import OUTSIDE
 from kaniwa.sim.board.board_design import BIT_CYCLES, board_design
 from kaniwa.sim.board.line_faults import Faults, FaultyTransport
 from kaniwa.sim.board.pin_transport import PinTransport
-from kaniwa.sim.worlds.random_graphs import random_graph, random_input
+from kaniwa.sim.worlds.random_graphs import random_graph
 
 pytestmark = pytest.mark.rtl
 GRAPH = random_graph(3, "conv", macs=1 << 12)
+wrong_answers = functools.partial(wrong_answers_of, GRAPH)
 
 
 @pytest.fixture
@@ -40,12 +43,6 @@ def program():
 
 def device(line):
     return BoardDevice("board", connect=lambda: line)
-
-
-def wrong_answers(session, seed):
-    inputs = random_input(GRAPH, seed)
-    values, outputs = golden.run(GRAPH, inputs), session.run(inputs)
-    return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
 @pytest.mark.parametrize("model", ["mlperf_ic_resnet8", "mlperf_kws_dscnn"])

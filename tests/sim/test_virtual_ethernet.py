@@ -3,11 +3,13 @@
 The ECPIX-5 of these tests has the smallest core that is not compact.
 """
 
+import functools
 import random
 from collections import Counter
 
 import numpy as np
 import pytest
+from builders.graphs.inferences import wrong_answers_of
 
 from kaniwa import Session, cli, golden
 from kaniwa.compiler.pipeline import compile
@@ -21,12 +23,13 @@ from kaniwa.sim.board.board_design import board_design
 from kaniwa.sim.board.datagram_faults import Datagram, DatagramFaults, FaultyPath
 from kaniwa.sim.board.ethernet_pins import EthernetPins
 from kaniwa.sim.board.ethernet_transport import EthernetTransport
-from kaniwa.sim.worlds.random_graphs import random_graph, random_input
+from kaniwa.sim.worlds.random_graphs import random_graph
 from kaniwa.sim.worlds.serial_config import SERIAL
 
 pytestmark = pytest.mark.rtl
 NAME = "ecpix5_85f"
 GRAPH = random_graph(3, "conv", macs=1 << 12)
+wrong_answers = functools.partial(wrong_answers_of, GRAPH)
 LINK_CYCLES = 9          # of the core, for a byte
 RESNET8_CYCLES = 150_000   # 1.5 ms of the board's clock
 
@@ -66,12 +69,6 @@ def program():
 def device(pins):
     line = EthernetTransport(pins)
     return BoardDevice("board", target=SERIAL, connect=lambda: line)
-
-
-def wrong_answers(session, seed):
-    inputs = random_input(GRAPH, seed)
-    values, outputs = golden.run(GRAPH, inputs), session.run(inputs)
-    return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
 def test_inferences_by_name_are_exact_and_nothing_goes_twice(program):

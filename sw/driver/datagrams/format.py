@@ -6,7 +6,10 @@ frames, each with its closing zero. Numbers have 32 bits, low byte first, and go
 
 from __future__ import annotations
 
+import ipaddress
+
 __all__ = ["PORT", "MOST_BYTES", "REQUEST_HEAD", "REPLY_HEAD", "NUMBERS", "is_ahead",
+           "is_of_one_device",
            "pack_request", "unpack_reply"]
 
 PORT = 7413
@@ -20,6 +23,12 @@ NUMBERS = 1 << 8 * NUMBER_BYTES
 def is_ahead(number: int, of: int) -> bool:
     """True if ``number`` follows ``of`` by 1 to 2**31 - 1, modulo 2**32."""
     return 0 < (number - of) % NUMBERS < NUMBERS // 2
+
+
+def is_of_one_device(address: int) -> bool:
+    """True if an address of IPv4 may be a device's: no group's, nor one for this machine alone."""
+    value = ipaddress.IPv4Address(address)
+    return not (value.is_multicast or value.is_loopback or value.is_reserved or not address >> 24)
 
 
 def pack_request(number: int, frames: bytes = b"") -> bytes:

@@ -13,8 +13,9 @@ from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.graph import Graph
 from kaniwa.program.program import Program
+from kaniwa.sim.worlds.random_graphs import random_input
 
-__all__ = ["assert_equal_golden", "assert_runs_as_golden", "noise"]
+__all__ = ["assert_equal_golden", "assert_runs_as_golden", "noise", "wrong_answers_of"]
 
 
 def assert_equal_golden(graph: Graph, session: Session,
@@ -50,3 +51,11 @@ def noise(graph: Graph, count: int, seed: int) -> Iterable[np.ndarray]:
     """``count`` random inputs for ``graph``."""
     shape, rng = graph.tensors[graph.inputs[0]].shape, np.random.default_rng(seed)
     return (rng.integers(-128, 128, shape) for _ in range(count))
+
+
+def wrong_answers_of(graph: Graph, session: Session, seed: int) -> int:
+    """How many values of ``session``, a program of ``graph``, are not golden's, for random inputs
+    of a seed."""
+    inputs = random_input(graph, seed)
+    values, outputs = golden.run(graph, inputs), session.run(inputs)
+    return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)

@@ -1,6 +1,7 @@
 """Boards behind the link, over a model of the device: right answers or one clear line."""
 
 import contextlib
+import functools
 import os
 import pty
 import random
@@ -11,8 +12,9 @@ import tty
 
 import numpy as np
 import pytest
+from builders.graphs.inferences import wrong_answers_of
 
-from kaniwa import Session, golden
+from kaniwa import Session
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.driver import devices
@@ -23,10 +25,11 @@ from kaniwa.isa import Register
 from kaniwa.sim.board.line_faults import Faults, FaultyTransport
 from kaniwa.sim.board.link_model import EmulatedCore, LinkModel
 from kaniwa.sim.board.model_transport import ModelTransport
-from kaniwa.sim.worlds.random_graphs import random_graph, random_input
+from kaniwa.sim.worlds.random_graphs import random_graph
 
 CONFIG = PRESETS["small"]
 GRAPH = random_graph(3, "conv", macs=1 << 14)
+wrong_answers = functools.partial(wrong_answers_of, GRAPH)
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +47,6 @@ def board(model, faults=None, seed=0, **options):
     seeds = iter(range(seed, seed + 10_000))
     return BoardDevice("board", connect=lambda: FaultyTransport(
         ModelTransport(model), faults or Faults(), next(seeds)), **options)
-
-
-def wrong_answers(session, seed):
-    inputs = random_input(GRAPH, seed)
-    values = golden.run(GRAPH, inputs)
-    outputs = session.run({name: inputs[name] for name in inputs})
-    return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
 def test_a_program_runs_as_on_every_other_device(model, program):

@@ -3,12 +3,14 @@
 Datagrams are lost, doubled, late or damaged; that costs a retry, never a result.
 """
 
+import functools
 import random
 from dataclasses import replace
 
 import pytest
+from builders.graphs.inferences import wrong_answers_of
 
-from kaniwa import Session, golden
+from kaniwa import Session
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.driver.board_device import BoardDevice
@@ -21,10 +23,11 @@ from kaniwa.errors import DeviceError
 from kaniwa.sim.board.datagram_faults import DatagramFaults, FaultyPath
 from kaniwa.sim.board.link_model import EmulatedCore, LinkModel, MemoryCore
 from kaniwa.sim.board.udp_model import DatagramModel, ModelNetwork
-from kaniwa.sim.worlds.random_graphs import random_graph, random_input
+from kaniwa.sim.worlds.random_graphs import random_graph
 
 CONFIG = PRESETS["small"]
 GRAPH = random_graph(3, "conv", macs=1 << 14)
+wrong_answers = functools.partial(wrong_answers_of, GRAPH)
 KINDS = DatagramFaults().kinds
 CASES = {"none": {}, **{kind: {kind: 0.05} for kind in KINDS}, "damaged": {"damaged": 0.02},
          "a little of all": dict.fromkeys(KINDS, 0.003), "all": dict.fromkeys(KINDS, 0.01)}
@@ -56,13 +59,6 @@ def time_of(net, first):
 
 def board(net, address="host", clock=None):
     return BoardDevice(address, connect=lambda: transport(net, address, clock))
-
-
-def wrong_answers(session, seed):
-    inputs = random_input(GRAPH, seed)
-    values = golden.run(GRAPH, inputs)
-    outputs = session.run({name: inputs[name] for name in inputs})
-    return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
 def reply(number, told, frames=b""):

@@ -1,12 +1,14 @@
 """Boards over UDP: real sockets of this machine, with the Python model of a device behind one."""
 
+import functools
 import socket
 import threading
 from contextlib import closing
 
 import pytest
+from builders.graphs.inferences import wrong_answers_of
 
-from kaniwa import Session, cli, golden
+from kaniwa import Session, cli
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.driver import devices
@@ -18,10 +20,11 @@ from kaniwa.errors import DeviceError
 from kaniwa.sim.board.datagram_faults import DatagramFaults, FaultyPath
 from kaniwa.sim.board.link_model import EmulatedCore, LinkModel
 from kaniwa.sim.board.udp_model import DatagramModel, UdpBoard
-from kaniwa.sim.worlds.random_graphs import random_graph, random_input
+from kaniwa.sim.worlds.random_graphs import random_graph
 
 CONFIG = PRESETS["small"]
 GRAPH = random_graph(3, "conv", macs=1 << 14)
+wrong_answers = functools.partial(wrong_answers_of, GRAPH)
 LOCAL = "127.0.0.1"
 
 
@@ -46,13 +49,6 @@ def port():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind((LOCAL, 0))
         yield other.getsockname()[1], other
-
-
-def wrong_answers(session, seed):
-    inputs = random_input(GRAPH, seed)
-    values = golden.run(GRAPH, inputs)
-    outputs = session.run({name: inputs[name] for name in inputs})
-    return sum(int((outputs[t.name] != values[t.id]).sum()) for t in session.program.outputs)
 
 
 def test_200_inferences_over_udp(board, program):
