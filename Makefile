@@ -16,6 +16,10 @@ JOBS ?= 2
 RUN := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 PYTHON_RUN := $(RUN) $(VENV)/bin/python
 
+# A package that comes as source is built with what it asks for, and the lock holds there, too: a
+# constraint on pip's command line would not reach its builds, one in the environment does.
+PIP_INSTALL := PIP_CONSTRAINT="$(CURDIR)/requirements.lock" $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
+
 .PHONY: help
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-14s %s\n' "$$target" "$$text"; done
@@ -107,27 +111,22 @@ $(STAMP): requirements.lock pyproject.toml tools/preflight.sh | preflight
 	@echo "Setting up $(VENV) (first time, or requirements changed) ..."
 	@test "$$($(VENV)/bin/python -c 'import sys; print(sys.prefix)' 2>/dev/null)" = "$(CURDIR)/$(VENV)" && $(VENV)/bin/python -m pip --version >/dev/null 2>&1 \
 		|| "$$(tools/preflight.sh)" -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock setuptools
-	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
-		--no-build-isolation -e '.[sim,test,lint]'
+	@$(PIP_INSTALL) setuptools -e '.[sim,test,lint]'
 	@pwd >$@
 
 # The tools for boards are large, so only what needs them waits for them.
 $(BOARD_STAMP): $(STAMP)
-	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
-		--no-build-isolation -e '.[bitstream]'
+	@$(PIP_INSTALL) -e '.[bitstream]'
 	@touch $@
 
 # So are those for the site and the notebooks.
 $(PAGES_STAMP): $(STAMP)
-	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
-		--no-build-isolation -e '.[docs,notebook]'
+	@$(PIP_INSTALL) -e '.[docs,notebook]'
 	@touch $@
 
 # PyTorch is for `make long` alone, with the exact versions of its extras.
 $(TORCH_STAMP): $(STAMP)
-	@$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c requirements.lock \
-		--no-build-isolation -e '.[torch,compress]'
+	@$(PIP_INSTALL) -e '.[torch,compress]'
 	@touch $@
 
 # mypy and pyright do not follow the package-dir map; a tree of links shows them the import names.

@@ -89,7 +89,8 @@ def test_search_finds_a_page_without_a_network(
     page.goto((site / "docs" / "index.html").as_uri())
     page.locator(".sidebar-search").first.fill(word)
     page.locator(".sidebar-search").first.press("Enter")
-    page.wait_for_selector("#search-results ul.search li a")
+    # Sphinx lists the pages one by one, and says when it has listed them all.
+    page.wait_for_selector("#search-results .search-summary:has-text('Search finished')")
     links = page.locator("#search-results ul.search li a")
     targets = [links.nth(i).get_attribute("href") or "" for i in range(links.count())]
     match = next(i for i, target in enumerate(targets) if found in target)

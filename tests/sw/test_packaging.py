@@ -102,6 +102,14 @@ def test_the_lock_holds_only_names_and_versions(root: Path) -> None:
         assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line)
 
 
+def test_a_package_that_comes_as_source_gets_what_its_build_asks_for(root: Path) -> None:
+    """cocotbext-wishbone comes as source and asks for setuptools-scm; without it, it calls itself
+    version 0.0.0, and the set-up of a machine that had never built it ended there."""
+    makefile = (root / "Makefile").read_text()
+    assert "--no-build-isolation" not in makefile
+    assert 'PIP_CONSTRAINT="$(CURDIR)/requirements.lock"' in makefile
+
+
 def test_import_loads_no_third_party_package() -> None:
     code = "import sys; old = set(sys.modules); import kaniwa; print(*(set(sys.modules) - old))"
     # Names of the standard library and of kaniwa; nothing else.
