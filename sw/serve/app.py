@@ -16,16 +16,15 @@ from starlette.routing import Route
 
 from kaniwa import __version__
 from kaniwa.driver.session import Outputs
-from kaniwa.serve.limits import Limits, Refused
+from kaniwa.serve.limits import BODIES, Limits, Refused
 from kaniwa.serve.messages import HEADER_LENGTH, Request, answer, read_request
 from kaniwa.serve.metrics import Metrics
-from kaniwa.serve.model import VERSION, Model
+from kaniwa.serve.model import Model, model_of
 from kaniwa.serve.queue import RETRY_AFTER, Queue
 
 __all__ = ["App"]
 
-BODIES = 8          # bodies of the largest size that fit into memory together
-GONE = 499          # nobody gets it: the client closed the connection; counted among the others
+GONE = 499     # nobody gets it: the client closed the connection; counted among the others
 
 logger = logging.getLogger(__name__)
 
@@ -99,13 +98,8 @@ class App:
         return Response(content, headers=headers)
 
     def _model(self, request: HttpRequest) -> Model:
-        name = request.path_params["name"]
-        if name not in self._models:
-            raise Refused(404, f"no model '{name:.80}': the models are {sorted(self._models)}")
-        version = request.path_params.get("version", VERSION)
-        if version != VERSION:
-            raise Refused(404, f"model '{name}' has version {VERSION}, not '{version:.80}'")
-        return self._models[name]
+        return model_of(self._models, request.path_params["name"],
+                        request.path_params.get("version", ""))
 
     @contextmanager
     def _room(self) -> Iterator[bytearray]:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kaniwa.serve.metrics import Metrics
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "is_bearer"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,11 @@ class Guard:
                     1e3 * (time.monotonic() - began))
 
     def _may(self, scope: Scope) -> bool:
-        if self._token is None:
-            return True
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        scheme, _, token = given.partition(b" ")
-        return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
+        return self._token is None or is_bearer(
+            dict(scope["headers"]).get(b"authorization", b""), self._token)
+
+
+def is_bearer(given: bytes, token: bytes) -> bool:
+    """Whether ``given`` is `Bearer TOKEN` with that token; its time does not tell how much of it."""
+    scheme, _, word = given.partition(b" ")
+    return hmac.compare_digest(word.strip(), token) and scheme.lower() == b"bearer"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Limits", "Refused"]
+__all__ = ["BODIES", "Limits", "Refused"]
+
+BODIES = 8     # of the largest size that are there together, beside those of the queue
 
 
 @dataclass(frozen=True)

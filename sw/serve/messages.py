@@ -20,7 +20,7 @@ from kaniwa.serve.limits import Refused
 from kaniwa.serve.model import DATATYPES, VERSION, Model
 from kaniwa.serve.tensors import batch_of, check_datatype, from_bytes, from_json, shape_of
 
-__all__ = ["HEADER_LENGTH", "Request", "answer", "read_request"]
+__all__ = ["HEADER_LENGTH", "Request", "answer", "outputs_of", "read_request", "request_of"]
 
 HEADER_LENGTH = "inference-header-content-length"
 # Parameters that would change the answer, of extensions that are not here.
@@ -44,9 +44,14 @@ class Request:
 
 def read_request(body: bytes | bytearray, header_length: str | None, model: Model) -> Request:
     """The inferences that ``body`` asks for. Raises Refused (400) for all that does not fit."""
-    where = f"model '{model.name}'"
     length = _header_length(header_length, len(body))
-    header = _json(body[:length])
+    return request_of(_json(body[:length]), memoryview(body)[length:], model)
+
+
+def request_of(header: Any, blobs: memoryview, model: Model) -> Request:
+    """The inferences that the JSON object ``header`` asks for, with the bytes of its tensors one
+    after the other in ``blobs``. Raises Refused (400) for all that does not fit."""
+    where = f"model '{model.name}'"
     if not isinstance(header, dict):
         raise Refused(400, "expected a JSON object, found another value")
     parameters = _parameters(header, where)
@@ -55,7 +60,7 @@ def read_request(body: bytes | bytearray, header_length: str | None, model: Mode
         if tensor.name not in entries:
             raise Refused(400, f"{where}: expected input '{tensor.name}', found "
                                f"{sorted(entries) or 'none'}")
-    values, batch = _values(entries, memoryview(body)[length:], model, where)
+    values, batch = _values(entries, blobs, model, where)
     as_float = _as_float(values, model, where)
     wanted = header.get("outputs")
     asked = (dict.fromkeys((t.name for t in model.program.outputs), {}) if not wanted
@@ -75,6 +80,17 @@ def read_request(body: bytes | bytearray, header_length: str | None, model: Mode
 def answer(request: Request, results: Sequence[Outputs], model: Model) -> tuple[bytes, dict[
         str, str]]:
     """Body and headers of the answer; ``results`` are the outputs of each inference."""
+    header, blobs = outputs_of(request, results, model)
+    text = json.dumps(header).encode()
+    if not blobs:
+        return text, {"content-type": "application/json"}
+    return b"".join([text, *blobs]), {"content-type": "application/octet-stream",
+                                      HEADER_LENGTH: str(len(text))}
+
+
+def outputs_of(request: Request, results: Sequence[Outputs], model: Model
+               ) -> tuple[dict[str, Any], list[bytes]]:
+    """The answer's JSON object, and the bytes of each output that is to be bytes."""
     entries: list[dict[str, Any]] = []
     blobs: list[bytes] = []
     for name, binary in request.outputs:
@@ -95,11 +111,7 @@ def answer(request: Request, results: Sequence[Outputs], model: Model) -> tuple[
     header = {"model_name": model.name, "model_version": VERSION, "outputs": entries}
     if request.id is not None:
         header["id"] = request.id
-    text = json.dumps(header).encode()
-    if not blobs:
-        return text, {"content-type": "application/json"}
-    return b"".join([text, *blobs]), {"content-type": "application/octet-stream",
-                                      HEADER_LENGTH: str(len(text))}
+    return header, blobs
 
 
 def _header_length(given: str | None, whole: int) -> int:

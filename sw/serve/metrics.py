@@ -17,7 +17,8 @@ BOUNDS = (.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30)     # se
 
 
 class Metrics:
-    """``requests`` counts by status, ``inferences`` and ``seconds`` by model."""
+    """``requests`` counts by status, ``calls`` those over gRPC by code, ``inferences`` and
+    ``seconds`` by model."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -25,6 +26,8 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.requests = Counter("kaniwa_requests", "Requests answered, by HTTP status.",
                                 ["status"], registry=self._registry)
+        self.calls = Counter("kaniwa_grpc_calls", "Calls over gRPC answered, by code.", ["code"],
+                             registry=self._registry)
         self.inferences = Counter("kaniwa_inferences", "Inferences answered, by model.",
                                   ["model"], registry=self._registry)
         self.seconds = Histogram("kaniwa_request_seconds",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kaniwa.program.program import Program, TensorInfo
+from kaniwa.serve.limits import Refused
 
-__all__ = ["DATATYPES", "VERSION", "Model"]
+__all__ = ["DATATYPES", "VERSION", "Model", "model_of"]
 
 VERSION = "1"     # of every model: a server has one of each
 
@@ -42,3 +44,15 @@ class Model:
     def _metadata(self, tensor: TensorInfo) -> dict[str, Any]:
         return {"name": tensor.name, "datatype": DATATYPES[tensor.dtype],
                 "shape": self.shape(tensor)}
+
+
+def model_of(models: Mapping[str, Model], name: str, version: str) -> Model:
+    """The model that a request names, of the version that it names, if it does.
+
+    Raises Refused (404) where there is none.
+    """
+    if name not in models:
+        raise Refused(404, f"no model '{name:.80}': the models are {sorted(models)}")
+    if version and version != VERSION:
+        raise Refused(404, f"model '{name}' has version {VERSION}, not '{version:.80}'")
+    return models[name]

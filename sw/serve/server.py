@@ -1,17 +1,21 @@
-"""A server of models on devices, from the open port to the last answer."""
+"""A server of models on devices, from the open ports to the last answer."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from kaniwa.driver.devices import Device
-from kaniwa.errors import Error
+from kaniwa.errors import DeviceError, Error
+from kaniwa.extras import needed
 from kaniwa.listening import listen
 from kaniwa.pool.pool import Pool
 from kaniwa.program.program import Program
@@ -23,9 +27,13 @@ from kaniwa.serve.metrics import Metrics
 from kaniwa.serve.model import Model
 from kaniwa.serve.queue import Queue
 
+if TYPE_CHECKING:
+    from kaniwa.serve.rpc.service import Service
+
 __all__ = ["Server"]
 
 CONNECTIONS = 512     # beside those of requests in the queue; others get 503
+POLL = 0.1            # seconds in which a second stop is noticed; uvicorn's own is the same
 BACKLOG = 128         # connections that the kernel keeps until they are taken
 
 logger = logging.getLogger(__name__)
@@ -55,10 +63,11 @@ class Server:
             self._socket.close()
             raise
         self.queue = Queue(self.pool, limits.queue)
-        metrics = Metrics(self.queue)
-        app = App([Model(name, program, number)
-                   for number, (name, program) in enumerate(models.items())],
-                  self.queue, metrics, limits)
+        self._metrics = metrics = Metrics(self.queue)
+        self._models = [Model(name, program, number)
+                        for number, (name, program) in enumerate(models.items())]
+        app = App(self._models, self.queue, metrics, limits)
+        self._host, self._token, self._limits = host, token, limits
         self._seconds = limits.seconds
         self._end: float | None = None
         self._http = _Http(uvicorn.Config(
@@ -67,13 +76,34 @@ class Server:
             server_header=False, access_log=False, log_config=None, log_level=logging.ERROR,
             limit_concurrency=CONNECTIONS + limits.queue,
             timeout_graceful_shutdown=math.ceil(limits.seconds)))
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        self.url = f"http://{_shown(host)}:{self._socket.getsockname()[1]}"
 
-    def run(self) -> None:
-        """Answer requests until ``stop``; then close the devices. Runs once."""
+    def offer_grpc(self, port: int = 0) -> str:
+        """Offer the protocol over gRPC, too, from ``run`` on; returns its ``HOST:PORT``.
+
+        Port 0 stands for a free one. Raises DeviceError as ``listen``, and UnsupportedError without
+        grpcio. ``run`` raises DeviceError where another program takes the port until then.
+        """
+        with needed("gRPC", "serve"):
+            from kaniwa.serve.rpc.service import Service
+
+        # gRPC takes no socket, so this one finds the port, and says what is wrong with it.
+        with listen(self._host, port, guarded=self._token is not None) as found:
+            address = f"{_shown(self._host)}:{found.getsockname()[1]}"
+        self._http.rpc = Service(self._models, self.queue, self._metrics, self._limits, address,
+                                 self._token)
+        return address
+
+    def run(self, ready: Callable[[], None] | None = None) -> None:
+        """Answer requests until ``stop``; then close the devices. Runs once.
+
+        ``ready`` is called as soon as clients can connect, over gRPC too.
+        """
+        self._http.ready = ready
         try:
             self._http.run(sockets=[self._socket])
+        except OSError as error:
+            raise DeviceError(str(error)) from None
         finally:
             self._socket.close()
             left = 0.0 if self._end is None else self._end - time.monotonic()
@@ -93,8 +123,33 @@ class Server:
         self._http.should_exit = True
 
 
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 class _Http(uvicorn.Server):
-    """uvicorn without handlers of signals: whoever runs the server has them."""
+    """uvicorn without handlers of signals, which whoever runs the server has, and with ``rpc``
+    beside it in the same loop."""
+
+    rpc: Service | None = None
+    ready: Callable[[], None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.rpc is not None:
+            await self.rpc.start()
+        await super().startup(sockets)
+        if self.ready is not None:
+            self.ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.rpc is None:
+            return await super().shutdown(sockets)
+        ending = asyncio.ensure_future(self.rpc.stop(self.config.timeout_graceful_shutdown or 0))
+        await super().shutdown(sockets)
+        while not (ending.done() or self.force_exit):
+            await asyncio.sleep(POLL)
+        await self.rpc.stop(0)
+        await ending
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -48,12 +48,19 @@ class Client:
 
 @contextlib.contextmanager
 def serving(models, devices, **options):
-    """The server while it runs; it must end by itself once it is stopped."""
-    limits = Limits(**options.pop("limits", {}))
+    """The server while it runs; it must end by itself once it is stopped.
+
+    With ``rpc`` it has gRPC, too, at its ``rpc``.
+    """
+    limits, rpc = Limits(**options.pop("limits", {})), options.pop("rpc", False)
     server = Server(models, devices, limits=limits, **options)
-    thread = threading.Thread(target=server.run)
+    if rpc:
+        server.rpc = server.offer_grpc()
+    ready = threading.Event()
+    thread = threading.Thread(target=server.run, args=(ready.set,))
     thread.start()
     try:
+        assert ready.wait(WAIT)
         yield server
     finally:
         server.stop()

@@ -40,6 +40,8 @@ __all__ = ["serve_command"]
               help="Address to listen at; one that other machines reach needs a token.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
               help="Port to listen at; 0: a free one.")
+@click.option("--grpc-port", type=click.IntRange(0, 65535), default=None, metavar="P",
+              help="Port for the protocol over gRPC, too; 0: a free one.")
 @click.option("--token-file", type=click.Path(path_type=Path), default=None, metavar="F",
               help="File with the token that every request must have.")
 @click.option("--max-body", type=click.IntRange(min=1), default=8 << 20, show_default=True,
@@ -52,9 +54,9 @@ __all__ = ["serve_command"]
 @json_option
 @click.pass_context
 def serve_command(ctx: click.Context, models: tuple[Path, ...], target: str, device: str,
-                  host: str, port: int, token_file: Path | None, max_body: int, timeout: float,
-                  queue: int, as_json: bool, **options: Any) -> None:
-    """Answer inference requests for MODELS over HTTP, until Ctrl-C.
+                  host: str, port: int, grpc_port: int | None, token_file: Path | None,
+                  max_body: int, timeout: float, queue: int, as_json: bool, **options: Any) -> None:
+    """Answer inference requests for MODELS over HTTP and gRPC, until Ctrl-C.
 
     The protocol is the Open Inference Protocol, version 2. A model's name is that of its file,
     without the ending. Prints the address once clients can connect.
@@ -72,12 +74,18 @@ def serve_command(ctx: click.Context, models: tuple[Path, ...], target: str, dev
     with progress(f"starting {len(names)} devices") as update:
         server = Server(programs, names, host=host, port=port, token=token, progress=update,
                         limits=Limits(max_body, timeout, queue))
-    with stopped_by_signals(server.stop):
+    rpc = None if grpc_port is None else server.offer_grpc(grpc_port)
+
+    def tell() -> None:
         if as_json:
-            show_json({"url": server.url, "models": list(programs), "devices": names})
+            show_json({"url": server.url, "models": list(programs), "devices": names}
+                      | ({"grpc": rpc} if rpc else {}))
         else:
-            click.echo(f"{', '.join(programs)} on {', '.join(names)}: {server.url}/v2")
-        server.run()
+            click.echo(f"{', '.join(programs)} on {', '.join(names)}: {server.url}/v2"
+                       + (f" and gRPC at {rpc}" if rpc else ""))
+
+    with stopped_by_signals(server.stop):
+        server.run(tell)
 
 
 def _token(path: Path) -> str:
