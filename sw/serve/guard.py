@@ -54,6 +54,6 @@ class Guard:
 
 
 def is_bearer(given: bytes, token: bytes) -> bool:
-    """Whether ``given`` is `Bearer TOKEN` with that token; its time does not tell how much of it."""
+    """Whether ``given`` is `Bearer TOKEN` with that token, in a time that does not tell."""
     scheme, _, word = given.partition(b" ")
     return hmac.compare_digest(word.strip(), token) and scheme.lower() == b"bearer"
