@@ -26,11 +26,19 @@ from kaniwa.isa import (
 )
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.stage import Stage
+from kaniwa.standalone.format import FlashState
 
 __all__ = ["BoardDevice", "WATCHDOG_CYCLES"]
 
 LONGEST_POLL = 0.05                  # seconds between two looks at a run's status
 WATCHDOG_CYCLES = 10_000_000
+# What is wrong with the image in flash, by how far the device came with it at power-up.
+FLASH_WARNINGS = {
+    FlashState.DAMAGED: "the image in flash is damaged, and was not loaded: write it anew with "
+                        "kaniwa flash",
+    FlashState.OTHER_CONFIG: "the image in flash is for another config, and was not loaded: write "
+                             "one for this bitstream with kaniwa flash",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +97,11 @@ class BoardDevice:
     def pace(self) -> float:
         """Bytes a second that the line carries in each direction."""
         return self._require().pace
+
+    @property
+    def flash(self) -> FlashState:
+        """How far the board came with the image in its flash before the line was opened."""
+        return self._require().flash
 
     def line_seconds(self) -> float:
         """The line's clock: a simulated line has its own, in which it is as fast as a real one."""
@@ -245,7 +258,7 @@ class BoardDevice:
         if self._link is None:
             self._link = self._line.join(self._user)
             try:
-                self._hello(self._link.cores)
+                self._hello(self._link)
             except BaseException:
                 self._drop()
                 raise
@@ -262,11 +275,11 @@ class BoardDevice:
             self._link = None
             self._line.leave(self._user)
 
-    def _hello(self, cores: int) -> None:
+    def _hello(self, link: Link) -> None:
         """Learn what the board is, and end what an earlier host may have left running."""
-        if self._core >= cores:
+        if self._core >= link.cores:
             raise DeviceError(f"{self.name}: there is no core {self._core}: the device has "
-                              f"{cores}, numbered from 0")
+                              f"{link.cores}, numbered from 0")
         words = self._registers(Register.MAGIC, len(CAPABILITIES))
         config = identify(self.name, words, self._target)
         if self.config is not None and self.config != config:
@@ -274,6 +287,10 @@ class BoardDevice:
         self.config = config
         self.capabilities = capabilities(words)
         logger.info("%s: opened, a board of config %s (%s)", self.name, config.name, config.hash)
+        if link.flash in FLASH_WARNINGS:
+            logger.warning("%s: %s", self.name, FLASH_WARNINGS[link.flash])
+        elif link.flash != FlashState.ABSENT:
+            logger.info("%s: image in flash: %s", self.name, link.flash.name)
         self.abort()
 
 

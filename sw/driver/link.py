@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kaniwa.driver.frames import (
+    FLASH_STATE,
+    FLASH_STATES,
     FURTHER_CORES,
     HAS_OUTSIDE,
     LINK_REGISTERS,
@@ -26,6 +28,7 @@ from kaniwa.driver.frames import (
 )
 from kaniwa.driver.transports import Bounded, Transport
 from kaniwa.errors import DeviceError
+from kaniwa.standalone.format import FlashState
 
 __all__ = ["Link", "LinkStatistics", "reads", "writes"]
 
@@ -93,6 +96,7 @@ class Link:
         self.payload_bytes = PAYLOAD_BYTES
         self.outside = False   # whether the device has outside memory
         self.cores = 1
+        self.flash = FlashState.ABSENT   # how far it came with its flash at power-up
         self.statistics = LinkStatistics()
 
     @property
@@ -126,6 +130,12 @@ class Link:
         self._pace = self._given_pace or float(int.from_bytes(data[4:7], "little"))
         self.outside = bool(data[7] & HAS_OUTSIDE)
         self.cores = (data[7] >> FURTHER_CORES) + 1
+        state = data[7] >> FLASH_STATE & FLASH_STATES - 1
+        if state > max(FlashState):
+            raise DeviceError(f"{self._transport.name}: the device tells state {state} of its "
+                              "flash, which this kaniwa does not know: build the bitstream again "
+                              "with this version")
+        self.flash = FlashState(state)
         if not self.payload_bytes or not self._pace:
             raise DeviceError(f"{self._transport.name}: the device tells a frame size or pace of 0")
 
