@@ -156,9 +156,9 @@ def flash_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
 
 def _interface(program: Program) -> Interface:
     device = interface(program, "start from flash", BEHIND)
-    if any(not state.resident and state.following is not None for state in device.states):
-        raise UnsupportedError(f"{program.name}: cannot start from flash: a host would move its "
-                               "state between two runs; compile it for a target on which the "
+    if not all(state.resident for state in device.states):
+        raise UnsupportedError(f"{program.name}: cannot start from flash: a host would write its "
+                               "state before each run; compile it for a target on which the "
                                "state stays where it is")
     return device
 
