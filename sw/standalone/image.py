@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kaniwa.boards.board import Board, Flash
 
 __all__ = ["ClassOutput", "StandaloneImage", "class_output", "flash_image", "flash_of",
-           "make_image", "read_image"]
+           "make_image", "read_image", "standalone_interface"]
 
 ERASED = 0xFF
 SCORES = ("int8", "uint8")
@@ -84,19 +84,43 @@ class StandaloneImage:
                 device.write(request.word, request.data)
 
 
-def class_output(program: Program) -> ClassOutput:
-    """The scores of ``program``, which can start from flash."""
-    return _class_output(_interface(program))
+def standalone_interface(program: Program) -> Interface:
+    """What a client of a board that loaded ``program`` by itself writes and reads.
+
+    Raises UnsupportedError where a host has more to do than float edges and a last softmax.
+    """
+    device = interface(program, "start from flash", BEHIND)
+    if not all(state.resident for state in device.states):
+        raise UnsupportedError(f"{program.name}: cannot start from flash: a host would write its "
+                               "state before each run; compile it for a target on which the "
+                               "state stays where it is")
+    return device
+
+
+def class_output(device: Interface) -> ClassOutput:
+    """The scores of ``device`` whose largest the board shows."""
+    if len(device.outputs) != 1:
+        return ClassOutput(None, f"the model has {len(device.outputs)} outputs")
+    (port,) = device.outputs
+    tensor = port.tensor
+    if tensor.dtype not in SCORES:
+        return ClassOutput(None, f"the output is {tensor.dtype}, not {' or '.join(SCORES)}")
+    if tensor.bytes != (tensor.shape or (0,))[-1]:
+        return ClassOutput(None, "the output is not one row of scores, one behind the other")
+    if tensor.bytes > MOST_SCORES:
+        return ClassOutput(None, f"the output has {tensor.bytes} values, {MOST_SCORES} are the "
+                                 "most")
+    return ClassOutput(port)
 
 
 def make_image(program: Program) -> bytes:
     """The image of ``program``: all that a load writes, its state as at first, and the registers
     that a run needs but for CONTROL.
 
-    Raises UnsupportedError where a host has more to do than float edges and a last softmax.
+    Raises what ``standalone_interface`` raises.
     """
-    device = _interface(program)
-    scores = _class_output(device)
+    device = standalone_interface(program)
+    scores = class_output(device)
     body = b"".join(_encoded(request) for request in _requests(device))
     address = 0 if scores.port is None else scores.port.tensor.address
     assert address is not None
@@ -152,30 +176,6 @@ def flash_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
         raise InputError(f"the image has {len(image):,} bytes, and the flash of {board.name} "
                          f"{flash.bytes - flash.offset:,} for it: take a smaller model")
     return bitstream.ljust(flash.offset, bytes([ERASED])) + image
-
-
-def _interface(program: Program) -> Interface:
-    device = interface(program, "start from flash", BEHIND)
-    if not all(state.resident for state in device.states):
-        raise UnsupportedError(f"{program.name}: cannot start from flash: a host would write its "
-                               "state before each run; compile it for a target on which the "
-                               "state stays where it is")
-    return device
-
-
-def _class_output(device: Interface) -> ClassOutput:
-    if len(device.outputs) != 1:
-        return ClassOutput(None, f"the model has {len(device.outputs)} outputs")
-    (port,) = device.outputs
-    tensor = port.tensor
-    if tensor.dtype not in SCORES:
-        return ClassOutput(None, f"the output is {tensor.dtype}, not {' or '.join(SCORES)}")
-    if tensor.bytes != (tensor.shape or (0,))[-1]:
-        return ClassOutput(None, "the output is not one row of scores, one behind the other")
-    if tensor.bytes > MOST_SCORES:
-        return ClassOutput(None, f"the output has {tensor.bytes} values, {MOST_SCORES} are the "
-                                 "most")
-    return ClassOutput(port)
 
 
 def _requests(device: Interface) -> Iterator[Request]:

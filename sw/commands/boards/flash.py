@@ -15,13 +15,13 @@ from kaniwa.commands.options import (
     show_json,
 )
 from kaniwa.commands.progress import progress
-from kaniwa.commands.tables import show_table
+from kaniwa.commands.tables import shape_text, show_table
 from kaniwa.errors import InputError
 
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board
+    from kaniwa.export.interface import Interface, Port
     from kaniwa.program.program import Program
-    from kaniwa.standalone.image import ClassOutput, StandaloneImage
 
 __all__ = ["flash_command"]
 
@@ -55,13 +55,7 @@ def flash_command(ctx: click.Context, model: Path, board: str, target: str | Non
     from kaniwa.boards.board import load_board
     from kaniwa.boards.flow.program import find_standalone, write_flash
     from kaniwa.files import write_atomic
-    from kaniwa.standalone.image import (
-        class_output,
-        flash_image,
-        flash_of,
-        make_image,
-        read_image,
-    )
+    from kaniwa.standalone.image import flash_image, flash_of, make_image, standalone_interface
 
     if image_only is not None and (write or bitstream is not None or output is not None):
         raise click.UsageError("--image-only takes no --bitstream, --output or --write", ctx)
@@ -76,10 +70,9 @@ def flash_command(ctx: click.Context, model: Path, board: str, target: str | Non
         bitstream = bitstream or find_standalone(chosen, target, FOLDER)
     with progress("compiling"):
         program = _program(model, chosen, target)
-    data = make_image(program)
-    image, scores = read_image(data), class_output(program)
+    device, data = standalone_interface(program), make_image(program)
     values = {"board": board, "target": program.config.name, "model": program.name,
-              "file": str(path), **_facts(image, scores, offset)}
+              "file": str(path), **_facts(device, data, offset)}
     if bitstream is not None:
         content = bitstream.read_bytes()
         data = flash_image(chosen, content, data)
@@ -94,7 +87,7 @@ def flash_command(ctx: click.Context, model: Path, board: str, target: str | Non
     if as_json:
         show_json(values)
     else:
-        _show(values, chosen, scores)
+        _show(values, chosen)
 
 
 def _program(path: Path, board: Board, target: str) -> Program:
@@ -115,40 +108,54 @@ def _program(path: Path, board: Board, target: str) -> Program:
     return program
 
 
-def _facts(image: StandaloneImage, scores: ClassOutput, offset: int) -> dict[str, Any]:
+def _facts(device: Interface, data: bytes, offset: int) -> dict[str, Any]:
+    """What there is to tell of an image ``data`` at ``offset`` of the flash."""
     from kaniwa.driver.frames import Operation
+    from kaniwa.standalone.image import class_output, read_image
 
+    image, scores = read_image(data), class_output(device)
     writes = [request for request in image.requests if request.operation == Operation.WRITE]
     return {
         "offset": offset, "image_bytes": image.length, "crc32": f"{image.crc:08x}",
         "memory_bytes": sum(request.count for request in writes), "requests": len(image.requests),
         "registers": {register.name.lower(): value for register, value in image.registers.items()},
-        "scores": scores.count,
-        "scores_address": image.header.address if scores.port is not None else None,
-        "scores_of": None if scores.port is None else scores.port.name,
-        "no_class": scores.why or None}
+        "scores": scores.count, "no_class": scores.why or None,
+        "inputs": [_port(port) for port in device.inputs],
+        "outputs": [_port(port) for port in device.outputs],
+        "left_out": [op.kind for op in device.program.host_ops]}
 
 
-def _show(values: dict[str, Any], board: Board, scores: ClassOutput) -> None:
+def _port(port: Port) -> dict[str, Any]:
+    tensor = port.tensor
+    return {"name": port.name, "address": tensor.address, "bytes": tensor.bytes,
+            "dtype": tensor.dtype, "shape": list(tensor.shape), "scale": tensor.scale,
+            "zero_point": tensor.zero_point}
+
+
+def _show(values: dict[str, Any], board: Board) -> None:
     rows = [("image of the program", f"{values['offset']:#x}", values["image_bytes"],
              f"CRC-32 {values['crc32']}")]
     if "bitstream" in values:
         rows = [("bitstream", "0x0", values["bitstream_bytes"], values["bitstream"]), *rows]
     show_table(f"flash of {values['board']}, target {values['target']}, {values['model']}",
                ("part", "at", "bytes", "what"), rows)
+    show_table("device memory, once the board has loaded it",
+               ("what", "name", "at", "bytes", "dtype", "shape"),
+               [(what, port["name"], f"{port['address']:#x}", port["bytes"], port["dtype"],
+                 shape_text(port["shape"]))
+                for what in ("input", "output") for port in values[f"{what}s"]])
     click.echo(f"the board writes {values['memory_bytes']:,} bytes of its memory at power-up, in "
                f"{values['requests']} requests")
-    click.echo(_class_line(board, scores))
+    if values["left_out"]:
+        click.echo(f"left out, and a client's to do: {', '.join(values['left_out'])}")
+    click.echo(_class_line(values, board))
     click.echo(f"wrote {values['file']}, {values['bytes']:,} bytes"
                + (f", and the flash with {values['tool']}" if values["tool"] else ""))
 
 
-def _class_line(board: Board, scores: ClassOutput) -> str:
-    if scores.port is None:
-        return f"no class is shown: {scores.why}"
-    line = f"class: the largest of {scores.count} scores of '{scores.port.name}', on "
-    if not board.class_pins:
-        return line + "no LEDs: this board has none for it"
+def _class_line(values: dict[str, Any], board: Board) -> str:
+    if values["no_class"]:
+        return f"no class is shown: {values['no_class']}"
+    line = f"class: the largest of {values['scores']} scores, on {len(board.class_pins)} LEDs"
     shown = 1 << len(board.class_pins)
-    return line + f"{len(board.class_pins)} LEDs" + (
-        f", which show its number modulo {shown}" if scores.count > shown else "")
+    return line + (f", which show its number modulo {shown}" if values["scores"] > shown else "")

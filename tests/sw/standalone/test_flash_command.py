@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,10 @@ def test_the_file_has_bitstream_and_image(
     assert (f"image of the program {chosen.flash.offset:#x} {len(image):,} CRC-32 "
             f"{read_image(image).crc:08x}") in text
     pins = len(chosen.class_pins)
-    assert f"class: the largest of 4 scores of 'labels_softmax', on {pins} LEDs" in lines
+    assert f"class: the largest of 4 scores, on {pins} LEDs" in lines
+    at = {name: re.search(rf"^{name} .* (0x[0-9a-f]+) ", out, re.MULTILINE)
+          for name in ("input", "output")}
+    assert all(at.values())
     assert lines[-1] == f"wrote {path}, {chosen.flash.offset + len(image):,} bytes"
 
 
@@ -75,7 +79,13 @@ def test_facts_for_programs(models: Path, capsys: pytest.CaptureFixture[str]) ->
     assert values["crc32"] == f"{read_image(image).crc:08x}"
     assert values["memory_bytes"] == sum(len(data) for _, data in program.images)
     assert values["registers"] == {"program_address": 0, "watchdog": 10_000_000}
-    assert (values["scores"], values["scores_of"]) == (4, "labels_softmax")
+    assert values["scores"] == 4
+    (given,), (output,) = values["inputs"], values["outputs"]
+    assert given["address"] == program.inputs[0].address
+    assert (given["bytes"], given["dtype"], given["shape"]) == (1960, "int8", [1, 1960])
+    assert output["address"] == read_image(image).header.address
+    assert (output["name"], output["bytes"]) == ("labels_softmax", 4)
+    assert values["left_out"] == ["SOFTMAX"]
     assert values["no_class"] is None and values["tool"] is None
 
 

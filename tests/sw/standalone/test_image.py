@@ -33,6 +33,7 @@ from kaniwa.standalone.image import (
     flash_of,
     make_image,
     read_image,
+    standalone_interface,
 )
 
 SPOTTING = "mlperf_kws_dscnn.tflite"
@@ -88,7 +89,7 @@ class Booted:
 
 def assert_boots(graph: Graph, program: Program, inputs: list[dict[str, np.ndarray]]) -> Booted:
     """A client that writes inputs alone gets golden's values of what the accelerator makes."""
-    face = interface(program, "boot", ("SOFTMAX",))
+    face = standalone_interface(program)
     board = Booted(program, make_image(program))
     state: dict[int, np.ndarray] = {}
     for given in inputs:
@@ -249,7 +250,7 @@ def chain(channels: int, outputs: int = 1, dense: bool = True) -> Graph:
 ])
 def test_a_class_is_shown_of_one_row_of_scores(graph: Graph, count: int, why: str) -> None:
     program = compile(graph, "base")
-    scores = class_output(program)
+    scores = class_output(standalone_interface(program))
     assert (scores.count, scores.why) == (count, why)
     header = read_image(make_image(program)).header
     assert header.count == count
