@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,8 @@ def flash_command(ctx: click.Context, model: Path, board: str, target: str | Non
                          "moves what is behind it: name it .bin")
     if image_only is None:
         bitstream = bitstream or find_standalone(chosen, target, FOLDER)
-    with progress("compiling"):
-        program = _program(model, chosen, target)
+    with progress("compiling") as update:
+        program = _program(model, chosen, target, update)
     device, data = standalone_interface(program), make_image(program)
     values = {"board": board, "target": program.config.name, "model": program.name,
               "file": str(path), **_facts(device, data, offset)}
@@ -90,7 +91,7 @@ def flash_command(ctx: click.Context, model: Path, board: str, target: str | Non
         _show(values, chosen)
 
 
-def _program(path: Path, board: Board, target: str) -> Program:
+def _program(path: Path, board: Board, target: str, update: Callable[..., None]) -> Program:
     """The program in a file, or the model compiled for the board. Raises InputError for one that
     needs memory that the board has not."""
     from kaniwa.compiler.added_memory import compile_with_memory
@@ -99,7 +100,8 @@ def _program(path: Path, board: Board, target: str) -> Program:
 
     config = board.config(target)
     if path.suffix != ".kaniwa":
-        return compile_with_memory(load_model(path), config, board.outside(target))
+        return compile_with_memory(load_model(path), config, board.outside(target),
+                                   progress=update)
     program = load_program(path)
     program.check_target(config)
     if program.outside is not None and board.sdram is None:
