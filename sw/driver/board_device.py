@@ -46,11 +46,11 @@ logger = logging.getLogger(__name__)
 class BoardDevice:
     """The board that ``name`` (serial:, tcp: or udp:) leads to, held alone until ``close``.
 
-    config: the board's own. target: the config that it must have; also names one that is neither
-    a preset nor a board's. watchdog: cycles without progress before the board ends a run.
-    connect: opens the byte stream, for lines that have no name. line: what devices of other cores
-    have too, with core: the number of this one's. ``progress`` may be set to what is to hear of
-    long transfers and runs.
+    config: the board's own. flash: how far it came with the image in its flash.
+    target: the config that it must have; also names one that is neither a preset nor a board's.
+    watchdog: cycles without progress before the board ends a run. connect: opens the byte stream,
+    for lines that have no name. line: what devices of other cores have too, with core: the number
+    of this one's. ``progress`` may be set to what is to hear of long transfers and runs.
     After a DeviceError of the line the next call opens it again; memory is then what it may be.
     """
 
@@ -76,6 +76,7 @@ class BoardDevice:
         self._link: Link | None = None
         self.config: AcceleratorConfig | None = None
         self.capabilities: dict[str, int] = {}
+        self.flash = FlashState.ABSENT
         self._require()
 
     @property
@@ -97,11 +98,6 @@ class BoardDevice:
     def pace(self) -> float:
         """Bytes a second that the line carries in each direction."""
         return self._require().pace
-
-    @property
-    def flash(self) -> FlashState:
-        """How far the board came with the image in its flash before the line was opened."""
-        return self._require().flash
 
     def line_seconds(self) -> float:
         """The line's clock: a simulated line has its own, in which it is as fast as a real one."""
@@ -285,12 +281,12 @@ class BoardDevice:
         if self.config is not None and self.config != config:
             raise wrong_config(self.name, self.config, config.hash, config.name)
         self.config = config
-        self.capabilities = capabilities(words)
+        self.capabilities, self.flash = capabilities(words), link.flash
         logger.info("%s: opened, a board of config %s (%s)", self.name, config.name, config.hash)
-        if link.flash in FLASH_WARNINGS:
-            logger.warning("%s: %s", self.name, FLASH_WARNINGS[link.flash])
-        elif link.flash != FlashState.ABSENT:
-            logger.info("%s: image in flash: %s", self.name, link.flash.name)
+        if self.flash in FLASH_WARNINGS:
+            logger.warning("%s: %s", self.name, FLASH_WARNINGS[self.flash])
+        elif self.flash != FlashState.ABSENT:
+            logger.info("%s: image in flash: %s", self.name, self.flash.name)
         self.abort()
 
 

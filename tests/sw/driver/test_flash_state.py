@@ -18,6 +18,7 @@ from kaniwa.driver.frames import FLASH_STATES, HAS_OUTSIDE, link_registers
 from kaniwa.driver.session import Session
 from kaniwa.errors import DeviceError
 from kaniwa.importers import load_model
+from kaniwa.selftest.suite import selftest
 from kaniwa.sim.board.link_model import EmulatedCore, LinkModel
 from kaniwa.sim.board.model_transport import ModelTransport
 from kaniwa.sim.worlds.random_graphs import random_graph
@@ -126,6 +127,17 @@ def test_another_program_in_memory_is_named_with_the_first_byte_that_differs() -
                                               f"{data[-1]}; write its flash anew"):
             Session(program, device, loaded=True)
         assert not wrong_answers_of(GRAPH, Session(program, device), 1)
+
+
+@pytest.mark.parametrize("state, told", [(FlashState.ABSENT, None), (FlashState.LOADED, "loaded"),
+                                         (FlashState.OTHER_CONFIG, "other config")])
+def test_the_selftest_tells_the_state(state: FlashState, told: str | None) -> None:
+    model = LinkModel(EmulatedCore(CONFIG))
+    model.flash = state
+    with board(model) as device:
+        report = selftest(device, memory="quick", memory_bytes=1024)
+    assert report.as_dict().get("image_in_flash") == told
+    assert (f"image in flash: {told}" in report.page()) == (told is not None)
 
 
 @pytest.fixture
