@@ -85,7 +85,8 @@ class Board:
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``flash``: what it starts
-    from without a host; ``class_pins`` are resources, one an LED, that show the class then.
+    from without a host; ``class_pins`` are resources, one an LED, that show the class then: the
+    last one is on while there is one, those before it are its number, lowest bit first.
     ``flash_programmers``: as ``programmers``, commands that write the flash from its first byte on.
     """
 

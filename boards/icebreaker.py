@@ -13,7 +13,7 @@ BOARD = Board(
     link="uart",   # FT2232H, channel B, up to 12 Mbaud
     memory="4 single-port RAMs of 32 KiB (SPRAM)",
     programmers=(("openFPGALoader", "-b", "ice40_generic", "{file}"), ("iceprog", "{file}")),
-    flash=Flash("W25Q128JV", 16 << 20, offset=1 << 20),
+    flash=Flash("W25Q128JV", 16 << 20, offset=1 << 20, resource="spi_flash_1x"),
     class_pins=(("led_r", 0), ("led_g", 0)),
     flash_programmers=(("openFPGALoader", "-b", "ice40_generic", "-f", "{file}"),
                        ("iceprog", "{file}")),

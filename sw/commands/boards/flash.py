@@ -158,6 +158,8 @@ def _show(values: dict[str, Any], board: Board) -> None:
 def _class_line(values: dict[str, Any], board: Board) -> str:
     if values["no_class"]:
         return f"no class is shown: {values['no_class']}"
-    line = f"class: the largest of {values['scores']} scores, on {len(board.class_pins)} LEDs"
-    shown = 1 << len(board.class_pins)
-    return line + (f", which show its number modulo {shown}" if values["scores"] > shown else "")
+    bits = len(board.class_pins) - 1      # the last LED says whether there is a class
+    line = f"class: the largest of {values['scores']} scores, on {bits} LED{'s' * (bits != 1)}"
+    shown = 1 << bits
+    return line + (f", which show{'s' * (bits == 1)} its number modulo {shown}"
+                   if values["scores"] > shown else "")
