@@ -17,7 +17,8 @@ from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
 
-__all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Flash", "Sdram", "file_stem", "load_board"]
+__all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Flash", "Sdram", "check_standalone",
+           "file_stem", "load_board"]
 
 PHY_HZ = 125_000_000   # of a gigabit line
 LINK_CYCLES = 9   # that the link's end in the core takes for a byte; the line is faster
@@ -169,6 +170,16 @@ def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = Fals
     """Name of a build's files, without suffix."""
     return (f"{board.name}-{Path(target).stem}" + (f"-{cores}cores" if cores > 1 else "")
             + "-standalone" * standalone)
+
+
+def check_standalone(board: Board, cores: int = 1) -> None:
+    """Raise ConfigError unless the board can start from flash, with so many cores."""
+    if board.flash is None:
+        able = ", ".join(name for name in BOARDS if load_board(name).flash is not None)
+        raise ConfigError(f"{board.name} has no flash that kaniwa starts it from: these have one: "
+                          f"{able}")
+    if cores > 1:
+        raise ConfigError(f"a board that starts from flash has one core, not {cores}")
 
 
 def load_board(name: str) -> Board:

@@ -154,12 +154,11 @@ def read_image(data: bytes, name: str = "image") -> StandaloneImage:
 
 
 def flash_of(board: Board) -> Flash:
-    """The flash of ``board``; InputError that names the boards with one where it has none."""
-    if board.flash is None:
-        from kaniwa.boards.board import BOARDS, load_board
+    """The flash of ``board``; ConfigError that names the boards with one where it has none."""
+    from kaniwa.boards.board import check_standalone
 
-        able = [name for name in BOARDS if load_board(name).flash is not None]
-        raise InputError(f"{board.name} does not start from flash by itself: {', '.join(able)} do")
+    check_standalone(board)
+    assert board.flash is not None
     return board.flash
 
 
