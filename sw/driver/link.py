@@ -38,7 +38,8 @@ REGROWTH = 4                 # requests done for each one more in flight, once t
 SMALLEST_BUFFER = 512        # of a device that has not told its size yet
 FIRST_PACE = 2000.0          # bytes a second of a device that has not told its pace yet
 LATENCY = 0.05               # seconds that host and adapter may add to an answer
-OPEN_TRIES = 6
+OPEN_TRIES = 10
+OPEN_DOUBLINGS = 3       # of the wait between them: what comes while a device loads is lost
 TRIES = 8                    # timeouts in a row, each twice as long, until the device is given up
 LONGEST_WAIT = 2.0           # of all those without counting the time on the line, seconds
 
@@ -171,7 +172,7 @@ class Link:
         heard = valid = 0
         for attempt in range(OPEN_TRIES):
             self._send(b"\0" + frame)
-            wait = self._latency * 2 ** attempt + 4 * len(frame) / self._pace
+            wait = self._latency * 2 ** min(attempt, OPEN_DOUBLINGS) + 4 * len(frame) / self._pace
             end = self._transport.now() + wait
             while (left := end - self._transport.now()) > 0:
                 chunk = self._transport.read(left)

@@ -74,6 +74,33 @@ def test_states_fit_into_their_bits() -> None:
     assert link_registers(244, 512, 300_000, True)[7] == HAS_OUTSIDE     # as before there were any
 
 
+class LoadingTransport(ModelTransport):
+    """A device that drops all that comes in its first ``loading`` seconds."""
+
+    loading = 0.0
+
+    def write(self, data: bytes) -> None:
+        if self.now() >= self.loading:
+            super().write(data)
+
+
+@pytest.mark.parametrize("loading", [0.025, 0.4, 1.6, 2.5])
+def test_a_host_waits_while_a_board_loads(loading: float) -> None:
+    line = LoadingTransport(LinkModel(EmulatedCore(CONFIG)))
+    line.loading = loading
+    with BoardDevice("board", connect=lambda: line) as device:
+        assert device.config == CONFIG
+    assert line.now() < 1.2 * loading + 0.5
+
+
+def test_a_board_that_loads_for_longer_gives_no_answer() -> None:
+    line = LoadingTransport(LinkModel(EmulatedCore(CONFIG)))
+    line.loading = 60.0
+    with pytest.raises(DeviceError, match="no answer: is the device powered and programmed"):
+        BoardDevice("board", connect=lambda: line)
+    assert 3.0 < line.now() < 3.5
+
+
 @pytest.mark.parametrize("state", [6, 7])
 def test_a_state_of_the_future_is_named(state: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model = LinkModel(EmulatedCore(CONFIG))
