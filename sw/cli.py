@@ -21,6 +21,7 @@ from click.shell_completion import CompletionItem
 from kaniwa import __version__
 from kaniwa.commands.options import COMMON_OPTIONS, SHOWN_JSON, VERBOSITY, apply_options
 from kaniwa.errors import Error
+from kaniwa.terminal.log import hide_log, show_warnings
 
 __all__ = ["main"]
 
@@ -50,6 +51,7 @@ VERBS = {
     "bench": ("bench", "Cycles of the shipped models beside those of others; scaling."),
     "mlperf-tiny": ("boards.mlperf_tiny", "MLPerf Tiny's benchmarks on a device, by its protocol."),
     "bitstream": ("boards.bitstream", "Build the bitstream of a board."),
+    "flash": ("boards.flash", "A model for a board that starts from its flash without a host."),
     "program": ("boards.bitstream", "Load a bitstream into a connected board."),
     "unpack": ("boards.unpack", "Keep a release's bitstreams and simulators for use."),
     "generate": ("integration.generate", "Write the accelerator as Verilog for your own design."),
@@ -159,6 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     facts: dict[str, Any] = {}     # what the command's context knew at its end
+    show_warnings()
     try:
         with _interrupts_kept():
             status = verbs.main(given, prog_name="kaniwa", standalone_mode=False, obj=facts)
@@ -173,10 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
             traceback.print_exc()
         _fail(_failure(error), _asks_for_json(given) and SHOWN_JSON not in facts)
     finally:
-        if facts.get(VERBOSITY):
-            from kaniwa.terminal.log import hide_log
-
-            hide_log()
+        hide_log()
     sys.exit(status if isinstance(status, int) else 0)
 
 

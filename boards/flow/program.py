@@ -1,4 +1,4 @@
-"""Loads bitstreams into connected boards."""
+"""Loads bitstreams into connected boards, and writes what boards start from into their flash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kaniwa.release.kept import kept_bitstream
 from kaniwa.sim.device.verilate import sources_digest
 from kaniwa.stage import Stage
 
-__all__ = ["find_bitstream", "load_bitstream"]
+__all__ = ["find_bitstream", "find_standalone", "load_bitstream", "write_flash"]
 
 SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while they write
 
@@ -39,6 +39,16 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
     return released
 
 
+def find_standalone(board: Board, target: str, folder: Path) -> Path:
+    """The bitstream that loads a program from flash, as a build wrote it to ``folder``."""
+    path = folder / (file_stem(board, target, standalone=True) + FAMILIES[board.family].suffix)
+    if not path.is_file():
+        other = "" if target == board.default_target else f" --target {target}"
+        raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name}"
+                          f"{other} --standalone builds it")
+    return path
+
+
 def load_bitstream(board: Board, path: Path, progress: Callable[[str], None] | None = None) -> str:
     """Load ``path`` with the first tool of the board that is installed; returns its name.
 
@@ -47,7 +57,17 @@ def load_bitstream(board: Board, path: Path, progress: Callable[[str], None] | N
     """
     if not path.is_file():
         raise DeviceError(f"{path}: no such bitstream")
-    for command in board.programmers:
+    return _load(board, board.programmers, path, progress)
+
+
+def write_flash(board: Board, path: Path, progress: Callable[[str], None] | None = None) -> str:
+    """Write ``path`` to the flash from its first byte on; all else is as of ``load_bitstream``."""
+    return _load(board, board.flash_programmers, path, progress)
+
+
+def _load(board: Board, commands: Sequence[Sequence[str]], path: Path,
+          progress: Callable[[str], None] | None) -> str:
+    for command in commands:
         if shutil.which(command[0]) is None:
             continue
         status, output = _run([part.format(file=path) for part in command],
@@ -58,7 +78,7 @@ def load_bitstream(board: Board, path: Path, progress: Callable[[str], None] | N
             raise DeviceError(f"{command[0]} failed: {last.strip()}; is the board connected, and "
                               "may this user open it (udev rules)?")
         return command[0]
-    names = " or ".join(command[0] for command in board.programmers)
+    names = " or ".join(command[0] for command in commands)
     raise DeviceError(f"no tool to program {board.name}: install {names}")
 
 

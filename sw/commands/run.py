@@ -67,6 +67,9 @@ FIRST_WIDTH = (30, 12)    # of an output's first values, and beside a class
 @click.option("--float", "as_float", is_flag=True,
               help="Quantize float inputs (--input), and dequantize the outputs.")
 @click.option("--stream", is_flag=True, help="Keep the state from one inference to the next.")
+@click.option("--loaded", is_flag=True,
+              help="A board that has loaded the program from its flash: compare memory with the "
+                   "program, and write nothing but inputs.")
 @click.option("--trace", type=click.Path(path_type=Path), default=None, metavar="FILE.vcd",
               help="sim: write a waveform of the run, and how GTKWave and Surfer show it.")
 @click.option("--trace-events", "events", type=click.Path(path_type=Path), default=None,
@@ -76,8 +79,9 @@ FIRST_WIDTH = (30, 12)    # of an output's first values, and beside a class
 def run_command(ctx: click.Context, program: Path, target: str, device: str, source: str,
                 random_seed: int | None, output: Path | None, check: bool, model: Path | None,
                 uint8: bool, limit: int | None, as_float: bool, label_file: Path | None,
-                top: int | None, stream: bool, trace: Path | None, events: Path | None,
-                stalls: float, seed: int, as_json: bool, **options: Any) -> None:
+                top: int | None, stream: bool, loaded: bool, trace: Path | None,
+                events: Path | None, stalls: float, seed: int, as_json: bool,
+                **options: Any) -> None:
     """Run a program file or a model on a device."""
     from kaniwa.driver import devices
     from kaniwa.files import write_npz
@@ -87,6 +91,8 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
     if trace is not None and device != "sim":
         raise click.UsageError("--trace is for --device sim", ctx)
     _check_events(ctx, events, device)
+    if loaded and not device.startswith((*devices.BOARDS, devices.VIRTUAL)):
+        raise click.UsageError("--loaded is for boards, which load a program from flash", ctx)
     preprocessing = Preprocessing.take(ctx, options)
     given = ctx.get_parameter_source("target") is not click.core.ParameterSource.DEFAULT
     with progress("compiling") as update:
@@ -104,7 +110,8 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
                              lambda path: _load(path, compiled, uint8, limit, as_float))
     sim_options = {"stalls": stalls, "seed": seed, "trace": trace} if device == "sim" else {}
     timeline = None if events is None else _timeline(compiled, device)
-    results, runs, link = _run(device, compiled, inputs, stream, sim_options, timeline)
+    results, runs, link = _run(device, compiled, inputs, stream, loaded, sim_options,
+                               timeline)
     values = _report(device, compiled, runs, round(time.monotonic() - began, 3))
     values |= {"link": link} if link else {}
     values |= {"preprocessing": done} if done is not None else {}
@@ -152,8 +159,9 @@ def _write_events(path: Path, timeline: RunTimeline) -> dict[str, Any]:
         unit: track.window for unit, track in done.tracks.items() if track.window > 1}}
 
 
-def _run(device: str, program: Any, inputs: Inputs, stream: bool, sim_options: dict[str, Any],
-         timeline: RunTimeline | None) -> tuple[Inputs, list[Any], dict[str, Any] | None]:
+def _run(device: str, program: Any, inputs: Inputs, stream: bool, loaded: bool,
+         sim_options: dict[str, Any], timeline: RunTimeline | None
+         ) -> tuple[Inputs, list[Any], dict[str, Any] | None]:
     """The outputs and statistics of each inference, and what went over a board's line."""
     from kaniwa.driver import devices
     from kaniwa.driver.board_device import BoardDevice
@@ -167,7 +175,7 @@ def _run(device: str, program: Any, inputs: Inputs, stream: bool, sim_options: d
     results, runs = [], []
     with opened:
         with device_progress(opened, f"loading {device}"):
-            session = Session(program, opened)
+            session = Session(program, opened, loaded)
         if timeline is not None:
             session.watch = timeline.watch
         # What a board does is shown for each inference, and a timeline has one after the other.

@@ -26,11 +26,19 @@ from kaniwa.isa import (
 )
 from kaniwa.isa.counters import RunStatistics
 from kaniwa.stage import Stage
+from kaniwa.standalone.format import FlashState
 
 __all__ = ["BoardDevice", "WATCHDOG_CYCLES"]
 
 LONGEST_POLL = 0.05                  # seconds between two looks at a run's status
 WATCHDOG_CYCLES = 10_000_000
+# What is wrong with the image in flash, by how far the device came with it at power-up.
+FLASH_WARNINGS = {
+    FlashState.DAMAGED: "the image in flash is damaged, and was not loaded: write it anew with "
+                        "kaniwa flash",
+    FlashState.OTHER_CONFIG: "the image in flash is for another config, and was not loaded: write "
+                             "one for this bitstream with kaniwa flash",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +46,11 @@ logger = logging.getLogger(__name__)
 class BoardDevice:
     """The board that ``name`` (serial:, tcp: or udp:) leads to, held alone until ``close``.
 
-    config: the board's own. target: the config that it must have; also names one that is neither
-    a preset nor a board's. watchdog: cycles without progress before the board ends a run.
-    connect: opens the byte stream, for lines that have no name. line: what devices of other cores
-    have too, with core: the number of this one's. ``progress`` may be set to what is to hear of
-    long transfers and runs.
+    config: the board's own. flash: how far it came with the image in its flash.
+    target: the config that it must have; also names one that is neither a preset nor a board's.
+    watchdog: cycles without progress before the board ends a run. connect: opens the byte stream,
+    for lines that have no name. line: what devices of other cores have too, with core: the number
+    of this one's. ``progress`` may be set to what is to hear of long transfers and runs.
     After a DeviceError of the line the next call opens it again; memory is then what it may be.
     """
 
@@ -68,6 +76,7 @@ class BoardDevice:
         self._link: Link | None = None
         self.config: AcceleratorConfig | None = None
         self.capabilities: dict[str, int] = {}
+        self.flash = FlashState.ABSENT
         self._require()
 
     @property
@@ -245,7 +254,7 @@ class BoardDevice:
         if self._link is None:
             self._link = self._line.join(self._user)
             try:
-                self._hello(self._link.cores)
+                self._hello(self._link)
             except BaseException:
                 self._drop()
                 raise
@@ -262,18 +271,22 @@ class BoardDevice:
             self._link = None
             self._line.leave(self._user)
 
-    def _hello(self, cores: int) -> None:
+    def _hello(self, link: Link) -> None:
         """Learn what the board is, and end what an earlier host may have left running."""
-        if self._core >= cores:
+        if self._core >= link.cores:
             raise DeviceError(f"{self.name}: there is no core {self._core}: the device has "
-                              f"{cores}, numbered from 0")
+                              f"{link.cores}, numbered from 0")
         words = self._registers(Register.MAGIC, len(CAPABILITIES))
         config = identify(self.name, words, self._target)
         if self.config is not None and self.config != config:
             raise wrong_config(self.name, self.config, config.hash, config.name)
         self.config = config
-        self.capabilities = capabilities(words)
+        self.capabilities, self.flash = capabilities(words), link.flash
         logger.info("%s: opened, a board of config %s (%s)", self.name, config.name, config.hash)
+        if self.flash in FLASH_WARNINGS:
+            logger.warning("%s: %s", self.name, FLASH_WARNINGS[self.flash])
+        elif self.flash != FlashState.ABSENT:
+            logger.info("%s: image in flash: %s", self.name, self.flash.name)
         self.abort()
 
 

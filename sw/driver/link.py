@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kaniwa.driver.frames import (
+    FLASH_STATE,
+    FLASH_STATES,
     FURTHER_CORES,
     HAS_OUTSIDE,
     LINK_REGISTERS,
@@ -26,6 +28,7 @@ from kaniwa.driver.frames import (
 )
 from kaniwa.driver.transports import Bounded, Transport
 from kaniwa.errors import DeviceError
+from kaniwa.standalone.format import FlashState
 
 __all__ = ["Link", "LinkStatistics", "reads", "writes"]
 
@@ -35,7 +38,8 @@ REGROWTH = 4                 # requests done for each one more in flight, once t
 SMALLEST_BUFFER = 512        # of a device that has not told its size yet
 FIRST_PACE = 2000.0          # bytes a second of a device that has not told its pace yet
 LATENCY = 0.05               # seconds that host and adapter may add to an answer
-OPEN_TRIES = 6
+OPEN_TRIES = 10
+OPEN_DOUBLINGS = 3       # of the wait between them: what comes while a device loads is lost
 TRIES = 8                    # timeouts in a row, each twice as long, until the device is given up
 LONGEST_WAIT = 2.0           # of all those without counting the time on the line, seconds
 
@@ -93,6 +97,7 @@ class Link:
         self.payload_bytes = PAYLOAD_BYTES
         self.outside = False   # whether the device has outside memory
         self.cores = 1
+        self.flash = FlashState.ABSENT   # how far it came with its flash at power-up
         self.statistics = LinkStatistics()
 
     @property
@@ -126,6 +131,12 @@ class Link:
         self._pace = self._given_pace or float(int.from_bytes(data[4:7], "little"))
         self.outside = bool(data[7] & HAS_OUTSIDE)
         self.cores = (data[7] >> FURTHER_CORES) + 1
+        state = data[7] >> FLASH_STATE & FLASH_STATES - 1
+        if state > max(FlashState):
+            raise DeviceError(f"{self._transport.name}: the device tells state {state} of its "
+                              "flash, which this kaniwa does not know: build the bitstream again "
+                              "with this version")
+        self.flash = FlashState(state)
         if not self.payload_bytes or not self._pace:
             raise DeviceError(f"{self._transport.name}: the device tells a frame size or pace of 0")
 
@@ -161,7 +172,7 @@ class Link:
         heard = valid = 0
         for attempt in range(OPEN_TRIES):
             self._send(b"\0" + frame)
-            wait = self._latency * 2 ** attempt + 4 * len(frame) / self._pace
+            wait = self._latency * 2 ** min(attempt, OPEN_DOUBLINGS) + 4 * len(frame) / self._pace
             end = self._transport.now() + wait
             while (left := end - self._transport.now()) > 0:
                 chunk = self._transport.read(left)

@@ -79,12 +79,15 @@ class Session:
     A device without a target takes the program's; emulator and sim get the outside memory that it
     needs, unless they were opened with another. Raises DeviceError where the device is of another
     config, lacks outside memory that the program needs, or, for golden, where the program
-    was not compiled in this process. ``watch`` may be set to what goes round each step.
+    was not compiled in this process. ``loaded``: the device loaded the image by itself, as from
+    flash; it is read and compared in place of being written. ``watch`` may be set to what goes
+    round each step.
     """
 
-    def __init__(self, program: Program, device: Device) -> None:
+    def __init__(self, program: Program, device: Device, loaded: bool = False) -> None:
         self.program = program
         self.device = device
+        self._loaded = loaded
         self.watch: Callable[[Step], AbstractContextManager[None]] = lambda step: nullcontext()
         self.stats: Statistics | None = None
         self._residents = residents_of(device)
@@ -233,7 +236,10 @@ class Session:
         self._state.forget()
         try:
             self._residents.make_room(self, isinstance(self.device, SimulatedMemory))
-            self._write_image()
+            if self._loaded:
+                self._compare_image()
+            else:
+                self._write_image()
         except BaseException:
             self._residents.forget()
             raise
@@ -253,6 +259,17 @@ class Session:
                 raise
             raise DeviceError(f"{program.name}: needs outside memory: open the device with "
                               f"outside='{program.outside}' ({error})") from None
+
+    def _compare_image(self) -> None:
+        for address, data in self.program.images:
+            found = self.device.read(address, len(data))
+            if found != data:
+                at = next(i for i, pair in enumerate(zip(found, data, strict=True))
+                          if pair[0] != pair[1])
+                raise DeviceError(f"{self.program.name}: the device has not loaded this program: "
+                                  f"at {address + at:#x} its memory has {found[at]}, wanted is "
+                                  f"{data[at]}; write its flash anew with kaniwa flash, or let the "
+                                  "host load the program")
 
     @property
     def _stateful(self) -> bool:

@@ -1,7 +1,8 @@
-"""What a program is to a caller in C: inputs, outputs and state, all of them the accelerator's."""
+"""What a program is to a caller that has no host: inputs, outputs and state of the accelerator."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,29 +61,39 @@ class Interface:
         return self.program.address_of(self.program.runs[0])
 
 
-def interface(program: Program) -> Interface:
+class _RefusedError(Exception):
+    """Why a program has no interface."""
+
+
+def interface(program: Program, what: str = "be exported",
+              behind: Collection[str] = ()) -> Interface:
     """The interface of ``program``.
 
-    Float edges are left to the caller: its inputs are quantized, and so are its outputs. Raises
-    UnsupportedError where the host has more to do, naming the operators.
+    Float edges are left to the caller: its inputs are quantized, and so are its outputs. So are
+    the operators ``behind``: an output stands for the first operand of theirs. Raises
+    UnsupportedError where the host has more to do, naming the operators and ``what`` cannot be.
     """
-    others = [op for op in program.host_ops if not _is_edge(program, op)]
+    try:
+        return _interface(program, ("DEQUANTIZE", *behind))
+    except _RefusedError as error:
+        raise UnsupportedError(f"{program.name}: cannot {what}: {error}") from None
+
+
+def _interface(program: Program, behind: tuple[str, ...]) -> Interface:
+    others = [op for op in program.host_ops
+              if not _is_edge(program, op) and op.kind not in behind[1:]]
     if not others and len(program.runs) > 1:
         first, last = program.steps.index(program.runs[0]), program.steps.index(program.runs[-1])
         others = [op for step in program.steps[first:last] if step.where == "host"
                   for op in program.host_ops[step.first:step.first + step.count]]
     if others:
-        raise _refusal(program, f"the host would run {_named(others)}; compile it for a target "
-                       "that takes all operators, or cut the model there")
+        raise _RefusedError(f"the host would run {_named(others)}; compile it for a target "
+                            "that takes all operators, or cut the model there")
     if not program.runs:
-        raise _refusal(program, "the accelerator has nothing to do in it")
+        raise _RefusedError("the accelerator has nothing to do in it")
     run = program.runs[0]
-    return Interface(program, _inputs(program, run), _outputs(program, run),
+    return Interface(program, _inputs(program, run), _outputs(program, run, behind),
                      _states(program, run))
-
-
-def _refusal(program: Program, why: str) -> UnsupportedError:
-    return UnsupportedError(f"{program.name}: cannot be exported: {why}")
 
 
 def _is_edge(program: Program, op: HostOp) -> bool:
@@ -101,9 +112,10 @@ def _named(ops: list[HostOp]) -> str:
     return f"{named} and {more} more operators" if more > 0 else named
 
 
-def _origin(program: Program, tensor: int, edge: str) -> int:
-    """The tensor of which views and operators of kind ``edge`` on the host make ``tensor``."""
-    made_by = {i: op for op in program.host_ops if op.kind in (edge, *VIEWS) for i in op.outputs}
+def _origin(program: Program, tensor: int, edges: Collection[str]) -> int:
+    """The tensor of which views and operators of the kinds ``edges`` on the host make ``tensor``.
+    """
+    made_by = {i: op for op in program.host_ops if op.kind in (*edges, *VIEWS) for i in op.outputs}
     while tensor in made_by:
         tensor = made_by[tensor].inputs[0]
     return tensor
@@ -111,21 +123,21 @@ def _origin(program: Program, tensor: int, edge: str) -> int:
 
 def _inputs(program: Program, run: Step) -> tuple[Port, ...]:
     state = {s.tensor for s in program.state}
-    origins = {i: _origin(program, i, "QUANTIZE") for i in run.takes if i not in state}
+    origins = {i: _origin(program, i, ("QUANTIZE",)) for i in run.takes if i not in state}
     for i, origin in origins.items():
         if origin not in program.input_ids:
-            raise _refusal(program, f"the host makes tensor '{program.tensor(i).name}', and not "
-                           "from an input alone")
+            raise _RefusedError(f"the host makes tensor '{program.tensor(i).name}', and not from "
+                                "an input alone")
     order = sorted(origins, key=lambda i: (program.input_ids.index(origins[i]), i))
     return tuple(_port(program, program.tensor(origins[i]).name, i) for i in order)
 
 
-def _outputs(program: Program, run: Step) -> tuple[Port, ...]:
+def _outputs(program: Program, run: Step, edges: Collection[str]) -> tuple[Port, ...]:
     ports = []
     for output in program.outputs:
-        origin = _origin(program, output.id, "DEQUANTIZE")
+        origin = _origin(program, output.id, edges)
         if origin not in run.gives:
-            raise _refusal(program, f"the accelerator does not compute output '{output.name}'")
+            raise _RefusedError(f"the accelerator does not compute output '{output.name}'")
         ports.append(_port(program, output.name, origin))
     return tuple(ports)
 
@@ -133,7 +145,7 @@ def _outputs(program: Program, run: Step) -> tuple[Port, ...]:
 def _port(program: Program, name: str, tensor_id: int) -> Port:
     tensor = program.tensor(tensor_id)
     if tensor.dtype not in C_TYPES or tensor.channels is not None or tensor.address is None:
-        raise _refusal(program, f"'{name}' is {tensor.dtype}, or not stored in full")
+        raise _RefusedError(f"'{name}' is {tensor.dtype}, or not stored in full")
     return Port(name, tensor)
 
 
@@ -158,4 +170,4 @@ def _following(program: Program, run: Step, tensor: TensorInfo, following: int) 
         found = program.tensor(following)
         if found.address is not None and found.axes is None and found.channels is None:
             return found.address
-    raise _refusal(program, f"the host keeps the state '{tensor.name}'")
+    raise _RefusedError(f"the host keeps the state '{tensor.name}'")

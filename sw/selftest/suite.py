@@ -21,6 +21,7 @@ from kaniwa.selftest.march import march, march_passes
 from kaniwa.selftest.stuck_bit import StuckBit
 from kaniwa.selftest.vectors import describe_mismatch, run_layers, run_model
 from kaniwa.stage import Stage
+from kaniwa.standalone.format import FlashState
 
 __all__ = ["DEPTHS", "MODEL", "PARTS", "Outcome", "Part", "Report", "outside_of", "run_part",
            "selftest"]
@@ -253,4 +254,6 @@ def _describe(device: Device) -> dict[str, Any]:
     capabilities = getattr(device, "capabilities", {})
     if "clock_hz" in capabilities:
         values["clock_mhz"] = capabilities["clock_hz"] / 1e6
+    if isinstance(device, BoardDevice) and device.flash != FlashState.ABSENT:
+        values["image_in_flash"] = device.flash.name.lower().replace("_", " ")
     return values

@@ -76,6 +76,7 @@ FAILURES: dict[str, list[tuple[str, str, int, str | None]]] = {
                     ("--device golden", "DeviceError", 1, None),
                     ("--mode no_such", "UsageError", 2, "--mode")],
     "bitstream": [("--board no_such", "ConfigError", 1, None)],
+    "flash": [("{models}/tflm_micro_speech.tflite --board ecpix5_85f", "ConfigError", 1, None)],
     "program": [("--board icebreaker -o /no/such", "DeviceError", 1, None)],
     "explore": [("no_such.tflite --board no_such", "ConfigError", 1, None),
                 ("no_such.tflite --board icebreaker", "ModelError", 1, None),

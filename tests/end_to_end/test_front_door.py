@@ -58,6 +58,9 @@ BARE = {
     "mlperf-tiny": {"ic01 --limit 1 --iterations 1": "", "sww01 --device sim": "sim",
                     "vww01 --mode accuracy": "image"},
     "bitstream": {"--board icebreaker": "bitstream"},
+    "flash": {"{models}/mlperf_kws_dscnn.tflite --board icebreaker --image-only {folder}/i.bin": "",
+              "{models}/mlperf_kws_dscnn.tflite --board ulx3s_25f --bitstream {image} -o "
+              "{folder}/f.bin": ""},
     "program": {"--board icebreaker --bitstream {image}": None},
     "unpack": {"{release}": ""},
     "generate": {"--target nano --bus axi4 -o {folder}/generated": "sim"},

@@ -45,6 +45,8 @@ VERBS = {
                  {("bytes", 4 << 16), ("layers", None)}),
     "bench": ("--quick --device estimate --models anomaly", {("models", 1)}),
     "mlperf-tiny": ("ic01 --limit 2 --iterations 1", {("samples", 2), ("runs", 5)}),
+    "flash": (f"{SPEECH} --board ulx3s_85f --bitstream {{folder}}/a.bit -o {{folder}}/f.bin "
+              "--write", {PASSES, ("%", 100)}),
     "program": ("--board ulx3s_85f --bitstream {folder}/a.bit", {("%", 100)}),
 }
 

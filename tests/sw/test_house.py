@@ -42,6 +42,7 @@ WIDE = {
     "sw/commands/build.py:compile_command": OPTIONS,
     "sw/commands/boards/bitstream.py:bitstream_command": OPTIONS,
     "sw/commands/boards/board_sim.py:board_sim_command": OPTIONS,
+    "sw/commands/boards/flash.py:flash_command": OPTIONS,
     "sw/commands/boards/hil.py:hil_command": OPTIONS,
     "sw/commands/boards/mlperf_tiny.py:mlperf_tiny_command": OPTIONS,
     "sw/commands/diff.py:diff_command": OPTIONS,

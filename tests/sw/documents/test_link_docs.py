@@ -3,7 +3,8 @@
 import ast
 import re
 
-from kaniwa.driver.frames import LINK_REGISTERS, OPERATIONS, PAYLOAD_BYTES, Flag
+from kaniwa.driver.frames import FLASH_STATE, LINK_REGISTERS, OPERATIONS, PAYLOAD_BYTES, Flag
+from kaniwa.standalone.format import HEADER_BYTES, MAGIC, MOST_SCORES, FlashState, ScoreKind
 
 SOURCES = ("link.py", "transports.py", "board_device.py", "identity.py", "bridge_protocol.py",
            "datagrams/transport.py", "datagrams/udp_socket.py")
@@ -17,6 +18,18 @@ def test_tables_of_the_page_are_those_of_the_code(root):
         assert f"| {flag.value} {flag.name} | " in page
     assert f"`{LINK_REGISTERS:#x}`" in page
     assert f"{PAYLOAD_BYTES} bytes of data in {PAYLOAD_BYTES + 12} bytes on the line" in page
+
+
+def test_the_image_of_the_page_is_that_of_the_format(root):
+    page = (root / "docs" / "link.md").read_text()
+    assert f"bits {FLASH_STATE + 2}–{FLASH_STATE}: [the flash]" in page
+    for state in FlashState:
+        assert f"| {state.value} {state.name} | " in page
+    assert MAGIC == b"kaniwa\0\1"
+    assert "| 0–7 | `kaniwa`, a zero, and the version of the format, 1 |" in page
+    assert f"at most {MOST_SCORES}; 0: no class is shown" in page
+    assert f"kind of score: {ScoreKind.INT8.value} int8, {ScoreKind.UINT8.value} uint8" in page
+    assert f"| from {HEADER_BYTES} on | the body" in page
 
 
 def test_messages_of_the_page_are_those_of_the_driver(root):

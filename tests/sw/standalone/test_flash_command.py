@@ -1,0 +1,181 @@
+"""``kaniwa flash``: the file, what it tells in 80 columns, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from kaniwa import cli
+from kaniwa.boards.board import load_board
+from kaniwa.boards.flow.program import find_standalone
+from kaniwa.compiler.pipeline import compile
+from kaniwa.errors import DeviceError
+from kaniwa.importers import load_model
+from kaniwa.program.file import save_program
+from kaniwa.standalone.image import make_image, read_image
+
+SPEECH = "tflm_micro_speech.tflite"
+BITS = b"\xff\x00Part: LFE5U-25F\0\xff\xff\xbd\xb3" + bytes(range(256)) * 20
+
+
+# One more tells whether there is a class.
+LEDS = {"ulx3s_25f": "class: the largest of 4 scores, on 7 LEDs",
+        "icebreaker": "class: the largest of 4 scores, on 1 LED, which shows its number modulo 2"}
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    built = tmp_path / "build" / "boards"
+    built.mkdir(parents=True)
+    (built / "ulx3s_25f-small-standalone.bit").write_bytes(BITS)
+    (built / "icebreaker-nano-standalone.bin").write_bytes(BITS)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of ``kaniwa flash``."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["flash", *map(str, arguments)])
+    status = stopped.value.code
+    assert isinstance(status, int)
+    return status, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("board", ["ulx3s_25f", "icebreaker"])
+def test_the_file_has_bitstream_and_image(
+        board: str, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, models / SPEECH, "--board", board)
+    assert (status, err) == (0, "")
+    chosen = load_board(board)
+    target = chosen.default_target
+    path = Path(f"build/boards/{board}-{target}-tflm_micro_speech-flash.bin")
+    image = make_image(compile(load_model(models / SPEECH), chosen.config(target)))
+    assert chosen.flash is not None
+    assert path.read_bytes() == BITS.ljust(chosen.flash.offset, b"\xff") + image
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join(out.split())
+    assert f"bitstream 0x0 {len(BITS):,} build/boards/" in text
+    assert (f"image of the program {chosen.flash.offset:#x} {len(image):,} CRC-32 "
+            f"{read_image(image).crc:08x}") in text
+    assert LEDS[board] in lines
+    at = {name: re.search(rf"^{name} .* (0x[0-9a-f]+) ", out, re.MULTILINE)
+          for name in ("input", "output")}
+    assert all(at.values())
+    assert lines[-1] == f"wrote {path}, {chosen.flash.offset + len(image):,} bytes"
+
+
+def test_facts_for_programs(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program file gives the same bytes as the model."""
+    program = compile(load_model(models / SPEECH), "small")
+    save_program(program, "speech.kaniwa")
+    status, out, _ = run(capsys, "speech.kaniwa", "--board", "ulx3s_25f", "-o", "f.bin", "--json")
+    values = json.loads(out)
+    image = make_image(program)
+    assert Path("f.bin").read_bytes()[values["offset"]:] == image
+    assert status == 0
+    assert values["bytes"] == values["offset"] + values["image_bytes"]
+    assert values["image_bytes"] == len(image)
+    assert values["crc32"] == f"{read_image(image).crc:08x}"
+    assert values["memory_bytes"] == sum(len(data) for _, data in program.images)
+    assert values["registers"] == {"program_address": 0, "watchdog": 10_000_000}
+    assert values["scores"] == 4
+    (given,), (output,) = values["inputs"], values["outputs"]
+    assert given["address"] == program.inputs[0].address
+    assert (given["bytes"], given["dtype"], given["shape"]) == (1960, "int8", [1, 1960])
+    assert output["address"] == read_image(image).header.address
+    assert (output["name"], output["bytes"]) == ("labels_softmax", 4)
+    assert values["left_out"] == ["SOFTMAX"]
+    assert values["no_class"] is None and values["tool"] is None
+
+
+def test_the_image_alone(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, models / "mlperf_ad_fc_ae.tflite", "--board", "ulx3s_85f",
+                         "--image-only", "image.bin")
+    assert status == 0
+    assert read_image(Path("image.bin").read_bytes()).header.count == 0
+    assert "no class is shown: the output has 640 values, 240 are the most" in out
+    assert "bitstream" not in out
+    assert list(Path().glob("*.bin")) == [Path("image.bin")]
+
+
+REFUSED = [
+    ("{models}/tflm_micro_speech.tflite --board ecpix5_85f",
+     "ecpix5_85f has no flash that kaniwa starts it from: these have one: icebreaker, ulx3s_25f, "
+     "ulx3s_25f_sdram, ulx3s_85f, ulx3s_85f_sdram"),
+    ("{models}/tflm_micro_speech.tflite --board ulx3s_85f",
+     "build/boards/ulx3s_85f-base-standalone.bit: no such bitstream; kaniwa bitstream --board "
+     "ulx3s_85f --standalone builds it"),
+    ("{models}/tflm_micro_speech.tflite --board ulx3s_85f --target large",
+     "build/boards/ulx3s_85f-large-standalone.bit: no such bitstream; kaniwa bitstream --board "
+     "ulx3s_85f --target large --standalone builds it"),
+    ("{models}/tflm_micro_speech.tflite --board ulx3s_25f --bitstream none.bit",
+     "none.bit: No such file or directory; nothing was left half-written"),
+    ("{models}/tflm_micro_speech.tflite --board ulx3s_25f -o f.bit",
+     "f.bit: programmers leave the head of a .bit file out, which moves what is behind it: name "
+     "it .bin"),
+    ("{models}/digits_transformer.tflite --board ulx3s_25f -o f.bin",
+     "digits_transformer.tflite: cannot start from flash: the host would run TRANSPOSE"),
+    ("{models}/tflm_micro_speech.tflite --board ulx3s_25f --image-only f.bin --write",
+     "--image-only takes no --bitstream, --output or --write"),
+    ("base.kaniwa --board ulx3s_25f -o f.bin",
+     "tflm_micro_speech.tflite: compiled for target 'base'"),
+    ("outside.kaniwa --board ulx3s_25f -o f.bin",
+     "outside.kaniwa: needs outside memory, which ulx3s_25f has not: compile it without"),
+    ("{models}/tflm_micro_speech.tflite --board ulx3s_25f -o none/f.bin",
+     "none/f.bin: cannot be written (No such file or directory); nothing was left half-written"),
+]
+
+
+@pytest.mark.parametrize("line, message", REFUSED)
+def test_what_cannot_be_is_one_line(line: str, message: str, models: Path,
+                                    capsys: pytest.CaptureFixture[str]) -> None:
+    graph = load_model(models / SPEECH)
+    save_program(compile(graph, "base"), "base.kaniwa")
+    small = load_board("ulx3s_25f").config("small")
+    kws = load_model(models / "mlperf_ic_resnet8.tflite")     # too large for 64 KiB
+    save_program(compile(kws, small, outside="ideal"), "outside.kaniwa")
+    before = set(Path().rglob("*"))
+    status, out, err = run(capsys, *line.format(models=models).split())
+    assert status in (1, 2) and out == ""
+    assert err.startswith(f"kaniwa: {message}") and err.count("\n") == 1
+    assert set(Path().rglob("*")) == before
+
+
+def test_a_board_with_sdram_takes_what_is_too_large_for_the_core(
+        models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, _ = run(capsys, models / "mlperf_ic_resnet8.tflite", "--board", "ulx3s_25f_sdram",
+                       "--image-only", "image.bin")
+    assert status == 0
+    image = read_image(Path("image.bin").read_bytes())
+    assert any(request.word >> 31 for request in image.requests if request.data)
+
+
+def test_write_calls_the_tool_of_the_board(models: Path, capsys: pytest.CaptureFixture[str],
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = Path("tools/openFPGALoader")
+    tool.parent.mkdir()
+    tool.write_text('#!/bin/sh\necho "$@" > called\nexit ${CODE:-0}\n')
+    tool.chmod(0o755)
+    arguments = (models / SPEECH, "--board", "ulx3s_25f", "-o", "f.bin", "--write")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    status, _, err = run(capsys, *arguments)
+    assert (status, err) == (1, "kaniwa: no tool to program ulx3s_25f: install openFPGALoader\n")
+    monkeypatch.setenv("PATH", f"{tool.parent.absolute()}:/usr/bin:/bin")
+    status, out, _ = run(capsys, *arguments)
+    assert status == 0
+    assert Path("called").read_text() == "-b ulx3s -f f.bin\n"
+    assert out.splitlines()[-1].endswith("bytes, and the flash with openFPGALoader")
+    monkeypatch.setenv("CODE", "3")
+    status, _, err = run(capsys, *arguments)
+    assert status == 1 and err.startswith("kaniwa: openFPGALoader failed: ")
+
+
+def test_the_bitstream_of_a_host_is_no_standalone_one(tmp_path: Path) -> None:
+    (tmp_path / "ulx3s_85f-base.bit").write_bytes(BITS)
+    with pytest.raises(DeviceError, match="--board ulx3s_85f --standalone builds it"):
+        find_standalone(load_board("ulx3s_85f"), "base", tmp_path)
