@@ -28,6 +28,7 @@ from kaniwa.driver.frames import (
 from kaniwa.emulator.core import Emulator
 from kaniwa.errors import DeviceError
 from kaniwa.isa import COUNTERS, ISA_VERSION, MAGIC, Command, ErrorCode, Register, Status
+from kaniwa.standalone.format import FlashState
 
 __all__ = ["Core", "MemoryCore", "EmulatedCore", "LinkModel"]
 
@@ -146,7 +147,8 @@ class EmulatedCore:
 class LinkModel:
     """Takes the line's bytes and gives those that it answers, after each frame at once.
 
-    ``further``: the cores from number 1 on, behind the same link.
+    ``further``: the cores from number 1 on, behind the same link. ``flash`` may be set to how far
+    the device came with the image in its flash.
     """
 
     def __init__(self, core: Core, *further: Core, pace: int = 300_000,
@@ -155,8 +157,8 @@ class LinkModel:
         self.session = 0
         self.expected = 0
         self._splitter = Splitter()
-        self._constants = link_registers(payload_bytes, BUFFER_BYTES, pace, outside,
-                                         len(self.cores))
+        self.flash = FlashState.ABSENT
+        self._constants = (payload_bytes, BUFFER_BYTES, pace, outside, len(self.cores))
 
     @property
     def core(self) -> Core:
@@ -222,6 +224,6 @@ class LinkModel:
 
     def _read_register(self, core: Core, address: int) -> int:
         if address >= LINK_REGISTERS:
-            return self._constants[address % 8]
+            return link_registers(*self._constants, self.flash)[address % 8]
         word = core.read_register((address - REGISTERS) // 4)
         return word >> 8 * (address % 4) & 255

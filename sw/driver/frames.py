@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from kaniwa.errors import ConfigError
 
 __all__ = ["LINK_VERSION", "PAYLOAD_BYTES", "SEQUENCES", "SESSIONS", "REGISTERS", "LINK_REGISTERS",
-           "HAS_OUTSIDE", "Operation", "OPERATIONS", "Flag", "Request", "Reply", "Splitter",
-           "MOST_CORES", "CORE_BIT", "INDEX_CORE_BIT", "FURTHER_CORES", "check_cores",
+           "HAS_OUTSIDE", "FLASH_STATE", "FLASH_STATES", "Operation", "OPERATIONS", "Flag",
+           "Request", "Reply", "Splitter", "MOST_CORES", "CORE_BIT", "INDEX_CORE_BIT",
+           "FURTHER_CORES", "check_cores",
            "link_registers", "encode_request", "decode_request", "encode_reply", "decode_reply"]
 
 LINK_VERSION = 1
@@ -37,6 +38,8 @@ REGISTERS = 1 << 30
 # features.
 LINK_REGISTERS = REGISTERS + 0x200
 HAS_OUTSIDE = 1           # of the features: there is memory at addresses with bit 31
+FLASH_STATE = 1           # of the features from this bit on: the FlashState of kaniwa.standalone
+FLASH_STATES = 8
 FURTHER_CORES = 4         # of the features from this bit on: the number of cores, less 1
 
 # Several cores: which one is in bits 24 to 27 of an address, and in a register's index of REGISTER.
@@ -118,9 +121,9 @@ class Reply:
 
 
 def link_registers(payload_bytes: int, buffer_bytes: int, pace: int, outside: bool,
-                   cores: int = 1) -> bytes:
-    """The 8 bytes at LINK_REGISTERS."""
-    features = HAS_OUTSIDE * outside | cores - 1 << FURTHER_CORES
+                   cores: int = 1, flash: int = 0) -> bytes:
+    """The 8 bytes at LINK_REGISTERS; ``flash`` is the state of a start from flash."""
+    features = HAS_OUTSIDE * outside | flash << FLASH_STATE | cores - 1 << FURTHER_CORES
     return (bytes([LINK_VERSION, payload_bytes]) + buffer_bytes.to_bytes(2, "little")
             + pace.to_bytes(3, "little") + bytes([features]))
 
