@@ -17,7 +17,8 @@ from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError
 
-__all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Sdram", "file_stem", "load_board"]
+__all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Flash", "Sdram", "check_standalone",
+           "file_stem", "load_board"]
 
 PHY_HZ = 125_000_000   # of a gigabit line
 LINK_CYCLES = 9   # that the link's end in the core takes for a byte; the line is faster
@@ -58,6 +59,19 @@ class Ethernet:
 
 
 @dataclass(frozen=True)
+class Flash:
+    """The SPI flash that a board's FPGA starts from: ``resource`` of the platform.
+
+    From ``offset`` on it has the image of a program, of its ``bytes`` in all.
+    """
+
+    part: str
+    bytes: int
+    offset: int
+    resource: str = "spi_flash"
+
+
+@dataclass(frozen=True)
 class Board:
     """An FPGA board. ``load_board`` gives the one of a name.
 
@@ -71,7 +85,10 @@ class Board:
     the clock in MHz. ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
-    ``ethernet``: the PHY that a host reaches it by, instead of the UART.
+    ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``flash``: what it starts
+    from without a host; ``class_pins`` are resources, one an LED, that show the class then: the
+    last one is on while there is one, those before it are its number, lowest bit first.
+    ``flash_programmers``: as ``programmers``, commands that write the flash from its first byte on.
     """
 
     name: str
@@ -89,6 +106,9 @@ class Board:
     baud: int = DEFAULT_BAUD
     sdram: Sdram | None = None
     ethernet: Ethernet | None = None
+    flash: Flash | None = None
+    class_pins: tuple[tuple[str, int], ...] = ()
+    flash_programmers: tuple[tuple[str, ...], ...] = ()
 
     def target_for(self, cores: int) -> str:
         """Name of the target that is built with so many cores if none is asked for."""
@@ -146,9 +166,20 @@ class Board:
         return getattr(importlib.import_module(module), name)()
 
 
-def file_stem(board: Board, target: str, cores: int = 1) -> str:
+def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = False) -> str:
     """Name of a build's files, without suffix."""
-    return f"{board.name}-{Path(target).stem}" + (f"-{cores}cores" if cores > 1 else "")
+    return (f"{board.name}-{Path(target).stem}" + (f"-{cores}cores" if cores > 1 else "")
+            + "-standalone" * standalone)
+
+
+def check_standalone(board: Board, cores: int = 1) -> None:
+    """Raise ConfigError unless the board can start from flash, with so many cores."""
+    if board.flash is None:
+        able = ", ".join(name for name in BOARDS if load_board(name).flash is not None)
+        raise ConfigError(f"{board.name} has no flash that kaniwa starts it from: these have one: "
+                          f"{able}")
+    if cores > 1:
+        raise ConfigError(f"a board that starts from flash has one core, not {cores}")
 
 
 def load_board(name: str) -> Board:

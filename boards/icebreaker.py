@@ -1,6 +1,6 @@
 """iCEBreaker with iCE40UP5K: 5280 LUTs, 30 block RAMs, 4 single-port RAMs, 8 SB_MAC16."""
 
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import Board, Flash
 
 BOARD = Board(
     name="icebreaker",
@@ -13,4 +13,8 @@ BOARD = Board(
     link="uart",   # FT2232H, channel B, up to 12 Mbaud
     memory="4 single-port RAMs of 32 KiB (SPRAM)",
     programmers=(("openFPGALoader", "-b", "ice40_generic", "{file}"), ("iceprog", "{file}")),
+    flash=Flash("W25Q128JV", 16 << 20, offset=1 << 20, resource="spi_flash_1x"),
+    class_pins=(("led_r", 0), ("led_g", 0)),
+    flash_programmers=(("openFPGALoader", "-b", "ice40_generic", "-f", "{file}"),
+                       ("iceprog", "{file}")),
 )

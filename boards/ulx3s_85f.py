@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import Board, Flash
 
 BOARD = Board(
     name="ulx3s_85f",
@@ -18,4 +18,7 @@ BOARD = Board(
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",
     programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),
+    flash=Flash("IS25LP128F", 16 << 20, offset=2 << 20),
+    class_pins=tuple(("led", number) for number in range(8)),
+    flash_programmers=(("openFPGALoader", "-b", "ulx3s", "-f", "{file}"),),
 )

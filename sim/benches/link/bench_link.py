@@ -20,12 +20,14 @@ from kaniwa.sim.benches.link.link_world import (
     CORES,
     PACE,
     SEVERAL,
+    SIZE,
     Device,
     group,
 )
 from kaniwa.sim.board.line_faults import Faults, FaultyStream
-from kaniwa.sim.harness.bench import Bench, Dut, check, cover, start
+from kaniwa.sim.harness.bench import Bench, Driver, Dut, Monitor, check, cover, start
 
+LOCAL = "local"             # the device that asks itself, too
 CYCLES_A_BYTE = 50          # of the fastest UART: 5 cycles a bit
 
 
@@ -34,14 +36,17 @@ def _duts() -> list[Dut]:
 
     duts = [Dut(name, Link(PRESETS[name], pace=PACE, outside=outside), config=PRESETS[name])
             for name, outside in (("nano", False), ("base", True))]
-    return [*duts, Dut(SEVERAL, Link(PRESETS["small"], pace=PACE, cores=CORES),
-                       config=PRESETS["small"])]
+    return [*duts, Dut(LOCAL, Link(PRESETS["nano"], pace=PACE, local=True),
+                       config=PRESETS["nano"]),
+            Dut(SEVERAL, Link(PRESETS["small"], pace=PACE, cores=CORES),
+                config=PRESETS["small"])]
 
 
 BENCH = Bench("link", _duts, required=[
     "write", "read", "register", "open", "behind", "gap", "garbled", "busy_write", "busy_read",
     "register_while_busy", "link_registers", "no_session", "coalesced", "overflow", "goodput",
     "full_speed", "back_in_step", "outside", "beside_a_busy_core", "no_such_core",
+    "own_write", "own_read", "own_register", "own_open", "own_refused", "own_not_whole",
     *(f"core_{number}" for number in range(CORES))])
 
 
@@ -147,3 +152,80 @@ async def back_in_step_within_one_frame(dut: Any) -> None:
         await device.replies()
         check(device.core.log, [(7, i) for i in range(number + 1)], "registers written")
         cover("back_in_step")
+
+
+def _own(device: Device) -> Request:
+    """A request of the device's own."""
+    rng = device.env.rng
+    operation = rng.choice(list(Operation))
+    if operation == Operation.WRITE:
+        data = rng.randbytes(rng.randrange(1, 40))
+        return Request(operation, rng.randrange(SIZE - 40), len(data), data)
+    if operation == Operation.READ:
+        return Request(operation, rng.choice([0, REGISTERS]) + rng.randrange(400),
+                       rng.randrange(1, 60))
+    return Request(operation, rng.getrandbits(32), rng.randrange(1, 16))
+
+
+async def _ask(device: Device, monitor: Monitor, request: Request) -> None:
+    """Have the device ask itself, and compare with the model's core."""
+    env, core = device.env, device.wanted[0]
+    data = (bytes([request.operation << 6]) + request.word.to_bytes(4, "little")
+            + bytes([request.count]) + request.data)
+    whole = env.rng.random() < 0.8
+    registers = request.word >> 30 == 1
+    memory = request.operation == Operation.WRITE or (
+        request.operation == Operation.READ and not registers)
+    if not whole:
+        cover("own_not_whole")
+        data = data[:env.rng.randrange(1, len(data))]
+        request = Request(request.operation, request.word, request.count, data[6:])
+    done = whole or (request.operation == Operation.WRITE and len(data) >= 6)
+    before = device.refused
+    env.set("local__more", 1)
+    device.own.send(data)
+    await device.own.drain()
+    env.set("local__more", 0)
+    answer: list[int] = []
+    if done and memory and core.busy:
+        cover("own_refused")
+    elif done:
+        cover(f"own_{request.operation.name.lower()}")
+        if request.operation == Operation.READ:
+            answer = [device.model._read_register(core, request.word + i) if registers
+                      else core.read(request.word + i) for i in range(request.count)]
+        elif request.operation == Operation.REGISTER:
+            core.write_register(request.count, request.word)
+        for i, value in enumerate(request.data):
+            core.write(request.word + i, value)
+    check(await monitor.take(len(answer)), answer, "answer to the device itself")
+    await env.cycles(4)
+    check(device.refused - before, done and memory and core.busy, "requests refused")
+    check(len(monitor.items), monitor._taken, "answers to the device itself")
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def its_own_requests_leave_no_trace(dut: Any, stall: float) -> None:
+    """The line finds sessions, numbers and notices as if the device had asked nothing."""
+    env = await start(dut, BENCH)
+    if env.dut_name != LOCAL:
+        return
+    device = Device(env, stall, stall)
+    device.own = Driver(env, "local__request", 8, stall)
+    cocotb.start_soon(_count_refused(device))
+    monitor = Monitor(env, "local__reply", 8, stall)
+    for number in range(40):
+        device.busy(env.rng)
+        if number % 20 == 10:     # until then the device knows of no session
+            await _open(device)
+        for _ in range(env.rng.randrange(1, 4)):
+            await _ask(device, monitor, _own(device))
+        if number % 3 == 0:
+            await device.both(group(device, env.rng))
+
+
+async def _count_refused(device: Device) -> None:
+    while True:
+        await device.env.cycles(1)
+        device.refused += device.env.get("local__refused")

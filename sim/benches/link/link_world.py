@@ -54,6 +54,8 @@ class Device:
         self.addresses: list[int] = []
         self.driver = Driver(env, "rx", 8, line_stall)
         self.monitor = Monitor(env, "tx", 8, stall)
+        self.own: Driver | None = None     # of requests that the device makes itself
+        self.refused = 0                   # of those
         self._taken = 0
         self._splitter = Splitter()
         latency = config.memory_latency

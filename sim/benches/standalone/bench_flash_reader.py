@@ -21,18 +21,20 @@ def _duts() -> list[Dut]:
             for name, half in HALVES.items()]
 
 
-BENCH = Bench("flash_reader", _duts, required=["held", "again", "paused_high", "full_rate"])
+BENCH = Bench("flash_reader", _duts, required=["held", "again", "paused_high", "full_rate",
+                                        "left"])
 
 
 class Chip:
     """The chip at the reader's pins, and what the reader gives."""
 
-    def __init__(self, env: Env, stall: float = 0.0) -> None:
+    def __init__(self, env: Env, stall: float | None = 0.0) -> None:
         self.env, self.half = env, HALVES[env.dut_name]
         self.data = env.rng.randbytes(4000)
         self.flash = FlashChip(self.data, ADDRESS, rest=WAIT, half=self.half,
                                late=2 * self.half - 2, noise=env.rng)
-        self.monitor = Monitor(env, "o", 8, stall)
+        if stall is not None:
+            self.monitor = Monitor(env, "o", 8, stall)
         self.selected = 0       # cycle in which cs rose last
         cocotb.start_soon(self._run())
 
@@ -91,6 +93,21 @@ async def ends_where_it_is_told(dut: Any) -> None:
         await env.cycles(10)
         assert not env.get("cs")
         check(await chip.monitor.take(3), chip.data[:3], "bytes after the next command")
+
+
+@cocotb.test()
+async def drops_what_was_not_taken(dut: Any) -> None:
+    env = await start(dut, BENCH)
+    chip = Chip(env, None)
+    env.set("on", 1)
+    await env.cycles(2 * WAIT + (64 + 64 + 40) * chip.half + 10)
+    assert env.get("o__valid") and env.get("cs")
+    env.set("on", 0)
+    await env.cycles(2)
+    assert not env.get("o__valid") and not env.get("cs")
+    env.set("on", 1)
+    check(await Monitor(env, "o", 8).take(3), chip.data[:3], "bytes of the next read")
+    cover("left")
 
 
 @cocotb.test()
