@@ -4,20 +4,25 @@ from amaranth import *
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
-from kaniwa.driver.frames import Operation
+from kaniwa.driver.frames import REGISTERS, Operation
+from kaniwa.isa import Register, Status
 
 __all__ = ["Classes"]
 
 WHERE_BYTES = 5     # address and count, as a READ has them
+STATUS_BITS = Status.RUNNING | Status.DONE | Status.ERROR
 
 
 class Classes(Component):
-    """Argmax of what a READ of the link gives, after each run that ends while ``enabled``.
+    """Argmax of what a READ of the link gives, after each run that ends well while ``enabled``.
+
+    An abort without a run has an end, too, so STATUS is read first.
 
     ``field``, in cycles that ``field_valid`` is 1: eight bytes, address of the scores (4), their
     number, kind (0 int8, 1 uint8), and two more. Of 0 scores there is no class.
     ``valid``: the scores of the last run were read, and ``number`` is their class; 0 from the
-    begin of a run on. A READ that is ``refused``, as the next run began, leaves it at 0.
+    begin of a run on. An error, an abort, and a READ that is ``refused``, as the next run began,
+    leave it at 0.
     ``request`` and ``more`` are as in ``kaniwa.hw.link.local``. Throughput: a score a cycle.
     """
 
@@ -45,11 +50,14 @@ class Classes(Component):
         best = Signal(8, reset_less=True)
         # As int8 they are in order once the sign is the other way round.
         score, better = Signal(8), Signal()
+        of_scores = Signal()   # the request; before, that of STATUS
+        status = (REGISTERS + 4 * Register.STATUS).to_bytes(4, "little") + bytes([1])
         m.d.comb += [
             score.eq(Cat(self.reply.payload[:7], self.reply.payload[7] ^ ~unsigned)),
             better.eq((index == 0) | (score > best)),
             self.reply.ready.eq(1),
-            self.request.payload.eq(Mux(step == 0, Operation.READ << 6, where[:8])),
+            self.request.payload.eq(Mux(of_scores & (step != 0), where[:8], Array(
+                Const(byte, 8) for byte in (Operation.READ << 6, *status))[step])),
         ]
         turn = Signal()
         with m.If(turn):
@@ -60,7 +68,7 @@ class Classes(Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += index.eq(0)
+                m.d.sync += [index.eq(0), of_scores.eq(0)]
                 m.d.comb += turn.eq(self.field_valid & (step < WHERE_BYTES))
                 with m.If(self.field_valid):
                     m.d.sync += step.eq(step + 1)
@@ -72,11 +80,19 @@ class Classes(Component):
             with m.State("REQUEST"):
                 m.d.comb += [self.request.valid.eq(1), self.more.eq(1)]
                 with m.If(self.request.ready):
-                    m.d.comb += turn.eq(step != 0)
+                    m.d.comb += turn.eq(of_scores & (step != 0))
                     m.d.sync += step.eq(step + 1)
                     with m.If(step == WHERE_BYTES):
                         m.d.sync += step.eq(0)
-                        m.next = "SCORES"
+                        m.next = "STATUS"
+                        with m.If(of_scores):
+                            m.next = "SCORES"
+            with m.State("STATUS"):
+                with m.If(self.reply.valid):
+                    m.d.sync += of_scores.eq(1)
+                    m.next = "IDLE"
+                    with m.If((self.reply.payload & STATUS_BITS) == Status.DONE):
+                        m.next = "REQUEST"
             with m.State("SCORES"):
                 with m.If(self.refused):
                     m.next = "IDLE"

@@ -15,6 +15,7 @@ from kaniwa.driver.frames import (
     Request,
     encode_request,
 )
+from kaniwa.isa import Register, Status
 from kaniwa.sim.benches.link.link_world import PACE, SIZE, Device, group
 from kaniwa.sim.benches.standalone.image_bytes import (
     Scores,
@@ -79,7 +80,7 @@ BENCH = Bench("standalone", _duts, required=[
     *(f"state_{state.name.lower()}" for state in FlashState if state > FlashState.LOADING),
     "flipped", "cut", "too_long", "other_in_second_pass", "not_whole", "not_allowed", "no_body",
     "dropped", "class", "class_of_uint8", "tie", "several_hundred", "no_scores", "refused",
-    "beside_the_line", "line_waits", "in_time"])
+    "beside_the_line", "line_waits", "in_time", "not_well"])
 
 
 class World:
@@ -259,11 +260,12 @@ class Runs:
     def __init__(self, world: World, scores: Scores) -> None:
         self.world, self.env, self.scores = world, world.env, scores
 
-    async def run(self, busy_cycles: int = 20) -> int:
-        """A run; gives the class of its scores."""
+    async def run(self, busy_cycles: int = 20, status: int = Status.DONE) -> int:
+        """A run that ends with ``status``; gives the class of its scores."""
         env, rng, scores = self.env, self.env.rng, self.scores
         for core in (*self.world.device.cores, *self.world.device.wanted):
             core.busy = True
+            core.registers[Register.STATUS] = status
         env.set("busy", 1)
         await env.cycles(3)
         assert not env.get("valid"), "a class within a run"
@@ -307,9 +309,9 @@ async def tells_the_first_largest_score(dut: Any, count: int, unsigned: bool) ->
     env = runs.env
     for _ in range(6):
         expected = await runs.run()
-        # Seven bytes of a request, and of each score a read, and two cycles of the link.
+        # Two requests of seven bytes, a register, and of each score a read.
         latency = env.config.memory_latency
-        cycles = await runs.until_valid(20 + count * (latency + 6))
+        cycles = await runs.until_valid(40 + count * (latency + 6))
         check(env.get("number"), expected, "class")
         assert cycles >= count
         cover("class_of_uint8" if unsigned else "class")
@@ -326,11 +328,24 @@ async def of_no_scores_there_is_no_class(dut: Any) -> None:
     runs = await _loaded(dut, Scores())
     for _ in range(3):
         await runs.run()
-        for _ in range(60):
+        for _ in range(80):
             await runs.env.cycles(1)
             assert not runs.env.get("valid") and not runs.world.device.addresses
         runs.world.device.addresses.clear()
     cover("no_scores")
+
+
+@cocotb.test()
+@cocotb.parametrize(status=[0, Status.ERROR, Status.ERROR | Status.DONE])
+async def of_a_run_that_did_not_end_well_there_is_no_class(dut: Any, status: int) -> None:
+    runs = await _loaded(dut, Scores(900, 3))
+    for number in range(4):
+        expected = await runs.run(status=Status.DONE if number % 2 else status)
+        await runs.env.cycles(100)
+        check(runs.env.get("valid"), number % 2, "whether there is a class")
+        if number % 2:
+            check(runs.env.get("number"), expected, "class")
+    cover("not_well")
 
 
 @cocotb.test()
@@ -368,7 +383,7 @@ async def a_refused_read_leaves_no_class(dut: Any) -> None:
     """The next run begins as soon as the last one has ended."""
     runs = await _loaded(dut, Scores(600, 4))
     env = runs.env
-    for gap in range(1, 16):
+    for gap in range(1, 28):
         await runs.run()
         await env.cycles(gap)
         env.set("busy", 1)
