@@ -8,6 +8,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.core import make_core
 from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.link.link import Link
+from kaniwa.hw.link.local import local_requests
 from kaniwa.hw.memory.host_port import HostPort
 from kaniwa.hw.memory.host_router import HostRouter
 from kaniwa.hw.memory.system import OnChipMemory
@@ -20,21 +21,24 @@ class Accelerator(Component):
 
     ``pace``: bytes a second that the line to ``rx`` and ``tx`` carries. ``memory``: what that is
     made of, ``OnChipMemory`` or a class with its ports. ``outside``: there are ports for outside
-    memory. Other keyword arguments go to ``make_core``.
+    memory. ``local``: the link takes requests of the device's own, and ``busy`` tells of a run.
+    Other keyword arguments go to ``make_core``.
     """
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, memory=OnChipMemory,
-                 outside: bool = False, **options):
+                 outside: bool = False, local: bool = False, **options):
         self._config = config
         self._memory = memory
         self._pace = pace
         self._outside = outside
+        self._local = local
         self._options = options
         super().__init__({
             "rx": In(stream.Signature(8)),
             "tx": Out(stream.Signature(8)),
             **({"outside_read": Out(read_port(config)),
                 "outside_write": Out(write_port(config))} if outside else {}),
+            **({"local": In(local_requests()), "busy": Out(1)} if local else {}),
         })
 
     def elaborate(self, platform):
@@ -42,7 +46,10 @@ class Accelerator(Component):
         m.submodules.core = core = make_core(
             self._config, outside=self._outside, **self._options)
         m.submodules.link = link = Link(
-            self._config, pace=self._pace, outside=self._outside)
+            self._config, pace=self._pace, outside=self._outside, local=self._local)
+        if self._local:
+            connect(m, flipped(self.local), link.local)
+            m.d.comb += self.busy.eq(core.busy)
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
         m.d.comb += [

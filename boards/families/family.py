@@ -53,6 +53,7 @@ class Family(Protocol):
     constraints: str
     memory: Any   # what on-chip device memory is made of
     rgmii: Any    # the pins of an Ethernet PHY; only where a board of the family has one
+    flash_clock: Any    # what drives the clock of the flash; only where that is no pin
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
 

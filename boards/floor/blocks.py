@@ -19,7 +19,8 @@ TITLES = {
     "memory": "memory ports", "on_chip_memory": "on-chip memory", "operand": "operand DMA",
     "post": "post unit", "post.requantizer": "requantizer", "store": "store DMA",
     "weights": "weight decoder", "top": "top level", "uart": "UART", PINS: "pins",
-    QUEUES: "instruction queues", BY_NEXTPNR: "added by nextpnr",
+    "standalone": "start from flash", QUEUES: "instruction queues",
+    BY_NEXTPNR: "added by nextpnr",
 }
 
 

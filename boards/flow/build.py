@@ -81,11 +81,13 @@ class Bitstream:
     placed_from: Path
     netlist: Netlist = dataclasses.field(compare=False, repr=False)
     cores: int = 1
+    standalone: bool = False
 
     @property
     def of_cores(self) -> str:
         """Target and number of cores, for people."""
-        return f"target {self.target}" + (f", {self.cores} cores" if self.cores > 1 else "")
+        return (f"target {self.target}" + (f", {self.cores} cores" if self.cores > 1 else "")
+                + ", starts from flash" * self.standalone)
 
     @property
     def clock_mhz(self) -> dict[str, float]:
@@ -101,11 +103,11 @@ class Bitstream:
 
 
 def build(board: Board, target: str | None, seeds: int, output: Path, progress: Progress,
-          clock_mhz: float | None = None, *, cores: int = 1, wanted: Collection[str] = (),
-          workers: Workers | None = None) -> Bitstream:
+          clock_mhz: float | None = None, *, cores: int = 1, standalone: bool = False,
+          wanted: Collection[str] = (), workers: Workers | None = None) -> Bitstream:
     """Build for seeds 1 to ``seeds``; the bitstream of the fastest one is copied to ``output``.
 
-    ``cores``: how many, each with its own memory.
+    ``cores``: how many, each with its own memory. ``standalone``: the board starts from its flash.
     ``wanted``: of PLACEMENT and ROUTED, those for which that one is placed and routed again where a
     result was kept without. ``workers`` (``kaniwa.parallel.scheduler``) place and route the seeds;
     else the processors of this machine do.
@@ -120,7 +122,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
     mhz = clock_mhz or board.clock_mhz(target, cores)
     family = load_family(board.family)
     progress("elaborating the gateware")
-    files = design_files(board, config, mhz, cores=cores)
+    files = design_files(board, config, mhz, cores=cores, standalone=standalone)
     synthesized = _synthesize(board, family, config, files, progress)
     netlist = _netlist(synthesized)
     counts = netlist.counts(family.cells)
@@ -137,7 +139,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
         place_again(design, family.place(board.device, mhz, best), placed[best], watch)
     packed = placed[best] / family.pack(board.device).output
     output.mkdir(parents=True, exist_ok=True)
-    path = output / f"{file_stem(board, target, cores)}{packed.suffix}"
+    path = output / f"{file_stem(board, target, cores, standalone)}{packed.suffix}"
     write_atomic(path, packed.read_bytes())
     used = timings[best].used
     totals = {kind: used.get(family.bels.get(kind, ""),
@@ -145,7 +147,7 @@ def build(board: Board, target: str | None, seeds: int, output: Path, progress: 
               for kind in board.capacity}
     return Bitstream(board, target, config, mhz, timings, best, counts, totals, path,
                      digest([files[f"{TOP}.il"]]), round(time.monotonic() - began, 1),
-                     placed[best], design.netlist, netlist, cores)
+                     placed[best], design.netlist, netlist, cores, standalone)
 
 
 def count_cells(board: Board, target: str, progress: Progress) -> dict[str, int]:
@@ -164,7 +166,8 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
                  **line: int) -> dict[str, str]:
     """RTLIL and constraints of the board's top, by file name; the same for the same sources.
 
-    ``line``: baud, pace and cores of ``BoardTop``, where they are not those of a usual bitstream.
+    ``line``: baud, pace, cores and standalone of ``BoardTop``, where they are not those of a usual
+    bitstream.
     Raises ConfigError for cores that the link or the board cannot have.
     """
     check_cores(line.get("cores", 1), config.memory_bytes, board.sdram is not None)

@@ -10,8 +10,9 @@ from amaranth import *
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from kaniwa.boards.board import Board, Ethernet, Sdram
+from kaniwa.boards.board import Board, Ethernet, Sdram, check_standalone
 from kaniwa.boards.families.family import Family, Pll, load_family
+from kaniwa.boards.flow.flash_pins import FlashPins
 from kaniwa.boards.flow.sdram_pins import SdramPins
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.transports import BITS_A_BYTE
@@ -20,6 +21,7 @@ from kaniwa.hw.cores import Cores
 from kaniwa.hw.ethernet.ethernet_link import EthernetLink
 from kaniwa.hw.link.uart import Uart
 from kaniwa.hw.sdram.controller import SdramController
+from kaniwa.hw.standalone.standalone import Standalone, spi_timing
 from kaniwa.sdram_parts import PARTS
 
 __all__ = ["BoardTop", "COUNTER_TAGS"]
@@ -34,11 +36,16 @@ class BoardTop(Elaboratable):
 
     The host reaches it over a UART of ``baud``, by default the board's, or over Ethernet. ``pace``:
     bytes a second that the board tells the host, by default those of the link. ``cores``: how many
-    there are, each with its own memory.
+    there are, each with its own memory. ``standalone``: it loads a program from its flash at
+    power-up and shows classes; ConfigError for a board without flash, and for several cores.
     """
 
     def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *,
-                 baud: int | None = None, pace: int | None = None, cores: int = 1):
+                 baud: int | None = None, pace: int | None = None, cores: int = 1,
+                 standalone: bool = False):
+        if standalone:
+            check_standalone(board, cores)
+        self._standalone = standalone
         self._board, self._config, self._mhz = board, config, mhz
         self._cores = cores
         self._baud = baud or board.baud
@@ -68,15 +75,18 @@ class BoardTop(Elaboratable):
         options = dict(pace=self._pace, memory=family.memory, clock_hz=pll.hz,
                        counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
         m.submodules.accelerator = accelerator = (
-            Accelerator(self._config, outside=sdram is not None, **options) if self._cores == 1
-            else Cores(self._config, self._cores, **options))
+            Accelerator(self._config, outside=sdram is not None, local=self._standalone, **options)
+            if self._cores == 1 else Cores(self._config, self._cores, **options))
         if self._board.ethernet is None:
             m.submodules.uart = line = Uart(pll.hz, self._baud)
             pins = platform.request(self._board.link)
             m.d.comb += [line.rx.eq(pins.rx.i), pins.tx.o.eq(line.tx)]
         else:
             line = self._add_ethernet(m, self._board.ethernet, family)
-        connect(m, line.o, accelerator.rx)
+        if self._standalone:
+            self._add_standalone(m, platform, line, accelerator)
+        else:
+            connect(m, line.o, accelerator.rx)
         connect(m, accelerator.tx, line.i)
         if sdram is not None:
             self._add_sdram(m, sdram, accelerator)
@@ -101,6 +111,24 @@ class BoardTop(Elaboratable):
         connect(m, phy.received, link.received)
         connect(m, link.sent, phy.sent)
         return link
+
+    def _add_standalone(self, m: Module, platform: Any, line: Any, accelerator: Accelerator
+                        ) -> None:
+        """The start from flash between line and accelerator, and its LEDs."""
+        flash = self._board.flash
+        m.submodules.standalone = start = Standalone(self._config, flash.offset,
+                                                     **spi_timing(self._mhz))
+        clock = getattr(load_family(self._board.family), "flash_clock", None)
+        m.submodules.flash_pins = FlashPins(start, flash.resource, clock)
+        connect(m, line.o, start.line)
+        connect(m, start.rx, accelerator.rx)
+        connect(m, start.local, accelerator.local)
+        m.d.comb += start.busy.eq(accelerator.busy)
+        *numbers, shown = [platform.request(*pin).o for pin in self._board.class_pins]
+        # Without a class they tell the state, if they are enough for it.
+        otherwise = start.state if len(numbers) >= len(start.state) else 0
+        m.d.comb += [shown.eq(start.valid),
+                     Cat(numbers).eq(Mux(start.valid, start.number, otherwise))]
 
     def _add_sdram(self, m: Module, sdram: Sdram, accelerator: Accelerator) -> None:
         """The chip behind the accelerator's ports for outside memory."""

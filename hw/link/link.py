@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.frames import (
     CORE_BIT,
+    FLASH_STATE,
     INDEX_CORE_BIT,
     PAYLOAD_BYTES,
     SEQUENCES,
@@ -18,6 +19,7 @@ from kaniwa.driver.frames import (
 )
 from kaniwa.errors import ConfigError
 from kaniwa.hw.interfaces import read_port, write_port
+from kaniwa.hw.link.local import local_requests
 from kaniwa.hw.link.receiver import LinkReceiver
 from kaniwa.hw.link.transmitter import LinkTransmitter
 
@@ -41,17 +43,24 @@ class Link(wiring.Component):
     With several ``cores`` each has its bit of ``busy``. ``csr_core``, as old as ``csr_address``, is
     the one that the registers are of. Bits 24 to 27 of an address go to ``read`` and ``write`` as
     they are. A request for a core that is not there is left out, as one for a busy one's memory.
+    With ``local`` the device itself asks, too, as ``kaniwa.hw.link.local`` has it. Such a request
+    is done before one of the line, needs no session, and leaves no trace on the line. One core
+    alone can have this.
     """
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, outside: bool = False,
-                 buffer_bytes: int = SMALLEST_BUFFER, cores: int = 1):
+                 buffer_bytes: int = SMALLEST_BUFFER, cores: int = 1, local: bool = False):
         if not 0 < pace < 1 << 24:
             raise ConfigError(f"pace must be 1..{(1 << 24) - 1} bytes a second, not {pace}")
         if buffer_bytes < SMALLEST_BUFFER or buffer_bytes & (buffer_bytes - 1):
             raise ConfigError(f"buffer_bytes must be a power of two of at least {SMALLEST_BUFFER},"
                               f" not {buffer_bytes}")
         check_cores(cores, config.memory_bytes, outside)
+        if local and cores > 1:
+            raise ConfigError(f"{cores} cores have no requests of the device's own: a standalone "
+                              "board has one core")
         self._config = config
+        self._local = local
         self._cores = cores
         self._buffer_bytes = buffer_bytes
         self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, outside, cores)
@@ -68,14 +77,17 @@ class Link(wiring.Component):
             "csr_read_data": In(32),
             "read": Out(read_port(config)),
             "write": Out(write_port(config)),
+            **({"local": In(local_requests())} if local else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = LinkReceiver(self._buffer_bytes)
         wiring.connect(m, wiring.flipped(self.rx), receiver.i)
-        byte = receiver.o.payload
-        there = receiver.o.valid
+        byte, there, ready = receiver.o.payload, receiver.o.valid, receiver.o.ready
+        ended, idle, local = receiver.empty, Signal(), Signal()
+        if self._local:
+            byte, there, ready, ended = self._choose_source(m, receiver, idle, local)
 
         # The request
         operation = Signal(Operation, reset_less=True)
@@ -116,6 +128,8 @@ class Link(wiring.Component):
         if self._cores > 1:
             index, left_out = self._choose_core(m, operation, address, count, registers)
         constants = Array(C(byte, 8) for byte in self._constants)
+        if self._local:
+            constants[-1] = constants[-1] | self.local.state << FLASH_STATE
         own = Signal(8, reset_less=True)
         m.d.sync += [
             self.csr_address.eq(Mux(is_read, address[2:10], index)),
@@ -133,6 +147,10 @@ class Link(wiring.Component):
         wiring.connect(m, transmitter.o, wiring.flipped(self.tx))
         reply = transmitter.i
         sent = reply.valid & reply.ready
+        if self._local:
+            sent |= self.local.reply.valid & self.local.reply.ready
+            m.d.comb += self.local.reply.payload.eq(reply.payload.byte)
+            m.d.sync += self.local.refused.eq(0)
         fetched = Signal(8, reset_less=True)
         word = self.read.response.payload
         part = self._part(m, word, address[:low_read])
@@ -142,27 +160,31 @@ class Link(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += answering.eq(0)
-                m.d.comb += receiver.o.ready.eq(1)
+                m.d.comb += ready.eq(1)
+                if self._local:
+                    m.d.comb += idle.eq(1)
                 with m.If(there):
                     m.d.sync += [operation.eq(byte[6:]), ahead.eq(byte - expected), numbered.eq(1)]
+                    if self._local:
+                        m.d.sync += numbered.eq(~local)
                     m.next = "WORD"
                 with m.Elif(wanted):
                     m.next = "FLAGS"
             with m.State("WORD"):
-                m.d.comb += receiver.o.ready.eq(1)
+                m.d.comb += ready.eq(1)
                 with m.If(there):
                     m.d.comb += [shift.eq(1), top.eq(byte)]
                     m.d.sync += step.eq(step + 1)
                     with m.If(last_step):
                         m.next = "COUNT"
-                with m.Elif(receiver.empty):
+                with m.Elif(ended):
                     m.next = "IDLE"
             with m.State("COUNT"):
-                m.d.comb += receiver.o.ready.eq(1)
+                m.d.comb += ready.eq(1)
                 m.d.comb += take_count.eq(there)
                 with m.If(there):
                     m.next = "START"
-                with m.Elif(receiver.empty):
+                with m.Elif(ended):
                     m.next = "IDLE"
             with m.State("START"):
                 m.d.sync += [wanted.eq(1), step.eq(0)]
@@ -180,26 +202,41 @@ class Link(wiring.Component):
                                      doing.eq(1)]
                 with m.Else():
                     m.d.sync += doing.eq(0)
+                if self._local:
+                    with m.If(local):   # what the line's requests change stays
+                        m.d.sync += [
+                            *(kept.eq(kept) for kept in (wanted, session, expected, refused)),
+                            answering.eq(0), doing.eq(~left_out), self.local.refused.eq(left_out),
+                            self.csr_write.eq(operation == Operation.REGISTER),
+                        ]
+                        m.next = "IDLE"
+                        with m.If(is_write):
+                            m.next = "DATA"
+                        with m.If(is_read & ~left_out):
+                            m.next = "FETCH"
             with m.State("DATA"):
                 m.d.comb += [
                     self.write.request.valid.eq(there & doing),
-                    receiver.o.ready.eq(~doing | self.write.request.ready),
+                    ready.eq(~doing | self.write.request.ready),
                 ]
-                m.d.comb += advance.eq(there & receiver.o.ready)
+                m.d.comb += advance.eq(there & ready)
                 with m.If(advance):
                     with m.If(count == 1):
                         m.next = "CRC"
-                with m.Elif(receiver.empty):
+                        if self._local:
+                            with m.If(local):
+                                m.next = "IDLE"
+                with m.Elif(ended):
                     m.next = "IDLE"
             with m.State("CRC"):
-                m.d.comb += receiver.o.ready.eq(1)
+                m.d.comb += ready.eq(1)
                 with m.If(there):
                     m.d.sync += step.eq(step + 1)
                     with m.If(last_step):
                         m.next = "IDLE"
                         with m.If(answering):
                             m.next = "FLAGS"
-                with m.Elif(receiver.empty):
+                with m.Elif(ended):
                     m.next = "IDLE"
 
             with m.State("FLAGS"):
@@ -249,12 +286,29 @@ class Link(wiring.Component):
                         address[9], constants[address[:3]], own), fetched)),
                     reply.payload.last.eq(count == 1),
                 ]
+                if self._local:
+                    m.d.comb += [reply.valid.eq(~local), self.local.reply.valid.eq(local)]
                 m.d.comb += advance.eq(sent)
                 with m.If(sent):
                     m.next = "FETCH"
                     with m.If(count == 1):
                         m.next = "IDLE"
         return m
+
+    def _choose_source(self, m, receiver, idle, local):
+        """The next byte of a request, whether it is there, the signal that takes it, and whether
+        the request has no more: of the line, or of the device itself where ``local`` is 1."""
+        first = idle & self.local.request.valid     # the line waits
+        there, ready = Signal(), Signal()
+        m.d.comb += [
+            there.eq(Mux(local, self.local.request.valid, receiver.o.valid & ~first)),
+            self.local.request.ready.eq(ready & local),
+            receiver.o.ready.eq(ready & ~local & ~first),
+        ]
+        with m.If(idle & ~there):
+            m.d.sync += local.eq(self.local.request.valid)
+        return (Mux(local, self.local.request.payload, receiver.o.payload), there, ready,
+                Mux(local, ~self.local.more, receiver.empty))
 
     def _choose_core(self, m, operation, address, count, registers):
         """The index of a register of the core that the request is for, and whether the request is

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import kaniwa.boards
-from kaniwa.boards.board import LINK_CYCLES, Board, file_stem, load_board
+from kaniwa.boards.board import LINK_CYCLES, Board, check_standalone, file_stem, load_board
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.frames import check_cores
 from kaniwa.driver.transports import BITS_A_BYTE
@@ -43,7 +44,8 @@ SIMULATED = """
 module core(
   input clk, input rx, output tx,
   output [2:0] sdram_command, output [1:0] sdram_bank, output [12:0] sdram_address,
-  output [3:0] sdram_mask, output [31:0] sdram_data, input [31:0] sdram_given, input sdram_drive
+  output [3:0] sdram_mask, output [31:0] sdram_data, input [31:0] sdram_given, input sdram_drive,
+  output flash_cs, output flash_sck, output flash_copi, input flash_cipo, output [31:0] leds
 );
   wire rx_pin = rx;
   wire chip_clk, chip_clk_en, chip_cs, chip_ras, chip_cas, chip_we;
@@ -57,6 +59,8 @@ module core(
   assign sdram_address = chip_a;
   assign sdram_mask = chip_dqm;
   assign sdram_data = chip_dq;
+  wire flash_in = flash_cipo;
+{flash}
   {top} board({pins});
 endmodule
 """
@@ -79,7 +83,7 @@ class BoardDesign:
     """A board's top for ``config``. ``pace``: bytes a second that it tells the host.
 
     ``bit_cycles``: cycles of a bit at its UART; a board with Ethernet has none. ``cores``: how many
-    of ``config`` there are.
+    of ``config`` there are. ``standalone``: it starts from flash.
     """
 
     board: Board
@@ -88,19 +92,21 @@ class BoardDesign:
     pace: int
     bit_cycles: float
     cores: int = 1
+    standalone: bool = False
 
     def rtlil(self) -> str:
         """The gateware; that of a bitstream if baud and pace are."""
         from kaniwa.boards.flow.build import TOP, design_files
 
         files = design_files(self.board, self.config, self.mhz,
-                             baud=self.baud, pace=self.pace, cores=self.cores)
+                             baud=self.baud, pace=self.pace, cores=self.cores,
+                             standalone=self.standalone)
         return files[f"{TOP}.il"]
 
     def library(self, progress: Progress | None = None) -> Path:
         """The shared object with its simulation, built if there is none yet."""
-        text = kept_verilog(file_stem(self.board, self.config.name, self.cores), self._made_from(),
-                            self._verilog, progress)
+        stem = file_stem(self.board, self.config.name, self.cores, self.standalone)
+        text = kept_verilog(stem, self._made_from(), self._verilog, progress)
         sources = SOURCES if self.board.ethernet is None else RGMII_SOURCES
         return build_library(text, self.config, progress=progress, sources=sources)
 
@@ -115,7 +121,8 @@ class BoardDesign:
         return self.board.clock_mhz(self.config.name, self.cores)
 
     def _made_from(self) -> list[str]:
-        return [self.config.hash, str(self.baud), str(self.pace), str(self.cores), self.board.name,
+        return [self.config.hash, str(self.baud), str(self.pace), str(self.cores),
+                str(self.standalone), self.board.name,
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
                 *source_texts(Path(kaniwa.boards.__path__[0]).rglob("*.py")),
@@ -158,17 +165,48 @@ class BoardDesign:
         if self.board.sdram is not None:
             chip = f"{self.board.sdram.resource}_0"
             wires |= {f"{chip}__{pin}__io": f"chip_{pin}" for pin in SDRAM_PINS}
+        wires, flash = wires | self._flash_wires(), self._flash_levels(names)
         pins = [f".{pin}({wires.get(pin, 'clk' if pin.startswith('clk') else 1)})"
                 for pin in names]
         width = 1 if self.board.sdram is None else PARTS[self.board.sdram.part].width
-        return SIMULATED.format(top=TOP, pins=", ".join(pins), width=width)
+        return SIMULATED.format(top=TOP, pins=", ".join(pins), width=width, flash=flash)
+
+    def _flash_wires(self) -> dict[str, str]:
+        """The wires at the pins of the flash and the LEDs of a design that starts from it."""
+        if not self.standalone or self.board.flash is None:
+            return {}
+        flash = f"{self.board.flash.resource}_0"
+        wires = {f"{flash}__{pin}__io": f"flash_{pin}_pin" for pin in ("cs", "clk", "copi")}
+        leds = {f"{name}_{number}__io": f"led_pins[{i}]"
+                for i, (name, number) in enumerate(self.board.class_pins)}
+        return wires | leds | {f"{flash}__cipo__io": "flash_in"} | {
+            f"{flash}__{pin}__io": "" for pin in ("wp", "hold")}
+
+    def _flash_levels(self, names: Sequence[str]) -> str:
+        """Verilog of what flash and LEDs see, behind pins that are the other way round."""
+        if not self.standalone or self.board.flash is None:
+            return ("  assign {flash_cs, flash_sck, flash_copi} = 3'b000;\n"
+                    "  assign leds = 32'd0;")
+        platform = self.board.make_platform()
+        inverted = sum(platform.lookup(*pin).ios[0].invert << i
+                       for i, pin in enumerate(self.board.class_pins))
+        clock = f"{self.board.flash.resource}_0__clk__io"
+        sck = "flash_clk_pin" if clock in names else "board.flash_pins.clock.pin"
+        return ("  wire flash_cs_pin, flash_clk_pin, flash_copi_pin;\n"
+                f"  wire [{len(self.board.class_pins) - 1}:0] led_pins;\n"
+                "  assign flash_cs = !flash_cs_pin;\n"
+                f"  assign flash_sck = {sck};\n"
+                "  assign flash_copi = flash_copi_pin;\n"
+                f"  assign leds = led_pins ^ {inverted};")
 
 
 def board_design(name: str, config: AcceleratorConfig | None = None,
-                 baud: int | None = None, cores: int = 1) -> BoardDesign:
+                 baud: int | None = None, cores: int = 1, standalone: bool = False
+                 ) -> BoardDesign:
     """The design of the board ``name`` for ``config``, by default the board's first target.
 
-    ``cores``: how many of them there are, each with its own memory.
+    ``cores``: how many of them there are, each with its own memory. ``standalone``: it starts from
+    flash.
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. A board with
@@ -180,6 +218,8 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     board = load_board(name)
     config = config or board.config(board.target_for(cores))
     check_cores(cores, config.memory_bytes, board.sdram is not None)
+    if standalone:
+        check_standalone(board, cores)
     hz = board.make_platform().default_clk_frequency
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz
@@ -191,5 +231,7 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
         return BoardDesign(board, config, board.baud, pace * faster if baud is None else board.pace,
                            BIT_CYCLES, cores)
     if baud is None:
-        return BoardDesign(board, config, clock_hz // BIT_CYCLES, pace, BIT_CYCLES, cores)
-    return BoardDesign(board, config, baud, baud // BITS_A_BYTE, clock_hz / baud, cores)
+        return BoardDesign(board, config, clock_hz // BIT_CYCLES, pace, BIT_CYCLES, cores,
+                           standalone)
+    return BoardDesign(board, config, baud, baud // BITS_A_BYTE, clock_hz / baud, cores,
+                       standalone)

@@ -23,10 +23,12 @@ class PinTransport:
     ``host_baud``: of the host's UART, relative to the board's. ``line_cycles``, ``bytes_taken`` and
     ``bytes_given`` count cycles and the bytes to and from the board. The first one of a design
     builds it, which takes minutes; ``progress`` hears of it. Raises DeviceError where that fails.
+    ``flash``: what is in the board's flash from its first byte on, blank behind it; only a design
+    that starts from flash reads it.
     """
 
     def __init__(self, design: BoardDesign, progress: Progress | None = None, *,
-                 host_baud: float = 1.0) -> None:
+                 host_baud: float = 1.0, flash: bytes = b"") -> None:
         self.name = f"sim:{design.board.name}"
         self.pace: float | None = float(design.pace)
         self.line_cycles = self.bytes_taken = self.bytes_given = 0
@@ -34,6 +36,7 @@ class PinTransport:
         self._library = _load(str(design.library(progress)))
         figures = design.chip_figures()
         self._chip = None if figures is None else (ctypes.c_uint32 * len(figures))(*figures)
+        self._flash = flash
         self._bits = design.bit_cycles / host_baud, design.bit_cycles
         self._hz = design.pace * self.byte_cycles
         self._out = ctypes.create_string_buffer(ROOM)
@@ -51,7 +54,8 @@ class PinTransport:
         if self._close is not None:
             self._close()
         self._pending = b""
-        self._handle = self._library.kaniwa_board_open(*self._bits, self._chip)
+        self._handle = self._library.kaniwa_board_open(
+            *self._bits, self._chip, self._flash, len(self._flash))
         self._close = weakref.finalize(self, self._library.kaniwa_board_close, self._handle)
 
     def write(self, data: bytes) -> None:
@@ -77,10 +81,15 @@ class PinTransport:
 
     def _failure(self) -> str:
         broken = self._library.kaniwa_board_broken_rule(self._handle).decode()
-        return f"the SDRAM does not allow {broken}" if broken else "an assertion failed (see above)"
+        chip = "" if broken.startswith("the ") else "the SDRAM does not allow "
+        return f"{chip}{broken}" if broken else "an assertion failed (see above)"
 
     def now(self) -> float:
         return self.line_cycles / self._hz
+
+    def leds(self) -> int:
+        """Which LEDs of ``class_pins`` are lit, the first one in bit 0."""
+        return int(self._library.kaniwa_board_leds(self._handle))
 
     def outside_memory(self, offset: int, size: int) -> ctypes.Array[ctypes.c_uint8] | None:
         """``size`` bytes of the SDRAM from ``offset`` on, to be looked at and changed past the
@@ -99,7 +108,8 @@ def _load(path: str) -> ctypes.CDLL:
     handle, u64, double = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_double
     count = ctypes.POINTER(u64)
     for name, result, arguments in (
-            ("open", handle, [double, double, ctypes.c_void_p]), ("close", None, [handle]),
+            ("open", handle, [double, double, ctypes.c_void_p, ctypes.c_char_p, u64]),
+            ("close", None, [handle]), ("leds", ctypes.c_uint32, [handle]),
             ("broken_rule", ctypes.c_char_p, [handle]), ("memory", handle, [handle, u64, u64]),
             ("failed", ctypes.c_bool, [handle]),
             ("run", u64, [handle, ctypes.c_char_p, u64, u64, ctypes.c_char_p, u64, count, count])):

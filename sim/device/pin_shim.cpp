@@ -1,11 +1,13 @@
-// A simulated board at its pins, with a C interface: its clock, the host's end of its UART, and
-// its SDRAM if it has some.
+// A simulated board at its pins, with a C interface: its clock, the host's end of its UART, its
+// LEDs, and its SDRAM and flash if it has some.
 
 #include <verilated.h>
 
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "Vcore.h"
 #include "sdram_chip.h"
@@ -80,10 +82,58 @@ private:
     bool busy = false;
 };
 
+// An SPI flash that knows RELEASE and READ, as they are in mode 0. It sleeps at first.
+class Flash {
+public:
+    Flash(const uint8_t *bytes, uint64_t size) : data(bytes, bytes + size) {}
+
+    // Takes the levels of a cycle; gives that of the chip's output in the next one.
+    bool clock(bool selected, bool level, bool in) {
+        if (selected != was_selected) {
+            if (level) refuse("being selected or left while the clock is high");
+            if (!selected && count == 8 && shift == 0xAB) awake = true;
+            count = 0;
+        } else if (selected && level && !was_level && count < 32) {
+            shift = shift << 1 | in;
+            if (++count == 32) begin();
+        } else if (selected && !level && was_level && count == 32) {
+            out = byte(address) >> (7 - bit) & 1;
+            bit = (bit + 1) % 8;
+            if (!bit) address = (address + 1) & 0xFFFFFF;
+        }
+        was_selected = selected;
+        was_level = level;
+        return out;
+    }
+
+    const std::string &broken() const { return rule; }
+
+private:
+    void begin() {
+        if (shift >> 24 != 0x03) refuse("a command other than READ");
+        if (!awake) refuse("READ while it sleeps");
+        address = shift & 0xFFFFFF;
+        bit = 0;
+    }
+
+    uint8_t byte(uint32_t at) const { return at < data.size() ? data[at] : 0xFF; }
+
+    void refuse(const char *what) {
+        if (rule.empty()) rule = std::string("the flash does not allow ") + what;
+    }
+
+    std::vector<uint8_t> data;
+    std::string rule;
+    uint32_t shift = 0, count = 0, address = 0, bit = 0;
+    bool was_selected = false, was_level = false, awake = false, out = true;
+};
+
 class Board {
 public:
-    Board(double host_bit_cycles, double bit_cycles, const uint32_t *chip_figures)
+    Board(double host_bit_cycles, double bit_cycles, const uint32_t *chip_figures,
+          const uint8_t *flash_bytes, uint64_t flash_size)
         : sender(host_bit_cycles), receiver(bit_cycles) {
+        if (flash_bytes) flash = std::make_unique<Flash>(flash_bytes, flash_size);
         if (chip_figures) chip = std::make_unique<kaniwa::SdramChip>(chip_figures);
         context.randReset(0);
         context.fatalOnError(false);  // a failed assertion must not end the process
@@ -113,8 +163,14 @@ public:
 
     bool failed() const { return context.gotError() || *broken_rule(); }
 
-    // What the SDRAM was done that its data sheet forbids; empty if nothing.
-    const char *broken_rule() const { return chip ? chip->broken().c_str() : ""; }
+    // What was done to SDRAM or flash that its data sheet forbids; empty if nothing.
+    const char *broken_rule() const {
+        if (flash && !flash->broken().empty()) return flash->broken().c_str();
+        return chip ? chip->broken().c_str() : "";
+    }
+
+    // Whether each LED is lit, the first one in bit 0.
+    uint32_t leds() const { return top->leds; }
 
     // `size` bytes of the SDRAM; null if it has not so many.
     uint8_t *memory(uint64_t address, uint64_t size) {
@@ -127,9 +183,11 @@ private:
         top->clk = 0;
         top->eval();
         const bool tx = top->tx;
+        const bool given = flash && flash->clock(top->flash_cs, top->flash_sck, top->flash_copi);
         if (chip) clock_chip();
         top->clk = 1;
         top->eval();
+        top->flash_cipo = given;
         return tx;
     }
 
@@ -147,6 +205,7 @@ private:
     Sender sender;
     Receiver receiver;
     std::unique_ptr<kaniwa::SdramChip> chip;
+    std::unique_ptr<Flash> flash;
 };
 
 }  // namespace
@@ -154,9 +213,10 @@ private:
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // A board just powered up. Its UART has a bit in `bit_cycles`, the host's one in
-// `host_bit_cycles`. `chip`: figures of its SDRAM, or null.
-EXPORT void *kaniwa_board_open(double host_bit_cycles, double bit_cycles, const uint32_t *chip) {
-    return new Board(host_bit_cycles, bit_cycles, chip);
+// `host_bit_cycles`. `chip`: figures of its SDRAM, or null. `flash`: what is in its flash, or null.
+EXPORT void *kaniwa_board_open(double host_bit_cycles, double bit_cycles, const uint32_t *chip,
+                               const uint8_t *flash, uint64_t flash_size) {
+    return new Board(host_bit_cycles, bit_cycles, chip, flash, flash_size);
 }
 
 EXPORT void kaniwa_board_close(void *board) { delete static_cast<Board *>(board); }
@@ -171,6 +231,8 @@ EXPORT uint64_t kaniwa_board_run(void *board, const uint8_t *in, uint64_t count,
 EXPORT const char *kaniwa_board_broken_rule(void *board) {
     return static_cast<Board *>(board)->broken_rule();
 }
+
+EXPORT uint32_t kaniwa_board_leds(void *board) { return static_cast<Board *>(board)->leds(); }
 
 EXPORT uint8_t *kaniwa_board_memory(void *board, uint64_t address, uint64_t size) {
     return static_cast<Board *>(board)->memory(address, size);

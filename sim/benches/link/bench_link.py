@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import random
-from collections import deque
 from typing import Any
 
 import cocotb
 
 from kaniwa.config import PRESETS
 from kaniwa.driver.frames import (
-    CORE_BIT,
-    INDEX_CORE_BIT,
-    LINK_REGISTERS,
-    MOST_CORES,
     PAYLOAD_BYTES,
     REGISTERS,
-    SEQUENCES,
     Flag,
     Operation,
-    Reply,
     Request,
-    Splitter,
-    decode_reply,
     encode_request,
 )
+from kaniwa.sim.benches.link.link_world import (
+    BUFFER,
+    CORES,
+    PACE,
+    SEVERAL,
+    SIZE,
+    Device,
+    group,
+)
 from kaniwa.sim.board.line_faults import Faults, FaultyStream
-from kaniwa.sim.board.link_model import LinkModel, MemoryCore
-from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, cover, start
-from kaniwa.sim.worlds.memory_ports import ReadServer, WriteServer
+from kaniwa.sim.harness.bench import Bench, Driver, Dut, Monitor, check, cover, start
 
-PACE, SIZE = 123_456, 4096
-SEVERAL, CORES = "several", 3   # the device with more than one core
+LOCAL = "local"             # the device that asks itself, too
 CYCLES_A_BYTE = 50          # of the fastest UART: 5 cycles a bit
-IDLE_CYCLES = 1200          # without a byte: nothing more will come
-EXTRA_CYCLES = 150          # for what should not come
-BUFFER = 512
 
 
 def _duts() -> list[Dut]:
@@ -43,212 +36,18 @@ def _duts() -> list[Dut]:
 
     duts = [Dut(name, Link(PRESETS[name], pace=PACE, outside=outside), config=PRESETS[name])
             for name, outside in (("nano", False), ("base", True))]
-    return [*duts, Dut(SEVERAL, Link(PRESETS["small"], pace=PACE, cores=CORES),
-                       config=PRESETS["small"])]
+    return [*duts, Dut(LOCAL, Link(PRESETS["nano"], pace=PACE, local=True),
+                       config=PRESETS["nano"]),
+            Dut(SEVERAL, Link(PRESETS["small"], pace=PACE, cores=CORES),
+                config=PRESETS["small"])]
 
 
 BENCH = Bench("link", _duts, required=[
     "write", "read", "register", "open", "behind", "gap", "garbled", "busy_write", "busy_read",
     "register_while_busy", "link_registers", "no_session", "coalesced", "overflow", "goodput",
     "full_speed", "back_in_step", "outside", "beside_a_busy_core", "no_such_core",
+    "own_write", "own_read", "own_register", "own_open", "own_refused", "own_not_whole",
     *(f"core_{number}" for number in range(CORES))])
-
-
-class Device:
-    """The DUT with memory and registers like the model's, and the model."""
-
-    def __init__(self, env: Env, stall: float = 0.0, line_stall: float = 0.0) -> None:
-        from kaniwa.hw.interfaces import write_port
-
-        config = env.config
-        self.env = env
-        several = CORES if env.dut_name == SEVERAL else 1
-        self.cores = [MemoryCore(SIZE) for _ in range(several)]
-        self.wanted = [MemoryCore(SIZE) for _ in range(several)]
-        self.core = self.cores[0]
-        self.model = LinkModel(*self.wanted, pace=PACE, outside=env.dut_name == "base")
-        layout = write_port(config).members["request"].signature.members["payload"].shape
-        self.addresses: list[int] = []
-        self.driver = Driver(env, "rx", 8, line_stall)
-        self.monitor = Monitor(env, "tx", 8, stall)
-        self._taken = 0
-        self._splitter = Splitter()
-        latency = config.memory_latency
-        ReadServer(env, "read", self._read_word, stall, (latency, latency + round(6 * stall)))
-        WriteServer(env, "write", layout, self._write_word, stall)
-        cocotb.start_soon(self._registers())
-
-    def _read_word(self, address: int) -> int:
-        size = self.env.config.read_bytes
-        assert address % size == 0
-        self.addresses.append(address)
-        core = self._core_of(address)
-        return int.from_bytes(bytes(core.read(address + i) for i in range(size)), "little")
-
-    def _write_word(self, item: dict[str, int]) -> None:
-        assert item["address"] % self.env.config.write_bytes == 0
-        self.addresses.append(item["address"])
-        core = self._core_of(item["address"])
-        for i in range(self.env.config.write_bytes):
-            if item["mask"] >> i & 1:
-                core.write(item["address"] + i, item["data"] >> 8 * i & 255)
-
-    def _core_of(self, address: int) -> MemoryCore:
-        return self.core if len(self.cores) == 1 else self.cores[address >> CORE_BIT & 15]
-
-    async def _registers(self) -> None:
-        """``csr_read_data`` belongs to the address of two cycles before."""
-        env, before, core_before = self.env, 0, self.core
-        while True:
-            await env.cycles(1)
-            address, core = env.get("csr_address"), self.core
-            if len(self.cores) > 1:
-                number = env.get("csr_core")
-                core = self.cores[number] if number < CORES else MemoryCore(SIZE)
-            if env.get("csr_write"):
-                core.write_register(address, env.get("csr_write_data"))
-            env.set("csr_read_data", core_before.read_register(before))
-            before, core_before = address, core
-
-    def busy(self, rng: random.Random) -> None:
-        """Have each core busy, or not, from now on."""
-        for core in self.wanted:
-            core.busy = rng.random() < 0.2
-        self.env.set("busy", sum(core.busy << i for i, core in enumerate(self.wanted)))
-
-    async def replies(self, expected: list[Reply] | None = None) -> list[Reply]:
-        """Answers from now on, until nothing comes any more or all of ``expected`` did."""
-        await self.driver.drain()
-        found: list[Reply] = []
-        quiet = 0
-        while quiet < IDLE_CYCLES:
-            await self.env.cycles(1)
-            data = bytes(self.monitor.items[self._taken:])
-            quiet = 0 if data else quiet + 1
-            self._taken += len(data)
-            for frame in self._splitter.feed(data):
-                reply = decode_reply(frame)
-                assert reply is not None, f"a damaged reply: {frame.hex()}"
-                found.append(reply)
-            # Of fewer, which the DUT may give, one may still be to come.
-            if quiet > EXTRA_CYCLES and expected is not None and len(found) == len(expected):
-                break
-        return found
-
-    async def both(self, data: bytes) -> None:
-        """Give ``data`` to DUT and model and compare what they answer and did.
-
-        The DUT may answer several requests with one acknowledgement.
-        """
-        expected = [reply for frame in Splitter().feed(self.model.receive(data))
-                    if (reply := decode_reply(frame)) is not None]
-        self.driver.send(data)
-        replies = await self.replies(expected)
-        answers = deque(replies)
-        flags = Flag(0)
-        for reply in expected:
-            flags |= reply.flags & ~Flag.DATA
-            if Flag.DATA in reply.flags:
-                while answers and Flag.DATA not in answers[0].flags:
-                    answers.popleft()
-                assert answers, f"no answer to the READ at {reply.address:#x}"
-                got = answers.popleft()
-                check((got.expected, got.session, got.address, got.data),
-                      (reply.expected, reply.session, reply.address, reply.data), "answer")
-        assert all(Flag.DATA not in reply.flags for reply in answers), "an answer too many"
-        check(bool(replies), bool(expected), "whether there is an answer")
-        if expected:
-            last = expected[-1]
-            check((replies[-1].expected, replies[-1].session), (last.expected, last.session),
-                  "state at the end")
-            seen = Flag(0)
-            for got in replies:
-                seen |= got.flags & ~Flag.DATA
-            check(seen, flags, "notices")
-            if len(replies) < len(expected):
-                cover("coalesced")
-        for core, wanted in zip(self.cores, self.wanted, strict=True):
-            check(bytes(core.memory), bytes(wanted.memory), "memory")
-            check(core.log, wanted.log, "registers written")
-        for flag, name in ((Flag.GAP, "gap"), (Flag.GARBLED, "garbled")):
-            if flag in flags:
-                cover(name)
-
-
-def _request(rng: random.Random, outside: bool, cores: int) -> Request:
-    address, core = rng.randrange(SIZE - PAYLOAD_BYTES), 0
-    if cores > 1:
-        core = rng.randrange(cores) if rng.random() < 0.9 else rng.randrange(cores, 16)
-        address += core << CORE_BIT
-    if outside and rng.random() < 0.5:
-        address += 1 << 31
-    size = rng.choice([1, 2, 3, 9, rng.randrange(1, PAYLOAD_BYTES + 1), PAYLOAD_BYTES])
-    kind = rng.choice(["write", "read", "register", "registers", "link", "open"])
-    if kind == "write":
-        data = rng.choice([rng.randbytes(size), bytes(size), bytes([255]) * size])
-        return Request(Operation.WRITE, address, size, data)
-    if kind == "read":
-        return Request(Operation.READ, address, size)
-    if kind == "registers":
-        return Request(Operation.READ, REGISTERS + (core << CORE_BIT) + rng.randrange(400),
-                       rng.randrange(1, 60))
-    if kind == "link":
-        cover("link_registers")
-        return Request(Operation.READ, LINK_REGISTERS + rng.randrange(4), rng.randrange(1, 5))
-    if kind == "open" and rng.random() < 0.2:
-        return Request(Operation.OPEN, 0, rng.randrange(16))
-    if cores > 1:
-        index = core % MOST_CORES << INDEX_CORE_BIT | rng.randrange(1 << INDEX_CORE_BIT)
-        return Request(Operation.REGISTER, rng.getrandbits(32), index)
-    return Request(Operation.REGISTER, rng.getrandbits(32), rng.randrange(128))
-
-
-def _core(request: Request) -> int:
-    """Number of the core that a request is for, of several."""
-    if request.operation == Operation.REGISTER:
-        return request.count >> INDEX_CORE_BIT
-    return request.word >> CORE_BIT & 15
-
-
-def _group(device: Device, rng: random.Random) -> bytes:
-    """Frames that fit into the buffer together, most of them in turn."""
-    outside = device.env.dut_name == "base"
-    expected, session = device.model.expected, device.model.session
-    data, stored = b"\0" if rng.random() < 0.5 else b"", 0
-    while True:
-        request = _request(rng, outside, len(device.cores))
-        stored += request.stored_bytes + 2
-        if stored > BUFFER - 20:
-            return data
-        sequence = expected
-        if rng.random() < 0.1:
-            sequence = expected + rng.choice([-1, 1, 31, 32, 33, rng.randrange(SEQUENCES)])
-            cover("behind" if (sequence - expected) % SEQUENCES >= SEQUENCES // 2 else "write")
-        in_turn = not (sequence - expected) % SEQUENCES
-        if request.operation == Operation.OPEN:
-            expected, session = 0, request.count
-            cover("open")
-        elif not session:
-            cover("no_session")
-        elif in_turn:
-            name = request.operation.name.lower()
-            number = _core(request) if len(device.cores) > 1 else 0
-            absent = number >= len(device.cores)
-            busy = absent or device.wanted[number].busy
-            memory = absent or request.operation == Operation.WRITE or (
-                request.operation == Operation.READ and request.word >> 30 != 1)
-            if absent:
-                cover("no_such_core")
-            elif busy:
-                cover(f"busy_{name}" if memory else "register_while_busy")
-            else:
-                cover("outside" if request.word >> 31 and memory else name)
-                if len(device.cores) > 1:
-                    cover(f"core_{number}")
-                    if any(core.busy for core in device.wanted):
-                        cover("beside_a_busy_core")
-            expected = (expected + (request.numbered and not (busy and memory))) % SEQUENCES
-        data += encode_request(request, sequence)
 
 
 async def _open(device: Device) -> None:
@@ -267,7 +66,7 @@ async def does_what_the_model_does(dut: Any, stall: float, faults: bool) -> None
         await _open(device)
     for _ in range(16):
         device.busy(rng)
-        await device.both(line.pass_on(_group(device, rng)) + b"\0" * faults)
+        await device.both(line.pass_on(group(device, rng)) + b"\0" * faults)
     if env.dut_name == "base":
         assert any(address >> 31 for address in device.addresses)
     assert bool(line.counts) == faults
@@ -353,3 +152,80 @@ async def back_in_step_within_one_frame(dut: Any) -> None:
         await device.replies()
         check(device.core.log, [(7, i) for i in range(number + 1)], "registers written")
         cover("back_in_step")
+
+
+def _own(device: Device) -> Request:
+    """A request of the device's own."""
+    rng = device.env.rng
+    operation = rng.choice(list(Operation))
+    if operation == Operation.WRITE:
+        data = rng.randbytes(rng.randrange(1, 40))
+        return Request(operation, rng.randrange(SIZE - 40), len(data), data)
+    if operation == Operation.READ:
+        return Request(operation, rng.choice([0, REGISTERS]) + rng.randrange(400),
+                       rng.randrange(1, 60))
+    return Request(operation, rng.getrandbits(32), rng.randrange(1, 16))
+
+
+async def _ask(device: Device, monitor: Monitor, request: Request) -> None:
+    """Have the device ask itself, and compare with the model's core."""
+    env, core = device.env, device.wanted[0]
+    data = (bytes([request.operation << 6]) + request.word.to_bytes(4, "little")
+            + bytes([request.count]) + request.data)
+    whole = env.rng.random() < 0.8
+    registers = request.word >> 30 == 1
+    memory = request.operation == Operation.WRITE or (
+        request.operation == Operation.READ and not registers)
+    if not whole:
+        cover("own_not_whole")
+        data = data[:env.rng.randrange(1, len(data))]
+        request = Request(request.operation, request.word, request.count, data[6:])
+    done = whole or (request.operation == Operation.WRITE and len(data) >= 6)
+    before = device.refused
+    env.set("local__more", 1)
+    device.own.send(data)
+    await device.own.drain()
+    env.set("local__more", 0)
+    answer: list[int] = []
+    if done and memory and core.busy:
+        cover("own_refused")
+    elif done:
+        cover(f"own_{request.operation.name.lower()}")
+        if request.operation == Operation.READ:
+            answer = [device.model._read_register(core, request.word + i) if registers
+                      else core.read(request.word + i) for i in range(request.count)]
+        elif request.operation == Operation.REGISTER:
+            core.write_register(request.count, request.word)
+        for i, value in enumerate(request.data):
+            core.write(request.word + i, value)
+    check(await monitor.take(len(answer)), answer, "answer to the device itself")
+    await env.cycles(4)
+    check(device.refused - before, done and memory and core.busy, "requests refused")
+    check(len(monitor.items), monitor._taken, "answers to the device itself")
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def its_own_requests_leave_no_trace(dut: Any, stall: float) -> None:
+    """The line finds sessions, numbers and notices as if the device had asked nothing."""
+    env = await start(dut, BENCH)
+    if env.dut_name != LOCAL:
+        return
+    device = Device(env, stall, stall)
+    device.own = Driver(env, "local__request", 8, stall)
+    cocotb.start_soon(_count_refused(device))
+    monitor = Monitor(env, "local__reply", 8, stall)
+    for number in range(40):
+        device.busy(env.rng)
+        if number % 20 == 10:     # until then the device knows of no session
+            await _open(device)
+        for _ in range(env.rng.randrange(1, 4)):
+            await _ask(device, monitor, _own(device))
+        if number % 3 == 0:
+            await device.both(group(device, env.rng))
+
+
+async def _count_refused(device: Device) -> None:
+    while True:
+        await device.env.cycles(1)
+        device.refused += device.env.get("local__refused")

@@ -36,6 +36,9 @@ __all__ = ["bitstream_command", "program_command"]
 @board_option
 @board_target_option("A preset or a TOML file")
 @cores_option
+@click.option("--standalone", is_flag=True,
+              help="The board loads a program from its flash at power-up and shows classes at its "
+                   "LEDs (kaniwa flash); for boards with a flash, and one core.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Place and route with seeds 1 to N; the fastest one's bitstream is kept.")
 @click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=None,
@@ -55,15 +58,15 @@ __all__ = ["bitstream_command", "program_command"]
 @scheduler_option
 @json_option
 @click.pass_context
-def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int, seeds: int,
-                      clock_mhz: float | None, address: str | None, output: Path,
-                      page_path: Path | None, check_netlist: bool, check_memory: int | None,
-                      scheduler: str | None, as_json: bool) -> None:
+def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int,
+                      standalone: bool, seeds: int, clock_mhz: float | None, address: str | None,
+                      output: Path, page_path: Path | None, check_netlist: bool,
+                      check_memory: int | None, scheduler: str | None, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
 
     The workers of a scheduler place and route a seed each; all else is done here.
     """
-    from kaniwa.boards.board import load_board
+    from kaniwa.boards.board import check_standalone, load_board
     from kaniwa.boards.flow.tools import require
     from kaniwa.files import write_atomic
 
@@ -72,11 +75,13 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
     chosen = load_board(board)
     # An unknown target, or cores that it cannot have, are told before all else.
     chosen.check_cores(target or chosen.target_for(cores), cores)
+    if standalone:
+        check_standalone(chosen, cores)
     if address is not None:
         chosen = chosen.with_address(address)
     require(board, chosen.family)
     if check_netlist:
-        _require_check(chosen, clock_mhz, cores)
+        _require_check(chosen, clock_mhz, cores, standalone)
     from kaniwa.boards.floor.page import floor_page
     from kaniwa.boards.floor.placement import PLACEMENT
     from kaniwa.boards.flow.build import build
@@ -85,6 +90,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
 
     with opened_workers(scheduler) as workers, progress(board) as update:
         built = build(chosen, target, seeds, output, update, clock_mhz, cores=cores,
+                      standalone=standalone,
                       wanted=[PLACEMENT] * (page_path is not None) + [ROUTED] * check_netlist,
                       workers=workers if scheduler else None)
     with progress(board) as update:
@@ -118,7 +124,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
         ctx.exit(1)
 
 
-def _require_check(board: Board, clock_mhz: float | None, cores: int) -> None:
+def _require_check(board: Board, clock_mhz: float | None, cores: int, standalone: bool) -> None:
     """Raise a kaniwa.Error, before the build, where its netlist could not be checked."""
     with needed("--check-netlist", "sim", DeviceError):
         from kaniwa.sim.device.toolchain import require_compiler, verilator
@@ -129,6 +135,9 @@ def _require_check(board: Board, clock_mhz: float | None, cores: int) -> None:
                          "out --clock-mhz")
     if cores > 1:
         raise InputError("--check-netlist: netlists of one core are checked; leave out --cores")
+    if standalone:
+        raise InputError("--check-netlist: netlists are checked without a flash; leave out "
+                         "--standalone")
     if board.ethernet is not None:
         raise InputError("--check-netlist: netlists are checked at the pins of a UART, which "
                          f"{board.name} does not use")

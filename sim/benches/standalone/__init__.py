@@ -1,0 +1,1 @@
+"""Benches of the blocks that start a board from its flash."""
