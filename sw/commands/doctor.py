@@ -6,7 +6,8 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,17 +172,24 @@ def cache_command(clear: bool, as_json: bool) -> None:
     from kaniwa.cache_folder import cache_folder
 
     folder = cache_folder()
-    files = [p for p in folder.rglob("*") if p.is_file()] if folder.exists() else []
-    size = sum(p.stat().st_size for p in files)
+    sizes = list(_sizes(folder))
     if clear and folder.exists():
         for entry in folder.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    values = {"folder": str(folder), "files": len(files), "bytes": size, "cleared": clear}
+    values = {"folder": str(folder), "files": len(sizes), "bytes": sum(sizes), "cleared": clear}
     if as_json:
         show_json(values)
     else:
         state = "removed" if clear else "holds"
-        click.echo(f"{folder} {state} {len(files)} files, {size / 1e6:.1f} MB")
+        click.echo(f"{folder} {state} {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB")
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """Bytes of each file, but for those that a build takes away meanwhile."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield os.lstat(os.path.join(parent, name)).st_size
 
 
 @click.group("examples", invoke_without_command=True,

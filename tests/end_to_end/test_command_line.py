@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,16 @@ def test_help_of_every_verb_has_an_example(verb: str, capsys: pytest.CaptureFixt
 def test_information_verbs_print_one_json_object(arguments: tuple[str, ...],
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     assert kaniwa(capsys, *arguments)
+
+
+def test_files_that_go_while_the_cache_is_counted_are_none(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build takes folders away, which ended the command with a traceback."""
+    (tmp_path / "kept").write_bytes(b"four")
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda folder: [
+        (parent, folders, [*names, "gone"]) for parent, folders, names in walk(folder)])
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path))
+    assert kaniwa(capsys, "cache") == {
+        "folder": str(tmp_path), "files": 1, "bytes": 4, "cleared": False}
