@@ -126,7 +126,8 @@ device_options = apply_options([
     click.option("--device", default="emulator", show_default=True, metavar="D",
                  shell_complete=complete_devices,
                  help="golden, emulator, sim, sim:BOARD, serial:PORT[?baud=B], tcp:HOST:PORT, "
-                      "udp:HOST[:PORT], uio:PATH or mem:ADDRESS[:SIZE] (`kaniwa devices --help`)."),
+                      "udp:HOST[:PORT], spi:PATH[?hz=N], uio:PATH or mem:ADDRESS[:SIZE] "
+                      "(`kaniwa devices --help`)."),
     click.option("--stalls", type=click.FloatRange(0, 0.95), default=0.0, metavar="P",
                  help="sim: chance that memory stalls in a cycle."),
     click.option("--seed", type=int, default=0, metavar="N", help="sim: seed of the stalls."),
