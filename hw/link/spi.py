@@ -7,10 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from kaniwa.hw.parts.unchecked_read import unchecked_memory
 
-__all__ = ["CYCLES_OF_SCK", "FrameBuffer", "SpiSlave"]
+__all__ = ["FrameBuffer", "SpiSlave"]
 
-# A period of SCK, at least. CIPO is right 3 cycles after an edge, so 3 are left for pads and cable.
-CYCLES_OF_SCK = 6
 DEPTH = 512   # a block RAM of iCE40; one reply of 256 bytes goes out while the next comes
 
 
@@ -60,10 +58,10 @@ class FrameBuffer(wiring.Component):
 class SpiSlave(wiring.Component):
     """Both directions: ``o`` from ``copi``, frames of ``i`` to ``cipo``, zeros between them.
 
-    ``sck``: a period of 6 cycles or longer, each level longer than 1 cycle. ``copi`` stays for a
-    cycle behind the rising edge. ``cs_n`` is low 4 cycles before the first one, and high for 2.
-    CIPO changes 2 to 3 cycles after the rising edge that took the bit before; the falling edge
-    does not matter.
+    ``sck``: a period of 6 cycles or longer (CYCLES_OF_SCK), each level longer than 1 cycle.
+    ``copi`` stays for a cycle behind the rising edge. ``cs_n`` is low 4 cycles before the first
+    one, and high for 2. CIPO changes 2 to 3 cycles after the rising edge that took the bit before;
+    the falling edge does not matter.
 
     A byte that ``cs_n`` cuts is dropped, and one to ``cipo`` comes again. A byte from ``copi`` that
     comes while the last has not been taken is lost.

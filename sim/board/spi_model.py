@@ -14,7 +14,8 @@ class SpiModel:
     """``link`` behind SPI; where it has nothing to say, it sends zeros.
 
     ``faults``: of the bytes to the device, and of those of replies. Their bit errors change zeros
-    between replies, too. A reply begins with the byte behind the request's last one.
+    between replies, too. A reply begins with the byte behind the request's last one. ``bytes``
+    counts those in each direction; ``waiting`` are those of replies that have yet to go.
     """
 
     def __init__(self, link: LinkModel, faults: Faults | None = None, seed: int = 0) -> None:
@@ -26,7 +27,7 @@ class SpiModel:
                                             insertion=faults.insertion, swap=faults.swap),
                                      3 * seed + 1)
         self._line = FaultyStream(Faults(bit_error=faults.bit_error), 3 * seed + 2)
-        self._waiting = bytearray()
+        self.waiting = bytearray()
 
     @property
     def counts(self) -> Counter[str]:
@@ -38,7 +39,7 @@ class SpiModel:
         self.bytes += len(data)
         out = bytearray()
         for byte in data:
-            out.append(self._waiting.pop(0) if self._waiting else 0)
-            self._waiting += self._replies.pass_on(
+            out.append(self.waiting.pop(0) if self.waiting else 0)
+            self.waiting += self._replies.pass_on(
                 self.link.receive(self._there.pass_on(bytes([byte]))))
         return self._line.pass_on(bytes(out))

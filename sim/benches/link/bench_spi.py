@@ -6,6 +6,7 @@ from typing import Any
 
 import cocotb
 
+from kaniwa.driver.spi.format import CYCLES_OF_SCK
 from kaniwa.sim.harness.bench import (
     PERIOD_NS,
     Bench,
@@ -19,7 +20,7 @@ from kaniwa.sim.harness.bench import (
 )
 
 CYCLE_PS = PERIOD_NS * 1000
-LIMIT = 6.0              # cycles of a period of SCK, the shortest
+LIMIT = float(CYCLES_OF_SCK)
 RATES = [LIMIT, 6.37, 9.5, 17.3, 100.0]
 FRAME_BYTES = 256        # of the longest reply, with its zero
 DEPTH = 511              # bytes that wait for the master

@@ -8,15 +8,14 @@ import types
 
 import pytest
 from builders.graphs.inferences import wrong_answers_of
+from builders.spi_port import FakePort, World
 
 from kaniwa import Session
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.driver import devices
-from kaniwa.driver.board_device import BoardDevice
 from kaniwa.driver.frames import Operation, Request
 from kaniwa.driver.link import Link, reads, writes
-from kaniwa.driver.spi.transport import SpiTransport
 from kaniwa.driver.transports import Address, parse_address
 from kaniwa.errors import DeviceError
 from kaniwa.sim.board.line_faults import Faults
@@ -27,59 +26,8 @@ from kaniwa.sim.worlds.random_graphs import random_graph
 CONFIG = PRESETS["small"]
 GRAPH = random_graph(3, "conv", macs=1 << 14)
 wrong_answers = functools.partial(wrong_answers_of, GRAPH)
-MOST_BYTES = 4096        # that spidev takes in a transfer
 FAULTS = {"none": {}, "changed": {"bit_error": 1e-4}, "lost": {"drop": 5e-4},
           "all": dict(bit_error=5e-5, drop=2e-4, duplicate=2e-4, insertion=2e-4, swap=2e-4)}
-
-
-class FakePort:
-    """``spidev.SpiDev`` with the device of its world behind it; a bit takes its time there."""
-
-    def __init__(self, world):
-        self._world = world
-        self._file = None
-        world.ports.append(self)
-        self.mode, self.bits_per_word, self.max_speed_hz = 3, 9, 0
-
-    def open_path(self, path):
-        self._file = self._world.file.open("rb")
-        self._world.opened.append(path)
-
-    def fileno(self):
-        return self._file.fileno()
-
-    def xfer2(self, values):
-        assert isinstance(values, list) and len(values) <= MOST_BYTES
-        assert (self.mode, self.bits_per_word) == (0, 8)
-        if self._world.broken:
-            raise OSError(errno.EIO, "Input/output error")
-        self._world.sizes.append(len(values))
-        self._world.clock += 8 * len(values) / self.max_speed_hz
-        return list(self._world.model.exchange(bytes(values)))
-
-    def close(self):
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-class World:
-    """A machine with a port and a device at it, on a clock of its own."""
-
-    def __init__(self, file, model):
-        self.file, self.model = file, model
-        self.clock, self.rests, self.sizes, self.opened, self.ports = 0.0, [], [], [], []
-        self.broken = False
-
-    def rest(self, seconds):
-        self.rests.append(seconds)
-        self.clock += seconds
-
-    def transport(self, hz=1_000_000):
-        return SpiTransport("/dev/spidev0.0", hz, clock=lambda: self.clock, rest=self.rest)
-
-    def board(self, hz=1_000_000):
-        return BoardDevice("board", connect=lambda: self.transport(hz))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The C driver of a board on SPI against the model of the device, on lines good and bad."""
 
 import ctypes
+import dataclasses
 import random
 import re
 import shutil
@@ -139,11 +140,31 @@ def test_what_an_earlier_host_left_is_not_taken(library):
     first, second = (frames.Request(frames.Operation.OPEN, 0, number) for number in (1, 2))
     old = b"".join(frames.encode_request(request, 0) for request in (
         first, first, second, second, frames.Request(frames.Operation.READ, 64, 200)))
-    model.exchange(b"\0" + old)
+    model.waiting += model.link.receive(b"\0" + old)
     assert driver.on_link("kaniwa_link_open") == Result.OK
     assert driver.link.repeated == 0 and driver.link.session == 2
     assert driver.on_link("kaniwa_link_open") == Result.OK
     assert driver.link.session == 4
+
+
+@pytest.mark.parametrize("kept, change", [
+    ("another address", lambda reply: dataclasses.replace(reply, address=reply.address + 64)),
+    ("earlier", lambda reply: dataclasses.replace(reply, expected=reply.expected - 1)),
+    ("another size", lambda reply: dataclasses.replace(reply, data=b"\7" * 5)),
+    ("an acknowledgement", lambda reply: frames.Reply(frames.Flag(0), reply.expected - 1,
+                                                      reply.session)),
+])
+def test_a_reply_to_another_request_is_not_taken(kept, change, library):
+    """Such a reply comes before the right one, as behind a request that was sent twice."""
+    driver, model = device(library, MemoryCore())
+    assert driver.on_link("kaniwa_link_open") == Result.OK
+    assert driver.on_link("kaniwa_link_set", 8, 1) == Result.OK
+    model.link.core.memory[100:104] = b"good"
+    right = frames.Reply(frames.Flag.DATA, 1, driver.link.session, 100, b"evil")
+    model.waiting += frames.encode_reply(change(right))
+    back = (ctypes.c_uint8 * 4)()
+    assert driver.on_link("kaniwa_link_read", 100, back, 4, 0) == Result.OK, kept
+    assert bytes(back) == b"good" and driver.link.repeated == 0
 
 
 @pytest.fixture
