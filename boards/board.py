@@ -14,10 +14,11 @@ from typing import Any
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.driver.datagrams.format import is_of_one_device
 from kaniwa.driver.frames import check_cores
+from kaniwa.driver.spi.format import highest_sck
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
-from kaniwa.errors import ConfigError
+from kaniwa.errors import ConfigError, InputError
 
-__all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Flash", "Sdram", "check_standalone",
+__all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Flash", "Sdram", "Spi", "check_standalone",
            "file_stem", "load_board"]
 
 PHY_HZ = 125_000_000   # of a gigabit line
@@ -72,6 +73,25 @@ class Flash:
 
 
 @dataclass(frozen=True)
+class Spi:
+    """Pins that a microcontroller can reach a board by: names of the ``connector`` of the platform.
+
+    ``labels``: what is printed at them on the board, or its papers call them, in the order of
+    ``cs_n``, ``sck``, ``copi`` and ``cipo``. ``attributes``: of the pins in the constraints;
+    ``pull_up``: those that keep ``cs_n`` high where nothing is connected.
+    """
+
+    connector: tuple[str, int]
+    cs_n: str
+    sck: str
+    copi: str
+    cipo: str
+    labels: tuple[str, str, str, str]
+    attributes: Mapping[str, str]
+    pull_up: Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
 class Board:
     """An FPGA board. ``load_board`` gives the one of a name.
 
@@ -85,9 +105,10 @@ class Board:
     the clock in MHz. ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
-    ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``flash``: what it starts
-    from without a host; ``class_pins`` are resources, one an LED, that show the class then: the
-    last one is on while there is one, those before it are its number, lowest bit first.
+    ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi``: pins that it can
+    be built to be reached by instead; ``by_spi``: it is. ``flash``: what it starts from without a
+    host; ``class_pins`` are resources, one an LED, that show the class then: the last one is on
+    while there is one, those before it are its number, lowest bit first.
     ``flash_programmers``: as ``programmers``, commands that write the flash from its first byte on.
     """
 
@@ -109,6 +130,8 @@ class Board:
     flash: Flash | None = None
     class_pins: tuple[tuple[str, int], ...] = ()
     flash_programmers: tuple[tuple[str, ...], ...] = ()
+    spi: Spi | None = None
+    by_spi: bool = False
 
     def target_for(self, cores: int) -> str:
         """Name of the target that is built with so many cores if none is asked for."""
@@ -123,8 +146,11 @@ class Board:
     @property
     def pace(self) -> int:
         """Bytes a second that the link carries in each direction."""
+        clock_hz = int(self.clock_mhz(self.default_target) * 1e6)
+        if self.by_spi:
+            return highest_sck(clock_hz) // 8
         if self.ethernet is not None:
-            return int(self.clock_mhz(self.default_target) * 1e6) // LINK_CYCLES
+            return clock_hz // LINK_CYCLES
         return self.baud // BITS_A_BYTE
 
     def config(self, target: str) -> AcceleratorConfig:
@@ -156,6 +182,17 @@ class Board:
         return dataclasses.replace(
             self, ethernet=dataclasses.replace(self.ethernet, address=str(value)))
 
+    def with_link(self, link: str) -> Board:
+        """This board for a host on ``link``: spi, or own for UART or Ethernet as it has it.
+
+        InputError for a board without pins for SPI.
+        """
+        if link == "spi" and self.spi is None:
+            able = [name for name in BOARDS if load_board(name).spi is not None]
+            raise InputError(f"{self.name} has no pins for SPI: boards with some are "
+                             f"{', '.join(able)}")
+        return dataclasses.replace(self, by_spi=link == "spi")
+
     def check_cores(self, target: str, cores: int) -> None:
         """Raise ConfigError unless the target is known, and so many cores of it can be built."""
         check_cores(cores, self.config(target).memory_bytes, self.sdram is not None)
@@ -168,7 +205,8 @@ class Board:
 
 def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = False) -> str:
     """Name of a build's files, without suffix."""
-    return (f"{board.name}-{Path(target).stem}" + (f"-{cores}cores" if cores > 1 else "")
+    several = f"-{cores}cores" if cores > 1 else ""
+    return (f"{board.name}-{Path(target).stem}{several}" + "-spi" * board.by_spi
             + "-standalone" * standalone)
 
 

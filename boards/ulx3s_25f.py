@@ -1,6 +1,7 @@
 """ULX3S with LFE5U-25F: 24k LUTs, 56 block RAMs, 28 multipliers 18x18."""
 
 from kaniwa.boards.board import Board, Flash
+from kaniwa.boards.pins.ulx3s import SPI
 
 BOARD = Board(
     name="ulx3s_25f",
@@ -12,6 +13,7 @@ BOARD = Board(
     capacity={"lut": 24288, "ff": 24288, "bram": 56, "dsp": 28},
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",
+    spi=SPI,
     programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),
     flash=Flash("IS25LP128F", 16 << 20, offset=2 << 20),
     class_pins=tuple(("led", number) for number in range(8)),

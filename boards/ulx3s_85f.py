@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kaniwa.boards.board import Board, Flash
+from kaniwa.boards.pins.ulx3s import SPI
 
 BOARD = Board(
     name="ulx3s_85f",
@@ -17,6 +18,7 @@ BOARD = Board(
     capacity={"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156},
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",
+    spi=SPI,
     programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),
     flash=Flash("IS25LP128F", 16 << 20, offset=2 << 20),
     class_pins=tuple(("led", number) for number in range(8)),

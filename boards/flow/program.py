@@ -23,15 +23,16 @@ SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while t
 def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 1) -> Path:
     """The file that a build for the target wrote to ``folder``, else that of a release.
 
-    Releases have one core. DeviceError if there is none.
+    Releases have one core, and none is for SPI. DeviceError if there is none.
     """
     target, suffix = target or board.target_for(cores), FAMILIES[board.family].suffix
     path = folder / f"{file_stem(board, target, cores)}{suffix}"
     if path.is_file():
         return path
-    if cores > 1:
-        raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "
-                          f"--cores {cores} builds it")
+    special = f" --cores {cores}" * (cores > 1) + " --link spi" * board.by_spi
+    if special:
+        raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name}"
+                          f"{special} builds it")
     released = kept_bitstream(board.name, board.config(target).hash, sources_digest)
     if released is None:
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "

@@ -7,37 +7,42 @@ import math
 from typing import Any
 
 from amaranth import *
+from amaranth.build import Attrs, Pins, Resource, Subsignal
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from kaniwa.boards.board import Board, Ethernet, Sdram, check_standalone
+from kaniwa.boards.board import Board, Ethernet, Sdram, Spi, check_standalone
 from kaniwa.boards.families.family import Family, Pll, load_family
 from kaniwa.boards.flow.flash_pins import FlashPins
 from kaniwa.boards.flow.sdram_pins import SdramPins
 from kaniwa.config import AcceleratorConfig
+from kaniwa.driver.spi.format import highest_sck
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.hw.accelerator import Accelerator
 from kaniwa.hw.cores import Cores
 from kaniwa.hw.ethernet.ethernet_link import EthernetLink
+from kaniwa.hw.link.spi import SpiSlave
 from kaniwa.hw.link.uart import Uart
 from kaniwa.hw.sdram.controller import SdramController
 from kaniwa.hw.standalone.standalone import Standalone, spi_timing
 from kaniwa.sdram_parts import PARTS
 
-__all__ = ["BoardTop", "COUNTER_TAGS"]
+__all__ = ["BoardTop", "COUNTER_TAGS", "SPI_RESOURCE"]
 
 COUNTER_TAGS = 64   # layers whose counters are kept
 PHY_RESET_US = 10_000
+SPI_RESOURCE = "link_spi"
 OWN_MACS = 0x026B << 32   # of local administration; the device's address of IPv4 is the rest
 
 
 class BoardTop(Elaboratable):
     """The accelerator on a board, in one clock domain that runs at the target's clock.
 
-    The host reaches it over a UART of ``baud``, by default the board's, or over Ethernet. ``pace``:
-    bytes a second that the board tells the host, by default those of the link. ``cores``: how many
-    there are, each with its own memory. ``standalone``: it loads a program from its flash at
-    power-up and shows classes; ConfigError for a board without flash, and for several cores.
+    The host reaches it over a UART of ``baud``, by default the board's, over Ethernet or SPI.
+    ``pace``: bytes a second that the board tells the host, by default those of the link.
+    ``cores``: how many there are, each with its own memory. ``standalone``: it loads a program
+    from its flash at power-up and shows classes; ConfigError for a board without flash, and for
+    several cores.
     """
 
     def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *,
@@ -49,7 +54,8 @@ class BoardTop(Elaboratable):
         self._board, self._config, self._mhz = board, config, mhz
         self._cores = cores
         self._baud = baud or board.baud
-        self._pace = pace or (board.pace if board.ethernet else self._baud // BITS_A_BYTE)
+        own = board.pace if board.ethernet else self._baud // BITS_A_BYTE
+        self._pace = pace or (highest_sck(mhz * 1e6) // 8 if board.by_spi else own)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -77,7 +83,9 @@ class BoardTop(Elaboratable):
         m.submodules.accelerator = accelerator = (
             Accelerator(self._config, outside=sdram is not None, local=self._standalone, **options)
             if self._cores == 1 else Cores(self._config, self._cores, **options))
-        if self._board.ethernet is None:
+        if self._board.by_spi:
+            line = self._add_spi(m, self._board.spi, platform)
+        elif self._board.ethernet is None:
             m.submodules.uart = line = Uart(pll.hz, self._baud)
             pins = platform.request(self._board.link)
             m.d.comb += [line.rx.eq(pins.rx.i), pins.tx.o.eq(line.tx)]
@@ -129,6 +137,21 @@ class BoardTop(Elaboratable):
         otherwise = start.state if len(numbers) >= len(start.state) else 0
         m.d.comb += [shown.eq(start.valid),
                      Cat(numbers).eq(Mux(start.valid, start.number, otherwise))]
+
+    def _add_spi(self, m: Module, spi: Spi, platform: Any) -> SpiSlave:
+        """The link at four pins of a connector."""
+        def pin(name: str, direction: str, **more: Any) -> Subsignal:
+            return Subsignal(name, Pins(getattr(spi, name), dir=direction, conn=spi.connector),
+                             Attrs(**spi.attributes, **more))
+
+        platform.add_resources([Resource(
+            SPI_RESOURCE, 0, pin("cs_n", "i", **spi.pull_up), pin("sck", "i"), pin("copi", "i"),
+            pin("cipo", "oe"))])
+        pins = platform.request(SPI_RESOURCE)
+        m.submodules.spi = line = SpiSlave()
+        m.d.comb += [line.cs_n.eq(pins.cs_n.i), line.sck.eq(pins.sck.i), line.copi.eq(pins.copi.i),
+                     pins.cipo.o.eq(line.cipo), pins.cipo.oe.eq(line.cipo_enable)]
+        return line
 
     def _add_sdram(self, m: Module, sdram: Sdram, accelerator: Accelerator) -> None:
         """The chip behind the accelerator's ports for outside memory."""

@@ -15,6 +15,7 @@ import kaniwa.boards
 from kaniwa.boards.board import LINK_CYCLES, Board, check_standalone, file_stem, load_board
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.frames import check_cores
+from kaniwa.driver.spi.format import CYCLES_OF_SCK
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.errors import ConfigError
 from kaniwa.sdram_parts import PARTS, ChipTiming
@@ -32,6 +33,7 @@ __all__ = ["BIT_CYCLES", "SOURCES", "BoardDesign", "board_design"]
 
 SOURCES = [SHIM[0].with_name(name) for name in ("pin_shim.cpp", "sdram_chip.h")]
 RGMII_SOURCES = [SHIM[0].with_name("rgmii_shim.cpp")]
+SPI_SOURCES = [Path(__file__).with_name("spi_shim.cpp")]
 BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
 # Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it.
 # A link that takes fewer cycles a byte tells more.
@@ -77,13 +79,20 @@ module core(
 endmodule
 """
 
+SPI_PINS = ("cs_n", "sck", "copi", "cipo")
+SIMULATED_SPI = """
+module core(input clk, input cs_n, input sck, input copi, output cipo);
+  {top} board({pins});
+endmodule
+"""
+
 
 @dataclass(frozen=True)
 class BoardDesign:
     """A board's top for ``config``. ``pace``: bytes a second that it tells the host.
 
-    ``bit_cycles``: cycles of a bit at its UART; a board with Ethernet has none. ``cores``: how many
-    of ``config`` there are. ``standalone``: it starts from flash.
+    ``bit_cycles``: cycles of a bit at its UART; a board on Ethernet or SPI has none. ``cores``: how
+    many of ``config`` there are. ``standalone``: it starts from flash.
     """
 
     board: Board
@@ -108,11 +117,15 @@ class BoardDesign:
         stem = file_stem(self.board, self.config.name, self.cores, self.standalone)
         text = kept_verilog(stem, self._made_from(), self._verilog, progress)
         sources = SOURCES if self.board.ethernet is None else RGMII_SOURCES
+        if self.board.by_spi:
+            sources = SPI_SOURCES
         return build_library(text, self.config, progress=progress, sources=sources)
 
     @property
     def byte_cycles(self) -> float:
         """Cycles that the link takes for a byte in each direction."""
+        if self.board.by_spi:
+            return 8 * CYCLES_OF_SCK
         return BITS_A_BYTE * self.bit_cycles if self.board.ethernet is None else LINK_CYCLES
 
     @property
@@ -122,7 +135,7 @@ class BoardDesign:
 
     def _made_from(self) -> list[str]:
         return [self.config.hash, str(self.baud), str(self.pace), str(self.cores),
-                str(self.standalone), self.board.name,
+                str(self.standalone), self.board.name, str(self.board.by_spi),
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
                 *source_texts(Path(kaniwa.boards.__path__[0]).rglob("*.py")),
@@ -154,6 +167,13 @@ class BoardDesign:
         head = re.search(rf"^module {TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
         assert head is not None
         names = re.split(r",\s*", head[1])
+        if self.board.by_spi:
+            from kaniwa.boards.flow.top import SPI_RESOURCE
+
+            wires = {f"{SPI_RESOURCE}_0__{pin}__io": pin for pin in SPI_PINS}
+            pins = [f".{pin}({'clk' if pin.startswith('clk') else wires.get(pin, '')})"
+                    for pin in names]
+            return SIMULATED_SPI.format(top=TOP, pins=", ".join(pins))
         if self.board.ethernet is not None:
             phy = f"{self.board.ethernet.resource}_0"
             wires = {f"{phy}__{pin}__io": pin for pin in RGMII_PINS}
@@ -201,12 +221,12 @@ class BoardDesign:
 
 
 def board_design(name: str, config: AcceleratorConfig | None = None,
-                 baud: int | None = None, cores: int = 1, standalone: bool = False
-                 ) -> BoardDesign:
+                 baud: int | None = None, cores: int = 1, standalone: bool = False,
+                 link: str = "own") -> BoardDesign:
     """The design of the board ``name`` for ``config``, by default the board's first target.
 
     ``cores``: how many of them there are, each with its own memory. ``standalone``: it starts from
-    flash.
+    flash. ``link``: as for ``Board.with_link``; a board on SPI has no baud, and no SDRAM here.
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. A board with
@@ -215,7 +235,7 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     """
     from kaniwa.boards.families.family import load_family
 
-    board = load_board(name)
+    board = load_board(name).with_link(link)
     config = config or board.config(board.target_for(cores))
     check_cores(cores, config.memory_bytes, board.sdram is not None)
     if standalone:
@@ -224,6 +244,12 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz
     pace = PACE // (config.out_lanes * config.dot_width * cores)
+    if board.by_spi:
+        if baud is not None or board.sdram is not None or standalone:
+            raise ConfigError(f"{name} over SPI is simulated without a baud, SDRAM or a start from "
+                              "flash")
+        faster = BITS_A_BYTE * BIT_CYCLES / (8 * CYCLES_OF_SCK)
+        return BoardDesign(board, config, board.baud, int(pace * faster), BIT_CYCLES, cores)
     if board.ethernet is not None:
         if baud not in (None, board.baud):
             raise ConfigError(f"{name} is reached by Ethernet: it has no baud to choose")

@@ -154,7 +154,8 @@ def devices_command(as_json: bool) -> None:
     """List what programs can run on, with the serial ports that may lead to a board.
 
     A board on the network is not looked for: name it udp:HOST[:PORT], or tcp:HOST:PORT behind a
-    bridge. Neither is a core on this machine's bus: name it uio:PATH (uio:/dev/uio0), or
+    bridge. Neither is one on SPI: name it spi:PATH[?hz=N] (spi:/dev/spidev0.0?hz=1000000). Nor is
+    a core on this machine's bus: name it uio:PATH (uio:/dev/uio0), or
     mem:ADDRESS[:SIZE] in hexadecimal for /dev/mem. Behind either, ?outside=udmabuf0 names a buffer
     of u-dma-buf as its outside memory.
     """

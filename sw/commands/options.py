@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMON_OPTIONS", "SHOWN_JSON", "VERBOSITY", "apply_options", "board_option",
            "board_target_option", "compile_options", "cores_option",
-           "json_option", "shape_option", "input_options", "random_option", "device_options",
+           "json_option", "link_option", "shape_option", "input_options", "random_option",
+           "device_options",
            "scheduler_option", "opened_workers", "target_for", "open_program", "take_arrays",
            "show_json"]
 
@@ -114,6 +115,11 @@ cores_option = click.option(
     "--cores", type=click.IntRange(1, MOST_CORES), default=1, show_default=True, metavar="K",
     help="Cores of the target behind the link, each with its own memory and program.")
 
+link_option = click.option(
+    "--link", type=click.Choice(["own", "spi"]), default="own", show_default=True,
+    help="spi: a host reaches the board at four pins, for microcontrollers; own: by the UART or "
+         "Ethernet that the board has.")
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 input_options = apply_options([
@@ -126,7 +132,8 @@ device_options = apply_options([
     click.option("--device", default="emulator", show_default=True, metavar="D",
                  shell_complete=complete_devices,
                  help="golden, emulator, sim, sim:BOARD, serial:PORT[?baud=B], tcp:HOST:PORT, "
-                      "udp:HOST[:PORT], uio:PATH or mem:ADDRESS[:SIZE] (`kaniwa devices --help`)."),
+                      "udp:HOST[:PORT], spi:PATH[?hz=N], uio:PATH or mem:ADDRESS[:SIZE] "
+                      "(`kaniwa devices --help`)."),
     click.option("--stalls", type=click.FloatRange(0, 0.95), default=0.0, metavar="P",
                  help="sim: chance that memory stalls in a cycle."),
     click.option("--seed", type=int, default=0, metavar="N", help="sim: seed of the stalls."),

@@ -18,7 +18,7 @@ __all__ = ["selftest_command"]
 @click.option("--device", required=True, metavar="D",
               shell_complete=complete_devices,
               help="emulator, sim, sim:BOARD, serial:PORT[?baud=B], tcp:HOST:PORT, "
-                   "udp:HOST[:PORT], uio:PATH or mem:ADDRESS[:SIZE].")
+                   "udp:HOST[:PORT], spi:PATH[?hz=N], uio:PATH or mem:ADDRESS[:SIZE].")
 @click.option("--target", default=None, metavar="T",
               shell_complete=complete_targets,
               help="The target that a board must have, or that sim is to be (default: base).")

@@ -1,4 +1,4 @@
-"""A board as a device: a core behind the link, on a serial port, pseudo-terminal, TCP or UDP."""
+"""A board as a device: a core behind the link, on a serial port, TCP, UDP or SPI."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class BoardDevice:
-    """The board that ``name`` (serial:, tcp: or udp:) leads to, held alone until ``close``.
+    """The board that ``name`` (serial:, tcp:, udp: or spi:) leads to, held alone until ``close``.
 
     config: the board's own. flash: how far it came with the image in its flash.
     target: the config that it must have; also names one that is neither a preset nor a board's.

@@ -29,9 +29,9 @@ __all__ = ["SIMULATORS", "added_outside", "check_name", "target_of", "Device",
            "check_options", "open", "parse_virtual", "virtual_line"]
 
 SIMULATORS = ("golden", "emulator", "sim")
-CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT", "udp:HOST", "uio:PATH",
-           "mem:ADDRESS")
-BOARDS = ("serial:", "tcp:", "udp:")
+CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT", "udp:HOST", "spi:PATH",
+           "uio:PATH", "mem:ADDRESS")
+BOARDS = ("serial:", "tcp:", "udp:", "spi:")
 MAPPED = ("uio:", "mem:")
 VIRTUAL = "sim:"
 Target = str | Path | AcceleratorConfig
@@ -277,9 +277,10 @@ def virtual_line(name: str, target: Target | None,
 def open(name: str, target: Target | None = None, outside: str | None = None,
          progress: Callable[[str], None] | None = None, **options: Any) -> Device:
     """Open the device ``name``: "golden", "emulator", "sim", "sim:BOARD[?baud=B&cores=K]",
-    "serial:PORT[?baud=B]", "tcp:HOST:PORT[?token-file=F]", "udp:HOST[:PORT]", "uio:PATH" or
-    "mem:ADDRESS[:SIZE]"; behind the last two "?outside=NAME" names a buffer of u-dma-buf. Of a
-    board with several cores "core=C" names one, by default 0; ``open_cores`` opens them all.
+    "serial:PORT[?baud=B]", "tcp:HOST:PORT[?token-file=F]", "udp:HOST[:PORT]",
+    "spi:PATH[?hz=N]", "uio:PATH" or "mem:ADDRESS[:SIZE]"; behind the last two "?outside=NAME" names
+    a buffer of u-dma-buf. Of a board with several cores "core=C" names one, by default 0;
+    ``open_cores`` opens them all.
 
     ``target`` is a preset, a TOML file or a config; without it, the device takes the target of its
     first program; a board has its own, which must be ``target``, and a virtual board is made for

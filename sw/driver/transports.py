@@ -1,4 +1,4 @@
-"""Byte streams to a device: serial port or pseudo-terminal, TCP, and UDP."""
+"""Byte streams to a device: serial port or pseudo-terminal, TCP, UDP, and SPI."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ __all__ = ["Transport", "Bounded", "SerialTransport", "TcpTransport", "Address",
            "parse_address", "open_transport", "usb_ports", "DEFAULT_BAUD"]
 
 DEFAULT_BAUD = 3_000_000
+DEFAULT_HZ = 1_000_000    # of SPI: all boards and wires of 20 cm can do it
+LEAST_HZ = 10_000
 LEAST_BAUD = 300          # what adapters do; a device that is not there is given up in seconds
 BITS_A_BYTE = 10          # with start and stop bit
 CONNECT_SECONDS = 5.0
 WRITE_SECONDS = 30.0      # a line that takes no byte for so long is broken
 CHUNK = 65536
 # What follows the kind of a device in its name; UDP is over IPv4, whose hosts have no colon.
-PLACES = {"serial": r".+", "tcp": r".+:[0-9]{1,5}", "udp": r"[^:]+(:[0-9]{1,5})?"}
+PLACES = {"serial": r".+", "tcp": r".+:[0-9]{1,5}", "udp": r"[^:]+(:[0-9]{1,5})?", "spi": r".+"}
+OPTIONS = {"serial": ("baud",), "tcp": (), "udp": (), "spi": ("hz",)}   # pace and core: of all
 
 
 def usb_ports() -> list[Any]:
@@ -78,7 +81,8 @@ class Bounded(Protocol):
 @dataclass(frozen=True)
 class Address:
     """A device's name taken apart: ``serial:PATH?baud=B&pace=P&core=C``,
-    ``tcp:HOST:PORT?pace=P&core=C&token-file=F`` or ``udp:HOST:PORT?pace=P&core=C``.
+    ``tcp:HOST:PORT?pace=P&core=C&token-file=F``, ``udp:HOST:PORT?pace=P&core=C`` or
+    ``spi:PATH?hz=N&pace=P&core=C``.
     """
 
     kind: str
@@ -87,6 +91,7 @@ class Address:
     pace: int | None = None
     token_file: str | None = None
     core: int = 0
+    hz: int = DEFAULT_HZ     # of SCK, for spi
 
     @property
     def host_and_port(self) -> tuple[str, int]:
@@ -97,16 +102,16 @@ class Address:
 
 def parse_address(name: str) -> Address:
     """Raises DeviceError for a name of the wrong form."""
-    found = re.fullmatch(r"(serial|tcp|udp):([^?]+)(?:\?(.*))?", name)
+    found = re.fullmatch(rf"({'|'.join(PLACES)}):([^?]+)(?:\?(.*))?", name)
     if found is None or not re.fullmatch(PLACES[found[1]], found[2]):
-        raise DeviceError(f"device '{name}': expected serial:PORT[?baud=B], tcp:HOST:PORT or "
-                          "udp:HOST[:PORT]")
+        raise DeviceError(f"device '{name}': expected serial:PORT[?baud=B], tcp:HOST:PORT, "
+                          "udp:HOST[:PORT] or spi:PATH[?hz=N]")
     kind, place = found[1], found[2]
     if kind == "udp" and ":" not in place:
         place = f"{place}:{PORT}"
     numbers: dict[str, int] = {}
     token_file = None
-    known = ("baud", "pace", "core") if kind == "serial" else ("pace", "core")
+    known = (*OPTIONS[kind], "pace", "core")
     for key, value in parse_qsl(found[3] or "", keep_blank_values=True):
         if key == "token-file" and value and kind == "tcp":
             token_file = value
@@ -122,8 +127,12 @@ def parse_address(name: str) -> Address:
     if numbers.get("core", 0) >= MOST_CORES:
         raise DeviceError(f"device '{name}': core must be 0..{MOST_CORES - 1}, not "
                           f"{numbers['core']}")
+    if numbers.get("hz", DEFAULT_HZ) < LEAST_HZ:
+        raise DeviceError(f"device '{name}': hz must be at least {LEAST_HZ}, not {numbers['hz']}")
+    if kind == "spi":     # the host sets the line's rate, whatever the board could do
+        numbers.setdefault("pace", numbers.get("hz", DEFAULT_HZ) // 8)
     port = place.rpartition(":")[2]
-    if kind != "serial" and not 1 <= int(port) <= 65535:
+    if kind in ("tcp", "udp") and not 1 <= int(port) <= 65535:
         raise DeviceError(f"device '{name}': the port must be 1..65535, not {port}")
     return Address(kind, place, token_file=token_file, **numbers)
 
@@ -136,6 +145,10 @@ def open_transport(address: Address) -> Transport:
         from kaniwa.driver.datagrams.transport import UdpTransport
 
         return UdpTransport(*address.host_and_port)
+    if address.kind == "spi":
+        from kaniwa.driver.spi.transport import SpiTransport
+
+        return SpiTransport(address.place, address.hz)
     return TcpTransport(*address.host_and_port, clients_token(address.token_file))
 
 

@@ -15,7 +15,7 @@ from kaniwa.graph import DTYPE_BYTES
 
 __all__ = ["DRIVER_FILES", "driver_file", "header", "source"]
 
-DRIVER_FILES = ("kaniwa.h", "kaniwa.c")
+DRIVER_FILES = ("kaniwa.h", "kaniwa.c", "kaniwa_link.h", "kaniwa_link.c")
 BYTES_A_LINE = 16
 LIMITS = {"int8": "INT8", "uint8": "UINT8", "int16": "INT16", "int32": "INT32"}
 
@@ -133,7 +133,7 @@ def _functions(face: Interface, names: _Names) -> Iterator[str]:
     yield from ("    if (result != KANIWA_OK)", "        return result;")
     for number, (name, _) in enumerate(names.outputs, len(names.inputs)):
         yield f"    kaniwa_get(device, &TENSORS[{number}], {name});"
-    yield from ("    return KANIWA_OK;", "}")
+    yield from ("    return kaniwa_outcome(device);", "}")
     if is_fed_by_sensors(face):
         yield from ("", "#ifdef KANIWA_SENSOR", names.sensor, "{",
                     f"    return kaniwa_sensor_start(device, &{prefix}_model, &TENSORS[0], "

@@ -57,6 +57,11 @@ class Result(enum.IntEnum):
     WATCHDOG_BITE = 10
     NO_END = 11
     NO_SENSOR = 12
+    LINE_FAILED = 13
+    NO_ANSWER = 14
+    WAS_RESET = 15
+    OTHER_HOST = 16
+    BUSY = 17
 
 
 class CDevice(ctypes.Structure):

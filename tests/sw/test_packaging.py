@@ -17,7 +17,7 @@ import kaniwa
 FOLDERS = {"sw": "kaniwa", "hw": "kaniwa.hw", "sim": "kaniwa.sim", "boards": "kaniwa.boards"}
 # Folders whose files go along: no packages, though setuptools has them among those.
 OF_FILES = {"kaniwa.examples", "kaniwa.models"}
-LEFT_OUT = ("torch", "compress")     # of the lock: PyTorch is gigabytes
+LEFT_OUT = ("torch", "compress", "spi")     # of the lock: gigabytes, or for some machines alone
 HOST_MODULES = [
     "kaniwa", "kaniwa.driver.session", "kaniwa.compiler.pipeline", "kaniwa.emulator.core"]
 

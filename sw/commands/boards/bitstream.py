@@ -15,6 +15,7 @@ from kaniwa.commands.options import (
     board_target_option,
     cores_option,
     json_option,
+    link_option,
     opened_workers,
     scheduler_option,
     show_json,
@@ -45,6 +46,7 @@ __all__ = ["bitstream_command", "program_command"]
               metavar="F", help="Another clock than the board's for this target.")
 @click.option("--address", default=None, metavar="A.B.C.D",
               help="The board's address of IPv4, for boards with Ethernet.")
+@link_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder for bitstream and report.")
 @click.option("--page", "page_path", type=click.Path(path_type=Path), default=None, metavar="FILE",
@@ -60,7 +62,7 @@ __all__ = ["bitstream_command", "program_command"]
 @click.pass_context
 def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int,
                       standalone: bool, seeds: int, clock_mhz: float | None, address: str | None,
-                      output: Path, page_path: Path | None, check_netlist: bool,
+                      link: str, output: Path, page_path: Path | None, check_netlist: bool,
                       check_memory: int | None, scheduler: str | None, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
 
@@ -79,6 +81,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
         check_standalone(chosen, cores)
     if address is not None:
         chosen = chosen.with_address(address)
+    chosen = chosen.with_link(link)
     require(board, chosen.family)
     if check_netlist:
         _require_check(chosen, clock_mhz, cores, standalone)
@@ -138,7 +141,7 @@ def _require_check(board: Board, clock_mhz: float | None, cores: int, standalone
     if standalone:
         raise InputError("--check-netlist: netlists are checked without a flash; leave out "
                          "--standalone")
-    if board.ethernet is not None:
+    if board.ethernet is not None or board.by_spi:
         raise InputError("--check-netlist: netlists are checked at the pins of a UART, which "
                          f"{board.name} does not use")
     require_models(board)
@@ -180,13 +183,14 @@ def _differ(answers: list[Answers]) -> int:
 @board_option
 @board_target_option("The target that was built")
 @cores_option
+@link_option
 @click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
               metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder of kaniwa bitstream.")
 @json_option
-def program_command(board: str, target: str | None, cores: int, path: Path | None, output: Path,
-                    as_json: bool) -> None:
+def program_command(board: str, target: str | None, cores: int, link: str, path: Path | None,
+                    output: Path, as_json: bool) -> None:
     """Load a bitstream into a connected board by openFPGALoader or the board's own tool.
 
     Where none was built, that of an unpacked release is taken (kaniwa unpack).
@@ -194,7 +198,7 @@ def program_command(board: str, target: str | None, cores: int, path: Path | Non
     from kaniwa.boards.board import load_board
     from kaniwa.boards.flow.program import find_bitstream, load_bitstream
 
-    chosen = load_board(board)
+    chosen = load_board(board).with_link(link)
     path = path or find_bitstream(chosen, target, output, cores)
     with progress(f"programming {board}") as update:
         tool = load_bitstream(chosen, path, update)

@@ -21,8 +21,8 @@ __all__ = ["hil_command"]
 
 @click.command("hil", epilog="Example: kaniwa hil --device serial:/dev/ttyUSB0 -o board.json")
 @click.option("--device", required=True, metavar="D", shell_complete=complete_devices,
-              help="serial:PORT[?baud=B], tcp:HOST:PORT, udp:HOST[:PORT], sim:BOARD, sim or "
-                   "emulator.")
+              help="serial:PORT[?baud=B], tcp:HOST:PORT, udp:HOST[:PORT], spi:PATH[?hz=N], "
+                   "sim:BOARD, sim or emulator.")
 @click.option("--board", default=None, metavar="B", shell_complete=complete_boards,
               help="The board, whose first target it must have unless --target names another.")
 @click.option("--target", default=None, metavar="T", shell_complete=complete_targets,

@@ -38,7 +38,8 @@ WIDTH = 80
 @click.option("--device", default="emulator", show_default=True, metavar="D",
               shell_complete=complete_devices,
               help="emulator, sim, sim:BOARD[?baud=B] (by default as the real board has it), "
-                   "serial:PORT[?baud=B], tcp:HOST:PORT or udp:HOST[:PORT].")
+                   "serial:PORT[?baud=B], tcp:HOST:PORT, udp:HOST[:PORT] or "
+                   "spi:PATH[?hz=N].")
 @click.option("--board", default=None, metavar="B", shell_complete=complete_boards,
               help="Board whose target is taken, and whose clock for emulator and sim "
                    f"[default: {BOARD}].")

@@ -22,7 +22,8 @@ __all__ = ["export_command"]
 
 def _take_output(ctx: click.Context, param: click.Parameter, output: Path) -> Path:
     """A name that can be in ``#include``, and is not that of the driver."""
-    if not re.fullmatch(r"[A-Za-z0-9_.+-]+\.c", output.name) or output.name == "kaniwa.c":
+    if not re.fullmatch(r"[A-Za-z0-9_.+-]+\.c", output.name) or (
+            output.name in ("kaniwa.c", "kaniwa_link.c")):
         raise click.BadParameter(f"'{output.name}' must end with .c, have letters, digits and "
                                  "'_.+-' only, and not be the driver's", ctx, param)
     return output
@@ -36,12 +37,15 @@ def _take_output(ctx: click.Context, param: click.Parameter, output: Path) -> Pa
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
               callback=_take_output,
               help="C file to write, and the header beside it; its functions have its name.")
-@click.option("--driver", is_flag=True, help="Write kaniwa.c and kaniwa.h beside them.")
+@click.option("--driver", is_flag=True,
+              help="Write the driver beside them: kaniwa.c and .h, and for a board on SPI "
+                   "kaniwa_link.c and .h.")
 @json_option
 @click.pass_context
 def export_command(ctx: click.Context, model: Path, target: str, output: Path, driver: bool,
                    as_json: bool, **options: Any) -> None:
-    """Write MODEL (.kaniwa, .tflite, .onnx) as C source for a CPU with the accelerator on its bus.
+    """Write MODEL (.kaniwa, .tflite, .onnx) as C source for a CPU with the accelerator on its bus,
+    or on SPI.
 
     All operators must run on the accelerator. Float edges are left to the caller.
     """

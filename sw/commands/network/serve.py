@@ -34,8 +34,8 @@ __all__ = ["serve_command"]
 @compile_options
 @click.option("--device", default="emulator", show_default=True, metavar="D[,D...]",
               shell_complete=complete_devices,
-              help="golden, emulator, sim, sim:BOARD, serial:PORT[?baud=B], tcp:HOST:PORT or "
-                   "udp:HOST[:PORT]; several share out the inferences.")
+              help="golden, emulator, sim, sim:BOARD, serial:PORT[?baud=B], tcp:HOST:PORT, "
+                   "udp:HOST[:PORT] or spi:PATH[?hz=N]; several share out the inferences.")
 @click.option("--host", default="127.0.0.1", show_default=True,
               help="Address to listen at; one that other machines reach needs a token.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,

@@ -31,7 +31,8 @@ def has_cores(name: str) -> bool:
 
 def open_cores(name: str, target: Target | None = None, *,
                progress: Callable[[str], None] | None = None, **options: Any) -> list[Device]:
-    """A device for each core of the board ``name``: ``serial:``, ``tcp:``, ``udp:`` or ``sim:``.
+    """A device for each core of the board ``name``: ``serial:``, ``tcp:``, ``udp:``, ``spi:`` or
+    ``sim:``.
 
     They are those of ``kaniwa.open``, with the same ``target`` and ``options``, and may be used
     from a thread each: while one core runs, data goes to and from the others. The line is closed
@@ -42,7 +43,7 @@ def open_cores(name: str, target: Target | None = None, *,
     check_name(name)
     if not has_cores(name):
         raise DeviceError(f"device '{name}': open_cores takes a board without core=C: serial:PORT, "
-                          "tcp:HOST:PORT, udp:HOST[:PORT] or sim:BOARD?cores=K")
+                          "tcp:HOST:PORT, udp:HOST[:PORT], spi:PATH or sim:BOARD?cores=K")
     check_options(name, options, ("watchdog",))
     make = _maker(name, target, progress, options)
     devices = [make(0, name)]

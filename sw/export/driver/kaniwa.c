@@ -9,6 +9,46 @@
 #define OUTSIDE_ALIGNMENT UINT32_C(4096)
 #define ERROR_WATCHDOG UINT32_C(5) /* of ERROR_CODE */
 
+/* Volatile, for else the compiler makes a call of memcpy of it, which may be missing. */
+static void copy(volatile uint8_t *to, const uint8_t *from, uint32_t bytes, uint8_t flip)
+{
+    uint32_t i;
+
+    for (i = 0; i < bytes; i++)
+        to[i] = (uint8_t)(from[i] ^ flip);
+}
+
+#ifdef KANIWA_LINK
+#ifdef KANIWA_SENSOR
+#error "a board on SPI has no ports for sensors"
+#endif
+#define HAS_WINDOW 0
+
+static uint32_t read_register(const struct kaniwa *device, enum kaniwa_register index)
+{
+    return kaniwa_link_get(device->link, (uint32_t)index);
+}
+
+static void write_register(const struct kaniwa *device, enum kaniwa_register index,
+                           uint32_t value)
+{
+    kaniwa_link_set(device->link, (uint32_t)index, value);
+}
+
+static void write_memory(struct kaniwa *device, uint32_t address, const uint8_t *data,
+                         uint32_t bytes, uint8_t flip)
+{
+    kaniwa_link_write(device->link, address, data, bytes, flip);
+}
+
+static void read_memory(struct kaniwa *device, uint32_t address, uint8_t *data, uint32_t bytes,
+                        uint8_t flip)
+{
+    kaniwa_link_read(device->link, address, data, bytes, flip);
+}
+#else
+#define HAS_WINDOW 1
+
 static uint32_t read_register(const struct kaniwa *device, enum kaniwa_register index)
 {
     return KANIWA_READ32(device->window + 4U * (uintptr_t)index);
@@ -24,15 +64,6 @@ static void write_register(const struct kaniwa *device, enum kaniwa_register ind
 static uint8_t *outside_at(const struct kaniwa *device, uint32_t address)
 {
     return device->outside + (address - KANIWA_OUTSIDE);
-}
-
-/* Volatile, for else the compiler makes a call of memcpy of it, which may be missing. */
-static void copy(volatile uint8_t *to, const uint8_t *from, uint32_t bytes, uint8_t flip)
-{
-    uint32_t i;
-
-    for (i = 0; i < bytes; i++)
-        to[i] = (uint8_t)(from[i] ^ flip);
 }
 
 static void write_memory(struct kaniwa *device, uint32_t address, const uint8_t *data,
@@ -89,10 +120,34 @@ static void read_memory(struct kaniwa *device, uint32_t address, uint8_t *data, 
         at += 4U;
     }
 }
+#endif
+
+int kaniwa_outcome(struct kaniwa *device)
+{
+#ifdef KANIWA_LINK
+    if (device->link->result != KANIWA_OK) {
+        device->loaded = NULL;
+        return device->link->result;
+    }
+#else
+    (void)device;
+#endif
+    return KANIWA_OK;
+}
+
+/* The first of what went wrong on the way to the device, and of `result`. */
+static int outcome(struct kaniwa *device, int result)
+{
+    int way = kaniwa_outcome(device);
+
+    return way != KANIWA_OK ? way : result;
+}
 
 /* True while an error of the bus is held; it is noted in `device`. */
 static int sees_bus_error(struct kaniwa *device)
 {
+    if (!HAS_WINDOW)
+        return 0;
     device->bus_error = read_register(device, KANIWA_BUS_ERROR);
     if (!(device->bus_error & KANIWA_BUS_ERROR_HELD)) {
         device->bus_error = 0;
@@ -104,7 +159,8 @@ static int sees_bus_error(struct kaniwa *device)
 
 void kaniwa_acknowledge(const struct kaniwa *device)
 {
-    write_register(device, KANIWA_IRQ_STATUS, KANIWA_IRQ_END | KANIWA_IRQ_BUS_ERROR);
+    if (HAS_WINDOW)
+        write_register(device, KANIWA_IRQ_STATUS, KANIWA_IRQ_END | KANIWA_IRQ_BUS_ERROR);
 }
 
 /* Command an abort and look until it is done. */
@@ -126,14 +182,21 @@ int kaniwa_abort(struct kaniwa *device)
     int result = stop(device);
 
     device->loaded = NULL;
-    write_register(device, KANIWA_BUS_ERROR, 0);
+    if (HAS_WINDOW)
+        write_register(device, KANIWA_BUS_ERROR, 0);
     kaniwa_acknowledge(device);
-    return result;
+    return outcome(device, result);
 }
 
+#ifdef KANIWA_LINK
+void kaniwa_init(struct kaniwa *device, struct kaniwa_link *link)
+{
+    device->link = link;
+#else
 void kaniwa_init(struct kaniwa *device, uintptr_t window)
 {
     device->window = window;
+#endif
     device->outside = NULL;
     device->outside_base = 0;
     device->outside_bytes = 0;
@@ -152,6 +215,18 @@ void kaniwa_init(struct kaniwa *device, uintptr_t window)
     device->bus_error_address = 0;
 }
 
+#ifdef KANIWA_LINK
+int kaniwa_open(struct kaniwa *device)
+{
+    device->loaded = NULL;
+    if (kaniwa_link_open(device->link) != KANIWA_OK)
+        return device->link->result;
+    if (read_register(device, KANIWA_MAGIC) != KANIWA_MAGIC_VALUE)
+        return outcome(device, KANIWA_NO_CORE);
+    device->memory_bytes = read_register(device, KANIWA_MEMORY_BYTES);
+    return kaniwa_abort(device);
+}
+#else
 int kaniwa_open(struct kaniwa *device)
 {
     int result;
@@ -180,22 +255,40 @@ int kaniwa_open(struct kaniwa *device)
     }
     return result;
 }
+#endif
 
-int kaniwa_load(struct kaniwa *device, const struct kaniwa_model *model)
+/* Whether the device has the memory that a model needs. A board on SPI does not tell how much it
+ * has outside. */
+static int check_memory(const struct kaniwa *device, const struct kaniwa_model *model)
 {
-    uint32_t i;
-
-    device->loaded = NULL;
-    if (read_register(device, KANIWA_VERSION) != model->version)
-        return KANIWA_OTHER_VERSION;
-    if (read_register(device, KANIWA_CONFIG_HASH_LOW) != model->config_hash_low
-        || read_register(device, KANIWA_CONFIG_HASH_HIGH) != model->config_hash_high)
-        return KANIWA_OTHER_CONFIG;
+#ifdef KANIWA_LINK
+    if (model->memory_bytes > device->memory_bytes)
+        return KANIWA_MEMORY;
+    return model->outside_bytes && !device->link->outside ? KANIWA_NO_OUTSIDE : KANIWA_OK;
+#else
     if (model->memory_bytes > device->memory_bytes
         || (model->memory_bytes && !device->memory_offset))
         return KANIWA_MEMORY;
     if (model->outside_bytes && (!device->outside || model->outside_bytes > device->outside_bytes))
         return KANIWA_NO_OUTSIDE;
+    return KANIWA_OK;
+#endif
+}
+
+int kaniwa_load(struct kaniwa *device, const struct kaniwa_model *model)
+{
+    uint32_t i;
+    int result;
+
+    device->loaded = NULL;
+    if (read_register(device, KANIWA_VERSION) != model->version)
+        return outcome(device, KANIWA_OTHER_VERSION);
+    if (read_register(device, KANIWA_CONFIG_HASH_LOW) != model->config_hash_low
+        || read_register(device, KANIWA_CONFIG_HASH_HIGH) != model->config_hash_high)
+        return outcome(device, KANIWA_OTHER_CONFIG);
+    result = check_memory(device, model);
+    if (result != KANIWA_OK)
+        return result;
     for (i = 0; i < model->segment_count; i++)
         write_memory(device, model->segments[i].address, model->segments[i].data,
                      model->segments[i].bytes, 0);
@@ -217,7 +310,7 @@ int kaniwa_reset(struct kaniwa *device, const struct kaniwa_model *model)
         else
             write_memory(device, state->address, state->initial, state->bytes, 0);
     }
-    return KANIWA_OK;
+    return kaniwa_outcome(device);
 }
 
 /* Write the states that are kept here to where a run takes them. */
@@ -295,9 +388,10 @@ int kaniwa_run(struct kaniwa *device, const struct kaniwa_model *model)
     device->error_code = device->error_instruction = 0;
     device->bus_error = device->bus_error_address = 0;
     give_states(device, model);
-    write_register(device, KANIWA_BUS_ERROR, 0);
+    if (HAS_WINDOW)
+        write_register(device, KANIWA_BUS_ERROR, 0);
     kaniwa_acknowledge(device);
-    if (device->wait)
+    if (HAS_WINDOW && device->wait)
         write_register(device, KANIWA_IRQ_ENABLE, KANIWA_IRQ_END | KANIWA_IRQ_BUS_ERROR);
     write_register(device, KANIWA_PROGRAM_ADDRESS, model->program_address);
     write_register(device, KANIWA_WATCHDOG, device->watchdog);
@@ -315,14 +409,16 @@ int kaniwa_run(struct kaniwa *device, const struct kaniwa_model *model)
                                                           : KANIWA_RUN_ERROR;
         }
     }
-    write_register(device, KANIWA_IRQ_ENABLE, 0);
+    if (HAS_WINDOW)
+        write_register(device, KANIWA_IRQ_ENABLE, 0);
+    result = outcome(device, result);
     if (result != KANIWA_OK) {
         kaniwa_abort(device); /* memory is not known: the model is to be loaded again */
         return result;
     }
     kaniwa_acknowledge(device);
     take_states(device, model);
-    return KANIWA_OK;
+    return kaniwa_outcome(device);
 }
 
 uint32_t kaniwa_cycles(const struct kaniwa *device)
@@ -398,7 +494,7 @@ int kaniwa_sensor_stop(struct kaniwa *device)
 static const char *const TEXTS[] = {
     "done",
     "no kaniwa core answers at this address",
-    "the window is of another version than the driver",
+    "the window or link is of another version than the driver",
     "the instruction set is of another version than the model",
     "the model was compiled for another config",
     "the model needs more memory on chip than there is in the window",
@@ -409,6 +505,11 @@ static const char *const TEXTS[] = {
     "the core made no progress, and its watchdog ended the run",
     "the run did not end",
     "no ports for sensors that fit the model",
+    "the exchange of bytes with the board failed",
+    "the board does not answer",
+    "the board was reset",
+    "another host has opened the board",
+    "memory of the board was used during a run",
 };
 
 static const char *const ERROR_TEXTS[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Driver of a kaniwa accelerator that the CPU sees on its bus. C99, without allocation, operating
- * system or C library. `kaniwa export` writes the models that it loads.
+ * Driver of a kaniwa accelerator that the CPU sees on its bus, or reaches over SPI. C99, without
+ * allocation, operating system or C library. `kaniwa export` writes the models that it loads.
  *
  *     struct kaniwa device;
  *     kaniwa_init(&device, 0x40000000);
@@ -9,7 +9,8 @@
  *     if (!result) result = model_load(&device);
  *     if (!result) result = model_run(&device, input, output);
  *
- * Functions give KANIWA_OK, which is 0, or what went wrong.
+ * Functions give KANIWA_OK, which is 0, or what went wrong. With KANIWA_LINK defined for all files
+ * the device is a board on SPI: kaniwa_link.h describes that.
  */
 #ifndef KANIWA_H
 #define KANIWA_H
@@ -19,6 +20,10 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+#ifdef KANIWA_LINK
+#include "kaniwa_link.h"
 #endif
 
 /*
@@ -114,7 +119,7 @@ enum {
 enum kaniwa_result {
     KANIWA_OK = 0,
     KANIWA_NO_CORE,        /* MAGIC reads as something else: no kaniwa there, or no clock */
-    KANIWA_OTHER_BUS,      /* the window is of another version than this driver */
+    KANIWA_OTHER_BUS,      /* the window, or the link, is of another version than this driver */
     KANIWA_OTHER_VERSION,  /* the instruction set is of another version than the model */
     KANIWA_OTHER_CONFIG,   /* the model was compiled for another config */
     KANIWA_MEMORY,         /* the model needs more memory on chip, or the window shows none */
@@ -125,7 +130,13 @@ enum kaniwa_result {
     KANIWA_RUN_ERROR,      /* the core ended the run: `error_code`, `error_instruction` */
     KANIWA_WATCHDOG_BITE,  /* the core ended the run: no progress for `watchdog` cycles */
     KANIWA_NO_END,         /* the run did not end within `limit` looks */
-    KANIWA_NO_SENSOR       /* no ports for sensors, or they cannot feed the model */
+    KANIWA_NO_SENSOR,      /* no ports for sensors, or they cannot feed the model */
+    /* Of a board on SPI; behind each of these it has to be opened and the model loaded again. */
+    KANIWA_LINE_FAILED,    /* `exchange` said so */
+    KANIWA_NO_ANSWER,      /* no right answer to any of `tries` requests */
+    KANIWA_WAS_RESET,      /* the board was reset, or lost its power */
+    KANIWA_OTHER_HOST,     /* another host has opened the board */
+    KANIWA_BUSY            /* memory was used during a run */
 };
 
 struct kaniwa_model;
@@ -134,7 +145,12 @@ struct kaniwa_model;
  * A device. kaniwa_init fills it; set what is to differ before kaniwa_open.
  */
 struct kaniwa {
+#ifdef KANIWA_LINK
+    struct kaniwa_link *link;  /* the way to the board; what is said of outside memory and caches
+                                  is not for it */
+#else
     uintptr_t window;          /* CPU address of the registers */
+#endif
     uint8_t *outside;          /* outside memory as the CPU sees it, or NULL */
     uint64_t outside_base;     /* the same as the core's bus master sees it */
     uint32_t outside_bytes;
@@ -144,7 +160,7 @@ struct kaniwa {
     /*
      * Called between two looks. NULL: looks follow each other. Else the interrupt is on during a
      * run, and `wait` returns once it has come since the run began. It may return without cause.
-     * Its handler calls kaniwa_acknowledge.
+     * Its handler calls kaniwa_acknowledge. A board on SPI has no interrupt: `wait` may sleep.
      */
     void (*wait)(struct kaniwa *device);
 
@@ -222,7 +238,11 @@ struct kaniwa_model {
 };
 
 /* Fill `device`: polling, on-chip memory alone, a watchdog of ten million cycles, no limit. */
+#ifdef KANIWA_LINK
+void kaniwa_init(struct kaniwa *device, struct kaniwa_link *link);
+#else
 void kaniwa_init(struct kaniwa *device, uintptr_t window);
+#endif
 
 /* Look what is there, end a run that goes on, and set up outside memory and the interrupt. */
 int kaniwa_open(struct kaniwa *device);
@@ -233,9 +253,15 @@ int kaniwa_load(struct kaniwa *device, const struct kaniwa_model *model);
 /* Give the loaded model's state its first value. */
 int kaniwa_reset(struct kaniwa *device, const struct kaniwa_model *model);
 
-/* Write an input, or read an output. No run may be going on. */
+/*
+ * Write an input, or read an output. No run may be going on. A board on SPI may fail then:
+ * kaniwa_outcome tells.
+ */
 void kaniwa_set(struct kaniwa *device, const struct kaniwa_tensor *tensor, const void *value);
 void kaniwa_get(struct kaniwa *device, const struct kaniwa_tensor *tensor, void *value);
+
+/* KANIWA_OK, or what went wrong on the way to a board on SPI since it was opened. */
+int kaniwa_outcome(struct kaniwa *device);
 
 /* Run the loaded model on the inputs that were set, to its end. */
 int kaniwa_run(struct kaniwa *device, const struct kaniwa_model *model);

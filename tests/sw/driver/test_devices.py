@@ -33,16 +33,16 @@ def test_the_simulated_core_keeps_the_protocol():
 
 @pytest.mark.parametrize("name, message", [
     ("fpga", "unknown device 'fpga': give one of golden, emulator, sim, sim:BOARD, serial:PORT, "
-             "tcp:HOST:PORT, udp:HOST, uio:PATH, mem:ADDRESS"),
+             "tcp:HOST:PORT, udp:HOST, spi:PATH, uio:PATH, mem:ADDRESS"),
     ("sim:ulx4s", "device 'sim:ulx4s': expected "
                   f"sim:BOARD[?baud=B&cores=K&core=C], BOARD one of {', '.join(BOARDS)}"),
     ("sim:icebreaker?pace=3", "device 'sim:icebreaker?pace=3': expected "
                               "sim:BOARD[?baud=B&cores=K&core=C], BOARD one of "
                               f"{', '.join(BOARDS)}"),
-    ("serial:", "device 'serial:': expected serial:PORT[?baud=B], tcp:HOST:PORT or "
-                "udp:HOST[:PORT]"),
-    ("tcp:host", "device 'tcp:host': expected serial:PORT[?baud=B], tcp:HOST:PORT or "
-                 "udp:HOST[:PORT]"),
+    ("serial:", "device 'serial:': expected serial:PORT[?baud=B], tcp:HOST:PORT, "
+                "udp:HOST[:PORT] or spi:PATH[?hz=N]"),
+    ("tcp:host", "device 'tcp:host': expected serial:PORT[?baud=B], tcp:HOST:PORT, "
+                 "udp:HOST[:PORT] or spi:PATH[?hz=N]"),
     ("serial:/dev/ttyUSB0?baud=fast", "device 'serial:/dev/ttyUSB0?baud=fast': after '?' expected "
                                       "baud or pace or core with a number, found 'baud=fast'"),
     ("serial:/dev/no_such_port", "/dev/no_such_port: no such port; `kaniwa devices` lists what is "

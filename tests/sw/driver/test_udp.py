@@ -103,7 +103,7 @@ def test_names_of_devices_over_udp(name, address):
     assert parse_address(name) == address
 
 
-FORM = "expected serial:PORT[?baud=B], tcp:HOST:PORT or udp:HOST[:PORT]"
+FORM = "expected serial:PORT[?baud=B], tcp:HOST:PORT, udp:HOST[:PORT] or spi:PATH[?hz=N]"
 
 
 @pytest.mark.parametrize("name, message", [

@@ -95,7 +95,7 @@ def test_command_writes_the_same_files_from_model_and_program(models, tmp_path, 
     shown = json.loads(capsys.readouterr().out)
     assert run("export", program, "-o", tmp_path / "b" / "m.c") == 0
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
-        "kaniwa.c", "kaniwa.h", "m.c", "m.h"]
+        "kaniwa.c", "kaniwa.h", "kaniwa_link.c", "kaniwa_link.h", "m.c", "m.h"]
     for name in ("m.c", "m.h"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert shown["image_bytes"] == sum(len(data) for _, data in compile_spotting(models).images)
@@ -116,7 +116,7 @@ def test_the_example_of_the_page_compiles(root, models, tmp_path):
                         "example.c", "keyword.c", "kaniwa.c"], cwd=tmp_path, check=True)
 
 
-@pytest.mark.parametrize("name", ["m.h", "m", "kaniwa.c", 'm".c', "a b.c"])
+@pytest.mark.parametrize("name", ["m.h", "m", "kaniwa.c", "kaniwa_link.c", 'm".c', "a b.c"])
 def test_command_refuses_other_files(models, tmp_path, capsys, name):
     assert run("export", models / MODEL, "--target", "base_vector", "-o", tmp_path / name) == 2
     assert "must end with .c" in capsys.readouterr().err

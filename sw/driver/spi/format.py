@@ -1,0 +1,14 @@
+"""What both ends of the link over SPI keep to."""
+
+from __future__ import annotations
+
+__all__ = ["CYCLES_OF_SCK", "highest_sck"]
+
+# Of the device's clock, in a period of SCK at least. CIPO is right 3 cycles after an edge, so 3 are
+# left for pads and cable.
+CYCLES_OF_SCK = 6
+
+
+def highest_sck(clock_hz: float) -> int:
+    """The highest SCK in Hz for a device whose clock is ``clock_hz``."""
+    return int(clock_hz) // CYCLES_OF_SCK
