@@ -163,6 +163,7 @@ class Link(wiring.Component):
                 m.d.comb += ready.eq(1)
                 if self._local:
                     m.d.comb += idle.eq(1)
+                    m.d.sync += step.eq(0)    # a request of the device's own may end in its word
                 with m.If(there):
                     m.d.sync += [operation.eq(byte[6:]), ahead.eq(byte - expected), numbered.eq(1)]
                     if self._local:

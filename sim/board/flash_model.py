@@ -20,8 +20,8 @@ class FlashChip:
     command. Raises AssertionError where a rule is broken.
     """
 
-    def __init__(self, data: bytes, offset: int, *, rest: int, half: int = 1, late: int = 0,
-                 noise: random.Random | None = None) -> None:
+    def __init__(self, data: bytes | bytearray, offset: int, *, rest: int, half: int = 1,
+                 late: int = 0, noise: random.Random | None = None) -> None:
         self.data, self.offset = data, offset
         self.rest, self.half, self.late = rest, half, late
         self.reads: list[int] = []

@@ -183,6 +183,7 @@ async def _ask(device: Device, monitor: Monitor, request: Request) -> None:
     done = whole or (request.operation == Operation.WRITE and len(data) >= 6)
     before = device.refused
     env.set("local__more", 1)
+    assert device.own is not None
     device.own.send(data)
     await device.own.drain()
     env.set("local__more", 0)
