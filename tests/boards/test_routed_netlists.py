@@ -28,7 +28,7 @@ class Mixture(Elaboratable):
     the input's last bits drive; the output is the parity of all of them."""
 
     def __init__(self, board: Any, config: AcceleratorConfig, mhz: float,
-                 cores: int = 1) -> None:
+                 cores: int = 1, standalone: bool = False) -> None:
         self._board, self._mhz = board, mhz
 
     def elaborate(self, platform: Any) -> Module:

@@ -22,7 +22,7 @@ class Blinky(Elaboratable):
     """A counter at the PLL's clock with its top bit on the link's pin; a child block adds to it."""
 
     def __init__(self, board: Any, config: AcceleratorConfig, mhz: float,
-                 cores: int = 1) -> None:
+                 cores: int = 1, standalone: bool = False) -> None:
         self._board, self._mhz = board, mhz
 
     def elaborate(self, platform: Any) -> Module:
