@@ -101,6 +101,7 @@ def test_a_reply_comes_whole_and_after_so_many_bytes(pins):
 
 
 def test_what_is_not_simulated_is_told():
-    for name, options in (("ulx3s_25f_sdram", {}), ("ulx3s_25f", {"baud": 9600})):
-        with pytest.raises(ConfigError, match="over SPI is simulated without a baud and without"):
+    for name, options in (("ulx3s_25f_sdram", {}), ("ulx3s_25f", {"baud": 9600}),
+                          ("ulx3s_25f", {"standalone": True})):
+        with pytest.raises(ConfigError, match="over SPI is simulated without a baud, SDRAM or a"):
             board_design(name, SERIAL, link="spi", **options)

@@ -7,7 +7,7 @@ from kaniwa.driver.frames import FLASH_STATE, LINK_REGISTERS, OPERATIONS, PAYLOA
 from kaniwa.standalone.format import HEADER_BYTES, MAGIC, MOST_SCORES, FlashState, ScoreKind
 
 SOURCES = ("link.py", "transports.py", "board_device.py", "identity.py", "bridge_protocol.py",
-           "datagrams/transport.py", "datagrams/udp_socket.py")
+           "datagrams/transport.py", "datagrams/udp_socket.py", "spi/transport.py")
 
 
 def test_tables_of_the_page_are_those_of_the_code(root):

@@ -112,8 +112,9 @@ def test_the_example_of_the_page_compiles(root, models, tmp_path):
     compiler = shutil.which("cc") or shutil.which("gcc")
     for block in blocks:
         (tmp_path / "example.c").write_text(block)
+        link = ["-DKANIWA_LINK", "kaniwa_link.c"] if "KANIWA_LINK" in block else []
         subprocess.run([compiler, "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-c",
-                        "example.c", "keyword.c", "kaniwa.c"], cwd=tmp_path, check=True)
+                        "example.c", "keyword.c", "kaniwa.c", *link], cwd=tmp_path, check=True)
 
 
 @pytest.mark.parametrize("name", ["m.h", "m", "kaniwa.c", "kaniwa_link.c", 'm".c', "a b.c"])
