@@ -14,7 +14,7 @@ from typing import Any
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.driver.datagrams.format import is_of_one_device
 from kaniwa.driver.frames import check_cores
-from kaniwa.driver.spi.format import highest_sck
+from kaniwa.driver.spi.format import highest_pace
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError, InputError
 
@@ -148,7 +148,7 @@ class Board:
         """Bytes a second that the link carries in each direction."""
         clock_hz = int(self.clock_mhz(self.default_target) * 1e6)
         if self.by_spi:
-            return highest_sck(clock_hz) // 8
+            return highest_pace(clock_hz)
         if self.ethernet is not None:
             return clock_hz // LINK_CYCLES
         return self.baud // BITS_A_BYTE
@@ -188,9 +188,8 @@ class Board:
         InputError for a board without pins for SPI.
         """
         if link == "spi" and self.spi is None:
-            able = [name for name in BOARDS if load_board(name).spi is not None]
             raise InputError(f"{self.name} has no pins for SPI: boards with some are "
-                             f"{', '.join(able)}")
+                             f"{_boards_with('spi')}")
         return dataclasses.replace(self, by_spi=link == "spi")
 
     def check_cores(self, target: str, cores: int) -> None:
@@ -213,11 +212,15 @@ def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = Fals
 def check_standalone(board: Board, cores: int = 1) -> None:
     """Raise ConfigError unless the board can start from flash, with so many cores."""
     if board.flash is None:
-        able = ", ".join(name for name in BOARDS if load_board(name).flash is not None)
         raise ConfigError(f"{board.name} has no flash that kaniwa starts it from: these have one: "
-                          f"{able}")
+                          f"{_boards_with('flash')}")
     if cores > 1:
         raise ConfigError(f"a board that starts from flash has one core, not {cores}")
+
+
+def _boards_with(part: str) -> str:
+    """The names of the boards that have that part, for a message."""
+    return ", ".join(name for name in BOARDS if getattr(load_board(name), part) is not None)
 
 
 def load_board(name: str) -> Board:

@@ -1,7 +1,7 @@
 """ULX3S with LFE5U-25F: 24k LUTs, 56 block RAMs, 28 multipliers 18x18."""
 
-from kaniwa.boards.board import Board, Flash
-from kaniwa.boards.pins.ulx3s import SPI
+from kaniwa.boards.board import Board
+from kaniwa.boards.pins.ulx3s import FLASH, FLASH_PROGRAMMERS, LEDS, SPI
 
 BOARD = Board(
     name="ulx3s_25f",
@@ -15,7 +15,7 @@ BOARD = Board(
     memory="block RAM only; the SDRAM is not used",
     spi=SPI,
     programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),
-    flash=Flash("IS25LP128F", 16 << 20, offset=2 << 20),
-    class_pins=tuple(("led", number) for number in range(8)),
-    flash_programmers=(("openFPGALoader", "-b", "ulx3s", "-f", "{file}"),),
+    flash=FLASH,
+    class_pins=LEDS,
+    flash_programmers=FLASH_PROGRAMMERS,
 )

@@ -15,22 +15,27 @@ from kaniwa.release.kept import kept_bitstream
 from kaniwa.sim.device.verilate import sources_digest
 from kaniwa.stage import Stage
 
-__all__ = ["find_bitstream", "find_standalone", "load_bitstream", "write_flash"]
+__all__ = ["find_bitstream", "load_bitstream", "write_flash"]
 
 SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while they write
 
 
-def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 1) -> Path:
+def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 1,
+                   standalone: bool = False) -> Path:
     """The file that a build for the target wrote to ``folder``, else that of a release.
 
-    Releases have one core, and none is for SPI. DeviceError if there is none.
+    Releases have one core; none is for SPI, and none loads a program from flash, as ``standalone``
+    ones do. DeviceError if there is none.
     """
-    target, suffix = target or board.target_for(cores), FAMILIES[board.family].suffix
-    path = folder / f"{file_stem(board, target, cores)}{suffix}"
+    usual, suffix = board.target_for(cores), FAMILIES[board.family].suffix
+    target = target or usual
+    path = folder / f"{file_stem(board, target, cores, standalone)}{suffix}"
     if path.is_file():
         return path
-    special = f" --cores {cores}" * (cores > 1) + " --link spi" * board.by_spi
+    special = (f" --cores {cores}" * (cores > 1) + " --link spi" * board.by_spi
+               + " --standalone" * standalone)
     if special:
+        special = f" --target {target}" * (target != usual) + special
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name}"
                           f"{special} builds it")
     released = kept_bitstream(board.name, board.config(target).hash, sources_digest)
@@ -38,16 +43,6 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "
                           "builds it, kaniwa unpack takes it from a release")
     return released
-
-
-def find_standalone(board: Board, target: str, folder: Path) -> Path:
-    """The bitstream that loads a program from flash, as a build wrote it to ``folder``."""
-    path = folder / (file_stem(board, target, standalone=True) + FAMILIES[board.family].suffix)
-    if not path.is_file():
-        other = "" if target == board.default_target else f" --target {target}"
-        raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name}"
-                          f"{other} --standalone builds it")
-    return path
 
 
 def load_bitstream(board: Board, path: Path, progress: Callable[[str], None] | None = None) -> str:

@@ -16,7 +16,7 @@ from kaniwa.boards.families.family import Family, Pll, load_family
 from kaniwa.boards.flow.flash_pins import FlashPins
 from kaniwa.boards.flow.sdram_pins import SdramPins
 from kaniwa.config import AcceleratorConfig
-from kaniwa.driver.spi.format import highest_sck
+from kaniwa.driver.spi.format import highest_pace
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.hw.accelerator import Accelerator
 from kaniwa.hw.cores import Cores
@@ -55,7 +55,7 @@ class BoardTop(Elaboratable):
         self._cores = cores
         self._baud = baud or board.baud
         own = board.pace if board.ethernet else self._baud // BITS_A_BYTE
-        self._pace = pace or (highest_sck(mhz * 1e6) // 8 if board.by_spi else own)
+        self._pace = pace or (highest_pace(mhz * 1e6) if board.by_spi else own)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -92,7 +92,7 @@ class BoardTop(Elaboratable):
         else:
             line = self._add_ethernet(m, self._board.ethernet, family)
         if self._standalone:
-            self._add_standalone(m, platform, line, accelerator)
+            self._add_standalone(m, platform, family, line, accelerator)
         else:
             connect(m, line.o, accelerator.rx)
         connect(m, accelerator.tx, line.i)
@@ -120,13 +120,13 @@ class BoardTop(Elaboratable):
         connect(m, link.sent, phy.sent)
         return link
 
-    def _add_standalone(self, m: Module, platform: Any, line: Any, accelerator: Accelerator
-                        ) -> None:
+    def _add_standalone(self, m: Module, platform: Any, family: Family, line: Any,
+                        accelerator: Accelerator) -> None:
         """The start from flash between line and accelerator, and its LEDs."""
         flash = self._board.flash
         m.submodules.standalone = start = Standalone(self._config, flash.offset,
                                                      **spi_timing(self._mhz))
-        clock = getattr(load_family(self._board.family), "flash_clock", None)
+        clock = getattr(family, "flash_clock", None)
         m.submodules.flash_pins = FlashPins(start, flash.resource, clock)
         connect(m, line.o, start.line)
         connect(m, start.rx, accelerator.rx)

@@ -1,11 +1,14 @@
-"""Pins of the ULX3S that its boards share: SPI on the header J1."""
+"""What the boards of the ULX3S share: SPI on the header J1, the flash, and the LEDs."""
 
-from kaniwa.boards.board import Spi
+from kaniwa.boards.board import Flash, Spi
 
-__all__ = ["SPI"]
+__all__ = ["FLASH", "FLASH_PROGRAMMERS", "LEDS", "SPI"]
 
 # No chip of the board is at these.
 SPI = Spi(
     ("gpio", 0), cs_n="0+", sck="1+", copi="2+", cipo="3+",
     labels=("GP0", "GP1", "GP2", "GP3"),
     attributes={"IO_TYPE": "LVCMOS33"}, pull_up={"PULLMODE": "UP"})
+FLASH = Flash("IS25LP128F", 16 << 20, offset=2 << 20)
+FLASH_PROGRAMMERS = (("openFPGALoader", "-b", "ulx3s", "-f", "{file}"),)
+LEDS = tuple(("led", number) for number in range(8))

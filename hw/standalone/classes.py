@@ -19,7 +19,7 @@ class Classes(Component):
     An abort without a run has an end, too, so STATUS is read first.
 
     ``field``, in cycles that ``field_valid`` is 1: eight bytes, address of the scores (4), their
-    number, kind (0 int8, 1 uint8), and two more. Of 0 scores there is no class.
+    number, and three more. Scores are int8; of 0 scores there is no class.
     ``valid``: the scores of the last run were read, and ``number`` is their class; 0 from the
     begin of a run on. An error, an abort, and a READ that is ``refused``, as the next run began,
     leave it at 0.
@@ -43,17 +43,16 @@ class Classes(Component):
     def elaborate(self, platform):
         m = Module()
         where = Signal(8 * WHERE_BYTES, reset_less=True)   # goes round once as it is sent
-        unsigned = Signal(reset_less=True)
         step = Signal(3)       # byte of the header's fields, or of the request
         wanted, was_busy = Signal(), Signal()
         index = Signal(8)
         best = Signal(8, reset_less=True)
-        # As int8 they are in order once the sign is the other way round.
+        # In order as unsigned numbers once the sign is the other way round.
         score, better = Signal(8), Signal()
         of_scores = Signal()   # the request; before, that of STATUS
         status = (REGISTERS + 4 * Register.STATUS).to_bytes(4, "little") + bytes([1])
         m.d.comb += [
-            score.eq(Cat(self.reply.payload[:7], self.reply.payload[7] ^ ~unsigned)),
+            score.eq(Cat(self.reply.payload[:7], ~self.reply.payload[7])),
             better.eq((index == 0) | (score > best)),
             self.reply.ready.eq(1),
             self.request.payload.eq(Mux(of_scores & (step != 0), where[:8], Array(
@@ -72,8 +71,6 @@ class Classes(Component):
                 m.d.comb += turn.eq(self.field_valid & (step < WHERE_BYTES))
                 with m.If(self.field_valid):
                     m.d.sync += step.eq(step + 1)
-                    with m.If(step == WHERE_BYTES):
-                        m.d.sync += unsigned.eq(self.field[0])
                 with m.Elif(wanted & self.enabled & (where[32:] != 0)):
                     m.d.sync += wanted.eq(0)
                     m.next = "REQUEST"

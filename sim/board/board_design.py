@@ -15,7 +15,7 @@ import kaniwa.boards
 from kaniwa.boards.board import LINK_CYCLES, Board, check_standalone, file_stem, load_board
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.frames import check_cores
-from kaniwa.driver.spi.format import CYCLES_OF_SCK
+from kaniwa.driver.spi.format import CYCLES_OF_BYTE
 from kaniwa.driver.transports import BITS_A_BYTE
 from kaniwa.errors import ConfigError
 from kaniwa.sdram_parts import PARTS, ChipTiming
@@ -125,7 +125,7 @@ class BoardDesign:
     def byte_cycles(self) -> float:
         """Cycles that the link takes for a byte in each direction."""
         if self.board.by_spi:
-            return 8 * CYCLES_OF_SCK
+            return CYCLES_OF_BYTE
         return BITS_A_BYTE * self.bit_cycles if self.board.ethernet is None else LINK_CYCLES
 
     @property
@@ -170,16 +170,9 @@ class BoardDesign:
         if self.board.by_spi:
             from kaniwa.boards.flow.top import SPI_RESOURCE
 
-            wires = {f"{SPI_RESOURCE}_0__{pin}__io": pin for pin in SPI_PINS}
-            pins = [f".{pin}({'clk' if pin.startswith('clk') else wires.get(pin, '')})"
-                    for pin in names]
-            return SIMULATED_SPI.format(top=TOP, pins=", ".join(pins))
+            return _wired(SIMULATED_SPI, SPI_RESOURCE, SPI_PINS, names)
         if self.board.ethernet is not None:
-            phy = f"{self.board.ethernet.resource}_0"
-            wires = {f"{phy}__{pin}__io": pin for pin in RGMII_PINS}
-            pins = [f".{pin}({'clk' if pin.startswith('clk') else wires.get(pin, '')})"
-                    for pin in names]
-            return SIMULATED_RGMII.format(top=TOP, pins=", ".join(pins))
+            return _wired(SIMULATED_RGMII, self.board.ethernet.resource, RGMII_PINS, names)
         link = f"{self.board.link}_0"
         wires = {f"{link}__rx__io": "rx_pin", f"{link}__tx__io": "tx"}
         if self.board.sdram is not None:
@@ -220,6 +213,16 @@ class BoardDesign:
                 f"  assign leds = led_pins ^ {inverted};")
 
 
+def _wired(module: str, resource: str, wires: Sequence[str], names: Sequence[str]) -> str:
+    """``module`` around the top module with the pins ``names``: ``wires`` of the same names are at
+    those of a resource, and others are open but for the clock."""
+    from kaniwa.boards.flow.build import TOP
+
+    at = {f"{resource}_0__{wire}__io": wire for wire in wires}
+    pins = [f".{pin}({'clk' if pin.startswith('clk') else at.get(pin, '')})" for pin in names]
+    return module.format(top=TOP, pins=", ".join(pins))
+
+
 def board_design(name: str, config: AcceleratorConfig | None = None,
                  baud: int | None = None, cores: int = 1, standalone: bool = False,
                  link: str = "own") -> BoardDesign:
@@ -248,7 +251,7 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
         if baud is not None or board.sdram is not None or standalone:
             raise ConfigError(f"{name} over SPI is simulated without a baud, SDRAM or a start from "
                               "flash")
-        faster = BITS_A_BYTE * BIT_CYCLES / (8 * CYCLES_OF_SCK)
+        faster = BITS_A_BYTE * BIT_CYCLES / CYCLES_OF_BYTE
         return BoardDesign(board, config, board.baud, int(pace * faster), BIT_CYCLES, cores)
     if board.ethernet is not None:
         if baud not in (None, board.baud):

@@ -81,8 +81,7 @@ class PinTransport:
 
     def _failure(self) -> str:
         broken = self._library.kaniwa_board_broken_rule(self._handle).decode()
-        chip = "" if broken.startswith("the ") else "the SDRAM does not allow "
-        return f"{chip}{broken}" if broken else "an assertion failed (see above)"
+        return broken or "an assertion failed (see above)"
 
     def now(self) -> float:
         return self.line_cycles / self._hz

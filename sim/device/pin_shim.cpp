@@ -119,7 +119,7 @@ private:
     uint8_t byte(uint32_t at) const { return at < data.size() ? data[at] : 0xFF; }
 
     void refuse(const char *what) {
-        if (rule.empty()) rule = std::string("the flash does not allow ") + what;
+        if (rule.empty()) rule = what;
     }
 
     std::vector<uint8_t> data;
@@ -161,12 +161,18 @@ public:
         return cycle;
     }
 
-    bool failed() const { return context.gotError() || *broken_rule(); }
+    bool failed() const {
+        return context.gotError() || (flash && !flash->broken().empty())
+            || (chip && !chip->broken().empty());
+    }
 
     // What was done to SDRAM or flash that its data sheet forbids; empty if nothing.
-    const char *broken_rule() const {
-        if (flash && !flash->broken().empty()) return flash->broken().c_str();
-        return chip ? chip->broken().c_str() : "";
+    const char *broken_rule() {
+        if (flash && !flash->broken().empty())
+            rule = "the flash does not allow " + flash->broken();
+        else if (chip && !chip->broken().empty())
+            rule = "the SDRAM does not allow " + chip->broken();
+        return rule.c_str();
     }
 
     // Whether each LED is lit, the first one in bit 0.
@@ -206,6 +212,7 @@ private:
     Receiver receiver;
     std::unique_ptr<kaniwa::SdramChip> chip;
     std::unique_ptr<Flash> flash;
+    std::string rule;
 };
 
 }  // namespace

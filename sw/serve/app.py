@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from kaniwa import __version__
 from kaniwa.driver.session import Outputs
-from kaniwa.serve.limits import BODIES, Limits, Refused
+from kaniwa.serve.limits import BODIES, Limits, Refused, answered_within
 from kaniwa.serve.messages import HEADER_LENGTH, Request, answer, read_request
 from kaniwa.serve.metrics import Metrics
 from kaniwa.serve.model import Model, model_of
@@ -85,16 +85,12 @@ class App:
                 await self._read(request, body)     # the connection limits its time
                 asked = await asyncio.to_thread(
                     read_request, body, request.headers.get(HEADER_LENGTH), model)
-            async with asyncio.timeout(self._limits.seconds):
+            async with answered_within(self._limits.seconds, model.name):
                 results = await self._run(request, asked, model)
         except ClientDisconnect:
             return Response(status_code=GONE)
-        except TimeoutError:
-            raise Refused(504, f"model '{model.name}': no answer within "
-                               f"{self._limits.seconds:g} s") from None
         content, headers = answer(asked, results, model)
-        self._metrics.inferences.labels(model.name).inc(len(results))
-        self._metrics.seconds.labels(model.name).observe(time.monotonic() - began)
+        self._metrics.answered(model.name, len(results), time.monotonic() - began)
         return Response(content, headers=headers)
 
     def _model(self, request: HttpRequest) -> Model:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["BODIES", "Limits", "Refused"]
+__all__ = ["BODIES", "Limits", "Refused", "answered_within"]
 
 BODIES = 8     # of the largest size that are there together, beside those of the queue
 
@@ -32,3 +35,13 @@ class Refused(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+@asynccontextmanager
+async def answered_within(seconds: float, model: str) -> AsyncIterator[None]:
+    """Raise Refused (504) where the answer of ``model`` takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Refused(504, f"model '{model}': no answer within {seconds:g} s") from None

@@ -35,6 +35,11 @@ class Metrics:
                                  ["model"], buckets=BOUNDS, registry=self._registry)
         self._registry.register(_Devices(queue))
 
+    def answered(self, model: str, inferences: int, seconds: float) -> None:
+        """Count a request with so many inferences that was answered after ``seconds``."""
+        self.inferences.labels(model).inc(inferences)
+        self.seconds.labels(model).observe(seconds)
+
     def text(self) -> bytes:
         """All counts at this moment."""
         return generate_latest(self._registry)

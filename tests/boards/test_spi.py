@@ -10,7 +10,7 @@ from kaniwa.boards.board import BOARDS, file_stem, load_board
 from kaniwa.boards.flow.build import TOP, design_files
 from kaniwa.boards.flow.program import find_bitstream
 from kaniwa.boards.flow.top import BoardTop
-from kaniwa.driver.spi.format import highest_sck
+from kaniwa.driver.spi.format import CYCLES_OF_SCK
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.sim.worlds.serial_config import TINY
 
@@ -50,7 +50,7 @@ def test_the_pace_is_that_of_the_highest_rate(name: str, pace: int) -> None:
     for mhz in (board.clock_mhz(""), 48.0):     # another clock than the board's, too
         made = BoardTop(board.with_link("spi"), TINY, mhz)
         made._MustUse__silence = True
-        assert made._pace == highest_sck(mhz * 1e6) // 8
+        assert made._pace == int(mhz * 1e6) // CYCLES_OF_SCK // 8
 
 
 def test_a_build_for_spi_has_files_of_its_own(tmp_path: Path) -> None:

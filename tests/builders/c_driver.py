@@ -17,9 +17,11 @@ from kaniwa.export.c_source import DRIVER_FILES, driver_file, header, source
 from kaniwa.export.interface import interface
 from kaniwa.program.program import Program
 
-__all__ = ["BASE", "STRICT", "CDevice", "CDriver", "Result", "build", "write_model"]
+__all__ = ["BASE", "RISCV", "STRICT", "CDevice", "CDriver", "Result", "bytes_on_rv32", "build",
+           "compile_strictly", "write_model"]
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversion", "-Wshadow"]
+RISCV = shutil.which("riscv64-unknown-elf-gcc")
 BASE = 0x4000_0000     # of the window, as the driver is told
 SHIM_H = """
 #include <stdint.h>
@@ -144,3 +146,38 @@ class CDriver:
         """Give the device outside memory: ``memory``, which its bus master sees at ``base``."""
         self.device.outside = ctypes.addressof(memory)
         self.device.outside_base, self.device.outside_bytes = base, len(memory)
+
+
+def compile_strictly(folder: Path, sources: Sequence[str], flags: Sequence[str]) -> None:
+    """Compile files of the driver as C99 by themselves, and its header in C++."""
+    _write_driver(folder)
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler is not None, "the tests need a C compiler"
+    for name in sources:
+        subprocess.run([compiler, *STRICT, *flags, "-c", name, "-o", "k.o"], cwd=folder,
+                       check=True)
+    (folder / "user.cpp").write_text('#include "kaniwa.h"\n')
+    subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", *flags, "-c", "user.cpp"],
+                   cwd=folder, check=True)
+
+
+def bytes_on_rv32(folder: Path, sources: Sequence[str], flags: Sequence[str] = ()) -> int:
+    """Bytes of code of the driver's files, which have no variables and need no library."""
+    assert RISCV is not None
+    _write_driver(folder)
+    subprocess.run([RISCV, *STRICT, "-ffreestanding", "-march=rv32imc", "-mabi=ilp32", "-Os",
+                    *flags, "-nostdlib", "-r", *sources, "-o", "k.o"], cwd=folder, check=True)
+
+    def told(tool: str, *options: str) -> str:
+        return subprocess.run([RISCV.replace("gcc", tool), *options, "k.o"], cwd=folder,
+                              check=True, capture_output=True, text=True).stdout
+
+    assert told("nm", "-u") == ""
+    text, data, bss = map(int, told("size").splitlines()[1].split()[:3])
+    assert data == bss == 0
+    return text
+
+
+def _write_driver(folder: Path) -> None:
+    for name in DRIVER_FILES:
+        (folder / name).write_bytes(driver_file(name))

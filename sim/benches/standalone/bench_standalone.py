@@ -79,7 +79,7 @@ def _duts() -> list[Dut]:
 BENCH = Bench("standalone", _duts, required=[
     *(f"state_{state.name.lower()}" for state in FlashState if state > FlashState.LOADING),
     "flipped", "cut", "too_long", "other_in_second_pass", "not_whole", "not_allowed", "no_body",
-    "dropped", "class", "class_of_uint8", "tie", "several_hundred", "no_scores", "refused",
+    "dropped", "class", "tie", "several_hundred", "no_scores", "refused",
     "beside_the_line", "line_waits", "in_time", "not_well"])
 
 
@@ -202,7 +202,7 @@ def _damaged(env: Env, kind: str, image: bytes) -> bytes:
 async def loads_nothing_else(dut: Any, kind: str, again: bool) -> None:
     env = await start(dut, BENCH)
     requests = random_requests(env.rng, SIZE, 3, outside=False)
-    image = image_bytes(env.config.hash, body_of(requests), Scores(5, 9, True))
+    image = image_bytes(env.config.hash, body_of(requests), Scores(5, 9))
     flash = _damaged(env, kind, image)
     world = World(env, flash)
     expected = state_of(flash, env.config.hash)
@@ -282,8 +282,7 @@ class Runs:
         for core in (*self.world.device.cores, *self.world.device.wanted):
             core.busy = False
         env.set("busy", 0)
-        array = np.array(values, np.uint8)
-        return int(np.argmax(array if scores.unsigned else array.view(np.int8))) if values else 0
+        return int(np.argmax(np.array(values, np.uint8).view(np.int8))) if values else 0
 
     async def until_valid(self, cycles: int) -> int:
         """Cycles until there is a class, at most so many."""
@@ -304,18 +303,18 @@ async def _loaded(dut: Any, scores: Scores, stall: float = 0.0) -> Runs:
 
 
 @cocotb.test()
-@cocotb.parametrize(count=[1, 2, 12, 240], unsigned=[False, True])
-async def tells_the_first_largest_score(dut: Any, count: int, unsigned: bool) -> None:
-    runs = await _loaded(dut, Scores(1000 + count, count, unsigned))
+@cocotb.parametrize(count=[1, 2, 12, 240])
+async def tells_the_first_largest_score(dut: Any, count: int) -> None:
+    runs = await _loaded(dut, Scores(1000 + count, count))
     env = runs.env
-    for _ in range(6):
+    for _ in range(12):
         expected = await runs.run()
         # Two requests of seven bytes, a register, and of each score a read.
         latency = env.config.memory_latency
         cycles = await runs.until_valid(40 + count * (latency + 6))
         check(env.get("number"), expected, "class")
         assert cycles >= count
-        cover("class_of_uint8" if unsigned else "class")
+        cover("class")
         if count == 240:
             cover("several_hundred")
         await env.cycles(env.rng.randrange(50))

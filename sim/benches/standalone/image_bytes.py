@@ -16,11 +16,10 @@ LONGEST = 1 << 24
 
 @dataclass(frozen=True)
 class Scores:
-    """Where class scores are: address, number, and whether they are unsigned."""
+    """Where class scores are: address and number."""
 
     address: int = 0
     count: int = 0
-    unsigned: bool = False
 
 
 def body_of(requests: list[Request]) -> bytes:
@@ -32,7 +31,7 @@ def body_of(requests: list[Request]) -> bytes:
 def image_bytes(config_hash: str, body: bytes, scores: Scores = Scores()) -> bytes:
     """An image as it should be."""
     image = (MAGIC + bytes.fromhex(config_hash)[::-1] + len(body).to_bytes(4, "little")
-             + scores.address.to_bytes(4, "little") + bytes([scores.count, scores.unsigned, 0, 0])
+             + scores.address.to_bytes(4, "little") + bytes([scores.count, 0, 0, 0])
              + body)
     return image + zlib.crc32(image).to_bytes(4, "little")
 

@@ -54,7 +54,7 @@ def flash_command(ctx: click.Context, model: Path, board: str, target: str | Non
     power-up. Then a client writes inputs, and the board shows the class on its LEDs.
     """
     from kaniwa.boards.board import load_board
-    from kaniwa.boards.flow.program import find_standalone, write_flash
+    from kaniwa.boards.flow.program import find_bitstream, write_flash
     from kaniwa.files import write_atomic
     from kaniwa.standalone.image import flash_image, flash_of, make_image, standalone_interface
 
@@ -68,7 +68,7 @@ def flash_command(ctx: click.Context, model: Path, board: str, target: str | Non
         raise InputError(f"{path}: programmers leave the head of a {path.suffix} file out, which "
                          "moves what is behind it: name it .bin")
     if image_only is None:
-        bitstream = bitstream or find_standalone(chosen, target, FOLDER)
+        bitstream = bitstream or find_bitstream(chosen, target, FOLDER, standalone=True)
     with progress("compiling") as update:
         program = _program(model, chosen, target, update)
     device, data = standalone_interface(program), make_image(program)

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from kaniwa import __version__
 from kaniwa.serve.guard import is_bearer
-from kaniwa.serve.limits import BODIES, Limits, Refused
+from kaniwa.serve.limits import BODIES, Limits, Refused, answered_within
 from kaniwa.serve.messages import outputs_of, request_of
 from kaniwa.serve.metrics import Metrics
 from kaniwa.serve.model import Model, model_of
@@ -127,16 +127,11 @@ class Service:
         began = time.monotonic()
         model = model_of(self._models, message.model_name, message.model_version)
         self._queue.check_ready()
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                asked = await asyncio.to_thread(_request_of, message, model)
-                results = await self._queue.run(asked, model)
-        except TimeoutError:
-            raise Refused(504, f"model '{model.name}': no answer within "
-                               f"{self._limits.seconds:g} s") from None
+        async with answered_within(self._limits.seconds, model.name):
+            asked = await asyncio.to_thread(_request_of, message, model)
+            results = await self._queue.run(asked, model)
         header, blobs = outputs_of(asked, results, model)
-        self._metrics.inferences.labels(model.name).inc(len(results))
-        self._metrics.seconds.labels(model.name).observe(time.monotonic() - began)
+        self._metrics.answered(model.name, len(results), time.monotonic() - began)
         return messages["ModelInferResponse"](
             model_name=model.name, model_version=header["model_version"], id=message.id,
             outputs=[{key: entry[key] for key in ("name", "datatype", "shape")}

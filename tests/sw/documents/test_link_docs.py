@@ -4,7 +4,7 @@ import ast
 import re
 
 from kaniwa.driver.frames import FLASH_STATE, LINK_REGISTERS, OPERATIONS, PAYLOAD_BYTES, Flag
-from kaniwa.standalone.format import HEADER_BYTES, MAGIC, MOST_SCORES, FlashState, ScoreKind
+from kaniwa.standalone.format import HEADER_BYTES, MAGIC, MOST_SCORES, FlashState
 
 SOURCES = ("link.py", "transports.py", "board_device.py", "identity.py", "bridge_protocol.py",
            "datagrams/transport.py", "datagrams/udp_socket.py", "spi/transport.py")
@@ -28,7 +28,6 @@ def test_the_image_of_the_page_is_that_of_the_format(root):
     assert MAGIC == b"kaniwa\0\1"
     assert "| 0–7 | `kaniwa`, a zero, and the version of the format, 1 |" in page
     assert f"at most {MOST_SCORES}; 0: no class is shown" in page
-    assert f"kind of score: {ScoreKind.INT8.value} int8, {ScoreKind.UINT8.value} uint8" in page
     assert f"| from {HEADER_BYTES} on | the body" in page
 
 

@@ -4,19 +4,17 @@ import ctypes
 import dataclasses
 import random
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
-from builders.c_driver import STRICT, Result, write_model
+from builders.c_driver import RISCV, Result, bytes_on_rv32, compile_strictly, write_model
 from builders.c_link import LinkedDriver, build_linked
 
 import kaniwa
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.driver import frames
-from kaniwa.export.c_source import DRIVER_FILES, driver_file
+from kaniwa.export.c_source import driver_file
 from kaniwa.isa import OUTSIDE, Register
 from kaniwa.sim.board.line_faults import Faults
 from kaniwa.sim.board.link_model import EmulatedCore, LinkModel, MemoryCore
@@ -26,7 +24,7 @@ from kaniwa.sim.worlds.random_graphs import random_graph, random_input
 CONFIG = PRESETS["small"]
 GRAPH = random_graph(3, "conv", macs=1 << 14)
 LARGEST = 8192     # bytes of code on RV32
-RISCV = shutil.which("riscv64-unknown-elf-gcc")
+SOURCES = ["kaniwa.c", "kaniwa_link.c"]
 FAULTS = {"none": {}, "changed": {"bit_error": 1e-4}, "lost": {"drop": 5e-4},
           "all": dict(bit_error=5e-5, drop=2e-4, duplicate=2e-4, insertion=2e-4, swap=2e-4)}
 CHUNK = 32
@@ -304,28 +302,9 @@ def test_numbers_of_the_link_are_those_of_the_host():
 
 @pytest.mark.parametrize("flags", [(), ("-DKANIWA_LINK",), ("-DKANIWA_LINK", "-DKANIWA_NO_TEXT")])
 def test_driver_compiles_as_c99_and_in_cpp(tmp_path, flags):
-    for name in DRIVER_FILES:
-        (tmp_path / name).write_bytes(driver_file(name))
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    for name in ("kaniwa.c", "kaniwa_link.c"):
-        subprocess.run([compiler, *STRICT, *flags, "-c", name, "-o", "k.o"], cwd=tmp_path,
-                       check=True)
-    (tmp_path / "user.cpp").write_text('#include "kaniwa.h"\n')
-    subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", *flags, "-c", "user.cpp"],
-                   cwd=tmp_path, check=True)
+    compile_strictly(tmp_path, SOURCES, flags)
 
 
 @pytest.mark.skipif(RISCV is None, reason="no riscv64-unknown-elf-gcc on this machine")
 def test_driver_is_small_on_rv32_and_needs_no_library(tmp_path):
-    for name in DRIVER_FILES:
-        (tmp_path / name).write_bytes(driver_file(name))
-    subprocess.run([RISCV, *STRICT, "-ffreestanding", "-march=rv32imc", "-mabi=ilp32", "-Os",
-                    "-DKANIWA_LINK", "-nostdlib", "-r", "kaniwa.c", "kaniwa_link.c", "-o", "k.o"],
-                   cwd=tmp_path, check=True)
-    size = subprocess.run([RISCV.replace("gcc", "size"), "k.o"], cwd=tmp_path, check=True,
-                          capture_output=True, text=True).stdout.splitlines()[1].split()
-    text, data, bss = map(int, size[:3])
-    assert text <= LARGEST and data == bss == 0
-    missing = subprocess.run([RISCV.replace("gcc", "nm"), "-u", "k.o"], cwd=tmp_path, check=True,
-                             capture_output=True, text=True).stdout
-    assert missing == ""
+    assert bytes_on_rv32(tmp_path, SOURCES, ["-DKANIWA_LINK"]) <= LARGEST

@@ -10,7 +10,7 @@ import pytest
 
 from kaniwa import cli
 from kaniwa.boards.board import load_board
-from kaniwa.boards.flow.program import find_standalone
+from kaniwa.boards.flow.program import find_bitstream
 from kaniwa.compiler.pipeline import compile
 from kaniwa.errors import DeviceError
 from kaniwa.importers import load_model
@@ -178,4 +178,4 @@ def test_write_calls_the_tool_of_the_board(models: Path, capsys: pytest.CaptureF
 def test_the_bitstream_of_a_host_is_no_standalone_one(tmp_path: Path) -> None:
     (tmp_path / "ulx3s_85f-base.bit").write_bytes(BITS)
     with pytest.raises(DeviceError, match="--board ulx3s_85f --standalone builds it"):
-        find_standalone(load_board("ulx3s_85f"), "base", tmp_path)
+        find_bitstream(load_board("ulx3s_85f"), "base", tmp_path, standalone=True)

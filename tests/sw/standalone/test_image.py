@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
-from builders.graphs.odd_channels import odd_network
+from builders.graphs.uint8_graphs import uint8
 from builders.networks.random_states import random_states
 
 from kaniwa import golden
@@ -26,7 +26,7 @@ from kaniwa.importers import load_model
 from kaniwa.isa import Register
 from kaniwa.program.program import Program
 from kaniwa.sim.worlds.random_graphs import random_graph, random_input
-from kaniwa.standalone.format import FlashState, ScoreKind
+from kaniwa.standalone.format import FlashState
 from kaniwa.standalone.image import (
     class_output,
     flash_image,
@@ -53,8 +53,8 @@ class Booted:
         assert image[8:16].hex() == bytes.fromhex(program.config.hash)[::-1].hex()
         length = int.from_bytes(image[16:20], "little")
         self.scores_at = int.from_bytes(image[20:24], "little")
-        self.scores, self.kind, *rest = image[24:28]
-        assert rest == [0, 0]
+        self.scores, *rest = image[24:28]
+        assert rest == [0, 0, 0]
         assert len(image) == 28 + length + 4
         assert image[-4:] == zlib.crc32(image[:-4]).to_bytes(4, "little")
         self.registers = {}
@@ -81,9 +81,8 @@ class Booted:
 
     def shown(self) -> int:
         """The class at the pins: the first of the largest scores."""
-        values = list(self.device.read(self.scores_at, self.scores))
-        if self.kind == 0:
-            values = [value - 256 if value > 127 else value for value in values]
+        values = [value - 256 if value > 127 else value
+                  for value in self.device.read(self.scores_at, self.scores)]
         return max(range(len(values)), key=lambda i: (values[i], -i))
 
 
@@ -114,7 +113,7 @@ def test_keyword_spotting_boots_and_shows_its_class(models: Path, target: str) -
     program = compile(graph, target)
     inputs = recorded_inputs(models / SPOTTING, program.inputs)[:3]
     board = assert_boots(graph, program, inputs)
-    assert (board.scores, board.kind) == (12, ScoreKind.INT8)
+    assert board.scores == 12
     # What a host tells is the class of the softmax: the same where no two scores become equal.
     answers = golden.run(graph, inputs[-1])[graph.outputs[0]].ravel()
     assert np.count_nonzero(answers == answers.max()) == 1
@@ -141,12 +140,21 @@ def test_a_program_with_outside_memory_has_writes_with_bit_31() -> None:
 
 
 def test_uint8_scores_are_compared_as_they_lie_in_memory() -> None:
-    graph = odd_network(2, unsigned=True)
-    program = compile(graph, "base")
+    build = GraphBuilder(5)
+    x = build.tensor((1, 6, 6, 2))
+    scores = build.fully_connected(build.reshape(build.conv(x, 8), (1, 288)), 6)
+    signed = build.graph((x,), (scores,))
+    graph = uint8(signed, {t.id: (t.data.view(np.uint8) ^ 128) for t in signed.tensors
+                           if t.data is not None and t.data.dtype == np.int8}, 128)
     assert graph.tensors[graph.outputs[0]].dtype == "uint8"
-    image = read_image(make_image(program))
-    assert image.header.kind == ScoreKind.INT8
-    assert_boots(graph, program, [random_input(graph, seed) for seed in range(3)])
+    inputs = [random_input(graph, seed) for seed in range(8)]
+    made = [golden.run(graph, given)[graph.outputs[0]] for given in inputs]
+    # On both sides of the middle, so that a comparison with the wrong sign finds another one.
+    assert any(values.min() < 128 <= values.max() for values in made)
+    assert len({int(values.argmax()) for values in made}) > 1
+    program = compile(graph, "base")
+    assert read_image(make_image(program)).header.count == 6
+    assert_boots(graph, program, inputs)
 
 
 @pytest.mark.parametrize("seed", [0, 3, 9, 17, 37])
