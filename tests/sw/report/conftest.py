@@ -57,9 +57,10 @@ def many_layers(resnet8: dict[str, Any]) -> dict[str, Any]:
     return document([run])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The distribution's Chromium, driven by playwright."""
+    """The distribution's Chromium, driven by playwright, whose event loop runs in this thread until
+    the module ends: no test of another module could run a loop of its own."""
     if not CHROMIUM.exists():
         pytest.skip(f"Chromium is not installed at {CHROMIUM}")
     from playwright.sync_api import sync_playwright

@@ -224,12 +224,8 @@ def test_an_answer_that_is_late_and_a_device_that_is_lost(words):
 
 
 def test_a_port_that_another_program_has(words):
-    with serving({"kws": words.program}, ["emulator"], rpc=True) as other:
-        from kaniwa.serve import Server
-
-        server = Server({"kws": words.program}, ["emulator"])
-        port = int(other.rpc.rpartition(":")[2])
-        with pytest.raises(DeviceError, match="cannot listen"):
-            server.offer_grpc(port)
-        server.stop()
-        server.run()
+    models = {"kws": words.program}
+    with (serving(models, ["emulator"], rpc=True) as other,
+          serving(models, ["emulator"]) as server,
+          pytest.raises(DeviceError, match="cannot listen")):
+        server.offer_grpc(int(other.rpc.rpartition(":")[2]))
