@@ -44,20 +44,22 @@ class ModeAhead(Component):
         modes = Signal(8 * AHEAD, reset_less=True)      # of the item behind ``behind``, and more
         behind = Signal.like(self.after, reset_less=True)
         after = Signal.like(self.after, reset_less=True)
-        before = list(accumulate(behind, initial=1))    # the first unit has the modes
-        # All bytes are summed by halves: the next item's step waits for them. A one below the
-        # lowest bits carries the modes' unit in.
-        low, high = sum(behind[:GROUPS // 2]), sum(behind[GROUPS // 2:])
+        before = accumulate(behind, initial=1)          # the first unit has the modes
+        # The bytes of ``behind`` are summed in front of a register, by halves: the step to the next
+        # item waits for them. A one below the lowest bits carries the modes' unit in.
+        found = [table[modes.word_select(group, MODE_BITS)] for group in range(GROUPS)]
+        low, high = sum(found[:GROUPS // 2]), sum(found[GROUPS // 2:])
+        size = Signal.like(self.bytes, reset_less=True)
         m.d.comb += [
             self.after.eq(after),
             *(start.eq(units) for start, units in zip(self.starts, before, strict=False)),
-            self.bytes.eq((Cat(C(1, 1), low) + Cat(C(1, 1), high))[1:]),
+            self.bytes.eq(size),
         ]
         with m.If(self.advance):
             m.d.sync += [
                 after.eq(behind),
-                *(width.eq(table[modes.word_select(group, MODE_BITS)])
-                  for group, width in enumerate(behind)),
+                *(width.eq(entry) for width, entry in zip(behind, found, strict=True)),
+                size.eq((Cat(C(1, 1), low) + Cat(C(1, 1), high))[1:]),
                 modes.eq(Mux(self.filling, modes >> 8, self.modes)),
             ]
         with m.If(self.begin):
