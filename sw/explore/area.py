@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["REACH", "AreaModel", "area_model", "fit_area", "searched_cores"]
 
 KINDS = ("lut", "ff")
+# Synthesis moves logic from one block to its neighbor: where a model has no features for the one,
+# its cells count as the other's.
+NEIGHBOR = {"line_buffer": "window"}
 # Of a feature a config may have so many times as much as the point with the most of it.
 REACH = 2
 # The cell unit, of which no netlist is among the points: base_recurrent beside base_vector in
@@ -99,7 +102,7 @@ def _of_blocks(point: Point, blocks: Sequence[str]) -> dict[str, dict[str, int]]
     found: dict[str, dict[str, int]] = {block: {} for block in blocks}
     for name, counts in point.blocks.items():
         name = name.split("$")[0]
-        own = found[name if name in found else "other"]
+        own = found[name if name in found else NEIGHBOR.get(name, "other")]
         for kind in KINDS:
             own[kind] = own.get(kind, 0) + counts.get(kind, 0)
     return found

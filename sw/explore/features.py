@@ -124,7 +124,6 @@ PIPELINED: Mapping[str, tuple[Feature, ...]] = {
     "counters": (_switch("counters"),),
     "memory": (_read, _write),
     "weight_ring": (_products,),
-    "line_buffer": (_line, _switch("depthwise")),
     "on_chip_memory": (_read, _memory_bits),
     "max_pool": (_pool,),
     "units": (lambda config: config.vector_unit * config.requant_lanes, _switch("vector_unit")),
