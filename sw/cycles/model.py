@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.array import Array
-from kaniwa.cycles.compact import model_compact
+from kaniwa.cycles.compact.layers import model_compact
 from kaniwa.cycles.events import Events
 from kaniwa.cycles.log import Log
 from kaniwa.cycles.lost import counters_at, lost_cycles
