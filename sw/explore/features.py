@@ -20,6 +20,11 @@ def _products(config: AcceleratorConfig) -> float:
     return config.multipliers
 
 
+def _tree(config: AcceleratorConfig) -> float:
+    """Adders of the trees behind the multipliers: wider ones as a dot product grows."""
+    return config.multipliers * math.log2(2 * config.dot_width)
+
+
 def _packed(config: AcceleratorConfig) -> float:
     return config.multipliers * config.packed_multipliers
 
@@ -110,7 +115,7 @@ def _switch(name: str) -> Feature:
 
 
 PIPELINED: Mapping[str, tuple[Feature, ...]] = {
-    "mac_array": (_products, _packed, _out),
+    "mac_array": (_tree, _packed),
     "post": (_parallel, _multiplied, _serial, _lanes),
     "window": (_taps, _phases, _packed),
     "parameter_buffer": (_own_parameters, _lanes),
@@ -120,7 +125,7 @@ PIPELINED: Mapping[str, tuple[Feature, ...]] = {
     "result_buffer": (_out, _results),
     "store": (_write, _lanes),
     "load": (_read, _line),
-    "patch_buffer": (_patch,),
+    "patch_buffer": (_patch, _taps),
     "counters": (_switch("counters"),),
     "memory": (_read, _write),
     "weight_ring": (_products,),

@@ -90,6 +90,8 @@ def test_points_that_are_held_back_are_near_what_the_others_say() -> None:
     rows = held_back(known_points())
     assert all(abs(row.lut) <= 0.08 and abs(row.ff) <= 0.08 for row in rows
                if row.lut is not None and row.ff is not None)
+    assert all(abs(row.placed) <= 0.08 for row in rows
+               if row.placed is not None and not row.point.source)
     clocks = {row.point.device: row.clock for row in rows if row.clock is not None}
     assert len(clocks) >= 3
     assert all(abs(row.clock) <= 0.15 for row in rows if row.clock is not None)
