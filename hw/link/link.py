@@ -149,7 +149,8 @@ class Link(wiring.Component):
         sent = reply.valid & reply.ready
         if self._local:
             sent |= self.local.reply.valid & self.local.reply.ready
-            m.d.comb += self.local.reply.payload.eq(reply.payload.byte)
+            m.d.comb += [self.local.reply.payload.byte.eq(reply.payload.byte),
+                         self.local.reply.payload.last.eq(reply.payload.last)]
             m.d.sync += self.local.refused.eq(0)
         fetched = Signal(8, reset_less=True)
         word = self.read.response.payload
