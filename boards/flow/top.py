@@ -24,6 +24,7 @@ from kaniwa.hw.ethernet.ethernet_link import EthernetLink
 from kaniwa.hw.link.spi import SpiSlave
 from kaniwa.hw.link.uart import Uart
 from kaniwa.hw.sdram.controller import SdramController
+from kaniwa.hw.standalone.boot import Boot
 from kaniwa.hw.standalone.standalone import Standalone, spi_timing
 from kaniwa.sdram_parts import PARTS
 
@@ -123,9 +124,13 @@ class BoardTop(Elaboratable):
     def _add_standalone(self, m: Module, platform: Any, family: Family, line: Any,
                         accelerator: Accelerator) -> None:
         """The start from flash between line and accelerator, and its LEDs."""
-        flash = self._board.flash
-        m.submodules.standalone = start = Standalone(self._config, flash.offset,
-                                                     **spi_timing(self._mhz))
+        flash, slot = self._board.flash, self._board.slot
+        boot = None if slot is None else Boot(slot, family.slots.IN_TURN)
+        m.submodules.standalone = start = Standalone(
+            self._config, flash.image_at(slot or 0), boot=boot, **spi_timing(self._mhz))
+        if boot is not None:
+            m.d.comb += start.sending.eq(line.sending)
+            m.submodules.restart = family.slots.restart(start.leave, start.slot, flash.program)
         clock = getattr(family, "flash_clock", None)
         m.submodules.flash_pins = FlashPins(start, flash.resource, clock)
         connect(m, line.o, start.line)

@@ -16,6 +16,10 @@ def local_requests() -> Signature:
     is dropped. ``reply``: the data of a READ, ``last`` with the last one. ``refused`` is 1 for a
     cycle where a READ or a WRITE is left out, as the memory belongs to a run. ``state``: a
     FlashState, told as the link's own.
+
+    ``csr_address``, ``csr_write`` and ``csr_write_data`` are those of the core's registers.
+    ``csr_read_data`` is that of registers beside them, as late as the core's, and 0 of all others.
+    ``owing``: a reply to the line is due, or not all of it is with the transmitter yet.
     """
     return Signature({
         "request": Out(stream.Signature(8)),
@@ -23,4 +27,9 @@ def local_requests() -> Signature:
         "reply": In(stream.Signature(body_layout())),
         "refused": In(1),
         "state": Out(3),
+        "csr_address": In(8),
+        "csr_write": In(1),
+        "csr_write_data": In(32),
+        "csr_read_data": Out(32),
+        "owing": In(1),
     })

@@ -17,10 +17,12 @@ class FrameBuffer(wiring.Component):
 
     So none is missing in the midst of a frame, however slow the frame was made. A frame must have
     less than 512 bytes with its zero. Throughput: a byte in 2 cycles. Latency: 3 cycles.
+    ``holding``: there are bytes in it.
     """
 
     def __init__(self):
-        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8)),
+                          "holding": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -41,6 +43,7 @@ class FrameBuffer(wiring.Component):
             read.en.eq(~self.o.valid),
             self.o.payload.eq(read.data),
             fetched.eq(~self.o.valid & (read_at != whole_to)),
+            self.holding.eq(self.o.valid | (read_at != write_at)),
         ]
         # A cycle late, so the cycle behind a byte has no room.
         m.d.sync += room.eq(~accepted & (next_at != read_at))
@@ -65,6 +68,7 @@ class SpiSlave(wiring.Component):
 
     A byte that ``cs_n`` cuts is dropped, and one to ``cipo`` comes again. A byte from ``copi`` that
     comes while the last has not been taken is lost.
+    ``sending``: bytes of ``i`` wait for the master.
     """
 
     def __init__(self):
@@ -76,6 +80,7 @@ class SpiSlave(wiring.Component):
             "cipo_enable": Out(1),
             "i": In(stream.Signature(8)),
             "o": Out(stream.Signature(8)),
+            "sending": Out(1),
         })
 
     def elaborate(self, platform):
@@ -110,6 +115,7 @@ class SpiSlave(wiring.Component):
         m.d.comb += [
             following.eq(Mux(frames.o.valid, frames.o.payload, 0)),
             frames.o.ready.eq(last | (apart & ~there)),
+            self.sending.eq(frames.holding | there),
         ]
         with m.If(frames.o.ready):
             m.d.sync += [sent.eq(following), there.eq(frames.o.valid)]

@@ -83,11 +83,14 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Bytes to ``tx``, one behind the other without a gap: 10 bits a byte."""
+    """Bytes to ``tx``, one behind the other without a gap: 10 bits a byte.
+
+    ``sending`` is 1 until the stop bit of a byte is over.
+    """
 
     def __init__(self, clock: BitClock):
         self._clock = clock
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
+        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1), "sending": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -100,6 +103,7 @@ class UartTransmitter(wiring.Component):
             following.eq(phase + self._clock.step),
             tick.eq(following[-1]),
             self.i.ready.eq(idle | (tick & last)),
+            self.sending.eq(~idle),
         ]
         m.d.sync += [self.tx.eq(bits[0]), phase.eq(Mux(idle, 0, following))]
         with m.If(self.i.valid & self.i.ready):
@@ -112,7 +116,10 @@ class UartTransmitter(wiring.Component):
 
 
 class Uart(wiring.Component):
-    """Both directions: ``o`` from ``rx``, ``i`` to ``tx``. baud: at most clock_hz / 5."""
+    """Both directions: ``o`` from ``rx``, ``i`` to ``tx``. baud: at most clock_hz / 5.
+
+    ``sending``: a byte of ``i`` is on the line.
+    """
 
     def __init__(self, clock_hz: int, baud: int):
         self._settings = BitClock(clock_hz, baud)
@@ -121,13 +128,15 @@ class Uart(wiring.Component):
             "tx": Out(1, init=1),
             "i": In(stream.Signature(8)),
             "o": Out(stream.Signature(8)),
+            "sending": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(self._settings)
         m.submodules.transmitter = transmitter = UartTransmitter(self._settings)
-        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx),
+                     self.sending.eq(transmitter.sending)]
         wiring.connect(m, receiver.o, wiring.flipped(self.o))
         wiring.connect(m, wiring.flipped(self.i), transmitter.i)
         return m

@@ -6,7 +6,7 @@ What the gateware of a standalone board does with it is in ``kaniwa.hw.standalon
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kaniwa.boards.board import Board, Flash
 
 __all__ = ["ClassOutput", "StandaloneImage", "class_output", "flash_image", "flash_of",
-           "make_image", "read_image", "standalone_interface"]
+           "flash_slots", "make_image", "read_image", "standalone_interface"]
 
 ERASED = 0xFF
 SCORES = ("int8", "uint8")
@@ -175,6 +175,32 @@ def flash_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
         raise InputError(f"the image has {len(image):,} bytes, and the flash of {board.name} "
                          f"{flash.bytes - flash.offset:,} for it: take a smaller model")
     return bitstream.ljust(flash.offset, bytes([ERASED])) + image
+
+
+def flash_slots(board: Board, parts: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Content of the flash with several bitstreams, each with an image, in slots from 0 on.
+
+    Raises InputError for more than there are slots, and where a part is too large for its place.
+    """
+    from kaniwa.boards.families.family import load_family
+
+    flash, slots = flash_of(board), load_family(board.family).slots
+    if len(parts) > flash.slots:
+        raise InputError(f"{len(parts)} models for {board.name}, whose flash has {flash.slots} "
+                         "slots: leave some out")
+    addresses = [slot * flash.slot_bytes + slots.HEAD_BYTES for slot in range(len(parts))]
+    content = bytearray(slots.head(addresses))
+    for slot, (bitstream, image) in enumerate(parts):
+        following = addresses[(slot + 1) % len(addresses)]
+        for what, data, at, room in (
+                ("bitstream", slots.chain(bitstream, following, board.device), addresses[slot],
+                 flash.offset - slots.HEAD_BYTES),
+                ("image", image, flash.image_at(slot), flash.slot_bytes - flash.offset)):
+            if len(data) > room:
+                raise InputError(f"the {what} of slot {slot} has {len(data):,} bytes, and "
+                                 f"{board.name} has {room:,} for it: take another one")
+            content = bytearray(content.ljust(at, bytes([ERASED])) + data)
+    return bytes(content)
 
 
 def _requests(device: Interface) -> Iterator[Request]:
