@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 
 from kaniwa.config import PRESETS
-from kaniwa.driver.frames import REGISTERS, Operation, Request, encode_request
+from kaniwa.driver.frames import PAYLOAD_BYTES, REGISTERS, Operation, Request, encode_request
 from kaniwa.sim.benches.link.link_world import PACE, SIZE, Device, group
 from kaniwa.sim.board.link_model import MemoryCore
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, check, cover, start
@@ -66,8 +66,9 @@ def _duts() -> list[Dut]:
 
 
 BENCH = Bench("boot", _duts, required=[
-    "told", "in_time", "slow_line", "batch", "second", "later", "key", "index", "read", "damaged",
-    "twice", "no_session", "disabled", "own_request", *(f"slot_{slot}" for slot in range(4))])
+    "told", "in_time", "slow_line", "batch", "second", "behind_a_write", "later", "key",
+    "index", "read", "damaged", "twice", "no_session", "disabled", "own_request",
+    *(f"slot_{slot}" for slot in range(4))])
 
 
 class Beside(MemoryCore):
@@ -185,6 +186,21 @@ async def the_first_of_two_stands(dut: Any, hold: int) -> None:
     check(world.left_slot, slots[0], "slot")
     cover("batch")
     cover("second")
+
+
+@cocotb.test()
+async def waits_for_an_answer_behind_a_long_write(dut: Any) -> None:
+    """Both wait in the buffer while READs are answered, so one answer comes of both, much later."""
+    world = World(await start(dut, BENCH))
+    env, device = world.env, world.device
+    await world.open()
+    expected = device.model.expected
+    read = encode_request(Request(Operation.READ, 0, PAYLOAD_BYTES), expected)
+    write = Request(Operation.WRITE, 9, PAYLOAD_BYTES, env.rng.randbytes(PAYLOAD_BYTES))
+    await device.both(2 * read + world.frame(3) + encode_request(write, expected + 1))
+    await env.cycles(LONG)
+    assert world.left >= world.ended + QUIET, (world.left, world.ended)
+    cover("behind_a_write")
 
 
 @cocotb.test()
