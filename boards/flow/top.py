@@ -87,7 +87,8 @@ class BoardTop(Elaboratable):
         if self._board.by_spi:
             line = self._add_spi(m, self._board.spi, platform)
         elif self._board.ethernet is None:
-            m.submodules.uart = line = Uart(pll.hz, self._baud)
+            m.submodules.uart = line = Uart(pll.hz, self._baud,
+                                               tells=self._board.slot is not None)
             pins = platform.request(self._board.link)
             m.d.comb += [line.rx.eq(pins.rx.i), pins.tx.o.eq(line.tx)]
         else:
@@ -153,7 +154,7 @@ class BoardTop(Elaboratable):
             SPI_RESOURCE, 0, pin("cs_n", "i", **spi.pull_up), pin("sck", "i"), pin("copi", "i"),
             pin("cipo", "oe"))])
         pins = platform.request(SPI_RESOURCE)
-        m.submodules.spi = line = SpiSlave()
+        m.submodules.spi = line = SpiSlave(tells=self._board.slot is not None)
         m.d.comb += [line.cs_n.eq(pins.cs_n.i), line.sck.eq(pins.sck.i), line.copi.eq(pins.copi.i),
                      pins.cipo.o.eq(line.cipo), pins.cipo.oe.eq(line.cipo_enable)]
         return line

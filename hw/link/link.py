@@ -130,7 +130,8 @@ class Link(wiring.Component):
         constants = Array(C(byte, 8) for byte in self._constants)
         if self._local:
             constants[-1] = constants[-1] | self.local.state << FLASH_STATE
-        own, register = Signal(8, reset_less=True), self.csr_read_data
+        own = Signal(8, reset_less=True)
+        register = self.csr_read_data
         if self._local:
             register = register | self.local.csr_read_data
         m.d.sync += [
