@@ -3,6 +3,8 @@
 By Lattice's ECP5 sysCONFIG Usage Guide (FPGA-TN-02039) and its guide to multiple boot
 (FPGA-TN-02203). The address of the next bitstream is a setting of the one that runs, in steps of
 64 KiB. A design has no other way to configure its FPGA anew than a pin of its own at PROGRAMN.
+The ring of addresses and the erased bytes in front of each bitstream are as Trellis' ``ecpmulti``
+makes them.
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ from kaniwa.errors import BuildError
 __all__ = ["HEAD_BYTES", "IN_TURN", "chain", "head", "restart"]
 
 IN_TURN = True         # the slot behind a slot is all that it can start
-HEAD_BYTES = 0
+HEAD_BYTES = 256       # erased, as a flash may give wrong bytes at first
 
 
 def head(addresses: Sequence[int]) -> bytes:
-    """Nothing: at power-up the bitstream at address 0 starts."""
+    """Nothing: at power-up the first bitstream behind address 0 starts."""
     return b""
 
 
-def chain(bitstream: bytes, following: int, device: Sequence[str]) -> bytes:
+def chain(bitstream: bytes, following: int) -> bytes:
     """The bitstream with the address of the one behind it. Raises BuildError where it is none."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -43,8 +43,8 @@ class Slots(Protocol):
 
     ``IN_TURN``: from the slot behind the own one alone. ``HEAD_BYTES``: in front of the bitstream
     of each slot. ``head``: what is there in the first one, by the addresses of all bitstreams.
-    ``chain``: a bitstream that goes to the one at ``following``. ``restart`` is what configures the
-    FPGA anew from ``slot``, once ``leave`` is 1; ``pin`` is a resource, that of the flash.
+    ``chain``: a bitstream that goes to the slot at ``following``. ``restart`` is what configures
+    the FPGA anew from ``slot``, once ``leave`` is 1; ``pin`` is a resource, that of the flash.
     """
 
     IN_TURN: bool
@@ -52,7 +52,7 @@ class Slots(Protocol):
 
     def head(self, addresses: Sequence[int]) -> bytes: ...
 
-    def chain(self, bitstream: bytes, following: int, device: Sequence[str]) -> bytes: ...
+    def chain(self, bitstream: bytes, following: int) -> bytes: ...
 
     def restart(self, leave: Value, slot: Value, pin: tuple[str, int] | None) -> Any: ...
 

@@ -27,7 +27,7 @@ def head(addresses: Sequence[int]) -> bytes:
     return b"".join(_vector(address) for address in (addresses[0], *targets))
 
 
-def chain(bitstream: bytes, following: int, device: Sequence[str]) -> bytes:
+def chain(bitstream: bytes, following: int) -> bytes:
     """The bitstream as it is: it names no other one."""
     return bitstream
 

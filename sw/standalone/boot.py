@@ -23,7 +23,7 @@ from kaniwa.standalone.format import (
     FlashState,
 )
 
-__all__ = ["SlotFacts", "boot"]
+__all__ = ["SECONDS", "SlotFacts", "boot"]
 
 SECONDS = 30.0      # a large ECP5 takes 6 s for a bitstream, and then loads its image
 PAUSE = 0.1         # for the last bytes of a reply, and until the board is gone
@@ -41,7 +41,8 @@ class SlotFacts:
 
     def __str__(self) -> str:
         of = self.target or "unknown"
-        return f"slot {self.slot}, config {of} ({self.config}), image {self.flash.name.lower()}"
+        return (f"slot {self.slot}, config {of} ({self.config}), image "
+                f"{self.flash.name.lower().replace('_', ' ')}")
 
 
 def boot(connect: Callable[[], Transport], slot: int, seconds: float = SECONDS,
@@ -80,9 +81,12 @@ def _look(transport: Transport, slot: int, leave: Callable[[SlotFacts], bool]) -
         link.open()
         words = _registers(link, Register.MAGIC, len(CAPABILITIES))
         (told,) = _registers(link, BOOT, 1)
-        if words[Register.MAGIC] != MAGIC or not told & BOOT_ABLE:
-            raise DeviceError(f"{transport.name}: the board has one bitstream: kaniwa bitstream "
-                              "--standalone --slot makes one of several")
+        if words[Register.MAGIC] != MAGIC:
+            raise DeviceError(f"{transport.name}: not a kaniwa device (its first register is "
+                              f"{words[Register.MAGIC]:#x})")
+        if not told & BOOT_ABLE:
+            raise DeviceError(f"{transport.name}: its bitstream is the only one, and starts no "
+                              "other: kaniwa bitstream --standalone --slot makes one of several")
         config = f"{words[Register.CONFIG_HASH_HIGH]:08x}{words[Register.CONFIG_HASH_LOW]:08x}"
         known = known_targets().get(config)
         facts = SlotFacts(told % MOST_SLOTS, bool(told & BOOT_IN_TURN), config,

@@ -16,6 +16,7 @@ from kaniwa.driver.devices import Device
 from kaniwa.driver.frames import PAYLOAD_BYTES, REQUEST_HEADER, WORD_BYTES, Operation, Request
 from kaniwa.errors import InputError, ProgramError, UnsupportedError
 from kaniwa.export.interface import Interface, Port, interface
+from kaniwa.extras import needed
 from kaniwa.isa import Register
 from kaniwa.program.program import Program
 from kaniwa.standalone.format import (
@@ -30,9 +31,11 @@ from kaniwa.standalone.format import (
 
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board, Flash
+    from kaniwa.boards.families.family import Slots
 
-__all__ = ["ClassOutput", "StandaloneImage", "class_output", "flash_image", "flash_of",
-           "flash_slots", "make_image", "read_image", "standalone_interface"]
+__all__ = ["ClassOutput", "StandaloneImage", "check_slots", "class_output", "flash_image",
+           "flash_of", "flash_slots", "make_image", "read_image", "slots_of",
+           "standalone_interface"]
 
 ERASED = 0xFF
 SCORES = ("int8", "uint8")
@@ -177,23 +180,35 @@ def flash_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
     return bitstream.ljust(flash.offset, bytes([ERASED])) + image
 
 
+def check_slots(board: Board, count: int) -> None:
+    """Raise InputError where the flash of ``board`` has not so many slots."""
+    slots = flash_of(board).slots
+    if count > slots:
+        raise InputError(f"{count} models for {board.name}, whose flash has {slots} slots: leave "
+                         "some out")
+
+
+def slots_of(board: Board) -> Slots:
+    """How the FPGA of ``board`` starts from one of several bitstreams."""
+    with needed("a flash with several bitstreams", "bitstream"):
+        from kaniwa.boards.families.family import load_family
+
+        return load_family(board.family).slots
+
+
 def flash_slots(board: Board, parts: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Content of the flash with several bitstreams, each with an image, in slots from 0 on.
 
     Raises InputError for more than there are slots, and where a part is too large for its place.
     """
-    from kaniwa.boards.families.family import load_family
-
-    flash, slots = flash_of(board), load_family(board.family).slots
-    if len(parts) > flash.slots:
-        raise InputError(f"{len(parts)} models for {board.name}, whose flash has {flash.slots} "
-                         "slots: leave some out")
+    check_slots(board, len(parts))
+    flash, slots = flash_of(board), slots_of(board)
     addresses = [slot * flash.slot_bytes + slots.HEAD_BYTES for slot in range(len(parts))]
     content = bytearray(slots.head(addresses))
     for slot, (bitstream, image) in enumerate(parts):
-        following = addresses[(slot + 1) % len(addresses)]
+        following = (slot + 1) % len(parts) * flash.slot_bytes
         for what, data, at, room in (
-                ("bitstream", slots.chain(bitstream, following, board.device), addresses[slot],
+                ("bitstream", slots.chain(bitstream, following), addresses[slot],
                  flash.offset - slots.HEAD_BYTES),
                 ("image", image, flash.image_at(slot), flash.slot_bytes - flash.offset)):
             if len(data) > room:

@@ -40,7 +40,7 @@ def designs(request):
 def no_tools(monkeypatch):
     """What stands for a bitstream is none, so no tool gives it an address."""
     monkeypatch.setattr("kaniwa.boards.families.ecp5_slots.chain",
-                        lambda bitstream, following, device: bitstream)
+                        lambda bitstream, following: bitstream)
 
 
 def powered_up(designs, spoil=None):
