@@ -11,6 +11,7 @@ from kaniwa import cli
 from kaniwa.config import PRESETS
 from kaniwa.driver import transports
 from kaniwa.errors import DeviceError, InputError
+from kaniwa.isa import Register
 from kaniwa.sim.board.link_model import EmulatedCore, LinkModel
 from kaniwa.sim.board.model_transport import ModelTransport
 from kaniwa.standalone.boot import boot
@@ -126,6 +127,7 @@ def test_a_board_that_is_not_able_is_told_nothing() -> None:
 
 def test_an_older_board_reads_nothing_there() -> None:
     """Registers that a core has not are 0."""
+    assert BOOT not in list(Register)
     assert EmulatedCore(PRESETS["nano"]).read_register(BOOT) == 0
 
 
