@@ -17,6 +17,7 @@ from kaniwa.driver.frames import check_cores
 from kaniwa.driver.spi.format import highest_pace
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError, InputError
+from kaniwa.standalone.format import MOST_SLOTS
 
 __all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Flash", "Sdram", "Spi", "check_standalone",
            "file_stem", "load_board"]
@@ -63,13 +64,26 @@ class Ethernet:
 class Flash:
     """The SPI flash that a board's FPGA starts from: ``resource`` of the platform.
 
-    From ``offset`` on it has the image of a program, of its ``bytes`` in all.
+    From ``offset`` on it has the image of a program, of its ``bytes`` in all. With several
+    bitstreams each has a slot of ``slot_bytes``, with an image at ``offset`` of the slot.
+    ``program``: the resource of a pin that configures the FPGA anew, where its family needs one.
     """
 
     part: str
     bytes: int
     offset: int
+    slot_bytes: int
     resource: str = "spi_flash"
+    program: tuple[str, int] | None = None
+
+    @property
+    def slots(self) -> int:
+        """How many there are."""
+        return min(MOST_SLOTS, self.bytes // self.slot_bytes)
+
+    def image_at(self, slot: int) -> int:
+        """Address of the image of a slot."""
+        return slot * self.slot_bytes + self.offset
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,8 @@ class Board:
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi``: pins that it can
     be built to be reached by instead; ``by_spi``: it is. ``flash``: what it starts from without a
-    host; ``class_pins`` are resources, one an LED, that show the class then: the last one is on
+    host; ``slot``: which of several bitstreams there it is, None for the only one.
+    ``class_pins`` are resources, one an LED, that show the class then: the last one is on
     while there is one, those before it are its number, lowest bit first.
     ``flash_programmers``: as ``programmers``, commands that write the flash from its first byte on.
     """
@@ -132,6 +147,7 @@ class Board:
     flash_programmers: tuple[tuple[str, ...], ...] = ()
     spi: Spi | None = None
     by_spi: bool = False
+    slot: int | None = None
 
     def target_for(self, cores: int) -> str:
         """Name of the target that is built with so many cores if none is asked for."""
@@ -192,6 +208,17 @@ class Board:
                              f"{_boards_with('spi')}")
         return dataclasses.replace(self, by_spi=link == "spi")
 
+    def with_slot(self, slot: int | None) -> Board:
+        """This board as one of several bitstreams in its flash, or the only one.
+
+        ConfigError for a slot that the flash has not, and for a board without flash.
+        """
+        check_standalone(self)
+        assert self.flash is not None
+        if slot is not None and not 0 <= slot < self.flash.slots:
+            raise ConfigError(f"slot must be 0..{self.flash.slots - 1} on {self.name}, not {slot}")
+        return dataclasses.replace(self, slot=slot)
+
     def check_cores(self, target: str, cores: int) -> None:
         """Raise ConfigError unless the target is known, and so many cores of it can be built."""
         check_cores(cores, self.config(target).memory_bytes, self.sdram is not None)
@@ -206,7 +233,8 @@ def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = Fals
     """Name of a build's files, without suffix."""
     several = f"-{cores}cores" if cores > 1 else ""
     return (f"{board.name}-{Path(target).stem}{several}" + "-spi" * board.by_spi
-            + "-standalone" * standalone)
+            + "-standalone" * standalone
+            + (f"-slot{board.slot}" if standalone and board.slot is not None else ""))
 
 
 def check_standalone(board: Board, cores: int = 1) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from amaranth import *
 
-from kaniwa.boards.families import ecp5_flash
+from kaniwa.boards.families import ecp5_flash, ecp5_slots
 from kaniwa.boards.families.ecp5_rgmii import Ecp5Rgmii
 from kaniwa.boards.families.family import Step
 from kaniwa.boards.flow.fanout import Logic, split_fanout
@@ -21,6 +21,7 @@ from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
 constraints = "lpf"
 rgmii = Ecp5Rgmii
 flash_clock = ecp5_flash.flash_clock
+slots = ecp5_slots
 memory = OnChipMemory
 multiplier = ecp5_multiplier
 # A carry cell is two LUTs; a 16x4 RAM four, and two more for its write port.

@@ -12,7 +12,7 @@ from amaranth import *
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.multiplier.plain import Multiplier
 
-__all__ = ["Family", "Pll", "Step", "load_family"]
+__all__ = ["Family", "Pll", "Slots", "Step", "load_family"]
 
 
 class Pll(Protocol):
@@ -38,6 +38,25 @@ class Step:
     output: str
 
 
+class Slots(Protocol):
+    """How an FPGA starts from one of several bitstreams in its flash.
+
+    ``IN_TURN``: from the slot behind the own one alone. ``HEAD_BYTES``: in front of the bitstream
+    of each slot. ``head``: what is there in the first one, by the addresses of all bitstreams.
+    ``chain``: a bitstream that goes to the slot at ``following``. ``restart`` is what configures
+    the FPGA anew from ``slot``, once ``leave`` is 1; ``pin`` is a resource, that of the flash.
+    """
+
+    IN_TURN: bool
+    HEAD_BYTES: int
+
+    def head(self, addresses: Sequence[int]) -> bytes: ...
+
+    def chain(self, bitstream: bytes, following: int) -> bytes: ...
+
+    def restart(self, leave: Value, slot: Value, pin: tuple[str, int] | None) -> Any: ...
+
+
 class Family(Protocol):
     """A module of an FPGA family (``kaniwa.boards.families.ecp5``, ...) has these.
 
@@ -54,6 +73,7 @@ class Family(Protocol):
     memory: Any   # what on-chip device memory is made of
     rgmii: Any    # the pins of an Ethernet PHY; only where a board of the family has one
     flash_clock: Any    # what drives the clock of the flash; only where that is no pin
+    slots: Slots        # only where a board of the family has a flash with several bitstreams
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...
 

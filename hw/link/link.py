@@ -131,9 +131,12 @@ class Link(wiring.Component):
         if self._local:
             constants[-1] = constants[-1] | self.local.state << FLASH_STATE
         own = Signal(8, reset_less=True)
+        register = self.csr_read_data
+        if self._local:
+            register = register | self.local.csr_read_data
         m.d.sync += [
             self.csr_address.eq(Mux(is_read, address[2:10], index)),
-            own.eq(self.csr_read_data.word_select(address[:2], 8)),
+            own.eq(register.word_select(address[:2], 8)),
         ]
         m.d.comb += [
             self.csr_write_data.eq(address),
@@ -149,7 +152,11 @@ class Link(wiring.Component):
         sent = reply.valid & reply.ready
         if self._local:
             sent |= self.local.reply.valid & self.local.reply.ready
-            m.d.comb += self.local.reply.payload.eq(reply.payload.byte)
+            m.d.comb += [self.local.reply.payload.byte.eq(reply.payload.byte),
+                         self.local.reply.payload.last.eq(reply.payload.last),
+                         self.local.owing.eq(wanted | answering),
+                         *(getattr(self.local, name).eq(getattr(self, name))
+                           for name in ("csr_address", "csr_write", "csr_write_data"))]
             m.d.sync += self.local.refused.eq(0)
         fetched = Signal(8, reset_less=True)
         word = self.read.response.payload

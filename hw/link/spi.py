@@ -17,10 +17,13 @@ class FrameBuffer(wiring.Component):
 
     So none is missing in the midst of a frame, however slow the frame was made. A frame must have
     less than 512 bytes with its zero. Throughput: a byte in 2 cycles. Latency: 3 cycles.
+    With ``tells`` there is ``holding``: there are bytes in it.
     """
 
-    def __init__(self):
-        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+    def __init__(self, tells: bool = False):
+        self._tells = tells
+        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8)),
+                          **({"holding": Out(1)} if tells else {})})
 
     def elaborate(self, platform):
         m = Module()
@@ -42,6 +45,8 @@ class FrameBuffer(wiring.Component):
             self.o.payload.eq(read.data),
             fetched.eq(~self.o.valid & (read_at != whole_to)),
         ]
+        if self._tells:
+            m.d.comb += self.holding.eq(self.o.valid | (read_at != write_at))
         # A cycle late, so the cycle behind a byte has no room.
         m.d.sync += room.eq(~accepted & (next_at != read_at))
         with m.If(accepted):
@@ -65,9 +70,11 @@ class SpiSlave(wiring.Component):
 
     A byte that ``cs_n`` cuts is dropped, and one to ``cipo`` comes again. A byte from ``copi`` that
     comes while the last has not been taken is lost.
+    With ``tells`` there is ``sending``: bytes of ``i`` wait for the master.
     """
 
-    def __init__(self):
+    def __init__(self, *, tells: bool = False):
+        self._tells = tells
         super().__init__({
             "sck": In(1),
             "cs_n": In(1, init=1),
@@ -76,6 +83,7 @@ class SpiSlave(wiring.Component):
             "cipo_enable": Out(1),
             "i": In(stream.Signature(8)),
             "o": Out(stream.Signature(8)),
+            **({"sending": Out(1)} if tells else {}),
         })
 
     def elaborate(self, platform):
@@ -84,7 +92,7 @@ class SpiSlave(wiring.Component):
         m.submodules.sck_synchronizer = FFSynchronizer(self.sck, sck)
         m.submodules.copi_synchronizer = FFSynchronizer(self.copi, copi)
         m.submodules.cs_synchronizer = FFSynchronizer(self.cs_n, apart, init=1)
-        m.submodules.frames = frames = FrameBuffer()
+        m.submodules.frames = frames = FrameBuffer(self._tells)
         wiring.connect(m, wiring.flipped(self.i), frames.i)
 
         rise, last = Signal(), Signal()
@@ -111,6 +119,8 @@ class SpiSlave(wiring.Component):
             following.eq(Mux(frames.o.valid, frames.o.payload, 0)),
             frames.o.ready.eq(last | (apart & ~there)),
         ]
+        if self._tells:
+            m.d.comb += self.sending.eq(frames.holding | there)
         with m.If(frames.o.ready):
             m.d.sync += [sent.eq(following), there.eq(frames.o.valid)]
         m.d.sync += self.cipo.eq(Mux(last, following[7], sent.bit_select(~next_bit, 1)))

@@ -83,11 +83,15 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Bytes to ``tx``, one behind the other without a gap: 10 bits a byte."""
+    """Bytes to ``tx``, one behind the other without a gap: 10 bits a byte.
 
-    def __init__(self, clock: BitClock):
-        self._clock = clock
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
+    With ``tells`` there is ``sending``, which is 1 until the stop bit of a byte is over.
+    """
+
+    def __init__(self, clock: BitClock, tells: bool = False):
+        self._clock, self._tells = clock, tells
+        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1),
+                          **({"sending": Out(1)} if tells else {})})
 
     def elaborate(self, platform):
         m = Module()
@@ -101,6 +105,8 @@ class UartTransmitter(wiring.Component):
             tick.eq(following[-1]),
             self.i.ready.eq(idle | (tick & last)),
         ]
+        if self._tells:
+            m.d.comb += self.sending.eq(~idle)
         m.d.sync += [self.tx.eq(bits[0]), phase.eq(Mux(idle, 0, following))]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [bits.eq(Cat(C(0, 1), self.i.payload, C(1, 1))), last.eq(0), idle.eq(0)]
@@ -112,22 +118,29 @@ class UartTransmitter(wiring.Component):
 
 
 class Uart(wiring.Component):
-    """Both directions: ``o`` from ``rx``, ``i`` to ``tx``. baud: at most clock_hz / 5."""
+    """Both directions: ``o`` from ``rx``, ``i`` to ``tx``. baud: at most clock_hz / 5.
 
-    def __init__(self, clock_hz: int, baud: int):
-        self._settings = BitClock(clock_hz, baud)
+    With ``tells`` there is ``sending``: a byte of ``i`` is on the line.
+    """
+
+    def __init__(self, clock_hz: int, baud: int, *, tells: bool = False):
+        self._settings, self._tells = BitClock(clock_hz, baud), tells
         super().__init__({
             "rx": In(1, init=1),
             "tx": Out(1, init=1),
             "i": In(stream.Signature(8)),
             "o": Out(stream.Signature(8)),
+            **({"sending": Out(1)} if tells else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(self._settings)
-        m.submodules.transmitter = transmitter = UartTransmitter(self._settings)
+        m.submodules.transmitter = transmitter = UartTransmitter(self._settings,
+                                                                         self._tells)
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        if self._tells:
+            m.d.comb += self.sending.eq(transmitter.sending)
         wiring.connect(m, receiver.o, wiring.flipped(self.o))
         wiring.connect(m, wiring.flipped(self.i), transmitter.i)
         return m

@@ -17,9 +17,10 @@ class FlashReader(Component):
     """SPI in mode 0 with a bit a clock: ``cs`` selects the chip, ``sck`` is its clock.
 
     A period of ``sck`` is 2 * ``half_cycles``; ``copi`` and ``cs`` change where it falls, ``cipo``
-    is taken where it falls again. After a reset come ``wait_cycles`` of rest, 24 clocks without
-    ``cs``, as the first ones behind a configuration may be lost, and RELEASE. Rest is also before
-    each READ, of which there is one as long as ``on`` is 1. It begins at ``address``.
+    is taken where it falls again. After a reset come ``wait_cycles`` of rest, rounded up to a power
+    of two, and a cycle more. Then come 24 clocks without ``cs``, as the first ones behind a
+    configuration may be lost, and RELEASE. Rest is also before each READ, of which there is one as
+    long as ``on`` is 1. It begins at ``address``.
     Where ``o`` waits, ``sck`` waits. Throughput: a byte in 16 * ``half_cycles``. A byte that has
     not been taken is dropped when ``on`` falls. All outputs are registers.
     """
@@ -42,7 +43,8 @@ class FlashReader(Component):
     def elaborate(self, platform):
         m = Module()
         awake, clocking, reading = Signal(), Signal(), Signal()
-        waited = Signal(range(self._wait_cycles))
+        # Counts up to its highest bit, so that no number is compared.
+        waited = Signal((self._wait_cycles - 1).bit_length() + 1)
         bit = Signal(range(COMMAND_BITS))    # the one that copi has after the next fall
         # Low bit of the index last: the high bit goes first. Behind them those of RELEASE.
         commands = Const(READ << 24 | self._address, COMMAND_BITS)
@@ -59,11 +61,10 @@ class FlashReader(Component):
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(~clocking):
-            m.d.sync += waited.eq(waited + 1)
-            with m.If(waited == self._wait_cycles - 1):
-                m.d.sync += waited.eq(waited)
-                with m.If(~awake | self.on):
-                    m.d.sync += [waited.eq(0), clocking.eq(1), self.cs.eq(awake)]
+            with m.If(~waited[-1]):
+                m.d.sync += waited.eq(waited + 1)
+            with m.Elif(~awake | self.on):
+                m.d.sync += [waited.eq(0), clocking.eq(1), self.cs.eq(awake)]
         with m.Elif(reading & ~self.on):
             m.d.sync += [clocking.eq(0), reading.eq(0), bit.eq(0), self.sck.eq(0), self.cs.eq(0),
                          self.o.valid.eq(0)]

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.link.local import local_requests
+from kaniwa.hw.standalone.boot import Boot
 from kaniwa.hw.standalone.classes import Classes
 from kaniwa.hw.standalone.flash_reader import FlashReader
 from kaniwa.hw.standalone.loader import Loader
@@ -33,10 +34,16 @@ class Standalone(Component):
     they are dropped. ``local``: to the link. ``busy``: a run goes on. ``state``: a FlashState.
     ``number`` is the class of the last run if ``valid`` is 1. Other keyword arguments go to
     ``FlashReader``, whose pins ``cs``, ``sck``, ``copi`` and ``cipo`` are.
+
+    With ``boot`` a host can have the FPGA start from another slot of its flash once the image is
+    loaded or refused: ``sending`` is 1 from a byte of the link until the line could take the
+    next one; ``leave`` and ``slot`` are those of ``Boot``.
     """
 
-    def __init__(self, config: AcceleratorConfig, address: int, **options: int):
+    def __init__(self, config: AcceleratorConfig, address: int, *, boot: Boot | None = None,
+                 **options: int):
         self._config = config
+        self._boot = boot
         self._reader = FlashReader(address, **options)
         super().__init__({
             "cs": Out(1), "sck": Out(1), "copi": Out(1), "cipo": In(1),
@@ -47,6 +54,7 @@ class Standalone(Component):
             "state": Out(3),
             "number": Out(8),
             "valid": Out(1),
+            **({"sending": In(1), "leave": Out(1), "slot": Out(2)} if boot else {}),
         })
 
     def elaborate(self, platform):
@@ -79,4 +87,15 @@ class Standalone(Component):
             self.number.eq(classes.number), self.valid.eq(classes.valid),
         ]
         connect(m, flipped(self.local.reply), classes.reply)
+        if self._boot is not None:
+            m.submodules.boot = boot = self._boot
+            m.d.comb += [
+                # What is played of an image writes no BOOT: hosts are heard behind it.
+                boot.enabled.eq(~loading),
+                boot.owing.eq(local.owing | self.sending),
+                *(getattr(boot, name).eq(getattr(local, name))
+                  for name in ("csr_address", "csr_write", "csr_write_data")),
+                local.csr_read_data.eq(boot.csr_read_data),
+                self.leave.eq(boot.leave), self.slot.eq(boot.slot),
+            ]
         return m

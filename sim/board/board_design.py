@@ -47,7 +47,8 @@ module core(
   input clk, input rx, output tx,
   output [2:0] sdram_command, output [1:0] sdram_bank, output [12:0] sdram_address,
   output [3:0] sdram_mask, output [31:0] sdram_data, input [31:0] sdram_given, input sdram_drive,
-  output flash_cs, output flash_sck, output flash_copi, input flash_cipo, output [31:0] leds
+  output flash_cs, output flash_sck, output flash_copi, input flash_cipo, output [31:0] leds,
+  output leave, output [1:0] slot
 );
   wire rx_pin = rx;
   wire chip_clk, chip_clk_en, chip_cs, chip_ras, chip_cas, chip_we;
@@ -63,6 +64,7 @@ module core(
   assign sdram_data = chip_dq;
   wire flash_in = flash_cipo;
 {flash}
+{restart}
   {top} board({pins});
 endmodule
 """
@@ -136,6 +138,7 @@ class BoardDesign:
     def _made_from(self) -> list[str]:
         return [self.config.hash, str(self.baud), str(self.pace), str(self.cores),
                 str(self.standalone), self.board.name, str(self.board.by_spi),
+                str(self.board.slot),
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
                 *source_texts(Path(kaniwa.boards.__path__[0]).rglob("*.py")),
@@ -182,7 +185,8 @@ class BoardDesign:
         pins = [f".{pin}({wires.get(pin, 'clk' if pin.startswith('clk') else 1)})"
                 for pin in names]
         width = 1 if self.board.sdram is None else PARTS[self.board.sdram.part].width
-        return SIMULATED.format(top=TOP, pins=", ".join(pins), width=width, flash=flash)
+        return SIMULATED.format(top=TOP, pins=", ".join(pins), width=width, flash=flash,
+                                restart=self._restart_levels())
 
     def _flash_wires(self) -> dict[str, str]:
         """The wires at the pins of the flash and the LEDs of a design that starts from it."""
@@ -192,6 +196,9 @@ class BoardDesign:
         wires = {f"{flash}__{pin}__io": f"flash_{pin}_pin" for pin in ("cs", "clk", "copi")}
         leds = {f"{name}_{number}__io": f"led_pins[{i}]"
                 for i, (name, number) in enumerate(self.board.class_pins)}
+        if self.board.flash.program is not None:
+            name, number = self.board.flash.program
+            wires[f"{name}_{number}__io"] = "program_pin"
         return wires | leds | {f"{flash}__cipo__io": "flash_in"} | {
             f"{flash}__{pin}__io": "" for pin in ("wp", "hold")}
 
@@ -212,6 +219,15 @@ class BoardDesign:
                 "  assign flash_copi = flash_copi_pin;\n"
                 f"  assign leds = led_pins ^ {inverted};")
 
+    def _restart_levels(self) -> str:
+        """Verilog of how the FPGA is configured anew: by a pin that is low, or by a primitive."""
+        if self.board.slot is None:
+            return "  assign leave = 1'b0;\n  assign slot = 2'd0;"
+        assert self.board.flash is not None
+        if self.board.flash.program is None:
+            return "  assign leave = board.restart.leave;\n  assign slot = board.restart.slot;"
+        return "  wire program_pin;\n  assign leave = !program_pin;\n  assign slot = 2'd0;"
+
 
 def _wired(module: str, resource: str, wires: Sequence[str], names: Sequence[str]) -> str:
     """``module`` around the top module with the pins ``names``: ``wires`` of the same names are at
@@ -225,11 +241,12 @@ def _wired(module: str, resource: str, wires: Sequence[str], names: Sequence[str
 
 def board_design(name: str, config: AcceleratorConfig | None = None,
                  baud: int | None = None, cores: int = 1, standalone: bool = False,
-                 link: str = "own") -> BoardDesign:
+                 link: str = "own", slot: int | None = None) -> BoardDesign:
     """The design of the board ``name`` for ``config``, by default the board's first target.
 
     ``cores``: how many of them there are, each with its own memory. ``standalone``: it starts from
-    flash. ``link``: as for ``Board.with_link``; a board on SPI has no baud, and no SDRAM here.
+    flash, as bitstream ``slot`` of several or as the only one. ``link``: as for
+    ``Board.with_link``; a board on SPI has no baud, and no SDRAM here.
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. A board with
@@ -243,6 +260,7 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     check_cores(cores, config.memory_bytes, board.sdram is not None)
     if standalone:
         check_standalone(board, cores)
+        board = board.with_slot(slot)
     hz = board.make_platform().default_clk_frequency
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz

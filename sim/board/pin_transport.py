@@ -90,6 +90,12 @@ class PinTransport:
         """Which LEDs of ``class_pins`` are lit, the first one in bit 0."""
         return int(self._library.kaniwa_board_leds(self._handle))
 
+    def left(self) -> int | None:
+        """The slot that the FPGA is to start from instead of its own; None while it goes on. An
+        FPGA whose slots go in turn tells 0."""
+        slot = int(self._library.kaniwa_board_left(self._handle))
+        return None if slot < 0 else slot
+
     def outside_memory(self, offset: int, size: int) -> ctypes.Array[ctypes.c_uint8] | None:
         """``size`` bytes of the SDRAM from ``offset`` on, to be looked at and changed past the
         board; None where there are none."""
@@ -109,6 +115,7 @@ def _load(path: str) -> ctypes.CDLL:
     for name, result, arguments in (
             ("open", handle, [double, double, ctypes.c_void_p, ctypes.c_char_p, u64]),
             ("close", None, [handle]), ("leds", ctypes.c_uint32, [handle]),
+            ("left", ctypes.c_int32, [handle]),
             ("broken_rule", ctypes.c_char_p, [handle]), ("memory", handle, [handle, u64, u64]),
             ("failed", ctypes.c_bool, [handle]),
             ("run", u64, [handle, ctypes.c_char_p, u64, u64, ctypes.c_char_p, u64, count, count])):

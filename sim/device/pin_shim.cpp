@@ -178,6 +178,9 @@ public:
     // Whether each LED is lit, the first one in bit 0.
     uint32_t leds() const { return top->leds; }
 
+    // Which slot of its flash the FPGA is to start from instead; -1 while it goes on.
+    int left() const { return top->leave ? top->slot : -1; }
+
     // `size` bytes of the SDRAM; null if it has not so many.
     uint8_t *memory(uint64_t address, uint64_t size) {
         return chip && chip->holds(address, size) ? chip->at(address) : nullptr;
@@ -240,6 +243,8 @@ EXPORT const char *kaniwa_board_broken_rule(void *board) {
 }
 
 EXPORT uint32_t kaniwa_board_leds(void *board) { return static_cast<Board *>(board)->leds(); }
+
+EXPORT int32_t kaniwa_board_left(void *board) { return static_cast<Board *>(board)->left(); }
 
 EXPORT uint8_t *kaniwa_board_memory(void *board, uint64_t address, uint64_t size) {
     return static_cast<Board *>(board)->memory(address, size);

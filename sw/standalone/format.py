@@ -16,13 +16,25 @@ import enum
 import struct
 from dataclasses import dataclass
 
-__all__ = ["CRC_BYTES", "HEADER_BYTES", "MAGIC", "MOST_SCORES", "FlashState", "Header",
+__all__ = ["BOOT", "BOOT_ABLE", "BOOT_IN_TURN", "BOOT_KEY", "BOOT_KEY_BIT", "CRC_BYTES",
+           "HEADER_BYTES", "MAGIC", "MOST_SCORES", "MOST_SLOTS", "FlashState", "Header",
            "config_digest"]
 
 MAGIC = b"kaniwa\0\1"      # the last byte is the version of this format
 HEADER_BYTES = 28
 CRC_BYTES = 4
 MOST_SCORES = 240          # of a class: one READ of the link has them all
+
+# A flash may have several bitstreams, each in a slot with an image of its own. The register BOOT,
+# beside those of the core, reads as 0 in devices without slots. Else it tells the device's own slot
+# with the bits below, and starts another slot where that is written with the key above it.
+MOST_SLOTS = 4
+BOOT = 31              # index of the register
+BOOT_ABLE = 1 << 7
+BOOT_IN_TURN = 1 << 6  # whatever slot is written, the one behind the own slot follows
+BOOT_KEY = 0xB007
+BOOT_KEY_BIT = 16
+
 _HEADER = struct.Struct("<8s8sIIB3s")
 _ZERO = bytes(3)
 

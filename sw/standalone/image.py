@@ -6,7 +6,7 @@ What the gateware of a standalone board does with it is in ``kaniwa.hw.standalon
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from kaniwa.driver.devices import Device
 from kaniwa.driver.frames import PAYLOAD_BYTES, REQUEST_HEADER, WORD_BYTES, Operation, Request
 from kaniwa.errors import InputError, ProgramError, UnsupportedError
 from kaniwa.export.interface import Interface, Port, interface
+from kaniwa.extras import needed
 from kaniwa.isa import Register
 from kaniwa.program.program import Program
 from kaniwa.standalone.format import (
@@ -30,9 +31,11 @@ from kaniwa.standalone.format import (
 
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board, Flash
+    from kaniwa.boards.families.family import Slots
 
-__all__ = ["ClassOutput", "StandaloneImage", "class_output", "flash_image", "flash_of",
-           "make_image", "read_image", "standalone_interface"]
+__all__ = ["ClassOutput", "StandaloneImage", "check_slots", "class_output", "flash_image",
+           "flash_of", "flash_slots", "make_image", "read_image", "slots_of",
+           "standalone_interface"]
 
 ERASED = 0xFF
 SCORES = ("int8", "uint8")
@@ -175,6 +178,44 @@ def flash_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
         raise InputError(f"the image has {len(image):,} bytes, and the flash of {board.name} "
                          f"{flash.bytes - flash.offset:,} for it: take a smaller model")
     return bitstream.ljust(flash.offset, bytes([ERASED])) + image
+
+
+def check_slots(board: Board, count: int) -> None:
+    """Raise InputError where the flash of ``board`` has not so many slots."""
+    slots = flash_of(board).slots
+    if count > slots:
+        raise InputError(f"{count} models for {board.name}, whose flash has {slots} slots: leave "
+                         "some out")
+
+
+def slots_of(board: Board) -> Slots:
+    """How the FPGA of ``board`` starts from one of several bitstreams."""
+    with needed("a flash with several bitstreams", "bitstream"):
+        from kaniwa.boards.families.family import load_family
+
+        return load_family(board.family).slots
+
+
+def flash_slots(board: Board, parts: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Content of the flash with several bitstreams, each with an image, in slots from 0 on.
+
+    Raises InputError for more than there are slots, and where a part is too large for its place.
+    """
+    check_slots(board, len(parts))
+    flash, slots = flash_of(board), slots_of(board)
+    addresses = [slot * flash.slot_bytes + slots.HEAD_BYTES for slot in range(len(parts))]
+    content = bytearray(slots.head(addresses))
+    for slot, (bitstream, image) in enumerate(parts):
+        following = (slot + 1) % len(parts) * flash.slot_bytes
+        for what, data, at, room in (
+                ("bitstream", slots.chain(bitstream, following), addresses[slot],
+                 flash.offset - slots.HEAD_BYTES),
+                ("image", image, flash.image_at(slot), flash.slot_bytes - flash.offset)):
+            if len(data) > room:
+                raise InputError(f"the {what} of slot {slot} has {len(data):,} bytes, and "
+                                 f"{board.name} has {room:,} for it: take another one")
+            content = bytearray(content.ljust(at, bytes([ERASED])) + data)
+    return bytes(content)
 
 
 def _requests(device: Interface) -> Iterator[Request]:

@@ -60,7 +60,10 @@ BARE = {
     "bitstream": {"--board icebreaker": "bitstream"},
     "flash": {"{models}/mlperf_kws_dscnn.tflite --board icebreaker --image-only {folder}/i.bin": "",
               "{models}/mlperf_kws_dscnn.tflite --board ulx3s_25f --bitstream {image} -o "
-              "{folder}/f.bin": ""},
+              "{folder}/f.bin": "",
+              "{models}/tflm_micro_speech.tflite {models}/tflm_micro_speech.tflite --board "
+              "icebreaker --bitstream {image} --bitstream {image} -o {folder}/s.bin": "bitstream"},
+    "boot": {"1 --device serial:/no/such": None, "1 --device sim:icebreaker": "sim"},
     "program": {"--board icebreaker --bitstream {image}": None},
     "unpack": {"{release}": ""},
     "generate": {"--target nano --bus axi4 -o {folder}/generated": "sim"},

@@ -199,7 +199,9 @@ async def _ask(device: Device, monitor: Monitor, request: Request) -> None:
             core.write_register(request.count, request.word)
         for i, value in enumerate(request.data):
             core.write(request.word + i, value)
-    check(await monitor.take(len(answer)), answer, "answer to the device itself")
+    last = len(answer) - 1
+    check(await monitor.take(len(answer)), [byte + 256 * (i == last) for i, byte in
+                                            enumerate(answer)], "answer to the device itself")
     await env.cycles(4)
     check(device.refused - before, done and memory and core.busy, "requests refused")
     check(len(monitor.items), monitor._taken, "answers to the device itself")
@@ -215,7 +217,7 @@ async def its_own_requests_leave_no_trace(dut: Any, stall: float) -> None:
     device = Device(env, stall, stall)
     device.own = Driver(env, "local__request", 8, stall)
     cocotb.start_soon(_count_refused(device))
-    monitor = Monitor(env, "local__reply", 8, stall)
+    monitor = Monitor(env, "local__reply", 9, stall)
     for number in range(40):
         device.busy(env.rng)
         if number % 20 == 10:     # until then the device knows of no session

@@ -29,7 +29,7 @@ DEPTH = 511              # bytes that wait for the master
 def _duts() -> list[Dut]:
     from kaniwa.hw.link.spi import SpiSlave
 
-    return [Dut("spi", SpiSlave())]
+    return [Dut("spi", SpiSlave(tells=True))]
 
 
 BENCH = Bench("spi", _duts, required=[
@@ -305,6 +305,7 @@ async def a_byte_that_is_not_taken_stays_and_the_next_is_lost(dut: Any) -> None:
 async def a_device_that_is_not_selected_does_nothing(dut: Any) -> None:
     """The lines belong to another device of the bus; then empty frames go, which mean nothing."""
     env, master, monitor, driver = await _setup(dut)
+    check(env.get("sending"), 0, "sending, before anything")
     driver.send(b"\0\0")
     frame = _frame(env, 9)
     driver.send(frame)
@@ -313,7 +314,7 @@ async def a_device_that_is_not_selected_does_nothing(dut: Any) -> None:
         dut.sck.value = env.rng.randrange(2)
         dut.copi.value = env.rng.randrange(2)
         await env.cycles(env.rng.randrange(1, 5))
-        check(env.get("cipo_enable"), 0, "cipo_enable")
+        check((env.get("cipo_enable"), env.get("sending")), (0, 1), "cipo_enable and sending")
     dut.sck.value = 0
     await env.cycles(4)
     check(monitor.items, [], "bytes")
@@ -322,3 +323,12 @@ async def a_device_that_is_not_selected_does_nothing(dut: Any) -> None:
     check(got, b"\0\0" + frame, "bytes from the device")
     cover("empty_frame")
     check(await monitor.take(12), [7] * 12, "bytes to the device")
+    check(env.get("sending"), 0, "sending, behind all")
+    for value in frame:      # it has begun once the first byte is here, and ends with the last
+        driver.send([value])
+        await driver.drain()
+        await env.cycles(4)
+        check(env.get("sending"), 1, "sending, while a frame is made")
+    for at in range(1, len(frame) + 1):
+        check(await master.transfer(b"\0"), frame[at - 1:at], "byte")
+        check(env.get("sending"), at < len(frame), "sending, while a frame goes")

@@ -24,13 +24,13 @@ CYCLES = {"5": 5.0, "6_75": 6.75, "8": 8.0, "33_33": 100 / 3}   # a bit
 def _duts() -> list[Dut]:
     from kaniwa.hw.link.uart import Uart
 
-    return [Dut(name, Uart(round(3_000_000 * cycles), 3_000_000))
+    return [Dut(name, Uart(round(3_000_000 * cycles), 3_000_000, tells=True))
             for name, cycles in CYCLES.items()]
 
 
 BENCH = Bench("uart", _duts, required=[
     "slow_line", "fast_line", "back_to_back", "gap", "glitch_in_bit", "glitch_in_idle",
-    "no_stop_bit", "overrun", "full_rate", "transmit_gap"])
+    "no_stop_bit", "overrun", "full_rate", "transmit_gap", "idle_between"])
 
 
 class Line:
@@ -150,7 +150,20 @@ async def transmits_at_the_full_rate(dut: Any, stall: float) -> None:
             assert byte & 1 == 0 and byte >> 9 == 1, f"start and stop bit: {byte:010b}"
             received.append(byte >> 1 & 255)
 
+    async def watch_sending() -> None:
+        """It is 1 from a byte on for its ten bits, and 0 else."""
+        while True:
+            await env.cycles(1)
+            since = env.cycle - (driver.cycles[-1] if driver.cycles else -1e9)
+            if env.get("sending"):
+                assert since <= 10 * cycles + 2, f"sending {since} cycles behind a byte"
+            else:
+                assert not 1 < since < 10 * cycles - 2, f"not sending {since} cycles behind a byte"
+                if 0 < driver.sent < len(values):
+                    cover("idle_between")
+
     cocotb.start_soon(listen())
+    cocotb.start_soon(watch_sending())
     driver.send(values)
     await driver.drain()
     await env.cycles(round(11 * cycles))

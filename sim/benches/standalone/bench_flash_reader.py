@@ -10,7 +10,7 @@ import cocotb
 from kaniwa.sim.board.flash_model import FlashChip
 from kaniwa.sim.harness.bench import Bench, Dut, Env, Monitor, check, cover, start
 
-ADDRESS, WAIT = 0x12_3480, 40
+ADDRESS, WAIT = 0x12_3480, 64
 HALVES = {"half_1": 1, "half_2": 2, "half_5": 5}   # cycles of half a clock
 
 

@@ -28,7 +28,7 @@ from kaniwa.sim.board.flash_model import FlashChip
 from kaniwa.sim.harness.bench import Bench, Dut, Env, check, cover, start
 from kaniwa.standalone.format import FlashState
 
-ADDRESS, WAIT = 0x20_0000, 12
+ADDRESS, WAIT = 0x20_0000, 16
 HALVES = {"nano": 1, "base": 2}     # cycles of half a clock of the flash
 CHECKS = 12                          # cycles between clocks of the flash and the state told
 
@@ -144,7 +144,7 @@ class World:
 def _cycles(env: Env, body: int) -> int:
     """From the reset until a body of so many bytes has been played."""
     half = HALVES[env.dut_name]
-    return (WAIT + 64 * half) + 2 * (WAIT + 64 * half + 16 * half * (28 + body + 4))
+    return (WAIT + 1 + 64 * half) + 2 * (WAIT + 1 + 64 * half + 16 * half * (28 + body + 4))
 
 
 @cocotb.test()
@@ -309,9 +309,9 @@ async def tells_the_first_largest_score(dut: Any, count: int) -> None:
     env = runs.env
     for _ in range(12):
         expected = await runs.run()
-        # Two requests of seven bytes, a register, and of each score a read.
+        # Two requests of six bytes, a register, and of each score a read.
         latency = env.config.memory_latency
-        cycles = await runs.until_valid(40 + count * (latency + 6))
+        cycles = await runs.until_valid(50 + count * (latency + 6))
         check(env.get("number"), expected, "class")
         assert cycles >= count
         cover("class")
@@ -383,7 +383,7 @@ async def a_refused_read_leaves_no_class(dut: Any) -> None:
     """The next run begins as soon as the last one has ended."""
     runs = await _loaded(dut, Scores(600, 4))
     env = runs.env
-    for gap in range(1, 28):
+    for gap in range(1, 42):
         await runs.run()
         await env.cycles(gap)
         env.set("busy", 1)

@@ -40,6 +40,9 @@ __all__ = ["bitstream_command", "program_command"]
 @click.option("--standalone", is_flag=True,
               help="The board loads a program from its flash at power-up and shows classes at its "
                    "LEDs (kaniwa flash); for boards with a flash, and one core.")
+@click.option("--slot", type=click.IntRange(min=0), default=None, metavar="K",
+              help="With --standalone: one of several bitstreams in the flash, that of slot K from "
+                   "0 on, which kaniwa boot starts.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Place and route with seeds 1 to N; the fastest one's bitstream is kept.")
 @click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=None,
@@ -61,9 +64,10 @@ __all__ = ["bitstream_command", "program_command"]
 @json_option
 @click.pass_context
 def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int,
-                      standalone: bool, seeds: int, clock_mhz: float | None, address: str | None,
-                      link: str, output: Path, page_path: Path | None, check_netlist: bool,
-                      check_memory: int | None, scheduler: str | None, as_json: bool) -> None:
+                      standalone: bool, slot: int | None, seeds: int, clock_mhz: float | None,
+                      address: str | None, link: str, output: Path, page_path: Path | None,
+                      check_netlist: bool, check_memory: int | None, scheduler: str | None,
+                      as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
 
     The workers of a scheduler place and route a seed each; all else is done here.
@@ -79,6 +83,9 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
     chosen.check_cores(target or chosen.target_for(cores), cores)
     if standalone:
         check_standalone(chosen, cores)
+        chosen = chosen.with_slot(slot)
+    elif slot is not None:
+        raise click.UsageError("--slot: only with --standalone", ctx)
     if address is not None:
         chosen = chosen.with_address(address)
     chosen = chosen.with_link(link)

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kaniwa.commands.options import (
-    board_option,
-    board_target_option,
-    json_option,
-    shape_option,
-    show_json,
-)
+from kaniwa.commands.completion import complete_targets
+from kaniwa.commands.options import board_option, json_option, shape_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import shape_text, show_table
 from kaniwa.errors import InputError
@@ -31,64 +26,121 @@ PARSED = (".bit", ".mcs")     # suffixes of files that programmers do not write 
 
 
 @click.command("flash", epilog="Example: kaniwa flash keywords.tflite --board ulx3s_25f --write")
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL_OR_PROGRAM")
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path),
+                metavar="MODEL_OR_PROGRAM ...")
 @board_option
-@board_target_option("The target that was built, a preset or a TOML file")
+@click.option("--target", "targets", multiple=True, metavar="T", shell_complete=complete_targets,
+              help="The target that was built, a preset or a TOML file (default: the board's first "
+                   "target); of several models once for all, or for each in their order.")
 @shape_option
-@click.option("--bitstream", type=click.Path(path_type=Path), default=None, metavar="FILE",
-              help="Bitstream file (default: what kaniwa bitstream --standalone wrote to "
-                   f"{FOLDER}).")
+@click.option("--bitstream", "bitstreams", multiple=True, type=click.Path(path_type=Path),
+              metavar="FILE",
+              help="Bitstream file, for each model in their order (default: what kaniwa bitstream "
+                   f"--standalone wrote to {FOLDER}; of several models, that of --slot K).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE.bin",
               help=f"File for the flash (default: {FOLDER}/BOARD-TARGET-MODEL-flash.bin).")
 @click.option("--image-only", type=click.Path(path_type=Path), default=None, metavar="FILE.bin",
-              help="Write the image of the program alone, without a bitstream.")
+              help="Write the image of the one program alone, without a bitstream.")
 @click.option("--write", is_flag=True, help="Write the connected board's flash, too.")
 @json_option
 @click.pass_context
-def flash_command(ctx: click.Context, model: Path, board: str, target: str | None,
-                  bitstream: Path | None, output: Path | None, image_only: Path | None,
-                  write: bool, as_json: bool) -> None:
+def flash_command(ctx: click.Context, models: tuple[Path, ...], board: str,
+                  targets: tuple[str, ...], bitstreams: tuple[Path, ...], output: Path | None,
+                  image_only: Path | None, write: bool, as_json: bool) -> None:
     """Make the file for a board's flash from which it starts a model without a host.
 
     The file has the bitstream, and behind it program and weights, which the board loads at
     power-up. Then a client writes inputs, and the board shows the class on its LEDs.
+
+    Of several models each has a slot, from 0 on, with a bitstream of its own. At power-up the board
+    starts slot 0; kaniwa boot has it start another one.
     """
     from kaniwa.boards.board import load_board
-    from kaniwa.boards.flow.program import find_bitstream, write_flash
+    from kaniwa.boards.flow.program import write_flash
     from kaniwa.files import write_atomic
-    from kaniwa.standalone.image import flash_image, flash_of, make_image, standalone_interface
+    from kaniwa.standalone.image import check_slots, flash_image, flash_slots
 
-    if image_only is not None and (write or bitstream is not None or output is not None):
+    if image_only is not None and (write or bitstreams or output is not None):
         raise click.UsageError("--image-only takes no --bitstream, --output or --write", ctx)
+    if image_only is not None and len(models) > 1:
+        raise click.UsageError("--image-only takes one model", ctx)
+    if len(targets) not in (0, 1, len(models)):
+        raise click.UsageError("--target: once, or once for each model", ctx)
+    if len(bitstreams) not in (0, len(models)):
+        raise click.UsageError("--bitstream: once for each model, or not at all", ctx)
     chosen = load_board(board)
-    offset = flash_of(chosen).offset
-    target = target or chosen.default_target
-    path = image_only or output or FOLDER / f"{board}-{Path(target).stem}-{model.stem}-flash.bin"
+    check_slots(chosen, len(models))
+    targets = targets or (chosen.default_target,)
+    several = len(models) > 1
+    path = image_only or output or FOLDER / (
+        f"{board}-{Path(targets[0]).stem}-{'-'.join(model.stem for model in models)}-flash.bin")
     if path.suffix in PARSED:
         raise InputError(f"{path}: programmers leave the head of a {path.suffix} file out, which "
                          "moves what is behind it: name it .bin")
+    parts = [_Part(model, targets[k % len(targets)], chosen.with_slot(k) if several else chosen)
+             for k, model in enumerate(models)]
     if image_only is None:
-        bitstream = bitstream or find_bitstream(chosen, target, FOLDER, standalone=True)
-    with progress("compiling") as update:
-        program = _program(model, chosen, target, update)
-    device, data = standalone_interface(program), make_image(program)
-    values = {"board": board, "target": program.config.name, "model": program.name,
-              "file": str(path), **_facts(device, data, offset)}
-    if bitstream is not None:
-        content = bitstream.read_bytes()
-        data = flash_image(chosen, content, data)
-        values |= {"bitstream": str(bitstream), "bitstream_bytes": len(content)}
+        for k, part in enumerate(parts):
+            part.find_bitstream(bitstreams[k] if bitstreams else None)
+    for part in parts:
+        part.make()
+    filled = [(part.content, part.image) for part in parts]
+    data = (flash_slots(chosen, filled) if several
+            else parts[0].image if image_only else flash_image(chosen, *filled[0]))
     if image_only is None and output is None:
         FOLDER.mkdir(parents=True, exist_ok=True)
     write_atomic(path, data)
-    values |= {"bytes": len(data), "tool": None}
+    values = {"board": board, "file": str(path), "bytes": len(data), "tool": None}
     if write:
         with progress(f"writing the flash of {board}") as update:
             values["tool"] = write_flash(chosen, path, update)
     if as_json:
-        show_json(values)
-    else:
-        _show(values, chosen)
+        show_json(values | ({"slots": [part.facts for part in parts]} if several
+                            else parts[0].facts))
+        return
+    for k, part in enumerate(parts):
+        click.echo("\n" * (k > 0), nl=False)
+        _show(part)
+    click.echo(f"wrote {path}, {len(data):,} bytes"
+               + (f", and the flash with {values['tool']}" if values["tool"] else ""))
+
+
+class _Part:
+    """A model and what is of it in the flash. ``facts`` are there once it was made."""
+
+    def __init__(self, model: Path, target: str, board: Board) -> None:
+        self.model, self.target, self.board = model, target, board
+        self.bitstream: Path | None = None
+        self.content = self.image = b""
+        self.facts: dict[str, Any] = {}
+
+    def find_bitstream(self, given: Path | None) -> None:
+        """Take the bitstream file ``given``, or the one that was built. DeviceError for none."""
+        from kaniwa.boards.flow.program import find_bitstream
+
+        self.bitstream = given or find_bitstream(self.board, self.target, FOLDER, standalone=True)
+
+    def make(self) -> None:
+        """Compile the model, and read its bitstream."""
+        from kaniwa.standalone.image import (
+            flash_of,
+            make_image,
+            slots_of,
+            standalone_interface,
+        )
+
+        with progress("compiling") as update:
+            program = _program(self.model, self.board, self.target, update)
+        device, self.image = standalone_interface(program), make_image(program)
+        flash, slot = flash_of(self.board), self.board.slot
+        self.facts = {"target": program.config.name, "model": program.name,
+                      **_facts(device, self.image, flash.image_at(slot or 0))}
+        if slot is not None:
+            self.facts |= {"slot": slot, "bitstream_offset": (
+                slot * flash.slot_bytes + slots_of(self.board).HEAD_BYTES)}
+        if self.bitstream is not None:
+            self.content = self.bitstream.read_bytes()
+            self.facts |= {"bitstream": str(self.bitstream), "bitstream_bytes": len(self.content)}
 
 
 def _program(path: Path, board: Board, target: str, update: Callable[..., None]) -> Program:
@@ -134,12 +186,15 @@ def _port(port: Port) -> dict[str, Any]:
             "zero_point": tensor.zero_point}
 
 
-def _show(values: dict[str, Any], board: Board) -> None:
+def _show(part: _Part) -> None:
+    values, board = part.facts, part.board
     rows = [("image of the program", f"{values['offset']:#x}", values["image_bytes"],
              f"CRC-32 {values['crc32']}")]
     if "bitstream" in values:
-        rows = [("bitstream", "0x0", values["bitstream_bytes"], values["bitstream"]), *rows]
-    show_table(f"flash of {values['board']}, target {values['target']}, {values['model']}",
+        rows = [("bitstream", f"{values.get('bitstream_offset', 0):#x}", values["bitstream_bytes"],
+                 values["bitstream"]), *rows]
+    of = f"slot {values['slot']} of the flash" if "slot" in values else "flash"
+    show_table(f"{of} of {board.name}, target {values['target']}, {values['model']}",
                ("part", "at", "bytes", "what"), rows)
     show_table("device memory, once the board has loaded it",
                ("what", "name", "at", "bytes", "dtype", "shape"),
@@ -151,8 +206,6 @@ def _show(values: dict[str, Any], board: Board) -> None:
     if values["left_out"]:
         click.echo(f"left out, and a client's to do: {', '.join(values['left_out'])}")
     click.echo(_class_line(values, board))
-    click.echo(f"wrote {values['file']}, {values['bytes']:,} bytes"
-               + (f", and the flash with {values['tool']}" if values["tool"] else ""))
 
 
 def _class_line(values: dict[str, Any], board: Board) -> str:

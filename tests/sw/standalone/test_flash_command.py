@@ -15,7 +15,7 @@ from kaniwa.compiler.pipeline import compile
 from kaniwa.errors import DeviceError
 from kaniwa.importers import load_model
 from kaniwa.program.file import save_program
-from kaniwa.standalone.image import make_image, read_image
+from kaniwa.standalone.image import flash_slots, make_image, read_image
 
 SPEECH = "tflm_micro_speech.tflite"
 BITS = b"\xff\x00Part: LFE5U-25F\0\xff\xff\xbd\xb3" + bytes(range(256)) * 20
@@ -67,6 +67,40 @@ def test_the_file_has_bitstream_and_image(
           for name in ("input", "output")}
     assert all(at.values())
     assert lines[-1] == f"wrote {path}, {chosen.flash.offset + len(image):,} bytes"
+
+
+def test_several_models_have_a_slot_each(models: Path, tmp_path: Path,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    """The second one has a target and a bitstream of its own."""
+    for slot, target in ((0, "nano"), (1, "small")):
+        (tmp_path / f"build/boards/icebreaker-{target}-standalone-slot{slot}.bin").write_bytes(
+            BITS[slot:])
+    keywords = "mlperf_kws_dscnn.tflite"
+    arguments = (models / SPEECH, models / keywords, "--board", "icebreaker", "--target", "nano",
+                 "--target", "small")
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (0, "")
+    board = load_board("icebreaker")
+    images = [make_image(compile(load_model(models / name), board.config(target)))
+              for name, target in ((SPEECH, "nano"), (keywords, "small"))]
+    wanted = flash_slots(board, [(BITS, images[0]), (BITS[1:], images[1])])
+    path = Path("build/boards/icebreaker-nano-tflm_micro_speech-mlperf_kws_dscnn-flash.bin")
+    assert path.read_bytes() == wanted
+    text = " ".join(out.split())
+    for told in ("slot 0 of the flash of icebreaker, target nano, tflm_micro_speech.tflite",
+                 f"bitstream 0x100 {len(BITS):,} build/boards/", "program 0x100000 ",
+                 "slot 1 of the flash of icebreaker, target small, mlperf_kws_dscnn.tflite",
+                 f"bitstream 0x400100 {len(BITS) - 1:,} build/boards/", "program 0x500000 "):
+        assert told in text
+    assert out.splitlines()[-1] == f"wrote {path}, {len(wanted):,} bytes"
+    given = ["--bitstream", "b.bin"] * 2
+    Path("b.bin").write_bytes(BITS)
+    _, out, _ = run(capsys, *arguments, *given, "-o", "f.bin", "--json")
+    values = json.loads(out)
+    assert values["file"] == "f.bin" and values["bytes"] == len(Path("f.bin").read_bytes())
+    assert [(slot["slot"], slot["target"], slot["bitstream"], slot["bitstream_offset"],
+             slot["offset"]) for slot in values["slots"]] == [
+        (0, "nano", "b.bin", 0x100, 0x10_0000), (1, "small", "b.bin", 0x40_0100, 0x50_0000)]
 
 
 def test_facts_for_programs(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,6 +156,20 @@ REFUSED = [
      "digits_transformer.tflite: cannot start from flash: the host would run TRANSPOSE"),
     ("{models}/tflm_micro_speech.tflite --board ulx3s_25f --image-only f.bin --write",
      "--image-only takes no --bitstream, --output or --write"),
+    ("a b c d e --board icebreaker",
+     "5 models for icebreaker, whose flash has 4 slots: leave some out"),
+    ("a b --board icebreaker --target small",
+     "build/boards/icebreaker-small-standalone-slot0.bin: no such bitstream; kaniwa bitstream "
+     "--board icebreaker --target small --standalone --slot 0 builds it"),
+    ("a b c --board icebreaker --target nano --target small",
+     "--target: once, or once for each model"),
+    ("a b c --board icebreaker --bitstream f.bin --bitstream g.bin",
+     "--bitstream: once for each model, or not at all"),
+    ("a b --board icebreaker --image-only f.bin", "--image-only takes one model"),
+    ("a b --board ecpix5_85f", "ecpix5_85f has no flash that kaniwa starts it from"),
+    ("{models}/tflm_micro_speech.tflite {models}/digits_transformer.tflite --board ulx3s_25f "
+     "--bitstream x --bitstream y -o f.bin",
+     "x: No such file or directory; nothing was left half-written"),
     ("base.kaniwa --board ulx3s_25f -o f.bin",
      "tflm_micro_speech.tflite: compiled for target 'base'"),
     ("outside.kaniwa --board ulx3s_25f -o f.bin",
