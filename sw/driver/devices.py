@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
 __all__ = ["SIMULATORS", "added_outside", "check_name", "target_of", "Device",
-           "EmulatorDevice", "GoldenDevice", "NamesInstructions", "SimulatedMemory", "VirtualName",
-           "check_options", "open", "parse_virtual", "virtual_line"]
+           "EmulatorDevice", "GoldenDevice", "NamesInstructions", "ServesDuringRuns",
+           "SimulatedMemory", "VirtualName", "check_options", "open", "parse_virtual",
+           "virtual_line"]
 
 SIMULATORS = ("golden", "emulator", "sim")
 CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT", "udp:HOST", "spi:PATH",
@@ -84,6 +85,28 @@ class NamesInstructions(Protocol):
 
     def name_instructions(self, named: Callable[[], Sequence[InstructionName]]) -> None:
         """Take the names of the next run's instructions, if it shows them."""
+
+
+@runtime_checkable
+class ServesDuringRuns(Protocol):
+    """A device whose memory the host may use while a program runs, if it ``serves``.
+
+    A run is begun with ``start`` and ended with ``finish``; ``under_way`` is an object that stands
+    for it meanwhile, else None.
+    """
+
+    @property
+    def serves(self) -> bool: ...
+
+    @property
+    def under_way(self) -> object | None: ...
+
+    def start(self, program_address: int, spans: Sequence[tuple[int, int]] = ()) -> list[bytes]:
+        """Begin a run; gives what is at ``spans``, (address, bytes), as it goes on."""
+
+    def finish(self, tags: Iterable[int] = (),
+               images: Sequence[tuple[int, bytes]] = ()) -> RunStatistics:
+        """Write ``images``, (address, data), meanwhile, and wait for the end, as ``Device.run``."""
 
 
 class EmulatorDevice:
