@@ -5,6 +5,7 @@ A board with SDRAM has a chip there, which is part of the simulation.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import re
 from collections.abc import Sequence
@@ -136,6 +137,7 @@ class BoardDesign:
     def _made_from(self) -> list[str]:
         return [self.config.hash, str(self.baud), str(self.pace), str(self.cores),
                 str(self.standalone), self.board.name, str(self.board.by_spi),
+                str(self.board.overlap),
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
                 *source_texts(Path(kaniwa.boards.__path__[0]).rglob("*.py")),
@@ -225,11 +227,12 @@ def _wired(module: str, resource: str, wires: Sequence[str], names: Sequence[str
 
 def board_design(name: str, config: AcceleratorConfig | None = None,
                  baud: int | None = None, cores: int = 1, standalone: bool = False,
-                 link: str = "own") -> BoardDesign:
+                 link: str = "own", overlap: bool = False) -> BoardDesign:
     """The design of the board ``name`` for ``config``, by default the board's first target.
 
     ``cores``: how many of them there are, each with its own memory. ``standalone``: it starts from
     flash. ``link``: as for ``Board.with_link``; a board on SPI has no baud, and no SDRAM here.
+    ``overlap``: it serves memory during runs.
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. A board with
@@ -238,7 +241,7 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     """
     from kaniwa.boards.families.family import load_family
 
-    board = load_board(name).with_link(link)
+    board = dataclasses.replace(load_board(name).with_link(link), overlap=overlap)
     config = config or board.config(board.target_for(cores))
     check_cores(cores, config.memory_bytes, board.sdram is not None)
     if standalone:

@@ -200,8 +200,7 @@ class LinkModel:
         if number >= len(self.cores):
             return self._reply(Flag.BUSY)
         core = self.cores[number]
-        if core.busy and not self._serves and (request.operation == Operation.WRITE
-                          or request.operation == Operation.READ and not registers):
+        if core.busy and self._is_kept(request, registers):
             return self._reply(Flag.BUSY)
         if request.operation == Operation.READ:
             data = bytes(self._read_register(core, word + i) if registers else core.read(word + i)
@@ -223,6 +222,18 @@ class LinkModel:
                     request.count % (1 << INDEX_CORE_BIT))
         number = request.word >> CORE_BIT & 15
         return number, request.word - (number << CORE_BIT), request.count
+
+    def _is_kept(self, request: Request, registers: bool) -> bool:
+        """True for what would disturb a run."""
+        if not self._serves:
+            return request.operation == Operation.WRITE or (
+                request.operation == Operation.READ and not registers)
+        index = request.count
+        if len(self.cores) > 1:
+            index %= 1 << INDEX_CORE_BIT
+        begins = index == Register.CONTROL and bool(request.word & Command.RUN)
+        return request.operation == Operation.REGISTER and (
+            begins or index in (Register.PROGRAM_ADDRESS, Register.WATCHDOG))
 
     def _read_register(self, core: Core, address: int) -> int:
         if address >= LINK_REGISTERS:
