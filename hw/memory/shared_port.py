@@ -49,7 +49,7 @@ class SharedPort(wiring.Component):
                 host.ready.eq(memory.ready & turn),
             ]
             # What memory has seen of the core stays there until it is taken.
-            stuck = core.valid & ~given & ~memory.ready
+            stuck = core.valid & ~memory.ready
             m.d.sync += turn.eq(Mux(turn, ~memory.ready, host.valid & ~stuck))
         self._share_responses(m, turns[0])
         return m

@@ -26,7 +26,7 @@ def _duts() -> list[Dut]:
 BENCH = Bench("shared_port", _duts, required=[
     *(f"{who}_{what}" for who in ("core", "host") for what in (*KINDS, "response")),
     "core_waits", "core_waits_beside", "behind_a_stuck_core", "words_ahead", "many_words_ahead",
-    "at_once", "core_alone"])
+    *(f"{words}_words_ahead" for words in range(5)), "core_alone"])
 
 
 class World:
@@ -136,7 +136,7 @@ class World:
         if kind == "read":
             self.awaits_word = True
             self._answer("host")
-            cover("at_once" if not ahead else "words_ahead")
+            cover(f"{ahead}_words_ahead" if ahead < 5 else "words_ahead")
             if ahead >= READS_IN_FLIGHT - 1:
                 cover("many_words_ahead")
 
@@ -148,7 +148,9 @@ class World:
 
     def _answer(self, who: str) -> None:
         rng = self.env.rng
-        late = 1 + (rng.choice([0, 0, 0, 3, 120]) if self.stall else 0)
+        late = 1
+        if self.stall:
+            late += rng.choice([0, 1, 2, 3, 5, 120] if rng.random() < 0.3 else [0, 3])
         before = self.under_way[-1][2] if self.under_way else 0
         due = max(before, self.cycle + late)
         self.under_way.append((who, rng.getrandbits(self.word_bits), due))
