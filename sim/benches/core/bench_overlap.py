@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from kaniwa.config import PRESETS
 from kaniwa.cycles.estimate import estimate
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.driver.cores.line import SharedLine
+from kaniwa.driver.frames import Request
 from kaniwa.driver.link import reads, writes
 from kaniwa.driver.session import Session
 from kaniwa.errors import DeviceError
@@ -52,7 +54,9 @@ class Host:
     def burst(self) -> list[int]:
         """Some requests in a row, then STATUS to RETIRED; all that is read is as it was written."""
         device, rng = self.device, self.rng
-        link, requests, wanted = device._require(), [], []
+        link = device._require()
+        requests: list[Request] = []
+        wanted: list[bytes] = []     # answers; none to a WRITE
         for _ in range(rng.randrange(1, BURST)):
             count = rng.choice([1, 2, 7, rng.randrange(1, 200)])
             at = rng.randrange(SCRATCH - count)
@@ -61,7 +65,7 @@ class Host:
                 data = rng.randbytes(count)
                 self.memory[at:at + count] = data
                 requests += writes(link, device._own(self.base + at), data)
-                wanted.append(None)
+                wanted.append(b"")
                 self.tally.bins["write"] += 1
             else:
                 requests += reads(link, device._own(self.base + at), count)
@@ -71,8 +75,8 @@ class Host:
         *answers, registers = device._exchange([*requests, look])
         for answer, data in zip(answers, wanted, strict=True):
             # A READ with a WRITE behind it may be missed.
-            assert data is None or answer in (data, None), "data of the host"
-            self.tally.checks += 1 if data is None else len(data)
+            assert answer in (data, None), "data of the host"
+            self.tally.checks += len(data)
         assert registers is not None
         return [int.from_bytes(registers[i:i + 4], "little") for i in range(0, len(registers), 4)]
 
@@ -85,10 +89,9 @@ class Host:
         session.write_inputs(inputs)
         (step,) = session.program.runs
         device.start(session.program.address_of(step))
-        self.moved, words = 0, [Status.RUNNING]
-        while words[0] & Status.RUNNING:
-            words = self.burst()
-            if words[0] & Status.RUNNING and self.rng.random() < 0.5:
+        self.moved = 0
+        while self.burst()[0] & Status.RUNNING:
+            if self.rng.random() < 0.5:
                 self._disturb()
         cycles = device.finish().cycles
         values = golden.run(graph, inputs)
@@ -126,12 +129,16 @@ def run(seed: int, options: dict[str, int]) -> Tally:
         program = compile(graph, target=config, double_buffered=True)
         assert program.local_bytes <= config.memory_bytes - SCRATCH
         transport = StreamTransport(config, spacing=SPACING, overlap=True)
-        with BoardDevice("board", config, connect=lambda line=transport: line) as device:
+        with BoardDevice("board", config, connect=partial(_same, transport)) as device:
             _run_beside(Session(program, device), device, rng, tally)
             _stream(Session(program, device), device, graph, tally)
         tally.bins["compact" if config.compact else "pipelined"] += 1
     _several(compile(graph, target=CONFIGS[1]), rng, tally)
     return tally
+
+
+def _same(line: StreamTransport) -> StreamTransport:
+    return line
 
 
 def _run_beside(session: Session, device: BoardDevice, rng: random.Random, tally: Tally) -> None:
