@@ -120,7 +120,8 @@ class Board:
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi``: pins that it can
-    be built to be reached by instead; ``by_spi``: it is. ``flash``: what it starts from without a
+    be built to be reached by instead; ``by_spi``: it is. ``overlap``: it is built so that the host
+    may use memory during runs. ``flash``: what it starts from without a
     host; ``slot``: which of several bitstreams there it is, None for the only one.
     ``class_pins`` are resources, one an LED, that show the class then: the last one is on
     while there is one, those before it are its number, lowest bit first.
@@ -148,6 +149,7 @@ class Board:
     spi: Spi | None = None
     by_spi: bool = False
     slot: int | None = None
+    overlap: bool = False
 
     def target_for(self, cores: int) -> str:
         """Name of the target that is built with so many cores if none is asked for."""
@@ -233,7 +235,7 @@ def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = Fals
     """Name of a build's files, without suffix."""
     several = f"-{cores}cores" if cores > 1 else ""
     return (f"{board.name}-{Path(target).stem}{several}" + "-spi" * board.by_spi
-            + "-standalone" * standalone
+            + "-overlap" * board.overlap + "-standalone" * standalone
             + (f"-slot{board.slot}" if standalone and board.slot is not None else ""))
 
 
@@ -242,6 +244,8 @@ def check_standalone(board: Board, cores: int = 1) -> None:
     if board.flash is None:
         raise ConfigError(f"{board.name} has no flash that kaniwa starts it from: these have one: "
                           f"{_boards_with('flash')}")
+    if board.overlap:
+        raise ConfigError("a board that starts from flash does not serve memory during runs")
     if cores > 1:
         raise ConfigError(f"a board that starts from flash has one core, not {cores}")
 

@@ -11,6 +11,7 @@ from kaniwa.hw.link.link import Link
 from kaniwa.hw.link.local import local_requests
 from kaniwa.hw.memory.host_port import HostPort
 from kaniwa.hw.memory.host_router import HostRouter
+from kaniwa.hw.memory.shared_port import SharedPort
 from kaniwa.hw.memory.system import OnChipMemory
 
 __all__ = ["Accelerator"]
@@ -22,16 +23,18 @@ class Accelerator(Component):
     ``pace``: bytes a second that the line to ``rx`` and ``tx`` carries. ``memory``: what that is
     made of, ``OnChipMemory`` or a class with its ports. ``outside``: there are ports for outside
     memory. ``local``: the link takes requests of the device's own, and ``busy`` tells of a run.
+    ``overlap``: the host may use memory during runs; an access takes a cycle of the core's at most.
     Other keyword arguments go to ``make_core``.
     """
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, memory=OnChipMemory,
-                 outside: bool = False, local: bool = False, **options):
+                 outside: bool = False, local: bool = False, overlap: bool = False, **options):
         self._config = config
         self._memory = memory
         self._pace = pace
         self._outside = outside
         self._local = local
+        self._overlap = overlap
         self._options = options
         super().__init__({
             "rx": In(stream.Signature(8)),
@@ -46,7 +49,8 @@ class Accelerator(Component):
         m.submodules.core = core = make_core(
             self._config, outside=self._outside, **self._options)
         m.submodules.link = link = Link(
-            self._config, pace=self._pace, outside=self._outside, local=self._local)
+            self._config, pace=self._pace, outside=self._outside, local=self._local,
+            overlap=self._overlap)
         if self._local:
             connect(m, flipped(self.local), link.local)
             m.d.comb += self.busy.eq(core.busy)
@@ -62,12 +66,12 @@ class Accelerator(Component):
         sides = []
         if self._config.memory_bytes:
             m.submodules.memory = memory = self._memory(self._config)
-            m.submodules.local_port = port = HostPort(self._config)
+            m.submodules.local_port = port = self._port(self._config.shared_channel)
             connect(m, port.read, memory.read)
             connect(m, port.write, memory.write)
             sides.append((port, core.local_read, core.local_write, 0))
         if self._outside:
-            m.submodules.outside_port = port = HostPort(self._config)
+            m.submodules.outside_port = port = self._port()
             connect(m, port.read, flipped(self.outside_read))
             connect(m, port.write, flipped(self.outside_write))
             sides.append((port, core.outside_read, core.outside_write, 1))
@@ -76,9 +80,16 @@ class Accelerator(Component):
         connect(m, link.read, router.read)
         connect(m, link.write, router.write)
         for number, (port, core_read, core_write, _) in enumerate(sides):
-            m.d.comb += port.busy.eq(core.busy)
+            if not self._overlap:
+                m.d.comb += port.busy.eq(core.busy)
             connect(m, core_read, port.core_read)
             connect(m, core_write, port.core_write)
             connect(m, router.reads[number], port.host_read)
             connect(m, router.writes[number], port.host_write)
         return m
+
+    def _port(self, one_channel=False):
+        """What lies before a side of memory that has one channel, or two."""
+        if self._overlap:
+            return SharedPort(self._config, one_channel=one_channel)
+        return HostPort(self._config)

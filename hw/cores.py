@@ -11,6 +11,7 @@ from kaniwa.hw.core import make_core
 from kaniwa.hw.link.core_router import CoreRouter
 from kaniwa.hw.link.link import Link
 from kaniwa.hw.memory.host_port import HostPort
+from kaniwa.hw.memory.shared_port import SharedPort
 from kaniwa.hw.memory.system import OnChipMemory
 
 __all__ = ["Cores"]
@@ -20,12 +21,13 @@ class Cores(Component):
     """``cores`` cores with ``config.memory_bytes`` of memory each, behind a byte stream.
 
     Cores share nothing but the link: each runs by itself, in the cycles that it takes alone, and
-    the host uses the memory of those that do not run. One core is ``Accelerator``, whose
-    parameters the others are. Raises ConfigError for a number of cores that a link cannot have.
+    the host uses the memory of those that do not run; with ``overlap``, of all. One core is
+    ``Accelerator``, whose parameters the others are. Raises ConfigError for a number of cores that
+    a link cannot have.
     """
 
     def __init__(self, config: AcceleratorConfig, cores: int, *, pace: int, memory=OnChipMemory,
-                 **options):
+                 overlap: bool = False, **options):
         check_cores(cores, config.memory_bytes, False)
         if cores == 1:
             raise ConfigError("cores must be 2 or more here: one core is an Accelerator")
@@ -33,6 +35,7 @@ class Cores(Component):
         self._cores = cores
         self._memory = memory
         self._pace = pace
+        self._overlap = overlap
         self._options = options
         super().__init__({
             "rx": In(stream.Signature(8)),
@@ -42,7 +45,8 @@ class Cores(Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.link = link = Link(config, pace=self._pace, cores=self._cores)
+        m.submodules.link = link = Link(config, pace=self._pace, cores=self._cores,
+                                        overlap=self._overlap)
         m.submodules.router = router = CoreRouter(config, self._cores)
         connect(m, flipped(self.rx), link.rx)
         connect(m, link.tx, flipped(self.tx))
@@ -51,7 +55,9 @@ class Cores(Component):
         words = []
         for number in range(self._cores):
             core = make_core(config, outside=False, **self._options)
-            memory, port = self._memory(config), HostPort(config)
+            memory = self._memory(config)
+            port = (SharedPort(config, one_channel=config.shared_channel) if self._overlap
+                    else HostPort(config))
             m.submodules[f"core_{number}"] = core
             m.submodules[f"memory_{number}"] = memory
             m.submodules[f"port_{number}"] = port
@@ -60,8 +66,9 @@ class Cores(Component):
                 core.csr_write.eq(link.csr_write & (link.csr_core == number)),
                 core.csr_write_data.eq(link.csr_write_data),
                 link.busy[number].eq(core.busy),
-                port.busy.eq(core.busy),
             ]
+            if not self._overlap:
+                m.d.comb += port.busy.eq(core.busy)
             words.append(core.csr_read_data)
             connect(m, core.local_read, port.core_read)
             connect(m, core.local_write, port.core_write)

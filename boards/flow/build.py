@@ -87,6 +87,7 @@ class Bitstream:
     def of_cores(self) -> str:
         """Target and number of cores, for people."""
         return (f"target {self.target}" + (f", {self.cores} cores" if self.cores > 1 else "")
+                + ", serves memory during runs" * self.board.overlap
                 + ", starts from flash" * self.standalone
                 + (f", slot {self.board.slot}" if self.board.slot is not None else ""))
 

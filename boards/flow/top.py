@@ -80,6 +80,7 @@ class BoardTop(Elaboratable):
         m.d.comb += sync.rst.eq(on_the_way[-1])
 
         options = dict(pace=self._pace, memory=family.memory, clock_hz=pll.hz,
+                       overlap=self._board.overlap,
                        counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
         m.submodules.accelerator = accelerator = (
             Accelerator(self._config, outside=sdram is not None, local=self._standalone, **options)

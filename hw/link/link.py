@@ -22,6 +22,7 @@ from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.link.local import local_requests
 from kaniwa.hw.link.receiver import LinkReceiver
 from kaniwa.hw.link.transmitter import LinkTransmitter
+from kaniwa.isa import Command, Register
 
 __all__ = ["Link"]
 
@@ -43,13 +44,16 @@ class Link(wiring.Component):
     With several ``cores`` each has its bit of ``busy``. ``csr_core``, as old as ``csr_address``, is
     the one that the registers are of. Bits 24 to 27 of an address go to ``read`` and ``write`` as
     they are. A request for a core that is not there is left out, as one for a busy one's memory.
+    With ``overlap`` memory is used at any time. What is left out for a busy core is REGISTER, where
+    a run needs the register as it is, and where it would begin another.
     With ``local`` the device itself asks, too, as ``kaniwa.hw.link.local`` has it. Such a request
     is done before one of the line, needs no session, and leaves no trace on the line. One core
     alone can have this.
     """
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, outside: bool = False,
-                 buffer_bytes: int = SMALLEST_BUFFER, cores: int = 1, local: bool = False):
+                 buffer_bytes: int = SMALLEST_BUFFER, cores: int = 1, local: bool = False,
+                 overlap: bool = False):
         if not 0 < pace < 1 << 24:
             raise ConfigError(f"pace must be 1..{(1 << 24) - 1} bytes a second, not {pace}")
         if buffer_bytes < SMALLEST_BUFFER or buffer_bytes & (buffer_bytes - 1):
@@ -59,11 +63,16 @@ class Link(wiring.Component):
         if local and cores > 1:
             raise ConfigError(f"{cores} cores have no requests of the device's own: a standalone "
                               "board has one core")
+        if local and overlap:
+            raise ConfigError("the device's own requests are done between runs: a standalone board "
+                              "does not serve memory during one")
         self._config = config
         self._local = local
+        self._overlap = overlap
         self._cores = cores
         self._buffer_bytes = buffer_bytes
-        self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, outside, cores)
+        self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, outside, cores,
+                                         serves=overlap)
         # The registers' addresses go up to 0x400.
         self._counted_bits = 31 if outside else max(10, (config.memory_bytes - 1).bit_length())
         super().__init__({
@@ -124,9 +133,11 @@ class Link(wiring.Component):
             m.d.sync += count.eq(Mux(take_count, byte, count - 1))
 
         low_read, low = exact_log2(self._config.read_bytes), exact_log2(self._config.write_bytes)
-        index, left_out = count, self.busy & (is_write | (is_read & ~registers))
+        is_kept = self._is_kept(operation, address, count) if self._overlap else (
+            is_write | (is_read & ~registers))
+        index, left_out = count, self.busy & is_kept
         if self._cores > 1:
-            index, left_out = self._choose_core(m, operation, address, count, registers)
+            index, left_out = self._choose_core(m, operation, address, count, is_kept)
         constants = Array(C(byte, 8) for byte in self._constants)
         if self._local:
             constants[-1] = constants[-1] | self.local.state << FLASH_STATE
@@ -318,9 +329,16 @@ class Link(wiring.Component):
         return (Mux(local, self.local.request.payload, receiver.o.payload), there, ready,
                 Mux(local, ~self.local.more, receiver.empty))
 
-    def _choose_core(self, m, operation, address, count, registers):
+    def _is_kept(self, operation, address, count):
+        """Whether a request would disturb a run: it begins another, or writes what one uses."""
+        index = count[:INDEX_CORE_BIT] if self._cores > 1 else count
+        begins = (index == Register.CONTROL) & (address & Command.RUN).any()
+        return (operation == Operation.REGISTER) & (
+            begins | (index == Register.PROGRAM_ADDRESS) | (index == Register.WATCHDOG))
+
+    def _choose_core(self, m, operation, address, count, is_kept):
         """The index of a register of the core that the request is for, and whether the request is
-        left out: its memory is used by a run, or there is no such core."""
+        left out: it is kept from a run, or there is no such core."""
         core, absent = Signal(CORE_BITS), Signal()
         m.d.comb += [
             core.eq(Mux(operation == Operation.REGISTER, count[INDEX_CORE_BIT:],
@@ -328,8 +346,7 @@ class Link(wiring.Component):
             absent.eq(core >= self._cores),
         ]
         m.d.sync += self.csr_core.eq(core)
-        memory = (operation == Operation.WRITE) | ((operation == Operation.READ) & ~registers)
-        return count[:INDEX_CORE_BIT], absent | (self.busy.bit_select(core, 1) & memory)
+        return count[:INDEX_CORE_BIT], absent | (self.busy.bit_select(core, 1) & is_kept)
 
     def _part(self, m, word, offset):
         """The 8 bytes of a word that hold the byte at ``offset``, a cycle later; a word of no more

@@ -139,6 +139,7 @@ class BoardDesign:
         return [self.config.hash, str(self.baud), str(self.pace), str(self.cores),
                 str(self.standalone), self.board.name, str(self.board.by_spi),
                 str(self.board.slot),
+                str(self.board.overlap),
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
                 *source_texts(Path(kaniwa.boards.__path__[0]).rglob("*.py")),
@@ -239,14 +240,14 @@ def _wired(module: str, resource: str, wires: Sequence[str], names: Sequence[str
     return module.format(top=TOP, pins=", ".join(pins))
 
 
-def board_design(name: str, config: AcceleratorConfig | None = None,
+def board_design(board: str | Board, config: AcceleratorConfig | None = None,
                  baud: int | None = None, cores: int = 1, standalone: bool = False,
-                 link: str = "own", slot: int | None = None) -> BoardDesign:
-    """The design of the board ``name`` for ``config``, by default the board's first target.
+                 link: str = "own") -> BoardDesign:
+    """The design of a board, or of the board of that name, for ``config``, by default the board's
+    first target.
 
     ``cores``: how many of them there are, each with its own memory. ``standalone``: it starts from
-    flash, as bitstream ``slot`` of several or as the only one. ``link``: as for
-    ``Board.with_link``; a board on SPI has no baud, and no SDRAM here.
+    flash. ``link``: as for ``Board.with_link``; a board on SPI has no baud, and no SDRAM here.
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. A board with
@@ -255,25 +256,24 @@ def board_design(name: str, config: AcceleratorConfig | None = None,
     """
     from kaniwa.boards.families.family import load_family
 
-    board = load_board(name).with_link(link)
+    board = (load_board(board) if isinstance(board, str) else board).with_link(link)
     config = config or board.config(board.target_for(cores))
     check_cores(cores, config.memory_bytes, board.sdram is not None)
     if standalone:
         check_standalone(board, cores)
-        board = board.with_slot(slot)
     hz = board.make_platform().default_clk_frequency
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz
     pace = PACE // (config.out_lanes * config.dot_width * cores)
     if board.by_spi:
         if baud is not None or board.sdram is not None or standalone:
-            raise ConfigError(f"{name} over SPI is simulated without a baud, SDRAM or a start from "
-                              "flash")
+            raise ConfigError(f"{board.name} over SPI is simulated without a baud, SDRAM or a "
+                              "start from flash")
         faster = BITS_A_BYTE * BIT_CYCLES / CYCLES_OF_BYTE
         return BoardDesign(board, config, board.baud, int(pace * faster), BIT_CYCLES, cores)
     if board.ethernet is not None:
         if baud not in (None, board.baud):
-            raise ConfigError(f"{name} is reached by Ethernet: it has no baud to choose")
+            raise ConfigError(f"{board.name} is reached by Ethernet: it has no baud to choose")
         faster = BITS_A_BYTE * BIT_CYCLES // LINK_CYCLES
         return BoardDesign(board, config, board.baud, pace * faster if baud is None else board.pace,
                            BIT_CYCLES, cores)

@@ -147,17 +147,19 @@ class EmulatedCore:
 class LinkModel:
     """Takes the line's bytes and gives those that it answers, after each frame at once.
 
-    ``further``: the cores from number 1 on, behind the same link. ``flash`` may be set to how far
-    the device came with the image in its flash.
+    ``further``: the cores from number 1 on, behind the same link. ``serves``: memory may be used
+    during a run. ``flash`` may be set to how far the device came with the image in its flash.
     """
 
     def __init__(self, core: Core, *further: Core, pace: int = 300_000,
-                 payload_bytes: int = PAYLOAD_BYTES, outside: bool = False) -> None:
+                 payload_bytes: int = PAYLOAD_BYTES, outside: bool = False,
+                 serves: bool = False) -> None:
         self.cores = [core, *further]
         self.session = 0
         self.expected = 0
         self._splitter = Splitter()
         self.flash = FlashState.ABSENT
+        self._serves = serves
         self._constants = (payload_bytes, BUFFER_BYTES, pace, outside, len(self.cores))
 
     @property
@@ -198,8 +200,7 @@ class LinkModel:
         if number >= len(self.cores):
             return self._reply(Flag.BUSY)
         core = self.cores[number]
-        if core.busy and (request.operation == Operation.WRITE
-                          or request.operation == Operation.READ and not registers):
+        if core.busy and self._is_kept(request, registers):
             return self._reply(Flag.BUSY)
         if request.operation == Operation.READ:
             data = bytes(self._read_register(core, word + i) if registers else core.read(word + i)
@@ -222,8 +223,20 @@ class LinkModel:
         number = request.word >> CORE_BIT & 15
         return number, request.word - (number << CORE_BIT), request.count
 
+    def _is_kept(self, request: Request, registers: bool) -> bool:
+        """True for what would disturb a run."""
+        if not self._serves:
+            return request.operation == Operation.WRITE or (
+                request.operation == Operation.READ and not registers)
+        index = request.count
+        if len(self.cores) > 1:
+            index %= 1 << INDEX_CORE_BIT
+        begins = index == Register.CONTROL and bool(request.word & Command.RUN)
+        return request.operation == Operation.REGISTER and (
+            begins or index in (Register.PROGRAM_ADDRESS, Register.WATCHDOG))
+
     def _read_register(self, core: Core, address: int) -> int:
         if address >= LINK_REGISTERS:
-            return link_registers(*self._constants, self.flash)[address % 8]
+            return link_registers(*self._constants, self.flash, self._serves)[address % 8]
         word = core.read_register((address - REGISTERS) // 4)
         return word >> 8 * (address % 4) & 255

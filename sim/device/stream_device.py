@@ -24,11 +24,12 @@ class StreamTransport:
     """Time is the accelerator's: reading runs it until a byte comes or the time is over.
 
     The first one of a config builds it, which takes minutes; ``progress`` hears of it. ``options``
-    go to the Accelerator; with several ``cores`` it is these behind one link.
+    go to the Accelerator; with several ``cores`` it is these behind one link. ``spacing``: cycles
+    from a byte of the host's to the next one at least.
     """
 
     def __init__(self, config: AcceleratorConfig, progress: Progress | None = None, *,
-                 cores: int = 1, **options: Any) -> None:
+                 cores: int = 1, spacing: int = SPACING, **options: Any) -> None:
         from kaniwa.hw.accelerator import Accelerator
         from kaniwa.hw.cores import Cores
         from kaniwa.hw.verilog import to_verilog
@@ -40,6 +41,7 @@ class StreamTransport:
                              sources=[SOURCE])
         self.name = f"simulated {config.name}"
         self.pace: float | None = float(PACE)
+        self._spacing = spacing
         self._library = _load(str(path))
         self._handle = self._library.kaniwa_stream_open()
         self._close = weakref.finalize(self, self._library.kaniwa_stream_close, self._handle)
@@ -53,7 +55,7 @@ class StreamTransport:
     def read(self, seconds: float) -> bytes:
         taken, given = ctypes.c_uint64(), ctypes.c_uint64()
         self._cycles += self._library.kaniwa_stream_run(
-            self._handle, self._pending, len(self._pending), SPACING,
+            self._handle, self._pending, len(self._pending), self._spacing,
             max(1, round(seconds * CLOCK_HZ)), self._out, ROOM, ctypes.byref(taken),
             ctypes.byref(given))
         if self._library.kaniwa_stream_failed(self._handle):

@@ -28,6 +28,9 @@ LABEL_WIDTH = 24
 @click.option("--behind", type=click.Path(path_type=Path), multiple=True, metavar="P",
               help="A program file whose device memory this one leaves alone, so that a device can "
                    "hold both; may be repeated.")
+@click.option("--double-buffered", is_flag=True,
+              help="Two places for inputs and outputs, used in turn: a device that serves memory "
+                   "during runs moves those of one inference while it computes another.")
 @click.option("--bits", is_flag=True, help="Show the bits a weight of each layer, by cause.")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Cut the model into stages for N devices, a program file each: NAME.1.kaniwa "

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMON_OPTIONS", "SHOWN_JSON", "VERBOSITY", "apply_options", "board_option",
            "board_target_option", "compile_options", "cores_option",
-           "json_option", "link_option", "shape_option", "input_options", "random_option",
+           "json_option", "link_option", "overlap_option", "shape_option", "input_options",
+           "random_option",
            "device_options",
            "scheduler_option", "opened_workers", "target_for", "open_program", "take_arrays",
            "show_json"]
@@ -119,6 +120,10 @@ link_option = click.option(
     "--link", type=click.Choice(["own", "spi"]), default="own", show_default=True,
     help="spi: a host reaches the board at four pins, for microcontrollers; own: by the UART or "
          "Ethernet that the board has.")
+
+overlap_option = click.option(
+    "--overlap", is_flag=True,
+    help="The board serves its memory during runs, for programs compiled with --double-buffered.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

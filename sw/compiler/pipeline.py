@@ -77,7 +77,7 @@ def compile(model: str | PathLike[str] | Graph,
             target: str | Path | AcceleratorConfig = "base", *,
             materialize: bool = False, keep_dead_channels: bool = False,
             require_accelerator: bool = False, outside: str | None = None,
-            behind: Sequence[Program] = (),
+            behind: Sequence[Program] = (), double_buffered: bool = False,
             progress: Callable[[str], None] | None = None) -> Program:
     """Compile a model for a target; every result equals the model's, bit for bit.
 
@@ -87,7 +87,9 @@ def compile(model: str | PathLike[str] | Graph,
     for the host.
     ``outside``: None, "ideal", "sdram[,bytes=4,latency=10]" or
     "sdram,part=NAME[,clock=100,ratio=1]". ``behind``: programs for the same target whose memory
-    this one leaves alone, so that a device can hold them all at once. ``progress`` is called with
+    this one leaves alone, so that a device can hold them all at once. ``double_buffered`` gives
+    inputs and outputs two places each, so that a device that serves memory during runs moves the
+    one while it computes with the other. ``progress`` is called with
     the name of each pass before it runs, a Stage.
 
     Raises ModelError, UnsupportedError or ConfigError for what it is given, CompileError where
@@ -96,7 +98,8 @@ def compile(model: str | PathLike[str] | Graph,
     began = time.monotonic()
     config = load_target(target)
     options = Options(materialize, require_accelerator, parse_outside(outside),
-                      keep_dead_channels, _neighbors(behind, config, parse_outside(outside)))
+                      keep_dead_channels, _neighbors(behind, config, parse_outside(outside)),
+                      double_buffered)
     if config.compact and options.outside is not None:
         raise CompileError(f"target '{config.name}' has no way to outside memory; leave --outside "
                            "out, or take a target whose core is not compact")

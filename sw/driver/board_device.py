@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -77,6 +78,7 @@ class BoardDevice:
         self.config: AcceleratorConfig | None = None
         self.capabilities: dict[str, int] = {}
         self.flash = FlashState.ABSENT
+        self._under_way: tuple[int, float] | None = None    # program, and when it was begun
         self._require()
 
     @property
@@ -134,35 +136,85 @@ class BoardDevice:
 
     def run(self, program_address: int, tags: Iterable[int] = ()) -> RunStatistics:
         """Run the program to its END; counters of ``tags``. Raises DeviceError if it fails."""
-        self._require()
-        config = self.config
-        assert config is not None
-        check_start(program_address, config)
+        self.start(program_address)
+        return self.finish(tags)
+
+    @property
+    def serves(self) -> bool:
+        """True for a board whose memory may be used during a run."""
+        return self._require().serves
+
+    @property
+    def under_way(self) -> object | None:
+        """Stands for a run that was begun and not finished."""
+        return self._under_way
+
+    def start(self, program_address: int, spans: Sequence[tuple[int, int]] = ()) -> list[bytes]:
+        """Begin a run; gives what is at ``spans``, (address, bytes), as it goes on.
+
+        One that is under way is ended before.
+        """
+        link = self._require()
+        assert self.config is not None
+        check_start(program_address, self.config)
+        if self._under_way is not None:
+            self.abort()
         began = time.monotonic()
-        self._exchange([self._set(Register.PROGRAM_ADDRESS, program_address),
-                        self._set(Register.WATCHDOG, self._watchdog),
-                        self._set(Register.CONTROL, Command.RUN)])
+        requests = [self._set(Register.PROGRAM_ADDRESS, program_address),
+                    self._set(Register.WATCHDOG, self._watchdog),
+                    self._set(Register.CONTROL, Command.RUN)]
+        ends = []
+        for address, count in spans:
+            self._check_span("read", address, count)
+            requests += reads(link, self._own(address), count)
+            ends.append(len(requests))
+        answers = self._exchange(requests)
+        self._under_way = program_address, began
+        return [_joined(answers[first:end]) for first, end in pairwise([3, *ends])]
+
+    def finish(self, tags: Iterable[int] = (),
+               images: Sequence[tuple[int, bytes]] = ()) -> RunStatistics:
+        """Write ``images``, (address, data), meanwhile, and wait for the end, as ``run``."""
+        self._require()
+        if self._under_way is None:
+            raise DeviceError(f"{self.name}: no run is under way: begin one")
+        assert self.config is not None
+        program_address, began = self._under_way
         try:
-            status = self._wait_for_end()
+            counts = self._write_and_look(images) if images else None
+            status = counts[0] if counts else self._wait_for_end()
         except KeyboardInterrupt:
             self.abort()
             raise
+        self._under_way = None
         if status & Status.ERROR:
             raise self._error(program_address)
-        cycles, retired = self._registers(Register.CYCLES, 2)
-        seconds = time.monotonic() - began
-        logger.debug("%s: a run of %d cycles took %.3f s", self.name, cycles, seconds)
-        return RunStatistics(cycles, retired, self._counters(tags) if config.counters else {},
+        cycles, retired = counts[-2:] if counts else self._registers(Register.CYCLES, 2)
+        logger.debug("%s: a run of %d cycles took %.3f s", self.name, cycles,
+                     time.monotonic() - began)
+        return RunStatistics(cycles, retired, self._counters(tags) if self.config.counters else {},
                              seconds=time.monotonic() - began)
 
     def abort(self) -> None:
         """End a run; memory keeps what was written."""
+        self._under_way = None
         self._exchange([self._set(Register.CONTROL, Command.ABORT)])
         self._wait_for_end()
 
     def reset(self) -> None:
         """Reset the core; memory keeps its contents."""
         self.abort()
+
+    def _write_and_look(self, images: Sequence[tuple[int, bytes]]) -> list[int] | None:
+        """Write ``images`` during a run; gives the registers from STATUS to RETIRED if it has ended
+        by then. All goes in one exchange, and the line waits for one answer only."""
+        link, requests = self._require(), list[Request]()
+        for address, data in images:
+            self._check_span("write", address, len(data))
+            requests += writes(link, self._own(address), data)
+        look = self._get(Register.STATUS, Register.RETIRED - Register.STATUS + 1)
+        words = _words(_joined(self._exchange([*requests, look])))
+        return None if words[0] & Status.RUNNING else words
 
     def _wait_for_end(self) -> int:
         pause, began = 0.0, time.monotonic()
@@ -267,6 +319,7 @@ class BoardDevice:
         return self._link
 
     def _drop(self) -> None:
+        self._under_way = None
         if self._link is not None:
             self._link = None
             self._line.leave(self._user)

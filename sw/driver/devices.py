@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
 __all__ = ["SIMULATORS", "added_outside", "check_name", "target_of", "Device",
-           "EmulatorDevice", "GoldenDevice", "NamesInstructions", "SimulatedMemory", "VirtualName",
-           "check_options", "open", "parse_virtual", "virtual_line"]
+           "EmulatorDevice", "GoldenDevice", "NamesInstructions", "ServesDuringRuns",
+           "SimulatedMemory", "VirtualName", "check_options", "open", "parse_virtual",
+           "virtual_line"]
 
 SIMULATORS = ("golden", "emulator", "sim")
 CHOICES = (*SIMULATORS, "sim:BOARD", "serial:PORT", "tcp:HOST:PORT", "udp:HOST", "spi:PATH",
@@ -84,6 +85,28 @@ class NamesInstructions(Protocol):
 
     def name_instructions(self, named: Callable[[], Sequence[InstructionName]]) -> None:
         """Take the names of the next run's instructions, if it shows them."""
+
+
+@runtime_checkable
+class ServesDuringRuns(Protocol):
+    """A device whose memory the host may use while a program runs, if it ``serves``.
+
+    A run is begun with ``start`` and ended with ``finish``; ``under_way`` is an object that stands
+    for it meanwhile, else None.
+    """
+
+    @property
+    def serves(self) -> bool: ...
+
+    @property
+    def under_way(self) -> object | None: ...
+
+    def start(self, program_address: int, spans: Sequence[tuple[int, int]] = ()) -> list[bytes]:
+        """Begin a run; gives what is at ``spans``, (address, bytes), as it goes on."""
+
+    def finish(self, tags: Iterable[int] = (),
+               images: Sequence[tuple[int, bytes]] = ()) -> RunStatistics:
+        """Write ``images``, (address, data), meanwhile, and wait for the end, as ``Device.run``."""
 
 
 class EmulatorDevice:
@@ -232,12 +255,13 @@ def added_outside(names: Collection[str], config: AcceleratorConfig) -> str | No
 
 @dataclass(frozen=True)
 class VirtualName:
-    """``sim:BOARD?baud=B&cores=K&core=C`` taken apart."""
+    """``sim:BOARD?baud=B&cores=K&core=C&overlap=1`` taken apart."""
 
     board: Board
     baud: int | None = None
     cores: int = 1
     core: int = 0
+    overlap: int = 0     # 1: it serves memory during runs
 
 
 def parse_virtual(name: str) -> VirtualName:
@@ -245,14 +269,14 @@ def parse_virtual(name: str) -> VirtualName:
     from kaniwa.boards.board import BOARDS as boards, load_board
     from kaniwa.driver.frames import MOST_CORES
 
-    found = re.fullmatch(r"sim:([^?]*)((?:[?&](?:baud|cores|core)=[0-9]{1,9})*)", name)
+    found = re.fullmatch(r"sim:([^?]*)((?:[?&](?:baud|cores|core|overlap)=[0-9]{1,9})*)", name)
     given = re.findall(r"([?&])(\w+)=(\d+)", found[2]) if found else []
     numbers = {key: int(value) for _, key, value in given}
     if found is None or found[1] not in boards or len(numbers) < len(given) or (
-            "".join(mark for mark, *_ in given) != "?&&"[:len(given)]) or (
-            numbers.get("baud") == 0):
-        raise DeviceError(f"device '{name}': expected sim:BOARD[?baud=B&cores=K&core=C], BOARD one "
-                          f"of {', '.join(boards)}")
+            "".join(mark for mark, *_ in given) != "?&&&"[:len(given)]) or (
+            numbers.get("baud") == 0) or numbers.get("overlap", 0) > 1:
+        raise DeviceError(f"device '{name}': expected sim:BOARD[?baud=B&cores=K&core=C&overlap=1], "
+                          f"BOARD one of {', '.join(boards)}")
     virtual = VirtualName(load_board(found[1]), **numbers)
     if not 1 <= virtual.cores <= MOST_CORES or virtual.core >= virtual.cores:
         raise DeviceError(f"device '{name}': cores must be 1..{MOST_CORES}, and core one of them, "
@@ -269,15 +293,17 @@ def virtual_line(name: str, target: Target | None,
         from kaniwa.sim.board.board_design import board_design
         from kaniwa.sim.board.virtual_line import power_up
 
-        design = board_design(virtual.board.name, config, virtual.baud, virtual.cores)
+        board = replace(virtual.board, overlap=bool(virtual.overlap))
+        design = board_design(board, config, virtual.baud, virtual.cores)
         transport = power_up(design, _report(progress))
     return lambda: transport
 
 
 def open(name: str, target: Target | None = None, outside: str | None = None,
          progress: Callable[[str], None] | None = None, **options: Any) -> Device:
-    """Open the device ``name``: "golden", "emulator", "sim", "sim:BOARD[?baud=B&cores=K]",
-    "serial:PORT[?baud=B]", "tcp:HOST:PORT[?token-file=F]", "udp:HOST[:PORT]",
+    """Open the device ``name``: "golden", "emulator", "sim",
+    "sim:BOARD[?baud=B&cores=K&overlap=1]", "serial:PORT[?baud=B]",
+    "tcp:HOST:PORT[?token-file=F]", "udp:HOST[:PORT]",
     "spi:PATH[?hz=N]", "uio:PATH" or "mem:ADDRESS[:SIZE]"; behind the last two "?outside=NAME" names
     a buffer of u-dma-buf. Of a board with several cores "core=C" names one, by default 0;
     ``open_cores`` opens them all.

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from kaniwa.errors import ConfigError
 
 __all__ = ["LINK_VERSION", "PAYLOAD_BYTES", "SEQUENCES", "SESSIONS", "REGISTERS", "LINK_REGISTERS",
-           "HAS_OUTSIDE", "FLASH_STATE", "FLASH_STATES", "Operation", "OPERATIONS", "Flag",
-           "Request", "Reply", "Splitter", "MOST_CORES", "CORE_BIT", "INDEX_CORE_BIT",
+           "HAS_OUTSIDE", "SERVES_RUNS", "FLASH_STATE", "FLASH_STATES", "Operation",
+           "OPERATIONS", "Flag", "Request", "Reply", "Splitter", "MOST_CORES", "CORE_BIT",
+           "INDEX_CORE_BIT",
            "FURTHER_CORES", "check_cores",
            "link_registers", "encode_request", "decode_request", "encode_reply", "decode_reply"]
 
@@ -37,6 +38,7 @@ REGISTERS = 1 << 30
 # Of the link itself, 8 bytes: version, payload bytes, buffer bytes (2), pace in bytes a second (3),
 # features.
 LINK_REGISTERS = REGISTERS + 0x200
+SERVES_RUNS = 1           # of the buffer bytes, an even number: memory may be used during a run
 HAS_OUTSIDE = 1           # of the features: there is memory at addresses with bit 31
 FLASH_STATE = 1           # of the features from this bit on: the FlashState of kaniwa.standalone
 FLASH_STATES = 8
@@ -121,9 +123,11 @@ class Reply:
 
 
 def link_registers(payload_bytes: int, buffer_bytes: int, pace: int, outside: bool,
-                   cores: int = 1, flash: int = 0) -> bytes:
-    """The 8 bytes at LINK_REGISTERS; ``flash`` is the state of a start from flash."""
+                   cores: int = 1, flash: int = 0, serves: bool = False) -> bytes:
+    """The 8 bytes at LINK_REGISTERS; ``flash`` is the state of a start from flash, ``serves`` that
+    memory may be used during a run."""
     features = HAS_OUTSIDE * outside | flash << FLASH_STATE | cores - 1 << FURTHER_CORES
+    buffer_bytes |= SERVES_RUNS * serves
     return (bytes([LINK_VERSION, payload_bytes]) + buffer_bytes.to_bytes(2, "little")
             + pace.to_bytes(3, "little") + bytes([features]))
 

@@ -17,6 +17,7 @@ from kaniwa.driver.frames import (
     LINK_VERSION,
     PAYLOAD_BYTES,
     SEQUENCES,
+    SERVES_RUNS,
     SESSIONS,
     Flag,
     Operation,
@@ -96,6 +97,7 @@ class Link:
         self._room = transport.room if isinstance(transport, Bounded) else math.inf
         self.payload_bytes = PAYLOAD_BYTES
         self.outside = False   # whether the device has outside memory
+        self.serves = False    # whether memory may be used during a run
         self.cores = 1
         self.flash = FlashState.ABSENT   # how far it came with its flash at power-up
         self.statistics = LinkStatistics()
@@ -127,7 +129,8 @@ class Link:
                               f"this host {LINK_VERSION}: build the bitstream again with this "
                               "version of kaniwa")
         self.payload_bytes = min(PAYLOAD_BYTES, data[1])
-        self._buffer_bytes = int.from_bytes(data[2:4], "little")
+        self._buffer_bytes = int.from_bytes(data[2:4], "little") & ~SERVES_RUNS
+        self.serves = bool(data[2] & SERVES_RUNS)
         self._pace = self._given_pace or float(int.from_bytes(data[4:7], "little"))
         self.outside = bool(data[7] & HAS_OUTSIDE)
         self.cores = (data[7] >> FURTHER_CORES) + 1

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Generic, TypeVar, cast
 
 from kaniwa.program.program import Step
@@ -82,6 +83,17 @@ class Overlap(Generic[State, Result]):
                     self._threads[place] = thread
                     thread.start()
 
+    def following(self, state: State) -> State | None:
+        """The inference behind that of ``state`` if it has come as far, and may run with it."""
+        with self._changed:
+            window = self._items[:WINDOW]
+            for item, behind in pairwise(window):
+                if item.state is state:
+                    ready = behind.done == item.done and not (
+                        item.alone or behind.alone or behind.busy)
+                    return behind.state if ready else None
+        return None
+
     def cancel(self, items: Collection[Item[State, Result]]) -> None:
         """Give inferences up; steps that are being done end first."""
         with self._changed:
@@ -95,10 +107,12 @@ class Overlap(Generic[State, Result]):
         """Do steps in these places, of any inference, until ``item`` is finished."""
         while True:
             with self._changed:
-                while (work := self._next(places)) is None and not item.finished:
+                # What comes behind it stays: the next inference overlaps with those that follow.
+                while not item.finished and (work := self._next(places)) is None:
                     self._changed.wait()
-            if work is None:
-                return
+                if item.finished:
+                    return
+            assert work is not None
             self._step(work)
 
     def _serve(self, place: str) -> None:

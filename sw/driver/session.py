@@ -21,6 +21,7 @@ from kaniwa.driver.devices import Device, GoldenDevice, NamesInstructions, Simul
 from kaniwa.driver.overlap import PLACES, WINDOW, Item, Overlap
 from kaniwa.driver.residents import residents_of
 from kaniwa.driver.session_state import SessionState, Values
+from kaniwa.driver.stream.double_buffer import DoubleBuffer, settle
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.isa.counters import RunStatistics, in_turn
 from kaniwa.program.host_run import host_graph, run_host_op
@@ -98,6 +99,8 @@ class Session:
         self._state = SessionState(program, frozenset() if golden else program.resident, self.read)
         self._pipeline = Overlap[Inference, Outputs](
             (Step("device", 0, 0, (), ()),) if golden else program.steps, self._do, self._finish)
+        self._double = (DoubleBuffer(program, device)
+                        if program.double_buffered and not golden else None)
         _check_target(program, device)
         if isinstance(device, GoldenDevice):
             if program.graph is None:
@@ -193,6 +196,9 @@ class Session:
             if tensor.channels is not None:
                 raise DeviceError(f"{self.program.name}: tensor '{tensor.name}' is stored without "
                                   "its dead channels; compile with --keep-dead-channels")
+            if self._double is not None and self._double.ahead():
+                raise DeviceError(f"{self.program.name}: tensor '{tensor.name}' is not in device "
+                                  "memory: the next inference is there; ask once that has ended")
             if not isinstance(self.device, GoldenDevice) and not self._residents.hold(self):
                 raise DeviceError(f"{self.program.name}: tensor '{tensor.name}' is no longer in "
                                   "device memory, which was given to another program or lost: run "
@@ -201,8 +207,10 @@ class Session:
 
     def read(self, tensor: TensorInfo) -> np.ndarray:
         """Present content of device memory where ``tensor`` is stored."""
-        assert tensor.address is not None
-        return tensor.from_device(self.device.read(tensor.address, tensor.bytes))
+        place = 0 if self._double is None else self._double.last
+        address = self.program.place_of(tensor.id, place)
+        assert address is not None
+        return tensor.from_device(self.device.read(address, tensor.bytes))
 
     def write_inputs(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Make device memory ready for the first run of these checked inputs.
@@ -233,6 +241,7 @@ class Session:
 
     def _load(self) -> None:
         """Write the image, beside those of other sessions that it does not overlap."""
+        settle(self.device)
         self._state.forget()
         try:
             self._residents.make_room(self, isinstance(self.device, SimulatedMemory))
@@ -294,7 +303,9 @@ class Session:
                 self._run_on_host(step, inference.values)
         else:
             with self._lock, self.watch(step):
-                inference.runs.append(self._run_on_device(step, inference.values, state))
+                inference.runs.append(self._run_on_device(step, values, state)
+                                      if self._double is None
+                                      else self._run_in_turn(step, inference, self._double))
 
     def _finish(self, item: Item[Inference, Outputs]) -> Outputs:
         inference = item.state
@@ -327,14 +338,35 @@ class Session:
             statistics = self.device.run(self.program.address_of(step), tags)
             values.update((i, self.read(self.program.tensor(i))) for i in step.gives)
         except BaseException:
-            # The device may have been reset or replaced: all sessions load their images again.
-            self._residents.forget()
-            self._state.forget()
+            self._forget()
             raise
         return statistics
 
+    def _run_in_turn(self, step: Step, inference: Inference,
+                     double: DoubleBuffer) -> RunStatistics:
+        """Run double-buffered: the inference behind this one may be begun with."""
+        try:
+            if not self._residents.hold(self):
+                self._load()
+            if isinstance(self.device, NamesInstructions):
+                self.device.name_instructions(lambda: instruction_names(self.program, step))
+            following = self._pipeline.following(inference)
+            return double.run(inference.values, None if following is None else following.values,
+                              list(self._turns[step]))
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """Have all sessions load their images again: the device may be reset or replaced."""
+        self._residents.forget()
+        self._state.forget()
+        if self._double is not None:
+            self._double.forget()
+
     def _write(self, step: Step, values: Values, state: Values) -> None:
         """Make device memory ready for a run: the image, if need be, and what it takes."""
+        settle(self.device)
         if not self._residents.hold(self):
             if step.holds:
                 raise DeviceError(f"{self.program.name}: between two of its runs another program "

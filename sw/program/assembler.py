@@ -29,7 +29,7 @@ from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, Mode, Rounding
-from kaniwa.program.file import BASES, from_bytes, to_bytes
+from kaniwa.program.file import OPTIONAL, from_bytes, to_bytes
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
 from kaniwa.program.program import LayerInfo, Program, Step, TensorInfo
 from kaniwa.units.register import mnemonics
@@ -54,13 +54,13 @@ def disassemble(program: Program) -> str:
     """The text of ``program``, complete."""
     lines = [f"# kaniwa program for target '{program.config.name}', config {program.config.hash}"]
     lines += [f"program {name} {_json(value)}" for name in PLAIN
-              if (value := getattr(program, name)) or name not in BASES]
+              if (value := getattr(program, name)) or name not in OPTIONAL]
     lines.append(f"config name {_json(program.config.name)}")
     lines += [f"config {name} {_json(value)}" for name, value in program.config.as_dict().items()]
     for keyword, (attribute, _) in TABLES.items():
         lines += [f"{keyword} {_json(_plain(item))}" for item in getattr(program, attribute)]
     for address, data in program.images:
-        if address == program.program_address and len(data) % INSTRUCTION_BYTES == 0:
+        if program.is_code(address) and len(data) % INSTRUCTION_BYTES == 0:
             lines += [f"code {address:#x}", *_code(program, data)]
         else:
             lines += [f"data {address:#x}", *("    " + data[i:i + LINE_BYTES].hex()
@@ -212,7 +212,7 @@ def _statement(line: str, values: dict[str, Any], config: dict[str, Any]) -> Non
 
 def _program(values: dict[str, Any], config: dict[str, Any],
              images: list[tuple[int, bytes]]) -> bytes:
-    missing = set(PLAIN).difference(values, BASES)
+    missing = set(PLAIN).difference(values, OPTIONAL)
     if missing:
         raise ProgramError(f"the text lacks 'program {min(missing)}'")
     tables = {attribute: tuple(values[attribute]) for attribute, _ in TABLES.values()}

@@ -8,7 +8,7 @@ from math import prod
 from kaniwa.errors import ProgramError
 from kaniwa.golden.registry import kernel_of
 from kaniwa.graph import DTYPE_BYTES
-from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, OUTSIDE, Opcode, illegal_field
+from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, OUTSIDE, Opcode, decode, illegal_field
 from kaniwa.program.program import MAX_RANK, TENSOR_KINDS, Program, Step, TensorInfo
 from kaniwa.runtimes import NAMES as RUNTIMES
 from kaniwa.runtimes.run import illegal
@@ -24,7 +24,7 @@ MAX_ELEMENTS = 1 << 32
 
 def check(program: Program, where: str) -> Program:
     """Return ``program`` if it is consistent, else raise ProgramError naming what is not."""
-    for rule in (_memory, _commands, _tensors, _host_tensors, _operators):
+    for rule in (_memory, _commands, _tensors, _host_tensors, _operators, _second):
         text = rule(program)
         if text is not None:
             raise ProgramError(f"{where}: {text}; compile the model again")
@@ -71,6 +71,36 @@ def _commands(program: Program) -> str | None:
         if text is not None:
             return text
     return None if end == len(instructions) else "there are instructions behind the last run"
+
+
+def _second(program: Program) -> str | None:
+    """That the second stream is the first one but for addresses, and that places lie apart."""
+    if not program.double_buffered:
+        return "there are commands for no places" if program.second_program else None
+    table = {t.id: t for t in program.tensors}
+    spans = []
+    for i, second in program.second_places:
+        if i not in table or table[i].address is None:
+            return f"tensor {i} has a second place and no first"
+        size = table[i].bytes
+        if not _inside(program, second, size):
+            return f"tensor '{table[i].name}': its second place leaves memory at 0x{second:x}"
+        spans.append((second, size, i))
+    for second, size, i in spans:
+        first = table[i].address
+        assert first is not None
+        if first < second + size and second < first + size:
+            return f"tensor '{table[i].name}': its two places overlap"
+    if len(program.runs) != 1 or program.state:
+        return "double-buffered, with a state or without one run"
+    data = program.second_commands
+    if len(data) != len(program.commands):
+        return f"no whole instructions at 0x{program.second_program:x}"
+    own = [decode(data[i:i + INSTRUCTION_BYTES]) for i in range(0, len(data), INSTRUCTION_BYTES)]
+    for number, (one, other) in enumerate(zip(program.instructions, own, strict=True)):
+        if any(one[name] != other[name] for name in FIELDS if not name.endswith("_address")):
+            return f"instruction {number} is another one for the second places"
+    return _run(program, 0, own)
 
 
 def _run(program: Program, first: int, instructions: list[dict[str, int]]) -> str | None:

@@ -28,10 +28,11 @@ from kaniwa.program.check import check
 from kaniwa.program.host_part import HostOp, HostState, HostTensor
 from kaniwa.program.program import FORMAT_VERSION, MAGIC, LayerInfo, Program, Step, TensorInfo
 
-__all__ = ["BASES", "save_program", "load_program", "to_bytes", "from_bytes"]
+__all__ = ["OPTIONAL", "save_program", "load_program", "to_bytes", "from_bytes"]
 
 SECTIONS = ("program", "tensors", "layers", "host", "image", "constant")
-BASES = ("local_base", "outside_base")     # there only where they are not 0
+# There only where they are not 0 or empty.
+OPTIONAL = ("local_base", "outside_base", "second_program", "second_places")
 _HEAD = struct.Struct("<8sII")
 _ENTRY = struct.Struct("<8sQI")
 _CRC = struct.Struct("<I")
@@ -68,7 +69,7 @@ def to_bytes(program: Program) -> bytes:
         "local_bytes": program.local_bytes, "outside_bytes": program.outside_bytes,
         "outside": program.outside, "weights": program.weights,
         "materialized": program.materialized,
-        **{name: value for name in BASES if (value := getattr(program, name))},
+        **{name: value for name in OPTIONAL if (value := getattr(program, name))},
     }
     parts = [_to_json(header), _to_json([_tensor_values(t) for t in program.tensors]),
              _to_json([dataclasses.asdict(layer) for layer in program.layers]),
@@ -178,7 +179,9 @@ class _Reader:
             outside=None if outside is None else _text(outside),
             weights=_number(header["weights"]), materialized=_boolean(header["materialized"]),
             local_base=_number(header.get("local_base", 0)),
-            outside_base=_number(header.get("outside_base", 0)))
+            outside_base=_number(header.get("outside_base", 0)),
+            second_program=_number(header.get("second_program", 0)),
+            second_places=_pairs(header.get("second_places", [])))
 
 
 def _images(values: Any, image: bytes) -> tuple[tuple[int, bytes], ...]:

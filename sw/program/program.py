@@ -130,7 +130,8 @@ class Program:
     it is. ``weights`` is the number of weights that the device has of the model. ``graph`` is the
     model itself and ``rounding`` says of each layer, by output, how it is requantized (see
     ``kaniwa.compiler.rewrite.rounding``): there only where the program was compiled in this
-    process.
+    process. A double-buffered program has ``second_places``, pairs of a tensor that the host moves
+    and of its second address, and from ``second_program`` on its commands for these.
     """
 
     config: AcceleratorConfig
@@ -155,6 +156,8 @@ class Program:
     materialized: bool
     local_base: int = 0
     outside_base: int = 0
+    second_program: int = 0
+    second_places: tuple[tuple[int, int], ...] = ()
     graph: Graph | None = field(default=None, compare=False, repr=False)
     rounding: Mapping[int, list[dict[str, Any]]] = field(
         default_factory=dict, compare=False, repr=False)
@@ -200,9 +203,21 @@ class Program:
         """The steps of the device."""
         return [step for step in self.steps if step.where == "device"]
 
-    def address_of(self, run: Step) -> int:
-        """Address at which the device finds the first instruction of ``run``."""
-        return self.program_address + run.first * INSTRUCTION_BYTES
+    @property
+    def double_buffered(self) -> bool:
+        """True where what the host moves has two places, for runs in turn."""
+        return bool(self.second_places)
+
+    def address_of(self, run: Step, place: int = 0) -> int:
+        """Address at which the device finds the first instruction of ``run`` for a ``place``, 0 or
+        1, of what the host moves."""
+        start = self.second_program if place else self.program_address
+        return start + run.first * INSTRUCTION_BYTES
+
+    def place_of(self, tensor_id: int, place: int = 0) -> int | None:
+        """Address of a tensor in a ``place``, as of ``address_of``; None where it is not stored."""
+        second = dict(self.second_places) if place else {}
+        return second.get(tensor_id, self.tensor(tensor_id).address)
 
     def layers_of(self, run: Step) -> list[LayerInfo]:
         """The layers that ``run`` computes."""
@@ -229,7 +244,20 @@ class Program:
     @property
     def commands(self) -> bytes:
         """The instructions as stored; an END is last, and behind those of each run."""
-        return next((data for address, data in self.images if address == self.program_address), b"")
+        return self._commands_at(self.program_address)
+
+    @property
+    def second_commands(self) -> bytes:
+        """The instructions for the second places; nothing without these."""
+        return self._commands_at(self.second_program) if self.double_buffered else b""
+
+    def is_code(self, address: int) -> bool:
+        """True for the address of an image of instructions."""
+        return address == self.program_address or (
+            self.double_buffered and address == self.second_program)
+
+    def _commands_at(self, start: int) -> bytes:
+        return next((data for address, data in self.images if address == start), b"")
 
     @property
     def instructions(self) -> list[dict[str, int]]:
@@ -256,7 +284,7 @@ class Program:
     @property
     def weight_bytes(self) -> int:
         """Bytes of weights, parameters and tables in device memory."""
-        return sum(len(data) for address, data in self.images if address != self.program_address)
+        return sum(len(data) for address, data in self.images if not self.is_code(address))
 
     def read(self, address: int, length: int) -> bytes:
         """Bytes that the images hold from ``address`` on."""

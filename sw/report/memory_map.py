@@ -23,8 +23,8 @@ def memory_map(program: Program, rows: Sequence[Row], found: Sequence[Access]) -
     tensors of the model, by ``TensorInfo.kind``; temporary: results of the compiler's own.
     """
     end = len(rows) - 1
-    spans = [_rectangle("commands" if address == program.program_address else "constants",
-                        "commands" if address == program.program_address else "weights, "
+    spans = [_rectangle("commands" if program.is_code(address) else "constants",
+                        "commands" if program.is_code(address) else "weights, "
                         "parameters, tables", address, size, (0, end))
              for address, size in _joined(program)]
     table = _Lifetimes(program, rows, found)
@@ -46,7 +46,7 @@ def _joined(program: Program) -> list[tuple[int, int]]:
     for address, data in program.images:
         gap = address - sum(joined[-1]) if joined else None
         if gap is not None and 0 <= gap < program.config.read_bytes and (
-                joined[-1][0] != program.program_address):
+                not program.is_code(address) and not program.is_code(joined[-1][0])):
             joined[-1] = joined[-1][0], address + len(data) - joined[-1][0]
         else:
             joined.append((address, len(data)))

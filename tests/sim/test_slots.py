@@ -4,6 +4,7 @@ import pytest
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import Session, golden
+from kaniwa.boards.board import load_board
 from kaniwa.compiler.pipeline import compile
 from kaniwa.driver.frames import Operation, Request, encode_request
 from kaniwa.errors import DeviceError
@@ -33,7 +34,8 @@ GRAPHS = [classifier(3), classifier(5)]
 
 @pytest.fixture(scope="module", params=BOARDS)
 def designs(request):
-    return [board_design(request.param, standalone=True, slot=slot) for slot in (0, 1)]
+    return [board_design(load_board(request.param).with_slot(slot), standalone=True)
+            for slot in (0, 1)]
 
 
 @pytest.fixture

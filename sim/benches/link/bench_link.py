@@ -18,11 +18,14 @@ from kaniwa.driver.frames import (
 from kaniwa.sim.benches.link.link_world import (
     BUFFER,
     CORES,
+    OVERLAP,
     PACE,
     SEVERAL,
+    SEVERAL_OVERLAP,
     SIZE,
     Device,
     group,
+    several,
 )
 from kaniwa.sim.board.line_faults import Faults, FaultyStream
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Monitor, check, cover, start
@@ -38,14 +41,17 @@ def _duts() -> list[Dut]:
             for name, outside in (("nano", False), ("base", True))]
     return [*duts, Dut(LOCAL, Link(PRESETS["nano"], pace=PACE, local=True),
                        config=PRESETS["nano"]),
-            Dut(SEVERAL, Link(PRESETS["small"], pace=PACE, cores=CORES),
-                config=PRESETS["small"])]
+            *(Dut(name, Link(PRESETS["small"], pace=PACE, cores=cores, overlap=overlap),
+                  config=PRESETS["small"])
+              for name, cores, overlap in ((SEVERAL, CORES, False), (OVERLAP, 1, True),
+                                           (SEVERAL_OVERLAP, CORES, True)))]
 
 
 BENCH = Bench("link", _duts, required=[
     "write", "read", "register", "open", "behind", "gap", "garbled", "busy_write", "busy_read",
     "register_while_busy", "link_registers", "no_session", "coalesced", "overflow", "goodput",
     "full_speed", "back_in_step", "outside", "beside_a_busy_core", "no_such_core",
+    "write_during_run", "read_during_run", "register_of_a_run", "command_while_busy",
     "own_write", "own_read", "own_register", "own_open", "own_refused", "own_not_whole",
     *(f"core_{number}" for number in range(CORES))])
 
@@ -77,7 +83,7 @@ async def does_what_the_model_does(dut: Any, stall: float, faults: bool) -> None
 async def bulk_writes_fill_the_line(dut: Any, fastest: bool) -> None:
     """95 % of the line's bytes are data, at a bit in 5 cycles; a byte takes 10 cycles at most."""
     env = await start(dut, BENCH)
-    if env.dut_name == SEVERAL or (not fastest and env.dut_name != "nano"):
+    if several(env) or (not fastest and env.dut_name != "nano"):
         return    # the longest test; the frames are the same for all
     device = Device(env)
     await _open(device)
@@ -121,7 +127,7 @@ async def an_answer_takes_nine_cycles_a_byte(dut: Any, address: int) -> None:
 @cocotb.test()
 async def what_the_buffer_cannot_hold_is_refused_whole(dut: Any) -> None:
     env = await start(dut, BENCH)
-    if env.dut_name == SEVERAL:
+    if several(env):
         return    # the buffer knows of no core
     device = Device(env)
     await _open(device)

@@ -24,17 +24,27 @@ from kaniwa.driver.frames import (
     decode_reply,
     encode_request,
 )
+from kaniwa.isa import Command, Register
 from kaniwa.sim.board.link_model import LinkModel, MemoryCore
 from kaniwa.sim.harness.bench import Driver, Env, Monitor, check, cover
 from kaniwa.sim.worlds.memory_ports import ReadServer, WriteServer
 
-__all__ = ["BUFFER", "CORES", "PACE", "SEVERAL", "SIZE", "Device", "group"]
+__all__ = ["BUFFER", "CORES", "OVERLAP", "PACE", "SEVERAL", "SEVERAL_OVERLAP", "SIZE", "Device",
+           "group", "several"]
 
 PACE, SIZE = 123_456, 4096
 SEVERAL, CORES = "several", 3   # the device with more than one core
+OVERLAP = "overlap"             # the one that serves memory during runs
+SEVERAL_OVERLAP = "several_overlap"
+OF_A_RUN = (Register.CONTROL, Register.PROGRAM_ADDRESS, Register.WATCHDOG)
 IDLE_CYCLES = 1200          # without a byte: nothing more will come
 EXTRA_CYCLES = 150          # for what should not come
 BUFFER = 512
+
+
+def several(env: Env) -> bool:
+    """True for a device with more than one core."""
+    return env.dut_name in (SEVERAL, SEVERAL_OVERLAP)
 
 
 class Device:
@@ -45,11 +55,13 @@ class Device:
 
         config = env.config
         self.env = env
-        several = CORES if env.dut_name == SEVERAL else 1
-        self.cores = [MemoryCore(SIZE) for _ in range(several)]
-        self.wanted = [MemoryCore(SIZE) for _ in range(several)]
+        count = CORES if several(env) else 1
+        self.serves = env.dut_name in (OVERLAP, SEVERAL_OVERLAP)
+        self.cores = [MemoryCore(SIZE) for _ in range(count)]
+        self.wanted = [MemoryCore(SIZE) for _ in range(count)]
         self.core = self.cores[0]
-        self.model = LinkModel(*self.wanted, pace=PACE, outside=env.dut_name == "base")
+        self.model = LinkModel(*self.wanted, pace=PACE, outside=env.dut_name == "base",
+                               serves=self.serves)
         layout = write_port(config).members["request"].signature.members["payload"].shape
         self.addresses: list[int] = []
         self.driver = Driver(env, "rx", 8, line_stall)
@@ -98,7 +110,7 @@ class Device:
     def busy(self, rng: random.Random) -> None:
         """Have each core busy, or not, from now on."""
         for core in self.wanted:
-            core.busy = rng.random() < 0.2
+            core.busy = rng.random() < (0.6 if self.serves else 0.2)
         self.env.set("busy", sum(core.busy << i for i, core in enumerate(self.wanted)))
 
     async def replies(self, expected: list[Reply] | None = None) -> list[Reply]:
@@ -160,7 +172,7 @@ class Device:
                 cover(name)
 
 
-def _request(rng: random.Random, outside: bool, cores: int) -> Request:
+def _request(rng: random.Random, outside: bool, cores: int, serves: bool) -> Request:
     address, core = rng.randrange(SIZE - PAYLOAD_BYTES), 0
     if cores > 1:
         core = rng.randrange(cores) if rng.random() < 0.9 else rng.randrange(cores, 16)
@@ -182,10 +194,26 @@ def _request(rng: random.Random, outside: bool, cores: int) -> Request:
         return Request(Operation.READ, LINK_REGISTERS + rng.randrange(4), rng.randrange(1, 5))
     if kind == "open" and rng.random() < 0.2:
         return Request(Operation.OPEN, 0, rng.randrange(16))
+    index = rng.randrange(1 << INDEX_CORE_BIT if cores > 1 else 128)
+    if serves and rng.random() < 0.7:
+        index = rng.choice(OF_A_RUN)
     if cores > 1:
-        index = core % MOST_CORES << INDEX_CORE_BIT | rng.randrange(1 << INDEX_CORE_BIT)
-        return Request(Operation.REGISTER, rng.getrandbits(32), index)
-    return Request(Operation.REGISTER, rng.getrandbits(32), rng.randrange(128))
+        index |= core % MOST_CORES << INDEX_CORE_BIT
+    return Request(Operation.REGISTER, rng.getrandbits(32), index)
+
+
+def _disturbs(request: Request, serves: bool, cores: int) -> bool:
+    """True for what is left out while the core runs."""
+    if not serves:
+        return request.operation == Operation.WRITE or (
+            request.operation == Operation.READ and request.word >> 30 != 1)
+    index = request.count % (1 << INDEX_CORE_BIT) if cores > 1 else request.count
+    if request.operation != Operation.REGISTER or index not in OF_A_RUN:
+        return False
+    if index == Register.CONTROL and not request.word & Command.RUN:
+        cover("command_while_busy")
+        return False
+    return True
 
 
 def _core(request: Request) -> int:
@@ -201,7 +229,7 @@ def group(device: Device, rng: random.Random) -> bytes:
     expected, session = device.model.expected, device.model.session
     data, stored = b"\0" if rng.random() < 0.5 else b"", 0
     while True:
-        request = _request(rng, outside, len(device.cores))
+        request = _request(rng, outside, len(device.cores), device.serves)
         stored += request.stored_bytes + 2
         if stored > BUFFER - 20:
             return data
@@ -220,17 +248,20 @@ def group(device: Device, rng: random.Random) -> bytes:
             number = _core(request) if len(device.cores) > 1 else 0
             absent = number >= len(device.cores)
             busy = absent or device.wanted[number].busy
-            memory = absent or request.operation == Operation.WRITE or (
+            left_out = busy and (absent or _disturbs(request, device.serves, len(device.cores)))
+            memory = request.operation == Operation.WRITE or (
                 request.operation == Operation.READ and request.word >> 30 != 1)
             if absent:
                 cover("no_such_core")
+            elif busy and memory:
+                cover(f"busy_{name}" if left_out else f"{name}_during_run")
             elif busy:
-                cover(f"busy_{name}" if memory else "register_while_busy")
+                cover("register_of_a_run" if left_out else "register_while_busy")
             else:
                 cover("outside" if request.word >> 31 and memory else name)
                 if len(device.cores) > 1:
                     cover(f"core_{number}")
                     if any(core.busy for core in device.wanted):
                         cover("beside_a_busy_core")
-            expected = (expected + (request.numbered and not (busy and memory))) % SEQUENCES
+            expected = (expected + (request.numbered and not left_out)) % SEQUENCES
         data += encode_request(request, sequence)

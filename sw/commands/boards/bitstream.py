@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from kaniwa.commands.options import (
     json_option,
     link_option,
     opened_workers,
+    overlap_option,
     scheduler_option,
     show_json,
 )
@@ -50,6 +51,7 @@ __all__ = ["bitstream_command", "program_command"]
 @click.option("--address", default=None, metavar="A.B.C.D",
               help="The board's address of IPv4, for boards with Ethernet.")
 @link_option
+@overlap_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder for bitstream and report.")
 @click.option("--page", "page_path", type=click.Path(path_type=Path), default=None, metavar="FILE",
@@ -65,7 +67,8 @@ __all__ = ["bitstream_command", "program_command"]
 @click.pass_context
 def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int,
                       standalone: bool, slot: int | None, seeds: int, clock_mhz: float | None,
-                      address: str | None, link: str, output: Path, page_path: Path | None,
+                      address: str | None, link: str, overlap: bool, output: Path,
+                      page_path: Path | None,
                       check_netlist: bool, check_memory: int | None, scheduler: str | None,
                       as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
@@ -78,7 +81,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
 
     if page_path is not None and not page_path.parent.is_dir():
         raise InputError(f"{page_path}: no such folder to write the page to")
-    chosen = load_board(board)
+    chosen = replace(load_board(board), overlap=overlap)
     # An unknown target, or cores that it cannot have, are told before all else.
     chosen.check_cores(target or chosen.target_for(cores), cores)
     if standalone:
@@ -148,6 +151,9 @@ def _require_check(board: Board, clock_mhz: float | None, cores: int, standalone
     if standalone:
         raise InputError("--check-netlist: netlists are checked without a flash; leave out "
                          "--standalone")
+    if board.overlap:
+        raise InputError("--check-netlist: netlists are checked without the host's memory during "
+                         "runs; leave out --overlap")
     if board.ethernet is not None or board.by_spi:
         raise InputError("--check-netlist: netlists are checked at the pins of a UART, which "
                          f"{board.name} does not use")
@@ -191,13 +197,14 @@ def _differ(answers: list[Answers]) -> int:
 @board_target_option("The target that was built")
 @cores_option
 @link_option
+@overlap_option
 @click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
               metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder of kaniwa bitstream.")
 @json_option
-def program_command(board: str, target: str | None, cores: int, link: str, path: Path | None,
-                    output: Path, as_json: bool) -> None:
+def program_command(board: str, target: str | None, cores: int, link: str, overlap: bool,
+                    path: Path | None, output: Path, as_json: bool) -> None:
     """Load a bitstream into a connected board by openFPGALoader or the board's own tool.
 
     Where none was built, that of an unpacked release is taken (kaniwa unpack).
@@ -205,7 +212,7 @@ def program_command(board: str, target: str | None, cores: int, link: str, path:
     from kaniwa.boards.board import load_board
     from kaniwa.boards.flow.program import find_bitstream, load_bitstream
 
-    chosen = load_board(board).with_link(link)
+    chosen = replace(load_board(board).with_link(link), overlap=overlap)
     path = path or find_bitstream(chosen, target, output, cores)
     with progress(f"programming {board}") as update:
         tool = load_bitstream(chosen, path, update)

@@ -14,7 +14,7 @@ from kaniwa.graph import DTYPE_BYTES, Graph, Op
 from kaniwa.outside import Outside
 
 __all__ = ["Constants", "DevicePart", "HostPart", "MemoryMap", "Neighbor", "Options", "Plan",
-           "Slice"]
+           "SecondPlaces", "Slice"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Options:
     outside: Outside | None = None
     keep_dead_channels: bool = False
     behind: tuple[Neighbor, ...] = ()
+    double_buffered: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,21 @@ class Constants:
 
 
 @dataclass(frozen=True, eq=False)
+class SecondPlaces:
+    """Addresses of what is there twice: commands, and stored tensors and constants by number."""
+
+    program_address: int
+    tensors: Mapping[int, int]
+    blobs: Mapping[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class MemoryMap:
     """Places of everything in device memory (byte addresses, bit 31 = outside).
 
     ``tensors`` maps stored tensors, ``blobs`` has the address of each constant. The sizes are the
     ends of what is used on chip and outside, the bases its beginnings; 0 where nothing is used.
+    ``second`` is there where inputs and outputs have two places.
     """
 
     program_address: int
@@ -79,6 +90,7 @@ class MemoryMap:
     outside_bytes: int
     local_base: int = 0
     outside_base: int = 0
+    second: SecondPlaces | None = None
 
 
 @dataclass(frozen=True)

@@ -12,30 +12,25 @@ from kaniwa.compiler.array.moves import GROWN
 from kaniwa.compiler.plan.kinds import VECTOR_KINDS
 from kaniwa.compiler.plan.layers import Layer
 from kaniwa.compiler.plan.operands import room_of, stored_bytes
-from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan
+from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan, SecondPlaces
 from kaniwa.compiler.plan.states import device_states
 from kaniwa.compiler.rewrite.partition import MOVERS
 from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, NeedsNoGaps, Refused
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
+from kaniwa.compiler.schedule.buffers import Buffer
+from kaniwa.compiler.schedule.double_buffer import (
+    check_double_buffered,
+    copied_blobs,
+    with_second_places,
+)
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.isa import INSTRUCTION_BYTES, OUTSIDE
 
-__all__ = ["allocate", "Buffer", "pack"]
+__all__ = ["allocate", "pack"]
 
 KIB = 1024
 # Kinds without multiplications by weights.
 DISPENSABLE = (BROADCAST, "MEAN", "RESIZE_BILINEAR", *MOVERS, *GROWN, *VECTOR_KINDS)
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """Memory that tensors share, from time ``first`` to time ``last``; ``pinned`` on chip."""
-
-    tensors: tuple[int, ...]
-    size: int
-    first: int
-    last: int
-    pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,16 +46,20 @@ def allocate(plan: Plan) -> Plan:
     """Place everything on chip if it fits; else constants, then tensors, go to outside memory.
 
     What goes from one inference to the next has memory of its own, unless there is too little.
+    Double-buffered, what the host moves has two places, and so has what names their addresses.
     Raises CompileError with needed and present sizes where the target and the caller give no
     room.
     """
     assert plan.constants is not None
     align = plan.align
     commands = _round(INSTRUCTION_BYTES * (len(plan.tiles) + len(plan.parts)), align)
-    sizes = [_round(len(blob), align) for blob in plan.constants.blobs]
+    if plan.options.double_buffered:
+        check_double_buffered(plan)
+        commands *= 2
     peaks = []
     for in_place in (True, False):
         buffers = _buffers(plan, align, in_place)
+        sizes = _sizes(plan, buffers)
         offsets, peak = pack(buffers, not plan.options.materialize)
         peaks.append(peak)
         if commands + sum(sizes) + peak <= plan.room:
@@ -70,32 +69,41 @@ def allocate(plan: Plan) -> Plan:
         raise NeedsNoGaps(f"{plan.model.name}: no room for gaps in maps")
     if plan.options.outside is None:
         _complain(plan, _too_small(plan, commands, sum(sizes), min(peaks)))
-    spread = _spread(plan, _buffers(plan, align, True), sizes, commands)
+    spread = _spread(plan, _buffers(plan, align, True), commands)
     if plan.spaced and plan.options.outside.bytes:
         plain = replace(plan, spaced={})
-        plain = _spread(plain, _buffers(plain, align, True), sizes, commands)
+        plain = _spread(plain, _buffers(plain, align, True), commands)
         more = _outside_bytes(spread) - _outside_bytes(plain)
         if more > plan.saved_cycles * plan.options.outside.bytes:
             raise NeedsNoGaps(f"{plan.model.name}: gaps in maps take {more} bytes outside")
     return spread
 
 
+def _sizes(plan: Plan, buffers: Sequence[Buffer]) -> list[int]:
+    """Room for each constant, and behind these for each that has two places."""
+    assert plan.constants is not None
+    sizes = [_round(len(blob), plan.align) for blob in plan.constants.blobs]
+    return sizes + [sizes[i] for i in copied_blobs(plan, buffers)]
+
+
 def _too_small(plan: Plan, commands: int, weights: int, tensors: int) -> MemoryTooSmallError:
     """The error for a program of so many bytes, beside those that are to stay."""
     config, need = plan.config, commands + weights + tensors
+    twice = "double-buffered " if plan.options.double_buffered else ""
     more = (f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
             "memory")
     if not plan.options.behind:
         return MemoryTooSmallError(
-            f"{plan.model.name}: needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
+            f"{plan.model.name}: {twice}needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
             f"{_kib(weights)}, tensors {_kib(tensors)}), target '{config.name}' has "
             f"{_kib(config.memory_bytes)} KiB on chip; {more}", need)
     taken = ", ".join(f"{other.name} has {other.local[1] - other.local[0]:,}"
                       for other in plan.options.behind)
     return MemoryTooSmallError(
-        f"{plan.model.name}: needs {need:,} bytes (commands {commands:,}, weights {weights:,}, "
-        f"tensors {tensors:,}); of the {config.memory_bytes:,} on chip of target '{config.name}' "
-        f"{taken}: {more}", plan.bases[0] + need)
+        f"{plan.model.name}: {twice}needs {need:,} bytes (commands {commands:,}, "
+        f"weights {weights:,}, tensors {tensors:,}); of the "
+        f"{config.memory_bytes:,} on chip of target '{config.name}' {taken}: {more}",
+        plan.bases[0] + need)
 
 
 def _outside_bytes(plan: Plan) -> int:
@@ -111,6 +119,8 @@ def _outside_bytes(plan: Plan) -> int:
 
 def _complain(plan: Plan, error: MemoryTooSmallError) -> NoReturn:
     """Raise NeedsLessMemory where cells can do with less, else what is wrong with the plan."""
+    if plan.options.double_buffered:     # what the host would do makes more runs of one
+        raise error
     before = plan.missing_memory
     if before is not None and before.needed_bytes <= error.needed_bytes:
         error = before
@@ -196,10 +206,11 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
     groups: dict[int, list[int]] = {}
     for i in first:
         groups.setdefault(owner[i], []).append(i)
-    return [Buffer(tuple(ids), _round(max(rooms[i] for i in ids), align),
-                   min(first[i] for i in ids), max(last[i] for i in ids),
-                   ids[0] in plan.banded)
-            for ids in groups.values()]
+    buffers = [Buffer(tuple(ids), _round(max(rooms[i] for i in ids), align),
+                      min(first[i] for i in ids), max(last[i] for i in ids),
+                      ids[0] in plan.banded)
+               for ids in groups.values()]
+    return with_second_places(plan, buffers) if plan.options.double_buffered else buffers
 
 
 def _let_stacks_live(plan: Plan, times: Sequence[int], first: dict[int, int],
@@ -258,10 +269,10 @@ def _first_fit(buffers: Sequence[Buffer], order: Sequence[int],
     return offsets, max((offsets[i] + b.size for i, b in enumerate(buffers)), default=0)
 
 
-def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) -> Plan:
+def _spread(plan: Plan, buffers: list[Buffer], commands: int) -> Plan:
     """On chip: commands, then the tensors but the largest, then the constants most often read."""
     assert plan.constants is not None
-    capacity = plan.room
+    capacity, sizes = plan.room, _sizes(plan, buffers)
     # Those of bands are many, and are read ahead like weights.
     commands_local = commands <= capacity and not plan.stacks
     room = capacity - commands if commands_local else capacity
@@ -273,6 +284,7 @@ def _spread(plan: Plan, buffers: list[Buffer], sizes: list[int], commands: int) 
     inner, outer = iter(offsets), iter(outside_offsets)
     merged = [next(inner if here else outer) for here in local]
     reads = _reads(plan, plan.constants)
+    reads += [reads[i] for i in copied_blobs(plan, buffers)]
     near = [False] * len(sizes)
     for i in sorted(range(len(sizes)), key=lambda i: (-reads[i], i)):
         if sizes[i] <= room:
@@ -342,14 +354,18 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
         ends[local] += size
         return address if local else address | OUTSIDE
 
-    program_address = take(on_chip.commands, commands)
+    streams = 1 + plan.options.double_buffered
+    program_address, *second_address = [
+        take(on_chip.commands, commands // streams) for _ in range(streams)]
     blobs = tuple(take(local, size) for local, size in zip(on_chip.blobs, sizes, strict=True))
     base = dict(ends)
     tensors = {i: blobs[blob] for i, blob in plan.constants.tensors.items()}
+    second = dict[int, int]()
     for buffer, offset, local in zip(buffers, offsets, on_chip.buffers, strict=True):
         address = base[local] + offset
         ends[local] = max(ends[local], address + buffer.size)
-        tensors.update((i, address if local else address | OUTSIDE) for i in buffer.tensors)
+        places = second if buffer.second else tensors
+        places.update((i, address if local else address | OUTSIDE) for i in buffer.tensors)
     if max(ends.values()) > OUTSIDE:
         raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
                            f"at most {_kib(OUTSIDE)} KiB can be addressed; use a smaller model")
@@ -359,9 +375,12 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
                            f"{part.part} has {_kib(part.size)}; use a larger part or a smaller "
                            "model")
     used = {local: ends[local] > starts[local] for local in ends}
+    own = len(plan.constants.blobs)
     return replace(plan, memory=MemoryMap(
-        program_address, tensors, blobs, ends[True] * used[True], ends[False] * used[False],
-        starts[True] * used[True], starts[False] * used[False]))
+        program_address, tensors, blobs[:own], ends[True] * used[True],
+        ends[False] * used[False], starts[True] * used[True], starts[False] * used[False],
+        SecondPlaces(second_address[0], second, dict(zip(
+            copied_blobs(plan, buffers), blobs[own:], strict=True))) if second_address else None))
 
 
 def _round(size: int, align: int) -> int:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 from kaniwa._version import __version__
 from kaniwa.compiler.plan.fields import tile_fields, visited
@@ -14,6 +15,7 @@ from kaniwa.compiler.plan.layers import ArrayLayer, Sum
 from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan
 from kaniwa.compiler.plan.states import device_states
 from kaniwa.compiler.rewrite.rounding import rounding_of
+from kaniwa.compiler.schedule.double_buffer import second_plan
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op
 from kaniwa.isa import FIELDS, ISA_VERSION, Opcode, encode
@@ -30,6 +32,8 @@ def emit(plan: Plan) -> Program:
     stream = _Stream(plan)
     images = [(memory.program_address, _commands(plan, stream))]
     images += list(zip(memory.blobs, _blobs(plan, memory, plan.constants), strict=True))
+    if memory.second is not None:
+        images += _second_images(plan, stream)
     return Program(
         config=plan.config, name=model.name, source_sha256=model.source_sha256,
         version=__version__, isa_version=ISA_VERSION,
@@ -44,9 +48,33 @@ def emit(plan: Plan) -> Program:
         local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
         outside=str(plan.options.outside) if memory.outside_bytes else None,
         weights=_weights(plan), materialized=plan.options.materialize,
-        local_base=memory.local_base, outside_base=memory.outside_base, graph=model,
+        local_base=memory.local_base, outside_base=memory.outside_base,
+        **_second_places(plan), graph=model,
         rounding={layer.ofm: rounding_of(model, rescaled) for layer in plan.layers
                   if (rescaled := layer.rescaled) is not None})
+
+
+def _second_images(plan: Plan, stream: _Stream) -> list[tuple[int, bytes]]:
+    """The commands for the second places, and the constants that have their addresses."""
+    plan = second_plan(plan)
+    assert plan.memory is not None and plan.memory.second is not None
+    assert plan.constants is not None
+    blobs = _blobs(plan, plan.memory, plan.constants)
+    return [(plan.memory.program_address, _commands(plan, stream)),
+            *((address, blobs[i]) for i, address in plan.memory.second.blobs.items())]
+
+
+def _second_places(plan: Plan) -> dict[str, Any]:
+    """Fields of a double-buffered program."""
+    assert plan.memory is not None
+    second = plan.memory.second
+    if second is None:
+        return {}
+    (part,) = plan.parts
+    moved = dict.fromkeys((*part.uploads, *part.downloads))
+    return {"second_program": second.program_address,
+            "second_places": tuple((i, second.tensors[plan.storage[i]]) for i in moved
+                                   if plan.storage[i] in second.tensors)}
 
 
 class _Stream:

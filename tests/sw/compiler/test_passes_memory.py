@@ -9,7 +9,8 @@ from builders.networks.random_sums import tables_brought
 
 from kaniwa.compiler.pipeline import compile, plan_model
 from kaniwa.compiler.plan.plan import Options, Plan
-from kaniwa.compiler.schedule.allocate import Buffer, pack
+from kaniwa.compiler.schedule.allocate import pack
+from kaniwa.compiler.schedule.buffers import Buffer
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph

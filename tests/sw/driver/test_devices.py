@@ -35,9 +35,9 @@ def test_the_simulated_core_keeps_the_protocol():
     ("fpga", "unknown device 'fpga': give one of golden, emulator, sim, sim:BOARD, serial:PORT, "
              "tcp:HOST:PORT, udp:HOST, spi:PATH, uio:PATH, mem:ADDRESS"),
     ("sim:ulx4s", "device 'sim:ulx4s': expected "
-                  f"sim:BOARD[?baud=B&cores=K&core=C], BOARD one of {', '.join(BOARDS)}"),
+                  f"sim:BOARD[?baud=B&cores=K&core=C&overlap=1], BOARD one of {', '.join(BOARDS)}"),
     ("sim:icebreaker?pace=3", "device 'sim:icebreaker?pace=3': expected "
-                              "sim:BOARD[?baud=B&cores=K&core=C], BOARD one of "
+                              "sim:BOARD[?baud=B&cores=K&core=C&overlap=1], BOARD one of "
                               f"{', '.join(BOARDS)}"),
     ("serial:", "device 'serial:': expected serial:PORT[?baud=B], tcp:HOST:PORT, "
                 "udp:HOST[:PORT] or spi:PATH[?hz=N]"),

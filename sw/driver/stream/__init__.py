@@ -1,0 +1,1 @@
+"""Streams of inferences: what the line moves while the core computes."""
