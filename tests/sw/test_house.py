@@ -41,6 +41,7 @@ WIDE = {
     "sw/commands/bench.py:bench_command": OPTIONS,
     "sw/commands/build.py:compile_command": OPTIONS,
     "sw/commands/boards/bitstream.py:bitstream_command": OPTIONS,
+    "sw/commands/boards/bitstream.py:program_command": OPTIONS,
     "sw/commands/boards/board_sim.py:board_sim_command": OPTIONS,
     "sw/commands/boards/flash.py:flash_command": OPTIONS,
     "sw/commands/boards/hil.py:hil_command": OPTIONS,
