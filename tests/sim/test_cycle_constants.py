@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kaniwa.cycles import array, compact, memory, pipeline
+from kaniwa.cycles import array, memory, pipeline
+from kaniwa.cycles.compact import post
 from kaniwa.cycles.readers import load, operand, weights
 from kaniwa.hw.memory import system
 from kaniwa.hw.results import (
@@ -30,7 +31,7 @@ from kaniwa.units.vector import timing as vector
     (operand.BEATS_AHEAD, operand_queue.DEPTH),
     (pipeline.PIPELINED, pipelined_requantizer.LATENCY),
     (pipeline.SERIAL, serial_requantizer.LATENCY),
-    (compact.QUOTIENT, rounding.QUOTIENT + 1),         # and the half
+    (post.QUOTIENT, rounding.QUOTIENT + 1),            # and the half
     (array.RELEASED, switch.RING_DELAY + 2),           # and the counter of free words
     (cell.FRAMES, cell_fetch.FRAMES),
     (cell.TURN, gates.FRAME),
