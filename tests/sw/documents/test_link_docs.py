@@ -6,8 +6,9 @@ import re
 from kaniwa.driver.frames import FLASH_STATE, LINK_REGISTERS, OPERATIONS, PAYLOAD_BYTES, Flag
 from kaniwa.standalone.format import HEADER_BYTES, MAGIC, MOST_SCORES, FlashState
 
-SOURCES = ("link.py", "transports.py", "board_device.py", "identity.py", "bridge_protocol.py",
-           "datagrams/transport.py", "datagrams/udp_socket.py", "spi/transport.py")
+SOURCES = (*(f"driver/{name}" for name in (
+    "link.py", "transports.py", "board_device.py", "identity.py", "bridge_protocol.py",
+    "datagrams/transport.py", "datagrams/udp_socket.py", "spi/transport.py")), "standalone/boot.py")
 
 
 def test_tables_of_the_page_are_those_of_the_code(root):
@@ -38,7 +39,7 @@ def test_messages_of_the_page_are_those_of_the_driver(root):
              for double, single in re.findall("``(.+?)``|`(.+?)`", row.split(" | ")[1])]
     assert len(shown) > 10
     patterns = [re.compile(pattern.removeprefix(r".*:\ ")) for name in SOURCES
-                for pattern in _strings(ast.parse((root / "sw" / "driver" / name).read_text()))
+                for pattern in _strings(ast.parse((root / "sw" / name).read_text()))
                 if len(pattern.replace(".*", "")) > 20]     # a sentence, not a mere placeholder
     for message in shown:
         assert any(pattern.fullmatch(message) for pattern in patterns), message
