@@ -121,10 +121,10 @@ class Board:
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi``: pins that it can
     be built to be reached by instead; ``by_spi``: it is. ``overlap``: it is built so that the host
-    may use memory during runs. ``flash``: what it starts from without a
-    host; ``slot``: which of several bitstreams there it is, None for the only one.
-    ``class_pins`` are resources, one an LED, that show the class then: the last one is on
-    while there is one, those before it are its number, lowest bit first.
+    may use memory during runs. ``flash``: what it starts from without a host; ``slot``: which of
+    several bitstreams there it is, None for the only one. ``class_pins`` are resources, one an LED,
+    that show the class then: the last one is on while there is one, those before it are its number,
+    lowest bit first.
     ``flash_programmers``: as ``programmers``, commands that write the flash from its first byte on.
     """
 

@@ -9,9 +9,8 @@ from kaniwa.hw.core import make_core
 from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.link.link import Link
 from kaniwa.hw.link.local import local_requests
-from kaniwa.hw.memory.host_port import HostPort
 from kaniwa.hw.memory.host_router import HostRouter
-from kaniwa.hw.memory.shared_port import SharedPort
+from kaniwa.hw.memory.shared_port import make_port
 from kaniwa.hw.memory.system import OnChipMemory
 
 __all__ = ["Accelerator"]
@@ -66,12 +65,13 @@ class Accelerator(Component):
         sides = []
         if self._config.memory_bytes:
             m.submodules.memory = memory = self._memory(self._config)
-            m.submodules.local_port = port = self._port(self._config.shared_channel)
+            m.submodules.local_port = port = make_port(
+                self._config, overlap=self._overlap, one_channel=self._config.shared_channel)
             connect(m, port.read, memory.read)
             connect(m, port.write, memory.write)
             sides.append((port, core.local_read, core.local_write, 0))
         if self._outside:
-            m.submodules.outside_port = port = self._port()
+            m.submodules.outside_port = port = make_port(self._config, overlap=self._overlap)
             connect(m, port.read, flipped(self.outside_read))
             connect(m, port.write, flipped(self.outside_write))
             sides.append((port, core.outside_read, core.outside_write, 1))
@@ -87,9 +87,3 @@ class Accelerator(Component):
             connect(m, router.reads[number], port.host_read)
             connect(m, router.writes[number], port.host_write)
         return m
-
-    def _port(self, one_channel=False):
-        """What lies before a side of memory that has one channel, or two."""
-        if self._overlap:
-            return SharedPort(self._config, one_channel=one_channel)
-        return HostPort(self._config)

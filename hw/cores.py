@@ -10,8 +10,7 @@ from kaniwa.errors import ConfigError
 from kaniwa.hw.core import make_core
 from kaniwa.hw.link.core_router import CoreRouter
 from kaniwa.hw.link.link import Link
-from kaniwa.hw.memory.host_port import HostPort
-from kaniwa.hw.memory.shared_port import SharedPort
+from kaniwa.hw.memory.shared_port import make_port
 from kaniwa.hw.memory.system import OnChipMemory
 
 __all__ = ["Cores"]
@@ -56,8 +55,7 @@ class Cores(Component):
         for number in range(self._cores):
             core = make_core(config, outside=False, **self._options)
             memory = self._memory(config)
-            port = (SharedPort(config, one_channel=config.shared_channel) if self._overlap
-                    else HostPort(config))
+            port = make_port(config, overlap=self._overlap, one_channel=config.shared_channel)
             m.submodules[f"core_{number}"] = core
             m.submodules[f"memory_{number}"] = memory
             m.submodules[f"port_{number}"] = port

@@ -7,7 +7,29 @@ from amaranth.lib.wiring import In, Out
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import read_port, write_port
 
-__all__ = ["HostPort"]
+__all__ = ["HostPort", "give_words", "port_members"]
+
+
+def port_members(config: AcceleratorConfig) -> dict[str, wiring.Member]:
+    """Ports of the core and of the host, and those of the memory that they share."""
+    return {
+        "core_read": In(read_port(config)),
+        "core_write": In(write_port(config)),
+        "host_read": In(read_port(config)),
+        "host_write": In(write_port(config)),
+        "read": Out(read_port(config)),
+        "write": Out(write_port(config)),
+    }
+
+
+def give_words(m: Module, port, *, to_core: Value, to_host: Value) -> None:
+    """A word that memory answers with goes to the one of whom the signal is 1."""
+    response = port.read.response
+    for reader, has in ((port.core_read, to_core), (port.host_read, to_host)):
+        m.d.comb += [
+            reader.response.valid.eq(response.valid & has),
+            reader.response.payload.eq(response.payload),
+        ]
 
 
 class HostPort(wiring.Component):
@@ -21,15 +43,7 @@ class HostPort(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
-        super().__init__({
-            "busy": In(1),
-            "core_read": In(read_port(config)),
-            "core_write": In(write_port(config)),
-            "host_read": In(read_port(config)),
-            "host_write": In(write_port(config)),
-            "read": Out(read_port(config)),
-            "write": Out(write_port(config)),
-        })
+        super().__init__({"busy": In(1), **port_members(config)})
 
     def elaborate(self, platform):
         m = Module()
@@ -43,10 +57,5 @@ class HostPort(wiring.Component):
                 core.request.ready.eq(memory.request.ready),
                 host.request.ready.eq(~self.busy & memory.request.ready),
             ]
-        response = self.read.response
-        for port, has in ((self.core_read, self.busy), (self.host_read, ~self.busy)):
-            m.d.comb += [
-                port.response.valid.eq(response.valid & has),
-                port.response.payload.eq(response.payload),
-            ]
+        give_words(m, self, to_core=self.busy, to_host=~self.busy)
         return m

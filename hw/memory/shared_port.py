@@ -2,13 +2,18 @@
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.interfaces import read_port, write_port
+from kaniwa.hw.memory.host_port import HostPort, give_words, port_members
 from kaniwa.hw.memory.system import READS_IN_FLIGHT
 
-__all__ = ["SharedPort"]
+__all__ = ["SharedPort", "make_port"]
+
+
+def make_port(config: AcceleratorConfig, *, overlap: bool, one_channel: bool = False):
+    """What lies before a side of memory: with ``overlap`` a SharedPort, which ``one_channel`` is
+    for, else a HostPort."""
+    return SharedPort(config, one_channel=one_channel) if overlap else HostPort(config)
 
 
 class SharedPort(wiring.Component):
@@ -24,14 +29,7 @@ class SharedPort(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig, *, one_channel: bool = False):
         self._one_channel = one_channel
-        super().__init__({
-            "core_read": In(read_port(config)),
-            "core_write": In(write_port(config)),
-            "host_read": In(read_port(config)),
-            "host_write": In(write_port(config)),
-            "read": Out(read_port(config)),
-            "write": Out(write_port(config)),
-        })
+        super().__init__(port_members(config))
 
     def elaborate(self, platform):
         m = Module()
@@ -69,8 +67,4 @@ class SharedPort(wiring.Component):
             m.d.sync += [ahead.eq(left), own.eq(left == 0)]
         with m.Elif(response.valid):
             m.d.sync += [ahead.eq(ahead - (ahead != 0)), own.eq(ahead == 1)]
-        for port, has in ((self.core_read, ~own), (self.host_read, own)):
-            m.d.comb += [
-                port.response.valid.eq(response.valid & has),
-                port.response.payload.eq(response.payload),
-            ]
+        give_words(m, self, to_core=~own, to_host=own)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from kaniwa.boards.board import Board, Flash
     from kaniwa.boards.families.family import Slots
 
-__all__ = ["ClassOutput", "StandaloneImage", "check_slots", "class_output", "flash_image",
-           "flash_of", "flash_slots", "make_image", "read_image", "slots_of",
+__all__ = ["ClassOutput", "StandaloneImage", "bitstream_at", "check_slots", "class_output",
+           "flash_image", "flash_of", "flash_slots", "make_image", "read_image", "slots_of",
            "standalone_interface"]
 
 ERASED = 0xFF
@@ -196,6 +196,11 @@ def slots_of(board: Board) -> Slots:
         return load_family(board.family).slots
 
 
+def bitstream_at(board: Board, slot: int) -> int:
+    """Address of the bitstream of a slot."""
+    return slot * flash_of(board).slot_bytes + slots_of(board).HEAD_BYTES
+
+
 def flash_slots(board: Board, parts: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Content of the flash with several bitstreams, each with an image, in slots from 0 on.
 
@@ -203,7 +208,7 @@ def flash_slots(board: Board, parts: Sequence[tuple[bytes, bytes]]) -> bytes:
     """
     check_slots(board, len(parts))
     flash, slots = flash_of(board), slots_of(board)
-    addresses = [slot * flash.slot_bytes + slots.HEAD_BYTES for slot in range(len(parts))]
+    addresses = [bitstream_at(board, slot) for slot in range(len(parts))]
     content = bytearray(slots.head(addresses))
     for slot, (bitstream, image) in enumerate(parts):
         following = (slot + 1) % len(parts) * flash.slot_bytes

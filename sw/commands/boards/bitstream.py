@@ -68,9 +68,8 @@ __all__ = ["bitstream_command", "program_command"]
 def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int,
                       standalone: bool, slot: int | None, seeds: int, clock_mhz: float | None,
                       address: str | None, link: str, overlap: bool, output: Path,
-                      page_path: Path | None,
-                      check_netlist: bool, check_memory: int | None, scheduler: str | None,
-                      as_json: bool) -> None:
+                      page_path: Path | None, check_netlist: bool, check_memory: int | None,
+                      scheduler: str | None, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
 
     The workers of a scheduler place and route a seed each; all else is done here.

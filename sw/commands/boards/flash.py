@@ -123,9 +123,9 @@ class _Part:
     def make(self) -> None:
         """Compile the model, and read its bitstream."""
         from kaniwa.standalone.image import (
+            bitstream_at,
             flash_of,
             make_image,
-            slots_of,
             standalone_interface,
         )
 
@@ -136,8 +136,7 @@ class _Part:
         self.facts = {"target": program.config.name, "model": program.name,
                       **_facts(device, self.image, flash.image_at(slot or 0))}
         if slot is not None:
-            self.facts |= {"slot": slot, "bitstream_offset": (
-                slot * flash.slot_bytes + slots_of(self.board).HEAD_BYTES)}
+            self.facts |= {"slot": slot, "bitstream_offset": bitstream_at(self.board, slot)}
         if self.bitstream is not None:
             self.content = self.bitstream.read_bytes()
             self.facts |= {"bitstream": str(self.bitstream), "bitstream_bytes": len(self.content)}

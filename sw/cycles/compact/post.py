@@ -37,6 +37,7 @@ class CompactPost:
         self.arrival = SUMS + config.product_cycles
         self._cycles = config.requant_cycles
         self._digit = 32 // config.requant_cycles    # bits of the product in a cycle
+        self._words = -(-(QUOTIENT + self._digit - 1) // self._digit)
         self._v = v
         self._log = log
         self._results: deque[tuple[int, int, bool]] = deque()    # arrival, shift, last of a block
@@ -65,7 +66,7 @@ class CompactPost:
                 break
 
     def reply(self, cycle: int) -> None:
-        """Memory chooses the read of the operand in this cycle, or could but for writes."""
+        """Memory sees the read of the operand in the cycle behind this one."""
         self.ask = NEVER
         self._operand = cycle + REPLY
 
@@ -116,9 +117,9 @@ class CompactPost:
 
     def _value(self, begins: int, shift: int) -> None:
         """A value begins and goes through both stages."""
-        words = -(-(QUOTIENT + self._digit - 1) // self._digit)
         self._free = max(begins + self._cycles + 1, self._upper)
-        leaves = self._free + 1 + max(self._cycles, shift // self._digit + words - self._cycles)
+        leaves = self._free + 1 + max(
+            self._cycles, shift // self._digit + self._words - self._cycles)
         self._upper = max(leaves, self._store)
         if self._log:
             self._log.tracks["post"].work(begins, self._free, 0)
