@@ -16,37 +16,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from firmware import build_firmware
-from simulation import Run, build, run, write_verilog
+from network import differing, expected, simulate
 from soc import AcceleratorSoC
 
 import kaniwa
-from kaniwa import golden
-from kaniwa.program.program import Program
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "models"
 WORDS = "down go left no off on right stop up yes silence unknown".split()
 LIMIT = 20_000_000     # cycles before a simulation is given up
-
-
-def simulate(soc: AcceleratorSoC, program: Program, clips: np.ndarray, folder: Path) -> Run:
-    """``program`` on each of ``clips``, by the firmware of a ``soc`` that is simulated."""
-    soc.finalize()
-    soc.init_rom("rom", build_firmware(soc, program, clips, WORDS, folder), auto_size=False)
-    files = write_verilog(soc, folder)
-    return run(build(files, folder), folder, LIMIT)
-
-
-def expected(program: Program, clips: np.ndarray) -> list[str]:
-    """The lines that the firmware shall write, without cycles."""
-    graph = program.graph
-    lines = []
-    for clip in clips:
-        values = golden.run(graph, {graph.tensors[graph.inputs[0]].name: clip})
-        scores = values[graph.outputs[0]].reshape(-1)
-        lines.append(" ".join([WORDS[int(np.argmax(scores))], *map(str, scores)]))
-    return lines
 
 
 def main() -> None:
@@ -71,10 +49,9 @@ def main() -> None:
     soc = AcceleratorSoC(target, 256 << 10, args.outside,
                          "axi4" if args.outside == "sdram" else None)
     with tempfile.TemporaryDirectory() as folder:
-        done = simulate(soc, program, clips, Path(folder))
+        done = simulate(soc, program, clips, WORDS, Path(folder), LIMIT)
     print(done.text, end="")
-    written = [line.partition(" cycles ")[0] for line in done.text.splitlines()]
-    if written != expected(program, clips):
+    if differing(done, expected(program, clips, WORDS)):
         raise SystemExit("not equal to golden")
     print(f"spoken: {' '.join(WORDS[label] for label in labels)}; all scores equal to golden; "
           f"{done.cycles:,} cycles of the SoC")

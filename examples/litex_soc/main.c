@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Runs the network on each clip, and writes class, scores and cycles to the UART. */
+/* Runs the network on each input, and writes class, scores and cycles to the UART. */
 #include <generated/csr.h>
 #include <generated/mem.h>
 #include <generated/soc.h>
@@ -8,7 +8,7 @@
 #include <generated/sdram_phy.h>
 #endif
 
-#include "clips.h"
+#include "inputs.h"
 #include "model.h"
 
 #define END_OF_TEXT 0x04 /* the simulation ends there */
@@ -111,7 +111,7 @@ static void open_sdram(void)
 int main(void)
 {
     int8_t scores[1][CLASSES];
-    int result, clip, i;
+    int result, n, i;
 
     irq_setmask(1U << KANIWA_INTERRUPT);
     irq_setie(1);
@@ -123,8 +123,8 @@ int main(void)
     result = kaniwa_open(&device);
     if (result == KANIWA_OK)
         result = model_load(&device);
-    for (clip = 0; clip < CLIPS && result == KANIWA_OK; clip++) {
-        result = model_run(&device, clips[clip], scores);
+    for (n = 0; n < INPUTS && result == KANIWA_OK; n++) {
+        result = model_run(&device, inputs[n], scores);
         if (result != KANIWA_OK)
             break;
         put_text(names[best(scores[0])]);

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from litedram.init import get_sdram_phy_c_header
 from litedram.modules import MT48LC4M16
 from litedram.phy.model import SDRAMPHYModel
@@ -22,6 +23,11 @@ PINS = [("clk", 0, Pins(1)), ("rst", 0, Pins(1)),
         ("serial", 0, Subsignal("tx", Pins(1)), Subsignal("rx", Pins(1)))]
 
 
+def _words(contents: bytes) -> list[int]:
+    words: list[int] = np.frombuffer(contents + bytes(-len(contents) % 4), "<u4").tolist()
+    return words
+
+
 class Clock(LiteXModule):
     """Clock and reset of all, from two pins."""
 
@@ -35,11 +41,12 @@ class AcceleratorSoC(SoCCore):
     """VexRiscv with ``rom_bytes`` of ROM and 8 KiB of RAM, and the accelerator of ``target``.
 
     ``outside``: with an SDRAM of 16 MiB, which the accelerator reaches that way; ``bus``: of the
-    accelerator (see add_kaniwa). ``options``: of SoCCore.
+    accelerator (see add_kaniwa). ``contents``: of the SDRAM, as a boot loader leaves it.
+    ``options``: of SoCCore.
     """
 
     def __init__(self, target: str, rom_bytes: int, outside: str | None = None,
-                 bus: str | None = None, **options: Any) -> None:
+                 bus: str | None = None, contents: bytes = b"", **options: Any) -> None:
         super().__init__(
             GenericPlatform("simulation", PINS, name="soc"), CLOCK_HZ,
             cpu_type="vexriscv", cpu_variant="lite", integrated_rom_size=rom_bytes,
@@ -48,7 +55,8 @@ class AcceleratorSoC(SoCCore):
         self.crg = Clock(self.platform)
         if outside:
             module = MT48LC4M16(CLOCK_HZ, "1:1")     # two of them, 32 bits in all
-            self.sdrphy = SDRAMPHYModel(module, data_width=32, clk_freq=CLOCK_HZ)
+            self.sdrphy = SDRAMPHYModel(module, data_width=32, clk_freq=CLOCK_HZ,
+                                        init=_words(contents))
             # The cache is between bus and SDRAM: a port of the accelerator's own is beside it.
             self.add_sdram("sdram", phy=self.sdrphy, module=module,
                            l2_cache_size=8192 if outside == "bus" else 0)

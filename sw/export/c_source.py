@@ -12,8 +12,10 @@ from kaniwa.export.c_names import comment_text, identifier, unique
 from kaniwa.export.interface import Interface, Port, StateCopy
 from kaniwa.export.sensor import is_fed_by_sensors
 from kaniwa.graph import DTYPE_BYTES
+from kaniwa.isa.table import OUTSIDE
+from kaniwa.program.program import Program
 
-__all__ = ["DRIVER_FILES", "driver_file", "header", "source"]
+__all__ = ["DRIVER_FILES", "driver_file", "header", "segments", "source"]
 
 DRIVER_FILES = ("kaniwa.h", "kaniwa.c", "kaniwa_link.h", "kaniwa_link.c")
 BYTES_A_LINE = 16
@@ -85,15 +87,17 @@ def source(face: Interface, stem: str) -> str:
     """The text of ``STEM.c``: the bytes that a session loads, and the functions of ``STEM.h``."""
     names, program = _Names(face, stem), face.program
     lines = [*_top(face), f'#include "{stem}.h"', ""]
-    for number, (_, data) in enumerate(program.images):
-        lines += _array(f"segment_{number}", data)
+    parts = segments(program)
+    for number, (address, data) in enumerate(parts):
+        place = f" KANIWA_IN_OUTSIDE({address - OUTSIDE:#x})" if address >= OUTSIDE else ""
+        lines += _array(f"segment_{number}", data, place)
     for number, state in enumerate(face.states):
         lines += _array(f"initial_{number}", state.initial)
         if not state.resident:
             lines += [f"static uint8_t kept_{number}[{len(state.initial)}];", ""]
     lines += ["static const struct kaniwa_segment SEGMENTS[] = {",
               *(f"    {{{_hex(address)}, {len(data)}U, segment_{number}}},"
-                for number, (address, data) in enumerate(program.images)), "};", ""]
+                for number, (address, data) in enumerate(parts)), "};", ""]
     if face.states:
         lines += ["static const struct kaniwa_state STATES[] = {",
                   *(_state(number, state) for number, state in enumerate(face.states)), "};", ""]
@@ -102,10 +106,21 @@ def source(face: Interface, stem: str) -> str:
     lines += [f"const struct kaniwa_model {names.prefix}_model = {{",
               f"    {program.isa_version}U, {_hex(number & 0xFFFF_FFFF)}, {_hex(number >> 32)},",
               f"    {program.local_bytes}U, {program.outside_bytes}U, {_hex(face.address)},",
-              f"    {len(program.images)}U, {len(face.states)}U, SEGMENTS, "
+              f"    {len(parts)}U, {len(face.states)}U, SEGMENTS, "
               f"{'STATES' if face.states else 'NULL'},", "};", "",
               *_functions(face, names)]
     return "\n".join(lines) + "\n"
+
+
+def segments(program: Program) -> list[tuple[int, bytes]]:
+    """The program's images by device address; those that are one behind the other as one."""
+    found: list[tuple[int, bytes]] = []
+    for address, data in sorted(program.images):
+        if found and sum((found[-1][0], len(found[-1][1]))) == address:
+            found[-1] = (found[-1][0], found[-1][1] + data)
+        else:
+            found.append((address, data))
+    return found
 
 
 def _top(face: Interface) -> list[str]:
@@ -193,8 +208,8 @@ def _dequantize(name: str, port: Port) -> Iterator[str]:
         yield f"    kaniwa_dequantize((value), {name}_SCALE, {name}_ZERO_POINT)"
 
 
-def _array(name: str, data: bytes) -> Iterator[str]:
-    yield f"static const uint8_t {name}[{len(data)}] = {{"
+def _array(name: str, data: bytes, place: str = "") -> Iterator[str]:
+    yield f"static const uint8_t {name}[{len(data)}]{place} = {{"
     for start in range(0, len(data), BYTES_A_LINE):
         yield f"    {_bytes(data[start:start + BYTES_A_LINE])}"
     yield from ("};", "")

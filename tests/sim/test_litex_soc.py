@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pytest
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa.compiler.pipeline import compile
-from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.config import PRESETS, AcceleratorConfig, load_target
 from kaniwa.program.program import Program
 
 pytestmark = [pytest.mark.rtl, pytest.mark.slow]
@@ -34,6 +35,7 @@ class Example(NamedTuple):
     soc: ModuleType
     firmware: ModuleType
     simulation: ModuleType
+    network: ModuleType
     keywords: ModuleType
 
 
@@ -85,7 +87,7 @@ def simulated(example: Example, clips: np.ndarray,
 def test_uart_tells_what_golden_does(example: Example, simulated: Simulated,
                                      clips: np.ndarray) -> None:
     done = example.simulation.run(simulated.program, simulated.folder, LIMIT)
-    lines = example.keywords.expected(network(CONFIG), clips)
+    lines = example.network.expected(network(CONFIG), clips, example.keywords.WORDS)
     assert done.text.splitlines() == [f"{line} cycles {CYCLES}" for line in lines]
     assert len(set(lines)) == CLIPS and CLIPS * CYCLES < done.cycles < LIMIT
 
@@ -121,7 +123,7 @@ def test_uart_tells_the_same_behind_axi(standard: str, example: Example, clips: 
     built = example.simulation.build(example.simulation.write_verilog(soc, tmp_path), tmp_path,
                                      (*example.simulation.FOREIGN, "UNOPTFLAT"))
     done = example.simulation.run(built, tmp_path, LIMIT)
-    lines = example.keywords.expected(program, clips)
+    lines = example.network.expected(program, clips, example.keywords.WORDS)
     assert done.text.splitlines() == [f"{line} cycles {CYCLES}" for line in lines]
 
 
@@ -134,3 +136,34 @@ def test_keywords_are_spotted(options: tuple[str, ...], root: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, last = done.stdout.splitlines()
     assert last.startswith(f"spoken: {first.split()[0]}; ") and "all scores equal to golden" in last
+
+
+def test_a_network_is_taken_where_a_boot_loader_put_it(example: Example, clips: np.ndarray,
+                                                       tmp_path: Path) -> None:
+    """What is for the SDRAM is not in the ROM, and the CPU does not copy it."""
+    target = tmp_path / "less_memory.toml"
+    target.write_text('base = "small"\nmemory_bytes = 16384\n')
+    b = GraphBuilder(7)
+    x = b.tensor((1, 9, 7, 5))
+    made = b.fully_connected(b.conv(x, 64, (3, 3)), 12)
+    program = compile(b.graph((x,), (made,)), load_target(target), outside="sdram",
+                      require_accelerator=True)
+    contents = example.firmware.sdram_contents(program)
+    assert len(contents) > ROM_BYTES
+    soc = example.soc.AcceleratorSoC(str(target), ROM_BYTES, "sdram", "axi4", contents)
+    done = example.network.simulate(soc, program, clips, example.keywords.WORDS, tmp_path,
+                                    LIMIT, in_place=True)
+    lines = example.network.expected(program, clips, example.keywords.WORDS)
+    assert example.network.differing(done, lines) == 0
+    assert done.cycles < 10 * len(contents)      # less than a copy of it takes
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("network", ["160", "224"])
+def test_mobilenet_v2_runs_from_the_sdram(network: str, root: Path) -> None:
+    done = subprocess.run([sys.executable, root / "examples/litex_soc/images.py", "--network",
+                           network], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    scores, cycles = done.stdout.splitlines()
+    off = float(re.search(r"([+-][\d.]+)% beside the estimate", cycles).group(1))
+    assert scores.endswith("scores equal to golden") and abs(off) <= 3

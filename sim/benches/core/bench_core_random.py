@@ -125,7 +125,9 @@ def _possible(config: AcceleratorConfig) -> dict[str, str]:
                and config.column_lanes == config.lane_bytes)
     return ({"columns": "depthwise"} if columns else {}) | (
         {"phase_windows": "depthwise"} if config.phase_windows else {}) | (
-        {"patches": "conv"} if config.patch_bytes >= 128 else {})
+        {"patches": "conv"} if config.patch_bytes >= 128 else {}) | (
+        # Other cores take a zero point of weights off by itself.
+        {"visits": "uint8"} if config.compact else {})
 
 
 def _compiled(case: int, kind: str, config: AcceleratorConfig) -> tuple[Any, Any]:

@@ -73,7 +73,8 @@ static void write_memory(struct kaniwa *device, uint32_t address, const uint8_t 
     uint32_t flips = UINT32_C(0x01010101) * flip;
 
     if (address >= KANIWA_OUTSIDE) {
-        copy(outside_at(device, address), data, bytes, flip);
+        if (flip || data != outside_at(device, address)) /* else its place is where it is */
+            copy(outside_at(device, address), data, bytes, flip);
         if (device->clean)
             device->clean(device, outside_at(device, address), bytes);
         return;

@@ -41,6 +41,15 @@ extern "C" {
 #define KANIWA_BARRIER() __sync_synchronize()
 #endif
 
+/*
+ * Behind the name of each array of a model that is for outside memory, `offset` bytes from its
+ * begin. An attribute that names a section lets a linker put the array there, and then it is not
+ * copied.
+ */
+#ifndef KANIWA_IN_OUTSIDE
+#define KANIWA_IN_OUTSIDE(offset)
+#endif
+
 /* Registers, by index: each has 4 bytes. docs/isa.md describes them. */
 enum kaniwa_register {
     KANIWA_MAGIC = 0,

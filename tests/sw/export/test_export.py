@@ -12,12 +12,14 @@ from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import cli
 from kaniwa.compiler.pipeline import compile
+from kaniwa.config import load_target
 from kaniwa.errors import Error, UnsupportedError
 from kaniwa.export.c_names import comment_text, identifier, unique
-from kaniwa.export.c_source import DRIVER_FILES, driver_file, header, source
+from kaniwa.export.c_source import DRIVER_FILES, driver_file, header, segments, source
 from kaniwa.export.interface import interface
 from kaniwa.files import write_all
 from kaniwa.importers import load_model
+from kaniwa.isa.table import OUTSIDE
 
 MODEL = "mlperf_kws_dscnn.tflite"
 
@@ -68,14 +70,48 @@ def test_numbers_in_the_text_are_the_image(models):
     """Every byte that a session loads stands in an array, at its address."""
     program = compile_spotting(models)
     text = source(interface(program), "model")
-    for number, (address, data) in enumerate(program.images):
+    for number, (address, data) in enumerate(segments(program)):
         body = text.partition(f"segment_{number}[{len(data)}] = {{")[2].partition("}")[0]
         assert bytes(int(value, 16) for value in body.replace(",", " ").split()) == data
         assert f"{{0x{address:x}U, {len(data)}U, segment_{number}}}" in text
 
 
+def test_images_that_follow_each_other_are_one_segment(models):
+    program = compile_outside(models)
+    parts = segments(program)
+    assert len(parts) == 2 < len(program.images)
+    for address, data in program.images:
+        start, whole = next(p for p in reversed(parts) if p[0] <= address)
+        assert whole[address - start:][:len(data)] == data
+    assert sum(len(data) for _, data in parts) == sum(len(data) for _, data in program.images)
+
+
+def test_an_array_for_outside_memory_can_be_put_there(models, tmp_path):
+    """The place is named behind the array's name, and by default by nothing."""
+    program = compile_outside(models)
+    [(address, data)] = [p for p in segments(program) if p[0] >= OUTSIDE]
+    face = interface(program)
+    (tmp_path / "model.c").write_text(source(face, "model"))
+    (tmp_path / "model.h").write_text(header(face, "model"))
+    for name in DRIVER_FILES:
+        (tmp_path / name).write_bytes(driver_file(name))
+    place = '-DKANIWA_IN_OUTSIDE(offset)=__attribute__((section("outside." #offset)))'
+    for flags, found in (([], False), ([place], True)):
+        subprocess.run(["cc", *STRICT, *flags, "-c", "model.c"], cwd=tmp_path, check=True)
+        shown = subprocess.run(["objdump", "-h", "model.o"], cwd=tmp_path, check=True,
+                               capture_output=True, text=True).stdout
+        assert bool(re.search(rf"outside\.{address - OUTSIDE:#x} +{len(data):08x} ",
+                              shown)) == found
+
+
 def compile_spotting(models):
     return compile(load_model(models / MODEL), "base_vector")
+
+
+def compile_outside(models):
+    """Keyword spotting on a core with 8 KiB, the rest of it outside."""
+    config = replace(load_target("small"), vector_unit=True, memory_bytes=8192)
+    return compile(load_model(models / MODEL), config, outside="ideal")
 
 
 def run(*arguments):
