@@ -1,11 +1,13 @@
-"""Time of an inference by the device's own clock: its line's, or its cycles at a given clock."""
+"""Time of an inference by the device's own clock: its line's, its cycles, or the host's for golden.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from kaniwa.driver.devices import BOARDS, MAPPED, Device
+from kaniwa.driver.devices import BOARDS, MAPPED, Device, GoldenDevice
 from kaniwa.driver.session import Arrays, Outputs, Session
 
 __all__ = ["CLOCK_MHZ", "DeviceClock", "TimedInference"]
@@ -36,19 +38,22 @@ class DeviceClock:
     """
 
     def __init__(self, device: Device, clock_mhz: float = CLOCK_MHZ) -> None:
-        self.simulated = not device.name.startswith((*BOARDS, *MAPPED))
+        self._is_host = isinstance(device, GoldenDevice)
+        self.simulated = not self._is_host and not device.name.startswith((*BOARDS, *MAPPED))
         self._device = device
         self._hz = clock_mhz * 1e6
 
     def run(self, session: Session, arrays: Arrays, as_float: bool = False) -> TimedInference:
         """One inference of ``session``, which runs on this device."""
-        began = self._line_seconds()
+        began = self._seconds()
         outputs = session.run(arrays, as_float)
         statistics = session.stats
         cycles = statistics.cycles if statistics is not None else 0
-        ended = self._line_seconds()
+        ended = self._seconds()
         seconds = cycles / self._hz if began is None or ended is None else ended - began
         return TimedInference(outputs, cycles, seconds)
 
-    def _line_seconds(self) -> float | None:
+    def _seconds(self) -> float | None:
+        if self._is_host:
+            return time.perf_counter()
         return self._device.line_seconds() if isinstance(self._device, _HasLine) else None

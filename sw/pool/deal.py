@@ -13,10 +13,12 @@ from typing import Generic, TypeVar
 
 from kaniwa.errors import DeviceError
 from kaniwa.pool.member import Member
+from kaniwa.pool.pace import Paces
 
 __all__ = ["Deal"]
 
 AHEAD = 2       # jobs for each member that are taken from the caller before they can be begun
+KEPT = 64       # results for each member that may wait for an earlier one
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
@@ -38,7 +40,9 @@ class Deal(Generic[Work, Result]):
     that of the second one, which stays, unless it is the last. Other errors are the job's own.
 
     Members of simulated time would be dealt jobs by the speed of their simulation. So such a
-    member takes a job only where its clock is not ahead of another's by more than a job.
+    member takes a job only where its clock is not ahead of another's by more than a job. A slow
+    one of the others leaves jobs alone that it would end behind all others (``Paces``), unless
+    more are to come.
     """
 
     def __init__(self, members: Sequence[Member], do: Callable[[Member, Work], Result]) -> None:
@@ -46,6 +50,8 @@ class Deal(Generic[Work, Result]):
         self._do = do
         self._queue: deque[_Job[Work, Result]] = deque()
         self._busy: set[Member] = set()
+        self._paces = Paces(members)
+        self._more = False      # jobs are to come
         self._closing = False
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -58,17 +64,35 @@ class Deal(Generic[Work, Result]):
         if self._all_are_lost():
             raise self._all_lost()
         given: deque[Future[Result]] = deque()
-        most = (1 + AHEAD) * len(self._members)
+        self._more = True
         try:
             self.start()
             for item in work:
                 given.append(self.submit(item))
-                if len(given) == most:
+                while not self._has_room(given):
                     yield given.popleft().result()
+            with self._changed:
+                self._more = False
+                self._changed.notify_all()
             while given:
                 yield given.popleft().result()
         finally:
             self.close()
+
+    def _has_room(self, given: deque[Future[Result]]) -> bool:
+        """Whether another job may be taken, or the first result is to be given before.
+
+        A job in front that takes long does not keep the other members from those behind it.
+        """
+        members = len(self._members)
+        if len(given) < (1 + AHEAD) * members:
+            return True
+        if len(given) >= KEPT * members:
+            return False
+        with self._changed:
+            self._changed.wait_for(lambda: given[0].done() or sum(
+                not future.done() for future in given) <= members)
+        return not given[0].done()
 
     def start(self) -> None:
         """Begin a thread for each member that is not lost."""
@@ -139,10 +163,12 @@ class Deal(Generic[Work, Result]):
                     return
                 job = self._queue.popleft()
                 self._busy.add(member)
+                self._paces.begin(member)
             if job.failed or job.future.set_running_or_notify_cancel():
                 self._try(member, job)
             with self._changed:
                 self._busy.discard(member)
+                self._paces.end(member)
                 self._changed.notify_all()
                 if member.lost is not None:
                     return
@@ -177,8 +203,10 @@ class Deal(Generic[Work, Result]):
         return True
 
     def _in_turn(self, member: Member) -> bool:
-        """Whether no other simulated clock is behind by more than a job."""
-        return not member.simulated or all(
+        """Whether no other simulated clock is behind by more than a job, or the job pays."""
+        if not member.simulated:
+            return self._more or self._paces.pays(member, len(self._queue))
+        return all(
             member.seconds <= other.seconds + (self._job_seconds(other, member)
                                                if other in self._busy else 0.0)
             for other in self._members if other.simulated and other.lost is None)

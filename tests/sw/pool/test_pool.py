@@ -9,7 +9,7 @@ from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.driver.board_device import BoardDevice
-from kaniwa.driver.devices import EmulatorDevice
+from kaniwa.driver.devices import EmulatorDevice, GoldenDevice
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.importers import load_model
 from kaniwa.pool import Pool
@@ -85,6 +85,31 @@ def test_a_slower_board_gets_less(program):
     assert max(times) < 1.3 * min(times)
 
 
+def test_a_slow_processor_does_not_hold_up_a_board(program):
+    """The reference kernels are at their first inference until another device has done 40."""
+    many = threading.Event()
+
+    class Slow(GoldenDevice):
+        def run_graph(self, graph, inputs, state=None):
+            assert many.wait(timeout=60)
+            return super().run_graph(graph, inputs, state)
+
+    class Quick(EmulatorDevice):
+        runs = 0
+
+        def run(self, program_address, tags=()):
+            self.runs += 1
+            if self.runs == 40:
+                many.set()
+            return super().run(program_address, tags)
+
+    pool = Pool([Slow(CONFIG), Quick(CONFIG)], program)
+    check(program, pool.map(5 * INPUTS), 5 * EXPECTED)
+    slow, quick = pool.stats
+    assert slow.inferences >= 1 and quick.inferences >= 40
+    assert slow.seconds > 0 and slow.cycles == 0     # by the clock of this machine
+
+
 def test_a_lost_device_loses_nothing(program, caplog):
     pool = Pool([EmulatorDevice(CONFIG), Failing(2), EmulatorDevice(CONFIG)], program)
     check(program, pool.map(INPUTS))
@@ -149,7 +174,7 @@ def test_an_endless_source_is_taken_a_few_ahead(program):
     with Pool(["emulator"] * 2, program) as pool:
         results = pool.map(source())
         next(results)
-        assert len(taken) == 6
+        assert 6 <= len(taken) < 20     # more where one device is far behind the other
         results.close()
 
 
