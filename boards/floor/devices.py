@@ -1,6 +1,6 @@
 """Grids of the devices: their size, and the rows or columns of block RAM and multipliers.
 
-From the chip databases of Project Trellis, IceStorm and Apicula.
+From the chip databases of Project Trellis, IceStorm, Apicula and Project Oxide.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ GW2A_18 = Grid(56, 55, False, (*_rows("bram", 1, 51, (9, 27, 45)), *_rows("dsp",
 ECP5_85 = Grid(127, 96, False, (*_rows("bram", 4, 119, (22, 46, 70, 82)),
                                 *_rows("dsp", 4, 119, (10, 34, 58))))
 
+# Block RAMs of Nexus, with logic between them.
+EBR_COLUMNS = (3, 6, 9, 11, 15, 18, 21, 23, 27, 30, 33, 35, 39, 42, 45, 47, 52, 55, 58, 60, 64, 67,
+               70, 72, 76, 79, 82, 84)
+
 # By an argument that names the device to nextpnr. Sizes count from tile 0.
 GRIDS = {
     "--25k": Grid(73, 51, False, (*_rows("bram", 4, 65, (25, 37)), *_rows("dsp", 4, 65, (13,)))),
@@ -56,6 +60,9 @@ GRIDS = {
     "GW2AR-LV18QN88C8/I7": GW2A_18,
     "GW1NR-LV9QN88PC6/I5": Grid(47, 29, False, (*_rows("bram", 1, 45, (9, 27)),
                                                 *_rows("dsp", 1, 45, (18,)))),
+    "LIFCL-40-9BG400C": Grid(88, 57, False, (
+        *(band for x in EBR_COLUMNS for band in _rows("bram", x, 1, (11, 29, 47))),
+        *_rows("dsp", 3, 78, (20, 38)))),
 }
 
 

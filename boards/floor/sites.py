@@ -64,10 +64,18 @@ KINDS = {
         Kind("multipliers 18 x 18", "MULT18X18", "MULT18X18", tiles=(9, 1), beside=4),
         Kind("multipliers 9 x 9", "MULT9X9", "MULT9X9", tiles=(9, 1), beside=8),
     ),
+    "nexus": (
+        Kind("LUTs", "OXIDE_COMB", "OXIDE_COMB", share=(0, 4)),
+        Kind("registers", "OXIDE_FF", "OXIDE_FF", share=(4, 4)),
+        Kind("LUT RAM write ports", "RAMW", "RAMW"),
+        Kind("block RAM", "OXIDE_EBR", "OXIDE_EBR", tiles=(1, 1)),
+        Kind("multipliers 9 x 9", "MULT9_CORE", "MULT9_CORE", tiles=(1, 1), beside=2),
+        Kind("multipliers 18 x 18", "MULT18_CORE", "MULT18_CORE"),
+    ),
 }
 
 # Cells without a place to draw: parts of a tile that are wires, and constants.
-UNDRAWN = r"MUX2_LUT[5-8]|GOWIN_GND|GOWIN_VCC|DUMMY_CELL"
+UNDRAWN = r"MUX2_LUT[5-8]|GOWIN_GND|GOWIN_VCC|DUMMY_CELL|VCC_DRV|PREADD9_CORE|REG18_CORE"
 
 # What the drawing of a family cannot show.
 LACKS = {
@@ -78,6 +86,10 @@ LACKS = {
     "gowin": "LUTs used as RAM are drawn as LUTs. Wide multiplexers lie between LUTs and are not "
              "drawn. A carry cell takes the place of a LUT. nextpnr does not know every delay of "
              "this family, among them those of multipliers: its clocks are optimistic.",
+    "nexus": "LUTs used as RAM are drawn as LUTs; the RAM's write port has no place of its own. "
+             "Block RAMs and multipliers share their tile with logic, and the drawing with it. A "
+             "multiplier of 18 x 18 bits is drawn as the two of 9 x 9 that it is made of. Clock "
+             "buffers and pins are squares of their tile.",
 }
 
 
@@ -123,8 +135,8 @@ def _part(box: Box, index: int, count: int) -> Box:
 
 
 def _index(place: str) -> int:
-    """The site's row in its tile: of ``SLICEC.FF1`` 5, of ``lc3`` and ``LUT3`` 3."""
-    found = re.match(r"SLICE([A-D])\.", place)
+    """The site's row in its tile: of ``SLICEC.FF1`` and ``SLICEC_FF1`` 5, of ``lc3`` 3."""
+    found = re.match(r"SLICE([A-D])[._]", place)
     return (2 * SLICES.index(found[1]) if found else 0) + int(place[-1]) % TILE
 
 

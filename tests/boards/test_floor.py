@@ -31,7 +31,7 @@ from kaniwa.boards.flow.build import REPORT, TOP
 from kaniwa.boards.flow.timing import critical_steps, load_report
 from kaniwa.errors import BuildError
 
-FAMILIES = ("ecp5", "ice40", "gowin")
+FAMILIES = ("ecp5", "ice40", "gowin", "nexus")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -81,13 +81,16 @@ def test_every_site_lies_on_the_device_and_none_on_another(family: str, tmp_path
             continue
         assert 0 <= box.x and box.x + box.width <= grid.width * TILE
         assert 0 <= box.y and box.y + box.height <= grid.height * TILE
+        if family == "nexus" and kind.tiles:
+            continue    # blocks that share their tile with logic
         seen.update((x, y) for x in range(box.x, box.x + box.width)
                     for y in range(box.y, box.y + box.height))
     assert set(seen.values()) == {1}
 
 
 @pytest.mark.parametrize("family, kind", [
-    ("ecp5", "dsp"), ("ice40", "dsp"), ("ice40", "bram"), ("gowin", "dsp")])
+    ("ecp5", "dsp"), ("ice40", "dsp"), ("ice40", "bram"), ("gowin", "dsp"), ("nexus", "bram"),
+    ("nexus", "dsp")])
 def test_block_rams_and_multipliers_lie_in_their_rows_or_columns(family: str, kind: str,
                                                                  tmp_path: Path) -> None:
     built = kept_result(family, tmp_path)
@@ -104,9 +107,10 @@ def test_block_rams_and_multipliers_lie_in_their_rows_or_columns(family: str, ki
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_the_grid_of_each_board_is_known(board: str) -> None:
-    grid = find_grid(load_board(board).device, ())
+    chosen = load_board(board)
+    grid = find_grid(chosen.device, ())
     assert grid.known and grid in GRIDS.values()
-    assert {band.kind for band in grid.bands} == {"bram", "dsp"}
+    assert {band.kind for band in grid.bands} == {"bram", "dsp"} & chosen.capacity.keys()
     for band in grid.bands:
         assert band.x + band.width <= grid.width and band.y + band.height <= grid.height
 
@@ -128,15 +132,20 @@ def test_an_unknown_device_ends_at_its_last_used_site() -> None:
     ("gowin", "DPX9B", "BSRAM", Box(16, 24, 24, 8)),
     ("gowin", "MULT18X18", "MULT18X1811", Box(70, 24, 18, 8)),
     ("gowin", "MULT9X9", "MULT9X900", Box(16, 24, 9, 8)),
+    ("nexus", "OXIDE_COMB", "SLICEC_LUT1", Box(16, 29, 4, 1)),
+    ("nexus", "OXIDE_EBR", "EBR2", Box(16, 24, 8, 8)),
+    ("nexus", "MULT9_CORE", "MULT9_L3", Box(20, 24, 4, 8)),
 ])
 def test_a_site_fills_its_part_of_the_tile(family: str, kind: str, place: str, box: Box) -> None:
-    device = {"ecp5": "--85k", "ice40": "--up5k", "gowin": "GW2A-LV18PG256C8/I7"}[family]
+    device = {"ecp5": "--85k", "ice40": "--up5k", "gowin": "GW2A-LV18PG256C8/I7",
+              "nexus": "LIFCL-40-9BG400C"}[family]
     site = Site("cell", kind, 2, 3, place)
     assert site_box(site, find_kind(family, site), GRIDS[device]) == box
 
 
 @pytest.mark.parametrize("family, kind", [("gowin", "MUX2_LUT6"), ("gowin", "GOWIN_VCC"),
-                                          ("gowin", "RAM16SDP4"), ("ecp5", "TRELLIS_RAMW")])
+                                          ("gowin", "RAM16SDP4"), ("ecp5", "TRELLIS_RAMW"),
+                                          ("nexus", "MULT18_CORE")])
 def test_what_is_no_place_of_its_own_is_not_drawn(family: str, kind: str) -> None:
     site = Site("cell", kind, 2, 3, "MUX1")
     assert site_box(site, find_kind(family, site), GRIDS["--85k"]) is None

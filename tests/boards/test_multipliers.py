@@ -35,6 +35,7 @@ EXPECTED = {
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},
     ("tang_nano_20k", "nano_64k"): {"product": 16},
     ("tang_nano_9k", "nano_32k"): {"product": 16},
+    ("crosslink_nx", "nano"): {"product": 16},
 }
 
 

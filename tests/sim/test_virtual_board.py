@@ -61,6 +61,18 @@ def test_whole_models_in_spram_are_exact(model, models):
         assert board.link_statistics.repeated == 0
 
 
+@pytest.mark.long     # a simulator to build, of which only the pins are of another family
+def test_a_board_without_a_pll_is_exact(models):
+    path = models / "tflm_micro_speech.tflite"
+    with devices.open("sim:crosslink_nx") as board:
+        program = compile(load_model(path), target=devices.target_of("sim:crosslink_nx"))
+        inputs = recorded_inputs(path, program.inputs)[0]
+        outputs = Session(program, board).run(inputs)
+    values = golden.run(load_model(path), inputs)
+    for t in program.outputs:
+        np.testing.assert_array_equal(outputs[t.name], values[t.id])
+
+
 def test_the_board_tells_what_was_built(board):
     design, nano = board_design("icebreaker"), PRESETS["nano"]
     with device(board) as opened:
