@@ -81,7 +81,8 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
     """Place and route ``top.json``."""
     return Step("nextpnr-himbaechel-gatemate", (
         *device, "--json", "top.json", "--vopt", "ccf=top.ccf", "--vopt", "out=top.txt",
-        # Packed as densely as by default, 0.9, it is routed for hours.
+        # At the default density, 0.9, routing takes far longer
+        # (github.com/YosysHQ/nextpnr/issues/1732).
         "--placer-heap-beta", "0.6",
         # Nets that pass logic cells are cut there once they are routed, by a function that calls
         # itself for each wire: more of them than the stack of the wheel's nextpnr has room for.
