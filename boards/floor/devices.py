@@ -1,6 +1,6 @@
 """Grids of the devices: their size, and the rows or columns of block RAM and multipliers.
 
-From the chip databases of Project Trellis, IceStorm, Apicula and Project Oxide.
+From the chip databases of Project Trellis, IceStorm, Apicula, Project Oxide and Peppercorn.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ GRIDS = {
     "LIFCL-40-9BG400C": Grid(88, 57, False, (
         *(band for x in EBR_COLUMNS for band in _rows("bram", x, 1, (11, 29, 47))),
         *_rows("dsp", 3, 78, (20, 38)))),
+    "CCGM1A1": Grid(166, 134, True, tuple(Band("bram", x, 3, 1, 128) for x in (35, 67, 99, 131))),
 }
 
 

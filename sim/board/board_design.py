@@ -143,7 +143,7 @@ class BoardDesign:
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
                 *source_texts(Path(kaniwa.boards.__path__[0]).rglob("*.py")),
-                *source_texts(FOLDER.glob("*.v"))]
+                *source_texts(FOLDER.rglob("*.v"))]
 
     def _verilog(self) -> str:
         """Models of the primitives, the board's design, and around it a module of the pins."""

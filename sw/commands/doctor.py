@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor_command", "cache_command", "examples_command"]
 
-FAMILIES = ("ecp5", "ice40", "gowin", "nexus")
+FAMILIES = ("ecp5", "ice40", "gowin", "nexus", "gatemate")
 # part -> (what it is for, its extra, the packages by distribution and import name)
 PARTS: dict[str, tuple[str, str, dict[str, str]]] = {
     "base": ("compile, golden, emulator, boards", "", {

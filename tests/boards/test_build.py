@@ -53,7 +53,8 @@ def test_a_small_design_becomes_a_bitstream(board: str, blinky: None, tmp_path: 
     assert values["bram"] == values["dsp"] == 0
     assert values["blocks"]["control"]["ff"] == 4
     bitstream = Path(values["bitstream"]).read_bytes()
-    assert len(bitstream) > 20_000
+    # That of GateMate has what is used alone.
+    assert len(bitstream) > (1_500 if board == "gatemate_a1_evb" else 20_000)
     report = Path(values["report"]).read_text()
     assert json.loads(Path(values["report"]).with_suffix(".json").read_text()) == values
     assert "control" in report and f"{values['target_mhz']:g} MHz met\n" in report

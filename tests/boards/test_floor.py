@@ -31,7 +31,7 @@ from kaniwa.boards.flow.build import REPORT, TOP
 from kaniwa.boards.flow.timing import critical_steps, load_report
 from kaniwa.errors import BuildError
 
-FAMILIES = ("ecp5", "ice40", "gowin", "nexus")
+FAMILIES = ("ecp5", "ice40", "gowin", "nexus", "gatemate")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -40,7 +40,7 @@ def test_each_placed_cell_is_read(family: str) -> None:
     cells = written(family)
     assert {site.cell: site.type for site in sites} == {
         name: cell["type"] for name, cell in cells.items()}
-    separator = "" if family == "gowin" else "/"
+    separator = "" if family in ("gowin", "gatemate") else "/"
     assert {f"X{site.x}{separator}Y{site.y}/{site.place}" for site in sites} == {
         cell["attributes"]["NEXTPNR_BEL"] for cell in cells.values()}
 
@@ -90,7 +90,7 @@ def test_every_site_lies_on_the_device_and_none_on_another(family: str, tmp_path
 
 @pytest.mark.parametrize("family, kind", [
     ("ecp5", "dsp"), ("ice40", "dsp"), ("ice40", "bram"), ("gowin", "dsp"), ("nexus", "bram"),
-    ("nexus", "dsp")])
+    ("nexus", "dsp"), ("gatemate", "bram")])
 def test_block_rams_and_multipliers_lie_in_their_rows_or_columns(family: str, kind: str,
                                                                  tmp_path: Path) -> None:
     built = kept_result(family, tmp_path)
@@ -135,17 +135,20 @@ def test_an_unknown_device_ends_at_its_last_used_site() -> None:
     ("nexus", "OXIDE_COMB", "SLICEC_LUT1", Box(16, 29, 4, 1)),
     ("nexus", "OXIDE_EBR", "EBR2", Box(16, 24, 8, 8)),
     ("nexus", "MULT9_CORE", "MULT9_L3", Box(20, 24, 4, 8)),
+    ("gatemate", "CPE_FF", "CPE_FF_L", Box(20, 1044, 4, 4)),
+    ("gatemate", "CPE_ADDF2", "CPE_LT_FULL", Box(16, 1040, 4, 8)),
+    ("gatemate", "RAM", "RAM", Box(16, 920, 8, 128)),
 ])
 def test_a_site_fills_its_part_of_the_tile(family: str, kind: str, place: str, box: Box) -> None:
     device = {"ecp5": "--85k", "ice40": "--up5k", "gowin": "GW2A-LV18PG256C8/I7",
-              "nexus": "LIFCL-40-9BG400C"}[family]
+              "nexus": "LIFCL-40-9BG400C", "gatemate": "CCGM1A1"}[family]
     site = Site("cell", kind, 2, 3, place)
     assert site_box(site, find_kind(family, site), GRIDS[device]) == box
 
 
 @pytest.mark.parametrize("family, kind", [("gowin", "MUX2_LUT6"), ("gowin", "GOWIN_VCC"),
                                           ("gowin", "RAM16SDP4"), ("ecp5", "TRELLIS_RAMW"),
-                                          ("nexus", "MULT18_CORE")])
+                                          ("nexus", "MULT18_CORE"), ("gatemate", "CPE_BRIDGE")])
 def test_what_is_no_place_of_its_own_is_not_drawn(family: str, kind: str) -> None:
     site = Site("cell", kind, 2, 3, "MUX1")
     assert site_box(site, find_kind(family, site), GRIDS["--85k"]) is None

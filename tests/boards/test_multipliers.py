@@ -36,6 +36,7 @@ EXPECTED = {
     ("tang_nano_20k", "nano_64k"): {"product": 16},
     ("tang_nano_9k", "nano_32k"): {"product": 16},
     ("crosslink_nx", "nano"): {"product": 16},
+    ("gatemate_a1_evb", "nano_64k"): {"product": 16},
 }
 
 

@@ -58,5 +58,5 @@ def test_nothing_but_pins_and_primitives_is_added():
     virtual = board_design("icebreaker")
     names = re.findall(r"^module \\?([\w.$]+)", virtual._verilog(), re.MULTILINE)
     added = set(names) - modules(virtual.rtlil()).keys()
-    assert added - {path.stem for path in FOLDER.glob("*.v")} == {"core"}
+    assert added - {path.stem for path in FOLDER.rglob("*.v")} == {"core"}
     assert {"SB_IO", "SB_MAC16", "SB_PLL40_PAD", "SB_SPRAM256KA"} <= added

@@ -14,7 +14,7 @@ from kaniwa.boards.flow.timing import load_report, read_timing
 
 RECORDED = Path(__file__).parents[1] / "boards" / "placements"
 BOARDS = {"ecp5": "ulx3s_25f", "ice40": "icebreaker", "gowin": "tang_primer_20k",
-          "nexus": "crosslink_nx"}
+          "nexus": "crosslink_nx", "gatemate": "gatemate_a1_evb"}
 
 
 class Blocks:

@@ -61,11 +61,13 @@ def test_whole_models_in_spram_are_exact(model, models):
         assert board.link_statistics.repeated == 0
 
 
-@pytest.mark.long     # a simulator to build, of which only the pins are of another family
-def test_a_board_without_a_pll_is_exact(models):
+@pytest.mark.parametrize("name", [
+    # A simulator to build, without a primitive of its own.
+    pytest.param("crosslink_nx", marks=pytest.mark.long), "gatemate_a1_evb"])
+def test_boards_of_other_families_are_exact(name, models):
     path = models / "tflm_micro_speech.tflite"
-    with devices.open("sim:crosslink_nx") as board:
-        program = compile(load_model(path), target=devices.target_of("sim:crosslink_nx"))
+    with devices.open(f"sim:{name}") as board:
+        program = compile(load_model(path), target=devices.target_of(f"sim:{name}"))
         inputs = recorded_inputs(path, program.inputs)[0]
         outputs = Session(program, board).run(inputs)
     values = golden.run(load_model(path), inputs)
