@@ -1,5 +1,6 @@
 """USB: the link's bytes as a serial port (CDC-ACM) of a full-speed device, made of LUNA's parts."""
 
+import copy
 import warnings
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ PACKET_BYTES = 64
 # Every packet to the host is a short one, with which a transfer ends: so no host waits for more,
 # and no empty packet is ever needed.
 MOST_IN_BYTES = PACKET_BYTES - 1
+QUIET = 15        # cycles of 12 MHz without a byte behind which a packet goes that is not full
 CROSSING = 16     # bytes between the two clocks, each way
 NOTIFICATIONS, DATA = 3, 4     # numbers of endpoints, as LUNA's descriptors of CDC-ACM have them
 SET_LINE_CODING, SET_CONTROL_LINE_STATE = 0x20, 0x22    # requests of CDC 1.2 PSTN
@@ -64,18 +66,20 @@ class UsbSerial(wiring.Component):
         # Both begin with DATA0 behind a reset of the bus or SET_CONFIGURATION (USB 2.0, 9.1.1.5).
         renew = Signal()
         m.d.usb += renew.eq(device.reset_detected | control.interface.config_changed)
+        follows = self._follows(m, device.utmi.rx_active, control.interface.tokenizer.new_token)
         to_host = luna.USBStreamInEndpoint(endpoint_number=DATA, max_packet_size=MOST_IN_BYTES)
         from_host = luna.USBStreamOutEndpoint(endpoint_number=DATA, max_packet_size=PACKET_BYTES)
         # It has nothing to say, so it answers NAK.
         silent = luna.USBStreamInEndpoint(endpoint_number=NOTIFICATIONS,
                                           max_packet_size=PACKET_BYTES)
         for name, endpoint in (("ToHost", to_host), ("FromHost", from_host), ("Silent", silent)):
-            device.add_endpoint(_renewed(name, endpoint, renew))
+            device.add_endpoint(_guarded(name, endpoint, renew, follows))
 
         m.submodules.requests = requests = AsyncFIFOBuffered(
             width=8, depth=CROSSING, w_domain="usb", r_domain="sync")
         m.submodules.answers = answers = AsyncFIFOBuffered(
             width=8, depth=CROSSING, w_domain="sync", r_domain="usb")
+        quiet = Signal(range(QUIET + 1))
         m.d.comb += [
             requests.w_data.eq(from_host.stream.payload),
             requests.w_en.eq(from_host.stream.valid),
@@ -89,9 +93,24 @@ class UsbSerial(wiring.Component):
             to_host.stream.payload.eq(answers.r_data),
             to_host.stream.valid.eq(answers.r_rdy),
             answers.r_en.eq(to_host.stream.ready),
-            to_host.flush.eq(1),     # what has come goes with the next token
+            to_host.flush.eq(quiet == QUIET),
         ]
+        with m.If(answers.r_rdy):
+            m.d.usb += quiet.eq(0)
+        with m.Elif(quiet != QUIET):
+            m.d.usb += quiet.eq(quiet + 1)
         return m
+
+    def _follows(self, m, receiving, new_token):
+        """Whether a packet, from its PID to the token behind it, is the first one since a token
+        for the device. All others belong to tokens that were damaged, or for other devices."""
+        before, packets = Signal(), Signal(2)
+        m.d.usb += before.eq(receiving)
+        with m.If(new_token):
+            m.d.usb += packets.eq(0)
+        with m.Elif(receiving & ~before & ~packets[1]):
+            m.d.usb += packets.eq(packets + 1)
+        return packets == 1
 
     def _pins(self, m):
         """D+ and D- as LUNA takes them. Its machine for resets looks at them without registers."""
@@ -134,18 +153,31 @@ def _luna():
             USBStreamInEndpoint=USBStreamInEndpoint, USBStreamOutEndpoint=USBStreamOutEndpoint)
 
 
-def _renewed(name, endpoint, renew):
-    """``endpoint``, which begins anew after ``renew``.
+def _guarded(name, endpoint, renew, follows):
+    """``endpoint``, which begins anew after ``renew``, and takes what ``follows`` its own token.
 
+    LUNA's takes every packet as what the last token for the device asked for: the data behind a
+    damaged token, and the ACK of another device's data.
     ``name`` is that of its class: LUNA numbers a second one of a class by its place in memory, and
     then no two builds are the same.
     """
+    outside = endpoint.interface
+    inside = endpoint.interface = copy.copy(outside)
+    inside.tokenizer = type(outside.tokenizer)()
+    inside.handshakes_in = type(outside.handshakes_in)(is_detector=True)
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.endpoint = ResetInserter({"usb": renew})(endpoint)
+        m.d.comb += [
+            inside.tokenizer.eq(outside.tokenizer),
+            inside.tokenizer.is_out.eq(outside.tokenizer.is_out & follows),
+            inside.handshakes_in.ack.eq(
+                outside.handshakes_in.ack & outside.tokenizer.is_in & follows),
+        ]
         return m
 
-    return type(name, (Elaboratable,), {"interface": endpoint.interface, "elaborate": elaborate})()
+    return type(name, (Elaboratable,), {"interface": outside, "elaborate": elaborate})()
 
 
 def _line_requests(luna):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Generator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeVar
 
 from kaniwa.sim.usb.line import Pid, data_packet, handshake, payload_of, pid_of, token
@@ -61,8 +61,9 @@ class Stalled(AssertionError):
 class Faults:
     """Chances a transaction.
 
-    ``token``, ``data`` and ``ack``: a packet of the host gets there with one bit wrong. ``answer``:
-    one of the device does not get to the host. ``pause``: the host does nothing for a while.
+    ``token``, ``data`` and ``ack``: a packet of the host gets there with one bit wrong, or without
+    its end. ``answer``: one of the device does not get to the host. ``pause``: the host does
+    nothing for a while. ``other``: it is busy with another device of the bus.
     """
 
     token: float = 0.0
@@ -70,6 +71,7 @@ class Faults:
     ack: float = 0.0
     answer: float = 0.0
     pause: float = 0.0
+    other: float = 0.0
 
 
 class UsbHost:
@@ -100,7 +102,7 @@ class UsbHost:
             return (yield from self._in(first, key, toggle, fault))
         sent = data_packet((Pid.DATA0, Pid.DATA1)[toggle], payload)
         answer = yield Exchange((first, self._maybe_damaged(sent, fault == "data")))
-        if fault == "data":
+        if fault in ("token", "data"):
             assert answer is None, f"an answer to a damaged packet: {answer!r}"
         if answer is None:
             self._count("unanswered")
@@ -236,16 +238,34 @@ class UsbHost:
         if self.rng.random() < self.faults.pause:
             self._count("pause")
             yield Idle(self.rng.randrange(1, 2000))
+        if self.rng.random() < self.faults.other:
+            yield from self.ask_other(self.rng.choice((Pid.OUT, Pid.IN)))
+
+    def ask_other(self, pid: Pid) -> Steps[None]:
+        """A transaction of another device, whose answers do not come by here."""
+        self._count(f"other_{pid.name}")
+        address = self.rng.choice([n for n in range(1, 128) if n != self.address])
+        yield Exchange((token(pid, address, self.rng.randrange(16)),), awaited=False)
+        if pid == Pid.OUT:
+            data = self.rng.choice((Pid.DATA0, Pid.DATA1))
+            answer = yield Exchange((data_packet(data, self.rng.randbytes(8)),))
+            assert answer is None, f"an answer to what is for another device: {answer!r}"
+        else:
+            yield Idle(60)
+            yield Exchange((handshake(Pid.ACK),), awaited=False)
 
     def _draw(self) -> str:
-        for field in fields(self.faults):
-            if field.name != "pause" and self.rng.random() < getattr(self.faults, field.name):
-                return field.name
+        for name in ("token", "data", "ack", "answer"):
+            if self.rng.random() < getattr(self.faults, name):
+                return name
         return ""
 
     def _maybe_damaged(self, packet: bytes, damaged: bool) -> bytes:
         if not damaged:
             return packet
+        if len(packet) > 1 and self.rng.random() < 0.3:
+            self._count(f"cut_{pid_of(packet).name}")
+            return packet[:self.rng.randrange(1, len(packet))]
         self._count(f"damaged_{pid_of(packet).name}")
         at = self.rng.randrange(8 * len(packet))
         whole = int.from_bytes(packet, "little") ^ 1 << at

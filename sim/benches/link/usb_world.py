@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kaniwa.sim.harness.bench import PERIOD_NS, TALLY, Bench, Driver, Env, Monitor, start
-from kaniwa.sim.usb.host import Exchange, Faults, Idle, Reset, Steps, T, UsbHost
+from kaniwa.sim.harness.bench import PERIOD_NS, TALLY, Bench, Driver, Env, Monitor, check, start
+from kaniwa.sim.usb.host import Exchange, Faults, Idle, Reset, Serial, Steps, T, UsbHost
 from kaniwa.sim.usb.line import BIT_HZ, SE0, J, decode, encode
 
 __all__ = ["IO_PS", "World", "begin"]
@@ -18,6 +18,7 @@ JITTER_PS = 3000         # of an edge of the host, and between its D+ and D-
 # should take 6.5; LUNA's clock crossings take more than twice as many, so none are left for hubs.
 LEAST_ANSWER, MOST_ANSWER = 2.0, 16.0
 TIMEOUT_BITS = 18.0
+SETTLED = 5000           # cycles until what was given has been taken
 GAP_BITS = 3             # between packets of the host
 
 
@@ -59,6 +60,33 @@ class World:
                 answer = await self._step(step)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+
+    async def answer(self, data: bytes) -> None:
+        """Give the device bytes for the host, and time to take them."""
+        self.driver.send(data)
+        await self.env.cycles(SETTLED)
+
+    async def settle(self, serial: Serial) -> tuple[bytes, bytes]:
+        """All that is on its way at its place: what came at ``o``, and to the host now."""
+        stalls = self.monitor.stall, self.driver.stall
+        self.monitor.stall = self.driver.stall = 0.0
+        rest, empty = b"", 0
+        while empty < 3:
+            got = await self.do(serial.poll())
+            rest += got
+            empty = 0 if got else empty + 1
+            await self.env.cycles(SETTLED // 3)
+        came = await self.monitor.take(len(self.monitor.items) - self.monitor._taken)
+        self.monitor.stall, self.driver.stall = stalls
+        return bytes(came), rest
+
+    async def nothing_more(self, serial: Serial) -> None:
+        """Neither at ``o`` nor for the host."""
+        check(await self.settle(serial), (b"", b""), "bytes that nobody sent")
+
+    async def hold_part(self, packet: bytes) -> None:
+        """The first half of a packet; the line does not go idle behind it."""
+        await self.hold(encode(packet)[:len(packet) * 4])
 
     async def _step(self, step: Exchange | Idle | Reset) -> bytes | None:
         if isinstance(step, Idle):
