@@ -19,14 +19,15 @@ FIXED_INPUTS = dict(
 IO_MHZ = 48
 OSCILLATOR_MHZ = range(IO_MHZ * 9, 801, IO_MHZ)      # of 400 to 800
 LEAST_PHASE_MHZ = 3.125      # at the phase detector
-FEEDBACK_DIVIDERS = range(4, 11)     # between the oscillator and the detector's own divider
+FEEDBACK_DIVIDERS = range(6, 11)     # between the oscillator and the detector's own divider
 
 
 class Ecp5UsbPll:
     """48 MHz and 12 MHz in step with them, whatever clock the accelerator has.
 
-    No clock of 25 MHz makes 48 MHz by feedback from that output. So the feedback comes from another
-    one, which nothing else uses. ConfigError for an input that no dividers fit.
+    Of 25 MHz none makes 48 MHz by feedback from that very output. So the feedback comes from
+    another one, which nothing else uses: ``oscillator`` MHz are divided by ``own`` and then by
+    ``feedback``, the input by ``divider``. ConfigError for an input that no dividers fit.
     """
 
     def __init__(self, input_hz: float):
@@ -35,7 +36,7 @@ class Ecp5UsbPll:
         if found is None:
             raise ConfigError(f"the PLL cannot make 48 MHz of {self._input_mhz:g} MHz: this board "
                               "has no USB")
-        self._oscillator, self._input, self._feedback, self._own = found
+        self.oscillator, self.divider, self.feedback, self.own = found
 
     def _dividers(self):
         """The oscillator's frequency and the three dividers of the loop, for each way."""
@@ -47,22 +48,22 @@ class Ecp5UsbPll:
                         yield oscillator, divider, int(feedback), own
 
     def add(self, m: Module, source: Value, io: Signal, usb: Signal) -> Value:
-        """Drive ``io`` with 48 MHz, ``usb`` with 12 MHz; what it gives is 1 once they are stable."""
+        """Drive ``io`` with 48 MHz and ``usb`` with 12 MHz; gives 1 once they are stable."""
         locked, own = Signal(), Signal()
         # The same phase, in cycles of the oscillator: all edges of 12 MHz are some of 48 MHz.
-        phase = self._own // 2
+        phase = self.own // 2
         m.submodules.usb_pll = Instance(
             "EHXPLLL",
             a_FREQUENCY_PIN_CLKI=f"{self._input_mhz:g}",
-            a_FREQUENCY_PIN_CLKOP=f"{self._oscillator / self._own:g}",
+            a_FREQUENCY_PIN_CLKOP=f"{self.oscillator / self.own:g}",
             a_FREQUENCY_PIN_CLKOS=str(IO_MHZ), a_FREQUENCY_PIN_CLKOS2=str(IO_MHZ // 4),
             a_ICP_CURRENT="12", a_LPF_RESISTOR="8", **FIXED_PARAMETERS,
-            p_CLKI_DIV=self._input, p_CLKFB_DIV=self._feedback, p_FEEDBK_PATH="CLKOP",
-            p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self._own, p_CLKOP_CPHASE=phase,
+            p_CLKI_DIV=self.divider, p_CLKFB_DIV=self.feedback, p_FEEDBK_PATH="CLKOP",
+            p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self.own, p_CLKOP_CPHASE=phase,
             p_CLKOP_FPHASE=0,
-            p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=self._oscillator // IO_MHZ,
+            p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=self.oscillator // IO_MHZ,
             p_CLKOS_CPHASE=phase, p_CLKOS_FPHASE=0,
-            p_CLKOS2_ENABLE="ENABLED", p_CLKOS2_DIV=4 * self._oscillator // IO_MHZ,
+            p_CLKOS2_ENABLE="ENABLED", p_CLKOS2_DIV=4 * self.oscillator // IO_MHZ,
             p_CLKOS2_CPHASE=phase, p_CLKOS2_FPHASE=0,
             i_CLKI=source, i_CLKFB=own, **FIXED_INPUTS,
             o_CLKOP=own, o_CLKOS=io, o_CLKOS2=usb, o_LOCK=locked)

@@ -115,7 +115,7 @@ async def what_is_damaged_or_lost_comes_once(dut: Any, clock: str) -> None:
     """A bit is wrong or the end is missing in tokens, data and ACKs; answers get lost."""
     world, serial = await _opened(dut, clock, stall=0.9, slow=0.9)
     world.faults(**CHANCES)
-    await _exchange(world, serial, 1000, 900)
+    await _exchange(world, serial, 700, 700)
     world.faults()
     await world.nothing_more(serial)
     _cover_counts(world)
