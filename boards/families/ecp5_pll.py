@@ -19,7 +19,7 @@ FIXED_INPUTS = dict(
 IO_MHZ = 48
 OSCILLATOR_MHZ = range(IO_MHZ * 9, 801, IO_MHZ)      # of 400 to 800
 LEAST_PHASE_MHZ = 3.125      # at the phase detector
-FEEDBACK_DIVIDERS = range(6, 11)     # between the oscillator and the detector's own divider
+FEEDBACK_DIVIDERS = range(4, 11)     # between the oscillator and the detector's own divider
 
 
 class Ecp5UsbPll:

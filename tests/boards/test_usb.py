@@ -38,7 +38,7 @@ def test_two_builds_are_the_same() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("mhz, own, divider", [(25.0, 80, 5), (12.0, 72, 1), (100.0, 72, 25)])
+@pytest.mark.parametrize("mhz, own, divider", [(25.0, 120, 5), (12.0, 108, 1), (100.0, 108, 25)])
 def test_a_pll_of_its_own_makes_48_and_12_mhz(mhz: float, own: int, divider: int) -> None:
     pll = Ecp5UsbPll(mhz * 1e6)
     assert (pll.oscillator / pll.own, pll.divider) == (own, divider)
