@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from amaranth import *
 
 from kaniwa.errors import ConfigError
@@ -38,7 +40,7 @@ class Ecp5UsbPll:
                               "has no USB")
         self.oscillator, self.divider, self.feedback, self.own = found
 
-    def _dividers(self):
+    def _dividers(self) -> Iterator[tuple[int, int, int, int]]:
         """The oscillator's frequency and the three dividers of the loop, for each way."""
         for oscillator in OSCILLATOR_MHZ:
             for divider in range(1, int(self._input_mhz / LEAST_PHASE_MHZ) + 1):

@@ -53,7 +53,7 @@ class UsbPins:
             while True:
                 answer = self._step(steps.send(answer))
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return end.value
 
     def rest(self, cycles: int) -> None:
         """Let the board run while the line rests."""

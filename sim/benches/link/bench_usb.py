@@ -166,7 +166,7 @@ async def packets_follow_each_other_at_the_rate_of_the_bus(dut: Any) -> None:
         check(await world.do(serial.offer(sent[at:at + 64])), True, "taken")
     check(await world.monitor.take(len(sent)), sent, "bytes to the device")
     await world.answer(sent)
-    sizes = []
+    sizes: list[int] = []
     while sum(sizes) < len(sent):
         sizes.append(len(await _poll(world, serial)))
     check(sizes[:12], [63] * 12, "sizes of packets to the host")

@@ -59,7 +59,7 @@ class World:
                 step = steps.send(answer)
                 answer = await self._step(step)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return end.value
 
     async def answer(self, data: bytes) -> None:
         """Give the device bytes for the host, and time to take them."""
