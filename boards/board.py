@@ -20,9 +20,12 @@ from kaniwa.errors import ConfigError, InputError
 from kaniwa.standalone.format import MOST_SLOTS
 
 __all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Flash", "Sdram", "Spi", "check_standalone",
-           "file_stem", "load_board"]
+           "Usb", "file_stem", "load_board"]
 
 PHY_HZ = 125_000_000   # of a gigabit line
+# Bytes a second each way over USB of full speed: half of what packets of 64 bytes carry, as one
+# goes after the other.
+USB_PACE = 600_000
 LINK_CYCLES = 9   # that the link's end in the core takes for a byte; the line is faster
 
 # Each file beside this one is a board.
@@ -106,6 +109,14 @@ class Spi:
 
 
 @dataclass(frozen=True)
+class Usb:
+    """D+ and D- at pins of the FPGA itself, and one that feeds the pull-up at D+: the ``resource``
+    of the platform."""
+
+    resource: str
+
+
+@dataclass(frozen=True)
 class Board:
     """An FPGA board. ``load_board`` gives the one of a name.
 
@@ -120,9 +131,10 @@ class Board:
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi``: pins that it can
-    be built to be reached by instead; ``by_spi``: it is. ``overlap``: it is built so that the host
-    may use memory during runs. ``flash``: what it starts from without a host; ``slot``: which of
-    several bitstreams there it is, None for the only one. ``class_pins`` are resources, one an LED,
+    be built to be reached by instead; ``by_spi``: it is. ``usb``, ``by_usb``: so for USB.
+    ``overlap``: it is built so that the host may use memory during runs. ``flash``: what it starts
+    from without a host; ``slot``: which of several bitstreams there it is, None for the only one.
+    ``class_pins`` are resources, one an LED,
     that show the class then: the last one is on while there is one, those before it are its number,
     lowest bit first.
     ``flash_programmers``: as ``programmers``, commands that write the flash from its first byte on.
@@ -148,6 +160,8 @@ class Board:
     flash_programmers: tuple[tuple[str, ...], ...] = ()
     spi: Spi | None = None
     by_spi: bool = False
+    usb: Usb | None = None
+    by_usb: bool = False
     slot: int | None = None
     overlap: bool = False
 
@@ -167,6 +181,8 @@ class Board:
         clock_hz = int(self.clock_mhz(self.default_target) * 1e6)
         if self.by_spi:
             return highest_pace(clock_hz)
+        if self.by_usb:
+            return USB_PACE
         if self.ethernet is not None:
             return clock_hz // LINK_CYCLES
         return self.baud // BITS_A_BYTE
@@ -201,14 +217,14 @@ class Board:
             self, ethernet=dataclasses.replace(self.ethernet, address=str(value)))
 
     def with_link(self, link: str) -> Board:
-        """This board for a host on ``link``: spi, or own for UART or Ethernet as it has it.
+        """This board for a host on ``link``: spi, usb, or own for UART or Ethernet as it has it.
 
-        InputError for a board without pins for SPI.
+        InputError for a board without pins for it.
         """
-        if link == "spi" and self.spi is None:
-            raise InputError(f"{self.name} has no pins for SPI: boards with some are "
-                             f"{_boards_with('spi')}")
-        return dataclasses.replace(self, by_spi=link == "spi")
+        if link != "own" and getattr(self, link) is None:
+            raise InputError(f"{self.name} has no pins for {link.upper()}: boards with some are "
+                             f"{_boards_with(link)}")
+        return dataclasses.replace(self, by_spi=link == "spi", by_usb=link == "usb")._checked()
 
     def with_slot(self, slot: int | None) -> Board:
         """This board as one of several bitstreams in its flash, or the only one.
@@ -219,7 +235,14 @@ class Board:
         assert self.flash is not None
         if slot is not None and not 0 <= slot < self.flash.slots:
             raise ConfigError(f"slot must be 0..{self.flash.slots - 1} on {self.name}, not {slot}")
-        return dataclasses.replace(self, slot=slot)
+        return dataclasses.replace(self, slot=slot)._checked()
+
+    def _checked(self) -> Board:
+        """This board; ConfigError for one of several bitstreams behind USB."""
+        if self.by_usb and self.slot is not None:
+            raise ConfigError("a bitstream of a slot ends its answers before another one starts, "
+                              "which is not built for USB: leave out --slot or --link usb")
+        return self
 
     def check_cores(self, target: str, cores: int) -> None:
         """Raise ConfigError unless the target is known, and so many cores of it can be built."""
@@ -235,6 +258,7 @@ def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = Fals
     """Name of a build's files, without suffix."""
     several = f"-{cores}cores" if cores > 1 else ""
     return (f"{board.name}-{Path(target).stem}{several}" + "-spi" * board.by_spi
+            + "-usb" * board.by_usb
             + "-overlap" * board.overlap + "-standalone" * standalone
             + (f"-slot{board.slot}" if standalone and board.slot is not None else ""))
 

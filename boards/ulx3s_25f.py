@@ -1,7 +1,7 @@
 """ULX3S with LFE5U-25F: 24k LUTs, 56 block RAMs, 28 multipliers 18x18."""
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.pins.ulx3s import FLASH, FLASH_PROGRAMMERS, LEDS, SPI
+from kaniwa.boards.pins.ulx3s import FLASH, FLASH_PROGRAMMERS, LEDS, SPI, USB
 
 BOARD = Board(
     name="ulx3s_25f",
@@ -14,6 +14,7 @@ BOARD = Board(
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",
     spi=SPI,
+    usb=USB,
     programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),
     flash=FLASH,
     class_pins=LEDS,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kaniwa.boards.board import Board
-from kaniwa.boards.pins.ulx3s import FLASH, FLASH_PROGRAMMERS, LEDS, SPI
+from kaniwa.boards.pins.ulx3s import FLASH, FLASH_PROGRAMMERS, LEDS, SPI, USB
 
 BOARD = Board(
     name="ulx3s_85f",
@@ -19,6 +19,7 @@ BOARD = Board(
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",
     spi=SPI,
+    usb=USB,
     programmers=(("openFPGALoader", "-b", "ulx3s", "{file}"), ("fujprog", "{file}")),
     flash=FLASH,
     class_pins=LEDS,

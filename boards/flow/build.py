@@ -181,7 +181,7 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
         top = BoardTop(board, config, mhz, **line)
         try:
             plan = board.make_platform().prepare(top, TOP, emit_src=False)
-        except ConfigError:
+        except (BuildError, ConfigError):
             Elaboratable._MustUse__silence = True   # the blocks before the one that was refused
             raise
     return {name: plan.files[name] for name in (f"{TOP}.il", f"{TOP}.{family.constraints}")}

@@ -24,8 +24,8 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
                    standalone: bool = False) -> Path:
     """The file that a build for the target wrote to ``folder``, else that of a release.
 
-    Releases have one core; none is for SPI or serves memory during runs, and none loads a program
-    from flash, as ``standalone`` ones do. DeviceError if there is none.
+    Releases have one core; none is for SPI or USB, or serves memory during runs, and none loads a
+    program from flash, as ``standalone`` ones do. DeviceError if there is none.
     """
     usual, suffix = board.target_for(cores), FAMILIES[board.family].suffix
     target = target or usual
@@ -33,6 +33,7 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
     if path.is_file():
         return path
     special = (f" --cores {cores}" * (cores > 1) + " --link spi" * board.by_spi
+               + " --link usb" * board.by_usb
                + " --overlap" * board.overlap + " --standalone" * standalone
                + (f" --slot {board.slot}" if board.slot is not None else ""))
     if special:

@@ -11,18 +11,21 @@ from amaranth.build import Attrs, Pins, Resource, Subsignal
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from kaniwa.boards.board import Board, Ethernet, Sdram, Spi, check_standalone
+from kaniwa.boards.board import Board, Ethernet, Sdram, Spi, Usb, check_standalone
 from kaniwa.boards.families.family import Family, Pll, load_family
 from kaniwa.boards.flow.flash_pins import FlashPins
 from kaniwa.boards.flow.sdram_pins import SdramPins
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.spi.format import highest_pace
 from kaniwa.driver.transports import BITS_A_BYTE
+from kaniwa.errors import BuildError
+from kaniwa.extras import needed
 from kaniwa.hw.accelerator import Accelerator
 from kaniwa.hw.cores import Cores
 from kaniwa.hw.ethernet.ethernet_link import EthernetLink
 from kaniwa.hw.link.spi import SpiSlave
 from kaniwa.hw.link.uart import Uart
+from kaniwa.hw.link.usb import UsbSerial
 from kaniwa.hw.sdram.controller import SdramController
 from kaniwa.hw.standalone.boot import Boot
 from kaniwa.hw.standalone.standalone import Standalone, spi_timing
@@ -39,7 +42,7 @@ OWN_MACS = 0x026B << 32   # of local administration; the device's address of IPv
 class BoardTop(Elaboratable):
     """The accelerator on a board, in one clock domain that runs at the target's clock.
 
-    The host reaches it over a UART of ``baud``, by default the board's, over Ethernet or SPI.
+    The host reaches it over a UART of ``baud``, by default the board's, over Ethernet, SPI or USB.
     ``pace``: bytes a second that the board tells the host, by default those of the link.
     ``cores``: how many there are, each with its own memory. ``standalone``: it loads a program
     from its flash at power-up and shows classes; ConfigError for a board without flash, and for
@@ -55,7 +58,7 @@ class BoardTop(Elaboratable):
         self._board, self._config, self._mhz = board, config, mhz
         self._cores = cores
         self._baud = baud or board.baud
-        own = board.pace if board.ethernet else self._baud // BITS_A_BYTE
+        own = board.pace if board.ethernet or board.by_usb else self._baud // BITS_A_BYTE
         self._pace = pace or (highest_pace(mhz * 1e6) if board.by_spi else own)
 
     def elaborate(self, platform: Any) -> Module:
@@ -87,6 +90,8 @@ class BoardTop(Elaboratable):
             if self._cores == 1 else Cores(self._config, self._cores, **options))
         if self._board.by_spi:
             line = self._add_spi(m, self._board.spi, platform)
+        elif self._board.by_usb:
+            line = self._add_usb(m, self._board.usb, platform, family, pll)
         elif self._board.ethernet is None:
             m.submodules.uart = line = Uart(pll.hz, self._baud,
                                                tells=self._board.slot is not None)
@@ -158,6 +163,25 @@ class BoardTop(Elaboratable):
         m.submodules.spi = line = SpiSlave(tells=self._board.slot is not None)
         m.d.comb += [line.cs_n.eq(pins.cs_n.i), line.sck.eq(pins.sck.i), line.copi.eq(pins.copi.i),
                      pins.cipo.o.eq(line.cipo), pins.cipo.oe.eq(line.cipo_enable)]
+        return line
+
+    def _add_usb(self, m: Module, usb: Usb, platform: Any, family: Family, pll: Pll) -> UsbSerial:
+        """The link at D+ and D-, in clock domains of a PLL of their own."""
+        m.domains.usb_io = io = ClockDomain()
+        m.domains.usb = device = ClockDomain()
+        locked = family.usb_pll(platform.default_clk_frequency).add(m, pll.source, io.clk,
+                                                                    device.clk)
+        off = Signal()
+        m.d.comb += off.eq(~locked | ResetSignal("sync"))
+        m.submodules.usb_io_reset = ResetSynchronizer(off, domain="usb_io")
+        m.submodules.usb_reset = ResetSynchronizer(off, domain="usb")
+        with needed("--link usb", "bitstream", BuildError):
+            m.submodules.usb = line = UsbSerial(self._board.name)
+        pins = platform.request(usb.resource)
+        m.d.comb += [line.d_p_in.eq(pins.d_p.i), line.d_n_in.eq(pins.d_n.i),
+                     pins.d_p.o.eq(line.d_p_out), pins.d_n.o.eq(line.d_n_out),
+                     pins.d_p.oe.eq(line.drive), pins.d_n.oe.eq(line.drive),
+                     pins.pullup.o.eq(line.pull_up)]
         return line
 
     def _add_sdram(self, m: Module, sdram: Sdram, accelerator: Accelerator) -> None:

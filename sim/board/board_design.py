@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ __all__ = ["BIT_CYCLES", "SOURCES", "BoardDesign", "board_design"]
 SOURCES = [SHIM[0].with_name(name) for name in ("pin_shim.cpp", "sdram_chip.h")]
 RGMII_SOURCES = [SHIM[0].with_name("rgmii_shim.cpp")]
 SPI_SOURCES = [Path(__file__).with_name("spi_shim.cpp")]
+USB_SOURCES = [Path(__file__).parent.with_name("usb") / "usb_shim.cpp"]
 BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
 # Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it.
 # A link that takes fewer cycles a byte tells more.
@@ -88,13 +89,26 @@ module core(input clk, input cs_n, input sck, input copi, output cipo);
 endmodule
 """
 
+# The host has the line, but while the board drives it.
+USB_PINS = {"d_p": "d_p", "d_n": "d_n", "pullup": "pull_up"}    # a pullup is a gate of Verilog
+SIMULATED_USB = """
+module core(
+  input clk, input host_p, input host_n, output drive, output d_p, output d_n, output pull_up
+);
+  assign drive = board.usb.drive;
+  assign d_p = drive ? 1'bz : host_p;
+  assign d_n = drive ? 1'bz : host_n;
+  {top} board({pins});
+endmodule
+"""
+
 
 @dataclass(frozen=True)
 class BoardDesign:
     """A board's top for ``config``. ``pace``: bytes a second that it tells the host.
 
-    ``bit_cycles``: cycles of a bit at its UART; a board on Ethernet or SPI has none. ``cores``: how
-    many of ``config`` there are. ``standalone``: it starts from flash.
+    ``bit_cycles``: cycles of a bit at its UART; a board on Ethernet, SPI or USB has none.
+    ``cores``: how many of ``config`` there are. ``standalone``: it starts from flash.
     """
 
     board: Board
@@ -121,6 +135,8 @@ class BoardDesign:
         sources = SOURCES if self.board.ethernet is None else RGMII_SOURCES
         if self.board.by_spi:
             sources = SPI_SOURCES
+        if self.board.by_usb:
+            sources = USB_SOURCES
         return build_library(text, self.config, progress=progress, sources=sources)
 
     @property
@@ -138,6 +154,7 @@ class BoardDesign:
     def _made_from(self) -> list[str]:
         return [self.config.hash, str(self.baud), str(self.pace), str(self.cores),
                 str(self.standalone), self.board.name, str(self.board.by_spi),
+                str(self.board.by_usb),
                 str(self.board.slot),
                 str(self.board.overlap),
                 importlib.metadata.version("amaranth-boards"),
@@ -174,9 +191,13 @@ class BoardDesign:
         if self.board.by_spi:
             from kaniwa.boards.flow.top import SPI_RESOURCE
 
-            return _wired(SIMULATED_SPI, SPI_RESOURCE, SPI_PINS, names)
+            return _wired(SIMULATED_SPI, SPI_RESOURCE, _same(SPI_PINS), names)
+        if self.board.by_usb:
+            assert self.board.usb is not None
+            return _wired(SIMULATED_USB, self.board.usb.resource, USB_PINS, names)
         if self.board.ethernet is not None:
-            return _wired(SIMULATED_RGMII, self.board.ethernet.resource, RGMII_PINS, names)
+            return _wired(SIMULATED_RGMII, self.board.ethernet.resource,
+                          _same(RGMII_PINS), names)
         link = f"{self.board.link}_0"
         wires = {f"{link}__rx__io": "rx_pin", f"{link}__tx__io": "tx"}
         if self.board.sdram is not None:
@@ -230,12 +251,16 @@ class BoardDesign:
         return "  wire program_pin;\n  assign leave = !program_pin;\n  assign slot = 2'd0;"
 
 
-def _wired(module: str, resource: str, wires: Sequence[str], names: Sequence[str]) -> str:
-    """``module`` around the top module with the pins ``names``: ``wires`` of the same names are at
-    those of a resource, and others are open but for the clock."""
+def _same(names: Sequence[str]) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+def _wired(module: str, resource: str, wires: Mapping[str, str], names: Sequence[str]) -> str:
+    """``module`` around the top module with the pins ``names``: ``wires`` are at those of a
+    resource, by name, and others are open but for the clock."""
     from kaniwa.boards.flow.build import TOP
 
-    at = {f"{resource}_0__{wire}__io": wire for wire in wires}
+    at = {f"{resource}_0__{pin}__io": wire for pin, wire in wires.items()}
     pins = [f".{pin}({'clk' if pin.startswith('clk') else at.get(pin, '')})" for pin in names]
     return module.format(top=TOP, pins=", ".join(pins))
 
@@ -247,7 +272,8 @@ def board_design(board: str | Board, config: AcceleratorConfig | None = None,
     first target.
 
     ``cores``: how many of them there are, each with its own memory. ``standalone``: it starts from
-    flash. ``link``: as for ``Board.with_link``; a board on SPI has no baud, and no SDRAM here.
+    flash. ``link``: as for ``Board.with_link``; a board on SPI or USB has no baud, and no SDRAM
+    here.
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. A board with
@@ -265,10 +291,13 @@ def board_design(board: str | Board, config: AcceleratorConfig | None = None,
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz
     pace = PACE // (config.out_lanes * config.dot_width * cores)
-    if board.by_spi:
+    if board.by_spi or board.by_usb:
         if baud is not None or board.sdram is not None or standalone:
-            raise ConfigError(f"{board.name} over SPI is simulated without a baud, SDRAM or a "
-                              "start from flash")
+            raise ConfigError(f"{board.name} over {'SPI' if board.by_spi else 'USB'} is simulated "
+                              "without a baud, SDRAM or a start from flash")
+    if board.by_usb:
+        return BoardDesign(board, config, board.baud, board.pace, BIT_CYCLES, cores)
+    if board.by_spi:
         faster = BITS_A_BYTE * BIT_CYCLES / CYCLES_OF_BYTE
         return BoardDesign(board, config, board.baud, int(pace * faster), BIT_CYCLES, cores)
     if board.ethernet is not None:

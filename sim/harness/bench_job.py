@@ -26,7 +26,8 @@ __all__ = ["JobResult", "bench_modules", "find_bench", "run_job", "run_tests", "
            "build_verilog"]
 
 BUILD_ARGUMENTS = ["-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEINCOMPLETE", "-Wno-CMPCONST",
-                   "-Wno-UNSIGNED", "-Wno-ASCRANGE", "-Wno-SELRANGE", "-Wno-WIDTHCONCAT"]
+                   "-Wno-UNSIGNED", "-Wno-ASCRANGE", "-Wno-SELRANGE", "-Wno-WIDTHCONCAT",
+                   "-Wno-CASEOVERLAP"]   # of priorities
 # What runs once (Verilator's "slow" files) is not optimized: the table of all signals' names is one
 # function, for which the compiler takes minutes otherwise.
 OPTIMIZATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"

@@ -117,9 +117,9 @@ cores_option = click.option(
     help="Cores of the target behind the link, each with its own memory and program.")
 
 link_option = click.option(
-    "--link", type=click.Choice(["own", "spi"]), default="own", show_default=True,
-    help="spi: a host reaches the board at four pins, for microcontrollers; own: by the UART or "
-         "Ethernet that the board has.")
+    "--link", type=click.Choice(["own", "spi", "usb"]), default="own", show_default=True,
+    help="spi: a host reaches the board at four pins, for microcontrollers; usb: at the FPGA's own "
+         "USB socket; own: by the UART or Ethernet that the board has.")
 
 overlap_option = click.option(
     "--overlap", is_flag=True,
