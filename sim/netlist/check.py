@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,8 @@ FAMILIES = ("ecp5", "ice40")   # whose cells all have models
 MODEL = "mlperf_kws_dscnn.tflite"
 SESSION = 1
 Progress = Callable[[str], None]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,11 @@ def check_netlists(board: Board, config: AcceleratorConfig,
     values = {field.name: getattr(design, field.name) for field in dataclasses.fields(design)}
     designs: dict[str, BoardDesign] = {"RTL": design} | {
         name: NetlistDesign(**values, netlist=netlist) for name, netlist in netlists.items()}
-    return [_ask(name, one, memory_bytes, progress) for name, one in designs.items()]
+    answers = []
+    for name, one in designs.items():
+        answers.append(_ask(name, one, memory_bytes, progress))
+        logger.info("%s", answers[-1])     # the next one may take an hour
+    return answers
 
 
 def require_models(board: Board) -> None:
