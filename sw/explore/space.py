@@ -37,7 +37,8 @@ COMPACT_CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "line_bytes": tuple(KIB << n for n in range(5)),
     "parameter_records": (64, 128, 256, 512, 1024), "count_bits": (8, 9, 10, 11, 12, 14, 16)}
 # Bytes of a block of device memory, by family: what its largest memories are made of.
-BLOCK_BYTES = {"ecp5": 2 * KIB, "gowin": 2 * KIB, "ice40": 32 * KIB}
+BLOCK_BYTES = {"ecp5": 2 * KIB, "gatemate": 2 * KIB, "gowin": 2 * KIB, "ice40": 32 * KIB,
+               "nexus": 2 * KIB}
 MEMORY_STEPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
 # Of configs for a family alone, whatever the base has: an ECP5's multipliers have registers.
 OF_FAMILY = {"ecp5": {"product_cycles": 3}}
