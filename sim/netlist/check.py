@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kaniwa import golden
@@ -33,6 +34,7 @@ __all__ = ["FAMILIES", "MODEL", "Answers", "check_netlists", "mismatches", "requ
 FAMILIES = ("ecp5", "ice40")   # whose cells all have models
 MODEL = "mlperf_kws_dscnn.tflite"
 SESSION = 1
+ECHO_BYTES = 512
 Progress = Callable[[str], None]
 
 logger = logging.getLogger(__name__)
@@ -42,10 +44,11 @@ logger = logging.getLogger(__name__)
 class Answers:
     """What a design answered at its UART pins.
 
-    ``verdict``: of the quick self-test without a model. ``wrong``: values of its layers and of the
-    inference that are not golden's. ``checked``: how many there were. ``cycles``: of the inference
-    in the accelerator. ``line_cycles``: of everything, at the pins. ``digest``: of all bytes that
-    came from the board, and of the cycle in which each piece of them ended.
+    ``verdict``: of the quick self-test without a model, or of memory alone. ``wrong``: values of
+    its layers and of the inference that are not golden's. ``checked``: how many there were.
+    ``cycles``: of the inference in the accelerator. ``line_cycles``: of everything, at the pins.
+    ``digest``: of all bytes that came from the board, and of the cycle in which each piece of them
+    ended.
     """
 
     name: str
@@ -60,12 +63,13 @@ class Answers:
 
 def check_netlists(board: Board, config: AcceleratorConfig,
                    netlists: Mapping[str, Mapping[str, Any]], progress: Progress,
-                   memory_bytes: int | None = None) -> list[Answers]:
+                   memory_bytes: int | None = None, model: Path | None = None) -> list[Answers]:
     """Answers of the gateware, and of each netlist by its name.
 
     ``netlists``: modules of yosys' or nextpnr's JSON, of a bitstream of the board.
-    ``memory_bytes``: as much of memory is tested, by default all. Raises BuildError where a cell
-    has no model.
+    ``memory_bytes``: as much of memory is tested, by default all. With ``model`` there is no
+    self-test, but ECHO_BYTES of memory and an inference of that model. Raises BuildError where a
+    cell has no model.
     """
     require_models(board)
     design = board_design(board.name, config, board.baud)
@@ -74,7 +78,7 @@ def check_netlists(board: Board, config: AcceleratorConfig,
         name: NetlistDesign(**values, netlist=netlist) for name, netlist in netlists.items()}
     answers = []
     for name, one in designs.items():
-        answers.append(_ask(name, one, memory_bytes, progress))
+        answers.append(_ask(name, one, memory_bytes, model, progress))
         logger.info("%s", answers[-1])     # the next one may take an hour
     return answers
 
@@ -118,25 +122,56 @@ def _same_session() -> Iterator[None]:
         random.setstate(state)
 
 
-def _ask(name: str, design: BoardDesign, memory_bytes: int | None, progress: Progress) -> Answers:
-    model = models_folder() / MODEL
+def _ask(name: str, design: BoardDesign, memory_bytes: int | None, model: Path | None,
+         progress: Progress) -> Answers:
     began = time.monotonic()
     line = _Heard(design, lambda text: progress(f"{name}: {text}"))
+
+    def tell(text: str) -> None:
+        progress(f"{name}: {text}")
+
     with _same_session(), BoardDevice(name, target=design.config, connect=lambda: line) as device:
-        found = selftest(device, memory="quick", memory_bytes=memory_bytes,
-                         progress=lambda text: progress(f"{name}: {text}"))
-        layers: list[dict[str, Any]] = next(
-            (part.values.get("layers", []) for part in found.parts if part.name == "array"), [])
-        progress(f"{name}: inference of {model.stem}")
-        graph = load_model(model)
-        program = compile(graph, target=design.config)
-        item = recorded_inputs(model, program.inputs)[0]
-        session = Session(program, device)
-        outputs, expected = session.run(item), golden.run(graph, item)
-        assert session.stats is not None
-    wrong = sum(row["mismatches"] for row in layers) + sum(
-        int((outputs[tensor.name] != expected[tensor.id]).sum()) for tensor in program.outputs)
-    checked = sum(row["checked"] for row in layers) + sum(
-        expected[tensor.id].size for tensor in program.outputs)
-    return Answers(name, found.verdict, wrong, checked, session.stats.cycles, line.line_cycles,
-                   line.digest.hexdigest()[:16], round(time.monotonic() - began, 1))
+        layers: list[dict[str, Any]] = []
+        if model is None:
+            found = selftest(device, memory="quick", memory_bytes=memory_bytes, progress=tell)
+            verdict = found.verdict
+            layers = next((part.values.get("layers", []) for part in found.parts
+                           if part.name == "array"), [])
+        else:
+            verdict = _echo(device, design.config)
+        run = _infer(device, design.config, model or models_folder() / MODEL, tell)
+    return Answers(name, verdict, sum(row["mismatches"] for row in layers) + run.wrong,
+                   sum(row["checked"] for row in layers) + run.checked, run.cycles,
+                   line.line_cycles, line.digest.hexdigest()[:16],
+                   round(time.monotonic() - began, 1))
+
+
+def _echo(device: BoardDevice, config: AcceleratorConfig) -> str:
+    """A verdict on memory that gives back what was written into its middle."""
+    data = random.Random(SESSION).randbytes(ECHO_BYTES)
+    address = config.memory_bytes // 2
+    device.write(address, data)
+    return "PASS (memory alone)" if device.read(address, ECHO_BYTES) == data else "FAIL: memory"
+
+
+@dataclass(frozen=True)
+class _Inference:
+    wrong: int
+    checked: int
+    cycles: int
+
+
+def _infer(device: BoardDevice, config: AcceleratorConfig, model: Path,
+           tell: Progress) -> _Inference:
+    """One inference of ``model`` on its first recorded input, beside golden."""
+    tell(f"inference of {model.stem}")
+    graph = load_model(model)
+    program = compile(graph, target=config)
+    item = recorded_inputs(model, program.inputs)[0]
+    session = Session(program, device)
+    outputs, expected = session.run(item), golden.run(graph, item)
+    assert session.stats is not None
+    return _Inference(
+        sum(int((outputs[tensor.name] != expected[tensor.id]).sum())
+            for tensor in program.outputs),
+        sum(expected[tensor.id].size for tensor in program.outputs), session.stats.cycles)

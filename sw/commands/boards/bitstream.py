@@ -62,6 +62,9 @@ __all__ = ["bitstream_command", "program_command"]
                    "they answer at their pins with the gateware; exit status 1 if it differs.")
 @click.option("--check-memory", type=click.IntRange(min=1), default=None, metavar="BYTES",
               help="How much of memory that tests, around its middle (default: all of it).")
+@click.option("--check-model", type=click.Path(path_type=Path), default=None, metavar="MODEL",
+              help="In place of the self-test and a keyword inference, 512 bytes of memory and an "
+                   "inference of MODEL on a recorded input: minutes where all takes hours.")
 @scheduler_option
 @json_option
 @click.pass_context
@@ -69,7 +72,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
                       standalone: bool, slot: int | None, seeds: int, clock_mhz: float | None,
                       address: str | None, link: str, overlap: bool, output: Path,
                       page_path: Path | None, check_netlist: bool, check_memory: int | None,
-                      scheduler: str | None, as_json: bool) -> None:
+                      check_model: Path | None, scheduler: str | None, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
 
     The workers of a scheduler place and route a seed each; all else is done here.
@@ -94,6 +97,10 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
     require(board, chosen.family)
     if check_netlist:
         _require_check(chosen, clock_mhz, cores, standalone)
+        if check_model is not None:
+            from kaniwa.data.inputs import recorded_inputs
+
+            recorded_inputs(check_model)
     from kaniwa.boards.floor.page import floor_page
     from kaniwa.boards.floor.placement import PLACEMENT
     from kaniwa.boards.flow.build import build
@@ -108,7 +115,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
     with progress(board) as update:
         update("page")
         floor = floor_page(built)
-        answers = _check(built, check_memory, update) if check_netlist else []
+        answers = _check(built, check_memory, check_model, update) if check_netlist else []
     report, page_path = built.path.with_suffix(".txt"), page_path or built.path.with_suffix(".html")
     write_atomic(report, page(built).encode())
     write_atomic(page_path, floor.encode())
@@ -161,8 +168,8 @@ def _require_check(board: Board, clock_mhz: float | None, cores: int, standalone
     verilator()
 
 
-def _check(built: Bitstream, memory_bytes: int | None, update: Callable[..., None]
-           ) -> list[Answers]:
+def _check(built: Bitstream, memory_bytes: int | None, model: Path | None,
+           update: Callable[..., None]) -> list[Answers]:
     """Answers of the gateware and of both netlists of a build."""
     from kaniwa.boards.flow.build import TOP
     from kaniwa.boards.flow.routed import ROUTED, load_routed
@@ -170,7 +177,7 @@ def _check(built: Bitstream, memory_bytes: int | None, update: Callable[..., Non
 
     synthesized = json.loads(built.placed_from.read_text())["modules"][TOP]
     netlists = {"synthesized": synthesized, "routed": load_routed(built.folder / ROUTED, TOP)}
-    return check_netlists(built.board, built.config, netlists, update, memory_bytes)
+    return check_netlists(built.board, built.config, netlists, update, memory_bytes, model)
 
 
 def _show_answers(answers: list[Answers]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kaniwa import cli
 from kaniwa.boards.board import load_board
 from kaniwa.errors import BuildError
-from kaniwa.sim.netlist.check import Answers, mismatches, require_models
+from kaniwa.sim.netlist.check import Answers, check_netlists, mismatches, require_models
 
 pytestmark = pytest.mark.rtl
 RTL = Answers("RTL", "PASS (not run: model)", 0, 100, 5000, 90_000, "0123", 1.0)
@@ -39,6 +39,28 @@ def test_another_clock_than_the_gatewares_is_refused(capsys):
     with pytest.raises(SystemExit):
         cli.main(["bitstream", "--board", "icebreaker", "--clock-mhz", "18", "--check-netlist"])
     assert "leave out --clock-mhz" in capsys.readouterr().err
+
+
+def test_a_model_is_asked_in_place_of_the_self_test(models):
+    """Here of the gateware alone, as a netlist takes long."""
+    board = load_board("icebreaker")
+    told = []
+    [answers] = check_netlists(board, board.config("nano"), {}, told.append,
+                               model=models / "tflm_micro_speech.tflite")
+    assert answers.verdict == "PASS (memory alone)"
+    assert (answers.wrong, answers.checked) == (0, 4) and 0 < answers.cycles < 100_000
+    assert answers.line_cycles < 3_000_000 and "RTL: inference of tflm_micro_speech" in told
+    assert mismatches([answers]) == 0
+
+
+def test_a_model_without_recorded_inputs_is_refused_before_the_build(tmp_path, models, capsys):
+    model = tmp_path / "mine.tflite"
+    model.write_bytes((models / "tflm_micro_speech.tflite").read_bytes())
+    with pytest.raises(SystemExit):
+        cli.main(["bitstream", "--board", "icebreaker", "--check-netlist", "--check-model",
+                  str(model)])
+    [line] = capsys.readouterr().err.splitlines()
+    assert "mine" in line
 
 
 @pytest.mark.long
