@@ -19,8 +19,8 @@ from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError, InputError
 from kaniwa.standalone.format import MOST_SLOTS
 
-__all__ = ["BOARDS", "PHY_HZ", "Board", "Ethernet", "Flash", "Sdram", "Spi", "check_standalone",
-           "Usb", "file_stem", "load_board"]
+__all__ = ["BOARDS", "PHY_HZ", "USB_PACE", "Board", "Ethernet", "Flash", "Sdram", "Spi", "Usb",
+           "check_standalone", "file_stem", "load_board"]
 
 PHY_HZ = 125_000_000   # of a gigabit line
 # Bytes a second each way over USB of full speed: half of what packets of 64 bytes carry, as one
@@ -130,13 +130,12 @@ class Board:
     the clock in MHz. ``baud``: the link's, one that the adapter of the board can do.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
-    ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi``: pins that it can
-    be built to be reached by instead; ``by_spi``: it is. ``usb``, ``by_usb``: so for USB.
-    ``overlap``: it is built so that the host may use memory during runs. ``flash``: what it starts
-    from without a host; ``slot``: which of several bitstreams there it is, None for the only one.
-    ``class_pins`` are resources, one an LED,
-    that show the class then: the last one is on while there is one, those before it are its number,
-    lowest bit first.
+    ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi`` and ``usb``: pins
+    that it can be built to be reached by instead; ``line``: the name of those that it is built for,
+    or own. ``overlap``: it is built so that the host may use memory during runs. ``flash``: what it
+    starts from without a host; ``slot``: which of several bitstreams there it is, None for the only
+    one. ``class_pins`` are resources, one an LED, that show the class then: the last one is on
+    while there is one, those before it are its number, lowest bit first.
     ``flash_programmers``: as ``programmers``, commands that write the flash from its first byte on.
     """
 
@@ -159,9 +158,8 @@ class Board:
     class_pins: tuple[tuple[str, int], ...] = ()
     flash_programmers: tuple[tuple[str, ...], ...] = ()
     spi: Spi | None = None
-    by_spi: bool = False
     usb: Usb | None = None
-    by_usb: bool = False
+    line: str = "own"
     slot: int | None = None
     overlap: bool = False
 
@@ -216,6 +214,16 @@ class Board:
         return dataclasses.replace(
             self, ethernet=dataclasses.replace(self.ethernet, address=str(value)))
 
+    @property
+    def by_spi(self) -> bool:
+        """Whether it is built for a host on SPI."""
+        return self.line == "spi"
+
+    @property
+    def by_usb(self) -> bool:
+        """Whether it is built for a host on USB."""
+        return self.line == "usb"
+
     def with_link(self, link: str) -> Board:
         """This board for a host on ``link``: spi, usb, or own for UART or Ethernet as it has it.
 
@@ -224,7 +232,7 @@ class Board:
         if link != "own" and getattr(self, link) is None:
             raise InputError(f"{self.name} has no pins for {link.upper()}: boards with some are "
                              f"{_boards_with(link)}")
-        return dataclasses.replace(self, by_spi=link == "spi", by_usb=link == "usb")._checked()
+        return dataclasses.replace(self, line=link)._checked()
 
     def with_slot(self, slot: int | None) -> Board:
         """This board as one of several bitstreams in its flash, or the only one.
@@ -257,8 +265,8 @@ class Board:
 def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = False) -> str:
     """Name of a build's files, without suffix."""
     several = f"-{cores}cores" if cores > 1 else ""
-    return (f"{board.name}-{Path(target).stem}{several}" + "-spi" * board.by_spi
-            + "-usb" * board.by_usb
+    return (f"{board.name}-{Path(target).stem}{several}"
+            + f"-{board.line}" * (board.line != "own")
             + "-overlap" * board.overlap + "-standalone" * standalone
             + (f"-slot{board.slot}" if standalone and board.slot is not None else ""))
 

@@ -11,6 +11,7 @@ from kaniwa.boards.families import ecp5_flash, ecp5_slots
 from kaniwa.boards.families.ecp5_pll import FIXED_INPUTS, FIXED_PARAMETERS, Ecp5UsbPll
 from kaniwa.boards.families.ecp5_rgmii import Ecp5Rgmii
 from kaniwa.boards.families.family import Step
+from kaniwa.boards.families.usual import REDUCE
 from kaniwa.boards.flow.fanout import Logic, split_fanout
 from kaniwa.boards.flow.multiplier_sites import fix_multipliers
 from kaniwa.boards.flow.output_registers import Block, Side, fold_output_registers
@@ -32,12 +33,7 @@ cells = {
     "DP16KD": {"bram": 1}, "PDPW16KD": {"bram": 1}, "MULT18X18D": {"dsp": 1},
 }
 bels = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D"}
-reduce = {
-    "lut": "out_lanes, dot_width or requant_lanes",
-    "ff": "out_lanes, dot_width or requant_lanes",
-    "bram": "memory_bytes, ring_bytes, line_bytes or parameter_records",
-    "dsp": "out_lanes, dot_width or requant_lanes",
-}
+reduce = REDUCE
 
 # A parameter buffer of up to so many words lies in LUTs: it is wide, and would use an eighth of the
 # 16 blocks that it takes in ``base``. Not beside packed multipliers, where wires are scarcer than

@@ -8,13 +8,16 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.families.family import Step
+from kaniwa.boards.families.usual import REDUCE, as_it_is, no_floorplans, plain_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
-from kaniwa.hw.multiplier.plain import Multiplier, PlainMultiplier
 
 constraints = "ccf"
 memory = OnChipMemory
+multiplier = plain_multiplier
+arrange = as_it_is
+floorplans = no_floorplans
 # A cell of the device has two trees of four inputs or one of five, two flip-flops, a full adder of
 # two bits or a multiplier of 2 x 2 bits.
 cells = {
@@ -24,11 +27,7 @@ cells = {
     "CC_BRAM_20K": {"bram": 1}, "CC_BRAM_40K": {"bram": 2},
 }
 bels = {"ff": "CPE_FF"}
-reduce = {
-    "lut": "out_lanes, dot_width or requant_lanes",
-    "ff": "out_lanes, dot_width or requant_lanes",
-    "bram": "memory_bytes, ring_bytes, line_bytes or parameter_records",
-}
+reduce = REDUCE
 
 
 class GateMatePll:
@@ -63,18 +62,9 @@ def pll(input_hz: float, output_mhz: float, device: Sequence[str]) -> GateMatePl
     return GateMatePll(input_hz, output_mhz)
 
 
-def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
-    """Product left to synthesis, which builds it of the device's cells."""
-    return PlainMultiplier
-
-
 def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
     return [f"synth_gatemate -luttree -nomx8 -top {top}", "autoname"]
-
-
-def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
-    """Leave the netlist as it is."""
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:
@@ -89,11 +79,6 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         "--vopt", "no-bridges", "--vopt", "no-cpe-cp",
         "--router", "router2", "--freq", f"{mhz:g}", "--seed", str(seed),
         "--report", "report.json", "--timing-allow-fail"), "top.txt")
-
-
-def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
-    """None: blocks find their sites in ``place``."""
-    return ()
 
 
 def pack(device: Sequence[str]) -> Step:

@@ -9,13 +9,16 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.families.family import Step
+from kaniwa.boards.families.usual import REDUCE, as_it_is, no_floorplans, plain_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
-from kaniwa.hw.multiplier.plain import Multiplier, PlainMultiplier
 
 constraints = "cst"
 memory = OnChipMemory
+multiplier = plain_multiplier
+arrange = as_it_is
+floorplans = no_floorplans
 # A 16x4 RAM takes the four LUTs of a half slice.
 cells = {
     **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 5)},
@@ -26,12 +29,7 @@ cells = {
     "MULT18X18": {"dsp": 1}, "MULT9X9": {"dsp": 1},
 }
 bels = {"bram": "BSRAM", "dsp": "MULT18X18"}
-reduce = {
-    "lut": "out_lanes, dot_width or requant_lanes",
-    "ff": "out_lanes, dot_width or requant_lanes",
-    "bram": "memory_bytes, ring_bytes, line_bytes or parameter_records",
-    "dsp": "out_lanes, dot_width or requant_lanes",
-}
+reduce = REDUCE
 
 
 @dataclass(frozen=True)
@@ -92,18 +90,9 @@ def pll(input_hz: float, output_mhz: float, device: Sequence[str]) -> GowinPll:
     return GowinPll(input_hz, output_mhz, _chip(device))
 
 
-def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
-    """Product left to synthesis, which knows the multipliers of this family."""
-    return PlainMultiplier
-
-
 def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Sequence[str]:
     """The commands of yosys between reading and writing."""
     return [f"synth_gowin -family {CHIPS[_chip(device)].family} -top {top}"]
-
-
-def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
-    """Leave the netlist as it is."""
 
 
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:
@@ -112,11 +101,6 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         *device, "--json", "top.json", "--vopt", "cst=top.cst", "--write", "top.pnr.json",
         "--freq", f"{mhz:g}", "--seed", str(seed), "--report", "report.json",
         "--timing-allow-fail"), "top.pnr.json")
-
-
-def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
-    """None: blocks find their sites in ``place``."""
-    return ()
 
 
 def pack(device: Sequence[str]) -> Step:

@@ -9,6 +9,7 @@ from amaranth import *
 
 from kaniwa.boards.families import ice40_slots
 from kaniwa.boards.families.family import Step
+from kaniwa.boards.families.usual import as_it_is, no_floorplans
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.spram import SpramMemory
@@ -22,6 +23,8 @@ MAPPING = ("&scorr", "&sweep", "&if -g -K 6", "&synch2", "&if -a", "&mfs",
 
 constraints = "pcf"
 memory = SpramMemory
+arrange = as_it_is
+floorplans = no_floorplans
 slots = ice40_slots
 # A carry shares the logic cell of the LUT behind it.
 cells = {
@@ -87,10 +90,6 @@ def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Seq
             f"synth_ice40 -device u -top {top}"]
 
 
-def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorConfig) -> None:
-    """Leave the netlist as it is."""
-
-
 def place(device: Sequence[str], mhz: float, seed: int) -> Step:
     """Place and route ``top.json``."""
     return Step("nextpnr-ice40", (
@@ -98,11 +97,6 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         "--freq", f"{mhz:g}", "--seed", str(seed), "--report", "report.json",
         # In a device that is nearly full, its wires are a quarter shorter than the default's.
         "--placer", "static", "--timing-allow-fail"), "top.asc")
-
-
-def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
-    """None: blocks find their sites in ``place``."""
-    return ()
 
 
 def pack(device: Sequence[str]) -> Step:

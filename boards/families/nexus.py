@@ -8,13 +8,15 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.families.family import Step
+from kaniwa.boards.families.usual import REDUCE, no_floorplans, plain_multiplier
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
-from kaniwa.hw.multiplier.plain import Multiplier, PlainMultiplier
 
 constraints = "pdc"
 memory = OnChipMemory
+multiplier = plain_multiplier
+floorplans = no_floorplans
 # A carry cell is two LUTs; a 16x4 RAM four, and two more for its write port. Multipliers count in
 # those of 9 x 9 bits.
 cells = {
@@ -24,12 +26,7 @@ cells = {
     "MULT9X9": {"dsp": 1}, "MULT18X18": {"dsp": 2},
 }
 bels = {"lut": "OXIDE_COMB", "ff": "OXIDE_FF", "bram": "OXIDE_EBR"}
-reduce = {
-    "lut": "out_lanes, dot_width or requant_lanes",
-    "ff": "out_lanes, dot_width or requant_lanes",
-    "bram": "memory_bytes, ring_bytes, line_bytes or parameter_records",
-    "dsp": "out_lanes, dot_width or requant_lanes",
-}
+reduce = REDUCE
 
 # Blocks that a signed product may have: what yosys calls one, its width and the least of a factor.
 # Without yosys' own pass for them, which ends with "vector::_M_range_check" on this design.
@@ -56,11 +53,6 @@ class NexusClock:
 def pll(input_hz: float, output_mhz: float, device: Sequence[str]) -> NexusClock:
     """The clock of ``output_mhz`` MHz."""
     return NexusClock(input_hz, output_mhz)
-
-
-def multiplier(config: AcceleratorConfig) -> type[Multiplier]:
-    """Product left to synthesis, which knows the multipliers of this family."""
-    return PlainMultiplier
 
 
 def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Sequence[str]:
@@ -95,11 +87,6 @@ def place(device: Sequence[str], mhz: float, seed: int) -> Step:
         "--freq", f"{mhz:g}", "--seed", str(seed), "--report", "report.json",
         # router2, the default, does not find the way of the clock from its pin to its buffer.
         "--router", "router1", "--timing-allow-fail"), "top.fasm")
-
-
-def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
-    """None: blocks find their sites in ``place``."""
-    return ()
 
 
 def pack(device: Sequence[str]) -> Step:

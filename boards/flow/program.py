@@ -32,8 +32,8 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
     path = folder / f"{file_stem(board, target, cores, standalone)}{suffix}"
     if path.is_file():
         return path
-    special = (f" --cores {cores}" * (cores > 1) + " --link spi" * board.by_spi
-               + " --link usb" * board.by_usb
+    special = (f" --cores {cores}" * (cores > 1)
+               + f" --link {board.line}" * (board.line != "own")
                + " --overlap" * board.overlap + " --standalone" * standalone
                + (f" --slot {board.slot}" if board.slot is not None else ""))
     if special:

@@ -2,7 +2,7 @@
 
     pip install '.[litex]'                                # and gcc-riscv64-unknown-elf
     python examples/litex_soc/images.py                   # persons, 160 x 160, width 0.35
-    python examples/litex_soc/images.py --network 224     # width 1, seeded weights; 20 minutes
+    python examples/litex_soc/images.py --network 224     # width 1, seeded weights; minutes
 
 A boot loader has put the network into the SDRAM. The firmware in C runs it on a picture and writes
 class and scores to the UART. They are compared with the golden model's, and the core's cycles with

@@ -33,8 +33,9 @@ __all__ = ["BIT_CYCLES", "SOURCES", "BoardDesign", "board_design"]
 
 SOURCES = [SHIM[0].with_name(name) for name in ("pin_shim.cpp", "sdram_chip.h")]
 RGMII_SOURCES = [SHIM[0].with_name("rgmii_shim.cpp")]
-SPI_SOURCES = [Path(__file__).with_name("spi_shim.cpp")]
-USB_SOURCES = [Path(__file__).parent.with_name("usb") / "usb_shim.cpp"]
+# By the line that a board is built for, where that is not its own.
+LINE_SOURCES = {"spi": [Path(__file__).with_name("spi_shim.cpp")],
+                "usb": [Path(__file__).parent.with_name("usb") / "usb_shim.cpp"]}
 BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
 # Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it.
 # A link that takes fewer cycles a byte tells more.
@@ -133,10 +134,7 @@ class BoardDesign:
         stem = file_stem(self.board, self.config.name, self.cores, self.standalone)
         text = kept_verilog(stem, self._made_from(), self._verilog, progress)
         sources = SOURCES if self.board.ethernet is None else RGMII_SOURCES
-        if self.board.by_spi:
-            sources = SPI_SOURCES
-        if self.board.by_usb:
-            sources = USB_SOURCES
+        sources = LINE_SOURCES.get(self.board.line, sources)
         return build_library(text, self.config, progress=progress, sources=sources)
 
     @property
@@ -153,9 +151,7 @@ class BoardDesign:
 
     def _made_from(self) -> list[str]:
         return [self.config.hash, str(self.baud), str(self.pace), str(self.cores),
-                str(self.standalone), self.board.name, str(self.board.by_spi),
-                str(self.board.by_usb),
-                str(self.board.slot),
+                str(self.standalone), self.board.name, self.board.line, str(self.board.slot),
                 str(self.board.overlap),
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
@@ -291,10 +287,9 @@ def board_design(board: str | Board, config: AcceleratorConfig | None = None,
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz
     pace = PACE // (config.out_lanes * config.dot_width * cores)
-    if board.by_spi or board.by_usb:
-        if baud is not None or board.sdram is not None or standalone:
-            raise ConfigError(f"{board.name} over {'SPI' if board.by_spi else 'USB'} is simulated "
-                              "without a baud, SDRAM or a start from flash")
+    if board.line != "own" and (baud is not None or board.sdram is not None or standalone):
+        raise ConfigError(f"{board.name} over {board.line.upper()} is simulated without a baud, "
+                          "SDRAM or a start from flash")
     if board.by_usb:
         return BoardDesign(board, config, board.baud, board.pace, BIT_CYCLES, cores)
     if board.by_spi:

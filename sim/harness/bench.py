@@ -246,6 +246,11 @@ class Monitor:
         self._taken = 0
         self._task = cocotb.start_soon(self._run())
 
+    @property
+    def waiting(self) -> int:
+        """Items that came and were not taken yet."""
+        return len(self.items) - self._taken
+
     async def take(self, count: int, timeout: int = 100000) -> list[Any]:
         """Wait for ``count`` more items and return them; fails after ``timeout`` cycles."""
         end = self._taken + count
@@ -256,7 +261,7 @@ class Monitor:
                 self._task.result()
             await self.env.cycles(1)
         else:
-            raise AssertionError(f"{self.prefix}: {len(self.items) - self._taken} of {count} items "
+            raise AssertionError(f"{self.prefix}: {self.waiting} of {count} items "
                                  f"within {timeout} cycles")
         taken, self._taken = self.items[self._taken:end], end
         return taken

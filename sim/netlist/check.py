@@ -125,11 +125,11 @@ def _same_session() -> Iterator[None]:
 def _ask(name: str, design: BoardDesign, memory_bytes: int | None, model: Path | None,
          progress: Progress) -> Answers:
     began = time.monotonic()
-    line = _Heard(design, lambda text: progress(f"{name}: {text}"))
 
     def tell(text: str) -> None:
         progress(f"{name}: {text}")
 
+    line = _Heard(design, tell)
     with _same_session(), BoardDevice(name, target=design.config, connect=lambda: line) as device:
         layers: list[dict[str, Any]] = []
         if model is None:

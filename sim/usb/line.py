@@ -8,10 +8,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["BIT_HZ", "SE0", "J", "K", "LineError", "Pid", "data_packet", "decode", "encode",
-           "handshake", "payload_of", "pid_of", "token"]
+__all__ = ["BIT_HZ", "GAP_BITS", "SE0", "TIMEOUT_BITS", "J", "K", "LineError", "Pid",
+           "data_packet", "decode", "encode", "handshake", "payload_of", "pid_of", "token"]
 
 BIT_HZ = 12_000_000
+GAP_BITS = 3             # between packets of the host
+TIMEOUT_BITS = 18        # behind which a host gives an answer up [7.1.19.1]
 # States of the line: D+ in bit 0, D- in bit 1 [7.1.7.1].
 SE0, J, K = 0, 1, 2
 SYNC = (K, J, K, J, K, J, K, K)      # [7.1.10]

@@ -12,13 +12,11 @@ from kaniwa.errors import DeviceError
 from kaniwa.sim.board.board_design import BoardDesign
 from kaniwa.sim.device.verilate import Progress
 from kaniwa.sim.usb.host import Exchange, Idle, Reset, Steps, T
-from kaniwa.sim.usb.line import SE0, J, decode, encode
+from kaniwa.sim.usb.line import GAP_BITS, SE0, TIMEOUT_BITS, J, decode, encode
 
 __all__ = ["BIT_CYCLES", "UsbPins"]
 
 BIT_CYCLES = 4       # of 48 MHz
-GAP_BITS = 3         # between packets of the host
-TIMEOUT_BITS = 18
 LONGEST = BIT_CYCLES * 8 * 100      # cycles of an answer: 64 bytes and stuffed bits are less
 
 

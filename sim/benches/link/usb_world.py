@@ -6,7 +6,15 @@ from typing import Any
 
 from kaniwa.sim.harness.bench import PERIOD_NS, TALLY, Bench, Driver, Env, Monitor, check, start
 from kaniwa.sim.usb.host import Exchange, Faults, Idle, Reset, Serial, Steps, T, UsbHost
-from kaniwa.sim.usb.line import BIT_HZ, SE0, J, decode, encode
+from kaniwa.sim.usb.line import (
+    BIT_HZ,
+    GAP_BITS,
+    SE0,
+    TIMEOUT_BITS,
+    J,
+    decode,
+    encode,
+)
 
 __all__ = ["IO_PS", "World", "begin"]
 
@@ -17,9 +25,7 @@ JITTER_PS = 3000         # of an edge of the host, and between its D+ and D-
 # Of an answer, in bits behind the end of the host's packet. Hosts wait for 16 (7.1.18.1). A device
 # should take 6.5; LUNA's clock crossings take more than twice as many, so none are left for hubs.
 LEAST_ANSWER, MOST_ANSWER = 2.0, 16.0
-TIMEOUT_BITS = 18.0
 SETTLED = 5000           # cycles until what was given has been taken
-GAP_BITS = 3             # between packets of the host
 
 
 class World:
@@ -76,7 +82,7 @@ class World:
             rest += got
             empty = 0 if got else empty + 1
             await self.env.cycles(SETTLED // 3)
-        came = await self.monitor.take(len(self.monitor.items) - self.monitor._taken)
+        came = await self.monitor.take(self.monitor.waiting)
         self.monitor.stall, self.driver.stall = stalls
         return bytes(came), rest
 
