@@ -32,6 +32,8 @@ LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
     "requant_cycles": (1, 32, True, "cycles a requantizer lane takes for a result (1 = pipelined)"),
     "read_bytes": (8, 128, True, "bytes of a memory read, and of a decoded weight chunk"),
     "weight_chunks": (1, 2, False, "chunks of weights that are decoded in a cycle"),
+    "codebook_entries": (0, 64, True, "weights that a code may stand for, 0 among them; 0 = no "
+                         "codebooks"),
     "write_bytes": (2, 128, True, "bytes of a write to device memory; at least requant_lanes"),
     "ring_bytes": (256, 4096 * KIB, True, "size of the weight ring"),
     "line_bytes": (256, 1024 * KIB, True, "size of the line buffer"),
@@ -65,9 +67,10 @@ COMPACT: dict[str, tuple[object, str]] = {
     "dot_width": (4, ""), "packed_multipliers": (False, ""), "requant_lanes": (1, ""),
     "read_bytes": (8, ""), "shared_channel": (True, ""), "patch_bytes": (0, ""),
     "instruction_queue": (0, "at least 1"), "result_slots": (1, "at least 2"),
-    "weight_formats": (("raw",), ""), "weight_chunks": (1, ""), "elementwise": (True, ""),
-    "elementwise_multiply": (False, ""), "max_pool": (False, ""), "depthwise": (False, ""),
-    "phase_windows": (False, ""), "counters": (False, ""), "units": ((), ""),
+    "weight_formats": (("raw",), ""), "weight_chunks": (1, ""), "codebook_entries": (0, ""),
+    "elementwise": (True, ""), "elementwise_multiply": (False, ""), "max_pool": (False, ""),
+    "depthwise": (False, ""), "phase_windows": (False, ""), "counters": (False, ""),
+    "units": ((), ""),
 }
 
 
@@ -90,6 +93,7 @@ class AcceleratorConfig:
     requant_cycles: int = 1
     read_bytes: int = 16
     weight_chunks: int = 1
+    codebook_entries: int = 0
     write_bytes: int = 16
     shared_channel: bool = False
     ring_bytes: int = 64 * KIB
@@ -200,6 +204,11 @@ class AcceleratorConfig:
                               f"read_bytes ({self.decoded_bytes}), not {self.tile_bytes}")
         if "modes" in self.weight_formats and "packed" not in self.weight_formats:
             raise ConfigError("weight_formats must contain 'packed' where it contains 'modes'")
+        if self.codebook_entries == 1:
+            raise ConfigError("codebook_entries must be 0, or 2 to 64, not 1")
+        if self.codebook_entries and not self.compact and "packed" not in self.weight_formats:
+            raise ConfigError(f"weight_formats must contain 'packed' where codebook_entries is "
+                              f"{self.codebook_entries}: its codes are packed weights")
         if self.ring_bytes < 2 * self.tile_bytes:
             raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
                               f"not {self.ring_bytes}")
@@ -385,7 +394,7 @@ class AcceleratorConfig:
         config has it, so that the hashes of others stay what they were."""
         values = dataclasses.asdict(self)
         del values["name"]
-        for name in ("phase_windows", "vector_unit", "cell_unit", "units"):
+        for name in ("phase_windows", "codebook_entries", "vector_unit", "cell_unit", "units"):
             if not values[name]:
                 del values[name]
         if self.weight_chunks == 1:

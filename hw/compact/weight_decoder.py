@@ -164,5 +164,5 @@ class CompactWeightDecoder(Component):
                 with m.If((argument[1:] == 0) & (count == 1)):
                     m.next = "BYTES"
         with m.If((count == 0) & (kind != Format.TABLE) & (argument == 0)
-                  & (kind != Format.PACKED) & (kind < len(Format))):
+                  & (kind != Format.PACKED) & (kind < Format.CODEBOOK)):
             m.next = "HEADER"

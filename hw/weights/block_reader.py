@@ -52,7 +52,7 @@ class BlockReader(Component):
             "i": In(stream.Signature(fetched_layout(config))),
             "post_done": In(16),
             "o": Out(stream.Signature(item_layout(config))),
-            "block": Out(block_layout()),
+            "block": Out(block_layout(config)),
             "error": Out(1),
             "idle": Out(1),
         })
@@ -63,6 +63,10 @@ class BlockReader(Component):
         numbers = self.o.payload.number.shape()
         self._is_weights, self._is_table, self._is_shared, self._is_short = (
             Signal(name=name) for name in ("is_weights", "is_table", "is_shared", "is_short"))
+        # Facts of codes, and whether there was a codebook since reset.
+        self._has_codes = config.codebook_entries > 0
+        self._is_codebook, self._is_coded, self._has_codebook = (
+            Signal(name=name) for name in ("is_codebook", "is_coded", "has_codebook"))
         # PACKED: the widths of this item's chunks and of those behind them, in a circle.
         self._entries = width_entries(config)
         self._is_packed = Signal(name="is_packed")
@@ -128,6 +132,8 @@ class BlockReader(Component):
             block.table.eq(self._table),
             block.scale.eq(self._scale),
         ]
+        if self._has_codes:
+            m.d.comb += [block.is_codebook.eq(self._is_codebook), block.is_coded.eq(self._is_coded)]
         self._hold(m, left)
         if self._modes:
             self._connect_modes(m)
@@ -311,6 +317,8 @@ class BlockReader(Component):
             self._is_shared.eq(0),
             self._is_packed.eq(0),
             *([self._is_modes.eq(0)] if self._modes else []),
+            *([self._is_codebook.eq(0), self._is_coded.eq(header.arg[1])]
+              if self._has_codes else []),
             self._is_zero.eq(0),
             self._map.eq(0),
             self._whole.eq(0),
@@ -353,6 +361,9 @@ class BlockReader(Component):
                 self._last_item.eq(FORMATS[Format.MODES].items(config) - 1),
                 self._item_last.eq(FORMATS[Format.MODES].items(config) == 1),
             ]} if self._modes else {}),
+            **({Format.CODEBOOK: [
+                self._is_codebook.eq(1), *items(Format.CODEBOOK),
+            ]} if self._has_codes else {}),
         })
 
     def _header_widths(self):
@@ -372,6 +383,14 @@ class BlockReader(Component):
         return Cat((width[3] & width[:3].any())
                    for width in (widths.word_select(entry, WIDTH_BITS) for entry in range(WIDTHS)))
 
+    def _is_bad_argument(self, argument, free):
+        """Whether a block of weights may not have the argument; its ``free`` lowest bits do not
+        matter. Bit 1 says that the weights are codes, of a codebook that came before."""
+        if not self._has_codes:
+            return argument[free:].any()
+        others = Cat(argument[free:1], argument[2:])
+        return others.any() | (argument[1] & ~self._has_codebook)
+
     def _read_format(self, m, header, formats):
         """Take a known header's settings over, or stop."""
         bad = Signal()
@@ -385,7 +404,7 @@ class BlockReader(Component):
                         too_long = header.arg[0] & (header.count > MAP_WORDS)
                         if not has_maps(self._config):
                             too_long = header.arg[0]
-                        m.d.comb += bad.eq(header.arg[1:].any() | too_long
+                        m.d.comb += bad.eq(self._is_bad_argument(header.arg, 1) | too_long
                                            | self._is_wide(header).any())
                     elif number == Format.TABLE:
                         both = header.arg[2] & (header.arg[0] | (not self._config.pairs_tables))
@@ -394,10 +413,14 @@ class BlockReader(Component):
                     elif number == Format.PARAMETERS:
                         m.d.comb += bad.eq(header.arg[1:].any())
                     elif number == Format.MODES:
-                        m.d.comb += [bad.eq(header.arg.any() | self._is_wide(header).any()),
+                        m.d.comb += [bad.eq(self._is_bad_argument(header.arg, 0)
+                                            | self._is_wide(header).any()),
                                      self._modes.begin.eq(1)]
                         with m.If(header.count != 0):
                             m.next = "FILL"
+                    elif number == Format.CODEBOOK:
+                        m.d.comb += bad.eq(header.arg.any() | (header.count != 1))
+                        m.d.sync += self._has_codebook.eq(1)
                     else:
                         m.d.comb += bad.eq(header.arg != 0)
                     m.d.sync += settings

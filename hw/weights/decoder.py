@@ -8,6 +8,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import chunk_layout, parameter_layout, read_port, unit_layout
 from kaniwa.hw.results.elementwise import table_layout
 from kaniwa.hw.weights.block_reader import BlockReader
+from kaniwa.hw.weights.codebook import Codebook
 from kaniwa.hw.weights.fetch import WeightFetch
 from kaniwa.hw.weights.item_window import ItemWindow
 from kaniwa.hw.weights.record_output import RecordOutput
@@ -18,10 +19,10 @@ __all__ = ["WeightDecoder"]
 class WeightDecoder(Component):
     """Reads and decodes the blocks of the weight stream, each item to the buffer it is for.
 
-    Throughput: weight_chunks chunks of weights, a word of zeros, an entry of a table,
-    shared_records records of PARAMETERS_SHARED or own_records of PARAMETERS a cycle, less where
-    read_bytes a cycle are not enough for them; a block costs one cycle more, two if it ends within
-    a word, three if it is a table. A word becomes a chunk five cycles after its response.
+    Throughput: weight_chunks chunks of weights, a word of zeros, an entry of a table or of a
+    codebook, shared_records records of PARAMETERS_SHARED or own_records of PARAMETERS a cycle, less
+    where read_bytes a cycle are not enough for them; a block costs one cycle more, two if it ends
+    within a word, three if it is a table. A word becomes a chunk five cycles after its response.
 
     A table of instruction i waits until the cycle after post_done >= i - 1 (modulo 2^16). ``error``
     (an unknown format, or an argument that the format does not have) stops the unit until reset;
@@ -54,7 +55,14 @@ class WeightDecoder(Component):
         connect(m, fetch.o, reader.i)
         connect(m, reader.o, windows.i)
         connect(m, windows.o, output.i)
-        for name in ("o_weights", "o_parameters", "o_table"):
+        weights = output.o_weights
+        if self._config.codebook_entries:
+            m.submodules.codebook = codebook = Codebook(self._config)
+            connect(m, output.o_weights, codebook.i)
+            m.d.comb += codebook.entry.eq(output.o_entry)
+            weights = codebook.o
+        connect(m, weights, flipped(self.o_weights))
+        for name in ("o_parameters", "o_table"):
             connect(m, getattr(output, name), flipped(getattr(self, name)))
         m.d.comb += [
             reader.post_done.eq(self.post_done),

@@ -32,9 +32,9 @@ class ItemWindow(Component):
         self._config = config
         super().__init__({
             "i": In(stream.Signature(item_layout(config))),
-            "block": In(block_layout()),
+            "block": In(block_layout(config)),
             "o": Out(stream.Signature(window_layout(config))),
-            "o_block": Out(block_layout()),
+            "o_block": Out(block_layout(config)),
         })
 
     def elaborate(self, platform):
@@ -63,7 +63,7 @@ class ItemWindow(Component):
         ]
         # A header is taken only while the buffer has room, so what waits in its second place is of
         # the block in work; its first may be of the one before.
-        block = Signal(block_layout(), reset_less=True)   # of the first
+        block = Signal(block_layout(self._config), reset_less=True)   # of the first
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += block.eq(self.block)
         m.d.comb += self.o_block.eq(block)

@@ -40,10 +40,13 @@ def header_layout() -> data.StructLayout:
     return data.StructLayout(numbers | {"format": Format, "zeros": unsigned(3)})
 
 
-def block_layout() -> data.StructLayout:
-    """Facts of an item's block that the outputs need; ``table``: a TABLE's argument."""
+def block_layout(config: AcceleratorConfig) -> data.StructLayout:
+    """Facts of an item's block that the outputs need; ``table``: a TABLE's argument. With codebooks
+    ``is_codebook``, and ``is_coded``: its weights are codes."""
+    codes = {"is_codebook": 1, "is_coded": 1} if config.codebook_entries else {}
     return data.StructLayout({
-        "is_weights": 1, "is_table": 1, "is_shared": 1, "is_short": 1, "table": 3, "scale": 37})
+        "is_weights": 1, "is_table": 1, "is_shared": 1, "is_short": 1, "table": 3, "scale": 37,
+        **codes})
 
 
 def own_step(config: AcceleratorConfig) -> int:
@@ -58,7 +61,8 @@ def shared_step(config: AcceleratorConfig) -> int:
 
 def grain(config: AcceleratorConfig) -> int:
     """Values begin at multiples of so many bytes."""
-    return math.gcd(VALUE_BYTES, config.own_records, unit_bytes(config))
+    entry = 1 if config.codebook_entries else VALUE_BYTES
+    return math.gcd(entry, config.own_records, unit_bytes(config))
 
 
 def start_places(config: AcceleratorConfig, group: int) -> int:

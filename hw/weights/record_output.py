@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.interfaces import chunk_layout, parameter_layout
 from kaniwa.hw.results.elementwise import table_layout
+from kaniwa.hw.weights.codebook import codes_layout, entry_layout
 from kaniwa.hw.weights.items import (
     BYTES,
     UNITS,
@@ -25,18 +26,23 @@ class RecordOutput(Component):
     """Makes chunks, parameter records and table entries of the items in their windows.
 
     Latency: 1 cycle. Throughput: an item a cycle. Records of their own come in parts; one register
-    serves both outputs of values. Outputs as in ``WeightDecoder``.
+    serves both outputs of values. Outputs as in ``WeightDecoder``; with codebooks weights may be
+    codes, and ``o_entry`` has a weight of the codebook. That comes when no chunk waits, for such a
+    chunk would be of the codebook before.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
+        self._has_codes = config.codebook_entries > 0
+        weights = codes_layout(config) if self._has_codes else chunk_layout(config)
         super().__init__({
             "i": In(stream.Signature(window_layout(config))),
-            "block": In(block_layout()),
-            "o_weights": Out(stream.Signature(chunk_layout(config))),
+            "block": In(block_layout(config)),
+            "o_weights": Out(stream.Signature(weights)),
             "o_parameters": Out(stream.Signature(
                 data.ArrayLayout(parameter_layout(), config.shared_records))),
             "o_table": Out(stream.Signature(table_layout())),
+            **({"o_entry": Out(entry_layout(config))} if self._has_codes else {}),
         })
 
     def elaborate(self, platform):
@@ -54,6 +60,10 @@ class RecordOutput(Component):
         values = stored >> Cat(
             C(0, exact_log2(8 * grain(self._config))), window.payload.offset)
         entry = self.o_table.payload
+        is_value, taken = ~block.is_weights, weights_taken | value_taken
+        if self._has_codes:
+            is_value &= ~block.is_codebook
+            taken |= self._take_entry(m, window, block, values)
         m.d.comb += [
             *(entry.values[number].eq(self.o_parameters.payload[number % shared].bias)
               for number in range(2)),
@@ -61,12 +71,12 @@ class RecordOutput(Component):
                              & (~self.o_weights.valid | self.o_weights.ready)),
             value_free.eq((~self.o_parameters.valid | self.o_parameters.ready)
                           & (~self.o_table.valid | self.o_table.ready)),
-            value_taken.eq(window.valid & ~block.is_weights & value_free),
-            window.ready.eq(weights_taken | value_taken),
+            value_taken.eq(window.valid & is_value & value_free),
+            window.ready.eq(taken),
         ]
         with m.If(weights_taken):
             m.d.sync += self.o_weights.valid.eq(1)
-            self._extract(m, window.payload)
+            self._extract(m, window.payload, block)
         with m.Elif(self.o_weights.ready):
             m.d.sync += self.o_weights.valid.eq(0)
         with m.If(value_free):
@@ -82,6 +92,15 @@ class RecordOutput(Component):
                 entry.index.eq(window.payload.number),
             ]
         return m
+
+    def _take_entry(self, m, window, block, values):
+        """A weight of a codebook; returns whether it is taken."""
+        entry, taken = self.o_entry, Signal(name="entry_taken")
+        m.d.comb += taken.eq(window.valid & block.is_codebook
+                             & (~self.o_weights.valid | self.o_weights.ready))
+        m.d.sync += [entry.valid.eq(taken), entry.weight.eq(values[:8]),
+                     entry.code.eq(window.payload.number)]
+        return taken
 
     def _take_records(self, m, values, all_at_once, part, block):
         """Records of their own, whole or short, into the lanes of their ``part``, or shared ones
@@ -106,10 +125,13 @@ class RecordOutput(Component):
                     record.zeros.eq(0),
                 ]
 
-    def _extract(self, m, window):
-        """The weights of the window's groups."""
+    def _extract(self, m, window, block):
+        """The weights of the window's groups, or codes."""
         groups = (window.bytes[:8 * self._config.plane_weights], *window.others)
         given = self.o_weights.payload
+        if self._has_codes:
+            m.d.sync += given.is_coded.eq(block.is_coded)
+            given = given.chunk
         m.d.sync += [
             given.weights.eq(Cat(self._group(m, group, width)
                                  for group, width in zip(groups, window.widths, strict=True))),

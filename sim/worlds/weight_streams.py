@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +11,17 @@ import numpy as np
 from kaniwa.config import MODE_GROUP
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
+from kaniwa.isa.codebook import look_up
 from kaniwa.isa.formats import (
+    CODES,
+    FORMATS,
     HEADER,
+    RAW_WIDTH,
     Buffer,
     width_entries,
     widths_of,
     words_of_zeros,
+    write_header,
 )
 from kaniwa.isa.packed_blocks import PackedBlock
 from kaniwa.isa.weight_stream import (
@@ -80,17 +86,44 @@ class ExpectedStreams:
         self._expect_chunks(words, np.zeros(count, np.bool_))
         return data
 
+    def coded_weights(self, count: int) -> bytes:
+        """A codebook and two blocks of codes, of which the low bits count, where the config has
+        codebooks; both formats where it has modes."""
+        config, rng = self.config, self.env.np_rng
+        if not config.codebook_entries:
+            return self.mixed_weights(count)
+        book = rng.integers(-128, 128, config.codebook_entries).astype(np.int8)
+        data = self._codebook(book)
+        book[0] = 0     # whatever is stored
+        for part in (count, 1):
+            widths = rng.integers(0, RAW_WIDTH, width_entries(config)).tolist()
+            chunks = self._chunks(part, widths)
+            chunks[rng.random(part) < 0.3] = 0
+            kind = Format.PACKED
+            if "modes" in config.weight_formats and rng.random() < 0.5:
+                kind, widths = Format.MODES, [0, 2, int(rng.integers(3, 8)), RAW_WIDTH]
+            block = encode_block(chunks.reshape(part, -1),
+                                 PackedBlock(0, part, kind, tuple(widths)), config, CODES)
+            header = HEADER.decode(block[:HEADER.size])
+            cover(f"codes_{kind.name.lower()}")
+            if header["arg"] & 1:
+                cover("codes_map")
+            header["map"] = int.from_bytes(block[HEADER.size:HEADER.size + 8], "little")
+            self._expect_chunks(look_up(chunks, book), self._are_zeros(header))
+            data += block
+        return data
+
+    def _codebook(self, book: np.ndarray) -> bytes:
+        fields = {"format": int(Format.CODEBOOK), "arg": 0, "count": 1, "multiplier": 0, "shift": 0}
+        payload = FORMATS[Format.CODEBOOK].pack(book, fields, self.config)
+        size = self.config.read_bytes
+        return write_header(fields, self.config) + payload.ljust(-(-len(payload) // size) * size,
+                                                                 b"\0")
+
     def _weights(self, count: int, widths: Sequence[int],
                  zeros: np.ndarray | None = None) -> bytes:
-        config, rng = self.config, self.env.np_rng
-        size = config.read_bytes
-        chunks = np.zeros((count, config.tile_bytes // size, size), np.int8)
-        for entry, width in enumerate(widths):
-            if width:
-                limit = 1 << width >> 1
-                own = chunks[:, entry::len(widths)]
-                own[...] = rng.integers(-limit, limit, own.shape)
-                own[..., rng.integers(size)] = -limit
+        config = self.config
+        chunks = self._chunks(count, widths)
         if zeros is not None:
             chunks[zeros] = 0
         packed = "packed" in config.weight_formats and min(widths) < 8
@@ -106,6 +139,19 @@ class ExpectedStreams:
         self._expect_chunks(chunks, np.concatenate([
             self._are_zeros(header) for header, _ in decode_headers(data, config)]))
         return data
+
+    def _chunks(self, count: int, widths: Sequence[int]) -> np.ndarray:
+        """Weights [count, chunks, read_bytes] of which the chunks of each entry need its width."""
+        config, rng = self.config, self.env.np_rng
+        size = config.read_bytes
+        chunks = np.zeros((count, config.tile_bytes // size, size), np.int8)
+        for entry, width in enumerate(widths):
+            if width:
+                limit = 1 << width >> 1
+                own = chunks[:, entry::len(widths)]
+                own[...] = rng.integers(-limit, limit, own.shape)
+                own[..., rng.integers(size)] = -limit
+        return chunks
 
     def parameters(self, words: int, shared: bool, short: bool = False) -> bytes:
         """Parameter words, the last lanes of which may have no channel."""
@@ -143,7 +189,7 @@ class ExpectedStreams:
     def random_block(self) -> bytes:
         """A block of any format."""
         rng = self.env.rng
-        kind = rng.randrange(12)
+        kind = rng.randrange(14)
         if kind == 0:
             return self.table()
         if kind == 1:
@@ -156,6 +202,8 @@ class ExpectedStreams:
             return self.sparse_weights(rng.choice([rng.randint(1, 9), rng.randint(60, 70)]))
         if kind == 6:
             return self.mixed_weights(rng.randint(1, 9))
+        if kind >= 12:
+            return self.coded_weights(rng.randint(1, 9))
         if kind >= 10:
             return self.mode_weights(rng.randint(1, 9))
         return self.weights(rng.randint(1, 9), rng.randrange(9))
@@ -165,7 +213,7 @@ class ExpectedStreams:
         with such a one. It ends, too, where a long payload would have to follow. Expected is what
         comes before, as the host's parser has it."""
         config, rng = self.config, self.env.rng
-        size, data = config.read_bytes, b""
+        size, data, codebook = config.read_bytes, b"", b""
         for _ in range(blocks):
             header = bytearray(rng.randbytes(HEADER.size))
             header[0] = rng.randrange(8) | rng.choice([0, 0, 0, 1, 2, 4, 8, 15]) << 4
@@ -175,14 +223,19 @@ class ExpectedStreams:
             block = (bytes(header) + rng.randbytes(8))[:size].ljust(size, b"\0")
             try:
                 behind = rng.randbytes(size * LONG)
-                fields, place = next(decode_headers(block + behind, config))
+                *_, (fields, place) = itertools.islice(
+                    decode_headers(codebook + block + behind, config), 1 + bool(codebook))
             except ProgramError as error:
                 if "cut short" in str(error):
                     break
                 cover("hostile")
                 return data + block + rng.randbytes(size * rng.randrange(9)), True
             payload = behind[:-(-len(place) // size) * size]
-            self._expect(decode_stream(block + payload, config)[0], fields)
+            decoded = decode_stream(codebook + block + payload, config)[-1]
+            if decoded.buffer == Buffer.CODEBOOK:
+                codebook = block + payload
+            else:
+                self._expect(decoded, fields)
             data += block + payload
         return data, False
 

@@ -19,16 +19,19 @@ from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.modes import AHEAD, item_bytes, pack_modes, unpack_modes
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
-__all__ = ["BlockFormat", "Buffer", "FORMATS", "HEADER", "MAP_BYTES", "MAP_WORDS", "RAW_WIDTH",
-           "RECORD", "RECORD_BYTES", "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES", "VALUE_BYTES",
-           "WIDTHS", "WIDTH_BITS", "bytes_behind", "formats_table", "has_map", "has_maps",
-           "header_of_widths", "read_header", "width_entries", "widths_of", "words_of_zeros",
-           "write_header"]
+__all__ = ["BlockFormat", "Buffer", "CODES", "FORMATS", "HEADER", "MAP_BYTES", "MAP_WORDS",
+           "RAW_WIDTH", "RECORD", "RECORD_BYTES", "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES",
+           "VALUE_BYTES", "WIDTHS", "WIDTH_BITS", "WITH_MAP", "bytes_behind", "formats_table",
+           "has_codes", "has_map", "has_maps", "header_of_widths", "read_header", "width_entries",
+           "widths_of",
+           "words_of_zeros", "write_header"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
 TABLE_ENTRIES = 256
 TABLE_BOTH = 4      # bit of a TABLE's argument
+WITH_MAP = 1        # bit of a PACKED block's argument
+CODES = 2           # bit of a PACKED or MODES block's argument: its weights are codes
 WIDTH_BITS = 4      # of an entry of a PACKED block's widths
 WIDTHS = 8          # of its entries
 RAW_WIDTH = 8       # bits of a weight, at most
@@ -71,6 +74,7 @@ class Buffer(enum.IntEnum):
     WEIGHTS = 0     # the weight ring
     RECORDS = 1     # the parameter buffer
     TABLES = 2
+    CODEBOOK = 3    # the weights that codes stand for
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class BlockFormat:
 
 def read_header(word: bytes) -> Header:
     """The header in the first word of a block, with the ``map`` behind it, which only counts with
-    an argument of 1, and in MODES: as the modes of the first items."""
+    WITH_MAP, and in MODES: as the modes of the first items."""
     return HEADER.decode(word[:HEADER.size]) | {
         "map": int.from_bytes(word[HEADER.size:HEADER.size + MAP_BYTES], "little")}
 
@@ -142,7 +146,12 @@ def has_maps(config: AcceleratorConfig) -> bool:
 
 def has_map(header: Header) -> bool:
     """Whether a block has a map of words of zeros."""
-    return header["format"] == Format.PACKED and header["arg"] == 1
+    return header["format"] == Format.PACKED and bool(header["arg"] & WITH_MAP)
+
+
+def has_codes(header: Header) -> bool:
+    """Whether the weights of a block are codes."""
+    return header["format"] in (Format.PACKED, Format.MODES) and bool(header["arg"] & CODES)
 
 
 def words_of_zeros(header: Header, config: AcceleratorConfig) -> npt.NDArray[np.bool_]:
@@ -315,6 +324,21 @@ def _tables(config: AcceleratorConfig) -> tuple[int, ...]:
     return *range(2 * config.table_banks), *both
 
 
+def _pack_codebook(weights: np.ndarray, header: Header, config: AcceleratorConfig) -> bytes:
+    return weights.astype(np.int8).tobytes()
+
+
+def _unpack_codebook(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
+    weights = payload.view(np.int8).copy()
+    weights[0] = 0
+    return weights
+
+
+def _of_codes(config: AcceleratorConfig, plain: int) -> tuple[int, ...]:
+    """Arguments of a format of weights that has ``plain`` ones besides."""
+    return *range(plain), *(CODES | arg for arg in range(plain) if config.codebook_entries)
+
+
 def _weight_items(config: AcceleratorConfig) -> int:
     return config.tile_bytes // config.decoded_bytes
 
@@ -325,13 +349,13 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         items=_weight_items, steps=lambda header, config, behind: (config.decoded_bytes,),
         pack=_pack_words, unpack=_unpack_words),
     BlockFormat(
-        Format.PACKED, Buffer.WEIGHTS, "0, or 1 with a map of words of zeros",
+        Format.PACKED, Buffer.WEIGHTS, "bit 0: a map of words of zeros; bit 1: codes",
         "of each chunk as many planes of bits as its width says, the lowest first; of words of "
         "zeros nothing",
         items=_weight_items, steps=_packed_steps, pack=_pack_planes, unpack=_unpack_planes,
-        arguments=lambda config: range(2 if has_maps(config) else 1),
+        arguments=lambda config: _of_codes(config, 2 if has_maps(config) else 1),
         scales=lambda header: max(widths_of(header)) <= RAW_WIDTH and (
-            not header["arg"] or header["count"] <= MAP_WORDS),
+            not header["arg"] & WITH_MAP or header["count"] <= MAP_WORDS),
         stored=lambda header, config: int((~words_of_zeros(header, config)).sum())),
     BlockFormat(
         Format.PARAMETERS, Buffer.RECORDS, "0, or 1 for short records",
@@ -357,12 +381,20 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         arguments=_tables, counts=range(1, 2),
         pack=_pack_entries, unpack=_unpack_entries),
     BlockFormat(
-        Format.MODES, Buffer.WEIGHTS, "0",
+        Format.MODES, Buffer.WEIGHTS, "bit 1: codes; bit 0 is 0",
         "of each item a byte, the modes of the item four behind it, and as many planes of bits of "
         "each group as its mode says, the lowest first",
         items=_weight_items, steps=_mode_steps,
         pack=lambda words, header, config: pack_modes(words, widths_of(header)),
-        unpack=_unpack_modes, scales=lambda header: max(widths_of(header)) <= RAW_WIDTH),
+        unpack=_unpack_modes, arguments=lambda config: _of_codes(config, 1),
+        scales=lambda header: max(widths_of(header)) <= RAW_WIDTH),
+    BlockFormat(
+        Format.CODEBOOK, Buffer.CODEBOOK, "0",
+        "for each code a weight, int8; that of code 0 does not matter",
+        items=lambda config: config.codebook_entries,
+        steps=lambda header, config, behind: (1,), counts=range(1, 2),
+        arguments=lambda config: range(1 if config.codebook_entries else 0),
+        pack=_pack_codebook, unpack=_unpack_codebook),
 )}
 
 

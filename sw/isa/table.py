@@ -61,9 +61,11 @@ class Format(enum.IntEnum):
     PARAMETERS_SHARED = 3  # biases; multiplier and shift are in the header
     TABLE = 4              # a table of the post unit
     MODES = 5              # planes of bits, as many for each group as its mode says
+    CODEBOOK = 6           # weights that the codes of PACKED and MODES stand for
 
 
-# Those that a config may name in weight_formats, by name; every core decodes the others.
+# Those that a config may name in weight_formats, by name. CODEBOOK goes by codebook_entries; every
+# core decodes the others.
 WEIGHT_FORMATS = {"raw": Format.RAW, "packed": Format.PACKED, "modes": Format.MODES}
 
 

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 from kaniwa.isa import Format
+from kaniwa.isa.codebook import codebook_of, look_up
 from kaniwa.isa.formats import (
+    CODES,
     FORMATS,
     MAP_WORDS,
     RAW_WIDTH,
@@ -22,7 +24,9 @@ from kaniwa.isa.formats import (
     RECORD_BYTES,
     SHORT_RECORD,
     TABLE_BOTH,
+    WITH_MAP,
     Buffer,
+    has_codes,
     has_maps,
     header_of_widths,
     read_header,
@@ -131,50 +135,68 @@ def corner_words(weights: Int8, config: AcceleratorConfig) -> Int8:
 def encode_weights(words: Int8, config: AcceleratorConfig,
                    formats: tuple[str, ...] | None = None) -> bytes:
     """A stream of RAW, PACKED and MODES blocks for ring words [..., M, N], as ``packed_blocks``
-    splits them.
+    splits them; with a CODEBOOK in front where that is smaller.
 
-    ``formats`` (default: the config's) names what may be used; never longer than RAW alone.
+    ``formats`` (default: the config's, and codebooks) names what may be used; never longer than RAW
+    alone.
     """
     flat = np.ascontiguousarray(words, np.int8).reshape(-1, config.tile_bytes)
     used = config.weight_formats if formats is None else formats
-    if "packed" in used:
-        blocks = packed_blocks(flat, config, "modes" in used)
-    else:
-        blocks = [PackedBlock(0, len(flat), Format.RAW)]
-    return b"".join(encode_block(flat, block, config) for block in blocks)
+    if "packed" not in used:
+        return encode_block(flat, PackedBlock(0, len(flat), Format.RAW), config)
+    plain = b"".join(encode_block(flat, block, config)
+                     for block in packed_blocks(flat, config, "modes" in used))
+    if formats is not None or not config.codebook_entries:
+        return plain
+    coded = _coded(flat, config)
+    # An entry takes a cycle of the decoder, as a word of memory does.
+    entries = config.codebook_entries * config.read_bytes
+    return coded if coded and len(coded) + entries < len(plain) else plain
 
 
-def encode_block(flat: Int8, block: PackedBlock, config: AcceleratorConfig) -> bytes:
+def _coded(flat: Int8, config: AcceleratorConfig) -> bytes:
+    """A CODEBOOK and blocks of codes; nothing where there are too many different weights."""
+    book = codebook_of(flat, config.codebook_entries)
+    if book is None:
+        return b""
+    codes = book.encode(flat)
+    return _block(Format.CODEBOOK, 0, 1, book.weights, config) + b"".join(
+        encode_block(codes, block, config, CODES)
+        for block in packed_blocks(codes, config, "modes" in config.weight_formats))
+
+
+def encode_block(flat: Int8, block: PackedBlock, config: AcceleratorConfig,
+                 codes: int = 0) -> bytes:
     """The words of ``flat`` [words, tile_bytes] that a block has; more than the header can count
-    become several blocks."""
+    become several blocks. With ``codes`` = CODES the words are codes."""
     encode = {Format.RAW: _raw, Format.PACKED: _packed, Format.MODES: _modes}[block.format]
     return b"".join(
-        encode(flat[first:min(block.end, first + MAX_COUNT)], block.widths, config)
+        encode(flat[first:min(block.end, first + MAX_COUNT)], block.widths, codes, config)
         for first in range(block.start, block.end, MAX_COUNT))
 
 
-def _raw(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:
-    return _block(Format.RAW, 0, len(words), words, config)
+def _raw(words: Int8, widths: tuple[int, ...], codes: int, config: AcceleratorConfig) -> bytes:
+    return _block(Format.RAW, codes, len(words), words, config)
 
 
-def _modes(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:
+def _modes(words: Int8, widths: tuple[int, ...], codes: int, config: AcceleratorConfig) -> bytes:
     """A MODES block of ring words [words, tile_bytes], of groups that have the ``widths``."""
     first = int.from_bytes(modes_of(words, widths)[:AHEAD].tobytes(), "little")
-    return _block(Format.MODES, 0, len(words), words, config, map=first,
+    return _block(Format.MODES, codes, len(words), words, config, map=first,
                   **header_of_widths(widths))
 
 
-def _packed(words: Int8, widths: tuple[int, ...], config: AcceleratorConfig) -> bytes:
+def _packed(words: Int8, widths: tuple[int, ...], codes: int, config: AcceleratorConfig) -> bytes:
     """A PACKED block of ring words [words, tile_bytes] with a map of those of zeros, where there
     are some and it has room for all; else RAW where all chunks need 8 bits."""
     zeros = ~words.any(axis=1)
     if has_maps(config) and len(words) <= MAP_WORDS and any(widths) and zeros.any():
         bits = int.from_bytes(np.packbits(zeros, bitorder="little").tobytes(), "little")
-        return _block(Format.PACKED, 1, len(words), words, config, map=bits,
+        return _block(Format.PACKED, codes | WITH_MAP, len(words), words, config, map=bits,
                       **header_of_widths(widths))
     if min(widths) == RAW_WIDTH:
-        return _raw(words, widths, config)
-    return _block(Format.PACKED, 0, len(words), words, config, **header_of_widths(widths))
+        return _raw(words, widths, codes, config)
+    return _block(Format.PACKED, codes, len(words), words, config, **header_of_widths(widths))
 
 
 def _block(block_format: Format, arg: int, count: int, values: np.ndarray,
@@ -261,8 +283,9 @@ def encode_tables(tables: Mapping[int, Integers], bank: int, config: Accelerator
 class StreamBlock:
     """A decoded block.
 
-    ``values``: int8 [count, M, N] for RAW and PACKED, RECORD [count, R] for both kinds of
-    parameters, int32 [256] for TABLE, [2, 256] for one of both tables. Not to be written to.
+    ``values``: int8 [count, M, N] for RAW, PACKED and MODES, of codes the weights that they stand
+    for; RECORD [count, R] for both kinds of parameters, int32 [256] for TABLE, [2, 256] for one of
+    both tables, int8 [codebook_entries] for CODEBOOK. Not to be written to.
     """
 
     format: Format
@@ -286,15 +309,21 @@ class StreamBlock:
 def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:
     """The blocks of a stream, as the core's weight decoder understands it.
 
-    Raises ProgramError for a format or argument that the config has no hardware for, a block cut
-    short, or a length that is not a multiple of read_bytes.
+    Raises ProgramError for a format or argument that the config has no hardware for, codes before
+    a CODEBOOK of the same stream, a block cut short, or a length that is not a multiple of
+    read_bytes.
     """
     blocks = []
+    codebook = np.zeros(1, np.int8)
     for header, place in decode_headers(data, config):
         block = FORMATS[header["format"]]
         payload = np.frombuffer(data, np.uint8, len(place), place.start)
-        blocks.append(StreamBlock(block.format, header["arg"],
-                                  block.unpack(header, payload, config)))
+        values = block.unpack(header, payload, config)
+        if block.buffer == Buffer.CODEBOOK:
+            codebook = values
+        elif has_codes(header):
+            values = look_up(values, codebook)
+        blocks.append(StreamBlock(block.format, header["arg"], values))
     return blocks
 
 
@@ -307,7 +336,7 @@ def decode_headers(data: bytes, config: AcceleratorConfig,
     size = config.read_bytes
     if len(data) % size:
         raise ProgramError(f"weight stream: length must be a multiple of {size}, not {len(data)}")
-    position = 0
+    position, has_codebook = 0, False
     while position < len(data):
         header = read_header(data[position:position + size])
         block = FORMATS.get(header["format"])
@@ -317,6 +346,10 @@ def decode_headers(data: bytes, config: AcceleratorConfig,
             raise ProgramError(f"weight stream: block at byte {position} has format "
                                f"{header['format']}, argument {header['arg']}, {widths}count "
                                f"{header['count']}, unknown to this target")
+        if has_codes(header) and not has_codebook:
+            raise ProgramError(f"weight stream: block at byte {position} has codes, and no "
+                               "codebook comes before it")
+        has_codebook |= block.buffer == Buffer.CODEBOOK
         first = position + size
         payload = block.payload_bytes(header, config, memoryview(data)[first:])
         position = first + -(-payload // size) * size

@@ -108,6 +108,28 @@ def test_words_of_zeros(target):
         assert cycles[127, 0.5] <= 0.6 * cycles[127, 0.0]
 
 
+@pytest.mark.parametrize("target, entries", [("base", 16), ("base_vector", 32), ("small", 64)])
+def test_codebooks(target, entries):
+    """Of shared weights, words of zeros among them. On ``base`` the layer waits for its weights;
+    decoders of one chunk a cycle are no slower than memory, and an entry takes a cycle of theirs.
+    """
+    plain = PRESETS[target]
+    config = dataclasses.replace(plain, codebook_entries=entries, name="codes")
+    with SimDevice(config) as core:
+        for different, share in itertools.product((3, entries - 1), (0.0, 0.3)):
+            graph = sparse_dense(config, share, shape=(128, 256), different=different)
+            program = compile(graph, config, keep_dead_channels=True)
+            session, values = Session(program, core), random_input(graph, 0)
+            (got,) = session.run(values).values()
+            assert np.array_equal(got, golden.run(graph, values)[graph.outputs[0]]), share
+            assert session.stats.cycles == estimate(program).cycles, (different, share)
+            before = compile(graph, plain, keep_dead_channels=True)
+            assert program.weight_bytes < 0.9 * before.weight_bytes
+            cycles = estimate(before).cycles
+            assert session.stats.cycles <= (
+                0.75 * cycles if target == "base" else cycles + entries + 2)
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_random_layers(device, kind):
     for seed in range(3):

@@ -25,12 +25,15 @@ CONFIGS = {
     "wide": dataclasses.replace(ODD, read_bytes=32),
     "uneven": dataclasses.replace(ODD, requant_lanes=6, read_bytes=16, write_bytes=8),
     "many": AcceleratorConfig(out_lanes=16, requant_lanes=16, read_bytes=64),
-    "widest": AcceleratorConfig(out_lanes=32, dot_width=4, requant_lanes=1, read_bytes=128),
+    "widest": AcceleratorConfig(out_lanes=32, dot_width=4, requant_lanes=1, read_bytes=128,
+                                codebook_entries=2),
     "odd_twice": dataclasses.replace(ODD, out_lanes=20, weight_chunks=2),    # 5 entries, 10 items
     "many_twice": AcceleratorConfig(out_lanes=16, requant_lanes=16, read_bytes=64, weight_chunks=2),
     "raw_twice": dataclasses.replace(ODD, weight_formats=("raw",), weight_chunks=2),
     "raw": dataclasses.replace(SERIAL, weight_formats=("raw",)),
-    "wide_modes": dataclasses.replace(ODD, read_bytes=32, weight_formats=MODES),  # 3 items
+    "wide_modes": dataclasses.replace(ODD, read_bytes=32, weight_formats=MODES,    # 3 items
+                                      codebook_entries=64),
+    "odd_codes": dataclasses.replace(ODD, codebook_entries=16),
 }
 LATENCY = 10
 TIMEOUT = 50000
@@ -47,7 +50,8 @@ BENCH = Bench("weight_decoder", _duts, required=[
     *(f"mode_{width}" for width in range(9)), "no_hardware_for_modes", "bad_map", "parameters",
     "short", "shared", "table", "both_tables", "empty_block", "repeat", "no_parameters",
     "no_weights", "empty_instruction", "table_waits", "number_wraps", "bad_format", "bad_argument",
-    "bad_count", "bad_width", "no_hardware_for_packed", "hostile", "stalled"])
+    "bad_count", "bad_width", "no_hardware_for_packed", "hostile", "stalled", "codes_packed",
+    "codes_modes", "codes_map", "no_codebook", "no_hardware_for_codebook"])
 
 
 class Rig:
@@ -133,6 +137,7 @@ async def every_width_comes_out(dut: Any) -> None:
         rig.send(b"", rig.expected.weights(9, width))
         rig.send(b"", rig.expected.mixed_weights(5))
         rig.send(b"", rig.expected.mode_weights(5))
+        rig.send(b"", rig.expected.coded_weights(5))
     for _ in range(3):
         rig.send(b"", b"")
         cover("empty_instruction")
@@ -348,8 +353,9 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
     env = await start(dut, BENCH)
     _set_free(env)
     rng = env.rng
-    bad = [(rng.randint(6, 15), 0, 1, "bad_format"),
-           (Format.PACKED, rng.randint(2, 15), 1, "bad_argument"),
+    bad = [(rng.randint(len(Format), 15), 0, 1, "bad_format"),
+           (Format.PACKED, rng.randint(4, 15), 1, "bad_argument"),
+           (Format.PACKED, rng.randint(2, 3), 1, "no_codebook"),
            (Format.PACKED, 1, rng.randint(65, 65535), "bad_map"),
            (Format.RAW, rng.randint(1, 15), 1, "bad_argument"),
            (Format.PARAMETERS, rng.randint(2, 15), 0, "bad_argument"),
@@ -361,7 +367,12 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
     packed = "packed" in rig.config.weight_formats
     bad += ([(Format.PACKED, 0, 1, "bad_width")] * 8 if packed
             else [(Format.PACKED, 0, 1, "no_hardware_for_packed")])
-    bad += ([(Format.MODES, rng.randint(1, 15), 1, "bad_argument")]
+    bad += ([(Format.CODEBOOK, rng.randint(1, 15), 1, "bad_argument"),
+             (Format.CODEBOOK, 0, rng.choice([0, 2, 257]), "bad_count")]
+            if rig.config.codebook_entries
+            else [(Format.CODEBOOK, 0, 1, "no_hardware_for_codebook")])
+    bad += ([(Format.MODES, rng.choice([1, *range(3, 16)]), 1, "bad_argument"),
+             (Format.MODES, 2, 1, "no_codebook")]
             + [(Format.MODES, 0, 1, "bad_width")] * 8
             if "modes" in rig.config.weight_formats
             else [(Format.MODES, 0, 1, "no_hardware_for_modes")])

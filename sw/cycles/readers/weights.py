@@ -19,7 +19,8 @@ __all__ = ["WeightPath"]
 WEIGHTS: Final = 0
 RECORDS: Final = 1
 TABLES: Final = 2
-assert tuple(Buffer) == (WEIGHTS, RECORDS, TABLES)
+CODEBOOK: Final = 3
+assert tuple(Buffer) == (WEIGHTS, RECORDS, TABLES, CODEBOOK)
 
 FETCH_DEPTH: Final = 16     # words requested and not passed on to the decoder
 
@@ -29,7 +30,7 @@ FETCH = Kinds(("before", "granted", "free", "begun", "ready", "asked"),
               ("ready", "asked"))
 DECODE = Kinds(("emitted",),
                ("front", "owner", "item", "position", "needed", "output", "in_use"),
-               ("self", "own", "events", "width", "shape", "came", "room", "kind",
+               ("self", "own", "events", "width", "shape", "came", "room", "kind", "is_buffered",
                 "steps", "step", "end", "gone", "inner"))
 
 
@@ -262,7 +263,9 @@ class WeightPath(ReadPath):
             own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
                 own.emitted += 2
-            own.output = WEIGHTS if kind == WEIGHTS else RECORDS   # tables leave with the records
+            # Tables leave with the records. A codebook is written when no chunk of weights waits.
+            own.output = WEIGHTS if kind in (WEIGHTS, CODEBOOK) else RECORDS
+            is_buffered = kind in (WEIGHTS, RECORDS)
             for own.item in range(shape.items):
                 step = steps[own.item % len(steps)]
                 end = own.position + step
@@ -291,8 +294,8 @@ class WeightPath(ReadPath):
                 self._end_words(gone)
                 inner = own.item % shape.per_word
                 self._windows.append((
-                    own.emitted, own.output, kind != TABLES and inner == shape.parts - 1,
-                    kind != TABLES and inner == shape.per_word - 1))
+                    own.emitted, own.output, is_buffered and inner == shape.parts - 1,
+                    is_buffered and inner == shape.per_word - 1))
                 self._take()
         while True:
             own.at = 6
