@@ -7,14 +7,16 @@
 Three convolutions and a dense layer learn the first 1,437 of scikit-learn's 1,797 digits (Alpaydin
 and Kaynak, Optical Recognition of Handwritten Digits, UCI, CC BY 4.0), each in four forms. Then
 channels are removed, words of the weight ring become zero, weights are shared, and get 4 bits. The
-last 360 digits are held back: accuracy is theirs, through the quantised model. With --checkpoint
-FILE a run that was stopped goes on where it was.
+last 360 digits are held back: accuracy is theirs, through the quantised model. A row shows the
+shared weights on the same target with codebooks, too. With --checkpoint FILE a run that was stopped
+goes on where it was.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 
 import _needs  # noqa: F401
 import torch
@@ -35,8 +37,10 @@ from kaniwa.compression.pytorch.steps import (
     WeightSharing,
 )
 from kaniwa.compression.pytorch.training import Data, Settings, accuracy
+from kaniwa.config import load_target
 
 TARGET = "base"
+WITH_CODES = replace(load_target(TARGET), codebook_entries=16, name="base with codebooks")
 FORMS = 4
 FLOAT = Recipe((Training(epochs=6),), Settings(rate=3e-3, distillation=0.0))
 SMALL = Recipe((
@@ -76,10 +80,13 @@ def main() -> int:
     first = options.checkpoint and options.checkpoint.with_suffix(".float")
     with progress("compressing") as update:
         steps = Steps(Bench(learned, held_back, TARGET))
+        codes = Bench(learned, held_back, WITH_CODES, by_channel=False)
 
         def after(module: nn.Module, number: int, step: Step) -> None:
             if step.epochs:
                 steps.take(module, type(step).__name__, getattr(step, "bits", 8))
+            if isinstance(step, WeightSharing):
+                steps.take(module, "the same, with codes", 8, codes)
 
         module = compress(network(), FLOAT, learned, checkpoint=first, progress=update)
         in_float = accuracy(module, held_back)

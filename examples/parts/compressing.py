@@ -29,10 +29,12 @@ class Steps:
         self.rows: list[dict[str, Any]] = []
         self.model = b""
 
-    def take(self, module: nn.Module, name: str, bits: int) -> None:
-        """Add the row of ``module`` with weights of ``bits``."""
-        self.model = self._bench.model(module, bits)
-        found = self._bench.measure_model(self.model)
+    def take(self, module: nn.Module, name: str, bits: int, bench: Bench | None = None) -> None:
+        """Add the row of ``module`` with weights of ``bits``, measured by another ``bench``
+        where one is given."""
+        used = bench or self._bench
+        self.model = used.model(module, bits)
+        found = used.measure_model(self.model)
         left = [*weights_left(module).values(), *recurrent_weights(module)]
         self.rows.append({
             "step": name, "bits": bits, "weights": sum(count for _, count in left),

@@ -24,7 +24,7 @@ from kaniwa.compression.pytorch.steps import (
     WeightSharing,
 )
 from kaniwa.compression.pytorch.training import Data, Settings
-from kaniwa.config import load_target
+from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.errors import InputError
 from kaniwa.extras import needed
 from kaniwa.quantization.quantize import quantize
@@ -42,12 +42,17 @@ KINDS = ("channels", "blocks", "weights", "entries")
 @dataclass(frozen=True)
 class Bench:
     """Measures modules on ``target``: quantised with ``calibrated`` of the ``learned`` samples,
-    accuracy over ``held_back``. Raises InputError for wrong values."""
+    accuracy over ``held_back``. Raises InputError for wrong values.
+
+    Not ``by_channel`` a layer has one scale. Then weights that are shared stay shared, as a target
+    with codebooks needs them.
+    """
 
     learned: Data
     held_back: Data
-    target: str = "base"
+    target: str | Path | AcceleratorConfig = "base"
     calibrated: int = 128
+    by_channel: bool = True
 
     def __post_init__(self) -> None:
         whole_number("calibrated", self.calibrated, 1)
@@ -58,7 +63,8 @@ class Bench:
             plain, samples = Path(made) / "float.onnx", Path(made) / "samples.npz"
             export_onnx(module, plain, self.learned.x[:1])
             np.savez(samples, image=self.learned.x[:self.calibrated])
-            return quantize(plain, samples, Quantisation(weights=f"int{bits}"), compared=1).data
+            recipe = Quantisation(weights=f"int{bits}", by_channel=self.by_channel)
+            return quantize(plain, samples, recipe, compared=1).data
 
     def measure(self, module: nn.Module, bits: int, choice: Mapping[str, Value] | None = None
                 ) -> Measured:
@@ -85,8 +91,8 @@ class Bench:
         return self.measure(compress(module, recipe, self.learned), bits, choice)
 
 
-def recipe_of(choice: Mapping[str, Value], settings: Settings, target: str = "base",
-              epochs: int = 1) -> Recipe:
+def recipe_of(choice: Mapping[str, Value], settings: Settings,
+              target: str | Path | AcceleratorConfig = "base", epochs: int = 1) -> Recipe:
     """The recipe that a choice stands for, as ``kaniwa.compression.search`` makes them.
 
     Names are "LAYER.channels", "LAYER.blocks" and "LAYER.weights" with the share to prune,
