@@ -13,7 +13,7 @@ __all__ = ["Codebook", "codes_layout", "entry_layout"]
 
 
 def codes_layout(config: AcceleratorConfig) -> data.StructLayout:
-    """A chunk, of which the weights are codes where ``is_coded``."""
+    """A chunk, of which the weights are codes where ``is_coded``: not in a whole word of zeros."""
     return data.StructLayout({"chunk": chunk_layout(config), "is_coded": 1})
 
 
@@ -27,8 +27,7 @@ class Codebook(Component):
     """Looks each code of a chunk up by its low bits; other chunks pass.
 
     Latency: 0 cycles. The chunk is in a register before, and goes into another one in the weight
-    ring. ``entry`` writes a weight; it is looked up from the next cycle on. Code 0 is weight 0,
-    whatever comes for it, for words of zeros have no codes.
+    ring. ``entry`` writes a weight; it is looked up from the next cycle on.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -51,7 +50,7 @@ class Codebook(Component):
             chunk.whole.eq(given.chunk.whole),
             write.en.eq(self.entry.valid),
             write.addr.eq(self.entry.code),
-            write.data.eq(Mux(self.entry.code.any(), self.entry.weight, 0)),
+            write.data.eq(self.entry.weight),
         ]
         for number in range(self._config.decoded_bytes):
             code = given.chunk.weights.word_select(number, 8)

@@ -130,7 +130,7 @@ class RecordOutput(Component):
         groups = (window.bytes[:8 * self._config.plane_weights], *window.others)
         given = self.o_weights.payload
         if self._has_codes:
-            m.d.sync += given.is_coded.eq(block.is_coded)
+            m.d.sync += given.is_coded.eq(block.is_coded & ~window.whole)
             given = given.chunk
         m.d.sync += [
             given.weights.eq(Cat(self._group(m, group, width)

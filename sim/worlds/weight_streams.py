@@ -94,7 +94,6 @@ class ExpectedStreams:
             return self.mixed_weights(count)
         book = rng.integers(-128, 128, config.codebook_entries).astype(np.int8)
         data = self._codebook(book)
-        book[0] = 0     # whatever is stored
         for part in (count, 1):
             widths = rng.integers(0, RAW_WIDTH, width_entries(config)).tolist()
             chunks = self._chunks(part, widths)
@@ -109,7 +108,10 @@ class ExpectedStreams:
             if header["arg"] & 1:
                 cover("codes_map")
             header["map"] = int.from_bytes(block[HEADER.size:HEADER.size + 8], "little")
-            self._expect_chunks(look_up(chunks, book), self._are_zeros(header))
+            zeros = self._are_zeros(header)
+            weights = look_up(chunks, book)
+            weights[zeros] = 0
+            self._expect_chunks(weights, zeros)
             data += block
         return data
 

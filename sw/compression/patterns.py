@@ -59,7 +59,7 @@ def patterns(config: AcceleratorConfig) -> tuple[Pattern, ...]:
     if not isinstance(config, AcceleratorConfig):
         raise InputError(f"config: expected an AcceleratorConfig, found {type(config).__name__}: "
                          "kaniwa.config.load_target gives that of a name")
-    return *_channels(config), *_packed(config), _n_of_m(config), _single()
+    return *_channels(config), *_packed(config), _shared(config), _n_of_m(config), _single()
 
 
 def pattern(config: AcceleratorConfig, name: str) -> Pattern:
@@ -115,6 +115,20 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
                 max(1, size // config.dot_width), min(size, config.dot_width), packed,
                 packed * size // 8, few_cycles,
                 "pytorch.steps.Quantized", few))
+
+
+def _shared(config: AcceleratorConfig) -> Pattern:
+    entries = config.codebook_entries
+    bits = max(entries - 1, 0).bit_length()
+    about = (f"A layer of one scale, and of up to {entries} different weights, 0 among them, has a "
+             f"code of up to {bits} bits for each, and fewer where it is frequent. Bytes are those "
+             f"that 8 bits take more. A codebook costs {entries} cycles of the weight decoder."
+             if entries else "This target has no codebooks: give it codebook_entries.")
+    return Pattern(
+        "shared_weights", "few different weights in a layer, by k-means", 1, config.dot_width,
+        entries > 0, config.dot_width * (8 - bits) // 8 if entries else 0,
+        NEVER if not entries else WAITING if config.weight_chunks > 1 else OUTSIDE,
+        "sharing.share_weights", about)
 
 
 def _n_of_m(config: AcceleratorConfig) -> Pattern:

@@ -85,10 +85,16 @@ of each of four groups. A mode has 2 bits, that of the first group is lowest, an
 header's first four widths. The byte has the modes of the item {AHEAD} behind it, and 0 where there
 is none. Those of the first {AHEAD} items are behind the header, in bytes 8 to 11 of the same word.
 
-With `arg` 1 a PACKED block of up to 64 words has a map behind its header, in bytes 8 to 15 of the
-same word, where `read_bytes` is at least 16. Bit w says that word w is all zeros, and that its
-planes are left out. Bits beyond `count` do not matter. Such a word takes one cycle of the decoder,
-and so does each word of a block whose widths are all 0.
+With bit 0 of `arg` a PACKED block of up to 64 words has a map behind its header, in bytes 8 to 15
+of the same word, where `read_bytes` is at least 16. Bit w says that word w is all zeros, and that
+its planes are left out. Bits beyond `count` do not matter. Such a word takes one cycle of the
+decoder, and so does each word of a block whose widths are all 0.
+
+With bit 1 of `arg` the weights of a PACKED or MODES block are codes, where a target has
+`codebook_entries`. The low bits of a code, as many as name an entry, say which weight of the
+codebook is meant. Words of zeros that are left out are zeros, not codes. A CODEBOOK block before,
+in the same sequence of blocks, has the weights; codes where none has come since reset end the run
+with BAD_FORMAT. An entry takes a cycle of the decoder.
 
 A parameter word is `requant_lanes` records of 72 bits, LSB first: bias (32), multiplier (31), shift
 (6), zeros (3). A short record has {8 * _SHORT.bytes}: bias ({_SHORT.bias}), the multiplier without

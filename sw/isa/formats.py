@@ -329,9 +329,7 @@ def _pack_codebook(weights: np.ndarray, header: Header, config: AcceleratorConfi
 
 
 def _unpack_codebook(header: Header, payload: Payload, config: AcceleratorConfig) -> np.ndarray:
-    weights = payload.view(np.int8).copy()
-    weights[0] = 0
-    return weights
+    return payload.view(np.int8)
 
 
 def _of_codes(config: AcceleratorConfig, plain: int) -> tuple[int, ...]:
@@ -390,7 +388,7 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         scales=lambda header: max(widths_of(header)) <= RAW_WIDTH),
     BlockFormat(
         Format.CODEBOOK, Buffer.CODEBOOK, "0",
-        "for each code a weight, int8; that of code 0 does not matter",
+        "for each code a weight, int8",
         items=lambda config: config.codebook_entries,
         steps=lambda header, config, behind: (1,), counts=range(1, 2),
         arguments=lambda config: range(1 if config.codebook_entries else 0),

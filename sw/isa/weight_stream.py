@@ -31,6 +31,7 @@ from kaniwa.isa.formats import (
     header_of_widths,
     read_header,
     widths_of,
+    words_of_zeros,
     write_header,
 )
 from kaniwa.isa.modes import AHEAD, modes_of
@@ -322,9 +323,18 @@ def decode_stream(data: bytes, config: AcceleratorConfig) -> list[StreamBlock]:
         if block.buffer == Buffer.CODEBOOK:
             codebook = values
         elif has_codes(header):
-            values = look_up(values, codebook)
+            values = _of_codes(values, codebook, header, config)
         blocks.append(StreamBlock(block.format, header["arg"], values))
     return blocks
+
+
+def _of_codes(codes: Int8, codebook: Int8, header: dict[str, int],
+              config: AcceleratorConfig) -> Int8:
+    """The weights of a block [count, M, N] of codes. Words that were left out are zeros."""
+    weights = look_up(codes, codebook)
+    if header["format"] == Format.PACKED:
+        weights[words_of_zeros(header, config)] = 0
+    return weights
 
 
 def decode_headers(data: bytes, config: AcceleratorConfig,

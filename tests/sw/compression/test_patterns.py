@@ -1,6 +1,7 @@
 """What the patterns promise is what the compiler's bytes and the cycle model's cycles show."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import kaniwa
 from kaniwa.benchmark.networks.tflite_file import ModelBuilder
 from kaniwa.compression.masks import block_mask, magnitude_mask, n_of_m_mask
 from kaniwa.compression.patterns import ALWAYS, NEVER, OUTSIDE, WAITING, pattern, patterns
+from kaniwa.compression.sharing import share_weights
 from kaniwa.config import PRESETS
 from kaniwa.errors import InputError
 
@@ -98,6 +100,22 @@ def test_other_zeros_save_nothing(target, full, measure):
         assert not row.saves_bytes and row.saves_cycles == NEVER
         less_size, less_cycles = measure(np.where(mask, full, 0).astype(np.int8), target)
         assert (less_size, less_cycles) == (size, cycles)
+
+
+def test_shared_weights_save_bytes_and_cycles_on_a_target_with_codebooks(full, measure):
+    shared = np.random.default_rng(0).choice(np.arange(-128, 128, 17), LAYER).astype(np.int8)
+    few = share_weights(full.astype(np.float64), 16).weights.round().astype(np.int8)
+    for entries, weights, bits in ((16, shared, 4), (16, few, 4), (64, shared, 4)):
+        config = replace(PRESETS["base"], codebook_entries=entries)
+        row = pattern(config, "shared_weights")
+        assert row.saves_bytes and row.saves_cycles == WAITING
+        size, cycles = measure(weights, PRESETS["base"])
+        less_size, less_cycles = measure(weights, config)
+        saved = blocks(row) * row.inputs * (8 - bits) // 8
+        assert size - less_size >= saved - entries - config.read_bytes
+        assert less_cycles < cycles
+        assert entries > 16 or saved == blocks(row) * row.bytes_each
+    assert pattern(PRESETS["base"], "shared_weights").saves_cycles == NEVER
 
 
 @pytest.mark.parametrize("target", PRESETS)

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.isa import Format
-from kaniwa.isa.codebook import codebook_of
+from kaniwa.isa.codebook import codebook_of, look_up
 from kaniwa.isa.formats import Buffer
 from kaniwa.isa.weight_stream import decode_stream, encode_weights
 
@@ -22,7 +22,7 @@ def words_of(weights, count, config, seed=0):
     """Ring words of random ones of the ``weights``, the first of which are rare."""
     rng = np.random.default_rng(seed)
     share = np.arange(1, len(weights) + 1) / sum(range(1, len(weights) + 1))
-    return rng.choice(np.array(weights, np.int8), (count, config.out_lanes, config.dot_width),
+    return rng.choice(np.array([*weights], np.int8), (count, config.out_lanes, config.dot_width),
                       p=share)
 
 
@@ -38,7 +38,7 @@ def test_weights_come_back_and_take_no_more_than_without(config, weights, count,
 
 
 def test_sixteen_weights_take_four_bits():
-    words = words_of([*range(-120, 0, 16), 0, *range(7, 121, 16)][:16], 40, BASE)
+    words = words_of(range(-128, 128, 17), 40, BASE)
     data = encode_weights(words, BASE)
     blocks = decode_stream(data, BASE)
     assert blocks[0].format == Format.CODEBOOK
@@ -46,7 +46,7 @@ def test_sixteen_weights_take_four_bits():
 
 
 def test_frequent_weights_have_short_codes():
-    weights = np.repeat(np.array([0, 99, -5, 7, 100], np.int8), [9, 50, 30, 20, 1])
+    weights = np.repeat(np.array([0, 99, -5, 7, 100], np.int8), [9, 50, 30, 20, 1])[None]
     book = codebook_of(weights, 16)
     assert book is not None
     assert [int(code) for code in book.encode(np.array([0, 99, -5, 7, 100], np.int8))] == [
@@ -54,10 +54,22 @@ def test_frequent_weights_have_short_codes():
     assert np.array_equal(book.weights[book.encode(weights) & 15], weights)
 
 
-@pytest.mark.parametrize("used, fits", [(15, True), (16, False)])
-def test_zero_has_an_entry_of_its_own(used, fits):
-    weights = np.arange(1, used + 1, dtype=np.int8)
-    assert (codebook_of(weights, 16) is not None) == fits
+@pytest.mark.parametrize("used, zero, fits", [
+    (15, True, True), (15, False, True), (16, False, True), (16, True, False), (17, False, False)])
+def test_zero_counts_where_it_occurs(used, zero, fits):
+    words = np.arange(1 - zero, used + 1, dtype=np.int8)[None]
+    book = codebook_of(words, 16)
+    assert (book is not None) == fits
+    if book is not None:
+        assert np.array_equal(look_up(book.encode(words), book.weights), words)
+
+
+def test_a_word_of_the_rarest_weight_is_not_left_out():
+    words = np.array([*[[*range(1, 16)] * 8] * 20, [16] * 120], np.int8)
+    assert codebook_of(words, 16) is None
+    book = codebook_of(words, 32)
+    assert book is not None and book.encode(words).any(axis=1).all()
+    assert np.array_equal(look_up(book.encode(words), book.weights), words)
 
 
 def test_few_words_have_no_codebook():
