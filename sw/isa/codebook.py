@@ -33,9 +33,9 @@ class Codebook:
 def codebook_of(words: Int8, entries: int) -> Codebook | None:
     """The codebook of int8 ``words`` [words, weights], or None where it would need more entries.
 
-    ``entries`` is a power of two. The more often a weight occurs, the fewer bits its code has. Words
-    whose codes are all 0 are left out, so code 0 is weight 0, or where there is none the rarest
-    weight, unless a word has no other.
+    ``entries`` is a power of two. The more often a weight occurs, the fewer bits its code has.
+    Words whose codes are all 0 are left out, so code 0 is weight 0, or where there is none the
+    rarest weight, unless a word has no other.
     """
     counts = np.bincount(words.view(np.uint8).ravel(), minlength=256)
     has_zeros = counts[0] > 0
