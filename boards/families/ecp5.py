@@ -122,6 +122,9 @@ def synthesis(top: str, config: AcceleratorConfig, device: Sequence[str]) -> Seq
     if config.parameter_words <= DISTRIBUTED_WORDS and not config.packed_multipliers:
         parameters = f"{top}.accelerator.core*.datapath.parameter_buffer"   # of all cores
         commands.insert(0, f'setattr -set ram_style "distributed" {parameters}/m:*')
+    if config.codebook_entries:     # yosys would take registers, and multiplexers for each weight
+        codebook = f"{top}.accelerator.core*.datapath.weights.codebook"
+        commands.insert(0, f'setattr -set ram_style "distributed" {codebook}/m:*')
     return commands
 
 

@@ -41,7 +41,7 @@ class Codebook(Component):
     def elaborate(self, platform):
         m = Module()
         entries, given, chunk = self._config.codebook_entries, self.i.payload, self.o.payload
-        # RAM in LUTs: a copy for each weight of a chunk, which yosys makes of the read ports.
+        # Each weight of a chunk reads by itself: yosys copies the memory, where it is RAM in LUTs.
         m.submodules.weights = memory = Memory(shape=8, depth=entries, init=[])
         write = memory.write_port()
         m.d.comb += [
