@@ -4,14 +4,20 @@ import dataclasses
 
 import numpy as np
 import pytest
+from builders.graphs.sparse_dense import sparse_dense
 from hypothesis import given, strategies as st
 
+from kaniwa import golden
+from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.isa import Format
 from kaniwa.isa.codebook import codebook_of, look_up
 from kaniwa.isa.formats import Buffer
 from kaniwa.isa.weight_stream import decode_stream, encode_weights
+from kaniwa.sim.worlds.random_graphs import random_input
 
 BASE = dataclasses.replace(PRESETS["base"], codebook_entries=16)
 ODD = AcceleratorConfig(out_lanes=12, dot_width=8, requant_lanes=4, read_bytes=8, write_bytes=4,
@@ -106,3 +112,17 @@ def test_illegal_entries_are_named(field, message):
 def test_other_targets_keep_their_hash():
     assert "codebook_entries" not in PRESETS["base"].as_dict()
     assert BASE.hash != PRESETS["base"].hash
+
+
+@pytest.mark.parametrize("different, share", [(15, 0.0), (16, 0.0), (9, 0.4)])
+def test_the_emulator_computes_with_codes(different, share):
+    graph = sparse_dense(BASE, share, shape=(96, 256), different=different)
+    program = compile(graph, BASE, keep_dead_channels=True)
+    assert program.weight_bytes < 0.6 * compile(
+        graph, PRESETS["base"], keep_dead_channels=True).weight_bytes
+    with devices.open("emulator", BASE) as device:
+        session = Session(program, device)
+        for seed in range(3):
+            values = random_input(graph, seed)
+            (got,) = session.run(values).values()
+            assert np.array_equal(got, golden.run(graph, values)[graph.outputs[0]])
