@@ -127,7 +127,8 @@ class Board:
     units of a build's report. ``link``: the UART that a host reaches it by, a resource of the
     platform.
     ``several``: targets that it is built for with several cores, by name and number of cores, with
-    the clock in MHz. ``baud``: the link's, one that the adapter of the board can do.
+    the clock in MHz. ``baud``: the link's, one that the adapter of the board can do;
+    ``other_baud``: it was chosen for this build.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
     ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
     ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi`` and ``usb``: pins
@@ -162,6 +163,7 @@ class Board:
     line: str = "own"
     slot: int | None = None
     overlap: bool = False
+    other_baud: bool = False
 
     def target_for(self, cores: int) -> str:
         """Name of the target that is built with so many cores if none is asked for."""
@@ -234,6 +236,15 @@ class Board:
                              f"{_boards_with(link)}")
         return dataclasses.replace(self, line=link)._checked()
 
+    def with_baud(self, baud: int) -> Board:
+        """This board with a UART of another baud, which its adapter must do.
+
+        ConfigError for a board that is reached in another way.
+        """
+        if self.ethernet is not None or self.line != "own":
+            raise ConfigError(f"{self.name} is not reached by a UART here, so it takes no baud")
+        return dataclasses.replace(self, baud=baud, other_baud=True)
+
     def with_slot(self, slot: int | None) -> Board:
         """This board as one of several bitstreams in its flash, or the only one.
 
@@ -267,6 +278,7 @@ def file_stem(board: Board, target: str, cores: int = 1, standalone: bool = Fals
     several = f"-{cores}cores" if cores > 1 else ""
     return (f"{board.name}-{Path(target).stem}{several}"
             + f"-{board.line}" * (board.line != "own")
+            + f"-{board.baud}baud" * board.other_baud
             + "-overlap" * board.overlap + "-standalone" * standalone
             + (f"-slot{board.slot}" if standalone and board.slot is not None else ""))
 

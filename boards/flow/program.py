@@ -24,8 +24,9 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
                    standalone: bool = False) -> Path:
     """The file that a build for the target wrote to ``folder``, else that of a release.
 
-    Releases have one core; none is for SPI or USB, or serves memory during runs, and none loads a
-    program from flash, as ``standalone`` ones do. DeviceError if there is none.
+    Releases have one core and the board's baud; none is for SPI or USB, or serves memory during
+    runs, and none loads a program from flash, as ``standalone`` ones do. DeviceError if there is
+    none.
     """
     usual, suffix = board.target_for(cores), FAMILIES[board.family].suffix
     target = target or usual
@@ -34,6 +35,7 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
         return path
     special = (f" --cores {cores}" * (cores > 1)
                + f" --link {board.line}" * (board.line != "own")
+               + f" --baud {board.baud}" * board.other_baud
                + " --overlap" * board.overlap + " --standalone" * standalone
                + (f" --slot {board.slot}" if board.slot is not None else ""))
     if special:

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from kaniwa.program.program import Program
 
 __all__ = ["COMMON_OPTIONS", "SHOWN_JSON", "VERBOSITY", "apply_options", "board_option",
-           "board_target_option", "compile_options", "cores_option",
-           "json_option", "link_option", "overlap_option", "shape_option", "input_options",
-           "random_option",
+           "board_target_option", "compile_options", "cores_option", "baud_option", "json_option",
+           "link_option", "overlap_option", "shape_option", "input_options", "random_option",
            "device_options",
            "scheduler_option", "opened_workers", "target_for", "open_program", "take_arrays",
            "show_json"]
@@ -120,6 +119,11 @@ link_option = click.option(
     "--link", type=click.Choice(["own", "spi", "usb"]), default="own", show_default=True,
     help="spi: a host reaches the board at four pins, for microcontrollers; usb: at the FPGA's own "
          "USB socket; own: by the UART or Ethernet that the board has.")
+
+baud_option = click.option(
+    "--baud", type=click.IntRange(min=1), default=None, metavar="B",
+    help="Another baud than the board's, for a UART whose adapter does it; at most a fifth of the "
+         "clock.")
 
 overlap_option = click.option(
     "--overlap", is_flag=True,

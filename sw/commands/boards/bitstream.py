@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kaniwa.commands.options import (
+    baud_option,
     board_option,
     board_target_option,
     cores_option,
@@ -51,6 +52,7 @@ __all__ = ["bitstream_command", "program_command"]
 @click.option("--address", default=None, metavar="A.B.C.D",
               help="The board's address of IPv4, for boards with Ethernet.")
 @link_option
+@baud_option
 @overlap_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder for bitstream and report.")
@@ -70,7 +72,7 @@ __all__ = ["bitstream_command", "program_command"]
 @click.pass_context
 def bitstream_command(ctx: click.Context, board: str, target: str | None, cores: int,
                       standalone: bool, slot: int | None, seeds: int, clock_mhz: float | None,
-                      address: str | None, link: str, overlap: bool, output: Path,
+                      address: str | None, link: str, baud: int | None, overlap: bool, output: Path,
                       page_path: Path | None, check_netlist: bool, check_memory: int | None,
                       check_model: Path | None, scheduler: str | None, as_json: bool) -> None:
     """Build the bitstream of a board; exit status 1 if a seed does not meet the clock.
@@ -94,6 +96,8 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
     if address is not None:
         chosen = chosen.with_address(address)
     chosen = chosen.with_link(link)
+    if baud is not None:
+        chosen = chosen.with_baud(baud)
     require(board, chosen.family)
     if check_netlist:
         _require_check(chosen, clock_mhz, cores, standalone)
@@ -203,14 +207,15 @@ def _differ(answers: list[Answers]) -> int:
 @board_target_option("The target that was built")
 @cores_option
 @link_option
+@baud_option
 @overlap_option
 @click.option("--bitstream", "path", type=click.Path(path_type=Path), default=None,
               metavar="FILE", help="Bitstream file (default: what kaniwa bitstream wrote).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build/boards"),
               show_default=True, metavar="FOLDER", help="Folder of kaniwa bitstream.")
 @json_option
-def program_command(board: str, target: str | None, cores: int, link: str, overlap: bool,
-                    path: Path | None, output: Path, as_json: bool) -> None:
+def program_command(board: str, target: str | None, cores: int, link: str, baud: int | None,
+                    overlap: bool, path: Path | None, output: Path, as_json: bool) -> None:
     """Load a bitstream into a connected board by openFPGALoader or the board's own tool.
 
     Where none was built, that of an unpacked release is taken (kaniwa unpack).
@@ -219,6 +224,8 @@ def program_command(board: str, target: str | None, cores: int, link: str, overl
     from kaniwa.boards.flow.program import find_bitstream, load_bitstream
 
     chosen = replace(load_board(board).with_link(link), overlap=overlap)
+    if baud is not None:
+        chosen = chosen.with_baud(baud)
     path = path or find_bitstream(chosen, target, output, cores)
     with progress(f"programming {board}") as update:
         tool = load_bitstream(chosen, path, update)
