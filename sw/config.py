@@ -32,8 +32,7 @@ LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
     "requant_cycles": (1, 32, True, "cycles a requantizer lane takes for a result (1 = pipelined)"),
     "read_bytes": (8, 128, True, "bytes of a memory read, and of a decoded weight chunk"),
     "weight_chunks": (1, 2, False, "chunks of weights that are decoded in a cycle"),
-    "codebook_entries": (0, 64, True, "weights that a code may stand for, 0 among them; 0 = no "
-                         "codebooks"),
+    "codebook_entries": (0, 64, True, "weights of a codebook, for which codes stand; 0 = none"),
     "write_bytes": (2, 128, True, "bytes of a write to device memory; at least requant_lanes"),
     "ring_bytes": (256, 4096 * KIB, True, "size of the weight ring"),
     "line_bytes": (256, 1024 * KIB, True, "size of the line buffer"),
