@@ -24,7 +24,7 @@ CONFIGS = {
     "odd": ODD,
     "wide": dataclasses.replace(ODD, read_bytes=32),
     "uneven": dataclasses.replace(ODD, requant_lanes=6, read_bytes=16, write_bytes=8),
-    "many": AcceleratorConfig(out_lanes=16, requant_lanes=16, read_bytes=64),
+    "many": AcceleratorConfig(out_lanes=16, requant_lanes=16, read_bytes=64, codebook_entries=32),
     "widest": AcceleratorConfig(out_lanes=32, dot_width=4, requant_lanes=1, read_bytes=128,
                                 codebook_entries=2),
     "odd_twice": dataclasses.replace(ODD, out_lanes=20, weight_chunks=2),    # 5 entries, 10 items
