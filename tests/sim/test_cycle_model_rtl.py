@@ -38,7 +38,8 @@ MODELS = Path(__file__).parents[2] / "models"
 SDRAM = ("sdram,bytes=4,latency=10", "sdram,bytes=2,latency=4", "sdram,bytes=8,latency=30",
          "sdram,bytes=16,latency=50")
 PARTS = ("sdram,part=IS42S16160G", "sdram,part=M12L64322A,clock=143,ratio=2",
-         "sdram,part=AS4C32M16SB,clock=133,ratio=4")
+         "sdram,part=AS4C32M16SB,clock=133,ratio=4", "sdram,part=EM638325,clock=80,mask=0",
+         "sdram,part=IS42S16160G,clock=143,ratio=2,mask=0")
 MEMORIES = [(CONFIG, "ideal"), (CONFIG, SDRAM[0]), (CONFIG, PARTS[0]), (ALL_OUTSIDE, "ideal"),
             *((ALL_OUTSIDE, outside) for outside in (*SDRAM, *PARTS))]
 
