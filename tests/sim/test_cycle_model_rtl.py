@@ -116,6 +116,13 @@ def test_random_layers(device, kind):
         assert expected == counted, seed
 
 
+@pytest.mark.parametrize("kind", ["conv", "average_pool", "transpose"])
+def test_words_that_leave_bytes_out(device, kind):
+    """Without a data mask each of them is merged."""
+    counted, expected = counted_and_expected(device, random_graph(3, kind, macs=1 << 15))
+    assert expected == counted
+
+
 def test_tables_that_follow_on_tables(device):
     """Each ADD takes the sum before; its tables come while that one still looks its own up."""
     count = 3
