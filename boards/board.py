@@ -19,8 +19,8 @@ from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError, InputError
 from kaniwa.standalone.format import MOST_SLOTS
 
-__all__ = ["BOARDS", "PHY_HZ", "USB_PACE", "Board", "Ethernet", "Flash", "Sdram", "Spi", "Usb",
-           "check_standalone", "file_stem", "load_board"]
+__all__ = ["BOARDS", "PHY_HZ", "TARGETS", "USB_PACE", "Board", "Ethernet", "Flash", "Sdram", "Spi",
+           "Usb", "check_standalone", "file_stem", "load_board"]
 
 PHY_HZ = 125_000_000   # of a gigabit line
 # Bytes a second each way over USB of full speed: half of what packets of 64 bytes carry, as one
@@ -32,17 +32,21 @@ LINK_CYCLES = 9   # that the link's end in the core takes for a byte; the line i
 BOARDS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py")
                       if path.stem not in ("__init__", "board")))
 
+TARGETS = Path(__file__).parent / "targets"   # those of boards that are not presets
+
 
 @dataclass(frozen=True)
 class Sdram:
     """An SDRAM chip of a board: ``resource`` of the platform, and ``part`` of
     ``kaniwa.sdram_parts``.
 
-    Where boards carry one chip or another, the part is the one with the longest times.
+    Where boards carry one chip or another, the part is the one with the longest times. ``masked``:
+    the pins of its data mask are wired to the FPGA.
     """
 
     part: str
     resource: str = "sdram"
+    masked: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Board:
 
     ``platform``: class with the pins, as ``module:class``; imported only for a build.
     ``targets``: what it is built for, by name, with the clock in MHz; the first one is the default.
-    ``files``: targets that are not presets, as TOML files beside the board's.
+    ``files``: targets that are not presets, as TOML files in TARGETS.
     ``device``: the part as the place-and-route tool names it. ``capacity``: its resources, in the
     units of a build's report. ``link``: the UART that a host reaches it by, a resource of the
     platform.
@@ -200,7 +204,8 @@ class Board:
         """Outside memory as ``compile`` takes it, at the clock of a target; None without any."""
         if self.sdram is None:
             return None
-        return f"sdram,part={self.sdram.part},clock={math.ceil(self.clock_mhz(target))}"
+        return (f"sdram,part={self.sdram.part},clock={math.ceil(self.clock_mhz(target))}"
+                + ",mask=0" * (not self.sdram.masked))
 
     def with_address(self, address: str) -> Board:
         """This board with another address of IPv4; ConfigError for one that no device can have."""

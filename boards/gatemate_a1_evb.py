@@ -4,9 +4,7 @@ RAMs, no multiplier blocks.
 Its block RAM does not hold the 128 KiB of ``nano``.
 """
 
-from pathlib import Path
-
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import TARGETS, Board
 
 BOARD = Board(
     name="gatemate_a1_evb",
@@ -20,5 +18,5 @@ BOARD = Board(
     baud=115_200,  # what the firmware on the RP2040 begins with
     memory="block RAM only; the PSRAM is not used",
     programmers=(("openFPGALoader", "-b", "olimex_gatemateevb", "{file}"),),
-    files={"nano_64k": Path(__file__).with_name("nano_64k.toml")},
+    files={"nano_64k": TARGETS / "nano_64k.toml"},
 )

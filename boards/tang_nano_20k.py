@@ -3,9 +3,7 @@
 The FPGA is that of the Tang Primer 20K in another package, and so are target and clock.
 """
 
-from pathlib import Path
-
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import TARGETS, Board
 
 BOARD = Board(
     name="tang_nano_20k",
@@ -18,5 +16,5 @@ BOARD = Board(
     link="uart",   # BL616
     memory="block RAM only; the SDRAM in the FPGA's package is not used",
     programmers=(("openFPGALoader", "-b", "tangnano20k", "{file}"),),
-    files={"nano_64k": Path(__file__).with_name("nano_64k.toml")},
+    files={"nano_64k": TARGETS / "nano_64k.toml"},
 )

@@ -3,9 +3,7 @@
 Its block RAM does not hold the 128 KiB of ``nano``.
 """
 
-from pathlib import Path
-
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import TARGETS, Board
 
 BOARD = Board(
     name="tang_nano_9k",
@@ -18,5 +16,5 @@ BOARD = Board(
     link="uart",   # BL702
     memory="block RAM only; the PSRAM in the FPGA's package is not used",
     programmers=(("openFPGALoader", "-b", "tangnano9k", "{file}"),),
-    files={"nano_32k": Path(__file__).with_name("nano_32k.toml")},
+    files={"nano_32k": TARGETS / "nano_32k.toml"},
 )

@@ -5,9 +5,7 @@ flip-flops, and its placer was stopped after seven minutes without a step. The t
 name as the board is the compact core of ``nano`` with 64 KiB of memory, at 40.5 MHz.
 """
 
-from pathlib import Path
-
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import TARGETS, Board
 
 BOARD = Board(
     name="tang_primer_20k",
@@ -20,5 +18,5 @@ BOARD = Board(
     link="uart",   # BL702 of the dock
     memory="block RAM only; the DDR3 is not used",
     programmers=(("openFPGALoader", "-b", "tangprimer20k", "{file}"),),
-    files={"tang_primer_20k": Path(__file__).with_name("tang_primer_20k.toml")},
+    files={"tang_primer_20k": TARGETS / "tang_primer_20k.toml"},
 )

@@ -1,8 +1,6 @@
 """ULX3S with LFE5U-85F: 84k LUTs, 208 block RAMs, 156 multipliers 18x18."""
 
-from pathlib import Path
-
-from kaniwa.boards.board import Board
+from kaniwa.boards.board import TARGETS, Board
 from kaniwa.boards.pins.ulx3s import FLASH, FLASH_PROGRAMMERS, LEDS, SPI, USB
 
 BOARD = Board(
@@ -14,7 +12,7 @@ BOARD = Board(
     targets={"base": 100.0, "large": 80.0, "base_vector": 90.0,
              "base_recurrent": 90.0},
     several={("half", 2): 80.0},
-    files={"half": Path(__file__).with_name("half.toml")},
+    files={"half": TARGETS / "half.toml"},
     capacity={"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156},
     link="uart",   # FT231X, up to 3 Mbaud
     memory="block RAM only; the SDRAM is not used",

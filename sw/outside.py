@@ -13,7 +13,7 @@ ADDED_OUTSIDE = "sdram"   # that a simulator gives unasked: with the delays of r
 
 SDRAM_BYTES, SDRAM_LATENCY = 4, 10
 PART_MHZ, PART_RATIO = 100, 1
-CHIP = ("part", "clock", "ratio")      # settings of a part, in this order
+CHIP = ("part", "clock", "ratio", "mask")      # settings of a part, in this order
 WORDS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -22,7 +22,8 @@ class Outside:
     """Outside memory that the program may use: ``kind`` is "ideal" or "sdram".
 
     SDRAM has a bus of ``bytes`` in a cycle of the core and a ``latency``, or it is a ``part`` at a
-    ``clock`` of its own, in MHz, with ``ratio`` cycles in one of the core.
+    ``clock`` of its own, in MHz, with ``ratio`` cycles in one of the core. ``masked``: the pins of
+    the part for its data mask are wired.
     """
 
     kind: str
@@ -31,10 +32,12 @@ class Outside:
     part: str = ""
     clock: int = 0
     ratio: int = 0
+    masked: bool = True
 
     def __str__(self) -> str:
         if self.part:
-            return f"{self.kind},part={self.part},clock={self.clock},ratio={self.ratio}"
+            return (f"{self.kind},part={self.part},clock={self.clock},ratio={self.ratio}"
+                    + ",mask=0" * (not self.masked))
         return self.kind if self.kind == "ideal" else (
             f"{self.kind},bytes={self.bytes},latency={self.latency}")
 
@@ -63,7 +66,7 @@ def parse_outside(text: str | None) -> Outside | None:
         if kind == "sdram" and values["bytes"] in WORDS:
             return Outside("sdram", values["bytes"], values["latency"])
     raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10 | "
-                       f",part=NAME,clock={PART_MHZ},ratio={PART_RATIO}], not '{text}'")
+                       f",part=NAME,clock={PART_MHZ},ratio={PART_RATIO},mask=1], not '{text}'")
 
 
 def _is_count(text: str) -> bool:
@@ -94,5 +97,9 @@ def _of_part(text: str, settings: list[str]) -> Outside:
     if not _is_count(ratio) or int(ratio) not in RATIOS:
         raise CompileError(f"outside memory '{text}': ratio, the chip's cycles in one of the core, "
                            f"must be one of {', '.join(map(str, RATIOS))}, not '{ratio}'")
+    mask = values.get("mask", "1")
+    if mask not in ("0", "1"):
+        raise CompileError(f"outside memory '{text}': mask is 1 where the data mask of {name} is "
+                           f"wired and 0 where it is not, not '{mask}'")
     return Outside("sdram", PARTS[name].width * int(ratio), part=name, clock=int(clock),
-                   ratio=int(ratio))
+                   ratio=int(ratio), masked=mask == "1")

@@ -56,6 +56,8 @@ PARTS = {
                         "Alliance AS4C32M16SB rev. 1.0, table 16, -7"),
     "W9825G6KH": Part(2, 8192, 512, 133, 166, 15, 15, 42, 60, 60, 0, 0, 2, 8192,
                       "Winbond W9825G6KH, AC characteristics, -6; tRRD and tWR are 2 clocks"),
+    "EM638325": Part(4, 2048, 256, 100, 166, 18, 18, 42, 63, 63, 14, 12, 2, 4096,
+                     "Etron EM638325 rev. 3.2, -6; tRC, tRFC and tRRD are the longer ones of -7"),
     "M12L64322A": Part(4, 2048, 256, 100, 200, 15, 15, 40, 55, 55, 10, 10, 2, 4096,
                        "ESMT M12L64322A, operating AC parameters, -5"),
 }
@@ -66,7 +68,8 @@ class ChipTiming:
     """A part at a clock, for a core that has one cycle in ``ratio`` of the chip's.
 
     The times are clocks of the chip. ``row_bytes``: of a row of a bank, after which comes the next
-    bank; ``width``: bytes of a clock.
+    bank; ``width``: bytes of a clock. ``masked``: its pins for the data mask are wired, so a write
+    may leave bytes out.
     """
 
     ratio: int
@@ -82,9 +85,10 @@ class ChipTiming:
     rrd: int
     wr: int
     refi: int
+    masked: bool = True
 
     @classmethod
-    def of(cls, part: Part, mhz: float, ratio: int) -> ChipTiming:
+    def of(cls, part: Part, mhz: float, ratio: int, masked: bool = True) -> ChipTiming:
         """The timing of ``part`` with a clock of ``mhz`` that it takes, by whole MHz above it."""
         mhz = math.ceil(mhz)
 
@@ -95,4 +99,4 @@ class ChipTiming:
             ratio, part.width, part.columns * part.width, BANKS, 2 if mhz <= part.cl2_mhz else 3,
             clocks(part.t_rcd), clocks(part.t_rp), clocks(part.t_ras), clocks(part.t_rc),
             clocks(part.t_rfc), clocks(part.t_rrd, 2), clocks(part.t_wr, part.wr_clocks),
-            REFRESH_NS * mhz // (1000 * part.refreshes))
+            REFRESH_NS * mhz // (1000 * part.refreshes), masked)

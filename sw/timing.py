@@ -36,7 +36,7 @@ class Timing:
         memory = parse_outside(outside)
         assert memory is not None
         if memory.part:
-            chip = ChipTiming.of(PARTS[memory.part], memory.clock, memory.ratio)
+            chip = ChipTiming.of(PARTS[memory.part], memory.clock, memory.ratio, memory.masked)
             opened = -(-(chip.rcd + chip.cas) // chip.ratio)
             return cls(CONTROLLER + opened, memory.bytes, chip)
         return cls(max(1, memory.latency), memory.bytes)

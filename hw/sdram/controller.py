@@ -11,6 +11,7 @@ from kaniwa.errors import ConfigError
 from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.sdram.banks import Banks
 from kaniwa.hw.sdram.data_pins import DataPins
+from kaniwa.hw.sdram.merge import Merge
 from kaniwa.hw.sdram.signatures import ALL_BANKS, pins_signature
 from kaniwa.hw.sdram.start import ChipStart, mode_register
 from kaniwa.sdram_parts import BANKS, ChipTiming, Part
@@ -30,14 +31,18 @@ class SdramController(Component):
     words are on the bus. A write goes before the read of the same cycle.
     docs/decisions/0034-sdram-parts.md has the rules, ``kaniwa.cycles.sdram`` the cycles.
 
+    ``masked``: the pins of the chip's data mask are wired. Without, a write that leaves bytes out
+    is merged with the word in the chip, which is read first, with nothing in between. A write is
+    then one column or ``read_bytes``, as the chip has no other bursts that end by themselves.
+
     Latency: with its row open, a word comes 2 + CAS latency + columns cycles after its request.
     Throughput: a column a cycle within a row. Requests wait until the chip has been started,
     POWER_UP_US after reset. Raises ConfigError where a request is no burst.
     """
 
     def __init__(self, config: AcceleratorConfig, part: Part, mhz: float, *,
-                 power_up_us: float = POWER_UP_US):
-        self._part = part
+                 masked: bool = True, power_up_us: float = POWER_UP_US):
+        self._part, self._masked = part, masked
         self._timing = ChipTiming.of(part, mhz, 1)
         self._power_up = ceil(power_up_us * mhz)
         self._read_words = _burst(config.read_bytes, part, "read_bytes")
@@ -45,10 +50,14 @@ class SdramController(Component):
         if self._write_words > self._read_words:
             raise ConfigError(f"write_bytes of {config.write_bytes} are more than read_bytes, "
                               f"{config.read_bytes}: the SDRAM's bursts are of read_bytes")
+        if not masked and self._write_words not in (1, self._read_words):
+            raise ConfigError(f"write_bytes of {config.write_bytes} are a part of the bursts of "
+                              f"{config.read_bytes} bytes, of which an SDRAM without a data mask "
+                              f"writes all: they must be {part.width} or {config.read_bytes}")
         super().__init__({
             "read": In(read_port(config)),
             "write": In(write_port(config)),
-            "pins": Out(pins_signature(part)),
+            "pins": Out(pins_signature(part, masked)),
         })
 
     def elaborate(self, platform):
@@ -63,24 +72,28 @@ class SdramController(Component):
         ends = Signal()       # the request in turn, by its column command
         begun = Signal()      # it has been looked at before: no refresh comes in between any more
         due = Signal()        # a refresh is
-        reading, writing, address = self._requests(m, start.done, banks, pins, ends)
+        reading, writing, address, merge = self._requests(m, start.done, banks, pins, ends)
         serve = (reading | writing) & (begun | ~due)
         closing = due & ~begun
         with m.If(ends):
             m.d.sync += begun.eq(0)
         with m.Elif(serve):
             m.d.sync += begun.eq(1)
-        row_wanted = self._serve(m, banks, serve, writing, ends)
+        row_wanted = self._serve(m, banks, serve, writing, ends, merge)
         self._refresh(m, banks, start.done, closing, due)
+        # The word that a write is merged with is of no request for a read.
+        asked, answer = banks.read, pins.valid
+        if merge is not None:
+            asked, answer = asked & ~writing, answer & ~merge.comes
         m.d.comb += [
-            ends.eq(banks.read | banks.write),
+            ends.eq(asked | banks.write),
             pins.read.eq(banks.read),
             pins.write.eq(banks.write),
-            self.read.response.valid.eq(pins.valid),
+            self.read.response.valid.eq(answer),
             self.read.response.payload.eq(pins.word),
             pins.from_chip.eq(self.pins.from_chip),
             *(getattr(self.pins, name).eq(getattr(pins, name))
-              for name in ("drive", "mask", "to_chip")),
+              for name in ("drive", "mask", "to_chip") if self._masked or name != "mask"),
         ]
         self._command(m, banks, start, closing, row_wanted, address)
         return m
@@ -88,7 +101,8 @@ class SdramController(Component):
     def _requests(self, m, started, banks, pins, ends):
         """A read and a write that wait here, the write for its turn first.
 
-        Returns whether there is one of each, and the address of the one in turn.
+        Returns whether there is one of each, the address of the one in turn, and for a chip
+        without a mask what is to be merged.
         """
         read, write = self.read.request, self.write.request
         free = Signal()   # both may be taken
@@ -113,7 +127,21 @@ class SdramController(Component):
                      read_address.eq(next_read)]
         with m.If(free):
             m.d.sync += waiting.eq(write.payload)
-        return reading, writing, Mux(writing, waiting.address, read_address)
+        merge = None if self._masked else self._merge(m, banks, pins, free, writing, waiting)
+        return reading, writing, Mux(writing, waiting.address, read_address), merge
+
+    def _merge(self, m, banks, pins, free, writing, waiting):
+        """What a write leaves out is read: the first columns of the burst from its address on."""
+        m.submodules.merge = merge = Merge(mask_bits=len(waiting.mask), cas=self._timing.cas,
+                                           words_read=self._read_words)
+        m.d.comb += [merge.taken.eq(free), merge.mask.eq(self.write.request.payload.mask),
+                     merge.read.eq(banks.read & writing)]
+        with m.If(merge.comes):
+            for byte, own in enumerate(waiting.mask):
+                with m.If(~own):
+                    m.d.sync += waiting.data.word_select(byte, 8).eq(
+                        pins.word.word_select(byte, 8))
+        return merge
 
     def _place(self, address):
         """The bank and the row of an address, row's bits below those of the rows' pins."""
@@ -121,17 +149,20 @@ class SdramController(Component):
         high = low + exact_log2(BANKS)
         return Cat(address[low:high], address[high:high + exact_log2(self._part.rows)])
 
-    def _serve(self, m, banks, serve, writing, ends):
+    def _serve(self, m, banks, serve, writing, ends, merge):
         """The commands of the request in turn; returns whether it wants its row opened."""
         looked_up, is_open = Signal(init=1), Signal()   # as found at first, or as made since
         hit = Mux(looked_up, Mux(writing, banks.hit[1], banks.hit[0]), is_open)
         other = looked_up & Mux(writing, banks.conflict[1], banks.conflict[0])
         missing = ~hit & ~other
+        reads, writes = ~writing, writing
+        if merge is not None:
+            reads, writes = reads | merge.fetch, writes & merge.whole
         m.d.comb += [
             banks.precharge.eq(serve & other & banks.may_precharge),
             banks.activate.eq(serve & missing & banks.may_activate),
-            banks.read.eq(serve & hit & ~writing & banks.may_read),
-            banks.write.eq(serve & hit & writing & banks.may_write),
+            banks.read.eq(serve & hit & reads & banks.may_read),
+            banks.write.eq(serve & hit & writes & banks.may_write),
         ]
         with m.If(banks.activate | banks.precharge):
             m.d.sync += [looked_up.eq(0), is_open.eq(banks.activate)]

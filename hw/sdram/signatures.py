@@ -27,17 +27,19 @@ class Command(enum.IntEnum):
     LOAD_MODE = 0b111
 
 
-def pins_signature(part: Part) -> Signature:
+def pins_signature(part: Part, masked: bool = True) -> Signature:
     """Pins of the chip, seen from the controller, 1 where asserted.
 
     What goes to the chip is registered once more at its pin, and so is what comes from it: a
-    command is at the chip in the cycle after the one in which it is here.
+    command is at the chip in the cycle after the one in which it is here. Only where the chip is
+    ``masked`` there is a ``mask``.
     """
+    mask = {"mask": Out(part.width)} if masked else {}   # a byte that is not written
     return Signature({
         "command": Out(3),          # ras, cas, we
         "bank": Out(range(BANKS)),
         "address": Out(ROW_PINS),
-        "mask": Out(part.width),    # a byte that is not written
+        **mask,
         "drive": Out(1),            # ``to_chip`` is on the data pins
         "to_chip": Out(8 * part.width),
         "from_chip": In(8 * part.width),

@@ -42,8 +42,10 @@ BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
 # It sets how long the host waits: in the board's time or, at a pseudo-terminal, in its own.
 PACE = 320_000
 
-# Pins of an SDRAM as amaranth-boards names them. Those of a board without are not used.
+# Pins of an SDRAM as amaranth-boards names them. Those of a board without are not used. The level
+# is that of the pins that some boards tie to it.
 SDRAM_PINS = ("clk", "clk_en", "cs", "ras", "cas", "we", "ba", "a", "dq", "dqm")
+SDRAM_TIED = {"clk_en": "1", "cs": "0", "dqm": "0"}
 SIMULATED = """
 module core(
   input clk, input rx, output tx,
@@ -55,11 +57,15 @@ module core(
   wire rx_pin = rx;
   wire chip_clk, chip_clk_en, chip_cs, chip_ras, chip_cas, chip_we;
   wire [1:0] chip_ba;
-  wire [12:0] chip_a;
+  wire [{row}-1:0] chip_a;
   wire [{width}-1:0] chip_dqm;
   wire [8*{width}-1:0] chip_dq;
+{tied}
   assign chip_dq = sdram_drive ? sdram_given[8*{width}-1:0] : {{8*{width}{{1'bz}}}};
-  assign sdram_command = chip_clk_en & !chip_cs ? ~{{chip_we, chip_cas, chip_ras}} : 3'b000;
+  reg chip_runs = 1'b0;
+  always @(posedge chip_clk) chip_runs <= 1'b1;
+  assign sdram_command =
+    chip_runs & chip_clk_en & !chip_cs ? ~{{chip_we, chip_cas, chip_ras}} : 3'b000;
   assign sdram_bank = chip_ba;
   assign sdram_address = chip_a;
   assign sdram_mask = chip_dqm;
@@ -196,15 +202,19 @@ class BoardDesign:
                           _same(RGMII_PINS), names)
         link = f"{self.board.link}_0"
         wires = {f"{link}__rx__io": "rx_pin", f"{link}__tx__io": "tx"}
+        tied, width, row = "", 1, 1
         if self.board.sdram is not None:
+            part = PARTS[self.board.sdram.part]
+            width, row = part.width, (part.rows - 1).bit_length()
             chip = f"{self.board.sdram.resource}_0"
             wires |= {f"{chip}__{pin}__io": f"chip_{pin}" for pin in SDRAM_PINS}
+            tied = "\n".join(f"  assign chip_{pin} = {level};" for pin, level in SDRAM_TIED.items()
+                             if f"{chip}__{pin}__io" not in names)
         wires, flash = wires | self._flash_wires(), self._flash_levels(names)
         pins = [f".{pin}({wires.get(pin, 'clk' if pin.startswith('clk') else 1)})"
                 for pin in names]
-        width = 1 if self.board.sdram is None else PARTS[self.board.sdram.part].width
-        return SIMULATED.format(top=TOP, pins=", ".join(pins), width=width, flash=flash,
-                                restart=self._restart_levels())
+        return SIMULATED.format(top=TOP, pins=", ".join(pins), width=width, row=row, flash=flash,
+                                tied=tied, restart=self._restart_levels())
 
     def _flash_wires(self) -> dict[str, str]:
         """The wires at the pins of the flash and the LEDs of a design that starts from it."""

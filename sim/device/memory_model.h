@@ -104,8 +104,12 @@ public:
     void write(uint32_t address, const uint8_t *data, const uint8_t *mask) {
         if (!storage.holds(address, write_bytes)) return;
         uint8_t *to = storage.at(address);
+        write_partial = false;
         for (uint32_t i = 0; i < write_bytes; i++)
-            if (mask[i / 8] >> (i % 8) & 1) to[i] = data[i];
+            if (mask[i / 8] >> (i % 8) & 1)
+                to[i] = data[i];
+            else
+                write_partial = true;
         write_address = address;
         write_pending = true;
     }
@@ -155,7 +159,10 @@ private:
 
     void end_with_chip() {
         const uint64_t now = cycle - epoch;
-        if (write_pending) bus_free = epoch + chip->write(now, write_address, write_bytes);
+        if (write_pending) {
+            const uint32_t fetched = write_partial && !chip->masked() ? read_bytes : 0;
+            bus_free = epoch + chip->write(now, write_address, write_bytes, fetched);
+        }
         if (read_pending) {
             pending.due = epoch + chip->read(now, read_address, read_bytes);
             bus_free = epoch + chip->next();
@@ -182,6 +189,7 @@ private:
     Response pending;
     bool read_pending = false;
     bool write_pending = false;
+    bool write_partial = false;  // it leaves bytes out
 };
 
 }  // namespace kaniwa

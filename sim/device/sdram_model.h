@@ -15,13 +15,13 @@ class Sdram {
 public:
     // Figures in the order of kaniwa.sdram_parts.ChipTiming: clocks of the chip, but for the first.
     struct Figures {
-        uint32_t ratio, width, row_bytes, banks, cas, rcd, rp, ras, rc, rfc, rrd, wr, refi;
+        uint32_t ratio, width, row_bytes, banks, cas, rcd, rp, ras, rc, rfc, rrd, wr, refi, masked;
     };
     static constexpr unsigned BANKS = 4;
 
     explicit Sdram(const uint32_t *numbers) {
         f = {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],  numbers[5], numbers[6],
-             numbers[7], numbers[8], numbers[9], numbers[10], numbers[11], numbers[12]};
+             numbers[7], numbers[8], numbers[9], numbers[10], numbers[11], numbers[12], numbers[13]};
         restart();
     }
 
@@ -36,23 +36,24 @@ public:
     // The first cycle of the core in which the next request is taken.
     uint64_t next() const { return core_cycle(last_command + 1); }
 
+    // Whether a write may leave bytes out; if not, it is merged with what is read before.
+    bool masked() const { return f.masked; }
+
     // Takes a request in a cycle; gives the cycle in which its word is there.
     uint64_t read(uint64_t cycle, uint32_t address, uint32_t bytes) {
-        Bank &bank = open(cycle, address);
-        int64_t at = arrived;
-        if (bus_until > 0) at = std::max(at, reads_on_bus ? bus_until - int64_t(f.cas) : bus_until);
-        last_command = at;
-        const int64_t clocks = (bytes + f.width - 1) / f.width;
-        bank.may_close = std::max(bank.may_close, at + clocks);
-        bus_until = at + f.cas + clocks;
-        reads_on_bus = true;
+        column(open(cycle, address), bytes);
         return core_cycle(bus_until) + 1;  // a register behind the chip
     }
 
-    // Takes a request in a cycle; gives the first cycle in which the next one is taken.
-    uint64_t write(uint64_t cycle, uint32_t address, uint32_t bytes) {
+    // Takes a request in a cycle; gives the first cycle in which the next one is taken. `fetched`
+    // bytes are read first, in the same turn.
+    uint64_t write(uint64_t cycle, uint32_t address, uint32_t bytes, uint32_t fetched) {
         Bank &bank = open(cycle, address);
         int64_t at = arrived;
+        if (fetched) {
+            column(bank, fetched);
+            at = bus_until + 2;  // a register behind the chip, and one behind the merged word
+        }
         if (bus_until > 0) at = std::max(at, bus_until + (reads_on_bus ? 1 : 0));
         last_command = at;
         const int64_t clocks = (bytes + f.width - 1) / f.width;
@@ -74,6 +75,17 @@ private:
     };
 
     uint64_t core_cycle(int64_t clock) const { return (clock + f.ratio - 1) / f.ratio; }
+
+    // A column command that reads, in the row that ``open`` has opened.
+    void column(Bank &bank, uint32_t bytes) {
+        int64_t at = arrived;
+        if (bus_until > 0) at = std::max(at, reads_on_bus ? bus_until - int64_t(f.cas) : bus_until);
+        last_command = at;
+        const int64_t clocks = (bytes + f.width - 1) / f.width;
+        bank.may_close = std::max(bank.may_close, at + clocks);
+        bus_until = at + f.cas + clocks;
+        reads_on_bus = true;
+    }
 
     int64_t closes(const Bank &bank, int64_t from) const {
         return std::max({from, bank.may_close, bank.activated + int64_t(f.ras)});

@@ -15,7 +15,7 @@ SERIAL = AcceleratorConfig(
     parameter_records=256, memory_bytes=128 * 1024, instruction_queue=1, result_slots=2,
     elementwise_multiply=False)
 
-# The least of it, for designs that are elaborated and not run.
+# The least of it, for designs that are elaborated and not run. A write is a column of every SDRAM.
 TINY = dataclasses.replace(
-    SERIAL, ring_bytes=256, line_bytes=256, patch_bytes=0, parameter_records=16,
+    SERIAL, write_bytes=4, ring_bytes=256, line_bytes=256, patch_bytes=0, parameter_records=16,
     memory_bytes=1024, elementwise=False, max_pool=False, depthwise=False, counters=False)

@@ -107,13 +107,13 @@ def _show(rows: list[dict[str, Any]]) -> None:
 def _cells(row: dict[str, Any]) -> list[str]:
     clock = f"{row['clock_mhz']:g}{'*' if row['clock'] == 'built' else ''}"
     place = row["board"] + (f"\n{row['target']}" if row["target"] != row["board"] else "")
-    memory = f"{-(-row['memory_bytes'] // 1024)} / " if row["memory_bytes"] is not None else ""
+    memory = f"{-(-row['memory_bytes'] // 1024)}/" if row["memory_bytes"] is not None else ""
     memory += f"{row['available_bytes'] // 1024}"
     if not row["fits"]:
-        return [place, clock, memory, "", "", "", "does not fit"]
-    computing = row["milliseconds"]
+        return [place, clock, memory, "", "does not fit", "", ""]
+    computing, rate = row["milliseconds"], row["inferences_per_second"]
     digits = 1 if computing >= 100 else 2   # the table has 80 columns
     return [place, clock, memory, f"{row['cycles']:,}",
             f"{computing:.{digits}f} + {row['link_milliseconds']:.1f}",
-            f"{row['inferences_per_second']:.1f}" if row["inferences_per_second"] else "",
+            f"{rate:.{int(rate < 100)}f}" if rate else "",
             row["bottleneck"]]

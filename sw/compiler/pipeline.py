@@ -86,11 +86,11 @@ def compile(model: str | PathLike[str] | Graph,
     that are the same for every input or used by nobody. ``require_accelerator`` refuses operators
     for the host.
     ``outside``: None, "ideal", "sdram[,bytes=4,latency=10]" or
-    "sdram,part=NAME[,clock=100,ratio=1]". ``behind``: programs for the same target whose memory
-    this one leaves alone, so that a device can hold them all at once. ``double_buffered`` gives
-    inputs and outputs two places each, so that a device that serves memory during runs moves the
-    one while it computes with the other. ``progress`` is called with
-    the name of each pass before it runs, a Stage.
+    "sdram,part=NAME[,clock=100,ratio=1,mask=1]". ``behind``: programs for the same target whose
+    memory this one leaves alone, so that a device can hold them all at once. ``double_buffered``
+    gives inputs and outputs two places each, so that a device that serves memory during runs moves
+    the one while it computes with the other. ``progress`` is called with the name of each pass
+    before it runs, a Stage.
 
     Raises ModelError, UnsupportedError or ConfigError for what it is given, CompileError where
     the model does not fit the target or cannot be exact on it.

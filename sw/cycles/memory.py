@@ -95,6 +95,8 @@ class _Side:
         self._client: _Client | None = None
         self._read_at = self._write_at = NEVER
         self._read_address = self._write_address = 0
+        self._fetched = 0       # bytes that a write is merged with
+        self._merges = timing.chip is not None and not timing.chip.masked
         self._on_write: Callable[[int], None]
         self._responses: deque[int] = deque(maxlen=READS_IN_FLIGHT)
 
@@ -127,9 +129,10 @@ class _Side:
         self.free = free
         client.respond(response)
 
-    def write(self, address: int, cycle: int, taken: Callable[[int], None]) -> None:
+    def write(self, address: int, cycle: int, whole: bool, taken: Callable[[int], None]) -> None:
         """A write reaches the memory in ``cycle``; ``taken`` hears when it is taken."""
         self._write_address, self._write_at, self._on_write = address, cycle, taken
+        self._fetched = self._sizes[0] if self._merges and not whole else 0
 
     def due(self) -> int:
         """When the memory takes what is before it, a read and a write at once if both are."""
@@ -160,7 +163,8 @@ class _Side:
         skipped, (read_bytes, write_bytes) = self._events.skipped, self._sizes
         if self._write_at <= cycle:
             self._write_at = NEVER
-            free, _ = chip.access(cycle + skipped, self._write_address % OUTSIDE, write_bytes, True)
+            free, _ = chip.access(cycle + skipped, self._write_address % OUTSIDE, write_bytes, True,
+                                  self._fetched)
             self._bus_free = free - skipped
             self._on_write(cycle)
         if self._read_at <= cycle:
@@ -212,10 +216,10 @@ class MemoryTimeline:
         own, outside = self._sides
         return own.simple, outside.simple
 
-    def write(self, address: int, cycle: int, taken: Callable[[int], None]) -> None:
+    def write(self, address: int, cycle: int, whole: bool, taken: Callable[[int], None]) -> None:
         """A write to the word at ``address`` reaches memory in ``cycle``, which is not ``direct``;
-        ``taken`` hears when it is taken."""
-        self._sides[address >= OUTSIDE].write(address, cycle, taken)
+        ``whole``: it leaves out no byte. ``taken`` hears when it is taken."""
+        self._sides[address >= OUTSIDE].write(address, cycle, whole, taken)
 
     def until(self, ready: list[int], index: int) -> int:
         """``ready[index]``, which others append. What can never come is there at once."""

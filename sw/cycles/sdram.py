@@ -19,6 +19,7 @@ START: Final = 1      # cycles of the core from a request to the chip's first cl
 AFTER: Final = 1      # clocks from the command until the next request is taken
 END: Final = 2        # from the clock behind the last word to the cycle that its word is used in
 TURNAROUND: Final = 1     # clocks in which nobody drives the bus, between a read and a write
+MERGE: Final = 2      # from the clock behind a word to that of the write that it is merged into
 
 
 class Sdram:
@@ -36,9 +37,12 @@ class Sdram:
         self._refresh = chip.refi
         self.accesses = 0
 
-    def access(self, cycle: int, address: int, size: int, write: bool) -> tuple[int, int]:
+    def access(self, cycle: int, address: int, size: int, write: bool,
+               fetched: int = 0) -> tuple[int, int]:
         """Take an access of ``size`` bytes at ``address`` in a ``cycle`` of the core.
 
+        ``fetched``: bytes that are read there first, for a write that leaves some out to be merged
+        with, where the chip has no mask.
         Returns the first cycle in which the next one may be taken, and the one in which a word that
         is read can be used.
         """
@@ -60,6 +64,11 @@ class Sdram:
             self._precharge[bank] = active + chip.ras
             self._any = active + chip.rrd
             command = active + chip.rcd
+        if fetched:
+            command = max(command, self._read)
+            end = command - (-fetched // chip.width) + chip.cas
+            self._precharge[bank] = max(self._precharge[bank], end - chip.cas)
+            command = end + MERGE
         if write:
             command = max(command, self._write)
             self._read = self._write = end = command + beats

@@ -21,12 +21,13 @@ FILL = Kinds(("cycle", "there", "left"), ("index", "adds"),
              ("self", "own", "events", "pipeline", "v", "of_row", "arrival"), ("there",))
 STORE = Kinds(("cycle",), ("index", "begun", "place", "count"),
               ("self", "own", "offered", "v", "beats", "row", "row_address", "offset"))
-COMBINE = Kinds(("cycle",), ("count", "ascending", "row_first", "last", "crosses", "leaves"),
+COMBINE = Kinds(("cycle",), ("count", "held_bytes", "ascending", "row_first", "last", "crosses",
+                             "leaves"),
                 ("self", "own", "width", "held", "address", "word", "end", "limit"))
 
 NO_BEAT: Final = 1      # where each of the three waits for the next beat
 
-_Word = tuple[int, int, bool, bool]
+_Word = tuple[int, int, bool, bool, bool]
 
 
 class _Fill(Frame):
@@ -51,12 +52,12 @@ class _Store(Frame):
 class _Combine(Frame):
     """A beat of ``count`` bytes at ``address``, and what its mark says of it.
 
-    ``held``: the word that more bytes may come for.
+    ``held``: the word that more bytes may come for, besides its ``held_bytes``.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.cycle = self.count = self.address = self.word = 0
+        self.cycle = self.count = self.address = self.word = self.held_bytes = 0
         self.ascending = self.row_first = self.last = self.crosses = self.leaves = False
         self.held: int | None = None
 
@@ -82,7 +83,8 @@ class Store:
         self._consumed = 0               # when the last beat became part of a word
         self.taken = 0                   # words that memory has taken
         self._free = 0                   # when the output register last gave a word to memory
-        # Of its word: address, what is reached with it, whether it is reached, and the last one.
+        # Of its word: address, what is reached with it, whether it is reached, and the last one,
+        # and whether it leaves out no byte.
         self._output: _Word | None = None
         self._asked = 0                  # when it came before memory
         # A word that is complete goes there as soon as it is free.
@@ -227,16 +229,19 @@ class Store:
                     own.cycle = max(own.cycle, self._free)
                     assert own.held is not None
                     self._write(own.cycle, (own.held * width, own.address,
-                                            own.ascending or own.row_first, False))
-                own.held = None
+                                            own.ascending or own.row_first, False,
+                                            own.held_bytes == width))
+                own.held, own.held_bytes = None, 0
                 if end <= limit:
                     if end == limit or own.last:
-                        self._finish(own.cycle, (own.word * width, limit, own.ascending, own.last))
+                        self._finish(own.cycle, (own.word * width, limit, own.ascending, own.last,
+                                                 own.count == width))
                     else:
-                        own.held = own.word
+                        own.held, own.held_bytes = own.word, own.count
                     self._take(own.cycle)
                     continue
                 own.cycle += 1
+            own.held_bytes += min(end, limit) - own.address
             if end >= limit or own.last:
                 while self._output is not None:
                     own.at = 4
@@ -246,11 +251,14 @@ class Store:
                 self._write(own.cycle, (own.word * width,
                                         limit if own.ascending else own.address,
                                         own.ascending or own.row_first,
-                                        own.last and not own.crosses))
+                                        own.last and not own.crosses,
+                                        own.held_bytes == width))
                 own.held = own.word + 1 if own.crosses else None
+                own.held_bytes = end - limit if own.crosses else 0
                 if own.crosses and own.last:
-                    self._finish(own.cycle, (limit, end, own.ascending, True))
-                    own.held = None
+                    self._finish(own.cycle, (limit, end, own.ascending, True,
+                                             own.held_bytes == width))
+                    own.held, own.held_bytes = None, 0
             else:
                 own.held = own.word
             self._take(own.cycle)
@@ -284,12 +292,12 @@ class Store:
             self._taken(cycle + 1)
         else:
             self._memory.write(word[0] + self._events.shifts[index] * v["ofm_row_pitch"], cycle + 1,
-                               self._taken)
+                               word[4], self._taken)
 
     def _taken(self, cycle: int) -> None:
         """Memory takes the word in the output register."""
         assert self._output is not None
-        (_, reached, reaches, last), self._output = self._output, None
+        (_, reached, reaches, last, _), self._output = self._output, None
         self._free = cycle
         self.taken += 1
         events, index = self._events, len(self.writes)

@@ -29,6 +29,7 @@ EXPECTED = {
     ("ulx3s_25f_sdram", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("ulx3s_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("colorlight_i5", "small"): {"MULT18X18D": 16 + 4, "product": 0},
+    ("colorlight_i5_sdram", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("colorlight_eth", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("ecpix5_85f", "base"): {"MULT18X18D": 128 + 16, "product": 8},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},

@@ -38,7 +38,8 @@ MODELS = Path(__file__).parents[2] / "models"
 SDRAM = ("sdram,bytes=4,latency=10", "sdram,bytes=2,latency=4", "sdram,bytes=8,latency=30",
          "sdram,bytes=16,latency=50")
 PARTS = ("sdram,part=IS42S16160G", "sdram,part=M12L64322A,clock=143,ratio=2",
-         "sdram,part=AS4C32M16SB,clock=133,ratio=4")
+         "sdram,part=AS4C32M16SB,clock=133,ratio=4", "sdram,part=EM638325,clock=80,mask=0",
+         "sdram,part=IS42S16160G,clock=143,ratio=2,mask=0")
 MEMORIES = [(CONFIG, "ideal"), (CONFIG, SDRAM[0]), (CONFIG, PARTS[0]), (ALL_OUTSIDE, "ideal"),
             *((ALL_OUTSIDE, outside) for outside in (*SDRAM, *PARTS))]
 
@@ -133,6 +134,13 @@ def test_random_layers(device, kind):
     for seed in range(3):
         counted, expected = counted_and_expected(device, random_graph(seed, kind, macs=1 << 17))
         assert expected == counted, seed
+
+
+@pytest.mark.parametrize("kind", ["conv", "average_pool", "transpose"])
+def test_words_that_leave_bytes_out(device, kind):
+    """Without a data mask each of them is merged."""
+    counted, expected = counted_and_expected(device, random_graph(3, kind, macs=1 << 15))
+    assert expected == counted
 
 
 def test_tables_that_follow_on_tables(device):

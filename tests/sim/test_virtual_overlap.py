@@ -135,10 +135,12 @@ def devices_of(line):
 
 
 @pytest.mark.slow
-def test_inputs_and_outputs_in_sdram():
-    name = "ulx3s_25f_sdram"
+@pytest.mark.parametrize("name, kind", [("ulx3s_25f_sdram", "conv"),
+                                        ("colorlight_i5_sdram", "transpose")])
+def test_inputs_and_outputs_in_sdram(name, kind):
+    """Rows of the transposed tensor are no whole words, so that the second chip merges them."""
     config = dataclasses.replace(PRESETS["small"], memory_bytes=512, name="small-outside")
-    program = compile(random_graph(3, "conv", macs=1 << 14), config, double_buffered=True,
+    program = compile(random_graph(3, kind, macs=1 << 14), config, double_buffered=True,
                       outside=load_board(name).outside("small"))
     assert any(program.tensor(i).address >> 31 for i, _ in program.second_places)
     line = PinTransport(board_design(overlapping(name), config))

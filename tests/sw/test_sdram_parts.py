@@ -26,7 +26,9 @@ OPENED = READ + CHIP.rcd
 @pytest.mark.parametrize("text, whole", [
     ("sdram,part=IS42S16160G", "sdram,part=IS42S16160G,clock=100,ratio=1"),
     ("sdram,ratio=2,part=M12L64322A", "sdram,part=M12L64322A,clock=100,ratio=2"),
-    ("sdram,part=W9825G6KH,clock=166,ratio=4", "sdram,part=W9825G6KH,clock=166,ratio=4")])
+    ("sdram,part=W9825G6KH,clock=166,ratio=4", "sdram,part=W9825G6KH,clock=166,ratio=4"),
+    ("sdram,mask=1,part=EM638325", "sdram,part=EM638325,clock=100,ratio=1"),
+    ("sdram,mask=0,part=EM638325,clock=80", "sdram,part=EM638325,clock=80,ratio=1,mask=0")])
 def test_the_name_of_a_part_is_completed_and_read_again(text, whole):
     assert str(parse_outside(text)) == whole
     assert parse_outside(whole) == parse_outside(text)
@@ -38,11 +40,13 @@ def test_the_name_of_a_part_is_completed_and_read_again(text, whole):
     ("part=W9825G6KH,bytes=2", "a part has its own bus and latency; leave bytes out, or part"),
     ("latency=4,part=W9825G6KH", "leave latency out"),
     ("part=W9825G6KH,part=W9825G6KH", "once each, not 'part=W9825G6KH'"),
-    ("part=W9825G6KH,speed=1", "takes part, clock, ratio, once each, not 'speed=1'"),
+    ("part=W9825G6KH,speed=1", "takes part, clock, ratio, mask, once each, not 'speed=1'"),
     ("part=W9825G6KH,clock=167", "clock of W9825G6KH must be 10 to 166 MHz, not '167'"),
     ("part=W9825G6KH,clock=9", "must be 10 to 166 MHz"),
     ("part=W9825G6KH,clock=1e2", "must be 10 to 166 MHz"),
-    ("part=W9825G6KH,ratio=3", "must be one of 1, 2, 4, not '3'")])
+    ("part=W9825G6KH,ratio=3", "must be one of 1, 2, 4, not '3'"),
+    ("part=EM638325,mask=2", "mask is 1 where the data mask of EM638325 is wired and 0 where it "
+                             "is not, not '2'")])
 def test_wrong_settings_end_in_one_line(settings, says):
     with pytest.raises(CompileError) as error:
         parse_outside(f"sdram,{settings}")
@@ -58,7 +62,8 @@ def test_a_clock_without_a_part_is_refused(settings):
 def test_sizes_and_sources_of_parts():
     sizes = {name: part.size // MIB for name, part in PARTS.items()}
     assert sizes == {"IS42S16160G": 32, "MT48LC16M16A2": 32, "AS4C16M16SA": 32,
-                     "AS4C32M16SB": 64, "W9825G6KH": 32, "M12L64322A": 8}
+                     "AS4C32M16SB": 64, "W9825G6KH": 32, "EM638325": 8,
+                     "M12L64322A": 8}
     assert all(part.source and part.cl2_mhz <= part.cl3_mhz for part in PARTS.values())
     assert all(part.t_rc >= part.t_ras and part.t_ras >= part.t_rcd for part in PARTS.values())
 
@@ -116,6 +121,17 @@ def test_a_write_waits_for_the_words_of_a_read_and_a_free_clock():
     command = there - 2 + 1           # a write's comes with its first word
     assert free == command + 1
     _, after = chip.access(free, 2 * WORD, WORD, write=False)
+    assert after == command + WORDS + CHIP.cas + WORDS + 2
+
+
+def test_a_write_that_leaves_bytes_out_is_merged_in_one_turn_without_a_mask():
+    """With the burst that is read first; a register behind its word, and one behind the merge."""
+    chip = Sdram(CHIP)
+    free, _ = chip.access(0, 0, WORD, write=True, fetched=WORD)
+    read = 1 + CHIP.rcd
+    command = read + CHIP.cas + WORDS + 2
+    assert free == command + 1
+    _, after = chip.access(free, WORD, WORD, write=False)
     assert after == command + WORDS + CHIP.cas + WORDS + 2
 
 

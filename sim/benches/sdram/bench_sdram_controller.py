@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from kaniwa.config import PRESETS
+from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.cycles.sdram import Sdram
 from kaniwa.sdram_parts import PARTS, ChipTiming
 from kaniwa.sim.benches.sdram.sdram_chip import REFRESH, SdramChip
@@ -23,47 +23,66 @@ from kaniwa.sim.worlds.memory_ports import config_of
 
 POWER_UP_US = 2
 RESET_CYCLES = 2     # the chip has power in these, too
+
+
+class Kind(NamedTuple):
+    """A controller under test."""
+
+    config: AcceleratorConfig
+    part: str
+    mhz: int
+    masked: bool = True
+
+
 # Of several widths, clocks and CAS latencies; whole bursts and shorter writes.
 KINDS = {
-    "base_100": (PRESETS["base"], "IS42S16160G", 100),
-    "base_133": (PRESETS["base"], "MT48LC16M16A2", 133),
-    "small_80": (PRESETS["small"], "AS4C16M16SA", 80),
-    "small_wide": (PRESETS["small"], "M12L64322A", 80),
-    "base_slow": (PRESETS["base"], "W9825G6KH", 25),
-    "thin_writes": (dataclasses.replace(PRESETS["base"], write_bytes=8, name="thin"),
-                    "IS42S16160G", 143),
+    "base_100": Kind(PRESETS["base"], "IS42S16160G", 100),
+    "base_133": Kind(PRESETS["base"], "MT48LC16M16A2", 133),
+    "small_80": Kind(PRESETS["small"], "AS4C16M16SA", 80),
+    "small_wide": Kind(PRESETS["small"], "M12L64322A", 80),
+    "base_slow": Kind(PRESETS["base"], "W9825G6KH", 25),
+    "thin_writes": Kind(dataclasses.replace(PRESETS["base"], write_bytes=8, name="thin"),
+                        "IS42S16160G", 143),
+    "small_merged": Kind(PRESETS["small"], "EM638325", 80, masked=False),
+    "base_merged": Kind(PRESETS["base"], "IS42S16160G", 133, masked=False),
 }
+SOON = 30      # cycles behind a request: a refresh then has waited for it
+COLUMN = 4     # bytes of a write of small, in a column of the wide chip
 
 
 def _duts() -> list[Dut]:
     from kaniwa.hw.sdram.controller import SdramController
 
-    return [Dut(name, SdramController(config, PARTS[part], mhz, power_up_us=POWER_UP_US),
-                config=config)
-            for name, (config, part, mhz) in KINDS.items()]
+    return [Dut(name, SdramController(kind.config, PARTS[kind.part], kind.mhz, masked=kind.masked,
+                                      power_up_us=POWER_UP_US), config=kind.config)
+            for name, kind in KINDS.items()]
 
 
 BENCH = Bench("sdram_controller", _duts, required=[
     "hit", "miss", "conflict", "both_at_once", "read_behind_write", "write_behind_read",
     "refresh_with_open_rows", "refresh_with_none", "refresh_before_a_request", "masked_bytes",
-    "no_bytes", "back_to_back"])
+    "no_bytes", "back_to_back",
+    *(f"merge_of_{mask:04b}" for mask in range((1 << COLUMN) - 1)), "merge_behind_reads",
+    "merge_behind_merge", "merge_in_new_row", "read_behind_merge_of_its_burst",
+    "read_beside_merge_of_its_burst", "refresh_behind_merge", "refresh_before_merge"])
 
 
 class World:
     """A chip at the pins, the ports' other side, and the cycle model beside them.
 
-    ``reads`` and ``writes`` wait to be asked for, each in its cycle or later.
+    ``reads`` and ``writes`` wait to be asked for, each in its cycle or later. ``merged``: the last
+    write, if it is one that the controller merges.
     """
 
     def __init__(self, env: Env) -> None:
         from kaniwa.hw.interfaces import write_port
 
         self.env, config = env, config_of(env)
-        part_name, self.mhz = KINDS[env.dut_name][1:]
-        self.part = PARTS[part_name]
+        kind = KINDS[env.dut_name]
+        self.part, self.mhz, self.masked = PARTS[kind.part], kind.mhz, kind.masked
         self.read_bytes, self.write_bytes = config.read_bytes, config.write_bytes
         self.chip = SdramChip(self.part, self.mhz, 1000 * POWER_UP_US, now=RESET_CYCLES)
-        self.timing = ChipTiming.of(self.part, self.mhz, 1)
+        self.timing = ChipTiming.of(self.part, self.mhz, 1, self.masked)
         self.model = Sdram(self.timing)
         request = write_port(config).members["request"].signature
         self.pack = codec(request.members["payload"].shape)[0]
@@ -76,6 +95,8 @@ class World:
         self.next = 0                    # the first cycle in which a request may be taken
         self.taken_at = -1               # the last one was
         self.was_write = False
+        self.merged: int | None = None
+        self.refreshed = False           # since the last request
         self.rows: dict[int, int] = {}
         self.cycle = 0
         self._chip_word: int | None = None
@@ -132,10 +153,14 @@ class World:
             cover("refresh_with_open_rows" if self.rows else "refresh_with_none")
             if env.get("read__request__valid"):
                 cover("refresh_before_a_request")
+            if self.merged is not None and self.cycle - self.epoch - self.taken_at < SOON:
+                cover("refresh_behind_merge")
+            self.refreshed = True
             self.rows.clear()
         driven = env.get("pins__to_chip") if env.get("pins__drive") else None
+        mask = env.get("pins__mask") if self.masked else 0
         self._chip_word = self.chip.clock(command, env.get("pins__bank"), env.get("pins__address"),
-                                          env.get("pins__mask"), driven)
+                                          mask, driven)
 
     def _take(self, port: str) -> None:
         """A request was taken in the cycle that ended."""
@@ -147,9 +172,19 @@ class World:
         assert now >= self.next or (not write and now == self.taken_at), "too early"
         if now == self.next:
             cover("back_to_back")
+        mask = self.writes[0][2] if write else 0
+        merges = write and not self.masked and mask + 1 != 1 << self.write_bytes
+        if merges:
+            self._cover_merge(address, mask)
+        elif not write and self.merged == address // self.read_bytes:
+            cover("read_beside_merge_of_its_burst" if now == self.taken_at else
+                  "read_behind_merge_of_its_burst")
+        self.merged = address // self.read_bytes if merges else None
+        self.refreshed = False
         self._cover_row(address)
         size = self.write_bytes if write else self.read_bytes
-        after, used = self.model.access(now, address, size, write)
+        after, used = self.model.access(now, address, size, write,
+                                        self.read_bytes if merges else 0)
         self.next, self.taken_at = after, now
         if write:
             self._write(*self.writes.popleft())
@@ -160,6 +195,18 @@ class World:
             word = bytes(self._byte(address + i) for i in range(size))
             self.expected.append((self.epoch + used - 1, int.from_bytes(word, "little"), address))
         self.was_write = write
+
+    def _cover_merge(self, address: int, mask: int) -> None:
+        """What is before a write that is merged, and which bytes it has."""
+        if self.write_bytes == COLUMN:
+            cover(f"merge_of_{mask:04b}")
+        row, bank = divmod(address // self.timing.row_bytes, self.timing.banks)
+        for name, met in (("merge_behind_reads", self.expected),
+                          ("merge_behind_merge", self.merged is not None),
+                          ("merge_in_new_row", self.rows.get(bank) != row),
+                          ("refresh_before_merge", self.refreshed)):
+            if met:
+                cover(name)
 
     def _cover_row(self, address: int) -> None:
         row, bank = divmod(address // self.timing.row_bytes, self.timing.banks)
@@ -217,7 +264,7 @@ async def _traffic(dut: Any, stall: float, count: int) -> World:
     world.stall = stall
     rng = world.env.rng
     for _ in range(count):
-        kind = rng.randrange(4)
+        kind = rng.randrange(5)
         if kind == 0:     # neighbors, up to the next row
             first, length = _random_address(world, world.read_bytes), rng.randrange(1, 20)
             world.reads.extend((first + i * world.read_bytes) % world.part.size
@@ -228,6 +275,15 @@ async def _traffic(dut: Any, stall: float, count: int) -> World:
                 address = (first + i * world.write_bytes) % world.part.size
                 world.writes.append((address, rng.getrandbits(8 * world.write_bytes),
                                      _random_mask(world)))
+        elif kind == 2:   # written and read, one behind the other or at once
+            for _ in range(rng.randrange(1, 6)):
+                address = _random_address(world, world.write_bytes)
+                world.writes.append((address, rng.getrandbits(8 * world.write_bytes),
+                                     _random_mask(world)))
+                if rng.random() < 0.5:
+                    await world.finish()
+                world.reads.append(address // world.read_bytes * world.read_bytes)
+                await world.finish()
         else:
             for _ in range(rng.randrange(1, 6)):
                 world.reads.append(_random_address(world, world.read_bytes))
@@ -247,6 +303,18 @@ async def busy(dut: Any) -> None:
 @cocotb.test()
 async def with_pauses(dut: Any) -> None:
     await _traffic(dut, 0.7, 40)
+
+
+@cocotb.test()
+async def bytes_of_a_word_alone(dut: Any) -> None:
+    """Each set of the lowest bytes of a write, in each of the words of two bursts."""
+    world = await _begin(dut)
+    rng, size = world.env.rng, world.write_bytes
+    for mask in range(1 << min(size, COLUMN)):
+        for address in range(0, 2 * world.read_bytes, size):
+            world.writes.append((address, rng.getrandbits(8 * size), mask))
+            world.reads.append(address // world.read_bytes * world.read_bytes)
+            await world.finish()
 
 
 @cocotb.test()
