@@ -187,8 +187,8 @@ class BoardTop(Elaboratable):
     def _add_sdram(self, m: Module, sdram: Sdram, accelerator: Accelerator) -> None:
         """The chip behind the accelerator's ports for outside memory."""
         part = PARTS[sdram.part]
-        m.submodules.sdram = controller = SdramController(self._config, part, self._mhz,
-                                                                masked=sdram.masked)
+        m.submodules.sdram = controller = SdramController(
+            self._config, part, self._mhz, masked=sdram.masked)
         m.submodules.sdram_pins = SdramPins(controller.pins, sdram.resource)
         connect(m, accelerator.outside_read, controller.read)
         connect(m, accelerator.outside_write, controller.write)
