@@ -24,6 +24,10 @@ def test_the_digits_are_ten_times_smaller_at_less_than_a_point(root, tmp_path):
     assert found["float_accuracy"] > 0.97
     assert last["accuracy"] > found["float_accuracy"] - 0.01
     assert last["cycles"] < 0.75 * first["cycles"]
+    shared, codes = found["steps"][-3:-1]
+    assert (shared["step"], codes["step"]) == ("WeightSharing", "the same, with codes")
+    assert codes["bytes"] < 0.6 * shared["bytes"] and codes["cycles"] < shared["cycles"]
+    assert codes["accuracy"] > found["float_accuracy"] - 0.01
     assert found["run"]["different"] == 0 and found["run"]["inferences"] == 360
     assert found["run"]["right"] == round(360 * last["accuracy"])
     assert last["step"] in done.stdout and f"{last['bytes']:,}" in done.stdout
