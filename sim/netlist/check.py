@@ -14,19 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kaniwa
 from kaniwa import golden
 from kaniwa.benchmark.cases import models_folder
 from kaniwa.boards.board import Board
+from kaniwa.cache_folder import cache_folder
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import AcceleratorConfig
 from kaniwa.data.inputs import recorded_inputs
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.driver.session import Session
 from kaniwa.errors import BuildError
+from kaniwa.files import write_atomic
 from kaniwa.importers import load_model
 from kaniwa.selftest.suite import selftest
 from kaniwa.sim.board.board_design import BoardDesign, board_design
 from kaniwa.sim.board.pin_transport import PinTransport
+from kaniwa.sim.device.verilate import source_texts
 from kaniwa.sim.netlist.design import NetlistDesign
 
 __all__ = ["FAMILIES", "MODEL", "Answers", "check_netlists", "mismatches", "require_models"]
@@ -68,8 +72,9 @@ def check_netlists(board: Board, config: AcceleratorConfig,
 
     ``netlists``: modules of yosys' or nextpnr's JSON, of a bitstream of the board.
     ``memory_bytes``: as much of memory is tested, by default all. With ``model`` there is no
-    self-test, but ECHO_BYTES of memory and an inference of that model. Raises BuildError where a
-    cell has no model.
+    self-test, but ECHO_BYTES of memory and an inference of that model. What a design answers is
+    kept in the cache, so a check that was ended goes on with the design that was asked. Raises
+    BuildError where a cell has no model.
     """
     require_models(board)
     design = board_design(board.name, config, board.baud)
@@ -78,7 +83,7 @@ def check_netlists(board: Board, config: AcceleratorConfig,
         name: NetlistDesign(**values, netlist=netlist) for name, netlist in netlists.items()}
     answers = []
     for name, one in designs.items():
-        answers.append(_ask(name, one, memory_bytes, model, progress))
+        answers.append(_kept(name, one, memory_bytes, model, progress))
         logger.info("%s", answers[-1])     # the next one may take an hour
     return answers
 
@@ -120,6 +125,25 @@ def _same_session() -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
+
+
+def _kept(name: str, design: BoardDesign, memory_bytes: int | None, model: Path | None,
+          progress: Progress) -> Answers:
+    """What ``_ask`` returns, from the cache where the same was asked by the same host."""
+    asked = [str(memory_bytes), "" if model is None else model.read_bytes().hex(),
+             str(design.pace), str(design.bit_cycles)]
+    host = source_texts(Path(kaniwa.__file__).parent.rglob("*.py"))
+    key = hashlib.sha256("\0".join([
+        design.library().name, *asked, *sorted(host)]).encode()).hexdigest()[:32]
+    path = cache_folder() / "netlist-answers" / f"{key}.json"
+    with contextlib.suppress(OSError, ValueError, TypeError):    # none there, or no such answers
+        answers = Answers(**json.loads(path.read_text()) | {"name": name})
+        logger.info("what %s answers is in the cache: %s", name, path)
+        return answers
+    answers = _ask(name, design, memory_bytes, model, progress)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(dataclasses.asdict(answers)).encode())
+    return answers
 
 
 def _ask(name: str, design: BoardDesign, memory_bytes: int | None, model: Path | None,

@@ -41,8 +41,9 @@ def test_another_clock_than_the_gatewares_is_refused(capsys):
     assert "leave out --clock-mhz" in capsys.readouterr().err
 
 
-def test_a_model_is_asked_in_place_of_the_self_test(models):
-    """Here of the gateware alone, as a netlist takes long."""
+def test_a_model_is_asked_in_place_of_the_self_test(models, tmp_path, monkeypatch):
+    """Here of the gateware alone, as a netlist takes long; the second time it is known."""
+    monkeypatch.setattr("kaniwa.sim.netlist.check.cache_folder", lambda: tmp_path)
     board = load_board("icebreaker")
     told = []
     [answers] = check_netlists(board, board.config("nano"), {}, told.append,
@@ -51,6 +52,12 @@ def test_a_model_is_asked_in_place_of_the_self_test(models):
     assert (answers.wrong, answers.checked) == (0, 4) and 0 < answers.cycles < 100_000
     assert answers.line_cycles < 3_000_000 and "RTL: inference of tflm_micro_speech" in told
     assert mismatches([answers]) == 0
+    told.clear()
+    assert check_netlists(board, board.config("nano"), {}, told.append,
+                          model=models / "tflm_micro_speech.tflite") == [answers]
+    assert not told
+    [kept] = (tmp_path / "netlist-answers").iterdir()
+    assert json.loads(kept.read_text())["line_cycles"] == answers.line_cycles
 
 
 def test_a_model_without_recorded_inputs_is_refused_before_the_build(tmp_path, models, capsys):
