@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from kaniwa.config import PRESETS, AcceleratorConfig, load_target
 from kaniwa.errors import DeviceError
@@ -50,11 +49,9 @@ def capabilities(words: Sequence[int]) -> dict[str, int]:
 
 def known_targets() -> dict[str, AcceleratorConfig]:
     """The presets and the configs that come with the boards, by hash."""
-    import kaniwa.boards
+    from kaniwa.boards.board import TARGETS
 
-    configs = list(PRESETS.values())
-    for folder in kaniwa.boards.__path__:
-        configs += [load_target(path) for path in sorted(Path(folder).glob("*.toml"))]
+    configs = [*PRESETS.values(), *map(load_target, sorted(TARGETS.glob("*.toml")))]
     return {config.hash: config for config in reversed(configs)}
 
 

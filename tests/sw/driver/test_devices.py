@@ -6,9 +6,10 @@ import sys
 import pytest
 from builders.instructions.layer_cases import MEMORY_BYTES, random_case
 
-from kaniwa.boards.board import BOARDS
+from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.config import PRESETS
 from kaniwa.driver import devices
+from kaniwa.driver.identity import known_targets
 from kaniwa.errors import ConfigError, DeviceError
 from kaniwa.isa import OUTSIDE
 
@@ -21,6 +22,15 @@ def test_devices_keep_the_protocol(name):
         assert isinstance(device, devices.Device)
         assert device.name == name
         assert device.config == PRESETS["small"]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_what_a_board_holds_is_known_by_its_hash(name):
+    """So a device needs no target to be told."""
+    board = load_board(name)
+    for target in board.targets:
+        config = board.config(target)
+        assert known_targets()[config.hash] == config
 
 
 @pytest.mark.rtl
