@@ -50,7 +50,7 @@ class Bench:
 
     learned: Data
     held_back: Data
-    target: str | Path | AcceleratorConfig = "base"
+    target: str | AcceleratorConfig = "base"
     calibrated: int = 128
     by_channel: bool = True
 
@@ -92,7 +92,7 @@ class Bench:
 
 
 def recipe_of(choice: Mapping[str, Value], settings: Settings,
-              target: str | Path | AcceleratorConfig = "base", epochs: int = 1) -> Recipe:
+              target: str | AcceleratorConfig = "base", epochs: int = 1) -> Recipe:
     """The recipe that a choice stands for, as ``kaniwa.compression.search`` makes them.
 
     Names are "LAYER.channels", "LAYER.blocks" and "LAYER.weights" with the share to prune,

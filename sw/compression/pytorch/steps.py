@@ -25,7 +25,7 @@ from kaniwa.compression.pytorch.layers import (
     weights_of,
 )
 from kaniwa.compression.sharing import INITIAL, share_weights
-from kaniwa.config import load_target
+from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.errors import InputError, UnsupportedError
 from kaniwa.extras import needed
 
@@ -91,7 +91,7 @@ class BlockPruning(Step):
     """
 
     sparsity: float = 0.5
-    target: str = "base"
+    target: str | AcceleratorConfig = "base"
 
     def check(self) -> None:
         share("sparsity", self.sparsity)
