@@ -241,11 +241,13 @@ class Board:
                              f"{_boards_with(link)}")
         return dataclasses.replace(self, line=link)._checked()
 
-    def with_baud(self, baud: int) -> Board:
-        """This board with a UART of another baud, which its adapter must do.
+    def with_baud(self, baud: int | None) -> Board:
+        """This board with a UART of another baud, which its adapter must do; None for its own.
 
         ConfigError for a board that is reached in another way.
         """
+        if baud is None:
+            return self
         if self.ethernet is not None or self.line != "own":
             raise ConfigError(f"{self.name} is not reached by a UART here, so it takes no baud")
         return dataclasses.replace(self, baud=baud, other_baud=True)

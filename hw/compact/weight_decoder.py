@@ -163,6 +163,7 @@ class CompactWeightDecoder(Component):
             with m.Case(Format.TABLE):
                 with m.If((argument[1:] == 0) & (count == 1)):
                     m.next = "BYTES"
+        # An empty block of MODES, which no host writes, is stepped over, too.
         with m.If((count == 0) & (kind != Format.TABLE) & (argument == 0)
                   & (kind != Format.PACKED) & (kind < Format.CODEBOOK)):
             m.next = "HEADER"

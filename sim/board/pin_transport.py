@@ -22,7 +22,8 @@ class PinTransport:
     A second is as many cycles as the bytes of the pace that the board tells take on its line.
     ``host_baud``: of the host's UART, relative to the board's. ``line_cycles``, ``bytes_taken`` and
     ``bytes_given`` count cycles and the bytes to and from the board. The first one of a design
-    builds it, which takes minutes; ``progress`` hears of it. Raises DeviceError where that fails.
+    builds its ``library``, which takes minutes; ``progress`` hears of it. Raises DeviceError where
+    that fails.
     ``flash``: what is in the board's flash from its first byte on, blank behind it; only a design
     that starts from flash reads it.
     """
@@ -33,7 +34,8 @@ class PinTransport:
         self.pace: float | None = float(design.pace)
         self.line_cycles = self.bytes_taken = self.bytes_given = 0
         self.byte_cycles = design.byte_cycles
-        self._library = _load(str(design.library(progress)))
+        self.library = design.library(progress)
+        self._library = _load(str(self.library))
         figures = design.chip_figures()
         self._chip = None if figures is None else (ctypes.c_uint32 * len(figures))(*figures)
         self._flash = flash

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -52,7 +53,7 @@ class Answers:
     its layers and of the inference that are not golden's. ``checked``: how many there were.
     ``cycles``: of the inference in the accelerator. ``line_cycles``: of everything, at the pins.
     ``digest``: of all bytes that came from the board, and of the cycle in which each piece of them
-    ended.
+    ended. ``seconds``: of asking, without the build of a simulator.
     """
 
     name: str
@@ -130,31 +131,35 @@ def _same_session() -> Iterator[None]:
 def _kept(name: str, design: BoardDesign, memory_bytes: int | None, model: Path | None,
           progress: Progress) -> Answers:
     """What ``_ask`` returns, from the cache where the same was asked by the same host."""
+    def tell(text: str) -> None:
+        progress(f"{name}: {text}")
+
+    line = _Heard(design, tell)
     asked = [str(memory_bytes), "" if model is None else model.read_bytes().hex(),
              str(design.pace), str(design.bit_cycles)]
-    host = source_texts(Path(kaniwa.__file__).parent.rglob("*.py"))
     key = hashlib.sha256("\0".join([
-        design.library().name, *asked, *sorted(host)]).encode()).hexdigest()[:32]
+        line.library.name, *asked, *_host_sources()]).encode()).hexdigest()[:32]
     path = cache_folder() / "netlist-answers" / f"{key}.json"
     with contextlib.suppress(OSError, ValueError, TypeError):    # none there, or no such answers
         answers = Answers(**json.loads(path.read_text()) | {"name": name})
         logger.info("what %s answers is in the cache: %s", name, path)
         return answers
-    answers = _ask(name, design, memory_bytes, model, progress)
+    answers = _ask(name, line, design.config, memory_bytes, model, tell)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(dataclasses.asdict(answers)).encode())
     return answers
 
 
-def _ask(name: str, design: BoardDesign, memory_bytes: int | None, model: Path | None,
-         progress: Progress) -> Answers:
+@functools.cache
+def _host_sources() -> list[str]:
+    """The texts that what the host says hangs on."""
+    return source_texts(Path(kaniwa.__file__).parent.rglob("*.py"))
+
+
+def _ask(name: str, line: _Heard, config: AcceleratorConfig, memory_bytes: int | None,
+         model: Path | None, tell: Progress) -> Answers:
     began = time.monotonic()
-
-    def tell(text: str) -> None:
-        progress(f"{name}: {text}")
-
-    line = _Heard(design, tell)
-    with _same_session(), BoardDevice(name, target=design.config, connect=lambda: line) as device:
+    with _same_session(), BoardDevice(name, target=config, connect=lambda: line) as device:
         layers: list[dict[str, Any]] = []
         if model is None:
             found = selftest(device, memory="quick", memory_bytes=memory_bytes, progress=tell)
@@ -162,8 +167,8 @@ def _ask(name: str, design: BoardDesign, memory_bytes: int | None, model: Path |
             layers = next((part.values.get("layers", []) for part in found.parts
                            if part.name == "array"), [])
         else:
-            verdict = _echo(device, design.config)
-        run = _infer(device, design.config, model or models_folder() / MODEL, tell)
+            verdict = _echo(device, config)
+        run = _infer(device, config, model or models_folder() / MODEL, tell)
     return Answers(name, verdict, sum(row["mismatches"] for row in layers) + run.wrong,
                    sum(row["checked"] for row in layers) + run.checked, run.cycles,
                    line.line_cycles, line.digest.hexdigest()[:16],

@@ -14,14 +14,14 @@ from kaniwa.isa import Format
 from kaniwa.isa.codebook import look_up
 from kaniwa.isa.formats import (
     CODES,
-    FORMATS,
     HEADER,
     RAW_WIDTH,
     Buffer,
+    has_map,
+    read_header,
     width_entries,
     widths_of,
     words_of_zeros,
-    write_header,
 )
 from kaniwa.isa.packed_blocks import PackedBlock
 from kaniwa.isa.weight_stream import (
@@ -29,6 +29,7 @@ from kaniwa.isa.weight_stream import (
     decode_headers,
     decode_stream,
     encode_block,
+    encode_codebook,
     encode_parameters,
     encode_tables,
     encode_weights,
@@ -93,7 +94,7 @@ class ExpectedStreams:
         if not config.codebook_entries:
             return self.mixed_weights(count)
         book = rng.integers(-128, 128, config.codebook_entries).astype(np.int8)
-        data = self._codebook(book)
+        data = encode_codebook(book, config)
         for part in (count, 1):
             widths = rng.integers(0, RAW_WIDTH, width_entries(config)).tolist()
             chunks = self._chunks(part, widths)
@@ -103,24 +104,16 @@ class ExpectedStreams:
                 kind, widths = Format.MODES, [0, 2, int(rng.integers(3, 8)), RAW_WIDTH]
             block = encode_block(chunks.reshape(part, -1),
                                  PackedBlock(0, part, kind, tuple(widths)), config, CODES)
-            header = HEADER.decode(block[:HEADER.size])
+            header = read_header(block[:config.read_bytes])
             cover(f"codes_{kind.name.lower()}")
-            if header["arg"] & 1:
+            if has_map(header):
                 cover("codes_map")
-            header["map"] = int.from_bytes(block[HEADER.size:HEADER.size + 8], "little")
             zeros = self._are_zeros(header)
             weights = look_up(chunks, book)
             weights[zeros] = 0
             self._expect_chunks(weights, zeros)
             data += block
         return data
-
-    def _codebook(self, book: np.ndarray) -> bytes:
-        fields = {"format": int(Format.CODEBOOK), "arg": 0, "count": 1, "multiplier": 0, "shift": 0}
-        payload = FORMATS[Format.CODEBOOK].pack(book, fields, self.config)
-        size = self.config.read_bytes
-        return write_header(fields, self.config) + payload.ljust(-(-len(payload) // size) * size,
-                                                                 b"\0")
 
     def _weights(self, count: int, widths: Sequence[int],
                  zeros: np.ndarray | None = None) -> bytes:

@@ -105,7 +105,7 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
     packed = "packed" in config.weight_formats
     if not packed:
         zeros = few = "This target's weight decoder takes raw weights alone: nothing is saved."
-    few_cycles = NEVER if not packed else WAITING if config.weight_chunks > 1 else OUTSIDE
+    few_cycles = _fewer_bits(config) if packed else NEVER
     return (
         Pattern("zero_words", "weights of 0 for all that the array multiplies in a cycle",
                 config.out_lanes, config.dot_width, packed, packed * config.tile_bytes,
@@ -115,6 +115,11 @@ def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
                 max(1, size // config.dot_width), min(size, config.dot_width), packed,
                 packed * size // 8, few_cycles,
                 "pytorch.steps.Quantized", few))
+
+
+def _fewer_bits(config: AcceleratorConfig) -> str:
+    """Where fewer bits a weight save cycles."""
+    return WAITING if config.weight_chunks > 1 else OUTSIDE
 
 
 def _shared(config: AcceleratorConfig) -> Pattern:
@@ -127,7 +132,7 @@ def _shared(config: AcceleratorConfig) -> Pattern:
     return Pattern(
         "shared_weights", "few different weights in a layer, by k-means", 1, config.dot_width,
         entries > 0, config.dot_width * (8 - bits) // 8 if entries else 0,
-        NEVER if not entries else WAITING if config.weight_chunks > 1 else OUTSIDE,
+        _fewer_bits(config) if entries else NEVER,
         "sharing.share_weights", about)
 
 

@@ -23,8 +23,7 @@ __all__ = ["BlockFormat", "Buffer", "CODES", "FORMATS", "HEADER", "MAP_BYTES", "
            "RAW_WIDTH", "RECORD", "RECORD_BYTES", "SHORT_RECORD", "TABLE_BOTH", "TABLE_ENTRIES",
            "VALUE_BYTES", "WIDTHS", "WIDTH_BITS", "WITH_MAP", "bytes_behind", "formats_table",
            "has_codes", "has_map", "has_maps", "header_of_widths", "read_header", "width_entries",
-           "widths_of",
-           "words_of_zeros", "write_header"]
+           "widths_of", "words_of_zeros", "write_header"]
 
 RECORD_BYTES = 9    # bias (32 bits), multiplier (31), shift (6), zeros (3)
 VALUE_BYTES = 4     # a bias, or an entry of a table
@@ -332,8 +331,8 @@ def _unpack_codebook(header: Header, payload: Payload, config: AcceleratorConfig
     return payload.view(np.int8)
 
 
-def _of_codes(config: AcceleratorConfig, plain: int) -> tuple[int, ...]:
-    """Arguments of a format of weights that has ``plain`` ones besides."""
+def _weight_arguments(config: AcceleratorConfig, plain: int) -> tuple[int, ...]:
+    """Arguments of a format of weights: ``plain`` ones, and the same with CODES."""
     return *range(plain), *(CODES | arg for arg in range(plain) if config.codebook_entries)
 
 
@@ -351,7 +350,7 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         "of each chunk as many planes of bits as its width says, the lowest first; of words of "
         "zeros nothing",
         items=_weight_items, steps=_packed_steps, pack=_pack_planes, unpack=_unpack_planes,
-        arguments=lambda config: _of_codes(config, 2 if has_maps(config) else 1),
+        arguments=lambda config: _weight_arguments(config, 2 if has_maps(config) else 1),
         scales=lambda header: max(widths_of(header)) <= RAW_WIDTH and (
             not header["arg"] & WITH_MAP or header["count"] <= MAP_WORDS),
         stored=lambda header, config: int((~words_of_zeros(header, config)).sum())),
@@ -384,7 +383,7 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         "each group as its mode says, the lowest first",
         items=_weight_items, steps=_mode_steps,
         pack=lambda words, header, config: pack_modes(words, widths_of(header)),
-        unpack=_unpack_modes, arguments=lambda config: _of_codes(config, 1),
+        unpack=_unpack_modes, arguments=lambda config: _weight_arguments(config, 1),
         scales=lambda header: max(widths_of(header)) <= RAW_WIDTH),
     BlockFormat(
         Format.CODEBOOK, Buffer.CODEBOOK, "0",

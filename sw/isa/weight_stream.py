@@ -38,8 +38,8 @@ from kaniwa.isa.modes import AHEAD, modes_of
 from kaniwa.isa.packed_blocks import MAX_COUNT, PackedBlock, packed_blocks
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "corner_words",
-           "phase_window_words", "encode_weights", "encode_block", "encode_parameters",
-           "encode_tables", "equal_runs", "decode_stream", "decode_headers"]
+           "phase_window_words", "encode_weights", "encode_block", "encode_codebook",
+           "encode_parameters", "encode_tables", "equal_runs", "decode_stream", "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
@@ -161,9 +161,14 @@ def _coded(flat: Int8, config: AcceleratorConfig) -> bytes:
     if book is None:
         return b""
     codes = book.encode(flat)
-    return _block(Format.CODEBOOK, 0, 1, book.weights, config) + b"".join(
+    return encode_codebook(book.weights, config) + b"".join(
         encode_block(codes, block, config, CODES)
         for block in packed_blocks(codes, config, "modes" in config.weight_formats))
+
+
+def encode_codebook(weights: Int8, config: AcceleratorConfig) -> bytes:
+    """A CODEBOOK block of int8 ``weights`` [codebook_entries]."""
+    return _block(Format.CODEBOOK, 0, 1, weights, config)
 
 
 def encode_block(flat: Int8, block: PackedBlock, config: AcceleratorConfig,

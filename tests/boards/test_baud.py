@@ -1,14 +1,12 @@
 """Bitstreams of another baud than the board's: design, names of files, what is refused."""
 
-from pathlib import Path
 
 import pytest
 
 from kaniwa import cli
-from kaniwa.boards.board import file_stem, load_board
+from kaniwa.boards.board import load_board
 from kaniwa.boards.flow.build import TOP, design_files
-from kaniwa.boards.flow.program import find_bitstream
-from kaniwa.errors import ConfigError, DeviceError
+from kaniwa.errors import ConfigError
 from kaniwa.sim.worlds.serial_config import TINY
 
 BOARD = load_board("ulx3s_25f")
@@ -20,16 +18,6 @@ def test_the_design_has_the_baud_and_its_pace() -> None:
     asked = design_files(other, TINY, 80.0)[f"{TOP}.il"]
     assert asked == design_files(BOARD, TINY, 80.0, baud=10_000_000)[f"{TOP}.il"]
     assert asked != design_files(BOARD, TINY, 80.0)[f"{TOP}.il"]
-
-
-def test_a_build_of_another_baud_has_files_of_its_own(tmp_path: Path) -> None:
-    other = BOARD.with_baud(10_000_000)
-    assert file_stem(other, "small") == "ulx3s_25f-small-10000000baud"
-    (tmp_path / "ulx3s_25f-small.bit").touch()
-    with pytest.raises(DeviceError) as caught:
-        find_bitstream(other, None, tmp_path)
-    assert str(caught.value) == (f"{tmp_path}/ulx3s_25f-small-10000000baud.bit: no such bitstream; "
-                                 "kaniwa bitstream --board ulx3s_25f --baud 10000000 builds it")
 
 
 def test_more_than_a_fifth_of_the_clock_is_refused() -> None:

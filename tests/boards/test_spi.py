@@ -1,17 +1,15 @@
 """Boards that a host reaches over SPI: pins, pace, names of files, what is refused."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from kaniwa import cli
-from kaniwa.boards.board import BOARDS, file_stem, load_board
+from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.boards.flow.build import TOP, design_files
-from kaniwa.boards.flow.program import find_bitstream
 from kaniwa.boards.flow.top import BoardTop
 from kaniwa.driver.spi.format import CYCLES_OF_SCK
-from kaniwa.errors import DeviceError, InputError
+from kaniwa.errors import InputError
 from kaniwa.sim.worlds.serial_config import TINY
 
 ABLE = [name for name in BOARDS if load_board(name).spi is not None]
@@ -51,19 +49,6 @@ def test_the_pace_is_that_of_the_highest_rate(name: str, pace: int) -> None:
         made = BoardTop(board.with_link("spi"), TINY, mhz)
         made._MustUse__silence = True
         assert made._pace == int(mhz * 1e6) // CYCLES_OF_SCK // 8
-
-
-def test_a_build_for_spi_has_files_of_its_own(tmp_path: Path) -> None:
-    board = load_board("icebreaker")
-    assert file_stem(board.with_link("spi"), "nano") == "icebreaker-nano-spi"
-    assert file_stem(load_board("ulx3s_85f").with_link("spi"), "half.toml", 2) == (
-        "ulx3s_85f-half-2cores-spi")
-    (tmp_path / "icebreaker-nano.bin").touch()
-    assert find_bitstream(board, None, tmp_path)
-    with pytest.raises(DeviceError) as caught:
-        find_bitstream(board.with_link("spi"), None, tmp_path)
-    assert str(caught.value) == (f"{tmp_path}/icebreaker-nano-spi.bin: no such bitstream; kaniwa "
-                                 "bitstream --board icebreaker --link spi builds it")
 
 
 @pytest.mark.parametrize("verb", ["bitstream", "program"])

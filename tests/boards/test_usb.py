@@ -2,16 +2,14 @@
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
 from kaniwa import cli
-from kaniwa.boards.board import BOARDS, USB_PACE, file_stem, load_board
+from kaniwa.boards.board import BOARDS, USB_PACE, load_board
 from kaniwa.boards.families.ecp5_pll import Ecp5UsbPll
 from kaniwa.boards.flow.build import TOP, design_files
-from kaniwa.boards.flow.program import find_bitstream
-from kaniwa.errors import BuildError, ConfigError, DeviceError, InputError
+from kaniwa.errors import BuildError, ConfigError, InputError
 from kaniwa.sim.worlds.serial_config import TINY
 
 ABLE = [name for name in BOARDS if load_board(name).usb is not None]
@@ -55,15 +53,6 @@ def test_an_oscillator_that_no_dividers_fit_is_refused() -> None:
 def test_the_pace_is_that_of_the_bus() -> None:
     assert BOARD.pace == load_board("ulx3s_85f").with_link("usb").pace == USB_PACE
     assert BOARD.with_link("own").pace == 300_000
-
-
-def test_a_build_for_usb_has_files_of_its_own(tmp_path: Path) -> None:
-    assert file_stem(BOARD, "small") == "ulx3s_25f-small-usb"
-    (tmp_path / "ulx3s_25f-small.bit").touch()
-    with pytest.raises(DeviceError) as caught:
-        find_bitstream(BOARD, None, tmp_path)
-    assert str(caught.value) == (f"{tmp_path}/ulx3s_25f-small-usb.bit: no such bitstream; kaniwa "
-                                 "bitstream --board ulx3s_25f --link usb builds it")
 
 
 @pytest.mark.parametrize("verb", ["bitstream", "program"])

@@ -48,7 +48,7 @@ def test_a_board_tells_that_it_has_outside_memory(board):
 
 
 @pytest.mark.parametrize("offset, count", [
-    (0, 64), (3 * 1024 - 8, 2048), (5, 3), (-40, 40), (3 * MIB, PAST_THE_LINE)])
+    (0, 64), (3 * 1024 - 8, 2048), (5, 3), (-40, 40), (-20 * MIB, PAST_THE_LINE)])
 def test_bytes_of_the_chip_are_those_that_were_written(board, size, offset, count):
     data = np.random.default_rng(count).integers(0, 256, count, np.uint8).tobytes()
     offset %= size

@@ -95,9 +95,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
         raise click.UsageError("--slot: only with --standalone", ctx)
     if address is not None:
         chosen = chosen.with_address(address)
-    chosen = chosen.with_link(link)
-    if baud is not None:
-        chosen = chosen.with_baud(baud)
+    chosen = chosen.with_link(link).with_baud(baud)
     require(board, chosen.family)
     if check_netlist:
         _require_check(chosen, clock_mhz, cores, standalone)
@@ -223,9 +221,7 @@ def program_command(board: str, target: str | None, cores: int, link: str, baud:
     from kaniwa.boards.board import load_board
     from kaniwa.boards.flow.program import find_bitstream, load_bitstream
 
-    chosen = replace(load_board(board).with_link(link), overlap=overlap)
-    if baud is not None:
-        chosen = chosen.with_baud(baud)
+    chosen = replace(load_board(board).with_link(link).with_baud(baud), overlap=overlap)
     path = path or find_bitstream(chosen, target, output, cores)
     with progress(f"programming {board}") as update:
         tool = load_bitstream(chosen, path, update)
