@@ -14,12 +14,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from kaniwa.errors import ConfigError
-from kaniwa.isa.table import FIELDS, WEIGHT_FORMATS
+from kaniwa.isa.table import FIELDS, OUTSIDE, WEIGHT_FORMATS
 
 __all__ = ["AcceleratorConfig", "PRESETS", "LEGAL_RANGES", "SWITCHES", "WEIGHT_FORMATS",
            "load_target"]
 
 KIB = 1024
+LEAST_OUTSIDE_BITS = 12     # a page; less is no memory of its own
 MODE_GROUP = 8      # weights that have a mode
 MODE_WEIGHTS = 32   # that a byte of modes is for: it has 4, of 2 bits
 
@@ -39,6 +40,8 @@ LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
     "patch_bytes": (0, 1024, False, "size of the patch buffer, two patches; 0 = none"),
     "parameter_records": (16, 65536, True, "channels whose requantization parameters fit on chip"),
     "memory_bytes": (0, 1 << 30, False, "on-chip device memory; 0 = outside memory only"),
+    "outside_bits": (0, 24, False, "address bits of a compact core's outside memory; 0 = no way "
+                                   "there; other cores have them all"),
     "multiplier_bits": (28, 31, False, "width of the requantizer's multiplier"),
     "instruction_queue": (0, 16, False, "instructions a unit may be ahead of the next one"),
     "result_slots": (1, 64, True, "accumulator sets between array and requantizer"),
@@ -100,6 +103,7 @@ class AcceleratorConfig:
     patch_bytes: int = 256
     parameter_records: int = 512
     memory_bytes: int = 256 * KIB
+    outside_bits: int = 0
     multiplier_bits: int = 31
     instruction_queue: int = 4
     result_slots: int = 16
@@ -166,6 +170,10 @@ class AcceleratorConfig:
         if self.compact and not 0 < self.memory_bytes <= 1 << 23:
             raise ConfigError(f"memory_bytes must be 8..{1 << 23} in a compact core, "
                               f"not {self.memory_bytes}")
+        if self.outside_bits and not (self.compact and self.outside_bits >= LEAST_OUTSIDE_BITS):
+            legal = f"0, or {LEAST_OUTSIDE_BITS} to 24" if self.compact else "0"
+            raise ConfigError(f"outside_bits must be {legal} {'in' if self.compact else 'without'} "
+                              f"a compact core, not {self.outside_bits}")
 
     def _check_relations(self) -> None:
         if "raw" not in self.weight_formats:
@@ -381,19 +389,26 @@ class AcceleratorConfig:
         if not self.compact:
             return high
         sizes = {"count": self.count_bits, "line": self.line_bytes.bit_length(),
-                 "memory": (self.memory_bytes - 1).bit_length()}
+                 "memory": self.span_bits}
         for word in FIELDS[name].compact:
             bits = sizes.get(word) or (int(word) if word.isdigit() else None)
             if bits is not None:
-                return min(high, (1 << bits) - 1)
+                outside = OUTSIDE * bool(self.outside_bits and name.endswith("_address"))
+                return min(high, outside + (1 << bits) - 1)
         return high
+
+    @property
+    def span_bits(self) -> int:
+        """Bits of an address in the larger one of a compact core's two memories."""
+        return max((self.memory_bytes - 1).bit_length(), self.outside_bits)
 
     def as_dict(self) -> dict[str, object]:
         """All fields but the name, as plain values; an optional block that came later only if the
         config has it, so that the hashes of others stay what they were."""
         values = dataclasses.asdict(self)
         del values["name"]
-        for name in ("phase_windows", "codebook_entries", "vector_unit", "cell_unit", "units"):
+        for name in ("phase_windows", "codebook_entries", "outside_bits", "vector_unit", "cell_unit",
+                     "units"):
             if not values[name]:
                 del values[name]
         if self.weight_chunks == 1:
