@@ -407,8 +407,8 @@ class AcceleratorConfig:
         config has it, so that the hashes of others stay what they were."""
         values = dataclasses.asdict(self)
         del values["name"]
-        for name in ("phase_windows", "codebook_entries", "outside_bits", "vector_unit", "cell_unit",
-                     "units"):
+        for name in ("phase_windows", "codebook_entries", "outside_bits", "vector_unit",
+                     "cell_unit", "units"):
             if not values[name]:
                 del values[name]
         if self.weight_chunks == 1:
