@@ -90,8 +90,8 @@ def _too_small(plan: Plan, commands: int, weights: int, tensors: int) -> MemoryT
     """The error for a program of so many bytes, beside those that are to stay."""
     config, need = plan.config, commands + weights + tensors
     twice = "double-buffered " if plan.options.double_buffered else ""
-    more = (f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
-            "memory")
+    outside = "give it --outside sdram, or " if config.outside_limit else ""
+    more = f"{outside}take a target with more memory"
     if not plan.options.behind:
         return MemoryTooSmallError(
             f"{plan.model.name}: {twice}needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
@@ -366,9 +366,12 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
         ends[local] = max(ends[local], address + buffer.size)
         places = second if buffer.second else tensors
         places.update((i, address if local else address | OUTSIDE) for i in buffer.tensors)
-    if max(ends.values()) > OUTSIDE:
+    limit = plan.config.outside_limit
+    if ends[False] > limit:
+        more = "a target with more outside_bits or " if plan.config.compact else ""
         raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
-                           f"at most {_kib(OUTSIDE)} KiB can be addressed; use a smaller model")
+                           f"target '{plan.config.name}' addresses at most {_kib(limit)} KiB; "
+                           f"use {more}a smaller model")
     part = plan.options.outside
     if part is not None and part.size is not None and ends[False] > part.size:
         raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
