@@ -1,8 +1,7 @@
 """Cycle model of the compact core, which runs one instruction after the other.
 
 The array waits for a place for its results, and for input rows and weights, which share the reads
-of memory. Left out is what the operands and the writes take of these reads: a few cycles a layer,
-up to 1 % of one whose weights come again for each pixel.
+of memory with operands, and give way to writes. The cycles are the core's own, on chip and outside.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import itertools
 from collections.abc import Sequence
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.cycles.compact.post import CompactPost
 from kaniwa.cycles.compact.memory import CompactMemories
+from kaniwa.cycles.compact.post import CompactPost
 from kaniwa.cycles.compact.reads import AGAIN, CompactReads
 from kaniwa.cycles.log import Log
 from kaniwa.cycles.readers.streams import Read, region_shapes
