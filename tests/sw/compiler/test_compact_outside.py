@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from builders.graphs.graph_builder import GraphBuilder
 from builders.graphs.inferences import wrong_answers_of
 
 from kaniwa.compiler.added_memory import compile_with_memory
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
+from kaniwa.cycles.estimate import estimate
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.emulator.core import Emulator
@@ -57,6 +59,20 @@ def test_models_beyond_a_boards_block_ram_are_exact(name: str, models: Path) -> 
     assert program.outside == f"{PART},ratio=1"
     assert 0 < program.local_bytes <= 64 << 10 and program.outside_bytes > 0
     assert wrong(graph, program, 3) == 0
+
+
+def test_weights_that_come_again_for_each_pixel_are_on_chip() -> None:
+    """They are 36 KiB of a block's words that the ring does not hold; a map goes outside."""
+    b = GraphBuilder(1)
+    x = b.tensor((1, 16, 16, 32))
+    graph = b.graph((x,), (b.conv(b.conv(x, 128, (1, 1)), 32, (3, 3), (2, 2)),))
+    program = compile(graph, BOARD, outside=PART)
+    again = [i for i in program.instructions if i["weights_stream"] and i["weight_repeat"] > 1]
+    assert again and not any(i["weight_address"] & OUTSIDE for i in again)
+    assert any(i["ofm_address"] & OUTSIDE for i in program.instructions)
+    everything = compile(graph, replace(BOARD, memory_bytes=1 << 20))
+    assert estimate(program).cycles < 1.05 * estimate(everything).cycles
+    assert wrong(graph, program, 1) == 0
 
 
 def test_a_program_ends_where_addresses_do(models: Path) -> None:
