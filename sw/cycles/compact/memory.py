@@ -13,11 +13,10 @@ __all__ = ["CompactMemories"]
 class CompactMemories:
     """On-chip and outside memory, told of one access after the other, in the order of time.
 
-    On chip an access is taken at once. ``taken``: the cycle in which the last read was taken.
+    On chip an access is taken at once.
     """
 
     def __init__(self, config: AcceleratorConfig, outside: Timing) -> None:
-        self.taken = 0
         self._local = Timing.of(config).latency
         self._outside = outside
         self._chip = Sdram(outside.chip) if outside.chip else None
@@ -28,9 +27,8 @@ class CompactMemories:
     def read(self, cycle: int, address: int) -> int:
         """When the word of a read comes that memory sees from ``cycle`` on."""
         if address < OUTSIDE:
-            self.taken = cycle
             return cycle + self._local
-        self.taken = taken = max(cycle, self._free)
+        taken = max(cycle, self._free)
         if self._chip is not None:
             self._free, there = self._chip.access(
                 taken, address - OUTSIDE, self._sizes[0], False)
@@ -40,9 +38,7 @@ class CompactMemories:
         return taken + max(busy, 1) - 1 + self._outside.latency
 
     def write(self, cycle: int, address: int) -> int:
-        """When a byte is taken that is before memory from ``cycle`` on."""
-        if address < OUTSIDE:
-            return cycle
+        """When outside memory takes a byte that is before it from ``cycle`` on."""
         taken = max(cycle, self._free)
         if self._chip is not None:
             self._free, _ = self._chip.access(

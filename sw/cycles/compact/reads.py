@@ -26,8 +26,7 @@ class CompactReads:
     and bytes of the line buffer that it is past, and ``used``, cycles from which on there is room
     for one more ring word (only of weights that stream). It asks only for what it waits for. So
     no read is served that comes behind something which the array has not told.
-    A byte that ``post`` writes comes before a read that was chosen and that memory has not seen,
-    and behind one that outside memory has seen and not taken.
+    A byte that ``post`` writes comes before a read that was chosen and that memory has not seen.
     """
 
     def __init__(self, config: AcceleratorConfig, v: Values,
@@ -80,8 +79,7 @@ class CompactReads:
         post.advance(cycle + post.arrival)
         cycle = max(self._free, min(*times, post.ask))
         if post.unwritten < NEVER and post.unwritten <= cycle + 1:
-            post.written(self._memories.write(
-                max(post.unwritten, self._memories.taken + 1), next(post.results)))
+            post.written(self._memories.write(post.unwritten, next(post.results)))
             return True
         if cycle >= NEVER:
             return False
