@@ -51,8 +51,10 @@ select -set block t:* t:$meminit* a:src=*_harness.py:* %u %d
 mutate -list {count} -seed {seed} -ctrl mutsel 16 1 -o mutants.ys @block
 write_rtlil plain.il
 """
-# A read port of a memory without an asynchronous reset cannot get one.
-IMPOSSIBLE = re.compile(r"-mode \S+(?= .*-port ARST )")
+# What cannot be faulty: a read port of a memory gets no asynchronous reset, and one without a clock
+# neither a reset nor an enable.
+MODE = re.compile(r"-mode \S+(?= .*-cell (\S+) -port (\S+) )")
+UNCLOCKED = re.compile(r"cell \$memrd_v2 (\S+)\n(?: +parameter .*\n)*? +parameter \\CLK_ENABLE 0\n")
 PLANT = """
 read_verilog -lib primitives.v
 read_rtlil plain.il
@@ -80,7 +82,8 @@ def make_mutants(dut: Dut, count: int, seed: int) -> tuple[str, str, list[str]]:
         Path(folder, "primitives.v").write_text(primitive_ports())
         _run_yosys(folder, SCRIPT.format(count=count, seed=seed), dut)
         planned = Path(folder, "mutants.ys")
-        planned.write_text(IMPOSSIBLE.sub("-mode none", planned.read_text()))
+        planned.write_text(leave_out_impossible(
+            planned.read_text(), Path(folder, "plain.il").read_text()))
         _run_yosys(folder, PLANT, dut)
         lines = planned.read_text().splitlines()
         text = Path(folder, "mutants.v").read_text()
@@ -89,6 +92,19 @@ def make_mutants(dut: Dut, count: int, seed: int) -> tuple[str, str, list[str]]:
         quiet = "".join(f"/* verilator lint_off {rule} */\n"
                         for rule in ("CASEOVERLAP", "MULTIDRIVEN"))
         return quiet + text, netlist, [_describe(line) for line in lines]
+
+
+def leave_out_impossible(planned: str, netlist: str) -> str:
+    """The ``mutate`` commands of yosys with no fault in place of those that ``netlist``, RTLIL,
+    cannot have."""
+    unclocked = set(UNCLOCKED.findall(netlist))
+
+    def mode(found: re.Match[str]) -> str:
+        cell, port = found.groups()
+        impossible = port == "ARST" or (cell in unclocked and port in ("SRST", "EN"))
+        return "-mode none" if impossible else found[0]
+
+    return MODE.sub(mode, planned)
 
 
 def _run_yosys(folder: str, script: str, dut: Dut) -> None:
