@@ -22,12 +22,14 @@ from kaniwa.sim.worlds.random_graphs import random_input
 pytestmark = pytest.mark.rtl
 SMALL, LARGE = "ulx3s_25f_sdram", "ulx3s_85f_sdram"
 MERGES = "colorlight_i5_sdram"       # has no data mask
+COMPACT = "tang_nano_20k_sdram"
 OUTSIDE_OF = {SMALL: "sdram,part=MT48LC16M16A2,clock=80",
-              MERGES: "sdram,part=EM638325,clock=80,mask=0"}
+              MERGES: "sdram,part=EM638325,clock=80,mask=0",
+              COMPACT: "sdram,part=EM638325,clock=41"}
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module", params=[SMALL, MERGES])
+@pytest.fixture(scope="module", params=[SMALL, MERGES, COMPACT])
 def name(request):
     return request.param
 
@@ -40,11 +42,11 @@ def board(name):
 
 @pytest.fixture
 def size(name):
-    return {SMALL: 32, MERGES: 8}[name] * MIB
+    return {SMALL: 32, MERGES: 8, COMPACT: 8}[name] * MIB
 
 
-def test_a_board_tells_that_it_has_outside_memory(board):
-    assert board.outside and board.config.name == "small"
+def test_a_board_tells_that_it_has_outside_memory(name, board):
+    assert board.outside and board.config.name == load_board(name).default_target
 
 
 @pytest.mark.parametrize("offset, count", [
