@@ -229,7 +229,7 @@ class Core(Component):
 
 def make_core(config: AcceleratorConfig, *, counter_tags: int = 1024, outside: bool = True,
               **options) -> Component:
-    """The core of ``config``: a ``Core``, or a ``CompactCore``: no counters, nothing outside."""
+    """The core of ``config``: a ``Core``, or a ``CompactCore``, which has no counters."""
     if config.compact:
-        return CompactCore(config, **options)
+        return CompactCore(config, outside=outside, **options)
     return Core(config, counter_tags=counter_tags, outside=outside, **options)

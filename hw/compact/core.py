@@ -7,7 +7,6 @@ from amaranth.utils import exact_log2
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.array.mac_array import MacArray
 from kaniwa.hw.compact.array import CompactArray
-from kaniwa.hw.compact.fields import word_bits
 from kaniwa.hw.compact.line_buffer import CompactLineBuffer
 from kaniwa.hw.compact.load import CompactLoad
 from kaniwa.hw.compact.memory import CompactMemory
@@ -19,6 +18,7 @@ from kaniwa.hw.compact.window import CompactWindow
 from kaniwa.hw.control.registers import Control
 from kaniwa.hw.interfaces import core_ports
 from kaniwa.hw.multiplier.plain import PlainMultiplier
+from kaniwa.isa import OUTSIDE
 
 __all__ = ["CompactCore"]
 
@@ -26,13 +26,14 @@ __all__ = ["CompactCore"]
 class CompactCore(Component):
     """``Core`` for a compact config: the same ports, registers, programs and results.
 
-    It has no way to outside memory: those ports are idle, and a program that uses it ends with an
-    ADDRESS error.
+    Without ``outside``, or ``outside_bits`` of the config, it has no way to outside memory: those
+    ports are idle, and a program that uses it ends with an ADDRESS error.
     """
 
     def __init__(self, config: AcceleratorConfig, *, build_id: int = 0, clock_hz: int = 0,
-                 multiplier=PlainMultiplier):
+                 multiplier=PlainMultiplier, outside: bool = True):
         self._config = config
+        self._outside = outside and config.outside_bits > 0
         self._control = Control(config, build_id=build_id, clock_hz=clock_hz)
         self._multiplier = multiplier
         super().__init__(core_ports(config))
@@ -45,7 +46,7 @@ class CompactCore(Component):
         d = datapath.submodules
         config = self._config
         d.sequencer = sequencer = CompactSequencer(config)
-        d.memory = memory = CompactMemory(config)
+        d.memory = memory = CompactMemory(config, outside=self._outside)
         d.load = load = CompactLoad(config)
         d.weights = weights = CompactWeightDecoder(config)
         d.array = array = CompactArray(config)
@@ -61,6 +62,9 @@ class CompactCore(Component):
         connect(datapath, post.write, memory.write)
         connect(datapath, memory.local_read, flipped(self.local_read))
         connect(datapath, memory.local_write, flipped(self.local_write))
+        if self._outside:
+            connect(datapath, memory.outside_read, flipped(self.outside_read))
+            connect(datapath, memory.outside_write, flipped(self.outside_write))
         connect(datapath, spread.o, macs.i)
         for unit in (load, weights, array, post):
             m.d.comb += [
@@ -112,15 +116,20 @@ class CompactCore(Component):
         return m
 
     def _wire_control(self, m, control, sequencer, memory, array, post):
-        low, high = exact_log2(self._config.read_bytes), word_bits(self._config) - 1
+        low = exact_log2(self._config.read_bytes)
         address = control.program_address[low:]
+        high, top = self._config.span_bits - low, exact_log2(OUTSIDE) - low
+        program = (Cat(address[:high], address[high:top].any(), address[top])
+                   if self._config.outside_bits else Cat(address[:high], address[high:].any()))
         m.d.comb += [
             *control.registers_of(self),
             *control.watch(sequencer, memory),
-            sequencer.program_word.eq(Cat(address[:high], address[high:].any())),
+            sequencer.program_word.eq(program),
             control.retired.eq(sequencer.retired),
-            control.progress.eq(Cat(
-                array.issue, sequencer.begin,
-                self.local_read.request.valid & self.local_read.request.ready,
-                self.local_write.request.valid & self.local_write.request.ready)),
+            control.progress.eq(Cat(array.issue, sequencer.begin, *(
+                port.request.valid & port.request.ready for port in self._memory_ports()))),
         ]
+
+    def _memory_ports(self):
+        local = self.local_read, self.local_write
+        return (*local, self.outside_read, self.outside_write) if self._outside else local

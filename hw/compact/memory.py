@@ -1,4 +1,4 @@
-"""On-chip memory for the units of a compact core: one access at a time."""
+"""Device memory for the units of a compact core: one access at a time, on chip or outside."""
 
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
@@ -14,23 +14,29 @@ COMPACT_READERS = ("commands", "operand", "activations", "weights")   # highest 
 
 
 class CompactMemory(Component):
-    """Four readers, one after the other, and a writer of bytes, on one memory side.
+    """Four readers, one after the other, and a writer of bytes, on one of two memory sides.
 
-    Throughput: a read in 2 cycles, in 3 for the same reader; a byte written in a cycle. A read is
-    chosen one cycle before the memory sees it, and ``data`` are those of the memory. A write comes
-    before a read that the memory has not seen.
-    An access at or past ``memory_bytes`` is not made: ``error`` then is 1, for a read until reset.
-    ``hold`` keeps new accesses out; ``idle``: none is under way.
+    Throughput on chip: a read in 2 cycles, in 3 for the same reader; a byte written in a cycle.
+    Outside, each takes as long as that memory does. A read is chosen one cycle before the memory
+    sees it, and ``data`` are those of the memory. A write comes before a read that no memory has
+    seen.
+    An access at or past ``memory_bytes``, or 1 << ``outside_bits`` outside, is not made: ``error``
+    then is 1, for a read until reset. ``hold`` keeps new accesses out; ``idle``: none is under way.
+    Without ``outside``, or ``outside_bits``, there is no such side: it has no ports, and its
+    addresses are errors.
     """
 
-    def __init__(self, config: AcceleratorConfig):
+    def __init__(self, config: AcceleratorConfig, *, outside: bool = True):
         self._config = config
+        self._outside = outside and config.outside_bits > 0
         super().__init__({
             **{name: In(reader_port(config)) for name in COMPACT_READERS},
             "data": Out(8 * config.read_bytes),
             "write": In(writer_port(config)),
             "local_read": Out(read_port(config)),
             "local_write": Out(write_port(config)),
+            **({"outside_read": Out(read_port(config)),
+                "outside_write": Out(write_port(config))} if self._outside else {}),
             "hold": In(1),
             "idle": Out(1),
             "error": Out(1),
@@ -45,8 +51,8 @@ class CompactMemory(Component):
         chosen = Signal()    # the owner's request is on its way to the memory
         sent = Signal()      # and the memory has it
         word = Signal(word_bits(config))
-        read, write = self.local_read, self.local_write
-        words_beyond = word >= config.memory_bytes >> low
+        read, write = self._sides(m, word[-1], self.write.address[-1])
+        words_beyond = self._beyond(word, low)
         blocked = Signal()   # by a write; not once the memory has seen the read
         stuck = Signal()
         with m.Switch(owner):
@@ -55,7 +61,7 @@ class CompactMemory(Component):
                     m.d.comb += [word.eq(reader.word), reader.response.eq(read.response.valid)]
         m.d.comb += [
             self.data.eq(read.response.payload),
-            read.request.payload.eq(Cat(C(0, low), word[:-1])),
+            read.request.payload.eq(Cat(C(0, low), word[:config.span_bits - low])),
             read.request.valid.eq(chosen & ~words_beyond & (stuck | ~blocked)),
             self.idle.eq(~chosen & ~sent & ~write.request.valid),
         ]
@@ -73,13 +79,13 @@ class CompactMemory(Component):
                     m.d.sync += owner.eq(number)
 
         part = exact_log2(config.write_bytes)
-        write_beyond = self.write.address >= config.memory_bytes
+        write_beyond = self._beyond(self.write.address, 0)
         started = Signal()   # the memory has seen the write, so it is not taken back
         m.d.comb += [
             write.request.valid.eq(self.write.valid & ~write_beyond & ~stuck
                                    & (started | ~self.hold)),
             write.request.payload.address.eq(
-                Cat(C(0, part), self.write.address[part:-1])),
+                Cat(C(0, part), self.write.address[part:config.span_bits])),
             write.request.payload.data.eq(self.write.byte.replicate(config.write_bytes)),
             write.request.payload.mask.eq(1 << self.write.address[:part]),
             self.write.ready.eq(write.request.valid & write.request.ready),
@@ -88,3 +94,34 @@ class CompactMemory(Component):
         ]
         m.d.sync += started.eq(write.request.valid & ~write.request.ready)
         return m
+
+    def _beyond(self, address, low):
+        """True where an address, in units of 1 << ``low`` bytes, is in no memory there is."""
+        units = self._config.memory_bytes >> low
+        if not self._config.outside_bits:
+            return address >= units
+        past = address[-2] if self._outside else 1
+        return Mux(address[-1], past, address[:-1] >= units)
+
+    def _sides(self, m, reads_outside, writes_outside):
+        """The ports for reads and writes: those of the side that each is for, while it lasts."""
+        if not self._outside:
+            return self.local_read, self.local_write
+        read = read_port(self._config).create(path=("read",))
+        write = write_port(self._config).create(path=("written",))
+        for local, outside, either, chosen in (
+                (self.local_read, self.outside_read, read, reads_outside),
+                (self.local_write, self.outside_write, write, writes_outside)):
+            m.d.comb += [
+                local.request.valid.eq(either.request.valid & ~chosen),
+                outside.request.valid.eq(either.request.valid & chosen),
+                local.request.payload.eq(either.request.payload),
+                outside.request.payload.eq(either.request.payload),
+                either.request.ready.eq(
+                    Mux(chosen, outside.request.ready, local.request.ready)),
+            ]
+        for name in ("valid", "payload"):
+            m.d.comb += getattr(read.response, name).eq(
+                Mux(reads_outside, getattr(self.outside_read.response, name),
+                    getattr(self.local_read.response, name)))
+        return read, write

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import address_bits
+from kaniwa.hw.compact.fields import address_bits, start_bits
 
 __all__ = ["CompactResultAddress"]
 
@@ -21,9 +21,9 @@ class CompactResultAddress(Component):
         address = address_bits(config)
         super().__init__({
             "begin": In(1),
-            "first": In(address - 1),
+            "first": In(start_bits(config)),
             "first_valid": In(1),
-            "row_pitch": In(address - 1),
+            "row_pitch": In(config.span_bits),
             "pixel_pitch": In(16),
             "next_channel": In(1),
             "next_pixel": In(1),

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.hw.compact.fields import fields_layout, kept_bits, reader_port, starts_layout, word_bits
+from kaniwa.hw.compact.fields import fields_layout, held, reader_port, starts_layout, word_bits
 from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, ErrorCode, Mode, Opcode
 
 __all__ = ["CompactSequencer"]
@@ -110,9 +110,10 @@ class CompactSequencer(Component):
         found_illegal, found_beyond = Signal(), Signal()
         starts = self.starts
         for name in starts.shape().members:
-            field, kept = FIELDS[name], kept_bits(config, name)
+            field = FIELDS[name]
             lsb = 32 * (field.word % words) + field.lsb
-            m.d.comb += starts[name].value.eq(self.data[lsb + kept.start:lsb + kept.stop])
+            m.d.comb += starts[name].value.eq(
+                held(config, name, self.data[lsb:lsb + field.width])[0])
         m.d.sync += [
             illegal.eq((illegal & index.any()) | found_illegal),
             beyond.eq((beyond & index.any()) | found_beyond),
@@ -129,17 +130,16 @@ class CompactSequencer(Component):
                         if field.name == "opcode":
                             m.d.sync += opcode.eq(bits)
                         elif "kept" in field.compact or "start" in field.compact:
-                            kept = kept_bits(config, field.name)
-                            value = bits[kept.start:kept.stop]
+                            value, below, above = held(config, field.name, bits)
                             if "kept" in field.compact:
                                 m.d.sync += fields[field.name].eq(value)
                             else:
                                 m.d.comb += starts[field.name].valid.eq(1)
                                 if field.low == 1:
                                     zeros.append(value == 0)
-                            zeros.append(bits[:kept.start])
+                            zeros.append(below)
                             is_address = field.name.endswith("_address")
-                            (address_zeros if is_address else zeros).append(bits[kept.stop:])
+                            (address_zeros if is_address else zeros).append(above)
                         elif "unused" not in field.compact:
                             zeros.append(bits)
                     m.d.comb += [found_illegal.eq(Cat(zeros).any()),

@@ -8,8 +8,22 @@ from typing import Any
 import cocotb
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, ErrorCode, Mode, Opcode, decode, encode
-from kaniwa.sim.benches.compact.compact_ports import CONFIGS, WordServer
+from kaniwa.isa import (
+    FIELDS,
+    INSTRUCTION_BYTES,
+    OUTSIDE,
+    ErrorCode,
+    Mode,
+    Opcode,
+    decode,
+    encode,
+)
+from kaniwa.sim.benches.compact.compact_ports import (
+    WITH_OUTSIDE,
+    WordServer,
+    draw_address,
+    held_address,
+)
 from kaniwa.sim.harness.bench import Bench, Dut, Env, check, cover, start
 from kaniwa.sim.harness.payload import codec
 from kaniwa.sim.worlds.random_instructions import spoil
@@ -25,12 +39,12 @@ SPOILED = ("mode", "patch", "multiply", "table_bank", "weight_zero_point", "bloc
 def _duts() -> list[Dut]:
     from kaniwa.hw.compact.sequencer import CompactSequencer
 
-    return [Dut(name, CompactSequencer(config), config) for name, config in CONFIGS.items()]
+    return [Dut(name, CompactSequencer(config), config) for name, config in WITH_OUTSIDE.items()]
 
 
 BENCH = Bench("compact_sequencer", _duts, required=[
     "layers", "empty_program", "illegal_opcode", "beyond_memory", "bad_format", "address_error",
-    "lowest", "highest", *(f"spoiled_{name}" for name in SPOILED)])
+    "lowest", "highest", "outside", "on_chip", *(f"spoiled_{name}" for name in SPOILED)])
 
 
 def legal_layer(config: AcceleratorConfig, rng: random.Random) -> dict[str, int]:
@@ -42,6 +56,9 @@ def legal_layer(config: AcceleratorConfig, rng: random.Random) -> dict[str, int]
         values[name] = (field.low, high, rng.randint(field.low, high),
                         rng.randint(field.low, high))[kind]
         cover(("lowest", "highest", "inside", "inside")[kind])
+        if config.outside_bits and name.endswith("_address"):
+            values[name] = draw_address(config, rng)
+            cover("outside" if values[name] >= OUTSIDE else "on_chip")
     for name in ALIGNED:
         values[name] = max(values[name] & ~7, 8 if FIELDS[name].low else 0)
     values |= {"opcode": Opcode.LAYER, "mode": rng.choice([Mode.DENSE, Mode.DEPTHWISE]),
@@ -79,6 +96,7 @@ class Core:
         from kaniwa.hw.compact.fields import fields_layout, starts_layout
 
         self.env, self.begun = env, 0
+        self.stuck = False      # the units have found an error, and do not finish
         data = b"".join(layers).ljust(INSTRUCTION_BYTES * (len(layers) + 1), b"\0")
         self.server = WordServer(env, "memory", lambda word: int.from_bytes(
             data[8 * (word - start):8 * (word - start) + 8], "little"), stall)
@@ -110,11 +128,14 @@ class Core:
                     check(env.get("fields"), fields, "fields stay")
                     starts = self._unpack_starts(env.get("starts")).values()
                     check(any(taken["valid"] for taken in starts), False, "a start in a run")
+                while self.stuck:
+                    await env.cycles(1)
                 env.set("finished", 1)
 
 
 async def launch(env: Env, layers: list[bytes], stall: float) -> Core:
-    place = env.rng.randrange(64)
+    assert env.config is not None
+    place = held_address(env.config, draw_address(env.config, env.rng, 2048)) // 8
     core = Core(env, layers, place, stall)
     env.set("program_word", place)
     env.set("start", 1)
@@ -146,7 +167,10 @@ async def fields_equal_program(dut: Any, stall: float) -> None:
         values = decode(raw)
         check(fields.keys() == core.names, True, "all fields come")
         for name, got in fields.items():
-            check(got, values[name] >> (3 if name in ALIGNED else 0), name)
+            value = values[name]
+            if name.endswith("_address"):
+                value = held_address(env.config, value)
+            check(got, value >> (3 if name in ALIGNED else 0), name)
 
 
 @cocotb.test()
@@ -158,8 +182,9 @@ async def refuses_what_is_illegal(dut: Any, name: str) -> None:
     values = legal_layer(config, rng)
     if name == "address":
         field = rng.choice([f for f in FIELDS if f.endswith("_address")])
-        bit = config.field_limit(field, FIELDS[field].high).bit_length()
-        raw, code = spoil(encode(values), field, 1 << rng.randint(bit, 31)), ErrorCode.ADDRESS
+        last = 30 if config.outside_bits else 31
+        bit = 1 << rng.randint(config.span_bits, last)
+        raw, code = spoil(encode(values), field, values[field] | bit), ErrorCode.ADDRESS
         cover("beyond_memory")
     elif name == "opcode":
         raw = spoil(encode(values), name, rng.randint(2, 15))
@@ -188,6 +213,7 @@ async def reports_what_units_find(dut: Any, kind: str) -> None:
     core = await launch(env, [encode(legal_layer(env.config, env.rng))], 0.0)
     while not core.begun:
         await env.cycles(1)
+    core.stuck = True
     env.set(kind, 1)
     await ended(env)
     cover(kind)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.isa import OUTSIDE
 from kaniwa.sim.harness.bench import Env
 from kaniwa.sim.harness.payload import codec
 
-__all__ = ["CONFIGS", "WordServer", "begin", "draw_fields"]
+__all__ = ["CONFIGS", "WITH_OUTSIDE", "WordServer", "begin", "draw_address", "draw_fields",
+           "held_address"]
 
 CONFIGS: dict[str, AcceleratorConfig] = {
     "nano": PRESETS["nano"],
@@ -21,6 +24,21 @@ CONFIGS: dict[str, AcceleratorConfig] = {
         result_slots=1, weight_formats=("raw",), elementwise_multiply=False, max_pool=False,
         depthwise=False, counters=False, count_bits=9, name="six_lanes"),
 }
+# With outside memory, larger than that on chip: for the units that know addresses.
+WITH_OUTSIDE = CONFIGS | {"outside": replace(CONFIGS["six_lanes"], outside_bits=14, name="outside")}
+
+
+def draw_address(config: AcceleratorConfig, rng: random.Random, size: int = 1) -> int:
+    """The device address of ``size`` bytes in one of the memories that there are."""
+    if config.outside_bits and rng.random() < 0.5:
+        return OUTSIDE + rng.randrange((1 << config.outside_bits) - size + 1)
+    return rng.randrange(config.memory_bytes - size + 1)
+
+
+def held_address(config: AcceleratorConfig, address: int) -> int:
+    """A device address as units hold it: the bit that selects outside memory lies behind the one
+    that shows leaving a memory."""
+    return address % OUTSIDE + (address // OUTSIDE << config.span_bits + 1)
 
 
 async def begin(env: Env, values: dict[str, int]) -> None:
