@@ -71,8 +71,10 @@ def test_bytes_beside_those_that_are_written_stay(board):
 
 def test_a_model_that_the_chip_holds_is_exact_and_takes_the_estimated_cycles(name, board, models):
     graph = load_model(models / "mlperf_ic_resnet8.tflite")
-    kind = load_board(name).outside("small")
-    program = compile(graph, target="small", outside=kind)
+    described = load_board(name)
+    target = described.default_target
+    kind = described.outside(target)
+    program = compile(graph, target=described.config(target), outside=kind)
     assert kind == OUTSIDE_OF[name] and program.outside_bytes
     inputs = recorded_inputs(models / "mlperf_ic_resnet8.tflite", program.inputs)[0]
     values = golden.run(graph, inputs)
@@ -103,11 +105,14 @@ def test_a_broken_rule_ends_the_simulation_with_its_name(name, monkeypatch):
 @pytest.mark.long
 @pytest.mark.parametrize("name, target, network", [
     (LARGE, "base", "cfu_mbv2_160_035"), (LARGE, "base", "mobilenet_v2"),
-    (MERGES, "small", "cfu_mbv2_160_035")])
+    (MERGES, "small", "cfu_mbv2_160_035"), (COMPACT, "nano_64k_sdram", "cfu_mbv2_160_035"),
+    (COMPACT, "nano_64k_sdram", "mlperf_vww_mbv1_96"),
+    (COMPACT, "nano_64k_sdram", "mlperf_ad_fc_ae")])
 def test_large_networks_from_the_sdram_are_exact(name, target, network, models):
     graph = (mobilenet_v2().graph if network == "mobilenet_v2"
              else load_model(models / f"{network}.tflite"))
-    program = compile(graph, target=target, outside=load_board(name).outside(target))
+    described = load_board(name)
+    program = compile(graph, target=described.config(target), outside=described.outside(target))
     inputs = random_input(graph, 1)
     values = golden.run(graph, inputs)
     with devices.open(f"sim:{name}") as board:
