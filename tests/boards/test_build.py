@@ -21,7 +21,7 @@ from kaniwa.boards.floor.placement import PLACEMENT
 from kaniwa.boards.flow import build as build_module, place as place_module, program, tools
 from kaniwa.boards.flow.build import TOP, build, design_files
 from kaniwa.boards.flow.place import Design
-from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
 from kaniwa.sim.worlds.serial_config import TINY
 
