@@ -47,13 +47,15 @@ def random_config(rng: random.Random, largest: int = 32) -> AcceleratorConfig:
 
 
 def random_compact_config(rng: random.Random) -> AcceleratorConfig:
-    """A random legal config of a compact core."""
+    """A random legal config of a compact core, half of them with a way to outside memory."""
+    outside_bits = rng.choice((0, 22))
     return AcceleratorConfig(
         compact=True, out_lanes=rng.choice((2, 4, 6, 8)), dot_width=4, requant_lanes=1,
         requant_cycles=rng.choice((8, 16, 32)), read_bytes=8, write_bytes=rng.choice((2, 4, 8)),
         shared_channel=True, ring_bytes=rng.choice((1, 2, 4)) << 10,
         line_bytes=rng.choice((2, 4)) << 10, patch_bytes=0,
-        parameter_records=rng.choice((64, 256)), memory_bytes=rng.choice((64, 96, 128)) << 10,
+        parameter_records=rng.choice((64, 256)), outside_bits=outside_bits,
+        memory_bytes=rng.choice((4, 8, 24) if outside_bits else (64, 96, 128)) << 10,
         multiplier_bits=rng.choice((29, 31)), instruction_queue=0, result_slots=1,
         weight_formats=("raw",), elementwise_multiply=False, max_pool=False, depthwise=False,
         counters=False, count_bits=rng.choice((9, 11, 16)),

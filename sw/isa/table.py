@@ -86,7 +86,8 @@ UNITS = {
 #   unused        nothing in it is refused; without one of these three words it must be 0
 #   words         its value is a multiple of read_bytes, and is held in words
 #   count, line, memory, or a number: it is held in as many bits as count_bits says, as line_bytes
-#                 or memory_bytes need, or in that number of bits
+#                 or the larger memory needs (of an address: bit 31 too, if there is memory
+#                 outside), or in that number of bits
 _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str, str], ...] = (
     ("opcode", 4, False, 0, 3, "", "", "Opcode"),
     ("mode", 2, False, 0, 3, "array post operand store", "kept", "Mode"),

@@ -42,6 +42,15 @@ def held(env: Env, address: int) -> int:
     return held_address(env.config, address)
 
 
+async def until(env: Env, name: str) -> int:
+    """Wait until a port is 1; how many cycles that took."""
+    for waited in range(2000):
+        if env.get(name):
+            return waited
+        await env.cycles(1)
+    raise AssertionError(f"{name} does not come")
+
+
 class Reader:
     """Reads random words of the lower half of any side, one after the other, and checks them."""
 
@@ -65,8 +74,7 @@ class Reader:
             env.set(f"{name}__word", held(env, address) // 8)
             env.set(f"{name}__request", 1)
             await env.cycles(1)
-            while not env.get(f"{name}__response"):
-                await env.cycles(1)
+            await until(env, f"{name}__response")
             check(env.get("data"), self.memory.word(address, 8), f"word of {name}")
             env.set(f"{name}__request", 0)
             self.done += 1
@@ -108,9 +116,8 @@ async def words_equal_model(dut: Any, stall: float) -> None:
             env.set("write__byte", byte)
             env.set("write__valid", 1)
             await env.cycles(1)
-            while not env.get("write__ready"):
+            if await until(env, "write__ready"):
                 cover("write_stalled")
-                await env.cycles(1)
             env.set("write__valid", 0)
             written[address] = byte
             cover("write")

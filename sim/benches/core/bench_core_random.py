@@ -137,7 +137,7 @@ def _compiled(case: int, kind: str, config: AcceleratorConfig) -> tuple[Any, Any
     graph = random_graph(case, kind, macs=1 << 18)
     try:
         outside = None if config.memory_bytes and case % 3 else "ideal"
-        if config.compact:
+        if config.compact and not config.outside_bits:
             outside = None
         elif case % 7 == 0:
             outside = "sdram,bytes=4,latency=10"
