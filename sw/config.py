@@ -402,6 +402,11 @@ class AcceleratorConfig:
         """Bits of an address in the larger one of a compact core's two memories."""
         return max((self.memory_bytes - 1).bit_length(), self.outside_bits)
 
+    @property
+    def outside_limit(self) -> int:
+        """Bytes of outside memory that addresses reach; 0 = no way there."""
+        return (1 << self.outside_bits) * bool(self.outside_bits) if self.compact else OUTSIDE
+
     def as_dict(self) -> dict[str, object]:
         """All fields but the name, as plain values; an optional block that came later only if the
         config has it, so that the hashes of others stay what they were."""

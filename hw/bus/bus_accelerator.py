@@ -136,8 +136,9 @@ def _check(config, bus, outside, address_bits, data_bits):
     """Raise ConfigError unless there is a bus accelerator of these parameters."""
     if bus not in BUSES:
         raise ConfigError(f"bus must be {' or '.join(BUSES)}, not {bus!r}")
-    if outside and config.compact:
-        raise ConfigError("outside must be false for a compact core, which has no outside memory")
+    if outside and not config.outside_limit:
+        raise ConfigError("outside must be false for a compact core without outside_bits, which "
+                          "has no way there")
     if not outside and not config.memory_bytes:
         raise ConfigError("outside must be true where memory_bytes is 0: there is no other memory")
     low, high = ADDRESS_BITS

@@ -23,6 +23,6 @@ def compile_with_memory(graph: Graph, config: AcceleratorConfig, added: str | No
     try:
         return compile(graph, target=config, **options)
     except MemoryTooSmallError:
-        if added is None or config.compact:
+        if added is None or not config.outside_limit:
             raise
     return compile(graph, target=config, **options | {"outside": added})

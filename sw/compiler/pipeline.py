@@ -100,9 +100,10 @@ def compile(model: str | PathLike[str] | Graph,
     options = Options(materialize, require_accelerator, parse_outside(outside),
                       keep_dead_channels, _neighbors(behind, config, parse_outside(outside)),
                       double_buffered)
-    if config.compact and options.outside is not None:
+    if options.outside is not None and not config.outside_limit:
         raise CompileError(f"target '{config.name}' has no way to outside memory; leave --outside "
-                           "out, or take a target whose core is not compact")
+                           "out, or take a target with outside_bits, or one whose core is not "
+                           "compact")
     if not isinstance(model, Graph):
         from kaniwa.importers import load_model
 

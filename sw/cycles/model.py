@@ -44,9 +44,9 @@ def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
     guessed without it. ``outside``: timing of outside memory, ideal by default. ``log`` is told
     what the units do. Without ``stepping`` no row is left out: the same, but slower.
     """
-    if config.compact:
-        return model_compact(config, instructions, read, log)
     outside = outside or Timing.of(config)
+    if config.compact:
+        return model_compact(config, instructions, read, outside, program_address, log)
 
     def layers(part: Sequence[Values], address: int) -> RunStatistics:
         return _model_layers(config, part, read, outside, address, log, stepping)

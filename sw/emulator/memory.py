@@ -35,7 +35,7 @@ class EmulatedMemory:
                  dtype: npt.DTypeLike = np.uint8) -> None:
         self._local = np.zeros(config.memory_bytes, dtype)
         self._outside = np.zeros(PAGE if outside else 0, dtype)
-        self._has_outside = outside
+        self._limit = config.outside_limit if outside else 0
 
     def view(self, address: int, length: int) -> np.ndarray:
         """The ``length`` bytes from ``address`` on, to read or write; not kept across calls.
@@ -47,12 +47,13 @@ class EmulatedMemory:
                 raise Fault(ErrorCode.ADDRESS, f"{_span(address, length)} leave the on-chip memory "
                                                f"of {len(self._local):#x} bytes")
             return self._local[address:address + length]
-        if not self._has_outside:
+        if not self._limit:
             raise Fault(ErrorCode.ADDRESS, f"{_span(address, length)} are outside memory, "
                                            "and there is none")
         start = address - OUTSIDE
-        if start + length > OUTSIDE:
-            raise Fault(ErrorCode.ADDRESS, f"{_span(address, length)} leave the 32-bit addresses")
+        if start + length > self._limit:
+            raise Fault(ErrorCode.ADDRESS, f"{_span(address, length)} leave the {self._limit:#x} "
+                                           "bytes of outside memory that the core addresses")
         if start + length > len(self._outside):
             self._grow(start + length)
         return self._outside[start:start + length]

@@ -83,9 +83,9 @@ class Design:
         if self.outside and self.bus == "stream":
             raise ConfigError("bus 'stream' has no port for outside memory: take axi4 or wishbone, "
                               "or leave --outside out")
-        if self.outside and self.config.compact:
+        if self.outside and not self.config.outside_limit:
             raise ConfigError(f"{target} has no way to outside memory: leave --outside out, or "
-                              "take a target whose core is not compact")
+                              "take a target with outside_bits, or one whose core is not compact")
         if not self.outside and not self.config.memory_bytes:
             raise ConfigError(f"{target} has no memory on chip: give --outside, with axi4 or "
                               "wishbone")

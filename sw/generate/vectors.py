@@ -111,8 +111,10 @@ def vectors_of(design: Design) -> Vectors:
     if config.memory_bytes:
         programs.append(_first_that_fits(design, None))
     if design.outside:
-        # Without memory on chip everything is outside: instructions, weights and tensors.
-        other = dataclasses.replace(design, config=dataclasses.replace(config, memory_bytes=0),
+        # Without memory on chip everything is outside: instructions, weights and tensors. A
+        # compact core has to have some, of which a word is too little for any of them.
+        least = config.read_bytes if config.compact else 0
+        other = dataclasses.replace(design, config=dataclasses.replace(config, memory_bytes=least),
                                     sensor=False, sensor_buffer=0)
         programs.append(_first_that_fits(other, "ideal"))
     runs = [run for program in programs for run in _runs(program)]

@@ -36,8 +36,9 @@ def _memory(program: Program) -> str | None:
     if not 0 <= program.local_bytes <= config.memory_bytes:
         return (f"needs {program.local_bytes} bytes on chip, the target has "
                 f"{config.memory_bytes}")
-    if not 0 <= program.outside_bytes <= OUTSIDE:
-        return f"needs {program.outside_bytes} bytes of outside memory"
+    if not 0 <= program.outside_bytes <= config.outside_limit:
+        return (f"needs {program.outside_bytes} bytes of outside memory, the target addresses "
+                f"{config.outside_limit}")
     if (not 0 <= program.local_base <= program.local_bytes
             or not 0 <= program.outside_base <= program.outside_bytes):
         return "its memory ends before it begins"

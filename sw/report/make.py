@@ -105,7 +105,8 @@ def _of_model(graph: Graph, target: str, board: Board | None, wanted: Wanted,
     except MemoryTooSmallError as error:
         why = str(error).removeprefix(f"{graph.name}: ").partition(";")[0]
         needed = error.needed_bytes
-        if options.get("outside") is not None or board is not None or config.compact:
+        if options.get("outside") is not None or board is not None or (
+                not config.outside_limit):
             return unfit_run(graph.name, config, clock, why, needed)
     except (CompileError, UnsupportedError) as error:
         if alone:

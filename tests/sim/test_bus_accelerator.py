@@ -38,7 +38,7 @@ def _quiet(accelerator: BusAccelerator) -> BusAccelerator:
 
 @pytest.mark.parametrize("config, options, message", [
     (SMALL, {"bus": "axi"}, "bus must be axi4 or wishbone, not 'axi'"),
-    (NANO, {"outside": True}, "outside must be false for a compact core"),
+    (NANO, {"outside": True}, "outside must be false for a compact core without"),
     (PRESETS["xl"], {}, "outside must be true where memory_bytes is 0"),
     (SMALL, {"address_bits": 24}, "address_bits must be 32..64, not 24"),
     (SMALL, {"address_bits": 65}, "address_bits must be 32..64, not 65"),

@@ -21,6 +21,7 @@ from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
+from kaniwa.isa import OUTSIDE
 from kaniwa.sim.device.simulated_core import SimDevice
 from kaniwa.sim.worlds.random_graphs import KINDS, random_graph, random_input
 
@@ -249,6 +250,34 @@ def test_models_on_a_compact_core(name):
     with SimDevice(PRESETS["nano"]) as device:
         counted, expected = compact_cycles(device, compile(MODELS / f"{name}.tflite", "nano"))
     assert expected == counted
+
+
+@pytest.mark.parametrize("outside", [
+    "ideal", SDRAM[0], "sdram,bytes=1,latency=4", PARTS[0], "sdram,part=EM638325,clock=166,mask=0"])
+def test_a_compact_core_before_outside_memory(outside):
+    """Results too; everything that a program has lies in either memory in some of them."""
+    config = dataclasses.replace(PRESETS["nano"], ring_bytes=256, memory_bytes=1024,
+                                 outside_bits=20, name="nano_outside")
+    places = set()
+    with SimDevice(config, outside=outside) as device:
+        for kind, seed in itertools.product(sorted(set(KINDS) - HOST_OF_COMPACT), range(2)):
+            graph = random_graph(seed, kind, macs=1 << 14)
+            program = compile(graph, config, outside=outside)
+            if not program.instructions:
+                continue
+            session, values = Session(program, device), random_input(graph, seed)
+            got, expected = session.run(values), golden.run(graph, values)
+            for index in graph.outputs:
+                assert np.array_equal(got[graph.tensors[index].name], expected[index]), (kind, seed)
+            assert session.stats.cycles == estimate(program).cycles, (kind, seed)
+            places |= {("commands", program.program_address >= OUTSIDE)}
+            places |= {(what, i[f"{what}_address"] >= OUTSIDE) for i in program.instructions
+                       for what in ("ifm", "parameter", "weight", "ofm", "operand")
+                       if what != "operand" or i["add"]}
+        counted, expected = compact_cycles(
+            device, compile(MODELS / "mlperf_ad_fc_ae.tflite", config, outside=outside))
+    assert expected == counted
+    assert len(places) == 12
 
 
 def test_compact_requantizations_of_large_shifts():

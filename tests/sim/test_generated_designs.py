@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -89,6 +90,18 @@ def test_testbench_with_memory_outside_passes(bus: str, sensor: bool, tmp_path: 
     done = make(folder)
     assert done.returncode and "PASS" not in done.stdout
     assert f"byte {len(results) - 1} of the results is" in done.stdout
+
+
+def test_testbench_of_a_compact_core_with_memory_outside_passes(tmp_path: Path) -> None:
+    config = dataclasses.replace(PRESETS["nano"], outside_bits=16, name="nano_outside")
+    folder = tmp_path / "design"
+    write_folder(folder, generated_files(Design(config, "axi4", name="tiny", outside=True)))
+    done = make(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second, *outside = map(int, re.findall(r"^run \d: (\d+) cycles", done.stdout,
+                                                  re.MULTILINE))
+    assert first == second == NANO_CYCLES and min(outside) > NANO_CYCLES
+    assert f"PASS: 4 runs, the last one of {outside[-1]} cycles" in done.stdout
 
 
 def test_selftest_of_the_boards_passes_and_fails_where_an_output_differs(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from kaniwa.compiler.rewrite.partition import MOVERS
 from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, NeedsNoGaps, Refused
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
 from kaniwa.compiler.schedule.buffers import Buffer
+from kaniwa.compiler.schedule.crossings import crossings
 from kaniwa.compiler.schedule.double_buffer import (
     check_double_buffered,
     copied_blobs,
@@ -90,8 +91,8 @@ def _too_small(plan: Plan, commands: int, weights: int, tensors: int) -> MemoryT
     """The error for a program of so many bytes, beside those that are to stay."""
     config, need = plan.config, commands + weights + tensors
     twice = "double-buffered " if plan.options.double_buffered else ""
-    more = (f"{'' if config.compact else 'give it --outside sdram, or '}take a target with more "
-            "memory")
+    outside = "give it --outside sdram, or " if config.outside_limit else ""
+    more = f"{outside}take a target with more memory"
     if not plan.options.behind:
         return MemoryTooSmallError(
             f"{plan.model.name}: {twice}needs {_kib(need)} KiB (commands {_kib(commands)}, weights "
@@ -270,27 +271,50 @@ def _first_fit(buffers: Sequence[Buffer], order: Sequence[int],
 
 
 def _spread(plan: Plan, buffers: list[Buffer], commands: int) -> Plan:
-    """On chip: commands, then the tensors but the largest, then the constants most often read."""
+    """On chip: commands, then the tensors but the largest, then the constants most often read.
+
+    In a compact core constants that come again for each pixel may be more than all else. So those
+    that are read often come before the tensors there, where fewer accesses outside remain then.
+    """
+    plain = _spread_from(plan, buffers, commands, None)
+    if not plan.config.compact or plan.stacks:
+        return plain
+    assert plan.constants is not None
+    often = sorted({*_reads(plan, plan.constants)} - {0, 1}, reverse=True)
+    return min([plain, *(_spread_from(plan, buffers, commands, least) for least in often)],
+               key=crossings)
+
+
+def _spread_from(plan: Plan, buffers: list[Buffer], commands: int, least: int | None) -> Plan:
+    """The same with constants that are read ``least`` times or more before the tensors."""
     assert plan.constants is not None
     capacity, sizes = plan.room, _sizes(plan, buffers)
     # Those of bands are many, and are read ahead like weights.
     commands_local = commands <= capacity and not plan.stacks
     room = capacity - commands if commands_local else capacity
+    reads = _reads(plan, plan.constants)
+    reads += [reads[i] for i in copied_blobs(plan, buffers)]
+    near = [False] * len(sizes)
+    order = sorted(range(len(sizes)), key=lambda i: (-reads[i], i))
+    if least is not None:
+        room = _take_near([i for i in order if reads[i] >= least], near, sizes, room)
     choose = _least_outside if plan.stacks else _largest_outside
     offsets, peak, local = choose(buffers, room, not plan.options.materialize)
-    room -= peak
     outside = [b for b, here in zip(buffers, local, strict=True) if not here]
     outside_offsets, _ = pack(outside, not plan.options.materialize)
     inner, outer = iter(offsets), iter(outside_offsets)
     merged = [next(inner if here else outer) for here in local]
-    reads = _reads(plan, plan.constants)
-    reads += [reads[i] for i in copied_blobs(plan, buffers)]
-    near = [False] * len(sizes)
-    for i in sorted(range(len(sizes)), key=lambda i: (-reads[i], i)):
-        if sizes[i] <= room:
+    _take_near(order, near, sizes, room - peak)
+    return _place(plan, buffers, merged, sizes, commands, _OnChip(commands_local, near, local))
+
+
+def _take_near(order: Sequence[int], near: list[bool], sizes: Sequence[int], room: int) -> int:
+    """Mark as ``near`` the constants that fit, in this order; the room that is left."""
+    for i in order:
+        if not near[i] and sizes[i] <= room:
             near[i] = True
             room -= sizes[i]
-    return _place(plan, buffers, merged, sizes, commands, _OnChip(commands_local, near, local))
+    return room
 
 
 def _largest_outside(buffers: Sequence[Buffer], room: int,
@@ -366,9 +390,12 @@ def _place(plan: Plan, buffers: list[Buffer], offsets: list[int], sizes: list[in
         ends[local] = max(ends[local], address + buffer.size)
         places = second if buffer.second else tensors
         places.update((i, address if local else address | OUTSIDE) for i in buffer.tensors)
-    if max(ends.values()) > OUTSIDE:
+    limit = plan.config.outside_limit
+    if ends[False] > limit:
+        more = "a target with more outside_bits or " if plan.config.compact else ""
         raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "
-                           f"at most {_kib(OUTSIDE)} KiB can be addressed; use a smaller model")
+                           f"target '{plan.config.name}' addresses at most {_kib(limit)} KiB; "
+                           f"use {more}a smaller model")
     part = plan.options.outside
     if part is not None and part.size is not None and ends[False] > part.size:
         raise CompileError(f"{plan.model.name}: needs {_kib(ends[False])} KiB of outside memory, "

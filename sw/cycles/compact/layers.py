@@ -1,8 +1,7 @@
 """Cycle model of the compact core, which runs one instruction after the other.
 
 The array waits for a place for its results, and for input rows and weights, which share the reads
-of memory. Left out is what the operands and the writes take of these reads: a few cycles a layer,
-up to 1 % of one whose weights come again for each pixel.
+of memory with operands, and give way to writes. The cycles are the core's own, on chip and outside.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.compact.memory import CompactMemories
 from kaniwa.cycles.compact.post import CompactPost
 from kaniwa.cycles.compact.reads import AGAIN, CompactReads
 from kaniwa.cycles.log import Log
@@ -20,24 +20,26 @@ from kaniwa.isa.counters import RunStatistics
 from kaniwa.isa.formats import Buffer
 from kaniwa.isa.weight_stream import decode_stream
 from kaniwa.program.instruction import Values
+from kaniwa.timing import Timing
 
 __all__ = ["model_compact"]
 
 CLEAR = 2            # from the last step of a block to the next one
 
 
-def model_compact(config: AcceleratorConfig, instructions: Sequence[Values],
-                  read: Read | None = None, log: Log | None = None) -> RunStatistics:
-    """Counters of a run of the LAYER ``instructions``; ``read``, ``log`` as for ``model_run``."""
-    fetch = AGAIN * INSTRUCTION_BYTES // config.read_bytes
+def model_compact(config: AcceleratorConfig, instructions: Sequence[Values], read: Read | None,
+                  outside: Timing, program_address: int, log: Log | None = None) -> RunStatistics:
+    """Counters of a run of the LAYER ``instructions``; the arguments are those of ``model_run``."""
+    memories = CompactMemories(config, outside)
     cycle = 0
     counters = dict.fromkeys(COUNTERS, 0)
     snapshots = {}
     for index, v in enumerate(instructions):
+        fetched = _fetch(config, memories, program_address + index * INSTRUCTION_BYTES, cycle)
         if log:
             log.part(0, index)
-            log.tracks["commands"].work(cycle, cycle + fetch, 0)
-        layer = _Layer(config, v, read, cycle + fetch + 1, log)
+            log.tracks["commands"].work(cycle, fetched, 0)
+        layer = _Layer(config, v, read, memories, fetched + 1, log)
         cycle = layer.run() + 1
         if log:
             log.lose("fill", layer.told, cycle - 1)
@@ -50,18 +52,26 @@ def model_compact(config: AcceleratorConfig, instructions: Sequence[Values],
         snapshots[v["tag"]] = dict(counters)
     if log:
         log.close()
-    return RunStatistics(cycle + fetch + 2, len(instructions), snapshots)
+    end = _fetch(config, memories, program_address + len(instructions) * INSTRUCTION_BYTES, cycle)
+    return RunStatistics(end + 2, len(instructions), snapshots)
+
+
+def _fetch(config: AcceleratorConfig, memories: CompactMemories, address: int, cycle: int) -> int:
+    """When the instruction at ``address`` is there; its first word is chosen in ``cycle``."""
+    for word in range(address, address + INSTRUCTION_BYTES, config.read_bytes):
+        cycle = memories.read(cycle + 1, word) + AGAIN
+    return cycle
 
 
 class _Layer:
     """One instruction; ``begin``: the cycle in which the units begin."""
 
     def __init__(self, config: AcceleratorConfig, v: Values, read: Read | None,
-                 begin: int, log: Log | None) -> None:
+                 memories: CompactMemories, begin: int, log: Log | None) -> None:
         self._config, self._v, self._log = config, v, log
         self._post = CompactPost(config, v, log)
         self._reads = CompactReads(
-            config, v, region_shapes(config, v, read), begin + 1, self._post, log)
+            config, v, region_shapes(config, v, read), begin + 1, memories, self._post, log)
         self._shifts = _shifts(config, v, read)
         self._cycle = begin + 1      # of the next step
         self.told = -1               # the log knows all before

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.log import Log
-from kaniwa.program.instruction import Values
+from kaniwa.isa import OUTSIDE
+from kaniwa.program.instruction import Values, channels
 from kaniwa.timing import NEVER
 
 __all__ = ["CompactPost"]
@@ -15,7 +16,8 @@ __all__ = ["CompactPost"]
 SUMS = 5             # beside its products' cycles, from a block's last step to its first result
 QUOTIENT = 10        # bits of the product that a requantization waits for from its shift on
 LOOK_UP = 2          # from the end of the second stage until a table is read, or a byte written
-REPLY = 3            # from the cycle in which memory chooses a read until its word may be used
+REPLY = 1            # from the response of memory until its word may be used
+SOONEST = 3          # from the cycle in which memory chooses a read until then, at least
 AHEAD = 2            # first values of an ADD that may be without their sum
 
 
@@ -24,14 +26,18 @@ class CompactPost:
 
     An ADD has two values for a result. Once the first one leaves, its entry of a table waits for
     the operand, and both go in as the sum. ``ask``: the cycle in which the read of an operand is
-    there to be chosen, NEVER if there is none. ``writes``: cycles in which a byte is written.
+    there to be chosen, NEVER if there is none. ``writes``: of each byte the cycle in which it is
+    there to be written, and the one in which it is. On chip these are one; when outside memory
+    takes a byte, ``written`` tells: ``unwritten`` is the cycle in which it is there, NEVER if there
+    is none. Until then nothing else leaves the second stage.
     ``taken``: for each block the cycle in which its last result goes in. ``arrival``: cycles from
     the last step of a block until its first result may go in.
     """
 
     def __init__(self, config: AcceleratorConfig, v: Values, log: Log | None) -> None:
-        self.ask = NEVER
-        self.writes: deque[int] = deque()
+        self.ask = self.unwritten = NEVER
+        self.writes: deque[tuple[int, int]] = deque()
+        self.operands, self.results = _places(v, "operand"), _places(v, "ofm")
         self.taken: list[int] = []
         self.ended = 0       # the cycle after the last byte's write
         self.arrival = SUMS + config.product_cycles
@@ -40,12 +46,16 @@ class CompactPost:
         self._words = -(-(QUOTIENT + self._digit - 1) // self._digit)
         self._v = v
         self._log = log
+        self._outside = v["ofm_address"] >= OUTSIDE
         self._results: deque[tuple[int, int, bool]] = deque()    # arrival, shift, last of a block
-        self._free = 0       # from when on the first stage takes a value
+        self._free = 0       # from when on the first stage takes a value; NEVER while not known
         self._upper = 0      # when the value in the second stage leaves
         self._store = 0      # from when on what leaves there has a place
         self._summed = 0     # from when on the place for an entry is free
-        self._ahead: deque[int] = deque()    # first values without a sum: when they leave
+        self._first: tuple[int, int, Callable[[], None]] | None = None   # in the first stage
+        self._second: tuple[int, Callable[[], None]] | None = None       # and what is then
+        self._unsummed = 0   # first values without a sum
+        self._ahead: deque[int] = deque()    # those of them that left: when
         self._operand = NEVER                # from when on the first one's sum may begin
 
     def block(self, issued: int, shifts: Sequence[int]) -> None:
@@ -56,53 +66,63 @@ class CompactPost:
     def advance(self, until: int) -> None:
         """All values begin of which that is sure: no other block's results come before
         ``until``."""
-        while self._results or self._ahead:
+        while self._free < NEVER and (self._results or self._ahead):
             if self._first_is_next():
                 self._begin_first()
             elif self._operand < NEVER and (
-                    self._results or len(self._ahead) == AHEAD or self._sum_cycle() < until):
+                    self._results or self._unsummed == AHEAD or self._sum_cycle() < until):
                 self._begin_sum()
             else:
                 break
 
     def reply(self, cycle: int) -> None:
-        """Memory sees the read of the operand in the cycle behind this one."""
+        """The word of the operand comes."""
         self.ask = NEVER
         self._operand = cycle + REPLY
 
+    def written(self, cycle: int) -> None:
+        """Outside memory takes the byte that is there."""
+        self._wrote(cycle)
+        self._go_on()
+
     def _sum_cycle(self) -> int:
         """The first cycle in which a sum may be chosen, or one before it if that is not known."""
-        earliest = self.ask + REPLY if self._operand == NEVER else self._operand
+        earliest = self._operand
+        if earliest == NEVER:    # without a read, what it is for waits for a write
+            earliest = self.unwritten if self.ask == NEVER else self.ask + SOONEST
         return max(earliest, self._free)
 
     def _first_is_next(self) -> bool:
         """A result that waits goes before a sum, unless two results have gone before."""
-        if not self._results or len(self._ahead) == AHEAD:
+        if not self._results or self._unsummed == AHEAD:
             return False
-        return not self._ahead or self._results[0][0] <= self._sum_cycle()
+        return not self._unsummed or self._results[0][0] <= self._sum_cycle()
 
     def _begin_first(self) -> None:
         arrival, shift, is_last = self._results.popleft()
         begins = max(arrival, self._free)
         if is_last:
             self.taken.append(begins)
-        self._value(begins, shift)
         if self._v["add"]:
-            self._ahead.append(self._upper)
-            if len(self._ahead) == 1:
-                self._look_up()
+            self._unsummed += 1
+            self._value(begins, shift, self._leave_first)
         else:
-            self._write()
+            self._value(begins, shift, self._write)
+
+    def _leave_first(self) -> None:
+        self._ahead.append(self._upper)
+        if len(self._ahead) == 1:
+            self._look_up()
 
     def _begin_sum(self) -> None:
         chosen = self._sum_cycle()
         self._ahead.popleft()
+        self._unsummed -= 1
         self._operand = NEVER
         self._summed = chosen + 2
         if self._ahead:
             self._look_up()
-        self._value(chosen + 1, self._v["add_shift"])
-        self._write()
+        self._value(chosen + 1, self._v["add_shift"], self._write)
 
     def _look_up(self) -> None:
         """The entry of the first value that is ahead, once the entry before it is used."""
@@ -111,15 +131,44 @@ class CompactPost:
 
     def _write(self) -> None:
         """The value that leaves the second stage, or its entry of a table, is a byte."""
-        cycle = self._upper + LOOK_UP + self._v["table"]
-        self.writes.append(cycle)
+        self.unwritten = self._upper + LOOK_UP + self._v["table"]
+        if not self._outside:
+            self._wrote(self.unwritten)
+
+    def _wrote(self, cycle: int) -> None:
+        self.writes.append((self.unwritten, cycle))
+        self.unwritten = NEVER
         self.ended = self._store = cycle + 1
 
-    def _value(self, begins: int, shift: int) -> None:
-        """A value begins and goes through both stages."""
-        self._free = max(begins + self._cycles + 1, self._upper)
-        leaves = self._free + 1 + max(
-            self._cycles, shift // self._digit + self._words - self._cycles)
-        self._upper = max(leaves, self._store)
-        if self._log:
-            self._log.tracks["post"].work(begins, self._free, 0)
+    def _value(self, begins: int, shift: int, then: Callable[[], None]) -> None:
+        """A value begins and goes through both stages; ``then`` it leaves."""
+        self._free, self._first = NEVER, (begins, shift, then)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Values go from one stage to the next, as far as is known when their places are free."""
+        while True:
+            if self._second is not None and self.unwritten == NEVER:
+                leaves, then = self._second
+                self._second = None
+                self._upper = max(leaves, self._store)
+                then()
+            elif self._first is not None and self._second is None:
+                begins, shift, then = self._first
+                self._first = None
+                self._free = max(begins + self._cycles + 1, self._upper)
+                self._second = self._free + 1 + max(
+                    self._cycles, shift // self._digit + self._words - self._cycles), then
+                if self._log:
+                    self._log.tracks["post"].work(begins, self._free, 0)
+            else:
+                return
+
+
+def _places(v: Values, which: str) -> Iterator[int]:
+    """Addresses of the operand's or the output's bytes, in the order of results."""
+    for y in range(v["ofm_rows"]):
+        for x in range(v["ofm_columns"]):
+            first = v[f"{which}_address"] + y * v[f"{which}_row_pitch"] + (
+                x * v[f"{which}_pixel_pitch"])
+            yield from range(first, first + channels(v))

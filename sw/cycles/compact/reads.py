@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.compact.memory import CompactMemories
 from kaniwa.cycles.compact.post import CompactPost
 from kaniwa.cycles.log import Log
 from kaniwa.cycles.readers.streams import BlockShape
@@ -14,8 +15,7 @@ from kaniwa.timing import NEVER
 
 __all__ = ["AGAIN", "CompactReads"]
 
-AGAIN = 3            # from a read to the next one of the same unit; its response is a cycle before
-OTHER = 2            # to the next one of another
+AGAIN = 1            # from a response to the next read of the same unit; another's may come with it
 _Unit = Generator[int | None, int, None]
 
 
@@ -26,20 +26,22 @@ class CompactReads:
     and bytes of the line buffer that it is past, and ``used``, cycles from which on there is room
     for one more ring word (only of weights that stream). It asks only for what it waits for. So
     no read is served that comes behind something which the array has not told.
-    A byte that ``post`` writes comes before a read that was chosen and is on its way.
+    A byte that ``post`` writes comes before a read that was chosen and that memory has not seen.
     """
 
     def __init__(self, config: AcceleratorConfig, v: Values,
                  regions: tuple[Sequence[BlockShape], Sequence[BlockShape]], begin: int,
-                 post: CompactPost, log: Log | None) -> None:
+                 memories: CompactMemories, post: CompactPost, log: Log | None) -> None:
         self.rows: list[int] = []
         self.words: list[int] = []
         self.freed: list[tuple[int, int]] = []
         self.used: list[int] = []
         self._config, self._v, self._regions, self._post = config, v, regions, post
-        self._free = 0       # from when on memory takes the next read
+        self._memories = memories
+        self._free = 0       # from when on the next read is chosen
         self._ended = 0      # when all units have what they read
         self._tracks = log and (log.tracks["load"], log.tracks["weights"])
+        self._places = [0, 0]   # address of each unit's next read
         self._units = (self._load(begin), self._weights(begin))
         self._asks = [next(unit, NEVER) for unit in self._units]
 
@@ -65,7 +67,8 @@ class CompactReads:
         return max(self._ended, self._post.ended)
 
     def _step(self) -> bool:
-        """Serve the next read, operands first, then the load unit's; False if there is none."""
+        """Serve the next read, operands first, then the load unit's, or what outside memory writes
+        before; False if there is none."""
         post = self._post
         for number, ask in enumerate(self._asks):
             if ask is None:
@@ -75,33 +78,36 @@ class CompactReads:
         # The array waits for what comes of a read at ``cycle`` or later, so it has no results now.
         post.advance(cycle + post.arrival)
         cycle = max(self._free, min(*times, post.ask))
+        if post.unwritten < NEVER and post.unwritten <= cycle + 1:
+            post.written(self._memories.write(post.unwritten, next(post.results)))
+            return True
         if cycle >= NEVER:
             return False
-        sent = self._sent(cycle)
-        self._free = sent + OTHER
+        seen = self._seen(cycle)
         if post.ask <= cycle:
-            post.reply(sent)
+            self._free = self._memories.read(seen, next(post.operands))
+            post.reply(self._free)
         else:
-            self._serve(0 if times[0] <= cycle else 1, cycle, sent)
+            self._serve(0 if times[0] <= cycle else 1, cycle, seen)
         return True
 
-    def _sent(self, cycle: int) -> int:
-        """The cycle before that in which memory sees a read that is chosen in ``cycle``: later by
-        the bytes that are written then."""
-        writes = self._post.writes
-        while writes and writes[0] <= cycle:
-            writes.popleft()
-        while writes and writes[0] == cycle + 1:
-            cycle = writes.popleft()
-        return cycle
+    def _seen(self, cycle: int) -> int:
+        """The cycle in which memory sees a read that is chosen in ``cycle``: later by the bytes
+        that are written then."""
+        writes, seen = self._post.writes, cycle + 1
+        while writes and writes[0][0] <= seen:
+            seen = max(seen, writes.popleft()[1] + 1)
+        return seen
 
-    def _serve(self, number: int, cycle: int, sent: int) -> None:
+    def _serve(self, number: int, cycle: int, seen: int) -> None:
         """The read of a unit, which is chosen in ``cycle``."""
+        self._free = response = self._memories.read(seen, self._places[number])
+        self._places[number] += self._config.read_bytes
         if self._tracks:
             self._tracks[number].wait(self._asks[number] or 0, cycle, 0, "memory")
-            self._tracks[number].work(cycle, sent + AGAIN, 0)
+            self._tracks[number].work(cycle, response + AGAIN, 0)
         try:
-            self._asks[number] = self._units[number].send(sent)
+            self._asks[number] = self._units[number].send(response)
         except StopIteration:
             self._asks[number] = NEVER
 
@@ -116,6 +122,7 @@ class CompactReads:
                 room, events = self._config.line_bytes + freed, events + 1
                 ask = max(ask, cycle)
             first = v["ifm_address"] + row * v["ifm_pitch"]
+            self._places[0] = first - first % width
             for _ in range(first // width, (first + v["ifm_row_bytes"] - 1) // width + 1):
                 ask = AGAIN + (yield ask)
             self.rows.append(ask)
@@ -124,8 +131,9 @@ class CompactReads:
     def _weights(self, ask: int) -> _Unit:
         """``ask``: when the next word may be read; ``ready``: when the next byte is looked at."""
         v, ready = self._v, 0
-        streams = [self._regions[0], *([self._regions[1]] * v["weight_repeat"])]
-        for blocks in streams:
+        streams = [(v["parameter_address"], self._regions[0]),
+                   *([(v["weight_address"], self._regions[1])] * v["weight_repeat"])]
+        for self._places[1], blocks in streams:
             for shape in blocks:
                 ready = max(ready, AGAIN + (yield ask)) + 8
                 ask, ready = ready, ready + 1
