@@ -5,8 +5,8 @@ import dataclasses
 from kaniwa.boards.board import TARGETS, Sdram
 from kaniwa.boards.tang_nano_20k import BOARD as WITHOUT
 
-# What chip is in the package is not told; that of litex-boards is the ESMT one of the same size.
-# Of the two parts that are known with it, this one has the longer times.
+# Which chip is in the package was not found out. litex-boards takes M12L64322A, of the same size,
+# and says that it is to be looked up: this part has longer times.
 BOARD = dataclasses.replace(
     WITHOUT,
     name="tang_nano_20k_sdram",

@@ -22,9 +22,9 @@ class SdramPins(Elaboratable):
     AS4C16M16SA-C&I rev. 3.0, table 16), and is taken at 22.5 ns, less what the ways to the chip and
     back take.
 
-    On Gowin it is seven eighths. At 40.5 MHz a command has 21.6 ns, a word is there 30.7 to 51.9 ns
-    behind the chip's clock, and is taken at 52.5 ns, less what the ways take. Three quarters would
-    ask for ways of 3.7 ns. A command is held for 3.1 ns, longer than tIH of 1.
+    On Gowin it is seven eighths. At 40.5 MHz a command has 21.6 ns. With the same times a word is
+    there 30.7 to 51.9 ns behind the chip's clock, and is taken at 52.5 ns, less what the ways take.
+    Three quarters would ask for ways of 3.7 ns. A command is held for 3.1 ns, where tIH is 1.
     """
 
     def __init__(self, pins: Any, resource: str):
