@@ -1,7 +1,7 @@
 """The configs that a search may propose for a board, as named choices, and back.
 
 A pipelined and a compact core have choices of their own; ``core`` says which of them count. What
-is no choice is that of the base: ``small`` or ``nano``.
+is no choice is that of the base: ``small`` or ``nano``. A compact core reaches the board's SDRAM.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.config import LEGAL_RANGES, PRESETS, AcceleratorConfig
+from kaniwa.sdram_parts import PARTS
 
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board
@@ -85,6 +86,9 @@ def config_of(board: Board, proposal: Mapping[str, Choice]) -> AcceleratorConfig
     if values.pop("modes", False):
         values["weight_formats"] = (*base.weight_formats, "modes")
     values |= OF_FAMILY.get(board.family, {})
+    if core == COMPACT and board.sdram is not None:
+        reached = (PARTS[board.sdram.part].size - 1).bit_length()
+        values["outside_bits"] = min(reached, LEGAL_RANGES["outside_bits"][1])
     return dataclasses.replace(base, **values, name="explored")
 
 

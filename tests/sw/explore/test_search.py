@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kaniwa.boards.board import BOARDS, load_board
+from kaniwa.boards.board import BOARDS, Sdram, load_board
 from kaniwa.config import PRESETS, load_target
 from kaniwa.errors import ConfigError, InputError, ModelError
 from kaniwa.explore import search as search_module
@@ -77,6 +77,15 @@ def test_every_target_of_a_board_can_be_proposed(name: str) -> None:
         assert config_of(board, proposal) == config
         own = choices(board, str(proposal["core"]))
         assert all(proposal[key] in values for key, values in own.items())
+
+
+def test_a_compact_core_reaches_the_boards_sdram() -> None:
+    board = dataclasses.replace(load_board("tang_nano_20k"), sdram=Sdram("EM638325"))
+    without = board.config("nano_64k")
+    config = dataclasses.replace(without, outside_bits=23)
+    proposal = proposal_of(board, config)
+    assert proposal is not None and config_of(board, proposal) == config
+    assert proposal_of(board, without) is None
 
 
 def test_choices_that_do_not_go_together_are_the_configs_own_error() -> None:
