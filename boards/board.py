@@ -192,8 +192,20 @@ class Board:
         return self.baud // BITS_A_BYTE
 
     def config(self, target: str) -> AcceleratorConfig:
-        """The config of a target of this board, a preset or a TOML file."""
-        return load_target(self.files.get(target, target))
+        """The config of a target of this board, a preset or a TOML file.
+
+        ConfigError for one that has no way to the board's SDRAM.
+        """
+        config = load_target(self.files.get(target, target))
+        self.check_memory(config)
+        return config
+
+    def check_memory(self, config: AcceleratorConfig) -> None:
+        """Raise ConfigError where the board has SDRAM, and a core of ``config`` no way there."""
+        if self.sdram is not None and config.compact and not config.outside_bits:
+            raise ConfigError(f"{config.name} is a compact core with outside_bits of 0, so it has "
+                              f"no way to the SDRAM of {self.name}: set outside_bits in the "
+                              f"target, or take one of {', '.join(self.targets)}")
 
     def clock_mhz(self, target: str, cores: int = 1) -> float:
         """The clock for a target in MHz; that of the default target where it is not listed."""

@@ -19,8 +19,8 @@ class Pll(Protocol):
     """A clock generator: drives ``clock`` from the board's oscillator.
 
     ``add`` puts it into a module and returns the signal that is 1 once the clock is stable.
-    ``late``: a second clock to drive, three quarters of a cycle behind; only where a board of the
-    family has SDRAM.
+    ``late``: a second clock to drive, behind by the part of a cycle that ``SdramPins`` names; only
+    where a board of the family has SDRAM.
     """
 
     hz: int   # of the clock it makes

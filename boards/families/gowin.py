@@ -30,6 +30,7 @@ cells = {
 }
 bels = {"bram": "BSRAM", "dsp": "MULT18X18"}
 reduce = REDUCE
+LATE = 14   # sixteenths of a cycle that the clock of an SDRAM is behind
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,20 @@ class GowinPll:
                               p_ODIV_SEL=dividers[0], p_DEVICE=chip)
         self.hz = round(output_mhz * 1e6)
 
-    def add(self, m: Module, platform: Any, clock: Signal) -> Value:
+    def add(self, m: Module, platform: Any, clock: Signal,
+            late: Signal | None = None) -> Value:
         locked = Signal()
+        second = {} if late is None else dict(o_CLKOUTP=late)
+        phase = 0 if late is None else LATE
         m.submodules.pll = Instance(
             "rPLL", **self._settings,
             p_DYN_IDIV_SEL="false", p_DYN_FBDIV_SEL="false", p_DYN_ODIV_SEL="false",
-            p_DYN_DA_EN="false", p_PSDA_SEL="0000", p_DUTYDA_SEL="1000", p_CLKFB_SEL="internal",
-            p_CLKOUT_BYPASS="false", p_CLKOUTP_BYPASS="false", p_CLKOUTD_BYPASS="false",
+            p_DYN_DA_EN="false", p_PSDA_SEL=f"{phase:04b}", p_DUTYDA_SEL="1000",
+            p_CLKFB_SEL="internal", p_CLKOUT_BYPASS="false", p_CLKOUTP_BYPASS="false",
+            p_CLKOUTD_BYPASS="false",
             i_CLKIN=platform.request(platform.default_clk).i, i_CLKFB=0, i_RESET=0, i_RESET_P=0,
             i_FBDSEL=Const(0, 6), i_IDSEL=Const(0, 6), i_ODSEL=Const(0, 6), i_PSDA=Const(0, 4),
-            i_DUTYDA=Const(0, 4), i_FDLY=Const(0, 4), o_CLKOUT=clock, o_LOCK=locked)
+            i_DUTYDA=Const(0, 4), i_FDLY=Const(0, 4), o_CLKOUT=clock, o_LOCK=locked, **second)
         return locked
 
 

@@ -170,9 +170,11 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
 
     ``line``: baud, pace, cores and standalone of ``BoardTop``, where they are not those of a usual
     bitstream.
-    Raises ConfigError for cores that the link or the board cannot have.
+    Raises ConfigError for cores that the link or the board cannot have, and for one that has no way
+    to the board's SDRAM.
     """
     check_cores(line.get("cores", 1), config.memory_bytes, board.sdram is not None)
+    board.check_memory(config)
     from kaniwa.boards.flow.top import BoardTop
 
     family = load_family(board.family)

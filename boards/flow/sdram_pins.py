@@ -16,10 +16,15 @@ class SdramPins(Elaboratable):
     A pin that the board ties to a level is left out of the resource. The registers begin at 0, at
     which a chip that is always selected takes a command: its clock begins when they are idle.
 
-    The chip's clock is that of the domain ``sdram``, three quarters of a cycle behind. At 100 MHz a
-    command has 7.5 ns to come to the chip. With a CAS latency of 2 a word is there 16 to 22.5 ns
-    behind the chip's clock of its command (tAC of 6 ns, tOH of 2.5: Alliance AS4C16M16SA-C&I rev.
-    3.0, table 16), and is taken at 22.5 ns, less what the ways to the chip and back take.
+    The chip's clock is that of the domain ``sdram``, which on ECP5 is three quarters of a cycle
+    behind. At 100 MHz a command has 7.5 ns to come to the chip. With a CAS latency of 2 a word is
+    there 16 to 22.5 ns behind the chip's clock of its command (tAC of 6 ns, tOH of 2.5: Alliance
+    AS4C16M16SA-C&I rev. 3.0, table 16), and is taken at 22.5 ns, less what the ways to the chip and
+    back take.
+
+    On Gowin it is seven eighths. At 40.5 MHz a command has 21.6 ns. With the same times a word is
+    there 30.7 to 51.9 ns behind the chip's clock, and is taken at 52.5 ns, less what the ways take.
+    Three quarters would ask for ways of 3.7 ns. A command is held for 3.1 ns, where tIH is 1.
     """
 
     def __init__(self, pins: Any, resource: str):

@@ -87,8 +87,10 @@ def config_of(board: Board, proposal: Mapping[str, Choice]) -> AcceleratorConfig
         values["weight_formats"] = (*base.weight_formats, "modes")
     values |= OF_FAMILY.get(board.family, {})
     if core == COMPACT and board.sdram is not None:
-        reached = (PARTS[board.sdram.part].size - 1).bit_length()
+        part = PARTS[board.sdram.part]
+        reached = (part.size - 1).bit_length()
         values["outside_bits"] = min(reached, LEGAL_RANGES["outside_bits"][1])
+        values["write_bytes"] = max(base.write_bytes, part.width)   # at least a column
     return dataclasses.replace(base, **values, name="explored")
 
 

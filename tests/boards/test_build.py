@@ -10,12 +10,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from amaranth import Module, Signal
-from amaranth.hdl import Fragment
 
 from kaniwa import cli
 from kaniwa.boards.board import BOARDS, load_board
@@ -24,10 +21,8 @@ from kaniwa.boards.floor.placement import PLACEMENT
 from kaniwa.boards.flow import build as build_module, place as place_module, program, tools
 from kaniwa.boards.flow.build import TOP, build, design_files
 from kaniwa.boards.flow.place import Design
-from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import BuildError, ConfigError, DeviceError
-from kaniwa.hw.sdram.controller import SdramController
-from kaniwa.sdram_parts import PARTS
 from kaniwa.sim.worlds.serial_config import TINY
 
 PlaceAll = Callable[[str, int, Callable[[str], None]], dict[int, Path]]
@@ -187,34 +182,6 @@ def test_targets_of_a_board_are_legal_and_its_clock_can_be_made(board: str) -> N
         assert isinstance(chosen.config(target), AcceleratorConfig)
         pll = load_family(chosen.family).pll(hz, chosen.clock_mhz(target), chosen.device)
         assert pll.hz == round(chosen.clock_mhz(target) * 1e6)
-
-
-@pytest.mark.parametrize("name", [name for name in BOARDS if load_board(name).sdram])
-def test_the_clock_of_an_sdram_is_three_quarters_of_a_cycle_late(name: str) -> None:
-    board = load_board(name)
-    pll = load_family(board.family).pll(board.make_platform().default_clk_frequency,
-                                        board.clock_mhz(board.default_target), board.device)
-    m = Module()
-    pin: Any = SimpleNamespace(default_clk="",
-                               request=lambda name: SimpleNamespace(i=Signal()))
-    pll.add(m, pin, Signal(), Signal())
-    made: Any = m.submodules.pll
-    Fragment.get(m, None)    # What is elaborated is used: Amaranth warns of the rest.
-    of = made.parameters
-    phases = [of[f"{output}_CPHASE"] + of[f"{output}_FPHASE"] / 8 for output in ("CLKOP", "CLKOS")]
-    assert of["CLKOS_DIV"] == of["CLKOP_DIV"] and of["CLKOS_ENABLE"] == "ENABLED"
-    assert (phases[1] - phases[0]) / of["CLKOP_DIV"] == 0.75
-
-
-@pytest.mark.parametrize("write_bytes", [4, 8])
-def test_an_sdram_without_a_mask_takes_columns_and_whole_bursts(write_bytes: int) -> None:
-    """A part of a burst would leave the rest of it to whatever is at the pins."""
-    SdramController._MustUse__silence = True   # one that is refused is not used
-    config = dataclasses.replace(PRESETS["small"], read_bytes=16, write_bytes=write_bytes,
-                                 name="sizes")
-    with pytest.raises(ConfigError, match=f"write_bytes of {write_bytes} are a part of the bursts "
-                                          "of 16 bytes, .*: they must be 2 or 16"):
-        SdramController(config, PARTS["IS42S16160G"], 80, masked=False)
 
 
 def test_a_clock_that_the_pll_cannot_make_is_named() -> None:

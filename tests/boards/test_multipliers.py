@@ -35,6 +35,7 @@ EXPECTED = {
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},
     ("tang_nano_20k", "nano_64k"): {"product": 16},
+    ("tang_nano_20k_sdram", "nano_64k_sdram"): {"product": 16},
     ("tang_nano_9k", "nano_32k"): {"product": 16},
     ("crosslink_nx", "nano"): {"product": 16},
     ("gatemate_a1_evb", "nano_64k"): {"product": 16},

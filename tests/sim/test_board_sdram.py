@@ -22,12 +22,14 @@ from kaniwa.sim.worlds.random_graphs import random_input
 pytestmark = pytest.mark.rtl
 SMALL, LARGE = "ulx3s_25f_sdram", "ulx3s_85f_sdram"
 MERGES = "colorlight_i5_sdram"       # has no data mask
+COMPACT = "tang_nano_20k_sdram"
 OUTSIDE_OF = {SMALL: "sdram,part=MT48LC16M16A2,clock=80",
-              MERGES: "sdram,part=EM638325,clock=80,mask=0"}
+              MERGES: "sdram,part=EM638325,clock=80,mask=0",
+              COMPACT: "sdram,part=EM638325,clock=41"}
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module", params=[SMALL, MERGES])
+@pytest.fixture(scope="module", params=[SMALL, MERGES, COMPACT])
 def name(request):
     return request.param
 
@@ -40,11 +42,11 @@ def board(name):
 
 @pytest.fixture
 def size(name):
-    return {SMALL: 32, MERGES: 8}[name] * MIB
+    return {SMALL: 32, MERGES: 8, COMPACT: 8}[name] * MIB
 
 
-def test_a_board_tells_that_it_has_outside_memory(board):
-    assert board.outside and board.config.name == "small"
+def test_a_board_tells_that_it_has_outside_memory(name, board):
+    assert board.outside and board.config.name == load_board(name).default_target
 
 
 @pytest.mark.parametrize("offset, count", [
@@ -69,8 +71,10 @@ def test_bytes_beside_those_that_are_written_stay(board):
 
 def test_a_model_that_the_chip_holds_is_exact_and_takes_the_estimated_cycles(name, board, models):
     graph = load_model(models / "mlperf_ic_resnet8.tflite")
-    kind = load_board(name).outside("small")
-    program = compile(graph, target="small", outside=kind)
+    described = load_board(name)
+    target = described.default_target
+    kind = described.outside(target)
+    program = compile(graph, target=described.config(target), outside=kind)
     assert kind == OUTSIDE_OF[name] and program.outside_bytes
     inputs = recorded_inputs(models / "mlperf_ic_resnet8.tflite", program.inputs)[0]
     values = golden.run(graph, inputs)
@@ -101,11 +105,14 @@ def test_a_broken_rule_ends_the_simulation_with_its_name(name, monkeypatch):
 @pytest.mark.long
 @pytest.mark.parametrize("name, target, network", [
     (LARGE, "base", "cfu_mbv2_160_035"), (LARGE, "base", "mobilenet_v2"),
-    (MERGES, "small", "cfu_mbv2_160_035")])
+    (MERGES, "small", "cfu_mbv2_160_035"), (COMPACT, "nano_64k_sdram", "cfu_mbv2_160_035"),
+    (COMPACT, "nano_64k_sdram", "mlperf_vww_mbv1_96"),
+    (COMPACT, "nano_64k_sdram", "mlperf_ad_fc_ae")])
 def test_large_networks_from_the_sdram_are_exact(name, target, network, models):
     graph = (mobilenet_v2().graph if network == "mobilenet_v2"
              else load_model(models / f"{network}.tflite"))
-    program = compile(graph, target=target, outside=load_board(name).outside(target))
+    described = load_board(name)
+    program = compile(graph, target=described.config(target), outside=described.outside(target))
     inputs = random_input(graph, 1)
     values = golden.run(graph, inputs)
     with devices.open(f"sim:{name}") as board:

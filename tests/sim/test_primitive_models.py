@@ -25,6 +25,15 @@ ICE40 = """module dut(input clk, input [15:0] a, output [31:0] p);
 endmodule
 """
 
+ODDR = """module dut(input clk, input a, output p, t);
+  ODDR #(.{parameter}) pin (.CLK(clk), .D0(a), .D1(1'b0), .TX(1'b0), .Q0(p), .Q1(t));
+endmodule
+"""
+RPLL = """module dut(input clk, output p);
+  rPLL #(.{parameter}) clocks (.CLKIN(clk), .CLKOUTP(p));
+endmodule
+"""
+
 
 def lint(text, folder):
     """What Verilator says of a module and the models of its primitives; empty if it is legal."""
@@ -39,7 +48,8 @@ def lint(text, folder):
 @pytest.mark.parametrize(("text", "parameter"), [
     (ECP5, 'REG_INPUTA_CLK("CLK0")'), (ECP5, 'REG_PIPELINE_CLK("NONE")'),
     (CARRY, 'INJECT1_0("NO"), .INJECT1_1("NO")'),
-    (ICE40, "A_REG(1)"), (ICE40, "BOT_8x8_MULT_REG(1)")])
+    (ICE40, "A_REG(1)"), (ICE40, "BOT_8x8_MULT_REG(1)"),
+    (ODDR, "TXCLK_POL(0)"), (RPLL, 'PSDA_SEL("1110")')])
 def test_modelled_parameters_build(tmp_path, text, parameter):
     assert lint(text.format(parameter=parameter), tmp_path) == ""
 
@@ -52,7 +62,9 @@ def test_modelled_parameters_build(tmp_path, text, parameter):
     (ECP5, 'MULT_BYPASS("ENABLED")', "does not know"),
     (CARRY, 'INJECT1_0("NO")', "both in the chain only"),
     (ICE40, "NEG_TRIGGER(1)", "does not know"),
-    (ICE40, "PIPELINE_16x16_MULT_REG1(1)", "does not know")])
+    (ICE40, "PIPELINE_16x16_MULT_REG1(1)", "does not know"),
+    (ODDR, "TXCLK_POL(1)", "the rising edge only"),
+    (RPLL, 'CLKOUTP_BYPASS("true")', "without bypass only")])
 def test_other_parameters_stop_the_build(tmp_path, text, parameter, message):
     assert message in lint(text.format(parameter=parameter), tmp_path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kaniwa.boards.board import BOARDS, Sdram, load_board
+from kaniwa.boards.board import BOARDS, load_board
 from kaniwa.config import PRESETS, load_target
 from kaniwa.errors import ConfigError, InputError, ModelError
 from kaniwa.explore import search as search_module
@@ -80,9 +80,10 @@ def test_every_target_of_a_board_can_be_proposed(name: str) -> None:
 
 
 def test_a_compact_core_reaches_the_boards_sdram() -> None:
-    board = dataclasses.replace(load_board("tang_nano_20k"), sdram=Sdram("EM638325"))
-    without = board.config("nano_64k")
-    config = dataclasses.replace(without, outside_bits=23)
+    without = load_board("tang_nano_20k").config("nano_64k")
+    board = load_board("tang_nano_20k_sdram")
+    config = board.config(board.default_target)
+    assert config == dataclasses.replace(without, outside_bits=23, write_bytes=4, name=config.name)
     proposal = proposal_of(board, config)
     assert proposal is not None and config_of(board, proposal) == config
     assert proposal_of(board, without) is None

@@ -1,5 +1,6 @@
 // Gowin's clock generator, for simulation in cycles of the clock that it makes: a cycle of the pin
-// stands for one of them. The lock comes some cycles late, as on the device.
+// stands for one of them. The lock comes some cycles late, as on the device. CLKOUTP has no phase of
+// its own: it is for a chip that is not clocked by it here.
 
 module rPLL #(
   parameter FCLKIN = "", parameter IDIV_SEL = 0, parameter FBDIV_SEL = 0, parameter ODIV_SEL = 8,
@@ -12,15 +13,16 @@ module rPLL #(
   input CLKIN, CLKFB, RESET, RESET_P,
   input [5:0] FBDSEL, IDSEL, ODSEL,
   input [3:0] PSDA, DUTYDA, FDLY,
-  output CLKOUT, LOCK
+  output CLKOUT, CLKOUTP, LOCK
 );
   generate
-    if (CLKFB_SEL != "internal" || CLKOUT_BYPASS != "false")
+    if (CLKFB_SEL != "internal" || CLKOUT_BYPASS != "false" || CLKOUTP_BYPASS != "false")
       $fatal(1, "rPLL: this model knows internal feedback without bypass only");
   endgenerate
 
   reg [3:0] count = 0;
   assign CLKOUT = CLKIN;
+  assign CLKOUTP = CLKIN;
   assign LOCK = count[3];
   always @(posedge CLKIN)
     if (!count[3]) count <= count + 1;
