@@ -22,13 +22,12 @@ class CompactMemory(Component):
     seen.
     An access at or past ``memory_bytes``, or 1 << ``outside_bits`` outside, is not made: ``error``
     then is 1, for a read until reset. ``hold`` keeps new accesses out; ``idle``: none is under way.
-    Without ``outside``, or ``outside_bits``, there is no such side: it has no ports, and its
-    addresses are errors.
+    Without ``outside`` there is no such side: it has no ports, and its addresses are errors.
     """
 
-    def __init__(self, config: AcceleratorConfig, *, outside: bool = True):
+    def __init__(self, config: AcceleratorConfig, *, outside: bool):
         self._config = config
-        self._outside = outside and config.outside_bits > 0
+        self._outside = outside
         super().__init__({
             **{name: In(reader_port(config)) for name in COMPACT_READERS},
             "data": Out(8 * config.read_bytes),

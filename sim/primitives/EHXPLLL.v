@@ -24,12 +24,9 @@ module EHXPLLL #(
       $fatal(1, "EHXPLLL: this model knows CLKOP with feedback from itself only");
   endgenerate
 
-  reg [3:0] count = 0;
+  LATE_LOCK lock (.CLK(CLKI), .LOCK(LOCK));
   assign CLKOP = CLKI;
   assign CLKOS = CLKI;
-  assign LOCK = count[3];
-  always @(posedge CLKI)
-    if (!count[3]) count <= count + 1;
 
   generate
     if (CLKOS2_ENABLE == "ENABLED") begin

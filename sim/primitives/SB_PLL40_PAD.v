@@ -13,9 +13,6 @@ module SB_PLL40_PAD #(
       $fatal(1, "SB_PLL40_PAD: this model knows simple feedback and the clock itself only");
   endgenerate
 
-  reg [3:0] count = 0;
+  LATE_LOCK lock (.CLK(PACKAGEPIN), .LOCK(LOCK));
   assign PLLOUTGLOBAL = PACKAGEPIN;
-  assign LOCK = count[3];
-  always @(posedge PACKAGEPIN)
-    if (!count[3]) count <= count + 1;
 endmodule

@@ -90,7 +90,7 @@ def config_of(board: Board, proposal: Mapping[str, Choice]) -> AcceleratorConfig
         part = PARTS[board.sdram.part]
         reached = (part.size - 1).bit_length()
         values["outside_bits"] = min(reached, LEGAL_RANGES["outside_bits"][1])
-        values["write_bytes"] = max(base.write_bytes, part.width)   # at least a column
+        values["write_bytes"] = max(values["write_bytes"], part.width)   # at least a column
     return dataclasses.replace(base, **values, name="explored")
 
 

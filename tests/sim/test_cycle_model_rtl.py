@@ -11,6 +11,7 @@ from builders.graphs.bottlenecks import bottlenecks
 from builders.graphs.depthwise import KERNELS, depthwise
 from builders.graphs.pools import CHANNELS, pools
 from builders.graphs.sparse_dense import sparse_dense
+from builders.instructions.places import PLACES, places_of
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
@@ -21,7 +22,6 @@ from kaniwa.driver import devices
 from kaniwa.driver.session import Session
 from kaniwa.errors import MemoryTooSmallError
 from kaniwa.graph import Graph, Op, Quantization, Tensor, check
-from kaniwa.isa import OUTSIDE
 from kaniwa.sim.device.simulated_core import SimDevice
 from kaniwa.sim.worlds.random_graphs import KINDS, random_graph, random_input
 
@@ -270,14 +270,11 @@ def test_a_compact_core_before_outside_memory(outside):
             for index in graph.outputs:
                 assert np.array_equal(got[graph.tensors[index].name], expected[index]), (kind, seed)
             assert session.stats.cycles == estimate(program).cycles, (kind, seed)
-            places |= {("commands", program.program_address >= OUTSIDE)}
-            places |= {(what, i[f"{what}_address"] >= OUTSIDE) for i in program.instructions
-                       for what in ("ifm", "parameter", "weight", "ofm", "operand")
-                       if what != "operand" or i["add"]}
+            places |= places_of(program)
         counted, expected = compact_cycles(
             device, compile(MODELS / "mlperf_ad_fc_ae.tflite", config, outside=outside))
     assert expected == counted
-    assert len(places) == 12
+    assert places == PLACES
 
 
 def test_compact_requantizations_of_large_shifts():

@@ -17,7 +17,8 @@ READERS = ("commands", "operand", "activations", "weights")
 def _duts() -> list[Dut]:
     from kaniwa.hw.compact.memory import CompactMemory
 
-    duts = [Dut(name, CompactMemory(config), config) for name, config in WITH_OUTSIDE.items()]
+    duts = [Dut(name, CompactMemory(config, outside=config.outside_bits > 0), config)
+            for name, config in WITH_OUTSIDE.items()]
     config = WITH_OUTSIDE["outside"]
     return [*duts, Dut("no_ports", CompactMemory(config, outside=False), config)]
 

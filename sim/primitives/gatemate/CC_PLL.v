@@ -9,10 +9,7 @@ module CC_PLL #(
   input CLK_REF, CLK_FEEDBACK, USR_CLK_REF, USR_LOCKED_STDY_RST,
   output USR_PLL_LOCKED_STDY, USR_PLL_LOCKED, CLK270, CLK180, CLK90, CLK0, CLK_REF_OUT
 );
-  reg [3:0] count = 0;
+  LATE_LOCK lock (.CLK(CLK_REF), .LOCK(USR_PLL_LOCKED));
   assign CLK0 = CLK_REF;
   assign {CLK270, CLK180, CLK90, CLK_REF_OUT, USR_PLL_LOCKED_STDY} = 0;
-  assign USR_PLL_LOCKED = count[3];
-  always @(posedge CLK_REF)
-    if (!count[3]) count <= count + 1;
 endmodule

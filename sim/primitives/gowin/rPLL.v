@@ -20,10 +20,7 @@ module rPLL #(
       $fatal(1, "rPLL: this model knows internal feedback without bypass only");
   endgenerate
 
-  reg [3:0] count = 0;
+  LATE_LOCK lock (.CLK(CLKIN), .LOCK(LOCK));
   assign CLKOUT = CLKIN;
   assign CLKOUTP = CLKIN;
-  assign LOCK = count[3];
-  always @(posedge CLKIN)
-    if (!count[3]) count <= count + 1;
 endmodule

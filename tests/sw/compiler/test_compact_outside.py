@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
 from builders.graphs.inferences import wrong_answers_of
+from builders.instructions.places import PLACES, places_of
 
 from kaniwa.compiler.added_memory import compile_with_memory
 from kaniwa.compiler.pipeline import compile
@@ -37,17 +38,14 @@ def wrong(graph: Graph, program: Program, seed: int) -> int:
 
 def test_random_networks_in_both_memories_are_exact() -> None:
     """Each thing that a program has is on chip in one and outside in another."""
-    places = set()
+    places: set[tuple[str, bool]] = set()
     for seed in range(3):
         for kind in KINDS:
             graph = random_graph(seed, kind, macs=1 << 14)
             program = compile(graph, SMALL, outside="sdram,bytes=4,latency=10")
             assert wrong(graph, program, seed) == 0, (kind, seed)
-            places |= {("commands", program.program_address >= OUTSIDE)}
-            places |= {(what, i[f"{what}_address"] >= OUTSIDE) for i in program.instructions
-                       for what in ("ifm", "parameter", "weight", "ofm", "operand")
-                       if what != "operand" or i["add"]}
-    assert len(places) == 12
+            places |= places_of(program)
+    assert places == PLACES
 
 
 @pytest.mark.parametrize("name", ["mlperf_ic_resnet8", "mlperf_ad_fc_ae"])
