@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kaniwa.errors import CompileError
+from kaniwa.litedram_modules import CLOCKS, MODULES, WIDTHS, module_bytes
 from kaniwa.sdram_parts import LOWEST_MHZ, PARTS, RATIOS
 
 __all__ = ["ADDED_OUTSIDE", "Outside", "parse_outside"]
@@ -14,16 +15,17 @@ ADDED_OUTSIDE = "sdram"   # that a simulator gives unasked: with the delays of r
 SDRAM_BYTES, SDRAM_LATENCY = 4, 10
 PART_MHZ, PART_RATIO = 100, 1
 CHIP = ("part", "clock", "ratio", "mask")      # settings of a part, in this order
+MODULE_WIDTH, MODULE_MHZ = 4, 50
 WORDS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 @dataclass(frozen=True)
 class Outside:
-    """Outside memory that the program may use: ``kind`` is "ideal" or "sdram".
+    """Outside memory that the program may use: ``kind`` is "ideal", "sdram" or "litedram".
 
     SDRAM has a bus of ``bytes`` in a cycle of the core and a ``latency``, or it is a ``part`` at a
     ``clock`` of its own, in MHz, with ``ratio`` cycles in one of the core. ``masked``: the pins of
-    the part for its data mask are wired.
+    the part for its data mask are wired. LiteDRAM has a ``module`` of ``bytes`` at a ``clock``.
     """
 
     kind: str
@@ -33,8 +35,11 @@ class Outside:
     clock: int = 0
     ratio: int = 0
     masked: bool = True
+    module: str = ""
 
     def __str__(self) -> str:
+        if self.module:
+            return f"{self.kind},module={self.module},bytes={self.bytes},clock={self.clock}"
         if self.part:
             return (f"{self.kind},part={self.part},clock={self.clock},ratio={self.ratio}"
                     + ",mask=0" * (not self.masked))
@@ -44,6 +49,8 @@ class Outside:
     @property
     def size(self) -> int | None:
         """Bytes of the part; None where there is no limit but that of addresses."""
+        if self.module:
+            return module_bytes(MODULES[self.module], self.bytes)
         return PARTS[self.part].size if self.part else None
 
 
@@ -56,6 +63,8 @@ def parse_outside(text: str | None) -> Outside | None:
         return Outside("ideal")
     if kind == "sdram" and any(setting.startswith("part=") for setting in settings):
         return _of_part(text, settings)
+    if kind == "litedram":
+        return _of_module(text, settings)
     values = {"bytes": SDRAM_BYTES, "latency": SDRAM_LATENCY}
     for setting in settings:
         key, _, value = setting.partition("=")
@@ -66,7 +75,9 @@ def parse_outside(text: str | None) -> Outside | None:
         if kind == "sdram" and values["bytes"] in WORDS:
             return Outside("sdram", values["bytes"], values["latency"])
     raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10 | "
-                       f",part=NAME,clock={PART_MHZ},ratio={PART_RATIO},mask=1], not '{text}'")
+                       f",part=NAME,clock={PART_MHZ},ratio={PART_RATIO},mask=1] or "
+                       f"litedram,module=NAME[,bytes={MODULE_WIDTH},clock={MODULE_MHZ}], "
+                       f"not '{text}'")
 
 
 def _is_count(text: str) -> bool:
@@ -103,3 +114,26 @@ def _of_part(text: str, settings: list[str]) -> Outside:
                            f"wired and 0 where it is not, not '{mask}'")
     return Outside("sdram", PARTS[name].width * int(ratio), part=name, clock=int(clock),
                    ratio=int(ratio), masked=mask == "1")
+
+
+def _of_module(text: str, settings: list[str]) -> Outside:
+    """A module behind LiteDRAM."""
+    values = dict[str, str]()
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key not in ("module", "bytes", "clock") or key in values:
+            raise CompileError(f"outside memory '{text}': LiteDRAM takes module, bytes and clock, "
+                               f"once each, not '{setting}'")
+        values[key] = value
+    name = values.get("module", "")
+    if name not in MODULES:
+        raise CompileError(f"outside memory '{text}': unknown module '{name}'; the modules are "
+                           f"{', '.join(MODULES)}")
+    width, clock = values.get("bytes", str(MODULE_WIDTH)), values.get("clock", str(MODULE_MHZ))
+    if not _is_count(width) or int(width) not in WIDTHS:
+        raise CompileError(f"outside memory '{text}': bytes, of the chips beside each other, must "
+                           f"be one of {', '.join(map(str, WIDTHS))}, not '{width}'")
+    if not _is_count(clock) or int(clock) not in CLOCKS:
+        raise CompileError(f"outside memory '{text}': the clock of LiteDRAM must be {CLOCKS[0]} to "
+                           f"{CLOCKS[-1]} MHz, not '{clock}'")
+    return Outside("litedram", int(width), clock=int(clock), module=name)

@@ -29,8 +29,7 @@ from kaniwa.importers import load_model
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "models"
-# The estimate is for a chip of 32 bits with rows of 1 KiB, as the SoC's two of 16 bits have.
-MEMORY = "sdram,part=M12L64322A,clock=50"
+MEMORY = "litedram,module=MT48LC4M16,bytes=4,clock=50"     # soc.py has two chips of 16 bits
 LIMIT = 200_000_000     # cycles before a simulation is given up
 
 

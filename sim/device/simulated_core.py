@@ -83,6 +83,10 @@ class SimDevice:
             raise ConfigError(f"stalls must be at least 0 and less than 1, not {stalls}")
         self.config: AcceleratorConfig | None = None
         self._outside = None if outside is None else parse_outside(outside) or NO_MEMORY
+        if self._outside and self._outside.module:
+            raise ConfigError(
+                f"outside memory '{outside}': the simulated core has no LiteDRAM, which is "
+                "simulated in a SoC by LiteX (examples/litex_soc); give sdram,part=NAME, or ideal")
         self._stalls, self._seed, self._trace = stalls, seed, trace
         self._observer = observer
         self._discard_trace = False

@@ -76,7 +76,8 @@ compile_options = apply_options([
                       "TOML file."),
     click.option("--outside", default=None, metavar="KIND",
                  help="Outside memory: none, ideal, sdram[,bytes=4,latency=10] or sdram,part=NAME "
-                      "[,clock=100,ratio=1,mask=1] (default: none; "
+                      "[,clock=100,ratio=1,mask=1] or litedram,module=NAME[,bytes=4,clock=50] "
+                      "(default: none; "
                       "golden, emulator and sim add what a program needs)."),
     click.option("--materialize", is_flag=True,
                  help="Store every tensor: no fusion, reuse in place or elimination."),

@@ -43,8 +43,8 @@ __all__ = ["report_command"]
 @input_options
 @click.option("--outside", default=None, metavar="KIND",
               help="Outside memory: none, ideal, sdram[,bytes=4,latency=10] or sdram,part=NAME "
-                   "[,clock=100,ratio=1,mask=1] [default: sdram where a model needs it, and no "
-                   "board is given].")
+                   "[,clock=100,ratio=1,mask=1] or litedram,module=NAME[,bytes=4,clock=50] "
+                   "[default: sdram where a model needs it, and no board is given].")
 @click.option("--materialize", is_flag=True,
               help="Store every tensor: no fusion, reuse in place or elimination.")
 @click.option("--keep-dead-channels", is_flag=True, help="Compute constant channels too.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
+from kaniwa.cycles.litedram_port import LiteDramPort
 from kaniwa.cycles.look import Look
 from kaniwa.cycles.sdram import Sdram
 from kaniwa.isa import OUTSIDE
@@ -46,7 +47,8 @@ class _Client:
         self.path, self.takes_turns, self._events = path, takes_turns, events
         self.ready = next(path.reader)
         self.heard = -1     # what the path knew when it was last asked
-        self.outside = self.unanswered = False
+        self.outside = False
+        self.unanswered = 0
         self._last_response = -1
 
     def request(self) -> int:
@@ -66,7 +68,7 @@ class _Client:
                 look.at(self._last_response))
 
     def respond(self, cycle: int) -> None:
-        self.unanswered = False
+        self.unanswered -= 1
         self._last_response = cycle
         self.path.respond(cycle)
         if self.ready is None:
@@ -114,12 +116,12 @@ class _Side:
 
     def grant(self, cycle: int, client: _Client) -> None:
         """Take a request, which reaches the memory in the next cycle."""
+        client.unanswered += 1
         if self.simple:
             self._respond(client, cycle + 2 + self._latency, cycle + 1)
         else:
             self._client, self._read_at, self.free = client, cycle + 1, NEVER
             self._read_address = client.path.address
-            client.unanswered = True
 
     def _respond(self, client: _Client, response: int, free: int) -> None:
         responses = self._responses
@@ -176,6 +178,71 @@ class _Side:
             self._respond(self._client, there - skipped, cycle)
 
 
+class _LiteDramSide(_Side):
+    """LiteDRAM behind the bus master: requests wait in it, so more than one may be on its way."""
+
+    def __init__(self, config: AcceleratorConfig, timing: Timing, port: LiteDramPort,
+                 events: Events) -> None:
+        super().__init__(config, timing, False, events)
+        self._port = port
+        self._asking: deque[_Client] = deque()
+        self._granted = self._answered = 0
+
+    def state(self, look: Look, clients: Sequence[_Client]) -> tuple[Any, ...]:
+        """As with a chip, no two accesses are alike."""
+        return (look.at(self.free), look.at(self._write_at), self._port.accesses,
+                look.at(self._port.due() - self._events.skipped), self._answered)
+
+    def grant(self, cycle: int, client: _Client) -> None:
+        client.unanswered += 1
+        self._asking.append(client)
+        self._port.ask(cycle + 1 + self._events.skipped, client.path.address % OUTSIDE)
+        self._granted += 1
+        self.free = NEVER
+        self._give_credit(cycle + 1)
+
+    def _give_credit(self, cycle: int) -> None:
+        """Grant from ``cycle`` on, or when there is room for another answer."""
+        if self._granted - self._answered < READS_IN_FLIGHT:
+            oldest = self._granted - self._answered - READS_IN_FLIGHT    # of the next one's, before
+            self.free = max(cycle, self._responses[oldest] + 1
+                            if -oldest <= len(self._responses) else 0)
+
+    def write(self, address: int, cycle: int, whole: bool, taken: Callable[[int], None]) -> None:
+        self._write_address, self._write_at, self._on_write = address, cycle, taken
+
+    def _accepts(self) -> int:
+        """When the master accepts the write that is before it."""
+        if self._write_at >= NEVER:
+            return NEVER
+        room = self._port.room()
+        return NEVER if room >= NEVER else max(self._write_at, room - self._events.skipped)
+
+    def due(self) -> int:
+        due = self._port.due()
+        return min(due if due >= NEVER else due - self._events.skipped, self._accepts())
+
+    def take(self, cycle: int) -> None:
+        skipped = self._events.skipped
+        if self._accepts() <= cycle:
+            self._write_at = NEVER
+            self._port.write(cycle + skipped, self._write_address % OUTSIDE)
+            self._on_write(cycle)
+            return
+        for answer in self._port.go_on():
+            self._responses.append(answer - skipped)
+            self._answered += 1
+            self._asking.popleft().respond(answer - skipped)
+        if self.free >= NEVER:
+            self._give_credit(cycle)
+
+
+def _outside(config: AcceleratorConfig, timing: Timing, events: Events) -> _Side:
+    if timing.litedram is None:
+        return _Side(config, timing, False, events)
+    return _LiteDramSide(config, timing, LiteDramPort(config, timing.litedram), events)
+
+
 class MemoryTimeline:
     """Grants the requests of the readers, and takes them and the writes, in the order of time.
 
@@ -192,7 +259,7 @@ class MemoryTimeline:
         self.follow: list[Follower] = []
         self.undecided: Collection[int] = ()
         self._sides = (_Side(config, Timing.of(config), config.shared_channel, events),
-                       _Side(config, outside, False, events))
+                       _outside(config, outside, events))
         self._contended = [side for side in self._sides if not side.simple]
         self._clients = [_Client(path, number >= 2, events) for number, path in enumerate(paths)]
         self._activations = self._clients[2]

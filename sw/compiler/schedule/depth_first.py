@@ -47,7 +47,7 @@ class _Choice:
 def depth_first(plan: Plan) -> Plan:
     """Order the bands of layers such that what crosses to outside memory takes least time."""
     outside = plan.options.outside
-    if (outside is None or outside.kind != "sdram" or plan.options.materialize
+    if (outside is None or not outside.bytes or plan.options.materialize
             or not plan.config.memory_bytes or plan.memory is None
             or not any(address >= OUTSIDE for address in plan.memory.tensors.values())):
         return plan
