@@ -55,6 +55,7 @@ SITES_85F = tuple(
     for y in (10, 34, 58))
 
 # How many placements the sites of blocks are chosen from.
+MANY = 256           # packed multipliers, in 128 of the 156 blocks of the large devices
 FLOORPLANS = 3
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
@@ -143,8 +144,8 @@ def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
     A packed block feeds four times the wires of a plain one. With the vector unit the array's wires
     are 2.7 times as long unless its lanes have sites.
     """
-    return (config.packed_multipliers or config.vector_unit) and any(
-        argument in device for argument in LARGE)
+    many = config.packed_multipliers and config.multipliers >= MANY
+    return (many or config.vector_unit) and any(argument in device for argument in LARGE)
 
 
 def floorplans(device: Sequence[str], config: AcceleratorConfig, mhz: float) -> Sequence[Step]:
