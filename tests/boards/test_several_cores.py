@@ -6,6 +6,7 @@ import pytest
 
 from kaniwa import cli
 from kaniwa.boards.board import file_stem, load_board
+from kaniwa.boards.families.family import load_family
 from kaniwa.boards.flow.build import TOP, design_files
 from kaniwa.boards.flow.utilization import _block_of
 from kaniwa.errors import ConfigError
@@ -21,6 +22,14 @@ def test_a_board_has_a_target_for_two_cores():
     assert BOARD.clock_mhz("half", 2) == 80.0 and BOARD.clock_mhz("base", 2) == 100.0
     half = BOARD.config("half")
     assert half.out_lanes * half.dot_width == 64
+
+
+def test_only_an_array_that_takes_most_of_the_blocks_has_sites():
+    """Lanes of two small arrays would lie by turns in one sequence of sites."""
+    family = load_family("ecp5")
+    numbers = {target: len(family.floorplans(BOARD.device, BOARD.config(target), 80.0))
+               for target in ("half", "large", "base", "base_vector")}
+    assert numbers == {"half": 0, "large": 3, "base": 0, "base_vector": 3}
 
 
 def test_files_say_how_many_cores_there_are():
