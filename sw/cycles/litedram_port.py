@@ -140,7 +140,7 @@ class LiteDramPort:
         levels, dram, write_at = self._levels, self._dram, self._write_at()
         while self._left:
             start = max(self._next, levels[0] + 1)
-            if max(self._next, write_at) < start and answers:
+            if max(self._next, write_at) < start:
                 return answers
             taken = dram.beat(max(start, cycle), self._place, False)
             levels.popleft()

@@ -204,9 +204,10 @@ class _LiteDramSide(_Side):
     def _give_credit(self, cycle: int) -> None:
         """Grant from ``cycle`` on, or when there is room for another answer."""
         if self._granted - self._answered < READS_IN_FLIGHT:
-            oldest = self._granted - self._answered - READS_IN_FLIGHT    # of the next one's, before
-            self.free = max(cycle, self._responses[oldest] + 1
-                            if -oldest <= len(self._responses) else 0)
+            # The answer that makes room for the next request, counted from the last one.
+            oldest = self._granted - self._answered - READS_IN_FLIGHT
+            there = self._responses[oldest] + 1 if -oldest <= len(self._responses) else 0
+            self.free = max(cycle, there)
 
     def write(self, address: int, cycle: int, whole: bool, taken: Callable[[int], None]) -> None:
         self._write_address, self._write_at, self._on_write = address, cycle, taken
@@ -238,6 +239,7 @@ class _LiteDramSide(_Side):
 
 
 def _outside(config: AcceleratorConfig, timing: Timing, events: Events) -> _Side:
+    """The side of outside memory."""
     if timing.litedram is None:
         return _Side(config, timing, False, events)
     return _LiteDramSide(config, timing, LiteDramPort(config, timing.litedram), events)
