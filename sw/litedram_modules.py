@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from kaniwa.sdram_parts import BANKS, REFRESH_NS, whole_clocks
 
 __all__ = ["CLOCKS", "MODULES", "WIDTHS", "LiteDramTiming", "Module",
            "module_bytes"]
 
-BANKS = 4
-REFRESH_NS = 64_000_000    # in which each row of a module is refreshed once
 CLOCKS = range(10, 134)    # MHz, with a CAS latency of 2 up to CL2_MHZ, and else of 3
 CL2_MHZ = 100
 WIDTHS = (4, 8, 16)        # bytes of the chips beside each other, and of the port
@@ -79,7 +78,7 @@ class LiteDramTiming:
         """That of ``module`` with a clock of CLOCKS, and ``width`` bytes beside each other."""
 
         def cycles(ns: float) -> int:
-            return math.ceil(ns * mhz / 1000)
+            return whole_clocks(ns, mhz)
 
         cas = 2 if mhz <= CL2_MHZ else 3
         return cls(

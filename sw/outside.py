@@ -15,6 +15,7 @@ ADDED_OUTSIDE = "sdram"   # that a simulator gives unasked: with the delays of r
 SDRAM_BYTES, SDRAM_LATENCY = 4, 10
 PART_MHZ, PART_RATIO = 100, 1
 CHIP = ("part", "clock", "ratio", "mask")      # settings of a part, in this order
+MODULE = ("module", "bytes", "clock")          # settings of LiteDRAM
 MODULE_WIDTH, MODULE_MHZ = 4, 50
 WORDS = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -84,18 +85,26 @@ def _is_count(text: str) -> bool:
     return text.isdecimal() and text.isascii() and len(text) <= 6
 
 
-def _of_part(text: str, settings: list[str]) -> Outside:
-    """SDRAM that is a part."""
+def _values(text: str, settings: list[str], what: str, known: tuple[str, ...]) -> dict[str, str]:
+    """The settings that ``what`` takes, by their names."""
     values = dict[str, str]()
     for setting in settings:
         key, _, value = setting.partition("=")
+        if key not in known or key in values:
+            raise CompileError(f"outside memory '{text}': {what} takes {', '.join(known)}, once "
+                               f"each, not '{setting}'")
+        values[key] = value
+    return values
+
+
+def _of_part(text: str, settings: list[str]) -> Outside:
+    """SDRAM that is a part."""
+    for setting in settings:
+        key = setting.partition("=")[0]
         if key in ("bytes", "latency"):
             raise CompileError(f"outside memory '{text}': a part has its own bus and latency; "
                                f"leave {key} out, or part")
-        if key not in CHIP or key in values:
-            raise CompileError(f"outside memory '{text}': a part takes {', '.join(CHIP)}, once "
-                               f"each, not '{setting}'")
-        values[key] = value
+    values = _values(text, settings, "a part", CHIP)
     name = values["part"]
     if name not in PARTS:
         raise CompileError(f"outside memory '{text}': unknown part '{name}'; the parts are "
@@ -118,13 +127,7 @@ def _of_part(text: str, settings: list[str]) -> Outside:
 
 def _of_module(text: str, settings: list[str]) -> Outside:
     """A module behind LiteDRAM."""
-    values = dict[str, str]()
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        if key not in ("module", "bytes", "clock") or key in values:
-            raise CompileError(f"outside memory '{text}': LiteDRAM takes module, bytes and clock, "
-                               f"once each, not '{setting}'")
-        values[key] = value
+    values = _values(text, settings, "LiteDRAM", MODULE)
     name = values.get("module", "")
     if name not in MODULES:
         raise CompileError(f"outside memory '{text}': unknown module '{name}'; the modules are "

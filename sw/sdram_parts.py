@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["LOWEST_MHZ", "PARTS", "RATIOS", "ChipTiming", "Part"]
+__all__ = [
+    "BANKS", "LOWEST_MHZ", "PARTS", "RATIOS", "REFRESH_NS", "ChipTiming", "Part", "whole_clocks"]
 
 LOWEST_MHZ = 10           # of the chip
 RATIOS = (1, 2, 4)        # cycles of the chip in one of the core
@@ -63,6 +64,11 @@ PARTS = {
 }
 
 
+def whole_clocks(ns: float, mhz: int) -> int:
+    """Clocks of ``mhz`` that take ``ns`` or more."""
+    return -int(-ns * mhz // 1000)
+
+
 @dataclass(frozen=True)
 class ChipTiming:
     """A part at a clock, for a core that has one cycle in ``ratio`` of the chip's.
@@ -93,7 +99,7 @@ class ChipTiming:
         mhz = math.ceil(mhz)
 
         def clocks(ns: float, least: int = 1) -> int:
-            return max(least, -int(-ns * mhz // 1000))
+            return max(least, whole_clocks(ns, mhz))
 
         return cls(
             ratio, part.width, part.columns * part.width, BANKS, 2 if mhz <= part.cl2_mhz else 3,

@@ -54,8 +54,8 @@ SITES_85F = tuple(
           for offset in (0, 1, 4, 5))
     for y in (10, 34, 58))
 
-# How many placements the sites of blocks are chosen from.
 MANY = 256           # packed multipliers, in 128 of the 156 blocks of the large devices
+# How many placements the sites of blocks are chosen from.
 FLOORPLANS = 3
 
 LOGIC = Logic(gates=("LUT4", "PFUMX", "L6MUX21", "CCU2C"), chains=("CCU2C",),
@@ -141,8 +141,8 @@ def arrange(module: dict[str, Any], device: Sequence[str], config: AcceleratorCo
 def _fills_wires(device: Sequence[str], config: AcceleratorConfig) -> bool:
     """True where wires run out before blocks.
 
-    A packed block feeds four times the wires of a plain one. With the vector unit the array's wires
-    are 2.7 times as long unless its lanes have sites.
+    A packed block feeds four times the wires of a plain one; a small array of them leaves room.
+    With the vector unit the array's wires are 2.7 times as long unless its lanes have sites.
     """
     many = config.packed_multipliers and config.multipliers >= MANY
     return (many or config.vector_unit) and any(argument in device for argument in LARGE)

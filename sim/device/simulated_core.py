@@ -82,11 +82,7 @@ class SimDevice:
         if not 0.0 <= stalls < 1.0:
             raise ConfigError(f"stalls must be at least 0 and less than 1, not {stalls}")
         self.config: AcceleratorConfig | None = None
-        self._outside = None if outside is None else parse_outside(outside) or NO_MEMORY
-        if self._outside and self._outside.module:
-            raise ConfigError(
-                f"outside memory '{outside}': the simulated core has no LiteDRAM, which is "
-                "simulated in a SoC by LiteX (examples/litex_soc); give sdram,part=NAME, or ideal")
+        self._outside = None if outside is None else _simulated(outside) or NO_MEMORY
         self._stalls, self._seed, self._trace = stalls, seed, trace
         self._observer = observer
         self._discard_trace = False
@@ -133,8 +129,10 @@ class SimDevice:
     def add_outside(self, kind: str) -> None:
         """Get outside memory of ``kind``, unless it was said what there is; memory is then empty.
         """
-        added = parse_outside(kind)
-        if self._outside is None and self._added != added and self.config is not None:
+        if self._outside is not None:
+            return
+        added = _simulated(kind)
+        if self._added != added and self.config is not None:
             config, self._added = self.config, added
             self.close()
             self.load_target(config)
@@ -296,6 +294,16 @@ def _unit_names(config: AcceleratorConfig) -> list[str]:
     if config.runs_units:
         names["units"] = "_".join(unit.command.name.lower() for unit in units_of(config))
     return list(names.values())
+
+
+def _simulated(outside: str) -> Outside | None:
+    """The outside memory of that name; raises ConfigError for one that is not simulated."""
+    memory = parse_outside(outside)
+    if memory is not None and memory.module:
+        raise ConfigError(
+            f"outside memory '{outside}': the simulated core has no LiteDRAM, which is simulated "
+            "in a SoC by LiteX (examples/litex_soc); give the device sdram,part=NAME, or ideal")
+    return memory
 
 
 def _figures(timing: Timing) -> ctypes.Array[ctypes.c_uint32] | None:

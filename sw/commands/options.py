@@ -69,14 +69,17 @@ COMMON_OPTIONS = (
                  help=f"Show no progress bars; so does {NO_PROGRESS}=1."),
 )
 
+OUTSIDE_KINDS = (
+    "none, ideal, sdram[,bytes=4,latency=10] or sdram,part=NAME [,clock=100,ratio=1,mask=1] or "
+    "litedram,module=NAME[,bytes=4,clock=50]")
+
 compile_options = apply_options([
     click.option("--target", default="base", show_default=True, metavar="T",
                  shell_complete=complete_targets,
                  help="A preset (nano, small, base, base_vector, base_recurrent, large, xl) or a "
                       "TOML file."),
     click.option("--outside", default=None, metavar="KIND",
-                 help="Outside memory: none, ideal, sdram[,bytes=4,latency=10] or sdram,part=NAME "
-                      "[,clock=100,ratio=1,mask=1] or litedram,module=NAME[,bytes=4,clock=50] "
+                 help=f"Outside memory: {OUTSIDE_KINDS} "
                       "(default: none; "
                       "golden, emulator and sim add what a program needs)."),
     click.option("--materialize", is_flag=True,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from kaniwa.commands.completion import complete_boards, complete_devices, complete_targets
-from kaniwa.commands.options import input_options, shape_option
+from kaniwa.commands.options import OUTSIDE_KINDS, input_options, shape_option
 from kaniwa.commands.progress import progress
 
 __all__ = ["report_command"]
@@ -42,8 +42,7 @@ __all__ = ["report_command"]
               shell_complete=complete_devices, help="Runs the labelled data.")
 @input_options
 @click.option("--outside", default=None, metavar="KIND",
-              help="Outside memory: none, ideal, sdram[,bytes=4,latency=10] or sdram,part=NAME "
-                   "[,clock=100,ratio=1,mask=1] or litedram,module=NAME[,bytes=4,clock=50] "
+              help=f"Outside memory: {OUTSIDE_KINDS} "
                    "[default: sdram where a model needs it, and no board is given].")
 @click.option("--materialize", is_flag=True,
               help="Store every tensor: no fusion, reuse in place or elimination.")

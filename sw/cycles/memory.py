@@ -186,26 +186,24 @@ class _LiteDramSide(_Side):
         super().__init__(config, timing, False, events)
         self._port = port
         self._asking: deque[_Client] = deque()
-        self._granted = self._answered = 0
 
     def state(self, look: Look, clients: Sequence[_Client]) -> tuple[Any, ...]:
         """As with a chip, no two accesses are alike."""
         return (look.at(self.free), look.at(self._write_at), self._port.accesses,
-                look.at(self._port.due() - self._events.skipped), self._answered)
+                look.at(self._port.due() - self._events.skipped), len(self._asking))
 
     def grant(self, cycle: int, client: _Client) -> None:
         client.unanswered += 1
         self._asking.append(client)
         self._port.ask(cycle + 1 + self._events.skipped, client.path.address % OUTSIDE)
-        self._granted += 1
         self.free = NEVER
         self._give_credit(cycle + 1)
 
     def _give_credit(self, cycle: int) -> None:
         """Grant from ``cycle`` on, or when there is room for another answer."""
-        if self._granted - self._answered < READS_IN_FLIGHT:
+        if len(self._asking) < READS_IN_FLIGHT:
             # The answer that makes room for the next request, counted from the last one.
-            oldest = self._granted - self._answered - READS_IN_FLIGHT
+            oldest = len(self._asking) - READS_IN_FLIGHT
             there = self._responses[oldest] + 1 if -oldest <= len(self._responses) else 0
             self.free = max(cycle, there)
 
@@ -232,7 +230,6 @@ class _LiteDramSide(_Side):
             return
         for answer in self._port.go_on():
             self._responses.append(answer - skipped)
-            self._answered += 1
             self._asking.popleft().respond(answer - skipped)
         if self.free >= NEVER:
             self._give_credit(cycle)

@@ -12,7 +12,8 @@ import pytest
 from kaniwa.config import PRESETS
 from kaniwa.cycles.compiled.place import source_of
 from kaniwa.cycles.litedram import LiteDram
-from kaniwa.litedram_modules import BANKS, CLOCKS, MODULES, PHY, LiteDramTiming
+from kaniwa.litedram_modules import CLOCKS, MODULES, PHY, LiteDramTiming
+from kaniwa.sdram_parts import BANKS
 from kaniwa.timing import NEVER
 
 pytestmark = pytest.mark.slow

@@ -32,7 +32,7 @@ def test_the_name_of_a_module_is_completed_and_read_again(text, whole, size):
 @pytest.mark.parametrize("settings, says", [
     ("", "unknown module ''; the modules are IS42S16160, MT48LC4M16,"),
     (",module=MT41K64M16", "unknown module 'MT41K64M16'"),
-    (",module=MT48LC4M16,latency=3", "takes module, bytes and clock, once each, not 'latency=3'"),
+    (",module=MT48LC4M16,latency=3", "takes module, bytes, clock, once each, not 'latency=3'"),
     (",clock=50,clock=50", "once each, not 'clock=50'"),
     (",module=MT48LC4M16,bytes=2", "must be one of 4, 8, 16, not '2'"),
     (",module=MT48LC4M16,clock=134", "the clock of LiteDRAM must be 10 to 133 MHz, not '134'")])
@@ -52,6 +52,13 @@ def test_what_its_model_does_not_know_is_refused(config, width):
 def test_a_simulated_core_has_none():
     with pytest.raises(ConfigError, match="has no LiteDRAM, which is simulated in a SoC by LiteX"):
         SimDevice(outside="litedram,module=MT48LC4M16")
+
+
+def test_a_simulated_core_is_not_given_one_by_a_program():
+    device = SimDevice()
+    with pytest.raises(ConfigError, match="has no LiteDRAM, which is simulated in a SoC by LiteX"):
+        device.add_outside("litedram,module=MT48LC4M16")
+    SimDevice(outside="ideal").add_outside("litedram,module=MT48LC4M16")
 
 
 def test_beats_of_an_open_row_follow_each_other():
