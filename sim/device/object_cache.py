@@ -1,38 +1,34 @@
 """Compiler wrapper that keeps the object files of the simulator's own runtime.
 
-Verilator's makefile calls ``$(OBJCACHE) c++ ... -c -o X.o file.cpp``. The files of Verilator and
-cocotb are the same in every build and take most of its time, so their objects are kept by content.
+Verilator's makefile calls ``$(OBJCACHE) c++ ... -c -o X.o file.cpp``. Verilator's own files are the
+same in every build and take most of the time of a small one, so their objects are kept: by the
+command, the files of Verilator's folder, and the compiler. Only modules that start fast are
+imported, for this runs once for every file of a build.
 """
-
-from __future__ import annotations
 
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-RUNTIME = ("verilated", "verilator.cpp")
+RUNTIME = "verilated"     # how the names of Verilator's own files begin
 
 
 def main(arguments: list[str]) -> int:
     """Run the compiler, or copy the object it made before from the same command and source."""
     source = next((a for a in arguments if a.endswith(".cpp")), "")
     folder = os.environ.get("KANIWA_OBJECTS")
-    if not folder or "-o" not in arguments or not Path(source).name.startswith(RUNTIME):
+    if not folder or "-o" not in arguments or not os.path.basename(source).startswith(RUNTIME):
         return subprocess.call(arguments)
-    preprocessed = subprocess.run([*_without_output(arguments), "-E", "-P"], capture_output=True)
-    if preprocessed.returncode:
-        return subprocess.call(arguments)
-    key = hashlib.sha256(" ".join(_without_output(arguments)).encode() + preprocessed.stdout)
-    output = Path(arguments[arguments.index("-o") + 1])
-    kept = Path(folder) / f"{key.hexdigest()[:32]}.o"
-    if not kept.exists():
+    at = arguments.index("-o")
+    output = arguments[at + 1]
+    kept = os.path.join(folder, f"{_key([*arguments[:at], *arguments[at + 2:]], source)}.o")
+    if not os.path.exists(kept):
         status = subprocess.call(arguments)
         if status == 0:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
+            os.makedirs(folder, exist_ok=True)
+            temporary = f"{kept}.{os.getpid()}"
             shutil.copyfile(output, temporary)
             os.replace(temporary, kept)
         return status
@@ -40,9 +36,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _without_output(arguments: list[str]) -> list[str]:
-    at = arguments.index("-o")
-    return [a for i, a in enumerate(arguments) if i not in (at, at + 1) and a not in ("-c", "-MMD")]
+def _key(command: list[str], source: str) -> str:
+    """Digest of what the object depends on: all that stands in the source's folder may go into it.
+
+    Contents are not read: a file of a package does not change under its date and size.
+    """
+    folder = os.path.dirname(source)
+    files = [shutil.which(command[0]) or ""]
+    for place in (folder, os.path.join(folder, "vltstd")):
+        if os.path.isdir(place):
+            files += sorted(entry.path for entry in os.scandir(place) if entry.is_file())
+    stats = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files if path]
+    return hashlib.sha256(repr((command, stats)).encode()).hexdigest()[:32]
 
 
 if __name__ == "__main__":

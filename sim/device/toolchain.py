@@ -29,7 +29,7 @@ def environment() -> dict[str, str]:
     env["PATH"] = os.pathsep.join([*folders, env.get("PATH", "")])
     env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
     env["KANIWA_OBJECTS"] = str(cache_folder() / "objects")
-    env["OBJCACHE"] = f"{sys.executable} {Path(__file__).with_name('object_cache.py')}"
+    env["OBJCACHE"] = f"{sys.executable} -IS {Path(__file__).with_name('object_cache.py')}"
     for name in ("MAKELEVEL", "MFLAGS"):
         env.pop(name, None)
     return env

@@ -27,3 +27,9 @@ def test_precompiled_headers_are_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_job, "_build", build)
     folder, _ = bench_job.build_verilog("bench", SOURCE)
     assert sorted(file.name for file in folder.iterdir()) == ["built", "dut", "lock"]
+
+
+def test_a_large_device_is_not_one_file():
+    """Its table of names would be optimized, for minutes."""
+    assert "--output-split" in bench_job._build_arguments(SOURCE)
+    assert "--output-split" not in bench_job._build_arguments(SOURCE + " " * bench_job.ONE_FILE)
