@@ -1,12 +1,30 @@
-"""The summary of a build, as values for machines and as a page of text."""
+"""The summary of a build, as values for machines and as a page of text, and the files of both."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from kaniwa.boards.flow.build import Bitstream
+from kaniwa.files import write_atomic
 
-__all__ = ["page", "summary"]
+__all__ = ["page", "summary", "write_reports"]
+
+
+def write_reports(built: Bitstream, floor: str, page_path: Path | None = None,
+                  **more: Any) -> dict[str, Any]:
+    """Write report, page and summary beside the bitstream; the summary's values.
+
+    ``floor``: the page with the floor, for ``page_path`` where it is not to lie beside the others.
+    ``more``: values for the summary. Raises Error naming the path.
+    """
+    report, page_path = built.path.with_suffix(".txt"), page_path or built.path.with_suffix(".html")
+    write_atomic(report, page(built).encode())
+    write_atomic(page_path, floor.encode())
+    values = summary(built) | {"report": str(report), "page": str(page_path)} | more
+    write_atomic(built.path.with_suffix(".json"), json.dumps(values, indent=2).encode())
+    return values
 
 
 def summary(built: Bitstream) -> dict[str, Any]:

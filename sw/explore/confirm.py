@@ -15,9 +15,11 @@ __all__ = ["Confirmed", "confirm"]
 
 @dataclass(frozen=True)
 class Confirmed:
-    """An inference of a model: cycles ``modelled`` and ``counted`` by the device, and output
-    elements ``checked`` against golden with those that differ."""
+    """An inference of a model on a ``config`` (a target or its file): cycles ``modelled`` and
+    ``counted`` by the device, and output elements ``checked`` against golden with those that
+    differ."""
 
+    config: str
     model: str
     device: str
     modelled: int
@@ -30,9 +32,10 @@ class Confirmed:
         return asdict(self)
 
 
-def confirm(path: str, config: AcceleratorConfig, device: str,
+def confirm(path: str, config: AcceleratorConfig, name: str, device: str,
             progress: Callable[[str], None] = lambda text: None) -> Confirmed:
-    """One inference of a model on ``device`` ("sim", "emulator"), with inputs of a seed.
+    """One inference of a model on ``device`` ("sim", "emulator") with a config of this ``name``,
+    with inputs of a seed.
 
     Raises what a device raises: DeviceError, UnsupportedError without its extra.
     """
@@ -42,9 +45,9 @@ def confirm(path: str, config: AcceleratorConfig, device: str,
 
     program = compiled(path, config)
     assert program.graph is not None     # compiled in this process
-    progress(f"{program.name} on {device}")
+    progress(f"{program.name} on {device}, {name}")
     with devices.open(device, target=config, outside=program.outside,
                       progress=progress) as opened:
         row = measure(program.graph, program, opened, device, seeded_inputs(program.inputs, 1))
-    return Confirmed(program.name, device, row["estimate"], row["cycles"], row["checked"],
+    return Confirmed(name, program.name, device, row["estimate"], row["cycles"], row["checked"],
                      row["mismatches"])

@@ -16,7 +16,8 @@ from kaniwa.explore.search import Found
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
-__all__ = ["advice", "document", "is_found", "pareto", "pll_mhz", "row", "target_toml", "verdict"]
+__all__ = ["advice", "document", "file_names", "is_found", "pareto", "pll_mhz", "row",
+           "target_toml", "verdict"]
 
 # Behind the size of an array in a table: what else the core has.
 LETTERS = {"S": "compact", "P": "packed_multipliers", "V": "vector_unit", "C": "cell_unit"}
@@ -118,9 +119,16 @@ def row(number: int, outcome: Outcome, board: Board) -> tuple[str, ...]:
             f"{figures.clock_mhz:.1f}", *used)
 
 
-def document(found: Found, names: Mapping[str, str], confirmed: Sequence[Mapping[str, Any]]
-             ) -> dict[str, Any]:
-    """Plain values of all that was found. ``names``: the file of a config, by its hash."""
+def file_names(found: Found) -> dict[str, str]:
+    """The names of the files for the configs of the front, by the configs' hashes."""
+    return {one.config.hash: f"explored-{number}.toml"
+            for number, one in enumerate(pareto(found), 1) if one.config and not one.target}
+
+
+def document(found: Found, names: Mapping[str, str], confirmed: Sequence[Mapping[str, Any]],
+             built: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Plain values of all that was found. ``names``: the file of a config, by its hash.
+    ``confirmed``, ``built``: those of what was run and what was built of it."""
     question, best = found.question, found.best
     return {
         "board": question.board.name, "objective": question.objective,
@@ -133,6 +141,7 @@ def document(found: Found, names: Mapping[str, str], confirmed: Sequence[Mapping
         "presets": {name: _plain(one, names) for name, one in found.presets.items()},
         "front": [_plain(one, names) for one in pareto(found)],
         "confirmed": list(confirmed),
+        "built": list(built),
     }
 
 

@@ -81,7 +81,6 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
     """
     from kaniwa.boards.board import check_standalone, load_board
     from kaniwa.boards.flow.tools import require
-    from kaniwa.files import write_atomic
 
     if page_path is not None and not page_path.parent.is_dir():
         raise InputError(f"{page_path}: no such folder to write the page to")
@@ -106,7 +105,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
     from kaniwa.boards.floor.page import floor_page
     from kaniwa.boards.floor.placement import PLACEMENT
     from kaniwa.boards.flow.build import build
-    from kaniwa.boards.flow.report import page, summary
+    from kaniwa.boards.flow.report import write_reports
     from kaniwa.boards.flow.routed import ROUTED
 
     with opened_workers(scheduler) as workers, progress(board) as update:
@@ -118,13 +117,8 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
         update("page")
         floor = floor_page(built)
         answers = _check(built, check_memory, check_model, update) if check_netlist else []
-    report, page_path = built.path.with_suffix(".txt"), page_path or built.path.with_suffix(".html")
-    write_atomic(report, page(built).encode())
-    write_atomic(page_path, floor.encode())
-    values = summary(built) | {"report": str(report), "page": str(page_path)}
-    if answers:
-        values["netlists"] = [asdict(one) for one in answers]
-    write_atomic(built.path.with_suffix(".json"), json.dumps(values, indent=2).encode())
+    values = write_reports(built, floor, page_path, **(
+        {"netlists": [asdict(one) for one in answers]} if answers else {}))
     if as_json:
         show_json(values)
     else:
@@ -140,7 +134,7 @@ def bitstream_command(ctx: click.Context, board: str, target: str | None, cores:
         click.echo(f"critical path: {values['critical_path']}")
         if answers:
             _show_answers(answers)
-        click.echo(f"wrote {built.path}, {report} and {page_path}")
+        click.echo(f"wrote {built.path}, {values['report']} and {values['page']}")
     if not built.meets_timing or _differ(answers):
         ctx.exit(1)
 

@@ -13,6 +13,7 @@ from kaniwa.commands.completion import complete_targets
 from kaniwa.commands.options import (
     board_option,
     json_option,
+    opened_workers,
     scheduler_option,
     shape_option,
     show_json,
@@ -22,6 +23,8 @@ from kaniwa.commands.tables import show_table
 from kaniwa.errors import InputError
 
 if TYPE_CHECKING:
+    from kaniwa.boards.board import Board
+    from kaniwa.explore.finalists import Built
     from kaniwa.explore.outcome import Outcome
     from kaniwa.explore.search import Found
 
@@ -29,6 +32,7 @@ __all__ = ["explore_command"]
 
 ROWS = 12          # of the front in the terminal; the files have all
 INTERRUPTED_STATUS = 130
+DOCUMENT = "explore.json"
 
 
 @click.command("explore", epilog="Example: kaniwa explore kws.tflite --board icebreaker "
@@ -56,80 +60,140 @@ INTERRUPTED_STATUS = 130
                    "the cycle model and outputs with golden.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, metavar="DIR",
               help="Write the front as targets (TOML), as JSON and as a picture (SVG).")
+@click.option("--build", "builds", type=click.IntRange(min=1), default=None, metavar="N",
+              help="Build the bitstreams of the first N configs found, in the folder of -o: "
+                   "minutes to an hour for each. With --device each is run, too.")
+@click.option("--build-seeds", type=click.IntRange(min=1), default=None, metavar="N",
+              help="With --build: place and route with seeds 1 to N (default: 1).")
 @json_option
 @click.pass_context
 def explore_command(ctx: click.Context, models: tuple[Path, ...], board: str, objective: str,
-                    target: str | None, output: Path | None, device: str | None, as_json: bool,
+                    target: str | None, output: Path | None, device: str | None,
+                    builds: int | None, build_seeds: int | None, as_json: bool,
                     **search: Any) -> None:
     """Search for the config of an accelerator for MODELs on a board.
 
     Cycles are the cycle model's, which equal the RTL's. Area and clock come from models fitted to
-    real builds. Exit status 1 if no config runs the models.
+    real builds. Exit status 1 if no config runs the models, or none of --build could be built.
     """
     from kaniwa.boards.board import load_board
-    from kaniwa.explore.document import document
+    from kaniwa.explore.document import document, file_names
+    from kaniwa.explore.finalists import finalists
     from kaniwa.explore.question import elsewhere, make_question
     from kaniwa.explore.search import Search, explore
+    from kaniwa.files import write_atomic
 
     if output is not None and output.exists() and not output.is_dir():
         raise InputError(f"{output}: is no folder; give another one for -o")
+    chosen = load_board(board)
+    _check_build(ctx, chosen, output, builds, build_seeds)
     with progress("exploring") as update:
         update("reading the models")
-        question = make_question(models, load_board(board), objective, target)
+        question = make_question(models, chosen, objective, target)
         found = explore(question, Search(**search), update)
-        confirmed = _confirm(found, device, update)
+        to_build = [] if found.interrupted else finalists(found, builds or 0)
+        confirmed = _confirm(found, to_build, device, update)
         others = elsewhere(question) if found.best is None else []
-    names = {} if output is None else _write(found, output, confirmed)
+    names: dict[str, str] = {}
+    if output is not None:
+        names = file_names(found)
+        _write(found, output, names, confirmed)
+    built = [] if output is None else _build(found, to_build, output, build_seeds or 1,
+                                             search["scheduler"])
+    values = document(found, names, confirmed, [one.as_dict() for one in built])
+    if output is not None and built:
+        write_atomic(output / DOCUMENT, _json_text(values))
     if as_json:
-        show_json(document(found, names, confirmed) | {"elsewhere": others})
+        show_json(values | {"elsewhere": others})
     else:
         _show(found, confirmed, others)
+        if builds is not None:
+            _show_built(found, built)
         if output is not None:
-            click.echo(f"wrote {output}: explore.json"
+            click.echo(f"wrote {output}: {DOCUMENT}"
                        + (f", explore.svg and {len(names)} targets" if found.best else ""))
     if found.interrupted:
         ctx.exit(INTERRUPTED_STATUS)
-    if found.best is None:
+    if found.best is None or (to_build and not any(one.figures for one in built)):
         ctx.exit(1)
 
 
-def _confirm(found: Found, device: str | None, update: Callable[[str], None]
-             ) -> list[dict[str, Any]]:
-    best = found.best
-    if device is None or best is None or best.config is None:
+def _check_build(ctx: click.Context, board: Board, output: Path | None, builds: int | None,
+                 seeds: int | None) -> None:
+    """Tell before the search what --build lacks."""
+    if builds is None:
+        if seeds is not None:
+            raise click.UsageError("--build-seeds: only with --build", ctx)
+        return
+    if output is None:
+        raise click.UsageError("--build: give -o, the folder for the bitstreams", ctx)
+    from kaniwa.boards.flow.tools import require
+
+    require(board.name, board.family)
+
+
+def _confirm(found: Found, to_build: list[Outcome], device: str | None,
+             update: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Run the best config, and those that are to be built."""
+    from kaniwa.explore.document import file_names
+
+    if device is None or found.best is None:
         return []
     from kaniwa.explore.confirm import confirm
 
-    return [confirm(path, best.config, device, update).as_dict()
-            for path in found.question.models]
+    names = file_names(found)
+    configs = {one.config.hash: (one.config, one.target or names[one.config.hash])
+               for one in (found.best, *to_build) if one.config}
+    return [confirm(path, config, name, device, update).as_dict()
+            for config, name in configs.values() for path in found.question.models]
 
 
-def _write(found: Found, folder: Path, confirmed: list[dict[str, Any]]) -> dict[str, str]:
-    """Write the files of a search; the name of each target's file, by the hash of its config."""
+def _build(found: Found, to_build: list[Outcome], folder: Path, seeds: int,
+           scheduler: str | None) -> list[Built]:
+    if not to_build:
+        return []
+    from kaniwa.explore.document import file_names
+    from kaniwa.explore.finalists import build_finalist
+
+    names, board = file_names(found), found.question.board
+    built = []
+    with opened_workers(scheduler) as workers:
+        for one in to_build:
+            assert one.config is not None
+            target = folder / names[one.config.hash]
+            with progress(target.stem) as update:
+                built.append(build_finalist(board, one, target, seeds,
+                                            workers if scheduler else None, update))
+    return built
+
+
+def _write(found: Found, folder: Path, names: dict[str, str], confirmed: list[dict[str, Any]]
+           ) -> None:
+    """Write the files of a search. ``names``: of each target's file, by the hash of its config."""
     from kaniwa.explore.document import document, pareto, pll_mhz, target_toml
     from kaniwa.explore.picture import picture
     from kaniwa.files import write_all
 
     board = found.question.board
-    names: dict[str, str] = {}
     files: dict[Path, bytes] = {}
-    for number, one in enumerate(pareto(found), 1):
-        if one.target or one.config is None or one.figures is None:
+    for one in pareto(found):
+        if one.config is None or one.figures is None or one.config.hash not in names:
             continue
-        name = f"explored-{number}.toml"
+        name = names[one.config.hash]
         clock = pll_mhz(board, one.figures.clock_mhz)
         notes = [f"For {board.name}, clock by model {one.figures.clock_mhz:.1f} MHz",
                  f"kaniwa bitstream --board {board.name} --target {name}"
                  + (f" --clock-mhz {clock:g}" if clock else "")]
         files[folder / name] = target_toml(one.config, notes).encode()
-        names[one.config.hash] = name
     if found.best is not None:
         files[folder / "explore.svg"] = picture(found)
-    files[folder / "explore.json"] = json.dumps(document(found, names, confirmed),
-                                                indent=2).encode()
+    files[folder / DOCUMENT] = _json_text(document(found, names, confirmed))
     folder.mkdir(parents=True, exist_ok=True)
     write_all(files)
-    return names
+
+
+def _json_text(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, indent=2).encode()
 
 
 def _show(found: Found, confirmed: list[dict[str, Any]], others: list[str]) -> None:
@@ -156,8 +220,9 @@ def _show(found: Found, confirmed: list[dict[str, Any]], others: list[str]) -> N
         for line in advice(found, others):
             click.echo(line)
     for one in confirmed:
-        click.echo(f"{one['model']} on {one['device']}: {one['counted']:,} cycles, modelled "
-                   f"{one['modelled']:,}; mismatches: {one['mismatches']} of {one['checked']:,}")
+        click.echo(f"{one['model']} on {one['device']}, {one['config']}: {one['counted']:,} "
+                   f"cycles, modelled {one['modelled']:,}; mismatches: {one['mismatches']} of "
+                   f"{one['checked']:,}")
 
 
 def _show_targets(presets: dict[str, Outcome] | Any) -> None:
@@ -168,3 +233,20 @@ def _show_targets(presets: dict[str, Outcome] | Any) -> None:
         else:
             click.echo(f"target {name}: {one.figures.latency:.3f} ms, area "
                        f"{one.figures.area:.1f} %, {one.figures.energy:.2f} uJ")
+
+
+def _show_built(found: Found, built: list[Built]) -> None:
+    """What became of the finalists: figures of the models, and behind routing."""
+    from kaniwa.explore.finalists import verdict_of_builds
+
+    done = [(one, one.figures) for one in built if one.figures]
+    if done:
+        show_table("built, beside the models'", (
+            "", "MHz", "modelled", "ms", "modelled", "LUT", "modelled", "minutes"),
+            [(Path(one.file).stem, f"{figures.clock_mhz:.2f}", f"{one.modelled.clock_mhz:.1f}",
+              f"{figures.latency:.3f}", f"{one.modelled.latency:.3f}", str(figures.used["lut"]),
+              str(one.modelled.used["lut"]), f"{one.seconds / 60:.1f}") for one, figures in done])
+    for one in built:
+        if one.why:
+            click.echo(f"{one.file} was not built: {one.why}")
+    click.echo(verdict_of_builds(found, built))
