@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from kaniwa.boards.board import Board, file_stem
 from kaniwa.boards.flow.tools import FAMILIES
-from kaniwa.errors import DeviceError
+from kaniwa.errors import DeviceError, InputError
 from kaniwa.release.kept import kept_bitstream
 from kaniwa.sim.device.verilate import sources_digest
 from kaniwa.stage import Stage
 
-__all__ = ["find_bitstream", "load_bitstream", "write_flash"]
+__all__ = ["check_bitstream", "find_bitstream", "load_bitstream", "write_flash"]
 
 SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while they write
 
@@ -47,6 +49,31 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
         raise DeviceError(f"{path}: no such bitstream; kaniwa bitstream --board {board.name} "
                           "builds it, kaniwa unpack takes it from a release")
     return released
+
+
+def check_bitstream(board: Board, path: Path, **wanted: Any) -> None:
+    """Raise InputError where the report beside a bitstream says that it is of something else.
+
+    ``wanted``: values of ``kaniwa.boards.flow.report.summary`` beside the board's. Nothing is known
+    of a file without a report, and of what a report leaves out.
+    """
+    report = path.with_suffix(".json")
+    try:
+        values = json.loads(report.read_text())
+        known = {name: values[name] for name in ("board", *wanted) if name in values}
+    except (OSError, ValueError, TypeError):
+        return
+    for name, value in ({"board": board.name} | wanted).items():
+        if known.get(name, value) != value:
+            raise InputError(f"{path}: by {report.name} beside it the {name} is "
+                             f"{_told(known[name])}, not {_told(value)}: give another file, or "
+                             "build it again (kaniwa bitstream)")
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 def load_bitstream(board: Board, path: Path, progress: Callable[[str], None] | None = None) -> str:

@@ -213,10 +213,11 @@ def program_command(board: str, target: str | None, cores: int, link: str, baud:
     Where none was built, that of an unpacked release is taken (kaniwa unpack).
     """
     from kaniwa.boards.board import load_board
-    from kaniwa.boards.flow.program import find_bitstream, load_bitstream
+    from kaniwa.boards.flow.program import check_bitstream, find_bitstream, load_bitstream
 
     chosen = replace(load_board(board).with_link(link).with_baud(baud), overlap=overlap)
     path = path or find_bitstream(chosen, target, output, cores)
+    check_bitstream(chosen, path)
     with progress(f"programming {board}") as update:
         tool = load_bitstream(chosen, path, update)
     if as_json:

@@ -115,10 +115,13 @@ class _Part:
         self.facts: dict[str, Any] = {}
 
     def find_bitstream(self, given: Path | None) -> None:
-        """Take the bitstream file ``given``, or the one that was built. DeviceError for none."""
-        from kaniwa.boards.flow.program import find_bitstream
+        """Take the bitstream file ``given``, or the one that was built. DeviceError for none,
+        InputError for one that its report tells to be of something else."""
+        from kaniwa.boards.flow.program import check_bitstream, find_bitstream
 
         self.bitstream = given or find_bitstream(self.board, self.target, FOLDER, standalone=True)
+        check_bitstream(self.board, self.bitstream, slot=self.board.slot, standalone=True,
+                        config=self.board.config(self.target).hash)
 
     def make(self) -> None:
         """Compile the model, and read its bitstream."""

@@ -12,6 +12,7 @@ from kaniwa import cli
 from kaniwa.boards.board import load_board
 from kaniwa.boards.flow.program import find_bitstream
 from kaniwa.compiler.pipeline import compile
+from kaniwa.config import load_target
 from kaniwa.errors import DeviceError
 from kaniwa.importers import load_model
 from kaniwa.program.file import save_program
@@ -101,6 +102,33 @@ def test_several_models_have_a_slot_each(models: Path, tmp_path: Path,
     assert [(slot["slot"], slot["target"], slot["bitstream"], slot["bitstream_offset"],
              slot["offset"]) for slot in values["slots"]] == [
         (0, "nano", "b.bin", 0x100, 0x10_0000), (1, "small", "b.bin", 0x40_0100, 0x50_0000)]
+
+
+@pytest.mark.parametrize(("changed", "told"), [
+    ({"slot": 0}, "slot is 0, not 1"), ({"slot": None}, "slot is none, not 1"),
+    ({"board": "ulx3s_25f"}, "board is ulx3s_25f, not icebreaker"),
+    ({"standalone": False}, "standalone is no, not yes"),
+    ({"config": "0123"}, "config is 0123, not "),
+])
+def test_a_bitstream_of_something_else_is_refused(
+        models: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object], told: str
+        ) -> None:
+    """By the report that kaniwa bitstream wrote beside it."""
+    report = {"board": "icebreaker", "standalone": True, "config": load_target("nano").hash}
+    for slot in (0, 1):
+        Path(f"b{slot}.bin").write_bytes(BITS)
+        Path(f"b{slot}.json").write_text(json.dumps(report | {"slot": slot}))
+    arguments = [models / SPEECH, models / SPEECH, "--board", "icebreaker", "--bitstream", "b0.bin",
+                 "--bitstream", "b1.bin", "-o", "f.bin"]
+    assert run(capsys, *arguments)[0] == 0
+    Path("f.bin").unlink()
+    Path("b1.json").write_text(json.dumps(report | {"slot": 1} | changed))
+    status, _, err = run(capsys, *arguments)
+    assert status == 1 and len(err.splitlines()) == 1
+    assert f"b1.bin: by b1.json beside it the {told}" in err
+    assert not Path("f.bin").exists()
+    Path("b1.json").write_text("cut o")
+    assert run(capsys, *arguments)[0] == 0
 
 
 def test_facts_for_programs(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
