@@ -49,7 +49,7 @@ class Deal(Generic[Work, Result]):
         self._members = members
         self._do = do
         self._queue: deque[_Job[Work, Result]] = deque()
-        self._busy: set[Member] = set()
+        self._busy: dict[Member, float] = {}     # their clocks when their jobs began
         self._paces = Paces(members)
         self._more = False      # jobs are to come
         self._closing = False
@@ -162,12 +162,12 @@ class Deal(Generic[Work, Result]):
                 if self._closing:
                     return
                 job = self._queue.popleft()
-                self._busy.add(member)
+                self._busy[member] = member.seconds
                 self._paces.begin(member)
             if job.failed or job.future.set_running_or_notify_cancel():
                 self._try(member, job)
             with self._changed:
-                self._busy.discard(member)
+                del self._busy[member]
                 self._paces.end(member)
                 self._changed.notify_all()
                 if member.lost is not None:
@@ -206,10 +206,14 @@ class Deal(Generic[Work, Result]):
         """Whether no other simulated clock is behind by more than a job, or the job pays."""
         if not member.simulated:
             return self._more or self._paces.pays(member, len(self._queue))
-        return all(
-            member.seconds <= other.seconds + (self._job_seconds(other, member)
-                                               if other in self._busy else 0.0)
-            for other in self._members if other.simulated and other.lost is None)
+        return all(member.seconds <= self._will_be_at(other, member) for other in self._members
+                   if other.simulated and other.lost is None)
+
+    def _will_be_at(self, other: Member, member: Member) -> float:
+        """The clock of another one behind the job that it has, of which it may have taken some."""
+        if other not in self._busy:
+            return other.seconds
+        return max(other.seconds, self._busy[other] + self._job_seconds(other, member))
 
     def _job_seconds(self, *members: Member) -> float:
         """Expected time of a job: the mean of the first of ``members`` that has done some."""
