@@ -34,7 +34,7 @@ from kaniwa.errors import DeviceError
 from kaniwa.extras import needed
 from kaniwa.release.kept import kept_simulator
 from kaniwa.report.states import WORDS
-from kaniwa.sim.device.toolchain import environment, require_compiler, verilator
+from kaniwa.sim.device.toolchain import FAST_COMPILE, environment, require_compiler, verilator
 from kaniwa.stage import Stage
 
 __all__ = ["Progress", "core_library", "core_verilog", "gateware_sources", "kept_verilog",
@@ -56,7 +56,7 @@ VERILATOR_ARGUMENTS = [
     "-Werror-USERFATAL",   # of models of primitives, on what they do not model
 ]
 OPTIMIZATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
-COMPILER_ARGUMENTS = ["-fPIC", "-fvisibility=hidden"]
+COMPILER_ARGUMENTS = ["-fPIC", "-fvisibility=hidden", FAST_COMPILE]
 LINKER_ARGUMENTS = ["-shared"]
 
 COMPILING = "compiling the simulated core"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import kaniwa.sim.benches
 from kaniwa.cache_folder import cache_folder
-from kaniwa.sim.device.toolchain import environment, verilator
+from kaniwa.sim.device.toolchain import FAST_COMPILE, environment, verilator
 from kaniwa.sim.harness.bench import Bench, Dut, PythonBench
 from kaniwa.sim.harness.coverage import Tally
 from kaniwa.sim.primitives.models import primitive_models
@@ -27,13 +27,14 @@ __all__ = ["JobResult", "bench_modules", "find_bench", "run_job", "run_tests", "
 
 BUILD_ARGUMENTS = ["-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEINCOMPLETE", "-Wno-CMPCONST",
                    "-Wno-UNSIGNED", "-Wno-ASCRANGE", "-Wno-SELRANGE", "-Wno-WIDTHCONCAT",
-                   "-Wno-CASEOVERLAP"]   # of priorities
+                   "-Wno-CASEOVERLAP",   # of priorities
+                   "-CFLAGS", FAST_COMPILE]
 # What runs once (Verilator's "slow" files) is not optimized: the table of all signals' names is one
 # function, for which the compiler takes minutes otherwise.
 OPTIMIZATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 # Verilog of fewer characters is compiled as one C++ file: its build takes half of the time, for the
 # headers are read once. All of it is optimized then, which only a large table of names makes slow.
-ONE_FILE = 400_000
+ONE_FILE = 250_000
 
 
 @dataclass
