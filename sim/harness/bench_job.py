@@ -34,7 +34,7 @@ BUILD_ARGUMENTS = ["-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEINCOMPLETE", "-Wno-
 OPTIMIZATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 # Verilog of fewer characters is compiled as one C++ file: its build takes half of the time, for the
 # headers are read once. All of it is optimized then, which only a large table of names makes slow.
-ONE_FILE = 250_000
+ONE_FILE = 400_000
 
 
 @dataclass
