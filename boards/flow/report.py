@@ -40,7 +40,7 @@ def summary(built: Bitstream) -> dict[str, Any]:
         "clock_of_seed": {str(seed): round(timing.mhz, 2)
                           for seed, timing in built.timings.items()},
         "seed": built.best_seed, "config": built.config.hash,
-        "cores": built.cores, "overlap": built.board.overlap, "line": built.board.line,
+        "cores": built.cores, "overlap": built.board.overlap,
         "standalone": built.standalone, "slot": built.board.slot, "rtlil_hash": built.rtlil_hash,
         "capacity": dict(built.board.capacity), "totals": dict(built.totals),
         "blocks": {block: dict(counts) for block, counts in built.counts.items()},

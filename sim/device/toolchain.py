@@ -15,7 +15,7 @@ from kaniwa.extras import missing
 __all__ = ["FAST_COMPILE", "environment", "verilator", "require_compiler"]
 
 # For GCC: how often it asks, for one access, which others may be to the same place. In Verilator's
-# long functions this takes half of a compiler's time at its default of 1,000, and finds little.
+# long functions this takes half of a compiler's time at its default of 1,000.
 FAST_COMPILE = "--param=sccvn-max-alias-queries-per-access=20"
 
 

@@ -49,7 +49,7 @@ SHIM = [Path(__file__).with_name(name) for name in ("shim.cpp", "memory_model.h"
                                                    "sdram_model.h")]
 OBSERVED_SHIM = [*SHIM, Path(__file__).with_name("observer.h")]
 # Each C++ file reads the headers anew: larger ones take less of the processor's time, smaller ones
-# let more processors work. `small` takes 23 s in files of 8,000, 15 s of 20,000, 11 s of 60,000.
+# let more processors work. `small` took 23 s in files of 8,000, 15 s of 20,000, 11 s of 60,000.
 VERILATOR_ARGUMENTS = [
     "--cc", "--exe", "--build", "-O3", "--x-assign", "0", "--x-initial", "0", "--output-split",
     "20000", "--top-module", "core", "--prefix", "Vcore", "-Wno-fatal", "-Wno-lint",

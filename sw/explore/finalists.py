@@ -15,7 +15,7 @@ from kaniwa.errors import BuildError
 from kaniwa.explore.document import pareto, pll_mhz
 from kaniwa.explore.outcome import Figures, Outcome
 from kaniwa.explore.search import Found
-from kaniwa.explore.trial import share
+from kaniwa.explore.trial import figures_at
 from kaniwa.parallel.workers import Workers
 
 if TYPE_CHECKING:
@@ -73,16 +73,10 @@ def build_finalist(board: Board, one: Outcome, target: Path, seeds: int, workers
     except BuildError as error:
         return Built(target.name, modelled, asked_mhz=asked, why=str(error))
     values = write_reports(made, floor_page(made))
-    return Built(target.name, modelled, _figures_of(board, modelled, values), made.target_mhz,
-                 values["clock_of_seed"], values["bitstream"], made.seconds)
-
-
-def _figures_of(board: Board, modelled: Figures, values: Mapping[str, Any]) -> Figures:
-    """The figures with clock and resources of a build, of which ``values`` is the summary."""
-    mhz = values["clock_mhz"]["worst"]
-    return dataclasses.replace(
-        modelled, clock_mhz=mhz, latency=round(sum(modelled.cycles) / mhz / 1e3, 6),
-        area=round(share(board, values["totals"]), 4), used=dict(values["totals"]))
+    figures = figures_at(board, modelled.cycles, modelled.energy, values["clock_mhz"]["worst"],
+                         values["totals"])
+    return Built(target.name, modelled, figures, made.target_mhz, values["clock_of_seed"],
+                 values["bitstream"], made.seconds)
 
 
 def verdict_of_builds(found: Found, builds: Sequence[Built]) -> str:

@@ -25,8 +25,8 @@ from kaniwa.program.program import Program
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
-__all__ = ["Work", "compiled", "fits", "limits", "run_trial", "run_trials", "share",
-           "used_resources"]
+__all__ = ["Work", "compiled", "figures_at", "fits", "limits", "run_trial", "run_trials",
+           "share", "used_resources"]
 
 # Beyond the fullest design that was routed for a device nothing says that another can be.
 LEAST_LIMIT = 0.6
@@ -143,9 +143,15 @@ def _figures(board: Board, config: AcceleratorConfig, programs: Sequence[Program
     mhz = point.clock_mhz if point and point.clock_mhz else (
         clock_model(board.device, config.compact).mhz(config, used["lut"]))
     cycles = tuple(estimate(program).cycles for program in programs)
+    energy = 1e6 * sum(estimate_energy(one).joules for one in programs)
+    return figures_at(board, cycles, energy, mhz, used)
+
+
+def figures_at(board: Board, cycles: tuple[int, ...], energy: float, mhz: float,
+               used: Mapping[str, int]) -> Figures:
+    """Figures of a core at a clock, with what it takes of the board's device. ``energy``: uJ."""
     return Figures(cycles, round(mhz, 3), round(sum(cycles) / mhz / 1e3, 6),
-                   round(share(board, used), 4),
-                   round(1e6 * sum(estimate_energy(one).joules for one in programs), 6),
+                   round(share(board, used), 4), round(energy, 6),
                    {kind: used[kind] for kind in board.capacity})
 
 

@@ -91,27 +91,30 @@ def explore_command(ctx: click.Context, models: tuple[Path, ...], board: str, ob
         update("reading the models")
         question = make_question(models, chosen, objective, target)
         found = explore(question, Search(**search), update)
-        to_build = [] if found.interrupted else finalists(found, builds or 0)
-        confirmed = _confirm(found, to_build, device, update)
-        others = elsewhere(question) if found.best is None else []
-    names: dict[str, str] = {}
-    if output is not None:
         names = file_names(found)
+        to_build = [] if found.interrupted else finalists(found, builds or 0)
+        confirmed = _confirm(found, to_build, names, device, update)
+        others = elsewhere(question) if found.best is None else []
+    if output is not None:
         _write(found, output, names, confirmed)
-    built = [] if output is None else _build(found, to_build, output, build_seeds or 1,
-                                             search["scheduler"])
-    values = document(found, names, confirmed, [one.as_dict() for one in built])
+    if not as_json:     # builds take long: what was found is shown before them
+        _show(found, confirmed, others)
+        if output is not None:
+            click.echo(f"wrote {output}: {DOCUMENT}"
+                       + (f", explore.svg and {len(names)} targets" if found.best else ""))
+    built: list[Built] = []
+    if output is not None and to_build:
+        targets = [output / names[one.config.hash] for one in to_build if one.config]
+        built = _build(question.board, to_build, targets, build_seeds or 1, search["scheduler"])
+    values = document(found, names if output else {}, confirmed, [one.as_dict() for one in built])
     if output is not None and built:
         write_atomic(output / DOCUMENT, _json_text(values))
     if as_json:
         show_json(values | {"elsewhere": others})
-    else:
-        _show(found, confirmed, others)
-        if builds is not None:
-            _show_built(found, built)
-        if output is not None:
-            click.echo(f"wrote {output}: {DOCUMENT}"
-                       + (f", explore.svg and {len(names)} targets" if found.best else ""))
+    elif built:
+        _show_built(found, built)
+    elif builds is not None and not found.interrupted:
+        click.echo("nothing to build: no config was found beside the board's targets")
     if found.interrupted:
         ctx.exit(INTERRUPTED_STATUS)
     if found.best is None or (to_build and not any(one.figures for one in built)):
@@ -132,35 +135,27 @@ def _check_build(ctx: click.Context, board: Board, output: Path | None, builds: 
     require(board.name, board.family)
 
 
-def _confirm(found: Found, to_build: list[Outcome], device: str | None,
+def _confirm(found: Found, to_build: list[Outcome], names: dict[str, str], device: str | None,
              update: Callable[[str], None]) -> list[dict[str, Any]]:
     """Run the best config, and those that are to be built."""
-    from kaniwa.explore.document import file_names
-
     if device is None or found.best is None:
         return []
     from kaniwa.explore.confirm import confirm
 
-    names = file_names(found)
     configs = {one.config.hash: (one.config, one.target or names[one.config.hash])
                for one in (found.best, *to_build) if one.config}
     return [confirm(path, config, name, device, update).as_dict()
             for config, name in configs.values() for path in found.question.models]
 
 
-def _build(found: Found, to_build: list[Outcome], folder: Path, seeds: int,
+def _build(board: Board, to_build: list[Outcome], targets: list[Path], seeds: int,
            scheduler: str | None) -> list[Built]:
-    if not to_build:
-        return []
-    from kaniwa.explore.document import file_names
+    """Build each config, whose file is among ``targets`` in the same place."""
     from kaniwa.explore.finalists import build_finalist
 
-    names, board = file_names(found), found.question.board
     built = []
     with opened_workers(scheduler) as workers:
-        for one in to_build:
-            assert one.config is not None
-            target = folder / names[one.config.hash]
+        for one, target in zip(to_build, targets, strict=True):
             with progress(target.stem) as update:
                 built.append(build_finalist(board, one, target, seeds,
                                             workers if scheduler else None, update))

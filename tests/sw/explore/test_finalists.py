@@ -12,6 +12,7 @@ from kaniwa.boards.floor import page as floor_page_module
 from kaniwa.boards.flow import build as build_module, report as report_module, tools
 from kaniwa.config import load_target
 from kaniwa.errors import BuildError
+from kaniwa.explore import search as search_module
 
 MHZ = 20.0
 
@@ -91,15 +92,37 @@ def test_builds_that_all_fail_are_a_failure(line: list[str], monkeypatch: pytest
     assert "no finalist could be built" in capsys.readouterr().out
 
 
-def test_an_interrupted_build_leaves_the_search(line: list[str], tmp_path: Path,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any, **__: Any) -> Any:
-        raise KeyboardInterrupt
+def interrupted(*_: Any, **__: Any) -> Any:
+    raise KeyboardInterrupt
 
+
+def test_an_interrupted_build_leaves_the_search(
+        line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """In its files and on the terminal."""
     monkeypatch.setattr(build_module, "build", interrupted)
     run(line, cli.INTERRUPTED_STATUS)
+    assert "configs measured" in capsys.readouterr().out
     kept = json.loads((tmp_path / "found" / "explore.json").read_text())
     assert kept["front"] and kept["built"] == []
+
+
+def test_an_interrupted_search_builds_nothing(line: list[str], monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(build_module, "build", builder(asked))
+    monkeypatch.setattr(search_module, "run_trials", interrupted)
+    run(line, cli.INTERRUPTED_STATUS)
+    assert not asked and "build" not in capsys.readouterr().out
+
+
+def test_where_only_targets_are_found_nothing_is_built(
+        line: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        ) -> None:
+    monkeypatch.setattr(search_module, "_search", lambda *_: None)
+    run(line, 0)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "nothing to build: no config was found beside the board's targets")
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

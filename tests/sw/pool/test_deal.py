@@ -1,30 +1,26 @@
 """Devices of simulated time are dealt jobs by their own clocks, whatever the host does."""
 
 import threading
-from dataclasses import dataclass
 
-from kaniwa.errors import DeviceError
 from kaniwa.pool.deal import Deal
+from kaniwa.pool.member import Member
 
 WAIT = 30.0     # seconds, for what takes none
 
 
-@dataclass(eq=False)
-class Clocked:
-    """A member each of whose jobs takes a second of its clock."""
+class Clocked(Member):
+    """A member without a device, each of whose jobs takes a second of its clock."""
 
-    name: str
-    simulated: bool = True
-    seconds: float = 0.0
-    inferences: int = 0
-    lost: DeviceError | None = None
+    def __init__(self, name: str) -> None:
+        self.name, self.simulated = name, True
+        self.seconds, self.inferences, self.lost = 0.0, 0, None
 
 
 def test_a_job_whose_time_is_taken_counts_once() -> None:
     """Its member's clock has it already, and the member is still busy."""
     counted, leave = threading.Event(), threading.Event()
 
-    def do(member: Clocked, held: bool) -> Clocked:
+    def do(member: Member, held: bool) -> Member:
         member.seconds += 1.0
         member.inferences += 1
         if held:
@@ -33,7 +29,7 @@ def test_a_job_whose_time_is_taken_counts_once() -> None:
         return member
 
     members = [Clocked("first"), Clocked("second")]
-    deal = Deal(members, do)  # type: ignore[arg-type]
+    deal = Deal(members, do)
     deal.start()
     try:
         slow = deal.submit(True)
