@@ -17,6 +17,7 @@ from kaniwa.driver.frames import check_cores
 from kaniwa.driver.spi.format import highest_pace
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError, InputError
+from kaniwa.sdram_parts import PARTS, bursts
 from kaniwa.standalone.format import MOST_SLOTS
 
 __all__ = ["BOARDS", "PHY_HZ", "TARGETS", "USB_PACE", "Board", "Ethernet", "Flash", "Sdram", "Spi",
@@ -201,11 +202,15 @@ class Board:
         return config
 
     def check_memory(self, config: AcceleratorConfig) -> None:
-        """Raise ConfigError where the board has SDRAM, and a core of ``config`` no way there."""
-        if self.sdram is not None and config.compact and not config.outside_bits:
+        """Raise ConfigError where the board has SDRAM, and a core of ``config`` no way there, or
+        reads and writes that are no bursts of the chip."""
+        if self.sdram is None:
+            return
+        if config.compact and not config.outside_bits:
             raise ConfigError(f"{config.name} is a compact core with outside_bits of 0, so it has "
                               f"no way to the SDRAM of {self.name}: set outside_bits in the "
                               f"target, or take one of {', '.join(self.targets)}")
+        bursts(PARTS[self.sdram.part], config.read_bytes, config.write_bytes, self.sdram.masked)
 
     def clock_mhz(self, target: str, cores: int = 1) -> float:
         """The clock for a target in MHz; that of the default target where it is not listed."""
@@ -214,9 +219,13 @@ class Board:
 
     def outside(self, target: str) -> str | None:
         """Outside memory as ``compile`` takes it, at the clock of a target; None without any."""
+        return self.outside_at(self.clock_mhz(target))
+
+    def outside_at(self, mhz: float) -> str | None:
+        """Outside memory at a clock, as ``compile`` takes it; None without any."""
         if self.sdram is None:
             return None
-        return (f"sdram,part={self.sdram.part},clock={math.ceil(self.clock_mhz(target))}"
+        return (f"sdram,part={self.sdram.part},clock={math.ceil(mhz)}"
                 + ",mask=0" * (not self.sdram.masked))
 
     def with_address(self, address: str) -> Board:

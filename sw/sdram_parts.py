@@ -6,13 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kaniwa.errors import ConfigError
+
 __all__ = [
-    "BANKS", "LOWEST_MHZ", "PARTS", "RATIOS", "REFRESH_NS", "ChipTiming", "Part", "whole_clocks"]
+    "BANKS", "LOWEST_MHZ", "PARTS", "RATIOS", "REFRESH_NS", "ChipTiming", "Part", "bursts",
+    "whole_clocks"]
 
 LOWEST_MHZ = 10           # of the chip
 RATIOS = (1, 2, 4)        # cycles of the chip in one of the core
 REFRESH_NS = 64_000_000   # in which each row of a part is refreshed once
 BANKS = 4
+BURSTS = (1, 2, 4, 8)     # lengths of a part
 
 
 class Part(NamedTuple):
@@ -106,3 +110,28 @@ class ChipTiming:
             clocks(part.t_rcd), clocks(part.t_rp), clocks(part.t_ras), clocks(part.t_rc),
             clocks(part.t_rfc), clocks(part.t_rrd, 2), clocks(part.t_wr, part.wr_clocks),
             REFRESH_NS * mhz // (1000 * part.refreshes), masked)
+
+
+def bursts(part: Part, read_bytes: int, write_bytes: int, masked: bool) -> tuple[int, int]:
+    """Columns of a core's reads and writes, each of which is one burst of ``part``.
+
+    ``masked``: its pins for the data mask are wired. Raises ConfigError where one is no burst.
+    """
+    read, write = (_burst(part, size, name) for size, name in (
+        (read_bytes, "read_bytes"), (write_bytes, "write_bytes")))
+    if write > read:
+        raise ConfigError(f"write_bytes of {write_bytes} are more than read_bytes, {read_bytes}: "
+                          "the SDRAM's bursts are of read_bytes")
+    if not masked and write not in (1, read):
+        raise ConfigError(f"write_bytes of {write_bytes} are a part of the bursts of {read_bytes} "
+                          "bytes, of which an SDRAM without a data mask writes all: they must be "
+                          f"{part.width} or {read_bytes}")
+    return read, write
+
+
+def _burst(part: Part, size: int, name: str) -> int:
+    words, rest = divmod(size, part.width)
+    if rest or words not in BURSTS:
+        raise ConfigError(f"{name} of {size} is no burst of an SDRAM of {part.width} bytes a "
+                          "column: it must be 1, 2, 4 or 8 of these")
+    return words

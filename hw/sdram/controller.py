@@ -7,19 +7,17 @@ from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import ConfigError
 from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.sdram.banks import Banks
 from kaniwa.hw.sdram.data_pins import DataPins
 from kaniwa.hw.sdram.merge import Merge
 from kaniwa.hw.sdram.signatures import ALL_BANKS, pins_signature
 from kaniwa.hw.sdram.start import ChipStart, mode_register
-from kaniwa.sdram_parts import BANKS, ChipTiming, Part
+from kaniwa.sdram_parts import BANKS, ChipTiming, Part, bursts
 
 __all__ = ["SdramController", "POWER_UP_US"]
 
 POWER_UP_US = 200      # from a stable clock to the first command
-BURSTS = (1, 2, 4, 8)  # lengths of a chip
 
 
 class SdramController(Component):
@@ -45,15 +43,8 @@ class SdramController(Component):
         self._part, self._masked = part, masked
         self._timing = ChipTiming.of(part, mhz, 1)
         self._power_up = ceil(power_up_us * mhz)
-        self._read_words = _burst(config.read_bytes, part, "read_bytes")
-        self._write_words = _burst(config.write_bytes, part, "write_bytes")
-        if self._write_words > self._read_words:
-            raise ConfigError(f"write_bytes of {config.write_bytes} are more than read_bytes, "
-                              f"{config.read_bytes}: the SDRAM's bursts are of read_bytes")
-        if not masked and self._write_words not in (1, self._read_words):
-            raise ConfigError(f"write_bytes of {config.write_bytes} are a part of the bursts of "
-                              f"{config.read_bytes} bytes, of which an SDRAM without a data mask "
-                              f"writes all: they must be {part.width} or {config.read_bytes}")
+        self._read_words, self._write_words = bursts(
+            part, config.read_bytes, config.write_bytes, masked)
         super().__init__({
             "read": In(read_port(config)),
             "write": In(write_port(config)),
@@ -198,12 +189,3 @@ class SdramController(Component):
             self.pins.address.eq(start.address | Mux(start.done, Mux(
                 row_wanted & ~closing, banks.place.row, column | closing << ALL_BANKS), 0)),
         ]
-
-
-def _burst(size: int, part: Part, name: str) -> int:
-    """Columns of a request; raises ConfigError where they are no burst."""
-    words, rest = divmod(size, part.width)
-    if rest or words not in BURSTS:
-        raise ConfigError(f"{name} of {size} is no burst of an SDRAM of {part.width} bytes a "
-                          f"column: it must be 1, 2, 4 or 8 of these")
-    return words

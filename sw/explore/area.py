@@ -16,6 +16,7 @@ import numpy as np
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
+from kaniwa.explore.beside import ALONE, Beside
 from kaniwa.explore.features import features
 from kaniwa.explore.memories import exact_counts
 from kaniwa.explore.points import Point, known_points
@@ -52,29 +53,30 @@ class AreaModel:
     placed: tuple[float, float]
     most: Mapping[str, tuple[float, ...]]
 
-    def beyond(self, config: AcceleratorConfig) -> str | None:
-        """The block of a core that has more of something than the points speak of, if one has."""
-        own = features(config)
+    def beyond(self, config: AcceleratorConfig, beside: Beside = ALONE) -> str | None:
+        """The block of a design that has more of something than the points speak of, if one has."""
+        own = features(config, beside)
         return next((block for block, most in self.most.items()
                      if any(value > REACH * seen
                             for value, seen in zip(own[block], most, strict=True))), None)
 
-    def blocks(self, config: AcceleratorConfig) -> dict[str, dict[str, int]]:
-        """LUTs and flip-flops of each block of a core, behind synthesis."""
-        own = features(config)
+    def blocks(self, config: AcceleratorConfig, beside: Beside = ALONE
+               ) -> dict[str, dict[str, int]]:
+        """LUTs and flip-flops of each block of a core and what is beside it, behind synthesis."""
+        own = features(config, beside)
         found = {block: {kind: round(float(np.dot(own[block], factors[kind]))) for kind in KINDS}
                  for block, factors in self.factors.items()}
         return found | ({"cell unit": dict(CELL_UNIT)} if config.cell_unit else {})
 
-    def cells(self, config: AcceleratorConfig) -> dict[str, int]:
+    def cells(self, config: AcceleratorConfig, beside: Beside = ALONE) -> dict[str, int]:
         """Cells behind synthesis by kind: LUTs and flip-flops of the model, the others exact."""
-        blocks = self.blocks(config)
+        blocks = self.blocks(config, beside)
         return {kind: sum(counts[kind] for counts in blocks.values()) for kind in KINDS
-                } | exact_counts(self.family, config)
+                } | exact_counts(self.family, config, beside)
 
-    def used(self, config: AcceleratorConfig) -> dict[str, int]:
+    def used(self, config: AcceleratorConfig, beside: Beside = ALONE) -> dict[str, int]:
         """Resources of a device behind placement, by kind."""
-        cells = self.cells(config)
+        cells = self.cells(config, beside)
         return cells | {"lut": round(self.placed[0] * cells["lut"] + self.placed[1] * cells["ff"])}
 
 
@@ -87,7 +89,7 @@ def fit_area(family: str, compact: bool, points: Sequence[Point]) -> AreaModel:
     if not counted:
         raise UnsupportedError(f"no {'compact' if compact else 'pipelined'} core was synthesized "
                                f"for {family}: add a point with tools/add_point.py")
-    rows = [features(point.accelerator) for point in counted]
+    rows = [features(point.accelerator, point.neighbors) for point in counted]
     totals = [_of_blocks(point, tuple(rows[0])) for point in counted]
     factors = {block: {kind: _fit([row[block] for row in rows],
                                   [total[block].get(kind, 0) for total in totals])

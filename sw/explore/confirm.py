@@ -32,10 +32,10 @@ class Confirmed:
         return asdict(self)
 
 
-def confirm(path: str, config: AcceleratorConfig, name: str, device: str,
+def confirm(path: str, config: AcceleratorConfig, name: str, device: str, outside: str | None,
             progress: Callable[[str], None] = lambda text: None) -> Confirmed:
     """One inference of a model on ``device`` ("sim", "emulator") with a config of this ``name``,
-    with inputs of a seed.
+    with inputs of a seed. ``outside``: memory for what has no room on chip, as for ``compile``.
 
     Raises what a device raises: DeviceError, UnsupportedError without its extra.
     """
@@ -43,7 +43,7 @@ def confirm(path: str, config: AcceleratorConfig, name: str, device: str,
     from kaniwa.data.inputs import seeded_inputs
     from kaniwa.driver import devices
 
-    program = compiled(path, config)
+    program = compiled(path, config, outside)
     assert program.graph is not None     # compiled in this process
     progress(f"{program.name} on {device}, {name}")
     with devices.open(device, target=config, outside=program.outside,

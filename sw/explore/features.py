@@ -2,6 +2,7 @@
 
 A block's cells are taken to be a sum of its features, each times a factor that is fitted. The
 features are those that the gateware of the block repeats: lanes, multipliers, bits of a word.
+What the board adds to a design (``kaniwa.explore.beside``) has features of its own.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ import math
 from collections.abc import Callable, Mapping
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.explore.beside import ALONE, Beside
 
 __all__ = ["features"]
 
 Feature = Callable[[AcceleratorConfig], float]
+
+
+def _one(config: AcceleratorConfig) -> float:
+    return 1.0
 
 
 def _products(config: AcceleratorConfig) -> float:
@@ -66,6 +72,11 @@ def _decoded(config: AcceleratorConfig) -> float:
     return config.decoded_bytes
 
 
+def _codebooks(config: AcceleratorConfig) -> float:
+    """Entries of the codebooks: one for each weight that is decoded at once."""
+    return config.decoded_bytes * config.codebook_entries
+
+
 def _line(config: AcceleratorConfig) -> float:
     return config.line_width * math.log2(config.line_width)
 
@@ -100,6 +111,11 @@ def _memory_bits(config: AcceleratorConfig) -> float:
     return math.log2(max(config.memory_bytes, 1))
 
 
+def _address_bits(config: AcceleratorConfig) -> float:
+    """Of a compact core's addresses, which may reach outside memory."""
+    return max(_memory_bits(config), config.outside_bits)
+
+
 def _sizes(config: AcceleratorConfig) -> float:
     """Bits of the counters that walk rings and lines."""
     return math.log2(config.line_bytes) + math.log2(config.ring_bytes) + math.log2(
@@ -120,7 +136,7 @@ PIPELINED: Mapping[str, tuple[Feature, ...]] = {
     "window": (_taps, _phases, _packed),
     "parameter_buffer": (_own_parameters, _lanes),
     "array": (_taps, _switch("depthwise"), _switch("phase_windows")),
-    "weights": (_read, _decoded),
+    "weights": (_read, _decoded, _codebooks),
     "operand": (_lanes, _read, _multiplied),
     "result_buffer": (_out, _results),
     "store": (_write, _lanes),
@@ -140,21 +156,33 @@ COMPACT: Mapping[str, tuple[Feature, ...]] = {
     "mac_array": (_products, _out),
     "post": (_serial, _sizes),
     "array": (_counts, _sizes),
-    "control": (_counts, _memory_bits),
-    "top": (_memory_bits,),
-    "weights": (_memory_bits, _counts),
+    "control": (_counts, _address_bits),
+    "top": (_address_bits,),
+    "weights": (_address_bits, _counts),
     "line_buffer": (_sizes,),
-    "memory": (_memory_bits, _write),
+    "memory": (_address_bits, _write),
     "on_chip_memory": (_write, _memory_bits),
-    "load": (_counts, _memory_bits),
+    "load": (_counts, _address_bits),
     "spread": (_out, _write),
     "weight_ring": (_products,),
 }
 ALWAYS = ("control", "sequencer", "link", "uart", "idle_watch", "top", "other")
+# Of blocks with a way to SDRAM, with its controller or with a link by Ethernet: these come behind
+# the features above, and are 0 in a design without.
+OF_SDRAM: Mapping[str, tuple[Feature, ...]] = {
+    "sdram": (_one, _read), "sdram_pins": (_one,), "memory": (_read,), "top": (_read,)}
+OF_ETHERNET: Mapping[str, tuple[Feature, ...]] = {"ethernet": (_one,), "top": (_one,)}
 
 
-def features(config: AcceleratorConfig) -> dict[str, tuple[float, ...]]:
-    """The features of each block that a core of ``config`` may have, a 1 for a constant first."""
+def features(config: AcceleratorConfig, beside: Beside = ALONE) -> dict[str, tuple[float, ...]]:
+    """The features of each block that a design of a core and what is beside it may have.
+
+    Those of a core's blocks begin with a 1, for a constant.
+    """
     table = COMPACT if config.compact else PIPELINED
-    found = {name: (1.0, *(float(one(config)) for one in own)) for name, own in table.items()}
-    return {name: (1.0,) for name in ALWAYS} | found
+    found = {name: (1.0,) for name in ALWAYS} | {
+        name: (1.0, *(float(one(config)) for one in own)) for name, own in table.items()}
+    for there, added in ((beside.sdram, OF_SDRAM), (bool(beside.ethernet), OF_ETHERNET)):
+        for name, own in added.items():
+            found[name] = (*found.get(name, ()), *(there * float(one(config)) for one in own))
+    return found

@@ -9,17 +9,15 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kaniwa.errors import BuildError
 from kaniwa.explore.document import pareto, pll_mhz
 from kaniwa.explore.outcome import Figures, Outcome
+from kaniwa.explore.question import Question
 from kaniwa.explore.search import Found
-from kaniwa.explore.trial import figures_at
+from kaniwa.explore.trial import compiled, figures_of
 from kaniwa.parallel.workers import Workers
-
-if TYPE_CHECKING:
-    from kaniwa.boards.board import Board
 
 __all__ = ["Built", "build_finalist", "finalists", "verdict_of_builds"]
 
@@ -54,8 +52,8 @@ def finalists(found: Found, count: int) -> list[Outcome]:
     return [one for one in pareto(found) if not one.target][:count]
 
 
-def build_finalist(board: Board, one: Outcome, target: Path, seeds: int, workers: Workers | None,
-                   progress: Callable[[str], None]) -> Built:
+def build_finalist(question: Question, one: Outcome, target: Path, seeds: int,
+                   workers: Workers | None, progress: Callable[[str], None]) -> Built:
     """Build the bitstream of a found config beside its file ``target``, with its report and page.
 
     ``seeds``, ``workers``: as for ``kaniwa.boards.flow.build.build``. A build that a tool ends is
@@ -65,16 +63,17 @@ def build_finalist(board: Board, one: Outcome, target: Path, seeds: int, workers
     from kaniwa.boards.flow.build import build
     from kaniwa.boards.flow.report import write_reports
 
-    modelled = one.figures
-    assert modelled is not None
+    board, config, modelled = question.board, one.config, one.figures
+    assert config is not None and modelled is not None
     asked = pll_mhz(board, modelled.clock_mhz)
     try:
         made = build(board, str(target), seeds, target.parent, progress, asked, workers=workers)
     except BuildError as error:
         return Built(target.name, modelled, asked_mhz=asked, why=str(error))
     values = write_reports(made, floor_page(made))
-    figures = figures_at(board, modelled.cycles, modelled.energy, values["clock_mhz"]["worst"],
-                         values["totals"])
+    programs = [compiled(path, config, board.outside_at(made.target_mhz))
+                for path in question.models]     # an SDRAM takes fewer cycles at a lower clock
+    figures = figures_of(board, programs, values["clock_mhz"]["worst"], values["totals"])
     return Built(target.name, modelled, figures, made.target_mhz, values["clock_of_seed"],
                  values["bitstream"], made.seconds)
 

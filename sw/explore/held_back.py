@@ -34,14 +34,14 @@ def held_back(points: Sequence[Point]) -> list[HeldBack]:
 
 
 def _error(point: Point, others: Sequence[Point]) -> HeldBack:
-    config = point.accelerator
+    config, beside = point.accelerator, point.neighbors
     try:
         area = fit_area(point.family, config.compact, others)
     except UnsupportedError:
         return HeldBack(point)
-    if (block := area.beyond(config)) is not None:
+    if (block := area.beyond(config, beside)) is not None:
         return HeldBack(point, beyond=block)
-    cells, used = area.cells(config), area.used(config)
+    cells, used = area.cells(config, beside), area.used(config, beside)
     clock = None
     if point.clock_mhz:
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from kaniwa.benchmark.dsp_blocks import dsp_blocks
 from kaniwa.config import AcceleratorConfig
+from kaniwa.explore.beside import ALONE, Beside
 
 __all__ = ["Ram", "block_rams", "exact_counts", "memories"]
 
@@ -102,12 +103,15 @@ def _used(bits: int, bytewise: bool) -> int:
     return bits // 9 * 8 if bytewise and bits >= 9 else bits
 
 
-def exact_counts(family: str, config: AcceleratorConfig) -> dict[str, int]:
-    """Block RAMs (``bram``), multipliers (``dsp``) and, on iCE40, ``spram`` of a core, exactly."""
+def exact_counts(family: str, config: AcceleratorConfig, beside: Beside = ALONE
+                 ) -> dict[str, int]:
+    """Block RAMs (``bram``), multipliers (``dsp``) and, on iCE40, ``spram`` of a core and what is
+    beside it, exactly."""
     distributed = (family == "ecp5" and not config.packed_multipliers
                    and config.parameter_words <= DISTRIBUTED_WORDS)
     spram = family == "ice40"
-    blocks = sum(block_rams(family, ram) for ram in memories(config)
+    ethernet = [Ram("ethernet", 8, size) for size in beside.ethernet]
+    blocks = sum(block_rams(family, ram) for ram in (*memories(config), *ethernet)
                  if not (spram and ram.device)
                  and not (distributed and ram.block == "parameter_buffer"))
     counts = {"bram": blocks + CELL_BLOCKS * config.cell_unit, "dsp": _multipliers(family, config)}

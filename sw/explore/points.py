@@ -15,6 +15,7 @@ from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
+from kaniwa.explore.beside import Beside, beside
 
 __all__ = ["POINTS", "Point", "known_points", "load_points", "point_of_report", "points_digest",
            "points_text"]
@@ -27,6 +28,7 @@ class Point:
     """A config that was synthesized for a board.
 
     ``counts``: cells behind synthesis, by kind; ``blocks``: the same of each block, by name.
+    ``beside``: what its board adds to the core, by the names of ``Beside``; empty for nothing.
     ``placed``: resources behind place and route. ``clock_of_seed``: MHz after routing by seed of
     nextpnr, empty where it was not routed. ``source``: the page that has it, for one of an earlier
     netlist, of which only the clock counts; empty for one of today's gateware.
@@ -37,6 +39,7 @@ class Point:
     family: str
     hash: str
     config: Mapping[str, Any]
+    beside: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     placed: Mapping[str, int] = field(default_factory=dict)
@@ -47,6 +50,11 @@ class Point:
     def accelerator(self) -> AcceleratorConfig:
         """The config itself."""
         return AcceleratorConfig(**self.config)
+
+    @functools.cached_property
+    def neighbors(self) -> Beside:
+        """What is beside the core."""
+        return Beside(self.beside.get("sdram", False), tuple(self.beside.get("ethernet", ())))
 
     @property
     def series(self) -> str:
@@ -108,7 +116,8 @@ def point_of_report(report: Mapping[str, Any], config: AcceleratorConfig) -> Poi
                              f"{config.name} ({config.hash}): give the target that was built")
         board = load_board(report["board"])
         blocks = {name: dict(counts) for name, counts in report["blocks"].items() if counts}
-        return Point(board.name, board.device, board.family, config.hash, config.as_dict(),
+        added = {name: value for name, value in beside(board)._asdict().items() if value}
+        return Point(board.name, board.device, board.family, config.hash, config.as_dict(), added,
                      {kind: sum(counts.get(kind, 0) for counts in blocks.values())
                       for kind in board.capacity},
                      blocks, dict(report["totals"]), dict(report["clock_of_seed"]))

@@ -97,7 +97,8 @@ def elsewhere(question: Question) -> list[str]:
         for target in board.targets:
             programs = []
             try:
-                programs = [compiled(path, board.config(target)) for path in question.models]
+                programs = [compiled(path, board.config(target), board.outside(target))
+                            for path in question.models]
             except (CompileError, UnsupportedError):
                 continue
             if all({op.name for op in program.host_ops} <= allowed

@@ -1,7 +1,7 @@
 """The configs that a search may propose for a board, as named choices, and back.
 
 A pipelined and a compact core have choices of their own; ``core`` says which of them count. What
-is no choice is that of the base: ``small`` or ``nano``. A compact core reaches the board's SDRAM.
+is no choice is that of the base: ``small`` or ``nano``. A core reaches the board's SDRAM.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ PIPELINED_CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "line_bytes": tuple(KIB << n for n in range(1, 7)),
     "patch_bytes": (0, 64, 128, 256, 512), "parameter_records": (64, 128, 256, 512, 1024),
     "instruction_queue": (1, 2, 4), "result_slots": (4, 8, 16),
-    "modes": (False, True), **{name: (False, True) for name in SWITCHES}}
+    "codebook_entries": (0, 16, 32, 64), "modes": (False, True),
+    **{name: (False, True) for name in SWITCHES}}
 COMPACT_CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "out_lanes": (1, 2, 4, 6, 8, 16), "requant_cycles": (8, 16, 32), "write_bytes": (2, 4, 8),
     "ring_bytes": tuple(KIB << n for n in range(4)),
@@ -91,7 +92,9 @@ def config_of(board: Board, proposal: Mapping[str, Choice]) -> AcceleratorConfig
         reached = (part.size - 1).bit_length()
         values["outside_bits"] = min(reached, LEGAL_RANGES["outside_bits"][1])
         values["write_bytes"] = max(values["write_bytes"], part.width)   # at least a column
-    return dataclasses.replace(base, **values, name="explored")
+    config = dataclasses.replace(base, **values, name="explored")
+    board.check_memory(config)
+    return config
 
 
 def proposal_of(board: Board, config: AcceleratorConfig) -> dict[str, Choice] | None:
@@ -112,5 +115,6 @@ def _values(config: AcceleratorConfig) -> dict[str, Any]:
     rate = (f"1/{config.requant_cycles}" if config.requant_cycles > 1
             else str(config.requant_lanes))
     return {**config.as_dict(), **{name: getattr(config, name) for name in SWITCHES},
-            "weight_chunks": config.weight_chunks, "modes": "modes" in config.weight_formats,
+            "weight_chunks": config.weight_chunks,
+            "codebook_entries": config.codebook_entries, "modes": "modes" in config.weight_formats,
             "rate": rate}

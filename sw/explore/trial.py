@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 from kaniwa.explore.area import REACH, area_model
+from kaniwa.explore.beside import beside
 from kaniwa.explore.clock import clock_model
 from kaniwa.explore.outcome import Figures, Outcome
 from kaniwa.explore.points import Point, known_points
 from kaniwa.graph import Graph
 from kaniwa.parallel.workers import Work as Task, Workers
 from kaniwa.program.program import Program
+from kaniwa.sdram_parts import PARTS
 
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
-__all__ = ["Work", "compiled", "figures_at", "fits", "limits", "run_trial", "run_trials",
-           "share", "used_resources"]
+__all__ = ["Work", "clock_of", "compiled", "figures_of", "fits", "limits", "run_trial",
+           "run_trials", "share", "used_resources"]
 
 # Beyond the fullest design that was routed for a device nothing says that another can be.
 LEAST_LIMIT = 0.6
@@ -58,15 +60,16 @@ def _routed(board: Board, config: AcceleratorConfig) -> Point | None:
     """The point of this config, where it was routed for the board with sources of today."""
     return next((point for point in known_points()
                  if point.device == board.device and point.hash == config.hash
+                 and point.neighbors == beside(board)
                  and point.clock_of_seed and not point.source), None)
 
 
 def used_resources(board: Board, config: AcceleratorConfig) -> dict[str, int]:
-    """Resources that a core takes of a board's device: placed ones where it was routed, else those
-    of the model."""
+    """Resources that a core, with what is beside it, takes of a board's device: placed ones where
+    it was routed, else those of the model."""
     if (point := _routed(board, config)) is not None:
         return dict(point.placed)
-    return area_model(board.family, config.compact).used(config)
+    return area_model(board.family, config.compact).used(config, beside(board))
 
 
 def share(board: Board, used: Mapping[str, int]) -> float:
@@ -78,7 +81,8 @@ def share(board: Board, used: Mapping[str, int]) -> float:
 def fits(board: Board, config: AcceleratorConfig) -> Outcome | None:
     """Why a core is taken not to fit a board, None where it is taken to: needs no model."""
     known = _routed(board, config) is not None
-    block = None if known else area_model(board.family, config.compact).beyond(config)
+    block = None if known else area_model(
+        board.family, config.compact).beyond(config, beside(board))
     if block is not None:
         return Outcome(config, None, "beyond the points", f"{block} has more than {REACH:g} times "
                        "as much of something as any design that was synthesized")
@@ -96,11 +100,12 @@ def fits(board: Board, config: AcceleratorConfig) -> Outcome | None:
     return None
 
 
-def compiled(path: str, config: AcceleratorConfig) -> Program:
-    """A model's program. Raises what the compiler raises."""
-    from kaniwa.compiler.pipeline import compile
+def compiled(path: str, config: AcceleratorConfig, outside: str | None = None) -> Program:
+    """A model's program, in ``outside`` memory what device memory has no room for. Raises what the
+    compiler raises."""
+    from kaniwa.compiler.added_memory import compile_with_memory
 
-    return compile(_graph(path), target=config)
+    return compile_with_memory(_graph(path), config, outside)
 
 
 @functools.lru_cache(maxsize=16)
@@ -118,9 +123,11 @@ def run_trial(work: Work) -> Outcome:
     if (unfit := fits(board, config)) is not None:
         return unfit
     programs = []
+    used = used_resources(board, config)
+    mhz = clock_of(board, config, used)
     for path, allowed in zip(work.models, work.host, strict=True):
         try:
-            program = compiled(path, config)
+            program = compiled(path, config, board.outside_at(mhz))
         except MemoryTooSmallError as error:
             return Outcome(config, None, "too little memory", str(error), error.needed_bytes)
         except (CompileError, UnsupportedError) as error:
@@ -131,25 +138,26 @@ def run_trial(work: Work) -> Outcome:
                            f"{program.name}: {more[0].kind} {more[0].name} would run on the host: "
                            f"{more[0].why}")
         programs.append(program)
-    return Outcome(config, _figures(board, config, programs))
+    return Outcome(config, figures_of(board, programs, mhz, used))
 
 
-def _figures(board: Board, config: AcceleratorConfig, programs: Sequence[Program]) -> Figures:
-    from kaniwa.cycles.estimate import estimate
-    from kaniwa.mlperf_tiny.energy import estimate_energy
-
-    used = used_resources(board, config)
+def clock_of(board: Board, config: AcceleratorConfig, used: Mapping[str, int]) -> float:
+    """MHz of the slowest seed: where it was routed that of the build, else the model's. An SDRAM at
+    the core's clock may be slower."""
     point = _routed(board, config)
     mhz = point.clock_mhz if point and point.clock_mhz else (
         clock_model(board.device, config.compact).mhz(config, used["lut"]))
+    return mhz if board.sdram is None else min(mhz, PARTS[board.sdram.part].cl3_mhz)
+
+
+def figures_of(board: Board, programs: Sequence[Program], mhz: float, used: Mapping[str, int]
+               ) -> Figures:
+    """Figures of the programs of a core at a clock, with what it takes of the board's device."""
+    from kaniwa.cycles.estimate import estimate
+    from kaniwa.mlperf_tiny.energy import estimate_energy
+
     cycles = tuple(estimate(program).cycles for program in programs)
     energy = 1e6 * sum(estimate_energy(one).joules for one in programs)
-    return figures_at(board, cycles, energy, mhz, used)
-
-
-def figures_at(board: Board, cycles: tuple[int, ...], energy: float, mhz: float,
-               used: Mapping[str, int]) -> Figures:
-    """Figures of a core at a clock, with what it takes of the board's device. ``energy``: uJ."""
     return Figures(cycles, round(mhz, 3), round(sum(cycles) / mhz / 1e3, 6),
                    round(share(board, used), 4), round(energy, 6),
                    {kind: used[kind] for kind in board.capacity})

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kaniwa.boards.board import Board
     from kaniwa.explore.finalists import Built
     from kaniwa.explore.outcome import Outcome
+    from kaniwa.explore.question import Question
     from kaniwa.explore.search import Found
 
 __all__ = ["explore_command"]
@@ -105,7 +106,7 @@ def explore_command(ctx: click.Context, models: tuple[Path, ...], board: str, ob
     built: list[Built] = []
     if output is not None and to_build:
         targets = [output / names[one.config.hash] for one in to_build if one.config]
-        built = _build(question.board, to_build, targets, build_seeds or 1, search["scheduler"])
+        built = _build(question, to_build, targets, build_seeds or 1, search["scheduler"])
     values = document(found, names if output else {}, confirmed, [one.as_dict() for one in built])
     if output is not None and built:
         write_atomic(output / DOCUMENT, _json_text(values))
@@ -142,13 +143,15 @@ def _confirm(found: Found, to_build: list[Outcome], names: dict[str, str], devic
         return []
     from kaniwa.explore.confirm import confirm
 
-    configs = {one.config.hash: (one.config, one.target or names[one.config.hash])
-               for one in (found.best, *to_build) if one.config}
-    return [confirm(path, config, name, device, update).as_dict()
-            for config, name in configs.values() for path in found.question.models]
+    board = found.question.board
+    configs = {one.config.hash: (one.config, one.target or names[one.config.hash],
+                                 board.outside_at(one.figures.clock_mhz))
+               for one in (found.best, *to_build) if one.config and one.figures}
+    return [confirm(path, config, name, device, outside, update).as_dict()
+            for config, name, outside in configs.values() for path in found.question.models]
 
 
-def _build(board: Board, to_build: list[Outcome], targets: list[Path], seeds: int,
+def _build(question: Question, to_build: list[Outcome], targets: list[Path], seeds: int,
            scheduler: str | None) -> list[Built]:
     """Build each config, whose file is among ``targets`` in the same place."""
     from kaniwa.explore.finalists import build_finalist
@@ -157,7 +160,7 @@ def _build(board: Board, to_build: list[Outcome], targets: list[Path], seeds: in
     with opened_workers(scheduler) as workers:
         for one, target in zip(to_build, targets, strict=True):
             with progress(target.stem) as update:
-                built.append(build_finalist(board, one, target, seeds,
+                built.append(build_finalist(question, one, target, seeds,
                                             workers if scheduler else None, update))
     return built
 

@@ -65,7 +65,7 @@ def test_a_board_that_cannot_says_why_and_what_could(
     shown = capsys.readouterr().out
     assert "target nano: too little memory" in shown
     assert "the least device memory that a config needed is" in shown
-    assert "these can: ecpix5_85f, base; ulx3s_85f, base" in shown
+    assert "these can: colorlight_i5_sdram, small; ecpix5_85f, base; " in shown
 
 
 def test_a_file_in_place_of_the_folder_is_told_before_the_search(

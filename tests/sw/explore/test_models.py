@@ -10,6 +10,7 @@ from kaniwa.boards.board import load_board
 from kaniwa.config import PRESETS, AcceleratorConfig
 from kaniwa.errors import InputError, UnsupportedError
 from kaniwa.explore.area import area_model, fit_area
+from kaniwa.explore.beside import ALONE, beside
 from kaniwa.explore.clock import clock_model, fit_clock
 from kaniwa.explore.held_back import held_back
 from kaniwa.explore.memories import Ram, block_rams, exact_counts
@@ -30,7 +31,7 @@ def name(point: Point) -> str:
 
 @pytest.mark.parametrize("point", SYNTHESIZED, ids=name)
 def test_memories_and_multipliers_are_those_of_the_netlist(point: Point) -> None:
-    exact = exact_counts(point.family, point.accelerator)
+    exact = exact_counts(point.family, point.accelerator, point.neighbors)
     assert exact == {kind: point.counts[kind] for kind in exact}
 
 
@@ -56,6 +57,16 @@ def test_what_a_parameter_costs_is_seen_by_block() -> None:
     assert "mac_array" in grown and not grown & {"link", "counters", "on_chip_memory"}
 
 
+def test_sdram_and_ethernet_of_a_board_cost_logic_beside_the_core() -> None:
+    model = area_model("ecp5", compact=False)
+    alone, sdram, ethernet = (model.cells(PRESETS["small"], one) for one in (
+        ALONE, beside(load_board("colorlight_i5_sdram")), beside(load_board("colorlight_eth"))))
+    assert 700 < sdram["lut"] - alone["lut"] < 1300 and sdram["bram"] == alone["bram"]
+    assert 1100 < ethernet["lut"] - alone["lut"] < 1700 and ethernet["bram"] == alone["bram"] + 2
+    without = fit_area("ecp5", False, [one for one in SYNTHESIZED if not one.beside])
+    assert without.beyond(PRESETS["small"], beside(load_board("ulx3s_25f_sdram"))) == "top"
+
+
 def test_nothing_is_said_of_what_no_point_is_near() -> None:
     """A factor to which no point speaks is 0: a search would take what costs nothing."""
     model = area_model("ecp5", compact=False)
@@ -78,7 +89,8 @@ def test_a_routed_point_fits_its_own_model() -> None:
     for point in SYNTHESIZED:
         if point.clock_of_seed:
             family, compact = point.family, point.accelerator.compact
-            used = fit_area(family, compact, [point]).used(point.accelerator)
+            used = fit_area(family, compact, [point]).used(
+                point.accelerator, point.neighbors)
             assert abs(used["lut"] / point.placed["lut"] - 1) < 0.02
             mhz = fit_clock(point.device, compact, [point]).mhz(
                 point.accelerator, point.placed["lut"])

@@ -17,7 +17,14 @@ from kaniwa.explore.outcome import Figures, Outcome, best, front, is_better
 from kaniwa.explore.question import Question, elsewhere, make_question
 from kaniwa.explore.search import Found, Search, explore
 from kaniwa.explore.space import choices, config_of, proposal_of
-from kaniwa.explore.trial import Work, fits, run_trial, run_trials
+from kaniwa.explore.trial import (
+    Work,
+    clock_of,
+    fits,
+    run_trial,
+    run_trials,
+    used_resources,
+)
 from kaniwa.parallel.workers import OneProcess
 
 MODEL = "tflm_micro_speech.tflite"
@@ -89,6 +96,24 @@ def test_a_compact_core_reaches_the_boards_sdram() -> None:
     assert proposal_of(board, without) is None
 
 
+def test_reads_and_writes_are_bursts_of_the_boards_sdram() -> None:
+    board = load_board("colorlight_i5_sdram")     # without a data mask
+    proposal = proposal_of(board, board.config("small"))
+    assert config_of(board, proposal | {"write_bytes": 4}).write_bytes == 4
+    with pytest.raises(ConfigError, match="they must be 4 or 16"):
+        config_of(board, proposal | {"read_bytes": 16, "write_bytes": 8})
+
+
+def test_codebooks_are_a_choice() -> None:
+    board = load_board("ulx3s_25f")
+    config = dataclasses.replace(PRESETS["small"], codebook_entries=32, name="explored")
+    proposal = proposal_of(board, config)
+    assert proposal["codebook_entries"] == 32 and config_of(board, proposal) == config
+    modelled = dataclasses.replace(config, line_bytes=2048)     # no point has it
+    without = dataclasses.replace(modelled, codebook_entries=0)
+    assert used_resources(board, modelled)["lut"] > used_resources(board, without)["lut"]
+
+
 def test_choices_that_do_not_go_together_are_the_configs_own_error() -> None:
     board = load_board("ulx3s_25f")
     proposal = proposal_of(board, PRESETS["small"])
@@ -106,6 +131,28 @@ def test_a_trial_has_the_cycles_of_the_cycle_model(question: Question, models: P
     assert outcome.figures.cycles == (kaniwa.estimate(program).cycles,)
     assert outcome.figures.latency == pytest.approx(
         outcome.figures.cycles[0] / outcome.figures.clock_mhz / 1e3, abs=1e-6)
+
+
+def test_what_has_no_room_on_chip_goes_to_the_boards_sdram(models: Path) -> None:
+    import kaniwa
+
+    board = load_board("ulx3s_85f_sdram")
+    question = make_question([models / "cfu_mbv2_160_035.tflite"], board, "latency")
+    config = dataclasses.replace(PRESETS["base"], memory_bytes=160 * 1024)
+    figures = run_trial(question.work(config)).figures
+    outside = board.outside_at(figures.clock_mhz)
+    program = kaniwa.compile(question.models[0], target=config, outside=outside)
+    assert figures.cycles == (kaniwa.estimate(program).cycles,)
+    alone = run_trial(dataclasses.replace(question.work(config), board="ulx3s_85f"))
+    assert alone.kind == "too little memory"
+
+
+def test_the_clock_is_no_higher_than_the_boards_sdram_does() -> None:
+    board = load_board("tang_nano_20k_sdram")
+    slow = dataclasses.replace(board, sdram=dataclasses.replace(board.sdram, part="MT48LC16M16A2"))
+    config = board.config(board.default_target)
+    used = dict.fromkeys(("lut", "ff"), 10)
+    assert clock_of(slow, config, used) == min(133, clock_of(board, config, used))
 
 
 @pytest.mark.parametrize(("changes", "kind"), [
@@ -243,8 +290,9 @@ def test_the_preset_is_called_best_where_it_is(found: Found) -> None:
 
 def test_where_a_model_runs_elsewhere_is_told(models: Path) -> None:
     question = make_question([models / "mlperf_ad_fc_ae.tflite"], load_board("icebreaker"), "area")
-    assert elsewhere(question) == ["ecpix5_85f, base", "ulx3s_85f, base",
-                                   "ulx3s_85f_sdram, base"]
+    assert elsewhere(question) == [
+        "colorlight_i5_sdram, small", "ecpix5_85f, base", "tang_nano_20k_sdram, nano_64k_sdram",
+        "ulx3s_25f_sdram, small", "ulx3s_85f, base", "ulx3s_85f_sdram, base"]
 
 
 def test_a_question_is_checked_before_the_search(models: Path, tmp_path: Path) -> None:
