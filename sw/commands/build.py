@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,17 @@ def _compile_stages(model: Path, target: str, output: Path | None, devices: int,
     from kaniwa.program.file import to_bytes
 
     with progress("compiling") as update:
-        stages = split(load_model(model), devices, load_target(target), pace=pace,
-                       progress=update, **options)
+        graph = load_model(model)
+        # As of one device: memory that is not asked for is not there.
+        options["outside"] = options["outside"] or "none"
+        stages = split(graph, devices, load_target(target), pace=pace, progress=update, **options)
         output = output or Path(model.with_suffix(".kaniwa").name)
         files = [output.with_suffix(f".{n}{output.suffix}") for n in range(1, devices + 1)]
         write_all({file: to_bytes(stage.program)
                    for file, stage in zip(files, stages, strict=True)})
     rows: list[dict[str, Any]] = [
-        {"program": str(file), "operators": [s.first + 1, s.last + 1], "cycles": s.cycles,
+        {"program": str(file), "operators": [s.first + 1, s.last + 1],
+         "first_channel": s.first_channel, "end_channel": s.end_channel, "cycles": s.cycles,
          "bytes_in": sum(t.bytes for t in s.program.inputs),
          "bytes_out": sum(t.bytes for t in s.program.outputs),
          "milliseconds": 1e3 * s.seconds} for file, s in zip(files, stages, strict=True)]
@@ -110,6 +114,12 @@ def _compile_stages(model: Path, target: str, output: Path | None, devices: int,
         (Path(row["program"]).name, "{} to {}".format(*row["operators"]), f"{row['cycles']:,}",
          f"{row['bytes_in']:,}", f"{row['bytes_out']:,}", f"{row['milliseconds']:.3f}")
         for row in rows])
+    for row, behind in pairwise(rows):
+        if row["end_channel"] is not None:
+            kind, until = graph.ops[row["operators"][1] - 1].kind, row["end_channel"]
+            click.echo(f"{kind}, operator {row['operators'][1]}: channels up to {until} in "
+                       f"{Path(row['program']).name}, from {until + 1} in "
+                       f"{Path(behind['program']).name}")
     click.echo(f"{1e3 / slowest:,.0f} inferences a second, as many as the slowest stage does at "
                f"{CLOCK_MHZ:.0f} MHz")
 

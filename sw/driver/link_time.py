@@ -54,8 +54,7 @@ def _exchanges(program: Program, run: Step) -> list[list[Request]]:
     exchanges += [[_register(r) for r in (Register.PROGRAM_ADDRESS, Register.WATCHDOG,
                                           Register.CONTROL)],
                   [_read(Register.STATUS, 1)], [_read(Register.CYCLES, 2)]]
-    if program.config.counters:
-        tags = program.turns_of(run)
+    if program.config.counters and (tags := program.turns_of(run)):
         exchanges.append([request for _ in tags for request in (
             _register(Register.COUNTER_TAG), _read(Register.COUNTER_0, len(COUNTERS)))])
     return exchanges + [_transfer(Operation.READ, program.tensor(i).bytes) for i in run.gives]

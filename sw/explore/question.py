@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kaniwa.compiler.added_memory import with_ample_memory
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError, InputError, ModelError, UnsupportedError
 from kaniwa.explore.outcome import OBJECTIVES, Outcome
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
 __all__ = ["Question", "elsewhere", "make_question", "outcome_of"]
-
-# More than any model here needs, and what a compact core may have: a model's operators on the host
-# do not depend on memory.
-AMPLE_BYTES = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def make_question(models: Sequence[Path], board: Board, objective: str,
     refused = None
     for name in ([target] if target else board.targets):
         try:
-            programs = [compiled(path, _with_ample_memory(board.config(name))) for path in paths]
+            programs = [compiled(path, with_ample_memory(board.config(name))) for path in paths]
         except (CompileError, UnsupportedError) as error:
             refused = error
             continue
@@ -82,10 +79,6 @@ def make_question(models: Sequence[Path], board: Board, objective: str,
     _, name, programs = min(found, key=lambda one: one[0])
     return Question(board, paths, objective, name, tuple(
         frozenset(op.name for op in program.host_ops) for program in programs))
-
-
-def _with_ample_memory(config: AcceleratorConfig) -> AcceleratorConfig:
-    return dataclasses.replace(config, memory_bytes=AMPLE_BYTES)
 
 
 def elsewhere(question: Question) -> list[str]:

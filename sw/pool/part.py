@@ -7,7 +7,7 @@ from math import prod
 
 from kaniwa.graph import DTYPE_BYTES, Graph, Op, State, Tensor, check
 
-__all__ = ["crossing_bytes", "cut_points", "part"]
+__all__ = ["crossing_bytes", "cut_points", "part", "states_at"]
 
 
 def cut_points(graph: Graph) -> list[int]:
@@ -18,6 +18,12 @@ def cut_points(graph: Graph) -> list[int]:
     spans = [(min(users), max(users)) for users in _users_of_states(graph).values() if users]
     return [cut for cut in range(1, len(graph.ops))
             if not any(first < cut <= last for first, last in spans)]
+
+
+def states_at(graph: Graph, number: int) -> bool:
+    """Whether an operator has to do with a state, or lies between operators that have."""
+    return any(users and min(users) <= number <= max(users)
+               for users in _users_of_states(graph).values())
 
 
 def crossing_bytes(graph: Graph, cut: int) -> int:
