@@ -126,9 +126,11 @@ def file_names(found: Found) -> dict[str, str]:
 
 
 def document(found: Found, names: Mapping[str, str], confirmed: Sequence[Mapping[str, Any]],
-             built: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+             built: Sequence[Mapping[str, Any]] = (),
+             accuracy: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Plain values of all that was found. ``names``: the file of a config, by its hash.
-    ``confirmed``, ``built``: those of what was run and what was built of it."""
+    ``confirmed``, ``built``: those of what was run and what was built of it. ``accuracy``: of each
+    model, on any config."""
     question, best = found.question, found.best
     return {
         "board": question.board.name, "objective": question.objective,
@@ -142,6 +144,7 @@ def document(found: Found, names: Mapping[str, str], confirmed: Sequence[Mapping
         "front": [_plain(one, names) for one in pareto(found)],
         "confirmed": list(confirmed),
         "built": list(built),
+        "accuracy": list(accuracy),
     }
 
 

@@ -12,6 +12,7 @@ import click
 from kaniwa.commands.completion import complete_targets
 from kaniwa.commands.options import (
     board_option,
+    input_options,
     json_option,
     opened_workers,
     scheduler_option,
@@ -61,6 +62,10 @@ DOCUMENT = "explore.json"
                    "the cycle model and outputs with golden.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, metavar="DIR",
               help="Write the front as targets (TOML), as JSON and as a picture (SVG).")
+@click.option("--accuracy", "labelled", multiple=True, metavar="X.npz",
+              help="Tell the accuracy over labelled data, x (or the input's name) and y; give one "
+                   "for each model, in their order.")
+@input_options
 @click.option("--build", "builds", type=click.IntRange(min=1), default=None, metavar="N",
               help="Build the bitstreams of the first N configs found, in the folder of -o: "
                    "minutes to an hour for each. With --device each is run, too.")
@@ -70,6 +75,7 @@ DOCUMENT = "explore.json"
 @click.pass_context
 def explore_command(ctx: click.Context, models: tuple[Path, ...], board: str, objective: str,
                     target: str | None, output: Path | None, device: str | None,
+                    labelled: tuple[str, ...], uint8: bool, limit: int | None,
                     builds: int | None, build_seeds: int | None, as_json: bool,
                     **search: Any) -> None:
     """Search for the config of an accelerator for MODELs on a board.
@@ -88,6 +94,7 @@ def explore_command(ctx: click.Context, models: tuple[Path, ...], board: str, ob
         raise InputError(f"{output}: is no folder; give another one for -o")
     chosen = load_board(board)
     _check_build(ctx, chosen, output, builds, build_seeds)
+    accuracy = _accuracy(ctx, models, labelled, uint8, limit)
     with progress("exploring") as update:
         update("reading the models")
         question = make_question(models, chosen, objective, target)
@@ -97,9 +104,9 @@ def explore_command(ctx: click.Context, models: tuple[Path, ...], board: str, ob
         confirmed = _confirm(found, to_build, names, device, update)
         others = elsewhere(question) if found.best is None else []
     if output is not None:
-        _write(found, output, names, confirmed)
+        _write(found, output, names, confirmed, accuracy)
     if not as_json:     # builds take long: what was found is shown before them
-        _show(found, confirmed, others)
+        _show(found, confirmed, others, accuracy)
         if output is not None:
             click.echo(f"wrote {output}: {DOCUMENT}"
                        + (f", explore.svg and {len(names)} targets" if found.best else ""))
@@ -107,7 +114,8 @@ def explore_command(ctx: click.Context, models: tuple[Path, ...], board: str, ob
     if output is not None and to_build:
         targets = [output / names[one.config.hash] for one in to_build if one.config]
         built = _build(question, to_build, targets, build_seeds or 1, search["scheduler"])
-    values = document(found, names if output else {}, confirmed, [one.as_dict() for one in built])
+    values = document(found, names if output else {}, confirmed, [one.as_dict() for one in built],
+                      accuracy)
     if output is not None and built:
         write_atomic(output / DOCUMENT, _json_text(values))
     if as_json:
@@ -134,6 +142,26 @@ def _check_build(ctx: click.Context, board: Board, output: Path | None, builds: 
     from kaniwa.boards.flow.tools import require
 
     require(board.name, board.family)
+
+
+def _accuracy(ctx: click.Context, models: tuple[Path, ...], labelled: tuple[str, ...],
+              uint8: bool, limit: int | None) -> list[dict[str, Any]]:
+    """The accuracy of each model, which is that of every config: its outputs are the same."""
+    if not labelled:
+        if uint8 or limit is not None:
+            raise click.UsageError("--uint8 and --limit: only with --accuracy", ctx)
+        return []
+    if len(labelled) != len(models):
+        raise click.UsageError(f"--accuracy: give one for each of the {len(models)} models, not "
+                               f"{len(labelled)}", ctx)
+    from kaniwa.evaluation.evaluate import evaluate
+
+    found = []
+    for path, data in zip(models, labelled, strict=True):
+        one = evaluate(path, data, device="golden", uint8=uint8, limit=limit)
+        found.append({"model": path.name, "inferences": one.inferences, "correct": one.correct,
+                      "accuracy": one.accuracy})
+    return found
 
 
 def _confirm(found: Found, to_build: list[Outcome], names: dict[str, str], device: str | None,
@@ -165,8 +193,8 @@ def _build(question: Question, to_build: list[Outcome], targets: list[Path], see
     return built
 
 
-def _write(found: Found, folder: Path, names: dict[str, str], confirmed: list[dict[str, Any]]
-           ) -> None:
+def _write(found: Found, folder: Path, names: dict[str, str], confirmed: list[dict[str, Any]],
+           accuracy: list[dict[str, Any]]) -> None:
     """Write the files of a search. ``names``: of each target's file, by the hash of its config."""
     from kaniwa.explore.document import document, pareto, pll_mhz, target_toml
     from kaniwa.explore.picture import picture
@@ -185,7 +213,7 @@ def _write(found: Found, folder: Path, names: dict[str, str], confirmed: list[di
         files[folder / name] = target_toml(one.config, notes).encode()
     if found.best is not None:
         files[folder / "explore.svg"] = picture(found)
-    files[folder / DOCUMENT] = _json_text(document(found, names, confirmed))
+    files[folder / DOCUMENT] = _json_text(document(found, names, confirmed, accuracy=accuracy))
     folder.mkdir(parents=True, exist_ok=True)
     write_all(files)
 
@@ -194,7 +222,8 @@ def _json_text(values: dict[str, Any]) -> bytes:
     return json.dumps(values, indent=2).encode()
 
 
-def _show(found: Found, confirmed: list[dict[str, Any]], others: list[str]) -> None:
+def _show(found: Found, confirmed: list[dict[str, Any]], others: list[str],
+          accuracy: list[dict[str, Any]]) -> None:
     from kaniwa.explore.document import advice, pareto, row, verdict
 
     question = found.question
@@ -217,6 +246,9 @@ def _show(found: Found, confirmed: list[dict[str, Any]], others: list[str]) -> N
     if found.best is None:
         for line in advice(found, others):
             click.echo(line)
+    for one in accuracy:
+        click.echo(f"{one['model']}: {one['correct']:,} of {one['inferences']:,} right, accuracy "
+                   f"{one['accuracy']:.3f} on every config")
     for one in confirmed:
         click.echo(f"{one['model']} on {one['device']}, {one['config']}: {one['counted']:,} "
                    f"cycles, modelled {one['modelled']:,}; mismatches: {one['mismatches']} of "

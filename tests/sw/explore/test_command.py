@@ -74,3 +74,23 @@ def test_a_file_in_place_of_the_folder_is_told_before_the_search(
     run(line, 1)
     assert capsys.readouterr().err == (
         f"kaniwa: {tmp_path / 'found'}: is no folder; give another one for -o\n")
+
+
+def test_the_accuracy_of_a_model_is_that_of_every_config(
+        models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = models / "inputs" / "kws01_1000.npz"
+    line = ["explore", str(models / "mlperf_kws_dscnn.tflite"), "--board", "icebreaker", "-n", "1",
+            "-o", str(tmp_path / "found"), "--accuracy", str(data), "--limit", "12"]
+    run(line, 0)
+    assert "mlperf_kws_dscnn.tflite: 11 of 12 right, accuracy 0.917" in capsys.readouterr().out
+    (row,) = json.loads((tmp_path / "found" / "explore.json").read_text())["accuracy"]
+    assert (row["inferences"], row["correct"], row["accuracy"]) == (12, 11, 11 / 12)
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (["--accuracy", "a.npz", "--accuracy", "b.npz"], "give one for each of the 1 models, not 2"),
+    (["--limit", "3"], "--uint8 and --limit: only with --accuracy")])
+def test_accuracy_is_of_each_model(line: list[str], options: list[str], said: str,
+                                   capsys: pytest.CaptureFixture[str]) -> None:
+    run([*line, *options], 2)
+    assert said in capsys.readouterr().err
