@@ -80,9 +80,9 @@ def share(board: Board, used: Mapping[str, int]) -> float:
 
 def fits(board: Board, config: AcceleratorConfig) -> Outcome | None:
     """Why a core is taken not to fit a board, None where it is taken to: needs no model."""
-    known = _routed(board, config) is not None
-    block = None if known else area_model(
-        board.family, config.compact).beyond(config, beside(board))
+    if _routed(board, config) is not None:
+        return None
+    block = area_model(board.family, config.compact).beyond(config, beside(board))
     if block is not None:
         return Outcome(config, None, "beyond the points", f"{block} has more than {REACH:g} times "
                        "as much of something as any design that was synthesized")

@@ -14,6 +14,7 @@ from kaniwa.errors import ConfigError, InputError, ModelError
 from kaniwa.explore import search as search_module
 from kaniwa.explore.document import document, is_found, pareto, target_toml, verdict
 from kaniwa.explore.outcome import Figures, Outcome, best, front, is_better
+from kaniwa.explore.points import Point, known_points
 from kaniwa.explore.question import Question, elsewhere, make_question
 from kaniwa.explore.search import Found, Search, explore
 from kaniwa.explore.space import choices, config_of, proposal_of
@@ -182,6 +183,13 @@ def test_logic_is_not_filled_beyond_what_was_routed() -> None:
                                             vector_unit=True, out_lanes=16, memory_bytes=32768))
     assert unfit.kind == "too many lut" and "nothing was routed" in unfit.why
     assert fits(board, PRESETS["base"]) is None
+
+
+@pytest.mark.parametrize("point", [one for one in known_points()
+                                   if one.clock_of_seed and not one.source],
+                         ids=lambda one: f"{one.board}-{one.hash}")
+def test_what_was_routed_fits(point: Point) -> None:
+    assert fits(load_board(point.board), point.accelerator) is None
 
 
 def test_search_keeps_what_came_of_each_config(found: Found, question: Question) -> None:
