@@ -25,7 +25,7 @@ from kaniwa.explore.space import (
     proposed,
 )
 from kaniwa.explore.study import open_study
-from kaniwa.explore.trial import fits, run_trials
+from kaniwa.explore.trial import fits, routed_points, run_trials
 from kaniwa.parallel.option import scheduler
 from kaniwa.parallel.workers import Workers
 from kaniwa.stage import Stage
@@ -130,12 +130,15 @@ def _search(question: Question, search: Search, study: Study, workers: Workers,
 
 
 def _starts(board: Board, cores: tuple[str, ...], search: Search) -> Iterator[dict[str, Choice]]:
-    """The first proposals: the board's targets, and these with a few choices changed.
+    """The first proposals: the board's targets and what was routed for it, and these with a few
+    choices changed.
 
     Of choices made at random most do not fit a device that a target nearly fills.
     """
-    known = [start for target in board.targets
-             if (start := proposal_of(board, board.config(target))) and start["core"] in cores]
+    configs = {config.hash: config for config in (
+        *map(board.config, board.targets), *(one.accelerator for one in routed_points(board)))}
+    known = [start for config in configs.values()
+             if (start := proposal_of(board, config)) and start["core"] in cores]
     yield from known
     draw = random.Random(search.seed)
     for _ in range(STARTS if known else 0):

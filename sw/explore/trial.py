@@ -27,8 +27,8 @@ from kaniwa.sdram_parts import PARTS
 if TYPE_CHECKING:
     from kaniwa.boards.board import Board
 
-__all__ = ["Work", "clock_of", "compiled", "figures_of", "fits", "limits", "run_trial",
-           "run_trials", "share", "used_resources"]
+__all__ = ["Work", "clock_of", "compiled", "figures_of", "fits", "limits",
+           "routed_points", "run_trial", "run_trials", "share", "used_resources"]
 
 # Beyond the fullest design that was routed for a device nothing says that another can be.
 LEAST_LIMIT = 0.6
@@ -56,12 +56,17 @@ def limits(board: Board) -> dict[str, float]:
         for kind, most in board.capacity.items()}
 
 
+def routed_points(board: Board) -> list[Point]:
+    """Points that were routed for the board, or one with the same device and the same beside its
+    core, with sources of today."""
+    return [point for point in known_points()
+            if point.device == board.device and point.neighbors == beside(board)
+            and point.clock_of_seed and not point.source]
+
+
 def _routed(board: Board, config: AcceleratorConfig) -> Point | None:
     """The point of this config, where it was routed for the board with sources of today."""
-    return next((point for point in known_points()
-                 if point.device == board.device and point.hash == config.hash
-                 and point.neighbors == beside(board)
-                 and point.clock_of_seed and not point.source), None)
+    return next((point for point in routed_points(board) if point.hash == config.hash), None)
 
 
 def used_resources(board: Board, config: AcceleratorConfig) -> dict[str, int]:

@@ -22,6 +22,7 @@ from kaniwa.explore.trial import (
     Work,
     clock_of,
     fits,
+    routed_points,
     run_trial,
     run_trials,
     used_resources,
@@ -190,6 +191,14 @@ def test_logic_is_not_filled_beyond_what_was_routed() -> None:
                          ids=lambda one: f"{one.board}-{one.hash}")
 def test_what_was_routed_fits(point: Point) -> None:
     assert fits(load_board(point.board), point.accelerator) is None
+
+
+def test_what_was_routed_for_a_board_is_proposed_first(models: Path) -> None:
+    board = load_board("ulx3s_25f")
+    built = {point.hash for point in routed_points(board)}
+    question = make_question([models / MODEL], board, "latency")
+    found = explore(question, Search(trials=len(built)))
+    assert len(built) > 1 and built <= {one.config.hash for one in found.outcomes}
 
 
 def test_search_keeps_what_came_of_each_config(found: Found, question: Question) -> None:
