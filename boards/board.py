@@ -210,7 +210,11 @@ class Board:
             raise ConfigError(f"{config.name} is a compact core with outside_bits of 0, so it has "
                               f"no way to the SDRAM of {self.name}: set outside_bits in the "
                               f"target, or take one of {', '.join(self.targets)}")
-        bursts(PARTS[self.sdram.part], config.read_bytes, config.write_bytes, self.sdram.masked)
+        try:
+            bursts(PARTS[self.sdram.part], config.read_bytes, config.write_bytes,
+                   self.sdram.masked)
+        except ConfigError as error:
+            raise ConfigError(f"{config.name} on {self.name}: {error}") from None
 
     def clock_mhz(self, target: str, cores: int = 1) -> float:
         """The clock for a target in MHz; that of the default target where it is not listed."""

@@ -62,6 +62,13 @@ def test_a_compact_core_on_a_board_with_sdram_has_a_way_there() -> None:
         design_files(board, PRESETS["nano"], 40.5)
 
 
+def test_a_core_whose_reads_are_no_bursts_of_the_chip_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="^xl on colorlight_i5_sdram: read_bytes of 128 is no "
+                                          "burst of an SDRAM of 4 bytes a column: it must be 1, "
+                                          "2, 4 or 8 of these$"):
+        load_board("colorlight_i5_sdram").config("xl")
+
+
 @pytest.mark.parametrize("write_bytes", [4, 8])
 def test_an_sdram_without_a_mask_takes_columns_and_whole_bursts(write_bytes: int) -> None:
     """A part of a burst would leave the rest of it to whatever is at the pins."""
