@@ -49,8 +49,7 @@ class Work:
 def limits(board: Board) -> dict[str, float]:
     """The most of each resource that a design may take, of the device's: all block RAMs and
     multipliers, and of logic as much as the fullest routed design of the device, or 60 %."""
-    routed = [point for point in known_points()
-              if point.device == board.device and point.clock_of_seed and not point.source]
+    routed = _routed_on(board)
     return {kind: 1.0 if kind not in LOGIC else max(
         [LEAST_LIMIT, *(point.placed[kind] / most for point in routed)])
         for kind, most in board.capacity.items()}
@@ -59,9 +58,13 @@ def limits(board: Board) -> dict[str, float]:
 def routed_points(board: Board) -> list[Point]:
     """Points that were routed for the board, or one with the same device and the same beside its
     core, with sources of today."""
+    return [point for point in _routed_on(board) if point.neighbors == beside(board)]
+
+
+def _routed_on(board: Board) -> list[Point]:
+    """Points that were routed for the board's device, with sources of today."""
     return [point for point in known_points()
-            if point.device == board.device and point.neighbors == beside(board)
-            and point.clock_of_seed and not point.source]
+            if point.device == board.device and point.clock_of_seed and not point.source]
 
 
 def _routed(board: Board, config: AcceleratorConfig) -> Point | None:

@@ -104,7 +104,8 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
 
 
 class _Maker:
-    """Makes stages of ``graph``, and knows what each costs; each is compiled once."""
+    """Makes stages of ``graph``, and knows what each costs: each is compiled for that once, those
+    that do not fit, too."""
 
     def __init__(self, graph: Graph, target: AcceleratorConfig, pace: float | None,
                  clock_mhz: float, progress: Callable[[str], None] | None,
@@ -114,7 +115,8 @@ class _Maker:
         # Emulator and simulated core add memory that nothing was said of, as for a whole model.
         self._added = ADDED_OUTSIDE if options.get("outside") is None else None
         self.alone = options.get("outside") == "none"
-        self.stage = cache(self._stage)
+        self._compiled = cache(self._compile)
+        self._cost = cache(self._cost_of)
 
     def ends(self, cuts: Sequence[Cut]) -> list[Cut]:
         """``cuts`` with where the model begins and ends."""
@@ -122,40 +124,53 @@ class _Maker:
 
     def stages(self, cuts: Sequence[Cut]) -> list[Stage]:
         """The stages between cuts. Raises what ``compile`` raises."""
-        return [self.stage(begin, end) for begin, end in pairwise(self.ends(cuts))]
+        return [self._stage(begin, end) for begin, end in pairwise(self.ends(cuts))]
 
     def cost(self, cuts: Sequence[Cut]) -> Cost:
         """That of the worst stage."""
         return max(self._cost(begin, end) for begin, end in pairwise(self.ends(cuts)))
 
-    def _cost(self, begin: Cut, end: Cut) -> Cost:
+    def _cost_of(self, begin: Cut, end: Cut) -> Cost:
         try:
-            return 0, self.stage(begin, end).seconds
+            return 0, self._stage(begin, end).seconds
         except MemoryTooSmallError as error:
             return max(1, error.needed_bytes - self.target.memory_bytes), 0.0
 
     def _stage(self, begin: Cut, end: Cut) -> Stage:
-        number, before = end
-        first, last = begin[0], number if before else number - 1
+        program, statistics = self._compiled(begin, end)
+        cycles = statistics.cycles
+        on_line = 0.0 if self.pace is None else link_time(program, self.pace).seconds
+        return Stage(begin[0], _last(end), program, cycles,
+                     cycles / (1e6 * self.clock_mhz) + on_line, begin[1], end[1] or None)
+
+    def _compile(self, begin: Cut, end: Cut) -> tuple[Program, RunStatistics]:
         if self._progress is not None:
-            self._progress(f"compiling operators {first} to {last}")
+            self._progress(f"compiling operators {begin[0]} to {_last(end)}")
         program = compile_with_memory(part_between(self.graph, begin, end), self.target,
                                       self._added, **self._options)
-        cycles = estimate(program).cycles
-        on_line = 0.0 if self.pace is None else link_time(program, self.pace).seconds
-        return Stage(first, last, program, cycles, cycles / (1e6 * self.clock_mhz) + on_line,
-                     begin[1], before or None)
+        return program, estimate(program)
 
     def op_cycles(self) -> list[float]:
         """Cycles of each operator in the whole model, with memory where that is needed."""
-        options = self._options | ({"outside": None} if self.alone else {})
         try:
-            program = compile_with_memory(self.graph, self.target, self._added or ADDED_OUTSIDE,
-                                          **options)
+            program, statistics = self._compiled(*self.ends(()))
         except MemoryTooSmallError:
-            program = compile_with_memory(self.graph, with_ample_memory(self.target), None,
-                                          **options)
-        return _op_cycles(self.graph, program, estimate(program))
+            program = self._whole_with_more_memory()
+            statistics = estimate(program)
+        return _op_cycles(self.graph, program, statistics)
+
+    def _whole_with_more_memory(self) -> Program:
+        options = self._options | {"outside": None}
+        try:
+            return compile_with_memory(self.graph, self.target, ADDED_OUTSIDE, **options)
+        except MemoryTooSmallError:
+            return compile_with_memory(self.graph, with_ample_memory(self.target), None, **options)
+
+
+def _last(end: Cut) -> int:
+    """The last operator before a cut, or the one that it is within."""
+    number, before = end
+    return number if before else number - 1
 
 
 def _expected_costs(graph: Graph, maker: _Maker) -> Callable[[Cut, Cut], Cost]:

@@ -28,6 +28,7 @@ from kaniwa.explore.trial import (
     used_resources,
 )
 from kaniwa.parallel.workers import OneProcess
+from kaniwa.sdram_parts import PARTS
 
 MODEL = "tflm_micro_speech.tflite"
 
@@ -149,12 +150,14 @@ def test_what_has_no_room_on_chip_goes_to_the_boards_sdram(models: Path) -> None
     assert alone.kind == "too little memory"
 
 
-def test_the_clock_is_no_higher_than_the_boards_sdram_does() -> None:
-    board = load_board("tang_nano_20k_sdram")
-    slow = dataclasses.replace(board, sdram=dataclasses.replace(board.sdram, part="MT48LC16M16A2"))
-    config = board.config(board.default_target)
-    used = dict.fromkeys(("lut", "ff"), 10)
-    assert clock_of(slow, config, used) == min(133, clock_of(board, config, used))
+def test_the_clock_is_no_higher_than_the_boards_sdram_does(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    board = load_board("ulx3s_25f_sdram")
+    part, config = board.sdram.part, board.config("small")
+    used = used_resources(board, config)
+    assert 60 < clock_of(board, config, used) < PARTS[part].cl3_mhz
+    monkeypatch.setitem(PARTS, part, PARTS[part]._replace(cl3_mhz=60))
+    assert clock_of(board, config, used) == 60
 
 
 @pytest.mark.parametrize(("changes", "kind"), [

@@ -1,6 +1,7 @@
 """Layers that are cut between their channels: pieces on several devices, together the layer."""
 
 import dataclasses
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from kaniwa.config import PRESETS
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.graph import check
 from kaniwa.importers import load_model
-from kaniwa.pool import Pipeline, split
+from kaniwa.pool import Pipeline, split, stages as stages_module
 from kaniwa.pool.channels import (
     bytes_at,
     channel_cuts,
@@ -126,6 +127,20 @@ def test_a_layer_that_no_device_has_room_for_is_shared_out(models):
         for given, arrays in zip(line.map(inputs), inputs, strict=True):
             np.testing.assert_array_equal(
                 given["Identity"], golden.run(graph, arrays)[graph.outputs[0]])
+
+
+def test_a_stage_that_does_not_fit_is_not_compiled_again(models, monkeypatch):
+    """But for the last one, which is the error."""
+    made = Counter()
+
+    def counted(graph, begin, end):
+        made[begin, end] += 1
+        return part_between(graph, begin, end)
+
+    monkeypatch.setattr(stages_module, "part_between", counted)
+    with pytest.raises(MemoryTooSmallError):
+        split(load_model(models / "mlperf_ad_fc_ae.tflite"), 3, SMALL, outside="none")
+    assert len(made) >= 10 and sorted(made.values())[-2:] == [1, 2]
 
 
 def test_channels_are_shared_out_where_that_is_worth_it(models):
