@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +14,13 @@ from kaniwa.config import PRESETS
 from kaniwa.errors import CompileError, MemoryTooSmallError
 from kaniwa.graph import check
 from kaniwa.importers import load_model
-from kaniwa.pool import Pipeline, split, stages as stages_module
+from kaniwa.pool import (
+    Pipeline,
+    channels as channels_module,
+    split,
+    stage_maker,
+    stages as stages_module,
+)
 from kaniwa.pool.channels import (
     bytes_at,
     channel_cuts,
@@ -22,6 +28,7 @@ from kaniwa.pool.channels import (
     part_between,
     whole_cuts,
 )
+from kaniwa.pool.cut_search import _balanced
 from kaniwa.sim.worlds.random_graphs import random_graph, random_input
 
 SMALL = PRESETS["small"]
@@ -137,7 +144,7 @@ def test_a_stage_that_does_not_fit_is_not_compiled_again(models, monkeypatch):
         made[begin, end] += 1
         return part_between(graph, begin, end)
 
-    monkeypatch.setattr(stages_module, "part_between", counted)
+    monkeypatch.setattr(stage_maker, "part_between", counted)
     with pytest.raises(MemoryTooSmallError):
         split(load_model(models / "mlperf_ad_fc_ae.tflite"), 3, SMALL, outside="none")
     assert len(made) >= 10 and sorted(made.values())[-2:] == [1, 2]
@@ -160,3 +167,33 @@ def test_too_many_stages_are_refused(models):
     places = len(whole_cuts(graph)) + len(channel_cuts(graph, SMALL.out_lanes))
     with pytest.raises(CompileError, match=f"in {places} places, .* not {places + 2}: use fewer"):
         split(graph, places + 2, SMALL)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_stages_are_balanced_by_their_costs(seed):
+    """The largest of four costs is the least that any three cuts have."""
+    rng = np.random.default_rng(seed)
+    ends = [(number, 0) for number in range(9)]
+    costs = rng.integers(1, 50, (len(ends), len(ends))).astype(float)
+    cuts, foreseen = _balanced(costs, ends, 4)
+
+    def largest(chosen):
+        return max(costs[begin[0], end[0]] for begin, end in pairwise([ends[0], *chosen, ends[-1]]))
+
+    assert largest(cuts) == foreseen == min(
+        largest(chosen) for chosen in combinations(ends[1:-1], 3))
+
+
+def test_two_stages_are_the_best_two(models, monkeypatch):
+    """Of all cuts of anomaly detection, tried one by one."""
+    monkeypatch.setattr(channels_module, "MOST_PIECES", 4)
+    monkeypatch.setattr(stages_module, "WORTH_IT", 0.0)
+    graph = load_model(models / "mlperf_ad_fc_ae.tflite")
+    base, end = PRESETS["base"], (len(graph.ops), 0)
+    cuts = [*whole_cuts(graph), *channel_cuts(graph, base.out_lanes)]
+
+    def cycles(begin, end):
+        return kaniwa.estimate(kaniwa.compile(part_between(graph, begin, end), target=base)).cycles
+
+    best = min(max(cycles((0, 0), cut), cycles(cut, end)) for cut in cuts)
+    assert max(s.cycles for s in split(graph, 2, base)) == best

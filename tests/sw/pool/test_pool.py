@@ -86,11 +86,13 @@ def test_a_slower_board_gets_less(program):
 
 
 def test_a_slow_processor_does_not_hold_up_a_board(program):
-    """The reference kernels are at their first inference until another device has done 40."""
-    many = threading.Event()
+    """The reference kernels are at their first inference until another device has done 40, which
+    waits with its first one until they have begun."""
+    begun, many = threading.Event(), threading.Event()
 
     class Slow(GoldenDevice):
         def run_graph(self, graph, inputs, state=None):
+            begun.set()
             assert many.wait(timeout=60)
             return super().run_graph(graph, inputs, state)
 
@@ -98,6 +100,7 @@ def test_a_slow_processor_does_not_hold_up_a_board(program):
         runs = 0
 
         def run(self, program_address, tags=()):
+            assert begun.wait(timeout=60)
             self.runs += 1
             if self.runs == 40:
                 many.set()
