@@ -11,7 +11,7 @@ BOARD = Board(
     device=("--85k", "--package", "CABGA381", "--speed", "6"),
     targets={"base": 100.0, "large": 80.0, "base_vector": 90.0,
              "base_recurrent": 90.0},
-    several={("half", 2): 80.0},
+    several={("half", 2): 85.0},
     files={"half": TARGETS / "half.toml"},
     capacity={"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156},
     link="uart",   # FT231X, up to 3 Mbaud

@@ -19,7 +19,7 @@ BOARD = load_board("ulx3s_85f")
 def test_a_board_has_a_target_for_two_cores():
     assert (BOARD.target_for(1), BOARD.target_for(2), BOARD.target_for(3)) == (
         "base", "half", "base")
-    assert BOARD.clock_mhz("half", 2) == 80.0 and BOARD.clock_mhz("base", 2) == 100.0
+    assert BOARD.clock_mhz("half", 2) == 85.0 and BOARD.clock_mhz("base", 2) == 100.0
     half = BOARD.config("half")
     assert half.out_lanes * half.dot_width == 64
 
