@@ -20,6 +20,7 @@ from click.shell_completion import CompletionItem
 
 from kaniwa import __version__
 from kaniwa.commands.options import COMMON_OPTIONS, SHOWN_JSON, VERBOSITY, apply_options
+from kaniwa.commands.values import with_checked_outputs
 from kaniwa.errors import Error
 from kaniwa.terminal.log import hide_log, show_warnings
 
@@ -108,6 +109,8 @@ def _verb(name: str) -> click.Command:
     command: click.Command = getattr(module, f"{name.replace('-', '_')}_command")
     for option in COMMON_OPTIONS:
         option(command)
+    if command.callback is not None:
+        command.callback = with_checked_outputs(command.callback)
     return command
 
 
@@ -160,6 +163,9 @@ def main(arguments: list[str] | None = None) -> None:
     Errors are one line on standard error; with --json also an object on standard output. Without a
     verb the help is printed, on standard error, with status 2.
     """
+    # Python has none where the shell closed it (>&-), and what is printed is wanted nowhere then.
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
     given = sys.argv[1:] if arguments is None else arguments
     facts: dict[str, Any] = {}     # what the command's context knew at its end
     show_warnings()
@@ -170,7 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         sys.exit(1)
     except (Exception, KeyboardInterrupt) as error:
         if facts.get(VERBOSITY, 0) > 1 and not isinstance(error, click.ClickException):
@@ -219,12 +225,21 @@ def _usage(error: click.ClickException) -> _Failure:
 def _fail(failure: _Failure, as_json: bool) -> NoReturn:
     """Tell in one line on standard error, and to a program as JSON; then exit."""
     message = " ".join(failure.message.split())
-    if as_json:
-        print(json.dumps({"error": {"type": failure.kind, "message": message,
-                                    "where": failure.where, "exit_status": failure.status,
-                                    **failure.more}}, indent=2, default=str))
     print(f"kaniwa: {message}", file=sys.stderr)
+    if as_json:
+        text = json.dumps({"error": {"type": failure.kind, "message": message,
+                                     "where": failure.where, "exit_status": failure.status,
+                                     **failure.more}}, indent=2, default=str)
+        try:
+            print(text, flush=True)
+        except OSError:        # standard error has the line
+            _forget_output()
     sys.exit(failure.status)
+
+
+def _forget_output() -> None:
+    """Take standard output to nowhere: Python writes what is left there when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

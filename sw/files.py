@@ -2,37 +2,83 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from kaniwa.errors import Error
+from kaniwa.errors import Error, InputError
 
-__all__ = ["write_all", "write_atomic", "write_npz"]
+__all__ = ["check_readable", "check_writable", "write_all", "write_atomic", "write_npz"]
+
+OPEN_FILES = ("/dev/std", "/dev/fd/", "/proc/")
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` to ``path`` whole or not at all. Raises Error naming the path."""
+    """Write ``data`` to ``path`` whole or not at all. Raises Error naming the path.
+
+    A file that a link names is written, not the link, and keeps its permissions. Devices and pipes
+    take the data as they are.
+    """
     path = Path(path)
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        if _is_stream(path):
+            path.write_bytes(data)
+            return
+        file = Path(os.path.realpath(path))
+        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o666 & ~_umask()
+        os.chmod(temporary, mode)
+        os.replace(temporary, file)
     except OSError as error:
-        raise Error(f"{path}: cannot be written ({error.strerror}); nothing was left half-written"
-                    ) from None
+        raise _unwritable(path, error.strerror) from None
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def check_readable(path: Path) -> None:
+    """Raise InputError for a path that is no file."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a file")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    if not path.is_file():
+        raise InputError(f"{path}: is no regular file")
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise the Error of ``write_atomic`` for a path that cannot be a file, before it is made."""
+    path = Path(path)
+    if _is_stream(path):
+        return
+    folder = Path(os.path.realpath(path)).parent
+    if path.is_dir():
+        raise _unwritable(path, os.strerror(errno.EISDIR))
+    if not folder.is_dir():
+        raise _unwritable(path, os.strerror(errno.ENOTDIR if folder.exists() else errno.ENOENT))
+    if not os.access(folder, os.W_OK):
+        raise _unwritable(path, os.strerror(errno.EACCES))
+
+
+def _is_stream(path: Path) -> bool:
+    """What takes data and is no file: a device, a pipe, what a process has open by its name."""
+    return path.exists() and not path.is_dir() and (
+        not path.is_file() or str(path).startswith(OPEN_FILES))
+
+
+def _unwritable(path: Path, reason: str | None) -> Error:
+    return Error(f"{path}: cannot be written ({reason}); nothing was left half-written")
 
 
 def write_all(files: Mapping[Path, bytes]) -> None:

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.boards.board import Board, file_stem
+from kaniwa.boards.families.family import load_family
 from kaniwa.boards.flow.tools import FAMILIES
 from kaniwa.errors import DeviceError, InputError
+from kaniwa.files import check_readable
 from kaniwa.release.kept import kept_bitstream
 from kaniwa.sim.device.verilate import sources_digest
 from kaniwa.stage import Stage
 
 __all__ = ["check_bitstream", "find_bitstream", "load_bitstream", "write_flash"]
 
+PREAMBLE_BYTES = 4096     # from a file's beginning, that have the preamble: comments come before it
 SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while they write
 
 
@@ -52,11 +55,18 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
 
 
 def check_bitstream(board: Board, path: Path, **wanted: Any) -> None:
-    """Raise InputError where the report beside a bitstream says that it is of something else.
+    """Raise InputError where a file is no bitstream of the board's family, as far as it has one of
+    those that flashes hold, or the report beside it says that it is of something else.
 
     ``wanted``: values of ``kaniwa.boards.flow.report.summary`` beside the board's. Nothing is known
     of a file without a report, and of what a report leaves out.
     """
+    if board.flash is not None:
+        check_readable(path)
+        with path.open("rb") as file:
+            if load_family(board.family).preamble not in file.read(PREAMBLE_BYTES):
+                raise InputError(f"{path}: is no bitstream of {board.family}: its preamble is not "
+                                 "there; give the file that kaniwa bitstream wrote")
     report = path.with_suffix(".json")
     try:
         values = json.loads(report.read_text())

@@ -11,6 +11,7 @@ import click
 from kaniwa.commands.options import json_option, opened_workers, scheduler_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import REMOVED, show_table
+from kaniwa.commands.values import FiniteRange, OutputFile
 from kaniwa.errors import InputError
 
 __all__ = ["bench_command"]
@@ -30,13 +31,13 @@ __all__ = ["bench_command"]
 @click.option("--quick", is_flag=True, help="Models at target base only, one inference each.")
 @click.option("--samples", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
               help="Inferences a model.")
-@click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=100.0,
+@click.option("--clock-mhz", type=FiniteRange(min=0, min_open=True), default=100.0,
               show_default=True, metavar="F", help="Clock for inferences a second.")
 @click.option("--folder", type=click.Path(path_type=Path), default=None,
               help="Folder of the models (default: that of the sources, else models/).")
 @click.option("--from", "source", type=click.Path(path_type=Path), default=None,
               metavar="R.json", help="Show earlier results instead of measuring.")
-@click.option("--markdown", type=click.Path(path_type=Path), default=None, metavar="FILE",
+@click.option("--markdown", type=OutputFile(), default=None, metavar="FILE",
               help="Write the results as a page.")
 @scheduler_option
 @json_option

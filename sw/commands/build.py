@@ -13,6 +13,7 @@ import click
 from kaniwa.commands.options import compile_options, json_option, shape_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_layers, show_table
+from kaniwa.commands.values import FiniteRange, OutputFile
 from kaniwa.program.layer_labels import layer_labels
 
 __all__ = ["compile_command", "show_summary"]
@@ -24,7 +25,7 @@ LABEL_WIDTH = 24
 @click.argument("model", type=click.Path(path_type=Path))
 @shape_option
 @compile_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
+@click.option("-o", "--output", type=OutputFile(), default=None,
               help="Program file to write (default: the model's name with .kaniwa).")
 @click.option("--behind", type=click.Path(path_type=Path), multiple=True, metavar="P",
               help="A program file whose device memory this one leaves alone, so that a device can "
@@ -36,7 +37,7 @@ LABEL_WIDTH = 24
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Cut the model into stages for N devices, a program file each: NAME.1.kaniwa "
                    "and so on.")
-@click.option("--pace", type=click.FloatRange(min=1), default=None, metavar="B",
+@click.option("--pace", type=FiniteRange(min=1), default=None, metavar="B",
               help="With --devices: bytes a second of a device's line (default: it takes no time).")
 @json_option
 def compile_command(model: Path, target: str, output: Path | None, behind: tuple[Path, ...],

@@ -67,7 +67,7 @@ def evaluate_command(ctx: click.Context, model: Path, target: str, device: str, 
     names = device.split(",")
     for name in names:
         check_name(name)
-    if stalls and len(names) > 1:
+    if stalls and names != ["sim"]:
         raise click.UsageError("--stalls is for one device, sim", ctx)
     if scheduler and len(names) > 1:
         raise click.UsageError("--scheduler takes one device, which each worker opens", ctx)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from kaniwa.commands.values import OutputFile
 from kaniwa.errors import ProgramError
 
 __all__ = ["disasm_command", "asm_command"]
@@ -14,7 +15,7 @@ __all__ = ["disasm_command", "asm_command"]
 
 @click.command("disasm", epilog="Example: kaniwa disasm resnet8.kaniwa -o resnet8.txt")
 @click.argument("program", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
+@click.option("-o", "--output", type=OutputFile(), default=None,
               help="Text file to write (default: standard output).")
 def disasm_command(program: Path, output: Path | None) -> None:
     """Print a program file as text that `kaniwa asm` turns into the same bytes."""
@@ -31,7 +32,7 @@ def disasm_command(program: Path, output: Path | None) -> None:
 
 @click.command("asm", epilog="Example: kaniwa disasm a.kaniwa | kaniwa asm - -o b.kaniwa")
 @click.argument("text", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
+@click.option("-o", "--output", type=OutputFile(), required=True,
               help="Program file to write.")
 def asm_command(text: Path, output: Path) -> None:
     """Assemble the text of `kaniwa disasm` into a program file."""

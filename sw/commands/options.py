@@ -13,6 +13,7 @@ import click
 
 from kaniwa.commands.completion import complete_boards, complete_devices, complete_targets
 from kaniwa.commands.progress import NO_PROGRESS, hide_progress, progress
+from kaniwa.commands.values import FiniteRange
 from kaniwa.driver.frames import MOST_CORES
 from kaniwa.errors import InputError, ProgramError
 
@@ -147,7 +148,7 @@ device_options = apply_options([
                  help="golden, emulator, sim, sim:BOARD, serial:PORT[?baud=B], tcp:HOST:PORT, "
                       "udp:HOST[:PORT], spi:PATH[?hz=N], uio:PATH or mem:ADDRESS[:SIZE] "
                       "(`kaniwa devices --help`)."),
-    click.option("--stalls", type=click.FloatRange(0, 0.95), default=0.0, metavar="P",
+    click.option("--stalls", type=FiniteRange(0, 0.95), default=0.0, metavar="P",
                  help="sim: chance that memory stalls in a cycle."),
     click.option("--seed", type=int, default=0, metavar="N", help="sim: seed of the stalls."),
 ])

@@ -12,6 +12,7 @@ import numpy as np
 
 from kaniwa.commands.options import apply_options
 from kaniwa.commands.tables import show_table
+from kaniwa.commands.values import FiniteRange
 from kaniwa.errors import InputError
 
 __all__ = ["preprocess_options", "Preprocessing", "answer_options", "Answers", "show_answers"]
@@ -33,7 +34,7 @@ preprocess_options = apply_options([
                  help="A recording as input (mono, 16 bits, 16 kHz); give it again for more."),
     click.option("--features", default=None, metavar="NAME",
                  help="mfcc, lfbe or microfrontend; default: what the input's shape tells."),
-    click.option("--start", type=click.FloatRange(min=0), default=None, metavar="SECONDS",
+    click.option("--start", type=FiniteRange(min=0), default=None, metavar="SECONDS",
                  help="Take the second that begins there from a longer recording."),
 ])
 

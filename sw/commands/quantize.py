@@ -11,6 +11,7 @@ import click
 from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
+from kaniwa.commands.values import OutputFile
 from kaniwa.errors import Error, InputError
 from kaniwa.quantization.recipe import ACTIVATIONS, METHODS, WEIGHTS, Recipe
 
@@ -25,7 +26,7 @@ __all__ = ["quantize_command"]
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--calibration", required=True, type=click.Path(path_type=Path), metavar="X.npz",
               help="Samples of each input: [n, ...] by the input's name.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None,
+@click.option("-o", "--output", type=OutputFile(), default=None,
               help="Model to write (default: the model's name with _quantized).")
 @click.option("--method", type=click.Choice(METHODS),
               default="minmax", show_default=True, help="How ranges of activations are found.")

@@ -11,6 +11,7 @@ import click
 from kaniwa.commands.completion import complete_boards, complete_devices, complete_targets
 from kaniwa.commands.options import OUTSIDE_KINDS, input_options, shape_option
 from kaniwa.commands.progress import progress
+from kaniwa.commands.values import FiniteRange, OutputFile
 
 __all__ = ["report_command"]
 
@@ -24,13 +25,13 @@ __all__ = ["report_command"]
               help="A preset or a TOML file; several are compared [default: base].")
 @click.option("--board", default=None, metavar="B", shell_complete=complete_boards,
               help="Clock, link and default target of this board.")
-@click.option("--clock", "clock_mhz", type=click.FloatRange(0, 10_000, min_open=True),
+@click.option("--clock", "clock_mhz", type=FiniteRange(0, 10_000, min_open=True),
               default=None, metavar="MHZ", help="Milliseconds at this clock.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE",
+@click.option("-o", "--output", type=OutputFile(), default=None, metavar="FILE",
               help="The page to write [default: the first model's name with .html].")
-@click.option("--json", "json_file", default=None, metavar="FILE",
+@click.option("--json", "json_file", type=OutputFile(text=True), default=None, metavar="FILE",
               help="Write the figures as JSON; - is standard output.")
-@click.option("--csv", "csv_file", default=None, metavar="FILE",
+@click.option("--csv", "csv_file", type=OutputFile(text=True), default=None, metavar="FILE",
               help="Write a row for each layer; - is standard output.")
 @click.option("--before", type=click.Path(path_type=Path), default=None, metavar="SAVED.json",
               help="Compare with a report that --json wrote.")

@@ -33,6 +33,7 @@ from kaniwa.commands.preprocess import (
 )
 from kaniwa.commands.progress import device_progress, expected_cycles, progress, track
 from kaniwa.commands.tables import shape_text, show_behind, show_layers, show_table
+from kaniwa.commands.values import OutputFile
 from kaniwa.errors import InputError
 from kaniwa.program.layer_labels import layer_labels
 from kaniwa.runtimes import NAMES
@@ -58,7 +59,7 @@ FIRST_WIDTH = (30, 12)    # of an output's first values, and beside a class
 @random_option
 @preprocess_options
 @answer_options
-@click.option("--output", type=click.Path(path_type=Path), default=None, metavar="Y.npz",
+@click.option("--output", type=OutputFile(), default=None, metavar="Y.npz",
               help="Where to write the outputs, keyed by output name.")
 @click.option("--check", is_flag=True, help="Compare every output with the golden model.")
 @click.option("--model", type=click.Path(path_type=Path), default=None,
@@ -70,9 +71,9 @@ FIRST_WIDTH = (30, 12)    # of an output's first values, and beside a class
 @click.option("--loaded", is_flag=True,
               help="A board that has loaded the program from its flash: compare memory with the "
                    "program, and write nothing but inputs.")
-@click.option("--trace", type=click.Path(path_type=Path), default=None, metavar="FILE.vcd",
+@click.option("--trace", type=OutputFile(), default=None, metavar="FILE.vcd",
               help="sim: write a waveform of the run, and how GTKWave and Surfer show it.")
-@click.option("--trace-events", "events", type=click.Path(path_type=Path), default=None,
+@click.option("--trace-events", "events", type=OutputFile(), default=None,
               metavar="FILE.json", help="sim, emulator: write a timeline for Perfetto.")
 @json_option
 @click.pass_context
@@ -90,6 +91,8 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
     devices.check_name(device)
     if trace is not None and device != "sim":
         raise click.UsageError("--trace is for --device sim", ctx)
+    if stalls and device != "sim":
+        raise click.UsageError("--stalls is for --device sim", ctx)
     _check_events(ctx, events, device)
     if loaded and not device.startswith((*devices.BOARDS, devices.VIRTUAL)):
         raise click.UsageError("--loaded is for boards, which load a program from flash", ctx)
@@ -133,13 +136,11 @@ def run_command(ctx: click.Context, program: Path, target: str, device: str, sou
 
 
 def _check_events(ctx: click.Context, path: Path | None, device: str) -> None:
-    """Refuse ``--trace-events`` for a device without a timeline, or a file that cannot be."""
+    """Refuse ``--trace-events`` for a device without a timeline."""
     if path is None:
         return
     if device not in ("sim", "emulator"):
         raise click.UsageError("--trace-events is for --device sim or emulator", ctx)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: cannot be written (no such folder, or a folder itself)")
 
 
 def _timeline(program: Any, device: str) -> RunTimeline:

@@ -10,6 +10,7 @@ from kaniwa.commands.completion import complete_devices, complete_targets
 from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
+from kaniwa.commands.values import OutputFile
 
 __all__ = ["selftest_command"]
 
@@ -31,7 +32,7 @@ __all__ = ["selftest_command"]
               help="Draws the array's weights and inputs.")
 @click.option("--stuck-bit", default=None, metavar="ADDRESS:BIT=V",
               help="Plant a fault in front of memory, to see how it is reported.")
-@click.option("--report", type=click.Path(path_type=Path), default=None, metavar="FILE",
+@click.option("--report", type=OutputFile(), default=None, metavar="FILE",
               help="Write all that was found as text.")
 @json_option
 @click.pass_context

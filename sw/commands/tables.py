@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["REMOVED", "show_behind", "show_table", "show_layers", "layer_title", "shape_text"]
 
 PIPED_WIDTH = 160     # of tables that no terminal wraps
+LEAST_WIDTH = 40
 LAYER_WIDTH = 80
 GAP = 2
 OPERATOR_WIDTH = 17   # DEPTHWISE_CONV_2D
@@ -28,8 +30,7 @@ REMOVED = "above 1: all of the model's multiplications count, also with dead cha
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table; numbers to the right."""
-    _print(title, _table(columns, rows),
-           None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH)
+    _print(title, _table(columns, rows), _width())
 
 
 def show_layers(title: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -82,6 +83,13 @@ def shape_text(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape[1:] if len(shape) > 1 and shape[0] == 1 else shape))
 
 
+def _width() -> int:
+    """Of a table: the terminal's, as wide as COLUMNS says, or one that nothing wraps."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return max(shutil.get_terminal_size().columns, LEAST_WIDTH)
+    return PIPED_WIDTH
+
+
 def _folded(text: str) -> str:
     """``text`` in lines of OPERATOR_WIDTH, broken behind "+", "_" and spaces."""
     lines = [""]
@@ -126,7 +134,10 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) for row in rows) if rows else False
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric)
+        # Nothing is cut off: texts are folded, and numbers have the room that they take.
+        widest = max((len(_text(row[index])) for row in rows), default=0) if numeric else None
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=numeric,
+                         overflow="fold", min_width=widest)
     for row in rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     return table

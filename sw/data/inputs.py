@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.errors import InputError
+from kaniwa.files import check_readable
 
 __all__ = [
     "load_inputs",
@@ -217,8 +218,7 @@ def inferences(path: Path, batches: Mapping[str, np.ndarray], limit: int | None)
 
 def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     """The array of an ``.npy`` file, or all arrays of an ``.npz`` file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_readable(path)
     try:
         # Never with pickle: it would run code from the file.
         with path.open("rb") as file:
@@ -234,6 +234,10 @@ def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
         raise
     except READ_ERRORS as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        if "allow_pickle" in reason:        # NumPy's word for whatever begins with neither magic
+            reason = "it begins as neither does"
+        elif isinstance(error, zipfile.BadZipFile):
+            reason = f"is it cut off? ({reason})"
         raise InputError(f"{path.name}: not a sound .npz or .npy file: {reason}") from None
 
 

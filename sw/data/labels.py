@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa.errors import InputError
+from kaniwa.files import check_readable
 
 __all__ = ["Answer", "brief", "class_count", "dequantize", "load_label_names", "real_values",
            "top_classes", "unit"]
@@ -37,8 +38,7 @@ def load_label_names(path: str | PathLike[str], classes: int | None = None) -> l
     where the number of labels is not ``classes`` (if given).
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_readable(path)
     try:
         if path.stat().st_size > MAX_LABEL_BYTES:
             raise InputError(f"{path.name}: larger than 16 MiB, not a file of labels")

@@ -25,7 +25,7 @@ from kaniwa.listening import listen
 
 __all__ = ["Bridge"]
 
-MOST_GUESTS = 16          # connections that have yet to answer the challenge, or were refused
+MOST_GUESTS = 16          # that have yet to answer the challenge, or were refused: newest ones
 STILL_SECONDS = 30.0      # that a side may take no bytes: as long as the host waits for its line
 LINGER_SECONDS = 2.0      # for a client to read why its connection ends
 # A host without power is noticed after 30 s, also where it has yet to confirm bytes (milliseconds):
@@ -101,11 +101,9 @@ class Bridge:
 
     def _wait(self) -> tuple[list[Any], list[Any]]:
         """What can be read and written, at the latest when something is due."""
-        reads: list[Any] = [self._bell, *(guest.socket for guest in self._guests)]
+        reads: list[Any] = [self._bell, self._listener, *(guest.socket for guest in self._guests)]
         writes: list[Any] = []
         due = [guest.deadline for guest in self._guests]
-        if len(self._guests) < MOST_GUESTS:
-            reads.append(self._listener)
         if (client := self._client) is not None:
             number = client.line.fileno()
             if client.to_device:
@@ -193,6 +191,8 @@ class Bridge:
         if self._token is None:
             self._let_in(connection, name)
             return
+        if len(self._guests) >= MOST_GUESTS:      # who says nothing keeps no one else out
+            self._guests.pop(0).socket.close()
         asked = challenge()
         self._guests.append(_Guest(connection, name, time.monotonic() + self._patience, asked))
         _send(connection, asked + b"\n")

@@ -116,6 +116,8 @@ def parse_address(name: str) -> Address:
         if key == "token-file" and value and kind == "tcp":
             token_file = value
             continue
+        if key == "token-file" and kind == "tcp":
+            raise DeviceError(f"device '{name}': token-file has no name of a file behind '='")
         form = "[0-9]" if key == "core" else "[1-9][0-9]{0,8}"
         if key not in known or not re.fullmatch(form, value):
             raise DeviceError(f"device '{name}': after '?' expected {' or '.join(known)} with a "

@@ -59,6 +59,9 @@ def make_question(models: Sequence[Path], board: Board, objective: str,
     """
     if objective not in OBJECTIVES:
         raise InputError(f"objective: give one of {', '.join(OBJECTIVES)}, not '{objective}'")
+    if target is not None and target not in board.targets:
+        raise InputError(f"target: {board.name} is compared with one of its own, "
+                         f"{', '.join(board.targets)}, not '{target}'")
     for path in models:
         if path.suffix == ".kaniwa":
             raise InputError(f"{path}: is compiled for one target already; give the model")

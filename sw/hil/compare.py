@@ -19,8 +19,11 @@ def load_report(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text())
         names = [part["part"] for part in report["parts"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is no report of kaniwa hil ({error})") from None
+    except KeyError as error:
+        raise InputError(f"{path}: is no report of kaniwa hil (it has no {error})") from None
+    except (OSError, ValueError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: is no report of kaniwa hil ({reason})") from None
     if "soak" not in names:
         raise InputError(f"{path}: is no report of kaniwa hil (it has no part 'soak')")
     return dict(report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Outputs
@@ -20,9 +20,9 @@ AHEAD = 2     # inferences that wait before each stage, at most
 class _Item:
     """An inference on its way: the values that have crossed so far, by name, or its error."""
 
-    def __init__(self, values: Outputs) -> None:
+    def __init__(self, values: Outputs, error: BaseException | None = None) -> None:
         self.values = values
-        self.error: BaseException | None = None
+        self.error = error
 
 
 class Pipeline(Members):
@@ -83,6 +83,9 @@ class Pipeline(Members):
             member.session.reset()
 
     def _item(self, arrays: Outputs) -> _Item:
+        if not isinstance(arrays, Mapping):
+            return _Item({}, InputError("a pipeline expected arrays by the names of its inputs, "
+                                        f"found {type(arrays).__name__}"))
         item = _Item(dict(arrays))
         if set(arrays) != set(self.inputs):
             item.error = InputError(f"the pipeline expected inputs {sorted(self.inputs)}, found "

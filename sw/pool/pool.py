@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Arrays, Outputs
-from kaniwa.errors import DeviceError
+from kaniwa.errors import DeviceError, InputError
 from kaniwa.pool.deal import Deal
 from kaniwa.pool.member import CLOCK_MHZ, Members, open_members
 from kaniwa.program.program import Program
@@ -39,10 +39,10 @@ class Pool(Members):
     of one again where another ran before it.
     """
 
-    def __init__(self, devices: Sequence[str | Device], program: Program | Sequence[Program], *,
+    def __init__(self, devices: Iterable[str | Device], program: Program | Sequence[Program], *,
                  clock_mhz: float = CLOCK_MHZ,
                  progress: Callable[[str], None] | None = None) -> None:
-        if isinstance(devices, str) or not devices:
+        if isinstance(devices, str) or not (devices := list(devices)):
             raise DeviceError(f"a pool needs a list of one device or more, not {devices!r}")
         self.programs = (program,) if isinstance(program, Program) else tuple(program)
         if not self.programs:
@@ -79,12 +79,14 @@ class Pool(Members):
         """The outputs of one inference with cleared state, once a device has done it.
 
         ``program`` is the number of its program. Inferences are begun in the order in which they
-        are given; one whose future is cancelled by then is left out. The future has InputError
-        where arrays do not fit, and DeviceError once all devices are lost, or where the inference
-        failed on two. From the first call on the pool has a thread for each device, until
-        ``close``, and no ``map``.
+        are given; one whose future is cancelled by then is left out. Raises InputError for a
+        program that the pool has not. The future has InputError where arrays do not fit, and
+        DeviceError once all devices are lost, or where the inference failed on two. From the first
+        call on the pool has a thread for each device, until ``close``, and no ``map``.
         """
         self._check_open()
+        if not 0 <= program < len(self.programs):
+            raise InputError(f"the pool has programs 0 to {len(self.programs) - 1}, not {program}")
         if self._deal is None:
             self._deal = Deal(self._members, lambda member, inference: member.infer(
                 [inference.arrays], inference.as_float, inference.program)[0])

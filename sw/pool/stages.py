@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.device_clock import CLOCK_MHZ
-from kaniwa.errors import CompileError, MemoryTooSmallError
+from kaniwa.errors import CompileError, InputError, MemoryTooSmallError
 from kaniwa.graph import Graph
 from kaniwa.pool.channels import channel_cuts, whole_cuts
 from kaniwa.pool.cut_search import NONE, Expected, better_cuts
@@ -33,11 +34,14 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
 
     ``options`` are those of ``compile``; without ``outside`` a stage gets as much as it needs,
     which simulators add, and with "none" it has device memory alone. Raises CompileError where the
-    model has no place for so many cuts (none divides what belongs to a state), MemoryTooSmallError
+    model has no place for so many cuts (none divides what belongs to a state), InputError for a
+    ``pace`` that is none, MemoryTooSmallError
     where no cuts were found whose stages fit, and what ``compile`` raises.
     """
     if devices < 1:
         raise CompileError(f"{graph.name}: a pipeline has at least one device, not {devices}")
+    if pace is not None and not 0 < pace < math.inf:
+        raise InputError(f"{graph.name}: a line has a pace above 0 bytes a second, not {pace}")
     maker = StageMaker(graph, target, pace, clock_mhz, progress, options)
     whole = whole_cuts(graph)
     places = sorted([*whole, *channel_cuts(graph, target.out_lanes)])

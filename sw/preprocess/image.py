@@ -11,6 +11,7 @@ import numpy as np
 
 from kaniwa.errors import InputError
 from kaniwa.extras import needed
+from kaniwa.files import check_readable
 from kaniwa.preprocess.normalize import normalize as normalize_pixels
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ def _decode(path: Path, mode: str) -> Image:
     """The upright image, decoded in full, of mode "RGB" or "L"."""
     with needed("the reader of images", "image", InputError):
         from PIL import Image, ImageOps
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_readable(path)
     try:
         with warnings.catch_warnings():
             # Pillow warns of a size at which decoding may take all memory, and of damaged EXIF.

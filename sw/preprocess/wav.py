@@ -14,6 +14,7 @@ import numpy as np
 
 from kaniwa.data.inputs import quantize
 from kaniwa.errors import InputError
+from kaniwa.files import check_readable
 from kaniwa.preprocess.features import RATE, lfbe, mfcc
 from kaniwa.preprocess.microfrontend import microfrontend
 
@@ -88,8 +89,7 @@ def read_wav(path: str | PathLike[str]) -> np.ndarray:
     another rate or mixed channels sound like to a model depends on the filter that converts them.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_readable(path)
     try:
         with wave.open(str(path), "rb") as file:
             channels, width, rate, count = file.getparams()[:4]

@@ -14,6 +14,7 @@ from typing import Any
 
 from kaniwa.cache_folder import building
 from kaniwa.errors import BuildError, InputError
+from kaniwa.files import check_readable
 from kaniwa.release.kept import release_folder
 from kaniwa.release.manifest import MANIFEST, Artifact, Release
 
@@ -73,8 +74,7 @@ def unpack(path: Path) -> Release:
 
 
 def _open(path: Path) -> zipfile.ZipFile:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_readable(path)
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["BODIES", "Limits", "Refused", "answered_within"]
 
+MOST_TOLD = 400     # characters of a refusal
 BODIES = 8     # of the largest size that are there together, beside those of the queue
 
 
@@ -32,6 +33,11 @@ class Refused(Exception):
     status: int
     message: str
     headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # What a client has sent is told back to it, and gRPC's messages go into a header.
+        if len(self.message) > MOST_TOLD:
+            self.message = f"{self.message[:MOST_TOLD]}..."
 
     def __str__(self) -> str:
         return self.message

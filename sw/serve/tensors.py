@@ -14,6 +14,9 @@ from kaniwa.serve.model import DATATYPES, Model
 
 __all__ = ["batch_of", "check_datatype", "from_bytes", "from_json", "shape_of"]
 
+MOST_AXES = 16
+MOST_ELEMENTS = (1 << 31) - 1       # along an axis: none of a model is longer
+
 
 def check_datatype(entry: dict[str, Any], model: Model, tensor: TensorInfo, where: str) -> str:
     """The dtype of an input's data: the tensor's own, or float32, which is quantised."""
@@ -23,7 +26,7 @@ def check_datatype(entry: dict[str, Any], model: Model, tensor: TensorInfo, wher
     if found == "FP32" and tensor.scale is not None:
         return "float32"
     wanted = own if tensor.scale is None else f"{own} or FP32"
-    raise Refused(400, f"{where}: expected datatype {wanted}, found {found!r}")
+    raise Refused(400, f"{where}: expected datatype {wanted}, found {found!r:.80}")
 
 
 def shape_of(entry: dict[str, Any], where: str) -> tuple[int, ...]:
@@ -31,6 +34,9 @@ def shape_of(entry: dict[str, Any], where: str) -> tuple[int, ...]:
     shape = entry.get("shape")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise Refused(400, f"{where}: expected a shape, a list of numbers, found {shape!r:.80}")
+    if len(shape) > MOST_AXES or any(n > MOST_ELEMENTS for n in shape):
+        raise Refused(400, f"{where}: expected a shape of at most {MOST_AXES} axes, and "
+                           f"{MOST_ELEMENTS:,} along each")
     return tuple(shape)
 
 

@@ -24,6 +24,7 @@ from kaniwa.commands.options import (
 )
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
+from kaniwa.commands.values import FiniteRange
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.extras import needed
 
@@ -47,7 +48,7 @@ __all__ = ["bitstream_command", "program_command"]
                    "0 on, which kaniwa boot starts.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
               help="Place and route with seeds 1 to N; the fastest one's bitstream is kept.")
-@click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=None,
+@click.option("--clock-mhz", type=FiniteRange(min=0, min_open=True), default=None,
               metavar="F", help="Another clock than the board's for this target.")
 @click.option("--address", default=None, metavar="A.B.C.D",
               help="The board's address of IPv4, for boards with Ethernet.")

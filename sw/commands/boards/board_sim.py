@@ -17,13 +17,14 @@ from kaniwa.commands.options import (
     json_option,
 )
 from kaniwa.commands.progress import progress
+from kaniwa.commands.values import FiniteRange
 from kaniwa.errors import DeviceError
 from kaniwa.extras import needed
 
 __all__ = ["board_sim_command"]
 
 fault_options = apply_options([
-    click.option(name, type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="P",
+    click.option(name, type=FiniteRange(0, 1, max_open=True), default=0.0, metavar="P",
                  help=text) for name, text in (
         ("--bit-errors", "Chance a bit that it arrives wrong, in both directions as all the "
                          "others."),

@@ -10,6 +10,7 @@ import click
 from kaniwa.commands.completion import complete_devices
 from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.progress import progress
+from kaniwa.commands.values import FiniteRange
 from kaniwa.errors import DeviceError
 from kaniwa.standalone.boot import SECONDS, boot
 
@@ -27,7 +28,7 @@ LINES = ("serial:", "tcp:", "udp:", "spi:", "sim:")
 @click.option("--device", required=True, metavar="D", shell_complete=complete_devices,
               help="serial:PORT[?baud=B], tcp:HOST:PORT, udp:HOST[:PORT], spi:PATH[?hz=N] or "
                    "sim:BOARD.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=SECONDS,
+@click.option("--seconds", type=FiniteRange(min=0, min_open=True), default=SECONDS,
               show_default=True, metavar="S",
               help="How long the board has to come back, each time that it starts.")
 @json_option

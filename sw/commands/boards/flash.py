@@ -12,6 +12,7 @@ from kaniwa.commands.completion import complete_targets
 from kaniwa.commands.options import board_option, json_option, shape_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import shape_text, show_table
+from kaniwa.commands.values import OutputFile
 from kaniwa.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ PARSED = (".bit", ".mcs")     # suffixes of files that programmers do not write 
               metavar="FILE",
               help="Bitstream file, for each model in their order (default: what kaniwa bitstream "
                    f"--standalone wrote to {FOLDER}; of several models, that of --slot K).")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE.bin",
+@click.option("-o", "--output", type=OutputFile(), default=None, metavar="FILE.bin",
               help=f"File for the flash (default: {FOLDER}/BOARD-TARGET-MODEL-flash.bin).")
-@click.option("--image-only", type=click.Path(path_type=Path), default=None, metavar="FILE.bin",
+@click.option("--image-only", type=OutputFile(), default=None, metavar="FILE.bin",
               help="Write the image of the one program alone, without a bitstream.")
 @click.option("--write", is_flag=True, help="Write the connected board's flash, too.")
 @json_option

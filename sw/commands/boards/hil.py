@@ -12,6 +12,7 @@ from kaniwa.commands.completion import complete_boards, complete_devices, comple
 from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
+from kaniwa.commands.values import FiniteRange, OutputFile
 
 if TYPE_CHECKING:
     from kaniwa.config import AcceleratorConfig
@@ -29,13 +30,13 @@ __all__ = ["hil_command"]
               help="The target that a board must have, or that sim is to be (default: base).")
 @click.option("--models", type=click.Path(path_type=Path), default=None, metavar="FOLDER",
               help="Models with recorded answers in refs/ (default: those of the sources).")
-@click.option("--soak", type=click.FloatRange(min=0), default=60.0, show_default=True,
+@click.option("--soak", type=FiniteRange(min=0), default=60.0, show_default=True,
               metavar="S", help="Seconds of inferences on random inputs; one at least.")
 @click.option("--memory", type=click.Choice(["auto", "full", "quick"]), default="auto",
               show_default=True, help="How much the memory test moves, as for selftest.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N",
               help="Draws weights and inputs.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, metavar="FILE",
+@click.option("-o", "--output", type=OutputFile(), default=None, metavar="FILE",
               help="Write the report as JSON, to compare later ones with.")
 @click.option("--against", type=click.Path(path_type=Path), default=None, metavar="FILE",
               help="An earlier report: show what differs from it.")

@@ -16,6 +16,7 @@ from kaniwa.commands.completion import complete_boards, complete_devices, comple
 from kaniwa.commands.options import json_option, show_json
 from kaniwa.commands.progress import progress
 from kaniwa.commands.tables import show_table
+from kaniwa.commands.values import FiniteRange, OutputFile
 from kaniwa.errors import CompileError, DeviceError, InputError
 from kaniwa.stage import Stage
 
@@ -49,7 +50,7 @@ WIDTH = 80
               help="Outside memory, as of `kaniwa compile` (default: none, as boards have it).")
 @click.option("--mode", type=click.Choice(["performance", "accuracy"]), default=None,
               help="What to measure (default: both).")
-@click.option("--seconds", type=click.FloatRange(min=0), default=None, metavar="S",
+@click.option("--seconds", type=FiniteRange(min=0), default=None, metavar="S",
               help="Least time of a run on the device's clock (default: 10, the rules'; "
                    "0 on simulators).")
 @click.option("--iterations", type=click.IntRange(min=1), default=10, show_default=True,
@@ -61,7 +62,7 @@ WIDTH = 80
               help="Use the first N samples only.")
 @click.option("--folder", type=click.Path(path_type=Path), default=None, metavar="F",
               help="Folder of the models (default: that of the sources, else models/).")
-@click.option("--log", "log_file", type=click.Path(path_type=Path), default=None, metavar="FILE",
+@click.option("--log", "log_file", type=OutputFile(), default=None, metavar="FILE",
               help="Write all commands and answers, with times.")
 @click.option("--serve-dut", "place", is_flag=False, flag_value="pty", default=None,
               metavar="[pty|tcp:HOST:PORT]",

@@ -18,6 +18,7 @@ from kaniwa.commands.options import (
     target_for,
 )
 from kaniwa.commands.progress import progress
+from kaniwa.commands.values import FiniteRange
 from kaniwa.errors import InputError
 from kaniwa.extras import needed
 
@@ -46,7 +47,7 @@ __all__ = ["serve_command"]
               help="File with the token that every request must have.")
 @click.option("--max-body", type=click.IntRange(min=1), default=8 << 20, show_default=True,
               metavar="BYTES", help="The longest body of a request.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True, max=86400), default=30.0,
+@click.option("--timeout", type=FiniteRange(min=0, min_open=True, max=86400), default=30.0,
               show_default=True, metavar="S",
               help="Seconds for a request to come in, and for its answer.")
 @click.option("--queue", type=click.IntRange(min=1), default=64, show_default=True, metavar="N",

@@ -24,7 +24,7 @@ from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.data.inputs import recorded_inputs
 from kaniwa.driver import bridge_protocol, devices
-from kaniwa.driver.bridge import Bridge
+from kaniwa.driver.bridge import MOST_GUESTS, Bridge
 from kaniwa.driver.bridge_line import ROOM, SimulatedLine
 from kaniwa.driver.bridge_protocol import last_words, read_token, reason_in
 from kaniwa.errors import DeviceError
@@ -289,6 +289,16 @@ def test_strangers_do_not_keep_the_device_from_clients(serve, model, program, to
         stranger.sendall(b"kaniwa client 1 00\n")
         assert reason_in(everything(stranger)) == "wrong token"
         assert right(device, program)
+
+
+def test_many_strangers_do_not_keep_the_device_from_clients(serve, model, program, token_file):
+    """The oldest of those that say nothing goes where another one comes."""
+    served = serve(to_model(model), TOKEN, patience=10 * LONG)
+    with contextlib.ExitStack() as stack:
+        strangers = [stack.enter_context(served.raw()) for _ in range(MOST_GUESTS + 4)]
+        assert right(stack.enter_context(devices.open(f"{served.name}?token-file={token_file}")),
+                     program)
+        assert everything(strangers[0]).endswith(b"\n")     # asked, then closed
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])

@@ -43,6 +43,11 @@ def found(question: Question) -> Found:
     return explore(question, Search(trials=6, seed=3))
 
 
+def test_a_target_that_the_board_has_not_is_refused_before_the_search(models: Path) -> None:
+    with pytest.raises(InputError, match="icebreaker is compared with one of its own, nano"):
+        make_question([models / MODEL], load_board("icebreaker"), "area", "base")
+
+
 def plain(found: Found) -> list[object]:
     return [(one.config, one.figures, one.kind) for one in found.outcomes]
 

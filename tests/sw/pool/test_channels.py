@@ -11,7 +11,7 @@ from builders.graphs.streaming_convolution import streaming_convolution
 import kaniwa
 from kaniwa import golden
 from kaniwa.config import PRESETS
-from kaniwa.errors import CompileError, MemoryTooSmallError
+from kaniwa.errors import CompileError, InputError, MemoryTooSmallError
 from kaniwa.graph import check
 from kaniwa.importers import load_model
 from kaniwa.pool import (
@@ -197,3 +197,9 @@ def test_two_stages_are_the_best_two(models, monkeypatch):
 
     best = min(max(cycles((0, 0), cut), cycles(cut, end)) for cut in cuts)
     assert max(s.cycles for s in split(graph, 2, base)) == best
+
+
+@pytest.mark.parametrize("pace", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_pace_is_above_zero(models, pace):
+    with pytest.raises(InputError, match="a line has a pace above 0 bytes a second"):
+        split(load_model(models / "mlperf_ic_resnet8.tflite"), 2, SMALL, pace=pace)

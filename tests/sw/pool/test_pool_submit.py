@@ -140,3 +140,10 @@ def test_close_does_not_wait_for_ever(programs, caplog):
 def test_a_pool_needs_a_program():
     with pytest.raises(DeviceError, match="needs one program or more"):
         Pool(["emulator"], [])
+
+
+def test_a_program_that_is_not_there_is_refused(programs):
+    with Pool((name for name in ["emulator"]), programs) as pool:
+        for number in (-1, len(programs)):
+            with pytest.raises(InputError, match=f"has programs 0 to .*, not {number}$"):
+                pool.submit({}, program=number)

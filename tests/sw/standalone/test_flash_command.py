@@ -19,7 +19,9 @@ from kaniwa.program.file import save_program
 from kaniwa.standalone.image import flash_slots, make_image, read_image
 
 SPEECH = "tflm_micro_speech.tflite"
-BITS = b"\xff\x00Part: LFE5U-25F\0\xff\xff\xbd\xb3" + bytes(range(256)) * 20
+# With the preambles of both families.
+BITS = (b"\xff\x00Part: LFE5U-25F\0\xff\xff\xbd\xb3\x7e\xaa\x99\x7e"
+        + bytes(range(256)) * 20)
 
 
 # One more tells whether there is a class.
@@ -176,7 +178,11 @@ REFUSED = [
      "build/boards/ulx3s_85f-large-standalone.bit: no such bitstream; kaniwa bitstream --board "
      "ulx3s_85f --target large --standalone builds it"),
     ("{models}/tflm_micro_speech.tflite --board ulx3s_25f --bitstream none.bit",
-     "none.bit: No such file or directory; nothing was left half-written"),
+     "none.bit: no such file"),
+    ("{models}/tflm_micro_speech.tflite --board ulx3s_25f --bitstream base.kaniwa -o f.bin",
+     "base.kaniwa: is no bitstream of ecp5: its preamble is not there"),
+    ("{models}/tflm_micro_speech.tflite --board icebreaker --bitstream /dev/null -o f.bin",
+     "/dev/null: is no regular file"),
     ("{models}/tflm_micro_speech.tflite --board ulx3s_25f -o f.bit",
      "f.bit: programmers leave the head of a .bit file out, which moves what is behind it: name "
      "it .bin"),
@@ -197,7 +203,7 @@ REFUSED = [
     ("a b --board ecpix5_85f", "ecpix5_85f has no flash that kaniwa starts it from"),
     ("{models}/tflm_micro_speech.tflite {models}/digits_transformer.tflite --board ulx3s_25f "
      "--bitstream x --bitstream y -o f.bin",
-     "x: No such file or directory; nothing was left half-written"),
+     "x: no such file"),
     ("base.kaniwa --board ulx3s_25f -o f.bin",
      "tflm_micro_speech.tflite: compiled for target 'base'"),
     ("outside.kaniwa --board ulx3s_25f -o f.bin",
