@@ -132,18 +132,29 @@ class AcceleratorConfig:
             if not isinstance(getattr(self, field_name), bool):
                 raise ConfigError(
                     f"{field_name} must be true or false, not {getattr(self, field_name)!r}")
-        object.__setattr__(self, "weight_formats", tuple(self.weight_formats))
+        self._check_names()
+        self._leave_modes_out()
+        self._check_relations()
+        self._check_compact()
+
+    def _check_names(self) -> None:
+        """The name is a line, and lists are lists of names. The same formats are one config, in
+        whatever order they are given."""
+        if not isinstance(self.name, str) or not self.name.isprintable() or not self.name.strip():
+            raise ConfigError(f"name must be a text of one line, not {self.name!r}")
+        for field_name in ("weight_formats", "units"):
+            names = getattr(self, field_name)
+            if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+                raise ConfigError(f"{field_name} must be a list of names, not {names!r}")
         unknown = [f for f in self.weight_formats if f not in WEIGHT_FORMATS]
         if unknown:
             raise ConfigError(f"weight_formats may name {', '.join(WEIGHT_FORMATS)}, "
                               f"not {unknown[0]!r}")
-        self._leave_modes_out()
+        object.__setattr__(self, "weight_formats", tuple(
+            f for f in WEIGHT_FORMATS if f in self.weight_formats))
         object.__setattr__(self, "units", tuple(self.units))
-        if not all(isinstance(unit, str) for unit in self.units) or (
-                len(set(self.units)) < len(self.units)):
+        if len(set(self.units)) < len(self.units):
             raise ConfigError(f"units must be names, each once, not {list(self.units)!r}")
-        self._check_relations()
-        self._check_compact()
 
     def _leave_modes_out(self) -> None:
         """A decoder of fewer or more weights a cycle has no modes, whatever ``weight_formats`` of
@@ -488,7 +499,7 @@ def _load_toml(path: Path) -> AcceleratorConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a TOML file ({error})") from None
     base = values.pop("base", None)
-    if base is not None and base not in PRESETS:
+    if base is not None and (not isinstance(base, str) or base not in PRESETS):
         raise ConfigError(f"{path}: base must be one of {', '.join(PRESETS)}, not {base!r}")
     fields = {f.name for f in dataclasses.fields(AcceleratorConfig)}
     for key in values:

@@ -20,7 +20,10 @@ def float_weights(what: str, values: npt.ArrayLike, dimensions: int | None = Non
 
     ``dimensions``: how many it must have; any by default.
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{what}: expected an array, found lists of several lengths") from None
     if array.dtype.kind not in "fiu":
         raise InputError(f"{what}: expected real numbers, found {array.dtype}")
     if dimensions is not None and array.ndim != dimensions:

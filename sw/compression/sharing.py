@@ -59,7 +59,9 @@ def share_weights(weights: npt.ArrayLike, entries: int, initial: str = "linear",
     ordered = np.sort(moving)
     centers: Floats = np.empty(0)
     if moving.size:
-        centers = _lloyd(ordered, _begin(ordered, entries - zero, initial, seed))
+        centers = np.unique(ordered)
+        if len(centers) > entries - zero:
+            centers = _lloyd(ordered, _begin(ordered, centers, entries - zero, initial, seed))
     codebook = np.unique(np.append(centers, 0.0) if zero else centers).astype(values.dtype)
     codebook = np.unique(codebook)     # two may have become one in float32
     indices = _nearest(flat, codebook.astype(np.float64))
@@ -72,11 +74,8 @@ def share_weights(weights: npt.ArrayLike, entries: int, initial: str = "linear",
     return SharedWeights(codebook, indices.reshape(values.shape).astype(np.intp), error)
 
 
-def _begin(ordered: Floats, entries: int, initial: str, seed: int) -> Floats:
-    """Different values to begin with, in ascending order."""
-    different = np.unique(ordered)
-    if len(different) <= entries:
-        return different
+def _begin(ordered: Floats, different: Floats, entries: int, initial: str, seed: int) -> Floats:
+    """Values to begin with, in ascending order; the weights have more ``different`` ones."""
     if initial == "linear":
         return np.linspace(ordered[0], ordered[-1], entries)
     if initial == "quantile":
@@ -86,12 +85,13 @@ def _begin(ordered: Floats, entries: int, initial: str, seed: int) -> Floats:
 
 def _lloyd(ordered: Floats, centers: Floats) -> Floats:
     """Centers that are the means of the values nearest to them, or after ITERATIONS almost."""
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
     for _ in range(ITERATIONS):
         borders = np.searchsorted(ordered, (centers[1:] + centers[:-1]) / 2)
         ends = np.concatenate([[0], borders, [len(ordered)]])
         counts = np.diff(ends)
-        means = np.diff(sums[ends]) / np.maximum(counts, 1)
+        # Each mean by itself: in differences of one sum of all a small weight is lost.
+        means = np.zeros(len(counts))
+        means[counts > 0] = np.add.reduceat(ordered, ends[:-1][counts > 0]) / counts[counts > 0]
         if unused := np.count_nonzero(counts == 0):     # they go where the error is largest
             error = np.abs(ordered - np.repeat(means, counts))
             means[counts == 0] = ordered[np.argsort(error, kind="stable")[-unused:]]

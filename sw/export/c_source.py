@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 
 from kaniwa._version import __version__
-from kaniwa.export.c_names import comment_text, identifier, unique
+from kaniwa.export.c_names import PREFIXED, comment_text, identifier, unique
 from kaniwa.export.interface import Interface, Port, StateCopy
 from kaniwa.export.sensor import is_fed_by_sensors
 from kaniwa.graph import DTYPE_BYTES
@@ -33,7 +33,8 @@ class _Names:
     def __init__(self, face: Interface, stem: str) -> None:
         self.prefix = identifier(stem, "model")
         self.macro = self.prefix.upper()
-        names = unique(port.name for port in (*face.inputs, *face.outputs))
+        names = unique((port.name for port in (*face.inputs, *face.outputs)),
+                       (f"{self.prefix}_{name}" for name in PREFIXED))
         self.inputs = list(zip(names, face.inputs, strict=False))
         self.outputs = list(zip(names[len(face.inputs):], face.outputs, strict=True))
 

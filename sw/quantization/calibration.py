@@ -37,7 +37,13 @@ def _batch(path: Path, of: FloatInput, array: np.ndarray) -> np.ndarray:
     """[n, *the input's shape], of its dtype."""
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise InputError(f"{path.name}: '{of.name}': expected finite numbers, found {array.dtype}")
+    if not array.ndim:
+        raise InputError(f"{path.name}: '{of.name}': expected samples, found one number")
+    with np.errstate(over="ignore"):
+        cast = array.astype(of.dtype)
+    if not np.isfinite(cast).all():
+        raise InputError(f"{path.name}: '{of.name}': has values beyond {cast.dtype}")
     sizes = (array.shape if array.ndim > len(of.shape) else (len(array), 1, *array.shape[1:]))[1:]
     closed = tuple(have if want is None else want
                    for have, want in zip((*sizes, *[1] * len(of.shape)), of.shape, strict=False))
-    return as_batch(path.name, replace(of, shape=closed), array.astype(of.dtype), False)
+    return as_batch(path.name, replace(of, shape=closed), cast, False)

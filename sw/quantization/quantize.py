@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
 from kaniwa.errors import InputError, ModelError
@@ -12,7 +13,8 @@ from kaniwa.quantization.recipe import Progress, Recipe
 __all__ = ["quantize"]
 
 
-def quantize(model: Path, calibration: Path, recipe: Recipe | None = None,
+def quantize(model: str | PathLike[str], calibration: str | PathLike[str],
+             recipe: Recipe | None = None,
              limit: int | None = None, compared: int = 16,
              progress: Progress = lambda text: None) -> Outcome:
     """Quantise a float32 .onnx or .tflite file with the samples in the .npz file ``calibration``.
@@ -22,7 +24,9 @@ def quantize(model: Path, calibration: Path, recipe: Recipe | None = None,
     quantised, InputError for samples that do not fit it and for a recipe that it has no form of,
     UnsupportedError without the extra ``quantize``.
     """
-    recipe = recipe or Recipe()
+    recipe, model, calibration = recipe or Recipe(), Path(model), Path(calibration)
+    if compared < 1:
+        raise InputError(f"compared: expected one sample at least, found {compared}")
     if model.suffix == ".onnx":
         from kaniwa.quantization.onnx_runtime import (
             onnx_inputs as inputs_of,

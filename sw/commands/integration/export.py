@@ -21,11 +21,14 @@ __all__ = ["export_command"]
 
 
 def _take_output(ctx: click.Context, param: click.Parameter, output: Path) -> Path:
-    """A name that can be in ``#include``, and is not that of the driver."""
+    """A name that can be in ``#include``, and is not that of the driver or of C itself."""
+    from kaniwa.export.c_names import HEADERS
+
     if not re.fullmatch(r"[A-Za-z0-9_.+-]+\.c", output.name) or (
-            output.name in ("kaniwa.c", "kaniwa_link.c")):
+            output.stem.lower() in HEADERS):
         raise click.BadParameter(f"'{output.name}' must end with .c, have letters, digits and "
-                                 "'_.+-' only, and not be the driver's", ctx, param)
+                                 "'_.+-' only, and have no header of the driver or of C beside it", ctx,
+                                 param)
     return output
 
 

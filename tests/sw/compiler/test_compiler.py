@@ -10,7 +10,7 @@ from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import PIPELINE, compile
-from kaniwa.config import PRESETS, AcceleratorConfig
+from kaniwa.config import PRESETS, AcceleratorConfig, load_target
 from kaniwa.data.inputs import recorded_inputs
 from kaniwa.emulator.core import Emulator
 from kaniwa.errors import CompileError, ConfigError, ModelError
@@ -256,6 +256,32 @@ def test_compact_core_names_what_it_cannot_have(base: str, field: str, value: ob
 def test_modes_are_for_32_weights_a_cycle(changes: dict[str, object],
                                           formats: tuple[str, ...]) -> None:
     assert replace(PRESETS["base"], **changes).weight_formats == formats
+
+
+@pytest.mark.parametrize(("field", "value", "message"), [
+    ("name", 5, "name must be a text of one line, not 5"),
+    ("name", "", "name must be a text of one line, not ''"),
+    ("name", "a\nb", "name must be a text of one line, not 'a\\nb'"),
+    ("weight_formats", "raw", "weight_formats must be a list of names, not 'raw'"),
+    ("weight_formats", 3, "weight_formats must be a list of names, not 3"),
+    ("units", "abc", "units must be a list of names, not 'abc'")])
+def test_names_are_texts(field: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        replace(PRESETS["base"], **{field: value})
+    assert str(error.value) == message
+
+
+def test_the_same_formats_are_one_config() -> None:
+    base = PRESETS["base"]
+    other = replace(base, weight_formats=("modes", "raw", "packed", "raw"))
+    assert other == base and other.hash == base.hash
+
+
+@pytest.mark.parametrize("text", ['base = ["base"]', "[base]", "base = 3"])
+def test_a_base_that_is_no_name_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.toml").write_text(text)
+    with pytest.raises(ConfigError, match="t.toml: base must be one of nano, "):
+        load_target(tmp_path / "t.toml")
 
 
 def test_modes_need_packed_weights() -> None:

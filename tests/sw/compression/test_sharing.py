@@ -67,3 +67,23 @@ def test_the_seed_decides(weights):
 def test_wrong_arguments_are_one_line(call, why):
     with pytest.raises(InputError, match=why):
         call()
+
+
+@pytest.mark.parametrize("values", [[-3e8, 1e-3, 2e-3], [0.1, 0.3, 0.7]])
+def test_values_that_fit_the_codebook_stay(values):
+    for dtype in (np.float32, np.float64):
+        weights = np.tile(np.array(values, dtype), 50)
+        shared = share_weights(weights, 16)
+        np.testing.assert_array_equal(shared.weights, weights)
+        assert shared.squared_error == 0
+
+
+def test_a_large_weight_takes_nothing_from_the_mean_of_small_ones():
+    weights = np.concatenate([[-3e15], np.linspace(1e-3, 2e-3, 40)])
+    shared = share_weights(weights, 2)
+    np.testing.assert_array_equal(shared.codebook, [-3e15, weights[1:].sum() / 40])
+
+
+def test_lists_of_several_lengths_are_no_weights():
+    with pytest.raises(InputError, match="^weights: expected an array, found lists of several"):
+        share_weights([[1.0], [1.0, 2.0]], 4)

@@ -28,7 +28,9 @@ MODEL = "mlperf_kws_dscnn.tflite"
     ("input_1", "input_1"), ("Identity", "identity"), ("serving_default:0", "serving_default_0"),
     ("StatefulPartitionedCall/model/Relu;1", "statefulpartitionedcall_model_relu_1"),
     ("for", "for_"), ("Class", "class_"), ("linux", "linux_"), ("errno", "errno_"),
-    ("device", "device_"), ("0", "tensor_0"), ("", "tensor"), ("Ünïcode", "n_code"), ("__a", "a"),
+    ("static_assert", "static_assert_"), ("not_eq", "not_eq_"), ("concept", "concept_"),
+    ("kaniwa_set", "tensor_kaniwa_set"), ("device", "device_"), ("0", "tensor_0"), ("", "tensor"),
+    ("Ünïcode", "n_code"), ("__a", "a"),
     ('*/ int main;"', "int_main"), ("a" * 100, "a" * 40)])
 def test_any_name_becomes_one_of_c(text, name):
     assert identifier(text) == name
@@ -36,6 +38,7 @@ def test_any_name_becomes_one_of_c(text, name):
 
 def test_equal_names_are_told_apart():
     assert unique(["x", "X", "x_2", "x"]) == ["x", "x_2", "x_2_2", "x_3"]
+    assert unique(["m_model", "y"], ["m_model"]) == ["m_model_2", "y"]
 
 
 def test_comments_end_where_they_shall():
@@ -192,3 +195,11 @@ def test_several_files_are_written_or_none(tmp_path):
     with pytest.raises(Error, match="cannot be written"):
         write_all({kept: b"2", tmp_path / "new": b"3", tmp_path / "none" / "x": b"4"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]
+
+
+@pytest.mark.parametrize("stem", ["stdint", "string", "kaniwa"])
+def test_names_of_other_headers_are_refused(models, stem, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        cli.main(["export", str(models / MODEL), "-o", str(tmp_path / f"{stem}.c")])
+    assert "have no header of the driver or of C beside it" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

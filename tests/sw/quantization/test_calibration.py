@@ -72,3 +72,11 @@ def test_files_that_cannot_be_read(saved, tmp_path):
                       (tmp_path / "none.npz", "no such file")):
         with pytest.raises(InputError, match=why):
             load_samples(path, [IMAGE])
+
+
+@pytest.mark.parametrize("value, why", [
+    (np.array(1.0), "expected samples, found one number"),
+    (np.full((2, 4, 4, 3), 1e300), "has values beyond float32")])
+def test_what_is_no_sample_of_float32(saved, value, why):
+    with pytest.raises(InputError, match=f"'image': {why}$"):
+        load_samples(saved(image=value), [IMAGE])

@@ -105,6 +105,9 @@ class CellPlaces:
 def why_no_cell(config: AcceleratorConfig, count: int) -> str | None:
     """Reason why the unit cannot do so many cells, or None."""
     most = Builder(config).limit
+    if config.out_lanes < INT32_BYTES:
+        return (f"a sum of a cell takes {INT32_BYTES} channels of a block, of which target "
+                f"'{config.name}' has {config.out_lanes}: take out_lanes of {INT32_BYTES} or more")
     return None if count <= most else (
         f"{count} cells are more than the {most} elements of a register")
 

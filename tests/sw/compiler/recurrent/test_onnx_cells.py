@@ -307,3 +307,16 @@ def test_results_of_constants_do_not_depend_on_what_runs_beside() -> None:
     alone: Op = replace(op, attributes={**op.attributes, "backwards": (False,)})
     part = run(replace(graph, tensors=tuple(tensors), ops=(alone,)), [x[:, 1:2]])[y.id]
     np.testing.assert_array_equal(part, whole[:, :1, 1:2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_block_without_a_channel_for_each_byte_of_a_sum_leaves_cells_to_the_host(
+        kind: str) -> None:
+    narrow = replace(ROOMY, out_lanes=2, requant_lanes=2, name="narrow")
+    graph = cell_graph(kind, (3, 1, 5), 20, np.random.default_rng(1))
+    program = compile(graph, narrow)
+    (op,) = program.host_ops
+    assert op.kind == kind
+    assert "takes 4 channels of a block, of which target 'narrow' has 2" in op.why
+    assert_equal_golden(graph, Session(program, devices.open("emulator", narrow)),
+                        inputs_of(graph, 1))
