@@ -27,8 +27,8 @@ def _take_output(ctx: click.Context, param: click.Parameter, output: Path) -> Pa
     if not re.fullmatch(r"[A-Za-z0-9_.+-]+\.c", output.name) or (
             output.stem.lower() in HEADERS):
         raise click.BadParameter(f"'{output.name}' must end with .c, have letters, digits and "
-                                 "'_.+-' only, and have no header of the driver or of C beside it", ctx,
-                                 param)
+                                 "'_.+-' only, and have no header of the driver or of C "
+                                 "beside it", ctx, param)
     return output
 
 
