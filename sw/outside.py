@@ -69,7 +69,8 @@ def parse_outside(text: str | None) -> Outside | None:
     values = {"bytes": SDRAM_BYTES, "latency": SDRAM_LATENCY}
     for setting in settings:
         key, _, value = setting.partition("=")
-        if kind != "sdram" or key not in values or not _is_count(value):
+        again = sum(other.partition("=")[0] == key for other in settings) > 1
+        if kind != "sdram" or key not in values or again or not _is_count(value):
             break
         values[key] = int(value)
     else:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
 
-__all__ = ["choice", "float_weights", "share", "whole_number"]
+__all__ = ["choice", "float_weights", "share", "target_config", "whole_number"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -59,6 +60,14 @@ def whole_number(what: str, value: int, lowest: int, highest: int | None = None)
     if isinstance(value, bool) or number < lowest or (highest is not None and number > highest):
         raise InputError(f"{what}: expected {legal}, found {value!r}")
     return number
+
+
+def target_config(config: AcceleratorConfig) -> AcceleratorConfig:
+    """``config`` if it is one, and no name of one."""
+    if not isinstance(config, AcceleratorConfig):
+        raise InputError(f"config: expected an AcceleratorConfig, found {type(config).__name__}: "
+                         "kaniwa.config.load_target gives that of a name")
+    return config
 
 
 def choice(what: str, value: str, known: tuple[str, ...]) -> str:

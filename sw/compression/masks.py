@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compression.arguments import Floats, choice, float_weights, share, whole_number
+from kaniwa.compression.arguments import (
+    Floats,
+    choice,
+    float_weights,
+    share,
+    target_config,
+    whole_number,
+)
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
 
@@ -54,6 +61,8 @@ def magnitude_masks(layers: Mapping[str, npt.ArrayLike], sparsity: float,
     each other, so that layers of small weights lose more. Raises InputError.
     """
     part = share("sparsity", sparsity)
+    if not isinstance(layers, Mapping):
+        raise InputError(f"layers: expected weights by name, found {type(layers).__name__}")
     arrays = {name: float_weights(f"weights of '{name}'", w) for name, w in layers.items()}
     if choice("scope", scope, SCOPES) == "layer":
         return {name: _without_least(np.abs(values), part) for name, values in arrays.items()}
@@ -117,6 +126,7 @@ def n_of_m_mask(weights: npt.ArrayLike, n: int, m: int, axis: int = 1) -> Mask:
     whole_number("n", n, 1, whole_number("m", m, 1))
     rows = np.moveaxis(np.abs(values), axis, -1)
     length = rows.shape[-1]
+    m = min(m, length)     # all are neighbors
     groups = -(-length // m)
     # Below all magnitudes, so that what fills the last group up is never kept in place of a weight.
     filled = np.full((*rows.shape[:-1], groups * m), -1.0)
@@ -141,6 +151,7 @@ def block_mask(weights: npt.ArrayLike, sparsity: float, config: AcceleratorConfi
     inputs, rows, columns], not depthwise. Raises InputError.
     """
     part = share("sparsity", sparsity)
+    target_config(config)
     scores = block_scores(weights, config, dilated)
     kept = _without_least(scores, part)
     return _of_blocks(kept, np.asarray(weights).shape, config, dilated)

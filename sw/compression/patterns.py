@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kaniwa.compression.arguments import target_config
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
 from kaniwa.isa.formats import HEADER, MAP_WORDS, RECORD_BYTES, has_maps
@@ -56,9 +57,7 @@ def patterns(config: AcceleratorConfig) -> tuple[Pattern, ...]:
 
     Raises InputError for what is no config.
     """
-    if not isinstance(config, AcceleratorConfig):
-        raise InputError(f"config: expected an AcceleratorConfig, found {type(config).__name__}: "
-                         "kaniwa.config.load_target gives that of a name")
+    target_config(config)
     return *_channels(config), *_packed(config), _shared(config), _n_of_m(config), _single()
 
 

@@ -41,5 +41,5 @@ class Recipe:
                                    ("activations", self.activations, ACTIVATIONS)):
             if value not in known:
                 raise InputError(f"{what} are one of {', '.join(known)}, not {value!r}")
-        if not 50 < self.percentile <= 100:
-            raise InputError(f"a percentile is above 50 and at most 100, not {self.percentile:g}")
+        if not isinstance(self.percentile, int | float) or not 50 < self.percentile <= 100:
+            raise InputError(f"a percentile is above 50 and at most 100, not {self.percentile!r}")

@@ -20,7 +20,7 @@ def check_double_buffered(plan: Plan) -> None:
                            "waits for the one before; leave the option out")
     if len(plan.parts) != 1:
         found = ("the host runs all of the model" if not plan.parts else
-                 f"the host computes in {len(plan.parts) - 1} places between runs of the device")
+                 "the host computes between runs of the device")
         raise CompileError(f"{name}: --double-buffered: {found}, where one run is wanted; leave "
                            "the option out")
 

@@ -123,3 +123,17 @@ def test_wrong_arguments_are_one_line(call, why):
     with pytest.raises(InputError, match=why) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+def test_a_name_is_no_config_and_a_list_no_layers(rng):
+    weights = rng.normal(size=(8, 16))
+    with pytest.raises(InputError, match="expected an AcceleratorConfig, found str: kaniwa.config"):
+        masks.block_mask(weights, 0.5, "base")
+    with pytest.raises(InputError, match="layers: expected weights by name, found list"):
+        masks.magnitude_masks([weights], 0.5)
+
+
+def test_more_neighbors_than_there_are_are_all(rng):
+    weights = rng.normal(size=(8, 16))
+    np.testing.assert_array_equal(masks.n_of_m_mask(weights, 3, 10**12),
+                                  masks.n_of_m_mask(weights, 3, 16))

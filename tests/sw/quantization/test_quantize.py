@@ -133,6 +133,8 @@ def test_recipes_that_a_framework_has_no_form_of(models, samples):
         Recipe(weights="int2")
     with pytest.raises(InputError, match="above 50"):
         Recipe(percentile=101)
+    with pytest.raises(InputError, match="a percentile is above 50 and at most 100, not '99'"):
+        Recipe(percentile="99")
 
 
 def test_files_that_are_no_float_models(models, samples, tmp_path):
