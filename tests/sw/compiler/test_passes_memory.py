@@ -109,8 +109,9 @@ def test_tensors_go_outside_where_they_must() -> None:
     assert all((t.address or 0) & OUTSIDE for t in program.tensors)
 
 
-@pytest.mark.parametrize("text", ["flash", "ideal,bytes=4", "sdram,bytes=2,bytes=2", "sdram,bytes=3",
-                                  "sdram,latency=-1", "sdram,size=4", "", "sdram,bytes="])
+@pytest.mark.parametrize("text", ["flash", "ideal,bytes=4", "sdram,bytes=2,bytes=2",
+                                  "sdram,bytes=3", "sdram,latency=-1", "sdram,size=4", "",
+                                  "sdram,bytes="])
 def test_unknown_outside_memory_is_refused(text: str) -> None:
     with pytest.raises(CompileError, match="must be none, ideal or sdram"):
         parse_outside(text)
