@@ -138,10 +138,10 @@ class AcceleratorConfig:
         self._check_compact()
 
     def _check_names(self) -> None:
-        """The name is a line, and lists are lists of names. The same formats are one config, in
+        """The name is a text, and lists are lists of names. The same formats are one config, in
         whatever order they are given."""
-        if not isinstance(self.name, str) or not self.name.isprintable() or not self.name.strip():
-            raise ConfigError(f"name must be a text of one line, not {self.name!r}")
+        if not isinstance(self.name, str):
+            raise ConfigError(f"name must be a text, not {self.name!r}")
         for field_name in ("weight_formats", "units"):
             names = getattr(self, field_name)
             if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
@@ -505,7 +505,9 @@ def _load_toml(path: Path) -> AcceleratorConfig:
     for key in values:
         if key not in fields:
             raise ConfigError(f"{path}: unknown field '{key}'; `kaniwa describe base` lists them")
-    values.setdefault("name", path.stem)
+    name = values.setdefault("name", path.stem)
+    if isinstance(name, str) and not (name.strip() and name.isprintable()):
+        raise ConfigError(f"{path}: name must be a text of one line, not {name!r}")
     try:
         if base is not None:
             return dataclasses.replace(PRESETS[base], **values)
