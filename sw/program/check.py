@@ -14,7 +14,7 @@ from kaniwa.runtimes import NAMES as RUNTIMES
 from kaniwa.runtimes.run import illegal
 from kaniwa.units.register import unit_of
 
-__all__ = ["check"]
+__all__ = ["ON_DEVICE", "check"]
 
 MAX_TENSORS = 1 << 20
 # What device memory has of tensors; int32 and int64 are places that ARG_MAX gives.

@@ -137,7 +137,7 @@ class OnnxNode:
 
     def run(self, values: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         """The results for these operands; raises Refusal where ONNX Runtime does not take them."""
-        feeds = {name: value for name, value in zip(self._names, values, strict=True)
+        feeds = {name: np.asarray(value) for name, value in zip(self._names, values, strict=True)
                  if name is not None}
         try:
             return [np.asarray(value) for value in self._session.run(self._outputs, feeds)]
@@ -180,7 +180,8 @@ def _model(node: Any, opset: int, operands: Sequence[Tensor | None]) -> bytes:
         if tensor.dtype not in TYPES:
             raise Refusal(f"its operand '{tensor.name}' is {tensor.dtype}")
         if tensor.data is not None:
-            constants.append(numpy_helper.from_array(np.ascontiguousarray(tensor.data), f"i{i}"))
+            # Not ascontiguousarray, which makes one dimension of none.
+            constants.append(numpy_helper.from_array(np.asarray(tensor.data, order="C"), f"i{i}"))
         else:
             inputs.append(helper.make_tensor_value_info(
                 f"i{i}", TYPES[tensor.dtype][1], tensor.shape))

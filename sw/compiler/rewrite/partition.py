@@ -14,6 +14,7 @@ from kaniwa.compiler.rewrite.refusal import why_not
 from kaniwa.errors import CompileError, UnsupportedError
 from kaniwa.golden.registry import kernel_of
 from kaniwa.graph import Graph, Op
+from kaniwa.program.check import ON_DEVICE
 
 __all__ = ["partition"]
 
@@ -160,8 +161,9 @@ def _takes(model: Graph, why: Mapping[int, str], part_of: Mapping[int, int],
         for i in model.ops[position].inputs:
             first[i] = min(part, first.get(i, part))
     read_by_host = {i for position in why for i in model.ops[position].inputs}
-    # An input that nobody reads is written all the same.
-    first = dict.fromkeys((i for i in model.inputs if i not in read_by_host), 0) | first
+    # An input that nobody reads is written all the same, if device memory has its kind.
+    first = dict.fromkeys((i for i in model.inputs if i not in read_by_host
+                           and model.tensors[i].dtype in ON_DEVICE), 0) | first
     given = (*model.inputs, *(state.tensor for state in model.state), *by_host)
     return [tuple(i for i in given if first.get(i) == number)
             for number in range(count)]

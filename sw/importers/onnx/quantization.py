@@ -88,7 +88,9 @@ def quantized_constant(builder: Builder, node: Node, x: Known) -> Known:
     if steps.axis is not None:
         shape[steps.axis] = -1
     limits = np.iinfo(steps.dtype)
-    return Known(_rounded(builder, x.data, steps, shape, (limits.min, limits.max)))
+    # What was dequantised before is real numbers, in steps of their own.
+    real = x.data if x.steps is None else x.real
+    return Known(_rounded(builder, real, steps, shape, (limits.min, limits.max)))
 
 
 def in_steps(builder: Builder, real: np.ndarray, steps: Steps,
@@ -176,9 +178,8 @@ def dequantized(builder: Builder, value: Value | None, what: str) -> Dequantized
     """``value`` as quantised numbers; raises UnsupportedError naming the operand ``what``."""
     if isinstance(value, Dequantized):
         return value
-    if isinstance(value, Pending) and value.node.kind == "Identity":
-        source = value.operands[0]
-        assert isinstance(source, Dequantized)
+    if isinstance(value, Pending) and value.node.kind == "Identity" and isinstance(
+            source := value.operands[0], Dequantized):
         if keeps_steps(value.clamps, source.steps):
             bounds = clamp_bounds(value.clamps, source.steps)
             if bounds == source.steps.bounds:

@@ -10,6 +10,7 @@ from kaniwa.errors import ModelError
 from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT, SMALLEST_STEP
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.families.elementwise import lower_pool, slopes
+from kaniwa.importers.onnx.families.reductions import reduced_axes
 from kaniwa.importers.onnx.file import Node
 from kaniwa.importers.onnx.pending import floats, lowers, lowers_floats, operand
 from kaniwa.importers.onnx.quantization import clamp_bounds, dequantized
@@ -153,19 +154,9 @@ def mean(builder: Builder, node: Node) -> Value:
     """ReduceMean; over rows and columns it is a global average pooling."""
     value, second = builder.operands(node, 1, 2)
     x = operand(builder, value, "its input")
-    rank = len(x.stored.shape)
-    numbers = node.attributes.get("axes")
-    if second is not None:
-        if not isinstance(second, Known) or second.data.dtype.kind not in "iu":
-            raise builder.fail("its axes must be constants")
-        numbers = tuple(int(n) for n in second.data.reshape(-1)[:8])
-    numbers = tuple(range(rank)) if not numbers else numbers
-    axes = tuple(sorted({a + rank if a < 0 else a for a in numbers}))
-    if len(axes) != len(numbers) or any(not 0 <= a < rank for a in axes):
-        raise builder.fail(f"axes {list(numbers)} do not fit {list(x.stored.shape)}", ModelError)
-    keep = node.attributes.get("keepdims", 1)
-    shape = tuple(1 if a in axes else n for a, n in enumerate(x.stored.shape) if keep
-                  or a not in axes)
+    axes, shape = reduced_axes(builder, node, second, x.stored.shape)
+    if not axes:
+        return x
     return Pending(replace(node, attributes={"axes": axes}), (x,), shape)
 
 

@@ -89,7 +89,10 @@ def _expand(file: OnnxFile, node: Node, form: _Form,
         scales = [constants.get(inputs[i]) for i in (1, 4)]
         if any(s is None or s.dtype != np.float32 or s.ndim > 1 for s in scales):
             raise _fail(file, node, "its scales must be constant float32 numbers", UnsupportedError)
-        constants[f"{name}:scale"] = np.asarray(scales[0]).reshape(-1)[:1] * np.asarray(scales[1])
+        # Those of the products: a Gemm's are times alpha.
+        alpha = np.float32(node.attributes.get("alpha", 1.0) if form.float_kind == "Gemm" else 1.0)
+        constants[f"{name}:scale"] = (
+            alpha * np.asarray(scales[0]).reshape(-1)[:1] * np.asarray(scales[1]))
         made.append(Node(node.index, "DequantizeLinear", "", node.name,
                          (inputs[form.bias], f"{name}:scale"), (real[-1],), {"axis": 0}))
     attributes = {k: v for k, v in node.attributes.items() if k not in ("channels_last", "opset")}

@@ -88,13 +88,13 @@ def _sizes(builder: Builder, node: Node, shape: tuple[int, ...], scales: Value |
             wanted[axis] = floor(np.float32(shape[axis]) * np.float32(factor))
     elif len(numbers) == len(axes) and all(0 < n <= 1 << 16 for n in numbers):
         policy = node.attributes.get("keep_aspect_ratio_policy", b"stretch")
-        if policy != b"stretch":
-            ratios = [n / shape[a] for n, a in zip(numbers, axes, strict=True)]
-            ratio = min(ratios) if policy == b"not_larger" else max(ratios)
-            numbers = [floor(shape[a] * ratio + 0.5) for a in axes]
-        for axis, number in zip(axes, numbers, strict=True):
-            wanted[axis] = number
-            factors[axis] = float(np.float32(number) / np.float32(shape[axis]))
+        ratios = [float(np.float32(n) / np.float32(shape[a]))
+                  for n, a in zip(numbers, axes, strict=True)]
+        if policy != b"stretch":        # one ratio, also where it makes no whole number
+            ratios = len(axes) * [min(ratios) if policy == b"not_larger" else max(ratios)]
+            numbers = [floor(shape[a] * ratios[0] + 0.5) for a in axes]
+        for axis, number, ratio in zip(axes, numbers, ratios, strict=True):
+            wanted[axis], factors[axis] = number, ratio
     else:
         raise builder.fail("its scales or sizes must be constants that fit its input; export with "
                            "fixed shapes")

@@ -66,6 +66,7 @@ def _spread(builder: Builder, node: Node, spatial: tuple[int, ...],
     pads = numbers(builder, node, "pads", 2 * rank, 0)
     auto = node.attributes.get("auto_pad", b"NOTSET")
     wanted = node.attributes.get("output_shape")
+    stated = wanted is not None
     if wanted is not None:
         wanted = numbers(builder, node, "output_shape", len(wanted), 1)[-rank:]
     elif auto.startswith(b"SAME"):
@@ -75,9 +76,11 @@ def _spread(builder: Builder, node: Node, spatial: tuple[int, ...],
         whole = stride[axis] * (spatial[axis] - 1) + (kernel[axis] - 1) * dilation[axis] + 1
         before, after = (pads[axis], pads[rank + axis]) if auto == b"NOTSET" else (0, 0)
         if wanted is not None:
-            total = max(whole + more[axis] - wanted[axis], 0)
-            before = total - total // 2 if auto == b"SAME_LOWER" else total // 2
-            after = total - before
+            # What the padding is shared out to is not below 0: a larger result goes on at its end.
+            total = whole + more[axis] - wanted[axis]
+            half = max(total, 0) // 2
+            before = half if auto == b"SAME_UPPER" else max(total, 0) - half
+            after = (total if stated else max(total, 0)) - before
         size = whole + more[axis] - before - after
         if size < 1:
             raise builder.fail(f"its padding leaves nothing of {list(spatial)}", ModelError)

@@ -187,6 +187,10 @@ def gemm(builder: Builder, node: Node) -> Value:
     if depth != x.stored.shape[1]:
         raise builder.fail(f"weights {list(weights.data.shape)} do not fit input "
                            f"{list(x.stored.shape)}", ModelError)
+    if isinstance(bias, Known) and bias.data.shape not in (
+            (), (1,), (outputs,), (1, 1), (1, outputs)):
+        raise builder.fail(f"a bias {list(bias.data.shape)} has numbers of its own for each row; "
+                           "add it behind the node")
     return Pending(node, (x, weights, bias), (x.stored.shape[0], outputs))
 
 
