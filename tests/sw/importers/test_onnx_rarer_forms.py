@@ -14,7 +14,9 @@ from onnx import helper
 
 import kaniwa
 from kaniwa.errors import UnsupportedError
+from kaniwa.importers.onnx.model import read_graph
 from kaniwa.verify.litert import verify
+from kaniwa.verify.onnxruntime import OnnxRuntime, differences
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -118,16 +120,16 @@ def test_scalars_go_from_one_operator_of_the_runtime_to_another(tmp_path: Path) 
     """A float32 result without dimensions, which NumPy makes a number of."""
     b = OnnxBuilder(2)
     x = b.activation((6, 8), 0.03)
-    norm = b.node("ReduceL2", [x], keepdims=0)
-    y = b.node("Mul", [x, b.node("Erf", [norm])])
-    path = saved(b, b.quantized(y, 0.05), tmp_path / "m.onnx")
+    mean = b.node("ReduceMean", [x], keepdims=0)
+    y = b.node("Where", [b.node("Greater", [x, mean]), x, b.node("Neg", [x])])
+    path = saved(b, y, tmp_path / "m.onnx")
     feeds = b.samples(1.0)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, feeds)
     with kaniwa.open("emulator") as device:
         (given,) = kaniwa.Session(kaniwa.compile(path, target="base_vector"),
                                   device).run(feeds).values()
-    np.testing.assert_allclose(given, expected, atol=0.051)
+    np.testing.assert_array_equal(given, expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
@@ -156,3 +158,25 @@ def test_a_float_model_is_told_to_be_quantised(kind: str, tmp_path: Path) -> Non
         opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString())
     with pytest.raises(UnsupportedError, match="is not quantised; put QuantizeLinear and"):
         kaniwa.compile(path, target="base")
+
+
+def test_what_a_concat_brings_to_its_steps_may_lie_next_to_ties() -> None:
+    """0.045 of the second operand is one step and a half of the result; other steps are wrong."""
+    b = OnnxBuilder(5)
+    zero = np.int8(0)
+    parts = [b.quantized(b.input((1, 4, 64)), scale, zero) for scale in (0.03, 0.045)]
+    model = b.model(b.quantized(b.node("Concat", parts, axis=1), 0.03, zero))
+    imported = read_graph(model, "test.onnx")
+    feeds = b.samples(1.0)
+    runtime = OnnxRuntime(model, "test.onnx", {o.name for o in imported.origins.values()})
+    reference = dict(runtime.run(feeds))
+    inputs = [feeds[imported.graph.tensors[i].name] for i in imported.graph.inputs]
+    (found,) = [one for one in differences(imported, inputs, reference)
+                if one.op.kind == "CONCATENATION"]
+    assert not found.wrong.any() and found.near_tie.sum() > 10
+    name = imported.origins[found.tensor_id].name
+    changed = reference[name].copy()
+    changed[0, 0, :8] ^= 1             # of the first operand, whose steps are the result's
+    (again,) = [one for one in differences(imported, inputs, reference | {name: changed})
+                if one.op.kind == "CONCATENATION"]
+    assert again.wrong.sum() == 8 and again.wrong[0, 0, :8].all()
