@@ -263,7 +263,9 @@ def _import_node(builder: Builder, file: OnnxFile, node: Node) -> None:
     values = [builder.value(name) if name else None for name in node.inputs]
     first = values[0] if values else None
     # Of float32 that is only seen in another shape nothing is computed before its quantization.
-    waits = isinstance(first, Pending) or isinstance(first, Floats) and node.kind not in VIEWS
+    # Numbers of integers, such as ids that a Gather takes its rows by, are never quantised.
+    waits = isinstance(first, Pending) or (
+        isinstance(first, Floats) and first.dtype == "float32" and node.kind not in VIEWS)
     if node.kind in COMMUTING and not node.domain and waits:
         assert isinstance(first, (Pending, Floats))
         steps = steps_ahead(builder, file, first, node)

@@ -132,6 +132,23 @@ def test_scalars_go_from_one_operator_of_the_runtime_to_another(tmp_path: Path) 
     np.testing.assert_array_equal(given, expected)
 
 
+def test_rows_are_taken_by_ids_of_columns(tmp_path: Path) -> None:
+    """Embeddings of tabular data: the ids of a column go into the second operand of a Gather."""
+    b = OnnxBuilder(6)
+    ids = b.input((2, 3), "int64")
+    rows = [b.quantized(b.node("Gather", [b.weights((8, 4)), b.node(
+        "Gather", [ids, b.constant(np.int64(column))], axis=1)]), 0.02) for column in (0, 1)]
+    y = b.node("MatMul", [b.quantized(b.node("Concat", rows, axis=1), 0.02), b.weights((8, 3))])
+    path = saved(b, b.quantized(y, 0.1), tmp_path / "m.onnx")
+    feeds = {"x0": b.rng.integers(0, 8, (2, 3))}
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, feeds)
+    with kaniwa.open("emulator") as device:
+        (given,) = kaniwa.Session(kaniwa.compile(path, target="base_vector"),
+                                  device).run(feeds).values()
+    np.testing.assert_allclose(given, expected, atol=0.11)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
 def test_an_input_that_nobody_reads_is_no_error(dtype: str, tmp_path: Path) -> None:
     b = OnnxBuilder(3)
