@@ -25,7 +25,6 @@ rgmii = Ecp5Rgmii
 usb_pll = Ecp5UsbPll
 flash_clock = ecp5_flash.flash_clock
 slots = ecp5_slots
-preamble = bytes.fromhex("ffffbdb3")     # FPGA-TN-02039, table of the bitstream's format
 memory = OnChipMemory
 multiplier = ecp5_multiplier
 # A carry cell is two LUTs; a 16x4 RAM four, and two more for its write port.

@@ -75,7 +75,6 @@ class Family(Protocol):
     usb_pll: Any  # what makes the clocks of USB; only where a board of the family has its pins
     rgmii: Any    # the pins of an Ethernet PHY; only where a board of the family has one
     flash_clock: Any    # what drives the clock of the flash; only where that is no pin
-    preamble: bytes     # near the beginning of each bitstream; only where a board has a flash
     slots: Slots        # only where a board of the family has a flash with several bitstreams
 
     def multiplier(self, config: AcceleratorConfig) -> type[Multiplier]: ...

@@ -26,7 +26,6 @@ memory = SpramMemory
 arrange = as_it_is
 floorplans = no_floorplans
 slots = ice40_slots
-preamble = bytes.fromhex("7eaa997e")     # FPGA-TN-02001, synchronization of the bitstream
 # A carry shares the logic cell of the LUT behind it.
 cells = {
     "SB_LUT4": {"lut": 1}, "SB_RAM40_4K": {"bram": 1}, "SB_SPRAM256KA": {"spram": 1},

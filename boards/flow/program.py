@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa.boards.board import Board, file_stem
-from kaniwa.boards.families.family import load_family
 from kaniwa.boards.flow.tools import FAMILIES
 from kaniwa.errors import DeviceError, InputError
 from kaniwa.files import check_readable
@@ -21,7 +20,10 @@ from kaniwa.stage import Stage
 
 __all__ = ["check_bitstream", "find_bitstream", "load_bitstream", "write_flash"]
 
-PREAMBLE_BYTES = 4096     # from a file's beginning, that have the preamble: comments come before it
+# What each bitstream of the families that start from a flash has near its beginning: Lattice,
+# FPGA-TN-02039 and FPGA-TN-02001. Comments may come before it.
+PREAMBLES = {"ecp5": bytes.fromhex("ffffbdb3"), "ice40": bytes.fromhex("7eaa997e")}
+PREAMBLE_BYTES = 4096
 SHARE = re.compile(rb"(\d+)(?:\.\d+)? ?%")     # in what the tools print while they write
 
 
@@ -64,7 +66,7 @@ def check_bitstream(board: Board, path: Path, **wanted: Any) -> None:
     if board.flash is not None:
         check_readable(path)
         with path.open("rb") as file:
-            if load_family(board.family).preamble not in file.read(PREAMBLE_BYTES):
+            if PREAMBLES[board.family] not in file.read(PREAMBLE_BYTES):
                 raise InputError(f"{path}: is no bitstream of {board.family}: its preamble is not "
                                  "there; give the file that kaniwa bitstream wrote")
     report = path.with_suffix(".json")

@@ -59,12 +59,12 @@ BARE = {
                     "vww01 --mode accuracy": "image"},
     "bitstream": {"--board icebreaker": "bitstream"},
     "flash": {"{models}/mlperf_kws_dscnn.tflite --board icebreaker --image-only {folder}/i.bin": "",
-              "{models}/mlperf_kws_dscnn.tflite --board ulx3s_25f --bitstream {image} -o "
+              "{models}/mlperf_kws_dscnn.tflite --board ulx3s_25f --bitstream {bits} -o "
               "{folder}/f.bin": "",
               "{models}/tflm_micro_speech.tflite {models}/tflm_micro_speech.tflite --board "
-              "icebreaker --bitstream {image} --bitstream {image} -o {folder}/s.bin": "bitstream"},
+              "icebreaker --bitstream {bits} --bitstream {bits} -o {folder}/s.bin": "bitstream"},
     "boot": {"1 --device serial:/no/such": None, "1 --device sim:icebreaker": "sim"},
-    "program": {"--board icebreaker --bitstream {image}": None},
+    "program": {"--board icebreaker --bitstream {bits}": None},
     "unpack": {"{release}": ""},
     "generate": {"--target nano --bus axi4 -o {folder}/generated": "sim"},
     "explore": {"{models}/tflm_micro_speech.tflite --board icebreaker -n 1": "explore"},
@@ -89,9 +89,11 @@ def places(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[str, 
     (folder / "hosted.tflite").write_bytes(tflite_mixed())
     (folder / "built.zip").write_bytes(pack(Release("0", "ab", this_platform(), {}, ()), {}))
     (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    # The preambles of ECP5 and of iCE40.
+    (folder / "a.bit").write_bytes(b"\xff\xff\xbd\xb3\x7e\xaa\x99\x7e")
     return {"folder": folder, "models": models, "program": folder / "program.kaniwa",
             "hosted": folder / "hosted.tflite", "text": folder / "text.txt",
-            "image": folder / "a.png", "release": folder / "built.zip",
+            "image": folder / "a.png", "bits": folder / "a.bit", "release": folder / "built.zip",
             "data": models / "inputs" / "resnet8_ten.npz"}
 
 

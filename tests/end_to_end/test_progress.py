@@ -120,7 +120,7 @@ def lines(shown: Bars, width: int = 80) -> list[str]:
 
 def fill(folder: Path) -> None:
     """A bitstream, and a tool that tells how far it is with writing it."""
-    (folder / "a.bit").write_bytes(b"bits")
+    (folder / "a.bit").write_bytes(b"\xff\xff\xbd\xb3, the preamble of ECP5")
     tool = folder / "openFPGALoader"
     tool.write_text("#!/bin/sh\nprintf 'Loading: [=====     ] 50.00%%\\r'\n"
                     "printf 'Loading: [==========] 100.00%%\\nDone\\n'\n")
