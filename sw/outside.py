@@ -69,12 +69,12 @@ def parse_outside(text: str | None) -> Outside | None:
     values = {"bytes": SDRAM_BYTES, "latency": SDRAM_LATENCY}
     for setting in settings:
         key, _, value = setting.partition("=")
-        again = sum(other.partition("=")[0] == key for other in settings) > 1
-        if kind != "sdram" or key not in values or again or not _is_count(value):
+        if kind != "sdram" or key not in values or not _is_count(value):
             break
         values[key] = int(value)
     else:
-        if kind == "sdram" and values["bytes"] in WORDS:
+        once = len({setting.partition("=")[0] for setting in settings}) == len(settings)
+        if kind == "sdram" and once and values["bytes"] in WORDS:
             return Outside("sdram", values["bytes"], values["latency"])
     raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10 | "
                        f",part=NAME,clock={PART_MHZ},ratio={PART_RATIO},mask=1] or "

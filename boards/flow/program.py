@@ -57,8 +57,8 @@ def find_bitstream(board: Board, target: str | None, folder: Path, cores: int = 
 
 
 def check_bitstream(board: Board, path: Path, **wanted: Any) -> None:
-    """Raise InputError where a file is no bitstream of the board's family, as far as it has one of
-    those that flashes hold, or the report beside it says that it is of something else.
+    """Raise InputError where the report beside a bitstream says that it is of something else, or
+    for a board with a flash the file is no bitstream of its family.
 
     ``wanted``: values of ``kaniwa.boards.flow.report.summary`` beside the board's. Nothing is known
     of a file without a report, and of what a report leaves out.

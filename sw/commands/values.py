@@ -20,7 +20,7 @@ __all__ = ["FiniteRange", "OutputFile", "with_checked_outputs"]
 
 
 class FiniteRange(click.FloatRange):
-    """As click's, but without nan, which compares as if it were within all limits."""
+    """As click's, but without infinity, and without nan, for which all limits hold."""
 
     def convert(self, value: Any, param: click.Parameter | None,
                 ctx: click.Context | None) -> float:
@@ -56,23 +56,18 @@ def _check_outputs(ctx: click.Context) -> None:
     from kaniwa.files import check_writable
 
     outputs = [one for one in ctx.command.params if isinstance(one.type, OutputFile)]
-    read = [one for one in ctx.command.params if one not in outputs]
+    read = [path for one in ctx.command.params if one not in outputs for path in _paths(ctx, one)]
     written: dict[str, str] = {}
     for one in outputs:
         for path in _paths(ctx, one):
             check_writable(path)
             name = one.opts[-1]
-            if path.is_file() and any(_same(path, other) for other in _paths_of(ctx, read)):
+            if path.is_file() and any(_same(path, other) for other in read):
                 raise InputError(f"{path}: is read, too: give another {name}")
             if path.is_file() or not path.exists():     # a device may take two
                 before = written.setdefault(os.path.realpath(path), name)
                 if before != name:
                     raise InputError(f"{path}: is given for {before} and for {name}")
-
-
-def _paths_of(ctx: click.Context, parameters: list[click.Parameter]) -> Iterator[Path]:
-    for one in parameters:
-        yield from _paths(ctx, one)
 
 
 def _paths(ctx: click.Context, parameter: click.Parameter) -> Iterator[Path]:

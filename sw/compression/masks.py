@@ -151,7 +151,6 @@ def block_mask(weights: npt.ArrayLike, sparsity: float, config: AcceleratorConfi
     inputs, rows, columns], not depthwise. Raises InputError.
     """
     part = share("sparsity", sparsity)
-    target_config(config)
     scores = block_scores(weights, config, dilated)
     kept = _without_least(scores, part)
     return _of_blocks(kept, np.asarray(weights).shape, config, dilated)
@@ -164,6 +163,7 @@ def block_scores(weights: npt.ArrayLike, config: AcceleratorConfig, dilated: boo
     The mean, so that the small blocks at the ends do not count as small weights.
     """
     values = _checked(weights)
+    target_config(config)
     total = _padded(np.abs(values).astype(np.float64), config, dilated).sum((1, 4))
     sizes = _padded(np.ones(values.shape), config, dilated).sum((1, 4))
     return np.asarray(total / sizes)

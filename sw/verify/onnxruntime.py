@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 
 import numpy as np
+import numpy.typing as npt
 
 from kaniwa.errors import UnsupportedError
 from kaniwa.extras import needed
 from kaniwa.golden import run_op
 from kaniwa.golden.onnx.qdq import RULE as QDQ, real_values
 from kaniwa.golden.onnx.softmax import RULE as FIXED_POINT
-from kaniwa.graph import Op, Tensor
+from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.importers.onnx.builder import Origin
 from kaniwa.importers.onnx.model import ImportedOnnx
 from kaniwa.runtimes.onnx_exact import exact_options, exact_weights
@@ -100,8 +101,7 @@ def differences(imported: ImportedOnnx, inputs: Sequence[np.ndarray],
     values = dict(zip(graph.inputs, inputs, strict=True))
     values.update((t.id, t.data) for t in graph.tensors if t.data is not None)
     found = []
-    # Of results that the reference has not: the same with what is next to a tie on its other side.
-    others: dict[int, np.ndarray] = {}
+    rounded: dict[int, _Rounded] = {}      # results that the reference has not
     for op in graph.ops:
         operands = [None if i == -1 else values[i] for i in op.inputs]
         for output, ours in zip(op.outputs, run_op(graph, op, operands), strict=True):
@@ -110,35 +110,57 @@ def differences(imported: ImportedOnnx, inputs: Sequence[np.ndarray],
                                    reference)
             if theirs is not None:
                 difference = _compare(imported, op, output, operands, ours, theirs)
-                if difference.wrong.any() and not others.keys().isdisjoint(op.inputs):
-                    difference = _moved_ties(imported, difference, operands, others)
+                if difference.wrong.any() and not rounded.keys().isdisjoint(op.inputs):
+                    difference = _moved_ties(imported, difference, operands, rounded)
                 found.append(difference)
                 values[output] = theirs
             elif op.rule in (QDQ, FIXED_POINT) and ours.dtype.kind in "iu":
-                others[output] = _across_ties(imported, op, operands, ours)
+                rounded[output] = _Rounded(op, operands, ours)
     return found
 
 
-def _across_ties(imported: ImportedOnnx, op: Op, operands: list[np.ndarray | None],
-                 ours: np.ndarray) -> np.ndarray:
-    """A result with what is next to a tie rounded to the other side."""
-    real = real_values(imported.graph, op, operands).reshape(ours.shape)
+@dataclass(frozen=True)
+class _Rounded:
+    """A result that was rounded, and what it was made of."""
+
+    op: Op
+    operands: Sequence[np.ndarray | None]
+    ours: np.ndarray
+
+
+def _across_ties(graph: Graph, result: _Rounded) -> np.ndarray:
+    """The result with what is next to a tie rounded to the other side."""
+    op, ours = result.op, result.ours
+    real = real_values(graph, op, list(result.operands)).reshape(ours.shape)
     step = np.floor(real) + np.ceil(real) - 2 * np.rint(real)
-    near = np.abs(np.abs(real - np.trunc(real)) - 0.5) <= NEAR_TIES[ours.dtype.itemsize]
-    limits = np.iinfo(ours.dtype)
+    near = _from_half_way(real) <= NEAR_TIES[ours.dtype.itemsize]
+    return np.clip(ours + np.where(near, step, 0), *_bounds(op, ours.dtype)).astype(ours.dtype)
+
+
+def _from_half_way(real: np.ndarray) -> np.ndarray:
+    """The distance of each number from the nearest tie."""
+    return np.abs(np.abs(real - np.trunc(real)) - 0.5)
+
+
+def _bounds(op: Op, dtype: npt.DTypeLike) -> tuple[int, int]:
+    """The least and the largest result of an operator."""
+    limits = np.iinfo(np.dtype(dtype))
     bounds = op.attributes.get("bounds", (limits.min, limits.max))
     assert isinstance(bounds, tuple)
-    return np.clip(ours + np.where(near, step, 0), *bounds).astype(ours.dtype)
+    low, high = bounds
+    return low, high
 
 
 def _moved_ties(imported: ImportedOnnx, found: Difference, operands: list[np.ndarray | None],
-                others: Mapping[int, np.ndarray]) -> Difference:
+                rounded: Mapping[int, _Rounded]) -> Difference:
     """A difference of an operator that moves values, as a Concat does, which brings some of them
     to its steps first: those on the other side of a tie are no wrong ones."""
     if found.op.rule != MOVED:
         return found
-    across = [others.get(i, value) for i, value in zip(found.op.inputs, operands, strict=True)]
-    results = run_op(imported.graph, found.op, across)
+    graph = imported.graph
+    across = [_across_ties(graph, rounded[i]) if i in rounded else value
+              for i, value in zip(found.op.inputs, operands, strict=True)]
+    results = run_op(graph, found.op, across)
     moved = found.wrong & (found.reference == results[found.op.outputs.index(found.tensor_id)])
     return replace(found, wrong=found.wrong & ~moved, near_tie=found.near_tie | moved)
 
@@ -160,11 +182,8 @@ def _reference_of(op: Op, tensor: Tensor, origin: Origin | None,
     q = tensor.quantization
     if value.dtype == np.float32 and q is not None:
         # Moved as real numbers there: whole steps, or rounded only behind what moves them.
-        limits = np.iinfo(tensor.dtype)
-        bounds = op.attributes.get("bounds", (limits.min, limits.max))
-        assert isinstance(bounds, tuple)
         steps = np.rint(value / np.float32(q.scale)) + q.zero_point
-        return np.clip(steps, *bounds).astype(tensor.dtype)
+        return np.clip(steps, *_bounds(op, tensor.dtype)).astype(tensor.dtype)
     return value
 
 
@@ -186,10 +205,10 @@ def _compare(imported: ImportedOnnx, op: Op, output: int, operands: list[np.ndar
         different = ours != theirs
         if different.any() and op.rule in (QDQ, FIXED_POINT):
             real = real_values(imported.graph, op, operands).reshape(ours.shape)
-            distance = np.abs(np.abs(real - np.trunc(real)) - 0.5)
             one = np.abs(ours.astype(np.int64) - theirs) == 1
             # A float bias was rounded to the accumulator's steps at import.
             error = op.attributes.get("bias_error", 0.0)
             assert isinstance(error, float)
-            near = different & one & (distance <= NEAR_TIES[ours.dtype.itemsize] + error)
+            near = different & one & (
+                _from_half_way(real) <= NEAR_TIES[ours.dtype.itemsize] + error)
     return Difference(op, output, ours, theirs, different & ~near, near)

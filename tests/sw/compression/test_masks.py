@@ -129,6 +129,8 @@ def test_a_name_is_no_config_and_a_list_no_layers(rng):
     weights = rng.normal(size=(8, 16))
     with pytest.raises(InputError, match="expected an AcceleratorConfig, found str: kaniwa.config"):
         masks.block_mask(weights, 0.5, "base")
+    with pytest.raises(InputError, match="expected an AcceleratorConfig, found str: kaniwa.config"):
+        masks.block_scores(weights, "base")
     with pytest.raises(InputError, match="layers: expected weights by name, found list"):
         masks.magnitude_masks([weights], 0.5)
 
