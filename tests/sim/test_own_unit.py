@@ -215,9 +215,11 @@ def test_a_name_that_is_not_registered_is_an_error() -> None:
         gateware.plugs_of(config)
 
 
-@pytest.mark.parametrize("units", [("copy", "copy"), (3,)])
-def test_a_config_names_each_unit_once(units: Any) -> None:
-    with pytest.raises(ConfigError, match="units must be names, each once"):
+@pytest.mark.parametrize(("units", "says"), [
+    (("copy", "copy"), "units must be names, each once"),
+    ((3,), r"units must be a list of names, not \(3,\)")])
+def test_a_config_names_each_unit_once(units: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
         replace(ALONE, units=units)
 
 
