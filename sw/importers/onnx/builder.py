@@ -49,6 +49,7 @@ class Builder:
         self.values: dict[str, Value] = {}
         self.origins: dict[int, Origin] = {}
         self.readers: dict[str, list[Node]] = {}      # of the model's names
+        self.outputs: set[str] = set()      # the model's
         self.real: dict[str, Stored] = {}      # results that were wanted in float32, by name
         self.node: Node | None = None      # the one that is being imported
         self.quantised = True      # False where the file has float32 alone

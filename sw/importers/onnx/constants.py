@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -16,6 +17,7 @@ from kaniwa.importers.onnx.values import Known, Value
 __all__ = ["constant_node", "folded", "FOLDABLE"]
 
 MAXIMUM_FOLDED = 1 << 20
+WITH_GAPS = ("Clip", "Slice")      # whose operands may be absent before others
 Attributes = Mapping[str, Any]
 Fold = Callable[[Attributes, list[np.ndarray]], np.ndarray]
 
@@ -38,11 +40,16 @@ def folded(builder: Builder, node: Node, values: list[Value | None]) -> Value | 
     if node.kind == "Shape" and values and values[0] is not None:
         shape = np.array(builder.shape_of(values[0]), np.int64)
         return Known(shape[node.attributes.get("start", 0):node.attributes.get("end", None)])
+    if node.kind == "Size" and values and values[0] is not None:
+        return Known(np.array(prod(builder.shape_of(values[0])), np.int64))
     fold = FOLDABLE.get(node.kind)
     if fold is None or not values:
         return None
-    arrays = []
+    arrays: list[Any] = []
     for value in values:
+        if value is None and node.kind in WITH_GAPS:
+            arrays.append(None)
+            continue
         if not isinstance(value, Known) or value.steps is not None:
             return None
         arrays.append(value.data)
@@ -84,10 +91,15 @@ def _unsqueeze(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
     return np.expand_dims(x[0], axes)
 
 
+def _given(x: list[np.ndarray], position: int) -> bool:
+    """True for an operand that is there."""
+    return len(x) > position and x[position] is not None
+
+
 def _slice(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
     starts, ends = (x[1], x[2]) if len(x) > 2 else (attributes["starts"], attributes["ends"])
-    axes = x[3] if len(x) > 3 else attributes.get("axes", range(len(starts)))
-    strides = x[4] if len(x) > 4 else np.ones(len(starts), np.int64)
+    axes = x[3] if _given(x, 3) else attributes.get("axes", range(len(starts)))
+    strides = x[4] if _given(x, 4) else np.ones(len(starts), np.int64)
     index = [slice(None)] * x[0].ndim
     for start, end, axis, stride in zip(starts, ends, axes, strides, strict=True):
         index[int(axis)] = slice(int(start), int(end), int(stride))
@@ -102,10 +114,32 @@ def _divide(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
 
 def _arithmetic(function: Callable[..., Any]) -> Fold:
     def fold(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
-        _limited(prod(np.broadcast_shapes(*(a.shape for a in x))))
+        size = prod(np.broadcast_shapes(*(a.shape for a in x)))
+        if size > max(a.size for a in x):
+            _limited(size)
         return np.asarray(function(*x))
 
     return fold
+
+
+def _of_floats(function: Callable[..., Any]) -> Fold:
+    def fold(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
+        if x[0].dtype.kind != "f":
+            raise TypeError
+        return np.asarray(function(*x))
+
+    return fold
+
+
+def _clip(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
+    """Clip: its ends are attributes before opset 11, then operands."""
+    result = x[0]
+    for position, key, function in ((1, "min", np.maximum), (2, "max", np.minimum)):
+        if _given(x, position):
+            result = function(result, x[position].astype(result.dtype).reshape(()))
+        elif key in attributes:
+            result = function(result, np.asarray(attributes[key], result.dtype))
+    return np.asarray(result)
 
 
 def _reshape(attributes: Attributes, x: list[np.ndarray]) -> np.ndarray:
@@ -140,6 +174,15 @@ FOLDABLE: dict[str, Fold] = {
     "Sub": _arithmetic(np.subtract),
     "Mul": _arithmetic(np.multiply),
     "Div": _divide,
+    "Max": _arithmetic(lambda *x: reduce(np.maximum, x)),
+    "Min": _arithmetic(lambda *x: reduce(np.minimum, x)),
+    "Floor": _of_floats(np.floor),
+    "Ceil": _of_floats(np.ceil),
+    "Round": _of_floats(np.rint),
+    "Sqrt": _of_floats(np.sqrt),
+    "Neg": _arithmetic(np.negative),
+    "Abs": _arithmetic(np.abs),
+    "Clip": _clip,
     "ConstantOfShape": _filled,
     "Expand": _expand,
 }

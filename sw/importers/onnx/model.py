@@ -144,6 +144,7 @@ def read_graph(data: bytes, name: str, shapes: Mapping[str, tuple[int, ...]] | N
     file = _without_idle_nodes(expanded(_fixed(read_onnx(data, name), shapes or {}, name)))
     builder = Builder(name, file.opset)
     builder.quantised = any(node.kind in QUANTISING for node in file.nodes)
+    builder.outputs = {declared.name for declared in file.outputs}
     builder.values.update((key, Known(array)) for key, array in file.constants.items())
     for node in file.nodes:
         for read in dict.fromkeys(node.inputs):

@@ -9,6 +9,7 @@ import numpy as np
 
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
+from kaniwa.importers.onnx.codes import clamped_integers
 from kaniwa.importers.onnx.families.weighted import with_bias
 from kaniwa.importers.onnx.families.windows import Window, as_map, from_map, map_result, window_of
 from kaniwa.importers.onnx.file import Node
@@ -172,9 +173,11 @@ def clamp(builder: Builder, node: Node) -> Value:
 
 
 def _clamped_to(builder: Builder, node: Node, value: Value | None, low: float, high: float,
-                name: str) -> Pending:
+                name: str) -> Pending | Integers:
     if isinstance(value, Pending):
         return value.clamped(low, high, name)
+    if isinstance(value, Integers):
+        return clamped_integers(builder, node, value, (low, high), name)
     return identity_of(node, operand(builder, value, "its input")).clamped(low, high, name)
 
 
