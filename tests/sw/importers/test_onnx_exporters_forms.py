@@ -1,14 +1,17 @@
-"""What exporters write around a network: clamps of integers."""
+"""What exporters write around a network: clamps of integers, and shapes that they compute."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from builders.files.onnx_models import OnnxBuilder
 
 import kaniwa
+from kaniwa import golden
 from kaniwa.graph import Graph
 from kaniwa.importers.onnx.model import import_onnx
 from kaniwa.verify.litert import verify
@@ -84,3 +87,52 @@ def test_other_clamps_of_integers_are_the_same(kind: str, tmp_path: Path) -> Non
         b.activation((3, 8), 0.03), b.constant(np.array([2, 12]))]), *steps])
     q = b.node(kind, [q] if kind == "Relu" else [q, b.constant(np.int8(7))])
     compared(b, b.node("DequantizeLinear", [q, *steps]), tmp_path / "m.onnx")
+
+
+# Shapes --------------------------------------------------------------------------------------
+
+
+def computed_sizes(b: OnnxBuilder, x: str) -> str:
+    """Sizes as PyTorch's interpolate writes them: a factor in float32, rounded down."""
+    part = b.node("Slice", [b.node("Shape", [x]), *(
+        b.constant(np.array([n])) for n in (2, 4, 0))])
+    real = b.node("Cast", [part], to=onnx.TensorProto.FLOAT)
+    factors = b.constant(np.array([0.7, 1.3], np.float32))
+    down = b.node("Floor", [b.node("Mul", [real, factors])])
+    return b.node("Cast", [down], to=onnx.TensorProto.INT64)
+
+
+def resized(b: OnnxBuilder, x: str) -> str:
+    kept = b.node("Slice", [b.node("Shape", [x]), *(b.constant(np.array([n])) for n in (0, 2))])
+    sizes = b.node("Concat", [kept, computed_sizes(b, x)], axis=0)
+    return b.node("Resize", [x, "", "", sizes], mode="nearest",
+                  coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+
+def halves(b: OnnxBuilder, x: str) -> str:
+    """The part of a map up to its rounded half, with absent axes."""
+    real = b.node("Cast", [b.node("Shape", [x])], to=onnx.TensorProto.FLOAT)
+    half = b.node("Div", [real, b.constant(np.array([1, 1, 3, 2], np.float32))])
+    ends = b.node("Cast", [b.node("Ceil", [half])], to=onnx.TensorProto.INT64)
+    return b.node("Slice", [x, b.constant(np.zeros(4, np.int64)), ends, "",
+                            b.constant(np.ones(4, np.int64))])
+
+
+def rows(b: OnnxBuilder, x: str) -> str:
+    count = b.node("Cast", [b.node("Size", [x])], to=onnx.TensorProto.FLOAT)
+    root = b.node("Round", [b.node("Sqrt", [b.node("Abs", [b.node("Neg", [count])])])])
+    one = b.node("Min", [b.node("Clip", [root, "", b.constant(np.float32(4))]),
+                         b.constant(np.float32(9)), root])
+    shape = b.node("Cast", [b.node("Reshape", [one, b.constant(np.array([1]))])],
+                   to=onnx.TensorProto.INT64)
+    return b.node("Reshape", [x, b.node("Concat", [
+        shape, b.constant(np.array([-1]))], axis=0)])
+
+
+@pytest.mark.parametrize("form", [resized, halves, rows])
+def test_shapes_that_are_computed_in_float32_are_constants(
+        form: Callable[[OnnxBuilder, str], str], tmp_path: Path) -> None:
+    b = OnnxBuilder(4)
+    graph = compared(b, form(b, b.activation((1, 2, 10, 12), 0.03)), tmp_path / "m.onnx")
+    assert not any(op.rule == "onnxruntime" for op in graph.ops)
+    assert golden.run(graph, b.samples(1.0))[graph.outputs[0]].size
