@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -122,18 +123,40 @@ class OnnxNode:
             raise Refusal(one_line(error)) from None
         self._names = [f"i{i}" if t is not None and t.data is None else None
                        for i, t in enumerate(operands)]
+        self._operands = operands
         self._outputs = [name for name in node.output if name]
 
     @property
     def results(self) -> tuple[Form, ...]:
         """The forms of the results; raises Refusal for what is no tensor that kaniwa has."""
         forms = []
-        for output in self._session.get_outputs():
+        for position, output in enumerate(self._session.get_outputs()):
             if output.type not in DTYPES:
                 raise Refusal(f"its result is a {output.type}, which kaniwa has not")
-            forms.append(Form(DTYPES[output.type], tuple(
-                n if isinstance(n, int) else None for n in output.shape or ())))
+            shape = tuple(n if isinstance(n, int) else None for n in output.shape or ())
+            forms.append(Form(DTYPES[output.type], shape or self._tried[position]))
         return tuple(forms)
+
+    @cached_property
+    def _tried(self) -> list[tuple[int, ...]]:
+        """The results' shapes in runs with zeros and with ones: ONNX Runtime lists no sizes both of
+        a scalar and of a result whose shape it does not infer.
+
+        Raises Refusal where the runs do not agree.
+        """
+        found = []
+        for number in (0, 1):
+            values = [None if name is None or tensor is None
+                      else np.full(tensor.shape, number, tensor.dtype)
+                      for name, tensor in zip(self._names, self._operands, strict=True)]
+            try:
+                found.append([value.shape for value in self.run(values)])
+            except Refusal as reason:
+                raise Refusal("ONNX Runtime does not infer the shape of its result, and refuses "
+                              f"operands of {number} to find it: {reason}") from None
+        if found[0] != found[1]:
+            raise Refusal("the shape of its result depends on values")
+        return found[0]
 
     def run(self, values: Sequence[np.ndarray | None]) -> list[np.ndarray]:
         """The results for these operands; raises Refusal where ONNX Runtime does not take them."""

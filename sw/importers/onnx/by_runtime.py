@@ -24,8 +24,7 @@ from kaniwa.runtimes.run import prepare
 __all__ = ["DOMAINS", "beyond", "by_runtime"]
 
 RULE = "onnxruntime"
-QUANTISERS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger",
-              "ConvInteger", "Constant", "Cast")
+QUANTISERS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Constant", "Cast")
 OF_DEVICE = ("int8", "uint8", "int16", "uint16")      # numbers that may be quantised
 
 
