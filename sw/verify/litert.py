@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kaniwa import golden
-from kaniwa.data.inputs import seeded_inputs
+from kaniwa.data.inputs import Inputs, seeded_inputs
 from kaniwa.errors import InputError, UnsupportedError
 from kaniwa.extras import needed
 from kaniwa.graph import Graph
@@ -21,6 +21,7 @@ from kaniwa.importers import load_model
 from kaniwa.parallel.workers import OneProcess, Workers
 from kaniwa.runtimes import NAMES
 from kaniwa.runtimes.behind import behind
+from kaniwa.verify.indices import within_tables
 from kaniwa.verify.recorded import RECORDED, RecordedVectors, choose_inputs
 from kaniwa.verify.shared import Counts, check_same, put_together, shared
 
@@ -251,9 +252,7 @@ def verify(
         items: Sequence[Any] = range(len(recorded.inputs[:limit]))
         work = shared(partial(_compare_recorded, recorded, layers))
     else:
-        tensors = [graph.tensors[i] for i in graph.inputs]
-        items, used = choose_inputs(model, graph, inputs, uint8, limit,
-                                    partial(seeded_inputs, tensors))
+        items, used = choose_inputs(model, graph, inputs, uint8, limit, partial(_seeded, graph))
         optimized = against.endswith("-optimized")
         content = Path(model).read_bytes()
         reference = LiteRT(content, graph, optimized).description
@@ -267,6 +266,12 @@ def verify(
         "inferences": len(items),
         **_report(graph, counts),
     }
+
+
+def _seeded(graph: Graph, count: int, seed: int) -> Inputs:
+    """``count`` inferences of noise, indices within the rows of their tables."""
+    return within_tables(graph, seeded_inputs([graph.tensors[i] for i in graph.inputs], count,
+                                              seed))
 
 
 def _compared(graph: Graph, layers: bool) -> list[int]:

@@ -20,6 +20,7 @@ from kaniwa.importers.onnx.model import ImportedOnnx, read_graph
 from kaniwa.parallel.workers import Work
 from kaniwa.runtimes import NAMES
 from kaniwa.runtimes.behind import behind
+from kaniwa.verify.indices import within_tables
 from kaniwa.verify.onnxruntime import (
     FLOAT_TOLERANCE,
     Difference,
@@ -191,7 +192,8 @@ def _differences(imported: ImportedOnnx, sample: Mapping[str, np.ndarray],
 
 
 def _seeded(imported: ImportedOnnx, count: int, seed: int) -> Inputs:
-    """``count`` inferences of noise over the range of the quantization that each input meets."""
+    """``count`` inferences of noise over the range of the quantization that each input meets, or
+    over the rows of the table that it has indices of."""
     graph, generator = imported.graph, np.random.default_rng(seed)
     samples = []
     for _ in range(count):
@@ -209,4 +211,4 @@ def _seeded(imported: ImportedOnnx, count: int, seed: int) -> Inputs:
                 (edge - q.zero_point) * q.scale for edge in (-128, 127))
             sample[tensor.name] = generator.uniform(low, high, tensor.shape).astype(np.float32)
         samples.append(sample)
-    return samples
+    return within_tables(graph, samples)

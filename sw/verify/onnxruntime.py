@@ -23,6 +23,7 @@ from kaniwa.graph import Graph, Op, Tensor
 from kaniwa.importers.onnx.builder import Origin
 from kaniwa.importers.onnx.model import ImportedOnnx
 from kaniwa.runtimes.onnx_exact import exact_options, exact_weights
+from kaniwa.runtimes.prepared import one_line
 
 __all__ = ["NEAR_TIE", "FLOAT_TOLERANCE", "OnnxRuntime", "Difference", "as_long", "differences"]
 
@@ -67,12 +68,13 @@ class OnnxRuntime:
         try:
             values = self.session.run(names, dict(inputs))
         except Exception as error:   # its errors have no base of their own
-            raise self._refused("this input", error) from None
+            raise self._refused("this input", error,
+                                "; give others with --inputs X.npz") from None
         return dict(zip(names, values, strict=True))
 
-    def _refused(self, what: str, error: Exception) -> UnsupportedError:
-        return UnsupportedError(f"{self.name}: ONNX Runtime refuses {what}: "
-                                f"{' '.join(str(error).split())}")
+    def _refused(self, what: str, error: Exception, way_out: str = "") -> UnsupportedError:
+        return UnsupportedError(f"{self.name}: ONNX Runtime refuses {what}: {one_line(error)}"
+                                f"{way_out}")
 
 
 @dataclass(frozen=True, eq=False)
