@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from builders.files.onnx_models import OnnxBuilder
 
-from kaniwa.errors import ModelError
-from kaniwa.importers.onnx.model import import_onnx, read_graph
+from kaniwa.errors import ModelError, UnsupportedError
+from kaniwa.importers.onnx.model import ImportedOnnx, import_onnx, read_graph
 from kaniwa.verify.onnxruntime import NEAR_TIE, OnnxRuntime, differences
 
 MICROSOFT = "com.microsoft"
@@ -47,17 +47,61 @@ def network(seed: int) -> tuple[OnnxBuilder, bytes]:
     return b, b.model(b.node("DequantizeLinear", [y, *s[8]]))
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_quantised_operators_equal_onnx_runtime_but_for_near_ties(seed: int) -> None:
+def compared(b: OnnxBuilder, model: bytes) -> ImportedOnnx:
+    """The model, whose operators are those of ONNX Runtime but for near ties."""
     pytest.importorskip("onnxruntime")
-    b, model = network(seed)
     imported = read_graph(model, "q.onnx")
     runtime = OnnxRuntime(model, "q.onnx", {o.name for o in imported.origins.values()})
     sample = b.samples()
     found = differences(imported, list(sample.values()), runtime.run(sample))
-    assert len(found) >= 12
+    assert imported.graph.outputs[0] in {difference.tensor_id for difference in found}
     for difference in found:
         assert not difference.wrong.any(), (difference.op, NEAR_TIE)
+    assert max(np.unique(difference.golden).size for difference in found) > 2
+    return imported
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_quantised_operators_equal_onnx_runtime_but_for_near_ties(seed: int) -> None:
+    assert len(compared(*network(seed)).graph.ops) >= 12
+
+
+@pytest.mark.parametrize(("least", "bias"), [(-127, True), (-128, True), (-127, False)])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_a_negative_alpha_negates_weights_and_bias(dtype: str, least: int, bias: bool) -> None:
+    b = OnnxBuilder(1, dtype)
+    x, y = steps(b), steps(b)
+    data = b.rng.integers(least, 128, (5, 8)).astype(np.int8)
+    data[0, 0] = least
+    w = [b.constant(data), b.constant(np.float32(0.01)), b.constant(np.int8(0))]
+    own = b.constant(b.rng.integers(-3000, 3000, 5, np.int32)) if bias else ""
+    q = b.node("QuantizeLinear", [b.input((4, 8)), *x])
+    r = b.node("QGemm", [q, *x, *w, own, *y], domain=MICROSOFT, alpha=-0.37, transB=1)
+    graph = compared(b, b.model(b.node("DequantizeLinear", [r, *y]))).graph
+    assert [op.kind for op in graph.ops].count("FULLY_CONNECTED") == 1
+
+
+def test_weights_of_a_gemm_with_a_negative_alpha_stay_integers() -> None:
+    b = OnnxBuilder(2)
+    x, w = b.activation((4, 8), 0.03), b.weights((8, 5), axis=1)
+    y = b.node("Gemm", [x, w, b.bias(5, 0.03)], alpha=-0.5, beta=-2.0)
+    graph = compared(b, b.model(b.quantized(y, 0.05))).graph
+    (op,) = (op for op in graph.ops if op.kind == "FULLY_CONNECTED")
+    assert graph.tensors[op.inputs[1]].dtype == "int8"
+
+
+@pytest.mark.parametrize("own", [12, 13])
+@pytest.mark.parametrize("axis", [None, 0, 1, 2, -1])
+@pytest.mark.parametrize("opset", [12, 17])
+def test_a_softmax_of_integers_has_its_own_version(opset: int, axis: int | None,
+                                                   own: int) -> None:
+    b = OnnxBuilder(3, "uint8", opset)
+    x = [b.constant(np.float32(0.05)), b.constant(np.uint8(100))]
+    y = [b.constant(np.float32(1 / 256)), b.constant(np.uint8(0))]
+    q = b.node("QuantizeLinear", [b.input((2, 3, 4, 5)), *x])
+    r = b.node("QLinearSoftmax", [q, *x, *y], domain=MICROSOFT, opset=own,
+               **({} if axis is None else {"axis": axis}))
+    compared(b, b.model(b.node("DequantizeLinear", [r, *y])))
 
 
 def test_too_few_operands_are_named() -> None:
@@ -66,3 +110,12 @@ def test_too_few_operands_are_named() -> None:
     y = b.node("QLinearMatMul", [x, *steps(b)])
     with pytest.raises(ModelError, match="node 1 QLinearMatMul 'n2': has 3 operands"):
         import_onnx(b.model(y), "q.onnx")
+
+
+def test_a_computed_bias_beside_a_negative_alpha_is_refused() -> None:
+    b = OnnxBuilder(4)
+    x, bias = steps(b), b.input((5,), "int32")
+    q = b.node("QuantizeLinear", [b.input((4, 8)), *x])
+    r = b.node("QGemm", [q, *x, *weights(b, (8, 5), 1), bias, *x], domain=MICROSOFT, alpha=-1.0)
+    with pytest.raises(UnsupportedError, match="a bias beside a negative alpha must be constant"):
+        import_onnx(b.model(b.node("DequantizeLinear", [r, *x])), "q.onnx")

@@ -96,11 +96,12 @@ def softmax(builder: Builder, node: Node) -> Value:
     value = builder.operands(node, 1, 1)[0]
     assert value is not None
     shape = builder.shape_of(value)
-    axis = node.attributes.get("axis", -1 if builder.opset >= 13 else 1)
+    opset = node.attributes.get("opset", builder.opset)      # QLinearSoftmax has its own
+    axis = node.attributes.get("axis", -1 if opset >= 13 else 1)
     if not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
         raise builder.fail(f"axis {axis} does not fit {list(shape)}", ModelError)
     axis %= len(shape)
-    if builder.opset < 13 and prod(shape[axis + 1:]) != 1:
+    if opset < 13 and prod(shape[axis + 1:]) != 1:
         raise builder.fail("works on several axes; convert the model to opset 13 or newer")
     return _pending(builder, node, value, {"axis": axis})
 

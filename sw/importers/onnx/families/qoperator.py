@@ -92,15 +92,53 @@ def _expand(file: OnnxFile, node: Node, form: _Form,
         # Those of the products: a Gemm's are times alpha.
         alpha = np.float32(node.attributes.get("alpha", 1.0) if form.float_kind == "Gemm" else 1.0)
         constants[f"{name}:scale"] = (
-            alpha * np.asarray(scales[0]).reshape(-1)[:1] * np.asarray(scales[1]))
+            abs(alpha) * np.asarray(scales[0]).reshape(-1)[:1] * np.asarray(scales[1]))
+        bias = inputs[form.bias]
+        if alpha < 0:
+            bias = f"{name}:negated"
+            constants[bias] = _negated(file, node, constants.get(inputs[form.bias]))
         made.append(Node(node.index, "DequantizeLinear", "", node.name,
-                         (inputs[form.bias], f"{name}:scale"), (real[-1],), {"axis": 0}))
-    attributes = {k: v for k, v in node.attributes.items() if k not in ("channels_last", "opset")}
+                         (bias, f"{name}:scale"), (real[-1],), {"axis": 0}))
+    if form.float_kind == "Softmax":
+        return made + _softmax(file, node, real[0])
+    attributes = {k: v for k, v in node.attributes.items() if k != "channels_last"}
     made.append(Node(node.index, form.float_kind, "", node.name, tuple(real),
                      (f"{name}:float",), attributes))
     made.append(Node(node.index, "QuantizeLinear", "", node.name, (
         f"{name}:float", *inputs[form.result:form.result + 2]), (name,), {}))
     return made
+
+
+def _negated(file: OnnxFile, node: Node, bias: np.ndarray | None) -> np.ndarray:
+    """An int32 bias times -1."""
+    if bias is None or bias.dtype != np.int32 or (bias == np.iinfo(np.int32).min).any():
+        raise _fail(file, node, "a bias beside a negative alpha must be constant int32 above -2^31",
+                    UnsupportedError)
+    return np.asarray(-bias)
+
+
+def _softmax(file: OnnxFile, node: Node, real: str) -> list[Node]:
+    """QLinearSoftmax of ``real``, which has a version of its own.
+
+    Before 13 it works on a matrix: the axis and all behind it are one dimension.
+    """
+    version, axis = node.attributes.get("opset"), node.attributes.get("axis", -1)
+    if not isinstance(version, int) or not isinstance(axis, int):
+        raise _fail(file, node, "its opset and its axis must be numbers")
+    name = node.outputs[0]
+    scale = node.inputs[3:5]
+
+    def made(kind: str, inputs: tuple[str, ...], output: str, **attributes: object) -> Node:
+        return Node(node.index, kind, "", node.name, inputs, (output,), attributes)
+
+    if version >= 13:
+        return [made("Softmax", (real,), f"{name}:float", axis=axis, opset=version),
+                made("QuantizeLinear", (f"{name}:float", *scale), name)]
+    return [made("Flatten", (real,), f"{name}:matrix", axis=axis),
+            made("Softmax", (f"{name}:matrix",), f"{name}:float", axis=1),
+            made("QuantizeLinear", (f"{name}:float", *scale), f"{name}:rows"),
+            made("Shape", (real,), f"{name}:shape"),
+            made("Reshape", (f"{name}:rows", f"{name}:shape"), name)]
 
 
 def _concat(file: OnnxFile, node: Node) -> list[Node]:

@@ -195,16 +195,32 @@ def gemm(builder: Builder, node: Node) -> Value:
 
 
 def _times(builder: Builder, known: Known, factor: float) -> Known:
-    """A constant times a number: in other steps where that is positive."""
+    """A constant times a number: in other steps, its integers negated where that is negative."""
     if factor == 1:
         return known
     if not np.isfinite(factor):
         raise builder.fail(f"multiplies by {factor}", ModelError)
+    if factor < 0 and known.steps is not None:
+        known, factor = _negated(known, known.steps), -factor
     steps = known.steps
     if steps is not None and 2.0**-100 < factor * min(steps.scales) and factor * max(
             steps.scales) < 2.0**100:
         return Known(known.data, replace(steps, scales=tuple(s * factor for s in steps.scales)))
     return Known((known.real * factor).astype(np.float32))
+
+
+def _negated(known: Known, steps: Steps) -> Known:
+    """A quantised constant times -1, in the same type."""
+    shape = [1] * known.data.ndim
+    if steps.axis is not None:
+        shape[steps.axis] = -1
+    limits, own = np.iinfo(known.data.dtype), np.array(steps.zero_points, np.int64)
+    data = 2 * own.reshape(shape) - known.data.astype(np.int64)
+    if data.min() >= limits.min and data.max() <= limits.max:
+        return Known(data.astype(known.data.dtype), steps)
+    # The complement of all bits: -1 less the integer, as -1 less the zero point.
+    zeros = ~own.astype(known.data.dtype)
+    return Known(~known.data, replace(steps, zero_points=tuple(int(z) for z in zeros)))
 
 
 def matmul(builder: Builder, node: Node) -> Value:
@@ -219,7 +235,9 @@ def matmul(builder: Builder, node: Node) -> Value:
         return Pending(node, (a, weights, None), (*a.stored.shape[:-1], weights.data.shape[1]))
     b = real_input(builder, b, "its second operand")
     first, second = a.stored.shape, b.stored.shape
-    if min(len(first), len(second)) < 2 or first[-1] != second[-2]:
+    if min(len(first), len(second)) < 2:
+        raise builder.fail(f"multiplies {list(first)} by {list(second)}; matrices are supported")
+    if first[-1] != second[-2]:
         raise builder.fail(f"multiplies {list(first)} by {list(second)}", ModelError)
     try:
         batch = np.broadcast_shapes(first[:-2], second[:-2])
