@@ -7,29 +7,62 @@ from typing import NamedTuple
 
 from kaniwa.sdram_parts import BANKS, REFRESH_NS, whole_clocks
 
-__all__ = ["CLOCKS", "MODULES", "WIDTHS", "LiteDramTiming", "Module",
-           "module_bytes"]
+__all__ = ["CLOCKS", "MODULES", "PHYS", "WIDTHS", "LiteDramTiming", "Module", "Phy",
+           "module_bytes", "port_bytes"]
 
 CLOCKS = range(10, 134)    # MHz, with a CAS latency of 2 up to CL2_MHZ, and else of 3
 CL2_MHZ = 100
-WIDTHS = (4, 8, 16)        # bytes of the chips beside each other, and of the port
-PHY = 2                    # cycles of a read in LiteDRAM's PHYs beside the CAS latency
-WRITE_TO_READ = 2          # cycles: LiteDRAM's tWTR of all of them
-BURST = 1                  # cycles from a column to the next: its tCCD
+# Clocks of a read and of a write of DDR3, up to a clock of the chips in MHz.
+DDR3_LATENCIES = ((400, (6, 5)), (533, (7, 6)))
+WIDTHS = (4, 8, 16)        # bytes of a port
+DDR3_BURST = 8             # words of the chips in a beat of a port
+# Least clocks of the chips, as LiteDRAM has them: tWTR, tCCD and tRRD of DDR3, and tWTR of SDR.
+DDR3_LEAST, DDR3_WTR_NS = 4, 7.5
+SDR_WTR = 2
+
+
+class Phy(NamedTuple):
+    """A PHY of LiteDRAM: ``phases`` clocks of the chips are one of the controller.
+
+    ``read`` and ``write``: cycles of the controller beside the latency of the chips.
+    """
+
+    phases: int
+    read: int
+    write: int
+
+
+SDR = Phy(1, 2, 0)         # any of LiteDRAM's
+PHYS = {"ecp5": Phy(2, 10, 0), "s7": Phy(4, 6, -1)}    # ECP5DDRPHY, and those of the 7 series
 
 
 class Module(NamedTuple):
-    """``rows`` and ``columns`` of each of four banks, and times in ns; 0 is none at all."""
+    """``rows`` and ``columns`` of each bank, and times in ns; 0 is none at all.
+
+    ``rfc_clocks``: the time of a refresh in clocks, where LiteDRAM has it so.
+    """
 
     rows: int
     columns: int
     refreshes: int     # in REFRESH_NS
-    t_rp: int
-    t_rcd: int
-    t_wr: int
+    t_rp: float
+    t_rcd: float
+    t_wr: float
     t_rfc: int
-    t_rrd: int = 0
-    t_ras: int = 0
+    t_rrd: float = 0
+    t_ras: float = 0
+    rfc_clocks: int = 0
+    ddr3: bool = False
+
+    @property
+    def banks(self) -> int:
+        return 2 * BANKS if self.ddr3 else BANKS
+
+
+def _ddr3(rows: int, t_rp: float, t_wr: float, rfc_clocks: int, t_rrd: float, t_ras: float = 35,
+          t_rfc: int = 0) -> Module:
+    """A module of DDR3 in its default speed grade, in which tRCD is tRP."""
+    return Module(rows, 1024, 8192, t_rp, t_rp, t_wr, t_rfc, t_rrd, t_ras, rfc_clocks, True)
 
 
 # litedram/modules.py of LiteDRAM 2024.12, under the names there. Data sheets may say otherwise.
@@ -42,49 +75,88 @@ MODULES = {
     "AS4C32M16": Module(8192, 1024, 8192, 18, 18, 12, 60),
     "M12L64322A": Module(2048, 256, 4096, 15, 15, 15, 55, 10, 40),
     "W9825G6KH6": Module(8192, 512, 8192, 15, 15, 15, 60, 10, 42),
+    "AS4C128M16": _ddr3(16384, 13.75, 13.75, 160, 6),
+    "AS4C256M16D3A": _ddr3(32768, 13.75, 15, 0, 7.5, t_rfc=260),
+    "H5TC4G63CFR": _ddr3(16384, 15, 15, 260, 7.5, 37.5),
+    "IS43TR16128B": _ddr3(16384, 13.75, 15, 0, 6, t_rfc=160),
+    "IS43TR16256A": _ddr3(32768, 13.75, 15, 0, 6, t_rfc=260),
+    "IS43TR16512B": _ddr3(65536, 13.75, 15, 0, 10, t_rfc=350),
+    "K4B1G0446F": _ddr3(16384, 13.75, 15, 240, 10),
+    "K4B2G1646F": _ddr3(16384, 13.75, 15, 208, 10),
+    "MT41K64M16": _ddr3(8192, 13.75, 13.75, 128, 10),
+    "MT41K128M16": _ddr3(16384, 13.75, 13.75, 128, 10),
+    "MT41K256M16": _ddr3(32768, 13.75, 13.75, 208, 10),
+    "MT41K256M8": _ddr3(32768, 13.75, 15, 128, 6),
+    "MT41K512M16": _ddr3(65536, 13.75, 13.75, 280, 10, 39),
 }
 
 
 def module_bytes(module: Module, width: int) -> int:
     """Bytes of ``module``, of chips beside each other that are ``width`` bytes wide in all."""
-    return BANKS * module.rows * module.columns * width
+    return module.banks * module.rows * module.columns * width
+
+
+def port_bytes(module: Module, width: int) -> int:
+    """Bytes of a beat of a port, with chips that are ``width`` bytes wide in all."""
+    return width * DDR3_BURST if module.ddr3 else width
+
+
+def _latencies(module: Module, mhz: int, phases: int) -> tuple[int, int]:
+    """Clocks of the chips from a read to its first word, and from a write: LiteDRAM's defaults."""
+    if not module.ddr3:
+        cas = 2 if mhz <= CL2_MHZ else 3
+        return cas, cas
+    return next(latencies for highest, latencies in DDR3_LATENCIES if phases * mhz <= highest)
 
 
 @dataclass(frozen=True)
 class LiteDramTiming:
-    """A module behind LiteDRAM's controller, whose clock is the chip's and the core's.
+    """A module behind LiteDRAM's controller, whose clock is the core's.
 
-    The times are cycles. ``row_bytes``: of a row of a bank, after which comes the next bank;
-    ``width``: bytes of a beat. ``wtp``, ``wtr``: from the command of a write to that which closes
-    its row, and to a read.
+    The times are cycles of the controller. ``row_bytes``: of a row of a bank, after which comes the
+    next bank; ``width``: bytes of a beat. ``ccd``: from a column's command to the next one's.
+    ``wtp``, ``wtr``: from the command of a write to that which closes its row, and to a read.
+    ``apart``: the PHY has a phase for commands of rows, and another one for those of columns.
     """
 
     width: int
     row_bytes: int
     banks: int
     read_latency: int
+    write_latency: int
     rcd: int
     rp: int
     ras: int
     rc: int
     rfc: int
     rrd: int
+    ccd: int
     wtp: int
     wtr: int
     refi: int
+    apart: bool
 
     @classmethod
-    def of(cls, module: Module, mhz: int, width: int) -> LiteDramTiming:
-        """That of ``module`` with a clock of CLOCKS, and ``width`` bytes beside each other."""
+    def of(cls, module: Module, mhz: int, width: int, phy: str = "") -> LiteDramTiming:
+        """That of ``module`` with a clock of CLOCKS, and chips of ``width`` bytes side by side.
 
-        def cycles(ns: float) -> int:
-            return whole_clocks(ns, mhz)
+        ``phy``: one of PHYS for DDR3.
+        """
+        phases, read, write = PHYS[phy] if module.ddr3 else SDR
+        cas, write_cas = (-(-clocks // phases) for clocks in _latencies(module, mhz, phases))
 
-        cas = 2 if mhz <= CL2_MHZ else 3
+        def cycles(ns: float, clocks: int = 0) -> int:
+            """LiteDRAM adds what a command may be late within a cycle."""
+            late = 1000 * (phases - 1) / (phases * mhz)
+            return max(-(-clocks // phases), whole_clocks(ns + late, mhz))
+
+        least, to_read = (DDR3_LEAST, DDR3_WTR_NS) if module.ddr3 else (0, 0)
+        ccd, wtr = (cycles(0, least), cycles(to_read, least)) if module.ddr3 else (1, SDR_WTR)
+        rc = cycles(module.t_ras + module.t_rp) if module.t_ras else 0
         return cls(
-            width, module.columns * width, BANKS, cas + PHY, cycles(module.t_rcd),
-            cycles(module.t_rp), cycles(module.t_ras),
-            cycles(module.t_ras + module.t_rp) if module.t_ras else 0,
-            cycles(module.t_rfc), cycles(module.t_rrd),
-            cas + cycles(module.t_wr) + BURST, WRITE_TO_READ + cas + BURST,
-            cycles(REFRESH_NS / module.refreshes))
+            port_bytes(module, width), module.columns * width, module.banks, cas + read,
+            write_cas + write if module.ddr3 else 0,
+            cycles(module.t_rcd), cycles(module.t_rp), cycles(module.t_ras), rc,
+            cycles(module.t_rfc, module.rfc_clocks), cycles(module.t_rrd, least), ccd,
+            write_cas + cycles(module.t_wr) + ccd, wtr + write_cas + ccd,
+            whole_clocks(REFRESH_NS / module.refreshes, mhz), phases > 1)

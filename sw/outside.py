@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kaniwa.errors import CompileError
-from kaniwa.litedram_modules import CLOCKS, MODULES, WIDTHS, module_bytes
+from kaniwa.litedram_modules import CLOCKS, MODULES, PHYS, WIDTHS, module_bytes, port_bytes
 from kaniwa.sdram_parts import LOWEST_MHZ, PARTS, RATIOS
 
 __all__ = ["ADDED_OUTSIDE", "Outside", "parse_outside"]
@@ -15,8 +15,8 @@ ADDED_OUTSIDE = "sdram"   # that a simulator gives unasked: with the delays of r
 SDRAM_BYTES, SDRAM_LATENCY = 4, 10
 PART_MHZ, PART_RATIO = 100, 1
 CHIP = ("part", "clock", "ratio", "mask")      # settings of a part, in this order
-MODULE = ("module", "bytes", "clock")          # settings of LiteDRAM
-MODULE_WIDTH, MODULE_MHZ = 4, 50
+MODULE = ("module", "phy", "bytes", "clock")   # settings of LiteDRAM
+MODULE_WIDTH, DDR3_WIDTH, MODULE_MHZ = 4, 2, 50
 WORDS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -26,7 +26,8 @@ class Outside:
 
     SDRAM has a bus of ``bytes`` in a cycle of the core and a ``latency``, or it is a ``part`` at a
     ``clock`` of its own, in MHz, with ``ratio`` cycles in one of the core. ``masked``: the pins of
-    the part for its data mask are wired. LiteDRAM has a ``module`` of ``bytes`` at a ``clock``.
+    the part for its data mask are wired. LiteDRAM has a ``module`` of ``bytes`` at a ``clock``,
+    which is the controller's, and for DDR3 a ``phy``.
     """
 
     kind: str
@@ -37,15 +38,22 @@ class Outside:
     ratio: int = 0
     masked: bool = True
     module: str = ""
+    phy: str = ""
 
     def __str__(self) -> str:
         if self.module:
-            return f"{self.kind},module={self.module},bytes={self.bytes},clock={self.clock}"
+            return (f"{self.kind},module={self.module}" + f",phy={self.phy}" * bool(self.phy)
+                    + f",bytes={self.bytes},clock={self.clock}")
         if self.part:
             return (f"{self.kind},part={self.part},clock={self.clock},ratio={self.ratio}"
                     + ",mask=0" * (not self.masked))
         return self.kind if self.kind == "ideal" else (
             f"{self.kind},bytes={self.bytes},latency={self.latency}")
+
+    @property
+    def port_bytes(self) -> int:
+        """Bytes of a beat of LiteDRAM's port."""
+        return port_bytes(MODULES[self.module], self.bytes)
 
     @property
     def size(self) -> int | None:
@@ -78,8 +86,8 @@ def parse_outside(text: str | None) -> Outside | None:
             return Outside("sdram", values["bytes"], values["latency"])
     raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10 | "
                        f",part=NAME,clock={PART_MHZ},ratio={PART_RATIO},mask=1] or "
-                       f"litedram,module=NAME[,bytes={MODULE_WIDTH},clock={MODULE_MHZ}], "
-                       f"not '{text}'")
+                       f"litedram,module=NAME[,phy=ecp5|s7,bytes={MODULE_WIDTH},"
+                       f"clock={MODULE_MHZ}], not '{text}'")
 
 
 def _is_count(text: str) -> bool:
@@ -133,11 +141,21 @@ def _of_module(text: str, settings: list[str]) -> Outside:
     if name not in MODULES:
         raise CompileError(f"outside memory '{text}': unknown module '{name}'; the modules are "
                            f"{', '.join(MODULES)}")
-    width, clock = values.get("bytes", str(MODULE_WIDTH)), values.get("clock", str(MODULE_MHZ))
-    if not _is_count(width) or int(width) not in WIDTHS:
+    ddr3, phy = MODULES[name].ddr3, values.get("phy", "")
+    if phy and not ddr3:
+        raise CompileError(f"outside memory '{text}': {name} is SDR, which takes no phy")
+    if ddr3 and phy not in PHYS:
+        given = f"not '{phy}'" if phy else "which is not there"
+        raise CompileError(f"outside memory '{text}': {name} is DDR3, and phy must be one of "
+                           f"{', '.join(PHYS)} for it, {given}")
+    width = values.get("bytes", str(DDR3_WIDTH if ddr3 else MODULE_WIDTH))
+    widths = [str(bytes) for bytes in range(1, WIDTHS[-1] + 1)
+              if port_bytes(MODULES[name], bytes) in WIDTHS]
+    if width not in widths:
         raise CompileError(f"outside memory '{text}': bytes, of the chips beside each other, must "
-                           f"be one of {', '.join(map(str, WIDTHS))}, not '{width}'")
+                           f"be one of {', '.join(widths)}, not '{width}'")
+    clock = values.get("clock", str(MODULE_MHZ))
     if not _is_count(clock) or int(clock) not in CLOCKS:
         raise CompileError(f"outside memory '{text}': the clock of LiteDRAM must be {CLOCKS[0]} to "
                            f"{CLOCKS[-1]} MHz, not '{clock}'")
-    return Outside("litedram", int(width), clock=int(clock), module=name)
+    return Outside("litedram", int(width), clock=int(clock), module=name, phy=phy)

@@ -39,9 +39,10 @@ class Timing:
         memory = parse_outside(outside)
         assert memory is not None
         if memory.module:
-            litedram = LiteDramTiming.of(MODULES[memory.module], memory.clock, memory.bytes)
-            return cls(MASTER + litedram.rcd + litedram.read_latency, memory.bytes,
-                       litedram=litedram)
+            litedram = LiteDramTiming.of(MODULES[memory.module], memory.clock, memory.bytes,
+                                         memory.phy)
+            return cls(MASTER + litedram.rcd + litedram.read_latency,
+                       litedram.width // litedram.ccd, litedram=litedram)
         if memory.part:
             chip = ChipTiming.of(PARTS[memory.part], memory.clock, memory.ratio, memory.masked)
             opened = -(-(chip.rcd + chip.cas) // chip.ratio)

@@ -72,7 +72,7 @@ COMMON_OPTIONS = (
 
 OUTSIDE_KINDS = (
     "none, ideal, sdram[,bytes=4,latency=10] or sdram,part=NAME [,clock=100,ratio=1,mask=1] or "
-    "litedram,module=NAME[,bytes=4,clock=50]")
+    "litedram,module=NAME[,phy=ecp5|s7,bytes=4,clock=50]")
 
 compile_options = apply_options([
     click.option("--target", default="base", show_default=True, metavar="T",

@@ -105,11 +105,12 @@ def compile(model: str | PathLike[str] | Graph,
                            "out, or take a target with outside_bits, or one whose core is not "
                            "compact")
     if options.outside is not None and options.outside.module and (
-            config.compact or options.outside.bytes > config.read_bytes):
+            config.compact or options.outside.port_bytes > config.read_bytes):
         raise CompileError(
             f"target '{config.name}' is not estimated with {options.outside}: LiteDRAM's model is "
-            "for cores that are not compact, and its bytes are at most those that the core reads "
-            f"at a time, here {config.read_bytes}; take sdram,part=NAME, or fewer bytes")
+            "for cores that are not compact, and its port is at most what the core reads at a "
+            f"time, here {config.read_bytes} of {options.outside.port_bytes} bytes; take "
+            "sdram,part=NAME, or fewer bytes")
     if not isinstance(model, Graph):
         from kaniwa.importers import load_model
 

@@ -3,7 +3,8 @@
 A port may have commands in one bank alone, so its beats reach the chip in the order in which they
 were taken, and the controller's state is that of one bank at a time. The states are those of
 LiteDRAM 2024.12: ``core/bankmachine.py``, ``core/multiplexer.py``, ``core/refresher.py`` and
-``core/crossbar.py``. Times are cycles of the core, whose clock is the chip's.
+``core/crossbar.py``. Times are cycles of the core, whose clock is the controller's. With DDR3 a
+cycle has several clocks of the chips, and a phase each for commands of rows and of columns.
 docs/decisions/0077-litedram.md has the rules.
 """
 
@@ -18,7 +19,7 @@ __all__ = ["LiteDram"]
 CLOSED: Final = -1
 QUEUE: Final = 8           # commands that wait in front of a bank's own
 READ_BUFFER: Final = 3     # from the PHY's word to the AXI port: the crossbar, and a FIFO of two
-WRITTEN: Final = 2         # from the command of a write to its answer
+WRITTEN: Final = 2         # from the command of a write to its answer, beside the PHY's latency
 
 
 class LiteDram:
@@ -34,7 +35,11 @@ class LiteDram:
         self._read_after_write = 0
         self._any = 0                           # from when on any bank may be activated
         self._bank = 0                          # of the last beat
-        self._chosen = 0                        # bank whose commands the multiplexer looks at
+        # Banks whose commands the multiplexer looks at: of columns, and of rows at the index in
+        # _of_rows, which is the same one where they share a phase.
+        self._chosen = [0, 0]
+        self._of_rows = 1 if timing.apart else 0
+        self._column = 0                        # from when on a column may have a command
         self._taken = -1                        # the last beat
         self._issued = -1                       # its command
         self._writing = False                   # state of the multiplexer
@@ -61,11 +66,12 @@ class LiteDram:
         self._bank, self._taken = bank, taken
         self._issued = self._issue(ready, row, bank, write, closing)
         self._regular = self._issued + 1
+        self._column = self._issued + timing.ccd
         if write:
             self._written = self._issued + timing.wtp
             self._precharge[bank] = max(self._precharge[bank], self._written)
             self._read_after_write = self._issued + timing.wtr
-            self.answered = self._issued + WRITTEN
+            self.answered = self._issued + timing.write_latency + WRITTEN
         else:
             self.answered = self._issued + timing.read_latency + READ_BUFFER
         return taken
@@ -73,7 +79,8 @@ class LiteDram:
     def _issue(self, ready: int, row: int, bank: int, write: bool, closing: bool) -> int:
         """The cycle of the command of a beat that its bank has from ``ready`` on."""
         if closing:
-            ready = self._open(self._issued, row, bank)
+            closes = max(self._issued + 1, self._precharge[bank])
+            ready = self._activated(closes + self._timing.rp, row, bank)
         while True:
             if self._refresh <= ready:
                 ready = self._do_refresh(ready, self._steady)
@@ -84,27 +91,35 @@ class LiteDram:
             if write != self._writing:
                 steady = (max(ready + 1, self._read_after_write) + 1 if self._writing
                           else ready + self._timing.read_latency)
-            issued = steady + (self._chosen != bank)
+            issued = max(steady + (self._chosen[0] != bank), self._column)
             if self._refresh > issued:
                 break
             if self._refresh > steady:
-                self._chosen = bank
+                self._chosen[0] = bank
             ready = self._do_refresh(ready, steady)
-        self._writing, self._steady, self._chosen = write, steady, bank
+        self._writing, self._steady = write, steady
+        self._chosen[0] = bank
         return issued
 
     def _open(self, ready: int, row: int, bank: int) -> int:
         """Close the bank's row, if it has one, from ``ready`` on, and open ``row``; when it is."""
-        timing = self._timing
         active = ready + 1
         if self._rows[bank] != CLOSED:
             closes = max(active, self._precharge[bank])
-            if self._chosen != bank:
+            if self._chosen[self._of_rows] != bank:
                 closes += 1
-                self._chosen = bank
-            active = closes + timing.rp
-        active = max(active, self._activate[bank], self._any) + (self._chosen != bank)
-        self._chosen = bank
+                self._chosen[self._of_rows] = bank
+            active = closes + self._timing.rp
+        return self._activated(active, row, bank)
+
+    def _activated(self, active: int, row: int, bank: int) -> int:
+        """Open ``row`` of a bank that has none from ``active`` on; when it is."""
+        timing = self._timing
+        active = max(active, self._activate[bank])
+        turn = self._chosen[self._of_rows] != bank
+        # With a phase of their own rows are chosen before another bank's time is over.
+        active = max(active + turn, self._any) if timing.apart else max(active, self._any) + turn
+        self._chosen[self._of_rows] = bank
         self._rows[bank] = row
         self._activate[bank] = active + timing.rc
         self._precharge[bank] = max(self._precharge[bank], active + timing.ras)

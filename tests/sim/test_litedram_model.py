@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import random
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,8 +14,7 @@ import pytest
 from kaniwa.config import PRESETS
 from kaniwa.cycles.compiled.place import source_of
 from kaniwa.cycles.litedram import LiteDram
-from kaniwa.litedram_modules import CLOCKS, MODULES, PHY, LiteDramTiming
-from kaniwa.sdram_parts import BANKS
+from kaniwa.litedram_modules import CLOCKS, MODULES, PHYS, LiteDramTiming
 from kaniwa.timing import NEVER
 
 pytestmark = pytest.mark.slow
@@ -58,37 +59,61 @@ def made_up(seed: int) -> Traffic:
     return Traffic(reads, writes)
 
 
-def design(name: str, mhz: int) -> Any:
+@functools.cache
+def phy_of(mhz: int, phy: str) -> tuple[Any, str]:
+    """Settings of LiteDRAM's own PHY, and the rate of its clock to that of the chips."""
+    from litedram.common import PhySettings
+    from litedram.phy.ecp5ddrphy import ECP5DDRPHY
+    from litedram.phy.s7ddrphy import A7DDRPHY
+    from migen import Record
+
+    if not phy:
+        cas = 2 if mhz <= 100 else 3
+        return PhySettings(phytype="none", memtype="SDR", databits=32, dfi_databits=32, nphases=1,
+                           rdphase=0, wrphase=0, cl=cas, read_latency=cas + 2,
+                           write_latency=0), "1:1"
+    pads = Record([("a", 16), ("ba", 3), ("ras_n", 1), ("cas_n", 1), ("we_n", 1), ("dq", 16),
+                   ("dm", 2), ("dqs_p", 2), ("dqs_n", 2), ("clk_p", 1), ("clk_n", 1), ("cke", 1),
+                   ("odt", 1), ("reset_n", 1)])
+    if phy == "ecp5":
+        return ECP5DDRPHY(pads, sys_clk_freq=mhz * 1e6).settings, "1:2"
+    settings = A7DDRPHY(pads, sys_clk_freq=mhz * 1e6).settings
+    settings.rdphase = settings.wrphase = 2      # a register of the SoC else
+    return settings, "1:4"
+
+
+def design(name: str, mhz: int, phy: str) -> Any:
     """LiteDRAM's controller with its crossbar, a port of the bus, and an AXI port."""
     from litedram import modules
-    from litedram.common import PhySettings
     from litedram.core.controller import LiteDRAMController
     from litedram.core.crossbar import LiteDRAMCrossbar
     from litedram.frontend.axi import LiteDRAMAXI2Native, LiteDRAMAXIPort
     from migen import Module, Signal
 
-    hz, cas = mhz * 1e6, 2 if mhz <= 100 else 3
-    module = getattr(modules, name)(hz, "1:1")
+    hz = mhz * 1e6
+    settings, rate = phy_of(mhz, phy)
+    module = getattr(modules, name)(hz, rate)
     dut = Module()
-    phy = PhySettings(phytype="none", memtype="SDR", databits=32, dfi_databits=32, nphases=1,
-                      rdphase=0, wrphase=0, cl=cas, read_latency=cas + PHY, write_latency=0)
     dut.submodules.controller = LiteDRAMController(
-        phy, module.geom_settings, module.timing_settings, hz)
+        settings, module.geom_settings, module.timing_settings, hz)
     dut.submodules.crossbar = LiteDRAMCrossbar(dut.controller.interface)
-    dut.crossbar.get_port(data_width=32)
-    dut.port = dut.crossbar.get_port(data_width=32)
-    dut.axi = LiteDRAMAXIPort(data_width=32, address_width=32)
+    width = settings.dfi_databits * settings.nphases
+    dut.crossbar.get_port(data_width=width)
+    dut.port = dut.crossbar.get_port(data_width=width)
+    dut.axi = LiteDRAMAXIPort(data_width=width, address_width=32)
     dut.submodules.adapter = LiteDRAMAXI2Native(dut.axi, dut.port)
     dut.now = Signal(32)
     dut.sync += dut.now.eq(dut.now + 1)
     return dut
 
 
-def simulated(name: str, mhz: int, traffic: Traffic) -> tuple[list[Beat], list[int], list[int]]:
+def simulated(name: str, mhz: int, phy: str,
+              traffic: Traffic) -> tuple[list[Beat], list[int], list[int]]:
     """The beats, and when bursts and writes were accepted."""
     from migen import run_simulation
 
-    dut = design(name, mhz)
+    dut = design(name, mhz, phy)
+    width = dut.axi.data_width // 8
     axi = dut.axi
     accepted = dict[str, list[int]](ar=[], aw=[])
     taken = list[tuple[bool, int, int]]()
@@ -122,12 +147,12 @@ def simulated(name: str, mhz: int, traffic: Traffic) -> tuple[list[Beat], list[i
                     answered[write].append(now)
             yield
 
-    burst = {"size": 2, "burst": 1}
+    burst = {"size": width.bit_length() - 1, "burst": 1}
     run_simulation(dut, [
-        sends(axi.ar, [(at, {"addr": 4 * word, "len": words - 1, **burst})
+        sends(axi.ar, [(at, {"addr": width * word, "len": words - 1, **burst})
                        for at, word, words in traffic.reads]),
-        sends(axi.aw, [(at, {"addr": 4 * word, **burst}) for at, word in traffic.writes]),
-        sends(axi.w, [(at, {"last": 1, "strb": 15}) for at, _ in traffic.writes]),
+        sends(axi.aw, [(at, {"addr": width * word, **burst}) for at, word in traffic.writes]),
+        sends(axi.w, [(at, {"last": 1, "strb": 2**width - 1}) for at, _ in traffic.writes]),
         listens()])
     answers: dict[bool, Iterator[int]] = {write: iter(all_) for write, all_ in answered.items()}
     beats = [Beat(write, word, at, next(answers[write])) for write, word, at in taken]
@@ -139,6 +164,7 @@ class Recorded:
 
     def __init__(self, timing: LiteDramTiming) -> None:
         self._dram = LiteDram(timing)
+        self._width = timing.width
         self.beats = list[Beat]()
 
     @property
@@ -147,7 +173,7 @@ class Recorded:
 
     def beat(self, at: int, address: int, write: bool) -> int:
         taken = self._dram.beat(at, address, write)
-        self.beats.append(Beat(write, address // 4, taken, self._dram.answered))
+        self.beats.append(Beat(write, address // self._width, taken, self._dram.answered))
         return taken
 
 
@@ -173,24 +199,28 @@ def modelled(timing: LiteDramTiming, traffic: Traffic, bursts: list[int],
         def _sent_write(self) -> int:
             return writes[-len(self._writes)]
 
-    port = FedPort(PRESETS["small"], timing)     # which reads two beats at a time, and writes one
+    width = timing.width
+    config = replace(PRESETS["small"], read_bytes=2 * width, write_bytes=width)
+    port = FedPort(config, timing)      # which reads two beats at a time, and writes one
     port._dram = recorded = Recorded(timing)
     for at, word, words in traffic.reads:
         for place in range(word, word + words, 2):
-            port.ask(at, 4 * place)
+            port.ask(at, width * place)
     for at, word in traffic.writes:
-        port.write(at, 4 * word)
+        port.write(at, width * word)
     while port.due() < NEVER:
         port.go_on()
     return recorded.beats
 
 
-@pytest.mark.parametrize("name, mhz, seed", [
-    ("MT48LC4M16", 50, 0), ("MT48LC16M16", 100, 1), ("AS4C4M16", 133, 2)])
-def test_beats_are_taken_and_answered_as_by_litedram(name: str, mhz: int, seed: int) -> None:
+@pytest.mark.parametrize("name, phy, mhz, seed", [
+    ("MT48LC4M16", "", 50, 0), ("MT48LC16M16", "", 100, 1), ("AS4C4M16", "", 133, 2),
+    ("MT41K256M16", "ecp5", 75, 3), ("MT41K64M16", "s7", 50, 6)])
+def test_beats_are_taken_and_answered_as_by_litedram(name: str, phy: str, mhz: int,
+                                                     seed: int) -> None:
     traffic = made_up(seed)
-    beats, bursts, writes = simulated(name, mhz, traffic)
-    timing = LiteDramTiming.of(MODULES[name], mhz, 4)
+    beats, bursts, writes = simulated(name, mhz, phy, traffic)
+    timing = LiteDramTiming.of(MODULES[name], mhz, 2 if phy else 4, phy)
     assert {beat.write for beat in beats} == {False, True}
     assert modelled(timing, traffic, bursts, writes) == beats
 
@@ -200,14 +230,22 @@ def test_the_figures_are_those_of_litedram(name: str) -> None:
     from litedram import modules
 
     for mhz in (CLOCKS[0], 50, 75, 100, CLOCKS[-1]):
-        theirs = getattr(modules, name)(mhz * 1e6, "1:1")
-        ours, timing = LiteDramTiming.of(MODULES[name], mhz, 4), theirs.timing_settings
-        assert (MODULES[name].rows, MODULES[name].columns, BANKS) == (
-            theirs.nrows, theirs.ncols, theirs.nbanks)
-        assert (ours.rp, ours.rcd, ours.rfc, ours.refi) == (
-            timing.tRP, timing.tRCD, timing.tRFC, timing.tREFI)
-        assert (ours.ras, ours.rc, ours.rrd) == (
-            timing.tRAS or 0, timing.tRC or 0, timing.tRRD or 0)
-        cas = ours.read_latency - PHY
-        assert ours.wtp == cas + timing.tWR + timing.tCCD
-        assert ours.wtr == cas + timing.tWTR + timing.tCCD
+        for phy in PHYS if MODULES[name].ddr3 else [""]:
+            settings, rate = phy_of(mhz, phy)
+            theirs = getattr(modules, name)(mhz * 1e6, rate)
+            ours = LiteDramTiming.of(MODULES[name], mhz, settings.databits // 8, phy)
+            timing = theirs.timing_settings
+            assert (MODULES[name].rows, MODULES[name].columns, ours.banks) == (
+                theirs.nrows, theirs.ncols, theirs.nbanks)
+            assert (ours.rp, ours.rcd, ours.rfc, ours.refi) == (
+                timing.tRP, timing.tRCD, timing.tRFC, timing.tREFI)
+            assert (ours.ras, ours.rc, ours.rrd) == (
+                timing.tRAS or 0, timing.tRC or 0, timing.tRRD or 0)
+            assert (ours.ccd, ours.read_latency, ours.write_latency) == (
+                timing.tCCD, settings.read_latency, settings.write_latency)
+            assert ours.width == settings.dfi_databits * settings.nphases // 8
+            written = -(-settings.cwl // settings.nphases)
+            assert ours.wtp == written + timing.tWR + timing.tCCD
+            assert ours.wtr == written + timing.tWTR + timing.tCCD
+            # Four rows of other banks take longer to open than tFAW.
+            assert (timing.tFAW or 0) <= 4 * (timing.tRCD + 2)
