@@ -113,6 +113,19 @@ class Track:
         """The spans from number ``first`` on come so many times more."""
         self._repeats.append(Repeat(first, self.count(), times, period))
 
+    def again(self, first: int, times: int, period: int) -> None:
+        """Tell the spans from number ``first`` on so many times more, each time later."""
+        part = np.array(self._told[3 * first:self.count() * 3], np.int64).reshape(-1, 3)
+        if len(part):
+            later = np.outer(np.arange(1, times + 1), np.array([period, period, 0]))
+            told = (part[None] + later[:, None]).reshape(-1, 3)
+            self._told.frombytes(told.tobytes())
+            self._end = int(told[-1, 1])
+
+    def ended(self) -> int:
+        """The end of all spans so far."""
+        return self._end
+
     def close(self, part: _Part) -> None:
         """What has been told since is of the part."""
         if self.count():

@@ -46,7 +46,7 @@ def model_run(config: AcceleratorConfig, instructions: Sequence[Values],
     """
     outside = outside or Timing.of(config)
     if config.compact:
-        return model_compact(config, instructions, read, outside, program_address, log)
+        return model_compact(config, instructions, read, outside, program_address, log, stepping)
 
     def layers(part: Sequence[Values], address: int) -> RunStatistics:
         return _model_layers(config, part, read, outside, address, log, stepping)

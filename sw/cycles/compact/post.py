@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any, Final
 
 from kaniwa.config import AcceleratorConfig
+from kaniwa.cycles.compact.units import moved
 from kaniwa.cycles.log import Log
+from kaniwa.cycles.look import Look
 from kaniwa.isa import OUTSIDE
 from kaniwa.program.instruction import Values, channels
 from kaniwa.timing import NEVER
 
 __all__ = ["CompactPost"]
 
-SUMS = 5             # beside its products' cycles, from a block's last step to its first result
-QUOTIENT = 10        # bits of the product that a requantization waits for from its shift on
-LOOK_UP = 2          # from the end of the second stage until a table is read, or a byte written
-REPLY = 1            # from the response of memory until its word may be used
-SOONEST = 3          # from the cycle in which memory chooses a read until then, at least
-AHEAD = 2            # first values of an ADD that may be without their sum
+SUMS: Final = 5       # beside its products' cycles, from a block's last step to its first result
+QUOTIENT: Final = 10  # bits of the product that a requantization waits for from its shift on
+LOOK_UP: Final = 2    # from the end of the second stage until a table is read, or a byte written
+REPLY: Final = 1      # from the response of memory until its word may be used
+SOONEST: Final = 3    # from the cycle in which memory chooses a read until then, at least
+AHEAD: Final = 2      # first values of an ADD that may be without their sum
 
 
 class CompactPost:
@@ -37,7 +40,7 @@ class CompactPost:
     def __init__(self, config: AcceleratorConfig, v: Values, log: Log | None) -> None:
         self.ask = self.unwritten = NEVER
         self.writes: deque[tuple[int, int]] = deque()
-        self.operands, self.results = _places(v, "operand"), _places(v, "ofm")
+        self.read = self.stored = 0    # operands, and bytes in outside memory
         self.taken: list[int] = []
         self.ended = 0       # the cycle after the last byte's write
         self.arrival = SUMS + config.product_cycles
@@ -45,6 +48,7 @@ class CompactPost:
         self._digit = 32 // config.requant_cycles    # bits of the product in a cycle
         self._words = -(-(QUOTIENT + self._digit - 1) // self._digit)
         self._v = v
+        self._adds = bool(v["add"])
         self._log = log
         self._outside = v["ofm_address"] >= OUTSIDE
         self._results: deque[tuple[int, int, bool]] = deque()    # arrival, shift, last of a block
@@ -52,8 +56,9 @@ class CompactPost:
         self._upper = 0      # when the value in the second stage leaves
         self._store = 0      # from when on what leaves there has a place
         self._summed = 0     # from when on the place for an entry is free
-        self._first: tuple[int, int, Callable[[], None]] | None = None   # in the first stage
-        self._second: tuple[int, Callable[[], None]] | None = None       # and what is then
+        # In the stages: when it begins, and its shift, or when it leaves; True before its sum.
+        self._first: tuple[int, int, bool] | None = None
+        self._second: tuple[int, bool] | None = None
         self._unsummed = 0   # first values without a sum
         self._ahead: deque[int] = deque()    # those of them that left: when
         self._operand = NEVER                # from when on the first one's sum may begin
@@ -80,6 +85,61 @@ class CompactPost:
         self.ask = NEVER
         self._operand = cycle + REPLY
 
+    def operand(self) -> int:
+        """Address of the next operand, which is read."""
+        self.read += 1
+        return _place(self._v, "operand", self.read - 1)
+
+    def result(self) -> int:
+        """Address of the byte that is there for outside memory, which is written."""
+        self.stored += 1
+        return _place(self._v, "ofm", self.stored - 1)
+
+    def seen(self, cycle: int) -> int:
+        """The cycle in which memory sees a read that is chosen in ``cycle``: later by the bytes
+        that are written then."""
+        writes, seen = self.writes, cycle + 1
+        while writes and writes[0][0] <= seen:
+            seen = max(seen, writes.popleft()[1] + 1)
+        return seen
+
+    def forget(self, cycle: int) -> None:
+        """Bytes that no read chosen in ``cycle`` or later waits for."""
+        writes = self.writes
+        while writes and writes[0][1] <= cycle:
+            writes.popleft()
+
+    def state(self, look: Look, block: int) -> tuple[Any, ...]:
+        """How it goes on; ``block``: the last one that was told."""
+        now, first, second = look.now, self._first, self._second
+        return (
+            look.all((self.ask, self.unwritten, self.ended, self._free, self._upper, self._store,
+                      self._summed, self._operand)),
+            self._unsummed, first and (first[0] - now, *first[1:]),
+            second and (second[0] - now, second[1]), look.all(self._ahead),
+            [(arrival - now, *rest) for arrival, *rest in self._results],
+            [(there - now, at - now) for there, at in self.writes], look.all(self.taken[block:]))
+
+    def move(self, cycles: int, block: int) -> None:
+        """Go on so many cycles later, behind the same ``block``."""
+        self.ask, self.unwritten = moved(self.ask, cycles), moved(self.unwritten, cycles)
+        self._free, self._operand = moved(self._free, cycles), moved(self._operand, cycles)
+        self.ended += cycles
+        self._upper += cycles
+        self._store += cycles
+        self._summed += cycles
+        if self._first is not None:
+            begins, shift, adds = self._first
+            self._first = begins + cycles, shift, adds
+        if self._second is not None:
+            leaves, adds = self._second
+            self._second = leaves + cycles, adds
+        self._ahead = deque([cycle + cycles for cycle in self._ahead])
+        self._results = deque([(arrival + cycles, shift, last)
+                               for arrival, shift, last in self._results])
+        self.writes = deque([(there + cycles, at + cycles) for there, at in self.writes])
+        self.taken[block:] = [cycle + cycles for cycle in self.taken[block:]]
+
     def written(self, cycle: int) -> None:
         """Outside memory takes the byte that is there."""
         self._wrote(cycle)
@@ -103,11 +163,8 @@ class CompactPost:
         begins = max(arrival, self._free)
         if is_last:
             self.taken.append(begins)
-        if self._v["add"]:
-            self._unsummed += 1
-            self._value(begins, shift, self._leave_first)
-        else:
-            self._value(begins, shift, self._write)
+        self._unsummed += self._adds
+        self._value(begins, shift, self._adds)
 
     def _leave_first(self) -> None:
         self._ahead.append(self._upper)
@@ -122,7 +179,7 @@ class CompactPost:
         self._summed = chosen + 2
         if self._ahead:
             self._look_up()
-        self._value(chosen + 1, self._v["add_shift"], self._write)
+        self._value(chosen + 1, self._v["add_shift"], False)
 
     def _look_up(self) -> None:
         """The entry of the first value that is ahead, once the entry before it is used."""
@@ -140,35 +197,37 @@ class CompactPost:
         self.unwritten = NEVER
         self.ended = self._store = cycle + 1
 
-    def _value(self, begins: int, shift: int, then: Callable[[], None]) -> None:
-        """A value begins and goes through both stages; ``then`` it leaves."""
-        self._free, self._first = NEVER, (begins, shift, then)
+    def _value(self, begins: int, shift: int, adds: bool) -> None:
+        """A value begins and goes through both stages; ``adds``: its sum is still to come."""
+        self._free, self._first = NEVER, (begins, shift, adds)
         self._go_on()
 
     def _go_on(self) -> None:
         """Values go from one stage to the next, as far as is known when their places are free."""
         while True:
             if self._second is not None and self.unwritten == NEVER:
-                leaves, then = self._second
+                leaves, adds = self._second
                 self._second = None
                 self._upper = max(leaves, self._store)
-                then()
+                if adds:
+                    self._leave_first()
+                else:
+                    self._write()
             elif self._first is not None and self._second is None:
-                begins, shift, then = self._first
+                begins, shift, adds = self._first
                 self._first = None
                 self._free = max(begins + self._cycles + 1, self._upper)
                 self._second = self._free + 1 + max(
-                    self._cycles, shift // self._digit + self._words - self._cycles), then
+                    self._cycles, shift // self._digit + self._words - self._cycles), adds
                 if self._log:
                     self._log.tracks["post"].work(begins, self._free, 0)
             else:
                 return
 
 
-def _places(v: Values, which: str) -> Iterator[int]:
-    """Addresses of the operand's or the output's bytes, in the order of results."""
-    for y in range(v["ofm_rows"]):
-        for x in range(v["ofm_columns"]):
-            first = v[f"{which}_address"] + y * v[f"{which}_row_pitch"] + (
-                x * v[f"{which}_pixel_pitch"])
-            yield from range(first, first + channels(v))
+def _place(v: Values, which: str, number: int) -> int:
+    """Address of byte ``number`` of the operand or the output, in the order of results."""
+    pixel, channel = divmod(number, channels(v))
+    y, x = divmod(pixel, v["ofm_columns"])
+    return (v[f"{which}_address"] + y * v[f"{which}_row_pitch"]
+            + x * v[f"{which}_pixel_pitch"] + channel)

@@ -1,6 +1,8 @@
 """Stepping over rows changes nothing: cycles, counters, causes and the record are the same."""
 
 import ast
+import dataclasses
+import random
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,9 @@ CASES = [
     ("large", "cfu_mbv2_160_035.tflite", "ideal"),
     ("small", "mlperf_ic_resnet8.tflite", "sdram,part=IS42S16160G"),
     ("xl", "cfu_mbv2_160_035.tflite", "sdram,bytes=16,latency=50")]
+NANO = PRESETS["nano"]
+COMPACT = [NANO, dataclasses.replace(NANO, ring_bytes=256, line_bytes=1024, requant_cycles=16),
+           dataclasses.replace(NANO, ring_bytes=256, line_bytes=512, out_lanes=2)]
 TIMINGS = (None, Timing(10, 4), Timing(4, 2), Timing(50, 16),
            Timing.of(PRESETS["base"], "sdram,part=M12L64322A,ratio=2"))
 
@@ -64,15 +69,66 @@ def test_models_and_what_their_units_do(target, file, outside):
     program = kaniwa.compile(MODELS / file, target=target, outside=outside)
     run, = program.runs
     part = program.instructions[run.first:run.first + run.count - 1]
-    timing = Timing.of(program.config, program.outside)
+    log = same_spans(program.config, part, Timing.of(program.config, program.outside), program.read)
+    assert any(track.spans().repeats for track in log.tracks.values())
+
+
+def same_spans(config, layers, outside, read=None):
+    """The log of the units; statistics and logs are the same with and without stepping."""
     logs = Log(), Log()
-    runs = [model_run(program.config, part, program.read, timing, log=log, stepping=stepping)
+    runs = [model_run(config, layers, read, outside, log=log, stepping=stepping)
             for log, stepping in zip(logs, (True, False), strict=True)]
-    assert any(track.spans().repeats for track in logs[0].tracks.values())
     assert runs[0] == runs[1]
     assert logs[0].retired == logs[1].retired
+    assert spans_of(logs[0].lost) == spans_of(logs[1].lost)
     for unit, track in logs[0].tracks.items():
         assert spans_of(track) == spans_of(logs[1].tracks[unit]), unit
+    return logs[0]
+
+
+def compact_layer(seed, config, rows, columns):
+    """A random instruction of a compact core, with each address in either memory."""
+    rng = random.Random(seed)
+    add, stream = rng.random() < 0.4, rng.random() < 0.5
+    mode = rng.choice((Mode.DENSE, Mode.DENSE, Mode.DEPTHWISE))
+    values = random_case(seed, config, mode, add=add, table=not add and rng.random() < 0.3,
+                         stream=stream).values
+    places = ("parameter_address", "weight_address", "ifm_address", "operand_address",
+              "ofm_address")
+    outside = {place: values[place] | OUTSIDE for place in places if rng.random() < 0.4}
+    return tall(values | outside | {
+        "ofm_columns": columns, "weight_repeat": rows * columns if stream else 1}, rows)
+
+
+@pytest.mark.parametrize("config", COMPACT, ids=["nano", "small_buffers", "two_lanes"])
+@pytest.mark.parametrize("outside", [
+    *TIMINGS[:3], Timing(200, 2), Timing.of(NANO, "sdram,part=IS42S16160G"),
+    Timing.of(NANO, "sdram,part=EM638325,clock=80,mask=0")],
+    ids=["ideal", "10_4", "4_2", "200_2", "part", "part_without_mask"])
+def test_random_instructions_of_a_compact_core_and_what_its_units_do(config, outside):
+    for seed in range(8):
+        layers = [compact_layer(10 * seed + number, config, 5 + seed, 12 - seed) | {"tag": number}
+                  for number in range(2)]
+        same_spans(config, layers, outside or Timing.of(config))
+
+
+@pytest.mark.parametrize("file, outside", [
+    ("tflm_micro_speech.tflite", None), ("mlperf_kws_dscnn.tflite", None),
+    ("mlperf_kws_dscnn.tflite", "sdram,part=IS42S16160G")])
+def test_models_on_a_compact_core(file, outside):
+    config = dataclasses.replace(NANO, outside_bits=23, memory_bytes=1 << (15 if outside else 17))
+    program = kaniwa.compile(MODELS / file, target=config, outside=outside)
+    (run,) = program.runs
+    assert same(program.config, program.instructions[run.first:run.first + run.count - 1],
+                program.read, Timing.of(program.config, program.outside))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_of_a_compact_core_that_are_left_out_cost_as_much_as_those_before(seed):
+    """A million pixels; one by one they take minutes."""
+    cycles = [model_run(NANO, [compact_layer(seed, NANO, rows, 1000)], None,
+                        Timing(10, 4)).cycles for rows in (999, 1000, 1001)]
+    assert cycles[2] - cycles[1] == cycles[1] - cycles[0] >= 1000
 
 
 def spans_of(track):
