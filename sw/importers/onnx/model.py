@@ -55,7 +55,8 @@ __all__ = ["import_onnx", "ImportedOnnx", "read_graph"]
 
 # Nodes of which one at least is in a quantised file.
 QUANTISING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger",
-              "ConvInteger", "Quant")
+              "ConvInteger", "Quant", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM",
+              "MatMulIntegerToFloat")
 HANDLERS: dict[str, Callable[[Builder, Node], Value | list[Value]]] = {
     "QuantizeLinear": quantize,
     "DequantizeLinear": conversion.dequantize_any,

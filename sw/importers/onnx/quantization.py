@@ -191,7 +191,8 @@ def dequantized(builder: Builder, value: Value | None, what: str) -> Dequantized
                            f"'{value.node.name}', which is not quantised; put QuantizeLinear and "
                            "DequantizeLinear behind that node")
     if isinstance(value, Integers):
-        raise builder.fail(f"{what} is quantised, but not dequantised", ModelError)
+        raise builder.fail(f"{what} is quantised, but not dequantised; put DequantizeLinear before "
+                           "the node")
     raise builder.fail(f"{what} is not quantised; quantise the model to int8 in QDQ form, weights "
                        "and activations")
 

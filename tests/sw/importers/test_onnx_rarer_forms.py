@@ -78,6 +78,51 @@ def row_of_a_table(b: OnnxBuilder) -> str:
     return b.quantized(b.node("Add", [b.activation((3, 8), 0.03), row]), 0.05)
 
 
+def integers(b: OnnxBuilder, scale: float = 0.05) -> str:
+    return b.node("QuantizeLinear", [b.input((2, 3)), b.constant(np.float32(scale)),
+                                     b.constant(np.int8(3))])
+
+
+def joined_integers(*scales: float, first: bool) -> Callable[[OnnxBuilder], str]:
+    """Concat of integers and of a constant, dequantised behind it."""
+    def made(b: OnnxBuilder) -> str:
+        own = b.constant(np.array([[-128], [127]], np.int8))
+        parts = [integers(b, scale) for scale in scales]
+        y = b.node("Concat", [own, *parts] if first else [*parts, own], axis=1)
+        return b.node("DequantizeLinear", [y, b.constant(np.float32(0.05)), b.constant(
+            np.int8(3))])
+    return made
+
+
+def sum_of_integers(b: OnnxBuilder) -> str:
+    y = b.node("Add", [b.node("Clip", [integers(b), b.constant(np.int8(-60)), b.constant(
+        np.int8(60))]), b.constant(np.int8(7))])
+    return b.node("DequantizeLinear", [y, b.constant(np.float32(0.05)), b.constant(np.int8(3))])
+
+
+def scalar_times_one_number(b: OnnxBuilder) -> str:
+    """A product that has a dimension more than what is computed."""
+    return b.node("Mul", [b.activation((), 0.03), b.constant(np.array([2], np.float32))])
+
+
+def vector_by_one_number(b: OnnxBuilder) -> str:
+    return b.node("Div", [b.activation((4,), 0.03), b.constant(np.array([[2]], np.float32))])
+
+
+def gemm_in_float(b: OnnxBuilder) -> str:
+    """QGemm without steps of the result."""
+    x, w = ([b.constant(np.float32(s)), b.constant(np.int8(z))] for s, z in ((0.05, 3), (0.01, 0)))
+    return b.node("QGemm", [integers(b), *x, b.constant(b.rng.integers(-127, 128, (3, 5), np.int8)),
+                            *w, b.constant(b.rng.integers(-999, 999, 5, np.int32))],
+                  domain="com.microsoft")
+
+
+def dynamic_product(b: OnnxBuilder) -> str:
+    return b.node("DynamicQuantizeMatMul", [
+        b.input((2, 8)), b.constant(b.rng.integers(-127, 128, (8, 5), np.int8)),
+        b.constant(np.float32(0.01))], domain="com.microsoft")
+
+
 FORMS: dict[str, tuple[Callable[[OnnxBuilder], str], int]] = {
     "a constant that is quantised twice": (requantised_constant, 17),
     "output_shape, odd padding": (transposed(output_shape=[17, 19]), 17),
@@ -92,6 +137,14 @@ FORMS: dict[str, tuple[Callable[[OnnxBuilder], str], int]] = {
     "Resize, not larger": (resized("not_larger"), 18),
     "Resize, not smaller": (resized("not_smaller"), 18),
     "Gather by a scalar": (row_of_a_table, 17),
+    "Concat of integers": (joined_integers(0.05, 0.05, first=False), 17),
+    "Concat of integers, the constant first": (joined_integers(0.05, first=True), 17),
+    "Concat of integers in several steps": (joined_integers(0.05, 0.02, first=False), 17),
+    "Add of integers": (sum_of_integers, 17),
+    "a scalar times one number": (scalar_times_one_number, 17),
+    "a vector by a matrix of one number": (vector_by_one_number, 17),
+    "QGemm to float32": (gemm_in_float, 17),
+    "DynamicQuantizeMatMul alone": (dynamic_product, 17),
 }
 
 
@@ -197,3 +250,16 @@ def test_what_a_concat_brings_to_its_steps_may_lie_next_to_ties() -> None:
     (again,) = [one for one in differences(imported, inputs, reference | {name: changed})
                 if one.op.kind == "CONCATENATION"]
     assert again.wrong.sum() == 8 and again.wrong[0, 0, :8].all()
+
+
+@pytest.mark.parametrize(("zeros", "reason"), [
+    (1, None), (2, "the zero point of its input must be one number")])
+def test_an_input_of_matmulinteger_has_one_zero_point(zeros: int, reason: str | None) -> None:
+    """ONNX Runtime takes no vector either; the first of several was used."""
+    b = OnnxBuilder(7)
+    bytes_ = b.nodes_of("DynamicQuantizeLinear", [b.input((2, 8))], 3)
+    y = b.node("MatMulInteger", [bytes_[0], b.constant(b.rng.integers(-9, 9, (8, 5), np.int8)),
+                                 b.constant(np.arange(zeros).astype(np.uint8))])
+    graph = read_graph(b.model(b.node("Cast", [y], to=1)), "m.onnx").graph
+    limits = [op.attributes["limit"] for op in graph.ops if op.rule == "onnxruntime"]
+    assert limits == ([] if reason is None else [f"{reason}; quantise it by tensor"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 from kaniwa.importers.onnx.builder import Builder
 from kaniwa.importers.onnx.families.weighted import convolution, matmul
@@ -128,6 +129,8 @@ def of_integers(builder: Builder, node: Node) -> Value:
         raise builder.fail("its weights are computed; only constant weights are supported")
     if weights_zero is not None and not isinstance(weights_zero, Known):
         raise builder.fail("the zero point of its weights must be a constant")
+    if zero_point is not None and prod(builder.shape_of(zero_point)) != 1:
+        raise builder.fail("the zero point of its input must be one number; quantise it by tensor")
     zeros = (0,) if weights_zero is None else tuple(
         int(z) for z in weights_zero.data.reshape(-1))
     conv = node.kind == "ConvInteger"

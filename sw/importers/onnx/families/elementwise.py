@@ -49,7 +49,9 @@ def elementwise(builder: Builder, node: Node) -> Value:
                     return biased
     for x, other in ((a, b), (b, a))[:2 if node.kind == "Mul" else 1]:
         factor = _factor(node, other)
-        if factor and isinstance(x, Dequantized):
+        # One number in more dimensions than the operand has gives it those.
+        if factor and isinstance(x, Dequantized) and (
+                len(builder.shape_of(other or x)) <= len(x.stored.shape)):
             scale = x.steps.scales[0] * factor
             if 2.0**-100 < scale < 2.0**100:      # float32 has it with all its bits
                 return in_other_steps(builder, x, replace(x.steps, scales=(scale,)),

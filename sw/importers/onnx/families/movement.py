@@ -23,7 +23,7 @@ from kaniwa.importers.onnx.pending import (
     quantized_floats,
     transposed,
 )
-from kaniwa.importers.onnx.quantization import clamp_bounds, in_steps
+from kaniwa.importers.onnx.quantization import clamp_bounds, in_other_steps, in_steps
 from kaniwa.importers.onnx.values import (
     REAL,
     Dequantized,
@@ -157,8 +157,13 @@ def concat(builder: Builder, node: Node) -> Value:
     get those, too."""
     if not 1 <= len(node.inputs) <= 256:
         raise builder.fail(f"has {len(node.inputs)} operands, 1 to 256 are supported")
+    given = builder.operands(node, len(node.inputs), len(node.inputs))
+    common = _common_steps(given)
+    if common is not None:
+        given = [_seen_as(builder, v, common, f"{node.outputs[0]}:{i}")
+                 for i, v in enumerate(given)]
     values = [v if _is_real(v) else operand(builder, v, f"operand {i}")
-              for i, v in enumerate(builder.operands(node, len(node.inputs), len(node.inputs)))]
+              for i, v in enumerate(given)]
     shapes = [builder.shape_of(v) for v in values]
     rank = len(shapes[0])
     axis = node.attributes.get("axis")
@@ -170,10 +175,35 @@ def concat(builder: Builder, node: Node) -> Value:
         raise builder.fail(f"joins {[list(s) for s in shapes[:4]]} along axis {axis}", ModelError)
     shape = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1:])
     pending = Pending(node, tuple(values), shape)
+    if common is not None:
+        return lower_concat(builder, pending, common, node.outputs[0])
     steps = values[0].steps if isinstance(values[0], Dequantized) else None
     if steps is not None and all(isinstance(v, Dequantized) and v.steps == steps for v in values):
         return Dequantized(lower_concat(builder, pending, steps, node.outputs[0]).stored, steps)
     return pending
+
+
+def _common_steps(values: list[Value | None]) -> Steps | None:
+    """The steps of a Concat of integers, 1 where its operands have several; else None."""
+    own = [v.steps for v in values if isinstance(v, Integers)]
+    dtypes = {steps.dtype for steps in own}
+    for value in values:
+        if isinstance(value, Known) and value.steps is None:
+            dtypes.add(str(value.data.dtype))
+        elif not isinstance(value, Integers):
+            return None
+    if not own or len(dtypes) > 1:
+        return None
+    return own[0] if all(steps == own[0] for steps in own) else Steps((1.0,), (0,), own[0].dtype)
+
+
+def _seen_as(builder: Builder, value: Value | None, steps: Steps, name: str) -> Value:
+    """Integers as numbers in these steps."""
+    if isinstance(value, Known):
+        return Known(value.data, steps)
+    assert isinstance(value, Integers)
+    return (Dequantized(value.stored, steps) if value.steps == steps
+            else in_other_steps(builder, value, steps, f"{name}:plain"))
 
 
 def _is_real(value: Value | None) -> TypeGuard[Known]:

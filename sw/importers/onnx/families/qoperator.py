@@ -70,7 +70,9 @@ def _fail(file: OnnxFile, node: Node, what: str, error: type[Exception] = ModelE
 def _expand(file: OnnxFile, node: Node, form: _Form,
             constants: dict[str, np.ndarray]) -> list[Node]:
     inputs, name = node.inputs, node.outputs[0] if node.outputs else ""
-    if len(inputs) < form.result + 1 or not name:
+    # A QGemm without the result's scale gives float32.
+    real_result = form.float_kind == "Gemm" and 6 <= len(inputs) and not any(inputs[form.result:])
+    if len(inputs) < form.result + 1 and not real_result or not name:
         raise _fail(file, node, f"has {len(inputs)} operands and {len(node.outputs)} results")
     if node.attributes.get("channels_last", 0):
         raise _fail(file, node, "channel-last maps are not supported; export before optimising",
@@ -91,6 +93,9 @@ def _expand(file: OnnxFile, node: Node, form: _Form,
             raise _fail(file, node, "its scales must be constant float32 numbers", UnsupportedError)
         # Those of the products: a Gemm's are times alpha.
         alpha = np.float32(node.attributes.get("alpha", 1.0) if form.float_kind == "Gemm" else 1.0)
+        if alpha == 0 or not np.isfinite(alpha):
+            raise _fail(file, node, f"alpha is {alpha}, expected a finite number other than 0",
+                        UnsupportedError)
         constants[f"{name}:scale"] = (
             abs(alpha) * np.asarray(scales[0]).reshape(-1)[:1] * np.asarray(scales[1]))
         bias = inputs[form.bias]
@@ -102,8 +107,11 @@ def _expand(file: OnnxFile, node: Node, form: _Form,
     if form.float_kind == "Softmax":
         return made + _softmax(file, node, real[0])
     attributes = {k: v for k, v in node.attributes.items() if k != "channels_last"}
-    made.append(Node(node.index, form.float_kind, "", node.name, tuple(real),
-                     (f"{name}:float",), attributes))
+    result = name if real_result else f"{name}:float"
+    made.append(Node(node.index, form.float_kind, "", node.name, tuple(real), (result,),
+                     attributes))
+    if real_result:
+        return made
     made.append(Node(node.index, "QuantizeLinear", "", node.name, (
         f"{name}:float", *inputs[form.result:form.result + 2]), (name,), {}))
     return made
