@@ -11,6 +11,7 @@ import json
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from os import PathLike
 from pathlib import Path
 
 from kaniwa.errors import ConfigError
@@ -480,6 +481,9 @@ def load_target(target: str | Path | AcceleratorConfig) -> AcceleratorConfig:
     """
     if isinstance(target, AcceleratorConfig):
         return target
+    if not isinstance(target, str | PathLike):
+        raise ConfigError("target: expected the name of a preset, a .toml file or an "
+                          f"AcceleratorConfig, found {type(target).__name__}")
     if str(target) in PRESETS:
         return PRESETS[str(target)]
     path = Path(target)

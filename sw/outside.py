@@ -67,6 +67,9 @@ def parse_outside(text: str | None) -> Outside | None:
     """The outside memory that ``text`` names; raises CompileError for an unknown kind or option."""
     if text is None or text == "none":
         return None
+    if not isinstance(text, str):
+        raise CompileError("outside memory: expected its name as text, "
+                           f"found {type(text).__name__}")
     kind, *settings = text.split(",")
     if kind == "ideal" and not settings:
         return Outside("ideal")

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
+from kaniwa.arguments import expect_each, expect_function, file_path
 from kaniwa.compiler.array.operand_tables import operand_tables
 from kaniwa.compiler.int16.functions import keep_tables
 from kaniwa.compiler.operators.reduction import fits_in_blocks
@@ -97,6 +98,7 @@ def compile(model: str | PathLike[str] | Graph,
     """
     began = time.monotonic()
     config = load_target(target)
+    expect_function("progress", progress)
     options = Options(materialize, require_accelerator, parse_outside(outside),
                       keep_dead_channels, _neighbors(behind, config, parse_outside(outside)),
                       double_buffered)
@@ -114,7 +116,7 @@ def compile(model: str | PathLike[str] | Graph,
     if not isinstance(model, Graph):
         from kaniwa.importers import load_model
 
-        model = load_model(Path(model))
+        model = load_model(file_path("model", model))
     folded = dilations_folded(check(model))
     apart = check(directions_apart(sequences_apart(folded, config), config))
     plan = plan_model(apart, config, options, progress)
@@ -128,7 +130,7 @@ def compile(model: str | PathLike[str] | Graph,
 def _neighbors(programs: Sequence[Program], config: AcceleratorConfig,
                outside: Outside | None) -> tuple[Neighbor, ...]:
     """Places of ``programs``. Raises CompileError for those of another device."""
-    for program in programs:
+    for program in expect_each("behind", programs, Program):
         if program.config != config:
             raise CompileError(f"{program.name}: compiled for target '{program.config.name}' "
                                f"({program.config.hash}), so nothing for '{config.name}' "

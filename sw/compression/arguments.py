@@ -17,7 +17,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def float_weights(what: str, values: npt.ArrayLike, dimensions: int | None = None) -> Floats:
-    """``values`` as an array of finite floats, one at least; float32 and float64 stay.
+    """``values`` as an array of finite floats, one at least; float32 and float64 stay. So is the
+    sum of their squares.
 
     ``dimensions``: how many it must have; any by default.
     """
@@ -36,6 +37,10 @@ def float_weights(what: str, values: npt.ArrayLike, dimensions: int | None = Non
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
         raise InputError(f"{what}: expected finite numbers, found inf or nan")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.square(array, dtype=np.float64).sum()):
+            raise InputError(f"{what}: up to {np.abs(array).max():g}, whose squares have no sum in "
+                             "float64; scale them down")
     return array
 
 

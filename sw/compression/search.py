@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 
+from kaniwa.arguments import expect, expect_each, expect_function
 from kaniwa.compression.arguments import choice, share, whole_number
 from kaniwa.compression.pareto import GOALS, Measured, Value
 from kaniwa.errors import InputError
@@ -39,6 +41,7 @@ def search(space: Space, measure: Measure, trials: int, *, least_accuracy: float
     Raises InputError, UnsupportedError without the extra ``compress``, and what ``measure`` raises.
     """
     _check(space, known)
+    expect_function("measure", measure)
     whole_number("trials", trials, 1)
     share("least accuracy", least_accuracy)
     choice("goal", goal, GOALS)
@@ -74,13 +77,15 @@ def search(space: Space, measure: Measure, trials: int, *, least_accuracy: float
 
 def _check(space: Space, known: Sequence[Measured]) -> None:
     """Raises InputError where there is nothing to choose from, or a known row is of elsewhere."""
+    expect("space", space, Mapping)
     if not space:
         raise InputError("space: expected one name with values at least")
     for name, values in space.items():
-        if isinstance(values, str) or not len(values) or len(set(values)) < len(values):
+        own = expect_each(f"space: '{name}'", values, str, bool, Real)
+        if not own or len(set(own)) < len(own):
             raise InputError(f"space: '{name}' has the values {values!r}: expected one at least, "
                              "each once")
-    for row in known:
+    for row in expect_each("known", known, Measured):
         if set(row.choice) != set(space) or any(row.choice[n] not in v for n, v in space.items()):
             raise InputError(f"known: {dict(row.choice)} is no choice of the space")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kaniwa.arguments import expect
 from kaniwa.cycles.model import model_run
 from kaniwa.isa.counters import RunStatistics, in_turn
 from kaniwa.program.program import Program
@@ -12,6 +13,7 @@ __all__ = ["estimate"]
 
 def estimate(program: Program) -> RunStatistics:
     """The counters of an inference, all runs of it, as the cycle model expects them."""
+    expect("program", program, Program)
     instructions, timing = program.instructions, Timing.of(program.config, program.outside)
     return in_turn([
         model_run(program.config, instructions[run.first:run.first + run.count - 1], program.read,

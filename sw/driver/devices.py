@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from kaniwa import golden
+from kaniwa.arguments import expect
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.emulator.core import Emulator
 from kaniwa.errors import CompileError, ConfigError, DeviceError
@@ -216,6 +217,7 @@ class GoldenDevice:
 
 def check_name(name: str) -> None:
     """Raise DeviceError unless ``name`` is of a form that names a device."""
+    expect("device", name, str)
     if name.startswith(BOARDS):
         from kaniwa.driver.transports import parse_address
 

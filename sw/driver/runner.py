@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict
 
+from kaniwa.arguments import file_path
 from kaniwa.compiler.added_memory import compile_with_memory
 from kaniwa.config import AcceleratorConfig, load_target
 from kaniwa.driver.devices import (
@@ -117,7 +118,8 @@ class Runner:
             if "target" in options:
                 model.check_target(load_target(options["target"]))
             return model
-        graph = model if isinstance(model, Graph) else load_model(model)
+        graph = model if isinstance(model, Graph) else load_model(
+            file_path("model", model))
         asked_for = self._device     # a board is another object once it was opened for its target
         target = load_target(options["target"] if "target" in options else self._own_target())
         given = {name: value for name, value in options.items() if name in COMPILE_OPTIONS}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from kaniwa.arguments import expect
 from kaniwa.config import AcceleratorConfig
 from kaniwa.data.inputs import quantize
 from kaniwa.data.labels import dequantize
@@ -86,8 +87,8 @@ class Session:
     """
 
     def __init__(self, program: Program, device: Device, loaded: bool = False) -> None:
-        self.program = program
-        self.device = device
+        self.program = expect("program", program, Program)
+        self.device = expect("device", device, Device)
         self._loaded = loaded
         self.watch: Callable[[Step], AbstractContextManager[None]] = lambda step: nullcontext()
         self.stats: Statistics | None = None
@@ -145,6 +146,7 @@ class Session:
         Like ``submit``, but the device works in the caller's thread, while it waits for outputs.
         Without ``keep_state`` each inference begins with cleared state.
         """
+        expect("inputs", inputs, Iterable)
         waiting: deque[Item[Inference, Outputs]] = deque()
         try:
             for arrays in inputs:
@@ -381,6 +383,7 @@ class Session:
     def _check_inputs(self, inputs: Arrays, as_float: bool) -> dict[str, np.ndarray]:
         expected = self.program.inputs
         names = [tensor.name for tensor in expected]
+        expect("inputs", inputs, Mapping, Sequence)
         if not isinstance(inputs, Mapping):
             if len(inputs) != len(names):
                 raise InputError(f"{self.program.name}: expected {len(names)} inputs, "

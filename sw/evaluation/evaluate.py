@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Integral
 from os import PathLike
 from typing import Any, Unpack
 
 import numpy as np
 
+from kaniwa.arguments import expect, expect_each
 from kaniwa.commands.progress import progress
 from kaniwa.driver.runner import OpenOptions, Runner, check_options
 from kaniwa.errors import InputError
@@ -63,7 +65,9 @@ def evaluate(model: str | PathLike[str] | Graph | Program, data: Any, *,
     """
     check_options(options, OpenOptions, "evaluate()")
     began = time.perf_counter()
-    accuracy = Accuracy((top,) if isinstance(top, int) else tuple(top))
+    accuracy = Accuracy((top,) if isinstance(top, int) else expect_each("top", top, Integral))
+    if limit is not None:
+        expect("limit", limit, Integral)
     with progress("evaluating") as update:
         update("compiling")
         runner = Runner(model, options)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Self
 
+from kaniwa.arguments import expect
 from kaniwa.driver.cores.open import has_cores, open_cores
 from kaniwa.driver.device_clock import CLOCK_MHZ, DeviceClock
 from kaniwa.driver.devices import Device, open as open_device
@@ -128,6 +130,7 @@ def open_members(devices: Sequence[str | Device], programs: Sequence[Sequence[Pr
     member for each of its cores, unless its name has ``core=C``. Raises DeviceError naming the
     device, also for one that is given twice.
     """
+    expect("clock_mhz", clock_mhz, Real)
     members: list[Member] = []
     try:
         for number, (given, own) in enumerate(zip(devices, programs, strict=True)):

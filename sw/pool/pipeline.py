@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from kaniwa.arguments import expect, expect_each
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Outputs
 from kaniwa.errors import DeviceError, InputError
@@ -38,6 +39,8 @@ class Pipeline(Members):
                  inputs: Sequence[str] | None = None, outputs: Sequence[str] | None = None,
                  clock_mhz: float = CLOCK_MHZ,
                  progress: Callable[[str], None] | None = None) -> None:
+        devices = expect_each("devices", devices, str, Device)
+        programs = expect_each("programs", programs, Program)
         if len(devices) != len(programs) or not programs:
             raise DeviceError(f"a pipeline of {len(programs)} stages needs as many devices, not "
                               f"{len(devices)}")
@@ -53,6 +56,7 @@ class Pipeline(Members):
         failed, in the turn of the inference that it failed with.
         """
         self._check_open()
+        expect("inputs", inputs, Iterable)
         queues: list[queue.SimpleQueue[_Item | None]] = [
             queue.SimpleQueue() for _ in range(len(self._members) + 1)]
         stop = threading.Event()
@@ -128,8 +132,10 @@ def _ends(programs: Sequence[Program], inputs: Sequence[str] | None,
     """Names of the whole model's inputs and outputs; DeviceError where a given one is none."""
     read = dict.fromkeys(t.name for program in programs for t in program.inputs)
     made = dict.fromkeys(t.name for program in programs for t in program.outputs)
-    taken = [name for name in read if name not in made] if inputs is None else list(inputs)
-    given = [name for name in made if name not in read] if outputs is None else list(outputs)
+    taken = [name for name in read if name not in made] if inputs is None else (
+        expect_each("inputs", inputs, str))
+    given = [name for name in made if name not in read] if outputs is None else (
+        expect_each("outputs", outputs, str))
     for number, program in enumerate(programs):
         before = {t.name for earlier in programs[:number] for t in earlier.outputs}
         for tensor in program.inputs:

@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from numbers import Integral
 
+from kaniwa.arguments import expect, expect_each
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Arrays, Outputs
 from kaniwa.errors import DeviceError, InputError
@@ -42,9 +44,11 @@ class Pool(Members):
     def __init__(self, devices: Iterable[str | Device], program: Program | Sequence[Program], *,
                  clock_mhz: float = CLOCK_MHZ,
                  progress: Callable[[str], None] | None = None) -> None:
-        if isinstance(devices, str) or not (devices := list(devices)):
+        if isinstance(devices, str) or not (devices := expect_each(
+                "devices", devices, str, Device)):
             raise DeviceError(f"a pool needs a list of one device or more, not {devices!r}")
-        self.programs = (program,) if isinstance(program, Program) else tuple(program)
+        self.programs = (program,) if isinstance(program, Program) else tuple(
+            expect_each("programs", program, Program))
         if not self.programs:
             raise DeviceError("a pool needs one program or more")
         super().__init__("pool", open_members(
@@ -58,6 +62,7 @@ class Pool(Members):
         Raises InputError in the turn of arrays that do not fit, and DeviceError once all devices
         are lost, or where an inference fails on two devices.
         """
+        expect("inputs", inputs, Iterable)
         for (outputs,) in self.sequences(([arrays] for arrays in inputs), as_float):
             yield outputs
 
@@ -69,6 +74,7 @@ class Pool(Members):
         one device. Where that is lost, another begins the sequence anew.
         """
         self._check_open()
+        expect("inputs", sequences, Iterable)
         if self._deal is not None:
             raise DeviceError("the pool takes inferences by submit: open another for map")
         yield from Deal[Sequence[Arrays], list[Outputs]](
@@ -85,7 +91,7 @@ class Pool(Members):
         call on the pool has a thread for each device, until ``close``, and no ``map``.
         """
         self._check_open()
-        if not 0 <= program < len(self.programs):
+        if not 0 <= expect("program", program, Integral) < len(self.programs):
             raise InputError(f"the pool has programs 0 to {len(self.programs) - 1}, not {program}")
         if self._deal is None:
             self._deal = Deal(self._members, lambda member, inference: member.infer(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
+from kaniwa.arguments import expect
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.device_clock import CLOCK_MHZ
 from kaniwa.errors import CompileError, InputError, MemoryTooSmallError
@@ -38,7 +40,8 @@ def split(graph: Graph, devices: int, target: AcceleratorConfig, *, pace: float 
     ``pace`` that is none, MemoryTooSmallError
     where no cuts were found whose stages fit, and what ``compile`` raises.
     """
-    if devices < 1:
+    expect("graph", graph, Graph)
+    if expect("devices", devices, Integral) < 1:
         raise CompileError(f"{graph.name}: a pipeline has at least one device, not {devices}")
     if pace is not None and not 0 < pace < math.inf:
         raise InputError(f"{graph.name}: a line has a pace above 0 bytes a second, not {pace}")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa._version import __version__
+from kaniwa.arguments import expect, file_path
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.files import write_atomic
@@ -42,11 +43,13 @@ NUMBER_LIMIT = 1 << 62
 
 def save_program(program: Program, path: str | PathLike[str]) -> None:
     """Write the file, whole or not at all."""
-    write_atomic(path, to_bytes(program))
+    expect("program", program, Program)
+    write_atomic(file_path("program file", path), to_bytes(program))
 
 
 def load_program(path: str | PathLike[str]) -> Program:
     """Read and check a program file."""
+    path = file_path("program file", path)
     try:
         size = os.stat(path).st_size
         if size > MAX_FILE_BYTES:

@@ -18,6 +18,7 @@ from kaniwa.quantization.errors_by_layer import (
     WeightError,
     weight_error,
 )
+from kaniwa.quantization.finite import check_finite
 from kaniwa.quantization.quiet import quiet
 from kaniwa.quantization.ranges import Ranges
 from kaniwa.quantization.recipe import Progress, Recipe
@@ -49,6 +50,8 @@ def quantize_tflite(path: Path, samples: Inputs, recipe: Recipe, compared: int,
     with quiet():
         progress(f"calibrating with {len(samples)} samples")
         exact = _Model(path, content)
+        for name, values in exact.constants():
+            check_finite(path, name, values)
         ranges = Ranges(recipe)
         for sample in samples:
             ranges.take(exact.run(sample))
@@ -148,9 +151,10 @@ class _Model:
             if detail["name"]:
                 self.tensors.setdefault(detail["name"], _Tensor(detail))
         self.inputs = [_Tensor(detail) for detail in self._interpreter.get_input_details()]
-        written = {int(index) for op in self._interpreter._get_ops_details()
-                   for index in op["outputs"]} | {tensor.index for tensor in self.inputs}
-        self._activations = [tensor for tensor in self.tensors.values() if tensor.index in written
+        self._written = {int(index) for op in self._interpreter._get_ops_details()
+                         for index in op["outputs"]} | {tensor.index for tensor in self.inputs}
+        self._activations = [tensor for tensor in self.tensors.values()
+                             if tensor.index in self._written
                              and (tensor.dtype == "float32" or tensor.scale is not None)]
 
     def run(self, sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -161,6 +165,12 @@ class _Model:
                 tensor.index, value if tensor.scale is None else quantize(value, tensor))
         self._interpreter.invoke()
         return {tensor.name: tensor.real(self.constant(tensor)) for tensor in self._activations}
+
+    def constants(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Names and values of what no operator writes and nobody gives."""
+        for name, tensor in self.tensors.items():
+            if tensor.index not in self._written:
+                yield name, self.constant(tensor)
 
     def constant(self, tensor: _Tensor) -> np.ndarray:
         """The values that a tensor has, of a constant at any time."""

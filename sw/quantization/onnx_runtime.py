@@ -21,6 +21,7 @@ from kaniwa.quantization.errors_by_layer import (
     WeightError,
     weight_error,
 )
+from kaniwa.quantization.finite import check_finite
 from kaniwa.quantization.quiet import quiet
 from kaniwa.quantization.recipe import Progress, Recipe
 
@@ -103,10 +104,14 @@ def quantize_onnx(path: Path, samples: Inputs, recipe: Recipe, compared: int,
 
 
 def _in_one_file(path: Path, whole: Path) -> None:
-    """Without data in other files, which the quantiser does not find from its own folder."""
+    """Without data in other files, which the quantiser does not find from its own folder. Raises
+    ModelError for weights that are not finite."""
     import onnx
 
-    onnx.save(onnx.load(path), whole)
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        check_finite(path, tensor.name, onnx.numpy_helper.to_array(tensor))
+    onnx.save(model, whole)
 
 
 def _prepare(path: Path, recipe: Recipe) -> tuple[list[str] | None, list[str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from os import PathLike
-from pathlib import Path
 
+from kaniwa.arguments import expect, file_path
 from kaniwa.errors import InputError, ModelError
 from kaniwa.quantization.calibration import load_samples
 from kaniwa.quantization.errors_by_layer import Outcome
@@ -24,8 +25,9 @@ def quantize(model: str | PathLike[str], calibration: str | PathLike[str],
     quantised, InputError for samples that do not fit it and for a recipe that it has no form of,
     UnsupportedError without the extra ``quantize``.
     """
-    recipe, model, calibration = recipe or Recipe(), Path(model), Path(calibration)
-    if compared < 1:
+    recipe, model, calibration = recipe or Recipe(), file_path("model", model), file_path(
+        "calibration", calibration)
+    if expect("compared", compared, Integral) < 1:
         raise InputError(f"compared: expected one sample at least, found {compared}")
     if model.suffix == ".onnx":
         from kaniwa.quantization.onnx_runtime import (

@@ -95,3 +95,11 @@ def test_the_rank_of_singular_values():
 def test_wrong_arguments_are_one_line(call, why):
     with pytest.raises(InputError, match=why):
         call()
+
+
+@pytest.mark.parametrize("call", [
+    lambda w: factor_dense(w, rank=1), lambda w: factor_dense(w, energy=0.9),
+    lambda w: rank_of_energy(w[0], 0.5)])
+def test_weights_whose_squares_overflow_are_refused(call):
+    with pytest.raises(InputError, match=r"up to 1e\+160, whose squares have no sum in float64"):
+        call(np.full((2, 3), 1e160))

@@ -205,3 +205,26 @@ def test_external_weights_and_open_batch(float_onnx, samples, tmp_path):
 def test_inputs_are_listed(float_tflite):
     only, = litert.tflite_inputs(float_tflite)
     assert (only.name, only.shape, only.dtype) == ("image", (1, 12, 12, 1), "float32")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_a_weight_that_is_no_finite_number_is_named(models, samples, tmp_path, suffix, value):
+    damaged, content = tmp_path / f"damaged{suffix}", models[suffix].read_bytes()
+    if suffix == ".onnx":
+        model = onnx.load_from_string(content)
+        (dense,) = (t for t in model.graph.initializer if t.name == "dense")
+        weights = onnx.numpy_helper.to_array(dense).copy()
+        weights[1, 2] = value
+        dense.CopyFrom(onnx.numpy_helper.from_array(weights, "dense"))
+        content = model.SerializeToString()
+    else:
+        weights = next(values for name, values in litert._Model(models[suffix], content).constants()
+                       if name == "dense").copy()
+        before = weights.tobytes()
+        weights[1, 2] = value
+        assert content.count(before) == 1
+        content = content.replace(before, weights.tobytes())
+    damaged.write_bytes(content)
+    with pytest.raises(ModelError, match="damaged.*'dense' has (NaN|infinity).*1 of 1440 are no"):
+        quantize(damaged, samples[suffix])
