@@ -56,7 +56,8 @@ def _make(folder: Path) -> None:
         (place / "kaniwa").symlink_to(Path(kaniwa.__file__).parent)
         _compile(place)
         shutil.copytree(place / "out" / "kaniwa" / "cycles", folder, dirs_exist_ok=True)
-    shutil.copy(HERE / "readers" / "__init__.py", folder / "readers")
+    for package in {module.split(".")[0] for module in MODULES if "." in module}:
+        shutil.copy(HERE / package / "__init__.py", folder / package)
 
 
 def _compile(place: Path) -> None:

@@ -20,8 +20,9 @@ SWITCH = "KANIWA_CYCLE_MODEL"      # "interpreted" leaves the compiled modules o
 HERE = Path(__file__).parents[1]     # kaniwa.cycles
 # Modules of kaniwa.cycles that are compiled: those in which a run's cycles are counted.
 MODULES = (
-    "array", "events", "gather", "litedram", "litedram_port", "log", "look", "memory", "model",
-    "pipeline", "results", "sdram", "steady", "store", "readers.commands", "readers.load",
+    "array", "compact.layers", "compact.memory", "compact.post", "compact.reads", "compact.steady",
+    "compact.units", "events", "gather", "litedram", "litedram_port", "log", "look", "memory",
+    "model", "pipeline", "results", "sdram", "steady", "store", "readers.commands", "readers.load",
     "readers.operand", "readers.streams", "readers.weights")
 # Sources whose constants become part of the machine code.
 CONSTANTS = ("../timing.py", "../isa/table.py")

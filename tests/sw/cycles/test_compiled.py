@@ -36,6 +36,7 @@ for target in ("base", "small", "xl"):
             found[f"{target} {mode} {outside}"] = [run.cycles, str(run.snapshots)]
 for target, file, outside in (("base", "mlperf_ic_resnet8", None),
                               ("small", "mlperf_vww_mbv1_96", "sdram,bytes=2,latency=4"),
+                              ("nano", "tflm_micro_speech", None),
                               ("base_vector", "keyword_transformer", None),
                               ("base_recurrent", "tflm_mnist_lstm", None)):
     program = kaniwa.compile(f"{sys.argv[3]}/{file}.tflite", target=target, outside=outside)
