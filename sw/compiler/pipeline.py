@@ -10,7 +10,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
-from kaniwa.arguments import expect_each, expect_function, file_path
 from kaniwa.compiler.array.operand_tables import operand_tables
 from kaniwa.compiler.int16.functions import keep_tables
 from kaniwa.compiler.operators.reduction import fits_in_blocks
@@ -36,6 +35,7 @@ from kaniwa.compiler.schedule.mapping import choose_mapping
 from kaniwa.compiler.schedule.space_out import space_out
 from kaniwa.compiler.schedule.tile import tile
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.data.arguments import expect_each, expect_function, file_path
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, check
 from kaniwa.isa import INSTRUCTION_BYTES

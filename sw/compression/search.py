@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 
-from kaniwa.arguments import expect, expect_each, expect_function
 from kaniwa.compression.arguments import choice, share, whole_number
 from kaniwa.compression.pareto import GOALS, Measured, Value
+from kaniwa.data.arguments import expect, expect_each, expect_function
 from kaniwa.errors import InputError
 from kaniwa.extras import needed
 from kaniwa.quantization.recipe import Progress

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kaniwa.arguments import expect
 from kaniwa.cycles.model import model_run
+from kaniwa.data.arguments import expect
 from kaniwa.isa.counters import RunStatistics, in_turn
 from kaniwa.program.program import Program
 from kaniwa.timing import Timing

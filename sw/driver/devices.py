@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from kaniwa import golden
-from kaniwa.arguments import expect
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.data.arguments import expect
 from kaniwa.emulator.core import Emulator
 from kaniwa.errors import CompileError, ConfigError, DeviceError
 from kaniwa.extras import needed

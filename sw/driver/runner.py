@@ -8,9 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict
 
-from kaniwa.arguments import file_path
 from kaniwa.compiler.added_memory import compile_with_memory
 from kaniwa.config import AcceleratorConfig, load_target
+from kaniwa.data.arguments import file_path
 from kaniwa.driver.devices import (
     BOARDS,
     Device,

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from kaniwa.arguments import expect
 from kaniwa.config import AcceleratorConfig
+from kaniwa.data.arguments import expect
 from kaniwa.data.inputs import quantize
 from kaniwa.data.labels import dequantize
 from kaniwa.driver.devices import Device, GoldenDevice, NamesInstructions, SimulatedMemory

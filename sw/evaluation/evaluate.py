@@ -13,8 +13,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from kaniwa.arguments import expect, expect_each
 from kaniwa.commands.progress import progress
+from kaniwa.data.arguments import expect, expect_each
 from kaniwa.driver.runner import OpenOptions, Runner, check_options
 from kaniwa.errors import InputError
 from kaniwa.evaluation.accuracy import Accuracy

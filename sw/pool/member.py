@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Self
 
-from kaniwa.arguments import expect
+from kaniwa.data.arguments import expect
 from kaniwa.driver.cores.open import has_cores, open_cores
 from kaniwa.driver.device_clock import CLOCK_MHZ, DeviceClock
 from kaniwa.driver.devices import Device, open as open_device

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from kaniwa.arguments import expect, expect_each
+from kaniwa.data.arguments import expect, expect_each
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Outputs
 from kaniwa.errors import DeviceError, InputError

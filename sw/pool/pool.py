@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from numbers import Integral
 
-from kaniwa.arguments import expect, expect_each
+from kaniwa.data.arguments import expect, expect_each
 from kaniwa.driver.devices import Device
 from kaniwa.driver.session import Arrays, Outputs
 from kaniwa.errors import DeviceError, InputError

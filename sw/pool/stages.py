@@ -7,8 +7,8 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
-from kaniwa.arguments import expect
 from kaniwa.config import AcceleratorConfig
+from kaniwa.data.arguments import expect
 from kaniwa.driver.device_clock import CLOCK_MHZ
 from kaniwa.errors import CompileError, InputError, MemoryTooSmallError
 from kaniwa.graph import Graph

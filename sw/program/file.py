@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from kaniwa._version import __version__
-from kaniwa.arguments import expect, file_path
 from kaniwa.config import AcceleratorConfig
+from kaniwa.data.arguments import expect, file_path
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.files import write_atomic
 from kaniwa.isa import ISA_VERSION

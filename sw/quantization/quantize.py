@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral
 from os import PathLike
 
-from kaniwa.arguments import expect, file_path
+from kaniwa.data.arguments import expect, file_path
 from kaniwa.errors import InputError, ModelError
 from kaniwa.quantization.calibration import load_samples
 from kaniwa.quantization.errors_by_layer import Outcome
