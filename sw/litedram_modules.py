@@ -16,9 +16,18 @@ CL2_MHZ = 100
 DDR3_LATENCIES = ((400, (6, 5)), (533, (7, 6)))
 WIDTHS = (4, 8, 16)        # bytes of a port
 DDR3_BURST = 8             # words of the chips in a beat of a port
-# Least clocks of the chips, as LiteDRAM has them: tWTR, tCCD and tRRD of DDR3, and tWTR of SDR.
-DDR3_LEAST, DDR3_WTR_NS = 4, 7.5
-SDR_WTR = 2
+
+
+class Least(NamedTuple):
+    """Least clocks of the chips: LiteDRAM's tCCD, tRRD and tWTR; and ns of the last one."""
+
+    ccd: int
+    rrd: int
+    wtr: int
+    wtr_ns: float
+
+
+OF_SDR, OF_DDR3 = Least(1, 0, 2, 0), Least(4, 4, 4, 7.5)
 
 
 class Phy(NamedTuple):
@@ -56,6 +65,7 @@ class Module(NamedTuple):
 
     @property
     def banks(self) -> int:
+        """How many there are."""
         return 2 * BANKS if self.ddr3 else BANKS
 
 
@@ -150,13 +160,13 @@ class LiteDramTiming:
             late = 1000 * (phases - 1) / (phases * mhz)
             return max(-(-clocks // phases), whole_clocks(ns + late, mhz))
 
-        least, to_read = (DDR3_LEAST, DDR3_WTR_NS) if module.ddr3 else (0, 0)
-        ccd, wtr = (cycles(0, least), cycles(to_read, least)) if module.ddr3 else (1, SDR_WTR)
+        least = OF_DDR3 if module.ddr3 else OF_SDR
+        ccd, wtr = cycles(0, least.ccd), cycles(least.wtr_ns, least.wtr)
         rc = cycles(module.t_ras + module.t_rp) if module.t_ras else 0
         return cls(
             port_bytes(module, width), module.columns * width, module.banks, cas + read,
             write_cas + write if module.ddr3 else 0,
             cycles(module.t_rcd), cycles(module.t_rp), cycles(module.t_ras), rc,
-            cycles(module.t_rfc, module.rfc_clocks), cycles(module.t_rrd, least), ccd,
+            cycles(module.t_rfc, module.rfc_clocks), cycles(module.t_rrd, least.rrd), ccd,
             write_cas + cycles(module.t_wr) + ccd, wtr + write_cas + ccd,
             whole_clocks(REFRESH_NS / module.refreshes, mhz), phases > 1)

@@ -89,7 +89,7 @@ def parse_outside(text: str | None) -> Outside | None:
             return Outside("sdram", values["bytes"], values["latency"])
     raise CompileError(f"outside memory must be none, ideal or sdram[,bytes=4,latency=10 | "
                        f",part=NAME,clock={PART_MHZ},ratio={PART_RATIO},mask=1] or "
-                       f"litedram,module=NAME[,phy=ecp5|s7,bytes={MODULE_WIDTH},"
+                       f"litedram,module=NAME[,phy={'|'.join(PHYS)},bytes={MODULE_WIDTH},"
                        f"clock={MODULE_MHZ}], not '{text}'")
 
 
@@ -152,8 +152,8 @@ def _of_module(text: str, settings: list[str]) -> Outside:
         raise CompileError(f"outside memory '{text}': {name} is DDR3, and phy must be one of "
                            f"{', '.join(PHYS)} for it, {given}")
     width = values.get("bytes", str(DDR3_WIDTH if ddr3 else MODULE_WIDTH))
-    widths = [str(bytes) for bytes in range(1, WIDTHS[-1] + 1)
-              if port_bytes(MODULES[name], bytes) in WIDTHS]
+    widths = [str(count) for count in range(1, WIDTHS[-1] + 1)
+              if port_bytes(MODULES[name], count) in WIDTHS]
     if width not in widths:
         raise CompileError(f"outside memory '{text}': bytes, of the chips beside each other, must "
                            f"be one of {', '.join(widths)}, not '{width}'")

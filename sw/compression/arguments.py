@@ -11,14 +11,14 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
 
-__all__ = ["choice", "float_weights", "share", "target_config", "whole_number"]
+__all__ = ["choice", "float_weights", "share", "target_config", "whole_number",
+           "with_squares"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
 
 def float_weights(what: str, values: npt.ArrayLike, dimensions: int | None = None) -> Floats:
-    """``values`` as an array of finite floats, one at least; float32 and float64 stay. So is the
-    sum of their squares.
+    """``values`` as an array of finite floats, one at least; float32 and float64 stay.
 
     ``dimensions``: how many it must have; any by default.
     """
@@ -37,11 +37,16 @@ def float_weights(what: str, values: npt.ArrayLike, dimensions: int | None = Non
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
         raise InputError(f"{what}: expected finite numbers, found inf or nan")
-    with np.errstate(over="ignore"):
-        if not np.isfinite(np.square(array, dtype=np.float64).sum()):
-            raise InputError(f"{what}: up to {np.abs(array).max():g}, whose squares have no sum in "
-                             "float64; scale them down")
     return array
+
+
+def with_squares(what: str, values: Floats) -> Floats:
+    """The ``values``, whose squares have a sum in float64. Raises InputError."""
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.square(values, dtype=np.float64).sum()):
+            raise InputError(f"{what}: up to {np.abs(values).max():g}, whose squares have no sum "
+                             "in float64; scale them down")
+    return values
 
 
 def share(what: str, value: float, highest: float = 1.0) -> float:

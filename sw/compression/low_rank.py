@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compression.arguments import Floats, float_weights, share, whole_number
+from kaniwa.compression.arguments import (
+    Floats,
+    float_weights,
+    share,
+    whole_number,
+    with_squares,
+)
 from kaniwa.errors import InputError
 
 __all__ = ["Factors", "factor_convolution", "factor_dense", "rank_of_energy",
@@ -48,7 +54,8 @@ def rank_of_energy(singular_values: npt.ArrayLike, energy: float) -> int:
 
     ``singular_values`` [n] in descending order. Raises InputError.
     """
-    values = float_weights("singular values", singular_values, 1).astype(np.float64)
+    what = "singular values"
+    values = with_squares(what, float_weights(what, singular_values, 1)).astype(np.float64)
     part = share("energy", energy)
     if (np.diff(values) > 0).any() or values[-1] < 0:
         raise InputError("singular values: expected descending ones, none below 0")
@@ -109,6 +116,7 @@ def _split(matrix: Floats, rank: int | None, energy: float | None) -> tuple[Floa
     if (rank is None) == (energy is None):
         raise InputError("low rank: give either a rank or the energy to keep, "
                          f"found {'both' if rank is not None else 'neither'}")
+    with_squares("weights", matrix)
     try:
         u, s, v = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
     except np.linalg.LinAlgError as error:

@@ -22,6 +22,7 @@ from kaniwa.compression.arguments import (
     share,
     target_config,
     whole_number,
+    with_squares,
 )
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
@@ -94,7 +95,10 @@ def channel_scores(weights: npt.ArrayLike, norm: str = "l1", axis: int = 0
     choice("norm", norm, NORMS)
     whole_number("axis", axis, 0, values.ndim - 1)
     rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
-    return np.abs(rows).sum(1) if norm == "l1" else np.sqrt((rows * rows).sum(1))
+    if norm == "l1":
+        return np.asarray(np.abs(rows).sum(1))
+    with_squares("weights", values)
+    return np.asarray(np.sqrt((rows * rows).sum(1)))
 
 
 def kept_channels(scores: npt.ArrayLike, sparsity: float, multiple: int = 1

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compression.arguments import Floats, choice, float_weights, whole_number
+from kaniwa.compression.arguments import (
+    Floats,
+    choice,
+    float_weights,
+    whole_number,
+    with_squares,
+)
 
 __all__ = ["INITIAL", "SharedWeights", "share_weights"]
 
@@ -49,7 +55,7 @@ def share_weights(weights: npt.ArrayLike, entries: int, initial: str = "linear",
     ``keep_zeros``: weights of 0, as pruning leaves them, stay 0 and have an entry of their own.
     Entries that no weight uses are left out, so the codebook may be shorter. Raises InputError.
     """
-    values = float_weights("weights", weights)
+    values = with_squares("weights", float_weights("weights", weights))
     whole_number("entries", entries, 1 + bool(keep_zeros and not values.all()))
     choice("initial", initial, INITIAL)
     whole_number("seed", seed, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +42,6 @@ def expect_function(what: str, value: Value) -> Value:
 
 def file_path(what: str, value: object) -> Path:
     """``value`` as a path."""
-    try:
-        return Path(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(f"{what}: expected a path, found {type(value).__name__}") from None
+    if not isinstance(value, str | PathLike):
+        raise InputError(f"{what}: expected a path, found {type(value).__name__}")
+    return Path(value)

@@ -118,8 +118,7 @@ class Runner:
             if "target" in options:
                 model.check_target(load_target(options["target"]))
             return model
-        graph = model if isinstance(model, Graph) else load_model(
-            file_path("model", model))
+        graph = model if isinstance(model, Graph) else load_model(file_path("model", model))
         asked_for = self._device     # a board is another object once it was opened for its target
         target = load_target(options["target"] if "target" in options else self._own_target())
         given = {name: value for name, value in options.items() if name in COMPILE_OPTIONS}

@@ -25,8 +25,8 @@ def quantize(model: str | PathLike[str], calibration: str | PathLike[str],
     quantised, InputError for samples that do not fit it and for a recipe that it has no form of,
     UnsupportedError without the extra ``quantize``.
     """
-    recipe, model, calibration = recipe or Recipe(), file_path("model", model), file_path(
-        "calibration", calibration)
+    recipe = recipe or Recipe()
+    model, calibration = file_path("model", model), file_path("calibration", calibration)
     if expect("compared", compared, Integral) < 1:
         raise InputError(f"compared: expected one sample at least, found {compared}")
     if model.suffix == ".onnx":

@@ -168,8 +168,8 @@ class OnnxNode:
             raise Refusal(one_line(error)) from None
 
 
-def _node(text: str, kind: str, operands: Sequence[Tensor | None]) -> Any:
-    """The NodeProto of a definition, with everything checked that ONNX Runtime does not check."""
+def parsed(text: str) -> Any:
+    """The NodeProto of a definition's text; raises Refusal for a damaged one."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -178,6 +178,12 @@ def _node(text: str, kind: str, operands: Sequence[Tensor | None]) -> Any:
         node.ParseFromString(base64.b64decode(text))
     except (DecodeError, UnicodeDecodeError):
         raise Refusal("has a damaged definition") from None
+    return node
+
+
+def _node(text: str, kind: str, operands: Sequence[Tensor | None]) -> Any:
+    """The NodeProto of a definition, with everything checked that ONNX Runtime does not check."""
+    node = parsed(text)
     known = {NUMBER, INTEGER, TEXT, TENSOR, NUMBERS, INTEGERS, TEXTS}
     names = ["" if t is None else f"i{i}" for i, t in enumerate(operands)]
     outputs = [name for i, name in enumerate(node.output) if name not in ("", f"o{i}")]

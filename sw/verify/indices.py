@@ -5,12 +5,12 @@ Embeddings take rows of a table by such inputs, and frameworks refuse rows that 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from kaniwa.graph import Graph, Op
+from kaniwa.runtimes.onnx_node import parsed
 
 __all__ = ["row_counts", "within_tables"]
 
@@ -76,11 +76,7 @@ def _number(op: Op, name: str) -> int:
     """An attribute of an operator, 0 where it has none."""
     text = op.attributes.get("node")
     value: object = op.attributes.get(name, 0)
-    if isinstance(text, str):      # as ``kaniwa.runtimes.onnx_node`` defines operators
-        from onnx import NodeProto
-
-        node = NodeProto()
-        node.ParseFromString(base64.b64decode(text))
-        value = next((a.i for a in node.attribute if a.name == name), 0)
+    if isinstance(text, str):
+        value = next((a.i for a in parsed(text).attribute if a.name == name), 0)
     assert isinstance(value, int)
     return value

@@ -9,6 +9,7 @@ from kaniwa.compression.low_rank import (
     rank_of_energy,
     separate_convolution,
 )
+from kaniwa.compression.sharing import share_weights
 from kaniwa.errors import InputError
 
 
@@ -99,7 +100,7 @@ def test_wrong_arguments_are_one_line(call, why):
 
 @pytest.mark.parametrize("call", [
     lambda w: factor_dense(w, rank=1), lambda w: factor_dense(w, energy=0.9),
-    lambda w: rank_of_energy(w[0], 0.5)])
+    lambda w: rank_of_energy(w[0], 0.5), lambda w: share_weights(w, 2)])
 def test_weights_whose_squares_overflow_are_refused(call):
     with pytest.raises(InputError, match=r"up to 1e\+160, whose squares have no sum in float64"):
         call(np.full((2, 3), 1e160))

@@ -139,3 +139,14 @@ def test_more_neighbors_than_there_are_are_all(rng):
     weights = rng.normal(size=(8, 16))
     np.testing.assert_array_equal(masks.n_of_m_mask(weights, 3, 10**12),
                                   masks.n_of_m_mask(weights, 3, 16))
+
+
+def test_the_largest_weights_stay_however_large_they_are():
+    """Magnitudes are compared, not squared."""
+    assert masks.magnitude_mask(np.array([[1e160, 1.0], [-2e160, 0.5]]), 0.5).tolist() == [
+        [True, False], [True, False]]
+
+
+def test_norms_of_squares_that_overflow_are_refused():
+    with pytest.raises(InputError, match="whose squares have no sum in float64"):
+        masks.channel_scores(np.full((2, 3), 1e160), "l2")
