@@ -88,6 +88,14 @@ class BitTable:
         self.what, self.size = what, size
         self.fields = {field.name: field for field in fields}
         self._rule = rule
+        # What each instruction needs of each field; properties would be computed anew each time.
+        self._defaults = {field.name: field.default for field in self.fields.values()}
+        self._bits = [(field.name, field.bit, 1 << field.width,
+                       1 << field.width - 1 if field.signed else 1 << field.width)
+                      for field in self.fields.values()]
+        self._limits = [(field.name, field.low, field.high) for field in self.fields.values()]
+        self._multiples = [(field.name, field.multiple) for field in self.fields.values()
+                           if field.multiple > 1]
         if any(field.bit + field.width > 8 * size for field in self.fields.values()):
             raise AssertionError(f"the fields of {what} do not fit {size} bytes")
 
@@ -104,19 +112,18 @@ class BitTable:
 
     def pack(self, values: Mapping[str, int]) -> bytes:
         """``encode`` of values that need not be legal, as long as their fields hold them."""
-        number = 0
-        for name, value in self._whole(values).items():
-            field = self.fields[name]
-            if not -(1 << field.width) < value < 1 << field.width:
+        number, whole = 0, self._whole(values)
+        for name, bit, end, _ in self._bits:
+            value = whole[name]
+            if not -end < value < end:
                 raise ProgramError(f"{name} of {self.what} does not hold {value}")
-            number |= (value & (1 << field.width) - 1) << field.bit
+            number |= (value & end - 1) << bit
         return number.to_bytes(self.size, "little")
 
     def _whole(self, values: Mapping[str, int]) -> dict[str, int]:
-        unknown = set(values) - set(self.fields)
-        if unknown:
+        if unknown := values.keys() - self.fields.keys():
             raise ProgramError(f"unknown field '{min(unknown)}' of {self.what}")
-        return {name: int(values.get(name, field.default)) for name, field in self.fields.items()}
+        return self._defaults | {name: int(value) for name, value in values.items()}
 
     def decode(self, data: bytes) -> dict[str, int]:
         """The fields in ``size`` bytes, legal or not; bits of no field mean nothing.
@@ -127,16 +134,16 @@ class BitTable:
             raise ProgramError(f"{self.what} has {self.size} bytes, not {len(data)}")
         number = int.from_bytes(data, "little")
         values = {}
-        for name, field in self.fields.items():
-            value = number >> field.bit & (1 << field.width) - 1
-            values[name] = value - (field.signed and value >> field.width - 1) * (1 << field.width)
+        for name, bit, end, negative in self._bits:
+            value = number >> bit & end - 1
+            values[name] = value - end if value >= negative else value
         return values
 
     def outside(self, values: Mapping[str, int]) -> Field | None:
         """The first field outside its range, or None."""
-        for name, field in self.fields.items():
-            if not field.low <= values[name] <= field.high:
-                return field
+        for name, low, high in self._limits:
+            if not low <= values[name] <= high:
+                return self.fields[name]
         return None
 
     def illegal(self, values: Mapping[str, int]) -> str | None:
@@ -145,9 +152,9 @@ class BitTable:
         if field is not None:
             return (f"{field.name} of {self.what} must be {field.low}..{field.high}, "
                     f"not {values[field.name]}")
-        for name, field in self.fields.items():
-            if values[name] % field.multiple:
-                return (f"{name} of {self.what} must be a multiple of {field.multiple}, "
+        for name, multiple in self._multiples:
+            if values[name] % multiple:
+                return (f"{name} of {self.what} must be a multiple of {multiple}, "
                         f"not {values[name]}")
         return self._rule(values) if self._rule else None
 

@@ -306,13 +306,12 @@ class VectorEmulator:
             self._load_rows(values, address)
             return
         lanes = 1 if values["reduce"] == Reduce.LANES else self.lanes
-        count = self.groups(values)
-        for group in range(count):
-            found = self._view(address + group * lanes * dtype.itemsize, lanes * dtype.itemsize)
-            elements = np.frombuffer(found.tobytes(), dtype).astype(np.int64)
-            written = self._written(values, group == count - 1)
-            word = isa.word_of(values["d"], group)
-            self.words[word, written] = np.broadcast_to(elements, self.lanes)[written]
+        count, first = self.groups(values), isa.word_of(values["d"], 0)
+        found = self._view(address, count * lanes * dtype.itemsize).tobytes()
+        elements = np.frombuffer(found, dtype).reshape(count, lanes)
+        self.words[first:first + count - 1] = elements[:-1]     # into all lanes where it is one
+        written = self._written(values, last=True)
+        np.copyto(self.words[first + count - 1], elements[-1], where=written)
 
     def _pieces(self, count: int, address: int) -> Iterator[tuple[int, int, int]]:
         """Of rows of ``count`` columns: the first column, row and address of each piece."""
@@ -348,8 +347,5 @@ class VectorEmulator:
                 self._view(at, piece, write=True)[:] = (
                     elements[column:column + piece, row].copy().view(np.uint8))
             return
-        for group in range(count):
-            last = self.length.last if group == count - 1 else self.lanes
-            place = self._view(address + group * self.lanes * dtype.itemsize, last * dtype.itemsize,
-                               write=True)
-            place[:] = np.frombuffer(elements[group, :last].tobytes(), np.uint8)
+        stored = elements.reshape(-1)[:(count - 1) * self.lanes + self.length.last]
+        self._view(address, stored.nbytes, write=True)[:] = stored.view(np.uint8)
