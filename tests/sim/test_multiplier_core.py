@@ -45,7 +45,8 @@ def with_lowest_weights(graph, seed):
     return dataclasses.replace(graph, tensors=tuple(tensors))
 
 
-@pytest.mark.parametrize("name", list(CORES))
+@pytest.mark.parametrize("name", [     # large has the blocks of small, more of them
+    pytest.param(name, marks=[pytest.mark.long] if name == "large" else []) for name in CORES])
 def test_layers_with_weights_of_minus_128_are_exact(name, monkeypatch):
     config, family = CORES[name]
     config = dataclasses.replace(config, **SMALL_MEMORIES, name=f"{name}_blocks")

@@ -177,7 +177,7 @@ def test_gates_of_int16(target: str, bits: int | None) -> None:
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 def test_softmax(target: str, columns: int, dtype: str) -> None:
     rng, machine = np.random.default_rng(columns), Machine(target)
-    rows, pitch = 40, 64
+    rows, pitch = 16, 64
     for beta, scale in ((1.0, 0.1), (0.5, 0.7), (1.0, 0.004), (2.0, 1.0)):
         x = rng.integers(-128, 128, (rows, columns)).astype(np.int8)
         x[:3] = np.array([-128, 127, 5])[:, None]

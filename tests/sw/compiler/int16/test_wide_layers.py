@@ -155,10 +155,11 @@ def test_what_stands_beside_int16_of_the_host_is_the_hosts() -> None:
     assert [layer.op for layer in program.layers] == ["QUANTIZE", "LOGISTIC", "QUANTIZE"]
 
 
-def test_random_networks_equal_golden() -> None:
+@pytest.mark.parametrize("first, count", [(0, 24), pytest.param(24, 72, marks=pytest.mark.long)])
+def test_random_networks_equal_golden(first: int, count: int) -> None:
     """With each kind of operator on the device."""
     done = set[str]()
-    for seed in range(48):
+    for seed in range(first, first + count):
         graph = random_wide(seed)
         x = graph.tensors[graph.inputs[0]]
         limits, rng = np.iinfo(x.dtype), np.random.default_rng(seed)

@@ -162,12 +162,13 @@ def test_weights_of_9_bits_in_some_columns(count: int, columns: list[int]) -> No
                                        devices.open("emulator", BASE)), inputs_of(graph, 1))
 
 
+@pytest.mark.parametrize("first", [0, pytest.param(30, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("memory", "way"), [
     (192, {}), (192, {"materialize": True}), (16, {"outside": "ideal"})], ids=str)
-def test_random_cells(memory: int, way: dict[str, Any]) -> None:
+def test_random_cells(memory: int, way: dict[str, Any], first: int) -> None:
     """On chip, with all tensors kept, and with most of them in outside memory."""
     config, cells = replace(BASE, memory_bytes=memory * 1024, name="random"), 0
-    for seed in range(60):
+    for seed in range(first, first + 30):
         graph = random_cell(seed)
         if fixed.cell_numbers(call_of(graph)) is None:
             continue
@@ -178,7 +179,7 @@ def test_random_cells(memory: int, way: dict[str, Any]) -> None:
         device = devices.open("emulator", config, outside=program.outside)
         assert_equal_golden(graph, Session(program, device), inputs_of(graph, seed),
                             f"seed {seed}")
-    assert cells > 50
+    assert cells > 24
 
 
 @pytest.mark.parametrize("kind", KINDS)
