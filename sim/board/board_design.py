@@ -32,15 +32,16 @@ from kaniwa.sim.primitives.models import FOLDER, primitive_models
 __all__ = ["BIT_CYCLES", "SOURCES", "BoardDesign", "board_design"]
 
 SOURCES = [SHIM[0].with_name(name) for name in ("pin_shim.cpp", "sdram_chip.h")]
-RGMII_SOURCES = [SHIM[0].with_name("rgmii_shim.cpp")]
-# By the line that a board is built for, where that is not its own.
-LINE_SOURCES = {"spi": [Path(__file__).with_name("spi_shim.cpp")],
+# By what a host reaches a board by.
+LINE_SOURCES = {"uart": SOURCES,
+                "ethernet": [SHIM[0].with_name("rgmii_shim.cpp")],
+                "spi": [Path(__file__).with_name("spi_shim.cpp")],
                 "usb": [Path(__file__).parent.with_name("usb") / "usb_shim.cpp"]}
 BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
-# Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it.
-# A link that takes fewer cycles a byte tells more.
+# Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it
+# by a slow machine. A link that takes fewer cycles a byte tells more.
 # It sets how long the host waits: in the board's time or, at a pseudo-terminal, in its own.
-PACE = 320_000
+PACE = 80_000
 
 # Pins of an SDRAM as amaranth-boards names them. Those of a board without are not used. The level
 # is that of the pins that some boards tie to it.
@@ -139,9 +140,8 @@ class BoardDesign:
         """The shared object with its simulation, built if there is none yet."""
         stem = file_stem(self.board, self.config.name, self.cores, self.standalone)
         text = kept_verilog(stem, self._made_from(), self._verilog, progress)
-        sources = SOURCES if self.board.ethernet is None else RGMII_SOURCES
-        sources = LINE_SOURCES.get(self.board.line, sources)
-        return build_library(text, self.config, progress=progress, sources=sources)
+        return build_library(text, self.config, progress=progress,
+                             sources=LINE_SOURCES[self.board.reached_by])
 
     @property
     def byte_cycles(self) -> float:
@@ -283,7 +283,8 @@ def board_design(board: str | Board, config: AcceleratorConfig | None = None,
 
     With ``baud`` it is what a bitstream of that baud holds; without, its UART has a bit in
     BIT_CYCLES cycles and it tells a pace by PACE, for a simulation that ends soon. A board with
-    Ethernet has only the baud of its file, with which it tells the pace of its bitstream. Raises
+    Ethernet has only the baud of its file, with which it tells the pace of its bitstream, and one
+    behind USB has nothing else. Raises
     ConfigError for an unknown board, and for cores or a baud that it cannot have.
     """
     from kaniwa.boards.families.family import load_family
@@ -297,9 +298,10 @@ def board_design(board: str | Board, config: AcceleratorConfig | None = None,
     clock_hz = load_family(board.family).pll(hz, board.clock_mhz(config.name, cores),
                                                board.device).hz
     pace = PACE // (config.out_lanes * config.dot_width * cores)
-    if board.line != "own" and (baud is not None or board.sdram is not None or standalone):
-        raise ConfigError(f"{board.name} over {board.line.upper()} is simulated without a baud, "
-                          "SDRAM or a start from flash")
+    if (board.by_spi or board.by_usb) and (
+            baud not in (None, board.baud) or board.sdram is not None or standalone):
+        raise ConfigError(f"{board.name} over {board.reached_by.upper()} is simulated without a "
+                          "baud, SDRAM or a start from flash")
     if board.by_usb:
         return BoardDesign(board, config, board.baud, board.pace, BIT_CYCLES, cores)
     if board.by_spi:

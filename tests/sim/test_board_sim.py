@@ -55,12 +55,12 @@ def board_sim(*options, board="icebreaker", end=signal.SIGINT):
 @pytest.mark.slow
 def test_a_whole_model_runs_through_the_pseudo_terminal(models, tmp_path):
     path, link = models / "mlperf_kws_dscnn.tflite", tmp_path / "board"
-    program, graph = compile(path, target="base"), load_model(path)
+    program, graph = compile(path, target="small"), load_model(path)
     inputs = recorded_inputs(path, program.inputs)[0]
-    with board_sim("--link", link, board="ulx3s_85f") as board:
-        assert board["board"] == "ulx3s_85f" and board["target"] == "base"
+    with board_sim("--link", link, board="ulx3s_25f") as board:
+        assert board["board"] == "ulx3s_25f" and board["target"] == "small"
         assert os.readlink(link) == board["path"] and board["device"] == f"serial:{link}"
-        with devices.open(board["device"], target="base") as device:
+        with devices.open(board["device"], target="small") as device:
             outputs = Session(program, device).run(inputs)
             with pytest.raises(DeviceError, match="in use by another program"):
                 devices.open(board["device"])

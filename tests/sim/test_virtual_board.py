@@ -83,7 +83,7 @@ def test_the_board_tells_what_was_built(board):
         assert words["clock_hz"] == 20_250_000 == design.baud * BIT_CYCLES
         assert words["memory_bytes"] == nano.memory_bytes
         assert opened.config == nano and not opened.outside
-        assert opened._link.pace == design.pace == 20_000
+        assert opened._link.pace == design.pace == 5_000
 
 
 def test_bulk_data_goes_at_95_percent_of_the_lines_rate(board):
