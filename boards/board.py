@@ -130,7 +130,7 @@ class Board:
     ``files``: targets that are not presets, as TOML files in TARGETS.
     ``device``: the part as the place-and-route tool names it. ``capacity``: its resources, in the
     units of a build's report. ``link``: the UART that a host reaches it by, a resource of the
-    platform.
+    platform; None where it has no adapter for one, and USB is its own way.
     ``several``: targets that it is built for with several cores, by name and number of cores, with
     the clock in MHz. ``baud``: the link's, one that the adapter of the board can do;
     ``other_baud``: it was chosen for this build.
@@ -152,7 +152,7 @@ class Board:
     device: tuple[str, ...]
     targets: Mapping[str, float]
     capacity: Mapping[str, int]
-    link: str
+    link: str | None
     memory: str
     programmers: tuple[tuple[str, ...], ...]
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
@@ -247,24 +247,35 @@ class Board:
             self, ethernet=dataclasses.replace(self.ethernet, address=str(value)))
 
     @property
+    def reached_by(self) -> str:
+        """What a host reaches it by as it is built: uart, ethernet, spi or usb."""
+        if self.line != "own":
+            return self.line
+        if self.ethernet is not None:
+            return "ethernet"
+        return "usb" if self.link is None else "uart"
+
+    @property
     def by_spi(self) -> bool:
         """Whether it is built for a host on SPI."""
-        return self.line == "spi"
+        return self.reached_by == "spi"
 
     @property
     def by_usb(self) -> bool:
         """Whether it is built for a host on USB."""
-        return self.line == "usb"
+        return self.reached_by == "usb"
 
     def with_link(self, link: str) -> Board:
-        """This board for a host on ``link``: spi, usb, or own for UART or Ethernet as it has it.
+        """This board for a host on ``link``: spi, usb, or own for UART, Ethernet or USB as it has
+        it.
 
         InputError for a board without pins for it.
         """
         if link != "own" and getattr(self, link) is None:
             raise InputError(f"{self.name} has no pins for {link.upper()}: boards with some are "
                              f"{_boards_with(link)}")
-        return dataclasses.replace(self, line=link)._checked()
+        line = "own" if link == "usb" and self.link is None else link
+        return dataclasses.replace(self, line=line)._checked()
 
     def with_baud(self, baud: int | None) -> Board:
         """This board with a UART of another baud, which its adapter must do; None for its own.
@@ -273,7 +284,7 @@ class Board:
         """
         if baud is None:
             return self
-        if self.ethernet is not None or self.line != "own":
+        if self.reached_by != "uart":
             raise ConfigError(f"{self.name} is not reached by a UART here, so it takes no baud")
         return dataclasses.replace(self, baud=baud, other_baud=True)
 

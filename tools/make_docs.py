@@ -140,6 +140,7 @@ def errors() -> str:
             ("vector unit", config.vector_unit), ("cell unit", config.cell_unit),
             (f"codebooks of {config.codebook_entries}", bool(config.codebook_entries)),
             ("SDRAM", point.neighbors.sdram), ("Ethernet", bool(point.neighbors.ethernet)),
+            ("USB", point.neighbors.usb),
             ("earlier netlist", bool(point.source)),
             (f"no error: beyond the others in `{row.beyond}`", row.beyond is not None)) if has]
         found = ((point.counts.get("lut"), row.lut), (point.counts.get("ff"), row.ff),

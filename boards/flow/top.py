@@ -175,7 +175,7 @@ class BoardTop(Elaboratable):
         m.d.comb += off.eq(~locked | ResetSignal("sync"))
         m.submodules.usb_io_reset = ResetSynchronizer(off, domain="usb_io")
         m.submodules.usb_reset = ResetSynchronizer(off, domain="usb")
-        with needed("--link usb", "bitstream", BuildError):
+        with needed("a board behind USB", "bitstream", BuildError):
             m.submodules.usb = line = UsbSerial(self._board.name)
         pins = platform.request(usb.resource)
         m.d.comb += [line.d_p_in.eq(pins.d_p.i), line.d_n_in.eq(pins.d_n.i),

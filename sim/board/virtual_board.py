@@ -8,8 +8,7 @@ from typing import Any
 from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.isa import OUTSIDE
-from kaniwa.sim.board.ethernet_transport import EthernetTransport
-from kaniwa.sim.board.pin_transport import PinTransport
+from kaniwa.sim.board.virtual_line import VirtualTransport
 
 __all__ = ["PAST_THE_LINE", "VirtualBoard"]
 
@@ -26,7 +25,7 @@ class VirtualBoard(BoardDevice):
     """
 
     def __init__(self, name: str, target: str | Path | AcceleratorConfig | None,
-                 transport: PinTransport | EthernetTransport, **options: Any) -> None:
+                 transport: VirtualTransport, **options: Any) -> None:
         self._transport = transport
         super().__init__(name, target, **{"connect": lambda: transport} | options)
 

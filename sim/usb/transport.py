@@ -17,6 +17,7 @@ class UsbTransport:
     """Time is the board's: reading runs it until bytes come or the time is over.
 
     ``faults`` are those on the line, behind the enumeration. ``host.counts`` counts them.
+    ``bytes_taken`` and ``bytes_given`` count the bytes of the serial port to and from the board.
     """
 
     def __init__(self, pins: UsbPins, faults: Faults | None = None, seed: int = 0) -> None:
@@ -26,7 +27,18 @@ class UsbTransport:
         self._pins, self._faults = pins, faults or Faults()
         self._pending = b""
         self._packet: bytes | None = None      # that is on its way, maybe again
+        self.bytes_taken = self.bytes_given = 0
         self._serial = self._opened()
+
+    @property
+    def line_cycles(self) -> int:
+        """Cycles of the board since its power came."""
+        return self._pins.cycles
+
+    @property
+    def waiting(self) -> int:
+        """Bytes for the board that it has not taken yet."""
+        return len(self._pending) + len(self._packet or b"")
 
     def _opened(self) -> Serial:
         self.host.faults = Faults()
@@ -49,14 +61,20 @@ class UsbTransport:
                 self._packet = self._pending[:PACKET_BYTES]
                 self._pending = self._pending[PACKET_BYTES:]
             if self._packet is not None and self._pins.do(self._serial.offer(self._packet)):
+                self.bytes_taken += len(self._packet)
                 self._packet = None
             if came := self._pins.do(self._serial.poll()):
+                self.bytes_given += len(came)
                 return came
             self._pins.rest(BETWEEN_BITS * BIT_CYCLES)
         return b""
 
     def now(self) -> float:
         return self._pins.cycles / IO_HZ
+
+    def outside_memory(self, offset: int, size: int) -> None:
+        """None: boards behind USB are simulated without outside memory."""
+        return None
 
     def close(self) -> None:
         """The board goes on being there; what is not on its way yet is not sent."""

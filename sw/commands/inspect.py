@@ -29,7 +29,6 @@ DERIVED = {
 USB_BOARDS = {
     (0x0403, 0x6015): "ULX3S (FT231X)",
     (0x0403, 0x6010): "iCEBreaker, Tang Primer 20K or another board with an FT2232 (second port)",
-    (0x1209, 0x6146): "OrangeCrab",
 }
 ALWAYS = {"golden": "reference kernels on this machine",
           "emulator": "the command stream on this machine",

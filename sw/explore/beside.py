@@ -12,10 +12,12 @@ __all__ = ["ALONE", "Beside", "beside"]
 
 class Beside(NamedTuple):
     """``sdram``: a controller, and the core's way to it. ``ethernet``: a link by Ethernet in the
-    UART's place, by the bytes of its two memories; none without one."""
+    UART's place, by the bytes of its two memories; none without one. ``usb``: one by USB there.
+    """
 
     sdram: bool = False
     ethernet: tuple[int, ...] = ()
+    usb: bool = False
 
 
 ALONE = Beside()
@@ -24,4 +26,5 @@ ALONE = Beside()
 def beside(board: Board) -> Beside:
     """What designs for a board have beside their cores."""
     own = board.ethernet
-    return Beside(board.sdram is not None, (own.ring_bytes, 2 * own.bank_bytes) if own else ())
+    return Beside(board.sdram is not None, (own.ring_bytes, 2 * own.bank_bytes) if own else (),
+                  board.by_usb)

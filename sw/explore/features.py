@@ -167,11 +167,12 @@ COMPACT: Mapping[str, tuple[Feature, ...]] = {
     "weight_ring": (_products,),
 }
 ALWAYS = ("control", "sequencer", "link", "uart", "idle_watch", "top", "other")
-# Of blocks with a way to SDRAM, with its controller or with a link by Ethernet: these come behind
-# the features above, and are 0 in a design without.
+# Of blocks with a way to SDRAM, with its controller or with a link by Ethernet or USB: these come
+# behind the features above, and are 0 in a design without.
 OF_SDRAM: Mapping[str, tuple[Feature, ...]] = {
     "sdram": (_one, _read), "sdram_pins": (_one,), "memory": (_read,), "top": (_read,)}
 OF_ETHERNET: Mapping[str, tuple[Feature, ...]] = {"ethernet": (_one,), "top": (_one,)}
+OF_USB: Mapping[str, tuple[Feature, ...]] = {"usb": (_one,)}
 
 
 def features(config: AcceleratorConfig, beside: Beside = ALONE) -> dict[str, tuple[float, ...]]:
@@ -182,7 +183,8 @@ def features(config: AcceleratorConfig, beside: Beside = ALONE) -> dict[str, tup
     table = COMPACT if config.compact else PIPELINED
     found = {name: (1.0,) for name in ALWAYS} | {
         name: (1.0, *(float(one(config)) for one in own)) for name, own in table.items()}
-    for there, added in ((beside.sdram, OF_SDRAM), (bool(beside.ethernet), OF_ETHERNET)):
+    for there, added in ((beside.sdram, OF_SDRAM), (bool(beside.ethernet), OF_ETHERNET),
+                         (beside.usb, OF_USB)):
         for name, own in added.items():
             found[name] = (*found.get(name, ()), *(there * float(one(config)) for one in own))
     return found

@@ -54,7 +54,8 @@ class Point:
     @functools.cached_property
     def neighbors(self) -> Beside:
         """What is beside the core."""
-        return Beside(self.beside.get("sdram", False), tuple(self.beside.get("ethernet", ())))
+        return Beside(self.beside.get("sdram", False), tuple(self.beside.get("ethernet", ())),
+                      self.beside.get("usb", False))
 
     @property
     def series(self) -> str:

@@ -27,7 +27,7 @@ def test_more_than_a_fifth_of_the_clock_is_refused() -> None:
 
 @pytest.mark.parametrize("arguments", [
     ["--board", "ecpix5_85f"], ["--board", "icebreaker", "--link", "spi"],
-    ["--board", "ulx3s_25f", "--link", "usb"]])
+    ["--board", "ulx3s_25f", "--link", "usb"], ["--board", "orangecrab_25f"]])
 def test_boards_without_a_uart_take_no_baud(arguments: list[str],
                                             capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -31,7 +31,7 @@ Plan = Callable[[str, Callable[[str], None]], Path]
 
 # A board of each device. Those alike to another board, whose tools they share, are for `make long`.
 DEVICES = sorted({load_board(name).device: name for name in reversed(BOARDS)}.values())
-ALIKE = ("tang_nano_20k", "tang_nano_9k", "ecpix5_85f")
+ALIKE = ("tang_nano_20k", "tang_nano_9k", "ecpix5_85f", "orangecrab_25f")
 
 
 @pytest.mark.slow

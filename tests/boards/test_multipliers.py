@@ -31,6 +31,7 @@ EXPECTED = {
     ("colorlight_i5", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("colorlight_i5_sdram", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("colorlight_eth", "small"): {"MULT18X18D": 16 + 4, "product": 0},
+    ("orangecrab_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("ecpix5_85f", "base"): {"MULT18X18D": 128 + 16, "product": 8},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},

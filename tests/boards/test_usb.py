@@ -17,18 +17,32 @@ BOARD = load_board("ulx3s_25f").with_link("usb")
 
 
 def test_boards_with_pins_for_usb() -> None:
-    assert ABLE == ["ulx3s_25f", "ulx3s_25f_sdram", "ulx3s_85f", "ulx3s_85f_sdram"]
+    assert ABLE == ["orangecrab_25f", "ulx3s_25f", "ulx3s_25f_sdram", "ulx3s_85f",
+                    "ulx3s_85f_sdram"]
 
 
-@pytest.mark.parametrize("name", ["ulx3s_25f", "ulx3s_85f"])
-def test_the_design_stands_between_the_core_and_three_pins(name: str) -> None:
+@pytest.mark.parametrize("name, sites", [
+    ("ulx3s_25f", ("D15", "E15", "B12")), ("ulx3s_85f", ("D15", "E15", "B12")),
+    ("orangecrab_25f", ("N1", "M2", "N2"))])
+def test_the_design_stands_between_the_core_and_three_pins(name: str, sites: tuple[str, ...]
+                                                           ) -> None:
     board = load_board(name).with_link("usb")
     files = design_files(board, TINY, board.clock_mhz(""))
     modules = set(re.findall(r"^module \\top\.(\w+)$", files[f"{TOP}.il"], re.MULTILINE))
     assert "usb" in modules and "uart" not in modules
-    for pin, site in (("d_p", "D15"), ("d_n", "E15"), ("pullup", "B12")):
+    for pin, site in zip(("d_p", "d_n", "pullup"), sites, strict=True):
         assert f'LOCATE COMP "usb_0__{pin}__io" SITE "{site}"' in files[f"{TOP}.lpf"]
     assert "uart" not in files[f"{TOP}.lpf"]
+
+
+def test_a_board_without_a_uart_is_reached_over_usb_by_itself() -> None:
+    board = load_board("orangecrab_25f")
+    assert board.by_usb and board.pace == USB_PACE
+    assert board.with_link("usb") == board.with_link("own") == board
+    with pytest.raises(ConfigError, match="^orangecrab_25f is not reached by a UART here"):
+        board.with_baud(115_200)
+    with pytest.raises(InputError, match="^orangecrab_25f has no pins for SPI"):
+        board.with_link("spi")
 
 
 def test_two_builds_are_the_same() -> None:
@@ -36,7 +50,8 @@ def test_two_builds_are_the_same() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("mhz, own, divider", [(25.0, 120, 5), (12.0, 108, 1), (100.0, 108, 25)])
+@pytest.mark.parametrize("mhz, own, divider", [
+    (25.0, 120, 5), (12.0, 108, 1), (48.0, 48, 1), (100.0, 108, 25)])
 def test_a_pll_of_its_own_makes_48_and_12_mhz(mhz: float, own: int, divider: int) -> None:
     pll = Ecp5UsbPll(mhz * 1e6)
     assert (pll.oscillator / pll.own, pll.divider) == (own, divider)
@@ -86,5 +101,5 @@ def test_without_luna_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "luna"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "luna", None)
-    with pytest.raises(BuildError, match="^--link usb needs luna-usb: pip install "):
+    with pytest.raises(BuildError, match="^a board behind USB needs luna-usb: pip install "):
         design_files(BOARD, TINY, 80.0)

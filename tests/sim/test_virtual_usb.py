@@ -6,7 +6,9 @@ import pytest
 from builders.graphs.inferences import wrong_answers_of
 
 import kaniwa
+from kaniwa.boards.board import USB_PACE
 from kaniwa.compiler.pipeline import compile
+from kaniwa.driver import devices
 from kaniwa.driver.board_device import BoardDevice
 from kaniwa.errors import ConfigError
 from kaniwa.sim.board.board_design import board_design
@@ -47,6 +49,16 @@ def test_inferences_are_exact_and_nothing_goes_twice(design, program):
         statistics = board.link_statistics
         assert board.capabilities["clock_hz"] == 80_000_000
     assert not (statistics.repeated or statistics.damaged or statistics.timeouts), statistics
+
+
+def test_a_board_that_has_nothing_else_is_a_device_by_its_name(program):
+    with devices.open("sim:orangecrab_25f", target=SERIAL) as board:
+        session = kaniwa.Session(program, board)
+        assert wrong_answers(session, 1) == 0
+        assert session.stats.cycles == pytest.approx(kaniwa.estimate(program).cycles, rel=0.01)
+        assert board.pace == USB_PACE and not board.link_statistics.repeated
+    with pytest.raises(ConfigError, match="orangecrab_25f over USB is simulated without a baud"):
+        devices.open("sim:orangecrab_25f?baud=9600", target=SERIAL)
 
 
 def inferences(design, program, count, seed):

@@ -157,7 +157,7 @@ def _require_check(board: Board, clock_mhz: float | None, cores: int, standalone
     if board.overlap:
         raise InputError("--check-netlist: netlists are checked without the host's memory during "
                          "runs; leave out --overlap")
-    if board.ethernet is not None or board.line != "own":
+    if board.reached_by != "uart":
         raise InputError("--check-netlist: netlists are checked at the pins of a UART, which "
                          f"{board.name} does not use")
     require_models(board)

@@ -69,9 +69,9 @@ def board_sim_command(board: str, target: str | None, cores: int, link: Path | N
             from kaniwa.sim.board.pseudo_terminal import PseudoTerminal, serve
 
             design = board_design(board, config, cores=cores)
-            if design.board.ethernet is not None:
-                raise DeviceError(f"{board} is reached by Ethernet and has no serial port: "
-                                  f"`kaniwa bridge sim:{board}` offers it over TCP")
+            if design.board.reached_by != "uart":
+                raise DeviceError(f"{board} is not reached by a UART, so it has no serial port "
+                                  f"here: `kaniwa bridge sim:{board}` offers it over TCP")
             virtual = PinTransport(design, update)
         line = FaultyTransport(virtual, faults, seed)
         terminal = PseudoTerminal(link)

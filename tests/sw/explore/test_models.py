@@ -57,10 +57,12 @@ def test_what_a_parameter_costs_is_seen_by_block() -> None:
     assert "mac_array" in grown and not grown & {"link", "counters", "on_chip_memory"}
 
 
-def test_sdram_and_ethernet_of_a_board_cost_logic_beside_the_core() -> None:
+def test_sdram_ethernet_and_usb_of_a_board_cost_logic_beside_the_core() -> None:
     model = area_model("ecp5", compact=False)
-    alone, sdram, ethernet = (model.cells(PRESETS["small"], one) for one in (
-        ALONE, beside(load_board("colorlight_i5_sdram")), beside(load_board("colorlight_eth"))))
+    alone, sdram, ethernet, usb = (model.cells(PRESETS["small"], one) for one in (
+        ALONE, beside(load_board("colorlight_i5_sdram")), beside(load_board("colorlight_eth")),
+        beside(load_board("orangecrab_25f"))))
+    assert 1700 < usb["lut"] - alone["lut"] < 2100 and usb["bram"] == alone["bram"]
     assert 700 < sdram["lut"] - alone["lut"] < 1300 and sdram["bram"] == alone["bram"]
     assert 1100 < ethernet["lut"] - alone["lut"] < 1700 and ethernet["bram"] == alone["bram"] + 2
     without = fit_area("ecp5", False, [one for one in SYNTHESIZED if not one.beside])
