@@ -78,7 +78,7 @@ def test_inferences_by_name_are_exact_and_nothing_goes_twice(program):
         assert session.stats.cycles == pytest.approx(estimate(program).cycles, rel=0.01)
         assert board.link_statistics.repeated == board.link_statistics.timeouts == 0
         assert board.capabilities["clock_hz"] == 100_000_000
-        assert board.pace == board_design(NAME, SERIAL).pace == 160_000
+        assert board.pace == board_design(NAME, SERIAL).pace == 40_000
 
 
 def test_bulk_data_goes_as_fast_as_the_core_takes_and_gives_it(pins):
