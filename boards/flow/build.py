@@ -176,9 +176,10 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
     check_cores(line.get("cores", 1), config.memory_bytes, board.sdram is not None)
     board.check_memory(config)
     from kaniwa.boards.flow.top import BoardTop
+    from kaniwa.hw.verilog import elaborating
 
     family = load_family(board.family)
-    with warnings.catch_warnings():
+    with elaborating(), warnings.catch_warnings():
         warnings.simplefilter("ignore")   # the toolchain's own, for example on its version
         top = BoardTop(board, config, mhz, **line)
         try:
