@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,16 @@ class Dut:
 
 @dataclass(frozen=True)
 class Bench:
-    """A cocotb bench. ``duts`` makes the devices; every bin in ``required`` must be hit."""
+    """A cocotb bench. ``duts`` makes the devices; every bin in ``required`` must be hit.
+
+    ``optimized``: small devices are compiled with optimization too, for tests of millions of cycles
+    without a line of Python.
+    """
 
     name: str
     duts: Callable[[], Sequence[Dut]]
     required: Sequence[str] = ()
+    optimized: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ class Env:
     np_rng: Any
     start_ns: float = 0.0
     monitors: list[Monitor] = field(default_factory=list)
+    _ports: dict[str, Any] = field(default_factory=dict)
 
     @property
     def cycle(self) -> int:
@@ -94,21 +101,50 @@ class Env:
 
         return round((get_sim_time("ns") - self.start_ns) / PERIOD_NS)
 
+    def _port(self, name: str) -> Any:
+        """The handle of a port, kept: to look it up takes longer than to read it."""
+        if name not in self._ports:
+            self._ports[name] = getattr(self.dut, name)
+        return self._ports[name]
+
     def get(self, name: str) -> int:
         """The unsigned value of a port."""
-        return int(getattr(self.dut, name).value)
+        return int(self._port(name).value)
 
     def set(self, name: str, value: int) -> None:
         """Drive an input port (negative values wrap to two's complement)."""
-        handle = getattr(self.dut, name)
+        handle = self._port(name)
         handle.value = int(value) & ((1 << len(handle)) - 1)
+
+    @cached_property
+    def edge(self) -> Any:
+        """The trigger of a clock edge."""
+        from cocotb.triggers import RisingEdge
+
+        return RisingEdge(self.dut.clk)
 
     async def cycles(self, count: int = 1) -> None:
         """Wait for ``count`` clock edges."""
-        from cocotb.triggers import RisingEdge
-
+        edge = self.edge
         for _ in range(count):
-            await RisingEdge(self.dut.clk)
+            await edge
+
+
+class Input:
+    """An input port, or part of one, that one task drives each cycle.
+
+    A value that it has already is not written again: a write takes longer than a cycle's
+    simulation.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._value: int | None = None
+
+    def set(self, value: int) -> None:
+        """Drive the port from now on."""
+        if value != self._value:
+            self._handle.value = self._value = value
 
 
 async def start(dut: Any, bench: Bench) -> Env:
@@ -177,8 +213,8 @@ class Driver:
 
         self.env, self.stall = env, stall
         self._pack = codec(layout)[0]
-        self._payload = getattr(env.dut, f"{prefix}__payload")
-        self._valid = getattr(env.dut, f"{prefix}__valid")
+        self._payload = Input(getattr(env.dut, f"{prefix}__payload"))
+        self._valid = Input(getattr(env.dut, f"{prefix}__valid"))
         self._ready = getattr(env.dut, f"{prefix}__ready", None)
         self._queue: deque[Any] = deque()
         self.sent = 0
@@ -203,24 +239,22 @@ class Driver:
         raise AssertionError(f"{len(self._queue)} items not accepted within {timeout} cycles")
 
     async def _run(self) -> None:
-        from cocotb.triggers import RisingEdge
-
-        edge, rng = RisingEdge(self.env.dut.clk), self.env.rng
-        self._valid.value = 0
+        edge, rng = self.env.edge, self.env.rng
+        self._valid.set(0)
         while True:
             while not self._queue or (self.stall and rng.random() < self.stall):
-                self._valid.value = 0
+                self._valid.set(0)
                 await edge
             if self._queue[0] is None:
-                self._valid.value = 0
+                self._valid.set(0)
                 await edge
                 self._queue.popleft()
                 continue
-            self._payload.value = self._pack(self._queue[0])
-            self._valid.value = 1
+            self._payload.set(self._pack(self._queue[0]))
+            self._valid.set(1)
             while True:
                 await edge
-                if self._ready is None or self._ready.value == 1:
+                if self._ready is None or self._ready.value:
                     break
             self._queue.popleft()
             self.sent += 1
@@ -240,7 +274,8 @@ class Monitor:
         self._unpack = codec(layout)[1]
         self._payload = getattr(env.dut, f"{prefix}__payload")
         self._valid = getattr(env.dut, f"{prefix}__valid")
-        self._ready = getattr(env.dut, f"{prefix}__ready", None)
+        ready = getattr(env.dut, f"{prefix}__ready", None)
+        self._ready = None if ready is None else Input(ready)
         self.items: list[Any] = []
         self.cycles: list[int] = []
         self._taken = 0
@@ -267,16 +302,14 @@ class Monitor:
         return taken
 
     async def _run(self) -> None:
-        from cocotb.triggers import RisingEdge
-
-        edge, rng = RisingEdge(self.env.dut.clk), self.env.rng
+        edge, rng = self.env.edge, self.env.rng
         held: int | None = None
         while True:
             ready = self._ready is None or not self.stall or rng.random() >= self.stall
             if self._ready is not None:
-                self._ready.value = int(ready)
+                self._ready.set(int(ready))
             await edge
-            valid = self._valid.value == 1
+            valid = bool(self._valid.value)
             if held is not None:
                 assert valid, f"{self.prefix}: valid withdrawn before the transfer"
             if not valid:

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,8 +34,8 @@ BUILD_ARGUMENTS = ["-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEINCOMPLETE", "-Wno-
 # function, for which the compiler takes minutes otherwise.
 OPTIMIZATION = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 # Verilog of fewer characters is compiled as one C++ file: its build takes half of the time, for the
-# headers are read once. It is not optimized, for its tests run mostly in Python: the build takes
-# half of the time again, the tests a quarter more.
+# headers are read once. It is not optimized, unless its bench asks for it: tests run mostly in
+# Python, the build takes half of the time again, the tests a quarter more.
 ONE_FILE = 400_000
 ONE_FILE_OPTIMIZATION = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
 
@@ -69,12 +70,16 @@ def find_bench(name: str) -> Bench | PythonBench:
 
 def run_job(name: str, dut_name: str, seed: int, options: dict[str, int]) -> JobResult:
     """Run a bench on one of its devices, in this process."""
+    from amaranth.hdl import UnusedElaboratable
+
     began = time.monotonic()
     bench = find_bench(name)
     if isinstance(bench, PythonBench):
         return _run_python(bench, seed, options, began)
+    # The bench's other devices are made as well, and not elaborated here.
+    warnings.filterwarnings("ignore", category=UnusedElaboratable)
     dut = next(d for d in bench.duts() if d.name == dut_name)
-    folder, inputs = build_dut(bench.name, dut)
+    folder, inputs = build_dut(bench, dut)
     work = Path(tempfile.mkdtemp(prefix="kaniwa-bench-"))
     log, tally_path = work / "test.log", work / "tally.json"
     tests, failed = run_tests(name, dut.name, folder, inputs, work, seed)
@@ -115,29 +120,31 @@ def _run_python(bench: PythonBench, seed: int, options: dict[str, int],
     return JobResult(bench.name, "-", 1, 0, tally, time.monotonic() - began, "")
 
 
-def build_dut(bench_name: str, dut: Dut) -> tuple[Path, str]:
+def build_dut(bench: Bench, dut: Dut) -> tuple[Path, str]:
     """Verilate a device, or find the build of the same Verilog; (folder, names of input ports)."""
     from kaniwa.hw.verilog import to_verilog
 
     text = to_verilog(dut.component, "dut")
-    return build_verilog(f"{bench_name}-{dut.name}", text)
+    return build_verilog(f"{bench.name}-{dut.name}", text, bench.optimized)
 
 
-def build_verilog(label: str, text: str) -> tuple[Path, str]:
+def build_verilog(label: str, text: str, optimized: bool = False) -> tuple[Path, str]:
     """Verilate Verilog whose top is ``dut``, or find the build; (folder, names of input ports).
 
-    Models of the FPGA primitives that it has are added to it.
+    Models of the FPGA primitives that it has are added to it. ``optimized``: as in ``Bench``.
     """
     text = primitive_models(text) + text
     inputs = ",".join(_input_names(text))
+    optimization = (ONE_FILE_OPTIMIZATION if len(text) < ONE_FILE and not optimized
+                    else OPTIMIZATION)
     # The build is linked to the libraries of this very environment, which may go or be moved.
-    parts = [text, *_build_arguments(text), _optimization(text), sys.prefix]
+    parts = [text, *_build_arguments(text), optimization, sys.prefix]
     key = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:20]
     folder = cache_folder() / "benches" / f"{label}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / "lock"):
         if not (folder / "built").exists():
-            _build(folder, text)
+            _build(folder, text, optimization)
             for header in folder.glob("*.gch"):     # precompiled: most of a build's size
                 header.unlink()
             (folder / "built").touch()
@@ -156,19 +163,14 @@ def _build_arguments(text: str) -> list[str]:
     return [*BUILD_ARGUMENTS, *(["--output-split", "0"] if len(text) < ONE_FILE else [])]
 
 
-def _optimization(text: str) -> str:
-    """What make is told of the compiler for a device of this Verilog."""
-    return ONE_FILE_OPTIMIZATION if len(text) < ONE_FILE else OPTIMIZATION
-
-
-def _build(folder: Path, text: str) -> None:
+def _build(folder: Path, text: str, optimization: str) -> None:
     from cocotb_tools.runner import get_runner
 
     source = folder / "dut.v"
     source.write_text(text)
     verilator()
     runner = get_runner("verilator")
-    with _environment(_optimization(text)):
+    with _environment(optimization):
         runner.build(sources=[source], hdl_toplevel="dut", build_dir=folder,
                      build_args=_build_arguments(text), timescale=("1ns", "1ps"),
                      log_file=folder / "build.log")

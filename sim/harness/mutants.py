@@ -19,7 +19,8 @@ from pathlib import Path
 
 from kaniwa.errors import DeviceError
 from kaniwa.parallel.place import scratch_folder
-from kaniwa.sim.harness.bench_job import build_verilog, run_tests
+from kaniwa.sim.harness.bench import Bench
+from kaniwa.sim.harness.bench_job import build_verilog, find_bench, run_tests
 from kaniwa.sim.harness.equivalence import proved_equal
 
 __all__ = ["Fate", "Mutants", "yosys"]
@@ -47,7 +48,9 @@ class Mutants:
 
     def __init__(self, bench: str, dut: str, text: str, netlist: str, seed: int) -> None:
         self._bench, self._dut, self._netlist, self._seed = bench, dut, netlist, seed
-        self._folder, self._inputs = build_verilog(f"{bench}-{dut}-mutants", text)
+        found = find_bench(bench)
+        assert isinstance(found, Bench)
+        self._folder, self._inputs = build_verilog(f"{bench}-{dut}-mutants", text, found.optimized)
         self._lock, self._stopped = threading.Lock(), False
         self._process: subprocess.Popen[bytes] | None = None
         began = time.monotonic()

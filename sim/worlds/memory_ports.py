@@ -8,7 +8,7 @@ from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
-from kaniwa.sim.harness.bench import Env
+from kaniwa.sim.harness.bench import Env, Input
 from kaniwa.sim.harness.payload import codec
 
 __all__ = ["random_address", "ReadServer", "WriteServer", "TestMemory", "Producer", "Stalls",
@@ -108,19 +108,19 @@ class ReadServer:
         return getattr(self.env.dut, f"{self.prefix}__{name}")
 
     async def _run(self) -> None:
-        from cocotb.triggers import RisingEdge
-
-        edge, rng, env = RisingEdge(self.env.dut.clk), self.env.rng, self.env
-        valid, address, ready = (self._port(f"request__{n}") for n in ("valid", "payload", "ready"))
-        response_valid, response = self._port("response__valid"), self._port("response__payload")
+        edge, rng, env = self.env.edge, self.env.rng, self.env
+        valid, address = self._port("request__valid"), self._port("request__payload")
+        ready, response_valid = Input(self._port("request__ready")), Input(
+            self._port("response__valid"))
+        response = Input(self._port("response__payload"))
         held: int | None = None
         now = 0
         while True:
             open_ = not self.stall or rng.random() >= self.stall
-            ready.value = int(open_)
+            ready.set(int(open_))
             await edge
             now += 1
-            asked = int(address.value) if valid.value == 1 else None
+            asked = int(address.value) if valid.value else None
             assert held is None or held == asked, f"{self.prefix}: request changed while waiting"
             held = None if open_ else asked
             if open_ and asked is not None:
@@ -131,10 +131,10 @@ class ReadServer:
                 self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
             if (self.in_flight and self.in_flight[0][0] <= now
                     and not (self.stall and rng.random() < self.stall)):
-                response.value = self.in_flight.popleft()[1]
-                response_valid.value = 1
+                response.set(self.in_flight.popleft()[1])
+                response_valid.set(1)
             else:
-                response_valid.value = 0
+                response_valid.set(0)
 
 
 class WriteServer:
@@ -167,19 +167,18 @@ class WriteServer:
         raise AssertionError(f"{self.prefix}: {len(self.items)} of {count} words")
 
     async def _run(self) -> None:
-        from cocotb.triggers import RisingEdge
-
-        edge, rng, env = RisingEdge(self.env.dut.clk), self.env.rng, self.env
-        valid, payload, ready = (getattr(env.dut, f"{self.prefix}__request__{n}")
-                                 for n in ("valid", "payload", "ready"))
+        edge, rng, env = self.env.edge, self.env.rng, self.env
+        valid, payload, ready_port = (getattr(env.dut, f"{self.prefix}__request__{n}")
+                                      for n in ("valid", "payload", "ready"))
+        ready = Input(ready_port)
         held: int | None = None
         while True:
             open_ = not self.stall or rng.random() >= self.stall
-            ready.value = int(open_)
+            ready.set(int(open_))
             await edge
             if self.observe is not None:
                 self.observe()
-            bits = int(payload.value) if valid.value == 1 else None
+            bits = int(payload.value) if valid.value else None
             assert held is None or held == bits, f"{self.prefix}: write changed while waiting"
             held = None if open_ else bits
             if open_ and bits is not None:

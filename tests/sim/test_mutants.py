@@ -39,7 +39,7 @@ echo "<r><testsuite tests='1' failures='$(( KANIWA_MUTANT % 2 ))' errors='0'/></
 
 def test_fates_are_those_of_one_process_though_a_worker_is_killed(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def build(folder: Path, text: str) -> None:
+    def build(folder: Path, *_: str) -> None:
         (folder / "dut").write_text(ODD)
         (folder / "dut").chmod(0o755)
 
@@ -94,7 +94,7 @@ def test_a_mutant_ends_with_the_process_that_began_it(built: Path, tmp_path: Pat
 
 def test_a_mutant_that_nobody_waits_for_is_ended(built: Path,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mutants_module, "build_verilog", lambda label, text: (built, ""))
+    monkeypatch.setattr(mutants_module, "build_verilog", lambda *_: (built, ""))
     mutants = Mutants("selftest", "stage", "", "", 1)
     with ThreadPoolExecutor(1) as thread:
         fate = thread.submit(mutants.fate, 1)

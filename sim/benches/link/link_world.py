@@ -26,7 +26,7 @@ from kaniwa.driver.frames import (
 )
 from kaniwa.isa import Command, Register
 from kaniwa.sim.board.link_model import LinkModel, MemoryCore
-from kaniwa.sim.harness.bench import Driver, Env, Monitor, check, cover
+from kaniwa.sim.harness.bench import Driver, Env, Input, Monitor, check, cover
 from kaniwa.sim.worlds.memory_ports import ReadServer, WriteServer
 
 __all__ = ["BUFFER", "CORES", "OVERLAP", "PACE", "SEVERAL", "SEVERAL_OVERLAP", "SIZE", "Device",
@@ -96,6 +96,7 @@ class Device:
     async def _registers(self) -> None:
         """``csr_read_data`` belongs to the address of two cycles before."""
         env, before, core_before = self.env, 0, self.core
+        read_data = Input(env.dut.csr_read_data)
         while True:
             await env.cycles(1)
             address, core = env.get("csr_address"), self.core
@@ -104,7 +105,7 @@ class Device:
                 core = self.cores[number] if number < CORES else MemoryCore(SIZE)
             if env.get("csr_write"):
                 core.write_register(address, env.get("csr_write_data"))
-            env.set("csr_read_data", core_before.read_register(before))
+            read_data.set(core_before.read_register(before))
             before, core_before = address, core
 
     def busy(self, rng: random.Random) -> None:

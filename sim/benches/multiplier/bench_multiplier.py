@@ -49,7 +49,7 @@ def _strategy(name: str) -> Any:
 
 BENCH = Bench("multiplier", _duts, required=[
     "all pairs", "all pairs of weights", "largest sum", "smallest sum", "-128 * -128", "one hot",
-    "weights -128 and negative", "new operands each cycle", "operands held"])
+    "weights -128 and negative", "new operands each cycle", "operands held"], optimized=True)
 
 
 @cocotb.test()
