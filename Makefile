@@ -33,7 +33,8 @@ test: $(BOARD_STAMP) $(PAGES_STAMP) types-tree cycle-model ## Run lint and all t
 	@$(PYTHON_RUN) tests/run_parts.py --jobs $(JOBS)
 
 .PHONY: long
-long: $(PAGES_STAMP) $(TORCH_STAMP) ## Run the tests that take minutes (400 random networks of each format), or PyTorch
+long: $(PAGES_STAMP) $(TORCH_STAMP) ## Run all benches, and the tests that take minutes (400 random networks of each format), or PyTorch
+	@$(PYTHON_RUN) -m kaniwa.sim.harness.run_benches --jobs $(JOBS)
 	@$(PYTHON_RUN) -m pytest -q -m long tests
 	@$(PYTHON_RUN) -m pytest -q -k pytorch tests/end_to_end/test_notebooks.py tests/sw/importers/test_pytorch_recipe.py
 
@@ -80,7 +81,7 @@ site: $(PAGES_STAMP) ## Build the documentation's site alone; a warning is an er
 
 .PHONY: lint
 lint: $(STAMP) types-tree ## ruff and mypy
-	@$(PYTHON_RUN) tests/run_parts.py --part lint
+	@$(PYTHON_RUN) tests/run_parts.py --part lint --part imports
 
 .PHONY: setup
 setup: $(STAMP) types-tree cycle-model ## Make .venv with the pinned packages, and kaniwa itself in editable form

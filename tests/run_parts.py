@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # No part takes half of this; a hang must not hold a CI machine.
 LIMIT_SECONDS = 40 * 60
 SEED = 7
+# That every test file imports: `make lint` asks at once, where the other parts do not run.
+IMPORTS = "imports"
 # Targets that are parts of `make test`, or no tests at all.
 NOT_TESTS = {"clean", "demo", "docs", "help", "lint", "release", "setup", "site", "test"}
 
@@ -78,16 +80,17 @@ def settle(counts: Counts, status: int, what: str) -> Counts:
     return counts
 
 
-def lint(jobs: int) -> Counts:
-    """Ruff, mypy, and that every test file imports: a name that has gone is seen here, at once."""
-    counts = Counts()
-    for module, *arguments in (
-        ["ruff", "check", "--no-cache", "."], ["mypy"], ["pytest", "--collect-only", "-qq", "tests"]
-    ):
-        status, _ = run([sys.executable, "-m", module, *arguments])
-        counts.passed += status == 0
-        counts.failed += status != 0
-    return counts
+def commands(*lines: str) -> Callable[[int], Counts]:
+    """Modules of Python with their arguments, each of which has to end well."""
+    def part(jobs: int) -> Counts:
+        counts = Counts()
+        for line in lines:
+            status, _ = run([sys.executable, "-m", *line.split()])
+            counts.passed += status == 0
+            counts.failed += status != 0
+        return counts
+
+    return part
 
 
 def pytest(folder: str) -> Callable[[int], Counts]:
@@ -124,7 +127,7 @@ def read_junit(report: Path) -> Counts:
 def benches(jobs: int) -> Counts:
     # The same seed each time, so that a failure is of the change; `make sim` draws a new one.
     status, output = run([sys.executable, "-m", "kaniwa.sim.harness.run_benches",
-                          "--jobs", str(jobs), "--seed", str(SEED)])
+                          "--jobs", str(jobs), "--seed", str(SEED), "--quick"])
     return settle(read_closing_line(output), status, "benches")
 
 
@@ -138,7 +141,8 @@ def read_closing_line(output: str) -> Counts:
 
 # Name, what must be there for the part to exist, how to run it.
 PARTS: list[tuple[str, str, Callable[[int], Counts]]] = [
-    ("lint", "pyproject.toml", lint),
+    ("lint", "pyproject.toml", commands("ruff check --no-cache .", "mypy")),
+    (IMPORTS, "tests", commands("pytest --collect-only -qq tests")),
     ("host", "tests/sw", pytest("tests/sw")),
     ("gateware", "tests/hw", pytest("tests/hw")),
     ("simulation", "tests/sim", pytest("tests/sim")),
@@ -163,7 +167,7 @@ def main() -> int:
 
     rows: list[tuple[str, Counts | None, float]] = []
     for name, needs, part in PARTS:
-        if options.part and name not in options.part:
+        if name not in (options.part or [name for name in names if name != IMPORTS]):
             continue
         if not (ROOT / needs).exists():
             rows.append((name, None, 0.0))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,25 +40,29 @@ class Bench:
     """A cocotb bench. ``duts`` makes the devices; every bin in ``required`` must be hit.
 
     ``optimized``: small devices are compiled with optimization too, for tests of millions of cycles
-    without a line of Python.
+    without a line of Python. ``long``: names of devices that `make test` leaves to `make long`; the
+    others must hit the required bins without them.
     """
 
     name: str
     duts: Callable[[], Sequence[Dut]]
     required: Sequence[str] = ()
     optimized: bool = False
+    long: Collection[str] = ()
 
 
 @dataclass(frozen=True)
 class PythonBench:
     """A bench that runs in its own process without cocotb.
 
-    ``run(seed, options)`` raises on a failure and returns a ``Tally``.
+    ``run(seed, options)`` raises on a failure and returns a ``Tally``. ``long``: `make test` leaves
+    it to `make long`.
     """
 
     name: str
     run: Callable[[int, dict[str, int]], Tally]
     required: Sequence[str] = ()
+    long: bool = False
 
 
 def cover(name: str) -> None:

@@ -26,8 +26,6 @@ from kaniwa.sim.harness.bench_job import JobResult, bench_modules, find_bench, r
 from kaniwa.sim.harness.command import one_line
 from kaniwa.sim.harness.coverage import Tally
 
-# `make test` runs every bench but with fewer random layers than a run that is asked for more.
-
 
 @dataclass
 class Summary:
@@ -76,14 +74,25 @@ def _job_name(place: int, job: tuple[str, str]) -> str:
     return "/".join(job)
 
 
+def devices(bench: Bench | PythonBench, long: bool = True) -> list[str]:
+    """The names of a bench's devices, without ``long`` only those of `make test`."""
+    if isinstance(bench, PythonBench):
+        return ["-"] if long or not bench.long else []
+    return [dut.name for dut in _quiet_duts(bench) if long or dut.name not in bench.long]
+
+
 def run(names: list[str], seed: int, jobs: int, options: dict[str, int],
-        scheduler: str | None = None) -> list[Summary]:
-    """Run the benches' devices ``jobs`` at a time, or on a scheduler's workers; sum up by bench."""
+        scheduler: str | None = None, long: bool = True) -> list[Summary]:
+    """Run the benches' devices ``jobs`` at a time, or on a scheduler's workers; sum up by bench.
+
+    Without ``long`` only those of `make test`; a bench without a device is left out.
+    """
     todo, summaries = [], {}
     for name in names:
         bench = find_bench(name)
-        summaries[name] = Summary(name, tuple(bench.required))
-        duts = ["-"] if isinstance(bench, PythonBench) else [d.name for d in _quiet_duts(bench)]
+        duts = devices(bench, long)
+        if duts:
+            summaries[name] = Summary(name, tuple(bench.required))
         todo += [(name, dut) for dut in duts]
     work = Work(partial(_guarded, seed, options), device="sim",
                 name=_job_name)
@@ -112,9 +121,10 @@ def _quiet_duts(bench: Bench) -> list:
 @click.option("--jobs", type=int, default=2, show_default=True, help="Devices run at a time.")
 @click.option("--layers", type=int, default=None, help="Random layers (core_random).")
 @click.option("--configs", type=int, default=None, help="Random configs (core_random).")
+@click.option("--quick", is_flag=True, help="Only the devices of `make test`, not of `make long`.")
 @scheduler_option
 def main(names: tuple[str, ...], seed: int | None, jobs: int, layers: int | None,
-         configs: int | None, scheduler: str | None) -> None:
+         configs: int | None, quick: bool, scheduler: str | None) -> None:
     """Run RTL benches in Verilator and print a table."""
     known = bench_names()
     for name in names:
@@ -123,7 +133,7 @@ def main(names: tuple[str, ...], seed: int | None, jobs: int, layers: int | None
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     print(f"seed {seed} (replay with SEED={seed})", flush=True)
     options = {k: v for k, v in (("layers", layers), ("configs", configs)) if v is not None}
-    summaries = run(list(names) or known, seed, jobs, options, scheduler)
+    summaries = run(list(names) or known, seed, jobs, options, scheduler, not quick)
     print(f"\n{'bench':20} {'tests':>6} {'failed':>6} {'checks':>8} {'required':>9} "
           f"{'bins':>5} {'s':>7}")
     for s in summaries:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kaniwa.config import AcceleratorConfig
 
-__all__ = ["CONFIGS", "WITH_PACKED"]
+__all__ = ["CONFIGS", "LONG", "WITH_PACKED"]
 
 # Lines of several proportions: N of one lane or more, read_bytes below, equal to and above N.
 CONFIGS: dict[str, AcceleratorConfig] = {
@@ -26,6 +26,9 @@ CONFIGS: dict[str, AcceleratorConfig] = {
         out_lanes=2, dot_width=32, requant_lanes=2, read_bytes=16, write_bytes=4, ring_bytes=256,
         line_bytes=256, parameter_records=16, result_slots=4, name="wide_dot"),
 }
+
+# What `make test` leaves to `make long`, for benches whose bins the others hit.
+LONG = ("wide_read", "wide_dot")
 
 # For blocks in which lanes share activations where multipliers are packed.
 WITH_PACKED = CONFIGS | {

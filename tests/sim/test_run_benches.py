@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from kaniwa.sim.harness.run_benches import run
+from kaniwa.sim.harness.bench import PythonBench
+from kaniwa.sim.harness.bench_job import bench_modules, find_bench
+from kaniwa.sim.harness.run_benches import devices, run
+from kaniwa.sim.worlds.array_configs import LONG
+
+
+def test_what_is_left_to_make_long_is_part_of_its_bench() -> None:
+    left = 0
+    for name in bench_modules():
+        bench = find_bench(name)
+        if not isinstance(bench, PythonBench) and bench.long:
+            every, quick = devices(bench), devices(bench, long=False)
+            assert set(bench.long) <= {*every, *LONG}, name
+            assert quick == [dut for dut in every if dut not in bench.long], name
+            assert quick, name
+            left += len(bench.long)
+    assert left > 10
+
+
+def test_a_bench_without_a_device_is_left_out() -> None:
+    assert isinstance(find_bench("ulx3s_top"), PythonBench)
+    assert run(["ulx3s_top"], 7, 1, {}, long=False) == []
 
 
 @pytest.mark.rtl

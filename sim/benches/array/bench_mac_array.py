@@ -9,7 +9,7 @@ import numpy as np
 
 from kaniwa.config import PRESETS
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, Monitor, check, cover, start
-from kaniwa.sim.worlds.array_configs import WITH_PACKED
+from kaniwa.sim.worlds.array_configs import LONG, WITH_PACKED
 
 # In a compact config nothing is dropped, and a cycle without a step follows each block.
 CONFIGS = WITH_PACKED | {"compact": PRESETS["nano"]}
@@ -22,7 +22,7 @@ def _duts() -> list[Dut]:
             for name, config in CONFIGS.items()]
 
 
-BENCH = Bench("mac_array", _duts, required=[
+BENCH = Bench("mac_array", _duts, long=LONG, required=[
     "single step block", "blocks back to back", "idle within a block", "all products 2^14",
     "most negative sum", "zero point", "negative accumulator", "block not finished"])
 

@@ -8,7 +8,7 @@ import cocotb
 import numpy as np
 
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Monitor, check, cover, start
-from kaniwa.sim.worlds.array_configs import WITH_PACKED
+from kaniwa.sim.worlds.array_configs import LONG, WITH_PACKED
 
 
 def _duts() -> list[Dut]:
@@ -18,7 +18,7 @@ def _duts() -> list[Dut]:
             for name, config in WITH_PACKED.items() if config.max_pool]
 
 
-BENCH = Bench("max_pool", _duts, required=[
+BENCH = Bench("max_pool", _duts, long=LONG, required=[
     "single step", "maximum first", "maximum last", "all -128", "maximum 127", "equal bytes",
     "idle between steps", "back to back", "lanes without a byte", "block not finished", "pair",
     "pair: single step", "pair: two steps", "pair: nine steps", "pair: block not finished",

@@ -8,7 +8,7 @@ import cocotb
 
 from kaniwa.sim.harness.bench import Bench, Dut, Env, Monitor, check, cover, start
 from kaniwa.sim.harness.payload import codec
-from kaniwa.sim.worlds.array_configs import CONFIGS
+from kaniwa.sim.worlds.array_configs import CONFIGS, LONG
 
 
 def _duts() -> list[Dut]:
@@ -17,7 +17,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, ResultBuffer(config), config) for name, config in CONFIGS.items()]
 
 
-BENCH = Bench("result_buffer", _duts, required=[
+BENCH = Bench("result_buffer", _duts, long=LONG, required=[
     "all slots taken", "reader stalls", "one a cycle", "pool result", "ring of slots wraps"])
 
 

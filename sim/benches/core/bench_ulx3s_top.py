@@ -12,4 +12,4 @@ def run(seed: int, options: dict[str, int]) -> Tally:
     return exercise_board("ulx3s_85f", seed)
 
 
-BENCH = PythonBench("ulx3s_top", run, required=BINS)
+BENCH = PythonBench("ulx3s_top", run, required=BINS, long=True)

@@ -47,7 +47,7 @@ def _strategy(name: str) -> Any:
     return next(getattr(module, name) for module in modules if hasattr(module, name))
 
 
-BENCH = Bench("multiplier", _duts, required=[
+BENCH = Bench("multiplier", _duts, long=("ecp5_packed",), required=[
     "all pairs", "all pairs of weights", "largest sum", "smallest sum", "-128 * -128", "one hot",
     "weights -128 and negative", "new operands each cycle", "operands held"], optimized=True)
 

@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 
 from kaniwa.sim.harness.bench import Bench, Dut
-from kaniwa.sim.worlds.array_configs import CONFIGS
+from kaniwa.sim.worlds.array_configs import CONFIGS, LONG
 from kaniwa.sim.worlds.array_world import (
     BINS,
     COLUMN_BINS,
@@ -26,7 +26,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, ArraySwitch(config), config) for name, config in CONFIGS.items()]
 
 
-BENCH = Bench("array_switch", _duts, required=[
+BENCH = Bench("array_switch", _duts, long=LONG, required=[
     *BINS, *PLAIN_BINS, *COLUMN_BINS, *PATCH_BINS, "usual idle", "late instruction"])
 
 

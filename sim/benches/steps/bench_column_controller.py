@@ -9,7 +9,7 @@ import cocotb
 
 from kaniwa.isa import Mode
 from kaniwa.sim.harness.bench import Bench, Dut, check, cover, start
-from kaniwa.sim.worlds.array_configs import CONFIGS
+from kaniwa.sim.worlds.array_configs import CONFIGS, LONG
 from kaniwa.sim.worlds.array_world import BINS, COLUMN_BINS, PACES, Pace, World, check_idle, run
 
 
@@ -21,7 +21,7 @@ def _duts() -> list[Dut]:
             if config.depthwise]
 
 
-BENCH = Bench("column_controller", _duts, required=[
+BENCH = Bench("column_controller", _duts, long=LONG, required=[
     *BINS, *COLUMN_BINS, "budget", "usual idle", "late instruction"])
 
 

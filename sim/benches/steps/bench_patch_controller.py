@@ -9,7 +9,7 @@ import cocotb
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.sim.harness.bench import Bench, Dut, cover, start
-from kaniwa.sim.worlds.array_configs import CONFIGS
+from kaniwa.sim.worlds.array_configs import CONFIGS, LONG
 from kaniwa.sim.worlds.patch_loops import long_patches, random_patches
 from kaniwa.sim.worlds.patch_world import Pace, PatchWorld, cover_fields, cycles_of_pixel
 
@@ -28,7 +28,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, PatchController(config), config) for name, config in DEVICES.items()]
 
 
-BENCH = Bench("patch_controller", _duts, required=[
+BENCH = Bench("patch_controller", _duts, long=LONG, required=[
     "padding above", "padding below", "padding left", "padding right", "chunks", "one block",
     "many blocks", "partial word", "whole words", "largest patch", "stride 2", "dilated rows",
     "one step", "streamed", "kept", "ring wraps", "patch words wrap", "patch across the ring's end",

@@ -37,7 +37,7 @@ WRONG = {"cells": (0, 1025, 2047), "steps": (0,), "input_words": (1025, 2047),
          "admit_shift": (0, 14, 22, 31), "clip": (0, 32769, 65535),
          **{f"shift_{name}": (-31, -32) for name in ("input_forget", "hidden_cell", "output")},
          **{name: (1, size // 2) for name, size in ALIGNED.items()}}
-BENCH = Bench("cell_unit", _duts, required=[
+BENCH = Bench("cell_unit", _duts, long=("narrow_write",), required=[
     *(f"{kind}_{state}" for state in ("free", "stalled") for kind in (
         "one_cell", "one_step", "frames_of_a_word", "long_frames", "clip", "no_clip",
         "states_in_place", "summed", "left_shift", "far_left_shift", "least", "most",
