@@ -44,7 +44,7 @@ def _duts() -> list[Dut]:
             for config, bits, words in WIDTHS]
 
 
-BENCH = Bench("axi_master", _duts, long=("xl_32",), required=[
+BENCH = Bench("axi_master", _duts, long=("xl_32", "thin_128"), required=[
     "burst_1", "burst_most", "burst_ends_at_page", "reads_outstanding", "writes_outstanding",
     *(f"{channel}_waits" for channel in ("aw", "w", "b", "ar", "r")),
     *(f"{channel}_{code.name}" for channel in "rb" for code in BusResponse),

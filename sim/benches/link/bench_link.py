@@ -47,7 +47,7 @@ def _duts() -> list[Dut]:
                                            (SEVERAL_OVERLAP, CORES, True)))]
 
 
-BENCH = Bench("link", _duts, required=[
+BENCH = Bench("link", _duts, long=(SEVERAL,), required=[
     "write", "read", "register", "open", "behind", "gap", "garbled", "busy_write", "busy_read",
     "register_while_busy", "link_registers", "no_session", "coalesced", "overflow", "goodput",
     "full_speed", "back_in_step", "outside", "beside_a_busy_core", "no_such_core",

@@ -42,7 +42,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, Post(config), config) for name, config in CONFIGS.items()]
 
 
-BENCH = Bench("post", _duts, required=[
+BENCH = Bench("post", _duts, long=("four_of_twelve", "serial_with_products"), required=[
     *(f"{rounding.name.lower()}_{case}" for rounding in Rounding
       for case in ("tie", "negative", "positive", "saturate_low", "saturate_high")),
     "add", "multiply", "table", "plain", "add_after_add", "add_after_plain", "plain_after_add",

@@ -26,7 +26,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, ArraySwitch(config), config) for name, config in CONFIGS.items()]
 
 
-BENCH = Bench("array_switch", _duts, long=LONG, required=[
+BENCH = Bench("array_switch", _duts, long=(*LONG, "twelve"), required=[
     *BINS, *PLAIN_BINS, *COLUMN_BINS, *PATCH_BINS, "usual idle", "late instruction"])
 
 

@@ -28,7 +28,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, PatchController(config), config) for name, config in DEVICES.items()]
 
 
-BENCH = Bench("patch_controller", _duts, long=LONG, required=[
+BENCH = Bench("patch_controller", _duts, long=(*LONG, "twelve"), required=[
     "padding above", "padding below", "padding left", "padding right", "chunks", "one block",
     "many blocks", "partial word", "whole words", "largest patch", "stride 2", "dilated rows",
     "one step", "streamed", "kept", "ring wraps", "patch words wrap", "patch across the ring's end",

@@ -45,7 +45,9 @@ def _duts() -> list[Dut]:
     return [Dut(name, WeightDecoder(config), config) for name, config in CONFIGS.items()]
 
 
-BENCH = Bench("weight_decoder", _duts, long=("many_twice", "widest"), required=[
+LONG = ("many", "many_twice", "widest", "wide_modes")
+
+BENCH = Bench("weight_decoder", _duts, long=LONG, required=[
     "raw", *(f"packed_{width}" for width in range(9)), "mixed", "map", "modes",
     *(f"mode_{width}" for width in range(9)), "no_hardware_for_modes", "bad_map", "parameters",
     "short", "shared", "table", "both_tables", "empty_block", "repeat", "no_parameters",

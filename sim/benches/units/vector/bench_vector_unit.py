@@ -50,7 +50,7 @@ _KINDS = [
     *(f"STORE_{w.name}" for w in Width), "LOAD_rows", "STORE_rows", "STORE_product", "STORE_held",
     "table_of_held", *(c.name for c in Control)]
 
-BENCH = Bench("vector_unit", _duts, long=("four_lanes",), required=[
+BENCH = Bench("vector_unit", _duts, long=("four_lanes", "two_lanes"), required=[
     *(f"{kind}_{state}" for kind in _KINDS for state in ("free", "stalled")),
     *(f"shift_{s.name}_{case}" for s in Shift for case in ("exact", "up", "limited")
       if (case != "up" or s not in (Shift.LOW, Shift.FLOOR_15, Shift.FLOOR_31))
