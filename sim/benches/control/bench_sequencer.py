@@ -30,7 +30,7 @@ def _duts() -> list[Dut]:
     return [Dut(config.name, Sequencer(config), config=config) for config in configs]
 
 
-BENCH = Bench("sequencer", _duts, long=("xl", "plain"), required=[
+BENCH = Bench("sequencer", _duts, long=("xl",), required=[
     "stall_only_load", "stall_only_weights", "stall_only_array", "stall_only_post",
     "stall_only_operand", "stall_only_store", "stalls_everywhere", "no_stall", "empty_program",
     "illegal_opcode", "illegal_low", "illegal_high", "illegal_relation", "lacks_elementwise",

@@ -8,7 +8,7 @@ from typing import Any
 import cocotb
 
 from kaniwa.sim.harness.bench import Bench, Dut
-from kaniwa.sim.worlds.array_configs import CONFIGS, LONG
+from kaniwa.sim.worlds.array_configs import CONFIGS
 from kaniwa.sim.worlds.array_world import (
     BINS,
     PACES,
@@ -27,7 +27,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, ArraySwitch(config), config) for name, config in configs.items()]
 
 
-BENCH = Bench("array_controller", _duts, long=LONG, required=[
+BENCH = Bench("array_controller", _duts, required=[
     *BINS, *PLAIN_BINS, *POOL_BINS, "usual idle", "late instruction"])
 
 

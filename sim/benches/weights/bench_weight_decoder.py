@@ -45,7 +45,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, WeightDecoder(config), config) for name, config in CONFIGS.items()]
 
 
-LONG = ("many", "many_twice", "widest", "wide_modes")
+LONG = ("many", "many_twice", "widest")
 
 BENCH = Bench("weight_decoder", _duts, long=LONG, required=[
     "raw", *(f"packed_{width}" for width in range(9)), "mixed", "map", "modes",
