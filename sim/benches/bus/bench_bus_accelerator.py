@@ -48,7 +48,7 @@ def _duts() -> list[Dut]:
             for bus, bits in (("axi4", 64), ("wishbone", 32))]
 
 
-BENCH = Bench("bus_accelerator", _duts, required=[
+BENCH = Bench("bus_accelerator", _duts, long=("wishbone",), required=[
     "whole_run", "second_run", "uses_both_memories", "read_error", "write_error", "hang",
     "run_behind_a_hang"])
 

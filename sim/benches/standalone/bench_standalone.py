@@ -76,7 +76,7 @@ def _duts() -> list[Dut]:
     return [Dut(name, Board(name), config=PRESETS[name]) for name in HALVES]
 
 
-BENCH = Bench("standalone", _duts, required=[
+BENCH = Bench("standalone", _duts, long=("base",), required=[
     *(f"state_{state.name.lower()}" for state in FlashState if state > FlashState.LOADING),
     "flipped", "cut", "too_long", "other_in_second_pass", "not_whole", "not_allowed", "no_body",
     "dropped", "class", "tie", "several_hundred", "no_scores", "refused",

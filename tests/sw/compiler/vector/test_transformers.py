@@ -61,7 +61,7 @@ def test_golden_gives_the_answers_of_litert_and_the_stated_accuracy(name: str,
 
 @pytest.mark.parametrize(("device", "target"), [
     ("golden", "base"), ("emulator", "nano"), ("emulator", "base"),
-    pytest.param("sim", "base", marks=[pytest.mark.rtl, pytest.mark.slow])])
+    pytest.param("sim", "base", marks=[pytest.mark.rtl, pytest.mark.long])])
 @pytest.mark.parametrize("name", list(EXAMPLES)[:2])      # int16 needs a vector unit
 def test_a_session_gives_the_answers_of_litert(name: str, device: str, target: str,
                                                models: Path) -> None:
