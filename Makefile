@@ -80,7 +80,7 @@ site: $(PAGES_STAMP) ## Build the documentation's site alone; a warning is an er
 	@echo "wrote build/site/index.html"
 
 .PHONY: lint
-lint: $(STAMP) types-tree ## ruff and mypy
+lint: $(STAMP) types-tree ## ruff, mypy, and that every test file imports
 	@$(PYTHON_RUN) tests/run_parts.py --part lint --part imports
 
 .PHONY: setup

@@ -12,7 +12,6 @@ import os
 import statistics
 import sys
 import time
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -179,8 +178,7 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
     from kaniwa.hw.verilog import elaborating
 
     family = load_family(board.family)
-    with elaborating(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")   # the toolchain's own, for example on its version
+    with elaborating():
         top = BoardTop(board, config, mhz, **line)
         try:
             plan = board.make_platform().prepare(top, TOP, emit_src=False)

@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ from kaniwa.sim.harness.bench import Bench, Dut, PythonBench
 from kaniwa.sim.harness.coverage import Tally
 from kaniwa.sim.primitives.models import primitive_models
 
-__all__ = ["JobResult", "bench_modules", "find_bench", "run_job", "run_tests", "build_dut",
-           "build_verilog"]
+__all__ = ["JobResult", "bench_modules", "find_bench", "quiet_duts", "run_job", "run_tests",
+           "build_dut", "build_verilog"]
 
 BUILD_ARGUMENTS = ["-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEINCOMPLETE", "-Wno-CMPCONST",
                    "-Wno-UNSIGNED", "-Wno-ASCRANGE", "-Wno-SELRANGE", "-Wno-WIDTHCONCAT",
@@ -68,17 +67,21 @@ def find_bench(name: str) -> Bench | PythonBench:
     return bench
 
 
+def quiet_duts(bench: Bench) -> list[Dut]:
+    """The devices of a bench, without Amaranth's warning of those that are not elaborated."""
+    duts = list(bench.duts())
+    for dut in duts:
+        dut.component._MustUse__silence = True
+    return duts
+
+
 def run_job(name: str, dut_name: str, seed: int, options: dict[str, int]) -> JobResult:
     """Run a bench on one of its devices, in this process."""
-    from amaranth.hdl import UnusedElaboratable
-
     began = time.monotonic()
     bench = find_bench(name)
     if isinstance(bench, PythonBench):
         return _run_python(bench, seed, options, began)
-    # The bench's other devices are made as well, and not elaborated here.
-    warnings.filterwarnings("ignore", category=UnusedElaboratable)
-    dut = next(d for d in bench.duts() if d.name == dut_name)
+    dut = next(d for d in quiet_duts(bench) if d.name == dut_name)
     folder, inputs = build_dut(bench, dut)
     work = Path(tempfile.mkdtemp(prefix="kaniwa-bench-"))
     log, tally_path = work / "test.log", work / "tally.json"

@@ -16,7 +16,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from kaniwa.errors import DeviceError
 from kaniwa.parallel import scheduler as open_scheduler
 from kaniwa.parallel.workers import Work, Workers
 from kaniwa.sim.harness.bench import Bench, Dut
-from kaniwa.sim.harness.bench_job import find_bench
+from kaniwa.sim.harness.bench_job import find_bench, quiet_duts
 from kaniwa.sim.harness.command import one_line
 from kaniwa.sim.harness.mutants import Fate, Mutants, yosys
 from kaniwa.sim.primitives.models import primitive_ports
@@ -71,11 +70,10 @@ def make_mutants(dut: Dut, count: int, seed: int) -> tuple[str, str, list[str]]:
     """Verilog and RTLIL with ``count`` mutants selected by ``mutsel`` (0: none); what each is."""
     from amaranth.back import rtlil
 
-    from kaniwa.hw.verilog import ports
+    from kaniwa.hw.verilog import elaborating, ports
 
     with tempfile.TemporaryDirectory(prefix="kaniwa-mutate-") as folder:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with elaborating():
             text = rtlil.convert(dut.component, name="dut", ports=ports(dut.component),
                                  emit_src=True)
         Path(folder, "dut.il").write_text(text)
@@ -158,7 +156,7 @@ def main(name: str, count: int, seed: int, jobs: int, least: float, scheduler: s
     bench = find_bench(name)
     if not isinstance(bench, Bench):
         raise click.UsageError(f"bench '{name}' has no block of its own to plant faults in")
-    duts = list(bench.duts())
+    duts = quiet_duts(bench)
     total = alive = equal = 0
     with open_scheduler(scheduler, jobs) as workers:
         for dut in duts:

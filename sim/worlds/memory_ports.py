@@ -110,9 +110,8 @@ class ReadServer:
     async def _run(self) -> None:
         edge, rng, env = self.env.edge, self.env.rng, self.env
         valid, address = self._port("request__valid"), self._port("request__payload")
-        ready, response_valid = Input(self._port("request__ready")), Input(
-            self._port("response__valid"))
-        response = Input(self._port("response__payload"))
+        ready, response_valid, response = (Input(self._port(name)) for name in (
+            "request__ready", "response__valid", "response__payload"))
         held: int | None = None
         now = 0
         while True:

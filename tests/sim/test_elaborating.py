@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,23 @@ def test_the_collector_goes_on_after_a_design_that_is_refused() -> None:
         to_verilog(block, "inverter")
     assert block.collected == [False]
     assert gc.isenabled()
+
+
+class Wasteful(Inverter):
+    """Makes a block that nothing elaborates, in a cycle that only the collector finds."""
+
+    def elaborate(self, platform: Any) -> Module:
+        waste: list[Any] = [Inverter()]
+        waste.append(waste)
+        return super().elaborate(platform)
+
+
+def test_blocks_that_nothing_elaborates_do_not_warn_later() -> None:
+    to_verilog(Wasteful(), "inverter")
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert heard == []
 
 
 def test_it_rests_for_a_boards_design_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,8 @@ def test_what_is_left_to_make_long_is_part_of_its_bench() -> None:
         if not isinstance(bench, PythonBench) and bench.long:
             every, quick = devices(bench), devices(bench, long=False)
             assert set(bench.long) <= {*every, *LONG}, name
-            assert quick == [dut for dut in every if dut not in bench.long], name
-            assert quick, name
-            left += len(bench.long)
+            assert quick and len(quick) < len(every), name
+            left += len(every) - len(quick)
     assert left > 10
 
 

@@ -244,4 +244,4 @@ def _refuse(rng: random.Random, config: AcceleratorConfig, tally: Tally) -> None
         tally.checks += 1
 
 
-BENCH = PythonBench("core_vector", run, required=REQUIRED, long=True)
+BENCH = PythonBench("core_vector", run, required=REQUIRED)
