@@ -27,7 +27,8 @@ _ZEROED_MEMORY = re.compile(
 
 @contextmanager
 def elaborating() -> Iterator[None]:
-    """Around the making of RTLIL: no warnings, and Python's cyclic garbage collector rests.
+    """Around the making of RTLIL, or of blocks that nothing may elaborate: no warnings, and
+    Python's cyclic garbage collector rests.
 
     A netlist is millions of objects, nearly all of which are needed to the end. The collector went
     through them again and again, in a third to a half of the time that ``base`` took. It goes once

@@ -22,8 +22,8 @@ from kaniwa.sim.harness.bench import Bench, Dut, PythonBench
 from kaniwa.sim.harness.coverage import Tally
 from kaniwa.sim.primitives.models import primitive_models
 
-__all__ = ["JobResult", "bench_modules", "find_bench", "quiet_duts", "run_job", "run_tests",
-           "build_dut", "build_verilog"]
+__all__ = ["JobResult", "bench_modules", "find_bench", "dut_names", "find_dut", "run_job",
+           "run_tests", "build_dut", "build_verilog"]
 
 BUILD_ARGUMENTS = ["-Wno-WIDTH", "-Wno-UNOPTFLAT", "-Wno-CASEINCOMPLETE", "-Wno-CMPCONST",
                    "-Wno-UNSIGNED", "-Wno-ASCRANGE", "-Wno-SELRANGE", "-Wno-WIDTHCONCAT",
@@ -67,12 +67,20 @@ def find_bench(name: str) -> Bench | PythonBench:
     return bench
 
 
-def quiet_duts(bench: Bench) -> list[Dut]:
-    """The devices of a bench, without Amaranth's warning of those that are not elaborated."""
-    duts = list(bench.duts())
-    for dut in duts:
-        dut.component._MustUse__silence = True
-    return duts
+def dut_names(bench: Bench) -> list[str]:
+    """The names of a bench's devices."""
+    from kaniwa.hw.verilog import elaborating
+
+    with elaborating():     # what is made to be named is dropped in here, without a warning
+        return [dut.name for dut in bench.duts()]
+
+
+def find_dut(bench: Bench, name: str) -> Dut:
+    """The device of a bench that is called so; without Amaranth's warnings of the others."""
+    from kaniwa.hw.verilog import elaborating
+
+    with elaborating():
+        return next(dut for dut in bench.duts() if dut.name == name)
 
 
 def run_job(name: str, dut_name: str, seed: int, options: dict[str, int]) -> JobResult:
@@ -81,7 +89,7 @@ def run_job(name: str, dut_name: str, seed: int, options: dict[str, int]) -> Job
     bench = find_bench(name)
     if isinstance(bench, PythonBench):
         return _run_python(bench, seed, options, began)
-    dut = next(d for d in quiet_duts(bench) if d.name == dut_name)
+    dut = find_dut(bench, dut_name)
     folder, inputs = build_dut(bench, dut)
     work = Path(tempfile.mkdtemp(prefix="kaniwa-bench-"))
     log, tally_path = work / "test.log", work / "tally.json"

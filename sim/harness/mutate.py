@@ -27,7 +27,7 @@ from kaniwa.errors import DeviceError
 from kaniwa.parallel import scheduler as open_scheduler
 from kaniwa.parallel.workers import Work, Workers
 from kaniwa.sim.harness.bench import Bench, Dut
-from kaniwa.sim.harness.bench_job import find_bench, quiet_duts
+from kaniwa.sim.harness.bench_job import dut_names, find_bench, find_dut
 from kaniwa.sim.harness.command import one_line
 from kaniwa.sim.harness.mutants import Fate, Mutants, yosys
 from kaniwa.sim.primitives.models import primitive_ports
@@ -156,11 +156,12 @@ def main(name: str, count: int, seed: int, jobs: int, least: float, scheduler: s
     bench = find_bench(name)
     if not isinstance(bench, Bench):
         raise click.UsageError(f"bench '{name}' has no block of its own to plant faults in")
-    duts = quiet_duts(bench)
+    names = dut_names(bench)
     total = alive = equal = 0
     with open_scheduler(scheduler, jobs) as workers:
-        for dut in duts:
-            outcome = run_dut(bench, dut, -(-count // len(duts)), seed, workers)
+        for dut_name in names:
+            outcome = run_dut(bench, find_dut(bench, dut_name), -(-count // len(names)), seed,
+                              workers)
             total += outcome.made
             alive += len(outcome.survivors)
             equal += len(outcome.equal)

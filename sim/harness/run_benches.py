@@ -22,7 +22,7 @@ from kaniwa.parallel import scheduler as open_scheduler
 from kaniwa.parallel.processes import LocalProcesses
 from kaniwa.parallel.workers import Work
 from kaniwa.sim.harness.bench import Bench, PythonBench
-from kaniwa.sim.harness.bench_job import JobResult, bench_modules, find_bench, quiet_duts, run_job
+from kaniwa.sim.harness.bench_job import JobResult, bench_modules, dut_names, find_bench, run_job
 from kaniwa.sim.harness.command import one_line
 from kaniwa.sim.harness.coverage import Tally
 
@@ -78,7 +78,7 @@ def devices(bench: Bench | PythonBench, long: bool = True) -> list[str]:
     """The names of a bench's devices, without ``long`` only those of `make test`."""
     if isinstance(bench, PythonBench):
         return ["-"] if long or not bench.long else []
-    return [dut.name for dut in quiet_duts(bench) if long or dut.name not in bench.long]
+    return [name for name in dut_names(bench) if long or name not in bench.long]
 
 
 def run(names: list[str], seed: int, jobs: int, options: dict[str, int],

@@ -17,7 +17,7 @@ from kaniwa.parallel import scheduler
 from kaniwa.parallel.workers import Work
 from kaniwa.sim.harness import bench_job, mutants as mutants_module, mutate
 from kaniwa.sim.harness.bench import Bench
-from kaniwa.sim.harness.bench_job import find_bench
+from kaniwa.sim.harness.bench_job import find_bench, find_dut
 from kaniwa.sim.harness.mutants import Fate, Mutants
 
 # A stand-in for a simulator: without a fault it passes, with one it tells of itself and hangs.
@@ -45,7 +45,8 @@ def test_fates_are_those_of_one_process_though_a_worker_is_killed(
 
     bench = find_bench("selftest")
     assert isinstance(bench, Bench)
-    (dut,) = bench.duts()
+    dut = find_dut(bench, "stage")
+    dut.component._MustUse__silence = True      # nothing elaborates it: its mutants are told
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path))     # where workers find the build, too
     monkeypatch.setattr(bench_job, "_build", build)
     faults = [f"fault {number}" for number in range(1, 4)]

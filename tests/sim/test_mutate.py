@@ -5,7 +5,7 @@ import re
 import pytest
 
 from kaniwa.sim.harness.bench import Bench
-from kaniwa.sim.harness.bench_job import find_bench, quiet_duts
+from kaniwa.sim.harness.bench_job import find_bench, find_dut
 from kaniwa.sim.harness.mutate import leave_out_impossible, make_mutants
 
 pytestmark = pytest.mark.rtl
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.rtl
 def test_a_fault_in_an_output_of_a_primitive_leaves_it_connected() -> None:
     bench = find_bench("requantizer")
     assert isinstance(bench, Bench)
-    dut = next(d for d in quiet_duts(bench) if d.name == "two_lanes_ecp5")
+    dut = find_dut(bench, "two_lanes_ecp5")
     verilog, _, faults = make_mutants(dut, 34, 1)
     assert any(re.search(r"-port P\d", fault) for fault in faults)
     outputs = re.findall(r"\.P\d+\((.*?)\)[,\n]", verilog)

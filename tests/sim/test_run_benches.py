@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+
 import pytest
+from amaranth.hdl import Fragment, Module
 
 from kaniwa.sim.harness.bench import PythonBench
 from kaniwa.sim.harness.bench_job import bench_modules, find_bench
@@ -20,6 +24,17 @@ def test_what_is_left_to_make_long_is_part_of_its_bench() -> None:
             assert quick and len(quick) < len(every), name
             left += len(every) - len(quick)
     assert left > 10
+
+
+def test_blocks_of_devices_that_are_only_named_do_not_warn_later() -> None:
+    Fragment.get(Module(), None)   # Amaranth warns once a process has elaborated anything
+    bench = find_bench("cell_unit")
+    assert not isinstance(bench, PythonBench)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        assert len(devices(bench)) > 1
+        gc.collect()
+    assert [str(warning.message) for warning in heard] == []
 
 
 def test_a_bench_without_a_device_is_left_out() -> None:
