@@ -31,6 +31,7 @@ from kaniwa.compiler.schedule.constants import constants
 from kaniwa.compiler.schedule.depth_first import depth_first
 from kaniwa.compiler.schedule.emit import emit
 from kaniwa.compiler.schedule.fuse import fuse, order
+from kaniwa.compiler.schedule.lookups import functions_of_one, looked_up_by_readers
 from kaniwa.compiler.schedule.mapping import choose_mapping
 from kaniwa.compiler.schedule.space_out import space_out
 from kaniwa.compiler.schedule.tile import tile
@@ -59,7 +60,9 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     dead_channels,    # what no output depends on is removed
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved
+    functions_of_one,   # two operands that hang on one tensor as a table of it
     fuse,             # an ADD, a MUL or a table into the layer before it
+    looked_up_by_readers,   # a table that several read, in the tables that they have
     operand_tables,   # of sums the same for all, which stays
     order,            # the skip branch first
     keep_tables,      # what a program looks up in int16 stays for the next

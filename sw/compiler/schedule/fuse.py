@@ -6,23 +6,20 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from math import prod
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.scale import scaled
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
+from kaniwa.compiler.schedule.lookups import after
 from kaniwa.compiler.schedule.tile import cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
 __all__ = ["fuse", "order"]
-
-Table = TypeVar("Table", npt.NDArray[np.int8], npt.NDArray[np.int32])
 
 
 def fuse(plan: Plan) -> Plan:
@@ -115,7 +112,7 @@ def _look_up_repeated(layers: list[Layer], readers: Counter[int]) -> None:
 def _behind(copy: ArrayLayer, guest: ArrayLayer) -> ArrayLayer:
     """``copy`` of what ``guest`` looks up, with its table behind."""
     assert guest.table is not None
-    table = guest.table if copy.table is None else _after(guest.table, copy.table)
+    table = guest.table if copy.table is None else after(guest.table, copy.table)
     name, *others = copy.op.split("+")
     return replace(copy, ifm=guest.ifm, table=table, op="+".join([name, guest.op, *others]),
                    source=copy.source[:1] + guest.source + copy.source[1:],
@@ -145,17 +142,12 @@ def _merge(host: ArrayLayer, guest: ArrayLayer) -> ArrayLayer:
     merged = replace(host, **of_both(host, guest))
     add = guest.add
     if guest.table is not None:
-        return replace(merged, table=_after(host.table, guest.table))
+        return replace(merged, table=after(host.table, guest.table))
     assert add is not None
     if host.ofm != guest.ifm:      # it makes the second input
         add = replace(add, operand=guest.ifm, tables=add.tables[::-1])
-    tables = np.stack([_after(host.table, add.tables[0]), add.tables[1]])
+    tables = np.stack([after(host.table, add.tables[0]), add.tables[1]])
     return replace(merged, add=replace(add, tables=tables), table=None)
-
-
-def _after(first: npt.NDArray[np.int8] | None, second: Table) -> Table:
-    """Both tables, one after the other, as one."""
-    return second if first is None else second[first.astype(np.int64) + 128]
 
 
 def order(plan: Plan) -> Plan:
