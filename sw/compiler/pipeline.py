@@ -22,7 +22,12 @@ from kaniwa.compiler.rewrite.fold_padding import fold_padding
 from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
 from kaniwa.compiler.rewrite.partition import partition
-from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, NeedsNoGaps, Refused
+from kaniwa.compiler.rewrite.refusal import (
+    NeedsCopies,
+    NeedsLessMemory,
+    NeedsNoGaps,
+    Refused,
+)
 from kaniwa.compiler.rewrite.uint8_to_int8 import uint8_to_int8
 from kaniwa.compiler.rewrite.widen import widen
 from kaniwa.compiler.schedule.allocate import allocate
@@ -31,6 +36,7 @@ from kaniwa.compiler.schedule.constants import constants
 from kaniwa.compiler.schedule.depth_first import depth_first
 from kaniwa.compiler.schedule.emit import emit
 from kaniwa.compiler.schedule.fuse import fuse, order
+from kaniwa.compiler.schedule.join import join
 from kaniwa.compiler.schedule.lookups import functions_of_one, looked_up_by_readers
 from kaniwa.compiler.schedule.mapping import choose_mapping
 from kaniwa.compiler.schedule.space_out import space_out
@@ -51,8 +57,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 # Before these passes ``compile`` folds dilations, and makes cells of a sequence and a direction
-# each; behind them it emits the program. A Refused, a NeedsLessMemory or a NeedsNoGaps starts the
-# list anew, with another plan.
+# each; behind them it emits the program. A Refused, a NeedsLessMemory, a NeedsNoGaps or a
+# NeedsCopies starts the list anew, with another plan.
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
     uint8_to_int8,    # legacy uint8 as int8
@@ -68,6 +74,7 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     keep_tables,      # what a program looks up in int16 stays for the next
     space_out,        # gaps in maps, for depthwise by columns
     channel_parts,    # wide maps in parts, whose rows depthwise layers then read whole
+    join,             # results written where a CONCATENATION would copy them
     widen,            # longer rows
     choose_mapping,   # depthwise by columns, shallow inputs by patches
     tile,             # to instructions
@@ -166,6 +173,9 @@ def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
         except NeedsNoGaps as error:
             logger.debug("once more: %s", error)
             plan = replace(plan, without_gaps=True)
+        except NeedsCopies as error:
+            logger.debug("once more: %s", error)
+            plan = replace(plan, with_copies=True)
         except NeedsLessMemory as needs:
             plan = replace(plan, time_multiplexed=plan.time_multiplexed | needs.positions,
                            missing_memory=needs.error)

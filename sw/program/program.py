@@ -128,10 +128,11 @@ class Program:
     those from ``outside_base`` on, before ``outside_bytes``. ``steps`` say what device and host do
     in turn, ``state`` what goes from one inference to the next, by the host or (``resident``) where
     it is. ``weights`` is the number of weights that the device has of the model. ``graph`` is the
-    model itself and ``rounding`` says of each layer, by output, how it is requantized (see
-    ``kaniwa.compiler.rewrite.rounding``): there only where the program was compiled in this
-    process. A double-buffered program has ``second_places``, pairs of a tensor that the host moves
-    and of its second address, and from ``second_program`` on its commands for these.
+    model itself and ``rounding`` says of each layer, by its first instruction, how it is
+    requantized (see ``kaniwa.compiler.rewrite.rounding``): there only where the program was
+    compiled in this process. A double-buffered program has ``second_places``, pairs of a tensor
+    that the host moves and of its second address, and from ``second_program`` on its commands for
+    these.
     """
 
     config: AcceleratorConfig

@@ -51,7 +51,7 @@ def _device_rows(program: Program, run: Step, counters: dict[int, TagCounters],
                      "lost": own.lost, "instructions": len(layer.instructions),
                      "steps": _recurrent_steps(program, own_instructions),
                      "removed": dict(layer.removed or {}),
-                     "rounding": program.rounding.get(layer.output, []),
+                     "rounding": program.rounding.get(layer.instructions[0], []),
                      **layer_facts(program, layer)})
     return rows
 

@@ -10,7 +10,7 @@ from kaniwa.compiler.rewrite.legalize import rewritten
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 from kaniwa.runtimes import NAMES as RUNTIMES
 
-__all__ = ["NeedsLessMemory", "NeedsNoGaps", "Refused", "why_not"]
+__all__ = ["NeedsCopies", "NeedsLessMemory", "NeedsNoGaps", "Refused", "why_not"]
 
 
 class Refused(CompileError):
@@ -40,6 +40,14 @@ class NeedsNoGaps(CompileError):
     """A plan that memory has no room for, because of the gaps in its maps.
 
     The compiler begins again, without such maps.
+    """
+
+
+class NeedsCopies(CompileError):
+    """A plan that memory has no room for, perhaps because joined tensors are there from their first
+    part on.
+
+    The compiler begins again, and copies what is joined.
     """
 
 

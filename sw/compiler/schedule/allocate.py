@@ -15,7 +15,12 @@ from kaniwa.compiler.plan.operands import room_of, stored_bytes
 from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan, SecondPlaces
 from kaniwa.compiler.plan.states import device_states
 from kaniwa.compiler.rewrite.partition import MOVERS
-from kaniwa.compiler.rewrite.refusal import NeedsLessMemory, NeedsNoGaps, Refused
+from kaniwa.compiler.rewrite.refusal import (
+    NeedsCopies,
+    NeedsLessMemory,
+    NeedsNoGaps,
+    Refused,
+)
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
 from kaniwa.compiler.schedule.buffers import Buffer
 from kaniwa.compiler.schedule.crossings import crossings
@@ -68,6 +73,8 @@ def allocate(plan: Plan) -> Plan:
                           _OnChip(True, [True] * len(sizes), [True] * len(buffers)))
     if plan.spaced and plan.options.outside is None:
         raise NeedsNoGaps(f"{plan.model.name}: no room for gaps in maps")
+    if plan.joined and plan.options.outside is None:
+        raise NeedsCopies(f"{plan.model.name}: no room for joined tensors from their first part on")
     if plan.options.outside is None:
         _complain(plan, _too_small(plan, commands, sum(sizes), min(peaks)))
     spread = _spread(plan, _buffers(plan, align, True), commands)
@@ -180,7 +187,8 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
             for i in values.uploads}
     first = dict(last)
     for time, layer in zip(times, plan.layers, strict=True):
-        first.update((i, time) for i in layer.makes)
+        for i in layer.makes:      # several layers may make parts of it
+            first.setdefault(i, time)
         last.update((i, time) for i in (*layer.reads, *layer.makes))
     for part, values in enumerate(plan.parts):
         read = {plan.storage[i] for i in values.downloads}.difference(constant)
@@ -194,12 +202,13 @@ def _buffers(plan: Plan, align: int, in_place: bool) -> list[Buffer]:
     rooms.update(Counter({i: rows * prod(tensors[i].shape[2:]) - rooms[i]
                           for i, (rows, _) in plan.banded.items()}))
     owner = {i: i for i in first}
+    makers = Counter(i for layer in plan.layers for i in layer.makes)
     for number, (time, layer) in enumerate(zip(times, plan.layers, strict=True)):
         operand = layer.overwritten
         if plan.options.materialize or operand is None or any(
                 low <= number < high for low, high in plan.stacks):
             continue
-        if operand not in constant and last[operand] == time and (
+        if operand not in constant and last[operand] == time and makers[layer.ofm] == 1 and (
                 plan.spaced.get(operand) == plan.spaced.get(layer.ofm)):
             owner[layer.ofm] = owner[operand]
     for now, following in _sharing(plan, first, last, owner) if in_place else ():

@@ -20,9 +20,7 @@ from dataclasses import dataclass, replace
 from kaniwa.compiler.plan.geometry import PartedMap
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer
 from kaniwa.compiler.plan.plan import Plan
-from kaniwa.compiler.rewrite.widen import widened
-from kaniwa.compiler.schedule.mapping import best_mapping
-from kaniwa.compiler.schedule.tile import cycles
+from kaniwa.compiler.schedule.mapping import mapped_cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
@@ -117,10 +115,10 @@ def _may_be_in_parts(maker: ArrayLayer, depthwise: ArrayLayer, reader: ArrayLaye
 
 def _best(chain: _Chain, config: AcceleratorConfig) -> int:
     """The number of parts that takes the fewest cycles, 1 for a whole map."""
-    best, least = 1, _cost([chain.maker, chain.depthwise, chain.reader], config) - MARGIN
+    best, least = 1, mapped_cycles([chain.maker, chain.depthwise, chain.reader], config) - MARGIN
     for parts in range(2, MOST_PARTS + 1):
         if all(_in_whole_reads(parted, config) for parted in chain.maps(parts).values()):
-            cost = _cost(chain.layers(parts), config)
+            cost = mapped_cycles(chain.layers(parts), config)
             if cost < least:
                 best, least = parts, cost
     return best
@@ -131,12 +129,6 @@ def _in_whole_reads(parted: PartedMap, config: AcceleratorConfig) -> bool:
     channels = parted.shape[2]
     return (channels % (parted.parts * config.dot_width) == 0
             and parted.row // parted.parts % config.read_bytes == 0)
-
-
-def _cost(layers: list[ArrayLayer], config: AcceleratorConfig) -> float:
-    """Estimated cycles, as the passes behind this one leave the layers."""
-    count = cycles([best_mapping(widened(layer, config), config) for layer in layers], config)
-    return float("inf") if count is None else count
 
 
 def _writer(layer: ArrayLayer, parted: PartedMap, part: int) -> ArrayLayer:

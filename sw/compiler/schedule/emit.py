@@ -30,6 +30,7 @@ def emit(plan: Plan) -> Program:
     assert plan.memory is not None and plan.constants is not None
     memory, model = plan.memory, plan.model
     stream = _Stream(plan)
+    layers = tuple(_layer_info(plan, number, stream) for number in range(len(plan.layers)))
     images = [(memory.program_address, _commands(plan, stream))]
     images += list(zip(memory.blobs, _blobs(plan, memory, plan.constants), strict=True))
     if memory.second is not None:
@@ -44,13 +45,14 @@ def emit(plan: Plan) -> Program:
         host_tensors=_host_tensors(plan),
         state=tuple(HostState(state.tensor, state.following, state.initial.tobytes())
                     for state in model.state),
-        layers=tuple(_layer_info(plan, number, stream) for number in range(len(plan.layers))),
+        layers=layers,
         local_bytes=memory.local_bytes, outside_bytes=memory.outside_bytes,
         outside=str(plan.options.outside) if memory.outside_bytes else None,
         weights=_weights(plan), materialized=plan.options.materialize,
         local_base=memory.local_base, outside_base=memory.outside_base,
         **_second_places(plan), graph=model,
-        rounding={layer.ofm: rounding_of(model, rescaled) for layer in plan.layers
+        rounding={info.instructions[0]: rounding_of(model, rescaled)
+                  for info, layer in zip(layers, plan.layers, strict=True)
                   if (rescaled := layer.rescaled) is not None})
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.layers import ArrayLayer, Layer
 from kaniwa.compiler.plan.plan import Plan
+from kaniwa.compiler.rewrite.widen import widened
 from kaniwa.compiler.schedule.tile import cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
 
-__all__ = ["best_mapping", "choose_mapping"]
+__all__ = ["best_mapping", "choose_mapping", "mapped_cycles"]
 
 
 def choose_mapping(plan: Plan) -> Plan:
@@ -31,6 +32,15 @@ def best_mapping(layer: ArrayLayer, config: AcceleratorConfig) -> ArrayLayer:
         if count is not None and (least is None or count < least):
             best, least = other, count
     return best
+
+
+def mapped_cycles(layers: Iterable[Layer], config: AcceleratorConfig) -> float:
+    """Estimated cycles of layers one behind the other, widened and with their best mappings;
+    infinite where one cannot be cut."""
+    passes = [best_mapping(widened(own, config), config)
+              for layer in layers for own in layer.array_layers]
+    count = cycles(passes, config)
+    return float("inf") if count is None else count
 
 
 def _alternatives(layer: ArrayLayer, config: AcceleratorConfig) -> Iterator[ArrayLayer]:
