@@ -112,8 +112,8 @@ def test_a_result_is_made_in_place_by_sums_pools_and_tables() -> None:
     """The operand of a sum is no part of the joined map, and keeps its memory."""
     b = GraphBuilder()
     x = b.tensor((1, 8, 8, 16), *STEPS)
-    first = conv(b, x, 16)
-    added = b.elementwise("ADD", conv(b, first, 16, (1, 1)), first, "NONE", *STEPS)
+    skip = conv(b, x, 16, (1, 1))
+    added = b.elementwise("ADD", conv(b, conv(b, x, 16), 16), skip, "NONE", *STEPS)
     pooled = b.pool(x, "MAX_POOL_2D", (3, 3), (1, 1), 1)
     scaled = b.elementwise("MUL", x, b.constant(40), "NONE", *STEPS)
     graph = b.graph((x,), (b.conv(concatenation(b, added, pooled, scaled), 8),))
