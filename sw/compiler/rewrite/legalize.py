@@ -18,6 +18,7 @@ from dataclasses import replace
 from kaniwa.compiler.operators.table import OPERATORS, is_wide
 from kaniwa.compiler.plan.operands import describe
 from kaniwa.compiler.plan.plan import Plan
+from kaniwa.compiler.rewrite.one_tensor import product_of_one
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.compiler.rewrite.uint8_to_int8 import int8_operators
 from kaniwa.config import AcceleratorConfig
@@ -57,5 +58,11 @@ def _rewrite(rewriter: Rewriter, op: Op) -> None:
     for limit in operator.int16_limits if wide else operator.limits:
         if (reason := limit(rewriter.graph, op)) is not None:
             raise UnsupportedError(f"{where}: {reason}")
+    if op.kind == "MUL" and not wide and not rewriter.config.elementwise_multiply:
+        one = product_of_one(rewriter.graph, op)
+        if one is not None:
+            source, entries = one
+            rewriter.emit(op, "TABLE", (source,), {**op.attributes, "taps": 0, "table": entries})
+            return
     own = operator.int16_rewrite if wide else None
     (own or operator.rewrite)(rewriter, op)

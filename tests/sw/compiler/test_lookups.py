@@ -174,3 +174,25 @@ def test_a_table_stays_where_a_reader_has_no_place_for_it() -> None:
     graph = b.graph((x, z), (b.conv(near, 8), of_two(b, "MUL", near, z, 0.01)))
     assert [layer.op for layer in layers(graph)] == ["ADD", "TANH", "CONV_2D", "MUL"]
     assert_exact(graph)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_silu_needs_no_multiplier_of_two_tensors(swapped: bool) -> None:
+    """``nano`` has none: the product is a table there, and nothing is the host's."""
+    b = GraphBuilder()
+    x = b.tensor((1, 6, 5, 4))
+    near = b.elementwise("MUL", b.requantized(b.conv(x, 20), 0.06, -3), b.constant(90, 0.01, 0),
+                         scale=0.06)
+    graph = b.graph((x,), (silu(b, near, swapped),))
+    (layer,) = layers(graph, "nano")
+    assert layer.op == "CONV_2D+MUL+MUL"
+    assert_exact(graph, "nano")
+    assert len(layers(graph, "nano", materialize=True)) == 4
+
+
+def test_a_product_of_two_tensors_stays_the_hosts_on_nano() -> None:
+    b = GraphBuilder()
+    x, z = b.tensor(SHAPE, 0.05), b.tensor(SHAPE, 0.05)
+    graph = b.graph((x, z), (of_two(b, "MUL", function(b, "LOGISTIC", x), z, 0.05),))
+    (host,) = compile(graph, "nano").host_ops
+    assert host.kind == "MUL" and "elementwise_multiply = true" in host.why
