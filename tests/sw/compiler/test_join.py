@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
+from builders.networks.random_joins import copies_left_out, random_joins
 
 from kaniwa.compiler import pipeline
 from kaniwa.compiler.pipeline import compile
@@ -163,3 +164,15 @@ def test_it_is_left_alone(options: dict[str, Any]) -> None:
     joined = concatenation(b, conv(b, x, 16), conv(b, x, 16))
     graph = b.graph((x,), (b.conv(joined, 4),))
     assert "CONCATENATION" in kinds(compile(graph, "base", **options))
+
+
+@pytest.mark.parametrize("target", ["nano", "small", "base", "large"])
+def test_random_networks_are_exact(target: str) -> None:
+    left_out = 0
+    for seed in range(12):
+        graph = random_joins(seed)
+        program = compile(graph, target, outside=None if target == "nano" else "ideal")
+        found = diff(program, ["golden", "emulator"], random_input(graph, seed))
+        assert found["first_difference"] is None, seed
+        left_out += copies_left_out(program)
+    assert left_out > 15
