@@ -23,9 +23,9 @@ from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
 from kaniwa.compiler.rewrite.partition import partition
 from kaniwa.compiler.rewrite.refusal import (
-    NeedsCopies,
     NeedsLessMemory,
     NeedsNoGaps,
+    NeedsSparing,
     Refused,
 )
 from kaniwa.compiler.rewrite.uint8_to_int8 import uint8_to_int8
@@ -39,6 +39,8 @@ from kaniwa.compiler.schedule.fuse import fuse, order
 from kaniwa.compiler.schedule.join import join
 from kaniwa.compiler.schedule.lookups import functions_of_one, looked_up_by_readers
 from kaniwa.compiler.schedule.mapping import choose_mapping
+from kaniwa.compiler.schedule.permute import permute
+from kaniwa.compiler.schedule.separate_pools import separate_pools
 from kaniwa.compiler.schedule.space_out import space_out
 from kaniwa.compiler.schedule.tile import tile
 from kaniwa.config import AcceleratorConfig, load_target
@@ -58,7 +60,7 @@ Result = TypeVar("Result")
 
 # Before these passes ``compile`` folds dilations, and makes cells of a sequence and a direction
 # each; behind them it emits the program. A Refused, a NeedsLessMemory, a NeedsNoGaps or a
-# NeedsCopies starts the list anew, with another plan.
+# NeedsSparing starts the list anew, with another plan.
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
     uint8_to_int8,    # legacy uint8 as int8
@@ -66,11 +68,13 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     dead_channels,    # what no output depends on is removed
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved
+    permute,          # channels in the order that a TRANSPOSE gives them
     functions_of_one,   # two operands that hang on one tensor as a table of it
     fuse,             # an ADD, a MUL or a table into the layer before it
     looked_up_by_readers,   # a table that several read, in the tables that they have
     operand_tables,   # of sums the same for all, which stays
     order,            # the skip branch first
+    separate_pools,   # maxima along rows, then along columns
     keep_tables,      # what a program looks up in int16 stays for the next
     space_out,        # gaps in maps, for depthwise by columns
     channel_parts,    # wide maps in parts, whose rows depthwise layers then read whole
@@ -173,9 +177,9 @@ def plan_model(graph: Graph, config: AcceleratorConfig, options: Options,
         except NeedsNoGaps as error:
             logger.debug("once more: %s", error)
             plan = replace(plan, without_gaps=True)
-        except NeedsCopies as error:
+        except NeedsSparing as error:
             logger.debug("once more: %s", error)
-            plan = replace(plan, with_copies=True)
+            plan = replace(plan, sparing=True)
         except NeedsLessMemory as needs:
             plan = replace(plan, time_multiplexed=plan.time_multiplexed | needs.positions,
                            missing_memory=needs.error)

@@ -132,7 +132,7 @@ class Plan:
     | ``in_blocks`` | a Refused | averages of more than the line buffer holds, in the model |
     | ``missing_memory`` | a NeedsLessMemory | the error before cells were time-multiplexed |
     | ``without_gaps`` | a NeedsNoGaps | memory has no room for gaps in maps |
-    | ``with_copies`` | a NeedsCopies | memory has no room for joined tensors before all is there |
+    | ``sparing`` | a NeedsSparing | memory has no room for what saves cycles |
     | ``parts``, ``host_parts`` | partition | runs of the device, and the host's between them |
     | ``part_of`` | partition | the part of each position in the model |
     | ``graph`` | partition to lower | the operators of the device |
@@ -141,7 +141,7 @@ class Plan:
     | ``layers`` | lower to choose_mapping | the layers in the order of their execution |
     | ``spaced`` | space_out | the stored tensors that are maps with gaps |
     | ``in_parts`` | channel_parts | the stored tensors that are maps in parts of their channels |
-    | ``joined`` | join | the stored tensors that several layers make, each a part of it |
+    | ``spends`` | separate_pools, join | takes memory to save cycles |
     | ``saved_cycles`` | space_out | estimated cycles that gaps save |
     | ``tiles`` | tile | the instructions |
     | ``constants`` | constants | weights, parameters and tables |
@@ -162,7 +162,7 @@ class Plan:
     in_blocks: frozenset[int] = frozenset()
     missing_memory: MemoryTooSmallError | None = None
     without_gaps: bool = False
-    with_copies: bool = False
+    sparing: bool = False
     parts: tuple[DevicePart, ...] = ()
     part_of: Mapping[int, int] = field(default_factory=dict)
     host_parts: tuple[HostPart, ...] = ()
@@ -171,7 +171,7 @@ class Plan:
     layers: tuple[Layer, ...] = ()
     spaced: Mapping[int, SpacedMap] = field(default_factory=dict)
     in_parts: Mapping[int, PartedMap] = field(default_factory=dict)
-    joined: frozenset[int] = frozenset()
+    spends: bool = False
     saved_cycles: float = 0
     tiles: tuple[Tile, ...] = ()
     constants: Constants | None = None
@@ -214,6 +214,17 @@ class Plan:
                 and graph.tensors[stored].data is None
                 and all(DTYPE_BYTES[graph.tensors[i].dtype] == 1
                         for i, root in self.storage.items() if root == stored))
+
+    @property
+    def may_spend(self) -> bool:
+        """True where layers may take memory to save cycles.
+
+        Slow outside memory has its own order of layers (``depth_first``), which counts on whole
+        maps.
+        """
+        outside = self.options.outside
+        slow = outside is not None and outside.bytes > 0
+        return not (slow or self.options.materialize or self.sparing)
 
     @property
     def kept(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from kaniwa.compiler.rewrite.legalize import rewritten
 from kaniwa.errors import CompileError, MemoryTooSmallError, UnsupportedError
 from kaniwa.runtimes import NAMES as RUNTIMES
 
-__all__ = ["NeedsCopies", "NeedsLessMemory", "NeedsNoGaps", "Refused", "why_not"]
+__all__ = ["NeedsLessMemory", "NeedsNoGaps", "NeedsSparing", "Refused", "why_not"]
 
 
 class Refused(CompileError):
@@ -43,11 +43,10 @@ class NeedsNoGaps(CompileError):
     """
 
 
-class NeedsCopies(CompileError):
-    """A plan that memory has no room for, perhaps because joined tensors are there from their first
-    part on.
+class NeedsSparing(CompileError):
+    """A plan that memory has no room for, perhaps because of what ``spends`` some to save cycles.
 
-    The compiler begins again, and copies what is joined.
+    The compiler begins again, without that.
     """
 
 

@@ -16,9 +16,9 @@ from kaniwa.compiler.plan.plan import Constants, MemoryMap, Plan, SecondPlaces
 from kaniwa.compiler.plan.states import device_states
 from kaniwa.compiler.rewrite.partition import MOVERS
 from kaniwa.compiler.rewrite.refusal import (
-    NeedsCopies,
     NeedsLessMemory,
     NeedsNoGaps,
+    NeedsSparing,
     Refused,
 )
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
@@ -73,8 +73,8 @@ def allocate(plan: Plan) -> Plan:
                           _OnChip(True, [True] * len(sizes), [True] * len(buffers)))
     if plan.spaced and plan.options.outside is None:
         raise NeedsNoGaps(f"{plan.model.name}: no room for gaps in maps")
-    if plan.joined and plan.options.outside is None:
-        raise NeedsCopies(f"{plan.model.name}: no room for joined tensors from their first part on")
+    if plan.spends and plan.options.outside is None:
+        raise NeedsSparing(f"{plan.model.name}: no room for what saves cycles")
     if plan.options.outside is None:
         _complain(plan, _too_small(plan, commands, sum(sizes), min(peaks)))
     spread = _spread(plan, _buffers(plan, align, True), commands)

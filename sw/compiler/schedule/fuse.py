@@ -13,6 +13,7 @@ from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.scale import scaled
+from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
 from kaniwa.compiler.schedule.lookups import after
 from kaniwa.compiler.schedule.tile import cycles
@@ -28,8 +29,8 @@ def fuse(plan: Plan) -> Plan:
     Of two possible producers the one with more work is taken, so that the other, the skip branch,
     is complete early. A product of activations writes its images side by side, and a dense layer
     its heads apart, where that is all that a transposition behind it does. A MUL by constants that
-    no producer does becomes a convolution. What is looked up before it is repeated is looked up
-    behind: into the tables of an ADD or MUL.
+    no producer does becomes a convolution. A table goes behind each pass of a producer of several.
+    What is looked up before it is repeated is looked up behind: into the tables of an ADD or MUL.
     """
     if plan.options.materialize:
         return plan
@@ -39,9 +40,13 @@ def fuse(plan: Plan) -> Plan:
     _look_up_repeated(layers, readers)
     _write_in_runs(plan.config, layers, readers)
     for guest in _on_array(layers):
-        host = _host(layers, guest, readers)
-        layers[layers.index(guest)] = scaled(plan, guest) if host is None else _merge(host, guest)
-        if host is not None:
+        host = _host(layers, guest, readers) or _host_of_passes(layers, guest, readers)
+        number = layers.index(guest)
+        if host is None:
+            layers[number] = scaled(plan, guest)
+        else:
+            layers[number] = (_merge(host, guest) if isinstance(host, ArrayLayer) else
+                              _behind_passes(host, guest))
             layers.remove(host)
     return replace(plan, layers=tuple(layers))
 
@@ -129,6 +134,30 @@ def _host(layers: list[Layer], guest: ArrayLayer,
              and readers[layer.ofm] == 1 and layer.part == guest.part
              and _same_pixels(layer, guest)]
     return max(hosts, key=lambda layer: layer.macs, default=None)
+
+
+def _host_of_passes(layers: list[Layer], guest: ArrayLayer,
+                    readers: Counter[int]) -> StagedLayer | None:
+    """What moves bytes, or makes a result part by part, in passes whose results ``guest`` looks
+    up."""
+    if not guest.identity or guest.table is None:
+        return None
+    host = next((layer for layer in layers if layer.ofm == guest.ifm), None)
+    if not isinstance(host, StagedLayer) or readers[host.ofm] > 1 or host.part != guest.part:
+        return None
+    alone = host.with_passes(lambda own: own if own.add is None and own.ofm == host.ofm
+                             and own.ifm != host.ofm else None)
+    return None if alone is None or host.makes != (host.ofm,) else host
+
+
+def _behind_passes(host: StagedLayer, guest: ArrayLayer) -> StagedLayer:
+    """``host`` with the table of ``guest`` behind each of its passes, in the guest's place."""
+    assert guest.table is not None
+    table = guest.table
+    merged = host.with_passes(lambda own: replace(own, ofm=guest.ofm,
+                                                  table=after(own.table, table)))
+    assert merged is not None
+    return replace(merged, **of_both(host, guest))
 
 
 def _same_pixels(host: ArrayLayer, guest: ArrayLayer) -> bool:

@@ -28,12 +28,8 @@ __all__ = ["join"]
 
 def join(plan: Plan) -> Plan:
     """Leave out the copies of a CONCATENATION or PACK that cost more than writing the operand in
-    its place, and the operator, where none is left.
-
-    Slow outside memory has its own order of layers (``depth_first``), which counts on whole maps.
-    """
-    outside = plan.options.outside
-    if (outside is not None and outside.bytes > 0) or plan.options.materialize or plan.with_copies:
+    its place, and the operator, where none is left."""
+    if not plan.may_spend:
         return plan
     joining = _Joining(plan)
     for layer in plan.layers:
@@ -50,11 +46,11 @@ class _Joining:
         self._layers: list[Layer] = list(plan.layers)
         self._readers = Counter(i for layer in plan.layers for i in _sources(layer))
         self._makers = Counter(i for layer in plan.layers for i in layer.makes)
-        self._joined: set[int] = set()
+        self._spends = plan.spends
 
     def plan(self) -> Plan:
         """The plan with the layers as they are now."""
-        return replace(self._plan, layers=tuple(self._layers), joined=frozenset(self._joined))
+        return replace(self._plan, layers=tuple(self._layers), spends=self._spends)
 
     def consider(self, joined: StagedLayer) -> None:
         """Take the copies out of ``joined`` that the layers before them can do without."""
@@ -69,7 +65,7 @@ class _Joining:
                 writers.append(writer)
         if not writers:
             return
-        self._joined.add(joined.ofm)
+        self._spends = True
         number = self._layers.index(joined)
         if left:
             kept = {i for stage in left if stage.layer is not None for i in stage.layer.reads}

@@ -1,0 +1,90 @@
+"""Channels that change places within their pixels, as exporters of pixel shuffles have them: in the
+weights of the layer before, or as a matrix of ones and zeros."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.compiler.plan.bounds import INT8
+from kaniwa.compiler.plan.geometry import Geometry
+from kaniwa.compiler.plan.layers import ArrayLayer, of_both
+from kaniwa.compiler.plan.plan import Plan
+from kaniwa.compiler.plan.rescale import exact, prove
+from kaniwa.compiler.schedule.mapping import mapped_cycles
+from kaniwa.isa import Mode
+
+__all__ = ["permute"]
+
+ONE = (1, 1)
+
+
+def permute(plan: Plan) -> Plan:
+    """Make channels in the order that a TRANSPOSE behind gives them, where nothing else reads them;
+    else transpose by a dense layer of 1 x 1, where that takes fewer cycles."""
+    if plan.options.materialize:
+        return plan
+    layers = list(plan.layers)
+    readers = Counter(i for layer in layers for i in layer.reads)
+    readers.update(plan.kept)
+    makers = {i: layer for layer in layers for i in layer.makes}
+    spends = plan.spends
+    for guest in plan.layers:
+        own = guest.on_array
+        if own is None or own.op != "TRANSPOSE" or own.source_at is not None:
+            continue
+        order, maker = _order(own), makers.get(own.ifm)
+        host = None if maker is None else maker.on_array
+        number = layers.index(own)
+        if host is not None and readers[host.ofm] == 1 and _makes_pixels(host, own):
+            layers[number] = makers[own.ofm] = _ordered(host, own, order)
+            layers.remove(host)
+        elif plan.may_spend and own.geometry.batch > 1:
+            dense = _by_matrix(own, order, plan)
+            if mapped_cycles([dense], plan.config) < mapped_cycles([own], plan.config):
+                layers[number] = makers[own.ofm] = dense
+                spends = True
+    return replace(plan, layers=tuple(layers), spends=spends)
+
+
+def _order(guest: ArrayLayer) -> npt.NDArray[np.int64]:
+    """Of each byte of a transposed image, which byte it was."""
+    rows, columns, run = guest.geometry.ifm
+    bytes_ = np.arange(rows * columns * run).reshape(rows, columns, run)
+    return bytes_.transpose(1, 0, 2).reshape(-1)
+
+
+def _makes_pixels(host: ArrayLayer, guest: ArrayLayer) -> bool:
+    """True for a dense layer whose pixels are what ``guest`` transposes."""
+    g = host.geometry
+    return (host.mode == Mode.DENSE and host.add is None and host.weights is not None
+            and host.places is None and host.spread == 1 and host.visits == 1
+            and not host.has_gaps and host.part == guest.part
+            and g.ofm[2] == prod(guest.geometry.ifm)
+            and g.batch * prod(g.ofm[:2]) == guest.geometry.batch)
+
+
+def _ordered(host: ArrayLayer, guest: ArrayLayer, order: npt.NDArray[np.int64]) -> ArrayLayer:
+    """``host`` with its channels in another order, in the guest's place."""
+    assert host.weights is not None
+    rescale = host.rescale
+    return replace(host, **of_both(host, guest), weights=host.weights[order],
+                   bias=host.bias[order], rescale=replace(
+                       rescale, multiplier=rescale.multiplier[order], shift=rescale.shift[order]))
+
+
+def _by_matrix(guest: ArrayLayer, order: npt.NDArray[np.int64], plan: Plan) -> ArrayLayer:
+    """The transposition as a convolution of 1 x 1: each channel is another one's byte."""
+    channels, pixels = len(order), guest.geometry.batch
+    every = np.zeros(channels, np.int64)
+    rescale = prove(exact(channels), every - 128, every + 127, 0, INT8, plan.config.multiplier_bits,
+                    guest.name)
+    shape = 1, pixels, channels
+    return replace(
+        guest, mode=Mode.DENSE, weights=np.eye(channels, dtype=np.int8)[order][:, None, None],
+        geometry=Geometry(1, shape, shape, ONE, ONE, ONE, (0, 0)), bias=every, rescale=rescale,
+        places=None, lanes=0)
