@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from kaniwa.compiler.plan.bounds import INT8
 from kaniwa.compiler.plan.geometry import Geometry
-from kaniwa.compiler.plan.layers import ArrayLayer, of_both
+from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.rescale import exact, prove
 from kaniwa.compiler.schedule.mapping import mapped_cycles
@@ -24,8 +24,9 @@ ONE = (1, 1)
 
 
 def permute(plan: Plan) -> Plan:
-    """Make channels in the order that a TRANSPOSE behind gives them, where nothing else reads them;
-    else transpose by a dense layer of 1 x 1, where that takes fewer cycles."""
+    """Make channels in the order that a TRANSPOSE behind gives them, where nothing else reads them,
+    or read them in the order that they had; else transpose by a dense layer of 1 x 1, where that
+    takes fewer cycles."""
     if plan.options.materialize:
         return plan
     layers = list(plan.layers)
@@ -39,10 +40,14 @@ def permute(plan: Plan) -> Plan:
             continue
         order, maker = _order(own), makers.get(own.ifm)
         host = None if maker is None else maker.on_array
-        number = layers.index(own)
+        number, behind = layers.index(own), [layer for layer in layers if own.ofm in layer.reads]
         if host is not None and readers[host.ofm] == 1 and _makes_pixels(host, own):
             layers[number] = makers[own.ofm] = _ordered(host, own, order)
             layers.remove(host)
+        elif own.ofm not in plan.kept and all(_reads_pixels(reader, own) for reader in behind):
+            for reader in behind:
+                layers[layers.index(reader)] = makers[reader.ofm] = _reading(reader, own, order)
+            layers.remove(own)
         elif plan.may_spend and own.geometry.batch > 1:
             dense = _by_matrix(own, order, plan)
             if mapped_cycles([dense], plan.config) < mapped_cycles([own], plan.config):
@@ -75,6 +80,23 @@ def _ordered(host: ArrayLayer, guest: ArrayLayer, order: npt.NDArray[np.int64]) 
     return replace(host, **of_both(host, guest), weights=host.weights[order],
                    bias=host.bias[order], rescale=replace(
                        rescale, multiplier=rescale.multiplier[order], shift=rescale.shift[order]))
+
+
+def _reads_pixels(reader: Layer, guest: ArrayLayer) -> bool:
+    """True for a dense layer that reads pixels as ``guest`` transposes them, and nothing else."""
+    own = reader.on_array
+    return (own is not None and own.mode == Mode.DENSE and own.reads == (guest.ofm,)
+            and own.weights is not None and own.source_at is None and not own.has_gaps
+            and own.part == guest.part and own.geometry.ifm[2] == prod(guest.geometry.ifm)
+            and own.geometry.batch * prod(own.geometry.ifm[:2]) == guest.geometry.batch)
+
+
+def _reading(reader: Layer, guest: ArrayLayer, order: npt.NDArray[np.int64]) -> ArrayLayer:
+    """``reader`` with what ``guest`` reads for input: its weights are in another order."""
+    own = reader.on_array
+    assert own is not None and own.weights is not None
+    return replace(own, ifm=guest.ifm, source=own.source + guest.source,
+                   weights=own.weights[..., np.argsort(order)])
 
 
 def _by_matrix(guest: ArrayLayer, order: npt.NDArray[np.int64], plan: Plan) -> ArrayLayer:

@@ -196,3 +196,27 @@ def test_a_product_of_two_tensors_stays_the_hosts_on_nano() -> None:
     graph = b.graph((x, z), (of_two(b, "MUL", function(b, "LOGISTIC", x), z, 0.05),))
     (host,) = compile(graph, "nano").host_ops
     assert host.kind == "MUL" and "elementwise_multiply = true" in host.why
+
+
+@pytest.mark.parametrize("target", ["nano", "small", "base"])
+def test_a_table_goes_behind_each_pass_of_what_moves(target: str) -> None:
+    """Upsampled in new steps: the passes of the move look up what they copy."""
+    b = GraphBuilder()
+    x = b.tensor((1, 4, 5, 16), 0.05)
+    up = b.op("RESIZE_NEAREST_NEIGHBOR", (x,), b.tensor((1, 8, 10, 16), 0.05), size=(8, 10),
+              align_corners=False, half_pixel_centers=False)
+    y = function(b, "TANH", up)
+    graph = b.graph((x,), (y,))
+    program = compile(graph, target)
+    assert [layer.op for layer in program.layers] == ["RESIZE_NEAREST_NEIGHBOR+TANH"]
+    assert_exact(graph, target)
+
+
+def test_a_table_behind_a_join_goes_behind_its_copies() -> None:
+    b = GraphBuilder()
+    x, z = b.tensor(SHAPE, 0.05), b.tensor(SHAPE, 0.05)
+    joined = b.op("CONCATENATION", (x, z), b.tensor((1, 6, 5, 40), 0.05), axis=3)
+    graph = b.graph((x, z), (function(b, "LOGISTIC", joined),))
+    program = compile(graph, "base")
+    assert [layer.op for layer in program.layers] == ["CONCATENATION+LOGISTIC"]
+    assert_exact(graph)

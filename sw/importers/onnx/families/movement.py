@@ -32,12 +32,14 @@ from kaniwa.importers.onnx.values import (
     Known,
     Moved,
     Pending,
+    Permutation,
     Steps,
     Stored,
     Value,
+    moved as moved_shape,
 )
 
-__all__ = ["reshape", "in_shape", "transpose", "concat", "lower_concat", "same"]
+__all__ = ["reshape", "in_shape", "layouts", "transpose", "concat", "lower_concat", "same"]
 
 def same(builder: Builder, node: Node) -> Value:
     """Identity, and Dropout when it does not train."""
@@ -68,10 +70,37 @@ def in_shape(builder: Builder, moved: Moved, shape: tuple[int, ...], name: str) 
     if identity_form(stored) not in stored.forms and stored.forms and len(shape) == 2:
         # Flattened from another layout: left open, a matrix can take it as it is.
         return replace(moved, stored=Stored(name, shape, {}, stored))
-    source = builder.form(stored, identity_form(stored))
-    index = builder.reshaped(source, shape, name)
+    before, behind = identity_form(stored), identity
+    if before not in stored.forms:
+        before, behind = layouts(stored.shape, stored.first, shape)
+    source = builder.form(stored, before)
+    index = builder.reshaped(source, moved_shape(shape, behind), name)
     steps = None if isinstance(moved, Floats) else moved.steps
-    return replace(moved, stored=builder.store(name, index, shape, identity, steps))
+    return replace(moved, stored=builder.store(name, index, shape, behind, steps))
+
+
+def layouts(old: tuple[int, ...], form: Permutation,
+            new: tuple[int, ...]) -> tuple[Permutation, Permutation]:
+    """The layout nearest to ``form`` in which a tensor can be seen in another shape, and that of
+    the new shape then.
+
+    Axes whose sizes multiply to those of some new axes stay together, in their order; each such
+    group stays where ``form`` has it. Channels that are split, and pixels that become rows, so move
+    nothing in a map that is stored channel by channel.
+    """
+    own, others = ([axis for axis, size in enumerate(shape) if size > 1] for shape in (old, new))
+    groups = list[tuple[list[int], list[int]]]()
+    while own or others:
+        first, second = [own.pop(0)], [others.pop(0)]
+        while (sizes := (prod(old[a] for a in first), prod(new[a] for a in second)))[0] != sizes[1]:
+            shorter, rest = (first, own) if sizes[0] < sizes[1] else (second, others)
+            shorter.append(rest.pop(0))
+        groups.append((first, second))
+    groups.sort(key=lambda group: min(form.index(axis) for axis in group[0]))
+    ones = [[axis for axis, size in enumerate(shape) if size == 1] for shape in (old, new)]
+    before, behind = ((*alone, *(axis for group in groups for axis in group[number]))
+                      for number, alone in enumerate(ones))
+    return before, behind
 
 
 def identity_form(stored: Stored) -> tuple[int, ...]:
