@@ -111,3 +111,16 @@ def test_what_mixes_channels_and_pixels_has_the_models_order(tmp_path: Path) -> 
     b = OnnxBuilder(4)
     x = convolved(b, b.activation((1, 3, 6, 6), 0.05), (3, 16), 3)
     compared(b, convolved(b, shaped(b, x, 1, 8, 2, 36), (8, 4)), tmp_path / "n.onnx")
+
+
+def test_heads_are_joined_by_runs(tmp_path: Path) -> None:
+    """What attention gives, [heads, tokens, depth], is transposed once, a head's row at a time."""
+    b = OnnxBuilder(5)
+    heads = b.activation((1, 4, 6, 8), 0.05)
+    joined = shaped(b, b.node("Transpose", [b.quantized(b.node("Relu", [heads]), 0.04)],
+                              perm=[0, 2, 1, 3]), 1, 6, 32)
+    weights = b.weights((32, 8), axis=1)
+    y = b.quantized(b.node("MatMul", [joined, weights]), 0.4)
+    graph = compared(b, y, tmp_path / "m.onnx")
+    assert [op.attributes["permutation"] for op in graph.ops if op.kind == "TRANSPOSE"] == [
+        (0, 2, 1, 3)]

@@ -6,6 +6,7 @@ Each gives back the kind of value that it was given: what was quantised stays so
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from math import prod
 from typing import TypeGuard
 
@@ -72,7 +73,9 @@ def in_shape(builder: Builder, moved: Moved, shape: tuple[int, ...], name: str) 
         return replace(moved, stored=Stored(name, shape, {}, stored))
     before, behind = identity_form(stored), identity
     if before not in stored.forms:
-        before, behind = layouts(stored.shape, stored.first, shape)
+        near = layouts(stored.shape, stored.first, shape)
+        if _kept(stored, near[0]) >= _kept(stored, before):
+            before, behind = near
     source = builder.form(stored, before)
     index = builder.reshaped(source, moved_shape(shape, behind), name)
     steps = None if isinstance(moved, Floats) else moved.steps
@@ -101,6 +104,17 @@ def layouts(old: tuple[int, ...], form: Permutation,
     before, behind = ((*alone, *(axis for group in groups for axis in group[number]))
                       for number, alone in enumerate(ones))
     return before, behind
+
+
+def _kept(stored: Stored, form: Permutation) -> tuple[int, int]:
+    """Of the numbers as they are, how many neighbors stay neighbors in another ``form``, and how
+    many groups stay in their places."""
+    now, then = ([axis for axis in one if stored.shape[axis] > 1] for one in (stored.first, form))
+    kept = []
+    for pairs in (zip(now[::-1], then[::-1], strict=True), zip(now, then, strict=True)):
+        same = takewhile(lambda pair: pair[0] == pair[1], pairs)
+        kept.append(prod(stored.shape[axis] for axis, _ in same))
+    return kept[0], kept[1]
 
 
 def identity_form(stored: Stored) -> tuple[int, ...]:
