@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.plan.kinds import UINT8_BILINEAR
 from kaniwa.compiler.rewrite.rewriter import UNIT, Rewriter
 from kaniwa.errors import UnsupportedError
+from kaniwa.golden.onnx.resize import linear_weights
+from kaniwa.golden.registry import Call
 from kaniwa.golden.tflite.resize import between, between_integer, nearest_index
 from kaniwa.graph import Graph, Op
 
@@ -72,8 +75,8 @@ def simple_weights(graph: Graph, op: Op) -> str | None:
 
 def _interpolated(graph: Graph, op: Op) -> list[Piece]:
     """A depthwise convolution for all pixels with the same weights."""
-    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    rows, columns = (_weighted(op, x.shape[axis], y.shape[axis]) for axis in (1, 2))
+    x, of_fractions = graph.tensors[op.inputs[0]], op.kind != "RESIZE"
+    rows, columns = (_weighted(graph, op, axis) for axis in (1, 2))
     pieces = []
     for down, high in rows:
         for along, wide in columns:
@@ -86,19 +89,22 @@ def _interpolated(graph: Graph, op: Op) -> list[Piece]:
                     f"of 2, 4 or 8, or leave it to the host")
             every = np.repeat(weights[..., None], x.shape[3], axis=2)
             every = every.astype(np.int8 if weights.max() < 128 else np.int16)
-            pieces.append(Piece(down, along, every, {"fraction": fraction}, raw=True))
+            pieces.append(Piece(down, along, every, {"fraction": fraction}, of_fractions))
     return pieces
 
 
-def _weighted(op: Op, size: int, wanted: int) -> list[tuple[Axis, tuple[int, ...]]]:
+def _weighted(graph: Graph, op: Op, axis: int) -> list[tuple[Axis, tuple[int, ...]]]:
     """Along an axis the results with the same weights, of FRACTION bits, equally far apart."""
-    if op.rule == UINT8_BILINEAR:
+    size, wanted = (graph.tensors[i].shape[axis] for i in (op.inputs[0], op.outputs[0]))
+    scales: Any = op.attributes.get("scales", ())
+    if op.kind == "RESIZE" and scales[axis] == 1:
+        return [(Axis(size, 1, 0, 0, 1), (1 << FRACTION,))]
+    if op.kind == "RESIZE":
+        neighbors, weights = linear_weights(Call(graph, op, ()), axis)
+        (low, high), part = neighbors.T, _whole(weights[:, 1])
+    elif op.rule == UINT8_BILINEAR:
         low, high, real = between(op.attributes, size, wanted)
-        part = np.ldexp(real.astype(np.float64), FRACTION)
-        if (part != np.rint(part)).any():
-            raise UnsupportedError("its pixels lie between fractions of the others; resize by a "
-                                   "factor of 2, 4 or 8, or leave it to the host")
-        part = part.astype(np.int64)
+        part = _whole(real)
     else:
         low, high, part = between_integer(op.attributes, size, wanted)
     found = dict[tuple[int, ...], list[tuple[int, int]]]()
@@ -108,6 +114,15 @@ def _weighted(op: Op, size: int, wanted: int) -> list[tuple[Axis, tuple[int, ...
         own = (whole,) if first == last or not upper else (whole - upper, upper)
         found.setdefault(own, []).append((result, first))
     return [(axis, own) for own, places in found.items() for axis in _apart(places)]
+
+
+def _whole(parts: np.ndarray) -> np.ndarray:
+    """Fractions as integers of FRACTION bits; raises UnsupportedError for others."""
+    numbers = np.ldexp(parts.astype(np.float64), FRACTION)
+    if (numbers != np.rint(numbers)).any():
+        raise UnsupportedError("its pixels lie between fractions of the others; resize by a "
+                               "factor of 2, 4 or 8, or leave it to the host")
+    return numbers.astype(np.int64)
 
 
 def _apart(places: list[tuple[int, int]]) -> Iterator[Axis]:
@@ -130,6 +145,17 @@ def _bilinear(rewriter: Rewriter, op: Op) -> None:
         **op.attributes, "pieces": tuple(_interpolated(rewriter.graph, op)), "taps": 0, "macs": 0})
 
 
+def linear_of_maps(graph: Graph, op: Op) -> str | None:
+    """It is linear, over rows and columns of a map."""
+    x, y = (graph.tensors[i].shape for i in (op.inputs[0], op.outputs[0]))
+    if op.attributes["mode"] != "linear" or op.attributes["coordinates"] == "tf_crop_and_resize":
+        return (f"its mode is {op.attributes['mode']} with coordinates "
+                f"{op.attributes['coordinates']}; only linear ones of whole maps are taken")
+    scales: Any = op.attributes["scales"]
+    return None if len(x) == 4 and (scales[0], scales[3]) == (1, 1) else (
+        f"it resizes {list(x)} to {list(y)}; only rows and columns of maps may be")
+
+
 def _copy(rewriter: Rewriter, op: Op, source: int, moves: list[Move], result: int) -> None:
     rewriter.emit(op, "COPY", (source,) * len(moves), {
         **op.attributes, "taps": 0, "moves": tuple(moves)}, result)
@@ -139,4 +165,6 @@ OPERATORS = (
     DeviceOperator("RESIZE_NEAREST_NEIGHBOR", (integers_moved, some_elements, few_distances),
                    _nearest),
     DeviceOperator("RESIZE_BILINEAR", (int8_activations, some_elements, simple_weights), _bilinear),
+    DeviceOperator("RESIZE", (int8_activations, some_elements, linear_of_maps, simple_weights),
+                   _bilinear, onnx=True),
 )

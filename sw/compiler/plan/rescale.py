@@ -162,6 +162,16 @@ def float_half_even(reals: npt.ArrayLike) -> Rule:
     return Rule(function, slopes, Rounding.EVEN)
 
 
+def quotient_half_even(step: float, fraction: int, result: float, channels: int) -> Rule:
+    """Accumulators of so many fractional bits and of one ``step``, over the ``result``'s: rule
+    ``qdq`` where numbers are weighed first, and float64 holds their sum."""
+    def function(acc: Int64) -> Int64:
+        real = np.ldexp(acc.astype(np.float64) * step, -fraction) / result
+        return np.rint(np.clip(real, -2.0**31, 2.0**31 - 1)).astype(np.int64)
+
+    return Rule(function, np.full(channels, np.ldexp(step / result, -fraction)), Rounding.EVEN)
+
+
 def float_half_up(reals: npt.ArrayLike) -> Rule:
     """The float64 product rounded to the nearest integer, ties up."""
     slopes = np.atleast_1d(np.asarray(reals, np.float64))

@@ -36,7 +36,7 @@ __all__ = ["allocate", "pack"]
 
 KIB = 1024
 # Kinds without multiplications by weights.
-DISPENSABLE = (BROADCAST, "MEAN", "RESIZE_BILINEAR", *MOVERS, *GROWN, *VECTOR_KINDS)
+DISPENSABLE = (BROADCAST, "MEAN", "RESIZE", "RESIZE_BILINEAR", *MOVERS, *GROWN, *VECTOR_KINDS)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from kaniwa.golden.onnx.float import results_in_float32
 from kaniwa.golden.onnx.qdq import output_step, real_operand, register_real
 from kaniwa.golden.registry import Call, kernel
 
-__all__: list[str] = []
+__all__ = ["linear_weights"]
 
 Float = np.float32
 
@@ -74,7 +74,7 @@ def _moved(call: Call) -> np.ndarray:
     return x
 
 
-def _linear(call: Call, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def linear_weights(call: Call, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Neighbours [outputs, 2] and their weights."""
     last = call.tensor(0).shape[axis] - 1
     position = np.clip(_coordinates(call, axis), 0, last)
@@ -113,7 +113,7 @@ def _resized(call: Call) -> np.ndarray:
         if mode == "nearest":
             x = np.take(x, _nearest(call, axis), axis=axis)
             continue
-        neighbours, weights = (_linear if mode == "linear" else _cubic)(call, axis)
+        neighbours, weights = (linear_weights if mode == "linear" else _cubic)(call, axis)
         taken = np.moveaxis(np.take(x, neighbours, axis=axis), axis + 1, -1)
         shape = [1] * taken.ndim
         shape[axis], shape[-1] = weights.shape
