@@ -62,6 +62,9 @@ _MAPPING: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("ARG_MAX", "ARG_MIN"), (
         "array", "maximum, a sum that tells which values equal it, and the maximum of their "
         "places")),
+    "PRELU": (
+        "array", "table behind the producing layer; with a slope of each channel depthwise, and a "
+        "table added"),
     "RESIZE_BILINEAR": ("array", "a depthwise convolution for all pixels with the same weights"),
     "RESIZE_NEAREST_NEIGHBOR": ("array", "depthwise with unit weights"),
     **dict.fromkeys(PADS, (

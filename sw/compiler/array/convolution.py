@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.array.attributes import bounds_of, geometry_of, macs_of, removed_of
+from kaniwa.compiler.array.elementwise import product_scale
 from kaniwa.compiler.int16.sums import digit_rescale
 from kaniwa.compiler.plan.accumulators import accumulator_range
 from kaniwa.compiler.plan.fields import weight_zero_point
@@ -96,6 +97,9 @@ def rule_of(lowering: Lowering, w: Tensor, channels: int) -> Rule:
                  else int(str(op.attributes.get("count", 1))))
         reals = sx * np.array(quantization(w).scales, np.float64) / (count * sy)
         return float_half_even(np.broadcast_to(reals, channels))
+    if op.rule == "litert_mul":      # slopes, which are operands
+        return double_rounding(np.full(channels, product_scale(
+            quantization(lowering.x), quantization(w), quantization(lowering.y))))
     if op.rule == "litert_activation":      # LiteRT divides these scales in float32
         return double_rounding(np.full(channels, np.float32(sx) / np.float32(sy), np.float64))
     if op.rule == "litert_mean":

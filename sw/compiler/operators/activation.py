@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kaniwa.compiler.operators import slopes
 from kaniwa.compiler.operators.functions import table_operator
 from kaniwa.compiler.operators.limits import BYTES, elementwise_int16
 from kaniwa.compiler.operators.record import DeviceOperator
@@ -35,7 +36,7 @@ OPERATORS = (
     table_operator("RELU_N1_TO_1"),
     table_operator("RELU_0_TO_1"),
     table_operator("LEAKY_RELU"),
-    table_operator("PRELU"),
+    *slopes.OPERATORS,
     table_operator("HARD_SWISH"),
     table_operator("HARD_SIGMOID", onnx=True),
 )

@@ -370,5 +370,7 @@ def whole_words(code: bytes, config: AcceleratorConfig) -> bytes:
 
 def of_both(host: Layer, guest: ArrayLayer) -> dict[str, Any]:
     """The fields of ``host`` that change with any ``guest`` behind it: result, name and origin."""
+    if host.op.split("+")[-1] == guest.op and host.positions[-1:] == guest.positions:
+        return {"ofm": guest.ofm}      # both are of one operator
     return {"ofm": guest.ofm, "op": f"{host.op}+{guest.op}", "source": host.source + guest.source,
             "positions": host.positions + guest.positions}

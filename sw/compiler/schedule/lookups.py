@@ -151,6 +151,8 @@ def _before(guest: ArrayLayer, add: Sum, number: int) -> Sum:
 def _containing(layer: ArrayLayer, parts: list[ArrayLayer]) -> ArrayLayer:
     """``layer`` with the names and origins of ``parts`` too, before its last operator's."""
     *hosts, last = layer.op.split("+")
+    parts = [part for part in parts      # not of the same operator
+             if (part.op, part.positions) != (last, layer.positions[-1:])]
     return replace(
         layer, op="+".join([*hosts, *(part.op for part in parts), last]),
         source=(*layer.source[:-1], *(i for part in parts for i in part.source),

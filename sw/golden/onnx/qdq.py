@@ -250,8 +250,12 @@ def _mul(call: Call) -> np.ndarray:
 
 @register_real("PRELU")
 def _slopes_of_two(call: Call) -> np.ndarray:
-    x, slope = real_operand(call, 0), real_operand(call, 1)
-    return np.where(x < 0, x * slope, x) / output_step(call)
+    x, out = _centered(call, 0), output_step(call)
+    if call.tensor(1).dtype == "float32":
+        below = x * (_step(call, 0) * call.value(1).astype(np.float64) / out)
+    else:
+        below = x * _centered(call, 1) * (_step(call, 0) * _step(call, 1) / out)
+    return np.where(x < 0, below, real_operand(call, 0) / out)
 
 
 @register_real("PADV2")

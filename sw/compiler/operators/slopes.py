@@ -1,0 +1,94 @@
+"""PRELU with a slope of each channel: products with the slopes, clamped to what is not positive,
+and a table of what is not negative, added up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kaniwa.compiler.array.attributes import bounds_of
+from kaniwa.compiler.array.elementwise import has_one_value
+from kaniwa.compiler.array.functions import EVERY, function_table, why_no_table
+from kaniwa.compiler.operators.limits import int8_activations, some_elements
+from kaniwa.compiler.operators.record import DeviceOperator
+from kaniwa.compiler.operators.rewriting import as_table
+from kaniwa.compiler.plan.operands import as_map, describe, quantization
+from kaniwa.compiler.rewrite.rewriter import NO_PADDING, Rewriter
+from kaniwa.errors import UnsupportedError
+from kaniwa.graph import Graph, Op, Quantization, Tensor
+
+__all__ = ["OPERATORS"]
+
+ALONE = {"stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING, "activation": "NONE",
+         "taps": 0}
+
+
+def slopes_by_channel(graph: Graph, op: Op) -> str | None:
+    """Slopes are constants: one, or one a channel."""
+    slopes, channels = graph.tensors[op.inputs[1]], graph.tensors[op.inputs[0]].shape[-1:]
+    if has_one_value(slopes):
+        return why_no_table(graph, op)
+    if slopes.data is None or slopes.shape[-1:] != channels or slopes.data.size != channels[0]:
+        return (f"slopes '{slopes.name}' {list(slopes.shape)} are not constants, one a channel; "
+                f"share them along other axes")
+    return None if np.isfinite(slopes.data).all() else f"slopes '{slopes.name}' are not finite"
+
+
+def _prelu(rewriter: Rewriter, op: Op) -> None:
+    graph, slopes = rewriter.graph, rewriter.tensors[op.inputs[1]]
+    if has_one_value(slopes):
+        as_table(rewriter, op)
+        return
+    x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
+    zero, (low, high) = quantization(y).zero_point, bounds_of(op, y)
+    if not low <= zero <= high:
+        raise UnsupportedError(f"{describe(graph, op)}: 0 is beyond its limits; clamp it behind")
+    weights = _weights(rewriter, op, slopes)
+    falling = bool((np.asarray(rewriter.tensors[weights].data) < 0).any())
+    source, shape = x.id, as_map(x.shape)
+    if falling:      # their products with what is positive are no less than 0
+        least = np.minimum(EVERY, quantization(x).zero_point)
+        source = rewriter.tensor(f"{x.name}:negative", x.shape, x)
+        rewriter.emit(op, "TABLE", (x.id,), {**op.attributes, "taps": 0,
+                                             "table": tuple(least.tolist())}, source)
+    below = rewriter.tensor(f"{y.name}:below", shape, y)
+    rewriter.emit(
+        op, "DEPTHWISE_CONV_2D", (rewriter.reshaped(op, source, shape), weights),
+        {**op.attributes, **ALONE, "bounds": (low, high if falling else zero)}, below,
+        "qdq" if op.rule == "qdq" else "litert_mul")
+    above = rewriter.tensor(f"{y.name}:above", y.shape, y)
+    rewriter.emit(op, "TABLE", (x.id,), {**op.attributes, "taps": 0, "table": _not_negative(
+        graph, op, slopes)}, above)
+    rewriter.emit(op, "ADD", (above, rewriter.reshaped(op, below, y.shape)), {
+        **op.attributes, "taps": 0, "of_bytes": (1, 1, -zero), "bounds": (low, high)})
+
+
+def _weights(rewriter: Rewriter, op: Op, slopes: Tensor) -> int:
+    """The slopes as weights of a depthwise convolution; real numbers as scales of 1 and -1."""
+    data, q = np.asarray(slopes.data).reshape(-1), slopes.quantization
+    if q is None:
+        scales = tuple(float(abs(slope)) or 1.0 for slope in data)
+        numbers = np.sign(data).astype(np.int64)
+        q = Quantization(scales, (0,) * len(scales), 3)
+    else:
+        numbers = data.astype(np.int64) - q.zero_point
+        q = Quantization((q.scale,), (0,))
+    small = -128 <= numbers.min() and numbers.max() <= 127
+    return rewriter.tensor(f"{op.name}:slopes", (1, 1, 1, len(numbers)), None,
+                           numbers.astype(np.int8 if small else np.int16).reshape(1, 1, 1, -1), q)
+
+
+def _not_negative(graph: Graph, op: Op, slopes: Tensor) -> tuple[int, ...]:
+    """The result where the input is not negative, which no slope changes, and 0 elsewhere."""
+    x, y = (quantization(graph.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
+    data = np.asarray(slopes.data).reshape(-1)[:1]
+    one = tuple(replace(t, shape=(1,), data=data) if t.id == slopes.id else t
+                for t in graph.tensors)
+    table = function_table(replace(graph, tensors=one), op, op.kind)
+    return tuple(np.where(EVERY >= x.zero_point, table, y.zero_point).tolist())
+
+
+OPERATORS = (
+    DeviceOperator("PRELU", (int8_activations, some_elements, slopes_by_channel), _prelu),
+)
