@@ -45,7 +45,6 @@ class _Joining:
         self._plan = plan
         self._layers: list[Layer] = list(plan.layers)
         self._readers = Counter(i for layer in plan.layers for i in _sources(layer))
-        self._makers = Counter(i for layer in plan.layers for i in layer.makes)
         self._spends = plan.spends
 
     def plan(self) -> Plan:
@@ -81,11 +80,12 @@ class _Joining:
         """What makes the operand of ``copy``, writing it in its place, if that takes fewer cycles;
         it replaces the layer."""
         source, plan = copy.ifm, self._plan
-        writer = next((layer for layer in self._layers if source in layer.makes), None)
-        if (writer is None or writer.part != joined.part or writer.ofm != source
-                or self._readers[source] > 1 or self._makers[source] > 1
-                or source in plan.spaced or source in plan.in_parts
-                or not plan.is_internal(source)):
+        makers = [layer for layer in self._layers if source in layer.makes]
+        if len(makers) != 1 or self._readers[source] > 1:
+            return None
+        (writer,) = makers
+        if (writer.part != joined.part or writer.ofm != source or source in plan.spaced
+                or source in plan.in_parts or not plan.is_internal(source)):
             return None
         place = _place(copy, writer, plan.graph.tensors[source].shape)
         changed = None if place is None else _in_place(writer, source, joined.ofm, *place)

@@ -58,9 +58,9 @@ def looked_up_by_readers(plan: Plan) -> Plan:
     if plan.options.materialize:
         return plan
     layers = list(plan.layers)
-    for guest in plan.layers:
-        own = guest.on_array
-        if own is None or not own.identity or own.table is None or own.ofm in plan.kept:
+    for tensor in [layer.ofm for layer in layers]:
+        own = next((layer.on_array for layer in layers if layer.ofm == tensor), None)
+        if own is None or not own.identity or own.table is None or tensor in plan.kept:
             continue
         places = [n for n, layer in enumerate(layers) if own.ofm in layer.reads]
         revised = [_looking_up(layers[n], own) for n in places]

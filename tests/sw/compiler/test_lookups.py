@@ -167,6 +167,17 @@ def test_a_table_goes_into_a_table() -> None:
     assert_exact(graph)
 
 
+def test_tables_of_tables_go_to_their_readers_one_by_one() -> None:
+    b = GraphBuilder()
+    x, z = b.tensor(SHAPE, 0.05), b.tensor(SHAPE, 0.05)
+    near = function(b, "TANH", b.elementwise("ADD", x, z, scale=0.03))
+    far = function(b, "LOGISTIC", near)
+    graph = b.graph((x, z), (*(of_two(b, "MUL", i, z, 0.01) for i in (near, far, far)),))
+    assert [layer.op for layer in layers(graph)] == [
+        "ADD", "TANH+MUL", "LOGISTIC+MUL", "MUL"]
+    assert_exact(graph)
+
+
 def test_a_table_stays_where_a_reader_has_no_place_for_it() -> None:
     b = GraphBuilder()
     x, z = b.tensor(SHAPE, 0.05), b.tensor(SHAPE, 0.05)
