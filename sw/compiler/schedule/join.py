@@ -21,6 +21,7 @@ from kaniwa.compiler.plan.operands import as_map
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.schedule.gaps import with_gaps
+from kaniwa.compiler.schedule.lookups import after
 from kaniwa.compiler.schedule.mapping import mapped_cycles
 
 __all__ = ["join"]
@@ -33,7 +34,7 @@ def join(plan: Plan) -> Plan:
         return plan
     joining = _Joining(plan)
     for layer in plan.layers:
-        if isinstance(layer, StagedLayer) and layer.op in JOINS:
+        if isinstance(layer, StagedLayer) and _is_join(layer):
             joining.consider(layer)
     return joining.plan()
 
@@ -74,7 +75,8 @@ class _Joining:
         del self._layers[number]
         for writer in writers:      # of all of them the operator is a part
             self._layers[self._layers.index(writer)] = replace(
-                writer, op=f"{writer.op}+{joined.op}", source=writer.source + joined.source)
+                writer, op=f"{writer.op}+{joined.op}", source=writer.source + joined.source,
+                positions=writer.positions + joined.positions[1:])
 
     def _write(self, copy: ArrayLayer, joined: StagedLayer) -> Layer | None:
         """What makes the operand of ``copy``, writing it in its place, if that takes fewer cycles;
@@ -88,7 +90,7 @@ class _Joining:
                 or source in plan.in_parts or not plan.is_internal(source)):
             return None
         place = _place(copy, writer, plan.graph.tensors[source].shape)
-        changed = None if place is None else _in_place(writer, source, joined.ofm, *place)
+        changed = None if place is None else _in_place(writer, copy, joined.ofm, *place)
         if changed is None or mapped_cycles([changed], plan.config) >= mapped_cycles(
                 [writer, replace(joined, stages=_only(joined, copy))], plan.config):
             return None
@@ -98,9 +100,14 @@ class _Joining:
 
 def _sources(layer: Layer) -> list[int]:
     """The tensors that a layer reads, each as often as stages of it do."""
-    if isinstance(layer, StagedLayer) and layer.op in JOINS:
+    if isinstance(layer, StagedLayer) and _is_join(layer):
         return [i for own in layer.array_layers for i in own.reads]
     return list(layer.reads)
+
+
+def _is_join(layer: StagedLayer) -> bool:
+    """True for copies of operands, which a table may be behind."""
+    return layer.op.split("+")[0] in JOINS
 
 
 def _only(joined: StagedLayer, copy: ArrayLayer) -> tuple[Stage, ...]:
@@ -138,15 +145,19 @@ def _bytes_of(copy: ArrayLayer) -> np.ndarray | None:
     return np.asarray(to.first + image * to.image + row * to.row + column * to.pixel + channel)
 
 
-def _in_place(writer: Layer, source: int, joined: int, spaced: SpacedMap,
+def _in_place(writer: Layer, copy: ArrayLayer, joined: int, spaced: SpacedMap,
               first: int) -> Layer | None:
-    """``writer`` with ``source`` as a part of ``joined``, from byte ``first`` on."""
-    def moved(own: ArrayLayer) -> ArrayLayer:
-        if own.ofm != source or own.places is None:
+    """``writer`` with what ``copy`` reads as a part of ``joined``, from byte ``first`` on; None
+    where it cannot write that, or not look it up as ``copy`` does."""
+    def moved(own: ArrayLayer) -> ArrayLayer | None:
+        if own.ofm != copy.ifm or own.places is None:
             return own
-        return replace(own, ofm=joined, places=replace(own.places, first=own.places.first + first))
+        if copy.table is not None and own.add is not None:
+            return None
+        return replace(own, ofm=joined, places=replace(own.places, first=own.places.first + first),
+                       table=own.table if copy.table is None else after(own.table, copy.table))
 
-    changed = with_gaps(writer, source, spaced)
+    changed = with_gaps(writer, copy.ifm, spaced)
     if changed is None:
         return None
     if (own := changed.on_array) is not None:

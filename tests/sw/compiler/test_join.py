@@ -166,6 +166,28 @@ def test_it_is_left_alone(options: dict[str, Any]) -> None:
     assert "CONCATENATION" in kinds(compile(graph, "base", **options))
 
 
+def test_what_is_looked_up_behind_the_join_is_looked_up_by_its_layers() -> None:
+    """Scores of several maps of a detector, of which one comes from a sum."""
+    b = GraphBuilder()
+    x = b.tensor((1, 8, 8, 16), *STEPS)
+    summed = b.elementwise("ADD", conv(b, x, 16), x, "NONE", *STEPS)
+    joined = concatenation(b, conv(b, x, 16), summed, conv(b, x, 8))
+    scores = b.op("LOGISTIC", (joined,), b.tensor((1, 8, 8, 40), 1 / 256, -128), "litert_table")
+    graph = b.graph((x,), (b.conv(scores, 4),))
+    program = assert_exact(graph)
+    assert sorted(kinds(program)) == [
+        "CONCATENATION+LOGISTIC", "CONV_2D", "CONV_2D", "CONV_2D", "CONV_2D+ADD"]
+    b = GraphBuilder()
+    x = b.tensor((1, 8, 8, 16), *STEPS)
+    joined = concatenation(b, conv(b, x, 16), conv(b, x, 8))
+    scores = b.op("LOGISTIC", (joined,), b.tensor((1, 8, 8, 24), 1 / 256, -128), "litert_table")
+    graph = b.graph((x,), (b.conv(scores, 4),))
+    program = assert_exact(graph)
+    assert kinds(program) == ["CONV_2D+CONCATENATION+LOGISTIC"] * 2 + ["CONV_2D"]
+    rows = [row["rule"] for row in program.rounding[program.layers[0].instructions[0]]]
+    assert rows == ["litert_double_rounding", "litert_table"]
+
+
 @pytest.mark.parametrize("target", ["nano", "small", "base", "large"])
 def test_random_networks_are_exact(target: str) -> None:
     left_out = 0
