@@ -10,8 +10,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
-from kaniwa.compiler.array.operand_tables import operand_tables
 from kaniwa.compiler.int16.functions import keep_tables
+from kaniwa.compiler.merge.fuse import fuse, order
+from kaniwa.compiler.merge.join import join
+from kaniwa.compiler.merge.lookups import functions_of_one, looked_up_by_readers
+from kaniwa.compiler.merge.operand_tables import operand_tables
+from kaniwa.compiler.merge.permute import permute
 from kaniwa.compiler.operators.reduction import fits_in_blocks
 from kaniwa.compiler.plan.plan import Neighbor, Options, Plan
 from kaniwa.compiler.recurrent.directions import directions_apart
@@ -35,11 +39,7 @@ from kaniwa.compiler.schedule.channel_parts import channel_parts
 from kaniwa.compiler.schedule.constants import constants
 from kaniwa.compiler.schedule.depth_first import depth_first
 from kaniwa.compiler.schedule.emit import emit
-from kaniwa.compiler.schedule.fuse import fuse, order
-from kaniwa.compiler.schedule.join import join
-from kaniwa.compiler.schedule.lookups import functions_of_one, looked_up_by_readers
 from kaniwa.compiler.schedule.mapping import choose_mapping
-from kaniwa.compiler.schedule.permute import permute
 from kaniwa.compiler.schedule.separate_pools import separate_pools
 from kaniwa.compiler.schedule.space_out import space_out
 from kaniwa.compiler.schedule.tile import tile

@@ -14,7 +14,7 @@ has the questions and the answers that most kinds give.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -139,6 +139,21 @@ class OneStage:
     def with_passes(self, view: Callable[[ArrayLayer], ArrayLayer | None]) -> Layer | None:
         """The layer with each of several passes as ``view`` makes it; None where that refuses one,
         or where the layer is more than passes of the array."""
+        return None
+
+    @property
+    def passes_of_result(self) -> tuple[ArrayLayer, ...]:
+        """Passes of the array, and nothing else, each of which makes a part of the result; () for
+        a layer of one pass."""
+        return ()
+
+    def without(self, passes: Sequence[ArrayLayer]) -> Layer | None:
+        """The layer without some of its ``passes_of_result``; None where none is left."""
+        raise NotImplementedError
+
+    def with_lookup(self, guest: ArrayLayer) -> Layer | None:
+        """The layer with the table of ``guest`` behind each of its ``passes_of_result``, in the
+        guest's place; None where one of them has no room for it."""
         return None
 
     def side_by_side(self, guest: ArrayLayer, lanes: int) -> Layer | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from kaniwa.compiler.plan.geometry import Pair, ScatteredOutput, Tile
 from kaniwa.compiler.plan.layers import ArrayLayer, Stage, UnitProgram, of_both, whole_words
+from kaniwa.compiler.plan.lookup import after
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Opcode
 from kaniwa.units.vector.builder import Builder
@@ -106,6 +107,32 @@ class StagedLayer(UnitProgram):
         others = {i for other in self.stages if other.layer is not None
                   for i in other.layer.makes}
         return tuple(i for i in self.makes if i not in others)
+
+    @property
+    def passes_of_result(self) -> tuple[ArrayLayer, ...]:
+        """All stages, if each is a pass that writes the result, which none of them reads."""
+        passes = self.array_layers
+        alone = len(passes) == self.total and not self.filled and self.makes == (self.ofm,)
+        return passes if alone and all(
+            own.ofm == self.ofm and self.ofm not in own.reads for own in passes) else ()
+
+    def without(self, passes: Sequence[ArrayLayer]) -> StagedLayer | None:
+        """The layer without some of its ``passes_of_result``; None where none is left."""
+        left = tuple(stage for stage in self.stages
+                     if all(stage.layer is not own for own in passes))
+        read = {i for stage in left if stage.layer is not None for i in stage.layer.reads}
+        return replace(self, stages=left, reads=tuple(
+            i for i in self.reads if i in read)) if left else None
+
+    def with_lookup(self, guest: ArrayLayer) -> StagedLayer | None:
+        """The layer with a table behind each of its ``passes_of_result``."""
+        table, passes = guest.table, self.passes_of_result
+        if table is None or not passes or any(own.add is not None for own in passes):
+            return None
+        stages = tuple(replace(stage, layer=None if stage.layer is None else replace(
+            stage.layer, ofm=guest.ofm, table=after(stage.layer.table, table)))
+            for stage in self.stages)
+        return replace(self, **of_both(self, guest), stages=stages)
 
     def side_by_side(self, guest: ArrayLayer, lanes: int) -> StagedLayer | None:
         """A product whose last stage writes its images where ``guest`` would move them."""

@@ -10,7 +10,7 @@ from builders.graphs.graph_builder import GraphBuilder
 from builders.networks.random_sums import kept_tables, random_sums, tables_brought
 
 from kaniwa import golden
-from kaniwa.compiler.array.operand_tables import OPERAND
+from kaniwa.compiler.merge.operand_tables import OPERAND
 from kaniwa.compiler.pipeline import compile, plan_model
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.plan import Options

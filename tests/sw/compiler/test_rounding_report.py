@@ -64,6 +64,7 @@ def test_a_table_is_one() -> None:
 
 def test_a_product_of_activations_is_proved_like_any_other() -> None:
     program = compile(attention_graph(2, 8, 8), "base_vector", require_accelerator=True)
-    rows = [row for product in (3, 7) for row in program.rounding[product]]
+    rows = [row for layer in program.layers if layer.op.startswith("BATCH_MATMUL")
+            for row in program.rounding[layer.instructions[0]]]
     assert [row["rule"] for row in rows] == ["litert_double_rounding"] * 2
     assert all(row["form"] == "DOUBLE" and row["channels"] == 8 for row in rows)

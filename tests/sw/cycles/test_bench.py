@@ -97,7 +97,7 @@ def test_a_model_beyond_the_memory_gets_ideal_memory_outside():
 
 
 def test_no_operator_runs_on_the_host_for_want_of_memory_on_chip():
-    graph = denoiser_gru(size=2).graph
+    graph = denoiser_gru(size=3).graph
     assert kaniwa.compile(graph, "base_recurrent").host_ops
     program = compile_near(graph, PRESETS["base_recurrent"])
     assert program.outside == "ideal" and not program.host_ops

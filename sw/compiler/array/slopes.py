@@ -8,38 +8,24 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.compiler.array.attributes import bounds_of
-from kaniwa.compiler.array.elementwise import has_one_value
-from kaniwa.compiler.array.functions import EVERY, function_table, why_no_table
-from kaniwa.compiler.operators.limits import int8_activations, some_elements
-from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import as_table
+from kaniwa.compiler.array.functions import EVERY, function_table
 from kaniwa.compiler.plan.operands import as_map, describe, quantization
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, Rewriter
 from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["OPERATORS"]
+__all__ = ["prelu_by_channel"]
 
 ALONE = {"stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING, "activation": "NONE",
          "taps": 0}
 
 
-def slopes_by_channel(graph: Graph, op: Op) -> str | None:
-    """Slopes are constants: one, or one a channel."""
-    slopes, channels = graph.tensors[op.inputs[1]], graph.tensors[op.inputs[0]].shape[-1:]
-    if has_one_value(slopes):
-        return why_no_table(graph, op)
-    if slopes.data is None or slopes.shape[-1:] != channels or slopes.data.size != channels[0]:
-        return (f"slopes '{slopes.name}' {list(slopes.shape)} are not constants, one a channel; "
-                f"share them along other axes")
-    return None if np.isfinite(slopes.data).all() else f"slopes '{slopes.name}' are not finite"
+def prelu_by_channel(rewriter: Rewriter, op: Op) -> None:
+    """A PRELU whose slopes are constants, one a channel, as a depthwise convolution and a sum.
 
-
-def _prelu(rewriter: Rewriter, op: Op) -> None:
+    Raises UnsupportedError where 0 is beyond the result's limits.
+    """
     graph, slopes = rewriter.graph, rewriter.tensors[op.inputs[1]]
-    if has_one_value(slopes):
-        as_table(rewriter, op)
-        return
     x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
     zero, (low, high) = quantization(y).zero_point, bounds_of(op, y)
     if not low <= zero <= high:
@@ -87,8 +73,3 @@ def _not_negative(graph: Graph, op: Op, slopes: Tensor) -> tuple[int, ...]:
                 for t in graph.tensors)
     table = function_table(replace(graph, tensors=one), op, op.kind)
     return tuple(np.where(EVERY >= x.zero_point, table, y.zero_point).tolist())
-
-
-OPERATORS = (
-    DeviceOperator("PRELU", (int8_activations, some_elements, slopes_by_channel), _prelu),
-)

@@ -5,24 +5,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer, Sum
+from kaniwa.compiler.plan.lookup import after
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.rescale import affine
+from kaniwa.compiler.plan.states import device_states
 
-__all__ = ["after", "functions_of_one", "looked_up_by_readers"]
+__all__ = ["functions_of_one", "looked_up_by_readers"]
 
-Table = TypeVar("Table", npt.NDArray[np.int8], npt.NDArray[np.int32])
 EVERY = np.arange(-128, 128).astype(np.int8)
-
-
-def after(first: npt.NDArray[np.int8] | None, second: Table) -> Table:
-    """Both tables, one after the other, as one; index = value + 128."""
-    return second if first is None else second[first.astype(np.int64) + 128]
 
 
 def functions_of_one(plan: Plan) -> Plan:
@@ -35,10 +30,12 @@ def functions_of_one(plan: Plan) -> Plan:
         return plan
     layers = list(plan.layers)
     readers = _readers(plan)
+    # A sum takes its operand's memory, so a state may stay where it is; a table does not.
+    states = {following for _, _, following in device_states(plan)}
     lookups: dict[int, ArrayLayer] = {}      # by result
     for layer in plan.layers:
         own = layer.on_array
-        if own is None or not own.identity:
+        if own is None or not own.identity or own.ofm in states:
             continue
         if own.add is not None and (one := _of_one(own, own.add, lookups, plan)) is not None:
             readers.subtract(own.reads)
@@ -58,9 +55,11 @@ def looked_up_by_readers(plan: Plan) -> Plan:
     if plan.options.materialize:
         return plan
     layers = list(plan.layers)
+    states = {now for _, now, _ in device_states(plan)}      # whose memory the next ones take
     for tensor in [layer.ofm for layer in layers]:
         own = next((layer.on_array for layer in layers if layer.ofm == tensor), None)
-        if own is None or not own.identity or own.table is None or tensor in plan.kept:
+        if own is None or not own.identity or own.table is None or own.ifm in states or (
+                tensor in plan.kept):
             continue
         places = [n for n, layer in enumerate(layers) if own.ofm in layer.reads]
         revised = [_looking_up(layers[n], own) for n in places]

@@ -16,12 +16,12 @@ import numpy as np
 
 from kaniwa.compiler.array.moves import JOINS
 from kaniwa.compiler.plan.geometry import SpacedMap
-from kaniwa.compiler.plan.layers import ArrayLayer, Layer, Stage
+from kaniwa.compiler.plan.layers import ArrayLayer, Layer
+from kaniwa.compiler.plan.lookup import after
 from kaniwa.compiler.plan.operands import as_map
 from kaniwa.compiler.plan.plan import Plan
-from kaniwa.compiler.plan.staged import StagedLayer
+from kaniwa.compiler.plan.states import device_states
 from kaniwa.compiler.schedule.gaps import with_gaps
-from kaniwa.compiler.schedule.lookups import after
 from kaniwa.compiler.schedule.mapping import mapped_cycles
 
 __all__ = ["join"]
@@ -34,7 +34,7 @@ def join(plan: Plan) -> Plan:
         return plan
     joining = _Joining(plan)
     for layer in plan.layers:
-        if isinstance(layer, StagedLayer) and _is_join(layer):
+        if _copies(layer):
             joining.consider(layer)
     return joining.plan()
 
@@ -47,30 +47,28 @@ class _Joining:
         self._layers: list[Layer] = list(plan.layers)
         self._readers = Counter(i for layer in plan.layers for i in _sources(layer))
         self._spends = plan.spends
+        self._states = {following for _, _, following in device_states(plan)}
 
     def plan(self) -> Plan:
         """The plan with the layers as they are now."""
         return replace(self._plan, layers=tuple(self._layers), spends=self._spends)
 
-    def consider(self, joined: StagedLayer) -> None:
+    def consider(self, joined: Layer) -> None:
         """Take the copies out of ``joined`` that the layers before them can do without."""
-        if joined.ofm in self._plan.spaced:
+        plan = self._plan
+        if joined.ofm in plan.spaced or joined.ofm in self._states:
             return
-        left, writers = [], []
-        for stage in joined.stages:
-            writer = None if stage.layer is None else self._write(stage.layer, joined)
-            if writer is None:
-                left.append(stage)
-            else:
+        done, writers = list[ArrayLayer](), list[Layer]()
+        for copy in _copies(joined):
+            if (writer := self._write(copy, joined)) is not None:
+                done.append(copy)
                 writers.append(writer)
         if not writers:
             return
         self._spends = True
-        number = self._layers.index(joined)
-        if left:
-            kept = {i for stage in left if stage.layer is not None for i in stage.layer.reads}
-            self._layers[number] = replace(
-                joined, stages=tuple(left), reads=tuple(i for i in joined.reads if i in kept))
+        number, left = self._layers.index(joined), joined.without(done)
+        if left is not None:
+            self._layers[number] = left
             return
         del self._layers[number]
         for writer in writers:      # of all of them the operator is a part
@@ -78,7 +76,7 @@ class _Joining:
                 writer, op=f"{writer.op}+{joined.op}", source=writer.source + joined.source,
                 positions=writer.positions + joined.positions[1:])
 
-    def _write(self, copy: ArrayLayer, joined: StagedLayer) -> Layer | None:
+    def _write(self, copy: ArrayLayer, joined: Layer) -> Layer | None:
         """What makes the operand of ``copy``, writing it in its place, if that takes fewer cycles;
         it replaces the layer."""
         source, plan = copy.ifm, self._plan
@@ -92,26 +90,20 @@ class _Joining:
         place = _place(copy, writer, plan.graph.tensors[source].shape)
         changed = None if place is None else _in_place(writer, copy, joined.ofm, *place)
         if changed is None or mapped_cycles([changed], plan.config) >= mapped_cycles(
-                [writer, replace(joined, stages=_only(joined, copy))], plan.config):
+                [writer, copy], plan.config):
             return None
         self._layers[self._layers.index(writer)] = changed
         return changed
 
 
+def _copies(layer: Layer) -> tuple[ArrayLayer, ...]:
+    """Of a CONCATENATION or PACK, which a table may be behind, the copies of its operands."""
+    return layer.passes_of_result if layer.op.split("+")[0] in JOINS else ()
+
+
 def _sources(layer: Layer) -> list[int]:
-    """The tensors that a layer reads, each as often as stages of it do."""
-    if isinstance(layer, StagedLayer) and _is_join(layer):
-        return [i for own in layer.array_layers for i in own.reads]
-    return list(layer.reads)
-
-
-def _is_join(layer: StagedLayer) -> bool:
-    """True for copies of operands, which a table may be behind."""
-    return layer.op.split("+")[0] in JOINS
-
-
-def _only(joined: StagedLayer, copy: ArrayLayer) -> tuple[Stage, ...]:
-    return tuple(stage for stage in joined.stages if stage.layer is copy)
+    """The tensors that a layer reads; those that a CONCATENATION copies as often as it does."""
+    return [own.ifm for own in _copies(layer)] or list(layer.reads)
 
 
 def _place(copy: ArrayLayer, writer: Layer, shape: tuple[int, ...]) -> tuple[SpacedMap, int] | None:

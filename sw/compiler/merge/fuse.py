@@ -11,11 +11,10 @@ import numpy as np
 
 from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
+from kaniwa.compiler.plan.lookup import after
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.scale import scaled
-from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
-from kaniwa.compiler.schedule.lookups import after
 from kaniwa.compiler.schedule.tile import cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
@@ -40,13 +39,9 @@ def fuse(plan: Plan) -> Plan:
     _look_up_repeated(layers, readers)
     _write_in_runs(plan.config, layers, readers)
     for guest in _on_array(layers):
-        host = _host(layers, guest, readers) or _host_of_passes(layers, guest, readers)
-        number = layers.index(guest)
-        if host is None:
-            layers[number] = scaled(plan, guest)
-        else:
-            layers[number] = (_merge(host, guest) if isinstance(host, ArrayLayer) else
-                              _behind_passes(host, guest))
+        host, merged = _hosted(layers, guest, readers)
+        layers[layers.index(guest)] = scaled(plan, guest) if merged is None else merged
+        if host is not None:
             layers.remove(host)
     return replace(plan, layers=tuple(layers))
 
@@ -124,6 +119,19 @@ def _behind(copy: ArrayLayer, guest: ArrayLayer) -> ArrayLayer:
                    positions=copy.positions[:1] + guest.positions + copy.positions[1:])
 
 
+def _hosted(layers: list[Layer], guest: ArrayLayer,
+            readers: Counter[int]) -> tuple[Layer | None, Layer | None]:
+    """The layer that takes ``guest`` in, and what becomes of both; None where none does."""
+    host = _host(layers, guest, readers)
+    if host is not None:
+        return host, _merge(host, guest)
+    for layer in layers:
+        if layer.ofm == guest.ifm and guest.identity and readers[layer.ofm] == 1 and (
+                layer.part == guest.part and (merged := layer.with_lookup(guest)) is not None):
+            return layer, merged
+    return None, None
+
+
 def _host(layers: list[Layer], guest: ArrayLayer,
           readers: Counter[int]) -> ArrayLayer | None:
     if not guest.identity:
@@ -134,30 +142,6 @@ def _host(layers: list[Layer], guest: ArrayLayer,
              and readers[layer.ofm] == 1 and layer.part == guest.part
              and _same_pixels(layer, guest)]
     return max(hosts, key=lambda layer: layer.macs, default=None)
-
-
-def _host_of_passes(layers: list[Layer], guest: ArrayLayer,
-                    readers: Counter[int]) -> StagedLayer | None:
-    """What moves bytes, or makes a result part by part, in passes whose results ``guest`` looks
-    up."""
-    if not guest.identity or guest.table is None:
-        return None
-    host = next((layer for layer in layers if layer.ofm == guest.ifm), None)
-    if not isinstance(host, StagedLayer) or readers[host.ofm] > 1 or host.part != guest.part:
-        return None
-    alone = host.with_passes(lambda own: own if own.add is None and own.ofm == host.ofm
-                             and own.ifm != host.ofm else None)
-    return None if alone is None or host.makes != (host.ofm,) else host
-
-
-def _behind_passes(host: StagedLayer, guest: ArrayLayer) -> StagedLayer:
-    """``host`` with the table of ``guest`` behind each of its passes, in the guest's place."""
-    assert guest.table is not None
-    table = guest.table
-    merged = host.with_passes(lambda own: replace(own, ofm=guest.ofm,
-                                                  table=after(own.table, table)))
-    assert merged is not None
-    return replace(merged, **of_both(host, guest))
 
 
 def _same_pixels(host: ArrayLayer, guest: ArrayLayer) -> bool:
