@@ -48,7 +48,8 @@ def permute(plan: Plan) -> Plan:
             for reader in behind:
                 layers[layers.index(reader)] = makers[reader.ofm] = _reading(reader, own, order)
             layers.remove(own)
-        elif plan.may_spend and own.geometry.batch > 1:
+        elif plan.may_spend and len(order) <= plan.config.dot_width * plan.config.out_lanes:
+            # of more channels the matrix takes more steps than there are bytes
             dense = _by_matrix(own, order, plan)
             if mapped_cycles([dense], plan.config) < mapped_cycles([own], plan.config):
                 layers[number] = makers[own.ofm] = dense

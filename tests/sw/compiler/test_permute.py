@@ -71,6 +71,16 @@ def test_in_between_they_are_multiplied_by_ones() -> None:
     assert estimate(program).cycles < 0.3 * 16 * 16 * 32      # a byte each otherwise
 
 
+def test_wide_images_are_moved() -> None:
+    """A matrix for all of their bytes would be gigabytes."""
+    b = GraphBuilder()
+    x = b.tensor((2, 256, 256), *STEPS)
+    moved = b.op("TRANSPOSE", (x,), b.tensor((2, 256, 256), *STEPS), permutation=(0, 2, 1))
+    graph = b.graph((x,), (moved,))
+    (layer,) = compile(graph, "base", outside="ideal").layers
+    assert layer.op == "TRANSPOSE"
+
+
 def test_what_is_not_within_pixels_is_moved() -> None:
     b = GraphBuilder()
     x = b.tensor((1, 6, 5, 4), *STEPS)
