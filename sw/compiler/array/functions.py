@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.array.elementwise import has_one_value
+from kaniwa.compiler.plan.lookup import EVERY
 from kaniwa.compiler.plan.operands import quantization
 from kaniwa.errors import ModelError
 from kaniwa.golden import run_op
@@ -18,10 +19,7 @@ from kaniwa.golden.tflite.functions import table
 from kaniwa.golden.tflite.movement import rescaled_uint8
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["EVERY", "argument", "function_table", "interpolated_table", "pair_table",
-           "why_no_table"]
-
-EVERY = np.arange(-128, 128).astype(np.int8)
+__all__ = ["argument", "function_table", "interpolated_table", "pair_table", "why_no_table"]
 
 
 def argument(graph: Graph, op: Op) -> int:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from kaniwa.compiler.array.attributes import bounds_of
-from kaniwa.compiler.array.functions import EVERY, function_table
+from kaniwa.compiler.array.functions import function_table
+from kaniwa.compiler.plan.lookup import EVERY
 from kaniwa.compiler.plan.operands import as_map, describe, quantization
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, Rewriter
 from kaniwa.errors import UnsupportedError

@@ -10,11 +10,10 @@ import numpy as np
 from kaniwa.compiler.array.attributes import bounds_of, geometry_of, removed_of
 from kaniwa.compiler.array.elementwise import has_one_value, sum_of, table_of
 from kaniwa.compiler.array.functions import argument, function_table
-from kaniwa.compiler.plan.bounds import INT8
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import as_map, source_of
-from kaniwa.compiler.plan.rescale import exact, prove
+from kaniwa.compiler.plan.rescale import bytes_kept
 from kaniwa.isa import Mode
 
 __all__ = ["elementwise_layer"]
@@ -30,7 +29,7 @@ def elementwise_layer(lowering: Lowering) -> Lowered:
     shape = as_map(y.shape)
     channels = shape[3]
     every = np.zeros(channels, np.int64)
-    rescale = prove(exact(channels), every - 128, every + 127, 0, INT8, bits, where)
+    rescale = bytes_kept(channels, bits, where)
     geometry = geometry_of(replace(op, attributes=ONE_PIXEL), y, y, (1, 1))
     bounds = bounds_of(op, y)
     add, table, source = None, None, inputs[0]

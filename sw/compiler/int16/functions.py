@@ -17,10 +17,11 @@ from kaniwa.compiler.array.elementwise import (
     square_of,
     sum_scales,
 )
-from kaniwa.compiler.array.functions import EVERY, interpolated_table, pair_table
+from kaniwa.compiler.array.functions import interpolated_table, pair_table
 from kaniwa.compiler.int16.square import shifted_square
 from kaniwa.compiler.plan.bounds import activation_bounds
 from kaniwa.compiler.plan.layers import Code, Layer, VectorProgram
+from kaniwa.compiler.plan.lookup import EVERY
 from kaniwa.compiler.plan.lowering import Lowered, Lowering
 from kaniwa.compiler.plan.operands import quantization, source_of
 from kaniwa.compiler.plan.plan import Plan

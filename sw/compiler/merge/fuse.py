@@ -34,8 +34,7 @@ def fuse(plan: Plan) -> Plan:
     if plan.options.materialize:
         return plan
     layers = _side_by_side(order(plan))      # without what nobody reads
-    readers = Counter(i for layer in layers for i in layer.reads)
-    readers.update(plan.kept)
+    readers = replace(plan, layers=tuple(layers)).readers()
     _look_up_repeated(layers, readers)
     _write_in_runs(plan.config, layers, readers)
     for guest in _on_array(layers):
@@ -55,8 +54,7 @@ def _side_by_side(plan: Plan) -> list[Layer]:
     """The layers, with products that write their images side by side; only their last stage writes
     the result."""
     layers = list(plan.layers)
-    readers = Counter(i for layer in layers for i in layer.reads)
-    readers.update(plan.kept)
+    readers = plan.readers()
     producers = {layer.ofm: layer for layer in layers}
     for guest in _on_array(plan.layers):
         host = producers.get(guest.ifm)

@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer, Sum
-from kaniwa.compiler.plan.lookup import after
+from kaniwa.compiler.plan.lookup import after, common_argument
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.plan.rescale import affine
 from kaniwa.compiler.plan.states import device_states
 
 __all__ = ["functions_of_one", "looked_up_by_readers"]
-
-EVERY = np.arange(-128, 128).astype(np.int8)
 
 
 def functions_of_one(plan: Plan) -> Plan:
@@ -29,7 +27,7 @@ def functions_of_one(plan: Plan) -> Plan:
     if plan.options.materialize:
         return plan
     layers = list(plan.layers)
-    readers = _readers(plan)
+    readers = plan.readers()
     # A sum takes its operand's memory, so a state may stay where it is; a table does not.
     states = {following for _, _, following in device_states(plan)}
     lookups: dict[int, ArrayLayer] = {}      # by result
@@ -72,40 +70,27 @@ def looked_up_by_readers(plan: Plan) -> Plan:
     return replace(plan, layers=tuple(layers))
 
 
-def _readers(plan: Plan) -> Counter[int]:
-    """How many layers read each tensor, or take it out of the device."""
-    readers = Counter(i for layer in plan.layers for i in layer.reads)
-    readers.update(plan.kept)
-    return readers
-
-
 def _of_one(layer: ArrayLayer, add: Sum, lookups: dict[int, ArrayLayer],
             plan: Plan) -> ArrayLayer | None:
     """The layer as a table of the nearest tensor that both its operands are functions of."""
     rescale = add.rescale
-    first, second = (_functions(i, layer.part, lookups) for i in layer.reads)
-    common = next((i for i in first if i in second), None)
-    if common is None or add.repeated or rescale.act_min > rescale.act_max:
+    def source(tensor: int) -> tuple[int, npt.NDArray[np.int8]] | None:
+        looked_up = lookups.get(tensor)
+        if looked_up is None or looked_up.part != layer.part or looked_up.table is None:
+            return None
+        return looked_up.ifm, looked_up.table
+
+    found = common_argument(layer.ifm, add.operand, source)
+    if found is None or add.repeated or rescale.act_min > rescale.act_max:
         return None
-    a, b = (after(functions[common], table).astype(np.int64)
-            for functions, table in zip((first, second), add.tables, strict=True))
+    common, *functions = found
+    a, b = (after(function, table).astype(np.int64)
+            for function, table in zip(functions, add.tables, strict=True))
     result = rescale.zero_point + affine(
         a * b if add.multiply else a + b, rescale.multiplier[0], rescale.shift[0],
         rescale.rounding, plan.config.multiplier_bits)
     table = result.clip(rescale.act_min, rescale.act_max).astype(np.int8)
     return replace(layer, ifm=common, add=None, table=table)
-
-
-def _functions(tensor: int, part: int,
-               lookups: dict[int, ArrayLayer]) -> dict[int, npt.NDArray[np.int8]]:
-    """The tensors that ``tensor`` is a function of, nearest first, each with the function."""
-    table = EVERY
-    found = {tensor: table}
-    while (layer := lookups.get(tensor)) is not None and layer.part == part:
-        assert layer.table is not None
-        tensor, table = layer.ifm, after(layer.table, table)
-        found[tensor] = table
-    return found
 
 
 def _unread(tensor: int, lookups: dict[int, ArrayLayer],

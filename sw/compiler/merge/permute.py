@@ -3,18 +3,16 @@ weights of the layer before, or as a matrix of ones and zeros."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.plan.bounds import INT8
 from kaniwa.compiler.plan.geometry import Geometry
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
 from kaniwa.compiler.plan.plan import Plan
-from kaniwa.compiler.plan.rescale import exact, prove
+from kaniwa.compiler.plan.rescale import bytes_kept
 from kaniwa.compiler.schedule.mapping import mapped_cycles
 from kaniwa.isa import Mode
 
@@ -30,8 +28,7 @@ def permute(plan: Plan) -> Plan:
     if plan.options.materialize:
         return plan
     layers = list(plan.layers)
-    readers = Counter(i for layer in layers for i in layer.reads)
-    readers.update(plan.kept)
+    readers = plan.readers()
     makers = {i: layer for layer in layers for i in layer.makes}
     spends = plan.spends
     for guest in plan.layers:
@@ -103,11 +100,10 @@ def _reading(reader: Layer, guest: ArrayLayer, order: npt.NDArray[np.int64]) -> 
 def _by_matrix(guest: ArrayLayer, order: npt.NDArray[np.int64], plan: Plan) -> ArrayLayer:
     """The transposition as a convolution of 1 x 1: each channel is another one's byte."""
     channels, pixels = len(order), guest.geometry.batch
-    every = np.zeros(channels, np.int64)
-    rescale = prove(exact(channels), every - 128, every + 127, 0, INT8, plan.config.multiplier_bits,
-                    guest.name)
+    rescale = bytes_kept(channels, plan.config.multiplier_bits, guest.name)
     shape = 1, pixels, channels
     return replace(
         guest, mode=Mode.DENSE, weights=np.eye(channels, dtype=np.int8)[order][:, None, None],
-        geometry=Geometry(1, shape, shape, ONE, ONE, ONE, (0, 0)), bias=every, rescale=rescale,
+        geometry=Geometry(1, shape, shape, ONE, ONE, ONE, (0, 0)),
+        bias=np.zeros(channels, np.int64), rescale=rescale,
         places=None, lanes=0)

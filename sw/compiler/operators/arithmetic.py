@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.array.elementwise import has_one_value
-from kaniwa.compiler.array.functions import EVERY, pair_table, why_no_table
+from kaniwa.compiler.array.functions import pair_table, why_no_table
 from kaniwa.compiler.operators.functions import table_operator
 from kaniwa.compiler.operators.limits import (
     BYTES,
@@ -20,6 +20,7 @@ from kaniwa.compiler.operators.limits import (
 from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.operators.rewriting import as_table
 from kaniwa.compiler.plan.kinds import WIDE
+from kaniwa.compiler.plan.lookup import EVERY
 from kaniwa.compiler.plan.operands import describe, quantization
 from kaniwa.compiler.rewrite.rewriter import Rewriter, repeated
 from kaniwa.errors import ModelError, UnsupportedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -214,6 +215,12 @@ class Plan:
                 and graph.tensors[stored].data is None
                 and all(DTYPE_BYTES[graph.tensors[i].dtype] == 1
                         for i, root in self.storage.items() if root == stored))
+
+    def readers(self) -> Counter[int]:
+        """How many layers read each stored tensor, or take it out of the device."""
+        readers = Counter(i for layer in self.layers for i in layer.reads)
+        readers.update(self.kept)
+        return readers
 
     @property
     def may_spend(self) -> bool:

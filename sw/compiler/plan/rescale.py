@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kaniwa.compiler.plan.bounds import INT8
 from kaniwa.errors import CompileError
 from kaniwa.isa import Rounding
 from kaniwa.isa.formats import SHORT_RECORD
@@ -177,6 +178,12 @@ def float_half_up(reals: npt.ArrayLike) -> Rule:
     slopes = np.atleast_1d(np.asarray(reals, np.float64))
     return Rule(lambda acc: np.floor(acc * slopes[:, None] + 0.5).astype(np.int64), slopes,
                 Rounding.UP)
+
+
+def bytes_kept(channels: int, bits: int, where: str) -> Rescale:
+    """Parameters of a layer whose results are its sums: bytes as they are."""
+    every = np.zeros(channels, np.int64)
+    return prove(exact(channels), every + INT8[0], every + INT8[1], 0, INT8, bits, where)
 
 
 def listed(values: Int64, results: Int64, slope: float, rounding: Rounding) -> Rule:

@@ -18,7 +18,7 @@ from kaniwa.compiler.plan.geometry import Geometry, Hwc, ScatteredOutput, Stream
 from kaniwa.compiler.plan.layers import ArrayLayer, Code, Stage
 from kaniwa.compiler.plan.lowering import Lowering
 from kaniwa.compiler.plan.operands import source_of
-from kaniwa.compiler.plan.rescale import Rescale, exact, prove
+from kaniwa.compiler.plan.rescale import Rescale, bytes_kept
 from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Tensor
@@ -139,9 +139,7 @@ class Stages:
               batch: int | None = None) -> ArrayLayer:
         """A dense layer of single pixels; without ``rescale`` its results are its sums."""
         if rescale is None:
-            every = np.zeros(made[2], np.int64)
-            rescale = prove(exact(made[2]), every - 128, every + 127, 0, INT8,
-                            self.config.multiplier_bits, self.where)
+            rescale = bytes_kept(made[2], self.config.multiplier_bits, self.where)
         images = self.batch if batch is None else batch
         return ArrayLayer(self.op.name, self.op.kind, Mode.DENSE, ifm, ofm,
                      Geometry(images, source, made, ONE, ONE, ONE, (0, 0)), None,

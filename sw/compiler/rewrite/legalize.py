@@ -3,9 +3,9 @@
 Left over are CONV_2D, DEPTHWISE_CONV_2D (depth multiplier 1), MAX_POOL_2D, MUL and ADD (also SUB:
 its rule tells) of equal shapes, TRANSPOSE of [outer, first, second, run] to [outer, second, first,
 run], TABLE (a function of one operand, or an elementwise operator of one and a constant of one
-value, or of one twice), COPY, PIECES (convolutions that each make a part of a result), the
-VECTOR_KINDS, SUMS and LSTM (products with the inputs of all steps, and the steps), SEQUENCE (both,
-on the cell unit) or SEQUENCE_SUMS before it (the products with the inputs), WIDE (what is of int16,
+value, of one twice, or of two functions of one where the target has no product), COPY, PIECES
+(convolutions that each make a part of a result), the VECTOR_KINDS, SUMS and LSTM (products with
+the inputs of all steps, and the steps), SEQUENCE (both, on the cell unit) or SEQUENCE_SUMS before it (the products with the inputs), WIDE (what is of int16,
 element by element) and WIDE_SUMS (what ends one that sums), and RESHAPE, which moves no data. A
 rewritten operator keeps its rounding rule and, as attributes, what it was (``source_kind``) and the
 products of one result in the model (``taps``).

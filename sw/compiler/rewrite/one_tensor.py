@@ -9,10 +9,11 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from kaniwa.compiler.array.functions import EVERY, argument, function_table, why_no_table
+from kaniwa.compiler.array.functions import argument, function_table, why_no_table
 from kaniwa.compiler.operators.limits import TWO_OPERANDS
 from kaniwa.compiler.operators.rewriting import as_table
 from kaniwa.compiler.operators.table import OPERATORS
+from kaniwa.compiler.plan.lookup import EVERY, common_argument
 from kaniwa.golden import run_op
 from kaniwa.graph import Graph, Op
 
@@ -29,25 +30,21 @@ def product_of_one(graph: Graph, op: Op) -> tuple[int, tuple[int, ...]] | None:
     if len(shaped) < 3 or len({prod(graph.tensors[i].shape) for i in shaped}) > 1:
         return None      # a square is a table anyway; what is broadcast has two operands
     producers = {op.outputs[0]: op for op in graph.ops}
-    first, second = (_functions(graph, i, producers) for i in op.inputs)
-    common = next((i for i in first if i in second), None)
-    if common is None:
+
+    def source(tensor: int) -> tuple[int, Int8] | None:
+        made = producers.get(tensor)
+        if made is None or not _is_function(graph, made):
+            return None
+        return made.inputs[argument(graph, made)], (
+            EVERY if made.kind in SHAPES else function_table(graph, made, made.kind))
+
+    found = common_argument(op.inputs[0], op.inputs[1], source)
+    if found is None:
         return None
+    common, first, second = found
     tensors = tuple(replace(t, shape=EVERY.shape) if t.id in shaped else t for t in graph.tensors)
-    (result,) = run_op(replace(graph, tensors=tensors), op, (first[common], second[common]))
+    (result,) = run_op(replace(graph, tensors=tensors), op, (first, second))
     return common, tuple(result.astype(np.int8).tolist())
-
-
-def _functions(graph: Graph, tensor: int, producers: dict[int, Op]) -> dict[int, Int8]:
-    """The int8 tensors that ``tensor`` is a function of, nearest first, each with the function."""
-    table = EVERY
-    found = {tensor: table}
-    while (op := producers.get(tensor)) is not None and _is_function(graph, op):
-        tensor = op.inputs[argument(graph, op)]
-        if op.kind not in SHAPES:
-            table = table[function_table(graph, op, op.kind).astype(np.int64) + 128]
-        found[tensor] = table
-    return found
 
 
 def _is_function(graph: Graph, op: Op) -> bool:

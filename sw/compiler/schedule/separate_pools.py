@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from kaniwa.compiler.plan.bounds import INT8
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer
 from kaniwa.compiler.plan.plan import Plan
-from kaniwa.compiler.plan.rescale import exact, prove
+from kaniwa.compiler.plan.rescale import bytes_kept
 from kaniwa.compiler.schedule.mapping import mapped_cycles
 from kaniwa.graph import Tensor
 from kaniwa.isa import Mode
@@ -52,9 +49,7 @@ def _pair(layer: ArrayLayer, tensor: int, plan: Plan) -> list[ArrayLayer] | None
         return None
     channels = g.ifm[2]
     between = g.ifm[0], g.ofm[1], channels
-    every = np.zeros(channels, np.int64)
-    rescale = prove(exact(channels), every - 128, every + 127, 0, INT8, plan.config.multiplier_bits,
-                    layer.name)
+    rescale = bytes_kept(channels, plan.config.multiplier_bits, layer.name)
     along_rows = replace(
         layer, name=f"{layer.name}:rows", ofm=tensor, add=None, table=None, rescale=rescale,
         geometry=replace(g, ofm=between, kernel=(1, g.kernel[1]), stride=(1, g.stride[1]),

@@ -14,7 +14,7 @@ import numpy as np
 from kaniwa.compiler.plan.geometry import Geometry, Hwc, SpacedMap
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer
 from kaniwa.compiler.plan.plan import Plan
-from kaniwa.compiler.plan.rescale import exact, prove
+from kaniwa.compiler.plan.rescale import bytes_kept
 from kaniwa.compiler.rewrite.widen import widened
 from kaniwa.compiler.schedule.gaps import with_gaps
 from kaniwa.compiler.schedule.mapping import best_mapping
@@ -156,8 +156,7 @@ def _copy(reader: ArrayLayer, spaced: SpacedMap, tensor: int,
         shape = rows, columns * channels // lanes, lanes
         places = replace(places, pixel=lanes, run=lanes)
     every = np.zeros(shape[2], np.int64)
-    rescale = prove(exact(shape[2]), every - 128, every + 127, 0, INT8, config.multiplier_bits,
-                    reader.name)
+    rescale = bytes_kept(shape[2], config.multiplier_bits, reader.name)
     g = Geometry(spaced.images, shape, shape, (1, 1), (1, 1), (1, 1), (0, 0))
     return ArrayLayer(
         f"{reader.name}:spaced", SPACED, Mode.DEPTHWISE, reader.ifm, tensor, g,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from builders.exactness import assert_equals_golden, kinds
 from builders.graphs.graph_builder import GraphBuilder
 from builders.networks.random_joins import copies_left_out, random_joins
 
@@ -17,8 +18,6 @@ from kaniwa.cycles.estimate import estimate
 from kaniwa.errors import CompileError
 from kaniwa.graph import Graph
 from kaniwa.program.program import Program
-from kaniwa.sim.worlds.random_graphs import random_input
-from kaniwa.verify.diff import diff
 
 STEPS = (0.5, 3)
 
@@ -47,14 +46,8 @@ def conv(b: GraphBuilder, x: int, channels: int, kernel: tuple[int, int] = (3, 3
 
 def assert_exact(graph: Graph, target: str = "base", outside: str | None = "ideal") -> Program:
     program = compile(graph, target, outside=None if target == "nano" else outside)
-    for seed in range(2):
-        found = diff(program, ["golden", "emulator"], random_input(graph, seed))
-        assert found["first_difference"] is None
+    assert_equals_golden(program, graph)
     return program
-
-
-def kinds(program: Program) -> list[str]:
-    return [layer.op for layer in program.layers]
 
 
 @pytest.mark.parametrize("target", ["nano", "small", "base", "large"])
@@ -145,8 +138,7 @@ def test_where_memory_is_too_small_for_it_operands_are_copied() -> None:
              if (program := _within(graph, kib)) is not None and len(program.steps) == 1]
     assert "CONCATENATION" in kinds(found[0]) and "CONCATENATION" not in kinds(found[-1])
     for program in (found[0], found[-1]):
-        assert diff(program, ["golden", "emulator"],
-                    random_input(graph, 1))["first_difference"] is None
+        assert_equals_golden(program, graph)
 
 
 def _within(graph: Graph, kib: int) -> Program | None:
@@ -194,7 +186,6 @@ def test_random_networks_are_exact(target: str) -> None:
     for seed in range(12):
         graph = random_joins(seed)
         program = compile(graph, target, outside=None if target == "nano" else "ideal")
-        found = diff(program, ["golden", "emulator"], random_input(graph, seed))
-        assert found["first_difference"] is None, seed
+        assert_equals_golden(program, graph, 1)
         left_out += copies_left_out(program)
     assert left_out > 15

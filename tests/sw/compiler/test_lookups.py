@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from builders.exactness import assert_equals_golden
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import golden
@@ -12,8 +13,6 @@ from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.plan import Options
 from kaniwa.config import PRESETS
 from kaniwa.graph import Graph
-from kaniwa.sim.worlds.random_graphs import random_input
-from kaniwa.verify.diff import diff
 
 EVERY = np.arange(-128, 128).astype(np.int8)
 SHAPE = (1, 6, 5, 20)
@@ -28,10 +27,7 @@ def layers(graph: Graph, target: str = "base", **options: bool) -> list[ArrayLay
 
 def assert_exact(graph: Graph, target: str = "base") -> None:
     for materialize in (False, True):
-        program = compile(graph, target, materialize=materialize)
-        for seed in range(3):
-            found = diff(program, ["golden", "emulator"], random_input(graph, seed))
-            assert found["first_difference"] is None
+        assert_equals_golden(compile(graph, target, materialize=materialize), graph, 3)
 
 
 def function(b: GraphBuilder, kind: str, x: int, framework: str = "litert") -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from builders.exactness import assert_equals_golden, kinds
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa.compiler.pipeline import compile
 from kaniwa.cycles.estimate import estimate
 from kaniwa.graph import Graph
 from kaniwa.program.program import Program
-from kaniwa.sim.worlds.random_graphs import random_input
-from kaniwa.verify.diff import diff
 
 STEPS = (0.5, 3)
 
@@ -31,14 +30,8 @@ def conv(b: GraphBuilder, x: int, channels: int, kernel: tuple[int, int] = (3, 3
 def assert_exact(graph: Graph, target: str = "base") -> Program:
     for materialize in (True, False):
         program = compile(graph, target, materialize=materialize)
-        for seed in range(2):
-            found = diff(program, ["golden", "emulator"], random_input(graph, seed))
-            assert found["first_difference"] is None
+        assert_equals_golden(program, graph)
     return program
-
-
-def kinds(program: Program) -> list[str]:
-    return [layer.op for layer in program.layers]
 
 
 @pytest.mark.parametrize("target", ["nano", "small", "base"])
