@@ -5,8 +5,9 @@ its rule tells) of equal shapes, TRANSPOSE of [outer, first, second, run] to [ou
 run], TABLE (a function of one operand, or an elementwise operator of one and a constant of one
 value, of one twice, or of two functions of one where the target has no product), COPY, PIECES
 (convolutions that each make a part of a result), the VECTOR_KINDS, SUMS and LSTM (products with
-the inputs of all steps, and the steps), SEQUENCE (both, on the cell unit) or SEQUENCE_SUMS before it (the products with the inputs), WIDE (what is of int16,
-element by element) and WIDE_SUMS (what ends one that sums), and RESHAPE, which moves no data. A
+the inputs of all steps, and the steps), SEQUENCE (both, on the cell unit) or SEQUENCE_SUMS before
+it (the products with the inputs), WIDE (what is of int16, element by element) and WIDE_SUMS
+(what ends one that sums), and RESHAPE, which moves no data. A
 rewritten operator keeps its rounding rule and, as attributes, what it was (``source_kind``) and the
 products of one result in the model (``taps``).
 """
