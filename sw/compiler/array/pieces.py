@@ -19,6 +19,7 @@ from kaniwa.compiler.plan.rescale import Int64, prove
 from kaniwa.compiler.plan.staged import StagedLayer
 from kaniwa.compiler.plan.streams import Stages
 from kaniwa.errors import UnsupportedError
+from kaniwa.graph import Tensor
 from kaniwa.isa import Mode
 
 __all__ = ["MOST_PIECES", "Axis", "Piece", "pieces_layer"]
@@ -29,14 +30,15 @@ MOST_PIECES = 256     # each is an instruction or more
 @dataclass(frozen=True)
 class Axis:
     """Windows of a piece along rows or columns: ``count`` of them, ``stride`` apart, the first
-    ``before`` positions before the input (negative: behind its first). Results are at ``to``, and
-    then ``apart``."""
+    ``before`` positions before the input (negative: behind its first). Taps of a window are
+    ``dilation`` apart. Results are at ``to``, and then ``apart``."""
 
     count: int
     stride: int
     before: int
     to: int
     apart: int
+    dilation: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,9 @@ class Piece:
     """A part of the result. ``weights`` are those of an ArrayLayer: 4 axes are DENSE, 3 DEPTHWISE.
 
     ``attributes`` replace those of the operator for the rule. With ``raw`` padding is 0, and sums
-    are those of stored values. All biases have ``addend`` added.
+    are those of stored values. All biases have ``addend`` added. ``part``: the number of a part of
+    the channels, and of how many equal ones: the piece reads that of the input's channels, and
+    makes that of the result's.
     """
 
     rows: Axis
@@ -53,6 +57,7 @@ class Piece:
     attributes: dict[str, object] = field(default_factory=dict)
     raw: bool = False
     addend: int = 0
+    part: Pair = (0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,39 +93,66 @@ def _layer(lowering: Lowering, piece: Piece) -> ArrayLayer:
     by_channel = (piece.weights.reshape(len(piece.weights), -1) if dense else
                   piece.weights.reshape(-1, piece.weights.shape[2]).T).astype(np.int64)
     kernel = piece.weights.shape[1:3] if dense else piece.weights.shape[:2]
-    images, height, width, depth = x.shape
-    for axis, size, length in ((piece.rows, height, kernel[0]), (piece.columns, width, kernel[1])):
+    for axis, size, length in zip((piece.rows, piece.columns), x.shape[1:3], kernel, strict=True):
         last = (axis.count - 1) * axis.stride - axis.before
-        if axis.before >= length or last >= size:
+        if axis.before > (length - 1) * axis.dilation or last >= size:
             raise UnsupportedError(f"{lowering.where}: some results see no input at all")
-    bias = _bias(lowering, len(by_channel)) + piece.addend
+    channels = len(by_channel)
+    own = slice(piece.part[0] * channels, (piece.part[0] + 1) * channels)
+    bias = _bias(lowering)[own] + piece.addend
     pad_value, zero_point = quantization(x).zero_point, quantization(y).zero_point
     if piece.raw:
         pad_value = zero_point = 0
     bias = bias - pad_value * by_channel.sum(axis=1)
     low, high = accumulator_range(by_channel, bias, lowering.where)
-    own = replace(lowering, op=replace(op, attributes={**op.attributes, **piece.attributes}))
-    rescale = prove(rule_of(own, lowering.graph.tensors[op.inputs[1]], len(bias)), low, high,
-                    zero_point, bounds_of(op, y), config.multiplier_bits, lowering.where)
-    channels, row = y.shape[3], y.shape[2] * y.shape[3]
+    as_piece = replace(lowering, op=replace(op, attributes={**op.attributes, **piece.attributes}))
+    scales = _of_channels(lowering.graph.tensors[op.inputs[1]], own)
+    rescale = prove(rule_of(as_piece, scales, channels), low, high, zero_point, bounds_of(op, y),
+                    config.multiplier_bits, lowering.where)
+    pixel, row = y.shape[3], y.shape[2] * y.shape[3]
     places = ScatteredOutput(
-        piece.rows.to * row + piece.columns.to * channels, y.shape[1] * row, piece.rows.apart * row,
-        piece.columns.apart * channels, channels, 0)
-    geometry = Geometry(images, (height, width, depth),
-                        (piece.rows.count, piece.columns.count, channels), _pair(kernel),
-                        (piece.rows.stride, piece.columns.stride), (1, 1),
-                        (piece.rows.before, piece.columns.before))
+        piece.rows.to * row + piece.columns.to * pixel + own.start, y.shape[1] * row,
+        piece.rows.apart * row, piece.columns.apart * pixel, channels, 0)
     lanes = min(channels, config.out_lanes if dense else config.depthwise_lanes)
+    geometry, source_at = _read(x.shape, piece, _pair(kernel), channels)
     return ArrayLayer(op.name, lowering.source_kind, Mode.DENSE if dense else Mode.DEPTHWISE,
                       lowering.stored.inputs[0], y.id, geometry,
                       np.ascontiguousarray(piece.weights), bias, pad_value, rescale, 0, (),
-                      lanes=lanes, places=places)
+                      lanes=lanes, places=places, source_at=source_at)
 
 
-def _bias(lowering: Lowering, channels: int) -> Int64:
+def _read(shape: tuple[int, ...], piece: Piece, kernel: Pair, channels: int
+          ) -> tuple[Geometry, tuple[int, int, int] | None]:
+    """The loops of a piece over its input, and where that lies if it is not all channels.
+
+    A pixel of a part's channels is as wide as what lies between it and the next one: so the map is
+    seen as one of more columns, of which windows take each so many-th one.
+    """
+    (images, height, width, depth), (number, parts) = shape, piece.part
+    part, columns = depth // parts, piece.columns
+    geometry = Geometry(
+        images, (height, (width - 1) * parts + 1, part),
+        (piece.rows.count, columns.count, channels), kernel,
+        (piece.rows.stride, columns.stride * parts), (piece.rows.dilation, columns.dilation * parts),
+        (piece.rows.before, columns.before * parts))
+    if parts == 1:
+        return geometry, None
+    return geometry, (number * part, height * width * depth, width * depth)
+
+
+def _of_channels(weights: Tensor, own: slice) -> Tensor:
+    """The weights' tensor with the scales of some output channels."""
+    q = weights.quantization
+    if q is None or len(q.scales) == 1:
+        return weights
+    return replace(weights, quantization=replace(
+        q, scales=q.scales[own], zero_points=q.zero_points[own]))
+
+
+def _bias(lowering: Lowering) -> Int64:
     inputs = lowering.op.inputs
     if len(inputs) < 3 or inputs[2] == -1:
-        return np.zeros(channels, np.int64)
+        return np.zeros(lowering.y.shape[3], np.int64)
     data = lowering.graph.tensors[inputs[2]].data
     assert data is not None
     return data.astype(np.int64)

@@ -8,28 +8,46 @@ from math import prod
 
 import numpy as np
 
+from kaniwa.compiler.array.groups import at_once, side_by_side
 from kaniwa.compiler.array.pieces import MOST_PIECES, Axis, Piece
 from kaniwa.compiler.operators.limits import WEIGHTED, weighted_int16
 from kaniwa.compiler.operators.record import DeviceOperator, Limit
 from kaniwa.compiler.operators.rewriting import check_window, input_first
 from kaniwa.compiler.plan.operands import paddings, pair
 from kaniwa.compiler.rewrite.rewriter import Rewriter
-from kaniwa.graph import Graph, Op
+from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["OPERATORS"]
 
 
-def one_group(graph: Graph, op: Op) -> str | None:
-    """The convolution has one group."""
-    x, weights = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]]
-    return None if weights.shape[3] == x.shape[3] else (
-        "grouped convolutions are not supported; use one group, or a depthwise convolution")
-
-
 def _dense(rewriter: Rewriter, op: Op) -> None:
-    _, kh, kw, channels = rewriter.tensors[op.inputs[1]].shape
-    check_window(rewriter, op, (kh, kw))
-    rewriter.emit(op, "CONV_2D", op.inputs, {**op.attributes, "taps": kh * kw * channels})
+    check_window(rewriter, op, rewriter.tensors[op.inputs[1]].shape[1:3])
+    _grouped(rewriter, op, rewriter.tensors[op.inputs[1]])
+
+
+def _grouped(rewriter: Rewriter, op: Op, weights: Tensor) -> None:
+    """A convolution of ``weights`` [OC, KH, KW, IC of a group]: dense, or several of some of the
+    groups."""
+    x, y = (rewriter.tensors[i] for i in (op.inputs[0], op.outputs[0]))
+    _, kh, kw, inputs = weights.shape
+    groups, data = x.shape[3] // inputs, weights.data
+    assert data is not None
+    stride, attributes = pair(op, "stride"), {**op.attributes, "taps": kh * kw * inputs}
+    count = groups if x.dtype == "int16" else at_once(
+        weights.shape, groups, (y.shape[1], y.shape[2]), stride, MOST_PIECES, rewriter.config)
+    dense = weights.id
+    if count == groups > 1:
+        dense, = (rewriter.tensor(weights.name, whole.shape, weights, whole)
+                  for whole in side_by_side(data, groups, groups))
+    if count == groups:
+        rewriter.emit(op, "CONV_2D", (op.inputs[0], dense, *op.inputs[2:]), attributes)
+        return
+    rows, columns = (Axis(size, step, before, 0, 1, apart) for size, step, apart, (before, _) in zip(
+        y.shape[1:3], stride, pair(op, "dilation", (1, 1)), paddings(op), strict=True))
+    pieces = tuple(Piece(rows, columns, part, part=(number, groups // count))
+                   for number, part in enumerate(side_by_side(data, groups, count)))
+    rewriter.emit(op, "PIECES", (op.inputs[0], dense, *op.inputs[2:]), {
+        **attributes, "pieces": pieces, "taps": 0, "macs": prod(y.shape) * kh * kw * inputs})
 
 
 def _depthwise(rewriter: Rewriter, op: Op) -> None:
@@ -37,19 +55,17 @@ def _depthwise(rewriter: Rewriter, op: Op) -> None:
     _, kh, kw, outputs = weights.shape
     check_window(rewriter, op, (kh, kw))
     channels = rewriter.tensors[op.inputs[0]].shape[3]
-    attributes = {**op.attributes, "taps": kh * kw}
     if outputs == channels and channels > 1:
-        rewriter.emit(op, "DEPTHWISE_CONV_2D", op.inputs, attributes)
+        rewriter.emit(op, "DEPTHWISE_CONV_2D", op.inputs, {**op.attributes, "taps": kh * kw})
         return
-    # A dense convolution whose output channel reads the one input channel that it belongs to.
+    # A convolution of as many groups as there are input channels.
     assert weights.data is not None
-    dense = np.zeros((outputs, kh, kw, channels), weights.data.dtype)
-    rows = np.arange(outputs)
-    dense[rows, :, :, rows // (outputs // channels)] = weights.data[0].transpose(2, 0, 1)
+    by_output = np.ascontiguousarray(weights.data[0].transpose(2, 0, 1)[..., None])
     q = weights.quantization
-    new = rewriter.tensor(weights.name, dense.shape, weights, dense,
+    new = rewriter.tensor(weights.name, by_output.shape, weights, by_output,
                           None if q is None or q.axis is None else replace(q, axis=0))
-    rewriter.emit(op, "CONV_2D", (op.inputs[0], new, *op.inputs[2:]), attributes)
+    _grouped(rewriter, replace(op, inputs=(op.inputs[0], new, *op.inputs[2:])),
+             rewriter.tensors[new])
 
 
 def _on_input(limit: Limit) -> Limit:
@@ -59,6 +75,13 @@ def _on_input(limit: Limit) -> Limit:
 
     same.__doc__ = limit.__doc__
     return same
+
+
+def one_group(graph: Graph, op: Op) -> str | None:
+    """The convolution has one group."""
+    x, weights = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]]
+    return None if weights.shape[3] == x.shape[3] else (
+        "grouped transposed convolutions are not supported; use one group")
 
 
 def few_phases(graph: Graph, op: Op) -> str | None:
@@ -120,8 +143,7 @@ def _taps(weights: np.ndarray, axis: int, taps: range) -> np.ndarray:
 _TRANSPOSED = tuple(map(_on_input, WEIGHTED))
 
 OPERATORS = (
-    DeviceOperator("CONV_2D", (*WEIGHTED, one_group), _dense,
-                   (*weighted_int16("litert_int16"), one_group)),
+    DeviceOperator("CONV_2D", WEIGHTED, _dense, weighted_int16("litert_int16")),
     DeviceOperator("DEPTHWISE_CONV_2D", WEIGHTED, _depthwise, weighted_int16("litert_int16")),
     DeviceOperator("TRANSPOSE_CONV", (*_TRANSPOSED, _on_input(one_group), plain_taps, few_phases),
                    _transpose),

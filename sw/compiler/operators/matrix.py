@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from kaniwa.compiler.array.exchanges import swapped
 from kaniwa.compiler.operators.limits import (
     WEIGHTED,
     int8_activations,
@@ -14,8 +15,8 @@ from kaniwa.compiler.operators.limits import (
     some_elements,
     weighted_int16,
 )
-from kaniwa.compiler.operators.movement import moved, swapped
 from kaniwa.compiler.operators.record import DeviceOperator
+from kaniwa.compiler.operators.rewriting import moved
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, Rewriter
 from kaniwa.graph import Graph, Op
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+from kaniwa.compiler.array.exchanges import exchanges
 from kaniwa.compiler.array.moves import JOINS, PADS, REVERSED, moves
 from kaniwa.compiler.operators.limits import some_elements
 from kaniwa.compiler.operators.record import DeviceOperator
@@ -13,32 +14,7 @@ from kaniwa.compiler.plan.kinds import UINT8_JOIN
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
 
-__all__ = ["OPERATORS", "as_copies", "as_view", "integers_moved", "swapped"]
-
-
-def two_blocks_swapped(graph: Graph, op: Op) -> str | None:
-    """It swaps two groups of neighboring axes."""
-    view = swapped(graph.tensors[op.inputs[0]].shape, op.attributes["permutation"])
-    return None if view is not None else (
-        f"permutation {op.attributes['permutation']} does not swap two groups of neighboring axes; "
-        f"transpose in two steps")
-
-
-def swapped(shape: tuple[int, ...], permutation: object) -> tuple[int, int, int, int] | None:
-    """[outer, first, second, run] of a transposition to [outer, second, first, run], or None; all
-    is one run where nothing moves."""
-    assert isinstance(permutation, tuple)
-    order = [i for i in permutation if shape[i] > 1]
-    axes = sorted(order)
-    start = next((n for n, (a, b) in enumerate(zip(axes, order, strict=True)) if a != b), None)
-    if start is None:
-        return 1, 1, 1, prod(shape)
-    end = next(n for n in range(len(axes), 0, -1) if axes[n - 1] != order[n - 1])
-    cut = axes.index(order[start])
-    if order[start:end] != axes[cut:end] + axes[start:cut]:
-        return None
-    sizes = [shape[i] for i in axes]
-    return prod(sizes[:start]), prod(sizes[start:cut]), prod(sizes[cut:end]), prod(sizes[end:])
+__all__ = ["OPERATORS", "as_copies", "as_view", "integers_moved"]
 
 
 def integers_moved(graph: Graph, op: Op) -> str | None:
@@ -67,10 +43,16 @@ def short_reversal(graph: Graph, op: Op) -> str | None:
 
 
 def _transpose(rewriter: Rewriter, op: Op) -> None:
-    x = rewriter.tensors[op.inputs[0]]
-    view = swapped(x.shape, op.attributes["permutation"])
-    assert view is not None
-    moved(rewriter, op, op.inputs[0], view, op.outputs[0])
+    """Exchanges of two groups of neighboring axes, one or several."""
+    source, y = op.inputs[0], rewriter.tensors[op.outputs[0]]
+    *before, last = exchanges(rewriter.tensors[source].shape, op.attributes["permutation"]) or (
+        (1, 1, 1, prod(y.shape)),)
+    for number, view in enumerate(before):
+        outer, first, second, run = view
+        made = rewriter.tensor(f"{y.name}:exchanged{number}", (outer, second, first, run), y)
+        moved(rewriter, op, source, view, made)
+        source = made
+    moved(rewriter, op, source, last, y.id)
 
 
 def _blocks(rewriter: Rewriter, op: Op) -> None:
@@ -119,7 +101,7 @@ def as_view(rewriter: Rewriter, op: Op) -> None:
 _MOVED = (integers_moved, some_elements)
 
 OPERATORS = (
-    DeviceOperator("TRANSPOSE", (*_MOVED, two_blocks_swapped), _transpose),
+    DeviceOperator("TRANSPOSE", _MOVED, _transpose),
     DeviceOperator("REVERSE_V2", (*_MOVED, short_reversal), as_copies),
     DeviceOperator("CONCATENATION", (*_MOVED, same_steps), _join),
     DeviceOperator("PACK", (*_MOVED, same_steps), as_copies),

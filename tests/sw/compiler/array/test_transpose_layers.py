@@ -1,19 +1,20 @@
-"""TRANSPOSE on the array, exact against NumPy, and what the host keeps of it."""
+"""TRANSPOSE on the array, exact against NumPy."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
 
 from kaniwa import golden
+from kaniwa.compiler.array.exchanges import exchanges
 from kaniwa.compiler.pipeline import compile
 from kaniwa.config import PRESETS
 from kaniwa.driver import devices
 from kaniwa.driver.session import Session
-from kaniwa.errors import CompileError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
 Q = Quantization((0.1,), (3,))
@@ -73,12 +74,33 @@ def test_a_run_that_does_not_fit_the_ring_is_cut_into_equal_parts() -> None:
     np.testing.assert_array_equal(got, x.transpose(1, 0, 2, 3))
 
 
-@pytest.mark.parametrize(("graph", "reason"), [
-    (transpose_graph((2, 3, 4), (2, 1, 0)), r"\(2, 1, 0\) does not swap two groups of neighbor")])
-def test_other_permutations_go_to_the_host(graph: Graph, reason: str) -> None:
-    with pytest.raises(CompileError, match=reason):
-        compile(graph, require_accelerator=True)
-    assert compile(graph).host_ops
+@pytest.mark.parametrize("target", ["base", "nano"])
+@pytest.mark.parametrize(("shape", "permutation", "copies"), [
+    ((2, 3, 4), (2, 1, 0), 2), ((2, 3, 4, 5), (3, 1, 2, 0), 2), ((4, 2, 3, 2, 5), (0, 4, 2, 3, 1), 2),
+    ((1, 8, 4, 6), (0, 3, 2, 1), 2), ((2, 3, 4, 5), (1, 0, 3, 2), 2),
+    ((2, 3, 2, 3, 2, 4), (5, 3, 1, 4, 2, 0), 4)])
+def test_other_permutations_are_several_exchanges(target: str, shape: tuple[int, ...],
+                                                  permutation: tuple[int, ...],
+                                                  copies: int) -> None:
+    assert len(exchanges(shape, permutation)) == copies
+    for dtype in ("int8", "int16"):
+        program = compile(transpose_graph(shape, permutation, dtype), target,
+                          require_accelerator=True)
+        x = np.random.default_rng(1).integers(-32768, 32768, shape).astype(dtype)
+        got = Session(program, devices.open("emulator", target)).run({"x": x})["y"]
+        np.testing.assert_array_equal(got, x.transpose(permutation))
+
+
+def test_exchanges_make_every_permutation() -> None:
+    shape = (2, 3, 4, 5)
+    x = np.arange(120).reshape(shape)
+    for permutation in permutations(range(4)):
+        moved = x
+        for outer, first, second, run in exchanges(shape, permutation):
+            moved = moved.reshape(outer, first, second, run).transpose(0, 2, 1, 3)
+        np.testing.assert_array_equal(moved.ravel(), x.transpose(permutation).ravel())
+        assert len(exchanges(shape, permutation)) <= 3
+    assert exchanges((1, 9, 1), (2, 1, 0)) == ()
 
 
 @pytest.mark.parametrize(("rows", "columns", "heads", "depth", "ops"), [

@@ -1,0 +1,79 @@
+"""Transpositions as exchanges of two groups of neighboring axes, which the array copies."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import combinations
+from math import prod
+
+__all__ = ["View", "exchanges", "swapped"]
+
+View = tuple[int, int, int, int]      # [outer, first, second, run], to [outer, second, first, run]
+Order = tuple[int, ...]
+
+AT_ONCE = 8     # neighbors that a copy moves together: fewer take as much longer
+
+
+def swapped(shape: tuple[int, ...], permutation: object) -> View | None:
+    """The view of a transposition that is one exchange, or None; all is one run where nothing
+    moves."""
+    assert isinstance(permutation, tuple)
+    order = [i for i in permutation if shape[i] > 1]
+    axes = sorted(order)
+    start = next((n for n, (a, b) in enumerate(zip(axes, order, strict=True)) if a != b), None)
+    if start is None:
+        return 1, 1, 1, prod(shape)
+    end = next(n for n in range(len(axes), 0, -1) if axes[n - 1] != order[n - 1])
+    cut = axes.index(order[start])
+    if order[start:end] != axes[cut:end] + axes[start:cut]:
+        return None
+    sizes = [shape[i] for i in axes]
+    return prod(sizes[:start]), prod(sizes[start:cut]), prod(sizes[cut:end]), prod(sizes[end:])
+
+
+def exchanges(shape: tuple[int, ...], permutation: object) -> tuple[View, ...]:
+    """The views of the exchanges that make a transposition, one after the other: of all ways the
+    one that copies most neighbors together, in few copies. Where nothing moves there is none."""
+    assert isinstance(permutation, tuple)
+    order = [i for i in permutation if shape[i] > 1]
+    groups = _together(order)
+    sizes = {number: prod(shape[axis] for axis in group) for number, group in enumerate(
+        sorted(groups))}
+    number_of = {group: number for number, group in enumerate(sorted(groups))}
+    wanted = tuple(number_of[group] for group in groups)
+    best: dict[Order, float] = {tuple(sizes): 0.0}
+    ways: list[tuple[float, Order, tuple[View, ...]]] = [(0.0, tuple(sizes), ())]
+    while True:
+        cost, now, views = heapq.heappop(ways)
+        if now == wanted:
+            return views
+        for after, view in _each(now, sizes):
+            total = cost + 1 + AT_ONCE / min(AT_ONCE, view[3])
+            if total < best.get(after, float("inf")):
+                best[after] = total
+                heapq.heappush(ways, (total, after, (*views, view)))
+
+
+def _together(order: list[int]) -> list[tuple[int, ...]]:
+    """Axes that stay neighbors, in one group each."""
+    groups = list[tuple[int, ...]]()
+    rank = {axis: number for number, axis in enumerate(sorted(order))}
+    for axis in order:
+        if groups and rank[axis] == rank[groups[-1][-1]] + 1:
+            groups[-1] = (*groups[-1], axis)
+        else:
+            groups.append((axis,))
+    return groups
+
+
+def _each(now: Order, sizes: dict[int, int]) -> Iterator[tuple[Order, View]]:
+    """What one exchange makes of an order of groups of so many ``sizes``."""
+    for first, cut, past in combinations(range(len(now) + 1), 3):
+        outer, before, behind, run = now[:first], now[first:cut], now[cut:past], now[past:]
+        yield (*outer, *behind, *before, *run), (
+            _size(outer, sizes), _size(before, sizes), _size(behind, sizes), _size(run, sizes))
+
+
+def _size(groups: Order, sizes: dict[int, int]) -> int:
+    return prod(sizes[group] for group in groups)
