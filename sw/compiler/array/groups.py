@@ -15,7 +15,7 @@ import numpy.typing as npt
 from kaniwa.compiler.plan.operands import Pair
 from kaniwa.config import AcceleratorConfig
 
-__all__ = ["at_once", "side_by_side"]
+__all__ = ["Weights", "at_once", "side_by_side"]
 
 Weights = npt.NDArray[np.int8] | npt.NDArray[np.int16]
 
@@ -48,7 +48,7 @@ def at_once(shape: tuple[int, ...], groups: int, results: Pair, stride: Pair, mo
                   else taps * -(-inputs // config.dot_width))
         array = results[1] * -(-outputs // config.out_lanes) * shape[1] * chunks
         load = stride[0] * results[1] * stride[1] * groups * shape[3] / config.read_bytes
-        post = results[1] * outputs / config.requant_rate
+        post = float(results[1] * outputs / config.requant_rate)
         return groups // count * (results[0] * max(array, load, post) + INSTRUCTION)
 
     return min((count for count in range(1, groups + 1)

@@ -53,7 +53,7 @@ class Piece:
 
     rows: Axis
     columns: Axis
-    weights: npt.NDArray[np.int8]
+    weights: npt.NDArray[np.int8] | npt.NDArray[np.int16]
     attributes: dict[str, object] = field(default_factory=dict)
     raw: bool = False
     addend: int = 0
@@ -117,7 +117,7 @@ def _layer(lowering: Lowering, piece: Piece) -> ArrayLayer:
     geometry, source_at = _read(x.shape, piece, _pair(kernel), channels)
     return ArrayLayer(op.name, lowering.source_kind, Mode.DENSE if dense else Mode.DEPTHWISE,
                       lowering.stored.inputs[0], y.id, geometry,
-                      np.ascontiguousarray(piece.weights), bias, pad_value, rescale, 0, (),
+                      piece.weights.copy(), bias, pad_value, rescale, 0, (),
                       lanes=lanes, places=places, source_at=source_at)
 
 
@@ -133,7 +133,8 @@ def _read(shape: tuple[int, ...], piece: Piece, kernel: Pair, channels: int
     geometry = Geometry(
         images, (height, (width - 1) * parts + 1, part),
         (piece.rows.count, columns.count, channels), kernel,
-        (piece.rows.stride, columns.stride * parts), (piece.rows.dilation, columns.dilation * parts),
+        (piece.rows.stride, columns.stride * parts),
+        (piece.rows.dilation, columns.dilation * parts),
         (piece.rows.before, columns.before * parts))
     if parts == 1:
         return geometry, None

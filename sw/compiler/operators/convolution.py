@@ -8,13 +8,14 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.array.groups import at_once, side_by_side
+from kaniwa.compiler.array.groups import Weights, at_once, side_by_side
 from kaniwa.compiler.array.pieces import MOST_PIECES, Axis, Piece
 from kaniwa.compiler.operators.limits import WEIGHTED, weighted_int16
 from kaniwa.compiler.operators.record import DeviceOperator, Limit
 from kaniwa.compiler.operators.rewriting import check_window, input_first
-from kaniwa.compiler.plan.operands import paddings, pair
+from kaniwa.compiler.plan.operands import Pair, paddings, pair
 from kaniwa.compiler.rewrite.rewriter import Rewriter
+from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["OPERATORS"]
@@ -42,8 +43,9 @@ def _grouped(rewriter: Rewriter, op: Op, weights: Tensor) -> None:
     if count == groups:
         rewriter.emit(op, "CONV_2D", (op.inputs[0], dense, *op.inputs[2:]), attributes)
         return
-    rows, columns = (Axis(size, step, before, 0, 1, apart) for size, step, apart, (before, _) in zip(
-        y.shape[1:3], stride, pair(op, "dilation", (1, 1)), paddings(op), strict=True))
+    rows, columns = (
+        Axis(size, step, before, 0, 1, apart) for size, step, (before, _), apart in zip(
+            y.shape[1:3], stride, paddings(op), pair(op, "dilation", (1, 1)), strict=True))
     pieces = tuple(Piece(rows, columns, part, part=(number, groups // count))
                    for number, part in enumerate(side_by_side(data, groups, count)))
     rewriter.emit(op, "PIECES", (op.inputs[0], dense, *op.inputs[2:]), {
@@ -77,13 +79,6 @@ def _on_input(limit: Limit) -> Limit:
     return same
 
 
-def one_group(graph: Graph, op: Op) -> str | None:
-    """The convolution has one group."""
-    x, weights = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]]
-    return None if weights.shape[3] == x.shape[3] else (
-        "grouped transposed convolutions are not supported; use one group")
-
-
 def few_phases(graph: Graph, op: Op) -> str | None:
     """The product of its strides is at most 256."""
     stride = pair(op, "stride")
@@ -109,12 +104,28 @@ def _transpose(rewriter: Rewriter, op: Op) -> None:
     axes = [list(_phases(*numbers)) for numbers in zip(
         x.shape[1:3], weights.data.shape[1:3], pair(op, "stride"),
         (before for before, _ in paddings(op)), y.shape[1:3], strict=True)]
-    pieces = tuple(
-        Piece(rows, columns, _taps(_taps(weights.data, 1, down), 2, along))
-        for rows, down in axes[0] for columns, along in axes[1])
+    phases = [(rows, columns, down, along) for rows, down in axes[0] for columns, along in axes[1]]
+    if weights.shape[3] == 1 and len(weights.data) == x.shape[3] > 1:      # depthwise
+        by_channel = weights.data[..., 0].transpose(1, 2, 0)
+        pieces = [Piece(rows, columns, _taps(by_channel, 0, down, along))
+                  for rows, columns, down, along in phases]
+    else:
+        pieces = [Piece(rows, columns, _taps(part, 1, down, along), part=number)
+                  for part, number in _parts(weights.data, x.shape, len(phases), rewriter.config)
+                  for rows, columns, down, along in phases]
     rewriter.emit(op, "PIECES", op.inputs, {
-        **op.attributes, "pieces": pieces, "taps": 0,
+        **op.attributes, "pieces": tuple(pieces), "taps": 0,
         "macs": prod(x.shape[:3]) * weights.data.size}, y.id)
+
+
+def _parts(weights: Weights, shape: tuple[int, ...], phases: int, config: AcceleratorConfig
+           ) -> Iterator[tuple[Weights, Pair]]:
+    """The weights of some groups each, for an input of this ``shape``, and which part of how many
+    they are; each is so many ``phases``."""
+    groups, most = shape[3] // weights.shape[3], max(1, MOST_PIECES // phases)
+    count = at_once(weights.shape, groups, (shape[1], shape[2]), (1, 1), most, config)
+    for number, part in enumerate(side_by_side(weights, groups, count)):
+        yield part, (number, groups // count)
 
 
 def _phases(size: int, kernel: int, stride: int, before: int,
@@ -133,11 +144,10 @@ def _phases(size: int, kernel: int, stride: int, before: int,
                            phase + start * stride, stride), own[::-1]
 
 
-def _taps(weights: np.ndarray, axis: int, taps: range) -> np.ndarray:
-    """These taps along an axis, or one of weight 0."""
-    if taps:
-        return np.take(weights, taps, axis)
-    return np.zeros_like(np.take(weights, [0], axis))
+def _taps(weights: np.ndarray, axis: int, down: range, along: range) -> np.ndarray:
+    """These taps along ``axis`` and the next one, or one of weight 0."""
+    taken = np.take(np.take(weights, down or [0], axis), along or [0], axis + 1)
+    return taken if down and along else np.zeros_like(taken)
 
 
 _TRANSPOSED = tuple(map(_on_input, WEIGHTED))
@@ -145,6 +155,5 @@ _TRANSPOSED = tuple(map(_on_input, WEIGHTED))
 OPERATORS = (
     DeviceOperator("CONV_2D", WEIGHTED, _dense, weighted_int16("litert_int16")),
     DeviceOperator("DEPTHWISE_CONV_2D", WEIGHTED, _depthwise, weighted_int16("litert_int16")),
-    DeviceOperator("TRANSPOSE_CONV", (*_TRANSPOSED, _on_input(one_group), plain_taps, few_phases),
-                   _transpose),
+    DeviceOperator("TRANSPOSE_CONV", (*_TRANSPOSED, plain_taps, few_phases), _transpose),
 )

@@ -31,21 +31,21 @@ def random_groups(seed: int) -> Graph:
     b = GraphBuilder(seed)
     groups = int(b.rng.integers(2, 9))
     size = int(b.rng.integers(3, 10)), int(b.rng.integers(3, 10))
-    x = made = b.tensor((int(b.rng.integers(1, 3)), *size, groups * int(b.rng.integers(1, 20))))
+    x = made = b.tensor((int(b.rng.integers(1, 3)), *size, groups * int(b.rng.integers(1, 12))))
     for _ in range(3):
         rows, columns, depth = b.tensors[made].shape[1:]
         kernel, dilation = (_sizes(b, rows), _sizes(b, columns)), (1, 1)
         if min(rows, columns) > 4:
             dilation = int(b.rng.integers(1, 3)), int(b.rng.integers(1, 3))
         stride = int(b.rng.integers(1, 3)), int(b.rng.integers(1, 3))
-        if b.rng.random() < 0.3:
+        if depth < 60 and b.rng.random() < 0.4:
             multiplier = int(b.rng.integers(2, 4))
             made = b.conv(made, multiplier * depth, kernel, stride, dilation, depthwise=multiplier)
             continue
         of_depth = [n for n in range(2, depth + 1) if depth % n == 0] or [1]
         groups = int(b.rng.choice(of_depth))
-        made = grouped(b, made, groups, groups * int(b.rng.integers(1, 20)), kernel, stride,
-                       dilation)
+        each = int(b.rng.integers(1, max(2, 64 // groups)))
+        made = grouped(b, made, groups, groups * each, kernel, stride, dilation)
         if b.rng.random() < 0.3:
             made = b.add(made, made)
     return b.graph((x,), (made,))
