@@ -22,6 +22,7 @@ from kaniwa.compiler.recurrent.directions import directions_apart
 from kaniwa.compiler.recurrent.sequences import sequences_apart
 from kaniwa.compiler.rewrite.dead_channels import dead_channels
 from kaniwa.compiler.rewrite.dilated import dilations_folded
+from kaniwa.compiler.rewrite.float_functions import float_functions_folded
 from kaniwa.compiler.rewrite.fold_padding import fold_padding
 from kaniwa.compiler.rewrite.legalize import legalize
 from kaniwa.compiler.rewrite.lower import lower
@@ -58,9 +59,9 @@ __all__ = ["compile", "PIPELINE", "plan_model"]
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-# Before these passes ``compile`` folds dilations, and makes cells of a sequence and a direction
-# each; behind them it emits the program. A Refused, a NeedsLessMemory, a NeedsNoGaps or a
-# NeedsSparing starts the list anew, with another plan.
+# Before these passes ``compile`` folds dilations, and functions in float32 into tables, and makes
+# cells of a sequence and a direction each; behind them it emits the program. A Refused, a
+# NeedsLessMemory, a NeedsNoGaps or a NeedsSparing starts the list anew, with another plan.
 PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     partition,        # what the target cannot take goes to the host
     uint8_to_int8,    # legacy uint8 as int8
@@ -131,7 +132,7 @@ def compile(model: str | PathLike[str] | Graph,
         from kaniwa.importers import load_model
 
         model = load_model(file_path("model", model))
-    folded = dilations_folded(check(model))
+    folded = float_functions_folded(dilations_folded(check(model)))
     apart = check(directions_apart(sequences_apart(folded, config), config))
     plan = plan_model(apart, config, options, progress)
     program = check_program(_timed(emit, plan, len(PIPELINE), progress), model.name)

@@ -84,6 +84,7 @@ OPERATORS: tuple[DeviceOperator, ...] = (
     table_operator("LOG", _INTERPOLATED),
     table_operator("SQRT"),
     table_operator("RSQRT", _ROOT),
+    DeviceOperator("LOOKUP", (bytes_of_one_scale, some_elements), as_table, onnx=True),
     table_operator("ERF", onnx=True),
     table_operator("SOFTPLUS", onnx=True),
     table_operator("RECIPROCAL", onnx=True),

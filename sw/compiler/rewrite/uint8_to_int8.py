@@ -19,7 +19,7 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 OF_TWO = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
 # Element by element or by row, with LiteRT's rule of int8.
 UINT8_FUNCTIONS = (*OF_TWO, "QUANTIZE", "SOFTMAX", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1",
-                   "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU")
+                   "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU", "LOOKUP")
 # What computes the same from x - zero point, whether x is int8 or uint8. All but these rules are
 # the same, too: LiteRT multiplies the scales of uint8 in float32, and rounds a mean of uint8 half
 # up, for it has no sign.
@@ -62,7 +62,8 @@ def int8_operators(graph: Graph, ops: Iterable[Op]) -> tuple[tuple[Tensor, ...],
             rule = RULES_BY_KIND.get(op.kind, RULES.get(rule, rule) if op.kind in SUMMED else rule)
             for i in of_op:
                 tensors[i] = _activation(graph.tensors[i])
-            attributes = _bounds(attributes, graph.tensors[op.outputs[0]])
+            attributes = _table(_bounds(attributes, graph.tensors[op.outputs[0]]),
+                                graph.tensors[op.outputs[0]])
         rewritten.append(replace(op, inputs=tuple(inputs), rule=rule, attributes=attributes))
     return tuple(tensors), tuple(rewritten)
 
@@ -95,6 +96,14 @@ def _bounds(attributes: Mapping[str, object], output: Tensor) -> Mapping[str, ob
     if output.dtype != "uint8" or not isinstance(bounds, tuple):
         return attributes
     return {**attributes, "bounds": tuple(edge - HALF for edge in bounds)}
+
+
+def _table(attributes: Mapping[str, object], output: Tensor) -> Mapping[str, object]:
+    """``attributes`` with the results of uint8 in a table, where there is one, less 128."""
+    table = attributes.get("table")
+    if output.dtype != "uint8" or not isinstance(table, tuple):
+        return attributes
+    return {**attributes, "table": tuple(value - HALF for value in table)}
 
 
 def _activation(tensor: Tensor) -> Tensor:

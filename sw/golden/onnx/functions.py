@@ -113,3 +113,11 @@ def _register(kind: str, function: Function) -> None:
 for _kind, _function in {**FUNCTIONS, "SOFTMAX": _softmax,
                           "LOG_SOFTMAX": _log_softmax}.items():
     _register(_kind, _function)
+
+
+@kernel("LOOKUP")
+def _lookup(call: Call) -> np.ndarray:
+    """A function of 8 bits, whose ``table`` has the result for each value, the least first."""
+    x = call.value(0)
+    table = np.array(call.attribute("table"), call.output.dtype)
+    return table[x.astype(np.int64) - np.iinfo(x.dtype).min]

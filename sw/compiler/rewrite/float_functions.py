@@ -1,0 +1,113 @@
+"""Functions in float32 between a DEQUANTIZE and 8 bits, as tables.
+
+    x ─▶ DEQUANTIZE ─▶ f ─▶ g ─▶ y        y = LOOKUP x
+
+Quantisers leave what they have no integer form of in float32. What hangs on the value of one
+tensor of 8 bits alone has 256 results, which the reference kernels give here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from kaniwa.compiler.array.elementwise import has_one_value
+from kaniwa.errors import ModelError
+from kaniwa.golden import run_op
+from kaniwa.golden.onnx.functions import FUNCTIONS
+from kaniwa.golden.registry import kernel_of
+from kaniwa.graph import Graph, Op, Tensor
+
+__all__ = ["float_functions_folded"]
+
+# Element by element, with constants of one value.
+KINDS = {*FUNCTIONS, "ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "RSQRT", "SQUARE", "RELU",
+         "RELU6", "PRELU", "QUANTIZE"}
+BYTES = ("int8", "uint8")
+MOST = 32      # operators of a function
+
+
+def float_functions_folded(graph: Graph) -> Graph:
+    """``graph`` with a LOOKUP in place of each such function; operators that nothing reads then
+    are left out."""
+    made = {i: op for op in graph.ops for i in op.outputs}
+    ops = [_looked_up(graph, op, made) or op for op in graph.ops]
+    if ops == list(graph.ops):
+        return graph
+    needed = {*graph.outputs, *(state.following for state in graph.state)}
+    kept = list[Op]()
+    for op in reversed(ops):
+        if needed.intersection(op.outputs) or not op.outputs:
+            kept.append(op)
+            needed.update(op.inputs)
+    return replace(graph, ops=tuple(reversed(kept)))
+
+
+def _looked_up(graph: Graph, op: Op, made: dict[int, Op]) -> Op | None:
+    """``op`` as a LOOKUP of the tensor of 8 bits that it hangs on, if there is only one."""
+    y = graph.tensors[op.outputs[0]] if len(op.outputs) == 1 else None
+    if y is None or not _is_bytes(y) or op.kind not in KINDS:
+        return None
+    chain, sources = list[Op](), set[int]()
+    waiting = [op]
+    while waiting:
+        now = waiting.pop()
+        if now in chain:
+            continue
+        chain.append(now)
+        for i in now.inputs:
+            tensor = graph.tensors[i] if i != -1 else None
+            if tensor is None or tensor.data is not None:
+                if tensor is not None and not has_one_value(tensor):
+                    return None
+            elif now.kind == "DEQUANTIZE":
+                sources.add(i)
+            elif tensor.dtype == "float32" and i in made and len(chain) < MOST and (
+                    made[i].kind in KINDS or made[i].kind == "DEQUANTIZE"):
+                waiting.append(made[i])
+            else:
+                return None
+    x = graph.tensors[next(iter(sources))] if len(sources) == 1 else None
+    if x is None or not _is_bytes(x) or prod(x.shape) != prod(y.shape):
+        return None
+    order = sorted(chain, key=graph.ops.index)
+    table = _table(graph, order, x)
+    kinds = [one.kind for one in order if one.kind not in ("DEQUANTIZE", "QUANTIZE")]
+    return None if table is None else replace(
+        op, kind="LOOKUP", inputs=(x.id,), rule="exact", attributes={
+            "table": table, "source_kind": "+".join(kinds) or op.kind})
+
+
+def _is_bytes(tensor: Tensor) -> bool:
+    return (tensor.dtype in BYTES and tensor.data is None and tensor.quantization is not None
+            and len(tensor.quantization.scales) == 1)
+
+
+def _table(graph: Graph, order: list[Op], x: Tensor) -> tuple[int, ...] | None:
+    """The result for each value of ``x``, the least first; None where one is not defined, or is of
+    a framework's own runtime."""
+    every = np.arange(256, dtype=np.uint8)
+    every = every if x.dtype == "uint8" else (every ^ np.uint8(128)).view(np.int8)
+    varied = {x.id, *(i for op in order for i in op.outputs)}
+    whole = replace(graph, tensors=tuple(
+        replace(t, shape=every.shape) if t.id in varied else t for t in graph.tensors))
+    values = {x.id: every}
+    for op in order:
+        kernel = kernel_of(op)
+        if kernel is None or kernel.__name__ == "_by_runtime":
+            return None
+        operands = [None if i == -1 else values[i] if i in varied else _one(graph, i)
+                    for i in op.inputs]
+        try:
+            values.update(zip(op.outputs, run_op(whole, op, operands), strict=True))
+        except ModelError:
+            return None
+    return tuple(int(value) for value in values[order[-1].outputs[0]])
+
+
+def _one(graph: Graph, tensor: int) -> np.ndarray:
+    data = graph.tensors[tensor].data
+    assert data is not None
+    return data.reshape(-1)[:1]
