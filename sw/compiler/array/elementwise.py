@@ -54,16 +54,34 @@ def sum_of(graph: Graph, op: Op, operand: int, bounds: Bounds, bits: int, where:
 def table_of(graph: Graph, op: Op, bounds: Bounds, where: str) -> npt.NDArray[np.int8]:
     """The result for each value of the one operand that is not a constant, or that is both of
     them; index = value + 128."""
-    combine, tables, rule, zero_point = _parts(graph, op, where)
-    if op.inputs[0] == op.inputs[1]:
-        combined = combine(tables[0], tables[1])
+    places = _places(graph, op)
+    if _is_real_sum(op):
+        result = _real_results(graph, op)[places] + quantization(graph.tensors[op.outputs[0]]
+                                                                 ).zero_point
     else:
-        constant = next(p for p, i in enumerate(op.inputs) if has_one_value(graph.tensors[i]))
-        data = graph.tensors[op.inputs[constant]].data
-        assert data is not None
-        combined = combine(tables[1 - constant], tables[constant][int(data.flat[0]) + 128])
-    result = rule.function(combined[None])[0] + zero_point
+        combine, tables, rule, zero_point = _parts(graph, op, where)
+        combined = combine(tables[0][places[0]], tables[1][places[1]])
+        result = rule.function(combined[None])[0] + zero_point
     return np.clip(result, *bounds).astype(np.int8)
+
+
+def _places(graph: Graph, op: Op) -> tuple[Int64, Int64]:
+    """The values of each operand, plus 128, where one is a constant, or where both are one
+    tensor."""
+    every = VALUES + 128
+    if op.inputs[0] == op.inputs[1]:
+        return every, every
+    constant = next(p for p, i in enumerate(op.inputs) if has_one_value(graph.tensors[i]))
+    data = graph.tensors[op.inputs[constant]].data
+    assert data is not None
+    one = np.full(len(every), int(data.flat[0]) + 128)
+    return (one, every) if constant == 0 else (every, one)
+
+
+def _is_real_sum(op: Op) -> bool:
+    """True for a sum or a difference by rule ``qdq``."""
+    return (op.rule == "qdq" and "of_bytes" not in op.attributes
+            and "MUL" not in (op.kind, op.attributes.get("source_kind")))
 
 
 def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int]:
@@ -78,10 +96,10 @@ def _parts(graph: Graph, op: Op, where: str) -> tuple[np.ufunc, Int64, Rule, int
         return np.add, np.stack([first * VALUES, second * VALUES + more]), exact(1), 0
     if op.rule == "litert_mul":
         return np.multiply, *_product(graph, op)
-    if op.rule == "qdq":
-        if op.kind == "MUL" or op.attributes.get("source_kind") == "MUL":
-            return np.multiply, *_product(graph, op)
+    if _is_real_sum(op):
         return np.add, *_real_sum(graph, op, where)
+    if op.rule == "qdq":
+        return np.multiply, *_product(graph, op)
     return np.add, *_sum(graph, op, where)
 
 
@@ -140,14 +158,10 @@ def _real_sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
     the results grow with it.
     """
     a, b, out = _quantizations(graph, op)
-    sign = -1 if op.attributes["source_kind"] == "SUB" else 1
-    real = [(VALUES - q.zero_point) * q.scale for q in (a, b)]
-    total = (real[0][:, None] + sign * real[1][None, :]) / out.scale
-    results = np.rint(np.clip(total, -2.0**31, 2.0**31)).astype(np.int64).reshape(-1)
-    larger = max(a.scale, b.scale)
+    results, larger = _real_results(graph, op).reshape(-1), max(a.scale, b.scale)
     for bits in range(21, 7, -1):      # 21 bits and 9 of two operands' values: 31 with the sign
         tables = np.stack([np.rint(np.ldexp(part / larger, bits)).astype(np.int64)
-                           for part in (real[0], sign * real[1])])
+                           for part in _real_operands(graph, op)])
         sums = (tables[0][:, None] + tables[1][None, :]).reshape(-1)
         values, first = np.unique(sums, return_index=True)
         of_value = results[first]
@@ -156,6 +170,20 @@ def _real_sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
             slope = math.ldexp(larger / out.scale, -bits)
             return tables, listed(values, of_value, slope, Rounding.EVEN), out.zero_point
     raise CompileError(f"{where}: no tables reproduce its rounding exactly; leave it to the host")
+
+
+def _real_operands(graph: Graph, op: Op) -> tuple[np.ndarray, np.ndarray]:
+    """What each value of the operands adds to a sum, or takes off it."""
+    a, b, _ = _quantizations(graph, op)
+    sign = -1 if op.attributes["source_kind"] == "SUB" else 1
+    return (VALUES - a.zero_point) * a.scale, sign * ((VALUES - b.zero_point) * b.scale)
+
+
+def _real_results(graph: Graph, op: Op) -> Int64:
+    """The results [256, 256] of all pairs of values by rule ``qdq``, less the zero point."""
+    first, second = _real_operands(graph, op)
+    total = (first[:, None] + second[None, :]) / quantization(graph.tensors[op.outputs[0]]).scale
+    return np.rint(np.clip(total, -2.0**31, 2.0**31)).astype(np.int64)
 
 
 def _common(q: Quantization, real: float) -> Int64:

@@ -1,14 +1,16 @@
-"""ARG_MAX of the last axis: which values equal the largest one, and the first of these."""
+"""The largest of some values; of the last axis also which is the first of these (ARG_MAX)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kaniwa.compiler.plan.operands import as_map
+from kaniwa.compiler.plan.operands import as_map, describe
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
+from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Op
+from kaniwa.isa import FIELDS
 
-__all__ = ["MOST_VALUES", "first_largest"]
+__all__ = ["MOST_VALUES", "first_largest", "largest_of", "turned"]
 
 MOST_VALUES = 256     # whose places fit a byte
 PLAIN = {"stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING, "activation": "NONE",
@@ -32,11 +34,10 @@ def first_largest(rewriter: Rewriter, op: Op) -> None:
     pixels, count = shape[0] * shape[1] * shape[2], shape[3]
     flat, source = (1, 1, pixels, count), rewriter.reshaped(op, x.id, shape)
     if op.kind == "ARG_MIN":
-        turned = rewriter.tensor(f"{x.name}:turned", shape, quantization=UNIT)
-        rewriter.emit(op, "TABLE", (source,), {**op.attributes, **PLAIN, "table": tuple(
-            range(127, -129, -1))}, turned)
-        source = turned
-    largest = _maximum(rewriter, op, source, shape, "largest")
+        source = turned(rewriter, op, source, f"{x.name}:turned")
+    rows = (pixels, count, 1)
+    largest = rewriter.reshaped(op, largest_of(rewriter, op, source, rows, "largest"),
+                                (*shape[:3], 1))
     spread = rewriter.repeat(op, rewriter.tensors[largest], shape)
     equal = rewriter.tensor(f"{x.name}:equal", flat, quantization=UNIT)
     rewriter.emit(op, "ADD", (spread, rewriter.reshaped(op, source, flat)), {
@@ -44,7 +45,8 @@ def first_largest(rewriter: Rewriter, op: Op) -> None:
     places = rewriter.tensor(f"{x.name}:places", flat, quantization=UNIT)
     _convolved(rewriter, op, "DEPTHWISE_CONV_2D", equal, np.full((1, 1, 1, count), 2, np.int8),
                127 - np.arange(count), places)
-    first = _maximum(rewriter, op, rewriter.reshaped(op, places, shape), shape, "first")
+    first = rewriter.reshaped(op, largest_of(rewriter, op, places, rows, "first"),
+                              (*shape[:3], 1))
     size = np.dtype(y.dtype).itemsize
     one = np.zeros((size, 1, 1, 1), np.int8)
     one[0] = 1      # the low byte; others stay 127, which is place 0
@@ -57,21 +59,48 @@ def first_largest(rewriter: Rewriter, op: Op) -> None:
     rewriter.renamed(op, made, y)
 
 
-def _maximum(rewriter: Rewriter, op: Op, source: int, shape: tuple[int, int, int, int],
-             name: str) -> int:
-    """The largest value of each row: of every so many values, and then of these."""
-    images, rows, columns, count = shape
+def turned(rewriter: Rewriter, op: Op, source: int, name: str) -> int:
+    """A tensor in which the smallest values are the largest; turned twice it is ``source``."""
+    made = rewriter.tensor(name, rewriter.tensors[source].shape, quantization=UNIT)
+    rewriter.emit(op, "TABLE", (source,), {**op.attributes, **PLAIN, "table": tuple(
+        range(127, -129, -1))}, made)
+    return made
+
+
+def largest_of(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int],
+               name: str) -> int:
+    """Of [outer, compared, inner] elements the largest ones [1, outer, 1, inner]: of every so many
+    neighbors, and then of these.
+
+    Raises UnsupportedError where there are too many in a prime number.
+    """
+    outer, count, inner = view
     lanes = max(n for n in range(1, rewriter.config.depthwise_lanes + 1) if count % n == 0)
-    for number, (width, deep) in enumerate(((count // lanes, lanes), (lanes, 1))):
-        if width == 1:
-            continue
-        made = rewriter.tensor(f"{op.name}:{name}{number}", (images, rows, columns, deep),
-                               quantization=UNIT)
-        wide = rewriter.reshaped(op, source, (images, rows, columns * width, deep))
-        rewriter.emit(op, "MAX_POOL_2D", (wide,), {
-            **op.attributes, **PLAIN, "filter": (1, width), "stride": (1, width)}, made, "exact")
-        source = made
-    return source
+    parts = [(count, inner)] if inner > 1 else [(count // lanes, lanes), (lanes, 1)]
+    for number, (left, deep) in enumerate(parts):
+        while left > 1:
+            width = _window(rewriter, op, left, deep)
+            wide = rewriter.reshaped(op, source, (1, outer, left, deep))
+            left //= width
+            source = rewriter.tensor(f"{op.name}:{name}{number}x{left}", (1, outer, left, deep),
+                                     quantization=UNIT)
+            rewriter.emit(op, "MAX_POOL_2D", (wide,), {
+                **op.attributes, **PLAIN, "filter": (1, width), "stride": (1, width)}, source,
+                "exact")
+    return rewriter.reshaped(op, source, (1, outer, 1, inner))
+
+
+def _window(rewriter: Rewriter, op: Op, count: int, deep: int) -> int:
+    """The most neighbors that are compared at once, of a number of which ``count`` is a multiple:
+    the line buffer has two rows of them."""
+    config = rewriter.config
+    most = min(FIELDS["segments"].high, (config.line_bytes // 2 - 2 * config.read_bytes) // deep)
+    width = max((n for n in range(1, most + 1) if count % n == 0), default=1)
+    if width == 1:
+        raise UnsupportedError(
+            f"{describe(rewriter.graph, op)}: it compares {count} values of {deep} channels, at "
+            f"most {most} at once, and {count} is no multiple of fewer")
+    return width
 
 
 def _convolved(rewriter: Rewriter, op: Op, kind: str, source: int, weights: np.ndarray,

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.array.largest import MOST_VALUES, first_largest
+from kaniwa.compiler.array.largest import MOST_VALUES, first_largest, largest_of, turned
 from kaniwa.compiler.operators.limits import (
     int8_activations,
     known_rule,
@@ -27,12 +27,12 @@ __all__ = ["OPERATORS", "fits_in_blocks", "whole_map"]
 def neighboring_axes(graph: Graph, op: Op) -> str | None:
     """The axes are neighbors, but for axes of one element."""
     return None if averaged(graph, op) is not None else (
-        f"a mean over axes {op.attributes['axes']}, between which others are kept, is not "
-        f"supported; reduce neighbors")
+        f"axes {op.attributes['axes']}, between which others are kept, are not reduced; reduce "
+        f"neighbors")
 
 
 def averaged(graph: Graph, op: Op) -> tuple[int, int, int] | None:
-    """MEAN's view of its operand: [outer, averaged, inner] elements; None for other axes."""
+    """The view of an operand: [outer, reduced, inner] elements; None for other axes."""
     shape, axes = graph.tensors[op.inputs[0]].shape, op.attributes["axes"]
     assert isinstance(axes, tuple)
     wide = [i for i in axes if shape[i] > 1]
@@ -106,12 +106,27 @@ def _mean(rewriter: Rewriter, op: Op) -> None:
     rewriter.renamed(op, result, y)
 
 
+def _extreme(rewriter: Rewriter, op: Op) -> None:
+    """The largest value, or the smallest, of all that are reduced."""
+    x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
+    view, smallest = averaged(rewriter.graph, op), op.kind == "REDUCE_MIN"
+    assert view is not None
+    if view[1] == 1:
+        rewriter.renamed(op, x.id, y)
+        return
+    source = turned(rewriter, op, x.id, f"{x.name}:turned") if smallest else x.id
+    made = largest_of(rewriter, op, source, view, "largest")
+    rewriter.renamed(op, turned(rewriter, op, made, f"{y.name}:turned") if smallest else made, y)
+
+
 _RULES = ("litert_mean", "qdq")
 
 OPERATORS = (
     DeviceOperator("MEAN", (int8_activations, some_elements, known_rule(*_RULES),
                             neighboring_axes),
                    _mean, (*summed_int16("litert_mean"), neighboring_axes), rules=_RULES),
+    *(DeviceOperator(kind, (int8_compared, some_elements, neighboring_axes), _extreme)
+      for kind in ("REDUCE_MAX", "REDUCE_MIN")),
     *(DeviceOperator(kind, (int8_compared, some_elements, short_last_axis, first_of_equals),
                      first_largest) for kind in ("ARG_MAX", "ARG_MIN")),
 )
