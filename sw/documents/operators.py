@@ -23,10 +23,11 @@ _FOLDED = "golden kernel; a convolution between these two becomes a dilated one"
 
 # kind -> (where it runs, how it is mapped)
 _MAPPING: dict[str, tuple[str, str]] = {
-    "CONV_2D": ("array", "dense; one dot product a channel and pixel"),
+    "CONV_2D": (
+        "array", "dense; one dot product a channel and pixel; grouped: some groups at a time"),
     "DEPTHWISE_CONV_2D": (
         "array", "a column of the kernel a cycle, on small targets a tap; with a depth multiplier "
-        "as a dense convolution"),
+        "as a grouped convolution"),
     "TRANSPOSE_CONV": (
         "array", "a dense convolution for each place of a result between two inputs"),
     "FULLY_CONNECTED": ("array", "dense, one pixel; streams weights beyond the ring"),
@@ -58,7 +59,10 @@ _MAPPING: dict[str, tuple[str, str]] = {
         "vector", "products on the array, gates on the vector unit; where the target has a cell "
         "unit all steps there; on the host where it has neither"),
     "MEAN": ("array", "a window of all that is averaged, with unit weights"),
-    "TRANSPOSE": ("array", "depthwise with unit weights"),
+    "TRANSPOSE": (
+        "array", "depthwise with unit weights, for each exchange of two groups of axes"),
+    **dict.fromkeys(("REDUCE_MAX", "REDUCE_MIN"), (
+        "array", "maximum over windows of some values, then of what these give")),
     **dict.fromkeys(("ARG_MAX", "ARG_MIN"), (
         "array", "maximum, a sum that tells which values equal it, and the maximum of their "
         "places")),

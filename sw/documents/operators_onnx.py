@@ -15,7 +15,6 @@ ONNX_REFERENCE = "ONNX Runtime 1.31.1 CPU, graph optimisation off"
 _CELL = ("on the accelerator, with a vector unit, of 8 bits, up to 256 cells, W and R quantised by "
          "tensor")
 LIMITS = {
-    "CONV_2D": "on the accelerator convolutions have one group or one a channel",
     "FULLY_CONNECTED": "on the accelerator weights are constant",
     "ADD": "a broadcast operand must be a constant on the accelerator",
     "SUB": "a broadcast operand must be a constant on the accelerator",
