@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kaniwa.compiler.int16.functions import keep_tables
+from kaniwa.compiler.merge.cuts import cuts_read_in_place
 from kaniwa.compiler.merge.fuse import fuse, order
 from kaniwa.compiler.merge.join import join
 from kaniwa.compiler.merge.lookups import functions_of_one, looked_up_by_readers
@@ -70,6 +71,7 @@ PIPELINE: tuple[Callable[[Plan], Plan], ...] = (
     legalize,         # to the operators that the accelerator has
     lower,            # to layers: zero points folded, scales proved
     permute,          # channels in the order that a TRANSPOSE gives them
+    cuts_read_in_place,   # a slice of channels where it lies
     functions_of_one,   # two operands that hang on one tensor as a table of it
     fuse,             # an ADD, a MUL or a table into the layer before it
     looked_up_by_readers,   # a table that several read, in the tables that they have

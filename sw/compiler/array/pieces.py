@@ -123,22 +123,16 @@ def _layer(lowering: Lowering, piece: Piece) -> ArrayLayer:
 
 def _read(shape: tuple[int, ...], piece: Piece, kernel: Pair, channels: int
           ) -> tuple[Geometry, tuple[int, int, int] | None]:
-    """The loops of a piece over its input, and where that lies if it is not all channels.
-
-    A pixel of a part's channels is as wide as what lies between it and the next one: so the map is
-    seen as one of more columns, of which windows take each so many-th one.
-    """
+    """The loops of a piece over its input, and where that lies if it is not all channels."""
     (images, height, width, depth), (number, parts) = shape, piece.part
-    part, columns = depth // parts, piece.columns
+    down, along = piece.rows, piece.columns
     geometry = Geometry(
-        images, (height, (width - 1) * parts + 1, part),
-        (piece.rows.count, columns.count, channels), kernel,
-        (piece.rows.stride, columns.stride * parts),
-        (piece.rows.dilation, columns.dilation * parts),
-        (piece.rows.before, columns.before * parts))
+        images, (height, width, depth // parts), (down.count, along.count, channels), kernel,
+        (down.stride, along.stride), (down.dilation, along.dilation), (down.before, along.before))
     if parts == 1:
         return geometry, None
-    return geometry, (number * part, height * width * depth, width * depth)
+    return geometry.of_part(parts), (number * (depth // parts), height * width * depth,
+                                     width * depth)
 
 
 def _of_channels(weights: Tensor, own: slice) -> Tensor:

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from kaniwa.compiler.merge.cuts import cut_of, reads_pixels, with_channels
 from kaniwa.compiler.plan.geometry import Geometry
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
 from kaniwa.compiler.plan.plan import Plan
@@ -45,9 +46,12 @@ def permute(plan: Plan) -> Plan:
             for reader in behind:
                 layers[layers.index(reader)] = makers[reader.ofm] = _reading(reader, own, order)
             layers.remove(own)
+        elif (picked := _picked(own, order, behind, layers, plan)) is not None:
+            layers = picked      # what is left out is as large as what is there for longer
+            makers = {i: layer for layer in layers for i in layer.makes}
         elif plan.may_spend and len(order) <= plan.config.dot_width * plan.config.out_lanes:
             # of more channels the matrix takes more steps than there are bytes
-            dense = _by_matrix(own, order, plan)
+            dense = _by_matrix(own, order, len(order), plan, own.geometry.batch)
             if mapped_cycles([dense], plan.config) < mapped_cycles([own], plan.config):
                 layers[number] = makers[own.ofm] = dense
                 spends = True
@@ -82,11 +86,43 @@ def _ordered(host: ArrayLayer, guest: ArrayLayer, order: npt.NDArray[np.int64]) 
 
 def _reads_pixels(reader: Layer, guest: ArrayLayer) -> bool:
     """True for a dense layer that reads pixels as ``guest`` transposes them, and nothing else."""
-    own = reader.on_array
-    return (own is not None and own.mode == Mode.DENSE and own.reads == (guest.ofm,)
-            and own.weights is not None and own.source_at is None and not own.has_gaps
-            and own.part == guest.part and own.geometry.ifm[2] == prod(guest.geometry.ifm)
-            and own.geometry.batch * prod(own.geometry.ifm[:2]) == guest.geometry.batch)
+    return reads_pixels(reader, guest.ofm, guest.geometry.batch, prod(guest.geometry.ifm),
+                        guest.part)
+
+
+def _picked(guest: ArrayLayer, order: npt.NDArray[np.int64], behind: list[Layer],
+            layers: list[Layer], plan: Plan) -> list[Layer] | None:
+    """``layers`` without ``guest``, each slice of whose channels is a dense layer that picks them,
+    or is picked by the dense layers behind it; None where that takes more cycles."""
+    if guest.ofm in plan.kept or not behind:
+        return None
+    cuts = [cut_of(reader) for reader in behind]
+    depth, pixels = len(order), guest.geometry.batch
+    before, made = [guest, *behind], dict[Layer, Layer | None]()
+    for reader, cut in zip(behind, cuts, strict=True):
+        if not (plan.may_spend or plan.sparing) or cut is None or (cut.depth, cut.pixels) != (depth, pixels):
+            return None
+        places = order[cut.first:cut.first + cut.count]
+        others = [layer for layer in layers if cut.layer.ofm in layer.reads]
+        if cut.layer.ofm in plan.kept or not all(
+                reads_pixels(other, cut.layer.ofm, pixels, cut.count, guest.part)
+                for other in others):
+            made[reader] = _by_matrix(replace(
+                cut.layer, ifm=guest.ifm, source=cut.layer.source + guest.source), places, depth,
+                plan, pixels)
+            continue
+        made[reader] = None
+        before += others
+        for other in others:
+            assert other.on_array is not None
+            made[other] = replace(
+                with_channels(other.on_array, depth, places), ifm=guest.ifm,
+                source=other.source + cut.layer.source + guest.source)
+    now = [layer for layer in made.values() if layer is not None]
+    if mapped_cycles(now, plan.config) >= mapped_cycles(before, plan.config):
+        return None
+    return [other for layer in layers if layer is not guest
+            for other in [made.get(layer, layer)] if other is not None]
 
 
 def _reading(reader: Layer, guest: ArrayLayer, order: npt.NDArray[np.int64]) -> ArrayLayer:
@@ -97,13 +133,14 @@ def _reading(reader: Layer, guest: ArrayLayer, order: npt.NDArray[np.int64]) -> 
                    weights=own.weights[..., np.argsort(order)])
 
 
-def _by_matrix(guest: ArrayLayer, order: npt.NDArray[np.int64], plan: Plan) -> ArrayLayer:
-    """The transposition as a convolution of 1 x 1: each channel is another one's byte."""
-    channels, pixels = len(order), guest.geometry.batch
-    rescale = bytes_kept(channels, plan.config.multiplier_bits, guest.name)
-    shape = 1, pixels, channels
+def _by_matrix(copy: ArrayLayer, order: npt.NDArray[np.int64], depth: int, plan: Plan, pixels: int
+               ) -> ArrayLayer:
+    """A copy as a convolution of 1 x 1: channels of so many ``pixels`` are the bytes of ``order``
+    of pixels of ``depth`` channels."""
+    count = len(order)
     return replace(
-        guest, mode=Mode.DENSE, weights=np.eye(channels, dtype=np.int8)[order][:, None, None],
-        geometry=Geometry(1, shape, shape, ONE, ONE, ONE, (0, 0)),
-        bias=np.zeros(channels, np.int64), rescale=rescale,
-        places=None, lanes=0)
+        copy, mode=Mode.DENSE, weights=np.eye(depth, dtype=np.int8)[order][:, None, None],
+        geometry=Geometry(1, (1, pixels, depth), (1, pixels, count), ONE, ONE, ONE, (0, 0)),
+        bias=np.zeros(count, np.int64),
+        rescale=bytes_kept(count, plan.config.multiplier_bits, copy.name),
+        source_at=None, places=None, lanes=0)

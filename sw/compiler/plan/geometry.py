@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kaniwa.compiler.plan.operands import Pair
 
@@ -31,6 +31,18 @@ class Geometry:
         """Input rows and columns that a window spans."""
         return ((self.kernel[0] - 1) * self.dilation[0] + 1,
                 (self.kernel[1] - 1) * self.dilation[1] + 1)
+
+    def of_part(self, parts: int) -> Geometry:
+        """These windows over a part of the channels of pixels that have so many ``parts``.
+
+        The distance of two pixels is a multiple of a part. So the map is seen as one with as many
+        more columns, of which windows take each so many-th one.
+        """
+        (rows, columns, part), wide = self.ifm, [n[1] * parts for n in (
+            self.stride, self.dilation, self.padding)]
+        return replace(self, ifm=(rows, (columns - 1) * parts + 1, part),
+                       stride=(self.stride[0], wide[0]), dilation=(self.dilation[0], wide[1]),
+                       padding=(self.padding[0], wide[2]))
 
 
 @dataclass(frozen=True)
