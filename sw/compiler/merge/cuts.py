@@ -102,13 +102,11 @@ def _best(reader: Layer, cut: Cut, plan: Plan) -> Layer | None:
 def _dense(own: ArrayLayer, cut: Cut) -> Iterator[ArrayLayer]:
     """``own`` with weights of 0 for other channels, or, where a pixel is a multiple of what it
     reads, with windows over a map of as many more columns."""
-    g, ifm = own.geometry, cut.layer.ifm
-    source = {"ifm": ifm, "source": own.source + cut.layer.source}
-    yield replace(with_channels(own, cut.depth, np.arange(cut.first, cut.first + cut.count)),
-                  **source)
+    g, row = own.geometry, own.geometry.ifm[1] * cut.depth
+    own = replace(own, ifm=cut.layer.ifm, source=own.source + cut.layer.source)
+    yield with_channels(own, cut.depth, np.arange(cut.first, cut.first + cut.count))
     if cut.depth % cut.count == 0:
-        row = g.ifm[1] * cut.depth
-        yield replace(own, **source, geometry=g.of_part(cut.depth // cut.count),
+        yield replace(own, geometry=g.of_part(cut.depth // cut.count),
                       source_at=(cut.first, g.ifm[0] * row, row))
 
 
@@ -124,10 +122,7 @@ def _joining(reader: Layer, cut: Cut) -> Layer | None:
         return replace(own, ifm=cut.layer.ifm, source_at=(
             cut.first, own.geometry.ifm[0] * cut.depth, cut.depth))
 
-    made = reader.with_passes(from_source)
-    return None if made is None else replace(
-        made, reads=tuple(dict.fromkeys(cut.layer.ifm if i == cut.layer.ofm else i
-                                        for i in reader.reads)))
+    return reader.with_passes(from_source)
 
 
 def _copies_all(own: ArrayLayer, cut: Cut) -> bool:

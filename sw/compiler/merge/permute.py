@@ -100,7 +100,8 @@ def _picked(guest: ArrayLayer, order: npt.NDArray[np.int64], behind: list[Layer]
     depth, pixels = len(order), guest.geometry.batch
     before, made = [guest, *behind], dict[Layer, Layer | None]()
     for reader, cut in zip(behind, cuts, strict=True):
-        if not (plan.may_spend or plan.sparing) or cut is None or (cut.depth, cut.pixels) != (depth, pixels):
+        allowed = plan.may_spend or plan.sparing
+        if not allowed or cut is None or (cut.depth, cut.pixels) != (depth, pixels):
             return None
         places = order[cut.first:cut.first + cut.count]
         others = [layer for layer in layers if cut.layer.ofm in layer.reads]

@@ -64,8 +64,10 @@ class StagedLayer(UnitProgram):
         layers = [None if stage.layer is None else view(stage.layer) for stage in self.stages]
         if self.filled or self.steps > 1 or any(layer is None for layer in layers):
             return None
-        return replace(self, stages=tuple(replace(stage, layer=layer) for stage, layer in zip(
-            self.stages, layers, strict=True)))
+        read = dict.fromkeys(i for layer in layers if layer is not None for i in layer.reads)
+        return replace(self, reads=tuple(i for i in read if i not in self.between), stages=tuple(
+            replace(stage, layer=layer)
+            for stage, layer in zip(self.stages, layers, strict=True)))
 
     def in_step(self, number: int) -> int:
         """Index of stage ``number`` in ``stages``."""
