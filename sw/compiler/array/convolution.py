@@ -26,6 +26,7 @@ from kaniwa.compiler.plan.rescale import (
     float_half_up,
     mean,
     prove,
+    quotient,
     quotient_half_even,
 )
 from kaniwa.errors import UnsupportedError
@@ -90,6 +91,8 @@ def rule_of(lowering: Lowering, w: Tensor, channels: int) -> Rule:
             product = np.float32(sx) * np.array(quantization(w).scales, np.float32)
         reals = product.astype(np.float64) / np.float64(sy)
         return double_rounding(np.broadcast_to(reals, channels))
+    if op.rule == "qdq" and (ties := op.attributes.get("ties")) is not None:
+        return quotient(prod(pair(op, "filter")), channels, away=ties == "away")
     if op.rule == "qdq" and "fraction" in op.attributes:      # weights of a RESIZE
         return quotient_half_even(sx, int(str(op.attributes["fraction"])), sy, channels)
     if op.rule == "qdq":

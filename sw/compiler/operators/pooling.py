@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from math import prod
 
@@ -23,7 +24,7 @@ from kaniwa.compiler.operators.record import DeviceOperator
 from kaniwa.compiler.operators.reduction import whole_map
 from kaniwa.compiler.operators.rewriting import check_window, in_blocks, unit_depthwise
 from kaniwa.compiler.plan.kinds import WIDE
-from kaniwa.compiler.plan.operands import paddings, pair
+from kaniwa.compiler.plan.operands import paddings, pair, quantization
 from kaniwa.compiler.plan.rescale import tied
 from kaniwa.compiler.rewrite.rewriter import UNIT, Rewriter
 from kaniwa.graph import Graph, Op
@@ -90,7 +91,8 @@ def _average_pool(rewriter: Rewriter, op: Op) -> None:
         shape = whole_map(rewriter.tensors[op.inputs[0]].shape)
         in_blocks(rewriter, op, shape, int(_is_doubled(op, prod(window))))
         return
-    if unpadded(rewriter.graph, op) is None:
+    of_equals = _has_ties(rewriter, op)
+    if not of_equals and unpadded(rewriter.graph, op) is None:
         unit_depthwise(rewriter, op, window, op.rule, int(_is_doubled(op, prod(window))))
         return
     ones = np.ones((*window, rewriter.tensors[op.inputs[0]].shape[3]), np.int8)
@@ -102,8 +104,40 @@ def _average_pool(rewriter: Rewriter, op: Op) -> None:
             pieces.append(Piece(down, along, ones << doubled, {"filter": (high, wide)},
                                 op.rule != "qdq", doubled))
     one = rewriter.tensor(f"{op.name}:ones", ones.shape, None, ones, UNIT)
-    rewriter.emit(op, "PIECES", (op.inputs[0], one), {
-        **op.attributes, "pieces": tuple(pieces), "taps": 0, "macs": 0})
+    attributes = {**op.attributes, "taps": 0, "macs": 0}
+    if not of_equals:
+        rewriter.emit(op, "PIECES", (op.inputs[0], one), {**attributes, "pieces": tuple(pieces)})
+        return
+    y, means = rewriter.tensors[op.outputs[0]], []
+    for ties in ("away", "inward"):
+        step = quantization(y)
+        means.append(rewriter.tensor(f"{y.name}:{ties}", y.shape, y, None, replace(
+            step, scales=(step.scale / 2,))))
+        rewriter.emit(op, "PIECES", (op.inputs[0], one), {**attributes, "pieces": tuple(
+            replace(piece, attributes={**piece.attributes, "ties": ties}) for piece in pieces)},
+            means[-1])
+    rewriter.emit(op, "ADD", tuple(means), attributes)
+
+
+def _has_ties(rewriter: Rewriter, op: Op) -> bool:
+    """True for means between equal steps by rule ``qdq``, of counts that end in halves which no
+    multiplier has: half to even is made of means whose ties go up and down."""
+    x, y = (quantization(rewriter.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
+    if op.rule != "qdq" or x.scale != y.scale:
+        return False
+    rows, columns = _averaged(rewriter.graph, op)
+    counts = ({prod(pair(op, "filter"))} if unpadded(rewriter.graph, op) is None
+              else {high * wide for _, high in rows for _, wide in columns})
+    ties = [count for count in counts if tied(count)]
+    return bool(ties) and all(_is_exact(count, x.scale) for count in ties)
+
+
+def _is_exact(count: int, step: float) -> bool:
+    """True where a sum times the rule's factor in float64 is a tie if the quotient is one."""
+    sums = np.arange(-255 * count, 255 * count + 1)
+    quotient, rest = np.divmod(sums, count)
+    quotient += (2 * rest > count) | ((2 * rest == count) & (quotient % 2 == 1))
+    return bool((np.rint(sums * (step / (count * step))) == quotient).all())
 
 
 def _max_pool(rewriter: Rewriter, op: Op) -> None:

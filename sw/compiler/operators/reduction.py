@@ -82,6 +82,7 @@ def first_of_equals(graph: Graph, op: Op) -> str | None:
 
 
 def _mean(rewriter: Rewriter, op: Op) -> None:
+    """A window of all that is averaged; a SUM is a mean of one value, however many there are."""
     x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
     view = averaged(rewriter.graph, op)
     assert view is not None
@@ -93,7 +94,7 @@ def _mean(rewriter: Rewriter, op: Op) -> None:
     if rows * columns != count:
         rows, columns = 1, count
     attributes = {**op.attributes, "stride": (1, 1), "dilation": (1, 1), "padding": NO_PADDING,
-                  "count": count, "taps": 0}
+                  "count": 1 if op.kind == "SUM" else count, "taps": 0}
     if inner == 1:      # along the channels
         source, shape, wide = (1, 1, outer, count), (1, 1, 1, count), (1, 1, outer, 1)
     else:
@@ -125,6 +126,8 @@ OPERATORS = (
     DeviceOperator("MEAN", (int8_activations, some_elements, known_rule(*_RULES),
                             neighboring_axes),
                    _mean, (*summed_int16("litert_mean"), neighboring_axes), rules=_RULES),
+    DeviceOperator("SUM", (int8_activations, some_elements, known_rule("qdq"), neighboring_axes),
+                   _mean, rules=("qdq",)),
     *(DeviceOperator(kind, (int8_compared, some_elements, neighboring_axes), _extreme)
       for kind in ("REDUCE_MAX", "REDUCE_MIN")),
     *(DeviceOperator(kind, (int8_compared, some_elements, short_last_axis, first_of_equals),

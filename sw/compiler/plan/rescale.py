@@ -212,6 +212,18 @@ def average_pool_half_up(count: int, channels: int) -> Rule:
     return Rule(lambda acc: (acc + count // 2) // count, np.full(channels, 1 / count), Rounding.UP)
 
 
+def quotient(count: int, channels: int, *, away: bool) -> Rule:
+    """Accumulators over ``count``: ties go ``away`` from zero, or towards it.
+
+    Where it is not one of these, a multiplier next to 1 / count does so by itself. Half of the sum
+    of both is a tie where they differ: so half to even of that is half to even of the quotient.
+    """
+    def function(acc: Int64) -> Int64:
+        return np.sign(acc) * ((2 * np.abs(acc) + count - (not away)) // (2 * count))
+
+    return Rule(function, np.full(channels, 1 / count), Rounding.AWAY if away else Rounding.UP)
+
+
 def tied(count: int) -> bool:
     """True where means of ``count`` values end in halves that no multiplier has exactly."""
     return count % 2 == 0 and count & (count - 1) != 0

@@ -1,12 +1,19 @@
-"""Averages over whole maps: cut into groups of channels that load ahead, and few weights."""
+"""Averages: over whole maps in groups of channels that load ahead; with ties of six."""
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import numpy as np
+import pytest
+from builders.graphs.graph_builder import GraphBuilder
+
+from kaniwa import golden
 from kaniwa.benchmark.networks.network import Network
 from kaniwa.compiler.pipeline import compile
 from kaniwa.cycles.estimate import estimate
+from kaniwa.driver import devices
+from kaniwa.driver.session import Session
 from kaniwa.sim.worlds.random_graphs import random_input
 from kaniwa.verify.diff import diff
 
@@ -30,3 +37,25 @@ def test_an_average_takes_little_more_than_its_reads_or_steps(
                if layer.op == "AVERAGE_POOL_2D") < most
     found = diff(program, ["golden", "emulator"], random_input(graph, 1))
     assert found["first_difference"] is None
+
+
+@pytest.mark.parametrize("target", ["base", "small", "nano"])
+@pytest.mark.parametrize("window, stride, pad", [
+    ((3, 3), 1, 1), ((3, 3), 2, 1), ((2, 3), 1, 0), ((6, 6), 1, 0), ((5, 5), 1, 2)])
+def test_means_between_equal_steps_are_half_to_even(
+        window: tuple[int, int], stride: int, pad: int, target: str) -> None:
+    """Of 6, 10 or 12 values, as quantisers of ONNX leave pools: no multiplier has such ties."""
+    for seed in range(3):
+        b = GraphBuilder(seed)
+        x = b.tensor((2, 9, 7, 12), float(np.float32(b.rng.uniform(0.01, 0.1))),
+                     int(b.rng.integers(-128, 128)))
+        y = b.pool(x, "AVERAGE_POOL_2D", window, (stride, stride), pad)
+        b.ops[-1] = replace(b.ops[-1], rule="qdq", attributes={
+            **b.ops[-1].attributes, "count_padding": False, "bounds": (-100, 127)})
+        graph = b.graph((x,), (y,))
+        program = compile(graph, target, require_accelerator=True)
+        session = Session(program, devices.open("emulator", target))
+        for low, high in ((-128, 128), (-3, 4), (120, 128), (-128, -120)):
+            value = b.rng.integers(low, high, (2, 9, 7, 12)).astype(np.int8)
+            (got,) = session.run([value]).values()
+            np.testing.assert_array_equal(got, golden.run(graph, [value])[y])

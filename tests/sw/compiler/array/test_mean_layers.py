@@ -1,4 +1,4 @@
-"""MEAN on the array, exact against golden, and what the host keeps of it."""
+"""MEAN and SUM on the array, exact against golden, and what the host keeps of them."""
 
 from __future__ import annotations
 
@@ -57,6 +57,22 @@ def test_mean_equals_golden(target: str, shape: tuple[int, ...], axes: tuple[int
             x = x.astype(np.int8)
             (expected,) = run_op(graph, graph.ops[0], [x])
             np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
+
+
+@pytest.mark.parametrize("target", ["base", "small", "nano"])
+@pytest.mark.parametrize(("shape", "axes"), [
+    ((1, 7, 7, 32), (1, 2)), ((1, 25, 64), (1,)), ((2, 3, 4, 5), (3,)), ((3, 250), (1,))])
+def test_a_sum_of_onnx_equals_golden(target: str, shape: tuple[int, ...],
+                                     axes: tuple[int, ...]) -> None:
+    for scales in ((0.1, 0.0317), (0.02, 0.6113)):
+        graph = mean_graph(shape, axes, scales=scales, rule="qdq")
+        op = replace(graph.ops[0], kind="SUM", attributes={"axes": axes, "bounds": (-128, 127)})
+        graph = replace(graph, ops=(op,))
+        session = Session(compile(graph, target, require_accelerator=True),
+                          devices.open("emulator", target))
+        x = np.random.default_rng(1).integers(-20, 25, shape).astype(np.int8)
+        (expected,) = run_op(graph, op, [x])
+        np.testing.assert_array_equal(session.run({"x": x})["y"], expected)
 
 
 @pytest.mark.parametrize(("graph", "reason"), [
