@@ -19,6 +19,7 @@ from kaniwa.golden import run_op
 from kaniwa.golden.onnx.functions import FUNCTIONS
 from kaniwa.golden.registry import kernel_of
 from kaniwa.graph import Graph, Op, Tensor
+from kaniwa.runtimes import NAMES as RUNTIMES
 
 __all__ = ["float_functions_folded"]
 
@@ -34,7 +35,7 @@ def float_functions_folded(graph: Graph) -> Graph:
     are left out."""
     made = {i: op for op in graph.ops for i in op.outputs}
     ops = [_looked_up(graph, op, made) or op for op in graph.ops]
-    if ops == list(graph.ops):
+    if all(op.kind != "LOOKUP" for op in ops):
         return graph
     needed = {*graph.outputs, *(state.following for state in graph.state)}
     kept = list[Op]()
@@ -96,7 +97,7 @@ def _table(graph: Graph, order: list[Op], x: Tensor) -> tuple[int, ...] | None:
     values = {x.id: every}
     for op in order:
         kernel = kernel_of(op)
-        if kernel is None or kernel.__name__ == "_by_runtime":
+        if kernel is None or op.rule in RUNTIMES:
             return None
         operands = [None if i == -1 else values[i] if i in varied else _one(graph, i)
                     for i in op.inputs]
