@@ -74,7 +74,8 @@ _MAPPING: dict[str, tuple[str, str]] = {
     **dict.fromkeys(PADS, (
         "array", "padding of the layer behind it where that is exact, else depthwise with unit "
         "weights")),
-    **dict.fromkeys((*CUTS, *JOINS, *BLOCKS), ("array", "depthwise with unit weights")),
+    **dict.fromkeys((*CUTS, *JOINS, *BLOCKS, "MIRROR_PAD"), (
+        "array", "depthwise with unit weights")),
     **dict.fromkeys(VIEWS, ("none", "another name of the same memory")),
 }
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "PADS", "REVERSED", "VIEWS", "Move", "joined",
-           "moves"]
+__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "PADS", "REVERSED", "VIEWS", "Move", "Taken",
+           "cut_axes", "joined", "moves", "padded_along", "taken", "taken_at_once"]
+
+Taken = tuple[int, int, int]      # first position, how many, step
 
 CUTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK", "REVERSE_V2")
 JOINS = ("CONCATENATION", "PACK")
@@ -43,8 +45,8 @@ class Move:
 
 
 def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
-    """For each result the moves that make it, of an operator of CUTS from its only operand, of
-    JOINS one from each; None for a slice or a reversal that takes too many of them."""
+    """For each result the moves that make it, of an operator of CUTS but slices from its only
+    operand, of JOINS one from each; None for a reversal that takes too many of them."""
     y = _bytes(graph.tensors[op.outputs[0]])
     if op.kind in JOINS:
         axis = _axis(op)
@@ -53,9 +55,6 @@ def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
         cuts = [_along(y, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
         return [[joined(replace(cut, source=cut.to, to=cut.source)) for cut in cuts]]
     x = _bytes(graph.tensors[op.inputs[0]])
-    if op.kind in ("SLICE", "STRIDED_SLICE"):
-        cut = _slice(op, x)
-        return None if cut is None else [[joined(cut)]]
     if op.kind == "REVERSE_V2":
         return _reversed(op, x)
     axis = _axis(op)
@@ -94,27 +93,61 @@ def _reversed(op: Op, shape: tuple[int, ...]) -> list[list[Move]] | None:
              for cut, other in zip(cuts, cuts[::-1], strict=True)]]
 
 
-def _slice(op: Op, shape: tuple[int, ...]) -> Move | None:
-    """Of a slice that cuts up to two axes, without steps between what it takes."""
+def taken(op: Op, shape: tuple[int, ...]) -> list[Taken]:
+    """Of each axis what a slice takes: the first position, how many, and the step; None of them
+    is less than 1 where there are several."""
     begin, end, stride = (op.attributes[name] for name in ("begin", "end", "stride"))
     assert isinstance(begin, tuple) and isinstance(end, tuple) and isinstance(stride, tuple)
-    bounds = (*zip(begin, end, stride, strict=True), (0, shape[-1], 1))
+    bounds = (*zip(begin, end, stride, strict=True), *((0, size, 1) for size in shape[len(begin):]))
     counts = [len(range(*bound)) for bound in bounds]
-    cut = [i for i, size in enumerate(shape) if counts[i] != size]
-    if len(cut) > 2 or any(count > 1 and step != 1
-                           for count, (*_, step) in zip(counts, bounds, strict=True)):
-        return None
+    return [(first, count, step if count > 1 else 1)
+            for (first, _, step), count in zip(bounds, counts, strict=True)]
+
+
+def cut_axes(shape: tuple[int, ...], bounds: list[Taken]) -> list[int]:
+    """The axes of which not all is taken."""
+    return [i for i, (size, (_, count, _)) in enumerate(zip(shape, bounds, strict=True))
+            if count != size]
+
+
+def taken_at_once(shape: tuple[int, ...], bounds: list[Taken]) -> Move | None:
+    """The move of a slice of up to two axes, which are neighbors or have no steps; else None."""
+    cut = cut_axes(shape, bounds)
     if not cut:
         return _along((1, *shape), 0, 0, 1)
-    inner = _along(shape, cut[-1], begin[cut[-1]], begin[cut[-1]] + counts[cut[-1]])
+    last, inner = cut[-1], prod(shape[cut[-1] + 1:])
+    first, count, step = bounds[last]
+    run = inner if step != 1 else count * inner
+    columns, apart = (count, (step * inner, inner)) if step != 1 else (1, (0, 0))
     if len(cut) == 1:
-        return inner
+        rows, pitch = prod(shape[:last]), shape[last] * inner
+        return Move(1, rows, run, (first * inner, rows * pitch, pitch),
+                    (0, rows * count * inner, count * inner), columns, apart)
     axis = cut[0]
-    image, pitch = prod(shape[axis:]), prod(shape[axis + 1:])
-    rows = counts[axis] * prod(shape[axis + 1:cut[1]])
-    return Move(prod(shape[:axis]), rows, inner.run,
-                (inner.source[0] + begin[axis] * pitch, image, inner.source[2]),
-                (0, rows * inner.run, inner.run))
+    begin, number, wide = bounds[axis]
+    between, pitch = prod(shape[axis + 1:last]), prod(shape[axis + 1:])
+    if len(cut) > 2 or (wide != 1 and between != 1):
+        return None
+    rows = number * between
+    return Move(prod(shape[:axis]), rows, run,
+                (first * inner + begin * pitch, prod(shape[axis:]), wide * pitch // between),
+                (0, rows * count * inner, count * inner), columns, apart)
+
+
+def padded_along(shape: tuple[int, ...], axis: int, places: list[int]) -> list[Move]:
+    """The moves of a result that has along ``axis`` the positions ``places`` of the source:
+    neighbors that stay neighbors at once."""
+    inner, rows, found = prod(shape[axis + 1:]), prod(shape[:axis]), list[Move]()
+    pitch, wide, at = shape[axis] * inner, len(places) * inner, 0
+    while at < len(places):
+        past = at + 1
+        while past < len(places) and places[past] == places[past - 1] + 1:
+            past += 1
+        found.append(joined(Move(1, rows, (past - at) * inner,
+                                 (places[at] * inner, rows * pitch, pitch),
+                                 (at * inner, rows * wide, wide))))
+        at = past
+    return found
 
 
 def joined(move: Move) -> Move:

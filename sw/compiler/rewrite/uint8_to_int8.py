@@ -25,7 +25,8 @@ UINT8_FUNCTIONS = (*OF_TWO, "QUANTIZE", "SOFTMAX", "RELU", "RELU6", "RELU_N1_TO_
 # up, for it has no sign.
 SUMMED = (*WEIGHTED, "AVERAGE_POOL_2D")
 KINDS = (*SUMMED, "MAX_POOL_2D", "TRANSPOSE", *VIEWS, *CUTS, *JOINS, *BLOCKS, *GROWN,
-         "RESIZE_BILINEAR", "ARG_MAX", "ARG_MIN", "REDUCE_MAX", "REDUCE_MIN", *UINT8_FUNCTIONS)
+         "RESIZE_BILINEAR", "MIRROR_PAD", "ARG_MAX", "ARG_MIN", "REDUCE_MAX", "REDUCE_MIN",
+         *UINT8_FUNCTIONS)
 BYTES = {"int8", "uint8"}
 RULES = {"litert_double_rounding": "litert_uint8_double_rounding",
          "litert_average_pool": "litert_uint8_average_pool"}

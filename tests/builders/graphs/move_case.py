@@ -35,6 +35,13 @@ def padded(shape: tuple[int, ...], paddings: tuple[tuple[int, int], ...],
     return moved("PAD", [shape], [result], dtype, paddings=paddings)
 
 
+def mirrored(shape: tuple[int, ...], paddings: tuple[tuple[int, int], ...],
+             mode: str = "REFLECT", dtype: str = "int8") -> Graph:
+    """A MIRROR_PAD."""
+    result = tuple(size + sum(pads) for size, pads in zip(shape, paddings, strict=True))
+    return moved("MIRROR_PAD", [shape], [result], dtype, paddings=paddings, mode=mode)
+
+
 def resized(shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str = "int8", *,
             kind: str = "RESIZE_NEAREST_NEIGHBOR", align_corners: bool = False,
             half_pixel_centers: bool = False) -> Graph:

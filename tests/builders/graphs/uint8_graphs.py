@@ -15,7 +15,8 @@ RULES = {"ADD": "litert_add", "SUB": "litert_sub", "MUL": "litert_mul",
          **dict.fromkeys(("MAXIMUM", "MINIMUM"), "exact"), "SOFTMAX": "litert_softmax",
          "HARD_SWISH": "litert_hard_swish",
          **dict.fromkeys(("LOGISTIC", "TANH", "GELU"), "litert_table")}
-ATTRIBUTES = {"SOFTMAX": {"beta": 1.0}, "LEAKY_RELU": {"alpha": 0.3},
+ATTRIBUTES = {"LOOKUP": {"table": tuple(i * 7 % 256 for i in range(256))},
+              "SOFTMAX": {"beta": 1.0}, "LEAKY_RELU": {"alpha": 0.3},
               "GELU": {"approximate": False},
               **dict.fromkeys(("ADD", "SUB", "MUL"), {"activation": "RELU6"})}
 STEPS = {"SOFTMAX": (1 / 256, -128), "LOGISTIC": (1 / 256, -128),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from builders.graphs.graph_builder import GraphBuilder
-from builders.graphs.move_case import cut, moved, padded, resized
+from builders.graphs.move_case import cut, mirrored, moved, padded, resized
 from builders.graphs.streaming_convolution import streaming_convolution
 from builders.graphs.unrolled_gru import unrolled_gru
 
@@ -74,6 +74,18 @@ CASES = {
     "resize from centers": resized((1, 5, 6, 4), (10, 9), half_pixel_centers=True),
     "resize a pixel": resized((1, 1, 1, 16), (7, 9)),
     "cut what is int16": cut((3, 2, 5, 12), (1, 0, 0, 4), (3, 2, 5, 9), dtype="int16"),
+    "cut every second row": cut((2, 8, 9, 3), (0, 1, 0, 0), (2, 8, 9, 3), (1, 2, 1, 1)),
+    "cut every second pixel": cut((2, 8, 9, 12), (0, 1, 2, 0), (2, 8, 9, 12), (1, 2, 2, 1)),
+    "cut every third channel": cut((1, 4, 5, 20), (0, 0, 0, 1), (1, 4, 5, 20), (1, 1, 1, 3)),
+    "cut with steps of far axes": cut((7, 3, 5, 6), (1, 0, 0, 2), (7, 3, 5, 6), (2, 1, 1, 2)),
+    "cut three axes": cut((4, 5, 6, 3), (0, 0, 1, 0), (3, 4, 6, 3)),
+    "cut every axis": cut((4, 5, 6, 7), (1, 0, 1, 2), (4, 4, 6, 6), (2, 1, 3, 1)),
+    "cut pixels of int16": cut((2, 8, 9, 3), (0, 1, 2, 0), (2, 8, 9, 3), (1, 2, 2, 1), "int16"),
+    "reflect": mirrored((2, 5, 6, 3), ((0, 0), (1, 2), (3, 0), (0, 0))),
+    "reflect channels": mirrored((3, 9), ((0, 0), (2, 4)), "SYMMETRIC", "uint8"),
+    "repeat the edge": mirrored((1, 4, 5, 8), ((0, 0), (2, 1), (1, 3), (0, 0)), "EDGE"),
+    "wrap": mirrored((1, 7, 5, 4), ((0, 0), (3, 5), (2, 0), (0, 0)), "WRAP", "int16"),
+    "reflect nothing": mirrored((4, 6), ((0, 0), (0, 0))),
     "cut steps of int16": cut((4, 6), (3, 0), (2, 6), (-1, 1), "int16"),
 }
 
@@ -93,8 +105,8 @@ def test_moves_equal_golden(target: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("graph", "reason"), [
-    (cut((8, 9), (0, 0), (8, 9), (2, 1)), "leaves elements out between those it takes"),
-    (cut((4, 5, 6), (0, 0, 1), (3, 4, 6)), "it cuts more than two axes"),
+    (cut((8, 9), (7, 0), (1, 9), (-1, 1)), "it takes elements backwards"),
+    (mirrored((1, 300, 4), ((0, 0), (280, 0), (0, 0))), "it copies 281 runs of an axis"),
     (moved("REVERSE_V2", [(257, 4)], [(257, 4)], axes=(0,)), "reverses more than 256 positions"),
     (joined_with_other_steps("int8"), "'x0' has another scale or zero point than 'y2'"),
     (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int32", axis=1), "is int32")])
