@@ -1,10 +1,12 @@
-"""Grouped convolutions, and transpositions in several copies, on simulated cores."""
+"""Grouped convolutions, transpositions in several copies, and channels that are cut apart, on
+simulated cores."""
 
 from __future__ import annotations
 
 import pytest
 from builders.exactness import assert_simulated
 from builders.graphs.graph_builder import GraphBuilder
+from builders.networks.random_cuts import random_cuts
 from builders.networks.random_groups import random_groups
 
 from kaniwa.compiler.pipeline import compile
@@ -27,8 +29,8 @@ def turned(seed: int) -> Graph:
 def test_they_are_the_models_in_as_many_cycles_as_estimated(target: str) -> None:
     outside = None if target == "nano" else "ideal"      # a compact core has none
     with SimDevice(PRESETS[target], outside=outside) as device:
-        for seed in range(8):
-            for graph in (random_groups(seed), turned(seed)):
+        for seed in range(6):
+            for graph in (random_groups(seed), turned(seed), random_cuts(seed)):
                 program = compile(graph, target, outside=outside)
                 assert not program.host_ops
                 assert_simulated(program, graph, device, seed)
