@@ -1,65 +1,90 @@
-"""Grouped convolutions on the array, exact against golden."""
+"""Groups of output channels: sizes other than the usual ones, where these take fewer cycles."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from builders.exactness import assert_equals_golden
 from builders.graphs.graph_builder import GraphBuilder
-from builders.networks.random_groups import grouped, random_groups
 
-from kaniwa.compiler.array.groups import at_once, side_by_side
 from kaniwa.compiler.pipeline import compile
+from kaniwa.compiler.schedule import tile
+from kaniwa.compiler.schedule.estimate import FREE, Held
 from kaniwa.config import PRESETS
 from kaniwa.cycles.estimate import estimate
+from kaniwa.graph import Graph
+from kaniwa.program.program import Program
+from kaniwa.sim.worlds.random_graphs import random_input
+from kaniwa.verify.diff import diff
+
+LARGE = PRESETS["large"]
+WORDS, RECORDS = LARGE.ring_words, LARGE.parameter_words
 
 
-@pytest.mark.parametrize("target", ["base", "large", "small", "nano"])
-def test_random_networks_are_exact_and_the_host_has_what_no_line_buffer_holds(target: str) -> None:
-    for seed in range(10):
-        graph = random_groups(seed)
-        program = compile(graph, target, outside=None if target == "nano" else "ideal")
-        assert all("line buffer" in op.why for op in program.host_ops), seed
-        assert target in ("small", "nano") or not program.host_ops
-        assert_equals_golden(program, graph)
-
-
-def test_a_grouped_convolution_takes_a_part_of_the_cycles_of_a_dense_one() -> None:
-    cycles = []
-    for groups in (1, 4, 8):
-        b = GraphBuilder()
-        x = b.tensor((1, 20, 20, 128))
-        program = compile(b.graph((x,), (grouped(b, x, groups, 128),)), "base", outside="ideal")
-        cycles.append(estimate(program).cycles)
-        assert sum(layer.macs for layer in program.layers) == 400 * 9 * 128 * 128 // groups
-    assert cycles[0] == pytest.approx(400 * 9 * 128, rel=0.02)
-    assert cycles[1] < cycles[0] / 3.8
-    assert cycles[2] < cycles[0] / 7
-
-
-def test_a_multiplier_of_channels_does_not_multiply_with_all_channels() -> None:
+def dense_pair(size: int, depth: int, channels: int) -> Graph:
+    """Two 1 x 1 layers: of few pixels, whose many weights the array would wait for."""
     b = GraphBuilder()
-    x = b.tensor((1, 16, 16, 64))
-    program = compile(b.graph((x,), (b.conv(x, 128, depthwise=2),)), "base")
-    # 16 channels at once are 32 results, four blocks of nine taps each.
-    assert estimate(program).cycles < 1.1 * 256 * 4 * 4 * 9
+    x = b.tensor((1, size, size, depth))
+    return b.graph((x,), (b.conv(b.conv(x, depth, (1, 1)), channels, (1, 1)),))
 
 
-def test_groups_side_by_side_are_the_dense_weights_of_each_part() -> None:
-    weights = np.arange(1, 6 * 2 * 3 * 2 + 1, dtype=np.int16).reshape(6, 2, 3, 2)
-    whole, = side_by_side(weights, 3, 3)
-    for part, (number, dense) in zip(range(3), enumerate(side_by_side(weights, 3, 1)), strict=True):
-        own, channels = slice(2 * part, 2 * part + 2), slice(2 * number, 2 * number + 2)
-        np.testing.assert_array_equal(dense, weights[own])
-        np.testing.assert_array_equal(whole[own, ..., channels], weights[own])
-    assert np.count_nonzero(whole) == weights.size
+def wide_depthwise(size: int, channels: int) -> Graph:
+    """3 x 3 of rows that are read anew by each group of channels."""
+    b = GraphBuilder()
+    x = b.tensor((1, size, size, channels))
+    return b.graph((x,), (b.conv(x, channels, (3, 3), depthwise=1),))
 
 
-@pytest.mark.parametrize(("shape", "groups", "results", "count"), [
-    ((128, 3, 3, 8), 16, (20, 20), 2),      # 16 channels are what a dot product has
-    ((128, 3, 3, 16), 8, (20, 20), 1),
-    ((8, 1, 1, 4), 2, (1, 1), 2),           # one instruction in place of two
-    ((64, 1, 1, 1), 64, (50, 50), 32)])     # else a map is read more often than that takes
-def test_as_many_groups_at_once_as_take_the_fewest_cycles(
-        shape: tuple[int, ...], groups: int, results: tuple[int, int], count: int) -> None:
-    assert at_once(shape, groups, results, (1, 1), 256, PRESETS["base"]) == count
+@pytest.fixture
+def usual(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Only the usual groups."""
+    monkeypatch.setattr(tile, "_kinds", lambda layer: (tile._Groups.FEW,))
+    return monkeypatch
+
+
+def both(graph: Graph, target: str, usual: pytest.MonkeyPatch,
+         outside: str | None = "ideal") -> tuple[Program, Program]:
+    """The program with the usual groups, and the one with groups of all sizes."""
+    plain = compile(graph, target, outside=outside)
+    usual.undo()
+    return plain, compile(graph, target, outside=outside)
+
+
+def blocks(program: Program, layer: int) -> list[int]:
+    return [program.instructions[i]["blocks"] for i in program.layers[layer].instructions]
+
+
+@pytest.mark.parametrize("size, depth, channels, gain", [(5, 256, 512, 0.75), (7, 192, 384, 0.85)])
+def test_weights_come_while_the_group_before_runs(
+        size: int, depth: int, channels: int, gain: float, usual: pytest.MonkeyPatch) -> None:
+    graph = dense_pair(size, depth, channels)
+    plain, program = both(graph, "large", usual)
+    assert len(blocks(program, 1)) > len(blocks(plain, 1))
+    assert sum(blocks(program, 1)) == sum(blocks(plain, 1))
+    assert estimate(program).cycles < gain * estimate(plain).cycles
+    found = diff(program, ["golden", "emulator"], random_input(graph, 1))
+    assert found["first_difference"] is None and found["tensors"] == 2
+
+
+@pytest.mark.parametrize("target", ["base", "large"])
+def test_large_groups_read_wide_rows_less_often(target: str, usual: pytest.MonkeyPatch) -> None:
+    graph = wide_depthwise(10, 1280)
+    plain, program = both(graph, target, usual)
+    assert len(blocks(program, 0)) < len(blocks(plain, 0))
+    assert estimate(program).cycles < 0.8 * estimate(plain).cycles
+    found = diff(program, ["golden", "emulator"], random_input(graph, 1))
+    assert found["first_difference"] is None and found["tensors"] == 1
+
+
+@pytest.mark.parametrize("size, target, outside", [
+    (64, "nano", None), (256, "large", "sdram,bytes=2")])
+def test_a_compact_core_and_slow_memory_have_the_usual_groups(
+        size: int, target: str, outside: str | None, usual: pytest.MonkeyPatch) -> None:
+    plain, program = both(dense_pair(5, size, 2 * size), target, usual, outside)
+    assert program.commands == plain.commands
+
+
+@pytest.mark.parametrize("held, weights, parameters, share", [
+    (FREE, WORDS, RECORDS, 1), (Held(WORDS // 2), WORDS, 8, 0.5), (Held(WORDS), WORDS, 8, 0),
+    (Held(0, RECORDS // 2), 8, RECORDS // 2, 1), (Held(0, RECORDS // 2), 8, RECORDS // 2 + 1, 0)])
+def test_what_fits_beside_is_read_ahead(held: Held, weights: int, parameters: int,
+                                        share: float) -> None:
+    assert held.share_ahead(weights, parameters, LARGE) == share
