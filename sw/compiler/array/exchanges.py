@@ -13,6 +13,7 @@ View = tuple[int, int, int, int]      # [outer, first, second, run], to [outer, 
 Order = tuple[int, ...]
 
 AT_ONCE = 8     # neighbors that a copy moves together: fewer take as much longer
+SEARCHED = 6    # groups of axes: of more there are too many ways
 
 
 def swapped(shape: tuple[int, ...], permutation: object) -> View | None:
@@ -33,8 +34,9 @@ def swapped(shape: tuple[int, ...], permutation: object) -> View | None:
 
 
 def exchanges(shape: tuple[int, ...], permutation: object) -> tuple[View, ...]:
-    """The views of the exchanges that make a transposition, one after the other: of all ways the
-    one that copies most neighbors together, in few copies. Where nothing moves there is none."""
+    """The views of the exchanges that make a transposition, one after the other. Of all ways it is
+    the one that copies most neighbors together, in few copies; of more than six groups of axes each
+    is brought to its place. Where nothing moves there is none."""
     assert isinstance(permutation, tuple)
     order = [i for i in permutation if shape[i] > 1]
     groups = _together(order)
@@ -42,6 +44,11 @@ def exchanges(shape: tuple[int, ...], permutation: object) -> tuple[View, ...]:
         sorted(groups))}
     number_of = {group: number for number, group in enumerate(sorted(groups))}
     wanted = tuple(number_of[group] for group in groups)
+    return (_searched if len(wanted) <= SEARCHED else _one_by_one)(wanted, sizes)
+
+
+def _searched(wanted: Order, sizes: dict[int, int]) -> tuple[View, ...]:
+    """The way to an order that costs least (Dijkstra's algorithm)."""
     best: dict[Order, float] = {tuple(sizes): 0.0}
     ways: list[tuple[float, Order, tuple[View, ...]]] = [(0.0, tuple(sizes), ())]
     while True:
@@ -53,6 +60,18 @@ def exchanges(shape: tuple[int, ...], permutation: object) -> tuple[View, ...]:
             if total < best.get(after, float("inf")):
                 best[after] = total
                 heapq.heappush(ways, (total, after, (*views, view)))
+
+
+def _one_by_one(wanted: Order, sizes: dict[int, int]) -> tuple[View, ...]:
+    """Each group in front of those that come behind it."""
+    now, views = tuple(sizes), list[View]()
+    for place, group in enumerate(wanted):
+        at = now.index(group)
+        if at != place:
+            after, view = _exchanged(now, place, at, at + 1, sizes)
+            views.append(view)
+            now = after
+    return tuple(views)
 
 
 def _together(order: list[int]) -> list[tuple[int, ...]]:
@@ -70,9 +89,15 @@ def _together(order: list[int]) -> list[tuple[int, ...]]:
 def _each(now: Order, sizes: dict[int, int]) -> Iterator[tuple[Order, View]]:
     """What one exchange makes of an order of groups of so many ``sizes``."""
     for first, cut, past in combinations(range(len(now) + 1), 3):
-        outer, before, behind, run = now[:first], now[first:cut], now[cut:past], now[past:]
-        yield (*outer, *behind, *before, *run), (
-            _size(outer, sizes), _size(before, sizes), _size(behind, sizes), _size(run, sizes))
+        yield _exchanged(now, first, cut, past, sizes)
+
+
+def _exchanged(now: Order, first: int, cut: int, past: int, sizes: dict[int, int]
+               ) -> tuple[Order, View]:
+    """The order in which groups [first, cut) come behind [cut, past), and the view of that."""
+    outer, before, behind, run = now[:first], now[first:cut], now[cut:past], now[past:]
+    return (*outer, *behind, *before, *run), (
+        _size(outer, sizes), _size(before, sizes), _size(behind, sizes), _size(run, sizes))
 
 
 def _size(groups: Order, sizes: dict[int, int]) -> int:

@@ -103,6 +103,14 @@ def test_exchanges_make_every_permutation() -> None:
     assert exchanges((1, 9, 1), (2, 1, 0)) == ()
 
 
+def test_exchanges_of_many_axes_bring_each_to_its_place() -> None:
+    shape = (2, 3, 2, 3, 2, 3, 2, 2)
+    moved = x = np.arange(np.prod(shape)).reshape(shape)
+    for outer, first, second, run in exchanges(shape, tuple(range(8))[::-1]):
+        moved = moved.reshape(outer, first, second, run).transpose(0, 2, 1, 3)
+    np.testing.assert_array_equal(moved.ravel(), x.T.ravel())
+
+
 @pytest.mark.parametrize(("rows", "columns", "heads", "depth", "ops"), [
     (1, 24, 4, 16, ["CONV_2D+TRANSPOSE"]), (3, 5, 2, 8, ["CONV_2D+TRANSPOSE"]),
     (1, 24, 3, 12, ["CONV_2D", "TRANSPOSE"]),      # no whole blocks of channels
