@@ -54,13 +54,13 @@ def sum_of(graph: Graph, op: Op, operand: int, bounds: Bounds, bits: int, where:
 def table_of(graph: Graph, op: Op, bounds: Bounds, where: str) -> npt.NDArray[np.int8]:
     """The result for each value of the one operand that is not a constant, or that is both of
     them; index = value + 128."""
-    places = _places(graph, op)
+    first, second = _places(graph, op)
     if _is_real_sum(op):
-        result = _real_results(graph, op)[places] + quantization(graph.tensors[op.outputs[0]]
-                                                                 ).zero_point
+        real, out = _real_operands(graph, op), quantization(graph.tensors[op.outputs[0]])
+        result = _rounded(real[0][first] + real[1][second], out) + out.zero_point
     else:
         combine, tables, rule, zero_point = _parts(graph, op, where)
-        combined = combine(tables[0][places[0]], tables[1][places[1]])
+        combined = combine(tables[0][first], tables[1][second])
         result = rule.function(combined[None])[0] + zero_point
     return np.clip(result, *bounds).astype(np.int8)
 
@@ -158,13 +158,15 @@ def _real_sum(graph: Graph, op: Op, where: str) -> tuple[Int64, Rule, int]:
     the results grow with it.
     """
     a, b, out = _quantizations(graph, op)
-    results, larger = _real_results(graph, op).reshape(-1), max(a.scale, b.scale)
+    first, second = _real_operands(graph, op)
+    results = _rounded(first[:, None] + second[None, :], out).reshape(-1)
+    larger = max(a.scale, b.scale)
     for bits in range(21, 7, -1):      # 21 bits and 9 of two operands' values: 31 with the sign
         tables = np.stack([np.rint(np.ldexp(part / larger, bits)).astype(np.int64)
-                           for part in _real_operands(graph, op)])
+                           for part in (first, second)])
         sums = (tables[0][:, None] + tables[1][None, :]).reshape(-1)
-        values, first = np.unique(sums, return_index=True)
-        of_value = results[first]
+        values, places = np.unique(sums, return_index=True)
+        of_value = results[places]
         if (np.diff(of_value) >= 0).all() and (
                 of_value[np.searchsorted(values, sums)] == results).all():
             slope = math.ldexp(larger / out.scale, -bits)
@@ -179,11 +181,9 @@ def _real_operands(graph: Graph, op: Op) -> tuple[np.ndarray, np.ndarray]:
     return (VALUES - a.zero_point) * a.scale, sign * ((VALUES - b.zero_point) * b.scale)
 
 
-def _real_results(graph: Graph, op: Op) -> Int64:
-    """The results [256, 256] of all pairs of values by rule ``qdq``, less the zero point."""
-    first, second = _real_operands(graph, op)
-    total = (first[:, None] + second[None, :]) / quantization(graph.tensors[op.outputs[0]]).scale
-    return np.rint(np.clip(total, -2.0**31, 2.0**31)).astype(np.int64)
+def _rounded(total: np.ndarray, out: Quantization) -> Int64:
+    """Sums by rule ``qdq``, less the zero point."""
+    return np.rint(np.clip(total / out.scale, -2.0**31, 2.0**31)).astype(np.int64)
 
 
 def _common(q: Quantization, real: float) -> Int64:

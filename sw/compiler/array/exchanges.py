@@ -16,23 +16,6 @@ AT_ONCE = 8     # neighbors that a copy moves together: fewer take as much longe
 SEARCHED = 6    # groups of axes: of more there are too many ways
 
 
-def swapped(shape: tuple[int, ...], permutation: object) -> View | None:
-    """The view of a transposition that is one exchange, or None; all is one run where nothing
-    moves."""
-    assert isinstance(permutation, tuple)
-    order = [i for i in permutation if shape[i] > 1]
-    axes = sorted(order)
-    start = next((n for n, (a, b) in enumerate(zip(axes, order, strict=True)) if a != b), None)
-    if start is None:
-        return 1, 1, 1, prod(shape)
-    end = next(n for n in range(len(axes), 0, -1) if axes[n - 1] != order[n - 1])
-    cut = axes.index(order[start])
-    if order[start:end] != axes[cut:end] + axes[start:cut]:
-        return None
-    sizes = [shape[i] for i in axes]
-    return prod(sizes[:start]), prod(sizes[start:cut]), prod(sizes[cut:end]), prod(sizes[end:])
-
-
 def exchanges(shape: tuple[int, ...], permutation: object) -> tuple[View, ...]:
     """The views of the exchanges that make a transposition, one after the other. Of all ways it is
     the one that copies most neighbors together, in few copies; of more than six groups of axes each
@@ -40,11 +23,17 @@ def exchanges(shape: tuple[int, ...], permutation: object) -> tuple[View, ...]:
     assert isinstance(permutation, tuple)
     order = [i for i in permutation if shape[i] > 1]
     groups = _together(order)
-    sizes = {number: prod(shape[axis] for axis in group) for number, group in enumerate(
-        sorted(groups))}
-    number_of = {group: number for number, group in enumerate(sorted(groups))}
-    wanted = tuple(number_of[group] for group in groups)
+    in_order = sorted(groups)
+    sizes = {number: prod(shape[i] for i in group) for number, group in enumerate(in_order)}
+    wanted = tuple(map(in_order.index, groups))
     return (_searched if len(wanted) <= SEARCHED else _one_by_one)(wanted, sizes)
+
+
+def swapped(shape: tuple[int, ...], permutation: object) -> View | None:
+    """The view of a transposition that is one exchange, or None; all is one run where nothing
+    moves."""
+    views = exchanges(shape, permutation) or ((1, 1, 1, prod(shape)),)
+    return views[0] if len(views) == 1 else None
 
 
 def _searched(wanted: Order, sizes: dict[int, int]) -> tuple[View, ...]:

@@ -3,6 +3,7 @@ int16 with entries to interpolate between."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
@@ -19,7 +20,8 @@ from kaniwa.golden.tflite.functions import table
 from kaniwa.golden.tflite.movement import rescaled_uint8
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["argument", "function_table", "interpolated_table", "pair_table", "why_no_table"]
+__all__ = ["argument", "for_all_values", "function_table", "interpolated_table", "pair_table",
+           "why_no_table"]
 
 
 def argument(graph: Graph, op: Op) -> int:
@@ -57,13 +59,30 @@ def function_table(graph: Graph, op: Op, kind: str) -> npt.NDArray[np.int8]:
     position = argument(graph, op)
     if kind == "CONCATENATION":
         return _joined_table(graph.tensors[op.inputs[position]], graph.tensors[op.outputs[0]])
-    varied = {op.inputs[position], op.outputs[0]}
-    tensors = tuple(replace(t, shape=EVERY.shape) if t.id in varied else t for t in graph.tensors)
-    data = [graph.tensors[i].data for i in op.inputs]
-    values = [None if constant is None else constant.reshape(-1)[:1] for constant in data]
-    values[position] = EVERY
-    (result,) = run_op(replace(graph, tensors=tensors), replace(op, kind=kind), values)
-    return result.astype(np.int8)
+    return for_all_values(graph, [replace(op, kind=kind)], op.inputs[position], EVERY).astype(
+        np.int8)
+
+
+def for_all_values(graph: Graph, ops: Sequence[Op], source: int, every: np.ndarray) -> np.ndarray:
+    """What the last of ``ops``, one behind the other, gives for ``every`` value of the tensor
+    ``source``; all others that they read are their own, or constants of one value.
+
+    Raises ModelError where the reference has no result for some value.
+    """
+    varied = {source, *(i for op in ops for i in op.outputs)}
+    whole = replace(graph, tensors=tuple(
+        replace(t, shape=every.shape) if t.id in varied else t for t in graph.tensors))
+    values: dict[int, np.ndarray | None] = {-1: None, source: every}
+    for op in ops:
+        for i in op.inputs:
+            if i not in values:
+                data = graph.tensors[i].data
+                values[i] = None if data is None else data.reshape(-1)[:1]
+        values.update(zip(op.outputs, run_op(whole, op, [values[i] for i in op.inputs]),
+                          strict=True))
+    result = values[ops[-1].outputs[0]]
+    assert result is not None
+    return result
 
 
 def pair_table(graph: Graph, op: Op) -> npt.NDArray[np.int8]:

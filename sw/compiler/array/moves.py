@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import prod
@@ -12,7 +13,7 @@ import numpy as np
 from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "PADS", "REVERSED", "VIEWS", "Move", "Taken",
-           "cut_axes", "joined", "moves", "padded_along", "taken", "taken_at_once"]
+           "cut_axes", "gathered", "joined", "moves", "taken", "taken_at_once"]
 
 Taken = tuple[int, int, int]      # first position, how many, step
 
@@ -88,14 +89,12 @@ def _reversed(op: Op, shape: tuple[int, ...]) -> list[list[Move]] | None:
     if count > REVERSED:
         return None
     one = (*shape[:first], count, *shape[last:])
-    cuts = [_along(one, first, i, i + 1) for i in range(count)]
-    return [[joined(replace(cut, to=other.source))
-             for cut, other in zip(cuts, cuts[::-1], strict=True)]]
+    return [gathered(one, first, range(count)[::-1])]
 
 
 def taken(op: Op, shape: tuple[int, ...]) -> list[Taken]:
-    """Of each axis what a slice takes: the first position, how many, and the step; None of them
-    is less than 1 where there are several."""
+    """Of each axis what a slice takes: the first position, how many, and the step, 1 where it is
+    one position. Axes of ``shape`` behind the slice's are whole."""
     begin, end, stride = (op.attributes[name] for name in ("begin", "end", "stride"))
     assert isinstance(begin, tuple) and isinstance(end, tuple) and isinstance(stride, tuple)
     bounds = (*zip(begin, end, stride, strict=True), *((0, size, 1) for size in shape[len(begin):]))
@@ -134,7 +133,7 @@ def taken_at_once(shape: tuple[int, ...], bounds: list[Taken]) -> Move | None:
                 (0, rows * count * inner, count * inner), columns, apart)
 
 
-def padded_along(shape: tuple[int, ...], axis: int, places: list[int]) -> list[Move]:
+def gathered(shape: tuple[int, ...], axis: int, places: Sequence[int]) -> list[Move]:
     """The moves of a result that has along ``axis`` the positions ``places`` of the source:
     neighbors that stay neighbors at once."""
     inner, rows, found = prod(shape[axis + 1:]), prod(shape[:axis]), list[Move]()

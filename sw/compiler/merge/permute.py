@@ -44,7 +44,8 @@ def permute(plan: Plan) -> Plan:
             layers.remove(host)
         elif own.ofm not in plan.kept and all(_reads_pixels(reader, own) for reader in behind):
             for reader in behind:
-                layers[layers.index(reader)] = makers[reader.ofm] = _reading(reader, own, order)
+                layers[layers.index(reader)] = makers[reader.ofm] = _reading(
+                    reader, own, order, len(order))
             layers.remove(own)
         elif (picked := _picked(own, order, behind, layers, plan)) is not None:
             layers = picked      # what is left out is as large as what is there for longer
@@ -94,14 +95,13 @@ def _picked(guest: ArrayLayer, order: npt.NDArray[np.int64], behind: list[Layer]
             layers: list[Layer], plan: Plan) -> list[Layer] | None:
     """``layers`` without ``guest``, each slice of whose channels is a dense layer that picks them,
     or is picked by the dense layers behind it; None where that takes more cycles."""
-    if guest.ofm in plan.kept or not behind:
+    if guest.ofm in plan.kept or not behind or not (plan.may_spend or plan.sparing):
         return None
-    cuts = [cut_of(reader) for reader in behind]
     depth, pixels = len(order), guest.geometry.batch
     before, made = [guest, *behind], dict[Layer, Layer | None]()
-    for reader, cut in zip(behind, cuts, strict=True):
-        allowed = plan.may_spend or plan.sparing
-        if not allowed or cut is None or (cut.depth, cut.pixels) != (depth, pixels):
+    for reader in behind:
+        cut = cut_of(reader)
+        if cut is None or (cut.depth, cut.pixels) != (depth, pixels):
             return None
         places = order[cut.first:cut.first + cut.count]
         others = [layer for layer in layers if cut.layer.ofm in layer.reads]
@@ -115,10 +115,7 @@ def _picked(guest: ArrayLayer, order: npt.NDArray[np.int64], behind: list[Layer]
         made[reader] = None
         before += others
         for other in others:
-            assert other.on_array is not None
-            made[other] = replace(
-                with_channels(other.on_array, depth, places), ifm=guest.ifm,
-                source=other.source + cut.layer.source + guest.source)
+            made[other] = _reading(other, guest, places, depth, cut.layer.source)
     now = [layer for layer in made.values() if layer is not None]
     if mapped_cycles(now, plan.config) >= mapped_cycles(before, plan.config):
         return None
@@ -126,12 +123,14 @@ def _picked(guest: ArrayLayer, order: npt.NDArray[np.int64], behind: list[Layer]
             for other in [made.get(layer, layer)] if other is not None]
 
 
-def _reading(reader: Layer, guest: ArrayLayer, order: npt.NDArray[np.int64]) -> ArrayLayer:
-    """``reader`` with what ``guest`` reads for input: its weights are in another order."""
+def _reading(reader: Layer, guest: ArrayLayer, places: npt.NDArray[np.int64], depth: int,
+             between: tuple[int, ...] = ()) -> ArrayLayer:
+    """``reader`` with what ``guest`` reads for input: pixels of ``depth`` channels, of which its
+    own lie at ``places``. ``between``: the operators between the two."""
     own = reader.on_array
-    assert own is not None and own.weights is not None
-    return replace(own, ifm=guest.ifm, source=own.source + guest.source,
-                   weights=own.weights[..., np.argsort(order)])
+    assert own is not None
+    return replace(with_channels(own, depth, places), ifm=guest.ifm,
+                   source=own.source + between + guest.source)
 
 
 def _by_matrix(copy: ArrayLayer, order: npt.NDArray[np.int64], depth: int, plan: Plan, pixels: int

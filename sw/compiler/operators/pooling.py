@@ -109,10 +109,9 @@ def _average_pool(rewriter: Rewriter, op: Op) -> None:
         rewriter.emit(op, "PIECES", (op.inputs[0], one), {**attributes, "pieces": tuple(pieces)})
         return
     y, means = rewriter.tensors[op.outputs[0]], []
+    half = replace(quantization(y), scales=(quantization(y).scale / 2,))
     for ties in ("away", "inward"):
-        step = quantization(y)
-        means.append(rewriter.tensor(f"{y.name}:{ties}", y.shape, y, None, replace(
-            step, scales=(step.scale / 2,))))
+        means.append(rewriter.tensor(f"{y.name}:{ties}", y.shape, y, None, half))
         rewriter.emit(op, "PIECES", (op.inputs[0], one), {**attributes, "pieces": tuple(
             replace(piece, attributes={**piece.attributes, "ties": ties}) for piece in pieces)},
             means[-1])
@@ -133,11 +132,9 @@ def _has_ties(rewriter: Rewriter, op: Op) -> bool:
 
 
 def _is_exact(count: int, step: float) -> bool:
-    """True where a sum times the rule's factor in float64 is a tie if the quotient is one."""
-    sums = np.arange(-255 * count, 255 * count + 1)
-    quotient, rest = np.divmod(sums, count)
-    quotient += (2 * rest > count) | ((2 * rest == count) & (quotient % 2 == 1))
-    return bool((np.rint(sums * (step / (count * step))) == quotient).all())
+    """True where the rule's factor in float64 makes a tie of each sum whose quotient is one."""
+    ties = np.arange(-255, 256) + 0.5
+    return bool((ties * count * (step / (count * step)) == ties).all())
 
 
 def _max_pool(rewriter: Rewriter, op: Op) -> None:

@@ -81,6 +81,12 @@ def first_of_equals(graph: Graph, op: Op) -> str | None:
         "of equal values the last counts; leave out select_last_index")
 
 
+def onnx_sum(graph: Graph, op: Op) -> str | None:
+    """It is of a quantised ONNX model."""
+    return None if op.rule == "qdq" else (
+        "LiteRT sums bytes as if they had no sign; average them, and rescale the mean")
+
+
 def _mean(rewriter: Rewriter, op: Op) -> None:
     """A window of all that is averaged; a SUM is a mean of one value, however many there are."""
     x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
@@ -126,8 +132,8 @@ OPERATORS = (
     DeviceOperator("MEAN", (int8_activations, some_elements, known_rule(*_RULES),
                             neighboring_axes),
                    _mean, (*summed_int16("litert_mean"), neighboring_axes), rules=_RULES),
-    DeviceOperator("SUM", (int8_activations, some_elements, known_rule("qdq"), neighboring_axes),
-                   _mean, rules=("qdq",)),
+    DeviceOperator("SUM", (int8_activations, some_elements, onnx_sum, neighboring_axes), _mean,
+                   rules=("qdq",)),
     *(DeviceOperator(kind, (int8_compared, some_elements, neighboring_axes), _extreme)
       for kind in ("REDUCE_MAX", "REDUCE_MIN")),
     *(DeviceOperator(kind, (int8_compared, some_elements, short_last_axis, first_of_equals),

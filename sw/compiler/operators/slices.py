@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from kaniwa.compiler.array.moves import (
     REVERSED,
     Move,
     cut_axes,
+    gathered,
     joined,
-    padded_along,
     taken,
     taken_at_once,
 )
@@ -19,6 +20,7 @@ from kaniwa.compiler.array.padding import FILLER, fill_of, fills, padded, split_
 from kaniwa.compiler.operators.limits import some_elements
 from kaniwa.compiler.operators.movement import as_copies, integers_moved
 from kaniwa.compiler.operators.record import DeviceOperator
+from kaniwa.compiler.plan.operands import Pair
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
 
@@ -74,8 +76,9 @@ def _slice(rewriter: Rewriter, op: Op) -> None:
     bounds = taken(op, shape)
     while (move := taken_at_once(shape, bounds)) is None:
         axis = cut_axes(shape, bounds)[0]
-        alone = taken_at_once(shape, [bound if i == axis else (0, size, 1) for i, (
-            bound, size) in enumerate(zip(bounds, shape, strict=True))])
+        of_axis = [(0, size, 1) for size in shape]
+        of_axis[axis] = bounds[axis]
+        alone = taken_at_once(shape, of_axis)
         assert alone is not None      # of one axis
         shape = (*shape[:axis], bounds[axis][1], *shape[axis + 1:])
         bounds[axis] = (0, shape[axis], 1)
@@ -100,14 +103,20 @@ def _mirror(rewriter: Rewriter, op: Op) -> None:
 
 def _mirrored(shape: tuple[int, ...], op: Op) -> Iterator[tuple[tuple[int, ...], list[Move]]]:
     """For each axis that MIRROR_PAD pads the shape behind it, and the moves."""
-    paddings, mode = op.attributes["paddings"], str(op.attributes["mode"]).lower()
-    assert isinstance(paddings, tuple)
+    paddings, mode = op.attributes["paddings"], op.attributes["mode"]
+    assert isinstance(paddings, tuple) and isinstance(mode, str)
     for axis, pads in enumerate(paddings):
         if any(pads):
-            places = np.pad(np.arange(shape[axis]), pads, mode=mode).tolist()      # type: ignore
-            moves = padded_along(shape, axis, places)
+            places = _around(shape[axis], pads, mode.lower())
+            moves = gathered(shape, axis, places)
             shape = (*shape[:axis], len(places), *shape[axis + 1:])
             yield shape, moves
+
+
+def _around(size: int, pads: Pair, mode: Any) -> list[int]:
+    """The positions of an axis that lie side by side behind np.pad in this ``mode``."""
+    places: list[int] = np.pad(np.arange(size), pads, mode=mode).tolist()
+    return places
 
 
 def _copied(rewriter: Rewriter, op: Op, source: int, moves: list[Move], result: int) -> None:

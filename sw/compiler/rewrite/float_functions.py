@@ -14,8 +14,8 @@ from math import prod
 import numpy as np
 
 from kaniwa.compiler.array.elementwise import has_one_value
+from kaniwa.compiler.array.functions import for_all_values
 from kaniwa.errors import ModelError
-from kaniwa.golden import run_op
 from kaniwa.golden.onnx.functions import FUNCTIONS
 from kaniwa.golden.registry import kernel_of
 from kaniwa.graph import Graph, Op, Tensor
@@ -58,12 +58,11 @@ def _looked_up(graph: Graph, op: Op, made: dict[int, Op]) -> Op | None:
         if now in chain:
             continue
         chain.append(now)
-        for i in now.inputs:
-            tensor = graph.tensors[i] if i != -1 else None
-            if tensor is None or tensor.data is not None:
-                if tensor is not None and not has_one_value(tensor):
-                    return None
-            elif now.kind == "DEQUANTIZE":
+        for i in (i for i in now.inputs if i != -1):
+            tensor = graph.tensors[i]
+            if has_one_value(tensor):
+                continue
+            if now.kind == "DEQUANTIZE":
                 sources.add(i)
             elif tensor.dtype == "float32" and i in made and len(chain) < MOST and (
                     made[i].kind in KINDS or made[i].kind == "DEQUANTIZE"):
@@ -89,26 +88,11 @@ def _is_bytes(tensor: Tensor) -> bool:
 def _table(graph: Graph, order: list[Op], x: Tensor) -> tuple[int, ...] | None:
     """The result for each value of ``x``, the least first; None where one is not defined, or is of
     a framework's own runtime."""
-    every = np.arange(256, dtype=np.uint8)
-    every = every if x.dtype == "uint8" else (every ^ np.uint8(128)).view(np.int8)
-    varied = {x.id, *(i for op in order for i in op.outputs)}
-    whole = replace(graph, tensors=tuple(
-        replace(t, shape=every.shape) if t.id in varied else t for t in graph.tensors))
-    values = {x.id: every}
-    for op in order:
-        kernel = kernel_of(op)
-        if kernel is None or op.rule in RUNTIMES:
-            return None
-        operands = [None if i == -1 else values[i] if i in varied else _one(graph, i)
-                    for i in op.inputs]
-        try:
-            values.update(zip(op.outputs, run_op(whole, op, operands), strict=True))
-        except ModelError:
-            return None
-    return tuple(int(value) for value in values[order[-1].outputs[0]])
-
-
-def _one(graph: Graph, tensor: int) -> np.ndarray:
-    data = graph.tensors[tensor].data
-    assert data is not None
-    return data.reshape(-1)[:1]
+    if any(kernel_of(op) is None or op.rule in RUNTIMES for op in order):
+        return None
+    limits = np.iinfo(x.dtype)
+    every = np.arange(limits.min, limits.max + 1).astype(x.dtype)
+    try:
+        return tuple(for_all_values(graph, order, x.id, every).tolist())
+    except ModelError:
+        return None
