@@ -133,6 +133,8 @@ class Core(Component):
         array, window, lines = blocks.array, blocks.window, blocks.line_buffer
         connect(m, blocks.load.o, lines.i)
         connect(m, blocks.weights.o_weights, blocks.weight_ring.i)
+        if config.step_entries:
+            connect(m, blocks.weights.o_list, array.i_list)
         connect(m, array.level, blocks.load.level)
         connect(m, array.line, lines.read)
         connect(m, array.ring, blocks.weight_ring.reader)

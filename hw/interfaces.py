@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Mode, field_shape
-from kaniwa.isa import unit_fields
+from kaniwa.isa import NEEDS, unit_fields
 from kaniwa.units.vector.isa import STORE_INSTRUCTIONS
 
 __all__ = ["core_ports", "read_port", "write_port", "unit_layout", "chunk_layout",
@@ -59,10 +59,14 @@ def write_port(config: AcceleratorConfig) -> Signature:
     })
 
 
-def unit_layout(unit: str) -> data.StructLayout:
-    """The fields of an instruction that a unit gets, by their names in the instruction table."""
+def unit_layout(unit: str, config: AcceleratorConfig | None = None) -> data.StructLayout:
+    """The fields of an instruction that a unit gets, by their names in the instruction table.
+
+    Fields of blocks that a core may lack are there with a ``config`` that has the block.
+    """
     return data.StructLayout({
         field.name: field_shape(field) for field in unit_fields(unit)
+        if field.name not in NEEDS or (config and getattr(config, NEEDS[field.name]))
     })
 
 

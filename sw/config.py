@@ -22,6 +22,7 @@ __all__ = ["AcceleratorConfig", "PRESETS", "LEGAL_RANGES", "SWITCHES", "WEIGHT_F
 
 KIB = 1024
 LEAST_OUTSIDE_BITS = 12     # a page; less is no memory of its own
+LEAST_STEPS = 16    # of a list; it holds their number, too
 MODE_GROUP = 8      # weights that have a mode
 MODE_WEIGHTS = 32   # that a byte of modes is for: it has 4, of 2 bits
 
@@ -35,6 +36,8 @@ LEGAL_RANGES: dict[str, tuple[int, int, bool, str]] = {
     "read_bytes": (8, 128, True, "bytes of a memory read, and of a decoded weight chunk"),
     "weight_chunks": (1, 2, False, "chunks of weights that are decoded in a cycle"),
     "codebook_entries": (0, 64, True, "weights of a codebook, for which codes stand; 0 = none"),
+    "step_entries": (0, 16384, True, "steps of lists that leave blocks of zeros out, on chip; "
+                                     "0 = none"),
     "write_bytes": (2, 128, True, "bytes of a write to device memory; at least requant_lanes"),
     "ring_bytes": (256, 4096 * KIB, True, "size of the weight ring"),
     "line_bytes": (256, 1024 * KIB, True, "size of the line buffer"),
@@ -71,6 +74,7 @@ COMPACT: dict[str, tuple[object, str]] = {
     "read_bytes": (8, ""), "shared_channel": (True, ""), "patch_bytes": (0, ""),
     "instruction_queue": (0, "at least 1"), "result_slots": (1, "at least 2"),
     "weight_formats": (("raw",), ""), "weight_chunks": (1, ""), "codebook_entries": (0, ""),
+    "step_entries": (0, ""),
     "elementwise": (True, ""), "elementwise_multiply": (False, ""), "max_pool": (False, ""),
     "depthwise": (False, ""), "phase_windows": (False, ""), "counters": (False, ""),
     "units": ((), ""),
@@ -97,6 +101,7 @@ class AcceleratorConfig:
     read_bytes: int = 16
     weight_chunks: int = 1
     codebook_entries: int = 0
+    step_entries: int = 0
     write_bytes: int = 16
     shared_channel: bool = False
     ring_bytes: int = 64 * KIB
@@ -228,6 +233,9 @@ class AcceleratorConfig:
         if self.codebook_entries and not self.compact and "packed" not in self.weight_formats:
             raise ConfigError(f"weight_formats must contain 'packed' where codebook_entries is "
                               f"{self.codebook_entries}: its codes are packed weights")
+        if 0 < self.step_entries < LEAST_STEPS:
+            raise ConfigError(f"step_entries must be 0 or at least {LEAST_STEPS}, "
+                              f"not {self.step_entries}")
         if self.ring_bytes < 2 * self.tile_bytes:
             raise ConfigError(f"ring_bytes must hold 2 words of {self.tile_bytes} bytes, "
                               f"not {self.ring_bytes}")
@@ -424,8 +432,8 @@ class AcceleratorConfig:
         config has it, so that the hashes of others stay what they were."""
         values = dataclasses.asdict(self)
         del values["name"]
-        for name in ("phase_windows", "codebook_entries", "outside_bits", "vector_unit",
-                     "cell_unit", "units"):
+        for name in ("phase_windows", "codebook_entries", "step_entries", "outside_bits",
+                     "vector_unit", "cell_unit", "units"):
             if not values[name]:
                 del values[name]
         if self.weight_chunks == 1:

@@ -41,7 +41,7 @@ class Sequencer(Component):
             "start": In(1),
             "program_address": In(32),
             "memory": Out(read_port(config)),
-            **{f"o_{unit}": Out(stream.Signature(unit_layout(unit))) for unit in UNITS},
+            **{f"o_{unit}": Out(stream.Signature(unit_layout(unit, config))) for unit in UNITS},
             "retired": In(16),
             "units_idle": In(len(UNITS)),
             "begun": In(len(UNITS)),   # the units that take an instruction in this cycle; none is

@@ -20,7 +20,7 @@ class InstructionQueue(Component):
 
     def __init__(self, config: AcceleratorConfig, unit: str):
         self._depth = config.instruction_queue
-        layout = unit_layout(unit)
+        layout = unit_layout(unit, config)
         super().__init__({
             "i": In(stream.Signature(layout)),
             "o": Out(stream.Signature(layout)),

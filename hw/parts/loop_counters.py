@@ -22,12 +22,17 @@ class LoopCounters(Component):
 
     ``lasts`` and ``ends`` come from flip-flops; without ``ahead``, which takes fewer cells, each
     end is formed from the ``lasts``.
+
+    With ``listed`` the innermost loop may have a list in place of a count: while ``is_listed``,
+    ``next_last`` says with ``start`` and ``advance`` whether the next step is its last one.
     """
 
     def __init__(self, loops: tuple[str, ...] = LOOPS, limits: dict[str, int] | None = None, *,
-                 ahead: bool = True):
+                 ahead: bool = True, listed: bool = False):
+        assert ahead or not listed
         self._loops = loops
         self._ahead = ahead
+        self._listed = listed
         widths = {name: FIELDS[name].width for name in loops}
         widths |= {name: limit.bit_length() for name, limit in (limits or {}).items()}
         super().__init__({
@@ -37,6 +42,7 @@ class LoopCounters(Component):
                 {name: unsigned(width) for name, width in widths.items()})),
             "lasts": Out(len(loops)),
             "ends": Out(len(loops)),
+            **({"is_listed": In(1), "next_last": In(1)} if listed else {}),
         })
 
     def elaborate(self, platform):
@@ -78,6 +84,8 @@ class LoopCounters(Component):
         last = Signal(name=f"{name}_last", reset_less=True)
         next_last = Signal(name=f"{name}_next_last", reset_less=True)
         following = Mux(self.start, count == 1, next_last)
+        if self._listed and name == self._loops[0]:
+            following = Mux(self.is_listed, self.next_last, following)
         with m.If(self.start | (self.advance & inner_end)):
             m.d.sync += last.eq(following)
             with m.If(self.start | last):

@@ -54,7 +54,7 @@ class ColumnWalker(Component):
         super().__init__({
             "start": In(1),
             "advance": In(1),
-            "fields": In(unit_layout("array")),
+            "fields": In(unit_layout("array", config)),
             "products": In(products_layout(config)),
             "line_base": In(layout["row_lane"].shape),
             "ring_base": In(range(2 * config.ring_words)),

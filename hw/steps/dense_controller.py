@@ -1,8 +1,9 @@
 """Issues the steps of DENSE, DEPTHWISE and MAX_POOL: loops, stalls, what is given back when."""
 
 from amaranth import *
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, connect, flipped
+from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Mode
@@ -11,6 +12,7 @@ from kaniwa.hw.steps.dense_walker import DenseWalker, dense_step_layout
 from kaniwa.hw.steps.issuer import StepIssuer
 from kaniwa.hw.steps.row_release import RowRelease
 from kaniwa.hw.steps.signatures import array_controller_signature, pool_pairs
+from kaniwa.hw.steps.step_list import listed_step_layout
 from kaniwa.hw.steps.window_reach import WindowReach
 
 __all__ = ["DenseController"]
@@ -24,7 +26,8 @@ class DenseController(Component):
     and the last one of a block for a free result slot. Each is seen one cycle after it comes. A
     step reads the line buffer if its row is valid. Ports: ``array_controller_signature`` and
     ``pool_pairs``. The last step of two blocks waits for two slots: for ``two_slots_ok`` in place
-    of ``slot_ok``.
+    of ``slot_ok``. An instruction with ``listed`` starts when its first ``listed`` step is there;
+    the walker waits for each further one.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -33,6 +36,7 @@ class DenseController(Component):
             **array_controller_signature(config).members,
             **pool_pairs(config),
             **({"two_slots_ok": In(1)} if config.pool_blocks > 1 else {}),
+            **({"listed": In(stream.Signature(listed_step_layout()))} if config.step_entries else {}),
         })
 
     def elaborate(self, platform):
@@ -40,9 +44,14 @@ class DenseController(Component):
         m.submodules.walker = walker = DenseWalker(self._config)
         m.submodules.issuer = issuer = StepIssuer(self._waiting_layout())
         walking = Signal()    # the walker is at a step
+        goes = walking        # and the one behind it is known
+        if self._config.step_entries:
+            connect(m, flipped(self.listed), walker.listed)
+            goes = walking & (~self.fields.listed | self.listed.valid
+                              | walker.step.instruction_end)
         m.d.comb += [
             walker.start.eq(self.start),
-            walker.advance.eq(walking & issuer.i.ready),
+            walker.advance.eq(goes & issuer.i.ready),
             walker.fields.eq(self.fields),
             walker.products.eq(self.products),
             walker.line_base.eq(self.line_base),
@@ -54,7 +63,7 @@ class DenseController(Component):
             m.d.sync += walking.eq(1)
         with m.Elif(walker.advance):
             m.d.sync += walking.eq(~walker.step.instruction_end)
-        self._locate(m, walker, walking, issuer)
+        self._locate(m, walker, goes, issuer)
         self._look_up(m, issuer)
         self._issue(m, issuer)
         self._release(m, issuer)
@@ -71,7 +80,7 @@ class DenseController(Component):
             "held": range(2 * config.ring_words), "line_end": self.line_base.shape(),
         })
 
-    def _locate(self, m, walker, walking, issuer):
+    def _locate(self, m, walker, goes, issuer):
         """Stages 1 and 2, from the walker to where a step waits: the bytes that it needs."""
         walked, advance = walker.step, issuer.i.ready
         m.submodules.reach = reach = WindowReach(self._config)
@@ -88,8 +97,11 @@ class DenseController(Component):
         valid_2, step_2 = Signal(), Signal.like(walked, reset_less=True)
         with m.If(advance):
             m.d.sync += [
-                valid_1.eq(walking), step_1.eq(walked), valid_2.eq(valid_1), step_2.eq(step_1),
+                valid_1.eq(goes), step_1.eq(walked), valid_2.eq(valid_1), step_2.eq(step_1),
             ]
+            if self._config.step_entries:
+                m.d.sync += step_2.offset.eq(step_1.offset + (
+                    step_1.chunk << exact_log2(self._config.dot_width)))
         m.d.comb += [
             self.leaving.eq(valid_2 & step_2.instruction_end & advance),
             self.ring_end.eq(walked.word),

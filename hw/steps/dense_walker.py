@@ -1,7 +1,7 @@
 """Walks the loops of DENSE, DEPTHWISE and MAX_POOL, step by step."""
 
 from amaranth import *
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
@@ -14,6 +14,7 @@ from kaniwa.hw.interfaces import (
 )
 from kaniwa.hw.parts.loop_counters import LOOPS, LoopCounters
 from kaniwa.hw.steps.signatures import pool_pairs
+from kaniwa.hw.steps.step_list import listed_step_layout
 from kaniwa.hw.steps.walkers import OffsetWalker, RowWalker, WordWalker
 
 __all__ = ["DenseWalker", "dense_step_layout"]
@@ -24,7 +25,8 @@ def dense_step_layout(config: AcceleratorConfig) -> data.StructLayout:
 
     ``first``, ``last``: of its block. ``row_first``: of its output row. ``row_valid``: its input
     row is there; else ``row_below`` or above. ``word_end``: the last step of its ring word.
-    ``pair``: it is one of two blocks.
+    ``pair``: it is one of two blocks. ``chunk``: what of a list is still to be added to ``offset``,
+    in chunks.
     """
     position = line_position_bits(config)
     return data.StructLayout({
@@ -33,6 +35,7 @@ def dense_step_layout(config: AcceleratorConfig) -> data.StructLayout:
         "row_lane": position - line_lane_bits(config), "offset": signed(position),
         "word": range(2 * config.ring_words), "word_end": 1, "column": range(config.dot_width),
         **({"pair": 1} if config.pool_blocks > 1 else {}),
+        **({"chunk": position - exact_log2(config.dot_width)} if config.step_entries else {}),
     })
 
 
@@ -43,6 +46,9 @@ class DenseWalker(Component):
     ``products``, ``line_base`` and ``ring_base`` are read at ``start``. ``row_shift`` and
     ``pixel_offset`` are those of ``WindowReach``. ``held``: ring words up to this step. ``pairs``
     and ``odd`` are those of ``pool_pairs``.
+
+    With ``step_entries``, ``listed`` takes a step of the list with ``start`` and with each
+    ``advance`` but the last one: ``advance`` is 1 only while there is one.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -52,7 +58,7 @@ class DenseWalker(Component):
         super().__init__({
             "start": In(1),
             "advance": In(1),
-            "fields": In(unit_layout("array")),
+            "fields": In(unit_layout("array", config)),
             "products": In(products_layout(config)),
             "line_base": In(lane),
             "ring_base": In(range(2 * config.ring_words)),
@@ -61,12 +67,14 @@ class DenseWalker(Component):
             "row_shift": Out(exact_log2(config.read_bytes)),
             "pixel_offset": Out(signed(position)),
             "held": Out(range(2 * config.ring_words)),
+            **({"listed": In(stream.Signature(listed_step_layout()))} if config.step_entries else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         config, fields, start, walk = self._config, self.fields, self.start, self.advance
-        m.submodules.counters = counters = LoopCounters()
+        m.submodules.counters = counters = LoopCounters(
+            listed=config.step_entries > 0)
         m.submodules.offsets = offsets = OffsetWalker(config)
         m.submodules.rows = rows = RowWalker(config)
         m.submodules.words = words = WordWalker(config)
@@ -112,4 +120,19 @@ class DenseWalker(Component):
         if config.pool_blocks > 1:
             last_block = counters.lasts[LOOPS.index("blocks")]
             m.d.comb += step.pair.eq(self.pairs & ~(self.odd & last_block))
+        if config.step_entries:
+            self._take_listed(m, counters)
         return m
+
+    def _take_listed(self, m, counters):
+        """The steps of a list, as they come."""
+        listed, chunk = self.listed, Signal.like(self.step.chunk, reset_less=True)
+        m.d.comb += [
+            counters.is_listed.eq(self.fields.listed),
+            counters.next_last.eq(listed.payload.segment_end),
+            listed.ready.eq(self.fields.listed
+                            & (self.start | (self.advance & ~counters.ends[-1]))),
+            self.step.chunk.eq(chunk),
+        ]
+        with m.If(self.start | self.advance):
+            m.d.sync += chunk.eq(Mux(self.fields.listed, listed.payload.chunk, 0))

@@ -56,7 +56,7 @@ class GatherWalker(Component):
         super().__init__({
             "start": In(1),
             "advance": In(1),
-            "fields": In(unit_layout("array")),
+            "fields": In(unit_layout("array", config)),
             "products": In(products_layout(config)),
             "line_base": In(layout["lane"].shape),
             "read": Out(gather_read_layout(config)),
@@ -163,7 +163,7 @@ class PatchWalker(Component):
         super().__init__({
             "start": In(1),
             "advance": In(1),
-            "fields": In(unit_layout("array")),
+            "fields": In(unit_layout("array", config)),
             "ring_base": In(range(2 * config.ring_words)),
             "step": Out(patch_step_layout(config)),
             "ring_end": Out(range(2 * config.ring_words)),

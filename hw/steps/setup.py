@@ -23,7 +23,7 @@ class ArraySetup(Component):
         self._config = config
         super().__init__({
             "valid": In(1),
-            "instruction": In(unit_layout("array")),
+            "instruction": In(unit_layout("array", config)),
             "taken": In(1),
             "done": Out(1),
             "products": Out(products_layout(config)),

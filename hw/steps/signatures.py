@@ -70,7 +70,7 @@ def array_controller_signature(config: AcceleratorConfig) -> Signature:
     lane = line_position_bits(config) - line_lane_bits(config)
     return Signature({
         "start": In(1),
-        "fields": In(unit_layout("array")),
+        "fields": In(unit_layout("array", config)),
         "products": In(products_layout(config)),
         "line_base": In(lane),
         "ring_base": In(range(2 * config.ring_words)),

@@ -2,7 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Mode
@@ -18,6 +18,8 @@ from kaniwa.hw.steps.column_controller import ColumnController
 from kaniwa.hw.steps.dense_controller import DenseController
 from kaniwa.hw.steps.patch_controller import PatchController
 from kaniwa.hw.steps.setup import ArraySetup
+from kaniwa.hw.steps.step_list import StepList
+from kaniwa.hw.weights.items import list_words
 
 __all__ = ["ArraySwitch"]
 
@@ -43,12 +45,16 @@ class ArraySwitch(Component):
     ``level.loaded``, ``ring.written`` and ``slot_returned`` are seen one cycle after they come. In
     the order of these causes one of ``events`` is 1 in a cycle, none if there is no step;
     ``events.issued`` is in the cycle of the step.
+
+    With ``step_entries``, ``i_list`` brings the lists of the instructions with ``listed``, each of
+    which waits for the first step of its own.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_instruction": In(stream.Signature(unit_layout("array"))),
+            "i_instruction": In(stream.Signature(unit_layout("array", config))),
+            **({"i_list": In(list_words())} if config.step_entries else {}),
             "level": Out(line_level(config)),
             "line": Out(line_reader(config)),
             "ring": Out(ring_reader(config.ring_words)),
@@ -122,18 +128,21 @@ class ArraySwitch(Component):
         """Instructions one by one; each is set up while the one before runs."""
         config = self._config
         m.submodules.setup = setup = ArraySetup(config)
-        fields = Signal(unit_layout("array"), reset_less=True)
+        fields = Signal(unit_layout("array", config), reset_less=True)
         starts = Signal(len(controllers))   # the one whose instruction was accepted a cycle ago
         busy = Signal()    # its controller still looks at the fields
         accepted = Signal()
         same = Signal(init=1)   # it is that one's turn
+        may_start = setup.done
+        if config.step_entries:
+            may_start = setup.done & self._list_is_there(m, controllers[0])
         m.d.comb += [
             setup.valid.eq(self.i_instruction.valid),
             setup.instruction.eq(self.i_instruction.payload),
             setup.taken.eq(accepted),
             # One controller at a time may be behind the one whose turn it is. Only flip-flops
             # decide, for what is accepted goes to hundreds of registers.
-            accepted.eq(setup.done & ~busy & same),
+            accepted.eq(may_start & ~busy & same),
             self.i_instruction.ready.eq(accepted),
         ]
         m.d.sync += [
@@ -159,6 +168,17 @@ class ArraySwitch(Component):
             ]
         waiting = Cat(controller.issuing.pending for controller in controllers).any()
         m.d.comb += self.idle.eq(~(busy | waiting | self.o_step.valid))
+
+    def _list_is_there(self, m, dense):
+        """Whether the instruction offered has no list, or its first step is there."""
+        m.submodules.step_list = step_list = StepList(self._config)
+        connect(m, flipped(self.i_list), step_list.i)
+        connect(m, step_list.o, dense.listed)
+        leaving, is_there = dense.leaving & dense.fields.listed, Signal()
+        m.d.comb += step_list.leave.eq(leaving)
+        m.d.sync += is_there.eq(~self.i_instruction.payload.listed
+                                | (step_list.o.valid & ~leaving))
+        return is_there
 
     def _pairs(self, m, accepted, fields, dense):
         """Blocks two by two, where MAX_POOL has blocks of all lanes: ``fields`` of such a pair.

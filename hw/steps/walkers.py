@@ -25,7 +25,7 @@ def _walker_ports(config, ports):
     """
     return {
         "start": In(1), "advance": In(1), "ends": In(len(LOOPS)),
-        "fields": In(unit_layout("array")), **ports,
+        "fields": In(unit_layout("array", config)), **ports,
     }
 
 
@@ -33,7 +33,8 @@ class OffsetWalker(Component):
     """Offset of a read in its row: x * pixel_step - pad_left + b * block_width + s * segment_step
     + c * N, formed by one addition a step to what it was at the start of the loop that goes on.
 
-    ``offset`` is that of the present step, ``pixel_offset`` that of its pixel's first one.
+    ``offset`` is that of the present step, or with ``listed`` of the first chunk of its segment;
+    ``pixel_offset`` is that of its pixel's first one.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -66,7 +67,10 @@ class OffsetWalker(Component):
         with m.Elif(chunks):
             m.d.comb += following.eq(segment_offset + fields.segment_step)
         with m.Else():
-            m.d.comb += following.eq(offset + self._config.dot_width)
+            by = self._config.dot_width
+            # Of a list the chunks are added later, to the offset of their segment.
+            m.d.comb += following.eq(
+                offset + (Mux(fields.listed, 0, by) if self._config.step_entries else by))
 
         with m.If(self.start | self.advance):
             m.d.sync += offset.eq(following)

@@ -67,6 +67,8 @@ class BlockReader(Component):
         self._has_codes = config.codebook_entries > 0
         self._is_codebook, self._is_coded, self._has_codebook = (
             Signal(name=name) for name in ("is_codebook", "is_coded", "has_codebook"))
+        self._has_lists = config.step_entries > 0
+        self._is_list = Signal(name="is_list")
         # PACKED: the widths of this item's chunks and of those behind them, in a circle.
         self._entries = width_entries(config)
         self._is_packed = Signal(name="is_packed")
@@ -134,6 +136,8 @@ class BlockReader(Component):
         ]
         if self._has_codes:
             m.d.comb += [block.is_codebook.eq(self._is_codebook), block.is_coded.eq(self._is_coded)]
+        if self._has_lists:
+            m.d.comb += block.is_list.eq(self._is_list)
         self._hold(m, left)
         if self._modes:
             self._connect_modes(m)
@@ -319,6 +323,7 @@ class BlockReader(Component):
             *([self._is_modes.eq(0)] if self._modes else []),
             *([self._is_codebook.eq(0), self._is_coded.eq(header.arg[1])]
               if self._has_codes else []),
+            *([self._is_list.eq(0)] if self._has_lists else []),
             self._is_zero.eq(0),
             self._map.eq(0),
             self._whole.eq(0),
@@ -364,6 +369,9 @@ class BlockReader(Component):
             **({Format.CODEBOOK: [
                 self._is_codebook.eq(1), *items(Format.CODEBOOK),
             ]} if self._has_codes else {}),
+            **({Format.STEPS: [
+                self._is_list.eq(1), *items(Format.STEPS),
+            ]} if self._has_lists else {}),
         })
 
     def _header_widths(self):

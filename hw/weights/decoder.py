@@ -1,4 +1,4 @@
-"""Takes the weight stream apart into ring chunks, parameter records and table entries."""
+"""Takes the weight stream apart into ring chunks, records, entries of tables, words of lists."""
 
 from amaranth import *
 from amaranth.lib import data, stream
@@ -11,6 +11,7 @@ from kaniwa.hw.weights.block_reader import BlockReader
 from kaniwa.hw.weights.codebook import Codebook
 from kaniwa.hw.weights.fetch import WeightFetch
 from kaniwa.hw.weights.item_window import ItemWindow
+from kaniwa.hw.weights.items import list_words
 from kaniwa.hw.weights.record_output import RecordOutput
 
 __all__ = ["WeightDecoder"]
@@ -20,7 +21,7 @@ class WeightDecoder(Component):
     """Reads and decodes the blocks of the weight stream, each item to the buffer it is for.
 
     Throughput: weight_chunks chunks of weights, a word of zeros, an entry of a table or of a
-    codebook, shared_records records of PARAMETERS_SHARED or own_records of PARAMETERS a cycle, less
+    codebook, a word of a step list, shared_records records of PARAMETERS_SHARED or own_records of PARAMETERS a cycle, less
     where read_bytes a cycle are not enough for them; a block costs one cycle more, two if it ends
     within a word, three if it is a table. A word becomes a chunk five cycles after its response.
 
@@ -39,6 +40,7 @@ class WeightDecoder(Component):
             "o_parameters": Out(stream.Signature(
                 data.ArrayLayout(parameter_layout(), config.shared_records))),
             "o_table": Out(stream.Signature(table_layout())),
+            **({"o_list": Out(list_words())} if config.step_entries else {}),
             "post_done": In(16),
             "error": Out(1),
             "idle": Out(1),
@@ -62,14 +64,18 @@ class WeightDecoder(Component):
             m.d.comb += codebook.entry.eq(output.o_entry)
             weights = codebook.o
         connect(m, weights, flipped(self.o_weights))
-        for name in ("o_parameters", "o_table"):
+        others = ["o_parameters", "o_table", *(["o_list"] if self._config.step_entries else [])]
+        for name in others:
             connect(m, getattr(output, name), flipped(getattr(self, name)))
+        idle = (fetch.idle & reader.idle & ~windows.o.valid & ~self.o_weights.valid
+                & ~self.o_parameters.valid & ~self.o_table.valid)
+        if self._config.step_entries:
+            idle &= ~self.o_list.valid
         m.d.comb += [
             reader.post_done.eq(self.post_done),
             windows.block.eq(reader.block),
             output.block.eq(windows.o_block),
             self.error.eq(reader.error),
-            self.idle.eq(fetch.idle & reader.idle & ~windows.o.valid & ~self.o_weights.valid
-                         & ~self.o_parameters.valid & ~self.o_table.valid),
+            self.idle.eq(idle),
         ]
         return m

@@ -3,15 +3,16 @@
 import math
 
 from amaranth import *
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.utils import exact_log2
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.enums import Format
 from kaniwa.hw.parts.bit_fields import number_shape
 from kaniwa.isa.formats import FORMATS, HEADER, TABLE_ENTRIES, VALUE_BYTES
+from kaniwa.isa.step_lists import LIST_WORD_BYTES
 
-__all__ = ["BYTES", "UNITS", "header_layout", "block_layout", "item_layout", "window_layout",
+__all__ = ["BYTES", "UNITS", "header_layout", "list_words", "block_layout", "item_layout", "window_layout",
            "own_step", "shared_step", "grain", "moving_units", "widths_layout", "groups",
            "has_modes", "unit_bytes", "start_places", "starts_layout"]
 
@@ -42,11 +43,17 @@ def header_layout() -> data.StructLayout:
 
 def block_layout(config: AcceleratorConfig) -> data.StructLayout:
     """Facts of an item's block that the outputs need; ``table``: a TABLE's argument. With codebooks
-    ``is_codebook``, and ``is_coded``: its weights are codes."""
+    ``is_codebook``, and ``is_coded``: its weights are codes. With step lists ``is_list``."""
     codes = {"is_codebook": 1, "is_coded": 1} if config.codebook_entries else {}
+    lists = {"is_list": 1} if config.step_entries else {}
     return data.StructLayout({
         "is_weights": 1, "is_table": 1, "is_shared": 1, "is_short": 1, "table": 3, "scale": 37,
-        **codes})
+        **codes, **lists})
+
+
+def list_words() -> stream.Signature:
+    """The words of step lists."""
+    return stream.Signature(unsigned(8 * LIST_WORD_BYTES))
 
 
 def own_step(config: AcceleratorConfig) -> int:

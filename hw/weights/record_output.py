@@ -15,6 +15,7 @@ from kaniwa.hw.weights.items import (
     block_layout,
     grain,
     has_modes,
+    list_words,
     window_layout,
 )
 from kaniwa.isa.formats import RECORD_BYTES, SHORT_RECORD
@@ -23,10 +24,11 @@ __all__ = ["RecordOutput"]
 
 
 class RecordOutput(Component):
-    """Makes chunks, parameter records and table entries of the items in their windows.
+    """Makes chunks, parameter records, entries of tables and words of lists of the items in their
+    windows.
 
     Latency: 1 cycle. Throughput: an item a cycle. Records of their own come in parts; one register
-    serves both outputs of values. Outputs as in ``WeightDecoder``; with codebooks weights may be
+    serves all outputs of values. Outputs as in ``WeightDecoder``; with codebooks weights may be
     codes, and ``o_entry`` has a weight of the codebook. That comes when no chunk waits, for such a
     chunk would be of the codebook before.
     """
@@ -43,6 +45,7 @@ class RecordOutput(Component):
                 data.ArrayLayout(parameter_layout(), config.shared_records))),
             "o_table": Out(stream.Signature(table_layout())),
             **({"o_entry": Out(entry_layout(config))} if self._has_codes else {}),
+            **({"o_list": Out(list_words())} if config.step_entries else {}),
         })
 
     def elaborate(self, platform):
@@ -52,7 +55,9 @@ class RecordOutput(Component):
         weights_taken = Signal()
         value_taken = Signal()
         value_free = Signal()  # one register serves both outputs of values
-        at_once = block.is_shared | block.is_table
+        at_once, no_record = block.is_shared | block.is_table, block.is_table
+        if self._config.step_entries:
+            at_once, no_record = at_once | block.is_list, block.is_table | block.is_list
         part = window.payload.number[:exact_log2(shared // own)]   # own records come in parts
         stored = window.payload.bytes
         if has_modes(self._config):
@@ -64,13 +69,19 @@ class RecordOutput(Component):
         if self._has_codes:
             is_value &= ~block.is_codebook
             taken |= self._take_entry(m, window, block, values)
+        free = ((~self.o_parameters.valid | self.o_parameters.ready)
+                & (~self.o_table.valid | self.o_table.ready))
+        if self._config.step_entries:
+            free &= ~self.o_list.valid | self.o_list.ready
+            m.d.comb += self.o_list.payload.eq(self.o_parameters.payload[0].bias)
+            with m.If(value_free):
+                m.d.sync += self.o_list.valid.eq(value_taken & block.is_list)
         m.d.comb += [
             *(entry.values[number].eq(self.o_parameters.payload[number % shared].bias)
               for number in range(2)),
             weights_taken.eq(window.valid & block.is_weights
                              & (~self.o_weights.valid | self.o_weights.ready)),
-            value_free.eq((~self.o_parameters.valid | self.o_parameters.ready)
-                          & (~self.o_table.valid | self.o_table.ready)),
+            value_free.eq(free),
             value_taken.eq(window.valid & is_value & value_free),
             window.ready.eq(taken),
         ]
@@ -81,7 +92,7 @@ class RecordOutput(Component):
             m.d.sync += self.o_weights.valid.eq(0)
         with m.If(value_free):
             m.d.sync += [
-                self.o_parameters.valid.eq(value_taken & ~block.is_table
+                self.o_parameters.valid.eq(value_taken & ~no_record
                                            & (block.is_shared | (part == shared // own - 1))),
                 self.o_table.valid.eq(value_taken & block.is_table),
             ]

@@ -73,7 +73,7 @@ class World:
             self.load_positions += loops.load_positions(f)
             self.steps += self.patch_part.patches.follow(loops, f) if f["patch"] else loops.run(f)
         self.all_words = loops.word
-        self.instructions = Driver(env, "i_instruction", unit_layout("array"),
+        self.instructions = Driver(env, "i_instruction", unit_layout("array", env.config),
                                    stall=1 - pace.instructions)
         self.instructions.send(fields)
         layout = step_layout(env.config)

@@ -45,7 +45,7 @@ class PatchWorld:
         self.env, self.config, self.pace, self.fields = env, config, pace, fields
         self.size = config.patch_bytes // config.dot_width
         self.lane = 1 << line_lane_bits(config)
-        self.pack_fields = codec(unit_layout("array"))[0]
+        self.pack_fields = codec(unit_layout("array", config))[0]
         self.pack_products = codec(products_layout(config))[0]
         self.unpack_step = codec(step_layout(config))[1]
         self.unpack_ring = codec(ring_use_layout(config))[1]

@@ -69,7 +69,7 @@ class Setup:
 
         self.env = env
         self.memory = Memory(env, memory_stall)
-        self.sinks = {unit: Monitor(env, f"o_{unit}", unit_layout(unit), stalls.get(unit, 0.0))
+        self.sinks = {unit: Monitor(env, f"o_{unit}", unit_layout(unit, env.config), stalls.get(unit, 0.0))
                       for unit in UNITS}
 
     async def begin(self, layers: list[bytes], base: int | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 from kaniwa.config import AcceleratorConfig
@@ -11,10 +12,11 @@ from kaniwa.cycles.gather import FREED, GATHERED, Gather, InputRows, free_rows
 from kaniwa.cycles.log import STATES
 from kaniwa.cycles.lost import GATHER
 from kaniwa.cycles.memory import MemoryTimeline
+from kaniwa.cycles.readers.streams import Read, list_words_of, step_counts
 from kaniwa.cycles.results import Results
 from kaniwa.cycles.steady import Steady
 from kaniwa.isa import Mode
-from kaniwa.program.instruction import Values, blocks_at_once, column_window
+from kaniwa.program.instruction import Values, blocks_at_once, column_window, pixel_words
 
 __all__ = ["Array", "Idle"]
 
@@ -23,6 +25,9 @@ TURN: Final = 2       # from the last step of a controller to the first one of a
 BEHIND: Final = 4     # from the step before the last one to the next instruction, at the earliest
 LONG_AGO: Final = -1 << 60
 RELEASED: Final = 4   # from a step to the ring's room
+LIST_READ: Final = 5  # from the first word of a list to the acceptance of its instruction
+LIST_NEXT: Final = 6  # from the end of a list to the acceptance of an instruction with the next one
+LIST_ROOM: Final = 2  # and to the room of its words
 LOAD, WEIGHTS, REQUANTIZE, FILL = (STATES[cause]
                                    for cause in ("load", "weights", "requantize", "fill"))
 
@@ -39,8 +44,9 @@ class Array:
     """
 
     def __init__(self, config: AcceleratorConfig, instructions: Sequence[Values], events: Events,
-                 memory: MemoryTimeline, results: Results, steady: Steady | None) -> None:
-        self._config, self._instructions = config, instructions
+                 memory: MemoryTimeline, results: Results, steady: Steady | None,
+                 read: Read | None) -> None:
+        self._config, self._instructions, self._read = config, instructions, read
         self._events, self._memory, self._results = events, memory, results
         self.idle: list[Idle] = []
         self.end = -1            # cycle of the last step
@@ -58,6 +64,9 @@ class Array:
         self._earlier = self._before = self._last = LONG_AGO
         self._first_word = self._line_base = self._ring_base = 0
         self._kind = (False, 0)
+        # Lists so far, their words, and the cycle in which the last one left the array's loops.
+        self._lists = self._list_words = 0
+        self._list_left = LONG_AGO
         self._slots = 0          # results so far
         self._slot_free = 0      # from here on a step may take a slot again
         self._arrived = self._arrived_before = 0   # when it came first: the last step, one before
@@ -69,6 +78,8 @@ class Array:
         bits = max(v[name].bit_length()
                    for name in ("dilation_rows", "stride_rows", "pad_top", "ifm_rows"))
         self._accepted = max(max(offered, self._accepted + 1) + 1 + bits, self._leaving, self._turn)
+        if v["listed"]:
+            self._take_list(v)
         events.opens("array", self._accepted)
         kind = (v["mode"] == Mode.COLUMN, v["patch"])   # of the controller
         there = self._accepted + START
@@ -94,7 +105,22 @@ class Array:
             events.news = True
             several = self._before != previous
             self._leaving = max(there + several, self._earlier + 2)
+            if v["listed"]:
+                self._leave_list(v)
         self._first_word = self._rows.end
+
+    def _take_list(self, v: Values) -> None:
+        """The instruction is accepted when the first step of its list is there."""
+        ready = self._memory.until(self._events.list_ready, self._lists) + LIST_READ
+        self._accepted = max(self._accepted, ready, self._list_left + LIST_NEXT)
+        self._lists += 1
+
+    def _leave_list(self, v: Values) -> None:
+        """The list is given back as the last step leaves the loops."""
+        self._list_left = self._leaving
+        self._list_words += list_words_of(v)
+        self._events.list_releases.append((self._leaving + LIST_ROOM, self._list_words))
+        self._events.news = True
 
     def _next_row(self, index: int, y: int, read: int = 0) -> int:
         """The output row behind ``y``, past those that are left out; ``read``: gathered so far."""
@@ -156,19 +182,19 @@ class Array:
 
     def _steps(self, index: int, v: Values, cycle: int) -> None:
         """DENSE, DEPTHWISE and MAX_POOL."""
-        steps, blocks = v["steps"], v["blocks"]
+        blocks = v["blocks"]
         at_once = blocks_at_once(self._config, v)
         stream, uses = bool(v["weights_stream"]), v["mode"] != Mode.MAX_POOL
         per_word = self._config.dot_width if v["mode"] == Mode.DEPTHWISE else 1
-        row_steps = steps // v["kernel_rows"]
+        sizes, befores, firsts = _blocks(v, step_counts(self._config, v, self._read)
+                                         if v["listed"] else None)
         base, load_ready = self._ring_base, self._events.load_ready
-        words = blocks * v["block_words"] if uses else 0
+        words = pixel_words(v)
         y = 0
         while y < v["ofm_rows"]:
             rows = [y * v["stride_rows"] + ky * v["dilation_rows"] - v["pad_top"]
                     for ky in range(v["kernel_rows"])]
-            real = [(ky * row_steps, row) for ky, row in enumerate(rows)
-                    if 0 <= row < v["ifm_rows"]]
+            real = [(ky, row) for ky, row in enumerate(rows) if 0 <= row < v["ifm_rows"]]
             for x in range(v["ofm_columns"]):
                 end = min(x * v["pixel_step"] - v["pad_left_bytes"] + v["window_span"],
                           v["ifm_row_bytes"])
@@ -176,11 +202,12 @@ class Array:
                 needed = self._rows.word(real[-1][1], end) if real and end >= 0 else -1
                 late = needed >= 0 and not self._memory.there(load_ready, needed, cycle)
                 for block in range(0, blocks, at_once):
+                    steps = sizes[block]
                     if fresh or (late and not block):
-                        starts = dict(real) if late and not block else {}
+                        starts = ({firsts[ky]: row for ky, row in real}
+                                  if late and not block else {})
                         cycle = self._block(starts, end, steps, cycle, per_word,
-                                            base + block * v["block_words"] if fresh else -1,
-                                            stream)
+                                            base + befores[block] if fresh else -1, stream)
                     else:
                         cycle += steps - 1
                         self._arrived, self._arrived_before = cycle, cycle - 1
@@ -188,7 +215,7 @@ class Array:
                     self._issued(cycle, steps)
                     if stream and uses:
                         self._events.ring_releases.append(
-                            (cycle + RELEASED, base + (block + 1) * v["block_words"]))
+                            (cycle + RELEASED, base + befores[block + 1]))
                         self._events.news = True
                     cycle += 1
                 if stream:
@@ -337,3 +364,19 @@ class Array:
         # The last step is held back until all reads have been issued.
         self._leaving = max(self._earlier, issued[-1]) + 2
         self._release(v, base - self._ring_base)
+
+
+def _blocks(v: Values, listed: list[list[int]] | None) -> tuple[list[int], list[int], list[int]]:
+    """Of DENSE, DEPTHWISE and MAX_POOL: the steps of each block, the ring words before each one
+    and in all, and for each kernel row the step of the first block that begins it.
+
+    ``listed``: the steps of each block and segment, where a list says so.
+    """
+    if listed is None:
+        blocks, row = v["blocks"], v["steps"] // v["kernel_rows"]
+        return ([v["steps"]] * blocks, [block * v["block_words"] for block in range(blocks + 1)],
+                [ky * row for ky in range(v["kernel_rows"])])
+    sizes = [sum(counts) for counts in listed]
+    befores = [0, *accumulate(sizes)]
+    begins = [0, *accumulate(listed[0])]
+    return sizes, befores, [begins[ky * v["segments"]] for ky in range(v["kernel_rows"])]

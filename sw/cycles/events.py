@@ -22,7 +22,7 @@ class Events:
     ``offered``: when instructions are there for the units; ``open``: from when on units take them,
     ``opened`` of these in all.
     ``load_ready`` counts words of memory. ``frees``: (cycle, position) of the line buffer;
-    ``*_releases``: (cycle, count so far) of rings.
+    ``*_releases``: (cycle, count so far) of rings. ``list_ready``: of a step list its first word.
     ``watermarks``: for each instruction cycles and addresses, ``written`` of them in all;
     ``retired``: cycles.
     ``waits``: cycles in which the load unit waited for a watermark, (first, past the last).
@@ -45,6 +45,8 @@ class Events:
     frees: list[tuple[int, int]] = field(default_factory=list)
     ring_releases: list[tuple[int, int]] = field(default_factory=list)
     parameter_releases: list[tuple[int, int]] = field(default_factory=list)
+    list_ready: list[int] = field(default_factory=list)
+    list_releases: list[tuple[int, int]] = field(default_factory=list)
     watermarks: list[tuple[list[int], list[int]]] = field(default_factory=list)
     written: int = 0
     retired: list[int] = field(default_factory=list)

@@ -75,7 +75,7 @@ def _model_layers(config: AcceleratorConfig, instructions: Sequence[Values], rea
     results = Results(config, instructions, events, memory, operand, weights)
     steady = Steady(instructions, events, memory, (commands, operand, load, weights), results,
                     config.line_bytes) if stepping else None
-    array = Array(config, instructions, events, memory, results, steady)
+    array = Array(config, instructions, events, memory, results, steady, read)
     for index in range(len(instructions)):
         array.run(index)
     memory.finish()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from kaniwa.config import AcceleratorConfig
 from kaniwa.emulator.memory import Fault
 from kaniwa.isa import FIELDS, ErrorCode, Mode, Opcode, illegal_field
+from kaniwa.isa.step_lists import most_steps
 from kaniwa.program.instruction import (
     Values,
     channels,
@@ -113,9 +114,9 @@ def _column_lanes(config: AcceleratorConfig, v: Values) -> bool:
 
 
 def _block_words(config: AcceleratorConfig, v: Values) -> bool:
-    if v["mode"] == Mode.DENSE:
-        return v["block_words"] == v["steps"]
-    if v["mode"] == Mode.COLUMN:
+    if v["listed"]:    # of all blocks: as many as the list has
+        return True
+    if v["mode"] in (Mode.DENSE, Mode.COLUMN):
         return v["block_words"] == v["steps"]
     return v["mode"] == Mode.MAX_POOL or v["block_words"] == -(-v["steps"] // config.dot_width)
 
@@ -152,6 +153,9 @@ _RULES: tuple[tuple[ErrorCode, str, Callable[[AcceleratorConfig, Values], bool]]
      lambda c, v: v["mode"] in (Mode.DENSE, Mode.COLUMN) or v["chunks"] == 1),
     (_FIELD, "weight_zero_point must be 0 unless the mode is DENSE and the core is not compact",
      lambda c, v: not v["weight_zero_point"] or (v["mode"] == Mode.DENSE and not c.compact)),
+    (_FIELD, "listed needs DENSE without patch, and a target with step_entries for the block_words",
+     lambda c, v: not v["listed"] or (v["mode"] == Mode.DENSE and not v["patch"]
+                                      and v["block_words"] <= most_steps(c.step_entries))),
     (_FIELD, "block_words must be steps, or ceil(steps / dot_width) for DEPTHWISE", _block_words),
     (_FIELD, "block_width must be at most the lanes of the mode",
      lambda c, v: v["block_width"] <= _lanes(c, v)),

@@ -11,8 +11,15 @@ from kaniwa.emulator.memory import EmulatedMemory, Fault
 from kaniwa.errors import ProgramError
 from kaniwa.isa import FACTOR_BITS, ErrorCode, Mode
 from kaniwa.isa.formats import RECORD, Buffer
+from kaniwa.isa.step_lists import unpack_steps
 from kaniwa.isa.weight_stream import StreamBlock, decode_stream
-from kaniwa.program.instruction import Values, channels, parameter_words_per_block, weight_words
+from kaniwa.program.instruction import (
+    Values,
+    channels,
+    parameter_words_per_block,
+    pixel_words,
+    weight_words,
+)
 
 __all__ = ["Tables", "prepare"]
 
@@ -32,7 +39,7 @@ def prepare(config: AcceleratorConfig, memory: EmulatedMemory, values: Values,
     loaded = _load_tables(once + repeated, tables, own)
     count = channels(values)
     records = _records(config, values, once, repeated)
-    words = _words(config, values, once, repeated)
+    words = _all_words(values, _words(config, values, once, repeated), once, repeated)
     weights = _weight_matrix(config, values, words, count)
     multiplier = records["multiplier"].astype(np.int64)
     if multiplier.max() >> config.multiplier_bits:
@@ -108,13 +115,37 @@ def _words(config: AcceleratorConfig, values: Values, once: list[StreamBlock],
                     f"the weight stream brings {given} ring words, the instruction uses {used}")
     if not values["weights_stream"] or not used:
         return np.concatenate([first, _repeat(again, values["weight_repeat"])])
-    a_pixel = values["blocks"] * values["block_words"]
+    a_pixel = pixel_words(values)
     if len(first) or len(again) % a_pixel:
         raise Fault(ErrorCode.ILLEGAL_FIELD,
                     "streamed weights must come whole pixels at a time, all with weight_repeat")
     if (again.reshape(-1, a_pixel, *again.shape[1:]) != again[:a_pixel]).any():
         raise Fault(ErrorCode.ILLEGAL_FIELD, "streamed weights must be the same for every pixel")
     return again[:a_pixel]
+
+
+def _all_words(values: Values, words: np.ndarray, once: list[StreamBlock],
+               repeated: list[StreamBlock]) -> np.ndarray:
+    """The ring words of a pixel with those that its list leaves out; these have weights of 0."""
+    lists = [block for block in once if block.buffer == Buffer.STEPS]
+    if any(block.buffer == Buffer.STEPS for block in repeated):
+        raise Fault(ErrorCode.ILLEGAL_FIELD, "a step list must come with the parameters")
+    if len(lists) != values["listed"]:
+        raise Fault(ErrorCode.WATCHDOG, f"the stream brings {len(lists)} step lists, the "
+                                        f"instruction uses {values['listed']}")
+    if not lists:
+        return words
+    try:
+        steps = unpack_steps(lists[0].values, (
+            values["blocks"], values["kernel_rows"] * values["segments"], values["chunks"]))
+    except ProgramError as error:
+        raise Fault(ErrorCode.ILLEGAL_FIELD, str(error)) from None
+    if np.count_nonzero(steps) != values["block_words"]:
+        raise Fault(ErrorCode.ILLEGAL_FIELD, f"the list has {np.count_nonzero(steps)} steps, "
+                                             f"block_words says {values['block_words']}")
+    every = np.full((*steps.shape, *words.shape[1:]), values["weight_zero_point"], np.int8)
+    every[steps] = words
+    return every.reshape(-1, *words.shape[1:])
 
 
 def _records(config: AcceleratorConfig, values: Values, once: list[StreamBlock],

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa.bit_table import BitTable, Field
 from kaniwa.isa.modes import AHEAD, item_bytes, pack_modes, unpack_modes
+from kaniwa.isa.step_lists import LIST_WORD_BYTES
 from kaniwa.isa.table import WEIGHT_FORMATS, Format
 
 __all__ = ["BlockFormat", "Buffer", "CODES", "FORMATS", "HEADER", "MAP_BYTES", "MAP_WORDS",
@@ -74,6 +75,7 @@ class Buffer(enum.IntEnum):
     RECORDS = 1     # the parameter buffer
     TABLES = 2
     CODEBOOK = 3    # the weights that codes stand for
+    STEPS = 4       # lists of steps
 
 
 @dataclass(frozen=True)
@@ -392,6 +394,14 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         steps=lambda header, config, behind: (1,), counts=range(1, 2),
         arguments=lambda config: range(1 if config.codebook_entries else 0),
         pack=_pack_codebook, unpack=_unpack_codebook),
+    BlockFormat(
+        Format.STEPS, Buffer.STEPS, "0",
+        "words of 4 bytes: how many steps, then two of them a word: the chunk, and in bit 14 of its "
+        "half whether it is the segment's last",
+        items=lambda config: 1, steps=lambda header, config, behind: (LIST_WORD_BYTES,),
+        arguments=lambda config: range(1 if config.step_entries else 0),
+        pack=lambda words, header, config: words.astype("<u4").tobytes(),
+        unpack=lambda header, payload, config: payload.view("<u4")),
 )}
 
 

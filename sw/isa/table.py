@@ -11,7 +11,7 @@ from typing import Final
 
 from kaniwa.isa.bit_table import BitTable, Field, in_order
 
-__all__ = ["ISA_VERSION", "INSTRUCTION_BYTES", "OUTSIDE", "FACTOR_BITS", "Opcode", "Mode",
+__all__ = ["ISA_VERSION", "INSTRUCTION_BYTES", "OUTSIDE", "FACTOR_BITS", "NEEDS", "Opcode", "Mode",
            "Rounding", "Format", "WEIGHT_FORMATS", "Field", "LAYER", "FIELDS", "UNITS", "MAGIC",
            "Register", "Command", "Status", "ErrorCode", "COUNTERS", "encode", "decode",
            "illegal_field", "unit_fields"]
@@ -62,10 +62,11 @@ class Format(enum.IntEnum):
     TABLE = 4              # a table of the post unit
     MODES = 5              # planes of bits, as many for each group as its mode says
     CODEBOOK = 6           # weights that the codes of PACKED and MODES stand for
+    STEPS = 7              # the steps that an instruction with ``listed`` has for a pixel
 
 
-# Those that a config may name in weight_formats, by name. CODEBOOK goes by codebook_entries; every
-# core decodes the others.
+# Those that a config may name in weight_formats, by name. CODEBOOK goes by codebook_entries, STEPS by
+# step_entries; every core decodes the others.
 WEIGHT_FORMATS = {"raw": Format.RAW, "packed": Format.PACKED, "modes": Format.MODES}
 
 
@@ -158,7 +159,8 @@ _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str, str], ...] = (
      "output channels of the last block"),
     ("steps", 16, False, 1, None, "array", "unused",
      "cycles of a block: kernel_rows * segments * chunks"),
-    ("block_words", 16, False, 0, None, "array", "unused", "ring words of a block"),
+    ("block_words", 16, False, 0, None, "array", "unused",
+     "ring words of a block; with listed of all blocks"),
     ("parameter_address", 32, False, 0, None, "weights", "start memory words",
      "byte address of parameters and tables"),
     ("parameter_bytes", 24, False, 0, None, "weights", "start memory words",
@@ -194,7 +196,12 @@ _TABLE: tuple[tuple[str, int, bool, int, int | None, str, str, str], ...] = (
     ("segment_bytes", 8, False, 0, None, "array", "unused", "patch: useful bytes of a kernel row"),
     ("weight_zero_point", 8, True, -128, 127, "array", "",
      "DENSE: what is taken off every weight"),
+    ("listed", 1, False, 0, 1, "array", "unused",
+     "DENSE: 1: a list says which chunks of a segment have steps; the others have weights of 0"),
 )
+
+# Fields of blocks that a core may lack, and the field of the config that says so: there they are 0.
+NEEDS = {"listed": "step_entries"}
 
 LAYER = BitTable("an instruction", INSTRUCTION_BYTES, in_order(
     Field.of(name, width, meaning, signed=signed, low=low, high=high, units=tuple(units.split()),

@@ -36,10 +36,11 @@ from kaniwa.isa.formats import (
 )
 from kaniwa.isa.modes import AHEAD, modes_of
 from kaniwa.isa.packed_blocks import MAX_COUNT, PackedBlock, packed_blocks
+from kaniwa.isa.step_lists import Steps, pack_steps
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "corner_words",
            "phase_window_words", "encode_weights", "encode_block", "encode_codebook",
-           "encode_parameters", "encode_tables", "equal_runs", "decode_stream", "decode_headers"]
+           "encode_parameters", "encode_steps", "encode_tables", "equal_runs", "decode_stream", "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
@@ -214,6 +215,12 @@ def _block(block_format: Format, arg: int, count: int, values: np.ndarray,
     return write_header(fields, config) + payload.ljust(-(-len(payload) // size) * size, b"\0")
 
 
+def encode_steps(steps: Steps, config: AcceleratorConfig) -> bytes:
+    """The list of ``steps`` [blocks, segments, chunks], each segment of which has one at least."""
+    words = pack_steps(steps)
+    return _block(Format.STEPS, 0, len(words), words, config)
+
+
 def encode_parameters(bias: Integers, multiplier: Integers, shift: Integers, block_width: int,
                       blocks: int, config: AcceleratorConfig) -> bytes:
     """Parameter words of the channels of ``blocks`` blocks, the last of which may be narrower.
@@ -291,7 +298,8 @@ class StreamBlock:
 
     ``values``: int8 [count, M, N] for RAW, PACKED and MODES, of codes the weights that they stand
     for; RECORD [count, R] for both kinds of parameters, int32 [256] for TABLE, [2, 256] for one of
-    both tables, int8 [codebook_entries] for CODEBOOK. Not to be written to.
+    both tables, int8 [codebook_entries] for CODEBOOK, uint32 [count] for STEPS. Not to be written
+    to.
     """
 
     format: Format

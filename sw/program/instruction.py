@@ -8,7 +8,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
 __all__ = ["Values", "blocks_at_once", "channels", "column_window", "parameter_words_per_block",
-           "pixels", "rows_needed", "weight_words"]
+           "pixel_words", "pixels", "rows_needed", "weight_words"]
 
 Values = Mapping[str, int]  # fields by name, as isa.decode gives them
 
@@ -32,11 +32,16 @@ def pixels(values: Values, which: str) -> tuple[int, tuple[int, int, int], tuple
             (values[f"{which}_row_pitch"], values[f"{which}_pixel_pitch"], 1))
 
 
-def weight_words(values: Values) -> int:
-    """Ring words that the instruction uses: all it is given, with weights_stream for each pixel."""
+def pixel_words(values: Values) -> int:
+    """Ring words that a pixel meets."""
     if values["mode"] == Mode.MAX_POOL:
         return 0
-    words = values["blocks"] * values["block_words"]
+    return values["block_words"] * (1 if values["listed"] else values["blocks"])
+
+
+def weight_words(values: Values) -> int:
+    """Ring words that the instruction uses: all it is given, with weights_stream for each pixel."""
+    words = pixel_words(values)
     if values["weights_stream"]:
         words *= values["ofm_rows"] * values["ofm_columns"]
     return words

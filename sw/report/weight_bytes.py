@@ -14,9 +14,9 @@ from kaniwa.report.accesses import Access, image_reader
 __all__ = ["CAUSES", "weight_bytes"]
 
 # The causes in the order in which they are shown; they add up to the bytes of all constants.
-CAUSES = ("weights", "parameters", "tables", "headers", "padding", "programs", "other")
+CAUSES = ("weights", "steps", "parameters", "tables", "headers", "padding", "programs", "other")
 BUFFERS = {Buffer.WEIGHTS: "weights", Buffer.CODEBOOK: "weights", Buffer.RECORDS: "parameters",
-           Buffer.TABLES: "tables"}
+           Buffer.TABLES: "tables", Buffer.STEPS: "steps"}
 
 
 def weight_bytes(program: Program, found: Sequence[Access]) -> tuple[Counter[str], list[Counter]]:

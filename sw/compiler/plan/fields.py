@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from kaniwa.compiler.plan.geometry import Pair, ScatteredOutput, Tile
 from kaniwa.compiler.plan.layers import ArrayLayer
+from kaniwa.compiler.plan.step_lists import can_be_listed, listed_steps
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
 
-__all__ = ["block_width", "block_words", "layer_blocks", "tile_channels", "tile_fields",
+__all__ = ["block_width", "block_words", "layer_blocks", "may_list", "tile_channels",
+           "tile_fields", "tile_steps", "tile_words",
            "visited", "column_window", "slides", "phase_windows", "meets_corner",
            "parameter_words", "weight_zero_point"]
 
@@ -42,7 +44,8 @@ def visited(layer: ArrayLayer, visits: int, config: AcceleratorConfig) -> ArrayL
         return replace(layer, visits=visits)
     g = layer.geometry
     zero_point = weight_zero_point(layer.weights, config)
-    return replace(layer, mode=Mode.DENSE, patch=False, visits=1 if zero_point else visits,
+    return replace(layer, mode=Mode.DENSE, patch=False, listed=False,
+                   visits=1 if zero_point else visits,
                    weight_zero_point=zero_point, lanes=block_width(layer, config),
                    geometry=replace(g, kernel=(g.kernel[0], g.extent[1]),
                                     dilation=(g.dilation[0], 1)))
@@ -121,11 +124,37 @@ def parameter_words(layer: ArrayLayer, config: AcceleratorConfig) -> int:
 
 
 def block_words(layer: ArrayLayer, config: AcceleratorConfig) -> int:
-    """Ring words of a block."""
+    """Ring words of a block, or of the one with the most."""
+    if layer.listed:
+        return int(_listed(layer, config).sum(axis=(1, 2)).max())
     steps = _steps(layer, config)
     if layer.mode in (Mode.DENSE, Mode.COLUMN):
         return steps
     return 0 if layer.mode == Mode.MAX_POOL else -(-steps // config.dot_width)
+
+
+def tile_words(layer: ArrayLayer, blocks: Pair, config: AcceleratorConfig) -> int:
+    """Ring words of the ``blocks`` [first, past the last) of a layer."""
+    if layer.listed:
+        return int(tile_steps(layer, blocks, config).sum())
+    return (blocks[1] - blocks[0]) * block_words(layer, config)
+
+
+def tile_steps(layer: ArrayLayer, blocks: Pair,
+               config: AcceleratorConfig) -> npt.NDArray[np.bool_]:
+    """The steps of the list of a listed layer's ``blocks``: bool [blocks, segments, chunks]."""
+    return _listed(layer, config)[blocks[0]:blocks[1]]
+
+
+def may_list(layer: ArrayLayer, config: AcceleratorConfig) -> bool:
+    """Whether the layer may have a list of its steps."""
+    return (layer.mode == Mode.DENSE and not layer.patch
+            and block_width(layer, config) == config.out_lanes
+            and can_be_listed(layer, _reduction(layer, config)[:2], config))
+
+
+def _listed(layer: ArrayLayer, config: AcceleratorConfig) -> npt.NDArray[np.bool_]:
+    return listed_steps(layer, _reduction(layer, config)[:2], config)
 
 
 def tile_channels(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> Pair:
@@ -209,7 +238,9 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         "ofm_rows": rows, "ofm_columns": columns, "blocks": blocks,
         "block_width": block_width(layer, config),
         "last_width": last_channel - first_channel - (blocks - 1) * block_width(layer, config),
-        "steps": _steps(layer, config), "block_words": block_words(layer, config),
+        "steps": _steps(layer, config), "listed": int(layer.listed),
+        "block_words": tile_words(layer, tile.blocks, config) if layer.listed else block_words(
+            layer, config),
         "ofm_address": ofm, "ofm_row_pitch": to.row, "ofm_pixel_pitch": to.pixel,
         **special,
     }

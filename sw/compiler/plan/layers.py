@@ -176,6 +176,7 @@ class ArrayLayer(OneStage):
     | ``table`` | a map of the int8 result, index = value + 128; not with ``add`` |
     | ``removed`` | what of ``macs`` is not computed (see LayerInfo) |
     | ``patch`` | DENSE with the taps of a pixel packed |
+    | ``listed`` | DENSE with a list of the steps that have weights |
     | ``part`` | the run of the device that the layer belongs to |
     | ``positions`` | the operators in the model, the one that shapes the layer first |
     | ``visits`` | how often a pixel's bytes, or its window in COLUMN, meet weights: other ones |
@@ -212,6 +213,7 @@ class ArrayLayer(OneStage):
     table: npt.NDArray[np.int8] | None = None
     removed: Mapping[str, Any] | None = None
     patch: bool = False
+    listed: bool = False
     part: int = 0
     positions: tuple[int, ...] = ()
     visits: int = 1

@@ -16,11 +16,13 @@ from kaniwa.compiler.plan.fields import (
     phase_windows,
     tile_channels,
     tile_fields,
+    tile_steps,
 )
 from kaniwa.compiler.plan.geometry import Tile
 from kaniwa.compiler.plan.layers import ArrayLayer, Stage
 from kaniwa.compiler.plan.operands import room_of
 from kaniwa.compiler.plan.plan import Constants, Plan, Slice
+from kaniwa.compiler.plan.step_lists import layer_words
 from kaniwa.compiler.plan.visits import visited_words
 from kaniwa.compiler.schedule.table_banks import Tables, TableUse, table_uses
 from kaniwa.config import AcceleratorConfig
@@ -28,9 +30,9 @@ from kaniwa.isa import Mode
 from kaniwa.isa.weight_stream import (
     column_words,
     corner_words,
-    dense_words,
     depthwise_words,
     encode_parameters,
+    encode_steps,
     encode_tables,
     encode_weights,
     phase_window_words,
@@ -178,7 +180,8 @@ def _program(plan: Plan, tile: Tile, pool: _Pool) -> tuple[Slice, Slice]:
 
 def _parameters(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> bytes:
     first, last = tile_channels(layer, tile, config)
-    return encode_parameters(layer.bias[first:last], layer.rescale.multiplier[first:last],
+    steps = encode_steps(tile_steps(layer, tile.blocks, config), config) if layer.listed else b""
+    return steps + encode_parameters(layer.bias[first:last], layer.rescale.multiplier[first:last],
                              layer.rescale.shift[first:last], block_width(layer, config),
                              tile.blocks[1] - tile.blocks[0], config)
 
@@ -194,6 +197,8 @@ def _weights(layer: ArrayLayer, tile: Tile, alone: bool,
     if layer.weights is None:
         return b"", 1
     words = _words(layer, tile, config)
+    if layer.listed:
+        return encode_weights(words, config), 1
     blocks = words.reshape(tile.blocks[1] - tile.blocks[0], -1, *words.shape[-2:])
     if alone and not tile.weights_stream and (blocks == blocks[0]).all():
         for count in range(1, len(blocks) // 2 + 1):
@@ -220,8 +225,9 @@ def _words(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> Int8:
                 else phase_window_words(taps, config) if phase_windows(layer, config)
                 else column_words(taps, column_window(layer, config), config))
     values = tile_fields(layer, tile, config)
-    part = layer.weights[first:last:layer.spread].astype(np.int8)
-    shape = ((len(part), 1, 1, -1) if layer.patch
-             else (len(part), values["kernel_rows"], values["segments"], -1))
-    return dense_words(np.ascontiguousarray(part).reshape(shape), config,
-                       layer.weight_zero_point)
+    segments = (1, 1) if layer.patch else (values["kernel_rows"], values["segments"])
+    words = layer_words(layer, (first, last), segments, config)
+    if layer.listed:
+        steps = tile_steps(layer, tile.blocks, config)
+        return words[steps.reshape(len(words), -1)]
+    return words

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kaniwa.compiler.plan.fields import (
-    block_words,
     parameter_words,
     tile_fields,
+    tile_words,
     visited,
 )
 from kaniwa.compiler.plan.geometry import Tile
@@ -45,9 +45,16 @@ def _array_cycles(layer: ArrayLayer, v: dict[str, int], config: AcceleratorConfi
                 v["columns_first"] + (columns - 1) * v["columns_next"] + again)
         return rows * columns * blocks * v["phases"] * v["columns_next"]
     steps = -(-blocks // blocks_at_once(config, v | {"mode": layer.mode})) * v["steps"]
+    if layer.listed:
+        steps = v["block_words"]
     if layer.patch:
         steps = max(steps, v["kernel_rows"] * v["chunks"])
     return rows * columns * steps
+
+
+def _words(v: dict[str, int]) -> int:
+    """Ring words that a pixel meets."""
+    return v["block_words"] * (1 if v["listed"] else v["blocks"])
 
 
 def _written_words(v: dict[str, int], config: AcceleratorConfig) -> int:
@@ -73,7 +80,7 @@ class Held:
     def of(cls, layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, cycles: int) -> Held:
         """That of a tile; of weights that stream none stays."""
         layer, blocks = visited(layer, tile.visits, config), tile.blocks[1] - tile.blocks[0]
-        return cls(0 if tile.weights_stream else blocks * block_words(layer, config),
+        return cls(0 if tile.weights_stream else tile_words(layer, tile.blocks, config),
                    blocks * parameter_words(layer, config), cycles)
 
     def share_ahead(self, weights: int, parameters: int, config: AcceleratorConfig) -> float:
@@ -97,7 +104,7 @@ def _waits(layer: ArrayLayer, v: dict[str, int], weights: int, array: int, befor
     channels = (v["blocks"] - 1) * v["block_width"] + v["last_width"]
     records = channels * RECORD_BYTES // config.read_bytes
     at_first = array // (rows if layer.mode == Mode.COLUMN else rows * v["ofm_columns"])
-    share = before.share_ahead(v["blocks"] * v["block_words"],
+    share = before.share_ahead(_words(v),
                                v["blocks"] * parameter_words(layer, config), config)
     there = min(before.cycles, int(share * (records + weights)))
     return max(0, records + max(0, weights - at_first) - there)
@@ -116,7 +123,7 @@ def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bo
     results = pixels * ((v["blocks"] - 1) * v["block_width"] + v["last_width"])
     array = _array_cycles(layer, v, config)
     repeat = pixels if tile.weights_stream else 1
-    words = v["blocks"] * v["block_words"] * repeat
+    words = _words(v) * repeat
     decoded = words * config.tile_bytes // config.decoded_bytes
     weights = words * config.tile_bytes * layer.weight_bits // (8 * config.read_bytes)
     load = v["ifm_rows"] * v["line_pitch"] // config.read_bytes

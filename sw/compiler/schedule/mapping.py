@@ -1,4 +1,4 @@
-"""Chooses how the array computes each layer: by columns, by patches, or tap by tap."""
+"""Chooses how the array computes each layer: by columns, by patches, tap by tap, or by lists."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
+from kaniwa.compiler.plan.fields import may_list
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer
 from kaniwa.compiler.plan.plan import Plan
 from kaniwa.compiler.rewrite.widen import widened
@@ -59,3 +60,5 @@ def _alternatives(layer: ArrayLayer, config: AcceleratorConfig) -> Iterator[Arra
             and segment <= FIELDS["segment_bytes"].high
             and g.kernel[0] * segment <= config.patch_bytes // 2):
         yield replace(layer, patch=True)
+    if may_list(layer, config):
+        yield replace(layer, listed=True)

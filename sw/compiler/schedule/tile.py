@@ -26,6 +26,7 @@ from kaniwa.compiler.schedule.estimate import FREE, Held, estimate, rows_held
 from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import CompileError
 from kaniwa.isa import FIELDS, Mode
+from kaniwa.isa.step_lists import most_steps
 
 __all__ = ["tile", "cycles", "tiles_of"]
 
@@ -264,6 +265,8 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
                 _limit(config, "blocks"))
     if not stream:
         limit = min(limit, _share(blocks, words, config.ring_words, share, all_that_fit))
+    if layer.listed:
+        limit = min(limit, most_steps(config.step_entries) // words)
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Format, Mode
 from kaniwa.isa.formats import (
@@ -18,10 +20,11 @@ from kaniwa.isa.formats import (
     words_of_zeros,
 )
 from kaniwa.isa.modes import FILL
+from kaniwa.isa.step_lists import list_words, unpack_steps
 from kaniwa.isa.weight_stream import decode_headers, equal_runs
 from kaniwa.program.instruction import Values, parameter_words_per_block, weight_words
 
-__all__ = ["BlockShape", "Read", "region_shapes"]
+__all__ = ["BlockShape", "Read", "list_words_of", "region_shapes", "step_counts"]
 
 Read = Callable[[int, int], bytes]   # address, length -> what is stored there
 
@@ -61,9 +64,31 @@ def region_shapes(config: AcceleratorConfig, v: Values, read: Read | None,
         return (_shapes(config, read(v["parameter_address"], v["parameter_bytes"])),
                 _shapes(config, read(v["weight_address"], v["weight_bytes"])))
     words = 0 if v["mode"] == Mode.MAX_POOL else -(-weight_words(v) // v["weight_repeat"])
-    return (_likely_parameters(config, v["parameter_bytes"],
-                               v["blocks"] * parameter_words_per_block(config, v)),
+    return (_likely_parameters(config, v),
             _likely_weights(config, v["weight_bytes"], words))
+
+
+def list_words_of(v: Values) -> int:
+    """Words of the instruction's step list."""
+    return list_words(v["block_words"]) if v["listed"] else 0
+
+
+def step_counts(config: AcceleratorConfig, v: Values, read: Read | None) -> list[list[int]]:
+    """Of an instruction with a list: for each block and segment how many steps it has.
+
+    Without ``read`` all segments have as many, as far as that is possible.
+    """
+    blocks, segments = v["blocks"], v["kernel_rows"] * v["segments"]
+    if read is None:
+        each, more = divmod(v["block_words"], blocks * segments)
+        even = [each + (number < more) for number in range(blocks * segments)]
+        return [even[first:first + segments] for first in range(0, len(even), segments)]
+    data = read(v["parameter_address"], v["parameter_bytes"])
+    words = next(FORMATS[Format.STEPS].unpack(
+        header, np.frombuffer(data, np.uint8, len(place), place.start), config)
+        for header, place in decode_headers(data, config) if header["format"] == Format.STEPS)
+    counts = unpack_steps(words, (blocks, segments, v["chunks"])).sum(axis=2)
+    return [[int(count) for count in block] for block in counts]
 
 
 def _shape(config: AcceleratorConfig, header: dict[str, int],
@@ -96,13 +121,18 @@ def _shapes(config: AcceleratorConfig, data: bytes) -> list[BlockShape]:
     return shapes
 
 
-def _likely_parameters(config: AcceleratorConfig, size: int, words: int) -> list[BlockShape]:
+def _likely_parameters(config: AcceleratorConfig, v: Values) -> list[BlockShape]:
+    words, size = v["blocks"] * parameter_words_per_block(config, v), v["parameter_bytes"]
+    lists = []
+    if v["listed"]:
+        own = _shape(config, {"format": Format.STEPS, "arg": 0, "count": list_words_of(v)})
+        lists, size = [own], size - (1 - -own.bytes // config.read_bytes) * config.read_bytes
     records = words * config.requant_lanes
     own, short = (size - config.read_bytes >= each * records
                   for each in (RECORD_BYTES, SHORT_RECORD.bytes))
     kind = Format.PARAMETERS if own or short else Format.PARAMETERS_SHARED
     shape = _shape(config, {"format": kind, "arg": int(short and not own), "count": words})
-    return _padded(config, size, shape)
+    return lists + _padded(config, size, shape)
 
 
 def _likely_weights(config: AcceleratorConfig, size: int, words: int) -> list[BlockShape]:

@@ -10,7 +10,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
 from kaniwa.cycles.look import Frame, Kinds, Look
 from kaniwa.cycles.memory import ReadPath
-from kaniwa.cycles.readers.streams import BlockShape, Read, region_shapes
+from kaniwa.cycles.readers.streams import BlockShape, Read, list_words_of, region_shapes
 from kaniwa.isa.formats import Buffer
 from kaniwa.program.instruction import Values
 
@@ -20,7 +20,8 @@ WEIGHTS: Final = 0
 RECORDS: Final = 1
 TABLES: Final = 2
 CODEBOOK: Final = 3
-assert tuple(Buffer) == (WEIGHTS, RECORDS, TABLES, CODEBOOK)
+STEPS: Final = 4
+assert tuple(Buffer) == (WEIGHTS, RECORDS, TABLES, CODEBOOK, STEPS)
 
 FETCH_DEPTH: Final = 16     # words requested and not passed on to the decoder
 
@@ -72,8 +73,9 @@ class WeightPath(ReadPath):
         self._ended: list[int] = []     # and end with an item or as a header
         self.address = 0
         # Items in the first stage of the decoder, which has two places: since when, for which
-        # output, whether it needs room there, whether it completes a word. When the last two did.
-        self._windows: deque[tuple[int, int, bool, bool]] = deque()
+        # output, whether it needs room there, whether it completes a word, whether a list begins
+        # with it. When the last two did.
+        self._windows: deque[tuple[int, int, bool, bool, bool]] = deque()
         self._taken_before = self._taken = -1
         self._items = 0                  # that have left it
         # Of the outputs, for weights and for records and tables: what waits in their registers
@@ -84,6 +86,9 @@ class WeightPath(ReadPath):
         self._released, self._next_release = [0, 0], [0, 0]
         self._releases = (events.ring_releases, events.parameter_releases)
         self._capacity = (config.ring_words, config.parameter_words)
+        # Words of lists: that the ring holds, those that it was given and gave back.
+        self._list_capacity = config.step_entries // 2
+        self._listed = self._lists_released = self._next_list_release = 0
         self._fetching, self._decoding = _Fetch(), _Decode()
         self._decoder = self._decode()
         self.reader = self._fetch()
@@ -107,6 +112,7 @@ class WeightPath(ReadPath):
                 + self._items
                 + self._released[0] + self._released[1] + len(events.offered["weights"])
                 + len(events.ring_releases) + len(events.parameter_releases)
+                + len(events.list_releases)
                 + len(events.post_done))
 
     @property
@@ -125,7 +131,7 @@ class WeightPath(ReadPath):
                 [(look.at(window[0]), window[1:]) for window in self._windows],
                 look.all((self._taken_before, self._taken, *self._accepted, *self._room)),
                 [item and (look.at(item[0]), item[1]) for item in self._waiting],
-                self._written, self._released,
+                self._written, self._released, self._listed - self._lists_released,
                 [(len(releases), look.recent([cycle for cycle, _ in releases[-4:]]))
                  for releases in self._releases])
 
@@ -224,7 +230,7 @@ class WeightPath(ReadPath):
         Returns from when on there is a place for another one, None if that is not known.
         """
         while self._windows:
-            emitted, output, takes_room, completes = self._windows[0]
+            emitted, output, takes_room, completes, begins_list = self._windows[0]
             if not self._settle(output):
                 break
             self._windows.popleft()
@@ -236,6 +242,8 @@ class WeightPath(ReadPath):
                 self._settle(output)
             else:
                 self._leaves(output, self._taken + 1, completes)
+            if begins_list:
+                self._events.list_ready.append(self._taken + 3)
         if len(self._windows) == 2:
             return None
         return (self._taken if self._windows else self._taken_before) + 1
@@ -260,6 +268,15 @@ class WeightPath(ReadPath):
                 continue
             own.emitted += shape.fill
             kind, steps = int(shape.kind), shape.steps
+            if kind == STEPS:      # as if it waited for room for all of it
+                self._listed += list_words_of(self._instructions[own.owner])
+                while self._listed > self._list_capacity + self._lists_released:
+                    while self._next_list_release == len(events.list_releases):
+                        own.at = 7
+                        yield
+                    room, self._lists_released = events.list_releases[self._next_list_release]
+                    self._next_list_release += 1
+                    own.emitted = max(own.emitted, room + 1)
             own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
                 own.emitted += 2
@@ -295,7 +312,8 @@ class WeightPath(ReadPath):
                 inner = own.item % shape.per_word
                 self._windows.append((
                     own.emitted, own.output, is_buffered and inner == shape.parts - 1,
-                    is_buffered and inner == shape.per_word - 1))
+                    is_buffered and inner == shape.per_word - 1,
+                    kind == STEPS and not own.item))
                 self._take()
         while True:
             own.at = 6
