@@ -26,8 +26,8 @@ BEHIND: Final = 4     # from the step before the last one to the next instructio
 LONG_AGO: Final = -1 << 60
 RELEASED: Final = 4   # from a step to the ring's room
 LIST_READ: Final = 5  # from the first word of a list to the acceptance of its instruction
-LIST_NEXT: Final = 6  # from the end of a list to the acceptance of an instruction with the next one
-LIST_ROOM: Final = 2  # and to the room of its words
+LIST_NEXT: Final = 5  # from the end of a list to the acceptance of an instruction with the next one
+LIST_ROOM: Final = 0  # and to the room of its words
 LOAD, WEIGHTS, REQUANTIZE, FILL = (STATES[cause]
                                    for cause in ("load", "weights", "requantize", "fill"))
 

@@ -10,7 +10,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.cycles.events import Events, Reader
 from kaniwa.cycles.look import Frame, Kinds, Look
 from kaniwa.cycles.memory import ReadPath
-from kaniwa.cycles.readers.streams import BlockShape, Read, list_words_of, region_shapes
+from kaniwa.cycles.readers.streams import BlockShape, Read, region_shapes
 from kaniwa.isa.formats import Buffer
 from kaniwa.program.instruction import Values
 
@@ -21,7 +21,12 @@ RECORDS: Final = 1
 TABLES: Final = 2
 CODEBOOK: Final = 3
 STEPS: Final = 4
+LISTS: Final = 2    # the buffer of lists; those of weights and records have the outputs' numbers
 assert tuple(Buffer) == (WEIGHTS, RECORDS, TABLES, CODEBOOK, STEPS)
+
+# An item: its output; its buffer; whether it needs room there; whether it completes a word of it; and
+# whether it is its block's first.
+_Item = tuple[int, int, bool, bool, bool]
 
 FETCH_DEPTH: Final = 16     # words requested and not passed on to the decoder
 
@@ -32,7 +37,7 @@ FETCH = Kinds(("before", "granted", "free", "begun", "ready", "asked"),
 DECODE = Kinds(("emitted",),
                ("front", "owner", "item", "position", "needed", "output", "in_use"),
                ("self", "own", "events", "width", "shape", "came", "room", "kind", "is_buffered",
-                "steps", "step", "end", "gone", "inner"))
+                "steps", "step", "end", "gone", "inner", "buffer"))
 
 
 class _Fetch(Frame):
@@ -72,23 +77,20 @@ class WeightPath(ReadPath):
         self._shifted: list[int] = []   # and the fetch, for one of the words that are held,
         self._ended: list[int] = []     # and end with an item or as a header
         self.address = 0
-        # Items in the first stage of the decoder, which has two places: since when, for which
-        # output, whether it needs room there, whether it completes a word, whether a list begins
-        # with it. When the last two did.
-        self._windows: deque[tuple[int, int, bool, bool, bool]] = deque()
+        # Items in the first stage of the decoder, which has two places, since when; when the last
+        # two left it.
+        self._windows: deque[tuple[int, _Item]] = deque()
         self._taken_before = self._taken = -1
         self._items = 0                  # that have left it
-        # Of the outputs, for weights and for records and tables: what waits in their registers
-        # (since when, whether it completes a word), when they were last left, words written and
-        # released.
-        self._waiting: list[tuple[int, bool] | None] = [None, None]
-        self._accepted, self._written, self._room = [0, 0], [0, 0], [0, 0]
-        self._released, self._next_release = [0, 0], [0, 0]
-        self._releases = (events.ring_releases, events.parameter_releases)
-        self._capacity = (config.ring_words, config.parameter_words)
-        # Words of lists: that the ring holds, those that it was given and gave back.
-        self._list_capacity = config.step_entries // 2
-        self._listed = self._lists_released = self._next_list_release = 0
+        # Of the outputs, for weights and for records, tables and lists: what waits in their
+        # registers, since when, and when they were last left.
+        self._waiting: list[tuple[int, _Item] | None] = [None, None]
+        self._accepted = [0, 0]
+        # Of the buffers behind them: words written and released, and since when there is room.
+        self._written, self._room = [0, 0, 0], [0, 0, 0]
+        self._released, self._next_release = [0, 0, 0], [0, 0, 0]
+        self._releases = (events.ring_releases, events.parameter_releases, events.list_releases)
+        self._capacity = (config.ring_words, config.parameter_words, config.step_entries // 2)
         self._fetching, self._decoding = _Fetch(), _Decode()
         self._decoder = self._decode()
         self.reader = self._fetch()
@@ -110,7 +112,7 @@ class WeightPath(ReadPath):
         events = self._events
         return (len(self._responses) + len(self._passed) + len(self._shifted) + len(self._ended)
                 + self._items
-                + self._released[0] + self._released[1] + len(events.offered["weights"])
+                + sum(self._released) + len(events.offered["weights"])
                 + len(events.ring_releases) + len(events.parameter_releases)
                 + len(events.list_releases)
                 + len(events.post_done))
@@ -131,7 +133,7 @@ class WeightPath(ReadPath):
                 [(look.at(window[0]), window[1:]) for window in self._windows],
                 look.all((self._taken_before, self._taken, *self._accepted, *self._room)),
                 [item and (look.at(item[0]), item[1]) for item in self._waiting],
-                self._written, self._released, self._listed - self._lists_released,
+                self._written, self._released,
                 [(len(releases), look.recent([cycle for cycle, _ in releases[-4:]]))
                  for releases in self._releases])
 
@@ -201,28 +203,32 @@ class WeightPath(ReadPath):
         item = self._waiting[output]
         if item is None:
             return True
-        came, completes = item
-        releases, capacity = self._releases[output], self._capacity[output]
-        while self._released[output] <= self._written[output] - capacity:
-            if self._next_release[output] == len(releases):
+        came, waiting = item
+        buffer = waiting[1]
+        releases, capacity = self._releases[buffer], self._capacity[buffer]
+        while self._released[buffer] <= self._written[buffer] - capacity:
+            if self._next_release[buffer] == len(releases):
                 return False
-            room, self._released[output] = releases[self._next_release[output]]
-            self._next_release[output] += 1
-            self._room[output] = room + 1
+            room, self._released[buffer] = releases[self._next_release[buffer]]
+            self._next_release[buffer] += 1
+            self._room[buffer] = room + 1
         self._waiting[output] = None
-        self._leaves(output, max(came + 1, self._room[output]), completes)
+        self._leaves(waiting, max(came + 1, self._room[buffer]))
         return True
 
-    def _leaves(self, output: int, cycle: int, completes: bool) -> None:
+    def _leaves(self, item: _Item, cycle: int) -> None:
         """An item is accepted by the buffer that it is for, and may complete a word of it."""
+        output, buffer, _, completes, begins = item
         self._accepted[output] = cycle
         if completes:
-            self._written[output] += 1
-            if output == WEIGHTS:
+            self._written[buffer] += 1
+            if buffer == WEIGHTS:
                 self._events.ring_ready.append(cycle + 3)
-            else:
+            elif buffer == RECORDS:
                 self._events.parameters_ready.append(cycle + 2)
                 self._events.news = True
+            elif begins:
+                self._events.list_ready.append(cycle + 2)
 
     def _take(self) -> int | None:
         """Items in the first stage go on to their outputs, as far as that is known.
@@ -230,20 +236,19 @@ class WeightPath(ReadPath):
         Returns from when on there is a place for another one, None if that is not known.
         """
         while self._windows:
-            emitted, output, takes_room, completes, begins_list = self._windows[0]
+            emitted, item = self._windows[0]
+            output = item[0]
             if not self._settle(output):
                 break
             self._windows.popleft()
             self._items += 1
             self._taken_before = self._taken
             self._taken = max(max(emitted, self._taken) + 1, self._accepted[output])
-            if takes_room:
-                self._waiting[output] = self._taken, completes
+            if item[2]:
+                self._waiting[output] = self._taken, item
                 self._settle(output)
             else:
-                self._leaves(output, self._taken + 1, completes)
-            if begins_list:
-                self._events.list_ready.append(self._taken + 3)
+                self._leaves(item, self._taken + 1)
         if len(self._windows) == 2:
             return None
         return (self._taken if self._windows else self._taken_before) + 1
@@ -268,21 +273,14 @@ class WeightPath(ReadPath):
                 continue
             own.emitted += shape.fill
             kind, steps = int(shape.kind), shape.steps
-            if kind == STEPS:      # as if it waited for room for all of it
-                self._listed += list_words_of(self._instructions[own.owner])
-                while self._listed > self._list_capacity + self._lists_released:
-                    while self._next_list_release == len(events.list_releases):
-                        own.at = 7
-                        yield
-                    room, self._lists_released = events.list_releases[self._next_list_release]
-                    self._next_list_release += 1
-                    own.emitted = max(own.emitted, room + 1)
             own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
                 own.emitted += 2
-            # Tables leave with the records. A codebook is written when no chunk of weights waits.
+            # Tables and lists leave with the records. A codebook is written when no chunk of weights
+            # waits.
             own.output = WEIGHTS if kind in (WEIGHTS, CODEBOOK) else RECORDS
-            is_buffered = kind in (WEIGHTS, RECORDS)
+            is_buffered = kind in (WEIGHTS, RECORDS, STEPS)
+            buffer = LISTS if kind == STEPS else own.output
             for own.item in range(shape.items):
                 step = steps[own.item % len(steps)]
                 end = own.position + step
@@ -310,10 +308,9 @@ class WeightPath(ReadPath):
                 own.position = end % width
                 self._end_words(gone)
                 inner = own.item % shape.per_word
-                self._windows.append((
-                    own.emitted, own.output, is_buffered and inner == shape.parts - 1,
-                    is_buffered and inner == shape.per_word - 1,
-                    kind == STEPS and not own.item))
+                self._windows.append((own.emitted, (
+                    own.output, buffer, is_buffered and inner == shape.parts - 1,
+                    is_buffered and inner == shape.per_word - 1, not own.item)))
                 self._take()
         while True:
             own.at = 6
