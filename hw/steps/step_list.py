@@ -23,10 +23,10 @@ class StepList(Component):
     """A ring of ``step_entries`` steps in words of two; the lists come in the order of their
     instructions.
 
-    ``o`` has the first list's steps, again and again, until ``leave``. Then its words are given
-    back, and the list behind it is next. Throughput: a word in, a step out a cycle. The first step
-    of a list is there 4 cycles after its first word was counted as written, or 5 cycles after
-    ``leave``.
+    ``o`` has the first list's steps, again and again, until ``leave``, which comes when all of them
+    have been taken once or more. Then its words are given back, and the list behind it is next.
+    Throughput: a word in, a step out a cycle. The first step of a list is there 4 cycles after its
+    first word was counted as written, or 5 cycles after ``leave``.
     """
 
     def __init__(self, config: AcceleratorConfig):

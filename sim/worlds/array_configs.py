@@ -11,10 +11,10 @@ CONFIGS: dict[str, AcceleratorConfig] = {
     "nano": AcceleratorConfig(
         out_lanes=4, dot_width=4, product_cycles=1, requant_lanes=1, requant_cycles=4,
         read_bytes=8, write_bytes=2, ring_bytes=256, line_bytes=256, parameter_records=16,
-        result_slots=2, name="nano"),
+        result_slots=2, step_entries=64, name="nano"),
     "base": AcceleratorConfig(
         ring_bytes=2048, line_bytes=512, parameter_records=16, result_slots=16, phase_windows=True,
-        name="base"),
+        step_entries=128, name="base"),
     "twelve": AcceleratorConfig(
         out_lanes=12, dot_width=8, product_cycles=2, requant_lanes=4, read_bytes=8, write_bytes=4,
         ring_bytes=1024, line_bytes=256, parameter_records=16, result_slots=4, name="twelve"),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
+
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
-from kaniwa.program.instruction import blocks_at_once
+from kaniwa.isa.step_lists import most_steps
+from kaniwa.program.instruction import blocks_at_once, pixel_words
 from kaniwa.sim.worlds.array_step import Step
 from kaniwa.sim.worlds.column_loops import column_steps, draw_columns
 
-__all__ = ["Loops", "random_instruction"]
+__all__ = ["Loops", "drawn_steps", "random_instruction"]
 
 
 class Loops:
@@ -20,6 +24,7 @@ class Loops:
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         self.base = self.word = self.count = 0
+        self.steps: npt.NDArray[np.bool_] | None = None   # of the list of the instruction in work
 
     def load_positions(self, fields: dict[str, int]) -> list[int]:
         """Values that ``loaded`` takes, word by word, for the instruction about to run."""
@@ -36,7 +41,8 @@ class Loops:
         f = fields
         steps: list[Step] = []
         first_word = self.word
-        words = 0 if f["mode"] == Mode.MAX_POOL else f["blocks"] * f["block_words"]
+        words = pixel_words(f)
+        self.steps = drawn_steps(f) if f["listed"] else None
         pixels = f["ofm_rows"] * f["ofm_columns"]
         for y in range(f["ofm_rows"]):
             if f["mode"] == Mode.COLUMN:
@@ -63,12 +69,16 @@ class Loops:
         pixel = x * f["pixel_step"] - f["pad_left_bytes"]
         taps = [(ky, s, c) for ky in range(f["kernel_rows"]) for s in range(f["segments"])
                 for c in range(f["chunks"])]
+        before = b * len(taps)
+        if self.steps is not None:
+            before = int(self.steps[:b].sum())
+            taps = [tap for tap, used in zip(taps, self.steps[b].flat, strict=True) if used]
         for t, (ky, s, c) in enumerate(taps):
             row = y * f["stride_rows"] + ky * f["dilation_rows"] - f["pad_top"]
             offset = pixel + s * f["segment_step"] + c * width
             word: int | None = first_word + b * f["block_words"] + t // width
             if dense:
-                word = first_word + b * len(taps) + t
+                word = first_word + before + t
             else:
                 offset += b * f["block_width"]
             if f["mode"] == Mode.MAX_POOL:
@@ -99,13 +109,30 @@ def random_instruction(config: AcceleratorConfig, rng: random.Random, most_steps
         fields = draw(config, rng)
         f = {name: fields.get(name, max(0, field.low)) for name, field in FIELDS.items()
              if "array" in field.units}
+        if f["mode"] == Mode.DENSE and rng.random() < 0.4:
+            _leave_out(f, config, rng)
         total = f["ofm_rows"] * f["ofm_columns"] * f["blocks"] * f["steps"]
         span = (f["kernel_rows"] - 1) * f["dilation_rows"] + 1
         rows = max(span, f["stride_rows"]) * f["line_pitch"]
-        words = f["blocks"] * f["block_words"]
-        fits = f["weights_stream"] or f["mode"] == Mode.MAX_POOL or words <= config.ring_words
+        fits = f["weights_stream"] or pixel_words(f) <= config.ring_words
         if total <= most_steps and rows <= config.line_bytes and fits:
             return f
+
+
+def drawn_steps(f: dict[str, int]) -> npt.NDArray[np.bool_]:
+    """The list of a random instruction: bool [blocks, segments of all kernel rows, chunks]."""
+    rng = np.random.default_rng(f["pad_value"] & 255)
+    steps = rng.random((f["blocks"], f["kernel_rows"] * f["segments"], f["chunks"])) < (
+        rng.choice([0.1, 0.5, 0.9]))
+    steps[..., 0] |= ~steps.any(axis=2)
+    return steps
+
+
+def _leave_out(f: dict[str, int], config: AcceleratorConfig, rng: random.Random) -> None:
+    """Give a DENSE instruction a list of its steps, where the config holds it."""
+    count = int(drawn_steps(f).sum())
+    if count <= most_steps(config.step_entries):
+        f |= {"listed": 1, "block_words": count}
 
 
 def _draw(config: AcceleratorConfig, rng: random.Random) -> dict[str, int]:

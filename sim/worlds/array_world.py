@@ -8,9 +8,10 @@ from typing import Any
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
+from kaniwa.isa.step_lists import pack_steps
 from kaniwa.sim.harness.bench import Bench, Driver, Env, check, cover, start
 from kaniwa.sim.harness.payload import codec
-from kaniwa.sim.worlds.array_loops import Loops, random_instruction
+from kaniwa.sim.worlds.array_loops import Loops, drawn_steps, random_instruction
 from kaniwa.sim.worlds.array_step import Step
 from kaniwa.sim.worlds.column_loops import meets_corner
 from kaniwa.sim.worlds.patch_loops import PatchStep, random_patches
@@ -25,6 +26,7 @@ SEEN_AFTER = 2    # cycles from an input to the decision's outputs
 
 MOST_IDLE = 16    # cycles between instructions, by contract
 USUAL_IDLE = 4    # at most, where the next instruction is set up in time
+LISTED_IDLE = 9   # and it and the one before have lists
 
 # Coverage bins: of all modes, of patches, of COLUMN, of the others, of MAX_POOL's pairs.
 BINS = (*CAUSES[1:], "padding above", "padding below", "stride 2", "one step", "one pixel a row",
@@ -37,7 +39,8 @@ COLUMN_BINS = ("COLUMN", "sliding", "window of one row", "many phases", "many gr
                "corner", "rows within a word")
 PLAIN_BINS = ("DENSE", "DEPTHWISE", "MAX_POOL", "padding left", "padding right",
               "row wholly in padding", "dilated rows", "segments", "streamed",
-              "streamed depthwise", "pair")
+              "streamed depthwise", "pair", "listed", "listed again", "listed and streamed",
+              "list of one step")
 POOL_BINS = ("pair of one step", "pair of two steps", "pair of nine steps", "block without a pair",
              "narrow blocks", "one slot for a pair", "result behind a pair")
 
@@ -63,7 +66,7 @@ class World:
         from kaniwa.hw.interfaces import step_layout, unit_layout
 
         assert env.config is not None
-        self.env, self.config, self.pace = env, env.config, pace
+        self.env, self.config, self.pace, self.fields = env, env.config, pace, fields
         loops = Loops(env.config)
         self.steps: list[Step | PatchStep] = []
         self.load_positions: list[int] = []
@@ -73,9 +76,13 @@ class World:
             self.load_positions += loops.load_positions(f)
             self.steps += self.patch_part.patches.follow(loops, f) if f["patch"] else loops.run(f)
         self.all_words = loops.word
-        self.instructions = Driver(env, "i_instruction", unit_layout("array", env.config),
-                                   stall=1 - pace.instructions)
-        self.instructions.send(fields)
+        layout = unit_layout("array", env.config)
+        self.instructions = Driver(env, "i_instruction", layout, stall=1 - pace.instructions)
+        self.instructions.send({name: f[name] for name in layout.members} for f in fields)
+        if self.config.step_entries:
+            self.lists = Driver(env, "i_list", 32, stall=1 - pace.weights)
+            self.lists.send(int(word) for f in fields if f["listed"]
+                            for word in pack_steps(drawn_steps(f)))
         layout = step_layout(env.config)
         self.unpack_step = codec(layout)[1]
         self.without_patch = {name: 0 for name in layout.members
@@ -272,6 +279,9 @@ def _cover_fields(config: AcceleratorConfig, f: dict[str, int]) -> None:
             ("windows of phases", f["phase_windows"] and f["phases"] == 2),
             ("wide windows of phases", f["phase_windows"] and f["chunks"] == 2),
             ("corner", meets_corner(config, f)),
+            ("listed", f["listed"]), ("list of one step", f["listed"] and f["block_words"] == 1),
+            ("listed and streamed", f["listed"] and f["weights_stream"]),
+            ("listed again", f["listed"] and f["ofm_rows"] * f["ofm_columns"] > 1),
             ("rows within a word", f["mode"] == Mode.COLUMN and f["ifm_address"] % 16),
             ("narrow blocks", f["mode"] == Mode.MAX_POOL and config.pool_blocks > 1
              and f["block_width"] < config.depthwise_lanes),
@@ -332,5 +342,9 @@ def check_idle(world: World) -> None:
     assert max(world.gaps.values()) <= MOST_IDLE, f"idle cycles {world.gaps}"
     for instruction, cycles in Counter(step.instruction for step in world.steps).items():
         if cycles > MOST_IDLE and instruction + 1 in world.gaps:
-            assert world.gaps[instruction + 1] <= USUAL_IDLE, f"idle cycles {world.gaps}"
+            both = all(world.fields[index]["listed"] for index in (instruction, instruction + 1))
+            most = LISTED_IDLE if both else USUAL_IDLE
+            assert world.gaps[instruction + 1] <= most, f"idle cycles {world.gaps}"
             cover("usual idle")
+            if both:
+                cover("usual idle between lists")

@@ -145,7 +145,7 @@ def random_patches(config: AcceleratorConfig, rng: random.Random,
         f = random_instruction(config, rng, most_steps)
         size = f["window_span"]
         patch = f["kernel_rows"] * size
-        if (f["mode"] == Mode.DENSE and f["segments"] == 1 and size < 256
+        if (f["mode"] == Mode.DENSE and not f["listed"] and f["segments"] == 1 and size < 256
                 and patch <= config.patch_bytes // 2):
             return _packed(config, f)
 

@@ -31,6 +31,7 @@ from kaniwa.isa.weight_stream import (
     encode_block,
     encode_codebook,
     encode_parameters,
+    encode_step_words,
     encode_tables,
     encode_weights,
 )
@@ -50,6 +51,7 @@ class ExpectedStreams:
         self.chunks: list[dict[str, int]] = []
         self.records: list[list[dict[str, int]]] = []  # by transfers
         self.entries: list[dict[str, Any]] = []
+        self.listed: list[int] = []    # words of step lists
         self.tables = env.rng.randrange(6)
 
     def weights(self, count: int, width: int) -> bytes:
@@ -181,10 +183,21 @@ class ExpectedStreams:
         self._expect_entries(numbers[0], bank, values)
         return encode_tables(dict(zip(numbers, values, strict=True)), bank, self.config)
 
+    def step_list(self) -> bytes:
+        """Any words of a step list, where the config has such."""
+        if not self.config.step_entries:
+            return self.parameters(1, True)
+        words = self.env.np_rng.integers(0, 1 << 32, self.env.rng.randint(1, 20), np.uint32)
+        cover("list")
+        self.listed += words.tolist()
+        return encode_step_words(words, self.config)
+
     def random_block(self) -> bytes:
         """A block of any format."""
         rng = self.env.rng
-        kind = rng.randrange(14)
+        kind = rng.randrange(16)
+        if kind >= 14:
+            return self.step_list()
         if kind == 0:
             return self.table()
         if kind == 1:
@@ -242,6 +255,8 @@ class ExpectedStreams:
             self._expect_records([
                 {"bias": int(r["bias"]), "multiplier": int(r["multiplier"]),
                  "shift": int(r["shift"]), "zeros": 0} for r in block.values.reshape(-1)])
+        elif block.buffer == Buffer.STEPS:
+            self.listed += block.values.tolist()
         else:
             number, *_ = block.tables
             self._expect_entries(number & 1, number >> 1, np.stack([*block.tables.values()]))
@@ -271,7 +286,8 @@ class ExpectedStreams:
 
     def region(self, blocks: int, repeat: int = 1) -> bytes:
         """Random blocks, expected ``repeat`` times over."""
-        outputs: tuple[list[Any], ...] = (self.chunks, self.records, self.entries)
+        outputs: tuple[list[Any], ...] = (
+            self.chunks, self.records, self.entries, self.listed)
         before = [len(output) for output in outputs]
         data = b"".join(self.random_block() for _ in range(blocks))
         for output, first in zip(outputs, before, strict=True):

@@ -40,7 +40,7 @@ from kaniwa.isa.step_lists import Steps, pack_steps
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "corner_words",
            "phase_window_words", "encode_weights", "encode_block", "encode_codebook",
-           "encode_parameters", "encode_steps", "encode_tables", "equal_runs", "decode_stream", "decode_headers"]
+           "encode_parameters", "encode_step_words", "encode_steps", "encode_tables", "equal_runs", "decode_stream", "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type
@@ -217,7 +217,11 @@ def _block(block_format: Format, arg: int, count: int, values: np.ndarray,
 
 def encode_steps(steps: Steps, config: AcceleratorConfig) -> bytes:
     """The list of ``steps`` [blocks, segments, chunks], each segment of which has one at least."""
-    words = pack_steps(steps)
+    return encode_step_words(pack_steps(steps), config)
+
+
+def encode_step_words(words: npt.NDArray[np.uint32], config: AcceleratorConfig) -> bytes:
+    """A STEPS block of the words of a list."""
     return _block(Format.STEPS, 0, len(words), words, config)
 
 

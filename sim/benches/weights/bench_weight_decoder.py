@@ -23,7 +23,8 @@ CONFIGS = {
     "base": PRESETS["base"],
     "odd": ODD,
     "wide": dataclasses.replace(ODD, read_bytes=32),
-    "uneven": dataclasses.replace(ODD, requant_lanes=6, read_bytes=16, write_bytes=8),
+    "uneven": dataclasses.replace(ODD, requant_lanes=6, read_bytes=16, write_bytes=8,
+                                  step_entries=64),
     "many": AcceleratorConfig(out_lanes=16, requant_lanes=16, read_bytes=64, codebook_entries=32),
     "widest": AcceleratorConfig(out_lanes=32, dot_width=4, requant_lanes=1, read_bytes=128,
                                 codebook_entries=2),
@@ -32,8 +33,8 @@ CONFIGS = {
     "raw_twice": dataclasses.replace(ODD, weight_formats=("raw",), weight_chunks=2),
     "raw": dataclasses.replace(SERIAL, weight_formats=("raw",)),
     "wide_modes": dataclasses.replace(ODD, read_bytes=32, weight_formats=MODES,    # 3 items
-                                      codebook_entries=64),
-    "odd_codes": dataclasses.replace(ODD, codebook_entries=16),
+                                      codebook_entries=64, step_entries=64),
+    "odd_codes": dataclasses.replace(ODD, codebook_entries=16, step_entries=64),
 }
 LATENCY = 10
 TIMEOUT = 50000
@@ -53,7 +54,8 @@ BENCH = Bench("weight_decoder", _duts, long=LONG, required=[
     "short", "shared", "table", "both_tables", "empty_block", "repeat", "no_parameters",
     "no_weights", "empty_instruction", "table_waits", "number_wraps", "bad_format", "bad_argument",
     "bad_count", "bad_width", "no_hardware_for_packed", "hostile", "stalled", "codes_packed",
-    "codes_modes", "codes_map", "no_codebook", "no_hardware_for_codebook"])
+    "codes_modes", "codes_map", "no_codebook", "no_hardware_for_codebook", "list",
+    "no_hardware_for_list"])
 
 
 class Rig:
@@ -76,6 +78,15 @@ class Rig:
         self.parameters = Monitor(env, "o_parameters", data.ArrayLayout(
             parameter_layout(), self.config.shared_records), stall)
         self.tables = Monitor(env, "o_table", table_layout(), stall)
+        self.lists = Monitor(env, "o_list", 32, stall) if self.config.step_entries else None
+
+    @property
+    def outputs(self) -> list[tuple[Monitor, list[Any]]]:
+        """The outputs, and all that is to come out of each."""
+        expected = self.expected
+        lists = [(self.lists, expected.listed)] if self.lists else []
+        return [(self.weights, expected.chunks), (self.parameters, expected.records),
+                (self.tables, expected.entries), *lists]
 
     def place(self, stream: bytes) -> int:
         """Store a stream somewhere in either memory and return its address."""
@@ -95,16 +106,13 @@ class Rig:
 
     async def finish(self) -> None:
         """Compare all outputs; nothing may follow."""
-        expected = self.expected
-        for monitor, items in ((self.weights, expected.chunks),
-                               (self.parameters, expected.records),
-                               (self.tables, expected.entries)):
+        for monitor, items in self.outputs:
             check(await monitor.take(len(items), TIMEOUT), items, monitor.prefix)
         await self.instructions.drain()
         await self.env.cycles(60)
         assert self.env.get("idle") == 1 and self.env.get("error") == 0
-        check([len(self.weights.items), len(self.parameters.items), len(self.tables.items)],
-              [len(expected.chunks), len(expected.records), len(expected.entries)], "totals")
+        check([len(monitor.items) for monitor, _ in self.outputs],
+              [len(items) for _, items in self.outputs], "totals")
 
 
 def _set_free(env: Env) -> None:
@@ -250,7 +258,7 @@ async def instructions_follow_closely(dut: Any, parameters: bool) -> None:
 
 
 @cocotb.test()
-@cocotb.parametrize(kind=["own", "short", "shared", "table"])
+@cocotb.parametrize(kind=["own", "short", "shared", "table", "list"])
 async def values_come_as_fast_as_promised(dut: Any, kind: str) -> None:
     env = await start(dut, BENCH)
     rig = Rig(env, 0.0, (LATENCY, LATENCY))
@@ -260,6 +268,13 @@ async def values_come_as_fast_as_promised(dut: Any, kind: str) -> None:
     if kind == "table":
         monitor, cycles = rig.tables, 256
         rig.send(rig.expected.table(), b"")
+    elif kind == "list":
+        if rig.lists is None:
+            return
+        monitor, stream = rig.lists, b"".join(rig.expected.step_list() for _ in range(10))
+        # A header costs a cycle, and another one where the block ends within a word.
+        cycles = max(len(rig.expected.listed) + 20, len(stream) // config.read_bytes)
+        rig.send(stream, b"")
     else:
         at_once = config.shared_records if kind == "shared" else config.own_records
         payload = records * {"own": 9, "short": 7, "shared": 4}[kind]
@@ -378,6 +393,8 @@ async def a_bad_header_stops_the_unit(dut: Any) -> None:
             + [(Format.MODES, 0, 1, "bad_width")] * 8
             if "modes" in rig.config.weight_formats
             else [(Format.MODES, 0, 1, "no_hardware_for_modes")])
+    bad.append((Format.STEPS, rng.randint(1, 15), 1, "bad_argument") if rig.config.step_entries
+               else (Format.STEPS, 0, 1, "no_hardware_for_list"))
     for number, (kind, arg, count, name) in enumerate(bad):
         good = rig.expected.weights(3, 8) + rig.expected.parameters(2, False)
         header = bytes([kind | arg << 4, count & 255, count >> 8, *rng.randbytes(5)])

@@ -21,7 +21,12 @@ from builders.instructions.column_cases import (
 from kaniwa import isa
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode, Rounding
-from kaniwa.isa.weight_stream import encode_parameters, encode_tables, encode_weights
+from kaniwa.isa.weight_stream import (
+    encode_parameters,
+    encode_steps,
+    encode_tables,
+    encode_weights,
+)
 
 PROGRAM, PARAMETERS, WEIGHTS, IFM, OPERAND, OFM = (
     0x0000, 0x0800, 0x2000, 0x6000, 0x8000, 0xA000)
@@ -71,7 +76,9 @@ def random_case(seed: int, config: AcceleratorConfig, mode: Mode = Mode.DENSE, a
         flat[..., useful:] = v["weight_zero_point"]
         words = np.ascontiguousarray(flat.reshape(
             blocks, config.out_lanes, -1, config.dot_width).transpose(0, 2, 1, 3))
-    weight_stream = encode_weights(words, config)
+    listed = config.step_entries > 0 and mode == Mode.DENSE and not v.get("patch")
+    steps = _leave_out(words, v, numbers) if listed else None
+    weight_stream = encode_weights(words if steps is None else words[steps], config)
     bits = config.multiplier_bits
     records = [(rng.randint(-5000, 5000), rng.randrange(1 << bits - 1, 1 << bits),
                 rng.choice((bits + 7, bits + 8, bits + 9, bits, 3, 0))) for _ in range(channels)]
@@ -82,6 +89,8 @@ def random_case(seed: int, config: AcceleratorConfig, mode: Mode = Mode.DENSE, a
     bank = rng.randrange(2)
     used_tables = range(2 if add else int(table))
     parameter_stream = encode_tables({i: tables[i] for i in used_tables}, bank, config)
+    if steps is not None:
+        parameter_stream += encode_steps(steps.reshape(blocks, -1, v["chunks"]), config)
     parameter_stream += encode_parameters(*zip(*records, strict=True), width, blocks, config)
     act = sorted(rng.sample(range(-128, 128), 2))
     row_pitch = v["ofm_columns"] * (channels + rng.randrange(3)) + rng.randrange(4)
@@ -110,6 +119,18 @@ def random_case(seed: int, config: AcceleratorConfig, mode: Mode = Mode.DENSE, a
     case.image[PROGRAM] = case.program()
     case.expected = expected_bytes(config, v, image, words, records, tables)
     return case
+
+
+def _leave_out(words: np.ndarray, v: dict[str, int],
+               numbers: np.random.Generator) -> np.ndarray:
+    """A list of steps for a DENSE instruction: bool [blocks, steps]. The ``words`` of others become
+    those that stand for weights of 0."""
+    steps = numbers.random(words.shape[:2]) < numbers.choice([0.2, 0.6, 0.9])
+    by_segment = steps.reshape(-1, v["chunks"])
+    by_segment[:, -1] |= ~by_segment.any(axis=1)
+    words[~steps] = v["weight_zero_point"]
+    v |= {"listed": 1, "block_words": int(steps.sum())}
+    return steps
 
 
 def _geometry(rng: random.Random, config: AcceleratorConfig, mode: Mode) -> dict[str, int]:

@@ -20,8 +20,9 @@ ODD = AcceleratorConfig(out_lanes=6, dot_width=4, requant_lanes=3, read_bytes=8,
                         multiplier_bits=29)
 TALL = AcceleratorConfig(out_lanes=12, dot_width=8, requant_lanes=4, read_bytes=32, write_bytes=4,
                          weight_formats=("raw",))
+LISTED = dataclasses.replace(PRESETS["base"], step_entries=256)
 CONFIGS = [dataclasses.replace(config, memory_bytes=MEMORY_BYTES)
-           for config in (SERIAL, PRESETS["base"], ODD, TALL)]
+           for config in (SERIAL, PRESETS["base"], ODD, TALL, LISTED)]
 END = isa.encode({"opcode": isa.Opcode.END})
 configs = st.sampled_from(CONFIGS)
 seeds = st.integers(0, 2**32 - 1)

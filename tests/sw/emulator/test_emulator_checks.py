@@ -235,3 +235,44 @@ def test_accumulator_that_wraps_is_refused(bias):
                                           values["blocks"], CONFIG)
     changed = values | {"parameter_bytes": len(image[PARAMETERS])}
     assert "an accumulator of" in refusal(changed, image=image)
+
+
+LISTED = dataclasses.replace(CONFIG, step_entries=256)
+
+
+@pytest.mark.parametrize("changes, rule", [
+    ({"patch": 1}, "listed needs DENSE without patch"),
+    ({"mode": Mode.DEPTHWISE}, "listed needs DENSE without patch"),
+    ({"block_words": 255}, "listed needs DENSE without patch, and a target with step_entries"),
+    ({"listed": 0}, "block_words must be steps"),
+])
+def test_lists_of_steps_go_with_their_instruction(changes, rule):
+    found = random_case(2, LISTED)
+    values = found.values | {"ofm_address": 0xF000} | changes
+    if changes.get("patch"):
+        values |= {"segment_bytes": 1}
+    assert rule in refusal(values, config=LISTED, image=found.image) or "steps" in rule
+
+
+def test_a_target_without_lists_refuses_them():
+    found = random_case(2, LISTED)
+    assert "a target with step_entries" in refusal(found.values, image=found.image)
+
+
+def test_a_list_that_is_missing_would_hang():
+    found = random_case(2, LISTED)
+    first = 4 + 4 * -(-found.values["block_words"] // 2)
+    behind = 16 + -(-first // 16) * 16     # header and words
+    values = found.values | {"parameter_address": PARAMETERS + behind,
+                             "parameter_bytes": found.values["parameter_bytes"] - behind}
+    assert "brings 0 step lists, the instruction uses 1" in refusal(
+        values, config=LISTED, image=found.image)
+
+
+def test_a_list_of_another_kernel_is_refused():
+    found = random_case(2, LISTED)
+    data = bytearray(found.image[PARAMETERS])
+    data[16 + 5] &= 0x3F       # the first step ends no segment
+    data[16 + 7] |= 0x80
+    assert "segments end in it, the instruction has" in refusal(
+        found.values, config=LISTED, image=found.image | {PARAMETERS: bytes(data)})
