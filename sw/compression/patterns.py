@@ -5,7 +5,8 @@ whose weight decoder has no packed formats saves nothing by zeros and small weig
 
 A weight decoder gives ``decoded_bytes`` weights a cycle however few bits they have. So fewer bits
 make an inference faster only where memory is slower than that: on chip with weight_chunks = 2. A
-word of zeros takes it one cycle, less than any other word.
+word of zeros takes it one cycle, less than any other word. With step lists it is left out of the
+array's loops, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import InputError
 from kaniwa.isa.formats import HEADER, MAP_WORDS, RECORD_BYTES, has_maps
 from kaniwa.isa.modes import MODES
+from kaniwa.isa.step_lists import STEP_BITS
 
 __all__ = ["ALWAYS", "NEVER", "OUTSIDE", "WAITING", "Pattern", "pattern", "patterns"]
 
@@ -25,6 +27,7 @@ ALWAYS = "always"
 OUTSIDE = "with weights in outside memory"
 WAITING = "where a layer waits for its weights"
 NEVER = "never"
+RAW_ALONE = "This target's weight decoder takes raw weights alone: nothing is saved."
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def patterns(config: AcceleratorConfig) -> tuple[Pattern, ...]:
     Raises InputError for what is no config.
     """
     target_config(config)
-    return *_channels(config), *_packed(config), _shared(config), _n_of_m(config), _single()
+    return (*_channels(config), _zero_words(config), _few_bits(config), _shared(config),
+            _n_of_m(config), _single())
 
 
 def pattern(config: AcceleratorConfig, name: str) -> Pattern:
@@ -87,33 +91,43 @@ def _channels(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
                 f"whole step goes."))
 
 
-def _packed(config: AcceleratorConfig) -> tuple[Pattern, Pattern]:
-    header = -(-HEADER.size // config.read_bytes) * config.read_bytes
+def _zero_words(config: AcceleratorConfig) -> Pattern:
+    packed, listed = "packed" in config.weight_formats, config.step_entries > 0
     where = (f"a bit for each of up to {MAP_WORDS} in the header of their block"
-             if has_maps(config) else f"the {header} bytes of the header of their run")
-    zeros = (f"Words of zeros take no memory but {where}, and a cycle of the weight decoder each. "
-             "The array multiplies the zeros all the same.")
-    size = config.plane_weights
-    few = (f"A chunk of {size} weights takes as many bits a weight as the largest "
-           "one at its place in a run of words needs; bytes are those of one bit. A run costs "
-           f"{header} bytes of header.")
+             if has_maps(config) else f"the {_header(config)} bytes of the header of their run")
+    about = RAW_ALONE
+    if listed:
+        about = ("A word of zeros is no step of the array, and takes no memory. Each other one has "
+                 f"{STEP_BITS // 8} bytes in a list, and each row of a kernel keeps a word.")
+    elif packed:
+        about = (f"Words of zeros take no memory but {where}, and a cycle of the weight decoder "
+                 "each. The array multiplies the zeros all the same.")
+    return Pattern(
+        "zero_words", "weights of 0 for all that the array multiplies in a cycle",
+        config.out_lanes, config.dot_width, packed or listed,
+        (packed or listed) * config.tile_bytes,
+        ALWAYS if listed else WAITING if packed else NEVER, "masks.block_mask", about)
+
+
+def _few_bits(config: AcceleratorConfig) -> Pattern:
+    packed, size = "packed" in config.weight_formats, config.plane_weights
+    about = (f"A chunk of {size} weights takes as many bits a weight as the largest "
+             "one at its place in a run of words needs; bytes are those of one bit. A run costs "
+             f"{_header(config)} bytes of header.")
     if "modes" in config.weight_formats:
-        few = (f"A group of {size} weights takes as many bits a weight as its largest one needs, "
-               f"of {MODES} widths that a run of words has; bytes are those of one bit. A run "
-               f"costs {header} bytes of header, and a group 2 bits.")
-    packed = "packed" in config.weight_formats
-    if not packed:
-        zeros = few = "This target's weight decoder takes raw weights alone: nothing is saved."
-    few_cycles = _fewer_bits(config) if packed else NEVER
-    return (
-        Pattern("zero_words", "weights of 0 for all that the array multiplies in a cycle",
-                config.out_lanes, config.dot_width, packed, packed * config.tile_bytes,
-                WAITING if packed else NEVER,
-                "masks.block_mask", zeros),
-        Pattern("few_bits", "weights of 1 to 7 bits, as int4 has",
-                max(1, size // config.dot_width), min(size, config.dot_width), packed,
-                packed * size // 8, few_cycles,
-                "pytorch.steps.Quantized", few))
+        about = (f"A group of {size} weights takes as many bits a weight as its largest one needs, "
+                 f"of {MODES} widths that a run of words has; bytes are those of one bit. A run "
+                 f"costs {_header(config)} bytes of header, and a group 2 bits.")
+    return Pattern(
+        "few_bits", "weights of 1 to 7 bits, as int4 has",
+        max(1, size // config.dot_width), min(size, config.dot_width), packed,
+        packed * size // 8, _fewer_bits(config) if packed else NEVER,
+        "pytorch.steps.Quantized", about if packed else RAW_ALONE)
+
+
+def _header(config: AcceleratorConfig) -> int:
+    """Bytes that a run of words has for its header."""
+    return -(-HEADER.size // config.read_bytes) * config.read_bytes
 
 
 def _fewer_bits(config: AcceleratorConfig) -> str:

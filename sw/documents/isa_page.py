@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from kaniwa import isa
 from kaniwa.isa.formats import HEADER, SHORT_RECORD as _SHORT, formats_table
+from kaniwa.isa.step_lists import CHUNK_BITS as _CHUNK_BITS
 from kaniwa.isa.modes import AHEAD
 from kaniwa.units import register
 
@@ -95,6 +96,13 @@ With bit 1 of `arg` the weights of a PACKED or MODES block are codes, where a ta
 codebook is meant. Words of zeros that are left out are zeros, not codes. A CODEBOOK block before,
 in the same sequence of blocks, has the weights; codes where none has come since reset end the run
 with BAD_FORMAT. An entry takes a cycle of the decoder.
+
+With `listed` DENSE takes only the steps that a STEPS block names, and ring words of these alone. It
+comes with the parameters, in front of them, where a target has `step_entries`. A step is 16 bits:
+the number of its chunk in its segment ({_CHUNK_BITS} bits), and whether it is the segment's last
+one. Each segment of each block has a step at least, and a segment's steps are in order. The first
+word is the number of steps, at most `step_entries` - 2. `block_words` is that number, and `steps`
+and `chunks` are as without a list. Weights of other steps are 0.
 
 A parameter word is `requant_lanes` records of 72 bits, LSB first: bias (32), multiplier (31), shift
 (6), zeros (3). A short record has {8 * _SHORT.bytes}: bias ({_SHORT.bias}), the multiplier without

@@ -44,6 +44,20 @@ def full():
     return np.where(np.random.default_rng(1).random(LAYER) < 0.5, values, -values).astype(np.int8)
 
 
+@pytest.mark.parametrize("target", ["small", "base"])
+def test_step_lists_save_cycles_of_convolutions_and_dense_layers(target, full, measure):
+    config = replace(PRESETS[target], step_entries=1024)
+    row = pattern(config, "zero_words")
+    assert row.saves_cycles == ALWAYS and "no step of the array" in row.condition
+    size, cycles = measure(full, config)
+    mask = block_mask(full, 0.5, config)
+    less_size, less_cycles = measure(np.where(mask, full, 0).astype(np.int8), config)
+    assert less_cycles < 0.65 * cycles
+    saved = blocks(row) // 2 * row.bytes_each
+    lists = blocks(row) // 2 * 2 + 8 * config.read_bytes
+    assert saved - lists <= size - less_size <= saved
+
+
 def blocks(row, shape=LAYER):
     return shape[0] // row.outputs * (shape[1] // row.inputs)
 
