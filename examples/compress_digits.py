@@ -7,9 +7,10 @@
 Three convolutions and a dense layer learn the first 1,437 of scikit-learn's 1,797 digits (Alpaydin
 and Kaynak, Optical Recognition of Handwritten Digits, UCI, CC BY 4.0), each in four forms. Then
 channels are removed, words of the weight ring become zero, weights are shared, and get 4 bits. The
-last 360 digits are held back: accuracy is theirs, through the quantised model. A row shows the
-shared weights on the same target with codebooks, too. With --checkpoint FILE a run that was stopped
-goes on where it was.
+last 360 digits are held back: accuracy is theirs, through the quantised model. Rows show the pruned
+weights on the same target with step lists, which leave words of zeros out of the array's loops, and
+the shared ones on that with codebooks. With --checkpoint FILE a run that was stopped goes on where
+it was.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from kaniwa.compression.pytorch.training import Data, Settings, accuracy
 from kaniwa.config import load_target
 
 TARGET = "base"
+WITH_LISTS = replace(load_target(TARGET), step_entries=1024, name="base with step lists")
 WITH_CODES = replace(load_target(TARGET), codebook_entries=16, name="base with codebooks")
 FORMS = 4
 FLOAT = Recipe((Training(epochs=6),), Settings(rate=3e-3, distillation=0.0))
@@ -81,12 +83,15 @@ def main() -> int:
     with progress("compressing") as update:
         steps = Steps(Bench(learned, held_back, TARGET))
         codes = Bench(learned, held_back, WITH_CODES, by_channel=False)
+        lists = Bench(learned, held_back, WITH_LISTS)
 
         def after(module: nn.Module, number: int, step: Step) -> None:
             if step.epochs:
                 steps.take(module, type(step).__name__, getattr(step, "bits", 8))
             if isinstance(step, WeightSharing):
                 steps.take(module, "the same, with codes", 8, codes)
+            if isinstance(step, BlockPruning | Quantized):
+                steps.take(module, "the same, with lists", getattr(step, "bits", 8), lists)
 
         module = compress(network(), FLOAT, learned, checkpoint=first, progress=update)
         in_float = accuracy(module, held_back)
@@ -95,7 +100,7 @@ def main() -> int:
         compress(module, SMALL, learned, checkpoint=options.checkpoint, progress=update,
                  after=after)
         update(f"running on {options.device}")
-        ran = run(steps.model, held_back, TARGET, options.device)
+        ran = run(steps.model, held_back, WITH_LISTS, options.device)
     steps.show("the float model's weights have", float_bytes)
     small = steps.rows[-1]
     print(f"float32: {in_float:.1%} right; int4: {small['accuracy']:.1%}, with constants "

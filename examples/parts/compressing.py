@@ -17,6 +17,7 @@ from kaniwa.commands.tables import show_table
 from kaniwa.compression.pytorch.measure import Bench
 from kaniwa.compression.pytorch.steps import weights_left
 from kaniwa.compression.pytorch.training import Data, accuracy
+from kaniwa.config import AcceleratorConfig
 from kaniwa.files import write_atomic
 from kaniwa.importers import load_model
 
@@ -60,7 +61,8 @@ def recurrent_weights(module: nn.Module) -> list[tuple[int, int]]:
             for name, values in layer.named_parameters() if name.startswith("weight")]
 
 
-def run(model: bytes, held_back: Data, target: str, device_name: str) -> dict[str, Any]:
+def run(model: bytes, held_back: Data, target: str | AcceleratorConfig,
+        device_name: str) -> dict[str, Any]:
     """All held-back samples through a device, each beside golden."""
     with tempfile.TemporaryDirectory(prefix="kaniwa-compress-") as made:
         path = Path(made) / "small.onnx"

@@ -1,7 +1,7 @@
 """Issues the steps of DENSE, DEPTHWISE and MAX_POOL: loops, stalls, what is given back when."""
 
 from amaranth import *
-from amaranth.lib import data, stream
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, connect, flipped
 from amaranth.utils import exact_log2
 
@@ -12,7 +12,7 @@ from kaniwa.hw.steps.dense_walker import DenseWalker, dense_step_layout
 from kaniwa.hw.steps.issuer import StepIssuer
 from kaniwa.hw.steps.row_release import RowRelease
 from kaniwa.hw.steps.signatures import array_controller_signature, pool_pairs
-from kaniwa.hw.steps.step_list import listed_step_layout
+from kaniwa.hw.steps.step_list import listed_port
 from kaniwa.hw.steps.window_reach import WindowReach
 
 __all__ = ["DenseController"]
@@ -36,7 +36,7 @@ class DenseController(Component):
             **array_controller_signature(config).members,
             **pool_pairs(config),
             **({"two_slots_ok": In(1)} if config.pool_blocks > 1 else {}),
-            **({"listed": In(stream.Signature(listed_step_layout()))} if config.step_entries else {}),
+            **listed_port(config),
         })
 
     def elaborate(self, platform):

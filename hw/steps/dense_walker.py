@@ -1,7 +1,7 @@
 """Walks the loops of DENSE, DEPTHWISE and MAX_POOL, step by step."""
 
 from amaranth import *
-from amaranth.lib import data, stream
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import exact_log2
 
@@ -14,7 +14,7 @@ from kaniwa.hw.interfaces import (
 )
 from kaniwa.hw.parts.loop_counters import LOOPS, LoopCounters
 from kaniwa.hw.steps.signatures import pool_pairs
-from kaniwa.hw.steps.step_list import listed_step_layout
+from kaniwa.hw.steps.step_list import listed_port
 from kaniwa.hw.steps.walkers import OffsetWalker, RowWalker, WordWalker
 
 __all__ = ["DenseWalker", "dense_step_layout"]
@@ -67,7 +67,7 @@ class DenseWalker(Component):
             "row_shift": Out(exact_log2(config.read_bytes)),
             "pixel_offset": Out(signed(position)),
             "held": Out(range(2 * config.ring_words)),
-            **({"listed": In(stream.Signature(listed_step_layout()))} if config.step_entries else {}),
+            **listed_port(config),
         })
 
     def elaborate(self, platform):

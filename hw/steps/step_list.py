@@ -8,7 +8,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.parts.ring_memory import RingMemory
 from kaniwa.isa.step_lists import CHUNK_BITS, LIST_WORD_BYTES, STEP_BITS, list_words
 
-__all__ = ["StepList", "listed_step_layout"]
+__all__ = ["StepList", "listed_port", "listed_step_layout"]
 
 WORD_BITS = 8 * LIST_WORD_BYTES
 COUNT_BITS = 16     # of the number of steps in a list's first word
@@ -17,6 +17,11 @@ COUNT_BITS = 16     # of the number of steps in a list's first word
 def listed_step_layout() -> data.StructLayout:
     """A step of a list: the ``chunk`` of its segment, and whether it is the last one there."""
     return data.StructLayout({"chunk": CHUNK_BITS, "segment_end": 1})
+
+
+def listed_port(config: AcceleratorConfig) -> dict[str, In]:
+    """The steps of a list, for a controller of DENSE: nothing where the config has no lists."""
+    return {"listed": In(stream.Signature(listed_step_layout()))} if config.step_entries else {}
 
 
 class StepList(Component):

@@ -21,9 +21,10 @@ class WeightDecoder(Component):
     """Reads and decodes the blocks of the weight stream, each item to the buffer it is for.
 
     Throughput: weight_chunks chunks of weights, a word of zeros, an entry of a table or of a
-    codebook, a word of a step list, shared_records records of PARAMETERS_SHARED or own_records of PARAMETERS a cycle, less
-    where read_bytes a cycle are not enough for them; a block costs one cycle more, two if it ends
-    within a word, three if it is a table. A word becomes a chunk five cycles after its response.
+    codebook, a word of a step list, shared_records records of PARAMETERS_SHARED or own_records of
+    PARAMETERS a cycle, less where read_bytes a cycle are not enough for them; a block costs one
+    cycle more, two if it ends within a word, three if it is a table. A word becomes a chunk five
+    cycles after its response.
 
     A table of instruction i waits until the cycle after post_done >= i - 1 (modulo 2^16). ``error``
     (an unknown format, or an argument that the format does not have) stops the unit until reset;

@@ -12,9 +12,9 @@ from kaniwa.hw.parts.bit_fields import number_shape
 from kaniwa.isa.formats import FORMATS, HEADER, TABLE_ENTRIES, VALUE_BYTES
 from kaniwa.isa.step_lists import LIST_WORD_BYTES
 
-__all__ = ["BYTES", "UNITS", "header_layout", "list_words", "block_layout", "item_layout", "window_layout",
-           "own_step", "shared_step", "grain", "moving_units", "widths_layout", "groups",
-           "has_modes", "unit_bytes", "start_places", "starts_layout"]
+__all__ = ["BYTES", "UNITS", "header_layout", "list_words", "block_layout", "item_layout",
+           "window_layout", "own_step", "shared_step", "grain", "moving_units", "widths_layout",
+           "groups", "has_modes", "unit_bytes", "start_places", "starts_layout"]
 
 UNITS = 8           # of a group of weights of a byte each; w-bit weights take w, a plane each
 BYTES = 9           # in place of a width: a group of weights of a byte each, not in planes

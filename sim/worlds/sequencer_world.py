@@ -69,8 +69,8 @@ class Setup:
 
         self.env = env
         self.memory = Memory(env, memory_stall)
-        self.sinks = {unit: Monitor(env, f"o_{unit}", unit_layout(unit, env.config), stalls.get(unit, 0.0))
-                      for unit in UNITS}
+        self.sinks = {unit: Monitor(env, f"o_{unit}", unit_layout(unit, env.config),
+                                    stalls.get(unit, 0.0)) for unit in UNITS}
 
     async def begin(self, layers: list[bytes], base: int | None = None) -> None:
         """Put a program into memory, at ``base`` or at a random place, and start it."""

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from kaniwa import isa
 from kaniwa.isa.formats import HEADER, SHORT_RECORD as _SHORT, formats_table
-from kaniwa.isa.step_lists import CHUNK_BITS as _CHUNK_BITS
 from kaniwa.isa.modes import AHEAD
+from kaniwa.isa.step_lists import CHUNK_BITS as _CHUNK_BITS
 from kaniwa.units import register
 
 __all__ = ["isa_page"]

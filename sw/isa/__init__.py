@@ -29,6 +29,7 @@ from kaniwa.isa.table import (
 
 __all__ = [
     "COUNTERS", "FACTOR_BITS", "FIELDS", "INSTRUCTION_BYTES", "ISA_VERSION", "LAYER", "MAGIC",
-    "NEEDS", "OUTSIDE", "UNITS", "WEIGHT_FORMATS", "Command", "ErrorCode", "Field", "Format", "Mode",
-    "Opcode", "Register", "Rounding", "Status", "decode", "encode", "illegal_field", "unit_fields",
+    "NEEDS", "OUTSIDE", "UNITS", "WEIGHT_FORMATS", "Command", "ErrorCode", "Field", "Format",
+    "Mode", "Opcode", "Register", "Rounding", "Status", "decode", "encode", "illegal_field",
+    "unit_fields",
 ]

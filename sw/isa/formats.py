@@ -396,8 +396,8 @@ FORMATS: dict[int, BlockFormat] = {record.format: record for record in (
         pack=_pack_codebook, unpack=_unpack_codebook),
     BlockFormat(
         Format.STEPS, Buffer.STEPS, "0",
-        "words of 4 bytes: how many steps, then two of them a word: the chunk, and in bit 14 of its "
-        "half whether it is the segment's last",
+        "words of 4 bytes: how many steps, then two of them a word: the chunk, and in bit 14 of "
+        "its half whether it is the segment's last",
         items=lambda config: 1, steps=lambda header, config, behind: (LIST_WORD_BYTES,),
         arguments=lambda config: range(1 if config.step_entries else 0),
         pack=lambda words, header, config: words.astype("<u4").tobytes(),

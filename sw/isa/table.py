@@ -65,8 +65,8 @@ class Format(enum.IntEnum):
     STEPS = 7              # the steps that an instruction with ``listed`` has for a pixel
 
 
-# Those that a config may name in weight_formats, by name. CODEBOOK goes by codebook_entries, STEPS by
-# step_entries; every core decodes the others.
+# Those that a config may name in weight_formats, by name. CODEBOOK goes by codebook_entries, STEPS
+# by step_entries; every core decodes the others.
 WEIGHT_FORMATS = {"raw": Format.RAW, "packed": Format.PACKED, "modes": Format.MODES}
 
 

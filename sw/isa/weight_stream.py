@@ -40,7 +40,8 @@ from kaniwa.isa.step_lists import Steps, pack_steps
 
 __all__ = ["StreamBlock", "dense_words", "depthwise_words", "column_words", "corner_words",
            "phase_window_words", "encode_weights", "encode_block", "encode_codebook",
-           "encode_parameters", "encode_step_words", "encode_steps", "encode_tables", "equal_runs", "decode_stream", "decode_headers"]
+           "encode_parameters", "encode_step_words", "encode_steps", "encode_tables", "equal_runs",
+           "decode_stream", "decode_headers"]
 
 Int8 = npt.NDArray[np.int8]
 Integers = npt.ArrayLike  # of an integer type

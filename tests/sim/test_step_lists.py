@@ -1,5 +1,5 @@
-"""Pruned networks whose steps are lists, on simulated cores: golden's results, and as many cycles as
-the model says."""
+"""Pruned networks whose steps are lists, on simulated cores: golden's results, and as many cycles
+as the model says."""
 
 from __future__ import annotations
 

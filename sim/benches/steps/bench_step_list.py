@@ -9,7 +9,7 @@ import cocotb
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa.step_lists import list_words, most_steps, pack_steps
+from kaniwa.isa.step_lists import CHUNK_BITS, list_words, most_steps, pack_steps
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, check, cover, start
 from kaniwa.sim.harness.payload import codec
 from kaniwa.sim.worlds.array_configs import CONFIGS
@@ -50,7 +50,8 @@ class Rig:
 
     async def take(self, steps: np.ndarray, count: int, stall: float) -> list[int]:
         """``count`` steps of a list; the cycles in which they were taken."""
-        env, rng, taken = self.env, self.env.rng, []
+        env, rng = self.env, self.env.rng
+        taken: list[int] = []
         blocks, segments, chunks = np.nonzero(steps)
         ends = np.diff(blocks * steps.shape[1] + segments, append=-1) != 0
         for _ in range(TIMEOUT):
@@ -93,7 +94,8 @@ def _random_steps(env: Env) -> np.ndarray:
     segments = rng.choice(divisors)
     blocks = rng.choice([n for n in divisors if segments % n == 0])
     each = count // segments
-    steps = np.zeros((blocks, segments // blocks, each + rng.randrange(4)), np.bool_)
+    chunks = rng.choice([each, each + 1, 1 << CHUNK_BITS])
+    steps = np.zeros((blocks, segments // blocks, chunks), np.bool_)
     for row in steps.reshape(segments, -1):
         row[sorted(rng.sample(range(len(row)), each))] = True
     return steps
@@ -136,7 +138,7 @@ async def a_step_a_cycle(dut: Any) -> None:
     """No cycle is lost within a list and from pass to pass; the first step comes when it must."""
     env = await start(dut, BENCH)
     assert env.config is not None
-    lists = []
+    lists: list[np.ndarray] = []
     while len(lists) < 30:
         steps = _random_steps(env)
         if 2 * list_words(int(steps.sum())) <= env.config.step_entries // 2:   # both are there

@@ -125,8 +125,8 @@ def _likely_parameters(config: AcceleratorConfig, v: Values) -> list[BlockShape]
     words, size = v["blocks"] * parameter_words_per_block(config, v), v["parameter_bytes"]
     lists = []
     if v["listed"]:
-        own = _shape(config, {"format": Format.STEPS, "arg": 0, "count": list_words_of(v)})
-        lists, size = [own], size - (1 - -own.bytes // config.read_bytes) * config.read_bytes
+        steps = _shape(config, {"format": Format.STEPS, "arg": 0, "count": list_words_of(v)})
+        lists, size = [steps], size - (1 - -steps.bytes // config.read_bytes) * config.read_bytes
     records = words * config.requant_lanes
     own, short = (size - config.read_bytes >= each * records
                   for each in (RECORD_BYTES, SHORT_RECORD.bytes))

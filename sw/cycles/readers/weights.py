@@ -24,8 +24,8 @@ STEPS: Final = 4
 LISTS: Final = 2    # the buffer of lists; those of weights and records have the outputs' numbers
 assert tuple(Buffer) == (WEIGHTS, RECORDS, TABLES, CODEBOOK, STEPS)
 
-# An item: its output; its buffer; whether it needs room there; whether it completes a word of it; and
-# whether it is its block's first.
+# An item: its output; its buffer; whether it needs room there; whether it completes a word of it;
+# and whether it is its block's first.
 _Item = tuple[int, int, bool, bool, bool]
 
 FETCH_DEPTH: Final = 16     # words requested and not passed on to the decoder
@@ -276,8 +276,8 @@ class WeightPath(ReadPath):
             own.in_use = kind == TABLES and own.owner >= 2
             if kind == TABLES:
                 own.emitted += 2
-            # Tables and lists leave with the records. A codebook is written when no chunk of weights
-            # waits.
+            # Tables and lists leave with the records. A codebook is written when no chunk of
+            # weights waits.
             own.output = WEIGHTS if kind in (WEIGHTS, CODEBOOK) else RECORDS
             is_buffered = kind in (WEIGHTS, RECORDS, STEPS)
             buffer = LISTS if kind == STEPS else own.output

@@ -35,7 +35,7 @@ def test_lists_come_back(seed, shape, target):
 
 
 def test_a_list_is_what_the_page_says():
-    steps = np.array([[[1, 0, 1], [0, 1, 0]]], np.bool_)     # 3 steps, in 2 words behind their number
+    steps = np.array([[[1, 0, 1], [0, 1, 0]]], np.bool_)
     assert pack_steps(steps).tolist() == [3, 0 | (2 | 1 << 14) << 16, 1 | 1 << 14]
 
 
