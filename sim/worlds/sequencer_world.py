@@ -8,7 +8,7 @@ from itertools import groupby
 import cocotb
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, UNITS, Opcode, encode, unit_fields
+from kaniwa.isa import FIELDS, INSTRUCTION_BYTES, UNITS, Opcode, encode
 from kaniwa.sim.harness.bench import PERIOD_NS, Env, Monitor, check, cover
 
 __all__ = ["END", "Memory", "Setup", "SteadyMemory", "fetched_words"]
@@ -105,8 +105,10 @@ class Setup:
 
     async def expect(self, layers: list[dict[str, int]]) -> None:
         """Every unit got its fields of every layer, once and in order."""
+        from kaniwa.hw.interfaces import unit_layout
+
         for unit, sink in self.sinks.items():
-            names = [field.name for field in unit_fields(unit)]
+            names = unit_layout(unit, self.env.config).members
             expected = [{name: layer[name] for name in names} for layer in layers]
             check(await sink.take(len(layers), 2000 + 100 * len(layers)), expected, unit)
 
