@@ -23,8 +23,14 @@ def test_the_digits_are_ten_times_smaller_at_less_than_a_point(root, tmp_path):
     assert found["float_bytes"] == 4 * first["weights"] >= 10 * last["bytes"]
     assert found["float_accuracy"] > 0.97
     assert last["accuracy"] > found["float_accuracy"] - 0.01
-    assert last["cycles"] < 0.75 * first["cycles"]
-    shared, codes = found["steps"][-3:-1]
+    assert last["cycles"] < 0.5 * first["cycles"]
+    pruned, lists, shared, codes, quantized = found["steps"][2:7]
+    assert (pruned["step"], quantized["step"]) == ("BlockPruning", "Quantized")
+    assert lists["step"] == last["step"] == "the same, with lists"
+    for plain, listed in ((pruned, lists), (quantized, last)):
+        assert listed["accuracy"] == plain["accuracy"]
+        assert listed["bytes"] < plain["bytes"]
+        assert listed["cycles"] < 0.85 * plain["cycles"]
     assert (shared["step"], codes["step"]) == ("WeightSharing", "the same, with codes")
     assert codes["bytes"] < 0.6 * shared["bytes"] and codes["cycles"] < shared["cycles"]
     assert codes["accuracy"] > found["float_accuracy"] - 0.01
