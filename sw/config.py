@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
@@ -441,6 +442,11 @@ class AcceleratorConfig:
         for name in values.keys() & {"weight_formats", "units"}:
             values[name] = list(getattr(self, name))
         return values
+
+    @property
+    def plain_name(self) -> str:
+        """The name in characters that are fit for files, comments and strings of any language."""
+        return re.sub(r"[^A-Za-z0-9_.+-]", "_", self.name)
 
     @property
     def hash(self) -> str:

@@ -91,8 +91,9 @@ def core_verilog(config: AcceleratorConfig, progress: Progress | None = None) ->
 
         return generate(config)
 
-    return kept_verilog(config.name, [config.hash, *gateware_sources(), *unit_sources(config)],
-                        elaborate, progress)
+    return kept_verilog(
+        config.plain_name, [config.hash, *gateware_sources(), *unit_sources(config)], elaborate,
+        progress)
 
 
 def observed_verilog(config: AcceleratorConfig, progress: Progress | None = None) -> str:
@@ -104,9 +105,9 @@ def observed_verilog(config: AcceleratorConfig, progress: Progress | None = None
         return to_verilog(observed_core(config), "core")
 
     own = [Path(__file__).with_name("observed_core.py"), Path(kaniwa.report.states.__file__)]
-    return kept_verilog(f"{config.name}-observed", [config.hash, *gateware_sources(),
-                                                    *unit_sources(config), *source_texts(own)],
-                        elaborate, progress)
+    return kept_verilog(f"{config.plain_name}-observed", [
+        config.hash, *gateware_sources(), *unit_sources(config), *source_texts(own)],
+        elaborate, progress)
 
 
 def kept_verilog(name: str, made_from: Sequence[str], elaborate: Callable[[], str],
@@ -152,7 +153,7 @@ def build_library(verilog: str, config: AcceleratorConfig, *, trace: bool = Fals
         arguments += ["-LDFLAGS", flag]
     key = _digest([verilog, *(path.read_text() for path in sources), versions, *arguments])
     kind = "-trace" if trace else "-observed" if observed_words else ""
-    path = cache_folder() / "cores" / f"{config.name}{kind}-{key}.so"
+    path = cache_folder() / "cores" / f"{config.plain_name}{kind}-{key}.so"
     if path.exists():
         logger.info("the simulated core of %s is in the cache: %s", config.name, path)
         return path
@@ -175,6 +176,9 @@ def _compile(verilog: str, arguments: list[str], sources: Sequence[Path], path: 
     for left in path.parent.glob(f"{path.stem}.build-*"):   # of a build that was killed
         _end_processes(left)
         shutil.rmtree(left, ignore_errors=True)
+    if any(character.isspace() for character in str(path.parent.absolute())):
+        raise DeviceError(f"{path.parent}: GNU make cannot build in a folder with a space in its "
+                          "name; set KANIWA_CACHE to another one")
     folder = Path(tempfile.mkdtemp(prefix=f"{path.stem}.build-", dir=path.parent))
     try:
         (folder / "core.v").write_text(verilog)

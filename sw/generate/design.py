@@ -76,7 +76,7 @@ class Design:
     @property
     def target(self) -> str:
         """Name of the target, fit for comments and strings of any language."""
-        return re.sub(r"[^A-Za-z0-9_.+-]", "_", self.config.name)
+        return self.config.plain_name
 
     def _check_outside(self) -> None:
         target = f"target '{self.config.name}'"

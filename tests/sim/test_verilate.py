@@ -1,5 +1,6 @@
 """Builds of the simulated core: kept, shared by processes, whole or absent, clear in failure."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -163,6 +164,20 @@ def test_unusable_cache_folder_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "file"))
     with pytest.raises(DeviceError, match="cannot keep the simulated core in .*KANIWA_CACHE"):
+        build_library(core_text(), CONFIG)
+
+
+@pytest.mark.parametrize("name", ["my target", "a/b", "größer: 2"])
+def test_targets_of_any_name_are_built(cache, name):
+    config = dataclasses.replace(CONFIG, name=name)
+    path = build_library(core_text(), config)
+    assert path.parent == cache / "cores" and path.stem.startswith(config.plain_name)
+    assert path.stem.isascii() and " " not in path.stem
+
+
+def test_a_cache_folder_with_a_space_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("KANIWA_CACHE", str(tmp_path / "my cache"))
+    with pytest.raises(DeviceError, match="my cache.*a space in its name; set KANIWA_CACHE"):
         build_library(core_text(), CONFIG)
 
 
