@@ -139,6 +139,7 @@ def errors() -> str:
             ("compact", config.compact), ("packed", config.packed_multipliers),
             ("vector unit", config.vector_unit), ("cell unit", config.cell_unit),
             (f"codebooks of {config.codebook_entries}", bool(config.codebook_entries)),
+            ("step lists", bool(config.step_entries)),
             ("SDRAM", point.neighbors.sdram), ("Ethernet", bool(point.neighbors.ethernet)),
             ("USB", point.neighbors.usb),
             ("earlier netlist", bool(point.source)),

@@ -77,6 +77,11 @@ def _codebooks(config: AcceleratorConfig) -> float:
     return config.decoded_bytes * config.codebook_entries
 
 
+def _lists(config: AcceleratorConfig) -> float:
+    """Bits of a step list's counters."""
+    return config.step_entries.bit_length()
+
+
 def _line(config: AcceleratorConfig) -> float:
     return config.line_width * math.log2(config.line_width)
 
@@ -135,7 +140,7 @@ PIPELINED: Mapping[str, tuple[Feature, ...]] = {
     "post": (_parallel, _multiplied, _serial, _lanes),
     "window": (_taps, _phases, _packed),
     "parameter_buffer": (_own_parameters, _lanes),
-    "array": (_taps, _switch("depthwise"), _switch("phase_windows")),
+    "array": (_taps, _switch("depthwise"), _switch("phase_windows"), _lists),
     "weights": (_read, _decoded, _codebooks),
     "operand": (_lanes, _read, _multiplied),
     "result_buffer": (_out, _results),

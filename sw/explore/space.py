@@ -31,7 +31,7 @@ PIPELINED_CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "line_bytes": tuple(KIB << n for n in range(1, 7)),
     "patch_bytes": (0, 64, 128, 256, 512), "parameter_records": (64, 128, 256, 512, 1024),
     "instruction_queue": (1, 2, 4), "result_slots": (4, 8, 16),
-    "codebook_entries": (0, 16, 32, 64), "modes": (False, True),
+    "codebook_entries": (0, 16, 32, 64), "step_entries": (0, 512, 1024), "modes": (False, True),
     **{name: (False, True) for name in SWITCHES}}
 COMPACT_CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "out_lanes": (1, 2, 4, 6, 8, 16), "requant_cycles": (8, 16, 32), "write_bytes": (2, 4, 8),
@@ -116,5 +116,6 @@ def _values(config: AcceleratorConfig) -> dict[str, Any]:
             else str(config.requant_lanes))
     return {**config.as_dict(), **{name: getattr(config, name) for name in SWITCHES},
             "weight_chunks": config.weight_chunks,
-            "codebook_entries": config.codebook_entries, "modes": "modes" in config.weight_formats,
+            "codebook_entries": config.codebook_entries, "step_entries": config.step_entries,
+            "modes": "modes" in config.weight_formats,
             "rate": rate}

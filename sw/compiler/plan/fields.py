@@ -15,9 +15,8 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import FIELDS, Mode
 
 __all__ = ["block_width", "block_words", "layer_blocks", "may_list", "tile_channels",
-           "tile_fields", "tile_steps", "tile_words",
-           "visited", "column_window", "slides", "phase_windows", "meets_corner",
-           "parameter_words", "weight_zero_point"]
+           "tile_fields", "tile_steps", "tile_words", "visited", "column_window", "slides",
+           "phase_windows", "meets_corner", "parameter_words", "weight_zero_point"]
 
 INT8 = (-128, 127)
 
@@ -239,8 +238,8 @@ def tile_fields(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig) -> dic
         "block_width": block_width(layer, config),
         "last_width": last_channel - first_channel - (blocks - 1) * block_width(layer, config),
         "steps": _steps(layer, config), "listed": int(layer.listed),
-        "block_words": tile_words(layer, tile.blocks, config) if layer.listed else block_words(
-            layer, config),
+        "block_words": (tile_words(layer, tile.blocks, config) if layer.listed
+                        else block_words(layer, config)),
         "ofm_address": ofm, "ofm_row_pitch": to.row, "ofm_pixel_pitch": to.pixel,
         **special,
     }

@@ -17,7 +17,7 @@ from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 from kaniwa.isa.formats import RECORD_BYTES
-from kaniwa.program.instruction import blocks_at_once
+from kaniwa.program.instruction import blocks_at_once, pixel_words
 from kaniwa.timing import NEVER
 
 __all__ = ["FREE", "Held", "estimate", "rows_held"]
@@ -50,11 +50,6 @@ def _array_cycles(layer: ArrayLayer, v: dict[str, int], config: AcceleratorConfi
     if layer.patch:
         steps = max(steps, v["kernel_rows"] * v["chunks"])
     return rows * columns * steps
-
-
-def _words(v: dict[str, int]) -> int:
-    """Ring words that a pixel meets."""
-    return v["block_words"] * (1 if v["listed"] else v["blocks"])
 
 
 def _written_words(v: dict[str, int], config: AcceleratorConfig) -> int:
@@ -104,7 +99,7 @@ def _waits(layer: ArrayLayer, v: dict[str, int], weights: int, array: int, befor
     channels = (v["blocks"] - 1) * v["block_width"] + v["last_width"]
     records = channels * RECORD_BYTES // config.read_bytes
     at_first = array // (rows if layer.mode == Mode.COLUMN else rows * v["ofm_columns"])
-    share = before.share_ahead(_words(v),
+    share = before.share_ahead(pixel_words(v | {"mode": layer.mode}),
                                v["blocks"] * parameter_words(layer, config), config)
     there = min(before.cycles, int(share * (records + weights)))
     return max(0, records + max(0, weights - at_first) - there)
@@ -123,7 +118,7 @@ def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bo
     results = pixels * ((v["blocks"] - 1) * v["block_width"] + v["last_width"])
     array = _array_cycles(layer, v, config)
     repeat = pixels if tile.weights_stream else 1
-    words = _words(v) * repeat
+    words = pixel_words(v | {"mode": layer.mode}) * repeat
     decoded = words * config.tile_bytes // config.decoded_bytes
     weights = words * config.tile_bytes * layer.weight_bits // (8 * config.read_bytes)
     load = v["ifm_rows"] * v["line_pitch"] // config.read_bytes

@@ -44,7 +44,8 @@ def prune_blocks(b: GraphBuilder, y: int, config: AcceleratorConfig, left: float
     flat = data.reshape(len(data), rows, -1)
     blocks = [-(-n // size) for n, size in zip(
         (len(data), flat.shape[2]), (config.out_lanes, config.dot_width), strict=True)]
-    kept = b.rng.random((blocks[0], rows, blocks[1])) < left
+    count = blocks[0] * rows * blocks[1]
+    kept = (b.rng.permutation(count) < round(left * count)).reshape(blocks[0], rows, blocks[1])
     mask = np.repeat(np.repeat(kept, config.out_lanes, 0), config.dot_width, 2)
     pruned = flat * mask[:len(data), :, :flat.shape[2]]
     b.tensors[op.inputs[1]] = replace(tensor, data=pruned.reshape(data.shape).astype(np.int8))

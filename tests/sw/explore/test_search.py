@@ -122,6 +122,16 @@ def test_codebooks_are_a_choice() -> None:
     assert used_resources(board, modelled)["lut"] > used_resources(board, without)["lut"]
 
 
+def test_step_lists_are_a_choice() -> None:
+    board = load_board("ulx3s_25f")
+    config = dataclasses.replace(PRESETS["small"], step_entries=1024, name="explored")
+    proposal = proposal_of(board, config)
+    assert proposal["step_entries"] == 1024 and config_of(board, proposal) == config
+    used, without = (used_resources(board, dataclasses.replace(one, line_bytes=2048))
+                     for one in (config, PRESETS["small"]))
+    assert used["lut"] > without["lut"] and used["bram"] == without["bram"] + 1
+
+
 def test_choices_that_do_not_go_together_are_the_configs_own_error() -> None:
     board = load_board("ulx3s_25f")
     proposal = proposal_of(board, PRESETS["small"])
