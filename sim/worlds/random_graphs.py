@@ -41,6 +41,7 @@ def random_config(rng: random.Random, largest: int = 32) -> AcceleratorConfig:
                 patch_bytes=rng.choice((0, 4 * width, 128, 256)),
                 depthwise=rng.random() < 0.8, elementwise_multiply=rng.random() < 0.8,
                 weight_formats=rng.choice((("raw",), ("raw", "packed"))),
+                step_entries=rng.choice((0, 64, 1024)),
                 name=f"random{rng.randrange(1 << 20)}")
         except ConfigError:
             continue

@@ -24,6 +24,7 @@ from kaniwa.errors import CompileError
 from kaniwa.isa import Mode
 from kaniwa.sim.harness.bench import PythonBench
 from kaniwa.sim.harness.coverage import Tally
+from kaniwa.sim.worlds.pruned_words import pruned_graph
 from kaniwa.sim.worlds.random_graphs import (
     KINDS,
     random_compact_config,
@@ -40,7 +41,7 @@ MODEL_ERROR, MODEL_CYCLES = 0.005, 2
 REQUIRED = [*(f"kind_{kind}" for kind in KINDS), "memory_stalls", "outside_memory",
             "channel_groups", "streamed_weights", "several_tiles", "in_place_add", "in_place_mul",
             "visits", "padding", "stride_2", "dilation", "depthwise", "columns", "phase_windows",
-            "patches",
+            "patches", "listed",
             "saturated_low", "saturated_high"]
 
 
@@ -126,6 +127,7 @@ def _possible(config: AcceleratorConfig) -> dict[str, str]:
     return ({"columns": "depthwise"} if columns else {}) | (
         {"phase_windows": "depthwise"} if config.phase_windows else {}) | (
         {"patches": "conv"} if config.patch_bytes >= 128 else {}) | (
+        {"listed": "conv"} if config.step_entries else {}) | (
         # Other cores take a zero point of weights off by itself.
         {"visits": "uint8"} if config.compact else {})
 
@@ -135,6 +137,8 @@ def _compiled(case: int, kind: str, config: AcceleratorConfig) -> tuple[Any, Any
     from kaniwa.compiler.pipeline import compile
 
     graph = random_graph(case, kind, macs=1 << 18)
+    if config.step_entries and case % 2:
+        graph = pruned_graph(graph, (0.2, 0.5, 0.8)[case % 3], config, case)
     try:
         outside = None if config.memory_bytes and case % 3 else "ideal"
         if config.compact and not config.outside_bits:
@@ -203,6 +207,7 @@ def _count_paths(program: Any, tally: Tally) -> None:
         tally.bins["columns"] += i["mode"] == Mode.COLUMN
         tally.bins["phase_windows"] += i["mode"] == Mode.COLUMN and i["phase_windows"]
         tally.bins["patches"] += i["patch"]
+        tally.bins["listed"] += i["listed"]
         in_place = i["add"] and i["operand_address"] == i["ofm_address"]
         tally.bins["in_place_mul" if i["multiply"] else "in_place_add"] += in_place
     for group in by_tensor.values():

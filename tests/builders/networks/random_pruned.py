@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from builders.graphs.graph_builder import GraphBuilder
 from kaniwa.config import AcceleratorConfig
 from kaniwa.graph import Graph
+from kaniwa.sim.worlds.pruned_words import without_words
 
 __all__ = ["prune_blocks", "random_pruned"]
 
@@ -38,14 +37,6 @@ def prune_blocks(b: GraphBuilder, y: int, config: AcceleratorConfig, left: float
     op = b.ops[-1]
     assert op.outputs == (y,)
     tensor = b.tensors[op.inputs[1]]
-    data = tensor.data
-    assert data is not None
-    rows = data.shape[1] if data.ndim == 4 else 1
-    flat = data.reshape(len(data), rows, -1)
-    blocks = [-(-n // size) for n, size in zip(
-        (len(data), flat.shape[2]), (config.out_lanes, config.dot_width), strict=True)]
-    count = blocks[0] * rows * blocks[1]
-    kept = (b.rng.permutation(count) < round(left * count)).reshape(blocks[0], rows, blocks[1])
-    mask = np.repeat(np.repeat(kept, config.out_lanes, 0), config.dot_width, 2)
-    pruned = flat * mask[:len(data), :, :flat.shape[2]]
-    b.tensors[op.inputs[1]] = replace(tensor, data=pruned.reshape(data.shape).astype(np.int8))
+    assert tensor.data is not None
+    b.tensors[op.inputs[1]] = replace(
+        tensor, data=without_words(tensor.data, left, config, b.rng))

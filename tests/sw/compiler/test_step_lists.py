@@ -20,8 +20,8 @@ ENTRIES = {"base": 1024, "small": 1024, "large": 1024, "base_vector": 1024, "xl"
 TARGETS = {name: dataclasses.replace(PRESETS[name], step_entries=entries, name=f"{name}_lists")
            for name, entries in ENTRIES.items()}
 BASE = TARGETS["base"]
-# Rows and columns of the map, input and output channels, rows and columns of the kernel; cycles with
-# all blocks, half of them and a quarter, as the pages have them.
+# Rows and columns of the map, input and output channels, rows and columns of the kernel: cycles
+# with all blocks, half of them and a quarter, as the pages have them.
 LAYERS = {(8, 64, 64, 3): (19_612, 10_342, 5_528), (16, 32, 32, 3): (19_524, 9_854, 5_737),
           (16, 64, 64, 1): (8_774, 4_701, 3_041), (8, 128, 128, 1): (9_700, 5_230, 2_800),
           (32, 16, 16, 3): (18_780, 10_458, 7_310)}
