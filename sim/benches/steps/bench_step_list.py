@@ -121,7 +121,9 @@ async def gives_each_list_until_it_is_left(dut: Any, stall: float, slow: float) 
             cover("left in the middle")
         if env.rng.random() < 0.2:
             await env.cycles(3 * words)
-            cover("full" if rig.source.pending and not env.get("i__ready") else "room")
+            if not stall and rig.source.pending:
+                check([env.get("o__valid"), env.get("i__ready")], [1, 0], "valid, and full")
+                cover("full")
         await rig.take(steps, wanted, slow)
         if env.rng.random() < 0.5:
             await env.cycles(env.rng.randrange(6))
