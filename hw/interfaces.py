@@ -59,14 +59,14 @@ def write_port(config: AcceleratorConfig) -> Signature:
     })
 
 
-def unit_layout(unit: str, config: AcceleratorConfig | None = None) -> data.StructLayout:
+def unit_layout(unit: str, config: AcceleratorConfig) -> data.StructLayout:
     """The fields of an instruction that a unit gets, by their names in the instruction table.
 
-    Fields of blocks that a core may lack are there with a ``config`` that has the block.
+    Fields of blocks that a core may lack are there if ``config`` has the block.
     """
     return data.StructLayout({
         field.name: field_shape(field) for field in unit_fields(unit)
-        if field.name not in NEEDS or (config and getattr(config, NEEDS[field.name]))
+        if field.name not in NEEDS or getattr(config, NEEDS[field.name])
     })
 
 

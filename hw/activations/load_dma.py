@@ -37,7 +37,7 @@ class LoadDma(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_instruction": In(stream.Signature(unit_layout("load"))),
+            "i_instruction": In(stream.Signature(unit_layout("load", config))),
             "memory": Out(read_port(config)),
             "o": Out(stream.Signature(line_write_layout(config), always_ready=True)),
             "level": In(line_level(config)),

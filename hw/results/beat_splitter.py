@@ -51,8 +51,8 @@ class BeatLoops(Component):
         lanes = config.requant_lanes
         super().__init__({
             "begin": In(1),
-            "new": In(unit_layout("post")),
-            "now": In(unit_layout("post")),
+            "new": In(unit_layout("post", config)),
+            "now": In(unit_layout("post", config)),
             "accepted": In(1),
             "ends": Out(loop_ends_layout()),
             "width": Out(8),
@@ -152,7 +152,7 @@ class ParameterWords(Component):
         self._config = config
         super().__init__({
             "begin": In(1),
-            "new": In(unit_layout("post")),
+            "new": In(unit_layout("post", config)),
             "accepted": In(1),
             "ends": In(loop_ends_layout()),
             "reads": In(1),
@@ -221,11 +221,11 @@ class BeatSplitter(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_instruction": In(stream.Signature(unit_layout("post"))),
+            "i_instruction": In(stream.Signature(unit_layout("post", config))),
             "i_results": In(stream.Signature(result_layout(config))),
             "parameters": Out(ring_reader(config.parameter_words)),
             "may_begin": In(1),
-            "now": Out(unit_layout("post")),
+            "now": Out(unit_layout("post", config)),
             "active": Out(1),
             "o": Out(stream.Signature(post_beat_layout(config))),
         })

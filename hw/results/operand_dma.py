@@ -31,7 +31,7 @@ class OperandDma(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_instruction": In(stream.Signature(unit_layout("operand"))),
+            "i_instruction": In(stream.Signature(unit_layout("operand", config))),
             "memory": Out(read_port(config)),
             "o": Out(stream.Signature(beat_layout(config))),
             "progress": In(producer_progress()),

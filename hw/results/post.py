@@ -46,7 +46,7 @@ class Post(Component):
         # Beside packed multipliers the parameters lie in block RAM, and come late in the cycle.
         self._late_bias = config.packed_multipliers
         super().__init__({
-            "i_instruction": In(stream.Signature(unit_layout("post"))),
+            "i_instruction": In(stream.Signature(unit_layout("post", config))),
             "i_results": In(stream.Signature(result_layout(config))),
             "i_operand": In(stream.Signature(beat_layout(config))),
             "i_table": In(stream.Signature(table_layout())),

@@ -31,7 +31,7 @@ class StoreDma(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_instruction": In(stream.Signature(unit_layout("store"))),
+            "i_instruction": In(stream.Signature(unit_layout("store", config))),
             "i": In(stream.Signature(beat_layout(config))),
             "memory": Out(write_port(config)),
             "progress": Out(producer_progress()),

@@ -6,7 +6,13 @@ from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.parts.ring_memory import RingMemory
-from kaniwa.isa.step_lists import CHUNK_BITS, LIST_WORD_BYTES, STEP_BITS, list_words
+from kaniwa.isa.step_lists import (
+    CHUNK_BITS,
+    LIST_WORD_BYTES,
+    STEP_BITS,
+    list_words,
+    ring_words,
+)
 
 __all__ = ["StepList", "listed_port", "listed_step_layout"]
 
@@ -35,7 +41,7 @@ class StepList(Component):
     """
 
     def __init__(self, config: AcceleratorConfig):
-        self._words = config.step_entries * STEP_BITS // WORD_BITS
+        self._words = ring_words(config)
         super().__init__({
             "i": In(stream.Signature(unsigned(WORD_BITS))),
             "o": Out(stream.Signature(listed_step_layout())),

@@ -35,7 +35,7 @@ class WeightDecoder(Component):
     def __init__(self, config: AcceleratorConfig):
         self._config = config
         super().__init__({
-            "i_instruction": In(stream.Signature(unit_layout("weights"))),
+            "i_instruction": In(stream.Signature(unit_layout("weights", config))),
             "memory": Out(read_port(config)),
             "o_weights": Out(stream.Signature(chunk_layout(config))),
             "o_parameters": Out(stream.Signature(

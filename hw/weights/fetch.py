@@ -35,7 +35,7 @@ class WeightFetch(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self._read_bytes = config.read_bytes
         super().__init__({
-            "i_instruction": In(stream.Signature(unit_layout("weights"))),
+            "i_instruction": In(stream.Signature(unit_layout("weights", config))),
             "memory": Out(read_port(config)),
             "o": Out(stream.Signature(fetched_layout(config))),
             "idle": Out(1),

@@ -56,8 +56,14 @@ class RecordOutput(Component):
         value_taken = Signal()
         value_free = Signal()  # one register serves both outputs of values
         at_once, no_record = block.is_shared | block.is_table, block.is_table
-        if self._config.step_entries:
+        free = ((~self.o_parameters.valid | self.o_parameters.ready)
+                & (~self.o_table.valid | self.o_table.ready))
+        if self._config.step_entries:      # the words of lists are in the first lane's bias
             at_once, no_record = at_once | block.is_list, block.is_table | block.is_list
+            free &= ~self.o_list.valid | self.o_list.ready
+            m.d.comb += self.o_list.payload.eq(self.o_parameters.payload[0].bias)
+            with m.If(value_free):
+                m.d.sync += self.o_list.valid.eq(value_taken & block.is_list)
         part = window.payload.number[:exact_log2(shared // own)]   # own records come in parts
         stored = window.payload.bytes
         if has_modes(self._config):
@@ -69,13 +75,6 @@ class RecordOutput(Component):
         if self._has_codes:
             is_value &= ~block.is_codebook
             taken |= self._take_entry(m, window, block, values)
-        free = ((~self.o_parameters.valid | self.o_parameters.ready)
-                & (~self.o_table.valid | self.o_table.ready))
-        if self._config.step_entries:
-            free &= ~self.o_list.valid | self.o_list.ready
-            m.d.comb += self.o_list.payload.eq(self.o_parameters.payload[0].bias)
-            with m.If(value_free):
-                m.d.sync += self.o_list.valid.eq(value_taken & block.is_list)
         m.d.comb += [
             *(entry.values[number].eq(self.o_parameters.payload[number % shared].bias)
               for number in range(2)),

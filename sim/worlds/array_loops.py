@@ -99,17 +99,17 @@ class Loops:
 
 
 def random_instruction(config: AcceleratorConfig, rng: random.Random, most_steps: int = 600,
-                       columns: float = 0.0) -> dict[str, int]:
+                       columns: float = 0.0, lists: float = 0.4) -> dict[str, int]:
     """A legal LAYER instruction that fits the config's buffers, at most ``most_steps`` steps.
 
-    ``columns``: probability of COLUMN, where the config has it.
+    ``columns``: probability of COLUMN, where the config has it; ``lists``: of a list, in DENSE.
     """
     while True:
         draw = draw_columns if config.depthwise and rng.random() < columns else _draw
         fields = draw(config, rng)
         f = {name: fields.get(name, max(0, field.low)) for name, field in FIELDS.items()
              if "array" in field.units}
-        if f["mode"] == Mode.DENSE and rng.random() < 0.4:
+        if f["mode"] == Mode.DENSE and rng.random() < lists:
             _leave_out(f, config, rng)
         total = f["ofm_rows"] * f["ofm_columns"] * f["blocks"] * f["steps"]
         span = (f["kernel_rows"] - 1) * f["dilation_rows"] + 1
@@ -131,7 +131,7 @@ def drawn_steps(f: dict[str, int]) -> npt.NDArray[np.bool_]:
 def _leave_out(f: dict[str, int], config: AcceleratorConfig, rng: random.Random) -> None:
     """Give a DENSE instruction a list of its steps, where the config holds it."""
     count = int(drawn_steps(f).sum())
-    if count <= most_steps(config.step_entries):
+    if count <= most_steps(config):
         f |= {"listed": 1, "block_words": count}
 
 

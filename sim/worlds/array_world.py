@@ -17,7 +17,7 @@ from kaniwa.sim.worlds.column_loops import meets_corner
 from kaniwa.sim.worlds.patch_loops import PatchStep, random_patches
 from kaniwa.sim.worlds.patch_part import PatchPart
 
-__all__ = ["BINS", "COLUMN_BINS", "PATCH_BINS", "PLAIN_BINS", "POOL_BINS", "PACES", "Pace",
+__all__ = ["BINS", "COLUMN_BINS", "PATCH_BINS", "PLAIN_BINS", "POOL_BINS", "PACES", "Mix", "Pace",
            "World", "check_idle", "run"]
 
 CAUSES = ("issued", "stall_load", "stall_weights", "stall_result")
@@ -53,6 +53,16 @@ class Pace:
     weights: float
     slots: float
     instructions: float
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Kinds of random instructions: a part ``patches`` with patch, of the others ``columns`` in
+    COLUMN mode, and of DENSE ones ``lists`` with a list."""
+
+    columns: float = 0.0
+    patches: float = 0.0
+    lists: float = 0.4
 
 
 # Slow surroundings: the loader, the weight stream, requantization, and all of them.
@@ -321,14 +331,13 @@ def _cover_step(step: Step, width: int) -> None:
         cover("padding right")
 
 
-async def run(dut: Any, bench: Bench, columns: float, pace: Pace, count: int,
-              most_steps: int = 600, patches: float = 0.0) -> World:
-    """Run random instructions: a part ``patches`` of them with patch, of the others ``columns`` in
-    COLUMN mode."""
+async def run(dut: Any, bench: Bench, mix: Mix, pace: Pace, count: int,
+              most_steps: int = 600) -> World:
+    """Run random instructions."""
     env = await start(dut, bench)
     assert env.config is not None
-    fields = [random_patches(env.config, env.rng, most_steps) if env.rng.random() < patches
-              else random_instruction(env.config, env.rng, most_steps, columns)
+    fields = [random_patches(env.config, env.rng, most_steps) if env.rng.random() < mix.patches
+              else random_instruction(env.config, env.rng, most_steps, mix.columns, mix.lists)
               for _ in range(count)]
     if pace.instructions < 0.1:
         cover("late instruction")

@@ -224,7 +224,7 @@ class ExpectedStreams:
         size, data, codebook = config.read_bytes, b"", b""
         for _ in range(blocks):
             header = bytearray(rng.randbytes(HEADER.size))
-            header[0] = rng.randrange(8) | rng.choice([0, 0, 0, 1, 2, 4, 8, 15]) << 4
+            header[0] = rng.randrange(len(Format) + 1) | rng.choice([0, 0, 0, 1, 2, 4, 8, 15]) << 4
             header[1], header[2] = rng.choice([0, 1, 1, 2, 3]), rng.choice([0] * 9 + [1])
             if rng.random() < 0.8:  # most widths are legal
                 header[3:7] = bytes(rng.randrange(9) | rng.randrange(9) << 4 for _ in range(4))

@@ -155,7 +155,7 @@ _RULES: tuple[tuple[ErrorCode, str, Callable[[AcceleratorConfig, Values], bool]]
      lambda c, v: not v["weight_zero_point"] or (v["mode"] == Mode.DENSE and not c.compact)),
     (_FIELD, "listed needs DENSE without patch, and a target with step_entries for the block_words",
      lambda c, v: not v["listed"] or (v["mode"] == Mode.DENSE and not v["patch"]
-                                      and v["block_words"] <= most_steps(c.step_entries))),
+                                      and v["block_words"] <= most_steps(c))),
     (_FIELD, "block_words must be steps, or ceil(steps / dot_width) for DEPTHWISE", _block_words),
     (_FIELD, "block_width must be at most the lanes of the mode",
      lambda c, v: v["block_width"] <= _lanes(c, v)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kaniwa.benchmark.dsp_blocks import dsp_blocks
 from kaniwa.config import AcceleratorConfig
 from kaniwa.explore.beside import ALONE, Beside
-from kaniwa.isa.step_lists import LIST_WORD_BYTES, STEP_BITS
+from kaniwa.isa.step_lists import LIST_WORD_BYTES, ring_words
 
 __all__ = ["Ram", "block_rams", "exact_counts", "memories"]
 
@@ -78,8 +78,7 @@ def memories(config: AcceleratorConfig) -> list[Ram]:
     if config.counters:
         found.append(Ram("counters", 32, COUNTER_WORDS))
     if config.step_entries:
-        found.append(Ram("array", 8 * LIST_WORD_BYTES,
-                         config.step_entries * STEP_BITS // (8 * LIST_WORD_BYTES)))
+        found.append(Ram("array", 8 * LIST_WORD_BYTES, ring_words(config)))
     if config.vector_unit:
         found += [Ram("units", 32, LANE_WORDS, config.requant_lanes),
                   Ram("units", 72, TABLE_WORDS)]

@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import ProgramError
 
 __all__ = ["CHUNK_BITS", "LIST_WORD_BYTES", "STEP_BITS", "list_words", "most_steps", "pack_steps",
-           "unpack_steps"]
+           "ring_words", "unpack_steps"]
 
 Steps = npt.NDArray[np.bool_]    # [blocks, segments of all kernel rows, chunks]
 
@@ -28,10 +29,14 @@ def list_words(count: int) -> int:
     return 1 + -(-count // STEPS_A_WORD)
 
 
-def most_steps(entries: int) -> int:
-    """Steps of the longest list where the device holds ``entries`` of them: a word is their
-    number."""
-    return max(0, entries - STEPS_A_WORD)
+def ring_words(config: AcceleratorConfig) -> int:
+    """Words of lists that the device holds."""
+    return config.step_entries // STEPS_A_WORD
+
+
+def most_steps(config: AcceleratorConfig) -> int:
+    """Steps of the longest list that the device holds: its first word is their number."""
+    return max(0, ring_words(config) - 1) * STEPS_A_WORD
 
 
 def pack_steps(steps: Steps) -> npt.NDArray[np.uint32]:

@@ -104,7 +104,7 @@ class Rig:
         self.port = ReadServer(env, "memory", lambda a: memory.word(a, model.size), memory_stall,
                                latency)
         self.sink = Monitor(env, "o", line_write_layout(config_of(env)))
-        self.source = Driver(env, "i_instruction", unit_layout("load"), stall)
+        self.source = Driver(env, "i_instruction", unit_layout("load", config_of(env)), stall)
         self.source.send(model.instructions)
         self.freed = self.count = 0
         self.waits = any(values.get("ifm_wait") for values in model.instructions)

@@ -118,7 +118,7 @@ class Rig:
         self.port = ReadServer(env, "memory", lambda a: memory.word(a, model.size), memory_stall,
                                latency)
         self.sink = Monitor(env, "o", beat_layout(config_of(env)), beat_stall)
-        self.source = Driver(env, "i_instruction", unit_layout("operand"), stall)
+        self.source = Driver(env, "i_instruction", unit_layout("operand", config_of(env)), stall)
         self.waits = any(values["operand_wait"] for values in model.instructions)
         cocotb.start_soon(self._watch())
 

@@ -199,7 +199,7 @@ class Surroundings:
 
         assert env.config is not None
         self.env, self.config, self.works, self.stall = env, env.config, works, stall
-        self.instruction = Driver(env, "i_instruction", unit_layout("post"),
+        self.instruction = Driver(env, "i_instruction", unit_layout("post", env.config),
                                   stall.get("instruction", 0.0))
         self.results = Driver(env, "i_results", result_layout(env.config),
                               stall.get("results", 0.0))

@@ -193,7 +193,7 @@ def connect(env: Env, model: Model, stall: float = 0.0,
     from kaniwa.hw.interfaces import beat_layout, unit_layout, write_port
 
     layout = write_port(config_of(env)).members["request"].signature.members["payload"].shape
-    instructions = Driver(env, "i_instruction", unit_layout("store"), stall)
+    instructions = Driver(env, "i_instruction", unit_layout("store", config_of(env)), stall)
     observer = Observer(env, model, instructions)
     port = WriteServer(env, "memory", layout, observer.wrote, memory_stall, observer)
     beats = Driver(env, "i", beat_layout(config_of(env)), stall)

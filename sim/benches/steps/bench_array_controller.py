@@ -14,6 +14,7 @@ from kaniwa.sim.worlds.array_world import (
     PACES,
     PLAIN_BINS,
     POOL_BINS,
+    Mix,
     Pace,
     check_idle,
     run,
@@ -28,19 +29,26 @@ def _duts() -> list[Dut]:
 
 
 BENCH = Bench("array_controller", _duts, required=[
-    *BINS, *PLAIN_BINS, *POOL_BINS, "usual idle", "late instruction"])
+    *BINS, *PLAIN_BINS, *POOL_BINS, "usual idle", "usual idle between lists",
+    "late instruction"])
 
 
 @cocotb.test()
 async def nothing_is_lost(dut: Any) -> None:
     """With quick surroundings there are no idle cycles but a few between instructions."""
-    check_idle(await run(dut, BENCH, 0.0, Pace(1, 1, 1, 1), 40))
+    check_idle(await run(dut, BENCH, Mix(), Pace(1, 1, 1, 1), 40))
+
+
+@cocotb.test()
+async def lists_follow_quickly(dut: Any) -> None:
+    """Each DENSE instruction has a list, so that many follow another one with a list."""
+    check_idle(await run(dut, BENCH, Mix(lists=1.0), Pace(1, 1, 1, 1), 40))
 
 
 @cocotb.test()
 async def short_instructions_follow_quickly(dut: Any) -> None:
     """The budget holds too where an instruction ends before the next one is set up."""
-    world = await run(dut, BENCH, 0.0, Pace(1, 1, 1, 1), 60, most_steps=4)
+    world = await run(dut, BENCH, Mix(), Pace(1, 1, 1, 1), 60, most_steps=4)
     check_idle(world)
     dut._log.info("idle cycles between short instructions: %s", sorted(world.gaps.values()))
 
@@ -49,4 +57,4 @@ async def short_instructions_follow_quickly(dut: Any) -> None:
 @cocotb.parametrize(pace=PACES)
 async def waits_for_what_is_missing(dut: Any, pace: Pace) -> None:
     """Slow surroundings, one after the other and all at once."""
-    await run(dut, BENCH, 0.0, pace, 20)
+    await run(dut, BENCH, Mix(), pace, 20)

@@ -14,6 +14,7 @@ from kaniwa.sim.worlds.array_world import (
     PACES,
     PATCH_BINS,
     PLAIN_BINS,
+    Mix,
     Pace,
     check_idle,
     run,
@@ -29,17 +30,19 @@ def _duts() -> list[Dut]:
 BENCH = Bench("array_switch", _duts, long=(*LONG, "twelve"), required=[
     *BINS, *PLAIN_BINS, *COLUMN_BINS, *PATCH_BINS, "usual idle", "late instruction"])
 
+MIX = Mix(columns=0.5, patches=0.3)
+
 
 @cocotb.test()
 async def nothing_is_lost(dut: Any) -> None:
     """With quick surroundings there are no idle cycles but a few between instructions."""
-    check_idle(await run(dut, BENCH, 0.5, Pace(1, 1, 1, 1), 50, patches=0.3))
+    check_idle(await run(dut, BENCH, MIX, Pace(1, 1, 1, 1), 50))
 
 
 @cocotb.test()
 async def short_instructions_follow_quickly(dut: Any) -> None:
     """The budget holds too where an instruction ends before the next one is set up."""
-    world = await run(dut, BENCH, 0.5, Pace(1, 1, 1, 1), 60, most_steps=4, patches=0.3)
+    world = await run(dut, BENCH, MIX, Pace(1, 1, 1, 1), 60, most_steps=4)
     check_idle(world)
     dut._log.info("idle cycles between short instructions: %s", sorted(world.gaps.values()))
 
@@ -48,4 +51,4 @@ async def short_instructions_follow_quickly(dut: Any) -> None:
 @cocotb.parametrize(pace=PACES)
 async def waits_for_what_is_missing(dut: Any, pace: Pace) -> None:
     """Slow surroundings, one after the other and all at once."""
-    await run(dut, BENCH, 0.5, pace, 25, patches=0.3)
+    await run(dut, BENCH, MIX, pace, 25)

@@ -10,7 +10,16 @@ import cocotb
 from kaniwa.isa import Mode
 from kaniwa.sim.harness.bench import Bench, Dut, check, cover, start
 from kaniwa.sim.worlds.array_configs import CONFIGS, LONG
-from kaniwa.sim.worlds.array_world import BINS, COLUMN_BINS, PACES, Pace, World, check_idle, run
+from kaniwa.sim.worlds.array_world import (
+    BINS,
+    COLUMN_BINS,
+    PACES,
+    Mix,
+    Pace,
+    World,
+    check_idle,
+    run,
+)
 
 
 def _duts() -> list[Dut]:
@@ -23,18 +32,19 @@ def _duts() -> list[Dut]:
 
 BENCH = Bench("column_controller", _duts, long=LONG, required=[
     *BINS, *COLUMN_BINS, "budget", "usual idle", "late instruction"])
+MIX = Mix(columns=1.0)
 
 
 @cocotb.test()
 async def nothing_is_lost(dut: Any) -> None:
     """With quick surroundings there are no idle cycles but a few between instructions."""
-    check_idle(await run(dut, BENCH, 1.0, Pace(1, 1, 1, 1), 40))
+    check_idle(await run(dut, BENCH, MIX, Pace(1, 1, 1, 1), 40))
 
 
 @cocotb.test()
 async def short_instructions_follow_quickly(dut: Any) -> None:
     """The budget holds too where an instruction ends before the next one is set up."""
-    world = await run(dut, BENCH, 1.0, Pace(1, 1, 1, 1), 60, most_steps=4)
+    world = await run(dut, BENCH, MIX, Pace(1, 1, 1, 1), 60, most_steps=4)
     check_idle(world)
     dut._log.info("idle cycles between short instructions: %s", sorted(world.gaps.values()))
 
@@ -43,7 +53,7 @@ async def short_instructions_follow_quickly(dut: Any) -> None:
 @cocotb.parametrize(pace=[*PACES, Pace(1, 0.03, 1, 1)])
 async def waits_for_what_is_missing(dut: Any, pace: Pace) -> None:
     """Slow surroundings, one after the other and all at once."""
-    await run(dut, BENCH, 1.0, pace, 20)
+    await run(dut, BENCH, MIX, pace, 20)
 
 
 @cocotb.test()
@@ -78,7 +88,7 @@ async def columns_take_a_cycle(dut: Any) -> None:
             "blocks": 1, "block_width": config.column_lanes, "block_words": phases * times,
             "phases": phases, "columns_first": kernel_columns - padding * (not own),
             "columns_next": stride, "weights_stream": 0, "patch": 0, "ifm_address": 0,
-            "ifm_pitch": 0, "steps": phases * times, "weight_zero_point": 0})
+            "ifm_pitch": 0, "steps": phases * times, "weight_zero_point": 0, "listed": 0})
         cycles.append(rows * phases * (fields[-1]["columns_first"] + (pixels - 1) * stride
                                        + pixels * (times - 1)))
     world = World(env, fields, Pace(1, 1, 1, 1))

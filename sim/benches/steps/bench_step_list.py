@@ -9,7 +9,7 @@ import cocotb
 import numpy as np
 
 from kaniwa.config import AcceleratorConfig
-from kaniwa.isa.step_lists import CHUNK_BITS, list_words, most_steps, pack_steps
+from kaniwa.isa.step_lists import CHUNK_BITS, list_words, most_steps, pack_steps, ring_words
 from kaniwa.sim.harness.bench import Bench, Driver, Dut, Env, check, cover, start
 from kaniwa.sim.harness.payload import codec
 from kaniwa.sim.worlds.array_configs import CONFIGS
@@ -84,7 +84,7 @@ class Rig:
 def _random_steps(env: Env) -> np.ndarray:
     """A list that the device holds."""
     assert env.config is not None
-    most, rng = most_steps(env.config.step_entries), env.rng
+    most, rng = most_steps(env.config), env.rng
     count = rng.choice([1, 2, 3, most, rng.randint(1, most)])
     for number, name in ((1, "list of one step"), (most, "longest list")):
         if count == number:
@@ -109,7 +109,7 @@ async def gives_each_list_until_it_is_left(dut: Any, stall: float, slow: float) 
     assert env.config is not None
     lists = [_random_steps(env) for _ in range(40)]
     rig = Rig(env, lists, stall)
-    words = env.config.step_entries // 2
+    words = ring_words(env.config)
     if sum(list_words(int(steps.sum())) for steps in lists) > 2 * words:
         cover("words counted around")
     for steps in lists:
@@ -143,7 +143,7 @@ async def a_step_a_cycle(dut: Any) -> None:
     lists: list[np.ndarray] = []
     while len(lists) < 30:
         steps = _random_steps(env)
-        if 2 * list_words(int(steps.sum())) <= env.config.step_entries // 2:   # both are there
+        if 2 * list_words(int(steps.sum())) <= ring_words(env.config):   # both are there
             lists.append(steps)
     rig = Rig(env, lists, 0.0)
     left = 0

@@ -73,7 +73,7 @@ class Rig:
         self.words: dict[int, int] = {}
         self.memory = ReadServer(env, "memory", self.words.__getitem__, stall, latency)
         self.next_free = 0
-        self.instructions = Driver(env, "i_instruction", unit_layout("weights"), stall)
+        self.instructions = Driver(env, "i_instruction", unit_layout("weights", self.config), stall)
         self.weights = Monitor(env, "o_weights", chunk_layout(self.config), stall)
         self.parameters = Monitor(env, "o_parameters", data.ArrayLayout(
             parameter_layout(), self.config.shared_records), stall)

@@ -46,4 +46,4 @@ def can_be_listed(layer: ArrayLayer, segments: tuple[int, int], config: Accelera
         return False
     steps = listed_steps(layer, segments, config)
     return (not steps.all() and steps.shape[2] <= 1 << CHUNK_BITS
-            and int(steps.sum(axis=(1, 2)).max()) <= most_steps(config.step_entries))
+            and int(steps.sum(axis=(1, 2)).max()) <= most_steps(config))

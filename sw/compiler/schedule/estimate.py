@@ -44,7 +44,7 @@ def _array_cycles(layer: ArrayLayer, v: dict[str, int], config: AcceleratorConfi
             return rows * blocks * v["phases"] * (
                 v["columns_first"] + (columns - 1) * v["columns_next"] + again)
         return rows * columns * blocks * v["phases"] * v["columns_next"]
-    steps = -(-blocks // blocks_at_once(config, v | {"mode": layer.mode})) * v["steps"]
+    steps = -(-blocks // blocks_at_once(config, v)) * v["steps"]
     if layer.listed:
         steps = v["block_words"]
     if layer.patch:
@@ -99,8 +99,7 @@ def _waits(layer: ArrayLayer, v: dict[str, int], weights: int, array: int, befor
     channels = (v["blocks"] - 1) * v["block_width"] + v["last_width"]
     records = channels * RECORD_BYTES // config.read_bytes
     at_first = array // (rows if layer.mode == Mode.COLUMN else rows * v["ofm_columns"])
-    share = before.share_ahead(pixel_words(v | {"mode": layer.mode}),
-                               v["blocks"] * parameter_words(layer, config), config)
+    share = before.share_ahead(pixel_words(v), v["blocks"] * parameter_words(layer, config), config)
     there = min(before.cycles, int(share * (records + weights)))
     return max(0, records + max(0, weights - at_first) - there)
 
@@ -114,11 +113,12 @@ def estimate(layer: ArrayLayer, tile: Tile, config: AcceleratorConfig, ahead: bo
     """
     v = tile_fields(layer, tile, config)
     layer = visited(layer, tile.visits, config)
+    v["mode"] = layer.mode
     pixels = v["ofm_rows"] * v["ofm_columns"]
     results = pixels * ((v["blocks"] - 1) * v["block_width"] + v["last_width"])
     array = _array_cycles(layer, v, config)
     repeat = pixels if tile.weights_stream else 1
-    words = pixel_words(v | {"mode": layer.mode}) * repeat
+    words = pixel_words(v) * repeat
     decoded = words * config.tile_bytes // config.decoded_bytes
     weights = words * config.tile_bytes * layer.weight_bits // (8 * config.read_bytes)
     load = v["ifm_rows"] * v["line_pitch"] // config.read_bytes

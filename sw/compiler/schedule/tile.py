@@ -266,7 +266,7 @@ def _shape(layer: ArrayLayer, runs: list[Pair], columns: int, config: Accelerato
     if not stream:
         limit = min(limit, _share(blocks, words, config.ring_words, share, all_that_fit))
     if layer.listed:
-        limit = min(limit, most_steps(config.step_entries) // words)
+        limit = min(limit, most_steps(config) // words)
     if limit == 0:
         raise CompileError(f"{where}: the kernel's {words} words exceed the weight ring's "
                            f"{config.ring_words}; use a target with a larger ring_bytes")

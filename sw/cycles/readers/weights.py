@@ -12,6 +12,7 @@ from kaniwa.cycles.look import Frame, Kinds, Look
 from kaniwa.cycles.memory import ReadPath
 from kaniwa.cycles.readers.streams import BlockShape, Read, region_shapes
 from kaniwa.isa.formats import Buffer
+from kaniwa.isa.step_lists import ring_words
 from kaniwa.program.instruction import Values
 
 __all__ = ["WeightPath"]
@@ -90,7 +91,7 @@ class WeightPath(ReadPath):
         self._written, self._room = [0, 0, 0], [0, 0, 0]
         self._released, self._next_release = [0, 0, 0], [0, 0, 0]
         self._releases = (events.ring_releases, events.parameter_releases, events.list_releases)
-        self._capacity = (config.ring_words, config.parameter_words, config.step_entries // 2)
+        self._capacity = (config.ring_words, config.parameter_words, ring_words(config))
         self._fetching, self._decoding = _Fetch(), _Decode()
         self._decoder = self._decode()
         self.reader = self._fetch()
@@ -204,7 +205,7 @@ class WeightPath(ReadPath):
         if item is None:
             return True
         came, waiting = item
-        buffer = waiting[1]
+        _, buffer, _, _, _ = waiting
         releases, capacity = self._releases[buffer], self._capacity[buffer]
         while self._released[buffer] <= self._written[buffer] - capacity:
             if self._next_release[buffer] == len(releases):
@@ -237,14 +238,14 @@ class WeightPath(ReadPath):
         """
         while self._windows:
             emitted, item = self._windows[0]
-            output = item[0]
+            output, _, takes_room, _, _ = item
             if not self._settle(output):
                 break
             self._windows.popleft()
             self._items += 1
             self._taken_before = self._taken
             self._taken = max(max(emitted, self._taken) + 1, self._accepted[output])
-            if item[2]:
+            if takes_room:
                 self._waiting[output] = self._taken, item
                 self._settle(output)
             else:

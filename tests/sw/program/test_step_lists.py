@@ -10,7 +10,7 @@ from kaniwa.config import PRESETS
 from kaniwa.errors import ConfigError, ProgramError
 from kaniwa.isa import Format
 from kaniwa.isa.formats import Buffer
-from kaniwa.isa.step_lists import list_words, most_steps, pack_steps, unpack_steps
+from kaniwa.isa.step_lists import list_words, most_steps, pack_steps, ring_words, unpack_steps
 from kaniwa.isa.weight_stream import decode_stream, encode_steps
 
 CONFIG = dataclasses.replace(PRESETS["base"], step_entries=1024)
@@ -40,19 +40,21 @@ def test_a_list_is_what_the_page_says():
 
 
 @pytest.mark.parametrize("change, problem", [
-    (lambda words: words[:-1], "words, not"),
-    (lambda words: np.append(words, words[-1:]), "words, not"),
-    (lambda words: words[:0], "0 steps are 1 words, not 0"),
-    (lambda words: words | 1 << 15 << 16, "segments end in it"),
-    (lambda words: words & ~np.uint32(1 << 14 << 16 | 1 << 14), "segments end in it"),
-    (lambda words: words | 9, "must be in order, each once, and below 4"),
+    (lambda steps: steps[:-1], "24 steps are 13 words, not 12"),
+    (lambda steps: np.append(steps, steps[-1:]), "24 steps are 13 words, not 14"),
+    (lambda steps: steps | 1 << 15 << 16, "segments end in it"),
+    (lambda steps: steps & ~np.uint32(1 << 14 << 16 | 1 << 14), "0 segments end in it"),
+    (lambda steps: steps | 9, "must be in order, each once, and below 4"),
 ])
 def test_other_lists_are_refused(change, problem):
-    words = pack_steps(np.ones((2, 3, 4), np.bool_))
-    words[1:] = change(words)[1:] if len(change(words)) == len(words) else words[1:]
-    wrong = change(words) if len(change(words)) != len(words) else words
+    count, steps = np.split(pack_steps(np.ones((2, 3, 4), np.bool_)), [1])
     with pytest.raises(ProgramError, match=problem):
-        unpack_steps(wrong, (2, 3, 4))
+        unpack_steps(np.concatenate([count, change(steps)]), (2, 3, 4))
+
+
+def test_a_list_without_its_number_is_refused():
+    with pytest.raises(ProgramError, match="0 steps are 1 words, not 0"):
+        unpack_steps(np.zeros(0, np.uint32), (2, 3, 4))
 
 
 def test_chunks_of_a_segment_come_once_and_in_order():
@@ -68,8 +70,8 @@ def test_a_list_of_other_segments_is_refused():
 
 
 def test_the_longest_list_fills_the_ring():
-    assert list_words(most_steps(1024)) == 512
-    assert most_steps(0) == 0
+    assert list_words(most_steps(CONFIG)) == ring_words(CONFIG) == 512
+    assert most_steps(PRESETS["base"]) == 0
 
 
 def test_targets_without_lists_take_none():
