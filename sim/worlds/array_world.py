@@ -88,7 +88,8 @@ class World:
         self.all_words = loops.word
         layout = unit_layout("array", env.config)
         self.instructions = Driver(env, "i_instruction", layout, stall=1 - pace.instructions)
-        self.instructions.send({name: f[name] for name in layout.members} for f in fields)
+        self.instructions.send({name: value for name, value in f.items() if name in layout.members}
+                               for f in fields)
         if self.config.step_entries:
             self.lists = Driver(env, "i_list", 32, stall=1 - pace.weights)
             self.lists.send(int(word) for f in fields if f["listed"]
