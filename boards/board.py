@@ -17,16 +17,18 @@ from kaniwa.driver.frames import check_cores
 from kaniwa.driver.spi.format import highest_pace
 from kaniwa.driver.transports import BITS_A_BYTE, DEFAULT_BAUD
 from kaniwa.errors import ConfigError, InputError
+from kaniwa.litedram_modules import MODULES, port_bytes
 from kaniwa.sdram_parts import PARTS, bursts
 from kaniwa.standalone.format import MOST_SLOTS
 
-__all__ = ["BOARDS", "PHY_HZ", "TARGETS", "USB_PACE", "Board", "Ethernet", "Flash", "Sdram", "Spi",
-           "Usb", "check_standalone", "file_stem", "load_board"]
+__all__ = ["BOARDS", "PHY_HZ", "TARGETS", "USB_PACE", "Board", "Ddr3", "Ethernet", "Flash",
+           "Sdram", "Spi", "Usb", "check_standalone", "file_stem", "load_board"]
 
 PHY_HZ = 125_000_000   # of a gigabit line
 # Bytes a second each way over USB of full speed: half of what packets of 64 bytes carry, as one
 # goes after the other.
 USB_PACE = 600_000
+DDR3_BYTES = 2         # of a chip beside the FPGA
 LINK_CYCLES = 9   # that the link's end in the core takes for a byte; the line is faster
 
 # Each file beside this one is a board.
@@ -48,6 +50,26 @@ class Sdram:
     part: str
     resource: str = "sdram"
     masked: bool = True
+
+
+@dataclass(frozen=True)
+class Ddr3:
+    """A DDR3 chip of 16 bits of a board: ``resource`` of the platform, and ``module``, its name in
+    LiteDRAM.
+
+    ``bridge``: its pins are at two sides of the FPGA. ``supplies``: a resource of pins beside them
+    that are held at their levels. ``crossed_masks``: the mask of each byte is at the other one's
+    pin. ``command_delay``: of commands and clock, in steps of the FPGA's delay cell, 0 to 127.
+    ``termination``: the chip's for data that are written, as LiteDRAM names it.
+    """
+
+    module: str
+    resource: str = "ddr3"
+    bridge: bool = False
+    supplies: str | None = None
+    crossed_masks: bool = False
+    command_delay: int = 0
+    termination: str = "60ohm"
 
 
 @dataclass(frozen=True)
@@ -135,7 +157,8 @@ class Board:
     the clock in MHz. ``baud``: the link's, one that the adapter of the board can do;
     ``other_baud``: it was chosen for this build.
     ``programmers``: commands that load a bitstream, the first whose tool is installed is used;
-    ``{file}`` is the bitstream. ``sdram``: the chip that is outside memory, if one is used.
+    ``{file}`` is the bitstream. ``sdram`` or ``ddr3``: the chip that is outside memory, if one is
+    used.
     ``ethernet``: the PHY that a host reaches it by, instead of the UART. ``spi`` and ``usb``: pins
     that it can be built to be reached by instead; ``line``: the name of those that it is built for,
     or own. ``overlap``: it is built so that the host may use memory during runs. ``flash``: what it
@@ -159,6 +182,7 @@ class Board:
     several: Mapping[tuple[str, int], float] = dataclasses.field(default_factory=dict)
     baud: int = DEFAULT_BAUD
     sdram: Sdram | None = None
+    ddr3: Ddr3 | None = None
     ethernet: Ethernet | None = None
     flash: Flash | None = None
     class_pins: tuple[tuple[str, int], ...] = ()
@@ -202,14 +226,22 @@ class Board:
         return config
 
     def check_memory(self, config: AcceleratorConfig) -> None:
-        """Raise ConfigError where the board has SDRAM, and a core of ``config`` no way there, or
-        reads and writes that are no bursts of the chip."""
-        if self.sdram is None:
+        """Raise ConfigError where the board has SDRAM or DDR3, and a core of ``config`` no way
+        there, or reads and writes that are no bursts of the chip."""
+        if not self.has_outside:
             return
         if config.compact and not config.outside_bits:
             raise ConfigError(f"{config.name} is a compact core with outside_bits of 0, so it has "
                               f"no way to the SDRAM of {self.name}: set outside_bits in the "
                               f"target, or take one of {', '.join(self.targets)}")
+        if self.ddr3 is not None:
+            beat = port_bytes(MODULES[self.ddr3.module], DDR3_BYTES)
+            if config.read_bytes != beat:
+                raise ConfigError(f"{config.name} on {self.name}: read_bytes must be {beat}, a "
+                                  f"burst of its DDR3, not {config.read_bytes}: take one of "
+                                  f"{', '.join(self.targets)}")
+            return
+        assert self.sdram is not None
         try:
             bursts(PARTS[self.sdram.part], config.read_bytes, config.write_bytes,
                    self.sdram.masked)
@@ -225,8 +257,16 @@ class Board:
         """Outside memory as ``compile`` takes it, at the clock of a target; None without any."""
         return self.outside_at(self.clock_mhz(target))
 
+    @property
+    def has_outside(self) -> bool:
+        """True where it has memory beside the FPGA's own."""
+        return self.sdram is not None or self.ddr3 is not None
+
     def outside_at(self, mhz: float) -> str | None:
         """Outside memory at a clock, as ``compile`` takes it; None without any."""
+        if self.ddr3 is not None:
+            return (f"litedram,module={self.ddr3.module},phy={self.family},bytes={DDR3_BYTES},"
+                    f"clock={math.ceil(mhz)}")
         if self.sdram is None:
             return None
         return (f"sdram,part={self.sdram.part},clock={math.ceil(mhz)}"
@@ -308,7 +348,7 @@ class Board:
 
     def check_cores(self, target: str, cores: int) -> None:
         """Raise ConfigError unless the target is known, and so many cores of it can be built."""
-        check_cores(cores, self.config(target).memory_bytes, self.sdram is not None)
+        check_cores(cores, self.config(target).memory_bytes, self.has_outside)
 
     def make_platform(self) -> Any:
         """A new Amaranth platform, good for one build."""

@@ -9,6 +9,7 @@ from amaranth import *
 
 from kaniwa.boards.families import ecp5_flash, ecp5_slots
 from kaniwa.boards.families.ecp5_pll import FIXED_INPUTS, FIXED_PARAMETERS, Ecp5UsbPll
+from kaniwa.boards.families.ecp5_ddr3 import Ecp5Ddr3Clocks
 from kaniwa.boards.families.ecp5_rgmii import Ecp5Rgmii
 from kaniwa.boards.families.family import Step
 from kaniwa.boards.families.usual import REDUCE
@@ -22,6 +23,7 @@ from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
 
 constraints = "lpf"
 rgmii = Ecp5Rgmii
+ddr3_clocks = Ecp5Ddr3Clocks
 usb_pll = Ecp5UsbPll
 flash_clock = ecp5_flash.flash_clock
 slots = ecp5_slots

@@ -73,6 +73,7 @@ class Family(Protocol):
     constraints: str
     memory: Any   # what on-chip device memory is made of
     usb_pll: Any  # what makes the clocks of USB; only where a board of the family has its pins
+    ddr3_clocks: Any  # what makes the clocks of DDR3; only where a board of the family has some
     rgmii: Any    # the pins of an Ethernet PHY; only where a board of the family has one
     flash_clock: Any    # what drives the clock of the flash; only where that is no pin
     slots: Slots        # only where a board of the family has a flash with several bitstreams

@@ -12,7 +12,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,14 +165,16 @@ def _netlist(synthesized: Path) -> Netlist:
 
 def design_files(board: Board, config: AcceleratorConfig, mhz: float,
                  **line: int) -> dict[str, str]:
-    """RTLIL and constraints of the board's top, by file name; the same for the same sources.
+    """RTLIL, constraints, and Verilog of what is in the board's top, by file name.
 
-    ``line``: baud, pace, cores and standalone of ``BoardTop``, where they are not those of a usual
-    bitstream.
+    The same for the same sources.
+
+    ``line``: baud, pace, cores, standalone and simulated of ``BoardTop``, where they are not those
+    of a usual bitstream.
     Raises ConfigError for cores that the link or the board cannot have, and for one that has no way
     to the board's SDRAM.
     """
-    check_cores(line.get("cores", 1), config.memory_bytes, board.sdram is not None)
+    check_cores(line.get("cores", 1), config.memory_bytes, board.has_outside)
     board.check_memory(config)
     from kaniwa.boards.flow.top import BoardTop
     from kaniwa.hw.verilog import elaborating
@@ -185,14 +187,17 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
         except (BuildError, ConfigError):
             Elaboratable._MustUse__silence = True   # the blocks before the one that was refused
             raise
-    return {name: plan.files[name] for name in (f"{TOP}.il", f"{TOP}.{family.constraints}")}
+    files = {name: plan.files[name] for name in (f"{TOP}.il", f"{TOP}.{family.constraints}")}
+    return files | top.verilog
 
 
 def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: Mapping[str, str],
                 progress: Progress) -> Path:
     """The folder with the synthesized netlist."""
     source = files[f"{TOP}.il"]
+    verilog = {name: text for name, text in files.items() if name.endswith(".v")}
     script = "\n".join([f"read_rtlil {TOP}.il", *mark_commands(source),
+                        *(f"read_verilog {name}" for name in verilog),
                         f"setattr -unset init a:{UNDEFINED}",
                         *family.synthesis(TOP, config, board.device),
                         f"write_json {TOP}.json"]) + "\n"
@@ -200,6 +205,8 @@ def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: 
     def make(folder: Path) -> None:
         progress(Stage("synthesis"))
         (folder / f"{TOP}.il").write_text(source)
+        for name, text in verilog.items():
+            (folder / name).write_text(text)
         (folder / "synth.ys").write_text(script)
         run_tool("yosys", tools.yosys_command("synth.ys"), folder, f"{TOP}.json",
                  watch_synthesis(board.family, progress))
@@ -209,7 +216,8 @@ def _synthesize(board: Board, family: Family, config: AcceleratorConfig, files: 
         (folder / f"{TOP}.json").write_text(json.dumps(netlist))
         (folder / f"{TOP}.il").unlink()
 
-    return kept(f"synthesis-{_synthesis_key(board, family, source, script)}", make)
+    key = _synthesis_key(board, family, [source, script, *verilog.values()])
+    return kept(f"synthesis-{key}", make)
 
 
 def _forget_sources(netlist: dict[str, Any]) -> None:
@@ -219,8 +227,8 @@ def _forget_sources(netlist: dict[str, Any]) -> None:
             item["attributes"].pop("src", None)
 
 
-def _synthesis_key(board: Board, family: Family, source: str, script: str) -> str:
-    return digest([source, script, tools.version("yosys"), *board.device,
+def _synthesis_key(board: Board, family: Family, texts: Sequence[str]) -> str:
+    return digest([*texts, tools.version("yosys"), *board.device,
                    *_texts(fanout, multiplier_sites, output_registers,
                            sys.modules[family.arrange.__module__])])
 

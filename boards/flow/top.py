@@ -11,7 +11,10 @@ from amaranth.build import Attrs, Pins, Resource, Subsignal
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import connect
 
-from kaniwa.boards.board import Board, Ethernet, Sdram, Spi, Usb, check_standalone
+from kaniwa.boards.board import Board, Ddr3, Ethernet, Sdram, Spi, Usb, check_standalone
+from kaniwa.boards.ddr3.ddr3_memory import CLOCK_INIT, CLOCK_TWICE, Ddr3Memory
+from kaniwa.boards.ddr3.memory_core import MODULE, memory_core
+from kaniwa.boards.ddr3.pads import memory_pads
 from kaniwa.boards.families.family import Family, Pll, load_family
 from kaniwa.boards.flow.flash_pins import FlashPins
 from kaniwa.boards.flow.sdram_pins import SdramPins
@@ -46,15 +49,17 @@ class BoardTop(Elaboratable):
     ``pace``: bytes a second that the board tells the host, by default those of the link.
     ``cores``: how many there are, each with its own memory. ``standalone``: it loads a program
     from its flash at power-up and shows classes; ConfigError for a board without flash, and for
-    several cores.
+    several cores. ``simulated``: DDR3 memory is a model, behind the controller.
     """
 
     def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *,
                  baud: int | None = None, pace: int | None = None, cores: int = 1,
-                 standalone: bool = False):
+                 standalone: bool = False, simulated: bool = False):
         if standalone:
             check_standalone(board, cores)
-        self._standalone = standalone
+        self._standalone, self._simulated = standalone, simulated
+        # Of modules that are not Amaranth's, by file name; known once this was elaborated.
+        self.verilog: dict[str, str] = {}
         self._board, self._config, self._mhz = board, config, mhz
         self._cores = cores
         self._baud = baud or board.baud
@@ -64,15 +69,17 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         family = load_family(self._board.family)
-        pll: Pll = family.pll(platform.default_clk_frequency, self._mhz,
-                              self._board.device)
         m.domains.sync = sync = ClockDomain()
-        sdram = self._board.sdram
-        clocks = [sync.clk]
-        if sdram is not None:
-            m.domains.sdram = late = ClockDomain(local=True, reset_less=True)
-            clocks.append(late.clk)
-        locked = pll.add(m, platform, *clocks)
+        sdram, ddr3 = self._board.sdram, self._board.ddr3
+        if ddr3 is not None:
+            pll, locked = self._add_ddr3(m, ddr3, platform, family)
+        else:
+            pll = family.pll(platform.default_clk_frequency, self._mhz, self._board.device)
+            clocks = [sync.clk]
+            if sdram is not None:
+                m.domains.sdram = late = ClockDomain(local=True, reset_less=True)
+                clocks.append(late.clk)
+            locked = pll.add(m, platform, *clocks)
         # The reset's own flip-flops are by the PLL, in a corner of the device: it takes two more
         # cycles on its way to all registers.
         m.domains.pll = beside = ClockDomain(local=True)
@@ -86,7 +93,8 @@ class BoardTop(Elaboratable):
                        overlap=self._board.overlap,
                        counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
         m.submodules.accelerator = accelerator = (
-            Accelerator(self._config, outside=sdram is not None, local=self._standalone, **options)
+            Accelerator(self._config, outside=self._board.has_outside,
+                        outside_fails=ddr3 is not None, local=self._standalone, **options)
             if self._cores == 1 else Cores(self._config, self._cores, **options))
         if self._board.by_spi:
             line = self._add_spi(m, self._board.spi, platform)
@@ -106,6 +114,10 @@ class BoardTop(Elaboratable):
         connect(m, accelerator.tx, line.i)
         if sdram is not None:
             self._add_sdram(m, sdram, accelerator)
+        if ddr3 is not None:
+            connect(m, accelerator.outside_read, m.submodules.ddr3.read)
+            connect(m, accelerator.outside_write, m.submodules.ddr3.write)
+            m.d.comb += accelerator.outside_failed.eq(m.submodules.ddr3.failed)
         return m
 
     def _add_ethernet(self, m: Module, ethernet: Ethernet, family: Family) -> EthernetLink:
@@ -192,3 +204,20 @@ class BoardTop(Elaboratable):
         m.submodules.sdram_pins = SdramPins(controller.pins, sdram.resource)
         connect(m, accelerator.outside_read, controller.read)
         connect(m, accelerator.outside_write, controller.write)
+
+    def _add_ddr3(self, m: Module, ddr3: Ddr3, platform: Any, family: Family) -> tuple[Pll, Value]:
+        """The chip with its controller, and the clocks of both; gives what tells that they run."""
+        clocks = family.ddr3_clocks(platform.default_clk_frequency, self._mhz, ddr3.bridge)
+        core = memory_core(ddr3, self._mhz, simulated=self._simulated)
+        self.verilog[f"{MODULE}.v"] = core.verilog
+        m.submodules.ddr3 = memory = Ddr3Memory(
+            self._config, core, memory_pads(m, ddr3, core.shape, platform))
+        twice, init = ClockDomain(CLOCK_TWICE), ClockDomain(CLOCK_INIT)
+        m.domains += twice, init
+        locked = clocks.add(m, platform, ClockSignal("sync"), twice.clk, init.clk, memory.stop,
+                            memory.reset)
+        runs = Signal()
+        m.d.comb += runs.eq(locked & ~memory.reset)
+        for domain, there in ((CLOCK_TWICE, runs), (CLOCK_INIT, locked)):
+            m.submodules[f"{domain}_reset"] = ResetSynchronizer(~there, domain=domain)
+        return clocks, runs

@@ -37,6 +37,7 @@ LINE_SOURCES = {"uart": SOURCES,
                 "ethernet": [SHIM[0].with_name("rgmii_shim.cpp")],
                 "spi": [Path(__file__).with_name("spi_shim.cpp")],
                 "usb": [Path(__file__).parent.with_name("usb") / "usb_shim.cpp"]}
+DDR3_SOURCES = [SHIM[0].with_name(name) for name in ("ddr3_chips.cpp", "ddr3_chips.h")]
 BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
 # Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it
 # by a slow machine. A link that takes fewer cycles a byte tells more.
@@ -128,20 +129,26 @@ class BoardDesign:
     standalone: bool = False
 
     def rtlil(self) -> str:
-        """The gateware; that of a bitstream if baud and pace are."""
+        """The gateware; that of a bitstream if baud and pace are, and there is no DDR3."""
+        return self._files()[0]
+
+    def _files(self) -> tuple[str, str]:
+        """RTLIL of the gateware, and Verilog of what is in it and not ours."""
         from kaniwa.boards.flow.build import TOP, design_files
 
         files = design_files(self.board, self.config, self.mhz,
                              baud=self.baud, pace=self.pace, cores=self.cores,
-                             standalone=self.standalone)
-        return files[f"{TOP}.il"]
+                             standalone=self.standalone, simulated=True)
+        return files[f"{TOP}.il"], "".join(
+            text for name, text in files.items() if name.endswith(".v"))
 
     def library(self, progress: Progress | None = None) -> Path:
         """The shared object with its simulation, built if there is none yet."""
         stem = file_stem(self.board, self.config.name, self.cores, self.standalone)
         text = kept_verilog(stem, self._made_from(), self._verilog, progress)
+        sources = LINE_SOURCES[self.board.reached_by]
         return build_library(text, self.config, progress=progress,
-                             sources=LINE_SOURCES[self.board.reached_by])
+                             sources=sources + DDR3_SOURCES * (self.board.ddr3 is not None))
 
     @property
     def byte_cycles(self) -> float:
@@ -162,13 +169,14 @@ class BoardDesign:
                 importlib.metadata.version("amaranth-boards"),
                 *gateware_sources(), *source_texts([Path(__file__)]),
                 *source_texts(Path(kaniwa.boards.__path__[0]).rglob("*.py")),
-                *source_texts(FOLDER.rglob("*.v"))]
+                *source_texts([*FOLDER.glob("*.py"), *FOLDER.rglob("*.v")])]
 
     def _verilog(self) -> str:
         """Models of the primitives, the board's design, and around it a module of the pins."""
         from kaniwa.hw.verilog import from_rtlil
 
-        text = from_rtlil(self.rtlil())
+        rtlil, other = self._files()
+        text = from_rtlil(rtlil) + other
         return f"{primitive_models(text)}{text}\n{self._pins(text)}"
 
     def chip_figures(self) -> list[int] | None:
@@ -291,7 +299,7 @@ def board_design(board: str | Board, config: AcceleratorConfig | None = None,
 
     board = (load_board(board) if isinstance(board, str) else board).with_link(link)
     config = config or board.config(board.target_for(cores))
-    check_cores(cores, config.memory_bytes, board.sdram is not None)
+    check_cores(cores, config.memory_bytes, board.has_outside)
     if standalone:
         check_standalone(board, cores)
     hz = board.make_platform().default_clk_frequency

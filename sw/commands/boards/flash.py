@@ -159,7 +159,7 @@ def _program(path: Path, board: Board, target: str, update: Callable[..., None])
                                    progress=update)
     program = load_program(path)
     program.check_target(config)
-    if program.outside is not None and board.sdram is None:
+    if program.outside is not None and not board.has_outside:
         raise InputError(f"{path}: needs outside memory, which {board.name} has not: compile it "
                          "without")
     return program

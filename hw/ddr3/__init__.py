@@ -1,0 +1,1 @@
+"""Start and calibration of DDR3 memory behind LiteDRAM's controller."""

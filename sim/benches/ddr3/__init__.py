@@ -1,0 +1,1 @@
+"""Benches of the start of DDR3 memory."""
