@@ -21,19 +21,20 @@ class Accelerator(Component):
 
     ``pace``: bytes a second that the line to ``rx`` and ``tx`` carries. ``memory``: what that is
     made of, ``OnChipMemory`` or a class with its ports. ``outside``: there are ports for outside
-    memory; ``outside_fails``: and one that tells the host that it ``outside_failed`` to start.
+    memory; ``outside_waits``: it begins with a calibration, behind which it is ``outside_ready`` or
+    ``outside_failed``.
     ``local``: the link takes requests of the device's own, and ``busy`` tells of a run.
     ``overlap``: the host may use memory during runs; an access takes a cycle of the core's at most.
     Other keyword arguments go to ``make_core``.
     """
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, memory=OnChipMemory,
-                 outside: bool = False, outside_fails: bool = False, local: bool = False,
+                 outside: bool = False, outside_waits: bool = False, local: bool = False,
                  overlap: bool = False, **options):
         self._config = config
         self._memory = memory
         self._pace = pace
-        self._outside, self._outside_fails = outside, outside_fails
+        self._outside, self._outside_waits = outside, outside_waits
         self._local = local
         self._overlap = overlap
         self._options = options
@@ -42,7 +43,7 @@ class Accelerator(Component):
             "tx": Out(stream.Signature(8)),
             **({"outside_read": Out(read_port(config)),
                 "outside_write": Out(write_port(config))} if outside else {}),
-            **({"outside_failed": In(1)} if outside_fails else {}),
+            **({"outside_ready": In(1), "outside_failed": In(1)} if outside_waits else {}),
             **({"local": In(local_requests()), "busy": Out(1)} if local else {}),
         })
 
@@ -52,9 +53,10 @@ class Accelerator(Component):
             self._config, outside=self._outside, **self._options)
         m.submodules.link = link = Link(
             self._config, pace=self._pace, outside=self._outside, local=self._local,
-            overlap=self._overlap, outside_fails=self._outside_fails)
-        if self._outside_fails:
-            m.d.comb += link.outside_failed.eq(self.outside_failed)
+            overlap=self._overlap, outside_waits=self._outside_waits)
+        if self._outside_waits:
+            m.d.comb += [link.outside_ready.eq(self.outside_ready),
+                         link.outside_failed.eq(self.outside_failed)]
         if self._local:
             connect(m, flipped(self.local), link.local)
             m.d.comb += self.busy.eq(core.busy)

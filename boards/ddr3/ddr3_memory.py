@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from amaranth import *
-from amaranth.lib.wiring import Component, In, Out, connect, flipped
+from amaranth.lib.wiring import Component, In, Out
 
 from kaniwa.boards.ddr3.memory_core import MODULE, MemoryCore
 from kaniwa.config import AcceleratorConfig
@@ -20,14 +20,14 @@ CLOCK_TWICE = "ddr3_twice"    # of the chips: two cycles in one of the controlle
 CLOCK_INIT = "ddr3_init"      # of what starts the clocks
 ADDRESS_BITS = 32
 NOT_THERE = ("lock", "cache", "prot", "qos")     # fields of AXI4 that LiteDRAM has not
-FROM_MEMORY = ("b", "r")                         # channels
 
 
 class Ddr3Memory(Component):
     """LiteDRAM's controller, started and calibrated, behind a master of AXI4.
 
-    ``ready``: the chips are; accesses wait until then. ``failed``: their calibration did, and
-    accesses wait for ever. ``stop`` and ``reset`` are for the cells that make the clocks.
+    ``ready``: the chips are; accesses wait until then. ``failed``: their calibration did. Then
+    writes are lost and reads get some word, so that nobody waits for ever.
+    ``stop`` and ``reset`` are for the cells that make the clocks.
     ``pads``: what is at the pads of the module, by name. Runs in the domains ``sync``, CLOCK_TWICE
     and CLOCK_INIT.
     """
@@ -46,12 +46,23 @@ class Ddr3Memory(Component):
         m.submodules.start = start = Ddr3Start(core.shape, core.steps, **core.times)
         m.submodules.master = master = AxiMaster(
             self._config, address_bits=ADDRESS_BITS, data_bits=core.beat_bits)
-        connect(m, flipped(self.read), master.read)
-        connect(m, flipped(self.write), master.write)
         m.d.comb += [
             master.busy.eq(1),       # the ports are the host's between runs, too
             self.ready.eq(start.done),
             self.failed.eq(start.failed),
+        ]
+        for port, behind in ((self.read.request, master.read.request),
+                             (self.write.request, master.write.request)):
+            m.d.comb += [
+                behind.valid.eq(port.valid & start.done),
+                behind.payload.eq(port.payload),
+                port.ready.eq(Mux(start.done, behind.ready, start.failed)),
+            ]
+        response, lost = self.read.response, Signal()
+        m.d.sync += lost.eq(self.read.request.valid & start.failed)
+        m.d.comb += [
+            response.valid.eq(master.read.response.valid | lost),
+            response.payload.eq(master.read.response.payload),
         ]
         ports: dict[str, Any] = {f"io_pad_{name}": pad for name, pad in self._pads.items()}
         for name, member in start.pins.signature.members.items():
@@ -59,19 +70,10 @@ class Ddr3Memory(Component):
             ports[f"{way}_start_{name}"] = getattr(start.pins, name)
         for name, member in master.bus.signature.members.items():
             if not name.endswith(NOT_THERE):
-                ports |= self._axi(m, name, member.flow is Out, getattr(master.bus, name))
+                way = "i" if member.flow is Out else "o"
+                ports[f"{way}_axi_{name}"] = getattr(master.bus, name)
         for prefix, domain in (("sys", "sync"), ("sys2x", CLOCK_TWICE), ("init", CLOCK_INIT)):
             ports[f"i_{prefix}_clk"] = ClockSignal(domain)
             ports[f"i_{prefix}_rst"] = ResetSignal(domain)
         m.submodules.core = Instance(MODULE, **ports, o_stop=self.stop, o_reset=self.reset)
         return m
-
-    def _axi(self, m: Module, name: str, outwards: bool, signal: Value) -> dict[str, Value]:
-        """A port of the module; requests do not pass before the memory is ready."""
-        if not outwards and name in ("awready", "wready", "arready"):
-            taken = Signal(name=f"{name}_taken")
-            m.d.comb += signal.eq(taken & self.ready)
-            return {f"o_axi_{name}": taken}
-        if outwards and name in ("awvalid", "wvalid", "arvalid"):
-            return {f"i_axi_{name}": signal & self.ready}
-        return {f"{'i' if outwards else 'o'}_axi_{name}": signal}

@@ -94,7 +94,7 @@ class BoardTop(Elaboratable):
                        counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
         m.submodules.accelerator = accelerator = (
             Accelerator(self._config, outside=self._board.has_outside,
-                        outside_fails=ddr3 is not None, local=self._standalone, **options)
+                        outside_waits=ddr3 is not None, local=self._standalone, **options)
             if self._cores == 1 else Cores(self._config, self._cores, **options))
         if self._board.by_spi:
             line = self._add_spi(m, self._board.spi, platform)
@@ -117,7 +117,8 @@ class BoardTop(Elaboratable):
         if ddr3 is not None:
             connect(m, accelerator.outside_read, m.submodules.ddr3.read)
             connect(m, accelerator.outside_write, m.submodules.ddr3.write)
-            m.d.comb += accelerator.outside_failed.eq(m.submodules.ddr3.failed)
+            m.d.comb += [accelerator.outside_ready.eq(m.submodules.ddr3.ready),
+                         accelerator.outside_failed.eq(m.submodules.ddr3.failed)]
         return m
 
     def _add_ethernet(self, m: Module, ethernet: Ethernet, family: Family) -> EthernetLink:

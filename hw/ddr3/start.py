@@ -48,7 +48,7 @@ class Ddr3Start(Component):
     A lane is tried in each setting of ``LaneChoice`` with TRIALS bursts of noise, which are written
     and read back. It gets the choice, and in the end all lanes are tried once more. Each trial has
     a refresh. Then ``done`` is 1; or ``failed`` where a lane has no setting, or the last trials are
-    wrong. Both are flip-flops, and stay.
+    wrong, and the chips are held in reset. Both are flip-flops, and stay.
 
     ``settle``: cycles of a command of a trial, in which the words of a read come; ``refresh``: of a
     refresh. ``read_phase`` and ``write_phase``: clocks of a cycle in which the PHY takes these
@@ -133,8 +133,7 @@ class Ddr3Start(Component):
                     m.d.sync += lane.eq(lane << 1)
                     m.next = "LANE"
             with m.State("END"):
-                with m.If(self.done):
-                    m.d.sync += pins.control.eq(Control.HARDWARE)
+                m.d.sync += pins.control.eq(Mux(self.done, Control.HARDWARE, Control(0)))
         return m
 
     def _give_step(self, m, index):

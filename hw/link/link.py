@@ -9,8 +9,9 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.driver.frames import (
     CORE_BIT,
     FLASH_STATE,
+    HAS_OUTSIDE,
     INDEX_CORE_BIT,
-    OUTSIDE_FAILED,
+    OUTSIDE_WAITS,
     PAYLOAD_BYTES,
     SEQUENCES,
     SESSIONS,
@@ -47,7 +48,8 @@ class Link(wiring.Component):
     they are. A request for a core that is not there is left out, as one for a busy one's memory.
     With ``overlap`` memory is used at any time. What is left out for a busy core is REGISTER, where
     a run needs the register as it is, and where it would begin another.
-    With ``outside_fails`` the link tells the host that outside memory ``outside_failed`` to start.
+    With ``outside_waits`` the link tells the host until outside memory is ``outside_ready``, and
+    that it never will be once it has ``outside_failed``.
     With ``local`` the device itself asks, too, as ``kaniwa.hw.link.local`` has it. Such a request
     is done before one of the line, needs no session, and leaves no trace on the line. One core
     alone can have this.
@@ -55,7 +57,7 @@ class Link(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, outside: bool = False,
                  buffer_bytes: int = SMALLEST_BUFFER, cores: int = 1, local: bool = False,
-                 overlap: bool = False, outside_fails: bool = False):
+                 overlap: bool = False, outside_waits: bool = False):
         if not 0 < pace < 1 << 24:
             raise ConfigError(f"pace must be 1..{(1 << 24) - 1} bytes a second, not {pace}")
         if buffer_bytes < SMALLEST_BUFFER or buffer_bytes & (buffer_bytes - 1):
@@ -71,7 +73,7 @@ class Link(wiring.Component):
         self._config = config
         self._local = local
         self._overlap = overlap
-        self._outside_fails = outside_fails
+        self._outside_waits = outside_waits
         self._cores = cores
         self._buffer_bytes = buffer_bytes
         self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, outside, cores,
@@ -90,7 +92,7 @@ class Link(wiring.Component):
             "read": Out(read_port(config)),
             "write": Out(write_port(config)),
             **({"local": In(local_requests())} if local else {}),
-            **({"outside_failed": In(1)} if outside_fails else {}),
+            **({"outside_ready": In(1), "outside_failed": In(1)} if outside_waits else {}),
         })
 
     def elaborate(self, platform):
@@ -145,8 +147,9 @@ class Link(wiring.Component):
         constants = Array(C(byte, 8) for byte in self._constants)
         if self._local:
             constants[-1] = constants[-1] | self.local.state << FLASH_STATE
-        if self._outside_fails:
-            constants[-1] = constants[-1] | self.outside_failed << OUTSIDE_FAILED
+        if self._outside_waits:
+            constants[-1] = constants[-1] ^ self.outside_failed * HAS_OUTSIDE | (
+                ~self.outside_ready << OUTSIDE_WAITS)
         own = Signal(8, reset_less=True)
         register = self.csr_read_data
         if self._local:

@@ -146,20 +146,27 @@ private:
         now++;
     }
 
-    // RESET# and CKE at power-up (3.3.1).
+    // RESET# and CKE at power-up (3.3.1). What was stored is lost with another RESET#.
     void begin(bool reset_n, bool cke) {
         if (reset_n && !running) {
-            need(now >= reset_low, "RESET# was low for less than 200 us");
+            need(now - reset_from >= reset_low, "RESET# was low for less than 200 us");
             running = true;
             cke_from = now + cke_low;
         }
-        need(reset_n || !running, "RESET# is low again");
+        if (!reset_n && running) {
+            running = enabled = started = false;
+            reset_from = now;
+            modes = 0, refreshes = 0;
+            std::fill(banks.begin(), banks.end(), Bank());
+            reads.clear(), writes.clear(), memory.clear();
+            busy_until = read_at = written_at = last_mode = activated = NEVER;
+        }
         if (cke && !enabled) {
             need(running && now >= cke_from, "CKE was low for less than 500 us behind RESET#");
             enabled = true;
             busy_until = now + xpr;
         }
-        need(cke || !enabled, "CKE is low again, which is not modelled");
+        need(cke || !enabled, "CKE is low without RESET#, which is not modelled");
     }
 
     void take(unsigned command, uint32_t number, uint32_t address) {
@@ -287,7 +294,7 @@ private:
     std::deque<Burst> reads;
     std::deque<std::pair<int64_t, uint64_t>> writes;             // by the cycle of their words
     int64_t activated = NEVER, now = 0, cycles = 0, busy_until = NEVER, cke_from = 0, read_at = NEVER, written_at = NEVER;
-    int64_t last_mode = NEVER, started_at = 0, refreshes = 0;
+    int64_t reset_from = 0, last_mode = NEVER, started_at = 0, refreshes = 0;
     bool running = false, enabled = false, started = false;
     uint32_t modes = 0, strobes = 0;
     std::string rule;

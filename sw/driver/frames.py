@@ -19,7 +19,7 @@ from kaniwa.errors import ConfigError
 __all__ = ["LINK_VERSION", "PAYLOAD_BYTES", "SEQUENCES", "SESSIONS", "REGISTERS", "LINK_REGISTERS",
            "HAS_OUTSIDE", "SERVES_RUNS", "FLASH_STATE", "FLASH_STATES", "Operation",
            "OPERATIONS", "Flag", "Request", "Reply", "Splitter", "MOST_CORES", "CORE_BIT",
-           "INDEX_CORE_BIT", "FURTHER_CORES", "OUTSIDE_FAILED", "check_cores",
+           "INDEX_CORE_BIT", "FURTHER_CORES", "OUTSIDE_WAITS", "check_cores",
            "link_registers", "encode_request", "decode_request", "encode_reply", "decode_reply"]
 
 LINK_VERSION = 1
@@ -42,7 +42,7 @@ HAS_OUTSIDE = 1           # of the features: there is memory at addresses with b
 FLASH_STATE = 1           # of the features from this bit on: the FlashState of kaniwa.standalone
 FLASH_STATES = 8
 FURTHER_CORES = 4         # of the features from this bit on: the number of cores, less 1
-OUTSIDE_FAILED = 7        # bit of the features: outside memory was not calibrated at power-up
+OUTSIDE_WAITS = 7         # bit of the features: outside memory is not calibrated, or cannot be
 
 # Several cores: which one is in bits 24 to 27 of an address, and in a register's index of REGISTER.
 MOST_CORES = 8

@@ -14,7 +14,7 @@ from kaniwa.driver.frames import (
     FURTHER_CORES,
     HAS_OUTSIDE,
     MOST_CORES,
-    OUTSIDE_FAILED,
+    OUTSIDE_WAITS,
     LINK_REGISTERS,
     LINK_VERSION,
     PAYLOAD_BYTES,
@@ -40,6 +40,7 @@ LEAST_WINDOW = 2             # on a bad line, where all that is in flight behind
 REGROWTH = 4                 # requests done for each one more in flight, once they come through
 SMALLEST_BUFFER = 512        # of a device that has not told its size yet
 FIRST_PACE = 2000.0          # bytes a second of a device that has not told its pace yet
+CALIBRATION_SECONDS = 30     # by far, on a simulated board's slow clock too
 LATENCY = 0.05               # seconds that host and adapter may add to an answer
 OPEN_TRIES = 10
 OPEN_DOUBLINGS = 3       # of the wait between them: what comes while a device loads is lost
@@ -135,9 +136,10 @@ class Link:
         self._buffer_bytes = int.from_bytes(data[2:4], "little") & ~SERVES_RUNS
         self.serves = bool(data[2] & SERVES_RUNS)
         self._pace = self._given_pace or float(int.from_bytes(data[4:7], "little"))
-        self.outside = bool(data[7] & HAS_OUTSIDE)
+        features = self._calibrated(data[7])
+        self.outside_failed = features & 1 << OUTSIDE_WAITS != 0
+        self.outside = self.outside_failed or bool(features & HAS_OUTSIDE)
         self.cores = (data[7] >> FURTHER_CORES & MOST_CORES - 1) + 1
-        self.outside_failed = bool(data[7] >> OUTSIDE_FAILED)
         state = data[7] >> FLASH_STATE & FLASH_STATES - 1
         if state > max(FlashState):
             raise DeviceError(f"{self._transport.name}: the device tells state {state} of its "
@@ -146,6 +148,19 @@ class Link:
         self.flash = FlashState(state)
         if not self.payload_bytes or not self._pace:
             raise DeviceError(f"{self._transport.name}: the device tells a frame size or pace of 0")
+
+    def _calibrated(self, features: int) -> int:
+        """The features once outside memory was calibrated, which takes some ms from power-up."""
+        last = self._transport.now() + CALIBRATION_SECONDS
+        while features & 1 << OUTSIDE_WAITS and features & HAS_OUTSIDE:
+            if self._transport.now() > last:
+                raise DeviceError(f"{self._transport.name}: the device's outside memory is still "
+                                  f"being calibrated after {CALIBRATION_SECONDS} s: switch the "
+                                  "board off and on")
+            (data,) = self.exchange([Request(Operation.READ, LINK_REGISTERS, 8)])
+            assert data is not None
+            features = data[7]
+        return features
 
     def close(self) -> None:
         """Give the line up."""

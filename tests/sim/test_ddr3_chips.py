@@ -170,6 +170,15 @@ def test_a_lane_with_other_settings_gives_other_words(chips: Chips) -> None:
     assert chips.seen == 1            # the strobe of the lane without a delay comes too early
 
 
+def test_another_reset_is_another_power_up(chips: Chips) -> None:
+    chips.start()
+    chips.cycle(("row", 0, 0))
+    chips.reset_n = chips.cke = 0
+    chips.start()
+    chips.cycle(("row", 0, 0))
+    assert not chips.broken
+
+
 Act = Callable[[Chips], None]
 
 

@@ -238,9 +238,12 @@ async def fails(dut: Any, good: list[Good], broken: bool = False) -> None:
     chips.broken_at_the_end = broken
     await chips.end()
     check((env.get("done"), env.get("failed")), (0, 1), "done and failed")
+    before = len(chips.issued)
+    await env.cycles(2)
+    check(env.get("pins__control"), 0, "the chips are in reset")
     await env.cycles(300)
-    check((env.get("done"), env.get("failed"), env.get("pins__control")),
-          (0, 1, CKE | ODT | RESET_N), "done, failed, and levels, later")
+    check((env.get("done"), env.get("failed"), env.get("pins__control"), len(chips.issued)),
+          (0, 1, 0, before), "done, failed, levels and commands, later")
 
 
 @cocotb.test()
