@@ -60,7 +60,8 @@ class Ddr3:
     ``bridge``: its pins are at two sides of the FPGA. ``supplies``: a resource of pins beside them
     that are held at their levels. ``crossed_masks``: the mask of each byte is at the other one's
     pin. ``command_delay``: of commands and clock, in steps of the FPGA's delay cell, 0 to 127.
-    ``termination``: the chip's for data that are written, as LiteDRAM names it.
+    ``termination``: the chip's for data that are written, as LiteDRAM names it. ``simulated``: a
+    model is in the place of PHY and chip.
     """
 
     module: str
@@ -70,6 +71,7 @@ class Ddr3:
     crossed_masks: bool = False
     command_delay: int = 0
     termination: str = "60ohm"
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,12 @@ class Board:
     def has_outside(self) -> bool:
         """True where it has memory beside the FPGA's own."""
         return self.sdram is not None or self.ddr3 is not None
+
+    def with_simulated_memory(self) -> Board:
+        """This board with a model in the place of what is no gateware of its memory."""
+        if self.ddr3 is None:
+            return self
+        return dataclasses.replace(self, ddr3=dataclasses.replace(self.ddr3, simulated=True))
 
     def outside_at(self, mhz: float) -> str | None:
         """Outside memory at a clock, as ``compile`` takes it; None without any."""

@@ -10,6 +10,7 @@ from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.link.link import Link
 from kaniwa.hw.link.local import local_requests
 from kaniwa.hw.memory.host_router import HostRouter
+from kaniwa.hw.memory.outside import Outside
 from kaniwa.hw.memory.shared_port import make_port
 from kaniwa.hw.memory.system import OnChipMemory
 
@@ -21,20 +22,19 @@ class Accelerator(Component):
 
     ``pace``: bytes a second that the line to ``rx`` and ``tx`` carries. ``memory``: what that is
     made of, ``OnChipMemory`` or a class with its ports. ``outside``: there are ports for outside
-    memory; ``outside_waits``: it begins with a calibration, behind which it is ``outside_ready`` or
-    ``outside_failed``.
+    memory, which as Outside.CALIBRATED becomes ``outside_ready`` or has ``outside_failed``.
     ``local``: the link takes requests of the device's own, and ``busy`` tells of a run.
     ``overlap``: the host may use memory during runs; an access takes a cycle of the core's at most.
     Other keyword arguments go to ``make_core``.
     """
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, memory=OnChipMemory,
-                 outside: bool = False, outside_waits: bool = False, local: bool = False,
-                 overlap: bool = False, **options):
+                 outside: Outside = Outside.NONE, local: bool = False, overlap: bool = False,
+                 **options):
         self._config = config
         self._memory = memory
         self._pace = pace
-        self._outside, self._outside_waits = outside, outside_waits
+        self._outside = Outside(outside)
         self._local = local
         self._overlap = overlap
         self._options = options
@@ -43,18 +43,19 @@ class Accelerator(Component):
             "tx": Out(stream.Signature(8)),
             **({"outside_read": Out(read_port(config)),
                 "outside_write": Out(write_port(config))} if outside else {}),
-            **({"outside_ready": In(1), "outside_failed": In(1)} if outside_waits else {}),
+            **({"outside_ready": In(1), "outside_failed": In(1)}
+               if self._outside == Outside.CALIBRATED else {}),
             **({"local": In(local_requests()), "busy": Out(1)} if local else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = make_core(
-            self._config, outside=self._outside, **self._options)
+            self._config, outside=bool(self._outside), **self._options)
         m.submodules.link = link = Link(
             self._config, pace=self._pace, outside=self._outside, local=self._local,
-            overlap=self._overlap, outside_waits=self._outside_waits)
-        if self._outside_waits:
+            overlap=self._overlap)
+        if self._outside == Outside.CALIBRATED:
             m.d.comb += [link.outside_ready.eq(self.outside_ready),
                          link.outside_failed.eq(self.outside_failed)]
         if self._local:

@@ -44,13 +44,13 @@ class MemoryCore:
         return self.shape.burst_bits
 
 
-def memory_core(ddr3: Ddr3, mhz: float, *, simulated: bool = False) -> MemoryCore:
+def memory_core(ddr3: Ddr3, mhz: float) -> MemoryCore:
     """The core for a board's chip, with a clock of ``mhz`` MHz.
 
-    ``simulated``: its PHY is a cell ``DDR3_CHIPS``, a model of PHY and chips. Raises BuildError
-    without the extra ``litex``.
+    What is simulated of it is a cell ``DDR3_CHIPS``, a model of PHY and chips. Raises BuildError
+    without the extra ``bitstream``.
     """
-    with needed("a board with DDR3 memory", "litex", BuildError):
+    with needed("a board with DDR3 memory", "bitstream", BuildError):
         from litedram import modules
         from litedram.init import get_sdram_phy_init_sequence
 
@@ -58,7 +58,7 @@ def memory_core(ddr3: Ddr3, mhz: float, *, simulated: bool = False) -> MemoryCor
 
     part = getattr(modules, ddr3.module)(mhz * 1e6, "1:2")
     shape = Ddr3Shape(LANES, int(math.log2(part.nrows)), int(math.log2(part.nbanks)))
-    core = MigenCore(ddr3, part, shape, mhz, simulated)
+    core = MigenCore(ddr3, part, shape, mhz)
     settings = core.settings
     sequence, _ = get_sdram_phy_init_sequence(settings, part.timing_settings)
     return MemoryCore(

@@ -22,6 +22,7 @@ __all__ = ["PADS", "MigenCore"]
 # Pads by name as LiteDRAM knows them, with one bit each but for those of the shape.
 PADS = ("a", "ba", "ras_n", "cas_n", "we_n", "cs_n", "cke", "odt", "reset_n", "clk_p", "dm",
         "dqs_p", "dq")
+BOTH_WAYS = ("dqs_p", "dq")
 SIMULATED_PHY = "DDR3_CHIPS"
 # Bits of LiteDRAM's registers, lowest first.
 COMMAND_FIELDS = ("cs", "we", "cas", "ras", "wren", "rden")
@@ -79,12 +80,11 @@ class MigenCore(LiteXModule):
     """``part`` is LiteDRAM's, ``settings`` are those of the PHY.
 
     Ports: clocks and resets ``sys``, ``sys2x`` and ``init``; ``stop`` and ``reset`` for the clocks'
-    own cells; ``pad_*``, ``axi_*`` with AXI4's names, and ``start_*`` as ``start_signature``. With
-    ``simulated`` the pads do nothing, and only the clock ``sys`` is there.
+    own cells; ``pad_*``, ``axi_*`` with AXI4's names, and ``start_*`` as ``start_signature``. Where
+    the chip is simulated the pads do nothing, and only the clock ``sys`` is used.
     """
 
-    def __init__(self, ddr3: Ddr3, part: Any, shape: Ddr3Shape, mhz: float,
-                 simulated: bool) -> None:
+    def __init__(self, ddr3: Ddr3, part: Any, shape: Ddr3Shape, mhz: float) -> None:
         domains = [ClockDomain(name) for name in ("sys", "sys2x", "init")]
         self.cd_sys, self.cd_sys2x, self.cd_init = domains
         widths = {"a": shape.row_pins, "ba": shape.bank_pins, "dm": shape.lanes,
@@ -96,9 +96,11 @@ class MigenCore(LiteXModule):
         real.settings.rtt_nom = ddr3.termination
         self.settings = real.settings
         stop, reset = Signal(name="stop"), Signal(name="reset")
-        if simulated:
+        if ddr3.simulated:
             self.phy = SimulatedPhy(shape, real.settings, mhz)
             levels = self.phy.levels
+            self.comb += [stop.eq(0), reset.eq(0), *(
+                getattr(pads, name).eq(0) for name in PADS if name not in BOTH_WAYS)]
         else:
             self.phy = real
             self.comb += [stop.eq(real.init.stop), reset.eq(real.init.reset)]

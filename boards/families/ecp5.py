@@ -8,8 +8,8 @@ from typing import Any
 from amaranth import *
 
 from kaniwa.boards.families import ecp5_flash, ecp5_slots
-from kaniwa.boards.families.ecp5_pll import FIXED_INPUTS, FIXED_PARAMETERS, Ecp5UsbPll
 from kaniwa.boards.families.ecp5_ddr3 import Ecp5Ddr3Clocks
+from kaniwa.boards.families.ecp5_pll import FIXED_INPUTS, FIXED_PARAMETERS, Ecp5UsbPll
 from kaniwa.boards.families.ecp5_rgmii import Ecp5Rgmii
 from kaniwa.boards.families.family import Step
 from kaniwa.boards.families.usual import REDUCE

@@ -169,8 +169,8 @@ def design_files(board: Board, config: AcceleratorConfig, mhz: float,
 
     The same for the same sources.
 
-    ``line``: baud, pace, cores, standalone and simulated of ``BoardTop``, where they are not those
-    of a usual bitstream.
+    ``line``: baud, pace, cores and standalone of ``BoardTop``, where they are not those of a usual
+    bitstream.
     Raises ConfigError for cores that the link or the board cannot have, and for one that has no way
     to the board's SDRAM.
     """

@@ -29,6 +29,7 @@ from kaniwa.hw.ethernet.ethernet_link import EthernetLink
 from kaniwa.hw.link.spi import SpiSlave
 from kaniwa.hw.link.uart import Uart
 from kaniwa.hw.link.usb import UsbSerial
+from kaniwa.hw.memory.outside import Outside
 from kaniwa.hw.sdram.controller import SdramController
 from kaniwa.hw.standalone.boot import Boot
 from kaniwa.hw.standalone.standalone import Standalone, spi_timing
@@ -49,15 +50,15 @@ class BoardTop(Elaboratable):
     ``pace``: bytes a second that the board tells the host, by default those of the link.
     ``cores``: how many there are, each with its own memory. ``standalone``: it loads a program
     from its flash at power-up and shows classes; ConfigError for a board without flash, and for
-    several cores. ``simulated``: DDR3 memory is a model, behind the controller.
+    several cores.
     """
 
     def __init__(self, board: Board, config: AcceleratorConfig, mhz: float, *,
                  baud: int | None = None, pace: int | None = None, cores: int = 1,
-                 standalone: bool = False, simulated: bool = False):
+                 standalone: bool = False):
         if standalone:
             check_standalone(board, cores)
-        self._standalone, self._simulated = standalone, simulated
+        self._standalone = standalone
         # Of modules that are not Amaranth's, by file name; known once this was elaborated.
         self.verilog: dict[str, str] = {}
         self._board, self._config, self._mhz = board, config, mhz
@@ -89,12 +90,12 @@ class BoardTop(Elaboratable):
         m.d.pll += on_the_way.eq(Cat(beside.rst, on_the_way))
         m.d.comb += sync.rst.eq(on_the_way[-1])
 
+        outside = Outside.CALIBRATED if ddr3 is not None else Outside(sdram is not None)
         options = dict(pace=self._pace, memory=family.memory, clock_hz=pll.hz,
                        overlap=self._board.overlap,
                        counter_tags=COUNTER_TAGS, multiplier=family.multiplier(self._config))
         m.submodules.accelerator = accelerator = (
-            Accelerator(self._config, outside=self._board.has_outside,
-                        outside_waits=ddr3 is not None, local=self._standalone, **options)
+            Accelerator(self._config, outside=outside, local=self._standalone, **options)
             if self._cores == 1 else Cores(self._config, self._cores, **options))
         if self._board.by_spi:
             line = self._add_spi(m, self._board.spi, platform)
@@ -209,7 +210,7 @@ class BoardTop(Elaboratable):
     def _add_ddr3(self, m: Module, ddr3: Ddr3, platform: Any, family: Family) -> tuple[Pll, Value]:
         """The chip with its controller, and the clocks of both; gives what tells that they run."""
         clocks = family.ddr3_clocks(platform.default_clk_frequency, self._mhz, ddr3.bridge)
-        core = memory_core(ddr3, self._mhz, simulated=self._simulated)
+        core = memory_core(ddr3, self._mhz)
         self.verilog[f"{MODULE}.v"] = core.verilog
         m.submodules.ddr3 = memory = Ddr3Memory(
             self._config, core, memory_pads(m, ddr3, core.shape, platform))

@@ -24,6 +24,7 @@ from kaniwa.hw.interfaces import read_port, write_port
 from kaniwa.hw.link.local import local_requests
 from kaniwa.hw.link.receiver import LinkReceiver
 from kaniwa.hw.link.transmitter import LinkTransmitter
+from kaniwa.hw.memory.outside import Outside
 from kaniwa.isa import Command, Register
 
 __all__ = ["Link"]
@@ -48,16 +49,16 @@ class Link(wiring.Component):
     they are. A request for a core that is not there is left out, as one for a busy one's memory.
     With ``overlap`` memory is used at any time. What is left out for a busy core is REGISTER, where
     a run needs the register as it is, and where it would begin another.
-    With ``outside_waits`` the link tells the host until outside memory is ``outside_ready``, and
-    that it never will be once it has ``outside_failed``.
+    With ``outside`` as Outside.CALIBRATED it tells the host until outside memory is
+    ``outside_ready``, and that it never will be once it has ``outside_failed``.
     With ``local`` the device itself asks, too, as ``kaniwa.hw.link.local`` has it. Such a request
     is done before one of the line, needs no session, and leaves no trace on the line. One core
     alone can have this.
     """
 
-    def __init__(self, config: AcceleratorConfig, *, pace: int, outside: bool = False,
+    def __init__(self, config: AcceleratorConfig, *, pace: int, outside: Outside = Outside.NONE,
                  buffer_bytes: int = SMALLEST_BUFFER, cores: int = 1, local: bool = False,
-                 overlap: bool = False, outside_waits: bool = False):
+                 overlap: bool = False):
         if not 0 < pace < 1 << 24:
             raise ConfigError(f"pace must be 1..{(1 << 24) - 1} bytes a second, not {pace}")
         if buffer_bytes < SMALLEST_BUFFER or buffer_bytes & (buffer_bytes - 1):
@@ -73,10 +74,10 @@ class Link(wiring.Component):
         self._config = config
         self._local = local
         self._overlap = overlap
-        self._outside_waits = outside_waits
+        self._calibrated = outside == Outside.CALIBRATED
         self._cores = cores
         self._buffer_bytes = buffer_bytes
-        self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, outside, cores,
+        self._constants = link_registers(PAYLOAD_BYTES, buffer_bytes, pace, bool(outside), cores,
                                          serves=overlap)
         # The registers' addresses go up to 0x400.
         self._counted_bits = 31 if outside else max(10, (config.memory_bytes - 1).bit_length())
@@ -92,7 +93,7 @@ class Link(wiring.Component):
             "read": Out(read_port(config)),
             "write": Out(write_port(config)),
             **({"local": In(local_requests())} if local else {}),
-            **({"outside_ready": In(1), "outside_failed": In(1)} if outside_waits else {}),
+            **({"outside_ready": In(1), "outside_failed": In(1)} if self._calibrated else {}),
         })
 
     def elaborate(self, platform):
@@ -147,7 +148,7 @@ class Link(wiring.Component):
         constants = Array(C(byte, 8) for byte in self._constants)
         if self._local:
             constants[-1] = constants[-1] | self.local.state << FLASH_STATE
-        if self._outside_waits:
+        if self._calibrated:
             constants[-1] = constants[-1] ^ self.outside_failed * HAS_OUTSIDE | (
                 ~self.outside_ready << OUTSIDE_WAITS)
         own = Signal(8, reset_less=True)

@@ -37,7 +37,7 @@ LINE_SOURCES = {"uart": SOURCES,
                 "ethernet": [SHIM[0].with_name("rgmii_shim.cpp")],
                 "spi": [Path(__file__).with_name("spi_shim.cpp")],
                 "usb": [Path(__file__).parent.with_name("usb") / "usb_shim.cpp"]}
-DDR3_SOURCES = [SHIM[0].with_name(name) for name in ("ddr3_chips.cpp", "ddr3_chips.h")]
+DDR3_SOURCES = [FOLDER / "ddr3" / name for name in ("ddr3_chips.cpp", "ddr3_chips.h")]
 BIT_CYCLES = 8   # of a virtual board's UART, unless a baud is asked for
 # Bytes a second that a virtual board tells, times its multipliers: about what is simulated of it
 # by a slow machine. A link that takes fewer cycles a byte tells more.
@@ -136,9 +136,9 @@ class BoardDesign:
         """RTLIL of the gateware, and Verilog of what is in it and not ours."""
         from kaniwa.boards.flow.build import TOP, design_files
 
-        files = design_files(self.board, self.config, self.mhz,
+        files = design_files(self.board.with_simulated_memory(), self.config, self.mhz,
                              baud=self.baud, pace=self.pace, cores=self.cores,
-                             standalone=self.standalone, simulated=True)
+                             standalone=self.standalone)
         return files[f"{TOP}.il"], "".join(
             text for name, text in files.items() if name.endswith(".v"))
 

@@ -138,7 +138,7 @@ def build_library(verilog: str, config: AcceleratorConfig, *, trace: bool = Fals
                   observed_words: int = 0) -> Path:
     """The shared object of a top module ``core`` and of C++ ``sources`` that drive it.
 
-    Sources of C++ are compiled, the others are their headers; by default those for the core's ports.
+    Sources of C++ are compiled, the others are headers; by default those for the core's ports.
     ``observed_words``: of 32 bits in the port ``observed``, which a core with ``trace`` must have.
     """
     compiler, versions = _tools()

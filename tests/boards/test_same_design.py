@@ -13,7 +13,7 @@ from kaniwa.sim.board.board_design import BIT_CYCLES, board_design
 from kaniwa.sim.primitives.models import FOLDER
 from kaniwa.sim.worlds.serial_config import TINY
 
-# Elaborates in a second; iCEBreaker's own target does too.
+# TINY elaborates in a second; iCEBreaker's own target does too.
 
 
 def modules(rtlil):
@@ -27,6 +27,8 @@ def built(name):
     """The design of the board's bitstream."""
     board = load_board(name)
     config = PRESETS["nano"] if name == "icebreaker" else TINY
+    if board.ddr3 is not None:
+        config = dataclasses.replace(TINY, read_bytes=16)     # a burst
     return config, design_files(board, config, board.clock_mhz(config.name))[f"{TOP}.il"]
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from kaniwa.sim.device.toolchain import environment
-from kaniwa.sim.device.verilate import SHIM
+from kaniwa.sim.primitives.models import FOLDER
 
 pytestmark = pytest.mark.rtl
 
-SOURCE = SHIM[0].with_name("ddr3_chips.cpp")
+SOURCE = FOLDER / "ddr3" / "ddr3_chips.cpp"
 LANES, ROWS, BANKS, KHZ = 2, 15, 3, 150_000
 READ_LATENCY, WRITE_LATENCY, CL, CWL = 13, 3, 6, 5
 BURST = 8 * LANES

@@ -1,4 +1,4 @@
-// DDR3 chips and their PHY in place of LiteDRAM's, for simulation: sim/device/ddr3_chips.h has them.
+// DDR3 chips and their PHY in place of LiteDRAM's, for simulation: ddr3_chips.h has them.
 // A rule of the chips that is broken ends the simulation.
 
 module DDR3_CHIPS #(
