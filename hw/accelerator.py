@@ -29,7 +29,7 @@ class Accelerator(Component):
     """
 
     def __init__(self, config: AcceleratorConfig, *, pace: int, memory=OnChipMemory,
-                 outside: Outside = Outside.NONE, local: bool = False, overlap: bool = False,
+                 outside: bool | Outside = False, local: bool = False, overlap: bool = False,
                  **options):
         self._config = config
         self._memory = memory

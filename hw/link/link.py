@@ -56,7 +56,7 @@ class Link(wiring.Component):
     alone can have this.
     """
 
-    def __init__(self, config: AcceleratorConfig, *, pace: int, outside: Outside = Outside.NONE,
+    def __init__(self, config: AcceleratorConfig, *, pace: int, outside: bool | Outside = False,
                  buffer_bytes: int = SMALLEST_BUFFER, cores: int = 1, local: bool = False,
                  overlap: bool = False):
         if not 0 < pace < 1 << 24:

@@ -41,6 +41,7 @@ REGROWTH = 4                 # requests done for each one more in flight, once t
 SMALLEST_BUFFER = 512        # of a device that has not told its size yet
 FIRST_PACE = 2000.0          # bytes a second of a device that has not told its pace yet
 CALIBRATION_SECONDS = 30     # by far, on a simulated board's slow clock too
+LOOK_AGAIN = 0.002           # seconds
 LATENCY = 0.05               # seconds that host and adapter may add to an answer
 OPEN_TRIES = 10
 OPEN_DOUBLINGS = 3       # of the wait between them: what comes while a device loads is lost
@@ -157,6 +158,7 @@ class Link:
                 raise DeviceError(f"{self._transport.name}: the device's outside memory is still "
                                   f"being calibrated after {CALIBRATION_SECONDS} s: switch the "
                                   "board off and on")
+            self.pause(LOOK_AGAIN)
             (data,) = self.exchange([Request(Operation.READ, LINK_REGISTERS, 8)])
             assert data is not None
             features = data[7]
