@@ -59,8 +59,8 @@ class Ecp5Ddr3Clocks:
             i_CLKI=self.source, i_CLKFB=made, **FIXED_INPUTS,
             o_CLKOP=made, o_CLKOS=init, o_LOCK=locked)
         if self._bridge:
-            m.submodules.bridge = Instance("ECLKBRIDGECS", i_CLK0=made, i_CLK1=0, i_SEL=0,
-                                           o_ECSOUT=bridged)
+            # No constant has a way to the other clock.
+            m.submodules.bridge = Instance("ECLKBRIDGECS", i_CLK0=made, i_SEL=0, o_ECSOUT=bridged)
         else:
             m.d.comb += bridged.eq(made)
         m.submodules.stopped = Instance("ECLKSYNCB", i_ECLKI=bridged, i_STOP=stop, o_ECLKO=twice)

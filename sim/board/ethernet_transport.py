@@ -46,5 +46,5 @@ class EthernetTransport(DatagramTransport):
         self.pins.power_cycle()
 
     def outside_memory(self, offset: int, size: int) -> None:
-        """None: boards with Ethernet have no outside memory."""
+        """None: what is written to outside memory goes over the line."""
         return None

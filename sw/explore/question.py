@@ -54,7 +54,7 @@ def make_question(models: Sequence[Path], board: Board, objective: str,
     """The question for ``models``. Without ``target`` it is compared with the target of the board
     that stops least often for the host, of equal ones the first.
 
-    Raises InputError, ModelError, ConfigError for a bad target, and UnsupportedError where no
+    Raises InputError, also for a board with DDR3, ModelError, ConfigError for a bad target, and UnsupportedError where no
     target of the board can run a model in any memory.
     """
     if objective not in OBJECTIVES:
@@ -62,6 +62,9 @@ def make_question(models: Sequence[Path], board: Board, objective: str,
     if target is not None and target not in board.targets:
         raise InputError(f"target: {board.name} is compared with one of its own, "
                          f"{', '.join(board.targets)}, not '{target}'")
+    if board.ddr3 is not None:
+        raise InputError(f"{board.name}: explore has no figures of designs with DDR3: take a board "
+                         "without, or kaniwa estimate for targets of your own")
     for path in models:
         if path.suffix == ".kaniwa":
             raise InputError(f"{path}: is compiled for one target already; give the model")

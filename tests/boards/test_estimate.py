@@ -157,8 +157,9 @@ def test_all_boards_are_rows_of_one_table(models: Path, tmp_path: Path,
         (board.name, target) for board, target in every_target()]
     assert {row["board"] for row in values["boards"]} == set(BOARDS)
     assert {row["board"] for row in values["boards"] if row["fits"]} == {
-        "colorlight_i5_sdram", "crosslink_nx", "ecpix5_85f", "icebreaker", "tang_nano_20k_sdram",
-        "ulx3s_85f", "ulx3s_85f_sdram", "ulx3s_25f_sdram"}
+        "colorlight_i5_sdram", "crosslink_nx", "ecpix5_85f", "ecpix5_85f_ddr3", "icebreaker",
+        "orangecrab_85f_ddr3", "tang_nano_20k_sdram", "ulx3s_85f", "ulx3s_85f_sdram",
+        "ulx3s_25f_sdram"}
     assert sum(row["fits"] for row in values["boards"]) == 11
     build_summary(tmp_path, meets_timing=False)
     text = _output(capsys, arguments)

@@ -67,7 +67,7 @@ def test_bytes_beside_those_that_are_written_stay(board: BoardDevice) -> None:
 @pytest.mark.parametrize("seed", [3, 9, 11])
 def test_inferences_with_weights_outside_are_exact(board: BoardDevice, seed: int) -> None:
     graph = random_graph(seed, "conv", macs=1 << 20)
-    outside = load_board(board.name.removeprefix("sim:")).outside("base")
+    outside = load_board(board.name.removeprefix("sim:")).outside("base_ddr3")
     program = compile(graph, target=WIDE, outside=outside)
     assert program.outside_bytes
     session = Session(program, board)
@@ -106,7 +106,8 @@ def test_large_networks_from_the_chips_are_exact(network: str, models: pytest.Fi
     graph = (mobilenet_v2().graph if network == "mobilenet_v2"
              else load_model(models / f"{network}.tflite"))
     described = load_board("ecpix5_85f_ddr3")
-    program = compile(graph, target=described.config("base"), outside=described.outside("base"))
+    program = compile(graph, target=described.config("base_ddr3"),
+                      outside=described.outside("base_ddr3"))
     inputs = random_input(graph, 1)
     values = golden.run(graph, inputs)
     with devices.open("sim:ecpix5_85f_ddr3") as board:

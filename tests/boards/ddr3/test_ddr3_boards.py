@@ -41,7 +41,7 @@ PADS = {
 
 def core_of(board: Board) -> Any:
     assert board.ddr3 is not None
-    return memory_core(board.ddr3, board.clock_mhz("base"))
+    return memory_core(board.ddr3, board.clock_mhz(board.default_target))
 
 
 @pytest.fixture(params=ABLE)
@@ -65,7 +65,7 @@ def test_boards_with_ddr3() -> None:
 
 
 def test_pads_are_those_of_the_boards_own_design(board: Board) -> None:
-    text = design_files(board, WIDE, board.clock_mhz("base"))[f"{TOP}.lpf"]
+    text = design_files(board, WIDE, board.clock_mhz(board.default_target))[f"{TOP}.lpf"]
     found = dict[str, list[str]]()
     for pin, site in re.findall(
             r'^LOCATE COMP "ddr3_0__(\w+)__(?:io|p)(?:\[\d+\])?" SITE "(\w+)"', text, re.MULTILINE):
@@ -106,7 +106,7 @@ def test_a_delay_crossed_masks_and_a_termination_are_in_the_module() -> None:
 
 def test_the_start_is_that_of_the_standard(board: Board) -> None:
     """JEDEC JESD79-3F, 3.3.1: RESET#, CKE, the modes, and the long calibration."""
-    mhz, steps = board.clock_mhz("base"), core_of(board).steps
+    mhz, steps = board.clock_mhz(board.default_target), core_of(board).steps
     assert [step.control & Control.RESET_N != 0 for step in steps] == [False] + [True] * 7
     assert [step.control & Control.CKE != 0 for step in steps] == [False] * 2 + [True] * 6
     assert [step.cycles / mhz for step in steps[:2]] == pytest.approx([200, 500])
@@ -120,7 +120,7 @@ def test_the_start_is_that_of_the_standard(board: Board) -> None:
 
 
 def test_the_clocks_are_in_the_range_of_the_oscillator(board: Board) -> None:
-    mhz = board.clock_mhz("base")
+    mhz = board.clock_mhz(board.default_target)
     hz = board.make_platform().default_clk_frequency
     clocks = Ecp5Ddr3Clocks(hz, mhz, bridge=True)
     m = Module()
@@ -142,14 +142,14 @@ def test_a_clock_that_the_pll_cannot_make_is_refused_by_name() -> None:
 
 
 def test_the_compiler_is_told_of_the_chip(board: Board) -> None:
-    assert board.outside("base") == {
+    assert board.outside(board.default_target) == {
         "ecpix5_85f_ddr3": "litedram,module=MT41K256M16,phy=ecp5,bytes=2,clock=75",
         BY_USB: "litedram,module=MT41K64M16,phy=ecp5,bytes=2,clock=48"}[board.name]
 
 
 def test_a_core_whose_reads_are_no_bursts_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="^small on ecpix5_85f_ddr3: read_bytes must be 16, a "
-                                          "burst of its DDR3, not 8: take one of base$"):
+                                          "burst of its DDR3, not 8: take one of base_ddr3$"):
         load_board("ecpix5_85f_ddr3").config("small")
     with pytest.raises(ConfigError, match="^serial on ecpix5_85f_ddr3: read_bytes must be 16"):
         design_files(load_board("ecpix5_85f_ddr3"), TINY, 75.0)

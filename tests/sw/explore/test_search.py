@@ -326,12 +326,16 @@ def test_the_preset_is_called_best_where_it_is(found: Found) -> None:
 def test_where_a_model_runs_elsewhere_is_told(models: Path) -> None:
     question = make_question([models / "mlperf_ad_fc_ae.tflite"], load_board("icebreaker"), "area")
     assert elsewhere(question) == [
-        "colorlight_i5_sdram, small", "ecpix5_85f, base", "tang_nano_20k_sdram, nano_64k_sdram",
+        "colorlight_i5_sdram, small", "ecpix5_85f, base", "ecpix5_85f_ddr3, base_ddr3",
+        "orangecrab_85f_ddr3, base_ddr3", "tang_nano_20k_sdram, nano_64k_sdram",
         "ulx3s_25f_sdram, small", "ulx3s_85f, base", "ulx3s_85f_sdram, base"]
 
 
 def test_a_question_is_checked_before_the_search(models: Path, tmp_path: Path) -> None:
     board = load_board("icebreaker")
+    with pytest.raises(InputError, match="^ecpix5_85f_ddr3: explore has no figures of designs with "
+                                         "DDR3"):
+        make_question([models / "mlperf_ad_fc_ae.tflite"], load_board("ecpix5_85f_ddr3"), "area")
     with pytest.raises(ModelError, match="no such file"):
         make_question([tmp_path / "a.tflite"], board, "area")
     with pytest.raises(InputError, match="give the model"):
