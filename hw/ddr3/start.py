@@ -10,10 +10,12 @@ from kaniwa.errors import ConfigError
 from kaniwa.hw.ddr3.lane_choice import CHANGES, LaneChoice
 from kaniwa.hw.ddr3.signatures import BEATS, PHASES, Command, Control, Ddr3Shape, start_signature
 
-__all__ = ["ADJUST", "TRIALS", "Ddr3Start", "StartStep", "trial_steps"]
+__all__ = ["TRIALS", "Ddr3Start", "StartStep", "trial_steps"]
 
 TRIALS = 8               # bursts for each setting
-ADJUST = 8               # cycles that a change of settings takes, half of them before it
+# Cycles of a change of settings that are left as each part of it begins. A lane is held while its
+# settings change. Then all are held, so that their strobes go on together.
+HELD, CHANGED, FREE, ALL_HELD = 16, 12, 8, 4
 ON = Control.CKE | Control.ODT | Control.RESET_N
 NOISE_BITS, NOISE_TAPS = 32, 0xA3000000    # x^32 + x^30 + x^26 + x^25 + 1, of the largest period
 ROTATION = 5             # of the noise, from a word of a burst to the next
@@ -70,7 +72,7 @@ class Ddr3Start(Component):
         m.submodules.choice = choice = LaneChoice()
         pins, first, last = self.pins, self._first, len(self._steps) - 1
         index = Signal(range(last + 1))
-        wait = Signal(range(max(ADJUST, *(step.cycles for step in self._steps)) + 1))
+        wait = Signal(range(max(HELD, *(step.cycles for step in self._steps)) + 1))
         trial = Signal(range(TRIALS))
         lane = Signal(self._shape.lanes, init=1)    # the one that is calibrated, or all
         all_lanes, is_wrong = Signal(), Signal()
@@ -109,11 +111,15 @@ class Ddr3Start(Component):
                     m.d.sync += [self.done.eq(~is_wrong), self.failed.eq(is_wrong)]
                     m.next = "END"
             with m.State("ADJUST"):
-                m.d.sync += [pins.lane.eq(lane), wait.eq(ADJUST)]
+                m.d.sync += [pins.lane.eq(lane), wait.eq(HELD)]
                 m.next = "CHANGE"
             with m.State("CHANGE"):
-                with m.If(wait == ADJUST // 2):
+                with m.If(wait == CHANGED):
                     m.d.sync += Cat(changes).eq(choice.change)
+                with m.If(wait == FREE):
+                    m.d.sync += pins.lane.eq(0)
+                with m.If(wait == ALL_HELD):
+                    m.d.sync += pins.lane.eq(~0)
                 with m.If(wait == 0):
                     m.d.sync += pins.lane.eq(0)
                     m.next = "ISSUE"

@@ -54,8 +54,8 @@ def make_question(models: Sequence[Path], board: Board, objective: str,
     """The question for ``models``. Without ``target`` it is compared with the target of the board
     that stops least often for the host, of equal ones the first.
 
-    Raises InputError, also for a board with DDR3, ModelError, ConfigError for a bad target, and UnsupportedError where no
-    target of the board can run a model in any memory.
+    Raises InputError, also for a board with DDR3, ModelError, ConfigError for a bad target, and
+    UnsupportedError where no target of the board can run a model in any memory.
     """
     if objective not in OBJECTIVES:
         raise InputError(f"objective: give one of {', '.join(OBJECTIVES)}, not '{objective}'")

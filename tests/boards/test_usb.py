@@ -17,8 +17,8 @@ BOARD = load_board("ulx3s_25f").with_link("usb")
 
 
 def test_boards_with_pins_for_usb() -> None:
-    assert ABLE == ["orangecrab_25f", "orangecrab_85f_ddr3", "ulx3s_25f", "ulx3s_25f_sdram", "ulx3s_85f",
-                    "ulx3s_85f_sdram"]
+    assert ABLE == ["orangecrab_25f", "orangecrab_85f_ddr3", "ulx3s_25f", "ulx3s_25f_sdram",
+                    "ulx3s_85f", "ulx3s_85f_sdram"]
 
 
 @pytest.mark.parametrize("name, sites", [

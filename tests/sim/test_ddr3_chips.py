@@ -170,6 +170,14 @@ def test_a_lane_with_other_settings_gives_other_words(chips: Chips) -> None:
     assert chips.seen == 1            # the strobe of the lane without a delay comes too early
 
 
+def test_a_short_calibration_takes_64_clocks(chips: Chips) -> None:
+    chips.start()
+    chips.cycle(("zq", 0, 0))
+    chips.wait(31)
+    chips.cycle(("row", 0, 0))
+    assert not chips.broken
+
+
 def test_another_reset_is_another_power_up(chips: Chips) -> None:
     chips.start()
     chips.cycle(("row", 0, 0))
@@ -217,11 +225,12 @@ RULES: dict[str, Act] = {
     "a burst that begins within itself": then(("row", 0, 0), 2, ("read", 0, 4)),
     "a row is opened in a bank with an open row": then(("row", 0, 0), 4, ("row", 0, 0)),
     "a row is open at a refresh": then(("row", 0, 0), 4, ("refresh", 0, 0)),
-    "tXPR, tMRD, tMOD, tZQinit or tRFC": then(("refresh", 0, 0), 18, ("row", 0, 0)),
+    "tMOD, tZQinit, tZQCS or tRFC": then(("refresh", 0, 0), 18, ("row", 0, 0)),
     "a row is opened in a bank": then(("row", 7, 0), 9, ("row", 7, 9)),
     "no such row": then(("row", 0, 1 << ROWS)),
     "more than 8 refreshes are late": then(10 * 8 * US),
     "in another order": then(("mode", 0, 0x320)),
+    "tXPR, tMRD, tMOD, tZQinit, tZQCS or tRFC": then(("zq", 0, 0), 30, ("row", 0, 0)),
 }
 
 
@@ -243,6 +252,9 @@ STARTS: dict[str, Act] = {
     "before the chips were calibrated":
         lambda chips: (chips.begin(), chips.cycle(("row", 0, 0)))[-1],
     "before all modes were loaded": lambda chips: (chips.begin(), chips.cycle(("zq", 0, ALL)))[-1],
+    "a short calibration at the start": lambda chips: (
+        chips.begin(), *(then(("mode", *mode), 6)(chips) for mode in MODES),
+        chips.cycle(("zq", 0, 0)))[-1],
     "CWL is not": lambda chips: (chips.begin(), chips.cycle(("mode", 2, 8)))[-1],
 }
 

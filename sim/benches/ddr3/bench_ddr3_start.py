@@ -12,7 +12,7 @@ import cocotb
 
 from kaniwa.sim.harness.bench import Bench, Dut, Env, check, cover, start
 
-DELAYS, SLIPS, TRIALS, CHANGE = 8, 4, 8, 10      # the last one in cycles
+DELAYS, SLIPS, TRIALS, CHANGE = 8, 4, 8, 18      # the last one in cycles
 SETTINGS = tuple(itertools.product(range(SLIPS), range(DELAYS)))
 SETTLE, REFRESH, SLACK = 12, 15, 2               # SLACK: cycles of a step beside its own
 # Chips side by side: lanes, address pins, phases of reads and writes.
@@ -71,6 +71,7 @@ class Chips:
         self.row_open = False
         self.broken_at_the_end = False             # a lane goes wrong once all were tried
         self.trials = 0
+        self.together = 0     # cycles for which all lanes are held, since settings changed
         cocotb.start_soon(self._run())
 
     def bursts(self, word: int) -> list[bytes]:
@@ -89,12 +90,14 @@ class Chips:
                 if not lane >> number & 1:
                     held.pop(number, None)
                 held.setdefault(number, env.cycle) if lane >> number & 1 else None
+            self.together += len(held) == self.lanes
             self._change(held)
             if env.get("pins__burst_clear"):
                 seen = 0
             issue = env.get("pins__issue")
             if issue:
                 assert not held, "a command while settings change"
+                assert self.together > 2 or not self.trials, "lanes that do not go on together"
                 self._take(issue, env.get("pins__command"))
             if env.cycle in self.arrivals:
                 env.set("pins__read", self._word())
@@ -111,6 +114,7 @@ class Chips:
                     assert env.cycle - since >= 3, f"{name} just as the lane is held"
                     settings = self.settings[number]
                     settings[place] = settings[place] + 1 if value is None else value
+                    self.together = 0
                     check(settings[place] < (SLIPS, DELAYS)[place], True, name)
 
     def _take(self, issue: int, command: int) -> None:

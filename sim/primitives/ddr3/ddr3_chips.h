@@ -44,6 +44,7 @@ public:
         wtr = rtp = std::max(4l, clocks(7.5));
         rfc = clocks(rfc_ns), refi = clocks(7800), xpr = std::max(5l, clocks(rfc_ns + 10));
         mod = std::max(12l, clocks(15)), zq = std::max(512l, clocks(640));
+        zq_short = std::max(64l, clocks(80));
         reset_low = clocks(200'000), cke_low = clocks(500'000);
     }
 
@@ -171,15 +172,15 @@ private:
 
     void take(unsigned command, uint32_t number, uint32_t address) {
         Bank &bank = banks[number];
-        need(now >= busy_until, "a command within tXPR, tMRD, tMOD, tZQinit or tRFC");
+        need(now >= busy_until, "a command within tXPR, tMRD, tMOD, tZQinit, tZQCS or tRFC");
         switch (command) {
         case LOAD_MODE: load_mode(number, address); break;
         case ZQCL:
             need(modes == 0b1111, "calibration before all modes were loaded");
-            need(address >> 10 & 1, "a short calibration at the start");
+            need(started || address >> 10 & 1, "a short calibration at the start");
             need(started || now >= last_mode + mod, "tMOD");
             all_closed();
-            busy_until = now + zq;
+            busy_until = now + (address >> 10 & 1 ? zq : zq_short);
             if (!started) started = true, started_at = now;
             break;
         case ACTIVATE:
@@ -287,7 +288,7 @@ private:
     }
 
     Figures f;
-    int64_t rcd, rp, ras, rrd, wr, wtr, rtp, rfc, refi, xpr, mod, zq, reset_low, cke_low;
+    int64_t rcd, rp, ras, rrd, wr, wtr, rtp, rfc, refi, xpr, mod, zq, zq_short, reset_low, cke_low;
     std::vector<Settings> settings;
     std::vector<Bank> banks;
     std::unordered_map<uint64_t, std::vector<uint8_t>> memory;   // pages of the columns in their rows
