@@ -110,7 +110,7 @@ def test_large_networks_from_the_chips_are_exact(network: str, models: pytest.Fi
                       outside=described.outside("base_ddr3"))
     inputs = random_input(graph, 1)
     values = golden.run(graph, inputs)
-    with devices.open("sim:ecpix5_85f_ddr3") as board:
+    with devices.open("sim:ecpix5_85f_ddr3", target=program.config) as board:
         session = Session(program, board)
         outputs = session.run(inputs)
         for tensor in program.outputs:
