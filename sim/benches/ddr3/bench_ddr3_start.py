@@ -17,6 +17,7 @@ SETTINGS = tuple(itertools.product(range(SLIPS), range(DELAYS)))
 SETTLE, REFRESH, SLACK = 12, 15, 2               # SLACK: cycles of a step beside its own
 # Chips side by side: lanes, address pins, phases of reads and writes.
 KINDS = {"word": (2, 15, 0, 1), "byte": (1, 13, 1, 0), "wide": (4, 14, 0, 0)}
+POWERS = (32, 30, 26, 25)     # of the noise's polynomial
 # Levels and commands as LiteDRAM's registers have them.
 CKE, ODT, RESET_N = 2, 4, 8
 MODE, ZQ = 0b1111, 0b0011
@@ -70,7 +71,7 @@ class Chips:
         self.arrivals = dict[int, int]()           # bursts by the cycle in which they are there
         self.row_open = False
         self.broken_at_the_end = False             # a lane goes wrong once all were tried
-        self.trials = 0
+        self.trials, self.noise = 0, 1
         self.together = 0     # cycles for which all lanes are held, since settings changed
         cocotb.start_soon(self._run())
 
@@ -95,6 +96,8 @@ class Chips:
             if env.get("pins__burst_clear"):
                 seen = 0
             issue = env.get("pins__issue")
+            reads = issue != 0 and env.get("pins__command") == TRIAL["read"]
+            check(env.get("pins__burst_clear"), reads, "the strobes seen are forgotten")
             if issue:
                 assert not held, "a command while settings change"
                 assert self.together > 2 or not self.trials, "lanes that do not go on together"
@@ -131,12 +134,23 @@ class Chips:
         phase = {"write": self.write_phase, "read": self.read_phase}.get(name, 0)
         check((command, issue, env.get("pins__control")),
               (TRIAL[name], 1 << phase, CKE | ODT | RESET_N), name)
+        if name == "row":
+            self.noise = self.noise >> 1 ^ self.noise % 2 * sum(1 << power - 1 for power in POWERS)
         if name == "write":
+            check(env.get("pins__written"), self._noise(), "words")
             self.stored = self.bursts(env.get("pins__written"))
-            assert len({self.stored[0][beat] for beat in range(8)}) > 2, "words that are the same"
         if name == "read":
             self.trials += 1
             self.arrivals[env.cycle + env.rng.randrange(4, SETTLE - 3)] = 1
+
+    def _noise(self) -> int:
+        """A burst: the noise, of 32 bits, turned to the left by 5 for each word."""
+        bits, burst = 8 * self.lanes, 0
+        for beat in range(8):
+            by = 5 * beat % 32
+            turned = self.noise << by | self.noise >> 32 - by
+            burst |= turned % (1 << bits) << bits * beat
+        return burst
 
     def _right(self, lane: int) -> bool:
         if self.broken_at_the_end and self._calibrated():
