@@ -82,7 +82,7 @@ class LiteDram:
             closes = max(self._issued + 1, self._precharge[bank])
             ready = self._activated(closes + self._timing.rp, row, bank)
         while True:
-            if self._refresh <= ready:
+            while self._refresh <= ready:      # several were, while nothing was asked for
                 ready = self._do_refresh(ready, self._steady)
             if self._rows[bank] != row:
                 ready = self._open(ready, row, bank)

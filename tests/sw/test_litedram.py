@@ -117,6 +117,20 @@ def test_a_refresh_is_waited_for():
     assert late - (TIMING.refi + 1) > dram.answered + TIMING.rfc
 
 
+@pytest.mark.parametrize("timing", [
+    TIMING, LiteDramTiming.of(MODULES["MT41K256M16"], 75, 2, "ecp5")])
+def test_refreshes_while_nothing_is_asked_for_cost_one_opening(timing):
+    """A row is opened once behind the last of them, and not behind each."""
+    latencies = set()
+    for refreshes in (2, 3, 1000):
+        dram = LiteDram(timing)
+        dram.beat(0, 0, False)
+        at = refreshes * timing.refi + timing.refi // 2
+        dram.beat(at, timing.width, False)
+        latencies.add(dram.answered - at)
+    assert len(latencies) == 1
+
+
 # Refreshes alone take 18 % of the last one's cycles: 104 of every 586.
 @pytest.mark.parametrize("target, settings, bytes_a_cycle, most", [
     ("small", "module=MT48LC4M16", 4, 1.2),
