@@ -232,7 +232,8 @@ def test_beats_are_taken_and_answered_as_by_litedram(name: str, phy: str, mhz: i
 def test_beats_behind_several_refreshes_are_those_of_litedram(name: str, phy: str,
                                                               mhz: int) -> None:
     """A refresh is due each 125 cycles, and for some hundreds nothing is asked for."""
-    traffic = Traffic([(10, 0, 4), (450, 4, 2), (1300, 2048, 8)], [(700, 64), (1000, 65), (1001, 66)])
+    traffic = Traffic([(10, 0, 4), (450, 4, 2), (1300, 2048, 8)],
+                      [(700, 64), (1000, 65), (1001, 66)])
     beats, bursts, writes = simulated(name, mhz, phy, traffic)
     timing = LiteDramTiming.of(MODULES[name], mhz, 2 if phy else 4, phy)
     assert timing.refi < 150
