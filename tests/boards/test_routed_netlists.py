@@ -30,6 +30,7 @@ class Mixture(Elaboratable):
     def __init__(self, board: Any, config: AcceleratorConfig, mhz: float,
                  cores: int = 1, standalone: bool = False) -> None:
         self._board, self._mhz = board, mhz
+        self.verilog: dict[str, str] = {}
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

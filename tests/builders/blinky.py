@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth import Cat, ClockDomain, Elaboratable, Module, Signal
@@ -15,6 +16,9 @@ def clock_and_link(m: Module, platform: Any, board: Any, mhz: float) -> Any:
     pll = load_family(board.family).pll(platform.default_clk_frequency, mhz, board.device)
     m.domains.sync = sync = ClockDomain(reset_less=True)
     pll.add(m, platform, sync.clk)
+    if board.link is None:     # its socket leads to pins of the FPGA
+        pins = platform.request(board.usb.resource)
+        return SimpleNamespace(rx=pins.d_p, tx=pins.pullup)
     return platform.request(board.link)
 
 
@@ -24,6 +28,7 @@ class Blinky(Elaboratable):
     def __init__(self, board: Any, config: AcceleratorConfig, mhz: float,
                  cores: int = 1, standalone: bool = False) -> None:
         self._board, self._mhz = board, mhz
+        self.verilog: dict[str, str] = {}
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
