@@ -21,8 +21,8 @@ from kaniwa.litedram_modules import MODULES, port_bytes
 from kaniwa.sdram_parts import PARTS, bursts
 from kaniwa.standalone.format import MOST_SLOTS
 
-__all__ = ["BOARDS", "PHY_HZ", "TARGETS", "USB_PACE", "Board", "Ddr3", "Ethernet", "Flash",
-           "Sdram", "Spi", "Usb", "check_standalone", "file_stem", "load_board"]
+__all__ = ["BOARDS", "DDR3_BYTES", "PHY_HZ", "TARGETS", "USB_PACE", "Board", "Ddr3", "Ethernet",
+           "Flash", "Sdram", "Spi", "Usb", "check_standalone", "file_stem", "load_board"]
 
 PHY_HZ = 125_000_000   # of a gigabit line
 # Bytes a second each way over USB of full speed: half of what packets of 64 bytes carry, as one
@@ -234,8 +234,9 @@ class Board:
             return
         if config.compact and not config.outside_bits:
             raise ConfigError(f"{config.name} is a compact core with outside_bits of 0, so it has "
-                              f"no way to the SDRAM of {self.name}: set outside_bits in the "
-                              f"target, or take one of {', '.join(self.targets)}")
+                              f"no way to the {'DDR3' if self.ddr3 else 'SDRAM'} of {self.name}: "
+                              f"set outside_bits in the target, or take one of "
+                              f"{', '.join(self.targets)}")
         if self.ddr3 is not None:
             beat = port_bytes(MODULES[self.ddr3.module], DDR3_BYTES)
             if config.read_bytes != beat:

@@ -11,8 +11,8 @@ BOARD = dataclasses.replace(
     title="LambdaConcept ECPIX-5 85F with its DDR3, by Ethernet (Lattice ECP5-5G, "
           "LFE5UM5G-85F-8BG554)",
     # That of lambdaconcept_ecpix5.py of github.com/litex-hub/litex-boards, and its chip.
-    targets={"small_ddr3": 75.0, "base_ddr3": 75.0},
-    files={name: TARGETS / f"{name}.toml" for name in ("small_ddr3", "base_ddr3")},
+    targets={"small_ddr3": 75.0, "base": 75.0},
+    files={"small_ddr3": TARGETS / "small_ddr3.toml"},
     memory="block RAM, and 512 MB of DDR3 outside",
     ddr3=Ddr3("MT41K256M16"),
 )

@@ -14,8 +14,8 @@ BOARD = dataclasses.replace(
     # The clock, and how the memory is wired and delayed, are those of gsd_orangecrab.py of
     # github.com/litex-hub/litex-boards. Boards carry chips of 128 MB and more, which have the pins
     # of the smallest one.
-    targets={"small_ddr3": 48.0, "base_ddr3": 48.0},
-    files={name: TARGETS / f"{name}.toml" for name in ("small_ddr3", "base_ddr3")},
+    targets={"small_ddr3": 48.0, "base": 48.0},
+    files={"small_ddr3": TARGETS / "small_ddr3.toml"},
     capacity={"lut": 83640, "ff": 83640, "bram": 208, "dsp": 156},
     memory="block RAM, and 128 MB of DDR3 outside",
     ddr3=Ddr3("MT41K64M16", bridge=True, supplies="ddr3_pseudo_power", crossed_masks=True,

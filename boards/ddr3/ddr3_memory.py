@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Component, In, Out
 from kaniwa.boards.ddr3.memory_core import MODULE, MemoryCore
 from kaniwa.config import AcceleratorConfig
 from kaniwa.hw.bus.axi_master import AxiMaster
+from kaniwa.hw.ddr3.signatures import ADDRESS_BITS
 from kaniwa.hw.ddr3.start import Ddr3Start
 from kaniwa.hw.interfaces import read_port, write_port
 
@@ -18,7 +19,6 @@ __all__ = ["CLOCK_INIT", "CLOCK_TWICE", "Ddr3Memory"]
 
 CLOCK_TWICE = "ddr3_twice"    # of the chips: two cycles in one of the controller
 CLOCK_INIT = "ddr3_init"      # of what starts the clocks
-ADDRESS_BITS = 32
 NOT_THERE = ("lock", "cache", "prot", "qos")     # fields of AXI4 that LiteDRAM has not
 
 
@@ -45,7 +45,7 @@ class Ddr3Memory(Component):
         core = self._core
         m.submodules.start = start = Ddr3Start(core.shape, core.steps, **core.times)
         m.submodules.master = master = AxiMaster(
-            self._config, address_bits=ADDRESS_BITS, data_bits=core.beat_bits)
+            self._config, address_bits=ADDRESS_BITS, data_bits=core.shape.burst_bits)
         m.d.comb += [
             master.busy.eq(1),       # the ports are the host's between runs, too
             self.ready.eq(start.done),

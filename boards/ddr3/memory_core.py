@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kaniwa.boards.board import Ddr3
+from kaniwa.boards.board import DDR3_BYTES, Ddr3
 from kaniwa.errors import BuildError
 from kaniwa.extras import needed
 from kaniwa.hw.ddr3.signatures import Command, Control, Ddr3Shape
@@ -17,7 +17,6 @@ from kaniwa.hw.ddr3.start import ON, StartStep
 __all__ = ["MODULE", "MemoryCore", "memory_core"]
 
 MODULE = "ddr3_memory"       # of Verilog
-LANES = 2                    # a chip of 16 bits
 # Microseconds with RESET# low, and with CKE low behind it. Source: JEDEC JESD79-3F, 3.3.1.
 RESET_US, CKE_US = 200, 500
 COMMAND_CYCLES = 16          # more than tMRD and tMOD: 12 clocks of the chips
@@ -30,18 +29,13 @@ READ_MARGIN = 8              # cycles between a burst and the look at it; also m
 class MemoryCore:
     """``verilog`` of the module, and what its start needs to know.
 
-    ``beat_bits``: of its AXI port. ``times``: keyword arguments of ``Ddr3Start``.
+    A beat of its AXI port is a burst of the chips. ``times``: keyword arguments of ``Ddr3Start``.
     """
 
     verilog: str
     shape: Ddr3Shape
     steps: tuple[StartStep, ...]
     times: Mapping[str, int]
-
-    @property
-    def beat_bits(self) -> int:
-        """Of a beat of the port, which is a burst of the chips."""
-        return self.shape.burst_bits
 
 
 def memory_core(ddr3: Ddr3, mhz: float) -> MemoryCore:
@@ -57,7 +51,7 @@ def memory_core(ddr3: Ddr3, mhz: float) -> MemoryCore:
         from kaniwa.boards.ddr3.migen_core import MigenCore
 
     part = getattr(modules, ddr3.module)(mhz * 1e6, "1:2")
-    shape = Ddr3Shape(LANES, int(math.log2(part.nrows)), int(math.log2(part.nbanks)))
+    shape = Ddr3Shape(DDR3_BYTES, int(math.log2(part.nrows)), int(math.log2(part.nbanks)))
     core = MigenCore(ddr3, part, shape, mhz)
     settings = core.settings
     sequence, _ = get_sdram_phy_init_sequence(settings, part.timing_settings)

@@ -11,11 +11,11 @@ from litedram.phy.dfi import Interface
 from litedram.phy.ecp5ddrphy import ECP5DDRPHY
 from litex.build.lattice.common import lattice_ecp5_special_overrides
 from litex.gen import LiteXModule
-from migen import Cat, ClockDomain, ClockSignal, Instance, Record, ResetSignal, Signal
+from migen import Cat, ClockDomain, ClockSignal, Instance, Record, Signal
 from migen.fhdl.verilog import convert
 
 from kaniwa.boards.board import Ddr3
-from kaniwa.hw.ddr3.signatures import PHASES, Ddr3Shape, start_signature
+from kaniwa.hw.ddr3.signatures import ADDRESS_BITS, PHASES, Ddr3Shape, start_signature
 
 __all__ = ["PADS", "MigenCore"]
 
@@ -35,7 +35,6 @@ CHANNELS = {
     "b": ("resp", "id"), "ar": ("addr", "len", "size", "burst", "id"),
     "r": ("data", "resp", "id", "last"),
 }
-ADDRESS_BITS = 32
 
 
 class SimulatedPhy(LiteXModule):
@@ -57,7 +56,7 @@ class SimulatedPhy(LiteXModule):
             p_LANES=shape.lanes, p_ROW_PINS=shape.row_pins, p_BANK_PINS=shape.bank_pins,
             p_READ_LATENCY=settings.read_latency, p_WRITE_LATENCY=settings.write_latency,
             p_CL=settings.cl, p_CWL=settings.cwl, p_CHIP_KHZ=round(1000 * PHASES * mhz),
-            i_clk=ClockSignal("sys"), i_rst=ResetSignal("sys"),
+            i_clk=ClockSignal("sys"),
             **{f"i_{field}": Cat(getattr(phase, field) for phase in dfi.phases)
                for field in fields},
             o_rddata=Cat(phase.rddata for phase in dfi.phases),

@@ -9,7 +9,12 @@ from amaranth import *
 
 from kaniwa.boards.families import ecp5_flash, ecp5_slots
 from kaniwa.boards.families.ecp5_ddr3 import Ecp5Ddr3Clocks
-from kaniwa.boards.families.ecp5_pll import FIXED_INPUTS, FIXED_PARAMETERS, Ecp5UsbPll
+from kaniwa.boards.families.ecp5_pll import (
+    FIXED_INPUTS,
+    FIXED_PARAMETERS,
+    Ecp5UsbPll,
+    own_dividers,
+)
 from kaniwa.boards.families.ecp5_rgmii import Ecp5Rgmii
 from kaniwa.boards.families.family import Step
 from kaniwa.boards.families.usual import REDUCE
@@ -17,7 +22,6 @@ from kaniwa.boards.flow.fanout import Logic, split_fanout
 from kaniwa.boards.flow.multiplier_sites import fix_multipliers
 from kaniwa.boards.flow.output_registers import Block, Side, fold_output_registers
 from kaniwa.config import AcceleratorConfig
-from kaniwa.errors import ConfigError
 from kaniwa.hw.memory.system import OnChipMemory
 from kaniwa.hw.multiplier.ecp5 import ecp5_multiplier
 
@@ -78,17 +82,9 @@ class Ecp5Pll:
     """EHXPLLL with feedback from its own output: input * feedback / input divider."""
 
     def __init__(self, input_hz: float, output_mhz: float):
-        self._input_mhz = input_hz / 1e6
-        for divider in range(1, 129):
-            feedback = round(output_mhz * divider / self._input_mhz)
-            if (feedback in range(1, 81) and self._input_mhz / divider >= 3.125
-                    and abs(self._input_mhz * feedback / divider - output_mhz) < 1e-6):
-                break
-        else:
-            raise ConfigError(f"the PLL cannot make {output_mhz:g} MHz of "
-                              f"{self._input_mhz:g} MHz: choose another clock")
-        self._divider, self._feedback, self._mhz = divider, feedback, output_mhz
-        self._output_divider = int(800 // output_mhz)   # oscillator at 400 to 800 MHz
+        self._input_mhz, self._mhz = input_hz / 1e6, output_mhz
+        self._divider, self._feedback, self._output_divider = own_dividers(
+            self._input_mhz, output_mhz)
         self.hz = round(output_mhz * 1e6)
 
     def add(self, m: Module, platform: Any, clock: Signal,

@@ -6,12 +6,10 @@ from typing import Any
 
 from amaranth import *
 
-from kaniwa.boards.families.ecp5_pll import FIXED_INPUTS, FIXED_PARAMETERS
-from kaniwa.errors import ConfigError
+from kaniwa.boards.families.ecp5_pll import FIXED_INPUTS, FIXED_PARAMETERS, own_dividers
 
 __all__ = ["Ecp5Ddr3Clocks"]
 
-OSCILLATOR_MHZ = 800      # at most, and at least half of it
 INIT_MHZ = 25             # about, of what starts the PHY: its steps are 8 cycles each
 
 
@@ -24,17 +22,9 @@ class Ecp5Ddr3Clocks:
     """
 
     def __init__(self, input_hz: float, output_mhz: float, bridge: bool):
-        self._input_mhz, twice = input_hz / 1e6, 2 * output_mhz
-        for divider in range(1, int(self._input_mhz / 3.125) + 1):
-            feedback = round(twice * divider / self._input_mhz)
-            if (1 <= feedback <= 80
-                    and abs(self._input_mhz * feedback / divider - twice) < 1e-6):
-                break
-        else:
-            raise ConfigError(f"the PLL cannot make {twice:g} MHz, twice the clock, of "
-                              f"{self._input_mhz:g} MHz: choose another clock")
-        self._divider, self._feedback, self._twice = divider, feedback, twice
-        self._own = int(OSCILLATOR_MHZ // twice)
+        self._input_mhz, self._twice = input_hz / 1e6, 2 * output_mhz
+        self._divider, self._feedback, self._own = own_dividers(
+            self._input_mhz, self._twice, ", twice the clock,")
         self._bridge = bridge
         self.hz = round(output_mhz * 1e6)
 

@@ -8,7 +8,7 @@ from amaranth import *
 
 from kaniwa.errors import ConfigError
 
-__all__ = ["FIXED_INPUTS", "FIXED_PARAMETERS", "Ecp5UsbPll"]
+__all__ = ["FIXED_INPUTS", "FIXED_PARAMETERS", "Ecp5UsbPll", "own_dividers"]
 
 FIXED_PARAMETERS = dict(
     p_PLLRST_ENA="DISABLED", p_INTFB_WAKE="DISABLED", p_STDBY_ENABLE="DISABLED",
@@ -22,6 +22,21 @@ IO_MHZ = 48
 OSCILLATOR_MHZ = range(IO_MHZ * 9, 801, IO_MHZ)      # of 400 to 800
 LEAST_PHASE_MHZ = 3.125      # at the phase detector
 FEEDBACK_DIVIDERS = range(4, 11)     # between the oscillator and the detector's own divider
+HIGHEST_OSCILLATOR_MHZ = 800         # and at least half of it
+
+
+def own_dividers(input_mhz: float, output_mhz: float, what: str = "") -> tuple[int, int, int]:
+    """Dividers of a PLL whose feedback is its own output: of input, feedback, and output.
+
+    ConfigError where there are none; ``what`` tells of the output.
+    """
+    for divider in range(1, 129):
+        feedback = round(output_mhz * divider / input_mhz)
+        if (feedback in range(1, 81) and input_mhz / divider >= LEAST_PHASE_MHZ
+                and abs(input_mhz * feedback / divider - output_mhz) < 1e-6):
+            return divider, feedback, int(HIGHEST_OSCILLATOR_MHZ // output_mhz)
+    raise ConfigError(f"the PLL cannot make {output_mhz:g} MHz{what} of {input_mhz:g} MHz: choose "
+                      "another clock")
 
 
 class Ecp5UsbPll:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from amaranth.lib.wiring import In, Out, Signature
 
-__all__ = ["BEATS", "PHASES", "Ddr3Shape", "Command", "Control", "start_signature"]
+__all__ = ["ADDRESS_BITS", "BEATS", "PHASES", "Ddr3Shape", "Command", "Control", "start_signature"]
 
+ADDRESS_BITS = 32      # of a byte, at the controller's port
 BEATS = 8       # words of the chips in a burst
 PHASES = 2      # clocks of the chips in a cycle of the controller
 

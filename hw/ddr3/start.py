@@ -10,7 +10,7 @@ from kaniwa.errors import ConfigError
 from kaniwa.hw.ddr3.lane_choice import CHANGES, LaneChoice
 from kaniwa.hw.ddr3.signatures import BEATS, PHASES, Command, Control, Ddr3Shape, start_signature
 
-__all__ = ["TRIALS", "Ddr3Start", "StartStep", "trial_steps"]
+__all__ = ["ON", "TRIALS", "Ddr3Start", "StartStep", "trial_steps"]
 
 TRIALS = 8               # bursts for each setting
 # Cycles of a change of settings that are left as each part of it begins. A lane is held while its

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_bytes_beside_those_that_are_written_stay(board: BoardDevice) -> None:
 @pytest.mark.parametrize("seed", [3, 9, 11])
 def test_inferences_with_weights_outside_are_exact(board: BoardDevice, seed: int) -> None:
     graph = random_graph(seed, "conv", macs=1 << 20)
-    outside = load_board(board.name.removeprefix("sim:")).outside("base_ddr3")
+    outside = load_board(board.name.removeprefix("sim:")).outside("small_ddr3")
     program = compile(graph, target=WIDE, outside=outside)
     assert program.outside_bytes
     session = Session(program, board)
@@ -102,12 +103,12 @@ def test_a_broken_rule_of_the_chips_ends_the_simulation_with_its_name(
 
 @pytest.mark.long
 @pytest.mark.parametrize("network", ["cfu_mbv2_160_035", "mobilenet_v2"])
-def test_large_networks_from_the_chips_are_exact(network: str, models: pytest.FixtureDef) -> None:
+def test_large_networks_from_the_chips_are_exact(network: str, models: Path) -> None:
     graph = (mobilenet_v2().graph if network == "mobilenet_v2"
              else load_model(models / f"{network}.tflite"))
     described = load_board("ecpix5_85f_ddr3")
-    program = compile(graph, target=described.config("base_ddr3"),
-                      outside=described.outside("base_ddr3"))
+    program = compile(graph, target=described.config("base"),
+                      outside=described.outside("base"))
     inputs = random_input(graph, 1)
     values = golden.run(graph, inputs)
     with devices.open("sim:ecpix5_85f_ddr3", target=program.config) as board:

@@ -6,7 +6,7 @@ module DDR3_CHIPS #(
   parameter READ_LATENCY = 13, parameter WRITE_LATENCY = 3, parameter CL = 6, parameter CWL = 5,
   parameter CHIP_KHZ = 100000
 ) (
-  input clk, rst,
+  input clk,
   input [1:0] reset_n, cke, cs_n, ras_n, cas_n, we_n,
   input [2*BANK_PINS-1:0] bank,
   input [2*ROW_PINS-1:0] address,
