@@ -33,6 +33,10 @@ EXPECTED = {
     ("colorlight_eth", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("orangecrab_25f", "small"): {"MULT18X18D": 16 + 4, "product": 0},
     ("ecpix5_85f", "base"): {"MULT18X18D": 128 + 16, "product": 8},
+    ("ecpix5_85f_ddr3", "small_ddr3"): {"MULT18X18D": 16 + 4, "product": 0},
+    ("ecpix5_85f_ddr3", "base"): {"MULT18X18D": 128 + 16, "product": 8},
+    ("orangecrab_85f_ddr3", "small_ddr3"): {"MULT18X18D": 16 + 4, "product": 0},
+    ("orangecrab_85f_ddr3", "base"): {"MULT18X18D": 128 + 16, "product": 8},
     ("icebreaker", "nano"): {"SB_MAC16": 8, "product": 0},
     ("tang_primer_20k", "tang_primer_20k"): {"product": 16},
     ("tang_nano_20k", "nano_64k"): {"product": 16},
@@ -43,7 +47,8 @@ EXPECTED = {
 }
 
 # Tops of the same array on the same FPGA, which take long to make: of these `make test` has `base`.
-LONG = {("ulx3s_85f", "large"), ("ulx3s_85f", "base_vector"), ("ulx3s_85f_sdram", "base")}
+LONG = {("ulx3s_85f", "large"), ("ulx3s_85f", "base_vector"), ("ulx3s_85f_sdram", "base"),
+        ("ecpix5_85f_ddr3", "base"), ("orangecrab_85f_ddr3", "base")}
 
 
 def test_every_target_of_every_board_is_expected() -> None:
