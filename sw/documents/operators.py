@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kaniwa.compiler.array.moves import BLOCKS, CUTS, JOINS, PADS, VIEWS
+from kaniwa.compiler.array.moves import CUTS, JOINS, PADS, REPEATS, VIEWS
 from kaniwa.compiler.operators.record import sentence
 from kaniwa.compiler.operators.table import FUNCTIONS, OPERATORS as ON_DEVICE, WITH_CONSTANT
 from kaniwa.importers.operators import OPERATORS
@@ -19,7 +19,6 @@ _SUM = "two tables and an adder behind the producing layer"
 _PRODUCT = "two tables and a multiplier behind the producing layer"
 
 _HOST = ("host", "golden kernel")
-_FOLDED = "golden kernel; a convolution between these two becomes a dilated one"
 
 # kind -> (where it runs, how it is mapped)
 _MAPPING: dict[str, tuple[str, str]] = {
@@ -48,7 +47,14 @@ _MAPPING: dict[str, tuple[str, str]] = {
     "SQUARED_DIFFERENCE": (
         "array", "three adders and a table; of two scales a program of the vector unit; with a "
         "scalar constant a table behind the producing layer"),
-    **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), ("host", _FOLDED)),
+    **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), (
+        "array", "a dilated convolution, with one between the two; else as PAD or a slice, and as "
+        "TRANSPOSE")),
+    **dict.fromkeys(REPEATS, (
+        "array", "depthwise with unit weights, for each axis that is repeated; short runs are "
+        "products")),
+    "GATHER": ("array", "depthwise with unit weights, for each run of neighbors; channels are "
+               "picked by products"),
     "SOFTMAX": (
         "vector", "a program of the vector unit, a row in each lane; on the host where the target "
         "has none"),
@@ -74,7 +80,7 @@ _MAPPING: dict[str, tuple[str, str]] = {
     **dict.fromkeys(PADS, (
         "array", "padding of the layer behind it where that is exact, else depthwise with unit "
         "weights")),
-    **dict.fromkeys((*CUTS, *JOINS, *BLOCKS, "MIRROR_PAD"), (
+    **dict.fromkeys((*CUTS, *JOINS, "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "MIRROR_PAD"), (
         "array", "depthwise with unit weights")),
     **dict.fromkeys(VIEWS, ("none", "another name of the same memory")),
 }

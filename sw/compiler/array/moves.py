@@ -12,16 +12,17 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "PADS", "REVERSED", "VIEWS", "Move", "Taken",
-           "cut_axes", "gathered", "joined", "moves", "taken", "taken_at_once"]
+__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "PADS", "REPEATS", "REVERSED", "VIEWS", "Move",
+           "Taken", "cut_axes", "gathered", "joined", "moves", "taken", "taken_at_once"]
 
 Taken = tuple[int, int, int]      # first position, how many, step
 
 CUTS = ("SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK", "REVERSE_V2")
 JOINS = ("CONCATENATION", "PACK")
 PADS = ("PAD", "PADV2")
-GROWN = (*PADS, "RESIZE_NEAREST_NEIGHBOR")     # results are larger than operands
-BLOCKS = ("SPACE_TO_DEPTH", "DEPTH_TO_SPACE")
+REPEATS = ("TILE", "BROADCAST_TO")
+GROWN = (*PADS, *REPEATS, "RESIZE_NEAREST_NEIGHBOR")     # results are larger than operands
+BLOCKS = ("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
 # What moves nothing: the result is the first operand's bytes.
 VIEWS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "READ_VARIABLE")
 REVERSED = 256      # positions, at most: each is an instruction

@@ -22,23 +22,11 @@ from kaniwa.compiler.operators.rewriting import as_table
 from kaniwa.compiler.plan.kinds import WIDE
 from kaniwa.compiler.plan.lookup import EVERY
 from kaniwa.compiler.plan.operands import describe, quantization
-from kaniwa.compiler.rewrite.rewriter import Rewriter, repeated
+from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.graph import Graph, Op
 
 __all__ = ["OPERATORS"]
-
-
-def known_broadcast(graph: Graph, op: Op) -> str | None:
-    """A broadcast operand is a constant, or repeats its values over channels, over pixels, or both.
-    """
-    shape = graph.tensors[op.outputs[0]].shape
-    for i in op.inputs:
-        tensor = graph.tensors[i]
-        if tensor.data is None and repeated(tensor.shape, shape) is None:
-            return (f"'{tensor.name}' is broadcast from {list(tensor.shape)} to {list(shape)}; "
-                    f"only constants, channels, or all pixels may be")
-    return None
 
 
 def _elementwise(rewriter: Rewriter, op: Op) -> None:
@@ -87,9 +75,9 @@ def _by_program(rewriter: Rewriter, op: Op) -> None:
 
 def table_or_two(graph: Graph, op: Op) -> str | None:
     """Of one constant value it is a function of the other operand, defined for all of int8."""
-    constant = any(has_one_value(graph.tensors[i]) for i in op.inputs)
-    return why_no_table(graph, op) if constant else known_broadcast(graph, op) or (
-        "it reads one tensor twice; leave it out" if len(set(op.inputs)) == 1 else None)
+    if any(has_one_value(graph.tensors[i]) for i in op.inputs):
+        return why_no_table(graph, op)
+    return "it reads one tensor twice; leave it out" if len(set(op.inputs)) == 1 else None
 
 
 def extreme_of_bytes(graph: Graph, op: Op) -> str | None:
@@ -187,8 +175,8 @@ def _of_bytes(rewriter: Rewriter, op: Op, inputs: tuple[int, int], form: tuple[i
 
 def _two_operands(kind: str, rule: str) -> DeviceOperator:
     return DeviceOperator(
-        kind, (*BYTES, known_broadcast), _elementwise,
-        (*elementwise_int16(rule), known_activation, known_broadcast), _by_program)
+        kind, BYTES, _elementwise,
+        (*elementwise_int16(rule), known_activation), _by_program)
 
 
 OPERATORS = (

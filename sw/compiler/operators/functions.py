@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kaniwa.compiler.array.functions import interpolated_table, why_no_table
-from kaniwa.compiler.array.moves import BLOCKS, CUTS, JOINS
+from kaniwa.compiler.array.moves import BLOCKS, CUTS, JOINS, REPEATS
 from kaniwa.compiler.operators.limits import (
     bytes_of_one_scale,
     elementwise_int16,
@@ -22,7 +22,7 @@ __all__ = ["OPERATORS", "table_operator"]
 POSITIVE = ("RELU", "RELU6", "LOGISTIC", "SOFTMAX")
 # Never negative where what they read is not; a variable may be written elsewhere.
 KEEPS_SIGN = ("ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "QUANTIZE", "TRANSPOSE",
-              "RESHAPE", "EXPAND_DIMS", "SQUEEZE", *CUTS, *JOINS, *BLOCKS)
+              "RESHAPE", "EXPAND_DIMS", "SQUEEZE", "GATHER", *CUTS, *JOINS, *BLOCKS, *REPEATS)
 
 
 def function_of_one(graph: Graph, op: Op) -> str | None:

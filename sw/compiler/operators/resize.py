@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from kaniwa.compiler.array.moves import Move
 from kaniwa.compiler.array.nearest import Progression, picked, progressions
 from kaniwa.compiler.array.pieces import MOST_PIECES, Axis, Piece
 from kaniwa.compiler.operators.limits import int8_activations, some_elements
 from kaniwa.compiler.operators.movement import integers_moved
 from kaniwa.compiler.operators.record import DeviceOperator
+from kaniwa.compiler.operators.rewriting import copied
 from kaniwa.compiler.plan.kinds import UINT8_BILINEAR
 from kaniwa.compiler.rewrite.rewriter import UNIT, Rewriter
 from kaniwa.errors import UnsupportedError
@@ -50,15 +50,15 @@ def _nearest(rewriter: Rewriter, op: Op) -> None:
     images, height, width, channels = x.shape
     pixel = channels * np.dtype(x.dtype).itemsize
     if len(rows) * len(columns) <= PARTS:
-        _copy(rewriter, op, x.id, picked((images, height, width, pixel), rows, columns,
+        copied(rewriter, op, x.id, picked((images, height, width, pixel), rows, columns,
                                          (y.shape[1], y.shape[2])), y.id)
         return
     every = progressions(range(width))
     tall = rewriter.tensor(f"{y.name}:rows", (images, y.shape[1], width, channels), y)
-    _copy(rewriter, op, x.id, picked((images, height, width, pixel), rows, every,
+    copied(rewriter, op, x.id, picked((images, height, width, pixel), rows, every,
                                      (y.shape[1], width)), tall)
     every = progressions(range(y.shape[1]))
-    _copy(rewriter, op, tall, picked((images, y.shape[1], width, pixel), every, columns,
+    copied(rewriter, op, tall, picked((images, y.shape[1], width, pixel), every, columns,
                                      (y.shape[1], y.shape[2])), y.id)
 
 
@@ -154,11 +154,6 @@ def linear_of_maps(graph: Graph, op: Op) -> str | None:
     scales: Any = op.attributes["scales"]
     return None if len(x) == 4 and (scales[0], scales[3]) == (1, 1) else (
         f"it resizes {list(x)} to {list(y)}; only rows and columns of maps may be")
-
-
-def _copy(rewriter: Rewriter, op: Op, source: int, moves: list[Move], result: int) -> None:
-    rewriter.emit(op, "COPY", (source,) * len(moves), {
-        **op.attributes, "taps": 0, "moves": tuple(moves)}, result)
 
 
 OPERATORS = (

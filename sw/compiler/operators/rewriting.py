@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from kaniwa.compiler.array.moves import Move, Taken, cut_axes, joined, taken_at_once
+from kaniwa.compiler.array.padding import FILLER, Paddings, fills, padded, split_axes
 from kaniwa.compiler.plan.kinds import WIDE
 from kaniwa.compiler.plan.operands import Pair, describe, paddings, pair
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
@@ -14,8 +17,8 @@ from kaniwa.errors import ModelError, UnsupportedError
 from kaniwa.graph import Op
 from kaniwa.isa import FIELDS
 
-__all__ = ["as_it_is", "as_table", "as_wide", "block_of", "check_window", "in_blocks",
-           "input_first", "moved", "unit_depthwise"]
+__all__ = ["as_it_is", "as_table", "as_wide", "block_of", "check_window", "copied", "cut_from",
+           "in_blocks", "input_first", "moved", "padded_with", "unit_depthwise"]
 
 
 def input_first(op: Op) -> Op:
@@ -93,6 +96,53 @@ def moved(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int, in
         return
     rewriter.emit(op, "TRANSPOSE", (rewriter.reshaped(op, source, view),), {
         **op.attributes, "taps": 0, "source_kind": "TRANSPOSE"}, result)
+
+
+def copied(rewriter: Rewriter, op: Op, source: int, moves: Sequence[Move], result: int) -> None:
+    """A COPY of ``source`` by each of the ``moves``."""
+    rewriter.emit(op, "COPY", (source,) * len(moves), {
+        **op.attributes, "taps": 0, "moves": tuple(moves)}, result)
+
+
+def padded_with(rewriter: Rewriter, op: Op, source: int, around: tuple[Paddings, int],
+                result: int) -> None:
+    """``result`` is ``source`` with so much padding of a value: a COPY for two axes each, with the
+    bytes of an element as one more axis."""
+    x, y, (paddings, value) = rewriter.tensors[source], rewriter.tensors[result], around
+    size, shape, parts = np.dtype(x.dtype).itemsize, x.shape, split_axes(paddings)
+    if not parts:
+        rewriter.renamed(op, source, y)
+        return
+    data = np.full(FILLER // size, value, x.dtype)
+    filler = rewriter.tensor(f"{op.name}:fill", data.shape, x, data)
+    for part in parts:
+        inner, gaps = fills((*shape, size), (*part, (0, 0)))
+        shape = padded(shape, part)
+        made = result if part is parts[-1] else rewriter.tensor(f"{y.name}:part", shape, y)
+        rewriter.emit(op, "COPY", (source, *[filler] * len(gaps)), {
+            **op.attributes, "taps": 0, "moves": (inner, *gaps)}, made)
+        source = made
+
+
+def cut_from(rewriter: Rewriter, op: Op, source: int, bounds: Sequence[Taken],
+             result: int) -> None:
+    """``result`` is what ``bounds`` take of ``source``: a COPY for two axes at once, or for one,
+    with the bytes of an element as one more axis."""
+    x, y = rewriter.tensors[source], rewriter.tensors[result]
+    size = np.dtype(x.dtype).itemsize
+    shape, left = (*x.shape, size), [*bounds, (0, size, 1)]
+    while (move := taken_at_once(shape, left)) is None:
+        axis = cut_axes(shape, left)[0]
+        of_axis = [(0, size, 1) for size in shape]
+        of_axis[axis] = left[axis]
+        alone = taken_at_once(shape, of_axis)
+        assert alone is not None      # of one axis
+        shape = (*shape[:axis], left[axis][1], *shape[axis + 1:])
+        left[axis] = (0, shape[axis], 1)
+        made = rewriter.tensor(f"{y.name}:{axis}", shape[:-1], y)
+        copied(rewriter, op, source, [joined(alone)], made)
+        source = made
+    copied(rewriter, op, source, [joined(move)], result)
 
 
 def as_table(rewriter: Rewriter, op: Op) -> None:

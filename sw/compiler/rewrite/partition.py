@@ -18,7 +18,7 @@ from kaniwa.program.check import ON_DEVICE
 
 __all__ = ["partition"]
 
-MOVERS = ("TRANSPOSE", *CUTS, *JOINS, *BLOCKS)
+MOVERS = ("TRANSPOSE", "GATHER", *CUTS, *JOINS, *BLOCKS)
 BESIDE_HOST = {**dict.fromkeys(VIEWS, "moves no data, and stands beside an operator of the host"),
                **dict.fromkeys(MOVERS, "only moves data, and stands beside an operator of the "
                                        "host")}

@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from kaniwa.compiler.array.repeats import repeats, times_of
 from kaniwa.compiler.int16.sums import parts
 from kaniwa.compiler.plan.kinds import VECTOR_KINDS, WIDE, WIDE_BYTES, WIDE_SUMS
 from kaniwa.compiler.plan.operands import describe
@@ -16,7 +17,7 @@ from kaniwa.config import AcceleratorConfig
 from kaniwa.errors import UnsupportedError
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
-__all__ = ["BROADCAST", "NO_PADDING", "UNIT", "Rewriter", "repeated"]
+__all__ = ["BROADCAST", "NO_PADDING", "UNIT", "Rewriter"]
 
 UNIT = Quantization((1.0,), (0,))
 NO_PADDING = ((0, 0), (0, 0))
@@ -147,31 +148,57 @@ class Rewriter:
         return made
 
     def repeat(self, op: Op, tensor: Tensor, shape: tuple[int, ...]) -> int:
-        """A convolution that copies a pixel over all pixels, a channel over all channels, or both.
+        """What ``tensor`` broadcasts to ``shape``: a convolution that copies a pixel over all
+        pixels, a channel over all channels, or both; anything else axis by axis.
 
         Every window of repeated pixels is the same one: their stride is 0. What is wider than a
         byte is copied byte by byte.
         """
-        which = repeated(tensor.shape, shape)
-        assert which is not None
         size, form = np.dtype(tensor.dtype).itemsize, replace(tensor, dtype="int8")
         pixels, channels = prod(shape[:-1]), shape[-1] * size
-        source = self.named(op, tensor.id, (
-            1, 1, 1 if which[0] else pixels, size if which[1] else channels), form)
         made = self.tensor(f"{tensor.name}:broadcast", (1, 1, pixels, channels), form)
-        attributes = {"stride": (1, 0 if which[0] else 1), "dilation": (1, 1),
-                      "padding": NO_PADDING, "taps": 0, "source_kind": BROADCAST}
+        attributes = {"padding": NO_PADDING, "dilation": (1, 1), "taps": 0,
+                      "source_kind": BROADCAST}
         if "position" in op.attributes:
             attributes["position"] = op.attributes["position"]
+        which = _repeated(tensor.shape, shape)
+        if which is None:
+            self.repeat_axes(replace(op, attributes=attributes), tensor.id,
+                             times_of(tensor.shape, shape), made)
+            return self.named(op, made, (1, 1, pixels, shape[-1]), tensor)
+        source = self.named(op, tensor.id, (
+            1, 1, 1 if which[0] else pixels, size if which[1] else channels), form)
         weights = (np.tile(np.eye(size, dtype=np.int8), (shape[-1], 1))[:, None, None]
                    if which[1] else np.ones((1, 1, 1, channels), np.int8))
         ones = self.tensor(f"{tensor.name}:ones", weights.shape, None, weights, UNIT)
-        self.emit(op, "CONV_2D" if which[1] else "DEPTHWISE_CONV_2D", (source, ones), attributes,
-                  made, "litert_double_rounding")
+        self.emit(op, "CONV_2D" if which[1] else "DEPTHWISE_CONV_2D", (source, ones),
+                  {**attributes, "stride": (1, 0 if which[0] else 1)}, made,
+                  "litert_double_rounding")
         return self.named(op, made, (1, 1, pixels, shape[-1]), tensor)
 
+    def repeat_axes(self, op: Op, source: int, times: tuple[int, ...], result: int) -> None:
+        """``result`` is ``source`` with each axis so many times: copies, or products with ones."""
+        x, y, lanes = self.tensors[source], self.tensors[result], self.config.depthwise_lanes
+        form = replace(x, dtype="int8")
+        shape = (1,) * (len(times) - len(x.shape)) + x.shape
+        steps = repeats(shape, times, np.dtype(x.dtype).itemsize)
+        for number, step in enumerate(steps):
+            made = self.tensor(f"{y.name}:times{number}", (1, 1, *step.shape), form)
+            x_form = self.named(op, source, (1, 1, step.outer, step.run), form)
+            weights = step.identities(lanes)
+            if weights is None:
+                self.emit(op, "COPY", (x_form,), {
+                    **op.attributes, "taps": 0, "moves": (step.move(lanes),)}, made)
+            else:
+                ones = self.tensor(f"{x.name}:ones{number}", weights.shape, None, weights, UNIT)
+                self.emit(op, "CONV_2D", (x_form, ones), {
+                    **op.attributes, "padding": NO_PADDING, "dilation": (1, 1), "stride": (1, 1),
+                    "taps": 0}, made, "litert_double_rounding")
+            source = made
+        self.renamed(op, source, y)
 
-def repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool] | None:
+
+def _repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool] | None:
     """Pixels, channels: True if broadcasting ``shape`` to ``wide`` repeats them; None for more."""
     own = (1,) * (len(wide) - len(shape)) + shape
     if own == wide:

@@ -24,7 +24,7 @@ UINT8_FUNCTIONS = (*OF_TWO, "QUANTIZE", "SOFTMAX", "RELU", "RELU6", "RELU_N1_TO_
 # the same, too: LiteRT multiplies the scales of uint8 in float32, and rounds a mean of uint8 half
 # up, for it has no sign.
 SUMMED = (*WEIGHTED, "AVERAGE_POOL_2D")
-KINDS = (*SUMMED, "MAX_POOL_2D", "TRANSPOSE", *VIEWS, *CUTS, *JOINS, *BLOCKS, *GROWN,
+KINDS = (*SUMMED, "MAX_POOL_2D", "TRANSPOSE", "GATHER", *VIEWS, *CUTS, *JOINS, *BLOCKS, *GROWN,
          "RESIZE_BILINEAR", "MIRROR_PAD", "ARG_MAX", "ARG_MIN", "REDUCE_MAX", "REDUCE_MIN",
          *UINT8_FUNCTIONS)
 BYTES = {"int8", "uint8"}

@@ -88,8 +88,8 @@ OPERATORS: tuple[OnnxOperator, ...] = (
     OnnxOperator("Unsqueeze", ("RESHAPE",), "exact", _MOVED, ("its axes are constants",)),
     OnnxOperator("Transpose", ("TRANSPOSE",), "exact", _MOVED),
     OnnxOperator("Slice", ("STRIDED_SLICE",), "exact", "slices", ("its operands are constants",)),
-    OnnxOperator("Gather", ("STRIDED_SLICE",), "exact", "slices", (
-        "indices are constants, one or several the same way apart",)),
+    OnnxOperator("Gather", ("STRIDED_SLICE", "GATHER"), "exact", "slices", (
+        "its indices are constants",)),
     OnnxOperator("Split", ("STRIDED_SLICE",), "exact", "slices", ("its lengths are constants",)),
     OnnxOperator("Pad", ("PAD", "MIRROR_PAD", "PADV2"), "exact", "Pad", (
         "a number that is not 0 is rounded to the result's steps",)),

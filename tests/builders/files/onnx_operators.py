@@ -205,8 +205,8 @@ def slices(b: OnnxBuilder) -> str:
     if b.rng.random() < 0.5:
         one = b.constant(np.array(int(b.rng.integers(-3, 3))))
         y = b.node("Gather", [parts[1], one], axis=1)
-        return b.node("Gather", [y, b.constant(np.array([[5, 1], [-8, -2]][one[-1] == "1"]))],
-                      axis=2)
+        y = b.node("Gather", [y, b.constant(np.array([[5, 1], [-8, -2]][one[-1] == "1"]))], axis=2)
+        return b.node("Gather", [y, b.constant(np.array([[0, 1], [0, -1], [0, 0]]))], axis=-1)
     y = b.node("Pad", [parts[1], b.constant(np.array([0, 0, 1, 2, 0, 1, 0, 3]))])
     modes = (("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"))[int(b.rng.integers(2))]
     return b.node("Resize", [y, "", b.constant(np.float32([1, 1, 2, 4]))], mode="nearest",

@@ -74,14 +74,8 @@ def _volume(b: OnnxBuilder) -> str:
     return b.quantized(b.node("MaxPool", [y], kernel_shape=[2, 2, 2]))
 
 
-def _places(b: OnnxBuilder) -> str:
-    """Beyond golden's limits: indices that are no steps."""
-    return b.quantized(b.node("Gather", [_map(b), b.constant(np.array([0, 1, 3]))], axis=1))
-
-
 ONNX_CASES: dict[str, Draw] = {
     "Conv": _volume,
-    "Gather": _places,
     "Hardmax": _one("Hardmax", axis=1),
     "CumSum": _one("CumSum", np.array(2)),
     "LRN": _one("LRN", size=3, alpha=0.1),

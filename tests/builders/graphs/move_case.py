@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
+
+import numpy as np
 
 from kaniwa.graph import Graph, Op, Quantization, Tensor
 
@@ -40,6 +43,44 @@ def mirrored(shape: tuple[int, ...], paddings: tuple[tuple[int, int], ...],
     """A MIRROR_PAD."""
     result = tuple(size + sum(pads) for size, pads in zip(shape, paddings, strict=True))
     return moved("MIRROR_PAD", [shape], [result], dtype, paddings=paddings, mode=mode)
+
+
+def tiled(shape: tuple[int, ...], multiples: tuple[int, ...], dtype: str = "int8") -> Graph:
+    """A TILE."""
+    result = tuple(size * times for size, times in zip(shape, multiples, strict=True))
+    return moved("TILE", [shape], [result], dtype, multiples=multiples)
+
+
+def broadcast(shape: tuple[int, ...], wide: tuple[int, ...], dtype: str = "int8") -> Graph:
+    """A BROADCAST_TO."""
+    return moved("BROADCAST_TO", [shape], [wide], dtype, shape=wide)
+
+
+def to_batch(shape: tuple[int, ...], block: tuple[int, ...],
+             paddings: tuple[tuple[int, int], ...], dtype: str = "int8") -> Graph:
+    """A SPACE_TO_BATCH_ND."""
+    sizes = [(n + sum(pads)) // b for n, pads, b in zip(shape[1:], paddings, block, strict=False)]
+    result = (shape[0] * prod(block), *sizes, shape[-1])
+    return moved("SPACE_TO_BATCH_ND", [shape], [result], dtype, block=block, paddings=paddings)
+
+
+def to_space(shape: tuple[int, ...], block: tuple[int, ...],
+             crops: tuple[tuple[int, int], ...], dtype: str = "int8") -> Graph:
+    """A BATCH_TO_SPACE_ND."""
+    sizes = [n * b - sum(cut) for n, b, cut in zip(shape[1:], block, crops, strict=False)]
+    result = (shape[0] // prod(block), *sizes, shape[-1])
+    return moved("BATCH_TO_SPACE_ND", [shape], [result], dtype, block=block, crops=crops)
+
+
+def gathered(shape: tuple[int, ...], axis: int, indices: list[int] | list[list[int]],
+             dtype: str = "int8", batch_dims: int = 0) -> Graph:
+    """A GATHER by constant indices."""
+    places = np.array(indices, np.int32)
+    result = (*shape[:axis], *places.shape[batch_dims:], *shape[axis + 1:])
+    graph = moved("GATHER", [shape], [result], dtype, axis=axis, batch_dims=batch_dims)
+    constant = Tensor(2, "indices", places.shape, "int32", None, places)
+    return replace(graph, tensors=(*graph.tensors, constant),
+                   ops=(replace(graph.ops[0], inputs=(0, 2)),))
 
 
 def resized(shape: tuple[int, int, int, int], size: tuple[int, int], dtype: str = "int8", *,

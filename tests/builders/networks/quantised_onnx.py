@@ -216,8 +216,8 @@ def _cut(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
 
 
 def _gather(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:
-    chosen = b.constant(np.array(1)) if b.pick(0, 1) else b.integers(0, 2)
-    return b.node("Gather", [x, chosen], axis=b.pick(1, 2, 3)), ()
+    chosen = [np.array(1), np.array([0, 2]), np.array([[2, 0], [0, 1]])][b.pick(0, 1, 2)]
+    return b.node("Gather", [x, b.constant(chosen)], axis=b.pick(1, 2, 3)), ()
 
 
 def _split(b: Network, x: str, shape: Shape) -> tuple[str, Shape]:

@@ -119,29 +119,38 @@ def split(builder: Builder, node: Node) -> list[Value]:
 
 
 def gather(builder: Builder, node: Node) -> Value:
-    """Gather of one index, which takes the axis away, or of several the same way apart."""
+    """Gather by constant indices: those the same way apart are a slice. A scalar takes the axis
+    away, several dimensions come in its place."""
     x, chosen = builder.operands(node, 2, 2)
     value = movable(builder, x)
-    shape = value.stored.shape
+    shape, name = value.stored.shape, node.outputs[0]
     axis = axis_of(builder, int(node.attributes.get("axis", 0)), shape)
-    indices = integers(builder, chosen, "its indices") or []
-    size = shape[axis]
-    if not indices or any(not -size <= i < size for i in indices):
-        raise builder.fail(f"indices {indices[:8]} do not fit {size}", ModelError)
-    indices = [i % size for i in indices]
-    step = indices[1] - indices[0] if len(indices) > 1 else 1
-    assert isinstance(chosen, Known)
-    if chosen.data.ndim > 1 or not step or any(
-            b - a != step for a, b in zip(indices, indices[1:], strict=False)):
-        raise builder.fail(f"indices {indices[:8]} are not one, or several the same way apart; "
-                           "gather such, and concatenate")
-    ranges = [range(n) for n in shape]
-    ranges[axis] = range(indices[0], indices[-1] + (1 if step > 0 else -1), step)
-    name = node.outputs[0]
-    if chosen.data.ndim:
+    if not isinstance(chosen, Known) or chosen.data.dtype.kind not in "iu":
+        raise builder.fail("its indices must be constant integers; export with fixed shapes")
+    indices, size = chosen.data.reshape(-1).astype(np.int64), shape[axis]
+    if not indices.size or indices.min() < -size or indices.max() >= size:
+        raise builder.fail(f"indices {indices[:8].tolist()} do not fit {size}", ModelError)
+    result = (*shape[:axis], *chosen.data.shape, *shape[axis + 1:])
+    made = name if chosen.data.ndim == 1 else f"{name}:kept"
+    return in_shape(builder, _gathered(builder, value, made, axis, indices % size), result, name)
+
+
+def _gathered(builder: Builder, value: Moved, name: str, axis: int, indices: np.ndarray) -> Moved:
+    """These indices, one or more, of one axis."""
+    shape, first = value.stored.shape, int(indices[0])
+    step = int(indices[1]) - first if len(indices) > 1 else 1
+    if step and (indices == first + step * np.arange(len(indices))).all():
+        ranges = [range(n) for n in shape]
+        ranges[axis] = range(first, int(indices[-1]) + (1 if step > 0 else -1), step)
         return _part(builder, value, name, ranges)
-    part = _part(builder, value, f"{name}:kept", ranges)
-    return in_shape(builder, part, shape[:axis] + shape[axis + 1:], name)
+    form = value.stored.first
+    tensor = builder.tensors[builder.form(value.stored, form)]
+    result = (*shape[:axis], len(indices), *shape[axis + 1:])
+    index = builder.tensor(name, moved(result, form), tensor.dtype, tensor.quantization)
+    places = builder.tensor(f"{name}:indices", indices.shape, "int64", data=indices)
+    builder.emit("GATHER", (tensor.id, places), index, {
+        "axis": form.index(axis), "batch_dims": 0}, "exact")
+    return same_kind(builder, value, index, name, result, form)
 
 
 def pad(builder: Builder, node: Node) -> Value:

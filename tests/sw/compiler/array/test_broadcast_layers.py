@@ -29,7 +29,9 @@ def binary_graph(kind: str, wide: tuple[int, ...], narrow: tuple[int, ...], firs
 
 
 CASES = [((1, 16, 32), (1, 16, 1)), ((1, 4, 6, 8), (1, 1, 1, 8)), ((1, 5, 3, 24), (1, 1, 1, 1)),
-         ((2, 3, 4, 16), (2, 3, 4, 1)), ((6, 7), (7,)), ((1, 9, 9, 40), (1, 40)), ((3, 5), (1,))]
+         ((2, 3, 4, 16), (2, 3, 4, 1)), ((2, 3, 4, 16), (2, 1, 1, 16)), ((2, 5, 6), (2, 1, 6)),
+         ((2, 3, 4, 5), (3, 1, 5)), ((3, 4, 5), (3, 1, 1)), ((2, 3, 4, 6), (1, 3, 1, 1)),
+         ((6, 7), (7,)), ((1, 9, 9, 40), (1, 40)), ((3, 5), (1,))]
 
 
 @pytest.mark.parametrize("target", ["base", "small"])
@@ -48,6 +50,16 @@ def test_broadcast_equals_golden(target: str, kind: str, wide: tuple[int, ...],
             (expected,) = run_op(graph, graph.ops[0], inputs)
             got = session.run(dict(zip("ab", inputs, strict=True)))["c"]
             np.testing.assert_array_equal(got, expected)
+
+
+def test_both_operands_are_broadcast() -> None:
+    graph = binary_graph("ADD", (2, 3, 5), (3, 1), False)
+    graph = replace(graph, tensors=(replace(graph.tensors[0], shape=(2, 1, 5)), *graph.tensors[1:]))
+    session = Session(compile(graph, require_accelerator=True), devices.open("emulator", "base"))
+    rng = np.random.default_rng(1)
+    inputs = [rng.integers(-128, 128, graph.tensors[i].shape).astype(np.int8) for i in (0, 1)]
+    (expected,) = run_op(graph, graph.ops[0], inputs)
+    np.testing.assert_array_equal(session.run(dict(zip("ab", inputs, strict=True)))["c"], expected)
 
 
 @pytest.mark.parametrize("target", ["base", "small", "large"])

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from builders.exactness import assert_equals_golden
 from builders.graphs.graph_builder import GraphBuilder
-from builders.graphs.move_case import cut, mirrored, moved, padded, resized
+from builders.graphs.move_case import (
+    broadcast,
+    cut,
+    gathered,
+    mirrored,
+    moved,
+    padded,
+    resized,
+    tiled,
+    to_batch,
+    to_space,
+)
 from builders.graphs.streaming_convolution import streaming_convolution
 from builders.graphs.unrolled_gru import unrolled_gru
+from builders.networks.random_moves import random_moves
 
 from kaniwa import golden
 from kaniwa.compiler.pipeline import compile
@@ -86,6 +99,32 @@ CASES = {
     "repeat the edge": mirrored((1, 4, 5, 8), ((0, 0), (2, 1), (1, 3), (0, 0)), "EDGE"),
     "wrap": mirrored((1, 7, 5, 4), ((0, 0), (3, 5), (2, 0), (0, 0)), "WRAP", "int16"),
     "reflect nothing": mirrored((4, 6), ((0, 0), (0, 0))),
+    "tile pixels": tiled((1, 1, 1, 24), (1, 5, 6, 1)),
+    "tile rows": tiled((2, 3, 4, 5), (1, 3, 1, 1)),
+    "tile every axis": tiled((2, 3, 4, 5), (3, 2, 2, 3)),
+    "tile bytes": tiled((40, 3), (1, 7), "uint8"),
+    "tile few bytes": tiled((1, 1), (1, 50)),
+    "tile images": tiled((2, 12, 12, 10), (3, 1, 1, 1)),
+    "tile what is int16": tiled((6, 9), (2, 3), "int16"),
+    "tile nothing": tiled((4, 6), (1, 1)),
+    "broadcast channels": broadcast((2, 7, 5, 1), (2, 7, 5, 19)),
+    "broadcast rows": broadcast((2, 1, 5, 6), (2, 7, 5, 6)),
+    "broadcast columns": broadcast((2, 7, 1, 6), (2, 7, 5, 6)),
+    "broadcast images": broadcast((1, 7, 5, 6), (3, 7, 5, 6)),
+    "broadcast new axes": broadcast((3, 1), (2, 4, 3, 5), "uint8"),
+    "broadcast far axes of int16": broadcast((3, 1, 4, 1), (3, 2, 4, 5), "int16"),
+    "space to batch": to_batch((1, 7, 9, 5), (2, 3), ((1, 0), (2, 1))),
+    "space to batch of uint8": to_batch((2, 6, 4, 3), (2, 2), ((0, 0), (0, 0)), "uint8"),
+    "space to batch of one axis": to_batch((2, 9, 6), (3,), ((2, 1),)),
+    "batch to space": to_space((12, 3, 4, 5), (2, 3), ((1, 0), (0, 2))),
+    "batch to space of one axis": to_space((6, 4, 7), (3,), ((0, 0),), "int16"),
+    "batch to space of blocks of one": to_space((3, 4, 2, 7), (1, 1), ((1, 1), (0, 1))),
+    "gather channels": gathered((3, 5, 4, 12), 3, [7, 3, 11, 0, 0, 5, 9]),
+    "gather few channels": gathered((7, 40), 1, [7, 8, 9, 3, 4, 39]),
+    "gather many channels": gathered((2, 200), 1, list(range(1, 200, 2))[::-1] * 3),
+    "gather rows": gathered((2, 6, 9), 1, [5, 1, 2, 2], "uint8"),
+    "gather a table of rows": gathered((6, 9), 0, [[5, 1], [2, 2], [0, 3]]),
+    "gather what is int16": gathered((3, 7), 1, [4, 1, 5], "int16"),
     "cut steps of int16": cut((4, 6), (3, 0), (2, 6), (-1, 1), "int16"),
 }
 
@@ -108,6 +147,10 @@ def test_moves_equal_golden(target: str, name: str) -> None:
     (cut((8, 9), (7, 0), (1, 9), (-1, 1)), "it takes elements backwards"),
     (mirrored((1, 300, 4), ((0, 0), (280, 0), (0, 0))), "it copies 281 runs of an axis"),
     (moved("REVERSE_V2", [(257, 4)], [(257, 4)], axes=(0,)), "reverses more than 256 positions"),
+    (gathered((600, 4), 0, list(range(0, 600, 2))), "it copies 300 runs of neighbors"),
+    (gathered((2, 3, 4), 2, [[0, 2], [1, 3]], batch_dims=1), "other indices for each of a batch"),
+    (gathered((2, 3), 1, [0, 3]), "indices 'indices' leave the 3 positions"),
+    (tiled((2, 3), (2, 2), "int32"), "is int32"),
     (joined_with_other_steps("int8"), "'x0' has another scale or zero point than 'y2'"),
     (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int32", axis=1), "is int32")])
 def test_other_moves_go_to_the_host(graph: Graph, reason: str) -> None:
@@ -165,3 +208,11 @@ def test_a_streaming_convolution_is_whole_on_the_device(target: str) -> None:
         values = golden.run(graph, [x], state=state)
         (got,) = session.run([x]).values()
         np.testing.assert_array_equal(got, values[graph.outputs[0]])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_moves_between_layers_equal_golden(target: str) -> None:
+    for seed in range(20):
+        graph = random_moves(seed)
+        assert_equals_golden(compile(graph, target, outside=None if target == "nano" else "ideal",
+                                     require_accelerator=True), graph)

@@ -1,0 +1,44 @@
+"""GATHER by constant indices: copies of runs of neighbors, or products that pick channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from kaniwa.config import AcceleratorConfig
+
+__all__ = ["MOST_RUNS", "picking", "picks", "runs_of"]
+
+MOST_RUNS = 256     # each is an instruction
+START = 40      # cycles of an instruction, about
+WEIGHTS = 65536      # bytes of a matrix, at most
+Shape = tuple[int, ...]
+
+
+def runs_of(places: Sequence[int]) -> int:
+    """How many runs of neighbors ``places`` are, each of which is copied at once."""
+    return 1 + sum(behind != before + 1 for before, behind in pairwise(places))
+
+
+def picks(shape: Shape, axis: int, places: Sequence[int]) -> bool:
+    """A matrix can pick ``places`` of the last axis of bytes [..., axis]."""
+    return axis == len(shape) - 1 and shape[-1] * len(places) <= WEIGHTS
+
+
+def picking(shape: Shape, axis: int, places: Sequence[int], config: AcceleratorConfig
+            ) -> npt.NDArray[np.int8] | None:
+    """Weights [results, 1, 1, channels] that pick ``places``, where products take fewer cycles than
+    copies of runs, or these are too many; else None."""
+    if not picks(shape, axis, places):
+        return None
+    pixels, channels, count = prod(shape[:-1]), shape[-1], len(places)
+    steps = -(-channels // config.dot_width)
+    by_products = (pixels * -(-count // config.out_lanes) + count) * steps
+    by_copies = (runs := runs_of(places)) * (pixels + START)
+    if runs <= MOST_RUNS and by_products >= by_copies:
+        return None
+    return np.eye(channels, dtype=np.int8)[list(places)][:, None, None]
