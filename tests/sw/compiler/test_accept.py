@@ -47,10 +47,10 @@ def grouped(groups: int) -> Cases:
     return cases
 
 
-def tile() -> Cases:
+def single_place() -> Cases:
     cases = Cases()
-    x = cases.given(np.zeros((1, 2), np.int8), **X)
-    cases.op("TILE", [x, cases.numbers([1, 2])], [cases.result((1, 4), **X)])
+    x = cases.given(np.zeros((3, 2), np.int8), **X)
+    cases.op("GATHER_ND", [x, cases.numbers([1])], [cases.result((2,), **X)])
     return cases
 
 
@@ -71,5 +71,5 @@ def test_the_reason_is_named(cases: Cases, expected: str | None) -> None:
 
 
 def test_an_unknown_operator_is_refused() -> None:
-    assert reason(tile()) == ("the accelerator has no such operator; `kaniwa operators` lists "
-                              "those that it has")
+    assert reason(single_place()) == (
+        "the accelerator has no such operator; `kaniwa operators` lists those that it has")

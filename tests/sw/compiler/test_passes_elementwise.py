@@ -275,14 +275,6 @@ def test_mul_of_a_constant_map_of_a_table_and_of_itself() -> None:
     assert_exact(graph)
 
 
-def test_mul_has_the_limits_of_add() -> None:
-    b = GraphBuilder()
-    x, gate = b.tensor((1, 4, 4, 2)), b.tensor((1, 4, 1, 2))
-    with pytest.raises(CompileError, match="hand: op 0 MUL 'mul0': 't1' is broadcast from "
-                                           r"\[1, 4, 1, 2\] to \[1, 4, 4, 2\]; only constants"):
-        compile(b.graph((x, gate), (b.elementwise("MUL", x, gate),)), require_accelerator=True)
-
-
 def test_products_need_the_multiplier() -> None:
     b = GraphBuilder()
     x, z = b.tensor((1, 4, 4, 2)), b.tensor((1, 4, 4, 2))
