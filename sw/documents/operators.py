@@ -48,8 +48,8 @@ _MAPPING: dict[str, tuple[str, str]] = {
         "array", "three adders and a table; of two scales a program of the vector unit; with a "
         "scalar constant a table behind the producing layer"),
     **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), (
-        "array", "a dilated convolution, with one between the two; else as PAD or a slice, and as "
-        "TRANSPOSE")),
+        "array", "a dilated convolution, with one between the two; else depthwise with unit "
+        "weights, for each position in a block")),
     **dict.fromkeys(REPEATS, (
         "array", "depthwise with unit weights, for each axis that is repeated; short runs are "
         "products")),

@@ -6,13 +6,16 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
+from kaniwa.compiler.array.batch_blocks import to_batch, to_space
 from kaniwa.compiler.array.exchanges import exchanges
 from kaniwa.compiler.array.moves import JOINS, PADS, REVERSED, moves
 from kaniwa.compiler.array.padding import fill_of, padded
 from kaniwa.compiler.array.repeats import times_of
 from kaniwa.compiler.operators.limits import some_elements
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import cut_from, moved, padded_with
+from kaniwa.compiler.operators.rewriting import copied, cut_from, moved, padded_with
 from kaniwa.compiler.plan.kinds import UINT8_JOIN
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
@@ -47,23 +50,24 @@ def short_reversal(graph: Graph, op: Op) -> str | None:
         f"it reverses more than {REVERSED} positions, each an instruction; leave it to the host")
 
 
+def few_positions(graph: Graph, op: Op) -> str | None:
+    """A block has up to 256 positions."""
+    count = prod(_numbers(op, "block"))
+    return None if count <= REVERSED else (
+        f"a block has {count} positions, each an instruction; leave it to the host")
+
+
 def _transpose(rewriter: Rewriter, op: Op) -> None:
-    source = op.inputs[0]
-    form = rewriter.tensors[source].shape, _numbers(op, "permutation")
-    _transposed(rewriter, op, source, form, op.outputs[0])
-
-
-def _transposed(rewriter: Rewriter, op: Op, source: int, form: tuple[Shape, Shape], result: int
-                ) -> None:
-    """Of a shape and an order of its axes: exchanges of two groups of neighbors, one or several."""
-    y = rewriter.tensors[result]
-    *before, last = exchanges(*form) or ((1, 1, 1, prod(y.shape)),)
+    """Exchanges of two groups of neighboring axes, one or several."""
+    source, y = op.inputs[0], rewriter.tensors[op.outputs[0]]
+    *before, last = exchanges(rewriter.tensors[source].shape, op.attributes["permutation"]) or (
+        (1, 1, 1, prod(y.shape)),)
     for number, view in enumerate(before):
         outer, first, second, run = view
         made = rewriter.tensor(f"{y.name}:exchanged{number}", (outer, second, first, run), y)
         moved(rewriter, op, source, view, made)
         source = made
-    moved(rewriter, op, source, last, result)
+    moved(rewriter, op, source, last, y.id)
 
 
 def _blocks(rewriter: Rewriter, op: Op) -> None:
@@ -86,31 +90,27 @@ def _broadcast(rewriter: Rewriter, op: Op) -> None:
 
 
 def _to_batch(rewriter: Rewriter, op: Op) -> None:
-    """Padded, then the positions in a block before the images."""
+    """Padded, then a COPY of each position in a block."""
     x, block = rewriter.tensors[op.inputs[0]], _numbers(op, "block")
     paddings: Any = op.attributes["paddings"]
     paddings = ((0, 0), *paddings, (0, 0))
     images, *sizes, channels = padded(x.shape, paddings)
     source = rewriter.tensor(f"{op.name}:padded", (images, *sizes, channels), x)
     padded_with(rewriter, op, x.id, (paddings, fill_of(rewriter.graph, op)), source)
-    shape = (images, *(n for size, b in zip(sizes, block, strict=True) for n in (size // b, b)),
-             channels)
-    inner, outer = (range(first, len(shape) - 1, 2) for first in (2, 1))
-    _transposed(rewriter, op, source, (shape, (*inner, 0, *outer, len(shape) - 1)), op.outputs[0])
+    shape = (images, *sizes, channels * np.dtype(x.dtype).itemsize)
+    copied(rewriter, op, source, to_batch(shape, block), op.outputs[0])
 
 
 def _to_space(rewriter: Rewriter, op: Op) -> None:
-    """The positions in a block behind the blocks, then cropped."""
+    """A COPY of each position in a block, then cropped."""
     x, y, block = (*(rewriter.tensors[i] for i in (op.inputs[0], op.outputs[0])),
                    _numbers(op, "block"))
     crops: Any = op.attributes["crops"]
     batch, *sizes, channels = x.shape
-    count, axes = len(block), range(len(block))
-    shape = (*block, batch // prod(block), *sizes, channels)
-    order = (count, *(i for axis in axes for i in (count + 1 + axis, axis)), 2 * count + 1)
     whole = (batch // prod(block), *(n * b for n, b in zip(sizes, block, strict=True)), channels)
     made = y.id if whole == y.shape else rewriter.tensor(f"{op.name}:whole", whole, y)
-    _transposed(rewriter, op, x.id, (shape, order), made)
+    shape = (*x.shape[:-1], channels * np.dtype(x.dtype).itemsize)
+    copied(rewriter, op, x.id, to_space(shape, block), made)
     if made != y.id:
         first = (0, *(before for before, _ in crops), 0)
         cut_from(rewriter, op, made, [(begin, size, 1) for begin, size in zip(
@@ -165,8 +165,8 @@ OPERATORS = (
     DeviceOperator("UNPACK", _MOVED, as_copies),
     DeviceOperator("SPACE_TO_DEPTH", _MOVED, _blocks),
     DeviceOperator("DEPTH_TO_SPACE", _MOVED, _blocks),
-    DeviceOperator("SPACE_TO_BATCH_ND", _MOVED, _to_batch),
-    DeviceOperator("BATCH_TO_SPACE_ND", _MOVED, _to_space),
+    DeviceOperator("SPACE_TO_BATCH_ND", (*_MOVED, few_positions), _to_batch),
+    DeviceOperator("BATCH_TO_SPACE_ND", (*_MOVED, few_positions), _to_space),
     DeviceOperator("TILE", _MOVED, _tile),
     DeviceOperator("BROADCAST_TO", _MOVED, _broadcast),
     DeviceOperator("RESHAPE", _MOVED, as_view),

@@ -119,6 +119,8 @@ CASES = {
     "batch to space": to_space((12, 3, 4, 5), (2, 3), ((1, 0), (0, 2))),
     "batch to space of one axis": to_space((6, 4, 7), (3,), ((0, 0),), "int16"),
     "batch to space of blocks of one": to_space((3, 4, 2, 7), (1, 1), ((1, 1), (0, 1))),
+    "space to batch of large maps": to_batch((1, 20, 22, 16), (2, 3), ((0, 0), (1, 1))),
+    "batch to space of large maps": to_space((6, 10, 8, 16), (2, 3), ((0, 0), (0, 1))),
     "gather channels": gathered((3, 5, 4, 12), 3, [7, 3, 11, 0, 0, 5, 9]),
     "gather few channels": gathered((7, 40), 1, [7, 8, 9, 3, 4, 39]),
     "gather many channels": gathered((2, 200), 1, list(range(1, 200, 2))[::-1] * 3),
@@ -150,6 +152,7 @@ def test_moves_equal_golden(target: str, name: str) -> None:
     (gathered((600, 4), 0, list(range(0, 600, 2))), "it copies 300 runs of neighbors"),
     (gathered((2, 3, 4), 2, [[0, 2], [1, 3]], batch_dims=1), "other indices for each of a batch"),
     (gathered((2, 3), 1, [0, 3]), "indices 'indices' leave the 3 positions"),
+    (to_batch((1, 17, 17, 1), (17, 17), ((0, 0), (0, 0))), "a block has 289 positions"),
     (tiled((2, 3), (2, 2), "int32"), "is int32"),
     (joined_with_other_steps("int8"), "'x0' has another scale or zero point than 'y2'"),
     (moved("SPLIT", [(2, 4)], [(2, 2)] * 2, "int32", axis=1), "is int32")])
