@@ -17,8 +17,7 @@ def to_batch(shape: Shape, block: Shape) -> list[Move]:
     """The move of each position in a block of bytes [images, rows, columns, run], or without rows,
     to images of its own."""
     images, *sizes, run = shape
-    rows, columns = ((1, sizes[0]), sizes)[len(sizes) - 1]
-    tall, wide = ((1, block[0]), block)[len(block) - 1]
+    (rows, columns), (tall, wide) = (n if len(n) == 2 else (1, *n) for n in (sizes, block))
     part, row = images * rows * columns * run // (tall * wide), columns * run
     return [Move(images, rows // tall, run,
                  (down * row + right * run, rows * row, tall * row),

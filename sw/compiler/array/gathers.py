@@ -9,11 +9,11 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from kaniwa.compiler.array.moves import MOST_MOVES
 from kaniwa.config import AcceleratorConfig
 
-__all__ = ["MOST_RUNS", "picking", "picks", "runs_of"]
+__all__ = ["picking", "picks", "runs_of"]
 
-MOST_RUNS = 256     # each is an instruction
 START = 40      # cycles of an instruction, about
 WEIGHTS = 65536      # bytes of a matrix, at most
 Shape = tuple[int, ...]
@@ -39,6 +39,6 @@ def picking(shape: Shape, axis: int, places: Sequence[int], config: AcceleratorC
     steps = -(-channels // config.dot_width)
     by_products = (pixels * -(-count // config.out_lanes) + count) * steps
     by_copies = (runs := runs_of(places)) * (pixels + START)
-    if runs <= MOST_RUNS and by_products >= by_copies:
+    if runs <= MOST_MOVES and by_products >= by_copies:
         return None
     return np.eye(channels, dtype=np.int8)[list(places)][:, None, None]

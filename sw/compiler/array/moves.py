@@ -12,7 +12,7 @@ import numpy as np
 
 from kaniwa.graph import Graph, Op, Tensor
 
-__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "PADS", "REPEATS", "REVERSED", "VIEWS", "Move",
+__all__ = ["BLOCKS", "CUTS", "GROWN", "JOINS", "MOST_MOVES", "PADS", "REPEATS", "VIEWS", "Move",
            "Taken", "cut_axes", "gathered", "joined", "moves", "taken", "taken_at_once"]
 
 Taken = tuple[int, int, int]      # first position, how many, step
@@ -25,7 +25,7 @@ GROWN = (*PADS, *REPEATS, "RESIZE_NEAREST_NEIGHBOR")     # results are larger th
 BLOCKS = ("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
 # What moves nothing: the result is the first operand's bytes.
 VIEWS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "READ_VARIABLE")
-REVERSED = 256      # positions, at most: each is an instruction
+MOST_MOVES = 256      # of an operator: each is an instruction
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _reversed(op: Op, shape: tuple[int, ...]) -> list[list[Move]] | None:
     axes: Any = op.attributes["axes"]
     first, last = min(axes), max(axes) + 1
     count = prod(shape[first:last])
-    if count > REVERSED:
+    if count > MOST_MOVES:
         return None
     one = (*shape[:first], count, *shape[last:])
     return [gathered(one, first, range(count)[::-1])]

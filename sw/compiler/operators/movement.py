@@ -10,7 +10,7 @@ import numpy as np
 
 from kaniwa.compiler.array.batch_blocks import to_batch, to_space
 from kaniwa.compiler.array.exchanges import exchanges
-from kaniwa.compiler.array.moves import JOINS, PADS, REVERSED, moves
+from kaniwa.compiler.array.moves import JOINS, MOST_MOVES, PADS, moves
 from kaniwa.compiler.array.padding import fill_of, padded
 from kaniwa.compiler.array.repeats import times_of
 from kaniwa.compiler.operators.limits import some_elements
@@ -20,9 +20,9 @@ from kaniwa.compiler.plan.kinds import UINT8_JOIN
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
 
-Shape = tuple[int, ...]
-
 __all__ = ["OPERATORS", "as_copies", "as_view", "integers_moved"]
+
+Shape = tuple[int, ...]
 
 
 def integers_moved(graph: Graph, op: Op) -> str | None:
@@ -47,13 +47,13 @@ def same_steps(graph: Graph, op: Op) -> str | None:
 def short_reversal(graph: Graph, op: Op) -> str | None:
     """It reverses up to 256 positions."""
     return None if moves(graph, op) is not None else (
-        f"it reverses more than {REVERSED} positions, each an instruction; leave it to the host")
+        f"it reverses more than {MOST_MOVES} positions, each an instruction; leave it to the host")
 
 
 def few_positions(graph: Graph, op: Op) -> str | None:
     """A block has up to 256 positions."""
     count = prod(_numbers(op, "block"))
-    return None if count <= REVERSED else (
+    return None if count <= MOST_MOVES else (
         f"a block has {count} positions, each an instruction; leave it to the host")
 
 

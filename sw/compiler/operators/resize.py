@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kaniwa.compiler.array.moves import MOST_MOVES
 from kaniwa.compiler.array.nearest import Progression, picked, progressions
 from kaniwa.compiler.array.pieces import MOST_PIECES, Axis, Piece
 from kaniwa.compiler.operators.limits import int8_activations, some_elements
@@ -25,13 +26,12 @@ __all__ = ["OPERATORS"]
 
 FRACTION = 10     # bits of a position
 LARGEST = 255     # weight; those beyond int8 are added up
-PARTS = 256     # moves, at most: each is an instruction or more
 
 
 def few_distances(graph: Graph, op: Op) -> str | None:
     """Rows, and columns, are copied in up to 256 groups of equal distances."""
     worst = max(map(len, _progressions(graph, op)))
-    return None if worst <= PARTS else (
+    return None if worst <= MOST_MOVES else (
         f"it copies {worst} groups of rows or columns, each an instruction; resize by a factor")
 
 
@@ -49,7 +49,7 @@ def _nearest(rewriter: Rewriter, op: Op) -> None:
     rows, columns = _progressions(rewriter.graph, op)
     images, height, width, channels = x.shape
     pixel = channels * np.dtype(x.dtype).itemsize
-    if len(rows) * len(columns) <= PARTS:
+    if len(rows) * len(columns) <= MOST_MOVES:
         copied(rewriter, op, x.id, picked((images, height, width, pixel), rows, columns,
                                          (y.shape[1], y.shape[2])), y.id)
         return

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from kaniwa.compiler.array.gathers import MOST_RUNS, picking, picks, runs_of
-from kaniwa.compiler.array.moves import REVERSED, Move, gathered, taken
+from kaniwa.compiler.array.gathers import picking, picks, runs_of
+from kaniwa.compiler.array.moves import MOST_MOVES, Move, gathered, taken
 from kaniwa.compiler.array.padding import fill_of
 from kaniwa.compiler.operators.limits import some_elements
 from kaniwa.compiler.operators.movement import as_copies, integers_moved
@@ -41,7 +41,7 @@ def constant_places(graph: Graph, op: Op) -> str | None:
         return "it has other indices for each of a batch; gather from each alone"
     runs = runs_of(places := tensor.data.reshape(-1).tolist())
     by_matrix = x.dtype != "int16" and picks(x.shape, axis, places)
-    return None if runs <= MOST_RUNS or by_matrix else (
+    return None if runs <= MOST_MOVES or by_matrix else (
         f"it copies {runs} runs of neighbors, each an instruction; gather fewer, or leave it to "
         "the host")
 
@@ -50,7 +50,7 @@ def few_runs(graph: Graph, op: Op) -> str | None:
     """Along an axis there are up to 256 runs of neighbors."""
     worst = max((len(moves) for *_, moves in _mirrored(graph.tensors[op.inputs[0]].shape, op)),
                 default=0)
-    return None if worst <= REVERSED else (
+    return None if worst <= MOST_MOVES else (
         f"it copies {worst} runs of an axis, each an instruction; pad less, or leave it to the "
         "host")
 
@@ -109,7 +109,7 @@ def _gather(rewriter: Rewriter, op: Op) -> None:
         return
     pixels = prod(x.shape[:-1])
     source = rewriter.reshaped(op, x.id, (1, 1, pixels, x.shape[-1]))
-    made = rewriter.tensor(f"{y.name}:picked", (1, 1, pixels, len(places)), y)
+    made = rewriter.tensor(f"{y.name}:picked", (1, 1, pixels, len(places)), x)
     ones = rewriter.tensor(f"{op.name}:ones", weights.shape, None, weights, UNIT)
     rewriter.emit(op, "CONV_2D", (source, ones), {
         **op.attributes, "padding": NO_PADDING, "dilation": (1, 1), "stride": (1, 1), "taps": 0},
