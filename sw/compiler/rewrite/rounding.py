@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kaniwa.compiler.array.moves import REPEATS
 from kaniwa.compiler.plan.layers import ArrayLayer
 from kaniwa.compiler.plan.rescale import Rescale
 from kaniwa.compiler.rewrite.rewriter import BROADCAST
@@ -22,7 +23,8 @@ def rounding_of(model: Graph, layer: ArrayLayer) -> list[dict[str, Any]]:
     """
     rules = [model.ops[position].rule for position in layer.positions]
     rows = []
-    exact = layer.rescale.act_min > layer.rescale.act_max or layer.op.startswith(BROADCAST)
+    exact = layer.rescale.act_min > layer.rescale.act_max or layer.op.startswith(
+        (BROADCAST, *REPEATS, "GATHER"))      # some of these are products with ones
     if not layer.identity and not exact:
         rows.append(_row(rules[0], layer.rescale,
                          f"{layer.rescale.thresholds} thresholds of all channels"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from builders.graphs.attention_case import attention_graph
 from builders.graphs.graph_builder import GraphBuilder
+from builders.graphs.move_case import broadcast, gathered, tiled, to_batch
 
 from kaniwa.compiler.pipeline import compile, plan_model
 from kaniwa.compiler.plan.plan import Options
@@ -68,3 +69,12 @@ def test_a_product_of_activations_is_proved_like_any_other() -> None:
             for row in program.rounding[layer.instructions[0]]]
     assert [row["rule"] for row in rows] == ["litert_double_rounding"] * 2
     assert all(row["form"] == "DOUBLE" and row["channels"] == 8 for row in rows)
+
+
+@pytest.mark.parametrize("moving", [
+    broadcast((2, 7, 5, 1), (2, 7, 5, 19)),      # a product with ones
+    gathered((3, 5, 4, 12), 3, [7, 3, 11, 0, 0, 5, 9]),
+    tiled((1, 1, 1, 24), (1, 5, 6, 1)),
+    to_batch((2, 6, 4, 3), (2, 2), ((0, 0), (0, 0)))])
+def test_what_is_moved_is_not_rounded(moving: Graph) -> None:
+    assert not any(compile(moving).rounding.values())
