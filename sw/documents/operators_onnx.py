@@ -20,7 +20,7 @@ LIMITS = {
     "SUB": "a broadcast operand must be a constant on the accelerator",
     "MUL": "a broadcast operand must be a constant on the accelerator",
     "DIV": "on the accelerator a divisor is one constant number",
-    "SOFTMAX": "on the accelerator, with a vector unit, along the last axis, rows of at most 480",
+    "SOFTMAX": "on the accelerator, with a vector unit, rows of at most 480",
     "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 256",
     "LSTM": _CELL,
     "GRU": f"{_CELL}, with linear_before_reset",

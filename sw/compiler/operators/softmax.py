@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from kaniwa.compiler.operators.limits import (
     bytes_of_one_scale,
     int16_of_one_scale,
@@ -10,7 +12,8 @@ from kaniwa.compiler.operators.limits import (
     some_elements,
 )
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import as_it_is
+from kaniwa.compiler.operators.rewriting import as_it_is, moved
+from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
 
 __all__ = ["OPERATORS"]
@@ -21,20 +24,26 @@ def short_rows(graph: Graph, op: Op) -> str | None:
     return None      # what R is, ``lower`` knows
 
 
-def last_axis(graph: Graph, op: Op) -> str | None:
-    """It is along the last axis."""
-    x = graph.tensors[op.inputs[0]]
-    axis = op.attributes.get("axis", len(x.shape) - 1)
-    return None if axis == len(x.shape) - 1 else (
-        f"it is along axis {axis} of {list(x.shape)}, as it lies in memory; transpose '{x.name}'")
+def _softmax(rewriter: Rewriter, op: Op) -> None:
+    """Rows lie along the last axis: along another one it is exchanged with what is behind it."""
+    x, y = (rewriter.tensors[i] for i in (op.inputs[0], op.outputs[0]))
+    axis = int(str(op.attributes.get("axis", len(x.shape) - 1)))
+    if axis == len(x.shape) - 1:
+        as_it_is(rewriter, op)
+        return
+    outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1:])
+    rows = rewriter.tensor(f"{x.name}:rows", (outer, inner, length), x)
+    moved(rewriter, op, x.id, (outer, length, inner, 1), rows)
+    made = rewriter.tensor(f"{y.name}:rows", (outer, inner, length), y)
+    rewriter.emit(op, "SOFTMAX", (rows,), {**op.attributes, "axis": 2, "taps": 0}, made)
+    moved(rewriter, op, made, (outer, inner, length, 1), y.id)
 
 
 _RULES = ("litert_softmax", "qdq_fixed_point")
 
 OPERATORS = (
     DeviceOperator(
-        "SOFTMAX", (bytes_of_one_scale, some_elements,
-                    known_rule(*_RULES), last_axis, short_rows),
-        as_it_is, (int16_of_one_scale, some_elements, rule_of_int16("litert_softmax_tables")),
+        "SOFTMAX", (bytes_of_one_scale, some_elements, known_rule(*_RULES), short_rows), _softmax,
+        (int16_of_one_scale, some_elements, rule_of_int16("litert_softmax_tables")), as_it_is,
         rules=_RULES),
 )
