@@ -95,6 +95,8 @@ def rule_of(lowering: Lowering, w: Tensor, channels: int) -> Rule:
         return quotient(prod(pair(op, "filter")), channels, away=ties == "away")
     if op.rule == "qdq" and "fraction" in op.attributes:      # weights of a RESIZE
         return quotient_half_even(sx, int(str(op.attributes["fraction"])), sy, channels)
+    if op.rule == "qdq" and "filter" in op.attributes and sx == sy:      # a mean of equal steps
+        return quotient_half_even(1, 0, prod(pair(op, "filter")), channels)
     if op.rule == "qdq":
         count = (prod(pair(op, "filter")) if "filter" in op.attributes
                  else int(str(op.attributes.get("count", 1))))

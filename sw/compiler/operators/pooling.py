@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from math import prod
@@ -27,7 +27,7 @@ from kaniwa.compiler.plan.kinds import WIDE
 from kaniwa.compiler.plan.operands import paddings, pair, quantization
 from kaniwa.compiler.plan.rescale import tied
 from kaniwa.compiler.rewrite.rewriter import UNIT, Rewriter
-from kaniwa.graph import Graph, Op
+from kaniwa.graph import Graph, Op, Tensor
 
 __all__ = ["OPERATORS"]
 
@@ -52,15 +52,15 @@ def whole_windows(graph: Graph, op: Op) -> str | None:
 
 def few_borders(graph: Graph, op: Op) -> str | None:
     """Windows see up to 256 different numbers of rows and columns."""
-    count = prod(len(axis) for axis in _averaged(graph, op))
+    count = prod(len(axis) for axis in _averaged(graph.tensors, op))
     return None if count <= MOST_PIECES else (
         f"its windows see {count} different numbers of rows and columns, at most {MOST_PIECES} "
         f"are taken; pool in two steps")
 
 
-def _averaged(graph: Graph, op: Op) -> list[list[tuple[Axis, int]]]:
+def _averaged(tensors: Sequence[Tensor], op: Op) -> list[list[tuple[Axis, int]]]:
     """Along rows and columns the windows that see as many positions, and how many these are."""
-    x, y = (graph.tensors[i].shape for i in (op.inputs[0], op.outputs[0]))
+    x, y = (tensors[i].shape for i in (op.inputs[0], op.outputs[0]))
     return [list(_seen(*numbers)) for numbers in zip(
         x[1:3], pair(op, "filter"), pair(op, "stride"), (before for before, _ in paddings(op)),
         y[1:3], strict=True)]
@@ -83,20 +83,33 @@ def _is_doubled(op: Op, count: int) -> bool:
 
 
 def _average_pool(rewriter: Rewriter, op: Op) -> None:
+    """Sums over windows; half to even is made of means whose ties go up and down."""
+    check_window(rewriter, op, pair(op, "filter"))
+    if not _has_ties(rewriter, op):
+        _sum_windows(rewriter, op)
+        return
+    y, means = rewriter.tensors[op.outputs[0]], []
+    half = replace(quantization(y), scales=(quantization(y).scale / 2,))
+    for ties in ("away", "inward"):
+        means.append(rewriter.tensor(f"{y.name}:{ties}", y.shape, y, None, half))
+        _sum_windows(rewriter, replace(op, outputs=(means[-1],), attributes={
+            **op.attributes, "ties": ties}))
+    rewriter.emit(op, "ADD", tuple(means), {**op.attributes, "taps": 0, "macs": 0})
+
+
+def _sum_windows(rewriter: Rewriter, op: Op) -> None:
     """A depthwise convolution, or, with padding that does not count, one for each number of rows
     and columns that windows see."""
     window = pair(op, "filter")
-    check_window(rewriter, op, window)
     if op.attributes.get("position") in rewriter.in_blocks:
         shape = whole_map(rewriter.tensors[op.inputs[0]].shape)
         in_blocks(rewriter, op, shape, int(_is_doubled(op, prod(window))))
         return
-    of_equals = _has_ties(rewriter, op)
-    if not of_equals and unpadded(rewriter.graph, op) is None:
+    if unpadded(rewriter.graph, op) is None:
         unit_depthwise(rewriter, op, window, op.rule, int(_is_doubled(op, prod(window))))
         return
     ones = np.ones((*window, rewriter.tensors[op.inputs[0]].shape[3]), np.int8)
-    rows, columns = _averaged(rewriter.graph, op)
+    rows, columns = _averaged(rewriter.tensors, op)
     pieces = []
     for down, high in rows:
         for along, wide in columns:
@@ -104,37 +117,20 @@ def _average_pool(rewriter: Rewriter, op: Op) -> None:
             pieces.append(Piece(down, along, ones << doubled, {"filter": (high, wide)},
                                 op.rule != "qdq", doubled))
     one = rewriter.tensor(f"{op.name}:ones", ones.shape, None, ones, UNIT)
-    attributes = {**op.attributes, "taps": 0, "macs": 0}
-    if not of_equals:
-        rewriter.emit(op, "PIECES", (op.inputs[0], one), {**attributes, "pieces": tuple(pieces)})
-        return
-    y, means = rewriter.tensors[op.outputs[0]], []
-    half = replace(quantization(y), scales=(quantization(y).scale / 2,))
-    for ties in ("away", "inward"):
-        means.append(rewriter.tensor(f"{y.name}:{ties}", y.shape, y, None, half))
-        rewriter.emit(op, "PIECES", (op.inputs[0], one), {**attributes, "pieces": tuple(
-            replace(piece, attributes={**piece.attributes, "ties": ties}) for piece in pieces)},
-            means[-1])
-    rewriter.emit(op, "ADD", tuple(means), attributes)
+    rewriter.emit(op, "PIECES", (op.inputs[0], one), {
+        **op.attributes, "taps": 0, "macs": 0, "pieces": tuple(pieces)})
 
 
 def _has_ties(rewriter: Rewriter, op: Op) -> bool:
     """True for means between equal steps by rule ``qdq``, of counts that end in halves which no
-    multiplier has: half to even is made of means whose ties go up and down."""
+    multiplier has."""
     x, y = (quantization(rewriter.tensors[i]) for i in (op.inputs[0], op.outputs[0]))
     if op.rule != "qdq" or x.scale != y.scale:
         return False
-    rows, columns = _averaged(rewriter.graph, op)
+    rows, columns = _averaged(rewriter.tensors, op)
     counts = ({prod(pair(op, "filter"))} if unpadded(rewriter.graph, op) is None
               else {high * wide for _, high in rows for _, wide in columns})
-    ties = [count for count in counts if tied(count)]
-    return bool(ties) and all(_is_exact(count, x.scale) for count in ties)
-
-
-def _is_exact(count: int, step: float) -> bool:
-    """True where the rule's factor in float64 makes a tie of each sum whose quotient is one."""
-    ties = np.arange(-255, 256) + 0.5
-    return bool((ties * count * (step / (count * step)) == ties).all())
+    return any(map(tied, counts))
 
 
 def _max_pool(rewriter: Rewriter, op: Op) -> None:

@@ -200,7 +200,11 @@ def _average_pool(call: Call) -> np.ndarray:
     if call.attribute("count_padding"):
         count = np.full_like(count, window[0] * window[1])
     # A window that sees padding alone has no mean; the sum of nothing is 0.
-    return total * (_step(call, 0) / (np.maximum(count, 1) * output_step(call)))
+    count = np.maximum(count, 1)
+    # Between equal steps the quotient itself: n times an inverse of n may be next to a tie.
+    if _step(call, 0) == output_step(call):
+        return total / count
+    return total * (_step(call, 0) / (count * output_step(call)))
 
 
 @register_real("LP_POOL_2D")

@@ -41,13 +41,15 @@ def test_an_average_takes_little_more_than_its_reads_or_steps(
 
 @pytest.mark.parametrize("target", ["base", "small", "nano"])
 @pytest.mark.parametrize("window, stride, pad", [
-    ((3, 3), 1, 1), ((3, 3), 2, 1), ((2, 3), 1, 0), ((6, 6), 1, 0), ((5, 5), 1, 2)])
+    ((3, 3), 1, 1), ((3, 3), 2, 1), ((2, 3), 1, 0), ((6, 6), 1, 0), ((5, 5), 1, 2),
+    ((14, 14), 1, 0), ((14, 15), 1, 1)])
 def test_means_between_equal_steps_are_half_to_even(
         window: tuple[int, int], stride: int, pad: int, target: str) -> None:
-    """Of 6, 10 or 12 values, as quantisers of ONNX leave pools: no multiplier has such ties."""
+    """Of 6, 12 or 196 values, as quantisers of ONNX leave pools: no multiplier has such ties."""
     for seed in range(3):
         b = GraphBuilder(seed)
-        x = b.tensor((2, 9, 7, 12), float(np.float32(b.rng.uniform(0.01, 0.1))),
+        shape = (2, max(9, window[0]), max(7, window[1] - 2 * pad), 12)
+        x = b.tensor(shape, float(np.float32(b.rng.uniform(0.01, 0.1))),
                      int(b.rng.integers(-128, 128)))
         y = b.pool(x, "AVERAGE_POOL_2D", window, (stride, stride), pad)
         b.ops[-1] = replace(b.ops[-1], rule="qdq", attributes={
@@ -56,6 +58,25 @@ def test_means_between_equal_steps_are_half_to_even(
         program = compile(graph, target, require_accelerator=True)
         session = Session(program, devices.open("emulator", target))
         for low, high in ((-128, 128), (-3, 4), (120, 128), (-128, -120)):
-            value = b.rng.integers(low, high, (2, 9, 7, 12)).astype(np.int8)
+            value = b.rng.integers(low, high, shape).astype(np.int8)
             (got,) = session.run([value]).values()
             np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
+
+
+@pytest.mark.parametrize("target", ["base", "small", "nano"])
+def test_means_of_large_maps_between_equal_steps_are_half_to_even(target: str) -> None:
+    """More values than the line buffer holds, in blocks of channels."""
+    b = GraphBuilder(3)
+    x = b.tensor((1, 28, 30, 12), float(np.float32(0.037)), 5)
+    y = b.pool(x, "AVERAGE_POOL_2D", (28, 30), (1, 1), 0)
+    b.ops[-1] = replace(b.ops[-1], rule="qdq", attributes={
+        **b.ops[-1].attributes, "count_padding": False, "bounds": (-128, 127)})
+    graph = b.graph((x,), (y,))
+    session = Session(compile(graph, target, require_accelerator=True),
+                      devices.open("emulator", target))
+    for half in range(-3, 4):      # ties in channels of either parity
+        value = np.full((1, 28, 30, 12), 5, np.int8)
+        value.reshape(840, 12)[:420] += np.int8(2 * half + 1)
+        value.reshape(840, 12)[:, 6:] += 1
+        (got,) = session.run([value]).values()
+        np.testing.assert_array_equal(got, golden.run(graph, [value])[y])
