@@ -24,16 +24,16 @@ def runs_of(places: Sequence[int]) -> int:
     return 1 + sum(behind != before + 1 for before, behind in pairwise(places))
 
 
-def picks(shape: Shape, axis: int, places: Sequence[int]) -> bool:
-    """A matrix can pick ``places`` of the last axis of bytes [..., axis]."""
-    return axis == len(shape) - 1 and shape[-1] * len(places) <= WEIGHTS
+def picks(dtype: str, shape: Shape, axis: int, count: int) -> bool:
+    """A matrix can pick so many places of an axis: the last one, of bytes."""
+    return dtype != "int16" and axis == len(shape) - 1 and shape[-1] * count <= WEIGHTS
 
 
-def picking(shape: Shape, axis: int, places: Sequence[int], config: AcceleratorConfig
-            ) -> npt.NDArray[np.int8] | None:
+def picking(dtype: str, shape: Shape, axis: int, places: Sequence[int],
+            config: AcceleratorConfig) -> npt.NDArray[np.int8] | None:
     """Weights [results, 1, 1, channels] that pick ``places``, where products take fewer cycles than
     copies of runs, or these are too many; else None."""
-    if not picks(shape, axis, places):
+    if not picks(dtype, shape, axis, len(places)):
         return None
     pixels, channels, count = prod(shape[:-1]), shape[-1], len(places)
     steps = -(-channels // config.dot_width)

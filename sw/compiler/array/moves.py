@@ -46,9 +46,9 @@ class Move:
     apart: tuple[int, int] = (0, 0)
 
 
-def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
-    """For each result the moves that make it, of an operator of CUTS but slices from its only
-    operand, of JOINS one from each; None for a reversal that takes too many of them."""
+def moves(graph: Graph, op: Op) -> list[list[Move]]:
+    """For each result the moves that make it, of a split or an UNPACK from its only operand, of
+    JOINS one from each."""
     y = _bytes(graph.tensors[op.outputs[0]])
     if op.kind in JOINS:
         axis = _axis(op)
@@ -57,8 +57,6 @@ def moves(graph: Graph, op: Op) -> list[list[Move]] | None:
         cuts = [_along(y, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
         return [[joined(replace(cut, source=cut.to, to=cut.source)) for cut in cuts]]
     x = _bytes(graph.tensors[op.inputs[0]])
-    if op.kind == "REVERSE_V2":
-        return _reversed(op, x)
     axis = _axis(op)
     sizes = [1 if op.kind == "UNPACK" else graph.tensors[i].shape[axis] for i in op.outputs]
     return [[joined(_along(x, axis, end - size, end))]
@@ -80,17 +78,6 @@ def _along(shape: tuple[int, ...], axis: int, begin: int, end: int) -> Move:
     inner = prod(shape[axis + 1:])
     rows, run, pitch = prod(shape[:axis]), (end - begin) * inner, shape[axis] * inner
     return Move(1, rows, run, (begin * inner, rows * pitch, pitch), (0, rows * run, run))
-
-
-def _reversed(op: Op, shape: tuple[int, ...]) -> list[list[Move]] | None:
-    """Each position of the axes, which are neighbors, from where it was."""
-    axes: Any = op.attributes["axes"]
-    first, last = min(axes), max(axes) + 1
-    count = prod(shape[first:last])
-    if count > MOST_MOVES:
-        return None
-    one = (*shape[:first], count, *shape[last:])
-    return [gathered(one, first, range(count)[::-1])]
 
 
 def taken(op: Op, shape: tuple[int, ...]) -> list[Taken]:

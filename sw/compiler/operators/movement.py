@@ -10,12 +10,13 @@ import numpy as np
 
 from kaniwa.compiler.array.batch_blocks import to_batch, to_space
 from kaniwa.compiler.array.exchanges import exchanges
+from kaniwa.compiler.array.gathers import picks
 from kaniwa.compiler.array.moves import JOINS, MOST_MOVES, PADS, moves
 from kaniwa.compiler.array.padding import fill_of, padded
 from kaniwa.compiler.array.repeats import times_of
 from kaniwa.compiler.operators.limits import some_elements
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import copied, cut_from, moved, padded_with
+from kaniwa.compiler.operators.rewriting import copied, cut_from, gathered_along, moved, padded_with
 from kaniwa.compiler.plan.kinds import UINT8_JOIN
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
@@ -45,9 +46,12 @@ def same_steps(graph: Graph, op: Op) -> str | None:
 
 
 def short_reversal(graph: Graph, op: Op) -> str | None:
-    """It reverses up to 256 positions."""
-    return None if moves(graph, op) is not None else (
-        f"it reverses more than {MOST_MOVES} positions, each an instruction; leave it to the host")
+    """It reverses up to 256 positions, or channels."""
+    x = graph.tensors[op.inputs[0]]
+    shape, axis = _reversed(x.shape, op)
+    count = shape[axis]
+    return None if count <= MOST_MOVES or picks(x.dtype, shape, axis, count) else (
+        f"it reverses {count} positions, each an instruction; leave it to the host")
 
 
 def few_positions(graph: Graph, op: Op) -> str | None:
@@ -122,11 +126,21 @@ def _numbers(op: Op, name: str) -> Shape:
     return tuple(numbers)
 
 
+def _reverse(rewriter: Rewriter, op: Op) -> None:
+    form = shape, axis = _reversed(rewriter.tensors[op.inputs[0]].shape, op)
+    gathered_along(rewriter, op, op.inputs[0], form, range(shape[axis])[::-1], op.outputs[0])
+
+
+def _reversed(shape: Shape, op: Op) -> tuple[Shape, int]:
+    """The shape with the axes that are reversed, which are neighbors, as one, and that one."""
+    axes = _numbers(op, "axes")
+    first, last = min(axes), max(axes) + 1
+    return (*shape[:first], prod(shape[first:last]), *shape[last:]), first
+
+
 def as_copies(rewriter: Rewriter, op: Op) -> None:
     """A COPY for each result, from each operand."""
-    parts = moves(rewriter.graph, op)
-    assert parts is not None
-    for result, made in zip(op.outputs, parts, strict=True):
+    for result, made in zip(op.outputs, moves(rewriter.graph, op), strict=True):
         sources = op.inputs if op.kind in JOINS else op.inputs[:1] * len(made)
         rewriter.emit(op, "COPY", sources, {
             **op.attributes, "taps": 0, "moves": tuple(made)}, result)
@@ -140,10 +154,9 @@ def _join(rewriter: Rewriter, op: Op) -> None:
         if op.rule == UINT8_JOIN and x.quantization != y.quantization:
             inputs[number] = rewriter.tensor(f"{y.name}:{number}", x.shape, y)
             rewriter.emit(op, "TABLE", (i,), {**op.attributes, "taps": 0}, inputs[number])
-    parts = moves(rewriter.graph, op)
-    assert parts is not None
+    (parts,) = moves(rewriter.graph, op)
     rewriter.emit(op, "COPY", tuple(inputs), {
-        **op.attributes, "taps": 0, "moves": tuple(parts[0])}, y.id)
+        **op.attributes, "taps": 0, "moves": tuple(parts)}, y.id)
 
 
 def as_view(rewriter: Rewriter, op: Op) -> None:
@@ -159,7 +172,7 @@ _MOVED = (integers_moved, some_elements)
 
 OPERATORS = (
     DeviceOperator("TRANSPOSE", _MOVED, _transpose),
-    DeviceOperator("REVERSE_V2", (*_MOVED, short_reversal), as_copies),
+    DeviceOperator("REVERSE_V2", (*_MOVED, short_reversal), _reverse),
     DeviceOperator("CONCATENATION", (*_MOVED, same_steps), _join),
     DeviceOperator("PACK", (*_MOVED, same_steps), as_copies),
     DeviceOperator("UNPACK", _MOVED, as_copies),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
-from kaniwa.compiler.array.moves import Move, Taken, cut_axes, joined, taken_at_once
+from kaniwa.compiler.array.gathers import picking
+from kaniwa.compiler.array.moves import Move, Taken, cut_axes, gathered, joined, taken_at_once
 from kaniwa.compiler.array.padding import FILLER, Paddings, fills, padded, split_axes
 from kaniwa.compiler.plan.kinds import WIDE
 from kaniwa.compiler.plan.operands import Pair, describe, paddings, pair
@@ -18,7 +20,7 @@ from kaniwa.graph import Op
 from kaniwa.isa import FIELDS
 
 __all__ = ["as_it_is", "as_table", "as_wide", "block_of", "check_window", "copied", "cut_from",
-           "in_blocks", "input_first", "moved", "padded_with", "unit_depthwise"]
+           "gathered_along", "in_blocks", "input_first", "moved", "padded_with", "unit_depthwise"]
 
 
 def input_first(op: Op) -> Op:
@@ -143,6 +145,25 @@ def cut_from(rewriter: Rewriter, op: Op, source: int, bounds: Sequence[Taken],
         copied(rewriter, op, source, [joined(alone)], made)
         source = made
     copied(rewriter, op, source, [joined(move)], result)
+
+
+def gathered_along(rewriter: Rewriter, op: Op, source: int, along: tuple[tuple[int, ...], int],
+                   places: Sequence[int], result: int) -> None:
+    """``result`` is ``source``, seen with a shape, at some places along an axis: a COPY of each run
+    of neighbors, or a convolution that picks channels."""
+    (shape, axis), x, y = along, rewriter.tensors[source], rewriter.tensors[result]
+    weights = picking(x.dtype, shape, axis, places, rewriter.config)
+    if weights is None:
+        in_bytes = (*shape, np.dtype(x.dtype).itemsize)
+        copied(rewriter, op, source, gathered(in_bytes, axis, places), result)
+        return
+    pixels = prod(shape[:-1])
+    made = rewriter.tensor(f"{y.name}:picked", (1, 1, pixels, len(places)), x)
+    ones = rewriter.tensor(f"{op.name}:ones", weights.shape, None, weights, UNIT)
+    rewriter.emit(op, "CONV_2D", (rewriter.reshaped(op, source, (1, 1, pixels, shape[-1])), ones), {
+        **op.attributes, "padding": NO_PADDING, "dilation": (1, 1), "stride": (1, 1), "taps": 0},
+        made, "litert_double_rounding")
+    rewriter.renamed(op, made, y)
 
 
 def as_table(rewriter: Rewriter, op: Op) -> None:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from kaniwa.compiler.array.gathers import picking, picks, runs_of
+from kaniwa.compiler.array.gathers import picks, runs_of
 from kaniwa.compiler.array.moves import MOST_MOVES, Move, gathered, taken
 from kaniwa.compiler.array.padding import fill_of
 from kaniwa.compiler.operators.limits import some_elements
 from kaniwa.compiler.operators.movement import as_copies, integers_moved
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import copied, cut_from, padded_with
+from kaniwa.compiler.operators.rewriting import copied, cut_from, gathered_along, padded_with
 from kaniwa.compiler.plan.operands import Pair
-from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
+from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
 
 __all__ = ["OPERATORS"]
 
 
-def in_order(graph: Graph, op: Op) -> str | None:
-    """It takes elements in their order."""
-    backwards = any(step < 0 for _, _, step in taken(op, graph.tensors[op.inputs[0]].shape))
-    return "it takes elements backwards; reverse what it gives" if backwards else None
+def few_backwards(graph: Graph, op: Op) -> str | None:
+    """Along an axis it takes up to 256 elements backwards, or channels."""
+    x = graph.tensors[op.inputs[0]]
+    longest = max((count for axis, (_, count, step) in enumerate(taken(op, x.shape))
+                   if step < 0 and not picks(x.dtype, x.shape, axis, count)), default=0)
+    return None if longest <= MOST_MOVES else (
+        f"it takes {longest} elements backwards, each an instruction; leave it to the host")
 
 
 def constant_places(graph: Graph, op: Op) -> str | None:
@@ -40,8 +42,7 @@ def constant_places(graph: Graph, op: Op) -> str | None:
     if op.attributes["batch_dims"]:
         return "it has other indices for each of a batch; gather from each alone"
     runs = runs_of(places := tensor.data.reshape(-1).tolist())
-    by_matrix = x.dtype != "int16" and picks(x.shape, axis, places)
-    return None if runs <= MOST_MOVES or by_matrix else (
+    return None if runs <= MOST_MOVES or picks(x.dtype, x.shape, axis, len(places)) else (
         f"it copies {runs} runs of neighbors, each an instruction; gather fewer, or leave it to "
         "the host")
 
@@ -67,8 +68,18 @@ def _pad(rewriter: Rewriter, op: Op) -> None:
 
 
 def _slice(rewriter: Rewriter, op: Op) -> None:
-    bounds = taken(op, rewriter.tensors[op.inputs[0]].shape)
-    cut_from(rewriter, op, op.inputs[0], bounds, op.outputs[0])
+    """What is taken backwards is gathered, axis by axis, and then the rest is cut."""
+    source, y = op.inputs[0], rewriter.tensors[op.outputs[0]]
+    shape = rewriter.tensors[source].shape
+    bounds = taken(op, shape)
+    for axis, (first, count, step) in enumerate(bounds):
+        if step < 0:
+            made = (*shape[:axis], count, *shape[axis + 1:])
+            result = rewriter.tensor(f"{y.name}:backwards{axis}", made, y)
+            gathered_along(rewriter, op, source, (shape, axis),
+                           range(first, first + count * step, step), result)
+            source, shape, bounds[axis] = result, made, (0, count, 1)
+    cut_from(rewriter, op, source, bounds, y.id)
 
 
 def _mirror(rewriter: Rewriter, op: Op) -> None:
@@ -97,24 +108,10 @@ def _mirrored(shape: tuple[int, ...], op: Op) -> Iterator[tuple[tuple[int, ...],
 
 
 def _gather(rewriter: Rewriter, op: Op) -> None:
-    """A COPY of each run of neighbors, or a convolution that picks channels."""
-    x, y = rewriter.tensors[op.inputs[0]], rewriter.tensors[op.outputs[0]]
     indices, axis = rewriter.tensors[op.inputs[1]].data, int(str(op.attributes["axis"]))
     assert indices is not None      # ``constant_places``
-    places = indices.reshape(-1).tolist()
-    weights = picking(x.shape, axis, places, rewriter.config) if x.dtype == "int8" else None
-    if weights is None:
-        shape = (*x.shape, np.dtype(x.dtype).itemsize)
-        copied(rewriter, op, x.id, gathered(shape, axis, places), y.id)
-        return
-    pixels = prod(x.shape[:-1])
-    source = rewriter.reshaped(op, x.id, (1, 1, pixels, x.shape[-1]))
-    made = rewriter.tensor(f"{y.name}:picked", (1, 1, pixels, len(places)), x)
-    ones = rewriter.tensor(f"{op.name}:ones", weights.shape, None, weights, UNIT)
-    rewriter.emit(op, "CONV_2D", (source, ones), {
-        **op.attributes, "padding": NO_PADDING, "dilation": (1, 1), "stride": (1, 1), "taps": 0},
-        made, "litert_double_rounding")
-    rewriter.renamed(op, made, y)
+    gathered_along(rewriter, op, op.inputs[0], (rewriter.tensors[op.inputs[0]].shape, axis),
+                   indices.reshape(-1).tolist(), op.outputs[0])
 
 
 def _around(size: int, pads: Pair, mode: Any) -> list[int]:
@@ -128,8 +125,8 @@ _MOVED = (integers_moved, some_elements)
 OPERATORS = (
     DeviceOperator("SPLIT", _MOVED, as_copies),
     DeviceOperator("SPLIT_V", _MOVED, as_copies),
-    DeviceOperator("SLICE", (*_MOVED, in_order), _slice),
-    DeviceOperator("STRIDED_SLICE", (*_MOVED, in_order), _slice),
+    DeviceOperator("SLICE", (*_MOVED, few_backwards), _slice),
+    DeviceOperator("STRIDED_SLICE", (*_MOVED, few_backwards), _slice),
     DeviceOperator("GATHER", (*_MOVED, constant_places), _gather),
     DeviceOperator("MIRROR_PAD", (*_MOVED, few_runs), _mirror),
     DeviceOperator("PAD", _MOVED, _pad),
