@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from kaniwa.compiler.int16.functions import keep_tables
 from kaniwa.compiler.merge.cuts import cuts_read_in_place
-from kaniwa.compiler.merge.fuse import fuse, order
+from kaniwa.compiler.merge.fuse import fuse
 from kaniwa.compiler.merge.join import join
 from kaniwa.compiler.merge.lookups import functions_of_one, looked_up_by_readers
 from kaniwa.compiler.merge.operand_tables import operand_tables
+from kaniwa.compiler.merge.order import order
 from kaniwa.compiler.merge.permute import permute
 from kaniwa.compiler.operators.reduction import fits_in_blocks
 from kaniwa.compiler.plan.plan import Neighbor, Options, Plan

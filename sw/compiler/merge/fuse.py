@@ -1,4 +1,4 @@
-"""Gives ADDs, MULs, tables and transpositions to the layers before them, and orders the layers."""
+"""Gives ADDs, MULs, tables and transpositions to the layers before them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from kaniwa.compiler.merge.order import order
 from kaniwa.compiler.plan.geometry import ScatteredOutput
 from kaniwa.compiler.plan.layers import ArrayLayer, Layer, of_both
 from kaniwa.compiler.plan.lookup import after
@@ -19,7 +20,7 @@ from kaniwa.compiler.schedule.tile import cycles
 from kaniwa.config import AcceleratorConfig
 from kaniwa.isa import Mode
 
-__all__ = ["fuse", "order"]
+__all__ = ["fuse"]
 
 
 def fuse(plan: Plan) -> Plan:
@@ -159,28 +160,3 @@ def _merge(host: ArrayLayer, guest: ArrayLayer) -> ArrayLayer:
         add = replace(add, operand=guest.ifm, tables=add.tables[::-1])
     tables = np.stack([after(host.table, add.tables[0]), add.tables[1]])
     return replace(merged, add=replace(add, tables=tables), table=None)
-
-
-def order(plan: Plan) -> Plan:
-    """Schedule each layer right after what it needs, the second operand of an ADD or MUL first.
-
-    Layers whose results nobody reads are dropped, unless every tensor is wanted.
-    """
-    producers = {i: layer for layer in plan.layers for i in layer.makes}
-    wanted = [layer.ofm for layer in plan.layers] if plan.options.materialize else plan.kept
-    scheduled: dict[int, Layer] = {}
-    stack = list(reversed(wanted))
-    while stack:
-        layer = producers.get(stack[-1])
-        if layer is None or layer.ofm in scheduled:
-            stack.pop()
-            continue
-        missing = [i for i in reversed(layer.reads)
-                   if i in producers and producers[i].ofm not in scheduled]
-        if missing:
-            stack.append(missing[0])
-        else:
-            scheduled[layer.ofm] = layer
-            stack.pop()
-    # Whatever a part needs of another is of one before it.
-    return replace(plan, layers=tuple(sorted(scheduled.values(), key=lambda layer: layer.part)))
