@@ -16,9 +16,6 @@ _CELL = ("on the accelerator, with a vector unit, of 8 bits, up to 256 cells, W 
          "tensor")
 LIMITS = {
     "FULLY_CONNECTED": "on the accelerator weights are constant",
-    "ADD": "a broadcast operand must be a constant on the accelerator",
-    "SUB": "a broadcast operand must be a constant on the accelerator",
-    "MUL": "a broadcast operand must be a constant on the accelerator",
     "DIV": "on the accelerator a divisor is one constant number",
     "SOFTMAX": "on the accelerator, with a vector unit, rows of at most 480",
     "LAYER_NORM": "on the accelerator, with a vector unit, in rows of at most 256",

@@ -142,7 +142,8 @@ def import_onnx(data: bytes, name: str, shapes: Mapping[str, tuple[int, ...]] | 
 def read_graph(data: bytes, name: str, shapes: Mapping[str, tuple[int, ...]] | None = None
                ) -> ImportedOnnx:
     """The same, with the origins of the graph's tensors."""
-    file = _without_idle_nodes(expanded(_fixed(read_onnx(data, name), shapes or {}, name)))
+    file = expanded(_fixed(read_onnx(data, name), shapes or {}, name))
+    file = _without_idle_nodes(einsum.products(file))
     builder = Builder(name, file.opset)
     builder.quantised = any(node.kind in QUANTISING for node in file.nodes)
     builder.outputs = {declared.name for declared in file.outputs}

@@ -72,7 +72,8 @@ OPERATORS: tuple[OnnxOperator, ...] = (
         "without clip and layout", "sequence_lens is absent, or a constant of all steps")),
     OnnxOperator("LpPool", ("LP_POOL_2D",), "qdq", "LpPool", _WINDOW),
     OnnxOperator("GlobalLpPool", ("LP_POOL_2D",), "qdq", "GlobalLpPool", _WINDOW),
-    OnnxOperator("Einsum", ("EINSUM",), "qdq", "Einsum"),
+    OnnxOperator("Einsum", ("FULLY_CONNECTED", "BATCH_MATMUL", "EINSUM"), "qdq", "Einsum", (
+        "on the accelerator a product of matrices, or of batches of them",)),
     OnnxOperator("NonMaxSuppression", ("NON_MAX_SUPPRESSION",), "onnx", "NonMaxSuppression", (
         "its limits are constants", "a result has as many rows as there may be, -1 behind the "
         "last one")),

@@ -1,19 +1,81 @@
-"""Einsum of quantised ONNX models."""
+"""Einsum of quantised ONNX models: products of matrices as such, others as they are."""
 
 from __future__ import annotations
 
+import re
 import string
+from collections.abc import Container
 from dataclasses import replace
 from math import prod
 
 from kaniwa.errors import ModelError
 from kaniwa.importers.onnx.builder import Builder
-from kaniwa.importers.onnx.file import MAXIMUM_ELEMENTS, MAXIMUM_RANK, Node
+from kaniwa.importers.onnx.file import MAXIMUM_ELEMENTS, MAXIMUM_RANK, Node, OnnxFile
 from kaniwa.importers.onnx.pending import lowers, operand
 from kaniwa.importers.onnx.quantization import clamp_bounds, real_numbers
 from kaniwa.importers.onnx.values import Dequantized, Floats, Integers, Known, Pending, Steps, Value
 
-__all__ = ["einsum", "lower_einsum"]
+__all__ = ["einsum", "lower_einsum", "products"]
+
+KEPT = ("DequantizeLinear", "QuantizeLinear", "Identity")      # a constant stays one
+
+
+def products(file: OnnxFile) -> OnnxFile:
+    """``file`` with MatMul, and Transpose around it, in place of each Einsum that is a product of
+    two matrices, or of batches of them, which the accelerator has."""
+    constants, nodes = set(file.constants), list[Node]()
+    for node in file.nodes:
+        if node.kind in KEPT and constants.issuperset(node.inputs[:1]):
+            constants.update(node.outputs)
+        is_einsum = node.kind == "Einsum" and not node.domain
+        nodes += (_product(node, constants) if is_einsum else None) or [node]
+    return replace(file, nodes=tuple(nodes))
+
+
+def _product(node: Node, constants: Container[str]) -> list[Node] | None:
+    """The nodes that mean the same, or None.
+
+    Of a product of activations the axes are those of a batch, one of each operand's own, and the
+    one that is summed; constant weights have no batch, and activations any axes in front.
+    """
+    equation = node.attributes.get("equation", b"").decode(errors="replace").replace(" ", "")
+    found = re.fullmatch(r"([A-Za-z]+),([A-Za-z]+)->([A-Za-z]+)", equation)
+    if found is None or len(node.inputs) != 2 or len(node.outputs) != 1:
+        return None
+    first, second, result = found.groups()
+    if any(len(set(term)) != len(term) for term in found.groups()) or (
+            not set(result) <= {*first, *second}):
+        return None
+    batch = [c for c in first if c in second and c in result]
+    summed = [c for c in first if c in second and c not in result]
+    rows = [c for c in first if c not in second]
+    columns = [c for c in second if c not in first]
+    weights = node.inputs[1] in constants
+    if (node.inputs[0] in constants or len(summed) != 1 or len(columns) != 1
+            or not {*rows, *columns} <= set(result)
+            or (bool(batch) or not rows if weights else len(rows) != 1)):
+        return None
+    name = node.outputs[0]
+    made, operands = list[Node](), list[str]()
+    for number, (term, wanted) in enumerate((
+            (first, [*batch, *rows, *summed]), (second, [*batch, *summed, *columns]))):
+        operands.append(_turned(node, made, node.inputs[number], term, wanted, f"{name}:{number}"))
+    own = [*batch, *rows, *columns]
+    product = name if own == list(result) else f"{name}:product"
+    made.append(replace(node, kind="MatMul", inputs=tuple(operands), outputs=(product,),
+                        attributes={}))
+    _turned(node, made, product, "".join(own), list(result), name)
+    return made
+
+
+def _turned(node: Node, made: list[Node], source: str, letters: str, wanted: list[str],
+            name: str) -> str:
+    """``source``, or what a Transpose to the ``wanted`` letters makes of it."""
+    if list(letters) == wanted:
+        return source
+    made.append(replace(node, kind="Transpose", inputs=(source,), outputs=(name,), attributes={
+        "perm": tuple(letters.index(c) for c in wanted)}))
+    return name
 
 
 def einsum(builder: Builder, node: Node) -> Value:
