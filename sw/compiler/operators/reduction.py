@@ -15,7 +15,7 @@ from kaniwa.compiler.operators.limits import (
     summed_int16,
 )
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import block_of, in_blocks
+from kaniwa.compiler.operators.rewriting import block_of, in_blocks, moved
 from kaniwa.compiler.plan.operands import paddings
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.config import AcceleratorConfig
@@ -66,13 +66,11 @@ def int8_compared(graph: Graph, op: Op) -> str | None:
     return None if x.dtype == "int8" else f"'{x.name}' is {x.dtype}; quantize the model to int8"
 
 
-def short_last_axis(graph: Graph, op: Op) -> str | None:
-    """It is along the last axis, of 2 to 256 values."""
-    shape, axis = graph.tensors[op.inputs[0]].shape, op.attributes["axis"]
-    if axis != len(shape) - 1:
-        return f"it is along axis {axis} of {list(shape)}; transpose its input"
-    return None if 2 <= shape[-1] <= MOST_VALUES else (
-        f"it compares {shape[-1]} values, the accelerator 2 to {MOST_VALUES}; leave it to the host")
+def short_axis(graph: Graph, op: Op) -> str | None:
+    """It compares 2 to 256 values."""
+    count = graph.tensors[op.inputs[0]].shape[int(str(op.attributes["axis"]))]
+    return None if 2 <= count <= MOST_VALUES else (
+        f"it compares {count} values, the accelerator 2 to {MOST_VALUES}; leave it to the host")
 
 
 def first_of_equals(graph: Graph, op: Op) -> str | None:
@@ -126,6 +124,17 @@ def _extreme(rewriter: Rewriter, op: Op) -> None:
     rewriter.renamed(op, turned(rewriter, op, made, f"{y.name}:turned") if smallest else made, y)
 
 
+def _first_place(rewriter: Rewriter, op: Op) -> None:
+    """Along another axis than the last one what is compared is exchanged with what is behind it."""
+    x, axis = rewriter.tensors[op.inputs[0]], int(str(op.attributes["axis"]))
+    if axis != len(x.shape) - 1:
+        outer, count, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1:])
+        rows = rewriter.tensor(f"{x.name}:rows", (outer, inner, count), x)
+        moved(rewriter, op, x.id, (outer, count, inner, 1), rows)
+        op = replace(op, inputs=(rows,), attributes={**op.attributes, "axis": 2})
+    first_largest(rewriter, op)
+
+
 _RULES = ("litert_mean", "qdq")
 
 OPERATORS = (
@@ -136,6 +145,6 @@ OPERATORS = (
                    rules=("qdq",)),
     *(DeviceOperator(kind, (int8_compared, some_elements, neighboring_axes), _extreme)
       for kind in ("REDUCE_MAX", "REDUCE_MIN")),
-    *(DeviceOperator(kind, (int8_compared, some_elements, short_last_axis, first_of_equals),
-                     first_largest) for kind in ("ARG_MAX", "ARG_MIN")),
+    *(DeviceOperator(kind, (int8_compared, some_elements, short_axis, first_of_equals),
+                     _first_place) for kind in ("ARG_MAX", "ARG_MIN")),
 )
