@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -80,13 +81,15 @@ def table_or_two(graph: Graph, op: Op) -> str | None:
     return "it reads one tensor twice; leave it out" if len(set(op.inputs)) == 1 else None
 
 
-def extreme_of_bytes(graph: Graph, op: Op) -> str | None:
-    """Of two operands the larger or smaller byte is the result, whatever their steps are."""
-    if any(has_one_value(graph.tensors[i]) for i in op.inputs):
-        return None
+def _in_steps_of_result(graph: Graph, op: Op) -> tuple[np.ndarray, np.ndarray]:
+    """Functions [256] of the operands of MAXIMUM or MINIMUM, the extreme of which is the result:
+    that of each value with the other operand's least, or greatest. For rounding keeps the order."""
+    results = pair_table(graph, op)
+    ends = np.min if op.kind == "MAXIMUM" else np.max
+    functions = ends(results, axis=1), ends(results, axis=0)
     extreme = np.maximum if op.kind == "MAXIMUM" else np.minimum
-    return None if np.array_equal(pair_table(graph, op), extreme(EVERY[:, None], EVERY)) else (
-        "its operands have different scales or zero points; give them the same")
+    assert np.array_equal(extreme(functions[0][:, None], functions[1]), results)
+    return functions
 
 
 def square_of_steps(graph: Graph, op: Op) -> str | None:
@@ -125,12 +128,28 @@ def _extreme(rewriter: Rewriter, op: Op) -> None:
     if any(has_one_value(rewriter.tensors[i]) for i in op.inputs):
         as_table(rewriter, op)
         return
+    op = replace(op, inputs=tuple(
+        _mapped(rewriter, op, i, function) for i, function in zip(
+            op.inputs, _in_steps_of_result(rewriter.graph, op), strict=True)))
     first, second = _pair(rewriter, op, True)
     above = _positive(rewriter, op, (first, second), (1, -1, 0))
     if op.kind == "MAXIMUM":
         _of_bytes(rewriter, op, (above, second), (1, 1, 128))
     else:
         _of_bytes(rewriter, op, (first, above), (1, -1, -128))
+
+
+def _mapped(rewriter: Rewriter, op: Op, source: int, function: np.ndarray) -> int:
+    """A function of a tensor's bytes, in the result's steps."""
+    if np.array_equal(function, EVERY):
+        return source
+    x, y = rewriter.tensors[source], rewriter.tensors[op.outputs[0]]
+    if x.data is not None:
+        return rewriter.tensor(f"{x.name}:mapped", x.shape, y, function[x.data.astype(int) + 128])
+    made = rewriter.tensor(f"{x.name}:mapped", x.shape, y)
+    rewriter.emit(op, "TABLE", (source,), {
+        **op.attributes, "taps": 0, "table": tuple(function.tolist())}, made)
+    return made
 
 
 def _squared_difference(rewriter: Rewriter, op: Op) -> None:
@@ -185,8 +204,8 @@ OPERATORS = (
     _two_operands("MUL", "litert_mul"),
     table_operator("DIV"),
     table_operator("FLOOR_DIV"),
-    *(DeviceOperator(kind, (bytes_of_one_scale, some_elements, table_or_two, extreme_of_bytes),
-                     _extreme) for kind in ("MAXIMUM", "MINIMUM")),
+    *(DeviceOperator(kind, (bytes_of_one_scale, some_elements, table_or_two), _extreme)
+      for kind in ("MAXIMUM", "MINIMUM")),
     DeviceOperator("SQUARED_DIFFERENCE", (
         int8_activations, some_elements, table_or_two, square_of_steps), _squared_difference),
     table_operator("ABS"),

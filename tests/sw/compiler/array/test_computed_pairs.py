@@ -60,6 +60,21 @@ def test_different_scales_are_compared_byte_by_byte_as_litert_does() -> None:
     assert assert_runs_as_golden(graph, "base", inputs).layers
 
 
+@pytest.mark.parametrize("kind", ["MAXIMUM", "MINIMUM"])
+@pytest.mark.parametrize("other, constant", [
+    (SHAPE, False), (SHAPE, True), ((9,), False), ((2, 1, 4, 1), False)], ids=str)
+def test_of_onnx_models_the_numbers_are_compared(kind: str, other: tuple[int, ...],
+                                                 constant: bool) -> None:
+    for seed in range(4):
+        scales = tuple(np.random.default_rng(seed).choice(
+            np.float32([0.013, 0.1, 0.11, 0.7]), 2, False).astype(float))
+        graph, inputs = case(kind, seed, other, constant, scales)
+        graph = replace(graph, ops=tuple(replace(op, rule="qdq", attributes={
+            **op.attributes, "bounds": (-128, 127 - 20 * seed)}) for op in graph.ops))
+        program = assert_runs_as_golden(graph, "small", inputs, f"{seed}")
+        assert not program.host_ops
+
+
 def test_squares_of_operands_with_different_scales_need_a_vector_unit() -> None:
     graph, inputs = case("SQUARED_DIFFERENCE", 5, scales=(0.1, 0.7))
     program = assert_runs_as_golden(graph, "base", inputs)
