@@ -14,6 +14,7 @@ import difflib
 import sys
 import tempfile
 import time
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,18 @@ def plain(notebook: Any) -> Any:
 
 
 def written(notebook: Any) -> list[str]:
-    """The lines that a notebook's cells printed; pictures are left out."""
-    return [line for cell in notebook.cells for output in cell.get("outputs", [])
-            for line in (output.get("text") or output.get("data", {}).get("text/plain", "")
-                         ).splitlines()]
+    """The lines that a notebook's cells printed; pictures are left out.
+
+    What is printed comes in pieces, which a busy machine cuts elsewhere, and also within a line.
+    """
+    lines = list[str]()
+    for cell in notebook.cells:
+        for is_printed, outputs in groupby(cell.get("outputs", []), lambda o: "text" in o):
+            texts = [output["text"] if is_printed else output.get("data", {}).get("text/plain", "")
+                     for output in outputs]
+            for text in ["".join(texts)] if is_printed else texts:
+                lines += text.splitlines()
+    return lines
 
 
 def main() -> int:

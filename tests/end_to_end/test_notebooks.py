@@ -39,6 +39,19 @@ def make_notebooks(root: Path) -> ModuleType:
     return module
 
 
+def test_pieces_of_what_is_printed_are_joined(make_notebooks: ModuleType) -> None:
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    def notebook(*texts: str) -> Any:
+        shown = new_output("display_data", {"text/plain": "a picture"})
+        printed = [new_output("stream", name="stdout", text=text) for text in texts]
+        return new_notebook(cells=[new_code_cell(outputs=[*printed, shown, *printed[:1]])])
+
+    whole, pieces = (make_notebooks.written(notebook(*texts)) for texts in (
+        ("one\ntwo\n",), ("one", "\ntwo", "\n")))
+    assert whole == ["one", "two", "a picture", "one", "two"] and pieces[:3] == whole[:3]
+
+
 def test_every_notebook_is_known(root: Path, make_notebooks: ModuleType) -> None:
     assert {path.stem for path in folder(root).glob("*.ipynb")} == {*NOTEBOOKS, *NEED_TORCH}
     assert set(make_notebooks.names()) == set(NOTEBOOKS)

@@ -68,14 +68,14 @@ def pool(kind: str, padding: str, y_shape: tuple[int, ...]) -> Callable[[], byte
                FilterHeight=2, FilterWidth=2)
 
 
-def gate() -> bytes:
-    """A product whose second operand is a computed column of pixels."""
+def chosen_rows() -> bytes:
+    """A GATHER whose indices are an input."""
     b = ModelBuilder()
-    x = b.tensor("a", (1, 4, 4, 2), scale=0.5, zero_point=0)
-    row = b.tensor("b", (1, 4, 1, 2), scale=0.5, zero_point=0)
-    out = b.tensor("out", (1, 4, 4, 2), scale=0.5, zero_point=0)
-    b.op("MUL", [x, row], [out])
-    return b.build([x, row], [out])
+    x = b.tensor("a", (5, 4), scale=0.5, zero_point=0)
+    places = b.tensor("b", (2,), "int32")
+    out = b.tensor("out", (2, 4), scale=0.5, zero_point=0)
+    b.op("GATHER", [x, places], [out])
+    return b.build([x, places], [out])
 
 
 CASES = [
@@ -108,7 +108,8 @@ CASES = [
     Case("pooling between scales", one(
         "MAX_POOL_2D", y_shape=(1, 3, 3, 2), y=(0.7, 0), Padding=PADDING["VALID"], StrideH=1,
         StrideW=1, FilterHeight=2, FilterWidth=2), "MAX_POOL_2D 'out'", "scale", "", REQUIRE),
-    Case("computed operand broadcast", gate, "MUL 'out'", "broadcast", "only constants", REQUIRE),
+    Case("computed indices", chosen_rows, "GATHER 'out'", "indices 'b' are computed",
+         "make them constant", REQUIRE),
     Case("product on nano", one("MUL", inputs=2), "MUL 'out'", "no elementwise multiplier",
          "elementwise_multiply = true", f"{REQUIRE} --target nano"),
     Case("max pooling on nano", pool("MAX_POOL_2D", "VALID", (1, 3, 3, 2)), "MAX_POOL_2D 'out'",
