@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from math import prod
 
 from kaniwa.compiler.plan.layers import Layer
 from kaniwa.compiler.plan.plan import Plan
+from kaniwa.isa.formats import TABLE_ENTRIES
 
 __all__ = ["order"]
 
-TABLE_CYCLES = 256      # in which a table is loaded, and lanes of results are made each
 MOVES = 2      # layers without tables that may be missing between two of the same ones
 
 
@@ -39,8 +40,9 @@ def order(plan: Plan) -> Plan:
         else:
             scheduled[layer.ofm] = layer
             stack.pop()
-            stack += [other.ofm for other in alike.get(layer.ofm, ())
-                      if other.ofm not in scheduled and _is_near(other, producers, scheduled)][:1]
+            stack += islice((other.ofm for other in alike.get(layer.ofm, ())
+                             if other.ofm not in scheduled
+                             and _is_near(other, producers, scheduled)), 1)
     # Whatever a part needs of another is of one before it.
     return replace(plan, layers=tuple(sorted(scheduled.values(), key=lambda layer: layer.part)))
 
@@ -63,7 +65,8 @@ def _alike(plan: Plan, producers: Mapping[int, Layer],
 
 
 def _is_small(plan: Plan, layer: Layer) -> bool:
-    most = TABLE_CYCLES * plan.config.requant_lanes
+    """It takes less time than its table, of which an entry is loaded a cycle."""
+    most = TABLE_ENTRIES * plan.config.requant_lanes
     return prod(plan.graph.tensors[layer.ofm].shape) <= most
 
 

@@ -15,7 +15,7 @@ from kaniwa.compiler.operators.limits import (
     summed_int16,
 )
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import block_of, in_blocks, moved
+from kaniwa.compiler.operators.rewriting import block_of, in_blocks, with_axis_last
 from kaniwa.compiler.plan.operands import paddings
 from kaniwa.compiler.rewrite.rewriter import NO_PADDING, UNIT, Rewriter
 from kaniwa.config import AcceleratorConfig
@@ -128,9 +128,7 @@ def _first_place(rewriter: Rewriter, op: Op) -> None:
     """Along another axis than the last one what is compared is exchanged with what is behind it."""
     x, axis = rewriter.tensors[op.inputs[0]], int(str(op.attributes["axis"]))
     if axis != len(x.shape) - 1:
-        outer, count, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1:])
-        rows = rewriter.tensor(f"{x.name}:rows", (outer, inner, count), x)
-        moved(rewriter, op, x.id, (outer, count, inner, 1), rows)
+        rows = with_axis_last(rewriter, op, x.id, axis)
         op = replace(op, inputs=(rows,), attributes={**op.attributes, "axis": 2})
     first_largest(rewriter, op)
 

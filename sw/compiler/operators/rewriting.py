@@ -20,7 +20,8 @@ from kaniwa.graph import Op
 from kaniwa.isa import FIELDS
 
 __all__ = ["as_it_is", "as_table", "as_wide", "block_of", "check_window", "copied", "cut_from",
-           "gathered_along", "in_blocks", "input_first", "moved", "padded_with", "unit_depthwise"]
+           "gathered_along", "in_blocks", "input_first", "moved", "padded_with", "unit_depthwise",
+           "with_axis_last"]
 
 
 def input_first(op: Op) -> Op:
@@ -100,6 +101,15 @@ def moved(rewriter: Rewriter, op: Op, source: int, view: tuple[int, int, int, in
         **op.attributes, "taps": 0, "source_kind": "TRANSPOSE"}, result)
 
 
+def with_axis_last(rewriter: Rewriter, op: Op, source: int, axis: int) -> int:
+    """``source`` as [outer, inner, length], with an ``axis`` behind those that were behind it."""
+    x = rewriter.tensors[source]
+    outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1:])
+    rows = rewriter.tensor(f"{x.name}:rows", (outer, inner, length), x)
+    moved(rewriter, op, source, (outer, length, inner, 1), rows)
+    return rows
+
+
 def copied(rewriter: Rewriter, op: Op, source: int, moves: Sequence[Move], result: int) -> None:
     """A COPY of ``source`` by each of the ``moves``."""
     rewriter.emit(op, "COPY", (source,) * len(moves), {
@@ -133,6 +143,9 @@ def cut_from(rewriter: Rewriter, op: Op, source: int, bounds: Sequence[Taken],
     x, y = rewriter.tensors[source], rewriter.tensors[result]
     size = np.dtype(x.dtype).itemsize
     shape, left = (*x.shape, size), [*bounds, (0, size, 1)]
+    if not cut_axes(shape, left):
+        rewriter.renamed(op, source, y)
+        return
     while (move := taken_at_once(shape, left)) is None:
         axis = cut_axes(shape, left)[0]
         of_axis = [(0, size, 1) for size in shape]
@@ -159,10 +172,7 @@ def gathered_along(rewriter: Rewriter, op: Op, source: int, along: tuple[tuple[i
         return
     pixels = prod(shape[:-1])
     made = rewriter.tensor(f"{y.name}:picked", (1, 1, pixels, len(places)), x)
-    ones = rewriter.tensor(f"{op.name}:ones", weights.shape, None, weights, UNIT)
-    rewriter.emit(op, "CONV_2D", (rewriter.reshaped(op, source, (1, 1, pixels, shape[-1])), ones), {
-        **op.attributes, "padding": NO_PADDING, "dilation": (1, 1), "stride": (1, 1), "taps": 0},
-        made, "litert_double_rounding")
+    rewriter.pick(op, rewriter.reshaped(op, source, (1, 1, pixels, shape[-1])), weights, made)
     rewriter.renamed(op, made, y)
 
 

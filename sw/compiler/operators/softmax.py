@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from kaniwa.compiler.operators.limits import (
     bytes_of_one_scale,
     int16_of_one_scale,
@@ -12,7 +10,7 @@ from kaniwa.compiler.operators.limits import (
     some_elements,
 )
 from kaniwa.compiler.operators.record import DeviceOperator
-from kaniwa.compiler.operators.rewriting import as_it_is, moved
+from kaniwa.compiler.operators.rewriting import as_it_is, moved, with_axis_last
 from kaniwa.compiler.rewrite.rewriter import Rewriter
 from kaniwa.graph import Graph, Op
 
@@ -31,10 +29,9 @@ def _softmax(rewriter: Rewriter, op: Op) -> None:
     if axis == len(x.shape) - 1:
         as_it_is(rewriter, op)
         return
-    outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1:])
-    rows = rewriter.tensor(f"{x.name}:rows", (outer, inner, length), x)
-    moved(rewriter, op, x.id, (outer, length, inner, 1), rows)
-    made = rewriter.tensor(f"{y.name}:rows", (outer, inner, length), y)
+    rows = with_axis_last(rewriter, op, x.id, axis)
+    outer, inner, length = shape = rewriter.tensors[rows].shape
+    made = rewriter.tensor(f"{y.name}:rows", shape, y)
     rewriter.emit(op, "SOFTMAX", (rows,), {**op.attributes, "axis": 2, "taps": 0}, made)
     moved(rewriter, op, made, (outer, inner, length, 1), y.id)
 

@@ -190,12 +190,17 @@ class Rewriter:
                 self.emit(op, "COPY", (x_form,), {
                     **op.attributes, "taps": 0, "moves": (step.move(lanes),)}, made)
             else:
-                ones = self.tensor(f"{x.name}:ones{number}", weights.shape, None, weights, UNIT)
-                self.emit(op, "CONV_2D", (x_form, ones), {
-                    **op.attributes, "padding": NO_PADDING, "dilation": (1, 1), "stride": (1, 1),
-                    "taps": 0}, made, "litert_double_rounding")
+                self.pick(op, x_form, weights, made)
             source = made
         self.renamed(op, source, y)
+
+    def pick(self, op: Op, source: int, weights: np.ndarray, result: int) -> None:
+        """Bytes of pixels, in another order or several times: products with ``weights`` [results,
+        1, 1, bytes] that have a single 1 for each result."""
+        ones = self.tensor(f"{self.tensors[result].name}:ones", weights.shape, None, weights, UNIT)
+        self.emit(op, "CONV_2D", (source, ones), {
+            **op.attributes, "padding": NO_PADDING, "dilation": (1, 1), "stride": (1, 1),
+            "taps": 0}, result, "litert_double_rounding")
 
 
 def _repeated(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[bool, bool] | None:

@@ -217,6 +217,15 @@ def test_a_streaming_convolution_is_whole_on_the_device(target: str) -> None:
         np.testing.assert_array_equal(got, values[graph.outputs[0]])
 
 
+@pytest.mark.parametrize(("graph", "layers"), [
+    (cut((2, 8, 9, 3), (0, 7, 0, 0), (2, -1, 9, 3), (1, -1, 1, 1)), 1),
+    (cut((2, 8, 9, 3), (0, 6, 0, 0), (2, 0, 5, 3), (1, -2, 1, 1)), 2), (CASES["cut nothing"], 0)])
+def test_what_is_whole_is_not_copied(graph: Graph, layers: int) -> None:
+    program = compile(graph, require_accelerator=True)
+    assert len(program.layers) == layers
+    assert_equals_golden(program, graph)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_moves_between_layers_equal_golden(target: str) -> None:
     for seed in range(20):
